@@ -176,6 +176,18 @@ def test_units_in_the_header_are_converted(csv):
     assert len(kinds(runs, "converted")) == 3
 
 
+def test_a_cell_with_its_own_unit_is_not_scaled_by_the_header(csv):
+    runs = read_runs(csv("params (M),tokens (B),loss\n125,2.5,3.1\n1.3B,26B,2.6\n1300,26,2.6\n"))
+    assert runs.table["N"].tolist() == [1.25e8, 1.3e9, 1.3e9]
+    assert runs.table["D"].tolist() == [2.5e9, 2.6e10, 2.6e10]
+    assert sum("its own unit" in note.text for note in kinds(runs, "converted")) == 2
+
+
+def test_a_size_that_no_model_has_is_suspect(csv):
+    runs = read_runs(csv("params (M),D,loss\n1.3e9,26e9,2.6\n2.6e9,26e9,2.5\n"))
+    assert "1.3e+15" in kinds(runs, "suspect")[0].text
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [

@@ -10,6 +10,7 @@ import pandas as pd
 from scalefit.runs.table import Note, Runs
 
 SHOWN = 5
+LARGEST = 1e14  #: parameters that no model has: a unit was counted twice
 
 
 def checked(runs: Runs) -> Runs:
@@ -17,7 +18,7 @@ def checked(runs: Runs) -> Runs:
     unknown."""
     frame = runs.table if runs.curves is None else runs.curves
     found = [_not_finite(frame), *(_not_positive(runs.table, name) for name in ("N", "N_total", "D", "C"))]
-    found += [_repeated_runs(runs), _convention(runs)]
+    found += [*(_too_large(runs.table, name) for name in ("N", "N_total")), _repeated_runs(runs), _convention(runs)]
     return replace(runs, notes=(*runs.notes, *(note for note in found if note is not None)))
 
 
@@ -41,6 +42,17 @@ def _not_positive(table: pd.DataFrame, name: str) -> Note | None:
         return None
     cells = [f"{_place(table, r)} ({table[name].iloc[r]:g})" for r in bad[:SHOWN].tolist()]
     return Note("suspect", f"{name} is not above 0 in {bad.size} rows: {_listed(cells, bad.size)}", int(bad.size))
+
+
+def _too_large(table: pd.DataFrame, name: str) -> Note | None:
+    if name not in table.columns:
+        return None
+    bad = np.flatnonzero(table[name].to_numpy(dtype=float) > LARGEST)
+    if not bad.size:
+        return None
+    cells = [f"{_place(table, r)} ({table[name].iloc[r]:g})" for r in bad[:SHOWN].tolist()]
+    text = f"{name} is beyond any model in {bad.size} rows, see the unit in its header: {_listed(cells, bad.size)}"
+    return Note("suspect", text, int(bad.size))
 
 
 def _repeated_runs(runs: Runs) -> Note | None:

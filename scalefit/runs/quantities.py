@@ -58,22 +58,36 @@ def is_quantity(cell: object) -> bool:
 def numbers(column: pd.Series, where: str, unit_scale: float = 1.0) -> NDArray[np.float64]:
     """A column of text as float64; empty cells become NaN.
 
-    Raises InputError that names the file, the row (the index of the series) and the column of the first cell
-    that is not a number.
+    ``unit_scale`` is the unit that the header asks for; a cell that states its own (`1.3B` under `params (M)`) is taken
+    as it is written. Raises InputError that names the file, the row (the index of the series) and the column of the
+    first cell that is not a number.
+
+    >>> numbers(pd.Series(["125", "1.3B"]), "runs.csv", unit_scale=1e6).tolist()
+    [125000000.0, 1300000000.0]
     """
     if not pd.api.types.is_string_dtype(column.dtype):
         column = column.astype(object).map(lambda cell: str(cell) if isinstance(cell, bool | complex) else cell)
-    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, copy=True)
+    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, copy=True) * unit_scale
     for position in np.flatnonzero(np.isnan(values)).tolist():
         cell = column.iloc[position]
         if pd.isna(cell) or str(cell).strip().lower() in MISSING:
             continue
         try:
-            values[position] = quantity(str(cell))
+            values[position] = quantity(str(cell)) * (1.0 if states_unit(cell) else unit_scale)
         except InputError as error:
             row = column.index[position]
             raise InputError(error.what, where=f"{where}, row {row}, column {column.name}", todo=error.todo) from error
-    return values if unit_scale == 1.0 else values * unit_scale
+    return np.asarray(values)
+
+
+def states_unit(cell: object) -> bool:
+    """Whether a cell is a number with a unit of its own.
+
+    >>> states_unit("1.3B"), states_unit("1,300"), states_unit(1.3), states_unit("b")
+    (True, False, False, False)
+    """
+    text = str(cell).strip()
+    return text[-1:].lower() in SUFFIXES.keys() - {""} and is_quantity(text)
 
 
 def _shifted(digits: str, exponent: int) -> float:

@@ -12,7 +12,7 @@ from scalefit.errors import InputError
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats import RawTable
 from scalefit.runs.matching import Binding, match
-from scalefit.runs.quantities import is_quantity, numbers
+from scalefit.runs.quantities import is_quantity, numbers, states_unit
 from scalefit.runs.table import Note
 
 #: Columns in which text that is no number stops the reading.
@@ -122,6 +122,10 @@ def _as_numbers(tidy: Tidy, column: pd.Series, scale: float) -> pd.Series:
     if len(filled):
         example = odd.iloc[0] if len(odd) else filled.iloc[0]
         tidy.note("converted", f"{column.name} was read from text such as '{example}'", len(filled))
+    own = [cell for cell in odd if scale != 1.0 and states_unit(cell)]
+    if own:
+        text = f"{column.name}: '{own[0]}' states its own unit and is taken as written, not times {scale:g}"
+        tidy.note("converted", text, len(own))
     return values
 
 
