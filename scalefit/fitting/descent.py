@@ -20,7 +20,7 @@ from scalefit.numerics import FloatArray
 NEAR = 0.1  #: below this relative decrease of the objective a member takes exact Newton steps
 FORWARD = 1e-6  #: step of the forward differences along the way, relative
 DIFFERENCE = 1e-5  #: step of the second derivatives' central differences, relative
-FIRST_DAMPING = 1e-2
+FIRST_DAMPING = 1e-4
 WARM_DAMPING = 1e-6  #: of members that begin near a minimum
 STALLED = 1e-6  #: relative decrease below which a member that no step improves has converged
 MOST_STALLS = 8  #: rejected steps in a row after which a member is as low as rounding allows
@@ -277,7 +277,7 @@ def _advance(
     gain = (local.cost - ahead.cost) / np.maximum(local.cost, 1e-300)
     done = near & (mu <= LOOSE) & (expected <= tolerance * local.cost + floor)
     done |= near & ~better & (batch.stalls >= MOST_STALLS)
-    batch.damping[kind] = np.where(better, 0.15 * mu, np.maximum(mu, 1e-8) * 8)
+    batch.damping[kind] = np.where(better, 0.15 * mu, np.maximum(mu, 1e-8) * 32)
     # a rejected step is followed by one of the other kind
     batch.near = np.where(better, (gain < NEAR) & (mu <= LOOSE), ~near)
     batch.stalls = np.where(better, 0, batch.stalls + 1)
