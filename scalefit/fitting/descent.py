@@ -8,6 +8,7 @@ Gauss-Newton matrix, with the eigenvalues of H made positive, inside the box.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ FIRST_DAMPING = 1e-4
 WARM_DAMPING = 1e-6  #: of members that begin near a minimum
 STALLED = 1e-6  #: relative decrease below which a member that no step improves has converged
 MOST_STALLS = 8  #: rejected steps in a row after which a member is as low as rounding allows
+STRETCHES = np.array([1.0, 0.5, 0.2, 2.0])  #: multiples of a step that are compared along the tangents
 LOOSE = 1e-2  #: a step damped more than this says nothing about convergence
 ROUNDING = 1e-15  #: residuals below this are zero
 BLOCK = 1 << 17  #: elements of predictions that one batch holds at a time
@@ -159,7 +161,7 @@ def descend(
     iterations: int = 200,
     second: FloatArray | None = None,
 ) -> Descent:
-    """Advance all starts (B, p) together to local minima. ``weights`` is (n,) or one row a member, (B, n).
+    """Advance all starts (B, p) together to local minima; ``values`` and ``weights`` are (n,) or one row a member.
 
     With ``second`` (see :func:`curvatures`) the members are taken to lie near a minimum already, as resamples do.
     """
@@ -169,8 +171,8 @@ def descend(
             descend(
                 model,
                 objective,
-                values,
-                weights if weights.ndim == 1 else weights[i : i + block],
+                own_rows(values, slice(i, i + block)),
+                own_rows(weights, slice(i, i + block)),
                 theta[i : i + block],
                 tolerance=tolerance,
                 iterations=iterations,
@@ -185,6 +187,11 @@ def descend(
             max(part.iterations for part in parts),
         )
     return _descend_block(model, objective, values, weights, theta, tolerance, iterations, second)
+
+
+def own_rows(rows: FloatArray, members: slice | NDArray[Any]) -> FloatArray:
+    """What some members have in rows (n,) that all share, or in rows of their own (B, n)."""
+    return rows if rows.ndim == 1 else rows[members]
 
 
 @dataclass
@@ -238,8 +245,10 @@ def _descend_block(
     ).only(np.isfinite(local.cost))
     done_iterations = 0
     while len(batch.member) and done_iterations < iterations:
-        own = weights if weights.ndim == 1 else weights[batch.member]
-        done, flat = _advance(model, objective, values, target, own, batch, tolerance, floor[batch.member], second)
+        own, own_target, own_weights = (own_rows(rows, batch.member) for rows in (values, target, weights))
+        done, flat = _advance(
+            model, objective, own, own_target, own_weights, batch, tolerance, floor[batch.member], second
+        )
         final_theta[batch.member], final_cost[batch.member] = batch.theta, batch.local.cost
         converged[batch.member[done & flat]] = True
         batch = batch.only(~done)
@@ -267,10 +276,11 @@ def _advance(
     kind = (np.arange(len(theta)), near.astype(np.intp))
     mu = batch.damping[kind]
     gradient, matrix, diagonal = curvatures(model, objective, weights, theta, local, near, second)
-    trial = _retract(model, theta, _bounded_step(model, theta, gradient, matrix, diagonal, mu))
+    step = _bounded_step(model, theta, gradient, matrix, diagonal, mu)
+    trial = _retract(model, theta, _stretched(objective, weights, local, step))
     if not near.all():
         rows = majorised_weights(objective, weights, local.value, local.residual)
-        trial[~near] = project_weighted(model, values, rows[~near], trial[~near])
+        trial[~near] = project_weighted(model, own_rows(values, ~near), rows[~near], trial[~near])
     expected = np.abs(np.einsum("bp,bp->b", gradient, trial - theta))
     ahead = measure(model, objective, target, weights, trial)
     better = ahead.cost < local.cost
@@ -305,6 +315,20 @@ def _bounded_step(
         held |= outward
         step = newton_step(gradient, matrix, diagonal, damping, held)
     return step
+
+
+def _stretched(objective: Objective, weights: FloatArray, local: Local, step: FloatArray) -> FloatArray:
+    """Each step times the multiple that would lower the cost most if predictions moved along their tangents.
+
+    Few rows may lie inside the threshold: the quadratic model is then too bold, and its majorant too timid.
+    """
+    along = (step[:, None, :] @ local.jacobian)[:, 0]
+    if objective.space == "log":
+        along = along / local.value
+    rho = objective.rho(local.residual[:, None, :] + STRETCHES[:, None] * along[:, None, :])
+    cost = rho @ weights if weights.ndim == 1 else (rho @ weights[:, :, None])[:, :, 0]
+    best = np.argmin(np.where(np.isfinite(cost), cost, np.inf), axis=1)
+    return np.asarray(step * STRETCHES[best, None])
 
 
 def _retract(model: BoundLaw, theta: FloatArray, step: FloatArray) -> FloatArray:

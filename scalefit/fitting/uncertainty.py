@@ -7,13 +7,15 @@ a run. Every resample is re-optimised fully.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.errors import InputError
-from scalefit.fitting.descent import Descent, descend, second_derivatives
+from scalefit.fitting.descent import Descent, descend, own_rows, second_derivatives
+from scalefit.fitting.expansion import Expansion
 from scalefit.fitting.model import BoundLaw
 from scalefit.fitting.objective import Objective
 from scalefit.numerics import FloatArray
@@ -23,6 +25,10 @@ Method = Literal["auto", "pairs", "bayesian", "wild", "parametric"]
 METHODS = ("auto", "pairs", "bayesian", "wild", "parametric")
 FEW_BLOCKS = 20  #: below this many runs whole-run resampling is too coarse and weights are drawn smoothly
 FEWER_BLOCKS = 6  #: below this many, weights may leave a law unidentified and residuals change sign instead
+QUICK = 16  #: steps that most resamples need
+MOST = 200  #: steps after which a resample is left where it is
+TOLERANCE = 1e-11  #: relative decrease of the objective that a further step would bring
+BLOCK = 1 << 17  #: elements of predictions held at a time
 CHUNK = 250  #: draws that share one random stream, whatever the number of workers
 #: Webb's six-point distribution: mean 0, variance 1, for few blocks
 WEBB = np.sqrt(np.array([1.5, 1.0, 0.5, 0.5, 1.0, 1.5])) * np.array([-1, -1, -1, 1, 1, 1])
@@ -55,25 +61,91 @@ def bootstrap(
     count = int(blocks.max()) + 1
     if method == "auto":
         method = "pairs" if count >= FEW_BLOCKS else "bayesian" if count >= FEWER_BLOCKS else "wild"
-    second = second_derivatives(model, theta)
+    resampled: Literal["weights", "values"] = "weights" if method in ("pairs", "bayesian") else "values"
     sizes = [min(CHUNK, draws - begin) for begin in range(0, draws, CHUNK)]
-    streams = np.random.SeedSequence(seed).spawn(len(sizes))
+    jobs = list(zip(sizes, np.random.SeedSequence(seed).spawn(len(sizes)), strict=True))
+    second = second_derivatives(model, theta)
+    expansion = Expansion.at(model, objective, theta, second)
+    near = Near(model, objective, values, weights, resampled, expansion, second)
 
-    def chunk(job: tuple[int, np.random.SeedSequence]) -> FloatArray:
+    def chunk(job: tuple[int, np.random.SeedSequence]) -> Refits:
         size, stream = job
         rng = np.random.default_rng(stream)
-        start = np.repeat(theta[None], size, axis=0)
-        if method in ("pairs", "bayesian"):
-            drawn = _block_weights(rng, method, size, count)[:, blocks] * weights
-            return descend(model, objective, values, drawn, start, second=second).theta
-        return _resampled_values(model, objective, values, weights, theta, blocks, rng, method, sigma, size)
+        if resampled == "weights":
+            return near.refit(_block_weights(rng, method, size, count)[:, blocks] * weights)
+        return near.refit(_made_values(objective, values, expansion.value, blocks, rng, method, sigma, size))
 
     if workers == 1:
-        parts = [chunk(job) for job in zip(sizes, streams, strict=True)]
+        parts = [chunk(job) for job in jobs]
     else:
         with ThreadPoolExecutor(workers) as pool:
-            parts = list(pool.map(chunk, zip(sizes, streams, strict=True)))
-    return np.vstack(parts)
+            parts = list(pool.map(chunk, jobs))
+    return near.finish(parts)
+
+
+@dataclass(frozen=True)
+class Refits:
+    """Refits of one chunk of resamples, and what was drawn for those that need more steps than most."""
+
+    theta: FloatArray  #: (B, p)
+    done: NDArray[np.bool_]  #: (B,)
+    drawn: FloatArray  #: of those that are not done, (B', n)
+
+
+@dataclass(frozen=True)
+class Near:
+    """Refits of the same rows with other weights, or other values, from near the optimum."""
+
+    model: BoundLaw
+    objective: Objective
+    values: FloatArray
+    weights: FloatArray
+    resampled: Literal["weights", "values"]
+    expansion: Expansion
+    second: FloatArray
+
+    def refit(self, drawn: FloatArray) -> Refits:
+        """Refits to drawn weights or values (B, n); the few that take long are left for :meth:`finish`."""
+        found = self._descend(drawn, self._starts(drawn), QUICK)
+        return Refits(found.theta, found.converged, drawn[~found.converged])
+
+    def finish(self, parts: list[Refits]) -> FloatArray:
+        """Coordinates of all refits, (draws, p), the slow ones of all chunks taken together."""
+        theta = np.vstack([part.theta for part in parts])
+        left = ~np.concatenate([part.done for part in parts])
+        if left.any():
+            theta[left] = self._descend(np.vstack([part.drawn for part in parts]), theta[left], MOST).theta
+        return theta
+
+    def _rows(self, drawn: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return (self.values, drawn) if self.resampled == "weights" else (drawn, self.weights)
+
+    def _descend(self, drawn: FloatArray, start: FloatArray, iterations: int) -> Descent:
+        return descend(
+            self.model,
+            self.objective,
+            *self._rows(drawn),
+            start,
+            tolerance=TOLERANCE,
+            iterations=iterations,
+            second=self.second,
+        )
+
+    def _starts(self, drawn: FloatArray) -> FloatArray:
+        """The optima of the expansion where they are lower than the fit itself, else the fit."""
+        values, weights = self._rows(drawn)
+        target = self.objective.target(values)
+        residual = self.objective.residuals(self.expansion.value, target)
+        ahead = self.expansion.optima(self.objective, residual, weights)
+        here = np.sum(weights * self.objective.rho(residual), axis=-1)
+        there = np.empty(len(drawn))
+        step = max(1, BLOCK // self.model.size)
+        with np.errstate(all="ignore"):
+            for i in range(0, len(drawn), step):
+                part = slice(i, i + step)
+                left = self.objective.residuals(self.model.value(ahead[part]), own_rows(target, part))
+                there[part] = np.sum(own_rows(weights, part) * self.objective.rho(left), axis=-1)
+        return np.where((there < here)[:, None], ahead, self.expansion.theta)
 
 
 def _block_weights(rng: np.random.Generator, method: str, draws: int, count: int) -> FloatArray:
@@ -84,29 +156,21 @@ def _block_weights(rng: np.random.Generator, method: str, draws: int, count: int
     return np.asarray(drawn / drawn.mean(axis=1, keepdims=True))
 
 
-def _resampled_values(
-    model: BoundLaw,
+def _made_values(
     objective: Objective,
     values: FloatArray,
-    weights: FloatArray,
-    theta: FloatArray,
+    predicted: FloatArray,
     blocks: NDArray[np.intp],
     rng: np.random.Generator,
     method: str,
     sigma: float,
     draws: int,
 ) -> FloatArray:
-    """Refits to values made anew from the fitted law and its residuals, one after another."""
-    predicted = model.value(theta[None])[0]
+    """Values made anew from the fitted law and its residuals, (draws, n)."""
     centre = objective.target(predicted)
-    residual = objective.target(values) - centre
-    found = np.empty((draws, len(theta)))
-    for b in range(draws):
-        if method == "wild":
-            noise = residual * rng.choice(WEBB, size=int(blocks.max()) + 1)[blocks]
-        else:
-            noise = sigma * rng.standard_normal(len(values))
-        made = np.exp(centre + noise) if objective.space == "log" else centre + noise
-        one: Descent = descend(model, objective, made, weights, theta[None])
-        found[b] = one.theta[0]
-    return found
+    if method == "wild":
+        signs = rng.choice(WEBB, size=(draws, int(blocks.max()) + 1))
+        made = centre + (objective.target(values) - centre) * signs[:, blocks]
+    else:
+        made = centre + sigma * rng.standard_normal((draws, len(values)))
+    return np.exp(made) if objective.space == "log" else made
