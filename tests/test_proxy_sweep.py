@@ -9,7 +9,17 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from scalefit.errors import InputError  # noqa: E402
-from scalefit.proxy import Config, Stopped, Trainer, collect_sweep, plan_sweep, run_sweep, sweep_status  # noqa: E402
+from scalefit.proxy import (  # noqa: E402
+    Config,
+    Stopped,
+    Trainer,
+    collect_sweep,
+    plan_sweep,
+    run_sweep,
+    sweep_status,
+    train,
+)
+from scalefit.proxy.run_folder import RunFolder  # noqa: E402
 
 torch.set_num_threads(1)
 GRID = """
@@ -126,3 +136,35 @@ def test_nothing_planned_is_said(tmp_path: Path) -> None:
 def test_identity_ignores_where_and_how_often() -> None:
     assert Config(device="cpu").identity() == Config(device="cuda", checkpoint_every=7, name="x").identity()
     assert Config(lr=0.1).identity() != Config(lr=0.2).identity()
+
+
+def test_reading_a_sweep_changes_nothing_and_tells_the_living_from_the_dead(grid: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    job = plan_sweep(grid, out)[0]
+    folder = RunFolder(out / job.id)
+    assert folder.claim()
+    folder.describe({"status": "running", "identity": job.id, "step": 0})
+    (folder.path / "log.jsonl").write_text('{"step": 0, "loss": 2.0}\n{"step": 1, "lo')
+    assert sweep_status(out)[0]["status"] == "running"
+    assert len(collect_sweep(out, curves=True)) == 1
+    assert (folder.path / "log.jsonl").read_text().endswith('"lo')
+    folder.release()
+    assert sweep_status(out)[0]["status"] == "stopped"
+    assert folder.claim()
+    assert (folder.path / "log.jsonl").read_text() == '{"step": 0, "loss": 2.0}\n'
+    folder.release()
+
+
+def test_two_workers_share_a_sweep(grid: Path, tmp_path: Path) -> None:
+    """What another process trains is passed over; it may be a single run of a pack."""
+    out = tmp_path / "out"
+    jobs = plan_sweep(grid, out)
+    theirs = RunFolder(out / jobs[0].id)
+    assert theirs.claim()
+    theirs.describe({"status": "running", "identity": jobs[0].id})
+    assert {row["id"] for row in run_sweep(out) if row["status"] == "running"} == {jobs[0].id}
+    assert len(collect_sweep(out)) == len(jobs)
+    with pytest.raises(InputError, match="another process"):
+        train(jobs[0].config, out)
+    theirs.release()
+    assert all(row["status"] in ("finished", "diverged") for row in run_sweep(out))

@@ -235,20 +235,39 @@ def test_a_write_that_fails_is_one_line_and_keeps_the_old_file(tmp_path: Path, m
     assert [file.name for file in folder.path.iterdir()] == ["run.json"]
 
 
-def test_sigterm_saves_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_the_same_call_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
     update = Ensemble.update
 
-    def terminated(self: Ensemble, *probe: object) -> dict[str, torch.Tensor]:
+    def signalled(self: Ensemble, *probe: object) -> dict[str, torch.Tensor]:
         if self.step == 6:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
         return update(self, *probe)
 
-    monkeypatch.setattr(Ensemble, "update", terminated)
+    before = signal.getsignal(number)
+    monkeypatch.setattr(Ensemble, "update", signalled)
     with pytest.raises(Stopped, match="step 7 of 12"):
         train(QUICK, tmp_path)
     monkeypatch.undo()
+    assert signal.getsignal(number) is before
     assert facts(tmp_path / QUICK.identity())["status"] == "stopped"
     assert log(train(QUICK, tmp_path)) == log(train(QUICK, tmp_path / "whole"))
+
+
+def test_a_checkpoint_of_another_shape_is_refused_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    crash_at(9, monkeypatch)
+    with pytest.raises(InterruptedError):
+        train(QUICK, tmp_path)
+    monkeypatch.undo()
+    path = tmp_path / QUICK.identity() / "checkpoint.pt"
+    saved = torch.load(path, weights_only=True)
+    torch.save(saved | {"theta": saved["theta"][1:]}, path)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="another version"):
+        train(QUICK, tmp_path)
+    assert path.read_bytes() == before
 
 
 KILLED = """

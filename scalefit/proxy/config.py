@@ -54,7 +54,9 @@ class Config:
     parametrization: str = "sp"
     d_model: int = 64
     n_layer: int = 2
-    n_encoder_layer: int = 2  # of an encoder-decoder; n_layer is then the decoder's depth
+    n_encoder_layer: int = 2  # of an encoder-decoder; n_layer, d_model and d_ff are then the decoder's
+    encoder_width: int = 0  # 0: d_model
+    encoder_ff: int = 0  # 0: 4 encoder_width
     d_head: int = 16
     d_ff: int = 0  # 0: 4 d_model
     seq_len: int = 64
@@ -199,7 +201,13 @@ def _decoder(config: Config, source: Source, table: Factors) -> Model:
 
 
 def _encoder_decoder(config: Config, source: Source, table: Factors) -> Model:
-    return EncoderDecoder(**_shape(config, source, table), n_encoder_layer=config.n_encoder_layer)
+    width = config.encoder_width or config.d_model
+    return EncoderDecoder(
+        **_shape(config, source, table),
+        n_encoder_layer=config.n_encoder_layer,
+        encoder_width=width,
+        encoder_ff=config.encoder_ff or 4 * width,
+    )
 
 
 def _shape(config: Config, source: Source, table: Factors) -> dict[str, Any]:

@@ -11,7 +11,12 @@ import torch
 from scalefit.proxy.config import Config
 from scalefit.proxy.data import Source
 
-FLOPS = "flops_per_token = 6 N_readout + 12 n_layer seq_len d_model; C = flops_per_token D"
+FLOPS = {
+    "decoder": "flops_per_token = 6 N_readout + 12 seq_len n_layer d_model",
+    "encoder-decoder": "flops_per_token = 6 N_readout + 12 seq_len (n_encoder_layer encoder_width + 2 n_layer d_model)",
+    "mlp": "flops_per_token = 6 N_readout",
+}
+UNITS = {"decoder": "tokens", "encoder-decoder": "target tokens", "mlp": "examples"}
 SHAPE = (
     "d_model",
     "n_layer",
@@ -30,8 +35,7 @@ def facts(
 ) -> dict[str, Any]:
     """All about a run but how it ended. C counts forward and backward, the causal mask not deducted."""
     schedule = config.lr_schedule()
-    attention = 12 * config.n_layer * config.seq_len * config.d_model if config.model != "mlp" else 0
-    per_token = 6 * sizes["N_readout"] + attention
+    per_token = 6 * sizes["N_readout"] + 12 * config.seq_len * _attended(config)
     return {
         "run": config.name,
         "identity": config.identity(),
@@ -39,7 +43,7 @@ def facts(
         "D": step * config.batch,
         "C": per_token * step * config.batch,
         "flops_per_token": per_token,
-        "flops_formula": FLOPS,
+        "flops_formula": f"{FLOPS[config.model]}; C = flops_per_token D; D counts {UNITS[config.model]}",
         "peak_lr": float(schedule.per_step().max()),
         "schedule": schedule.text,
         "vocab": sources["val_loss"].vocab,
@@ -51,6 +55,16 @@ def facts(
         "data": {name: source.facts for name, source in sources.items()},
         "environment": environment(device),
     }
+
+
+def _attended(config: Config) -> int:
+    """Widths of all attention layers together."""
+    if config.model == "mlp":
+        return 0
+    decoder = config.n_layer * config.d_model
+    if config.model == "decoder":
+        return decoder
+    return config.n_encoder_layer * (config.encoder_width or config.d_model) + 2 * decoder
 
 
 def environment(device: torch.device) -> dict[str, Any]:

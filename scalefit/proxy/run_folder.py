@@ -1,4 +1,4 @@
-"""The folder of one run: log.jsonl (rows are only ever added), run.json, checkpoint.pt (replaced whole)."""
+"""The folder of one run: log.jsonl (rows are only ever added), run.json, checkpoint.pt (replaced whole), lock."""
 
 from __future__ import annotations
 
@@ -6,35 +6,75 @@ import json
 import math
 import os
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
 from scalefit.errors import InputError, ScalefitError
 
+try:
+    import fcntl
+except ImportError:  # Windows: no locks, one process a folder
+    fcntl = None  # type: ignore[assignment]
+
 Row = dict[str, Any]
 
 
 class RunFolder:
-    """Reads and writes one run. A write is whole or not at all: a kill loses no row that was flushed."""
+    """Reads and writes one run. A write is whole or not at all: a kill loses no row that was flushed.
+
+    Reading changes nothing. Whoever writes the log calls `claim` first: one process at a time, and the lock goes
+    with the process, however it ends.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.log = path, path / "log.jsonl"
-        _write(lambda: path.mkdir(parents=True, exist_ok=True), path)
+        self.path, self.log, self.last_step = path, path / "log.jsonl", -1
+        self._lock: IO[str] | None = None
+
+    def claim(self) -> bool:
+        """Take the folder for this process and cut a half-written last row; False where another process has it."""
+        _write(lambda: self.path.mkdir(parents=True, exist_ok=True), self.path)
+        _write(lambda: (self.path / "lock").touch(), self.path)
+        self._lock = (self.path / "lock").open("a", encoding="utf-8")
+        if not _locked(self._lock):
+            self.release()
+            return False
         self.last_step = self._repair()
+        return True
+
+    def release(self) -> None:
+        """Give the folder back."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def is_claimed(self) -> bool:
+        """Whether a process is training this run now."""
+        if not (self.path / "lock").exists():
+            return False
+        with (self.path / "lock").open(encoding="utf-8") as file:
+            return not _locked(file)
 
     def _repair(self) -> int:
         """Cut a half-written last line; returns the last logged step, -1 without a log."""
         if not self.log.exists():
             return -1
-        data = self.log.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]
-        if len(whole) < len(data):
+        whole = self._whole_lines()
+        if len(whole) < self.log.stat().st_size:
             os.truncate(self.log, len(whole))
         lines = whole.splitlines()
         return int(json.loads(lines[-1])["step"]) if lines else -1
+
+    def _whole_lines(self) -> bytes:
+        data = self.log.read_bytes()
+        return data[: data.rfind(b"\n") + 1]
+
+    def rows(self) -> list[Row]:
+        """The log so far, without a row that is being written."""
+        return [json.loads(line) for line in self._whole_lines().splitlines()] if self.log.exists() else []
 
     def append(self, rows: Iterable[Row]) -> None:
         """Add the rows after the last logged step; a resumed run repeats earlier ones exactly."""
@@ -76,13 +116,17 @@ class RunFolder:
             saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
             raise InputError("not a checkpoint", where=str(path), todo="remove it to train anew") from error
-        if saved["identity"] != identity:
+        self.check(saved["identity"], identity, path)
+        return saved
+
+    def check(self, held: str, wanted: str, where: Path | None = None) -> None:
+        """Refuse to go on in a folder that holds another run."""
+        if held != wanted:
             raise InputError(
-                f"holds run {saved['identity']}, but the configuration is {identity}",
-                where=str(path),
+                f"holds run {held}, but the configuration is {wanted}",
+                where=str(where or self.path),
                 todo="choose another name or folder, or remove this one",
             )
-        return saved
 
 
 def _strict(value: Any) -> Any:
@@ -94,26 +138,41 @@ def _strict(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _replace(path: Path, write: Any) -> None:
+def _locked(file: IO[str]) -> bool:
+    """Lock an open file unless another process has; the lock lasts until the file is closed."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
     """Write beside ``path`` and move over it, so that a reader sees the old file or the new one."""
     beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
 
     def move() -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write(beside)
         beside.replace(path)
 
     try:
         _write(move, path)
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
-def _write(action: Any, path: Path) -> None:
+def _write(action: Callable[[], object], path: Path) -> None:
     try:
         action()
     except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
         raise ScalefitError(
-            f"cannot write ({error})",
+            f"cannot be written ({str(error).splitlines()[0]})",
             where=str(path),
             todo="free space or choose another folder, then run it again",
         ) from error

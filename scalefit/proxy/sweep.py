@@ -67,25 +67,31 @@ def run_sweep(
 ) -> list[dict[str, Any]]:
     """Train every job that is not done, in packs of at most ``members``; returns the status of all.
 
-    A run that diverges is done. Stopped is raised after SIGTERM; the same call goes on from there.
+    A run that diverges is done. Stopped is raised after SIGTERM or SIGINT; the same call goes on from there. Several
+    processes may run one sweep at a time: each passes over what another is training.
     """
+    while packs := _packs(Path(out), device, members):
+        for number, pack in enumerate(packs, 1):
+            if progress:
+                progress(f"pack {number} of {len(packs)}: {len(pack)} runs of d_model {pack[0].d_model}")
+            train_members(pack, out, progress, leave_claimed=True)
+    return sweep_status(out)
+
+
+def _packs(out: Path, device: str | None, members: int) -> list[list[Config]]:
+    """What nobody has trained or is training, in packs of equal shape."""
     waiting: dict[str, list[Config]] = {}
     for job in _known(out):
-        if _status(Path(out), job)["status"] not in DONE:
+        if _status(out, job)["status"] not in (*DONE, "running"):
             config = replace(job.config, device=device or job.config.device)
             waiting.setdefault(config.pack_key(), []).append(config)
-    packs = [group[at : at + members] for group in waiting.values() for at in range(0, len(group), members)]
-    for number, pack in enumerate(packs, 1):
-        if progress:
-            progress(f"pack {number} of {len(packs)}: {len(pack)} runs of d_model {pack[0].d_model}")
-        train_members(pack, out, progress)
-    return sweep_status(out)
+    return [group[at : at + members] for group in waiting.values() for at in range(0, len(group), members)]
 
 
 def sweep_status(out: str | Path) -> list[dict[str, Any]]:
     """One dictionary a job: id, status, step, steps, val_loss, and the keys that vary.
 
-    The status is planned, running, stopped, finished or diverged.
+    The status is planned, running, stopped (killed too), finished or diverged.
     """
     jobs = _known(out)
     keys = varied([job.config for job in jobs])
@@ -106,8 +112,7 @@ def collect_sweep(out: str | Path, *, curves: bool = False) -> pd.DataFrame:
         labels = {"run": job.id} | {key: _cell(getattr(job.config, key)) for key in keys}
         path = Path(out) / job.id
         if curves and (path / "log.jsonl").exists():
-            lines = (path / "log.jsonl").read_text(encoding="utf-8").splitlines()
-            rows += [labels | json.loads(line) for line in lines]
+            rows += [labels | row for row in RunFolder(path).rows()]
         elif (path / "run.json").exists():
             facts = RunFolder(path).facts()
             rows.append(labels | {key: value for key, value in facts.items() if key in FACTS or "val_loss" in key})
@@ -173,7 +178,6 @@ def _known(out: str | Path) -> list[Job]:
 
 def _status(out: Path, job: Job) -> dict[str, Any]:
     row = {"id": job.id, "status": "planned", "step": 0, "steps": job.config.steps, "val_loss": None}
-    if not (out / job.id / "run.json").exists():
-        return row
-    facts = RunFolder(out / job.id).facts()
-    return row | {key: facts[key] for key in ("status", "step", "val_loss") if key in facts}
+    folder = RunFolder(out / job.id)
+    row |= {key: value for key, value in folder.facts().items() if key in ("status", "step", "val_loss")}
+    return row | {"status": "stopped"} if row["status"] == "running" and not folder.is_claimed() else row

@@ -42,34 +42,60 @@ def train(config: Config, out: str | Path = "runs", progress: Progress | None = 
 
     A finished run is left alone, a stopped one goes on from its checkpoint. ``progress`` gets a line
     now and then. Raises InputError for a configuration that cannot be trained, ScalefitError when the
-    disk is full, Stopped after SIGTERM.
+    disk is full, Stopped after SIGTERM or SIGINT.
     """
     return train_members([config], out, progress)[0]
 
 
-def train_members(configs: Sequence[Config], out: str | Path = "runs", progress: Progress | None = None) -> list[Path]:
-    """Train configurations that differ only in member keys (seed, lr, schedule, decay, …) as one batch."""
+def train_members(
+    configs: Sequence[Config],
+    out: str | Path = "runs",
+    progress: Progress | None = None,
+    *,
+    leave_claimed: bool = False,
+) -> list[Path]:
+    """Train configurations that differ only in member keys (seed, lr, schedule, decay, …) as one batch.
+
+    A run that another process is training is refused with InputError, or passed over with ``leave_claimed``.
+    """
     members = [with_name(config) for config in configs]
     folders = [RunFolder(Path(out) / config.name) for config in members]
-    groups: dict[int, list[tuple[Config, RunFolder]]] = {}
-    for config, folder in zip(members, folders, strict=True):
-        if not _is_done(folder, config):
-            saved = folder.checkpoint(config.identity())
-            groups.setdefault(saved["step"] if saved else 0, []).append((config, folder))
-    for group in groups.values():
-        ensemble = Ensemble([config for config, _ in group])
-        Trainer(ensemble, [folder for _, folder in group], progress).run()
+    try:
+        mine = [pair for pair in zip(members, folders, strict=True) if _is_ours(*pair, leave_claimed)]
+        for group in _groups(mine):
+            ensemble = Ensemble([config for config, _ in group])
+            Trainer(ensemble, [folder for _, folder in group], progress).run()
+    finally:
+        for folder in folders:
+            folder.release()
     return [folder.path for folder in folders]
+
+
+def _groups(runs: Sequence[tuple[Config, RunFolder]]) -> list[list[tuple[Config, RunFolder]]]:
+    """Runs by the step at which they stand."""
+    groups: dict[int, list[tuple[Config, RunFolder]]] = {}
+    for config, folder in runs:
+        saved = folder.checkpoint(config.identity())
+        groups.setdefault(saved["step"] if saved else 0, []).append((config, folder))
+    return list(groups.values())
+
+
+def _is_ours(config: Config, folder: RunFolder, leave_claimed: bool) -> bool:
+    """Whether there is something left to train and this process may: the folder is claimed then."""
+    if _is_done(folder, config):
+        return False
+    if not folder.claim():
+        if leave_claimed:
+            return False
+        raise InputError(
+            "is being trained by another process", where=str(folder.path), todo="wait for it, or choose another folder"
+        )
+    return not _is_done(folder, config)  # the other process may have ended it just before
 
 
 def _is_done(folder: RunFolder, config: Config) -> bool:
     found = folder.facts()
-    if found and found["identity"] != config.identity():
-        raise InputError(
-            f"holds run {found['identity']}, but the configuration is {config.identity()}",
-            where=str(folder.path),
-            todo="choose another name or folder, or remove this one",
-        )
+    folder.check(found.get("identity", config.identity()), config.identity())
     return bool(found) and found["status"] in DONE
 
 
@@ -89,11 +115,17 @@ class Trainer:
             return
         e, device = self.ensemble, self.ensemble.device
         e.step, self.wall, self.ema = saved[0]["step"], saved[0]["wall"], [s["ema"] for s in saved]
+        if any(s["theta"].shape != e.theta.shape[1:] or s["state"].keys() != e.state.keys() for s in saved):
+            raise InputError(
+                f"checkpoint.pt was written by another version of the model (torch {saved[0]['torch']})",
+                where=str(self.runs[0][1].path),
+                todo="remove the folder to train anew",
+            )
         e.theta = torch.stack([s["theta"] for s in saved]).to(device)
         e.state = {name: torch.stack([s["state"][name] for s in saved]).to(device) for name in e.state}
 
     def run(self) -> None:
-        """Train to the last step, saving as configured; Stopped after SIGTERM."""
+        """Train to the last step, saving as configured; Stopped after SIGTERM or SIGINT."""
         c, e = self.config, self.ensemble
         began = time.monotonic() - self.wall
         self._describe("running")
@@ -192,13 +224,24 @@ class Trainer:
 
 @contextlib.contextmanager
 def stopping() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets (in the main thread; elsewhere nothing is caught)."""
+    """An event that SIGTERM and SIGINT set (in the main thread; elsewhere nothing is caught).
+
+    A second signal does what it did before: Ctrl-C twice ends at once.
+    """
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: event.set())
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def catch(number: int, _: object) -> None:
+        event.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, catch)
     try:
         yield event
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -78,7 +78,8 @@ def clip_(grad_KP: Tensor, max_norm: float) -> Tensor:
 
 def counts(leaves: Leaves) -> dict[str, int]:
     """Parameters by every convention: N without embedding and readout, N_readout with the readout,
-    N_total with both, N_matrices only the matrices inside blocks.
+    N_total with both, N_matrices only the matrices inside blocks; of an encoder-decoder also N_enc and N_dec,
+    which share N (attention over the encoder's output counts as decoder).
 
     >>> counts({"embed": Leaf((9, 4), "embed", 1.0), "w": Leaf((4, 4), "hidden", 1.0)})
     {'N': 16, 'N_readout': 16, 'N_total': 52, 'N_matrices': 16}
@@ -87,9 +88,11 @@ def counts(leaves: Leaves) -> dict[str, int]:
     embed = sum(leaf.size for leaf in leaves.values() if leaf.role == "embed")
     readout = sum(leaf.size for leaf in leaves.values() if leaf.role == "readout")
     matrices = sum(leaf.size for leaf in leaves.values() if leaf.role == "hidden")
-    return {
+    found = {
         "N": total - embed - readout,
         "N_readout": total - embed,
         "N_total": total,
         "N_matrices": matrices,
     }
+    encoder = [leaf.size for name, leaf in leaves.items() if name.startswith("encoder.") and leaf.role != "embed"]
+    return found | ({"N_enc": sum(encoder), "N_dec": found["N"] - sum(encoder)} if encoder else {})
