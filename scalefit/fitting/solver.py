@@ -19,7 +19,7 @@ from scalefit.fitting.model import BoundLaw
 from scalefit.fitting.objective import HUBER_EFFICIENT, Objective
 from scalefit.fitting.projection import project
 from scalefit.fitting.refine import refine
-from scalefit.fitting.starts import choose_starts, cover, cover_around
+from scalefit.fitting.starts import choose_starts, cover, cover_around, guessed
 from scalefit.numerics import FloatArray, robust_sigma
 
 AGREE = 1e-4  #: starts whose objective is within this fraction of the best one agree
@@ -83,8 +83,8 @@ def solve(
 ) -> Solution:
     """Fit a bound law to values (n,).
 
-    Without ``start`` the search covers the start ranges of the law. One given start (1, p) is itself advanced, and
-    the search covers two decades around it; several (B, p) are advanced as they are. The linear coordinates of any
+    Without ``start`` the search covers the start ranges of the law, and as many starts again come from its own guesses
+    where it makes some. One given start (1, p) is itself advanced, and the search covers two decades around it; several (B, p) are advanced as they are. The linear coordinates of any
     start are replaced by their projection. Among equal minima the one nearest to a single given start is returned.
     """
     settings = settings or Settings()
@@ -111,7 +111,7 @@ def solve(
         theta, cost = found.theta[best], float(found.objective[best])
         residuals = objective.residuals(model.value(theta[None]), objective.target(values))[0]
     return Solution(
-        theta,
+        _arranged(model, theta),
         cost,
         objective,
         robust_sigma(residuals, len(theta)),
@@ -134,6 +134,9 @@ def _points(
 ) -> FloatArray:
     if start is None:
         points = choose_starts(model, objective, values, weights, cover(model), count)
+        cells = guessed(model, values)
+        if len(cells):
+            points = np.vstack([points, choose_starts(model, objective, values, weights, cells, count)])
     elif len(start) == 1:
         nearby = choose_starts(model, objective, values, weights, cover_around(model, start[0]), count)
         end = descend(model, objective, values, weights, project(model, objective, values, weights, start)).theta
@@ -153,6 +156,18 @@ def _best(found: Descent, start: FloatArray | None, nothing: float) -> int:
     equal = np.flatnonzero(found.objective <= found.objective[lowest] * (1 + AGREE) + nothing)
     distance = np.sum(((found.theta[equal] - start) / (np.abs(start) + 1e-12)) ** 2, axis=1)
     return int(equal[np.argmin(distance)])
+
+
+def _arranged(model: BoundLaw, theta: FloatArray) -> FloatArray:
+    """The same curve with the law's interchangeable parts in order, where no setting of the user forbids it."""
+    old = dict(zip(model.law.parameters, model.vector(theta[None])[0].tolist(), strict=True))
+    new = model.law.arranged(old)
+    moved = {name for name in old if new[name] != old[name]}
+    if not moved or moved & {*model.fixed, *model.ties}:
+        return theta
+    plain = np.array([new[coordinate.name] for coordinate in model.coordinates])
+    found = np.where(model.log, np.log(np.where(model.log, plain, 1.0)), plain)
+    return found if np.all((found >= model.low) & (found <= model.high)) else theta
 
 
 def objective_unit(settings: Settings, values: FloatArray) -> float:

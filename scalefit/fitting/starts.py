@@ -51,6 +51,16 @@ def cover_around(model: BoundLaw, start: FloatArray, decades_either_side: float 
     return np.clip(_fill(model, start[None], around), model.low, model.high)
 
 
+def guessed(model: BoundLaw, values: FloatArray) -> FloatArray:
+    """Coordinates (G, p) of the points that the law itself computes from its rows; none for most laws."""
+    points = model.law.guesses(model.variables, values)
+    if not points:
+        return np.empty((0, len(model.coordinates)))
+    columns = [np.asarray(points[c.name], dtype=np.float64) for c in model.coordinates]
+    theta = [np.log(np.maximum(x, 1e-300)) if c.log else x for c, x in zip(model.coordinates, columns, strict=True)]
+    return np.asarray(np.clip(np.stack(theta, axis=1), model.low, model.high))
+
+
 def _fill(model: BoundLaw, theta: FloatArray, place: Callable[[FloatArray, np.ndarray], FloatArray]) -> FloatArray:
     free = np.flatnonzero(~model.linear)
     if not len(free):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,11 @@ import numpy as np
 from scalefit.errors import IdentificationError
 from scalefit.laws.law import Array, Law, Option, Parameter, Published, Variable
 
+FLOORS = (0.0, 0.5, 0.9, 0.99)  #: floors that guesses try, as shares of the lowest value
+WIDTHS = (0.05, 0.2, 0.6, 1.5)  #: widths of breaks that guesses try
+PLACES = {1: 24, 2: 20, 3: 13, 4: 9}  #: places of breaks that guesses try, by how many breaks there are
+GUESSES = 48  #: how many of them are handed on
+MOST_ROWS = 400  #: rows that suffice for guesses
 PER_BREAK = 3  #: distinct values of x that a break needs, beside two for each straight piece
 
 
@@ -28,8 +34,8 @@ class Broken(Law):
     source = "arXiv:2210.14891"
     needs = "points on both sides of each break: past its start, or its c_i and f_i are guesses"
     fails = (
-        "more breaks than the data show overfit; a break beyond the data cannot be foreseen; several breaks are "
-        "numbered arbitrarily and need more starts (32)"
+        "more breaks than the data show overfit; a break beyond the data cannot be foreseen; with three breaks or more "
+        "several curves fit almost equally: look whether the starts agree, and give more of them (32)"
     )
     published = (
         Published(
@@ -90,6 +96,25 @@ class Broken(Law):
                 todo=f"add points at other x ({needed} at least), or ask for fewer breaks",
             )
 
+    def guesses(self, variables: Mapping[str, Array], values: Array) -> Mapping[str, Array]:
+        """The best of a grid of floors, places and widths: for each the other parameters are a line in log y."""
+        count, thin = self.options["breaks"], slice(None, None, max(1, len(values) // MOST_ROWS))
+        x, y = np.asarray(variables["x"], dtype=float)[thin], np.asarray(values, dtype=float)[thin]
+        if count not in PLACES or y.min() <= 0:
+            return {}
+        found = [_lines(np.log(x), y, floor * y.min(), count) for floor in FLOORS]
+        misfit, *columns = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        best = np.argsort(misfit, kind="stable")[:GUESSES]
+        names = ["a", "b", "c0", *(f"{letter}{i}" for letter in "cdf" for i in range(1, count + 1))]
+        return {name: values[best] for name, values in zip(names, columns, strict=True)}
+
+    def arranged(self, parameters: Mapping[str, float]) -> Mapping[str, float]:
+        """Breaks numbered in the order of their places."""
+        count = self.options["breaks"]
+        order = sorted(range(1, count + 1), key=lambda i: parameters[f"d{i}"])
+        moved = {f"{letter}{new}": parameters[f"{letter}{old}"] for new, old in enumerate(order, 1) for letter in "cdf"}
+        return {**parameters, **moved}
+
     @staticmethod
     def formula(x: Array, a: Array, b: Array, c0: Array, **breaks: Array) -> Array:
         log_x = np.log(x)
@@ -119,3 +144,24 @@ def _softplus(z: Array) -> Array:
     """log(1 + e^z) without overflow, also of complex steps."""
     up = np.real(z) > 0
     return np.where(up, z, 0.0) + np.log1p(np.exp(np.where(up, -z, z)))
+
+
+def _lines(log_x: Array, y: Array, floor: float, count: int) -> list[Array]:
+    """Lines in log(y - floor) for each choice of places, at its best widths: misfit, a, b, c0, c_i, d_i, f_i."""
+    log_y, weight = np.log(np.maximum(y - floor, 1e-12 * y)), ((y - floor) / y) ** 2
+    low, high = log_x.min(), log_x.max()
+    places = low + (high - low) * (np.arange(PLACES[count]) + 0.5) / PLACES[count]
+    bends = [-width * _softplus((log_x - place) / width) for place in places for width in WIDTHS]
+    base = np.stack([np.ones_like(log_x), -log_x, *bends])
+    gram, right = (base * weight) @ base.T, (base * weight) @ log_y
+    gram += 1e-10 * np.diag(np.diag(gram))
+    at = np.array(list(combinations(range(len(places)), count)))
+    widths = np.array(list(product(range(len(WIDTHS)), repeat=count)))
+    breaks = (at[:, None] * len(WIDTHS) + widths).reshape(-1, count)
+    used = np.concatenate([np.broadcast_to([0, 1], (len(breaks), 2)), breaks + 2], axis=1)
+    line = np.linalg.solve(gram[used[:, :, None], used[:, None, :]], right[used][..., None])[..., 0]
+    misfit = weight @ log_y**2 - np.sum(line * right[used], axis=1)
+    best = misfit.reshape(len(at), -1).argmin(axis=1) + np.arange(len(at)) * len(widths)
+    d, f = np.exp(places)[breaks // len(WIDTHS)], np.array(WIDTHS)[breaks % len(WIDTHS)]
+    a, b = np.full(len(breaks), floor), np.exp(np.minimum(line[:, 0], 700))
+    return [column[best] for column in (misfit, a, b, *line[:, 1:].T, *d.T, *f.T)]

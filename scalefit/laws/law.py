@@ -224,6 +224,14 @@ class Law:
     def check_fixed(self, variables: Mapping[str, Array], fixed: Mapping[str, float]) -> None:
         """Raise :class:`~scalefit.errors.IdentificationError` where held parameters leave rows without a value."""
 
+    def guesses(self, variables: Mapping[str, Array], values: Array) -> Mapping[str, Array]:
+        """Points from which the search begins besides its even cover, (G,) each: for laws with many local minima."""
+        return {}
+
+    def arranged(self, parameters: Mapping[str, float]) -> Mapping[str, float]:
+        """The same curve with its interchangeable parts in their natural order."""
+        return parameters
+
     def doubts(self, paths: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
         """Reasons, as (code, text), to distrust a fit of these runs; ``paths`` maps runs to their trajectories."""
         return ()
