@@ -229,7 +229,7 @@ def test_a_write_that_fails_is_one_line_and_keeps_the_old_file(tmp_path: Path, m
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(ScalefitError, match="No space left"):
+    with pytest.raises(ScalefitError, match="No space left on device"):
         folder.describe({"status": "finished"})
     assert (folder.path / "run.json").read_bytes() == before
     assert [file.name for file in folder.path.iterdir()] == ["run.json"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -65,12 +66,21 @@ class RunFolder:
         whole = self._whole_lines()
         if len(whole) < self.log.stat().st_size:
             os.truncate(self.log, len(whole))
-        lines = whole.splitlines()
-        return int(json.loads(lines[-1])["step"]) if lines else -1
+        return int(self.last_row().get("step", -1))
 
     def _whole_lines(self) -> bytes:
         data = self.log.read_bytes()
         return data[: data.rfind(b"\n") + 1]
+
+    def last_row(self) -> Row:
+        """The last whole row of the log, empty without one; reads the end of the file alone."""
+        if not self.log.exists():
+            return {}
+        with self.log.open("rb") as file:
+            file.seek(max(self.log.stat().st_size - 2**16, 0))
+            end = file.read()
+        lines = end[: end.rfind(b"\n") + 1].splitlines()
+        return dict(json.loads(lines[-1])) if lines else {}
 
     def rows(self) -> list[Row]:
         """The log so far, without a row that is being written."""
@@ -105,7 +115,9 @@ class RunFolder:
 
     def save(self, checkpoint: Mapping[str, Any]) -> None:
         """Replace checkpoint.pt."""
-        _replace(self.path / "checkpoint.pt", lambda to: torch.save(dict(checkpoint), to))
+        memory = io.BytesIO()  # torch does not say why it cannot write a file
+        torch.save(dict(checkpoint), memory)
+        _replace(self.path / "checkpoint.pt", lambda to: to.write_bytes(memory.getbuffer()))
 
     def checkpoint(self, identity: str) -> dict[str, Any] | None:
         """The checkpoint, or None. InputError when it belongs to another configuration."""
@@ -170,9 +182,9 @@ def _replace(path: Path, write: Callable[[Path], object]) -> None:
 def _write(action: Callable[[], object], path: Path) -> None:
     try:
         action()
-    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
+    except OSError as error:
         raise ScalefitError(
-            f"cannot be written ({str(error).splitlines()[0]})",
+            f"cannot be written ({error.strerror or error})",
             where=str(path),
             todo="free space or choose another folder, then run it again",
         ) from error

@@ -179,5 +179,6 @@ def _known(out: str | Path) -> list[Job]:
 def _status(out: Path, job: Job) -> dict[str, Any]:
     row = {"id": job.id, "status": "planned", "step": 0, "steps": job.config.steps, "val_loss": None}
     folder = RunFolder(out / job.id)
-    row |= {key: value for key, value in folder.facts().items() if key in ("status", "step", "val_loss")}
+    row |= {key: value for key, value in folder.facts().items() if key in ("status", "val_loss")}
+    row["step"] = folder.last_row().get("step", 0)
     return row | {"status": "stopped"} if row["status"] == "running" and not folder.is_claimed() else row
