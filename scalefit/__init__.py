@@ -30,13 +30,17 @@ _PLACES = {
     "compare": "scalefit.comparison",
     "find_law": "scalefit.laws",
     "fit": "scalefit.fitting.fit",
+    "forecast": "scalefit.stability",
     "inspect": "scalefit.runs.inspect",
     "law_names": "scalefit.laws",
     "load": "scalefit.datasets",
     "load_fit": "scalefit.fitting.saved",
+    "lr_sensitivity": "scalefit.stability",
+    "lr_transfer": "scalefit.stability",
     "parse_schedule": "scalefit.schedules",
     "plot_fit": "scalefit.plots",
     "read_runs": "scalefit.runs",
+    "watch": "scalefit.stability",
 }
 __all__ = ["__version__", *sorted(_PLACES)]
 
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
     from scalefit.runs import Runs, read_runs
     from scalefit.runs.inspect import inspect
     from scalefit.schedules import Schedule, parse_schedule
+    from scalefit.stability import forecast, lr_sensitivity, lr_transfer, watch
 
 
 def __getattr__(name: str) -> Any:

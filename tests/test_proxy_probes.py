@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from scalefit.proxy import Config, Ensemble, train, weights  # noqa: E402
-from scalefit.proxy.probes import Probe, by_role, noise, noise_scale, spikes  # noqa: E402
+from scalefit.proxy.probes import Probe, by_role, noise, noise_scale  # noqa: E402
 
 torch.set_num_threads(1)
 CONFIG = Config(
@@ -96,15 +96,3 @@ def test_noise_scale_passes_over_what_is_not_finite() -> None:
     scale = noise_scale([np.nan, 2.0, np.nan], [np.nan, 1.0, np.nan])
     assert np.isnan(scale[0])
     assert scale[1:].tolist() == [2.0, 2.0]
-
-
-def test_spikes_are_found_once_each_and_a_calm_curve_has_none() -> None:
-    rng = np.random.default_rng(0)
-    loss = 2 + 3 * np.arange(1, 1001) ** -0.5 + 0.02 * rng.standard_normal(1000)
-    assert spikes(loss) == []
-    loss[300:305] += 2.0
-    loss[700] = np.nan
-    found = spikes(loss)
-    assert [(spike.start, spike.stop) for spike in found] == [(300, 304), (700, 700)]
-    assert found[0].height == pytest.approx(2.0, abs=0.2)
-    assert found[1].height == np.inf

@@ -116,6 +116,18 @@ def test_spikes_do_not_depend_on_the_unit():
     assert [(s.start, s.stop) for s in a] == [(s.start, s.stop) for s in b] == [(1000, 1000)]
 
 
+def test_a_loss_that_is_not_finite_is_a_spike_of_its_own():
+    rng = np.random.default_rng(0)
+    step, loss = np.arange(1000), 2 + 3 * np.arange(1, 1001) ** -0.5 + 0.02 * rng.standard_normal(1000)
+    assert find_spikes(step, loss) == []
+    loss[300:305] *= 2.0
+    loss[700] = np.nan
+    first, second = find_spikes(step, loss)
+    assert (first.start, first.stop, second.start, second.stop) == (300, 304, 700, 700)
+    assert first.height == pytest.approx(1.0, abs=0.1)
+    assert second.height == np.inf
+
+
 def test_what_cannot_be_watched():
     with pytest.raises(InputError, match="no column loss"):
         watch(pd.DataFrame({"step": [1, 2, 3]}))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -96,37 +95,3 @@ def _running(values: NDArray[np.float64], decay: float) -> NDArray[np.float64]:
             total, weight = decay * total + (1 - decay) * value, decay * weight + (1 - decay)
         means[i] = total / weight if weight else np.nan
     return means
-
-
-@dataclass(frozen=True)
-class Spike:
-    """A loss spike: first and last row above the threshold, and its largest height over the running median, nats."""
-
-    start: int
-    stop: int
-    height: float
-
-
-def spikes(loss: ArrayLike, *, window: int = 64, threshold: float = 7.0, gap: int = 10) -> list[Spike]:
-    """Rows whose log loss is more than ``threshold`` robust deviations above its median over the ``window``
-    rows before; runs of rows closer than ``gap`` are one spike. Losses that are not finite count as spikes.
-
-    The deviation is 1.4826 times the median absolute deviation of all residuals.
-
-    >>> calm = 2.0 + 0.01 * np.cos(np.arange(200.0) ** 2)
-    >>> spikes(np.where(np.arange(200) == 150, 4.0, calm))[0].start
-    150
-    """
-    values = np.asarray(loss, dtype=float)
-    filled = np.where(np.isfinite(values) & (values > 0), values, np.inf)
-    log = np.log(filled)
-    padded = np.concatenate([np.full(window, np.nan), log[:-1]])
-    before = np.lib.stride_tricks.sliding_window_view(padded, window)
-    median = np.full(log.shape, np.nan)
-    median[1:] = np.nanmedian(before[1:], axis=1)
-    residual = np.where(np.isfinite(median), log - np.where(np.isfinite(median), median, 0.0), 0.0)
-    calm = np.median(np.abs(residual[np.isfinite(residual)])) if np.isfinite(residual).any() else 0.0
-    rows = np.flatnonzero(residual > threshold * 1.4826 * max(float(calm), 1e-12))
-    groups = np.split(rows, np.flatnonzero(np.diff(rows) > gap) + 1) if rows.size else []
-    tops = [float(np.max(filled[rows] - np.exp(median[rows]))) for rows in groups]
-    return [Spike(int(rows[0]), int(rows[-1]), top) for rows, top in zip(groups, tops, strict=True)]

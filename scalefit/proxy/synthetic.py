@@ -121,7 +121,8 @@ class SparseParity:
     """Multitask sparse parity: which task (one-hot) and ``bits`` random bits; the label is the parity of
     the ``k`` bits that belong to the task. Tasks come up with probability ∝ rank^-(alpha + 1).
 
-    ``examples`` > 0 draws every batch from that many fixed examples. Source: arXiv:2303.13506.
+    ``examples`` > 0 draws every batch from that many fixed examples; a batch of as many is all of them, once each.
+    Source: arXiv:2303.13506.
     """
 
     vocab = 2
@@ -154,6 +155,8 @@ class SparseParity:
         if not self.examples:
             return self._examples(generator, size)
         pool = self._examples(draws(2**62, 1), self.examples)
+        if size == self.examples:
+            return pool
         chosen = torch.from_numpy(generator.integers(self.examples, size=size))
         return {name: value[chosen] for name, value in pool.items()}
 
