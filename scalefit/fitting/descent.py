@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scalefit.fitting.derivatives import Local, curvatures, measure
 from scalefit.fitting.model import BoundLaw
 from scalefit.fitting.objective import Objective
 from scalefit.fitting.projection import majorised_weights, project_weighted
 from scalefit.numerics import FloatArray
 
 NEAR = 0.1  #: below this relative decrease of the objective a member takes exact Newton steps
-FORWARD = 1e-6  #: step of the forward differences along the way, relative
-DIFFERENCE = 1e-5  #: step of the second derivatives' central differences, relative
 FIRST_DAMPING = 1e-4
 WARM_DAMPING = 1e-6  #: of members that begin near a minimum
 STALLED = 1e-6  #: relative decrease below which a member that no step improves has converged
@@ -42,95 +41,6 @@ class Descent:
     iterations: int
 
 
-@dataclass
-class Local:
-    """The objective at a batch of points: value, gradient and the two curvature matrices' ingredients."""
-
-    cost: FloatArray
-    value: FloatArray
-    jacobian: FloatArray  # of the predictions
-    residual: FloatArray
-
-
-def measure(model: BoundLaw, objective: Objective, target: FloatArray, weights: FloatArray, theta: FloatArray) -> Local:
-    """Predictions, derivatives and cost at a batch of points."""
-    value, jacobian = model.jacobian(theta)
-    residual = objective.residuals(value, target)
-    rho = objective.rho(residual)
-    cost = rho @ weights if weights.ndim == 1 else np.einsum("bn,bn->b", weights, rho)
-    with np.errstate(all="ignore"):  # infinities of both signs may meet
-        bad = ~np.isfinite(cost + jacobian.sum(axis=(1, 2)))
-    return Local(np.where(bad, np.inf, cost), value, jacobian, residual)
-
-
-def curvatures(
-    model: BoundLaw,
-    objective: Objective,
-    weights: FloatArray,
-    theta: FloatArray,
-    local: Local,
-    near: NDArray[np.bool_],
-    second: FloatArray | None = None,
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Gradient (B, p), step matrix (B, p, p) and its scale, the majorised diagonal (B, p).
-
-    ``second`` (n, p, p), the predictions' second derivatives at a point near all members, spares measuring them.
-    """
-    log = objective.space == "log"
-    scaled = local.jacobian / local.value[:, None, :] if log else local.jacobian
-    pull = weights * objective.psi(local.residual)
-    gradient = (scaled @ pull[:, :, None])[:, :, 0]
-    majorant = weights * objective.majorant(local.residual)
-    diagonal = ((scaled * scaled) @ majorant[:, :, None])[:, :, 0]
-    row_curvature = np.where(near[:, None], weights * objective.curvature(local.residual), majorant)
-    if log:
-        row_curvature = row_curvature - np.where(near[:, None], pull, 0.0)
-    matrix = (scaled * row_curvature[:, None, :]) @ scaled.transpose(0, 2, 1)
-    if near.any() and not model.linear.all():
-        per_row = pull[near] / local.value[near] if log else pull[near]
-        if second is None:
-            matrix[near] += _second_order(model, theta[near], per_row, local.jacobian[near])
-        else:
-            matrix[near] += (per_row @ second.reshape(len(second), -1)).reshape(-1, *second.shape[1:])
-    return gradient, matrix, diagonal
-
-
-def _second_order(model: BoundLaw, theta: FloatArray, per_row: FloatArray, jacobian: FloatArray) -> FloatArray:
-    """sum over rows of per_row times the second derivatives of the predictions, (B, p, p).
-
-    Rows of the matrix for non-linear coordinates by forward differences of the exact Jacobian, whose error is far
-    below what a Newton step needs; between linear ones the second derivative is zero.
-    """
-    count, p = theta.shape
-    second = np.zeros((count, p, p))
-    curved, straight = np.flatnonzero(~model.linear), np.flatnonzero(model.linear)
-    here = (jacobian @ per_row[:, :, None])[:, :, 0]
-    for j in curved:
-        ahead = theta.copy()
-        ahead[:, j] += FORWARD * np.maximum(np.abs(theta[:, j]), 0.1)
-        there = (model.jacobian(ahead)[1] @ per_row[:, :, None])[:, :, 0]
-        second[:, j] = (there - here) / (ahead[:, j] - theta[:, j])[:, None]
-    second = np.where(np.isfinite(second), second, 0.0)
-    among = (slice(None), curved[:, None], curved)
-    second[among] = 0.5 * (second[among] + second[among].transpose(0, 2, 1))
-    second[:, straight[:, None], curved] = second[:, curved[:, None], straight].transpose(0, 2, 1)
-    return second
-
-
-def second_derivatives(model: BoundLaw, theta: FloatArray) -> FloatArray:
-    """Second derivatives of every row's prediction at one point (p,), shape (n, p, p)."""
-    p = len(model.coordinates)
-    second = np.zeros((model.n, p, p))
-    for j in np.flatnonzero(~model.linear):
-        step = DIFFERENCE * max(abs(float(theta[j])), 0.1)
-        ahead, behind = theta.copy(), theta.copy()
-        ahead[j] += step
-        behind[j] -= step
-        change = model.jacobian(ahead[None])[1][0] - model.jacobian(behind[None])[1][0]
-        second[:, j] = second[:, :, j] = change.T / (ahead[j] - behind[j])
-    return np.where(np.isfinite(second), second, 0.0)
-
-
 def newton_step(
     gradient: FloatArray, matrix: FloatArray, diagonal: FloatArray, damping: FloatArray, held: NDArray[np.bool_]
 ) -> FloatArray:
@@ -143,10 +53,10 @@ def newton_step(
     index = np.arange(scaled.shape[1])
     scaled[:, index, index] = np.where(dead, 1.0, scaled[:, index, index])
     slope = np.where(dead, 0.0, gradient / scale)
-    eigenvalues, vectors = np.linalg.eigh(np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0))
+    eigenvalues, vectors = np.linalg.eigh(np.where(np.isfinite(scaled), scaled, 0.0))
     strength = np.maximum(np.abs(eigenvalues), 1e-14) + damping[:, None]
-    along = np.einsum("bij,bi->bj", vectors, slope) / strength
-    return np.where(dead, 0.0, -np.einsum("bij,bj->bi", vectors, along) / scale)
+    along = (slope[:, None, :] @ vectors)[:, 0] / strength
+    return np.where(dead, 0.0, -(vectors @ along[:, :, None])[:, :, 0] / scale)
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # a trial may overflow: it is then rejected
@@ -275,13 +185,15 @@ def _advance(
     theta, local, near = batch.theta, batch.local, batch.near
     kind = (np.arange(len(theta)), near.astype(np.intp))
     mu = batch.damping[kind]
-    gradient, matrix, diagonal = curvatures(model, objective, weights, theta, local, near, second)
+    gradient, matrix, diagonal, bend = curvatures(model, objective, weights, theta, local, near, second)
     step = _bounded_step(model, theta, gradient, matrix, diagonal, mu)
-    trial = _retract(model, theta, _stretched(objective, weights, local, step))
+    if second is None and objective.loss != "squared":
+        step = _stretched(objective, weights, local, near, bend, step)
+    trial = _retract(model, theta, step)
     if not near.all():
         rows = majorised_weights(objective, weights, local.value, local.residual)
         trial[~near] = project_weighted(model, own_rows(values, ~near), rows[~near], trial[~near])
-    expected = np.abs(np.einsum("bp,bp->b", gradient, trial - theta))
+    expected = np.abs(np.sum(gradient * (trial - theta), axis=1))
     ahead = measure(model, objective, target, weights, trial)
     better = ahead.cost < local.cost
     gain = (local.cost - ahead.cost) / np.maximum(local.cost, 1e-300)
@@ -317,16 +229,26 @@ def _bounded_step(
     return step
 
 
-def _stretched(objective: Objective, weights: FloatArray, local: Local, step: FloatArray) -> FloatArray:
-    """Each step times the multiple that would lower the cost most if predictions moved along their tangents.
+def _stretched(
+    objective: Objective,
+    weights: FloatArray,
+    local: Local,
+    near: NDArray[np.bool_],
+    bend: FloatArray,
+    step: FloatArray,
+) -> FloatArray:
+    """Each step times the multiple that lowers the cost most in its own model, with the loss itself in every row.
 
     Few rows may lie inside the threshold: the quadratic model is then too bold, and its majorant too timid.
     """
     along = (step[:, None, :] @ local.jacobian)[:, 0]
+    curved = np.sum((step[:, None, :] @ bend)[:, 0] * step, axis=1)
     if objective.space == "log":
         along = along / local.value
+        curved -= np.where(near, np.sum(weights * objective.psi(local.residual) * along**2, axis=1), 0.0)
     rho = objective.rho(local.residual[:, None, :] + STRETCHES[:, None] * along[:, None, :])
     cost = rho @ weights if weights.ndim == 1 else (rho @ weights[:, :, None])[:, :, 0]
+    cost += 0.5 * STRETCHES**2 * curved[:, None]
     best = np.argmin(np.where(np.isfinite(cost), cost, np.inf), axis=1)
     return np.asarray(step * STRETCHES[best, None])
 
@@ -337,11 +259,10 @@ def _retract(model: BoundLaw, theta: FloatArray, step: FloatArray) -> FloatArray
     The size of a term moves exponentially with its exponent (A with alpha in A N^-alpha), so a linear coordinate
     takes a small relative step as a factor: the valley between the two is then straight.
     """
-    with np.errstate(all="ignore"):
-        ratio = step / theta
-        factor = theta * np.exp(ratio)
+    ratio = step / theta
+    factor = theta * np.exp(ratio)
     as_factor = model.linear & (np.abs(ratio) < 1)
-    return np.clip(np.where(as_factor, factor, theta + step), model.low, model.high)
+    return np.minimum(np.maximum(np.where(as_factor, factor, theta + step), model.low), model.high)
 
 
 def _choose(better: NDArray[np.bool_], ahead: Local, local: Local) -> Local:

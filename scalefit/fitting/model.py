@@ -73,7 +73,7 @@ class BoundLaw:
     fixed: Mapping[str, float]
     ties: Mapping[str, Expression]
 
-    @property
+    @cached_property
     def n(self) -> int:
         """How many rows."""
         return len(next(iter(self.variables.values())))
@@ -97,6 +97,16 @@ class BoundLaw:
     def linear(self) -> np.ndarray:
         """Which coordinates the law is linear in."""
         return np.array([c.linear for c in self.coordinates], dtype=bool)
+
+    @cached_property
+    def curved(self) -> np.ndarray:
+        """Positions of the coordinates that the law is not linear in."""
+        return np.flatnonzero(~self.linear)
+
+    @cached_property
+    def straight(self) -> np.ndarray:
+        """Positions of the coordinates that the law is linear in."""
+        return np.flatnonzero(self.linear)
 
     @cached_property
     def log(self) -> np.ndarray:
@@ -133,15 +143,14 @@ class BoundLaw:
         """Predictions (B, n)."""
         with np.errstate(all="ignore"):
             found = self.law.evaluate(self.variables, self.parameters(theta))
-        return np.broadcast_to(found, (len(theta), self.n))
+        return self._every_row(found, len(theta))
 
     def jacobian(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Predictions (B, n) and their derivatives by coordinate (B, p, n)."""
-        with np.errstate(over="ignore"):
-            parameters = self.parameters(theta)
         out = np.empty((len(theta), len(self.coordinates), self.n), dtype=theta.dtype)
         written = type(self.law).jacobian
         with np.errstate(all="ignore"):
+            parameters = self.parameters(theta)
             if written is not None and self.homogeneous and not self.ties:
                 value, partials = None, written(**self.variables, **parameters)
             else:
@@ -150,8 +159,12 @@ class BoundLaw:
                 partial = self._through_ties(coordinate.name, partials, parameters)
                 out[:, j] = partial * parameters[coordinate.name] if coordinate.log else partial
             if value is None:
-                value = np.einsum("bk,bkn->bn", theta[:, self.linear], out[:, self.linear])
-        return np.broadcast_to(value, (len(theta), self.n)), out
+                value = (theta[:, None, self.linear] @ out[:, self.linear])[:, 0]
+        return self._every_row(value, len(theta)), out
+
+    def _every_row(self, value: FloatArray, members: int) -> FloatArray:
+        """Predictions (B, n) of a law whose value may not depend on every row or member."""
+        return value if value.shape == (members, self.n) else np.broadcast_to(value, (members, self.n))
 
     def _through_ties(
         self, name: str, partials: Mapping[str, FloatArray], parameters: Mapping[str, FloatArray]

@@ -70,7 +70,8 @@ def _solve(model: BoundLaw, columns: FloatArray, values: FloatArray, weights: Fl
     low, high = model.low[model.linear], model.high[model.linear]
     base = np.where(np.isfinite(low), low, 0.0)
     columns = np.where(np.isfinite(columns), columns, 0.0)
-    values = values - np.einsum("k,bkn->bn", base, columns)
+    if base.any():
+        values = values - base @ columns
     solved = base + _solve_above(columns, values, weights, np.isfinite(low))
     for k in np.flatnonzero(np.isfinite(high)):  # one that would pass its upper end stays there; the others adapt
         over = solved[:, k] > high[k]
@@ -89,9 +90,9 @@ def _solve_above(
     """Weighted least squares (B, k), non-negative where ``bounded``; a column of zeros gets zero."""
     weighted = columns * weights[:, None, :]
     gram = weighted @ columns.transpose(0, 2, 1)
-    size = np.sqrt(np.maximum(np.einsum("bkk->bk", gram), 1e-300))
+    size = np.sqrt(np.maximum(np.diagonal(gram, axis1=1, axis2=2), 1e-300))
     gram = gram / (size[:, :, None] * size[:, None, :])
-    right = np.einsum("bkn,bn->bk", weighted, values) / size
+    right = (weighted @ values[:, :, None])[:, :, 0] / size
     return np.asarray(_enumerate(gram, right, bounded) / size)
 
 
@@ -107,7 +108,7 @@ def _enumerate(gram: FloatArray, right: FloatArray, bounded: np.ndarray) -> Floa
         support = np.ones(k, dtype=bool)
         support[bounded] = choice
         x = _solve_support(gram, right, support) if support.any() else np.zeros((batch, k))
-        cost = 0.5 * np.einsum("bi,bij,bj->b", x, gram, x) - np.einsum("bi,bi->b", right, x)
+        cost = np.sum((0.5 * (x[:, None, :] @ gram)[:, 0] - right) * x, axis=1)
         allowed = np.all((x >= 0) | ~bounded, axis=1) & (cost < best_cost)
         best[allowed], best_cost[allowed] = x[allowed], cost[allowed]
         if allowed.all() and support.all():

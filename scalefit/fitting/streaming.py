@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scalefit.fitting.descent import curvatures, measure, newton_step
+from scalefit.fitting.derivatives import curvatures, measure
+from scalefit.fitting.descent import newton_step
 from scalefit.fitting.model import BoundLaw
 from scalefit.fitting.objective import Objective
 from scalefit.laws.law import Law
@@ -69,7 +70,7 @@ def settle(
     weights = np.full(model.n, stream.rows / model.n)
     theta = theta[None]
     local = measure(model, objective, target, weights, theta)
-    _, matrix, diagonal = curvatures(model, objective, weights, theta, local, NEAR)
+    _, matrix, diagonal, _ = curvatures(model, objective, weights, theta, local, NEAR)
     cost, gradient = _pass(model, objective, stream, theta)
     damping, of_here = 0.0, False
     for _ in range(PASSES):
@@ -103,7 +104,7 @@ def _curvature(
         part = BoundLaw(model.law, variables, model.coordinates, model.fixed, model.ties)
         ones = np.ones(len(values))
         local = measure(part, objective, objective.target(values), ones, theta)
-        _, of_block, scale = curvatures(part, objective, ones, theta, local, NEAR)
+        _, of_block, scale, _ = curvatures(part, objective, ones, theta, local, NEAR)
         matrix, diagonal = matrix + of_block, diagonal + scale
     return matrix, diagonal
 

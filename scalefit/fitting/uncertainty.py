@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.errors import InputError
-from scalefit.fitting.descent import Descent, descend, own_rows, second_derivatives
+from scalefit.fitting.derivatives import second_derivatives
+from scalefit.fitting.descent import Descent, descend, own_rows
 from scalefit.fitting.expansion import Expansion
 from scalefit.fitting.model import BoundLaw
 from scalefit.fitting.objective import Objective
