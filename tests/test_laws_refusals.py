@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
+from scalefit.fitting.identify import identify
 from scalefit.laws.identification import move_together
 
 SIZES = np.repeat([1e7, 3e7, 1e8, 3e8], 4)
@@ -137,3 +138,76 @@ def test_one_compute_budget_is_let_in(law):
     constants |= {"A": 6.7e7, "B": 8.9e8} if law == "kaplan-floor" else {}
     found = sf.fit(table.assign(loss=sf.find_law(law).evaluate(table, constants)), law)
     assert found["alpha"] == pytest.approx(constants["alpha"], rel=1e-3)
+
+
+def test_what_does_not_vary_cannot_be_explained():
+    text = refused({"N": SIZES, "D": TOKENS, "peak_lr": np.full(16, 0.01)}, "optimal-lr-batch")
+    assert "all 16 rows have the peak_lr 0.01: there is nothing to explain" in text
+
+
+def test_a_whole_sweep_is_not_a_table_of_optima():
+    sweep = pd.DataFrame({"N": SIZES, "D": TOKENS}).merge(pd.DataFrame({"peak_lr": [1e-3, 2e-3, 4e-3]}), how="cross")
+    text = refused(sweep, "optimal-lr-batch")
+    assert "3 values of peak_lr at one N and D" in text
+    assert "lr-batch-surface" in text
+
+
+def test_runs_off_the_frontier_are_not_optima_of_diffusion_transformers():
+    assert "worse loss than one of less compute" in refused(
+        {"N": SIZES, "D": TOKENS, "loss": LOSS}, "diffusion-transformer"
+    )
+    C = np.geomspace(1e17, 1e19, 6)
+    found = sf.fit(pd.DataFrame({"C": C, "loss": 2.4 * C**-0.0273}), "diffusion-transformer")
+    assert found["slope"] == pytest.approx(-0.0273, rel=1e-9)
+
+
+def curves_of(*sizes):
+    steps = np.arange(100, 2000, 50)
+    parts = [
+        pd.DataFrame({"run": f"r{N:g}", "N": N, "step": steps, "loss": 2 + 9 * steps**-0.3 + N**-0.2}) for N in sizes
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_runs_of_several_sizes_are_doubted_where_a_law_knows_no_size():
+    found = sf.fit(curves_of(1e6, 1e7), "one-epoch", points="all")
+    assert "mixed-runs" in [check.code for check in found.warnings]
+    assert "mixed-runs" not in [check.code for check in sf.fit(curves_of(1e6), "one-epoch", points="all").warnings]
+
+
+@pytest.mark.parametrize("law", ["annealing", "multi-power", "functional", "annealing-transfer"])
+def test_constant_learning_rates_only(law):
+    runs = sf.read_runs(curves_of(1e6), schedule="constant:peak_lr=1e-3,steps=2000")
+    with pytest.raises(sf.IdentificationError, match=f"law {law}: 1 run under one single schedule.*another schedule"):
+        sf.fit(runs, law)
+
+
+class TestWhichLaws:
+    table = pd.DataFrame({"N": SIZES, "D": TOKENS, "loss": LOSS, "acc": 1 - LOSS / 10, "peak_lr": 0.01})
+
+    def said(self, table, target=None):
+        return {one.law: (one.can, one.reason) for one in identify(sf.read_runs(table), target)}
+
+    def test_runs_of_sizes_and_lengths(self):
+        found = self.said(self.table)
+        able = {law for law, (can, _) in found.items() if can}
+        assert able == {"chinchilla", "kaplan", "kaplan-floor", "over-training"}
+        assert found["chinchilla"][1] == "loss from N, D: 16 rows, 5 parameters"
+        assert found["data-constrained"][1] == "needs the column U (unique training tokens)"
+        assert "nothing to explain" in found["optimal-lr-batch"][1]
+
+    def test_another_target(self):
+        found = self.said(self.table.rename(columns={"acc": "loss_pile"}), "loss_pile")
+        assert found["chinchilla"] == (True, "loss_pile from N, D: 16 rows, 5 parameters")
+        assert found["optimal-lr-batch"] == (False, "it explains peak_lr, not loss_pile")
+        assert found["task-ladder"] == (False, "it explains accuracy, not loss_pile")
+        assert self.said(self.table, "acc")["task-ladder"] == (True, "acc from loss: 16 rows, 4 parameters")
+        assert self.said(self.table, "bleu")["chinchilla"] == (False, "needs the column bleu (quality of translations)")
+
+    def test_curves_of_several_sizes(self):
+        lr = curves_of(1e6, 1e7).assign(lr=1e-3, schedule="constant")
+        runs = sf.read_runs(lr, schedule="constant:peak_lr=1e-3,steps=2000")
+        reasons = {one.law: one.reason for one in identify(runs)}
+        assert reasons["annealing"].startswith("law annealing: 2 runs under one single schedule")
+        assert "learning rate before step 100 is not known" in self.said(lr)["annealing"][1]
+        assert self.said(curves_of(1e6).drop(columns="step"))["annealing"][1].startswith("needs loss curves")

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("name", required=False)
 @click.option("--for", "for_", metavar="FILE", help="Which laws can these runs identify, and what is missing.")
+@click.option("--target", metavar="COLUMN", help="With --for: the column to explain, if not each law's own.")
 @reading
 @answering
-def command(name: str | None, for_: str | None, **options: Any) -> Answer:
+def command(name: str | None, for_: str | None, target: str | None, **options: Any) -> Answer:
     """List the laws, or say everything about one.
 
     \b
@@ -34,7 +35,8 @@ def command(name: str | None, for_: str | None, **options: Any) -> Answer:
     if for_:
         from scalefit.fitting.identify import identify
 
-        found = identify(read((for_,), options["map_"], options["where"], options["schedule"], options["warmup"]))
+        runs = read((for_,), options["map_"], options["where"], options["schedule"], options["warmup"])
+        found = identify(runs, target)
         text = "\n".join(
             f"  {'yes' if row.can else 'no ':<4} {row.law:<22} {_brief(row.reason, for_)}" for row in found
         )

@@ -23,6 +23,7 @@ SAME = 1e-9  #: relative spread below which a variable does not vary
 FLAT = 1e-6  #: relative change of the learning rate below which a schedule is constant
 SCHEDULE_POINTS = 100_000  #: learning rates that suffice to tell two schedules apart
 ALIKE = ("N", "d_model", "n_layer", "batch", "seq_len", "optimizer", "parametrization")  #: runs of one law share these
+SHAPE = ("d_model", "n_layer")
 NEGLIGIBLE = 1e-9  #: share of the prediction below which a term is not there
 
 
@@ -92,8 +93,9 @@ def check_identified(law: Law, rows: Rows, free: int) -> None:
     if law.is_trajectory and law.schedules_needed > 1:
         kinds = distinct_schedules(list(rows.paths.values()))
         if kinds < law.schedules_needed:
+            count = f"{len(rows.paths)} run{'s' if len(rows.paths) > 1 else ''}"
             raise IdentificationError(
-                f"{len(rows.paths)} runs under one single schedule; the law needs {law.schedules_needed}",
+                f"{count} under one single schedule; the law needs {law.schedules_needed}",
                 where=f"law {law.name}",
                 todo="add a run whose learning rate follows another schedule (a constant one beside a decaying one)",
             )
@@ -110,6 +112,19 @@ def check_identified(law: Law, rows: Rows, free: int) -> None:
                 todo=f"add runs at another {column} (needs: {law.needs or 'rows that vary in it'})",
             )
     law.check(rows.variables)
+    if rows.values is not None:
+        _refuse_constant(law, rows.values)
+        law.check_target(rows.variables, rows.values)
+
+
+def _refuse_constant(law: Law, values: np.ndarray) -> None:
+    first = float(values[0])
+    if np.ptp(values) <= SAME * abs(first):
+        raise IdentificationError(
+            f"all {len(values)} rows have the {law.target} {first:g}: there is nothing to explain",
+            where=f"law {law.name}",
+            todo=f"add runs whose {law.target} differs (needs: {law.needs or 'values that differ'})",
+        )
 
 
 def distinct_schedules(paths: list[Trajectory]) -> int:
@@ -148,14 +163,15 @@ def examine(law: Law, model: BoundLaw, solution: Solution, rows: Rows) -> list[C
 
 
 def mixed_runs(law: Law, rows: Rows, runs: Runs) -> list[Check]:
-    """Runs along schedules that differ in something the law does not read: their curves are not one law's."""
-    if not law.is_trajectory:
-        return []
+    """Runs that differ in something the law does not read, such as curves of several sizes: they are not one law's."""
     table = runs.table[runs.table["run"].astype(str).isin(set(rows.frame["run"].astype(str)))]
+    shape = SHAPE if {"N", "N_total"} & {*law.columns.values()} else ()  # sizes differ in these as they should
     differing = [
         name
-        for name in ALIKE
-        if name in table.columns and name not in law.columns.values() and table[name].nunique(dropna=True) > 1
+        for name in (ALIKE if law.is_trajectory else law.alike)
+        if name in table.columns
+        and name not in (*law.columns.values(), *shape)
+        and table[name].nunique(dropna=True) > 1
     ]
     if not differing:
         return []

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scalefit.errors import InputError
-from scalefit.fitting.checks import check_identified, check_rows
+from scalefit.fitting.checks import check_identified, check_rows, mixed_runs
 from scalefit.fitting.model import bind
 from scalefit.fitting.prepare import resolve
-from scalefit.fitting.rows import gather
-from scalefit.laws import find_law, law_names
+from scalefit.fitting.rows import Rows, gather
+from scalefit.laws import Law, find_law, law_names
+from scalefit.laws.law import Variable
 from scalefit.runs import Runs
+from scalefit.runs.columns import COLUMNS
+
+OTHERS = ("step", "batch", "peak_lr")  #: what laws explain that answer no question about a loss or a score
 
 
 @dataclass(frozen=True)
@@ -22,8 +26,11 @@ class Identified:
     reason: str
 
 
-def identify(runs: Runs) -> list[Identified]:
+def identify(runs: Runs, target: str | None = None) -> list[Identified]:
     """Every law of the registry against these runs, those that can be fitted first.
+
+    ``target``: the column to explain, where it is not the law's own; laws that explain a learning rate, a batch or
+    steps then say so.
 
     >>> import pandas as pd
     >>> from scalefit.runs import read_runs
@@ -31,15 +38,54 @@ def identify(runs: Runs) -> list[Identified]:
     >>> [found.law for found in identify(runs) if found.can][:2]
     ['power', 'power-floor']
     """
-    found = [_one(name, runs) for name in law_names()]
+    found = [_one(name, runs, target) for name in law_names()]
     return sorted(found, key=lambda one: not one.can)
 
 
-def _one(name: str, runs: Runs) -> Identified:
+def _one(name: str, runs: Runs, target: str | None) -> Identified:
+    law = find_law(name)
+    wanted = target or law.target
+    if target not in (None, law.target) and (law.target in OTHERS or (law.target != "loss" and "loss" in str(target))):
+        return Identified(name, False, f"it explains {law.target}, not {target}")
+    lacking = _lacking(law, runs, wanted)
+    if lacking:
+        return Identified(name, False, lacking)
     try:
-        law = resolve(find_law(name), runs)
-        rows = check_rows(law, gather(law, runs), runs, log_residuals=law.log_residuals, drop_diverged=True)
+        law = resolve(law, runs)
+        rows = gather(law, runs, target=target)
+        rows = check_rows(law, rows, runs, log_residuals=law.log_residuals, drop_diverged=True)
         check_identified(law, rows, len(bind(law, rows.variables, fix=law.held).coordinates))
     except InputError as error:
         return Identified(name, False, str(error))
-    return Identified(name, True, f"{len(rows)} rows, {len(law.parameters) - len(law.held)} parameters")
+    return Identified(name, True, _said(law, rows, runs, wanted))
+
+
+def _said(law: Law, rows: Rows, runs: Runs, target: str) -> str:
+    """What the law would be fitted to, and what speaks against it."""
+    free = len(law.parameters) - len(law.held)
+    read = "the schedule" if law.is_trajectory else ", ".join(law.columns.values())
+    doubts = [text for _, text in law.doubts(rows.paths)] + [check.text for check in mixed_runs(law, rows, runs)]
+    return "; but ".join([f"{target} from {read}: {len(rows)} rows, {free} parameters", *doubts])
+
+
+def _lacking(law: Law, runs: Runs, target: str) -> str:
+    """The columns that a law reads and these runs lack, with what they hold; empty where none is."""
+    curves = runs.curves
+    if law.is_trajectory and (curves is None or "step" not in curves.columns):
+        return "needs loss curves: one row a logged step, with a learning rate (columns run, step, lr)"
+    have = {*runs.table.columns, *(curves.columns if curves is not None else ())}
+    have |= {"C"} if {"N", "D"} <= have else set()
+    read = {name: law.variables[key] for key, name in law.columns.items() if key != "x" or law.options.get("over")}
+    missing = [] if law.is_trajectory else [f"{n} ({_described(v)})" for n, v in read.items() if n not in have]
+    missing += [f"{n} ({COLUMNS[n].meaning})" for n in law.path_columns if n not in have]
+    if target not in have:
+        missing.insert(0, f"{target} ({COLUMNS[target].meaning if target in COLUMNS else 'what is to be explained'})")
+    if not missing:
+        return ""
+    return f"needs {'the column' if len(missing) == 1 else 'the columns'} {' and '.join(missing)}"
+
+
+def _described(variable: Variable) -> str:
+    """What a column holds, with its unit where that is not said."""
+    known = variable.unit == "1" or variable.unit in variable.meaning
+    return variable.meaning if known else f"{variable.meaning}, in {variable.unit}"

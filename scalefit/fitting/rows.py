@@ -170,9 +170,10 @@ def _along_runs(law: Law, runs: Runs, target: str, measured: bool) -> Rows:
 
 def _stacked(arrays: list[FloatArray], absent: float) -> FloatArray:
     """Arrays (n,) or (n, K) of several runs below one another; shorter second axes are filled up."""
-    width = max((array.shape[-1] for array in arrays if array.ndim > 1), default=0)
-    if not width:
+    widths = [array.shape[-1] for array in arrays if array.ndim > 1]
+    if not widths:
         return np.concatenate(arrays or [np.empty(0)])
+    width = max(1, *widths)  # one that is absent everywhere, where no run has any
     out = np.full((sum(map(len, arrays)), width), absent)
     begin = 0
     for array in arrays:

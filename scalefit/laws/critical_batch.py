@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -52,6 +53,8 @@ class CriticalBatch(Law):
             rtol=2e-5,
         ),
     )
+
+    alike: ClassVar[Sequence[str]] = ("N", "d_model", "n_layer")
 
     loss = Variable("nats/token", "loss that was reached", span=(2.5, 6.0))
     batch = Variable("tokens", "tokens per step", span=(1e4, 1e7))

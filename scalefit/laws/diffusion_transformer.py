@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from scalefit.errors import IdentificationError
 from scalefit.laws.law import Array, Law, Option, Parameter, Published, Variable
 
+SAME_BUDGET = 1.03  #: compute within this factor is one budget
+MOST = 0.01  #: an optimum may lie this much above that of a smaller budget
 UNITS = {"loss": "1", "fid": "1", "N": "parameters", "D": "tokens"}
 
 
@@ -66,6 +70,21 @@ class DiffusionTransformer(Law):
         super().__init__(**options)
         self.target = self.options["of"]  # type: ignore[misc]
         self.target_unit = UNITS[self.target]  # type: ignore[misc]
+
+    def check_target(self, variables: Mapping[str, Array], values: Array) -> None:
+        """Refuse rows that are not optima: some stand back behind one of less compute, against the trend of them all."""
+        C, y = np.log(np.asarray(variables["C"], dtype=float)), np.log(values)
+        better = y if np.sum((C - C.mean()) * y) < 0 else -y
+        order = np.argsort(C)
+        before = np.searchsorted(C[order], C - np.log(SAME_BUDGET))  # how many rows have less compute
+        least = np.concatenate([[np.inf], np.minimum.accumulate(better[order])])[before]
+        worse = int(np.sum(better > least + MOST))
+        if worse:
+            raise IdentificationError(
+                f"the rows are not optima: {worse} of {len(y)} have a worse {self.target} than one of less compute",
+                where=f"law {self.name}",
+                todo="keep the optimum of each compute budget (the lowest point of a parabola in log N)",
+            )
 
     @staticmethod
     def formula(C: Array, K: Array, slope: Array) -> Array:

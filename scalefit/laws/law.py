@@ -116,6 +116,7 @@ class Law:
     fails: ClassVar[str] = ""  #: known failure modes, in words
     log_residuals: ClassVar[bool] = True  #: whether its target is positive, so that residuals are logarithms
     path_columns: ClassVar[Sequence[str]] = ()  #: columns of a run, besides its learning rate, that ``at_steps`` takes
+    alike: ClassVar[Sequence[str]] = ()  #: columns in which its runs must agree, though the law does not read them
     schedules_needed: ClassVar[int] = 0  #: how many different schedules identify a trajectory law
     declaration: ClassVar[Declaration] = Declaration()
     formula: ClassVar[Callable[..., Array]]
@@ -220,6 +221,9 @@ class Law:
         The fit itself checks what holds for all laws (a variable that does not vary, too few rows, too few
         schedules); a law adds what is its own.
         """
+
+    def check_target(self, variables: Mapping[str, Array], values: Array) -> None:
+        """The same, of the values (n,) that the law is to explain."""
 
     def check_fixed(self, variables: Mapping[str, Array], fixed: Mapping[str, float]) -> None:
         """Raise :class:`~scalefit.errors.IdentificationError` where held parameters leave rows without a value."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -26,6 +27,8 @@ class Mixture(Law):
     source = "arXiv:2403.16952"
     needs = "runs of one size and length with at least two more mixtures than sources, spread over the simplex"
     fails = "holds for one model size and training length; a source without which no run was made stays a guess"
+
+    alike: ClassVar[Sequence[str]] = ("N", "D", "steps")
 
     over = Option("r1+r2", "columns of the shares, joined by +, without one of the sources")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import ClassVar
+
 import numpy as np
 
 from scalefit.laws.law import Array, Law, Parameter, Variable
@@ -22,6 +25,8 @@ class OneEpoch(Law):
     source = "arXiv:1906.06669"
     needs = "logged points of one run after its first transient, at a constant learning rate, each sample seen once"
     fails = "a decaying learning rate bends the curve (fit annealing); repeated data bend it upwards (data-constrained)"
+
+    alike: ClassVar[Sequence[str]] = ("N", "batch", "peak_lr")
 
     step = Variable("optimiser steps", "optimiser steps done, counted after the transient", span=(1e2, 1e6))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit.errors import IdentificationError
 from scalefit.laws.identification import refuse_tied
 from scalefit.laws.law import Array, Law, Option, Parameter, Published, Variable
 
@@ -70,6 +71,19 @@ class OptimalLrBatch(Law):
         """Refuse optima whose N and D move together."""
         if "N" in variables:
             refuse_tied(self.name, variables, "N", "D", "add a sweep at another ratio of tokens to parameters")
+
+    def check_target(self, variables: Mapping[str, Array], values: Array) -> None:
+        """Refuse whole sweeps: several learning rates (batches) of one size and length are not all the best."""
+        places = np.stack([np.log(np.asarray(column, dtype=float)) for column in variables.values()], axis=1)
+        cells, cell = np.unique(np.round(places, 3), axis=0, return_inverse=True)
+        most = max(len(np.unique(np.round(np.log(values[cell.ravel() == i]), 3))) for i in range(len(cells)))
+        if most > 2:
+            at = " and ".join(variables)
+            raise IdentificationError(
+                f"the rows are not optima: up to {most} values of {self.target} at one {at}",
+                where=f"law {self.name}",
+                todo=f"keep the run of least loss of each {at}, or fit the whole sweep with the law lr-batch-surface",
+            )
 
     @staticmethod
     def formula(D: Array, K: Array, beta: Array, N: Any = 1.0, alpha: Any = 0.0) -> Array:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import ClassVar
+
 import numpy as np
 
 from scalefit.laws.law import Array, Law, Parameter, Variable
@@ -21,6 +24,8 @@ class Parallel(Law):
     source = "arXiv:2505.10475"
     needs = "runs at three or more sizes and at 1, 2, 4 and 8 streams, on the same tokens"
     fails = "streams buy compute at equal memory, so compare at equal cost; eight streams are the most its source tried"
+
+    alike: ClassVar[Sequence[str]] = ("D", "steps")
 
     N = Variable("parameters", "model size, by the convention of the runs", span=(1e8, 1e10))
     streams = Variable("1", "parallel streams, 1 for an ordinary model", span=(1.0, 16.0))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import ClassVar
+
 import numpy as np
 
 from scalefit.laws.law import Array, Law, Parameter, Variable
@@ -26,6 +29,8 @@ class Routed(Law):
     source = "arXiv:2202.01169"
     needs = "runs at several dense sizes, each with numbers of experts from 1 to a hundred and more, equally long"
     fails = "E_start and E_max are known only from few and from very many experts; training length is not in the law"
+
+    alike: ClassVar[Sequence[str]] = ("D", "steps")
 
     N = Variable("parameters", "size of the dense model", span=(1e7, 1e9))
     experts = Variable("1", "number of experts, 1 for a dense model", span=(1.0, 512.0))
