@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 
 from scalefit.errors import InputError  # noqa: E402
 from scalefit.proxy.data import from_texts, open_source, standard_library  # noqa: E402
-from scalefit.proxy.synthetic import SparseParity, ZipfMarkov, zipf_markov_source  # noqa: E402
+from scalefit.proxy.synthetic import SparseParity, ZipfMarkov, zipf_markov  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -71,8 +71,22 @@ def test_bad_data_is_one_clear_line(tmp_path: Path) -> None:
         path = name if name == "nowhere" else str(tmp_path / name)
         with pytest.raises(InputError, match=words):
             open_source(path, 64)
-    with pytest.raises(InputError, match="data_options"):
-        open_source("stdlib", 64, {"limits": 3})
+    np.save(tmp_path / "low.npy", np.arange(-1, 500))
+    np.save(tmp_path / "real.npy", np.ones(500))
+    (tmp_path / "odd.bin").write_bytes(b"odd")
+    for name in ("low.npy", "real.npy", "odd.bin"):
+        with pytest.raises(InputError, match=name):
+            open_source(str(tmp_path / name), 8)
+    for name, options, words in (
+        ("stdlb", {}, "did you mean 'stdlib'"),
+        ("stdlib", {"limits": 3}, "did you mean 'limit'"),
+        ("zipf-markov", {"vocb": 3}, "did you mean 'vocab'"),
+        ("zipf-markov", {"vocab": "x"}, "no number"),
+        ("zipf-markov", {"concentration": -1.0}, "concentration > 0"),
+        ("sparse-parity", {"bit": 3}, "did you mean 'bits'"),
+    ):
+        with pytest.raises(InputError, match=words):
+            open_source(name, 64, options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("order", [1, 2])
@@ -112,8 +126,8 @@ def test_floor_counts_the_first_tokens_of_a_window() -> None:
     assert second.floor(1000) == pytest.approx(second.entropy_rate, rel=1e-2)
 
 
-def test_zipf_markov_source_records_its_floor_and_has_a_zipf_like_head() -> None:
-    source = zipf_markov_source(16, tokens=2**16, vocab=16, order=1)
+def test_zipf_markov_records_its_floor_and_has_a_zipf_like_head() -> None:
+    source = zipf_markov(16, tokens=2**16, vocab=16, order=1)
     assert 0 < source.facts["entropy_rate"] <= source.facts["loss_floor"] < math.log(16)
     frequency = torch.bincount(source.batch(0, 1, 500)["tokens"].flatten(), minlength=16)
     assert frequency[0] > 2 * frequency[8:].max()

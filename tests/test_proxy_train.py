@@ -212,12 +212,39 @@ def test_another_configuration_under_the_same_name_is_refused(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "values", [{"d_modle": 3}, {"lr": "high"}, {"batch": 65}, {"steps": 0}, {"precision": "fp8"}, {"tied": 1}]
+    "values",
+    [
+        {"d_modle": 3},
+        {"lr": "high"},
+        {"batch": 65},
+        {"steps": 0},
+        {"precision": "fp8"},
+        {"tied": 1},
+        {"encoder_ff": -1},
+        {"base_depth": 0},
+        {"init_scale": math.nan},
+        {"name": "../run"},
+    ],
 )
 def test_bad_configurations_are_refused_in_one_line(values: dict[str, Any]) -> None:
     with pytest.raises(InputError) as caught:
         Config.read(values)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"device": "tpu"}, "no device 'tpu' here; choose cpu"),
+        ({"batch": 2**16}, "39936 tokens is smaller than one batch of 65536"),
+        ({"optimizer_options": {"bta2": 0.9}}, "did you mean 'beta2'"),
+        ({"optimizer_options": {"beta2": 1.0}}, "below 1"),
+        ({"parametrization": "mub"}, "did you mean 'mup'"),
+    ],
+)
+def test_what_cannot_be_built_is_refused_in_one_line(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        Ensemble([replace(QUICK, **changes)])
 
 
 def test_a_write_that_fails_is_one_line_and_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from scalefit.cli.train import plain, torch_is_there
 @click.option("--parametrization", default="mup", show_default=True, help="sp, ntk, mup, depth-mup, completep ...")
 @click.option("--axis", type=click.Choice(["width", "depth"]), default="width", show_default=True)
 @click.option("--sizes", default="32,64,128,256", show_default=True, help="Widths or depths.")
-@click.option("--seeds", default=3, show_default=True)
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(min=1))
 @click.option("--steps", default=8, show_default=True)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key of the configuration.")
 @answering

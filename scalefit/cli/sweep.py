@@ -11,13 +11,21 @@ from scalefit.cli.output import Answer, answering, as_lines, records
 from scalefit.cli.train import progress, read_toml, torch_is_there
 from scalefit.errors import InputError
 
+ONE_OR_MORE = click.IntRange(min=1)
+
 
 @click.command()
 @click.argument("action", type=click.Choice(["plan", "run", "status", "collect"]))
 @click.argument("grid", required=False, metavar="[GRID.toml]")
 @click.option("--out", default="sweep", show_default=True, help="The sweep's folder.")
 @click.option("--device", help="run: cpu or cuda.  [default: as each configuration says]")
-@click.option("--members", default=64, show_default=True, help="run: runs of one shape trained as one batch.")
+@click.option(
+    "--members",
+    default=64,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="run: runs of one shape trained as one batch.",
+)
 @click.option("--curves", is_flag=True, help="collect: one row a logged step instead of one row a run.")
 @click.option("--save", metavar="FILE.csv", help="collect: write the table here.")
 @answering

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import PurePath
 from typing import Any
 
 from scalefit.errors import InputError
+from scalefit.proxy.choices import suggestion
 from scalefit.proxy.data import Source
 from scalefit.proxy.encoder_decoder import EncoderDecoder
 from scalefit.proxy.mlp import MLP
@@ -35,6 +36,13 @@ MEMBER_KEYS = (
     "init_scale",
     "optimizer_options",
 )
+
+
+# The least value of each key that has one.
+LEAST = dict.fromkeys(("d_model", "n_layer", "n_encoder_layer", "d_head", "seq_len", "steps", "batch", "accumulate"), 1)
+LEAST |= dict.fromkeys(("eval_every", "eval_batch", "checkpoint_every", "flush_every", "base_width", "base_depth"), 1)
+LEAST |= dict.fromkeys(("d_ff", "encoder_width", "encoder_ff", "base_d_head", "probe_every", "curvature_every"), 0)
+LEAST |= dict.fromkeys(("warmup", "clip", "weight_decay", "z_loss", "embed_std", "init_scale"), 0)
 
 
 @dataclass(frozen=True)
@@ -100,9 +108,9 @@ class Config:
     name: str = ""
 
     def __post_init__(self) -> None:
-        for key in ("d_model", "n_layer", "d_head", "seq_len", "steps", "batch", "accumulate", "eval_every"):
-            if getattr(self, key) < 1:
-                raise InputError(f"{key} is {getattr(self, key)}", todo=f"give a {key} of at least 1")
+        for key, least in LEAST.items():
+            if not getattr(self, key) >= least:
+                raise InputError(f"{key} is {getattr(self, key)}", todo=f"give a {key} of at least {least}")
         tokens = self.sequence_tokens * self.accumulate
         if self.batch % tokens:
             raise InputError(
@@ -111,6 +119,8 @@ class Config:
             )
         if self.precision not in ("fp32", "bf16"):
             raise InputError(f"precision is {self.precision!r}", todo="choose fp32 or bf16")
+        if self.name != PurePath(self.name).name:
+            raise InputError(f"name is {self.name!r}", todo="give a plain folder name, and the place with out")
 
     @property
     def sequence_tokens(self) -> int:
@@ -134,9 +144,7 @@ class Config:
         defaults = {f.name: getattr(BASE, f.name) for f in fields(cls)}
         for key, value in values.items():
             if key not in defaults:
-                near = difflib.get_close_matches(key, defaults, n=1)
-                todo = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(defaults)}"
-                raise InputError(f"unknown key {key!r}", where=where, todo=todo)
+                raise InputError(f"unknown key {key!r}", where=where, todo=suggestion(key, defaults))
             if not _fits(value, defaults[key]):
                 kind = type(defaults[key]).__name__
                 raise InputError(f"{key} = {value!r} is not a value of type {kind}", where=where, todo="correct it")
@@ -187,7 +195,7 @@ class Config:
         """The model for this data; ``table`` replaces the parametrisation's factors."""
         table = table or self.factors()
         if self.model not in BUILDERS:
-            raise InputError(f"no model {self.model!r}", todo=f"choose one of {', '.join(BUILDERS)}")
+            raise InputError(f"no model {self.model!r}", todo=suggestion(self.model, BUILDERS))
         if source.task != TASKS[self.model]:
             raise InputError(
                 f"model {self.model!r} learns {TASKS[self.model]}, data {self.data!r} is {source.task}",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import inspect
 import json
 import sysconfig
 from collections.abc import Callable, Iterable, Mapping
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scalefit.errors import InputError
+from scalefit.proxy.choices import suggestion
 
 Tokens = NDArray[Any]  # any unsigned integer, (rows, length): a window never crosses from one row to the next
 Examples = dict[str, Tensor]
@@ -146,38 +148,23 @@ def language_reference() -> dict[str, bytes]:
     return {name: text.encode() for name, text in topics.items()}
 
 
-def _stdlib(seq_len: int, *, limit: int = 0) -> TokenSource:
+def stdlib(seq_len: int, *, limit: float = 0) -> TokenSource:
+    """Python source."""
     return from_texts(standard_library(), seq_len, "stdlib", int(limit))
 
 
-def _pydoc(seq_len: int, *, limit: int = 0) -> TokenSource:
+def pydoc(seq_len: int, *, limit: float = 0) -> TokenSource:
+    """English prose."""
     return from_texts(language_reference(), seq_len, "pydoc", int(limit))
 
 
-def _zipf_markov(seq_len: int, **options: Any) -> Source:
-    from scalefit.proxy.synthetic import zipf_markov_source
-
-    return zipf_markov_source(seq_len, **options)
-
-
-def _sparse_parity(seq_len: int, **options: Any) -> Source:
-    from scalefit.proxy.synthetic import SparseParity
-
-    return SparseParity(**options)
-
-
-def _translation(seq_len: int, **options: Any) -> Source:
-    from scalefit.proxy.translation import Translation
-
-    return Translation(seq_len, **options)
-
-
-EMBEDDED: dict[str, Callable[..., Source]] = {
-    "stdlib": _stdlib,
-    "pydoc": _pydoc,
-    "zipf-markov": _zipf_markov,
-    "sparse-parity": _sparse_parity,
-    "translation": _translation,
+# Module and callable of each source; its keywords are the data_options.
+EMBEDDED = {
+    "stdlib": ("data", "stdlib"),
+    "pydoc": ("data", "pydoc"),
+    "zipf-markov": ("synthetic", "zipf_markov"),
+    "sparse-parity": ("synthetic", "SparseParity"),
+    "translation": ("translation", "Translation"),
 }
 
 
@@ -187,18 +174,28 @@ def open_source(name: str, seq_len: int, options: Mapping[str, float] | None = N
 
     Raises InputError for an unknown name or option and for a file that cannot be read.
     """
-    given: dict[str, Any] = dict(options or {})
-    try:
-        if name in EMBEDDED:
-            return EMBEDDED[name](seq_len, **given)
-        return _from_path(Path(name), seq_len, **given)
-    except TypeError as error:
-        raise InputError(f"data {name!r}: {error}", todo="correct data_options") from error
+    make: Callable[..., Source] = from_path
+    if name in EMBEDDED:
+        module, attribute = EMBEDDED[name]
+        make = getattr(importlib.import_module(f"scalefit.proxy.{module}"), attribute)
+    takes = inspect.signature(make).parameters
+    known = [key for key, parameter in takes.items() if parameter.kind is parameter.KEYWORD_ONLY]
+    for key, value in (options or {}).items():
+        if key not in known:
+            raise InputError(f"data {name!r} has no option {key!r}", todo=suggestion(key, known))
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise InputError(f"data {name!r}: {key} = {value!r} is no number", todo="correct data_options")
+    place = {"seq_len": seq_len, "path": Path(name)}
+    return make(**{key: value for key, value in place.items() if key in takes}, **options or {})
 
 
-def _from_path(path: Path, seq_len: int, *, limit: int = 0, vocab: int = 0) -> TokenSource:
+def from_path(seq_len: int, path: Path, *, limit: float = 0, vocab: float = 0) -> TokenSource:
+    """A file or folder of the user's."""
     if not path.exists():
-        raise InputError(f"no data {str(path)!r}", todo=f"give a file or folder, or one of {', '.join(EMBEDDED)}")
+        near = suggestion(str(path), EMBEDDED)
+        raise InputError(
+            f"no data {str(path)!r}", todo=f"give a file or folder that exists; of what is built in, {near}"
+        )
     if path.suffix in (".npy", ".bin"):
         return _from_tokens(path, seq_len, int(limit), int(vocab))
     if path.is_dir():
@@ -224,10 +221,19 @@ def _jsonl_texts(lines: Iterable[str], path: Path) -> dict[str, bytes]:
 
 def _from_tokens(path: Path, seq_len: int, limit: int, vocab: int) -> TokenSource:
     """The last twentieth of the file is held out."""
-    tokens: Tokens = np.load(path, mmap_mode="r") if path.suffix == ".npy" else np.memmap(path, np.uint16, "r")
+    try:
+        tokens: Tokens = np.load(path, mmap_mode="r") if path.suffix == ".npy" else np.memmap(path, np.uint16, "r")
+    except (ValueError, EOFError) as error:
+        raise InputError(f"not a token file ({error})", where=str(path), todo="save a flat integer array") from error
     if tokens.ndim != 1 or not np.issubdtype(tokens.dtype, np.integer):
         raise InputError("tokens must be one row of integers", where=str(path), todo="save a flat integer array")
+    low, high = (int(tokens.min()), int(tokens.max())) if tokens.size else (0, 0)
+    if low < 0 or (vocab and high >= vocab):
+        raise InputError(
+            f"tokens run from {low} to {high}",
+            where=str(path),
+            todo=f"use tokens from 0 to {vocab - 1 if vocab else high}",
+        )
     rows, cut = tokens.reshape(1, -1), tokens.size * 19 // 20
     facts = {"source": str(path), "unit": "tokens", "bytes": path.stat().st_size}
-    size = vocab or int(tokens.max(initial=0)) + 1
-    return TokenSource(rows[:, :cut], rows[:, cut:], seq_len, size, facts, limit)
+    return TokenSource(rows[:, :cut], rows[:, cut:], seq_len, vocab or high + 1, facts, limit)

@@ -36,8 +36,14 @@ class Ensemble:
         c = self.config = members[0]
         self.members, self.step = list(members), 0
         self.factors = factors or c.factors()
-        self.device = torch.device(_device(c.device))
+        self.device = _device(c.device)
         self.source = open_source(c.data, c.seq_len, c.data_options)
+        if 0 < self.source.facts.get("tokens", 0) < c.batch:
+            raise InputError(
+                f"training data of {self.source.facts['tokens']} tokens is smaller than one batch of {c.batch}",
+                where=c.data,
+                todo="give more data or a smaller batch",
+            )
         self.validation = {"val_loss": self.source} | {
             f"val_loss_{name}": open_source(data, c.seq_len) for name, data in c.val.items()
         }
@@ -146,5 +152,8 @@ class Ensemble:
         return context
 
 
-def _device(name: str) -> str:
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+def _device(name: str) -> torch.device:
+    there = torch.cuda.is_available()
+    if name not in ("auto", "cpu") and not (there and name.partition(":")[0] == "cuda"):
+        raise InputError(f"no device {name!r} here", todo=f"choose cpu or auto{', or cuda' if there else ''}")
+    return torch.device(("cuda" if there else "cpu") if name == "auto" else name)

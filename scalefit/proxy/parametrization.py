@@ -20,6 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from scalefit.errors import InputError
+from scalefit.proxy.choices import suggestion
 
 ROLES = ("embed", "gain", "final", "hidden", "readout")
 
@@ -167,7 +168,7 @@ def parametrization(name: str) -> Parametrization:
     Power(width=0.0, depth=-1.0, factor=1.0)
     """
     if name not in TABLE:
-        raise InputError(f"no parametrization {name!r}", todo=f"choose one of {', '.join(TABLE)}")
+        raise InputError(f"no parametrization {name!r}", todo=suggestion(name, TABLE))
     return TABLE[name]
 
 

@@ -39,7 +39,7 @@ def plan_sweep(grid: str | Path | Mapping[str, Any], out: str | Path) -> list[Jo
 
     ``grid`` is a TOML file or the same as a dictionary: [base] holds keys of Config for all runs, [grid]
     lists of values whose product is taken, [[cells]] tables of keys that go together, each combined with
-    the product.
+    the product; a list in a cell is one more axis of its product, or takes the place of that axis of [grid].
     A key of a table is written with a dot: "optimizer_options.beta2" = [0.9, 0.95].
     Raises InputError that names the nearest key for an unknown one.
     """
@@ -147,13 +147,17 @@ def _points(table: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
     for name in table:
         if name not in TABLES:
             raise InputError(f"unknown table [{name}]", where=where, todo="use [base], [grid] and [[cells]]")
+        rows = table[name] if name == "cells" else [table[name]]
+        if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+            raise InputError(f"{name} is no table", where=where, todo="use [base], [grid] and [[cells]]")
     axes: Mapping[str, Any] = table.get("grid", {})
     for key, values in axes.items():
         if not isinstance(values, list) or not values:
             raise InputError(f"{key} in [grid] is no list", where=where, todo=f"write {key} = [{values!r}]")
     for cell in table.get("cells", [{}]):
-        for point in product(*axes.values()):
-            yield _nested({**table.get("base", {}), **cell, **dict(zip(axes, point, strict=True))})
+        own = {**axes, **{key: value for key, value in cell.items() if isinstance(value, list)}}
+        for point in product(*own.values()):
+            yield _nested({**table.get("base", {}), **cell, **dict(zip(own, point, strict=True))})
 
 
 def _nested(values: Mapping[str, Any]) -> dict[str, Any]:

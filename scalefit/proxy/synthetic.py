@@ -38,10 +38,11 @@ class ZipfMarkov:
     stationary: Floats = field(init=False, repr=False, compare=False)  # (V^order,)
 
     def __post_init__(self) -> None:
-        if self.vocab < 2 or self.order < 1 or self.vocab ** (self.order + 1) > 2**26:
+        fits = self.vocab >= 2 and self.order >= 1 and self.vocab ** (self.order + 1) <= 2**26
+        if not fits or not self.concentration > 0:
             raise InputError(
-                f"no table for vocab={self.vocab}, order={self.order}",
-                todo="choose vocab >= 2, order >= 1 and vocab^(order + 1) <= 2^26",
+                f"no table for vocab={self.vocab}, order={self.order}, concentration={self.concentration}",
+                todo="choose vocab >= 2, order >= 1, vocab^(order + 1) <= 2^26 and concentration > 0",
             )
         zipf = np.arange(1.0, self.vocab + 1) ** -self.exponent
         zipf /= zipf.sum()
@@ -100,10 +101,19 @@ def entropy(p: Floats) -> Floats:
     return np.asarray(-(p * np.log(np.where(p > 0, p, 1.0))).sum(-1))
 
 
-def zipf_markov_source(seq_len: int, *, tokens: int = 2**22, limit: int = 0, **options: Any) -> TokenSource:
+def zipf_markov(
+    seq_len: int,
+    *,
+    tokens: float = 2**22,
+    limit: float = 0,
+    vocab: float = 32,
+    order: float = 2,
+    exponent: float = 1.0,
+    concentration: float = 4.0,
+    seed: float = 0,
+) -> TokenSource:
     """``tokens`` training tokens of a Zipf–Markov language in 1,024 chains, and 2^17 held out."""
-    integers = {key: int(value) for key, value in options.items() if key in ("vocab", "order", "seed")}
-    language = ZipfMarkov(**(options | integers))
+    language = ZipfMarkov(int(vocab), int(order), exponent, concentration, int(seed))
     chains = 1024
     train = language.sample(chains, max(int(tokens) // chains, seq_len + 1), seed=1)
     held = language.sample(chains, max(2**17 // chains, seq_len + 1), seed=2)

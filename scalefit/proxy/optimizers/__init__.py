@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from functools import cache
 
 from scalefit.errors import InputError
+from scalefit.proxy.choices import suggestion
 from scalefit.proxy.optimizers.optimizer import Optimizer, State
 
 __all__ = ["Optimizer", "State", "optimizer", "optimizers"]
@@ -33,7 +33,5 @@ def optimizer(name: str) -> type[Optimizer]:
     """
     known = optimizers()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        todo = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(sorted(known))}"
-        raise InputError(f"no optimizer {name!r}", todo=todo)
+        raise InputError(f"no optimizer {name!r}", todo=suggestion(name, sorted(known)))
     return known[name]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from scalefit.errors import InputError
+from scalefit.proxy.choices import suggestion
 
 State = dict[str, Tensor]
 
@@ -42,12 +43,14 @@ class Optimizer:
         self.eps_P, self.eps = eps_P, torch.zeros(())  # (K, 1) or (K, P) from `start` on
 
     def _check(self, given: Mapping[str, float]) -> None:
-        unknown = sorted(set(given) - set(self.options))
-        if unknown:
-            raise InputError(
-                f"{self.name} has no option {unknown[0]!r}",
-                todo=f"its options are {', '.join(self.options) or 'none'}",
-            )
+        for key, value in given.items():
+            if key not in self.options:
+                raise InputError(f"{self.name} has no option {key!r}", todo=suggestion(key, self.options))
+            if not isinstance(value, int | float) or not value >= 0 or (key.startswith("beta") and value >= 1):
+                raise InputError(
+                    f"{self.name}: {key} = {value!r} cannot be used",
+                    todo="give a number below 1" if key.startswith("beta") else "give a number of at least 0",
+                )
 
     def start(self, theta_KP: Tensor) -> State:
         """State at step 0, on the device and in the dtype of theta; options move there too."""
