@@ -9,15 +9,34 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 
 from scalefit.proxy import Job, collect_sweep, plan_sweep, run_sweep
+from scalefit.proxy.sweep import varied
 from scalefit.schedules import parse_schedule
 
 HERE = Path(__file__).parent
+TAIL = 0.2  # of a run, over which what is measured is averaged
+PROBES = ("attention_logit_max", "output_logit_logsumexp", "rms_grad/0.mlp_in", "rms_act", "grad_norm")
+# what an analysis of the learning rate names
+SETTINGS = (
+    "parametrization",
+    "d_model",
+    "n_layer",
+    "lr",
+    "seed",
+    "steps",
+    "schedule",
+    "batch",
+    "warmup",
+    "weight_decay",
+    "optimizer",
+)
 RUNS = ("run", "N", "N_total", "D", "C", "d_model", "parametrization", "lr", "steps", "seed", "schedule")
 
 
@@ -73,10 +92,59 @@ def finals(jobs: list[Job], out: Path, folder: Path) -> None:
     write(frame.sort_values(["parametrization", "d_model", "steps", "seed", "lr"]), folder / "runs.csv")
 
 
+def probed(jobs: list[Job], out: Path, folder: Path) -> None:
+    """One row a run: sizes, settings, what varies; held-out loss and probes, means over the last fifth of the run."""
+    configs = {job.id: job.config for job in jobs}
+    keys = dict.fromkeys((*SETTINGS, *varied(list(configs.values()))))
+    rows = []
+    for run, config in configs.items():
+        about, means = facts(out / run), tail(out / run)
+        row = {"run": run} | {key: about[key] for key in ("N", "N_total", "D", "C", "vocab")}
+        row |= {key: getattr(config, key) for key in keys if key != "data_seed"}
+        rows.append(row | {"loss": means["val_loss"], **means.reindex(PROBES).dropna(), "status": about["status"]})
+    order = [key for key in ("parametrization", "n_layer", "d_model", "seed", "lr") if key in keys]
+    write(pd.DataFrame(rows).sort_values(order, kind="stable"), folder / "runs.csv")
+
+
+def tail(folder: Path) -> pd.Series:
+    """Means of the last fifth of a log; the largest RMS of any block's residual stream as rms_act."""
+    rows = pd.read_json(folder / "log.jsonl", lines=True)
+    last = rows[rows["step"] > (1 - TAIL) * rows["step"].max()]
+    means = last.mean(numeric_only=True)
+    if last["loss"].isna().any():
+        means["val_loss"] = float("nan")
+    streams = [name for name in means.index if name.startswith("rms_act/") and name.endswith("residual")]
+    means["rms_act"] = means[streams].max() if streams else float("nan")
+    return means
+
+
+def facts(folder: Path) -> dict[str, Any]:
+    """What run.json says."""
+    return dict(json.loads((folder / "run.json").read_text(encoding="utf-8")))
+
+
+def sharpness(jobs: list[Job], out: Path, folder: Path) -> None:
+    """A row at every measurement of the curvature."""
+    frame = collect_sweep(out, curves=True).dropna(subset="sharpness")
+    configs = {job.id: job.config for job in jobs}
+    for key in ("d_model", "parametrization", "seed"):
+        frame[key] = [getattr(configs[run], key) for run in frame["run"]]
+    columns = ["run", "parametrization", "d_model", "seed", "step", "lr", "loss", "sharpness"]
+    write(frame[columns].sort_values(["parametrization", "d_model", "seed", "step"]), folder / "curves.csv")
+
+
 def floor(folder: Path) -> float | None:
     """The exactly known least loss of a synthetic language."""
-    facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    return facts["data"]["val_loss"].get("loss_floor")
+    floor: float | None = facts(folder)["data"]["val_loss"].get("loss_floor")
+    return floor
+
+
+def table(name: str, jobs: list[Job]) -> Callable[[list[Job], Path, Path], None]:
+    """What is written of a sweep."""
+    config = jobs[0].config
+    if name == "schedules":
+        return curves
+    return sharpness if config.curvature_every else probed if config.probe_every else finals
 
 
 def main() -> None:
@@ -86,7 +154,7 @@ def main() -> None:
     out = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(tempfile.gettempdir()) / "scalefit-runs" / name
     jobs = plan_sweep(HERE / name / "grid.toml", out)
     run_sweep(out, progress=say)
-    (curves if name == "schedules" else finals)(jobs, out, HERE / name)
+    table(name, jobs)(jobs, out, HERE / name)
 
 
 if __name__ == "__main__":

@@ -168,3 +168,11 @@ def test_two_workers_share_a_sweep(grid: Path, tmp_path: Path) -> None:
         train(jobs[0].config, out)
     theirs.release()
     assert all(row["status"] in ("finished", "diverged") for row in run_sweep(out))
+
+
+def test_a_list_in_a_cell_is_an_axis_of_that_cell(tmp_path: Path) -> None:
+    grid = {"grid": {"lr": [0.1, 0.2]}, "cells": [{"seed": 0}, {"seed": [1, 2], "lr": [0.3]}]}
+    jobs = plan_sweep(grid, tmp_path)
+    assert sorted((job.config.seed, job.config.lr) for job in jobs) == [(0, 0.1), (0, 0.2), (1, 0.3), (2, 0.3)]
+    with pytest.raises(InputError, match="empty list"):
+        plan_sweep({"cells": [{"lr": []}]}, tmp_path)

@@ -17,6 +17,7 @@ from scalefit.stability.forecast import probes
 from scalefit.stability.lines import fit_lines
 
 PUBLIC = Path("../shared/data")
+SHIPPED = commands.ROOT / "data" / "lr_width" / "runs.csv"
 SIZES = (1e6, 3e6, 1e7, 3e7, 1e8)
 
 
@@ -223,6 +224,51 @@ def test_divergence_of_the_widest_public_mlp():
     assert judged.recall >= 0.9
 
 
+# --- the shipped sweep ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sp():
+    rows = pd.read_csv(SHIPPED)
+    return rows[rows["parametrization"] == "sp"]
+
+
+def test_without_qk_layernorm_the_attention_logit_grows_with_lr_and_width(sp):
+    means = sp.groupby(["d_model", "lr"])["attention_logit_max"].mean().unstack("d_model")
+    learning = means.loc[(means.index > 2**-9) & (means.index < 0.3)]  # below its largest stable learning rate
+    rising = np.diff(np.log(learning.dropna().to_numpy()), axis=1)
+    assert (rising > 0).mean() > 0.95
+    for width in means:
+        column = learning[width].dropna()
+        ranks = column.rank(), pd.Series(column.index, column.index).rank()
+        assert np.corrcoef(*ranks)[0, 1] > 0.95
+        assert column.iloc[-1] > 100 * column.iloc[0]
+
+
+def test_the_held_out_width_lies_within_the_forecast(sp):
+    """The largest attention logit of width 128, from widths 16 to 64, at each learning rate that does not diverge."""
+    small, held = sp[sp["d_model"] < 128], sp[(sp["d_model"] == 128) & (sp["lr"] < 0.4)]
+    inside = []
+    for lr, rows in held.groupby("lr"):
+        value = by_name(forecast(small, float(rows["N"].iloc[0]), float(lr)))["largest attention logit"].value
+        inside.append(value.low <= rows["attention_logit_max"].mean() <= value.high)
+    assert len(inside) >= 15
+    assert np.mean(inside) >= 0.9
+
+
+def test_divergence_at_the_held_out_width_of_the_shipped_sweep(sp):
+    judged = backtest_divergence(read_sweeps(sp))
+    assert judged.table["seen"].sum() >= 3
+    assert judged.precision >= 0.8
+    assert judged.recall >= 0.8
+
+
+def test_the_gradient_falls_with_the_size(sp):
+    best = sp[(sp["lr"] > 2**-10) & (sp["lr"] < 2**-6)]
+    means = best.groupby(["lr", "d_model"])["rms_grad/0.mlp_in"].mean().unstack("d_model")
+    assert (np.diff(np.log(means.to_numpy()), axis=1) < 0).mean() > 0.9
+
+
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
@@ -238,3 +284,12 @@ def test_the_command(tmp_path):
     answer = json.loads(commands.run(f"{base} --at N=1e11 --json").stdout)
     assert answer["forecasts"][0]["probability"] > 0.9
     assert commands.run(f"{base} --at N=1e8,D=1e9").exit_code == 2
+
+
+def test_z_loss_holds_log_z_near_zero_and_its_absence_does_not():
+    rows = pd.read_csv(commands.ROOT / "data" / "z_loss" / "runs.csv")
+    log_z = rows.pivot_table(index="lr", columns="z_loss", values="output_logit_logsumexp")
+    assert (log_z[0.01].abs() < 0.5).all()
+    assert (log_z[0.0].abs() > 4).all()
+    assert (log_z[0.0001] < log_z[0.0]).all()
+    assert rows.pivot_table(index="lr", columns="z_loss", values="loss")[0.01].iloc[0] < 2.2

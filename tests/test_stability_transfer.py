@@ -211,24 +211,31 @@ def shipped():
     return sf.read_runs(SHIPPED)
 
 
-def test_on_the_shipped_sweep_sp_drifts_and_mup_transfers(shipped):
-    found = lr_transfer(shipped, initial_loss=np.log(256))
+def test_on_the_shipped_sweep_sp_drifts_an_octave_a_doubling_and_mup_transfers(shipped):
+    found = lr_transfer(shipped, theory=False)
     sp, mup = found["sp"], found["mup"]
-    assert sp.drift.high < 0
+    assert sp.drift.value == pytest.approx(-1, abs=0.3)
+    assert sp.drift.high < -0.5
     assert "does not transfer" in sp.verdict
-    assert -1.3 <= sp.law_drift.low <= -0.7
     logs = [best.log2 for best in mup.optima.values()]
     assert max(logs) - min(logs) <= 1
     assert mup.verdict.startswith("transfers")
-    # at the base width both are the same runs
-    assert sp.optima[32.0].lr == mup.optima[32.0].lr
+    # at the base width both are the same runs, sp on a wider grid
+    assert sp.optima[32.0].log2 == pytest.approx(mup.optima[32.0].log2, abs=0.2)
 
 
-def test_regret_at_the_held_out_largest_width(shipped):
-    tested = backtest_transfer(shipped).set_index("arm")
+def test_every_answer_on_the_shipped_sweep_names_its_settings(shipped):
+    settings = read_sweeps(shipped).settings
+    assert settings["batch"] == "512"
+    assert settings["optimizer"] == "adamw"
+    assert "not in the log" not in settings.values()
+
+
+@pytest.mark.parametrize("theory", [True, False])
+def test_regret_at_the_held_out_largest_width(shipped, theory):
+    tested = backtest_transfer(shipped, theory=theory).set_index("arm")
     assert tested.loc["sp", "regret"] <= 0.005
-    # the goal is 0.3 %; the curve at width 64 is flat within its noise, which these two seeds do not resolve
-    assert tested.loc["mup", "regret"] <= 0.01
+    assert tested.loc["mup", "regret"] <= 0.003
     assert (tested["low"] <= tested["least_at"] * 1.1).all()
     assert (tested["least_at"] <= tested["high"]).all()
 
@@ -264,7 +271,7 @@ def test_the_command_answers_in_text_json_and_csv(tmp_path):
     text = commands.run(f"{base} --backtest --plot {tmp_path}/lr.png")
     assert text.exit_code == 0, text.output
     assert (tmp_path / "lr.png").stat().st_size > 10_000
-    for words in ("batch not in the log", "schedule cosine", "does not transfer", "predicted from the smaller ones"):
+    for words in ("batch 512", "schedule constant", "does not transfer", "predicted from the smaller ones"):
         assert words in text.stdout
     answer = json.loads(commands.run(f"{base} --json").stdout)
     assert {arm["arm"] for arm in answer["arms"]} == {"sp", "mup"}

@@ -156,6 +156,8 @@ def _points(table: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
             raise InputError(f"{key} in [grid] is no list", where=where, todo=f"write {key} = [{values!r}]")
     for cell in table.get("cells", [{}]):
         own = {**axes, **{key: value for key, value in cell.items() if isinstance(value, list)}}
+        if [] in own.values():
+            raise InputError("an empty list in [[cells]]", where=where, todo="give values or leave the key out")
         for point in product(*own.values()):
             yield _nested({**table.get("base", {}), **cell, **dict(zip(own, point, strict=True))})
 

@@ -9,6 +9,8 @@ from scipy.special import stdtr, stdtrit
 
 from scalefit.numerics import FloatArray
 
+NEAR = 4.01  #: factor between learning rates whose scatter is pooled
+
 
 @dataclass(frozen=True, eq=False)
 class Line:
@@ -58,11 +60,11 @@ def fit_lines(size: FloatArray, lr: FloatArray, value: FloatArray, degree: int) 
     """A polynomial at each learning rate that has two or more sizes, by rising learning rate.
 
     ``size``, ``lr``, ``value``: (n,), values that are not finite are left out. The degree is lowered where the sizes
-    do not suffice; the noise is that of all learning rates together.
+    do not suffice; the noise is that of all learning rates within a factor of four, as scatter grows with the rate.
     """
     kept = np.isfinite(size) & np.isfinite(value)
     found: dict[float, Line] = {}
-    squares, freedom = 0.0, 0
+    scatter: dict[float, tuple[float, int]] = {}
     for rate in np.unique(lr[kept]):
         rows = kept & (lr == rate)
         distinct = len(np.unique(size[rows]))
@@ -71,12 +73,18 @@ def fit_lines(size: FloatArray, lr: FloatArray, value: FloatArray, degree: int) 
         centre = float(np.log(size[rows]).mean())
         columns = (np.log(size[rows]) - centre)[:, None] ** np.arange(min(degree, distinct - 1) + 1)
         constants = np.linalg.lstsq(columns, value[rows], rcond=None)[0]
-        squares += float(np.sum((value[rows] - columns @ constants) ** 2))
-        freedom += len(columns) - columns.shape[1]
+        squares = float(np.sum((value[rows] - columns @ constants) ** 2))
+        scatter[float(rate)] = (squares, len(columns) - columns.shape[1])
         inverse = np.linalg.pinv(columns.T @ columns)
         found[float(rate)] = Line(constants, inverse, centre, float("nan"), 0, float(size[rows].min()), distinct)
-    noise = float(np.sqrt(squares / freedom)) if freedom else float("nan")
-    return {rate: replace(line, noise=noise, freedom=freedom) for rate, line in found.items()}
+    return {rate: _with_noise(line, rate, scatter) for rate, line in found.items()}
+
+
+def _with_noise(line: Line, rate: float, scatter: dict[float, tuple[float, int]]) -> Line:
+    """The line with the scatter, (sum of squares, freedom) by learning rate, of those near its own."""
+    near = [each for other, each in scatter.items() if 1 / NEAR <= other / rate <= NEAR]
+    squares, freedom = sum(each[0] for each in near), sum(each[1] for each in near)
+    return replace(line, noise=float(np.sqrt(squares / freedom)) if freedom else float("nan"), freedom=freedom)
 
 
 def _moved(line: Line, centre: float, count: int) -> FloatArray:
