@@ -145,7 +145,7 @@ def _points(
     else:
         points = start
     points = np.clip(points, model.low, model.high)
-    return project(model, objective, values, weights, points, robust_steps=2)
+    return project(model, objective, values, weights, points, robust_steps=1)
 
 
 def _best(found: Descent, start: FloatArray | None, nothing: float) -> int:

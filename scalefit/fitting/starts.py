@@ -96,12 +96,14 @@ def choose_starts(
 
 def _apart(theta: FloatArray, scores: FloatArray, count: int) -> list[int]:
     """Indices of the best cells that differ from those already chosen."""
-    width = np.maximum(np.ptp(theta, axis=0), 1e-300)
+    unit = theta / np.maximum(np.ptp(theta, axis=0), 1e-300)
+    left = scores.copy()
     chosen: list[int] = []
-    for candidate in np.argsort(scores, kind="stable"):
-        if len(chosen) == count or not np.isfinite(scores[candidate]):
+    while len(chosen) < count:
+        best = int(np.argmin(left))
+        if not np.isfinite(left[best]):
             break
-        distance = np.abs(theta[candidate] - theta[chosen]) / width
-        if not chosen or np.all(np.max(distance, axis=1) > APART):
-            chosen.append(int(candidate))
+        chosen.append(best)
+        left[np.max(np.abs(unit - unit[best]), axis=1) <= APART] = np.inf
+        left[best] = np.inf
     return chosen or [0]
