@@ -84,8 +84,9 @@ def solve(
     """Fit a bound law to values (n,).
 
     Without ``start`` the search covers the start ranges of the law, and as many starts again come from its own guesses
-    where it makes some. One given start (1, p) is itself advanced, and the search covers two decades around it; several (B, p) are advanced as they are. The linear coordinates of any
-    start are replaced by their projection. Among equal minima the one nearest to a single given start is returned.
+    where it makes some. One given start (1, p) is itself advanced, and the search covers two decades around it; several
+    (B, p) are advanced as they are. The linear coordinates of any start are replaced by their projection. Among equal
+    minima the one nearest to a single given start is returned.
     """
     settings = settings or Settings()
     weights = np.ones(model.n) if weights is None else weights

@@ -72,7 +72,7 @@ class DiffusionTransformer(Law):
         self.target_unit = UNITS[self.target]  # type: ignore[misc]
 
     def check_target(self, variables: Mapping[str, Array], values: Array) -> None:
-        """Refuse rows that are not optima: some stand back behind one of less compute, against the trend of them all."""
+        """Refuse rows that are not optima: some stand back behind one of less compute, against the trend of them."""
         C, y = np.log(np.asarray(variables["C"], dtype=float)), np.log(values)
         better = y if np.sum((C - C.mean()) * y) < 0 else -y
         order = np.argsort(C)
