@@ -39,6 +39,7 @@ _PLACES = {
     "lr_transfer": "scalefit.stability",
     "parse_schedule": "scalefit.schedules",
     "plot_fit": "scalefit.plots",
+    "predict_partial": "scalefit.fitting.partial",
     "read_runs": "scalefit.runs",
     "watch": "scalefit.stability",
 }
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from scalefit.datasets import load
     from scalefit.errors import FitWarning, IdentificationError, InputError, ScalefitError
     from scalefit.fitting.fit import fit
+    from scalefit.fitting.partial import predict_partial
     from scalefit.fitting.result import Fit
     from scalefit.fitting.saved import load_fit
     from scalefit.laws import Law, Option, Parameter, Variable, find_law, law_names

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from scalefit.comparison import Automatic
+    from scalefit.fitting.checks import Check
     from scalefit.fitting.result import Fit
     from scalefit.runs import Runs
 
@@ -69,6 +70,13 @@ def command(
     """Fit a law to run logs and say what it predicts.
 
     \b
+    Exit code 1 where a check fails; each is a line that begins with "!":
+      not converged, starts disagree, not identified, at a bound, outside its domain
+      runs that bend away from the fit with scale, influential runs, outliers
+      under-trained runs, losses in mid-schedule, mixed conventions or runs
+      a prediction far beyond the data, or for another recipe
+
+    \b
     Example:
       scalefit fit data/schedules/curves.csv --where "d_model == 96" --law annealing:decay=0.99 --save fit.json
     """
@@ -85,11 +93,12 @@ def command(
     result = chosen.comparison.best if chosen else fit(runs, law, **settings)
     scores = result.score(held) if held is not None else None
     point = (chosen or result).predict(**_point(at)) if at else None
+    cautions = result.cautions(**_point(at)) if at else ()
     if plot:
         _draw(result, held, plot)
     if save:
         result.save(save)
-    return _answer(result, scores, point, [path for path in (save, plot) if path], chosen)
+    return _answer(result, scores, point, cautions, [path for path in (save, plot) if path], chosen)
 
 
 def _automatic(runs: Runs, settings: dict[str, Any]) -> Automatic:
@@ -126,6 +135,7 @@ def _answer(
     result: Fit,
     scores: pd.DataFrame | None,
     point: pd.DataFrame | None,
+    cautions: tuple[Check, ...],
     written: list[str],
     chosen: Automatic | None,
 ) -> Answer:
@@ -133,7 +143,8 @@ def _answer(
 
     text = [result.summary()]
     content = as_dict(result)
-    content.pop("points")
+    for heavy in ("points", "without"):
+        content.pop(heavy)
     if chosen is not None:
         text = [f"chosen by back-test: {chosen.text}", "", *text]
         refused = dict(chosen.comparison.refused)
@@ -143,7 +154,10 @@ def _answer(
         text += ["", "held out:", as_lines(scores)]
         content["held_out"] = records(scores)
     if point is not None:
-        text += ["", "prediction:", as_lines(point)]
+        text += ["", "prediction:", as_lines(point), *(f"! {check.text}" for check in cautions)]
         content["prediction"] = records(point)
+        content["cautions"] = [{"code": check.code, "text": check.text} for check in cautions]
     text += ["", *(f"wrote {path}" for path in written)] if written else []
-    return Answer("\n".join(text), content, result.table, result.ok, [f"read: {note}" for note in result.notes])
+    return Answer(
+        "\n".join(text), content, result.table, result.ok and not cautions, [f"read: {note}" for note in result.notes]
+    )

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from scalefit.cli.options import pairs, read, reading
-from scalefit.cli.output import Answer, answering, as_lines, records
+from scalefit.cli.output import Answer, answering, as_lines, check_writable, records
+from scalefit.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from scalefit.fitting.checks import Check
+    from scalefit.fitting.result import Fit
+    from scalefit.runs import Runs
 
 MOST_SHOWN = 12
 
 
 @click.command()
-@click.argument("fit_file", metavar="FIT.json")
+@click.argument("fit_file", metavar="[FIT.json]", required=False)
 @click.argument("files", nargs=-1)
 @reading
 @click.option("--at", multiple=True, metavar="N=7B,D=2T", help="Predict at this point.")
 @click.option("--every", type=int, metavar="STEPS", help="Spacing of a predicted curve.")
 @click.option("--law", metavar="FILE.py:LAW", help="The law, where it lives in a file of yours.")
+@click.option("--from-partial", metavar="RUN.csv", help="A run in progress: its final loss, with --schedule.")
+@click.option("--plot", metavar="FILE", help="Write the figure of a run in progress (png, pdf, svg).")
 @answering
 def command(
-    fit_file: str,
+    fit_file: str | None,
     files: tuple[str, ...],
     map_: tuple[str, ...],
     where: str | None,
@@ -33,10 +41,18 @@ def command(
     at: tuple[str, ...],
     every: int | None,
     law: str | None,
+    from_partial: str | None,
+    plot: str | None,
 ) -> Answer:
     """Predict with a saved fit: other run logs, one point, or a schedule that was never run.
 
-    Where the logs hold measured losses, the errors of the prediction are shown as well.
+    Where the logs hold measured losses, the errors of the prediction are shown as well. With --from-partial, the final
+    loss of a run in progress from its curve so far and its schedule: by a saved fit of other runs, or, once half of its
+    learning rate's fall is done, by its own curve alone.
+
+    \b
+    Exit code 1 where a check of the fit failed, or for a prediction far beyond the data, for another recipe (peak
+    learning rate, size, batch), or one that hangs on a single run.
 
     \b
     Example:
@@ -44,16 +60,31 @@ def command(
     """
     from scalefit.fitting.saved import load_fit
 
-    fit = load_fit(fit_file, law)
+    check_writable(plot)
+    fit = load_fit(fit_file, law) if fit_file else None
+    if from_partial is not None:
+        if files or at or every:
+            unused = "other logs" if files else "--at" if at else "--every"
+            raise InputError(f"{unused} beside --from-partial", where="predict", todo="give the run and its schedule")
+        return _in_progress(fit, read((from_partial,), map_, where, schedule, warmup), plot)
+    if fit is None or plot:
+        what = "no saved fit" if fit is None else "--plot without --from-partial"
+        raise InputError(what, where="predict", todo="give FIT.json, and see scalefit plot for its figure")
+    asked: dict[str, Any] = {"schedule": schedule, **pairs(at, "--at")}
+    scores = None
     if files:
         runs = read(files, map_, where, schedule, warmup)
-        table = fit.predict(runs)
-        scores = fit.score(runs) if "measured" in table.columns and table["measured"].notna().any() else None
+        table, cautions = fit.predict(runs), fit.cautions(runs)
+        if "measured" in table.columns and table["measured"].notna().any():
+            scores = fit.score(runs)
     else:
-        point: dict[str, Any] = dict(pairs(at, "--at"))
-        table = fit.predict(schedule=schedule, every=every, **point)
-        scores = None
-    content = {"law": fit.law.spec, "status": fit.status, "predictions": records(table)}
+        table, cautions = fit.predict(every=every, **asked), fit.cautions(**asked)
+    return _answer(fit, table, scores, [*cautions, *fit.warnings], bool(cautions))
+
+
+def _answer(fit: Fit, table: pd.DataFrame, scores: pd.DataFrame | None, checks: list[Check], failed: bool) -> Answer:
+    content: dict[str, Any] = {"law": fit.law.spec, "status": fit.status, "predictions": records(table)}
+    content["warnings"] = _checks(checks)
     text = [f"{fit.law.spec} ({fit.status}): {len(table)} prediction{'s' * (len(table) > 1)}"]
     shown = table if len(table) <= MOST_SHOWN else _shown(table)
     text.append(as_lines(shown))
@@ -62,8 +93,30 @@ def command(
     if scores is not None:
         content["score"] = records(scores)
         text += ["", "errors on measured runs:", as_lines(scores)]
-    text += [f"! {check.text}" for check in fit.warnings]
-    return Answer("\n".join(text), content, table, fit.ok)
+    text += [f"! {check.text}" for check in checks]
+    return Answer("\n".join(text), content, table, fit.ok and not failed)
+
+
+def _in_progress(fit: Fit | None, run: Runs, plot: str | None) -> Answer:
+    """The final loss of a run in progress."""
+    from scalefit.fitting.partial import predict_partial
+
+    forecast = predict_partial(run, fit=fit)
+    text = [str(forecast)]
+    if plot:
+        from scalefit.plots import save_figure
+
+        save_figure(forecast.plot(), plot)
+        text += ["", f"wrote {plot}"]
+    keys = ("run", "step", "steps", "final", "low", "high", "level", "basis", "scale", "forecasts")
+    content = {key: getattr(forecast, key) for key in keys}
+    content |= {name: records(getattr(forecast, name)) for name in ("curve", "history")}
+    content["warnings"] = _checks(forecast.warnings)
+    return Answer("\n".join(text), content, forecast.curve, forecast.ok)
+
+
+def _checks(checks: Sequence[Check]) -> list[dict[str, str]]:
+    return [{"code": check.code, "text": check.text} for check in checks]
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:

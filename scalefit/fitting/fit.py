@@ -6,12 +6,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from scalefit.fitting.checks import Check, examine, find_outliers, mixed_runs, sub_models
+from scalefit.fitting.diagnostics import outlier_checks, still_falling, trends, under_trained, units_of
+from scalefit.fitting.drift import clocks_of
+from scalefit.fitting.influence import influence_checks, usual_target, without_each
 from scalefit.fitting.intervals import Resampling, make_intervals
 from scalefit.fitting.model import BoundLaw
 from scalefit.fitting.prepare import Prepared, prepare
+from scalefit.fitting.recipe import recipe_of
 from scalefit.fitting.result import Fit, Points, Starts
 from scalefit.fitting.rows import Points as Which
 from scalefit.fitting.rows import Rows
@@ -20,6 +25,8 @@ from scalefit.fitting.streaming import settle
 from scalefit.fitting.uncertainty import Method
 from scalefit.laws import Law
 from scalefit.runs import Runs, read_runs
+from scalefit.runs.conventions import mixed_conventions
+from scalefit.runs.endings import unfinished
 
 MOST_POINTS = 2000  #: points that a fit keeps for its plot when it is saved
 
@@ -67,7 +74,8 @@ def fit(
         points: for laws that need no curves: each run's ``"final"`` row or ``"all"`` rows.
         drop_diverged: leave out rows without a finite loss, counted, instead of refusing them.
         force: fit even where the data cannot identify the law; the result says so.
-        draws: refits of resampled runs, from which intervals come; 0 makes no intervals.
+        draws: refits of resampled runs, from which intervals come; 0 makes no intervals. One run alone, or a fit that
+            did not converge, has none.
         seed, method, workers: of the resampling (see :func:`scalefit.fitting.uncertainty.bootstrap`); the same seed
             gives the same draws on any number of workers.
         calibrated: also refit without the larger runs, and widen the intervals by what that shows.
@@ -107,7 +115,7 @@ def fit(
     if ready.rows.stream is not None and weights is None:
         solution = _settled(ready.model, ready.rows, solution)
     result = _result(ready, solution)
-    if not draws:
+    if not draws or result.no_intervals:
         return result
     intervals = make_intervals(
         ready.law,
@@ -119,7 +127,7 @@ def fit(
         Resampling(draws, seed, method, workers),
         calibrated,
     )
-    return replace(result, intervals=intervals)
+    return _with_influence(replace(result, intervals=intervals), usual_target(ready.law, ready.rows))
 
 
 def _settled(model: BoundLaw, rows: Rows, solution: Solution) -> Solution:
@@ -135,9 +143,8 @@ def _settled(model: BoundLaw, rows: Rows, solution: Solution) -> Solution:
 def _result(ready: Prepared, solution: Solution) -> Fit:
     law, rows, runs = ready.law, ready.rows, ready.runs
     vector = ready.model.vector(solution.theta[None])[0]
-    checks = [Check("not-identified", text) for text in ready.doubts] + examine(law, ready.model, solution, rows)
-    checks += mixed_runs(law, rows, runs)
-    return Fit(
+    outliers = find_outliers(rows, runs, solution.objective, solution.residuals, solution.sigma)
+    found = Fit(
         law=law,
         target=ready.target,
         parameters=dict(zip(law.parameters, map(float, vector), strict=True)),
@@ -147,8 +154,8 @@ def _result(ready: Prepared, solution: Solution) -> Fit:
         sigma=solution.sigma,
         starts=Starts(len(solution.costs), solution.agree, sub_models(ready.model, solution), solution.iterations),
         converged=solution.converged,
-        warnings=tuple(checks),
-        outliers=tuple(find_outliers(rows, runs, solution.objective, solution.residuals, solution.sigma)),
+        warnings=tuple(_doubts(ready, solution)),
+        outliers=tuple(outliers),
         fixed=dict(ready.given["fix"]),
         ties=dict(ready.given["tie"]),
         bounds=dict(ready.given["bounds"]),
@@ -158,17 +165,51 @@ def _result(ready: Prepared, solution: Solution) -> Fit:
         notes=(*(note.text for note in runs.notes), *rows.notes),
         origin=tuple({"path": o.path, "sha256": o.sha256, "rows": o.rows} for o in runs.origin),
         points=_points(law, rows),
+        recipe=recipe_of(law, rows, runs),
+        without=without_each(law, ready.model, rows, ready.weights, solution),
     )
+    return _with_influence(found, usual_target(law, rows))
+
+
+def _with_influence(fit: Fit, target: Mapping[str, Any]) -> Fit:
+    """The fit with its influential runs named, judged by its intervals where it has them."""
+    others = [check for check in fit.warnings if check.code != "influential"]
+    return replace(fit, warnings=(*others, *influence_checks(fit, target)))
+
+
+def _doubts(ready: Prepared, solution: Solution) -> list[Check]:
+    """Everything that a user should know before the numbers are used, the gravest first."""
+    law, rows, runs = ready.law, ready.rows, ready.runs
+    found = [Check("not-identified", text) for text in ready.doubts] + examine(law, ready.model, solution, rows)
+    found += mixed_runs(law, rows, runs)
+    fitted = runs.table[runs.table["run"].astype(str).isin(set(rows.frame["run"].astype(str)))]
+    read = {*law.columns.values(), *law.path_columns}
+    found += [Check("mixed-conventions", text) for text in mixed_conventions(fitted, read, ready.target)]
+    if not law.is_trajectory:
+        found += [Check("mid-schedule", text) for text in unfinished(runs, rows.in_curves)]
+        found += still_falling(law, rows, runs, ready.target)
+    log = ready.settings.residuals == "log"
+    units = units_of(law, rows, solution.residuals)
+    unit = 1.0 if log else float(np.median(np.abs(ready.values)))
+    found += under_trained(law, units, solution.sigma)
+    found += trends(law, units, solution.sigma, unit)
+    if solution.sigma > 0:
+        found += outlier_checks(units, solution.residuals, len(rows), solution.sigma, log)
+    return found
 
 
 def _points(law: Law, rows: Rows) -> Points:
-    """The fitted rows that the result keeps for its plots, evenly thinned when there are many."""
+    """The fitted rows that the result keeps for its plots and forecasts, evenly thinned when there are many."""
     keep = slice(None, None, max(1, -(-len(rows) // MOST_POINTS)))
     assert rows.values is not None
     step = rows.frame["step"].to_numpy()[keep] if "step" in rows.frame.columns else None
+    names = rows.frame["run"].astype(str).to_numpy()[keep]
+    clock = clocks_of(rows.paths, names, step) if rows.paths and step is not None else None
     return Points(
-        runs=tuple(rows.frame["run"].astype(str).to_numpy()[keep].tolist()),
+        runs=tuple(names.tolist()),
         steps=None if step is None else tuple(int(s) for s in step),
         variables={name: tuple(values[keep].tolist()) for name, values in rows.variables.items()},
         values=tuple(rows.values[keep].tolist()),
+        area=None if clock is None else tuple(clock.area.tolist()),
+        fall=None if clock is None else tuple(clock.fall.tolist()),
     )

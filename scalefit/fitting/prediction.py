@@ -9,6 +9,9 @@ import numpy as np
 import pandas as pd
 
 from scalefit.errors import InputError
+from scalefit.fitting.checks import Check
+from scalefit.fitting.influence import influence_checks
+from scalefit.fitting.recipe import another_recipe, asked_recipe
 from scalefit.fitting.rows import Rows, gather
 from scalefit.numerics import FloatArray
 from scalefit.runs import Runs, read_runs
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
     from scalefit.schedules import Schedule
 
+LEAST_BEYOND, MOST_BEYOND = 0.3, 2.0  #: decades beyond the data that are never, and always, called far
 CURVE_POINTS = 200  #: rows of a predicted curve when no spacing is asked for
 
 
@@ -32,18 +36,7 @@ def predict(
     interval: Literal["observation", "mean"] = "observation",
 ) -> pd.DataFrame:
     """See :meth:`scalefit.Fit.predict`."""
-    if data is not None and (at or schedule is not None):
-        raise InputError("both a table and single values were given", where="predict", todo="give one of them")
-    if data is not None:
-        rows = rows_of(fit, data, measured=False)
-        found = rows.frame.reset_index(drop=True).copy()
-        found["run"] = found["run"].astype(str)
-        variables, measured = dict(rows.variables), rows.values
-    elif fit.law.is_trajectory:
-        found, variables, measured = *_along_schedule(fit, schedule, every, at), None
-    else:
-        variables, measured = _single(fit, at), None
-        found = pd.DataFrame({fit.law.columns[name]: values for name, values in variables.items()})
+    found, variables, measured = _asked(fit, data, schedule, every, at)
     table = _predicted(fit, found, variables, measured)
     if fit.intervals is not None:
         ends = fit.intervals.at(fit, variables, level, interval)
@@ -51,6 +44,69 @@ def predict(
         table.insert(after, "low", ends[0])
         table.insert(after + 1, "high", ends[1])
     return table
+
+
+def _asked(
+    fit: Fit,
+    data: Runs | pd.DataFrame | None,
+    schedule: str | Schedule | None,
+    every: int | None,
+    at: Mapping[str, Any],
+) -> tuple[pd.DataFrame, dict[str, FloatArray], FloatArray | None]:
+    """What is asked for: a frame that names the rows, the law's variables there, and measured values where known."""
+    if data is not None and (at or schedule is not None):
+        raise InputError("both a table and single values were given", where="predict", todo="give one of them")
+    if data is not None:
+        rows = rows_of(fit, data, measured=False)
+        found = rows.frame.reset_index(drop=True).copy()
+        found["run"] = found["run"].astype(str)
+        return found, dict(rows.variables), rows.values
+    if fit.law.is_trajectory:
+        return *_along_schedule(fit, schedule, every, at), None
+    variables = _single(fit, at)
+    return pd.DataFrame({fit.law.columns[name]: values for name, values in variables.items()}), variables, None
+
+
+def last_point(
+    fit: Fit, data: Runs | pd.DataFrame | None, *, schedule: str | Schedule | None, at: Mapping[str, Any]
+) -> dict[str, FloatArray]:
+    """The law's variables at the last row of what is asked for."""
+    return {name: values[-1:] for name, values in _asked(fit, data, schedule, 0, at)[1].items()}
+
+
+def cautions(
+    fit: Fit, data: Runs | pd.DataFrame | None, *, schedule: str | Schedule | None, at: Mapping[str, Any]
+) -> tuple[Check, ...]:
+    """See :meth:`scalefit.Fit.cautions`."""
+    variables = _asked(fit, data, schedule, None, at)[1]
+    asked = asked_recipe(fit.law, data, schedule, at)
+    found = [*far_beyond(fit, variables), *another_recipe(fit.law, fit.recipe, asked)]
+    if data is None:
+        found += influence_checks(fit, {name: values[-1:] for name, values in variables.items()})
+    known = {check.text for check in fit.warnings}
+    return tuple(check for check in found if check.text not in known)
+
+
+def far_beyond(fit: Fit, variables: Mapping[str, FloatArray]) -> list[Check]:
+    """One sentence where a variable lies further beyond the fitted range than that range is wide, or two decades."""
+    worst: tuple[float, str] = (0.0, "")
+    for name, values in variables.items():
+        low, high = fit.ranges.get(name, (0.0, 0.0))
+        if values.ndim != 1 or high <= 0:
+            continue
+        with np.errstate(divide="ignore"):
+            above = float(np.max(np.log10(np.maximum(values, 1e-300) / high)))
+            below = float(np.max(np.log10(low / np.maximum(values, 1e-300)))) if low > 0 else 0.0
+        span = float(np.log10(high / low)) if low > 0 else MOST_BEYOND
+        beyond = max(above, below)
+        if beyond > min(max(span, LEAST_BEYOND), MOST_BEYOND) and beyond > worst[0]:
+            fitted = f"the fitted runs span {span:.2g}" if low > 0 else "the fitted runs begin at 0"
+            worst = (
+                beyond,
+                f"{fit.law.columns[name]} lies {beyond:.2g} decades beyond the fitted runs; {fitted}: further than the "
+                "data can vouch for; add larger runs, and see scalefit backtest",
+            )
+    return [Check("far-beyond", worst[1])] if worst[1] else []
 
 
 def rows_of(fit: Fit, data: Runs | pd.DataFrame, measured: bool) -> Rows:

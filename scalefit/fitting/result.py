@@ -47,6 +47,8 @@ class Points:
     steps: tuple[int, ...] | None
     variables: Mapping[str, tuple[float, ...]]
     values: tuple[float, ...]
+    area: tuple[float, ...] | None = None  #: of a curve: logarithm of the area under the learning rate so far
+    fall: tuple[float, ...] | None = None  #: and the learning rate's changes so far, in peaks
 
     def frame(self, target: str) -> pd.DataFrame:
         """The points as a table."""
@@ -78,6 +80,8 @@ class Fit:
     notes: tuple[str, ...]
     origin: tuple[Mapping[str, Any], ...]
     points: Points
+    without: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  #: parameters fitted without each run
+    recipe: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  #: what the law does not read, of fitted runs
     intervals: Intervals | None = None  #: draws and calibration, where draws were asked for
 
     def __getitem__(self, name: str) -> float:
@@ -99,7 +103,7 @@ class Fit:
         """One row a parameter: value, unit, meaning and how it was found."""
         flagged = " ".join(check.text for check in self.warnings if check.code == "at-bound")
         how = {name: f"= {text}" for name, text in self.ties.items()} | dict.fromkeys(self.fixed, "fixed")
-        ends = self.intervals.parameter_intervals(self.parameters) if self.intervals else {}
+        ends = self._ends()
         return pd.DataFrame(
             [
                 {
@@ -113,6 +117,27 @@ class Fit:
                 for name, value in self.parameters.items()
             ]
         ).set_index("parameter")
+
+    def _ends(self) -> dict[str, tuple[float, float]]:
+        """The 90 % interval of each parameter, inside its domain."""
+        if self.intervals is None:
+            return {}
+        found = {}
+        for name, pair in self.intervals.parameter_intervals(self.parameters).items():
+            parameter, given = self.law.parameters[name], self.bounds.get(name, (None, None))
+            low = parameter.low if given[0] is None else given[0]
+            high = parameter.high if given[1] is None else given[1]
+            value = self.parameters[name]
+            low, high = min(low, value), max(high, value)  # a held value may lie outside
+            found[name] = (float(np.clip(pair[0], low, high)), float(np.clip(pair[1], low, high)))
+        return found
+
+    @property
+    def no_intervals(self) -> str:
+        """Why this fit can have no intervals; empty where it can."""
+        if self.runs == 1 and self.points.steps is not None:
+            return "one run: its points are not independent, and no other run shows how runs differ"
+        return "" if self.converged else "the fit did not converge"
 
     @property
     def draws(self) -> pd.DataFrame:
@@ -144,6 +169,28 @@ class Fit:
         from scalefit.fitting.prediction import predict
 
         return predict(self, data, schedule=schedule, every=every, at=at, level=level, interval=interval)
+
+    def influence(
+        self, data: Runs | pd.DataFrame | None = None, *, schedule: str | Schedule | None = None, **at: Any
+    ) -> pd.DataFrame:
+        """How far the prediction at one point moves when each run is left out of the fit, the furthest first.
+
+        The point is given as for :meth:`predict`; of several rows the last counts. Columns: ``prediction`` without the
+        run, its relative ``change``, ``times`` (its size in root mean squares of the other runs' changes) and
+        ``influential`` (larger than one of as many alike runs would be, in 99 of 100 cases, and than the noise).
+        """
+        from scalefit.fitting.influence import changes
+        from scalefit.fitting.prediction import last_point
+
+        return changes(self, last_point(self, data, schedule=schedule, at=at))
+
+    def cautions(
+        self, data: Runs | pd.DataFrame | None = None, *, schedule: str | Schedule | None = None, **at: Any
+    ) -> tuple[Check, ...]:
+        """What speaks against a prediction: far beyond the fitted runs, for another recipe, or hanging on one run."""
+        from scalefit.fitting.prediction import cautions
+
+        return cautions(self, data, schedule=schedule, at=at)
 
     def score(self, data: Runs | pd.DataFrame) -> pd.DataFrame:
         """Errors of the prediction on measured runs: R2, MAE, RMSE, mean, worst and final relative error."""

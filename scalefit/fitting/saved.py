@@ -58,6 +58,8 @@ def as_dict(fit: Fit) -> dict[str, Any]:
         "notes": list(fit.notes),
         "data": [dict(origin) for origin in fit.origin],
         "points": asdict(fit.points),
+        "without": {run: list(values) for run, values in fit.without.items()},
+        "recipe": {name: list(values) for name, values in fit.recipe.items()},
         "intervals": intervals.as_dict(fit.intervals) if fit.intervals else None,
     }
 
@@ -157,6 +159,9 @@ def _from_dict(content: dict[str, Any], law: str | Law | type[Law] | None) -> Fi
             None if points["steps"] is None else tuple(points["steps"]),
             {name: tuple(values) for name, values in points["variables"].items()},
             tuple(points["values"]),
+            *(None if points.get(name) is None else tuple(points[name]) for name in ("area", "fall")),
         ),
+        without={run: tuple(values) for run, values in content.get("without", {}).items()},
+        recipe={name: tuple(values) for name, values in content.get("recipe", {}).items()},
         intervals=intervals.from_dict(content["intervals"]) if content.get("intervals") else None,
     )

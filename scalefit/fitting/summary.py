@@ -48,7 +48,7 @@ def verdict(fit: Fit) -> str:
 def trust(fit: Fit) -> str:
     """One line: where the intervals come from, and whether the user's own runs have calibrated them."""
     if fit.intervals is None:
-        return "no intervals: ask for draws"
+        return f"no intervals: {fit.no_intervals or 'ask for draws'}"
     calibration = fit.intervals.calibration
     if calibration is None:
         return f"90 % intervals from {len(fit.intervals.draws)} draws, as if the law were true: not calibrated"

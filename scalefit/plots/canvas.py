@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,13 +71,16 @@ def panel_below(ax: Axes) -> Axes:
 
 def warn(ax: Axes, fit: Fit) -> None:
     """A short red line above the axes with the fit's first warning and the number of others."""
-    if not fit.warnings:
+    warn_of(ax, [check.text for check in fit.warnings], f"{fit.status}: ")
+
+
+def warn_of(ax: Axes, texts: Sequence[str], head: str = "") -> None:
+    """A short red line above the axes with the first of some warnings and the number of others."""
+    if not texts:
         return
-    text = fit.warnings[0].text
-    rest = len(fit.warnings) - 1
-    more = f" (and {rest} more)" if rest else ""
+    more = f" (and {len(texts) - 1} more)" if len(texts) > 1 else ""
     columns = max(30, int(ax.get_window_extent().width / ax.figure.dpi * 16.5))
-    whole = f"{fit.status}: {text}"
+    whole = f"{head}{texts[0]}"
     lines = textwrap.wrap(whole, columns)
     if len(lines) == MOST_LINES:  # no single word on the second line
         lines = textwrap.wrap(whole, min(columns, len(whole) // 2 + 10))

@@ -1,0 +1,128 @@
+"""How far a run strays from its law on the way to its end: a random walk in two clocks, scaled by what was seen.
+
+The log residual e of a run, measured over predicted, is a level plus a Brownian motion whose variance grows
+
+    v = DRIFT_AREA^2 d(log S1) + DRIFT_FALL^2 d(fall)
+
+with the logarithm of the area S1 under the learning rate, and with its fall, the sum of |changes of the learning rate|
+over the peak: laws err where a run goes on for long, and where they are told to anneal. White noise lies on top. What
+is ahead, given the residuals so far, is a Gaussian regression; its variance times k^2, where k^2 is the mean of
+squared errors over their predicted variances in earlier forecasts (of other runs without themselves, and of this run
+from its own first parts), next to PRIOR_FORECASTS forecasts' worth of the belief k = 1.
+
+The three constants are round numbers, chosen once on five families of public curves (docs/partial.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scalefit.fitting.calibration import student
+from scalefit.numerics import MAD_TO_SIGMA, FloatArray
+from scalefit.runs import Trajectory
+
+DRIFT_AREA = 0.005  #: relative error that a law makes while S1 grows by a factor e
+DRIFT_FALL = 0.005  #: and while the learning rate falls from its peak to zero
+LEVEL = 0.1  #: relative offset of a run from its family that is believed before it is seen
+PRIOR_FORECASTS = 2.0  #: how many forecasts the belief k = 1 is worth
+WORST = 36.0  #: most that one forecast may say of k^2
+LEAST_NOISE = 3e-4  #: relative
+MOST_ROWS = 60  #: rows of a curve that a forecast uses, evenly chosen
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Two clocks at some steps of a run: log area, and fall of the learning rate so far (in peaks); (n,) each."""
+
+    area: FloatArray
+    fall: FloatArray
+
+    @classmethod
+    def of(cls, lr: FloatArray, warmup: int, steps: NDArray[np.int64]) -> Clock:
+        """The clocks of a run with this learning rate at every step."""
+        fall = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(lr)))])
+        return cls(np.log(np.cumsum(lr)[steps]), ((fall - fall[warmup]) / lr.max())[steps])
+
+    def take(self, rows: NDArray[np.intp] | slice) -> Clock:
+        """The clocks of some rows."""
+        return Clock(self.area[rows], self.fall[rows])
+
+    def covariance(self, other: Clock, origin: float) -> FloatArray:
+        """Of the random walk at the rows of two clocks of one run, (n, m), counted from a log area."""
+        area = np.minimum.outer(self.area, other.area) - origin
+        fall = np.minimum.outer(self.fall, other.fall)
+        return np.asarray(DRIFT_AREA**2 * area + DRIFT_FALL**2 * fall)
+
+
+def clocks_of(paths: Mapping[str, Trajectory], names: NDArray[Any], steps: NDArray[np.int64]) -> Clock:
+    """The clocks of rows of several runs."""
+    area, fall = np.empty(len(names)), np.empty(len(names))
+    for run in dict.fromkeys(names.tolist()):
+        rows = names == run
+        clock = Clock.of(paths[run].lr, paths[run].warmup, steps[rows])
+        area[rows], fall[rows] = clock.area, clock.fall
+    return Clock(area, fall)
+
+
+def chosen_rows(count: int, most: int = MOST_ROWS) -> NDArray[np.intp]:
+    """Positions of at most ``most`` of ``count`` rows, evenly spread, the first and the last among them."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.intp))
+
+
+def white_noise(residual: FloatArray) -> float:
+    """The noise of single rows from second differences along the curve, which a smooth drift leaves out.
+
+    >>> round(white_noise(np.random.default_rng(0).normal(0, 0.01, 4000) + np.linspace(0, 1, 4000)), 3)
+    0.01
+    """
+    if len(residual) < 5:
+        return LEAST_NOISE
+    return max(float(MAD_TO_SIGMA * np.median(np.abs(np.diff(residual, 2))) / 6**0.5), LEAST_NOISE)
+
+
+def ahead(seen: Clock, residual: FloatArray, at: Clock, noise: float) -> tuple[FloatArray, FloatArray]:
+    """Mean and variance (before any scaling) of the residual at some later rows, (m,) each."""
+    rows = chosen_rows(len(residual))
+    known, origin = seen.take(rows), float(seen.area[0])
+    matrix = known.covariance(known, origin) + LEVEL**2 + noise**2 * np.eye(len(rows))
+    across = known.covariance(at, origin) + LEVEL**2
+    weights = np.linalg.solve(matrix, across)
+    variance = np.diag(at.covariance(at, origin)) + LEVEL**2 - np.einsum("nm,nm->m", across, weights)
+    return weights.T @ residual[rows], np.maximum(variance, 0.0)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """k^2 and how many forecasts it rests on, the prior ones among them."""
+
+    square: float
+    weight: float
+
+    @property
+    def forecasts(self) -> int:
+        """Forecasts that were checked."""
+        return round(self.weight - PRIOR_FORECASTS)
+
+    def half(self, variance: FloatArray, noise: float, level: float) -> FloatArray:
+        """Half the width of the central ``level`` interval: Student's t for the number of forecasts."""
+        return np.asarray(student(level, self.weight) * np.sqrt(self.square * variance + noise**2))
+
+
+def squared(error: float, variance: float, noise: float) -> float:
+    """What one forecast says of k^2: its squared error, less the noise, over the variance before scaling."""
+    return min(max(error**2 - noise**2, 0.0) / max(variance, 1e-14), WORST)
+
+
+def scale_from(squares: Sequence[float]) -> Scale:
+    """k^2 from what earlier forecasts say of it.
+
+    >>> scale_from([]).square, scale_from([4.0, 4.0]).square
+    (1.0, 2.5)
+    """
+    weight = PRIOR_FORECASTS + len(squares)
+    return Scale(float((PRIOR_FORECASTS + sum(squares)) / weight), weight)

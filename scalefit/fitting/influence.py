@@ -1,0 +1,195 @@
+"""Which runs a forecast hangs on: the fit repeated without each run, in one batch of the same solver."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from scalefit.fitting.calibration import GROWS_WITH_DATA, scale_of
+from scalefit.fitting.checks import SAME, Check, distinct_schedules
+from scalefit.fitting.derivatives import second_derivatives
+from scalefit.fitting.descent import descend
+from scalefit.fitting.model import BoundLaw
+from scalefit.fitting.rows import Rows
+from scalefit.fitting.solver import Solution
+from scalefit.laws.law import Law
+from scalefit.numerics import FloatArray
+
+if TYPE_CHECKING:
+    from scalefit.fitting.result import Fit
+
+MOST_RUNS = 300  #: runs that are left out; of more runs one alone decides little, and an even choice is tried
+MOST_ROWS = 4000
+FEWEST = 5  #: runs below which the others do not tell how far a run usually moves the prediction
+CHANCE = 0.01  #: how often some run of alike runs may be called influential
+MOST_NAMED = 3
+LEAST = 0.003  #: relative change of the prediction that is worth a word
+OF_INTERVAL = 0.5  #: share of the half width of an interval, where there is one, that a change must exceed
+FAR = 10.0  #: the usual target lies this many times beyond the largest fitted compute
+ANGLES = 20001
+
+
+def without_each(
+    law: Law, model: BoundLaw, rows: Rows, weights: FloatArray | None, solution: Solution
+) -> dict[str, tuple[float, ...]]:
+    """The parameters fitted without each run, by its name; empty where the other runs cannot identify the law."""
+    assert rows.values is not None
+    keep = slice(None, None, max(1, -(-len(rows) // MOST_ROWS)))
+    blocks, values = rows.run_codes[keep], rows.values[keep]
+    count = int(blocks.max()) + 1
+    if count < 2 or len(values) <= len(model.coordinates) + 1:
+        return {}
+    chosen = np.unique(np.linspace(0, count - 1, min(count, MOST_RUNS)).astype(int))
+    own = np.ones(len(values)) if weights is None else weights[keep]
+    drawn = np.vstack([own, *(np.where(blocks == run, 0.0, own)[None] for run in chosen)])
+    part = model.take(keep)
+    start = np.repeat(solution.theta[None], len(drawn), axis=0)
+    second = second_derivatives(part, solution.theta)
+    ends = descend(part, solution.objective, values, drawn, start, second=second).theta
+    ends = np.clip(ends[1:] + (solution.theta - ends[0]), model.low, model.high)  # less what thinning the rows did
+    table = model.vector(ends)
+    names = rows.frame["run"].astype(str).to_numpy()[keep]
+    first = np.unique(blocks, return_index=True)[1]
+    found = {}
+    for run, parameters in zip(chosen, table, strict=True):
+        needed = _needed(law, rows, int(run), count)
+        found[str(names[first[run]])] = () if needed else tuple(parameters.tolist())
+    return found
+
+
+def _needed(law: Law, rows: Rows, run: int, count: int) -> bool:
+    """Whether the law cannot be identified without a run."""
+    codes = rows.run_codes
+    if law.is_trajectory:
+        if count - 1 < law.schedules_needed:
+            return True
+        name = str(rows.frame["run"].astype(str).iloc[int(np.argmax(codes == run))])
+        return count <= 2 * law.schedules_needed + 2 and (
+            distinct_schedules([path for other, path in rows.paths.items() if other != name]) < law.schedules_needed
+        )
+    others = codes != run
+    for name, variable in law.variables.items():
+        values = rows.variables[name]
+        if not variable.may_be_constant and values.ndim == 1:
+            rest = values[others]
+            if np.ptp(rest) <= SAME * max(abs(float(rest[0])), 1e-300):
+                return True
+    return False
+
+
+def usual_target(law: Law, rows: Rows) -> dict[str, FloatArray]:
+    """Where influence is asked for unless a point is given, one row a variable.
+
+    Ten times the largest fitted compute (both N and D grow by the square root of it); the end of the longest run for
+    laws along a schedule; the row with the least measured value for laws that read neither size nor data.
+    """
+    assert rows.values is not None
+    variables, columns = rows.variables, law.columns
+    if law.is_trajectory:
+        steps = rows.frame["step"].to_numpy()
+        at = int(np.argmax(steps - 1e-9 * rows.values / rows.values.max()))  # of equally long runs the lowest
+        return {name: np.asarray(values[at : at + 1]) for name, values in variables.items()}
+    sized = {name for name, column in columns.items() if column in ("C", "N", *GROWS_WITH_DATA)}
+    if not sized:
+        at = int(np.argmin(rows.values))
+        return {name: np.asarray(values[at : at + 1]) for name, values in variables.items()}
+    at = int(np.argmax(scale_of(law, dict(variables))))
+    grow = {name: FAR if columns[name] == "C" else FAR**0.5 for name in sized}
+    return {name: np.asarray(values[at : at + 1] * grow.get(name, 1.0)) for name, values in variables.items()}
+
+
+def changes(fit: Fit, variables: Mapping[str, Any]) -> pd.DataFrame:
+    """How far the prediction at one point moves when each run is left out, the furthest first.
+
+    A change that the prediction's own interval covers twice over is not called influential.
+
+    ``change`` is relative (absolute for linear residuals), ``times`` its size in root mean squares of the other runs'
+    changes, ``influential`` whether it stands out: see :func:`standing_out`.
+    """
+    here = float(np.ravel(fit.evaluate(variables))[0])
+    names = list(fit.without)
+    unknown = (np.nan,) * len(fit.parameters)
+    table = np.array([fit.without[name] or unknown for name in names]).reshape(len(names), -1)
+    with np.errstate(all="ignore"):
+        there = np.ravel(fit.law.evaluate(variables, {n: table[:, j, None] for j, n in enumerate(fit.law.parameters)}))
+    there = np.broadcast_to(there, (len(names),))
+    log = fit.settings.residuals == "log"
+    change = there / here - 1 if log else there - here
+    least = max(1.645 * fit.sigma, LEAST * (1.0 if log else abs(here)))
+    if fit.intervals is not None:
+        point = {name: np.asarray(values) for name, values in variables.items()}
+        low, high = (float(np.ravel(end)[0]) for end in fit.intervals.at(fit, point, 0.9, "mean"))
+        least = max(least, OF_INTERVAL * (high - low) / 2 / (abs(here) if log else 1.0))
+    times, far = standing_out(np.asarray(change), least)
+    found = pd.DataFrame({"run": names, "prediction": there, "change": change, "times": times, "influential": far})
+    order = np.argsort(-np.abs(np.nan_to_num(change, nan=np.inf)), kind="stable")
+    return found.iloc[order].set_index("run")
+
+
+def standing_out(change: FloatArray, least: float) -> tuple[FloatArray, np.ndarray]:
+    """Which changes are too large to be one of the others, (n,) sizes in root mean squares of the others, and whether.
+
+    The largest is compared with the root mean square of the others by Student's t at a level that alarms in one of
+    100 sets of alike runs, however many there are; then the next largest among the rest. A change below ``least``
+    (the noise of one measurement) is never called influential. Fewer than five runs tell nothing.
+
+    >>> sizes, far = standing_out(np.array([0.001, -0.001, 0.002, 0.001, -0.002, 0.001, 0.1]), 0.003)
+    >>> far.tolist()
+    [False, False, False, False, False, False, True]
+    """
+    known = np.isfinite(change)
+    times, far = np.full(len(change), np.nan), np.zeros(len(change), dtype=bool)
+    square = np.where(known, change, 0.0) ** 2
+    for i in np.flatnonzero(known):
+        others = max(int(known.sum()) - 1, 1)
+        times[i] = np.sqrt(square[i] / max((square.sum() - square[i]) / others, 1e-300))
+    left = np.flatnonzero(known)
+    while len(left) >= FEWEST:
+        top = left[np.argmax(square[left])]
+        rest = left[left != top]
+        typical = float(np.sqrt(square[rest].mean()))
+        if not abs(change[top]) > max(least, typical * _student(CHANCE / len(left), len(rest))):
+            break
+        far[top], left = True, rest
+    return times, far
+
+
+def _student(chance: float, freedom: int) -> float:
+    """The size that Student's t exceeds with a given chance, either sign, from its density over the angle.
+
+    >>> round(_student(0.05, 10), 2), round(_student(0.001, 4), 1)
+    (2.23, 8.6)
+    """
+    angle = np.linspace(0, np.pi / 2, ANGLES)
+    density = np.cos(angle) ** (freedom - 1)
+    beyond = np.cumsum(density[::-1])[::-1] / density.sum()
+    return float(np.sqrt(freedom) * np.tan(angle[int(np.argmax(beyond <= chance))]))
+
+
+def influence_checks(fit: Fit, variables: Mapping[str, Any]) -> list[Check]:
+    """One sentence a run that alone moves the prediction at a point far more than the others do."""
+    if not fit.without:
+        return []
+    table = changes(fit, variables)
+    found = table[table["influential"]]
+    here = float(np.ravel(fit.evaluate(variables))[0])
+    usual = float(np.sqrt((table["change"][~table["influential"]].dropna() ** 2).mean()))
+    unit, suffix = (100.0, " %") if fit.settings.residuals == "log" else (1.0, "")
+    texts = [
+        f"{run} alone moves the prediction at {words(fit.law, variables)}: {here:.4g}, without it "
+        f"{row['prediction']:.4g} ({unit * row['change']:+.2g}{suffix}; the other runs {unit * usual:.1g}{suffix}): "
+        "look at that run, or add runs like it"
+        for run, row in found.head(MOST_NAMED).iterrows()
+    ]
+    if len(found) > MOST_NAMED:
+        texts.append(f"{len(found) - MOST_NAMED} more runs move the prediction as much (see Fit.influence)")
+    return [Check("influential", text) for text in texts]
+
+
+def words(law: Law, variables: Mapping[str, Any]) -> str:
+    """A point in words."""
+    single = {column: np.ravel(variables[name]) for name, column in law.columns.items()}
+    return ", ".join(f"{column} = {values[0]:.3g}" for column, values in single.items() if len(values) == 1)

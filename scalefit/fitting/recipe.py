@@ -1,0 +1,90 @@
+"""The recipe of the fitted runs, as far as the law does not read it: a prediction for another recipe says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scalefit.fitting.checks import ALIKE, Check
+from scalefit.fitting.rows import Rows
+from scalefit.laws.law import Law
+from scalefit.runs import Runs, read_runs
+from scalefit.schedules import Schedule, parse_schedule
+
+SAME = 1.02  #: numbers within this factor count as one
+REACH = 2.0  #: a law made to carry over between peak learning rates reaches this factor beyond the fitted ones
+STICKS = ("vocab", "tokenizer")
+READS_PEAKS = ("R1",)  #: variables of laws that carry over between peak learning rates
+
+
+def recipe_of(law: Law, rows: Rows, runs: Runs) -> dict[str, tuple[Any, ...]]:
+    """Peak learning rates, sizes, batches and tokenisers of the fitted runs: (lowest, highest), or names."""
+    table = runs.table[runs.table["run"].astype(str).isin(set(rows.frame["run"].astype(str)))]
+    found: dict[str, tuple[Any, ...]] = {}
+    if law.is_trajectory and rows.paths:
+        peaks = [float(path.lr.max()) for path in rows.paths.values()]
+        found["peak_lr"] = (min(peaks), max(peaks))
+    wanted = [*(ALIKE if law.is_trajectory else ()), *STICKS]
+    return found | {name: seen for name in wanted if (seen := _seen(law, table, name))}
+
+
+def asked_recipe(
+    law: Law, data: Runs | pd.DataFrame | None, schedule: str | Schedule | None, at: Mapping[str, Any]
+) -> dict[str, tuple[Any, ...]]:
+    """The recipe for which a prediction is asked, as far as it is told."""
+    if data is not None:
+        logs = data if isinstance(data, Runs) else read_runs(data, need=())
+        found = {name: seen for name in (*ALIKE, *STICKS) if (seen := _seen(law, logs.table, name))}
+        peaks = [float(logs.trajectory(run).lr.max()) for run in logs.names] if law.is_trajectory else []
+        return found | ({"peak_lr": (min(peaks), max(peaks))} if peaks else {})
+    if not law.is_trajectory or schedule is None:
+        return {}
+    plan = parse_schedule(schedule) if isinstance(schedule, str) else schedule
+    return {"peak_lr": (float(plan.per_step().max()),)}
+
+
+def _seen(law: Law, table: pd.DataFrame, name: str) -> tuple[Any, ...]:
+    if name not in table.columns or name in law.columns.values():
+        return ()
+    values = table[name].dropna()
+    if not len(values):
+        return ()
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        return (float(values.min()), float(values.max()))
+    return tuple(sorted({str(value) for value in values}))
+
+
+def another_recipe(
+    law: Law, recipe: Mapping[str, tuple[Any, ...]], asked: Mapping[str, tuple[Any, ...]]
+) -> list[Check]:
+    """One sentence where a prediction is asked for at another recipe than the fitted one."""
+    found = []
+    for name, values in asked.items():
+        fitted = recipe.get(name)
+        if not fitted or not values or _covers(law, name, fitted, values):
+            continue
+        found.append(f"{name} {_told(values)} (fitted: {_told(fitted)})")
+    if not found:
+        return []
+    todo = "fit runs of that recipe"
+    if any(text.startswith("peak_lr") for text in found) and law.columns.get("R1") is None:
+        todo += ", or the law annealing-transfer to runs at two or more peaks"
+    return [Check("another-recipe", f"asked for {', '.join(found)}, which the law {law.name} does not read: {todo}")]
+
+
+def _covers(law: Law, name: str, fitted: tuple[Any, ...], values: tuple[Any, ...]) -> bool:
+    if isinstance(fitted[0], str) or isinstance(values[0], str):
+        return {str(value) for value in values} <= {str(value) for value in fitted}
+    reach = REACH if name == "peak_lr" and any(v in law.variables for v in READS_PEAKS) else SAME
+    low, high = float(fitted[0]) / reach, float(fitted[-1]) * reach
+    return bool(np.min(values) >= low * (1 - 1e-9) and np.max(values) <= high * (1 + 1e-9))
+
+
+def _told(values: tuple[Any, ...]) -> str:
+    if isinstance(values[0], str):
+        return ", ".join(values[:3])
+    low, high = f"{min(values):.4g}", f"{max(values):.4g}"
+    return low if low == high else f"{low} to {high}"

@@ -1,0 +1,94 @@
+"""Which runs a forecast hangs on: how far it moves when each run is left out of the fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from scalefit.errors import InputError
+from scalefit.plots import canvas, colours, labels, ticks
+from scalefit.runs import Runs
+
+if TYPE_CHECKING:
+    from scalefit.fitting.result import Fit
+    from scalefit.schedules import Schedule
+
+WIDTH, ROW, MARGIN = 6.0, 0.26, 1.35  #: inches
+MOST_ROWS = 14
+
+
+def plot_influence(
+    fit: Fit,
+    data: Runs | pd.DataFrame | None = None,
+    *,
+    schedule: str | Schedule | None = None,
+    ax: Axes | None = None,
+    **at: Any,
+) -> Axes:
+    """Draw how far the prediction at one point moves without each run, the furthest on top.
+
+    Runs that stand out are red; the grey band is the root mean square of the runs shown in blue and left out below.
+    The point is given as for :meth:`Fit.predict`.
+    """
+    table = fit.influence(data, schedule=schedule, **at)
+    known = table[np.isfinite(table["change"])]
+    if not len(known):
+        raise InputError(
+            "no run can be left out of this fit",
+            where="plot",
+            todo="fit more runs, so that the others identify the law",
+        )
+    shown = known.head(MOST_ROWS)
+    unit = 100.0 if fit.settings.residuals == "log" else 1.0
+    ax = canvas.new_axes(ax, (WIDTH, MARGIN + ROW * len(shown)))
+    rest = known[~known["influential"]]["change"]
+    usual = unit * float(np.sqrt((rest**2).mean())) if len(rest) else 0.0
+    ax.axvspan(-usual, usual, color="0.92", zorder=0)
+    ax.axvline(0, color=colours.QUIET, linewidth=1.0, zorder=1)
+    _lollipops(ax, shown, unit)
+    _dress(ax, fit, shown, known, unit)
+    return ax
+
+
+def _lollipops(ax: Axes, shown: pd.DataFrame, unit: float) -> None:
+    for row, (change, far) in enumerate(zip(shown["change"], shown["influential"], strict=True)):
+        colour = colours.WARNING if far else colours.FITTED
+        ax.plot([0, unit * change], [row, row], color=colour, linewidth=1.4, zorder=2)
+        ax.plot(unit * change, row, color=colour, marker="o", markersize=5, zorder=3)
+
+
+def _dress(ax: Axes, fit: Fit, shown: pd.DataFrame, known: pd.DataFrame, unit: float) -> None:
+    canvas.tidy(ax)
+    ax.grid(False, axis="y")
+    names = labels.short_names([str(run) for run in shown.index])
+    ax.set_yticks(range(len(shown)), [names[str(run)] for run in shown.index])
+    ax.set_ylim(len(shown) - 0.4, -0.6)
+    ticks.set_linear(ax, "x", ticks.plain)
+    ax.margins(x=0.08)
+    what = "change of the predicted " + fit.target
+    ax.set_xlabel(f"{what} without the run ({'%' if unit == 100 else labels.unit_of(fit.target)})")
+    left = len(known) - len(shown)
+    some = f"{left} more runs move it less" if left else ""
+    entries = [Line2D([], [], color=colours.FITTED, marker="o", markersize=5, label="run left out")]
+    if shown["influential"].any():
+        entries.append(
+            Line2D([], [], color=colours.WARNING, marker="o", markersize=5, label="more than chance and noise")
+        )
+    entries.append(Line2D([], [], color="0.85", linewidth=7, label="usual size"))
+    ax.legend(handles=entries, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, fontsize="small")
+    if some:
+        ax.annotate(
+            some,
+            (1, 0.0),
+            (-2, 3),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+            fontsize="x-small",
+            color="0.35",
+        )
