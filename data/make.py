@@ -82,14 +82,16 @@ def finals(jobs: list[Job], out: Path, folder: Path) -> None:
     for key in ("d_model", "parametrization", "lr", "steps", "seed", "schedule"):
         frame[key] = [getattr(configs[run], key) for run in frame["run"]]
     frame["loss"] = frame["val_loss"]
+    sides = [name for name in ("encoder_width", "N_enc", "N_dec") if name in frame]
     more = [name for name in frame if name.startswith("val_loss_")]
     floors = {run: floor(out / run) for run in frame["run"]}
     if any(value is not None for value in floors.values()):
         frame["loss_floor"] = frame["run"].map(floors)
         more.append("loss_floor")
     renamed = {name: name.removeprefix("val_") for name in more}
-    frame = frame[[*RUNS, "loss", *more, "status"]].rename(columns=renamed)
-    write(frame.sort_values(["parametrization", "d_model", "steps", "seed", "lr"]), folder / "runs.csv")
+    frame = frame[[*RUNS, *sides, "loss", *more, "status"]].rename(columns=renamed)
+    order = ["parametrization", "d_model", *sides[:1], "steps", "seed", "lr"]
+    write(frame.sort_values(order), folder / "runs.csv")
 
 
 def probed(jobs: list[Job], out: Path, folder: Path) -> None:

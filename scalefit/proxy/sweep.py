@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TABLES = ("base", "grid", "cells")
-FACTS = ("N", "N_total", "D", "C", "val_loss", "status", "wall_s", "identity")
+FACTS = ("N", "N_total", "N_enc", "N_dec", "D", "C", "val_loss", "status", "wall_s", "identity")
 
 
 @dataclass(frozen=True)
