@@ -88,9 +88,13 @@ def backtest(runs: Runs | pd.DataFrame, law: str | Law | type[Law], *, seed: int
     parts = []
     for i, fold in enumerate(folds):
         others = calibrate(ready.law, ready.rows, _independent(folds, i), unit)
-        wide = NORMAL_90 * deviation(others.factor, fold.spread, fold.distance, fold.sigma, unit)
-        error = np.expm1(fold.error) if log else fold.error / ready.values[fold.rows]
-        relative = np.expm1(wide) if log else wide / np.abs(ready.values[fold.rows])
+        ends = [
+            side * NORMAL_90 * deviation(others.factor, spread, fold.distance, fold.sigma, unit)
+            for side, spread in ((-1, fold.below), (1, fold.above))
+        ]
+        error, low, high = (
+            np.expm1(far) if log else far / np.abs(ready.values[fold.rows]) for far in (fold.error, *ends)
+        )
         parts.append(
             pd.DataFrame(
                 {
@@ -99,8 +103,9 @@ def backtest(runs: Runs | pd.DataFrame, law: str | Law | type[Law], *, seed: int
                     "fitted": fold.fitted,
                     "decades": fold.distance,
                     "error": error,
-                    "high": relative,
-                    "inside": np.abs(fold.error) <= wide,
+                    "low": low,
+                    "high": high,
+                    "inside": (fold.error >= ends[0]) & (fold.error <= ends[1]),
                 }
             )
         )

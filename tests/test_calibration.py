@@ -22,6 +22,7 @@ from scalefit.fitting.calibration import (
     folds_of,
     scale_of,
     small_sample,
+    spreads,
     student,
 )
 from scalefit.fitting.prepare import prepare
@@ -59,16 +60,17 @@ def curves(names=("constant", "cosine", "wsd", "linear"), noise=0.001):
 # --- the pieces -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("freedom", [3, 4, 6, 9, 30, 1000])
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 6, 9, 30, 1000])
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.95])
 def test_student_against_scipy(level, freedom):
     assert student(level, freedom) == pytest.approx(t.ppf(0.5 + level / 2, freedom), rel=0.012)
 
 
 def test_small_sample_is_the_degrees_of_freedom_factor():
-    assert small_sample(50, 50, 5) == pytest.approx((50 / 45) ** 0.5)
-    assert small_sample(5, 1000, 4) == pytest.approx((5 / 4 * 999 / 996) ** 0.5)
-    assert small_sample(3, 3, 5) < 3
+    normal = t.ppf(0.95, 1e9)
+    assert small_sample(50, 50, 5) == pytest.approx((50 / 45) ** 0.5 * t.ppf(0.95, 45) / normal, rel=1e-3)
+    assert small_sample(5, 1000, 4) == pytest.approx((5 / 4 * 999 / 996) ** 0.5 * t.ppf(0.95, 4) / normal, rel=1e-2)
+    assert small_sample(2, 100, 3) == pytest.approx((2 * 99 / 97) ** 0.5 * t.ppf(0.95, 1) / normal, rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,7 @@ def test_distance_of_a_law_without_sizes_is_relative_to_the_fitted_span():
 
 
 def fold(error, spread, distance=0.0, sigma=0.0, n=20):
-    full = [np.full(n, value) for value in (distance, error, spread)]
+    full = [np.full(n, value) for value in (distance, error, spread, spread)]
     return Fold("made", np.arange(n), 30, *full, sigma)
 
 
@@ -162,10 +164,26 @@ def test_intervals_widen_with_distance(surface):
         assert np.all(np.diff(widths(surface, interval=interval)) > 0)
 
 
-def test_an_observation_is_less_certain_than_the_mean(surface):
-    observation, mean = widths(surface), widths(surface, interval="mean")
+@pytest.mark.parametrize("side", ["low", "high"])
+def test_an_observation_is_less_certain_than_the_mean(surface, side):
+    z, far = student(0.9, np.inf), {"N": 1e10, "D": 1e12}
+    observation, mean = (
+        np.log(found[side] / found["loss"]).iloc[0]
+        for found in (surface.predict(interval=kind, **far) for kind in ("observation", "mean"))
+    )
+    assert (observation / z) ** 2 - (mean / z) ** 2 == pytest.approx(surface.sigma**2)
+
+
+def test_each_side_has_its_own_spread():
+    """Draws of a law near its floor reach further up than down."""
+    rng = np.random.default_rng(0)
+    made = np.exp(rng.standard_normal((4000, 3))) - 1
+    below, above = spreads(np.zeros(3), made, 1.0)
     z = student(0.9, np.inf)
-    assert (observation / 2 / z) ** 2 - (mean / 2 / z) ** 2 == pytest.approx(surface.sigma**2)
+    assert below == pytest.approx((1 - np.exp(-z)) / z, rel=0.1)
+    assert above == pytest.approx((np.exp(z) - 1) / z, rel=0.1)
+    shifted, _ = spreads(np.full(3, -2.0), made, 1.0)
+    assert np.all(shifted > 0)
 
 
 def test_a_higher_level_is_wider(surface):

@@ -22,10 +22,9 @@ from numpy.typing import NDArray
 
 from scalefit.errors import InputError
 from scalefit.fitting.model import BoundLaw
-from scalefit.fitting.objective import Objective
 from scalefit.fitting.rows import Rows
 from scalefit.fitting.solver import Settings, solve
-from scalefit.fitting.uncertainty import bootstrap
+from scalefit.fitting.uncertainty import bootstrap, resampled_as_one
 from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
 
@@ -35,6 +34,7 @@ PRIOR = 1.3  #: the factor k believed before any fold is seen
 PRIOR_FOLDS = 3.0  #: how many folds that belief is worth
 WORST = 6.0  #: most that one fold may say of k
 LEVEL = 0.9
+LEAST_SIDE = 0.05  #: share of the draws' range that either side of the fit has at least
 CUTS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  #: quantiles of scale at which the walk stops
 FOLD_DRAWS = 60
 ENOUGH_FOLDS, ENOUGH_POINTS = 3, 8  #: below these an interval is called not calibrated
@@ -76,8 +76,14 @@ class Fold:
     fitted: int  #: how many rows were fitted
     distance: FloatArray
     error: FloatArray  #: measured minus predicted, in residual space
-    spread: FloatArray  #: standard deviation of the draws there
+    below: FloatArray  #: standard deviation of the draws there, below the prediction
+    above: FloatArray  #: and above it
     sigma: float  #: noise of the fitted rows
+
+    @property
+    def spread(self) -> FloatArray:
+        """The standard deviation of the draws on the side of the error."""
+        return np.where(self.error > 0, self.above, self.below)
 
 
 def scale_of(law: Law, variables: dict[str, FloatArray]) -> FloatArray:
@@ -105,22 +111,33 @@ def _sized(law: Law) -> bool:
     return bool({"C", "N", *GROWS_WITH_DATA} & set(law.columns.values()))
 
 
-def spread(model: BoundLaw, objective: Objective, theta: FloatArray, draws: FloatArray, few: float) -> FloatArray:
-    """The standard deviation of the predictions' draws in residual space, from their 5 to 95 % range, (n,)."""
-    values = model.value(draws)
-    with np.errstate(all="ignore"):
-        made = np.log(values) if objective.space == "log" else values
+def spreads(centre: FloatArray, made: FloatArray, few: float) -> tuple[FloatArray, FloatArray]:
+    """Standard deviations (n,) below and above ``centre`` (n,), from the 5 and 95 % points of draws (B, n).
+
+    A law near its floor can be further off on one side than on the other, so each side has its own.
+
+    >>> below, above = spreads(np.zeros(1), np.linspace(-1, 3, 401)[:, None], 1.0)
+    >>> bool(above > 2 * below)
+    True
+    """
     low, high = np.nanpercentile(np.where(np.isfinite(made), made, np.nan), [5, 95], axis=0)
-    return np.asarray(few * (high - low) / (2 * NormalDist().inv_cdf(0.95)))
+    least = LEAST_SIDE * (high - low)
+    unit = few / NormalDist().inv_cdf(0.95)
+    return unit * np.maximum(centre - low, least), unit * np.maximum(high - centre, least)
 
 
 def small_sample(blocks: int, rows: int, parameters: int) -> float:
-    """sqrt(m / (m - 1) (n - 1) / (n - p)): how far m resampled blocks of n rows understate p parameters' spread.
+    """How far resampling m blocks of n rows understates the 90 % interval of a law with p parameters.
 
-    >>> small_sample(20, 20, 4) == (20 / 16) ** 0.5
-    True
+    sqrt(m / (m - 1) (n - 1) / (n - p)) corrects the spread, Student's t with min(m - 1, n - p) degrees of freedom over
+    the normal the length.
+
+    >>> round(small_sample(20, 20, 4), 3)
+    1.187
     """
-    return float(np.sqrt(blocks / max(blocks - 1, 1) * (rows - 1) / max(rows - parameters, 1)))
+    spread = np.sqrt(blocks / max(blocks - 1, 1) * (rows - 1) / max(rows - parameters, 1))
+    freedom = max(min(blocks - 1, rows - parameters), 1)
+    return float(spread) * student(LEVEL, freedom) / student(LEVEL, np.inf)
 
 
 def folds_of(law: Law, rows: Rows, free: int) -> list[tuple[str, NDArray[np.bool_]]]:
@@ -166,24 +183,27 @@ def _one_fold(
     part, beyond = model.take(np.flatnonzero(~held)), model.take(np.flatnonzero(held))
     values = rows.values[~held]
     solution = solve(part, values, None, settings)
-    blocks = kept.run_codes
+    blocks, method = resampled_as_one(solution.residuals, kept.run_codes, "auto")
+    ones = np.ones(len(values))
     draws = bootstrap(
-        part, solution.objective, values, np.ones(len(values)), solution.theta, blocks, draws=FOLD_DRAWS, seed=seed
+        part, solution.objective, values, ones, solution.theta, blocks, draws=FOLD_DRAWS, seed=seed, method=method
     )
     few = small_sample(int(blocks.max()) + 1, len(values), len(model.coordinates))
     scale = scale_of(law, dict(kept.variables))
     inside = Calibration(1.0, 0, 0, float(scale.min()), float(scale.max()))
     held_variables = {name: v[held] for name, v in rows.variables.items()}
-    predicted = solution.objective.residuals(
-        beyond.value(solution.theta[None]), solution.objective.target(rows.values[held])
-    )[0]
+    centre, measured = beyond.value(solution.theta[None])[0], solution.objective.target(rows.values[held])
+    error = -solution.objective.residuals(centre, measured)
+    with np.errstate(all="ignore"):
+        made = beyond.value(draws)
+        middle, made = (np.log(centre), np.log(made)) if solution.objective.space == "log" else (centre, made)
     return Fold(
         label,
         np.flatnonzero(held),
         len(values),
         inside.distance(law, held_variables),
-        -predicted,
-        spread(beyond, solution.objective, solution.theta, draws, few),
+        error,
+        *spreads(middle, made, few),
         solution.sigma,
     )
 
@@ -225,6 +245,9 @@ def student(level: float, freedom: float) -> float:
     >>> round(student(0.9, 9), 2), round(student(0.9, np.inf), 3)
     (1.83, 1.645)
     """
+    if freedom < 3:  # exact for one and two
+        one, two = float(np.tan(np.pi * level / 2)), level * float(np.sqrt(2 / (1 - level**2)))
+        return one if freedom < 2 else two
     z, v = NormalDist().inv_cdf(0.5 + level / 2), 1.0 / freedom
     first, second = z * (z**2 + 1) / 4, z * (5 * z**4 + 16 * z**2 + 3) / 96
     third = z * (3 * z**6 + 19 * z**4 + 17 * z**2 - 15) / 384

@@ -70,9 +70,10 @@ class Expansion:
             gradient = pull @ self.slope + np.einsum("bij,bj->bi", bent, step)
             matrix = ((weights * softer.curvature(left)) @ outer).reshape(-1, p, p) + bent
             step = step + newton_step(gradient, matrix, scale, damping, held)
-        return self._moved(step)
+        return self.moved(step)
 
-    def _moved(self, step: FloatArray) -> FloatArray:
+    def moved(self, step: FloatArray) -> FloatArray:
+        """The coordinates that steps (B, p) lead to, inside the box."""
         factor = np.exp(np.clip(step, -FURTHEST, FURTHEST))
         moved = np.where(self.by_factor, self.theta * factor, self.theta + step)
         return np.asarray(np.clip(moved, self.model.low, self.model.high))

@@ -16,12 +16,13 @@ from scalefit.fitting.calibration import (
     deviation,
     folds_of,
     small_sample,
+    spreads,
     walk,
 )
 from scalefit.fitting.model import BoundLaw
 from scalefit.fitting.rows import Rows
 from scalefit.fitting.solver import Settings, Solution
-from scalefit.fitting.uncertainty import Method, bootstrap
+from scalefit.fitting.uncertainty import Method, bootstrap, resampled_as_one
 from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
 
@@ -56,11 +57,11 @@ class Intervals:
     method: str
 
     def parameter_intervals(self, values: Mapping[str, float], level: float = 0.9) -> dict[str, tuple[float, float]]:
-        """The central ``level`` interval of each parameter; draws are spread by the small-sample factor."""
+        """The central ``level`` interval of each parameter: draws are spread by the small-sample factor."""
         tails = [50 * (1 - level), 50 * (1 + level)]
         ends = np.percentile(np.array(self.draws), tails, axis=0)
         return {
-            name: (value + self.few * float(low - value), value + self.few * float(high - value))
+            name: (value + self.few * min(float(low - value), 0.0), value + self.few * max(float(high - value), 0.0))
             for (name, value), low, high in zip(values.items(), *ends, strict=True)
         }
 
@@ -74,33 +75,33 @@ class Intervals:
         centre = fit.evaluate(variables) + np.zeros(len(next(iter(variables.values()))))
         unit = 1.0 if log else np.abs(centre)
         noise = fit.sigma if interval == "observation" else 0.0
-        spread = self._spread(fit, variables)
-        if self.calibration is None:
-            wide = np.sqrt(spread**2 + noise**2)
-        else:
-            distance = self.calibration.distance(fit.law, dict(variables))
-            wide = deviation(self.calibration.factor, spread, distance, noise, unit)
-        wide *= NormalDist().inv_cdf(0.5 + level / 2)
-        if log:
-            return centre * np.exp(-wide), centre * np.exp(wide)
-        return centre - wide, centre + wide
+        ends = []
+        for side, spread in zip((-1.0, 1.0), self._spreads(fit, variables, centre), strict=True):
+            if self.calibration is None:
+                wide = np.sqrt(spread**2 + noise**2)
+            else:
+                distance = self.calibration.distance(fit.law, dict(variables))
+                wide = deviation(self.calibration.factor, spread, distance, noise, unit)
+            step = side * wide * NormalDist().inv_cdf(0.5 + level / 2)
+            ends.append(centre * np.exp(step) if log else centre + step)
+        return ends[0], ends[1]
 
-    def _spread(self, fit: Fit, variables: Mapping[str, FloatArray]) -> FloatArray:
-        """Standard deviation of the draws' predictions, in residual space."""
-        table = np.array(self.draws)
-        size = len(next(iter(variables.values())))
+    def _spreads(
+        self, fit: Fit, variables: Mapping[str, FloatArray], centre: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Standard deviations of the draws' predictions below and above the fit's, in residual space."""
+        table, log = np.array(self.draws), fit.settings.residuals == "log"
         block = max(1, BLOCK // len(table))
-        found = np.empty(size)
-        for begin in range(0, size, block):
+        below, above = np.empty_like(centre), np.empty_like(centre)
+        for begin in range(0, len(centre), block):
             part = slice(begin, begin + block)
             some = {name: values[part] for name, values in variables.items()}
             with np.errstate(all="ignore"):
                 made = fit.law.evaluate(some, {n: table[:, j, None] for j, n in enumerate(fit.law.parameters)})
-                made = np.log(made) if fit.settings.residuals == "log" else made
-            made = np.broadcast_to(np.where(np.isfinite(made), made, np.nan), (len(table), len(found[part])))
-            low, high = np.nanpercentile(made, [5, 95], axis=0)
-            found[part] = self.few * (high - low) / (2 * NormalDist().inv_cdf(0.95))
-        return found
+                made, middle = (np.log(made), np.log(centre[part])) if log else (made, centre[part])
+            made = np.broadcast_to(made, (len(table), len(middle)))
+            below[part], above[part] = spreads(middle, made, self.few)
+        return below, above
 
 
 def make_intervals(
@@ -116,8 +117,8 @@ def make_intervals(
     """Draw resampled fits and judge the law on the larger runs that smaller ones predict."""
     assert rows.values is not None
     keep = slice(None, None, max(1, -(-len(rows) // DRAW_ROWS)))
-    blocks = rows.run_codes[keep]
     values = rows.values[keep]
+    blocks, method = resampled_as_one(solution.residuals[keep], rows.run_codes[keep], resampling.method)
     draws = bootstrap(
         model.take(keep),
         solution.objective,
@@ -127,7 +128,7 @@ def make_intervals(
         blocks,
         draws=resampling.draws,
         seed=resampling.seed,
-        method=resampling.method,
+        method=method,
         sigma=solution.sigma,
         workers=resampling.workers,
     )
@@ -144,7 +145,7 @@ def make_intervals(
         few,
         calibration,
         resampling.seed,
-        resampling.method,
+        method,
     )
 
 

@@ -14,16 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.errors import InputError
+from scalefit.fitting.covariance import sandwich
 from scalefit.fitting.derivatives import second_derivatives
 from scalefit.fitting.descent import Descent, descend, own_rows
 from scalefit.fitting.expansion import Expansion
 from scalefit.fitting.model import BoundLaw
 from scalefit.fitting.objective import Objective
+from scalefit.fitting.pieces import pieces
 from scalefit.numerics import FloatArray
 
-Method = Literal["auto", "pairs", "bayesian", "wild", "parametric"]
+Method = Literal["auto", "pairs", "bayesian", "wild", "parametric", "sandwich"]
 
-METHODS = ("auto", "pairs", "bayesian", "wild", "parametric")
+METHODS = ("auto", "pairs", "bayesian", "wild", "parametric", "sandwich")
 FEW_BLOCKS = 20  #: below this many runs whole-run resampling is too coarse and weights are drawn smoothly
 FEWER_BLOCKS = 6  #: below this many, weights may leave a law unidentified and residuals change sign instead
 QUICK = 16  #: steps that most resamples need
@@ -53,8 +55,9 @@ def bootstrap(
 
     ``blocks`` (n,) numbers the run of each row. ``pairs``: whole blocks with replacement; ``bayesian``: exponential
     weights on blocks, of mean one; ``wild``: residuals of each block multiplied by Webb's six-point weights;
-    ``parametric``: normal noise of the given ``sigma``. ``auto`` is ``pairs`` from 20 blocks on, ``bayesian`` from 6,
-    else ``wild``, which keeps every row and so the law identified.
+    ``parametric``: normal noise of the given ``sigma``; ``sandwich``: no refits, normal draws from the covariance of
+    :func:`~scalefit.fitting.covariance.sandwich`, refused where that is not valid. ``auto`` is ``pairs`` from 20
+    blocks on, ``bayesian`` from 6, else ``wild``, which keeps every row and so the law identified.
     The draws depend on the seed only, not on ``workers``.
     """
     if method not in METHODS:
@@ -67,6 +70,10 @@ def bootstrap(
     jobs = list(zip(sizes, np.random.SeedSequence(seed).spawn(len(sizes)), strict=True))
     second = second_derivatives(model, theta)
     expansion = Expansion.at(model, objective, theta, second)
+    if method == "sandwich":
+        spread = sandwich(expansion, objective, values, weights, blocks)
+        steps = np.random.default_rng(seed).multivariate_normal(np.zeros(len(theta)), spread, size=draws, method="eigh")
+        return expansion.moved(steps)
     near = Near(model, objective, values, weights, resampled, expansion, second)
 
     def chunk(job: tuple[int, np.random.SeedSequence]) -> Refits:
@@ -82,6 +89,14 @@ def bootstrap(
         with ThreadPoolExecutor(workers) as pool:
             parts = list(pool.map(chunk, jobs))
     return near.finish(parts)
+
+
+def resampled_as_one(residuals: FloatArray, runs: NDArray[np.intp], method: Method) -> tuple[NDArray[np.intp], Method]:
+    """Which rows are resampled together, and how: whole runs, or pieces of few curves, whose residuals change sign."""
+    count = int(runs.max()) + 1
+    if method == "auto" and count < FEW_BLOCKS and count < len(runs):
+        return pieces(residuals, runs), "wild"
+    return runs, method
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,57 @@
+"""What is resampled as one: a run where there is one row a run, else pieces of a curve as long as its errors last.
+
+Errors along a curve are correlated, and how long the correlation lasts differs: a smoothed training loss has seen the
+same noise for thousands of steps, a validation loss on fresh tokens has not, and a law that is a little wrong is wrong
+for a whole run. The length of a piece follows from the residuals:
+
+    length = LONG (tau - 1), tau = 1 + 2 sum_k rho_k
+
+with rho_k the autocorrelation of the residuals at lag k within runs, summed until a pair of neighbours is no longer
+positive (Geyer 1992, doi:10.1214/ss/1177011137). Pieces of that length hold nearly all of the variance of the mean.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scalefit.numerics import FloatArray, robust_sigma
+
+LONG = 3.0  #: pieces are this many times as long as the correlation lasts
+CLIP = 3.0  #: residuals count up to this many sigma
+
+
+def pieces(residuals: FloatArray, runs: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The number of each row's piece, (n,): its run, or a part of its run in the order of the rows.
+
+    >>> pieces(np.random.default_rng(0).standard_normal(6), np.array([0, 0, 0, 1, 1, 1])).tolist()
+    [0, 1, 2, 3, 4, 5]
+    """
+    count = np.bincount(runs)
+    if count.max() == 1:
+        return runs
+    length = piece_length(residuals, runs)
+    at = np.empty(len(runs), dtype=np.intp)  # each row's position in its run
+    for code in range(len(count)):
+        at[runs == code] = np.arange(count[code])
+    many = np.maximum(1, np.rint(count / length).astype(np.intp))  # pieces of each run, nearly equal ones
+    first = np.cumsum(many) - many
+    return np.asarray(first[runs] + at * many[runs] // count[runs])
+
+
+def piece_length(residuals: FloatArray, runs: NDArray[np.intp]) -> float:
+    """How many neighbouring rows are resampled as one."""
+    sigma = robust_sigma(residuals)
+    clipped = np.clip(residuals, -CLIP * sigma, CLIP * sigma) if sigma > 0 else residuals
+    longest = int(np.bincount(runs).max())
+    by_lag, total = np.zeros(longest), float(np.sum(clipped**2))
+    if total == 0:
+        return 1.0
+    for code in range(int(runs.max()) + 1):
+        mine = clipped[runs == code]
+        spectrum = np.abs(np.fft.rfft(mine, 2 * len(mine))) ** 2
+        by_lag[: len(mine)] += np.fft.irfft(spectrum)[: len(mine)]
+    rho = by_lag[1:] / total
+    pairs = rho[: len(rho) // 2 * 2].reshape(-1, 2).sum(axis=1)
+    last = int(np.argmax(pairs <= 0)) if (pairs <= 0).any() else len(pairs)
+    return float(min(max(1.0, LONG * 2 * pairs[:last].sum()), longest))
