@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from scalefit.errors import IdentificationError, InputError
+from scalefit.plots import plot_forecast, plot_sharpness, save_figure
 from scalefit.stability import backtest_divergence, forecast, read_sweeps, sharpness_threshold, shortest_warmup
 from scalefit.stability.boundary import boundary
 from scalefit.stability.forecast import probes
@@ -293,3 +294,48 @@ def test_z_loss_holds_log_z_near_zero_and_its_absence_does_not():
     assert (log_z[0.0].abs() > 4).all()
     assert (log_z[0.0001] < log_z[0.0]).all()
     assert rows.pivot_table(index="lr", columns="z_loss", values="loss")[0.01].iloc[0] < 2.2
+
+
+def test_with_qk_layernorm_the_attention_logit_hardly_grows(sp):
+    cured = pd.read_csv(commands.ROOT / "data" / "attention_logit" / "runs.csv")
+    logits = cured[cured["lr"] < 0.2].pivot_table(index="lr", columns="d_model", values="attention_logit_max")
+    assert logits.to_numpy().max() < 40
+    assert (logits[128] / logits[16]).max() < 2.2  # over 63 times the size
+    without = sp[sp["d_model"] == 128].groupby(sp["lr"].round(6))["attention_logit_max"].mean()
+    large = logits.index[logits.index > 0.01]
+    both = [(logits.loc[lr, 128], without[round(lr, 6)]) for lr in large]
+    assert all(bare > 50 * normed for normed, bare in both)
+
+
+def test_figures_of_probes(sp, tmp_path):
+    import matplotlib.pyplot as plt
+
+    small, held = sp[sp["d_model"] < 128], sp[sp["d_model"] == 128]
+    ax = plot_forecast(small, "largest attention logit", 4e5, [0.00390625, 0.0625], held=held)
+    assert any(line.get_linestyle() == "--" for line in ax.lines)
+    with pytest.raises(InputError, match="no column sharpness_preconditioned"):
+        plot_forecast(small, "sharpness times lr", 4e5, [0.0625])
+    curves = pd.DataFrame({"d_model": [32, 32, 64, 64], "step": [0, 9, 0, 9], "sharpness": [1.0, 3.0, 1.0, 2.0]})
+    ax = plot_sharpness(curves, threshold=5.0)
+    assert [line.get_ydata()[-1] for line in ax.lines] == [3.0, 2.0, 5.0]
+    save_figure(ax, tmp_path / "sharpness.svg")
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def sharpness():
+    curves = pd.read_csv(commands.ROOT / "data" / "sharpness" / "curves.csv")
+    return curves.pivot_table(index="step", columns=["parametrization", "d_model"], values="sharpness")
+
+
+def test_sharpness_agrees_across_widths_in_mup_after_the_first_sharpening(sharpness):
+    plateau = sharpness["mup"].loc[240:].mean()  # width 64 is too narrow: 40 % above 256
+    assert abs(plateau[128] / plateau[256] - 1) < 0.25
+    assert sharpness["mup"].loc[240:].mean().min() > 5 * sharpness["mup"].loc[20].max()
+
+
+def test_sharpness_falls_with_the_width_under_ntk(sharpness):
+    late = sharpness["ntk"].loc[240:]
+    assert (late[64] > 1.25 * late[128]).all()
+    assert (late[128] > 1.1 * late[256]).all()
+    assert late.loc[320, 256] < 0.5 * late.loc[320, 64]

@@ -9,6 +9,7 @@ from scalefit.plots.influence import plot_influence
 from scalefit.plots.learning_rate import plot_lr_sensitivity, plot_lr_transfer
 from scalefit.plots.parity import plot_parity
 from scalefit.plots.partial import plot_partial
+from scalefit.plots.probes import plot_forecast, plot_sharpness
 from scalefit.plots.residuals import plot_residuals
 from scalefit.plots.scaling import plot_scaling
 from scalefit.plots.sizes import plot_sizes
@@ -18,6 +19,7 @@ __all__ = [
     "plot_comparison",
     "plot_curves",
     "plot_fit",
+    "plot_forecast",
     "plot_influence",
     "plot_lr_sensitivity",
     "plot_lr_transfer",
@@ -26,6 +28,7 @@ __all__ = [
     "plot_residuals",
     "plot_scaling",
     "plot_schedule_prediction",
+    "plot_sharpness",
     "plot_sizes",
     "save_figure",
 ]
