@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.errors import InputError
+from scalefit.errors import IdentificationError, InputError
 from scalefit.schedules import areas, parse_schedule
 
 
@@ -356,10 +356,15 @@ def test_noise_without_a_law_is_not_ok():
     assert not sf.fit(table, "chinchilla").ok
 
 
-@pytest.mark.parametrize("values", [3.0, "rising"])
-def test_terms_that_vanish_are_named(values):
+def test_one_loss_in_every_row_is_refused():
+    table = grid(np.geomspace(1e7, 1e10, 6), np.geomspace(1e9, 1e12, 6)).assign(loss=3.0)
+    with pytest.raises(IdentificationError, match="all 36 rows have the loss 3"):
+        sf.fit(table, "chinchilla")
+
+
+def test_terms_that_vanish_are_named():
     table = grid(np.geomspace(1e7, 1e10, 6), np.geomspace(1e9, 1e12, 6))
-    table["loss"] = 1 / table["loss"] if values == "rising" else values
+    table["loss"] = 1 / table["loss"]
     found = sf.fit(table, "chinchilla")
     assert found.status == "at a bound"
     named = " ".join(check.text for check in found.warnings)
