@@ -41,7 +41,8 @@ def command(config: str | None, quick: bool, settings: tuple[str, ...], out: str
     curve = runs.curves
     assert curve is not None
     shown = curve[[name for name in ("step", "tokens", "lr", "loss", "val_loss") if name in curve.columns]]
-    some = shown.iloc[:: -max(1, len(shown) // 12)].iloc[::-1]
+    measured = shown.dropna(subset="val_loss")
+    some = measured.iloc[:: -max(1, len(measured) // 12)].iloc[::-1]
     text = f"{folder}\n{as_lines(some)}"
     return Answer(text, {"folder": str(folder), "table": records(runs.table)}, shown)
 

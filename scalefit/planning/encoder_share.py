@@ -30,6 +30,19 @@ def encoder_share(p_enc: float, p_dec: float) -> float:
     return p_enc / (p_enc + p_dec)
 
 
+def share_interval(draws: Mapping[str, Any], level: float = 0.9) -> tuple[float, float]:
+    """Between what shares the best one lies, from the resampled fits: the middle ``level`` of their shares.
+
+    ``draws`` holds p_enc and p_dec of every draw, as ``fit.draws`` does.
+
+    >>> share_interval({"p_enc": [0.1, 0.2, 0.3], "p_dec": [0.3, 0.3, 0.3]}, level=1.0)
+    (0.25, 0.5)
+    """
+    p_enc, p_dec = (np.asarray(draws[name], dtype=np.float64) for name in ("p_enc", "p_dec"))
+    low, high = np.quantile(p_enc / (p_enc + p_dec), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
 def split_parameters(constants: Mapping[str, float], total: Any) -> Share:
     """The split of ``total`` encoder and decoder parameters with the least loss under the law ``encoder-decoder``.
 
