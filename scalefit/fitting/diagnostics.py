@@ -11,7 +11,7 @@ from scalefit.fitting.calibration import GROWS_WITH_DATA, scale_of
 from scalefit.fitting.checks import Check
 from scalefit.fitting.rows import Rows
 from scalefit.laws.law import Law
-from scalefit.numerics import FloatArray
+from scalefit.numerics import FloatArray, robust_sigma
 from scalefit.runs import Runs
 from scalefit.runs.table import spans
 
@@ -21,6 +21,7 @@ SIGNIFICANT = 1e-3  #: chance of a trend as strong in residuals without one, ove
 ALONG = 1.0  #: decades over which a trend is judged: what it would add a decade further
 LARGE = 0.01  #: relative error a decade further that is worth a word
 IN_NOISES = 3.0  #: and that in units of the fit's noise
+DOMINATES = 1 / 3  #: where the scatter about a trend is less than this share of the noise, the trend is the noise
 LATE = 0.25  #: share of a curve's rows, its last ones, that stand for the run
 SHORT = 10.0  #: a run with this many times fewer tokens per parameter than the middle one is short
 ABOVE = 3.0  #: noises that short runs lie above the law
@@ -82,8 +83,9 @@ def trends(law: Law, units: Units, sigma: float, unit: float) -> list[Check]:
         scales["C"] = scale_of(law, {name: units.variables[name] for name in law.variables if name in units.variables})
     found = []
     for column, scale in scales.items():
-        slope, chance = _upper_slope(scale, units.residual)
-        large = abs(slope) * ALONG > max(LARGE * unit, IN_NOISES * sigma)
+        slope, chance, scatter = _upper_slope(scale, units.residual)
+        noise = scatter if scatter < DOMINATES * sigma else max(scatter, sigma)
+        large = abs(slope) * ALONG > max(LARGE * unit, IN_NOISES * noise)
         if large and chance * len(scales) < SIGNIFICANT:
             found.append((abs(slope), column, slope))
     if not found:
@@ -100,20 +102,23 @@ def trends(law: Law, units: Units, sigma: float, unit: float) -> list[Check]:
     ]
 
 
-def _upper_slope(scale: FloatArray, residual: FloatArray) -> tuple[float, float]:
-    """Slope of the residual over the upper half of a scale, per decade, and the chance of a rank correlation as strong.
+def _upper_slope(scale: FloatArray, residual: FloatArray) -> tuple[float, float, float]:
+    """Slope of the residual over the upper half of a scale, per decade; the chance of a rank correlation as strong; and
+    the scatter about the slope.
 
     The chance is that of Student's t for Spearman's coefficient, in its normal approximation by Fisher's z.
     """
     upper = scale >= np.median(scale)
     x, y = scale[upper], residual[upper]
     if len(x) < FEWEST - 1 or len(np.unique(np.round(x, 6))) < 4:
-        return 0.0, 1.0
+        return 0.0, 1.0, 0.0
     if np.ptp(y) == 0:
-        return 0.0, 1.0
+        return 0.0, 1.0, 0.0
     rank = float(np.corrcoef(_ranks(x), _ranks(y))[0, 1])
     z = np.arctanh(np.clip(rank, -0.999999, 0.999999)) * np.sqrt((len(x) - 3) / 1.06)
-    return float(_middle_slope(x, y)), float(2 * _normal_tail(abs(z)))
+    slope = _middle_slope(x, y)
+    left = y - slope * x
+    return slope, float(2 * _normal_tail(abs(z))), robust_sigma(left - np.median(left), 2)
 
 
 def _ranks(values: FloatArray) -> FloatArray:

@@ -1,0 +1,260 @@
+"""Each diagnosis with data that have the fault and data that do not, in all the places where it is said."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import commands
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit as sf
+from scalefit import plots
+from scalefit.fitting.influence import standing_out
+from scalefit.runs.conventions import mixed_conventions
+from scalefit.runs.endings import unfinished
+from scalefit.schedules import areas, parse_schedule
+
+
+def sizes(noise=0.004, seed=1, sides=7, E=1.7):
+    """Runs that a Chinchilla law made."""
+    N, D = (values.ravel() for values in np.meshgrid(np.geomspace(1e7, 1e9, sides), np.geomspace(1e9, 1e11, sides)))
+    loss = E + 400 * N**-0.34 + 410 * D**-0.28
+    rng = np.random.default_rng(seed)
+    names = [f"r{i}" for i in range(len(N))]
+    return pd.DataFrame({"run": names, "N": N, "D": D, "loss": loss * np.exp(noise * rng.standard_normal(len(N)))})
+
+
+def codes(fit):
+    return {check.code for check in fit.warnings}
+
+
+@pytest.fixture(scope="module")
+def clean():
+    return sf.fit(sizes(), "chinchilla")
+
+
+def test_runs_that_follow_their_law_raise_no_alarm(clean):
+    assert clean.ok
+    assert not any(codes(sf.fit(sizes(seed=seed), "chinchilla")) for seed in range(2, 12))
+
+
+def changed(at, by):
+    runs = sizes()
+    runs.loc[at, "loss"] *= by
+    return runs
+
+
+def bending():
+    """A power law that flattens where the largest runs are: the law without a floor cannot follow."""
+    N = np.geomspace(1e6, 1e10, 40)
+    noise = np.exp(0.002 * np.random.default_rng(0).standard_normal(len(N)))
+    return pd.DataFrame({"N": N, "loss": (2 + 100 * N**-0.34) * noise})
+
+
+def too_short():
+    """Three runs with a tenth of a token per parameter, far above the law."""
+    runs = sizes()
+    N = np.array([2e8, 4e8, 8e8])
+    D = 0.1 * N
+    more = pd.DataFrame({"run": list("abc"), "N": N, "D": D, "loss": 1.2 * (1.7 + 400 * N**-0.34 + 410 * D**-0.28)})
+    return pd.concat([runs, more], ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    ("code", "runs", "law", "named"),
+    [
+        ("outliers", changed(24, 1.2), "chinchilla", "r24"),
+        ("residual-trend", bending(), "power:over=N", "decade of N"),
+        ("under-trained", too_short(), "chinchilla", "a, b, c"),
+        ("mixed-conventions", changed([3, 11, 30], 1 / np.log(2)), "chinchilla", "bits"),
+        ("mixed-conventions", sizes().assign(tokenizer=["x", "y"] * 24 + ["x"]), "chinchilla", "tokenisers"),
+    ],
+)
+def test_a_fault_is_said_in_the_table_the_json_the_figure_and_the_exit_code(
+    code, runs, law, named, tmp_path, monkeypatch
+):
+    fit = sf.fit(runs, law)
+    (text,) = [check.text for check in fit.warnings if check.code == code]
+    assert named in text
+    assert f"! {text}" in fit.summary()
+    first = dataclasses.replace(fit, warnings=tuple(check for check in fit.warnings if check.code == code))
+    assert text[:40] in plots.plot_fit(first).get_title("left").replace("\n", " ")
+    monkeypatch.chdir(tmp_path)
+    runs.to_csv("runs.csv", index=False)
+    done = commands.run(f"scalefit fit runs.csv --law {law} --draws 0 --json")
+    assert done.exit_code == 1
+    assert code in {check["code"] for check in json.loads(done.stdout)["warnings"]}
+    assert sf.load_fit(fit.save("fit.json")).warnings == fit.warnings
+
+
+def test_one_run_far_out_alone_decides_the_forecast():
+    N = np.r_[np.geomspace(1e7, 3e7, 14), 3e9]
+    rng = np.random.default_rng(0)
+    loss = (1.7 + 400 * N**-0.34) * np.exp(0.001 * rng.standard_normal(len(N)))
+    loss[-1] *= 1.03
+    runs = pd.DataFrame({"run": [f"r{i}" for i in range(len(N))], "N": N, "loss": loss})
+    fit = sf.fit(runs, "power-floor:over=N")
+    (text,) = [check.text for check in fit.warnings if check.code == "influential"]
+    assert text.startswith("r14 alone moves the prediction")
+    table = fit.influence(N=1e10)
+    assert table.index[0] == "r14"
+    assert len(plots.plot_influence(fit, N=1e10).get_yticks()) == 14
+
+
+def test_influence_is_the_refit_without_the_run(clean):
+    table = clean.influence(N=1e10, D=1e12)
+    for run in table.index[[0, 10, -1]]:
+        rows = sizes()
+        refit = sf.fit(rows[rows["run"] != run], "chinchilla", delta=clean.delta)
+        assert table.loc[run, "prediction"] == pytest.approx(refit.predict(N=1e10, D=1e12)["loss"].iloc[0], rel=1e-6)
+
+
+def test_alike_runs_are_called_influential_once_in_a_hundred():
+    rng = np.random.default_rng(0)
+    found = [standing_out(rng.standard_normal(count), 0.0)[1].any() for count in (5, 10, 40) for _ in range(400)]
+    assert 0.002 < np.mean(found) < 0.02
+
+
+STICKS = pd.DataFrame({"run": list("abcd"), "N": [1e6, 2e6, 4e6, 8e6], "loss": [4.0, 3.6, 3.3, 3.1]})
+
+
+def shapes(counted):
+    """Six models of which some count their embeddings."""
+    width, depth = np.array([64, 128, 256, 512, 768, 1024]), np.array([4, 4, 6, 8, 12, 12])
+    N = 12 * depth * width**2 + counted * 50257 * width
+    return pd.DataFrame({"run": list("abcdef"), "N": N, "d_model": width, "n_layer": depth, "vocab": 50257})
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (STICKS, ""),
+        (STICKS.assign(vocab=[32000, 32000, 32000, 32000]), ""),
+        (STICKS.assign(vocab=[32000, 32000, 50257, 50257]), "2 vocabulary sizes"),
+        (STICKS.assign(val_set=list("xxxy")), "2 validation sets"),
+        (STICKS.assign(split=["train", "val", "val", "val"]), "splits"),
+        (STICKS.assign(split=["fit", "fit", "predict", "predict"]), ""),
+        (STICKS.assign(perplexity=np.exp(STICKS["loss"])), ""),
+        (STICKS.assign(perplexity=np.r_[2 ** STICKS["loss"][:2], np.exp(STICKS["loss"][2:])]), "in bits"),
+        (STICKS.assign(bpb=STICKS["loss"] / 3), ""),
+        (STICKS.assign(bpb=STICKS["loss"] / [3, 3, 3, 4]), "another unit or of another tokeniser"),
+        (STICKS.assign(N_total=STICKS["N"] + 1e6), ""),
+        (STICKS.assign(N_total=STICKS["N"] + [1e6, 0, 1e6, 0]), "N counts embeddings in some rows only"),
+        (shapes(np.zeros(6)), ""),
+        (shapes(np.ones(6)), ""),
+        (shapes(np.array([0, 1, 0, 1, 0, 1])), "N counts embeddings in some rows only"),
+    ],
+)
+def test_conventions(table, said):
+    found = mixed_conventions(table, {"N"})
+    assert len(found) == bool(said)
+    assert said in "".join(found)
+
+
+def logs(ends, steps=100, declared=None):
+    """Curves with a learning rate that falls in a straight line to a share of its peak."""
+    step = np.arange(0, steps + 1, 5)
+    parts = [
+        pd.DataFrame(
+            {"run": f"r{i}", "step": step, "N": 1e6 * 2**i, "lr": 1e-3 * (1 - (1 - end) * step / steps)}
+        ).assign(loss=3 + (1 + step) ** -0.5)
+        for i, end in enumerate(ends)
+    ]
+    return sf.read_runs(pd.concat(parts).assign(**({} if declared is None else {"steps": declared})))
+
+
+@pytest.mark.parametrize(
+    ("runs", "every_row", "said"),
+    [
+        (logs([0.0, 0.1, 0.0]), False, ""),
+        (logs([1.0, 1.0, 1.0]), False, ""),
+        (logs([1.0, 1.0, 1.0]), True, ""),
+        (logs([1.0, 0.1, 0.0]), False, "mid-schedule"),
+        (logs([0.1, 0.1, 0.1]), True, "mid-schedule"),
+        (logs([0.1, 0.1], declared=100), False, ""),
+        (logs([0.1, 0.1], declared=200), False, "stopped before their declared end (r0 at 100 of 200"),
+    ],
+)
+def test_losses_that_are_not_final(runs, every_row, said):
+    found = unfinished(runs, every_row)
+    assert len(found) == bool(said)
+    assert said in "".join(found)
+
+
+def test_a_fit_of_mid_schedule_losses_says_so():
+    runs = logs([1.0, 0.1, 0.0, 0.0, 0.0])
+    assert "mid-schedule" in codes(sf.fit(runs, "power:over=N", force=True))
+
+
+def test_curves_that_still_fall_steeply():
+    step = np.arange(10, 1001, 10)
+    parts = [
+        pd.DataFrame({"run": f"r{i}", "step": step[:n], "N": 1e6 * 2**i, "loss": 2 + 2.0**-i + 40 * step[:n] ** -0.9})
+        for i, n in enumerate([100, 100, 100, 100, 100, 9])
+    ]
+    fit = sf.fit(sf.read_runs(pd.concat(parts)), "power:over=N")
+    assert [check.text for check in fit.warnings if "r5" in check.text and check.code == "under-trained"]
+    whole = sf.fit(sf.read_runs(pd.concat(parts[:-1])), "power:over=N")
+    assert "under-trained" not in codes(whole)
+
+
+def curves(plans):
+    parts = []
+    rng = np.random.default_rng(0)
+    for name, text in plans.items():
+        lr = parse_schedule(text).per_step()
+        S1, S2 = areas(lr, decay=0.99)
+        step = np.arange(20, len(lr), 20)
+        loss = (2.5 + 0.5 * S1[step] ** -0.5 - 0.3 * S2[step]) * np.exp(0.001 * rng.standard_normal(len(step)))
+        parts.append(pd.DataFrame({"run": name, "step": step, "loss": loss}))
+    return sf.read_runs(pd.concat(parts), schedule=plans)
+
+
+PLANS = {
+    "constant": "constant:peak_lr=1e-3,steps=2000",
+    "cosine": "cosine:peak_lr=1e-3,steps=2000,final=1e-4",
+    "linear": "linear:peak_lr=1e-3,steps=1500",
+}
+
+
+def test_predictions_far_beyond_or_for_another_recipe_are_cautioned(clean, tmp_path, monkeypatch):
+    assert not clean.cautions(N=3e9, D=3e11)
+    (far,) = [check for check in clean.cautions(N=1e12, D=1e12) if check.code == "far-beyond"]
+    assert far.text.startswith("N lies 3 decades beyond")
+    fit = sf.fit(curves(PLANS), "annealing:decay=0.99")
+    assert not fit.cautions(schedule="cosine:peak_lr=1e-3,steps=3000")
+    (other,) = fit.cautions(schedule="cosine:peak_lr=2e-3,steps=2000")
+    assert other.code == "another-recipe"
+    assert "peak_lr 0.002 (fitted: 0.001)" in other.text
+    monkeypatch.chdir(tmp_path)
+    fit.save("fit.json")
+    done = commands.run("scalefit predict fit.json --schedule cosine:peak_lr=2e-3,steps=2000 --json")
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["warnings"][0]["code"] == "another-recipe"
+
+
+def test_a_law_that_carries_over_between_peaks_is_trusted_within_its_reach():
+    fit = sf.fit(curves(PLANS), "annealing-transfer")
+    assert not fit.cautions(schedule="cosine:peak_lr=1.8e-3,steps=2000")
+    assert fit.cautions(schedule="cosine:peak_lr=5e-3,steps=2000")[0].code == "another-recipe"
+
+
+def test_one_run_alone_has_no_intervals():
+    one = curves(PLANS).where("run == 'cosine'")
+    fit = sf.fit(one, "annealing:decay=0.99", force=True, draws=20)
+    assert fit.intervals is None
+    assert "no intervals: one run" in fit.summary()
+
+
+def test_a_fit_that_did_not_converge_has_no_intervals(clean):
+    assert "did not converge" in dataclasses.replace(clean, converged=False).summary().split("no intervals: ")[1]
+
+
+def test_intervals_of_parameters_stay_in_their_domain():
+    fit = sf.fit(sizes(noise=0.05, E=0.05, sides=4), "chinchilla", draws=40)
+    assert (fit.table["low"] >= 0).all()
+    assert (fit.table["low"] <= fit.table["value"]).all()
+    assert (fit.table["high"] >= fit.table["value"]).all()

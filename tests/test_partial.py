@@ -1,0 +1,182 @@
+"""The end of a run in progress: what is known ahead, intervals that narrow and hold, and what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import commands
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit as sf
+from scalefit import plots
+from scalefit.errors import InputError
+from scalefit.fitting.drift import Clock, ahead, scale_from
+from scalefit.schedules import areas, parse_schedule
+
+PLAN = "cosine:peak_lr=1e-3,steps=2000,warmup=50,final=1e-4"
+OTHERS = {
+    "constant": "constant:peak_lr=1e-3,steps=2000,warmup=50",
+    "wsd": "wsd:peak_lr=1e-3,steps=1600,warmup=50,decay_steps=400",
+    "linear": "linear:peak_lr=1e-3,steps=2400,warmup=50",
+    "short": "cosine:peak_lr=1e-3,steps=1000,warmup=50",
+}
+
+
+def curve(text, seed=0, noise=0.002, level=1.0, until=None):
+    """A run that the annealing law made, with noise, up to a step."""
+    plan = parse_schedule(text)
+    lr = plan.per_step()
+    S1, S2 = areas(lr, decay=0.99, warmup=plan.warmup)
+    step = np.arange(60, (until or plan.steps) + 1, 10)
+    loss = level * (2.5 + 0.5 * S1[step] ** -0.5 - 20.0 * S2[step])
+    return pd.DataFrame(
+        {"step": step, "loss": loss * np.exp(noise * np.random.default_rng(seed).standard_normal(len(step)))}
+    )
+
+
+def truth(text, level=1.0):
+    return float(curve(text, noise=0.0, level=level)["loss"].iloc[-1])
+
+
+@pytest.fixture(scope="module")
+def family():
+    logs = [curve(text, seed=i + 1).assign(run=name) for i, (name, text) in enumerate(OTHERS.items())]
+    return sf.fit(sf.read_runs(pd.concat(logs), schedule=OTHERS), "annealing:decay=0.99")
+
+
+def test_the_end_is_inside_and_the_interval_narrows(family):
+    made = [
+        sf.predict_partial(curve(PLAN, until=until), schedule=PLAN, fit=family)
+        for until in (400, 800, 1200, 1600, 1900)
+    ]
+    assert all(one.low < truth(PLAN) < one.high for one in made)
+    widths = [one.high - one.low for one in made]
+    assert widths == sorted(widths, reverse=True)
+    assert widths[-1] < 0.8 * widths[0]
+    assert all(one.ok for one in made)
+    assert abs(made[-1].final / truth(PLAN) - 1) < 0.003
+
+
+def test_the_history_is_what_was_said_then(family):
+    made = sf.predict_partial(curve(PLAN, until=1500), schedule=PLAN, fit=family)
+    then = made.history.iloc[4]
+    again = sf.predict_partial(curve(PLAN, until=int(then["step"])), schedule=PLAN, fit=family)
+    assert then["final"] == pytest.approx(again.final, rel=1e-12)
+    assert then["low"] == pytest.approx(again.low, rel=1e-12)
+    assert made.history["step"].iloc[-1] == made.step == 1500
+
+
+def test_a_run_at_another_level_is_followed_and_named(family):
+    made = sf.predict_partial(curve(PLAN, until=1500, level=1.1), schedule=PLAN, fit=family)
+    assert made.low < truth(PLAN, 1.1) < made.high
+    (check,) = made.warnings
+    assert check.code == "off-family"
+    assert "10 % above" in check.text
+
+
+def test_another_peak_learning_rate_is_named(family):
+    plan = PLAN.replace("1e-3", "1.5e-3")
+    made = sf.predict_partial(curve(plan, until=1500), schedule=plan, fit=family)
+    assert "another-recipe" in {check.code for check in made.warnings}
+
+
+def test_coverage_of_simulated_runs(family):
+    inside = [
+        one.low < curve(PLAN, seed=seed)["loss"].iloc[-1] < one.high
+        for seed in range(20, 60)
+        for one in [sf.predict_partial(curve(PLAN, seed=seed, until=1200), schedule=PLAN, fit=family)]
+    ]
+    assert np.mean(inside) >= 0.85
+
+
+def test_alone_once_half_of_the_fall_is_seen():
+    made = sf.predict_partial(curve(PLAN, until=1500), schedule=PLAN)
+    assert made.low < truth(PLAN) < made.high
+    later = sf.predict_partial(curve(PLAN, until=1800), schedule=PLAN)
+    assert later.high - later.low < made.high - made.low
+    flat = sf.predict_partial(curve(OTHERS["constant"], until=1000), schedule=OTHERS["constant"])
+    assert flat.low < truth(OTHERS["constant"]) < flat.high
+
+
+def test_saved_and_loaded_it_forecasts_the_same(family, tmp_path):
+    again = sf.load_fit(family.save(tmp_path / "fit.json"))
+    one, two = (sf.predict_partial(curve(PLAN, until=900), schedule=PLAN, fit=fit) for fit in (family, again))
+    assert (one.final, one.low, one.high) == (two.final, two.low, two.high)
+
+
+def test_the_regression_is_the_formula_of_two_rows():
+    """One row known, one asked: e1 times the correlation, and the variance that is left."""
+    seen, at = Clock(np.array([0.0]), np.array([0.0])), Clock(np.array([2.0]), np.array([0.5]))
+    noise = 0.01
+    mean, variance = ahead(seen, np.array([0.02]), at, noise)
+    level = 0.1**2
+    share = level / (level + noise**2)
+    assert mean[0] == pytest.approx(0.02 * share)
+    assert variance[0] == pytest.approx(0.005**2 * 2.5 + level - level * share)
+
+
+def test_the_scale_is_a_mean_with_a_prior():
+    assert scale_from([4.0, 4.0]).square == pytest.approx((2 + 8) / 4)
+    assert scale_from([]).half(np.array([1.0]), 0.0, 0.9)[0] > 1.645
+
+
+def bad(**changes):
+    runs = curve(PLAN, until=1500)
+    return runs.assign(**changes)
+
+
+@pytest.mark.parametrize(
+    ("run", "schedule", "said"),
+    [
+        (bad(), None, "which schedule does the run follow"),
+        (curve(PLAN), PLAN, "the run is finished: step 2000 of 2000"),
+        (curve(PLAN), PLAN.replace("2000", "1800"), "its schedule ends at step 1800"),
+        (bad(loss=np.where(np.arange(145) == 7, np.nan, 3.0)), PLAN, "row 7, column loss: loss is nan"),
+        (bad(run=np.where(np.arange(145) < 70, "a", "b")), PLAN, "2 runs (a, b ...); choose one"),
+        (bad(lr=1e-3), PLAN, "the schedule 0.000"),
+        (curve(PLAN, until=100), PLAN, "5 rows after warm-up"),
+        (curve(PLAN, until=600), PLAN, "cannot tell what the decay gains"),
+        (pd.DataFrame({"N": [1e6], "loss": [3.0]}), PLAN, "there is no curve"),
+    ],
+)
+def test_what_cannot_be_forecast_is_one_line(run, schedule, said, tmp_path, monkeypatch):
+    with pytest.raises(InputError) as caught:
+        sf.predict_partial(run, schedule=schedule)
+    assert said in str(caught.value)
+    monkeypatch.chdir(tmp_path)
+    run.to_csv("run.csv", index=False)
+    words = ["scalefit predict --from-partial run.csv", *([f"--schedule {schedule}"] if schedule else [])]
+    done = commands.run(" ".join(words))
+    assert done.exit_code == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_law_without_a_schedule_is_refused():
+    N = np.geomspace(1e6, 1e9, 9)
+    fit = sf.fit(pd.DataFrame({"N": N, "loss": 2 + 100 * N**-0.34}), "power-floor:over=N")
+    with pytest.raises(InputError, match="does not follow a learning-rate schedule"):
+        sf.predict_partial(bad(), schedule=PLAN, fit=fit)
+
+
+def test_the_command_says_what_the_library_says(family, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    family.save("fit.json")
+    bad().to_csv("run.csv", index=False)
+    made = sf.predict_partial(sf.read_runs("run.csv", schedule=PLAN), fit=family)
+    done = commands.run(f"scalefit predict fit.json --from-partial run.csv --schedule {PLAN} --plot run.png --json")
+    content = json.loads(done.stdout)
+    assert done.exit_code == 0
+    assert content["final"] == pytest.approx(made.final, rel=1e-12)
+    assert (tmp_path / "run.png").exists()
+    assert commands.run("scalefit predict").exit_code == 2
+    assert commands.run("scalefit predict --from-partial run.csv --at N=1e9").exit_code == 2
+
+
+def test_the_figure_has_the_fan_and_its_narrowing(family):
+    made = sf.predict_partial(bad(), schedule=PLAN, fit=family)
+    ax = plots.plot_partial(made, measured=truth(PLAN))
+    assert [text.get_text() for text in ax.get_legend().get_texts()][-1] == "measured since"
+    assert np.asarray(ax.history_axes.lines[0].get_xdata()).tolist() == made.history["step"].tolist()
+    assert made.plot().get_ylabel() == "loss (nats/token)"
