@@ -16,9 +16,12 @@ from statistics import NormalDist
 import lmfit
 import numpy as np
 import pandas as pd
+import planted
 from public import Case, cases
 
 import scalefit as sf
+from scalefit.comparison import automatic as choose
+from scalefit.comparison import candidates
 from scalefit.errors import InputError
 from scalefit.fitting.objective import Objective
 from scalefit.fitting.prediction import rows_of
@@ -180,8 +183,55 @@ def overall(sets: pd.DataFrame, ours: pd.DataFrame) -> None:
     print(f"mean width over median error: {sets['width/error'].median():.1f} in the median set")
 
 
+def automatic() -> None:
+    """The law chosen by back-test against the best single law with hindsight, on the runs that no law saw."""
+    rows, seen, begin = [], set(), time.process_time()
+    for case in cases():
+        found = sf.read_runs(case.small, need=()) if isinstance(case.small, pd.DataFrame) else case.small
+        key = (case.data, case.part, len(found))
+        names = () if key in seen or (case.options and "fix" in dict(case.options)) else candidates(found)
+        seen.add(key)
+        if len(names) < 2:
+            continue
+        try:
+            chosen = choose(found, names, **dict(case.options))
+        except InputError:
+            continue
+        errors = {
+            "automatic": chosen.predict(case.large),
+            **{n: f.predict(case.large) for n, f in chosen.comparison.fits.items()},
+        }
+        rows += [
+            {"data": case.data, "part": case.part, "law": name, "error": size}
+            for name, table in errors.items()
+            for size in (table["loss"] / table["measured"] - 1).abs()
+        ]
+    table = pd.DataFrame(rows)
+    median = table.groupby(["data", "law"])["error"].median().unstack()
+    best = median.drop(columns="automatic").min(axis=1)
+    hindsight = median.drop(columns="automatic").idxmin(axis=1)
+    shown = 100 * median.assign(best=best)
+    print(shown.assign(hindsight=hindsight).round(2).to_string())
+    kept = [table[(table["data"] == data) & (table["law"] == law)]["error"] for data, law in hindsight.items()]
+    ours, theirs = table[table["law"] == "automatic"]["error"].median(), pd.concat(kept).median()
+    print(
+        f"median error: automatic {100 * ours:.3f} %, "
+        f"best law of each set with hindsight {100 * theirs:.3f} %, ratio {ours / theirs:.2f}"
+    )
+    print(f"{time.process_time() - begin:.0f} s CPU")
+
+
+def main(job: str = "public", *arguments: str) -> None:
+    if job == "synthetic":
+        planted.report(*arguments[:1], *map(int, arguments[1:]))
+    elif job == "automatic":
+        automatic()
+    else:
+        found = public(*arguments[:1])
+        if arguments[1:]:
+            found.to_pickle(arguments[1])
+        report(found)
+
+
 if __name__ == "__main__":
-    found = public(sys.argv[2] if len(sys.argv) > 2 else "")
-    if len(sys.argv) > 3:
-        found.to_pickle(sys.argv[3])
-    report(found)
+    main(*sys.argv[1:])

@@ -1,0 +1,138 @@
+"""Simulated data sets whose truth is known: how often planted parameters and losses lie inside their 90 % intervals."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+import scalefit as sf
+from scalefit.schedules import parse_schedule
+
+DRAWS = 200
+CALIBRATED = 10  #: every so-many-th data set is also fitted with calibration, which costs more
+STEPS = np.arange(40, 2001, 20)
+SCHEDULES = {
+    "constant": "constant:peak_lr=1e-3,steps=2000",
+    "cosine": "cosine:peak_lr=1e-3,steps=2000,final=1e-4",
+    "wsd": "wsd:peak_lr=1e-3,steps=2000,decay_steps=500,final=1e-5",
+    "linear": "linear:peak_lr=1e-3,steps=2000,final=1e-5",
+}
+LATER = "wsd:peak_lr=1e-3,steps=20000,decay_steps=5000,final=1e-5"  #: ten times the steps
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A truth, the noise of log losses, the runs that measure it, and where its loss is asked for."""
+
+    law: str
+    truth: dict[str, float]
+    noise: float
+    runs: Callable[[np.random.Generator], dict[str, np.ndarray]]
+    target: dict[str, float]  #: ten times the compute of the largest run
+
+
+def uniform(count: int, **decades: tuple[float, float]) -> Callable[[np.random.Generator], dict[str, np.ndarray]]:
+    """Columns drawn evenly in their decimal logarithms."""
+    return lambda rng: {name: 10 ** rng.uniform(*ends, count) for name, ends in decades.items()}
+
+
+PLANS = (
+    Plan("power:over=C", {"A": 30.0, "alpha": 0.05}, 0.01, uniform(30, C=(17, 20)), {"C": 1e21}),
+    Plan("power-floor:over=C", {"L_inf": 1.7, "A": 2e3, "alpha": 0.18}, 0.005, uniform(40, C=(16, 20)), {"C": 1e21}),
+    Plan(
+        "chinchilla",
+        {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28},
+        0.005,
+        uniform(60, N=(7, 9), D=(8.5, 10.5)),
+        {"N": 10**9.5, "D": 1e11},
+    ),
+    Plan(
+        "loss-to-loss",
+        {"K": 1.01, "E1": 1.1, "E0": 1.4, "kappa": 1.08},
+        0.003,
+        lambda rng: {"loss_source": rng.uniform(1.9, 3.6, 60)},
+        {"loss_source": 1.75},
+    ),
+    Plan(
+        "encoder-decoder",
+        {"A": 1.2, "p_enc": 0.2, "p_dec": 0.25, "L_inf": 1.4},
+        0.005,
+        uniform(40, N_enc=(7, 9), N_dec=(7, 9)),
+        {"N_enc": 10**9.5, "N_dec": 10**9.5},
+    ),
+    Plan("annealing", {"L0": 2.5, "A": 0.5, "C": 0.3, "alpha": 0.5}, 0.003, lambda rng: {}, {}),
+)
+
+
+def simulated(plan: Plan, seed: int) -> sf.Runs:
+    """One simulated data set."""
+    rng, law = np.random.default_rng(seed), sf.find_law(plan.law)
+    if law.is_trajectory:
+        logs = []
+        for name, text in SCHEDULES.items():
+            loss = along(plan, text, STEPS) * np.exp(plan.noise * rng.standard_normal(len(STEPS)))
+            logs.append(pd.DataFrame({"run": name, "step": STEPS, "loss": loss}))
+        return sf.read_runs(pd.concat(logs), schedule=SCHEDULES)
+    columns = plan.runs(rng)
+    loss = np.ravel(law.evaluate({name: columns[column] for name, column in law.columns.items()}, plan.truth))
+    return sf.read_runs(pd.DataFrame({**columns, "loss": loss * np.exp(plan.noise * rng.standard_normal(len(loss)))}))
+
+
+def along(plan: Plan, schedule: str, steps: np.ndarray) -> np.ndarray:
+    """The true loss along a schedule."""
+    law, lr = sf.find_law(plan.law), parse_schedule(schedule)
+    return np.ravel(law.evaluate(law.at_steps(lr.per_step(), lr.warmup, steps), plan.truth))
+
+
+def true_target(plan: Plan) -> float:
+    """The planted loss at the target."""
+    law = sf.find_law(plan.law)
+    if law.is_trajectory:
+        return float(along(plan, LATER, np.array([20000]))[0])
+    at = {name: np.array([plan.target[column]]) for name, column in law.columns.items()}
+    return float(np.ravel(law.evaluate(at, plan.truth))[0])
+
+
+def judged(plan: Plan, runs: sf.Runs, seed: int, truth: float, calibrated: bool) -> dict[str, float]:
+    """Whether each planted number lies inside; the width of the interval of the mean."""
+    fit = sf.fit(runs, plan.law, draws=DRAWS, seed=seed, calibrated=calibrated)
+    asked = {"schedule": LATER} if fit.law.is_trajectory else plan.target
+    mean = fit.predict(interval="mean", **asked).iloc[-1]
+    kind = "calibrated" if calibrated else "plain"
+    found = {
+        f"loss ({kind})": float(mean["low"] <= truth <= mean["high"]),
+        f"width ({kind})": float(np.log(mean["high"] / mean["low"])),
+    }
+    if not calibrated:
+        ends = fit.table
+        found |= {n: float(ends.loc[n, "low"] <= value <= ends.loc[n, "high"]) for n, value in plan.truth.items()}
+    return found
+
+
+def coverage(plan: Plan, count: int) -> tuple[pd.Series, float]:
+    """The share inside of each planted number over ``count`` data sets, and CPU seconds."""
+    begin, truth, rows = time.process_time(), true_target(plan), []
+    for seed in range(count):
+        runs = simulated(plan, seed)
+        row = judged(plan, runs, seed, truth, False)
+        if seed % CALIBRATED == 0:
+            row |= judged(plan, runs, seed, truth, True)
+        rows.append(row)
+    return pd.DataFrame(rows).mean(), time.process_time() - begin
+
+
+def report(only: str = "", count: int = 1000) -> None:
+    """Print the coverage of each law."""
+    for plan in PLANS:
+        if not plan.law.startswith(only):
+            continue
+        shares, seconds = coverage(plan, count)
+        inside = {name: f"{100 * share:.1f}" for name, share in shares.items() if not name.startswith("width")}
+        wide = {name: f"{100 * share:.2g} %" for name, share in shares.items() if name.startswith("width")}
+        print(f"{plan.law}: {count} data sets, {seconds:.0f} s CPU", flush=True)
+        print("  inside (%): " + ", ".join(f"{name} {share}" for name, share in inside.items()), flush=True)
+        print("  " + ", ".join(f"{name} {share}" for name, share in wide.items()), flush=True)
