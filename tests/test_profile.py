@@ -35,7 +35,7 @@ def textbook(runs):
 @pytest.mark.parametrize("level", [0.5, 0.9, 0.95])
 def test_profile_of_a_straight_line_is_student_s_interval(level):
     runs = line()
-    _, error, freedom = textbook(runs)
+    slope, error, freedom = textbook(runs)
     found = profile(runs, "y = a + b*x", ["b"], residuals="linear", loss="squared", level=level).loc["b"]
     half = t.ppf(0.5 + level / 2, freedom) * error
     assert [found["low"], found["high"]] == pytest.approx([slope - half, slope + half], rel=2e-3)
