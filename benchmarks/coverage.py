@@ -53,15 +53,20 @@ def public(only: str = "") -> pd.DataFrame:
             continue
         finally:
             spent[case.data] += time.process_time() - begin
+        if parts is None:  # the forecast says that it has no interval
+            refused[case.data] += 1
+            continue
         done += 1
         found += [part.assign(data=case.data, part=case.part, law=case.law, case=done) for part in parts]
-    print(f"{done} back-tests, {sum(refused.values())} refused as not identified, {sum(spent.values()):.0f} s CPU")
+    print(f"{done} back-tests, {sum(refused.values())} refused, {sum(spent.values()):.0f} s CPU")
     return pd.concat(found, ignore_index=True)
 
 
-def one(case: Case) -> list[pd.DataFrame]:
-    """The targets of one back-test by each method: relative error, interval, distance."""
+def one(case: Case) -> list[pd.DataFrame] | None:
+    """The targets of one back-test by each method: relative error, interval, distance; None without an interval."""
     fit = sf.fit(case.small, case.law, draws=DRAWS, **dict(case.options))
+    if fit.intervals is None:
+        return None
     table = fit.predict(case.large)
     reach = case.reach
     if "step" in table.columns and fit.law.is_trajectory:

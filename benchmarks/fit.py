@@ -1,7 +1,7 @@
 """Fitting, timed beside its peers in one run: CPU seconds, round-robin, medians, and the objective each reaches.
 
     python benchmarks/fit.py                 everything (about four minutes)
-    python benchmarks/fit.py chinchilla      one job: chinchilla, starts, annealing, rows
+    python benchmarks/fit.py chinchilla      one job: chinchilla, starts, annealing, bootstrap, rows
 
 Peers are written here from SciPy alone. Where a peer would take minutes it runs a stated subset of its starts, spread
 evenly over the grid, and its time is multiplied up.
@@ -15,7 +15,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +24,16 @@ import pandas as pd
 from scipy.optimize import least_squares, minimize
 
 import scalefit as sf
-from scalefit.fitting.model import bind
+from scalefit.fitting.model import BoundLaw, bind
+from scalefit.fitting.objective import Objective
 from scalefit.fitting.rows import gather
 from scalefit.fitting.solver import Settings, solve
+from scalefit.fitting.uncertainty import bootstrap
 
 PUBLIC = Path(__file__).parents[2] / "shared" / "data"
 DELTA = 1e-3
 ROUNDS = 3
+FEW_RESAMPLES = 40
 GRID = np.array(
     list(
         itertools.product(
@@ -167,34 +171,81 @@ def starts() -> None:
     )
 
 
+def annealing_curves() -> Iterator[tuple[str, sf.Runs, str]]:
+    """Curves that the annealing law is fitted to: one of 171 published points at two sizes, and the shipped ones."""
+    folder = PUBLIC / "mpl_schedules"
+    if folder.exists():
+        for size in ("25M", "100M"):
+            curve = pd.read_csv(folder / f"loss_curves_{size}.csv").query("schedule == 'cosine_24000'")
+            schedule = folder / "lr_schedules_per_step.csv.gz"
+            yield (
+                "annealing",
+                sf.read_runs(curve.assign(run=curve["schedule"]), schedule=schedule),
+                f"published, {size}",
+            )
+    yield "annealing:decay=0.99", sf.load("schedules").where("d_model == 96 and step > 250"), "shipped"
+
+
 def annealing() -> None:
-    runs = sf.load("schedules").where("d_model == 96 and step > 250")
-    law = sf.find_law("annealing:decay=0.99")
-    rows = gather(law, runs)
-    model = bind(law, rows.variables)
-    values = rows.values
-    assert values is not None
-    S1, S2, target = rows.variables["S1"], rows.variables["S2"], np.log(values)
+    for name, runs, what in annealing_curves():
+        law = sf.find_law(name)
+        rows = gather(law, runs)
+        model, values = bind(law, rows.variables), rows.values
+        assert values is not None
+        jobs = {
+            "scalefit": (partial(annealing_ours, model, values), 1.0),
+            "L-BFGS-B, 81 starts": (partial(annealing_peer, rows.variables, values), 1.0),
+        }
+        show(f"The annealing law on {len(rows)} points ({what})", round_robin(jobs))
+
+
+def annealing_ours(model: BoundLaw, values: np.ndarray) -> np.ndarray:
+    return np.array(solve(model, values, None, Settings(delta=DELTA)).costs)
+
+
+def annealing_peer(variables: dict[str, np.ndarray], values: np.ndarray) -> np.ndarray:
+    """The objectives that L-BFGS-B with finite differences reaches from 81 starts within bounds."""
+    S1, S2, target = variables["S1"], variables["S2"], np.log(values)
 
     def objective(t: np.ndarray) -> float:
-        predicted = t[0] + t[1] * S1 ** -t[3] - t[2] * S2
-        return huber(np.log(np.maximum(predicted, 1e-3)) - target)
+        with np.errstate(all="ignore"):  # its line search leaves the range of numbers
+            predicted = t[0] + t[1] * S1 ** -t[3] - t[2] * S2
+            return huber(np.log(np.maximum(predicted, 1e-3)) - target)
+
+    begins = itertools.product((0.1, 1.0, 2.0), (0.1, 1.0, 10.0), (0.1, 1.0, 10.0), (0.1, 0.5, 1.0))
+    options = {"ftol": 1e-15, "gtol": 1e-10, "maxiter": 5000, "maxfun": 100000}
+    with np.errstate(all="ignore"):
+        return np.array(
+            [minimize(objective, b, method="L-BFGS-B", bounds=[(0, None)] * 4, options=options).fun for b in begins]
+        )
+
+
+def resamples(count: int = 4000) -> None:
+    """Resamples of the global fit, each fully re-optimised; a peer's L-BFGS-B from the optimum on a subset of them."""
+    N, D, loss, what = chinchilla_points()
+    model = bind(sf.find_law("chinchilla"), {"N": N, "D": D})
+    solution = solve(model, loss, None, Settings(delta=DELTA))
+    objective, rows = Objective("log", "huber", DELTA), np.arange(len(loss))
+
+    def ours() -> np.ndarray:
+        return bootstrap(
+            model, objective, loss, np.ones(len(loss)), solution.theta, rows, draws=count, seed=0, method="pairs"
+        )
 
     def peer() -> np.ndarray:
-        begins = itertools.product((0.1, 1.0, 2.0), (0.1, 1.0, 10.0), (0.1, 1.0, 10.0), (0.1, 0.5, 1.0))
-        box = [(0, None)] * 4
-        options = {"ftol": 1e-15, "gtol": 1e-10, "maxiter": 5000, "maxfun": 100000}
-        return np.array([minimize(objective, b, method="L-BFGS-B", bounds=box, options=options).fun for b in begins])
+        rng = np.random.default_rng(0)
+        E, A, B, alpha, beta = model.vector(solution.theta[None])[0]
+        best = np.array([np.log(A), np.log(B), np.log(E), alpha, beta])
+        drawn = (rng.integers(len(loss), size=len(loss)) for _ in range(FEW_RESAMPLES))
+        return np.concatenate([notebook_driver(N[i], D[i], loss[i], best[None]) for i in drawn])
 
-    show(
-        f"The annealing law on {len(rows)} shipped points",
-        round_robin(
-            {
-                "scalefit": (lambda: solve(model, values, None, Settings(delta=DELTA)).costs, 1.0),
-                "L-BFGS-B, 81 starts": (peer, 1.0),
-            }
-        ),
-    )
+    seconds = {"scalefit": [], f"L-BFGS-B on {FEW_RESAMPLES} of them, multiplied up": []}
+    for _ in range(ROUNDS):
+        for job, name, factor in zip((ours, peer), seconds, (1.0, count / FEW_RESAMPLES), strict=True):
+            seconds[name].append(timed(job)[0] * factor)
+    found = pd.DataFrame({"job": seconds.keys(), "cpu_s": [statistics.median(s) for s in seconds.values()]})
+    found["times_ours"] = found["cpu_s"] / found["cpu_s"].iloc[0]
+    show(f"{count} resamples of {what}, each re-optimised", found)
 
 
 def rows(count: int = 10_000_000) -> None:
@@ -259,7 +310,7 @@ def show(title: str, table: pd.DataFrame) -> None:
     print(table.to_string(index=False, float_format=lambda v: f"{v:.6g}"))
 
 
-JOBS = {"chinchilla": chinchilla, "starts": starts, "annealing": annealing, "rows": rows}
+JOBS = {"chinchilla": chinchilla, "starts": starts, "annealing": annealing, "bootstrap": resamples, "rows": rows}
 
 if __name__ == "__main__":
     for job in sys.argv[1:] or JOBS:

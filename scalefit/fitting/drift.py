@@ -32,6 +32,7 @@ LEVEL = 0.1  #: relative offset of a run from its family that is believed before
 PRIOR_FORECASTS = 2.0  #: how many forecasts the belief k = 1 is worth
 WORST = 36.0  #: most that one forecast may say of k^2
 LEAST_NOISE = 3e-4  #: relative
+BLOCK = 1 << 18  #: steps that are summed at a time
 MOST_ROWS = 60  #: rows of a curve that a forecast uses, evenly chosen
 
 
@@ -45,8 +46,15 @@ class Clock:
     @classmethod
     def of(cls, lr: FloatArray, warmup: int, steps: NDArray[np.int64]) -> Clock:
         """The clocks of a run with this learning rate at every step."""
-        fall = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(lr)))])
-        return cls(np.log(np.cumsum(lr)[steps]), ((fall - fall[warmup]) / lr.max())[steps])
+        area, (fall, risen) = np.zeros(len(steps)), np.zeros((2, len(steps)))
+        for first in range(0, len(lr), BLOCK):
+            block = lr[first : first + BLOCK]
+            ends = np.clip(steps - first, -1, len(block) - 1) + 1  # how many of the block each row has behind it
+            change = np.abs(np.diff(block, prepend=lr[max(first - 1, 0)]))
+            area += _sums(block)[ends]
+            fall += _sums(change)[ends]
+            risen += change[: max(warmup + 1 - first, 0)].sum()
+        return cls(np.log(area), (fall - risen) / lr.max())
 
     def take(self, rows: NDArray[np.intp] | slice) -> Clock:
         """The clocks of some rows."""
@@ -57,6 +65,11 @@ class Clock:
         area = np.minimum.outer(self.area, other.area) - origin
         fall = np.minimum.outer(self.fall, other.fall)
         return np.asarray(DRIFT_AREA**2 * area + DRIFT_FALL**2 * fall)
+
+
+def _sums(values: FloatArray) -> FloatArray:
+    """Sums of the first 0, 1, ..., n of n values."""
+    return np.concatenate([[0.0], np.cumsum(values)])
 
 
 def clocks_of(paths: Mapping[str, Trajectory], names: NDArray[Any], steps: NDArray[np.int64]) -> Clock:
