@@ -111,15 +111,62 @@ def test_too_few_runs_of_one_epoch():
         data_constrained(runs[runs["D"] > 2 * runs["U"]])
 
 
-def test_a_ladder_chains_its_two_steps():
+def evaluated(checkpoints=20):
+    """Checkpoints of a grid of runs whose task follows the ladder exactly, in an order of no meaning."""
     runs = grid()
-    loss = 0.5 + 14 * runs["N"] ** -0.21 + 35 * runs["D"] ** -0.23
-    accuracy = 0.25 + 0.7 / (1 + np.exp(13 * (loss - 0.95)))
-    ladder = task_ladder(runs.assign(bpb=loss, acc=accuracy), loss="bpb", accuracy="acc")
+    part = np.tile(np.arange(1, checkpoints + 1) / checkpoints, len(runs))
+    table = runs.loc[runs.index.repeat(checkpoints)].assign(run=np.repeat([f"r{i}" for i in runs.index], checkpoints))
+    table["D"] *= part
+    table["bpb"] = 0.5 + 14 * table["N"] ** -0.21 + 35 * table["D"] ** -0.23
+    table["acc"] = 0.95 - 0.7 / (1 + np.exp(-13 * (table["bpb"] - 0.95)))
+    return table.sample(frac=1, random_state=0)
+
+
+TASK = {"loss": "bpb", "accuracy": "acc"}
+
+
+def test_a_ladder_chains_its_two_steps():
+    ladder = task_ladder(evaluated(), **TASK, average=1, ideal=False)
     assert ladder.loss["alpha"] == pytest.approx(0.21, rel=1e-6)
     assert ladder.accuracy["k"] == pytest.approx(13, rel=1e-6)
     far = 0.5 + 14 * 1e10**-0.21 + 35 * 1e12**-0.23
-    assert float(ladder.predict(1e10, 1e12)) == pytest.approx(0.25 + 0.7 / (1 + np.exp(13 * (far - 0.95))), rel=1e-7)
+    assert float(ladder.predict(1e10, 1e12)) == pytest.approx(0.95 - 0.7 / (1 + np.exp(-13 * (far - 0.95))), rel=1e-7)
+
+
+def test_the_steps_of_a_ladder_see_the_checkpoints_of_the_source():
+    table = evaluated().sort_values(["run", "D"])
+    ladder = task_ladder(table.sample(frac=1, random_state=3), **TASK)
+    ends = np.sort([rows["bpb"].tail(5).mean() for _, rows in table.groupby("run")])
+    np.testing.assert_allclose(np.sort(ladder.loss.points.values), ends, rtol=1e-12)
+    assert ladder.loss.delta == 1e-3
+    means = [rows["acc"].iloc[2:].rolling(5, min_periods=1).mean() for _, rows in table.groupby("run")]
+    seen = np.sort(ladder.accuracy.points.values)
+    np.testing.assert_allclose(seen, np.sort([*np.concatenate(means), 1.0]), rtol=1e-12)
+    assert ladder.accuracy.runs == len(means) + 1, "checkpoints of one run are resampled together"
+    assert "36 runs" in ladder.how
+    assert "648 checkpoints" in ladder.how
+
+
+def test_a_ladder_of_one_row_a_run_has_nothing_to_average_or_skip():
+    finals = evaluated().sort_values("D").groupby("run").tail(1)
+    bare = task_ladder(finals.drop(columns="run").reset_index(drop=True), **TASK, ideal=False)
+    assert bare.accuracy["L_mid"] == pytest.approx(0.95, rel=1e-6)
+    assert bare.accuracy.rows == 36
+
+
+def test_the_ceiling_of_accuracies_is_one():
+    loss = np.linspace(0.8, 1.6, 40)
+    steep = pd.DataFrame({"loss": loss, "accuracy": 1.3 - 1.0 / (1 + np.exp(-6 * (loss - 0.7)))})
+    found = sf.fit(steep[steep["accuracy"] < 1], "task-ladder")
+    assert found["b"] == 1
+    assert "b ended at its upper bound 1" in [str(check) for check in found.warnings]
+    with pytest.raises(sf.InputError, match=r"accuracy of 40.* is above 1; give accuracies as shares"):
+        sf.fit(pd.DataFrame({"loss": loss, "accuracy": np.linspace(40, 25, 40)}), "task-ladder")
+
+
+def test_a_ladder_names_the_column_that_is_missing():
+    with pytest.raises(sf.InputError, match='no column "bits"; columns: N, D, run, bpb, acc'):
+        task_ladder(evaluated(), loss="bits", accuracy="acc")
 
 
 def test_each_validation_domain_has_its_own_mixture_law():

@@ -12,6 +12,7 @@ import pandas as pd
 from scalefit.errors import InputError
 from scalefit.fitting.fit import fit
 from scalefit.fitting.result import Fit
+from scalefit.fitting.rows import Points
 from scalefit.laws.data_constrained import UNIT, DataConstrained
 from scalefit.laws.loss_to_loss import pair_runs
 from scalefit.numerics import FloatArray
@@ -40,6 +41,7 @@ class Ladder:
 
     loss: Fit  #: the task's loss in N and D
     accuracy: Fit  #: the accuracy in the task's loss
+    how: str  #: what each was fitted to, in words
 
     def predict(self, N: float | FloatArray, D: float | FloatArray) -> FloatArray:
         """The accuracy at sizes and tokens, (n,) or one number each."""
@@ -116,24 +118,75 @@ def held_base(constants: Mapping[str, float]) -> dict[str, float]:
 
 
 def task_ladder(
-    runs: pd.DataFrame,
-    checkpoints: pd.DataFrame | None = None,
+    checkpoints: pd.DataFrame,
     *,
     loss: str = "loss",
     accuracy: str = "accuracy",
+    average: int = 5,
+    skip: float = 0.1,
+    ideal: bool = True,
     **settings: Any,
 ) -> Ladder:
-    """Accuracy of a task from size and data, in two steps.
+    """Accuracy of a task from size and data, in two steps, from evaluations of checkpoints.
 
-    ``runs`` has one row a finished run with ``N``, ``D`` and the task's ``loss``: step 1 is the additive law. Step 2,
-    the sigmoid, is fitted to the losses and accuracies of ``checkpoints`` (by default the same rows).
+    ``checkpoints`` has one row an evaluation: ``run``, ``N``, ``D`` (tokens so far) and the columns that ``loss`` and
+    ``accuracy`` name; rows without either are left out, and without ``run`` every row is a run of its own.
 
-    Source: arXiv:2412.04403.
+    1. The additive law in N and D, from the mean loss of the last ``average`` checkpoints of each run (Huber 1e-3).
+    2. The sigmoid, from all checkpoints but the first ``skip`` of each run (a share of its checkpoints, rounded up, at
+       least one remains), loss and accuracy as running means over ``average``; with ``ideal`` a model of loss 0 has
+       accuracy 1. Plain least squares.
+
+    ``settings`` (``draws``, ``seed``, ``starts`` ...) go to both fits. The defaults are the source's procedure.
+    Source: arXiv:2412.04403 (as in its code). Raises :class:`InputError` for a missing column, or too few runs.
+
+    >>> N, D, part = (x.ravel() for x in np.meshgrid([1e8, 3e8, 1e9], [1e9, 5e9, 3e10], np.arange(1, 21) / 20))
+    >>> table = pd.DataFrame({"run": [f"{n:g}-{d:g}" for n, d in zip(N, D)], "N": N, "D": D * part})
+    >>> table["loss"] = 0.3 + 14 * table["N"] ** -0.21 + 35 * table["D"] ** -0.23
+    >>> table["accuracy"] = 1 - 0.75 / (1 + np.exp(-9 * (table["loss"] - 0.9)))
+    >>> ladder = task_ladder(table)
+    >>> ladder.how.partition("; ")[0]
+    'loss in N and D from 9 runs, each the mean of its last 5 checkpoints'
+    >>> round(float(ladder.predict(1e10, 1e12)), 2)
+    0.98
     """
-    first = fit(runs.rename(columns={loss: "loss"})[["N", "D", "loss"]], "chinchilla", **settings)
-    points = (runs if checkpoints is None else checkpoints)[[loss, accuracy]]
-    points = points.set_axis(["loss", "accuracy"], axis=1)
-    return Ladder(first, fit(points, "task-ladder", residuals="linear", **settings))
+    table = _evaluations(checkpoints, loss, accuracy)
+    last = table.groupby("run", sort=False).tail(average).groupby("run", sort=False)
+    finals = last.agg({"N": "last", "D": "last", "loss": "mean"}).reset_index()
+    kept = table[_after_first(table["run"], skip)]
+    means = kept.groupby("run", sort=False)[["loss", "accuracy"]].rolling(average, min_periods=1).mean()
+    points = means.reset_index(level="run")
+    if ideal:
+        points = pd.concat([points, pd.DataFrame({"run": ["ideal"], "loss": [0.0], "accuracy": [1.0]})])
+    points["step"] = points.groupby("run").cumcount()  # the rows of one run are one curve
+    first = fit(finals, "chinchilla", **{"delta": PAPER_DELTA, **settings})
+    every: Points = "all" if points["step"].any() else "auto"
+    second = fit(points.reset_index(drop=True), "task-ladder", points=every, **{"loss": "squared", **settings})
+    how = (
+        f"loss in N and D from {len(finals)} runs, each the mean of its last {average} checkpoints; accuracy in loss "
+        f"from {len(kept)} checkpoints, running means of {average}{', and the ideal point' if ideal else ''}"
+    )
+    return Ladder(first, second, how)
+
+
+def _evaluations(checkpoints: pd.DataFrame, loss: str, accuracy: str) -> pd.DataFrame:
+    """The checkpoints with both values, by canonical names, each run in the order of its tokens."""
+    for name in ("N", "D", loss, accuracy):
+        if name not in checkpoints.columns:
+            raise InputError(
+                f'no column "{name}"', where="task_ladder", todo=f"columns: {', '.join(map(str, checkpoints.columns))}"
+            )
+    run = checkpoints["run"].astype(str) if "run" in checkpoints.columns else checkpoints.index.astype(str)
+    table = checkpoints[["N", "D", loss, accuracy]].set_axis(["N", "D", "loss", "accuracy"], axis=1)
+    return table.assign(run=run).dropna().sort_values("D", kind="stable")
+
+
+def _after_first(run: pd.Series, skip: float) -> pd.Series:
+    """Which rows come after the first ``skip`` of their run's rows, at least the last of each."""
+    rows = run.groupby(run)
+    size, before = rows.transform("size"), rows.cumcount()
+    first = np.minimum(np.ceil(skip * size), size - 1)
+    return pd.Series(before >= first)
 
 
 def mixture(runs: pd.DataFrame, sources: Sequence[str], targets: Sequence[str], **settings: Any) -> dict[str, Fit]:
