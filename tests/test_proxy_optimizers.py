@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from scalefit.errors import InputError  # noqa: E402
+from scalefit.proxy import Config, Ensemble  # noqa: E402
 from scalefit.proxy.optimizers import Optimizer, optimizer, optimizers  # noqa: E402
+from scalefit.proxy.spikes import add_spikes_  # noqa: E402
 
 torch.set_num_threads(1)
 STEPS, K, P = 12, 2, 7
@@ -214,3 +217,38 @@ def test_unknown_names_get_the_nearest() -> None:
         optimizer("adam_w")
     with pytest.raises(InputError, match=r"did you mean 'beta[12]'"):
         optimizer("adamw")([{"beta": 0.9}])
+
+
+def test_spikes_hit_their_share_of_weights_with_their_size_and_are_those_of_the_seed_and_step() -> None:
+    clean = torch.randn(3, 1000, generator=torch.Generator().manual_seed(0))
+    hit, again, later = clean.clone(), clean.clone(), clean.clone()
+    add_spikes_(hit, [0, 0, 1], step=7, size=500.0, share=0.02)
+    add_spikes_(again, [0, 0, 1], step=7, size=500.0, share=0.02)
+    add_spikes_(later, [0, 0, 1], step=8, size=500.0, share=0.02)
+    added = hit - clean
+    assert torch.equal(hit, again)
+    assert ((added != 0).sum(1) == 20).all()
+    rms = clean.square().mean(1).sqrt()
+    for k in range(3):
+        assert added[k][added[k] != 0].abs() == pytest.approx(500 * rms[k].item(), rel=1e-5)
+    places = added != 0
+    assert torch.equal(places[0], places[1])
+    assert not torch.equal(places[0], places[2])
+    assert not torch.equal(places, later != clean)
+
+
+def test_a_trained_run_meets_its_spikes_at_their_steps_and_spam_clips_them() -> None:
+    base = Config(d_model=16, d_head=8, n_layer=1, seq_len=16, batch=64, steps=60, warmup=3, lr=0.01, clip=0.0)
+    base = replace(base, data="zipf-markov", data_options={"tokens": 40000, "vocab": 8, "order": 1}, eval_batch=64)
+    spiked = replace(base, spike_every=25)
+    moved = {}
+    for name in ("adamw", "spam"):
+        options = {"grace": 5.0} if name == "spam" else {"beta2": 0.999}
+        e = Ensemble([replace(spiked, optimizer=name, optimizer_options=options)])
+        norms, second = [], []
+        for _ in range(30):
+            norms.append(e.update()["grad_norm"].item())
+            second.append(e.state["v"].max().item())
+        assert norms[24] > 20 * max(norms[:24] + norms[25:])
+        moved[name] = second[24] / second[23]
+    assert moved["adamw"] > 100 * moved["spam"]

@@ -224,6 +224,7 @@ def test_another_configuration_under_the_same_name_is_refused(tmp_path: Path) ->
         {"base_depth": 0},
         {"init_scale": math.nan},
         {"name": "../run"},
+        {"spike_share": 1.5},
     ],
 )
 def test_bad_configurations_are_refused_in_one_line(values: dict[str, Any]) -> None:

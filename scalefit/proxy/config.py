@@ -43,6 +43,7 @@ LEAST = dict.fromkeys(("d_model", "n_layer", "n_encoder_layer", "d_head", "seq_l
 LEAST |= dict.fromkeys(("eval_every", "eval_batch", "checkpoint_every", "flush_every", "base_width", "base_depth"), 1)
 LEAST |= dict.fromkeys(("d_ff", "encoder_width", "encoder_ff", "base_d_head", "probe_every", "curvature_every"), 0)
 LEAST |= dict.fromkeys(("warmup", "clip", "weight_decay", "z_loss", "embed_std", "init_scale"), 0)
+LEAST |= dict.fromkeys(("spike_every", "spike_size", "spike_share"), 0)
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class Config:
     ``schedule`` is the string form of `scalefit.schedules` in which steps, warmup, peak_lr and final
     (= final_ratio · lr) are filled in from here where it leaves them out: "cosine", "wsd:decay_steps=200".
     ``weight_decay`` is multiplied by the learning rate, or, with ``independent_decay``, by the schedule alone
-    (lr / peak lr). Sizes relative to base_width, base_depth, base_d_head enter through the parametrisation.
+    (lr / peak lr). Every ``spike_every``-th gradient gets spikes, before it is clipped. Sizes relative to
+    base_width, base_depth, base_d_head enter through the parametrisation.
 
     >>> Config(lr=0.01, steps=100, warmup=10, schedule="cosine").lr_schedule().text
     'cosine:peak_lr=0.01,steps=100,warmup=10,final=0'
@@ -84,6 +86,9 @@ class Config:
     weight_decay: float = 0.0
     independent_decay: bool = True
     clip: float = 1.0
+    spike_every: int = 0  # steps between gradient spikes that are put in on purpose; 0: none
+    spike_size: float = 1000.0  # of a spike, in RMS of the gradient
+    spike_share: float = 0.01  # of the weights that a spike hits
     z_loss: float = 0.0
     schedule: str = "cosine"
     steps: int = 1000
@@ -117,6 +122,8 @@ class Config:
                 f"batch={self.batch} is no whole number of {self.accumulate} × {self.sequence_tokens} tokens",
                 todo=f"choose batch={max(self.batch // tokens, 1) * tokens}",
             )
+        if self.spike_share > 1:
+            raise InputError(f"spike_share is {self.spike_share}", todo="give the share of weights, at most 1")
         if self.precision not in ("fp32", "bf16"):
             raise InputError(f"precision is {self.precision!r}", todo="choose fp32 or bf16")
         if self.name != PurePath(self.name).name:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from scalefit.errors import InputError
-from scalefit.proxy import probes, weights
+from scalefit.proxy import probes, spikes, weights
 from scalefit.proxy.config import Config
 from scalefit.proxy.data import Examples, Source, open_source
 from scalefit.proxy.model import Recorder, Weights
@@ -81,9 +81,12 @@ class Ensemble:
         probing = isinstance(record, probes.Probe)
         grad_KP, row = self._gradient(theta_KP, self.batch(self.step), record)
         theta_KP.requires_grad_(False)
+        c = self.config
+        if c.spike_every and self.step % c.spike_every == 0:
+            spikes.add_spikes_(grad_KP, [m.data_seed for m in self.members], self.step, c.spike_size, c.spike_share)
         if probing:
             row |= probes.by_role("rms_grad", grad_KP, self.model.leaves)
-        row["grad_norm"] = weights.clip_(grad_KP, self.config.clip)
+        row["grad_norm"] = weights.clip_(grad_KP, c.clip)
         lr = self.lr_KS[:, self.step, None] * self.lr_P
         decay = None if self.decay_KP is None else self.decay_KS[:, self.step, None] * self.decay_KP
         before_KP = theta_KP.clone() if probing else theta_KP
