@@ -156,21 +156,60 @@ class TestLossToLoss:
 
 
 class TestDataConstrained:
-    """arXiv:2305.16264: the runs that are public here (161 of the 182 fitted)."""
+    """arXiv:2305.16264: 161 of the 182 runs of the published fit are public here; the largest are held back.
+
+    Reproduced: the published law on these rows, by its printed formula; that both kinds of decay are needed; and each
+    decay constant given the other (R_N at the published R_D, and R_D at the published R_N).
+    Not reproducible from them: R2 0.7722 (0.4452 without decay), which is of all 182; both constants together, since
+    these runs leave a valley open along which R_D and R_N trade places; and the base law, which the source fits to runs
+    of one epoch of which only 27 are here.
+    """
+
+    #: E, A, B, alpha = beta of the published base law, and its two decay constants
+    printed = (np.exp(0.6254804), np.exp(6.255414), np.exp(7.3049974), 0.3526596, 15.387756, 5.309743)
 
     def runs(self):
-        return table("datablations", "published_fit_182.csv", N="params", D="tokens", U="unique_tokens")
+        runs = table("datablations", "published_fit_182.csv", N="params", D="tokens", U="unique_tokens")
+        return runs[["N", "D", "U", "loss"]]
 
-    def test_repetition_must_be_in_the_law(self):
+    def as_printed(self, runs, decay_of_data=True, decay_of_size=True):
+        """The source's formula with its constants; without its decay every further token or parameter counts fully."""
+        E, A, B, alpha, R_D, R_N = self.printed
+        N, D, U_D = (runs[name].to_numpy(float) for name in ("N", "D", "U"))
+        U_N = np.minimum(N, (alpha * A / (alpha * B)) ** (1 / alpha) * U_D)  # G^2 U_D: the optimum of G (C/6)^(1/2)
+        useful_D = U_D + U_D * R_D * (1 - np.exp(-(D / U_D - 1) / R_D)) if decay_of_data else D
+        useful_N = U_N + U_N * R_N * (1 - np.exp(-(N / U_N - 1) / R_N)) if decay_of_size else N
+        return E + A / useful_N**alpha + B / useful_D**alpha
+
+    def r2(self, runs, predicted):
+        return 1 - np.sum((predicted - runs["loss"]) ** 2) / np.sum((runs["loss"] - runs["loss"].mean()) ** 2)
+
+    def test_the_published_law_on_these_rows(self):
         runs, law, published = self.runs(), DataConstrained(), DataConstrained.published[0].parameters
-        at = {name: runs[name].to_numpy(float) for name in ("N", "D", "U")}
-        spread = np.sum((runs["loss"] - runs["loss"].mean()) ** 2)
+        assert len(runs) == 161
+        both, data_only = self.as_printed(runs), self.as_printed(runs, decay_of_size=False)
+        neither = self.as_printed(runs, decay_of_data=False, decay_of_size=False)
+        np.testing.assert_allclose(law.evaluate(runs[["N", "D", "U"]], published), both, rtol=1e-7)
+        found = [self.r2(runs, predicted) for predicted in (both, data_only, neither)]
+        assert found == pytest.approx([0.7368, 0.5784, 0.3645], abs=5e-5)
 
-        def r2(variables, constants):
-            return 1 - np.sum((law.evaluate(variables, constants) - runs["loss"]) ** 2) / spread
+    def test_each_decay_constant_given_the_other(self):
+        runs, published = self.runs(), DataConstrained.published[0].parameters
+        base = {name: published[name] for name in ("E", "A", "alpha", "beta", "N_opt")}
 
-        decaying, fresh = r2(at, published), r2({**at, "U": at["D"]}, published | {"R_N": 1e9})
-        assert decaying > 0.73 > 0.5 > fresh
+        def held(**constants):
+            return sf.fit(runs, "data-constrained", fix={**base, **constants}, delta=1e-3)
+
+        assert held(R_D=15.387756)["R_N"] == pytest.approx(5.31, rel=0.01)
+        assert held(R_N=5.309743)["R_D"] == pytest.approx(15.39, rel=0.01)
+
+    def test_both_decay_constants_together_are_left_open(self):
+        runs, published = self.runs(), DataConstrained.published[0].parameters
+        base = {name: published[name] for name in ("E", "A", "alpha", "beta", "N_opt")}
+        free = sf.fit(runs, "data-constrained", fix=base, delta=1e-3)
+        there = sf.fit(runs, "data-constrained", fix={**base, "R_D": published["R_D"]}, delta=1e-3)
+        assert free["R_D"] > 2 * published["R_D"]
+        assert there.cost < 1.003 * free.cost, "the published constants lie in the same valley"
 
     def test_joint_and_staged_fits_explain_more_than_the_published_constants(self):
         runs = self.runs()
