@@ -121,9 +121,15 @@ def test_the_docstring_shows_the_whole_formula(law):
 
 
 @each_law
-def test_its_variables_are_in_the_glossary(law):
+def test_its_columns_are_in_the_glossary_or_its_own(law):
+    """A column that one law alone reads is declared by that law: only columns that laws share need an entry."""
     for name, column in law.columns.items():
-        assert column in COLUMNS or name == "x", f"{column} is not a column of the glossary"
+        if column in COLUMNS or name == "x":
+            continue
+        readers = {type(other) for other in STANDARD.values() if column in other.columns.values()}
+        assert readers == {type(law)}, f"{column} is read by several laws and not in the glossary"
+        table = sf.read_runs(pd.DataFrame({column: [1.5, 2.5], "loss": [3.0, 2.0]})).table
+        assert column in table.columns, f"{column} is another name of a column of the glossary"
 
 
 @each_law
