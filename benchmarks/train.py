@@ -3,6 +3,9 @@
 The plain loop is one model written with torch.nn, torch.optim.AdamW and clip_grad_norm_, as one would by hand. Both
 train the same shape on the same batches. Times are the CPU time of one thread, or synchronised wall time on a GPU;
 the least of interleaved repeats is kept.
+
+On a GPU a second table packs 1, 8, 64 and 256 members, run eagerly, compiled, and as one captured CUDA graph a step,
+and a third trains one wide model in bfloat16. Peak is what the same card reaches in one large matrix product.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scalefit.proxy import Config, Ensemble
+from scalefit.proxy import Config, Ensemble, weights
+from scalefit.proxy.facts import facts
 
 
 class Block(nn.Module):
@@ -102,6 +106,88 @@ def least(steps: dict[str, Callable[[], None]], device: str, repeats: int) -> di
     return best
 
 
+def graph_step(config: Config, members: int) -> Callable[[], None]:
+    """One update as one CUDA graph; each step copies its batch into the graph's inputs. The rate is constant, so that
+    the graph need not be told the step."""
+    ensemble = Ensemble([replace(config, seed=seed) for seed in range(members)])
+    draw, inputs = ensemble.batch, ensemble.batch(1)
+    ensemble.batch = lambda step: inputs  # type: ignore[method-assign]
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        for _ in range(3):
+            ensemble.update()
+    torch.cuda.current_stream().wait_stream(aside)
+    graph, steps = torch.cuda.CUDAGraph(), iter(range(4, 10**9))
+    with torch.cuda.graph(graph):
+        ensemble.update()
+
+    def run() -> None:
+        for name, value in draw(next(steps)).items():
+            inputs[name].copy_(value)
+        graph.replay()
+
+    return run
+
+
+def compiled_step(config: Config, members: int) -> Callable[[], None]:
+    return our_step(replace(config, compile=True), members)
+
+
+WAYS = {"eager": our_step, "compiled": compiled_step, "graph": graph_step}
+
+
+def flops_per_token(config: Config) -> int:
+    """Forward and backward, as run.json counts them."""
+    ensemble = Ensemble([replace(config, device="cpu")])
+    about = facts(config, weights.counts(ensemble.model.leaves), ensemble.validation, 1, ensemble.device)
+    return int(about["flops_per_token"])
+
+
+def peak(dtype: torch.dtype, size: int = 8192) -> float:
+    """FLOP/s of this card in one large matrix product."""
+    a, b = (torch.randn(size, size, device="cuda", dtype=dtype) for _ in range(2))
+    return 2 * size**3 / least({"": lambda: torch.mm(a, b)}, "cuda", 5)[""]
+
+
+def row_of(config: Config, members: int, way: str, top: float, repeats: int) -> float:
+    """Measure and print one row; tokens/s of all members together."""
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    took = least({"": WAYS[way](config, members)}, "cuda", repeats)[""]
+    rate, memory = members * config.batch / took, torch.cuda.max_memory_allocated() / 2**30
+    share = rate * flops_per_token(config) / top
+    print(f"| {config.d_model} | {members} | {way} | {rate:,.0f} | {memory:.2f} | {share:.1%} |", flush=True)
+    return rate
+
+
+def packing(repeats: int) -> None:
+    """Members × ways, in float32, and up to which width packing pays."""
+    print(f"\n{torch.cuda.get_device_name()}, float32, 16 sequences of 64, 2 layers\n")
+    print("| d_model | members | how | tokens/s | memory, GiB | share of peak |\n|---|---|---|---|---|---|")
+    top, gains = peak(torch.float32), {}
+    for width in (32, 64, 128, 256, 512, 1024):
+        config = Config(d_model=width, batch=1024, eval_batch=64, steps=10**6, schedule="constant", device="cuda")
+        best = {}
+        for members in (1, 8, 64, 256):
+            if members * width**2 <= 2**25:  # what fits into 80 GB
+                best[members] = max(row_of(config, members, way, top, repeats) for way in WAYS)
+        gains[width] = max(best.values()) / best[1]
+    print("\nbest packing over the best single member: " + ", ".join(f"{w}: {g:.1f}" for w, g in gains.items()))
+
+
+def wide(repeats: int) -> None:
+    """One model of d_model 1024 and 2048 in bfloat16."""
+    print("\nbfloat16, one member, 8 layers, 32 sequences of 512\n")
+    print("| d_model | members | how | tokens/s | memory, GiB | share of peak |\n|---|---|---|---|---|---|")
+    top = peak(torch.bfloat16)
+    for width in (1024, 2048):
+        config = Config(d_model=width, n_layer=8, d_head=64, seq_len=512, batch=32 * 512, eval_batch=512, steps=10**6)
+        config = replace(config, schedule="constant", device="cuda", precision="bf16")
+        for way in ("eager", "compiled"):
+            row_of(config, 1, way, top, repeats)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="cpu")
@@ -109,6 +195,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=8)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
+    if chosen.device == "cuda" and not torch.cuda.is_available():
+        raise SystemExit("no GPU here: nothing measured")
     print("| sequences × length | d_model | plain, tokens/s | K = 1 | ratio | packed | ratio |")
     print("|---|---|---|---|---|---|---|")
     for sequences, length, width in ((2, 64, 32), (2, 64, 64), (2, 64, 128), (16, 64, 32), (16, 64, 64), (16, 64, 128)):
@@ -120,6 +208,9 @@ def main() -> None:
         many = chosen.members * config.batch / took["many"]
         row = (f"{plain:,.0f}", f"{one:,.0f}", f"{one / plain:.2f}", f"{many:,.0f}", f"{many / plain:.2f}")
         print(f"| {sequences} × {length} | {width} | {' | '.join(row)} |", flush=True)
+    if chosen.device == "cuda":
+        packing(chosen.repeats)
+        wide(chosen.repeats)
 
 
 if __name__ == "__main__":
