@@ -185,12 +185,14 @@ def only(runs: sf.Runs, names: list[str]) -> sf.Runs:
 
 
 def schedules(data: str, part: str, runs: sf.Runs, laws: tuple[str, ...], sets: list[list[str]]) -> Iterator[Case]:
-    """Curves: fitted to the runs of each set, asked for the others; the reach is in steps."""
+    """Curves: fitted to the runs of each set, asked for the others from there on; the reach is in steps."""
     assert runs.curves is not None
     last = runs.curves.groupby(runs.curves["run"].astype(str))["step"].max()
     for chosen in sets:
         small = only(runs, chosen)
-        large = only(runs, [name for name in last.index if name not in chosen])
+        assert small.curves is not None
+        later = runs.where(f"step >= {small.curves['step'].min()}")
+        large = only(later, [name for name in last.index if name not in chosen])
         assert large.curves is not None
         reach = large.curves["step"].to_numpy() / last[chosen].max()
         for law in laws:

@@ -167,7 +167,8 @@ class Near:
 def _block_weights(rng: np.random.Generator, method: str, draws: int, count: int) -> FloatArray:
     """Weights of the blocks, (draws, count), of mean one."""
     if method == "pairs":
-        return rng.multinomial(count, np.full(count, 1 / count), size=draws).astype(np.float64)
+        chosen = rng.integers(count, size=(draws, count)) + count * np.arange(draws)[:, None]
+        return np.bincount(chosen.ravel(), minlength=draws * count).reshape(draws, count).astype(np.float64)
     drawn = rng.exponential(size=(draws, count))
     return np.asarray(drawn / drawn.mean(axis=1, keepdims=True))
 
