@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from scalefit.cli.options import pairs
-from scalefit.cli.output import Answer, answering
+from scalefit.cli.output import Answer, answering, check_writable
 from scalefit.cli.train import plain, torch_is_there
+
+if TYPE_CHECKING:
+    from scalefit.proxy import Coordinates
 
 
 @click.command()
@@ -16,8 +21,11 @@ from scalefit.cli.train import plain, torch_is_there
 @click.option("--seeds", default=3, show_default=True, type=click.IntRange(min=1))
 @click.option("--steps", default=8, show_default=True)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key of the configuration.")
+@click.option("--plot", metavar="FILE", help="Write the figure (png, pdf, svg).")
 @answering
-def command(parametrization: str, axis: str, sizes: str, seeds: int, steps: int, settings: tuple[str, ...]) -> Answer:
+def command(
+    parametrization: str, axis: str, sizes: str, seeds: int, steps: int, settings: tuple[str, ...], plot: str | None
+) -> Answer:
     """Do activations keep their size as the model grows? A verdict per module, with the fitted slopes.
 
     \b
@@ -25,6 +33,7 @@ def command(parametrization: str, axis: str, sizes: str, seeds: int, steps: int,
       scalefit coordcheck --parametrization mup --seeds 1 --steps 5
     """
     torch_is_there()
+    check_writable(plot)
     from scalefit.errors import InputError
     from scalefit.proxy import Config, coordinate_check
 
@@ -33,9 +42,21 @@ def command(parametrization: str, axis: str, sizes: str, seeds: int, steps: int,
     except ValueError:
         raise InputError(f'"{sizes}" is not a list of sizes', where="--sizes", todo="write 32,64,128") from None
     content = {"parametrization": parametrization, "lr": 0.02, "seq_len": 32, "batch": 128, "eval_batch": 64}
-    content |= {"data": "zipf-markov", "data_options": {"tokens": 50000}}
-    content |= {key: plain(value) for key, value in pairs(settings, "--set").items()}
+    given = {key: plain(value) for key, value in pairs(settings, "--set").items()}
+    content |= {} if "data" in given else {"data": "zipf-markov", "data_options": {"tokens": 50000}}
+    content |= given
     found = coordinate_check(Config.read(content, "--set"), grown, axis=axis, seeds=seeds, steps=steps)
+    if plot:
+        _draw(found, parametrization, plot)
     slopes = {module: {"slope": slope, "passed": found.passed[module]} for module, slope in found.worst.items()}
     text = "\n".join([*found.lines, "pass" if found.ok else "FAIL: the learning rate will not transfer"])
-    return Answer(text, {"axis": axis, "sizes": grown, "modules": slopes, "ok": found.ok}, ok=found.ok)
+    return Answer(text, {"axis": axis, "sizes": grown, "modules": slopes, "ok": found.ok}, found.table, found.ok)
+
+
+def _draw(found: Coordinates, name: str, place: str) -> None:
+    """The figure, each module at the step of its worst slope."""
+    from scalefit.plots import plot_coordinates, save_figure
+
+    table = found.table
+    at_worst = table[table["step"] == table["module"].map(found.worst_step)]
+    save_figure(plot_coordinates(at_worst, found.worst, gate=found.gate, name=name), place)

@@ -3,6 +3,7 @@
 from scalefit.plots.backtest import plot_backtest
 from scalefit.plots.canvas import save_figure
 from scalefit.plots.comparison import plot_comparison
+from scalefit.plots.coordinates import plot_coordinates
 from scalefit.plots.curves import plot_curves, plot_schedule_prediction
 from scalefit.plots.dispatch import plot_fit
 from scalefit.plots.influence import plot_influence
@@ -17,6 +18,7 @@ from scalefit.plots.sizes import plot_sizes
 __all__ = [
     "plot_backtest",
     "plot_comparison",
+    "plot_coordinates",
     "plot_curves",
     "plot_fit",
     "plot_forecast",

@@ -26,6 +26,8 @@ WORDS = {
     "peak_lr": "peak learning rate",
     "batch": "batch size",
     "U": "unique data $U$",
+    "d_model": "width",
+    "n_layer": "depth (layers)",
 }
 NO_UNIT = ("", "1", "any", "as logged")
 COUNTED = ("parameters", "tokens", "optimiser steps")

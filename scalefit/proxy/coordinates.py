@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from scalefit.errors import InputError
 from scalefit.proxy.config import Config
 from scalefit.proxy.ensemble import Ensemble
 from scalefit.proxy.parametrization import Parametrization
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Floats = NDArray[np.float64]
 AXES = {"width": "d_model", "depth": "n_layer"}
@@ -49,6 +52,26 @@ class Coordinates:
         """Of each module that is judged on this axis, the slope farthest from zero from step ``first`` on."""
         late = {module: self.slope[module][self.first - 1 :] for module in JUDGED[self.axis]}
         return {module: float(slope[np.argmax(np.abs(slope))]) for module, slope in late.items()}
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a module, size, step and seed, of the modules that are judged: ``mean_abs`` is mean |x|."""
+        import pandas as pd
+
+        rows = [
+            (module, size, step + 1, seed, value)
+            for module in JUDGED[self.axis]
+            for size, by_step in zip(self.sizes, self.size[module], strict=True)
+            for step, by_seed in enumerate(by_step)
+            for seed, value in enumerate(by_seed)
+        ]
+        return pd.DataFrame(rows, columns=["module", AXES[self.axis], "step", "seed", "mean_abs"])
+
+    @property
+    def worst_step(self) -> dict[str, int]:
+        """The step of each slope in ``worst``, counted from 1."""
+        late = {module: np.abs(self.slope[module][self.first - 1 :]) for module in JUDGED[self.axis]}
+        return {module: int(np.argmax(slope)) + self.first for module, slope in late.items()}
 
     @property
     def passed(self) -> dict[str, bool]:

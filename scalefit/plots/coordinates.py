@@ -1,0 +1,94 @@
+"""The coordinate check: size of what each module puts out against the size of the model, and the slope that judges it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedFormatter, FixedLocator
+
+from scalefit.numerics import FloatArray
+from scalefit.plots import canvas, colours, labels, legend, ticks
+
+SHAPES = "osD^v<>ph"  #: of the modules' markers, so that lines on top of each other can be told apart
+APART = 0.02  #: of the axis between the markers of neighbouring modules, which would hide each other
+ROOM = 1.08  #: of the y axis, beyond the largest change
+
+
+def plot_coordinates(
+    table: pd.DataFrame, slopes: Mapping[str, float], *, gate: float = 0.1, name: str = "", ax: Axes | None = None
+) -> Axes:
+    """Draw how the mean |x| of each module changes with the size of the model, relative to the smallest one.
+
+    ``table``: columns module, the size (its name is on the axis), step, seed, mean_abs; of each module the rows of one
+    step, that of the slope. ``slopes``: of log mean |x| in log size, by module; one of ``gate`` or more fails and is
+    drawn dashed and hollow. Dots are means over seeds, bars from the least seed to the largest, lines the power law of
+    the slope; the shaded wedge is what the gate allows. ``name``: of the parametrisation, in the title.
+    """
+    ax = canvas.new_axes(ax)
+    canvas.tidy(ax)
+    over = str(table.columns[1])
+    sizes = np.array(sorted(table[over].unique()), dtype=float)
+    ratio = sizes / sizes[0]
+    ax.fill_between(sizes, ratio**-gate, ratio**gate, color="0.88", linewidth=0, zorder=0.5)
+    colour = colours.kinds(list(slopes))
+    entries = []
+    for number, (module, slope) in enumerate(slopes.items()):
+        rows = table[table["module"] == module]
+        hollow = not abs(slope) < gate
+        shift = ratio[-1] ** (APART * (number - (len(slopes) - 1) / 2))
+        shown = _draw(ax, rows, sizes, slope, colour[module], hollow, shift, SHAPES[number % len(SHAPES)])
+        shown.set_label(f"{module} {slope:+.3f}".replace("-", "\N{MINUS SIGN}") if np.isfinite(slope) else f"{module}: not finite")
+        entries.append(shown)
+    _scale(ax, table, sizes, over)
+    ax.set_title(_verdict(slopes, gate, over, name), loc="left", fontsize="medium")
+    wedge = Patch(color="0.88", label=f"allowed: ±{gate:g}")
+    legend.place(ax, [*entries, wedge], f"slope in {labels.axis_label(over)}")
+    return ax
+
+
+def _draw(
+    ax: Axes, rows: pd.DataFrame, sizes: FloatArray, slope: float, colour: str, hollow: bool, shift: float, shape: str
+) -> Line2D:
+    """One module: means with the range of the seeds, and the power law through them. The legend's entry."""
+    by_size = rows.groupby(rows.columns[1])["mean_abs"].agg(["mean", "min", "max"]).reindex(sizes)
+    unit = float(by_size["mean"].iloc[0])
+    mean, low, high = (by_size[end].to_numpy() / unit for end in ("mean", "min", "max"))
+    dot = legend.marker(colour, hollow, 5.0) | {"marker": shape}
+    ax.errorbar(sizes * shift, mean, yerr=[mean - low, high - mean], color=colour, linestyle="", capsize=2, **dot)
+    line = "--" if hollow else "-"
+    if np.isfinite(slope) and (mean > 0).all():
+        ratio = sizes / np.exp(np.log(sizes).mean())
+        ax.plot(sizes, np.exp(np.log(mean).mean()) * ratio**slope, color=colour, linestyle=line, linewidth=1.3)
+    return Line2D([], [], color=colour, linestyle=line, **dot)
+
+
+def _scale(ax: Axes, table: pd.DataFrame, sizes: FloatArray, over: str) -> None:
+    """Log axes: the sizes as they are, the change in factors of two around one."""
+    ax.set_xscale("log")
+    number = labels.numbers_of(over)
+    ax.xaxis.set_major_locator(FixedLocator(sizes.tolist()))
+    ax.xaxis.set_major_formatter(FixedFormatter([number(size) for size in sizes]))
+    ax.xaxis.set_minor_locator(FixedLocator([]))
+    ticks.set_log(ax, "y", ticks.plain)
+    means = table.groupby(["module", over])["mean_abs"].mean().unstack(0)
+    change = (means / means.iloc[0]).to_numpy()
+    reach = np.nanmax(np.abs(np.log2(np.where(change > 0, change, np.nan)))) if np.isfinite(change).any() else 1.0
+    reach = ROOM * max(float(reach), 1.0)
+    ax.set_ylim(2**-reach, 2**reach)
+    ax.set_xlabel(labels.axis_label(over))
+    ax.set_ylabel(f"mean |x|, times that at {number(float(sizes[0]))}")
+
+
+def _verdict(slopes: Mapping[str, float], gate: float, over: str, name: str) -> str:
+    """What the check says, in words."""
+    failed = [module for module, slope in slopes.items() if not abs(slope) < gate]
+    start = f"{name}: " if name else ""
+    if not failed:
+        return f"{start}pass, every module keeps its size"
+    listed = " and ".join([", ".join(failed[:-1]), failed[-1]] if failed[1:] else failed)
+    return f"{start}FAIL, {listed} {'change' if failed[1:] else 'changes'} with {labels.axis_label(over)}"
