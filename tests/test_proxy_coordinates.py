@@ -89,7 +89,7 @@ def test_the_figure_shows_the_rows_that_were_judged(tmp_path: Path) -> None:
     assert legend is not None
     texts = [text.get_text() for text in legend.get_texts()]
     assert len(texts) == 6
-    assert texts[1] == f"attention {found.worst['attention']:+.3f}"
+    assert texts[1].replace("\N{MINUS SIGN}", "-") == f"attention {found.worst['attention']:+.3f}"
     dashed = [line for line in ax.lines if line.get_linestyle() == "--"]
     assert len(dashed) == sum(not ok for ok in found.passed.values())
     save_figure(ax, tmp_path / "check.svg")

@@ -1,4 +1,4 @@
-"""The coordinate check: size of what each module puts out against the size of the model, and the slope that judges it."""
+"""The coordinate check: size of what each module puts out against the size of the model, and its slope."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def plot_coordinates(
         hollow = not abs(slope) < gate
         shift = ratio[-1] ** (APART * (number - (len(slopes) - 1) / 2))
         shown = _draw(ax, rows, sizes, slope, colour[module], hollow, shift, SHAPES[number % len(SHAPES)])
-        shown.set_label(f"{module} {slope:+.3f}".replace("-", "\N{MINUS SIGN}") if np.isfinite(slope) else f"{module}: not finite")
+        text = f"{slope:+.3f}".replace("-", "\N{MINUS SIGN}") if np.isfinite(slope) else "not finite"
+        shown.set_label(f"{module} {text}")
         entries.append(shown)
     _scale(ax, table, sizes, over)
     ax.set_title(_verdict(slopes, gate, over, name), loc="left", fontsize="medium")
