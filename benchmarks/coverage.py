@@ -31,6 +31,7 @@ from scalefit.fitting.uncertainty import bootstrap
 DRAWS = 100
 PER_RUN = 4  #: targets kept of a held-out curve, evenly spaced, its end included
 LEVEL = 0.9
+SOME = 5  #: targets from which a back-test has a median error
 MANY = 30  #: targets from which the coverage of a data set says something
 EDGES = (0.0, 2.0, 5.0, 10.0, np.inf)
 DISTANCES = ("up to 2x", "2-5x", "5-10x", "over 10x")
@@ -73,7 +74,8 @@ def one(case: Case) -> list[pd.DataFrame] | None:
         reach = table["step"].to_numpy() / max(fit.points.steps or (1,))
         table, reach = thinned(table, reach)
     columns = {"reach": reach, "measured": table["measured"], "predicted": table[fit.target]}
-    base = pd.DataFrame(columns).assign(folds=fit.intervals.calibration.folds, factor=fit.intervals.calibration.factor)
+    calibration = fit.intervals.calibration
+    base = pd.DataFrame(columns).assign(sound=fit.ok, folds=calibration.folds, factor=calibration.factor)
     parts = [base.assign(method="scalefit", low=table["low"], high=table["high"])]
     keep = table.index.to_numpy()
     for name, peer in (("row bootstrap", row_bootstrap), ("lmfit covariance", lmfit_covariance)):
@@ -158,6 +160,12 @@ def summarised(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     return found.round({"error_%": 2, "inside_%": 1, "width/error": 1, "median_width/error": 1})
 
 
+def widths(rows: pd.DataFrame) -> float:
+    """Mean width over median error within a back-test, the median of those with some targets."""
+    each = summarised(rows, ["data", "case"])
+    return float(each.loc[each["targets"] >= SOME, "width/error"].median())
+
+
 def report(rows: pd.DataFrame) -> None:
     rows = rows.assign(distance=pd.cut(rows["reach"], EDGES, labels=DISTANCES))
     ours = rows[rows["method"] == "scalefit"]
@@ -185,7 +193,13 @@ def overall(sets: pd.DataFrame, ours: pd.DataFrame) -> None:
     many = sets[sets["targets"] >= MANY]
     print(f"\ninside: {100 * inside.mean():.1f} % of {len(ours)} targets; {sets['inside_%'].mean():.1f} % mean of sets")
     print(f"lowest set with {MANY} targets or more: {many['inside_%'].idxmin()} {many['inside_%'].min():.1f} %")
-    print(f"mean width over median error: {sets['width/error'].median():.1f} in the median set")
+    print(f"mean width over median error: {sets['width/error'].median():.1f} in the median set, {widths(ours):.1f} in")
+    print("the median back-test; and of fits whose own checks find nothing wrong:")
+    print(summarised(ours, ["sound"]).to_string())
+    sound = ours[ours["sound"]]
+    sets = summarised(sound, ["data"])
+    print(f"mean width over median error: {sets['width/error'].median():.1f} in the median set, {widths(sound):.1f} in")
+    print("the median back-test")
 
 
 def automatic() -> None:

@@ -16,7 +16,7 @@ import pandas as pd
 import scalefit as sf
 
 PUBLIC = Path(__file__).parents[2] / "shared" / "data"
-REACHES = (2.5, 6.0, 15.0, 40.0)  #: the largest runs reach this many times beyond the largest fitted scale
+REACHES = (2.5, 6.0, 15.0, 40.0, 100.0)  #: the largest runs reach this many times beyond the largest fitted scale
 LEAST = 8  #: rows that a fit needs at least
 SIZES = ("chinchilla", "kaplan-floor")
 
