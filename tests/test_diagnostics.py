@@ -112,10 +112,44 @@ def test_influence_is_the_refit_without_the_run(clean):
         assert table.loc[run, "prediction"] == pytest.approx(refit.predict(N=1e10, D=1e12)["loss"].iloc[0], rel=1e-6)
 
 
-def test_alike_runs_are_called_influential_once_in_a_hundred():
+def test_runs_of_unequal_weight_are_called_influential_once_in_a_hundred_sets():
     rng = np.random.default_rng(0)
-    found = [standing_out(rng.standard_normal(count), 0.0)[1].any() for count in (5, 10, 40) for _ in range(400)]
-    assert 0.002 < np.mean(found) < 0.02
+    found = []
+    for count in (5, 10, 40):
+        expected = np.geomspace(0.1, 1, count)  # those far from the rest move a prediction most
+        for _ in range(200):
+            noise = rng.standard_normal(count)
+            sigma = float(np.std(noise, ddof=1))
+            found.append(standing_out(noise * expected, expected, sigma, 0.0)[2].any())
+    assert np.mean(found) < 0.02
+
+
+def test_the_largest_runs_of_a_small_noisy_table_are_not_called_influential():
+    """They move a prediction at ten times the compute more than the others do, as they should."""
+    assert sum("influential" in codes(sf.fit(sizes(0.01, seed, 4), "chinchilla")) for seed in range(12)) <= 1
+
+
+def test_a_run_whose_place_no_other_shares_is_expected_to_move_the_prediction():
+    """The change by chance is that of least squares: (g' H^-1 x_i) e_i / (1 - h_i), which has the sd c_i sigma."""
+    rng = np.random.default_rng(3)
+    N = np.geomspace(1e7, 1e9, 12)
+    loss = 2.0 * N**-0.1 * np.exp(0.003 * rng.standard_normal(12))
+    fit = sf.fit(
+        pd.DataFrame({"run": [f"r{i}" for i in range(12)], "N": N, "loss": loss}), "power:over=N", loss="squared"
+    )
+    X = np.column_stack([np.ones(12), np.log(N)])
+    hat = X @ np.linalg.inv(X.T @ X) @ X.T
+    pull = np.array([1.0, np.log(1e11)]) @ np.linalg.inv(X.T @ X) @ X.T
+    expected = fit.sigma * np.abs(pull) / np.sqrt(1 - np.diag(hat))
+    found = fit.influence(N=1e11)["by_chance"].reindex([f"r{i}" for i in range(12)]).to_numpy()
+    assert found / found.max() == pytest.approx(expected / expected.max(), rel=1e-3)
+
+
+def test_short_runs_beside_runs_that_are_almost_as_short():
+    """Three runs pull the law, so that the next ones lie below it."""
+    runs = pd.concat([too_short().iloc[:49], too_short().iloc[49:].assign(D=lambda t: 4 * t["D"])], ignore_index=True)
+    runs = runs[(runs["D"] / runs["N"] < 1000)]
+    assert "under-trained" in codes(sf.fit(runs, "chinchilla"))
 
 
 STICKS = pd.DataFrame({"run": list("abcd"), "N": [1e6, 2e6, 4e6, 8e6], "loss": [4.0, 3.6, 3.3, 3.1]})

@@ -12,11 +12,12 @@ from scalefit.fitting.calibration import GROWS_WITH_DATA, scale_of
 from scalefit.fitting.checks import SAME, Check, distinct_schedules
 from scalefit.fitting.derivatives import second_derivatives
 from scalefit.fitting.descent import descend
+from scalefit.fitting.leverage import expected_changes
 from scalefit.fitting.model import BoundLaw
 from scalefit.fitting.rows import Rows
 from scalefit.fitting.solver import Solution
 from scalefit.laws.law import Law
-from scalefit.numerics import FloatArray
+from scalefit.numerics import MAD_TO_SIGMA, FloatArray
 
 if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 MOST_RUNS = 300  #: runs that are left out; of more runs one alone decides little, and an even choice is tried
 MOST_ROWS = 4000
 FEWEST = 5  #: runs below which the others do not tell how far a run usually moves the prediction
-CHANCE = 0.01  #: how often some run of alike runs may be called influential
+CHANCE = 0.01  #: how often some run of runs that follow the law may be called influential
+ALONE, NOISES = 0.9, 3.0  #: share of the prediction's variance above which a run holds it alone; least change then
+MATTERS = 0.1  #: runs expected to move the prediction less than this share of the most do not tell the noise
 MOST_NAMED = 3
 LEAST = 0.003  #: relative change of the prediction that is worth a word
 OF_INTERVAL = 0.5  #: share of the half width of an interval, where there is one, that a change must exceed
@@ -104,10 +107,10 @@ def usual_target(law: Law, rows: Rows) -> dict[str, FloatArray]:
 def changes(fit: Fit, variables: Mapping[str, Any]) -> pd.DataFrame:
     """How far the prediction at one point moves when each run is left out, the furthest first.
 
-    A change that the prediction's own interval covers twice over is not called influential.
-
-    ``change`` is relative (absolute for linear residuals), ``times`` its size in root mean squares of the other runs'
-    changes, ``influential`` whether it stands out: see :func:`standing_out`.
+    ``change`` is relative (absolute for linear residuals), ``by_chance`` the size it usually has for a run in that
+    place that follows the law (:func:`scalefit.fitting.leverage.expected_changes` times the noise), ``influential``
+    whether it is worth a word, beyond half of the prediction's own interval where there is one, and either beyond
+    chance or of a run in whose hands the prediction is: see :func:`standing_out`.
     """
     here = float(np.ravel(fit.evaluate(variables))[0])
     names = list(fit.without)
@@ -117,44 +120,46 @@ def changes(fit: Fit, variables: Mapping[str, Any]) -> pd.DataFrame:
         there = np.ravel(fit.law.evaluate(variables, {n: table[:, j, None] for j, n in enumerate(fit.law.parameters)}))
     there = np.broadcast_to(there, (len(names),))
     log = fit.settings.residuals == "log"
-    change = there / here - 1 if log else there - here
+    change = np.asarray(there / here - 1 if log else there - here)
     least = max(1.645 * fit.sigma, LEAST * (1.0 if log else abs(here)))
     if fit.intervals is not None:
         point = {name: np.asarray(values) for name, values in variables.items()}
         low, high = (float(np.ravel(end)[0]) for end in fit.intervals.at(fit, point, 0.9, "mean"))
         least = max(least, OF_INTERVAL * (high - low) / 2 / (abs(here) if log else 1.0))
-    times, far = standing_out(np.asarray(change), least)
-    found = pd.DataFrame({"run": names, "prediction": there, "change": change, "times": times, "influential": far})
+    free = len(fit.parameters) - len(fit.fixed) - len(fit.ties)
+    by_chance, alone, far = standing_out(change, expected_changes(fit, variables), fit.sigma, least, free)
+    columns = {"prediction": there, "change": change, "by_chance": by_chance, "alone": alone, "influential": far}
     order = np.argsort(-np.abs(np.nan_to_num(change, nan=np.inf)), kind="stable")
-    return found.iloc[order].set_index("run")
+    return pd.DataFrame({"run": names, **columns}).iloc[order].set_index("run")
 
 
-def standing_out(change: FloatArray, least: float) -> tuple[FloatArray, np.ndarray]:
-    """Which changes are too large to be one of the others, (n,) sizes in root mean squares of the others, and whether.
+def standing_out(
+    change: FloatArray, expected: FloatArray, sigma: float, least: float, parameters: int = 1
+) -> tuple[FloatArray, np.ndarray, np.ndarray]:
+    """The size that each change has by chance (n,), which runs hold the prediction alone, and which stand out.
 
-    The largest is compared with the root mean square of the others by Student's t at a level that alarms in one of
-    100 sets of alike runs, however many there are; then the next largest among the rest. A change below ``least``
-    (the noise of one measurement) is never called influential. Fewer than five runs tell nothing.
+    ``expected`` are the sizes for unit noise. The noise is sigma, or what the changes of the runs that matter show
+    where that is more (errors that go together along a curve). A change stands out when it exceeds ``least`` (the noise
+    of one measurement) and either chance, by Student's t at a level that alarms in one of 100 sets of runs, or comes
+    from a run with more than nine tenths of the prediction's variance. Fewer than five runs tell nothing.
 
-    >>> sizes, far = standing_out(np.array([0.001, -0.001, 0.002, 0.001, -0.002, 0.001, 0.1]), 0.003)
-    >>> far.tolist()
+    >>> change = np.array([0.001, -0.001, 0.002, 0.001, -0.002, 0.001, 0.1])
+    >>> standing_out(change, np.ones(7), 0.001, 0.003)[2].tolist()
     [False, False, False, False, False, False, True]
     """
-    known = np.isfinite(change)
-    times, far = np.full(len(change), np.nan), np.zeros(len(change), dtype=bool)
-    square = np.where(known, change, 0.0) ** 2
-    for i in np.flatnonzero(known):
-        others = max(int(known.sum()) - 1, 1)
-        times[i] = np.sqrt(square[i] / max((square.sum() - square[i]) / others, 1e-300))
-    left = np.flatnonzero(known)
-    while len(left) >= FEWEST:
-        top = left[np.argmax(square[left])]
-        rest = left[left != top]
-        typical = float(np.sqrt(square[rest].mean()))
-        if not abs(change[top]) > max(least, typical * _student(CHANCE / len(left), len(rest))):
-            break
-        far[top], left = True, rest
-    return times, far
+    known = np.isfinite(change) & np.isfinite(expected) & (expected > 0)
+    if known.sum() < FEWEST:
+        return np.full(len(change), np.nan), np.zeros(len(change), bool), np.zeros(len(change), bool)
+    square = np.where(known, expected, 0.0) ** 2
+    alone = square > ALONE * square.sum()
+    matters = known & (square >= MATTERS**2 * square.max())
+    sizes = np.abs(change[matters] / expected[matters])
+    noise = max(sigma, float(MAD_TO_SIGMA * np.median(sizes)) if len(sizes) >= FEWEST else 0.0)
+    by_chance = np.where(known, noise * expected, np.nan)
+    limit = _student(CHANCE / int(known.sum()), max(int(known.sum()) - parameters, 2))
+    size = np.where(known, np.abs(change), 0.0)
+    far = (size > least) & (alone & (size > NOISES * sigma) | known & (size > limit * np.nan_to_num(by_chance)))
+    return by_chance, alone, far
 
 
 def _student(chance: float, freedom: int) -> float:
@@ -170,18 +175,18 @@ def _student(chance: float, freedom: int) -> float:
 
 
 def influence_checks(fit: Fit, variables: Mapping[str, Any]) -> list[Check]:
-    """One sentence a run that alone moves the prediction at a point far more than the others do."""
+    """One sentence a run that alone moves the prediction at a point further than chance does, or holds it alone."""
     if not fit.without:
         return []
     table = changes(fit, variables)
     found = table[table["influential"]]
     here = float(np.ravel(fit.evaluate(variables))[0])
-    usual = float(np.sqrt((table["change"][~table["influential"]].dropna() ** 2).mean()))
     unit, suffix = (100.0, " %") if fit.settings.residuals == "log" else (1.0, "")
     texts = [
         f"{run} alone moves the prediction at {words(fit.law, variables)}: {here:.4g}, without it "
-        f"{row['prediction']:.4g} ({unit * row['change']:+.2g}{suffix}; the other runs {unit * usual:.1g}{suffix}): "
-        "look at that run, or add runs like it"
+        f"{row['prediction']:.4g} ({unit * row['change']:+.2g}{suffix}; "
+        + ("no other run lies near it" if row["alone"] else f"by chance {unit * row['by_chance']:.1g}{suffix}")
+        + "): look at that run, or add runs like it"
         for run, row in found.head(MOST_NAMED).iterrows()
     ]
     if len(found) > MOST_NAMED:

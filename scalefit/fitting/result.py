@@ -176,8 +176,9 @@ class Fit:
         """How far the prediction at one point moves when each run is left out of the fit, the furthest first.
 
         The point is given as for :meth:`predict`; of several rows the last counts. Columns: ``prediction`` without the
-        run, its relative ``change``, ``times`` (its size in root mean squares of the other runs' changes) and
-        ``influential`` (larger than one of as many alike runs would be, in 99 of 100 cases, and than the noise).
+        run, its relative ``change``, ``by_chance`` (the size that it usually has for a run in that place which follows
+        the law), ``alone`` (the run holds nine tenths of the prediction's variance) and ``influential`` (alone, or
+        beyond what chance does in 99 of 100 sets of runs; and beyond the noise).
         """
         from scalefit.fitting.influence import changes
         from scalefit.fitting.prediction import last_point

@@ -80,7 +80,7 @@ def warn_of(ax: Axes, texts: Sequence[str], head: str = "") -> None:
         return
     more = f" (and {len(texts) - 1} more)" if len(texts) > 1 else ""
     columns = max(30, int(ax.get_window_extent().width / ax.figure.dpi * 16.5))
-    whole = f"{head}{texts[0]}"
+    whole = f"{head}{texts[0]}".replace(" %", "\N{NO-BREAK SPACE}%")
     lines = textwrap.wrap(whole, columns)
     if len(lines) == MOST_LINES:  # no single word on the second line
         lines = textwrap.wrap(whole, min(columns, len(whole) // 2 + 10))

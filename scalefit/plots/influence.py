@@ -31,7 +31,7 @@ def plot_influence(
 ) -> Axes:
     """Draw how far the prediction at one point moves without each run, the furthest on top.
 
-    Runs that stand out are red; the grey band is the root mean square of the runs shown in blue and left out below.
+    Runs that stand out are red; the grey bars are the sizes that the changes have by chance, each in its place.
     The point is given as for :meth:`Fit.predict`.
     """
     table = fit.influence(data, schedule=schedule, **at)
@@ -45,9 +45,8 @@ def plot_influence(
     shown = known.head(MOST_ROWS)
     unit = 100.0 if fit.settings.residuals == "log" else 1.0
     ax = canvas.new_axes(ax, (WIDTH, MARGIN + ROW * len(shown)))
-    rest = known[~known["influential"]]["change"]
-    usual = unit * float(np.sqrt((rest**2).mean())) if len(rest) else 0.0
-    ax.axvspan(-usual, usual, color="0.92", zorder=0)
+    chance = unit * shown["by_chance"].to_numpy()
+    ax.barh(range(len(shown)), 2 * chance, left=-chance, height=0.62, color="0.9", linewidth=0, zorder=0)
     ax.axvline(0, color=colours.QUIET, linewidth=1.0, zorder=1)
     _lollipops(ax, shown, unit)
     _dress(ax, fit, shown, known, unit)
@@ -75,10 +74,8 @@ def _dress(ax: Axes, fit: Fit, shown: pd.DataFrame, known: pd.DataFrame, unit: f
     some = f"{left} more runs move it less" if left else ""
     entries = [Line2D([], [], color=colours.FITTED, marker="o", markersize=5, label="run left out")]
     if shown["influential"].any():
-        entries.append(
-            Line2D([], [], color=colours.WARNING, marker="o", markersize=5, label="more than chance and noise")
-        )
-    entries.append(Line2D([], [], color="0.85", linewidth=7, label="usual size"))
+        entries.append(Line2D([], [], color=colours.WARNING, marker="o", markersize=5, label="stands out"))
+    entries.append(Line2D([], [], color="0.88", linewidth=7, label="size by chance"))
     ax.legend(handles=entries, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, fontsize="small")
     if some:
         ax.annotate(

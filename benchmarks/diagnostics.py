@@ -1,0 +1,210 @@
+"""How often each diagnosis fires: on planted runs that follow their law, and on runs with a planted fault.
+
+python benchmarks/diagnostics.py            both tables, 200 sets a row (three minutes)
+python benchmarks/diagnostics.py 1000       more sets
+
+Runs without a fault are made by a law with normal noise of its logarithm, in the designs that papers use. Runs with a
+fault are the same with one thing wrong, at a size that moves the forecast by more than the noise.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from planted import PLANS, SCHEDULES, simulated
+
+import scalefit as sf
+from scalefit.schedules import areas, parse_schedule
+
+SETS = 200
+FIRST_SEED = 10_000  #: no test uses these
+Rng = np.random.Generator
+Made = tuple[sf.Runs | pd.DataFrame, str]  #: runs and the law to fit
+
+
+def sized(rng: Rng, N: np.ndarray, D: np.ndarray, noise: float = 0.005) -> pd.DataFrame:
+    """Final losses of a Chinchilla law."""
+    loss = 1.69 + 406.4 * N**-0.34 + 410.7 * D**-0.28
+    return named(pd.DataFrame({"N": N, "D": D, "loss": loss * np.exp(noise * rng.standard_normal(len(N)))}))
+
+
+def named(table: pd.DataFrame) -> pd.DataFrame:
+    """With a name for each run."""
+    return table.assign(run=[f"r{i}" for i in range(len(table))])
+
+
+def isoflop(rng: Rng, noise: float = 0.005) -> pd.DataFrame:
+    """Six budgets, eight sizes each, around 20 tokens a parameter."""
+    C = np.repeat(np.geomspace(1e17, 1e20, 6), 8)
+    N = (C / 120) ** 0.5 * np.tile(np.geomspace(0.25, 4, 8), 6)
+    return sized(rng, N, C / 6 / N, noise)
+
+
+def grid(rng: Rng, sizes: int = 7, lengths: int = 7, noise: float = 0.005) -> pd.DataFrame:
+    """Every size with every amount of data."""
+    N, D = np.meshgrid(np.geomspace(1e7, 1e9, sizes), np.geomspace(1e9, 1e11, lengths))
+    return sized(rng, N.ravel(), D.ravel(), noise)
+
+
+def ladder(rng: Rng, count: int = 14, noise: float = 0.005, last: float = 1e20) -> pd.DataFrame:
+    """One run a budget: a power law in compute with a floor."""
+    C = np.geomspace(1e16, last, count)
+    loss = 1.7 + 2e3 * C**-0.18
+    return named(pd.DataFrame({"C": C, "loss": loss * np.exp(noise * rng.standard_normal(count))}))
+
+
+def apart(rng: Rng, noise: float = 0.005) -> pd.DataFrame:
+    """A decade of small runs and one large run."""
+    C = np.r_[np.geomspace(1e16, 1e17, 13), 1e20]
+    loss = 1.7 + 2e3 * C**-0.18
+    return named(pd.DataFrame({"C": C, "loss": loss * np.exp(noise * rng.standard_normal(14))}))
+
+
+def drifting(rng: Rng) -> sf.Runs:
+    """Annealing curves whose residuals are correlated along the run, as logged losses are."""
+    logs = []
+    for name, text in SCHEDULES.items():
+        lr = parse_schedule(text).per_step()
+        S1, S2 = areas(lr, decay=0.99)
+        step = np.arange(40, 2001, 20)
+        walk = 0.0003 * np.cumsum(rng.standard_normal(len(step))) + 0.002 * rng.standard_normal(len(step))
+        logs.append(pd.DataFrame({"run": name, "step": step}).assign(loss=_annealed(S1[step], S2[step]) * np.exp(walk)))
+    return sf.read_runs(pd.concat(logs), schedule=SCHEDULES)
+
+
+def _annealed(S1: np.ndarray, S2: np.ndarray) -> np.ndarray:
+    return np.asarray(2.5 + 0.5 * S1**-0.5 - 0.3 * S2)
+
+
+def curves(rng: Rng, ends: list[float], cut: list[float]) -> sf.Runs:
+    """One curve a size, with a cosine to a share of the peak, logged up to a share of its steps."""
+    plans, logs = {}, []
+    for i, (end, part) in enumerate(zip(ends, cut, strict=True)):
+        name, N = f"r{i}", 1e6 * 2.0**i
+        plans[name] = f"cosine:peak_lr=1e-3,steps=2000,final={end * 1e-3:g}"
+        S1, S2 = areas(parse_schedule(plans[name]).per_step(), decay=0.99)
+        step = np.arange(40, int(2000 * part) + 1, 20)
+        loss = _annealed(S1[step], S2[step]) - 1 + 60 * N**-0.3
+        logs.append(pd.DataFrame({"run": name, "step": step, "N": N, "loss": loss}))
+    table = pd.concat(logs)
+    table["loss"] *= np.exp(0.002 * rng.standard_normal(len(table)))
+    return sf.read_runs(table, schedule=plans)
+
+
+def shapes(rng: Rng, counted: float) -> pd.DataFrame:
+    """Models whose shape is known; a share of them count the embeddings of 50257 tokens in N."""
+    width = np.repeat([256, 384, 512, 768, 1024, 1536], 4)
+    depth = width // 64
+    bare = 12.0 * depth * width**2
+    made = sized(rng, bare, bare * np.tile([10.0, 30.0, 100.0, 300.0], 6))
+    more = rng.permutation(len(bare)) < round(counted * len(bare))
+    return made.assign(N=bare + more * 50257 * width, d_model=width, n_layer=depth, vocab=50257)
+
+
+def one_off(made: pd.DataFrame, row: int, by: float) -> pd.DataFrame:
+    """One run measured too high or too low."""
+    made.loc[row, "loss"] *= by
+    return made
+
+
+def short_runs(rng: Rng, by: float) -> pd.DataFrame:
+    """An isoFLOP table and three runs of a fifth of a token a parameter, above the law."""
+    N = np.array([2e8, 5e8, 1e9])
+    extra = sized(rng, N, 0.2 * N)
+    return named(pd.concat([isoflop(rng), extra.assign(loss=by * extra["loss"])], ignore_index=True))
+
+
+def knee(rng: Rng) -> pd.DataFrame:
+    """A power law that turns flatter within the data."""
+    C = np.geomspace(1e16, 1e21, 40)
+    loss = 40 * C**-0.06 * (1 + (C / 1e19) ** 2) ** 0.015
+    return named(pd.DataFrame({"C": C, "loss": loss * np.exp(0.003 * rng.standard_normal(40))}))
+
+
+def of_plan(law: str, less: float = 1.0) -> Callable[[Rng], Made]:
+    """A simulated data set of the coverage benchmark."""
+    plan = next(plan for plan in PLANS if plan.law.startswith(law))
+    quiet = replace(plan, noise=plan.noise * less)
+    return lambda rng: (simulated(quiet, int(rng.integers(2**31))), quiet.law)
+
+
+SOUND: dict[str, Callable[[Rng], Made]] = {
+    "power, 30 runs": of_plan("power:"),
+    "power with a floor, 40 runs": of_plan("power-floor"),
+    "power with a floor, ladder of 14": lambda rng: (ladder(rng), "power-floor:over=C"),
+    "chinchilla, 60 runs at random": of_plan("chinchilla"),
+    "chinchilla, isoFLOP 6 x 8": lambda rng: (isoflop(rng), "chinchilla"),
+    "chinchilla, grid 7 x 7": lambda rng: (grid(rng), "chinchilla"),
+    "chinchilla, grid 4 x 4, noise 1 %": lambda rng: (grid(rng, 4, 4, 0.01), "chinchilla"),
+    "loss-to-loss, 60 runs": of_plan("loss-to-loss"),
+    "loss-to-loss, noise 0.04 %": of_plan("loss-to-loss", 0.2),
+    "encoder-decoder, 40 runs": of_plan("encoder-decoder"),
+    "annealing, 4 schedules": of_plan("annealing"),
+    "annealing, residuals correlated": lambda rng: (drifting(rng), "annealing:decay=0.99"),
+    "annealed curves, final losses": lambda rng: (curves(rng, [0.1] * 10, [1.0] * 10), "power-floor:over=N"),
+    "shapes known, embeddings never counted": lambda rng: (shapes(rng, 0.0), "chinchilla"),
+}
+FAULTS: dict[str, tuple[str, Callable[[Rng], Made]]] = {
+    "one run 3 decades beyond the other 13, 3 % high": (
+        "influential",
+        lambda rng: (one_off(apart(rng), 13, 1.03), "power-floor:over=C"),
+    ),
+    "largest of 14 runs 8 % high": ("outliers", lambda rng: (one_off(ladder(rng), 13, 1.08), "power-floor:over=C")),
+    "one of 49 runs 8 % high": ("outliers", lambda rng: (one_off(grid(rng), 24, 1.08), "chinchilla")),
+    "3 runs of 0.2 tokens a parameter, 10 % high": (
+        "under-trained",
+        lambda rng: (short_runs(rng, 1.1), "chinchilla"),
+    ),
+    "N with embeddings in half of the runs": ("mixed-conventions", lambda rng: (shapes(rng, 0.5), "chinchilla")),
+    "3 runs in bits": (
+        "mixed-conventions",
+        lambda rng: (one_off(grid(rng), list(rng.choice(49, 3, replace=False)), 1 / np.log(2)), "chinchilla"),
+    ),
+    "3 of 10 curves end at 40 % of their schedule": (
+        "mid-schedule",
+        lambda rng: (curves(rng, [0.1] * 10, [1.0] * 7 + [0.4] * 3), "power-floor:over=N"),
+    ),
+    "3 of 10 curves at a constant rate": (
+        "mid-schedule",
+        lambda rng: (curves(rng, [0.1] * 7 + [1.0] * 3, [1.0] * 10), "power-floor:over=N"),
+    ),
+    "no floor in the law, one in the runs": ("residual-trend", lambda rng: (ladder(rng, 40), "power:over=C")),
+    "the exponent changes within the data": ("residual-trend", lambda rng: (knee(rng), "power:over=C")),
+}
+
+
+def fired(make: Callable[[Rng], Made], sets: int) -> Counter[str]:
+    """In how many sets each code was said, and ``any``."""
+    found: Counter[str] = Counter()
+    for seed in range(FIRST_SEED, FIRST_SEED + sets):
+        runs, law = make(np.random.default_rng(seed))
+        codes = {check.code for check in sf.fit(runs, law).warnings}
+        found.update(codes | ({"any"} if codes else set()))
+    return found
+
+
+def shown(name: str, counts: Counter[str], sets: int) -> str:
+    """One row of a table in Markdown."""
+    others = ", ".join(f"{code} {100 * n / sets:.1f}" for code, n in counts.most_common() if code != "any")
+    return f"| {name} | {100 * counts['any'] / sets:.1f} | {others or '-'} |"
+
+
+def main() -> None:
+    sets = int(sys.argv[1]) if len(sys.argv) > 1 else SETS
+    print(f"{sets} sets each\n\n| runs without a fault | any alarm (%) | which (%) |\n|---|---|---|")
+    for name, make in SOUND.items():
+        print(shown(name, fired(make, sets), sets), flush=True)
+    print("\n| fault | diagnosis | found (%) | also said (%) |\n|---|---|---|---|")
+    for name, (code, make) in FAULTS.items():
+        counts = fired(make, sets)
+        also = ", ".join(f"{c} {100 * n / sets:.1f}" for c, n in counts.most_common() if c not in (code, "any"))
+        print(f"| {name} | `{code}` | {100 * counts[code] / sets:.1f} | {also or '-'} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
