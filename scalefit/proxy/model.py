@@ -81,22 +81,23 @@ def layer_norm(x: Tensor, gain_KD: Tensor) -> Tensor:
     """Mean 0 and variance 1 over the last axis of x (K, ..., D), times the member's gain; no bias."""
     K, D = gain_KD.shape
     if K == 1:  # the same in one kernel
-        return F.layer_norm(x, (D,), gain_KD[0], eps=1e-6)
+        return F.layer_norm(x, (D,), gain_KD.view(D), eps=1e-6)
     return F.layer_norm(x, (D,), eps=1e-6) * gain_KD.view(K, *[1] * (x.dim() - 2), D)
 
 
 @lru_cache(maxsize=8)
 def rope_table(T: int, C: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """cos and sin of position times frequency, each (T, C/2)."""
+    """cos and ∓sin of position times frequency, (T, C) each: the halves turn pairs (i, i + C/2)."""
     frequency = 10000.0 ** (-torch.arange(0, C, 2, dtype=torch.float64) / C)
     angle = torch.outer(torch.arange(T, dtype=torch.float64), frequency)
-    return angle.cos().to(device, dtype), angle.sin().to(device, dtype)
+    cos, sin = angle.cos(), angle.sin()
+    return torch.cat((cos, cos), -1).to(device, dtype), torch.cat((-sin, sin), -1).to(device, dtype)
 
 
-def rotate(x_TC: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def rotate(x_TC: Tensor, cos_TC: Tensor, sin_TC: Tensor) -> Tensor:
     """Turn each pair (i, i + C/2) of the last axis by its position's angle."""
     a, b = x_TC.chunk(2, dim=-1)
-    return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
+    return x_TC * cos_TC + torch.cat((b, a), dim=-1) * sin_TC
 
 
 def member_cross_entropy(logits_KNV: Tensor, target_KN: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from scalefit.proxy.optimizers.optimizer import Optimizer, State
@@ -28,7 +29,8 @@ class AdamW(Optimizer):
     def update(self, theta_KP: Tensor, grad_KP: Tensor, state: State, lr: Tensor, loss_K: Tensor) -> None:
         """The rule above."""
         m = state["m"].lerp_(grad_KP, self.rest["beta1"])
-        v = state["v"].lerp_(grad_KP.square(), self.rest["beta2"])
+        v = state["v"].lerp_(grad_KP.square_(), self.rest["beta2"])
         root = self.bias("beta2", state).sqrt()  # taken out of √v̂, to pass over (K, P) less often
-        denominator = v.sqrt().add_(self.eps * root)
-        theta_KP.addcdiv_(m * (lr * root / self.bias("beta1", state)), denominator, value=-1)
+        denominator = torch.sqrt(v, out=grad_KP).add_(self.eps * root)
+        step_KP = torch.div(m, denominator, out=denominator)
+        theta_KP.sub_(step_KP.mul_(lr * root / self.bias("beta1", state)))

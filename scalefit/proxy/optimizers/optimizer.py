@@ -76,14 +76,17 @@ class Optimizer:
         decay: Tensor | None,
         loss_K: Tensor,
     ) -> None:
-        """One update in place. ``lr``, ``decay``: (K, P) or (K, 1); ``loss_K``: the loss before it."""
+        """One update in place, which may use up the gradient's memory.
+
+        ``lr``, ``decay``: (K, P) or (K, 1); ``loss_K``: the loss before it.
+        """
         state["count"] += 1
         if decay is not None:
             theta_KP.mul_(1 - decay)
         self.update(theta_KP, grad_KP, state, lr, loss_K)
 
     def update(self, theta_KP: Tensor, grad_KP: Tensor, state: State, lr: Tensor, loss_K: Tensor) -> None:
-        """One step without decay, in place; arguments as in `step`."""
+        """One step without decay, in place; arguments as in `step`. ``grad_KP`` may be overwritten."""
         raise NotImplementedError
 
     def evaluation_point(self, theta_KP: Tensor, state: State) -> Tensor:
