@@ -1,4 +1,4 @@
-"""Every diagnosis as a user of the command line meets it: a line of the table, a code in the JSON, the figure, exit 1."""
+"""Every diagnosis on the command line: a line of the table, a code in the JSON, the figure, exit code 1."""
 
 from __future__ import annotations
 
