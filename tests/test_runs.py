@@ -314,6 +314,22 @@ def test_with_compute(csv):
         read_runs(csv("N,loss\n1e6,4\n")).with_compute()
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "value"), [("C", "N,D\n1e6,1e9", 6e15), ("D", "N,C\n1e6,6e15", 1e9), ("N", "C,D\n6e15,1e9", 1e6)]
+)
+def test_each_of_size_data_and_compute_follows_from_the_others(csv, name, text, value):
+    runs = read_runs(csv(text.replace("\n", ",loss\n") + ",4\n"))
+    assert runs.with_derived(name).table[name].tolist() == pytest.approx([value])
+
+
+def test_names_inside_nested_records_count_where_no_other_does():
+    rows = [{"config": {"n_params": 1e6, "lr": 0.1}, "summary": {"loss": 4.0}, "tokens": 1e9}]
+    runs = read_runs(pd.json_normalize(rows, sep="/"))
+    assert {"N", "D", "loss", "lr"} <= set(runs.table.columns)
+    both = read_runs(pd.DataFrame({"config/n_params": [1e6], "params": [2e6], "loss": [3.0], "summary/loss": [9.0]}))
+    assert both.table["N"].tolist() == [2e6] and both.table["loss"].tolist() == [3.0]
+
+
 def test_where_and_hold_out(csv):
     text = "run,N,step,tokens,loss\n" + "".join(
         f"{run},{n},{s},{s * 10},{5 - s / n}\n" for run, n in (("a", 10), ("b", 20), ("c", 30)) for s in range(1, 5)

@@ -16,6 +16,7 @@ from scalefit.fitting.rows import Rows, gather
 from scalefit.numerics import FloatArray
 from scalefit.runs import Runs, read_runs
 from scalefit.runs.quantities import quantity
+from scalefit.runs.table import DERIVED
 
 if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
@@ -147,11 +148,14 @@ def decades_beyond(fit: Fit, variables: Mapping[str, FloatArray]) -> FloatArray:
 
 
 def _single(fit: Fit, at: Mapping[str, Any]) -> dict[str, FloatArray]:
-    """Values given by name, as arrays of one length; C from N and D."""
+    """Values given by name, as arrays of one length; one of N, D and C from the others."""
     given = {name: np.atleast_1d(_number(name, value)) for name, value in at.items()}
-    if "C" in fit.law.columns.values() and "C" not in given and {"N", "D"} <= set(given):
-        given["C"] = 6.0 * given.pop("N") * given.pop("D")
     wanted = fit.law.columns
+    for name, (_, sources) in DERIVED.items():
+        if name in wanted.values() and name not in given and given.keys() >= set(sources):
+            first, second = (given[source] for source in sources)
+            given[name] = 6.0 * first * second if name == "C" else first / (6.0 * second)
+            given = {key: values for key, values in given.items() if key not in sources or key in wanted.values()}
     missing = [column for name, column in wanted.items() if column not in given and name not in given]
     unknown = [name for name in given if name not in wanted and name not in wanted.values()]
     if missing or unknown:

@@ -14,7 +14,7 @@ from scalefit.fitting.streaming import SAMPLE_ROWS, STREAM_ROWS, Block, Stream, 
 from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
 from scalefit.runs import Runs, Trajectory
-from scalefit.runs.table import spans
+from scalefit.runs.table import DERIVED, spans
 
 Points = Literal["auto", "final", "all"]
 
@@ -100,8 +100,10 @@ def gather(law: Law, runs: Runs, *, target: str | None = None, points: Points = 
 
 
 def _with_derived(runs: Runs, wanted: list[str]) -> tuple[pd.DataFrame, list[str]]:
-    if "C" in wanted and "C" not in runs.table.columns and {"N", "D"} <= set(runs.table.columns):
-        return runs.with_compute().table, ["C = 6 N D"]
+    known = set(runs.table.columns)
+    for name, (formula, sources) in DERIVED.items():
+        if name in wanted and name not in known and known.issuperset(sources):
+            return runs.with_derived(name).table, [formula]
     return runs.table, []
 
 

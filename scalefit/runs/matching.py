@@ -28,6 +28,8 @@ class Binding:
     scale: float = 1.0
 
 
+TIERS = ("aliases", "fallback", "nested")  #: what a name is compared with, the surest first
+ROOMS = ("config/", "summary/", "hparams/")  #: parts of nested records; the names inside are the third tier
 HEADER_UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "thousands": 1e3, "millions": 1e6, "billions": 1e9}
 
 
@@ -76,10 +78,19 @@ def match(
     free = [name for name in free if name not in {b.source for b in bound}]
     taken = {b.name for b in bound}
     bound += [Binding(name, name, "named") for name in free if name in COLUMNS and name not in taken]
-    for tier in ("aliases", "fallback"):
+    for tier in TIERS:
         rest = [name for name in free if name not in {b.source for b in bound}]
         bound += _guessed(rest, tier, bound, where, words)
     return bound
+
+
+def canonical(name: str) -> str:
+    """The canonical name of a column, or the name itself where the glossary does not know it.
+
+    >>> canonical("width"), canonical("my_column")
+    ('d_model', 'my_column')
+    """
+    return next((binding.name for binding in match([name])), name)
 
 
 def _mapped(names: list[str], rename: dict[str, str], where: str) -> list[Binding]:
@@ -119,10 +130,16 @@ def _guessed(free: list[str], tier: str, bound: list[Binding], where: str, words
 def _scale(name: str, canonical: str, column: Column, tier: str) -> float:
     """Factor to the canonical unit when the name is an alias of the column, else 0."""
     plain = normalised(name)
-    if tier == "aliases" and OTHER_UNITS.get(plain, ("", 0.0))[0] == canonical:
+    if tier == "nested":
+        bare = next((plain.removeprefix(room) for room in ROOMS if plain.startswith(room)), "")
+        return _known(bare, canonical, (*column.aliases, *column.fallback), True) if bare else 0.0
+    return _known(plain, canonical, getattr(column, tier), tier == "aliases")
+
+
+def _known(plain: str, canonical: str, aliases: tuple[str, ...], first: bool) -> float:
+    if first and OTHER_UNITS.get(plain, ("", 0.0))[0] == canonical:
         return OTHER_UNITS[plain][1]
-    aliases: tuple[str, ...] = getattr(column, tier)
-    own = tier == "aliases" and plain == canonical.lower() and len(canonical) > 1
+    own = first and plain == canonical.lower() and len(canonical) > 1
     return 1.0 if own or any(fnmatchcase(plain, alias) for alias in aliases) else 0.0
 
 

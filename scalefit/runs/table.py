@@ -16,6 +16,13 @@ from scalefit.expressions import parse
 from scalefit.runs.matching import Binding
 from scalefit.runs.trajectory import LearningRates, Trajectory, rows_of
 
+#: What follows from two others: name -> (the formula of C = 6 N D solved for it, the names that it takes).
+DERIVED = {
+    "C": ("C = 6 N D", ("N", "D")),
+    "D": ("D = C / (6 N)", ("C", "N")),
+    "N": ("N = C / (6 D)", ("C", "D")),
+}
+
 
 @dataclass(frozen=True)
 class Note:
@@ -113,13 +120,27 @@ class Runs:
 
     def with_compute(self) -> Runs:
         """The same runs with C = 6 N D in the table (a note says so); unchanged where C is already known."""
-        if "C" in self.table.columns:
+        return self.with_derived("C")
+
+    def with_derived(self, name: str) -> Runs:
+        """The same runs with ``name``, one of N, D and C, from the other two by C = 6 N D; unchanged where it is known.
+
+        Raises InputError naming the column that is missing.
+
+        >>> from scalefit.runs import read_runs
+        >>> runs = read_runs(pd.DataFrame({"N": [1e8], "C": [6e18], "loss": [3.0]}))
+        >>> float(runs.with_derived("D").table["D"].iloc[0])
+        10000000000.0
+        """
+        if name in self.table.columns:
             return self
-        missing = [name for name in ("N", "D") if name not in self.table.columns]
+        formula, sources = DERIVED[name]
+        missing = [source for source in sources if source not in self.table.columns]
         if missing:
-            raise InputError(f"C = 6 N D needs the column {missing[0]}", todo=f"write --map {missing[0]}=COLUMN")
-        table = self.table.assign(C=6.0 * self.table["N"] * self.table["D"])
-        return replace(self, table=table, notes=(*self.notes, Note("derived", "C = 6 N D", len(table))))
+            raise InputError(f"{formula} needs the column {missing[0]}", todo=f"write --map {missing[0]}=COLUMN")
+        first, second = (self.table[source] for source in sources)
+        table = self.table.assign(**{name: 6.0 * first * second if name == "C" else first / (6.0 * second)})
+        return replace(self, table=table, notes=(*self.notes, Note("derived", formula, len(table))))
 
     def place(self, position: int) -> str:
         """Where a row of the curves (of the table, when there are none) stands in its source, for messages.
