@@ -123,6 +123,19 @@ def test_missing_probes_are_named():
     assert "sharpness times lr" in by_name(forecast(raw, 1e9, 0.01, rule="gd"))
 
 
+def test_mixed_runs_and_impossible_targets_are_refused():
+    rows = planted()
+    mixed = pd.concat([rows.assign(parametrization="sp"), rows.assign(parametrization="mup")])
+    with pytest.raises(InputError, match=r"parametrization: mup, sp.*--where \"parametrization == 'mup'\"$"):
+        forecast(mixed, 1e9, 0.01)
+    with pytest.raises(InputError, match="target N is -1; give a size above 0"):
+        forecast(rows, -1, 0.01)
+    with pytest.raises(InputError, match="lr is nan"):
+        forecast(rows.assign(lr=rows["lr"].where(rows.index > 0)), 1e9, 0.01)
+    assert forecast(rows.rename(columns={"N": "width"}), 1e9, 0.01, over="width").over == "d_model"
+    assert forecast(rows, 1e9, 0.01).beyond == pytest.approx(1e9 / rows["N"].max())
+
+
 def test_diverged_runs_are_left_out_of_the_fit():
     rows = planted()
     rows.loc[rows["N"] == 1e8, "attention_logit_max"] = np.nan
@@ -279,6 +292,8 @@ def test_the_command(tmp_path):
     safe = commands.run(f"{base} --at N=1e8")
     assert safe.exit_code == 0, safe.output
     assert "no forecast of activation RMS" in safe.stdout
+    assert "--map attention_logit_max=COLUMN" in safe.stdout
+    assert "< 0.01" in safe.stdout
     broken = commands.run(f"{base} --at N=1e11")
     assert broken.exit_code == 1
     assert "! largest attention logit crosses 10000: qk-layernorm" in broken.stdout

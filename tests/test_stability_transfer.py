@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import commands
@@ -281,11 +282,59 @@ def test_the_command_answers_in_text_json_and_csv(tmp_path):
 
 def test_the_command_on_a_table_of_three_columns(tmp_path):
     planted(-1.0).drop(columns="seed").to_csv(tmp_path / "mine.csv", index=False)
-    result = commands.run(f"scalefit lr-transfer {tmp_path}/mine.csv --at width=1024 --draws 20")
-    assert result.exit_code == 2
-    result = commands.run(f"scalefit lr-transfer {tmp_path}/mine.csv --at d_model=1024 --draws 20")
+    for name in ("width", "d_model"):  # the column's own name, and the one it is read as
+        result = commands.run(f"scalefit lr-transfer {tmp_path}/mine.csv --at {name}=1024 --draws 20")
+        assert result.exit_code == 0, result.output
+        assert "-1.0" in result.stdout
+    assert commands.run(f"scalefit lr-transfer {tmp_path}/mine.csv --at N=1024").exit_code == 2
+    assert result.stdout.startswith("not in the log: batch, schedule, warmup, weight_decay, optimizer; keep them")
+
+
+def test_the_command_draws_the_sensitivity(tmp_path):
+    planted(-1.0).to_csv(tmp_path / "mine.csv", index=False)
+    result = commands.run(f"scalefit lr-transfer {tmp_path}/mine.csv --draws 5 --plot-sensitivity {tmp_path}/s.svg")
     assert result.exit_code == 0, result.output
-    assert "-1.0" in result.stdout
+    assert "LR sensitivity" in (tmp_path / "s.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"loss": "diverged"}, "row 7, column loss: 'diverged' is not a number; write nan for a run that diverged"),
+        ({"lr": "0"}, r"row 7: lr is 0.0, not a number above 0, in 1 of 40 runs; .*--where \"lr > 0\""),
+        ({"lr": ""}, "row 7: lr is nan, not a number above 0"),
+        ({"width": ""}, "row 7: d_model is nan"),
+    ],
+)
+def test_a_cell_that_cannot_be_used_is_named(tmp_path, change, words):
+    rows = planted(-1.0).drop(columns="seed").astype(object)
+    for name, value in change.items():
+        rows.loc[5, name] = value
+    rows.to_csv(tmp_path / "mine.csv", index=False)
+    result = commands.run(f"scalefit lr-transfer {tmp_path}/mine.csv")
+    assert result.exit_code == 2
+    assert re.search(words, result.stderr), result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_columns_in_another_language_are_listed_and_mapped(tmp_path):
+    rows = planted(-1.0).drop(columns="seed").set_axis(["breite", "eta", "verlust"], axis=1)
+    rows.to_csv(tmp_path / "mine.csv", index=False)
+    base = f"scalefit lr-transfer {tmp_path}/mine.csv --draws 5"
+    assert "write --map lr=COLUMN; columns: breite, eta, verlust" in commands.run(base).stderr
+    assert "write --map loss=COLUMN; columns: breite" in commands.run(f"{base} --map lr=eta").stderr
+    assert "write --map d_model=COLUMN" in commands.run(f"{base} --map lr=eta,loss=verlust").stderr
+    mapped = commands.run(f"{base} --map lr=eta,loss=verlust --over breite --at breite=1024")
+    assert mapped.exit_code == 0, mapped.stderr
+    assert "at breite 1024: learning rate" in mapped.stdout
+
+
+def test_diverged_runs_are_counted():
+    rows = planted(-1.0, widths=(64, 128, 256))
+    rows.loc[(rows["lr"] > 2.0**-4) | (rows["width"] == 256), "loss"] = np.nan
+    found = lr_transfer(rows, draws=5)
+    assert any("12 of 30 runs have no finite loss" in note for note in found.notes)
+    assert found["all"].optima[256.0].refused.startswith("none of 10 learning rates has a finite loss")
 
 
 @pytest.mark.parametrize(

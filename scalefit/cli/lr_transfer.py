@@ -10,6 +10,9 @@ from scalefit.cli.options import number, pairs, read, reading
 from scalefit.cli.output import Answer, answering, as_lines, check_writable, records
 from scalefit.errors import InputError
 
+UNKNOWN = "not in the log"
+FORMS = {"lr": ".3g", "low": ".3g", "high": ".3g", "log2_lr": ".2f", "loss": ".5g", "lr_sensitivity": ".3f"}
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -27,7 +30,8 @@ if TYPE_CHECKING:
 @click.option("--backtest", "back", is_flag=True, help="Predict the largest size from the others; show the regret.")
 @click.option("--draws", default=300, show_default=True, help="Resamples for the intervals.")
 @click.option("--seed", default=0, show_default=True, help="Of the resampling.")
-@click.option("--plot", metavar="FILE", help="Write the figure (png, pdf, svg).")
+@click.option("--plot", metavar="FILE", help="Write the figure: loss against learning rate (png, pdf, svg).")
+@click.option("--plot-sensitivity", metavar="FILE", help="Write the figure: LR sensitivity against size.")
 @answering
 def command(
     files: tuple[str, ...],
@@ -44,6 +48,7 @@ def command(
     draws: int,
     seed: int,
     plot: str | None,
+    plot_sensitivity: str | None,
 ) -> Answer:
     """Which learning rate to use at a larger size, from sweeps at small ones; does the best one transfer?
 
@@ -53,24 +58,32 @@ def command(
     Example:
       scalefit lr-transfer data/lr_width/runs.csv --at d_model=256
     """
+    from scalefit.runs.matching import canonical
     from scalefit.stability.sweeps import read_sweeps
     from scalefit.stability.transfer import backtest_transfer, lr_transfer
 
-    check_writable(plot)
+    check_writable(plot, plot_sensitivity)
     initial = number(initial_loss, "--initial-loss") if initial_loss else None
     named, target = _target(at)
     sweeps = read_sweeps(read(files, map_, where, schedule, warmup), over or named, arms, initial)
-    if named and named != sweeps.over:
+    if named and canonical(named) != canonical(sweeps.over):
         raise InputError(
             f"the sizes are {sweeps.over}, the target is {named}", where="--at", todo=f"add --over {named}"
         )
     found = lr_transfer(sweeps, target=target, theory=not measured_only, draws=draws, seed=seed)
     tested = backtest_transfer(sweeps, theory=not measured_only, draws=draws, seed=seed) if back else None
-    if plot:
-        from scalefit.plots import plot_lr_transfer, save_figure
-
-        save_figure(plot_lr_transfer(found), plot)
+    _draw(found, plot, plot_sensitivity)
     return Answer(_text(found, tested), _content(found, tested), found.table)
+
+
+def _draw(found: Transfer, losses: str | None, sensitivity: str | None) -> None:
+    """The figures that were asked for."""
+    if losses or sensitivity:
+        from scalefit.plots import plot_lr_sensitivity, plot_lr_transfer, save_figure
+    if losses:
+        save_figure(plot_lr_transfer(found), losses)
+    if sensitivity:
+        save_figure(plot_lr_sensitivity(found), sensitivity)
 
 
 def _target(at: tuple[str, ...]) -> tuple[str | None, float | None]:
@@ -84,9 +97,9 @@ def _target(at: tuple[str, ...]) -> tuple[str | None, float | None]:
 
 def _text(found: Transfer, tested: pd.DataFrame | None) -> str:
     sweeps = found.sweeps
-    lines = ["with " + ", ".join(f"{name} {value}" for name, value in sweeps.settings.items()), ""]
+    lines = [*_settings(sweeps.settings), ""]
     shown = found.table.drop(columns=["refused", "resampled"]).rename(columns={"size": sweeps.over})
-    for name, form in (("lr", ".3g"), ("low", ".3g"), ("high", ".3g"), ("log2_lr", ".2f"), ("lr_sensitivity", ".3f")):
+    for name, form in FORMS.items():
         shown[name] = [format(value, form) if value == value else "-" for value in shown[name]]
     lines.append(as_lines(shown, digits=5))
     for arm in found.arms:
@@ -98,6 +111,14 @@ def _text(found: Transfer, tested: pd.DataFrame | None) -> str:
         lines += ["", "the largest size, predicted from the smaller ones:"]
         lines.append(as_lines(_in_percent(tested), 3))
     return "\n".join([*lines, *(["", *(f"! {note}" for note in found.notes)] if found.notes else [])])
+
+
+def _settings(settings: dict[str, str]) -> list[str]:
+    """What the runs share, and what the log does not say."""
+    known = [f"{name} {value}" for name, value in settings.items() if value != UNKNOWN]
+    unknown = [name for name, value in settings.items() if value == UNKNOWN]
+    lines = [f"with {', '.join(known)}"] if known else []
+    return lines + ([f"not in the log: {', '.join(unknown)}; keep them at the target"] if unknown else [])
 
 
 def _in_percent(tested: pd.DataFrame) -> pd.DataFrame:

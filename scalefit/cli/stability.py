@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +12,8 @@ from scalefit.cli.output import Answer, answering, as_lines, records
 from scalefit.errors import InputError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from scalefit.stability.forecast import Forecasts
 
 LIKELY = 0.5  #: probability from which a forecast fails the check
@@ -43,7 +46,7 @@ def command(
 
     \b
     Example:
-      scalefit stability data/lr_width/runs.csv --at N=4e6 --lr 0.0078125
+      scalefit stability data/lr_width/runs.csv --where "parametrization == 'sp'" --at N=4e6 --lr 0.0078125
     """
     from scalefit.stability.forecast import forecast
 
@@ -60,13 +63,28 @@ def command(
 
 
 def _text(found: Forecasts) -> str:
-    lines = [f"at {found.over} {found.size:.4g} and learning rate {found.lr:g}:"]
+    reach = f", {found.beyond:.3g} times the largest measured" if found.beyond > 1.0 else ""
+    lines = [f"at {found.over} {found.size:.4g}{reach}, and learning rate {found.lr:g}:"]
     if found.found:
-        lines.append(as_lines(found.table, 3))
+        lines.append(as_lines(_in_words(found.table), 3))
     for each in found.found:
         if each.probability >= LIKELY:
             lines.append(f"! {each.name} crosses {each.limit:g}: {each.cure}")
         if each.probability != each.probability:
             lines.append(f"! {each.name}: {each.sizes} sizes leave no scatter to judge by; add a size or a seed")
     lines += [f"  no forecast of {name}: {why}" for name, why in found.missing.items()]
+    if found.missing:
+        lines.append("  (a probe under another name: --map attention_logit_max=COLUMN, and so on)")
     return "\n".join(lines)
+
+
+def _in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with sizes and probabilities as they are said."""
+    shown = table.copy()
+    shown["probability"] = ["-" if p != p else "< 0.01" if p < 0.01 else f"{p:.2f}" for p in table["probability"]]
+    for name in ("crossed_at", "from", "to"):
+        shown[name] = ["-" if size != size else "none" if size == math.inf else f"{size:.3g}" for size in table[name]]
+    shown["lr_limit"] = ["-" if lr != lr else f"{lr:.3g}" for lr in table["lr_limit"]]
+    for name in ("low", "high"):
+        shown[name] = ["-" if end != end else f"{end:.3g}" for end in table[name]]
+    return shown

@@ -61,7 +61,7 @@ def _draw(
     mean, low, high = (by_size[end].to_numpy() / unit for end in ("mean", "min", "max"))
     dot = legend.marker(colour, hollow, 5.0) | {"marker": shape}
     ax.errorbar(sizes * shift, mean, yerr=[mean - low, high - mean], color=colour, linestyle="", capsize=2, **dot)
-    line = "--" if hollow else "-"
+    line: legend.Line = "--" if hollow else "-"
     if np.isfinite(slope) and (mean > 0).all():
         ratio = sizes / np.exp(np.log(sizes).mean())
         ax.plot(sizes, np.exp(np.log(mean).mean()) * ratio**slope, color=colour, linestyle=line, linewidth=1.3)

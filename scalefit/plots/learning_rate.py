@@ -51,7 +51,8 @@ def plot_lr_sensitivity(transfer: Transfer, *, ax: Axes | None = None) -> Axes:
         ax.plot(rows["size"], rows["lr_sensitivity"], color=colour[str(name)], linewidth=1.3, **dot)
     over = transfer.sweeps.over
     ticks.set_log(ax, "x", labels.numbers_of(over))
-    ax.set_xticks(sorted(transfer.table["size"].unique()))
+    number, sizes = labels.numbers_of(over), sorted(transfer.table["size"].unique())
+    ax.set_xticks(sizes, [number(float(f"{size:.2g}" if over == "N" else size)) for size in sizes])
     ax.set_xticks([], minor=True)
     ax.set_xlabel(labels.axis_label(over))
     ax.set_ylabel("LR sensitivity (nats/token)")

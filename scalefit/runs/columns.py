@@ -122,7 +122,9 @@ COLUMNS: dict[str, Column] = {
         _words("smooth_loss loss_smooth smoothed_loss loss_last loss_ema train_loss_epoch"),
     ),
     "grad_norm": Column("1", "norm of the gradient before clipping", _words("train/grad_norm gradient_norm gnorm")),
-    "attention_logit_max": Column("1", "largest attention logit", _words("max_attention_logit")),
+    "attention_logit_max": Column(
+        "1", "largest attention logit", _words("max_attention_logit max_attn_logit attn_logit_max")
+    ),
     "output_logit_logsumexp": Column("1", "log of the sum of the exponentials of the output logits"),
     "rms_act": Column("1", "root mean square of the activations"),
     "rms_grad": Column("1", "root mean square of the gradient"),

@@ -13,6 +13,7 @@ from scalefit.errors import InputError
 SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 MISSING = frozenset({"", "na", "n/a", "null", "none", "-", "--"})
 PATTERN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([kmbgt]?)", re.IGNORECASE)
+LOST = frozenset({"diverged", "div", "div.", "divergence", "failed", "crashed", "exploded"})
 WORDS = {"nan": float("nan"), "inf": float("inf"), "infinity": float("inf")}
 
 
@@ -39,7 +40,9 @@ def quantity(text: str) -> float:
     sign = -1.0 if plain.startswith("-") else 1.0
     if plain.lstrip("+-").lower() in WORDS:
         return sign * WORDS[plain.lstrip("+-").lower()]
-    raise InputError(f"'{text}' is not a number", todo="write it like 1300000000, 1.3e9 or 1.3B")
+    lost = plain.lower() in LOST
+    todo = "write nan for a run that diverged" if lost else "write it like 1300000000, 1.3e9 or 1.3B"
+    raise InputError(f"'{text}' is not a number", todo=todo)
 
 
 def is_quantity(cell: object) -> bool:

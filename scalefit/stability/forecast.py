@@ -20,7 +20,9 @@ import pandas as pd
 from scalefit.errors import InputError
 from scalefit.numerics import FloatArray
 from scalefit.runs import Runs, read_runs
+from scalefit.runs.matching import canonical
 from scalefit.stability.lines import Line, fit_lines
+from scalefit.stability.sweeps import columns_of, refuse_mixed, refuse_unusable
 from scalefit.stability.thresholds import EPSILON_FACTOR, FP16_LARGEST, LOGIT_LIMIT, sharpness_threshold
 from scalefit.stability.verdict import Interval
 
@@ -69,6 +71,7 @@ class Forecasts:
     lr: float
     found: tuple[Forecast, ...]
     missing: dict[str, str]  #: forecast -> what the log lacks
+    beyond: float  #: factor from the largest size measured to the target
 
     @property
     def table(self) -> pd.DataFrame:
@@ -125,7 +128,8 @@ def forecast(
 
     ``runs``: tables with a row a run, or curves, of which the last tenth is averaged; columns of size (``over``:
     default N, else d_model), learning rate, and probes. Between two learning rates of the sweep fits are interpolated;
-    beyond them InputError is raised. Forecasts whose probe is not in the log are listed in ``missing``.
+    beyond them InputError is raised, and where runs of one size differ in anything but learning rate and seed.
+    Forecasts whose probe is not in the log are listed in ``missing``.
 
     >>> N = np.repeat([1e6, 1e7, 1e8], 2)
     >>> rows = pd.DataFrame({"N": N, "lr": 0.01, "attention_logit_max": 10 * (N / 1e6), "loss": 3.0})
@@ -135,9 +139,14 @@ def forecast(
     """
     table = _measured(runs)
     over = over or next((name for name in ("N", "d_model") if name in table.columns), "N")
+    over = canonical(over) if over not in table.columns else over
     for name in (over, "lr"):
         if name not in table.columns:
-            raise InputError(f"there is no column {name}", todo=f"write --map {name}=COLUMN")
+            raise InputError(f"there is no column {name}", todo=f"write --map {name}=COLUMN; {columns_of(table)}")
+    refuse_unusable(table, {"lr": table["lr"], over: table[over]})
+    refuse_mixed(table, table[over].astype(str), {over}, arms=False)
+    if not 0 < size < np.inf:
+        raise InputError(f"the target {over} is {size:g}", todo="give a size above 0")
     rates = np.unique(table["lr"].astype(float))
     if not rates.min() * 0.99 <= lr <= rates.max() * 1.01:
         raise InputError(
@@ -155,7 +164,7 @@ def forecast(
             missing[probe.name] = f"{column} has no learning rate with two or more sizes"
             continue
         found.append(_forecast(probe, column, lines, size, lr, level))
-    return Forecasts(over, size, lr, tuple(found), missing)
+    return Forecasts(over, size, lr, tuple(found), missing, size / float(table[over].max()))
 
 
 def _measured(runs: Runs | pd.DataFrame) -> pd.DataFrame:

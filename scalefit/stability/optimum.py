@@ -83,7 +83,7 @@ def best_lr(lr: FloatArray, loss: FloatArray, seed: FloatArray, draws: int = 300
     """
     x, y = np.log2(np.asarray(lr, dtype=float)), np.asarray(loss, dtype=float)
     if len(np.unique(x)) < 3:
-        raise InputError(f"{len(np.unique(x))} learning rates have no minimum between them", todo="add others")
+        raise InputError(f"{len(np.unique(x))} learning rates have no minimum between them", todo="give three or more")
     kept = np.isfinite(y)
     grid, means = _means(x[kept], y[kept])
     refused = _at_edge(grid, means, np.unique(x))
@@ -178,6 +178,8 @@ def _means(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 def _at_edge(grid: FloatArray, means: FloatArray, tried: FloatArray) -> str:
     """Why a minimum is refused, or nothing. ``tried`` holds the learning rates of diverged runs as well."""
+    if not len(grid):
+        return f"none of {len(tried)} learning rates has a finite loss: add smaller ones"
     if len(grid) < 3:
         return f"only {len(grid)} of {len(tried)} learning rates have a finite loss: add smaller ones"
     least = int(np.argmin(means))

@@ -13,6 +13,7 @@ import pandas as pd
 
 from scalefit.errors import InputError
 from scalefit.runs import Runs, read_runs
+from scalefit.runs.matching import canonical
 
 SIZES = ("d_model", "N", "n_layer", "batch", "D")  #: what an optimum may drift over, the most likely first
 #: what every answer names, where the log has it
@@ -74,13 +75,14 @@ def read_sweeps(
     table = (runs if isinstance(runs, Runs) else read_runs(runs, need=())).table
     rates = _rates(runs, table)
     if "loss" not in table.columns:
-        raise InputError("there is no column loss", todo="write --map loss=COLUMN")
+        raise InputError("there is no column loss", todo=f"write --map loss=COLUMN; {columns_of(table)}")
     arms = arms if arms is not None else "parametrization" if "parametrization" in table.columns else ""
-    _known(table, [name for name in (over, arms) if name])
-    over = over or _size_column(table, rates, arms)
+    over, arms = (column_named(table, name) if name else name for name in (over, arms))
+    over = over or _size_column(table, rates, arms or "")
+    refuse_unusable(table, {"lr": rates, over: table[over]})
     arm = table[arms].astype(str) if arms else pd.Series("all", index=table.index)
     cell = arm + " " + table[over].astype(str)
-    _refuse_mixed(table, cell, {over, arms})
+    refuse_mixed(table, cell, {over, arms})
     points = pd.DataFrame(
         {
             "arm": arm,
@@ -92,7 +94,8 @@ def read_sweeps(
     )
     _refuse_repeated(points, table)
     known = initial_loss if initial_loss is not None else _initial(table)
-    return Sweeps(over, arms, points, _settings(table, over), _moving(table, over, arm), known)
+    notes = (*_lost(points), *_moving(table, over, arm))
+    return Sweeps(over, arms or "", points, _settings(table, over), notes, known)
 
 
 def _rates(runs: Runs | pd.DataFrame, table: pd.DataFrame) -> pd.Series:
@@ -103,14 +106,46 @@ def _rates(runs: Runs | pd.DataFrame, table: pd.DataFrame) -> pd.Series:
         peaks = runs.curves.groupby("run", observed=True)["lr"].max()
         return pd.Series(peaks.reindex(table["run"].astype(str)).to_numpy(float), index=table.index)
     if "lr" not in table.columns:
-        raise InputError("there is no learning rate", todo="write --map lr=COLUMN")
+        raise InputError("there is no learning rate", todo=f"write --map lr=COLUMN; {columns_of(table)}")
     return table["lr"].astype(float)
 
 
-def _known(table: pd.DataFrame, names: list[str]) -> None:
-    for name in names:
-        if name not in table.columns:
-            raise InputError(f'no column "{name}"', todo=f"columns: {', '.join(map(str, table.columns))}")
+def column_named(table: pd.DataFrame, name: str) -> str:
+    """A column by its name, or by one under which the glossary knows it: ``width`` is read as ``d_model``."""
+    if name in table.columns:
+        return name
+    known = canonical(name)
+    if known not in table.columns:
+        raise InputError(f'no column "{name}"', todo=columns_of(table))
+    return known
+
+
+def columns_of(table: pd.DataFrame) -> str:
+    """The columns of a table in words, without those that the reading made."""
+    made = {"run", "peak_lr"}
+    return f"columns: {', '.join(str(name) for name in table.columns if name not in made)}"
+
+
+def refuse_unusable(table: pd.DataFrame, columns: dict[str, pd.Series]) -> None:
+    """Raise where a learning rate or a size is missing or not above zero."""
+    for name, column in columns.items():
+        values = pd.to_numeric(column, errors="coerce")
+        bad = ~(values > 0)
+        if bad.all():
+            raise InputError(f"{name} holds no number above 0", todo=f"choose another column; {columns_of(table)}")
+        if bad.any():
+            raise InputError(
+                f"{name} is {column[bad].iloc[0]}, not a number above 0, in {int(bad.sum())} of {len(bad)} runs",
+                where=f"row {bad.idxmax()}",
+                todo=f'correct it, or leave it out with --where "{name} > 0"',
+            )
+
+
+def _lost(points: pd.DataFrame) -> tuple[str, ...]:
+    lost = int(points["loss"].isna().sum())
+    return (f"{lost} of {len(points)} runs have no finite loss or are marked as diverged: they count as diverged",) * (
+        lost > 0
+    )
 
 
 def _size_column(table: pd.DataFrame, rates: pd.Series, arms: str) -> str:
@@ -122,7 +157,7 @@ def _size_column(table: pd.DataFrame, rates: pd.Series, arms: str) -> str:
             return name
     raise InputError(
         f"no column of size ({', '.join(SIZES)}) beside {rates.nunique()} learning rates",
-        todo="write --map d_model=COLUMN, or --over COLUMN",
+        todo=f"write --map d_model=COLUMN, or --over COLUMN; {columns_of(table)}",
     )
 
 
@@ -146,8 +181,8 @@ def _is_setting(name: str, column: pd.Series) -> bool:
     return few or not pd.api.types.is_numeric_dtype(column.dtype)
 
 
-def _refuse_mixed(table: pd.DataFrame, cell: pd.Series, meant: set[str]) -> None:
-    """Raise where runs of one arm and size differ in a setting."""
+def refuse_mixed(table: pd.DataFrame, cell: pd.Series, meant: set[str], arms: bool = True) -> None:
+    """Raise where runs of one arm and size differ in a setting. ``arms``: whether arms may be compared instead."""
     mixed = {}
     for name in map(str, table.columns):
         if name not in meant and _is_setting(name, table[name]):
@@ -161,7 +196,8 @@ def _refuse_mixed(table: pd.DataFrame, cell: pd.Series, meant: set[str]) -> None
     chosen = repr(values[0]) if values else "VALUE"
     raise InputError(
         f"runs of one size differ in more than the learning rate and the seed ({said})",
-        todo=f'select one setting, such as --where "{first} == {chosen}", or compare with --over or --arms {first}',
+        todo=f'select one setting, such as --where "{first} == {chosen}"'
+        + (f", or compare with --over or --arms {first}" if arms else ""),
     )
 
 
