@@ -188,6 +188,23 @@ def test_a_size_that_no_model_has_is_suspect(csv):
     assert "1.3e+15" in kinds(runs, "suspect")[0].text
 
 
+def test_a_canonical_name_may_carry_a_unit(csv):
+    runs = read_runs(csv("N (M),D [B],loss\n125,2.5,3.1\n"))
+    assert runs.table["N"].tolist() == [1.25e8] and runs.table["D"].tolist() == [2.5e9]
+
+
+def test_sizes_in_billions_without_a_word_of_it_are_suspect(csv):
+    runs = read_runs(csv("N,D,loss\n0.13,2,2.6\n1.3,26,2.5\n"))
+    assert [note.text.split(",")[0] for note in kinds(runs, "suspect")] == ["N is 0.13 to 1.3", "D is 2 to 26"]
+    assert not kinds(read_runs(csv("N,D,loss\n6000,2e5,2.6\n0.13,2,2.6\n")), "suspect")
+
+
+def test_rows_that_repeat_another_are_told(csv):
+    runs = read_runs(csv("N,D,loss\n1e6,1e9,4\n2e6,1e9,3\n1e6,1e9,4\n"))
+    assert "row 4" in kinds(runs, "suspect")[0].text and len(runs.table) == 3
+    assert not kinds(read_runs(csv("N,D,seed,loss\n1e6,1e9,0,4\n1e6,1e9,1,4\n")), "suspect")
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [

@@ -11,6 +11,7 @@ from scalefit.runs.table import Note, Runs
 
 SHOWN = 5
 LARGEST = 1e14  #: parameters that no model has: a unit was counted twice
+LEAST = 1000.0  #: parameters or tokens: fewer were counted in millions or billions
 
 
 def checked(runs: Runs) -> Runs:
@@ -18,7 +19,9 @@ def checked(runs: Runs) -> Runs:
     unknown."""
     frame = runs.table if runs.curves is None else runs.curves
     found = [_not_finite(frame), *(_not_positive(runs.table, name) for name in ("N", "N_total", "D", "C"))]
-    found += [*(_too_large(runs.table, name) for name in ("N", "N_total")), _repeated_runs(runs), _convention(runs)]
+    found += [_too_large(runs.table, name) for name in ("N", "N_total")]
+    found += [_too_small(runs.table, name) for name in ("N", "N_total", "D")]
+    found += [_repeated_runs(runs), _repeated_rows(runs), _convention(runs)]
     return replace(runs, notes=(*runs.notes, *(note for note in found if note is not None)))
 
 
@@ -53,6 +56,35 @@ def _too_large(table: pd.DataFrame, name: str) -> Note | None:
     cells = [f"{_place(table, r)} ({table[name].iloc[r]:g})" for r in bad[:SHOWN].tolist()]
     text = f"{name} is beyond any model in {bad.size} rows, see the unit in its header: {_listed(cells, bad.size)}"
     return Note("suspect", text, int(bad.size))
+
+
+def _too_small(table: pd.DataFrame, name: str) -> Note | None:
+    if name not in table.columns:
+        return None
+    sizes = table[name].to_numpy(dtype=float)
+    bad = (sizes > 0) & (sizes < LEAST)
+    if not bad.any() or (sizes >= LEAST).any():
+        return None
+    text = (
+        f"{name} is {sizes[bad].min():g} to {sizes[bad].max():g}, counted in millions or billions? "
+        f'write the unit into the header, as in "{name} (B)"'
+    )
+    return Note("suspect", text, int(bad.sum()))
+
+
+def _repeated_rows(runs: Runs) -> Note | None:
+    """Rows of a table of final losses that repeat another in every column, as after a log was joined twice."""
+    table = runs.table
+    if runs.curves is not None or "loss" not in table.columns:
+        return None
+    told = table.drop(columns=["run"])
+    again = (told.duplicated() & table["loss"].notna()).to_numpy() if len(told.columns) > 1 else np.zeros(0, bool)
+    if not again.any():
+        return None
+    rows = [f"row {table.index[r]}" for r in np.flatnonzero(again)[:SHOWN]]
+    count = int(again.sum())
+    text = f"{count} rows repeat another one in every column and count twice: {_listed(rows, count)}; drop copies"
+    return Note("suspect", text, count)
 
 
 def _repeated_runs(runs: Runs) -> Note | None:

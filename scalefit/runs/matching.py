@@ -130,6 +130,8 @@ def _guessed(free: list[str], tier: str, bound: list[Binding], where: str, words
 def _scale(name: str, canonical: str, column: Column, tier: str) -> float:
     """Factor to the canonical unit when the name is an alias of the column, else 0."""
     plain = normalised(name)
+    if tier == "aliases" and re.sub(r"\s*[\(\[].*[\)\]]$", "", name).strip() == canonical:
+        return 1.0  # "N (B)": the canonical name with a unit
     if tier == "nested":
         bare = next((plain.removeprefix(room) for room in ROOMS if plain.startswith(room)), "")
         return _known(bare, canonical, (*column.aliases, *column.fallback), True) if bare else 0.0
