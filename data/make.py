@@ -102,10 +102,40 @@ def probed(jobs: list[Job], out: Path, folder: Path) -> None:
     for run, config in configs.items():
         about, means = facts(out / run), tail(out / run)
         row = {"run": run} | {key: about[key] for key in ("N", "N_total", "D", "C", "vocab")}
-        row |= {key: getattr(config, key) for key in keys if key != "data_seed"}
+        row |= {key: getattr(config, key) for key in keys if key not in ("data_seed", "optimizer_options")}
+        row |= {f"optimizer_options.{key}": value for key, value in config.optimizer_options.items()}
         rows.append(row | {"loss": means["val_loss"], **means.reindex(PROBES).dropna(), "status": about["status"]})
     order = [key for key in ("parametrization", "n_layer", "d_model", "seed", "lr") if key in keys]
     write(pd.DataFrame(rows).sort_values(order, kind="stable"), folder / "runs.csv")
+
+
+def blocks(jobs: list[Job], out: Path, folder: Path) -> None:
+    """Besides a row a run: a row for the embedding (block 0) and each block, the RMS of the stream after it."""
+    probed(jobs, out, folder)
+    rows = []
+    for job in jobs:
+        c, log = job.config, pd.read_json(out / job.id / "log.jsonl", lines=True)
+        names = ["rms_act/embed", *(f"rms_act/{block}.mlp_residual" for block in range(c.n_layer))]
+        start, end = log.loc[log["step"] == 1, names].iloc[0], tail(out / job.id)
+        about = {key: getattr(c, key) for key in ("norm", "n_layer", "lr", "seed")}
+        rows += [about | {"block": i, "rms_start": start[name], "rms_end": end[name]} for i, name in enumerate(names)]
+    write(pd.DataFrame(rows).sort_values(["norm", "n_layer", "lr", "seed", "block"]), folder / "blocks.csv")
+
+
+def warmups(jobs: list[Job], out: Path, folder: Path) -> None:
+    """A row a run, and the curvature of the one run that measures it."""
+    probed([job for job in jobs if not job.config.curvature_every], out, folder)
+    (job,) = [job for job in jobs if job.config.curvature_every]
+    log = pd.read_json(out / job.id / "log.jsonl", lines=True).dropna(subset="sharpness")
+    write(log[["step", "lr", "loss", "sharpness", "sharpness_preconditioned"]], folder / "sharpness.csv")
+
+
+def logs(jobs: list[Job], out: Path, folder: Path) -> None:
+    """Every step of every run, as a log in progress has it."""
+    frame = collect_sweep(out, curves=True)
+    frame["run"] = [f"lr-{job.config.lr:g}" for run in frame["run"] for job in jobs if job.id == run]
+    columns = ["run", "step", "tokens", "lr", "loss", "grad_norm", "attention_logit_max", "output_logit_logsumexp"]
+    write(frame.loc[frame["step"] > 0, columns], folder / "curves.csv")
 
 
 def tail(folder: Path) -> pd.Series:
@@ -144,8 +174,9 @@ def floor(folder: Path) -> float | None:
 def table(name: str, jobs: list[Job]) -> Callable[[list[Job], Path, Path], None]:
     """What is written of a sweep."""
     config = jobs[0].config
-    if name == "schedules":
-        return curves
+    special = {"schedules": curves, "norm_placement": blocks, "warmup": warmups, "divergence": logs}
+    if name in special:
+        return special[name]
     return sharpness if config.curvature_every else probed if config.probe_every else finals
 
 

@@ -82,7 +82,7 @@ def read_sweeps(
     refuse_unusable(table, {"lr": rates, over: table[over]})
     arm = table[arms].astype(str) if arms else pd.Series("all", index=table.index)
     cell = arm + " " + table[over].astype(str)
-    refuse_mixed(table, cell, {over, arms})
+    refuse_mixed(table, cell, {over, arms or ""})
     points = pd.DataFrame(
         {
             "arm": arm,

@@ -1,0 +1,71 @@
+"""What holds on the shipped experiments of learning rates and instability. The numbers are in docs/learning_rate.md."""
+
+from __future__ import annotations
+
+import commands
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit as sf
+from scalefit.stability import backtest_transfer, lr_transfer, watch
+
+DATA = commands.ROOT / "data"
+
+
+# --- learning rate over width in ntk ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ntk():
+    return sf.load("lr_width_ntk")
+
+
+def test_in_ntk_the_optimum_drifts_half_as_fast_as_in_sp(ntk):
+    """Adam moves every weight by lr, the forward factor m^-1/2 makes m^-1/2 of it; an aligned update wants 1/m."""
+    found = lr_transfer(ntk)["ntk"]
+    assert found.expected is None
+    assert found.drift.low <= -0.5 <= found.drift.high
+    assert found.drift.value == pytest.approx(-0.58, abs=0.03)
+    assert "does not transfer" in found.verdict
+    sp = lr_transfer(sf.load("lr_width"), theory=False)["sp"]
+    assert sp.drift.value < found.drift.low
+
+
+def test_ntk_is_predicted_at_the_held_out_width(ntk):
+    tested = backtest_transfer(ntk).iloc[0]
+    assert tested["regret"] <= 0.005
+    assert tested["low"] <= tested["least_at"] <= tested["high"]
+
+
+def test_three_parametrisations_are_one_model_at_the_base_width(ntk):
+    known = sf.load("lr_width").table
+    columns = ["lr", "seed", "loss"]
+    base = {name: known[(known["parametrization"] == name) & (known["d_model"] == 32)] for name in ("sp", "mup")}
+    rows = ntk.table[ntk.table["d_model"] == 32].assign(seed=lambda t: t["seed"].astype(int))
+    for other in base.values():
+        pairs = rows[columns].merge(other[columns].astype({"seed": int}), on=["lr", "seed"], suffixes=("", "_other"))
+        assert len(pairs) > 15
+        assert np.allclose(pairs["loss"], pairs["loss_other"], rtol=1e-5)
+
+
+# --- a run that diverges ----------------------------------------------------------------------------------------------
+
+
+def test_the_attention_logit_warns_long_before_the_loss_diverges():
+    runs = sf.load("divergence").curves
+    calm, lost = (runs[runs["run"].astype(str) == name] for name in ("lr-0.015625", "lr-2"))
+    assert watch(calm).status == "calm"
+    seen = watch(lost)
+    assert seen.status == "diverged"
+    assert (seen.first.signal, seen.first.step) == ("attention_logit_max", 60)
+    last_good = lost.loc[lost["loss"] <= lost["loss"].cummin() + 1, "step"].max()
+    assert last_good == 222
+    first_said = {}
+    for step in range(30, 401, 10):  # while it runs, with what is known then
+        early = watch(lost[lost["step"] <= step])
+        first_said.setdefault(early.status, step)
+        if early.first:
+            first_said.setdefault("warned", step)
+            assert early.first.signal == "attention_logit_max"
+    assert (first_said["warned"], first_said["diverged"]) == (40, 250)
