@@ -191,10 +191,50 @@ class TestWhichLaws:
     def test_runs_of_sizes_and_lengths(self):
         found = self.said(self.table)
         able = {law for law, (can, _) in found.items() if can}
-        assert able == {"chinchilla", "kaplan", "kaplan-floor", "over-training"}
+        assert {law for law in able if ":" not in law} == {"chinchilla", "kaplan", "kaplan-floor", "over-training"}
         assert found["chinchilla"][1] == "loss from N, D: 16 rows, 5 parameters"
         assert found["data-constrained"][1] == "needs the column U (unique training tokens)"
         assert "nothing to explain" in found["optimal-lr-batch"][1]
+
+    def test_a_law_in_one_variable_is_listed_for_each_column_that_can_be_it(self):
+        found = self.said(self.table)
+        for over, other in (("N", "D"), ("D", "N")):
+            can, reason = found[f"power:over={over}"]
+            assert can
+            assert reason.startswith(f"loss from {over}: 16 rows, 2 parameters; but {other} varies at one {over}")
+            assert f'(--where "{other} == {3e8 if other == "N" else 3e10:.0f}")' in reason
+        assert "N and D vary at one C" in found["power-floor:over=C"][1]
+        assert "power" not in found
+
+    def test_scales_that_move_together_raise_no_doubt(self):
+        found = self.said(self.table.assign(D=20 * SIZES, N=SIZES))
+        for over in "NDC":
+            assert found[f"power:over={over}"] == (True, f"loss from {over}: 16 rows, 2 parameters")
+
+    def test_the_selection_that_is_proposed_ends_the_doubt(self):
+        runs = sf.read_runs(self.table)
+        (doubt,) = (check.text for check in sf.fit(runs, "power:over=N").warnings if check.code == "mixed-runs")
+        kept = runs.where(re.search(r'--where "(.*)"', doubt)[1])
+        assert len(kept) == 4
+        assert "mixed-runs" not in [check.code for check in sf.fit(kept, "power:over=N").warnings]
+
+    def test_laws_without_doubts_come_first(self):
+        found = [one for one in identify(sf.read_runs(self.table)) if one.can]
+        assert [bool(one.doubts) for one in found] == sorted(bool(one.doubts) for one in found)
+
+    def test_sweeps_of_learning_rates_are_doubted_where_a_law_knows_none(self):
+        sweep = self.table.drop(columns="peak_lr").merge(pd.DataFrame({"peak_lr": [1e-3, 2e-3, 4e-3]}), how="cross")
+        doubt = "runs of one N and D differ in peak_lr (up to 3 values of peak_lr), which the law does not read: "
+        doubt += "keep the run of least loss of each N and D, or one peak_lr"
+        reason = self.said(sweep)["chinchilla"][1]
+        assert reason == f"loss from N, D: 48 rows, 5 parameters; but {doubt}"
+        assert doubt in [check.text for check in sf.fit(sweep, "chinchilla").warnings]
+        best = sweep.assign(loss=sweep["loss"] + 0.1 * (sweep["peak_lr"] != 2e-3)).sort_values("loss")
+        assert "but" not in self.said(best.groupby(["N", "D"]).head(1))["chinchilla"][1]
+
+    def test_a_recipe_that_follows_the_size_is_not_a_sweep(self):
+        follows = self.table.assign(peak_lr=SIZES**-0.3)
+        assert "but" not in self.said(follows)["chinchilla"][1]
 
     def test_another_target(self):
         found = self.said(self.table.rename(columns={"acc": "loss_pile"}), "loss_pile")

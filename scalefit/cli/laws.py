@@ -37,10 +37,12 @@ def command(name: str | None, for_: str | None, target: str | None, **options: A
 
         runs = read((for_,), options["map_"], options["where"], options["schedule"], options["warmup"])
         found = identify(runs, target)
+        width = max(len(row.law) for row in found)
         text = "\n".join(
-            f"  {'yes' if row.can else 'no ':<4} {row.law:<22} {_brief(row.reason, for_)}" for row in found
+            f"  {'yes' if row.can else 'no ':<4} {row.law:<{width}} {_brief(row.reason, for_)}" for row in found
         )
-        return Answer(text, {"laws": [vars(row) for row in found]}, pd.DataFrame([vars(row) for row in found]))
+        rows = [{**vars(row), "doubts": "; ".join(row.doubts)} for row in found]
+        return Answer(text, {"laws": [vars(row) for row in found]}, pd.DataFrame(rows))
     if name:
         law = find_law(name)
         return Answer(_about(law), _content(law), _parameters(law))

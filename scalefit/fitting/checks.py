@@ -23,7 +23,6 @@ SAME = 1e-9  #: relative spread below which a variable does not vary
 FLAT = 1e-6  #: relative change of the learning rate below which a schedule is constant
 SCHEDULE_POINTS = 100_000  #: learning rates that suffice to tell two schedules apart
 ALIKE = ("N", "d_model", "n_layer", "batch", "seq_len", "optimizer", "parametrization")  #: runs of one law share these
-SHAPE = ("d_model", "n_layer")
 NEGLIGIBLE = 1e-9  #: share of the prediction below which a term is not there
 
 
@@ -160,30 +159,6 @@ def examine(law: Law, model: BoundLaw, solution: Solution, rows: Rows) -> list[C
     if left_open:
         found.append(Check("not-identified", left_open))
     return found
-
-
-def mixed_runs(law: Law, rows: Rows, runs: Runs) -> list[Check]:
-    """Runs that differ in something the law does not read, such as curves of several sizes: they are not one law's."""
-    table = runs.table[runs.table["run"].astype(str).isin(set(rows.frame["run"].astype(str)))]
-    shape = SHAPE if {"N", "N_total"} & {*law.columns.values()} else ()  # sizes differ in these as they should
-    differing = [
-        name
-        for name in (ALIKE if law.is_trajectory else law.alike)
-        if name in table.columns
-        and name not in (*law.columns.values(), *shape)
-        and table[name].nunique(dropna=True) > 1
-    ]
-    if not differing:
-        return []
-    first = differing[0]
-    shown = ", ".join(map(str, sorted(table[first].dropna().unique())[:4]))
-    return [
-        Check(
-            "mixed-runs",
-            f"the runs differ in {' and '.join(differing)} ({first}: {shown}), which the law does not read: "
-            f'fit one at a time (--where "{first} == ...")',
-        )
-    ]
 
 
 def outside_domain(law: Law, model: BoundLaw, solution: Solution) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from scalefit.fitting.checks import Check, examine, find_outliers, mixed_runs, sub_models
+from scalefit.fitting.checks import Check, examine, find_outliers, sub_models
 from scalefit.fitting.diagnostics import outlier_checks, still_falling, trends, under_trained, units_of
 from scalefit.fitting.drift import clocks_of
 from scalefit.fitting.influence import influence_checks, usual_target, without_each
@@ -23,6 +23,7 @@ from scalefit.fitting.rows import Rows
 from scalefit.fitting.solver import Solution, solve
 from scalefit.fitting.streaming import settle
 from scalefit.fitting.uncertainty import Method
+from scalefit.fitting.unread import unread
 from scalefit.laws import Law
 from scalefit.runs import Runs, read_runs
 from scalefit.runs.conventions import mixed_conventions
@@ -181,7 +182,7 @@ def _doubts(ready: Prepared, solution: Solution) -> list[Check]:
     """Everything that a user should know before the numbers are used, the gravest first."""
     law, rows, runs = ready.law, ready.rows, ready.runs
     found = [Check("not-identified", text) for text in ready.doubts] + examine(law, ready.model, solution, rows)
-    found += mixed_runs(law, rows, runs)
+    found += unread(law, rows, runs)
     fitted = runs.table[runs.table["run"].astype(str).isin(set(rows.frame["run"].astype(str)))]
     read = {*law.columns.values(), *law.path_columns}
     found += [Check("mixed-conventions", text) for text in mixed_conventions(fitted, read, ready.target)]

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scalefit.errors import InputError
-from scalefit.fitting.checks import check_identified, check_rows, mixed_runs
+from scalefit.fitting.checks import check_identified, check_rows
 from scalefit.fitting.model import bind
-from scalefit.fitting.prepare import resolve
-from scalefit.fitting.rows import Rows, gather
+from scalefit.fitting.prepare import resolve, scales_of
+from scalefit.fitting.rows import gather
+from scalefit.fitting.unread import unread
 from scalefit.laws import Law, find_law, law_names
 from scalefit.laws.law import Variable
 from scalefit.runs import Runs
 from scalefit.runs.columns import COLUMNS
+from scalefit.runs.table import DERIVED
 
 OTHERS = ("step", "batch", "peak_lr")  #: what laws explain that answer no question about a loss or a score
 
@@ -24,13 +26,14 @@ class Identified:
     law: str
     can: bool
     reason: str
+    doubts: tuple[str, ...] = ()  #: what speaks against it although it can
 
 
 def identify(runs: Runs, target: str | None = None) -> list[Identified]:
-    """Every law of the registry against these runs, those that can be fitted first.
+    """Every law of the registry against these runs: first those that can be fitted, without doubts before with.
 
-    ``target``: the column to explain, where it is not the law's own; laws that explain a learning rate, a batch or
-    steps then say so.
+    A law in one variable is listed once for each column that can be its x, where several can. ``target``: the column to
+    explain, where it is not the law's own; laws that explain a learning rate, a batch or steps then say so.
 
     >>> import pandas as pd
     >>> from scalefit.runs import read_runs
@@ -38,12 +41,21 @@ def identify(runs: Runs, target: str | None = None) -> list[Identified]:
     >>> [found.law for found in identify(runs) if found.can][:2]
     ['power', 'power-floor']
     """
-    found = [_one(name, runs, target) for name in law_names()]
-    return sorted(found, key=lambda one: not one.can)
+    found = [_one(law, runs, target) for name in law_names() for law in _choices(find_law(name), runs)]
+    return sorted(found, key=lambda one: (not one.can, bool(one.doubts)))
 
 
-def _one(name: str, runs: Runs, target: str | None) -> Identified:
-    law = find_law(name)
+def _choices(law: Law, runs: Runs) -> list[Law]:
+    """The law, or where several columns can be its x, one for each."""
+    try:
+        resolve(law, runs)
+    except InputError:
+        return [type(law)(**{**law.options, "over": name}) for name in scales_of(runs)] or [law]
+    return [law]
+
+
+def _one(law: Law, runs: Runs, target: str | None) -> Identified:
+    name = law.spec
     wanted = target or law.target
     if target not in (None, law.target) and (law.target in OTHERS or (law.target != "loss" and "loss" in str(target))):
         return Identified(name, False, f"it explains {law.target}, not {target}")
@@ -57,15 +69,11 @@ def _one(name: str, runs: Runs, target: str | None) -> Identified:
         check_identified(law, rows, len(bind(law, rows.variables, fix=law.held).coordinates))
     except InputError as error:
         return Identified(name, False, str(error))
-    return Identified(name, True, _said(law, rows, runs, wanted))
-
-
-def _said(law: Law, rows: Rows, runs: Runs, target: str) -> str:
-    """What the law would be fitted to, and what speaks against it."""
     free = len(law.parameters) - len(law.held)
     read = "the schedule" if law.is_trajectory else ", ".join(law.columns.values())
-    doubts = [text for _, text in law.doubts(rows.paths)] + [check.text for check in mixed_runs(law, rows, runs)]
-    return "; but ".join([f"{target} from {read}: {len(rows)} rows, {free} parameters", *doubts])
+    doubts = (*(text for _, text in law.doubts(rows.paths)), *(check.text for check in unread(law, rows, runs)))
+    said = f"{wanted} from {read}: {len(rows)} rows, {free} parameters"
+    return Identified(name, True, "; but ".join([said, *doubts]), doubts)
 
 
 def _lacking(law: Law, runs: Runs, target: str) -> str:
@@ -74,7 +82,7 @@ def _lacking(law: Law, runs: Runs, target: str) -> str:
     if law.is_trajectory and (curves is None or "step" not in curves.columns):
         return "needs loss curves: one row a logged step, with a learning rate (columns run, step, lr)"
     have = {*runs.table.columns, *(curves.columns if curves is not None else ())}
-    have |= {"C"} if {"N", "D"} <= have else set()
+    have |= {name for name, (_, sources) in DERIVED.items() if have.issuperset(sources)}
     read = {name: law.variables[key] for key, name in law.columns.items() if key != "x" or law.options.get("over")}
     missing = [] if law.is_trajectory else [f"{n} ({_described(v)})" for n, v in read.items() if n not in have]
     missing += [f"{n} ({COLUMNS[n].meaning})" for n in law.path_columns if n not in have]
@@ -87,5 +95,5 @@ def _lacking(law: Law, runs: Runs, target: str) -> str:
 
 def _described(variable: Variable) -> str:
     """What a column holds, with its unit where that is not said."""
-    known = variable.unit == "1" or variable.unit in variable.meaning
+    known = variable.unit in ("1", "any") or variable.unit in variable.meaning
     return variable.meaning if known else f"{variable.meaning}, in {variable.unit}"

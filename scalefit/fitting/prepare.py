@@ -18,6 +18,7 @@ from scalefit.laws import Law, find_law
 from scalefit.laws.formula import FormulaLaw
 from scalefit.numerics import FloatArray
 from scalefit.runs import Runs
+from scalefit.runs.table import DERIVED
 
 SCALES = ("N", "D", "C", "x", "step", "tokens")
 
@@ -106,14 +107,7 @@ def resolve(law: Law, runs: Runs) -> Law:
         return law.with_columns(_column_names(runs))
     if "x" not in law.variables or law.options.get("over"):
         return law
-    names = set(_column_names(runs))
-    if {"N", "D"} <= set(runs.table.columns):
-        names.add("C")
-    varying = [name for name in SCALES if name in names and _varies(runs, name)]
-    if "x" in varying:
-        varying = ["x"]
-    if len(varying) > 1 and "C" not in runs.table.columns:
-        varying = [name for name in varying if name != "C"]
+    varying = [name for name in scales_of(runs) if name in _column_names(runs)]
     if len(varying) != 1:
         seen = f"{' and '.join(varying)} vary" if varying else "none of N, D, C, x, step varies"
         raise InputError(
@@ -122,6 +116,15 @@ def resolve(law: Law, runs: Runs) -> Law:
             todo=f"write --law {law.name}:over={varying[0] if varying else 'COLUMN'}",
         )
     return type(law)(**{**law.options, "over": varying[0]})
+
+
+def scales_of(runs: Runs) -> list[str]:
+    """The columns that vary and can be the x of a law in one variable: x, or else N, D, C, step, tokens."""
+    varying = {name for name in SCALES if _varies(runs, name)}
+    for name, (_, sources) in DERIVED.items():
+        if name not in runs.table.columns and {*sources} <= {*runs.table.columns} and varying.intersection(sources):
+            varying.add(name)
+    return ["x"] if "x" in varying else [name for name in SCALES if name in varying]
 
 
 def _column_names(runs: Runs) -> list[str]:
