@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from scalefit.cli.options import pairs
 from scalefit.cli.output import Answer, answering, as_lines, records
 from scalefit.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command()
@@ -43,8 +46,20 @@ def command(config: str | None, quick: bool, settings: tuple[str, ...], out: str
     shown = curve[[name for name in ("step", "tokens", "lr", "loss", "val_loss") if name in curve.columns]]
     measured = shown.dropna(subset="val_loss")
     some = measured.iloc[:: -max(1, len(measured) // 12)].iloc[::-1]
-    text = f"{folder}\n{as_lines(some)}"
+    text = f"{_headline(folder)}\n{as_lines(some)}\n"
+    text += f"next: scalefit inspect {folder}, scalefit laws --for {folder}; a family of runs: scalefit sweep"
     return Answer(text, {"folder": str(folder), "table": records(runs.table)}, shown)
+
+
+def _headline(folder: Path) -> str:
+    """Where the run lies, how large it was, how it ended."""
+    from scalefit.proxy.run_folder import RunFolder
+
+    about = RunFolder(folder).facts()
+    unit = str(about["flops_formula"]).rpartition("D counts ")[2]
+    ended = "" if about.get("val_loss") is None else f", val_loss {about['val_loss']:.4g} nats"
+    size = f"N = {about['N']:,} parameters, D = {about['D']:,} {unit}"
+    return f"{folder}: {about['status']}{ended}; {size}, {about['wall_s']:.1f} s"
 
 
 def torch_is_there() -> None:
