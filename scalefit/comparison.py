@@ -216,10 +216,22 @@ def _reason(table: pd.DataFrame) -> str:
     near = [str(name) for name in table.index[1:] if table.loc[name, "backtest_error"] <= SAME * error]
     text = f"{best}: predicts larger runs from smaller ones with a median error of {100 * error:.2g} %"
     if near:
-        return f"{text}; {' and '.join(near)} cannot be told from it (within {100 * (SAME - 1):.0f} %)"
-    if len(table) > 1:
-        return f"{text}, {table['backtest_error'].iloc[1] / max(error, 1e-300):.2g} times less than {table.index[1]}"
-    return text
+        text += f"; {' and '.join(near)} cannot be told from it (within {100 * (SAME - 1):.0f} %)"
+    elif len(table) > 1:
+        text += f", {table['backtest_error'].iloc[1] / max(error, 1e-300):.2g} times less than {table.index[1]}"
+    return text + _contradicted(table, best)
+
+
+def _contradicted(table: pd.DataFrame, best: str) -> str:
+    """Where the judge's runs speak for another law than the back-test."""
+    judged = table["judge_error"].dropna() if "judge_error" in table.columns else pd.Series(dtype=float)
+    if best not in judged.index or judged[best] <= SAME * judged.min():
+        return ""
+    other = str(judged.idxmin())
+    return (
+        f"; but on the held-out runs {other} errs less ({100 * judged[other]:.2g} %, {best} "
+        f"{100 * judged[best]:.2g} %): look at both"
+    )
 
 
 def candidates(runs: Runs) -> list[str]:

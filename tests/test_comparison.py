@@ -14,7 +14,7 @@ from matplotlib.colors import to_rgb
 import scalefit as sf
 from scalefit import plots
 from scalefit.cli import main
-from scalefit.comparison import SAME, automatic, backtest, candidates, compare
+from scalefit.comparison import SAME, _reason, automatic, backtest, candidates, compare
 from scalefit.errors import InputError
 from scalefit.fitting.calibration import scale_of
 from scalefit.plots import colours
@@ -233,3 +233,10 @@ def test_commands(tmp_path):
     assert content["automatic"]["weights"] == {"power-floor:over=C": 1.0}
     assert content["prediction"][0]["low"] < content["prediction"][0]["high"]
     assert "chosen by back-test: power-floor" in run("fit", table, "--law", "auto", "--draws", 20).stdout
+
+
+def test_a_judge_that_speaks_for_another_law_is_heard():
+    table = pd.DataFrame({"backtest_error": [0.02, 0.05], "judge_error": [0.04, 0.03]}, index=["kaplan", "chinchilla"])
+    assert _reason(table).endswith("but on the held-out runs chinchilla errs less (3 %, kaplan 4 %): look at both")
+    assert "but" not in _reason(table.assign(judge_error=[0.031, 0.03]))
+    assert "but" not in _reason(table.drop(columns="judge_error"))

@@ -118,7 +118,7 @@ def test_the_regression_is_the_formula_of_two_rows():
 
 
 def test_the_scale_is_a_mean_with_a_prior():
-    assert scale_from([4.0, 4.0]).square == pytest.approx((2 + 8) / 4)
+    assert scale_from([[4.0], [4.0]]).square == pytest.approx((2 + 8) / 4)
     assert scale_from([]).half(np.array([1.0]), 0.0, 0.9)[0] > 1.645
 
 

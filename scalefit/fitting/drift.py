@@ -30,7 +30,7 @@ DRIFT_AREA = 0.005  #: relative error that a law makes while S1 grows by a facto
 DRIFT_FALL = 0.005  #: and while the learning rate falls from its peak to zero
 LEVEL = 0.1  #: relative offset of a run from its family that is believed before it is seen
 PRIOR_FORECASTS = 2.0  #: how many forecasts the belief k = 1 is worth
-WORST = 36.0  #: most that one forecast may say of k^2
+WORST = 36.0  #: most that one forecast may say of k^2, times what the middle one says where that is above 1
 LEAST_NOISE = 3e-4  #: relative
 BLOCK = 1 << 18  #: steps that are summed at a time
 MOST_ROWS = 60  #: rows of a curve that a forecast uses, evenly chosen
@@ -128,14 +128,21 @@ class Scale:
 
 def squared(error: float, variance: float, noise: float) -> float:
     """What one forecast says of k^2: its squared error, less the noise, over the variance before scaling."""
-    return min(max(error**2 - noise**2, 0.0) / max(variance, 1e-14), WORST)
+    return max(error**2 - noise**2, 0.0) / max(variance, 1e-14)
 
 
-def scale_from(squares: Sequence[float]) -> Scale:
-    """k^2 from what earlier forecasts say of it.
+def scale_from(runs: Sequence[Sequence[float]]) -> Scale:
+    """k^2 from what earlier forecasts say of it; those of one run, which go together, count as one.
 
-    >>> scale_from([]).square, scale_from([4.0, 4.0]).square
+    A single forecast far worse than the others is cut off; forecasts that are all bad are believed.
+
+    >>> scale_from([]).square, scale_from([[4.0], [2.0, 6.0]]).square
     (1.0, 2.5)
+    >>> round(scale_from([[1.0]] * 8 + [[1e4]]).square, 1), round(scale_from([[100.0]] * 8).square)
+    (4.2, 80)
     """
-    weight = PRIOR_FORECASTS + len(squares)
-    return Scale(float((PRIOR_FORECASTS + sum(squares)) / weight), weight)
+    every = [square for squares in runs for square in squares]
+    most = WORST * max(1.0, float(np.median(every))) if every else WORST
+    weight = PRIOR_FORECASTS + len(runs)
+    total = sum(float(np.mean(np.minimum(squares, most))) for squares in runs)
+    return Scale((PRIOR_FORECASTS + total) / weight, weight)

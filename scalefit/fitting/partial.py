@@ -166,9 +166,9 @@ class _Family:
         own = [_one_ahead(clock, residual, round(share * count)) for share in PARTS if share * count >= FEWEST]
         moved, variance = ahead(clock, residual, self.part.clock(steps), noise)
         mean = self.part.law_at(self.fit, steps) * np.exp(moved)
-        return _Ahead(steps, mean, variance, noise, scale_from([*self.others, *self._worse(own)]))
+        return _Ahead(steps, mean, variance, noise, scale_from([*self.others, *self._worse([[one] for one in own])]))
 
-    def _worse(self, own: list[float]) -> list[float]:
+    def _worse(self, own: list[list[float]]) -> list[list[float]]:
         """The run's own forecasts where it strays more than the fitted runs do; a calm start promises no calm end."""
         return own if own and np.mean(own) > scale_from(self.others).square else []
 
@@ -219,7 +219,7 @@ class _Alone:
                 part.steps[:first], part.loss[:first], shorter, part.steps[count - 1 : count]
             )
             seen = float(np.log(np.median(part.loss[max(first, count - 3) : count]) / mean[0]))
-            squares.append(squared(seen, float(variance[0]), noise))
+            squares.append([squared(seen, float(variance[0]), noise)])
         mean, variance, noise = own_curve(part.steps[:count], part.loss[:count], part.plan, steps)
         return _Ahead(steps, mean, variance, noise, scale_from(squares))
 
@@ -235,7 +235,7 @@ def _one_ahead(clock: Clock, residual: FloatArray, first: int) -> float:
     return squared(float(residual[-1] - mean[0]), float(variance[0]), noise)
 
 
-def _forecasts_of_fitted(fit: Fit) -> tuple[list[float], float]:
+def _forecasts_of_fitted(fit: Fit) -> tuple[list[list[float]], float]:
     """What the forecasts of each fitted run's end by the fit without it say of the scale; and their usual offset."""
     points = fit.points
     if points.area is None or points.fall is None:
@@ -255,7 +255,7 @@ def _forecasts_of_fitted(fit: Fit) -> tuple[list[float], float]:
         firsts = [int(np.sum(steps[rows] <= cut * last)) for cut in CUTS]
         squares = [_one_ahead(own, residual, first) for first in firsts if FEWEST <= first < len(rows)]
         if squares:
-            found.append(float(np.mean(squares)))
+            found.append(squares)
             offsets.append(abs(float(np.median(residual))))
     return found, max(float(np.median(offsets)) if offsets else 0.0, fit.sigma)
 

@@ -47,7 +47,7 @@ def plot_backtest(backtest: Backtest, *, ax: Axes | None = None) -> Axes:
         legend.dots(colours.FITTED, "inside its 90 % interval"),
         legend.dots(colours.WARNING, "outside", hollow=True),
         Patch(color=BAND, label="typical interval"),
-        Line2D([], [], color=colours.TARGET, label="median size of the error"),
+        Line2D([], [], color=colours.TARGET, label="median size of the error (±)"),
         Line2D([], [], linestyle="", label="at the top: share inside"),
     ]
     legend.place(ax, entries)
@@ -79,22 +79,24 @@ def _bands(table: pd.DataFrame, place: np.ndarray, far: bool) -> pd.DataFrame:
     else:
         code = np.round(place).astype(int)
         ends = [(c - 0.4, c + 0.4) for c in range(code.max() + 1)]
-    grouped = table.assign(size=table["error"].abs(), half=table["high"]).groupby(code)
-    found = grouped.agg(error=("size", "median"), half=("half", "median"), inside=("inside", "mean"))
+    grouped = table.assign(size=table["error"].abs()).groupby(code)
+    found = grouped.agg(
+        error=("size", "median"), low=("low", "median"), high=("high", "median"), inside=("inside", "mean")
+    )
     found["left"], found["right"] = zip(*(ends[int(c)] for c in found.index), strict=True)
     return found
 
 
 def _limit(table: pd.DataFrame, bands: pd.DataFrame) -> float:
-    return 1.15 * max(float(np.quantile(table["error"].abs(), CUT)), float(np.median(bands["half"])))
+    return 1.15 * max(float(np.quantile(table["error"].abs(), CUT)), float(np.median(bands["high"] - bands["low"])) / 2)
 
 
 def _draw(ax: Axes, table: pd.DataFrame, place: np.ndarray, bands: pd.DataFrame, limit: float) -> None:
     for _, part in bands.iterrows():
         ends = [part["left"], part["right"]]
-        half = 100 * part["half"]
-        ax.fill_between(ends, -half, half, color=BAND, linewidth=0, zorder=0)
-        ax.plot(ends, [100 * part["error"]] * 2, color=colours.TARGET, linewidth=1.6, zorder=3)
+        ax.fill_between(ends, 100 * part["low"], 100 * part["high"], color=BAND, linewidth=0, zorder=0)
+        for size in (-part["error"], part["error"]):
+            ax.plot(ends, [100 * size] * 2, color=colours.TARGET, linewidth=1.4, zorder=3)
     ax.axhline(0, color=colours.QUIET, linewidth=1.0, zorder=1)
     error = np.clip(table["error"].to_numpy(float), -limit, limit)
     inside = table["inside"].to_numpy(bool)

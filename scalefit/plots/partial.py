@@ -39,7 +39,7 @@ def plot_partial(forecast: PartialForecast, *, measured: float | None = None, ax
     _narrowing(panel, forecast, measured)
     _dress(ax, panel, forecast)
     entries: list[Line2D | Patch] = [
-        legend.dots(colours.FITTED, f"{labels.short_names([forecast.run])[forecast.run]}, so far"),
+        legend.dots(colours.FITTED, f"{_name(forecast)}, so far"),
         legend.stroke(colours.HELD_OUT, "forecast", dashed=True),
         Patch(color=colours.HELD_OUT, alpha=marks.BAND, linewidth=0, label=f"{100 * forecast.level:.0f} % interval"),
     ]
@@ -49,6 +49,10 @@ def plot_partial(forecast: PartialForecast, *, measured: float | None = None, ax
     legend.place(ax, entries)
     canvas.warn_of(ax, [check.text for check in forecast.warnings])
     return ax
+
+
+def _name(forecast: PartialForecast) -> str:
+    return "run" if forecast.run == "DataFrame" else labels.short_names([forecast.run])[forecast.run]
 
 
 def _panel(ax: Axes) -> Axes:
