@@ -75,8 +75,10 @@ def test_depths_and_widths_are_independent_and_the_start_is_log_vocabulary() -> 
     assert matrices[3, 1, 16] - matrices[1, 1, 16] == 2 * 12 * 16**2
     assert matrices[1, 3, 16] - matrices[1, 1, 16] == 2 * 16 * 16**2
     assert matrices[1, 1, 32] - matrices[1, 1, 16] == 12 * (32**2 - 16**2) + 2 * 16 * 16
-    assert all(size["N_enc"] + size["N_dec"] == size["N"] for size in sizes.values())
-    assert sizes[1, 1, 32]["N_dec"] - sizes[1, 1, 16]["N_dec"] == 2 * 16 * 16
+    for (encoder, decoder, width), size in sizes.items():
+        assert size["N_enc"] + size["N_dec"] + decoder * 2 * 16 * width == size["N"]
+        assert size["N_dec"] == sizes[1, decoder, 16]["N_dec"]
+        assert size["N_enc"] == sizes[encoder, 1, width]["N_enc"]
 
 
 def test_either_text_tells_the_meaning_by_a_word_and_the_word_before_it() -> None:
@@ -114,7 +116,7 @@ def test_training_it_learns(tmp_path: Path) -> None:
     run = json.loads((path / "run.json").read_text())
     assert run["data"]["val_loss"]["loss_floor"] == 0.0
     assert 0 < run["val_loss"] < math.log(3)
-    assert run["N_enc"] + run["N_dec"] == run["N"]
+    assert run["N_enc"] + run["N_dec"] + 2 * 16 * 16 == run["N"]
 
 
 def test_a_model_is_refused_data_of_another_kind() -> None:

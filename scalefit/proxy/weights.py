@@ -78,8 +78,9 @@ def clip_(grad_KP: Tensor, max_norm: float) -> Tensor:
 
 def counts(leaves: Leaves) -> dict[str, int]:
     """Parameters by every convention: N without embedding and readout, N_readout with the readout,
-    N_total with both, N_matrices only the matrices inside blocks; of an encoder-decoder also N_enc and N_dec,
-    which share N (attention over the encoder's output counts as decoder).
+    N_total with both, N_matrices only the matrices inside blocks; of an encoder-decoder also N_enc and N_dec.
+    These leave out the matrices that turn the encoder's output into keys and values of the decoder: they grow with
+    both widths, and the size of one side must not change with the other.
 
     >>> counts({"embed": Leaf((9, 4), "embed", 1.0), "w": Leaf((4, 4), "hidden", 1.0)})
     {'N': 16, 'N_readout': 16, 'N_total': 52, 'N_matrices': 16}
@@ -95,4 +96,5 @@ def counts(leaves: Leaves) -> dict[str, int]:
         "N_matrices": matrices,
     }
     encoder = [leaf.size for name, leaf in leaves.items() if name.startswith("encoder.") and leaf.role != "embed"]
-    return found | ({"N_enc": sum(encoder), "N_dec": found["N"] - sum(encoder)} if encoder else {})
+    joint = [leaf.size for name, leaf in leaves.items() if name.endswith("cross_kv")]
+    return found | ({"N_enc": sum(encoder), "N_dec": found["N"] - sum(encoder) - sum(joint)} if encoder else {})
