@@ -25,7 +25,7 @@ def executed(script: Path, folder: str | Path) -> nbformat.NotebookNode:
 
 def main() -> None:
     """Write one notebook beside each script."""
-    for script in sorted(HERE.glob("predict_*.py")):
+    for script in sorted(set(HERE.glob("*.py")) - {Path(__file__)}):
         with tempfile.TemporaryDirectory() as folder:
             nbformat.write(executed(script, folder), script.with_suffix(".ipynb"))
 

@@ -13,7 +13,7 @@ import commands
 import pytest
 
 EXAMPLES = commands.ROOT / "examples"
-SCRIPTS = sorted(EXAMPLES.glob("predict_*.py"))
+SCRIPTS = sorted(set(EXAMPLES.glob("*.py")) - {EXAMPLES / "make_notebooks.py"})
 MOST_BYTES = 400_000
 
 jupytext = pytest.importorskip("jupytext")
@@ -24,8 +24,12 @@ def notebook(script):
     return nbformat.read(script.with_suffix(".ipynb"), as_version=4)
 
 
-def test_there_are_two_and_every_notebook_has_its_script():
-    assert [script.stem for script in SCRIPTS] == ["predict_a_larger_model", "predict_a_schedule"]
+def test_there_are_three_and_every_notebook_has_its_script():
+    assert [script.stem for script in SCRIPTS] == [
+        "predict_a_larger_model",
+        "predict_a_schedule",
+        "which_learning_rate_survives",
+    ]
     assert {path.stem for path in EXAMPLES.glob("*.ipynb")} == {script.stem for script in SCRIPTS}
 
 
@@ -66,18 +70,19 @@ def test_one_script_runs_and_leaves_its_figure(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_other_runs_as_a_notebook_and_gives_what_its_notebook_shows(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["predict_a_larger_model", "which_learning_rate_survives"])
+def test_the_others_run_as_notebooks_and_give_what_their_notebooks_show(name, tmp_path, monkeypatch):
     pytest.importorskip("nbclient")
     monkeypatch.setenv("PYTHONPATH", str(commands.ROOT))
     monkeypatch.delenv("MPLBACKEND", raising=False)  # the kernel draws inside the notebook
     spec = importlib.util.spec_from_file_location("make_notebooks", EXAMPLES / "make_notebooks.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    script = EXAMPLES / "predict_a_larger_model.py"
+    script = EXAMPLES / f"{name}.py"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the notebook client, not ours
         fresh = module.executed(script, tmp_path)
-    assert (tmp_path / "predict_a_larger_model.png").is_file()
+    assert (tmp_path / f"{name}.png").is_file()
     for ours, theirs in zip(shapes(fresh), shapes(notebook(script)), strict=True):
         assert ours == theirs
 

@@ -80,7 +80,7 @@ def _draw_arm(ax: Axes, transfer: Transfer, arm: Arm, limits: tuple[float, float
     ax.set_title(_title(arm), loc="left", fontsize="medium")
     entries = [legend.dots(c, number(s), line="-") for s, c in zip(sizes, colours.ramp(sizes), strict=True)]
     entries += _mark_target(ax, transfer, arm)
-    legend.place(ax, entries, title=transfer.sweeps.over)
+    legend.place(ax, entries, title=labels.WORDS.get(transfer.sweeps.over, transfer.sweeps.over))
     ax.set_ylim(limits[0], max(limits[1], ax.get_ylim()[1]))
 
 
@@ -134,4 +134,5 @@ def _title(arm: Arm) -> str:
     """The arm and its measured drift."""
     if not np.isfinite(arm.drift.value):
         return arm.name
-    return f"{arm.name}: {arm.drift.value:+.2f} octave per doubling"
+    drift = f"{arm.drift.value:+.2f}".replace("-", "\N{MINUS SIGN}")
+    return f"{arm.name}: {drift} octaves per doubling"

@@ -205,9 +205,8 @@ def _growth(name: str, step: FloatArray, value: FloatArray, limit: float, until:
     reached = x[-1] + (np.log(limit) - height) / slope
     if reached > until:
         return []
-    return [
-        Warned(name, int(step[-1]), f"grows by {np.expm1(100 * slope):.1%} in 100 steps, to {limit:g} at {reached:.0f}")
-    ]
+    pace = f"doubles every {np.log(2) / slope:.2g} steps, to {limit:g} at {reached:.0f}"
+    return [Warned(name, int(step[-1]), pace)]
 
 
 def _drift(step: FloatArray, value: FloatArray | None) -> list[Warned]:
