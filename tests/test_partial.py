@@ -180,3 +180,28 @@ def test_the_figure_has_the_fan_and_its_narrowing(family):
     assert [text.get_text() for text in ax.get_legend().get_texts()][-1] == "measured since"
     assert np.asarray(ax.history_axes.lines[0].get_xdata()).tolist() == made.history["step"].tolist()
     assert made.plot().get_ylabel() == "loss (nats/token)"
+
+
+def test_a_lone_spike_does_not_move_the_forecast(family):
+    plain = curve(PLAN, until=1500)
+    calm = sf.predict_partial(plain, schedule=PLAN, fit=family)
+    within = plain.copy()
+    within.loc[60, "loss"] *= 2
+    made = sf.predict_partial(within, schedule=PLAN, fit=family)
+    assert made.ok
+    assert "1 lone spikes left out" in made.basis
+    assert made.final == pytest.approx(calm.final, rel=1e-3)
+    last = plain.copy()
+    last.loc[len(last) - 1, "loss"] *= 3
+    made = sf.predict_partial(last, schedule=PLAN, fit=family)
+    assert [check.code for check in made.warnings] == ["spike"]
+    assert "200 % above" in made.warnings[0].text
+    assert made.final == pytest.approx(calm.final, rel=3e-3)
+
+
+def test_a_rise_that_lasts_is_followed(family):
+    risen = curve(PLAN, until=1500)
+    risen.loc[len(risen) - 20 :, "loss"] *= 1.3
+    made = sf.predict_partial(risen, schedule=PLAN, fit=family)
+    assert made.final > 1.2 * truth(PLAN)
+    assert "off-family" in [check.code for check in made.warnings]

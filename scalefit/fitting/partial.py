@@ -124,10 +124,10 @@ def predict_partial(
         curve=curve,
         seen=pd.DataFrame({"step": part.steps, "loss": part.loss}),
         history=_history(method, part, level),
-        basis=method.basis,
+        basis=method.basis + (f", {part.spikes} lone spikes left out" if part.spikes else ""),
         scale=float(forecast.scale.square**0.5),
         forecasts=forecast.scale.forecasts,
-        warnings=tuple(method.warnings()),
+        warnings=(*_spiking(part), *method.warnings()),
     )
 
 
@@ -226,6 +226,19 @@ class _Alone:
     def warnings(self) -> list[Check]:
         """Nothing: what one run cannot tell is refused."""
         return []
+
+
+def _spiking(part: PartialRun) -> list[Check]:
+    """A word where the run's last loss is a spike: what follows it is not known yet."""
+    if not part.last:
+        return []
+    return [
+        Check(
+            "spike",
+            f"the last loss stands {100 * part.last:.0f} % above those before it and is left out: whether the run "
+            "comes back is not known yet; wait for a few more rows",
+        )
+    ]
 
 
 def _one_ahead(clock: Clock, residual: FloatArray, first: int) -> float:

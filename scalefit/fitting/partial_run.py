@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scalefit.errors import InputError
 from scalefit.fitting.checks import ALIKE
 from scalefit.fitting.drift import Clock
+from scalefit.fitting.spikes import spikes
 from scalefit.numerics import FloatArray
 from scalefit.runs import Runs, read_runs
 from scalefit.schedules import Schedule, parse_schedule
@@ -32,6 +33,8 @@ class PartialRun:
     loss: FloatArray
     plan: Schedule
     facts: pd.Series
+    spikes: int = 0  #: losses left out because they stand alone above their neighbours
+    last: float = 0.0  #: how far the last loss stands above, relative, where it is one of them
 
     @property
     def step(self) -> int:
@@ -106,11 +109,13 @@ def read_partial(run: Runs | pd.DataFrame, schedule: str | Schedule | None, fit:
     plan = _schedule(logs, schedule, name, int(steps.max()))
     _check_rates(logs, plan, name)
     after = steps > plan.warmup
-    if after.sum() < FEWEST:
-        raise InputError(
-            f"{int(after.sum())} rows after warm-up", where=f"run {name}", todo=f"wait until there are {FEWEST}"
-        )
-    return PartialRun(name, steps[after], loss[after], plan, logs.table.iloc[0])
+    steps, loss = steps[after], loss[after]
+    lone = spikes(loss)
+    if (~lone).sum() < FEWEST:
+        count = int((~lone).sum())
+        raise InputError(f"{count} rows after warm-up", where=f"run {name}", todo=f"wait until there are {FEWEST}")
+    last = float(loss[-1] / np.median(loss[~lone][-3:]) - 1) if lone[-1] else 0.0
+    return PartialRun(name, steps[~lone], loss[~lone], plan, logs.table.iloc[0], int(lone.sum()), last)
 
 
 def _measured(logs: Runs, target: str) -> tuple[NDArray[np.int64], FloatArray]:
