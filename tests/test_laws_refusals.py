@@ -101,6 +101,73 @@ def test_vocabulary_that_grows_with_the_model():
     assert "another vocabulary" in refused(table, "vocabulary")
 
 
+def test_data_that_grow_with_the_model():
+    bits = {
+        f"precision_{part}": np.roll(np.tile([4.0, 6.0, 8.0, 16.0], 4), i) for i, part in enumerate(("w", "a", "kv"))
+    }
+    table = {"N": SIZES, "D": 20 * SIZES, "loss": LOSS, "N_vocab": np.roll(SIZES, 3), "N_total": SIZES}
+    table |= bits | {"granularity": np.tile([1, 2, 4, 8], 4)}
+    assert "another ratio of tokens to parameters" in refused(table, "precision")
+    assert "another ratio of tokens to parameters" in refused(table, "moe")
+    assert "another ratio of data to parameters" in refused(table, "vocabulary")
+
+
+@pytest.mark.parametrize(
+    ("law", "column", "todo"),
+    [
+        ("moe", "granularity", "another granularity at one size"),
+        ("parallel", "streams", "another number of streams at one size"),
+        ("routed", "experts", "another number of experts at one dense size"),
+        ("trajectory", "batch", "another batch at one model size"),
+    ],
+)
+def test_a_choice_that_follows_the_size(law, column, todo):
+    table = {"N": SIZES, "N_total": SIZES, "D": TOKENS, "loss": LOSS, column: SIZES**0.5}
+    table |= {"step": np.arange(16) + 1000} if law == "trajectory" else {}
+    assert todo in refused(table, law)
+
+
+def test_sweeps_that_follow_the_size():
+    rates = np.roll(SIZES, 5) ** -0.5
+    table = {"N": SIZES, "D": np.roll(TOKENS, 3), "peak_lr": rates, "batch": np.roll(SIZES, 10), "loss": LOSS}
+    assert "a higher peak_lr at one N" in refused(table | {"peak_lr": SIZES**-0.3}, "lr-batch-surface")
+    assert "a higher batch at one N" in refused(table | {"batch": SIZES**0.3}, "lr-batch-surface")
+    assert "change one of them alone" in refused(table | {"batch": rates**0.5}, "lr-batch-surface")
+
+
+def test_a_refusal_of_the_last_rows_says_how_to_take_all():
+    steps = np.arange(1, 40)
+    curve = pd.DataFrame({"run": "one", "step": steps, "C": 1e15 * steps, "loss": 2 + steps**-0.3})
+    with pytest.raises(sf.InputError, match=r"1 rows for 3 free parameters; take every logged row \(--points all\)"):
+        sf.fit(sf.read_runs(curve), "power-floor:over=C", points="final")
+
+
+def test_which_column_is_x_names_the_choices():
+    table = pd.DataFrame({"halves": [1.0, 2.0, 4.0, 8.0], "kept": 3, "loss": [4.0, 3.5, 3.1, 2.9]})
+    with pytest.raises(sf.InputError, match=r"write --law power:over=COLUMN with one of halves$"):
+        sf.fit(table, "power")
+    with pytest.raises(sf.InputError, match="add runs in which the scale that is to be x differs"):
+        sf.fit(table.drop(columns="halves"), "power")
+    with pytest.raises(sf.InputError, match="N and D vary; write --law power:over=COLUMN with one of N, D"):
+        sf.fit(pd.DataFrame({"N": SIZES, "D": TOKENS, "loss": LOSS}), "power")
+
+
+def test_a_missing_column_is_named_with_its_meaning():
+    table = pd.DataFrame({"N": SIZES, "D": TOKENS, "fresh": TOKENS / 2, "loss": LOSS})
+    with pytest.raises(
+        sf.InputError, match=r'"U" \(unique training tokens\); write --map U=COLUMN with one of: fresh$'
+    ):
+        sf.fit(table, "data-constrained")
+    with pytest.raises(sf.InputError, match="write --map U=COLUMN, or add it to the table"):
+        sf.fit(table.drop(columns="fresh"), "data-constrained")
+
+
+def test_losses_at_zero_say_how_to_leave_them_out():
+    table = pd.DataFrame({"N": SIZES, "D": TOKENS, "loss": np.where(SIZES > 1e8, 0.0, LOSS)})
+    with pytest.raises(sf.InputError, match=r'leave such rows out \(--where "loss > 0"\)'):
+        sf.fit(table, "chinchilla")
+
+
 def test_shares_that_add_up_to_one():
     r = np.linspace(0.1, 0.9, 12)
     assert "leave one source out" in refused({"r1": r, "r2": 1 - r, "loss": 2 + r**2}, "mixture")

@@ -11,7 +11,7 @@ from scalefit.errors import IdentificationError, InputError
 from scalefit.fitting.identification import undetermined
 from scalefit.fitting.model import BoundLaw
 from scalefit.fitting.objective import Objective
-from scalefit.fitting.rows import Rows
+from scalefit.fitting.rows import LAST_ROWS, Rows
 from scalefit.laws.law import Law
 from scalefit.runs import Runs, Trajectory
 
@@ -57,7 +57,8 @@ def check_rows(law: Law, rows: Rows, runs: Runs, log_residuals: bool, drop_diver
     measured = rows.values
     _refuse(rows, runs, ~finite, law.target, measured, "pass --drop-diverged to leave such rows out, counted")
     if log_residuals:
-        _refuse(rows, runs, np.asarray(measured) <= 0, law.target, measured, "use --residuals linear, or select rows")
+        todo = f'leave such rows out (--where "{law.target} > 0"), or use --residuals linear where it may be negative'
+        _refuse(rows, runs, np.asarray(measured) <= 0, law.target, measured, todo)
     for name, variable in law.variables.items():
         values, column = rows.variables[name], law.columns[name]
         bad = ~np.isfinite(values)
@@ -65,7 +66,8 @@ def check_rows(law: Law, rows: Rows, runs: Runs, log_residuals: bool, drop_diver
             bad |= values <= 0
         if values.ndim > 1:  # several values a row
             bad, values = np.asarray(bad.any(axis=1)), values.min(axis=1, initial=np.inf)
-        _refuse(rows, runs, bad, column, values, f"{variable.meaning} must be positive: select rows with --where")
+        select = "select rows with --where" if law.is_trajectory else f'leave such rows out (--where "{column} > 0")'
+        _refuse(rows, runs, bad, column, values, f"{variable.meaning} must be positive: {select}")
     if not len(rows):
         raise InputError("there is no row to fit", where=f"law {law.name}", todo="hold out fewer runs, or select more")
     return rows
@@ -84,10 +86,12 @@ def _refuse(rows: Rows, runs: Runs, bad: np.ndarray, column: str, values: np.nda
 def check_identified(law: Law, rows: Rows, free: int) -> None:
     """Raise :class:`IdentificationError` where these rows cannot identify the law, saying which run would."""
     if len(rows) <= free:
+        ends = [note for note in rows.notes if LAST_ROWS in note]
         raise InputError(
             f"{len(rows)} rows for {free} free parameters",
             where=f"law {law.name}",
-            todo=f"add runs, or hold parameters with --fix; needs: {law.needs or 'more rows than parameters'}",
+            todo=f"{'add runs' if not ends else f'take every logged row ({LAST_ROWS}), add runs'}, or hold parameters "
+            f"with --fix; needs: {law.needs or 'more rows than parameters'}",
         )
     if law.is_trajectory and law.schedules_needed > 1:
         kinds = distinct_schedules(list(rows.paths.values()))

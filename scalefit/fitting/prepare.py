@@ -109,13 +109,23 @@ def resolve(law: Law, runs: Runs) -> Law:
         return law
     varying = [name for name in scales_of(runs) if name in _column_names(runs)]
     if len(varying) != 1:
-        seen = f"{' and '.join(varying)} vary" if varying else "none of N, D, C, x, step varies"
+        seen = f"{' and '.join(varying)} vary" if varying else f"none of {', '.join(SCALES)} varies"
+        choices = varying or _others_that_vary(law, runs)
         raise InputError(
             f"which column is x? {seen}",
             where=f"law {law.name}",
-            todo=f"write --law {law.name}:over={varying[0] if varying else 'COLUMN'}",
+            todo=f"write --law {law.name}:over=COLUMN with one of {', '.join(choices)}"
+            if choices
+            else "add runs in which the scale that is to be x differs",
         )
     return type(law)(**{**law.options, "over": varying[0]})
+
+
+def _others_that_vary(law: Law, runs: Runs) -> list[str]:
+    """Columns of numbers that vary, besides what the law explains."""
+    frames = [frame for frame in (runs.table, runs.curves) if frame is not None]
+    numbers = dict.fromkeys(name for frame in frames for name in frame.select_dtypes("number").columns)
+    return [str(name) for name in numbers if name != law.target and _varies(runs, str(name))]
 
 
 def scales_of(runs: Runs) -> list[str]:

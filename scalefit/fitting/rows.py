@@ -14,9 +14,11 @@ from scalefit.fitting.streaming import SAMPLE_ROWS, STREAM_ROWS, Block, Stream, 
 from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
 from scalefit.runs import Runs, Trajectory
+from scalefit.runs.columns import COLUMNS
 from scalefit.runs.table import DERIVED, spans
 
 Points = Literal["auto", "final", "all"]
+LAST_ROWS = "--points all"  #: how to take every logged row instead of the last of each run
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,10 @@ def gather(law: Law, runs: Runs, *, target: str | None = None, points: Points = 
     in_table = all(name in table.columns for name in wanted) and (target in table.columns or not measured)
     if points == "all" or (points == "auto" and not in_table and runs.curves is not None):
         return _every_row(law, runs, table, target, measured, derived)
-    _require(wanted + ([target] if measured else []), table, runs)
+    _require(law, wanted + ([target] if measured else []), table, runs)
     notes = list(derived)
     if runs.curves is not None:
-        notes.append(f"the last logged loss of each of {len(table)} runs; --points all takes every logged row")
+        notes.append(f"the last logged {target} of each of {len(table)} runs; {LAST_ROWS} takes every logged row")
     return Rows(
         {name: _numbers(table, column, runs, False) for name, column in law.columns.items()},
         _numbers(table, target, runs, False) if target in table.columns else None,
@@ -118,7 +120,7 @@ def _every_row(law: Law, runs: Runs, table: pd.DataFrame, target: str, measured:
             frame = frame.assign(D=curves["tokens"])  # tokens so far, not those of the whole run
         elif column not in curves.columns and column in by_run.columns:
             frame = frame.assign(**{column: by_run[column].reindex(curves["run"].astype(str)).to_numpy()})
-    _require([*law.columns.values(), *([target] if measured else [])], frame, runs)
+    _require(law, [*law.columns.values(), *([target] if measured else [])], frame, runs)
     keep = ["run", *(["step"] if "step" in curves.columns else [])]
     return Rows(
         {name: _numbers(frame, column, runs, True) for name, column in law.columns.items()},
@@ -139,7 +141,7 @@ def _along_runs(law: Law, runs: Runs, target: str, measured: bool) -> Rows:
             todo="name the step column with --map step=COLUMN",
         )
     if measured:
-        _require([target], runs.curves, runs)
+        _require(law, [target], runs.curves, runs)
     curves = runs.curves
     if measured and len(curves) > STREAM_ROWS and hasattr(law, "along_blocks"):
         return _streamed(law, runs, target)
@@ -241,18 +243,22 @@ def _constants(law: Law, by_run: pd.DataFrame, run: str, runs: Runs) -> dict[str
 
 def _of_run(law: Law, by_run: pd.DataFrame, run: str, column: str, runs: Runs) -> float:
     if column not in by_run.columns:
-        _require([column], by_run, runs)
+        _require(law, [column], by_run, runs)
     return float(by_run[column].to_numpy()[by_run.index.get_loc(run)])
 
 
-def _require(names: list[str], frame: pd.DataFrame, runs: Runs) -> None:
+def _require(law: Law, names: list[str], frame: pd.DataFrame, runs: Runs) -> None:
+    meanings = {law.columns[name]: variable.meaning for name, variable in law.variables.items()}
     for name in names:
-        if name not in frame.columns:
-            raise InputError(
-                f'no column "{name}"',
-                where=runs.origin[0].path if runs.origin else "runs",
-                todo=f"write --map {name}=COLUMN with one of: {', '.join(map(str, frame.columns))}",
-            )
+        if name in frame.columns:
+            continue
+        meaning = COLUMNS[name].meaning if name in COLUMNS else meanings.get(name, "")
+        others = ", ".join(str(column) for column in frame.columns if column not in (*names, "run"))
+        raise InputError(
+            f'no column "{name}"{f" ({meaning})" if meaning else ""}',
+            where=runs.origin[0].path if runs.origin else "runs",
+            todo=f"write --map {name}=COLUMN{f' with one of: {others}' if others else ', or add it to the table'}",
+        )
 
 
 def _numbers(frame: pd.DataFrame, column: str, runs: Runs, in_curves: bool) -> FloatArray:

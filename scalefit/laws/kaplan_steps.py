@@ -43,7 +43,7 @@ class KaplanSteps(Law):
 
     def check(self, variables: Mapping[str, Array]) -> None:
         """Refuse runs whose N and S_min move together."""
-        todo = "use several points of each run (points all)"
+        todo = "use several points of each run (--points all), or add a run of another length"
         refuse_tied(self.name, variables, "N", "S_min", todo, additive=True)
 
     @staticmethod

@@ -90,7 +90,7 @@ def refuse_below_floor(losses: Array, E0: float) -> None:
             f"{int(below.sum())} of {below.size} source losses lie at or below E0 = {E0:g} (the least is "
             f"{np.min(losses):g}), where the law has no value",
             where="law loss-to-loss",
-            todo="lower E0 (it is below every loss), or fit it again with the larger runs",
+            todo=f"hold an E0 below {np.min(losses):g} (fit the floor again with the larger runs), or leave it free",
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from scalefit.errors import IdentificationError
+from scalefit.laws.identification import refuse_tied
 from scalefit.laws.law import Array, Law, Parameter, Variable
 
 N_0, D_0 = 1e9, 1e11  #: size and tokens at which lr_0 and batch_0 hold
@@ -57,7 +58,7 @@ class LrBatchSurface(Law):
     skew = Parameter("1", "how much more a high learning rate costs", low=-5.0, high=5.0, starts=(0.0, 1.5))
 
     def check(self, variables: Mapping[str, Array]) -> None:
-        """Refuse sweeps over fewer than three learning rates or batches."""
+        """Refuse sweeps over fewer than three learning rates or batches, and those that follow size or data."""
         for name in ("peak_lr", "batch"):
             values = np.unique(np.round(np.log(variables[name]), 3))
             if len(values) < 3:
@@ -66,6 +67,12 @@ class LrBatchSurface(Law):
                     where=f"law {self.name}",
                     todo=f"add runs at a lower and a higher {name}",
                 )
+            for scale in ("N", "D"):
+                refuse_tied(
+                    self.name, variables, scale, name, f"add runs at a lower and a higher {name} at one {scale}"
+                )
+        refuse_tied(self.name, variables, "N", "D", "add a sweep at another ratio of tokens to parameters")
+        refuse_tied(self.name, variables, "peak_lr", "batch", "add runs that change one of them alone")
 
     @staticmethod
     def formula(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from scalefit.laws.identification import refuse_tied
 from scalefit.laws.law import Array, Law, Parameter, Published, Variable
 
 
@@ -41,6 +44,12 @@ class Moe(Law):
     alpha = Parameter("1", "exponent of model size", high=5.0, starts=(0.03, 0.8))
     beta = Parameter("1", "exponent of data", high=5.0, starts=(0.03, 0.8))
     gamma = Parameter("1", "exponent of granularity", high=10.0, starts=(0.1, 2.0))
+
+    def check(self, variables: Mapping[str, Array]) -> None:
+        """Refuse runs whose size and data, or size and granularity, move together."""
+        todo = "add a run with another ratio of tokens to parameters"
+        refuse_tied(self.name, variables, "N_total", "D", todo, additive=True)
+        refuse_tied(self.name, variables, "N_total", "granularity", "add a run with another granularity at one size")
 
     @staticmethod
     def formula(

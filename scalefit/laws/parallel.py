@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
 
+from scalefit.laws.identification import refuse_tied
 from scalefit.laws.law import Array, Law, Parameter, Variable
 
 
@@ -34,6 +35,10 @@ class Parallel(Law):
     A = Parameter("nats/token parameters^alpha", "size of the model-size term", linear=True)
     alpha = Parameter("1", "exponent of model size", high=5.0, starts=(0.05, 1.0))
     k = Parameter("1", "gain in effective size per unit of ln P", starts=(0.03, 3.0))
+
+    def check(self, variables: Mapping[str, Array]) -> None:
+        """Refuse streams that follow the model size."""
+        refuse_tied(self.name, variables, "N", "streams", "add a run with another number of streams at one size")
 
     @staticmethod
     def formula(N: Array, streams: Array, E: Array, A: Array, alpha: Array, k: Array) -> Array:

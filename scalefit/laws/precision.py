@@ -87,7 +87,9 @@ class Precision(Law):
         return bool(self.options["post"] == "yes")
 
     def check(self, variables: Mapping[str, Array]) -> None:
-        """Refuse parts whose bits always change together."""
+        """Refuse sizes and data that move together, and parts whose bits always change together."""
+        todo = "add a run with another ratio of tokens to parameters"
+        refuse_tied(self.name, variables, "N", "D", todo, additive=True)
         for first, second in combinations(CHOICES[self.options["parts"]], 2):
             todo = "add runs that change one of them alone, or fit precision:parts=together"
             refuse_tied(self.name, variables, first, second, todo)

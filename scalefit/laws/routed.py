@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
 
+from scalefit.laws.identification import refuse_tied
 from scalefit.laws.law import Array, Law, Parameter, Variable
 
 BASE = 1e8  #: dense parameters at which K and b hold
@@ -41,6 +42,10 @@ class Routed(Law):
     c = Parameter("1", "how fast the gain of experts shrinks with size", low=-0.5, high=0.5, starts=(-0.01, 0.03))
     E_start = Parameter("1", "experts that a dense model counts for", starts=(1.0, 4.0))
     E_max = Parameter("1", "experts beyond which more do not help", starts=(30.0, 3000.0))
+
+    def check(self, variables: Mapping[str, Array]) -> None:
+        """Refuse numbers of experts that follow the dense size."""
+        refuse_tied(self.name, variables, "N", "experts", "add a run with another number of experts at one dense size")
 
     @staticmethod
     def formula(

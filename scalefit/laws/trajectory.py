@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from scalefit.laws.identification import refuse_tied
 from scalefit.laws.law import Array, Law, Parameter, Published, Variable
 
 ROUNDS = 60  #: Newton steps that always suffice
@@ -53,6 +56,10 @@ class Trajectory(Law):
     alpha_N = Parameter("1", "exponent of model size", high=5.0, starts=(0.02, 0.5))
     alpha_S = Parameter("1", "exponent of steps", high=1.0, starts=(0.3, 0.95))
     alpha_B = Parameter("1", "exponent of the loss against the critical batch", high=5.0, starts=(0.1, 0.6))
+
+    def check(self, variables: Mapping[str, Array]) -> None:
+        """Refuse batches that follow the model size."""
+        refuse_tied(self.name, variables, "N", "batch", "add the curve of another batch at one model size")
 
     @staticmethod
     def formula(

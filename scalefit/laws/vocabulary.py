@@ -42,9 +42,10 @@ class Vocabulary(Law):
     beta = Parameter("1", "exponent of data", high=5.0, starts=(0.05, 1.0))
 
     def check(self, variables: Mapping[str, Array]) -> None:
-        """Refuse vocabularies that grow with the model."""
+        """Refuse vocabularies, or data, that grow with the model."""
         todo = "add a run with another vocabulary at the same model size"
         refuse_tied(self.name, variables, "N", "N_vocab", todo, additive=True)
+        refuse_tied(self.name, variables, "N", "D", "add a run with another ratio of data to parameters", additive=True)
 
     @staticmethod
     def formula(
