@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import commands
 import numpy as np
@@ -189,13 +190,13 @@ def test_a_lone_spike_does_not_move_the_forecast(family):
     within.loc[60, "loss"] *= 2
     made = sf.predict_partial(within, schedule=PLAN, fit=family)
     assert made.ok
-    assert "1 lone spikes left out" in made.basis
+    assert "1 lone spike left out" in made.basis
     assert made.final == pytest.approx(calm.final, rel=1e-3)
     last = plain.copy()
     last.loc[len(last) - 1, "loss"] *= 3
     made = sf.predict_partial(last, schedule=PLAN, fit=family)
     assert [check.code for check in made.warnings] == ["spike"]
-    assert "200 % above" in made.warnings[0].text
+    assert re.search(r"stands (19|20)\d % above", made.warnings[0].text)
     assert made.final == pytest.approx(calm.final, rel=3e-3)
 
 

@@ -124,7 +124,7 @@ def predict_partial(
         curve=curve,
         seen=pd.DataFrame({"step": part.steps, "loss": part.loss}),
         history=_history(method, part, level),
-        basis=method.basis + (f", {part.spikes} lone spikes left out" if part.spikes else ""),
+        basis=method.basis + (f", {part.spikes} lone spike{'s' * (part.spikes > 1)} left out" if part.spikes else ""),
         scale=float(forecast.scale.square**0.5),
         forecasts=forecast.scale.forecasts,
         warnings=(*_spiking(part), *method.warnings()),
