@@ -11,6 +11,7 @@ from scalefit.laws.loss_to_loss import LossToLoss
 from scalefit.laws.mutual_information import information_of_halves
 from scalefit.laws.precision import Precision
 from scalefit.laws.routed import Routed
+from scalefit.planning.critical_batch import critical_batch
 
 CHINCHILLA_PRINTED = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
 KAPLAN_TABLE_2 = {"N_c": 6.4e13, "D_c": 1.8e13, "alpha_N": 0.076, "alpha_D": 0.103}
@@ -19,6 +20,16 @@ FINEWEB_EDU = {"E": 1.96690513, "A": 66798878.459, "B": 889955656.432, "alpha": 
 
 def test_kaplan_with_unlimited_data():
     assert find_law("kaplan").evaluate({"N": 1e9, "D": np.inf}, KAPLAN_TABLE_2) == pytest.approx(2.318834, abs=5e-7)
+
+
+def test_compute_of_a_run_and_the_least_for_its_loss():
+    """A hundred million parameters, 2^19 tokens a step, 1e4 steps: PF-days, and those at the best of all batches."""
+    trajectory = find_law("trajectory").published[0]
+    loss = find_law("trajectory").evaluate({"N": 1e8, "step": 1e4, "batch": 2.0**19}, trajectory.parameters)
+    B_crit = critical_batch(float(loss), trajectory.parameters["B_star"], trajectory.parameters["alpha_B"])
+    used = 6 * 1e8 * 2.0**19 * 1e4 / 8.64e19
+    assert used == pytest.approx(0.036409, abs=5e-7)
+    assert float(used / (1 + 2.0**19 / B_crit)) == pytest.approx(0.020137, abs=5e-7)
 
 
 def test_kaplan_is_kaplan_floor_without_a_floor():

@@ -154,6 +154,13 @@ def test_the_authors_fits_give_their_values(schedule, step, expected):
 
 
 @needs_curves
+@pytest.mark.parametrize(("schedule", "area"), [("cosine_24000", 3.925365), ("constant_24000", 6.852300)])
+def test_the_areas_of_the_authors_schedules(schedule, area):
+    variables = find_law("multi-power:shape=paper").at_steps(per_step(schedule), 2160, np.array([23920]))
+    assert float(variables["S1"][0]) == pytest.approx(area, abs=6e-7)
+
+
+@needs_curves
 def test_without_warm_up_gaps_the_rise_costs_nothing():
     for size, value in (("25M", 3.207310), ("100M", 2.859885), ("400M", 2.601775)):
         parameters = authors(size)[1]

@@ -26,6 +26,12 @@ class AnnealingSize(Annealing):
         Published(
             "arXiv:2505.07796 figure 15, FineWeb, N in millions without embeddings",
             {"L0": 1.829, "A": 0.504, "alpha": 0.537, "C": 0.090, "gamma": 0.235, "F": 3.072, "beta": 0.195},
+            # after endless training at a constant learning rate: L0 and the size term
+            tuple(
+                ({"S1": 1e12, "S2": 0.0, "N": millions * 1e6}, loss)
+                for millions, loss in ((106, 3.0663), (594, 2.7132), (1720, 2.5476))
+            ),
+            rtol=2e-5,
         ),
     )
 

@@ -30,6 +30,16 @@ class Power(Law):
             "arXiv:2001.08361 section 1.2, L(D)", {"A": 5.4e13**0.095, "alpha": 0.095}, (({"x": 22e9}, 2.099168),)
         ),
         Published(
+            "arXiv:2001.08361 section 1.2, L(C_min), least compute in PF-days",
+            {"A": 3.1e8**0.050, "alpha": 0.050},
+            (({"x": 1.0}, 2.658080), ({"x": 1e3}, 1.881777)),
+        ),
+        Published(
+            "arXiv:2010.14701 table 1, language L(C), C in PF-days",
+            {"A": 3.47e8**0.048, "alpha": 0.048},
+            (({"x": 3.64e3}, 1.733816),),
+        ),
+        Published(
             "arXiv:2010.14701 table 1, language L(N)",
             {"A": 1.47e14**0.070, "alpha": 0.070},
             (({"x": 1.75e11}, 1.602137),),

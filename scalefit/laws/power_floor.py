@@ -35,6 +35,11 @@ class PowerFloor(Law):
             (({"x": 1.0}, 3.163768),),
         ),
         Published(
+            "arXiv:2010.14701 table 1, video L(C), C in PF-days",
+            {"L_inf": 0.95, "A": 2.2e-5**0.14, "alpha": 0.14},
+            (({"x": 1.0}, 1.172813),),
+        ),
+        Published(
             "arXiv:2010.14701 table 1, math L(N)",
             {"L_inf": 0.28, "A": 1.1e4**0.16, "alpha": 0.16},
             (({"x": 1e8}, 0.512607),),
