@@ -294,6 +294,13 @@ def test_the_command(tmp_path):
     assert "no forecast of activation RMS" in safe.stdout
     assert "--map attention_logit_max=COLUMN" in safe.stdout
     assert "< 0.01" in safe.stdout
+    assert commands.run(f"{base} --at N=1e8 --plot {tmp_path}/f.svg").exit_code == 0
+    likeliest = safe.stdout.splitlines()[2].strip().split("  ")[0]
+    assert f"<!-- {likeliest} -->" in (tmp_path / "f.svg").read_text(encoding="utf-8")
+    planted()[["N", "lr", "loss"]].to_csv(tmp_path / "bare.csv", index=False)
+    bare = commands.run(f"scalefit stability {tmp_path}/bare.csv --lr 0.01 --at N=1e8 --plot {tmp_path}/g.svg")
+    assert bare.exit_code == 2
+    assert "no forecast to draw" in bare.stderr
     broken = commands.run(f"{base} --at N=1e11")
     assert broken.exit_code == 1
     assert "! largest attention logit crosses 10000: qk-layernorm" in broken.stdout
@@ -328,6 +335,14 @@ def test_figures_of_probes(sp, tmp_path):
     small, held = sp[sp["d_model"] < 128], sp[sp["d_model"] == 128]
     ax = plot_forecast(small, "largest attention logit", 4e5, [0.00390625, 0.0625], held=held)
     assert any(line.get_linestyle() == "--" for line in ax.lines)
+    found = by_name(forecast(small, 4e5, 0.0625))["largest attention logit"]
+    crosses = [line.get_xydata()[0] for line in ax.lines if line.get_marker() == "X"]
+    assert [list(cross) for cross in crosses] == [[found.crossing.value, 1e4]]
+    hollow = [line for line in ax.lines if line.get_markerfacecolor() == "none"]
+    assert [len(line.get_xdata()) for line in hollow] == [2, 1]  # seeds at the two rates
+    value, low, high = found.curve(np.array([4e5]))[:, 0]
+    assert (value, low, high) == pytest.approx(tuple(found.value))
+    assert plot_forecast(small, "|log Z|", 4e5, [0.0625]).get_yscale() == "linear"
     with pytest.raises(InputError, match="no column sharpness_preconditioned"):
         plot_forecast(small, "sharpness times lr", 4e5, [0.0625])
     curves = pd.DataFrame({"d_model": [32, 32, 64, 64], "step": [0, 9, 0, 9], "sharpness": [1.0, 3.0, 1.0, 2.0]})

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from scalefit.cli.options import number, pairs, read, reading
-from scalefit.cli.output import Answer, answering, as_lines, records
+from scalefit.cli.output import Answer, answering, as_lines, check_writable, records
 from scalefit.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from scalefit.runs import Runs
     from scalefit.stability.forecast import Forecasts
 
 LIKELY = 0.5  #: probability from which a forecast fails the check
@@ -27,6 +28,7 @@ LIKELY = 0.5  #: probability from which a forecast fails the check
 @click.option("--epsilon", default="1e-8", show_default=True, help="Adam's epsilon.")
 @click.option("--rule", type=click.Choice(["adam", "heavy-ball", "gd"]), default="adam", show_default=True)
 @click.option("--beta", default=0.9, show_default=True, help="First beta, or momentum.")
+@click.option("--plot", metavar="FILE", help="Write the figure of the likeliest trouble (png, pdf, svg).")
 @answering
 def command(
     files: tuple[str, ...],
@@ -39,6 +41,7 @@ def command(
     epsilon: str,
     rule: str,
     beta: float,
+    plot: str | None,
 ) -> Answer:
     """What breaks first at a larger size? Probes logged in small runs, extrapolated to their limits.
 
@@ -50,16 +53,30 @@ def command(
     """
     from scalefit.stability.forecast import forecast
 
+    check_writable(plot)
     given = pairs(at, "--at")
     if len(given) != 1:
         raise InputError("a target is one size", where="--at", todo="write --at N=7e9")
     over, size = next(iter(given.items()))
     runs = read(files, map_, where, schedule, warmup)
-    found = forecast(runs, number(size, "--at"), number(lr, "--lr"), over, number(epsilon, "--epsilon"), rule, beta)
+    settings: dict[str, Any] = {"epsilon": number(epsilon, "--epsilon"), "rule": rule, "beta": beta}
+    found = forecast(runs, number(size, "--at"), number(lr, "--lr"), over, **settings)
     table = found.table
+    if plot:
+        _draw(found, runs, settings, plot)
     content = {"over": over, "size": found.size, "lr": found.lr, "forecasts": records(table), "missing": found.missing}
     ok = not any(each.probability >= LIKELY for each in found.found)
     return Answer(_text(found), content, table, ok)
+
+
+def _draw(found: Forecasts, runs: Runs, settings: dict[str, Any], place: str) -> None:
+    """The probe that is likeliest to cross its limit, against size."""
+    from scalefit.plots import plot_forecast, save_figure
+
+    if not found.found:
+        raise InputError("there is no forecast to draw", where="--plot", todo="log one of the probes")
+    name = str(found.table["forecast"].iloc[0])
+    save_figure(plot_forecast(runs, name, found.size, [found.lr], over=found.over, **settings), place)
 
 
 def _text(found: Forecasts) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,6 +13,8 @@ from scalefit.errors import InputError
 from scalefit.plots import canvas, colours, labels, legend, ticks
 from scalefit.runs import Runs
 from scalefit.stability.forecast import Forecast, Forecasts, forecast
+from scalefit.stability.probes import column_of
+from scalefit.stability.probes import measured as measured_of
 
 POINTS = 40  #: of a drawn fit
 
@@ -24,41 +28,62 @@ def plot_forecast(
     over: str = "N",
     held: pd.DataFrame | None = None,
     ax: Axes | None = None,
+    **options: Any,
 ) -> Axes:
     """Draw a probe against size at some learning rates: runs as dots, the fit and its band up to ``size``, the limit.
 
     ``name``: of a forecast, such as "largest attention logit"; ``held``: runs that the fit does not see, drawn hollow.
-    Raises InputError where there is no such forecast.
+    A cross on the limit marks the size at which the fit crosses it, where that lies in the figure. ``options`` as in
+    :func:`scalefit.stability.forecast`. Raises InputError where there is no such forecast.
     """
     ax = canvas.new_axes(ax)
     canvas.tidy(ax)
-    table = runs.table if isinstance(runs, Runs) else runs
     entries = []
     for rate, colour in zip(rates, colours.ramp(rates), strict=True):
-        largest = float(table[over].max())
-        grid = np.unique([*np.geomspace(float(table[over].min()), size, POINTS), largest])
-        found = [_named(forecast(runs, float(at), rate, over), name) for at in grid]
-        measured, beyond = grid <= largest, grid >= largest
-        middle = np.array([each.value.value for each in found])
-        ax.plot(grid[measured], middle[measured], color=colour, linewidth=1.3)
-        ax.plot(grid[beyond], middle[beyond], color=colour, linewidth=1.3, linestyle="--")
-        low, high = (np.array([getattr(each.value, end) for each in found]) for end in ("low", "high"))
-        ax.fill_between(grid[beyond], low[beyond], high[beyond], color=colour, alpha=0.13, linewidth=0)
-        for rows, hollow in ((table, False), (held, True)):
-            if rows is not None:
-                near = rows[np.isclose(rows["lr"], rate, rtol=1e-3)]
-                ax.plot(near[over], near[found[0].column], linestyle="", **legend.marker(colour, hollow))
+        found = _named(forecast(runs, size, rate, over, **options), name)
+        _draw_forecast(ax, found, size, colour)
+        _draw_runs(ax, found, runs, rate, over, colour, hollow=False)
+        if held is not None:
+            _draw_runs(ax, found, held, rate, over, colour, hollow=True)
         entries.append(legend.dots(colour, f"lr {rate:.2g}", line="-"))
-    ax.axhline(found[0].limit, color=colours.WARNING, linewidth=1.0, linestyle=":")
-    entries.append(legend.stroke(colours.WARNING, f"limit {found[0].limit:g}", dashed=True))
+    ax.axhline(found.limit, color=colours.WARNING, linewidth=1.0, linestyle=":")
+    entries.append(legend.stroke(colours.WARNING, f"limit {found.limit:g}", dashed=True))
     entries += [] if held is None else [legend.dots(colours.TARGET, "held out", hollow=True)]
     ticks.set_log(ax, "x", labels.numbers_of(over))
-    ax.set_yscale("log")
+    if found.probe.log:
+        ax.set_yscale("log")
     ax.set_xlabel(labels.axis_label(over))
     ax.set_ylabel(name)
     _place_legend(ax, entries)
-
     return ax
+
+
+def _draw_forecast(ax: Axes, found: Forecast, size: float, colour: str) -> None:
+    """The fit over the sizes measured, dashed with its band beyond them, and a cross where it meets the limit."""
+    line = found.line
+    measured = np.geomspace(line.smallest, line.largest, POINTS)
+    ax.plot(measured, found.curve(measured)[0], color=colour, linewidth=1.3)
+    if size > line.largest:
+        beyond = np.geomspace(line.largest, size, POINTS)
+        middle, low, high = found.curve(beyond)
+        ax.plot(beyond, middle, color=colour, linewidth=1.3, linestyle="--")
+        ax.fill_between(beyond, low, high, color=colour, alpha=0.13, linewidth=0)
+    at = found.crossing.value
+    if line.smallest <= at <= max(size, line.largest):
+        ax.plot([at], [found.limit], linestyle="", marker="X", markersize=8, color=colour, markeredgecolor="white")
+
+
+def _draw_runs(
+    ax: Axes, found: Forecast, runs: Runs | pd.DataFrame, rate: float, over: str, colour: str, hollow: bool
+) -> None:
+    """What was measured at a learning rate."""
+    table = measured_of(runs)
+    _, values = column_of(table, found.probe)
+    if not len(values):
+        return
+    near = np.isclose(table["lr"], rate, rtol=1e-3)
+    shown = np.exp(values) if found.probe.log else values
+    ax.plot(table.loc[near, over], shown[near], linestyle="", **legend.marker(colour, hollow))
 
 
 def _place_legend(ax: Axes, entries: list[Line2D], title: str | None = None) -> None:

@@ -12,39 +12,22 @@ that all learning rates share:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from scalefit.errors import InputError
 from scalefit.numerics import FloatArray
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs
 from scalefit.runs.matching import canonical
 from scalefit.stability.lines import Line, fit_lines
+from scalefit.stability.probes import Probe, column_of, measured, probes
 from scalefit.stability.sweeps import columns_of, refuse_mixed, refuse_unusable
-from scalefit.stability.thresholds import EPSILON_FACTOR, FP16_LARGEST, LOGIT_LIMIT, sharpness_threshold
 from scalefit.stability.verdict import Interval
 
-LOG_Z_LIMIT = 50.0
-SPREAD = 10.0  #: the largest activation is about this many times the RMS
 LARGEST_N = 1e16
-TAIL = 0.1  #: of a run, whose rows are averaged
 EARLY, LATE = 0.05, 0.95  #: probabilities between which the crossing lies
-
-
-@dataclass(frozen=True)
-class Probe:
-    """What is extrapolated, where it stands in a log, and what it must not cross."""
-
-    name: str
-    columns: tuple[str, ...]
-    degree: int
-    limit: float
-    above: bool = True  #: crossing means going above
-    log: bool = True
-    times_lr: bool = False
-    cure: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +43,16 @@ class Forecast:
     lr_limit: float  #: learning rate at which it is crossed at the target size; NaN where none tried is
     cure: str
     sizes: int  #: that the fit at this learning rate used
+    probe: Probe = field(repr=False)
+    line: Line = field(repr=False)  #: of the probe, or of its logarithm, over log size at this learning rate
+    level: float = field(repr=False)  #: of the intervals
+
+    def curve(self, sizes: FloatArray) -> FloatArray:
+        """The probe at sizes (n,): its value and the ends of its interval, (3, n)."""
+        mean, error = self.line.at(np.asarray(sizes, dtype=float))
+        reach = self.line.quantile((1 + self.level) / 2) * error
+        ends = np.stack([mean, mean - reach, mean + reach])
+        return np.asarray(np.exp(ends) if self.probe.log else ends)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,33 +80,6 @@ class Forecasts:
         return pd.DataFrame(rows).sort_values("probability", ascending=False, kind="stable") if rows else pd.DataFrame()
 
 
-def probes(epsilon: float = 1e-8, rule: str = "adam", beta: float = 0.9) -> tuple[Probe, ...]:
-    """The forecasts that are known, for Adam's ``epsilon`` and a rule of :func:`sharpness_threshold`."""
-    curvature = "sharpness_preconditioned" if rule == "adam" else "sharpness"
-    return (
-        Probe(
-            "largest attention logit", ("attention_logit_max/0", "attention_logit_max"), 2, LOGIT_LIMIT,
-            cure="qk-layernorm; a lower learning rate",
-        ),
-        Probe(
-            "|log Z|", ("output_logit_logsumexp",), 1, LOG_Z_LIMIT, log=False,
-            cure="z-loss 1e-4; weight decay independent of the learning rate",
-        ),
-        Probe(
-            "gradient RMS", ("rms_grad/0.mlp_in", "rms_grad"), 1, EPSILON_FACTOR * epsilon, above=False,
-            cure="a smaller epsilon of Adam",
-        ),
-        Probe(
-            "activation RMS", ("rms_act", "rms_act/*"), 1, FP16_LARGEST / SPREAD,
-            cure="bfloat16; norms after the blocks (peri-LN)",
-        ),
-        Probe(
-            "sharpness times lr", (curvature,), 1, sharpness_threshold(rule, beta), times_lr=True,
-            cure="a longer warm-up; a lower learning rate",
-        ),
-    )  # fmt: skip
-
-
 def forecast(
     runs: Runs | pd.DataFrame,
     size: float,
@@ -137,7 +103,7 @@ def forecast(
     >>> round(found.value.value), round(found.probability, 2), f"{found.crossing.value:.2g}"
     (100000, 1.0, '1e+09')
     """
-    table = _measured(runs)
+    table = measured(runs)
     over = over or next((name for name in ("N", "d_model") if name in table.columns), "N")
     over = canonical(over) if over not in table.columns else over
     for name in (over, "lr"):
@@ -155,7 +121,7 @@ def forecast(
         )
     found, missing = [], {}
     for probe in probes(epsilon, rule, beta):
-        column, values = _column(table, probe)
+        column, values = column_of(table, probe)
         if not column:
             missing[probe.name] = f"no column {' or '.join(probe.columns)}"
             continue
@@ -165,56 +131,6 @@ def forecast(
             continue
         found.append(_forecast(probe, column, lines, size, lr, level))
     return Forecasts(over, size, lr, tuple(found), missing, size / float(table[over].max()))
-
-
-def _measured(runs: Runs | pd.DataFrame) -> pd.DataFrame:
-    """One row a run, with the peak learning rate as ``lr`` and each probe's mean over the run's last tenth."""
-    known = runs if isinstance(runs, Runs) else read_runs(runs, need=())
-    table = known.table.copy()
-    if "peak_lr" in table.columns:
-        table["lr"] = table["peak_lr"]
-    if known.curves is None:
-        return table
-    curves = known.curves
-    wanted = [name for probe in probes() for name in _matching(curves, probe.columns)] + ["sharpness"]
-    last = curves.groupby("run", observed=True)["step"].transform("max") if "step" in curves else None
-    tail = curves if last is None else curves[curves["step"] >= (1 - TAIL) * last]
-    for name in dict.fromkeys(wanted):
-        if name in curves.columns:
-            means = tail.groupby("run", observed=True)[name].mean()
-            means = means.fillna(curves.groupby("run", observed=True)[name].last())
-            table[name] = means.reindex(table["run"].astype(str)).to_numpy()
-    if "peak_lr" not in table.columns and "lr" in curves.columns:
-        peaks = curves.groupby("run", observed=True)["lr"].max()
-        table["lr"] = peaks.reindex(table["run"].astype(str)).to_numpy()
-    return table
-
-
-def _matching(frame: pd.DataFrame, patterns: tuple[str, ...]) -> list[str]:
-    """Columns of a frame that one of the names stands for; ``name/*`` stands for all of that probe."""
-    names = [str(name) for name in frame.columns]
-    found = []
-    for pattern in patterns:
-        start = pattern[:-1] if pattern.endswith("/*") else None
-        found += [name for name in names if name == pattern or (start and name.startswith(start))]
-    return found
-
-
-def _column(table: pd.DataFrame, probe: Probe) -> tuple[str, FloatArray]:
-    """The name of the probe's column and its values on the scale of the fit; "" where there is none."""
-    names = [name for name in _matching(table, probe.columns) if table[name].notna().any()]
-    if not names:
-        return "", np.array([])
-    if names[0].startswith("rms_act/"):  # the largest of all blocks
-        values, name = table[names].max(axis=1).to_numpy(float), "rms_act/*"
-    else:
-        values, name = table[names[0]].to_numpy(float), names[0]
-    values = np.abs(values) if not probe.log else values
-    if probe.times_lr:
-        values = values * table["lr"].to_numpy(float)
-    if probe.log:
-        values = np.log(np.where(values > 0, values, np.nan))
-    return name, values
 
 
 def _forecast(probe: Probe, column: str, lines: dict[float, Line], size: float, lr: float, level: float) -> Forecast:
@@ -231,7 +147,7 @@ def _forecast(probe: Probe, column: str, lines: dict[float, Line], size: float, 
     at_target = float(line.chance(np.array([size]), limit, sign)[0])
     return Forecast(
         probe.name, column, probe.limit, value, at_target, crossing, _lr_limit(lines, size, limit, sign), probe.cure,
-        line.sizes,
+        line.sizes, probe, line, level,
     )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ class Line:
     noise: float  #: standard deviation of one run; NaN where no freedom is left
     freedom: int  #: of the noise
     smallest: float  #: size fitted
+    largest: float
     sizes: int  #: distinct sizes fitted
 
     def at(self, size: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -52,6 +53,7 @@ class Line:
             covariance=_padded(self.covariance if share < 0.5 else other.covariance, count),
             noise=max(self.noise, other.noise),
             smallest=max(self.smallest, other.smallest),
+            largest=min(self.largest, other.largest),
             sizes=min(self.sizes, other.sizes),
         )
 
@@ -76,8 +78,12 @@ def fit_lines(size: FloatArray, lr: FloatArray, value: FloatArray, degree: int) 
         squares = float(np.sum((value[rows] - columns @ constants) ** 2))
         scatter[float(rate)] = (squares, len(columns) - columns.shape[1])
         inverse = np.linalg.pinv(columns.T @ columns)
-        found[float(rate)] = Line(constants, inverse, centre, float("nan"), 0, float(size[rows].min()), distinct)
+        found[float(rate)] = Line(constants, inverse, centre, float("nan"), 0, *_ends(size[rows]), distinct)
     return {rate: _with_noise(line, rate, scatter) for rate, line in found.items()}
+
+
+def _ends(size: FloatArray) -> tuple[float, float]:
+    return float(size.min()), float(size.max())
 
 
 def _with_noise(line: Line, rate: float, scatter: dict[float, tuple[float, int]]) -> Line:
