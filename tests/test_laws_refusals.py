@@ -219,6 +219,13 @@ def test_a_whole_sweep_is_not_a_table_of_optima():
     assert "lr-batch-surface" in text
 
 
+def test_a_recipe_is_not_a_table_of_optima():
+    text = refused({"N": SIZES, "D": TOKENS, "peak_lr": 3 * SIZES**-0.4}, "optimal-lr-batch")
+    assert "the same at every D of each N: a recipe" in text
+    optima = pd.DataFrame({"N": SIZES, "D": TOKENS, "peak_lr": 3 * SIZES**-0.4 * TOKENS**0.05})
+    assert sf.fit(optima, "optimal-lr-batch")["beta"] == pytest.approx(0.05, rel=1e-6)
+
+
 def test_runs_off_the_frontier_are_not_optima_of_diffusion_transformers():
     assert "worse loss than one of less compute" in refused(
         {"N": SIZES, "D": TOKENS, "loss": LOSS}, "diffusion-transformer"

@@ -11,6 +11,8 @@ from scalefit.errors import IdentificationError
 from scalefit.laws.identification import refuse_tied
 from scalefit.laws.law import Array, Law, Option, Parameter, Published, Variable
 
+SAME = 2e-3  #: natural logarithms nearer than this are of one value
+
 
 class OptimalLrBatch(Law):
     """The best peak learning rate in model size and data, and the best batch in data.
@@ -73,7 +75,7 @@ class OptimalLrBatch(Law):
             refuse_tied(self.name, variables, "N", "D", "add a sweep at another ratio of tokens to parameters")
 
     def check_target(self, variables: Mapping[str, Array], values: Array) -> None:
-        """Refuse whole sweeps: several learning rates (batches) of one size and length are not all the best."""
+        """Refuse whole sweeps (several learning rates of one size and length are not all the best) and mere recipes."""
         places = np.stack([np.log(np.asarray(column, dtype=float)) for column in variables.values()], axis=1)
         cells, cell = np.unique(np.round(places, 3), axis=0, return_inverse=True)
         most = max(len(np.unique(np.round(np.log(values[cell.ravel() == i]), 3))) for i in range(len(cells)))
@@ -83,6 +85,12 @@ class OptimalLrBatch(Law):
                 f"the rows are not optima: up to {most} values of {self.target} at one {at}",
                 where=f"law {self.name}",
                 todo=f"keep the run of least loss of each {at}, or fit the whole sweep with the law lr-batch-surface",
+            )
+        if "N" in variables and _same_at_every_length(places, np.log(values)):
+            raise IdentificationError(
+                f"the {self.target} is the same at every D of each N: a recipe, not the optima of sweeps",
+                where=f"law {self.name}",
+                todo=f"give the {self.target} of least loss of each N and D, from sweeps over it",
             )
 
     @staticmethod
@@ -95,3 +103,10 @@ class OptimalLrBatch(Law):
         power = np.exp(beta * np.log(D) - alpha * log_N)
         partial = {"K": power, "beta": K * power * np.log(D)}
         return partial if N is None else partial | {"alpha": -K * power * log_N}
+
+
+def _same_at_every_length(places: Array, log_values: Array) -> bool:
+    """Whether rows (log N, log D) of one size and several lengths always have one value, and there are such rows."""
+    sizes = [np.abs(places[:, 0] - size) < SAME for size in np.unique(np.round(places[:, 0], 3))]
+    several = [log_values[rows] for rows in sizes if np.any(rows) and np.ptp(places[rows, 1]) > SAME]
+    return bool(several) and all(np.ptp(values) < SAME for values in several)
