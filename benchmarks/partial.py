@@ -1,11 +1,11 @@
 """Forecasts of runs in progress: public curves cut at 20 to 90 % of their steps, their ends asked for.
 
-python benchmarks/partial.py            a table by data set and cut (a minute)
+python benchmarks/partial.py            a table by data set and cut (ten minutes)
 python benchmarks/partial.py olmo       one set
 
 With a law fitted to other runs of the same model and peak learning rate (all others where they are few, and two, three
 and five chosen at random), and from the run's own curve alone. The scales of the method were chosen on ours, mpl, epfl
-and olmo; supercollapse was looked at afterwards.
+and olmo; supercollapse was looked at afterwards, and one rule changed then (the tables are in docs/partial.md).
 """
 
 from __future__ import annotations

@@ -182,10 +182,18 @@ def compare(
         raise InputError(
             "none of the laws can be fitted and back-tested",
             where="compare",
-            todo="; ".join(f"{name}: {reason}" for name, reason in list(refused.items())[:3]),
+            todo="; ".join([f"{', '.join(names)}: {reason}" for reason, names in _grouped(refused).items()][:3]),
         )
     table = pd.DataFrame(rows).set_index("law").sort_values("backtest_error")
     return Comparison(table, fits, tests, refused, _reason(table))
+
+
+def _grouped(refused: Mapping[str, str]) -> dict[str, list[str]]:
+    """The laws by the reason for which they are refused, once each."""
+    found: dict[str, list[str]] = {}
+    for name, reason in refused.items():
+        found.setdefault(reason.replace(f" of {name}:", ":"), []).append(name)
+    return found
 
 
 def _judged(found: Fit, tested: Backtest, judge: Runs | pd.DataFrame | None) -> dict[str, float]:

@@ -240,3 +240,26 @@ def test_a_judge_that_speaks_for_another_law_is_heard():
     assert _reason(table).endswith("but on the held-out runs chinchilla errs less (3 %, kaplan 4 %): look at both")
     assert "but" not in _reason(table.assign(judge_error=[0.031, 0.03]))
     assert "but" not in _reason(table.drop(columns="judge_error"))
+
+
+def test_a_command_that_recommends_a_doubtful_fit_says_so(tmp_path):
+    rng = np.random.default_rng(0)
+    N = np.geomspace(1e6, 1e9, 16)
+    path = tmp_path / "runs.csv"
+    runs = pd.DataFrame({"N": N, "loss": (5 * N**-0.05 - 1) * np.exp(0.001 * rng.standard_normal(16))})
+    runs.to_csv(path, index=False)
+    done = CliRunner().invoke(main, ["compare", str(path), "--law", "power-floor:over=N", "--json"])
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["warnings"][0]["code"] == "at-bound"
+
+
+def test_diverged_runs_are_left_out_when_asked_for_and_refused_once(tmp_path):
+    path = tmp_path / "runs.csv"
+    runs = ladder()
+    runs.loc[3, "loss"] = np.nan
+    runs.to_csv(path, index=False)
+    words = ["compare", str(path), "--law", "power:over=C", "--law", "power-floor:over=C"]
+    refused = CliRunner().invoke(main, words)
+    assert (refused.exit_code, refused.stderr.count("loss is nan")) == (2, 1)
+    assert CliRunner().invoke(main, [*words, "--drop-diverged"]).exit_code == 0
+    assert CliRunner().invoke(main, ["backtest", *words[1:4], "--drop-diverged"]).exit_code == 0

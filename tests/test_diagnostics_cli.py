@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 
 import commands
 import numpy as np
@@ -115,3 +116,11 @@ def test_a_run_off_its_family_says_it(folder):
     assert commands.run(f"{command} --plot run.png").exit_code == 0
     early.assign(loss=1.2 * early["loss"]).to_csv("run.csv", index=False)
     assert "20 % above the law" in said("off-family", command)
+
+
+def test_every_code_has_a_row_in_the_docs():
+    page = (commands.ROOT / "docs" / "diagnostics.md").read_text(encoding="utf-8")
+    sources = [path.read_text(encoding="utf-8") for path in (commands.ROOT / "scalefit").rglob("*.py")]
+    codes = {code for text in sources for code in re.findall(r'Check\(\s*"([a-z-]+)"', text)}
+    assert {"influential", "far-beyond", "not-identified"} < codes
+    assert not [code for code in codes if f"`{code}`" not in page]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from scalefit.cli.options import read, reading
-from scalefit.cli.output import Answer, answering, as_lines, records
+from scalefit.cli.output import Answer, answering, as_lines, check_writable, records
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True)
 @click.option("--law", required=True, metavar="LAW", help='Name, "name:option=value", a formula, or ./mine.py:MyLaw.')
 @reading
+@click.option("--drop-diverged", is_flag=True, help="Leave out rows without a finite loss, counted.")
 @click.option("--seed", default=0, show_default=True, help="Of the resampling.")
 @click.option("--plot", metavar="FILE", help="Write the figure (png, pdf, svg).")
 @answering
@@ -22,6 +23,7 @@ def command(
     where: str | None,
     schedule: str | None,
     warmup: int | None,
+    drop_diverged: bool,
     seed: int,
     plot: str | None,
 ) -> Answer:
@@ -33,7 +35,8 @@ def command(
     """
     from scalefit.comparison import backtest
 
-    tested = backtest(read(files, map_, where, schedule, warmup), law, seed=seed)
+    check_writable(plot)
+    tested = backtest(read(files, map_, where, schedule, warmup), law, seed=seed, drop_diverged=drop_diverged)
     summary = tested.summary
     shown = summary.assign(
         **{name: [f"{100 * value:.2f} %" for value in summary[name]] for name in summary.columns[1:]}

@@ -19,15 +19,18 @@ SHARES = ("backtest_error", "coverage", "judge_error", "noise")
 )
 @reading
 @click.option("--hold-out", metavar="EXPR", help="Judge the laws on these rows as well.")
+@click.option("--drop-diverged", is_flag=True, help="Leave out rows without a finite loss, counted.")
 @click.option("--seed", default=0, show_default=True, help="Of the resampling.")
 @click.option("--plot", metavar="FILE", help="Write the figure (png, pdf, svg).")
 @answering
 def command(files: tuple[str, ...], laws: tuple[str, ...], hold_out: str | None, seed: int, **options: Any) -> Answer:
     """Compare laws by how well they predict larger runs from smaller ones.
 
+    Exit code 1 where a law cannot be fitted or back-tested, or where a check of the recommended law's fit fails.
+
     \b
     Example:
-      scalefit compare data/size_data/runs.csv --law chinchilla --law kaplan-floor
+      scalefit compare data/schedules/curves.csv --where "d_model == 96" --law annealing:decay=0.99 --law annealing
     """
     from scalefit.comparison import compare
 
@@ -36,7 +39,7 @@ def command(files: tuple[str, ...], laws: tuple[str, ...], hold_out: str | None,
     judge = None
     if hold_out:
         runs, judge = runs.hold_out(hold_out)
-    found = compare(runs, laws, judge=judge, seed=seed)
+    found = compare(runs, laws, judge=judge, seed=seed, drop_diverged=options["drop_diverged"])
     if options["plot"]:
         from scalefit.plots import save_figure
 
@@ -44,5 +47,8 @@ def command(files: tuple[str, ...], laws: tuple[str, ...], hold_out: str | None,
     shares = {name: [f"{100 * v:.3g} %" for v in found.table[name]] for name in SHARES if name in found.table.columns}
     text = [as_lines(found.table.assign(**shares)), "", found.recommendation]
     text += [f"! {name}: {reason}" for name, reason in found.refused.items()]
+    doubts = found.best.warnings
+    text += [f"! {found.best.law.spec}: {check.text}" for check in doubts]
     content = {"laws": records(found.table), "recommendation": found.recommendation, "refused": dict(found.refused)}
-    return Answer("\n".join(text), content, found.table)
+    content["warnings"] = [{"code": check.code, "text": check.text} for check in doubts]
+    return Answer("\n".join(text), content, found.table, not (found.refused or doubts))
