@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import tomllib
 
+import numpy as np
 import pytest
 
 import scalefit as sf
 from scalefit.datasets.registry import root
+from scalefit.planning.encoder_share import encoder_share, share_interval, split_parameters
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +43,63 @@ def test_the_interval_holds_the_floor_even_where_three_sizes_miss_it(language, p
     runs, _, floor = language
     limits = sf.fit(runs.where(part), "power-floor:over=C", draws=200, seed=0).table.loc["L_inf"]
     assert limits["low"] < floor < limits["high"]
+
+
+@pytest.fixture(scope="module")
+def translation():
+    """Encoder-decoders: the loss of each pair of widths, the mean over seeds."""
+    table = sf.load("encoder_decoder").table
+    return table.groupby(["encoder_width", "d_model", "N_enc", "N_dec"], as_index=False)["loss"].mean()
+
+
+def explained(loss, predicted):
+    """Share of the variance that a prediction explains."""
+    return 1 - ((loss - predicted) ** 2).sum() / ((loss - loss.mean()) ** 2).sum()
+
+
+def foretold(table, held):
+    """Losses of held-out rows, and what the law fitted to the others says of them, in nats and in logarithms."""
+    loss = table.loc[held, "loss"].to_numpy()
+    predicted = sf.fit(table[~held], "encoder-decoder").predict(table[held])["loss"].to_numpy()
+    return explained(loss, predicted), explained(np.log(loss), np.log(predicted)), loss, predicted
+
+
+def test_one_side_grows_without_the_other(translation):
+    assert (translation.groupby("encoder_width")["N_enc"].nunique() == 1).all()
+    assert (translation.groupby("d_model")["N_dec"].nunique() == 1).all()
+
+
+def test_the_bivariate_law_explains_each_third_of_the_grid_from_the_others(translation):
+    place = translation["encoder_width"].rank(method="dense") + translation["d_model"].rank(method="dense")
+    thirds = [foretold(translation, place % 3 == third)[2:] for third in range(3)]
+    loss, predicted = (np.concatenate(part) for part in zip(*thirds, strict=True))
+    assert len(loss) == len(translation) == 35
+    assert explained(loss, predicted) > 0.99
+    assert explained(np.log(loss), np.log(predicted)) > 0.99
+
+
+@pytest.mark.parametrize(
+    ("held", "least"), [("encoder_width == 32", 0.99), ("encoder_width == 32 or d_model == 20", 0.97)]
+)
+def test_the_bivariate_law_explains_the_largest_sizes_below_the_widest_decoders(translation, held, least):
+    table = translation[translation["d_model"] <= 20]
+    assert min(foretold(table, table.eval(held))[:2]) > least
+
+
+def test_the_widest_decoders_are_above_the_law(translation):
+    narrow = translation["d_model"] <= 20
+    *_, loss, predicted = foretold(translation, ~narrow)
+    assert 1.0 < np.median(loss / predicted) < 1.15
+
+
+def test_the_best_encoder_share_has_an_interval(translation):
+    found = sf.fit(translation[translation["d_model"] <= 20], "encoder-decoder", draws=200, seed=0)
+    share = encoder_share(found["p_enc"], found["p_dec"])
+    low, high = share_interval(found.draws)
+    assert 0.2 < low < share < high < 0.6
+    best = split_parameters(found.parameters, 10_000)
+    assert best.N_enc == pytest.approx(share * 10_000)
+    for other in (low, high):
+        N_enc = other * 10_000
+        there = found.predict(N_enc=N_enc, N_dec=10_000 - N_enc)["loss"].iloc[0]
+        assert best.loss <= there + 1e-12
