@@ -171,11 +171,12 @@ def under_trained(law: Law, units: Units, sigma: float) -> list[Check]:
 def _short_and_above(ratio: FloatArray, residual: FloatArray, sigma: float) -> int:
     """How many of the shortest runs lie above the law; both arrays are ordered by tokens per parameter.
 
-    The most of them whose median lies above: a few that are too short pull the law towards them, and those next to
-    them fall below it.
+    The most whose median and whose last one lie above: a few that are too short pull the law towards them, and those
+    next to them fall below it.
     """
     most = min(int(np.sum(ratio < np.median(ratio) - np.log10(SHORT))), int(FEW * len(ratio)))
-    return max((n for n in range(1, most + 1) if np.median(residual[:n]) > ABOVE * sigma), default=0)
+    above = ABOVE * sigma
+    return max((n for n in range(1, most + 1) if min(np.median(residual[:n]), residual[n - 1]) > above), default=0)
 
 
 def still_falling(law: Law, rows: Rows, runs: Runs, target: str) -> list[Check]:

@@ -86,7 +86,8 @@ def warn_of(ax: Axes, texts: Sequence[str], head: str = "") -> None:
         lines = textwrap.wrap(whole, min(columns, len(whole) // 2 + 10))
     if len(lines) > MOST_LINES:
         lines = lines[:MOST_LINES]
-        lines[-1] = f"{lines[-1][: columns - len(more) - 2].rstrip(' ,;:')} …"
+        whole_words = lines[-1][: columns - len(more) - 2].rpartition(" ")[0]
+        lines[-1] = f"{whole_words.rstrip(' ,;:')} …"
     ax.set_title("\n".join(lines) + more, loc="left", color=WARNING, fontsize=SMALL)
 
 

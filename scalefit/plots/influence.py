@@ -78,13 +78,15 @@ def _dress(ax: Axes, fit: Fit, shown: pd.DataFrame, known: pd.DataFrame, unit: f
     entries.append(Line2D([], [], color="0.88", linewidth=7, label="size by chance"))
     ax.legend(handles=entries, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, fontsize="small")
     if some:
+        low, high = ax.get_xlim()
+        side, shift, ha = (0, 4, "left") if -low > high else (1, -2, "right")  # where the axis has room
         ax.annotate(
             some,
-            (1, 0.0),
-            (-2, 3),
+            (side, 0.0),
+            (shift, 3),
             xycoords="axes fraction",
             textcoords="offset points",
-            ha="right",
+            ha=ha,
             va="bottom",
             fontsize="x-small",
             color="0.35",
