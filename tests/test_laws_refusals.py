@@ -1,6 +1,7 @@
 """Each law refuses, by name, runs that cannot identify it, and says which run would."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -254,6 +255,18 @@ def test_constant_learning_rates_only(law):
     runs = sf.read_runs(curves_of(1e6), schedule="constant:peak_lr=1e-3,steps=2000")
     with pytest.raises(sf.IdentificationError, match=f"law {law}: 1 run under one single schedule.*another schedule"):
         sf.fit(runs, law)
+
+
+@pytest.mark.parametrize("law", ["annealing", "annealing-size", "multi-power", "functional", "continual"])
+def test_peak_learning_rates_that_differ_are_doubted(law):
+    flat, steep = np.full(50, 1e-3), np.linspace(2e-3, 0, 50)
+    law = sf.find_law(law)
+    ((code, text),) = law.doubts({"one": SimpleNamespace(lr=flat), "two": SimpleNamespace(lr=steep)})
+    assert code == "peak-lr-mixed"
+    assert "from 0.001 to 0.002" in text
+    assert "fit one peak at a time, or the law annealing-transfer" in text
+    assert not law.doubts({"one": SimpleNamespace(lr=flat), "two": SimpleNamespace(lr=0.5 * steep)})
+    assert not sf.find_law("annealing-transfer").doubts({"one": SimpleNamespace(lr=flat)})
 
 
 class TestWhichLaws:

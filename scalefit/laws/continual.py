@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from scalefit.errors import InputError
+from scalefit.laws.identification import mixed_peaks
 from scalefit.laws.law import Array, Law, Option, Parameter, Published, Variable
 from scalefit.schedules import areas
 
@@ -97,6 +98,10 @@ class Continual(Law):
 
     def _areas(self, lr: Array, warmup: int | None) -> tuple[Array, Array]:
         return areas(lr, decay=self.options["decay"], warmup=warmup)
+
+    def doubts(self, paths: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+        """Flags runs with different peak learning rates, between which raw areas do not transfer."""
+        return mixed_peaks(paths)
 
     @staticmethod
     def formula(
