@@ -8,7 +8,14 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.stability import backtest_transfer, lr_transfer, watch
+from scalefit.stability import (
+    backtest_transfer,
+    lr_sensitivity,
+    lr_transfer,
+    sharpness_threshold,
+    shortest_warmup,
+    watch,
+)
 
 DATA = commands.ROOT / "data"
 
@@ -69,3 +76,35 @@ def test_the_attention_logit_warns_long_before_the_loss_diverges():
             first_said.setdefault("warned", step)
             assert early.first.signal == "attention_logit_max"
     assert (first_said["warned"], first_said["diverged"]) == (40, 250)
+
+
+# --- warm-up ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def warmups():
+    return sf.load("warmup").table.pivot_table(index="lr", columns="warmup", values="loss")
+
+
+def test_a_longer_warmup_helps_at_too_large_learning_rates_only(warmups):
+    large = warmups.loc[(warmups.index > 0.02) & (warmups.index < 0.1)]
+    assert (large[100] < large[0] - 0.05).all()
+    small = warmups.loc[warmups.index < 0.01]
+    assert (small[100] > small[0]).all()
+
+
+def test_warmup_lowers_the_lr_sensitivity(warmups):
+    sensitivity = {steps: lr_sensitivity(warmups[steps], np.log(256)) for steps in warmups}
+    assert sensitivity[100] < sensitivity[0]
+
+
+def test_the_threshold_of_the_curvature_lies_at_the_best_learning_rate(warmups):
+    curve = pd.read_csv(DATA / "warmup" / "sharpness.csv")
+    step, top = curve["step"], curve["sharpness_preconditioned"]
+    assert top[step <= 20].min() > 100 * top[step >= 30].max()  # second moments have seen next to nothing
+    assert shortest_warmup(step, top, 2**-8, "adam") == 30
+    assert np.isnan(shortest_warmup(step, top, 2**-6, "adam"))
+    safe = sharpness_threshold("adam") / top[step >= 30].median()
+    assert 0.5 < safe / warmups.min(axis=1).idxmin() < 2
+    # and yet at 2^-8 a start without warm-up is no worse: nothing here needs those 30 steps
+    assert (warmups.loc[0.00390625, 0] < warmups.loc[0.00390625, [30, 100]]).all()

@@ -168,7 +168,7 @@ def test_theory_helps_the_law_but_not_the_measured_drift():
 def test_mixed_settings_are_refused_by_name():
     rows = planted(-1.0, widths=(64, 128))
     mixed = pd.concat([rows.assign(batch=512, schedule="cosine"), rows.assign(batch=1024, schedule="wsd")])
-    with pytest.raises(InputError, match=r"batch: 1024, 512; schedule: cosine, wsd.*--where \"batch == 1024\""):
+    with pytest.raises(InputError, match=r"batch: 512, 1024; schedule: cosine, wsd.*--where \"batch == 512\""):
         read_sweeps(mixed)
     assert read_sweeps(mixed[mixed["batch"] == 512]).settings["schedule"] == "cosine"
     with pytest.raises(InputError, match="epoch"):

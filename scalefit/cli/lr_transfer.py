@@ -129,12 +129,13 @@ def _in_percent(tested: pd.DataFrame) -> pd.DataFrame:
 
 
 def _arm_lines(found: Transfer, arm: Arm) -> list[str]:
-    over, drift, lines = found.sweeps.over, arm.drift, []
-    if drift.value == drift.value:
-        lines.append(
-            f"{arm.name}: {drift.value:+.2f} octaves per doubling of {over} [{drift.low:+.2f}, {drift.high:+.2f}]"
-        )
-    lines.append(f"  {arm.verdict}")
+    over, drift = found.sweeps.over, arm.drift
+    if drift.value != drift.value:
+        return [f"{arm.name}: {arm.verdict}"]
+    lines = [
+        f"{arm.name}: {drift.value:+.2f} octaves per doubling of {over} [{drift.low:+.2f}, {drift.high:+.2f}]",
+        f"  {arm.verdict}",
+    ]
     if found.target is not None and arm.law_drift.value == arm.law_drift.value:
         at = arm.at(found.target)
         lines.append(f"  at {over} {found.target:g}: learning rate {at.value:.3g} [{at.low:.3g}, {at.high:.3g}]")

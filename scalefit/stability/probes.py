@@ -40,7 +40,7 @@ def probes(epsilon: float = 1e-8, rule: str = "adam", beta: float = 0.9) -> tupl
         ),
         Probe(
             "|log Z|", ("output_logit_logsumexp",), 1, LOG_Z_LIMIT, log=False,
-            cure="z-loss 1e-4; weight decay independent of the learning rate",
+            cure="z-loss: 1e-4 for 1e5 steps, more for short runs; weight decay",
         ),
         Probe(
             "gradient RMS", ("rms_grad/0.mlp_in", "rms_grad"), 1, EPSILON_FACTOR * epsilon, above=False,

@@ -188,7 +188,7 @@ def refuse_mixed(table: pd.DataFrame, cell: pd.Series, meant: set[str], arms: bo
         if name not in meant and _is_setting(name, table[name]):
             most = table[name].astype(str).groupby(cell).nunique().max()
             if most > 1:
-                mixed[name] = sorted(table[name].dropna().unique().tolist(), key=str)
+                mixed[name] = _in_order(table[name])
     if not mixed:
         return
     said = "; ".join(f"{name}: {_listed(values)}" for name, values in mixed.items())
@@ -199,6 +199,12 @@ def refuse_mixed(table: pd.DataFrame, cell: pd.Series, meant: set[str], arms: bo
         todo=f'select one setting, such as --where "{first} == {chosen}"'
         + (f", or compare with --over or --arms {first}" if arms else ""),
     )
+
+
+def _in_order(column: pd.Series) -> list[object]:
+    """The distinct values, numbers by size before words by spelling."""
+    values = column.dropna().unique().tolist()
+    return sorted(values, key=lambda value: (isinstance(value, str), value))
 
 
 def _listed(values: list[object]) -> str:
@@ -230,7 +236,7 @@ def _settings(table: pd.DataFrame, over: str) -> dict[str, str]:
         if name == over:
             continue
         if name in table.columns:
-            found[name] = _listed(sorted(table[name].dropna().unique().tolist(), key=str))
+            found[name] = _listed(_in_order(table[name]))
         elif name in SETTINGS[:5]:
             found[name] = "not in the log"
     return found
