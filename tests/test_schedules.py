@@ -241,6 +241,8 @@ def test_steps_past_the_end_hold_the_last_value():
         ("cosine:peak_lr=big,steps=9", "peak_lr='big' is not a number"),
         ("cosine:peak_lr=1,steps=9.5", "whole number of steps"),
         ("cosine:peak_lr=1,steps=9,steps=10", "given twice"),
+        ("cosine:peak_lr=1,steps=1e10", "1e\\+10 steps; at most 5e\\+07.*tokens over tokens a step"),
+        ("piecewise:at=0/1e11,lr=1/0", "at most"),
         ("cosine:peak_lr", "not of the form key=value"),
         ("cosine:peak_lr=nan,steps=9", "peak_lr=nan is not a number above 0"),
         ("cosine:peak_lr=1,steps=0", "steps=0 is not a number above 0"),
@@ -327,3 +329,8 @@ def test_the_annealing_papers_logged_learning_rates():
     lr = np.array([float(row[2]) for row in rows if row[0] == "cosine"])
     ours = sc.cosine(steps, peak_lr=2e-4, steps=20000, warmup=500)
     np.testing.assert_allclose(ours, lr, rtol=1e-12, atol=1e-18)
+
+
+def test_steps_that_are_tokens_are_refused_before_they_fill_the_memory():
+    with pytest.raises(InputError, match="run a: 3e\\+10 steps"):
+        sc.per_step_lr([0, 30_000_000_000], [1.0, 0.0], where="run a")

@@ -104,6 +104,19 @@ def area_blocks(
         yield S1, S2
 
 
+MOST_STEPS = 50_000_000  #: every step is held in memory; no run has as many
+
+
+def refuse_too_long(steps: int, where: str) -> None:
+    """Raise InputError for a number of steps that can only be tokens or a slip."""
+    if steps > MOST_STEPS:
+        raise InputError(
+            f"{steps:.3g} steps; at most {MOST_STEPS:.0e} are computed, one by one",
+            where=where,
+            todo="count optimiser steps: tokens over tokens a step",
+        )
+
+
 def per_step_lr(steps: ArrayLike, lr: ArrayLike, *, warmup: int | None = None, where: str = "") -> tuple[Floats, str]:
     """Learning rate at every step 0..steps[-1] from logged rows, and one phrase that says how it was
     obtained.
@@ -120,6 +133,7 @@ def per_step_lr(steps: ArrayLike, lr: ArrayLike, *, warmup: int | None = None, w
     """
     at, values = np.asarray(steps), np.asarray(lr, dtype=np.float64)
     first, last = int(at[0]), int(at[-1])
+    refuse_too_long(last, where)
     every = at.size == last - first + 1
     if every and first == 0:
         return values, "logged at every step"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scalefit.errors import InputError
-from scalefit.schedules.areas import per_step_lr, warmup_end
+from scalefit.schedules.areas import per_step_lr, refuse_too_long, warmup_end
 from scalefit.schedules.shapes import SHAPES
 
 Floats = NDArray[np.float64]
@@ -206,6 +206,7 @@ def _build(shape: Callable[..., Floats], values: dict[str, object], where: str) 
     arguments = {key: value for key, value in values.items() if key in signature}
     steps = values["steps"]
     assert isinstance(steps, int)
+    refuse_too_long(steps, where)
 
     def evaluate(step: ArrayLike) -> Floats:
         return shape(step, **arguments)
