@@ -71,6 +71,13 @@ def test_source_losses_below_a_held_floor():
     assert sf.fit(pd.DataFrame(table), "loss-to-loss", fix={"E0": 2.0})["kappa"] == pytest.approx(1.1, rel=1e-9)
 
 
+def test_target_losses_below_a_held_floor():
+    x = np.linspace(2.2, 4.0, 12)
+    text = refused({"loss_source": x, "loss": 1.3 + 0.6 * (x - 2.0) ** 1.1}, "loss-to-loss", fix={"E1": 1.45})
+    assert "1 of 12 target losses lie at or below E1 = 1.45 (the least is 1.40" in text
+    assert "hold an E1 below 1.40" in text
+
+
 def test_fresh_data_only():
     table = {"N": SIZES, "D": TOKENS, "U": TOKENS, "loss": LOSS}
     assert "several epochs" in refused(table, "data-constrained")

@@ -80,7 +80,7 @@ def prepare(
     doubts: tuple[str, ...] = ()
     try:
         check_identified(chosen, rows, len(model.coordinates))
-        chosen.check_fixed(rows.variables, model.fixed)
+        chosen.check_fixed(rows.variables, rows.values, model.fixed)
     except InputError as error:
         if not force or len(rows) < len(model.coordinates):
             raise

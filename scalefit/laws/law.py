@@ -225,7 +225,7 @@ class Law:
     def check_target(self, variables: Mapping[str, Array], values: Array) -> None:
         """The same, of the values (n,) that the law is to explain."""
 
-    def check_fixed(self, variables: Mapping[str, Array], fixed: Mapping[str, float]) -> None:
+    def check_fixed(self, variables: Mapping[str, Array], values: Array, fixed: Mapping[str, float]) -> None:
         """Raise :class:`~scalefit.errors.IdentificationError` where held parameters leave rows without a value."""
 
     def guesses(self, variables: Mapping[str, Array], values: Array) -> Mapping[str, Array]:

@@ -58,9 +58,10 @@ class LossToLoss(Law):
     E0 = Parameter("nats/token", "irreducible loss of the source", starts=(0.0, 3.0))
     kappa = Parameter("1", "exponent", high=10.0, starts=(0.2, 2.5))
 
-    def check_fixed(self, variables: Mapping[str, Array], fixed: Mapping[str, float]) -> None:
-        """Refuse source losses at or below a held floor E0."""
+    def check_fixed(self, variables: Mapping[str, Array], values: Array, fixed: Mapping[str, float]) -> None:
+        """Refuse source losses at or below a held floor E0, and target losses at or below a held E1."""
         refuse_below_floor(variables["loss_source"], fixed.get("E0", 0.0))
+        refuse_below_floor(values, fixed.get("E1", 0.0), "target", "E1")
 
     @staticmethod
     def formula(loss_source: Array, K: Array, E1: Array, E0: Array, kappa: Array) -> Array:
@@ -82,15 +83,16 @@ class LossToLoss(Law):
         }
 
 
-def refuse_below_floor(losses: Array, E0: float) -> None:
-    """Raise :class:`IdentificationError` where a source loss lies at or below its irreducible loss."""
-    below = np.asarray(losses) <= E0
+def refuse_below_floor(losses: Array, floor: float, which: str = "source", name: str = "E0") -> None:
+    """Raise :class:`IdentificationError` where a source (or target) loss lies at or below its irreducible loss."""
+    below = np.asarray(losses) <= floor
     if np.any(below):
+        reason = "where the law has no value" if which == "source" else "which the law never reaches"
         raise IdentificationError(
-            f"{int(below.sum())} of {below.size} source losses lie at or below E0 = {E0:g} (the least is "
-            f"{np.min(losses):g}), where the law has no value",
+            f"{int(below.sum())} of {below.size} {which} losses lie at or below {name} = {floor:g} (the least is "
+            f"{np.min(losses):g}), {reason}",
             where="law loss-to-loss",
-            todo=f"hold an E0 below {np.min(losses):g} (fit the floor again with the larger runs), or leave it free",
+            todo=f"hold an {name} below {np.min(losses):g} (fit the floor again with larger runs), or leave it free",
         )
 
 
@@ -142,9 +144,6 @@ def line_above_floors(loss_source: Array, loss: Array, E0: float, E1: float) -> 
     (1.1, 0.6)
     """
     refuse_below_floor(loss_source, E0)
-    if np.any(np.asarray(loss) <= E1):
-        raise IdentificationError(
-            f"a target loss lies at or below E1 = {E1:g}", where="law loss-to-loss", todo="lower E1, or leave it free"
-        )
+    refuse_below_floor(loss, E1, "target", "E1")
     kappa, log_K = np.polyfit(np.log(np.asarray(loss_source) - E0), np.log(np.asarray(loss) - E1), 1)
     return float(kappa), float(np.exp(log_K))
