@@ -68,9 +68,9 @@ def test_student_against_scipy(level, freedom):
 
 def test_small_sample_is_the_degrees_of_freedom_factor():
     normal = t.ppf(0.95, 1e9)
-    assert small_sample(50, 50, 5) == pytest.approx((50 / 45) ** 0.5 * t.ppf(0.95, 45) / normal, rel=1e-3)
-    assert small_sample(5, 1000, 4) == pytest.approx((5 / 4 * 999 / 996) ** 0.5 * t.ppf(0.95, 4) / normal, rel=1e-2)
-    assert small_sample(2, 100, 3) == pytest.approx((2 * 99 / 97) ** 0.5 * t.ppf(0.95, 1) / normal, rel=1e-6)
+    assert small_sample(50, 50, 5, "pairs") == pytest.approx((50 / 45) ** 0.5 * t.ppf(0.95, 45) / normal, rel=1e-3)
+    assert small_sample(5, 1000, 4, "wild") == pytest.approx((5 / 4) ** 0.5 * t.ppf(0.95, 4) / normal, rel=1e-2)
+    assert small_sample(2, 100, 3, "bayesian") == pytest.approx((2 * 99 / 97) ** 0.5 * t.ppf(0.95, 1) / normal, rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +127,20 @@ def test_factor_follows_the_folds(prepared):
 def test_one_fold_alone_cannot_widen_without_end(prepared):
     assert factor(prepared, [fold(10.0, 1e-6)]) < WORST
     assert factor(prepared, [fold(np.nan, 0.01)]) == factor(prepared, [])
+
+
+def test_noise_is_not_taken_for_the_law_being_wrong(prepared):
+    """Errors that are all noise, ten times what is believed of the law, leave the factor about where it was."""
+    rng = np.random.default_rng(0)
+    noisy = [fold(rng.normal(0.0, 0.02, 50), 0.002, sigma=0.02, n=50) for _ in range(6)]
+    assert factor(prepared, noisy) < 1.1 * factor(prepared, [])
+    wrong = [fold(rng.normal(0.0, 0.02, 50), 0.002, n=50) for _ in range(6)]
+    assert factor(prepared, wrong) > 3
+
+
+def test_a_fold_whose_noise_hides_the_law_counts_little(prepared):
+    hidden = [fold(np.array([0.05]), 0.001, sigma=0.02, n=1) for _ in range(6)]
+    assert factor(prepared, hidden) == pytest.approx(factor(prepared, []), rel=0.05)
 
 
 def test_deviation_adds_what_it_says():

@@ -7,9 +7,14 @@ deviation
 
     S = sqrt(k^2 (s^2 + PER_RUN^2 + (PER_DECADE d)^2) + sigma^2)
 
-and k^2 is the mean over folds of the mean of (e^2 - sigma^2) / (s^2 + ...) in each, next to PRIOR_FOLDS folds' worth of
-the prior belief PRIOR; being estimated from few folds, it is widened as Student's t is. The four constants were set
-once, together, on public data sets (docs/intervals.md says which, and how the intervals fared).
+and k^2 is the mean over folds of what each says of it, next to PRIOR_FOLDS folds' worth of the prior belief PRIOR. With
+B = s^2 + PER_RUN^2 + (PER_DECADE d)^2 a fold says
+
+    k_f^2 = sum w (e^2 - sigma^2) B / sum w B^2,   w = 1 / (PRIOR^2 B + sigma^2)^2,
+
+least squares with the weights of normal errors, and counts less where noise hides what the law gets wrong. Being
+estimated from few folds, k is widened as Student's t is. The four constants were set once, together, on public data
+sets (docs/intervals.md says which, and how the intervals fared).
 """
 
 from __future__ import annotations
@@ -24,7 +29,7 @@ from scalefit.errors import InputError
 from scalefit.fitting.model import BoundLaw
 from scalefit.fitting.rows import Rows
 from scalefit.fitting.solver import Settings, solve
-from scalefit.fitting.uncertainty import bootstrap, resampled_as_one
+from scalefit.fitting.uncertainty import Method, bootstrap, resampled_as_one
 from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
 
@@ -37,6 +42,7 @@ LEVEL = 0.9
 LEAST_SIDE = 0.05  #: share of the draws' range that either side of the fit has at least
 CUTS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  #: quantiles of scale at which the walk stops
 FOLD_DRAWS = 60
+FOLD_ROWS = 4000  #: rows of a fold that are fitted, and that are asked for
 ENOUGH_FOLDS, ENOUGH_POINTS = 3, 8  #: below these an interval is called not calibrated
 SPAN = 2.0  #: decades that the fitted span counts as where a law reads neither size nor data
 GROWS_WITH_DATA = ("D", "S1", "step", "tokens")  #: columns of which a run with more training has more
@@ -126,16 +132,17 @@ def spreads(centre: FloatArray, made: FloatArray, few: float) -> tuple[FloatArra
     return unit * np.maximum(centre - low, least), unit * np.maximum(high - centre, least)
 
 
-def small_sample(blocks: int, rows: int, parameters: int) -> float:
+def small_sample(blocks: int, rows: int, parameters: int, method: Method) -> float:
     """How far resampling m blocks of n rows understates the 90 % interval of a law with p parameters.
 
-    sqrt(m / (m - 1) (n - 1) / (n - p)) corrects the spread, Student's t with min(m - 1, n - p) degrees of freedom over
-    the normal the length.
+    sqrt(m / (m - 1) (n - 1) / (n - p)) corrects the spread (its second part only where residuals are not, as they are
+    for ``wild``), Student's t with min(m - 1, n - p) degrees of freedom over the normal the length.
 
-    >>> round(small_sample(20, 20, 4), 3)
+    >>> round(small_sample(20, 20, 4, "pairs"), 3)
     1.187
     """
-    spread = np.sqrt(blocks / max(blocks - 1, 1) * (rows - 1) / max(rows - parameters, 1))
+    shrunk = 1.0 if method == "wild" else (rows - 1) / max(rows - parameters, 1)
+    spread = np.sqrt(blocks / max(blocks - 1, 1) * shrunk)
     freedom = max(min(blocks - 1, rows - parameters), 1)
     return float(spread) * student(LEVEL, freedom) / student(LEVEL, np.inf)
 
@@ -178,34 +185,41 @@ def _one_fold(
     from scalefit.fitting.checks import check_identified
 
     assert rows.values is not None
-    kept = rows.keep(~held)
+    fitted, beyond = _thinned(~held), _thinned(held)
+    kept = rows.keep(np.isin(np.arange(len(held)), fitted))
     check_identified(law, kept, len(model.coordinates))
-    part, beyond = model.take(np.flatnonzero(~held)), model.take(np.flatnonzero(held))
-    values = rows.values[~held]
+    part, ahead = model.take(fitted), model.take(beyond)
+    values = rows.values[fitted]
     solution = solve(part, values, None, settings)
     blocks, method = resampled_as_one(solution.residuals, kept.run_codes, "auto")
     ones = np.ones(len(values))
     draws = bootstrap(
         part, solution.objective, values, ones, solution.theta, blocks, draws=FOLD_DRAWS, seed=seed, method=method
     )
-    few = small_sample(int(blocks.max()) + 1, len(values), len(model.coordinates))
+    few = small_sample(int(blocks.max()) + 1, len(values), len(model.coordinates), method)
     scale = scale_of(law, dict(kept.variables))
     inside = Calibration(1.0, 0, 0, float(scale.min()), float(scale.max()))
-    held_variables = {name: v[held] for name, v in rows.variables.items()}
-    centre, measured = beyond.value(solution.theta[None])[0], solution.objective.target(rows.values[held])
+    variables = {name: v[beyond] for name, v in rows.variables.items()}
+    centre, measured = ahead.value(solution.theta[None])[0], solution.objective.target(rows.values[beyond])
     error = -solution.objective.residuals(centre, measured)
     with np.errstate(all="ignore"):
-        made = beyond.value(draws)
+        made = ahead.value(draws)
         middle, made = (np.log(centre), np.log(made)) if solution.objective.space == "log" else (centre, made)
     return Fold(
         label,
-        np.flatnonzero(held),
+        beyond,
         len(values),
-        inside.distance(law, held_variables),
+        inside.distance(law, variables),
         error,
         *spreads(middle, made, few),
         solution.sigma,
     )
+
+
+def _thinned(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Positions where the mask holds, evenly thinned to FOLD_ROWS at most."""
+    positions = np.flatnonzero(mask)
+    return positions[:: max(1, -(-len(positions) // FOLD_ROWS))]
 
 
 def deviation(
@@ -227,16 +241,25 @@ def _believed(spread: FloatArray, distance: FloatArray, unit: float | FloatArray
 def calibrate(law: Law, rows: Rows, folds: list[Fold], unit: float = 1.0, level: float = LEVEL) -> Calibration:
     """The factor k from the folds and the prior belief, widened by Student's t at ``level``."""
     scale = scale_of(law, dict(rows.variables))
-    total, weight, points = PRIOR_FOLDS * PRIOR**2, PRIOR_FOLDS, 0
+    total, weight, points, count = PRIOR_FOLDS * PRIOR**2, PRIOR_FOLDS, 0, 0
     for fold in folds:
         finite = np.isfinite(fold.error) & np.isfinite(fold.spread)
         if not finite.any():
             continue
-        believed = _believed(fold.spread[finite], fold.distance[finite], unit)
-        seen = np.mean(np.maximum(fold.error[finite] ** 2 - fold.sigma**2, 0.0) / believed)
-        total, weight, points = total + min(float(seen), WORST**2), weight + 1, points + int(finite.sum())
+        square, trust = _said_of_k(fold, finite, unit)
+        total, weight, points, count = total + trust * square, weight + trust, points + int(finite.sum()), count + 1
     factor = float(np.sqrt(total / weight)) * student(level, weight) / student(level, np.inf)
-    return Calibration(factor, int(weight - PRIOR_FOLDS), points, float(scale.min()), float(scale.max()))
+    return Calibration(factor, count, points, float(scale.min()), float(scale.max()))
+
+
+def _said_of_k(fold: Fold, rows: NDArray[np.bool_], unit: float) -> tuple[float, float]:
+    """k_f^2 of a fold, at most WORST^2, and how much it counts: less, the more of it may be noise."""
+    believed, noise = _believed(fold.spread[rows], fold.distance[rows], unit), fold.sigma**2
+    weights = believed / (PRIOR**2 * believed + noise) ** 2
+    whole = float(np.sum(weights * believed))
+    square = float(np.sum(weights * (fold.error[rows] ** 2 - noise))) / whole
+    doubt = noise * float(np.sqrt(2 * np.sum(weights**2))) / whole  # standard error if all of the error were noise
+    return min(max(square, 0.0), WORST**2), 1 / (1 + (doubt / PRIOR**2) ** 2)
 
 
 def student(level: float, freedom: float) -> float:

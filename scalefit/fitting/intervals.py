@@ -132,6 +132,9 @@ def make_intervals(
         sigma=solution.sigma,
         workers=resampling.workers,
     )
+    if keep.step > 1:  # the rows left out would have made the draws narrower, as far as they tell something new
+        every, _ = resampled_as_one(solution.residuals, rows.run_codes, resampling.method)
+        draws = solution.theta + (draws - solution.theta) * np.sqrt((blocks.max() + 1) / (every.max() + 1))
     free = len(model.coordinates)
     calibration = None
     if calibrated:
@@ -139,7 +142,7 @@ def make_intervals(
         folds = walk(law, model, rows, settings, resampling.seed, parts)
         unit = 1.0 if settings.residuals == "log" else float(np.median(np.abs(rows.values)))
         calibration = calibrate(law, rows, folds, unit)
-    few = small_sample(int(blocks.max()) + 1, len(values), free)
+    few = small_sample(int(blocks.max()) + 1, len(values), free, method)
     return Intervals(
         tuple(map(tuple, model.vector(draws).tolist())),
         few,

@@ -33,6 +33,10 @@ MOST = 200  #: steps after which a resample is left where it is
 TOLERANCE = 1e-11  #: relative decrease of the objective that a further step would bring
 BLOCK = 1 << 17  #: elements of predictions held at a time
 CHUNK = 250  #: draws that share one random stream, whatever the number of workers
+MOST_LEVERAGE = 0.7  #: of a row whose residual is taken to tell something of its error
+FLAT = 1e-9  #: singular value, over the largest, of a direction in which no row moves
+MANY_SIGNS = 12  #: from this many blocks on, signs alone give enough different resamples
+SIGNS = np.array([-1.0, 1.0])
 #: Webb's six-point distribution: mean 0, variance 1, for few blocks
 WEBB = np.sqrt(np.array([1.5, 1.0, 0.5, 0.5, 1.0, 1.5])) * np.array([-1, -1, -1, 1, 1, 1])
 
@@ -54,7 +58,8 @@ def bootstrap(
     """Coordinates of ``draws`` refits, (draws, p).
 
     ``blocks`` (n,) numbers the run of each row. ``pairs``: whole blocks with replacement; ``bayesian``: exponential
-    weights on blocks, of mean one; ``wild``: residuals of each block multiplied by Webb's six-point weights;
+    weights on blocks, of mean one; ``wild``: residuals of each block over 1 - leverage, with random signs (Davidson and
+    Flachaire 2008, doi:10.1016/j.jeconom.2008.08.003), or with Webb's six-point weights where blocks are few;
     ``parametric``: normal noise of the given ``sigma``; ``sandwich``: no refits, normal draws from the covariance of
     :func:`~scalefit.fitting.covariance.sandwich`, refused where that is not valid. ``auto`` is ``pairs`` from 20
     blocks on, ``bayesian`` from 6, else ``wild``, which keeps every row and so the law identified.
@@ -74,6 +79,8 @@ def bootstrap(
         spread = sandwich(expansion, objective, values, weights, blocks)
         steps = np.random.default_rng(seed).multivariate_normal(np.zeros(len(theta)), spread, size=draws, method="eigh")
         return expansion.moved(steps)
+    centre = objective.target(expansion.value)
+    residual = (objective.target(values) - centre) / (1 - leverage(expansion.slope, weights))
     near = Near(model, objective, values, weights, resampled, expansion, second)
 
     def chunk(job: tuple[int, np.random.SeedSequence]) -> Refits:
@@ -81,7 +88,12 @@ def bootstrap(
         rng = np.random.default_rng(stream)
         if resampled == "weights":
             return near.refit(_block_weights(rng, method, size, count)[:, blocks] * weights)
-        return near.refit(_made_values(objective, values, expansion.value, blocks, rng, method, sigma, size))
+        shape = (size, len(values))
+        errors = (
+            residual * _signs(rng, size, count)[:, blocks] if method == "wild" else sigma * rng.standard_normal(shape)
+        )
+        made = centre + errors
+        return near.refit(np.exp(made) if objective.space == "log" else made)
 
     if workers == 1:
         parts = [chunk(job) for job in jobs]
@@ -173,21 +185,19 @@ def _block_weights(rng: np.random.Generator, method: str, draws: int, count: int
     return np.asarray(drawn / drawn.mean(axis=1, keepdims=True))
 
 
-def _made_values(
-    objective: Objective,
-    values: FloatArray,
-    predicted: FloatArray,
-    blocks: NDArray[np.intp],
-    rng: np.random.Generator,
-    method: str,
-    sigma: float,
-    draws: int,
-) -> FloatArray:
-    """Values made anew from the fitted law and its residuals, (draws, n)."""
-    centre = objective.target(predicted)
-    if method == "wild":
-        signs = rng.choice(WEBB, size=(draws, int(blocks.max()) + 1))
-        made = centre + (objective.target(values) - centre) * signs[:, blocks]
-    else:
-        made = centre + sigma * rng.standard_normal((draws, len(values)))
-    return np.exp(made) if objective.space == "log" else made
+def _signs(rng: np.random.Generator, draws: int, count: int) -> FloatArray:
+    """Factors of the residuals of each block, (draws, count), of mean 0 and variance 1."""
+    return np.asarray(rng.choice(SIGNS if count >= MANY_SIGNS else WEBB, size=(draws, count)))
+
+
+def leverage(slope: FloatArray, weights: FloatArray) -> FloatArray:
+    """How far each row pulls its own prediction, (n,): the diagonal of the hat matrix, at most MOST_LEVERAGE.
+
+    >>> leverage(np.ones((4, 1)), np.ones(4)).round(6).tolist()
+    [0.25, 0.25, 0.25, 0.25]
+    """
+    scaled = slope * np.sqrt(weights)[:, None]
+    scaled = scaled / np.maximum(np.linalg.norm(scaled, axis=0), 1e-300)
+    rows, size, _ = np.linalg.svd(np.nan_to_num(scaled), full_matrices=False)
+    pull: FloatArray = np.sum(rows[:, size > FLAT * size[0]] ** 2, axis=1)
+    return np.minimum(pull, MOST_LEVERAGE)
