@@ -341,3 +341,8 @@ def test_too_few_rows_have_a_weight():
 
 def test_an_empty_selection():
     said(lambda: sf.fit(sf.read_runs(table()).where("N > 1e30"), "chinchilla"))
+
+
+@pytest.mark.parametrize("draws", [-5, 1, 19])
+def test_too_few_draws_for_an_interval(draws):
+    assert f"{draws} draws make no interval" in said(lambda: sf.fit(table(), "chinchilla", draws=draws))

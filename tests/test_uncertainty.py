@@ -154,7 +154,7 @@ def test_whole_runs_are_resampled_where_there_are_curves():
 
 def test_an_unknown_method_is_refused():
     with pytest.raises(InputError, match="pairs, bayesian, wild, parametric"):
-        sf.fit(planted(), "chinchilla", draws=10, method="jackknife")
+        sf.fit(planted(), "chinchilla", draws=20, method="jackknife")
 
 
 def test_planted_parameters_lie_inside_their_intervals():

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from scalefit.errors import InputError
 from scalefit.fitting.checks import Check, examine, find_outliers, sub_models
 from scalefit.fitting.diagnostics import outlier_checks, still_falling, trends, under_trained, units_of
 from scalefit.fitting.drift import clocks_of
@@ -29,6 +30,7 @@ from scalefit.runs import Runs, read_runs
 from scalefit.runs.conventions import mixed_conventions
 from scalefit.runs.endings import unfinished
 
+FEWEST_DRAWS = 20  #: refits from which 90 % intervals can be told
 MOST_POINTS = 2000  #: points that a fit keeps for its plot when it is saved
 
 
@@ -93,6 +95,9 @@ def fit(
     >>> result.status, round(result["alpha"], 6)
     ('converged', 0.34)
     """
+    if draws and draws < FEWEST_DRAWS:
+        todo = f"give 0 for no intervals, or {FEWEST_DRAWS} and more: a 90 % interval leaves one of twenty out"
+        raise InputError(f"{draws} draws make no interval", where="fit", todo=todo)
     logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
     ready = prepare(
         logs,
