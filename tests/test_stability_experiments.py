@@ -78,6 +78,32 @@ def test_the_attention_logit_warns_long_before_the_loss_diverges():
     assert (first_said["warned"], first_said["diverged"]) == (40, 250)
 
 
+# --- gradient spikes --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def spikes():
+    """Loss with spikes less loss without, nats, by clipping, optimiser, learning rate and seed."""
+    runs = sf.load("gradient_spikes").table
+    slow = runs["optimizer_options.beta2"] == 0.999
+    runs["arm"] = np.where(slow, "adamw slow", runs["optimizer"].astype(str))
+    loss = runs.pivot_table(index=["clip", "arm", "lr", "seed"], columns="spike_every", values="loss")
+    return loss.assign(harm=loss[20] - loss[0])
+
+
+def test_spikes_cost_adam_more_the_longer_it_remembers_them_and_spam_less(spikes):
+    harm = spikes["harm"].xs(0.0, level="clip").unstack("arm")
+    assert len(harm) == 8
+    paired = harm["adamw slow"] - harm["spam"]
+    assert paired.mean() > 2 * paired.std() / np.sqrt(len(paired))
+    assert harm["adamw slow"].mean() > harm["adamw"].mean()
+
+
+def test_spam_has_no_lower_loss_than_adam_that_forgets(spikes):
+    least = spikes[20].groupby(["clip", "arm"]).min().unstack("arm")
+    assert (least["adamw"] < least["spam"]).all()
+
+
 # --- warm-up ----------------------------------------------------------------------------------------------------------
 
 
@@ -108,3 +134,41 @@ def test_the_threshold_of_the_curvature_lies_at_the_best_learning_rate(warmups):
     assert 0.5 < safe / warmups.min(axis=1).idxmin() < 2
     # and yet at 2^-8 a start without warm-up is no worse: nothing here needs those 30 steps
     assert (warmups.loc[0.00390625, 0] < warmups.loc[0.00390625, [30, 100]]).all()
+
+
+# --- learning rate over depth -----------------------------------------------------------------------------------------
+
+# --- where the norms sit ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def blocks():
+    return pd.read_csv(DATA / "norm_placement" / "blocks.csv")
+
+
+def means(blocks, norm, layers, column):
+    rows = blocks[(blocks["norm"] == norm) & (blocks["n_layer"] == layers)]
+    return rows.groupby(["lr", "block"])[column].mean().unstack("lr")
+
+
+def test_the_stream_stays_in_post_and_grows_by_even_steps_of_variance_in_peri(blocks):
+    post = blocks[(blocks["norm"] == "post") & (blocks["block"] > 0)]
+    assert post[["rms_start", "rms_end"]].to_numpy().max() < 2
+    variance = means(blocks, "peri", 16, "rms_start").iloc[:, 0] ** 2
+    line = np.polynomial.Polynomial.fit(variance.index, variance, 1)
+    assert np.corrcoef(line(variance.index.to_numpy()), variance)[0, 1] > 0.995
+
+
+def test_in_pre_training_multiplies_the_stream_and_more_so_at_larger_learning_rates(blocks):
+    last = {norm: means(blocks, norm, 16, "rms_end").loc[16] for norm in ("pre", "peri")}
+    start = means(blocks, "pre", 16, "rms_start").loc[16]
+    assert (last["pre"] > 4 * start).all()
+    assert last["pre"].iloc[1] > 3 * last["pre"].iloc[0]
+    assert (last["peri"] < last["pre"] / 2).all()
+
+
+def test_deep_post_does_not_learn_at_these_learning_rates(blocks):
+    loss = sf.load("norm_placement").table.pivot_table(index=["norm", "n_layer"], columns="lr", values="loss")
+    assert (loss.loc["post"].loc[[8, 16]] > 3.3).all(axis=None)
+    assert (loss.loc[["pre", "peri"]] < 2.9).all(axis=None)
+    assert (loss.loc["peri"] < loss.loc["pre"]).all(axis=None)

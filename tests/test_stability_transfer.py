@@ -187,6 +187,17 @@ def test_what_moves_with_the_size_is_told():
     assert any("n_layer moves with d_model" in note for note in read_sweeps(rows).notes)
 
 
+def test_at_one_width_the_size_is_the_depth():
+    rows = (
+        planted(0.0).rename(columns={"width": "n_layer"}).assign(d_model=32, N=lambda frame: 12288 * frame["n_layer"])
+    )
+    sweeps = read_sweeps(rows)
+    assert sweeps.over == "n_layer"
+    assert not sweeps.notes
+    assert read_sweeps(rows.drop(columns="d_model")).over == "N"
+    assert read_sweeps(rows, over="N").over == "N"
+
+
 def test_one_seed_has_one_loss():
     rows = planted(0.0)
     with pytest.raises(InputError, match="several runs have size 64"):

@@ -149,9 +149,11 @@ def _lost(points: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _size_column(table: pd.DataFrame, rates: pd.Series, arms: str) -> str:
-    for name in SIZES:
-        if name in table.columns and name != arms and table[name].nunique() > 1:
-            return name
+    varying = [name for name in SIZES if name in table.columns and name != arms and table[name].nunique() > 1]
+    if "n_layer" in varying and "d_model" in table.columns and "d_model" not in varying:
+        return "n_layer"  # the width is held: N follows from the depth
+    if varying:
+        return varying[0]
     for name in SIZES:
         if name in table.columns and name != arms:
             return name
