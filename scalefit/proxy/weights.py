@@ -27,7 +27,8 @@ def views(theta_KP: Tensor, leaves: Leaves) -> dict[str, Tensor]:
     """
     K = theta_KP.shape[0]
     parts = torch.split(theta_KP, [leaf.size for leaf in leaves.values()], dim=1)
-    return {name: part.view(K, *leaf.shape) for part, (name, leaf) in zip(parts, leaves.items(), strict=True)}
+    pairs = zip(parts, leaves.items(), strict=True)
+    return {name: part if len(leaf.shape) == 1 else part.view(K, *leaf.shape) for part, (name, leaf) in pairs}
 
 
 def initial(leaves: Leaves, factors: Factors, seeds: Sequence[int], scales: Sequence[float] | None = None) -> Tensor:
