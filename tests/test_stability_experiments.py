@@ -138,6 +138,32 @@ def test_the_threshold_of_the_curvature_lies_at_the_best_learning_rate(warmups):
 
 # --- learning rate over depth -----------------------------------------------------------------------------------------
 
+
+@pytest.fixture(scope="module")
+def depth():
+    return sf.load("lr_depth")
+
+
+def test_over_depth_every_parametrisation_stays_within_an_octave(depth):
+    found = lr_transfer(depth)
+    assert found.sweeps.over == "n_layer"
+    drifts = {arm.name: arm.drift.value for arm in found.arms}
+    assert drifts == pytest.approx({"sp": -0.08, "depth-mup": 0.21, "completep": -0.15}, abs=0.03)
+    for arm in found.arms:
+        logs = [best.log2 for best in arm.optima.values()]
+        assert max(logs) - min(logs) <= 1
+
+
+def test_a_deeper_model_is_worse_in_sp_and_not_where_branches_are_divided(depth):
+    losses = depth.table.pivot_table(index="lr", columns=["parametrization", "n_layer"], values="loss").min()
+    assert losses["sp"][8] > losses["sp"][2] + 0.05
+    assert losses["completep"][8] == pytest.approx(losses["completep"][2], abs=0.02)
+    assert losses["depth-mup"][8] < losses["depth-mup"][2]
+    stream = depth.table.pivot_table(index="n_layer", columns="parametrization", values="rms_act", aggfunc="median")
+    assert stream["sp"][8] > 3 * stream["sp"][2]
+    assert (stream.loc[8, ["depth-mup", "completep"]] < stream.loc[2, ["depth-mup", "completep"]]).all()
+
+
 # --- where the norms sit ----------------------------------------------------------------------------------------------
 
 
