@@ -25,7 +25,7 @@ _PLACES = {
     "Schedule": "scalefit.schedules",
     "ScalefitError": "scalefit.errors",
     "Variable": "scalefit.laws",
-    "automatic": "scalefit.comparison",
+    "automatic": "scalefit.selection",
     "backtest": "scalefit.comparison",
     "compare": "scalefit.comparison",
     "find_law": "scalefit.laws",
@@ -46,7 +46,7 @@ _PLACES = {
 __all__ = ["__version__", *sorted(_PLACES)]
 
 if TYPE_CHECKING:
-    from scalefit.comparison import automatic, backtest, compare
+    from scalefit.comparison import backtest, compare
     from scalefit.datasets import load
     from scalefit.errors import FitWarning, IdentificationError, InputError, ScalefitError
     from scalefit.fitting.fit import fit
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from scalefit.runs import Runs, read_runs
     from scalefit.runs.inspect import inspect
     from scalefit.schedules import Schedule, parse_schedule
+    from scalefit.selection import automatic
     from scalefit.stability import forecast, lr_sensitivity, lr_transfer, watch
 
 

@@ -1,9 +1,9 @@
-"""Which law, and how far to trust it: back-tests over growing scale, laws compared on one hold-out, a law chosen."""
+"""Which law, and how far to trust it: back-tests over growing scale, laws compared on one hold-out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +15,7 @@ from scalefit.fitting.fit import fit
 from scalefit.fitting.identify import identify
 from scalefit.fitting.prepare import prepare
 from scalefit.fitting.result import Fit
-from scalefit.laws.law import Law
-from scalefit.numerics import FloatArray
+from scalefit.laws import Law, find_law
 from scalefit.runs import Runs, read_runs
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
 NORMAL_90 = 1.6448536269514722
 CANDIDATES = ("chinchilla", "kaplan-floor", "power-floor", "power", "annealing", "annealing-size")
+ONE_VARIABLE = ("power-floor", "power")
 SAME = 1.1  #: laws whose back-test error is within this factor of the best cannot be told apart
 
 
@@ -177,7 +177,7 @@ def compare(
             continue
         name = found.law.spec
         fits[name], tests[name] = found, tested
-        rows.append({"law": name, **_judged(found, tested, judge)})
+        rows.append({"law": name, **judged(found, tested, judge)})
     if not rows:
         raise InputError(
             "none of the laws can be fitted and back-tested",
@@ -196,11 +196,12 @@ def _grouped(refused: Mapping[str, str]) -> dict[str, list[str]]:
     return found
 
 
-def _judged(found: Fit, tested: Backtest, judge: Runs | pd.DataFrame | None) -> dict[str, float]:
+def judged(found: Fit, tested: Backtest | None, judge: Runs | pd.DataFrame | None) -> dict[str, float]:
+    """A law's row of the table of :func:`compare`; NaN for the back-test where there is none."""
     free = len(found.parameters) - len(found.fixed) - len(found.ties)
     row: dict[str, float] = {
-        "backtest_error": tested.error,
-        "coverage": float(tested.table["inside"].mean()),
+        "backtest_error": tested.error if tested else np.nan,
+        "coverage": float(tested.table["inside"].mean()) if tested else np.nan,
     }
     if judge is not None:
         row["judge_error"] = float(found.score(judge)["mean_relative"].iloc[-1])
@@ -243,57 +244,12 @@ def _contradicted(table: pd.DataFrame, best: str) -> str:
 
 
 def candidates(runs: Runs) -> list[str]:
-    """The usual laws that these runs can identify."""
-    able = [found.law for found in identify(runs) if found.can and found.law in CANDIDATES]
-    return sorted(able, key=CANDIDATES.index)
+    """The usual laws that these runs can identify, without those in doubt where others are not.
 
-
-@dataclass(frozen=True)
-class Automatic:
-    """A law chosen by back-test, or the average of those that cannot be told apart."""
-
-    comparison: Comparison
-    weights: Mapping[str, float]
-
-    @property
-    def text(self) -> str:
-        """What was chosen and why."""
-        shares = ", ".join(f"{name} {100 * weight:.0f} %" for name, weight in self.weights.items())
-        return f"{self.comparison.recommendation}; predictions: {shares}"
-
-    def predict(self, data: Runs | pd.DataFrame | None = None, **options: Any) -> pd.DataFrame:
-        """The weighted average of the chosen laws' predictions, with the widest of their intervals."""
-        tables = {name: self.comparison.fits[name].predict(data, **options) for name in self.weights}
-        first = next(iter(tables.values())).copy()
-        target = self.comparison.best.target
-        first[target] = sum(weight * tables[name][target] for name, weight in self.weights.items())
-        if "low" in first.columns:
-            first["low"] = np.min([table["low"] for table in tables.values()], axis=0)
-            first["high"] = np.max([table["high"] for table in tables.values()], axis=0)
-        if "measured" in first.columns:
-            first["relative_error"] = first[target] / first["measured"] - 1
-        return first
-
-
-def automatic(
-    runs: Runs | pd.DataFrame,
-    laws: Sequence[str | Law | type[Law]] = (),
-    *,
-    draws: int = 0,
-    seed: int = 0,
-    **options: Any,
-) -> Automatic:
-    """Choose a law by back-test among those that the runs can identify; average those that cannot be told apart.
-
-    Weights are inverse to the squared back-test error. Intervals are made for the chosen laws only.
+    Curves that identify a law of schedules are of schedules that differ, and so of no law in one variable.
     """
-    logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
-    compared = compare(logs, laws, seed=seed, **options)
-    error = compared.table["backtest_error"].loc[compared.alike].to_numpy()
-    share: FloatArray = 1 / np.maximum(error, 1e-12) ** 2
-    if draws:
-        chosen = {
-            name: fit(logs, compared.fits[name].law, draws=draws, seed=seed, **options) for name in compared.alike
-        }
-        compared = replace(compared, fits={**compared.fits, **chosen})
-    return Automatic(compared, dict(zip(compared.alike, (share / share.sum()).tolist(), strict=True)))
+    able = [found for found in identify(runs) if found.can and found.law in CANDIDATES]
+    names = [found.law for found in able if not found.doubts] or [found.law for found in able]
+    if any(find_law(name).is_trajectory for name in names):
+        names = [name for name in names if name not in ONE_VARIABLE]
+    return sorted(names, key=CANDIDATES.index)

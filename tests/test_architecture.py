@@ -26,7 +26,7 @@ FLOORS = {
     **dict.fromkeys(["errors", "numerics", "expressions"], 0),
     **dict.fromkeys(["schedules", "runs", "datasets", "laws"], 1),
     "fitting": 2,
-    **dict.fromkeys(["comparison", "planning", "stability", "proxy"], 3),
+    **dict.fromkeys(["comparison", "selection", "planning", "stability", "proxy"], 3),
     **dict.fromkeys(["plots", "report"], 4),
     "cli": 5,
     "__main__": 5,

@@ -70,7 +70,8 @@ def test_small_sample_is_the_degrees_of_freedom_factor():
     normal = t.ppf(0.95, 1e9)
     assert small_sample(50, 50, 5, "pairs") == pytest.approx((50 / 45) ** 0.5 * t.ppf(0.95, 45) / normal, rel=1e-3)
     assert small_sample(5, 1000, 4, "wild") == pytest.approx((5 / 4) ** 0.5 * t.ppf(0.95, 4) / normal, rel=1e-2)
-    assert small_sample(2, 100, 3, "bayesian") == pytest.approx((2 * 99 / 97) ** 0.5 * t.ppf(0.95, 1) / normal, rel=1e-6)
+    two = (2 * 99 / 97) ** 0.5 * t.ppf(0.95, 1) / normal
+    assert small_sample(2, 100, 3, "bayesian") == pytest.approx(two, rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,12 @@ from matplotlib.colors import to_rgb
 import scalefit as sf
 from scalefit import plots
 from scalefit.cli import main
-from scalefit.comparison import SAME, _reason, automatic, backtest, candidates, compare
+from scalefit.comparison import SAME, _reason, backtest, candidates, compare
 from scalefit.errors import InputError
 from scalefit.fitting.calibration import scale_of
 from scalefit.plots import colours
 from scalefit.schedules import areas, parse_schedule
+from scalefit.selection import automatic
 
 STEPS = "peak_lr=1e-3,steps=1000"
 PLANS = {
@@ -176,6 +177,19 @@ def test_automatic_averages_laws_that_are_alike():
     each = [chosen.comparison.fits[name].predict(C=1e22).iloc[0] for name in chosen.weights]
     assert min(e["loss"] for e in each) <= at["loss"] <= max(e["loss"] for e in each)
     assert at["low"] == min(e["low"] for e in each) and at["high"] == max(e["high"] for e in each)
+
+
+def test_automatic_fits_the_only_law_there_is_and_says_that_it_is_untested():
+    two = curves().where("run in ('cosine', 'wsd')")
+    assert candidates(two) == ["annealing"]
+    chosen = automatic(two, draws=40)
+    assert dict(chosen.weights) == {chosen.comparison.best.law.spec: 1.0}
+    assert "how far it can be trusted is not known" in chosen.text
+    assert chosen.comparison.best.intervals is not None
+
+
+def test_curves_under_several_schedules_are_of_no_law_in_the_step_alone():
+    assert candidates(curves()) == ["annealing"]
 
 
 # --- figures and commands ---------------------------------------------------------------------------------------------

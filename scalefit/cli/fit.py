@@ -12,10 +12,10 @@ from scalefit.cli.output import Answer, answering, as_lines, check_writable, rec
 if TYPE_CHECKING:
     import pandas as pd
 
-    from scalefit.comparison import Automatic
     from scalefit.fitting.checks import Check
     from scalefit.fitting.result import Fit
     from scalefit.runs import Runs
+    from scalefit.selection import Automatic
 
 POINTS_HELP = "Rows that a law without a schedule reads: the last of each run, or all."
 LAW_HELP = 'Name, "name:option=value", a formula, ./mine.py:MyLaw, or auto: chosen by back-test.'
@@ -102,7 +102,7 @@ def command(
 
 
 def _automatic(runs: Runs, settings: dict[str, Any]) -> Automatic:
-    from scalefit.comparison import automatic
+    from scalefit.selection import automatic
 
     return automatic(runs, **settings)
 
@@ -146,7 +146,7 @@ def _answer(
     for heavy in ("points", "without"):
         content.pop(heavy)
     if chosen is not None:
-        text = [f"chosen by back-test: {chosen.text}", "", *text]
+        text = [f"chosen: {chosen.text}", "", *text]
         refused = dict(chosen.comparison.refused)
         laws = {"weights": dict(chosen.weights), "laws": records(chosen.comparison.table), "refused": refused}
         content["automatic"] = {"recommendation": chosen.comparison.recommendation, **laws}

@@ -1,0 +1,87 @@
+"""``--law auto``: a law chosen by back-test among those that the runs can identify, or the average of several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scalefit.comparison import Comparison, candidates, compare, judged
+from scalefit.errors import InputError
+from scalefit.fitting.fit import fit
+from scalefit.fitting.result import Fit
+from scalefit.laws.law import Law
+from scalefit.numerics import FloatArray
+from scalefit.runs import Runs, read_runs
+
+
+@dataclass(frozen=True)
+class Automatic:
+    """A law chosen by back-test, or the average of those that cannot be told apart."""
+
+    comparison: Comparison
+    weights: Mapping[str, float]
+
+    @property
+    def text(self) -> str:
+        """What was chosen and why."""
+        shares = ", ".join(f"{name} {100 * weight:.0f} %" for name, weight in self.weights.items())
+        return f"{self.comparison.recommendation}; predictions: {shares}"
+
+    def predict(self, data: Runs | pd.DataFrame | None = None, **options: Any) -> pd.DataFrame:
+        """The weighted average of the chosen laws' predictions, with the widest of their intervals."""
+        tables = {name: self.comparison.fits[name].predict(data, **options) for name in self.weights}
+        first = next(iter(tables.values())).copy()
+        target = self.comparison.best.target
+        first[target] = sum(weight * tables[name][target] for name, weight in self.weights.items())
+        if "low" in first.columns:
+            first["low"] = np.min([table["low"] for table in tables.values()], axis=0)
+            first["high"] = np.max([table["high"] for table in tables.values()], axis=0)
+        if "measured" in first.columns:
+            first["relative_error"] = first[target] / first["measured"] - 1
+        return first
+
+
+def automatic(
+    runs: Runs | pd.DataFrame,
+    laws: Sequence[str | Law | type[Law]] = (),
+    *,
+    draws: int = 0,
+    seed: int = 0,
+    **options: Any,
+) -> Automatic:
+    """Choose a law by back-test among those that the runs can identify; average those that cannot be told apart.
+
+    Weights are inverse to the squared back-test error. Intervals are made for the chosen laws only. Where the runs
+    identify one law and no part of them predicts the rest, that law is fitted untested, and said to be.
+    """
+    logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
+    names = laws or candidates(logs)
+    try:
+        compared = compare(logs, names, seed=seed, **options)
+    except InputError:
+        if len(names) != 1:
+            raise
+        return _untested(fit(logs, names[0], draws=draws, seed=seed, **options))
+    error = compared.table["backtest_error"].loc[compared.alike].to_numpy()
+    share: FloatArray = 1 / np.maximum(error, 1e-12) ** 2
+    if draws:
+        chosen = {
+            name: fit(logs, compared.fits[name].law, draws=draws, seed=seed, **options) for name in compared.alike
+        }
+        compared = replace(compared, fits={**compared.fits, **chosen})
+    return Automatic(compared, dict(zip(compared.alike, (share / share.sum()).tolist(), strict=True)))
+
+
+def _untested(only: Fit) -> Automatic:
+    """The only law there is, which no part of the runs can test."""
+    name = only.law.spec
+    said = (
+        f"{name}: the only usual law that these runs identify; no part of them predicts the rest, so how far it can be "
+        "trusted is not known: add runs at more scales (more schedules for curves)"
+    )
+    table = pd.DataFrame([{"law": name, **judged(only, None, None)}]).set_index("law")
+    return Automatic(Comparison(table, {name: only}, {}, {}, said), {name: 1.0})
