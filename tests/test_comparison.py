@@ -246,7 +246,7 @@ def test_commands(tmp_path):
     content = json.loads(found.stdout)
     assert content["automatic"]["weights"] == {"power-floor:over=C": 1.0}
     assert content["prediction"][0]["low"] < content["prediction"][0]["high"]
-    assert "chosen by back-test: power-floor" in run("fit", table, "--law", "auto", "--draws", 20).stdout
+    assert "chosen: power-floor" in run("fit", table, "--law", "auto", "--draws", 20).stdout
 
 
 def test_a_judge_that_speaks_for_another_law_is_heard():
