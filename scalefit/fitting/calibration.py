@@ -34,7 +34,7 @@ from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
 
 PER_RUN = 0.001  #: relative error that every law is believed to make on a run that it has not seen
-PER_DECADE = 0.01  #: relative error per decade that every law is believed to make
+PER_DECADE = 0.0125  #: relative error per decade that every law is believed to make
 PRIOR = 1.3  #: the factor k believed before any fold is seen
 PRIOR_FOLDS = 3.0  #: how many folds that belief is worth
 WORST = 6.0  #: most that one fold may say of k
