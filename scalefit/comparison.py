@@ -164,6 +164,10 @@ def compare(
     """
     logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
     names: Sequence[str | Law | type[Law]] = laws or candidates(logs)
+    if not names:
+        reasons = {found.law: found.reason for found in identify(logs) if found.law in CANDIDATES}
+        todo = "; ".join(f"{', '.join(group)}: {why}" for why, group in _grouped(reasons).items())
+        raise InputError("these runs identify none of the usual laws", where="compare", todo=todo)
     fits: dict[str, Fit] = {}
     tests: dict[str, Backtest] = {}
     refused: dict[str, str] = {}
@@ -223,7 +227,7 @@ def _bic(found: Fit, free: int) -> float:
 def _reason(table: pd.DataFrame) -> str:
     best, error = str(table.index[0]), float(table["backtest_error"].iloc[0])
     near = [str(name) for name in table.index[1:] if table.loc[name, "backtest_error"] <= SAME * error]
-    text = f"{best}: predicts larger runs from smaller ones with a median error of {100 * error:.2g} %"
+    text = f"{best}: predicts larger runs from smaller ones with a median error of {100 * error:.2g} % (mean over fits)"
     if near:
         text += f"; {' and '.join(near)} cannot be told from it (within {100 * (SAME - 1):.0f} %)"
     elif len(table) > 1:
@@ -248,8 +252,19 @@ def candidates(runs: Runs) -> list[str]:
 
     Curves that identify a law of schedules are of schedules that differ, and so of no law in one variable.
     """
-    able = [found for found in identify(runs) if found.can and found.law in CANDIDATES]
+    return _usual(runs)[0]
+
+
+def left_out(runs: Runs) -> dict[str, str]:
+    """Why no law along a schedule can be fitted to curves; empty where one can, or where there are no curves."""
+    return _usual(runs)[1]
+
+
+def _usual(runs: Runs) -> tuple[list[str], dict[str, str]]:
+    known = [found for found in identify(runs) if found.law in CANDIDATES]
+    able = [found for found in known if found.can]
     names = [found.law for found in able if not found.doubts] or [found.law for found in able]
     if any(find_law(name).is_trajectory for name in names):
-        names = [name for name in names if name not in ONE_VARIABLE]
-    return sorted(names, key=CANDIDATES.index)
+        return sorted((name for name in names if name not in ONE_VARIABLE), key=CANDIDATES.index), {}
+    along = {found.law: found.reason for found in known if not found.can and find_law(found.law).is_trajectory}
+    return sorted(names, key=CANDIDATES.index), along if runs.curves is not None else {}

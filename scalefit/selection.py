@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scalefit.comparison import Comparison, candidates, compare, judged
+from scalefit.comparison import Comparison, candidates, compare, judged, left_out
 from scalefit.errors import InputError
 from scalefit.fitting.fit import fit
 from scalefit.fitting.result import Fit
@@ -66,6 +66,8 @@ def automatic(
         if len(names) != 1:
             raise
         return _untested(fit(logs, names[0], draws=draws, seed=seed, **options))
+    if not laws:
+        compared = replace(compared, refused={**left_out(logs), **compared.refused})
     error = compared.table["backtest_error"].loc[compared.alike].to_numpy()
     share: FloatArray = 1 / np.maximum(error, 1e-12) ** 2
     if draws:

@@ -188,6 +188,21 @@ def test_automatic_fits_the_only_law_there_is_and_says_that_it_is_untested():
     assert chosen.comparison.best.intervals is not None
 
 
+def test_automatic_says_why_no_law_along_the_schedule_is_among_those_compared(tmp_path):
+    """Without the learning rate before the first row, curves are left to laws of the step, and that is a fault."""
+    logs = curves().curves.assign(lr=3e-4).query("step >= 100")
+    chosen = automatic(sf.read_runs(logs))
+    assert "learning rate before step 100" in chosen.comparison.refused["annealing"]
+    logs.to_csv(tmp_path / "logs.csv", index=False)
+    result = run("fit", tmp_path / "logs.csv", "--law", "auto", "--draws", 20)
+    assert result.exit_code == 1 and "! left out: annealing" in result.stdout
+
+
+def test_runs_of_none_of_the_usual_laws_are_refused_with_the_reasons():
+    with pytest.raises(InputError, match="none of the usual laws.*chinchilla, kaplan-floor: needs the columns"):
+        compare(pd.DataFrame({"d_model": [1, 2, 3], "loss": [3.0, 2.9, 2.8]}))
+
+
 def test_curves_under_several_schedules_are_of_no_law_in_the_step_alone():
     assert candidates(curves()) == ["annealing"]
 

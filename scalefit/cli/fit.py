@@ -146,8 +146,8 @@ def _answer(
     for heavy in ("points", "without"):
         content.pop(heavy)
     if chosen is not None:
-        text = [f"chosen: {chosen.text}", "", *text]
         refused = dict(chosen.comparison.refused)
+        text = [f"chosen: {chosen.text}", *(f"! left out: {name}: {why}" for name, why in refused.items()), "", *text]
         laws = {"weights": dict(chosen.weights), "laws": records(chosen.comparison.table), "refused": refused}
         content["automatic"] = {"recommendation": chosen.comparison.recommendation, **laws}
     if scores is not None:
@@ -158,6 +158,5 @@ def _answer(
         content["prediction"] = records(point)
         content["cautions"] = [{"code": check.code, "text": check.text} for check in cautions]
     text += ["", *(f"wrote {path}" for path in written)] if written else []
-    return Answer(
-        "\n".join(text), content, result.table, result.ok and not cautions, [f"read: {note}" for note in result.notes]
-    )
+    sound = result.ok and not cautions and not (chosen and chosen.comparison.refused)
+    return Answer("\n".join(text), content, result.table, sound, [f"read: {note}" for note in result.notes])

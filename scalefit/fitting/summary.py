@@ -55,7 +55,8 @@ def trust(fit: Fit) -> str:
     rests = f"{calibration.points} predictions of {calibration.folds} fits to part of these runs"
     if not calibration.calibrated:
         return f"90 % intervals from {len(fit.intervals.draws)} draws, not calibrated: only {rests}"
-    return f"90 % intervals from {len(fit.intervals.draws)} draws, widened {calibration.factor:.2g} times by {rests}"
+    widened = f"those of predictions widened {calibration.factor:.2g} times"
+    return f"90 % intervals from {len(fit.intervals.draws)} draws, {widened}: {rests}"
 
 
 def doubts(fit: Fit) -> list[str]:
