@@ -206,3 +206,31 @@ def test_a_rise_that_lasts_is_followed(family):
     made = sf.predict_partial(risen, schedule=PLAN, fit=family)
     assert made.final > 1.2 * truth(PLAN)
     assert "off-family" in [check.code for check in made.warnings]
+
+
+def test_a_diverged_run_is_named_with_a_fit_and_without(family, tmp_path, monkeypatch):
+    lost = curve(PLAN, until=1500)
+    lost.loc[len(lost) - 20 :, "loss"] = 9.5
+    first = int(lost["step"].iloc[-20])
+    for fit in (family, None):
+        made = sf.predict_partial(lost, schedule=PLAN, fit=fit)
+        assert [check.code for check in made.warnings][:1] == ["diverged"]
+        assert f"diverged at step {first}: the loss stays 1 nat above its least" in str(made)
+        assert "no forecast of a run that has diverged" in str(made)
+    with pytest.raises(InputError, match="has diverged at step 372"):  # before half of the fall is seen
+        sf.predict_partial(lost.assign(step=(lost["step"] - 60) // 4 + 60), schedule=PLAN.replace("2000", "4000"))
+    monkeypatch.chdir(tmp_path)
+    lost.to_csv("run.csv", index=False)
+    assert commands.run(f"scalefit predict --from-partial run.csv --schedule {PLAN}").exit_code == 1
+    calm = curve(PLAN, until=1500, noise=0.1)
+    calm.loc[len(calm) - 1, "loss"] = 9.5
+    assert "diverged" not in str(sf.predict_partial(calm, schedule=PLAN, fit=family))
+
+
+@pytest.mark.parametrize("end", [np.nan, np.inf])
+def test_a_run_that_ends_without_a_finite_loss_has_diverged(end, family):
+    lost = curve(PLAN, until=1500)
+    lost.loc[len(lost) - 5 :, "loss"] = end
+    with pytest.raises(InputError, match="has diverged at step 1460: its loss is not finite") as caught:
+        sf.predict_partial(lost, schedule=PLAN, fit=family)
+    assert "loss > 0" not in str(caught.value)

@@ -154,3 +154,14 @@ def test_the_command(tmp_path):
     answer = json.loads(commands.run(f"scalefit watch {tmp_path}/log.csv --run b --json").stdout)
     assert answer["runs"]["b"]["warnings"][0]["step"] == 3000
     assert commands.run(f"scalefit watch {tmp_path}/log.csv --run c").exit_code == 2
+
+
+def test_one_spike_is_one_and_no_height_is_infinite():
+    rows = calm()
+    rows.loc[rows["step"] == 1000, "loss"] *= 2
+    assert watch(rows).why == "1 spike of the loss, 1 recovered"
+    rows.loc[rows["step"] > 3900, "loss"] = np.inf
+    rows.loc[rows["step"] == 3900, "loss"] = 9.0
+    seen = watch(rows)
+    assert "inf" not in " ".join(each.text for each in seen.warnings).replace("infin", "")
+    assert [each.step for each in seen.warnings] == [1000, 3900, 3910]

@@ -28,6 +28,7 @@ CUTS = (0.2, 0.4, 0.6, 0.8, 0.9)  #: shares of the fitted runs after which their
 PARTS = (0.4, 0.55, 0.7, 0.85)  #: shares of the run's own rows from which its present loss is forecast
 HALF = 0.5  #: share of its fall that a learning rate must have behind it where no fit of other runs tells the rest
 AHEAD = 40  #: steps of the curve ahead
+LOST = "no forecast of a run that has diverged; if it stays so: "
 EARLIER = 12  #: earlier forecasts in the history
 OFF, TIMES_OFF = 0.02, 5.0  #: a run this far off its family, and this many times as far as the family's own, is named
 
@@ -63,10 +64,11 @@ class PartialForecast:
 
     def __str__(self) -> str:
         now = float(self.seen["loss"].iloc[-1])
+        lost = any(check.code == "diverged" for check in self.warnings)
         lines = [
             f"{self.run}: step {self.step} of {self.steps} ({100 * self.step / self.steps:.0f} %), loss {now:.4g}",
-            f"  final loss {self.final:.5g}, {100 * self.level:.0f} % interval [{self.low:.5g}, {self.high:.5g}] "
-            f"(±{50 * (self.high - self.low) / self.final:.2g} %)",
+            f"  {LOST * lost}final loss {self.final:.5g}, {100 * self.level:.0f} % interval "
+            f"[{self.low:.5g}, {self.high:.5g}] (±{50 * (self.high - self.low) / self.final:.2g} %)",
             f"  {self.basis}; widths times {self.scale:.2g} by {self.forecasts} earlier forecasts",
         ]
         return "\n".join([*lines, *(f"! {check.text}" for check in self.warnings)])
@@ -127,7 +129,7 @@ def predict_partial(
         basis=method.basis + (f", {part.spikes} lone spike{'s' * (part.spikes > 1)} left out" if part.spikes else ""),
         scale=float(forecast.scale.square**0.5),
         forecasts=forecast.scale.forecasts,
-        warnings=(*_spiking(part), *method.warnings()),
+        warnings=(*part.doubts(), *method.warnings()),
     )
 
 
@@ -176,11 +178,11 @@ class _Family:
         """What speaks against using this fit for this run."""
         found = another_recipe(self.fit.law, self.fit.recipe, self.part.recipe())
         off = float(np.median(self.residual[-max(3, self.part.count // 10) :]))
-        if abs(off) > max(OFF, TIMES_OFF * self.usual):
+        if abs(off) > max(OFF, TIMES_OFF * self.usual) and not self.part.lost:
             found.append(
                 Check(
                     "off-family",
-                    f"the run lies {100 * abs(np.expm1(off)):.2g} % {'above' if off > 0 else 'below'} the law fitted "
+                    f"the run lies {_percent(off)} % {'above' if off > 0 else 'below'} the law fitted "
                     f"to other runs ({100 * self.usual:.1g} % is usual among them): its level is followed, but the "
                     "gain of what is ahead is theirs; fit runs of this recipe",
                 )
@@ -194,6 +196,8 @@ class _Alone:
     def __init__(self, part: PartialRun) -> None:
         self.part = part
         behind = fallen(part.plan, part.step)
+        if behind < HALF and part.lost:
+            raise InputError(part.doubts()[0].text, where=f"run {part.name}")
         if behind < HALF:
             lr = part.plan.per_step()
             half = int(np.flatnonzero(lr > lr.max() - HALF * (lr.max() - lr[-1]))[-1]) + 1
@@ -228,17 +232,10 @@ class _Alone:
         return []
 
 
-def _spiking(part: PartialRun) -> list[Check]:
-    """A word where the run's last loss is a spike: what follows it is not known yet."""
-    if not part.last:
-        return []
-    return [
-        Check(
-            "spike",
-            f"the last loss stands {100 * part.last:.0f} % above those before it and is left out: whether the run "
-            "comes back is not known yet; wait for a few more rows",
-        )
-    ]
+def _percent(log: float) -> str:
+    """A relative difference in per cent, two digits and never as a power of ten."""
+    share = 100 * abs(float(np.expm1(log)))
+    return f"{share:.2g}" if share < 99.5 else f"{share:.0f}"
 
 
 def _one_ahead(clock: Clock, residual: FloatArray, first: int) -> float:

@@ -10,11 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.errors import InputError
-from scalefit.fitting.checks import ALIKE
+from scalefit.fitting.checks import ALIKE, Check
 from scalefit.fitting.drift import Clock
 from scalefit.fitting.spikes import spikes
 from scalefit.numerics import FloatArray
 from scalefit.runs import Runs, read_runs
+from scalefit.runs.divergence import Divergence, divergence
 from scalefit.schedules import Schedule, parse_schedule
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class PartialRun:
     facts: pd.Series
     spikes: int = 0  #: losses left out because they stand alone above their neighbours
     last: float = 0.0  #: how far the last loss stands above, relative, where it is one of them
+    lost: Divergence | None = None  #: where the run has diverged
 
     @property
     def step(self) -> int:
@@ -81,6 +83,20 @@ class PartialRun:
                 found[name] = (value if isinstance(value, str) else float(value),)
         return found
 
+    def doubts(self) -> list[Check]:
+        """A word where the run stands far above its own earlier losses to its end, or where its last loss is a spike:
+        what follows it is not known yet."""
+        found = []
+        if self.lost:
+            text = f"the run has diverged at step {self.lost.step}: {self.lost.why}; no forecast holds for it: go back"
+            found.append(Check("diverged", f"{text} to a checkpoint before"))
+        if self.last:
+            text = (
+                f"the last loss stands {100 * self.last:.0f} % above those before it and is left out: whether the run"
+            )
+            found.append(Check("spike", f"{text} comes back is not known yet; wait for a few more rows"))
+        return found
+
     def _fact(self, column: str) -> float:
         if column not in self.facts.index:
             todo = f"add a column {column} to the log"
@@ -106,6 +122,7 @@ def read_partial(run: Runs | pd.DataFrame, schedule: str | Schedule | None, fit:
     name = logs.names[0]
     target = fit.target if fit is not None else "loss"
     steps, loss = _measured(logs, target)
+    lost = divergence(steps, loss, share=0.0)
     plan = _schedule(logs, schedule, name, int(steps.max()))
     _check_rates(logs, plan, name)
     after = steps > plan.warmup
@@ -115,7 +132,7 @@ def read_partial(run: Runs | pd.DataFrame, schedule: str | Schedule | None, fit:
         count = int((~lone).sum())
         raise InputError(f"{count} rows after warm-up", where=f"run {name}", todo=f"wait until there are {FEWEST}")
     last = float(loss[-1] / np.median(loss[~lone][-3:]) - 1) if lone[-1] else 0.0
-    return PartialRun(name, steps[~lone], loss[~lone], plan, logs.table.iloc[0], int(lone.sum()), last)
+    return PartialRun(name, steps[~lone], loss[~lone], plan, logs.table.iloc[0], int(lone.sum()), last, lost)
 
 
 def _measured(logs: Runs, target: str) -> tuple[NDArray[np.int64], FloatArray]:
@@ -126,7 +143,14 @@ def _measured(logs: Runs, target: str) -> tuple[NDArray[np.int64], FloatArray]:
     if "split" in curves.columns and curves["split"].nunique() > 1:
         kinds = ", ".join(map(str, curves["split"].unique()[:4]))
         raise InputError(f"losses of several splits ({kinds})", todo="choose one: --where \"split == '...'\"")
-    loss = curves[target].to_numpy(dtype=np.float64)
+    steps, loss = curves["step"].to_numpy(dtype=np.int64), curves[target].to_numpy(dtype=np.float64)
+    lost = divergence(steps, loss, share=0.0)
+    if lost and not np.isfinite(loss[-1]):
+        raise InputError(
+            f"the run has diverged at step {lost.step}: its {target} is not finite from there to its last row",
+            where=f"run {logs.names[0]}",
+            todo=f'go back to a checkpoint before it, or ask what it promised then: --where "step < {lost.step}"',
+        )
     bad = ~(np.isfinite(loss) & (loss > 0))
     if bad.any():
         first = int(np.argmax(bad))
@@ -136,7 +160,7 @@ def _measured(logs: Runs, target: str) -> tuple[NDArray[np.int64], FloatArray]:
             where=f"{logs.place(first)}, column {target}",
             todo=f'leave such rows out: --where "{target} > 0"',
         )
-    return curves["step"].to_numpy(dtype=np.int64), loss
+    return steps, loss
 
 
 def _schedule(logs: Runs, schedule: str | Schedule | None, name: str, last: int) -> Schedule:

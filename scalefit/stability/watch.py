@@ -15,14 +15,12 @@ import pandas as pd
 
 from scalefit.errors import InputError
 from scalefit.numerics import MAD_TO_SIGMA, FloatArray
+from scalefit.runs.divergence import divergence
 from scalefit.stability.thresholds import LOGIT_LIMIT
 
 WINDOW = 64  #: rows before, whose median counts
 DEVIATIONS = 7.0  #: above which a row is far out
 GAP = 10  #: rows between which two stretches are one
-NEAR_INITIAL = 0.1  #: nats below the initial loss
-LOST = 1.0  #: nats above the least loss
-LAST = 0.1  #: of the rows
 TREND = 0.25  #: of the rows, from which growth is extrapolated
 SURE = 5.0  #: standard errors by which a growth must exceed zero
 DRIFTED = 10.0  #: of log Z
@@ -96,17 +94,24 @@ def watch(
     step, loss = rows["step"].to_numpy(int), rows["loss"].to_numpy(float)
     if len(step) < 3:
         raise InputError(f"{len(step)} rows are too few to watch", todo="wait for more")
-    why = _divergence(step, loss, initial_loss)
+    lost = divergence(step, loss, initial_loss)
+    why = lost.why if lost else ""
     found = find_spikes(step, loss)
-    warnings = [Warned("loss", spike.start, f"rises by {spike.height:.0%} over its median") for spike in found]
-    lost = np.flatnonzero(~np.isfinite(loss))
-    if len(lost):
-        warnings.append(Warned("loss", int(step[lost[0]]), "is not finite"))
+    unbounded = step[~np.isfinite(loss)][:1].tolist()
+    warnings = [
+        Warned("loss", spike.start, _told(f"rises by {spike.height:.0%} over its median", spike, "rises"))
+        for spike in found
+        if spike.start not in unbounded
+    ]
+    warnings += [Warned("loss", first, "is not finite") for first in unbounded]
     signals = {name: rows[name].to_numpy(float) for name in SIGNALS if name in rows.columns}
     warnings += _signals(step, signals, steps or 2 * int(step[-1]))
     if predicted is not None:
         off = find_spikes(step, loss / predicted, drifting=False)
-        warnings += [Warned("residual", s.start, f"leaves the fitted law by {s.height:.1%}") for s in off]
+        warnings += [
+            Warned("residual", s.start, _told(f"leaves the fitted law by {s.height:.1%}", s, "leaves the fitted law"))
+            for s in off
+        ]
     warnings.sort(key=lambda each: each.step)
     unseen = [name for name in SIGNALS if name not in signals]
     unseen += ["residual against a fitted law"] if predicted is None else []
@@ -154,26 +159,15 @@ def _running_median(log: FloatArray) -> FloatArray:
     return median
 
 
-def _divergence(step: FloatArray, loss: FloatArray, initial_loss: float | None) -> str:
-    """Why the run has diverged, or nothing."""
-    if not np.isfinite(loss[-1]):
-        return f"the loss is not finite at step {step[-1]}"
-    finite = np.isfinite(loss)
-    first = float(loss[finite][0])
-    known = initial_loss if initial_loss is not None else first if step[0] <= 1 else np.inf
-    least = float(loss[finite].min())
-    tail = loss[-max(3, int(LAST * len(loss))) :]
-    learned = least < known - 2 * NEAR_INITIAL
-    if learned and np.median(tail) > known - NEAR_INITIAL:
-        return f"the loss is back at that of an untrained model ({np.median(tail):.3g})"
-    if np.all(tail > least + LOST):
-        return f"the loss stays {LOST:g} nat above its least ({least:.3g}) over the last tenth"
-    return ""
-
-
 def _calm(found: list[Spike]) -> str:
     back = sum(spike.recovered is not None for spike in found)
-    return f"{len(found)} spikes of the loss, {back} recovered" if found else "no spike of the loss"
+    count = f"{len(found)} spike{'s' * (len(found) > 1)} of the loss"
+    return f"{count}, {back} recovered" if found else "no spike of the loss"
+
+
+def _told(text: str, spike: Spike, verb: str) -> str:
+    """The text of a spike, or that it has no height."""
+    return text if np.isfinite(spike.height) else f"{verb}, until it is not finite"
 
 
 def _signals(step: FloatArray, signals: Mapping[str, FloatArray], until: int) -> list[Warned]:
@@ -181,7 +175,10 @@ def _signals(step: FloatArray, signals: Mapping[str, FloatArray], until: int) ->
     norm = signals.get("grad_norm", np.array([]))
     logged = ~np.isnan(norm)
     first = find_spikes(step[logged], norm[logged])[:1] if logged.any() else []
-    found = [Warned("grad_norm", each.start, f"rises to {1 + each.height:.3g} times its median") for each in first]
+    found = [
+        Warned("grad_norm", each.start, _told(f"rises to {1 + each.height:.3g} times its median", each, "rises"))
+        for each in first
+    ]
     logit = signals.get("attention_logit_max")
     if logit is not None:
         found += _growth("attention_logit_max", step, logit, LOGIT_LIMIT, until)
