@@ -180,3 +180,12 @@ def test_a_process_answers_on_stdout_and_exits(there):
 
 def test_without_a_command_the_help_is_shown():
     assert "Commands:" in invoke().stdout
+
+
+def test_a_figure_without_a_name_is_named_after_its_fit_and_takes_no_other_s_place(there):
+    assert invoke("plot", "fit.json").stdout == "wrote fit.png\n"
+    drawn = (there / "fit.png").stat().st_mtime_ns
+    again = invoke("plot", "fit.json")
+    assert again.exit_code == 2 and "-o fit.png overwrites it" in again.stderr
+    assert (there / "fit.png").stat().st_mtime_ns == drawn
+    assert invoke("plot", "fit.json", "-o", "fit.png").exit_code == 0

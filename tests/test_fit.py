@@ -428,3 +428,12 @@ def test_a_formula_takes_its_letters_from_the_data():
     assert found["C"] == pytest.approx(0.41, rel=1e-9)
     C = np.geomspace(1e18, 1e22, 12)
     assert "C" in sf.fit(pd.DataFrame({"C": C, "loss": 2 + 1e3 * C**-0.2}), "E + A*C**-a").law.variables
+
+
+def test_constants_are_in_the_unit_of_another_target():
+    N = np.geomspace(1e6, 1e9, 12)
+    runs = pd.DataFrame(
+        {"N": N, "loss": 2 + 50 * N**-0.3, "perplexity": np.exp(2 + 50 * N**-0.3), "loss_pydoc": 3 + N**-0.1}
+    )
+    for target, unit in (("perplexity", "unit of perplexity"), ("loss_pydoc", "nats/token"), ("loss", "nats/token")):
+        assert sf.fit(runs, "power-floor:over=N", target=target).table.loc["L_inf", "unit"] == unit

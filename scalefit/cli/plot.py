@@ -12,7 +12,7 @@ from scalefit.cli.output import Answer, answering, check_writable
 @click.argument("fit_file", metavar="FIT.json")
 @click.argument("files", nargs=-1)
 @reading
-@click.option("-o", "--output", default="fit.png", show_default=True, help="The figure's file: png, pdf or svg.")
+@click.option("-o", "--output", help="The figure's file: png, pdf or svg; by default FIT.png, where there is none yet.")
 @click.option("--at", multiple=True, metavar="N=7B,D=2T", help="Mark the prediction at this point.")
 @click.option("--law", metavar="FILE.py:LAW", help="The law, where it lives in a file of yours.")
 @answering
@@ -23,7 +23,7 @@ def command(
     where: str | None,
     schedule: str | None,
     warmup: int | None,
-    output: str,
+    output: str | None,
     at: tuple[str, ...],
     law: str | None,
 ) -> Answer:
@@ -33,11 +33,20 @@ def command(
     Example:
       scalefit plot fit.json -o fit.png
     """
+    from pathlib import Path
+
     import pandas as pd
 
+    from scalefit.errors import InputError
     from scalefit.fitting.saved import load_fit
     from scalefit.plots import save_figure
 
+    default = Path(fit_file).with_suffix(".png")
+    if output is None and default.exists():
+        raise InputError(
+            "the figure exists already", where=str(default), todo=f"name a file: -o {default} overwrites it"
+        )
+    output = output or str(default)
     check_writable(output)
     fit = load_fit(fit_file, law)
     held = read(files, map_, where, schedule, warmup) if files else None

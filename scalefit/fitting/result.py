@@ -14,6 +14,7 @@ from scalefit.fitting.checks import Check, Outlier
 from scalefit.fitting.intervals import Intervals
 from scalefit.fitting.solver import Settings
 from scalefit.laws.law import Law
+from scalefit.runs.columns import COLUMNS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -110,13 +111,21 @@ class Fit:
                     "parameter": name,
                     "value": value,
                     **({"low": ends[name][0], "high": ends[name][1]} if ends else {}),
-                    "unit": self.law.parameters[name].unit,
+                    "unit": self.unit_of(name),
                     "meaning": self.law.parameters[name].meaning,
                     "state": how.get(name, "at bound" if f"{name} ended" in flagged else "fitted"),
                 }
                 for name, value in self.parameters.items()
             ]
         ).set_index("parameter")
+
+    def unit_of(self, name: str) -> str:
+        """The unit of a parameter; in that of the target where it is neither the law's own nor a loss."""
+        unit = self.law.parameters[name].unit
+        if self.target == self.law.target or "loss" in self.target:
+            return unit
+        known = COLUMNS.get(self.target)
+        return unit.replace(self.law.target_unit, known.unit if known else f"unit of {self.target}")
 
     def _ends(self) -> dict[str, tuple[float, float]]:
         """The 90 % interval of each parameter, inside its domain."""

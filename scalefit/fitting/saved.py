@@ -36,7 +36,7 @@ def as_dict(fit: Fit) -> dict[str, Any]:
         "source": law.source,
         "target": fit.target,
         "parameters": {
-            name: {"value": value, "unit": law.parameters[name].unit, "meaning": law.parameters[name].meaning}
+            name: {"value": value, "unit": fit.unit_of(name), "meaning": law.parameters[name].meaning}
             for name, value in fit.parameters.items()
         },
         "status": fit.status,
