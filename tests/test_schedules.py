@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import scalefit as sf
 from scalefit import schedules as sc
 from scalefit.errors import InputError
 
@@ -334,3 +336,39 @@ def test_the_annealing_papers_logged_learning_rates():
 def test_steps_that_are_tokens_are_refused_before_they_fill_the_memory():
     with pytest.raises(InputError, match="run a: 3e\\+10 steps"):
         sc.per_step_lr([0, 30_000_000_000], [1.0, 0.0], where="run a")
+
+
+def test_a_schedule_file_is_read_by_the_names_of_logs(tmp_path):
+    path = tmp_path / "lrs.csv"
+    path.write_text("run_name,iter,learning_rate,note\na,0,1,x\na,1,2,x\nb,0,3,x\n")
+    table = sc.read_schedule_table(str(path))
+    assert table.key == "run"
+    assert table.schedule("a").per_step().tolist() == [1, 2]
+    path.write_text("iter,global_step,lr\n0,0,1\n")
+    with pytest.raises(InputError, match="iter and global_step could both be step"):
+        sc.read_schedule_table(str(path))
+    path.write_text("step,iter,lr,scheduler,run\n0,7,1,cosine,a\n1,8,1,cosine,a\n")  # what has the name wins
+    table = sc.read_schedule_table(str(path))
+    assert table.key == "run"
+    assert table.schedule("a").steps == 1
+
+
+def test_rows_that_are_apart_are_told(tmp_path):
+    path = tmp_path / "lrs.csv"
+    path.write_text("step,lr\n0,0\n1000,1\n2000,0\n")
+    assert sc.parse_schedule(str(path)).how == "interpolated between rows 1000 steps apart"
+    log = pd.DataFrame({"step": [500, 1500], "loss": [3.0, 2.0]})
+    runs = sf.read_runs(log, schedule=str(path))
+    assert "interpolated between rows 1000 steps apart" in runs.notes[-1].text
+    assert "interpolated between rows 1000 steps apart" in runs.trajectory(runs.names[0]).how
+    path.write_text("step,lr\n0,0\n1,1\n2,0\n")
+    assert sc.parse_schedule(str(path)).how == ""
+
+
+def test_steps_are_written_in_thousands():
+    plan = sc.parse_schedule("cosine:peak_lr=3e-4,steps=20k,warmup=0.5K")
+    assert plan.text == "cosine:peak_lr=0.0003,steps=20000,warmup=500"
+    assert sc.parse_schedule("multi_step:peak_lr=1,steps=1.1k,at=.1k/1k,factor=.5").steps == 1100
+    for wrong in ("peak_lr=3k,steps=10", "peak_lr=1,steps=xk", "peak_lr=1,steps=0.0001k"):
+        with pytest.raises(InputError):
+            sc.parse_schedule(f"cosine:{wrong}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -67,11 +68,13 @@ def command(
             unused = "other logs" if files else "--at" if at else "--every"
             raise InputError(f"{unused} beside --from-partial", where="predict", todo="give the run and its schedule")
         return _in_progress(fit, read((from_partial,), map_, where, schedule, warmup), plot)
+    if every is not None and every < 1:
+        raise InputError(f"{every} steps", where="--every", todo="give a number of steps from 1 on")
     if fit is None or plot:
         what = "no saved fit" if fit is None else "--plot without --from-partial"
         raise InputError(what, where="predict", todo="give FIT.json, and see scalefit plot for its figure")
     asked: dict[str, Any] = {"schedule": schedule, **pairs(at, "--at")}
-    scores = None
+    scores = runs = None
     if files:
         runs = read(files, map_, where, schedule, warmup)
         table, cautions = fit.predict(runs), fit.cautions(runs)
@@ -79,7 +82,18 @@ def command(
             scores = fit.score(runs)
     else:
         table, cautions = fit.predict(every=every, **asked), fit.cautions(**asked)
-    return _answer(fit, table, scores, [*cautions, *fit.warnings], bool(cautions))
+    answer = _answer(fit, table, scores, [*cautions, *fit.warnings], bool(cautions))
+    return replace(answer, notes=_completed(runs, schedule))
+
+
+def _completed(runs: Runs | None, schedule: str | None) -> list[str]:
+    """What was not in a schedule file and was interpolated."""
+    if runs is not None:
+        return [f"read: {note.text}" for note in runs.notes if "the schedule file:" in note.text]
+    from scalefit.schedules import parse_schedule
+
+    how = parse_schedule(schedule).how if schedule else ""
+    return [f"read: the learning rate in the schedule file is {how}"] if how else []
 
 
 def _answer(fit: Fit, table: pd.DataFrame, scores: pd.DataFrame | None, checks: list[Check], failed: bool) -> Answer:
@@ -112,7 +126,7 @@ def _in_progress(fit: Fit | None, run: Runs, plot: str | None) -> Answer:
     content = {key: getattr(forecast, key) for key in keys}
     content |= {name: records(getattr(forecast, name)) for name in ("curve", "history")}
     content["warnings"] = _checks(forecast.warnings)
-    return Answer("\n".join(text), content, forecast.curve, forecast.ok)
+    return Answer("\n".join(text), content, forecast.curve, forecast.ok, _completed(run, None))
 
 
 def _checks(checks: Sequence[Check]) -> list[dict[str, str]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scalefit.schedules.names import NAMES
+
 
 @dataclass(frozen=True)
 class Column:
@@ -30,7 +32,7 @@ COLUMNS: dict[str, Column] = {
     "run": Column(
         "",
         "name of the training run",
-        _words("run_name run_id name exp_name experiment_name run_uuid"),
+        NAMES["run"],
         numeric=False,
     ),
     "split": Column(
@@ -42,7 +44,7 @@ COLUMNS: dict[str, Column] = {
     "schedule": Column(
         "",
         "name of the learning-rate schedule",
-        _words("scheduler lr_schedule lr_scheduler lr_scheduler_type"),
+        NAMES["schedule"],
         numeric=False,
     ),
     "seed": Column("", "random seed", _words("random_seed model_seed"), numeric=False),
@@ -54,10 +56,7 @@ COLUMNS: dict[str, Column] = {
     "step": Column(
         "optimiser steps",
         "optimiser steps done",
-        _words(
-            "global_step trainer/global_step train/global_step _step iter iteration "
-            "iterations train_step training_step current_steps num_updates optimizer_step"
-        ),
+        NAMES["step"],
     ),
     "steps": Column("optimiser steps", "length of the run", _words("total_steps max_steps num_steps n_steps")),
     "tokens": Column(
@@ -134,10 +133,7 @@ COLUMNS: dict[str, Column] = {
     "lr": Column(
         "1",
         "learning rate at the step, as fed to the optimiser",
-        _words(
-            "learning_rate train/learning_rate train/lr optim/learning_rate "
-            "optim/learning_rate_group0 optim/lr lr_metrics/lr lr-* opt/lr"
-        ),
+        NAMES["lr"],
     ),
     "peak_lr": Column(
         "1",

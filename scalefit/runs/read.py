@@ -281,7 +281,21 @@ def _with_learning_rates(runs: Runs, schedule: ScheduleSource | None, warmup: in
     if given.missing:
         example = next(iter(given.missing.values()))
         notes.append(Note("unknown", f"{len(given.missing)} runs have no schedule: {example}", len(given.missing)))
+    notes += _interpolated(given)
     return replace(runs, notes=tuple(notes), learning_rates=replace(given, rows=runs.learning_rates.rows))
+
+
+def _interpolated(given: LearningRates) -> list[Note]:
+    """A note for each way in which schedules of a file were completed between their rows."""
+    ways: dict[str, list[str]] = {}
+    for run, schedule in (given.given or {}).items():
+        if schedule.how:
+            ways.setdefault(schedule.how, []).append(run)
+    return [
+        Note("derived", f"the learning rate of {len(runs)} run{'s' * (len(runs) > 1)} ({', '.join(runs[:3])}"
+             f"{', ...' * (len(runs) > 3)}) was read from the schedule file: {how}", len(runs))
+        for how, runs in ways.items()
+    ]  # fmt: skip
 
 
 def _difference(runs: Runs, given: LearningRates) -> str:

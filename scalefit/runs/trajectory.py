@@ -59,7 +59,7 @@ class LearningRates:
             raise InputError(
                 "there is no learning rate in the log",
                 where=f"run {run}",
-                todo="pass the schedule (--schedule)",
+                todo="pass it: --schedule cosine:peak_lr=...,steps=..., or a CSV with columns (run, step, lr)",
             )
         self._check(logged, run)
         at = logged["step"].to_numpy()
@@ -82,7 +82,7 @@ class LearningRates:
                 todo="give a schedule at least as long as the run",
             )
         lr = schedule.per_step()[: last + 1]
-        return Trajectory(run, steps, lr, min(schedule.warmup, last), f"schedule {schedule.text}")
+        return Trajectory(run, steps, lr, min(schedule.warmup, last), _told(schedule))
 
     @staticmethod
     def _held(lr: NDArray[np.float64], at: NDArray[np.int64], last: int, run: str) -> NDArray[np.float64]:
@@ -103,6 +103,10 @@ class LearningRates:
             row = int(np.argmax(bad))
             where = f"run {run}, row {logged.index[row]}, column lr"
             raise InputError(f"the learning rate is {lr[row]:g}", where=where)
+
+
+def _told(schedule: Schedule) -> str:
+    return f"{schedule.how}, " * bool(schedule.how) + f"schedule {schedule.text}"
 
 
 def rows_of(frame: pd.DataFrame, run: str) -> pd.DataFrame:

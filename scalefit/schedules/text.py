@@ -6,6 +6,7 @@ import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from scalefit.errors import InputError
 from scalefit.schedules.areas import per_step_lr, refuse_too_long, warmup_end
+from scalefit.schedules.names import schedule_names
 from scalefit.schedules.shapes import SHAPES
 
 Floats = NDArray[np.float64]
 STEP_KEYS = ("steps", "warmup", "decay_steps")
 TEXT_KEYS = ("decay",)
+THOUSANDS = {"k": 1_000, "m": 1_000_000}
 LIST_KEYS = ("at", "lr", "factor")
 
 
@@ -25,7 +28,8 @@ LIST_KEYS = ("at", "lr", "factor")
 class Schedule:
     """Learning rate of one run: call it with a step, or take every step with `per_step()`.
 
-    `text`: canonical string form; `steps`: last step; `warmup`: step at which the first warm-up ends.
+    `text`: canonical string form; `steps`: last step; `warmup`: step at which the first warm-up ends; `how`: where
+    a file does not hold every step, how the others were found.
 
     >>> schedule = parse_schedule("linear:steps=4,peak_lr=1")
     >>> schedule, schedule(2), schedule.per_step()
@@ -36,6 +40,7 @@ class Schedule:
     steps: int
     warmup: int
     shape: Callable[[ArrayLike], Floats] = field(repr=False, compare=False)
+    how: str = field(default="", repr=False, compare=False)
 
     def __repr__(self) -> str:
         return f"Schedule({self.text!r})"
@@ -65,10 +70,11 @@ class ScheduleTable:
         """The schedule of that name; InputError when there is none, or when its first steps are not known."""
         if name not in self.rows:
             raise InputError(f"there is no {self.key or 'schedule'} '{name}'", where=self.path, todo=self._offer(name))
-        lr, _ = per_step_lr(*self.rows[name], warmup=warmup, where=self.path)
+        lr, how = per_step_lr(*self.rows[name], warmup=warmup, where=self.path)
+        how = how if "interpolated" in how or "given" in how else ""
         text = f"csv:{self.path}#{name}" if name else f"csv:{self.path}"
         at = np.arange(lr.size)
-        return Schedule(text, lr.size - 1, warmup_end(lr), lambda step: np.interp(np.asarray(step, float), at, lr))
+        return Schedule(text, lr.size - 1, warmup_end(lr), lambda step: np.interp(np.asarray(step, float), at, lr), how)
 
     def _offer(self, name: str) -> str:
         near = difflib.get_close_matches(name, self.rows, n=3, cutoff=0.3) or list(self.rows)[:5]
@@ -80,7 +86,7 @@ def parse_schedule(text: str, *, warmup: int | None = None) -> Schedule:
 
     `KIND:key=value,…` with KIND one of constant, linear, cosine, wsd, inverse_sqrt, multi_step, cyclic,
     piecewise and the keys of the function of that name in `scalefit.schedules.shapes`; `steps` is always
-    needed, except for piecewise. Lists are written with slashes:
+    needed, except for piecewise; steps may be written as 20k. Lists are written with slashes:
     `multi_step:peak_lr=3e-4,steps=16000,at=8000/12000,factor=0.3`. `csv:PATH` (or a path that ends in .csv,
     .csv.gz or .tsv) reads the columns step and lr; when the file holds several, `csv:PATH#NAME` picks one by
     its column schedule or run. `warmup` completes a CSV whose first row is later than step 1. Raises
@@ -88,6 +94,8 @@ def parse_schedule(text: str, *, warmup: int | None = None) -> Schedule:
 
     >>> parse_schedule("cosine:steps=60000,peak_lr=3e-4,warmup=1e3,final=3e-5").text
     'cosine:peak_lr=0.0003,steps=60000,warmup=1000,final=3e-05'
+    >>> parse_schedule("constant:steps=20k,peak_lr=1e-3").steps
+    20000
     >>> parse_schedule("cosin:steps=10")
     Traceback (most recent call last):
     ...
@@ -114,7 +122,7 @@ def is_schedule_file(text: str) -> bool:
 
 def read_schedule_table(path: str) -> ScheduleTable:
     """Read a CSV (or TSV, also gzipped) with the columns step and lr, and schedule or run when it holds
-    several.
+    several; the names that logs give them (iter, learning_rate, run_name) do as well.
 
     Raises InputError when the file is missing, a column is missing, or a step or learning rate is not a
     number.
@@ -127,9 +135,10 @@ def read_schedule_table(path: str) -> ScheduleTable:
         frame = pd.read_csv(path, sep="\t" if ".tsv" in path else ",")
     except (ValueError, UnicodeDecodeError, OSError) as error:
         raise InputError(f"cannot be read as a table ({error})", where=path) from error
+    given = ", ".join(map(str, frame.columns))
+    frame = frame.rename(columns=schedule_names(map(str, frame.columns), path))
     if not {"step", "lr"} <= set(frame.columns):
-        names = ", ".join(map(str, frame.columns))
-        raise InputError(f"a schedule file needs the columns step and lr; it has {names}", where=path)
+        raise InputError(f"a schedule file needs the columns step and lr; it has {given}", where=path)
     if not frame.size:
         raise InputError("the schedule file has no rows", where=path)
     keys = [name for name in ("schedule", "run") if name in frame.columns]
@@ -184,14 +193,22 @@ def _value(key: str, text: str, shape: Callable[..., Floats], where: str) -> obj
         return text
     is_list = key in LIST_KEYS
     try:
-        numbers = tuple(float(piece) for piece in (text.split("/") if is_list else [text]))
-    except ValueError as error:
+        numbers = tuple(_number(key, piece) for piece in (text.split("/") if is_list else [text]))
+    except (ValueError, InvalidOperation) as error:
         raise InputError(f"{key}='{text}' is not a number", where=where) from error
     if key in STEP_KEYS and not numbers[0].is_integer():
         raise InputError(f"{key}={text} is not a whole number of steps", where=where)
     if is_list:
         return numbers
     return int(numbers[0]) if key in STEP_KEYS else numbers[0]
+
+
+def _number(key: str, text: str) -> float:
+    """A number; steps also as 20k."""
+    text = text.strip()
+    if key not in (*STEP_KEYS, "at") or text[-1:].lower() not in THOUSANDS:
+        return float(text)
+    return float(Decimal(text[:-1]) * THOUSANDS[text[-1].lower()])
 
 
 def _build(shape: Callable[..., Floats], values: dict[str, object], where: str) -> Schedule:
