@@ -176,7 +176,7 @@ class _Family:
 
     def warnings(self) -> list[Check]:
         """What speaks against using this fit for this run."""
-        found = another_recipe(self.fit.law, self.fit.recipe, self.part.recipe())
+        found = self.part.among(self.fit) + another_recipe(self.fit.law, self.fit.recipe, self.part.recipe())
         off = float(np.median(self.residual[-max(3, self.part.count // 10) :]))
         if abs(off) > max(OFF, TIMES_OFF * self.usual) and not self.part.lost:
             found.append(

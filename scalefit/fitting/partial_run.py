@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
 
 FEWEST = 8  #: rows after warm-up that a forecast needs
+WRITTEN, MOSTLY = 1e-4, 0.9  #: losses this close, relative, in this share of the shared rows, are those of one run
+OTHER = 0.2  #: no run of this name is this one where a loss differs by more
+ALONG = 0.05  #: in the clocks, within which two schedules are one
+NAMELESS = "DataFrame"  #: the name that a table without names gives
 DIFFERS, OFTEN = 0.05, 0.1  #: a learning rate off by this share of the peak, in this share of the rows
 
 
@@ -82,6 +86,42 @@ class PartialRun:
             if value is not None and not pd.isna(value):
                 found[name] = (value if isinstance(value, str) else float(value),)
         return found
+
+    def among(self, fit: Fit) -> list[Check]:
+        """A word where the fit has seen further rows of this very run, known by its losses, or by its name."""
+        points, seen = fit.points, dict(zip(self.steps.tolist(), self.loss.tolist(), strict=True))
+        if points.steps is None:
+            return []
+        names, steps, values = np.array(points.runs), np.array(points.steps), np.array(points.values)
+        for name in dict.fromkeys(points.runs):
+            rows = names == name
+            last = int(steps[rows].max())
+            own = np.array([seen.get(step, np.nan) for step in steps[rows].tolist()])
+            shared = np.isfinite(own)
+            off = np.abs(own[shared] / values[rows][shared] - 1)
+            same = shared.sum() >= FEWEST // 2 and np.mean(off <= WRITTEN) >= MOSTLY and self._runs_on(fit, rows)
+            called = name == self.name != NAMELESS and not (len(off) and np.median(off) > OTHER)
+            if last > self.step and (same or called):
+                which = "this run" if same else f"a run of the name {name}"
+                which += f" is among the fitted ones{f', as {name}' if same and name != self.name else ''}"
+                seen_end = (
+                    "the forecast has seen its end" if same else "if it is this one, the forecast has seen its end"
+                )
+                text = f"{which}, up to step {last}: {seen_end}"
+                return [Check("among-fitted", f"{text}; fit the others alone to forecast it")]
+        return []
+
+    def _runs_on(self, fit: Fit, rows: NDArray[np.bool_]) -> bool:
+        """Whether fitted rows go on along this run's schedule: runs that branch from one trunk begin alike."""
+        points = fit.points
+        if points.area is None or points.fall is None or points.steps is None:
+            return True
+        steps = np.array(points.steps)[rows]
+        if steps[-1] > self.plan.steps:
+            return False
+        clock = self.clock(steps[-1:])
+        area, fall = np.array(points.area)[rows][-1], np.array(points.fall)[rows][-1]
+        return bool(abs(clock.area[0] - area) < ALONG and abs(clock.fall[0] - fall) < ALONG)
 
     def doubts(self) -> list[Check]:
         """A word where the run stands far above its own earlier losses to its end, or where its last loss is a spike:
