@@ -189,3 +189,14 @@ def test_a_figure_without_a_name_is_named_after_its_fit_and_takes_no_other_s_pla
     assert again.exit_code == 2 and "-o fit.png overwrites it" in again.stderr
     assert (there / "fit.png").stat().st_mtime_ns == drawn
     assert invoke("plot", "fit.json", "-o", "fit.png").exit_code == 0
+
+
+def test_the_figure_of_a_fit_holds_the_point_that_is_asked_for(there, monkeypatch):
+    seen = {}
+    monkeypatch.setattr("scalefit.plots.plot_fit", lambda fit, held, **options: seen.update(options))
+    monkeypatch.setattr("scalefit.plots.save_figure", lambda ax, path: path)
+    assert invoke("fit", "runs.csv", "--law", "chinchilla", "--at", "N=1e10,D=1e11", "--plot", "at.png").exit_code in (
+        0,
+        1,
+    )
+    assert seen["target"] == {"N": "1e10", "D": "1e11"}

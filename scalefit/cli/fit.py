@@ -95,7 +95,7 @@ def command(
     point = (chosen or result).predict(**_point(at)) if at else None
     cautions = result.cautions(**_point(at)) if at else ()
     if plot:
-        _draw(result, held, plot)
+        _draw(result, held, _point(at), plot)
     if save:
         result.save(save)
     return _answer(result, scores, point, cautions, [path for path in (save, plot) if path], chosen)
@@ -125,10 +125,10 @@ def _point(at: tuple[str, ...]) -> dict[str, Any]:
     return dict(pairs(at, "--at"))
 
 
-def _draw(result: Fit, held: Runs | None, path: str) -> None:
+def _draw(result: Fit, held: Runs | None, point: dict[str, Any], path: str) -> None:
     from scalefit.plots import save_figure
 
-    save_figure(result.plot(held), path)
+    save_figure(result.plot(held, target=point or None), path)
 
 
 def _answer(
