@@ -309,6 +309,28 @@ def test_the_command(tmp_path):
     assert commands.run(f"{base} --at N=1e8,D=1e9").exit_code == 2
 
 
+def test_the_command_that_can_answer_nothing_or_too_far_fails(tmp_path):
+    planted()[["N", "lr", "loss"]].to_csv(tmp_path / "bare.csv", index=False)
+    bare = commands.run(f"scalefit stability {tmp_path}/bare.csv --lr 0.01 --at N=1e9")
+    assert bare.exit_code == 1
+    assert "! nothing can be forecast" in bare.stdout
+    planted()[["N", "lr", "loss", "output_logit_logsumexp"]].to_csv(tmp_path / "z.csv", index=False)
+    base = f"scalefit stability {tmp_path}/z.csv --lr 0.01 --at"
+    assert commands.run(f"{base} N=9e9").exit_code == 0  # log Z is 4 + 2 log(N/1e6): 22, and its limit 50
+    far = commands.run(f"{base} N=2e10")
+    assert far.exit_code == 1
+    assert "! N 2e+10 lies 7.6 octaves beyond the measured 1e+06 to 1e+08" in far.stdout
+    assert json.loads(commands.run(f"{base} N=2e10 --json").stdout)["far_beyond"].startswith("N 2e+10")
+    assert commands.run(f"{base} N=2e10 --exit-zero").exit_code == 0
+
+
+def test_the_list_of_commands_says_what_they_do():
+    text = commands.run("scalefit --help").stdout
+    assert "What breaks first at a larger size" in text
+    assert "Is a run in progress calm" in text
+    assert "``" not in text
+
+
 def test_z_loss_holds_log_z_near_zero_and_its_absence_does_not():
     rows = pd.read_csv(commands.ROOT / "data" / "z_loss" / "runs.csv")
     log_z = rows.pivot_table(index="lr", columns="z_loss", values="output_logit_logsumexp")

@@ -14,7 +14,7 @@ import pytest
 import scalefit as sf
 from scalefit.errors import IdentificationError, InputError
 from scalefit.plots import plot_lr_sensitivity, plot_lr_transfer, save_figure
-from scalefit.stability import best_lr, lr_sensitivity, lr_transfer, read_sweeps
+from scalefit.stability import best_lr, lr_sensitivity, lr_transfer, optimum, read_sweeps
 from scalefit.stability.transfer import backtest_transfer
 from scalefit.stability.verdict import Interval, verdict_of
 
@@ -85,6 +85,46 @@ def test_a_minimum_at_the_edge_is_refused_by_name():
 def test_two_learning_rates_have_no_minimum_between_them():
     with pytest.raises(InputError, match="2 learning rates"):
         best_lr(np.array([0.1, 0.2]), np.array([1.0, 2.0]), np.zeros(2))
+
+
+def test_one_loss_that_stands_alone_is_no_obstacle():
+    lr = 2.0 ** np.array([-12.0, -11.0, -10.0, -9.0, -8.0, -3.0])
+    for loss in ([2.9, 2.85, 2.87, 2.95, np.nan, 2.9], [2.9, 2.85, 2.87, np.nan, np.nan, 2.8], [9, 8, 7, 2, np.nan, 3]):
+        found = best_lr(lr, np.array(loss, dtype=float), np.zeros(6), draws=60)
+        assert found.refused or found.low <= found.lr <= found.high
+    few = best_lr(lr, np.array([np.nan, np.nan, 2.9, 2.8, np.nan, np.nan]), np.zeros(6))
+    assert few.refused.startswith("only 2 of 6 learning rates")
+    seeds = np.array([0, 1, 2, 3, 4, 5])  # each learning rate has its own seed: some draws hold fewer than three
+    assert np.isfinite(best_lr(lr, bowl(lr, -9.0), seeds, draws=60).draws).all()
+
+
+@pytest.mark.parametrize("bad", [10.5, 6.0])
+@pytest.mark.parametrize("initial", [None, 10.5, 10.4])
+def test_a_diverged_run_with_a_finite_loss_acts_as_one_without(bad, initial):
+    rows = planted(-0.7, widths=(128, 256, 512), grid=2.0 ** np.arange(-12.0, -4.0))
+    over = rows["lr"] * rows["width"] > 2.5
+    none, high = rows.assign(loss=rows["loss"].mask(over)), rows.assign(loss=rows["loss"].mask(over, bad))
+    wanted, found = (lr_transfer(each, draws=30, initial_loss=initial) for each in (none, high))
+    columns = ["lr", "low", "high", "loss"]
+    pd.testing.assert_frame_equal(found.table[columns], wanted.table[columns])
+    assert over.sum() > 2
+    assert any("jump" in note or f"{over.sum()} of 24 runs are back at or above" in note for note in found.notes)
+    assert not any(best.doubt for best in found["all"].optima.values())
+
+
+def test_a_smooth_wall_is_no_cliff():
+    for noise in (0.0, 0.01):
+        rows = planted(-0.5, noise=noise, seeds=2)
+        assert not lr_transfer(rows, draws=5).sweeps.points["loss"].isna().any()
+        assert not any("jump" in note for note in lr_transfer(rows, draws=5, initial_loss=9.0).notes)
+
+
+def test_a_minimum_far_below_every_loss_is_told():
+    lr = 2.0 ** np.arange(-11.0, -5.0)
+    found = best_lr(lr, np.array([2.9, 2.85, 2.84, 2.86, 3.9, 4.0]), np.zeros(6), draws=10)
+    assert ("far below every measured loss" in found.doubt) == (found.loss < 2.82)
+    assert optimum._too_low(2.70, np.array([2.9, 2.85, 2.87]))
+    assert not optimum._too_low(2.849, np.array([2.9, 2.85, 2.87]))
 
 
 # --- sensitivity ------------------------------------------------------------------------------------------------------
@@ -299,6 +339,28 @@ def test_the_command_on_a_table_of_three_columns(tmp_path):
         assert "-1.0" in result.stdout
     assert commands.run(f"scalefit lr-transfer {tmp_path}/mine.csv --at N=1024").exit_code == 2
     assert result.stdout.startswith("not in the log: batch, schedule, warmup, weight_decay, optimizer; keep them")
+
+
+@pytest.mark.parametrize("size", ["0", "-5", "nan", "inf"])
+@pytest.mark.filterwarnings("error")
+def test_an_impossible_target_is_refused(tmp_path, size):
+    planted(-1.0).to_csv(tmp_path / "mine.csv", index=False)
+    result = commands.run(f"scalefit lr-transfer {tmp_path}/mine.csv --at width={size}")
+    assert result.exit_code == 2
+    assert len(result.stderr.splitlines()) == 1
+    with pytest.raises(InputError, match="give a size above 0"):
+        lr_transfer(planted(-1.0), target=float(size))
+
+
+def test_a_target_far_beyond_the_sizes_is_told(tmp_path):
+    planted(-1.0).to_csv(tmp_path / "mine.csv", index=False)
+    base = f"scalefit lr-transfer {tmp_path}/mine.csv --draws 5 --at width"
+    assert commands.run(f"{base}=4096").exit_code == 0  # three octaves beyond sizes that span three
+    far = commands.run(f"{base}=8192")
+    assert far.exit_code == 1
+    assert "\n! d_model 8192 lies 4 octaves beyond the measured 64 to 512 (3 octaves)" in far.stdout
+    assert json.loads(commands.run(f"{base}=8192 --json").stdout)["arms"][0]["far_beyond"].startswith("d_model 8192")
+    assert commands.run(f"{base}=8192 --exit-zero").exit_code == 0
 
 
 def test_the_command_draws_the_sensitivity(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -52,7 +53,8 @@ def command(
 ) -> Answer:
     """Which learning rate to use at a larger size, from sweeps at small ones; does the best one transfer?
 
-    FILES hold one row a run: a size, a learning rate, a final loss.
+    FILES hold one row a run: a size, a learning rate, a final loss. Exit code 1 for a target further beyond the
+    measured sizes than they span.
 
     \b
     Example:
@@ -73,7 +75,7 @@ def command(
     found = lr_transfer(sweeps, target=target, theory=not measured_only, draws=draws, seed=seed)
     tested = backtest_transfer(sweeps, theory=not measured_only, draws=draws, seed=seed) if back else None
     _draw(found, plot, plot_sensitivity)
-    return Answer(_text(found, tested), _content(found, tested), found.table)
+    return Answer(_text(found, tested), _content(found, tested), found.table, ok=not found.far)
 
 
 def _draw(found: Transfer, losses: str | None, sensitivity: str | None) -> None:
@@ -91,7 +93,10 @@ def _target(at: tuple[str, ...]) -> tuple[str | None, float | None]:
     if len(given) > 1:
         raise InputError("a target is one size", where="--at", todo="write --at d_model=512")
     for name, value in given.items():
-        return name, number(value, "--at")
+        size = number(value, "--at")
+        if not 0 < size < math.inf:
+            raise InputError(f"the target {name} is {size:g}", where="--at", todo="give a size above 0")
+        return name, size
     return None, None
 
 
@@ -139,6 +144,8 @@ def _arm_lines(found: Transfer, arm: Arm) -> list[str]:
     if found.target is not None and arm.law_drift.value == arm.law_drift.value:
         at = arm.at(found.target)
         lines.append(f"  at {over} {found.target:g}: learning rate {at.value:.3g} [{at.low:.3g}, {at.high:.3g}]")
+        if arm.name in found.far:
+            lines.append(f"! {found.far[arm.name]}")
     if arm.expected is not None:
         expected, spread = arm.expected
         lines.append(
@@ -160,6 +167,7 @@ def _content(found: Transfer, tested: pd.DataFrame | None) -> dict[str, Any]:
                 "theory": arm.expected,
                 "verdict": arm.verdict,
                 "at_target": arm.at(found.target)._asdict() if known and found.target is not None else None,
+                "far_beyond": found.far.get(arm.name),
             }
         )
     return {

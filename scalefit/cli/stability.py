@@ -1,4 +1,4 @@
-"""``scalefit stability``."""
+"""What breaks first at a larger size, forecast from probes logged in small runs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ def command(
 ) -> Answer:
     """What breaks first at a larger size? Probes logged in small runs, extrapolated to their limits.
 
-    Exits with 1 where a limit is more likely crossed than not.
+    Exits with 1 where a limit is more likely crossed than not, where the log allows no forecast, and for a target
+    further beyond the measured sizes than they span.
 
     \b
     Example:
@@ -65,7 +66,9 @@ def command(
     if plot:
         _draw(found, runs, settings, plot)
     content = {"over": over, "size": found.size, "lr": found.lr, "forecasts": records(table), "missing": found.missing}
-    ok = not any(each.probability >= LIKELY for each in found.found)
+    content["far_beyond"] = found.far or None
+    crossed = any(each.probability >= LIKELY for each in found.found)
+    ok = bool(found.found) and not crossed and not found.far
     return Answer(_text(found), content, table, ok)
 
 
@@ -84,6 +87,10 @@ def _text(found: Forecasts) -> str:
     lines = [f"at {found.over} {found.size:.4g}{reach}, and learning rate {found.lr:g}:"]
     if found.found:
         lines.append(as_lines(_in_words(found.table), 3))
+    else:
+        lines.append("! nothing can be forecast: the log holds no probe at two or more sizes; log one of those below")
+    if found.far:
+        lines.append(f"! {found.far}")
     for each in found.found:
         if each.probability >= LIKELY:
             lines.append(f"! {each.name} crosses {each.limit:g}: {each.cure}")

@@ -1,14 +1,17 @@
-"""``scalefit watch``."""
+"""Is a run in progress calm, does it spike, has it diverged, and what warned first?"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from scalefit.cli.options import number, read, reading
 from scalefit.cli.output import Answer, answering
 from scalefit.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @click.command()
@@ -49,6 +52,7 @@ def command(
     if run is not None and run not in runs.names:
         raise InputError(f'there is no run "{run}"', where="--run", todo=f"runs: {', '.join(runs.names[:9])}")
     initial = number(initial_loss, "--initial-loss") if initial_loss else None
+    _refuse_impossible(runs.curves if run is None else runs.curves[runs.curves["run"] == run], initial, steps)
     expected = _expected(fit_file, runs) if fit_file else None
     found: dict[str, Any] = {}
     for name, start, stop in spans(runs.curves):
@@ -74,13 +78,29 @@ def command(
 
 
 def _expected(fit_file: str, runs: Any) -> Any:
-    """The loss by a saved fit at each row of the curves."""
+    """The loss by a saved fit at each row of the curves; nan where it gives none, such as during warm-up."""
+    import numpy as np
+
     from scalefit.fitting.saved import load_fit
 
     fit = load_fit(fit_file)
     table = fit.predict(runs)
-    if len(table) != len(runs.curves):
-        raise InputError(
-            "the fit does not predict every row of the log", where="--fit", todo="leave rows out with --where"
-        )
-    return table["predicted" if "predicted" in table.columns else fit.target].to_numpy(float)
+    values = table["predicted" if "predicted" in table.columns else fit.target].to_numpy(float)
+    if len(table) == len(runs.curves):
+        return values
+    if not {"run", "step"} <= set(table.columns):
+        todo = "leave rows out with --where"
+        raise InputError("the fit does not predict every row of the log", where="--fit", todo=todo)
+    keys = [(str(run), int(step)) for run, step in zip(table["run"], table["step"], strict=True)]
+    known = dict(zip(keys, values.tolist(), strict=True))  # all but the rows during warm-up
+    rows = zip(runs.curves["run"].astype(str), runs.curves["step"], strict=True)
+    return np.array([known.get((run, int(step)), np.nan) for run, step in rows])
+
+
+def _refuse_impossible(curves: pd.DataFrame, initial: float | None, steps: int | None) -> None:
+    if initial is not None and not 0 < initial < float("inf"):
+        raise InputError(f"a loss of {initial:g}", where="--initial-loss", todo="give that of the untrained model")
+    last = int(curves["step"].max()) if "step" in curves.columns and len(curves) else 0
+    if steps is not None and steps < max(last, 1):
+        todo = "give the length of the whole run"
+        raise InputError(f"{steps} steps, but the log is at step {last}", where="--steps", todo=todo)

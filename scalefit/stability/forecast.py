@@ -23,6 +23,7 @@ from scalefit.runs import Runs
 from scalefit.runs.matching import canonical
 from scalefit.stability.lines import Line, fit_lines
 from scalefit.stability.probes import Probe, column_of, measured, probes
+from scalefit.stability.reach import far_beyond, refuse_target
 from scalefit.stability.sweeps import columns_of, refuse_mixed, refuse_unusable
 from scalefit.stability.verdict import Interval
 
@@ -65,6 +66,7 @@ class Forecasts:
     found: tuple[Forecast, ...]
     missing: dict[str, str]  #: forecast -> what the log lacks
     beyond: float  #: factor from the largest size measured to the target
+    far: str = ""  #: why the target is too far beyond the measured sizes
 
     @property
     def table(self) -> pd.DataFrame:
@@ -111,8 +113,7 @@ def forecast(
             raise InputError(f"there is no column {name}", todo=f"write --map {name}=COLUMN; {columns_of(table)}")
     refuse_unusable(table, {"lr": table["lr"], over: table[over]})
     refuse_mixed(table, table[over].astype(str), {over}, arms=False)
-    if not 0 < size < np.inf:
-        raise InputError(f"the target {over} is {size:g}", todo="give a size above 0")
+    refuse_target(size, over)
     rates = np.unique(table["lr"].astype(float))
     if not rates.min() * 0.99 <= lr <= rates.max() * 1.01:
         raise InputError(
@@ -130,7 +131,9 @@ def forecast(
             missing[probe.name] = f"{column} has no learning rate with two or more sizes"
             continue
         found.append(_forecast(probe, column, lines, size, lr, level))
-    return Forecasts(over, size, lr, tuple(found), missing, size / float(table[over].max()))
+    sizes = table[over].astype(float)
+    far = far_beyond(over, [sizes.min(), sizes.max()], size)
+    return Forecasts(over, size, lr, tuple(found), missing, size / float(sizes.max()), far)
 
 
 def _forecast(probe: Probe, column: str, lines: dict[float, Line], size: float, lr: float, level: float) -> Forecast:

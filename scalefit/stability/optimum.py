@@ -17,6 +17,7 @@ import numpy as np
 
 from scalefit.errors import InputError
 from scalefit.numerics import MAD_TO_SIGMA, FloatArray
+from scalefit.stability.diverged import cliff
 
 WINDOW = 5.0  #: octaves on each side of the minimum that count, with weights that fall to zero there
 WINDOWS = (2.5, 6.0)  #: the draws take a window between these, and a parabola or a cubic: the shape is not known
@@ -26,6 +27,8 @@ MANY_SEEDS = 4  #: from here on seeds are resampled, with fewer the residuals
 SHARPEST = 0.1  #: standard deviation below which no place is claimed, in steps of the grid
 ONE_SIDED = 1.645  #: standard errors by which the curve must rise for its place to be ruled out
 ROUNDS = 12
+LEAST_POINTS = 3  #: distinct learning rates that a window must hold: it is widened to them
+BELOW = 0.005  #: relative depth below every measured loss from which the curve's minimum is doubted
 
 
 class Bowl(NamedTuple):
@@ -54,6 +57,8 @@ class Optimum:
     draws: FloatArray  #: (draws,) log2 of the learning rate
     refused: str = ""  #: why there is no optimum
     how: str = ""  #: what was resampled
+    doubt: str = ""  #: why the curve's minimum may not be believed
+    left_out: int = 0  #: runs with a finite loss, taken for diverged
 
     @property
     def log2(self) -> float:
@@ -66,7 +71,14 @@ class Optimum:
         return float(np.log2(self.high / self.low))
 
 
-def best_lr(lr: FloatArray, loss: FloatArray, seed: FloatArray, draws: int = 300, rng_seed: int = 0) -> Optimum:
+def best_lr(
+    lr: FloatArray,
+    loss: FloatArray,
+    seed: FloatArray,
+    draws: int = 300,
+    rng_seed: int = 0,
+    initial_loss: float = np.nan,
+) -> Optimum:
     """The best learning rate of a sweep at one size, with an interval.
 
     ``lr``, ``loss``, ``seed``: (n,), a loss of NaN for a diverged run. Sweeps of four or more seeds are resampled by
@@ -74,7 +86,10 @@ def best_lr(lr: FloatArray, loss: FloatArray, seed: FloatArray, draws: int = 300
     also takes another window. A minimum at the edge of the grid is refused: then the optimum is not between two
     measured learning rates. The interval also holds every learning rate at which the curve lies less than 1.645 of its
     standard errors above its minimum, so that a flat minimum has a wide one; and no place is claimed more sharply than
-    a tenth of the grid's step. Raises InputError for fewer than three learning rates.
+    a tenth of the grid's step. Runs that end above ``initial_loss`` (NaN: not known), or beyond a cliff
+    (:func:`scalefit.stability.diverged.cliff`), count as diverged;
+    ``doubt`` says where the curve's minimum lies far below every measured loss. Raises InputError for fewer than three
+    learning rates.
 
     >>> lr = np.array([0.001, 0.002, 0.004, 0.008, 0.016])
     >>> found = best_lr(lr, 2 * np.exp(0.05 * np.log2(lr / 0.004) ** 2), np.zeros(5))
@@ -84,11 +99,13 @@ def best_lr(lr: FloatArray, loss: FloatArray, seed: FloatArray, draws: int = 300
     x, y = np.log2(np.asarray(lr, dtype=float)), np.asarray(loss, dtype=float)
     if len(np.unique(x)) < 3:
         raise InputError(f"{len(np.unique(x))} learning rates have no minimum between them", todo="give three or more")
-    kept = np.isfinite(y)
+    beyond = cliff(np.exp2(x), y, initial_loss) & _within_reach(x, y)
+    kept, left_out = np.isfinite(y) & ~beyond, int(beyond.sum())
     grid, means = _means(x[kept], y[kept])
     refused = _at_edge(grid, means, np.unique(x))
     if refused:
-        return Optimum(np.nan, np.nan, np.nan, float(means.min()) if len(means) else np.nan, np.array([]), refused)
+        least = float(means.min()) if len(means) else np.nan
+        return Optimum(np.nan, np.nan, np.nan, least, np.array([]), refused, left_out=left_out)
     log = bool(np.all(y[kept] > 0))
     x, y = x[kept], np.log(y[kept]) if log else y[kept]
     bowl = fit_bowl(x, y)
@@ -97,20 +114,46 @@ def best_lr(lr: FloatArray, loss: FloatArray, seed: FloatArray, draws: int = 300
     flat_low, flat_high = _flat(x, y, bowl)
     low, high = min(low, flat_low), max(high, flat_high)
     loss_there = float(np.exp(bowl.loss)) if log else bowl.loss
-    return Optimum(2**bowl.centre, float(2**low), float(2**high), loss_there, centre, how=how)
+    doubt = _too_low(loss_there, means)
+    return Optimum(2**bowl.centre, float(2**low), float(2**high), loss_there, centre, "", how, doubt, left_out)
 
 
 def fit_bowl(x: FloatArray, y: FloatArray, window: float = WINDOW, degree: int = 3, refine: int = 5) -> Bowl:
-    """The smooth curve near the minimum of losses ``y`` over ``x`` = log2(lr), both (n,) and finite."""
+    """The smooth curve near the minimum of losses ``y`` over ``x`` = log2(lr), both (n,) and finite.
+
+    Two or more distinct learning rates; a window that holds fewer than three is widened to the nearest three.
+    """
     grid, means = _means(x, y)
     centre, step = float(grid[np.argmin(means)]), float(np.median(np.diff(grid)))
     window = max(window, 1.5 * step)
     for turn in range(ROUNDS):
-        found = _one_fit(x, y, centre, window, degree, refine)
+        wide = max(window, 1.2 * float(np.sort(np.abs(grid - centre))[min(LEAST_POINTS, len(grid)) - 1]))
+        found = _one_fit(x, y, centre, wide, degree, refine)
         if abs(found.centre - centre) < 1e-3:
             break
         centre = found.centre if turn < 3 else (found.centre + centre) / 2
     return found
+
+
+def _within_reach(x: FloatArray, y: FloatArray) -> np.ndarray:
+    """The runs that a window round the least loss may hold, (n,): others have no part in the curve."""
+    finite = np.isfinite(y)
+    return np.abs(x - x[finite][np.argmin(y[finite])]) <= WINDOWS[1] if finite.any() else finite
+
+
+def _too_low(loss: float, means: FloatArray) -> str:
+    """Why the curve's minimum is not believed, or nothing: it lies far below every loss that was measured.
+
+    Between two learning rates of a parabola the minimum is below the least loss by at most an eighth of the rise from
+    the least to the third least; four times that is far.
+    """
+    first, _, third = np.sort(means)[:3]
+    if first - loss <= max(BELOW * abs(first), (third - first) / 2):
+        return ""
+    return (
+        f"the curve's minimum, {loss:.5g}, lies far below every measured loss (least {first:.5g}): the curve does not "
+        "describe these losses; leave diverged runs out, or add learning rates near the minimum"
+    )
 
 
 def _flat(x: FloatArray, y: FloatArray, bowl: Bowl) -> tuple[float, float]:
@@ -159,7 +202,7 @@ def _nearness(distance: FloatArray, window: float) -> FloatArray:
 
 def _lowest(constants: FloatArray, low: float, high: float) -> float:
     """Where a polynomial of degree 1 to 3, constants rising in power, is least between two places."""
-    _, b, c, d = (*constants, 0.0, 0.0)[:4]
+    _, b, c, d = (*constants, 0.0, 0.0, 0.0)[:4]
     places = [low, high]
     if abs(d) > 1e-12 * max(abs(b), abs(c)):
         inner = c * c - 3 * b * d
@@ -179,9 +222,9 @@ def _means(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
 def _at_edge(grid: FloatArray, means: FloatArray, tried: FloatArray) -> str:
     """Why a minimum is refused, or nothing. ``tried`` holds the learning rates of diverged runs as well."""
     if not len(grid):
-        return f"none of {len(tried)} learning rates has a finite loss: add smaller ones"
-    if len(grid) < 3:
-        return f"only {len(grid)} of {len(tried)} learning rates have a finite loss: add smaller ones"
+        return f"none of {len(tried)} learning rates has a finite loss and has not diverged: add smaller ones"
+    if len(grid) < LEAST_POINTS:
+        return f"only {len(grid)} of {len(tried)} learning rates have not diverged: add smaller ones"
     least = int(np.argmin(means))
     if least == 0:
         return f"the least loss is at the smallest learning rate tried ({2 ** grid[0]:.3g}): add smaller ones"
@@ -205,9 +248,11 @@ def _resampled(
     blur = SHARPEST * float(np.median(np.diff(np.unique(x))))
     for i in range(draws):
         window, degree = rng.uniform(*WINDOWS), int(rng.integers(2, 4))
+        rows = np.arange(0)
         if by_seed:
             rows = np.concatenate([rows_of[name] for name in rng.choice(names, len(names))])
+        if len(np.unique(x[rows])) >= LEAST_POINTS:
             found[i] = fit_bowl(x[rows], y[rows], window, degree, 1).centre
-        else:
+        else:  # few seeds, or a draw of them that holds too few learning rates for a minimum
             found[i] = fit_bowl(x, fitted + residual * rng.standard_normal(len(x)), window, degree, 1).centre
     return found + blur * rng.standard_normal(draws), f"{len(names)} seeds" if by_seed else "residuals"

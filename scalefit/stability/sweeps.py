@@ -14,6 +14,7 @@ import pandas as pd
 from scalefit.errors import InputError
 from scalefit.runs import Runs, read_runs
 from scalefit.runs.matching import canonical
+from scalefit.stability.diverged import cliff
 
 SIZES = ("d_model", "N", "n_layer", "batch", "D")  #: what an optimum may drift over, the most likely first
 #: what every answer names, where the log has it
@@ -64,8 +65,9 @@ def read_sweeps(
 
     ``over``: the column of the size (default: the first of d_model, N, n_layer, batch, D that varies); ``arms``: the
     column whose values are compared side by side (default: parametrization, where there is one); ``initial_loss``:
-    the loss before training (default: a column initial_loss, else ln(vocab)). Raises InputError for a missing column,
-    and where settings are mixed.
+    the loss before training (default: a column initial_loss, else ln(vocab)); a run that ends above it, or jumps
+    to it, has diverged. Where it is not known, runs beyond a cliff have. Raises InputError for a missing column, and
+    where settings are mixed.
 
     >>> grid = [(width, lr, (np.log2(lr * width) + 1) ** 2 + 2) for width in (64, 128) for lr in (0.004, 0.008, 0.016)]
     >>> sweeps = read_sweeps(pd.DataFrame(grid, columns=["width", "lr", "loss"]))
@@ -94,7 +96,8 @@ def read_sweeps(
     )
     _refuse_repeated(points, table)
     known = initial_loss if initial_loss is not None else _initial(table)
-    notes = (*_lost(points), *_moving(table, over, arm))
+    points, lost = _without_diverged(points, known)
+    notes = (*lost, *_moving(table, over, arm))
     return Sweeps(over, arms or "", points, _settings(table, over), notes, known)
 
 
@@ -141,11 +144,24 @@ def refuse_unusable(table: pd.DataFrame, columns: dict[str, pd.Series]) -> None:
             )
 
 
-def _lost(points: pd.DataFrame) -> tuple[str, ...]:
-    lost = int(points["loss"].isna().sum())
-    return (f"{lost} of {len(points)} runs have no finite loss or are marked as diverged: they count as diverged",) * (
-        lost > 0
-    )
+def _without_diverged(points: pd.DataFrame, initial: float) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The points with a loss of NaN for every diverged run, and a note for each way in which it shows.
+
+    A loss back at or above the initial one is a diverged run; where that is not known, one beyond a cliff is.
+    """
+    count = len(points)
+    marked = int(points["loss"].isna().sum())
+    lost, (lr, loss) = np.zeros(count, dtype=bool), points[["lr", "loss"]].to_numpy(float).T
+    for rows in points.groupby(["arm", "size"]).indices.values():
+        lost[rows] = cliff(lr[rows], loss[rows], initial)
+    if np.isfinite(initial):
+        lost &= loss >= initial
+        why = f"back at or above the initial loss, {initial:.4g}: they count as diverged"
+    else:
+        why = "far above the losses beside, after a jump: they count as diverged (--initial-loss would tell)"
+    notes = [f"{marked} of {count} runs have no finite loss or are marked as diverged: they count as diverged"]
+    notes = notes * (marked > 0) + [f"{int(lost.sum())} of {count} runs are {why}"] * bool(lost.any())
+    return points.assign(loss=np.where(lost, np.nan, loss)), tuple(notes)
 
 
 def _size_column(table: pd.DataFrame, rates: pd.Series, arms: str) -> str:

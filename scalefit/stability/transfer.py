@@ -17,6 +17,7 @@ from scalefit.errors import IdentificationError, InputError
 from scalefit.numerics import FloatArray
 from scalefit.runs import Runs
 from scalefit.stability.optimum import LEVEL, Optimum, best_lr
+from scalefit.stability.reach import far_beyond, refuse_target
 from scalefit.stability.sensitivity import lr_sensitivity
 from scalefit.stability.sweeps import Sweeps, read_sweeps
 from scalefit.stability.verdict import Interval, verdict_of
@@ -47,7 +48,8 @@ class Arm:
     verdict: str
 
     def at(self, size: float) -> Interval:
-        """The best learning rate at a size, by the law."""
+        """The best learning rate at a size, by the law. Raises InputError for a size that is not above 0."""
+        refuse_target(size)
         logs = self.height + self.slope * np.log2(size / self.origin)
         return _interval(logs, np.exp2)
 
@@ -74,6 +76,14 @@ class Transfer:
                 return each
         raise InputError(f'no arm "{arm}"', todo=f"arms: {', '.join(each.name for each in self.arms)}")
 
+    @property
+    def far(self) -> dict[str, str]:
+        """Arm -> why the target is too far beyond the sizes of its optima; arms that are near enough are left out."""
+        if self.target is None:
+            return {}
+        said = {arm.name: far_beyond(self.sweeps.over, list(arm.found), self.target) for arm in self.arms if arm.found}
+        return {name: why for name, why in said.items() if why}
+
 
 def lr_transfer(
     runs: Runs | pd.DataFrame | Sweeps,
@@ -96,6 +106,8 @@ def lr_transfer(
     >>> round(found["all"].drift.value, 3), round(float(np.log2(found["all"].at(256).value)), 3)
     (-1.0, -8.0)
     """
+    if target is not None:
+        refuse_target(target)
     sweeps = runs if isinstance(runs, Sweeps) else read_sweeps(runs, over, arms, initial_loss)
     optima: dict[str, dict[float, Optimum]] = {}
     for name in sweeps.names:
@@ -107,6 +119,7 @@ def lr_transfer(
         )
     found = tuple(_arm(sweeps, name, each, theory, seed) for name, each in optima.items())
     sensitivities, notes = _sensitivities(sweeps)
+    notes = [*_doubts(sweeps, found), *notes]
     return Transfer(sweeps, found, _table(found, sensitivities), target, (*sweeps.notes, *notes))
 
 
@@ -157,11 +170,24 @@ def seed_noise(cell: pd.DataFrame) -> float:
 def _optimum(sweeps: Sweeps, arm: str, size: float, draws: int, seed: int) -> Optimum:
     cell = sweeps.cell(arm, size)
     try:
-        return best_lr(
-            cell["lr"].to_numpy(float), cell["loss"].to_numpy(float), cell["seed"].to_numpy(str), draws, seed
-        )
+        lr, loss, seeds = cell["lr"].to_numpy(float), cell["loss"].to_numpy(float), cell["seed"].to_numpy(str)
+        return best_lr(lr, loss, seeds, draws, seed, sweeps.initial_loss)
     except InputError as error:
         return Optimum(np.nan, np.nan, np.nan, np.nan, np.array([]), refused=str(error))
+
+
+def _doubts(sweeps: Sweeps, arms: tuple[Arm, ...]) -> list[str]:
+    """What speaks against an optimum that was found: runs left out beyond a cliff, a minimum far below the losses."""
+    notes = []
+    for arm in arms:
+        for size, best in arm.optima.items():
+            where = f"{arm.name}, {sweeps.over} {size:g}"
+            if best.left_out:
+                count = "1 run jumps" if best.left_out == 1 else f"{best.left_out} runs jump"
+                notes.append(f"{where}: {count} far above the losses beside: left out of the curve as diverged")
+            if best.doubt:
+                notes.append(f"{where}: {best.doubt}")
+    return notes
 
 
 def _arm(sweeps: Sweeps, name: str, optima: dict[float, Optimum], theory: bool, seed: int) -> Arm:

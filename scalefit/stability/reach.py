@@ -1,0 +1,36 @@
+"""Targets that no law of the measured sizes reaches: impossible ones are refused, those far beyond are told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from scalefit.errors import InputError
+from scalefit.fitting.prediction import LEAST_BEYOND, MOST_BEYOND
+
+DECADE = float(np.log2(10))  #: octaves
+
+
+def refuse_target(size: float, over: str = "size") -> None:
+    """Raise InputError for a target that is not a number above 0."""
+    if not 0 < size < np.inf:
+        raise InputError(f"the target {over} is {size:g}", todo="give a size above 0")
+
+
+def far_beyond(over: str, sizes: Sequence[float], target: float) -> str:
+    """Why a target is too far beyond the measured sizes, or nothing: by the rule of ``predict``.
+
+    Further beyond them than they span (a span counts as at least 0.3 and at most 2 decades).
+
+    >>> far_beyond("d_model", [64, 128, 256, 512], 2048)
+    ''
+    >>> far_beyond("d_model", [64, 128], 4096)
+    'd_model 4096 lies 5 octaves beyond the measured 64 to 128 (1 octave): measure a size nearer to it'
+    """
+    low, high = min(sizes), max(sizes)
+    span, beyond = float(np.log2(high / low)), float(np.log2(max(target / high, low / target)))
+    if beyond <= min(max(span, LEAST_BEYOND * DECADE), MOST_BEYOND * DECADE) + 1e-9:
+        return ""
+    measured = f"{low:g} to {high:g} ({span:.2g} octave{'' if span == 1 else 's'})" if high > low else f"{low:g}"
+    return f"{over} {target:g} lies {beyond:.2g} octaves beyond the measured {measured}: measure a size nearer to it"
