@@ -133,3 +133,23 @@ def test_a_folder_without_permission_is_refused(bad):
     result = commands.run(f"{FIT} --save closed/fit.json")
     assert result.exit_code == 2
     assert "Permission denied" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        ("watch one.csv --steps 5", ["--steps", "5 steps, but the log is at step 19"]),
+        ("watch one.csv --initial-loss 0", ["--initial-loss", "a loss of 0"]),
+        ("watch one.csv --initial-loss -2", ["--initial-loss", "a loss of -2"]),
+        ("predict --every 0", ["--every", "0 steps"]),
+        ("fit no_lr.csv --law annealing", ["a CSV with columns (run, step, lr)"]),
+    ],
+)
+def test_numbers_that_cannot_be_are_one_line(words, parts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("one.csv", "no_lr.csv"):
+        (tmp_path / name).write_text(BAD[name])
+    done = commands.run(f"scalefit {words}")
+    assert done.exit_code == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert all(part in done.stderr for part in parts), done.stderr

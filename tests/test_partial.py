@@ -239,16 +239,18 @@ def test_a_run_that_ends_without_a_finite_loss_has_diverged(end, family):
 def test_a_run_that_was_fitted_is_named(family):
     def said(run, name, plan):
         logs = sf.read_runs(run.assign(run=name), schedule=plan)
-        return [check.text for check in sf.predict_partial(logs, fit=family).warnings if check.code == "among-fitted"]
+        made = sf.predict_partial(logs, fit=family)
+        assert made.among in str(made)
+        return made.among
 
     plan = OTHERS["linear"]
     own = curve(plan, seed=3, until=1200)  # as the family has it
-    assert "among the fitted ones, up to step 2400: the forecast has seen its end" in said(own, "linear", plan)[0]
-    assert "as linear" in said(own, "another", plan)[0]
-    assert said(curve(plan, seed=99, until=1200), "another", plan) == []
+    assert "among the fitted ones, up to step 2400: the forecast has seen its end" in said(own, "linear", plan)
+    assert "as linear" in said(own, "another", plan)
+    assert said(curve(plan, seed=99, until=1200), "another", plan) == ""
     renamed = curve(plan, seed=99, until=1200)
-    assert "a run of the name linear is among the fitted ones" in said(renamed, "linear", plan)[0]
-    assert said(renamed.assign(loss=1.5 * renamed["loss"]), "linear", plan) == []
+    assert "a run of the name linear is among the fitted ones" in said(renamed, "linear", plan)
+    assert said(renamed.assign(loss=1.5 * renamed["loss"]), "linear", plan) == ""
     trunk = curve(OTHERS["constant"], seed=1, until=1200)
     branch = "wsd:peak_lr=1e-3,steps=2000,warmup=50,decay_steps=600"
-    assert said(trunk, "branch", branch) == []  # begins as a fitted run does, and ends otherwise
+    assert said(trunk, "branch", branch) == ""  # begins as a fitted run does, and ends otherwise

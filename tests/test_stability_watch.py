@@ -165,3 +165,28 @@ def test_one_spike_is_one_and_no_height_is_infinite():
     seen = watch(rows)
     assert "inf" not in " ".join(each.text for each in seen.warnings).replace("infin", "")
     assert [each.step for each in seen.warnings] == [1000, 3900, 3910]
+
+
+def test_rows_that_the_law_does_not_predict_are_not_held_against_it():
+    rows = calm(noise=0.003)
+    law = 2.5 + 3.0 * (1 + STEPS / 20) ** -0.7
+    law[:30] = np.nan  # during warm-up
+    assert watch(rows, predicted=law).status == "calm"
+    assert watch(rows, predicted=law).first is None
+    rows.loc[rows["step"] > 3500, "loss"] *= 1.1
+    assert {each.signal for each in watch(rows, predicted=law).warnings} == {"loss", "residual"}
+
+
+def test_a_fit_is_held_against_a_log_that_begins_during_warmup(tmp_path):
+    step = np.arange(10, 1001, 10)
+    plans = {"a": "constant:peak_lr=1e-3,steps=1000,warmup=50", "b": "linear:peak_lr=1e-3,steps=1000,warmup=50"}
+    logs = []
+    for run, text in plans.items():
+        lr = sf.parse_schedule(text).per_step()
+        loss = 2.5 + 0.5 * np.cumsum(lr)[step] ** -0.5 - 20 * (1e-3 - lr[step]) * (step > 50)
+        logs.append(pd.DataFrame({"run": run, "step": step, "lr": lr[step], "loss": loss}))
+    pd.concat(logs).to_csv(tmp_path / "log.csv", index=False)
+    sf.fit(sf.read_runs(tmp_path / "log.csv", warmup=50), "annealing:decay=0.99").save(tmp_path / "fit.json")
+    done = commands.run(f"scalefit watch {tmp_path}/log.csv --fit {tmp_path}/fit.json --warmup 50")
+    assert done.exit_code == 0, done.output
+    assert "residual against a fitted law" not in done.stdout

@@ -122,7 +122,7 @@ def _in_progress(fit: Fit | None, run: Runs, plot: str | None) -> Answer:
 
         save_figure(forecast.plot(), plot)
         text += ["", f"wrote {plot}"]
-    keys = ("run", "step", "steps", "final", "low", "high", "level", "basis", "scale", "forecasts")
+    keys = ("run", "step", "steps", "final", "low", "high", "level", "basis", "scale", "forecasts", "among")
     content = {key: getattr(forecast, key) for key in keys}
     content |= {name: records(getattr(forecast, name)) for name in ("curve", "history")}
     content["warnings"] = _checks(forecast.warnings)

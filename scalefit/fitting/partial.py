@@ -56,6 +56,7 @@ class PartialForecast:
     scale: float  #: by how much the random walk was widened by earlier forecasts
     forecasts: int  #: how many there were
     warnings: tuple[Check, ...] = ()
+    among: str = ""  #: a sentence where the fit has seen further rows of this run
 
     @property
     def ok(self) -> bool:
@@ -71,6 +72,7 @@ class PartialForecast:
             f"[{self.low:.5g}, {self.high:.5g}] (±{50 * (self.high - self.low) / self.final:.2g} %)",
             f"  {self.basis}; widths times {self.scale:.2g} by {self.forecasts} earlier forecasts",
         ]
+        lines += [f"  {self.among}"] if self.among else []
         return "\n".join([*lines, *(f"! {check.text}" for check in self.warnings)])
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
@@ -130,6 +132,7 @@ def predict_partial(
         scale=float(forecast.scale.square**0.5),
         forecasts=forecast.scale.forecasts,
         warnings=(*part.doubts(), *method.warnings()),
+        among=part.among(fit) if fit is not None else "",
     )
 
 
@@ -176,7 +179,7 @@ class _Family:
 
     def warnings(self) -> list[Check]:
         """What speaks against using this fit for this run."""
-        found = self.part.among(self.fit) + another_recipe(self.fit.law, self.fit.recipe, self.part.recipe())
+        found = another_recipe(self.fit.law, self.fit.recipe, self.part.recipe())
         off = float(np.median(self.residual[-max(3, self.part.count // 10) :]))
         if abs(off) > max(OFF, TIMES_OFF * self.usual) and not self.part.lost:
             found.append(

@@ -87,11 +87,11 @@ class PartialRun:
                 found[name] = (value if isinstance(value, str) else float(value),)
         return found
 
-    def among(self, fit: Fit) -> list[Check]:
+    def among(self, fit: Fit) -> str:
         """A word where the fit has seen further rows of this very run, known by its losses, or by its name."""
         points, seen = fit.points, dict(zip(self.steps.tolist(), self.loss.tolist(), strict=True))
         if points.steps is None:
-            return []
+            return ""
         names, steps, values = np.array(points.runs), np.array(points.steps), np.array(points.values)
         for name in dict.fromkeys(points.runs):
             rows = names == name
@@ -107,9 +107,8 @@ class PartialRun:
                 seen_end = (
                     "the forecast has seen its end" if same else "if it is this one, the forecast has seen its end"
                 )
-                text = f"{which}, up to step {last}: {seen_end}"
-                return [Check("among-fitted", f"{text}; fit the others alone to forecast it")]
-        return []
+                return f"{which}, up to step {last}: {seen_end}; fit the others alone to forecast it"
+        return ""
 
     def _runs_on(self, fit: Fit, rows: NDArray[np.bool_]) -> bool:
         """Whether fitted rows go on along this run's schedule: runs that branch from one trunk begin alike."""

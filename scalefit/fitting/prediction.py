@@ -102,9 +102,11 @@ def far_beyond(fit: Fit, variables: Mapping[str, FloatArray]) -> list[Check]:
         beyond = max(above, below)
         if beyond > min(max(span, LEAST_BEYOND), MOST_BEYOND) and beyond > worst[0]:
             fitted = f"the fitted runs span {span:.2g}" if low > 0 else "the fitted runs begin at 0"
+            shown = f"{beyond:.2g}"
+            far = "1 decade" if shown == "1" else f"{shown} decades"
             worst = (
                 beyond,
-                f"{fit.law.columns[name]} lies {beyond:.2g} decades beyond the fitted runs; {fitted}: further than the "
+                f"{fit.law.columns[name]} lies {far} beyond the fitted runs; {fitted}: further than the "
                 "data can vouch for; add larger runs, and see scalefit backtest",
             )
     return [Check("far-beyond", worst[1])] if worst[1] else []

@@ -73,9 +73,9 @@ def watch(
 
     ``rows``: columns step and loss, and any of grad_norm, attention_logit_max, output_logit_logsumexp.
     ``initial_loss``: of the untrained model (default: the first finite loss, where the log starts at step 0 or 1);
-    ``predicted``: (n,) the loss by a fitted law at the same rows; ``steps``: length of the whole run, up to which
-    growth is extrapolated (default: twice the last step). Losses that are missing before the last finite one were not
-    logged. Raises InputError for missing columns or fewer than three rows.
+    ``predicted``: (n,) the loss by a fitted law at the same rows (nan where it gives none); ``steps``: length of the
+    whole run, up to which growth is extrapolated (default: twice the last step). Losses that are missing before the
+    last finite one were not logged. Raises InputError for missing columns or fewer than three rows.
 
     >>> calm = 3.0 + 0.01 * np.cos(np.arange(200.0) ** 2)
     >>> loss = np.where(np.abs(np.arange(200) - 151) < 2, 5.0, calm)
@@ -107,7 +107,8 @@ def watch(
     signals = {name: rows[name].to_numpy(float) for name in SIGNALS if name in rows.columns}
     warnings += _signals(step, signals, steps or 2 * int(step[-1]))
     if predicted is not None:
-        off = find_spikes(step, loss / predicted, drifting=False)
+        told = ~np.isnan(predicted)
+        off = find_spikes(step[told], (loss / predicted)[told], drifting=False) if told.any() else []
         warnings += [
             Warned("residual", s.start, _told(f"leaves the fitted law by {s.height:.1%}", s, "leaves the fitted law"))
             for s in off
