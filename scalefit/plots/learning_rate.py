@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from scalefit.plots import canvas, colours, labels, legend, ticks
@@ -20,6 +22,7 @@ PANEL = (4.6, 4.2)  #: inches, of one arm
 HEADROOM = 0.35  #: of the range from the lowest optimum to the highest loss near one, above it
 FAR = 3  #: octaves from the optima beyond which losses do not set the scale
 MOST_TICKS = 8
+BAND = 0.08  #: opacity of the law's interval
 
 
 def plot_lr_transfer(transfer: Transfer, *, axes: Sequence[Axes] | None = None) -> Axes:
@@ -78,8 +81,12 @@ def _draw_arm(ax: Axes, transfer: Transfer, arm: Arm, limits: tuple[float, float
     ticks.set_linear(ax, "y", ticks.plain)
     ax.set_xlabel(labels.axis_label("peak_lr"))
     ax.set_title(_title(arm), loc="left", fontsize="medium")
-    entries = [legend.dots(c, number(s), line="-") for s, c in zip(sizes, colours.ramp(sizes), strict=True)]
+    entries: list[Artist] = [
+        legend.dots(c, number(s), line="-") for s, c in zip(sizes, colours.ramp(sizes), strict=True)
+    ]
     entries += _mark_target(ax, transfer, arm)
+    if any(transfer.sweeps.cell(arm.name, size)["loss"].isna().any() for size in sizes):
+        entries.append(Line2D([], [], color=colours.TARGET, linestyle="", marker="x", label="diverged"))
     legend.place(ax, entries, title=labels.WORDS.get(transfer.sweeps.over, transfer.sweeps.over))
     ax.set_ylim(limits[0], max(limits[1], ax.get_ylim()[1]))
 
@@ -102,15 +109,18 @@ def _cross_diverged(ax: Axes, cell: pd.DataFrame, colour: str, top: float) -> No
         ax.plot(np.log2(lost), np.full(len(lost), top), linestyle="", marker="x", color=colour, clip_on=False)
 
 
-def _mark_target(ax: Axes, transfer: Transfer, arm: Arm) -> list[Line2D]:
+def _mark_target(ax: Axes, transfer: Transfer, arm: Arm) -> list[Artist]:
     """The law's optimum at the target: a dashed line with its interval."""
     if transfer.target is None or not np.isfinite(arm.height[0]) or not np.isfinite(arm.slope[0]):
         return []
     at = arm.at(transfer.target)
     ax.axvline(np.log2(at.value), color=colours.TARGET, linestyle="--", linewidth=1.1)
-    ax.axvspan(np.log2(at.low), np.log2(at.high), color=colours.TARGET, alpha=0.08, linewidth=0)
+    ax.axvspan(np.log2(at.low), np.log2(at.high), color=colours.TARGET, alpha=BAND, linewidth=0)
     number = labels.numbers_of(transfer.sweeps.over)
-    return [legend.stroke(colours.TARGET, f"best at {number(transfer.target)}, by the law", dashed=True)]
+    return [
+        legend.stroke(colours.TARGET, f"best at {number(transfer.target)}, by the law", dashed=True),
+        Patch(color=colours.TARGET, alpha=BAND, linewidth=0, label="its 90 % interval"),
+    ]
 
 
 def _limits(transfer: Transfer) -> tuple[float, float]:
