@@ -69,7 +69,7 @@ class PartialForecast:
         lines = [
             f"{self.run}: step {self.step} of {self.steps} ({100 * self.step / self.steps:.0f} %), loss {now:.4g}",
             f"  {LOST * lost}final loss {self.final:.5g}, {100 * self.level:.0f} % interval "
-            f"[{self.low:.5g}, {self.high:.5g}] (±{50 * (self.high - self.low) / self.final:.2g} %)",
+            f"[{self.low:.5g}, {self.high:.5g}] (±{_percent((self.high - self.low) / self.final / 2)} %)",
             f"  {self.basis}; widths times {self.scale:.2g} by {self.forecasts} earlier forecasts",
         ]
         lines += [f"  {self.among}"] if self.among else []
@@ -185,7 +185,7 @@ class _Family:
             found.append(
                 Check(
                     "off-family",
-                    f"the run lies {_percent(off)} % {'above' if off > 0 else 'below'} the law fitted "
+                    f"the run lies {_percent(np.expm1(off))} % {'above' if off > 0 else 'below'} the law fitted "
                     f"to other runs ({100 * self.usual:.1g} % is usual among them): its level is followed, but the "
                     "gain of what is ahead is theirs; fit runs of this recipe",
                 )
@@ -235,10 +235,10 @@ class _Alone:
         return []
 
 
-def _percent(log: float) -> str:
-    """A relative difference in per cent, two digits and never as a power of ten."""
-    share = 100 * abs(float(np.expm1(log)))
-    return f"{share:.2g}" if share < 99.5 else f"{share:.0f}"
+def _percent(share: float) -> str:
+    """A share in per cent, two digits and never as a power of ten."""
+    size = 100 * abs(share)
+    return f"{size:.2g}" if size < 99.5 else f"{size:.0f}"
 
 
 def _one_ahead(clock: Clock, residual: FloatArray, first: int) -> float:
