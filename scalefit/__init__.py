@@ -59,7 +59,9 @@ if TYPE_CHECKING:
     from scalefit.runs.inspect import inspect
     from scalefit.schedules import Schedule, parse_schedule
     from scalefit.selection import automatic
-    from scalefit.stability import forecast, lr_sensitivity, lr_transfer, watch
+    from scalefit.stability import lr_sensitivity, lr_transfer
+    from scalefit.stability.forecast import forecast
+    from scalefit.stability.watch import watch
 
 
 def __getattr__(name: str) -> Any:
