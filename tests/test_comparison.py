@@ -199,7 +199,7 @@ def test_automatic_says_why_no_law_along_the_schedule_is_among_those_compared(tm
 
 
 def test_runs_of_none_of_the_usual_laws_are_refused_with_the_reasons():
-    with pytest.raises(InputError, match="none of the usual laws.*chinchilla, kaplan-floor: needs the columns"):
+    with pytest.raises(InputError, match=r"none of the usual laws.*chinchilla, kaplan-floor: needs the columns"):
         compare(pd.DataFrame({"d_model": [1, 2, 3], "loss": [3.0, 2.9, 2.8]}))
 
 
