@@ -347,6 +347,12 @@ def test_names_inside_nested_records_count_where_no_other_does():
     assert both.table["N"].tolist() == [2e6] and both.table["loss"].tolist() == [3.0]
 
 
+def test_a_column_that_was_read_under_another_name_is_told(csv):
+    runs = read_runs(csv("params,loss\n1e6,4\n2e6,3\n"))
+    with pytest.raises(InputError, match="no column 'params'; it was read as N: use that"):
+        runs.where("params > 1e6")
+
+
 def test_where_and_hold_out(csv):
     text = "run,N,step,tokens,loss\n" + "".join(
         f"{run},{n},{s},{s * 10},{5 - s / n}\n" for run, n in (("a", 10), ("b", 20), ("c", 30)) for s in range(1, 5)

@@ -162,8 +162,10 @@ class Runs:
         frame = self.curves if by_row and self.curves is not None else self.table
         unknown = sorted(names - set(frame.columns) - set(self.table.columns))
         if unknown:
-            known = ", ".join(map(str, dict.fromkeys([*frame.columns, *self.table.columns])))
-            raise InputError(f"there is no column '{unknown[0]}'", where=f"'{expression}'", todo=f"use {known}")
+            known = [str(name) for name in dict.fromkeys([*frame.columns, *self.table.columns])]
+            read = {binding.source: binding.name for binding in self.columns if binding.name in known}
+            todo = f"it was read as {read[unknown[0]]}: use that" if unknown[0] in read else f"use {', '.join(known)}"
+            raise InputError(f"there is no column '{unknown[0]}'", where=f"'{expression}'", todo=todo)
         values = {name: self._values(name, frame) for name in names}
         mask = np.broadcast_to(np.asarray(parsed(values)), (len(frame),))
         if mask.dtype != bool:
