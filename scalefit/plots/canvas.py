@@ -45,26 +45,28 @@ def tidy(ax: Axes) -> None:
     ax.set_axisbelow(True)
 
 
-def panel_below(ax: Axes) -> Axes:
-    """A thin panel under ``ax`` with the same x axis, cut from the room of ``ax``; reachable as ``ax.lr_axes``.
+def panel_below(
+    ax: Axes, name: str = "lr_axes", label: str = "learning rate", shares: tuple[float, float] = PANEL_SHARE
+) -> Axes:
+    """A thin panel under ``ax`` with the same x axis, cut from the room of ``ax``; reachable as ``ax.<name>``.
 
     Axes of a grid give up part of their cell; axes that were placed by hand give up part of their rectangle.
     """
-    present = getattr(ax, "lr_axes", None)
+    present = getattr(ax, name, None)
     if isinstance(present, Axes) and present in ax.figure.axes:
         return present
     spec = ax.get_subplotspec()
     if spec is not None:
-        parts = GridSpecFromSubplotSpec(2, 1, spec, height_ratios=list(PANEL_SHARE), hspace=0.07)
+        parts = GridSpecFromSubplotSpec(2, 1, spec, height_ratios=list(shares), hspace=0.07)
         ax.set_subplotspec(parts[0])
         panel = ax.figure.add_subplot(parts[1], sharex=ax)
     else:
         left, bottom, width, height = ax.get_position().bounds
-        low = height * PANEL_SHARE[1] / (sum(PANEL_SHARE) * 1.06)
+        low = height * shares[1] / (sum(shares) * 1.06)
         ax.set_position((left, bottom + 1.2 * low, width, height - 1.2 * low))
         panel = ax.figure.add_axes((left, bottom, width, low), sharex=ax)
-    ax.lr_axes = panel  # type: ignore[attr-defined]
-    panel.set_label("learning rate")
+    setattr(ax, name, panel)
+    panel.set_label(label)
     ax.tick_params(axis="x", labelbottom=False)
     return panel
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.gridspec import GridSpecFromSubplotSpec
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from scalefit.fitting.partial import PartialForecast
 
 SIZE = (6.4, 5.2)
-SHARES = (2.2, 1.0)
+SHARES = (2.2, 1.0)  #: heights of the curve and of the panel of earlier forecasts
 MOST_DOTS = 60
 SETTLED = 0.12  #: the y axis begins at the loss after this share of the run
 
@@ -27,7 +26,7 @@ def plot_partial(forecast: PartialForecast, *, measured: float | None = None, ax
     ``measured`` is the final loss, where the run has been finished since. The lower panel is ``ax.history_axes``.
     """
     ax = canvas.new_axes(ax, SIZE)
-    panel = _panel(ax)
+    panel = canvas.panel_below(ax, "history_axes", "forecasts", SHARES)
     seen = forecast.seen.iloc[samples.thinned(len(forecast.seen), MOST_DOTS)]
     dot = legend.marker(colours.FITTED, hollow=False, size=3.6)
     ax.plot(seen["step"], seen["loss"], linestyle="", alpha=0.8, zorder=3, **dot)
@@ -53,23 +52,6 @@ def plot_partial(forecast: PartialForecast, *, measured: float | None = None, ax
 
 def _name(forecast: PartialForecast) -> str:
     return "run" if forecast.run == "DataFrame" else labels.short_names([forecast.run])[forecast.run]
-
-
-def _panel(ax: Axes) -> Axes:
-    """The lower panel, on the same x axis."""
-    spec = ax.get_subplotspec()
-    if spec is not None:
-        parts = GridSpecFromSubplotSpec(2, 1, spec, height_ratios=list(SHARES), hspace=0.07)
-        ax.set_subplotspec(parts[0])
-        panel = ax.figure.add_subplot(parts[1], sharex=ax)
-    else:
-        left, bottom, width, height = ax.get_position().bounds
-        low = height * SHARES[1] / (sum(SHARES) * 1.06)
-        ax.set_position((left, bottom + 1.2 * low, width, height - 1.2 * low))
-        panel = ax.figure.add_axes((left, bottom, width, low), sharex=ax)
-    ax.history_axes = panel  # type: ignore[attr-defined]
-    ax.tick_params(axis="x", labelbottom=False)
-    return panel
 
 
 def _narrowing(panel: Axes, forecast: PartialForecast, measured: float | None) -> None:
