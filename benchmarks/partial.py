@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from public import PUBLIC, only
+from public import PUBLIC, olmo_cosines, only
 
 import scalefit as sf
 from scalefit.errors import InputError
@@ -71,17 +71,8 @@ def _interpolated(plan: pd.DataFrame) -> sf.Schedule:
 
 
 def olmo() -> Iterator[Family]:
-    curves = pd.read_csv(PUBLIC / "olmo_ladder" / "eval_curves.csv").query("not run.str.endswith('rerun')")
-    for size, some in curves.groupby("size"):
-        peak, last = some["lr"].max(), some.groupby("run")["step"].max()
-        warmup = round(float(peak / (some["lr"] / some["step"]).max()))
-        plans = {
-            run: f"cosine:peak_lr={peak:g},steps={steps},warmup={warmup},final={peak / 10:g}"
-            for run, steps in last.items()
-        }
-        log = some[["run", "step"]].assign(loss=some["loss_c4_en"])
-        late = log[log["step"] > 2 * warmup].reset_index(drop=True)
-        yield f"olmo/{size}", sf.read_runs(late, schedule=plans), "annealing"
+    for size, runs in olmo_cosines(2):
+        yield f"olmo/{size}", runs, "annealing"
 
 
 def supercollapse() -> Iterator[Family]:

@@ -229,8 +229,8 @@ def epfl() -> Iterator[Case]:
         yield from schedules("epfl", f"{size / 1e6:.0f}M lr {peak:g}", some, ("annealing",), sets)
 
 
-def horizons() -> Iterator[Case]:
-    """Cosine runs of one size over growing horizons."""
+def olmo_cosines(warmups: float) -> Iterator[tuple[str, sf.Runs]]:
+    """The curves of each size of the OLMo ladder, from so many warm-ups on, under the cosine of their training."""
     curves = pd.read_csv(PUBLIC / "olmo_ladder" / "eval_curves.csv").query("not run.str.endswith('rerun')")
     for size, some in curves.groupby("size"):
         peak, last = some["lr"].max(), some.groupby("run")["step"].max()
@@ -240,9 +240,14 @@ def horizons() -> Iterator[Case]:
             for run, steps in last.items()
         }
         log = some[["run", "step"]].assign(loss=some["loss_c4_en"])
-        runs = sf.read_runs(log[log["step"] > 4 * warmup], schedule=plans)
+        yield str(size), sf.read_runs(log[log["step"] > warmups * warmup].reset_index(drop=True), schedule=plans)
+
+
+def horizons() -> Iterator[Case]:
+    """Cosine runs of one size over growing horizons."""
+    for size, runs in olmo_cosines(4):
         order = [f"{size}-{times}xC" for times in ("0.5", "1", "2", "5", "10")]
-        yield from schedules("horizons", str(size), runs, ("annealing",), [order[:2], order[:3], order[:4]])
+        yield from schedules("horizons", size, runs, ("annealing",), [order[:2], order[:3], order[:4]])
 
 
 SETS = {
