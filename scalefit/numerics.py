@@ -14,6 +14,8 @@ FloatArray = NDArray[np.float64]
 #: 1 / (the 75 % quantile of a standard normal): makes the median absolute deviation an estimate of sigma
 MAD_TO_SIGMA = 1.4826022185056018
 
+LEAST_BEYOND, MOST_BEYOND = 0.3, 2.0  #: decades beyond the data that are never, and always, called far
+
 
 def complex_step(
     function: Callable[..., Any], variables: Mapping[str, Any], parameters: Mapping[str, Any]

@@ -13,9 +13,8 @@ import pytest
 
 import scalefit as sf
 from scalefit.errors import IdentificationError, InputError
-from scalefit.fitting import prediction
 from scalefit.plots import plot_lr_sensitivity, plot_lr_transfer, save_figure
-from scalefit.stability import best_lr, lr_sensitivity, lr_transfer, optimum, reach, read_sweeps
+from scalefit.stability import best_lr, lr_sensitivity, lr_transfer, optimum, read_sweeps
 from scalefit.stability.transfer import backtest_transfer
 from scalefit.stability.verdict import Interval, verdict_of
 
@@ -354,7 +353,6 @@ def test_an_impossible_target_is_refused(tmp_path, size):
 
 
 def test_a_target_far_beyond_the_sizes_is_told(tmp_path):
-    assert (reach.LEAST_BEYOND, reach.MOST_BEYOND) == (prediction.LEAST_BEYOND, prediction.MOST_BEYOND)
     planted(-1.0).to_csv(tmp_path / "mine.csv", index=False)
     base = f"scalefit lr-transfer {tmp_path}/mine.csv --draws 5 --at width"
     assert commands.run(f"{base}=4096").exit_code == 0  # three octaves beyond sizes that span three

@@ -13,7 +13,7 @@ from scalefit.fitting.checks import Check
 from scalefit.fitting.influence import influence_checks
 from scalefit.fitting.recipe import another_recipe, asked_recipe
 from scalefit.fitting.rows import Rows, gather
-from scalefit.numerics import FloatArray
+from scalefit.numerics import LEAST_BEYOND, MOST_BEYOND, FloatArray
 from scalefit.runs import Runs, read_runs
 from scalefit.runs.quantities import quantity
 from scalefit.runs.table import DERIVED
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
     from scalefit.schedules import Schedule
 
-LEAST_BEYOND, MOST_BEYOND = 0.3, 2.0  #: decades beyond the data that are never, and always, called far
 CURVE_POINTS = 200  #: rows of a predicted curve when no spacing is asked for
 
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from scalefit.errors import InputError
+from scalefit.numerics import LEAST_BEYOND, MOST_BEYOND
 
 DECADE = float(np.log2(10))  #: octaves
-LEAST_BEYOND, MOST_BEYOND = 0.3, 2.0  #: decades that are never, and always, called far: those of ``predict``
 
 
 def refuse_target(size: float, over: str = "size") -> None:
