@@ -9,7 +9,6 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import InputError
 from scalefit.fitting.checks import Check, examine, find_outliers, sub_models
 from scalefit.fitting.diagnostics import outlier_checks, still_falling, trends, under_trained, units_of
 from scalefit.fitting.drift import clocks_of
@@ -30,7 +29,6 @@ from scalefit.runs import Runs, read_runs
 from scalefit.runs.conventions import mixed_conventions
 from scalefit.runs.endings import unfinished
 
-FEWEST_DRAWS = 20  #: refits from which 90 % intervals can be told
 MOST_POINTS = 2000  #: points that a fit keeps for its plot when it is saved
 
 
@@ -95,9 +93,7 @@ def fit(
     >>> result.status, round(result["alpha"], 6)
     ('converged', 0.34)
     """
-    if draws and draws < FEWEST_DRAWS:
-        todo = f"give 0 for no intervals, or {FEWEST_DRAWS} and more: a 90 % interval leaves one of twenty out"
-        raise InputError(f"{draws} draws make no interval", where="fit", todo=todo)
+    resampling = Resampling(draws, seed, method, workers)
     logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
     ready = prepare(
         logs,
@@ -121,19 +117,17 @@ def fit(
     if ready.rows.stream is not None and weights is None:
         solution = _settled(ready.model, ready.rows, solution)
     result = _result(ready, solution)
-    if not draws or result.no_intervals:
+    return _with_intervals(ready, solution, result, resampling, calibrated) if draws else result
+
+
+def _with_intervals(ready: Prepared, solution: Solution, result: Fit, resampling: Resampling, calibrated: bool) -> Fit:
+    """The fit with intervals, and with what they say of influential runs; as it is where there can be none."""
+    if result.no_intervals:
         return result
-    intervals = make_intervals(
-        ready.law,
-        ready.model,
-        ready.rows,
-        ready.weights,
-        solution,
-        ready.settings,
-        Resampling(draws, seed, method, workers),
-        calibrated,
+    made = make_intervals(
+        ready.law, ready.model, ready.rows, ready.weights, solution, ready.settings, resampling, calibrated
     )
-    return _with_influence(replace(result, intervals=intervals), usual_target(ready.law, ready.rows))
+    return _with_influence(replace(result, intervals=made), usual_target(ready.law, ready.rows))
 
 
 def _settled(model: BoundLaw, rows: Rows, solution: Solution) -> Solution:

@@ -29,18 +29,24 @@ from scalefit.numerics import FloatArray
 if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
 
+FEWEST_DRAWS = 20  #: refits from which 90 % intervals can be told
 DRAW_ROWS = 4000  #: rows that suffice for the draws of a long log
 BLOCK = 1 << 20  #: elements of draws times rows that are held at a time
 
 
 @dataclass(frozen=True)
 class Resampling:
-    """How draws are made."""
+    """How draws are made. Raises InputError for fewer than FEWEST_DRAWS of them, but none."""
 
     draws: int
     seed: int = 0
     method: Method = "auto"
     workers: int = 1
+
+    def __post_init__(self) -> None:
+        if self.draws and self.draws < FEWEST_DRAWS:
+            todo = f"give 0 for no intervals, or {FEWEST_DRAWS} and more: a 90 % interval leaves one of twenty out"
+            raise InputError(f"{self.draws} draws make no interval", where="fit", todo=todo)
 
 
 @dataclass(frozen=True)
