@@ -113,6 +113,46 @@ def test_data_frames_and_lists_of_files(csv):
     assert read_runs([a, b]).place(12).endswith("b.csv, row 4")
 
 
+# --- several files --------------------------------------------------------------------------------------
+
+
+def test_names_with_dots_stay_whole(csv, tmp_path):
+    files = [csv(CURVE, "lr0.001.csv"), csv(CURVE.replace("4.8", "4.7"), "lr0.003.tsv.csv")]
+    for source in (files, tmp_path):
+        runs = read_runs(source)
+        assert runs.names == ["lr0.001", "lr0.003"] and len(runs.curves) == 20 and not kinds(runs, "dropped")
+    assert read_runs(csv("run,step,loss\ng_rise0.2,0,5\ng_rise0.2,1,4\n", "v1.5.csv")).names == ["g_rise0.2"]
+
+
+def test_runs_of_one_name_in_two_files_are_kept_apart_where_they_differ(csv):
+    one = csv("run,step,loss\nX,0,5\nX,1,4\nY,0,5\nY,1,3\n", "a.csv")
+    other = csv("run,step,loss\nX,0,5\nX,1,4.1\n", "b.csv")
+    own = csv("step,loss\n0,5\n1,4.2\n", "X.csv")
+    between = csv("run,step,loss\nY,0.0,5\nY,3,2\n", "c.csv")
+    runs = read_runs([one, other, own, between])
+    assert runs.names == ["a/X", "Y", "b/X", "X"] and len(runs.curves) == 9 - 1
+    assert "kept apart as a/X and b/X and X" in kinds(runs, "named")[0].text
+    assert "(step 0 to 1)" in kinds(runs, "joined")[0].text  # Y: equal at step 0, and it goes on
+    frames = [pd.DataFrame({"step": [0, 1], "loss": [5.0, end]}) for end in (4, 3)]
+    assert read_runs(frames).names == ["DataFrame", "DataFrame (2)"]
+
+
+def test_a_log_that_goes_on_in_a_second_file_is_one_run(csv):
+    first, second = csv("run,step,loss\nX,0,5\nX,1,4\n", "a.csv"), csv("run,step,loss\nX,2,3\n", "b.csv")
+    runs = read_runs([first, csv("run,step,loss\nX,2,3\nX,3,2\n", "c.csv"), second])
+    assert runs.names == ["X"] and runs.curves["step"].tolist() == [0, 1, 2, 3] and kinds(runs, "joined")
+    late = csv("run,step,loss\nX,1,4\nX,3,2\n", "late.csv")
+    assert read_runs([csv("run,step,loss\nX,0,5\nX,2,3\n", "d.csv"), late]).names == ["d/X", "late/X"]
+
+
+def test_final_results_of_one_name_in_two_files_are_kept_apart(csv):
+    rows = csv("N,loss\n1e6,4\n", "a.csv"), csv("N,loss\n2e6,3\n", "b.csv")
+    assert read_runs(rows).names == ["a/row 2", "b/row 2"]
+    named = csv("run,N,loss\nx,1e6,4\ny,2e6,3\n", "c.csv"), csv("run,N,loss\nx,1e7,4\n", "d.csv")
+    runs = read_runs(named)
+    assert runs.names == ["c/x", "y", "d/x"] and "other values in their rows" in kinds(runs, "named")[0].text
+
+
 # --- names ----------------------------------------------------------------------------------------------
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import union_categoricals
 
 from scalefit.errors import InputError
 from scalefit.runs.checks import checked
@@ -19,6 +18,7 @@ from scalefit.runs.columns import COLUMNS
 from scalefit.runs.curves import join_sparse_rows, ordered, table_of
 from scalefit.runs.formats import RawTable, Remark, read_raw, sources_in
 from scalefit.runs.formats.wandb_api import fetch, is_address
+from scalefit.runs.joining import file_names, keep_apart, one_table
 from scalefit.runs.matching import normalised
 from scalefit.runs.naming import name_runs
 from scalefit.runs.table import Note, Origin, Runs
@@ -58,13 +58,14 @@ def read_runs(
     sources = [source] if isinstance(source, str | PathLike | pd.DataFrame) else list(source)
     raws, origin = _raw_tables(sources)
     maps = _renames(raws, dict(rename or {}))
-    names = _run_names([raw.path for raw in raws])
+    names = file_names([raw.path for raw in raws])
     tables = [tidied(raw, renames) for raw, renames in zip(raws, maps, strict=True)]
     for tidy, name in zip(tables, names, strict=True):
         name_runs(tidy, name)
     if len(tables) > 1:
         for tidy in tables:
             tidy.frame = tidy.frame.assign(source=tidy.where)
+        keep_apart(tables, names)
     runs = _joined(tables, origin, need)
     runs = _with_learning_rates(runs, schedule, warmup)
     return runs if where is None else runs.where(where)
@@ -150,24 +151,6 @@ def _renames(raws: list[RawTable], rename: dict[str, str]) -> list[dict[str, str
     return [{name: target for name, target in rename.items() if name in raw.frame.columns} for raw in raws]
 
 
-_EVENTS = "events.out.tfevents"
-
-
-def _run_names(paths: Iterable[Path]) -> list[str]:
-    """A name for each file: its own, or its folder's where a file's name says nothing (log, metrics,
-    trainer_state)."""
-    paths = list(paths)
-    stems = [path.name.split(".")[0] for path in paths]
-    plain = {"log", "metrics", "history", "trainer_state", "train_log", "trainer_log"}
-    named = [
-        path.parent.name if (stem in plain or _EVENTS in path.name) and path.parent.name else stem
-        for path, stem in zip(paths, stems, strict=True)
-    ]
-    if len(set(named)) == len(named):
-        return named
-    return [f"{path.parent.name}/{stem}" for path, stem in zip(paths, stems, strict=True)]
-
-
 def _joined(tables: list[Tidy], origin: tuple[Origin, ...], need: Sequence[str]) -> Runs:
     curves = [tidy for tidy in tables if tidy.axis]
     finals = [tidy for tidy in tables if not tidy.axis]
@@ -179,7 +162,7 @@ def _joined(tables: list[Tidy], origin: tuple[Origin, ...], need: Sequence[str])
     if not curves:
         table = pd.concat([tidy.frame for tidy in finals]) if len(finals) > 1 else finals[0].frame
         return checked(Runs(None, table, tuple(notes), origin, columns))
-    tidy = _one_table(curves)
+    tidy = one_table(curves)
     before = len(tidy.notes)
     logged = join_sparse_rows(tidy)
     same = logged is tidy.frame
@@ -204,19 +187,6 @@ def _missing(name: str, tables: list[Tidy]) -> InputError:
         where=where,
         todo=f"say which one it is: --map {name}={likely[0] if likely else 'COLUMN'}",
     )
-
-
-def _one_table(curves: list[Tidy]) -> Tidy:
-    first = curves[0]
-    if len(curves) == 1:
-        return first
-    axes = {tidy.axis for tidy in curves}
-    if len(axes) > 1:
-        raise InputError("some tables count steps, others tokens", where=first.where, todo="read them one by one")
-    runs = union_categoricals([tidy.frame["run"] for tidy in curves])
-    frame = pd.concat([tidy.frame.drop(columns="run") for tidy in curves])
-    frame.insert(0, "run", pd.Series(runs, index=frame.index))
-    return Tidy(frame, first.axis, ", ".join(tidy.where for tidy in curves), [], {}, [])
 
 
 def _scalars(curves: list[Tidy]) -> dict[str, dict[str, object]]:
