@@ -355,6 +355,43 @@ def test_losses_that_are_not_finite_are_kept_and_named(csv, cell):
     assert "a, row 4" in kinds(runs, "diverged")[0].text
 
 
+@pytest.mark.parametrize(
+    "word", ["diverged", "overflow", "#DIV/0!", "NaN (diverged)", "Diverged at step 7", "inf (fp16)"]
+)
+def test_words_that_say_a_run_is_lost_count_as_a_loss_that_is_not_finite(csv, word):
+    runs = read_runs(csv(f"N,loss\n1e6,4\n2e6,3\n3e6,{word}\n"))
+    assert runs.table["loss"].tolist()[:2] == [4, 3] and np.isnan(runs.table["loss"].iloc[2])
+    assert f"1 rows say '{word}'" in kinds(runs, "diverged")[0].text and "row 4" in kinds(runs, "diverged")[0].text
+    first = read_runs(csv(f"run,step,val_loss\na,0,{word}\nb,0,4\nb,1,3\n"))
+    assert np.isnan(first.curves["loss"]).tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("word", ["oops", "crashed", "not diverged", "~3"])
+def test_other_words_in_place_of_a_loss_stop_the_reading(csv, word):
+    with pytest.raises(InputError, match=f"row 3, column loss: '{word}' is not a number"):
+        read_runs(csv(f"N,loss\n1e6,4\n2e6,{word}\n"))
+
+
+def test_a_lost_run_in_json_lines_is_no_row_without_a_loss(csv):
+    rows = [{"step": 0, "loss": 5.0}, {"step": 1, "loss": 4.0}, {"step": 2, "loss": "diverged", "why": 1.0}]
+    runs = read_runs(csv("".join(json.dumps(row) + "\n" for row in rows), "log.jsonl"))
+    assert runs.curves["step"].tolist() == [0, 1, 2] and np.isnan(runs.curves["loss"].iloc[2])
+    assert not [name for name in runs.curves.columns if name.startswith("__")]
+
+
+def test_an_overflow_in_a_probe_is_infinite_and_told(csv):
+    text = "step,loss,attention_logit_max,own,word\n0,5,3,1,yes\n1,4,overflow,-inf (x),overflow\n2,3,div,2,3\n"
+    runs = read_runs(csv(text))
+    np.testing.assert_array_equal(runs.curves["attention_logit_max"].to_numpy(), [3, np.inf, np.nan])
+    np.testing.assert_array_equal(runs.curves["own"].to_numpy(), [1, -np.inf, 2])
+    assert runs.curves["word"].tolist() == ["yes", "overflow", "3"]
+    assert "column attention_logit_max: 2 cells such as 'overflow'" in kinds(runs, "converted")[0].text
+    assert "first in row 3" in kinds(runs, "converted")[0].text
+    assert read_runs(csv("run,lr,loss\na,1,2\nb,2,1\n")).table["lr"].tolist() == [1, 2]
+    with pytest.raises(InputError, match="row 3, column lr"):
+        read_runs(csv("run,lr,loss\na,1,2\nb,overflow,1\n"))
+
+
 def test_sizes_that_are_not_positive_are_kept_and_named(csv):
     runs = read_runs(csv("N,D,loss\n0,1e9,4\n1e6,-1,3\n"))
     assert [note.text for note in kinds(runs, "suspect")] == [

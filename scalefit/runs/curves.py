@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.runs.table import last_rows, spans
-from scalefit.runs.tidy import NO_LOSS, Tidy
+from scalefit.runs.tidy import LOST, NO_LOSS, Tidy
 
 #: Columns that say where a row stands, not what was measured there.
 PLACES = frozenset({"run", "step", "tokens", "split", "epoch", "source", "event", "time", "timestamp", "_timestamp"})
@@ -100,8 +100,9 @@ def join_sparse_rows(tidy: Tidy) -> pd.DataFrame:
     row of the same run and step that has a loss, if that has none; then it is left out, and counted. A row
     that merely lacks its loss stays (and shows as diverged).
     """
-    unlogged = tidy.frame[NO_LOSS].eq(True) if NO_LOSS in tidy.frame.columns else None
-    tidy.frame = tidy.frame.drop(columns=NO_LOSS, errors="ignore") if unlogged is not None else tidy.frame
+    unlogged, lost = (tidy.frame[name].eq(True) if name in tidy.frame else None for name in (NO_LOSS, LOST))
+    marks = [name for name in (NO_LOSS, LOST) if name in tidy.frame]
+    tidy.frame = tidy.frame.drop(columns=marks) if marks else tidy.frame
     frame = tidy.frame
     logged = frame
     if "loss" not in frame.columns or not frame["loss"].hasnans:
@@ -113,6 +114,8 @@ def join_sparse_rows(tidy: Tidy) -> pd.DataFrame:
         apart |= unlogged.to_numpy()
         other = [name for name in frame.columns if name not in (*PLACES, "loss")]
         other = [name for name in other if frame.loc[apart.to_numpy(), name].notna().any()]
+    if lost is not None:
+        apart &= ~lost.to_numpy()
     if not apart.any() or not other:
         return logged
     keys = ["run", tidy.axis]

@@ -11,6 +11,7 @@ import pandas as pd
 from scalefit.errors import InputError
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats import RawTable
+from scalefit.runs.markers import marker, markers, value
 from scalefit.runs.matching import Binding, match
 from scalefit.runs.quantities import is_quantity, numbers, states_unit
 from scalefit.runs.table import Note
@@ -20,6 +21,9 @@ STRICT = frozenset({"step", "tokens", "loss", "lr", "N", "N_total", "D", "C", "b
 
 #: Column that marks, until sparse rows are joined, the rows of curves at which no loss was logged.
 NO_LOSS = "__no_loss"
+
+#: Column that marks, until then, the rows of curves whose loss is a word that says that the run is lost.
+LOST = "__lost"
 
 
 @dataclass
@@ -55,6 +59,8 @@ def tidied(raw: RawTable, rename: Mapping[str, str]) -> Tidy:
         source = next((binding.source for binding in bindings if binding.name == "loss"), "loss")
         loss = tidy.frame["loss"]
         tidy.frame = tidy.frame.assign(**{NO_LOSS: loss.isna() & ~loss.index.isin(raw.nans.get(source, []))})
+    if not tidy.axis:
+        tidy.frame = tidy.frame.drop(columns=LOST, errors="ignore")
     return tidy
 
 
@@ -64,8 +70,8 @@ def _words(frame: pd.DataFrame) -> set[str]:
     for name in frame.columns:
         if pd.api.types.is_numeric_dtype(frame[name].dtype):
             continue
-        values = frame[name].dropna().iloc[:1].tolist()
-        if values and not is_quantity(values[0]):
+        first = next((cell for cell in frame[name].dropna() if not marker(cell)), None)
+        if first is not None and not is_quantity(first):
             found.add(str(name))
     return found
 
@@ -97,11 +103,37 @@ def _read_numbers(tidy: Tidy) -> None:
     """Numeric canonical columns as float64 or int64; columns that are so already are not touched."""
     scales = {binding.name: binding.scale for binding in tidy.bindings}
     for name in tidy.frame.columns:
+        if name not in STRICT - {"loss"} and (name not in COLUMNS or COLUMNS[name].numeric):
+            _read_markers(tidy, name)
         if name in COLUMNS and COLUMNS[name].numeric:
             column = tidy.frame[name]
             values = _as_numbers(tidy, column, scales.get(name, 1.0))
             if values is not column:
                 tidy.frame = tidy.frame.assign(**{name: values})
+
+
+def _read_markers(tidy: Tidy, name: str) -> None:
+    """Words such as diverged and overflow in a column of numbers, as NaN or infinity; told with the first row."""
+    column = tidy.frame[name]
+    marked = markers(column)
+    if not marked.any():
+        return
+    others = column[~marked].dropna()
+    plain = pd.to_numeric(others, errors="coerce").notna().sum()
+    if name != "loss" and not (plain if name in COLUMNS else plain == len(others) and plain >= marked.sum()):
+        return
+    values = [np.nan if name == "loss" else value(cell) for cell in column[marked]]
+    filled = column.astype(object).where(~marked, pd.Series(values, index=column.index[marked]).reindex(column.index))
+    tidy.frame = tidy.frame.assign(**{name: pd.to_numeric(filled) if plain == len(others) else filled})
+    count, cell, row = int(marked.sum()), column[marked].iloc[0], column.index[int(np.argmax(marked))]
+    if name == "loss":
+        tidy.frame = tidy.frame.assign(**{LOST: marked})
+        text = f"{count} rows say '{cell}' or the like for a loss: runs that diverged, read as NaN (first in row {row})"
+        tidy.note("diverged", text, count)
+        return
+    shown = " and ".join(dict.fromkeys(f"{each:g}" for each in values))
+    text = f"column {name}: {count} cells such as '{cell}' are read as {shown} (first in row {row})"
+    tidy.note("converted", text, count)
 
 
 def _as_numbers(tidy: Tidy, column: pd.Series, scale: float) -> pd.Series:

@@ -1,0 +1,65 @@
+"""Words in columns of numbers that say that a value is beyond all numbers: diverged, overflow, #DIV/0!."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+_WORD = (
+    r"nan|[+-]?inf(?:inity)?|diverge[sd]?|diverging|divergence|div\.?|overflow(?:ed|s)?|explod(?:ed|es)|"
+    r"blew up|blown up"
+)
+_AFTER = r"\s*[(\[].*[)\]]|\s*[-:,;@/]?\s*(?:(?:at|after|in|on|by|step|iter\w*|nan|inf|overflow|diverged)\b|\d).*|[.!]*"
+MARKER = re.compile(rf"(?:(?:the )?(?:loss|run|training) )?(?P<word>{_WORD})(?:{_AFTER})", re.IGNORECASE)
+CELLS = {"#div/0!", "#num!"}  #: what spreadsheets write for a division by zero, and for a number that is too large
+LARGE = re.compile(r"(?P<sign>-?)(?:\+?inf|overflow)", re.IGNORECASE)
+
+
+def marker(cell: object) -> bool:
+    """Whether a cell plainly says that there is no number because the run, or the value, is lost.
+
+    >>> [marker(cell) for cell in ("diverged", "NaN (diverged)", "#DIV/0!", "overflow", "diverged at step 300")]
+    [True, True, True, True, True]
+    >>> [marker(cell) for cell in ("oops", "not diverged", "crashed", "3.2", 3.2, "")]
+    [False, False, False, False, False, False]
+    """
+    if not isinstance(cell, str):
+        return False
+    text = cell.strip()
+    return text.lower() in CELLS or MARKER.fullmatch(text) is not None
+
+
+def markers(column: pd.Series) -> NDArray[np.bool_]:
+    """Which cells of a column are words that say so (n,); a bare `nan` or `inf`, which is a number, is not one.
+
+    >>> markers(pd.Series(["3.2", "diverged", "nan"])).tolist()
+    [False, True, False]
+    """
+    if column.dtype.kind in "iufb":
+        return np.zeros(len(column), dtype=bool)
+    cells = column.astype(object).where(column.map(lambda cell: isinstance(cell, str)), None)
+    codes, words = pd.factorize(cells)
+    found = np.array([marker(word) and not _number(word) for word in words], dtype=bool)
+    return np.append(found, False)[codes]
+
+
+def _number(word: str) -> bool:
+    """Whether the word alone is read as a number, as `nan` and `inf` are."""
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def value(cell: str) -> float:
+    """The number that a marker stands for: infinity for an overflow and for inf, else NaN.
+
+    >>> value("overflow"), value("-inf (fp16)"), value("diverged")
+    (inf, -inf, nan)
+    """
+    found = LARGE.match(cell.strip())
+    return float(f"{found['sign']}inf") if found else float("nan")
