@@ -387,7 +387,11 @@ def test_an_overflow_in_a_probe_is_infinite_and_told(csv):
     assert runs.curves["word"].tolist() == ["yes", "overflow", "3"]
     assert "column attention_logit_max: 2 cells such as 'overflow'" in kinds(runs, "converted")[0].text
     assert "first in row 3" in kinds(runs, "converted")[0].text
-    assert read_runs(csv("run,lr,loss\na,1,2\nb,2,1\n")).table["lr"].tolist() == [1, 2]
+    odd = read_runs(csv("step,loss,grad_norm,vocab\n0,5,1,gpt2\n1,4,high,gpt2\n2,3,2.5,7\n"))
+    np.testing.assert_array_equal(odd.curves["grad_norm"].to_numpy(float), [1, np.nan, 2.5])
+    texts = [note.text for note in kinds(odd, "unknown")]
+    assert "column grad_norm: 1 cells such as 'high' (row 3) are no numbers: taken as missing" in texts
+    assert "column vocab holds text and was left as it is" in texts
     with pytest.raises(InputError, match="row 3, column lr"):
         read_runs(csv("run,lr,loss\na,1,2\nb,overflow,1\n"))
 

@@ -13,7 +13,7 @@ from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats import RawTable
 from scalefit.runs.markers import marker, markers, value
 from scalefit.runs.matching import Binding, match
-from scalefit.runs.quantities import is_quantity, numbers, states_unit
+from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
 from scalefit.runs.table import Note
 
 #: Columns in which text that is no number stops the reading.
@@ -147,6 +147,9 @@ def _as_numbers(tidy: Tidy, column: pd.Series, scale: float) -> pd.Series:
     except InputError:
         if column.name in STRICT:
             raise
+        column = _without_words(tidy, column)
+        if not any(_is_word(cell) for cell in column):
+            return _as_numbers(tidy, column, scale)
         tidy.note("unknown", f"column {column.name} holds text and was left as it is")
         return column
     filled = column.dropna()
@@ -159,6 +162,22 @@ def _as_numbers(tidy: Tidy, column: pd.Series, scale: float) -> pd.Series:
         text = f"{column.name}: '{own[0]}' states its own unit and is taken as written, not times {scale:g}"
         tidy.note("converted", text, len(own))
     return values
+
+
+def _is_word(cell: object) -> bool:
+    return isinstance(cell, str) and cell.strip().lower() not in MISSING and not is_quantity(cell)
+
+
+def _without_words(tidy: Tidy, column: pd.Series) -> pd.Series:
+    """The column without the few words in it where most cells are numbers; told with the first row."""
+    words = np.array([_is_word(cell) for cell in column], dtype=bool)
+    if 2 * words.sum() >= column.notna().sum():
+        return column
+    cell, row = column[words].iloc[0], column.index[int(np.argmax(words))]
+    count = int(words.sum())
+    text = f"column {column.name}: {count} cells such as '{cell}' (row {row}) are no numbers: taken as missing"
+    tidy.note("unknown", text, count)
+    return column.where(~words)
 
 
 _WIDE = {"i": np.int64, "u": np.int64, "f": np.float64}
