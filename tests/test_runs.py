@@ -179,6 +179,18 @@ def test_final_results_of_one_name_in_two_files_are_kept_apart(csv):
         (["batch_size_in_tokens", "n_embd", "depth"], ["batch", "d_model", "n_layer"]),
         (["loss", "loss_last", "smooth loss", "val_loss"], ["loss", None, None, None]),
         (["batch_size", "E", "notes"], [None, None, None]),
+        (["model.d_model", "model.num_layers", "dim"], ["d_model", "n_layer", None]),
+        (["optimizer.lr", "args.seq_len", "config.optim.params.weight_decay"], ["lr", "seq_len", "weight_decay"]),
+        (["lr", "optimizer.lr"], ["lr", None]),
+        (["encoder.d_model", "decoder.d_model", "train/batch", "teacher/lr"], [None, None, None, None]),
+        (["model.width", "net.d_model"], [None, None]),
+        (["total_params", "dim"], ["N_total", "d_model"]),
+        (["best_val_loss", "nll", "loss_final"], [None, None, "loss"]),
+        (["val_loss", "best_val_loss"], ["loss", None]),
+        (["attn/max_logit", "logit_z", "grad_rms"], ["attention_logit_max", "output_logit_logsumexp", "rms_grad"]),
+        (["max_attention_logits", "max_logit", "lse"], ["attention_logit_max", None, "output_logit_logsumexp"]),
+        (["act_rms", "lambda_max", "grad/norm"], ["rms_act", "sharpness", "grad_norm"]),
+        (["gnorm", "probes.activation_rms", "train/max_attn_logit"], ["grad_norm", "rms_act", "attention_logit_max"]),
     ],
 )
 def test_columns_are_understood(names, expected):
@@ -214,6 +226,58 @@ def test_units_in_the_header_are_converted(csv):
     runs = read_runs(csv("#Params (B),Tokens (B),FLOPs (1E21),loss\n1.5,20,0.18,2.5\n"))
     assert runs.table[["N", "D", "C"]].to_numpy().tolist() == [[1.5e9, 2e10, 1.8e20]]
     assert len(kinds(runs, "converted")) == 3
+
+
+def test_units_at_the_end_of_a_name_are_converted(csv):
+    runs = read_runs(csv("params_M,tokens_B,loss\n125,2.5,3.1\n1.3B,26,2.6\n"))
+    assert runs.table[["N", "D"]].to_numpy().tolist() == [[1.25e8, 2.5e9], [1.3e9, 2.6e10]]
+    assert any("params_M times 1e+06 is N" in note.text for note in kinds(runs, "converted"))
+    told = read_runs(csv("size_M,loss\n125,3.1\n"), rename={"size_M": "N"})
+    assert told.table["N"].tolist() == [1.25e8]
+    assert read_runs(csv("params_T,teacher_M,loss\n5,2,3.1\n")).table.columns.tolist()[1:] == [
+        "params_T",
+        "teacher_M",
+        "loss",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "batch", "words", "kind"),
+    [
+        ("batch_size,seq_len\n8,1024", 8192, "times seq_len", "converted"),
+        ("Batch Size,D,steps\n8,16384000,1000", 16384, "2048 times the column", "converted"),
+        ("bs,D,steps\n16384,16384000,1000", 16384, "in tokens: tokens over steps agree", "guessed"),
+        ("global_batch_size,batch_size\n524288,4", 524288, "in tokens by its size", "guessed"),
+        ("config.train.batch_size,seed\n64,1", 64, "in sequences by its size, not tokens", "unknown"),
+        ("batch_tokens,batch_size\n65536,64", 65536, "batch is the column 'batch_tokens'", "guessed"),
+    ],
+)
+def test_a_batch_says_what_it_counts_or_that_it_is_not_known(csv, text, batch, words, kind):
+    runs = read_runs(csv(text.replace("\n", ",loss\n") + ",3\n"))
+    assert runs.table["batch"].tolist() == [batch]
+    assert any(words in note.text for note in kinds(runs, kind))
+
+
+def test_a_logarithm_of_the_learning_rate_is_told(csv):
+    runs = read_runs(csv("run,log2_lr,loss\na,-10,3\nb,-9,2\n"))
+    assert runs.table["peak_lr"].tolist() == [2.0**-10, 2.0**-9] == runs.table["lr"].tolist()
+    assert kinds(runs, "converted")[0].text == "lr is 2 to the power of the column 'log2_lr'"
+    moving = read_runs(csv("step,log10_lr,loss\n0,-3,4\n1,-4,3\n"))
+    assert moving.curves["lr"].tolist() == [1e-3, 1e-4]
+    assert "lr" in read_runs(csv("lr,log10_lr,loss\n0.5,-3,4\n")).table and len(moving.columns) == 3
+
+
+def test_a_learning_rate_among_the_settings_is_the_peak(csv):
+    text = "run,step,optimizer.lr,loss\n" + "".join(
+        f"{r},{s},{v},{5 - s}\n" for r, v in (("a", 1), ("b", 2)) for s in (0, 1)
+    )
+    runs = read_runs(csv(text))
+    assert runs.table["peak_lr"].tolist() == [1, 2] and "lr" not in runs.curves
+    assert "is a setting" in kinds(runs, "derived")[0].text
+    with pytest.raises(InputError, match="no learning rate in the log"):
+        runs.trajectory("a")
+    logged = read_runs(csv(text.replace("optimizer.lr", "train/lr")))
+    assert logged.trajectory("a").lr.tolist() == [1, 1]
 
 
 def test_a_cell_with_its_own_unit_is_not_scaled_by_the_header(csv):

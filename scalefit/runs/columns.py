@@ -12,14 +12,15 @@ class Column:
     """A canonical column: its unit ("" for text), its meaning and the names under which others log it.
 
     `aliases` are compared after `matching.normalised`, and may hold `*`; `fallback` aliases count only where
-    none of the `aliases` of this and every other column matched. `numeric` columns hold numbers, the others
-    text or labels.
+    none of the `aliases` of this and every other column matched, and `last` ones, the best first, where nothing else
+    did. `numeric` columns hold numbers, the others text or labels.
     """
 
     unit: str
     meaning: str
     aliases: tuple[str, ...] = ()
     fallback: tuple[str, ...] = ()
+    last: tuple[str, ...] = ()
     numeric: bool = True
 
 
@@ -119,16 +120,37 @@ COLUMNS: dict[str, Column] = {
             "cross_entropy crossentropyloss ce_loss trl tel"
         ),
         _words("smooth_loss loss_smooth smoothed_loss loss_last loss_ema train_loss_epoch"),
+        _words("loss_final nll best_val_loss best_eval_loss min_val_loss val_loss_min best_loss"),
     ),
-    "grad_norm": Column("1", "norm of the gradient before clipping", _words("train/grad_norm gradient_norm gnorm")),
+    "grad_norm": Column(
+        "1",
+        "norm of the gradient before clipping",
+        _words("train/grad_norm gradient_norm gnorm grad/norm gradient/norm gradnorm global_grad_norm total_grad_norm"),
+    ),
     "attention_logit_max": Column(
-        "1", "largest attention logit", _words("max_attention_logit max_attn_logit attn_logit_max")
+        "1",
+        "largest attention logit",
+        _words(
+            "max_attention_logit max_attn_logit attn_logit_max max_attention_logits max_attn_logits attn/max_logit "
+            "attn/max_logits attention/max_logit attn_max_logit attention_max_logit"
+        ),
+        _words("max_logit"),
     ),
-    "output_logit_logsumexp": Column("1", "log of the sum of the exponentials of the output logits"),
-    "rms_act": Column("1", "root mean square of the activations"),
-    "rms_grad": Column("1", "root mean square of the gradient"),
-    "rms_update": Column("1", "root mean square of the parameter update"),
-    "sharpness": Column("1/lr", "top eigenvalue of the Hessian, to be held against 2/lr"),
+    "output_logit_logsumexp": Column(
+        "1",
+        "log of the sum of the exponentials of the output logits",
+        _words("logit_z log_z logz lse logit_logsumexp logits_logsumexp logit_lse logits_lse"),
+    ),
+    "rms_act": Column(
+        "1", "root mean square of the activations", _words("activation_rms activations_rms act_rms rms_activation")
+    ),
+    "rms_grad": Column("1", "root mean square of the gradient", _words("grad_rms gradient_rms rms_gradient")),
+    "rms_update": Column("1", "root mean square of the parameter update", _words("update_rms")),
+    "sharpness": Column(
+        "1/lr",
+        "top eigenvalue of the Hessian, to be held against 2/lr",
+        _words("hessian_max_eig hessian_max_eigenvalue hessian_top_eigenvalue lambda_max"),
+    ),
     # learning rate
     "lr": Column(
         "1",
@@ -147,7 +169,12 @@ COLUMNS: dict[str, Column] = {
     ),
     "weight_decay": Column("1", "weight decay", _words("wd")),
     # shape
-    "d_model": Column("1", "width of the residual stream", _words("width n_embd hidden_size hidden_dim embed_dim")),
+    "d_model": Column(
+        "1",
+        "width of the residual stream",
+        _words("width n_embd hidden_size hidden_dim embed_dim model_dim"),
+        last=("dim",),
+    ),
     "n_layer": Column("1", "number of layers", _words("n_layers num_layers depth layers num_blocks numl")),
     "n_head": Column("1", "number of attention heads", _words("n_heads num_heads heads numh")),
     "d_head": Column("1", "size of an attention head", _words("head_dim kqv_size")),
@@ -207,3 +234,13 @@ OTHER_UNITS: dict[str, tuple[str, float]] = {
     "throughput/total_training_gflops": ("C", 1e9),
     "total_training_gflops": ("C", 1e9),
 }
+
+#: Columns that may stand below parts such as `model.` or `optimizer.`: settings of a run and probes, no axis and no
+#: loss (`train/loss` and `teacher/loss` differ).
+CONFIGURED = frozenset(
+    _words(
+        "N N_total batch steps seed optimizer parametrization lr peak_lr warmup weight_decay d_model n_layer n_head "
+        "d_head d_ff seq_len vocab experts grad_norm attention_logit_max output_logit_logsumexp rms_act rms_grad "
+        "rms_update sharpness"
+    )
+)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from scalefit.errors import InputError
-from scalefit.runs.columns import COLUMNS, OTHER_UNITS, Column
+from scalefit.runs.columns import COLUMNS, CONFIGURED, OTHER_UNITS, Column
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,18 @@ class Binding:
     scale: float = 1.0
 
 
-TIERS = ("aliases", "fallback", "nested")  #: what a name is compared with, the surest first
+TIERS = ("aliases", "fallback", "nested", "configured", "last")  #: what a name is compared with, the surest first
 ROOMS = ("config/", "summary/", "hparams/")  #: parts of nested records; the names inside are the third tier
+#: parts of a configuration or of a group of measurements, any number of them before a name: the fourth tier
+PREFIX = re.compile(
+    r"(?:(?:\w+_)?(?:config|cfg|args|params|settings|hparams)|conf|configuration|hyper|hyperparameters|arguments|options|"
+    r"flags|summary|model|arch|architecture|network|net|optimizer|optimiser|optim|opt|optimization|train|training|trainer|"
+    r"data|dataset|dataloader|scheduler|lr_scheduler|run|experiment|exp|stats|probes?|monitor|debug)/"
+)
+COUNTED = frozenset({"N", "N_total", "D", "tokens"})  #: what a name may count in millions: params_M, tokens_B
+ENDING = re.compile(r"[_\s-](m|b|t|bn|mn|millions?|billions?|trillions?)$", re.IGNORECASE)
 HEADER_UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "thousands": 1e3, "millions": 1e6, "billions": 1e9}
+HEADER_UNITS |= {"million": 1e6, "mn": 1e6, "billion": 1e9, "bn": 1e9, "trillion": 1e12, "trillions": 1e12}
 
 
 def normalised(name: str) -> str:
@@ -103,7 +112,18 @@ def _mapped(names: list[str], rename: dict[str, str], where: str) -> list[Bindin
     for target, several in sources.items():
         if len(several) > 1:
             raise InputError(f"{' and '.join(several)} are both mapped to {target}", where=where, todo="keep one")
-    return [Binding(target, source, "mapped", header_scale(source)) for source, target in rename.items()]
+    return [Binding(target, source, "mapped", _header_scale(source, target)) for source, target in rename.items()]
+
+
+def _counted(name: str, canonical: str) -> re.Match[str] | None:
+    """The end of a name that says in what it counts: _M, _B, _millions; tokens in trillions as well."""
+    ending = ENDING.search(name) if canonical in COUNTED else None
+    return ending if ending and (ending[1][0] not in "tT" or canonical in ("D", "tokens")) else None
+
+
+def _header_scale(source: str, target: str) -> float:
+    ending = _counted(source, target)
+    return HEADER_UNITS[ending[1].lower()] if ending else header_scale(source)
 
 
 def _guessed(free: list[str], tier: str, bound: list[Binding], where: str, words: Container[str]) -> list[Binding]:
@@ -115,6 +135,10 @@ def _guessed(free: list[str], tier: str, bound: list[Binding], where: str, words
         possible = [name for name in free if name not in used and not (column.numeric and name in words)]
         scales = {name: _scale(name, canonical, column, tier) for name in possible}
         candidates = {name: scale for name, scale in scales.items() if scale}
+        if tier == "last":
+            candidates = dict(sorted(candidates.items(), key=lambda each: column.last.index(normalised(each[0])))[:1])
+        if len(candidates) > 1 and tier == "configured":
+            continue  # encoder and decoder, say: none is the one
         if len(candidates) > 1:
             raise InputError(
                 f"the columns {' and '.join(map(repr, candidates))} could both be {canonical}",
@@ -132,10 +156,29 @@ def _scale(name: str, canonical: str, column: Column, tier: str) -> float:
     plain = normalised(name)
     if tier == "aliases" and re.sub(r"\s*[\(\[].*[\)\]]$", "", name).strip() == canonical:
         return 1.0  # "N (B)": the canonical name with a unit
+    ending = _counted(name, canonical)
+    if ending and tier in ("aliases", "fallback"):
+        counted = name[: ending.start()]
+        found = 1.0 if counted == canonical else _known(normalised(counted), canonical, getattr(column, tier), False)
+        return found * HEADER_UNITS[ending[1].lower()]
     if tier == "nested":
         bare = next((plain.removeprefix(room) for room in ROOMS if plain.startswith(room)), "")
         return _known(bare, canonical, (*column.aliases, *column.fallback), True) if bare else 0.0
+    if tier == "configured":
+        return _configured(name, plain, canonical, column)
     return _known(plain, canonical, getattr(column, tier), tier == "aliases")
+
+
+def _configured(name: str, plain: str, canonical: str, column: Column) -> float:
+    """Whether a setting or a probe stands below parts such as model., optimizer. or args. (batch only by an alias)."""
+    bare = plain
+    while found := PREFIX.match(bare):
+        bare = bare[found.end() :]
+    if canonical not in CONFIGURED or bare == plain or not bare:
+        return 0.0
+    own = re.split(r"[./]", name)[-1] == canonical or (bare == canonical.lower() and len(canonical) > 1)
+    own = own and canonical != "batch"
+    return 1.0 if own else _known(bare, canonical, (*column.aliases, *column.fallback), False)
 
 
 def _known(plain: str, canonical: str, aliases: tuple[str, ...], first: bool) -> float:

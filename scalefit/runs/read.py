@@ -21,6 +21,7 @@ from scalefit.runs.formats.wandb_api import fetch, is_address
 from scalefit.runs.joining import file_names, keep_apart, one_table
 from scalefit.runs.matching import normalised
 from scalefit.runs.naming import name_runs
+from scalefit.runs.settings import peak_of_settings, read_settings
 from scalefit.runs.table import Note, Origin, Runs
 from scalefit.runs.tidy import Tidy, tidied
 from scalefit.runs.trajectory import LearningRates, ScheduleSource, schedules_of
@@ -61,7 +62,9 @@ def read_runs(
     names = file_names([raw.path for raw in raws])
     tables = [tidied(raw, renames) for raw, renames in zip(raws, maps, strict=True)]
     for tidy, name in zip(tables, names, strict=True):
+        read_settings(tidy)
         name_runs(tidy, name)
+        peak_of_settings(tidy)
     if len(tables) > 1:
         for tidy in tables:
             tidy.frame = tidy.frame.assign(source=tidy.where)
