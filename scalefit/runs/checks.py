@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from scalefit.runs.table import Note, Runs
+from scalefit.runs.siblings import NONE, axis_of, stopped
+from scalefit.runs.table import Note, Runs, spans
 
 SHOWN = 5
 LARGEST = 1e14  #: parameters that no model has: a unit was counted twice
 LEAST = 1000.0  #: parameters or tokens: fewer were counted in millions or billions
 
 
-def checked(runs: Runs) -> Runs:
-    """The same runs with notes on losses that are not finite, sizes that cannot be and conventions that are
-    unknown."""
+def checked(runs: Runs, declared: Mapping[str, float] = NONE) -> Runs:
+    """The same runs with notes on losses that are not finite, runs that stop early, sizes that cannot be and
+    conventions that are unknown. ``declared``: steps that a run was to do, by run."""
     frame = runs.table if runs.curves is None else runs.curves
-    found = [_not_finite(frame), *(_not_positive(runs.table, name) for name in ("N", "N_total", "D", "C"))]
+    found = [_not_finite(frame), _lost(runs), *stopped(runs, declared)]
+    found += [_not_positive(runs.table, name) for name in ("N", "N_total", "D", "C")]
     found += [_too_large(runs.table, name) for name in ("N", "N_total")]
     found += [_too_small(runs.table, name) for name in ("N", "N_total", "D")]
     found += [_repeated_runs(runs), _repeated_rows(runs), _convention(runs)]
@@ -35,6 +38,23 @@ def _not_finite(frame: pd.DataFrame) -> Note | None:
     rows = np.flatnonzero(bad)
     cells = [f"{_place(frame, r)} ({loss[r]:g})" for r in rows[:SHOWN].tolist()]
     return Note("diverged", f"{len(rows)} rows have no finite loss: {_listed(cells, len(rows))}", len(rows))
+
+
+def _lost(runs: Runs) -> Note | None:
+    """Runs whose loss is not finite from some row to their end."""
+    if runs.curves is None or "loss" not in runs.curves.columns:
+        return None
+    axis, told = axis_of(runs.curves), list[str]()
+    place, finite = runs.curves[axis].to_numpy(), np.isfinite(runs.curves["loss"].to_numpy(dtype=float))
+    for run, start, stop in spans(runs.curves):
+        rows = np.flatnonzero(finite[start:stop])
+        first = start + int(rows[-1]) + 1 if len(rows) else start
+        if first < stop and 2 * len(rows) >= first - start:  # else its loss is logged on few rows
+            told.append(f"{run} from {axis} {place[first]:.10g} to {place[stop - 1]:.10g}")
+    if not told:
+        return None
+    shown = _listed(told[:SHOWN], len(told))
+    return Note("diverged", f"{len(told)} runs have no finite loss at their end, they diverged: {shown}", len(told))
 
 
 def _not_positive(table: pd.DataFrame, name: str) -> Note | None:

@@ -141,15 +141,17 @@ def _other_columns(frame: pd.DataFrame, with_loss: NDArray[np.bool_]) -> list[st
 
 
 def table_of(curves: pd.DataFrame, scalars: dict[str, dict[str, object]]) -> pd.DataFrame:
-    """One row a run: what is constant along it, loss, D and C of its last row, its last step, and given
-    scalars."""
+    """One row a run: what is constant along it, loss, D and C of its last row with a finite loss, its last step (with
+    a loss or without), and given scalars."""
     last = curves.iloc[last_rows(curves)]
     constant = [name for name in curves.columns if name not in _MOVING and _is_constant(curves, name)]
     table = last[["run", *constant]].assign(run=last["run"].astype(str))
     for name in dict.fromkeys(name for entries in scalars.values() for name in entries):
         if name not in table.columns and name not in _MOVING:
             table[name] = pd.Series([scalars.get(run, {}).get(name) for run in table["run"]], index=table.index)
-    for name, source in (("steps", "step"), ("D", "tokens"), ("C", "C"), ("loss", "loss")):
+    if "step" in last.columns and "steps" not in table.columns:
+        table["steps"] = curves["step"].to_numpy()[[stop - 1 for _, _, stop in spans(curves)]]
+    for name, source in (("D", "tokens"), ("C", "C"), ("loss", "loss")):
         if source in last.columns and name not in table.columns:
             table[name] = last[source].to_numpy()
     return table

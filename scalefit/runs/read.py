@@ -171,11 +171,12 @@ def _joined(tables: list[Tidy], origin: tuple[Origin, ...], need: Sequence[str])
     same = logged is tidy.frame
     ordered(tidy)
     notes += tidy.notes[before:]
-    table = table_of(tidy.frame, _scalars(curves))
+    scalars = _scalars(curves)
+    table = table_of(tidy.frame, scalars)
     if finals:
         table = _with_run_table(table, pd.concat([part.frame for part in finals]), notes)
     rates = LearningRates(_lr_rows(tidy, tidy.frame if same else logged))
-    return checked(Runs(tidy.frame, table, tuple(notes), origin, columns, rates))
+    return checked(Runs(tidy.frame, table, tuple(notes), origin, columns, rates), _declared(scalars))
 
 
 def _missing(name: str, tables: list[Tidy]) -> InputError:
@@ -203,6 +204,12 @@ def _scalars(curves: list[Tidy]) -> dict[str, dict[str, object]]:
         for run in tidy.frame["run"].cat.categories if entries else ():
             found.setdefault(str(run), {}).update(entries)
     return found
+
+
+def _declared(scalars: dict[str, dict[str, object]]) -> dict[str, float]:
+    """The steps that runs were to do, by run."""
+    given = {run: entries.get("steps") for run, entries in scalars.items()}
+    return {run: float(steps) for run, steps in given.items() if isinstance(steps, int | float)}
 
 
 def _with_run_table(table: pd.DataFrame, given: pd.DataFrame, notes: list[Note]) -> pd.DataFrame:

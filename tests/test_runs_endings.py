@@ -1,0 +1,59 @@
+"""How runs end: diverged, stopped before the others, or short for a reason."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scalefit.runs import read_runs
+
+
+def curves(ends, lost=(), **more):
+    rows = [
+        {"run": run, "step": step, "loss": np.nan if run in lost and step > 5 else 5 - step / 100, **more}
+        for run, end in ends.items()
+        for step in range(end + 1)
+    ]
+    return pd.DataFrame(rows)
+
+
+def texts(runs, kind):
+    return [note.text for note in runs.notes if note.kind == kind]
+
+
+def test_a_run_that_is_not_finite_to_its_end_has_the_steps_of_its_rows():
+    runs = read_runs(curves({"a": 20, "b": 20}, lost="b"))
+    assert runs.table["steps"].tolist() == [20, 20] and runs.table["loss"].tolist() == [4.8, 4.95]
+    told = "1 runs have no finite loss at their end, they diverged: b from step 6 to 20"
+    assert told in texts(runs, "diverged") and not texts(runs, "suspect")
+    whole = read_runs(curves({"a": 20, "b": 20}).assign(loss=lambda rows: rows["loss"].where(rows["run"] == "a")))
+    assert "b from step 0 to 20" in texts(whole, "diverged")[1]
+
+
+def test_a_loss_on_few_rows_is_not_lost_at_its_end():
+    rows = curves({"a": 20}).assign(loss=lambda rows: rows["loss"].where(rows["step"] % 5 == 1))
+    assert len(texts(read_runs(rows), "diverged")) == 1
+
+
+def test_a_run_that_stops_before_the_others_is_told():
+    runs = read_runs(curves({"a": 20, "b": 12, "c": 20}))
+    (text,) = texts(runs, "suspect")
+    assert "b at step 12 of 20; killed or unfinished?" in text and """--where "run != 'b'\"""" in text
+    assert runs.where("run != 'b'").names == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        curves({"a": 20, "b": 12}),  # no end that several share
+        curves({"a": 20, "b": 20, "c": 12, "d": 12}),  # two lengths, on purpose
+        curves({"a": 20, "b": 20, "c": 12}, lost="c"),  # diverged
+        curves({"a": 20, "b": 20, "c": 19}),
+        pd.concat([curves({"a": 20, "b": 20}, steps=20), curves({"c": 12}, steps=12)]),
+        pd.concat([curves({"a": 20, "b": 20}, lr=1.0), curves({"c": 12}).assign(lr=np.linspace(1, 0, 13))]),
+        pd.concat([curves({"a": 20, "b": 20}), curves({"c": 12}, status="finished")]),
+    ],
+)
+def test_runs_that_are_short_for_a_reason_are_not_told(frame):
+    assert not texts(read_runs(frame), "suspect")
