@@ -57,3 +57,13 @@ def test_a_run_that_stops_before_the_others_is_told():
 )
 def test_runs_that_are_short_for_a_reason_are_not_told(frame):
     assert not texts(read_runs(frame), "suspect")
+
+
+@pytest.mark.parametrize("name", ["State", "state", "Status", "status", "STATE"])
+def test_runs_that_say_that_they_did_not_finish_are_told(name):
+    table = pd.DataFrame({"Name": list("abc"), name: ["finished", "Crashed", "running"], "loss": [3.0, 4, 5]})
+    runs = read_runs(table)
+    assert runs.table["status"].tolist() == ["finished", "Crashed", "running"]
+    (text,) = texts(runs, "suspect")
+    assert "2 runs did not finish (Crashed: b; running: c)" in text
+    assert runs.where("status != 'Crashed' and status != 'running'").names == ["a"]

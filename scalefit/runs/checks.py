@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from scalefit.runs.siblings import NONE, axis_of, stopped
+from scalefit.runs.siblings import NONE, axis_of, stopped, unfinished_by_status
 from scalefit.runs.table import Note, Runs, spans
 
 SHOWN = 5
@@ -20,7 +20,7 @@ def checked(runs: Runs, declared: Mapping[str, float] = NONE) -> Runs:
     """The same runs with notes on losses that are not finite, runs that stop early, sizes that cannot be and
     conventions that are unknown. ``declared``: steps that a run was to do, by run."""
     frame = runs.table if runs.curves is None else runs.curves
-    found = [_not_finite(frame), _lost(runs), *stopped(runs, declared)]
+    found = [_not_finite(frame), _lost(runs), *unfinished_by_status(runs), *stopped(runs, declared)]
     found += [_not_positive(runs.table, name) for name in ("N", "N_total", "D", "C")]
     found += [_too_large(runs.table, name) for name in ("N", "N_total")]
     found += [_too_small(runs.table, name) for name in ("N", "N_total", "D")]

@@ -53,6 +53,9 @@ COLUMNS: dict[str, Column] = {
     "parametrization": Column(
         "", "sp, ntk, mup or depth-mup", _words("parameterization parametrisation"), numeric=False
     ),
+    "status": Column(
+        "", "how the run ended: finished, crashed, failed, killed, running", _words("state run_state"), numeric=False
+    ),
     # how far
     "step": Column(
         "optimiser steps",

@@ -1,4 +1,4 @@
-"""Runs that stop before the runs beside them: killed or unfinished, or short on purpose?"""
+"""Runs that did not finish: they say so, or they stop before the runs beside them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from scalefit.runs.table import Note, Runs, spans
 
 SHOWN = 5
 DONE = frozenset({"done", "finished", "completed", "success", "diverged"})  #: what a run says that came to its end
+OPEN = frozenset({"crashed", "failed", "killed", "running", "preempted", "preempting", "pending", "error", "timeout"})
 NONE: Mapping[str, float] = {}
 
 
@@ -57,6 +58,29 @@ def stopped(runs: Runs, declared: Mapping[str, float] = NONE) -> Iterator[Note]:
         out = " and ".join(f"run != '{run}'" for run in early[:SHOWN])
         text = f"{len(early)} runs stop before the others: {told}{more}; killed or unfinished? their last loss is no "
         yield Note("suspect", f'{text}final one: leave them out (--where "{out}")', len(early))
+
+
+def unfinished_by_status(runs: Runs) -> Iterator[Note]:
+    """A note on runs that say themselves that they did not finish.
+
+    >>> from scalefit.runs import read_runs
+    >>> table = pd.DataFrame({"State": ["finished", "crashed"], "N": [1e6, 2e6], "loss": [4.0, 5.0]}, index=[2, 3])
+    >>> [note.text.partition("): ")[0] + ")" for note in unfinished_by_status(read_runs(table))]
+    ['1 runs did not finish (crashed: row 3)']
+    """
+    if "status" not in runs.table.columns:
+        return
+    said = runs.table["status"].astype(str)
+    left = said.str.strip().str.lower().isin(OPEN).to_numpy()
+    if not left.any():
+        return
+    names = runs.table["run"].astype(str)
+    groups = [(word, names[left & (said == word)].tolist()) for word in dict.fromkeys(said[left])]
+    told = "; ".join(f"{word}: {', '.join(some[:SHOWN])}{', ...' * (len(some) > SHOWN)}" for word, some in groups)
+    out = " and ".join(f"status != '{word}'" for word, _ in groups)
+    count = int(left.sum())
+    text = f"{count} runs did not finish ({told}): their last loss is no final one: leave them out"
+    yield Note("suspect", f'{text} (--where "{out}")', count)
 
 
 def _spacing(place: np.ndarray) -> float:
