@@ -12,7 +12,7 @@ import pytest
 import scalefit as sf
 from scalefit.errors import InputError
 from scalefit.stability import watch
-from scalefit.stability.watch import find_spikes
+from scalefit.stability.rises import find_spikes
 
 STEPS = np.arange(0, 4000, 10)
 
@@ -56,7 +56,9 @@ def test_divergence_is_no_spike(end):
 
 def test_a_run_that_never_learned_has_not_come_back():
     flat = pd.DataFrame({"step": STEPS, "loss": 5.5 + 0.001 * np.sin(STEPS)})
-    assert watch(flat).status == "calm"
+    seen = watch(flat)
+    assert (seen.status, seen.spikes) == ("stuck", ())
+    assert "still at the initial loss (5.5)" in seen.why
 
 
 def test_the_first_signal_comes_first():

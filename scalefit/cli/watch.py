@@ -35,7 +35,8 @@ def command(
 ) -> Answer:
     """Is a run in progress calm, does it spike, has it diverged, and what warned first?
 
-    Exits with 1 where a run has diverged.
+    A run is diverged, stuck (at its initial loss), risen (its loss stands above an earlier level), has spikes, is
+    calm, or too short to judge. Exits with 1 where a run has diverged, with 0 otherwise.
 
     \b
     Example:
@@ -63,10 +64,10 @@ def command(
     for name, seen in found.items():
         lines.append(f"{name}: {seen.status} at step {seen.step}: {seen.why}")
         lines += [f"  step {each.step}: {each.signal} {each.text}" for each in seen.warnings]
+        rows.append({"run": name, "status": seen.status, "signal": "", "step": seen.step, "text": seen.why})
         rows += [{"run": name, "status": seen.status, **vars(each)} for each in seen.warnings]
     unseen = sorted({signal for seen in found.values() for signal in seen.unseen})
-    if unseen:
-        lines.append(f"not in the log: {', '.join(unseen)}")
+    lines += _unseen(unseen)
     runs_seen = {
         name: {"status": seen.status, "step": seen.step, "why": seen.why, "warnings": [vars(w) for w in seen.warnings],
                "spikes": [vars(s) for s in seen.spikes]}
@@ -75,6 +76,13 @@ def command(
     table = pd.DataFrame(rows, columns=["run", "status", "signal", "step", "text"])
     ok = all(seen.status != "diverged" for seen in found.values())
     return Answer("\n".join(lines), {"runs": runs_seen, "not_in_the_log": unseen}, table, ok)
+
+
+def _unseen(signals: list[str]) -> list[str]:
+    """The signals that are not in the log, and how to name their columns."""
+    columns = [signal for signal in signals if " " not in signal]
+    hint = f" (under another name: {' '.join(f'--map {name}=COLUMN' for name in columns)})" if columns else ""
+    return [f"not in the log: {', '.join(signals)}{hint}"] if signals else []
 
 
 def _expected(fit_file: str, runs: Any) -> Any:

@@ -1,56 +1,42 @@
 """A log in progress: spikes against divergence, and which signal warned first.
 
-A spike is a stretch of rows far above the running median, in robust deviations of the log, and the loss comes back from
-it. A run has diverged when its loss is not finite, ends near the loss of an untrained model, or stays a nat above its
-least over the last tenth. Source of the robust detector: own; arXiv:2309.14322 for the limit of the attention logit.
+A spike is a stretch of rows far above the running median, and the loss comes back from it; a loss that does not, or
+that climbs slowly, has risen. A run has diverged when its loss is not finite at the end, ends near the loss of an
+untrained model, or stays a nat above its least level over the last tenth. What is noise: `scalefit.stability.rises`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from scalefit.errors import InputError
-from scalefit.numerics import MAD_TO_SIGMA, FloatArray
-from scalefit.runs.divergence import divergence
-from scalefit.stability.thresholds import LOGIT_LIMIT
+from scalefit.numerics import FloatArray
+from scalefit.runs.divergence import LAST, NEAR_INITIAL, divergence
+from scalefit.stability.events import (
+    SIGNALS,
+    Risen,
+    Warned,
+    brief_spikes,
+    gap_warnings,
+    lone_warnings,
+    shift,
+    signal_warnings,
+    slow_rise,
+)
+from scalefit.stability.rises import FEWEST, GAP, SURE, Spike, far_out, find_spikes, isolated, least_level
 
-WINDOW = 64  #: rows before, whose median counts
-DEVIATIONS = 7.0  #: above which a row is far out
-GAP = 10  #: rows between which two stretches are one
-TREND = 0.25  #: of the rows, from which growth is extrapolated
-SURE = 5.0  #: standard errors by which a growth must exceed zero
-DRIFTED = 10.0  #: of log Z
-QUIET = 1e-3  #: smallest robust deviation of a log, so that a calm log has no spikes
-
-
-@dataclass(frozen=True)
-class Spike:
-    """A stretch of rows above the running median."""
-
-    start: int  #: step
-    stop: int  #: step of the last row above
-    height: float  #: largest ratio to the median, minus 1
-    recovered: int | None  #: rows until the value was back within the calm range; None: it is not
-
-
-@dataclass(frozen=True)
-class Warned:
-    """A signal and the step at which it first warned."""
-
-    signal: str
-    step: int
-    text: str
+JUDGED = 2 * GAP  #: fewest rows of which anything but the end can be said
 
 
 @dataclass(frozen=True)
 class Watch:
     """What a log says of its run so far."""
 
-    status: str  #: "calm", "spikes" or "diverged"
+    status: str  #: "calm", "spikes", "risen", "stuck", "diverged" or "too short"
     step: int  #: last
     spikes: tuple[Spike, ...]  #: of the loss
     warnings: tuple[Warned, ...]  #: by step
@@ -71,147 +57,127 @@ def watch(
 ) -> Watch:
     """Spikes, divergence and warnings in the rows of one run, by rising step.
 
-    ``rows``: columns step and loss, and any of grad_norm, attention_logit_max, output_logit_logsumexp.
+    ``rows``: columns step and loss, and any of grad_norm, attention_logit_max, output_logit_logsumexp, lr.
     ``initial_loss``: of the untrained model (default: the first finite loss, where the log starts at step 0 or 1);
     ``predicted``: (n,) the loss by a fitted law at the same rows (nan where it gives none); ``steps``: length of the
-    whole run, up to which growth is extrapolated (default: twice the last step). Losses that are missing before the
-    last finite one were not logged. Raises InputError for missing columns or fewer than three rows.
+    whole run, up to which growth is extrapolated (default: twice the last step). Losses that are missing again and
+    again were not logged; a few stretches of them count as not finite. Raises InputError for missing columns or fewer
+    than three rows.
 
-    >>> calm = 3.0 + 0.01 * np.cos(np.arange(200.0) ** 2)
+    >>> calm = 3.0 + 5.0 / np.arange(1, 201) + 0.01 * np.cos(np.arange(200.0) ** 2)
     >>> loss = np.where(np.abs(np.arange(200) - 151) < 2, 5.0, calm)
     >>> seen = watch(pd.DataFrame({"step": np.arange(200), "loss": loss}))
     >>> seen.status, [(spike.start, spike.stop) for spike in seen.spikes], seen.first.step
     ('spikes', [(150, 152)], 150)
     """
+    rows, predicted = _by_step(rows, predicted)
+    step, loss = rows["step"].to_numpy(int), rows["loss"].to_numpy(float)
+    lone = _lone(loss)
+    kept = np.isfinite(loss) & ~lone
+    spikes = find_spikes(step[kept], loss[kept])
+    brief, risen = brief_spikes(rows[kept], spikes), _risen(rows[kept], spikes)
+    gaps, stuck = gap_warnings(step, loss), _stuck(step[kept], loss[kept], initial_loss)
+    warnings = lone_warnings(step, loss, lone) + gaps + [each.warned for each in [*brief, *risen]]
+    warnings += [Warned("loss", int(step[-1]), stuck)] if stuck else []
+    warnings += signal_warnings(rows, steps)
+    warnings += _residuals(step[kept], loss[kept], predicted[kept]) if predicted is not None else []
+    warnings.sort(key=lambda each: each.step)
+    unseen = [name for name in SIGNALS if name not in rows.columns]
+    unseen += ["residual against a fitted law"] if predicted is None else []
+    told = {
+        "diverged": _lost(step, loss, lone, initial_loss),
+        "stuck": stuck,
+        "too short": f"{len(step)} rows are too few to judge (of at least {JUDGED})" if len(step) < JUDGED else "",
+        "risen": "".join(f"the loss is {each.warned.text}" for each in risen if not each.explained),
+        "spikes": _counted(spikes, {each.warned.step for each in brief if not each.explained}, gaps),
+        "calm": _calm(risen, int(kept.sum())),
+    }
+    status = next(name for name, why in told.items() if why)
+    return Watch(status, int(step[-1]), tuple(spikes), tuple(warnings), tuple(unseen), told[status])
+
+
+def _lone(loss: FloatArray) -> NDArray[np.bool_]:
+    """Which rows stand alone, far below all near them."""
+    lone = np.isfinite(loss)
+    if lone.sum() < JUDGED:
+        return np.zeros(len(loss), dtype=bool)
+    lone[lone] = isolated(np.log(np.maximum(loss[lone], 1e-99)))
+    return lone
+
+
+def _risen(rows: pd.DataFrame, spikes: list[Spike]) -> list[Risen]:
+    """The level shift that the loss has not come back from, or the slow rise up to a spike that still goes on."""
+    last = next((spike for spike in spikes if spike.recovered is None), None)
+    rows = rows[rows["loss"] > 0]
+    before = rows if last is None else rows[rows["step"] < last.start]
+    risen = shift(rows, last) or slow_rise(before)
+    return [risen] if risen else []
+
+
+def _by_step(rows: pd.DataFrame, predicted: FloatArray | None) -> tuple[pd.DataFrame, FloatArray | None]:
+    """The rows at which a loss was logged, by step, and the loss predicted there."""
     for name in ("step", "loss"):
         if name not in rows.columns:
             raise InputError(f"there is no column {name}", todo=f"write --map {name}=COLUMN")
-    rows = rows.sort_values("step", kind="stable")
-    seen = np.flatnonzero(rows["loss"].notna().to_numpy())
-    not_logged = rows["loss"].isna().to_numpy() & (np.arange(len(rows)) < (seen[-1] if len(seen) else 0))
-    predicted = None if predicted is None else predicted[~not_logged]
-    rows = rows[~not_logged]
-    step, loss = rows["step"].to_numpy(int), rows["loss"].to_numpy(float)
-    if len(step) < 3:
-        raise InputError(f"{len(step)} rows are too few to watch", todo="wait for more")
+    order = np.argsort(rows["step"].to_numpy(), kind="stable")
+    rows, predicted = rows.iloc[order], None if predicted is None else predicted[order]
+    missing = rows["loss"].isna().to_numpy()
+    starts = missing[1:] & ~missing[:-1]
+    if starts.sum() > max(3, len(rows) // 20):
+        last = np.flatnonzero(~missing)[-1]
+        logged = ~missing | (np.arange(len(rows)) > last)
+        rows, predicted = rows[logged], None if predicted is None else predicted[logged]
+    if len(rows) < 3:
+        raise InputError(f"{len(rows)} rows are too few to watch", todo="wait for more")
+    return rows, predicted
+
+
+def _lost(step: NDArray[np.int64], loss: FloatArray, lone: NDArray[np.bool_], initial_loss: float | None) -> str:
+    """Why the run has diverged: no row that stands alone decides it, nor a few low ones."""
+    step, loss = step[~lone], loss[~lone]
+    finite = np.isfinite(loss)
+    if finite.sum() >= JUDGED:
+        loss = np.where(finite, np.maximum(loss, least_level(loss[finite])), loss)
     lost = divergence(step, loss, initial_loss)
-    why = lost.why if lost else ""
-    found = find_spikes(step, loss)
-    unbounded = step[~np.isfinite(loss)][:1].tolist()
-    warnings = [
-        Warned("loss", spike.start, _told(f"rises by {spike.height:.0%} over its median", spike, "rises"))
-        for spike in found
-        if spike.start not in unbounded
-    ]
-    warnings += [Warned("loss", first, "is not finite") for first in unbounded]
-    signals = {name: rows[name].to_numpy(float) for name in SIGNALS if name in rows.columns}
-    warnings += _signals(step, signals, steps or 2 * int(step[-1]))
-    if predicted is not None:
-        told = ~np.isnan(predicted)
-        off = find_spikes(step[told], (loss / predicted)[told], drifting=False) if told.any() else []
-        warnings += [
-            Warned("residual", s.start, _told(f"leaves the fitted law by {s.height:.1%}", s, "leaves the fitted law"))
-            for s in off
-        ]
-    warnings.sort(key=lambda each: each.step)
-    unseen = [name for name in SIGNALS if name not in signals]
-    unseen += ["residual against a fitted law"] if predicted is None else []
-    status = "diverged" if why else "spikes" if found else "calm"
-    return Watch(status, int(step[-1]), tuple(found), tuple(warnings), tuple(unseen), why or _calm(found))
+    if lost is None:
+        return ""
+    known = initial_loss if initial_loss is not None else loss[finite][0] if finite.any() and step[0] <= 1 else np.inf
+    end = float(np.median(loss[-max(3, int(LAST * len(loss))) :]))
+    if np.isfinite(end) and end > known + NEAR_INITIAL:
+        return f"the loss ({end:.3g}) is above that of an untrained model ({known:.3g})"
+    return lost.why
 
 
-SIGNALS = ("grad_norm", "attention_logit_max", "output_logit_logsumexp")
+def _stuck(step: NDArray[np.int64], loss: FloatArray, initial_loss: float | None) -> str:
+    """That the loss is where it began, and does not fall."""
+    from_start = len(step) >= JUDGED and step[0] <= max(1, step[1] - step[0])
+    if len(step) < JUDGED or (initial_loss is None and not from_start) or np.any(loss <= 0):
+        return ""
+    known = float(np.median(loss[:3])) if initial_loss is None else initial_loss
+    half, tail = len(loss) // 2, max(5, len(loss) // 10)
+    end = float(np.median(loss[-tail:]))
+    error = end * far_out(np.log(loss))[1] * np.sqrt(np.pi / 2 * (1 / half + 1 / tail))
+    falls = np.median(loss[:half]) - end > SURE * error
+    return (
+        "" if falls or abs(end - known) > NEAR_INITIAL else f"has not learned: still at the initial loss ({known:.4g})"
+    )
 
 
-def find_spikes(step: FloatArray, value: FloatArray, drifting: bool = True) -> list[Spike]:
-    """Stretches of positive values more than seven robust deviations (of the log) above the running median.
-
-    The median is over the 64 rows before (over the first half of a series that should not drift); values that are not
-    finite count as far out. The deviation is that of all residuals, so a noisy run needs larger spikes.
-    """
-    log = np.log(np.where(np.isfinite(value) & (value > 0), value, np.inf))
-    half = log[: len(log) // 2 + 1]
-    known = half[np.isfinite(half)]
-    still = float(np.median(known)) if len(known) else np.nan
-    median = _running_median(log) if drifting else np.full(len(log), still)
-    residual = np.where(np.isfinite(median), log - np.where(np.isfinite(median), median, 0.0), 0.0)
-    judged = residual if drifting else residual[: len(half)]
-    finite = judged[np.isfinite(judged)]
-    sigma = max(MAD_TO_SIGMA * float(np.median(np.abs(finite))) if len(finite) else 0.0, QUIET)
-    far = np.flatnonzero(residual > DEVIATIONS * sigma)
-    groups = np.split(far, np.flatnonzero(np.diff(far) > GAP) + 1) if len(far) else []
-    return [_spike(step, residual, group, sigma) for group in groups]
+def _residuals(step: NDArray[np.int64], loss: FloatArray, predicted: FloatArray) -> list[Warned]:
+    told = ~np.isnan(predicted)
+    off = find_spikes(step[told], (loss / predicted)[told], drifting=False) if told.any() else []
+    return [Warned("residual", each.start, f"leaves the fitted law by {each.height:.1%}") for each in off]
 
 
-def _spike(step: FloatArray, residual: FloatArray, group: np.ndarray, sigma: float) -> Spike:
-    after = residual[group[-1] + 1 :]
-    back = np.flatnonzero(after < DEVIATIONS / 2 * sigma)
-    recovered = int(group[-1] + 1 + back[0] - group[0]) if len(back) else None
-    height = float(np.expm1(np.max(residual[group])))
-    return Spike(int(step[group[0]]), int(step[group[-1]]), height, recovered)
+def _counted(spikes: list[Spike], starts: set[int], gaps: list[Warned]) -> str:
+    spikes = [spike for spike in spikes if spike.start in starts]
+    back = sum(spike.recovered is not None for spike in spikes)
+    count = f"{len(spikes)} spike{'s' * (len(spikes) != 1)} of the loss"
+    parts = [f"{count}, {back} recovered"] if spikes else []
+    return "; ".join(parts + [f"the loss {each.text}" for each in gaps])
 
 
-def _running_median(log: FloatArray) -> FloatArray:
-    """The median of up to WINDOW rows before each; infinite where most of them are."""
-    padded = np.concatenate([np.full(WINDOW, np.nan), log[:-1]])
-    windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)
-    median = np.full(len(log), np.nan)
-    median[GAP:] = np.nanmedian(windows[GAP:], axis=1)
-    return median
-
-
-def _calm(found: list[Spike]) -> str:
-    back = sum(spike.recovered is not None for spike in found)
-    count = f"{len(found)} spike{'s' * (len(found) > 1)} of the loss"
-    return f"{count}, {back} recovered" if found else "no spike of the loss"
-
-
-def _told(text: str, spike: Spike, verb: str) -> str:
-    """The text of a spike, or that it has no height."""
-    return text if np.isfinite(spike.height) else f"{verb}, until it is not finite"
-
-
-def _signals(step: FloatArray, signals: Mapping[str, FloatArray], until: int) -> list[Warned]:
-    """The first warning of each signal that is not the loss."""
-    norm = signals.get("grad_norm", np.array([]))
-    logged = ~np.isnan(norm)
-    first = find_spikes(step[logged], norm[logged])[:1] if logged.any() else []
-    found = [
-        Warned("grad_norm", each.start, _told(f"rises to {1 + each.height:.3g} times its median", each, "rises"))
-        for each in first
-    ]
-    logit = signals.get("attention_logit_max")
-    if logit is not None:
-        found += _growth("attention_logit_max", step, logit, LOGIT_LIMIT, until)
-    return found + _drift(step, signals.get("output_logit_logsumexp"))
-
-
-def _growth(name: str, step: FloatArray, value: FloatArray, limit: float, until: int) -> list[Warned]:
-    """A warning at the first row above the limit, or at the last row when growth reaches it before the run ends."""
-    above = np.flatnonzero(value > limit)
-    if len(above):
-        return [Warned(name, int(step[above[0]]), f"is above {limit:g}")]
-    rows = np.flatnonzero(np.isfinite(value) & (value > 0))
-    rows = rows[-max(8, int(TREND * len(rows))) :]
-    if len(rows) < 8:
-        return []
-    x, y = step[rows].astype(float), np.log(value[rows])
-    slope, height = np.polyfit(x - x[-1], y, 1)
-    error = np.std(y - np.polyval([slope, height], x - x[-1])) / (np.std(x) * np.sqrt(len(x)) + 1e-300)
-    if slope <= SURE * error or slope <= 0:
-        return []
-    reached = x[-1] + (np.log(limit) - height) / slope
-    if reached > until:
-        return []
-    pace = f"doubles every {np.log(2) / slope:.2g} steps, to {limit:g} at {reached:.0f}"
-    return [Warned(name, int(step[-1]), pace)]
-
-
-def _drift(step: FloatArray, value: FloatArray | None) -> list[Warned]:
-    """A warning where log Z has moved by ten from its median over the first tenth."""
-    if value is None:
-        return []
-    known = value[np.isfinite(value)]
-    early = float(np.median(known[: max(3, len(known) // 10)])) if len(known) else np.nan
-    far = np.flatnonzero(np.abs(value - early) > DRIFTED)
-    return [Warned("output_logit_logsumexp", int(step[far[0]]), f"is {value[far[0]]:.3g}")] if len(far) else []
+def _calm(risen: list[Risen], rows: int) -> str:
+    if risen:
+        return f"the loss is {risen[0].warned.text}"
+    return "no spike of the loss" + (f"; a slow rise needs {FEWEST} rows" if rows < FEWEST else "")

@@ -1,0 +1,145 @@
+"""Growth of a probe along a run: when the attention logit will reach its limit, and a gradient norm that multiplies.
+
+The shape of a growth is not known: a power of the step, an exponential and a line are fitted, and only what predicts
+the last third of the rows may say when the limit is reached. Sources: own; arXiv:2309.14322 for the limit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtrit
+
+from scalefit.numerics import FloatArray
+
+STRETCHES = (0.9, 0.6, 0.4, 0.25, 0.15, 0.08)  #: of the rows, the longest first
+FEWEST = 8  #: rows
+BLOCKS = 24  #: medians that a stretch is thinned to
+HELD = 3  #: the last of so many parts is predicted from the others
+SURE = 5.0  #: standard errors by which a growth must exceed zero
+UPPER = 0.95  #: quantile of the band of a new value, on either side
+FITS = 2.0  #: times the noise by which the held-out part may be missed
+CLOSE = 1.5  #: times the least miss, up to which a shape counts as well
+EXACT = 5e-3  #: smallest noise, of the log
+LOOKS = 100  #: rows at which the past is judged again
+NARROW = 1.02  #: last to first step of a range that is told as one
+FAR = 1e4  #: times the last step, up to which a crossing is looked for
+MULTIPLIED = 10.0  #: of the running median of a gradient norm
+SHAPES = {"a power of the step": (True, True), "an exponential": (False, True), "a line": (False, False)}
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Where growth reaches a limit."""
+
+    shapes: tuple[str, ...]  #: that predict the last third
+    earliest: float  #: step
+    latest: float  #: step; inf: it may not be reached
+
+    def __str__(self) -> str:
+        narrow = self.latest < NARROW * self.earliest
+        end = f"{self.latest:.0f}" if np.isfinite(self.latest) else "never"
+        when = f"at {(self.earliest * self.latest) ** 0.5:.0f}" if narrow else f"between {self.earliest:.0f} and {end}"
+        return f"{' or '.join(self.shapes)}: {when}"
+
+
+def growth(step: FloatArray, value: FloatArray, limit: float) -> Growth | None:
+    """When a growing series reaches a limit, over the shapes that fit; None where nothing grows for sure.
+
+    The longest recent stretch is taken that some shape describes: it misses the last third of it, predicted from the
+    first two, by no more than twice the noise. Shapes that miss by up to 1.5 times the least count as well.
+
+    >>> step = np.arange(10, 5001, 10.0)
+    >>> found = growth(step, 5 * (step / 10) ** 0.8, 1e4)
+    >>> found.shapes, round(found.earliest, -3), round(found.latest, -3)
+    (('a power of the step',), 134000.0, 134000.0)
+    """
+    known = np.flatnonzero(np.isfinite(value) & (value > 0) & (step > 0))
+    x, y = step[known].astype(float), value[known]
+    best: list[str] = []
+    for share in STRETCHES:
+        rows = max(FEWEST, int(np.ceil(share * len(x))))
+        if rows > len(x):
+            return None
+        at, high = _thinned(x[-rows:], y[-rows:])
+        best = _fitting(at, high, share == STRETCHES[-1] or rows == FEWEST)
+        if best:
+            break
+    crossings = [_crossing(at, high, shape, limit) for shape in best]
+    sure = [each for each in crossings if each is not None]
+    if not sure or not np.isfinite(min(low for low, _ in sure)):
+        return None
+    return Growth(tuple(best), min(low for low, _ in sure), max(high for _, high in sure))
+
+
+def _thinned(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+    parts = np.array_split(np.arange(len(x)), min(BLOCKS, len(x)))
+    return np.array([x[part].mean() for part in parts]), np.array([np.median(y[part]) for part in parts])
+
+
+def _fitting(x: FloatArray, y: FloatArray, last: bool) -> list[str]:
+    """Shapes that predict the last third from the rest; on the last stretch that is tried the best one always does."""
+    kept = len(x) - len(x) // HELD
+    missed = {}
+    for shape, (log_x, log_y) in SHAPES.items():
+        u, v = (np.log(x) if log_x else x), (np.log(y) if log_y else y)
+        fitted = np.polyval(np.polyfit(u[:kept] - u[0], v[:kept], 1), u - u[0])
+        off = v - fitted if log_y else np.log(y / np.maximum(fitted, 1e-3 * y))
+        missed[shape] = float(np.sqrt(np.mean(off[kept:] ** 2)))
+    curved = np.diff(np.log(y), 2)
+    noise = max(1.4826 * float(np.median(np.abs(curved))) / np.sqrt(6), EXACT)
+    least = min(missed.values())
+    if least > FITS * noise and not last:
+        return []
+    return [shape for shape, miss in missed.items() if miss <= max(CLOSE * least, noise)]
+
+
+def _crossing(x: FloatArray, y: FloatArray, shape: str, limit: float) -> tuple[float, float] | None:
+    """First and last step at which the 90 % band of a new value reaches the limit."""
+    log_x, log_y = SHAPES[shape]
+    u, v, top = (np.log(x) if log_x else x), (np.log(y) if log_y else y), np.log(limit) if log_y else limit
+    centre = u.mean()
+    slope, height = np.polyfit(u - centre, v, 1)
+    sigma = np.sqrt(np.sum((v - height - slope * (u - centre)) ** 2) / (len(u) - 2))
+    error = sigma / np.sqrt(np.sum((u - centre) ** 2))
+    if slope <= SURE * error or slope <= 0:
+        return None
+    ahead = x[-1] * np.geomspace(1, FAR, 20000)
+    w = (np.log(ahead) if log_x else ahead) - centre
+    band = float(stdtrit(len(u) - 2, UPPER)) * np.sqrt(sigma**2 * (1 + 1 / len(u)) + (error * w) ** 2)
+    reached = [np.flatnonzero(height + slope * w + sign * band >= top)[:1] for sign in (1, -1)]
+    first, last = (float(ahead[each[0]]) if len(each) else np.inf for each in reached)
+    return first, last
+
+
+def first_seen(step: FloatArray, value: FloatArray, limit: float, until: int | None) -> tuple[int, Growth] | None:
+    """The step at which growth to the limit, before the end of the run, was first seen: with what was known then.
+
+    ``until``: length of the run (default: twice the last step known).
+    """
+    known = np.flatnonzero(np.isfinite(value))
+    for row in np.unique(known[np.linspace(0, len(known) - 1, LOOKS).astype(int)]) if len(known) else []:
+        seen = growth(step[: row + 1], value[: row + 1], limit)
+        if seen and seen.earliest <= (until or 2 * step[row]):
+            return int(step[row]), seen
+    return None
+
+
+def multiplied(value: FloatArray, start: int) -> tuple[int, float] | None:
+    """The first row at which the running median of a positive series is ten times its least before, and how many times.
+
+    ``start``: row at which warm-up ends; what came before does not count. The times are those of the last row.
+
+    >>> row, times = multiplied(np.exp(np.arange(1000) / 200), 100)
+    >>> row, round(times, 1)
+    (624, 65.4)
+    """
+    rows = np.flatnonzero((np.arange(len(value)) >= start) & np.isfinite(value) & (value > 0))
+    width = int(np.clip(len(rows) // 8, 10, 64))
+    if len(rows) < 2 * width:
+        return None
+    median = np.median(np.lib.stride_tricks.sliding_window_view(value[rows], width), axis=1)
+    times = median / np.minimum.accumulate(median)
+    high = np.flatnonzero(times > MULTIPLIED)
+    return (int(rows[high[0] + width - 1]), float(times[-1])) if len(high) else None

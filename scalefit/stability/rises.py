@@ -1,0 +1,220 @@
+"""Spikes, level shifts and slow rises of a loss, and rows that stand alone, told from the noise of the log.
+
+All of it works on the log of the value, so nothing depends on the unit. The noise of a row is its distance from the
+median of the ten rows round it: the fall of the loss, however steep, has no part in it. Sources of the rules: own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+from scalefit.numerics import MAD_TO_SIGMA, FloatArray
+
+WINDOW = 64  #: rows before, whose median counts (an eighth of the rows, where that is less)
+GAP = 10  #: rows between which two stretches are one; the fewest of a window
+NEAR = 5  #: rows on either side
+DEVIATIONS = 7.0  #: above which a row is far out
+LONE = 4  #: rows beside each other that still stand alone
+BY_CHANCE = 0.002  #: rows that may lie beyond by the tail of the noise, in the whole log
+TAIL = 20  #: of the deviations below, by size: that from which the tail is read
+FREEDOMS = np.array([2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 12.0, 25.0, 1e6])  #: of Student's t
+QUIET = 1e-3  #: smallest robust deviation of a log, so that a calm log has no spikes
+MATERIAL = 0.02  #: of the loss: smaller rises are not told
+SURE = 4.0  #: standard errors beyond those of the lowest of so many levels
+BLOCKS = 40  #: of a log, whose medians are its levels
+FINE = 16  #: rows of a block in the second, finer look at a long log
+FEWEST = 40  #: rows, from which a slow rise can be seen
+
+
+@dataclass(frozen=True)
+class Spike:
+    """A stretch of rows above the running median."""
+
+    start: int  #: step
+    stop: int  #: step of the last row above
+    height: float  #: largest ratio to the level before, minus 1
+    recovered: int | None  #: rows until the value was back within the calm range; None: it is not
+    shift: float  #: ratio of the ten rows from its start to the ten before, minus 1 (medians)
+    still: float  #: ratio of the last ten rows of the log to the ten before its start, minus 1 (medians)
+    after: int  #: rows from its start to the last of the log
+
+
+@dataclass(frozen=True)
+class Rise:
+    """The last level of a loss above its least one."""
+
+    least: int  #: row at which the least level ends
+    seen: int  #: row from which the level is above it for sure
+    peak: int  #: row at which the highest level since then ends
+    nats: float  #: last level less the least
+    falling: bool  #: whether the last level is well below the highest since
+
+
+def far_out(log: FloatArray) -> tuple[FloatArray, float, float]:
+    """Distance of each row from the median of the ten round it, their deviation, and how far a row must be far out.
+
+    That is seven robust deviations, or more where the noise has heavy tails: the distance that Student's t, of the
+    freedom that fits the largest distances below the median (the side without spikes), exceeds in one of 500 logs.
+    """
+    padded = np.pad(log, NEAR, mode="reflect")
+    around = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEAR + 1)
+    with np.errstate(invalid="ignore"):
+        residual = log - np.median(np.delete(around, NEAR, axis=1), axis=1)
+    known = residual[np.isfinite(residual)]
+    sigma = max(MAD_TO_SIGMA * float(np.median(np.abs(known))) if len(known) else 0.0, QUIET)
+    below = np.sort(-known[known < 0])[::-1]
+    count = min(TAIL, len(below) // 10)
+    if count < 3:
+        return residual, sigma, DEVIATIONS * sigma
+    tail = stdtrit(FREEDOMS, 1 - (count - 0.5) / len(known)) / stdtrit(FREEDOMS, 0.75)
+    freedom = FREEDOMS[np.argmin(np.abs(np.log(tail) - np.log(MAD_TO_SIGMA * below[count - 1] / sigma)))]
+    rare = stdtrit(freedom, 1 - BY_CHANCE / len(known)) / stdtrit(freedom, 0.75) / MAD_TO_SIGMA
+    return residual, sigma, float(max(DEVIATIONS, rare) * sigma)
+
+
+def isolated(log: FloatArray) -> NDArray[np.bool_]:
+    """Whether a row, or up to four beside each other, lie far below all rows near them."""
+    residual, _, far = far_out(log)
+    low = residual < -far
+    padded = np.pad(np.where(low, np.inf, log), NEAR, constant_values=np.inf)
+    least = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEAR + 1).min(axis=1)
+    few = np.convolve(low, np.ones(2 * NEAR + 1), mode="same") <= LONE
+    return np.asarray(low & few & (least - log > far))
+
+
+def find_spikes(step: NDArray[Any], value: FloatArray, drifting: bool = True) -> list[Spike]:
+    """Stretches of positive values far above the running median, each up to where the value is back at its level.
+
+    The median is over up to 64 rows before (over the first half of a series that should not drift); values that are not
+    finite count as far out, those not above zero are left out. Far is seven robust deviations where most of five rows
+    lie so far; for a row alone see `far_out`. A value has come back when a row and the median of the three from there
+    lie within half of seven deviations of the ten rows before the stretch; a level shift never does.
+    """
+    kept = ~(value <= 0)
+    steps, log = np.asarray(step)[kept], np.log(np.where(np.isfinite(value[kept]), value[kept], np.inf))
+    if len(log) < 2 * GAP:
+        return []
+    half = len(log) // 2 + 1
+    median = _running_median(log) if drifting else np.full(len(log), _middle(log[:half]))
+    with np.errstate(invalid="ignore"):
+        residual = log - np.where(np.isfinite(median), median, np.inf)
+    _, sigma, alone = far_out(log)
+    wander = _wander(residual, _width(log)) if drifting else MAD_TO_SIGMA * _middle(np.abs(residual[:half]))
+    far = DEVIATIONS * max(sigma, wander)
+    together = np.median(np.lib.stride_tricks.sliding_window_view(np.pad(residual, 2, mode="edge"), 5), axis=1)
+    above = np.flatnonzero(residual > np.where(together > far, far, max(far, alone)))
+    groups = np.split(above, np.flatnonzero(np.diff(above) > GAP) + 1) if len(above) else []
+    spikes: list[Spike] = []
+    upto = 0
+    for group in groups:
+        if group[0] >= upto:
+            level = _middle(log[max(0, group[0] - GAP) : group[0]]) if drifting else float(median[0])
+            spike, upto = _spike(steps, log, group, level, far)
+            spikes += [spike] if spike.height > np.expm1(far) else []  # else a slope
+    return spikes
+
+
+def _spike(
+    step: NDArray[Any], log: FloatArray, group: NDArray[np.int64], level: float, far: float
+) -> tuple[Spike, int]:
+    """The spike, and the row from which the next may start."""
+    start, rest = int(group[0]), int(group[-1]) + 1
+    calm = log[rest:] < level + far / 2
+    soon = (k for k in np.flatnonzero(calm).tolist() if np.median(log[rest + k : rest + k + 3]) < level + far / 2)
+    back = next((rest + k for k in soon), None)
+    upto = len(log) if back is None else back
+    high = np.flatnonzero(log[start:upto] - level > far) if np.isfinite(level) else np.zeros(0, int)
+    stop = start + int(high[-1]) if len(high) and back is not None else upto - 1 if back is None else int(group[-1])
+    height, shift, still = (
+        float(np.expm1(value - level))
+        for value in (np.max(log[start:upto]), _middle(log[start : start + GAP]), _middle(log[-GAP:]))
+    )
+    recovered = None if back is None else back - start
+    return Spike(int(step[start]), int(step[stop]), height, recovered, shift, still, len(log) - start), upto
+
+
+def _middle(log: FloatArray) -> float:
+    """The median of the finite ones."""
+    known = log[np.isfinite(log)]
+    return float(np.median(known)) if len(known) else float("nan")
+
+
+def _wander(residual: FloatArray, width: int) -> float:
+    """The deviation within windows: larger than that from near rows where neighbours deviate alike."""
+    parts = residual[len(residual) % width :].reshape(-1, width)
+    parts = parts[np.isfinite(parts).all(axis=1)]
+    return (
+        MAD_TO_SIGMA * _middle(np.abs(parts - np.median(parts, axis=1, keepdims=True)).ravel()) if len(parts) else 0.0
+    )
+
+
+def _width(log: FloatArray) -> int:
+    return int(np.clip(len(log) // 8, GAP, WINDOW))
+
+
+def _running_median(log: FloatArray) -> FloatArray:
+    """The median of the rows before each, from five on."""
+    width = _width(log)
+    median = np.full(len(log), np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(log[:-1], width)
+    median[width:] = np.median(windows, axis=1)
+    for row in range(NEAR, width):
+        median[row] = np.median(log[:row])
+    return median
+
+
+def find_rise(loss: FloatArray) -> Rise | None:
+    """Whether the last level of a positive loss (n,) lies above its least one, by more than noise and two percent.
+
+    Levels are means of neighbouring block medians. The least of many levels is low by chance: the rise must exceed
+    sqrt(2 ln blocks) + 4 standard errors, which hold what the blocks scatter.
+
+    >>> rise = find_rise(3.0 + 0.01 * np.maximum(0, np.arange(400) - 300))
+    >>> rise.least, round(rise.nats, 2), rise.falling
+    (299, 0.84, False)
+    """
+    if len(loss) < FEWEST:
+        return None
+    log = np.log(loss)
+    sigma = far_out(log)[1]
+    coarse = max(NEAR, len(log) // BLOCKS)
+    for rows in (coarse, FINE) if len(log) >= 2 * FINE * BLOCKS else (coarse,):
+        rise = _rise(log, rows, sigma)
+        if rise:
+            return rise
+    return None
+
+
+def _rise(log: FloatArray, rows: int, sigma: float) -> Rise | None:
+    count = len(log) // rows
+    first = len(log) - count * rows
+    medians = np.median(log[first:].reshape(count, rows), axis=1)
+    width = int(np.clip(count // 13, 1, 3))
+    level = np.convolve(medians, np.ones(width) / width, mode="valid")
+    scatter = MAD_TO_SIGMA * float(np.median(np.abs(np.diff(medians, 2)))) / np.sqrt(6)
+    error = max(scatter, np.sqrt(np.pi / 2 / rows) * sigma) * np.sqrt(2 / width)
+    least = count - width - int(np.argmin(level[::-1]))
+    above = level[least:] - level[least] > max(MATERIAL, (np.sqrt(2 * np.log(count)) + SURE) * error)
+    if not above[-1]:
+        return None
+    seen = least + int(np.argmax(above))
+    peak = least + int(np.argmax(level[least:]))
+    nats = float(np.exp(level[-1]) - np.exp(level[least]))
+    falling = level[peak] - level[-1] > max(3 * error, 0.1 * (level[peak] - level[least]))
+    ends = [first + (each + width) * rows - 1 for each in (least, seen, peak)]
+    return Rise(ends[0], ends[1], ends[2], nats, bool(falling))
+
+
+def least_level(loss: FloatArray) -> float:
+    """The least median of consecutive rows, an eighth of them (5 to 64): no single row decides.
+
+    >>> least_level(np.array([0.0, *[3.0] * 50, 1.0, *[4.0] * 50]))
+    3.0
+    """
+    rows = min(int(np.clip(len(loss) // 8, NEAR, WINDOW)), len(loss))
+    return float(np.median(np.lib.stride_tricks.sliding_window_view(loss, rows), axis=1).min())
