@@ -3,7 +3,7 @@
 A text becomes a syntax tree of which only a short list of node types is allowed: there are no attributes, no
 subscripts, no calls but those of :data:`FUNCTIONS`. The same tree gives values, exact first derivatives (forward
 mode, in whatever precision comes in) and the degree of the expression in a set of names, which is how the linear
-parameters of a formula are found.
+parameters of a formula are found. A name that is no plain one stands between backquotes (:func:`quoted`).
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 
 from scalefit.errors import InputError
+from scalefit.quoting import CONSTANTS, is_quoted, put_names, quoted, unquoted
+
+__all__ = ["CHOICES", "CONSTANTS", "FUNCTIONS", "Expression", "parse", "quoted"]
 
 Array = Any  # a numpy array or scalar: float64, longdouble, complex128 or bool
 
-CONSTANTS = {"pi": np.pi, "e": np.e}
 NOT_LINEAR = 99  # a degree larger than any that matters
 DEEPEST = 250  # levels of an expression: as many terms of a sum
 LONGEST_SHOWN = 200  # letters of an expression in an error message
@@ -118,22 +120,24 @@ def parse(text: str) -> Expression:
     Raises :class:`InputError` naming the place and the construct for anything but numbers, strings, names,
     ``+ - * / **``, comparisons, ``in``, ``and or not & | ~`` and the functions listed in :data:`FUNCTIONS`.
 
-    >>> parse("a + b * a").names
-    ('a', 'b')
+    >>> parse("a + b * a").names, parse("`GPU Count` == 4").names
+    (('a', 'b'), ('GPU Count',))
     >>> parse("__import__('os')")
     Traceback (most recent call last):
     ...
     scalefit.errors.InputError: expression "__import__('os')", column 1: cannot call "__import__"; allowed ...
     """
+    plain, spelled = unquoted(text.strip())
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        tree = ast.parse(plain, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         column = f", column {error.offset}" if isinstance(error, SyntaxError) and error.offset else ""
         raise InputError(
             f"not an expression ({getattr(error, 'msg', error)})",
             where=f'expression "{_shown(text)}"{column}',
-            todo='write it like "E + A*N**-alpha" or "N > 1e9"',
+            todo='write it like "E + A*N**-alpha" or "N > 1e9", names with spaces or signs like `GPU Count` == 4',
         ) from None
+    put_names(tree, spelled)
     names: dict[str, None] = {}
     try:
         if _depth(tree) > DEEPEST:
@@ -170,7 +174,7 @@ def _refuse(node: ast.AST, text: str, what: str) -> InputError:
 def _check(node: ast.AST, text: str, names: dict[str, None]) -> None:
     match node:
         case ast.Name(id=name):
-            if name not in CONSTANTS:
+            if name not in CONSTANTS or is_quoted(node):
                 names[name] = None
         case ast.Constant(value=str()):
             pass
@@ -197,6 +201,10 @@ def _check(node: ast.AST, text: str, names: dict[str, None]) -> None:
                 _check(argument, text, names)
         case ast.Call(func=func):
             raise _refuse(node, text, f'cannot call "{ast.unparse(func)}"')
+        case ast.Attribute():
+            path = ast.unparse(node)
+            error = _refuse(node, text, f'"{path}" (Attribute) is not allowed')
+            raise InputError(error.what, where=error.where, todo=f"write a column of that name as {quoted(path)}")
         case _:
             raise _refuse(node, text, f'"{ast.unparse(node)}" ({type(node).__name__}) is not allowed')
 
@@ -293,6 +301,7 @@ def _dual_binary(op: ast.operator, left: Dual, right: Dual) -> Dual:
         case ast.Mult():
             return a * b, _combine((b, da), (a, db))
         case ast.Div():
+            b = np.asarray(b)[()]  # a plain float would raise at zero
             return a / b, _combine((1 / b, da), (-a / (b * b), db))
         case ast.Pow():
             value = np.power(a, b)

@@ -23,7 +23,7 @@ each_file = pytest.mark.parametrize("file", FILES, ids=[str(file.relative_to(PAC
 
 #: a module imports from its own floor or below
 FLOORS = {
-    **dict.fromkeys(["errors", "numerics", "expressions"], 0),
+    **dict.fromkeys(["errors", "numerics", "expressions", "quoting"], 0),
     **dict.fromkeys(["schedules", "runs", "datasets", "laws"], 1),
     "fitting": 2,
     **dict.fromkeys(["comparison", "selection", "planning", "stability", "proxy"], 3),

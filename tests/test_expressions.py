@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scalefit.errors import InputError
-from scalefit.expressions import CHOICES, FUNCTIONS, parse
+from scalefit.expressions import CHOICES, FUNCTIONS, parse, quoted
 from scalefit.numerics import complex_step
 
 VALUES = {"a": 1.3, "b": 0.7, "x": np.array([0.2, 0.9, 1.7, 2.6])}
@@ -72,6 +72,11 @@ def test_derivative_of_a_choice_is_that_of_the_chosen_side(name):
     inside = np.array([True, False]) if name == "minimum" else np.array([False, True])
     np.testing.assert_array_equal(partials["p"], np.where(inside, [0.5, 2.0], 0.0))
     np.testing.assert_array_equal(partials["q"], ~inside * 1.0)
+
+
+def test_a_division_by_zero_is_infinite_also_for_plain_numbers():
+    with np.errstate(divide="ignore", invalid="ignore"):
+        assert parse("a / b").gradient({"a": 1.0, "b": 0.0}, ["a"])[0] == np.inf
 
 
 def test_a_power_of_zero_has_a_derivative():
@@ -206,3 +211,51 @@ def test_words_in_arithmetic_are_refused(text):
 def test_numbers_do_not_overflow_into_exceptions():
     with np.errstate(over="ignore"):
         assert parse("9**9**9**9")({}) == np.inf
+
+
+NAMES = [
+    "N",
+    "GPU Count",
+    "optimizer.weight_decay",
+    "train/loss",
+    "lr-AdamW",
+    "e",
+    "lambda",
+    "é x",
+    "a`b",
+    "7b",
+    "'x'",
+    "``",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_can_be_quoted_anywhere_in_an_expression(name):
+    text = f"(x > 1) and not{quoted(name) if quoted(name) != name else ' ' + name}==3\nor{quoted(name):>20}*2 == y"
+    expression = parse(text.replace("\n", " "))
+    assert expression.names == ("x", name, "y")
+    assert [bool(expression({"x": 2.0, name: value, "y": 6.0})) for value in (3.0, 4.0)] == [True, True]
+    assert parse(f"{quoted(name)} + 1")({name: 2.0}) == 3.0
+    assert parse(f"({quoted(name)}\n + {quoted(name)})")({name: 2.0}) == 4.0
+
+
+def test_only_names_that_need_it_are_quoted_and_words_keep_their_backquotes():
+    assert [name for name in NAMES if quoted(name) == name] == ["N"]
+    assert parse("split == '`a b`'").names == ("split",)
+    assert parse("split == '`a b`'")({"split": "`a b`"})
+    assert parse("`e` + pi").names == ("e",)
+
+
+@pytest.mark.parametrize("text", ["`a b`.real", "`open`('x')", "`__import__`('os')", "`a b", "`a` `b`", "``", "`a\nb`"])
+def test_quoted_names_are_no_way_in(text):
+    with pytest.raises(InputError):
+        parse(text)
+
+
+def test_a_name_that_must_be_quoted_is_told():
+    with pytest.raises(InputError, match=r"write a column of that name as `optimizer\.weight_decay`"):
+        parse("optimizer.weight_decay == 0.01")
+    with pytest.raises(InputError, match="names with spaces or signs like `GPU Count` == 4"):
+        parse("GPU Count == 4")
+    with pytest.raises(InputError, match="column 9: cannot call"):
+        parse("`a b` + open('x')")

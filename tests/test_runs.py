@@ -516,6 +516,20 @@ def test_where_and_hold_out(csv):
     assert len(runs.where("N > 99")) == 0
 
 
+def test_columns_with_names_of_any_kind_can_be_selected_by(csv):
+    text = "run,GPU Count,optimizer.weight_decay,optimizer.beta2,loss\na,4,0.01,0.9,3\nb,8,0.1,0.95,4\n"
+    runs = read_runs(csv(text))
+    for expression in ("`GPU Count` == 4", "`optimizer.weight_decay` == 0.01", "`optimizer.beta2` < 0.92"):
+        assert runs.where(expression).names == ["a"]
+    for expression in ("GPU Count == 4", "optimizer.beta2 == 0.9"):
+        with pytest.raises(InputError, match="write the column as `"):
+            runs.where(expression)
+    with pytest.raises(InputError, match="was read as weight_decay: use that"):
+        runs.where("optimizer.weight_decay == 0.01")
+    with pytest.raises(InputError, match="use run, `GPU Count`, weight_decay"):
+        runs.where("M > 3")
+
+
 # --- learning rates -------------------------------------------------------------------------------------
 
 

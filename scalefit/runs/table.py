@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.errors import InputError
-from scalefit.expressions import parse
+from scalefit.expressions import Expression, parse, quoted
 from scalefit.runs.matching import Binding
 from scalefit.runs.trajectory import LearningRates, Trajectory, rows_of
 
@@ -156,17 +156,19 @@ class Runs:
     def _mask(self, expression: str) -> tuple[bool, NDArray[np.bool_], int]:
         """Whether the expression selects rows of the curves, the mask over them (else over the table), and in
         how many rows a value is missing that it names."""
-        parsed = parse(expression)
-        names = set(parsed.names)
+        parsed, known = self._parsed(expression), self._sources()
+        columns = {name: known.get(name, name) for name in parsed.names}
+        names = set(columns.values())
         by_row = self.curves is not None and not names <= set(self.table.columns) - {"loss", "C"}
         frame = self.curves if by_row and self.curves is not None else self.table
         unknown = sorted(names - set(frame.columns) - set(self.table.columns))
         if unknown:
-            known = [str(name) for name in dict.fromkeys([*frame.columns, *self.table.columns])]
-            read = {binding.source: binding.name for binding in self.columns if binding.name in known}
-            todo = f"it was read as {read[unknown[0]]}: use that" if unknown[0] in read else f"use {', '.join(known)}"
+            there = [str(name) for name in dict.fromkeys([*frame.columns, *self.table.columns])]
+            read = {binding.source: binding.name for binding in self.columns if binding.name in there}
+            todo = f"it was read as {read[unknown[0]]}: use that" if unknown[0] in read else ""
+            todo = todo or self._spelling(expression) or f"use {', '.join(map(quoted, there))}"
             raise InputError(f"there is no column '{unknown[0]}'", where=f"'{expression}'", todo=todo)
-        values = {name: self._values(name, frame) for name in names}
+        values = {name: self._values(column, frame) for name, column in columns.items()}
         mask = np.broadcast_to(np.asarray(parsed(values)), (len(frame),))
         if mask.dtype != bool:
             raise InputError("the expression is not true or false", where=f"'{expression}'", todo="compare something")
@@ -174,6 +176,33 @@ class Runs:
         for name in names:
             missing |= pd.isna(self._column(name, frame)).to_numpy()
         return by_row, mask & ~missing, int(missing.sum())
+
+    def _sources(self) -> dict[str, str]:
+        """Columns of the file that were read under another name with their values as they are, and whose own name only
+        a quoted one can mean (`optimizer.weight_decay`)."""
+        same = [each for each in self.columns if each.scale == 1.0 and each.name not in ("batch", "lr", "peak_lr")]
+        names = {each.source: each.name for each in same if quoted(each.source) != each.source}
+        return {source: name for source, name in names.items() if name in self.table.columns}
+
+    def _parsed(self, expression: str) -> Expression:
+        try:
+            return parse(expression)
+        except InputError as error:
+            raise InputError(error.what, where=error.where, todo=self._spelling(expression) or error.todo) from error
+
+    def _spelling(self, expression: str) -> str:
+        """How to write a column that stands in the expression under a name that is no plain one; else nothing."""
+        frames = [frame for frame in (self.curves, self.table) if frame is not None]
+        read = {binding.source: binding.name for binding in self.columns}
+        names = {str(name) for frame in frames for name in frame.columns} | read.keys()
+        found = [name for name in names if name in expression and quoted(name) != name]
+        found = [name for name in found if quoted(name) not in expression]
+        if not found:
+            return ""
+        name = max(found, key=len)
+        if name in read and read[name] != name:
+            return f"'{name}' was read as {read[name]}: use that"
+        return f"write the column as {quoted(name)}, the whole expression between single quotes in a shell"
 
     def _values(self, name: str, frame: pd.DataFrame) -> NDArray[np.generic]:
         column = self._column(name, frame)
