@@ -7,6 +7,7 @@ import json
 import pandas as pd
 import pytest
 
+from scalefit.errors import InputError
 from scalefit.runs import inspect, read_runs
 
 
@@ -70,3 +71,43 @@ def test_the_dictionary_is_plain_json(log):
         "unit": "optimiser steps",
     } in facts["columns"]
     assert facts["ranges"]["N"] == [1e9, 1e9] and len(facts["origin"][0]["sha256"]) == 64
+
+
+TIES = "Name,State,train/loss,val/loss,params_M\na,finished,3.1,3.2,10\nb,crashed,3.0,3.1,20\n"
+
+
+def test_an_ambiguous_loss_is_told_beside_everything_else(tmp_path):
+    (tmp_path / "wandb.csv").write_text(TIES)
+    with pytest.raises(InputError, match="could both be loss"):
+        read_runs(tmp_path / "wandb.csv")
+    lines = inspect(read_runs(tmp_path / "wandb.csv", need=(), tell_ties=True)).lines
+    assert "  N <- 'params_M' (guessed) [parameters]: parameters, without embeddings where the file says so" in lines
+    assert "  left as they are: train/loss, val/loss" in lines
+    (line,) = [line for line in lines if line.startswith("! ")]
+    assert "'train/loss' and 'val/loss' could both be loss" in line
+    assert line.endswith("--map loss=train/loss or --map loss=val/loss")
+
+
+def test_the_command_shows_what_it_knows_where_others_refuse(tmp_path):
+    import commands
+
+    path = tmp_path / "wandb.csv"
+    path.write_text(TIES)
+    shown = commands.run(f"scalefit inspect {path}")
+    assert shown.exit_code == 0 and "! the columns 'train/loss' and 'val/loss'" in shown.stdout
+    assert (
+        "!" not in commands.run(f"scalefit inspect {path} --map loss=val/loss --where 'N > 1'").stdout.split("notes")[0]
+    )
+    assert commands.run(f"scalefit fit {path} --law power").exit_code == 2
+
+
+def test_a_tie_of_steps_leaves_both(tmp_path):
+    (tmp_path / "two.csv").write_text("_step,global_step,loss\n0,0,5\n1,10,4\n")
+    lines = inspect(read_runs(tmp_path / "two.csv", need=(), tell_ties=True)).lines
+    assert "! the columns '_step' and 'global_step' could both be step" in lines[4]
+
+
+def test_a_missing_loss_lists_the_columns_as_the_file_has_them(tmp_path):
+    (tmp_path / "a.csv").write_text("iter,params,foo\n0,5,6\n1,4,5\n")
+    with pytest.raises(InputError, match=r"no column loss; the columns are iter, params, foo; .*--map loss=COLUMN"):
+        read_runs(tmp_path / "a.csv")

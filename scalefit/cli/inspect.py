@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from scalefit.cli.options import read, reading
+from scalefit.cli.options import pairs, reading, refuse_empty
 from scalefit.cli.output import Answer, answering
 
 
@@ -21,8 +21,12 @@ def command(
     Example:
       scalefit inspect data/schedules/curves.csv
     """
-    from scalefit.runs.inspect import inspect
+    from scalefit.runs import inspect, read_runs
 
-    runs = read(files, map_, where, schedule, warmup)
+    rename = {column: name for name, column in pairs(map_, "--map").items()}
+    runs = read_runs(list(files), rename=rename, schedule=schedule, warmup=warmup, need=(), tell_ties=True)
+    if where:
+        runs = runs.where(where)
+        refuse_empty(runs, "left", "--where")
     report = inspect(runs)
     return Answer("\n".join(report.lines), report.as_dict(), runs.table)

@@ -178,7 +178,9 @@ def _measured(logs: Runs, target: str) -> tuple[NDArray[np.int64], FloatArray]:
     assert logs.curves is not None
     curves = logs.curves
     if target not in curves.columns:
-        raise InputError(f'no column "{target}"', where=logs.origin[0].path, todo=f"--map {target}=COLUMN")
+        others = ", ".join(str(name) for name in curves.columns if name != "run")
+        todo = f"write --map {target}=COLUMN with one of: {others}"
+        raise InputError(f'no column "{target}"', where=logs.origin[0].path, todo=todo)
     if "split" in curves.columns and curves["split"].nunique() > 1:
         kinds = ", ".join(map(str, curves["split"].unique()[:4]))
         raise InputError(f"losses of several splits ({kinds})", todo="choose one: --where \"split == '...'\"")

@@ -42,7 +42,15 @@ class Report:
     @property
     def lines(self) -> list[str]:
         """The report, one line each."""
-        parts = (self._head(), self._columns(), self._extents(), self._rates(), self._ranges(), self._notes())
+        parts = (
+            self._head(),
+            self._columns(),
+            self._ties(),
+            self._extents(),
+            self._rates(),
+            self._ranges(),
+            self._notes(),
+        )
         return [line for part in parts for line in part]
 
     def __str__(self) -> str:
@@ -83,6 +91,11 @@ class Report:
         if free:
             yield f"  left as they are: {', '.join(free[:SHOWN])}{_more(len(free))}"
 
+    def _ties(self) -> Iterator[str]:
+        for note in self.runs.notes:
+            if note.kind == "ambiguous":
+                yield f"! {note.text}"
+
     def _extents(self) -> Iterator[str]:
         if not self.extents:
             return
@@ -121,7 +134,7 @@ class Report:
             yield " ".join(word for word in words if word)
 
     def _notes(self) -> Iterator[str]:
-        notes = [note for note in self.runs.notes if note.kind != "guessed"]
+        notes = [note for note in self.runs.notes if note.kind not in ("guessed", "ambiguous")]
         if notes:
             yield "notes"
         for note in notes:

@@ -72,12 +72,13 @@ def match(
     rename: Mapping[str, str] | None = None,
     where: str = "",
     words: Container[str] = (),
+    ties: dict[str, str] | None = None,
 ) -> list[Binding]:
     """Bind columns to canonical names; what stays unbound keeps its own name.
 
     `words` are columns that hold text: they are not guessed to be a numeric column.
     Raises InputError when `rename` names a column that is not there, or two columns tie for one canonical
-    name.
+    name; with `ties`, it is left open and told there, by canonical name.
 
     >>> [(b.name, b.source, b.how) for b in match(["params", "loss", "val_loss", "Tokens"])]
     [('loss', 'loss', 'named'), ('tokens', 'Tokens', 'guessed'), ('N', 'params', 'guessed')]
@@ -89,7 +90,7 @@ def match(
     bound += [Binding(name, name, "named") for name in free if name in COLUMNS and name not in taken]
     for tier in TIERS:
         rest = [name for name in free if name not in {b.source for b in bound}]
-        bound += _guessed(rest, tier, bound, where, words)
+        bound += _guessed(rest, tier, bound, where, words, ties)
     return bound
 
 
@@ -126,11 +127,18 @@ def _header_scale(source: str, target: str) -> float:
     return HEADER_UNITS[ending[1].lower()] if ending else header_scale(source)
 
 
-def _guessed(free: list[str], tier: str, bound: list[Binding], where: str, words: Container[str]) -> list[Binding]:
+def _guessed(
+    free: list[str],
+    tier: str,
+    bound: list[Binding],
+    where: str,
+    words: Container[str],
+    ties: dict[str, str] | None,
+) -> list[Binding]:
     """Aliases of one tier; a column is bound once, a canonical name that is taken is passed over."""
     taken, used, found = {b.name for b in bound}, set[str](), list[Binding]()
     for canonical, column in COLUMNS.items():
-        if canonical in taken:
+        if canonical in taken or (ties and canonical in ties):
             continue
         possible = [name for name in free if name not in used and not (column.numeric and name in words)]
         scales = {name: _scale(name, canonical, column, tier) for name in possible}
@@ -140,11 +148,12 @@ def _guessed(free: list[str], tier: str, bound: list[Binding], where: str, words
         if len(candidates) > 1 and tier == "configured":
             continue  # encoder and decoder, say: none is the one
         if len(candidates) > 1:
-            raise InputError(
-                f"the columns {' and '.join(map(repr, candidates))} could both be {canonical}",
-                where=where,
-                todo="choose one: " + " or ".join(f"--map {canonical}={_quoted(name)}" for name in candidates),
-            )
+            what = f"the columns {' and '.join(map(repr, candidates))} could both be {canonical}"
+            todo = "choose one: " + " or ".join(f"--map {canonical}={_quoted(name)}" for name in candidates)
+            if ties is None:
+                raise InputError(what, where=where, todo=todo)
+            ties[canonical] = f"{what}; {todo}"
+            continue
         for name, scale in candidates.items():
             used.add(name)
             found.append(Binding(canonical, name, "guessed", scale * header_scale(name)))

@@ -37,6 +37,7 @@ def read_runs(
     warmup: int | None = None,
     where: str | None = None,
     need: Sequence[str] = ("loss",),
+    tell_ties: bool = False,
 ) -> Runs:
     """Read run logs into the two canonical tables.
 
@@ -47,6 +48,7 @@ def read_runs(
     `scalefit.schedules.parse_schedule`), a CSV of (step, lr) or of (schedule or run, step, lr), a Schedule, or
     a mapping from run to these. `warmup`: steps of a linear warm-up from 0, where the log begins later.
     `where`: an expression; what it does not hold for is left out. `need`: columns that must be there.
+    `tell_ties`: where two columns could be one, leave both as they are and say so in a note of kind "ambiguous".
 
     Everything that was guessed, converted, derived or dropped is told in `Runs.notes`. Raises InputError,
     naming file, row and column, for what cannot be read.
@@ -60,7 +62,7 @@ def read_runs(
     raws, origin = _raw_tables(sources)
     maps = _renames(raws, dict(rename or {}))
     names = file_names([raw.path for raw in raws])
-    tables = [tidied(raw, renames) for raw, renames in zip(raws, maps, strict=True)]
+    tables = [tidied(raw, renames, tell_ties) for raw, renames in zip(raws, maps, strict=True)]
     for tidy, name in zip(tables, names, strict=True):
         read_settings(tidy)
         name_runs(tidy, name)
@@ -181,11 +183,14 @@ def _joined(tables: list[Tidy], origin: tuple[Origin, ...], need: Sequence[str])
 
 def _missing(name: str, tables: list[Tidy]) -> InputError:
     frame, where = tables[0].frame, tables[0].where
+    source = {binding.name: binding.source for binding in tables[0].bindings}
     columns = [column for column in frame.columns if column not in ("run", "source")]
     if name == "loss" and {"step", "lr"} <= set(columns) <= {"step", "lr", "schedule"}:
         return InputError("the file holds a schedule, no run", where=where, todo=f"pass it as --schedule {where}")
     likely = [column for column in columns if name in normalised(column) and frame[column].dtype.kind in "iuf"]
-    shown = ", ".join(columns[:30]) + (f" and {len(columns) - 30} more" if len(columns) > 30 else "")
+    shown = ", ".join(source.get(column, column) for column in columns[:30]) + (
+        f" and {len(columns) - 30} more" if len(columns) > 30 else ""
+    )
     return InputError(
         f"there is no column {name}; the columns are {shown}",
         where=where,

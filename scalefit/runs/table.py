@@ -27,7 +27,7 @@ DERIVED = {
 @dataclass(frozen=True)
 class Note:
     """One thing that the reading did or saw. `kind`: guessed, mapped, converted, derived, joined, named,
-    dropped, sorted, selected, diverged, suspect or unknown; `count`: rows or columns concerned."""
+    dropped, sorted, selected, diverged, suspect, unknown or ambiguous; `count`: rows or columns concerned."""
 
     kind: str
     text: str

@@ -42,14 +42,18 @@ class Tidy:
         self.notes.append(Note(kind, text, count))
 
 
-def tidied(raw: RawTable, rename: Mapping[str, str]) -> Tidy:
+def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) -> Tidy:
     """Canonical names and numbers, and the kind of table (the runs get their names in `naming`).
 
-    Raises InputError where two columns tie, or a cell of a numeric column is not a number.
+    Raises InputError where two columns tie (with `tell_ties` both are left, and a note says so), or a cell of a
+    numeric column is not a number.
     """
     where = str(raw.path)
-    bindings = match(raw.frame.columns, rename, where, _words(raw.frame))
+    ties: dict[str, str] = {}
+    bindings = match(raw.frame.columns, rename, where, _words(raw.frame), ties if tell_ties else None)
     tidy = Tidy(raw.frame, "", where, bindings, dict(raw.scalars))
+    for text in ties.values():
+        tidy.note("ambiguous", text)
     for remark in raw.remarks:
         tidy.note(remark.kind, f"{where}: {remark.text}", remark.count)
     _name_columns(tidy)
