@@ -65,7 +65,7 @@ def test_the_attention_logit_warns_long_before_the_loss_diverges():
     assert watch(calm).status == "calm"
     seen = watch(lost)
     assert seen.status == "diverged"
-    assert (seen.first.signal, seen.first.step) == ("attention_logit_max", 60)
+    assert (seen.first.signal, seen.first.step) == ("attention_logit_max", 40)
     last_good = lost.loc[lost["loss"] <= lost["loss"].cummin() + 1, "step"].max()
     assert last_good == 222
     first_said = {}

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.numerics import FloatArray
+from scalefit.runs.divergence import LOST
 from scalefit.schedules import warmup_end
 from scalefit.stability.growth import first_seen, growth, multiplied
 from scalefit.stability.rises import GAP, Spike, find_rise, find_spikes
@@ -17,6 +18,7 @@ from scalefit.stability.thresholds import LOGIT_LIMIT
 SIGNALS = ("grad_norm", "attention_logit_max", "output_logit_logsumexp")
 DRIFTED = 10.0  #: of log Z
 NAMED = 3  #: stretches without a finite loss that are named one by one
+MANY = 9.0  #: heights above it are told as a factor
 FASTER = 1.02  #: times the learning rate before, from which it has risen
 
 
@@ -31,7 +33,7 @@ class Warned:
 
 @dataclass(frozen=True)
 class Risen:
-    """A loss that has risen, and whether the log says what for."""
+    """A loss that has risen, and whether the log says what for (a nat or more is never explained)."""
 
     warned: Warned
     explained: bool
@@ -69,6 +71,13 @@ def gap_warnings(step: NDArray[np.int64], loss: FloatArray) -> list[Warned]:
     return [Warned("loss", int(step[group[0]]), text) for group, text in zip(back, texts, strict=True)] + told
 
 
+def unread_warnings(step: NDArray[np.int64], loss: FloatArray) -> list[Warned]:
+    """Rows whose loss has no log: spikes and rises are looked for in the others."""
+    rows = np.flatnonzero(loss <= 0)
+    text = f"is not above zero at {len(rows)} rows, which are not judged"
+    return [Warned("loss", int(step[rows[0]]), text)] if len(rows) else []
+
+
 def brief_spikes(rows: pd.DataFrame, spikes: list[Spike]) -> list[Risen]:
     """Spikes that came back, or that are too recent to tell. ``rows``: those with a finite loss, by step.
 
@@ -80,7 +89,8 @@ def brief_spikes(rows: pd.DataFrame, spikes: list[Spike]) -> list[Risen]:
             at = int(np.searchsorted(rows["step"].to_numpy(), spike.start))
             rest = GAP if spike.recovered is None else spike.recovered
             reason = _reason(rows.iloc[max(0, at - GAP) : at + rest]) if rest >= GAP else ""
-            text = _height(spike, f"rises by {spike.height:.0%} over its median") + reason
+            size = f"by {spike.height:.0%} over" if spike.height < MANY else f"to {1 + spike.height:.3g} times"
+            text = _height(spike, f"rises {size} its median") + reason
             found.append(Risen(Warned("loss", spike.start, text), bool(reason)))
     return found
 
@@ -100,7 +110,7 @@ def shift(rows: pd.DataFrame, spike: Spike | None) -> Risen | None:
     reason = _reason(rows.iloc[max(0, at - GAP) : at + GAP])
     now = "" if jump < 1.1 * still else f" ({still:.2g} by now)"
     text = f"{jump:.2g} nats above its level before step {spike.start} and not recovered{now}{reason}"
-    return Risen(Warned("loss", spike.start, text), bool(reason))
+    return Risen(Warned("loss", spike.start, text), bool(reason) and still < LOST)
 
 
 def slow_rise(rows: pd.DataFrame) -> Risen | None:
@@ -113,7 +123,7 @@ def slow_rise(rows: pd.DataFrame) -> Risen | None:
     reason = _reason(rows.iloc[rise.least : rise.peak + 1])
     end = f", falling again since step {step[rise.peak]}" if rise.falling else ""
     text = f"rising since step {least}: {rise.nats:.2g} nats above its least smoothed level{end}{reason}"
-    return Risen(Warned("loss", int(step[rise.seen]), text), bool(reason))
+    return Risen(Warned("loss", int(step[rise.seen]), text), bool(reason) and rise.nats < LOST)
 
 
 def _reason(rows: pd.DataFrame) -> str:

@@ -72,7 +72,8 @@ def far_out(log: FloatArray) -> tuple[FloatArray, float, float]:
     if count < 3:
         return residual, sigma, DEVIATIONS * sigma
     tail = stdtrit(FREEDOMS, 1 - (count - 0.5) / len(known)) / stdtrit(FREEDOMS, 0.75)
-    freedom = FREEDOMS[np.argmin(np.abs(np.log(tail) - np.log(MAD_TO_SIGMA * below[count - 1] / sigma)))]
+    seen = MAD_TO_SIGMA * below[count - 1] / sigma * (1 + 1 / (3 * np.sqrt(count)))  # and about a standard error
+    freedom = FREEDOMS[np.argmin(np.abs(np.log(tail / seen)))]
     rare = stdtrit(freedom, 1 - BY_CHANCE / len(known)) / stdtrit(freedom, 0.75) / MAD_TO_SIGMA
     return residual, sigma, float(max(DEVIATIONS, rare) * sigma)
 
@@ -84,7 +85,8 @@ def isolated(log: FloatArray) -> NDArray[np.bool_]:
     padded = np.pad(np.where(low, np.inf, log), NEAR, constant_values=np.inf)
     least = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEAR + 1).min(axis=1)
     few = np.convolve(low, np.ones(2 * NEAR + 1), mode="same") <= LONE
-    return np.asarray(low & few & (least - log > far))
+    last = np.logical_and.accumulate(low[::-1])[::-1]  # rows up to the end, that may be its level from now on
+    return np.asarray(low & few & ~last & (least - log > far))
 
 
 def find_spikes(step: NDArray[Any], value: FloatArray, drifting: bool = True) -> list[Spike]:

@@ -26,6 +26,7 @@ from scalefit.stability.events import (
     shift,
     signal_warnings,
     slow_rise,
+    unread_warnings,
 )
 from scalefit.stability.rises import FEWEST, GAP, SURE, Spike, far_out, find_spikes, isolated, least_level
 
@@ -76,8 +77,9 @@ def watch(
     kept = np.isfinite(loss) & ~lone
     spikes = find_spikes(step[kept], loss[kept])
     brief, risen = brief_spikes(rows[kept], spikes), _risen(rows[kept], spikes)
-    gaps, stuck = gap_warnings(step, loss), _stuck(step[kept], loss[kept], initial_loss)
+    gaps, stuck = gap_warnings(step, loss), "" if risen else _stuck(step[kept], loss[kept], initial_loss)
     warnings = lone_warnings(step, loss, lone) + gaps + [each.warned for each in [*brief, *risen]]
+    warnings += unread_warnings(step[kept], loss[kept])
     warnings += [Warned("loss", int(step[-1]), stuck)] if stuck else []
     warnings += signal_warnings(rows, steps)
     warnings += _residuals(step[kept], loss[kept], predicted[kept]) if predicted is not None else []
@@ -124,8 +126,9 @@ def _by_step(rows: pd.DataFrame, predicted: FloatArray | None) -> tuple[pd.DataF
     missing = rows["loss"].isna().to_numpy()
     starts = missing[1:] & ~missing[:-1]
     if starts.sum() > max(3, len(rows) // 20):
-        last = np.flatnonzero(~missing)[-1]
-        logged = ~missing | (np.arange(len(rows)) > last)
+        seen = np.flatnonzero(~missing)
+        ended = len(rows) - 1 - seen[-1] > np.diff(seen).max()  # for longer than it was ever left out
+        logged = ~missing | (ended & (np.arange(len(rows)) > seen[-1]))
         rows, predicted = rows[logged], None if predicted is None else predicted[logged]
     if len(rows) < 3:
         raise InputError(f"{len(rows)} rows are too few to watch", todo="wait for more")
