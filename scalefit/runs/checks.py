@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from scalefit.runs.siblings import NONE, axis_of, stopped, unfinished_by_status
-from scalefit.runs.table import Note, Runs, spans
+from scalefit.runs.siblings import NONE, axis_of, lost_runs, stopped, unfinished_by_status
+from scalefit.runs.table import Note, Runs
 
 SHOWN = 5
 LARGEST = 1e14  #: parameters that no model has: a unit was counted twice
@@ -42,15 +42,10 @@ def _not_finite(frame: pd.DataFrame) -> Note | None:
 
 def _lost(runs: Runs) -> Note | None:
     """Runs whose loss is not finite from some row to their end."""
-    if runs.curves is None or "loss" not in runs.curves.columns:
+    if runs.curves is None:
         return None
-    axis, told = axis_of(runs.curves), list[str]()
-    place, finite = runs.curves[axis].to_numpy(), np.isfinite(runs.curves["loss"].to_numpy(dtype=float))
-    for run, start, stop in spans(runs.curves):
-        rows = np.flatnonzero(finite[start:stop])
-        first = start + int(rows[-1]) + 1 if len(rows) else start
-        if first < stop and 2 * len(rows) >= first - start:  # else its loss is logged on few rows
-            told.append(f"{run} from {axis} {place[first]:.10g} to {place[stop - 1]:.10g}")
+    axis = axis_of(runs.curves)
+    told = [f"{run} from {axis} {first:.10g} to {last:.10g}" for run, (first, last) in lost_runs(runs.curves).items()]
     if not told:
         return None
     shown = _listed(told[:SHOWN], len(told))

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.runs.siblings import lost_runs
 from scalefit.runs.table import last_rows, spans
 from scalefit.runs.tidy import LOST, NO_LOSS, Tidy
 
@@ -142,7 +143,7 @@ def _other_columns(frame: pd.DataFrame, with_loss: NDArray[np.bool_]) -> list[st
 
 def table_of(curves: pd.DataFrame, scalars: dict[str, dict[str, object]]) -> pd.DataFrame:
     """One row a run: what is constant along it, loss, D and C of its last row with a finite loss, its last step (with
-    a loss or without), and given scalars."""
+    a loss or without), and given scalars; `diverged` where the loss of some run is not finite at its end."""
     last = curves.iloc[last_rows(curves)]
     constant = [name for name in curves.columns if name not in _MOVING and _is_constant(curves, name)]
     table = last[["run", *constant]].assign(run=last["run"].astype(str))
@@ -154,7 +155,8 @@ def table_of(curves: pd.DataFrame, scalars: dict[str, dict[str, object]]) -> pd.
     for name, source in (("D", "tokens"), ("C", "C"), ("loss", "loss")):
         if source in last.columns and name not in table.columns:
             table[name] = last[source].to_numpy()
-    return table
+    lost = lost_runs(curves)
+    return table.assign(diverged=table["run"].isin(lost)) if lost and "diverged" not in table.columns else table
 
 
 _MOVING = frozenset({"run", "step", "tokens", "loss", "lr", "C"})

@@ -28,7 +28,7 @@ def unfinished(runs: Runs, every_row: bool) -> list[str]:
     """
     if runs.curves is None:
         return list(_mixed_ends(_rates_in_table(runs.table)))
-    found = [*_stopped_early(runs)]
+    found = [*_stopped_early(runs), *_diverged(runs)]
     ends = _learning_rates(runs)
     return [*found, *(_along(ends) if every_row else _mixed_ends(ends))]
 
@@ -57,6 +57,18 @@ def _stopped_early(runs: Runs) -> Iterator[str]:
         yield (
             f"{len(set(short))} runs stopped before their declared end ({_listed(list(dict.fromkeys(short)))}): their "
             "last loss is not final; leave them out with --where, or predict their end (predict --from-partial)"
+        )
+
+
+def _diverged(runs: Runs) -> Iterator[str]:
+    """Runs of curves that end without a finite loss."""
+    if "diverged" not in runs.table.columns or runs.table["diverged"].dtype != bool:
+        return
+    lost = runs.table["run"][runs.table["diverged"].to_numpy()].astype(str).tolist()
+    if lost:
+        yield (
+            f"{len(lost)} runs diverged ({_listed(lost)}): their last finite loss is not final; leave them out with "
+            '--where "not diverged"'
         )
 
 

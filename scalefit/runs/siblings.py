@@ -23,6 +23,26 @@ def axis_of(curves: pd.DataFrame) -> str:
     return "step" if "step" in curves.columns else "tokens"
 
 
+def lost_runs(curves: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    """Runs whose loss is not finite from some row to their end: where that begins and ends. A run with a loss on few
+    rows (an evaluation) is none.
+
+    >>> from scalefit.runs import read_runs
+    >>> lost_runs(read_runs(pd.DataFrame({"step": [0, 1, 2], "loss": [5.0, 4.0, np.nan]})).curves)
+    {'DataFrame': (2.0, 2.0)}
+    """
+    if "loss" not in curves.columns:
+        return {}
+    place, finite = curves[axis_of(curves)].to_numpy(dtype=float), np.isfinite(curves["loss"].to_numpy(dtype=float))
+    found = {}
+    for run, start, stop in spans(curves):
+        rows = np.flatnonzero(finite[start:stop])
+        first = start + int(rows[-1]) + 1 if len(rows) else start
+        if first < stop and 2 * len(rows) >= first - start:
+            found[run] = (float(place[first]), float(place[stop - 1]))
+    return found
+
+
 def stopped(runs: Runs, declared: Mapping[str, float] = NONE) -> Iterator[Note]:
     """A note on runs that stop before the end at which the others do, each at a place of its own.
 
