@@ -56,6 +56,7 @@ COLUMNS: dict[str, Column] = {
     "status": Column(
         "", "how the run ended: finished, crashed, failed, killed, running", _words("state run_state"), numeric=False
     ),
+    "diverged": Column("", "whether the loss of the run is lost at its end", numeric=False),
     # how far
     "step": Column(
         "optimiser steps",
