@@ -50,6 +50,9 @@ def calm(rng: np.random.Generator, shape: str, kind: str, most: float = 0.1) -> 
         lr = 0.5e-3 * (1 + np.cos(np.pi * share))
     if shape == "re-warm-up":
         lr = np.where(share < 0.6, 1e-3 * (1 - 1.5 * share), 1e-4 + 9e-4 * np.clip((share - 0.6) / 0.1, 0, 1))
+    if shape == "warm-up":
+        lr = 1e-3 * np.minimum(1, (np.arange(rows) + 1) / (rows // 40 + 1))
+        loss = loss + 0.3 * (1 - lr / 1e-3)
     loss = loss + 300 * (lr - 1e-3) - 0.3 * (share > 0.6) * (shape == "easier data")
     size = np.exp(rng.uniform(np.log(0.003), np.log(most)))
     return pd.DataFrame({"step": step.astype(int), "loss": loss + size * noise(rng, kind, rows), "lr": lr})
@@ -109,6 +112,17 @@ def false_alarms(seed: int, count: int) -> Iterator[tuple[str, str, bool]]:
                 yield shape, kind, false_alarm(sf.watch(with_probes(rng, calm(rng, shape, kind))), shape)
 
 
+def alarms_on_the_way(seed: int, count: int, looks: int = 12) -> Iterator[bool]:
+    """Whether any of several looks at a calm log while it grows, from 20 rows on, is a false alarm."""
+    rng = np.random.default_rng(seed)
+    for shape in SHAPES:
+        for kind in NOISES:
+            for _ in range(count):
+                log = with_probes(rng, calm(rng, shape, kind))
+                ends = np.linspace(20, len(log), looks).astype(int)
+                yield any(false_alarm(sf.watch(log.iloc[:end]), shape) for end in ends)
+
+
 def detections(seed: int, count: int) -> Iterator[tuple[str, str, bool]]:
     rng = np.random.default_rng(seed)
     for fault in FAULTS:
@@ -139,6 +153,8 @@ if __name__ == "__main__":
     alarms = pd.DataFrame(false_alarms(12, count), columns=["shape", "noise", "alarm"])
     print(f"false alarms: {alarms['alarm'].sum()} of {len(alarms)} calm logs, {alarms['alarm'].mean():.1%}")
     print(alarms.pivot_table(index="shape", columns="noise", values="alarm", margins=True).map("{:.1%}".format))
+    ever = list(alarms_on_the_way(15, max(1, count // 5)))
+    print(f"at any of twelve looks while a log grows: {sum(ever)} of {len(ever)}")
     seen = pd.DataFrame(detections(13, 5 * count), columns=["fault", "noise", "found"])
     print(seen.pivot_table(index="fault", columns="noise", values="found", sort=False).map("{:.1%}".format))
     risen, diverged = np.nanmedian(list(leads(14, count)), axis=0)

@@ -103,7 +103,7 @@ def test_one_low_row_decides_nothing(row, value):
 
 def test_a_few_low_rows_are_not_the_least_level():
     loss = np.array([0.0, *[3.0] * 50, *[1.0] * 5, *[3.0] * 50])
-    assert least_level(loss) == 3.0
+    assert least_level(loss)[0] == 3.0
     low = BASE.copy()
     low[1000:1005] = 1.0
     assert seen(low).status == "calm"
@@ -139,6 +139,7 @@ def test_a_loss_that_has_not_learned():
         assert "has not learned: still at the initial loss (10.8" in told.why
     assert seen(flat, STEPS + 500).status == "calm"  # the initial loss is not known
     assert seen(BASE, initial=10.82).status == "calm"
+    assert seen(flat, initial=10.82, lr=STEPS * 1e-6).status == "calm"  # warm-up
     back = np.where(STEPS > 1500, flat, BASE)
     assert seen(back, initial=10.82).status == "diverged"
 
@@ -217,6 +218,17 @@ def test_the_growth_stays_in_the_list_once_the_limit_is_passed():
     assert first.step < 0.75 * passed.step
     assert passed.step == STEPS[logit > 1e4][0]
     assert "first forecast as an exponential" in first.text
+
+
+def test_a_log_that_begins_late_is_not_extrapolated_to_twice_its_step():
+    grows = 5 + 30 * (1 - np.exp(-STEPS / 1000))
+    short = slice(0, 300)
+    assert seen(BASE[short], STEPS[short] + 50_000, attention_logit_max=grows[short]).first is None
+
+
+def test_a_noisy_start_is_not_back_at_the_initial_loss():
+    rng = np.random.default_rng(0)
+    assert all(seen(11 + 0.4 * rng.standard_normal(25)).status != "diverged" for _ in range(50))
 
 
 def test_a_gradient_norm_that_multiplies_is_told():

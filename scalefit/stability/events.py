@@ -156,13 +156,22 @@ def signal_warnings(rows: pd.DataFrame, until: int | None) -> list[Warned]:
     return found
 
 
+def _warmup(lr: FloatArray | None) -> int:
+    return 0 if lr is None else warmup_end(lr[np.isfinite(lr)])
+
+
+def warming_up(rows: pd.DataFrame) -> bool:
+    """Whether the learning rate still rises as it has from the start."""
+    return "lr" in rows.columns and len(rows) > 1 and _warmup(rows["lr"].to_numpy(float)) == len(rows) - 1
+
+
 def _norm(step: NDArray[np.int64], norm: FloatArray, lr: FloatArray | None) -> list[Warned]:
     """The first spike of the gradient norm, and where it has multiplied since warm-up (half of the log at most)."""
     logged = np.flatnonzero(~np.isnan(norm))
     spikes = find_spikes(step[logged], norm[logged])[:1]
     texts = [_height(each, f"rises to {1 + each.height:.3g} times its median") for each in spikes]
     found = [Warned("grad_norm", each.start, text) for each, text in zip(spikes, texts, strict=True)]
-    warmup = 0 if lr is None else warmup_end(lr[np.isfinite(lr)])
+    warmup = _warmup(lr)
     start = int(np.clip(warmup, len(norm) // 10, len(norm) // 2))
     grown = multiplied(norm, start)
     if grown:
@@ -179,7 +188,7 @@ def _logit(step: NDArray[np.int64], logit: FloatArray, until: int | None) -> lis
     upto = int(above[0]) if len(above) else len(step)
     steps = step.astype(float)
     now = None if passed else growth(steps, logit, LOGIT_LIMIT)
-    if not passed and (now is None or now.earliest > (until or 2 * step[-1])):
+    if not passed and (now is None or now.earliest > (until or 2 * step[-1] - step[0])):
         return []
     seen = first_seen(steps[:upto], logit[:upto], LOGIT_LIMIT, until)
     text = f"grows, to {LOGIT_LIMIT:g} " + (f"as {now}" if now else f"(first forecast as {seen[1]})" if seen else "")

@@ -116,12 +116,12 @@ def _crossing(x: FloatArray, y: FloatArray, shape: str, limit: float) -> tuple[f
 def first_seen(step: FloatArray, value: FloatArray, limit: float, until: int | None) -> tuple[int, Growth] | None:
     """The step at which growth to the limit, before the end of the run, was first seen: with what was known then.
 
-    ``until``: length of the run (default: twice the last step known).
+    ``until``: length of the run (default: as far ahead as the log then went back).
     """
     known = np.flatnonzero(np.isfinite(value))
     for row in np.unique(known[np.linspace(0, len(known) - 1, LOOKS).astype(int)]) if len(known) else []:
         seen = growth(step[: row + 1], value[: row + 1], limit)
-        if seen and seen.earliest <= (until or 2 * step[row]):
+        if seen and seen.earliest <= (until or 2 * step[row] - step[0]):
             return int(step[row]), seen
     return None
 

@@ -212,11 +212,13 @@ def _rise(log: FloatArray, rows: int, sigma: float) -> Rise | None:
     return Rise(ends[0], ends[1], ends[2], nats, bool(falling))
 
 
-def least_level(loss: FloatArray) -> float:
-    """The least median of consecutive rows, an eighth of them (5 to 64): no single row decides.
+def least_level(loss: FloatArray) -> tuple[float, float]:
+    """The least median of consecutive rows, an eighth of them (5 to 64), and its standard error: no row decides alone.
 
-    >>> least_level(np.array([0.0, *[3.0] * 50, 1.0, *[4.0] * 50]))
+    >>> least_level(np.array([0.0, *[3.0] * 50, 1.0, *[4.0] * 50]))[0]
     3.0
     """
     rows = min(int(np.clip(len(loss) // 8, NEAR, WINDOW)), len(loss))
-    return float(np.median(np.lib.stride_tricks.sliding_window_view(loss, rows), axis=1).min())
+    medians = np.median(np.lib.stride_tricks.sliding_window_view(loss, rows), axis=1)
+    sigma = MAD_TO_SIGMA * float(np.median(np.abs(np.diff(loss)))) / np.sqrt(2)
+    return float(medians.min()), sigma * float(np.sqrt(np.pi / 2 / rows))

@@ -27,9 +27,11 @@ from scalefit.stability.events import (
     signal_warnings,
     slow_rise,
     unread_warnings,
+    warming_up,
 )
 from scalefit.stability.rises import FEWEST, GAP, SURE, Spike, far_out, find_spikes, isolated, least_level
 
+UNLEARNED = 6.0  #: standard errors by which the least level must lie below the initial loss
 JUDGED = 2 * GAP  #: fewest rows of which anything but the end can be said
 
 
@@ -61,9 +63,9 @@ def watch(
     ``rows``: columns step and loss, and any of grad_norm, attention_logit_max, output_logit_logsumexp, lr.
     ``initial_loss``: of the untrained model (default: the first finite loss, where the log starts at step 0 or 1);
     ``predicted``: (n,) the loss by a fitted law at the same rows (nan where it gives none); ``steps``: length of the
-    whole run, up to which growth is extrapolated (default: twice the last step). Losses that are missing again and
-    again were not logged; a few stretches of them count as not finite. Raises InputError for missing columns or fewer
-    than three rows.
+    whole run, up to which growth is extrapolated (default: as far ahead as the log goes back). Losses that are missing
+    again and again were not logged; a few stretches of them count as not finite. Raises InputError for missing columns
+    or fewer than three rows.
 
     >>> calm = 3.0 + 5.0 / np.arange(1, 201) + 0.01 * np.cos(np.arange(200.0) ** 2)
     >>> loss = np.where(np.abs(np.arange(200) - 151) < 2, 5.0, calm)
@@ -77,7 +79,7 @@ def watch(
     kept = np.isfinite(loss) & ~lone
     spikes = find_spikes(step[kept], loss[kept])
     brief, risen = brief_spikes(rows[kept], spikes), _risen(rows[kept], spikes)
-    gaps, stuck = gap_warnings(step, loss), "" if risen else _stuck(step[kept], loss[kept], initial_loss)
+    gaps, stuck = gap_warnings(step, loss), "" if risen else _stuck(rows[kept], initial_loss)
     warnings = lone_warnings(step, loss, lone) + gaps + [each.warned for each in [*brief, *risen]]
     warnings += unread_warnings(step[kept], loss[kept])
     warnings += [Warned("loss", int(step[-1]), stuck)] if stuck else []
@@ -139,22 +141,25 @@ def _lost(step: NDArray[np.int64], loss: FloatArray, lone: NDArray[np.bool_], in
     """Why the run has diverged: no row that stands alone decides it, nor a few low ones."""
     step, loss = step[~lone], loss[~lone]
     finite = np.isfinite(loss)
+    known = initial_loss if initial_loss is not None else loss[finite][0] if finite.any() and step[0] <= 1 else np.inf
     if finite.sum() >= JUDGED:
-        loss = np.where(finite, np.maximum(loss, least_level(loss[finite])), loss)
+        least, error = least_level(loss[finite])
+        learned = known - least > UNLEARNED * error
+        loss = np.where(finite, np.maximum(loss, least if learned else max(least, known - NEAR_INITIAL)), loss)
     lost = divergence(step, loss, initial_loss)
     if lost is None:
         return ""
-    known = initial_loss if initial_loss is not None else loss[finite][0] if finite.any() and step[0] <= 1 else np.inf
     end = float(np.median(loss[-max(3, int(LAST * len(loss))) :]))
     if np.isfinite(end) and end > known + NEAR_INITIAL:
         return f"the loss ({end:.3g}) is above that of an untrained model ({known:.3g})"
     return lost.why
 
 
-def _stuck(step: NDArray[np.int64], loss: FloatArray, initial_loss: float | None) -> str:
-    """That the loss is where it began, and does not fall."""
+def _stuck(rows: pd.DataFrame, initial_loss: float | None) -> str:
+    """That the loss is where it began, and does not fall, though the learning rate has warmed up."""
+    step, loss = rows["step"].to_numpy(int), rows["loss"].to_numpy(float)
     from_start = len(step) >= JUDGED and step[0] <= max(1, step[1] - step[0])
-    if len(step) < JUDGED or (initial_loss is None and not from_start) or np.any(loss <= 0):
+    if len(step) < JUDGED or (initial_loss is None and not from_start) or np.any(loss <= 0) or warming_up(rows):
         return ""
     known = float(np.median(loss[:3])) if initial_loss is None else initial_loss
     half, tail = len(loss) // 2, max(5, len(loss) // 10)
