@@ -44,6 +44,22 @@ def test_no_training_window_overlaps_the_held_out_text() -> None:
     assert held & seen <= {10}  # the newline between texts
 
 
+def test_a_batch_of_all_fixed_windows_is_the_same_at_every_step() -> None:
+    source = from_texts({"a": bytes(range(256)) * 8, "b": b"x" * 400}, 16, "test", examples=12)
+    whole = source.batch(0, 1, 12)["tokens"]
+    assert torch.equal(whole, source.batch(3, 9, 12)["tokens"])
+    part = source.batch(0, 5, 4)["tokens"]
+    assert all((whole == row).all(dim=1).any() for row in part)
+    assert not torch.equal(part, source.batch(0, 6, 4)["tokens"])
+
+
+def test_a_share_of_the_labels_is_wrong_as_often_as_is_said() -> None:
+    clean, noisy = (SparseParity(bits=10, k=2, tasks=4, noise=noise) for noise in (0.0, 0.2))
+    a, b = clean.batch(0, 1, 4000), noisy.batch(0, 1, 4000)
+    assert torch.equal(a["x"], b["x"])
+    assert (a["y"] != b["y"]).float().mean().item() == pytest.approx(0.2, abs=0.03)
+
+
 def test_limit_keeps_the_first_tokens() -> None:
     texts = {f"{i}": bytes([i]) * 200 for i in range(200)}
     source = from_texts(texts, 16, "test", limit=300)

@@ -54,17 +54,25 @@ def draws(seed: int, step: int) -> np.random.Generator:
 class TokenSource:
     """Windows of ``seq_len + 1`` tokens from training rows and, evenly spaced, from held-out rows.
 
-    ``limit`` keeps only the first tokens of the training rows (to study repeated data). Raises InputError
-    where a row is shorter than a window.
+    ``limit`` keeps only the first tokens of the training rows (to study repeated data). ``examples`` > 0 draws every
+    batch from that many fixed windows; a batch of as many is all of them, once each (full-batch descent). Raises
+    InputError where a row is shorter than a window.
     """
 
     inputs = 0
     task = "language"
 
     def __init__(
-        self, train: Tokens, held: Tokens, seq_len: int, vocab: int, facts: Mapping[str, Any], limit: int = 0
+        self,
+        train: Tokens,
+        held: Tokens,
+        seq_len: int,
+        vocab: int,
+        facts: Mapping[str, Any],
+        limit: int = 0,
+        examples: int = 0,
     ) -> None:
-        rows = len(train)
+        rows, self.examples = len(train), examples
         self.train = train[:, : max(limit // rows, 1)] if limit else train
         self.held, self.window, self.vocab = held, seq_len + 1, vocab
         self.facts = {"tokens": int(self.train.size), "held_out_tokens": int(held.size), **facts}
@@ -79,9 +87,16 @@ class TokenSource:
     def batch(self, seed: int, step: int, size: int) -> Examples:
         """``size`` windows drawn uniformly, (size, seq_len + 1)."""
         generator = draws(seed, step)
+        if not self.examples:
+            return self._windows(self.train, *self._places(generator, size))
+        row, start = self._places(draws(2**62, 1), self.examples)
+        chosen = np.arange(size) if size == self.examples else generator.integers(self.examples, size=size)
+        return self._windows(self.train, row[chosen], start[chosen])
+
+    def _places(self, generator: np.random.Generator, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Row and first token of windows drawn uniformly."""
         row = generator.integers(len(self.train), size=size)
-        start = generator.integers(self.train.shape[1] - self.window + 1, size=size)
-        return self._windows(self.train, row, start)
+        return row, generator.integers(self.train.shape[1] - self.window + 1, size=size)
 
     def held_out(self, size: int) -> Examples:
         """``size`` windows at even distances over the held-out rows."""
@@ -94,7 +109,9 @@ class TokenSource:
         return {"tokens": torch.from_numpy(ids.astype(np.int64))}
 
 
-def from_texts(texts: Mapping[str, bytes], seq_len: int, source: str, limit: int = 0) -> TokenSource:
+def from_texts(
+    texts: Mapping[str, bytes], seq_len: int, source: str, limit: float = 0, examples: float = 0
+) -> TokenSource:
     """Bytes of named texts; a text is held out whole when the hash of its name says so (about one in twenty).
 
     The split hangs on names alone, so it stays the same when a text changes or another is added.
@@ -116,7 +133,7 @@ def from_texts(texts: Mapping[str, bytes], seq_len: int, source: str, limit: int
         "held_out_sha256": digests[1],
     }
     rows = [np.frombuffer(part, dtype=np.uint8)[None, :] for part in parts]
-    return TokenSource(rows[0], rows[1], seq_len, BYTES, facts, limit)
+    return TokenSource(rows[0], rows[1], seq_len, BYTES, facts, int(limit), int(examples))
 
 
 def _is_held_out(name: str) -> bool:
@@ -148,14 +165,14 @@ def language_reference() -> dict[str, bytes]:
     return {name: text.encode() for name, text in topics.items()}
 
 
-def stdlib(seq_len: int, *, limit: float = 0) -> TokenSource:
+def stdlib(seq_len: int, *, limit: float = 0, examples: float = 0) -> TokenSource:
     """Python source."""
-    return from_texts(standard_library(), seq_len, "stdlib", int(limit))
+    return from_texts(standard_library(), seq_len, "stdlib", limit, examples)
 
 
-def pydoc(seq_len: int, *, limit: float = 0) -> TokenSource:
+def pydoc(seq_len: int, *, limit: float = 0, examples: float = 0) -> TokenSource:
     """English prose."""
-    return from_texts(language_reference(), seq_len, "pydoc", int(limit))
+    return from_texts(language_reference(), seq_len, "pydoc", limit, examples)
 
 
 # Module and callable of each source; its keywords are the data_options.
@@ -189,7 +206,7 @@ def open_source(name: str, seq_len: int, options: Mapping[str, float] | None = N
     return make(**{key: value for key, value in place.items() if key in takes}, **options or {})
 
 
-def from_path(seq_len: int, path: Path, *, limit: float = 0, vocab: float = 0) -> TokenSource:
+def from_path(seq_len: int, path: Path, *, limit: float = 0, examples: float = 0, vocab: float = 0) -> TokenSource:
     """A file or folder of the user's."""
     if not path.exists():
         near = suggestion(str(path), EMBEDDED)
@@ -197,14 +214,15 @@ def from_path(seq_len: int, path: Path, *, limit: float = 0, vocab: float = 0) -
             f"no data {str(path)!r}", todo=f"give a file or folder that exists; of what is built in, {near}"
         )
     if path.suffix in (".npy", ".bin"):
-        return _from_tokens(path, seq_len, int(limit), int(vocab))
+        return _from_tokens(path, seq_len, int(limit), int(examples), int(vocab))
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
-        return from_texts({str(f.relative_to(path)): f.read_bytes() for f in files}, seq_len, str(path), int(limit))
+        texts = {str(file.relative_to(path)): file.read_bytes() for file in files}
+        return from_texts(texts, seq_len, str(path), limit, examples)
     if path.suffix == ".jsonl":
         lines = path.read_text(encoding="utf-8").splitlines()
-        return from_texts(_jsonl_texts(lines, path), seq_len, str(path), int(limit))
-    return from_texts({path.name: path.read_bytes()}, seq_len, str(path), int(limit))
+        return from_texts(_jsonl_texts(lines, path), seq_len, str(path), limit, examples)
+    return from_texts({path.name: path.read_bytes()}, seq_len, str(path), limit, examples)
 
 
 def _jsonl_texts(lines: Iterable[str], path: Path) -> dict[str, bytes]:
@@ -219,7 +237,7 @@ def _jsonl_texts(lines: Iterable[str], path: Path) -> dict[str, bytes]:
     return texts
 
 
-def _from_tokens(path: Path, seq_len: int, limit: int, vocab: int) -> TokenSource:
+def _from_tokens(path: Path, seq_len: int, limit: int, examples: int, vocab: int) -> TokenSource:
     """The last twentieth of the file is held out."""
     try:
         tokens: Tokens = np.load(path, mmap_mode="r") if path.suffix == ".npy" else np.memmap(path, np.uint16, "r")
@@ -236,4 +254,4 @@ def _from_tokens(path: Path, seq_len: int, limit: int, vocab: int) -> TokenSourc
         )
     rows, cut = tokens.reshape(1, -1), tokens.size * 19 // 20
     facts = {"source": str(path), "unit": "tokens", "bytes": path.stat().st_size}
-    return TokenSource(rows[:, :cut], rows[:, cut:], seq_len, vocab or high + 1, facts, limit)
+    return TokenSource(rows[:, :cut], rows[:, cut:], seq_len, vocab or high + 1, facts, limit, examples)

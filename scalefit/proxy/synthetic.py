@@ -129,7 +129,8 @@ def zipf_markov(
 
 class SparseParity:
     """Multitask sparse parity: which task (one-hot) and ``bits`` random bits; the label is the parity of
-    the ``k`` bits that belong to the task. Tasks come up with probability ∝ rank^-(alpha + 1).
+    the ``k`` bits that belong to the task, the other one for a share ``noise`` of the examples. Tasks come up with
+    probability ∝ rank^-(alpha + 1).
 
     ``examples`` > 0 draws every batch from that many fixed examples; a batch of as many is all of them, once each.
     Source: arXiv:2303.13506.
@@ -145,10 +146,11 @@ class SparseParity:
         bits: float = 32,
         k: float = 3,
         alpha: float = 0.4,
+        noise: float = 0,
         examples: float = 0,
         seed: float = 0,
     ) -> None:
-        self.tasks, self.bits, self.k, self.examples = int(tasks), int(bits), int(k), int(examples)
+        self.tasks, self.bits, self.k, self.examples, self.noise = int(tasks), int(bits), int(k), int(examples), noise
         if not 1 <= self.k <= self.bits or self.tasks < 1:
             raise InputError(f"no parity of k={self.k} among bits={self.bits}", todo="choose 1 <= k <= bits")
         generator = np.random.Generator(np.random.PCG64(int(seed)))
@@ -178,6 +180,7 @@ class SparseParity:
         task = self.cumulative.searchsorted(generator.random(size)).clip(max=self.tasks - 1)
         bits = generator.integers(2, size=(size, self.bits))
         label = np.take_along_axis(bits, self.subset[task], axis=1).sum(1) % 2
+        label = np.where(generator.random(size) < self.noise, 1 - label, label)
         x = np.zeros((size, self.inputs), dtype=np.float32)
         x[np.arange(size), task] = 1.0
         x[:, self.tasks :] = bits
