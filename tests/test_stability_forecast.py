@@ -15,7 +15,7 @@ from scalefit.plots import plot_forecast, plot_sharpness, save_figure
 from scalefit.stability import backtest_divergence, forecast, read_sweeps, sharpness_threshold, shortest_warmup
 from scalefit.stability.boundary import boundary
 from scalefit.stability.forecast import probes
-from scalefit.stability.lines import fit_lines
+from scalefit.stability.lines import Lines
 
 PUBLIC = Path("../shared/data")
 SHIPPED = commands.ROOT / "data" / "lr_width" / "runs.csv"
@@ -58,7 +58,7 @@ def test_each_crossing_lies_where_it_was_planted():
     grad = found["gradient RMS"]
     assert grad.crossing.value == pytest.approx(1e6 * np.exp((-8 - np.log(1e-7)) / 0.5), rel=0.02)
     assert found["sharpness times lr"].crossing.value == pytest.approx(1e6 * np.exp(np.log(38 / 20) / 0.1), rel=0.02)
-    assert found["|log Z|"].crossing.value == pytest.approx(1e6 * np.exp(23), rel=0.02)
+    assert found["log Z"].crossing.value == pytest.approx(1e6 * np.exp(23), rel=0.02)
 
 
 def test_the_learning_rate_of_the_crossing():
@@ -116,7 +116,7 @@ def test_missing_probes_are_named():
     found = forecast(rows, 1e9, 0.01)
     assert not found.found
     assert found.missing["gradient RMS"] == "no column rms_grad/0.mlp_in or rms_grad"
-    assert set(found.missing) == {probe.name for probe in probes()}
+    assert set(found.missing) == {probe.name for probe in probes()} | {"largest stable learning rate"}
     # raw sharpness under Adam is not held against a threshold that is not its own
     raw = rows.assign(sharpness=100.0)
     assert "sharpness times lr" in forecast(raw, 1e9, 0.01).missing
@@ -126,7 +126,9 @@ def test_missing_probes_are_named():
 def test_mixed_runs_and_impossible_targets_are_refused():
     rows = planted()
     mixed = pd.concat([rows.assign(parametrization="sp"), rows.assign(parametrization="mup")])
-    with pytest.raises(InputError, match=r"parametrization: mup, sp.*--where \"parametrization == 'mup'\"$"):
+    with pytest.raises(
+        InputError, match=r"parametrization: mup, sp.*--where \"parametrization == 'mup'\", or --ignore"
+    ):
         forecast(mixed, 1e9, 0.01)
     with pytest.raises(InputError, match="target N is -1; give a size above 0"):
         forecast(rows, -1, 0.01)
@@ -153,12 +155,106 @@ def test_curves_are_averaged_over_their_last_tenth():
     assert logit.value.value == pytest.approx(np.exp(2), rel=1e-6)
 
 
-def test_lines_share_their_scatter_and_leave_out_single_sizes():
+def test_a_line_needs_two_sizes_and_is_that_of_least_squares():
     size, lr = np.array([1e6, 1e7, 1e8, 1e6]), np.array([0.1, 0.1, 0.1, 0.2])
-    lines = fit_lines(size, lr, np.array([1.0, 2.0, 3.3, 9.0]), 1)
-    assert list(lines) == [0.1]
+    lines = Lines(size, lr, np.array([1.0, 2.0, 3.3, 9.0]), 1)
+    assert lines.at(0.2) is None
     by_hand = np.polyfit(np.log(size[:3]), [1.0, 2.0, 3.3], 1)
-    assert lines[0.1].at(np.array([1e9]))[0][0] == pytest.approx(np.polyval(by_hand, np.log(1e9)))
+    assert lines.at(0.1).at(np.array([1e9]))[0][0] == pytest.approx(np.polyval(by_hand, np.log(1e9)))
+
+
+def test_grids_that_differ_between_sizes_are_interpolated():
+    size = np.repeat([1e6, 1e7, 1e8], 5)
+    lr = np.concatenate([2.0 ** np.arange(-9, -4) * shift for shift in (1.0, 1.1, 0.9)])
+    value = 3 + 0.5 * np.log(size / 1e6) + 0.7 * np.log(lr)
+    line = Lines(size, lr, value, 1).at(2.0**-7)
+    assert line.between
+    assert line.sizes == 3
+    assert line.at(np.array([1e10]))[0][0] == pytest.approx(3 + 0.5 * np.log(1e4) + 0.7 * np.log(2.0**-7))
+
+
+def test_uneven_means_widen_a_line_though_seeds_agree():
+    size = np.repeat(np.geomspace(1e6, 1e8, 5), 3)
+    x, quiet = np.log(size / 1e6), 0.01 * np.random.default_rng(0).standard_normal(15)
+    straight, bent = (Lines(size, np.full(15, 0.1), 0.5 * x + bend * x**2 + quiet, 1).at(0.1) for bend in (0, 0.05))
+    assert bent.noise > 5 * straight.noise
+    assert bent.freedom < straight.freedom
+
+
+def test_too_few_sizes_for_a_shape_leave_no_interval():
+    rows = pd.concat([planted(0.02, k, rates=(0.01,), sizes=(1e6, 1e7)) for k in range(3)], ignore_index=True)
+    found = by_name(forecast(rows, 1e8, 0.01))
+    assert np.isnan(found["largest attention logit"].probability)  # a parabola through two sizes
+    assert np.isfinite(found["gradient RMS"].probability)
+
+
+def test_a_learning_rate_at_which_the_large_runs_are_lost_is_told():
+    rows = planted(rates=(0.003, 0.01, 0.03, 0.1))
+    rows.loc[(rows["lr"] > 0.05) & (rows["N"] > 5e6), ["loss", "attention_logit_max"]] = [np.nan, 1e9]
+    found = forecast(rows, 1e9, 0.1)
+    assert found.lost.startswith("runs of N 1e+07, 3e+07, 1e+08")
+    logit = by_name(found)["largest attention logit"]
+    assert logit.sizes == 2  # what was lost is not fitted, whatever its probes say
+    assert "beyond the measured 1e+06 to 3e+06" in logit.far
+    assert not forecast(rows, 1e9, 0.01).lost
+    alone = forecast(rows[(rows["lr"] < 0.05) | (rows["N"] < 2e6)], 1e9, 0.1)
+    assert alone.missing["largest attention logit"].endswith("fewer than two sizes have it at learning rates round 0.1")
+    infinite = rows.assign(loss=3.0, attention_logit_max=rows["attention_logit_max"].replace(1e9, np.inf))
+    assert forecast(infinite, 1e9, 0.1).lost == found.lost
+
+
+def test_the_largest_stable_learning_rate_is_forecast_from_losses_alone():
+    rows = sweep_with_cliff(-1.0)
+    found = forecast(rows.rename(columns={"width": "d_model"}), 1024, 2.0**-5)
+    assert found.over == "d_model"
+    stable = found.boundary.at(1024)
+    assert stable.low < 2.0**-7.5 < stable.high  # between the last stable and the first lost one
+    assert stable.value == pytest.approx(2.0**-7.5, rel=0.05)
+    assert found.diverging > 0.9
+    assert forecast(rows, 1024, 2.0**-11, over="d_model").diverging < 0.1
+    assert found.boundary.size_of(2.0**-7.5) == pytest.approx(1024, rel=0.05)
+    assert "largest stable learning rate" in forecast(planted(), 1e9, 0.01).missing
+
+
+def test_the_largest_stable_learning_rate_is_held_as_often_as_is_said():
+    inside = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        rows = []
+        for width in (32, 64, 128, 256, 512):
+            edge = -2 - 0.7 * np.log2(width / 32) + 0.3 * rng.standard_normal()
+            shift = rng.uniform(0, 1)
+            rows += [(width, 2.0 ** (k + shift), np.nan if k + shift > edge else 2.0) for k in range(-12, 2)]
+        rows = pd.DataFrame(rows, columns=["d_model", "lr", "loss"])
+        stable = forecast(rows, 1024, 0.01).boundary.at(1024)
+        inside += stable.low <= 2.0 ** (-2 - 0.7 * 5) <= stable.high
+    assert inside >= 0.85 * 60
+
+
+def test_sharpness_of_a_decayed_run_is_held_against_its_own_learning_rate():
+    rows = []
+    for N in SIZES:
+        lr = 0.01 * np.linspace(1, 0.02, 101)
+        step = np.arange(0, 1010, 10)
+        rows.append(
+            pd.DataFrame(
+                {"run": f"{N:g}", "N": N, "step": step, "lr": lr, "loss": 3.0, "sharpness_preconditioned": 30 / lr}
+            )
+        )
+    found = by_name(forecast(pd.concat(rows), 1e9, 0.01))["sharpness times lr"]
+    assert found.value.value == pytest.approx(30, rel=1e-6)
+
+
+def test_log_z_has_a_limit_on_either_side():
+    rows = planted().drop(columns="output_logit_logsumexp")
+    x = np.log(rows["N"] / 1e6)
+    down, up = (
+        by_name(forecast(rows.assign(output_logit_logsumexp=s * (6 - 4 * x)), 1e10, 0.01))["log Z"] for s in (1, -1)
+    )
+    assert (down.limit, up.limit) == (-50, 50)
+    assert down.value.value == pytest.approx(-up.value.value)
+    assert down.crossing.value == pytest.approx(1e6 * np.exp(14), rel=0.02)
+    assert up.crossing.value == pytest.approx(down.crossing.value)
 
 
 # --- thresholds -------------------------------------------------------------------------------------------------------
@@ -319,8 +415,8 @@ def test_the_command_that_can_answer_nothing_or_too_far_fails(tmp_path):
     assert commands.run(f"{base} N=9e9").exit_code == 0  # log Z is 4 + 2 log(N/1e6): 22, and its limit 50
     far = commands.run(f"{base} N=2e10")
     assert far.exit_code == 1
-    assert "! N 2e+10 lies 7.6 octaves beyond the measured 1e+06 to 1e+08" in far.stdout
-    assert json.loads(commands.run(f"{base} N=2e10 --json").stdout)["far_beyond"].startswith("N 2e+10")
+    assert "! log Z: N 2e+10 lies 7.6 octaves beyond the measured 1e+06 to 1e+08" in far.stdout
+    assert json.loads(commands.run(f"{base} N=2e10 --json").stdout)["far_beyond"][0].startswith("log Z: N 2e+10")
     assert commands.run(f"{base} N=2e10 --exit-zero").exit_code == 0
 
 
@@ -361,10 +457,10 @@ def test_figures_of_probes(sp, tmp_path):
     crosses = [line.get_xydata()[0] for line in ax.lines if line.get_marker() == "X"]
     assert [list(cross) for cross in crosses] == [[found.crossing.value, 1e4]]
     hollow = [line for line in ax.lines if line.get_markerfacecolor() == "none"]
-    assert [len(line.get_xdata()) for line in hollow] == [2, 1]  # seeds at the two rates
+    assert [len(line.get_xdata()) for line in hollow] == [4, 1]  # seeds at the two rates
     value, low, high = found.curve(np.array([4e5]))[:, 0]
     assert (value, low, high) == pytest.approx(tuple(found.value))
-    assert plot_forecast(small, "|log Z|", 4e5, [0.0625]).get_yscale() == "linear"
+    assert plot_forecast(small, "log Z", 4e5, [0.0625]).get_yscale() == "linear"
     with pytest.raises(InputError, match="no column sharpness_preconditioned"):
         plot_forecast(small, "sharpness times lr", 4e5, [0.0625])
     curves = pd.DataFrame({"d_model": [32, 32, 64, 64], "step": [0, 9, 0, 9], "sharpness": [1.0, 3.0, 1.0, 2.0]})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scalefit.cli.options import number, pairs, read, reading
+from scalefit.cli.options import ignoring, number, pairs, read, reading
 from scalefit.cli.output import Answer, answering, as_lines, check_writable, records
 from scalefit.errors import InputError
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @click.option("--over", metavar="COLUMN", help="The size: d_model, N, n_layer, batch, D (default: what varies).")
 @click.option("--arms", metavar="COLUMN", help="What to compare side by side (default: parametrization).")
 @click.option("--at", multiple=True, metavar="d_model=512", help="The target size.")
+@ignoring
 @click.option("--initial-loss", metavar="LOSS", help="Of the untrained model, for LR sensitivity: ln(vocabulary).")
 @click.option("--measured-only", is_flag=True, help="Keep theory's drift out of the law.")
 @click.option("--backtest", "back", is_flag=True, help="Predict the largest size from the others; show the regret.")
@@ -43,6 +44,7 @@ def command(
     over: str | None,
     arms: str | None,
     at: tuple[str, ...],
+    ignore: tuple[str, ...],
     initial_loss: str | None,
     measured_only: bool,
     back: bool,
@@ -67,7 +69,7 @@ def command(
     check_writable(plot, plot_sensitivity)
     initial = number(initial_loss, "--initial-loss") if initial_loss else None
     named, target = _target(at)
-    sweeps = read_sweeps(read(files, map_, where, schedule, warmup), over or named, arms, initial)
+    sweeps = read_sweeps(read(files, map_, where, schedule, warmup), over or named, arms, initial, ignore)
     if named and canonical(named) != canonical(sweeps.over):
         raise InputError(
             f"the sizes are {sweeps.over}, the target is {named}", where="--at", todo=f"add --over {named}"
@@ -103,7 +105,7 @@ def _target(at: tuple[str, ...]) -> tuple[str | None, float | None]:
 def _text(found: Transfer, tested: pd.DataFrame | None) -> str:
     sweeps = found.sweeps
     lines = [*_settings(sweeps.settings), ""]
-    shown = found.table.drop(columns=["refused", "resampled"]).rename(columns={"size": sweeps.over})
+    shown = found.table.drop(columns=["refused", "interval_from"]).rename(columns={"size": sweeps.over})
     for name, form in FORMS.items():
         shown[name] = [format(value, form) if value == value else "-" for value in shown[name]]
     lines.append(as_lines(shown, digits=5))

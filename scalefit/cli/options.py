@@ -33,6 +33,12 @@ def reading(function: Function) -> Function:
     return function
 
 
+def ignoring(function: Function) -> Function:
+    """The option that names columns which may differ between runs, as ``ignore``."""
+    said = "A column that may differ between runs, as it does not matter."
+    return click.option("--ignore", multiple=True, metavar="COLUMN", help=said)(function)
+
+
 def read(
     files: tuple[str, ...],
     map_: tuple[str, ...] = (),

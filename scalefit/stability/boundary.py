@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from scalefit.errors import IdentificationError
+from scalefit.numerics import FloatArray
+from scalefit.stability.drift import drift_line, interval_of
 from scalefit.stability.sweeps import Sweeps
+from scalefit.stability.verdict import Interval
 
 
 @dataclass(frozen=True)
@@ -37,14 +41,71 @@ def boundary(cell: pd.DataFrame, initial_loss: float = np.inf, factor: float = 1
     >>> boundary(rows)
     0.5
     """
+    gap = _gap(cell, initial_loss, factor)
+    return sum(gap) / 2 if gap else float("nan")
+
+
+def _gap(cell: pd.DataFrame, initial_loss: float, factor: float) -> tuple[float, float] | None:
+    """log2 of the largest stable and the smallest divergent learning rate above the optimum."""
     lost = diverges(cell, initial_loss, factor)
     best = cell.groupby("lr")["loss"].mean().idxmin() if cell["loss"].notna().any() else np.inf
     above = lost[lost & (lost.index > best)]
     if not len(above):
-        return float("nan")
+        return None
     first = float(above.index[0])
     stable = float(lost.index[lost.index < first][-1])
-    return float(np.log2(first * stable) / 2)
+    return float(np.log2(stable)), float(np.log2(first))
+
+
+@dataclass(frozen=True, eq=False)
+class Boundary:
+    """The largest stable learning rate over size: a line through the boundaries of several sizes, and its draws."""
+
+    height: FloatArray  #: (1 + draws,) log2 at ``origin``
+    slope: FloatArray  #: (1 + draws,) octaves per doubling
+    origin: float  #: size
+    sizes: tuple[float, ...]  #: with stable and diverged runs
+
+    def at(self, size: float) -> Interval:
+        """The largest stable learning rate at a size, with its 90 % interval."""
+        return interval_of(self._logs(size), np.exp2)
+
+    def chance(self, size: float, lr: float) -> float:
+        """Probability that a learning rate lies above it: the share of the draws, none of them taken for certain."""
+        logs = self._logs(size)[1:]
+        return float((1 + np.sum(logs < np.log2(lr))) / (2 + len(logs)))
+
+    def size_of(self, lr: float) -> float:
+        """The size from which on a learning rate diverges; inf where the boundary never falls, NaN below the sizes."""
+        if not self.slope[0] < 0:
+            return float("inf")
+        octaves = (np.log2(lr) - self.height[0]) / self.slope[0]
+        size = float(self.origin * 2**octaves) if octaves < 1000 else float("inf")
+        return size if size >= min(self.sizes) else float("nan")
+
+    def _logs(self, size: float) -> FloatArray:
+        return np.asarray(self.height + self.slope * np.log2(size / self.origin))
+
+
+def fit_boundary(
+    cells: Mapping[float, pd.DataFrame], initial_loss: float = np.inf, draws: int = 400
+) -> Boundary | None:
+    """The line through the boundaries of sizes, or None where fewer than two have both stable and diverged runs.
+
+    ``cells``: columns lr and loss (NaN: diverged) by size. Within the gap of its grid a boundary may lie anywhere.
+    """
+    rng = np.random.default_rng(0)
+    places = {}
+    for size, cell in sorted(cells.items()):
+        gap = _gap(cell, initial_loss, 1.5)
+        if gap:
+            places[size] = np.array([sum(gap) / 2, *rng.uniform(*gap, draws)])
+    if len(places) < 2:
+        return None
+    sizes = np.array(list(places))
+    origin = float(np.exp2(np.mean(np.log2(sizes))))
+    height, slope = drift_line(np.log2(sizes / origin), np.array(list(places.values())))
+    return Boundary(height, slope, origin, tuple(places))
 
 
 def backtest_divergence(sweeps: Sweeps, factor: float = 1.5) -> Judged:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
+from scipy.special import fdtrc, stdtr, stdtrit
 
 from scalefit.numerics import FloatArray
 
 NEAR = 4.01  #: factor between learning rates whose scatter is pooled
+SAME = 1.01  #: factor up to which a learning rate of the sweep is the one asked for
+GAP = 16.0  #: factor between two learning rates of one size beyond which nothing is interpolated between them
+MISFIT = 0.05  #: chance of so uneven means, if only seeds scattered, below which the means are taken for uneven
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,11 +23,13 @@ class Line:
     constants: FloatArray  #: (p,) rising in power of log(size) - centre
     covariance: FloatArray  #: (p, p), in units of the noise's variance
     centre: float
-    noise: float  #: standard deviation of one run; NaN where no freedom is left
+    noise: float  #: standard deviation of one run; NaN where no freedom is left, or too few sizes for the degree
     freedom: int  #: of the noise
     smallest: float  #: size fitted
     largest: float
     sizes: int  #: distinct sizes fitted
+    lowered: bool = False  #: whether the sizes were too few for the degree that was asked for
+    between: bool = False  #: whether values were interpolated between learning rates
 
     def at(self, size: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Value and standard error of a new observation at sizes (n,)."""
@@ -44,61 +50,103 @@ class Line:
         gap = sign * (mean - limit)
         return np.asarray(stdtr(self.freedom, gap / np.maximum(error, 1e-12)))
 
-    def mixed(self, other: Line, share: float) -> Line:
-        """The line a share of the way to another; its noise is the larger, its errors are not made smaller."""
-        count = max(len(self.constants), len(other.constants))
-        return replace(
-            self,
-            constants=(1 - share) * _moved(self, self.centre, count) + share * _moved(other, self.centre, count),
-            covariance=_padded(self.covariance if share < 0.5 else other.covariance, count),
-            noise=max(self.noise, other.noise),
-            smallest=max(self.smallest, other.smallest),
-            largest=min(self.largest, other.largest),
-            sizes=min(self.sizes, other.sizes),
-        )
+
+class Scatter(NamedTuple):
+    """Sums of squares and their degrees of freedom: round the means of each size, and of these means round a line."""
+
+    seeds: float
+    seeds_freedom: int
+    means: float  #: each counted by its runs
+    means_freedom: int
 
 
-def fit_lines(size: FloatArray, lr: FloatArray, value: FloatArray, degree: int) -> dict[float, Line]:
-    """A polynomial at each learning rate that has two or more sizes, by rising learning rate.
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """Values of a probe over sizes and learning rates, (n,) each; those that are not finite are left out."""
 
-    ``size``, ``lr``, ``value``: (n,), values that are not finite are left out. The degree is lowered where the sizes
-    do not suffice; the noise is that of all learning rates within a factor of four, as scatter grows with the rate.
-    """
-    kept = np.isfinite(size) & np.isfinite(value)
-    found: dict[float, Line] = {}
-    scatter: dict[float, tuple[float, int]] = {}
-    for rate in np.unique(lr[kept]):
-        rows = kept & (lr == rate)
-        distinct = len(np.unique(size[rows]))
-        if distinct < 2:
-            continue
-        centre = float(np.log(size[rows]).mean())
-        columns = (np.log(size[rows]) - centre)[:, None] ** np.arange(min(degree, distinct - 1) + 1)
-        constants = np.linalg.lstsq(columns, value[rows], rcond=None)[0]
-        squares = float(np.sum((value[rows] - columns @ constants) ** 2))
-        scatter[float(rate)] = (squares, len(columns) - columns.shape[1])
-        inverse = np.linalg.pinv(columns.T @ columns)
-        found[float(rate)] = Line(constants, inverse, centre, float("nan"), 0, *_ends(size[rows]), distinct)
-    return {rate: _with_noise(line, rate, scatter) for rate, line in found.items()}
+    size: FloatArray
+    lr: FloatArray
+    value: FloatArray
+    degree: int
+
+    def at(self, rate: float) -> Line | None:
+        """The polynomial at a learning rate, or None where fewer than two sizes tell of it.
+
+        A size that has no run at the rate has its value interpolated over log lr between the two rates beside it. The
+        degree is lowered where the sizes do not suffice, and then no interval is claimed. The noise is that of all
+        learning rates within a factor of four, as scatter grows with the rate; where the means of the sizes lie less
+        evenly than seeds scatter (an F-test), it is that of the means.
+        """
+        found = self._fitted(rate)
+        if found is None:
+            return None
+        line, _ = found
+        if line.lowered:
+            return line
+        rates = np.unique(self.lr[np.isfinite(self.value)])
+        near = [each for each in rates if 1 / NEAR <= each / rate <= NEAR]
+        scatter = [fitted[1] for each in near if (fitted := self._fitted(each)) and not fitted[0].lowered]
+        noise, freedom = _noise(scatter)
+        return replace(line, noise=noise, freedom=freedom)
+
+    def mean(self, rate: float, size: float) -> float:
+        """The value at a learning rate and size; NaN where fewer than two sizes tell of the rate."""
+        found = self._fitted(rate)
+        return float(found[0].at(np.array([size]))[0][0]) if found else float("nan")
+
+    def _fitted(self, rate: float) -> tuple[Line, Scatter] | None:
+        size, value, between = self._values(rate)
+        distinct, place = np.unique(size, return_inverse=True)
+        if len(distinct) < 2:
+            return None
+        degree = min(self.degree, len(distinct) - 1)
+        centre = float(np.log(size).mean())
+        columns = (np.log(size) - centre)[:, None] ** np.arange(degree + 1)
+        constants = np.asarray(np.linalg.lstsq(columns, value, rcond=None)[0], dtype=float)
+        inverse = np.asarray(np.linalg.pinv(columns.T @ columns), dtype=float)
+        means = (np.bincount(place, value) / np.bincount(place))[place]
+        seeds, off = float(np.sum((value - means) ** 2)), float(np.sum((means - columns @ constants) ** 2))
+        scatter = Scatter(seeds, len(size) - len(distinct), off, len(distinct) - degree - 1)
+        line = Line(
+            constants, inverse, centre, float("nan"), 0, float(distinct[0]),
+            float(distinct[-1]), len(distinct), degree < self.degree, between,
+        )  # fmt: skip
+        return line, scatter
+
+    def _values(self, rate: float) -> tuple[FloatArray, FloatArray, bool]:
+        """Sizes and values at a rate, and whether any is interpolated."""
+        kept = np.isfinite(self.size) & np.isfinite(self.value)
+        sizes: list[float] = []
+        values: list[float] = []
+        between = False
+        for each in np.unique(self.size[kept]):
+            rows = kept & (self.size == each)
+            here = rows & (self.lr / rate <= SAME) & (rate / self.lr <= SAME)
+            found = self.value[here].tolist() if here.any() else self._interpolated(rows, rate)
+            between |= bool(found) and not here.any()
+            values += found
+            sizes += [float(each)] * len(found)
+        return np.array(sizes), np.array(values), between
+
+    def _interpolated(self, rows: np.ndarray, rate: float) -> list[float]:
+        """The value of one size between the learning rates beside a rate; nothing where one is missing or far."""
+        rates = np.unique(self.lr[rows])
+        above = int(np.searchsorted(rates, rate))
+        if above in (0, len(rates)) or rates[above] / rates[above - 1] > GAP:
+            return []
+        low, high = float(rates[above - 1]), float(rates[above])
+        share = float(np.log(rate / low) / np.log(high / low))
+        ends = [float(self.value[rows & (self.lr == each)].mean()) for each in (low, high)]
+        return [(1 - share) * ends[0] + share * ends[1]]
 
 
-def _ends(size: FloatArray) -> tuple[float, float]:
-    return float(size.min()), float(size.max())
-
-
-def _with_noise(line: Line, rate: float, scatter: dict[float, tuple[float, int]]) -> Line:
-    """The line with the scatter, (sum of squares, freedom) by learning rate, of those near its own."""
-    near = [each for other, each in scatter.items() if 1 / NEAR <= other / rate <= NEAR]
-    squares, freedom = sum(each[0] for each in near), sum(each[1] for each in near)
-    return replace(line, noise=float(np.sqrt(squares / freedom)) if freedom else float("nan"), freedom=freedom)
-
-
-def _moved(line: Line, centre: float, count: int) -> FloatArray:
-    """The constants of the same polynomial about another centre, at least ``count`` of them."""
-    shifted = np.polynomial.Polynomial(line.constants)(np.polynomial.Polynomial([centre - line.centre, 1.0]))
-    return np.asarray(np.pad(shifted.coef, (0, max(0, count - len(shifted.coef)))), dtype=float)
-
-
-def _padded(matrix: FloatArray, count: int) -> FloatArray:
-    missing = count - len(matrix)
-    return np.pad(matrix, ((0, missing), (0, missing)))
+def _noise(scatter: list[Scatter]) -> tuple[float, int]:
+    """Noise of one run and its degrees of freedom, from the scatter at several learning rates."""
+    seeds, means = sum(each.seeds for each in scatter), sum(each.means for each in scatter)
+    f_seeds, f_means = sum(each.seeds_freedom for each in scatter), sum(each.means_freedom for each in scatter)
+    if not f_seeds + f_means:
+        return float("nan"), 0
+    uneven = f_means and f_seeds and fdtrc(f_means, f_seeds, (means / f_means) / max(seeds / f_seeds, 1e-300)) < MISFIT
+    if uneven:
+        return float(np.sqrt(means / f_means)), int(f_means)
+    return float(np.sqrt((seeds + means) / (f_seeds + f_means))), int(f_seeds + f_means)

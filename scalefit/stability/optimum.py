@@ -1,49 +1,34 @@
 """The best learning rate of one sweep, from a smooth curve through the losses near the minimum.
 
-    log loss(x) = c_0 + c_1 x + c_2 x^2 (+ c_3 x^3),    x = log2(lr) - centre
-
-(the loss itself where one is not positive) fitted by weighted least squares with Huber's weights, each point weighted
-by its nearness to the minimum; the centre moves to the minimum until it stays. The cubic term is there because too
-large a learning rate costs otherwise than too small a one; with fewer than five learning rates near the minimum it is
-left out.
+The curve is a parabola in log2(lr) plus a Gaussian process (:mod:`scalefit.stability.bowl`), as too large a learning
+rate costs otherwise than too small a one; it is fitted to log losses (the losses where one is not positive).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import stdtr
 
 from scalefit.errors import InputError
-from scalefit.numerics import MAD_TO_SIGMA, FloatArray
+from scalefit.numerics import FloatArray
+from scalefit.stability.bowl import Bowl, fit_bowl, minima, offsets
 from scalefit.stability.diverged import cliff
 
-WINDOW = 5.0  #: octaves on each side of the minimum that count, with weights that fall to zero there
-WINDOWS = (2.5, 6.0)  #: the draws take a window between these, and a parabola or a cubic: the shape is not known
-HUBER = 1.345  #: robust deviations beyond which a point counts less
+NEAREST = 7  #: distinct learning rates round the least loss that have a part in the curve,
+WITHIN = 2.5  #: and all others within so many octaves of it,
+FARTHEST = 5.0  #: but none farther than this, if three are nearer;
+WIDER = 1.6  #: this many times as far where more than
+AT_ENDS = 0.02  #: of the drawn minima lie at an end of the stretch beyond which there are losses
 LEVEL = 0.90  #: of every interval
-MANY_SEEDS = 4  #: from here on seeds are resampled, with fewer the residuals
-SHARPEST = 0.1  #: standard deviation below which no place is claimed, in steps of the grid
-ONE_SIDED = 1.645  #: standard errors by which the curve must rise for its place to be ruled out
-ROUNDS = 12
-LEAST_POINTS = 3  #: distinct learning rates that a window must hold: it is widened to them
+SHARPEST = 0.05  #: standard deviation below which no place is claimed, in steps of the grid
+LEAST_POINTS = 3  #: distinct learning rates with a finite loss
+SAME = 1e-6  #: relative difference up to which two learning rates are one
 BELOW = 0.005  #: relative depth below every measured loss from which the curve's minimum is doubted
-
-
-class Bowl(NamedTuple):
-    """A fitted curve near its minimum."""
-
-    centre: float  #: log2 of the learning rate of the minimum
-    loss: float  #: at the minimum
-    fitted: FloatArray  #: (n,) at the points, NaN outside the window
-    constants: FloatArray  #: rising in power, of (x - middle)/window
-    middle: float  #: where the weights are largest
-    window: float  #: octaves
-
-    def __call__(self, x: FloatArray) -> FloatArray:
-        """The curve."""
-        return np.asarray(np.polyval(self.constants[::-1], (x - self.middle) / self.window))
+STRAY = 1e-3  #: chance, over all runs of a sweep, below which a loss so far from the others' curve is left out
+MOST_STRAY = 2  #: losses left out in this way
+SCATTER = 3  #: degrees of freedom from which on a stray loss can be told
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +41,10 @@ class Optimum:
     loss: float  #: of the curve at the minimum
     draws: FloatArray  #: (draws,) log2 of the learning rate
     refused: str = ""  #: why there is no optimum
-    how: str = ""  #: what was resampled
-    doubt: str = ""  #: why the curve's minimum may not be believed
+    how: str = ""  #: where the interval is from
+    doubts: tuple[str, ...] = ()  #: why the curve's minimum may not be believed
     left_out: int = 0  #: runs with a finite loss, taken for diverged
+    within: tuple[float, float] = (-np.inf, np.inf)  #: log2 of the learning rates between which a refused optimum lies
 
     @property
     def log2(self) -> float:
@@ -71,77 +57,206 @@ class Optimum:
         return float(np.log2(self.high / self.low))
 
 
+def snapped(lr: FloatArray) -> FloatArray:
+    """Learning rates, those that differ by less than a millionth made one (a table may hold 32-bit numbers).
+
+    >>> snapped(np.array([0.001, 0.0010000000474974513, 0.002])).tolist()
+    [0.001, 0.001, 0.002]
+    """
+    rates, place = np.unique(np.asarray(lr, dtype=float), return_inverse=True)
+    new = np.concatenate([[True], ~(np.diff(rates) <= SAME * rates[1:])])  # what is no number stays one
+    return np.asarray(rates[new][np.cumsum(new) - 1][place])
+
+
 def best_lr(
     lr: FloatArray,
     loss: FloatArray,
     seed: FloatArray,
     draws: int = 300,
-    rng_seed: int = 0,
+    rng_seed: int | list[int] = 0,
     initial_loss: float = np.nan,
 ) -> Optimum:
     """The best learning rate of a sweep at one size, with an interval.
 
-    ``lr``, ``loss``, ``seed``: (n,), a loss of NaN for a diverged run. Sweeps of four or more seeds are resampled by
-    seed; with fewer, residuals from the curve are drawn anew (their size kept, their sign and factor drawn). Each draw
-    also takes another window. A minimum at the edge of the grid is refused: then the optimum is not between two
-    measured learning rates. The interval also holds every learning rate at which the curve lies less than 1.645 of its
-    standard errors above its minimum, so that a flat minimum has a wide one; and no place is claimed more sharply than
-    a tenth of the grid's step. Runs that end above ``initial_loss`` (NaN: not known), or beyond a cliff
-    (:func:`scalefit.stability.diverged.cliff`), count as diverged;
-    ``doubt`` says where the curve's minimum lies far below every measured loss. Raises InputError for fewer than three
-    learning rates.
+    ``lr``, ``loss``, ``seed``: (n,), a loss of NaN for a diverged run. The interval holds 90 % of the minima of curves
+    drawn from the posterior: of the shape, of the noise and of each seed's offset. A flat minimum has a wide one, and
+    no place is claimed more sharply than a twentieth of the grid's step. A minimum at the edge of the grid is refused:
+    then the optimum is not between two measured learning rates. Runs that end above ``initial_loss`` (NaN: not known),
+    or beyond a cliff (:func:`scalefit.stability.diverged.cliff`), count as diverged, and so does a learning rate at
+    which half of the runs have; where losses fall up to it, the interval ends there. ``doubts`` names a loss far from
+    the curve of the others, which is left out, learning rates that lost a part of their seeds, and a minimum far below
+    every loss. Raises InputError for fewer than three learning rates.
 
     >>> lr = np.array([0.001, 0.002, 0.004, 0.008, 0.016])
     >>> found = best_lr(lr, 2 * np.exp(0.05 * np.log2(lr / 0.004) ** 2), np.zeros(5))
     >>> round(found.log2, 3), round(found.loss, 3)
     (-7.966, 2.0)
     """
-    x, y = np.log2(np.asarray(lr, dtype=float)), np.asarray(loss, dtype=float)
-    if len(np.unique(x)) < 3:
+    x, y, seed = np.log2(snapped(lr)), np.asarray(loss, dtype=float), np.asarray(seed)
+    if len(np.unique(x)) < LEAST_POINTS:
         raise InputError(f"{len(np.unique(x))} learning rates have no minimum between them", todo="give three or more")
     beyond = cliff(np.exp2(x), y, initial_loss) & _within_reach(x, y)
-    kept, left_out = np.isfinite(y) & ~beyond, int(beyond.sum())
+    kept, doubts = _stable(x, np.isfinite(y) & ~beyond)
+    left_out = int((beyond & np.isfinite(y)).sum())
+    y = np.where(kept, y, np.nan)
+    y[kept] = _levelled(x[kept], y[kept], seed[kept])
     grid, means = _means(x[kept], y[kept])
-    refused = _at_edge(grid, means, np.unique(x))
+    tried = np.unique(x)
+    refused, within = _at_edge(grid, means, tried)
     if refused:
         least = float(means.min()) if len(means) else np.nan
-        return Optimum(np.nan, np.nan, np.nan, least, np.array([]), refused, left_out=left_out)
+        nothing = np.array([])
+        return Optimum(np.nan, np.nan, np.nan, least, nothing, refused, "", tuple(doubts), left_out, within)
+    rng = np.random.default_rng(rng_seed)
+    lost_from = _lost_from(grid, tried)
     log = bool(np.all(y[kept] > 0))
-    x, y = x[kept], np.log(y[kept]) if log else y[kept]
-    bowl = fit_bowl(x, y)
-    centre, how = _resampled(x, y, np.asarray(seed)[kept], bowl, draws, np.random.default_rng(rng_seed))
-    low, high = np.quantile(centre, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    flat_low, flat_high = _flat(x, y, bowl)
-    low, high = min(low, flat_low), max(high, flat_high)
-    loss_there = float(np.exp(bowl.loss)) if log else bowl.loss
-    doubt = _too_low(loss_there, means)
-    return Optimum(2**bowl.centre, float(2**low), float(2**high), loss_there, centre, "", how, doubt, left_out)
+    found = _located(x[kept], np.log(y[kept]) if log else y[kept], seed[kept], lost_from, draws, rng, log)
+    doubts += list(found.doubts) + _too_low(found.loss, means)
+    return replace(found, doubts=tuple(doubts), left_out=left_out)
 
 
-def fit_bowl(x: FloatArray, y: FloatArray, window: float = WINDOW, degree: int = 3, refine: int = 5) -> Bowl:
-    """The smooth curve near the minimum of losses ``y`` over ``x`` = log2(lr), both (n,) and finite.
+def _located(
+    x: FloatArray, y: FloatArray, seed: FloatArray, lost_from: float, draws: int, rng: np.random.Generator, log: bool
+) -> Optimum:
+    """The optimum of losses that are all finite; ``lost_from``: the first diverged learning rate beyond, or inf."""
+    x, y, seed, doubts = _without_stray(x, y, seed, log)
+    bowl, near = _followed(x, y, seed, lost_from, draws, rng)
+    grid, means = _means(x[near], y[near])
+    last, step = float(grid[-1]), float(np.median(np.diff(grid)))
+    centre = min(bowl.lowest, last)
+    places, how = minima(bowl.places, bowl.draws), f"{bowl.freedom} degrees of freedom"
+    if not bowl.freedom:
+        places, how = _between_neighbours(grid, means, centre, draws, rng), "the grid: no scatter to judge by"
+    open_end = lost_from < np.inf and last == x.max()
+    if open_end:  # the first learning rate that diverges lies somewhere in the gap
+        places = np.minimum(places, rng.uniform(last, lost_from, len(places)))
+    places = places + SHARPEST * step * rng.standard_normal(len(places))
+    low, high = np.quantile(places, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    if open_end and bowl.lowest > last:
+        said = f"{2**last:.4g}: add some above it"
+        doubts.append(f"the loss falls up to the last learning rate that does not diverge, {said}")
+        high = max(high, lost_from)
+    depth = float(np.interp(centre, bowl.places, bowl.mean))
+    loss = float(np.exp(depth)) if log else depth
+    low, high = min(low, centre), max(high, centre)
+    return Optimum(2**centre, float(2**low), float(2**high), loss, places, "", how, tuple(doubts))
 
-    Two or more distinct learning rates; a window that holds fewer than three is widened to the nearest three.
-    """
+
+def _followed(
+    x: FloatArray, y: FloatArray, seed: FloatArray, lost_from: float, draws: int, rng: np.random.Generator
+) -> tuple[Bowl, np.ndarray]:
+    """The curve, and the runs through which it is drawn: those near the least loss, more where it is flat there."""
+    reach = _reach(x, y)
     grid, means = _means(x, y)
-    centre, step = float(grid[np.argmin(means)]), float(np.median(np.diff(grid)))
-    window = max(window, 1.5 * step)
-    for turn in range(ROUNDS):
-        wide = max(window, 1.2 * float(np.sort(np.abs(grid - centre))[min(LEAST_POINTS, len(grid)) - 1]))
-        found = _one_fit(x, y, centre, wide, degree, refine)
-        if abs(found.centre - centre) < 1e-3:
+    middle = grid[np.argmin(means)]
+    while True:
+        near = np.abs(x - middle) <= reach + 1e-9
+        low, high = float(x[near].min()), float(x[near].max())
+        beyond = min(lost_from, high + WITHIN) if high == x.max() and lost_from < np.inf else high
+        bowl = fit_bowl(x[near], y[near], seed[near], (low, beyond), draws, rng)
+        places = minima(bowl.places, bowl.draws)
+        at_ends = np.mean(((places <= low) & (low > x.min())) | ((places >= high) & (high < x.max())))
+        if at_ends <= AT_ENDS:
+            return bowl, near
+        reach *= WIDER
+
+
+def _reach(x: FloatArray, y: FloatArray) -> float:
+    """Octaves on each side of the least loss from which runs have a part in the curve, to begin with."""
+    grid, means = _means(x, y)
+    nearest = np.sort(np.abs(grid - grid[np.argmin(means)]))
+    reach = max(WITHIN, float(nearest[min(NEAREST, len(grid)) - 1]))
+    return max(min(reach, FARTHEST), float(nearest[min(LEAST_POINTS, len(grid)) - 1]))
+
+
+def _without_stray(
+    x: FloatArray, y: FloatArray, seed: FloatArray, log: bool
+) -> tuple[FloatArray, FloatArray, FloatArray, list[str]]:
+    """The runs without those whose loss the curve through the others does not explain, and what was left out."""
+    doubts = []
+    for _ in range(MOST_STRAY):
+        near = np.flatnonzero(np.abs(x - x[np.argmin(y)]) <= _reach(x, y))
+        stray = _stray(x[near], y[near], seed[near])
+        row = None if stray is None else near[stray]
+        if row is None or len(np.unique(np.delete(x, row))) < LEAST_POINTS:
             break
-        centre = found.centre if turn < 3 else (found.centre + centre) / 2
-    return found
+        value = float(np.exp(y[row])) if log else float(y[row])
+        said = f"the loss {value:.5g} at learning rate {2 ** x[row]:.4g}"
+        doubts.append(f"{said} lies far from the curve of the others: left out")
+        x, y, seed = (np.delete(each, row) for each in (x, y, seed))
+    return x, y, seed, doubts
+
+
+def _stray(x: FloatArray, y: FloatArray, seed: FloatArray) -> int | None:
+    """The row whose loss the curve through the others does not explain, if there is one."""
+    if len(x) < SCATTER + 3:
+        return None
+    ends = (float(x.min()), float(x.max()))
+    quiet = np.random.default_rng(0)
+    whole = fit_bowl(x, y, seed, ends, 1, quiet)
+    row = int(np.argmax(np.abs(y - whole.fitted)))
+    rest = np.delete(np.arange(len(x)), row)
+    if len(np.unique(x[rest])) < LEAST_POINTS or not ends[0] <= x[row] <= ends[1]:
+        return None
+    others = fit_bowl(x[rest], y[rest], seed[rest], ends, 60, quiet)
+    if others.freedom < SCATTER:
+        return None
+    here = np.array([np.interp(x[row], others.places, curve) for curve in (others.mean, *others.draws)])
+    error = np.hypot(float(here[1:].std()), others.sigma)
+    away = abs(float(y[row]) - here[0]) / max(error, 1e-12)
+    return row if 2 * stdtr(others.freedom, -away) * len(x) < STRAY else None
+
+
+def _between_neighbours(
+    grid: FloatArray, means: FloatArray, centre: float, draws: int, rng: np.random.Generator
+) -> FloatArray:
+    """Places between the learning rates beside the least one, as no scatter tells more."""
+    least = int(np.argmin(means))
+    low, high = grid[max(least - 1, 0)], grid[min(least + 1, len(grid) - 1)]
+    return np.asarray(np.clip(centre + (high - low) / 4 * rng.standard_normal(draws), low, high))
 
 
 def _within_reach(x: FloatArray, y: FloatArray) -> np.ndarray:
-    """The runs that a window round the least loss may hold, (n,): others have no part in the curve."""
+    """The runs that lie near enough to the least loss to be told from a cliff, (n,)."""
     finite = np.isfinite(y)
-    return np.abs(x - x[finite][np.argmin(y[finite])]) <= WINDOWS[1] if finite.any() else finite
+    return np.abs(x - x[finite][np.argmin(y[finite])]) <= FARTHEST + 1 if finite.any() else finite
 
 
-def _too_low(loss: float, means: FloatArray) -> str:
+def _stable(x: FloatArray, alive: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """The runs that count, a mask: those alive at learning rates where more than half are; and what to doubt."""
+    grid, place = np.unique(x, return_inverse=True)
+    share = np.bincount(place, alive) / np.bincount(place)
+    doubts = [
+        f"at learning rate {2**rate:.4g} {round((1 - part) * count)} of {count} seeds diverged"
+        for rate, part, count in zip(grid, share, np.bincount(place), strict=True)
+        if 0 < part < 1
+    ]
+    return alive & (share > 0.5)[place], doubts
+
+
+def _levelled(x: FloatArray, y: FloatArray, seed: FloatArray) -> FloatArray:
+    """Losses without what each seed adds to all its runs (multiplies them by, where all are above zero).
+
+    So that the least mean is that of a learning rate, and not of the seeds that were run at it.
+    """
+    columns = offsets(seed)
+    if not columns.shape[1]:
+        return y
+    log = bool(np.all(y > 0))
+    values = np.log(y) if log else y
+    rates = np.eye(len(np.unique(x)))[np.unique(x, return_inverse=True)[1]]
+    constants = np.linalg.lstsq(np.hstack([rates, columns]), values, rcond=None)[0]
+    level = values - columns @ constants[rates.shape[1] :]
+    return np.asarray(np.exp(level) if log else level)
+
+
+def _lost_from(grid: FloatArray, tried: FloatArray) -> float:
+    """The first learning rate above all that count, where one was tried and diverged; else inf."""
+    above = tried[tried > grid[-1]]
+    return float(above[0]) if len(above) else float("inf")
+
+
+def _too_low(loss: float, means: FloatArray) -> list[str]:
     """Why the curve's minimum is not believed, or nothing: it lies far below every loss that was measured.
 
     Between two learning rates of a parabola the minimum is below the least loss by at most an eighth of the rise from
@@ -149,68 +264,11 @@ def _too_low(loss: float, means: FloatArray) -> str:
     """
     first, _, third = np.sort(means)[:3]
     if first - loss <= max(BELOW * abs(first), (third - first) / 2):
-        return ""
-    return (
+        return []
+    return [
         f"the curve's minimum, {loss:.5g}, lies far below every measured loss (least {first:.5g}): the curve does not "
         "describe these losses; leave diverged runs out, or add learning rates near the minimum"
-    )
-
-
-def _flat(x: FloatArray, y: FloatArray, bowl: Bowl) -> tuple[float, float]:
-    """The ends of the stretch round the minimum where the curve rises by less than it is uncertain."""
-    inside = np.isfinite(bowl.fitted)
-    count = len(bowl.constants)
-    weight = _nearness(x[inside] - bowl.centre, bowl.window)
-    points = float(weight.sum())
-    if points <= count or inside.sum() <= count:
-        return bowl.centre, bowl.centre
-    variance = float(weight @ (y - bowl.fitted)[inside] ** 2) / (points - count)
-    error = np.sqrt(variance * count / points)
-    fine = np.linspace(x[inside].min(), x[inside].max(), 400)
-    steep = fine[bowl(fine) > bowl.loss + ONE_SIDED * error]
-    left, right = steep[steep < bowl.centre], steep[steep > bowl.centre]
-    return float(left.max() if len(left) else fine[0]), float(right.min() if len(right) else fine[-1])
-
-
-def _one_fit(x: FloatArray, y: FloatArray, centre: float, window: float, degree: int, refine: int) -> Bowl:
-    near = np.abs(x - centre) < window
-    inside, values = x[near] - centre, y[near]
-    distinct = len(set(inside.tolist()))
-    degree = min(degree if distinct > 4 else 2, distinct - 1)
-    nearness = _nearness(inside, window)
-    columns = (inside / window)[:, None] ** np.arange(degree + 1)
-    weight = nearness
-    for turn in range(refine + 1):
-        weighted = columns * weight[:, None]
-        ridge = 1e-12 * np.trace(weighted.T @ columns) * np.eye(degree + 1)
-        constants = np.linalg.solve(weighted.T @ columns + ridge, weighted.T @ values)
-        if turn < refine:
-            residual = np.abs(values - columns @ constants)
-            spread = max(MAD_TO_SIGMA * float(np.median(residual)), 1e-12 * float(np.abs(values).max()))
-            weight = nearness * np.minimum(1.0, HUBER * spread / np.maximum(residual, 1e-300))
-    place = _lowest(constants, inside.min() / window, inside.max() / window)
-    fitted = np.full(len(x), np.nan)
-    fitted[near] = columns @ constants
-    lowest = float(np.polyval(constants[::-1], place))
-    return Bowl(place * window + centre, lowest, fitted, constants, centre, window)
-
-
-def _nearness(distance: FloatArray, window: float) -> FloatArray:
-    """Weights that fall smoothly from 1 at no distance to 0 at the window."""
-    return np.asarray((1 - np.minimum(np.abs(distance / window), 1.0) ** 3) ** 3)
-
-
-def _lowest(constants: FloatArray, low: float, high: float) -> float:
-    """Where a polynomial of degree 1 to 3, constants rising in power, is least between two places."""
-    _, b, c, d = (*constants, 0.0, 0.0, 0.0)[:4]
-    places = [low, high]
-    if abs(d) > 1e-12 * max(abs(b), abs(c)):
-        inner = c * c - 3 * b * d
-        places += [(-c + np.sqrt(inner)) / (3 * d)] if inner > 0 else []
-    elif c > 0:
-        places.append(-b / (2 * c))
-    kept = [float(place) for place in places if low <= place <= high]
-    return min(kept, key=lambda place: float(np.polyval(constants[::-1], place)))
+    ]
 
 
 def _means(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -219,40 +277,28 @@ def _means(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
     return grid, np.bincount(place, y) / np.maximum(np.bincount(place), 1)
 
 
-def _at_edge(grid: FloatArray, means: FloatArray, tried: FloatArray) -> str:
-    """Why a minimum is refused, or nothing. ``tried`` holds the learning rates of diverged runs as well."""
+def _at_edge(grid: FloatArray, means: FloatArray, tried: FloatArray) -> tuple[str, tuple[float, float]]:
+    """Why a minimum is refused, or "", and between which log2 learning rates it lies then.
+
+    ``tried`` holds the learning rates of diverged runs as well.
+    """
+    anywhere = (-np.inf, np.inf)
     if not len(grid):
-        return f"none of {len(tried)} learning rates has a finite loss and has not diverged: add smaller ones"
-    if len(grid) < LEAST_POINTS:
-        return f"only {len(grid)} of {len(tried)} learning rates have not diverged: add smaller ones"
+        why = f"none of {len(tried)} learning rates has a finite loss and has not diverged: add smaller ones"
+        return why, (-np.inf, float(tried[0]))
     least = int(np.argmin(means))
     if least == 0:
-        return f"the least loss is at the smallest learning rate tried ({2 ** grid[0]:.3g}): add smaller ones"
+        up = float(grid[1]) if len(grid) > 1 else float(tried[-1])
+        return f"the least loss is at the smallest learning rate tried ({2 ** grid[0]:.3g}): add smaller ones", (
+            -np.inf,
+            up,
+        )
+    if len(grid) < LEAST_POINTS:
+        return f"only {len(grid)} of {len(tried)} learning rates have not diverged: add smaller ones", anywhere
     if least == len(grid) - 1 and grid[-1] == tried[-1]:
-        return f"the least loss is at the largest learning rate tried ({2 ** grid[-1]:.3g}): add larger ones"
-    return ""
-
-
-def _resampled(
-    x: FloatArray, y: FloatArray, seed: FloatArray, bowl: Bowl, draws: int, rng: np.random.Generator
-) -> tuple[FloatArray, str]:
-    """Minima of resampled sweeps, (draws,), and what was resampled."""
-    names = np.unique(seed)
-    by_seed = len(names) >= MANY_SEEDS
-    inside = np.isfinite(bowl.fitted)
-    points = int(inside.sum())
-    fitted = np.where(inside, bowl.fitted, y)
-    residual = (y - fitted) * np.sqrt(points / max(points - len(bowl.constants), 1))
-    rows_of = {name: np.flatnonzero(seed == name) for name in names}
-    found = np.empty(draws)
-    blur = SHARPEST * float(np.median(np.diff(np.unique(x))))
-    for i in range(draws):
-        window, degree = rng.uniform(*WINDOWS), int(rng.integers(2, 4))
-        rows = np.arange(0)
-        if by_seed:
-            rows = np.concatenate([rows_of[name] for name in rng.choice(names, len(names))])
-        if len(np.unique(x[rows])) >= LEAST_POINTS:
-            found[i] = fit_bowl(x[rows], y[rows], window, degree, 1).centre
-        else:  # few seeds, or a draw of them that holds too few learning rates for a minimum
-            found[i] = fit_bowl(x, fitted + residual * rng.standard_normal(len(x)), window, degree, 1).centre
-    return found + blur * rng.standard_normal(draws), f"{len(names)} seeds" if by_seed else "residuals"
+        down = float(grid[-2])
+        return f"the least loss is at the largest learning rate tried ({2 ** grid[-1]:.3g}): add larger ones", (
+            down,
+            np.inf,
+        )
+    return "", anywhere

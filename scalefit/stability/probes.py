@@ -14,6 +14,7 @@ from scalefit.stability.thresholds import EPSILON_FACTOR, FP16_LARGEST, LOGIT_LI
 LOG_Z_LIMIT = 50.0
 SPREAD = 10.0  #: the largest activation is about this many times the RMS
 TAIL = 0.1  #: of a run, whose rows are averaged
+TIMES_LR = " times lr"  #: ends the name of a column that holds the product of a probe and the rate of its own step
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Probe:
     limit: float
     above: bool = True  #: crossing means going above
     log: bool = True
+    both: bool = False  #: whether the limit holds for either sign
     times_lr: bool = False
     cure: str = ""
 
@@ -39,7 +41,7 @@ def probes(epsilon: float = 1e-8, rule: str = "adam", beta: float = 0.9) -> tupl
             cure="qk-layernorm; a lower learning rate",
         ),
         Probe(
-            "|log Z|", ("output_logit_logsumexp",), 1, LOG_Z_LIMIT, log=False,
+            "log Z", ("output_logit_logsumexp",), 1, LOG_Z_LIMIT, log=False, both=True,
             cure="z-loss: 1e-4 for 1e5 steps, more for short runs; weight decay",
         ),
         Probe(
@@ -68,16 +70,24 @@ def measured(runs: Runs | pd.DataFrame) -> pd.DataFrame:
     curves = known.curves
     wanted = [name for probe in probes() for name in _matching(curves, probe.columns)] + ["sharpness"]
     last = curves.groupby("run", observed=True)["step"].transform("max") if "step" in curves else None
-    tail = curves if last is None else curves[curves["step"] >= (1 - TAIL) * last]
+    tail = np.ones(len(curves), dtype=bool) if last is None else (curves["step"] >= (1 - TAIL) * last).to_numpy()
     for name in dict.fromkeys(wanted):
-        if name in curves.columns:
-            means = tail.groupby("run", observed=True)[name].mean()
-            means = means.fillna(curves.groupby("run", observed=True)[name].last())
-            table[name] = means.reindex(table["run"].astype(str)).to_numpy()
+        if name not in curves.columns:
+            continue
+        table[name] = _at_end(curves["run"], curves[name], tail).reindex(table["run"].astype(str)).to_numpy()
+        if name.startswith("sharpness") and "lr" in curves.columns:  # the peak's rate is not that of a decayed end
+            product = _at_end(curves["run"], curves[name] * curves["lr"], tail)
+            table[f"{name}{TIMES_LR}"] = product.reindex(table["run"].astype(str)).to_numpy()
     if "peak_lr" not in table.columns and "lr" in curves.columns:
         peaks = curves.groupby("run", observed=True)["lr"].max()
         table["lr"] = peaks.reindex(table["run"].astype(str)).to_numpy()
     return table
+
+
+def _at_end(run: pd.Series, values: pd.Series, tail: np.ndarray) -> pd.Series:
+    """The mean over the tail of each run, a mask of the rows, or its last value where the tail has none."""
+    means = values[tail].groupby(run[tail], observed=True).mean()
+    return means.fillna(values.groupby(run, observed=True).last())
 
 
 def _matching(frame: pd.DataFrame, patterns: tuple[str, ...]) -> list[str]:
@@ -99,9 +109,9 @@ def column_of(table: pd.DataFrame, probe: Probe) -> tuple[str, FloatArray]:
         values, name = table[names].max(axis=1).to_numpy(float), "rms_act/*"
     else:
         values, name = table[names[0]].to_numpy(float), names[0]
-    values = np.abs(values) if not probe.log else values
     if probe.times_lr:
-        values = values * table["lr"].to_numpy(float)
+        product = f"{name}{TIMES_LR}"
+        values = table[product].to_numpy(float) if product in table else values * table["lr"].to_numpy(float)
     if probe.log:
         values = np.log(np.where(values > 0, values, np.nan))
     return name, values

@@ -6,6 +6,7 @@ between the runs of one size is refused by name; what differs between sizes is t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,16 +16,14 @@ from scalefit.errors import InputError
 from scalefit.runs import Runs, read_runs
 from scalefit.runs.matching import canonical
 from scalefit.stability.diverged import cliff
+from scalefit.stability.optimum import snapped
+from scalefit.stability.settings import following, moving, passed_over, refuse_mixed, shared
 
 SIZES = ("d_model", "N", "n_layer", "batch", "D")  #: what an optimum may drift over, the most likely first
-#: what every answer names, where the log has it
-SETTINGS = ("batch", "schedule", "warmup", "weight_decay", "optimizer", "steps", "D", "n_layer", "seq_len", "vocab")
-FOLLOW = {"N", "N_total", "C", "D", "steps", "n_head", "d_head", "d_ff", "loss_floor"}  #: may follow from the size
-MEASURED = (
-    "loss", "attention_logit", "output_logit", "rms_", "grad_norm", "sharpness", "noise_", "wall", "time",
-    "seconds", "status", "diverged", "source", "step", "tokens", "val_", "train_", "lr", "peak_lr", "run", "seed",
-)  # fmt: skip
 INITIAL = ("initial_loss", "loss_initial", "init_loss")
+STOPPED = ("crashed", "failed", "killed", "running", "preempted", "preempting", "aborted", "cancelled", "canceled")
+WHOLE = 0.9  #: of the steps of the longest run of a size: one that stops before is unfinished,
+FEW = 0.25  #: if less than this share of the size's runs does
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,49 +58,98 @@ class Sweeps:
 
 
 def read_sweeps(
-    runs: Runs | pd.DataFrame, over: str | None = None, arms: str | None = None, initial_loss: float | None = None
+    runs: Runs | pd.DataFrame,
+    over: str | None = None,
+    arms: str | None = None,
+    initial_loss: float | None = None,
+    ignore: Sequence[str] = (),
 ) -> Sweeps:
     """The sweeps in run logs.
 
     ``over``: the column of the size (default: the first of d_model, N, n_layer, batch, D that varies); ``arms``: the
     column whose values are compared side by side (default: parametrization, where there is one); ``initial_loss``:
     the loss before training (default: a column initial_loss, else ln(vocab)); a run that ends above it, or jumps
-    to it, has diverged. Where it is not known, runs beyond a cliff have. Raises InputError for a missing column, and
-    where settings are mixed.
+    to it, has diverged. Where it is not known, runs beyond a cliff have. ``ignore``: columns that may differ, as they
+    are no settings. Runs that crashed, or stop before the others, are left out and told. Raises InputError for a
+    missing column, an initial loss below every loss, and where settings are mixed.
 
     >>> grid = [(width, lr, (np.log2(lr * width) + 1) ** 2 + 2) for width in (64, 128) for lr in (0.004, 0.008, 0.016)]
     >>> sweeps = read_sweeps(pd.DataFrame(grid, columns=["width", "lr", "loss"]))
     >>> sweeps.over, sweeps.names, sweeps.sizes("all")
     ('d_model', ['all'], [64.0, 128.0])
     """
-    table = (runs if isinstance(runs, Runs) else read_runs(runs, need=())).table
-    rates = _rates(runs, table)
-    if "loss" not in table.columns:
-        raise InputError("there is no column loss", todo=f"write --map loss=COLUMN; {columns_of(table)}")
+    known = runs if isinstance(runs, Runs) else read_runs(runs, need=())
+    if "loss" not in known.table.columns:
+        raise InputError("there is no column loss", todo=f"write --map loss=COLUMN; {columns_of(known.table)}")
+    table = without(known.table.assign(_lr=snapped(peak_rates(known, known.table).to_numpy(float))), ignore)
     arms = arms if arms is not None else "parametrization" if "parametrization" in table.columns else ""
     over, arms = (column_named(table, name) if name else name for name in (over, arms))
-    over = over or _size_column(table, rates, arms or "")
-    refuse_unusable(table, {"lr": rates, over: table[over]})
-    arm = table[arms].astype(str) if arms else pd.Series("all", index=table.index)
-    cell = arm + " " + table[over].astype(str)
-    refuse_mixed(table, cell, {over, arms or ""})
+    over = over or _size_column(table, table["_lr"], arms or "")
+    refuse_unusable(table, {"lr": table["_lr"], over: table[over]})
+    table, unfinished = finished(table, over, arms or "", curves=known.curves is not None)
+    rates = table.pop("_lr")
+    arm, cell = _cells(table, over, arms or "")
+    meant = {over, arms or ""}
+    refuse_mixed(table, cell, meant, rates)
     points = pd.DataFrame(
         {
             "arm": arm,
             "size": table[over].astype(float),
             "lr": rates,
             "seed": table["seed"].astype(str) if "seed" in table.columns else "",
-            "loss": table["loss"].astype(float).where(~_diverged(table)),
+            "loss": table["loss"].astype(float).where(~diverged(table)),
         }
     )
     _refuse_repeated(points, table)
-    known = initial_loss if initial_loss is not None else _initial(table)
-    points, lost = _without_diverged(points, known)
-    notes = (*lost, *_moving(table, over, arm))
-    return Sweeps(over, arms or "", points, _settings(table, over), notes, known)
+    start = _initial(table, initial_loss)
+    points, lost = _without_diverged(points, start)
+    notes = (*unfinished, *lost, *moving(table, over, arms or ""), *following(table, cell, meant, rates))
+    return Sweeps(over, arms or "", points, shared(table, over), (*notes, *passed_over(table, meant)), start)
 
 
-def _rates(runs: Runs | pd.DataFrame, table: pd.DataFrame) -> pd.Series:
+def _cells(table: pd.DataFrame, over: str, arms: str) -> tuple[pd.Series, pd.Series]:
+    """The arm of each run, and its arm and size in words."""
+    arm = table[arms].astype(str) if arms else pd.Series("all", index=table.index)
+    return arm, arm + " " + table[over].astype(str)
+
+
+def without(table: pd.DataFrame, ignore: Sequence[str]) -> pd.DataFrame:
+    """The table without columns that do not matter. Raises InputError for one that is not there."""
+    return table.drop(columns=[column_named(table, name) for name in ignore])
+
+
+def finished(table: pd.DataFrame, over: str, arms: str, curves: bool) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The runs whose loss is final, and notes on the others.
+
+    A run that a column ``status`` calls crashed, failed, killed or running is left out; in logs of curves so is one
+    that stops before nine tenths of the steps of its size, where most go on. A run without a finite loss has diverged
+    and stays; its steps are then those of the others.
+    """
+    notes, count = [], len(table)
+    alive = table["loss"].astype(float).abs().lt(np.inf) & ~diverged(table)
+    if "status" in table.columns:
+        stopped = table["status"].astype(str).str.lower().isin(STOPPED) & alive
+        if stopped.any():
+            words = ", ".join(sorted(table.loc[stopped, "status"].astype(str).unique()))
+            notes.append(f"{int(stopped.sum())} of {count} runs are {words}: left out, their losses are not final")
+        table, alive = table[~stopped], alive[~stopped]
+    if curves and "steps" in table.columns:
+        steps, cell = table["steps"].astype(float), _cells(table, over, arms)[1]
+        longest = steps.groupby(cell).transform("max")
+        short = alive & (steps < WHOLE * longest)
+        short &= short.groupby(cell).transform("mean") < FEW
+        if short.any():
+            first = table.index[short][0]
+            said = f"such as {table['run'][first]} at step {steps[first]:.0f} of {longest[first]:.0f}"
+            notes.append(f"{int(short.sum())} of {count} runs stop before the others, {said}: left out as unfinished")
+        for name in {"steps", "D", "C"} & set(table.columns) - {over}:  # a run that was lost has those of the others
+            values = table[name].astype(float)
+            table = table.assign(**{name: values.where(alive, values.groupby(cell).transform("max"))})
+        table = table[~short]
+    return table, tuple(notes)
+
+
+def peak_rates(runs: Runs | pd.DataFrame, table: pd.DataFrame) -> pd.Series:
     """The peak learning rate of each run."""
     if "peak_lr" in table.columns and table["peak_lr"].notna().all():
         return table["peak_lr"].astype(float)
@@ -179,7 +227,7 @@ def _size_column(table: pd.DataFrame, rates: pd.Series, arms: str) -> str:
     )
 
 
-def _diverged(table: pd.DataFrame) -> pd.Series:
+def diverged(table: pd.DataFrame) -> pd.Series:
     """Runs without a finite loss, or that a column says have diverged."""
     lost = ~table["loss"].astype(float).abs().lt(np.inf)
     if "diverged" in table.columns:
@@ -187,47 +235,6 @@ def _diverged(table: pd.DataFrame) -> pd.Series:
     if "status" in table.columns:
         lost |= table["status"].astype(str).str.lower().eq("diverged")
     return lost
-
-
-def _is_setting(name: str, column: pd.Series) -> bool:
-    """Whether a column holds what was set, not what was measured."""
-    if name in SETTINGS or name in ("parametrization", "d_model"):
-        return True
-    if name.lower().startswith(MEASURED):
-        return False
-    few = column.nunique(dropna=False) <= max(2, len(column) // 4)
-    return few or not pd.api.types.is_numeric_dtype(column.dtype)
-
-
-def refuse_mixed(table: pd.DataFrame, cell: pd.Series, meant: set[str], arms: bool = True) -> None:
-    """Raise where runs of one arm and size differ in a setting. ``arms``: whether arms may be compared instead."""
-    mixed = {}
-    for name in map(str, table.columns):
-        if name not in meant and _is_setting(name, table[name]):
-            most = table[name].astype(str).groupby(cell).nunique().max()
-            if most > 1:
-                mixed[name] = _in_order(table[name])
-    if not mixed:
-        return
-    said = "; ".join(f"{name}: {_listed(values)}" for name, values in mixed.items())
-    first, values = next(iter(mixed.items()))
-    chosen = repr(values[0]) if values else "VALUE"
-    raise InputError(
-        f"runs of one size differ in more than the learning rate and the seed ({said})",
-        todo=f'select one setting, such as --where "{first} == {chosen}"'
-        + (f", or compare with --over or --arms {first}" if arms else ""),
-    )
-
-
-def _in_order(column: pd.Series) -> list[object]:
-    """The distinct values, numbers by size before words by spelling."""
-    values = column.dropna().unique().tolist()
-    return sorted(values, key=lambda value: (isinstance(value, str), value))
-
-
-def _listed(values: list[object]) -> str:
-    shown = [f"{value:.6g}" if isinstance(value, float) else str(value) for value in values[:4]]
-    return ", ".join(shown) + (f", … ({len(values)} values)" if len(values) > 4 else "")
 
 
 def _refuse_repeated(points: pd.DataFrame, table: pd.DataFrame) -> None:
@@ -240,34 +247,22 @@ def _refuse_repeated(points: pd.DataFrame, table: pd.DataFrame) -> None:
         )
 
 
-def _initial(table: pd.DataFrame) -> float:
+def _initial(table: pd.DataFrame, given: float | None) -> float:
+    """The loss before training: as given, or from the table; NaN where neither says it."""
+    if given is not None:
+        least = float(table["loss"].astype(float).min())
+        if not given > least:
+            raise InputError(
+                f"an initial loss of {given:g} lies below every loss (the least is {least:g})",
+                todo="give the loss of the untrained model, ln(vocabulary)",
+            )
+        return given
+    return initial_loss_of(table)
+
+
+def initial_loss_of(table: pd.DataFrame) -> float:
+    """The loss before training by the table: a column, or ln(vocab); NaN where neither is there."""
     for name in INITIAL:
         if name in table.columns:
             return float(table[name].astype(float).mean())
     return float(np.log(table["vocab"].astype(float).iloc[0])) if "vocab" in table.columns else float("nan")
-
-
-def _settings(table: pd.DataFrame, over: str) -> dict[str, str]:
-    """What the runs share, in words; "not in the log" for what an answer must name."""
-    found = {}
-    for name in SETTINGS:
-        if name == over:
-            continue
-        if name in table.columns:
-            found[name] = _listed(_in_order(table[name]))
-        elif name in SETTINGS[:5]:
-            found[name] = "not in the log"
-    return found
-
-
-def _moving(table: pd.DataFrame, over: str, arm: pd.Series) -> tuple[str, ...]:
-    """Settings that differ between the sizes: their effect cannot be told from that of the size."""
-    notes = []
-    for name in map(str, table.columns):
-        if name in (over, arm.name) or name in FOLLOW or not _is_setting(name, table[name]):
-            continue
-        if name not in SETTINGS[:5] and name in ("parametrization",):
-            continue
-        if table[name].astype(str).nunique() > 1:
-            notes.append(f"{name} moves with {over} ({_listed(table[name].unique().tolist())}): one effect or two?")
-    return tuple(notes)

@@ -2,12 +2,12 @@
 
     log2 lr*(size) = a + drift log2(size)
 
-by least squares over the optima of the sizes, each weighted by its interval. Where theory says what the drift is (over
-width, in a known parametrisation), the law leans on it as on one more measurement; the measured drift is told without.
+The measured drift is told without theory's part in the law (:mod:`scalefit.stability.drift`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,21 +16,14 @@ import pandas as pd
 from scalefit.errors import IdentificationError, InputError
 from scalefit.numerics import FloatArray
 from scalefit.runs import Runs
-from scalefit.stability.optimum import LEVEL, Optimum, best_lr
+from scalefit.stability.drift import EXPECTED, drift_line, interval_of, with_theory
+from scalefit.stability.optimum import Optimum, best_lr
 from scalefit.stability.reach import far_beyond, refuse_target
 from scalefit.stability.sensitivity import lr_sensitivity
 from scalefit.stability.sweeps import Sweeps, read_sweeps
-from scalefit.stability.verdict import Interval, verdict_of
+from scalefit.stability.verdict import Interval, apart, verdict_of
 
-#: (arm, size): drift in octaves per doubling that theory expects for Adam, and how far measured ones stray from it
-EXPECTED = {
-    ("sp", "d_model"): (-1.0, 0.4),
-    ("mup", "d_model"): (0.0, 0.2),
-    ("depth-mup", "d_model"): (0.0, 0.2),
-    ("completep", "d_model"): (0.0, 0.2),
-}
-NORMAL_90 = 1.6448536269514722
-LEAST_ERROR = 0.05  #: octaves, of an optimum
+LEAST_DRAWS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +39,13 @@ class Arm:
     slope: FloatArray  #: (1 + draws,) octaves per doubling
     origin: float  #: size
     verdict: str
+    contradicts: str = ""  #: why theory has no part in the law, where it would have had one
 
     def at(self, size: float) -> Interval:
         """The best learning rate at a size, by the law. Raises InputError for a size that is not above 0."""
         refuse_target(size)
         logs = self.height + self.slope * np.log2(size / self.origin)
-        return _interval(logs, np.exp2)
+        return interval_of(logs, np.exp2)
 
     @property
     def found(self) -> dict[float, Optimum]:
@@ -94,12 +88,13 @@ def lr_transfer(
     theory: bool = True,
     draws: int = 300,
     seed: int = 0,
+    ignore: Sequence[str] = (),
 ) -> Transfer:
     """The best learning rate at each size, its drift, and its law for a target size.
 
-    ``runs``: logs with columns of size, learning rate and final loss; ``over``, ``arms``, ``initial_loss``: see
-    :func:`scalefit.stability.read_sweeps`. ``theory=False`` keeps the law to the measured drift. Intervals hold 90 %.
-    Raises InputError where settings are mixed, IdentificationError where no size has a minimum inside its grid.
+    ``runs``: logs with columns of size, learning rate and final loss; ``over``, ``arms``, ``initial_loss``, ``ignore``:
+    see :func:`scalefit.stability.read_sweeps`. ``theory=False`` keeps the law to the measured drift. Intervals hold
+    90 %. Raises InputError where settings are mixed, IdentificationError where no size has a minimum inside its grid.
 
     >>> grid = [(w, lr, 2 * np.exp(0.02 * np.log2(lr * w) ** 2)) for w in (64, 128) for lr in 2.0 ** np.arange(-10, -3)]
     >>> found = lr_transfer(pd.DataFrame(grid, columns=["width", "lr", "loss"]), target=256)
@@ -108,10 +103,13 @@ def lr_transfer(
     """
     if target is not None:
         refuse_target(target)
-    sweeps = runs if isinstance(runs, Sweeps) else read_sweeps(runs, over, arms, initial_loss)
+    if draws < LEAST_DRAWS:
+        raise InputError(f"{draws} draws", todo="give some hundreds: the intervals are made of them")
+    sweeps = runs if isinstance(runs, Sweeps) else read_sweeps(runs, over, arms, initial_loss, ignore)
     optima: dict[str, dict[float, Optimum]] = {}
     for name in sweeps.names:
-        optima[name] = {size: _optimum(sweeps, name, size, draws, seed) for size in sweeps.sizes(name)}
+        sizes = sweeps.sizes(name)
+        optima[name] = {size: _optimum(sweeps, name, size, draws, [seed, i]) for i, size in enumerate(sizes)}
     if not any(not best.refused for each in optima.values() for best in each.values()):
         size, best = next(iter(next(iter(optima.values())).items()))
         raise IdentificationError(
@@ -128,12 +126,13 @@ def backtest_transfer(runs: Runs | pd.DataFrame | Sweeps, **options: object) -> 
 
     ``regret`` is the loss at the predicted learning rate over the least loss, minus 1; the losses between the measured
     learning rates are interpolated (monotone cubic in log lr, means over seeds). The least of several noisy means is
-    too low by about ``noise``, the standard error of a mean, relative to the loss (NaN for one seed). ``options`` as in
-    :func:`lr_transfer`.
+    too low by about ``noise`` (:func:`seed_noise`). ``options`` as in :func:`lr_transfer`.
     """
-    asked = {name: options.pop(name, None) for name in ("over", "arms", "initial_loss")}
+    asked = {name: options.pop(name) for name in ("over", "arms", "initial_loss", "ignore") if name in options}
     sweeps = runs if isinstance(runs, Sweeps) else read_sweeps(runs, **asked)  # type: ignore[arg-type]
     largest = max(size for name in sweeps.names for size in sweeps.sizes(name))
+    if all(len(sweeps.sizes(name)) < 2 for name in sweeps.names):
+        raise IdentificationError(f"one {sweeps.over} can not be predicted from others", todo="add a sweep at another")
     earlier = lr_transfer(sweeps.below(largest), **options)  # type: ignore[arg-type]
     rows = []
     for arm in earlier.arms:
@@ -161,13 +160,22 @@ def regret(cell: pd.DataFrame, lr: float) -> float:
 
 
 def seed_noise(cell: pd.DataFrame) -> float:
-    """Standard error of the mean loss over seeds, pooled over the four best learning rates, relative to the loss."""
-    groups = cell.groupby("lr")["loss"]
-    best = groups.mean().nsmallest(4).index
-    return float(np.sqrt((groups.var() / groups.count())[best].mean()) / groups.mean().min())
+    """Standard error of the difference between the mean losses of two learning rates, relative to the loss.
+
+    From the four best learning rates that all seeds have, without what a seed adds to all of them; NaN for one seed.
+    """
+    losses = cell.pivot_table(index="lr", columns="seed", values="loss").dropna()
+    losses = losses.loc[losses.mean(axis=1).nsmallest(4).index]
+    rates, seeds = losses.shape
+    if seeds < 2 or rates < 2:
+        return float("nan")
+    left = losses.sub(losses.mean(axis=1), axis=0) - losses.mean() + losses.to_numpy().mean()
+    variance = float((left**2).to_numpy().sum()) / ((rates - 1) * (seeds - 1))
+    return float(np.sqrt(2 * variance / seeds) / losses.mean(axis=1).min())
 
 
-def _optimum(sweeps: Sweeps, arm: str, size: float, draws: int, seed: int) -> Optimum:
+def _optimum(sweeps: Sweeps, arm: str, size: float, draws: int, seed: list[int]) -> Optimum:
+    """The optimum of one size; each size has random numbers of its own."""
     cell = sweeps.cell(arm, size)
     try:
         lr, loss, seeds = cell["lr"].to_numpy(float), cell["loss"].to_numpy(float), cell["seed"].to_numpy(str)
@@ -177,7 +185,7 @@ def _optimum(sweeps: Sweeps, arm: str, size: float, draws: int, seed: int) -> Op
 
 
 def _doubts(sweeps: Sweeps, arms: tuple[Arm, ...]) -> list[str]:
-    """What speaks against an optimum that was found: runs left out beyond a cliff, a minimum far below the losses."""
+    """What speaks against an optimum that was found, such as runs left out; and theory that was left out of a law."""
     notes = []
     for arm in arms:
         for size, best in arm.optima.items():
@@ -185,13 +193,15 @@ def _doubts(sweeps: Sweeps, arms: tuple[Arm, ...]) -> list[str]:
             if best.left_out:
                 count = "1 run jumps" if best.left_out == 1 else f"{best.left_out} runs jump"
                 notes.append(f"{where}: {count} far above the losses beside: left out of the curve as diverged")
-            if best.doubt:
-                notes.append(f"{where}: {best.doubt}")
+            notes += [f"{where}: {doubt}" for doubt in best.doubts]
+        if arm.contradicts:
+            notes.append(f"{arm.name}: {arm.contradicts}")
     return notes
 
 
 def _arm(sweeps: Sweeps, name: str, optima: dict[float, Optimum], theory: bool, seed: int) -> Arm:
     found = {size: best for size, best in optima.items() if not best.refused}
+    bounds = {size: best.within for size, best in optima.items() if best.refused}
     nothing = Interval(np.nan, np.nan, np.nan)
     if not found:
         empty = np.array([np.nan])
@@ -201,48 +211,14 @@ def _arm(sweeps: Sweeps, name: str, optima: dict[float, Optimum], theory: bool, 
     origin = float(np.exp2(np.mean(np.log2(sizes))))
     x = np.log2(sizes / origin)
     y = np.array([[best.log2, *best.draws] for best in found.values()])
-    error = np.maximum(y[:, 1:].std(axis=1), LEAST_ERROR)
+    height, slope = drift_line(x, y)
+    drift = interval_of(slope) if len(sizes) > 1 else nothing
     expected = EXPECTED.get((name.lower().replace("_", "-"), sweeps.over)) if theory else None
-    measured = _line(x, y, error, None, seed)
-    height, slope = _line(x, y, error, expected, seed)
-    drift = _interval(measured[1]) if len(sizes) > 1 else nothing
-    verdict = verdict_of(name, sweeps.over, drift, sizes)
-    return Arm(name, optima, drift, _interval(slope), expected, height, slope, origin, verdict)
-
-
-def _line(
-    x: FloatArray, y: FloatArray, error: FloatArray, expected: tuple[float, float] | None, seed: int
-) -> tuple[FloatArray, FloatArray]:
-    """Height and slope (octaves per doubling) of the weighted line through each column of ``y``, (1 + draws,) each.
-
-    Where the optima lie further from the line than their own errors say, the draws are spread to match.
-    """
-    count = y.shape[1]
-    columns = np.stack([np.ones_like(x), x], axis=1) / error[:, None]
-    values = y / error[:, None]
-    if expected is not None:
-        columns = np.vstack([columns, [0.0, 1 / expected[1]]])
-        noise: FloatArray = np.concatenate([[0.0], np.random.default_rng(seed).standard_normal(count - 1)])
-        values = np.vstack([values, expected[0] / expected[1] + noise])
-    if len(columns) < 2:
-        return y[0], np.full(count, np.nan)
-    from scipy.special import stdtrit
-
-    solved = np.linalg.lstsq(columns, values, rcond=None)[0]
-    freedom = len(columns) - 2
-    misfit = float(np.sum((values[:, 0] - columns @ solved[:, 0]) ** 2))
-    student = float(stdtrit(freedom, (1 + LEVEL) / 2) / NORMAL_90) if freedom else 1.0  # few optima tell little of it
-    spread = max(1.0, np.sqrt(misfit / freedom) * student) if freedom else 1.0
-    wide = solved[:, :1] + spread * (solved - solved[:, :1])
-    return wide[0], wide[1]
-
-
-def _interval(draws: FloatArray, scale: np.ufunc | None = None) -> Interval:
-    """The first of the draws as the value, and the interval of the others."""
-    rest = draws[1:] if len(draws) > 1 else draws
-    low, high = np.quantile(rest, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    ends = np.array([draws[0], min(low, draws[0]), max(high, draws[0])])
-    return Interval(*(float(end) for end in (ends if scale is None else scale(ends))))
+    height, slope, contradicts = with_theory(height, slope, expected, seed)
+    measured = {size: best.log2 for size, best in found.items()}
+    verdict = verdict_of(name, sweeps.over, drift, sizes, apart(measured, bounds))
+    expected = None if contradicts else expected
+    return Arm(name, optima, drift, interval_of(slope), expected, height, slope, origin, verdict, contradicts)
 
 
 def _sensitivities(sweeps: Sweeps) -> tuple[dict[tuple[str, float], float], list[str]]:
@@ -278,7 +254,7 @@ def _table(arms: tuple[Arm, ...], sensitivities: dict[tuple[str, float], float])
                 {
                     "arm": arm.name, "size": size, "lr": best.lr, "low": best.low, "high": best.high,
                     "log2_lr": best.log2, "loss": best.loss, "lr_sensitivity": sensitivities[arm.name, size],
-                    "resampled": best.how, "refused": best.refused,
+                    "interval_from": best.how, "refused": best.refused,
                 }
             )  # fmt: skip
     return pd.DataFrame(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from scalefit.numerics import FloatArray
 
 ONE_OCTAVE = 1.0  #: an optimum that moves by less transfers
+FAST = 0.5  #: octaves per doubling above which an optimum does not transfer, however near the sizes are
 SLOW = 0.1  #: octaves per doubling below which no reach is claimed: it would lie a thousand times beyond what was seen
 #: what is known to hold the optimum still over each size
 CURES = {
@@ -29,28 +31,64 @@ class Interval(NamedTuple):
     high: float
 
 
-def verdict_of(arm: str, over: str, drift: Interval, sizes: FloatArray) -> str:
+class Apart(NamedTuple):
+    """How far apart two optima are at least, where one is only known to lie beyond its grid."""
+
+    octaves: float
+    text: str
+
+
+NOT_APART = Apart(0.0, "")
+
+
+def apart(found: Mapping[float, float], bounds: Mapping[float, tuple[float, float]]) -> Apart:
+    """The largest distance that must lie between two optima, one of them beyond its grid.
+
+    ``found``: log2 of the optimum by size; ``bounds``: for a size without one, log2 of the learning rates between which
+    it lies.
+
+    >>> apart({256.0: -7.0}, {1024.0: (-np.inf, -9.0)})
+    Apart(octaves=2.0, text='at 1024 it lies below 0.00195, at least 2.00 octaves from that at 256')
+    """
+    far = NOT_APART
+    for size, (low, high) in bounds.items():
+        for other, place in found.items():
+            octaves = max(place - high, low - place)
+            side, end = ("below", high) if place > high else ("above", low)
+            if octaves > far.octaves:
+                said = f"at {size:g} it lies {side} {2**end:.3g}, at least {octaves:.2f} octaves from that at {other:g}"
+                far = Apart(octaves, said)
+    return far
+
+
+def verdict_of(arm: str, over: str, drift: Interval, sizes: FloatArray, beyond: Apart = NOT_APART) -> str:
     """One sentence or two on an arm with a measured drift (octaves per doubling of ``over``) between some sizes.
+
+    It transfers where the whole interval stays within one octave over the sizes measured, and within half an octave a
+    doubling; it does not where the whole interval lies beyond one octave, or two optima must (``beyond``).
 
     >>> verdict_of("sp", "d_model", Interval(-1.0, -1.2, -0.8), np.array([64, 128, 256]))[:63]
     'does not transfer: the best learning rate falls by 2.00 octaves'
     """
+    if beyond.octaves > ONE_OCTAVE:
+        return f"does not transfer: {beyond.text}. Use its law, or {_cure(arm, over)}"
     if not np.isfinite(drift.value):
         return f"not known: one {over} with an optimum shows no drift; add a sweep at another {over}"
     doublings = float(np.log2(sizes.max() / sizes.min()))
-    moved = drift.value * doublings
-    worst = max(abs(drift.low), abs(drift.high)) * doublings
+    moved, low, high = (end * doublings for end in drift)
     way = "falls" if moved < 0 else "rises"
     span = f"over a factor {sizes.max() / sizes.min():.3g} of {over}"
-    detail = f"{abs(moved):.2f} octaves {span} [{drift.low * doublings:+.2f}, {drift.high * doublings:+.2f}]"
-    if worst <= ONE_OCTAVE:
-        return f"transfers: the best learning rate {way} by {detail}; {_reach(drift, over)}"
-    if not drift.low <= 0 <= drift.high and abs(moved) > ONE_OCTAVE / 2:
-        return f"does not transfer: the best learning rate {way} by {detail}. Use its law, or {_cure(arm, over)}"
-    return (
-        f"undecided: the best learning rate {way} by {detail}. More seeds, learning rates closer to the minima, or "
-        f"sizes further apart would tell"
-    )
+    detail = f"the best learning rate {way} by {abs(moved):.2f} octaves {span} [{low:+.2f}, {high:+.2f}]"
+    if low > ONE_OCTAVE or high < -ONE_OCTAVE:
+        return f"does not transfer: {detail}. Use its law, or {_cure(arm, over)}"
+    if max(abs(low), abs(high)) > ONE_OCTAVE:
+        more = "More seeds, learning rates closer to the minima, or sizes further apart would tell"
+        return f"undecided: {detail}. {more}"
+    if beyond.octaves > 0:
+        return f"undecided: {detail}, but {beyond.text}. Extend its learning rates"
+    if max(abs(drift.low), abs(drift.high)) > FAST:
+        return f"undecided: {detail}, within an octave, but fast. Sizes further apart would tell"
+    return f"transfers: {detail}; {_reach(drift, over)}"
 
 
 def _reach(drift: Interval, over: str) -> str:

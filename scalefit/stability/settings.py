@@ -1,0 +1,174 @@
+"""What runs were set to, told from what was measured and from records: which columns must not differ between runs.
+
+Only what a sweep varies on purpose may vary: the learning rate, the size, the seed, the arm, and what follows from the
+learning rate alone. Any other setting that differs between the runs of one size is refused by name; what differs
+between sizes is told, and so is what was passed over as a record.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import pandas as pd
+
+from scalefit.errors import InputError
+from scalefit.expressions import quoted
+
+#: what every answer names, where the log has it
+NAMED = ("batch", "schedule", "warmup", "weight_decay", "optimizer")
+SETTINGS = (*NAMED, "steps", "D", "n_layer", "seq_len", "vocab")
+FOLLOW = {"N", "N_total", "C", "D", "steps", "n_head", "d_head", "d_ff", "loss_floor"}  #: may follow from the size
+NEVER = {"run", "seed", "data_seed", "lr", "peak_lr", "step", "tokens", "source", "diverged", "status"}
+#: names of what is measured, however few values it has
+MEASURED = re.compile(
+    r"(final|best|last|min|mean|ema|val|valid|eval|test|train|held_out)*"
+    r"(loss|nll|ppl|perplexity|bpb|acc|accuracy|score)"
+    r"(final|best|last|min|mean|ema|std|val|valid|eval|test|train|\d+|c4|floor)*"
+    r"|(attentionlogit|outputlogit|rmsact|rmsgrad|rmsupdate|rmsweight|gradnorm|noisetrace|noisegradsquare).*"
+    r"|sharpness(preconditioned|min|max)?|hessian(min|max)|wall.*|runtime|timestamp|elapsed.*|.*seconds|walltime"
+    r"|duration.*|(train|run|step|total|wall|gpu)?time(s|ms|h|hours|minutes)?|.*persec(ond)?|throughput.*|mfu|hfu"
+    r"|(peak|max|gpu)?mem(ory)?(gb|mb|allocated|used)?|memory.*|gpuhours|cost.*|energy.*|.*util(ization)?"
+)
+#: words of names that keep records of a run, and say nothing of how it was trained
+RECORDS = {
+    "id", "uuid", "name", "title", "created", "updated", "date", "datetime", "start", "started", "end", "ended",
+    "commit", "git", "sha", "hash", "branch", "host", "hostname", "node", "nodes", "cluster", "partition", "user",
+    "author", "owner", "notes", "note", "tags", "tag", "comment", "description", "job", "jobid", "slurm", "project",
+    "entity", "checkpoint", "ckpt", "path", "dir", "folder", "file", "url", "link", "log", "logs", "gpu", "gpus",
+    "device", "devices", "machine", "torch", "cuda", "python", "os", "platform", "resumed", "state", "sweep", "exp",
+    "experiment", "heartbeat", "pid",
+}  # fmt: skip
+
+
+def is_setting(name: str, column: pd.Series) -> bool:
+    """Whether a column holds what was set, by its name and by how many values it has.
+
+    >>> runs = pd.Series(range(12))
+    >>> [is_setting(name, runs % 2) for name in ("dropout", "loss_weight", "val_loss", "git_hash")]
+    [True, True, False, False]
+    >>> is_setting("tokens_seen_in_all", runs), is_setting("comment", runs)
+    (False, False)
+    """
+    if name in SETTINGS or name in ("parametrization", "d_model"):
+        return True
+    if name in NEVER or is_record(name, column) or MEASURED.fullmatch(re.sub(r"[^a-z0-9]", "", name.lower())):
+        return False
+    few = column.nunique(dropna=False) <= max(2, len(column) // 4)
+    return few or not pd.api.types.is_numeric_dtype(column.dtype)
+
+
+def is_record(name: str, column: pd.Series) -> bool:
+    """Whether a column only says which run this is, where and when: by its name, or as all its texts differ."""
+    if RECORDS & set(re.split(r"[^a-z0-9]+", name.lower())):
+        return True
+    text = not pd.api.types.is_numeric_dtype(column.dtype)
+    return text and len(column) > 3 and column.nunique() == len(column)
+
+
+def passed_over(table: pd.DataFrame, meant: set[str]) -> tuple[str, ...]:
+    """A note on the records that differ between runs, which were not taken for settings."""
+    names = [
+        str(name)
+        for name in table.columns
+        if name not in meant | NEVER and is_record(str(name), table[name]) and _as_text(table[name]).nunique() > 1
+    ]
+    return (f"not taken for settings, though they differ: {', '.join(names)}",) if names else ()
+
+
+def refuse_mixed(table: pd.DataFrame, cell: pd.Series, meant: set[str], lr: pd.Series, arms: bool = True) -> None:
+    """Raise where runs of one arm and size differ in a setting that does not follow from the learning rate.
+
+    ``cell``: the arm and size of each run; ``meant``: columns that may differ; ``arms``: whether arms may be compared
+    instead.
+    """
+    mixed = {}
+    for name in map(str, table.columns):
+        if name not in meant and is_setting(name, table[name]):
+            text = _as_text(table[name])
+            if text.groupby(cell).nunique(dropna=False).max() > 1 and not follows(text, cell, lr):
+                mixed[name] = in_order(table[name])
+    if not mixed:
+        return
+    said = "; ".join(f"{name}: {listed(values)}" for name, values in mixed.items())
+    first, values = next(iter(mixed.items()))
+    chosen = repr(values[0]) if values else "VALUE"
+    raise InputError(
+        f"runs of one size differ in more than the learning rate and the seed ({said})",
+        todo=f'select one setting, such as --where "{quoted(first)} == {chosen}"'
+        + (f", compare with --over or --arms {first}" if arms else "")
+        + f", or --ignore {first} if it does not matter",
+    )
+
+
+def follows(text: pd.Series, cell: pd.Series, lr: pd.Series) -> bool:
+    """Whether a column has one value a learning rate in every cell that holds three or more of them."""
+    key = cell + " " + lr.map("{:.6g}".format)
+    several = text.groupby(cell).nunique(dropna=False).max() > 2
+    return bool(several and text.groupby(key).nunique(dropna=False).max() == 1)
+
+
+def following(table: pd.DataFrame, cell: pd.Series, meant: set[str], lr: pd.Series) -> tuple[str, ...]:
+    """Notes on settings that change with the learning rate: their effect is part of its."""
+    notes = []
+    for name in map(str, table.columns):
+        if name in meant | NEVER or not is_setting(name, table[name]):
+            continue
+        text = _as_text(table[name])
+        if text.groupby(cell).nunique(dropna=False).max() > 1 and follows(text, cell, lr):
+            notes.append(f"{name} changes with the learning rate ({listed(in_order(table[name]))}): one effect of both")
+    return tuple(notes)
+
+
+def moving(table: pd.DataFrame, over: str, arms: str) -> tuple[str, ...]:
+    """Notes on settings that differ between the sizes: their effect cannot be told from that of the size."""
+    notes, along = [], []
+    for name in map(str, table.columns):
+        if name in (over, arms, "parametrization") or not (name in FOLLOW or is_setting(name, table[name])):
+            continue
+        if _as_text(table[name]).nunique() < 2:
+            continue
+        if name in FOLLOW:
+            along += [name] if name in ("D", "steps") else []
+        else:
+            notes.append(f"{name} moves with {over} ({listed(in_order(table[name]))}): one effect or two?")
+    if along:
+        notes.append(
+            f"{' and '.join(along)} {'move' if len(along) > 1 else 'moves'} with {over}: the law holds along it"
+        )
+    return tuple(notes)
+
+
+def shared(table: pd.DataFrame, over: str) -> dict[str, str]:
+    """What the runs share, in words; "not in the log" for what an answer must name."""
+    found = {}
+    for name in SETTINGS:
+        if name != over and name in table.columns:
+            found[name] = listed(in_order(table[name]))
+        elif name != over and name in NAMED:
+            found[name] = "not in the log"
+    return found
+
+
+def in_order(column: pd.Series) -> list[object]:
+    """The distinct values, numbers by size before words by spelling."""
+    values = column.dropna().unique().tolist()
+    return sorted(values, key=lambda value: (isinstance(value, str), value))
+
+
+def listed(values: Iterable[object]) -> str:
+    """The first few values in words, and how many there are.
+
+    >>> listed([0.1, 0.2, 0.3, 0.4, 0.5])
+    '0.1, 0.2, 0.3, 0.4, … (5 values)'
+    """
+    every = list(values)
+    shown = [f"{value:.6g}" if isinstance(value, float) else str(value) for value in every[:4]]
+    return ", ".join(shown) + (f", … ({len(every)} values)" if len(every) > 4 else "")
+
+
+def _as_text(column: pd.Series) -> pd.Series:
+    """Values as text, numbers with six digits: what differs by less is the same setting."""
+    if pd.api.types.is_float_dtype(column.dtype):
+        return column.map("{:.6g}".format)
+    return column.astype(str)
