@@ -138,6 +138,21 @@ def logs(jobs: list[Job], out: Path, folder: Path) -> None:
     write(frame.loc[frame["step"] > 0, columns], folder / "curves.csv")
 
 
+def batches(jobs: list[Job], out: Path, folder: Path) -> None:
+    """Besides a row a run: the held-out loss along each run, with the gradient noise averaged since the row before."""
+    probed(jobs, out, folder)
+    parts = []
+    for job in jobs:
+        log = pd.read_json(out / job.id / "log.jsonl", lines=True)
+        noise = log[["noise_trace", "noise_grad_square"]].rolling(job.config.eval_every, min_periods=1).mean()
+        rows = log[["step", "tokens"]].assign(loss=log["val_loss"], **noise)
+        rows = rows[rows["loss"].notna() & (rows["step"] > 0)]
+        about = {"run": job.id} | {key: getattr(job.config, key) for key in ("batch", "seq_len", "lr", "seed")}
+        parts.append(rows.assign(**about)[[*about, *rows.columns]])
+    frame = pd.concat(parts).sort_values(["batch", "lr", "seed", "step"], kind="stable")
+    write(frame, folder / "curves.csv")
+
+
 def tail(folder: Path) -> pd.Series:
     """Means of the last fifth of a log; the largest RMS of any block's residual stream as rms_act."""
     rows = pd.read_json(folder / "log.jsonl", lines=True)
@@ -174,7 +189,13 @@ def floor(folder: Path) -> float | None:
 def table(name: str, jobs: list[Job]) -> Callable[[list[Job], Path, Path], None]:
     """What is written of a sweep."""
     config = jobs[0].config
-    special = {"schedules": curves, "norm_placement": blocks, "warmup": warmups, "divergence": logs}
+    special = {
+        "schedules": curves,
+        "norm_placement": blocks,
+        "warmup": warmups,
+        "divergence": logs,
+        "lr_batch": batches,
+    }
     if name in special:
         return special[name]
     return sharpness if config.curvature_every else probed if config.probe_every else finals

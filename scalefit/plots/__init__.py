@@ -12,6 +12,7 @@ from scalefit.plots.parity import plot_parity
 from scalefit.plots.partial import plot_partial
 from scalefit.plots.probes import plot_forecast, plot_sharpness
 from scalefit.plots.residuals import plot_residuals
+from scalefit.plots.run_schedule import plot_run_schedule
 from scalefit.plots.scaling import plot_scaling
 from scalefit.plots.sizes import plot_sizes
 
@@ -28,6 +29,7 @@ __all__ = [
     "plot_parity",
     "plot_partial",
     "plot_residuals",
+    "plot_run_schedule",
     "plot_scaling",
     "plot_schedule_prediction",
     "plot_sharpness",

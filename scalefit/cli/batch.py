@@ -1,0 +1,153 @@
+"""Which batch: the critical batch from steps to one loss, the gradient noise scale, the learning rate of each batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scalefit.cli.options import number, pairs, read, reading
+from scalefit.cli.output import Answer, answering, as_lines, records
+from scalefit.errors import InputError
+
+if TYPE_CHECKING:
+    from scalefit.runs import Runs
+    from scalefit.stability.batch import BatchAnswer
+    from scalefit.stability.transfer import Transfer
+    from scalefit.stability.verdict import Interval
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True)
+@reading
+@click.option("--loss", metavar="LOSS", help="Count steps to this loss (default: the least that every batch reaches).")
+@click.option("--at", multiple=True, metavar="batch=65536", help="A batch, in tokens, to judge.")
+@answering
+def command(
+    files: tuple[str, ...],
+    map_: tuple[str, ...],
+    where: str | None,
+    schedule: str | None,
+    warmup: int | None,
+    loss: str | None,
+    at: tuple[str, ...],
+) -> Answer:
+    """Which batch: steps against tokens to one loss, gradient noise, and the learning rate of each batch.
+
+    FILES hold the loss along runs that differ in batch (tokens), learning rate and seed.
+
+    \b
+    Example:
+      scalefit batch data/lr_batch/curves.csv --at batch=8192
+    """
+    from scalefit.stability.batch import batch_size
+
+    target = _target(at)
+    runs = read(files, map_, where, schedule, warmup)
+    found = batch_size(runs, number(loss, "--loss") if loss else None)
+    rates, why = _rates(runs)
+    if why:
+        found.missing["learning rate"] = why
+    lines = [*_critical(found, target), *_noise(found), *_learning_rate(rates, target)]
+    lines += [f"no {name}: {reason}" for name, reason in found.missing.items()]
+    return Answer("\n".join(lines), _content(found, rates, target), found.reached)
+
+
+def _target(at: tuple[str, ...]) -> float | None:
+    given = pairs(at, "--at")
+    if not given:
+        return None
+    if list(given) != ["batch"]:
+        raise InputError("a target is one batch", where="--at", todo="write --at batch=65536")
+    batch = number(given["batch"], "--at")
+    if not 0 < batch < float("inf"):
+        raise InputError(f"a batch of {batch:g}", where="--at", todo="give a number of tokens above 0")
+    return batch
+
+
+def _rates(runs: Runs) -> tuple[Transfer | None, str]:
+    """The best learning rate of each batch by its final loss, or why there is none."""
+    from scalefit.stability.transfer import lr_transfer
+
+    try:
+        return lr_transfer(runs, over="batch", arms="", theory=False), ""
+    except InputError as error:
+        return None, str(error)
+
+
+def _critical(found: BatchAnswer, target: float | None) -> list[str]:
+    if found.tradeoff is None:
+        return []
+    trade, critical = found.tradeoff, found.critical
+    known = critical.low == critical.low
+    ends = f" [{critical.low:.3g}, {critical.high:.3g}]" if known else " (two batches leave no interval)"
+    lines = [f"to a loss of {found.loss:.5g}:", as_lines(found.reached.drop(columns="edge"), 4), ""]
+    edges = zip(found.reached["batch"], found.reached["edge"], strict=True)
+    lines += [f"! batch {batch:g}: {edge}; add runs beyond it" for batch, edge in edges if edge]
+    lines.append(f"critical batch {critical.value:.3g} tokens{ends}: twice the least steps, twice the least tokens")
+    B = f"{trade.B_crit:.4g}"
+    lines.append(f"  steps = {trade.S_min:.4g} (1 + {B}/batch), tokens = {trade.E_min:.4g} (1 + batch/{B})")
+    lines.append(f"  the learning rate that gets there first grows as batch^{_in_words(_fastest(found))}")
+    if target:
+        steps, tokens = float(trade.steps(target)), float(trade.examples(target))
+        lines.append(
+            f"  at batch {target:g}: {steps:.4g} steps, {steps / trade.S_min:.2f} times the least; "
+            f"{tokens:.4g} tokens, {tokens / trade.E_min:.2f} times the least"
+        )
+    return lines
+
+
+def _noise(found: BatchAnswer) -> list[str]:
+    if not len(found.noise):
+        return []
+    return ["", f"gradient noise scale at the end of the runs, in {found.unit}:", as_lines(found.noise, 3)]
+
+
+def _learning_rate(found: Transfer | None, target: float | None) -> list[str]:
+    if found is None:
+        return []
+    (arm,) = found.arms
+    lines = ["", "best learning rate by final loss:"]
+    for size, best in arm.optima.items():
+        place = f"{best.lr:.3g} [{best.low:.3g}, {best.high:.3g}]"
+        lines.append(f"! batch {size:g}: {best.refused}" if best.refused else f"  batch {size:g}: {place}")
+    drift = arm.drift
+    if drift.value == drift.value:
+        ends = f"[{drift.low:.2f}, {drift.high:.2f}]"
+        lines.append(
+            f"  lr ∝ batch^{drift.value:.2f} {ends}; theory has 1/2 under Adam and 1 under SGD, up to the noise scale"
+        )
+    if target and drift.value == drift.value:
+        at = arm.at(target)
+        lines.append(f"  at batch {target:g}: learning rate {at.value:.3g} [{at.low:.3g}, {at.high:.3g}]")
+    return lines
+
+
+def _fastest(found: BatchAnswer) -> Interval:
+    """The exponent of the learning rates that reach the loss in the fewest steps."""
+    from scalefit.stability.noise import fit_lr_exponent
+
+    return fit_lr_exponent(found.reached["batch"], found.reached["lr"])
+
+
+def _in_words(exponent: Interval) -> str:
+    known = exponent.low == exponent.low
+    return f"{exponent.value:.2f}" + (f" [{exponent.low:.2f}, {exponent.high:.2f}]" if known else "")
+
+
+def _content(found: BatchAnswer, rates: Transfer | None, target: float | None) -> dict[str, Any]:
+    trade = found.tradeoff
+    content: dict[str, Any] = {"loss": found.loss, "reached": records(found.reached), "noise": records(found.noise)}
+    content |= {"noise_unit": found.unit, "critical_batch": found.critical._asdict() if trade else None}
+    content["S_min"], content["E_min"] = (trade.S_min, trade.E_min) if trade else (None, None)
+    content["fastest_lr_exponent"] = _fastest(found)._asdict() if trade else None
+    content["lr_exponent"] = rates.arms[0].drift._asdict() if rates else None
+    content["lr"] = records(rates.table) if rates else []
+    if target:
+        content["target"] = {
+            "batch": target,
+            "steps": float(trade.steps(target)) if trade else None,
+            "tokens": float(trade.examples(target)) if trade else None,
+            "lr": rates.arms[0].at(target)._asdict() if rates else None,
+        }
+    return content | {"missing": found.missing}
