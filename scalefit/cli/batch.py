@@ -11,6 +11,8 @@ from scalefit.cli.output import Answer, answering, as_lines, records
 from scalefit.errors import InputError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from scalefit.runs import Runs
     from scalefit.stability.batch import BatchAnswer
     from scalefit.stability.transfer import Transfer
@@ -81,7 +83,7 @@ def _critical(found: BatchAnswer, target: float | None) -> list[str]:
     trade, critical = found.tradeoff, found.critical
     known = critical.low == critical.low
     ends = f" [{critical.low:.3g}, {critical.high:.3g}]" if known else " (two batches leave no interval)"
-    lines = [f"to a loss of {found.loss:.5g}:", as_lines(found.reached.drop(columns="edge"), 4), ""]
+    lines = [f"to a loss of {found.loss:.5g}:", as_lines(_by_batch(found.reached.drop(columns="edge")), 4), ""]
     edges = zip(found.reached["batch"], found.reached["edge"], strict=True)
     lines += [f"! batch {batch:g}: {edge}; add runs beyond it" for batch, edge in edges if edge]
     lines.append(f"critical batch {critical.value:.3g} tokens{ends}: twice the least steps, twice the least tokens")
@@ -97,10 +99,14 @@ def _critical(found: BatchAnswer, target: float | None) -> list[str]:
     return lines
 
 
+def _by_batch(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(batch=[f"{batch:.7g}" for batch in table["batch"]])
+
+
 def _noise(found: BatchAnswer) -> list[str]:
     if not len(found.noise):
         return []
-    return ["", f"gradient noise scale at the end of the runs, in {found.unit}:", as_lines(found.noise, 3)]
+    return ["", f"gradient noise scale at the end of the runs, in {found.unit}:", as_lines(_by_batch(found.noise), 3)]
 
 
 def _learning_rate(found: Transfer | None, target: float | None) -> list[str]:

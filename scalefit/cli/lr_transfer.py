@@ -62,15 +62,14 @@ def command(
     Example:
       scalefit lr-transfer data/lr_width/runs.csv --at d_model=256
     """
-    from scalefit.runs.matching import canonical
-    from scalefit.stability.sweeps import read_sweeps
+    from scalefit.stability.sweeps import column_named, read_sweeps
     from scalefit.stability.transfer import backtest_transfer, lr_transfer
 
     check_writable(plot, plot_sensitivity)
     initial = number(initial_loss, "--initial-loss") if initial_loss else None
     named, target = _target(at)
     sweeps = read_sweeps(read(files, map_, where, schedule, warmup), over or named, arms, initial, ignore)
-    if named and canonical(named) != canonical(sweeps.over):
+    if named and column_named(sweeps.points.rename(columns={"size": sweeps.over}), named) != sweeps.over:
         raise InputError(
             f"the sizes are {sweeps.over}, the target is {named}", where="--at", todo=f"add --over {named}"
         )
@@ -104,7 +103,7 @@ def _target(at: tuple[str, ...]) -> tuple[str | None, float | None]:
 
 def _text(found: Transfer, tested: pd.DataFrame | None) -> str:
     sweeps = found.sweeps
-    lines = [*_settings(sweeps.settings), ""]
+    lines = [*_settings(sweeps.settings), "", "optimum of each size, with its 90 % interval:"]
     shown = found.table.drop(columns=["refused", "interval_from"]).rename(columns={"size": sweeps.over})
     for name, form in FORMS.items():
         shown[name] = [format(value, form) if value == value else "-" for value in shown[name]]
@@ -116,7 +115,7 @@ def _text(found: Transfer, tested: pd.DataFrame | None) -> str:
         lines += ["", *_arm_lines(found, arm)]
     if tested is not None:
         lines += ["", "the largest size, predicted from the smaller ones:"]
-        lines.append(as_lines(_in_percent(tested), 3))
+        lines.append(as_lines(_in_percent(tested, sweeps.over), 3))
     return "\n".join([*lines, *(["", *(f"! {note}" for note in found.notes)] if found.notes else [])])
 
 
@@ -128,8 +127,9 @@ def _settings(settings: dict[str, str]) -> list[str]:
     return lines + ([f"not in the log: {', '.join(unknown)}; keep them at the target"] if unknown else [])
 
 
-def _in_percent(tested: pd.DataFrame) -> pd.DataFrame:
+def _in_percent(tested: pd.DataFrame, over: str) -> pd.DataFrame:
     shown = tested.copy()
+    shown[over] = [f"{size:g}" for size in tested[over]]
     for name in ("regret", "noise"):
         shown[name] = ["-" if value != value else f"{100 * value:.2f} %" for value in tested[name]]
     return shown

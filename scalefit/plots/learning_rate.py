@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
+from scalefit.numerics import FloatArray
 from scalefit.plots import canvas, colours, labels, legend, ticks
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ PANEL = (4.6, 4.2)  #: inches, of one arm
 HEADROOM = 0.35  #: of the range from the lowest optimum to the highest loss near one, above it
 FAR = 3  #: octaves from the optima beyond which losses do not set the scale
 MOST_TICKS = 8
+ON_GRID = 0.02  #: half octaves from a power of the root of two, up to which a learning rate is one
+OCTAVES_OF_TEN = float(np.log2(10))
 BAND = 0.08  #: opacity of the law's interval
 
 
@@ -76,8 +79,7 @@ def _draw_arm(ax: Axes, transfer: Transfer, arm: Arm, limits: tuple[float, float
         _cross_diverged(ax, cell, colour, limits[1])
         _mark_optimum(ax, arm, size, colour)
     ax.set_ylim(*limits)
-    ax.xaxis.set_major_locator(MultipleLocator(max(1, round(np.ptp(ax.get_xlim()) / MOST_TICKS))))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"$2^{{{value:.0f}}}$"))
+    _tick_rates(ax, np.log2(transfer.sweeps.points["lr"].unique()))
     ticks.set_linear(ax, "y", ticks.plain)
     ax.set_xlabel(labels.axis_label("peak_lr"))
     ax.set_title(_title(arm), loc="left", fontsize="medium")
@@ -88,7 +90,22 @@ def _draw_arm(ax: Axes, transfer: Transfer, arm: Arm, limits: tuple[float, float
     if any(transfer.sweeps.cell(arm.name, size)["loss"].isna().any() for size in sizes):
         entries.append(Line2D([], [], color=colours.TARGET, linestyle="", marker="x", label="diverged"))
     legend.place(ax, entries, title=labels.WORDS.get(transfer.sweeps.over, transfer.sweeps.over))
-    ax.set_ylim(limits[0], max(limits[1], ax.get_ylim()[1]))
+    low, high = ax.get_ylim()  # the legend may have made room for itself
+    ax.set_ylim(min(limits[0], low), max(limits[1], high))
+
+
+def _tick_rates(ax: Axes, logs: FloatArray) -> None:
+    """Ticks at powers of two where the grids are made of them (and of their roots), else at powers of ten."""
+    if np.mean(np.abs(2 * logs - np.round(2 * logs)) < ON_GRID) > 0.5:
+        ax.xaxis.set_major_locator(MultipleLocator(max(1, round(np.ptp(ax.get_xlim()) / MOST_TICKS))))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"$2^{{{value:.0f}}}$"))
+        return
+    low, high = ax.get_xlim()
+    tens = np.arange(np.floor(low / OCTAVES_OF_TEN), np.ceil(high / OCTAVES_OF_TEN) + 1)
+    digits = (1, 3) if np.ptp(ax.get_xlim()) < MOST_TICKS * OCTAVES_OF_TEN / 2 else (1,)
+    rates = [digit * 10.0**ten for ten in tens for digit in digits]
+    ax.set_xticks(np.log2(rates), [f"{rate:.0e}".replace("e-0", "e-") for rate in rates])
+    ax.set_xlim(low, high)
 
 
 def _mark_optimum(ax: Axes, arm: Arm, size: float, colour: str) -> None:

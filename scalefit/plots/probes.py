@@ -46,7 +46,7 @@ def plot_forecast(
         if held is not None:
             _draw_runs(ax, found, held, rate, over, colour, hollow=True)
         entries.append(legend.dots(colour, f"lr {rate:.2g}", line="-"))
-    ax.axhline(found.limit, color=colours.WARNING, linewidth=1.0, linestyle=":")
+    ax.axhline(found.limit, color=colours.WARNING, linewidth=1.0, linestyle="--")
     entries.append(legend.stroke(colours.WARNING, f"limit {found.limit:g}", dashed=True))
     entries += [] if held is None else [legend.dots(colours.TARGET, "held out", hollow=True)]
     ticks.set_log(ax, "x", labels.numbers_of(over))

@@ -166,6 +166,7 @@ def column_named(table: pd.DataFrame, name: str) -> str:
     if name in table.columns:
         return name
     known = canonical(name)
+    known = "D" if known == "tokens" and "tokens" not in table.columns else known  # of a whole run
     if known not in table.columns:
         raise InputError(f'no column "{name}"', todo=columns_of(table))
     return known

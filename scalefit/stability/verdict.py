@@ -18,7 +18,7 @@ CURES = {
     "N": "train in mup over the width, and with residual branches divided by the depth ratio over the depth",
     "n_layer": "divide residual branches by the depth ratio (completep), or by its root (depth-mup)",
     "batch": "scale the learning rate with the root of the batch under Adam, in proportion under SGD",
-    "D": "keep the timescale of weight decay, 1/(lr weight_decay), the same share of the run, or follow the law",
+    "D": "keep the timescale of weight decay, 1/(lr weight_decay), the same share of the run",
 }
 IN_PLACE = ("mup", "completep", "u-mup")
 

@@ -1,0 +1,140 @@
+"""Which columns of a sweep are settings: what may not be mixed, what is a record, what follows from the rate."""
+
+from __future__ import annotations
+
+import commands
+import numpy as np
+import pandas as pd
+import pytest
+
+from scalefit.errors import InputError
+from scalefit.stability import forecast, lr_transfer, read_sweeps
+
+RATES = 2.0 ** np.arange(-11.0, -4.0)
+
+
+def sweep(widths=(64, 128)):
+    """One row a width and learning rate, in no noise."""
+    rows = [(w, lr, 2 + 0.02 * np.log2(lr * w / 0.5) ** 2) for w in widths for lr in RATES]
+    return pd.DataFrame(rows, columns=["width", "lr", "loss"])
+
+
+def halves(name, first, second):
+    """Two sweeps, otherwise alike, with one column apart."""
+    rows = sweep()
+    return pd.concat([rows.assign(**{name: first}), rows.assign(**{name: second})], ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["tokens_per_param", "lr_min", "loss_weight", "loss_fn", "loss_scale", "rms_norm_eps", "step_size",
+     "steps_per_epoch", "run_group", "time_weight", "sharpness_penalty", "dropout", "beta2", "wd", "warmup_tokens",
+     "optimizer.beta1", "model.norm", "data mix"],
+)  # fmt: skip
+def test_a_setting_is_known_whatever_it_is_called(name):
+    with pytest.raises(InputError, match="differ in more than the learning rate and the seed") as caught:
+        read_sweeps(halves(name, 1, 2))
+    shown = f"`{name}`" if " " in name or "." in name else name
+    assert f'--where "{shown} == 1"' in str(caught.value) or name in ("wd", "optimizer.beta1", "model.norm")
+    read_sweeps(halves(name, 1, 2), ignore=[name])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["git_hash", "host", "device", "User", "torch_version", "GPU Count", "commit", "Created", "start_time", "job_id",
+     "val_loss_c4", "final_train_loss", "tokens_per_sec", "wall_time", "_runtime", "mfu", "max_memory_gb"],
+)  # fmt: skip
+def test_records_and_measurements_are_no_settings(name):
+    assert read_sweeps(halves(name, 1, 2)).sizes("all") == [64, 128]
+
+
+def test_what_is_unlike_in_every_run_is_a_record_if_text_and_a_measurement_if_a_number():
+    rows = sweep()
+    names = [f"pious-sun-{i}" for i in range(len(rows))]
+    read_sweeps(rows.assign(nickname=names, drift=np.linspace(0, 1, len(rows))))
+    notes = read_sweeps(rows.assign(nickname=names)).notes
+    assert "not taken for settings, though they differ: nickname" in notes
+
+
+def test_what_follows_from_the_learning_rate_is_told_and_kept():
+    rows = sweep()
+    notes = read_sweeps(rows.assign(weight_decay=1e-4 / rows["lr"])).notes
+    assert any(note.startswith("weight_decay changes with the learning rate") for note in notes)
+    two = pd.concat([rows.assign(weight_decay=1e-4 / rows["lr"]), rows.assign(weight_decay=2e-4 / rows["lr"])])
+    with pytest.raises(InputError, match="weight_decay"):
+        read_sweeps(two)
+
+
+def test_rounding_is_no_difference():
+    read_sweeps(halves("D", 1e9, 1e9 * (1 + 1e-9)))
+    with pytest.raises(InputError, match="D: "):
+        read_sweeps(halves("D", 1e9, 1.1e9))
+
+
+def test_what_moves_with_the_size_is_told():
+    rows = sweep()
+    notes = read_sweeps(rows.assign(grad_accum=rows["width"] // 64, steps=rows["width"] * 10)).notes
+    assert any("grad_accum moves with d_model" in note for note in notes)
+    assert "steps moves with d_model: the law holds along it" in notes
+
+
+def test_runs_whose_loss_is_not_final_are_left_out():
+    rows = sweep().assign(status="finished")
+    rows.loc[3, ["loss", "status"]] = [7.0, "crashed"]
+    sweeps = read_sweeps(rows)
+    assert len(sweeps.points) == len(rows) - 1
+    assert any("1 of 14 runs are crashed: left out" in note for note in sweeps.notes)
+    rows.loc[3, "loss"] = np.nan  # lost, and then stopped
+    assert len(read_sweeps(rows).points) == len(rows)
+
+
+def curve(width, lr, steps, loss, nan_from=None):
+    step = np.arange(10, steps + 1, 10)
+    values = loss + 3 * np.exp(-step / 100)
+    if nan_from:
+        values = np.where(step >= nan_from, np.nan, values)
+    return pd.DataFrame({"run": f"{width}-{lr:g}", "width": width, "step": step, "lr": lr, "loss": values})
+
+
+def test_in_curves_a_lost_run_stays_and_one_that_stops_early_does_not():
+    rows = sweep((64,))
+    runs = [curve(64, lr, 1000, loss) for lr, loss in zip(rows["lr"], rows["loss"], strict=True)]
+    runs[-1] = curve(64, RATES[-1], 1000, 3.0, nan_from=300)
+    runs[0] = curve(64, RATES[0], 400, 3.0)
+    sweeps = read_sweeps(pd.concat(runs))
+    assert sweeps.points["loss"].isna().sum() == 1
+    assert len(sweeps.points) == len(rows) - 1
+    assert any("stop before the others, such as 64-0.000488281 at step 400 of 1000" in note for note in sweeps.notes)
+    half = [curve(64, lr, steps, 2.5) for lr in RATES for steps in (500, 1000)]
+    for i, each in enumerate(half):
+        each["run"] = f"r{i}"
+    with pytest.raises(InputError, match="steps: 500, 1000"):  # two lengths are two sweeps
+        read_sweeps(pd.concat(half))
+
+
+def test_an_initial_loss_below_every_loss_is_refused():
+    with pytest.raises(InputError, match="an initial loss of 1 lies below every loss"):
+        read_sweeps(sweep(), initial_loss=1.0)
+
+
+def test_columns_are_ignored_on_the_command_line_and_in_forecasts(tmp_path):
+    halves("seedling", 1, 2).assign(seed=np.repeat([0, 1], 14)).to_csv(tmp_path / "two.csv", index=False)
+    base = f"scalefit lr-transfer {tmp_path}/two.csv --draws 20"
+    refused = commands.run(base)
+    assert refused.exit_code == 2
+    assert "or --ignore seedling if it does not matter" in refused.stderr
+    assert commands.run(f"{base} --ignore seedling").exit_code == 0
+    wrong = commands.run(f"{base} --ignore sapling")
+    assert wrong.exit_code == 2
+    assert 'no column "sapling"' in wrong.stderr
+    rows = halves("seedling", 1, 2).rename(columns={"width": "N"}).assign(rms_grad=0.1)
+    with pytest.raises(InputError, match="seedling"):
+        forecast(rows, 256, 0.001)
+    assert forecast(rows, 256, 0.001, ignore=["seedling"]).found
+
+
+def test_few_draws_are_refused_and_one_size_is_not_predicted():
+    with pytest.raises(InputError, match="0 draws"):
+        lr_transfer(sweep(), draws=0)
+    answer = commands.run("scalefit lr-transfer data/lr_width/runs.csv --draws 0")
+    assert answer.exit_code == 2
