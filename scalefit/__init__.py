@@ -27,6 +27,7 @@ _PLACES = {
     "Variable": "scalefit.laws",
     "automatic": "scalefit.selection",
     "backtest": "scalefit.comparison",
+    "batch_size": "scalefit.stability",
     "compare": "scalefit.comparison",
     "find_law": "scalefit.laws",
     "fit": "scalefit.fitting.fit",
@@ -41,6 +42,7 @@ _PLACES = {
     "plot_fit": "scalefit.plots",
     "predict_partial": "scalefit.fitting.partial",
     "read_runs": "scalefit.runs",
+    "schedule_of": "scalefit.stability",
     "watch": "scalefit.stability",
 }
 __all__ = ["__version__", *sorted(_PLACES)]
@@ -59,7 +61,7 @@ if TYPE_CHECKING:
     from scalefit.runs.inspect import inspect
     from scalefit.schedules import Schedule, parse_schedule
     from scalefit.selection import automatic
-    from scalefit.stability import lr_sensitivity, lr_transfer
+    from scalefit.stability import batch_size, lr_sensitivity, lr_transfer, schedule_of
     from scalefit.stability.forecast import forecast
     from scalefit.stability.watch import watch
 

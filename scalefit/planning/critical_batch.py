@@ -63,6 +63,8 @@ def fit_tradeoff(batch: Any, steps: Any) -> Tradeoff:
     size, needed = np.asarray(batch, dtype=float), np.asarray(steps, dtype=float)
     if len(np.unique(size)) < 2 or size.shape != needed.shape:
         raise InputError("a trade-off needs the steps of two or more batch sizes", todo="add a run at another batch")
+    if not np.all(np.isfinite(size * needed) & (size > 0) & (needed > 0)):
+        raise InputError("a batch or a count of steps is no number above 0", todo="leave that run out")
     unit = float(np.exp(np.mean(np.log(size))))
     columns = np.stack([np.ones_like(size), unit / size], axis=1) / needed[:, None]
     least, extra = np.linalg.lstsq(columns, np.ones_like(size), rcond=None)[0]
@@ -83,8 +85,11 @@ class NoiseScale:
 
     @property
     def batch(self) -> float:
-        """The simple noise scale tr(Sigma)/|G|^2, an estimate of the critical batch in the unit of the batches."""
-        return self.noise / self.signal
+        """The simple noise scale tr(Sigma)/|G|^2, an estimate of the critical batch in the unit of the batches.
+
+        NaN where either is not above 0, as estimates from too few steps may be.
+        """
+        return self.noise / self.signal if self.signal > 0 and self.noise > 0 else float("nan")
 
 
 def noise_scale(small: float, large: float, small_batch: float, large_batch: float) -> NoiseScale:

@@ -107,8 +107,9 @@ def wsd_bound(steps: int, cooldown_start: int, grad_norm: float = 1.0, distance:
     0.13420394
     """
     T, T0 = steps, cooldown_start
-    if not 1 <= T0 < T:
-        raise InputError(f"a cooldown from step {T0} to step {T} has no length", todo="start it before the last step")
+    if not 2 <= T0 < T:
+        why = f"a cooldown from step {T0} to step {T}: the closed form holds from step 2 to one before the last"
+        raise InputError(why, todo="start it there, or use convex_bound")
     total, length = T + T0, T - T0
     harmonics = _harmonic(T + T0 - 2) - _harmonic(length + 1)
     inner = 2 / 3 + (T + 2 * T0) / (3 * total) + harmonics

@@ -2,22 +2,24 @@
 
     y_ij = a_j + b x_i + c x_i^2 + f(x_i) + e_ij        x: log2 of the learning rate, y: log loss, j: seed
 
-f is a Gaussian process (Matern 5/2), so that a bowl may be lopsided where the data say so; a_j takes out what a seed
-adds to all its runs. Scale and length of f have no one value: each of a grid counts by its restricted likelihood, in
-which the trend and the noise are integrated out; draws are of the posterior. Source: universal kriging; restricted
-likelihood as in Rasmussen and Williams, Gaussian Processes for Machine Learning, section 2.7.
+f is a Gaussian process, so that a bowl may be lopsided (Matern 5/2) and turn a corner (Matern 3/2); a_j takes out what
+a seed adds to all its runs. Smoothness, scale and length of f have no one value: each of a grid counts by its
+restricted likelihood, in which the trend and the noise are integrated out; draws are of the posterior. Source:
+universal kriging; restricted likelihood as in Rasmussen and Williams, Gaussian Processes for Machine Learning, 2.7.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
 from scalefit.numerics import FloatArray
 
 LENGTHS = (0.8, 1.5, 3.0, 6.0)  #: octaves over which f changes
-RATIOS = (0.0, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  #: standard deviation of f over that of the noise
+RATIOS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  #: standard deviation of f over that of the noise
 FINE = 0.125  #: octaves between the places at which the curve is followed, at most
 MOST_PLACES = 121
 LIKELY = 1e-3  #: share of the likelihood below which a scale and length are left out
@@ -62,7 +64,7 @@ def fit_bowl(
         constants = np.linalg.lstsq(trend, y, rcond=None)[0]
         mean = there @ constants
         return Bowl(places, mean, trend @ constants, float("nan"), 0, np.repeat(mean[None], draws, axis=0))
-    models = [_model(x, y, trend, places, there, ratio, length) for ratio, length in _grid(freedom)]
+    models = [_model(x, y, trend, places, there, kind) for kind in KINDS]
     weight = np.exp(np.array([each.likelihood for each in models]) - max(each.likelihood for each in models))
     weight[weight < LIKELY] = 0.0
     weight /= weight.sum()
@@ -104,16 +106,30 @@ class _Model:
         return np.asarray(self.mean + sigma[:, None] * (rng.standard_normal((count, len(root))) @ root.T))
 
 
-def _grid(freedom: int) -> list[tuple[float, float]]:
-    return [(0.0, LENGTHS[0]), *((ratio, length) for ratio in RATIOS[1:] for length in LENGTHS)]
+class _Kind(NamedTuple):
+    """What f is like."""
+
+    ratio: float  #: its standard deviation over that of the noise
+    length: float  #: octaves
+    corners: bool
+
+    def covariance(self, distance: FloatArray) -> FloatArray:
+        """In units of the noise's variance."""
+        return self.ratio**2 * _correlation(distance, self.length, self.corners)
+
+
+KINDS = (
+    _Kind(0.0, LENGTHS[0], False),
+    *(_Kind(*each) for each in product(RATIOS, LENGTHS, (False, True))),
+)
 
 
 def _model(
-    x: FloatArray, y: FloatArray, trend: FloatArray, places: FloatArray, there: FloatArray, ratio: float, length: float
+    x: FloatArray, y: FloatArray, trend: FloatArray, places: FloatArray, there: FloatArray, kind: _Kind
 ) -> _Model:
-    """Kriging with a trend: V = I + ratio^2 K, b = (X'V^-1 X)^-1 X'V^-1 y, s^2 = r'V^-1 r/(n - p)."""
+    """Kriging with a trend: V = I + K, b = (X'V^-1 X)^-1 X'V^-1 y, s^2 = r'V^-1 r/(n - p)."""
     n, p = trend.shape
-    inside = ratio**2 * _matern(x[:, None] - x, length)
+    inside = kind.covariance(x[:, None] - x)
     root = np.linalg.cholesky(np.eye(n) + inside)
     X, Y = np.linalg.solve(root, trend), np.linalg.solve(root, y)
     inverse = np.linalg.pinv(X.T @ X)
@@ -123,19 +139,19 @@ def _model(
     variance = max(float(misfit @ misfit) / (n - rank), 1e-16 * float(np.mean(y**2)) + 1e-300)
     _, size = np.linalg.slogdet(X.T @ X + 1e-12 * np.eye(p))
     likelihood = -np.log(np.diag(root)).sum() - 0.5 * size - 0.5 * (n - rank) * np.log(variance)
-    across = ratio**2 * _matern(places[:, None] - x, length)
+    across = kind.covariance(places[:, None] - x)
     half = np.linalg.solve(root, across.T)  # (n, m)
     mean = there @ constants + half.T @ misfit
     gap = there - half.T @ X
-    covariance = ratio**2 * _matern(places[:, None] - places, length) - half.T @ half + gap @ inverse @ gap.T
+    covariance = kind.covariance(places[:, None] - places) - half.T @ half + gap @ inverse @ gap.T
     fitted = trend @ constants + inside @ np.linalg.solve(root.T, misfit)
     return _Model(float(likelihood), variance, mean, fitted, covariance)
 
 
-def _matern(distance: FloatArray, length: float) -> FloatArray:
-    """Correlation at a distance: Matern 5/2."""
-    r = np.sqrt(5.0) * np.abs(distance) / length
-    return np.asarray((1 + r + r**2 / 3) * np.exp(-r))
+def _correlation(distance: FloatArray, length: float, corners: bool) -> FloatArray:
+    """At a distance: Matern 5/2, or 3/2 for curves that have a slope everywhere but no curvature."""
+    r = np.sqrt(3.0 if corners else 5.0) * np.abs(distance) / length
+    return np.asarray((1 + r + (0.0 if corners else r**2 / 3)) * np.exp(-r))
 
 
 def offsets(seed: FloatArray) -> FloatArray:

@@ -20,8 +20,6 @@ from scalefit.numerics import FloatArray
 from scalefit.planning.critical_batch import NoiseScale, noise_scale
 from scalefit.stability.verdict import Interval
 
-NORMAL_90 = 1.6448536269514722
-
 
 def running_noise(
     small: ArrayLike, large: ArrayLike, small_batch: float, large_batch: float, decay: float = 0.99
@@ -109,27 +107,39 @@ class BatchHessian:
 def fit_batch_hessian(batch: ArrayLike, sharpness: ArrayLike, error: ArrayLike | None = None) -> BatchHessian:
     """a and kappa from sharpness measured on batches of several sizes, by weighted least squares, with 90 % intervals.
 
-    ``error``: (n,) standard deviations (default: in proportion to the sharpness). Where the scatter exceeds the errors,
-    the intervals widen with it. Raises IdentificationError for one batch size.
+    ``error``: (n,) standard deviations (default: in proportion to the fitted sharpness, by as much as it scatters).
+    Where the scatter exceeds the errors, the intervals widen with it; they are Student's, and NaN with two batches.
+    Raises IdentificationError for one batch size.
 
     >>> found = fit_batch_hessian([1, 2, 4, 8], [111, 71, 51, 41])
     >>> round(found.a.value, 6), round(found.kappa.value, 6), round(found.linear_up_to, 3)
     (31.0, 80.0, 2.581)
     """
+    from scipy.special import stdtrit
+
     b, top = np.asarray(batch, dtype=float), np.asarray(sharpness, dtype=float)
     if len(np.unique(b)) < 2:
         raise IdentificationError("one batch size shows no kappa", todo="measure the sharpness on other batches")
     sigma = 0.1 * top if error is None else np.asarray(error, dtype=float)
-    columns = np.stack([np.ones_like(b), 1 / b], axis=1) / sigma[:, None]
-    values = top / sigma
-    inverse = np.linalg.inv(columns.T @ columns)
-    constants = inverse @ columns.T @ values
+    columns = np.stack([np.ones_like(b), 1 / b], axis=1)
+    constants, inverse = _weighted(columns, top, sigma)
+    if error is None:  # in proportion to what is fitted: measured ones would pull towards the small
+        sigma = 0.1 * np.maximum(columns @ constants, 1e-3 * top.max())
+        constants, inverse = _weighted(columns, top, sigma)
     freedom = len(b) - 2
-    scatter = float(np.sum((values - columns @ constants) ** 2)) / freedom if freedom else float("nan")
+    scatter = float(np.sum(((top - columns @ constants) / sigma) ** 2)) / freedom if freedom else float("nan")
     factor = scatter if error is None else max(scatter, 1.0)
-    reach = NORMAL_90 * np.sqrt(np.diag(inverse) * factor)
+    quantile = float(stdtrit(freedom, 0.95)) if freedom else float("nan")
+    reach = quantile * np.sqrt(np.diag(inverse) * factor)
     a, kappa = (
         Interval(float(value), float(value - ends), float(value + ends))
         for value, ends in zip(constants, reach, strict=True)
     )
     return BatchHessian(a, kappa)
+
+
+def _weighted(columns: FloatArray, values: FloatArray, sigma: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Weighted least squares: the constants and the inverse of their precision."""
+    scaled = columns / sigma[:, None]
+    inverse = np.linalg.inv(scaled.T @ scaled)
+    return np.asarray(inverse @ scaled.T @ (values / sigma)), np.asarray(inverse)

@@ -12,7 +12,7 @@ from scalefit.numerics import FloatArray
 def lr_sensitivity(loss: ArrayLike, initial_loss: float = np.inf) -> float:
     """Mean over a grid of learning rates of min(loss, initial loss) - least loss, in the unit of the loss.
 
-        S = mean_lr [ min(l(lr), l_0) - l* ],    l* = min_lr l(lr)
+        S = mean_lr [ min(l(lr), l_0) - l* ],    l* = min_lr min(l(lr), l_0)
 
     ``loss`` (n,): final validation losses, one a learning rate of the grid; those that are not finite (diverged runs)
     count as ``initial_loss``, the loss of the untrained model (ln vocab for a head started at zero). Compare models on
@@ -32,7 +32,7 @@ def lr_sensitivity(loss: ArrayLike, initial_loss: float = np.inf) -> float:
             todo="give the initial loss: ln(vocabulary) where the head starts at zero",
         )
     capped: FloatArray = np.minimum(np.where(finite, values, np.inf), initial_loss)  # min(nan, x) would be nan
-    return float(np.mean(capped) - values[finite].min())
+    return float(np.mean(capped) - capped.min())
 
 
 def within_decades(lr: ArrayLike, centre: float, decades: float = 3.0) -> np.ndarray:

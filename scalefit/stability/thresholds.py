@@ -49,6 +49,8 @@ def shortest_warmup(
     20.0
     """
     steps, values = np.asarray(step, dtype=float), np.asarray(sharpness, dtype=float)
+    order = np.argsort(steps, kind="stable")
+    steps, values = steps[order], values[order]
     above = np.flatnonzero(~(values * peak_lr < sharpness_threshold(rule, beta)))
     if not len(above):
         return float(steps[0])

@@ -1,0 +1,81 @@
+"""How often the intervals of lr-transfer hold what was planted: python benchmarks/learning_rates.py [REPEATS].
+
+Optimum of one sweep: five shapes of loss against learning rate, grids of half an octave, one and two octaves (their
+place drawn), one and four seeds. Drift over three sizes, whose optima stray from the line by as much as is said.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pandas as pd
+
+from scalefit.stability import best_lr, lr_transfer
+
+Shape = Callable[[np.ndarray], np.ndarray]
+NOISE = 0.003  #: of the log loss
+#: losses over octaves from the best learning rate: least at 0
+SHAPES: dict[str, Shape] = {
+    "parabola": lambda z: 2.5 * np.exp(0.02 * z**2),
+    "tilted": lambda z: 2.5 + 0.5 * (np.exp(0.35 * z) - 1 - 0.35 * z),
+    "walled": lambda z: 2.2 + 0.3 * 2 ** (-0.3 * z) + 0.045 * 2 ** (2 * z),
+    "saturating": lambda z: 3 - 0.5 * np.exp(-0.1 * z**2),
+    "kinked": lambda z: 2.5 + np.where(z < 0, 0.03, 0.3) * z**2,
+}
+
+
+def optima(repeats: int) -> Iterator[dict[str, object]]:
+    """Coverage, root mean square error and width of the optimum, in octaves."""
+    for name, shape in SHAPES.items():
+        for step in (0.5, 1.0, 2.0):
+            for seeds in (1, 4):
+                held, off, width = [], [], []
+                for k in range(repeats):
+                    rng = np.random.default_rng(k)
+                    z = np.repeat(np.arange(-5, 5, step) + rng.uniform(-0.5, 0.5) * step, seeds)
+                    loss = shape(z) * np.exp(NOISE * rng.standard_normal(len(z)))
+                    found = best_lr(2.0 ** (z - 8), loss, np.tile(np.arange(seeds), len(z) // seeds), rng_seed=k)
+                    if not found.refused:
+                        held.append(found.low <= 2.0**-8 <= found.high)
+                        off.append(found.log2 + 8)
+                        width.append(found.octaves)
+                rms = float(np.sqrt(np.mean(np.square(off))))
+                yield {
+                    "shape": name, "step": step, "seeds": seeds, "held": np.mean(held), "rms_error": rms,
+                    "width": np.median(width),
+                }  # fmt: skip
+
+
+def drifts(repeats: int) -> Iterator[dict[str, object]]:
+    """Coverage of the drift over three widths and of the law at twice the largest, and the verdicts."""
+    for drift in (-1.0, -0.5, 0.0):
+        for stray in (0.0, 0.15, 0.3):
+            held, law, words = [], [], []
+            for k in range(repeats):
+                rng = np.random.default_rng(k)
+                rows = []
+                for i in range(3):
+                    away = stray * rng.standard_normal()
+                    z = np.arange(-5, 5, 0.5)
+                    loss = SHAPES["tilted"](z - drift * (i - 1) - away) * np.exp(NOISE * rng.standard_normal(len(z)))
+                    rows.append(pd.DataFrame({"width": 64 * 2**i, "lr": 2.0 ** (z - 8), "loss": loss}))
+                (arm,) = lr_transfer(pd.concat(rows), seed=k).arms
+                at = arm.at(512)
+                held.append(arm.drift.low <= drift <= arm.drift.high)
+                law.append(at.low <= 2.0 ** (-8 + 2 * drift) <= at.high)
+                words.append(arm.verdict.split(":")[0])
+            counted = pd.Series(words).value_counts(normalize=True).to_dict()
+            yield {"drift": drift, "stray": stray, "held": np.mean(held), "law_held": np.mean(law), **counted}
+
+
+def main() -> None:
+    """Both tables."""
+    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 60
+    for rows in (optima(repeats), drifts(repeats)):
+        sys.stdout.write(pd.DataFrame(rows).round(3).to_string(index=False) + "\n\n")
+
+
+if __name__ == "__main__":
+    main()
