@@ -136,6 +136,34 @@ def test_the_threshold_of_the_curvature_lies_at_the_best_learning_rate(warmups):
     assert (warmups.loc[0.00390625, 0] < warmups.loc[0.00390625, [30, 100]]).all()
 
 
+# --- weight decay -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def decays():
+    runs = sf.load("weight_decay").table
+    independent = runs["independent_decay"].astype(str).str.lower() == "true"
+    arm = np.where(runs["weight_decay"] == 0, "none", np.where(independent, "independent", "coupled"))
+    return runs.assign(arm=arm).pivot_table(index="lr", columns=["d_model", "arm"], values="loss")
+
+
+def test_independent_decay_leaves_the_loss_less_sensitive_to_a_large_learning_rate(decays):
+    large = decays[decays.index > 2**-7.5]
+    start = float(np.log(256))
+    for width in (16, 32, 64, 128):
+        found = {arm: lr_sensitivity(large[width, arm], start) for arm in ("independent", "coupled")}
+        assert found["independent"] < 0.5 * found["coupled"]
+    whole = {arm: [lr_sensitivity(decays[w, arm], start) for w in (32, 64, 128)] for arm in ("independent", "coupled")}
+    assert (np.array(whole["independent"]) < whole["coupled"]).all()
+    assert np.diff(whole["independent"]).max() < 0  # less, the wider
+
+
+def test_both_decays_are_one_run_where_they_are_equal(decays):
+    same = decays.loc[decays.index[np.argmin(np.abs(np.log2(decays.index) + 7))]]
+    for width in (16, 32, 64, 128):
+        assert same[width, "independent"] == pytest.approx(same[width, "coupled"], abs=0.03)
+
+
 # --- learning rate over depth -----------------------------------------------------------------------------------------
 
 

@@ -391,7 +391,7 @@ def test_the_command(tmp_path):
     assert "--map attention_logit_max=COLUMN" in safe.stdout
     assert "< 0.01" in safe.stdout
     assert commands.run(f"{base} --at N=1e8 --plot {tmp_path}/f.svg").exit_code == 0
-    likeliest = safe.stdout.splitlines()[2].strip().split("  ")[0]
+    likeliest = safe.stdout.splitlines()[4].strip().split("  ")[0]
     assert f"<!-- {likeliest} -->" in (tmp_path / "f.svg").read_text(encoding="utf-8")
     planted()[["N", "lr", "loss"]].to_csv(tmp_path / "bare.csv", index=False)
     bare = commands.run(f"scalefit stability {tmp_path}/bare.csv --lr 0.01 --at N=1e8 --plot {tmp_path}/g.svg")
@@ -457,7 +457,7 @@ def test_figures_of_probes(sp, tmp_path):
     crosses = [line.get_xydata()[0] for line in ax.lines if line.get_marker() == "X"]
     assert [list(cross) for cross in crosses] == [[found.crossing.value, 1e4]]
     hollow = [line for line in ax.lines if line.get_markerfacecolor() == "none"]
-    assert [len(line.get_xdata()) for line in hollow] == [4, 1]  # seeds at the two rates
+    assert [len(line.get_xdata()) for line in hollow] == [12, 1]  # seeds at the two rates
     value, low, high = found.curve(np.array([4e5]))[:, 0]
     assert (value, low, high) == pytest.approx(tuple(found.value))
     assert plot_forecast(small, "log Z", 4e5, [0.0625]).get_yscale() == "linear"

@@ -16,7 +16,7 @@ from scalefit.errors import IdentificationError, InputError
 from scalefit.plots import plot_lr_sensitivity, plot_lr_transfer, save_figure
 from scalefit.stability import best_lr, lr_sensitivity, lr_transfer, optimum, read_sweeps
 from scalefit.stability.transfer import backtest_transfer
-from scalefit.stability.verdict import Interval, verdict_of
+from scalefit.stability.verdict import Interval, apart, verdict_of
 
 SHIPPED = commands.ROOT / "data" / "lr_width" / "runs.csv"
 PUBLIC = Path("../shared/data")
@@ -269,6 +269,58 @@ def test_verdicts():
     assert verdict_of("sp", "d_model", Interval(-0.5, -1.2, 0.4), sizes).startswith("undecided")
     assert "root of the batch" in verdict_of("all", "batch", Interval(0.5, 0.4, 0.6), np.array([1e4, 1e6]))
     assert "one d_model" in verdict_of("sp", "d_model", Interval(np.nan, np.nan, np.nan), sizes[:1])
+
+
+def test_a_verdict_needs_the_whole_interval():
+    four = np.array([64.0, 128.0, 256.0, 512.0])
+    assert verdict_of("all", "d_model", Interval(-0.5, -0.6, -0.4), four).startswith("does not transfer")
+    assert verdict_of("all", "d_model", Interval(-0.5, -0.6, -0.2), four).startswith("undecided")
+    two = np.array([256.0, 512.0])
+    fast = verdict_of("all", "d_model", Interval(-0.9, -0.95, -0.85), two)
+    assert fast.startswith("undecided")
+    assert "Sizes further apart" in fast
+
+
+def test_an_optimum_below_the_grid_speaks_against_transfer():
+    rows = planted(-1.5, widths=(64, 128, 256, 512), grid=2.0 ** np.arange(-9.0, -2.0))
+    found = lr_transfer(rows, draws=60)["all"]
+    assert [best.refused != "" for best in found.optima.values()] == [False, False, True, True]
+    assert found.verdict.startswith("does not transfer: at 256 it lies below")
+    none = {256.0: (-np.inf, -6.5)}
+    assert (
+        verdict_of("all", "d_model", Interval(0.0, -0.1, 0.1), np.array([64.0, 128.0]), apart({64.0: -6.0}, none))[:9]
+        == "undecided"
+    )
+
+
+def test_theory_that_the_measurement_contradicts_is_left_out():
+    rows = planted(0.3, noise=0.002, seeds=2, widths=(64, 128, 256, 512)).assign(parametrization="sp")
+    found = lr_transfer(rows, draws=100)
+    assert found["sp"].law_drift == found["sp"].drift
+    assert any("contradicts theory's -1 ± 0.4: the law follows the measured one" in note for note in found.notes)
+
+
+def test_optima_that_stray_from_the_line_widen_its_interval():
+    held, widths = 0, {0.0: [], 0.3: []}
+    for stray, found in widths.items():
+        for k in range(12):
+            away = stray * np.random.default_rng(100 + k).standard_normal(4)
+            parts = [
+                planted(0.0, widths=(width,), noise=0.003, rng_seed=k).assign(lr=lambda t, a=a: t["lr"] * 2.0**a)
+                for width, a in zip((64, 128, 256, 512), away - 0.5 * np.arange(4), strict=True)
+            ]
+            drift = lr_transfer(pd.concat(parts), draws=100)["all"].drift
+            held += drift.low <= -0.5 <= drift.high
+            found.append(drift.high - drift.low)
+    assert held >= 19  # of 24
+    assert np.median(widths[0.3]) > 1.2 * np.median(widths[0.0])
+
+
+def test_an_irrelevant_run_moves_no_interval():
+    rows = planted(-0.5, noise=0.003, grid=2.0 ** np.arange(-16.0, -2.0))
+    whole = lr_transfer(rows, draws=150)["all"].drift
+    part = lr_transfer(rows[(rows["width"] > 64) | (rows["lr"] > GRID[0] / 10)], draws=150)["all"].drift
+    assert part.high - part.low == pytest.approx(whole.high - whole.low, rel=0.35)
 
 
 def test_theory_helps_the_law_but_not_the_measured_drift():

@@ -11,7 +11,6 @@ from scalefit.cli.options import ignoring, number, pairs, read, reading
 from scalefit.cli.output import Answer, answering, as_lines, check_writable, records
 from scalefit.errors import InputError
 
-UNKNOWN = "not in the log"
 FORMS = {"lr": ".3g", "low": ".3g", "high": ".3g", "log2_lr": ".2f", "loss": ".5g", "lr_sensitivity": ".3f"}
 
 if TYPE_CHECKING:
@@ -102,8 +101,10 @@ def _target(at: tuple[str, ...]) -> tuple[str | None, float | None]:
 
 
 def _text(found: Transfer, tested: pd.DataFrame | None) -> str:
+    from scalefit.stability.settings import said
+
     sweeps = found.sweeps
-    lines = [*_settings(sweeps.settings), "", "optimum of each size, with its 90 % interval:"]
+    lines = [*said(sweeps.settings), "", "optimum of each size, with its 90 % interval:"]
     shown = found.table.drop(columns=["refused", "interval_from"]).rename(columns={"size": sweeps.over})
     for name, form in FORMS.items():
         shown[name] = [format(value, form) if value == value else "-" for value in shown[name]]
@@ -117,14 +118,6 @@ def _text(found: Transfer, tested: pd.DataFrame | None) -> str:
         lines += ["", "the largest size, predicted from the smaller ones:"]
         lines.append(as_lines(_in_percent(tested, sweeps.over), 3))
     return "\n".join([*lines, *(["", *(f"! {note}" for note in found.notes)] if found.notes else [])])
-
-
-def _settings(settings: dict[str, str]) -> list[str]:
-    """What the runs share, and what the log does not say."""
-    known = [f"{name} {value}" for name, value in settings.items() if value != UNKNOWN]
-    unknown = [name for name, value in settings.items() if value == UNKNOWN]
-    lines = [f"with {', '.join(known)}"] if known else []
-    return lines + ([f"not in the log: {', '.join(unknown)}; keep them at the target"] if unknown else [])
 
 
 def _in_percent(tested: pd.DataFrame, over: str) -> pd.DataFrame:

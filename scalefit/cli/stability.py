@@ -67,7 +67,8 @@ def command(
     if plot:
         _draw(found, runs, settings, plot)
     content: dict[str, Any] = {"over": over, "size": found.size, "lr": found.lr, "level": 0.9}
-    content |= {"forecasts": _records(found), "missing": found.missing, "diverged_here": found.lost or None}
+    content |= {"forecasts": _records(found), "missing": found.missing, "settings": found.settings}
+    content |= {"diverged_here": found.lost or None}
     content["far_beyond"] = list(found.far) or None
     crossed = found.diverging >= LIKELY or any(each.probability >= LIKELY for each in found.found)
     ok = bool(len(table)) and not crossed and not found.far and not found.lost
@@ -94,8 +95,11 @@ def _draw(found: Forecasts, runs: Runs, settings: dict[str, Any], place: str) ->
 
 
 def _text(found: Forecasts) -> str:
+    from scalefit.stability.settings import said
+
     reach = f", {found.beyond:.3g} times the largest measured" if found.beyond > 1.0 else ""
-    lines = [f"at {found.over} {found.size:.4g}{reach}, and learning rate {found.lr:g} (intervals hold 90 %):"]
+    head = f"at {found.over} {found.size:.4g}{reach}, and learning rate {found.lr:g} (intervals hold 90 %):"
+    lines = [*said(found.settings), "", head]
     if len(found.table):
         lines.append(as_lines(_in_words(found.table), 3))
     else:

@@ -29,7 +29,7 @@ from scalefit.stability.lines import Line, Lines
 from scalefit.stability.optimum import snapped
 from scalefit.stability.probes import Probe, column_of, measured, probes
 from scalefit.stability.reach import far_beyond, refuse_target
-from scalefit.stability.settings import refuse_mixed
+from scalefit.stability.settings import refuse_mixed, shared
 from scalefit.stability.sweeps import columns_of, diverged, finished, initial_loss_of, refuse_unusable, without
 from scalefit.stability.verdict import Interval
 
@@ -78,6 +78,7 @@ class Forecasts:
     boundary: Boundary | None  #: the largest stable learning rate over size, where runs of two sizes diverged
     lost: str  #: which runs have already diverged, or have an infinite probe, near this learning rate; "" for none
     far: tuple[str, ...] = ()  #: why the target is too far beyond the measured sizes, of any forecast
+    settings: dict[str, str] = field(default_factory=dict)  #: what the runs share: batch, schedule, ...
 
     @property
     def diverging(self) -> float:
@@ -164,7 +165,8 @@ def forecast(
         why = far_beyond(over, bounds.sizes, size)
         far = (f"{STABLE}: {why}",) if why else ()
     beyond = size / float(sizes.max())
-    return Forecasts(over, size, lr, tuple(found), missing, beyond, bounds, _lost(table, over, lr, alive), far)
+    lost = _lost(table, over, lr, alive)
+    return Forecasts(over, size, lr, tuple(found), missing, beyond, bounds, lost, far, shared(table, over))
 
 
 def _sweep(runs: Runs | pd.DataFrame, over: str | None, ignore: Sequence[str]) -> tuple[pd.DataFrame, str]:

@@ -19,6 +19,7 @@ from scalefit.expressions import quoted
 NAMED = ("batch", "schedule", "warmup", "weight_decay", "optimizer")
 SETTINGS = (*NAMED, "steps", "D", "n_layer", "seq_len", "vocab")
 FOLLOW = {"N", "N_total", "C", "D", "steps", "n_head", "d_head", "d_ff", "loss_floor"}  #: may follow from the size
+UNKNOWN = "not in the log"
 NEVER = {"run", "seed", "data_seed", "lr", "peak_lr", "step", "tokens", "source", "diverged", "status"}
 #: names of what is measured, however few values it has
 MEASURED = re.compile(
@@ -146,8 +147,20 @@ def shared(table: pd.DataFrame, over: str) -> dict[str, str]:
         if name != over and name in table.columns:
             found[name] = listed(in_order(table[name]))
         elif name != over and name in NAMED:
-            found[name] = "not in the log"
+            found[name] = UNKNOWN
     return found
+
+
+def said(settings: dict[str, str]) -> list[str]:
+    """What :func:`shared` found as lines: what the runs share, and what the log does not say.
+
+    >>> said({"batch": "512", "schedule": UNKNOWN})
+    ['with batch 512', 'not in the log: schedule; keep them at the target']
+    """
+    known = [f"{name} {value}" for name, value in settings.items() if value != UNKNOWN]
+    unknown = [name for name, value in settings.items() if value == UNKNOWN]
+    lines = [f"with {', '.join(known)}"] if known else []
+    return lines + ([f"not in the log: {', '.join(unknown)}; keep them at the target"] if unknown else [])
 
 
 def in_order(column: pd.Series) -> list[object]:
