@@ -195,6 +195,7 @@ def table(name: str, jobs: list[Job]) -> Callable[[list[Job], Path, Path], None]
         "warmup": warmups,
         "divergence": logs,
         "lr_batch": batches,
+        "lr_batch_sgd": batches,
     }
     if name in special:
         return special[name]

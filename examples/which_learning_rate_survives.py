@@ -67,6 +67,7 @@ size, lr = float(large["N"].iloc[0]), 0.0625
 forecasts = sf.forecast(small, size, lr)
 measured = large[np.isclose(large["lr"], lr)].mean(numeric_only=True)
 table = forecasts.table.set_index("forecast")[["value", "low", "high", "limit", "probability"]]
+table = table.drop(index="largest stable learning rate")
 table["measured"] = table.index.map({each.name: measured[each.column] for each in forecasts.found})
 table.map("{:.3g}".format)
 
@@ -76,9 +77,12 @@ forecasts.missing
 # %%
 ax = plot_forecast(small, "largest attention logit", size, [0.0078125, 0.0625], held=large)
 # %% [markdown]
-# Which learning rates diverge at the held-out width, by a line through the boundaries of the smaller ones?
+# Which learning rates diverge at the held-out width, by a line through the boundaries of the smaller ones? This needs
+# no probe, only losses.
 
 # %%
+stable = forecasts.boundary.at(size)
+print(f"largest stable learning rate: {stable.value:.2f} [{stable.low:.2f}, {stable.high:.2f}]")
 judged = backtest_divergence(read_sweeps(sp))
 print(f"{len(judged.table)} learning rates, {judged.table['seen'].sum()} diverge: ", end="")
 print(f"precision {judged.precision:.2f}, recall {judged.recall:.2f}")

@@ -112,6 +112,15 @@ def test_in_curves_a_lost_run_stays_and_one_that_stops_early_does_not():
         read_sweeps(pd.concat(half))
 
 
+def test_the_held_out_loss_is_preferred_where_every_run_has_one():
+    rows = sweep().assign(val_loss=lambda t: t["loss"] + 1)
+    sweeps = read_sweeps(rows)
+    assert sweeps.points["loss"].min() == pytest.approx(rows["loss"].min() + 1)
+    assert "loss: the held-out one, column val_loss" in sweeps.notes
+    rows.loc[0, "val_loss"] = np.nan
+    assert read_sweeps(rows).points["loss"].min() == pytest.approx(rows["loss"].min())
+
+
 def test_an_initial_loss_below_every_loss_is_refused():
     with pytest.raises(InputError, match="an initial loss of 1 lies below every loss"):
         read_sweeps(sweep(), initial_loss=1.0)

@@ -78,14 +78,16 @@ def _rates(runs: Runs) -> tuple[Transfer | None, str]:
 
 
 def _critical(found: BatchAnswer, target: float | None) -> list[str]:
-    if found.tradeoff is None:
+    if not len(found.reached):
         return []
-    trade, critical = found.tradeoff, found.critical
-    known = critical.low == critical.low
-    ends = f" [{critical.low:.3g}, {critical.high:.3g}]" if known else " (two batches leave no interval)"
     lines = [f"to a loss of {found.loss:.5g}:", as_lines(_by_batch(found.reached.drop(columns="edge")), 4), ""]
     edges = zip(found.reached["batch"], found.reached["edge"], strict=True)
     lines += [f"! batch {batch:g}: {edge}; add runs beyond it" for batch, edge in edges if edge]
+    trade, critical = found.tradeoff, found.critical
+    if trade is None:
+        return lines
+    known = critical.low == critical.low
+    ends = f" [{critical.low:.3g}, {critical.high:.3g}]" if known else " (two batches leave no interval)"
     lines.append(f"critical batch {critical.value:.3g} tokens{ends}: twice the least steps, twice the least tokens")
     B = f"{trade.B_crit:.4g}"
     lines.append(f"  steps = {trade.S_min:.4g} (1 + {B}/batch), tokens = {trade.E_min:.4g} (1 + batch/{B})")

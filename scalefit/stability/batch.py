@@ -27,6 +27,7 @@ from scalefit.stability.verdict import Interval
 
 NOISE = ("noise_trace", "noise_grad_square")  #: columns: tr(Sigma) per example, |G|^2
 TAIL = 0.2  #: of a run, over which the noise is averaged
+LEAST_ROWS = 5
 UPPER = 0.95  #: quantile at the upper end of a 90 % interval
 
 
@@ -46,11 +47,11 @@ class BatchAnswer:
 def batch_size(runs: Runs | pd.DataFrame, loss: float | None = None) -> BatchAnswer:
     """Critical batch from the steps to one loss, and the noise scale from logged gradient noise.
 
-    ``runs``: curves (run, step, loss, batch in tokens, lr) of runs that differ in batch, learning rate and seed alone;
-    with columns noise_trace and noise_grad_square for the noise scale. ``loss``: to which steps are counted (default:
-    the least that every batch reaches). At each batch the learning rate that needs the fewest steps counts, seeds are
-    averaged, and a rate with a seed that does not get there does not count. Raises InputError where a batch is not
-    known, where other settings are mixed, and for a loss that fewer than two batches reach.
+    ``runs``: curves (run, step, loss or better val_loss, batch in tokens, lr) of runs that differ in batch, learning
+    rate and seed alone; with columns noise_trace and noise_grad_square for the noise scale. ``loss``: to which steps
+    are counted (default: the least that every batch reaches). At each batch the learning rate that needs the fewest
+    steps counts, seeds are averaged, and a rate with a seed that does not get there does not count. Raises InputError
+    where a batch is not known, where other settings are mixed, and for a loss that fewer than two batches reach.
 
     >>> step = np.arange(1, 401)
     >>> frames = [pd.DataFrame({"run": f"b{b}", "step": step, "batch": b, "lr": 0.01,
@@ -70,8 +71,11 @@ def batch_size(runs: Runs | pd.DataFrame, loss: float | None = None) -> BatchAns
     reached, target = _reached(known, rates, loss, missing)
     tradeoff, critical = None, Interval(np.nan, np.nan, np.nan)
     if len(reached):
-        tradeoff = fit_tradeoff(reached["batch"], reached["steps"])
-        critical = _interval(reached["batch"].to_numpy(float), reached["steps"].to_numpy(float), tradeoff)
+        try:
+            tradeoff = fit_tradeoff(reached["batch"], reached["steps"])
+            critical = _interval(reached["batch"].to_numpy(float), reached["steps"].to_numpy(float), tradeoff)
+        except InputError as error:  # the steps are told all the same
+            missing["critical batch"] = str(error)
     return BatchAnswer(target, reached, tradeoff, critical, noise, unit, missing)
 
 
@@ -103,8 +107,9 @@ def _reached(runs: Runs, rates: pd.Series, loss: float | None, missing: dict[str
     if runs.table["batch"].nunique() < 2:
         missing["critical batch"] = "all runs have one batch"
         return nothing, float("nan")
+    column = _steadiest(runs.curves)
     curves = {
-        str(name): (rows["step"].to_numpy(float), rows["loss"].to_numpy(float))
+        str(name): (rows["step"].to_numpy(float), rows[column].to_numpy(float))
         for name, start, stop in spans(runs.curves)
         for rows in [runs.curves.iloc[start:stop]]
     }
@@ -120,6 +125,14 @@ def _reached(runs: Runs, rates: pd.Series, loss: float | None, missing: dict[str
             f"{len(rows)} batch reaches a loss of {target:g}", todo="give a higher --loss, or runs at another batch"
         )
     return pd.DataFrame(rows), target
+
+
+def _steadiest(curves: pd.DataFrame) -> str:
+    """The held-out loss where every run has it at five steps or more: that of a small training batch is all noise."""
+    if "val_loss" not in curves.columns:
+        return "loss"
+    held = curves["val_loss"].notna().groupby(curves["run"], observed=True).sum()
+    return "val_loss" if held.min() >= LEAST_ROWS else "loss"
 
 
 def _best(batch: float, steps: pd.Series) -> dict[str, object]:
@@ -144,8 +157,8 @@ def _least(loss: FloatArray) -> float:
 
 
 def _smoothed(loss: FloatArray) -> FloatArray:
-    """The running median over a fiftieth of the rows, and over five at least; mirrored at the ends."""
-    half = max(2, len(loss) // 100)
+    """The running median over a twentieth of the rows, and over five at least; mirrored at the ends."""
+    half = max(2, len(loss) // 40)
     if len(loss) <= 2 * half:
         return loss
     padded = pd.Series(np.pad(loss, half, mode="reflect"))

@@ -18,7 +18,10 @@ from scalefit.expressions import quoted
 #: what every answer names, where the log has it
 NAMED = ("batch", "schedule", "warmup", "weight_decay", "optimizer")
 SETTINGS = (*NAMED, "steps", "D", "n_layer", "seq_len", "vocab")
-FOLLOW = {"N", "N_total", "C", "D", "steps", "n_head", "d_head", "d_ff", "loss_floor"}  #: may follow from the size
+#: may follow from the size
+FOLLOW = {"N", "N_total", "N_readout", "N_matrices", "C", "D", "steps", "n_head", "d_head", "d_ff", "loss_floor",
+          "flops_per_token"}  # fmt: skip
+PEAK = r"peak_lr=[^,]*,?"  #: in the text of a schedule
 UNKNOWN = "not in the log"
 NEVER = {"run", "seed", "data_seed", "lr", "peak_lr", "step", "tokens", "source", "diverged", "status"}
 #: names of what is measured, however few values it has
@@ -145,7 +148,8 @@ def shared(table: pd.DataFrame, over: str) -> dict[str, str]:
     found = {}
     for name in SETTINGS:
         if name != over and name in table.columns:
-            found[name] = listed(in_order(table[name]))
+            column = _as_text(table[name]) if name == "schedule" else table[name]
+            found[name] = listed(in_order(column))
         elif name != over and name in NAMED:
             found[name] = UNKNOWN
     return found
@@ -181,7 +185,9 @@ def listed(values: Iterable[object]) -> str:
 
 
 def _as_text(column: pd.Series) -> pd.Series:
-    """Values as text, numbers with six digits: what differs by less is the same setting."""
+    """Values as text, schedules without their peak, numbers with six digits: what differs by less is one setting."""
+    if column.name == "schedule":
+        return column.astype(str).str.replace(PEAK, "", regex=True)
     if pd.api.types.is_float_dtype(column.dtype):
         return column.map("{:.6g}".format)
     return column.astype(str)

@@ -81,7 +81,8 @@ def read_sweeps(
     known = runs if isinstance(runs, Runs) else read_runs(runs, need=())
     if "loss" not in known.table.columns:
         raise InputError("there is no column loss", todo=f"write --map loss=COLUMN; {columns_of(known.table)}")
-    table = without(known.table.assign(_lr=snapped(peak_rates(known, known.table).to_numpy(float))), ignore)
+    held_out, which = _held_out(known.table)
+    table = without(held_out.assign(_lr=snapped(peak_rates(known, known.table).to_numpy(float))), ignore)
     arms = arms if arms is not None else "parametrization" if "parametrization" in table.columns else ""
     over, arms = (column_named(table, name) if name else name for name in (over, arms))
     over = over or _size_column(table, table["_lr"], arms or "")
@@ -103,8 +104,18 @@ def read_sweeps(
     _refuse_repeated(points, table)
     start = _initial(table, initial_loss)
     points, lost = _without_diverged(points, start)
-    notes = (*unfinished, *lost, *moving(table, over, arms or ""), *following(table, cell, meant, rates))
+    notes = (*which, *unfinished, *lost, *moving(table, over, arms or ""), *following(table, cell, meant, rates))
     return Sweeps(over, arms or "", points, shared(table, over), (*notes, *passed_over(table, meant)), start)
+
+
+def _held_out(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The table with the held-out loss, where a column val_loss has one for every finite loss; and a note of it."""
+    if "val_loss" not in table.columns:
+        return table, ()
+    held, trained = (pd.to_numeric(table[name], errors="coerce") for name in ("val_loss", "loss"))
+    if not held[np.isfinite(trained)].notna().all():
+        return table, ()
+    return table.assign(loss=held.where(np.isfinite(trained))), ("loss: the held-out one, column val_loss",)
 
 
 def _cells(table: pd.DataFrame, over: str, arms: str) -> tuple[pd.Series, pd.Series]:
