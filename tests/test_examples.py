@@ -6,6 +6,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+import tomllib
 import warnings
 from os import environ
 
@@ -93,3 +94,48 @@ def shapes(node):
         for output in cell.get("outputs", []):
             text = output.get("data", {}).get("text/plain", output.get("text", ""))
             yield re.sub(r"[-\d.e+]+", "#", text).split()
+
+
+# --- the experiments --------------------------------------------------------------------------------------------------
+
+
+EXPERIMENTS = EXAMPLES / "experiments"
+
+
+@pytest.fixture
+def experiments(monkeypatch):
+    pytest.importorskip("torch")
+    spec = importlib.util.spec_from_file_location("run_experiments", EXPERIMENTS / "run.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_experiment_is_listed_and_can_be_planned(experiments, tmp_path, monkeypatch, capsys):
+    from scalefit.proxy import plan_sweep
+
+    monkeypatch.setattr(sys, "argv", ["run.py"])
+    with pytest.raises(SystemExit):
+        experiments.main()
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    readme = (EXPERIMENTS / "README.md").read_text(encoding="utf-8")
+    assert len(listed) == 11
+    for name in listed:
+        grid = tomllib.loads((EXPERIMENTS / f"{name}.toml").read_text(encoding="utf-8"))
+        assert set(grid.pop("show")) <= {"rows", "columns", "values", "command"}
+        assert 4 <= len(plan_sweep(grid, tmp_path / name)) <= 40
+        assert f"| `{name}` |" in readme
+
+
+def test_an_experiment_trains_and_shows_its_tables(experiments, tmp_path, monkeypatch, capsys):
+    text = (EXPERIMENTS / "norm_placement.toml").read_text(encoding="utf-8")
+    quick = text.replace("steps = 150", "steps = 20").replace("[2, 8]", "[1, 2]").replace("= 25", "= 5")
+    (tmp_path / "norm_placement.toml").write_text(quick.replace("warmup = 20", "warmup = 2"), encoding="utf-8")
+    monkeypatch.setattr(experiments, "HERE", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["run.py", "norm_placement", str(tmp_path / "runs")])
+    experiments.main()
+    shown = capsys.readouterr().out
+    assert "rms_act" in shown
+    assert "val_loss" in shown
+    assert "peri" in shown
+    assert "nan" not in shown
