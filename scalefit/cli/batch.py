@@ -51,6 +51,7 @@ def command(
     if why:
         found.missing["learning rate"] = why
     lines = [*_critical(found, target), *_noise(found), *_learning_rate(rates, target)]
+    lines += [f"! {note}" for note in found.notes]
     lines += [f"no {name}: {reason}" for name, reason in found.missing.items()]
     return Answer("\n".join(lines), _content(found, rates, target), found.reached)
 
@@ -158,4 +159,4 @@ def _content(found: BatchAnswer, rates: Transfer | None, target: float | None) -
             "tokens": float(trade.examples(target)) if trade else None,
             "lr": rates.arms[0].at(target)._asdict() if rates else None,
         }
-    return content | {"missing": found.missing}
+    return content | {"missing": found.missing, "notes": list(found.notes)}

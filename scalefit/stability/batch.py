@@ -22,12 +22,13 @@ from scalefit.runs import Runs, read_runs
 from scalefit.runs.table import spans
 from scalefit.stability.optimum import snapped
 from scalefit.stability.settings import refuse_mixed
-from scalefit.stability.sweeps import columns_of, peak_rates
+from scalefit.stability.sweeps import columns_of, finished, peak_rates
 from scalefit.stability.verdict import Interval
 
 NOISE = ("noise_trace", "noise_grad_square")  #: columns: tr(Sigma) per example, |G|^2
 TAIL = 0.2  #: of a run, over which the noise is averaged
 LEAST_ROWS = 5
+NEAR = 2.01  #: factor from the best learning rate of a batch, within which runs tell its noise
 UPPER = 0.95  #: quantile at the upper end of a 90 % interval
 
 
@@ -42,6 +43,7 @@ class BatchAnswer:
     noise: pd.DataFrame  #: one row a batch: batch, runs, noise_scale (tokens, or examples where seq_len is not known)
     unit: str  #: of the noise scale
     missing: dict[str, str]  #: what the log lacks, by answer
+    notes: tuple[str, ...] = ()  #: which runs were left out
 
 
 def batch_size(runs: Runs | pd.DataFrame, loss: float | None = None) -> BatchAnswer:
@@ -65,10 +67,14 @@ def batch_size(runs: Runs | pd.DataFrame, loss: float | None = None) -> BatchAns
     if "batch" not in table.columns or table["batch"].isna().any():
         raise InputError("the batch of the runs is not known", todo=f"write --map batch=COLUMN; {columns_of(table)}")
     rates = pd.Series(snapped(peak_rates(known, table).to_numpy(float)), index=table.index)
+    table, notes = finished(table, "batch", "", curves=known.curves is not None)
+    rates = rates[table.index]
     refuse_mixed(table, table["batch"].astype(str), {"batch"}, rates, arms=False)
     missing: dict[str, str] = {}
-    noise, unit = _noise(known, missing)
-    reached, target = _reached(known, rates, loss, missing)
+    reached, target = _reached(known, table, rates, loss, missing)
+    best = rates * np.nan if reached.empty else table["batch"].map(reached.set_index("batch")["lr"].to_dict())
+    near = table[(rates / best).between(1 / NEAR, NEAR) | best.isna()]
+    noise, unit = _noise(known, near, missing)
     tradeoff, critical = None, Interval(np.nan, np.nan, np.nan)
     if len(reached):
         try:
@@ -76,7 +82,7 @@ def batch_size(runs: Runs | pd.DataFrame, loss: float | None = None) -> BatchAns
             critical = _interval(reached["batch"].to_numpy(float), reached["steps"].to_numpy(float), tradeoff)
         except InputError as error:  # the steps are told all the same
             missing["critical batch"] = str(error)
-    return BatchAnswer(target, reached, tradeoff, critical, noise, unit, missing)
+    return BatchAnswer(target, reached, tradeoff, critical, noise, unit, missing, notes)
 
 
 def steps_to(step: FloatArray, loss: FloatArray, target: float) -> float:
@@ -98,13 +104,15 @@ def steps_to(step: FloatArray, loss: FloatArray, target: float) -> float:
     return float(step[i - 1] + share * (step[i] - step[i - 1]))
 
 
-def _reached(runs: Runs, rates: pd.Series, loss: float | None, missing: dict[str, str]) -> tuple[pd.DataFrame, float]:
+def _reached(
+    runs: Runs, table: pd.DataFrame, rates: pd.Series, loss: float | None, missing: dict[str, str]
+) -> tuple[pd.DataFrame, float]:
     """The fewest steps at each batch, and the loss to which they were counted."""
     nothing = pd.DataFrame(columns=["batch", "lr", "steps", "tokens", "edge"])
     if runs.curves is None:
         missing["critical batch"] = "the log holds no steps: it needs the loss along the runs"
         return nothing, float("nan")
-    if runs.table["batch"].nunique() < 2:
+    if table["batch"].nunique() < 2:
         missing["critical batch"] = "all runs have one batch"
         return nothing, float("nan")
     column = _steadiest(runs.curves)
@@ -113,7 +121,7 @@ def _reached(runs: Runs, rates: pd.Series, loss: float | None, missing: dict[str
         for name, start, stop in spans(runs.curves)
         for rows in [runs.curves.iloc[start:stop]]
     }
-    batch, names = runs.table["batch"].astype(float), runs.table["run"].astype(str)
+    batch, names = table["batch"].astype(float), table["run"].astype(str)
     about = pd.DataFrame({"batch": batch, "lr": rates, "run": names})
     target = loss if loss is not None else _common(about, curves)
     about["steps"] = [steps_to(*curves[run], target) for run in about["run"]]
@@ -179,10 +187,13 @@ def _interval(batch: FloatArray, steps: FloatArray, found: Tradeoff) -> Interval
     return Interval(found.B_crit, found.B_crit / factor, found.B_crit * factor)
 
 
-def _noise(runs: Runs, missing: dict[str, str]) -> tuple[pd.DataFrame, str]:
-    """The noise scale by batch: tr(Sigma) and |G|^2 averaged over the ends of the runs, then divided."""
+def _noise(runs: Runs, near: pd.DataFrame, missing: dict[str, str]) -> tuple[pd.DataFrame, str]:
+    """The noise scale by batch, of the runs ``near`` the best learning rate of their batch.
+
+    tr(Sigma) and |G|^2 are averaged over the ends of the runs, then divided.
+    """
     nothing = pd.DataFrame(columns=["batch", "runs", "noise_scale"])
-    source = runs.table if runs.curves is None else runs.curves
+    source = near if runs.curves is None else runs.curves
     lacking = [name for name in NOISE if name not in source.columns]
     if lacking:
         missing["noise scale"] = f"no column{'s' * (len(lacking) > 1)} {' and '.join(lacking)}"
@@ -191,10 +202,10 @@ def _noise(runs: Runs, missing: dict[str, str]) -> tuple[pd.DataFrame, str]:
     if runs.curves is not None:
         last = rows.groupby("run", observed=True)["step"].transform("max")
         rows = rows[rows["step"] > (1 - TAIL) * last]
-    means = rows.groupby("run", observed=True)[list(NOISE)].mean().reindex(runs.table["run"].astype(str))
-    in_tokens = "seq_len" in runs.table.columns and runs.table["seq_len"].notna().all()
-    unit = runs.table["seq_len"].to_numpy(float) if in_tokens else 1.0
-    means = means.assign(batch=runs.table["batch"].to_numpy(float), noise_trace=means["noise_trace"] * unit).dropna()
+    means = rows.groupby("run", observed=True)[list(NOISE)].mean().reindex(near["run"].astype(str))
+    in_tokens = "seq_len" in near.columns and near["seq_len"].notna().all()
+    unit = near["seq_len"].to_numpy(float) if in_tokens else 1.0
+    means = means.assign(batch=near["batch"].to_numpy(float), noise_trace=means["noise_trace"] * unit).dropna()
     grouped = means.groupby("batch")[list(NOISE)].mean()
     signal = grouped["noise_grad_square"]
     scale = (grouped["noise_trace"] / signal).where(signal > 0)
