@@ -114,7 +114,7 @@ def test_the_shipped_sweep_over_the_batch():
 
 
 def test_under_descent_the_learning_rate_saturates_above_the_critical_batch():
-    """The shipped batches lie above it, so lr_max/(1 + B/batch) grows by a quarter of an octave a doubling, not by one."""
+    """The shipped batches lie above it, so lr_max/(1 + B/batch) grows by a quarter of an octave a doubling, not one."""
     runs = sf.read_runs(commands.ROOT / "data" / "lr_batch_sgd" / "curves.csv")
     found = batch_size(runs)
     assert any("25 of 168 runs stop before the others" in note for note in found.notes)  # they diverged
