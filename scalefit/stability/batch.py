@@ -20,7 +20,7 @@ from scalefit.numerics import FloatArray
 from scalefit.planning.critical_batch import Tradeoff, fit_tradeoff
 from scalefit.runs import Runs, read_runs
 from scalefit.runs.table import spans
-from scalefit.stability.optimum import snapped
+from scalefit.stability.grid import snapped
 from scalefit.stability.settings import refuse_mixed
 from scalefit.stability.sweeps import columns_of, finished, peak_rates
 from scalefit.stability.verdict import Interval

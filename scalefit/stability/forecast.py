@@ -25,8 +25,8 @@ from scalefit.numerics import FloatArray
 from scalefit.runs import Runs, read_runs
 from scalefit.runs.matching import canonical
 from scalefit.stability.boundary import Boundary, fit_boundary
+from scalefit.stability.grid import snapped
 from scalefit.stability.lines import Line, Lines
-from scalefit.stability.optimum import snapped
 from scalefit.stability.probes import Probe, column_of, measured, probes
 from scalefit.stability.reach import far_beyond, refuse_target
 from scalefit.stability.settings import refuse_mixed, shared

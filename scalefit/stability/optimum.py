@@ -13,8 +13,9 @@ from scipy.special import stdtr
 
 from scalefit.errors import InputError
 from scalefit.numerics import FloatArray
-from scalefit.stability.bowl import Bowl, fit_bowl, minima, offsets
+from scalefit.stability.bowl import Bowl, fit_bowl, minima
 from scalefit.stability.diverged import cliff
+from scalefit.stability.grid import levelled, means_of, snapped
 
 NEAREST = 7  #: distinct learning rates round the least loss that have a part in the curve,
 WITHIN = 2.5  #: and all others within so many octaves of it,
@@ -24,7 +25,6 @@ AT_ENDS = 0.02  #: of the drawn minima lie at an end of the stretch beyond which
 LEVEL = 0.90  #: of every interval
 SHARPEST = 0.05  #: standard deviation below which no place is claimed, in steps of the grid
 LEAST_POINTS = 3  #: distinct learning rates with a finite loss
-SAME = 1e-6  #: relative difference up to which two learning rates are one
 BELOW = 0.005  #: relative depth below every measured loss from which the curve's minimum is doubted
 STRAY = 1e-3  #: chance, over all runs of a sweep, below which a loss so far from the others' curve is left out
 MOST_STRAY = 2  #: losses left out in this way
@@ -55,17 +55,6 @@ class Optimum:
     def octaves(self) -> float:
         """Width of the interval."""
         return float(np.log2(self.high / self.low))
-
-
-def snapped(lr: FloatArray) -> FloatArray:
-    """Learning rates, those that differ by less than a millionth made one (a table may hold 32-bit numbers).
-
-    >>> snapped(np.array([0.001, 0.0010000000474974513, 0.002])).tolist()
-    [0.001, 0.001, 0.002]
-    """
-    rates, place = np.unique(np.asarray(lr, dtype=float), return_inverse=True)
-    new = np.concatenate([[True], ~(np.diff(rates) <= SAME * rates[1:])])  # what is no number stays one
-    return np.asarray(rates[new][np.cumsum(new) - 1][place])
 
 
 def best_lr(
@@ -99,8 +88,8 @@ def best_lr(
     kept, doubts = _stable(x, np.isfinite(y) & ~beyond)
     left_out = int((beyond & np.isfinite(y)).sum())
     y = np.where(kept, y, np.nan)
-    y[kept] = _levelled(x[kept], y[kept], seed[kept])
-    grid, means = _means(x[kept], y[kept])
+    y[kept] = levelled(x[kept], y[kept], seed[kept])
+    grid, means = means_of(x[kept], y[kept])
     tried = np.unique(x)
     refused, within = _at_edge(grid, means, tried)
     if refused:
@@ -121,7 +110,7 @@ def _located(
     """The optimum of losses that are all finite; ``lost_from``: the first diverged learning rate beyond, or inf."""
     x, y, seed, doubts = _without_stray(x, y, seed, log)
     bowl, near = _followed(x, y, seed, lost_from, draws, rng)
-    grid, means = _means(x[near], y[near])
+    grid, means = means_of(x[near], y[near])
     last, step = float(grid[-1]), float(np.median(np.diff(grid)))
     centre = min(bowl.lowest, last)
     places, how = minima(bowl.places, bowl.draws), f"{bowl.freedom} degrees of freedom"
@@ -147,7 +136,7 @@ def _followed(
 ) -> tuple[Bowl, np.ndarray]:
     """The curve, and the runs through which it is drawn: those near the least loss, more where it is flat there."""
     reach = _reach(x, y)
-    grid, means = _means(x, y)
+    grid, means = means_of(x, y)
     middle = grid[np.argmin(means)]
     while True:
         near = np.abs(x - middle) <= reach + 1e-9
@@ -163,7 +152,7 @@ def _followed(
 
 def _reach(x: FloatArray, y: FloatArray) -> float:
     """Octaves on each side of the least loss from which runs have a part in the curve, to begin with."""
-    grid, means = _means(x, y)
+    grid, means = means_of(x, y)
     nearest = np.sort(np.abs(grid - grid[np.argmin(means)]))
     reach = max(WITHIN, float(nearest[min(NEAREST, len(grid)) - 1]))
     return max(min(reach, FARTHEST), float(nearest[min(LEAST_POINTS, len(grid)) - 1]))
@@ -234,22 +223,6 @@ def _stable(x: FloatArray, alive: np.ndarray) -> tuple[np.ndarray, list[str]]:
     return alive & (share > 0.5)[place], doubts
 
 
-def _levelled(x: FloatArray, y: FloatArray, seed: FloatArray) -> FloatArray:
-    """Losses without what each seed adds to all its runs (multiplies them by, where all are above zero).
-
-    So that the least mean is that of a learning rate, and not of the seeds that were run at it.
-    """
-    columns = offsets(seed)
-    if not columns.shape[1]:
-        return y
-    log = bool(np.all(y > 0))
-    values = np.log(y) if log else y
-    rates = np.eye(len(np.unique(x)))[np.unique(x, return_inverse=True)[1]]
-    constants = np.linalg.lstsq(np.hstack([rates, columns]), values, rcond=None)[0]
-    level = values - columns @ constants[rates.shape[1] :]
-    return np.asarray(np.exp(level) if log else level)
-
-
 def _lost_from(grid: FloatArray, tried: FloatArray) -> float:
     """The first learning rate above all that count, where one was tried and diverged; else inf."""
     above = tried[tried > grid[-1]]
@@ -269,12 +242,6 @@ def _too_low(loss: float, means: FloatArray) -> list[str]:
         f"the curve's minimum, {loss:.5g}, lies far below every measured loss (least {first:.5g}): the curve does not "
         "describe these losses; leave diverged runs out, or add learning rates near the minimum"
     ]
-
-
-def _means(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The distinct learning rates and their mean losses."""
-    grid, place = np.unique(x, return_inverse=True)
-    return grid, np.bincount(place, y) / np.maximum(np.bincount(place), 1)
 
 
 def _at_edge(grid: FloatArray, means: FloatArray, tried: FloatArray) -> tuple[str, tuple[float, float]]:

@@ -16,7 +16,7 @@ from scalefit.errors import InputError
 from scalefit.runs import Runs, read_runs
 from scalefit.runs.matching import canonical
 from scalefit.stability.diverged import cliff
-from scalefit.stability.optimum import snapped
+from scalefit.stability.grid import snapped
 from scalefit.stability.settings import following, moving, passed_over, refuse_mixed, shared
 
 SIZES = ("d_model", "N", "n_layer", "batch", "D")  #: what an optimum may drift over, the most likely first
