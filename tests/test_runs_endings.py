@@ -37,7 +37,11 @@ def test_a_run_that_is_not_finite_to_its_end_has_the_steps_of_its_rows():
 
 def test_a_loss_on_few_rows_is_not_lost_at_its_end():
     rows = curves({"a": 20}).assign(loss=lambda rows: rows["loss"].where(rows["step"] % 5 == 1))
-    assert len(texts(read_runs(rows), "diverged")) == 1
+    assert not texts(read_runs(rows), "diverged")
+    assert "diverged" not in read_runs(rows).table
+    long = curves({"a": 60}).assign(loss=lambda rows: rows["loss"].where((rows["step"] % 5 == 1) & (rows["step"] < 30)))
+    assert "a from step 27 to 60" in texts(read_runs(long), "diverged")[-1]
+    assert read_runs(long).table["diverged"].item()
 
 
 def test_a_run_that_stops_before_the_others_is_told():

@@ -14,7 +14,7 @@ from scalefit.errors import InputError
 from scalefit.plots import plot_run_schedule, save_figure
 from scalefit.schedules import parse_schedule
 from scalefit.stability import batch_size, fit_lr_exponent, lr_for_batch, lr_transfer, schedule_of
-from scalefit.stability.batch import steps_to
+from scalefit.stability.batch import doubtful, steps_to
 
 SHIPPED = commands.ROOT / "data" / "lr_batch" / "curves.csv"
 BATCHES = (500, 1000, 2000, 4000, 8000)
@@ -90,7 +90,7 @@ def test_what_is_missing_is_said_and_what_cannot_be_is_refused():
     finals = rows.groupby("run", as_index=False).last().drop(columns="step")
     assert "along the runs" in batch_size(finals).missing["critical batch"]
     assert batch_size(rows[rows["batch"] == 500]).missing == {"critical batch": "all runs have one batch"}
-    with pytest.raises(InputError, match="0 batch reaches a loss of 1"):
+    with pytest.raises(InputError, match="no batch reaches a loss of 1"):
         batch_size(rows, loss=1.0)
     with pytest.raises(InputError, match="the batch of the runs is not known"):
         batch_size(rows.drop(columns="batch"))
@@ -127,6 +127,28 @@ def test_under_descent_the_learning_rate_saturates_above_the_critical_batch():
     assert (np.diff(found.noise["noise_scale"]) > 0).all()  # a larger batch is further along
 
 
+def test_a_batch_that_stalls_determines_nothing_and_says_so():
+    rows = planted()
+    stalls = rows["batch"] == 8000
+    rows.loc[stalls, "loss"] = rows.loc[stalls, "loss"].clip(lower=7.0) + 0.001 * np.exp(-rows.loc[stalls, "step"] / 50)
+    said = doubtful(batch_size(rows))
+    assert "batch 8000 needs" in said
+    assert "not determined" in said
+    assert not doubtful(batch_size(planted()))
+    missed = batch_size(planted(), loss=3.2)
+    assert any(note.startswith("no learning rate reaches a loss of 3.2 at batch 500") for note in missed.notes)
+    with pytest.raises(InputError, match="runs begin below a loss of 50"):
+        batch_size(planted(), loss=50.0)
+
+
+def test_sequences_are_not_called_tokens():
+    rows = planted(batches=(16, 64, 256)).rename(columns={"batch": "batch_size"})
+    found = batch_size(rows)
+    assert found.counts == "sequences"
+    assert any("in sequences by its size, not tokens" in note for note in found.notes)
+    assert batch_size(rows.assign(seq_len=64)).counts == "tokens"
+
+
 def test_the_command_on_batches(tmp_path):
     text = commands.run(f"scalefit batch {SHIPPED} --at batch=8192")
     assert text.exit_code == 0, text.output
@@ -137,7 +159,15 @@ def test_the_command_on_batches(tmp_path):
     assert answer["target"]["steps"] == pytest.approx(answer["S_min"] * (1 + trade / 8192))
     assert answer["missing"] == {}
     assert commands.run(f"scalefit batch {SHIPPED} --csv").stdout.startswith("batch,lr,steps,tokens")
-    for wrong, said in (("--at N=3", "batch=65536"), ("--at batch=-1", "above 0"), ("--loss 0.1", "higher --loss")):
+    far = commands.run(f"scalefit batch {SHIPPED} --at batch=1e9")
+    assert far.exit_code == 1
+    assert "octaves beyond the measured 128 to 4096" in far.stdout
+    for wrong, said in (
+        ("--at N=3", "batch=65536"),
+        ("--loss nan", "a loss of nan"),
+        ("--at batch=-1", "above 0"),
+        ("--loss 0.1", "higher --loss"),
+    ):
         refused = commands.run(f"scalefit batch {SHIPPED} {wrong}")
         assert refused.exit_code == 2
         assert said in refused.stderr

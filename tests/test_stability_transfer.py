@@ -133,6 +133,34 @@ def test_a_loss_far_from_the_others_is_left_out_by_name():
     assert sum(bool(each.doubts) for each in strays) <= 2
 
 
+def test_a_wrong_loss_at_an_end_is_no_edge_and_a_real_one_is():
+    loss = np.exp(bowl(GRID, -7.0))
+    for end in (0, -1):
+        wrong = loss.copy()
+        wrong[end] = 0.3 * loss.min()
+        found = best_lr(GRID, wrong, np.zeros(len(GRID)))
+        assert not found.refused
+        assert abs(found.log2 + 7) < 0.1
+        assert "left out" in found.doubts[0]
+    late = np.array([5.54, 5.53, 5.5, 5.4, 5.0, 4.0, 3.0, 2.9, 2.8, 2.2])  # only now it learns
+    assert best_lr(GRID, late, np.zeros(len(GRID))).refused.startswith("the least loss is at the largest")
+    alone = np.array([2.5, 6.9, 6.88, 6.87, 6.91, 6.9, 7.0, 6.95, 6.9, 6.92])  # all others diverged
+    assert best_lr(GRID, alone, np.zeros(len(GRID))).refused
+
+
+def test_one_size_amid_the_others_does_not_decide():
+    inside = apart({128.0: -7.0, 256.0: -7.0, 1024.0: -7.0}, {512.0: (-np.inf, -10.0)})
+    assert inside.octaves == 1.0
+    assert apart({128.0: -7.0, 256.0: -7.0}, {512.0: (-np.inf, -10.0)}).octaves == 3.0
+
+
+def test_a_loss_that_is_left_out_has_no_part_in_the_sensitivity():
+    rows = planted(0.0, widths=(64, 128), noise=0.002)
+    bad = rows.assign(loss=rows["loss"].where((rows["width"] > 64) | (rows["lr"] != GRID[3]), 1.2))
+    good, told = (lr_transfer(each, draws=20).table["lr_sensitivity"] for each in (rows, bad))
+    assert told.iloc[0] == pytest.approx(good.iloc[0], rel=0.3)
+
+
 def test_half_of_the_seeds_lost_is_a_learning_rate_lost():
     rows = planted(0.0, widths=(64,), seeds=4, noise=0.002)
     rows.loc[(rows["lr"] > 2.0**-7) & (rows["seed"] > 0), "loss"] = np.nan

@@ -36,24 +36,38 @@ def command(
 ) -> Answer:
     """Which batch: steps against tokens to one loss, gradient noise, and the learning rate of each batch.
 
-    FILES hold the loss along runs that differ in batch (tokens), learning rate and seed.
+    FILES hold the loss along runs that differ in batch (tokens), learning rate and seed. Exits with 1 where the steps
+    determine no critical batch, and for a target further beyond the measured batches than they span.
 
     \b
     Example:
       scalefit batch data/lr_batch/curves.csv --at batch=8192
     """
-    from scalefit.stability.batch import batch_size
+    from scalefit.stability.batch import batch_size, doubtful
+    from scalefit.stability.reach import far_beyond
 
     target = _target(at)
     runs = read(files, map_, where, schedule, warmup)
-    found = batch_size(runs, number(loss, "--loss") if loss else None)
+    found = batch_size(runs, _loss(loss))
     rates, why = _rates(runs)
     if why:
         found.missing["learning rate"] = why
     lines = [*_critical(found, target), *_noise(found), *_learning_rate(rates, target)]
-    lines += [f"! {note}" for note in found.notes]
+    measured = runs.table["batch"].astype(float)
+    doubts = [doubtful(found), far_beyond("batch", [measured.min(), measured.max()], target) if target else ""]
+    lines += [f"! {note}" for note in (*doubts, *found.notes) if note]
     lines += [f"no {name}: {reason}" for name, reason in found.missing.items()]
-    return Answer("\n".join(lines), _content(found, rates, target), found.reached)
+    content = _content(found, rates, target) | {"doubts": [doubt for doubt in doubts if doubt]}
+    return Answer("\n".join(lines), content, found.reached, ok=not any(doubts))
+
+
+def _loss(text: str | None) -> float | None:
+    if text is None:
+        return None
+    loss = number(text, "--loss")
+    if not abs(loss) < float("inf"):
+        raise InputError(f"a loss of {loss:g}", where="--loss", todo="give a loss that the runs reach")
+    return loss
 
 
 def _target(at: tuple[str, ...]) -> float | None:
@@ -81,7 +95,11 @@ def _rates(runs: Runs) -> tuple[Transfer | None, str]:
 def _critical(found: BatchAnswer, target: float | None) -> list[str]:
     if not len(found.reached):
         return []
-    lines = [f"to a loss of {found.loss:.5g}:", as_lines(_by_batch(found.reached.drop(columns="edge")), 4), ""]
+    lines = [
+        f"to a loss of {found.loss:.5g}:",
+        as_lines(_by_batch(found.reached.drop(columns="edge")).rename(columns={"tokens": found.counts}), 4),
+        "",
+    ]
     edges = zip(found.reached["batch"], found.reached["edge"], strict=True)
     lines += [f"! batch {batch:g}: {edge}; add runs beyond it" for batch, edge in edges if edge]
     trade, critical = found.tradeoff, found.critical
@@ -89,15 +107,15 @@ def _critical(found: BatchAnswer, target: float | None) -> list[str]:
         return lines
     known = critical.low == critical.low
     ends = f" [{critical.low:.3g}, {critical.high:.3g}]" if known else " (two batches leave no interval)"
-    lines.append(f"critical batch {critical.value:.3g} tokens{ends}: twice the least steps, twice the least tokens")
-    B = f"{trade.B_crit:.4g}"
-    lines.append(f"  steps = {trade.S_min:.4g} (1 + {B}/batch), tokens = {trade.E_min:.4g} (1 + batch/{B})")
+    B, word = f"{trade.B_crit:.4g}", found.counts
+    lines.append(f"critical batch {critical.value:.3g} {word}{ends}: twice the least steps, twice the least {word}")
+    lines.append(f"  steps = {trade.S_min:.4g} (1 + {B}/batch), {word} = {trade.E_min:.4g} (1 + batch/{B})")
     lines.append(f"  the learning rate that gets there first grows as batch^{_in_words(_fastest(found))}")
     if target:
         steps, tokens = float(trade.steps(target)), float(trade.examples(target))
         lines.append(
             f"  at batch {target:g}: {steps:.4g} steps, {steps / trade.S_min:.2f} times the least; "
-            f"{tokens:.4g} tokens, {tokens / trade.E_min:.2f} times the least"
+            f"{tokens:.4g} {word}, {tokens / trade.E_min:.2f} times the least"
         )
     return lines
 

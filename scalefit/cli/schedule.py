@@ -8,6 +8,7 @@ import click
 
 from scalefit.cli.options import number, read, reading
 from scalefit.cli.output import Answer, answering, check_writable, records
+from scalefit.errors import InputError
 
 if TYPE_CHECKING:
     from scalefit.stability.run_schedule import RunSchedule
@@ -53,7 +54,11 @@ def command(
     check_writable(out, plot)
     peak = number(lr, "--lr") if lr else None
     found = schedule_of(read(files, map_, where, schedule, warmup), run, peak, steps, rule, beta)
-    if out and found.lr is not None:
+    if out and found.lr is None:
+        raise InputError(
+            "no refined schedule to write", where="--out", todo="log grad_norm, or write --map grad_norm=COLUMN"
+        )
+    if out:
         from scalefit.fitting.saved import write_text
 
         write_text(out, found.table.to_csv(index=False))
@@ -77,10 +82,8 @@ def _text(found: RunSchedule, out: str | None) -> str:
         told = [f"{100 * share:.0f} %: {shape[min(int(share * found.steps), found.steps - 1)]:.2f}" for share in SHARES]
         lines.append(f"  share of the run: share of the peak   {'   '.join(told)}")
         lines.append("  tune the peak anew: the shape is given, not the height")
-    if out and found.lr is not None:
-        lines.append(f"written: {out}, {len(found.lr)} rows of step and lr")
-    elif out:
-        lines.append(f"! {out} is not written: there is no refined schedule")
+    if out:
+        lines.append(f"written: {out}, {len(found.table)} rows of step and lr")
     lines += [f"! {note}" for note in found.notes]
     return "\n".join([*lines, *(f"no {name}: {why}" for name, why in found.missing.items())])
 

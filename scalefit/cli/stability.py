@@ -64,6 +64,8 @@ def command(
     settings: dict[str, Any] = {"epsilon": number(epsilon, "--epsilon"), "rule": rule, "beta": beta, "ignore": ignore}
     found = forecast(runs, number(size, "--at"), number(lr, "--lr"), over, **settings)
     table = found.table
+    if plot and not found.found and len(table):
+        raise InputError("no probe to draw", where="--plot", todo="log one, or leave --plot out for what losses say")
     if plot:
         _draw(found, runs, settings, plot)
     content: dict[str, Any] = {"over": over, "size": found.size, "lr": found.lr, "level": 0.9}

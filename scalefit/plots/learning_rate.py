@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
+from scalefit.errors import InputError
 from scalefit.numerics import FloatArray
 from scalefit.plots import canvas, colours, labels, legend, ticks
 
@@ -48,7 +49,9 @@ def plot_lr_transfer(transfer: Transfer, *, axes: Sequence[Axes] | None = None) 
 
 
 def plot_lr_sensitivity(transfer: Transfer, *, ax: Axes | None = None) -> Axes:
-    """Draw the LR sensitivity of each arm against size."""
+    """Draw the LR sensitivity of each arm against size. Raises InputError where none is known."""
+    if transfer.table["lr_sensitivity"].isna().all():
+        raise InputError("no LR sensitivity to draw", todo="give the initial loss, or learning rates that sizes share")
     ax = canvas.new_axes(ax)
     canvas.tidy(ax)
     colour = colours.kinds([arm.name for arm in transfer.arms])

@@ -32,12 +32,22 @@ def _not_finite(frame: pd.DataFrame) -> Note | None:
     if "loss" not in frame.columns:
         return None
     loss = frame["loss"].to_numpy()
-    bad = ~np.isfinite(loss)
+    bad = ~np.isfinite(loss) & ~_between_evaluations(frame)
     if not bad.any():
         return None
     rows = np.flatnonzero(bad)
     cells = [f"{_place(frame, r)} ({loss[r]:g})" for r in rows[:SHOWN].tolist()]
     return Note("diverged", f"{len(rows)} rows have no finite loss: {_listed(cells, len(rows))}", len(rows))
+
+
+def _between_evaluations(frame: pd.DataFrame) -> np.ndarray:
+    """Rows without a loss in runs that have one now and then (three times at least), to their end; a mask."""
+    finite = pd.Series(np.isfinite(frame["loss"].to_numpy(dtype=float)), index=frame.index)
+    if "step" not in frame.columns or "run" not in frame.columns:
+        return np.zeros(len(frame), dtype=bool)
+    by_run = finite.groupby(frame["run"], observed=True)
+    sparse = (by_run.transform("mean") < 0.5) & (by_run.transform("sum") > 2) & ~frame["run"].isin(lost_runs(frame))
+    return np.asarray(~finite & sparse & frame["loss"].isna())
 
 
 def _lost(runs: Runs) -> Note | None:

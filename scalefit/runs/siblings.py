@@ -25,7 +25,7 @@ def axis_of(curves: pd.DataFrame) -> str:
 
 def lost_runs(curves: pd.DataFrame) -> dict[str, tuple[float, float]]:
     """Runs whose loss is not finite from some row to their end: where that begins and ends. A run with a loss on few
-    rows (an evaluation) is none.
+    rows (an evaluation) is one only where none came for more than twice the longest time between two.
 
     >>> from scalefit.runs import read_runs
     >>> lost_runs(read_runs(pd.DataFrame({"step": [0, 1, 2], "loss": [5.0, 4.0, np.nan]})).curves)
@@ -38,7 +38,9 @@ def lost_runs(curves: pd.DataFrame) -> dict[str, tuple[float, float]]:
     for run, start, stop in spans(curves):
         rows = np.flatnonzero(finite[start:stop])
         first = start + int(rows[-1]) + 1 if len(rows) else start
-        if first < stop and 2 * len(rows) >= first - start:
+        dense = 2 * len(rows) >= first - start
+        ended = len(rows) > 2 and stop - first > 2 * int(np.diff(rows).max())
+        if first < stop and (dense or ended):
             found[run] = (float(place[first]), float(place[stop - 1]))
     return found
 

@@ -22,12 +22,13 @@ from scalefit.runs import Runs, read_runs
 from scalefit.runs.table import spans
 from scalefit.stability.grid import snapped
 from scalefit.stability.settings import refuse_mixed
-from scalefit.stability.sweeps import columns_of, finished, peak_rates
+from scalefit.stability.sweeps import columns_of, diverged, finished, peak_rates
 from scalefit.stability.verdict import Interval
 
 NOISE = ("noise_trace", "noise_grad_square")  #: columns: tr(Sigma) per example, |G|^2
 TAIL = 0.2  #: of a run, over which the noise is averaged
 LEAST_ROWS = 5
+FAR, WIDE = 1.5, 10.0  #: factors off the hyperbola, and between the ends of an interval, from which there is none
 NEAR = 2.01  #: factor from the best learning rate of a batch, within which runs tell its noise
 UPPER = 0.95  #: quantile at the upper end of a 90 % interval
 
@@ -43,7 +44,8 @@ class BatchAnswer:
     noise: pd.DataFrame  #: one row a batch: batch, runs, noise_scale (tokens, or examples where seq_len is not known)
     unit: str  #: of the noise scale
     missing: dict[str, str]  #: what the log lacks, by answer
-    notes: tuple[str, ...] = ()  #: which runs were left out
+    notes: tuple[str, ...] = ()  #: which runs were left out, which batches miss the loss
+    counts: str = "tokens"  #: what a batch counts, else "sequences"
 
 
 def batch_size(runs: Runs | pd.DataFrame, loss: float | None = None) -> BatchAnswer:
@@ -71,7 +73,10 @@ def batch_size(runs: Runs | pd.DataFrame, loss: float | None = None) -> BatchAns
     rates = rates[table.index]
     refuse_mixed(table, table["batch"].astype(str), {"batch"}, rates, arms=False)
     missing: dict[str, str] = {}
-    reached, target = _reached(known, table, rates, loss, missing)
+    lost = int(diverged(table).sum())
+    notes += (f"{lost} of {len(table)} runs diverged",) * (lost > 0)
+    reached, target, unreached = _reached(known, table, rates, loss, missing)
+    notes += unreached
     best = rates * np.nan if reached.empty else table["batch"].map(reached.set_index("batch")["lr"].to_dict())
     near = table[(rates / best).between(1 / NEAR, NEAR) | best.isna()]
     noise, unit = _noise(known, near, missing)
@@ -82,11 +87,15 @@ def batch_size(runs: Runs | pd.DataFrame, loss: float | None = None) -> BatchAns
             critical = _interval(reached["batch"].to_numpy(float), reached["steps"].to_numpy(float), tradeoff)
         except InputError as error:  # the steps are told all the same
             missing["critical batch"] = str(error)
-    return BatchAnswer(target, reached, tradeoff, critical, noise, unit, missing, notes)
+    unknown = [note.text for note in known.notes if note.kind == "unknown" and note.text.startswith("batch is")]
+    counts = "sequences" if unknown else "tokens"
+    return BatchAnswer(target, reached, tradeoff, critical, noise, unit, missing, (*unknown, *notes), counts)
 
 
 def steps_to(step: FloatArray, loss: FloatArray, target: float) -> float:
     """The step at which a curve, smoothed by a running median, first reaches a loss; NaN where it never does.
+
+    0 where it is there from its first row on: then the step is not known.
 
     >>> steps_to(np.array([0.0, 10.0, 20.0]), np.array([4.0, 3.0, 2.0]), 2.5)
     15.0
@@ -99,22 +108,22 @@ def steps_to(step: FloatArray, loss: FloatArray, target: float) -> float:
         return float("nan")
     i = int(below[0])
     if i == 0:
-        return float(step[0])
+        return 0.0
     share = (smooth[i - 1] - target) / (smooth[i - 1] - smooth[i])
     return float(step[i - 1] + share * (step[i] - step[i - 1]))
 
 
 def _reached(
     runs: Runs, table: pd.DataFrame, rates: pd.Series, loss: float | None, missing: dict[str, str]
-) -> tuple[pd.DataFrame, float]:
-    """The fewest steps at each batch, and the loss to which they were counted."""
+) -> tuple[pd.DataFrame, float, tuple[str, ...]]:
+    """The fewest steps at each batch, the loss to which they were counted, and a note on batches that miss it."""
     nothing = pd.DataFrame(columns=["batch", "lr", "steps", "tokens", "edge"])
     if runs.curves is None:
         missing["critical batch"] = "the log holds no steps: it needs the loss along the runs"
-        return nothing, float("nan")
+        return nothing, float("nan"), ()
     if table["batch"].nunique() < 2:
         missing["critical batch"] = "all runs have one batch"
-        return nothing, float("nan")
+        return nothing, float("nan"), ()
     column = _steadiest(runs.curves)
     curves = {
         str(name): (rows["step"].to_numpy(float), rows[column].to_numpy(float))
@@ -125,14 +134,31 @@ def _reached(
     about = pd.DataFrame({"batch": batch, "lr": rates, "run": names})
     target = loss if loss is not None else _common(about, curves)
     about["steps"] = [steps_to(*curves[run], target) for run in about["run"]]
+    if not about["steps"].fillna(1).gt(0).all():
+        raise InputError(f"runs begin below a loss of {target:g}", todo="give a lower --loss")
     mean = about.groupby(["batch", "lr"])["steps"].agg(lambda steps: steps.mean(skipna=False))
     by_batch = {size: mean.xs(size, level="batch") for size in np.unique(batch).tolist()}
     rows = [_best(size, each) for size, each in by_batch.items() if each.notna().any()]
     if len(rows) < 2:
-        raise InputError(
-            f"{len(rows)} batch reaches a loss of {target:g}", todo="give a higher --loss, or runs at another batch"
-        )
-    return pd.DataFrame(rows), target
+        count = "one batch reaches" if rows else "no batch reaches"
+        raise InputError(f"{count} a loss of {target:g}", todo="give a higher --loss, or runs at another batch")
+    miss = [f"{size:g}" for size, each in by_batch.items() if not each.notna().any()]
+    said = (f"no learning rate reaches a loss of {target:g} at batch {', '.join(miss)}",) * bool(miss)
+    return pd.DataFrame(rows), target, said
+
+
+def doubtful(found: BatchAnswer) -> str:
+    """Why the critical batch is not to be believed, or nothing: one batch lies far from the hyperbola of the others."""
+    if found.tradeoff is None:
+        return ""
+    batch, steps = (found.reached[name].to_numpy(float) for name in ("batch", "steps"))
+    off = steps / found.tradeoff.steps(batch)
+    worst = int(np.argmax(np.abs(np.log(off))))
+    if max(off[worst], 1 / off[worst]) < FAR and not found.critical.high > WIDE * found.critical.low:
+        return ""
+    needs = f"batch {batch[worst]:g} needs {off[worst]:.2g} times as many"
+    todo = "leave it out with --where, or give a higher --loss"
+    return f"the steps do not follow S_min (1 + B_crit/batch), {needs}: the critical batch is not determined; {todo}"
 
 
 def _steadiest(curves: pd.DataFrame) -> str:

@@ -14,7 +14,7 @@ from scipy.special import stdtr
 from scalefit.errors import InputError
 from scalefit.numerics import FloatArray
 from scalefit.stability.bowl import Bowl, fit_bowl, minima
-from scalefit.stability.diverged import cliff
+from scalefit.stability.diverged import JUMP, cliff
 from scalefit.stability.grid import levelled, means_of, snapped
 
 NEAREST = 7  #: distinct learning rates round the least loss that have a part in the curve,
@@ -28,6 +28,8 @@ LEAST_POINTS = 3  #: distinct learning rates with a finite loss
 BELOW = 0.005  #: relative depth below every measured loss from which the curve's minimum is doubted
 STRAY = 1e-3  #: chance, over all runs of a sweep, below which a loss so far from the others' curve is left out
 MOST_STRAY = 2  #: losses left out in this way
+WHOLE_SPAN = 10.0  #: times what all other losses span: one that lies deeper below may be the one that learned
+ASIDE = 2  #: learning rates on each side of a minimum that is one beside a stray loss at an end
 SCATTER = 3  #: degrees of freedom from which on a stray loss can be told
 
 
@@ -45,6 +47,7 @@ class Optimum:
     doubts: tuple[str, ...] = ()  #: why the curve's minimum may not be believed
     left_out: int = 0  #: runs with a finite loss, taken for diverged
     within: tuple[float, float] = (-np.inf, np.inf)  #: log2 of the learning rates between which a refused optimum lies
+    stray: tuple[tuple[float, float], ...] = ()  #: learning rate and loss of each run that was left out as far off
 
     @property
     def log2(self) -> float:
@@ -87,28 +90,32 @@ def best_lr(
     beyond = cliff(np.exp2(x), y, initial_loss) & _within_reach(x, y)
     kept, doubts = _stable(x, np.isfinite(y) & ~beyond)
     left_out = int((beyond & np.isfinite(y)).sum())
-    y = np.where(kept, y, np.nan)
-    y[kept] = levelled(x[kept], y[kept], seed[kept])
-    grid, means = means_of(x[kept], y[kept])
     tried = np.unique(x)
+    x, y, seed = x[kept], levelled(x[kept], y[kept], seed[kept]), seed[kept]
+    log = bool(np.all(y > 0))
+    rows, said = _without_stray(x, np.log(y) if log else y, seed, log)
+    stray = tuple((float(2 ** x[i]), float(np.asarray(loss, dtype=float)[kept][i])) for i in np.flatnonzero(~rows))
+    doubts += said
+    x, y, seed = x[rows], y[rows], seed[rows]
+    grid, means = means_of(x, y)
     refused, within = _at_edge(grid, means, tried)
     if refused:
         least = float(means.min()) if len(means) else np.nan
         nothing = np.array([])
-        return Optimum(np.nan, np.nan, np.nan, least, nothing, refused, "", tuple(doubts), left_out, within)
+        return Optimum(np.nan, np.nan, np.nan, least, nothing, refused, "", tuple(doubts), left_out, within, stray)
     rng = np.random.default_rng(rng_seed)
     lost_from = _lost_from(grid, tried)
-    log = bool(np.all(y[kept] > 0))
-    found = _located(x[kept], np.log(y[kept]) if log else y[kept], seed[kept], lost_from, draws, rng, log)
+    log = bool(np.all(y > 0))
+    found = _located(x, np.log(y) if log else y, seed, lost_from, draws, rng, log)
     doubts += list(found.doubts) + _too_low(found.loss, means)
-    return replace(found, doubts=tuple(doubts), left_out=left_out)
+    return replace(found, doubts=tuple(doubts), left_out=left_out, stray=stray)
 
 
 def _located(
     x: FloatArray, y: FloatArray, seed: FloatArray, lost_from: float, draws: int, rng: np.random.Generator, log: bool
 ) -> Optimum:
     """The optimum of losses that are all finite; ``lost_from``: the first diverged learning rate beyond, or inf."""
-    x, y, seed, doubts = _without_stray(x, y, seed, log)
+    doubts = []
     bowl, near = _followed(x, y, seed, lost_from, draws, rng)
     grid, means = means_of(x[near], y[near])
     last, step = float(grid[-1]), float(np.median(np.diff(grid)))
@@ -158,42 +165,62 @@ def _reach(x: FloatArray, y: FloatArray) -> float:
     return max(min(reach, FARTHEST), float(nearest[min(LEAST_POINTS, len(grid)) - 1]))
 
 
-def _without_stray(
-    x: FloatArray, y: FloatArray, seed: FloatArray, log: bool
-) -> tuple[FloatArray, FloatArray, FloatArray, list[str]]:
-    """The runs without those whose loss the curve through the others does not explain, and what was left out."""
-    doubts = []
-    for _ in range(MOST_STRAY):
-        near = np.flatnonzero(np.abs(x - x[np.argmin(y)]) <= _reach(x, y))
-        stray = _stray(x[near], y[near], seed[near])
-        row = None if stray is None else near[stray]
-        if row is None or len(np.unique(np.delete(x, row))) < LEAST_POINTS:
+def _without_stray(x: FloatArray, y: FloatArray, seed: FloatArray, log: bool) -> tuple[np.ndarray, list[str]]:
+    """The runs but those whose loss the curve through the others does not explain, a mask; and what was left out."""
+    doubts: list[str] = []
+    kept = np.ones(len(x), dtype=bool)
+    while kept.any() and len(doubts) < MOST_STRAY:
+        rows = np.flatnonzero(kept)
+        near = rows[np.abs(x[rows] - x[rows][np.argmin(y[rows])]) <= _reach(x[rows], y[rows])]
+        drop, stray = _drops_at_end(x[rows], y[rows]), _stray(x[near], y[near], seed[near])
+        row = int(rows[drop]) if drop is not None else -1 if stray is None else int(near[stray])
+        if row < 0 or len(np.unique(x[rows[rows != row]])) < LEAST_POINTS:
             break
         value = float(np.exp(y[row])) if log else float(y[row])
         said = f"the loss {value:.5g} at learning rate {2 ** x[row]:.4g}"
         doubts.append(f"{said} lies far from the curve of the others: left out")
-        x, y, seed = (np.delete(each, row) for each in (x, y, seed))
-    return x, y, seed, doubts
+        kept[row] = False
+    return kept, doubts
 
 
 def _stray(x: FloatArray, y: FloatArray, seed: FloatArray) -> int | None:
-    """The row whose loss the curve through the others does not explain, if there is one."""
+    """The row whose loss the curve through the others does not explain, if there is one: the least, or the farthest."""
     if len(x) < SCATTER + 3:
         return None
     ends = (float(x.min()), float(x.max()))
-    quiet = np.random.default_rng(0)
-    whole = fit_bowl(x, y, seed, ends, 1, quiet)
-    row = int(np.argmax(np.abs(y - whole.fitted)))
-    rest = np.delete(np.arange(len(x)), row)
-    if len(np.unique(x[rest])) < LEAST_POINTS or not ends[0] <= x[row] <= ends[1]:
+    whole = fit_bowl(x, y, seed, ends, 1, np.random.default_rng(0))
+    for row in dict.fromkeys((int(np.argmin(y)), int(np.argmax(np.abs(y - whole.fitted))))):
+        rest = np.delete(np.arange(len(x)), row)
+        if len(np.unique(x[rest])) < LEAST_POINTS:
+            continue
+        others = fit_bowl(x[rest], y[rest], seed[rest], ends, 60, np.random.default_rng(0))
+        if others.freedom < SCATTER:
+            continue
+        here = np.array([np.interp(x[row], others.places, curve) for curve in (others.mean, *others.draws)])
+        error = np.hypot(float(here[1:].std()), others.sigma)
+        away = abs(float(y[row]) - here[0]) / max(error, 1e-12)
+        if 2 * stdtr(others.freedom, -away) * len(x) < STRAY:
+            return row
+    return None
+
+
+def _drops_at_end(x: FloatArray, y: FloatArray) -> int | None:
+    """The least loss, if it stands alone at an end, far below the next, while the others have a minimum of their own.
+
+    Far: by more than three times the steepest of their steps, though not by more than ten times all they span (then
+    it may be the one run that learned, or that did not diverge).
+    """
+    row = int(np.argmin(y))
+    grid, means = means_of(x, y)
+    end = 0 if x[row] == grid[0] else -1 if x[row] == grid[-1] else None
+    if end is None or np.sum(x == x[row]) > 1:
         return None
-    others = fit_bowl(x[rest], y[rest], seed[rest], ends, 60, quiet)
-    if others.freedom < SCATTER:
-        return None
-    here = np.array([np.interp(x[row], others.places, curve) for curve in (others.mean, *others.draws)])
-    error = np.hypot(float(here[1:].std()), others.sigma)
-    away = abs(float(y[row]) - here[0]) / max(error, 1e-12)
-    return row if 2 * stdtr(others.freedom, -away) * len(x) < STRAY else None
+    steps, others = np.abs(np.diff(means) / np.diff(grid)), np.delete(means, end)
+    least, drop = int(np.argmin(others)), abs(float(np.diff(means)[end]))
+    amid = ASIDE <= least < len(others) - ASIDE
+    return (
+        row if amid and steps[end] > JUMP * np.delete(steps, end).max() and drop < WHOLE_SPAN * np.ptp(others) else None
+    )
 
 
 def _between_neighbours(

@@ -86,6 +86,8 @@ def schedule_of(
         warmup = shortest_warmup(sharpness["step"], sharpness["product"] / peak, peak, rule, beta)
     else:
         missing["warm-up"] = f"no column {column}"
+        if rule == "adam" and "sharpness" in curves.columns:
+            missing["warm-up"] += " (sharpness is that of --rule gd)"
     wanted = ADAM_NORMS if rule == "adam" else NORMS
     norm = next((each for each in wanted if each in curves.columns and curves[each].notna().any()), "")
     norms = _rows(curves, norm).rename(columns={norm: "grad_norm"}) if norm else _rows(curves, "grad_norm")

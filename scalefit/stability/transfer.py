@@ -116,7 +116,7 @@ def lr_transfer(
             "no size has a minimum inside its grid", where=f"{sweeps.over} {size:g}", todo=best.refused
         )
     found = tuple(_arm(sweeps, name, each, theory, seed) for name, each in optima.items())
-    sensitivities, notes = _sensitivities(sweeps)
+    sensitivities, notes = _sensitivities(sweeps, optima)
     notes = [*_doubts(sweeps, found), *notes]
     return Transfer(sweeps, found, _table(found, sensitivities), target, (*sweeps.notes, *notes))
 
@@ -221,9 +221,15 @@ def _arm(sweeps: Sweeps, name: str, optima: dict[float, Optimum], theory: bool, 
     return Arm(name, optima, drift, interval_of(slope), expected, height, slope, origin, verdict, contradicts)
 
 
-def _sensitivities(sweeps: Sweeps) -> tuple[dict[tuple[str, float], float], list[str]]:
+def _sensitivities(
+    sweeps: Sweeps, optima: dict[str, dict[float, Optimum]]
+) -> tuple[dict[tuple[str, float], float], list[str]]:
     """Learning-rate sensitivity by arm and size, on the learning rates that all of them share."""
-    cells = {(arm, size): sweeps.cell(arm, size) for arm in sweeps.names for size in sweeps.sizes(arm)}
+    cells = {
+        (arm, size): _without(sweeps.cell(arm, size), best.stray)
+        for arm, each in optima.items()
+        for size, best in each.items()
+    }
     grids = [set(cell["lr"].round(12)) for cell in cells.values()]
     shared = set.intersection(*grids)
     if len(shared) < 3:
@@ -244,6 +250,13 @@ def _sensitivities(sweeps: Sweeps) -> tuple[dict[tuple[str, float], float], list
     elif not np.isfinite(sweeps.initial_loss):
         notes.append("LR sensitivity: no loss is capped, as the initial loss is not known")
     return found, notes
+
+
+def _without(cell: pd.DataFrame, stray: tuple[tuple[float, float], ...]) -> pd.DataFrame:
+    """The runs of a cell but those that were left out as far off."""
+    for lr, loss in stray:
+        cell = cell[~(np.isclose(cell["lr"], lr, rtol=1e-5) & np.isclose(cell["loss"], loss, rtol=1e-9))]
+    return cell
 
 
 def _table(arms: tuple[Arm, ...], sensitivities: dict[tuple[str, float], float]) -> pd.DataFrame:

@@ -45,15 +45,17 @@ def apart(found: Mapping[float, float], bounds: Mapping[float, tuple[float, floa
     """The largest distance that must lie between two optima, one of them beyond its grid.
 
     ``found``: log2 of the optimum by size; ``bounds``: for a size without one, log2 of the learning rates between which
-    it lies.
+    it lies. One amid sizes that have an optimum counts for an octave at most: a single run may be wrong.
 
     >>> apart({256.0: -7.0}, {1024.0: (-np.inf, -9.0)})
     Apart(octaves=2.0, text='at 1024 it lies below 0.00195, at least 2.00 octaves from that at 256')
     """
     far = NOT_APART
     for size, (low, high) in bounds.items():
+        amid = bool(found) and min(found) < size < max(found)
         for other, place in found.items():
             octaves = max(place - high, low - place)
+            octaves = min(octaves, ONE_OCTAVE) if amid else octaves
             side, end = ("below", high) if place > high else ("above", low)
             if octaves > far.octaves:
                 said = f"at {size:g} it lies {side} {2**end:.3g}, at least {octaves:.2f} octaves from that at {other:g}"
