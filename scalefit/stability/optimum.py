@@ -96,7 +96,8 @@ def best_lr(
     rows, said = _without_stray(x, np.log(y) if log else y, seed, log)
     stray = tuple((float(2 ** x[i]), float(np.asarray(loss, dtype=float)[kept][i])) for i in np.flatnonzero(~rows))
     doubts += said
-    x, y, seed = x[rows], y[rows], seed[rows]
+    gone = np.setdiff1d(x[~rows], x[rows])  # a learning rate that is left out has not diverged
+    x, y, seed, tried = x[rows], y[rows], seed[rows], np.setdiff1d(tried, gone)
     grid, means = means_of(x, y)
     refused, within = _at_edge(grid, means, tried)
     if refused:
