@@ -70,12 +70,12 @@ def test_the_learning_rate_of_the_crossing():
 
 def test_intervals_hold_a_held_out_size_as_often_as_they_say():
     inside = 0
-    for rng_seed in range(120):
+    for rng_seed in range(80):
         rows = planted(noise=0.3, rng_seed=rng_seed, sizes=(*SIZES, 1e9))
         small, held = rows[rows["N"] < 5e8], rows[(rows["N"] > 5e8) & (rows["lr"] == 0.01)]
         logit = by_name(forecast(small, 1e9, 0.01))["largest attention logit"]
         inside += logit.value.low <= held["attention_logit_max"].item() <= logit.value.high
-    assert 0.82 <= inside / 120 <= 0.97
+    assert 0.8 <= inside / 80 <= 0.98
 
 
 def test_probability_and_the_range_of_the_crossing_agree():

@@ -52,16 +52,16 @@ def test_a_parabola_is_found_exactly_on_any_grid():
 def test_intervals_hold_the_planted_optimum_and_widen_with_noise_and_flatness():
     inside, widths = 0, {0.002: [], 0.01: []}
     for noise, found in widths.items():
-        for rng_seed in range(25):
+        for rng_seed in range(15):
             rng = np.random.default_rng(rng_seed)
             lr, seed = np.repeat(GRID, 2), np.tile([0, 1], len(GRID))
             best = best_lr(lr, bowl(lr) + noise * rng.standard_normal(len(lr)), seed, draws=80, rng_seed=rng_seed)
             inside += best.low <= 2.0**-6 <= best.high
             found.append(best.octaves)
-    assert inside >= 0.8 * 50
+    assert inside >= 0.8 * 30
     assert np.median(widths[0.01]) > 1.2 * np.median(widths[0.002])
     lr, seed = np.repeat(GRID, 2), np.tile([0, 1], len(GRID))
-    flat = [best_lr(lr, 2 + 0.01 * np.random.default_rng(k).standard_normal(len(lr)), seed) for k in range(12)]
+    flat = [best_lr(lr, 2 + 0.01 * np.random.default_rng(k).standard_normal(len(lr)), seed) for k in range(8)]
     assert np.median([9 if each.refused else each.octaves for each in flat]) > 4
 
 
@@ -90,7 +90,7 @@ SHAPES = {
 def test_intervals_hold_the_optimum_of_lopsided_curves(shape, step):
     """The curve is drawn by its own shape: no parabola is forced on it, on coarse grids neither."""
     inside, away = 0, []
-    for seed in range(20):
+    for seed in range(12):
         rng = np.random.default_rng(seed)
         z = np.arange(-5, 5, step) + rng.uniform(-0.5, 0.5) * step
         found = best_lr(
@@ -98,7 +98,7 @@ def test_intervals_hold_the_optimum_of_lopsided_curves(shape, step):
         )
         inside += found.low <= 2.0**-8 <= found.high
         away.append(found.log2 + 8)
-    assert inside >= 16
+    assert inside >= 9
     assert abs(np.median(away)) < 0.35 * step
 
 
@@ -128,9 +128,9 @@ def test_a_loss_far_from_the_others_is_left_out_by_name():
     assert "the loss 1.2 at learning rate 0.0009766 lies far from the curve" in found.doubts[0]
     assert abs(found.log2 + 6) < 0.3
     strays = [
-        best_lr(lr, bowl(lr) + 0.01 * np.random.default_rng(k).standard_normal(len(lr)), lr * 0) for k in range(40)
+        best_lr(lr, bowl(lr) + 0.01 * np.random.default_rng(k).standard_normal(len(lr)), lr * 0) for k in range(20)
     ]
-    assert sum(bool(each.doubts) for each in strays) <= 2
+    assert sum(bool(each.doubts) for each in strays) <= 1
 
 
 def test_a_wrong_loss_at_an_end_is_no_edge_and_a_real_one_is():
@@ -331,7 +331,7 @@ def test_theory_that_the_measurement_contradicts_is_left_out():
 def test_optima_that_stray_from_the_line_widen_its_interval():
     held, widths = 0, {0.0: [], 0.3: []}
     for stray, found in widths.items():
-        for k in range(12):
+        for k in range(7):
             away = stray * np.random.default_rng(100 + k).standard_normal(4)
             parts = [
                 planted(0.0, widths=(width,), noise=0.003, rng_seed=k).assign(lr=lambda t, a=a: t["lr"] * 2.0**a)
@@ -340,7 +340,7 @@ def test_optima_that_stray_from_the_line_widen_its_interval():
             drift = lr_transfer(pd.concat(parts), draws=100)["all"].drift
             held += drift.low <= -0.5 <= drift.high
             found.append(drift.high - drift.low)
-    assert held >= 19  # of 24
+    assert held >= 11  # of 14
     assert np.median(widths[0.3]) > 1.2 * np.median(widths[0.0])
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from typing import NamedTuple
 
 import numpy as np
 
@@ -64,15 +63,17 @@ def fit_bowl(
         constants = np.linalg.lstsq(trend, y, rcond=None)[0]
         mean = there @ constants
         return Bowl(places, mean, trend @ constants, float("nan"), 0, np.repeat(mean[None], draws, axis=0))
-    models = [_model(x, y, trend, places, there, kind) for kind in KINDS]
-    weight = np.exp(np.array([each.likelihood for each in models]) - max(each.likelihood for each in models))
+    fits = _fits(x, y, trend, int(freedom))
+    weight = np.exp(fits.likelihood - fits.likelihood.max())
     weight[weight < LIKELY] = 0.0
     weight /= weight.sum()
-    mean = np.sum([w * each.mean for w, each in zip(weight, models, strict=True) if w], axis=0)
-    fitted = np.sum([w * each.fitted for w, each in zip(weight, models, strict=True) if w], axis=0)
-    sigma = float(np.sqrt(sum(w * each.variance for w, each in zip(weight, models, strict=True) if w)))
+    kept = [int(i) for i in np.flatnonzero(weight)]
     taken = rng.multinomial(draws, weight)
-    drawn = [each.draw(int(n), freedom, rng) for n, each in zip(taken, models, strict=True) if n]
+    curves = {i: fits.curve(i, x, places, there, covariance=bool(taken[i])) for i in kept}
+    mean = np.sum([weight[i] * curve.mean for i, curve in curves.items()], axis=0)
+    fitted = np.sum([weight[i] * fits.fitted(i, trend) for i in kept], axis=0)
+    drawn = [curves[i].draw(int(taken[i]), int(freedom), rng) for i in kept if taken[i]]
+    sigma = float(np.sqrt(weight @ fits.variance))
     return Bowl(places, mean, fitted, sigma, int(freedom), rng.permutation(np.concatenate(drawn)))
 
 
@@ -89,14 +90,12 @@ def minima(places: FloatArray, curves: FloatArray) -> FloatArray:
 
 
 @dataclass(frozen=True, eq=False)
-class _Model:
-    """The posterior at one scale and length of f."""
+class _Curve:
+    """The posterior of the curve where f is of one kind."""
 
-    likelihood: float  #: logarithm
+    mean: FloatArray  #: (m,)
+    covariance: FloatArray  #: (m, m) in units of the noise's variance; empty where it was not asked for
     variance: float  #: of the noise
-    mean: FloatArray
-    fitted: FloatArray
-    covariance: FloatArray  #: of the curve, in units of the noise's variance
 
     def draw(self, count: int, freedom: int, rng: np.random.Generator) -> FloatArray:
         """Curves of the posterior, (count, m): the noise's variance is drawn too."""
@@ -106,46 +105,63 @@ class _Model:
         return np.asarray(self.mean + sigma[:, None] * (rng.standard_normal((count, len(root))) @ root.T))
 
 
-class _Kind(NamedTuple):
-    """What f is like."""
-
-    ratio: float  #: its standard deviation over that of the noise
-    length: float  #: octaves
-    corners: bool
-
-    def covariance(self, distance: FloatArray) -> FloatArray:
-        """In units of the noise's variance."""
-        return self.ratio**2 * _correlation(distance, self.length, self.corners)
+#: what f may be like: its standard deviation over that of the noise, the octaves over which it changes, corners or none
+KINDS = ((0.0, LENGTHS[0], False), *product(RATIOS, LENGTHS, (False, True)))
 
 
-KINDS = (
-    _Kind(0.0, LENGTHS[0], False),
-    *(_Kind(*each) for each in product(RATIOS, LENGTHS, (False, True))),
-)
+def _covariance(distance: FloatArray, kind: int) -> FloatArray:
+    """Of f at some distances, in units of the noise's variance."""
+    ratio, length, corners = KINDS[kind]
+    return ratio**2 * _correlation(distance, length, corners)
 
 
-def _model(
-    x: FloatArray, y: FloatArray, trend: FloatArray, places: FloatArray, there: FloatArray, kind: _Kind
-) -> _Model:
-    """Kriging with a trend: V = I + K, b = (X'V^-1 X)^-1 X'V^-1 y, s^2 = r'V^-1 r/(n - p)."""
+@dataclass(frozen=True, eq=False)
+class _Fits:
+    """Kriging with a trend for every kind of f at once, each array (kinds, ...).
+
+    V = I + K, b = (X'V^-1 X)^-1 X'V^-1 y, s^2 = r'V^-1 r/(n - p); ``trend`` and ``misfit`` are X and r times V^-1/2.
+    """
+
+    likelihood: FloatArray  #: restricted, its logarithm
+    variance: FloatArray  #: of the noise
+    inside: FloatArray  #: K
+    root: FloatArray  #: Cholesky's of V
+    trend: FloatArray
+    inverse: FloatArray
+    constants: FloatArray
+    misfit: FloatArray
+
+    def curve(self, kind: int, x: FloatArray, places: FloatArray, there: FloatArray, covariance: bool) -> _Curve:
+        """The curve at places, whose trend is ``there``."""
+        half = np.linalg.solve(self.root[kind], _covariance(places[:, None] - x, kind).T)  # (n, m)
+        mean = there @ self.constants[kind] + half.T @ self.misfit[kind]
+        if not covariance:
+            return _Curve(mean, np.empty((0, 0)), float(self.variance[kind]))
+        gap = there - half.T @ self.trend[kind]
+        own = _covariance(places[:, None] - places, kind)
+        return _Curve(mean, own - half.T @ half + gap @ self.inverse[kind] @ gap.T, float(self.variance[kind]))
+
+    def fitted(self, kind: int, trend: FloatArray) -> FloatArray:
+        """The curve at the points, with their seeds' offsets."""
+        pulled = self.inside[kind] @ np.linalg.solve(self.root[kind].T, self.misfit[kind])
+        return np.asarray(trend @ self.constants[kind] + pulled)
+
+
+def _fits(x: FloatArray, y: FloatArray, trend: FloatArray, freedom: int) -> _Fits:
     n, p = trend.shape
-    inside = kind.covariance(x[:, None] - x)
-    root = np.linalg.cholesky(np.eye(n) + inside)
-    X, Y = np.linalg.solve(root, trend), np.linalg.solve(root, y)
-    inverse = np.linalg.pinv(X.T @ X)
-    constants = inverse @ X.T @ Y
-    rank = np.linalg.matrix_rank(X)
-    misfit = Y - X @ constants
-    variance = max(float(misfit @ misfit) / (n - rank), 1e-16 * float(np.mean(y**2)) + 1e-300)
-    _, size = np.linalg.slogdet(X.T @ X + 1e-12 * np.eye(p))
-    likelihood = -np.log(np.diag(root)).sum() - 0.5 * size - 0.5 * (n - rank) * np.log(variance)
-    across = kind.covariance(places[:, None] - x)
-    half = np.linalg.solve(root, across.T)  # (n, m)
-    mean = there @ constants + half.T @ misfit
-    gap = there - half.T @ X
-    covariance = kind.covariance(places[:, None] - places) - half.T @ half + gap @ inverse @ gap.T
-    fitted = trend @ constants + inside @ np.linalg.solve(root.T, misfit)
-    return _Model(float(likelihood), variance, mean, fitted, covariance)
+    inside = np.stack([_covariance(x[:, None] - x, kind) for kind in range(len(KINDS))])
+    root = np.asarray(np.linalg.cholesky(np.eye(n) + inside), dtype=float)
+    both = np.linalg.solve(root, np.broadcast_to(np.column_stack([trend, y]), (len(KINDS), n, p + 1)))
+    X, Y = both[..., :p], both[..., p]
+    gram = X.swapaxes(1, 2) @ X
+    inverse = np.linalg.pinv(gram, hermitian=True)
+    constants = np.einsum("kij,klj,kl->ki", inverse, X, Y)
+    misfit = Y - np.einsum("kni,ki->kn", X, constants)
+    variance = np.maximum((misfit**2).sum(axis=1) / freedom, 1e-16 * float(np.mean(y**2)) + 1e-300)
+    size = np.linalg.slogdet(gram + 1e-12 * np.eye(p))[1]
+    spread = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
+    likelihood = -spread - 0.5 * size - 0.5 * freedom * np.log(variance)
+    return _Fits(likelihood, variance, inside, root, X, inverse, constants, misfit)
 
 
 def _correlation(distance: FloatArray, length: float, corners: bool) -> FloatArray:
