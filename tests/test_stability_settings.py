@@ -121,6 +121,18 @@ def test_the_held_out_loss_is_preferred_where_every_run_has_one():
     assert read_sweeps(rows).points["loss"].min() == pytest.approx(rows["loss"].min())
 
 
+def test_the_noise_of_single_batches_is_averaged_out():
+    rows, rng, runs = sweep((64,)), np.random.default_rng(0), []
+    for lr, loss in zip(rows["lr"], rows["loss"], strict=True):
+        log = curve(64, lr, 8000, loss)
+        runs.append(log.assign(loss=log["loss"] + 0.1 * rng.standard_normal(len(log))))
+    sweeps = read_sweeps(pd.concat(runs))
+    assert "loss: the mean over the last twentieth of each run" in sweeps.notes
+    assert np.abs(sweeps.cell("all", 64.0)["loss"].to_numpy() - rows["loss"].to_numpy()).max() < 0.05
+    few = [each[each["step"] % 200 == 0] for each in runs]
+    assert not any("twentieth" in note for note in read_sweeps(pd.concat(few)).notes)
+
+
 def test_an_initial_loss_below_every_loss_is_refused():
     with pytest.raises(InputError, match="an initial loss of 1 lies below every loss"):
         read_sweeps(sweep(), initial_loss=1.0)

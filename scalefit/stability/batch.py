@@ -20,9 +20,10 @@ from scalefit.numerics import FloatArray
 from scalefit.planning.critical_batch import Tradeoff, fit_tradeoff
 from scalefit.runs import Runs, read_runs
 from scalefit.runs.table import spans
+from scalefit.stability.final import diverged, finished
 from scalefit.stability.grid import snapped
 from scalefit.stability.settings import refuse_mixed
-from scalefit.stability.sweeps import columns_of, diverged, finished, peak_rates
+from scalefit.stability.sweeps import columns_of, peak_rates
 from scalefit.stability.verdict import Interval
 
 NOISE = ("noise_trace", "noise_grad_square")  #: columns: tr(Sigma) per example, |G|^2

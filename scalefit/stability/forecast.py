@@ -25,12 +25,13 @@ from scalefit.numerics import FloatArray
 from scalefit.runs import Runs, read_runs
 from scalefit.runs.matching import canonical
 from scalefit.stability.boundary import Boundary, fit_boundary
+from scalefit.stability.final import diverged, finished
 from scalefit.stability.grid import snapped
 from scalefit.stability.lines import Line, Lines
 from scalefit.stability.probes import Probe, column_of, measured, probes
 from scalefit.stability.reach import far_beyond, refuse_target
 from scalefit.stability.settings import refuse_mixed, shared
-from scalefit.stability.sweeps import columns_of, diverged, finished, initial_loss_of, refuse_unusable, without
+from scalefit.stability.sweeps import columns_of, initial_loss_of, refuse_unusable, without
 from scalefit.stability.verdict import Interval
 
 LARGEST_N = 1e16

@@ -16,14 +16,12 @@ from scalefit.errors import InputError
 from scalefit.runs import Runs, read_runs
 from scalefit.runs.matching import canonical
 from scalefit.stability.diverged import cliff
+from scalefit.stability.final import cells_of, diverged, final_losses, finished
 from scalefit.stability.grid import snapped
 from scalefit.stability.settings import following, moving, passed_over, refuse_mixed, shared
 
 SIZES = ("d_model", "N", "n_layer", "batch", "D")  #: what an optimum may drift over, the most likely first
 INITIAL = ("initial_loss", "loss_initial", "init_loss")
-STOPPED = ("crashed", "failed", "killed", "running", "preempted", "preempting", "aborted", "cancelled", "canceled")
-WHOLE = 0.9  #: of the steps of the longest run of a size: one that stops before is unfinished,
-FEW = 0.25  #: if less than this share of the size's runs does
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +79,7 @@ def read_sweeps(
     known = runs if isinstance(runs, Runs) else read_runs(runs, need=())
     if "loss" not in known.table.columns:
         raise InputError("there is no column loss", todo=f"write --map loss=COLUMN; {columns_of(known.table)}")
-    held_out, which = _held_out(known.table)
+    held_out, which = final_losses(known)
     table = without(held_out.assign(_lr=snapped(peak_rates(known, known.table).to_numpy(float))), ignore)
     arms = arms if arms is not None else "parametrization" if "parametrization" in table.columns else ""
     over, arms = (column_named(table, name) if name else name for name in (over, arms))
@@ -89,7 +87,7 @@ def read_sweeps(
     refuse_unusable(table, {"lr": table["_lr"], over: table[over]})
     table, unfinished = finished(table, over, arms or "", curves=known.curves is not None)
     rates = table.pop("_lr")
-    arm, cell = _cells(table, over, arms or "")
+    arm, cell = cells_of(table, over, arms or "")
     meant = {over, arms or ""}
     refuse_mixed(table, cell, meant, rates)
     points = pd.DataFrame(
@@ -108,56 +106,9 @@ def read_sweeps(
     return Sweeps(over, arms or "", points, shared(table, over), (*notes, *passed_over(table, meant)), start)
 
 
-def _held_out(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The table with the held-out loss, where a column val_loss has one for every finite loss; and a note of it."""
-    if "val_loss" not in table.columns:
-        return table, ()
-    held, trained = (pd.to_numeric(table[name], errors="coerce") for name in ("val_loss", "loss"))
-    if not held[np.isfinite(trained)].notna().all():
-        return table, ()
-    return table.assign(loss=held.where(np.isfinite(trained))), ("loss: the held-out one, column val_loss",)
-
-
-def _cells(table: pd.DataFrame, over: str, arms: str) -> tuple[pd.Series, pd.Series]:
-    """The arm of each run, and its arm and size in words."""
-    arm = table[arms].astype(str) if arms else pd.Series("all", index=table.index)
-    return arm, arm + " " + table[over].astype(str)
-
-
 def without(table: pd.DataFrame, ignore: Sequence[str]) -> pd.DataFrame:
     """The table without columns that do not matter. Raises InputError for one that is not there."""
     return table.drop(columns=[column_named(table, name) for name in ignore])
-
-
-def finished(table: pd.DataFrame, over: str, arms: str, curves: bool) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The runs whose loss is final, and notes on the others.
-
-    A run that a column ``status`` calls crashed, failed, killed or running is left out; in logs of curves so is one
-    that stops before nine tenths of the steps of its size, where most go on. A run without a finite loss has diverged
-    and stays; its steps are then those of the others.
-    """
-    notes, count = [], len(table)
-    alive = table["loss"].astype(float).abs().lt(np.inf) & ~diverged(table)
-    if "status" in table.columns:
-        stopped = table["status"].astype(str).str.lower().isin(STOPPED) & alive
-        if stopped.any():
-            words = ", ".join(sorted(table.loc[stopped, "status"].astype(str).unique()))
-            notes.append(f"{int(stopped.sum())} of {count} runs are {words}: left out, their losses are not final")
-        table, alive = table[~stopped], alive[~stopped]
-    if curves and "steps" in table.columns:
-        steps, cell = table["steps"].astype(float), _cells(table, over, arms)[1]
-        longest = steps.groupby(cell).transform("max")
-        short = alive & (steps < WHOLE * longest)
-        short &= short.groupby(cell).transform("mean") < FEW
-        if short.any():
-            first = table.index[short][0]
-            said = f"such as {table['run'][first]} at step {steps[first]:.0f} of {longest[first]:.0f}"
-            notes.append(f"{int(short.sum())} of {count} runs stop before the others, {said}: left out as unfinished")
-        for name in {"steps", "D", "C"} & set(table.columns) - {over}:  # a run that was lost has those of the others
-            values = table[name].astype(float)
-            table = table.assign(**{name: values.where(alive, values.groupby(cell).transform("max"))})
-        table = table[~short]
-    return table, tuple(notes)
 
 
 def peak_rates(runs: Runs | pd.DataFrame, table: pd.DataFrame) -> pd.Series:
@@ -237,16 +188,6 @@ def _size_column(table: pd.DataFrame, rates: pd.Series, arms: str) -> str:
         f"no column of size ({', '.join(SIZES)}) beside {rates.nunique()} learning rates",
         todo=f"write --map d_model=COLUMN, or --over COLUMN; {columns_of(table)}",
     )
-
-
-def diverged(table: pd.DataFrame) -> pd.Series:
-    """Runs without a finite loss, or that a column says have diverged."""
-    lost = ~table["loss"].astype(float).abs().lt(np.inf)
-    if "diverged" in table.columns:
-        lost |= table["diverged"].astype(str).str.lower().isin(["true", "1", "1.0", "yes"])
-    if "status" in table.columns:
-        lost |= table["status"].astype(str).str.lower().eq("diverged")
-    return lost
 
 
 def _refuse_repeated(points: pd.DataFrame, table: pd.DataFrame) -> None:

@@ -1,0 +1,93 @@
+"""The final loss of each run of a sweep: which one counts, which runs have diverged, and which are not finished."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from scalefit.runs import Runs
+
+STOPPED = ("crashed", "failed", "killed", "running", "preempted", "preempting", "aborted", "cancelled", "canceled")
+END, MANY_ROWS = 0.05, 100  #: of a run's rows, that are averaged where there are so many
+WHOLE = 0.9  #: of the steps of the longest run of a size: one that stops before is unfinished,
+FEW = 0.25  #: if less than this share of the size's runs does
+
+
+def final_losses(runs: Runs) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The table with the loss that is compared, and a note of it where it is not the last one of column loss.
+
+    The held-out loss, where a column val_loss has one for every finite loss; in curves of many rows the mean over the
+    last twentieth of each run, as the loss of one batch is mostly noise.
+    """
+    table = runs.table
+    trained = pd.to_numeric(table["loss"], errors="coerce")
+    if "val_loss" in table.columns:
+        held = pd.to_numeric(table["val_loss"], errors="coerce")
+        if held[np.isfinite(trained)].notna().all():
+            return table.assign(loss=held.where(np.isfinite(trained))), ("loss: the held-out one, column val_loss",)
+    ends = _ends(runs.curves)
+    if ends.empty:
+        return table, ()
+    means = table["run"].astype(str).map(ends)
+    return table.assign(loss=means.where(np.isfinite(trained) & means.notna(), trained)), (
+        "loss: the mean over the last twentieth of each run",
+    )
+
+
+def _ends(curves: pd.DataFrame | None) -> pd.Series:
+    """The mean finite loss over the last twentieth of the rows of each run that has many; empty where none has."""
+    if curves is None or "loss" not in curves.columns:
+        return pd.Series(dtype=float)
+    finite = curves.loc[np.isfinite(curves["loss"].astype(float)), ["run", "loss"]]
+    by_run = finite.groupby("run", observed=True)["loss"]
+    count = by_run.transform("size")
+    last = by_run.cumcount() >= (1 - END) * count
+    found = finite[last & (count >= MANY_ROWS)].groupby("run", observed=True)["loss"].mean()
+    return found.rename(index=str)
+
+
+def cells_of(table: pd.DataFrame, over: str, arms: str) -> tuple[pd.Series, pd.Series]:
+    """The arm of each run, and its arm and size in words."""
+    arm = table[arms].astype(str) if arms else pd.Series("all", index=table.index)
+    return arm, arm + " " + table[over].astype(str)
+
+
+def finished(table: pd.DataFrame, over: str, arms: str, curves: bool) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The runs whose loss is final, and notes on the others.
+
+    A run that a column ``status`` calls crashed, failed, killed or running is left out; in logs of curves so is one
+    that stops before nine tenths of the steps of its size, where most go on. A run without a finite loss has diverged
+    and stays; its steps are then those of the others.
+    """
+    notes, count = [], len(table)
+    alive = table["loss"].astype(float).abs().lt(np.inf) & ~diverged(table)
+    if "status" in table.columns:
+        stopped = table["status"].astype(str).str.lower().isin(STOPPED) & alive
+        if stopped.any():
+            words = ", ".join(sorted(table.loc[stopped, "status"].astype(str).unique()))
+            notes.append(f"{int(stopped.sum())} of {count} runs are {words}: left out, their losses are not final")
+        table, alive = table[~stopped], alive[~stopped]
+    if curves and "steps" in table.columns:
+        steps, cell = table["steps"].astype(float), cells_of(table, over, arms)[1]
+        longest = steps.groupby(cell).transform("max")
+        short = alive & (steps < WHOLE * longest)
+        short &= short.groupby(cell).transform("mean") < FEW
+        if short.any():
+            first = table.index[short][0]
+            said = f"such as {table['run'][first]} at step {steps[first]:.0f} of {longest[first]:.0f}"
+            notes.append(f"{int(short.sum())} of {count} runs stop before the others, {said}: left out as unfinished")
+        for name in {"steps", "D", "C"} & set(table.columns) - {over}:  # a run that was lost has those of the others
+            values = table[name].astype(float)
+            table = table.assign(**{name: values.where(alive, values.groupby(cell).transform("max"))})
+        table = table[~short]
+    return table, tuple(notes)
+
+
+def diverged(table: pd.DataFrame) -> pd.Series:
+    """Runs without a finite loss, or that a column says have diverged."""
+    lost = ~table["loss"].astype(float).abs().lt(np.inf)
+    if "diverged" in table.columns:
+        lost |= table["diverged"].astype(str).str.lower().isin(["true", "1", "1.0", "yes"])
+    if "status" in table.columns:
+        lost |= table["status"].astype(str).str.lower().eq("diverged")
+    return lost
