@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
-from scalefit.numerics import FloatArray
+from scalefit.numerics import MAD_TO_SIGMA, FloatArray
 
 STRETCHES = (0.9, 0.6, 0.4, 0.25, 0.15, 0.08)  #: of the rows, the longest first
 FEWEST = 8  #: rows
@@ -88,7 +88,7 @@ def _fitting(x: FloatArray, y: FloatArray, last: bool) -> list[str]:
         off = v - fitted if log_y else np.log(y / np.maximum(fitted, 1e-3 * y))
         missed[shape] = float(np.sqrt(np.mean(off[kept:] ** 2)))
     curved = np.diff(np.log(y), 2)
-    noise = max(1.4826 * float(np.median(np.abs(curved))) / np.sqrt(6), EXACT)
+    noise = max(MAD_TO_SIGMA * float(np.median(np.abs(curved))) / np.sqrt(6), EXACT)
     least = min(missed.values())
     if least > FITS * noise and not last:
         return []
