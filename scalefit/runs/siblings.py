@@ -14,7 +14,10 @@ from scalefit.runs.table import Note, Runs, spans
 
 SHOWN = 5
 DONE = frozenset({"done", "finished", "completed", "success", "diverged"})  #: what a run says that came to its end
-OPEN = frozenset({"crashed", "failed", "killed", "running", "preempted", "preempting", "pending", "error", "timeout"})
+OPEN = frozenset(
+    {"crashed", "failed", "killed", "running", "preempted", "preempting", "pending", "error", "timeout", "aborted",
+     "cancelled", "canceled"}
+)  # fmt: skip
 NONE: Mapping[str, float] = {}
 
 

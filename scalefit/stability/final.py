@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from scalefit.runs import Runs
+from scalefit.runs.siblings import OPEN
 
-STOPPED = ("crashed", "failed", "killed", "running", "preempted", "preempting", "aborted", "cancelled", "canceled")
 END, MANY_ROWS = 0.05, 100  #: of a run's rows, that are averaged where there are so many
 WHOLE = 0.9  #: of the steps of the longest run of a size: one that stops before is unfinished,
 FEW = 0.25  #: if less than this share of the size's runs does
@@ -62,7 +62,7 @@ def finished(table: pd.DataFrame, over: str, arms: str, curves: bool) -> tuple[p
     notes, count = [], len(table)
     alive = table["loss"].astype(float).abs().lt(np.inf) & ~diverged(table)
     if "status" in table.columns:
-        stopped = table["status"].astype(str).str.lower().isin(STOPPED) & alive
+        stopped = table["status"].astype(str).str.lower().isin(OPEN) & alive
         if stopped.any():
             words = ", ".join(sorted(table.loc[stopped, "status"].astype(str).unique()))
             notes.append(f"{int(stopped.sum())} of {count} runs are {words}: left out, their losses are not final")
