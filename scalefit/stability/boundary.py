@@ -10,6 +10,7 @@ import pandas as pd
 
 from scalefit.errors import IdentificationError
 from scalefit.numerics import FloatArray
+from scalefit.stability.diverged import FACTOR
 from scalefit.stability.drift import drift_line, interval_of
 from scalefit.stability.sweeps import Sweeps
 from scalefit.stability.verdict import Interval
@@ -24,7 +25,7 @@ class Judged:
     recall: float  #: of the cells that diverged, the share that was said to
 
 
-def diverges(cell: pd.DataFrame, initial_loss: float = np.inf, factor: float = 1.5) -> pd.Series:
+def diverges(cell: pd.DataFrame, initial_loss: float = np.inf, factor: float = FACTOR) -> pd.Series:
     """By learning rate: whether a run diverged, ended near the initial loss, or above ``factor`` times the least."""
     means = cell.groupby("lr")["loss"].apply(lambda losses: losses.mean(skipna=False))
     least = float(means.min())
@@ -32,7 +33,7 @@ def diverges(cell: pd.DataFrame, initial_loss: float = np.inf, factor: float = 1
     return ~(means < high)
 
 
-def boundary(cell: pd.DataFrame, initial_loss: float = np.inf, factor: float = 1.5) -> float:
+def boundary(cell: pd.DataFrame, initial_loss: float = np.inf, factor: float = FACTOR) -> float:
     """log2 of the learning rate between the largest stable and the smallest divergent one above the optimum.
 
     NaN where no run, or every run, diverged.
@@ -97,7 +98,7 @@ def fit_boundary(
     rng = np.random.default_rng(0)
     places = {}
     for size, cell in sorted(cells.items()):
-        gap = _gap(cell, initial_loss, 1.5)
+        gap = _gap(cell, initial_loss, FACTOR)
         if gap:
             places[size] = np.array([sum(gap) / 2, *rng.uniform(*gap, draws)])
     if len(places) < 2:
@@ -108,7 +109,7 @@ def fit_boundary(
     return Boundary(height, slope, origin, tuple(places))
 
 
-def backtest_divergence(sweeps: Sweeps, factor: float = 1.5) -> Judged:
+def backtest_divergence(sweeps: Sweeps, factor: float = FACTOR) -> Judged:
     """Which learning rates diverge at the largest size, from a line through the boundaries of the smaller ones.
 
     ``factor``: a final loss above this many times the least of its size counts as diverged. Raises
