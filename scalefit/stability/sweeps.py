@@ -111,11 +111,11 @@ def without(table: pd.DataFrame, ignore: Sequence[str]) -> pd.DataFrame:
     return table.drop(columns=[column_named(table, name) for name in ignore])
 
 
-def peak_rates(runs: Runs | pd.DataFrame, table: pd.DataFrame) -> pd.Series:
+def peak_rates(runs: Runs, table: pd.DataFrame) -> pd.Series:
     """The peak learning rate of each run."""
     if "peak_lr" in table.columns and table["peak_lr"].notna().all():
         return table["peak_lr"].astype(float)
-    if isinstance(runs, Runs) and runs.curves is not None and "lr" in runs.curves.columns:
+    if runs.curves is not None and "lr" in runs.curves.columns:
         peaks = runs.curves.groupby("run", observed=True)["lr"].max()
         return pd.Series(peaks.reindex(table["run"].astype(str)).to_numpy(float), index=table.index)
     if "lr" not in table.columns:

@@ -211,7 +211,7 @@ def _arm(sweeps: Sweeps, name: str, optima: dict[float, Optimum], theory: bool, 
     origin = float(np.exp2(np.mean(np.log2(sizes))))
     x = np.log2(sizes / origin)
     y = np.array([[best.log2, *best.draws] for best in found.values()])
-    height, slope = drift_line(x, y)
+    height, slope = drift_line(x, y, seed)
     drift = interval_of(slope) if len(sizes) > 1 else nothing
     expected = EXPECTED.get((name.lower().replace("_", "-"), sweeps.over)) if theory else None
     height, slope, contradicts = with_theory(height, slope, expected, seed)
@@ -230,7 +230,7 @@ def _sensitivities(
         for arm, each in optima.items()
         for size, best in each.items()
     }
-    grids = [set(cell["lr"].round(12)) for cell in cells.values()]
+    grids = [set(cell["lr"]) for cell in cells.values()]
     shared = set.intersection(*grids)
     if len(shared) < 3:
         return dict.fromkeys(cells, float("nan")), ["LR sensitivity: the grids share fewer than three learning rates"]
@@ -239,7 +239,7 @@ def _sensitivities(
         notes.append(f"LR sensitivity: over the {len(shared)} learning rates that all sizes share")
     found = {}
     for key, cell in cells.items():
-        same = cell[cell["lr"].round(12).isin(shared)]
+        same = cell[cell["lr"].isin(shared)]
         # a seed that diverged counts as the initial loss before the mean over seeds, as the definition has it
         start = sweeps.initial_loss
         capped = same["loss"].fillna(start).clip(upper=start if np.isfinite(start) else None)
