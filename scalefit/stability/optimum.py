@@ -219,9 +219,8 @@ def _drops_at_end(x: FloatArray, y: FloatArray) -> int | None:
     steps, others = np.abs(np.diff(means) / np.diff(grid)), np.delete(means, end)
     least, drop = int(np.argmin(others)), abs(float(np.diff(means)[end]))
     amid = ASIDE <= least < len(others) - ASIDE
-    return (
-        row if amid and steps[end] > JUMP * np.delete(steps, end).max() and drop < WHOLE_SPAN * np.ptp(others) else None
-    )
+    far = JUMP * np.delete(steps, end).max() < steps[end] and drop < WHOLE_SPAN * np.ptp(others)
+    return row if amid and far else None
 
 
 def _between_neighbours(
@@ -284,16 +283,11 @@ def _at_edge(grid: FloatArray, means: FloatArray, tried: FloatArray) -> tuple[st
     least = int(np.argmin(means))
     if least == 0:
         up = float(grid[1]) if len(grid) > 1 else float(tried[-1])
-        return f"the least loss is at the smallest learning rate tried ({2 ** grid[0]:.3g}): add smaller ones", (
-            -np.inf,
-            up,
-        )
+        why = f"the least loss is at the smallest learning rate tried ({2 ** grid[0]:.3g}): add smaller ones"
+        return why, (-np.inf, up)
     if len(grid) < LEAST_POINTS:
         return f"only {len(grid)} of {len(tried)} learning rates have not diverged: add smaller ones", anywhere
     if least == len(grid) - 1 and grid[-1] == tried[-1]:
-        down = float(grid[-2])
-        return f"the least loss is at the largest learning rate tried ({2 ** grid[-1]:.3g}): add larger ones", (
-            down,
-            np.inf,
-        )
+        why = f"the least loss is at the largest learning rate tried ({2 ** grid[-1]:.3g}): add larger ones"
+        return why, (float(grid[-2]), np.inf)
     return "", anywhere
