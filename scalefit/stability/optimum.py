@@ -218,9 +218,10 @@ def _drops_at_end(x: FloatArray, y: FloatArray) -> int | None:
         return None
     steps, others = np.abs(np.diff(means) / np.diff(grid)), np.delete(means, end)
     least, drop = int(np.argmin(others)), abs(float(np.diff(means)[end]))
-    amid = ASIDE <= least < len(others) - ASIDE
+    if not ASIDE <= least < len(others) - ASIDE:
+        return None
     far = JUMP * np.delete(steps, end).max() < steps[end] and drop < WHOLE_SPAN * np.ptp(others)
-    return row if amid and far else None
+    return row if far else None
 
 
 def _between_neighbours(
