@@ -29,6 +29,7 @@ def halves(name, first, second):
     "name",
     ["tokens_per_param", "lr_min", "loss_weight", "loss_fn", "loss_scale", "rms_norm_eps", "step_size",
      "steps_per_epoch", "run_group", "time_weight", "sharpness_penalty", "dropout", "beta2", "wd", "warmup_tokens",
+     "optimizer_name", "data_path", "tokenizer_id", "lr_end", "init_checkpoint",
      "optimizer.beta1", "model.norm", "data mix"],
 )  # fmt: skip
 def test_a_setting_is_known_whatever_it_is_called(name):
@@ -42,6 +43,7 @@ def test_a_setting_is_known_whatever_it_is_called(name):
 @pytest.mark.parametrize(
     "name",
     ["git_hash", "host", "device", "User", "torch_version", "GPU Count", "commit", "Created", "start_time", "job_id",
+     "run_id", "log_dir", "ID",
      "val_loss_c4", "final_train_loss", "tokens_per_sec", "wall_time", "_runtime", "mfu", "max_memory_gb"],
 )  # fmt: skip
 def test_records_and_measurements_are_no_settings(name):

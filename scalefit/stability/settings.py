@@ -23,7 +23,7 @@ FOLLOW = {"N", "N_total", "N_readout", "N_matrices", "C", "D", "steps", "n_head"
           "flops_per_token"}  # fmt: skip
 PEAK = r"peak_lr=[^,]*,?"  #: in the text of a schedule
 UNKNOWN = "not in the log"
-NEVER = {"run", "seed", "data_seed", "lr", "peak_lr", "step", "tokens", "source", "diverged", "status"}
+NEVER = {"run", "run_in_file", "seed", "data_seed", "lr", "peak_lr", "step", "tokens", "source", "diverged", "status"}
 #: names of what is measured, however few values it has
 MEASURED = re.compile(
     r"(final|best|last|min|mean|ema|val|valid|eval|test|train|held_out)*"
@@ -36,12 +36,16 @@ MEASURED = re.compile(
 )
 #: words of names that keep records of a run, and say nothing of how it was trained
 RECORDS = {
-    "id", "uuid", "name", "title", "created", "updated", "date", "datetime", "start", "started", "end", "ended",
-    "commit", "git", "sha", "hash", "branch", "host", "hostname", "node", "nodes", "cluster", "partition", "user",
-    "author", "owner", "notes", "note", "tags", "tag", "comment", "description", "job", "jobid", "slurm", "project",
-    "entity", "checkpoint", "ckpt", "path", "dir", "folder", "file", "url", "link", "log", "logs", "gpu", "gpus",
-    "device", "devices", "machine", "torch", "cuda", "python", "os", "platform", "resumed", "state", "sweep", "exp",
-    "experiment", "heartbeat", "pid",
+    "uuid", "created", "updated", "date", "datetime", "started", "ended", "commit", "git", "sha", "hash", "host",
+    "hostname", "cluster", "partition", "user", "author", "owner", "notes", "tags", "comment", "description", "job",
+    "jobid", "slurm", "gpu", "gpus", "device", "devices", "torch", "cuda", "python", "resumed", "wandb", "heartbeat",
+    "pid", "identity",
+}  # fmt: skip
+#: words that do so too, where a name has no other word: run_id and log_dir, but not tokenizer_id or data_dir
+WITH_RECORDS = RECORDS | {
+    "id", "name", "title", "start", "end", "time", "branch", "node", "nodes", "note", "tag", "project", "entity",
+    "checkpoint", "ckpt", "path", "dir", "folder", "file", "url", "link", "log", "logs", "machine", "os", "platform",
+    "state", "sweep", "exp", "experiment", "run", "out", "output", "save", "display", "",
 }  # fmt: skip
 
 
@@ -64,7 +68,8 @@ def is_setting(name: str, column: pd.Series) -> bool:
 
 def is_record(name: str, column: pd.Series) -> bool:
     """Whether a column only says which run this is, where and when: by its name, or as all its texts differ."""
-    if RECORDS & set(re.split(r"[^a-z0-9]+", name.lower())):
+    words = set(re.split(r"[^a-z0-9]+", name.lower()))
+    if RECORDS & words or words <= WITH_RECORDS:
         return True
     text = not pd.api.types.is_numeric_dtype(column.dtype)
     return text and len(column) > 3 and column.nunique() == len(column)
