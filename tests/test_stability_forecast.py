@@ -203,6 +203,16 @@ def test_a_learning_rate_at_which_the_large_runs_are_lost_is_told():
     assert forecast(infinite, 1e9, 0.1).lost == found.lost
 
 
+def test_runs_that_are_left_out_of_a_forecast_are_told():
+    rows = planted().assign(status="finished")
+    rows.loc[rows["N"] == 1e8, "status"] = "crashed"
+    found = forecast(rows, 1e9, 0.01)
+    assert by_name(found)["largest attention logit"].sizes == 4
+    assert found.notes == ("3 of 15 runs are crashed: left out, their losses are not final",)
+    held = forecast(planted().assign(val_loss=2.0), 1e9, 0.01)
+    assert held.notes == ("loss: the held-out one, column val_loss",)
+
+
 def test_the_largest_stable_learning_rate_is_forecast_from_losses_alone():
     rows = sweep_with_cliff(-1.0)
     found = forecast(rows.rename(columns={"width": "d_model"}), 1024, 2.0**-5)

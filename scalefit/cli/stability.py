@@ -70,7 +70,7 @@ def command(
         _draw(found, runs, settings, plot)
     content: dict[str, Any] = {"over": over, "size": found.size, "lr": found.lr, "level": 0.9}
     content |= {"forecasts": _records(found), "missing": found.missing, "settings": found.settings}
-    content |= {"diverged_here": found.lost or None}
+    content |= {"diverged_here": found.lost or None, "notes": list(found.notes)}
     content["far_beyond"] = list(found.far) or None
     crossed = found.diverging >= LIKELY or any(each.probability >= LIKELY for each in found.found)
     ok = bool(len(table)) and not crossed and not found.far and not found.lost
@@ -106,7 +106,7 @@ def _text(found: Forecasts) -> str:
         lines.append(as_lines(_in_words(found.table), 3))
     else:
         lines.append("! nothing can be forecast: the log holds no probe at two or more sizes; log one of those below")
-    lines += [f"! {said}" for said in (found.lost, *found.far) if said]
+    lines += [f"! {each}" for each in (found.lost, *found.far, *found.notes) if each]
     if found.diverging >= LIKELY:
         lines.append(f"! learning rate {found.lr:g} is likelier than not to diverge: a lower one; a longer warm-up")
     for each in found.found:

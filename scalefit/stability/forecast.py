@@ -25,7 +25,7 @@ from scalefit.numerics import FloatArray
 from scalefit.runs import Runs, read_runs
 from scalefit.runs.matching import canonical
 from scalefit.stability.boundary import Boundary, fit_boundary
-from scalefit.stability.final import diverged, finished
+from scalefit.stability.final import diverged, final_losses, finished
 from scalefit.stability.grid import snapped
 from scalefit.stability.lines import Line, Lines
 from scalefit.stability.probes import Probe, column_of, measured, probes
@@ -80,6 +80,7 @@ class Forecasts:
     lost: str  #: which runs have already diverged, or have an infinite probe, near this learning rate; "" for none
     far: tuple[str, ...] = ()  #: why the target is too far beyond the measured sizes, of any forecast
     settings: dict[str, str] = field(default_factory=dict)  #: what the runs share: batch, schedule, ...
+    notes: tuple[str, ...] = ()  #: which loss counts, which runs were left out
 
     @property
     def diverging(self) -> float:
@@ -137,7 +138,7 @@ def forecast(
     """
     if not 0 < epsilon < np.inf:
         raise InputError(f"epsilon is {epsilon:g}", todo="give Adam's, above 0")
-    table, over = _sweep(runs, over, ignore)
+    table, over, notes = _sweep(runs, over, ignore)
     refuse_target(size, over)
     rates = np.unique(table["lr"])
     if not rates.min() * 0.99 <= lr <= rates.max() * 1.01:
@@ -167,11 +168,13 @@ def forecast(
         far = (f"{STABLE}: {why}",) if why else ()
     beyond = size / float(sizes.max())
     lost = _lost(table, over, lr, alive)
-    return Forecasts(over, size, lr, tuple(found), missing, beyond, bounds, lost, far, shared(table, over))
+    return Forecasts(over, size, lr, tuple(found), missing, beyond, bounds, lost, far, shared(table, over), notes)
 
 
-def _sweep(runs: Runs | pd.DataFrame, over: str | None, ignore: Sequence[str]) -> tuple[pd.DataFrame, str]:
-    """A row a run with learning rates snapped to each other, and the column of the size; mixed settings are refused."""
+def _sweep(
+    runs: Runs | pd.DataFrame, over: str | None, ignore: Sequence[str]
+) -> tuple[pd.DataFrame, str, tuple[str, ...]]:
+    """A row a run, learning rates snapped to each other; the column of the size; notes. Mixed settings are refused."""
     known = runs if isinstance(runs, Runs) else read_runs(runs, need=())
     table = without(measured(known), ignore)
     over = over or next((name for name in ("N", "d_model") if name in table.columns), "N")
@@ -180,11 +183,14 @@ def _sweep(runs: Runs | pd.DataFrame, over: str | None, ignore: Sequence[str]) -
         if name not in table.columns:
             raise InputError(f"there is no column {name}", todo=f"write --map {name}=COLUMN; {columns_of(table)}")
     refuse_unusable(table, {"lr": table["lr"], over: table[over]})
+    notes: tuple[str, ...] = ()
     if "loss" in table.columns:
-        table, _ = finished(table, over, "", curves=known.curves is not None)
+        last, which = final_losses(known)
+        table, unfinished = finished(table.assign(loss=last["loss"]), over, "", curves=known.curves is not None)
+        notes = (*which, *unfinished)
     table = table.assign(lr=snapped(table["lr"].to_numpy(float)))
     refuse_mixed(table, table[over].astype(str), {over}, table["lr"], arms=False)
-    return table, over
+    return table, over, notes
 
 
 def _forecast(
