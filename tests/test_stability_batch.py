@@ -14,7 +14,7 @@ from scalefit.errors import InputError
 from scalefit.plots import plot_run_schedule, save_figure
 from scalefit.schedules import parse_schedule
 from scalefit.stability import batch_size, fit_lr_exponent, lr_for_batch, lr_transfer, schedule_of
-from scalefit.stability.batch import doubtful, steps_to
+from scalefit.stability.batch import steps_to
 
 SHIPPED = commands.ROOT / "data" / "lr_batch" / "curves.csv"
 BATCHES = (500, 1000, 2000, 4000, 8000)
@@ -131,10 +131,10 @@ def test_a_batch_that_stalls_determines_nothing_and_says_so():
     rows = planted()
     stalls = rows["batch"] == 8000
     rows.loc[stalls, "loss"] = rows.loc[stalls, "loss"].clip(lower=4.5) + 0.001 * np.exp(-rows.loc[stalls, "step"] / 50)
-    said = doubtful(batch_size(rows))
+    said = batch_size(rows).doubt
     assert "batch 8000 needs" in said
     assert "not determined" in said
-    assert not doubtful(batch_size(planted()))
+    assert not batch_size(planted()).doubt
     missed = batch_size(planted(), loss=3.2)
     assert any(note.startswith("no learning rate reaches a loss of 3.2 at batch 500") for note in missed.notes)
     with pytest.raises(InputError, match="runs begin below a loss of 50"):

@@ -43,21 +43,20 @@ def command(
     Example:
       scalefit batch data/lr_batch/curves.csv --at batch=8192
     """
-    from scalefit.stability.batch import batch_size, doubtful
+    from scalefit.stability.batch import batch_size
     from scalefit.stability.reach import far_beyond
 
     target = _target(at)
     runs = read(files, map_, where, schedule, warmup)
     found = batch_size(runs, _loss(loss))
     rates, why = _rates(runs)
-    if why:
-        found.missing["learning rate"] = why
+    missing = found.missing | ({"learning rate": why} if why else {})
     lines = [*_critical(found, target), *_noise(found), *_learning_rate(rates, target)]
     measured = runs.table["batch"].astype(float)
-    doubts = [doubtful(found), far_beyond("batch", [measured.min(), measured.max()], target) if target else ""]
+    doubts = [found.doubt, far_beyond("batch", [measured.min(), measured.max()], target) if target else ""]
     lines += [f"! {note}" for note in (*doubts, *found.notes) if note]
-    lines += [f"no {name}: {reason}" for name, reason in found.missing.items()]
-    content = _content(found, rates, target) | {"doubts": [doubt for doubt in doubts if doubt]}
+    lines += [f"no {name}: {reason}" for name, reason in missing.items()]
+    content = _content(found, rates, target) | {"missing": missing, "doubts": [doubt for doubt in doubts if doubt]}
     return Answer("\n".join(lines), content, found.reached, ok=not any(doubts))
 
 
@@ -140,10 +139,8 @@ def _learning_rate(found: Transfer | None, target: float | None) -> list[str]:
         lines.append(f"! batch {size:g}: {best.refused}" if best.refused else f"  batch {size:g}: {place}")
     drift = arm.drift
     if drift.value == drift.value:
-        ends = f"[{drift.low:.2f}, {drift.high:.2f}]"
-        lines.append(
-            f"  lr ∝ batch^{drift.value:.2f} {ends}; theory has 1/2 under Adam and 1 under SGD, up to the noise scale"
-        )
+        theory = "theory has 1/2 under Adam and 1 under SGD, up to the noise scale"
+        lines.append(f"  lr ∝ batch^{_in_words(drift)}; {theory}")
     if target and drift.value == drift.value:
         at = arm.at(target)
         lines.append(f"  at batch {target:g}: learning rate {at.value:.3g} [{at.low:.3g}, {at.high:.3g}]")
@@ -177,4 +174,4 @@ def _content(found: BatchAnswer, rates: Transfer | None, target: float | None) -
             "tokens": float(trade.examples(target)) if trade else None,
             "lr": rates.arms[0].at(target)._asdict() if rates else None,
         }
-    return content | {"missing": found.missing, "notes": list(found.notes)}
+    return content | {"notes": list(found.notes)}

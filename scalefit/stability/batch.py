@@ -48,6 +48,22 @@ class BatchAnswer:
     notes: tuple[str, ...] = ()  #: which runs were left out, which batches miss the loss
     counts: str = "tokens"  #: what a batch counts, else "sequences"
 
+    @property
+    def doubt(self) -> str:
+        """Why the critical batch is not to be believed, or nothing: a batch far off the hyperbola, or no interval."""
+        if self.tradeoff is None:
+            return ""
+        batch, steps = (self.reached[name].to_numpy(float) for name in ("batch", "steps"))
+        off = steps / self.tradeoff.steps(batch)
+        worst = int(np.argmax(np.abs(np.log(off))))
+        if max(off[worst], 1 / off[worst]) < FAR and not self.critical.high > WIDE * self.critical.low:
+            return ""
+        needs = f"batch {batch[worst]:g} needs {off[worst]:.2g} times as many"
+        todo = "leave it out with --where, or give a higher --loss"
+        return (
+            f"the steps do not follow S_min (1 + B_crit/batch), {needs}: the critical batch is not determined; {todo}"
+        )
+
 
 def batch_size(runs: Runs | pd.DataFrame, loss: float | None = None) -> BatchAnswer:
     """Critical batch from the steps to one loss, and the noise scale from logged gradient noise.
@@ -146,20 +162,6 @@ def _reached(
     miss = [f"{size:g}" for size, each in by_batch.items() if not each.notna().any()]
     said = (f"no learning rate reaches a loss of {target:g} at batch {', '.join(miss)}",) * bool(miss)
     return pd.DataFrame(rows), target, said
-
-
-def doubtful(found: BatchAnswer) -> str:
-    """Why the critical batch is not to be believed, or nothing: one batch lies far from the hyperbola of the others."""
-    if found.tradeoff is None:
-        return ""
-    batch, steps = (found.reached[name].to_numpy(float) for name in ("batch", "steps"))
-    off = steps / found.tradeoff.steps(batch)
-    worst = int(np.argmax(np.abs(np.log(off))))
-    if max(off[worst], 1 / off[worst]) < FAR and not found.critical.high > WIDE * found.critical.low:
-        return ""
-    needs = f"batch {batch[worst]:g} needs {off[worst]:.2g} times as many"
-    todo = "leave it out with --where, or give a higher --loss"
-    return f"the steps do not follow S_min (1 + B_crit/batch), {needs}: the critical batch is not determined; {todo}"
 
 
 def _steadiest(curves: pd.DataFrame) -> str:
