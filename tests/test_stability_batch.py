@@ -83,6 +83,22 @@ def test_the_noise_scale_is_a_ratio_of_means_in_tokens_where_the_length_is_known
     assert np.allclose(tokens.noise["noise_scale"], 64 * examples.noise["noise_scale"])
 
 
+def test_runs_far_from_the_best_learning_rate_have_no_part_in_the_noise():
+    rows = planted()
+    far = np.abs(np.log2(rows["lr"] / rows["batch"].map(batch_size(rows).reached.set_index("batch")["lr"]))) > 1.5
+    lost = rows.assign(noise_grad_square=rows["noise_grad_square"].where(~far, 1e6))
+    assert far.any()
+    pd.testing.assert_frame_equal(batch_size(lost).noise, batch_size(rows).noise)
+
+
+def test_the_held_out_loss_is_what_is_reached():
+    rows = planted(noise=0.0)
+    rng = np.random.default_rng(0)
+    noisy = rows.assign(val_loss=rows["loss"], loss=rows["loss"] + 0.5 * rng.standard_normal(len(rows)))
+    found = batch_size(noisy)
+    assert found.critical.value == pytest.approx(batch_size(rows).critical.value, rel=1e-6)
+
+
 def test_what_is_missing_is_said_and_what_cannot_be_is_refused():
     rows = planted()
     bare = batch_size(rows.drop(columns=["noise_trace"]))

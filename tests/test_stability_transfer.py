@@ -15,6 +15,7 @@ import scalefit as sf
 from scalefit.errors import IdentificationError, InputError
 from scalefit.plots import plot_lr_sensitivity, plot_lr_transfer, save_figure
 from scalefit.stability import best_lr, lr_sensitivity, lr_transfer, optimum, read_sweeps
+from scalefit.stability.drift import drift_line
 from scalefit.stability.transfer import backtest_transfer
 from scalefit.stability.verdict import Interval, apart, verdict_of
 
@@ -118,6 +119,7 @@ def test_an_optimum_at_the_edge_of_stability_lies_in_the_gap():
         assert found.lr == pytest.approx(2.0**-6)
         assert found.high >= 2.0**-5.1
         assert "falls up to the last learning rate that does not diverge" in found.doubts[0]
+        assert -5.8 < np.median(found.draws) < -5.2  # anywhere in the gap, not at its end
 
 
 def test_a_loss_far_from_the_others_is_left_out_by_name():
@@ -170,7 +172,8 @@ def test_half_of_the_seeds_lost_is_a_learning_rate_lost():
 
 
 def test_learning_rates_of_single_precision_are_those_of_double():
-    rows = pd.concat([planted(-1.0, noise=0.003, rng_seed=k).assign(seed=k) for k in range(2)])
+    grid = GRID * 1.1  # powers of two are the same in either precision
+    rows = pd.concat([planted(-1.0, noise=0.003, rng_seed=k, grid=grid).assign(seed=k) for k in range(2)])
     single = rows.assign(lr=np.where(rows["seed"] > 0, rows["lr"].astype("float32").astype(float), rows["lr"]))
     columns = ["lr", "low", "high", "lr_sensitivity"]
     tables = [lr_transfer(each, draws=30).table[columns] for each in (rows, single)]
@@ -287,6 +290,14 @@ def test_one_seed_gives_one_answer():
     rows = planted(-1.0, noise=0.003)
     first, again = lr_transfer(rows, draws=30, seed=3), lr_transfer(rows, draws=30, seed=3)
     pd.testing.assert_frame_equal(first.table, again.table)
+
+
+def test_the_seed_reaches_the_line():
+    found = lr_transfer(planted(-0.5, noise=0.003), theory=False, draws=40, seed=3)["all"]
+    x = np.log2(np.array(list(found.found)) / found.origin)
+    y = np.array([[best.log2, *best.draws] for best in found.found.values()])
+    assert np.array_equal(found.slope, drift_line(x, y, 3)[1])
+    assert not np.array_equal(found.slope, drift_line(x, y)[1])
 
 
 def test_verdicts():
