@@ -22,11 +22,12 @@ from public import Case, cases
 import scalefit as sf
 from scalefit.comparison import candidates
 from scalefit.errors import InputError
-from scalefit.fitting.objective import Objective
+from scalefit.fitting.options import Options
 from scalefit.fitting.prediction import rows_of
 from scalefit.fitting.prepare import prepare
-from scalefit.fitting.uncertainty import bootstrap
 from scalefit.selection import automatic as choose
+from scalefit.solver.objective import Objective
+from scalefit.uncertainty.bootstrap import bootstrap
 
 DRAWS = 100
 PER_RUN = 4  #: targets kept of a held-out curve, evenly spaced, its end included
@@ -95,7 +96,7 @@ def thinned(table: pd.DataFrame, reach: np.ndarray) -> tuple[pd.DataFrame, np.nd
 def row_bootstrap(case: Case, fit: sf.Fit) -> Ends | None:
     """Peers' practice: rows drawn with replacement, refitted, percentiles of the predictions. Our solver, no noise."""
     logs = case.small if isinstance(case.small, sf.Runs) else sf.read_runs(case.small, need=())
-    ready = prepare(logs, case.law, **dict(case.options))
+    ready = prepare(logs, case.law, Options(**case.options))
     if case.law in SLOW:
         return None
     rows = len(ready.values)

@@ -24,11 +24,11 @@ import pandas as pd
 from scipy.optimize import least_squares, minimize
 
 import scalefit as sf
-from scalefit.fitting.model import BoundLaw, bind
-from scalefit.fitting.objective import Objective
-from scalefit.fitting.rows import gather
-from scalefit.fitting.solver import Settings, solve
-from scalefit.fitting.uncertainty import bootstrap
+from scalefit.rows.gather import gather
+from scalefit.solver.model import BoundLaw, bind
+from scalefit.solver.objective import Objective
+from scalefit.solver.solve import Settings, solve
+from scalefit.uncertainty.bootstrap import bootstrap
 
 PUBLIC = Path(__file__).parents[2] / "shared" / "data"
 DELTA = 1e-3

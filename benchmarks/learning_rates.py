@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pandas as pd
 
-from scalefit.stability import best_lr, lr_transfer
+from scalefit.transfer.lr_transfer import lr_transfer
+from scalefit.transfer.optimum import best_lr
 
 Shape = Callable[[np.ndarray], np.ndarray]
 NOISE = 0.003  #: of the log loss

@@ -19,8 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scalefit.proxy import Config, Ensemble, weights
+from scalefit.proxy import Config, Ensemble
 from scalefit.proxy.facts import facts
+from scalefit.proxy.models import weights
 
 
 class Block(nn.Module):

@@ -21,7 +21,9 @@ import numpy as np
 
 import scalefit as sf
 from scalefit.plots import plot_forecast, plot_lr_transfer
-from scalefit.stability import backtest_divergence, backtest_transfer, read_sweeps
+from scalefit.transfer.boundary import backtest_divergence
+from scalefit.transfer.lr_transfer import backtest_transfer
+from scalefit.transfer.sweeps import read_sweeps
 
 # %% [markdown]
 # Read the logs. For your own a table of (width, lr, loss) is enough: `sf.read_runs("runs.csv", need=())`; a loss of

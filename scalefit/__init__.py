@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from scalefit.version import __version__
 
 #: where each public name lives; it is imported when it is first used
 _PLACES = {
@@ -27,7 +27,7 @@ _PLACES = {
     "Variable": "scalefit.laws",
     "automatic": "scalefit.selection",
     "backtest": "scalefit.comparison",
-    "batch_size": "scalefit.stability",
+    "batch_size": "scalefit.planning.batch",
     "compare": "scalefit.comparison",
     "find_law": "scalefit.laws",
     "fit": "scalefit.fitting.fit",
@@ -36,14 +36,14 @@ _PLACES = {
     "law_names": "scalefit.laws",
     "load": "scalefit.datasets",
     "load_fit": "scalefit.fitting.saved",
-    "lr_sensitivity": "scalefit.stability",
-    "lr_transfer": "scalefit.stability",
+    "lr_sensitivity": "scalefit.transfer",
+    "lr_transfer": "scalefit.transfer",
     "parse_schedule": "scalefit.schedules",
     "plot_fit": "scalefit.plots",
-    "predict_partial": "scalefit.fitting.partial",
+    "predict_partial": "scalefit.progress.forecast",
     "read_runs": "scalefit.runs",
-    "schedule_of": "scalefit.stability",
-    "watch": "scalefit.stability",
+    "schedule_of": "scalefit.planning.run_schedule",
+    "watch": "scalefit.progress.watch",
 }
 __all__ = ["__version__", *sorted(_PLACES)]
 
@@ -52,18 +52,21 @@ if TYPE_CHECKING:
     from scalefit.datasets import load
     from scalefit.errors import FitWarning, IdentificationError, InputError, ScalefitError
     from scalefit.fitting.fit import fit
-    from scalefit.fitting.partial import predict_partial
     from scalefit.fitting.result import Fit
     from scalefit.fitting.saved import load_fit
     from scalefit.laws import Law, Option, Parameter, Variable, find_law, law_names
+    from scalefit.planning.batch import batch_size
+    from scalefit.planning.run_schedule import schedule_of
     from scalefit.plots import plot_fit
+    from scalefit.progress.forecast import predict_partial
+    from scalefit.progress.watch import watch
     from scalefit.runs import Runs, read_runs
     from scalefit.runs.inspect import inspect
     from scalefit.schedules import Schedule, parse_schedule
     from scalefit.selection import automatic
-    from scalefit.stability import batch_size, lr_sensitivity, lr_transfer, schedule_of
     from scalefit.stability.forecast import forecast
-    from scalefit.stability.watch import watch
+    from scalefit.transfer.lr_transfer import lr_transfer
+    from scalefit.transfer.sensitivity import lr_sensitivity
 
 
 def __getattr__(name: str) -> Any:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from scalefit.diagnosis.identifiable import identify
 from scalefit.errors import InputError
-from scalefit.fitting.calibration import Fold, calibrate, deviation, folds_of, walk
 from scalefit.fitting.fit import fit
-from scalefit.fitting.identify import identify
+from scalefit.fitting.options import Options
 from scalefit.fitting.prepare import prepare
 from scalefit.fitting.result import Fit
 from scalefit.laws import Law, find_law
 from scalefit.runs import Runs, read_runs
+from scalefit.uncertainty.calibration import Fold, calibrate, deviation, folds_of, walk
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,7 +75,7 @@ def backtest(runs: Runs | pd.DataFrame, law: str | Law | type[Law], *, seed: int
     True
     """
     logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
-    ready = prepare(logs, law, **options)
+    ready = prepare(logs, law, Options(**options))
     folds = walk(ready.law, ready.model, ready.rows, ready.settings, seed, folds_of(ready.law, ready.rows, ready.free))
     if not folds:
         raise InputError(

@@ -76,3 +76,14 @@ def nearest_names(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     folded = {other.lower(): other for other in names}
     close = difflib.get_close_matches(name.lower(), list(folded), n=count, cutoff=0.5)
     return [folded[other] for other in close]
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """The nearest known name, or all of them.
+
+    >>> suggestion("adam_w", ["adamw", "sgd"]), suggestion("x", ["adamw", "sgd"])
+    ("did you mean 'adamw'?", 'choose one of adamw, sgd')
+    """
+    names = list(known)
+    near = nearest_names(name, names, 1)
+    return f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(names) or 'none'}"

@@ -9,7 +9,10 @@ from scipy.stats import t
 
 import scalefit as sf
 from scalefit.errors import InputError
-from scalefit.fitting.calibration import (
+from scalefit.fitting.prepare import prepare
+from scalefit.rows.scale import scale_of
+from scalefit.schedules import areas, parse_schedule
+from scalefit.uncertainty.calibration import (
     PER_DECADE,
     PER_RUN,
     PRIOR,
@@ -20,13 +23,10 @@ from scalefit.fitting.calibration import (
     calibrate,
     deviation,
     folds_of,
-    scale_of,
     small_sample,
     spreads,
     student,
 )
-from scalefit.fitting.prepare import prepare
-from scalefit.schedules import areas, parse_schedule
 
 
 def table(n=60, noise=0.005, seed=0, bend=0.0):
@@ -260,7 +260,7 @@ def test_linear_residuals_have_intervals_in_the_unit_of_the_loss():
 
 
 def test_a_fold_that_cannot_be_fitted_is_left_out(prepared):
-    from scalefit.fitting.calibration import walk
+    from scalefit.uncertainty.calibration import walk
 
     rows = prepared.rows
     one_size = np.ones(len(rows), dtype=bool)

@@ -16,8 +16,8 @@ from scalefit import plots
 from scalefit.cli import main
 from scalefit.comparison import SAME, _reason, backtest, candidates, compare
 from scalefit.errors import InputError
-from scalefit.fitting.calibration import scale_of
 from scalefit.plots import colours
+from scalefit.rows.scale import scale_of
 from scalefit.schedules import areas, parse_schedule
 from scalefit.selection import automatic
 

@@ -12,7 +12,7 @@ import pytest
 
 import scalefit as sf
 from scalefit import plots
-from scalefit.fitting.influence import standing_out
+from scalefit.diagnosis.influence import standing_out
 from scalefit.runs.conventions import mixed_conventions
 from scalefit.runs.endings import unfinished
 from scalefit.schedules import areas, parse_schedule

@@ -14,8 +14,8 @@ from matplotlib import pyplot
 
 import scalefit as sf
 from scalefit import plots
-from scalefit.fitting import solver
 from scalefit.schedules import areas, parse_schedule
+from scalefit.solver.solve import solve as solver
 
 
 def table(loss, noise=0.001, **columns):
@@ -89,7 +89,7 @@ def test_a_fit_says_it_everywhere(code, folder):
 
 def test_a_fit_that_does_not_converge_says_it(folder, monkeypatch):
     table(1.7 + 400 * N**-0.34, N=N).to_csv("runs.csv", index=False)
-    found = solver.solve
+    found = solver
     monkeypatch.setattr(
         "scalefit.fitting.fit.solve", lambda *given: dataclasses.replace(found(*given), converged=False)
     )

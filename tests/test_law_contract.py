@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.fitting.model import bind
-from scalefit.fitting.solver import Settings, solve
 from scalefit.laws import standard_laws
 from scalefit.numerics import complex_step
 from scalefit.runs.columns import COLUMNS
+from scalefit.solver.model import bind
+from scalefit.solver.solve import Settings, solve
 
 
 def variants(law):

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.fitting.identify import identify
+from scalefit.diagnosis.identifiable import identify
 from scalefit.laws.identification import move_together
 
 SIZES = np.repeat([1e7, 3e7, 1e8, 3e8], 4)

@@ -14,7 +14,7 @@ import pytest
 from scipy.optimize import curve_fit, least_squares, minimize
 
 import scalefit as sf
-from scalefit.fitting.rows import gather
+from scalefit.rows.gather import gather
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 STARTS = 6

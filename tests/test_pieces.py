@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.fitting.pieces import LONG, piece_length, pieces
-from scalefit.fitting.uncertainty import FEW_BLOCKS, resampled_as_one
+from scalefit.uncertainty.bootstrap import FEW_BLOCKS, resampled_as_one
+from scalefit.uncertainty.pieces import LONG, piece_length, pieces
 
 RUNS = np.repeat(np.arange(4), 400)
 

@@ -10,15 +10,15 @@ import scalefit as sf
 from scalefit.laws import find_law
 from scalefit.laws.data_constrained import DataConstrained
 from scalefit.laws.encoder_decoder import BASE, EncoderDecoder
-from scalefit.planning.compute_optimal import CLOSED_FORMS, compute_optimal, size_exponent, size_factor
-from scalefit.planning.encoder_share import encoder_share, split_parameters
 from scalefit.planning.isoflop import approach1, approach2, approach2_bias, isoflop_grid
-from scalefit.planning.kaplan_frontier import PF_DAY, kaplan_frontier, overfitting, stopping_step
-from scalefit.planning.learning_rate import as_power_laws, best_lr_batch
-from scalefit.planning.one_epoch import one_epoch_allocation
-from scalefit.planning.optimal_size import COMPUTE_EFFICIENT, compute_efficient, published_size
-from scalefit.planning.repeated_data import repeated_optimum, worth_of_repeats
-from scalefit.planning.rounding import critical_tokens
+from scalefit.planning.optimum.compute_optimal import CLOSED_FORMS, compute_optimal, size_exponent, size_factor
+from scalefit.planning.optimum.encoder_share import encoder_share, split_parameters
+from scalefit.planning.optimum.kaplan_frontier import PF_DAY, kaplan_frontier, overfitting, stopping_step
+from scalefit.planning.optimum.learning_rate import as_power_laws, best_lr_batch
+from scalefit.planning.optimum.one_epoch import one_epoch_allocation
+from scalefit.planning.optimum.optimal_size import COMPUTE_EFFICIENT, compute_efficient, published_size
+from scalefit.planning.optimum.repeated_data import repeated_optimum, worth_of_repeats
+from scalefit.planning.optimum.rounding import critical_tokens
 from scalefit.planning.translation import translate_law
 
 PRINTED = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}

@@ -20,8 +20,8 @@ from matplotlib.lines import Line2D
 
 import scalefit as sf
 from scalefit import plots
+from scalefit.diagnosis.checks import Check
 from scalefit.errors import InputError
-from scalefit.fitting.checks import Check
 from scalefit.fitting.result import Fit
 from scalefit.laws.annealing import Annealing
 from scalefit.laws.annealing_size import AnnealingSize

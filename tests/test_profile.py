@@ -9,7 +9,7 @@ from scipy.stats import t
 
 import scalefit as sf
 from scalefit.errors import InputError
-from scalefit.fitting.profiling import profile
+from scalefit.fitting.profile import profile
 
 
 def line(n=60, noise=0.1, seed=0):

@@ -16,7 +16,7 @@ from scalefit.errors import InputError  # noqa: E402
 from scalefit.plots import plot_coordinates, save_figure  # noqa: E402
 from scalefit.proxy import Config, coordinate_check  # noqa: E402
 from scalefit.proxy.coordinates import slopes  # noqa: E402
-from scalefit.proxy.parametrization import TABLE, Parametrization, Power  # noqa: E402
+from scalefit.proxy.models.parametrization import TABLE, Parametrization, Power  # noqa: E402
 
 torch.set_num_threads(1)
 CHECK = Config(lr=0.02, batch=128, seq_len=32, eval_batch=64, data="zipf-markov", data_options={"tokens": 50000})

@@ -12,8 +12,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from scalefit.errors import InputError  # noqa: E402
-from scalefit.proxy.data import from_texts, open_source, standard_library  # noqa: E402
-from scalefit.proxy.synthetic import SparseParity, ZipfMarkov, zipf_markov  # noqa: E402
+from scalefit.proxy.tasks.data import from_texts, open_source, standard_library  # noqa: E402
+from scalefit.proxy.tasks.synthetic import SparseParity, ZipfMarkov, zipf_markov  # noqa: E402
 
 torch.set_num_threads(1)
 

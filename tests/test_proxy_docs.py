@@ -15,9 +15,9 @@ torch = pytest.importorskip("torch")
 
 from scalefit.proxy import Config, plan_sweep, train  # noqa: E402
 from scalefit.proxy.config import BASE, BUILDERS  # noqa: E402
-from scalefit.proxy.data import EMBEDDED  # noqa: E402
+from scalefit.proxy.models.parametrization import TABLE  # noqa: E402
 from scalefit.proxy.optimizers import optimizers  # noqa: E402
-from scalefit.proxy.parametrization import TABLE  # noqa: E402
+from scalefit.proxy.tasks.data import EMBEDDED  # noqa: E402
 
 torch.set_num_threads(1)
 PAGE = (commands.ROOT / "docs" / "proxy.md").read_text(encoding="utf-8")

@@ -10,12 +10,12 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from scalefit.errors import InputError  # noqa: E402
-from scalefit.proxy import weights  # noqa: E402
+from scalefit.proxy.models import weights  # noqa: E402
 from scalefit.proxy.config import Config  # noqa: E402
-from scalefit.proxy.data import from_texts  # noqa: E402
-from scalefit.proxy.mlp import MLP  # noqa: E402
-from scalefit.proxy.model import Decoder  # noqa: E402
-from scalefit.proxy.parametrization import TABLE, Factors, at, parametrization  # noqa: E402
+from scalefit.proxy.models.mlp import MLP  # noqa: E402
+from scalefit.proxy.models.model import Decoder  # noqa: E402
+from scalefit.proxy.models.parametrization import TABLE, Factors, at, parametrization  # noqa: E402
+from scalefit.proxy.tasks.data import from_texts  # noqa: E402
 
 torch.set_num_threads(1)
 TEXT = {str(i): bytes(np.random.default_rng(i).integers(97, 123, size=700, dtype=np.uint8)) for i in range(60)}
@@ -67,7 +67,7 @@ def test_a_logit_depends_on_no_later_token(changes: dict[str, object]) -> None:
 
 
 def _embedded_like(model: Decoder, w: dict[str, torch.Tensor], embedded: torch.Tensor) -> torch.Tensor:
-    from scalefit.proxy.model import layer_norm, scaled
+    from scalefit.proxy.models.model import layer_norm, scaled
 
     x = scaled(embedded.flatten(1, 2), model.factors.forward["embed"])
     return layer_norm(x, w["embed_norm"]) if model.norm == "peri" else x

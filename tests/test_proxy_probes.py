@@ -10,7 +10,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from scalefit.proxy import Config, Ensemble, train, weights  # noqa: E402
+from scalefit.proxy import Config, Ensemble, train  # noqa: E402
+from scalefit.proxy.models import weights  # noqa: E402
 from scalefit.proxy.probes import Probe, by_role, noise, noise_scale  # noqa: E402
 
 torch.set_num_threads(1)

@@ -12,8 +12,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from scalefit.errors import InputError  # noqa: E402
-from scalefit.proxy import Config, Ensemble, train, weights  # noqa: E402
-from scalefit.proxy.translation import Translation  # noqa: E402
+from scalefit.proxy import Config, Ensemble, train  # noqa: E402
+from scalefit.proxy.models import weights  # noqa: E402
+from scalefit.proxy.tasks.translation import Translation  # noqa: E402
 
 torch.set_num_threads(1)
 CONFIG = Config(

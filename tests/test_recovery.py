@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.fitting.objective import Objective
 from scalefit.schedules import areas, parse_schedule
+from scalefit.solver.objective import Objective
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 TRUTHS = {
@@ -374,8 +374,8 @@ def test_a_streamed_log_gives_the_optimum_of_all_its_rows(monkeypatch, options):
         logs.append(pd.DataFrame({"run": run, "step": np.arange(n), "lr": lr, "loss": loss}))
     runs = sf.read_runs(pd.concat(logs, ignore_index=True))
     whole = sf.fit(runs, "annealing", **options)
-    monkeypatch.setattr("scalefit.fitting.rows.STREAM_ROWS", 1000)
-    monkeypatch.setattr("scalefit.fitting.rows.SAMPLE_ROWS", 800)
+    monkeypatch.setattr("scalefit.rows.gather.STREAM_ROWS", 1000)
+    monkeypatch.setattr("scalefit.rows.gather.SAMPLE_ROWS", 800)
     streamed = sf.fit(runs, "annealing", delta=whole.delta, **options)
     assert any("streamed" in note for note in streamed.notes)
     assert streamed.rows == whole.rows

@@ -9,14 +9,14 @@ import pytest
 
 import scalefit as sf
 from scalefit.datasets.registry import root
-from scalefit.planning.encoder_share import encoder_share, share_interval, split_parameters
+from scalefit.planning.optimum.encoder_share import encoder_share, share_interval, split_parameters
 
 
 @pytest.fixture(scope="module")
 def language():
     """Runs on the Zipf–Markov language, its entropy rate, and the least loss on windows of its length."""
     pytest.importorskip("torch")
-    from scalefit.proxy.synthetic import ZipfMarkov
+    from scalefit.proxy.tasks.synthetic import ZipfMarkov
 
     base = tomllib.loads((root() / "zipf_markov" / "grid.toml").read_text(encoding="utf-8"))["base"]
     truth = ZipfMarkov(base["data_options"]["vocab"], base["data_options"]["order"])

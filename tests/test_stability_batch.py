@@ -11,10 +11,12 @@ import pytest
 
 import scalefit as sf
 from scalefit.errors import InputError
+from scalefit.planning.batch import batch_size, steps_to
+from scalefit.planning.noise import fit_lr_exponent, lr_for_batch
+from scalefit.planning.run_schedule import schedule_of
 from scalefit.plots import plot_run_schedule, save_figure
 from scalefit.schedules import parse_schedule
-from scalefit.stability import batch_size, fit_lr_exponent, lr_for_batch, lr_transfer, schedule_of
-from scalefit.stability.batch import steps_to
+from scalefit.transfer.lr_transfer import lr_transfer
 
 SHIPPED = commands.ROOT / "data" / "lr_batch" / "curves.csv"
 BATCHES = (500, 1000, 2000, 4000, 8000)

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scalefit.stability import watch
-from scalefit.stability.growth import growth, multiplied
-from scalefit.stability.rises import far_out, find_rise, isolated, least_level
+from scalefit.progress.growth import growth, multiplied
+from scalefit.progress.rises import far_out, find_rise, isolated, least_level
+from scalefit.progress.watch import watch
 
 STEPS = np.arange(1, 2001)
 BASE = 2.8 + 8 * STEPS**-0.35 + 0.02 * np.random.default_rng(7).standard_normal(2000)

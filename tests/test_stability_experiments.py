@@ -8,14 +8,10 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.stability import (
-    backtest_transfer,
-    lr_sensitivity,
-    lr_transfer,
-    sharpness_threshold,
-    shortest_warmup,
-    watch,
-)
+from scalefit.progress.watch import watch
+from scalefit.stability import sharpness_threshold, shortest_warmup
+from scalefit.transfer.lr_transfer import backtest_transfer, lr_transfer
+from scalefit.transfer.sensitivity import lr_sensitivity
 
 DATA = commands.ROOT / "data"
 

@@ -12,10 +12,11 @@ import pytest
 
 from scalefit.errors import IdentificationError, InputError
 from scalefit.plots import plot_forecast, plot_sharpness, save_figure
-from scalefit.stability import backtest_divergence, forecast, read_sweeps, sharpness_threshold, shortest_warmup
-from scalefit.stability.boundary import boundary
-from scalefit.stability.forecast import probes
+from scalefit.stability import forecast, sharpness_threshold, shortest_warmup
 from scalefit.stability.lines import Lines
+from scalefit.stability.probes import probes
+from scalefit.transfer.boundary import backtest_divergence, boundary
+from scalefit.transfer.sweeps import read_sweeps
 
 PUBLIC = Path("../shared/data")
 SHIPPED = commands.ROOT / "data" / "lr_width" / "runs.csv"

@@ -7,7 +7,7 @@ import pytest
 
 from scalefit.errors import IdentificationError, InputError
 from scalefit.planning.critical_batch import noise_scale
-from scalefit.stability import fit_batch_hessian, fit_lr_exponent, lr_for_batch, running_noise
+from scalefit.planning.noise import fit_batch_hessian, fit_lr_exponent, lr_for_batch, running_noise
 
 
 def test_the_vector_of_the_noise_scale():

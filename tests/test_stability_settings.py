@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 
 from scalefit.errors import InputError
-from scalefit.stability import forecast, lr_transfer, read_sweeps
+from scalefit.stability import forecast
+from scalefit.transfer.lr_transfer import lr_transfer
+from scalefit.transfer.sweeps import read_sweeps
 
 RATES = 2.0 ** np.arange(-11.0, -4.0)
 

@@ -14,10 +14,13 @@ import pytest
 import scalefit as sf
 from scalefit.errors import IdentificationError, InputError
 from scalefit.plots import plot_lr_sensitivity, plot_lr_transfer, save_figure
-from scalefit.stability import best_lr, lr_sensitivity, lr_transfer, optimum, read_sweeps
-from scalefit.stability.drift import drift_line
-from scalefit.stability.transfer import backtest_transfer
-from scalefit.stability.verdict import Interval, apart, verdict_of
+from scalefit.transfer import optimum
+from scalefit.transfer.drift import drift_line
+from scalefit.transfer.lr_transfer import backtest_transfer, lr_transfer
+from scalefit.transfer.optimum import best_lr
+from scalefit.transfer.sensitivity import lr_sensitivity
+from scalefit.transfer.sweeps import read_sweeps
+from scalefit.transfer.verdict import Interval, apart, verdict_of
 
 SHIPPED = commands.ROOT / "data" / "lr_width" / "runs.csv"
 PUBLIC = Path("../shared/data")

@@ -11,8 +11,8 @@ import pytest
 
 import scalefit as sf
 from scalefit.errors import InputError
-from scalefit.stability import watch
-from scalefit.stability.rises import find_spikes
+from scalefit.progress.rises import find_spikes
+from scalefit.progress.watch import watch
 
 STEPS = np.arange(0, 4000, 10)
 

@@ -13,8 +13,8 @@ from scipy.stats import binom
 import scalefit as sf
 from scalefit.errors import InputError
 from scalefit.fitting.prepare import prepare
-from scalefit.fitting.solver import Settings, solve
-from scalefit.fitting.uncertainty import CHUNK, _block_weights
+from scalefit.solver.solve import Settings, solve
+from scalefit.uncertainty.bootstrap import CHUNK, _block_weights
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 DELTA = 1e-3

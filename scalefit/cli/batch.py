@@ -13,10 +13,10 @@ from scalefit.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from scalefit.planning.batch import BatchAnswer
     from scalefit.runs import Runs
-    from scalefit.stability.batch import BatchAnswer
-    from scalefit.stability.transfer import Transfer
-    from scalefit.stability.verdict import Interval
+    from scalefit.transfer.lr_transfer import Transfer
+    from scalefit.transfer.verdict import Interval
 
 
 @click.command()
@@ -43,8 +43,8 @@ def command(
     Example:
       scalefit batch data/lr_batch/curves.csv --at batch=8192
     """
-    from scalefit.stability.batch import batch_size
-    from scalefit.stability.reach import far_beyond
+    from scalefit.planning.batch import batch_size
+    from scalefit.transfer.reach import far_beyond
 
     target = _target(at)
     runs = read(files, map_, where, schedule, warmup)
@@ -83,7 +83,7 @@ def _target(at: tuple[str, ...]) -> float | None:
 
 def _rates(runs: Runs) -> tuple[Transfer | None, str]:
     """The best learning rate of each batch by its final loss, or why there is none."""
-    from scalefit.stability.transfer import lr_transfer
+    from scalefit.transfer.lr_transfer import lr_transfer
 
     try:
         return lr_transfer(runs, over="batch", arms="", theory=False), ""
@@ -149,7 +149,7 @@ def _learning_rate(found: Transfer | None, target: float | None) -> list[str]:
 
 def _fastest(found: BatchAnswer) -> Interval:
     """The exponent of the learning rates that reach the loss in the fewest steps."""
-    from scalefit.stability.noise import fit_lr_exponent
+    from scalefit.planning.noise import fit_lr_exponent
 
     return fit_lr_exponent(found.reached["batch"], found.reached["lr"])
 

@@ -12,7 +12,7 @@ from scalefit.cli.output import Answer, answering, as_lines, check_writable, rec
 if TYPE_CHECKING:
     import pandas as pd
 
-    from scalefit.fitting.checks import Check
+    from scalefit.diagnosis.checks import Check
     from scalefit.fitting.result import Fit
     from scalefit.runs import Runs
     from scalefit.selection import Automatic
@@ -139,7 +139,7 @@ def _answer(
     written: list[str],
     chosen: Automatic | None,
 ) -> Answer:
-    from scalefit.fitting.saved import as_dict
+    from scalefit.fitting.document import as_dict
 
     text = [result.summary()]
     content = as_dict(result)

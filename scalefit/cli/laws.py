@@ -33,7 +33,7 @@ def command(name: str | None, for_: str | None, target: str | None, **options: A
     from scalefit.laws import find_law, law_names
 
     if for_:
-        from scalefit.fitting.identify import identify
+        from scalefit.diagnosis.identifiable import identify
 
         runs = read((for_,), options["map_"], options["where"], options["schedule"], options["warmup"])
         found = identify(runs, target)

@@ -16,7 +16,7 @@ FORMS = {"lr": ".3g", "low": ".3g", "high": ".3g", "log2_lr": ".2f", "loss": ".5
 if TYPE_CHECKING:
     import pandas as pd
 
-    from scalefit.stability.transfer import Arm, Transfer
+    from scalefit.transfer.lr_transfer import Arm, Transfer
 
 
 @click.command()
@@ -61,8 +61,8 @@ def command(
     Example:
       scalefit lr-transfer data/lr_width/runs.csv --at d_model=256
     """
-    from scalefit.stability.sweeps import column_named, read_sweeps
-    from scalefit.stability.transfer import backtest_transfer, lr_transfer
+    from scalefit.transfer.lr_transfer import backtest_transfer, lr_transfer
+    from scalefit.transfer.sweeps import column_named, read_sweeps
 
     check_writable(plot, plot_sensitivity)
     initial = number(initial_loss, "--initial-loss") if initial_loss else None
@@ -101,7 +101,7 @@ def _target(at: tuple[str, ...]) -> tuple[str | None, float | None]:
 
 
 def _text(found: Transfer, tested: pd.DataFrame | None) -> str:
-    from scalefit.stability.settings import said
+    from scalefit.runs.settings import said
 
     sweeps = found.sweeps
     lines = [*said(sweeps.settings), "", "optimum of each size, with its 90 % interval:"]

@@ -15,7 +15,7 @@ from scalefit.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from scalefit.fitting.checks import Check
+    from scalefit.diagnosis.checks import Check
     from scalefit.fitting.result import Fit
     from scalefit.runs import Runs
 
@@ -113,7 +113,7 @@ def _answer(fit: Fit, table: pd.DataFrame, scores: pd.DataFrame | None, checks: 
 
 def _in_progress(fit: Fit | None, run: Runs, plot: str | None) -> Answer:
     """The final loss of a run in progress."""
-    from scalefit.fitting.partial import predict_partial
+    from scalefit.progress.forecast import predict_partial
 
     forecast = predict_partial(run, fit=fit)
     text = [str(forecast)]

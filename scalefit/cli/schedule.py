@@ -11,7 +11,7 @@ from scalefit.cli.output import Answer, answering, check_writable, records
 from scalefit.errors import InputError
 
 if TYPE_CHECKING:
-    from scalefit.stability.run_schedule import RunSchedule
+    from scalefit.planning.run_schedule import RunSchedule
 
 SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)  #: of the run, at which the refined schedule is told
 
@@ -49,7 +49,7 @@ def command(
     Example:
       scalefit schedule data/divergence/curves.csv --run lr-0.015625 --lr 0.0078 --out refined.csv
     """
-    from scalefit.stability.run_schedule import schedule_of
+    from scalefit.planning.run_schedule import schedule_of
 
     check_writable(out, plot)
     peak = number(lr, "--lr") if lr else None
@@ -59,7 +59,7 @@ def command(
             "no refined schedule to write", where="--out", todo="log grad_norm, or write --map grad_norm=COLUMN"
         )
     if out:
-        from scalefit.fitting.saved import write_text
+        from scalefit.fitting.document import write_text
 
         write_text(out, found.table.to_csv(index=False))
     if plot:

@@ -97,7 +97,7 @@ def _draw(found: Forecasts, runs: Runs, settings: dict[str, Any], place: str) ->
 
 
 def _text(found: Forecasts) -> str:
-    from scalefit.stability.settings import said
+    from scalefit.runs.settings import said
 
     reach = f", {found.beyond:.3g} times the largest measured" if found.beyond > 1.0 else ""
     head = f"at {found.over} {found.size:.4g}{reach}, and learning rate {found.lr:g} (intervals hold 90 %):"

@@ -44,8 +44,8 @@ def command(
     """
     import pandas as pd
 
+    from scalefit.progress.watch import watch
     from scalefit.runs.table import spans
-    from scalefit.stability.watch import watch
 
     runs = read(files, map_, where, schedule, warmup)
     if runs.curves is None:

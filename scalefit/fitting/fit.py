@@ -9,25 +9,27 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from scalefit.fitting.checks import Check, examine, find_outliers, sub_models
-from scalefit.fitting.diagnostics import outlier_checks, still_falling, trends, under_trained, units_of
-from scalefit.fitting.drift import clocks_of
-from scalefit.fitting.influence import influence_checks, usual_target, without_each
-from scalefit.fitting.intervals import Resampling, make_intervals
-from scalefit.fitting.model import BoundLaw
+from scalefit.diagnosis.checks import Check, examine, find_outliers, sub_models
+from scalefit.diagnosis.influence import usual_target, without_each
+from scalefit.diagnosis.residuals import outlier_checks, still_falling, trends, under_trained, units_of
+from scalefit.diagnosis.unread import unread
+from scalefit.fitting.options import Options
 from scalefit.fitting.prepare import Prepared, prepare
 from scalefit.fitting.recipe import recipe_of
-from scalefit.fitting.result import Fit, Points, Starts
-from scalefit.fitting.rows import Points as Which
-from scalefit.fitting.rows import Rows
-from scalefit.fitting.solver import Solution, solve
+from scalefit.fitting.result import Fit, Starts
 from scalefit.fitting.streaming import settle
-from scalefit.fitting.uncertainty import Method
-from scalefit.fitting.unread import unread
 from scalefit.laws import Law
+from scalefit.rows.gather import Which
+from scalefit.rows.points import Points
+from scalefit.rows.rows import Rows
 from scalefit.runs import Runs, read_runs
+from scalefit.runs.clocks import clocks_of
 from scalefit.runs.conventions import mixed_conventions
 from scalefit.runs.endings import unfinished
+from scalefit.solver.model import BoundLaw
+from scalefit.solver.solve import Solution, solve
+from scalefit.uncertainty.bootstrap import Method
+from scalefit.uncertainty.intervals import Resampling, make_intervals
 
 MOST_POINTS = 2000  #: points that a fit keeps for its plot when it is saved
 
@@ -77,7 +79,7 @@ def fit(
         force: fit even where the data cannot identify the law; the result says so.
         draws: refits of resampled runs, from which intervals come; 0 makes no intervals. One run alone, or a fit that
             did not converge, has none.
-        seed, method, workers: of the resampling (see :func:`scalefit.fitting.uncertainty.bootstrap`); the same seed
+        seed, method, workers: of the resampling (see :func:`scalefit.uncertainty.bootstrap.bootstrap`); the same seed
             gives the same draws on any number of workers.
         calibrated: also refit without the larger runs, and widen the intervals by what that shows.
 
@@ -95,24 +97,11 @@ def fit(
     """
     resampling = Resampling(draws, seed, method, workers)
     logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
-    ready = prepare(
-        logs,
-        law,
-        target=target,
-        residuals=residuals,
-        loss=loss,
-        delta=delta,
-        weights=weights,
-        fix=fix,
-        tie=tie,
-        bounds=bounds,
-        parameters=parameters,
-        start=start,
-        starts=starts,
-        points=points,
-        drop_diverged=drop_diverged,
-        force=force,
+    options = Options(
+        *(target, residuals, loss, delta, weights, fix, tie, bounds),
+        *(parameters, start, starts, points, drop_diverged, force),
     )
+    ready = prepare(logs, law, options)
     solution = solve(ready.model, ready.values, ready.weights, ready.settings, ready.start)
     if ready.rows.stream is not None and weights is None:
         solution = _settled(ready.model, ready.rows, solution)
@@ -174,7 +163,7 @@ def _result(ready: Prepared, solution: Solution) -> Fit:
 def _with_influence(fit: Fit, target: Mapping[str, Any]) -> Fit:
     """The fit with its influential runs named, judged by its intervals where it has them."""
     others = [check for check in fit.warnings if check.code != "influential"]
-    return replace(fit, warnings=(*others, *influence_checks(fit, target)))
+    return replace(fit, warnings=(*others, *fit.left_out.checks(target)))
 
 
 def _doubts(ready: Prepared, solution: Solution) -> list[Check]:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from scalefit.diagnosis.checks import Check
 from scalefit.errors import InputError
-from scalefit.fitting.checks import Check
-from scalefit.fitting.influence import influence_checks
 from scalefit.fitting.recipe import another_recipe, asked_recipe
-from scalefit.fitting.rows import Rows, gather
 from scalefit.numerics import LEAST_BEYOND, MOST_BEYOND, FloatArray
+from scalefit.rows.gather import gather
+from scalefit.rows.rows import Rows
 from scalefit.runs import Runs, read_runs
 from scalefit.runs.quantities import quantity
 from scalefit.runs.table import DERIVED
@@ -39,7 +39,7 @@ def predict(
     found, variables, measured = _asked(fit, data, schedule, every, at)
     table = _predicted(fit, found, variables, measured)
     if fit.intervals is not None:
-        ends = fit.intervals.at(fit, variables, level, interval)
+        ends = fit.intervals.at(fit.estimate, variables, level, interval)
         after = list(table.columns).index(fit.target) + 1
         table.insert(after, "low", ends[0])
         table.insert(after + 1, "high", ends[1])
@@ -82,7 +82,7 @@ def cautions(
     asked = asked_recipe(fit.law, data, schedule, at)
     found = [*far_beyond(fit, variables), *another_recipe(fit.law, fit.recipe, asked)]
     if data is None:
-        found += influence_checks(fit, {name: values[-1:] for name, values in variables.items()})
+        found += fit.left_out.checks({name: values[-1:] for name, values in variables.items()})
     known = {check.text for check in fit.warnings}
     return tuple(check for check in found if check.text not in known)
 

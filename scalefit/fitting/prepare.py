@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from scalefit.errors import InputError
-from scalefit.fitting.checks import check_identified, check_rows
-from scalefit.fitting.model import BoundLaw, bind
-from scalefit.fitting.rows import Points, Rows, gather
-from scalefit.fitting.solver import Settings
+from scalefit.fitting.options import Options
 from scalefit.laws import Law, find_law
-from scalefit.laws.formula import FormulaLaw
 from scalefit.numerics import FloatArray
+from scalefit.rows.door import check_identified, check_rows
+from scalefit.rows.gather import gather
+from scalefit.rows.resolve import resolve
+from scalefit.rows.rows import Rows
 from scalefit.runs import Runs
-from scalefit.runs.table import DERIVED
-
-SCALES = ("N", "D", "C", "x", "step", "tokens")
+from scalefit.solver.model import BoundLaw, bind
+from scalefit.solver.solve import Settings
 
 
 @dataclass(frozen=True)
@@ -45,34 +44,17 @@ class Prepared:
         return len(self.model.coordinates)
 
 
-def prepare(
-    runs: Runs,
-    law: str | Law | type[Law],
-    *,
-    target: str | None = None,
-    residuals: Literal["log", "linear"] | None = None,
-    loss: Literal["huber", "squared", "soft_l1"] = "huber",
-    delta: float | Literal["auto"] = "auto",
-    weights: str | None = None,
-    fix: Mapping[str, float] | None = None,
-    tie: Mapping[str, str] | None = None,
-    bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
-    parameters: Any = None,
-    start: Mapping[str, float] | pd.DataFrame | None = None,
-    starts: int = 8,
-    points: Points = "auto",
-    drop_diverged: bool = False,
-    force: bool = False,
-) -> Prepared:
-    """Check and bind everything that a fit needs; the arguments are those of :func:`scalefit.fit`."""
+def prepare(runs: Runs, law: str | Law | type[Law], options: Options | None = None) -> Prepared:
+    """Check and bind everything that a fit needs."""
+    asked = options or Options()
     chosen = resolve(find_law(law), runs)
-    residuals = residuals or ("log" if chosen.log_residuals else "linear")
-    rows = gather(chosen, runs, target=target, points=points)
-    rows = check_rows(chosen, rows, runs, residuals == "log", drop_diverged)
-    given = _settings_of(parameters, fix, tie, bounds, start)
+    residuals = asked.residuals or ("log" if chosen.log_residuals else "linear")
+    rows = gather(chosen, runs, target=asked.target, points=asked.points)
+    rows = check_rows(chosen, rows, runs, residuals == "log", asked.drop_diverged)
+    given = _settings_of(asked)
     mentioned = given["tie"].keys() | given["bounds"].keys()
     given["fix"] = {name: v for name, v in chosen.held.items() if name not in mentioned} | given["fix"]
-    weight = _weights(weights, rows, runs)
+    weight = _weights(asked.weights, rows, runs)
     if weight is not None and not weight.all():
         rows = rows.keep(weight > 0, f"{int(np.sum(weight == 0))} rows of weight 0 left out")
         weight = weight[weight > 0]
@@ -82,7 +64,7 @@ def prepare(
         check_identified(chosen, rows, len(model.coordinates))
         chosen.check_fixed(rows.variables, rows.values, model.fixed)
     except InputError as error:
-        if not force or len(rows) < len(model.coordinates):
+        if not asked.force or len(rows) < len(model.coordinates):
             raise
         doubts = (str(error),)
     assert rows.values is not None
@@ -93,59 +75,12 @@ def prepare(
         rows.values,
         weight,
         model,
-        Settings(residuals, loss, delta, starts),
+        Settings(residuals, asked.loss, asked.delta, asked.starts),
         _starts(model, given["start"]),
-        target or chosen.target,
+        asked.target or chosen.target,
         given,
         doubts,
     )
-
-
-def resolve(law: Law, runs: Runs) -> Law:
-    """The law with what only the data can tell: the x of a law in one variable, the columns of a formula."""
-    if isinstance(law, FormulaLaw):
-        return law.with_columns(_column_names(runs))
-    if "x" not in law.variables or law.options.get("over"):
-        return law
-    varying = [name for name in scales_of(runs) if name in _column_names(runs)]
-    if len(varying) != 1:
-        seen = f"{' and '.join(varying)} vary" if varying else f"none of {', '.join(SCALES)} varies"
-        choices = varying or _others_that_vary(law, runs)
-        raise InputError(
-            f"which column is x? {seen}",
-            where=f"law {law.name}",
-            todo=f"write --law {law.name}:over=COLUMN with one of {', '.join(choices)}"
-            if choices
-            else "add runs in which the scale that is to be x differs",
-        )
-    return type(law)(**{**law.options, "over": varying[0]})
-
-
-def _others_that_vary(law: Law, runs: Runs) -> list[str]:
-    """Columns of numbers that vary, besides what the law explains."""
-    frames = [frame for frame in (runs.table, runs.curves) if frame is not None]
-    numbers = dict.fromkeys(name for frame in frames for name in frame.select_dtypes("number").columns)
-    return [str(name) for name in numbers if name != law.target and _varies(runs, str(name))]
-
-
-def scales_of(runs: Runs) -> list[str]:
-    """The columns that vary and can be the x of a law in one variable: x, or else N, D, C, step, tokens."""
-    varying = {name for name in SCALES if _varies(runs, name)}
-    for name, (_, sources) in DERIVED.items():
-        if name not in runs.table.columns and {*sources} <= {*runs.table.columns} and varying.intersection(sources):
-            varying.add(name)
-    return ["x"] if "x" in varying else [name for name in SCALES if name in varying]
-
-
-def _column_names(runs: Runs) -> list[str]:
-    return list(dict.fromkeys([*runs.table.columns, *(runs.curves.columns if runs.curves is not None else [])]))
-
-
-def _varies(runs: Runs, name: str) -> bool:
-    for frame in (runs.table, runs.curves):
-        if frame is not None and name in frame.columns:
-            return frame[name].nunique() > 1
-    return False
 
 
 def _weights(column: str | None, rows: Rows, runs: Runs) -> FloatArray | None:
@@ -165,20 +100,16 @@ def _weights(column: str | None, rows: Rows, runs: Runs) -> FloatArray | None:
     return np.asarray(values)
 
 
-def _settings_of(
-    parameters: Any,
-    fix: Mapping[str, float] | None,
-    tie: Mapping[str, str] | None,
-    bounds: Mapping[str, tuple[float | None, float | None]] | None,
-    start: Mapping[str, float] | pd.DataFrame | None,
-) -> dict[str, Any]:
+def _settings_of(asked: Options) -> dict[str, Any]:
     """Fixed values, ties, bounds and start, from keywords or from ``lmfit.Parameters``."""
-    found: dict[str, Any] = {"fix": dict(fix or {}), "tie": dict(tie or {}), "bounds": dict(bounds or {})}
-    found["start"] = start
-    if parameters is None:
-        return found
+    found: dict[str, Any] = {
+        "fix": dict(asked.fix or {}),
+        "tie": dict(asked.tie or {}),
+        "bounds": dict(asked.bounds or {}),
+        "start": asked.start,
+    }
     begin = {}
-    for name, parameter in parameters.items():
+    for name, parameter in (asked.parameters or {}).items():
         if parameter.expr:
             found["tie"].setdefault(name, parameter.expr)
         elif not parameter.vary:
@@ -189,7 +120,7 @@ def _settings_of(
                 found["bounds"].setdefault(name, tuple(limits))
             if np.isfinite(parameter.value):
                 begin[name] = float(parameter.value)
-    if start is None and begin:
+    if asked.start is None and begin:
         found["start"] = begin
     return found
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scalefit.fitting.checks import ALIKE, Check
-from scalefit.fitting.rows import Rows
+from scalefit.diagnosis.checks import ALIKE, Check
 from scalefit.laws.law import Law
+from scalefit.rows.rows import Rows
 from scalefit.runs import Runs, read_runs
 from scalefit.schedules import Schedule, parse_schedule
 

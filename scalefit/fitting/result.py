@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from scalefit.fitting.checks import Check, Outlier
-from scalefit.fitting.intervals import Intervals
-from scalefit.fitting.solver import Settings
+from scalefit.diagnosis.checks import Check, Outlier
+from scalefit.diagnosis.influence import Influence
 from scalefit.laws.law import Law
+from scalefit.rows.points import Points
 from scalefit.runs.columns import COLUMNS
+from scalefit.solver.solve import Settings
+from scalefit.uncertainty.estimate import Estimate
+from scalefit.uncertainty.intervals import Intervals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,23 +41,6 @@ class Starts:
     agree: int
     lost: Mapping[str, int] = field(default_factory=dict)
     iterations: int = 0
-
-
-@dataclass(frozen=True)
-class Points:
-    """The rows that were fitted (thinned when there were many), kept for plots."""
-
-    runs: tuple[str, ...]
-    steps: tuple[int, ...] | None
-    variables: Mapping[str, tuple[float, ...]]
-    values: tuple[float, ...]
-    area: tuple[float, ...] | None = None  #: of a curve: logarithm of the area under the learning rate so far
-    fall: tuple[float, ...] | None = None  #: and the learning rate's changes so far, in peaks
-
-    def frame(self, target: str) -> pd.DataFrame:
-        """The points as a table."""
-        step = {} if self.steps is None else {"step": self.steps}
-        return pd.DataFrame({"run": self.runs, **step, **self.variables, target: self.values})
 
 
 @dataclass(frozen=True)
@@ -155,9 +141,20 @@ class Fit:
             return pd.DataFrame(columns=list(self.parameters))
         return pd.DataFrame(self.intervals.draws, columns=list(self.parameters))
 
+    @property
+    def estimate(self) -> Estimate:
+        """The law with its numbers, as intervals and influence are computed from it."""
+        return Estimate(self.law, self.parameters, self.settings.residuals == "log", self.sigma)
+
+    @property
+    def left_out(self) -> Influence:
+        """The refits without each run, and what they say of a prediction."""
+        free = len(self.parameters) - len(self.fixed) - len(self.ties)
+        return Influence(self.estimate, self.without, self.points, free, self.intervals)
+
     def evaluate(self, variables: Mapping[str, Any]) -> np.ndarray:
         """The law's value at arrays of its own variables."""
-        return np.asarray(self.law.evaluate(variables, self.parameters))
+        return self.estimate.value(variables)
 
     def predict(
         self,
@@ -189,10 +186,9 @@ class Fit:
         the law), ``alone`` (the run holds nine tenths of the prediction's variance) and ``influential`` (alone, or
         beyond what chance does in 99 of 100 sets of runs; and beyond the noise).
         """
-        from scalefit.fitting.influence import changes
         from scalefit.fitting.prediction import last_point
 
-        return changes(self, last_point(self, data, schedule=schedule, at=at))
+        return self.left_out.changes(last_point(self, data, schedule=schedule, at=at))
 
     def cautions(
         self, data: Runs | pd.DataFrame | None = None, *, schedule: str | Schedule | None = None, **at: Any
@@ -216,7 +212,7 @@ class Fit:
 
     def save(self, path: str | Path) -> Path:
         """Write the fit as plain JSON, to a temporary name and then in place."""
-        from scalefit.fitting.saved import save
+        from scalefit.fitting.document import save
 
         return save(self, path)
 

@@ -12,10 +12,10 @@ import pandas as pd
 from scalefit.errors import InputError
 from scalefit.fitting.fit import fit
 from scalefit.fitting.result import Fit
-from scalefit.fitting.rows import Points
 from scalefit.laws.data_constrained import UNIT, DataConstrained
 from scalefit.laws.loss_to_loss import pair_runs
 from scalefit.numerics import FloatArray
+from scalefit.rows.gather import Which
 
 ONE_EPOCH = 1.01  #: runs of at most this many epochs see their data once
 PAPER_DELTA = 1e-3  #: Huber threshold of the sources
@@ -160,7 +160,7 @@ def task_ladder(
         points = pd.concat([points, pd.DataFrame({"run": ["ideal"], "loss": [0.0], "accuracy": [1.0]})])
     points["step"] = points.groupby("run").cumcount()  # the rows of one run are one curve
     first = fit(finals, "chinchilla", **{"delta": PAPER_DELTA, **settings})
-    every: Points = "all" if points["step"].any() else "auto"
+    every: Which = "all" if points["step"].any() else "auto"
     second = fit(points.reset_index(drop=True), "task-ladder", points=every, **{"loss": "squared", **settings})
     how = (
         f"loss in N and D from {len(finals)} runs, each the mean of its last {average} checkpoints; accuracy in loss "

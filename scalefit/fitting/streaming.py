@@ -8,54 +8,19 @@ does differ (the first steps of a run without warm-up are few and weigh much), a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-
 import numpy as np
 
-from scalefit.fitting.derivatives import curvatures, measure
-from scalefit.fitting.descent import newton_step
-from scalefit.fitting.model import BoundLaw
-from scalefit.fitting.objective import Objective
-from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
-from scalefit.runs import Trajectory
+from scalefit.rows.streams import Stream
+from scalefit.solver.derivatives import curvatures, measure
+from scalefit.solver.descent import newton_step
+from scalefit.solver.model import BoundLaw
+from scalefit.solver.objective import Objective
 
-STREAM_ROWS = 200_000  #: curves with more rows than this are streamed
-SAMPLE_ROWS = 20_000  #: rows of the thinned sample
 PASSES = 12
 SETTLED = 1e-9  #: relative decrease of the objective that a further pass would bring
 
 NEAR = np.array([True])  #: exact second derivatives
-
-Block = tuple[dict[str, FloatArray], FloatArray]
-
-
-@dataclass(frozen=True)
-class Stream:
-    """The rows of a large log, block by block: variables and measured values."""
-
-    rows: int
-    blocks: Callable[[], Iterator[Block]]
-
-
-def run_blocks(
-    law: Law, path: Trajectory, constants: dict[str, float]
-) -> Iterator[tuple[slice, dict[str, FloatArray]]]:
-    """Positions of a run's rows after warm-up and the law's variables there, one block of steps at a time."""
-    start, row = 0, int(np.searchsorted(path.steps, path.warmup, side="right"))
-    for block in law.along_blocks(path.lr, path.warmup):  # type: ignore[attr-defined]
-        stop = start + len(next(iter(block.values())))
-        end = int(np.searchsorted(path.steps, stop - 1, side="right"))
-        if end > row:
-            inside = path.steps[row:end] - start
-            every = len(inside) == inside[-1] - inside[0] + 1
-            pick = slice(int(inside[0]), int(inside[-1]) + 1) if every else inside
-            found = {name: np.asarray(column[pick]) for name, column in block.items()}
-            found |= {name: np.full(end - row, value) for name, value in constants.items()}
-            yield slice(row, end), found
-            row = end
-        start = stop
 
 
 def settle(

@@ -19,8 +19,8 @@ class EncoderDecoder(Law):
 
     A is the reducible loss at 1e8 parameters each. With other normalisers n_e, n_d (the source counts from a baseline
     of 12 + 12 layers) the size is A (1e8/n_e)^p_enc (1e8/n_d)^p_dec. Under N_enc + N_dec = B the best encoder share is
-    p_enc/(p_enc + p_dec): :mod:`scalefit.planning.encoder_share`. Fit one test set and one direction of origin at a
-    time; never pool text that was written in the source language with text that was translated into it.
+    p_enc/(p_enc + p_dec) (``encoder_share`` in planning). Fit one test set and one direction of origin at
+    a time; never pool text that was written in the source language with text that was translated into it.
 
     Source: arXiv:2109.07740. The form is as others report it; the printed equation and its constants per test set
     were not at hand, so none are given.

@@ -16,7 +16,7 @@ import pandas as pd
 
 from scalefit.errors import IdentificationError, InputError
 from scalefit.numerics import FloatArray
-from scalefit.planning.compute_optimal import FLOP_PER, compute_optimal
+from scalefit.planning.optimum.compute_optimal import FLOP_PER, compute_optimal
 
 SAME_BUDGET = 0.03  #: runs whose log compute differs by less belong to one budget
 FEWEST = 3  #: sizes that a minimum needs

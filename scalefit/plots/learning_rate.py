@@ -18,7 +18,7 @@ from scalefit.numerics import FloatArray
 from scalefit.plots import canvas, colours, labels, legend, ticks
 
 if TYPE_CHECKING:
-    from scalefit.stability.transfer import Arm, Transfer
+    from scalefit.transfer.lr_transfer import Arm, Transfer
 
 PANEL = (4.6, 4.2)  #: inches, of one arm
 HEADROOM = 0.35  #: of the range from the lowest optimum to the highest loss near one, above it

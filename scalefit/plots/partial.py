@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from scalefit.plots import canvas, colours, labels, legend, marks, samples, ticks
 
 if TYPE_CHECKING:
-    from scalefit.fitting.partial import PartialForecast
+    from scalefit.progress.forecast import PartialForecast
 
 SIZE = (6.4, 5.2)
 SHARES = (2.2, 1.0)  #: heights of the curve and of the panel of earlier forecasts

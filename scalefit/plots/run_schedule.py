@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from scalefit.errors import InputError
+from scalefit.planning.run_schedule import RunSchedule
 from scalefit.plots import canvas, colours, labels, legend, samples
-from scalefit.stability.run_schedule import RunSchedule
 
 SHARES = (1.4, 1.0)  #: heights of the schedule and of what asks for it
 MOST_DOTS = 400

@@ -11,13 +11,13 @@ from pathlib import PurePath
 from typing import Any
 
 from scalefit.errors import InputError
-from scalefit.proxy.choices import suggestion
-from scalefit.proxy.data import Source
-from scalefit.proxy.encoder_decoder import EncoderDecoder
-from scalefit.proxy.mlp import MLP
-from scalefit.proxy.model import Decoder, Model
+from scalefit.numerics import suggestion
+from scalefit.proxy.models.encoder_decoder import EncoderDecoder
+from scalefit.proxy.models.mlp import MLP
+from scalefit.proxy.models.model import Decoder, Model
+from scalefit.proxy.models.parametrization import Factors, Parametrization, at, parametrization
 from scalefit.proxy.optimizers import optimizer
-from scalefit.proxy.parametrization import Factors, Parametrization, at, parametrization
+from scalefit.proxy.tasks.data import Source
 from scalefit.schedules import SHAPES, Schedule, parse_schedule
 
 # Keys that say where and how often, not what: two configurations that differ only here are the same run.

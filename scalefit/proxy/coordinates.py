@@ -20,7 +20,7 @@ from torch import Tensor
 from scalefit.errors import InputError
 from scalefit.proxy.config import Config
 from scalefit.proxy.ensemble import Ensemble
-from scalefit.proxy.parametrization import Parametrization
+from scalefit.proxy.models.parametrization import Parametrization
 
 if TYPE_CHECKING:
     import pandas as pd

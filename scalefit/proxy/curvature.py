@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from scalefit.proxy import weights
-from scalefit.proxy.data import Examples
 from scalefit.proxy.ensemble import Ensemble
-from scalefit.proxy.model import Decoder
+from scalefit.proxy.models import weights
+from scalefit.proxy.models.model import Decoder
+from scalefit.proxy.tasks.data import Examples
 
 Product = Callable[[Tensor], Tensor]  # (K, P) -> (K, P), symmetric and the same at each call
 

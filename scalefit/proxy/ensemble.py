@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from scalefit.errors import InputError
-from scalefit.proxy import probes, spikes, weights
+from scalefit.proxy import probes, spikes
 from scalefit.proxy.config import Config
-from scalefit.proxy.data import Examples, Source, open_source
-from scalefit.proxy.model import Recorder, Weights
+from scalefit.proxy.models import weights
+from scalefit.proxy.models.model import Recorder, Weights
+from scalefit.proxy.models.parametrization import Factors
 from scalefit.proxy.optimizers import optimizer
-from scalefit.proxy.parametrization import Factors
+from scalefit.proxy.tasks.data import Examples, Source, open_source
 
 CHUNK = 2**15  # tokens per forward pass in evaluation
 

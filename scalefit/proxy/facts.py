@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from scalefit.proxy.config import Config
-from scalefit.proxy.data import Source
+from scalefit.proxy.tasks.data import Source
 
 FLOPS = {
     "decoder": "flops_per_token = 6 N_readout + 12 seq_len n_layer d_model",

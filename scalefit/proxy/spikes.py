@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scalefit.proxy.data import draws
+from scalefit.proxy.tasks.data import draws
 
 
 def add_spikes_(grad_KP: Tensor, seeds: Sequence[int], step: int, size: float, share: float) -> None:

@@ -20,11 +20,11 @@ import torch
 from torch import Tensor
 
 from scalefit.errors import InputError, ScalefitError
-from scalefit.proxy import weights
 from scalefit.proxy.config import Config, with_name
 from scalefit.proxy.curvature import measure
 from scalefit.proxy.ensemble import Ensemble
 from scalefit.proxy.facts import facts
+from scalefit.proxy.models import weights
 from scalefit.proxy.probes import Probe
 from scalefit.proxy.run_folder import RunFolder
 

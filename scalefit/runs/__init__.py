@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from scalefit.runs.columns import COLUMNS, Column
 from scalefit.runs.inspect import Report, inspect
-from scalefit.runs.read import read_runs
+from scalefit.runs.reading.read import read_runs
 from scalefit.runs.table import Note, Origin, Runs
 from scalefit.runs.trajectory import Trajectory
 

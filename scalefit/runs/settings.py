@@ -1,148 +1,198 @@
-"""Settings of runs whose columns need more than another name: batches in sequences, logarithms, a constant rate."""
+"""What runs were set to, told from what was measured and from records: which columns must not differ between runs.
+
+Only what a sweep varies on purpose may vary: the learning rate, the size, the seed, the arm, and what follows from the
+learning rate alone. Any other setting that differs between the runs of one size is refused by name; what differs
+between sizes is told, and so is what was passed over as a record.
+"""
 
 from __future__ import annotations
 
-import numpy as np
+import re
+from collections.abc import Iterable
+
 import pandas as pd
 
 from scalefit.errors import InputError
-from scalefit.numerics import FloatArray
-from scalefit.runs.matching import PREFIX, Binding, normalised
-from scalefit.runs.quantities import numbers
-from scalefit.runs.tidy import Tidy
+from scalefit.quoting import quoted
 
-#: names of a batch that do not say what they count, the surest first
-BATCHES = (
-    "global_batch_size",
-    "effective_batch_size",
-    "global_bs",
-    "batch_size",
-    "train_batch_size",
-    "batchsize",
-    "bs",
+#: what every answer names, where the log has it
+NAMED = ("batch", "schedule", "warmup", "weight_decay", "optimizer")
+SETTINGS = (*NAMED, "steps", "D", "n_layer", "seq_len", "vocab")
+#: may follow from the size
+FOLLOW = {"N", "N_total", "N_readout", "N_matrices", "C", "D", "steps", "n_head", "d_head", "d_ff", "loss_floor",
+          "flops_per_token"}  # fmt: skip
+PEAK = r"peak_lr=[^,]*,?"  #: in the text of a schedule
+UNKNOWN = "not in the log"
+NEVER = {"run", "run_in_file", "seed", "data_seed", "lr", "peak_lr", "step", "tokens", "source", "diverged", "status"}
+#: names of what is measured, however few values it has
+MEASURED = re.compile(
+    r"(final|best|last|min|mean|ema|val|valid|eval|test|train|held_out)*"
+    r"(loss|nll|ppl|perplexity|bpb|acc|accuracy|score)"
+    r"(final|best|last|min|mean|ema|std|val|valid|eval|test|train|\d+|c4|floor)*"
+    r"|(attentionlogit|outputlogit|rmsact|rmsgrad|rmsupdate|rmsweight|gradnorm|noisetrace|noisegradsquare).*"
+    r"|sharpness(preconditioned|min|max)?|hessian(min|max)|wall.*|runtime|timestamp|elapsed.*|.*seconds|walltime"
+    r"|duration.*|(train|run|step|total|wall|gpu)?time(s|ms|h|hours|minutes)?|.*persec(ond)?|throughput.*|mfu|hfu"
+    r"|(peak|max|gpu)?mem(ory)?(gb|mb|allocated|used)?|memory.*|gpuhours|cost.*|energy.*|.*util(ization)?"
 )
-MANY = 32768  #: a batch from here on is counted in tokens, a smaller one in sequences
-SAME = 0.02  #: log ratio within which two sizes of a batch agree
-BASES = {"log2": (2.0, "2"), "log10": (10.0, "10"), "ln": (float(np.e), "e")}
-RATES = ("lr", "learning_rate", "peak_lr", "max_lr")
+#: words of names that keep records of a run, and say nothing of how it was trained
+RECORDS = {
+    "uuid", "created", "updated", "date", "datetime", "started", "ended", "commit", "git", "sha", "hash", "host",
+    "hostname", "cluster", "partition", "user", "author", "owner", "notes", "tags", "comment", "description", "job",
+    "jobid", "slurm", "gpu", "gpus", "device", "devices", "torch", "cuda", "python", "resumed", "wandb", "heartbeat",
+    "pid", "identity",
+}  # fmt: skip
+#: words that do so too, where a name has no other word: run_id and log_dir, but not tokenizer_id or data_dir
+WITH_RECORDS = RECORDS | {
+    "id", "name", "title", "start", "end", "time", "branch", "node", "nodes", "note", "tag", "project", "entity",
+    "checkpoint", "ckpt", "path", "dir", "folder", "file", "url", "link", "log", "logs", "machine", "os", "platform",
+    "state", "sweep", "exp", "experiment", "run", "out", "output", "save", "display", "",
+}  # fmt: skip
 
 
-def read_settings(tidy: Tidy) -> None:
-    """Add `batch`, in tokens where the table tells, and `lr` from a logarithm; a note says what was done."""
-    _read_logarithm(tidy)
-    _read_batch(tidy)
+def is_setting(name: str, column: pd.Series) -> bool:
+    """Whether a column holds what was set, by its name and by how many values it has.
+
+    >>> runs = pd.Series(range(12))
+    >>> [is_setting(name, runs % 2) for name in ("dropout", "loss_weight", "val_loss", "git_hash")]
+    [True, True, False, False]
+    >>> is_setting("tokens_seen_in_all", runs), is_setting("comment", runs)
+    (False, False)
+    """
+    if name in SETTINGS or name in ("parametrization", "d_model"):
+        return True
+    if name in NEVER or is_record(name, column) or MEASURED.fullmatch(re.sub(r"[^a-z0-9]", "", name.lower())):
+        return False
+    few = column.nunique(dropna=False) <= max(2, len(column) // 4)
+    return few or not pd.api.types.is_numeric_dtype(column.dtype)
 
 
-def peak_of_settings(tidy: Tidy) -> None:
-    """A learning rate that is a setting, constant along runs of several rows, is the peak and not the one at each
-    step."""
-    binding = next((each for each in tidy.bindings if each.name == "lr"), None)
-    if not tidy.axis or binding is None or "peak_lr" in tidy.frame.columns or "lr" not in tidy.frame.columns:
-        return
-    rates = tidy.frame.groupby("run", observed=True)["lr"]
-    if not _is_setting(binding.source) or (rates.nunique() > 1).any() or rates.size().max() < 2:
-        return
-    tidy.frame = tidy.frame.rename(columns={"lr": "peak_lr"})
-    tidy.bindings = [Binding("peak_lr", b.source, b.how, b.scale) if b is binding else b for b in tidy.bindings]
-    text = f"'{binding.source}' is a setting, constant along every run: it is peak_lr, not the rate at each step"
-    tidy.note("derived", text)
+def is_record(name: str, column: pd.Series) -> bool:
+    """Whether a column only says which run this is, where and when: by its name, or as all its texts differ."""
+    words = set(re.split(r"[^a-z0-9]+", name.lower()))
+    if RECORDS & words or words <= WITH_RECORDS:
+        return True
+    text = not pd.api.types.is_numeric_dtype(column.dtype)
+    return text and len(column) > 3 and column.nunique() == len(column)
 
 
-def _bare(name: str) -> str:
-    text = normalised(name)
-    while found := PREFIX.match(text):
-        text = text[found.end() :]
-    return text
-
-
-def _is_setting(source: str) -> bool:
-    plain, bare = normalised(source), _bare(source)
-    parts = plain[: len(plain) - len(bare)].split("/")
-    return _logarithm(source) is not None or bool({*parts} - {"", "train", "training", "trainer", "optim", "opt"})
-
-
-def _logarithm(name: str) -> tuple[float, str, str] | None:
-    """Base, base in words and canonical name of a column such as log2_lr."""
-    kind, _, rest = _bare(name).partition("_")
-    if kind not in BASES or rest not in RATES:
-        return None
-    return (*BASES[kind], "peak_lr" if rest in RATES[2:] else "lr")
-
-
-def _read_logarithm(tidy: Tidy) -> None:
-    found = {name: _logarithm(name) for name in tidy.frame.columns}
-    logs = {name: each for name, each in found.items() if each is not None}
-    if len(logs) != 1 or {"lr", "peak_lr"} & set(tidy.frame.columns):
-        return
-    name, (base, word, target) = next(iter(logs.items()))
-    values = _numbers(tidy, name)
-    if values is None:
-        return
-    tidy.frame = tidy.frame.assign(**{name: base**values}).rename(columns={name: target})
-    tidy.bindings = [*tidy.bindings, Binding(target, name, "guessed")]
-    tidy.note("converted", f"{target} is {word} to the power of the column '{name}'")
-    if target == "lr" and not tidy.axis:
-        tidy.frame = tidy.frame.assign(peak_lr=tidy.frame["lr"])
-        tidy.note("derived", "peak_lr = lr: the table has one row a run")
-
-
-def _read_batch(tidy: Tidy) -> None:
-    if "batch" in tidy.frame.columns:
-        return
-    names = {_bare(name): name for name in reversed(tidy.frame.columns)}
-    name = next((names[each] for each in BATCHES if each in names), None)
-    size = _numbers(tidy, name) if name is not None else None
-    if name is None or size is None or not (size[np.isfinite(size)] > 0).all() or not np.isfinite(size).any():
-        return
-    factor, text, kind = _tokens_of(tidy.frame, size, name)
-    tidy.frame = tidy.frame.assign(**{name: size * factor}).rename(columns={name: "batch"})
-    scale = float(factor) if np.ndim(factor) == 0 else 1.0
-    tidy.bindings = [*tidy.bindings, Binding("batch", name, "guessed", scale)]
-    tidy.note(kind, text)
-
-
-def _tokens_of(frame: pd.DataFrame, size: FloatArray, name: str) -> tuple[FloatArray | float, str, str]:
-    """Tokens for one unit of a batch size, with the words and the kind of a note."""
-    length = _known(frame, "seq_len")
-    told = _tokens_a_step(frame) / size
-    told = told[np.isfinite(told) & (told > 0)]
-    if len(told) and np.ptp(np.log(told)) < SAME:
-        each = round(float(np.median(told)))
-        if each == 1:
-            return 1.0, f"batch is the column '{name}', in tokens: tokens over steps agree", "guessed"
-        if length is None and each > 1:
-            text = f"batch is {each} times the column '{name}', tokens over steps: it counts sequences"
-            return float(each), text, "converted"
-    if length is not None and np.nanmedian(size) < MANY:
-        factor = float(length[0]) if np.ptp(length) == 0 else length
-        return factor, f"batch is the column '{name}' times seq_len: it is taken to count sequences", "converted"
-    if np.nanmedian(size) >= MANY:
-        return 1.0, f"batch is the column '{name}', in tokens by its size", "guessed"
-    text = f"batch is the column '{name}' as it stands, in sequences by its size, not tokens: add a column seq_len"
-    return 1.0, text, "unknown"
-
-
-def _known(frame: pd.DataFrame, name: str) -> FloatArray | None:
-    """A column where every row has a number above 0."""
-    if name not in frame.columns or frame[name].dtype.kind not in "iuf":
-        return None
-    values = frame[name].to_numpy(float)
-    return values if np.isfinite(values).all() and (values > 0).all() else None
-
-
-def _tokens_a_step(frame: pd.DataFrame) -> FloatArray:
-    """Tokens over steps of each row, NaN where one of them is not known."""
-    pair = [
-        next((name for name in names if name in frame.columns), "") for names in (("D", "tokens"), ("steps", "step"))
+def passed_over(table: pd.DataFrame, meant: set[str]) -> tuple[str, ...]:
+    """A note on the records that differ between runs, which were not taken for settings."""
+    names = [
+        str(name)
+        for name in table.columns
+        if name not in meant | NEVER and is_record(str(name), table[name]) and _as_text(table[name]).nunique() > 1
     ]
-    if "" in pair or any(frame[name].dtype.kind not in "iuf" for name in pair):
-        return np.full(len(frame), np.nan)
-    with np.errstate(all="ignore"):
-        return np.asarray(frame[pair[0]].to_numpy(float) / frame[pair[1]].to_numpy(float))
+    return (f"not taken for settings, though they differ: {', '.join(names)}",) if names else ()
 
 
-def _numbers(tidy: Tidy, name: str) -> FloatArray | None:
-    try:
-        return numbers(tidy.frame[name], tidy.where)
-    except InputError:
-        return None
+def refuse_mixed(table: pd.DataFrame, cell: pd.Series, meant: set[str], lr: pd.Series, arms: bool = True) -> None:
+    """Raise where runs of one arm and size differ in a setting that does not follow from the learning rate.
+
+    ``cell``: the arm and size of each run; ``meant``: columns that may differ; ``arms``: whether arms may be compared
+    instead.
+    """
+    mixed = {}
+    for name in map(str, table.columns):
+        if name not in meant and is_setting(name, table[name]):
+            text = _as_text(table[name])
+            if text.groupby(cell).nunique(dropna=False).max() > 1 and not follows(text, cell, lr):
+                mixed[name] = in_order(table[name])
+    if not mixed:
+        return
+    said = "; ".join(f"{name}: {listed(values)}" for name, values in mixed.items())
+    first, values = next(iter(mixed.items()))
+    chosen = repr(values[0]) if values else "VALUE"
+    raise InputError(
+        f"runs of one size differ in more than the learning rate and the seed ({said})",
+        todo=f'select one setting, such as --where "{quoted(first)} == {chosen}"'
+        + (f", compare with --over or --arms {first}" if arms else "")
+        + f", or --ignore {first} if it does not matter",
+    )
+
+
+def follows(text: pd.Series, cell: pd.Series, lr: pd.Series) -> bool:
+    """Whether a column has one value a learning rate in every cell that holds three or more of them."""
+    key = cell + " " + lr.map("{:.6g}".format)
+    several = text.groupby(cell).nunique(dropna=False).max() > 2
+    return bool(several and text.groupby(key).nunique(dropna=False).max() == 1)
+
+
+def following(table: pd.DataFrame, cell: pd.Series, meant: set[str], lr: pd.Series) -> tuple[str, ...]:
+    """Notes on settings that change with the learning rate: their effect is part of its."""
+    notes = []
+    for name in map(str, table.columns):
+        if name in meant | NEVER or not is_setting(name, table[name]):
+            continue
+        text = _as_text(table[name])
+        if text.groupby(cell).nunique(dropna=False).max() > 1 and follows(text, cell, lr):
+            notes.append(f"{name} changes with the learning rate ({listed(in_order(table[name]))}): one effect of both")
+    return tuple(notes)
+
+
+def moving(table: pd.DataFrame, over: str, arms: str) -> tuple[str, ...]:
+    """Notes on settings that differ between the sizes: their effect cannot be told from that of the size."""
+    notes, along = [], []
+    for name in map(str, table.columns):
+        if name in (over, arms, "parametrization") or not (name in FOLLOW or is_setting(name, table[name])):
+            continue
+        if _as_text(table[name]).nunique() < 2:
+            continue
+        if name in FOLLOW:
+            along += [name] if name in ("D", "steps") else []
+        else:
+            notes.append(f"{name} moves with {over} ({listed(in_order(table[name]))}): one effect or two?")
+    if along:
+        notes.append(
+            f"{' and '.join(along)} {'move' if len(along) > 1 else 'moves'} with {over}: the law holds along it"
+        )
+    return tuple(notes)
+
+
+def shared(table: pd.DataFrame, over: str) -> dict[str, str]:
+    """What the runs share, in words; "not in the log" for what an answer must name."""
+    found = {}
+    for name in SETTINGS:
+        if name != over and name in table.columns:
+            column = _as_text(table[name]) if name == "schedule" else table[name]
+            found[name] = listed(in_order(column))
+        elif name != over and name in NAMED:
+            found[name] = UNKNOWN
+    return found
+
+
+def said(settings: dict[str, str]) -> list[str]:
+    """What :func:`shared` found as lines: what the runs share, and what the log does not say.
+
+    >>> said({"batch": "512", "schedule": UNKNOWN})
+    ['with batch 512', 'not in the log: schedule; keep them at the target']
+    """
+    known = [f"{name} {value}" for name, value in settings.items() if value != UNKNOWN]
+    unknown = [name for name, value in settings.items() if value == UNKNOWN]
+    lines = [f"with {', '.join(known)}"] if known else []
+    return lines + ([f"not in the log: {', '.join(unknown)}; keep them at the target"] if unknown else [])
+
+
+def in_order(column: pd.Series) -> list[object]:
+    """The distinct values, numbers by size before words by spelling."""
+    values = column.dropna().unique().tolist()
+    return sorted(values, key=lambda value: (isinstance(value, str), value))
+
+
+def listed(values: Iterable[object]) -> str:
+    """The first few values in words, and how many there are.
+
+    >>> listed([0.1, 0.2, 0.3, 0.4, 0.5])
+    '0.1, 0.2, 0.3, 0.4, … (5 values)'
+    """
+    every = list(values)
+    shown = [f"{value:.6g}" if isinstance(value, float) else str(value) for value in every[:4]]
+    return ", ".join(shown) + (f", … ({len(every)} values)" if len(every) > 4 else "")
+
+
+def _as_text(column: pd.Series) -> pd.Series:
+    """Values as text, schedules without their peak, numbers with six digits: what differs by less is one setting."""
+    if column.name == "schedule":
+        return column.astype(str).str.replace(PEAK, "", regex=True)
+    if pd.api.types.is_float_dtype(column.dtype):
+        return column.map("{:.6g}".format)
+    return column.astype(str)

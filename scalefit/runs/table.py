@@ -12,7 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.errors import InputError
-from scalefit.expressions import Expression, parse, quoted
+from scalefit.expressions import Expression, parse
+from scalefit.quoting import quoted
 from scalefit.runs.matching import Binding
 from scalefit.runs.trajectory import LearningRates, Trajectory, rows_of
 

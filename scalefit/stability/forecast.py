@@ -23,16 +23,16 @@ import pandas as pd
 from scalefit.errors import InputError
 from scalefit.numerics import FloatArray
 from scalefit.runs import Runs, read_runs
+from scalefit.runs.final import diverged, final_losses, finished
 from scalefit.runs.matching import canonical
-from scalefit.stability.boundary import Boundary, fit_boundary
-from scalefit.stability.final import diverged, final_losses, finished
-from scalefit.stability.grid import snapped
+from scalefit.runs.settings import refuse_mixed, shared
 from scalefit.stability.lines import Line, Lines
 from scalefit.stability.probes import Probe, column_of, measured, probes
-from scalefit.stability.reach import far_beyond, refuse_target
-from scalefit.stability.settings import refuse_mixed, shared
-from scalefit.stability.sweeps import columns_of, initial_loss_of, refuse_unusable, without
-from scalefit.stability.verdict import Interval
+from scalefit.transfer.boundary import Boundary, fit_boundary
+from scalefit.transfer.grid import snapped
+from scalefit.transfer.reach import far_beyond, refuse_target
+from scalefit.transfer.sweeps import columns_of, initial_loss_of, refuse_unusable, without
+from scalefit.transfer.verdict import Interval
 
 LARGEST_N = 1e16
 EARLY, LATE = 0.05, 0.95  #: probabilities between which the crossing lies

@@ -7,7 +7,7 @@ import pkgutil
 from functools import cache
 
 from scalefit.errors import InputError
-from scalefit.proxy.choices import suggestion
+from scalefit.numerics import suggestion
 from scalefit.proxy.optimizers.optimizer import Optimizer, State
 
 __all__ = ["Optimizer", "State", "optimizer", "optimizers"]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from scalefit.errors import InputError
-from scalefit.proxy.choices import suggestion
+from scalefit.numerics import suggestion
 
 State = dict[str, Tensor]
 

@@ -1,0 +1,1 @@
+"""What rows and a Solution say against themselves: checks, residuals, identification, influence, unread columns."""

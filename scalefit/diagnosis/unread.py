@@ -1,0 +1,137 @@
+"""What differs between runs and is not read by their law: such runs are not of one law."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from scalefit.diagnosis.checks import ALIKE, Check
+from scalefit.laws.law import Law
+from scalefit.numerics import FloatArray
+from scalefit.rows.rows import Rows
+from scalefit.runs import Runs
+
+SHAPE = ("d_model", "n_layer")
+RECIPE = ("peak_lr", "batch", "weight_decay", "optimizer", "schedule", "parametrization", "warmup")
+SWEPT = 0.25  #: a recipe is swept when this share of the rows has a neighbour that differs in it alone
+DIGITS = 4  #: decimals of a natural logarithm in which rows of one place agree
+APART = 0.1  #: scatter, in decades, beyond which one scale is not a function of another
+FEWEST = 3  #: values of x that a law in x needs
+
+
+def unread(law: Law, rows: Rows, runs: Runs) -> list[Check]:
+    """Everything that differs between these runs and that the law does not read."""
+    found = _differing(law, rows, runs)
+    if not law.is_trajectory:
+        found += _swept(law, rows, runs)
+    if "x" in law.variables and law.options.get("over"):
+        found += _other_scale(law, rows, runs)
+    return found
+
+
+def _differing(law: Law, rows: Rows, runs: Runs) -> list[Check]:
+    """Runs that differ in what all runs of this law must share, such as curves of several sizes."""
+    table = runs.table[runs.table["run"].astype(str).isin(set(rows.frame["run"].astype(str)))]
+    shape = SHAPE if {"N", "N_total"} & {*law.columns.values()} else ()  # sizes differ in these as they should
+    differing = [
+        name
+        for name in (ALIKE if law.is_trajectory else law.alike)
+        if name in table.columns
+        and name not in (*law.columns.values(), *shape)
+        and table[name].nunique(dropna=True) > 1
+    ]
+    if not differing:
+        return []
+    first = differing[0]
+    shown = ", ".join(map(str, sorted(table[first].dropna().unique())[:4]))
+    return [
+        Check(
+            "mixed-runs",
+            f"the runs differ in {_and(differing)} ({first}: {shown}), which the law does not read: "
+            f'fit one at a time (--where "{first} == ...")',
+        )
+    ]
+
+
+def _swept(law: Law, rows: Rows, runs: Runs) -> list[Check]:
+    """Runs at one place of the law that differ in their recipe: most of a sweep is not what the law is about."""
+    place = pd.DataFrame(
+        {law.columns[name]: _rounded(values) for name, values in rows.variables.items() if values.ndim == 1}
+    )
+    for name in {"N", "D"} & set(runs.table.columns) - set(place.columns):
+        place[name] = _by_run(runs, rows, name)
+    keys, found = list(place.columns), {}
+    for name in RECIPE:
+        if name not in runs.table.columns or name in law.columns.values() or name == law.target:
+            continue
+        place["recipe"] = _by_run(runs, rows, name)
+        several = place.groupby(keys)["recipe"].transform("nunique")
+        if keys and np.mean(several > 1) >= SWEPT:
+            found[name] = int(several.max())
+    if not found:
+        return []
+    both = {"N", "D"} <= {*keys}  # they give C
+    at = _and(sorted((key for key in keys if not (key == "C" and both)), key="ND".find))
+    first = next(iter(found))
+    return [
+        Check(
+            "mixed-runs",
+            f"runs of one {at} differ in {_and(list(found))} (up to {found[first]} values of {first}), which the law "
+            f"does not read: keep the run of least {law.target} of each {at}, or one {first}",
+        )
+    ]
+
+
+def _other_scale(law: Law, rows: Rows, runs: Runs) -> list[Check]:
+    """A law in one variable of runs in which another scale varies on its own."""
+    over, x = law.columns["x"], rows.variables["x"]
+    others = [name for name in (("N", "D") if over in ("N", "D", "C") else ("N",)) if name != over]
+    apart = [name for name in others if name in runs.table.columns and _apart(x, _by_run(runs, rows, name))]
+    if not apart:
+        return []
+    verb = "varies" if len(apart) == 1 else "vary"
+    if over == "C":
+        todo = "keep the best run of each C"
+    else:
+        todo = f"keep runs of one {apart[0]}{_where(x, _by_run(runs, rows, apart[0]), apart[0])}"
+        todo += ", or fit a law of both, such as chinchilla" if {over, apart[0]} == {"N", "D"} else ""
+    return [Check("mixed-runs", f"{_and(apart)} {verb} at one {over}, which the law does not read: {todo}")]
+
+
+def _apart(x: FloatArray, other: pd.Series) -> bool:
+    """Whether the other scale varies where x does not."""
+    y = pd.to_numeric(other, errors="coerce").to_numpy(dtype=float)
+    kept = np.isfinite(y) & (y > 0) & (x > 0)
+    if kept.sum() < FEWEST:
+        return False
+    log_x, log_y = np.log10(x[kept]), np.log10(y[kept])
+    columns = np.stack([np.ones_like(log_x), log_x], axis=1)
+    left = log_y - columns @ np.linalg.lstsq(columns, log_y, rcond=None)[0]
+    return bool(np.std(left) > APART)
+
+
+def _where(x: FloatArray, other: pd.Series, name: str) -> str:
+    """How to select the value of the other scale that leaves the most values of x (the largest of such), if enough."""
+    counts = pd.Series(_rounded(x)).groupby(other.to_numpy()).nunique()
+    if counts.empty or counts.max() < FEWEST:
+        return ""
+    value = float(counts.index[counts == counts.max()].max())
+    return f' (--where "{name} == {repr(value).removesuffix(".0")}")'
+
+
+def _by_run(runs: Runs, rows: Rows, name: str) -> pd.Series:
+    """A column of the runs, one value a row of the fit."""
+    known = runs.table.drop_duplicates("run").set_index(runs.table["run"].astype(str).drop_duplicates())[name]
+    return known.reindex(rows.frame["run"].astype(str)).reset_index(drop=True)
+
+
+def _rounded(values: FloatArray) -> FloatArray:
+    """Values that agree to four digits made equal."""
+    values = np.asarray(values, dtype=float)
+    return np.asarray(np.round(np.log(values), DIGITS)) if np.all(values > 0) else values
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(names)

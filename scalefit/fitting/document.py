@@ -1,0 +1,86 @@
+"""A fit as plain JSON with a schema version, and the file that it is written to whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scalefit.errors import InputError
+from scalefit.laws.formula import FormulaLaw
+from scalefit.uncertainty import intervals
+from scalefit.version import __version__
+
+if TYPE_CHECKING:
+    from scalefit.fitting.result import Fit
+
+SCHEMA = 1
+
+
+def as_dict(fit: Fit) -> dict[str, Any]:
+    """The whole fit as JSON types."""
+    law = fit.law
+    return {
+        "schema_version": SCHEMA,
+        "scalefit_version": __version__,
+        "numpy_version": np.__version__,
+        "law": law.spec,
+        "kind": "formula" if isinstance(law, FormulaLaw) else "law",
+        "columns": sorted(law.variables) if isinstance(law, FormulaLaw) else None,
+        "equation": law.equation,
+        "source": law.source,
+        "target": fit.target,
+        "parameters": {
+            name: {"value": value, "unit": fit.unit_of(name), "meaning": law.parameters[name].meaning}
+            for name, value in fit.parameters.items()
+        },
+        "status": fit.status,
+        "ok": fit.ok,
+        "warnings": [asdict(check) for check in fit.warnings],
+        "outliers": [asdict(outlier) for outlier in fit.outliers],
+        "settings": asdict(fit.settings),
+        "delta": fit.delta,
+        "objective": fit.cost,
+        "sigma": fit.sigma,
+        "converged": fit.converged,
+        "starts": asdict(fit.starts),
+        "fixed": dict(fit.fixed),
+        "ties": dict(fit.ties),
+        "bounds": {name: list(pair) for name, pair in fit.bounds.items()},
+        "rows": fit.rows,
+        "runs": fit.runs,
+        "ranges": {name: list(pair) for name, pair in fit.ranges.items()},
+        "notes": list(fit.notes),
+        "data": [dict(origin) for origin in fit.origin],
+        "points": asdict(fit.points),
+        "without": {run: list(values) for run, values in fit.without.items()},
+        "recipe": {name: list(values) for name, values in fit.recipe.items()},
+        "intervals": intervals.as_dict(fit.intervals) if fit.intervals else None,
+    }
+
+
+def save(fit: Fit, path: str | Path) -> Path:
+    """Write a fit; the file appears whole or not at all.
+
+    Raises :class:`InputError` where the place cannot be written.
+    """
+    return write_text(path, json.dumps(as_dict(fit), indent=1, allow_nan=True) + "\n")
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write a text file under a temporary name beside its place, then rename it."""
+    place = Path(path)
+    temporary = place.with_name(f".{place.name}.{os.getpid()}.part")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(place)
+    except OSError as error:
+        temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
+        raise InputError(
+            f"cannot be written ({error.strerror})", where=str(place), todo="give a file in a folder that exists"
+        ) from error
+    return place

@@ -1,0 +1,191 @@
+"""A log in progress: spikes against divergence, and which signal warned first.
+
+A spike is a stretch of rows far above the running median, and the loss comes back from it; a loss that does not, or
+that climbs slowly, has risen. A run has diverged when its loss is not finite at the end, ends near the loss of an
+untrained model, or stays a nat above its least level over the last tenth. What is noise: `scalefit.progress.rises`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scalefit.errors import InputError
+from scalefit.numerics import FloatArray
+from scalefit.progress.events import (
+    SIGNALS,
+    Risen,
+    Warned,
+    brief_spikes,
+    gap_warnings,
+    lone_warnings,
+    shift,
+    signal_warnings,
+    slow_rise,
+    unread_warnings,
+    warming_up,
+)
+from scalefit.progress.rises import FEWEST, GAP, SURE, Spike, far_out, find_spikes, isolated, least_level
+from scalefit.runs.divergence import LAST, NEAR_INITIAL, divergence
+
+UNLEARNED = 6.0  #: standard errors by which the least level must lie below the initial loss
+JUDGED = 2 * GAP  #: fewest rows of which anything but the end can be said
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What a log says of its run so far."""
+
+    status: str  #: "calm", "spikes", "risen", "stuck", "diverged" or "too short"
+    step: int  #: last
+    spikes: tuple[Spike, ...]  #: of the loss
+    warnings: tuple[Warned, ...]  #: by step
+    unseen: tuple[str, ...]  #: signals that the log does not hold
+    why: str  #: of the status
+
+    @property
+    def first(self) -> Warned | None:
+        """The first warning."""
+        return self.warnings[0] if self.warnings else None
+
+
+def watch(
+    rows: pd.DataFrame,
+    initial_loss: float | None = None,
+    predicted: FloatArray | None = None,
+    steps: int | None = None,
+) -> Watch:
+    """Spikes, divergence and warnings in the rows of one run, by rising step.
+
+    ``rows``: columns step and loss, and any of grad_norm, attention_logit_max, output_logit_logsumexp, lr.
+    ``initial_loss``: of the untrained model (default: the first finite loss, where the log starts at step 0 or 1);
+    ``predicted``: (n,) the loss by a fitted law at the same rows (nan where it gives none); ``steps``: length of the
+    whole run, up to which growth is extrapolated (default: as far ahead as the log goes back). Losses that are missing
+    again and again were not logged; a few stretches of them count as not finite. Raises InputError for missing columns
+    or fewer than three rows.
+
+    >>> calm = 3.0 + 5.0 / np.arange(1, 201) + 0.01 * np.cos(np.arange(200.0) ** 2)
+    >>> loss = np.where(np.abs(np.arange(200) - 151) < 2, 5.0, calm)
+    >>> seen = watch(pd.DataFrame({"step": np.arange(200), "loss": loss}))
+    >>> seen.status, [(spike.start, spike.stop) for spike in seen.spikes], seen.first.step
+    ('spikes', [(150, 152)], 150)
+    """
+    rows, predicted = _by_step(rows, predicted)
+    step, loss = rows["step"].to_numpy(int), rows["loss"].to_numpy(float)
+    lone = _lone(loss)
+    kept = np.isfinite(loss) & ~lone
+    spikes = find_spikes(step[kept], loss[kept])
+    brief, risen = brief_spikes(rows[kept], spikes), _risen(rows[kept], spikes)
+    gaps, stuck = gap_warnings(step, loss), "" if risen else _stuck(rows[kept], initial_loss)
+    warnings = lone_warnings(step, loss, lone) + gaps + [each.warned for each in [*brief, *risen]]
+    warnings += unread_warnings(step[kept], loss[kept])
+    warnings += [Warned("loss", int(step[-1]), stuck)] if stuck else []
+    warnings += signal_warnings(rows, steps)
+    warnings += _residuals(step[kept], loss[kept], predicted[kept]) if predicted is not None else []
+    warnings.sort(key=lambda each: each.step)
+    unseen = [name for name in SIGNALS if name not in rows.columns]
+    unseen += ["residual against a fitted law"] if predicted is None else []
+    told = {
+        "diverged": _lost(step, loss, lone, initial_loss),
+        "stuck": stuck,
+        "too short": f"{len(step)} rows are too few to judge (of at least {JUDGED})" if len(step) < JUDGED else "",
+        "risen": "".join(f"the loss is {each.warned.text}" for each in risen if not each.explained),
+        "spikes": _counted(spikes, {each.warned.step for each in brief if not each.explained}, gaps),
+        "calm": _calm(risen, int(kept.sum())),
+    }
+    status = next(name for name, why in told.items() if why)
+    return Watch(status, int(step[-1]), tuple(spikes), tuple(warnings), tuple(unseen), told[status])
+
+
+def _lone(loss: FloatArray) -> NDArray[np.bool_]:
+    """Which rows stand alone, far below all near them."""
+    lone = np.isfinite(loss)
+    if lone.sum() < JUDGED:
+        return np.zeros(len(loss), dtype=bool)
+    lone[lone] = isolated(np.log(np.maximum(loss[lone], 1e-99)))
+    return lone
+
+
+def _risen(rows: pd.DataFrame, spikes: list[Spike]) -> list[Risen]:
+    """The level shift that the loss has not come back from, or the slow rise up to a spike that still goes on."""
+    last = next((spike for spike in spikes if spike.recovered is None), None)
+    rows = rows[rows["loss"] > 0]
+    before = rows if last is None else rows[rows["step"] < last.start]
+    risen = shift(rows, last) or slow_rise(before)
+    return [risen] if risen else []
+
+
+def _by_step(rows: pd.DataFrame, predicted: FloatArray | None) -> tuple[pd.DataFrame, FloatArray | None]:
+    """The rows at which a loss was logged, by step, and the loss predicted there."""
+    for name in ("step", "loss"):
+        if name not in rows.columns:
+            raise InputError(f"there is no column {name}", todo=f"write --map {name}=COLUMN")
+    order = np.argsort(rows["step"].to_numpy(), kind="stable")
+    rows, predicted = rows.iloc[order], None if predicted is None else predicted[order]
+    missing = rows["loss"].isna().to_numpy()
+    starts = missing[1:] & ~missing[:-1]
+    if starts.sum() > max(3, len(rows) // 20):
+        seen = np.flatnonzero(~missing)
+        ended = len(rows) - 1 - seen[-1] > np.diff(seen).max()  # for longer than it was ever left out
+        logged = ~missing | (ended & (np.arange(len(rows)) > seen[-1]))
+        rows, predicted = rows[logged], None if predicted is None else predicted[logged]
+    if len(rows) < 3:
+        raise InputError(f"{len(rows)} rows are too few to watch", todo="wait for more")
+    return rows, predicted
+
+
+def _lost(step: NDArray[np.int64], loss: FloatArray, lone: NDArray[np.bool_], initial_loss: float | None) -> str:
+    """Why the run has diverged: no row that stands alone decides it, nor a few low ones."""
+    step, loss = step[~lone], loss[~lone]
+    finite = np.isfinite(loss)
+    known = initial_loss if initial_loss is not None else loss[finite][0] if finite.any() and step[0] <= 1 else np.inf
+    if finite.sum() >= JUDGED:
+        least, error = least_level(loss[finite])
+        learned = known - least > UNLEARNED * error
+        loss = np.where(finite, np.maximum(loss, least if learned else max(least, known - NEAR_INITIAL)), loss)
+    lost = divergence(step, loss, initial_loss)
+    if lost is None:
+        return ""
+    end = float(np.median(loss[-max(3, int(LAST * len(loss))) :]))
+    if np.isfinite(end) and end > known + NEAR_INITIAL:
+        return f"the loss ({end:.3g}) is above that of an untrained model ({known:.3g})"
+    return lost.why
+
+
+def _stuck(rows: pd.DataFrame, initial_loss: float | None) -> str:
+    """That the loss is where it began, and does not fall, though the learning rate has warmed up."""
+    step, loss = rows["step"].to_numpy(int), rows["loss"].to_numpy(float)
+    from_start = len(step) >= JUDGED and step[0] <= max(1, step[1] - step[0])
+    if len(step) < JUDGED or (initial_loss is None and not from_start) or np.any(loss <= 0) or warming_up(rows):
+        return ""
+    known = float(np.median(loss[:3])) if initial_loss is None else initial_loss
+    half, tail = len(loss) // 2, max(5, len(loss) // 10)
+    end = float(np.median(loss[-tail:]))
+    error = end * far_out(np.log(loss))[1] * np.sqrt(np.pi / 2 * (1 / half + 1 / tail))
+    falls = np.median(loss[:half]) - end > SURE * error
+    return (
+        "" if falls or abs(end - known) > NEAR_INITIAL else f"has not learned: still at the initial loss ({known:.4g})"
+    )
+
+
+def _residuals(step: NDArray[np.int64], loss: FloatArray, predicted: FloatArray) -> list[Warned]:
+    told = ~np.isnan(predicted)
+    off = find_spikes(step[told], (loss / predicted)[told], drifting=False) if told.any() else []
+    return [Warned("residual", each.start, f"leaves the fitted law by {each.height:.1%}") for each in off]
+
+
+def _counted(spikes: list[Spike], starts: set[int], gaps: list[Warned]) -> str:
+    spikes = [spike for spike in spikes if spike.start in starts]
+    back = sum(spike.recovered is not None for spike in spikes)
+    count = f"{len(spikes)} spike{'s' * (len(spikes) != 1)} of the loss"
+    parts = [f"{count}, {back} recovered"] if spikes else []
+    return "; ".join(parts + [f"the loss {each.text}" for each in gaps])
+
+
+def _calm(risen: list[Risen], rows: int) -> str:
+    if risen:
+        return f"the loss is {risen[0].warned.text}"
+    return "no spike of the loss" + (f"; a slow rise needs {FEWEST} rows" if rows < FEWEST else "")

@@ -1,0 +1,195 @@
+"""How initial values, forward factors, learning rates, weight decay and Adam's epsilon change with size.
+
+One table over parameter roles. Every entry is a power of two ratios, m = width / base width and
+m_L = depth / base depth, so each parametrisation equals the standard one at the base size.
+A role says which dimensions of a tensor grow with width:
+
+- ``embed``   one growing dimension, at the input: embeddings, input layers of an MLP
+- ``gain``    gains of the norms inside residual blocks
+- ``final``   gains of the norms outside residual blocks
+- ``hidden``  both dimensions grow
+- ``readout`` one growing dimension, at the output
+
+Sources: mup arXiv:2203.03466, depth-mup arXiv:2310.02244, completep arXiv:2505.01618, per-layer rates
+for the standard parametrisation arXiv:2407.05872. Where those give no epsilon (embedding, readout) or no
+rate (depth under SGD), the power follows from the size of the gradient: see PROXY tests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from scalefit.errors import InputError
+from scalefit.numerics import suggestion
+
+ROLES = ("embed", "gain", "final", "hidden", "readout")
+
+
+@dataclass(frozen=True)
+class Power:
+    """factor · m^width · m_L^depth.
+
+    >>> Power(width=-1)(4.0, 2.0)
+    0.25
+    """
+
+    width: float = 0.0
+    depth: float = 0.0
+    factor: float = 1.0
+
+    def __call__(self, m: float, m_L: float) -> float:
+        """The factor at width ratio m and depth ratio m_L."""
+        return float(self.factor * m**self.width * m_L**self.depth)
+
+    def __mul__(self, other: Power) -> Power:
+        return Power(self.width + other.width, self.depth + other.depth, self.factor * other.factor)
+
+
+ONE = Power()
+NONE = Power(factor=0.0)
+
+
+@dataclass(frozen=True)
+class Update:
+    """Factors of one kind of optimiser: on the learning rate, on the weight decay (which is itself
+    multiplied by the learning rate), and on Adam's epsilon."""
+
+    lr: Power = ONE
+    decay: Power = ONE
+    eps: Power = ONE
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One role: factor on the initial standard deviation, factor in the forward pass, and the updates
+    of optimisers whose step is proportional to the gradient (``sgd``) or free of its size (``adam``)."""
+
+    std: Power = ONE
+    forward: Power = ONE
+    adam: Update = Update()
+    sgd: Update = Update()
+
+
+@dataclass(frozen=True)
+class Parametrization:
+    """The rules of all roles, the factor on each residual branch, and that on attention logits.
+
+    ``attention`` is the power of d_head / base d_head that multiplies 1/sqrt(d_head).
+    """
+
+    embed: Rule
+    gain: Rule
+    final: Rule
+    hidden: Rule
+    readout: Rule
+    residual: Power = ONE
+    attention: float = 0.0
+
+
+@dataclass(frozen=True)
+class Factors:
+    """The table at one size: plain numbers per role."""
+
+    std: dict[str, float]
+    forward: dict[str, float]
+    lr: dict[str, float]
+    decay: dict[str, float]
+    eps: dict[str, float]
+    residual: float
+    attention: float
+    width: float = field(default=1.0)
+
+
+_m = Power(width=1)
+_per_m = Power(width=-1)
+_per_root_m = Power(width=-0.5)
+_undecayed = Update(decay=NONE)
+_fixed = Rule()
+_free_gain = Rule(adam=_undecayed, sgd=_undecayed)
+_fan_in = Rule(std=_per_root_m)
+
+SP = Parametrization(embed=_fixed, gain=_free_gain, final=_free_gain, hidden=_fan_in, readout=_fan_in)
+
+SP_LAYERWISE = replace(
+    SP,
+    hidden=Rule(std=_per_root_m, adam=Update(_per_m, _m), sgd=Update()),
+    readout=Rule(std=_per_root_m, adam=Update(_per_m, _m), sgd=Update(_per_m, _m)),
+    embed=Rule(sgd=Update(_m, _per_m)),
+)
+
+NTK = replace(SP, hidden=Rule(forward=_per_root_m), readout=Rule(forward=_per_root_m))
+
+_mup_vector = Rule(adam=Update(eps=_per_m), sgd=Update(_m, _per_m))
+_mup_gain = Rule(adam=Update(ONE, NONE, _per_m), sgd=Update(_m, NONE))
+
+MUP = Parametrization(
+    embed=_mup_vector,
+    gain=_mup_gain,
+    final=_mup_gain,
+    hidden=Rule(std=_per_root_m, adam=Update(_per_m, _m, _per_m)),
+    readout=replace(_mup_vector, forward=_per_m),
+    attention=-0.5,
+)
+
+
+def _in_depth(alpha: float) -> Parametrization:
+    """mup with residual branches multiplied by m_L^-alpha, and what follows for the blocks' updates."""
+    adam = Update(lr=Power(depth=alpha - 1), eps=Power(depth=-alpha))
+    sgd = Update(lr=Power(depth=2 * alpha - 1))
+    return replace(
+        MUP,
+        gain=_times(MUP.gain, adam, sgd),
+        hidden=_times(MUP.hidden, adam, sgd),
+        residual=Power(depth=-alpha),
+    )
+
+
+def _times(rule: Rule, adam: Update, sgd: Update) -> Rule:
+    def product(a: Update, b: Update) -> Update:
+        return Update(a.lr * b.lr, a.decay * b.decay, a.eps * b.eps)
+
+    return replace(rule, adam=product(rule.adam, adam), sgd=product(rule.sgd, sgd))
+
+
+TABLE: dict[str, Parametrization] = {
+    "sp": SP,
+    "sp-layerwise": SP_LAYERWISE,
+    "ntk": NTK,
+    "mup": MUP,
+    "depth-mup": _in_depth(0.5),
+    "completep": _in_depth(1.0),
+}
+
+
+def parametrization(name: str) -> Parametrization:
+    """The row ``name`` of the table. Raises InputError for a name that is not in it.
+
+    >>> parametrization("completep").residual
+    Power(width=0.0, depth=-1.0, factor=1.0)
+    """
+    if name not in TABLE:
+        raise InputError(f"no parametrization {name!r}", todo=suggestion(name, TABLE))
+    return TABLE[name]
+
+
+def at(table: Parametrization, *, kind: str, m: float = 1.0, m_L: float = 1.0, m_head: float = 1.0) -> Factors:
+    """``table`` at width ratio m, depth ratio m_L and head-size ratio m_head.
+
+    ``kind`` is "adam" or "sgd": how the optimiser's step answers to the size of the gradient.
+
+    >>> mup = at(parametrization("mup"), kind="adam", m=4.0)
+    >>> mup.lr["hidden"], mup.lr["embed"], mup.forward["readout"], mup.decay["hidden"]
+    (0.25, 1.0, 0.25, 4.0)
+    """
+    rules: dict[str, Rule] = {role: getattr(table, role) for role in ROLES}
+    updates: dict[str, Update] = {role: getattr(rule, kind) for role, rule in rules.items()}
+    return Factors(
+        std={role: rule.std(m, m_L) for role, rule in rules.items()},
+        forward={role: rule.forward(m, m_L) for role, rule in rules.items()},
+        lr={role: update.lr(m, m_L) for role, update in updates.items()},
+        decay={role: update.decay(m, m_L) for role, update in updates.items()},
+        eps={role: update.eps(m, m_L) for role, update in updates.items()},
+        residual=table.residual(m, m_L),
+        attention=m_head**table.attention,
+        width=m,
+    )

@@ -1,0 +1,58 @@
+"""The law as the data complete it: the x of a law in one variable, the columns of a formula."""
+
+from __future__ import annotations
+
+from scalefit.errors import InputError
+from scalefit.laws import Law
+from scalefit.laws.formula import FormulaLaw
+from scalefit.runs import Runs
+from scalefit.runs.table import DERIVED
+
+SCALES = ("N", "D", "C", "x", "step", "tokens")
+
+
+def resolve(law: Law, runs: Runs) -> Law:
+    """The law with what only the data can tell: the x of a law in one variable, the columns of a formula."""
+    if isinstance(law, FormulaLaw):
+        return law.with_columns(_column_names(runs))
+    if "x" not in law.variables or law.options.get("over"):
+        return law
+    varying = [name for name in scales_of(runs) if name in _column_names(runs)]
+    if len(varying) != 1:
+        seen = f"{' and '.join(varying)} vary" if varying else f"none of {', '.join(SCALES)} varies"
+        choices = varying or _others_that_vary(law, runs)
+        raise InputError(
+            f"which column is x? {seen}",
+            where=f"law {law.name}",
+            todo=f"write --law {law.name}:over=COLUMN with one of {', '.join(choices)}"
+            if choices
+            else "add runs in which the scale that is to be x differs",
+        )
+    return type(law)(**{**law.options, "over": varying[0]})
+
+
+def _others_that_vary(law: Law, runs: Runs) -> list[str]:
+    """Columns of numbers that vary, besides what the law explains."""
+    frames = [frame for frame in (runs.table, runs.curves) if frame is not None]
+    numbers = dict.fromkeys(name for frame in frames for name in frame.select_dtypes("number").columns)
+    return [str(name) for name in numbers if name != law.target and _varies(runs, str(name))]
+
+
+def scales_of(runs: Runs) -> list[str]:
+    """The columns that vary and can be the x of a law in one variable: x, or else N, D, C, step, tokens."""
+    varying = {name for name in SCALES if _varies(runs, name)}
+    for name, (_, sources) in DERIVED.items():
+        if name not in runs.table.columns and {*sources} <= {*runs.table.columns} and varying.intersection(sources):
+            varying.add(name)
+    return ["x"] if "x" in varying else [name for name in SCALES if name in varying]
+
+
+def _column_names(runs: Runs) -> list[str]:
+    return list(dict.fromkeys([*runs.table.columns, *(runs.curves.columns if runs.curves is not None else [])]))
+
+
+def _varies(runs: Runs, name: str) -> bool:
+    for frame in (runs.table, runs.curves):
+        if frame is not None and name in frame.columns:
+            return frame[name].nunique() > 1
+    return False

@@ -1,0 +1,36 @@
+"""The scale that a law extrapolates in: compute where it reads size and data, else what it reads of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scalefit.laws.law import Law
+from scalefit.numerics import FloatArray
+
+GROWS_WITH_DATA = ("D", "S1", "step", "tokens")  #: columns of which a run with more training has more
+
+
+def scale_of(law: Law, variables: dict[str, FloatArray]) -> FloatArray:
+    """The decimal logarithm of the scale that a prediction extrapolates in, one value a row.
+
+    Compute where the law reads C, or N and D. A law of the model's size alone, or of the data or the schedule's area
+    alone, is taken to grow as compute does when both grow alike: one decade of it counts as two. Other laws: the
+    product of their positive variables.
+    """
+    by_column = {column: variables[name] for name, column in law.columns.items()}
+    if "C" in by_column:
+        return np.log10(by_column["C"])
+    data = next((by_column[name] for name in GROWS_WITH_DATA if name in by_column), None)
+    if "N" in by_column and data is not None:
+        return np.log10(6.0 * by_column["N"] * data)
+    if "N" in by_column or data is not None:
+        return 2.0 * np.log10(by_column["N"] if data is None else data)
+    positive = [v for name, v in variables.items() if v.ndim == 1 and law.variables[name].positive and np.all(v > 0)]
+    if not positive:
+        return np.zeros(len(next(iter(variables.values()))))
+    return np.asarray(sum(np.log10(v) for v in positive))
+
+
+def reads_scale(law: Law) -> bool:
+    """Whether a law reads size, data or compute."""
+    return bool({"C", "N", *GROWS_WITH_DATA} & set(law.columns.values()))

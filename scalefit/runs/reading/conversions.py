@@ -1,0 +1,148 @@
+"""Settings of runs whose columns need more than another name: batches in sequences, logarithms, a constant rate."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from scalefit.errors import InputError
+from scalefit.numerics import FloatArray
+from scalefit.runs.matching import PREFIX, Binding, normalised
+from scalefit.runs.quantities import numbers
+from scalefit.runs.reading.tidy import Tidy
+
+#: names of a batch that do not say what they count, the surest first
+BATCHES = (
+    "global_batch_size",
+    "effective_batch_size",
+    "global_bs",
+    "batch_size",
+    "train_batch_size",
+    "batchsize",
+    "bs",
+)
+MANY = 32768  #: a batch from here on is counted in tokens, a smaller one in sequences
+SAME = 0.02  #: log ratio within which two sizes of a batch agree
+BASES = {"log2": (2.0, "2"), "log10": (10.0, "10"), "ln": (float(np.e), "e")}
+RATES = ("lr", "learning_rate", "peak_lr", "max_lr")
+
+
+def read_settings(tidy: Tidy) -> None:
+    """Add `batch`, in tokens where the table tells, and `lr` from a logarithm; a note says what was done."""
+    _read_logarithm(tidy)
+    _read_batch(tidy)
+
+
+def peak_of_settings(tidy: Tidy) -> None:
+    """A learning rate that is a setting, constant along runs of several rows, is the peak and not the one at each
+    step."""
+    binding = next((each for each in tidy.bindings if each.name == "lr"), None)
+    if not tidy.axis or binding is None or "peak_lr" in tidy.frame.columns or "lr" not in tidy.frame.columns:
+        return
+    rates = tidy.frame.groupby("run", observed=True)["lr"]
+    if not _is_setting(binding.source) or (rates.nunique() > 1).any() or rates.size().max() < 2:
+        return
+    tidy.frame = tidy.frame.rename(columns={"lr": "peak_lr"})
+    tidy.bindings = [Binding("peak_lr", b.source, b.how, b.scale) if b is binding else b for b in tidy.bindings]
+    text = f"'{binding.source}' is a setting, constant along every run: it is peak_lr, not the rate at each step"
+    tidy.note("derived", text)
+
+
+def _bare(name: str) -> str:
+    text = normalised(name)
+    while found := PREFIX.match(text):
+        text = text[found.end() :]
+    return text
+
+
+def _is_setting(source: str) -> bool:
+    plain, bare = normalised(source), _bare(source)
+    parts = plain[: len(plain) - len(bare)].split("/")
+    return _logarithm(source) is not None or bool({*parts} - {"", "train", "training", "trainer", "optim", "opt"})
+
+
+def _logarithm(name: str) -> tuple[float, str, str] | None:
+    """Base, base in words and canonical name of a column such as log2_lr."""
+    kind, _, rest = _bare(name).partition("_")
+    if kind not in BASES or rest not in RATES:
+        return None
+    return (*BASES[kind], "peak_lr" if rest in RATES[2:] else "lr")
+
+
+def _read_logarithm(tidy: Tidy) -> None:
+    found = {name: _logarithm(name) for name in tidy.frame.columns}
+    logs = {name: each for name, each in found.items() if each is not None}
+    if len(logs) != 1 or {"lr", "peak_lr"} & set(tidy.frame.columns):
+        return
+    name, (base, word, target) = next(iter(logs.items()))
+    values = _numbers(tidy, name)
+    if values is None:
+        return
+    tidy.frame = tidy.frame.assign(**{name: base**values}).rename(columns={name: target})
+    tidy.bindings = [*tidy.bindings, Binding(target, name, "guessed")]
+    tidy.note("converted", f"{target} is {word} to the power of the column '{name}'")
+    if target == "lr" and not tidy.axis:
+        tidy.frame = tidy.frame.assign(peak_lr=tidy.frame["lr"])
+        tidy.note("derived", "peak_lr = lr: the table has one row a run")
+
+
+def _read_batch(tidy: Tidy) -> None:
+    if "batch" in tidy.frame.columns:
+        return
+    names = {_bare(name): name for name in reversed(tidy.frame.columns)}
+    name = next((names[each] for each in BATCHES if each in names), None)
+    size = _numbers(tidy, name) if name is not None else None
+    if name is None or size is None or not (size[np.isfinite(size)] > 0).all() or not np.isfinite(size).any():
+        return
+    factor, text, kind = _tokens_of(tidy.frame, size, name)
+    tidy.frame = tidy.frame.assign(**{name: size * factor}).rename(columns={name: "batch"})
+    scale = float(factor) if np.ndim(factor) == 0 else 1.0
+    tidy.bindings = [*tidy.bindings, Binding("batch", name, "guessed", scale)]
+    tidy.note(kind, text)
+
+
+def _tokens_of(frame: pd.DataFrame, size: FloatArray, name: str) -> tuple[FloatArray | float, str, str]:
+    """Tokens for one unit of a batch size, with the words and the kind of a note."""
+    length = _known(frame, "seq_len")
+    told = _tokens_a_step(frame) / size
+    told = told[np.isfinite(told) & (told > 0)]
+    if len(told) and np.ptp(np.log(told)) < SAME:
+        each = round(float(np.median(told)))
+        if each == 1:
+            return 1.0, f"batch is the column '{name}', in tokens: tokens over steps agree", "guessed"
+        if length is None and each > 1:
+            text = f"batch is {each} times the column '{name}', tokens over steps: it counts sequences"
+            return float(each), text, "converted"
+    if length is not None and np.nanmedian(size) < MANY:
+        factor = float(length[0]) if np.ptp(length) == 0 else length
+        return factor, f"batch is the column '{name}' times seq_len: it is taken to count sequences", "converted"
+    if np.nanmedian(size) >= MANY:
+        return 1.0, f"batch is the column '{name}', in tokens by its size", "guessed"
+    text = f"batch is the column '{name}' as it stands, in sequences by its size, not tokens: add a column seq_len"
+    return 1.0, text, "unknown"
+
+
+def _known(frame: pd.DataFrame, name: str) -> FloatArray | None:
+    """A column where every row has a number above 0."""
+    if name not in frame.columns or frame[name].dtype.kind not in "iuf":
+        return None
+    values = frame[name].to_numpy(float)
+    return values if np.isfinite(values).all() and (values > 0).all() else None
+
+
+def _tokens_a_step(frame: pd.DataFrame) -> FloatArray:
+    """Tokens over steps of each row, NaN where one of them is not known."""
+    pair = [
+        next((name for name in names if name in frame.columns), "") for names in (("D", "tokens"), ("steps", "step"))
+    ]
+    if "" in pair or any(frame[name].dtype.kind not in "iuf" for name in pair):
+        return np.full(len(frame), np.nan)
+    with np.errstate(all="ignore"):
+        return np.asarray(frame[pair[0]].to_numpy(float) / frame[pair[1]].to_numpy(float))
+
+
+def _numbers(tidy: Tidy, name: str) -> FloatArray | None:
+    try:
+        return numbers(tidy.frame[name], tidy.where)
+    except InputError:
+        return None

@@ -1,0 +1,174 @@
+"""Curves in order: sparse rows joined, restarts resolved, sorted by run and step; and the table of their
+runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scalefit.runs.reading.tidy import LOST, NO_LOSS, Tidy
+from scalefit.runs.siblings import lost_runs
+from scalefit.runs.table import last_rows, spans
+
+#: Columns that say where a row stands, not what was measured there.
+PLACES = frozenset({"run", "step", "tokens", "split", "epoch", "source", "event", "time", "timestamp", "_timestamp"})
+
+
+def lane_codes(frame: pd.DataFrame) -> NDArray[Any]:
+    """A number for each row's run, or run and split where the split changes inside a run."""
+    codes: NDArray[Any] = frame["run"].cat.codes.to_numpy()
+    if "split" not in frame.columns or not (frame.groupby("run", observed=True)["split"].nunique() > 1).any():
+        return codes
+    split = pd.factorize(frame["split"])[0]
+    return codes.astype(np.int64) * (int(split.max()) + 2) + split + 1
+
+
+def ordered(tidy: Tidy) -> None:
+    """Sort by run and axis, and drop what a restart logged again; a table in order is only looked at, not
+    copied."""
+    codes, axis = lane_codes(tidy.frame), tidy.frame[tidy.axis].to_numpy()
+    if _in_order(codes, axis):
+        return
+    dropped = _superseded_rows(tidy, codes, axis)
+    kept = np.flatnonzero(~dropped)
+    runs = tidy.frame["run"].cat.codes.to_numpy()
+    order = kept[np.lexsort((axis[kept], runs[kept]))]  # stable: equal keys keep the order of the file
+    lanes = len(np.unique(codes)) > len(np.unique(runs))
+    if not lanes and not np.array_equal(order, kept) and not dropped.any():
+        tidy.note("sorted", "rows were not in the order of run and step and were sorted", len(order))
+    tidy.frame = tidy.frame.iloc[order]
+
+
+def _in_order(codes: NDArray[Any], axis: NDArray[Any]) -> bool:
+    same = codes[1:] == codes[:-1]
+    if not np.all((axis[1:] > axis[:-1]) | ~same):
+        return False
+    return bool(np.all(codes[1:] >= codes[:-1]))
+
+
+def _superseded_rows(tidy: Tidy, codes: NDArray[Any], axis: NDArray[Any]) -> NDArray[np.bool_]:
+    """Rows that a later row of the same run replaces, each run named in a note."""
+    dropped = np.zeros(len(axis), dtype=bool)
+    told, anew = list[str](), list[str]()
+    order = np.argsort(codes, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(codes[order])) + 1):
+        gone = superseded(axis[rows])
+        if gone.any():
+            dropped[rows] = gone
+            lost = axis[rows][gone]
+            run = tidy.frame["run"].iloc[rows[0]]
+            told.append(f"{run}, {gone.sum()} from {tidy.axis} {lost.min()} to {lost.max()}")
+            anew += [str(run)] if gone[0] else []
+    if told:
+        names = "; ".join(told[:5]) + (f" and {len(told) - 5} more runs" if len(told) > 5 else "")
+        count = int(dropped.sum())
+        tidy.note("dropped", f"{count} rows were logged again after a restart; the last were kept: {names}", count)
+    if anew:
+        text = "begin again at their first row: if each is two runs of one name, give them different names"
+        tidy.note("suspect", f"{len(anew)} runs {text}: {', '.join(anew[:5])}", len(anew))
+    return dropped
+
+
+def superseded(axis: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which rows of one run a restart made void, with the rows in the order of the file.
+
+    Steps that repeat say that there was a restart: then each row is void when a later row stands at the same
+    or an earlier step. Without repetition the rows are merely out of order, and none is void.
+
+    >>> superseded(np.array([1, 2, 3, 4, 2, 3, 4])).tolist()
+    [False, True, True, True, False, False, False]
+    >>> superseded(np.array([3, 1, 2])).tolist()
+    [False, False, False]
+    """
+    repeated = pd.Series(axis).duplicated(keep="last").to_numpy()
+    if not repeated.any() or axis[0] != axis.min():
+        return repeated
+    later = np.minimum.accumulate(axis[::-1])[::-1]
+    void = np.zeros(len(axis), dtype=bool)
+    void[:-1] = later[1:] <= axis[:-1]
+    return void
+
+
+def join_sparse_rows(tidy: Tidy) -> pd.DataFrame:
+    """Join rows of one step that hold different columns; returns all rows that hold a learning rate.
+
+    Some loggers write training loss, validation loss and learning rate on rows of their own. A row without a
+    loss is such a row when the reader says that none was logged there, or when it fills a column that rows with
+    a loss mostly leave empty. Its values go to the
+    row of the same run and step that has a loss, if that has none; then it is left out, and counted. A row
+    that merely lacks its loss stays (and shows as diverged).
+    """
+    unlogged, lost = (tidy.frame[name].eq(True) if name in tidy.frame else None for name in (NO_LOSS, LOST))
+    marks = [name for name in (NO_LOSS, LOST) if name in tidy.frame]
+    tidy.frame = tidy.frame.drop(columns=marks) if marks else tidy.frame
+    frame = tidy.frame
+    logged = frame
+    if "loss" not in frame.columns or not frame["loss"].hasnans:
+        return logged
+    with_loss = frame["loss"].notna()
+    other = _other_columns(frame, with_loss.to_numpy())
+    apart = ~with_loss & frame[other].notna().any(axis=1) if other else pd.Series(False, index=frame.index)
+    if unlogged is not None:
+        apart |= unlogged.to_numpy()
+        other = [name for name in frame.columns if name not in (*PLACES, "loss")]
+        other = [name for name in other if frame.loc[apart.to_numpy(), name].notna().any()]
+    if lost is not None:
+        apart &= ~lost.to_numpy()
+    if not apart.any() or not other:
+        return logged
+    keys = ["run", tidy.axis]
+    extra = frame[apart.to_numpy()].groupby(keys, observed=True)[other].last()
+    frame = frame[~apart.to_numpy()].copy()
+    extra = frame[keys].join(extra, on=keys)
+    for name in other:
+        frame[name] = frame[name].where(frame[name].notna(), pd.Series(extra[name].to_numpy(), index=frame.index))
+    count = int(apart.sum())
+    have = pd.MultiIndex.from_frame(frame[keys])
+    alone = int((~pd.MultiIndex.from_frame(logged.loc[apart.to_numpy(), keys]).isin(have)).sum())
+    text = f"{count} rows without a loss hold {', '.join(other)}: joined with the loss of the same step"
+    tidy.note("joined", text + (f"; {alone} of them have none and are left out" if alone else ""), count)
+    tidy.frame = frame
+    return logged
+
+
+def _other_columns(frame: pd.DataFrame, with_loss: NDArray[np.bool_]) -> list[str]:
+    names = [name for name in frame.columns if name not in PLACES and name != "loss"]
+    filled = frame[names].notna()
+    rarely = filled[with_loss].mean() < 0.5
+    return [name for name in names if bool(rarely[name]) and bool(filled.loc[~with_loss, name].any())]
+
+
+def table_of(curves: pd.DataFrame, scalars: dict[str, dict[str, object]]) -> pd.DataFrame:
+    """One row a run: what is constant along it, loss, D and C of its last row with a finite loss, its last step (with
+    a loss or without), and given scalars; `diverged` where the loss of some run is not finite at its end."""
+    last = curves.iloc[last_rows(curves)]
+    constant = [name for name in curves.columns if name not in _MOVING and _is_constant(curves, name)]
+    table = last[["run", *constant]].assign(run=last["run"].astype(str))
+    for name in dict.fromkeys(name for entries in scalars.values() for name in entries):
+        if name not in table.columns and name not in _MOVING:
+            table[name] = pd.Series([scalars.get(run, {}).get(name) for run in table["run"]], index=table.index)
+    if "step" in last.columns and "steps" not in table.columns:
+        table["steps"] = curves["step"].to_numpy()[[stop - 1 for _, _, stop in spans(curves)]]
+    for name, source in (("D", "tokens"), ("C", "C"), ("loss", "loss")):
+        if source in last.columns and name not in table.columns:
+            table[name] = last[source].to_numpy()
+    lost = lost_runs(curves)
+    return table.assign(diverged=table["run"].isin(lost)) if lost and "diverged" not in table.columns else table
+
+
+_MOVING = frozenset({"run", "step", "tokens", "loss", "lr", "C"})
+
+
+def _is_constant(curves: pd.DataFrame, name: str) -> bool:
+    """Whether the column has one value along each run; missing values count as any value."""
+    column = curves[name]
+    first = spans(curves)[0]
+    if column.iloc[first[1] : min(first[2], first[1] + 1000)].nunique() > 1:
+        return False
+    if column.dtype.kind in "iufb" and isinstance(column.dtype, np.dtype) and not column.hasnans:
+        values, codes = column.to_numpy(), curves["run"].cat.codes.to_numpy()
+        return bool(np.all((values[1:] == values[:-1]) | (codes[1:] != codes[:-1])))
+    return bool((curves.groupby("run", observed=True)[name].nunique() <= 1).all())

@@ -1,0 +1,135 @@
+"""A name for every run: its column, the columns that tell runs apart, the file, or the row."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scalefit.errors import InputError
+from scalefit.runs.reading.tidy import Tidy
+
+#: Columns that tell runs apart where a table of curves has no column `run`, tried in this order.
+SCHEDULE = ("schedule",)
+SHAPE = (
+    "N",
+    "N_total",
+    "D",
+    "C",
+    "batch",
+    "peak_lr",
+    "d_model",
+    "n_layer",
+    "n_head",
+    "d_head",
+    "d_ff",
+    "seq_len",
+    "vocab",
+    "warmup",
+    "weight_decay",
+    "seed",
+    "optimizer",
+    "parametrization",
+    "U",
+)
+
+
+def name_runs(tidy: Tidy, name: str) -> None:
+    """Give the table its column `run`, first: categorical, in order of appearance, for curves; else text.
+
+    `name` is the run's name when the file holds the curve of one run and does not name it.
+    """
+    frame = tidy.frame
+    if "run" in frame.columns:
+        labels = _labels(tidy)
+    elif tidy.axis:
+        labels = _grouped(tidy, name)
+    else:
+        labels = pd.Series([f"row {line}" for line in frame.index], index=frame.index)
+        tidy.note("named", "there is no column run: each row is a run, named after its line", len(frame))
+    if not tidy.axis:
+        labels = _told_apart(tidy, labels.astype(str))
+    frame = tidy.frame.drop(columns="run", errors="ignore").copy(deep=False)
+    frame.insert(0, "run", labels)
+    tidy.frame = frame
+
+
+def _category(codes: NDArray[np.integer], names: list[str], frame: pd.DataFrame) -> pd.Series:
+    return pd.Series(pd.Categorical.from_codes(codes, pd.Index(names)), index=frame.index)
+
+
+def _labels(tidy: Tidy) -> pd.Series:
+    column = tidy.frame["run"]
+    codes, values = pd.factorize(column)
+    if (codes < 0).any():
+        row = column.index[int(np.argmin(codes))]
+        todo = "give every row the name of its run"
+        raise InputError("the run has no name", where=f"{tidy.where}, row {row}, column run", todo=todo)
+    names = [str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in values]
+    if len(set(names)) < len(names):
+        where, todo = f"{tidy.where}, column run", "give them different names"
+        raise InputError("two runs have the same name once written as text", where=where, todo=todo)
+    return _category(codes, names, tidy.frame)
+
+
+def _told_apart(tidy: Tidy, labels: pd.Series) -> pd.Series:
+    """With one row a run, rows that share a name (and split) are runs of their own, told apart by their
+    line."""
+    keys = pd.DataFrame({"run": labels, "split": tidy.frame["split"] if "split" in tidy.frame.columns else ""})
+    if not keys.duplicated().any():
+        return labels
+    repeated = labels.duplicated(keep=False)
+    tidy.frame = tidy.frame.assign(run_in_file=labels)
+    lines = pd.Series([f" (row {line})" for line in labels.index], index=labels.index)
+    count = int(repeated.sum())
+    tidy.note("named", f"{count} rows share a run name: each is a run of its own, named after its line", count)
+    return labels.where(~repeated, labels + lines)
+
+
+def _grouped(tidy: Tidy, name: str) -> pd.Series:
+    """Runs of a table of curves without a column run: one, unless steps repeat and other columns tell runs
+    apart."""
+    frame = tidy.frame
+    axis = frame[tidy.axis].to_numpy()
+    groups = [] if np.all(axis[1:] > axis[:-1]) else _groupings(frame)
+    keys = ["split"] if "split" in frame.columns else []
+    for group in groups:
+        if not frame.duplicated([*group, *keys, tidy.axis]).any():
+            labels = _joined_labels(frame, group)
+            tidy.note(
+                "named",
+                f"there is no column run: runs are told apart by {', '.join(group)}",
+                labels.nunique(),
+            )
+            return labels
+    tidy.note("named", f"there is no column run: the rows are one run, named after the file ({name})")
+    return _category(np.zeros(len(frame), dtype=np.int8), [name], frame)
+
+
+def _groupings(frame: pd.DataFrame) -> list[list[str]]:
+    """Sets of columns that may tell runs apart, smallest first; none that makes every row a run."""
+    shape = [name for name in SCHEDULE + SHAPE if name in frame.columns and name != "split"]
+    words = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name].dtype) and name != "split"]
+    both = list(dict.fromkeys([*shape, *words]))
+    tries = [
+        [name for name in SCHEDULE if name in frame.columns],
+        shape,
+        both,
+        [*both, "lr"] if "lr" in frame else [],
+    ]
+    return [group for group in tries if group and len(frame[group].drop_duplicates()) <= len(frame) / 2]
+
+
+def _joined_labels(frame: pd.DataFrame, group: list[str]) -> pd.Series:
+    distinct = frame[group].drop_duplicates()
+    codes = frame.groupby(group, sort=False, dropna=False, observed=True).ngroup().to_numpy()
+    told = [name for name in group if distinct[name].nunique(dropna=False) > 1]
+    names = [
+        _short(row[0]) if len(told) == 1 else ", ".join(f"{k}={_short(v)}" for k, v in zip(told, row, strict=True))
+        for row in distinct[told].itertuples(index=False, name=None)
+    ]
+    return _category(codes, names, frame)
+
+
+def _short(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float | np.floating) else str(value)

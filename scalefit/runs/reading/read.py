@@ -1,0 +1,295 @@
+"""Reading run logs: files, folders or data frames in, `Runs` out."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from scalefit.errors import InputError
+from scalefit.runs.columns import COLUMNS
+from scalefit.runs.formats import RawTable, Remark, read_raw, sources_in
+from scalefit.runs.formats.wandb_api import fetch, is_address
+from scalefit.runs.matching import normalised
+from scalefit.runs.reading.checks import checked
+from scalefit.runs.reading.conversions import peak_of_settings, read_settings
+from scalefit.runs.reading.curves import join_sparse_rows, ordered, table_of
+from scalefit.runs.reading.joining import file_names, keep_apart, one_table
+from scalefit.runs.reading.naming import name_runs
+from scalefit.runs.reading.tidy import Tidy, tidied
+from scalefit.runs.table import Note, Origin, Runs
+from scalefit.runs.trajectory import LearningRates, ScheduleSource, schedules_of
+
+Source = str | PathLike[str] | pd.DataFrame
+
+
+def read_runs(
+    source: Source | Sequence[Source],
+    *,
+    rename: Mapping[str, str] | None = None,
+    schedule: ScheduleSource | None = None,
+    warmup: int | None = None,
+    where: str | None = None,
+    need: Sequence[str] = ("loss",),
+    tell_ties: bool = False,
+) -> Runs:
+    """Read run logs into the two canonical tables.
+
+    `source`: a file (CSV, TSV, JSON lines, Parquet, console log and others, also compressed: docs/logs.md), a
+    folder of run logs, `wandb:entity/project/run`, a DataFrame, or a list of these; a table of curves and a
+    table of runs in one list are joined by `run`. `rename`: {"their column": "canonical name"}; it wins over
+    exact names, which win over guesses. `schedule`: the learning rate of every run, as text (see
+    `scalefit.schedules.parse_schedule`), a CSV of (step, lr) or of (schedule or run, step, lr), a Schedule, or
+    a mapping from run to these. `warmup`: steps of a linear warm-up from 0, where the log begins later.
+    `where`: an expression; what it does not hold for is left out. `need`: columns that must be there.
+    `tell_ties`: where two columns could be one, leave both as they are and say so in a note of kind "ambiguous".
+
+    Everything that was guessed, converted, derived or dropped is told in `Runs.notes`. Raises InputError,
+    naming file, row and column, for what cannot be read.
+
+    >>> log = pd.DataFrame({"step": [0, 1, 2], "learning_rate": [1.0, 1.0, 0.5], "loss": [3.0, 2.0, 1.0]})
+    >>> runs = read_runs(log)
+    >>> runs.names, runs.trajectory("DataFrame").lr.tolist()
+    (['DataFrame'], [1.0, 1.0, 0.5])
+    """
+    sources = [source] if isinstance(source, str | PathLike | pd.DataFrame) else list(source)
+    raws, origin = _raw_tables(sources)
+    maps = _renames(raws, dict(rename or {}))
+    names = file_names([raw.path for raw in raws])
+    tables = [tidied(raw, renames, tell_ties) for raw, renames in zip(raws, maps, strict=True)]
+    for tidy, name in zip(tables, names, strict=True):
+        read_settings(tidy)
+        name_runs(tidy, name)
+        peak_of_settings(tidy)
+    if len(tables) > 1:
+        for tidy in tables:
+            tidy.frame = tidy.frame.assign(source=tidy.where)
+        keep_apart(tables, names)
+    runs = _joined(tables, origin, need)
+    runs = _with_learning_rates(runs, schedule, warmup)
+    return runs if where is None else runs.where(where)
+
+
+def _raw_tables(sources: Sequence[Source]) -> tuple[list[RawTable], tuple[Origin, ...]]:
+    raws, origin = list[RawTable](), list[Origin]()
+    for source in sources:
+        if isinstance(source, pd.DataFrame):
+            raws.append(_from_frame(source))
+            origin.append(Origin("DataFrame", _frame_hash(source), len(source)))
+            continue
+        if is_address(source):
+            raws += (fetched := fetch(str(source)))
+            origin += [Origin(str(source), _frame_hash(raw.frame), len(raw.frame)) for raw in fetched]
+            continue
+        for path, remarks in _files(Path(source)):
+            raw = read_raw(path)
+            raws.append(replace(raw, remarks=(*raw.remarks, *remarks)))
+            origin.append(Origin(str(path), _file_hash(path), len(raw.frame)))
+    if not raws:
+        raise InputError("there is nothing to read", todo="give a file, a folder of run logs or a DataFrame")
+    return raws, tuple(origin)
+
+
+def _from_frame(frame: pd.DataFrame) -> RawTable:
+    if frame.empty:
+        raise InputError("the table has no rows", where="DataFrame", todo="give one row a run or logged step")
+    if frame.columns.nlevels > 1:
+        frame = frame.set_axis(["/".join(map(str, name)) for name in frame.columns], axis=1)
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        raise InputError(f"two columns are named '{twice[0]}'", where="DataFrame", todo="give one another name")
+    if frame.index.name is not None or isinstance(frame.index, pd.MultiIndex):
+        frame = frame.drop(columns=[name for name in frame.index.names if name in frame.columns]).reset_index()
+    if not frame.index.is_unique:
+        frame = frame.set_axis(pd.RangeIndex(1, len(frame) + 1))
+    return RawTable(Path("DataFrame"), frame)
+
+
+def _files(path: Path) -> list[tuple[Path, tuple[Remark, ...]]]:
+    """The run logs of a folder, the first with a remark on what was left; a file is itself."""
+    if not path.is_dir():
+        return [(path, ())]
+    found, rest = sources_in(path)
+    if not found:
+        todo = "give a file, or a folder with run logs (docs/logs.md lists the formats)"
+        raise InputError("the folder holds no run logs", where=str(path), todo=todo)
+    names = f"{', '.join(file.name for file in rest[:5])}{' and more' if len(rest) > 5 else ''}"
+    told = (Remark("dropped", f"other files beside it were not read: {names}", len(rest)),) if rest else ()
+    return [(source, () if number else told) for number, source in enumerate(found)]
+
+
+def _file_hash(path: Path) -> str:
+    """SHA-256 of a file; of a folder: of the sums of its files, in the order of their paths."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    sums = [_file_hash(part) for part in sorted(path.rglob("*")) if part.is_file()]
+    return hashlib.sha256("".join(sums).encode()).hexdigest()
+
+
+def _frame_hash(frame: pd.DataFrame) -> str:
+    digest = hashlib.sha256(repr(list(map(str, frame.columns))).encode())
+    for start in range(0, len(frame), 1 << 18):
+        try:
+            values = pd.util.hash_pandas_object(frame.iloc[start : start + (1 << 18)], index=False)
+        except TypeError as error:
+            raise InputError("a cell holds a list or another object", where="DataFrame") from error
+        digest.update(values.to_numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _renames(raws: list[RawTable], rename: dict[str, str]) -> list[dict[str, str]]:
+    """The part of `rename` that concerns each table; every entry must concern one."""
+    columns = list(dict.fromkeys(str(name) for raw in raws for name in raw.frame.columns))
+    for name, target in rename.items():
+        if name not in columns:
+            near = difflib.get_close_matches(name, columns, n=1, cutoff=0.5)
+            todo = f"did you mean '{near[0]}'?" if near else f"the columns are {', '.join(columns)}"
+            where = str(raws[0].path) if len(raws) == 1 else ""
+            raise InputError(f"there is no column '{name}' to map to {target}", where=where, todo=todo)
+    return [{name: target for name, target in rename.items() if name in raw.frame.columns} for raw in raws]
+
+
+def _joined(tables: list[Tidy], origin: tuple[Origin, ...], need: Sequence[str]) -> Runs:
+    curves = [tidy for tidy in tables if tidy.axis]
+    finals = [tidy for tidy in tables if not tidy.axis]
+    for name in need:
+        if not any(name in tidy.frame.columns for tidy in tables):
+            raise _missing(name, tables)
+    notes = [note for tidy in tables for note in tidy.notes]
+    columns = tuple(dict.fromkeys(binding for tidy in tables for binding in tidy.bindings))
+    if not curves:
+        table = pd.concat([tidy.frame for tidy in finals]) if len(finals) > 1 else finals[0].frame
+        return checked(Runs(None, table, tuple(notes), origin, columns))
+    tidy = one_table(curves)
+    before = len(tidy.notes)
+    logged = join_sparse_rows(tidy)
+    same = logged is tidy.frame
+    ordered(tidy)
+    notes += tidy.notes[before:]
+    scalars = _scalars(curves)
+    table = table_of(tidy.frame, scalars)
+    if finals:
+        table = _with_run_table(table, pd.concat([part.frame for part in finals]), notes)
+    rates = LearningRates(_lr_rows(tidy, tidy.frame if same else logged))
+    return checked(Runs(tidy.frame, table, tuple(notes), origin, columns, rates), _declared(scalars))
+
+
+def _missing(name: str, tables: list[Tidy]) -> InputError:
+    frame, where = tables[0].frame, tables[0].where
+    source = {binding.name: binding.source for binding in tables[0].bindings}
+    columns = [column for column in frame.columns if column not in ("run", "source")]
+    if name == "loss" and {"step", "lr"} <= set(columns) <= {"step", "lr", "schedule"}:
+        return InputError("the file holds a schedule, no run", where=where, todo=f"pass it as --schedule {where}")
+    likely = [column for column in columns if name in normalised(column) and frame[column].dtype.kind in "iuf"]
+    shown = ", ".join(source.get(column, column) for column in columns[:30]) + (
+        f" and {len(columns) - 30} more" if len(columns) > 30 else ""
+    )
+    return InputError(
+        f"there is no column {name}; the columns are {shown}",
+        where=where,
+        todo=f"say which one it is: --map {name}={likely[0] if likely else 'COLUMN'}",
+    )
+
+
+def _scalars(curves: list[Tidy]) -> dict[str, dict[str, object]]:
+    """Entries that hold for a whole run (from run.json), by run: its own, and nested ones with a canonical name."""
+    found: dict[str, dict[str, object]] = {}
+    for tidy in curves:
+        scalars = {key: value for key, value in tidy.scalars.items() if isinstance(value, str | int | float | bool)}
+        nested = {key.rsplit("/", 1)[-1]: value for key, value in scalars.items() if "/" in key}
+        entries = {key: value for key, value in nested.items() if key in COLUMNS}
+        entries |= {key: value for key, value in scalars.items() if "/" not in key}
+        for run in tidy.frame["run"].cat.categories if entries else ():
+            found.setdefault(str(run), {}).update(entries)
+    return found
+
+
+def _declared(scalars: dict[str, dict[str, object]]) -> dict[str, float]:
+    """The steps that runs were to do, by run."""
+    given = {run: entries.get("steps") for run, entries in scalars.items()}
+    return {run: float(steps) for run, steps in given.items() if isinstance(steps, int | float)}
+
+
+def _with_run_table(table: pd.DataFrame, given: pd.DataFrame, notes: list[Note]) -> pd.DataFrame:
+    given = given.drop(columns=["source"], errors="ignore")
+    unknown = sorted(set(given["run"]) - set(table["run"]))
+    without = sorted(set(table["run"]) - set(given["run"]))
+    if given["run"].duplicated().any():
+        raise InputError("the table of runs has several rows for one run", where=f"run {given['run'].iloc[0]}")
+    if unknown:
+        notes.append(Note("dropped", f"{len(unknown)} runs have no curve: {', '.join(unknown[:5])}", len(unknown)))
+    if without:
+        notes.append(
+            Note(
+                "unknown",
+                f"{len(without)} runs are not in the table of runs: {', '.join(without[:5])}",
+                len(without),
+            )
+        )
+    extra = given.set_index("run").reindex(table["run"])
+    new = [name for name in extra.columns if name not in table.columns]
+    return table.assign(**{name: extra[name].to_numpy() for name in new})
+
+
+def _lr_rows(tidy: Tidy, logged: pd.DataFrame) -> pd.DataFrame | None:
+    if tidy.axis != "step" or "lr" not in logged.columns:
+        return None
+    rows = logged[["run", "step", "lr"]]
+    if logged is tidy.frame:
+        return rows
+    apart = Tidy(rows.dropna(subset=["lr"]), "step", tidy.where, [])
+    ordered(apart)
+    return apart.frame
+
+
+def _with_learning_rates(runs: Runs, schedule: ScheduleSource | None, warmup: int | None) -> Runs:
+    if warmup is not None and warmup < 0:
+        raise InputError(f"warmup={warmup} is negative")
+    if schedule is None:
+        return replace(runs, learning_rates=replace(runs.learning_rates, warmup=warmup))
+    given = schedules_of(schedule, runs.table, warmup)
+    notes = [*runs.notes]
+    if runs.learning_rates.rows is not None:
+        notes.append(
+            Note(
+                "mapped",
+                "the given schedule is used instead of the logged learning rate" + _difference(runs, given),
+            )
+        )
+    if given.missing:
+        example = next(iter(given.missing.values()))
+        notes.append(Note("unknown", f"{len(given.missing)} runs have no schedule: {example}", len(given.missing)))
+    notes += _interpolated(given)
+    return replace(runs, notes=tuple(notes), learning_rates=replace(given, rows=runs.learning_rates.rows))
+
+
+def _interpolated(given: LearningRates) -> list[Note]:
+    """A note for each way in which schedules of a file were completed between their rows."""
+    ways: dict[str, list[str]] = {}
+    for run, schedule in (given.given or {}).items():
+        if schedule.how:
+            ways.setdefault(schedule.how, []).append(run)
+    return [
+        Note("derived", f"the learning rate of {len(runs)} run{'s' * (len(runs) > 1)} ({', '.join(runs[:3])}"
+             f"{', ...' * (len(runs) > 3)}) was read from the schedule file: {how}", len(runs))
+        for how, runs in ways.items()
+    ]  # fmt: skip
+
+
+def _difference(runs: Runs, given: LearningRates) -> str:
+    """How far the logged learning rate is from the given schedule, in words."""
+    rows, worst = runs.learning_rates.rows, 0.0
+    for run, schedule in (given.given or {}).items():
+        part = rows[rows["run"] == run] if rows is not None else pd.DataFrame()
+        if len(part) and schedule.steps >= part["step"].max():
+            expected = schedule(part["step"].to_numpy())
+            scale = max(float(np.max(expected)), np.finfo(float).tiny)
+            worst = max(worst, float(np.nanmax(np.abs(part["lr"].to_numpy() - expected))) / scale)
+    return f"; they differ by up to {worst:.2%} of the peak" if worst > 0.001 else " and agrees with it"

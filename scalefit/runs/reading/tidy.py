@@ -1,0 +1,257 @@
+"""From a file as it was logged to one canonical table: the names of its columns, its numbers, its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from scalefit.errors import InputError
+from scalefit.runs.columns import COLUMNS
+from scalefit.runs.formats import RawTable
+from scalefit.runs.matching import Binding, match
+from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
+from scalefit.runs.reading.markers import marker, markers, value
+from scalefit.runs.table import Note
+
+#: Columns in which text that is no number stops the reading.
+STRICT = frozenset({"step", "tokens", "loss", "lr", "N", "N_total", "D", "C", "batch"})
+
+#: Column that marks, until sparse rows are joined, the rows of curves at which no loss was logged.
+NO_LOSS = "__no_loss"
+
+#: Column that marks, until then, the rows of curves whose loss is a word that says that the run is lost.
+LOST = "__lost"
+
+
+@dataclass
+class Tidy:
+    """A table on its way in: `axis` is "step" or "tokens" for curves, "" for one row a run."""
+
+    frame: pd.DataFrame
+    axis: str
+    where: str
+    bindings: list[Binding]
+    scalars: dict[str, object] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+
+    def note(self, kind: str, text: str, count: int = 1) -> None:
+        """Add a note on something that was done or seen."""
+        self.notes.append(Note(kind, text, count))
+
+
+def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) -> Tidy:
+    """Canonical names and numbers, and the kind of table (the runs get their names in `naming`).
+
+    Raises InputError where two columns tie (with `tell_ties` both are left, and a note says so), or a cell of a
+    numeric column is not a number.
+    """
+    where = str(raw.path)
+    ties: dict[str, str] = {}
+    bindings = match(raw.frame.columns, rename, where, _words(raw.frame), ties if tell_ties else None)
+    tidy = Tidy(raw.frame, "", where, bindings, dict(raw.scalars))
+    for text in ties.values():
+        tidy.note("ambiguous", text)
+    for remark in raw.remarks:
+        tidy.note(remark.kind, f"{where}: {remark.text}", remark.count)
+    _name_columns(tidy)
+    _read_numbers(tidy)
+    _find_axis(tidy)
+    if tidy.axis and raw.nans is not None and "loss" in tidy.frame.columns:
+        source = next((binding.source for binding in bindings if binding.name == "loss"), "loss")
+        loss = tidy.frame["loss"]
+        tidy.frame = tidy.frame.assign(**{NO_LOSS: loss.isna() & ~loss.index.isin(raw.nans.get(source, []))})
+    if not tidy.axis:
+        tidy.frame = tidy.frame.drop(columns=LOST, errors="ignore")
+    return tidy
+
+
+def _words(frame: pd.DataFrame) -> set[str]:
+    """Columns whose first value is no number in any spelling: they are no guess for a numeric column."""
+    found = set()
+    for name in frame.columns:
+        if pd.api.types.is_numeric_dtype(frame[name].dtype):
+            continue
+        first = next((cell for cell in frame[name].dropna() if not marker(cell)), None)
+        if first is not None and not is_quantity(first):
+            found.add(str(name))
+    return found
+
+
+def _name_columns(tidy: Tidy) -> None:
+    new = {binding.source: binding.name for binding in tidy.bindings}
+    for name in [name for name in tidy.frame.columns if name in new.values() and name not in new]:
+        new[name] = f"{name}_in_file"
+        tidy.note("named", f"column {name} is kept as {name}_in_file: another column was mapped to {name}")
+    tidy.frame = tidy.frame.rename(columns=new)
+    tidy.frame.columns = [str(name) for name in tidy.frame.columns]
+    for binding in tidy.bindings:
+        if binding.how == "guessed":
+            tidy.note("guessed", f"{binding.name} is the column '{binding.source}'")
+        elif binding.how == "mapped":
+            tidy.note("mapped", f"{binding.name} is the column '{binding.source}', as told")
+        if binding.scale != 1.0:
+            tidy.note(
+                "converted",
+                f"{binding.source} times {binding.scale:g} is {binding.name} in {_unit(binding.name)}",
+            )
+
+
+def _unit(name: str) -> str:
+    return COLUMNS[name].unit if name in COLUMNS else "1"
+
+
+def _read_numbers(tidy: Tidy) -> None:
+    """Numeric canonical columns as float64 or int64; columns that are so already are not touched."""
+    scales = {binding.name: binding.scale for binding in tidy.bindings}
+    for name in tidy.frame.columns:
+        if name not in STRICT - {"loss"} and (name not in COLUMNS or COLUMNS[name].numeric):
+            _read_markers(tidy, name)
+        if name in COLUMNS and COLUMNS[name].numeric:
+            column = tidy.frame[name]
+            values = _as_numbers(tidy, column, scales.get(name, 1.0))
+            if values is not column:
+                tidy.frame = tidy.frame.assign(**{name: values})
+
+
+def _read_markers(tidy: Tidy, name: str) -> None:
+    """Words such as diverged and overflow in a column of numbers, as NaN or infinity; told with the first row."""
+    column = tidy.frame[name]
+    marked = markers(column)
+    if not marked.any():
+        return
+    others = column[~marked].dropna()
+    plain = pd.to_numeric(others, errors="coerce").notna().sum()
+    if name != "loss" and not (plain if name in COLUMNS else plain == len(others) and plain >= marked.sum()):
+        return
+    values = [np.nan if name == "loss" else value(cell) for cell in column[marked]]
+    filled = column.astype(object).where(~marked, pd.Series(values, index=column.index[marked]).reindex(column.index))
+    tidy.frame = tidy.frame.assign(**{name: pd.to_numeric(filled) if plain == len(others) else filled})
+    count, cell, row = int(marked.sum()), column[marked].iloc[0], column.index[int(np.argmax(marked))]
+    if name == "loss":
+        tidy.frame = tidy.frame.assign(**{LOST: marked})
+        text = f"{count} rows say '{cell}' or the like for a loss: runs that diverged, read as NaN (first in row {row})"
+        tidy.note("diverged", text, count)
+        return
+    shown = " and ".join(dict.fromkeys(f"{each:g}" for each in values))
+    text = f"column {name}: {count} cells such as '{cell}' are read as {shown} (first in row {row})"
+    tidy.note("converted", text, count)
+
+
+def _as_numbers(tidy: Tidy, column: pd.Series, scale: float) -> pd.Series:
+    if column.dtype.kind in "iuf" and isinstance(column.dtype, np.dtype):
+        wide = column if column.dtype.itemsize == 8 else column.astype(_WIDE[column.dtype.kind])
+        return wide if scale == 1.0 else wide * scale
+    if pd.api.types.is_numeric_dtype(column.dtype) and column.dtype.kind in "iuf":
+        return column.astype(np.float64) * scale
+    try:
+        values = pd.Series(numbers(column, tidy.where, scale), index=column.index)
+    except InputError:
+        if column.name in STRICT:
+            raise
+        column = _without_words(tidy, column)
+        if not any(_is_word(cell) for cell in column):
+            return _as_numbers(tidy, column, scale)
+        tidy.note("unknown", f"column {column.name} holds text and was left as it is")
+        return column
+    filled = column.dropna()
+    odd = filled[pd.to_numeric(filled, errors="coerce").isna()]
+    if len(filled):
+        example = odd.iloc[0] if len(odd) else filled.iloc[0]
+        tidy.note("converted", f"{column.name} was read from text such as '{example}'", len(filled))
+    own = [cell for cell in odd if scale != 1.0 and states_unit(cell)]
+    if own:
+        text = f"{column.name}: '{own[0]}' states its own unit and is taken as written, not times {scale:g}"
+        tidy.note("converted", text, len(own))
+    return values
+
+
+def _is_word(cell: object) -> bool:
+    return isinstance(cell, str) and cell.strip().lower() not in MISSING and not is_quantity(cell)
+
+
+def _without_words(tidy: Tidy, column: pd.Series) -> pd.Series:
+    """The column without the few words in it where most cells are numbers; told with the first row."""
+    words = np.array([_is_word(cell) for cell in column], dtype=bool)
+    if 2 * words.sum() >= column.notna().sum():
+        return column
+    cell, row = column[words].iloc[0], column.index[int(np.argmax(words))]
+    count = int(words.sum())
+    text = f"column {column.name}: {count} cells such as '{cell}' (row {row}) are no numbers: taken as missing"
+    tidy.note("unknown", text, count)
+    return column.where(~words)
+
+
+_WIDE = {"i": np.int64, "u": np.int64, "f": np.float64}
+
+
+def _find_axis(tidy: Tidy) -> None:
+    """Curves have a step, or tokens that vary inside a run; otherwise the table has one row a run."""
+    columns, frame = set(tidy.frame.columns), tidy.frame
+    one_row_a_run = "run" in columns and not _varies(frame, "run", None)
+    if "step" in columns and not one_row_a_run:
+        tidy.axis = "step"
+        _whole_steps(tidy)
+    elif "step" in columns and "steps" not in columns:
+        tidy.frame = frame.rename(columns={"step": "steps"})
+        tidy.note("derived", "every run has one row: its step is the length of the run (steps)")
+    elif "run" in columns:
+        for name in ("tokens", "D", "steps"):
+            if name in columns and not one_row_a_run and _varies(frame, "run", name):
+                tidy.axis = "step" if name == "steps" else "tokens"
+                tidy.frame = frame.rename(columns={name: tidy.axis})
+                break
+    if not tidy.axis:
+        _as_final_results(tidy)
+
+
+def _varies(frame: pd.DataFrame, run: str, name: str | None) -> bool:
+    """Whether a column takes several values inside a run (and split); without a column: whether runs have
+    several rows."""
+    if name is None:
+        return bool(frame[run].duplicated().any())
+    keys = [run, "split"] if "split" in frame.columns else [run]
+    return bool((frame.groupby(keys, observed=True)[name].nunique() > 1).any())
+
+
+def _as_final_results(tidy: Tidy) -> None:
+    columns = set(tidy.frame.columns)
+    if "tokens" in columns and "D" not in columns:
+        tidy.frame = tidy.frame.rename(columns={"tokens": "D"})
+        tidy.bindings = [
+            Binding("D", b.source, "guessed" if b.how == "named" else b.how, b.scale) if b.name == "tokens" else b
+            for b in tidy.bindings
+        ]
+        tidy.note("guessed", "D is the column of tokens: the table has one row a run")
+    if "lr" in columns and "peak_lr" not in columns:
+        tidy.frame = tidy.frame.assign(peak_lr=tidy.frame["lr"])
+        tidy.note("derived", "peak_lr = lr: the table has one row a run")
+
+
+def _whole_steps(tidy: Tidy) -> None:
+    """Steps as int64 of at least 0; rows that hold neither a step nor a loss are left out."""
+    step = tidy.frame["step"]
+    if step.dtype.kind == "i" and step.min() >= 0:
+        return
+    without = step.isna()
+    if without.any():
+        empty = without & tidy.frame["loss"].isna() if "loss" in tidy.frame.columns else without
+        if (without & ~empty).any():
+            row = step.index[int(np.argmax((without & ~empty).to_numpy()))]
+            todo = "fill it in, or leave the row out"
+            raise InputError("there is no step", where=f"{tidy.where}, row {row}, column step", todo=todo)
+        tidy.frame = tidy.frame[~empty]
+        tidy.note("dropped", f"{int(empty.sum())} rows without a step and without a loss", int(empty.sum()))
+        step = tidy.frame["step"]
+    values = step.to_numpy()
+    whole = np.isfinite(values) & (values == np.floor(values)) & (values >= 0) & (values < 2.0**53)
+    if not whole.all():
+        row = int(np.argmin(whole))
+        raise InputError(
+            f"step {values[row]:g} is not a whole number from 0 to 2^53",
+            where=f"{tidy.where}, row {step.index[row]}, column step",
+            todo="map the column of optimiser steps: --map step=COLUMN",
+        )
+    tidy.frame = tidy.frame.assign(step=values.astype(np.int64))

@@ -1,0 +1,107 @@
+"""The objective at a batch of points: its value, gradient and the matrices that steps are solved with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scalefit.numerics import FloatArray
+from scalefit.solver.model import BoundLaw
+from scalefit.solver.objective import Objective
+
+FORWARD = 1e-6  #: step of the forward differences along the way, relative
+DIFFERENCE = 1e-5  #: step of the second derivatives' central differences, relative
+
+
+@dataclass
+class Local:
+    """The objective at a batch of points: value, gradient and the two curvature matrices' ingredients."""
+
+    cost: FloatArray
+    value: FloatArray
+    jacobian: FloatArray  # of the predictions
+    residual: FloatArray
+
+
+def measure(model: BoundLaw, objective: Objective, target: FloatArray, weights: FloatArray, theta: FloatArray) -> Local:
+    """Predictions, derivatives and cost at a batch of points."""
+    value, jacobian = model.jacobian(theta)
+    residual = objective.residuals(value, target)
+    rho = objective.rho(residual)
+    cost = rho @ weights if weights.ndim == 1 else np.sum(weights * rho, axis=1)
+    with np.errstate(all="ignore"):  # infinities of both signs may meet
+        bad = ~np.isfinite(cost + jacobian.sum(axis=(1, 2)))
+    return Local(np.where(bad, np.inf, cost), value, jacobian, residual)
+
+
+def curvatures(
+    model: BoundLaw,
+    objective: Objective,
+    weights: FloatArray,
+    theta: FloatArray,
+    local: Local,
+    near: NDArray[np.bool_],
+    second: FloatArray | None = None,
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Gradient (B, p), step matrix (B, p, p), its scale, the majorised diagonal (B, p), and what bends, (B, p, p).
+
+    The last is the part of the step matrix that comes from the predictions' own curvature.
+
+    ``second`` (n, p, p), the predictions' second derivatives at a point near all members, spares measuring them.
+    """
+    log = objective.space == "log"
+    scaled = local.jacobian / local.value[:, None, :] if log else local.jacobian
+    pull = weights * objective.psi(local.residual)
+    gradient = (scaled @ pull[:, :, None])[:, :, 0]
+    majorant = weights * objective.majorant(local.residual)
+    diagonal = ((scaled * scaled) @ majorant[:, :, None])[:, :, 0]
+    row_curvature = np.where(near[:, None], weights * objective.curvature(local.residual), majorant)
+    if log:
+        row_curvature = row_curvature - np.where(near[:, None], pull, 0.0)
+    matrix = (scaled * row_curvature[:, None, :]) @ scaled.transpose(0, 2, 1)
+    bend = np.zeros_like(matrix)
+    if near.any() and len(model.curved):
+        per_row = pull[near] / local.value[near] if log else pull[near]
+        if second is None:
+            bend[near] = _second_order(model, theta[near], per_row, local.jacobian[near])
+        else:
+            bend[near] = (per_row @ second.reshape(len(second), -1)).reshape(-1, *second.shape[1:])
+    return gradient, matrix + bend, diagonal, bend
+
+
+def _second_order(model: BoundLaw, theta: FloatArray, per_row: FloatArray, jacobian: FloatArray) -> FloatArray:
+    """sum over rows of per_row times the second derivatives of the predictions, (B, p, p).
+
+    Rows of the matrix for non-linear coordinates by forward differences of the exact Jacobian, whose error is far
+    below what a Newton step needs; between linear ones the second derivative is zero.
+    """
+    count, p = theta.shape
+    second = np.zeros((count, p, p))
+    curved, straight = model.curved, model.straight
+    here = (jacobian @ per_row[:, :, None])[:, :, 0]
+    for j in curved:
+        ahead = theta.copy()
+        ahead[:, j] += FORWARD * np.maximum(np.abs(theta[:, j]), 0.1)
+        there = (model.jacobian(ahead)[1] @ per_row[:, :, None])[:, :, 0]
+        second[:, j] = (there - here) / (ahead[:, j] - theta[:, j])[:, None]
+    second = np.where(np.isfinite(second), second, 0.0)
+    among = (slice(None), curved[:, None], curved)
+    second[among] = 0.5 * (second[among] + second[among].transpose(0, 2, 1))
+    second[:, straight[:, None], curved] = second[:, curved[:, None], straight].transpose(0, 2, 1)
+    return second
+
+
+def second_derivatives(model: BoundLaw, theta: FloatArray) -> FloatArray:
+    """Second derivatives of every row's prediction at one point (p,), shape (n, p, p)."""
+    p = len(model.coordinates)
+    second = np.zeros((model.n, p, p))
+    for j in model.curved:
+        step = DIFFERENCE * max(abs(float(theta[j])), 0.1)
+        ahead, behind = theta.copy(), theta.copy()
+        ahead[j] += step
+        behind[j] -= step
+        change = model.jacobian(ahead[None])[1][0] - model.jacobian(behind[None])[1][0]
+        second[:, j] = second[:, :, j] = change.T / (ahead[j] - behind[j])
+    return np.where(np.isfinite(second), second, 0.0)

@@ -1,0 +1,218 @@
+"""Batched bounded multi-start robust least squares: arrays in, a :class:`Solution` out. It knows no law.
+
+Global stage: an even cover of the non-linear coordinates, linear ones projected out, ranked. Local stage: the best
+cells descend together. With ``delta="auto"`` the robust threshold is set to 1.345 sigma, sigma from the median
+absolute residual, and the descent repeated until the two agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scalefit.errors import InputError
+from scalefit.numerics import FloatArray, robust_sigma
+from scalefit.solver.descent import Descent, descend
+from scalefit.solver.model import BoundLaw
+from scalefit.solver.objective import HUBER_EFFICIENT, Objective
+from scalefit.solver.projection import project
+from scalefit.solver.refine import refine
+from scalefit.solver.starts import choose_starts, cover, cover_around, guessed
+
+AGREE = 1e-4  #: starts whose objective is within this fraction of the best one agree
+SMALLEST_DELTA = 1e-9  #: the threshold on data without noise, relative to the residuals' unit
+NEARBY = 0.1  #: decades around the end of a given start from which it is tried again
+ROUNDING = 1e-14  #: residuals smaller than this fraction of their unit are rounding
+FIRST_DELTA = 1e-2  #: in log residuals, before any noise is known
+NOTHING = 1e-10  #: residuals smaller than this fraction of their unit do not tell two minima apart
+DELTA_ROUNDS = 30
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to fit: residual space, loss, threshold ("auto": from the noise), number of starts."""
+
+    residuals: Literal["log", "linear"] = "log"
+    loss: Literal["huber", "squared", "soft_l1"] = "huber"
+    delta: float | Literal["auto"] = "auto"
+    starts: int = 8
+
+    def __post_init__(self) -> None:
+        if self.delta != "auto" and not isinstance(self.delta, int | float):
+            raise InputError(f"delta {self.delta!r} is not a number", todo='give a positive number or "auto"')
+        if not isinstance(self.starts, int) or self.starts < 1:
+            raise InputError(f"{self.starts!r} starts", todo="give a whole number of at least 1")
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The best point, and what became of every start."""
+
+    theta: FloatArray  #: coordinates of the best point, (p,)
+    cost: float  #: the objective there
+    objective: Objective  #: with the threshold that was used
+    sigma: float  #: noise of the residuals, from their median absolute value
+    residuals: FloatArray  #: (n,), in the objective's space
+    ends: FloatArray  #: where each start ended, (B, p)
+    costs: FloatArray  #: the objective there, (B,)
+    converged: bool  #: whether the best point satisfies the optimality conditions
+    iterations: int
+    nothing: float = 0.0  #: objectives that differ by less are equal
+
+    @property
+    def agreeing(self) -> NDArray[np.bool_]:
+        """Which starts ended within 1e-4 relative of the best objective, (B,)."""
+        return np.asarray(self.costs <= self.cost * (1 + AGREE) + self.nothing)
+
+    @property
+    def agree(self) -> int:
+        """How many starts ended within 1e-4 relative of the best objective."""
+        return int(np.sum(self.agreeing))
+
+
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # cells of the search may overflow: they rank last
+def solve(
+    model: BoundLaw,
+    values: FloatArray,
+    weights: FloatArray | None = None,
+    settings: Settings | None = None,
+    start: FloatArray | None = None,
+) -> Solution:
+    """Fit a bound law to values (n,).
+
+    Without ``start`` the search covers the start ranges of the law, and as many starts again come from its own guesses
+    where it makes some. One given start (1, p) is itself advanced, and the search covers two decades around it; several
+    (B, p) are advanced as they are. The linear coordinates of any start are replaced by their projection. Among equal
+    minima the one nearest to a single given start is returned.
+    """
+    settings = settings or Settings()
+    weights = np.ones(model.n) if weights is None else weights
+    objective = _first_objective(settings, values)
+    points = _points(model, objective, values, weights, start, settings.starts)
+    found = descend(model, objective, values, weights, points)
+    if not np.isfinite(found.objective).any():
+        raise InputError(
+            "no start gives a finite prediction for every row",
+            where=f"law {model.law.name}",
+            todo="check the formula and its columns, or give --bounds and a start",
+        )
+    sigma = _noise(model, objective, values, found)
+    if settings.delta == "auto" and settings.loss != "squared":
+        least = SMALLEST_DELTA * objective_unit(settings, values)
+        objective, found, sigma = _settle_delta(model, objective, values, weights, found, sigma, least)
+    best = _best(found, start, len(values) * (NOTHING * objective_unit(settings, values)) ** 2)
+    theta = refine(model, objective, values, weights, found.theta[best])
+    residuals = objective.residuals(model.value(theta[None]), objective.target(values))[0]
+    cost = float(weights @ objective.rho(residuals))
+    nothing = float(np.sum(weights)) * (ROUNDING * objective_unit(settings, values)) ** 2
+    if not cost <= found.objective[best] * (1 + 1e-9) + nothing:
+        theta, cost = found.theta[best], float(found.objective[best])
+        residuals = objective.residuals(model.value(theta[None]), objective.target(values))[0]
+    return Solution(
+        _arranged(model, theta),
+        cost,
+        objective,
+        robust_sigma(residuals, len(theta)),
+        residuals,
+        found.theta,
+        found.objective,
+        bool(found.converged[best]),
+        found.iterations,
+        nothing,
+    )
+
+
+def _points(
+    model: BoundLaw,
+    objective: Objective,
+    values: FloatArray,
+    weights: FloatArray,
+    start: FloatArray | None,
+    count: int,
+) -> FloatArray:
+    if start is None:
+        points = choose_starts(model, objective, values, weights, cover(model), count)
+        cells = guessed(model, values)
+        if len(cells):
+            points = np.vstack([points, choose_starts(model, objective, values, weights, cells, count)])
+    elif len(start) == 1:
+        nearby = choose_starts(model, objective, values, weights, cover_around(model, start[0]), count)
+        end = descend(model, objective, values, weights, project(model, objective, values, weights, start)).theta
+        hops = cover_around(model, end[0], NEARBY)  # two terms may have merged: hop apart
+        points = np.vstack([start, hops[:: max(1, len(hops) // count)], nearby])
+    else:
+        points = start
+    points = np.clip(points, model.low, model.high)
+    return project(model, objective, values, weights, points, robust_steps=1)
+
+
+def _best(found: Descent, start: FloatArray | None, nothing: float) -> int:
+    """The lowest end; among equal ones (a sum of like terms has several) the nearest to a single given start."""
+    lowest = int(np.argmin(found.objective))
+    if start is None or len(start) != 1:
+        return lowest
+    equal = np.flatnonzero(found.objective <= found.objective[lowest] * (1 + AGREE) + nothing)
+    distance = np.sum(((found.theta[equal] - start) / (np.abs(start) + 1e-12)) ** 2, axis=1)
+    return int(equal[np.argmin(distance)])
+
+
+def _arranged(model: BoundLaw, theta: FloatArray) -> FloatArray:
+    """The same curve with the law's interchangeable parts in order, where no setting of the user forbids it."""
+    old = dict(zip(model.law.parameters, model.vector(theta[None])[0].tolist(), strict=True))
+    new = model.law.arranged(old)
+    moved = {name for name in old if new[name] != old[name]}
+    if not moved or moved & {*model.fixed, *model.ties}:
+        return theta
+    plain = np.array([new[coordinate.name] for coordinate in model.coordinates])
+    found = np.where(model.log, np.log(np.where(model.log, plain, 1.0)), plain)
+    return found if np.all((found >= model.low) & (found <= model.high)) else theta
+
+
+def objective_unit(settings: Settings, values: FloatArray) -> float:
+    """The natural size of a residual: 1 for logarithms, the median value otherwise."""
+    return 1.0 if settings.residuals == "log" else float(np.median(np.abs(values))) or 1.0
+
+
+def _first_objective(settings: Settings, values: FloatArray) -> Objective:
+    if settings.delta == "auto":
+        return Objective(settings.residuals, settings.loss, FIRST_DELTA * objective_unit(settings, values))
+    return Objective(settings.residuals, settings.loss, settings.delta)
+
+
+def _noise(model: BoundLaw, objective: Objective, values: FloatArray, found: Descent) -> float:
+    best = found.theta[int(np.argmin(found.objective))]
+    return robust_sigma(objective.residuals(model.value(best[None]), objective.target(values))[0], len(best))
+
+
+def _settle_delta(
+    model: BoundLaw,
+    objective: Objective,
+    values: FloatArray,
+    weights: FloatArray,
+    found: Descent,
+    sigma: float,
+    least: float,
+) -> tuple[Objective, Descent, float]:
+    """Threshold and fit until they agree, first with the best start alone, then once more with all of them."""
+    best = found.theta[[int(np.argmin(found.objective))]]
+    for _ in range(DELTA_ROUNDS):
+        delta = max(HUBER_EFFICIENT * sigma, least)
+        settled = abs(delta - objective.delta) <= 1e-3 * delta
+        objective = objective.with_delta(delta)
+        if settled:
+            break
+        one = descend(model, objective, values, weights, best)
+        best, sigma = one.theta, _noise(model, objective, values, one)
+    found = descend(model, objective, values, weights, np.vstack([best, found.theta]))
+    costs = found.objective[1:].copy()
+    if found.objective[0] < costs.min():  # the settled point stands for the start that it came from
+        first = int(np.argmin(costs))
+        ends = found.theta[1:].copy()
+        ends[first], costs[first] = found.theta[0], found.objective[0]
+        done = found.converged[1:].copy()
+        done[first] = found.converged[0]
+        return objective, Descent(ends, costs, done, found.iterations), sigma
+    return objective, Descent(found.theta[1:], costs, found.converged[1:], found.iterations), sigma

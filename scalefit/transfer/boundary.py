@@ -1,0 +1,143 @@
+"""The largest learning rate that does not diverge, and its law in size: which cells of a larger sweep will diverge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from scalefit.errors import IdentificationError
+from scalefit.numerics import FloatArray
+from scalefit.runs.cliff import FACTOR
+from scalefit.transfer.drift import drift_line, interval_of
+from scalefit.transfer.sweeps import Sweeps
+from scalefit.transfer.verdict import Interval
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Predicted against seen divergence at a size that was held out."""
+
+    table: pd.DataFrame  #: arm, lr, predicted, seen
+    precision: float  #: of the cells said to diverge, the share that did
+    recall: float  #: of the cells that diverged, the share that was said to
+
+
+def diverges(cell: pd.DataFrame, initial_loss: float = np.inf, factor: float = FACTOR) -> pd.Series:
+    """By learning rate: whether a run diverged, ended near the initial loss, or above ``factor`` times the least."""
+    means = cell.groupby("lr")["loss"].apply(lambda losses: losses.mean(skipna=False))
+    least = float(means.min())
+    high = min(initial_loss - 0.1, factor * least) if np.isfinite(initial_loss) else factor * least
+    return ~(means < high)
+
+
+def boundary(cell: pd.DataFrame, initial_loss: float = np.inf, factor: float = FACTOR) -> float:
+    """log2 of the learning rate between the largest stable and the smallest divergent one above the optimum.
+
+    NaN where no run, or every run, diverged.
+
+    >>> rows = pd.DataFrame({"lr": [0.25, 0.5, 1.0, 2.0], "loss": [2.5, 2.0, 2.1, np.nan]})
+    >>> boundary(rows)
+    0.5
+    """
+    gap = _gap(cell, initial_loss, factor)
+    return sum(gap) / 2 if gap else float("nan")
+
+
+def _gap(cell: pd.DataFrame, initial_loss: float, factor: float) -> tuple[float, float] | None:
+    """log2 of the largest stable and the smallest divergent learning rate above the optimum."""
+    lost = diverges(cell, initial_loss, factor)
+    best = cell.groupby("lr")["loss"].mean().idxmin() if cell["loss"].notna().any() else np.inf
+    above = lost[lost & (lost.index > best)]
+    if not len(above):
+        return None
+    first = float(above.index[0])
+    stable = float(lost.index[lost.index < first][-1])
+    return float(np.log2(stable)), float(np.log2(first))
+
+
+@dataclass(frozen=True, eq=False)
+class Boundary:
+    """The largest stable learning rate over size: a line through the boundaries of several sizes, and its draws."""
+
+    height: FloatArray  #: (1 + draws,) log2 at ``origin``
+    slope: FloatArray  #: (1 + draws,) octaves per doubling
+    origin: float  #: size
+    sizes: tuple[float, ...]  #: with stable and diverged runs
+
+    def at(self, size: float) -> Interval:
+        """The largest stable learning rate at a size, with its 90 % interval."""
+        return interval_of(self._logs(size), np.exp2)
+
+    def chance(self, size: float, lr: float) -> float:
+        """Probability that a learning rate lies above it: the share of the draws, none of them taken for certain."""
+        logs = self._logs(size)[1:]
+        return float((1 + np.sum(logs < np.log2(lr))) / (2 + len(logs)))
+
+    def size_of(self, lr: float) -> float:
+        """The size from which on a learning rate diverges; inf where the boundary never falls, NaN below the sizes."""
+        if not self.slope[0] < 0:
+            return float("inf")
+        octaves = (np.log2(lr) - self.height[0]) / self.slope[0]
+        size = float(self.origin * 2**octaves) if octaves < 1000 else float("inf")
+        return size if size >= min(self.sizes) else float("nan")
+
+    def _logs(self, size: float) -> FloatArray:
+        return np.asarray(self.height + self.slope * np.log2(size / self.origin))
+
+
+def fit_boundary(
+    cells: Mapping[float, pd.DataFrame], initial_loss: float = np.inf, draws: int = 400
+) -> Boundary | None:
+    """The line through the boundaries of sizes, or None where fewer than two have both stable and diverged runs.
+
+    ``cells``: columns lr and loss (NaN: diverged) by size. Within the gap of its grid a boundary may lie anywhere.
+    """
+    rng = np.random.default_rng(0)
+    places = {}
+    for size, cell in sorted(cells.items()):
+        gap = _gap(cell, initial_loss, FACTOR)
+        if gap:
+            places[size] = np.array([sum(gap) / 2, *rng.uniform(*gap, draws)])
+    if len(places) < 2:
+        return None
+    sizes = np.array(list(places))
+    origin = float(np.exp2(np.mean(np.log2(sizes))))
+    height, slope = drift_line(np.log2(sizes / origin), np.array(list(places.values())))
+    return Boundary(height, slope, origin, tuple(places))
+
+
+def backtest_divergence(sweeps: Sweeps, factor: float = FACTOR) -> Judged:
+    """Which learning rates diverge at the largest size, from a line through the boundaries of the smaller ones.
+
+    ``factor``: a final loss above this many times the least of its size counts as diverged. Raises
+    IdentificationError where no arm has boundaries at two smaller sizes.
+    """
+    start = sweeps.initial_loss if np.isfinite(sweeps.initial_loss) else np.inf
+    rows = []
+    for arm in sweeps.names:
+        *smaller, largest = sweeps.sizes(arm)
+        edges = np.array([boundary(sweeps.cell(arm, size), start, factor) for size in smaller])
+        known = np.isfinite(edges)
+        if known.sum() < 2:
+            continue
+        slope, height = np.polyfit(np.log2(smaller)[known], edges[known], 1)
+        edge = height + slope * np.log2(largest)
+        cell = sweeps.cell(arm, largest)
+        lost = diverges(cell, start, factor)
+        least = float(str(cell.groupby("lr")["loss"].mean().idxmin()))
+        rows += [
+            {"arm": arm, "lr": lr, "predicted": bool(np.log2(lr) > edge), "seen": bool(seen)}
+            for lr, seen in zip(lost.index.to_numpy(float).tolist(), lost, strict=True)
+            if lr >= least or not seen  # runs too slow to learn have not diverged
+        ]
+    if not rows:
+        raise IdentificationError(
+            "no arm has two smaller sizes with stable and diverged runs", todo="add larger learning rates"
+        )
+    table = pd.DataFrame(rows)
+    both = float((table["predicted"] & table["seen"]).sum())
+    said, seen = float(table["predicted"].sum()), float(table["seen"].sum())
+    return Judged(table, both / said if said else float("nan"), both / seen if seen else float("nan"))

@@ -1,0 +1,114 @@
+"""The line through the optima of several sizes, and theory's part in it.
+
+    log2 lr*(size) = a + drift log2(size)
+
+by least squares, each optimum weighted by its interval and by how far optima stray from any line. Where theory says
+what the drift is (over width, in a known parametrisation), it counts as one more measurement of it, unless what was
+measured contradicts it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scalefit.numerics import FloatArray
+from scalefit.transfer.optimum import LEVEL
+from scalefit.transfer.verdict import Interval
+
+#: (arm, size): drift in octaves per doubling that theory expects for Adam, and how far measured ones stray from it
+EXPECTED = {
+    ("sp", "d_model"): (-1.0, 0.4),
+    ("mup", "d_model"): (0.0, 0.2),
+    ("depth-mup", "d_model"): (0.0, 0.2),
+    ("completep", "d_model"): (0.0, 0.2),
+}
+LEAST_ERROR = 0.02  #: octaves, of an optimum
+STRAY, STRAY_WORTH = 0.15, 3.0  #: octaves by which optima stray from a line, and how many measurements that is worth
+TAUS = np.geomspace(0.02, 1.5, 40)  #: octaves
+APART = 2.0  #: joint standard deviations between measured and expected drift from which on theory is left out
+
+
+def drift_line(x: FloatArray, y: FloatArray, seed: int = 0) -> tuple[FloatArray, FloatArray]:
+    """Height and slope (octaves per doubling) of the line through each column of ``y``, (1 + draws,) each.
+
+    ``x``: (n,) octaves of the sizes, ``y``: (n, 1 + draws) log2 of the optima, the first column the fit. Beside the
+    error of its own draws each optimum strays from any line, by tau: its posterior is of a scaled inverse chi-squared
+    prior (0.15 octaves, worth three measurements) and the restricted likelihood of the optima. Each draw has a tau of
+    its own. One optimum has a height and a slope of NaN.
+
+    >>> x, rng = np.array([0.0, 1.0, 2.0]), np.random.default_rng(0)
+    >>> height, slope = drift_line(x, np.array([[-6.0], [-7.0], [-8.0]]) + 0.01 * rng.standard_normal((3, 400)))
+    >>> round(float(slope[0]), 1), bool(0.03 < slope[1:].std() < 0.3)
+    (-1.0, True)
+    """
+    if len(x) < 2:
+        return y[0], np.full(y.shape[1], np.nan)
+    rng = np.random.default_rng([seed, 2])
+    variance = np.maximum(y[:, 1:].var(axis=1), LEAST_ERROR**2)
+    weight = _stray_weights(x, y[:, 0], variance)
+    usual = float(np.sqrt(weight @ TAUS**2))
+    taken = rng.choice(len(TAUS), y.shape[1] - 1, p=weight)
+    solved = np.empty((2, y.shape[1]))
+    solved[:, 0] = _weighted(x, y[:, :1], variance + usual**2)[:, 0]
+    for i in np.unique(taken):
+        drawn = np.flatnonzero(taken == i)
+        strayed = y[:, 1 + drawn] + TAUS[i] * rng.standard_normal((len(x), len(drawn)))
+        solved[:, 1 + drawn] = _weighted(x, strayed, variance + TAUS[i] ** 2)
+    return solved[0], solved[1]
+
+
+def _stray_weights(x: FloatArray, y: FloatArray, variance: FloatArray) -> FloatArray:
+    """Posterior probability of each of ``TAUS``."""
+    columns = np.stack([np.ones_like(x), x], axis=1)
+    log = np.empty(len(TAUS))
+    for i, tau in enumerate(TAUS):
+        each = 1 / (variance + tau**2)
+        precision = columns.T @ (each[:, None] * columns)
+        left = y - columns @ np.linalg.solve(precision, columns.T @ (each * y))
+        likelihood = 0.5 * np.log(each).sum() - 0.5 * np.linalg.slogdet(precision)[1] - 0.5 * each @ left**2
+        log[i] = likelihood - STRAY_WORTH * (np.log(tau) + 0.5 * (STRAY / tau) ** 2)  # on a grid even in log tau
+    weight = np.exp(log - log.max())
+    return np.asarray(weight / weight.sum())
+
+
+def _weighted(x: FloatArray, y: FloatArray, variance: FloatArray) -> FloatArray:
+    """Height and slope of each column of ``y``, (2, columns), by weighted least squares."""
+    root = 1 / np.sqrt(variance)
+    columns = np.stack([np.ones_like(x), x], axis=1) * root[:, None]
+    return np.asarray(np.linalg.lstsq(columns, y * root[:, None], rcond=None)[0])
+
+
+def with_theory(
+    height: FloatArray, slope: FloatArray, expected: tuple[float, float] | None, seed: int
+) -> tuple[FloatArray, FloatArray, str]:
+    """The line with theory's slope as one more measurement of it, and why theory was left out, if it was.
+
+    Measured and expected slope count by their inverse variances; the height follows by its covariance with the slope.
+    """
+    if expected is None:
+        return height, slope, ""
+    mean, spread = expected
+    if len(height) < 2 or np.isnan(slope[0]):  # one optimum: the slope is theory's alone
+        return height, mean + spread * _normal(len(height), seed), ""
+    covariance = np.cov(slope[1:], height[1:])
+    variance = float(covariance[0, 0])
+    away = abs(float(slope[0]) - mean)
+    if away > APART * np.hypot(spread, np.sqrt(variance)):
+        said = f"the measured drift, {slope[0]:+.2f} octaves per doubling, contradicts theory's {mean:+g} ± {spread:g}"
+        return height, slope, f"{said}: the law follows the measured one"
+    share = variance / (variance + spread**2)  # of theory
+    moved = (1 - share) * slope + share * (mean + spread * _normal(len(slope), seed))
+    return height + float(covariance[0, 1]) / max(variance, 1e-300) * (moved - slope), moved, ""
+
+
+def _normal(count: int, seed: int) -> FloatArray:
+    """Standard normal draws behind a 0, which stands for the fit itself."""
+    return np.concatenate([[0.0], np.random.default_rng([seed, 1]).standard_normal(count - 1)])
+
+
+def interval_of(draws: FloatArray, scale: np.ufunc | None = None) -> Interval:
+    """The first of the draws as the value, and the interval of the others."""
+    rest = draws[1:] if len(draws) > 1 else draws
+    low, high = np.quantile(rest, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    ends = np.array([draws[0], min(low, draws[0]), max(high, draws[0])])
+    return Interval(*(float(end) for end in (ends if scale is None else scale(ends))))

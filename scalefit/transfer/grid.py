@@ -1,0 +1,43 @@
+"""The learning rates of a sweep and the losses at them: equal rates made one, seeds made comparable, means."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scalefit.numerics import FloatArray
+from scalefit.transfer.bowl import offsets
+
+SAME = 1e-6  #: relative difference up to which two learning rates are one
+
+
+def snapped(lr: FloatArray) -> FloatArray:
+    """Learning rates, those that differ by less than a millionth made one (a table may hold 32-bit numbers).
+
+    >>> snapped(np.array([0.001, 0.0010000000474974513, 0.002])).tolist()
+    [0.001, 0.001, 0.002]
+    """
+    rates, place = np.unique(np.asarray(lr, dtype=float), return_inverse=True)
+    new = np.concatenate([[True], ~(np.diff(rates) <= SAME * rates[1:])])  # what is no number stays one
+    return np.asarray(rates[new][np.cumsum(new) - 1][place])
+
+
+def means_of(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The distinct learning rates and their mean losses."""
+    grid, place = np.unique(x, return_inverse=True)
+    return grid, np.bincount(place, y) / np.maximum(np.bincount(place), 1)
+
+
+def levelled(x: FloatArray, y: FloatArray, seed: FloatArray) -> FloatArray:
+    """Losses without what each seed adds to all its runs (multiplies them by, where all are above zero).
+
+    So that the least mean is that of a learning rate, and not of the seeds that were run at it.
+    """
+    columns = offsets(seed)
+    if not columns.shape[1]:
+        return y
+    log = bool(np.all(y > 0))
+    values = np.log(y) if log else y
+    rates = np.eye(len(np.unique(x)))[np.unique(x, return_inverse=True)[1]]
+    constants = np.linalg.lstsq(np.hstack([rates, columns]), values, rcond=None)[0]
+    level = values - columns @ constants[rates.shape[1] :]
+    return np.asarray(np.exp(level) if log else level)

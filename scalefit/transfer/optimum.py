@@ -1,0 +1,294 @@
+"""The best learning rate of one sweep, from a smooth curve through the losses near the minimum.
+
+The curve is a parabola in log2(lr) plus a Gaussian process (:mod:`scalefit.transfer.bowl`), as too large a learning
+rate costs otherwise than too small a one; it is fitted to log losses (the losses where one is not positive).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import stdtr
+
+from scalefit.errors import InputError
+from scalefit.numerics import FloatArray
+from scalefit.runs.cliff import JUMP, cliff
+from scalefit.transfer.bowl import Bowl, fit_bowl, minima
+from scalefit.transfer.grid import levelled, means_of, snapped
+
+NEAREST = 7  #: distinct learning rates round the least loss that have a part in the curve,
+WITHIN = 2.5  #: and all others within so many octaves of it,
+FARTHEST = 5.0  #: but none farther than this, if three are nearer;
+WIDER = 1.6  #: this many times as far where more than
+AT_ENDS = 0.02  #: of the drawn minima lie at an end of the stretch beyond which there are losses
+LEVEL = 0.90  #: of every interval
+SHARPEST = 0.05  #: standard deviation below which no place is claimed, in steps of the grid
+LEAST_POINTS = 3  #: distinct learning rates with a finite loss
+BELOW = 0.005  #: relative depth below every measured loss from which the curve's minimum is doubted
+STRAY = 1e-3  #: chance, over all runs of a sweep, below which a loss so far from the others' curve is left out
+MOST_STRAY = 2  #: losses left out in this way
+WHOLE_SPAN = 10.0  #: times what all other losses span: one that lies deeper below may be the one that learned
+ASIDE = 2  #: learning rates on each side of a minimum that is one beside a stray loss at an end
+SCATTER = 3  #: degrees of freedom from which on a stray loss can be told
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """The best learning rate at one size."""
+
+    lr: float  #: NaN where it was refused
+    low: float  #: ends of the 90 % interval
+    high: float
+    loss: float  #: of the curve at the minimum
+    draws: FloatArray  #: (draws,) log2 of the learning rate
+    refused: str = ""  #: why there is no optimum
+    how: str = ""  #: where the interval is from
+    doubts: tuple[str, ...] = ()  #: why the curve's minimum may not be believed
+    left_out: int = 0  #: runs with a finite loss, taken for diverged
+    within: tuple[float, float] = (-np.inf, np.inf)  #: log2 of the learning rates between which a refused optimum lies
+    stray: tuple[tuple[float, float], ...] = ()  #: learning rate and loss of each run that was left out as far off
+
+    @property
+    def log2(self) -> float:
+        """log2 of the learning rate."""
+        return float(np.log2(self.lr))
+
+    @property
+    def octaves(self) -> float:
+        """Width of the interval."""
+        return float(np.log2(self.high / self.low))
+
+
+def best_lr(
+    lr: FloatArray,
+    loss: FloatArray,
+    seed: FloatArray,
+    draws: int = 300,
+    rng_seed: int | list[int] = 0,
+    initial_loss: float = np.nan,
+) -> Optimum:
+    """The best learning rate of a sweep at one size, with an interval.
+
+    ``lr``, ``loss``, ``seed``: (n,), a loss of NaN for a diverged run. The interval holds 90 % of the minima of curves
+    drawn from the posterior: of the shape, of the noise and of each seed's offset. A flat minimum has a wide one, and
+    no place is claimed more sharply than a twentieth of the grid's step. A minimum at the edge of the grid is refused:
+    then the optimum is not between two measured learning rates. Runs that end above ``initial_loss`` (NaN: not known),
+    or beyond a cliff (:func:`scalefit.runs.cliff.cliff`), count as diverged, and so does a learning rate at
+    which half of the runs have; where losses fall up to it, the interval ends there. ``doubts`` names a loss far from
+    the curve of the others, which is left out, learning rates that lost a part of their seeds, and a minimum far below
+    every loss. Raises InputError for fewer than three learning rates.
+
+    >>> lr = np.array([0.001, 0.002, 0.004, 0.008, 0.016])
+    >>> found = best_lr(lr, 2 * np.exp(0.05 * np.log2(lr / 0.004) ** 2), np.zeros(5))
+    >>> round(found.log2, 3), round(found.loss, 3)
+    (-7.966, 2.0)
+    """
+    x, y, seed = np.log2(snapped(lr)), np.asarray(loss, dtype=float), np.asarray(seed)
+    if len(np.unique(x)) < LEAST_POINTS:
+        raise InputError(f"{len(np.unique(x))} learning rates have no minimum between them", todo="give three or more")
+    beyond = cliff(np.exp2(x), y, initial_loss) & _within_reach(x, y)
+    kept, doubts = _stable(x, np.isfinite(y) & ~beyond)
+    left_out = int((beyond & np.isfinite(y)).sum())
+    tried = np.unique(x)
+    x, y, seed = x[kept], levelled(x[kept], y[kept], seed[kept]), seed[kept]
+    log = bool(np.all(y > 0))
+    rows, said = _without_stray(x, np.log(y) if log else y, seed, log)
+    stray = tuple((float(2 ** x[i]), float(np.asarray(loss, dtype=float)[kept][i])) for i in np.flatnonzero(~rows))
+    doubts += said
+    gone = np.setdiff1d(x[~rows], x[rows])  # a learning rate that is left out has not diverged
+    x, y, seed, tried = x[rows], y[rows], seed[rows], np.setdiff1d(tried, gone)
+    grid, means = means_of(x, y)
+    refused, within = _at_edge(grid, means, tried)
+    if refused:
+        least = float(means.min()) if len(means) else np.nan
+        nothing = np.array([])
+        return Optimum(np.nan, np.nan, np.nan, least, nothing, refused, "", tuple(doubts), left_out, within, stray)
+    rng = np.random.default_rng(rng_seed)
+    lost_from = _lost_from(grid, tried)
+    log = bool(np.all(y > 0))
+    found = _located(x, np.log(y) if log else y, seed, lost_from, draws, rng, log)
+    doubts += list(found.doubts) + _too_low(found.loss, means)
+    return replace(found, doubts=tuple(doubts), left_out=left_out, stray=stray)
+
+
+def _located(
+    x: FloatArray, y: FloatArray, seed: FloatArray, lost_from: float, draws: int, rng: np.random.Generator, log: bool
+) -> Optimum:
+    """The optimum of losses that are all finite; ``lost_from``: the first diverged learning rate beyond, or inf."""
+    doubts = []
+    bowl, near = _followed(x, y, seed, lost_from, draws, rng)
+    grid, means = means_of(x[near], y[near])
+    last, step = float(grid[-1]), float(np.median(np.diff(grid)))
+    centre = min(bowl.lowest, last)
+    places, how = minima(bowl.places, bowl.draws), f"{bowl.freedom} degrees of freedom"
+    if not bowl.freedom:
+        places, how = _between_neighbours(grid, means, centre, draws, rng), "the grid: no scatter to judge by"
+    open_end = lost_from < np.inf and last == x.max()
+    if open_end:  # the first learning rate that diverges lies somewhere in the gap
+        places = np.minimum(places, rng.uniform(last, lost_from, len(places)))
+    places = places + SHARPEST * step * rng.standard_normal(len(places))
+    low, high = np.quantile(places, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    if open_end and bowl.lowest > last:
+        said = f"{2**last:.4g}: add some above it"
+        doubts.append(f"the loss falls up to the last learning rate that does not diverge, {said}")
+        high = max(high, lost_from)
+    depth = float(np.interp(centre, bowl.places, bowl.mean))
+    loss = float(np.exp(depth)) if log else depth
+    low, high = min(low, centre), max(high, centre)
+    return Optimum(2**centre, float(2**low), float(2**high), loss, places, "", how, tuple(doubts))
+
+
+def _followed(
+    x: FloatArray, y: FloatArray, seed: FloatArray, lost_from: float, draws: int, rng: np.random.Generator
+) -> tuple[Bowl, np.ndarray]:
+    """The curve, and the runs through which it is drawn: those near the least loss, more where it is flat there."""
+    reach = _reach(x, y)
+    grid, means = means_of(x, y)
+    middle = grid[np.argmin(means)]
+    while True:
+        near = np.abs(x - middle) <= reach + 1e-9
+        low, high = float(x[near].min()), float(x[near].max())
+        beyond = min(lost_from, high + WITHIN) if high == x.max() and lost_from < np.inf else high
+        bowl = fit_bowl(x[near], y[near], seed[near], (low, beyond), draws, rng)
+        places = minima(bowl.places, bowl.draws)
+        at_ends = np.mean(((places <= low) & (low > x.min())) | ((places >= high) & (high < x.max())))
+        if at_ends <= AT_ENDS:
+            return bowl, near
+        reach *= WIDER
+
+
+def _reach(x: FloatArray, y: FloatArray) -> float:
+    """Octaves on each side of the least loss from which runs have a part in the curve, to begin with."""
+    grid, means = means_of(x, y)
+    nearest = np.sort(np.abs(grid - grid[np.argmin(means)]))
+    reach = max(WITHIN, float(nearest[min(NEAREST, len(grid)) - 1]))
+    return max(min(reach, FARTHEST), float(nearest[min(LEAST_POINTS, len(grid)) - 1]))
+
+
+def _without_stray(x: FloatArray, y: FloatArray, seed: FloatArray, log: bool) -> tuple[np.ndarray, list[str]]:
+    """The runs but those whose loss the curve through the others does not explain, a mask; and what was left out."""
+    doubts: list[str] = []
+    kept = np.ones(len(x), dtype=bool)
+    while kept.any() and len(doubts) < MOST_STRAY:
+        rows = np.flatnonzero(kept)
+        near = rows[np.abs(x[rows] - x[rows][np.argmin(y[rows])]) <= _reach(x[rows], y[rows])]
+        drop, stray = _drops_at_end(x[rows], y[rows]), _stray(x[near], y[near], seed[near])
+        row = int(rows[drop]) if drop is not None else -1 if stray is None else int(near[stray])
+        if row < 0 or len(np.unique(x[rows[rows != row]])) < LEAST_POINTS:
+            break
+        value = float(np.exp(y[row])) if log else float(y[row])
+        said = f"the loss {value:.5g} at learning rate {2 ** x[row]:.4g}"
+        doubts.append(f"{said} lies far from the curve of the others: left out")
+        kept[row] = False
+    return kept, doubts
+
+
+def _stray(x: FloatArray, y: FloatArray, seed: FloatArray) -> int | None:
+    """The row whose loss the curve through the others does not explain, if there is one: the least, or the farthest."""
+    if len(x) < SCATTER + 3:
+        return None
+    ends = (float(x.min()), float(x.max()))
+    whole = fit_bowl(x, y, seed, ends, 1, np.random.default_rng(0))
+    for row in dict.fromkeys((int(np.argmin(y)), int(np.argmax(np.abs(y - whole.fitted))))):
+        rest = np.delete(np.arange(len(x)), row)
+        if len(np.unique(x[rest])) < LEAST_POINTS:
+            continue
+        others = fit_bowl(x[rest], y[rest], seed[rest], ends, 60, np.random.default_rng(0))
+        if others.freedom < SCATTER:
+            continue
+        here = np.array([np.interp(x[row], others.places, curve) for curve in (others.mean, *others.draws)])
+        error = np.hypot(float(here[1:].std()), others.sigma)
+        away = abs(float(y[row]) - here[0]) / max(error, 1e-12)
+        if 2 * stdtr(others.freedom, -away) * len(x) < STRAY:
+            return row
+    return None
+
+
+def _drops_at_end(x: FloatArray, y: FloatArray) -> int | None:
+    """The least loss, if it stands alone at an end, far below the next, while the others have a minimum of their own.
+
+    Far: by more than three times the steepest of their steps, though not by more than ten times all they span (then
+    it may be the one run that learned, or that did not diverge).
+    """
+    row = int(np.argmin(y))
+    grid, means = means_of(x, y)
+    end = 0 if x[row] == grid[0] else -1 if x[row] == grid[-1] else None
+    if end is None or np.sum(x == x[row]) > 1:
+        return None
+    steps, others = np.abs(np.diff(means) / np.diff(grid)), np.delete(means, end)
+    least, drop = int(np.argmin(others)), abs(float(np.diff(means)[end]))
+    if not ASIDE <= least < len(others) - ASIDE:
+        return None
+    far = JUMP * np.delete(steps, end).max() < steps[end] and drop < WHOLE_SPAN * np.ptp(others)
+    return row if far else None
+
+
+def _between_neighbours(
+    grid: FloatArray, means: FloatArray, centre: float, draws: int, rng: np.random.Generator
+) -> FloatArray:
+    """Places between the learning rates beside the least one, as no scatter tells more."""
+    least = int(np.argmin(means))
+    low, high = grid[max(least - 1, 0)], grid[min(least + 1, len(grid) - 1)]
+    return np.asarray(np.clip(centre + (high - low) / 4 * rng.standard_normal(draws), low, high))
+
+
+def _within_reach(x: FloatArray, y: FloatArray) -> np.ndarray:
+    """The runs that lie near enough to the least loss to be told from a cliff, (n,)."""
+    finite = np.isfinite(y)
+    return np.abs(x - x[finite][np.argmin(y[finite])]) <= FARTHEST + 1 if finite.any() else finite
+
+
+def _stable(x: FloatArray, alive: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """The runs that count, a mask: those alive at learning rates where more than half are; and what to doubt."""
+    grid, place = np.unique(x, return_inverse=True)
+    share = np.bincount(place, alive) / np.bincount(place)
+    doubts = [
+        f"at learning rate {2**rate:.4g} {round((1 - part) * count)} of {count} seeds diverged"
+        for rate, part, count in zip(grid, share, np.bincount(place), strict=True)
+        if 0 < part < 1
+    ]
+    return alive & (share > 0.5)[place], doubts
+
+
+def _lost_from(grid: FloatArray, tried: FloatArray) -> float:
+    """The first learning rate above all that count, where one was tried and diverged; else inf."""
+    above = tried[tried > grid[-1]]
+    return float(above[0]) if len(above) else float("inf")
+
+
+def _too_low(loss: float, means: FloatArray) -> list[str]:
+    """Why the curve's minimum is not believed, or nothing: it lies far below every loss that was measured.
+
+    Between two learning rates of a parabola the minimum is below the least loss by at most an eighth of the rise from
+    the least to the third least; four times that is far.
+    """
+    first, _, third = np.sort(means)[:3]
+    if first - loss <= max(BELOW * abs(first), (third - first) / 2):
+        return []
+    return [
+        f"the curve's minimum, {loss:.5g}, lies far below every measured loss (least {first:.5g}): the curve does not "
+        "describe these losses; leave diverged runs out, or add learning rates near the minimum"
+    ]
+
+
+def _at_edge(grid: FloatArray, means: FloatArray, tried: FloatArray) -> tuple[str, tuple[float, float]]:
+    """Why a minimum is refused, or "", and between which log2 learning rates it lies then.
+
+    ``tried`` holds the learning rates of diverged runs as well.
+    """
+    anywhere = (-np.inf, np.inf)
+    if not len(grid):
+        why = f"none of {len(tried)} learning rates has a finite loss and has not diverged: add smaller ones"
+        return why, (-np.inf, float(tried[0]))
+    least = int(np.argmin(means))
+    if least == 0:
+        up = float(grid[1]) if len(grid) > 1 else float(tried[-1])
+        why = f"the least loss is at the smallest learning rate tried ({2 ** grid[0]:.3g}): add smaller ones"
+        return why, (-np.inf, up)
+    if len(grid) < LEAST_POINTS:
+        return f"only {len(grid)} of {len(tried)} learning rates have not diverged: add smaller ones", anywhere
+    if least == len(grid) - 1 and grid[-1] == tried[-1]:
+        why = f"the least loss is at the largest learning rate tried ({2 ** grid[-1]:.3g}): add larger ones"
+        return why, (float(grid[-2]), np.inf)
+    return "", anywhere

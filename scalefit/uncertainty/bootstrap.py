@@ -1,0 +1,203 @@
+"""Draws: the fit repeated on resampled runs, as one bigger batch of the same solver, warm-started.
+
+Points along one run are correlated, so whole runs are resampled where there are curves, rows where there is one row
+a run. Every resample is re-optimised fully.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scalefit.errors import InputError
+from scalefit.numerics import FloatArray
+from scalefit.solver.derivatives import second_derivatives
+from scalefit.solver.descent import Descent, descend, own_rows
+from scalefit.solver.expansion import Expansion
+from scalefit.solver.model import BoundLaw
+from scalefit.solver.objective import Objective
+from scalefit.uncertainty.covariance import sandwich
+from scalefit.uncertainty.pieces import pieces
+
+Method = Literal["auto", "pairs", "bayesian", "wild", "parametric", "sandwich"]
+
+METHODS = ("auto", "pairs", "bayesian", "wild", "parametric", "sandwich")
+FEW_BLOCKS = 20  #: below this many runs whole-run resampling is too coarse and weights are drawn smoothly
+FEWER_BLOCKS = 6  #: below this many, weights may leave a law unidentified and residuals change sign instead
+QUICK = 16  #: steps that most resamples need
+MOST = 200  #: steps after which a resample is left where it is
+TOLERANCE = 1e-11  #: relative decrease of the objective that a further step would bring
+BLOCK = 1 << 17  #: elements of predictions held at a time
+CHUNK = 250  #: draws that share one random stream, whatever the number of workers
+MOST_LEVERAGE = 0.7  #: of a row whose residual is taken to tell something of its error
+FLAT = 1e-9  #: singular value, over the largest, of a direction in which no row moves
+MANY_SIGNS = 12  #: from this many blocks on, signs alone give enough different resamples
+SIGNS = np.array([-1.0, 1.0])
+#: Webb's six-point distribution: mean 0, variance 1, for few blocks
+WEBB = np.sqrt(np.array([1.5, 1.0, 0.5, 0.5, 1.0, 1.5])) * np.array([-1, -1, -1, 1, 1, 1])
+
+
+def bootstrap(
+    model: BoundLaw,
+    objective: Objective,
+    values: FloatArray,
+    weights: FloatArray,
+    theta: FloatArray,
+    blocks: NDArray[np.intp],
+    *,
+    draws: int,
+    seed: int,
+    method: Method = "auto",
+    sigma: float = 0.0,
+    workers: int = 1,
+) -> FloatArray:
+    """Coordinates of ``draws`` refits, (draws, p).
+
+    ``blocks`` (n,) numbers the run of each row. ``pairs``: whole blocks with replacement; ``bayesian``: exponential
+    weights on blocks, of mean one; ``wild``: residuals of each block over 1 - leverage, with random signs (Davidson and
+    Flachaire 2008, doi:10.1016/j.jeconom.2008.08.003), or with Webb's six-point weights where blocks are few;
+    ``parametric``: normal noise of the given ``sigma``; ``sandwich``: no refits, normal draws from the covariance of
+    :func:`~scalefit.uncertainty.covariance.sandwich`, refused where that is not valid. ``auto`` is ``pairs`` from 20
+    blocks on, ``bayesian`` from 6, else ``wild``, which keeps every row and so the law identified.
+    The draws depend on the seed only, not on ``workers``.
+    """
+    if method not in METHODS:
+        raise InputError(f'bootstrap method "{method}" is not known', todo=f"choose one of {', '.join(METHODS)}")
+    count = int(blocks.max()) + 1
+    if method == "auto":
+        method = "pairs" if count >= FEW_BLOCKS else "bayesian" if count >= FEWER_BLOCKS else "wild"
+    resampled: Literal["weights", "values"] = "weights" if method in ("pairs", "bayesian") else "values"
+    sizes = [min(CHUNK, draws - begin) for begin in range(0, draws, CHUNK)]
+    jobs = list(zip(sizes, np.random.SeedSequence(seed).spawn(len(sizes)), strict=True))
+    second = second_derivatives(model, theta)
+    expansion = Expansion.at(model, objective, theta, second)
+    if method == "sandwich":
+        spread = sandwich(expansion, objective, values, weights, blocks)
+        steps = np.random.default_rng(seed).multivariate_normal(np.zeros(len(theta)), spread, size=draws, method="eigh")
+        return expansion.moved(steps)
+    centre = objective.target(expansion.value)
+    residual = (objective.target(values) - centre) / (1 - leverage(expansion.slope, weights))
+    near = Near(model, objective, values, weights, resampled, expansion, second)
+
+    def chunk(job: tuple[int, np.random.SeedSequence]) -> Refits:
+        size, stream = job
+        rng = np.random.default_rng(stream)
+        if resampled == "weights":
+            return near.refit(_block_weights(rng, method, size, count)[:, blocks] * weights)
+        shape = (size, len(values))
+        errors = (
+            residual * _signs(rng, size, count)[:, blocks] if method == "wild" else sigma * rng.standard_normal(shape)
+        )
+        made = centre + errors
+        return near.refit(np.exp(made) if objective.space == "log" else made)
+
+    if workers == 1:
+        parts = [chunk(job) for job in jobs]
+    else:
+        with ThreadPoolExecutor(workers) as pool:
+            parts = list(pool.map(chunk, jobs))
+    return near.finish(parts)
+
+
+def resampled_as_one(residuals: FloatArray, runs: NDArray[np.intp], method: Method) -> tuple[NDArray[np.intp], Method]:
+    """Which rows are resampled together, and how: whole runs, or pieces of few curves, whose residuals change sign."""
+    count = int(runs.max()) + 1
+    if method == "auto" and count < FEW_BLOCKS and count < len(runs):
+        return pieces(residuals, runs), "wild"
+    return runs, method
+
+
+@dataclass(frozen=True)
+class Refits:
+    """Refits of one chunk of resamples, and what was drawn for those that need more steps than most."""
+
+    theta: FloatArray  #: (B, p)
+    done: NDArray[np.bool_]  #: (B,)
+    drawn: FloatArray  #: of those that are not done, (B', n)
+
+
+@dataclass(frozen=True)
+class Near:
+    """Refits of the same rows with other weights, or other values, from near the optimum."""
+
+    model: BoundLaw
+    objective: Objective
+    values: FloatArray
+    weights: FloatArray
+    resampled: Literal["weights", "values"]
+    expansion: Expansion
+    second: FloatArray
+
+    def refit(self, drawn: FloatArray) -> Refits:
+        """Refits to drawn weights or values (B, n); the few that take long are left for :meth:`finish`."""
+        found = self._descend(drawn, self._starts(drawn), QUICK)
+        return Refits(found.theta, found.converged, drawn[~found.converged])
+
+    def finish(self, parts: list[Refits]) -> FloatArray:
+        """Coordinates of all refits, (draws, p), the slow ones of all chunks taken together."""
+        theta = np.vstack([part.theta for part in parts])
+        left = ~np.concatenate([part.done for part in parts])
+        if left.any():
+            theta[left] = self._descend(np.vstack([part.drawn for part in parts]), theta[left], MOST).theta
+        return theta
+
+    def _rows(self, drawn: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return (self.values, drawn) if self.resampled == "weights" else (drawn, self.weights)
+
+    def _descend(self, drawn: FloatArray, start: FloatArray, iterations: int) -> Descent:
+        return descend(
+            self.model,
+            self.objective,
+            *self._rows(drawn),
+            start,
+            tolerance=TOLERANCE,
+            iterations=iterations,
+            second=self.second,
+        )
+
+    def _starts(self, drawn: FloatArray) -> FloatArray:
+        """The optima of the expansion where they are lower than the fit itself, else the fit."""
+        values, weights = self._rows(drawn)
+        target = self.objective.target(values)
+        residual = self.objective.residuals(self.expansion.value, target)
+        ahead = self.expansion.optima(self.objective, residual, weights)
+        here = np.sum(weights * self.objective.rho(residual), axis=-1)
+        there = np.empty(len(drawn))
+        step = max(1, BLOCK // self.model.size)
+        with np.errstate(all="ignore"):
+            for i in range(0, len(drawn), step):
+                part = slice(i, i + step)
+                left = self.objective.residuals(self.model.value(ahead[part]), own_rows(target, part))
+                there[part] = np.sum(own_rows(weights, part) * self.objective.rho(left), axis=-1)
+        return np.where((there < here)[:, None], ahead, self.expansion.theta)
+
+
+def _block_weights(rng: np.random.Generator, method: str, draws: int, count: int) -> FloatArray:
+    """Weights of the blocks, (draws, count), of mean one."""
+    if method == "pairs":
+        chosen = rng.integers(count, size=(draws, count)) + count * np.arange(draws)[:, None]
+        return np.bincount(chosen.ravel(), minlength=draws * count).reshape(draws, count).astype(np.float64)
+    drawn = rng.exponential(size=(draws, count))
+    return np.asarray(drawn / drawn.mean(axis=1, keepdims=True))
+
+
+def _signs(rng: np.random.Generator, draws: int, count: int) -> FloatArray:
+    """Factors of the residuals of each block, (draws, count), of mean 0 and variance 1."""
+    return np.asarray(rng.choice(SIGNS if count >= MANY_SIGNS else WEBB, size=(draws, count)))
+
+
+def leverage(slope: FloatArray, weights: FloatArray) -> FloatArray:
+    """How far each row pulls its own prediction, (n,): the diagonal of the hat matrix, at most MOST_LEVERAGE.
+
+    >>> leverage(np.ones((4, 1)), np.ones(4)).round(6).tolist()
+    [0.25, 0.25, 0.25, 0.25]
+    """
+    scaled = slope * np.sqrt(weights)[:, None]
+    scaled = scaled / np.maximum(np.linalg.norm(scaled, axis=0), 1e-300)
+    rows, size, _ = np.linalg.svd(np.nan_to_num(scaled), full_matrices=False)
+    pull: FloatArray = np.sum(rows[:, size > FLAT * size[0]] ** 2, axis=1)
+    return np.minimum(pull, MOST_LEVERAGE)

@@ -1,0 +1,39 @@
+"""A law with its fitted numbers: what predictions, their intervals and the influence of runs are computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scalefit.laws.law import Law
+from scalefit.numerics import FloatArray
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The law, its parameters, and the space and noise of its residuals.
+
+    >>> from scalefit.laws import find_law
+    >>> line = Estimate(find_law("power:over=N"), {"A": 2.0, "alpha": 1.0}, log=True, sigma=0.01)
+    >>> line.value({"x": np.array([1.0, 2.0])}).tolist()
+    [2.0, 1.0]
+    """
+
+    law: Law
+    parameters: Mapping[str, float]
+    log: bool  #: whether residuals are differences of logarithms
+    sigma: float  #: the noise of the residuals
+
+    def value(self, variables: Mapping[str, Any]) -> FloatArray:
+        """The law's value at arrays of its variables."""
+        return np.asarray(self.law.evaluate(variables, self.parameters))
+
+    def values(self, variables: Mapping[str, Any], table: FloatArray) -> FloatArray:
+        """The law's values (B, n) at rows of variables (n,) for other parameters, a table (B, P) in the law's order."""
+        with np.errstate(all="ignore"):
+            made = self.law.evaluate(variables, {name: table[:, j, None] for j, name in enumerate(self.law.parameters)})
+        length = max((np.shape(values)[0] for values in variables.values() if np.ndim(values)), default=1)
+        return np.broadcast_to(made, (len(table), length))

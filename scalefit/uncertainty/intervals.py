@@ -1,0 +1,176 @@
+"""Intervals of parameters and predictions: draws, noise, and what the back-test of the user's own runs adds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from statistics import NormalDist
+from typing import Any, Literal
+
+import numpy as np
+
+from scalefit.errors import InputError
+from scalefit.laws.law import Law
+from scalefit.numerics import FloatArray
+from scalefit.rows.rows import Rows
+from scalefit.solver.model import BoundLaw
+from scalefit.solver.solve import Settings, Solution
+from scalefit.uncertainty.bootstrap import Method, bootstrap, resampled_as_one
+from scalefit.uncertainty.calibration import (
+    Calibration,
+    calibrate,
+    deviation,
+    folds_of,
+    small_sample,
+    spreads,
+    walk,
+)
+from scalefit.uncertainty.estimate import Estimate
+
+FEWEST_DRAWS = 20  #: refits from which 90 % intervals can be told
+DRAW_ROWS = 4000  #: rows that suffice for the draws of a long log
+BLOCK = 1 << 20  #: elements of draws times rows that are held at a time
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How draws are made. Raises InputError for fewer than FEWEST_DRAWS of them, but none."""
+
+    draws: int
+    seed: int = 0
+    method: Method = "auto"
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        if self.draws and self.draws < FEWEST_DRAWS:
+            todo = f"give 0 for no intervals, or {FEWEST_DRAWS} and more: a 90 % interval leaves one of twenty out"
+            raise InputError(f"{self.draws} draws make no interval", where="fit", todo=todo)
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Draws of the parameters, (draws, P) in the law's order, and the calibration of predictions.
+
+    Without a calibration an interval says what the draws say: as if the law were true.
+    """
+
+    draws: tuple[tuple[float, ...], ...]
+    few: float  #: the small-sample factor of the draws' spread
+    calibration: Calibration | None
+    seed: int
+    method: str
+
+    def parameter_intervals(self, values: Mapping[str, float], level: float = 0.9) -> dict[str, tuple[float, float]]:
+        """The central ``level`` interval of each parameter: draws are spread by the small-sample factor."""
+        tails = [50 * (1 - level), 50 * (1 + level)]
+        ends = np.percentile(np.array(self.draws), tails, axis=0)
+        return {
+            name: (value + self.few * min(float(low - value), 0.0), value + self.few * max(float(high - value), 0.0))
+            for (name, value), low, high in zip(values.items(), *ends, strict=True)
+        }
+
+    def at(
+        self, fit: Estimate, variables: Mapping[str, FloatArray], level: float, interval: Literal["observation", "mean"]
+    ) -> tuple[FloatArray, FloatArray]:
+        """Ends of the prediction interval, one value a row each."""
+        if not 0 < level < 1 or interval not in ("observation", "mean"):
+            raise InputError(f'level {level}, interval "{interval}"', todo='0 < level < 1, "observation" or "mean"')
+        centre = fit.value(variables) + np.zeros(len(next(iter(variables.values()))))
+        unit = 1.0 if fit.log else np.abs(centre)
+        noise = fit.sigma if interval == "observation" else 0.0
+        ends = []
+        for side, spread in zip((-1.0, 1.0), self._spreads(fit, variables, centre), strict=True):
+            if self.calibration is None:
+                wide = np.sqrt(spread**2 + noise**2)
+            else:
+                distance = self.calibration.distance(fit.law, dict(variables))
+                wide = deviation(self.calibration.factor, spread, distance, noise, unit)
+            step = side * wide * NormalDist().inv_cdf(0.5 + level / 2)
+            ends.append(centre * np.exp(step) if fit.log else centre + step)
+        return ends[0], ends[1]
+
+    def _spreads(
+        self, fit: Estimate, variables: Mapping[str, FloatArray], centre: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Standard deviations of the draws' predictions below and above the fit's, in residual space."""
+        table = np.array(self.draws)
+        block = max(1, BLOCK // len(table))
+        below, above = np.empty_like(centre), np.empty_like(centre)
+        for begin in range(0, len(centre), block):
+            part = slice(begin, begin + block)
+            some = {name: values[part] for name, values in variables.items()}
+            made, middle = fit.values(some, table), centre[part]
+            with np.errstate(all="ignore"):
+                made, middle = (np.log(made), np.log(middle)) if fit.log else (made, middle)
+            below[part], above[part] = spreads(middle, made, self.few)
+        return below, above
+
+
+def make_intervals(
+    law: Law,
+    model: BoundLaw,
+    rows: Rows,
+    weights: FloatArray | None,
+    solution: Solution,
+    settings: Settings,
+    resampling: Resampling,
+    calibrated: bool,
+) -> Intervals:
+    """Draw resampled fits and judge the law on the larger runs that smaller ones predict."""
+    assert rows.values is not None
+    keep = slice(None, None, max(1, -(-len(rows) // DRAW_ROWS)))
+    values = rows.values[keep]
+    blocks, method = resampled_as_one(solution.residuals[keep], rows.run_codes[keep], resampling.method)
+    draws = bootstrap(
+        model.take(keep),
+        solution.objective,
+        values,
+        np.ones(len(values)) if weights is None else weights[keep],
+        solution.theta,
+        blocks,
+        draws=resampling.draws,
+        seed=resampling.seed,
+        method=method,
+        sigma=solution.sigma,
+        workers=resampling.workers,
+    )
+    if keep.step > 1:  # the rows left out would have made the draws narrower, as far as they tell something new
+        every, _ = resampled_as_one(solution.residuals, rows.run_codes, resampling.method)
+        draws = solution.theta + (draws - solution.theta) * np.sqrt((blocks.max() + 1) / (every.max() + 1))
+    free = len(model.coordinates)
+    calibration = None
+    if calibrated:
+        parts = [] if rows.stream else folds_of(law, rows, free)
+        folds = walk(law, model, rows, settings, resampling.seed, parts)
+        unit = 1.0 if settings.residuals == "log" else float(np.median(np.abs(rows.values)))
+        calibration = calibrate(law, rows, folds, unit)
+    few = small_sample(int(blocks.max()) + 1, len(values), free, method)
+    return Intervals(
+        tuple(map(tuple, model.vector(draws).tolist())),
+        few,
+        calibration,
+        resampling.seed,
+        method,
+    )
+
+
+def as_dict(intervals: Intervals) -> dict[str, Any]:
+    """The intervals as JSON types."""
+    return {
+        "draws": [list(draw) for draw in intervals.draws],
+        "small_sample_factor": intervals.few,
+        "seed": intervals.seed,
+        "method": intervals.method,
+        "calibration": None if intervals.calibration is None else asdict(intervals.calibration),
+    }
+
+
+def from_dict(content: Mapping[str, Any]) -> Intervals:
+    """The intervals of a saved fit."""
+    return Intervals(
+        tuple(map(tuple, content["draws"])),
+        content["small_sample_factor"],
+        None if content["calibration"] is None else Calibration(**content["calibration"]),
+        content["seed"],
+        content["method"],
+    )

@@ -1,0 +1,3 @@
+"""The version of scalefit."""
+
+__version__ = "0.1.0"

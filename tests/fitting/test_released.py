@@ -1,0 +1,36 @@
+"""Saved fits of the released schema load, and predict what the version that wrote them predicted."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import scalefit as sf
+
+FILES = sorted(Path(__file__).with_name("released").glob("*.json"))
+LAST_DIGIT = 4e-15  #: two processors may round the last of sixteen digits otherwise
+
+
+@pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
+def test_a_saved_fit_predicts_the_same_numbers_to_the_last_digit(file, tmp_path):
+    kept = json.loads(file.read_text())
+    (tmp_path / "fit.json").write_text(json.dumps(kept["fit"]))
+    fit = sf.load_fit(tmp_path / "fit.json")
+    predicted = fit.predict(**kept["at"])
+    assert kept["predictions"].keys() <= set(predicted.columns)
+    for column, values in kept["predictions"].items():
+        np.testing.assert_allclose(predicted[column], values, rtol=LAST_DIGIT)
+
+
+@pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
+def test_nothing_of_a_saved_fit_is_lost_when_it_is_saved_again(file, tmp_path):
+    kept = json.loads(file.read_text())["fit"]
+    (tmp_path / "fit.json").write_text(json.dumps(kept))
+    again = json.loads(sf.load_fit(tmp_path / "fit.json").save(tmp_path / "again.json").read_text())
+    for key in kept.keys() - {"scalefit_version", "numpy_version"}:
+        assert again[key] == kept[key], key
+
+
+def test_there_are_fits_of_every_kind_of_law():
+    assert len(FILES) >= 6
