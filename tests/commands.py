@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from scalefit.cli import main
 
 ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared" / "data"  #: public data sets, where they are at hand
 EXIT = re.compile(r"#.*exit code (\d)")
 
 

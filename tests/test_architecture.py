@@ -186,6 +186,19 @@ def test_no_room_has_more_than_fourteen_files():
     assert all((PACKAGE / room.replace(".", "/") / "__init__.py").exists() for room in counts)
 
 
+TESTS = PACKAGE.parent / "tests"
+
+
+def test_the_tests_mirror_the_package():
+    """A test of a room lies in the folder of that name; what concerns all rooms lies beside this file."""
+    folders = {str(path.parent.relative_to(TESTS)) for path in TESTS.rglob("test_*.py")} - {"."}
+    assert all((PACKAGE / folder).is_dir() for folder in folders)
+    rooms = {room.split(".")[0] for room in FLOORS if (PACKAGE / room.split(".")[0]).is_dir()}
+    assert {room for room in rooms if not list((TESTS / room).glob("test_*.py"))} <= {"rows"}
+    names = [path.name for path in TESTS.rglob("test_*.py")]
+    assert len(set(names)) == len(names), "two test files of one name"
+
+
 @each_file
 def test_habits(file):
     tree = tree_of(file)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+import commands
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,7 +15,7 @@ from scalefit.fitting.prepare import prepare
 from scalefit.solver.solve import Settings, solve
 from scalefit.uncertainty.bootstrap import CHUNK, _block_weights
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
+SHARED = commands.SHARED
 DELTA = 1e-3
 TRUTH = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
 

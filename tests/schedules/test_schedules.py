@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+import commands
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +13,7 @@ import scalefit as sf
 from scalefit import schedules as sc
 from scalefit.errors import InputError
 
-DATA = Path(__file__).parents[1] / ".." / "shared" / "data"
+DATA = commands.SHARED
 STRINGS = [
     "constant:peak_lr=3e-4,steps=400,warmup=20",
     "linear:peak_lr=3e-4,steps=400,warmup=20,final=3e-5",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 
+import commands
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,7 +17,7 @@ from scalefit.planning.critical_batch import Tradeoff, critical_batch, fit_trade
 from scalefit.planning.stepwise import estimate_stepwise
 from scalefit.schedules import cosine, cyclic, gaps_at, powered_area, relaxed_rate, wsd
 
-DATA = Path(__file__).parents[1] / ".." / "shared" / "data" / "mpl_schedules"
+DATA = commands.SHARED / "mpl_schedules"
 needs_curves = pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data/mpl_schedules")
 TOY = np.array([1.0, 1.0, 0.5, 0.25])
 STEPS = np.arange(20_001)
@@ -430,7 +430,7 @@ def test_the_noise_scale_is_unbiased_on_simulated_gradients():
 
 # ---------------------------------------------------------------- transfer across peaks
 
-PEAKS = Path(__file__).parents[1] / ".." / "shared" / "data" / "epfl_schedules"
+PEAKS = commands.SHARED / "epfl_schedules"
 
 
 def test_relaxed_rate_equals_the_recurrence():

@@ -8,15 +8,15 @@ https://www.itl.nist.gov/div898/strd/nls/nls_main.shtml; all 27 run where the co
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
+import commands
 import numpy as np
 import pandas as pd
 import pytest
 
 import scalefit as sf
 
-FILES = Path(__file__).parents[2] / "shared" / "data" / "nist_strd"
+FILES = commands.SHARED / "nist_strd"
 DIGITS = 8
 
 GAUSS = "b1*exp(-b2*x) + b3*exp(-(x - b4)**2/b5**2) + b6*exp(-(x - b7)**2/b8**2)"

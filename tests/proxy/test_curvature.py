@@ -12,7 +12,6 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from scalefit.proxy import Config, Ensemble, train  # noqa: E402
-from scalefit.proxy.models import weights  # noqa: E402
 from scalefit.proxy.curvature import (  # noqa: E402
     critical_sharpness,
     gauss_newton_product,
@@ -21,6 +20,7 @@ from scalefit.proxy.curvature import (  # noqa: E402
     preconditioned,
     sharpness,
 )
+from scalefit.proxy.models import weights  # noqa: E402
 from scalefit.proxy.tasks.data import Examples  # noqa: E402
 
 torch.set_num_threads(1)

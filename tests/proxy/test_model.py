@@ -10,8 +10,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from scalefit.errors import InputError  # noqa: E402
-from scalefit.proxy.models import weights  # noqa: E402
 from scalefit.proxy.config import Config  # noqa: E402
+from scalefit.proxy.models import weights  # noqa: E402
 from scalefit.proxy.models.mlp import MLP  # noqa: E402
 from scalefit.proxy.models.model import Decoder  # noqa: E402
 from scalefit.proxy.models.parametrization import TABLE, Factors, at, parametrization  # noqa: E402

@@ -5,8 +5,7 @@ On real points and curves where they are at hand, and on data planted here.
 
 from __future__ import annotations
 
-from pathlib import Path
-
+import commands
 import lmfit
 import numpy as np
 import pandas as pd
@@ -16,7 +15,7 @@ from scipy.optimize import curve_fit, least_squares, minimize
 import scalefit as sf
 from scalefit.rows.gather import gather
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
+SHARED = commands.SHARED
 STARTS = 6
 
 

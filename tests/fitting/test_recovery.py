@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from itertools import product
-from pathlib import Path
 
+import commands
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +13,7 @@ import scalefit as sf
 from scalefit.schedules import areas, parse_schedule
 from scalefit.solver.objective import Objective
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
+SHARED = commands.SHARED
 TRUTHS = {
     "hoffmann": {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28},
     "another": {"E": 0.62, "A": 35.0, "B": 2200.0, "alpha": 0.25, "beta": 0.41},

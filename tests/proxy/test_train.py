@@ -301,7 +301,7 @@ def test_a_checkpoint_of_another_shape_is_refused_and_kept(tmp_path: Path, monke
 KILLED = """
 import os, random, signal, sys, time
 sys.path.insert(0, sys.argv[2])
-from test_proxy_train import QUICK, Path, replace, train
+from test_train import QUICK, Path, replace, train
 config, out = replace(QUICK, steps=200), Path(sys.argv[1])
 began = time.monotonic()
 train(config, out / "whole")

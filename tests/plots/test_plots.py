@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
-from pathlib import Path
 
+import commands
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
@@ -32,7 +32,7 @@ from scalefit.plots import labels, ticks
 from scalefit.runs.quantities import quantity
 from scalefit.schedules import areas, parse_schedule
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
+DATA = commands.SHARED
 STEPS = 4000
 SCHEDULES = {
     "constant": f"constant:peak_lr=1e-3,steps={STEPS},warmup=100",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+import commands
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,7 +18,7 @@ from scalefit.schedules.theory import (
     wsd_bound,
 )
 
-DATA = Path(__file__).parents[1] / ".." / "shared" / "data"
+DATA = commands.SHARED
 T = 400
 SCHEDULES = {
     "constant": (np.ones(T), 0.01817590, 0.13754481),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
-from pathlib import Path
 
+import commands
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +15,7 @@ from scalefit.runs import COLUMNS, read_runs
 from scalefit.runs.matching import match
 from scalefit.runs.quantities import quantity
 
-DATA = Path(__file__).parents[1] / ".." / "shared" / "data"
+DATA = commands.SHARED
 CURVE = "step,lr,loss\n" + "".join(f"{s},{1e-3 if s > 2 else s * 5e-4},{5 - 0.1 * s:g}\n" for s in range(10))
 
 
