@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit.duals import differentiated
 from scalefit.errors import InputError
 from scalefit.quoting import CONSTANTS, is_quoted, put_names, quoted, unquoted
 
@@ -28,21 +29,21 @@ DEEPEST = 250  # levels of an expression: as many terms of a sum
 LONGEST_SHOWN = 200  # letters of an expression in an error message
 LARGEST = 10**300  # numbers beyond it are refused
 
-#: name -> (the function, its derivative)
-FUNCTIONS: dict[str, tuple[Callable[..., Array], Callable[..., Array]]] = {
-    "exp": (np.exp, np.exp),
-    "log": (np.log, lambda x: 1 / x),
-    "log2": (np.log2, lambda x: 1 / (x * np.log(2.0))),
-    "log10": (np.log10, lambda x: 1 / (x * np.log(10.0))),
-    "sqrt": (np.sqrt, lambda x: 0.5 / np.sqrt(x)),
-    "abs": (np.abs, np.sign),
-    "sin": (np.sin, np.cos),
-    "cos": (np.cos, lambda x: -np.sin(x)),
-    "tan": (np.tan, lambda x: 1 + np.tan(x) ** 2),
-    "tanh": (np.tanh, lambda x: 1 - np.tanh(x) ** 2),
-    "arctan": (np.arctan, lambda x: 1 / (1 + x * x)),
+#: the functions that an expression may call with one argument
+FUNCTIONS: dict[str, np.ufunc] = {
+    "exp": np.exp,
+    "log": np.log,
+    "log2": np.log2,
+    "log10": np.log10,
+    "sqrt": np.sqrt,
+    "abs": np.absolute,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "tanh": np.tanh,
+    "arctan": np.arctan,
 }
-CHOICES: dict[str, Callable[[Array, Array], Array]] = {"minimum": np.less_equal, "maximum": np.greater_equal}
+CHOICES: dict[str, np.ufunc] = {"minimum": np.minimum, "maximum": np.maximum}
 
 _ARITHMETIC: dict[type, Callable[[Array, Array], Array]] = {
     ast.Add: np.add,
@@ -91,9 +92,10 @@ class Expression:
         >>> parse("A * N**-alpha").gradient({"A": 2.0, "N": np.e, "alpha": 1.0}, ["A"])[1]["A"].round(6)
         np.float64(0.367879)
         """
-        value, partials = _dual(self.tree, values, frozenset(wrt))
-        zero = np.zeros_like(value)
-        return value, {name: partials.get(name, zero) + zero for name in wrt}
+        names = set(wrt)
+        plain = {name: value for name, value in values.items() if name not in names}
+        found = differentiated(lambda **given: self(given), plain, {name: values[name] for name in names})
+        return found.value, {name: partial + np.zeros_like(found.value) for name, partial in found.partials.items()}
 
     def degree(self, names: Iterable[str]) -> int:
         """The joint polynomial degree in ``names``; 99 where it is not a polynomial in them.
@@ -236,10 +238,7 @@ def _value(node: ast.expr, values: Mapping[str, Array]) -> Array:
         case ast.Compare(left=left, ops=ops, comparators=others):
             return _compare(left, ops, others, values)
         case ast.Call(func=ast.Name(id=name), args=args):
-            inner = [_value(argument, values) for argument in args]
-            if name in CHOICES:
-                return np.where(CHOICES[name](inner[0], inner[1]), inner[0], inner[1])
-            return FUNCTIONS[name][0](inner[0])
+            return (FUNCTIONS | CHOICES)[name](*(_value(argument, values) for argument in args))
     raise AssertionError(f"unchecked node {node!r}")
 
 
@@ -255,64 +254,6 @@ def _compare(left: ast.expr, ops: list[ast.cmpop], others: list[ast.expr], value
         result = np.logical_and(result, _COMPARISONS[type(op)](first, second))
         first = second
     return result
-
-
-Dual = tuple[Array, dict[str, Array]]
-
-
-def _combine(*terms: tuple[Array, dict[str, Array]]) -> dict[str, Array]:
-    """The sum over terms of factor times partials."""
-    total: dict[str, Array] = {}
-    for factor, partials in terms:
-        for name, partial in partials.items():
-            total[name] = total[name] + factor * partial if name in total else factor * partial
-    return total
-
-
-def _dual(node: ast.expr, values: Mapping[str, Array], wrt: frozenset[str]) -> Dual:
-    match node:
-        case ast.Name(id=name):
-            return _lookup(name, values), {name: np.float64(1.0)} if name in wrt else {}
-        case ast.BinOp(left=left, op=op, right=right):
-            return _dual_binary(op, _dual(left, values, wrt), _dual(right, values, wrt))
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            value, partials = _dual(operand, values, wrt)
-            return -value, _combine((-1.0, partials))
-        case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-            return _dual(operand, values, wrt)
-        case ast.Call(func=ast.Name(id=name), args=args) if name in CHOICES:
-            (a, da), (b, db) = _dual(args[0], values, wrt), _dual(args[1], values, wrt)
-            first = CHOICES[name](a, b)
-            return np.where(first, a, b), _combine((first * 1.0, da), (~first * 1.0, db))
-        case ast.Call(func=ast.Name(id=name), args=args):
-            value, partials = _dual(args[0], values, wrt)
-            function, derivative = FUNCTIONS[name]
-            return function(value), _combine((derivative(value), partials)) if partials else {}
-    return _value(node, values), {}
-
-
-def _dual_binary(op: ast.operator, left: Dual, right: Dual) -> Dual:
-    (a, da), (b, db) = left, right
-    match op:
-        case ast.Add():
-            return a + b, _combine((1.0, da), (1.0, db))
-        case ast.Sub():
-            return a - b, _combine((1.0, da), (-1.0, db))
-        case ast.Mult():
-            return a * b, _combine((b, da), (a, db))
-        case ast.Div():
-            b = np.asarray(b)[()]  # a plain float would raise at zero
-            return a / b, _combine((1 / b, da), (-a / (b * b), db))
-        case ast.Pow():
-            value = np.power(a, b)
-            terms = []
-            if da:
-                terms.append((b * np.power(a, b - 1), da))
-            if db:
-                with np.errstate(divide="ignore", invalid="ignore"):  # 0^b is 0 for every b > 0
-                    terms.append((np.where(value == 0, 0.0, value * np.log(a)), db))
-            return value, _combine(*terms)
-    raise AssertionError(f"no derivative of {op!r}")
 
 
 def _degree(node: ast.expr, names: frozenset[str]) -> int:

@@ -23,7 +23,7 @@ each_file = pytest.mark.parametrize("file", FILES, ids=[str(file.relative_to(PAC
 
 #: a module imports from its own floor or below; a room is the longest of these that a file's path begins with
 FLOORS = {
-    **dict.fromkeys(["errors", "numerics", "expressions", "quoting", "version"], 0),
+    **dict.fromkeys(["errors", "numerics", "duals", "expressions", "quoting", "version"], 0),
     **dict.fromkeys(["schedules", "runs", "runs.formats", "runs.reading", "datasets", "laws"], 1),
     **dict.fromkeys(["rows", "solver"], 2),
     **dict.fromkeys(["uncertainty", "diagnosis"], 3),
@@ -41,7 +41,7 @@ MOST_FILES = 14
 #: a library that is heavy or replaceable lives in one room
 ROOMS = {"torch": "proxy", "matplotlib": "plots", "click": "cli", "lmfit": "fitting"}
 BANNED = {"utils", "helpers", "misc", "common", "manager", "handler"}
-LONGEST_FILE, LONGEST_FUNCTION, DEEPEST = 340, 60, 4
+LONGEST_FILE, LONGEST_FUNCTION, DEEPEST = 300, 60, 4
 
 
 @cache
@@ -137,9 +137,10 @@ def test_the_wall(file):
 
 
 def test_the_solver_knows_no_run_log():
+    known = {"solver", "laws", "errors", "numerics", "duals", "expressions"}
     for file in FILES:
         if wing_of(file) == "solver":
-            assert {room for room, _ in rooms_imported(file)} <= {"solver", "laws", "errors", "numerics", "expressions"}
+            assert {room for room, _ in rooms_imported(file)} <= known
 
 
 def circles(graph):

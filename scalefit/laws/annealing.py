@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
-
 from scalefit.laws.identification import mixed_peaks
 from scalefit.laws.law import Array, Law, Option, Parameter, Published, Variable
 from scalefit.schedules import area_blocks, areas
@@ -84,11 +82,5 @@ class Annealing(Law):
         return mixed_peaks(paths)
 
     @staticmethod
-    def formula(S1: Array, S2: Array, L0: Array, A: Array, C: Array, alpha: Array) -> Array:
+    def formula(S1, S2, L0, A, C, alpha):
         return L0 + A * S1**-alpha - C * S2
-
-    @staticmethod
-    def jacobian(S1: Array, S2: Array, L0: Array, A: Array, C: Array, alpha: Array) -> dict[str, Array]:
-        log_S1 = np.log(S1)
-        term = np.exp(-alpha * log_S1)
-        return {"L0": np.ones_like(term), "A": term, "C": -S2 + 0 * term, "alpha": -A * term * log_S1}

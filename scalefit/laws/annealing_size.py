@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from scalefit.laws.annealing import Annealing
-from scalefit.laws.law import Array, Parameter, Published, Variable
+from scalefit.laws.law import Parameter, Published, Variable
 
 
 class AnnealingSize(Annealing):
@@ -42,24 +40,6 @@ class AnnealingSize(Annealing):
     gamma = Parameter("1", "growth of the annealing gain with model size", low=-2.0, high=2.0, starts=(-0.3, 0.6))
 
     @staticmethod
-    def formula(  # type: ignore[override]
-        S1: Array, S2: Array, N: Array, L0: Array, A: Array, C: Array, alpha: Array, F: Array, beta: Array, gamma: Array
-    ) -> Array:
+    def formula(S1, S2, N, L0, A, C, alpha, F, beta, gamma):  # type: ignore[override]
         millions = N / 1e6
         return L0 + A * S1**-alpha + F * millions**-beta - C * S2 * millions**gamma
-
-    @staticmethod
-    def jacobian(  # type: ignore[override]
-        S1: Array, S2: Array, N: Array, L0: Array, A: Array, C: Array, alpha: Array, F: Array, beta: Array, gamma: Array
-    ) -> dict[str, Array]:
-        log_S1, log_N = np.log(S1), np.log(N / 1e6)
-        power, size, gain = np.exp(-alpha * log_S1), np.exp(-beta * log_N), -S2 * np.exp(gamma * log_N)
-        return {
-            "L0": np.ones_like(power),
-            "A": power,
-            "C": gain,
-            "alpha": -A * power * log_S1,
-            "F": size,
-            "beta": -F * size * log_N,
-            "gamma": C * gain * log_N,
-        }

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
-
 from scalefit.laws.law import Array, Law, Option, Parameter, Variable
 from scalefit.schedules import powered_area, relaxed_rate
 
@@ -60,11 +58,5 @@ class AnnealingTransfer(Law):
         return {"R1": powered_area(lr, q), "R2": relaxed_rate(lr, p, relax)}
 
     @staticmethod
-    def formula(R1: Array, R2: Array, L0: Array, A: Array, C: Array, alpha: Array) -> Array:
+    def formula(R1, R2, L0, A, C, alpha):
         return L0 + A * R1**-alpha + C * R2
-
-    @staticmethod
-    def jacobian(R1: Array, R2: Array, L0: Array, A: Array, C: Array, alpha: Array) -> dict[str, Array]:
-        log_R1 = np.log(R1)
-        term = np.exp(-alpha * log_R1)
-        return {"L0": np.ones_like(term), "A": term, "C": R2 + 0 * term, "alpha": -A * term * log_R1}

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
-from scalefit.laws.law import Array, Law, Option, Parameter, Variable
+from scalefit.laws.law import Law, Option, Parameter, Variable
 
 
 class Bleu(Law):
@@ -46,16 +45,6 @@ class Bleu(Law):
         return keep
 
     @staticmethod
-    def formula(loss: Array, c: Array, p: Array, L_sat: Any = 0.0) -> Array:
+    def formula(loss, c, p, L_sat=0.0):
         reached = np.where(np.real(loss) > np.real(L_sat), loss, L_sat)
         return c * reached**-p
-
-    @staticmethod
-    def jacobian(loss: Array, c: Array, p: Array, L_sat: Any = None) -> dict[str, Array]:
-        floor = 0.0 if L_sat is None else L_sat
-        log_reached = np.log(np.maximum(loss, floor))
-        power = np.exp(-p * log_reached)
-        partial = {"c": power, "p": -c * power * log_reached}
-        if L_sat is not None:
-            partial["L_sat"] = np.where(loss > floor, 0.0, -c * p * power / L_sat)
-        return partial

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import combinations, product
-from typing import Any
 
 import numpy as np
 
@@ -116,28 +115,13 @@ class Broken(Law):
         return {**parameters, **moved}
 
     @staticmethod
-    def formula(x: Array, a: Array, b: Array, c0: Array, **breaks: Array) -> Array:
+    def formula(x, a, b, c0, **breaks):
         log_x = np.log(x)
         log_y = -c0 * log_x
         for i in range(1, len(breaks) // 3 + 1):
             c, d, f = breaks[f"c{i}"], breaks[f"d{i}"], breaks[f"f{i}"]
             log_y = log_y - c * f * _softplus((log_x - np.log(d)) / f)
         return a + b * np.exp(log_y)
-
-    @staticmethod
-    def jacobian(x: Array, a: Array, b: Array, c0: Array, **breaks: Any) -> dict[str, Array]:
-        log_x = np.log(x)
-        log_y = -c0 * log_x
-        by_break = {}
-        for i in range(1, len(breaks) // 3 + 1):
-            c, d, f = breaks[f"c{i}"], breaks[f"d{i}"], breaks[f"f{i}"]
-            past = (log_x - np.log(d)) / f
-            bend, share = _softplus(past), 0.5 * (1 + np.tanh(0.5 * past))
-            log_y = log_y - c * f * bend
-            by_break.update({f"c{i}": -f * bend, f"d{i}": c * share / d, f"f{i}": c * (share * past - bend)})
-        piece = np.exp(log_y)
-        partial = {"a": np.ones_like(piece), "b": piece, "c0": -b * piece * log_x}
-        return partial | {name: b * piece * slope for name, slope in by_break.items()}
 
 
 def _softplus(z: Array) -> Array:

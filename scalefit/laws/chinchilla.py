@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from scalefit.laws.identification import refuse_tied
 from scalefit.laws.law import Array, Law, Parameter, Published, Variable
 
@@ -56,17 +54,5 @@ class Chinchilla(Law):
         refuse_tied(self.name, variables, "N", "D", todo, additive=True)
 
     @staticmethod
-    def formula(N: Array, D: Array, E: Array, A: Array, B: Array, alpha: Array, beta: Array) -> Array:
+    def formula(N, D, E, A, B, alpha, beta):
         return E + A * N**-alpha + B * D**-beta
-
-    @staticmethod
-    def jacobian(N: Array, D: Array, E: Array, A: Array, B: Array, alpha: Array, beta: Array) -> dict[str, Array]:
-        log_N, log_D = np.log(N), np.log(D)
-        size, data = np.exp(-alpha * log_N), np.exp(-beta * log_D)
-        return {
-            "E": np.ones_like(size),
-            "A": size,
-            "B": data,
-            "alpha": -A * size * log_N,
-            "beta": -B * data * log_D,
-        }

@@ -104,49 +104,6 @@ class Continual(Law):
         return mixed_peaks(paths)
 
     @staticmethod
-    def formula(
-        S1: Array,
-        S2: Array,
-        S1_cpt: Array,
-        S2_cpt: Array,
-        L0: Array,
-        A: Array,
-        C1: Array,
-        C2: Array,
-        B: Array,
-        alpha: Array,
-        E: Array,
-        beta: Array,
-    ) -> Array:
+    def formula(S1, S2, S1_cpt, S2_cpt, L0, A, C1, C2, B, alpha, E, beta):
         shift = 1 - (1 + E * S1_cpt) ** -beta
         return L0 + A * (S1 + S1_cpt) ** -alpha - C1 * S2 - C2 * S2_cpt + B * shift
-
-    @staticmethod
-    def jacobian(
-        S1: Array,
-        S2: Array,
-        S1_cpt: Array,
-        S2_cpt: Array,
-        L0: Array,
-        A: Array,
-        C1: Array,
-        C2: Array,
-        B: Array,
-        alpha: Array,
-        E: Array,
-        beta: Array,
-    ) -> dict[str, Array]:
-        log_S = np.log(S1 + S1_cpt)
-        term = np.exp(-alpha * log_S)
-        log_x = np.log1p(E * S1_cpt)
-        left = np.exp(-beta * log_x)
-        return {
-            "L0": np.ones_like(term),
-            "A": term,
-            "C1": -S2 + 0 * term,
-            "C2": -S2_cpt + 0 * term,
-            "B": 1 - left + 0 * term,
-            "alpha": -A * term * log_S,
-            "E": B * beta * left * S1_cpt / (1 + E * S1_cpt),
-            "beta": B * left * log_x,
-        }

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-import numpy as np
-
 from scalefit.errors import IdentificationError
 from scalefit.laws.identification import move_together
 from scalefit.laws.law import Array, Law, Parameter, Published, Variable
@@ -75,24 +73,7 @@ class CriticalBatch(Law):
             )
 
     @staticmethod
-    def formula(
-        loss: Array, batch: Array, S_c: Array, L_N: Array, alpha_S: Array, B_star: Array, alpha_B: Array
-    ) -> Array:
+    def formula(loss, batch, S_c, L_N, alpha_S, B_star, alpha_B):
         S_min = S_c * (loss - L_N) ** (-1 / alpha_S)
         B_crit = B_star * loss ** (-1 / alpha_B)
         return S_min * (1 + B_crit / batch)
-
-    @staticmethod
-    def jacobian(
-        loss: Array, batch: Array, S_c: Array, L_N: Array, alpha_S: Array, B_star: Array, alpha_B: Array
-    ) -> dict[str, Array]:
-        per_unit = (loss - L_N) ** (-1 / alpha_S)
-        small = (B_star / batch) * loss ** (-1 / alpha_B)
-        S_min, both = S_c * per_unit, 1 + small
-        return {
-            "S_c": per_unit * both,
-            "L_N": S_min * both / (alpha_S * (loss - L_N)),
-            "alpha_S": S_min * both * np.log(loss - L_N) / alpha_S**2,
-            "B_star": S_min * small / B_star,
-            "alpha_B": S_min * small * np.log(loss) / alpha_B**2,
-        }

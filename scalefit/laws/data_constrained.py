@@ -104,57 +104,11 @@ class DataConstrained(Law):
             )
 
     @staticmethod
-    def formula(
-        N: Array,
-        D: Array,
-        U: Array,
-        E: Array,
-        A: Array,
-        alpha: Array,
-        beta: Array,
-        N_opt: Array,
-        R_D: Array,
-        R_N: Array,
-    ) -> Array:
+    def formula(N, D, U, E, A, alpha, beta, N_opt, R_D, R_N):
         U_D = np.minimum(U, D)
         U_N = _lesser(N, N_opt * (U_D / UNIT) ** (beta / alpha))
         useful_N, useful_D = U_N * _worth(N / U_N, R_N), U_D * _worth(D / U_D, R_D)
         return E + A * (useful_N**-alpha + alpha / beta * N_opt**-alpha * (useful_D / UNIT) ** -beta)
-
-    @staticmethod
-    def jacobian(
-        N: Array,
-        D: Array,
-        U: Array,
-        E: Array,
-        A: Array,
-        alpha: Array,
-        beta: Array,
-        N_opt: Array,
-        R_D: Array,
-        R_N: Array,
-    ) -> dict[str, Array]:
-        U_D = np.minimum(U, D)
-        log_N, log_U, log_opt = np.log(N), np.log(U_D / UNIT), np.log(N_opt)
-        log_optimum = log_opt + beta / alpha * log_U
-        excess = log_optimum < log_N
-        log_U_N = np.where(excess, log_optimum, log_N)
-        worth_N, by_times, by_R_N = _worth_slopes(np.expm1(log_N - log_U_N), R_N)
-        worth_D, _, by_R_D = _worth_slopes(D / U_D - 1, R_D)
-        log_useful_N, log_useful_D = log_U_N + np.log(worth_N), log_U + np.log(worth_D)
-        size = np.exp(-alpha * log_useful_N)
-        data = alpha / beta * np.exp(-alpha * log_opt - beta * log_useful_D)
-        # how the size term moves with log U_N, where the size exceeds the optimum
-        pull = np.where(excess, -alpha * A * size * (1 - np.exp(log_N - log_U_N) * by_times / worth_N), 0.0)
-        return {
-            "E": np.ones_like(size),
-            "A": size + data,
-            "alpha": A * (data * (1 / alpha - log_opt) - size * log_useful_N) - pull * beta / alpha**2 * log_U,
-            "beta": -A * data * (1 / beta + log_useful_D) + pull / alpha * log_U,
-            "N_opt": (pull - alpha * A * data) / N_opt,
-            "R_D": -beta * A * data * by_R_D / worth_D,
-            "R_N": -alpha * A * size * by_R_N / worth_N,
-        }
 
 
 def _lesser(x: Array, y: Array) -> Array:
@@ -165,11 +119,3 @@ def _lesser(x: Array, y: Array) -> Array:
 def _worth(times: Array, R: Array) -> Array:
     """How many first uses ``times`` uses are worth."""
     return 1 - R * np.expm1(-(times - 1) / R)
-
-
-def _worth_slopes(repeats: Array, R: Array) -> tuple[Array, Array, Array]:
-    """The worth, and its derivatives by the repeats and by R."""
-    ratio = repeats / R
-    left = np.exp(-ratio)
-    gone = -np.expm1(-ratio)
-    return 1 + R * gone, left, gone - ratio * left

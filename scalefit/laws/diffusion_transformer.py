@@ -87,11 +87,5 @@ class DiffusionTransformer(Law):
             )
 
     @staticmethod
-    def formula(C: Array, K: Array, slope: Array) -> Array:
+    def formula(C, K, slope):
         return K * C**slope
-
-    @staticmethod
-    def jacobian(C: Array, K: Array, slope: Array) -> dict[str, Array]:
-        log_C = np.log(C)
-        power = np.exp(slope * log_C)
-        return {"K": power, "slope": K * power * log_C}

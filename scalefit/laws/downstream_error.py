@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from scalefit.laws.law import Array, Law, Parameter, Published, Variable
+from scalefit.laws.law import Law, Parameter, Published, Variable
 
 
 class DownstreamError(Law):
@@ -43,10 +43,5 @@ class DownstreamError(Law):
     gamma = Parameter("token/nat", "how fast the gain grows as the loss falls", high=20.0, starts=(0.1, 4.0))
 
     @staticmethod
-    def formula(loss: Array, eps: Array, k: Array, gamma: Array) -> Array:
+    def formula(loss, eps, k, gamma):
         return eps - k * np.exp(-gamma * loss)
-
-    @staticmethod
-    def jacobian(loss: Array, eps: Array, k: Array, gamma: Array) -> dict[str, Array]:
-        gain = np.exp(-gamma * loss)
-        return {"eps": np.ones_like(gain), "k": -gain, "gamma": k * gain * loss}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from scalefit.laws.identification import refuse_tied
 from scalefit.laws.law import Array, Law, Parameter, Variable
 
@@ -53,11 +51,5 @@ class EncoderDecoder(Law):
         )
 
     @staticmethod
-    def formula(N_enc: Array, N_dec: Array, L_inf: Array, A: Array, p_enc: Array, p_dec: Array) -> Array:
+    def formula(N_enc, N_dec, L_inf, A, p_enc, p_dec):
         return L_inf + A * (BASE / N_enc) ** p_enc * (BASE / N_dec) ** p_dec
-
-    @staticmethod
-    def jacobian(N_enc: Array, N_dec: Array, L_inf: Array, A: Array, p_enc: Array, p_dec: Array) -> dict[str, Array]:
-        log_enc, log_dec = np.log(BASE / N_enc), np.log(BASE / N_dec)
-        both = np.exp(p_enc * log_enc + p_dec * log_dec)
-        return {"L_inf": np.ones_like(both), "A": both, "p_enc": A * both * log_enc, "p_dec": A * both * log_dec}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from scalefit.laws.law import Array, Law, Parameter, Variable
+from scalefit.laws.law import Law, Parameter, Variable
 
 
 class FineTuning(Law):
@@ -31,13 +29,5 @@ class FineTuning(Law):
     beta = Parameter("1", "exponent of examples", high=5.0, starts=(0.1, 1.5))
 
     @staticmethod
-    def formula(examples: Array, E: Array, B: Array, D_l: Array, beta: Array) -> Array:
+    def formula(examples, E, B, D_l, beta):
         return E + B / (D_l + examples**beta)
-
-    @staticmethod
-    def jacobian(examples: Array, E: Array, B: Array, D_l: Array, beta: Array) -> dict[str, Array]:
-        log_D = np.log(examples)
-        power = np.exp(beta * log_D)
-        share = 1 / (D_l + power)
-        slope = -B * share**2
-        return {"E": np.ones_like(share), "B": share, "D_l": slope, "beta": slope * power * log_D}

@@ -78,54 +78,12 @@ class Functional(Law):
         return mixed_peaks(paths)
 
     @staticmethod
-    def formula(
-        S1: Array,
-        gap: Array,
-        gap_lr: Array,
-        gap_area: Array,
-        L0: Array,
-        c1: Array,
-        c2: Array,
-        c3: Array,
-        c4: Array,
-        s: Array,
-        gamma: Array,
-    ) -> Array:
+    def formula(S1, gap, gap_lr, gap_area, L0, c1, c2, c3, c4, s, gamma):
         age, time = _age_and_time(S1, gap, gap_lr, gap_area)
-        c3, c4, power, gamma = (np.asarray(value)[..., None] for value in (c3, c4, s, gamma))
+        c3, c4, power, gamma = (np.expand_dims(value, -1) for value in (c3, c4, s, gamma))
         done = 1 - np.exp(-gamma * np.log(1 + c4 * age))
-        gain = np.sum(gap * (c3 + np.exp(-power * np.log(time))) * done, axis=-1)
+        gain = np.einsum("...k,...k->...", gap * (c3 + np.exp(-power * np.log(time))), done)
         return L0 + c1 * S1**-s - c2 * gain
-
-    @staticmethod
-    def jacobian(
-        S1: Array,
-        gap: Array,
-        gap_lr: Array,
-        gap_area: Array,
-        L0: Array,
-        c1: Array,
-        c2: Array,
-        c3: Array,
-        c4: Array,
-        s: Array,
-        gamma: Array,
-    ) -> dict[str, Array]:
-        age, time = _age_and_time(S1, gap, gap_lr, gap_area)
-        c3, c4, power, gamma = (np.asarray(value)[..., None] for value in (c3, c4, s, gamma))
-        log_S1, log_time, x = np.log(S1), np.log(time), c4 * age
-        term, fading, log_x = np.exp(-s * log_S1), np.exp(-power * log_time), np.log(1 + x)
-        left = np.exp(-gamma * log_x)
-        done, size = gap * (1 - left), c3 + fading
-        return {
-            "L0": np.ones_like(term),
-            "c1": term,
-            "c2": -np.sum(done * size, axis=-1) + 0 * term,
-            "c3": -c2 * np.sum(done, axis=-1),
-            "c4": -c2 * np.sum(gap * size * left * gamma * age / (1 + x), axis=-1),
-            "s": -c1 * term * log_S1 + c2 * np.sum(done * fading * log_time, axis=-1),
-            "gamma": -c2 * np.sum(gap * size * left * log_x, axis=-1),
-        }
 
 
 def _age_and_time(S1: Array, gap: Array, gap_lr: Array, gap_area: Array) -> tuple[Array, Array]:

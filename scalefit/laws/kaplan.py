@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from scalefit.laws.identification import refuse_tied
-from scalefit.laws.kaplan_floor import KaplanFloor
 from scalefit.laws.law import Array, Law, Parameter, Published, Variable
 
 
@@ -49,10 +48,5 @@ class Kaplan(Law):
         refuse_tied(self.name, variables, "N", "D", todo, additive=True)
 
     @staticmethod
-    def formula(N: Array, D: Array, N_c: Array, D_c: Array, alpha_N: Array, alpha_D: Array) -> Array:
+    def formula(N, D, N_c, D_c, alpha_N, alpha_D):
         return ((N_c / N) ** (alpha_N / alpha_D) + D_c / D) ** alpha_D
-
-    @staticmethod
-    def jacobian(N: Array, D: Array, N_c: Array, D_c: Array, alpha_N: Array, alpha_D: Array) -> dict[str, Array]:
-        partial = KaplanFloor.jacobian(N, D, 0.0, N_c, D_c, alpha_N, alpha_D)
-        return {"N_c": partial["A"], "D_c": partial["B"], "alpha_N": partial["alpha"], "alpha_D": partial["beta"]}

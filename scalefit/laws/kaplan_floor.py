@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from scalefit.laws.identification import refuse_tied
 from scalefit.laws.law import Array, Law, Parameter, Published, Variable
 
@@ -54,20 +52,5 @@ class KaplanFloor(Law):
         refuse_tied(self.name, variables, "N", "D", todo, additive=True)
 
     @staticmethod
-    def formula(N: Array, D: Array, E: Array, A: Array, B: Array, alpha: Array, beta: Array) -> Array:
+    def formula(N, D, E, A, B, alpha, beta):
         return E + ((A / N) ** (alpha / beta) + B / D) ** beta
-
-    @staticmethod
-    def jacobian(N: Array, D: Array, E: Array, A: Array, B: Array, alpha: Array, beta: Array) -> dict[str, Array]:
-        log_ratio, ratio = np.log(A / N), alpha / beta
-        size, data = np.exp(ratio * log_ratio), B / D
-        both = size + data
-        reducible = np.exp(beta * np.log(both))
-        per_size = reducible * size / both
-        return {
-            "E": np.ones_like(both),
-            "A": alpha * per_size / A,
-            "B": beta * reducible / both / D,
-            "alpha": per_size * log_ratio,
-            "beta": reducible * np.log(both) - per_size * log_ratio * ratio,
-        }

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from scalefit.laws.identification import refuse_tied
 from scalefit.laws.law import Array, Law, Parameter, Published, Variable
 
@@ -47,11 +45,5 @@ class KaplanSteps(Law):
         refuse_tied(self.name, variables, "N", "S_min", todo, additive=True)
 
     @staticmethod
-    def formula(N: Array, S_min: Array, A: Array, B: Array, alpha_N: Array, alpha_S: Array) -> Array:
+    def formula(N, S_min, A, B, alpha_N, alpha_S):
         return A * N**-alpha_N + B * S_min**-alpha_S
-
-    @staticmethod
-    def jacobian(N: Array, S_min: Array, A: Array, B: Array, alpha_N: Array, alpha_S: Array) -> dict[str, Array]:
-        log_N, log_S = np.log(N), np.log(S_min)
-        size, steps = np.exp(-alpha_N * log_N), np.exp(-alpha_S * log_S)
-        return {"A": size, "B": steps, "alpha_N": -A * size * log_N, "alpha_S": -B * steps * log_S}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from scalefit.duals import differentiated
 from scalefit.errors import InputError
 from scalefit.numerics import complex_step, nearest_names
 
@@ -100,8 +101,8 @@ class Law:
 
     A subclass states ``name``, ``source``, its :class:`Variable` s and :class:`Parameter` s, and a static method
     ``formula`` of all of them by name, built of NumPy operations that broadcast: variables come as ``(n,)``,
-    parameters as ``(B, 1)``, the result is ``(B, n)``. It may add a static method ``jacobian`` with the same
-    arguments that returns every partial derivative by parameter name; without one, complex steps are used.
+    parameters as ``(B, 1)``, the result is ``(B, n)``. Its derivatives follow from the formula
+    (:mod:`scalefit.duals`, or complex steps where it calls what that does not know).
     A trajectory law also has ``along(lr, warmup)``, which computes its variables at every step from the learning rate
     at every step. One whose rows hold several values of a variable (``many=True``: one for each earlier change of the
     learning rate), or that also needs other facts of the run (``path_columns``), overrides ``at_steps``.
@@ -120,7 +121,6 @@ class Law:
     schedules_needed: ClassVar[int] = 0  #: how many different schedules identify a trajectory law
     declaration: ClassVar[Declaration] = Declaration()
     formula: ClassVar[Callable[..., Array]]
-    jacobian: ClassVar[Callable[..., dict[str, Array]] | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -204,11 +204,11 @@ class Law:
         self, variables: Mapping[str, Array], parameters: Mapping[str, Array]
     ) -> tuple[Array, dict[str, Array]]:
         """The law's value and its partial derivatives by every parameter."""
-        value = self.evaluate(variables, parameters)
-        written = type(self).jacobian
-        if written is not None:
-            return value, written(**variables, **parameters)
-        return value, complex_step(self.evaluate_flat, variables, parameters)
+        try:
+            found = differentiated(self.evaluate_flat, variables, parameters)
+        except TypeError:  # a formula with an operation that forward mode does not know
+            return self.evaluate(variables, parameters), complex_step(self.evaluate_flat, variables, parameters)
+        return found.value, dict(found.partials)
 
     def evaluate_flat(self, **values: Array) -> Array:
         """The law's value from one flat set of names."""

@@ -64,23 +64,10 @@ class LossToLoss(Law):
         refuse_below_floor(values, fixed.get("E1", 0.0), "target", "E1")
 
     @staticmethod
-    def formula(loss_source: Array, K: Array, E1: Array, E0: Array, kappa: Array) -> Array:
+    def formula(loss_source, K, E1, E0, kappa):
         above = loss_source - E0
         above = np.where(np.real(above) > LEAST, above, LEAST)
         return E1 + K * above**kappa
-
-    @staticmethod
-    def jacobian(loss_source: Array, K: Array, E1: Array, E0: Array, kappa: Array) -> dict[str, Array]:
-        above = loss_source - E0
-        inside = above > LEAST
-        log_above = np.log(np.where(inside, above, LEAST))
-        power = np.exp(kappa * log_above)
-        return {
-            "K": power,
-            "E1": np.ones_like(power),
-            "E0": np.where(inside, -K * kappa * np.exp((kappa - 1) * log_above), 0.0),
-            "kappa": K * power * log_above,
-        }
 
 
 def refuse_below_floor(losses: Array, floor: float, which: str = "source", name: str = "E0") -> None:

@@ -75,77 +75,12 @@ class LrBatchSurface(Law):
         refuse_tied(self.name, variables, "peak_lr", "batch", "add runs that change one of them alone")
 
     @staticmethod
-    def formula(
-        N: Array,
-        D: Array,
-        peak_lr: Array,
-        batch: Array,
-        E: Array,
-        A: Array,
-        B: Array,
-        h_lr: Array,
-        h_batch: Array,
-        alpha: Array,
-        beta: Array,
-        lr_0: Array,
-        p: Array,
-        q: Array,
-        batch_0: Array,
-        s: Array,
-        lean: Array,
-        skew: Array,
-    ) -> Array:
+    def formula(N, D, peak_lr, batch, E, A, B, h_lr, h_batch, alpha, beta, lr_0, p, q, batch_0, s, lean, skew):
         log_N, log_D = np.log(N / N_0), np.log(D / D_0)
         u = np.log(peak_lr) - np.log(lr_0) + p * log_N - q * log_D
         v = np.log(batch) - np.log(batch_0) - s * log_D
         walls = h_lr * u**2 * _tilt(skew * u) + h_batch * (v - lean * u) ** 2
         return E + A * N**-alpha + B * D**-beta + walls
-
-    @staticmethod
-    def jacobian(
-        N: Array,
-        D: Array,
-        peak_lr: Array,
-        batch: Array,
-        E: Array,
-        A: Array,
-        B: Array,
-        h_lr: Array,
-        h_batch: Array,
-        alpha: Array,
-        beta: Array,
-        lr_0: Array,
-        p: Array,
-        q: Array,
-        batch_0: Array,
-        s: Array,
-        lean: Array,
-        skew: Array,
-    ) -> dict[str, Array]:
-        log_N, log_D = np.log(N / N_0), np.log(D / D_0)
-        u = np.log(peak_lr / lr_0) + p * log_N - q * log_D
-        v = np.log(batch / batch_0) - s * log_D
-        tilt, slope = _tilt(skew * u), _tilt_slope(skew * u)
-        size, data = np.exp(-alpha * np.log(N)), np.exp(-beta * np.log(D))
-        off = v - lean * u
-        by_v = 2 * h_batch * off
-        by_u = h_lr * (2 * u * tilt + u**2 * skew * slope) - lean * by_v
-        return {
-            "E": np.ones_like(by_u),
-            "A": size,
-            "B": data,
-            "h_lr": u**2 * tilt,
-            "h_batch": off**2,
-            "alpha": -A * size * np.log(N),
-            "beta": -B * data * np.log(D),
-            "lr_0": -by_u / lr_0,
-            "p": by_u * log_N,
-            "q": -by_u * log_D,
-            "batch_0": -by_v / batch_0,
-            "s": -by_v * log_D,
-            "lean": -by_v * u,
-            "skew": h_lr * u**3 * slope,
-        }
 
 
 def _tilt(z: Array) -> Array:
@@ -154,11 +89,3 @@ def _tilt(z: Array) -> Array:
     far = np.where(near, 1.0, z)
     series = 1 + z / 3 * (1 + z / 4 * (1 + z / 5 * (1 + z / 6 * (1 + z / 7))))
     return np.where(near, series, 2 * (np.exp(far) - 1 - far) / far**2)
-
-
-def _tilt_slope(z: Array) -> Array:
-    """The derivative of the tilt."""
-    near = np.abs(z) < SMALL
-    far = np.where(near, 1.0, z)
-    series = 1 / 3 + z / 6 * (1 + z * 3 / 10 * (1 + z * 4 / 18 * (1 + z * 5 / 28)))
-    return np.where(near, series, 2 * (far * (np.exp(far) + 1) - 2 * (np.exp(far) - 1)) / far**3)

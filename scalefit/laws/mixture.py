@@ -77,12 +77,5 @@ class Mixture(Law):
             )
 
     @staticmethod
-    def formula(c: Array, k: Array, **named: Array) -> Array:
+    def formula(c, k, **named):
         return c + k * np.exp(sum(named[f"t{i}"] * named[f"r{i}"] for i in range(1, len(named) // 2 + 1)))
-
-    @staticmethod
-    def jacobian(c: Array, k: Array, **named: Array) -> dict[str, Array]:
-        count = len(named) // 2
-        power = np.exp(sum(named[f"t{i}"] * named[f"r{i}"] for i in range(1, count + 1)))
-        partial = {"c": np.ones_like(power), "k": power}
-        return partial | {f"t{i}": k * power * named[f"r{i}"] for i in range(1, count + 1)}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from scalefit.laws.identification import refuse_tied
 from scalefit.laws.law import Array, Law, Parameter, Published, Variable
 
@@ -52,41 +50,5 @@ class Moe(Law):
         refuse_tied(self.name, variables, "N_total", "granularity", "add a run with another granularity at one size")
 
     @staticmethod
-    def formula(
-        N_total: Array,
-        D: Array,
-        granularity: Array,
-        c: Array,
-        a: Array,
-        b: Array,
-        g: Array,
-        alpha: Array,
-        beta: Array,
-        gamma: Array,
-    ) -> Array:
+    def formula(N_total, D, granularity, c, a, b, g, alpha, beta, gamma):
         return c + (g * granularity**-gamma + a) * N_total**-alpha + b * D**-beta
-
-    @staticmethod
-    def jacobian(
-        N_total: Array,
-        D: Array,
-        granularity: Array,
-        c: Array,
-        a: Array,
-        b: Array,
-        g: Array,
-        alpha: Array,
-        beta: Array,
-        gamma: Array,
-    ) -> dict[str, Array]:
-        log_N, log_D, log_G = np.log(N_total), np.log(D), np.log(granularity)
-        size, data, fine = np.exp(-alpha * log_N), np.exp(-beta * log_D), np.exp(-gamma * log_G)
-        return {
-            "c": np.ones_like(size),
-            "a": size,
-            "b": data,
-            "g": fine * size,
-            "alpha": -(g * fine + a) * size * log_N,
-            "beta": -b * data * log_D,
-            "gamma": -g * fine * size * log_G,
-        }

@@ -120,68 +120,13 @@ class MultiPower(Law):
         return mixed_peaks(paths)
 
     @staticmethod
-    def formula(
-        S1: Array,
-        gap: Array,
-        gap_lr: Array,
-        gap_area: Array,
-        L0: Array,
-        A: Array,
-        B: Array,
-        alpha: Array,
-        C: Array,
-        beta: Array,
-        gamma: Array,
-        fade: Array,
-    ) -> Array:
-        power, C, beta, gamma, part = (np.asarray(value)[..., None] for value in (alpha, C, beta, gamma, fade))
+    def formula(S1, gap, gap_lr, gap_area, L0, A, B, alpha, C, beta, gamma, fade):
+        power, C, beta, gamma, part = (np.expand_dims(value, -1) for value in (alpha, C, beta, gamma, fade))
         log_lr, log_time = np.log(gap_lr), np.log(_time(S1, gap, gap_lr, gap_area))
         weight = gap * (1 - part + part * np.exp(-power * log_time))
-        gain = np.sum(weight * (1 - np.exp(-beta * np.log(1 + C * gap_area * np.exp(-gamma * log_lr)))), axis=-1)
+        done = 1 - np.exp(-beta * np.log(1 + C * gap_area * np.exp(-gamma * log_lr)))
+        gain = np.einsum("...k,...k->...", weight, done)
         return L0 + A * S1**-alpha - B * gain
-
-    @staticmethod
-    def jacobian(
-        S1: Array,
-        gap: Array,
-        gap_lr: Array,
-        gap_area: Array,
-        L0: Array,
-        A: Array,
-        B: Array,
-        alpha: Array,
-        C: Array,
-        beta: Array,
-        gamma: Array,
-        fade: Array,
-    ) -> dict[str, Array]:
-        log_S1 = np.log(S1)
-        term = np.exp(-alpha * log_S1)
-        power, C, beta, gamma, part = (np.asarray(value)[..., None] for value in (alpha, C, beta, gamma, fade))
-        log_lr, log_time = np.log(gap_lr), np.log(_time(S1, gap, gap_lr, gap_area))
-        x = C * gap_area * np.exp(-gamma * log_lr)
-        log_x = np.log(1 + x)
-        left = np.exp(-beta * log_x)  # what each gap still has to gain
-        fading = np.exp(-power * log_time)
-        weight = gap * (1 - part + part * fading)
-        done = gap - gap * left
-        left *= weight
-        by_C = left * x / (1 + x)  # times beta dC / C
-        return {
-            "L0": np.ones_like(term),
-            "A": term,
-            "B": np.sum(left, axis=-1) - np.sum(weight, axis=-1) + 0 * term,
-            "alpha": -A * term * log_S1 + B * fade * _dot(done * fading, log_time),
-            "C": -B * beta[..., 0] / C[..., 0] * np.sum(by_C, axis=-1),
-            "beta": -B * _dot(left, log_x),
-            "gamma": B * beta[..., 0] * _dot(by_C, log_lr),
-            "fade": B * (np.sum(done, axis=-1) - _dot(done, fading)),
-        }
-
-
-def _dot(x: Array, y: Array) -> Array:
-    """Sum of products over the last axis, without the array of products."""
-    return np.einsum("...k,...k->...", x, y)
 
 
 def _time(S1: Array, gap: Array, gap_lr: Array, gap_area: Array) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from scalefit.laws.law import Array, Law, Parameter, Variable
+from scalefit.laws.law import Law, Parameter, Variable
 
 
 class MutualInformation(Law):
@@ -35,13 +35,8 @@ class MutualInformation(Law):
     N_c = Parameter("parameters", "size at which the information begins", starts=(1e2, 1e7))
 
     @staticmethod
-    def formula(N: Array, lam: Array, N_c: Array) -> Array:
+    def formula(N, lam, N_c):
         return lam * np.log(N / N_c)
-
-    @staticmethod
-    def jacobian(N: Array, lam: Array, N_c: Array) -> dict[str, Array]:
-        log_ratio = np.log(N / N_c)
-        return {"lam": log_ratio, "N_c": -lam / N_c + 0 * log_ratio}
 
 
 def information_of_halves(loss: float, first_loss: float, tokens: int, p: float) -> float:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-import numpy as np
-
-from scalefit.laws.law import Array, Law, Parameter, Variable
+from scalefit.laws.law import Law, Parameter, Variable
 
 
 class OneEpoch(Law):
@@ -35,11 +33,5 @@ class OneEpoch(Law):
     b = Parameter("1", "exponent", high=5.0, starts=(0.02, 1.0))
 
     @staticmethod
-    def formula(step: Array, c: Array, a: Array, b: Array) -> Array:
+    def formula(step, c, a, b):
         return c + a * step**-b
-
-    @staticmethod
-    def jacobian(step: Array, c: Array, a: Array, b: Array) -> dict[str, Array]:
-        log_step = np.log(step)
-        term = np.exp(-b * log_step)
-        return {"c": np.ones_like(term), "a": term, "b": -a * term * log_step}

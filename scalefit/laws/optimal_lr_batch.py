@@ -94,15 +94,8 @@ class OptimalLrBatch(Law):
             )
 
     @staticmethod
-    def formula(D: Array, K: Array, beta: Array, N: Any = 1.0, alpha: Any = 0.0) -> Array:
+    def formula(D, K, beta, N=1.0, alpha=0.0):
         return K * N**-alpha * D**beta
-
-    @staticmethod
-    def jacobian(D: Array, K: Array, beta: Array, N: Any = None, alpha: Any = 0.0) -> dict[str, Array]:
-        log_N = 0.0 if N is None else np.log(N)
-        power = np.exp(beta * np.log(D) - alpha * log_N)
-        partial = {"K": power, "beta": K * power * np.log(D)}
-        return partial if N is None else partial | {"alpha": -K * power * log_N}
 
 
 def _same_at_every_length(places: Array, log_values: Array) -> bool:

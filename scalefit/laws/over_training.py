@@ -72,13 +72,6 @@ class OverTraining(Law):
             )
 
     @staticmethod
-    def formula(N: Array, D: Array, E: Array, a: Array, b: Array, eta: Array) -> Array:
+    def formula(N, D, E, a, b, eta):
         C, M = 6 * N * D, D / N
         return E + (a * M**eta + b * M**-eta) * C**-eta
-
-    @staticmethod
-    def jacobian(N: Array, D: Array, E: Array, a: Array, b: Array, eta: Array) -> dict[str, Array]:
-        log_C, log_M = np.log(6 * N * D), np.log(D / N)
-        over, under = np.exp(eta * (log_M - log_C)), np.exp(-eta * (log_M + log_C))
-        slope = a * over * (log_M - log_C) - b * under * (log_M + log_C)
-        return {"E": np.ones_like(over), "a": over, "b": under, "eta": slope}

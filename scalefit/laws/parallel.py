@@ -41,18 +41,5 @@ class Parallel(Law):
         refuse_tied(self.name, variables, "N", "streams", "add a run with another number of streams at one size")
 
     @staticmethod
-    def formula(N: Array, streams: Array, E: Array, A: Array, alpha: Array, k: Array) -> Array:
+    def formula(N, streams, E, A, alpha, k):
         return E + A * (N * (k * np.log(streams) + 1)) ** -alpha
-
-    @staticmethod
-    def jacobian(N: Array, streams: Array, E: Array, A: Array, alpha: Array, k: Array) -> dict[str, Array]:
-        log_P = np.log(streams)
-        more = k * log_P + 1
-        log_size = np.log(N) + np.log(more)
-        size = np.exp(-alpha * log_size)
-        return {
-            "E": np.ones_like(size),
-            "A": size,
-            "alpha": -A * size * log_size,
-            "k": -alpha * A * size * log_P / more,
-        }

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from scalefit.laws.law import Array, Law, Option, Parameter, Published, Variable
+from scalefit.laws.law import Law, Option, Parameter, Published, Variable
 
 
 class Power(Law):
@@ -59,11 +57,5 @@ class Power(Law):
         return {"x": self.options["over"] or "x"}
 
     @staticmethod
-    def formula(x: Array, A: Array, alpha: Array) -> Array:
+    def formula(x, A, alpha):
         return A * x**-alpha
-
-    @staticmethod
-    def jacobian(x: Array, A: Array, alpha: Array) -> dict[str, Array]:
-        log_x = np.log(x)
-        term = np.exp(-alpha * log_x)
-        return {"A": term, "alpha": -A * term * log_x}

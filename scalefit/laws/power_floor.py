@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from scalefit.laws.law import Array, Law, Option, Parameter, Published, Variable
+from scalefit.laws.law import Law, Option, Parameter, Published, Variable
 from scalefit.laws.power import Power
 
 
@@ -57,11 +55,5 @@ class PowerFloor(Law):
     columns = Power.columns
 
     @staticmethod
-    def formula(x: Array, L_inf: Array, A: Array, alpha: Array) -> Array:
+    def formula(x, L_inf, A, alpha):
         return L_inf + A * x**-alpha
-
-    @staticmethod
-    def jacobian(x: Array, L_inf: Array, A: Array, alpha: Array) -> dict[str, Array]:
-        log_x = np.log(x)
-        term = np.exp(-alpha * log_x)
-        return {"L_inf": np.ones_like(term), "A": term, "alpha": -A * term * log_x}

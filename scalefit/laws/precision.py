@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
@@ -95,7 +94,7 @@ class Precision(Law):
             refuse_tied(self.name, variables, first, second, todo)
 
     @staticmethod
-    def formula(N: Array, D: Array, E: Array, A: Array, B: Array, alpha: Array, beta: Array, **bits: Array) -> Array:
+    def formula(N, D, E, A, B, alpha, beta, **bits):
         useful = N
         for part, (gamma, power) in PARTS.items():
             if gamma in bits:
@@ -105,26 +104,3 @@ class Precision(Law):
             return loss
         rounding = D ** bits["gamma_D"] * N ** -bits["gamma_N"] * np.exp(-bits["precision_post"] / bits["gamma_post"])
         return loss + bits["C_T"] * rounding
-
-    @staticmethod
-    def jacobian(
-        N: Array, D: Array, E: Array, A: Array, B: Array, alpha: Array, beta: Array, **bits: Any
-    ) -> dict[str, Array]:
-        log_N, log_D = np.log(N), np.log(D)
-        log_useful, slopes = log_N, {}
-        for part, (gamma, power) in PARTS.items():
-            if gamma in bits:
-                lost = np.exp(-bits[part] / bits[gamma])
-                log_useful = log_useful + power * np.log1p(-lost)
-                slopes[gamma] = -power * lost / (1 - lost) * bits[part] / bits[gamma] ** 2
-        size, data = np.exp(-alpha * log_useful), np.exp(-beta * log_D)
-        partial = {"E": np.ones_like(size), "A": size, "B": data}
-        partial |= {"alpha": -A * size * log_useful, "beta": -B * data * log_D}
-        partial |= {gamma: -alpha * A * size * slope for gamma, slope in slopes.items()}
-        if "C_T" in bits:
-            steps = bits["precision_post"] / bits["gamma_post"]
-            rounding = np.exp(bits["gamma_D"] * log_D - bits["gamma_N"] * log_N - steps)
-            loss = bits["C_T"] * rounding
-            partial |= {"C_T": rounding, "gamma_D": loss * log_D, "gamma_N": -loss * log_N}
-            partial["gamma_post"] = loss * steps / bits["gamma_post"]
-        return partial

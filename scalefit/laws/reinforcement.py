@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from scalefit.laws.law import Array, Law, Parameter, Variable
+from scalefit.laws.law import Law, Parameter, Variable
 
 
 class Reinforcement(Law):
@@ -45,12 +43,5 @@ class Reinforcement(Law):
     C_mid = Parameter("as C", "compute at which half of the gain is reached", starts="C")
 
     @staticmethod
-    def formula(C: Array, R0: Array, A: Array, B: Array, C_mid: Array) -> Array:
+    def formula(C, R0, A, B, C_mid):
         return R0 + (A - R0) / (1 + (C_mid / C) ** B)
-
-    @staticmethod
-    def jacobian(C: Array, R0: Array, A: Array, B: Array, C_mid: Array) -> dict[str, Array]:
-        log_ratio = np.log(C_mid / C)
-        share = 1 / (1 + np.exp(B * log_ratio))
-        slope = -(A - R0) * share * (1 - share)
-        return {"R0": 1 - share, "A": share, "B": slope * log_ratio, "C_mid": slope * B / C_mid}

@@ -48,30 +48,7 @@ class Routed(Law):
         refuse_tied(self.name, variables, "N", "experts", "add a run with another number of experts at one dense size")
 
     @staticmethod
-    def formula(
-        N: Array, experts: Array, K: Array, a: Array, b: Array, c: Array, E_start: Array, E_max: Array
-    ) -> Array:
+    def formula(N, experts, K, a, b, c, E_start, E_max):
         log_N = np.log(N / BASE)
         useful = 1 / (1 / (experts - 1 + 1 / (1 / E_start - 1 / E_max)) + 1 / E_max)
         return K * np.exp(-a * log_N - (b - c * log_N) * np.log(useful))
-
-    @staticmethod
-    def jacobian(
-        N: Array, experts: Array, K: Array, a: Array, b: Array, c: Array, E_start: Array, E_max: Array
-    ) -> dict[str, Array]:
-        log_N = np.log(N / BASE)
-        first = 1 / (1 / E_start - 1 / E_max)
-        there = experts - 1 + first
-        useful = 1 / (1 / there + 1 / E_max)
-        log_useful = np.log(useful)
-        power = np.exp(-a * log_N - (b - c * log_N) * log_useful)
-        loss = K * power
-        gain = -(b - c * log_N) * loss * useful  # times the change of -1/Eh
-        return {
-            "K": power,
-            "a": -loss * log_N,
-            "b": -loss * log_useful,
-            "c": loss * log_N * log_useful,
-            "E_start": gain * (first / there / E_start) ** 2,
-            "E_max": gain * (1 - (first / there) ** 2) / E_max**2,
-        }

@@ -55,12 +55,5 @@ class TaskLadder(Law):
             )
 
     @staticmethod
-    def formula(loss: Array, b: Array, a: Array, k: Array, L_mid: Array) -> Array:
+    def formula(loss, b, a, k, L_mid):
         return b - 0.5 * a * (1 + np.tanh(0.5 * k * (loss - L_mid)))
-
-    @staticmethod
-    def jacobian(loss: Array, b: Array, a: Array, k: Array, L_mid: Array) -> dict[str, Array]:
-        above = loss - L_mid
-        share = 0.5 * (1 + np.tanh(0.5 * k * above))
-        slope = a * share * (1 - share)
-        return {"b": np.ones_like(share), "a": -share, "k": -slope * above, "L_mid": slope * k}

@@ -62,52 +62,14 @@ class Trajectory(Law):
         refuse_tied(self.name, variables, "N", "batch", "add the curve of another batch at one model size")
 
     @staticmethod
-    def formula(
-        N: Array,
-        step: Array,
-        batch: Array,
-        N_c: Array,
-        S_c: Array,
-        B_star: Array,
-        alpha_N: Array,
-        alpha_S: Array,
-        alpha_B: Array,
-    ) -> Array:
+    def formula(N, step, batch, N_c, S_c, B_star, alpha_N, alpha_S, alpha_B):
         floor = (N_c / N) ** alpha_N
         return _root(floor, S_c / step, B_star / batch, alpha_S, alpha_B)
-
-    @staticmethod
-    def jacobian(
-        N: Array,
-        step: Array,
-        batch: Array,
-        N_c: Array,
-        S_c: Array,
-        B_star: Array,
-        alpha_N: Array,
-        alpha_S: Array,
-        alpha_B: Array,
-    ) -> dict[str, Array]:
-        L = Trajectory.formula(N, step, batch, N_c, S_c, B_star, alpha_N, alpha_S, alpha_B)
-        small = (B_star / batch) * L ** (-1 / alpha_B)  # B_crit / batch
-        term = ((S_c / step) * (1 + small)) ** alpha_S
-        share = alpha_S * term * small / (1 + small)  # of the implicit part: d term / d log small
-        pull = 1 + share / (alpha_B * L)  # d (left - right) / d L
-        floor = (N_c / N) ** alpha_N
-        explicit = {
-            "N_c": alpha_N * floor / N_c,
-            "S_c": alpha_S * term / S_c,
-            "B_star": share / B_star,
-            "alpha_N": floor * np.log(N_c / N),
-            "alpha_S": term * np.log((S_c / step) * (1 + small)),
-            "alpha_B": share * np.log(L) / alpha_B**2,
-        }
-        return {name: value / pull for name, value in explicit.items()}
 
 
 def _root(floor: Array, steps: Array, noise: Array, alpha_S: Array, alpha_B: Array) -> Array:
     """The L that solves L = floor + (steps (1 + noise L^(-1/alpha_B)))^alpha_S; shapes broadcast."""
-    given = [np.asarray(value) for value in (floor, steps, noise, alpha_S, alpha_B)]
+    given = (floor, steps, noise, alpha_S, alpha_B)
     real = np.broadcast_arrays(*(np.real(value) for value in given))
     L = _below(*real)
     for _ in range(ROUNDS):

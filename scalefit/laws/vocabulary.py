@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from scalefit.laws.identification import refuse_tied
 from scalefit.laws.law import Array, Law, Parameter, Variable
 
@@ -48,41 +46,5 @@ class Vocabulary(Law):
         refuse_tied(self.name, variables, "N", "D", "add a run with another ratio of data to parameters", additive=True)
 
     @staticmethod
-    def formula(
-        N: Array,
-        N_vocab: Array,
-        D: Array,
-        E: Array,
-        A1: Array,
-        A2: Array,
-        B: Array,
-        alpha1: Array,
-        alpha2: Array,
-        beta: Array,
-    ) -> Array:
+    def formula(N, N_vocab, D, E, A1, A2, B, alpha1, alpha2, beta):
         return -E + A1 * N**-alpha1 + A2 * N_vocab**-alpha2 + B * D**-beta
-
-    @staticmethod
-    def jacobian(
-        N: Array,
-        N_vocab: Array,
-        D: Array,
-        E: Array,
-        A1: Array,
-        A2: Array,
-        B: Array,
-        alpha1: Array,
-        alpha2: Array,
-        beta: Array,
-    ) -> dict[str, Array]:
-        log_N, log_V, log_D = np.log(N), np.log(N_vocab), np.log(D)
-        size, entries, data = np.exp(-alpha1 * log_N), np.exp(-alpha2 * log_V), np.exp(-beta * log_D)
-        return {
-            "E": -np.ones_like(size),
-            "A1": size,
-            "A2": entries,
-            "B": data,
-            "alpha1": -A1 * size * log_N,
-            "alpha2": -A2 * entries * log_V,
-            "beta": -B * data * log_D,
-        }

@@ -113,12 +113,6 @@ class BoundLaw:
         """Which coordinates are logarithms."""
         return np.array([c.log for c in self.coordinates], dtype=bool)
 
-    @cached_property
-    def homogeneous(self) -> bool:
-        """Whether the law is zero when its linear parameters are: then it is the sum of its linear columns."""
-        probe = np.array([[0.0 if c.linear else 0.5 * (c.start[0] + c.start[1]) for c in self.coordinates]])
-        return bool(self.linear.any()) and not np.any(self.value(probe))
-
     def take(self, rows: slice | np.ndarray) -> BoundLaw:
         """The same law on some of the rows."""
         return replace(self, variables={name: values[rows] for name, values in self.variables.items()})
@@ -148,18 +142,12 @@ class BoundLaw:
     def jacobian(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Predictions (B, n) and their derivatives by coordinate (B, p, n)."""
         out = np.empty((len(theta), len(self.coordinates), self.n), dtype=theta.dtype)
-        written = type(self.law).jacobian
         with np.errstate(all="ignore"):
             parameters = self.parameters(theta)
-            if written is not None and self.homogeneous and not self.ties:
-                value, partials = None, written(**self.variables, **parameters)
-            else:
-                value, partials = self.law.derivatives(self.variables, parameters)
+            value, partials = self.law.derivatives(self.variables, parameters)
             for j, coordinate in enumerate(self.coordinates):
                 partial = self._through_ties(coordinate.name, partials, parameters)
                 out[:, j] = partial * parameters[coordinate.name] if coordinate.log else partial
-            if value is None:
-                value = (theta[:, None, self.linear] @ out[:, self.linear])[:, 0]
         return self._every_row(value, len(theta)), out
 
     def _every_row(self, value: FloatArray, members: int) -> FloatArray:
