@@ -8,7 +8,8 @@ from typing import Any
 
 from scalefit.errors import InputError
 from scalefit.runs.formats.jsonl import flattened, framed
-from scalefit.runs.formats.raw import RawTable, Remark, nans_of
+from scalefit.runs.formats.raw import RawTable, nans_of
+from scalefit.runs.formats.wandb_offline import without_counters
 
 PREFIX = "wandb:"
 
@@ -52,8 +53,8 @@ def _table(run: Any, source: str) -> RawTable:
     frame, told = framed(records, numbers)
     if frame.empty:
         raise InputError("the run has no history", where=source, todo="give a run that logged something")
-    frame = frame.drop(columns=[name for name in ("_runtime", "_timestamp") if name in frame.columns])
+    frame, counted = without_counters(frame)
+    told.append(counted)
     frame["run"] = str(run.name or run.id)
-    told.append(Remark("unknown", "_step counts the calls of log(), which need not be optimiser steps"))
     config = {key: value for key, value in flattened(dict(run.config)).items() if not key.startswith("_")}
     return RawTable(Path(source), frame, config, tuple(told), nans_of(records, numbers))

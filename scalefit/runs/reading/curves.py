@@ -102,6 +102,7 @@ def join_sparse_rows(tidy: Tidy) -> pd.DataFrame:
     that merely lacks its loss stays (and shows as diverged).
     """
     unlogged, lost = (tidy.frame[name].eq(True) if name in tidy.frame else None for name in (NO_LOSS, LOST))
+    told = tidy.frame[NO_LOSS].notna() if unlogged is not None else None
     marks = [name for name in (NO_LOSS, LOST) if name in tidy.frame]
     tidy.frame = tidy.frame.drop(columns=marks) if marks else tidy.frame
     frame = tidy.frame
@@ -111,8 +112,8 @@ def join_sparse_rows(tidy: Tidy) -> pd.DataFrame:
     with_loss = frame["loss"].notna()
     other = _other_columns(frame, with_loss.to_numpy())
     apart = ~with_loss & frame[other].notna().any(axis=1) if other else pd.Series(False, index=frame.index)
-    if unlogged is not None:
-        apart |= unlogged.to_numpy()
+    if told is not None:  # where the reader knows what was logged, nothing is guessed
+        apart = apart.where(~told, unlogged)
         other = [name for name in frame.columns if name not in (*PLACES, "loss")]
         other = [name for name in other if frame.loc[apart.to_numpy(), name].notna().any()]
     if lost is not None:

@@ -1,0 +1,149 @@
+"""W&B's own files of a run, `run-<id>.wandb` of an offline or a synced run, read without wandb.
+
+The file is a log of blocks of 32 KiB, after a header of 7 bytes. A chunk is its checksum (u32), its length (u16), its
+type (u8: 1 a whole record, 2 the first part of one, 3 a middle one, 4 the last) and its bytes; no chunk crosses a
+block. A record is a protobuf message: field 2 a row of the history, 5 a change of the configuration, 17 the run.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from scalefit.errors import InputError
+from scalefit.runs.formats.jsonl import flattened, framed
+from scalefit.runs.formats.raw import RawTable, Remark, nans_of
+from scalefit.runs.matching import match
+
+NAMES = ("*.wandb",)
+FOLDER_RANK = 2
+BLOCK, HEADER, CHUNK = 1 << 15, 7, struct.Struct("<IHB")
+MAGIC = b":W&B"
+WHOLE, FIRST, LAST = 1, 2, 4
+HISTORY, CONFIG, RUN = 2, 5, 17  #: fields of a record
+RUN_ID, RUN_CONFIG, DISPLAY_NAME = 1, 4, 8  #: fields of a run
+KEY, NESTED_KEY, VALUE = 1, 2, 16  #: fields of an item of a history or a configuration
+CLOCKS, COUNTER = ("_runtime", "_timestamp"), "_step"
+
+Fields = dict[int, list[Any]]
+
+
+def sources(folder: Path) -> list[Path]:
+    """The files of runs in a folder, in folders of runs (`offline-run-...`) and in a folder `wandb`."""
+    patterns = ("*.wandb", "*run-*/*.wandb", "wandb/*run-*/*.wandb")
+    return sorted({path for pattern in patterns for path in folder.glob(pattern) if "latest-run" not in path.parts})
+
+
+def read(path: Path) -> RawTable:
+    """Every row that was logged, under the run's name and identifier, with its configuration.
+
+    A run that was resumed has a file for each part, all with one identifier, and is one run. A file that ends within a
+    record (the run was killed, or goes on) is read up to there, and a remark says so. Raises InputError for a file that
+    is not of this kind.
+    """
+    data = path.read_bytes()
+    if not data.startswith(MAGIC):
+        raise InputError("not a run file of W&B", where=str(path), todo="give the run-<id>.wandb that wandb wrote")
+    rows: list[dict[str, Any]] = []
+    config: dict[str, object] = {}
+    told: list[Remark] = []
+    identity, name = path.stem.removeprefix("run-"), ""
+    try:
+        for fields in map(_fields, _records(data, told)):
+            rows += [_items(row) for row in fields.get(HISTORY, [])]
+            changes = list(fields.get(CONFIG, []))
+            for run in map(_fields, fields.get(RUN, [])):
+                identity, name = _text(run, RUN_ID) or identity, _text(run, DISPLAY_NAME) or name
+                changes += run.get(RUN_CONFIG, [])
+            config |= {key: value for change in changes for key, value in _items(change).items()}
+    except (IndexError, KeyError, ValueError, RecursionError) as error:
+        raise InputError(
+            "a damaged run file of W&B", where=str(path), todo="give the file as wandb wrote it"
+        ) from error
+    numbers = list(range(1, len(rows) + 1))
+    frame, lists = framed(rows, numbers)
+    if frame.empty:
+        raise InputError("the run has no history", where=str(path), todo="give a run that logged something")
+    frame, counted = without_counters(frame)
+    told.append(counted)
+    frame["run"] = f"{name} ({identity})" if name not in ("", identity) else identity
+    config = {key: value for key, value in config.items() if not key.startswith("_")}
+    return RawTable(path, frame, config, (*told, *lists), nans_of(rows, numbers))
+
+
+def without_counters(frame: pd.DataFrame) -> tuple[pd.DataFrame, Remark]:
+    """A history without its clocks, and without the count of the calls of log() where steps were logged as well."""
+    frame = frame.drop(columns=[clock for clock in CLOCKS if clock in frame.columns])
+    others = [name for name in map(str, frame.columns) if name != COUNTER]
+    steps = [binding.source for binding in match(others, ties={}) if binding.name == "step"]
+    if COUNTER in frame.columns and steps and frame[steps[0]].notna().all():
+        text = f"{COUNTER} counts the calls of log(); the steps are in the column '{steps[0]}'"
+        return frame.drop(columns=COUNTER), Remark("dropped", text)
+    return frame, Remark("unknown", f"{COUNTER} counts the calls of log(), which need not be optimiser steps")
+
+
+def _records(data: bytes, told: list[Remark]) -> Iterator[bytes]:
+    """The records of the log, up to the first chunk that is cut or damaged."""
+    at, parts = HEADER, list[bytes]()
+    while at < len(data):
+        left = BLOCK - at % BLOCK
+        if left < CHUNK.size:
+            at += left
+            continue
+        checksum, length, kind = CHUNK.unpack_from(data.ljust(at + CHUNK.size, b"\0"), at)
+        body = data[at + CHUNK.size : at + CHUNK.size + length]
+        if len(body) < length or zlib.crc32(body, zlib.crc32(bytes([kind]))) != checksum:
+            text = f"the last {len(data) - at} bytes are not whole (a run that was killed, or that goes on): left out"
+            told.append(Remark("dropped", text))
+            return
+        parts = [body] if kind in (WHOLE, FIRST) else [*parts, body]
+        if kind in (WHOLE, LAST):
+            yield b"".join(parts)
+        at += CHUNK.size + length
+
+
+def _fields(message: bytes) -> Fields:
+    """The fields of a protobuf message by number: whole numbers, or bytes."""
+    found: Fields = {}
+    at = 0
+    while at < len(message):
+        tag, at = _varint(message, at)
+        number, kind = tag >> 3, tag & 7
+        if kind == 0:
+            value, at = _varint(message, at)
+            found.setdefault(number, []).append(value)
+            continue
+        length, at = _varint(message, at) if kind == 2 else ({1: 8, 5: 4}[kind], at)
+        found.setdefault(number, []).append(message[at : at + length])
+        at += length
+    return found
+
+
+def _varint(message: bytes, at: int) -> tuple[int, int]:
+    """A number of seven bits a byte, the lowest first, and where it ends."""
+    value = shift = 0
+    while True:
+        value |= (message[at] & 127) << shift
+        at, shift = at + 1, shift + 7
+        if message[at - 1] < 128:
+            return value, at
+
+
+def _text(fields: Fields, number: int) -> str:
+    return fields[number][-1].decode("utf-8", "replace") if number in fields else ""
+
+
+def _items(message: bytes) -> dict[str, Any]:
+    """The keys and values of a row or of a configuration, nested ones as `outer/inner`."""
+    found: dict[str, Any] = {}
+    for item in map(_fields, _fields(message).get(1, [])):
+        nested = [part.decode("utf-8", "replace") for part in item.get(NESTED_KEY, [])]
+        key = "/".join(nested) or _text(item, KEY)
+        found |= flattened({key: json.loads(_text(item, VALUE) or "null")})
+    return found
