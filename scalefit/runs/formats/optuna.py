@@ -1,0 +1,78 @@
+"""Optuna's data base: one row a trial, with its parameters, its state and its value, read without Optuna."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from scalefit.errors import InputError
+from scalefit.runs.formats.data_base import rows, tables
+from scalefit.runs.formats.raw import RawTable, Remark
+
+NAMES = ("*.db", "*.sqlite", "*.sqlite3")
+FOLDER_RANK = 6
+TRIALS = (
+    "SELECT trial_id, study_name, number, state FROM trials JOIN studies USING (study_id) ORDER BY study_id, number"
+)
+PARAMS = "SELECT trial_id, param_name, param_value, distribution_json FROM trial_params ORDER BY param_id"
+VALUES = "SELECT trial_id, objective, value, value_type FROM trial_values ORDER BY objective"
+FACTS = "SELECT trial_id, key, value_json FROM trial_user_attributes"
+REPORTED = "SELECT count(*) FROM trial_intermediate_values"
+INFINITE = {"INF_POS": float("inf"), "INF_NEG": float("-inf")}
+STATES = {"COMPLETE": "finished", "FAIL": "failed", "WAITING": "planned"}  #: others keep their name, in lower case
+
+
+def claims(path: Path) -> bool:
+    """Whether the data base has Optuna's tables."""
+    return {"studies", "trials", "trial_params"} <= tables(path)
+
+
+def sources(folder: Path) -> list[Path]:
+    """The data bases of studies in a folder."""
+    return [path for name in NAMES for path in sorted(folder.glob(name)) if claims(path)]
+
+
+def read(path: Path) -> RawTable:
+    """The trials of every study: run (study and number), status, parameters, user attributes, value.
+
+    `value` is what the study minimises: say what it is with `--map loss=value`; several objectives are value_0,
+    value_1. A trial without a value (failed, running) keeps its row and its status. Values that trials reported on the
+    way are not read, and a remark counts them. Raises InputError for a data base of another kind, or without a trial.
+    """
+    trials = rows(path, TRIALS, "Optuna")
+    if not trials:
+        raise InputError("no study has a trial", where=str(path), todo="give the data base of a study that has run")
+    found: dict[int, dict[str, Any]] = {
+        trial: {"run": f"{study}/{number}", "status": STATES.get(state, state.lower())}
+        for trial, study, number, state in trials
+    }
+    values = rows(path, VALUES, "Optuna")
+    several = any(objective for _, objective, _, _ in values)
+    try:
+        for trial, name, value, distribution in rows(path, PARAMS, "Optuna"):
+            found[trial][name] = _parameter(value, json.loads(distribution))
+        for trial, key, text in rows(path, FACTS, "Optuna"):
+            fact = json.loads(text)
+            if isinstance(fact, str | int | float | bool):
+                found[trial][key] = fact
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"a damaged data base of Optuna ({error})", where=str(path), todo="run the study again"
+        ) from error
+    for trial, objective, value, kind in values:
+        found[trial][f"value_{objective}" if several else "value"] = INFINITE.get(kind, value)
+    frame = pd.DataFrame(list(found.values()), index=pd.RangeIndex(1, len(found) + 1))
+    reported = int(rows(path, REPORTED, "Optuna")[0][0])
+    told = [Remark("dropped", f"{reported} values that trials reported on the way", reported)] if reported else []
+    return RawTable(path, frame, remarks=tuple(told))
+
+
+def _parameter(value: float, distribution: dict[str, Any]) -> object:
+    """The value of a parameter: a categorical one is stored as the number of its choice."""
+    attributes = distribution.get("attributes", {})
+    if "choices" in attributes:
+        return attributes["choices"][int(value)]
+    return int(value) if "Int" in distribution["name"] else value
