@@ -19,7 +19,7 @@ MARKS = re.compile(r"^(\*\*|__|`|\*|_)(.*)\1$")
 
 
 def claims(path: Path) -> bool:
-    """Whether it is a page of Markdown by its name, or holds a line of dashes and bars below a line with as many cells."""
+    """Whether it is a page by its name, or holds a line of dashes and bars below a line with as many cells."""
     return path.suffix.lower() in (".md", ".markdown") or bool(_tables(lines(path, limit=LOOKED_AT)))
 
 
