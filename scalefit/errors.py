@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 
 class ScalefitError(Exception):
@@ -32,12 +32,12 @@ class FitWarning(UserWarning):
     """A fit was made, but something about it deserves attention before it is used."""
 
 
-def listed(items: Sequence[object], shown: int = 3, sep: str = ", ", count: int | None = None) -> str:
+def listed(items: Iterable[object], shown: int = 3, sep: str = ", ", count: int | None = None) -> str:
     """The first items and how many more there are, for messages; ``count``: how many in all, if not all are given.
 
     >>> listed("abcde"), listed(["a", "b"]), listed(["row 1"], count=7)
     ('a, b, c and 2 more', 'a, b', 'row 1 and 6 more')
     """
-    first = [str(item) for item in items[:shown]]
-    more = (len(items) if count is None else count) - len(first)
-    return sep.join(first) + (f" and {more} more" if more > 0 else "")
+    words = [str(item) for item in items]
+    more = (len(words) if count is None else count) - len(words[:shown])
+    return sep.join(words[:shown]) + (f" and {more} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""Which runs of a learning-rate sweep diverged although their loss is finite: above the initial loss or past a cliff."""
+"""Which runs of a learning-rate sweep diverged with a finite loss: above the initial loss, or past a cliff."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def test_the_report_names_everything(log):
         "N: 1e+09 parameters",
         "dropped: 4 rows were logged again after a restart; the last were kept: a, 2 from step 20 to 30",
         "diverged: 1 rows have no finite loss: b, row 16 (nan)",
-        "unknown: whether N ('params') counts embeddings",
+        "unknown: the file does not say whether N ('params') counts embeddings",
     ):
         assert words in text, words
 

@@ -165,7 +165,7 @@ def test_a_missing_value_does_not_hold(file):
     runs = read_runs(file("run,N,opt,loss\na,1e6,adam,3\nb,,,4\nc,2e6,sgd,5\n"))
     assert runs.where("N != 1e6").names == ["c"] == runs.where("not (N < 1.5e6)").names
     assert runs.where("opt != 'adam'").names == ["c"] and runs.where("opt > 'adam'").names == ["c"]
-    assert "1 rows lack a value it names" in runs.where("N > 0").notes[-1].text
+    assert "1 rows lack a value for it" in runs.where("N > 0").notes[-1].text
     kept, held = runs.hold_out("N > 1.5e6")
     assert (kept.names, held.names) == (["a", "b"], ["c"])
 
