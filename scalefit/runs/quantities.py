@@ -18,7 +18,7 @@ WORDS = {"nan": float("nan"), "inf": float("inf"), "infinity": float("inf")}
 
 
 def quantity(text: str) -> float:
-    """The number that a text stands for; K, M, B (or G) and T are 1e3, 1e6, 1e9 and 1e12.
+    """The number that a text stands for; K, M, B (or G) and T mean 1e3, 1e6, 1e9 and 1e12.
 
     Thousands may be separated by commas or underscores. Raises InputError for anything else.
 
@@ -61,9 +61,9 @@ def is_quantity(cell: object) -> bool:
 def numbers(column: pd.Series, where: str, unit_scale: float = 1.0) -> NDArray[np.float64]:
     """A column of text as float64; empty cells become NaN.
 
-    ``unit_scale`` is the unit that the header asks for; a cell that states its own (`1.3B` under `params (M)`) is taken
-    as it is written. Raises InputError that names the file, the row (the index of the series) and the column of the
-    first cell that is not a number.
+    ``unit_scale`` is the factor of the header's unit; a cell with a unit of its own (`1.3B` under `params (M)`) is read
+    as written. Raises InputError naming the file, the row (the index of the series) and the column of the first cell
+    that is not a number.
 
     >>> numbers(pd.Series(["125", "1.3B"]), "runs.csv", unit_scale=1e6).tolist()
     [125000000.0, 1300000000.0]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.errors import InputError
+from scalefit.errors import InputError, listed
 from scalefit.expressions import Expression, parse
 from scalefit.quoting import quoted
 from scalefit.runs.matching import Binding
@@ -115,7 +115,7 @@ class Runs:
             raise InputError("there are no steps in the log", where=f"run {run}", todo="read curves with a step column")
         rows = rows_of(self.curves, run)
         if rows.empty:
-            raise InputError(f"there is no run '{run}'", todo=f"the runs are {', '.join(self.names[:9])}")
+            raise InputError(f"there is no run '{run}'", todo=f"the runs are {listed(self.names, 9)}")
         return self.learning_rates.trajectory(run, rows["step"].to_numpy())
 
     def with_compute(self) -> Runs:
@@ -252,8 +252,8 @@ def last_rows(curves: pd.DataFrame) -> list[int]:
     loss = curves["loss"].to_numpy() if "loss" in curves.columns else np.zeros(len(curves))
     positions = []
     for _, start, stop in spans(curves):
-        finite = np.flatnonzero(np.isfinite(loss[start:stop])) if not np.isfinite(loss[stop - 1]) else ()
-        positions.append(start + int(finite[-1]) if len(finite) else stop - 1)
+        finite = [] if np.isfinite(loss[stop - 1]) else np.flatnonzero(np.isfinite(loss[start:stop])).tolist()
+        positions.append(start + finite[-1] if finite else stop - 1)
     return positions
 
 

@@ -347,7 +347,7 @@ def test_a_curve_without_run_is_named_after_its_file(csv):
 def test_repeating_steps_are_told_apart_by_schedule_or_shape(csv):
     two = "schedule,step,loss\nwsd,0,5\nwsd,1,4\ncosine,0,5\ncosine,1,3\n"
     runs = read_runs(csv(two))
-    assert runs.names == ["wsd", "cosine"] and "told apart by schedule" in kinds(runs, "named")[0].text
+    assert runs.names == ["wsd", "cosine"] and "distinguished by schedule" in kinds(runs, "named")[0].text
     shaped = "width,seed,step,loss\n" + "".join(f"{w},{s},{t},4\n" for w in (64, 128) for s in (0, 1) for t in (0, 1))
     assert read_runs(csv(shaped)).names[1] == "d_model=64, seed=1"
 
