@@ -18,7 +18,7 @@ SEPARATOR = " - "
 
 
 def claims(path: Path) -> bool:
-    """Whether the header is that of a chart: one x column, and beside each `run - metric` its __MIN and __MAX."""
+    """Whether the header is that of a chart: an x column, and for each column `run - metric` a __MIN and a __MAX."""
     head = lines(path, limit=1)
     names = next(csv.reader(head), []) if head else []
     plain = [name for name in names[1:] if not BOUNDS.search(name)]
@@ -28,8 +28,8 @@ def claims(path: Path) -> bool:
 def read(path: Path) -> RawTable:
     """Read a chart's export as rows of run, step and metrics; the index is the line in the file.
 
-    The columns __MIN and __MAX are left out: they equal the value unless the chart groups runs, or shows fewer
-    points than were logged (then the value is a mean over a bin, which a remark says).
+    The columns __MIN and __MAX are left out: they equal the value unless the chart groups runs, or shows fewer points
+    than were logged (then the value is a mean over a bin, as a remark says).
     """
     raw = delimited.read(path)
     axis, *rest = [str(name) for name in raw.frame.columns]
@@ -44,7 +44,7 @@ def read(path: Path) -> RawTable:
     if axis == "Step":
         text = "Step is the x axis of the chart: by default the calls of log(), which need not be optimiser steps"
         told.append(Remark("unknown", text))
-    told.append(Remark("named", f"run and metric are told from the column names, e.g. '{plain[0]}'", len(plain)))
+    told.append(Remark("named", f"run and metric are taken from the column names, e.g. '{plain[0]}'", len(plain)))
     return RawTable(path, frame, raw.scalars, (*raw.remarks, *told))
 
 

@@ -10,10 +10,8 @@ from scalefit.errors import InputError
 from scalefit.runs.reading.tidy import Tidy
 
 #: Columns that distinguish the runs of a table of curves without a column `run`.
-TELLING = (
-    "schedule N N_total D C batch peak_lr d_model n_layer n_head d_head d_ff seq_len vocab warmup weight_decay seed "
-    "optimizer parametrization U"
-).split()
+TELLING = ("schedule", "N", "N_total", "D", "C", "batch", "peak_lr", "d_model", "n_layer", "n_head", "d_head", "d_ff",
+           "seq_len", "vocab", "warmup", "weight_decay", "seed", "optimizer", "parametrization", "U")  # fmt: skip
 
 
 def name_runs(tidy: Tidy, name: str) -> None:
