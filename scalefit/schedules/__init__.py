@@ -1,7 +1,7 @@
 """Learning rate as a function of the optimiser step, and the areas under it that the annealing laws use.
 
-Three parts: `shapes` (one plain function step -> learning rate each), `text` (the string form used on the
-command line, and schedules read from a CSV) and `areas` (S1, S2 and the end of the warm-up).
+`shapes` has one plain function step -> learning rate for each schedule, `text` their text form and schedules from CSV
+files, `areas` S1, S2 and the end of the warmup; `gaps`, `relaxation` and `theory` serve single laws and commands.
 """
 
 from __future__ import annotations

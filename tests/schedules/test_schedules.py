@@ -242,7 +242,7 @@ def test_steps_past_the_end_hold_the_last_value():
         ("cosine:peak_lr=big,steps=9", "peak_lr='big' is not a number"),
         ("cosine:peak_lr=1,steps=9.5", "whole number of steps"),
         ("cosine:peak_lr=1,steps=9,steps=10", "given twice"),
-        ("cosine:peak_lr=1,steps=1e10", "1e\\+10 steps; at most 5e\\+07.*tokens over tokens a step"),
+        ("cosine:peak_lr=1,steps=1e10", "1e\\+10 steps are too many: at most 5e\\+07.*tokens over tokens per step"),
         ("piecewise:at=0/1e11,lr=1/0", "at most"),
         ("cosine:peak_lr", "not of the form key=value"),
         ("cosine:peak_lr=nan,steps=9", "peak_lr=nan is not a number above 0"),
