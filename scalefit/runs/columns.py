@@ -33,7 +33,7 @@ COLUMNS: dict[str, Column] = {
     "run": Column("", "name of the training run", NAMES["run"], numeric=False),
     "split": Column(
         "",
-        "part of the data on which the loss was measured, or the use of the row",
+        "data on which the loss was measured, or use of the row",
         _words("eval_set subset data_split"),
         numeric=False,
     ),

@@ -131,12 +131,7 @@ def _counted(name: str, canonical: str) -> re.Match[str] | None:
 
 
 def _guessed(
-    free: list[str],
-    tier: str,
-    bound: list[Binding],
-    where: str,
-    words: Container[str],
-    ties: dict[str, str] | None,
+    free: list[str], tier: str, bound: list[Binding], where: str, words: Container[str], ties: dict[str, str] | None
 ) -> list[Binding]:
     """Bind by the aliases of one tier; each column is bound once, and a canonical name that is taken is skipped."""
     taken, used, found = {b.name for b in bound}, set[str](), list[Binding]()

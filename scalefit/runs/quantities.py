@@ -33,10 +33,9 @@ def quantity(text: str) -> float:
     if re.fullmatch(r"[+-]?\d{1,3}([,_]\d{3})+(\.\d+)?\s*[kmbgt]?", plain, re.IGNORECASE):
         plain = plain.replace(",", "").replace("_", "")
     found = PATTERN.fullmatch(plain)
-    if found:
-        # read as one decimal number, so that 0.3B is the float nearest to 3e8
-        exponent = round(np.log10(SUFFIXES[found[2].lower()]))
-        return float(found[1]) if not exponent else _shifted(found[1], exponent)
+    if found:  # read as one decimal number, so that 0.3B is the float nearest to 3e8
+        mantissa, _, power = found[1].lower().partition("e")
+        return float(f"{mantissa}e{int(power or 0) + round(np.log10(SUFFIXES[found[2].lower()]))}")
     sign = -1.0 if plain.startswith("-") else 1.0
     if plain.lstrip("+-").lower() in WORDS:
         return sign * WORDS[plain.lstrip("+-").lower()]
@@ -91,8 +90,3 @@ def states_unit(cell: object) -> bool:
     """
     text = str(cell).strip()
     return text[-1:].lower() in SUFFIXES.keys() - {""} and is_quantity(text)
-
-
-def _shifted(digits: str, exponent: int) -> float:
-    mantissa, _, power = digits.lower().partition("e")
-    return float(f"{mantissa}e{int(power or 0) + exponent}")

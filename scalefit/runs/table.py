@@ -16,11 +16,7 @@ from scalefit.runs.matching import Binding
 from scalefit.runs.trajectory import LearningRates, Trajectory, rows_of
 
 #: Columns that follow from two others: name -> (C = 6 N D solved for it, the names in it).
-DERIVED = {
-    "C": ("C = 6 N D", ("N", "D")),
-    "D": ("D = C / (6 N)", ("C", "N")),
-    "N": ("N = C / (6 D)", ("C", "D")),
-}
+DERIVED = {"C": ("C = 6 N D", ("N", "D")), "D": ("D = C / (6 N)", ("C", "N")), "N": ("N = C / (6 D)", ("C", "D"))}
 
 
 @dataclass(frozen=True)

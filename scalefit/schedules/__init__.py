@@ -9,17 +9,7 @@ from __future__ import annotations
 from scalefit.schedules.areas import area_blocks, areas, per_step_lr, warmup_end
 from scalefit.schedules.gaps import Gaps, gaps_at
 from scalefit.schedules.relaxation import powered_area, relaxed_rate
-from scalefit.schedules.shapes import (
-    SHAPES,
-    constant,
-    cosine,
-    cyclic,
-    inverse_sqrt,
-    linear,
-    multi_step,
-    piecewise,
-    wsd,
-)
+from scalefit.schedules.shapes import SHAPES, constant, cosine, cyclic, inverse_sqrt, linear, multi_step, piecewise, wsd
 from scalefit.schedules.text import Schedule, ScheduleTable, parse_schedule, read_schedule_table
 
 __all__ = [

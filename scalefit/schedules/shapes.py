@@ -152,13 +152,7 @@ def multi_step(
 
 
 def cyclic(
-    step: ArrayLike,
-    *,
-    peak_lr: float,
-    period: float,
-    warmup: int = 0,
-    final: float = 0.0,
-    initial: float = 0.0,
+    step: ArrayLike, *, peak_lr: float, period: float, warmup: int = 0, final: float = 0.0, initial: float = 0.0
 ) -> Floats:
     """Triangles: from the peak at step `warmup` down to `final` in half a period, and up again in the other half.
 

@@ -8,14 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from scalefit.runs.table import Note
 
-@dataclass(frozen=True)
-class Remark:
-    """One thing that a reader did or knows of its format; `kind` and `count` as in `scalefit.runs.table.Note`."""
-
-    kind: str
-    text: str
-    count: int = 1
+Remark = Note  #: one thing that a reader did, or knows about its format; its text does not name the file
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,15 @@ def read(path: Path) -> RawTable:
     raw = delimited.read(path)
     axis, *rest = [str(name) for name in raw.frame.columns]
     plain = [name for name in rest if not BOUNDS.search(name)]
-    parts = [_of_run(raw.frame, axis, plain, run) for run in dict.fromkeys(map(_run, plain))]
+    runs: dict[str, dict[str, str]] = {}
+    for name in plain:
+        run, _, metric = name.rpartition(SEPARATOR)
+        runs.setdefault(run, {})[name] = metric
+    parts = []
+    for run, metrics in runs.items():
+        part = raw.frame[[axis, *metrics]].rename(columns=metrics).dropna(how="all", subset=list(metrics.values()))
+        part.insert(0, "run", run)
+        parts.append(part)
     frame = pd.concat([part for part in parts if len(part)] or parts)
     told = [Remark("dropped", f"{len(rest) - len(plain)} columns __MIN and __MAX", len(rest) - len(plain))]
     unequal = [name for name in plain if _spread(raw.frame, name)]
@@ -48,18 +56,8 @@ def read(path: Path) -> RawTable:
     return RawTable(path, frame, raw.scalars, (*raw.remarks, *told))
 
 
-def _run(name: str) -> str:
-    return name.rpartition(SEPARATOR)[0]
-
-
-def _of_run(frame: pd.DataFrame, axis: str, plain: list[str], run: str) -> pd.DataFrame:
-    metrics = {name: name.rpartition(SEPARATOR)[2] for name in plain if _run(name) == run}
-    part = frame[[axis, *metrics]].rename(columns=metrics).dropna(how="all", subset=list(metrics.values()))
-    part.insert(0, "run", run)
-    return part
-
-
 def _spread(frame: pd.DataFrame, name: str) -> bool:
+    """Whether the values of a column differ from its __MIN or __MAX."""
     value = frame[name]
     bounds = [frame[f"{name}__{end}"] for end in ("MIN", "MAX") if f"{name}__{end}" in frame.columns]
     return any(bool(((bound != value) & bound.notna() & value.notna()).any()) for bound in bounds)
