@@ -289,6 +289,14 @@ def test_lightning_metrics(file, tmp_path):
     assert runs.trajectory("version_3").lr[10] == 0.2
 
 
+def test_the_last_value_of_a_step_counts_in_lightning(file):
+    runs = read_runs(
+        file("epoch,step,loss,lr\n0,0,5,0.1\n0,10,4,0.2\n0,10,3.5,\n0,10,,0.3\n0,20,3,0.4\n", "metrics.csv")
+    )
+    assert columns(runs, "step", "loss", "lr") == [[0, 5, 0.1], [10, 3.5, 0.3], [20, 3, 0.4]]
+    assert "2 rows with others of the same step (the last value counts)" in told(runs, "joined")
+
+
 def test_flat_yaml(file):
     text = "a: 1\nb:\n  c: 2.5  # why\n  d:\n    e: true\nf: null\ng: [1, 2]\n# no: 1\nh: 'x: y'\n"
     expected = {"a": 1, "b/c": 2.5, "b/d/e": True, "f": None, "g": "[1, 2]", "h": "x: y"}
@@ -422,6 +430,15 @@ def test_mlflow_data_base(tmp_path):
         read_runs(tmp_path / "b.db")
 
 
+def test_the_largest_number_in_a_store_of_mlflow_is_infinity(tmp_path):
+    largest = 1.7976931348623157e308
+    rows = [("loss", v, s, "u1", s, 0) for s, v in enumerate((5.0, 1e308, largest))]
+    rows += [("low", v, s, "u1", s, 0) for s, v in enumerate((1.0, 2.0, -largest))]
+    runs = read_runs(mlflow_base(tmp_path / "mlflow.db", rows))
+    assert runs.curves["loss"].tolist() == [5, 1e308, np.inf] and runs.curves["low"].tolist() == [1, 2, -np.inf]
+    assert "1 rows have no finite loss" in told(runs, "diverged") and runs.table["diverged"].tolist() == [True]
+
+
 def test_mlflow_folders(file, tmp_path):
     for run, width in (("u1", 64), ("u2", 128)):
         at = f"mlruns/7/{run}"
@@ -506,6 +523,24 @@ def test_a_logged_nan_is_kept_and_a_step_without_a_loss_is_not_one(file, tmp_pat
         assert "1 rows have no finite loss" in told(runs, "diverged")
         assert "2 of them have no such row" in told(runs, "joined")
         assert "__no_loss" not in runs.curves and runs.trajectory(runs.names[0]).lr.tolist() == [0.1] * 11
+
+
+# --- several files --------------------------------------------------------------------------------------
+
+
+def test_a_note_that_many_files_share_is_one_line_with_the_sum_of_the_counts(file, tmp_path):
+    for k in range(5):
+        preamble = "# by hand\n" * (k + 1) if k < 4 else ""
+        file(preamble + CURVE, f"logs/run{k}.csv")
+    runs = read_runs(tmp_path / "logs")
+    assert [note.text for note in runs.notes if note.kind == "named"] == [
+        "there is no column run: all rows are one run, named after the file (in all 5 files)"
+    ]
+    (note,) = [note for note in runs.notes if note.kind == "dropped"]
+    assert note.text == "10 lines before the header (in run0, run1, run2 and 1 more)" and note.count == 10
+    assert sum("named after the file" in line for line in inspect(runs).lines) == 1
+    alone = read_runs(tmp_path / "logs" / "run1.csv")
+    assert told(alone, "dropped") == f"{tmp_path}/logs/run1.csv: 2 lines before the header"
 
 
 # --- the registry ---------------------------------------------------------------------------------------
