@@ -174,6 +174,16 @@ def test_a_large_log_is_sampled_evenly_and_streamed_whole(monkeypatch):
         gather(law, lost)
 
 
+def test_the_sample_of_a_long_run_is_even_across_its_blocks(monkeypatch):
+    step = np.arange(70_000)
+    runs = read_runs(pd.DataFrame({"step": step, "lr": 1.0, "loss": 3 - step / 1e6}))
+    monkeypatch.setattr(gathering, "STREAM_ROWS", 60_000)
+    monkeypatch.setattr(gathering, "SAMPLE_ROWS", 1000)
+    rows = gather(find_law("annealing"), runs)
+    assert set(np.diff(rows.positions)) == {69} and len(rows) == 1014
+    np.testing.assert_allclose(rows.variables["S1"], rows.positions + 1, rtol=1e-12)
+
+
 def test_points_are_a_table_of_runs_steps_variables_and_the_target():
     points = Points(("a", "b"), (1, 2), {"N": (1e6, 2e6)}, (4.0, 3.0))
     assert points.frame("bleu").to_dict("list") == {
