@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class ScalefitError(Exception):
     """Base of everything that scalefit raises on purpose; the command line prints it and exits with code 2.
@@ -28,3 +30,14 @@ class IdentificationError(InputError):
 
 class FitWarning(UserWarning):
     """A fit was made, but something about it deserves attention before it is used."""
+
+
+def listed(items: Iterable[object], shown: int = 3, sep: str = ", ", count: int | None = None) -> str:
+    """The first items and how many more there are, for messages; ``count``: how many in all, if not all are given.
+
+    >>> listed("abcde"), listed(["a", "b"]), listed(["row 1"], count=7)
+    ('a, b, c and 2 more', 'a, b', 'row 1 and 6 more')
+    """
+    words = [str(item) for item in items]
+    more = (len(words) if count is None else count) - len(words[:shown])
+    return sep.join(words[:shown]) + (f" and {more} more" if more > 0 else "")

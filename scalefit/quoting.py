@@ -1,4 +1,4 @@
-"""Names that are no identifiers, between backquotes in an expression: `` `GPU Count` == 4 ``."""
+"""Column names that are not identifiers, written between backquotes in an expression: `` `GPU Count` == 4 ``."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import math
 import re
 import unicodedata
 
-CONSTANTS = {"pi": math.pi, "e": math.e}  #: names that stand for a number where they are not quoted
+CONSTANTS = {"pi": math.pi, "e": math.e}  #: names that mean a number unless they are quoted
 _TOKEN = re.compile(r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?P<name>(?:[^`\n]|``)+)`""")
 
 
 def quoted(name: str) -> str:
-    """A name as it must be written in an expression: between backquotes where it is no plain name.
+    """A name as it must be written in an expression: between backquotes unless it is an identifier.
 
     >>> quoted("N"), quoted("GPU Count"), quoted("optimizer.weight_decay"), quoted("lambda"), quoted("a`b")
     ('N', '`GPU Count`', '`optimizer.weight_decay`', '`lambda`', '`a``b`')
@@ -23,7 +23,7 @@ def quoted(name: str) -> str:
 
 
 def unquoted(text: str) -> tuple[str, dict[tuple[int, int], str]]:
-    """The text, as long as before, with a plain name for each quoted one, and what stands at which line and column.
+    """The text with an identifier of the same length for each quoted name, and the names by line and column.
 
     >>> unquoted("`GPU Count` == 4")
     ('(_________) == 4', {(1, 1): 'GPU Count'})
@@ -43,7 +43,7 @@ def unquoted(text: str) -> tuple[str, dict[tuple[int, int], str]]:
 
 
 def put_names(tree: ast.expr, names: dict[tuple[int, int], str]) -> None:
-    """Give the names of a tree that stand for quoted ones their own spelling, and mark them."""
+    """Restore the spelling of quoted names in a parsed tree, and mark them as quoted."""
     for node in ast.walk(tree) if names else ():
         if isinstance(node, ast.Name) and (node.lineno, node.col_offset) in names:
             node.id = names[node.lineno, node.col_offset]

@@ -1,4 +1,4 @@
-"""The data sets that ship with scalefit: loss curves and tables made by its own trainer."""
+"""The bundled data sets: loss curves and tables of runs made by scalefit's own trainer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folders of data/: each is a data set, read like anyone's run logs."""
+"""The folders of data/: each is a bundled data set, read like any other run log."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ ROOTS = (Path(__file__).parents[2] / "data", Path(__file__).parent / "data")
 
 
 def root() -> Path:
-    """The folder in which the data sets lie."""
+    """The folder of the bundled data sets."""
     for place in ROOTS:
         if place.is_dir():
             return place
-    raise InputError("the data sets are not installed", todo="run from the source tree")
+    raise InputError("the bundled data sets are not installed", todo="run from the source tree")
 
 
 def names() -> list[str]:
-    """The names of the data sets that ship.
+    """The names of the bundled data sets.
 
     >>> "schedules" in names()
     True
@@ -30,7 +30,7 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Runs:
-    """The run logs of a data set that ships with scalefit.
+    """The run logs of a bundled data set.
 
     Raises :class:`InputError` with the known names for an unknown one.
 

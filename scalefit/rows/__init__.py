@@ -1,1 +1,1 @@
-"""What a law reads of run logs: the law as the data complete it, rows as arrays, and what cannot enter a fit."""
+"""What a law reads from run logs: the law completed by the data, its rows as arrays, and checks before a fit."""

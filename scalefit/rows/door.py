@@ -1,33 +1,38 @@
-"""What is checked before a fit: rows that cannot enter one, and rows that cannot identify the law."""
+"""The checks before a fit: rows that cannot be used, and rows that cannot identify the law."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from scalefit.errors import IdentificationError, InputError
+from scalefit.errors import IdentificationError, InputError, listed
 from scalefit.laws.law import Law
 from scalefit.rows.gather import LAST_ROWS
 from scalefit.rows.rows import Rows
 from scalefit.runs import Runs, Trajectory
 
-SAME = 1e-9  #: relative spread below which a variable does not vary
-FLAT = 1e-6  #: relative change of the learning rate below which a schedule is constant
-SCHEDULE_POINTS = 100_000  #: learning rates that suffice to tell two schedules apart
+SAME = 1e-9  #: a variable with less relative spread is constant
+FLAT = 1e-6  #: learning rates with a smaller relative difference are equal
+SCHEDULE_POINTS = 100_000  #: learning rates by which two schedules are compared at most
 
 
 def check_rows(law: Law, rows: Rows, runs: Runs, log_residuals: bool, drop_diverged: bool) -> Rows:
-    """Refuse rows that cannot enter a fit, naming the first; or leave out diverged ones and say so."""
+    """The rows, without those of no finite loss if ``drop_diverged`` (with a note).
+
+    Raises InputError that names the first row that cannot be fitted: a loss or variable that is not finite, a value
+    that must be positive and is not (with ``log_residuals`` also the loss).
+    """
     assert rows.values is not None
     finite = np.isfinite(rows.values)
     if drop_diverged and not finite.all():
-        names = ", ".join(rows.place(runs, int(i)) for i in np.flatnonzero(~finite)[:3])
-        rows = rows.keep(finite, f"{int((~finite).sum())} rows without a finite {law.target} left out ({names} ...)")
-        finite = np.isfinite(rows.values)  # type: ignore[arg-type]
-    measured = rows.values
-    _refuse(rows, runs, ~finite, law.target, measured, "pass --drop-diverged to leave such rows out, counted")
+        bad = np.flatnonzero(~finite)
+        names = listed([rows.place(runs, int(i)) for i in bad[:3]], count=len(bad))
+        rows = rows.keep(finite, f"{len(bad)} rows without a finite {law.target} were left out ({names})")
+    measured = np.asarray(rows.values)
+    todo = "pass --drop-diverged to leave such rows out (a note counts them)"
+    _refuse(rows, runs, ~np.isfinite(measured), law.target, measured, todo)
     if log_residuals:
-        todo = f'leave such rows out (--where "{law.target} > 0"), or use --residuals linear where it may be negative'
-        _refuse(rows, runs, np.asarray(measured) <= 0, law.target, measured, todo)
+        todo = f'leave such rows out (--where "{law.target} > 0"), or use --residuals linear if it may be negative'
+        _refuse(rows, runs, measured <= 0, law.target, measured, todo)
     for name, variable in law.variables.items():
         values, column = rows.variables[name], law.columns[name]
         bad = ~np.isfinite(values)
@@ -42,35 +47,24 @@ def check_rows(law: Law, rows: Rows, runs: Runs, log_residuals: bool, drop_diver
     return rows
 
 
-def _refuse(rows: Rows, runs: Runs, bad: np.ndarray, column: str, values: np.ndarray | None, todo: str) -> None:
-    if not bad.any() or values is None:
-        return
-    first = int(np.argmax(bad))
-    more = f" (and {int(bad.sum()) - 1} more rows)" if bad.sum() > 1 else ""
-    raise InputError(
-        f"{column} is {values[first]:g}{more}", where=f"{rows.place(runs, first)}, column {column}", todo=todo
-    )
+def _refuse(rows: Rows, runs: Runs, bad: np.ndarray, column: str, values: np.ndarray, todo: str) -> None:
+    if bad.any():
+        first, more = int(np.argmax(bad)), f" (and {int(bad.sum()) - 1} more rows)" if bad.sum() > 1 else ""
+        where = f"{rows.place(runs, first)}, column {column}"
+        raise InputError(f"{column} is {values[first]:g}{more}", where=where, todo=todo)
 
 
 def check_identified(law: Law, rows: Rows, free: int) -> None:
-    """Raise :class:`IdentificationError` where these rows cannot identify the law, saying which run would."""
+    """Raise :class:`IdentificationError` if these rows cannot identify the law, saying which run would."""
+    where = f"law {law.name}"
     if len(rows) <= free:
-        ends = [note for note in rows.notes if LAST_ROWS in note]
-        raise InputError(
-            f"{len(rows)} rows for {free} free parameters",
-            where=f"law {law.name}",
-            todo=f"{'add runs' if not ends else f'take every logged row ({LAST_ROWS}), add runs'}, or hold parameters "
-            f"with --fix; needs: {law.needs or 'more rows than parameters'}",
-        )
-    if law.is_trajectory and law.schedules_needed > 1:
-        kinds = distinct_schedules(list(rows.paths.values()))
-        if kinds < law.schedules_needed:
-            count = f"{len(rows.paths)} run{'s' if len(rows.paths) > 1 else ''}"
-            raise IdentificationError(
-                f"{count} under one single schedule; the law needs {law.schedules_needed}",
-                where=f"law {law.name}",
-                todo="add a run whose learning rate follows another schedule (a constant one beside a decaying one)",
-            )
+        every = f"use every logged row ({LAST_ROWS}), " * any(LAST_ROWS in note for note in rows.notes)
+        todo = f"{every}add runs, or fix parameters with --fix; needs: {law.needs or 'more rows than parameters'}"
+        raise InputError(f"{len(rows)} rows for {free} free parameters", where=where, todo=todo)
+    if law.is_trajectory and law.schedules_needed > distinct_schedules(list(rows.paths.values())):
+        what = f"{len(rows.paths)} run{'s' * (len(rows.paths) > 1)} under one single schedule"
+        todo = "add a run whose learning rate follows another schedule (a constant one beside a decaying one)"
+        raise IdentificationError(f"{what}; the law needs {law.schedules_needed}", where=where, todo=todo)
     for name, variable in law.variables.items():
         values = rows.variables[name]
         if variable.may_be_constant:
@@ -78,29 +72,21 @@ def check_identified(law: Law, rows: Rows, free: int) -> None:
         first = float(values.flat[0]) if values.size else 0.0
         if not values.size or np.ptp(values) <= SAME * max(abs(first), 1e-300):
             column = law.columns[name]
-            raise IdentificationError(
-                f"all {len(rows)} rows have {column} = {first:g}: its terms cannot be told from a constant",
-                where=f"law {law.name}",
-                todo=f"add runs at another {column} (needs: {law.needs or 'rows that vary in it'})",
-            )
+            what = f"all {len(rows)} rows have {column} = {first:g}: its terms cannot be separated from a constant"
+            todo = f"add runs at another {column} (needs: {law.needs or 'rows that vary in it'})"
+            raise IdentificationError(what, where=where, todo=todo)
     law.check(rows.variables)
     if rows.values is not None:
-        _refuse_constant(law, rows.values)
+        first = float(rows.values[0])
+        if np.ptp(rows.values) <= SAME * abs(first):
+            what = f"all {len(rows)} rows have the same {law.target}, {first:g}: there is nothing to explain"
+            todo = f"add runs whose {law.target} differs (needs: {law.needs or 'values that differ'})"
+            raise IdentificationError(what, where=where, todo=todo)
         law.check_target(rows.variables, rows.values)
 
 
-def _refuse_constant(law: Law, values: np.ndarray) -> None:
-    first = float(values[0])
-    if np.ptp(values) <= SAME * abs(first):
-        raise IdentificationError(
-            f"all {len(values)} rows have the {law.target} {first:g}: there is nothing to explain",
-            where=f"law {law.name}",
-            todo=f"add runs whose {law.target} differs (needs: {law.needs or 'values that differ'})",
-        )
-
-
 def distinct_schedules(paths: list[Trajectory]) -> int:
-    """How many different schedules the runs follow; a longer run of a constant schedule is the same one."""
+    """How many different schedules the runs follow; one that is constant beyond the end of another is the same."""
     shapes: list[np.ndarray] = []
     for path in sorted(paths, key=lambda path: len(path.lr)):
         if not any(_same_schedule(path.lr, other) for other in shapes):

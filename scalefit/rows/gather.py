@@ -1,4 +1,4 @@
-"""From run logs to the rows that a law reads: an array a variable, the measured values, where each row came from."""
+"""From run logs to the rows that a law reads: an array for each variable, the measured values, and their source."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from scalefit.runs.columns import COLUMNS
 from scalefit.runs.table import DERIVED, spans
 
 Which = Literal["auto", "final", "all"]
-LAST_ROWS = "--points all"  #: how to take every logged row instead of the last of each run
+WARMUP = "{} rows during warmup were left out: the law begins after it"
+LAST_ROWS = "--points all"  #: how to use every logged row instead of the last of each run
 
 
 def gather(law: Law, runs: Runs, *, target: str | None = None, points: Which = "auto", measured: bool = True) -> Rows:
     """The rows of ``runs`` that ``law`` reads.
 
-    A trajectory law reads every logged point after warm-up, with its areas summed over every step. Another law reads
-    one row a run (``points="final"``) where its columns are known per run, else every logged row (``"all"``).
+    A trajectory law reads every logged point after the warmup, with its areas summed over every step. Other laws read
+    one row per run (``points="final"``) if their columns are known per run, else every logged row (``"all"``).
     ``measured=False`` allows rows without a loss. Raises :class:`InputError` naming what is missing.
     """
     if points not in ("auto", "final", "all"):
@@ -38,59 +39,54 @@ def gather(law: Law, runs: Runs, *, target: str | None = None, points: Which = "
     in_table = all(name in table.columns for name in wanted) and (target in table.columns or not measured)
     if points == "all" or (points == "auto" and not in_table and runs.curves is not None):
         return _every_row(law, runs, table, target, measured, derived)
-    _require(law, wanted + ([target] if measured else []), table, runs)
-    notes = list(derived)
-    if runs.curves is not None:
-        notes.append(f"the last logged {target} of each of {len(table)} runs; {LAST_ROWS} takes every logged row")
-    return Rows(
-        {name: _numbers(table, column, runs, False) for name, column in law.columns.items()},
-        _numbers(table, target, runs, False) if target in table.columns else None,
-        table[["run"]],
-        np.arange(len(table)),
-        False,
-        notes=tuple(notes),
-    )
+    note = f"the last logged {target} of each of {len(table)} runs; {LAST_ROWS} uses every logged row"
+    notes = derived if runs.curves is None else (*derived, note)
+    return _read(law, runs, table, False, target, measured, notes)
 
 
-def _with_derived(runs: Runs, wanted: list[str]) -> tuple[pd.DataFrame, list[str]]:
+def _with_derived(runs: Runs, wanted: list[str]) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The table with the first wanted column of N, D and C that follows from the others, and its formula as a note."""
     known = set(runs.table.columns)
     for name, (formula, sources) in DERIVED.items():
         if name in wanted and name not in known and known.issuperset(sources):
-            return runs.with_derived(name).table, [formula]
-    return runs.table, []
+            return runs.with_derived(name).table, (formula,)
+    return runs.table, ()
 
 
-def _every_row(law: Law, runs: Runs, table: pd.DataFrame, target: str, measured: bool, notes: list[str]) -> Rows:
+def _every_row(law: Law, runs: Runs, table: pd.DataFrame, target: str, measured: bool, notes: tuple[str, ...]) -> Rows:
     if runs.curves is None:
-        raise InputError("there is one row a run only", where="points all", todo="use points final")
-    curves = runs.curves
+        raise InputError("there is only one row per run", where="points all", todo="use points final")
+    frame = curves = runs.curves
     by_run = table.drop_duplicates("run").set_index("run")
-    frame = curves
     for column in law.columns.values():
         if column == "D" and "tokens" in curves.columns:
             frame = frame.assign(D=curves["tokens"])  # tokens so far, not those of the whole run
         elif column not in curves.columns and column in by_run.columns:
             frame = frame.assign(**{column: by_run[column].reindex(curves["run"].astype(str)).to_numpy()})
+    notes = (*notes, f"all {len(curves)} logged rows of {len(table)} runs")
+    return _read(law, runs, frame, True, target, measured, notes)
+
+
+def _read(
+    law: Law, runs: Runs, frame: pd.DataFrame, in_curves: bool, target: str, measured: bool, notes: tuple[str, ...]
+) -> Rows:
+    """The rows of a frame that has the law's columns."""
     _require(law, [*law.columns.values(), *([target] if measured else [])], frame, runs)
-    keep = ["run", *(["step"] if "step" in curves.columns else [])]
     return Rows(
-        {name: _numbers(frame, column, runs, True) for name, column in law.columns.items()},
-        _numbers(frame, target, runs, True) if target in frame.columns else None,
-        curves[keep],
-        np.arange(len(curves)),
-        True,
-        notes=(*notes, f"all {len(curves)} logged rows of {len(table)} runs"),
+        {name: _numbers(frame, column, runs, in_curves) for name, column in law.columns.items()},
+        _numbers(frame, target, runs, in_curves) if target in frame.columns else None,
+        frame[["run", "step"] if in_curves and "step" in frame.columns else ["run"]],
+        np.arange(len(frame)),
+        in_curves,
+        notes=notes,
     )
 
 
 def _along_runs(law: Law, runs: Runs, target: str, measured: bool) -> Rows:
-    """Rows of a trajectory law: its variables at every logged step after warm-up."""
+    """Rows of a trajectory law: its variables at every logged step after the warmup."""
     if runs.curves is None or "step" not in runs.curves.columns:
-        raise InputError(
-            f"law {law.name} needs loss curves, one row a logged step",
-            where=runs.origin[0].path if runs.origin else "runs",
-            todo="name the step column with --map step=COLUMN",
-        )
+        what, todo = f"law {law.name} needs loss curves with a step", "name the step column with --map step=COLUMN"
+        raise InputError(what, where=runs.origin[0].path if runs.origin else "runs", todo=todo)
     if measured:
         _require(law, [target], runs.curves, runs)
     curves = runs.curves
@@ -99,11 +95,8 @@ def _along_runs(law: Law, runs: Runs, target: str, measured: bool) -> Rows:
     parts: dict[str, list[FloatArray]] = {name: [] for name in law.variables}
     after = np.ones(len(curves), dtype=bool)
     paths: dict[str, Trajectory] = {}
-    codes = curves["run"].astype(str).to_numpy()
-    begins = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]][: len(codes)])
     by_run = runs.table.drop_duplicates("run").set_index("run")
-    for begin, end in zip(begins, [*begins[1:], len(codes)], strict=True):
-        run = str(codes[begin])
+    for run, begin, end in spans(curves):
         path = paths[run] = runs.trajectory(run)
         marks = {column: _of_run(law, by_run, run, column, runs) for column in law.path_columns}
         found = law.at_steps(path.lr, path.warmup, path.steps, **marks)
@@ -120,34 +113,27 @@ def _along_runs(law: Law, runs: Runs, target: str, measured: bool) -> Rows:
         True,
         paths,
     )
-    return rows.keep(after, f"{int((~after).sum())} rows during warm-up left out: the law begins after it")
+    return rows.keep(after, WARMUP.format(int((~after).sum())))
 
 
 def _stacked(arrays: list[FloatArray], absent: float) -> FloatArray:
     """Arrays (n,) or (n, K) of several runs below one another; shorter second axes are filled up."""
-    widths = [array.shape[-1] for array in arrays if array.ndim > 1]
-    if not widths:
+    if not arrays or arrays[0].ndim == 1:
         return np.concatenate(arrays or [np.empty(0)])
-    width = max(1, *widths)  # one that is absent everywhere, where no run has any
-    out = np.full((sum(map(len, arrays)), width), absent)
-    begin = 0
-    for array in arrays:
-        out[begin : begin + len(array), : array.shape[1]] = array
-        begin += len(array)
-    return out
+    width = max(1, *(array.shape[1] for array in arrays))  # at least one, absent in every row
+    filled = [np.pad(array, ((0, 0), (0, width - array.shape[1])), constant_values=absent) for array in arrays]
+    return np.concatenate(filled)
 
 
 def _streamed(law: Law, runs: Runs, target: str) -> Rows:
-    """An even sample of the rows of a large log, with the stream of all of them; no full-length features are made."""
+    """An even sample of the rows of a large log, with a stream of all rows, which are never held at once."""
     assert runs.curves is not None
     measured = runs.curves[target]
     bad = np.flatnonzero(~np.isfinite(measured.to_numpy()))
     if len(bad):
-        raise InputError(
-            f"{target} is {measured.iloc[bad[0]]:g} ({len(bad)} rows in all)",
-            where=f"{place_in(runs, True, int(bad[0]))}, column {target}",
-            todo=f'select the others with --where "{target} < 1e9"',
-        )
+        where = f"{place_in(runs, True, int(bad[0]))}, column {target}"
+        todo = f'leave such rows out with --where "{target} < 1e9"'
+        raise InputError(f"{target} is {measured.iloc[bad[0]]:g} ({len(bad)} rows in all)", where=where, todo=todo)
     values = measured.to_numpy(dtype=np.float64, copy=False)
     by_run = runs.table.drop_duplicates("run").set_index("run")
     parts = [
@@ -162,24 +148,23 @@ def _streamed(law: Law, runs: Runs, target: str) -> Rows:
 
     total = sum(end - begin - int(np.searchsorted(path.steps, path.warmup, "right")) for begin, end, path, _ in parts)
     stride = max(1, total // SAMPLE_ROWS)
-    chosen: list[tuple[np.ndarray, dict[str, FloatArray]]] = []
+    places: list[np.ndarray] = []
+    chosen: list[dict[str, FloatArray]] = []
     for begin, _, path, constants in parts:
         for at, variables in run_blocks(law, path, constants):
             keep = slice(-at.start % stride, None, stride)
-            chosen.append(
-                (begin + np.arange(at.start, at.stop)[keep], {n: v[keep].copy() for n, v in variables.items()})
-            )
-    positions = np.concatenate([at for at, _ in chosen])
-    left_out = len(values) - total
+            places.append(begin + np.arange(at.start, at.stop)[keep])
+            chosen.append({name: column[keep].copy() for name, column in variables.items()})
+    positions = np.concatenate(places)
     return Rows(
-        {name: np.concatenate([variables[name] for _, variables in chosen]) for name in law.variables},
+        {name: np.concatenate([variables[name] for variables in chosen]) for name in law.variables},
         values[positions],
         pd.DataFrame({name: runs.curves[name].iloc[positions] for name in ("run", "step")}),
         positions,
         True,
         {path.run: path for _, _, path, _ in parts},
         (
-            f"{left_out} rows during warm-up left out: the law begins after it",
+            WARMUP.format(len(values) - total),
             f"{total} rows are streamed; checks and outliers are those of one row in {stride}",
         ),
         Stream(total, blocks),
@@ -205,24 +190,20 @@ def _require(law: Law, names: list[str], frame: pd.DataFrame, runs: Runs) -> Non
             continue
         meaning = COLUMNS[name].meaning if name in COLUMNS else meanings.get(name, "")
         others = ", ".join(str(column) for column in frame.columns if column not in (*names, "run"))
-        raise InputError(
-            f'no column "{name}"{f" ({meaning})" if meaning else ""}',
-            where=runs.origin[0].path if runs.origin else "runs",
-            todo=f"write --map {name}=COLUMN{f' with one of: {others}' if others else ', or add it to the table'}",
-        )
+        todo = f"write --map {name}=COLUMN{f' with one of: {others}' if others else ', or add it to the table'}"
+        what, where = f'no column "{name}"', runs.origin[0].path if runs.origin else "runs"
+        raise InputError(f"{what} ({meaning})" if meaning else what, where=where, todo=todo)
 
 
 def _numbers(frame: pd.DataFrame, column: str, runs: Runs, in_curves: bool) -> FloatArray:
-    """A column as float64, or the row that is not a number."""
+    """A column as float64; InputError names the first row that is not a number."""
     series = frame[column]
     if pd.api.types.is_numeric_dtype(series.dtype):
         return series.to_numpy(dtype=np.float64)
     numbers = pd.to_numeric(series, errors="coerce")
     wrong = np.flatnonzero(numbers.isna() & series.notna())
     if len(wrong):
-        raise InputError(
-            f"{str(series.iloc[wrong[0]])!r} is not a number",
-            where=f"{place_in(runs, in_curves, int(wrong[0]))}, column {column}",
-            todo="map another column, or select rows with --where",
-        )
+        where, todo = place_in(runs, in_curves, int(wrong[0])), "map another column, or select rows with --where"
+        what = f"{str(series.iloc[wrong[0]])!r} is not a number"
+        raise InputError(what, where=f"{where}, column {column}", todo=todo)
     return numbers.to_numpy(dtype=np.float64)

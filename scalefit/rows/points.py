@@ -1,4 +1,4 @@
-"""The rows that were fitted, thinned when there were many, as a result keeps them for figures and forecasts."""
+"""The rows that were fitted (a sample of them if there were many), which a result keeps for figures and forecasts."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Points:
-    """The rows that were fitted (thinned when there were many), kept for plots."""
+    """The rows that were fitted, or a sample of them if there were many."""
 
     runs: tuple[str, ...]
     steps: tuple[int, ...] | None
     variables: Mapping[str, tuple[float, ...]]
     values: tuple[float, ...]
-    area: tuple[float, ...] | None = None  #: of a curve: logarithm of the area under the learning rate so far
-    fall: tuple[float, ...] | None = None  #: and the learning rate's changes so far, in peaks
+    area: tuple[float, ...] | None = None  #: for curves: logarithm of the area under the learning rate so far
+    fall: tuple[float, ...] | None = None  #: for curves: summed changes of the learning rate so far, over its peak
 
     def frame(self, target: str) -> pd.DataFrame:
         """The points as a table."""

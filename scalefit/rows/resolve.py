@@ -1,4 +1,4 @@
-"""The law as the data complete it: the x of a law in one variable, the columns of a formula."""
+"""The law completed by the data: the x of a law in one variable, the columns of a formula."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from scalefit.runs import Runs
 from scalefit.runs.table import DERIVED
 
 SCALES = ("N", "D", "C", "x", "step", "tokens")
+NO_SCALE = "add runs that differ in the scale that is to be x"
 
 
 def resolve(law: Law, runs: Runs) -> Law:
-    """The law with what only the data can tell: the x of a law in one variable, the columns of a formula."""
+    """The law with what depends on the data: the x of a law in one variable, the columns of a formula.
+
+    Raises InputError if several columns, or none, can be x.
+    """
     if isinstance(law, FormulaLaw):
         return law.with_columns(_column_names(runs))
     if "x" not in law.variables or law.options.get("over"):
@@ -21,18 +25,13 @@ def resolve(law: Law, runs: Runs) -> Law:
     if len(varying) != 1:
         seen = f"{' and '.join(varying)} vary" if varying else f"none of {', '.join(SCALES)} varies"
         choices = varying or _others_that_vary(law, runs)
-        raise InputError(
-            f"which column is x? {seen}",
-            where=f"law {law.name}",
-            todo=f"write --law {law.name}:over=COLUMN with one of {', '.join(choices)}"
-            if choices
-            else "add runs in which the scale that is to be x differs",
-        )
+        todo = f"write --law {law.name}:over=COLUMN with one of {', '.join(choices)}" if choices else NO_SCALE
+        raise InputError(f"which column is x? {seen}", where=f"law {law.name}", todo=todo)
     return type(law)(**{**law.options, "over": varying[0]})
 
 
 def _others_that_vary(law: Law, runs: Runs) -> list[str]:
-    """Columns of numbers that vary, besides what the law explains."""
+    """Columns of numbers that vary, apart from the target of the law."""
     frames = [frame for frame in (runs.table, runs.curves) if frame is not None]
     numbers = dict.fromkeys(name for frame in frames for name in frame.select_dtypes("number").columns)
     return [str(name) for name in numbers if name != law.target and _varies(runs, str(name))]

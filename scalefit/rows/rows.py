@@ -1,9 +1,9 @@
-"""``Rows``: what a fit or a prediction works on, one array a variable, and where each row came from."""
+"""``Rows``: what a fit or a prediction works on, one array for each variable, and the source of each row."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from scalefit.runs import Runs, Trajectory
 
 @dataclass(frozen=True)
 class Rows:
-    """What a fit or a prediction works on; all arrays have one entry a row."""
+    """What a fit or a prediction works on; all arrays have one entry per row."""
 
     variables: Mapping[str, FloatArray]
     values: FloatArray | None
@@ -38,15 +38,13 @@ class Rows:
         """Only the rows where the mask holds."""
         if mask.all():
             return self
-        return Rows(
-            {name: values[mask] for name, values in self.variables.items()},
-            None if self.values is None else self.values[mask],
-            self.frame[mask],
-            self.positions[mask],
-            self.in_curves,
-            self.paths,
-            (*self.notes, note) if note else self.notes,
-            self.stream,
+        return replace(
+            self,
+            variables={name: values[mask] for name, values in self.variables.items()},
+            values=None if self.values is None else self.values[mask],
+            frame=self.frame[mask],
+            positions=self.positions[mask],
+            notes=(*self.notes, note) if note else self.notes,
         )
 
     def place(self, runs: Runs, row: int) -> str:
@@ -57,6 +55,5 @@ class Rows:
 def place_in(runs: Runs, in_curves: bool, position: int) -> str:
     """The file and line of a position in the curves or the table of run logs."""
     frame = runs.curves if in_curves and runs.curves is not None else runs.table
-    source = frame["source"].iloc[position] if "source" in frame.columns else None
-    name = str(source) if source is not None else (runs.origin[0].path if runs.origin else "runs")
-    return f"{name}, row {frame.index[position]}"
+    one = runs.origin[0].path if runs.origin else "runs"
+    return f"{frame['source'].iloc[position] if 'source' in frame.columns else one}, row {frame.index[position]}"

@@ -1,4 +1,4 @@
-"""The scale that a law extrapolates in: compute where it reads size and data, else what it reads of them."""
+"""The scale along which a law extrapolates: compute if it reads size and data, else the one that it reads."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import numpy as np
 from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
 
-GROWS_WITH_DATA = ("D", "S1", "step", "tokens")  #: columns of which a run with more training has more
+GROWS_WITH_DATA = ("D", "S1", "step", "tokens")  #: columns that are larger for a run with more training
 
 
 def scale_of(law: Law, variables: dict[str, FloatArray]) -> FloatArray:
-    """The decimal logarithm of the scale that a prediction extrapolates in, one value a row.
+    """The decimal logarithm of the scale along which a prediction extrapolates, one value per row.
 
-    Compute where the law reads C, or N and D. A law of the model's size alone, or of the data or the schedule's area
-    alone, is taken to grow as compute does when both grow alike: one decade of it counts as two. Other laws: the
-    product of their positive variables.
+    The scale is compute if the law reads C, or N and D. For a law of size alone, or of data or schedule area alone, it
+    is the square of that: compute, if size and data grow alike. For other laws it is the product of their positive
+    variables.
     """
     by_column = {column: variables[name] for name, column in law.columns.items()}
     if "C" in by_column:

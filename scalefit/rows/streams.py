@@ -1,4 +1,4 @@
-"""The rows of a large log, block by block: they are made, used and forgotten, never held all at once."""
+"""The rows of a large log, block by block, so that they are never all in memory at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scalefit.numerics import FloatArray
 from scalefit.runs import Trajectory
 
 STREAM_ROWS = 200_000  #: curves with more rows than this are streamed
-SAMPLE_ROWS = 20_000  #: rows of the thinned sample
+SAMPLE_ROWS = 20_000  #: rows of the sample that is checked and kept
 Block = tuple[dict[str, FloatArray], FloatArray]
 
 
@@ -27,7 +27,7 @@ class Stream:
 def run_blocks(
     law: Law, path: Trajectory, constants: dict[str, float]
 ) -> Iterator[tuple[slice, dict[str, FloatArray]]]:
-    """Positions of a run's rows after warm-up and the law's variables there, one block of steps at a time."""
+    """The positions of a run's rows after the warmup and the law's variables there, one block of steps at a time."""
     start, row = 0, int(np.searchsorted(path.steps, path.warmup, side="right"))
     for block in law.along_blocks(path.lr, path.warmup):  # type: ignore[attr-defined]
         stop = start + len(next(iter(block.values())))

@@ -1,5 +1,4 @@
-"""Run logs as tidy tables: readers for the formats in `formats`, one glossary of columns, notes on what was
-done."""
+"""Run logs as two tidy tables with canonical column names, and a note for everything that was guessed or changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which runs of a sweep have diverged though their loss is finite: back at the initial loss, or beyond a cliff."""
+"""Which runs of a learning-rate sweep diverged with a finite loss: above the initial loss, or past a cliff."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import numpy as np
 
 from scalefit.numerics import FloatArray
 
-FACTOR = 1.5  #: a loss must lie above this many times the least of its size,
-SHARE = 1 / 3  #: above this share of the way from there to the initial (else the largest) loss,
-JUMP = 3.0  #: and rise, per octave, by more than this many times the steepest step before it
-ABOVE = 1.001  #: times the initial loss: from there on a loss is one of a diverged run, jump or not
-REACH = 5.0  #: octaves from the least loss, within which steps are compared
+FACTOR = 1.5  #: past a cliff the loss is more than this many times the lowest loss of its size,
+SHARE = 1 / 3  #: more than this share of the way from the lowest to the initial (else the largest) loss,
+JUMP = 3.0  #: and log loss rises, per octave of learning rate, by more than this many times the steepest step before
+ABOVE = 1.001  #: a loss above this many times the initial loss counts as diverged, cliff or not
+REACH = 5.0  #: octaves on either side of the best learning rate within which steps are compared
 
 
 def cliff(lr: FloatArray, loss: FloatArray, initial: float = np.nan) -> np.ndarray:
-    """Runs that count as diverged though their loss is finite, a mask (n,).
+    """A mask (n,) of the runs that count as diverged although their loss is finite.
 
-    ``lr``, ``loss``: (n,), the runs of one size, NaN for a diverged one; ``initial``: the loss before training, NaN
-    where it is not known. Every loss above ``initial`` (by 0.1 %) is one; a loss at it is where it jumped there: beyond
-    a slope that leads up to it, it only saturates. At a learning rate above that of the least loss a
-    cliff begins where the loss is more than 1.5 times the least and a third of the way to the initial (else to the
-    largest) loss, and log loss rises per octave by more than three times the steepest step between the learning rates
-    before; from there on every loss as high is one. Where losses are not all above zero, or fewer than three learning
-    rates come before, there is no cliff. These factors are our choice.
+    ``lr``, ``loss``: (n,), the runs of one size, NaN for a run without a finite loss; ``initial``: the loss before
+    training, NaN if unknown. A loss more than 0.1 % above ``initial`` counts as diverged. At learning rates above the
+    best one, a cliff begins where the loss is more than 1.5 times the lowest and more than a third of the way up to
+    the initial (else the largest) loss, and log loss rises per octave by more than three times the steepest step
+    between lower learning rates; from there on every loss that high counts as diverged. A gentle slope up to the
+    initial loss is no cliff. There is none either where a loss is not positive, or where fewer than three learning
+    rates come before it. These factors are our choice.
 
     >>> cliff(np.array([0.001, 0.002, 0.004, 0.008, 0.016]), np.array([3.2, 3.0, 2.9, 3.0, 10.5])).tolist()
     [False, False, False, False, True]
@@ -39,7 +39,7 @@ def cliff(lr: FloatArray, loss: FloatArray, initial: float = np.nan) -> np.ndarr
 
 
 def _beyond(x: FloatArray, y: FloatArray, finite: np.ndarray, least: float, level: float) -> np.ndarray:
-    """The runs from the first cliff on whose log loss is above ``level``; ``least``: log2 lr of the least loss."""
+    """The runs from the first cliff on whose log loss is above ``level``; ``least``: log2 of the best learning rate."""
     lost, fell = np.zeros(len(x), dtype=bool), False
     places: list[float] = []
     means: list[float] = []

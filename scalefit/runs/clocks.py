@@ -1,4 +1,4 @@
-"""Two clocks of a run along its schedule: the logarithm of the area under the learning rate, and the rate's fall."""
+"""Two measures of progress along a schedule: the log of the area under the learning rate, and how far it has fallen."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BLOCK = 1 << 18  #: steps that are summed at a time
 
 @dataclass(frozen=True)
 class Clock:
-    """Two clocks at some steps of a run: log area, and fall of the learning rate so far (in peaks); (n,) each."""
+    """Both at some steps of a run, (n,) each: log area (lr step), and the summed changes after warmup over the peak."""
 
     area: FloatArray
     fall: FloatArray
@@ -28,7 +28,7 @@ class Clock:
         area, (fall, risen) = np.zeros(len(steps)), np.zeros((2, len(steps)))
         for first in range(0, len(lr), BLOCK):
             block = lr[first : first + BLOCK]
-            ends = np.clip(steps - first, -1, len(block) - 1) + 1  # how many of the block each row has behind it
+            ends = np.clip(steps - first, -1, len(block) - 1) + 1  # how many steps of the block precede each row
             change = np.abs(np.diff(block, prepend=lr[max(first - 1, 0)]))
             area += _sums(block)[ends]
             fall += _sums(change)[ends]

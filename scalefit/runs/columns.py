@@ -11,9 +11,9 @@ from scalefit.schedules.names import NAMES
 class Column:
     """A canonical column: its unit ("" for text), its meaning and the names under which others log it.
 
-    `aliases` are compared after `matching.normalised`, and may hold `*`; `fallback` aliases count only where
-    none of the `aliases` of this and every other column matched, and `last` ones, the best first, where nothing else
-    did. `numeric` columns hold numbers, the others text or labels.
+    `aliases` are compared with names in the form of `matching.normalised`, and may contain `*`. `fallback` aliases
+    are tried once no alias of any column matches, and `last` ones, the best first, when nothing else matches.
+    `numeric` columns hold numbers, the others text or labels.
     """
 
     unit: str
@@ -29,25 +29,15 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 COLUMNS: dict[str, Column] = {
-    # who
-    "run": Column(
-        "",
-        "name of the training run",
-        NAMES["run"],
-        numeric=False,
-    ),
+    # identity
+    "run": Column("", "name of the training run", NAMES["run"], numeric=False),
     "split": Column(
         "",
-        "part of the data on which the loss was taken, or the use of the row",
+        "data on which the loss was measured, or use of the row",
         _words("eval_set subset data_split"),
         numeric=False,
     ),
-    "schedule": Column(
-        "",
-        "name of the learning-rate schedule",
-        NAMES["schedule"],
-        numeric=False,
-    ),
+    "schedule": Column("", "name of the learning-rate schedule", NAMES["schedule"], numeric=False),
     "seed": Column("", "random seed", _words("random_seed model_seed"), numeric=False),
     "optimizer": Column("", "optimiser", _words("optim optimiser"), numeric=False),
     "parametrization": Column(
@@ -56,21 +46,16 @@ COLUMNS: dict[str, Column] = {
     "status": Column(
         "", "how the run ended: finished, crashed, failed, killed, running", _words("state run_state"), numeric=False
     ),
-    "diverged": Column("", "whether the loss of the run is lost at its end", numeric=False),
-    # how far
-    "step": Column(
-        "optimiser steps",
-        "optimiser steps done",
-        NAMES["step"],
-    ),
+    "diverged": Column("", "whether the run ends without a finite loss", numeric=False),
+    # progress
+    "step": Column("optimiser steps", "optimiser steps done", NAMES["step"]),
     "steps": Column("optimiser steps", "length of the run", _words("total_steps max_steps num_steps n_steps")),
     "tokens": Column(
         "tokens",
         "training tokens seen so far",
         _words(
-            "tokens_seen n_tokens_seen total_tokens throughput/total_tokens num_tokens "
-            "n_tokens consumed_tokens tokens_trained train_tokens training_tokens "
-            "num_input_tokens_seen train/tokens train/tokens_seen"
+            "tokens_seen n_tokens_seen total_tokens throughput/total_tokens num_tokens n_tokens consumed_tokens "
+            "tokens_trained train_tokens training_tokens num_input_tokens_seen train/tokens train/tokens_seen"
         ),
     ),
     # size and compute
@@ -78,13 +63,12 @@ COLUMNS: dict[str, Column] = {
         "parameters",
         "parameters, without embeddings where the file says so",
         _words(
-            "params_nonemb nonemb_params params_non_embedding non_embedding_params n_nonemb "
-            "n_non_embedding num_params_non_embedding non_embedding_parameters "
-            "params_without_embedding"
+            "params_nonemb nonemb_params params_non_embedding non_embedding_params n_nonemb n_non_embedding "
+            "num_params_non_embedding non_embedding_parameters params_without_embedding"
         ),
         _words(
-            "params n_params num_params parameters n_parameters num_parameters param_count "
-            "parameter_count model_params model_size"
+            "params n_params num_params parameters n_parameters num_parameters param_count parameter_count "
+            "model_params model_size"
         ),
     ),
     "N_total": Column(
@@ -115,13 +99,12 @@ COLUMNS: dict[str, Column] = {
         "nats/token",
         "cross-entropy",
         _words(
-            "train/loss train_loss loss/train training_loss train/crossentropyloss "
-            "train/cross_entropy reduced_train_loss val/loss val_loss loss/val "
-            "validation_loss valid_loss valid/loss validation_metrics/loss eval/loss "
-            "eval_loss test_loss test/loss lm_loss lm_loss_validation lm_loss_value "
-            "loss_metrics/global_avg_loss global_avg_loss eval/*/crossentropyloss eval/*/loss "
-            "final_loss final_val_loss final_train_loss last_val_loss train_loss_step "
-            "cross_entropy crossentropyloss ce_loss trl tel"
+            "train/loss train_loss loss/train training_loss train/crossentropyloss train/cross_entropy "
+            "reduced_train_loss val/loss val_loss loss/val validation_loss valid_loss valid/loss "
+            "validation_metrics/loss eval/loss eval_loss test_loss test/loss lm_loss lm_loss_validation lm_loss_value "
+            "loss_metrics/global_avg_loss global_avg_loss eval/*/crossentropyloss eval/*/loss final_loss "
+            "final_val_loss final_train_loss last_val_loss train_loss_step cross_entropy crossentropyloss ce_loss "
+            "trl tel"
         ),
         _words("smooth_loss loss_smooth smoothed_loss loss_last loss_ema train_loss_epoch"),
         _words("loss_final nll best_val_loss best_eval_loss min_val_loss val_loss_min best_loss"),
@@ -152,15 +135,11 @@ COLUMNS: dict[str, Column] = {
     "rms_update": Column("1", "root mean square of the parameter update", _words("update_rms")),
     "sharpness": Column(
         "1/lr",
-        "top eigenvalue of the Hessian, to be held against 2/lr",
+        "top eigenvalue of the Hessian, to be compared with 2/lr",
         _words("hessian_max_eig hessian_max_eigenvalue hessian_top_eigenvalue lambda_max"),
     ),
     # learning rate
-    "lr": Column(
-        "1",
-        "learning rate at the step, as fed to the optimiser",
-        NAMES["lr"],
-    ),
+    "lr": Column("1", "learning rate at the step, as fed to the optimiser", NAMES["lr"]),
     "peak_lr": Column(
         "1",
         "highest learning rate of the schedule",
@@ -168,7 +147,7 @@ COLUMNS: dict[str, Column] = {
     ),
     "warmup": Column(
         "optimiser steps",
-        "steps of the first linear warm-up",
+        "steps of the first linear warmup",
         _words("warmup_steps lr_warmup_steps num_warmup_steps warmup_iters"),
     ),
     "weight_decay": Column("1", "weight decay", _words("wd")),
@@ -177,7 +156,7 @@ COLUMNS: dict[str, Column] = {
         "1",
         "width of the residual stream",
         _words("width n_embd hidden_size hidden_dim embed_dim model_dim"),
-        last=("dim",),
+        last=_words("dim"),
     ),
     "n_layer": Column("1", "number of layers", _words("n_layers num_layers depth layers num_blocks numl")),
     "n_head": Column("1", "number of attention heads", _words("n_heads num_heads heads numh")),
@@ -196,7 +175,7 @@ COLUMNS: dict[str, Column] = {
     "N_enc": Column("parameters", "parameters of the encoder", _words("enc_params")),
     "N_dec": Column("parameters", "parameters of the decoder", _words("dec_params")),
     "N_vocab": Column("parameters", "parameters of the vocabulary: entries times width", _words("vocab_params")),
-    "S_min": Column("optimiser steps", "steps at a batch far above the critical one"),
+    "S_min": Column("optimiser steps", "steps needed at a batch size far above the critical one"),
     "experts": Column("1", "number of experts", _words("n_experts num_experts")),
     "granularity": Column("1", "how many times finer an expert is than a feed-forward layer"),
     "precision": Column("bits", "bits of weights, activations and key-value cache in training"),
@@ -218,29 +197,24 @@ COLUMNS: dict[str, Column] = {
     "S2_cpt": Column("lr step", "annealing area of the continual pre-training"),
     "cpt_step": Column("optimiser steps", "first step of continual pre-training, made on other data"),
     "R1": Column("lr^q step", "progress: powered area under the learning-rate curve so far"),
-    "R2": Column("lr^p", "noise level: powered learning rate, followed with a delay"),
+    "R2": Column("lr^p", "noise level: delayed average of the powered learning rate"),
     "gap": Column("1", "drops of the learning rate so far"),
     "gap_lr": Column("1", "learning rate after each drop"),
     "gap_area": Column("lr step", "area under the learning-rate curve since each drop"),
     "S2": Column("lr step", "annealing area: discounted sum of learning-rate drops"),
 }
 
-#: Names that carry another unit: normalised name -> (canonical name, factor to the canonical unit).
-OTHER_UNITS: dict[str, tuple[str, float]] = {
-    "pf_days": ("C", 8.64e19),
-    "pfdays": ("C", 8.64e19),
-    "petaflop_days": ("C", 8.64e19),
-    "exaflops": ("C", 1e18),
-    "zflops": ("C", 1e21),
-    "zettaflops": ("C", 1e21),
-    "total_gflops": ("C", 1e9),
-    "throughput/total_gflops": ("C", 1e9),
-    "throughput/total_training_gflops": ("C", 1e9),
-    "total_training_gflops": ("C", 1e9),
+#: Names of compute in another unit: normalised name -> factor to FLOP.
+OTHER_UNITS: dict[str, float] = {
+    **dict.fromkeys(_words("pf_days pfdays petaflop_days"), 8.64e19),
+    "exaflops": 1e18,
+    **dict.fromkeys(_words("zflops zettaflops"), 1e21),
+    **dict.fromkeys(_words("total_gflops throughput/total_gflops"), 1e9),
+    **dict.fromkeys(_words("total_training_gflops throughput/total_training_gflops"), 1e9),
 }
 
-#: Columns that may stand below parts such as `model.` or `optimizer.`: settings of a run and probes, no axis and no
-#: loss (`train/loss` and `teacher/loss` differ).
+#: Columns whose name may follow a prefix such as `model.` or `optimizer.`: settings of a run and probes, but neither
+#: axes nor losses (`train/loss` and `teacher/loss` differ).
 CONFIGURED = frozenset(
     _words(
         "N N_total batch steps seed optimizer parametrization lr peak_lr warmup weight_decay d_model n_layer n_head "

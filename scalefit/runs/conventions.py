@@ -1,6 +1,6 @@
 """Conventions that differ among the runs of one table: what N counts, tokenisers, data sets, units of the loss.
 
-Each finding is one sentence. Nothing is converted: a fit of rows that follow two conventions is a fit of neither.
+Each finding is one sentence. Nothing is converted: a fit to rows that follow two conventions describes neither.
 """
 
 from __future__ import annotations
@@ -10,31 +10,22 @@ from collections.abc import Collection, Iterator
 import numpy as np
 import pandas as pd
 
+from scalefit.errors import listed
 from scalefit.runs.matching import normalised
 
 SAME_SIZE = 0.03  #: log ratio within which two parameter counts agree
-LEAST_PART = 0.1  #: share of the rows that a convention must have to count as one
+LEAST_PART = 0.1  #: share of the rows that must follow a convention for it to count
 NATS_PER_BIT = float(np.log(2.0))
 AGREES = 1e-3  #: relative error within which a loss is the logarithm of a perplexity
-SHOWN = 4
-#: free columns of which each value is another measuring stick
+#: columns whose values, where they differ, make losses incomparable; and what they hold
 STICKS = {
-    "tokenizer": "tokenisers",
-    "tokeniser": "tokenisers",
+    **dict.fromkeys(["tokenizer", "tokeniser"], "tokenisers"),
     "vocab": "vocabulary sizes",
-    "loss_unit": "units of the loss",
-    "loss_units": "units of the loss",
-    "val_set": "validation sets",
-    "val_data": "validation sets",
-    "val_dataset": "validation sets",
-    "validation_set": "validation sets",
-    "validation_dataset": "validation sets",
-    "eval_data": "validation sets",
-    "eval_dataset": "validation sets",
-    "dataset": "data sets",
-    "corpus": "data sets",
-    "train_dataset": "training data sets",
-    "training_dataset": "training data sets",
+    **dict.fromkeys(["loss_unit", "loss_units"], "units of the loss"),
+    **dict.fromkeys(["val_set", "val_data", "val_dataset", "validation_set", "validation_dataset"], "validation sets"),
+    **dict.fromkeys(["eval_data", "eval_dataset"], "validation sets"),
+    **dict.fromkeys(["dataset", "corpus"], "data sets"),
+    **dict.fromkeys(["train_dataset", "training_dataset"], "training data sets"),
 }
 SPLITS = {"train", "training", "val", "valid", "validation", "eval", "test", "dev"}
 PERPLEXITY = ("perplexity", "ppl", "val_ppl", "val_perplexity", "eval_perplexity")
@@ -44,7 +35,7 @@ PER_BYTE = ("bpb", "bits_per_byte", "val_bpb")
 def mixed_conventions(table: pd.DataFrame, reads: Collection[str], target: str = "loss") -> list[str]:
     """One sentence for each convention that differs among the rows of a table.
 
-    ``reads`` are the columns that the law reads, for which a difference is what it explains.
+    ``reads``: the columns that the law reads; it explains differences in these itself.
 
     >>> mixed_conventions(pd.DataFrame({"N": [1e6, 2e6], "loss": [3.2, 3.0], "vocab": [32000, 50257]}), {"N"})
     ['the rows have 2 vocabulary sizes (column vocab: 32000, 50257): losses per token are not comparable between them']
@@ -62,11 +53,8 @@ def _sticks(table: pd.DataFrame, reads: Collection[str]) -> Iterator[str]:
             continue
         values = table[column].dropna().unique()
         if len(values) > 1:
-            shown = ", ".join(map(str, values[:SHOWN])) + (" ..." if len(values) > SHOWN else "")
-            yield (
-                f"the rows have {len(values)} {what} (column {column}: {shown}): losses per token are not comparable "
-                "between them"
-            )
+            told = f"the rows have {len(values)} {what} (column {column}: {listed(values, 4)})"
+            yield f"{told}: losses per token are not comparable between them"
 
 
 def _splits(table: pd.DataFrame) -> Iterator[str]:
@@ -74,18 +62,23 @@ def _splits(table: pd.DataFrame) -> Iterator[str]:
         return
     kinds = sorted({str(value).lower() for value in table["split"].dropna()} & SPLITS)
     if len({kind[:3] for kind in kinds}) > 1:
-        yield f"losses of the splits {' and '.join(kinds)} stand in one column: select one with --where"
+        yield f"the loss column mixes the splits {' and '.join(kinds)}: select one with --where"
 
 
 def _sizes(table: pd.DataFrame, reads: Collection[str]) -> Iterator[str]:
-    """Rows whose N counts embeddings beside rows whose N does not."""
+    """Tables in which N counts embeddings in some rows but not in others."""
     name = next((column for column in ("N", "N_total") if column in reads and column in table.columns), None)
     if name is None:
         return
     size = _numbers(table, name)
     if {"N", "N_total"} <= set(table.columns):
         same = np.abs(np.log(_numbers(table, "N") / _numbers(table, "N_total"))) < 1e-6
-        yield from _told(same, "N equals N_total", "N is smaller", table)
+        count = int(same.sum())
+        if 0 < count < len(same) and min(count, len(same) - count) >= max(1, LEAST_PART * len(same)):
+            yield (
+                f"N counts embeddings in some rows only: N equals N_total in {count} of {len(same)} rows "
+                f"({_named(table, same)}), N is smaller in the others"
+            )
         return
     if not {"d_model", "n_layer", "vocab"} <= set(table.columns):
         return
@@ -94,15 +87,6 @@ def _sizes(table: pd.DataFrame, reads: Collection[str]) -> Iterator[str]:
     embedding = np.where(np.isfinite(vocab), vocab, np.nan) * width
     per_block = np.array([(size - k * embedding) / blocks for k in (0, 1, 2)])  # none, tied, input and output
     yield from _told_by_shape(per_block, name, table)
-
-
-def _told(marked: np.ndarray, what: str, other: str, table: pd.DataFrame) -> Iterator[str]:
-    count = int(marked.sum())
-    if 0 < count < len(marked) and min(count, len(marked) - count) >= max(1, LEAST_PART * len(marked)):
-        yield (
-            f"N counts embeddings in some rows only: {what} in {count} of {len(marked)} rows "
-            f"({_named(table, marked)}), {other} in the others"
-        )
 
 
 def _told_by_shape(per_block: np.ndarray, name: str, table: pd.DataFrame) -> Iterator[str]:
@@ -129,7 +113,7 @@ def _told_by_shape(per_block: np.ndarray, name: str, table: pd.DataFrame) -> Ite
 
 
 def _units(table: pd.DataFrame, target: str) -> Iterator[str]:
-    """Rows in bits beside rows in nats, where a perplexity or the bits per byte tell."""
+    """Tables with losses in bits and in nats, as shown by a column of perplexities or of bits per byte."""
     if target not in table.columns:
         return
     loss = _numbers(table, target)
@@ -149,12 +133,12 @@ def _units(table: pd.DataFrame, target: str) -> Iterator[str]:
 
 
 def _per_byte(ratio: np.ndarray, column: str, table: pd.DataFrame) -> Iterator[str]:
-    """The loss over bits per byte is ln 2 times the bytes per token: one number for one tokeniser and one unit."""
+    """Loss over bits per byte is ln 2 times the bytes per token: the same number for one tokeniser and one unit."""
     level = float(np.median(ratio)) if np.isfinite(ratio).all() and (ratio > 0).all() else 0.0
     off = np.abs(np.log(ratio / level)) > 2 * SAME_SIZE if level else np.zeros(len(ratio), dtype=bool)
     if LEAST_PART * len(off) <= off.sum() < len(off):
         yield (
-            f"the loss over {column} is {ratio.min():.3g} to {ratio.max():.3g}, not one number: some rows "
+            f"the ratio of loss to {column} varies from {ratio.min():.3g} to {ratio.max():.3g}: some rows "
             f"({_named(table, off)}) are in another unit or of another tokeniser"
         )
 
@@ -164,5 +148,4 @@ def _numbers(table: pd.DataFrame, column: str) -> np.ndarray:
 
 
 def _named(table: pd.DataFrame, marked: np.ndarray) -> str:
-    names = table["run"].astype(str).to_numpy()[marked] if "run" in table.columns else np.flatnonzero(marked)
-    return ", ".join(map(str, names[:3])) + (" ..." if len(names) > 3 else "")
+    return listed(table["run"].to_numpy()[marked] if "run" in table.columns else np.flatnonzero(marked))

@@ -1,4 +1,4 @@
-"""Whether a run has diverged: its loss is not finite, back at an untrained model's, or far above its own least."""
+"""Whether a run has diverged: its loss is not finite, back at an untrained model's, or far above its own lowest."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 
 from scalefit.numerics import MAD_TO_SIGMA, FloatArray
 
-NEAR_INITIAL = 0.1  #: nats below the initial loss
-LOST = 1.0  #: nats above the least loss
-NOISES = 8.0  #: and noises of a row
-LAST = 0.1  #: of the rows
-FEWEST = 3  #: rows that are no lone spike
+NEAR_INITIAL = 0.1  #: a loss less than this many nats below the initial one is back at an untrained model's
+LOST = 1.0  #: a loss more than this many nats above the lowest is lost,
+NOISES = 8.0  #: if it is also more than this many standard deviations of the noise above it
+LAST = 0.1  #: share of the rows, at the end of the run, that must all be lost
+FEWEST = 3  #: and at least so many rows, so that a single spike does not count
 
 
 @dataclass(frozen=True)
 class Divergence:
-    """A run that has diverged: the step from which its loss stands high until its last row, and why it is said."""
+    """A run that has diverged: the step from which its loss stays high until its last row, and the reason."""
 
     step: int
     why: str
@@ -27,11 +27,11 @@ class Divergence:
 def divergence(
     step: NDArray[np.int64], loss: FloatArray, initial_loss: float | None = None, share: float = LAST
 ) -> Divergence | None:
-    """Whether a loss (n,) by rising step (n,) has diverged.
+    """Whether and where a run diverged, from its loss (n,) at increasing steps (n,).
 
-    It has where it is not finite at its end, or where its last rows (this share of all, three at least) are near the
-    initial loss or all stand 1 nat and 8 noises above its least. ``initial_loss``: of the untrained model (default: the
-    first finite loss, where the steps start at 0 or 1).
+    It diverged if its loss is not finite at its end, or if its last rows (this ``share`` of all, at least three) are
+    near the initial loss or all more than 1 nat and 8 standard deviations of the noise above its lowest.
+    ``initial_loss``: that of the untrained model (default: the first finite loss, if the steps start at 0 or 1).
 
     >>> loss = np.where(np.arange(100) < 80, 3.0, 9.5)
     >>> divergence(np.arange(100, 10100, 100), loss)
@@ -59,11 +59,11 @@ def divergence(
 
 
 def _since(step: NDArray[np.int64], high: NDArray[np.bool_]) -> int:
-    """The step from which it stands high until the end."""
+    """The step from which the loss stays high until the end."""
     low = np.flatnonzero(~high)
     return int(step[min(low[-1] + 1, len(step) - 1)]) if len(low) else int(step[0])
 
 
 def _noise(loss: FloatArray) -> float:
-    """Of a row, from differences of neighbours."""
+    """The standard deviation of a row's noise, from differences between neighbours."""
     return MAD_TO_SIGMA * float(np.median(np.abs(np.diff(loss)))) / 2**0.5 if len(loss) > 1 else 0.0

@@ -1,4 +1,4 @@
-"""Losses that are taken as final although the run was not at its end: a learning rate still high, steps missing."""
+"""Losses taken as final although their run was not finished: steps are missing, or the learning rate is still high."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import InputError
-from scalefit.runs.table import Runs
+from scalefit.errors import InputError, listed
+from scalefit.runs.table import Runs, axis_of, spans
 
 HIGH, LOW = 0.5, 0.2  #: share of the peak above which a learning rate is not annealed, below which it is
-COMPLETE = 0.95  #: share of the declared steps from which a run counts as finished
-FALLS = 0.8  #: a planned learning rate below this share of the last one has still to fall
-SHOWN = 3
+COMPLETE = 0.95  #: a run with this share of its declared steps counts as finished
+FALLS = 0.8  #: a schedule that ends below this share of the last learning rate has not finished falling
 
 
 def unfinished(runs: Runs, every_row: bool) -> list[str]:
-    """One sentence for each reason to doubt that the losses of these runs are final ones.
+    """One sentence for each reason to doubt that the losses of these runs are final.
 
     ``every_row``: all logged rows are used, not only the last of each run.
 
@@ -34,29 +33,26 @@ def unfinished(runs: Runs, every_row: bool) -> list[str]:
 
 
 def _stopped_early(runs: Runs) -> Iterator[str]:
-    """Runs that declare more steps (or tokens) than they were logged for, or whose schedule goes on to fall."""
+    """Runs that declare more steps (or tokens) than were logged, or whose learning rate was still to fall."""
     assert runs.curves is not None
-    axis = "step" if "step" in runs.curves.columns else "tokens"
-    last = runs.curves.groupby(runs.curves["run"].astype(str), sort=False)[axis].max()
-    by_run = runs.table.drop_duplicates("run").set_index(runs.table.drop_duplicates("run")["run"].astype(str))
+    axis = axis_of(runs.curves)
+    place = runs.curves[axis].to_numpy()
+    by_run = runs.table.drop_duplicates("run").set_index("run")
     declared = "steps" if axis == "step" else "tokens_planned"
-    short = []
-    if declared in by_run.columns:
-        planned = pd.to_numeric(by_run[declared], errors="coerce").reindex(last.index)
-        spacing = runs.curves.groupby(runs.curves["run"].astype(str), sort=False)[axis].apply(_spacing)
-        missing = (last < COMPLETE * planned) & (planned - last > 2 * spacing)
-        short = [f"{run} at {last[run]:.0f} of {planned[run]:.0f}" for run in last.index[missing]]
-    given = runs.learning_rates.given or {}
-    for run, schedule in given.items():
-        if run not in last.index or axis != "step" or last[run] >= COMPLETE * schedule.steps:
-            continue
-        here, end = float(schedule(last[run])), float(schedule(schedule.steps))
-        if end < FALLS * here:
-            short.append(f"{run} at {last[run]:.0f} of {schedule.steps}")
+    planned = pd.to_numeric(by_run[declared], errors="coerce") if declared in by_run.columns else pd.Series()
+    given = (runs.learning_rates.given or {}) if axis == "step" else {}
+    short = dict[str, bool]()
+    for run, start, stop in spans(runs.curves):
+        last, end, schedule = float(place[stop - 1]), float(planned.get(run, np.nan)), given.get(run)
+        if last < COMPLETE * end and end - last > 2 * spacing(place[start:stop]):
+            short[f"{run} at {last:.0f} of {end:.0f}"] = True
+        unfinished = schedule is not None and last < COMPLETE * schedule.steps
+        if schedule is not None and unfinished and schedule(schedule.steps) < FALLS * schedule(last):
+            short[f"{run} at {last:.0f} of {schedule.steps}"] = True
     if short:
         yield (
-            f"{len(set(short))} runs stopped before their declared end ({_listed(list(dict.fromkeys(short)))}): their "
-            "last loss is not final; leave them out with --where, or predict their end (predict --from-partial)"
+            f"{len(short)} runs stopped before their declared end ({listed(short)}): their last loss is not final; "
+            "leave them out with --where, or predict their end (predict --from-partial)"
         )
 
 
@@ -67,17 +63,18 @@ def _diverged(runs: Runs) -> Iterator[str]:
     lost = runs.table["run"][runs.table["diverged"].to_numpy()].astype(str).tolist()
     if lost:
         yield (
-            f"{len(lost)} runs diverged ({_listed(lost)}): their last finite loss is not final; leave them out with "
+            f"{len(lost)} runs diverged ({listed(lost)}): their last finite loss is not final; leave them out with "
             '--where "not diverged"'
         )
 
 
-def _spacing(values: pd.Series) -> float:
-    return float(np.median(np.diff(values))) if len(values) > 1 else 0.0
+def spacing(place: np.ndarray) -> float:
+    """The usual distance between rows of a run, from their steps or tokens (n,)."""
+    return float(np.median(np.diff(place))) if len(place) > 1 else 0.0
 
 
 def _learning_rates(runs: Runs) -> dict[str, tuple[float, float]]:
-    """The lowest and the last learning rate after warm-up of each run, over its peak; only where it is known."""
+    """The lowest and the last learning rate of each run after warmup, over its peak; runs without one are left out."""
     found = {}
     for run in runs.names:
         try:
@@ -91,7 +88,7 @@ def _learning_rates(runs: Runs) -> dict[str, tuple[float, float]]:
 
 
 def _rates_in_table(table: pd.DataFrame) -> dict[str, tuple[float, float]]:
-    """The last learning rate over its peak, where a table of final losses holds both."""
+    """The last learning rate over its peak, if a table of final losses has both."""
     if not {"lr", "peak_lr"} <= set(table.columns):
         return {}
     share = pd.to_numeric(table["lr"], errors="coerce") / pd.to_numeric(table["peak_lr"], errors="coerce")
@@ -103,8 +100,8 @@ def _mixed_ends(ends: dict[str, tuple[float, float]]) -> Iterator[str]:
     low = [run for run, (_, last) in ends.items() if last < LOW]
     if high and low:
         yield (
-            f"{len(high)} runs end at a high learning rate ({_listed(high)}), {len(low)} at a low one: losses in "
-            "mid-schedule count as final ones; fit one kind at a time, or a law along the schedule (annealing)"
+            f"{len(high)} runs end at a high learning rate ({listed(high)}), {len(low)} at a low one: losses in "
+            "mid-schedule are not final; fit one kind at a time, or a law along the schedule (annealing)"
         )
 
 
@@ -112,11 +109,7 @@ def _along(ends: dict[str, tuple[float, float]]) -> Iterator[str]:
     falling = [run for run, (lowest, _) in ends.items() if lowest < HIGH]
     if falling:
         yield (
-            f"every row of {len(falling)} runs counts although their learning rate falls along the run "
-            f"({_listed(falling)}): rows in mid-schedule are not final losses; use the last of each run (--points "
+            f"every row of {len(falling)} runs is used although their learning rate falls along the run "
+            f"({listed(falling)}): losses in mid-schedule are not final; use the last row of each run (--points "
             "final), or a law along the schedule (annealing)"
         )
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

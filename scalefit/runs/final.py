@@ -1,4 +1,4 @@
-"""The final loss of each run of a sweep: which one counts, which runs have diverged, and which are not finished."""
+"""The final loss of each run of a sweep, and which runs diverged or did not finish."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import pandas as pd
 from scalefit.runs import Runs
 from scalefit.runs.siblings import OPEN
 
-END, MANY_ROWS = 0.05, 100  #: of a run's rows, that are averaged where there are so many
-WHOLE = 0.9  #: of the steps of the longest run of a size: one that stops before is unfinished,
-FEW = 0.25  #: if less than this share of the size's runs does
+END, MANY_ROWS = 0.05, 100  #: share of its rows that are averaged at the end of a run with at least so many
+WHOLE = 0.9  #: a run with less than this share of the steps of the longest run of its size is unfinished,
+FEW = 0.25  #: unless at least this share of the size's runs stop as early
 
 
 def final_losses(runs: Runs) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The table with the loss that is compared, and a note of it where it is not the last one of column loss.
+    """The table with the loss to compare runs by, and a note if that is not the last value of the column loss.
 
-    The held-out loss, where a column val_loss has one for every finite loss; in curves of many rows the mean over the
-    last twentieth of each run, as the loss of one batch is mostly noise.
+    It is the held-out loss if a column val_loss has one for every finite loss; else, in curves of many rows, the mean
+    over the last twentieth of each run, as the loss of a single batch is noisy.
     """
     table = runs.table
     trained = pd.to_numeric(table["loss"], errors="coerce")
@@ -35,7 +35,7 @@ def final_losses(runs: Runs) -> tuple[pd.DataFrame, tuple[str, ...]]:
 
 
 def _ends(curves: pd.DataFrame | None) -> pd.Series:
-    """The mean finite loss over the last twentieth of the rows of each run that has many; empty where none has."""
+    """The mean finite loss over the last twentieth of the rows, for runs with many rows."""
     if curves is None or "loss" not in curves.columns:
         return pd.Series(dtype=float)
     finite = curves.loc[np.isfinite(curves["loss"].astype(float)), ["run", "loss"]]
@@ -47,7 +47,7 @@ def _ends(curves: pd.DataFrame | None) -> pd.Series:
 
 
 def cells_of(table: pd.DataFrame, over: str, arms: str) -> tuple[pd.Series, pd.Series]:
-    """The arm of each run, and its arm and size in words."""
+    """The arm of each run, and its arm and size as text."""
     arm = table[arms].astype(str) if arms else pd.Series("all", index=table.index)
     return arm, arm + " " + table[over].astype(str)
 
@@ -55,9 +55,9 @@ def cells_of(table: pd.DataFrame, over: str, arms: str) -> tuple[pd.Series, pd.S
 def finished(table: pd.DataFrame, over: str, arms: str, curves: bool) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The runs whose loss is final, and notes on the others.
 
-    A run that a column ``status`` calls crashed, failed, killed or running is left out; in logs of curves so is one
-    that stops before nine tenths of the steps of its size, where most go on. A run without a finite loss has diverged
-    and stays; its steps are then those of the others.
+    A run whose ``status`` is crashed, failed, killed or running is left out; so is, in logs of curves, a run that stops
+    before nine tenths of the steps at which most runs of its size stop. A run without a finite loss diverged: it is
+    kept, with the steps of the others.
     """
     notes, count = [], len(table)
     alive = table["loss"].astype(float).abs().lt(np.inf) & ~diverged(table)
@@ -74,9 +74,11 @@ def finished(table: pd.DataFrame, over: str, arms: str, curves: bool) -> tuple[p
         short &= short.groupby(cell).transform("mean") < FEW
         if short.any():
             first = table.index[short][0]
-            said = f"such as {table['run'][first]} at step {steps[first]:.0f} of {longest[first]:.0f}"
-            notes.append(f"{int(short.sum())} of {count} runs stop before the others, {said}: left out as unfinished")
-        for name in {"steps", "D", "C"} & set(table.columns) - {over}:  # a run that was lost has those of the others
+            example = f"such as {table['run'][first]} at step {steps[first]:.0f} of {longest[first]:.0f}"
+            notes.append(
+                f"{int(short.sum())} of {count} runs stop before the others, {example}: left out as unfinished"
+            )
+        for name in {"steps", "D", "C"} & set(table.columns) - {over}:  # a diverged run gets those of the others
             values = table[name].astype(float)
             table = table.assign(**{name: values.where(alive, values.groupby(cell).transform("max"))})
         table = table[~short]
@@ -84,7 +86,7 @@ def finished(table: pd.DataFrame, over: str, arms: str, curves: bool) -> tuple[p
 
 
 def diverged(table: pd.DataFrame) -> pd.Series:
-    """Runs without a finite loss, or that a column says have diverged."""
+    """A mask of the runs without a finite loss, or marked as diverged by a column ``diverged`` or ``status``."""
     lost = ~table["loss"].astype(float).abs().lt(np.inf)
     if "diverged" in table.columns:
         lost |= table["diverged"].astype(str).str.lower().isin(["true", "1", "1.0", "yes"])

@@ -1,4 +1,4 @@
-"""What was understood of run logs, as a report that a person can read."""
+"""What was understood of run logs, as a readable report."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import InputError
+from scalefit.errors import InputError, listed
 from scalefit.runs.columns import COLUMNS
-from scalefit.runs.table import Runs, spans
+from scalefit.runs.endings import spacing
+from scalefit.runs.table import Runs, axis_of, spans
 
 SHOWN = 12
 RANGES = ("N", "N_total", "D", "C", "batch", "peak_lr", "loss")
@@ -18,8 +19,8 @@ RANGES = ("N", "N_total", "D", "C", "batch", "peak_lr", "loss")
 
 @dataclass(frozen=True)
 class RunExtent:
-    """How far one run is logged: rows, first and last step (or token), the usual spacing, the number of
-    larger gaps and where the largest begins, and its learning rate."""
+    """How far a run is logged: rows, first and last step (or token), the usual spacing of rows, the number of larger
+    gaps and where the largest begins, whether the learning rate is known, and from where (or why not)."""
 
     run: str
     rows: int
@@ -41,23 +42,15 @@ class Report:
 
     @property
     def lines(self) -> list[str]:
-        """The report, one line each."""
-        parts = (
-            self._head(),
-            self._columns(),
-            self._ties(),
-            self._extents(),
-            self._rates(),
-            self._ranges(),
-            self._notes(),
-        )
-        return [line for part in parts for line in part]
+        """The lines of the report."""
+        parts = (self._head, self._columns, self._ties, self._extents, self._rates, self._ranges, self._notes)
+        return [line for part in parts for line in part()]
 
     def __str__(self) -> str:
         return "\n".join(self.lines)
 
     def as_dict(self) -> dict[str, object]:
-        """The same facts as plain values: columns, runs, ranges, notes, origin."""
+        """The report as plain values: columns, runs, ranges, notes, origin."""
         return {
             "kind": self.runs.kind,
             "origin": [vars(origin) for origin in self.runs.origin],
@@ -83,13 +76,13 @@ class Report:
             if name in bound:
                 binding = bound[name]
                 source = "" if binding.source == name else f" <- '{binding.source}'"
-                how = {"guessed": " (guessed)", "mapped": " (as told)"}.get(binding.how, "")
+                how = f" ({binding.how})" if binding.how in ("guessed", "mapped") else ""
                 unit = f" [{_unit(name)}]" if _unit(name) else ""
                 yield f"  {name}{source}{how}{unit}: {COLUMNS[name].meaning}"
         frames = [frame for frame in (self.runs.curves, self.runs.table) if frame is not None]
         free = list(dict.fromkeys(str(name) for frame in frames for name in frame.columns if name not in COLUMNS))
         if free:
-            yield f"  left as they are: {', '.join(free[:SHOWN])}{_more(len(free))}"
+            yield f"  kept unchanged: {listed(free, SHOWN)}"
 
     def _ties(self) -> Iterator[str]:
         for note in self.runs.notes:
@@ -97,19 +90,15 @@ class Report:
                 yield f"! {note.text}"
 
     def _extents(self) -> Iterator[str]:
-        if not self.extents:
+        if self.runs.curves is None or not self.extents:
             return
-        assert self.runs.curves is not None
-        axis = "step" if "step" in self.runs.curves.columns else "tokens"
+        axis = axis_of(self.runs.curves)
         yield "runs"
         for item in self.extents[:SHOWN]:
             gaps = f", {item.gaps} gap{'s' * (item.gaps != 1)}, the largest after {axis} {item.gap_after:.10g}"
-            gaps = gaps if item.gaps else ""
-            gaps = ", unevenly spaced" if item.gaps > max(2, item.rows / 10) else gaps
-            yield (
-                f"  {item.run}: {axis} {item.first:.10g} to {item.last:.10g}, {item.rows} rows,"
-                f" every {item.spacing:.6g}{gaps}"
-            )
+            gaps = ", unevenly spaced" if item.gaps > max(2, item.rows / 10) else gaps * bool(item.gaps)
+            reach = f"{axis} {item.first:.10g} to {item.last:.10g}, {item.rows} rows, every {item.spacing:.6g}"
+            yield f"  {item.run}: {reach}{gaps}"
         if len(self.extents) > SHOWN:
             yield f"  and {len(self.extents) - SHOWN} more runs"
 
@@ -120,10 +109,8 @@ class Report:
         yield "learning rate"
         if known:
             yield f"  known at every step of {len(known)} of {len(self.extents)} runs"
-        for text, runs in _grouped([item for item in self.extents if item.lr_known]):
-            yield f"    {text} ({_some(runs)})"
-        for text, runs in _grouped([item for item in self.extents if not item.lr_known]):
-            yield f"  not known: {text} ({_some(runs)})"
+        yield from _grouped(known, "    ")
+        yield from _grouped([item for item in self.extents if not item.lr_known], "  not known: ")
 
     def _ranges(self) -> Iterator[str]:
         yield "ranges"
@@ -142,9 +129,10 @@ class Report:
 
 
 def inspect(runs: Runs) -> Report:
-    """Say what was understood: columns and units, guesses, runs with their spacing and gaps, rows dropped or
-    without a finite loss, whether the learning rate is known at every step and how, and the ranges of the
-    variables in decades.
+    """Report what was understood of run logs.
+
+    The report has the columns with their units and guesses, the runs with their spacing and gaps, whether the learning
+    rate is known at every step and from where, the ranges of variables in decades, and the notes of reading.
 
     >>> from scalefit.runs import read_runs
     >>> log = pd.DataFrame({"iter": [0, 10, 20, 40], "lr": [0, 1, 1, 0.5], "loss": [5, 4, 3.5, 3.2]})
@@ -158,7 +146,7 @@ def inspect(runs: Runs) -> Report:
     ranges
       loss: 3.2 nats/token at the end of the runs
     notes
-      named: there is no column run: the rows are one run, named after the file (DataFrame)
+      named: there is no column run: all rows are one run, named after the file
     """
     return Report(runs, tuple(_run_extents(runs)))
 
@@ -166,24 +154,17 @@ def inspect(runs: Runs) -> Report:
 def _run_extents(runs: Runs) -> Iterator[RunExtent]:
     if runs.curves is None:
         return
-    name = "step" if "step" in runs.curves.columns else "tokens"
-    axis = runs.curves[name].to_numpy()
+    axis = runs.curves[axis_of(runs.curves)].to_numpy()
     for run, start, stop in spans(runs.curves):
-        steps = np.diff(axis[start:stop])
-        longest = float(axis[start + int(np.argmax(steps))]) if steps.size else 0.0
-        steps = steps[steps > 0]  # several splits may stand at one step
-        spacing = float(np.median(steps)) if steps.size else 0.0
-        gaps = int(np.count_nonzero(steps > 1.5 * spacing))
-        known, how = _learning_rate(runs, run)
-        ends = float(axis[start]), float(axis[stop - 1])
-        yield RunExtent(run, stop - start, *ends, spacing, gaps, longest, known, how)
-
-
-def _learning_rate(runs: Runs, run: str) -> tuple[bool, str]:
-    try:
-        return True, runs.trajectory(run).how
-    except InputError as error:
-        return False, f"{error.what}; {error.todo}" if error.todo else error.what
+        places = np.unique(axis[start:stop])  # several splits may have a row at one step
+        steps, usual = np.diff(places), spacing(places)
+        longest = float(places[np.argmax(steps)]) if steps.size else 0.0
+        try:
+            known, how = True, runs.trajectory(run).how
+        except InputError as error:
+            known, how = False, f"{error.what}; {error.todo}" if error.todo else error.what
+        gaps, ends = int(np.count_nonzero(steps > 1.5 * usual)), (float(axis[start]), float(axis[stop - 1]))
+        yield RunExtent(run, stop - start, *ends, usual, gaps, longest, known, how)
 
 
 def _ranges(runs: Runs) -> Iterator[tuple[str, float, float]]:
@@ -195,21 +176,15 @@ def _ranges(runs: Runs) -> Iterator[tuple[str, float, float]]:
                 yield name, float(values.min()), float(values.max())
 
 
-def _grouped(extents: list[RunExtent]) -> list[tuple[str, list[str]]]:
+def _grouped(extents: list[RunExtent], head: str) -> Iterator[str]:
+    """A line for each way in which learning rates are known (or reason why not), with its runs."""
     groups: dict[str, list[str]] = {}
     for item in extents:
         groups.setdefault(item.lr.partition("#")[0], []).append(item.run)
-    many = len(groups) > SHOWN
-    shown = list(groups.items())[:SHOWN]
-    return [*shown, (f"and {len(groups) - SHOWN} more cases", [])] if many else shown
-
-
-def _some(runs: list[str]) -> str:
-    return f"{', '.join(runs[:3])}{f' and {len(runs) - 3} more' if len(runs) > 3 else ''}" if runs else "…"
-
-
-def _more(count: int) -> str:
-    return f" and {count - SHOWN} more" if count > SHOWN else ""
+    for text, runs in [*groups.items()][:SHOWN]:
+        yield f"{head}{text} ({listed(runs)})"
+    if len(groups) > SHOWN:
+        yield f"{head}and {len(groups) - SHOWN} more cases"
 
 
 def _unit(name: str) -> str:

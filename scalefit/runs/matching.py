@@ -1,13 +1,12 @@
 """The matching of a file's column names to the canonical names.
 
-A column gets its canonical name in one of three ways, in this order: it was mapped by the user, it already
-has the canonical name, or it is one of the glossary's aliases (a guess, which is reported). Two columns that
-tie for one canonical name stop the reading.
+A column gets its canonical name in one of three ways, in this order: the user mapped it, it already has the canonical
+name, or it is one of the glossary's aliases (a guess, which is reported). Two columns that could both be one canonical
+column stop the reading.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,8 +18,7 @@ from scalefit.runs.columns import COLUMNS, CONFIGURED, OTHER_UNITS, Column
 
 @dataclass(frozen=True)
 class Binding:
-    """How one column got its canonical name: `how` is "mapped", "named" or "guessed"; values are times
-    `scale`."""
+    """How a column got its canonical name: `how` is "mapped", "named" or "guessed"; `scale` multiplies its values."""
 
     name: str
     source: str
@@ -28,34 +26,45 @@ class Binding:
     scale: float = 1.0
 
 
-TIERS = ("aliases", "fallback", "nested", "configured", "last")  #: what a name is compared with, the surest first
-ROOMS = ("config/", "summary/", "hparams/")  #: parts of nested records; the names inside are the third tier
-#: parts of a configuration or of a group of measurements, any number of them before a name: the fourth tier
+TIERS = ("aliases", "fallback", "nested", "configured", "last")  #: what names are compared with, the surest first
+ROOMS = ("config/", "summary/", "hparams/")  #: "nested": a known name after one of these
+#: "configured": a known name after any number of these parts of a configuration or of a group of measurements
 PREFIX = re.compile(
     r"(?:(?:\w+_)?(?:config|cfg|args|params|settings|hparams)|conf|configuration|hyper|hyperparameters|arguments|options|"
     r"flags|summary|model|arch|architecture|network|net|optimizer|optimiser|optim|opt|optimization|train|training|trainer|"
     r"data|dataset|dataloader|scheduler|lr_scheduler|run|experiment|exp|stats|probes?|monitor|debug)/"
 )
-COUNTED = frozenset({"N", "N_total", "D", "tokens"})  #: what a name may count in millions: params_M, tokens_B
+COUNTED = frozenset({"N", "N_total", "D", "tokens"})  #: columns whose name may end in a unit: params_M, tokens_B
 ENDING = re.compile(r"[_\s-](m|b|t|bn|mn|millions?|billions?|trillions?)$", re.IGNORECASE)
 HEADER_UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "thousands": 1e3, "millions": 1e6, "billions": 1e9}
 HEADER_UNITS |= {"million": 1e6, "mn": 1e6, "billion": 1e9, "bn": 1e9, "trillion": 1e12, "trillions": 1e12}
 
 
 def normalised(name: str) -> str:
-    """The name in the form in which aliases are compared: lower case, `_` for spaces and hyphens, no unit.
+    """The form in which names are compared with aliases: lower case, `_` for spaces and hyphens, no unit.
 
     >>> normalised("Training FLOP (1E21)"), normalised("#Params (B)"), normalised("learning-rate")
     ('training_flop', 'params', 'learning_rate')
     """
     text = re.sub(r"[\(\[].*?[\)\]]", "", str(name)).strip().lower().replace("#", "").replace(".", "/")
     text = re.sub(r"^lr-", "lr~", text)  # Lightning writes lr-<optimiser>: there the hyphen is part of the alias
-    text = re.sub(r"[\s\-_]+", "_", text).strip("_") if text not in ("_step",) else text
+    text = re.sub(r"[\s\-_]+", "_", text).strip("_") if text != "_step" else text
     return text.removeprefix("metrics/").replace("lr~", "lr-")
 
 
+def without_prefix(plain: str) -> str:
+    """A normalised name without the parts of a configuration before it.
+
+    >>> without_prefix("config/model/d_model"), without_prefix("teacher/lr")
+    ('d_model', 'teacher/lr')
+    """
+    while found := PREFIX.match(plain):
+        plain = plain[found.end() :]
+    return plain
+
+
 def header_scale(name: str) -> float:
-    """Factor that a unit in the header asks for: `Params (M)` counts millions, `FLOPs (1E21)` counts 1e21.
+    """The factor that a unit in the header stands for: `Params (M)` counts millions, `FLOPs (1E21)` counts 1e21.
 
     >>> header_scale("#Params (B)"), header_scale("FLOPs (1E21)"), header_scale("loss (nats)")
     (1000000000.0, 1e+21, 1.0)
@@ -74,17 +83,17 @@ def match(
     words: Container[str] = (),
     ties: dict[str, str] | None = None,
 ) -> list[Binding]:
-    """Bind columns to canonical names; what stays unbound keeps its own name.
+    """Bind columns to canonical names; a column that stays unbound keeps its own name.
 
-    `words` are columns that hold text: they are not guessed to be a numeric column.
-    Raises InputError when `rename` names a column that is not there, or two columns tie for one canonical
-    name; with `ties`, it is left open and told there, by canonical name.
+    `rename`: the user's mapping, of columns that exist; `words`: columns of text, which are not guessed to be a
+    numeric column. Raises InputError when two columns are mapped to one name, or could both be one canonical column;
+    with `ties`, the latter stays unbound and the message is put there, by canonical name.
 
     >>> [(b.name, b.source, b.how) for b in match(["params", "loss", "val_loss", "Tokens"])]
     [('loss', 'loss', 'named'), ('tokens', 'Tokens', 'guessed'), ('N', 'params', 'guessed')]
     """
     free = [str(name) for name in names]
-    bound = _mapped(free, dict(rename or {}), where)
+    bound = _mapped(dict(rename or {}), where)
     free = [name for name in free if name not in {b.source for b in bound}]
     taken = {b.name for b in bound}
     bound += [Binding(name, name, "named") for name in free if name in COLUMNS and name not in taken]
@@ -95,7 +104,7 @@ def match(
 
 
 def canonical(name: str) -> str:
-    """The canonical name of a column, or the name itself where the glossary does not know it.
+    """The canonical name of a column, or the name itself if the glossary does not know it.
 
     >>> canonical("width"), canonical("my_column")
     ('d_model', 'my_column')
@@ -103,39 +112,28 @@ def canonical(name: str) -> str:
     return next((binding.name for binding in match([name])), name)
 
 
-def _mapped(names: list[str], rename: dict[str, str], where: str) -> list[Binding]:
+def _mapped(rename: dict[str, str], where: str) -> list[Binding]:
+    bound = []
     for source, target in rename.items():
-        if source not in names:
-            near = difflib.get_close_matches(source, names, n=1, cutoff=0.5)
-            hint = f"did you mean '{near[0]}'?" if near else f"the columns are {', '.join(names)}"
-            raise InputError(f"there is no column '{source}' to map to {target}", where=where, todo=hint)
-    sources = {target: [s for s, t in rename.items() if t == target] for target in rename.values()}
-    for target, several in sources.items():
+        several = [name for name, other in rename.items() if other == target]
         if len(several) > 1:
-            raise InputError(f"{' and '.join(several)} are both mapped to {target}", where=where, todo="keep one")
-    return [Binding(target, source, "mapped", _header_scale(source, target)) for source, target in rename.items()]
+            raise InputError(f"{' and '.join(several)} are both mapped to {target}", where=where, todo="map only one")
+        ending = _counted(source, target)
+        scale = HEADER_UNITS[ending[1].lower()] if ending else header_scale(source)
+        bound.append(Binding(target, source, "mapped", scale))
+    return bound
 
 
 def _counted(name: str, canonical: str) -> re.Match[str] | None:
-    """The end of a name that says in what it counts: _M, _B, _millions; tokens in trillions as well."""
+    """The end of a name that states its unit: _M, _B, _millions; for tokens also trillions."""
     ending = ENDING.search(name) if canonical in COUNTED else None
     return ending if ending and (ending[1][0] not in "tT" or canonical in ("D", "tokens")) else None
 
 
-def _header_scale(source: str, target: str) -> float:
-    ending = _counted(source, target)
-    return HEADER_UNITS[ending[1].lower()] if ending else header_scale(source)
-
-
 def _guessed(
-    free: list[str],
-    tier: str,
-    bound: list[Binding],
-    where: str,
-    words: Container[str],
-    ties: dict[str, str] | None,
+    free: list[str], tier: str, bound: list[Binding], where: str, words: Container[str], ties: dict[str, str] | None
 ) -> list[Binding]:
-    """Aliases of one tier; a column is bound once, a canonical name that is taken is passed over."""
+    """Bind by the aliases of one tier; each column is bound once, and a canonical name that is taken is skipped."""
     taken, used, found = {b.name for b in bound}, set[str](), list[Binding]()
     for canonical, column in COLUMNS.items():
         if canonical in taken or (ties and canonical in ties):
@@ -146,7 +144,7 @@ def _guessed(
         if tier == "last":
             candidates = dict(sorted(candidates.items(), key=lambda each: column.last.index(normalised(each[0])))[:1])
         if len(candidates) > 1 and tier == "configured":
-            continue  # encoder and decoder, say: none is the one
+            continue  # such as encoder.d_model and decoder.d_model: neither is the model's
         if len(candidates) > 1:
             what = f"the columns {' and '.join(map(repr, candidates))} could both be {canonical}"
             todo = "choose one: " + " or ".join(f"--map {canonical}={_quoted(name)}" for name in candidates)
@@ -161,7 +159,7 @@ def _guessed(
 
 
 def _scale(name: str, canonical: str, column: Column, tier: str) -> float:
-    """Factor to the canonical unit when the name is an alias of the column, else 0."""
+    """The factor to the canonical unit if the name is an alias of the column, else 0."""
     plain = normalised(name)
     if tier == "aliases" and re.sub(r"\s*[\(\[].*[\)\]]$", "", name).strip() == canonical:
         return 1.0  # "N (B)": the canonical name with a unit
@@ -179,20 +177,19 @@ def _scale(name: str, canonical: str, column: Column, tier: str) -> float:
 
 
 def _configured(name: str, plain: str, canonical: str, column: Column) -> float:
-    """Whether a setting or a probe stands below parts such as model., optimizer. or args. (batch only by an alias)."""
-    bare = plain
-    while found := PREFIX.match(bare):
-        bare = bare[found.end() :]
+    """1 if the name is a setting or a probe after parts such as model., optimizer. or args., else 0."""
+    bare = without_prefix(plain)
     if canonical not in CONFIGURED or bare == plain or not bare:
         return 0.0
     own = re.split(r"[./]", name)[-1] == canonical or (bare == canonical.lower() and len(canonical) > 1)
-    own = own and canonical != "batch"
-    return 1.0 if own else _known(bare, canonical, (*column.aliases, *column.fallback), False)
+    if own and canonical != "batch":  # batch does not say what it counts
+        return 1.0
+    return _known(bare, canonical, (*column.aliases, *column.fallback), False)
 
 
 def _known(plain: str, canonical: str, aliases: tuple[str, ...], first: bool) -> float:
-    if first and OTHER_UNITS.get(plain, ("", 0.0))[0] == canonical:
-        return OTHER_UNITS[plain][1]
+    if first and canonical == "C" and plain in OTHER_UNITS:
+        return OTHER_UNITS[plain]
     own = first and plain == canonical.lower() and len(canonical) > 1
     return 1.0 if own or any(fnmatchcase(plain, alias) for alias in aliases) else 0.0
 

@@ -18,7 +18,7 @@ WORDS = {"nan": float("nan"), "inf": float("inf"), "infinity": float("inf")}
 
 
 def quantity(text: str) -> float:
-    """The number that a text stands for; K, M, B (or G) and T are 1e3, 1e6, 1e9 and 1e12.
+    """The number that a text stands for; K, M, B (or G) and T mean 1e3, 1e6, 1e9 and 1e12.
 
     Thousands may be separated by commas or underscores. Raises InputError for anything else.
 
@@ -33,10 +33,9 @@ def quantity(text: str) -> float:
     if re.fullmatch(r"[+-]?\d{1,3}([,_]\d{3})+(\.\d+)?\s*[kmbgt]?", plain, re.IGNORECASE):
         plain = plain.replace(",", "").replace("_", "")
     found = PATTERN.fullmatch(plain)
-    if found:
-        # read as one decimal number, so that 0.3B is the float nearest to 3e8
-        exponent = round(np.log10(SUFFIXES[found[2].lower()]))
-        return float(found[1]) if not exponent else _shifted(found[1], exponent)
+    if found:  # read as one decimal number, so that 0.3B is the float nearest to 3e8
+        mantissa, _, power = found[1].lower().partition("e")
+        return float(f"{mantissa}e{int(power or 0) + round(np.log10(SUFFIXES[found[2].lower()]))}")
     sign = -1.0 if plain.startswith("-") else 1.0
     if plain.lstrip("+-").lower() in WORDS:
         return sign * WORDS[plain.lstrip("+-").lower()]
@@ -61,9 +60,9 @@ def is_quantity(cell: object) -> bool:
 def numbers(column: pd.Series, where: str, unit_scale: float = 1.0) -> NDArray[np.float64]:
     """A column of text as float64; empty cells become NaN.
 
-    ``unit_scale`` is the unit that the header asks for; a cell that states its own (`1.3B` under `params (M)`) is taken
-    as it is written. Raises InputError that names the file, the row (the index of the series) and the column of the
-    first cell that is not a number.
+    ``unit_scale`` is the factor of the header's unit; a cell with a unit of its own (`1.3B` under `params (M)`) is read
+    as written. Raises InputError naming the file, the row (the index of the series) and the column of the first cell
+    that is not a number.
 
     >>> numbers(pd.Series(["125", "1.3B"]), "runs.csv", unit_scale=1e6).tolist()
     [125000000.0, 1300000000.0]
@@ -91,8 +90,3 @@ def states_unit(cell: object) -> bool:
     """
     text = str(cell).strip()
     return text[-1:].lower() in SUFFIXES.keys() - {""} and is_quantity(text)
-
-
-def _shifted(digits: str, exponent: int) -> float:
-    mantissa, _, power = digits.lower().partition("e")
-    return float(f"{mantissa}e{int(power or 0) + exponent}")

@@ -1,30 +1,31 @@
-"""What runs were set to, told from what was measured and from records: which columns must not differ between runs.
+"""Which columns of a sweep are settings, and therefore must not differ between its runs.
 
-Only what a sweep varies on purpose may vary: the learning rate, the size, the seed, the arm, and what follows from the
-learning rate alone. Any other setting that differs between the runs of one size is refused by name; what differs
-between sizes is told, and so is what was passed over as a record.
+A sweep may vary the learning rate, the size, the seed, the arm, and what follows from the learning rate alone. Any
+other setting that differs between runs of one size is refused by name. Notes name the settings that differ between
+sizes, and the columns that were not compared because they are measurements or records (of when and where a run ran).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 import pandas as pd
 
-from scalefit.errors import InputError
+from scalefit.errors import InputError, listed
 from scalefit.quoting import quoted
 
-#: what every answer names, where the log has it
+#: settings that every answer names, or reports as missing from the log
 NAMED = ("batch", "schedule", "warmup", "weight_decay", "optimizer")
 SETTINGS = (*NAMED, "steps", "D", "n_layer", "seq_len", "vocab")
-#: may follow from the size
+#: columns that may change with the size
 FOLLOW = {"N", "N_total", "N_readout", "N_matrices", "C", "D", "steps", "n_head", "d_head", "d_ff", "loss_floor",
           "flops_per_token"}  # fmt: skip
-PEAK = r"peak_lr=[^,]*,?"  #: in the text of a schedule
+PEAK = r"peak_lr=[^,]*,?"  #: the peak in the text form of a schedule
 UNKNOWN = "not in the log"
+MIXED = "their effects cannot be separated"
 NEVER = {"run", "run_in_file", "seed", "data_seed", "lr", "peak_lr", "step", "tokens", "source", "diverged", "status"}
-#: names of what is measured, however few values it has
+#: names of measurements, however few different values they have
 MEASURED = re.compile(
     r"(final|best|last|min|mean|ema|val|valid|eval|test|train|held_out)*"
     r"(loss|nll|ppl|perplexity|bpb|acc|accuracy|score)"
@@ -34,14 +35,14 @@ MEASURED = re.compile(
     r"|duration.*|(train|run|step|total|wall|gpu)?time(s|ms|h|hours|minutes)?|.*persec(ond)?|throughput.*|mfu|hfu"
     r"|(peak|max|gpu)?mem(ory)?(gb|mb|allocated|used)?|memory.*|gpuhours|cost.*|energy.*|.*util(ization)?"
 )
-#: words of names that keep records of a run, and say nothing of how it was trained
+#: words in the names of records, which say nothing about how a run was trained
 RECORDS = {
     "uuid", "created", "updated", "date", "datetime", "started", "ended", "commit", "git", "sha", "hash", "host",
     "hostname", "cluster", "partition", "user", "author", "owner", "notes", "tags", "comment", "description", "job",
     "jobid", "slurm", "gpu", "gpus", "device", "devices", "torch", "cuda", "python", "resumed", "wandb", "heartbeat",
     "pid", "identity",
 }  # fmt: skip
-#: words that do so too, where a name has no other word: run_id and log_dir, but not tokenizer_id or data_dir
+#: words of which the names of other records consist: run_id and log_dir, but not tokenizer_id or data_dir
 WITH_RECORDS = RECORDS | {
     "id", "name", "title", "start", "end", "time", "branch", "node", "nodes", "note", "tag", "project", "entity",
     "checkpoint", "ckpt", "path", "dir", "folder", "file", "url", "link", "log", "logs", "machine", "os", "platform",
@@ -50,7 +51,7 @@ WITH_RECORDS = RECORDS | {
 
 
 def is_setting(name: str, column: pd.Series) -> bool:
-    """Whether a column holds what was set, by its name and by how many values it has.
+    """Whether a column is a setting, by its name and by how many different values it has.
 
     >>> runs = pd.Series(range(12))
     >>> [is_setting(name, runs % 2) for name in ("dropout", "loss_weight", "val_loss", "git_hash")]
@@ -67,7 +68,7 @@ def is_setting(name: str, column: pd.Series) -> bool:
 
 
 def is_record(name: str, column: pd.Series) -> bool:
-    """Whether a column only says which run this is, where and when: by its name, or as all its texts differ."""
+    """Whether a column only says which run this is, where or when: by its name, or because all its texts differ."""
     words = set(re.split(r"[^a-z0-9]+", name.lower()))
     if RECORDS & words or words <= WITH_RECORDS:
         return True
@@ -76,30 +77,22 @@ def is_record(name: str, column: pd.Series) -> bool:
 
 
 def passed_over(table: pd.DataFrame, meant: set[str]) -> tuple[str, ...]:
-    """A note on the records that differ between runs, which were not taken for settings."""
-    names = [
-        str(name)
-        for name in table.columns
-        if name not in meant | NEVER and is_record(str(name), table[name]) and _as_text(table[name]).nunique() > 1
-    ]
-    return (f"not taken for settings, though they differ: {', '.join(names)}",) if names else ()
+    """A note on the records that differ between runs and were not compared."""
+    names = [str(name) for name in table.columns if name not in meant | NEVER and is_record(str(name), table[name])]
+    names = [name for name in names if _as_text(table[name]).nunique() > 1]
+    return (f"columns that differ between runs but are not settings: {', '.join(names)}",) if names else ()
 
 
 def refuse_mixed(table: pd.DataFrame, cell: pd.Series, meant: set[str], lr: pd.Series, arms: bool = True) -> None:
-    """Raise where runs of one arm and size differ in a setting that does not follow from the learning rate.
+    """Raise InputError if runs of one arm and size differ in a setting that does not follow from the learning rate.
 
-    ``cell``: the arm and size of each run; ``meant``: columns that may differ; ``arms``: whether arms may be compared
-    instead.
+    ``cell``: the arm and size of each run; ``meant``: columns that may differ; ``arms``: whether the message proposes
+    to compare arms instead.
     """
-    mixed = {}
-    for name in map(str, table.columns):
-        if name not in meant and is_setting(name, table[name]):
-            text = _as_text(table[name])
-            if text.groupby(cell).nunique(dropna=False).max() > 1 and not follows(text, cell, lr):
-                mixed[name] = in_order(table[name])
+    mixed = {name: in_order(table[name]) for name, alone in _varying(table, cell, meant, lr) if not alone}
     if not mixed:
         return
-    said = "; ".join(f"{name}: {listed(values)}" for name, values in mixed.items())
+    said = "; ".join(f"{name}: {_values(values)}" for name, values in mixed.items())
     first, values = next(iter(mixed.items()))
     chosen = repr(values[0]) if values else "VALUE"
     raise InputError(
@@ -110,27 +103,27 @@ def refuse_mixed(table: pd.DataFrame, cell: pd.Series, meant: set[str], lr: pd.S
     )
 
 
-def follows(text: pd.Series, cell: pd.Series, lr: pd.Series) -> bool:
-    """Whether a column has one value a learning rate in every cell that holds three or more of them."""
+def _varying(table: pd.DataFrame, cell: pd.Series, meant: set[str], lr: pd.Series) -> Iterator[tuple[str, bool]]:
+    """Settings that differ between runs of one arm and size, and whether they follow from the learning rate: they
+    have one value for each learning rate, and more than two values in some cell."""
     key = cell + " " + lr.map("{:.6g}".format)
-    several = text.groupby(cell).nunique(dropna=False).max() > 2
-    return bool(several and text.groupby(key).nunique(dropna=False).max() == 1)
+    for name in map(str, table.columns):
+        if name in meant or not is_setting(name, table[name]):
+            continue
+        text = _as_text(table[name])
+        most = text.groupby(cell).nunique(dropna=False).max()
+        if most > 1:
+            yield name, bool(most > 2 and text.groupby(key).nunique(dropna=False).max() == 1)
 
 
 def following(table: pd.DataFrame, cell: pd.Series, meant: set[str], lr: pd.Series) -> tuple[str, ...]:
-    """Notes on settings that change with the learning rate: their effect is part of its."""
-    notes = []
-    for name in map(str, table.columns):
-        if name in meant | NEVER or not is_setting(name, table[name]):
-            continue
-        text = _as_text(table[name])
-        if text.groupby(cell).nunique(dropna=False).max() > 1 and follows(text, cell, lr):
-            notes.append(f"{name} changes with the learning rate ({listed(in_order(table[name]))}): one effect of both")
-    return tuple(notes)
+    """Notes on settings that change with the learning rate, so that their effects cannot be separated."""
+    names = [name for name, alone in _varying(table, cell, meant, lr) if alone]
+    return tuple(f"{name} changes with the learning rate ({_values(in_order(table[name]))}): {MIXED}" for name in names)
 
 
 def moving(table: pd.DataFrame, over: str, arms: str) -> tuple[str, ...]:
-    """Notes on settings that differ between the sizes: their effect cannot be told from that of the size."""
+    """Notes on settings that differ between sizes, so that their effect cannot be separated from that of the size."""
     notes, along = [], []
     for name in map(str, table.columns):
         if name in (over, arms, "parametrization") or not (name in FOLLOW or is_setting(name, table[name])):
@@ -140,28 +133,27 @@ def moving(table: pd.DataFrame, over: str, arms: str) -> tuple[str, ...]:
         if name in FOLLOW:
             along += [name] if name in ("D", "steps") else []
         else:
-            notes.append(f"{name} moves with {over} ({listed(in_order(table[name]))}): one effect or two?")
+            notes.append(f"{name} changes with {over} ({_values(in_order(table[name]))}): {MIXED}")
     if along:
-        notes.append(
-            f"{' and '.join(along)} {'move' if len(along) > 1 else 'moves'} with {over}: the law holds along it"
-        )
+        verb = "change" if len(along) > 1 else "changes"
+        notes.append(f"{' and '.join(along)} {verb} with {over}: the law holds only if it keeps doing so")
     return tuple(notes)
 
 
 def shared(table: pd.DataFrame, over: str) -> dict[str, str]:
-    """What the runs share, in words; "not in the log" for what an answer must name."""
+    """The settings that the runs share, as text; "not in the log" for a missing one that every answer names."""
     found = {}
     for name in SETTINGS:
         if name != over and name in table.columns:
             column = _as_text(table[name]) if name == "schedule" else table[name]
-            found[name] = listed(in_order(column))
+            found[name] = _values(in_order(column))
         elif name != over and name in NAMED:
             found[name] = UNKNOWN
     return found
 
 
 def said(settings: dict[str, str]) -> list[str]:
-    """What :func:`shared` found as lines: what the runs share, and what the log does not say.
+    """The result of :func:`shared` as lines: what the runs share, and what the log does not say.
 
     >>> said({"batch": "512", "schedule": UNKNOWN})
     ['with batch 512', 'not in the log: schedule; keep them at the target']
@@ -178,19 +170,12 @@ def in_order(column: pd.Series) -> list[object]:
     return sorted(values, key=lambda value: (isinstance(value, str), value))
 
 
-def listed(values: Iterable[object]) -> str:
-    """The first few values in words, and how many there are.
-
-    >>> listed([0.1, 0.2, 0.3, 0.4, 0.5])
-    '0.1, 0.2, 0.3, 0.4, … (5 values)'
-    """
-    every = list(values)
-    shown = [f"{value:.6g}" if isinstance(value, float) else str(value) for value in every[:4]]
-    return ", ".join(shown) + (f", … ({len(every)} values)" if len(every) > 4 else "")
+def _values(values: list[object]) -> str:
+    return listed([f"{value:.6g}" if isinstance(value, float) else value for value in values], 4)
 
 
 def _as_text(column: pd.Series) -> pd.Series:
-    """Values as text, schedules without their peak, numbers with six digits: what differs by less is one setting."""
+    """Values as text, schedules without their peak, numbers with six digits: a smaller difference does not count."""
     if column.name == "schedule":
         return column.astype(str).str.replace(PEAK, "", regex=True)
     if pd.api.types.is_float_dtype(column.dtype):

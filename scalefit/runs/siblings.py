@@ -1,4 +1,4 @@
-"""Runs that did not finish: they say so, or they stop before the runs beside them."""
+"""Runs that did not finish: their status says so, or they stop before the other runs of the same log."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
+from scalefit.errors import listed
 from scalefit.runs.divergence import divergence
-from scalefit.runs.endings import COMPLETE, LOW
-from scalefit.runs.table import Note, Runs, spans
+from scalefit.runs.endings import COMPLETE, LOW, spacing
+from scalefit.runs.table import Note, Runs, axis_of, spans
 
 SHOWN = 5
-DONE = frozenset({"done", "finished", "completed", "success", "diverged"})  #: what a run says that came to its end
+DONE = frozenset({"done", "finished", "completed", "success", "diverged"})  #: the status of a run that reached its end
 OPEN = frozenset(
     {"crashed", "failed", "killed", "running", "preempted", "preempting", "pending", "error", "timeout", "aborted",
      "cancelled", "canceled"}
@@ -21,14 +22,11 @@ OPEN = frozenset(
 NONE: Mapping[str, float] = {}
 
 
-def axis_of(curves: pd.DataFrame) -> str:
-    """What the rows of curves are counted by: step, else tokens."""
-    return "step" if "step" in curves.columns else "tokens"
-
-
 def lost_runs(curves: pd.DataFrame) -> dict[str, tuple[float, float]]:
-    """Runs whose loss is not finite from some row to their end: where that begins and ends. A run with a loss on few
-    rows (an evaluation) is one only where none came for more than twice the longest time between two.
+    """Runs whose loss is not finite from some row to their end, and the first and last step (or token) without one.
+
+    A run with a loss on few rows (evaluations) is lost only if none came for more than twice the longest time between
+    two evaluations.
 
     >>> from scalefit.runs import read_runs
     >>> lost_runs(read_runs(pd.DataFrame({"step": [0, 1, 2], "loss": [5.0, 4.0, np.nan]})).curves)
@@ -49,11 +47,11 @@ def lost_runs(curves: pd.DataFrame) -> dict[str, tuple[float, float]]:
 
 
 def stopped(runs: Runs, declared: Mapping[str, float] = NONE) -> Iterator[Note]:
-    """A note on runs that stop before the end at which the others do, each at a place of its own.
+    """A note on runs that stop, each at a different step, before the step at which the others stop.
 
-    The end is where at least two runs and half of all stop. A run that reached the steps it declares (``declared``, by
-    run, or a column ``steps``) or says that it is done, whose learning rate has come down, that stops where another one
-    does, or that has diverged, is not told.
+    The latter is where at least two runs and half of all stop. A run is not reported if it reached the steps that it
+    declares (``declared``, by run, or a column ``steps``), if its status is done, if its learning rate has come down,
+    if another run stops at the same step, or if it diverged.
 
     >>> from scalefit.runs import read_runs
     >>> rows = [(run, step, 3.0) for run, end in (("a", 9), ("b", 9), ("c", 4)) for step in range(end + 1)]
@@ -74,19 +72,18 @@ def stopped(runs: Runs, declared: Mapping[str, float] = NONE) -> Iterator[Note]:
         for run, start, stop in spans(runs.curves)
         if ends[run] < COMPLETE * end
         and counts[ends[run]] == 1
-        and end - ends[run] > 2 * _spacing(place[start:stop])
+        and end - ends[run] > 2 * spacing(place[start:stop])
         and not _came_to_an_end(runs, run, start, stop, declared)
     ]
     if early:
-        told = "; ".join(f"{run} at {axis} {ends[run]:.10g} of {end:.10g}" for run in early[:SHOWN])
-        more = f" and {len(early) - SHOWN} more" if len(early) > SHOWN else ""
+        told = listed([f"{run} at {axis} {ends[run]:.10g} of {end:.10g}" for run in early], SHOWN, "; ")
         out = " and ".join(f"run != '{run}'" for run in early[:SHOWN])
-        text = f"{len(early)} runs stop before the others: {told}{more}; killed or unfinished? their last loss is no "
-        yield Note("suspect", f'{text}final one: leave them out (--where "{out}")', len(early))
+        text = f"{len(early)} runs stop before the others: {told}; they may have been killed, and their last loss is "
+        yield Note("suspect", f'{text}not final: leave them out (--where "{out}")', len(early))
 
 
 def unfinished_by_status(runs: Runs) -> Iterator[Note]:
-    """A note on runs that say themselves that they did not finish.
+    """A note on runs whose status says that they did not finish.
 
     >>> from scalefit.runs import read_runs
     >>> table = pd.DataFrame({"State": ["finished", "crashed"], "N": [1e6, 2e6], "loss": [4.0, 5.0]}, index=[2, 3])
@@ -101,19 +98,15 @@ def unfinished_by_status(runs: Runs) -> Iterator[Note]:
         return
     names = runs.table["run"].astype(str)
     groups = [(word, names[left & (said == word)].tolist()) for word in dict.fromkeys(said[left])]
-    told = "; ".join(f"{word}: {', '.join(some[:SHOWN])}{', ...' * (len(some) > SHOWN)}" for word, some in groups)
+    told = "; ".join(f"{word}: {listed(some, SHOWN)}" for word, some in groups)
     out = " and ".join(f"status != '{word}'" for word, _ in groups)
     count = int(left.sum())
-    text = f"{count} runs did not finish ({told}): their last loss is no final one: leave them out"
-    yield Note("suspect", f'{text} (--where "{out}")', count)
-
-
-def _spacing(place: np.ndarray) -> float:
-    return float(np.median(np.diff(place))) if len(place) > 1 else 0.0
+    text = f'{count} runs did not finish ({told}): their last loss is not final; leave them out (--where "{out}")'
+    yield Note("suspect", text, count)
 
 
 def _came_to_an_end(runs: Runs, run: str, start: int, stop: int, declared: Mapping[str, float]) -> bool:
-    """Whether a run has done the steps it declares, says that it is done, has its learning rate down, or diverged."""
+    """Whether a run reached its declared steps, has the status done, has annealed its learning rate, or diverged."""
     assert runs.curves is not None
     rows, axis = runs.curves.iloc[start:stop], axis_of(runs.curves)
     planned = rows["steps"].iloc[-1] if "steps" in rows.columns else declared.get(run, np.inf)

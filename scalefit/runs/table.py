@@ -1,9 +1,7 @@
-"""The two canonical tables of run logs, with a note for everything that was understood, guessed or left
-out."""
+"""The two canonical tables of run logs, with a note for everything that was guessed, changed or left out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
 
@@ -11,24 +9,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.errors import InputError
+from scalefit.errors import InputError, listed
 from scalefit.expressions import Expression, parse
 from scalefit.quoting import quoted
 from scalefit.runs.matching import Binding
 from scalefit.runs.trajectory import LearningRates, Trajectory, rows_of
 
-#: What follows from two others: name -> (the formula of C = 6 N D solved for it, the names that it takes).
-DERIVED = {
-    "C": ("C = 6 N D", ("N", "D")),
-    "D": ("D = C / (6 N)", ("C", "N")),
-    "N": ("N = C / (6 D)", ("C", "D")),
-}
+#: Columns that follow from two others: name -> (C = 6 N D solved for it, the names in it).
+DERIVED = {"C": ("C = 6 N D", ("N", "D")), "D": ("D = C / (6 N)", ("C", "N")), "N": ("N = C / (6 D)", ("C", "D"))}
 
 
 @dataclass(frozen=True)
 class Note:
-    """One thing that the reading did or saw. `kind`: guessed, mapped, converted, derived, joined, named,
-    dropped, sorted, selected, diverged, suspect, unknown or ambiguous; `count`: rows or columns concerned."""
+    """One thing that reading a log did or found.
+
+    `kind`: guessed, mapped, converted, derived, joined, named, dropped, sorted, selected, diverged, suspect, unknown or
+    ambiguous; `count`: rows, columns or runs concerned.
+    """
 
     kind: str
     text: str
@@ -48,10 +45,9 @@ class Origin:
 class Runs:
     """Run logs as tidy tables with canonical column names (see `scalefit.runs.columns.COLUMNS`).
 
-    `curves`: one row a logged point (run, step, tokens, loss, lr, split, …), or None when only final results
-    are known; sorted by run and step, `run` categorical. `table`: one row a run (run, N, D, C, …, loss = the
-    last finite one). The index of both is the 1-based line of the source on which the row stands. Nothing is
-    dropped without a note.
+    `curves`: one row for each logged point (run, step, tokens, loss, lr, split, …), or None if only final results are
+    known; sorted by run and step, `run` categorical. `table`: one row for each run (run, N, D, C, …, loss = the last
+    finite one). The index of both is the row's line in its source, from 1. Nothing is dropped without a note.
 
     >>> from scalefit.runs import read_runs
     >>> runs = read_runs(pd.DataFrame({"params": [1e6, 2e6], "tokens": [1e9, 1e9], "loss": [3.2, 3.0]}))
@@ -93,15 +89,14 @@ class Runs:
     def where(self, expression: str) -> Runs:
         """The runs, or the rows of curves, for which the expression holds, e.g. "N > 1e9 and split == 'fit'".
 
-        An expression of per-run columns selects whole runs; one that names a column that changes along a run
-        (step, tokens, loss, lr) selects rows. A row in which a named column is missing does not hold (and is
-        counted in the note). Raises InputError for an unknown name.
+        An expression of per-run columns selects whole runs; one with a column that changes along a run (step, tokens,
+        loss, lr) selects rows. A row without a value for a column in the expression is left out, and counted in the
+        note. Raises InputError for an unknown name.
         """
         return self._kept(expression, *self._mask(expression))
 
     def hold_out(self, expression: str) -> tuple[Runs, Runs]:
-        """Split into (kept, held): held is where the expression holds, kept is all the rest (also rows in which
-        a named column is missing)."""
+        """Split into (kept, held): held is where the expression holds, kept all else, also rows that lack a value."""
         by_row, mask, missing = self._mask(expression)
         held = self._kept(expression, by_row, mask, missing)
         return self._kept(f"not ({expression})", by_row, ~mask, 0), held
@@ -109,22 +104,22 @@ class Runs:
     def trajectory(self, run: str) -> Trajectory:
         """The learning rate of a run at every step, and its logged steps.
 
-        Raises InputError when there is no such run, no step column, no learning rate, or when the learning
-        rate before the first row is not known.
+        Raises InputError if there is no such run, step column or learning rate, or if the learning rate before the
+        first row is not known.
         """
         if self.curves is None or "step" not in self.curves.columns:
             raise InputError("there are no steps in the log", where=f"run {run}", todo="read curves with a step column")
         rows = rows_of(self.curves, run)
         if rows.empty:
-            raise InputError(f"there is no run '{run}'", todo=f"the runs are {', '.join(self.names[:9])}")
+            raise InputError(f"there is no run '{run}'", todo=f"the runs are {listed(self.names, 9)}")
         return self.learning_rates.trajectory(run, rows["step"].to_numpy())
 
     def with_compute(self) -> Runs:
-        """The same runs with C = 6 N D in the table (a note says so); unchanged where C is already known."""
+        """The same runs with C = 6 N D in the table (with a note); unchanged if C is already known."""
         return self.with_derived("C")
 
     def with_derived(self, name: str) -> Runs:
-        """The same runs with ``name``, one of N, D and C, from the other two by C = 6 N D; unchanged where it is known.
+        """The same runs with ``name``, one of N, D and C, from the other two by C = 6 N D; unchanged if it is known.
 
         Raises InputError naming the column that is missing.
 
@@ -144,7 +139,7 @@ class Runs:
         return replace(self, table=table, notes=(*self.notes, Note("derived", formula, len(table))))
 
     def place(self, position: int) -> str:
-        """Where a row of the curves (of the table, when there are none) stands in its source, for messages.
+        """The source and line of a row of the curves (of the table, if there are none), for messages.
 
         >>> from scalefit.runs import read_runs
         >>> read_runs(pd.DataFrame({"N": [1.0], "loss": [3.0]})).place(0)
@@ -155,8 +150,8 @@ class Runs:
         return f"{source}, row {frame.index[position]}"
 
     def _mask(self, expression: str) -> tuple[bool, NDArray[np.bool_], int]:
-        """Whether the expression selects rows of the curves, the mask over them (else over the table), and in
-        how many rows a value is missing that it names."""
+        """Whether the expression selects rows of the curves, the mask over these (else over the table), and how many
+        rows lack a value for it."""
         parsed, known = self._parsed(expression), self._sources()
         columns = {name: known.get(name, name) for name in parsed.names}
         names = set(columns.values())
@@ -172,15 +167,16 @@ class Runs:
         values = {name: self._values(column, frame) for name, column in columns.items()}
         mask = np.broadcast_to(np.asarray(parsed(values)), (len(frame),))
         if mask.dtype != bool:
-            raise InputError("the expression is not true or false", where=f"'{expression}'", todo="compare something")
+            todo = "compare a column with a value, as in N > 1e6"
+            raise InputError("the expression is not true or false", where=f"'{expression}'", todo=todo)
         missing = np.zeros(len(frame), dtype=bool)
         for name in names:
             missing |= pd.isna(self._column(name, frame)).to_numpy()
         return by_row, mask & ~missing, int(missing.sum())
 
     def _sources(self) -> dict[str, str]:
-        """Columns of the file that were read under another name with their values as they are, and whose own name only
-        a quoted one can mean (`optimizer.weight_decay`)."""
+        """Columns that were read under another name, with unchanged values, and whose own name must be quoted
+        (`optimizer.weight_decay`)."""
         same = [each for each in self.columns if each.scale == 1.0 and each.name not in ("batch", "lr", "peak_lr")]
         names = {each.source: each.name for each in same if quoted(each.source) != each.source}
         return {source: name for source, name in names.items() if name in self.table.columns}
@@ -192,18 +188,17 @@ class Runs:
             raise InputError(error.what, where=error.where, todo=self._spelling(expression) or error.todo) from error
 
     def _spelling(self, expression: str) -> str:
-        """How to write a column that stands in the expression under a name that is no plain one; else nothing."""
+        """How to write a column whose name in the expression should have been quoted; "" if there is none."""
         frames = [frame for frame in (self.curves, self.table) if frame is not None]
         read = {binding.source: binding.name for binding in self.columns}
         names = {str(name) for frame in frames for name in frame.columns} | read.keys()
-        found = [name for name in names if name in expression and quoted(name) != name]
-        found = [name for name in found if quoted(name) not in expression]
+        found = [n for n in names if n in expression and quoted(n) != n and quoted(n) not in expression]
         if not found:
             return ""
         name = max(found, key=len)
         if name in read and read[name] != name:
             return f"'{name}' was read as {read[name]}: use that"
-        return f"write the column as {quoted(name)}, the whole expression between single quotes in a shell"
+        return f"write the column as {quoted(name)} (and in a shell put the expression between single quotes)"
 
     def _values(self, name: str, frame: pd.DataFrame) -> NDArray[np.generic]:
         column = self._column(name, frame)
@@ -229,14 +224,18 @@ class Runs:
         if curves is not None:
             curves = curves.assign(run=curves["run"].cat.remove_unused_categories())
         frame, whole = (table, self.table) if curves is None or self.curves is None else (curves, self.curves)
-        lacking = f" ({missing} rows lack a value it names and do not hold)" if missing else ""
+        lacking = f" ({missing} rows lack a value for it and were left out)" if missing else ""
         note = Note("selected", f"{len(frame)} of {len(whole)} rows where {expression}{lacking}", len(frame))
         return replace(self, curves=curves, table=table, notes=(*self.notes, note))
 
 
+def axis_of(curves: pd.DataFrame) -> str:
+    """The column along which curves are logged: step, else tokens."""
+    return "step" if "step" in curves.columns else "tokens"
+
+
 def spans(curves: pd.DataFrame) -> list[tuple[str, int, int]]:
-    """(run, start, stop) of each run that has rows, in order; `run` is categorical with codes that do not
-    decrease."""
+    """(run, start, stop) of each run that has rows, in order; `run` is categorical with nondecreasing codes."""
     codes, categories = curves["run"].cat.codes.to_numpy(), curves["run"].cat.categories
     bounds = np.searchsorted(codes, np.arange(len(categories) + 1, dtype=np.int64).astype(codes.dtype))
     bounds[-1] = len(codes)
@@ -245,24 +244,21 @@ def spans(curves: pd.DataFrame) -> list[tuple[str, int, int]]:
 
 
 def last_rows(curves: pd.DataFrame) -> list[int]:
-    """Position of each run's last row with a finite loss (its last row when there is none)."""
+    """The position of each run's last row with a finite loss (of its last row if there is none)."""
     loss = curves["loss"].to_numpy() if "loss" in curves.columns else np.zeros(len(curves))
     positions = []
     for _, start, stop in spans(curves):
-        finite = (
-            np.flatnonzero(np.isfinite(loss[start:stop])) if not np.isfinite(loss[stop - 1]) else [stop - 1 - start]
-        )
-        positions.append(start + int(finite[-1]) if len(finite) else stop - 1)
+        finite = [] if np.isfinite(loss[stop - 1]) else np.flatnonzero(np.isfinite(loss[start:stop])).tolist()
+        positions.append(start + finite[-1] if finite else stop - 1)
     return positions
 
 
 def updated(table: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
-    """The table of the runs that are left in the curves, with the loss, D and C of their last rows."""
+    """The table of the runs that remain in the curves, with the loss, D and C of their last rows."""
     last = curves.iloc[last_rows(curves)]
     rows = table.set_index("run").loc[last["run"].astype(str).tolist()].reset_index()
     rows.index = last.index
-    moving: Sequence[tuple[str, str]] = (("loss", "loss"), ("D", "tokens"), ("C", "C"))
-    for name, source in moving:
+    for name, source in (("loss", "loss"), ("D", "tokens"), ("C", "C")):
         if name in rows.columns and source in last.columns:
             rows[name] = last[source].to_numpy()
     return rows[list(table.columns)]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.errors import InputError
+from scalefit.errors import InputError, listed
 from scalefit.schedules import Schedule, ScheduleTable, parse_schedule, per_step_lr, warmup_end
 from scalefit.schedules.text import is_schedule_file, read_schedule_table
 
@@ -21,9 +21,9 @@ ScheduleSource = str | PathLike[str] | Schedule | Mapping[str, "str | PathLike[s
 class Trajectory:
     """One run's learning rate.
 
-    `steps`: (n,) int64, the steps of the run's rows in the curves, in their order; `lr`: (T+1,) float64, the
-    learning rate of steps 0..T with T the largest of `steps`; `warmup`: the step at which the first rise
-    ends; `how`: a phrase that says where the learning rate comes from.
+    `steps`: (n,) int64, the steps of the run's rows in the curves, in order; `lr`: (T+1,) float64, the learning rate of
+    steps 0..T with T the largest of `steps`; `warmup`: the step at which the first rise ends; `how`: where the learning
+    rate comes from, as text.
     """
 
     run: str
@@ -35,10 +35,10 @@ class Trajectory:
 
 @dataclass(frozen=True, eq=False)
 class LearningRates:
-    """Where the learning rates of a set of runs come from: given schedules first, else the logged rows.
+    """Where the learning rates of a set of runs come from: schedules if given, else the logged rows.
 
-    `rows`: frame with run (categorical, sorted by code), step and lr, or None; `given`: schedule by run, or
-    None; `missing`: why a run has no schedule although schedules were given.
+    `rows`: frame with run (categorical, sorted by code), step and lr, or None; `given`: schedule by run, or None;
+    `missing`: by run, why it has no schedule although schedules were given; `warmup`: steps of a linear warmup.
     """
 
     rows: pd.DataFrame | None = None
@@ -47,70 +47,45 @@ class LearningRates:
     warmup: int | None = None
 
     def trajectory(self, run: str, steps: NDArray[np.int64]) -> Trajectory:
-        """The learning rate of `run` at every step up to the last of `steps`; InputError when it is not
-        known."""
-        last = int(steps.max())
+        """The learning rate of `run` at every step up to the last of `steps`; InputError if it is not known."""
+        last, where = int(steps.max()), f"run {run}"
         if self.given is not None:
-            return self._scheduled(run, steps, last)
-        logged = None if self.rows is None else rows_of(self.rows, run)
-        if logged is not None:
-            logged = logged.dropna(subset=["lr"]) if logged["lr"].hasnans else logged
-        if logged is None or logged.empty:
-            raise InputError(
-                "there is no learning rate in the log",
-                where=f"run {run}",
-                todo="pass it: --schedule cosine:peak_lr=...,steps=..., or a CSV with columns (run, step, lr)",
-            )
-        self._check(logged, run)
-        at = logged["step"].to_numpy()
-        lr, how = per_step_lr(at, logged["lr"].to_numpy(), warmup=self.warmup, where=f"run {run}")
-        if last >= lr.size:
-            lr = self._held(lr, at, last, run)
+            return self._scheduled(run, steps, last, self.given)
+        logged = rows_of(self.rows, run) if self.rows is not None else pd.DataFrame({"lr": []})
+        logged = logged.dropna(subset=["lr"]) if logged["lr"].hasnans else logged
+        if logged.empty:
+            todo = "pass it: --schedule cosine:peak_lr=...,steps=..., or a CSV with columns (run, step, lr)"
+            raise InputError("there is no learning rate in the log", where=where, todo=todo)
+        at, logged_lr = logged["step"].to_numpy(), logged["lr"].to_numpy()
+        bad = ~(logged_lr >= 0) | np.isinf(logged_lr)
+        if bad.any():
+            row = int(np.argmax(bad))
+            place = f"{where}, row {logged.index[row]}, column lr"
+            todo = "correct or remove it, or pass the schedule (--schedule)"
+            raise InputError(f"the learning rate is {logged_lr[row]:g}", where=place, todo=todo)
+        lr, how = per_step_lr(at, logged_lr, warmup=self.warmup, where=where)
+        if last >= lr.size:  # held for at most one logging interval
+            if last - at[-1] > np.diff(at).max(initial=0):
+                what = f"the learning rate is logged up to step {at[-1]} only, the loss up to step {last}"
+                raise InputError(what, where=where, todo="pass the schedule (--schedule)")
+            lr = np.concatenate([lr, np.full(last + 1 - lr.size, lr[-1])])
             how += f"; held after its last logged value at step {at[-1]}"
         return Trajectory(run, steps, lr[: last + 1], warmup_end(lr), how)
 
-    def _scheduled(self, run: str, steps: NDArray[np.int64], last: int) -> Trajectory:
-        assert self.given is not None
-        if run not in self.given:
+    def _scheduled(self, run: str, steps: NDArray[np.int64], last: int, given: Mapping[str, Schedule]) -> Trajectory:
+        if run not in given:
             reason = (self.missing or {}).get(run, "no schedule was given for it")
             raise InputError(reason, where=f"run {run}", todo="name a schedule for it (--schedule)")
-        schedule = self.given[run]
+        schedule = given[run]
         if schedule.steps < last:
-            raise InputError(
-                f"the schedule {schedule.text} ends at step {schedule.steps}, the run's log at step {last}",
-                where=f"run {run}",
-                todo="give a schedule at least as long as the run",
-            )
-        lr = schedule.per_step()[: last + 1]
-        return Trajectory(run, steps, lr, min(schedule.warmup, last), _told(schedule))
-
-    @staticmethod
-    def _held(lr: NDArray[np.float64], at: NDArray[np.int64], last: int, run: str) -> NDArray[np.float64]:
-        """The learning rate held for at most one logging interval past its last row."""
-        if last - at[-1] > np.diff(at).max(initial=0):
-            raise InputError(
-                f"the learning rate is logged up to step {at[-1]} only, the loss up to step {last}",
-                where=f"run {run}",
-                todo="pass the schedule (--schedule)",
-            )
-        return np.concatenate([lr, np.full(last + 1 - lr.size, lr[-1])])
-
-    @staticmethod
-    def _check(logged: pd.DataFrame, run: str) -> None:
-        lr = logged["lr"].to_numpy()
-        bad = ~(lr >= 0) | np.isinf(lr)
-        if bad.any():
-            row = int(np.argmax(bad))
-            where = f"run {run}, row {logged.index[row]}, column lr"
-            raise InputError(f"the learning rate is {lr[row]:g}", where=where)
-
-
-def _told(schedule: Schedule) -> str:
-    return f"{schedule.how}, " * bool(schedule.how) + f"schedule {schedule.text}"
+            what = f"the schedule {schedule.text} ends at step {schedule.steps}, the run's log at step {last}"
+            raise InputError(what, where=f"run {run}", todo="give a schedule at least as long as the run")
+        how = f"{schedule.how}, " * bool(schedule.how) + f"schedule {schedule.text}"
+        return Trajectory(run, steps, schedule.per_step()[: last + 1], min(schedule.warmup, last), how)
 
 
 def rows_of(frame: pd.DataFrame, run: str) -> pd.DataFrame:
-    """The rows of one run, as a view: `run` is categorical and its codes do not decrease."""
+    """The rows of one run, as a view; `run` must be categorical with nondecreasing codes."""
     runs = frame["run"].cat
     if run not in runs.categories:
         return frame.iloc[:0]
@@ -120,11 +95,11 @@ def rows_of(frame: pd.DataFrame, run: str) -> pd.DataFrame:
 
 
 def schedules_of(source: ScheduleSource, table: pd.DataFrame, warmup: int | None) -> LearningRates:
-    """Give each run of the table its schedule.
+    """The learning rates of the runs of a table, each with its schedule.
 
-    `source`: the string form of a schedule, a CSV of (step, lr) for all runs, a CSV with a column schedule or
-    run that the table has too, a Schedule, or a mapping from run to one of these. Raises InputError when a
-    CSV's column is not in the table, or a mapping names a run that is not there.
+    `source`: the text form of a schedule, a CSV of (step, lr) for all runs, a CSV with a column schedule or run that
+    the table has too, a Schedule, or a mapping from run to one of these. Raises InputError if the CSV's column is not
+    in the table, or the mapping names a run that is not there.
     """
     runs = [str(run) for run in table["run"].unique()]
     if isinstance(source, Schedule):
@@ -132,8 +107,12 @@ def schedules_of(source: ScheduleSource, table: pd.DataFrame, warmup: int | None
     if isinstance(source, Mapping):
         unknown = [str(run) for run in source if str(run) not in runs]
         if unknown:
-            raise InputError(f"there is no run '{unknown[0]}' to give a schedule", todo=f"runs: {', '.join(runs[:9])}")
-        parsed = {str(run): _parsed(item, warmup) for run, item in source.items()}
+            todo = f"the runs are {listed(runs, 9)}"
+            raise InputError(f"there is no run '{unknown[0]}' to give a schedule to", todo=todo)
+        parsed = {
+            str(run): item if isinstance(item, Schedule) else parse_schedule(fspath(item), warmup=warmup)
+            for run, item in source.items()
+        }
         return LearningRates(given=parsed, warmup=warmup)
     source = fspath(source)
     if is_schedule_file(source) and "#" not in source:
@@ -143,17 +122,11 @@ def schedules_of(source: ScheduleSource, table: pd.DataFrame, warmup: int | None
     return LearningRates(given=dict.fromkeys(runs, parse_schedule(source, warmup=warmup)), warmup=warmup)
 
 
-def _parsed(item: str | PathLike[str] | Schedule, warmup: int | None) -> Schedule:
-    return item if isinstance(item, Schedule) else parse_schedule(fspath(item), warmup=warmup)
-
-
 def _joined(rows: ScheduleTable, table: pd.DataFrame, warmup: int | None) -> LearningRates:
     if rows.key not in table.columns:
-        raise InputError(
-            f"the schedules are named by a column {rows.key}, which the runs do not have",
-            where=rows.path,
-            todo=f"add it to the runs, or choose one schedule for all: csv:{rows.path}#NAME",
-        )
+        what = f"the schedules are named by a column {rows.key}, which the runs do not have"
+        todo = f"add it to the runs, or choose one schedule for all: csv:{rows.path}#NAME"
+        raise InputError(what, where=rows.path, todo=todo)
     names = dict(zip(table["run"].astype(str), table[rows.key].astype(str), strict=True))
     known = {name: rows.schedule(name, warmup) for name in dict.fromkeys(names.values()) if name in rows.rows}
     missing = {run: f"{rows.path} has no {rows.key} '{name}'" for run, name in names.items() if name not in known}

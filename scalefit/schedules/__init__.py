@@ -1,7 +1,7 @@
 """Learning rate as a function of the optimiser step, and the areas under it that the annealing laws use.
 
-Three parts: `shapes` (one plain function step -> learning rate each), `text` (the string form used on the
-command line, and schedules read from a CSV) and `areas` (S1, S2 and the end of the warm-up).
+`shapes` has one plain function step -> learning rate for each schedule, `text` their text form and schedules from CSV
+files, `areas` S1, S2 and the end of the warmup; `gaps`, `relaxation` and `theory` serve single laws and commands.
 """
 
 from __future__ import annotations
@@ -9,17 +9,7 @@ from __future__ import annotations
 from scalefit.schedules.areas import area_blocks, areas, per_step_lr, warmup_end
 from scalefit.schedules.gaps import Gaps, gaps_at
 from scalefit.schedules.relaxation import powered_area, relaxed_rate
-from scalefit.schedules.shapes import (
-    SHAPES,
-    constant,
-    cosine,
-    cyclic,
-    inverse_sqrt,
-    linear,
-    multi_step,
-    piecewise,
-    wsd,
-)
+from scalefit.schedules.shapes import SHAPES, constant, cosine, cyclic, inverse_sqrt, linear, multi_step, piecewise, wsd
 from scalefit.schedules.text import Schedule, ScheduleTable, parse_schedule, read_schedule_table
 
 __all__ = [

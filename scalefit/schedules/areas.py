@@ -1,12 +1,12 @@
 """The areas of a learning-rate curve that the annealing laws use, summed over every step in O(steps).
 
     S1(s) = sum_{i<=s} lr_i                        forward area, from step 0 on, inclusive
-    m_i   = decay m_{i-1} + (lr_{i-1} - lr_i)      momentum of the drops; m = 0 up to the end of the warm-up
+    m_i   = decay m_{i-1} + (lr_{i-1} - lr_i)      momentum of the drops; m = 0 up to the end of the warmup
     S2(s) = sum_{i<=s} m_i                         annealing area
 
-Summing the second line gives the one recurrence that is computed here,
+Summing the second line gives the only recurrence that is computed here,
 
-    S2_s = decay S2_{s-1} + (lr_w - lr_s)            for s > w, the step at which the warm-up ends; 0 before.
+    S2_s = decay S2_{s-1} + (lr_w - lr_s)            for s > w, the step at which the warmup ends; 0 before.
 
 Source: arXiv:2408.11029. Unit of both areas: lr step.
 """
@@ -21,12 +21,13 @@ from numpy.typing import ArrayLike, NDArray
 from scalefit.errors import InputError
 
 Floats = NDArray[np.float64]
-LANES = 64  # steps summed by one row of a matrix product
-BLOCK = 1 << 15  # steps held in temporary arrays at a time
+LANES = 64  #: steps summed by one row of a matrix product
+BLOCK = 1 << 15  #: steps held in temporary arrays at a time
+MOST_STEPS = 50_000_000  #: the learning rate of every step is held in memory; no run has so many
 
 
 def warmup_end(lr_per_step: ArrayLike) -> int:
-    """Index of the step at which the first rise of the learning rate ends; 0 when it does not rise at first.
+    """The step at which the first rise of the learning rate ends; 0 if it does not rise at first.
 
     A pause no longer than the rise before it (a skipped step, say) does not end the rise.
 
@@ -40,7 +41,7 @@ def warmup_end(lr_per_step: ArrayLike) -> int:
         return 0
     falls = lr[1:] < lr[:-1]
     stop = int(np.argmax(falls)) if falls.any() else falls.size
-    rises = np.flatnonzero(lr[1 : stop + 1] > lr[:stop]) + 1  # steps that are above the step before them
+    rises = np.flatnonzero(lr[1 : stop + 1] > lr[:stop]) + 1  # steps with a higher learning rate than the one before
     pauses = np.diff(rises) - 1
     too_long = pauses > rises[:-1]
     return int(rises[np.argmax(too_long)] if too_long.any() else rises[-1])
@@ -51,26 +52,19 @@ def areas(
 ) -> tuple[Floats, Floats]:
     """Forward area S1 and annealing area S2 at every step.
 
-    `lr_per_step`: (T+1,) learning rate of steps 0..T. `decay`: the lambda of the formula in the module's
-    head. `convention`: "real" sums the learning rate as it was; "peak" counts every step before the warm-up's
-    end at the learning rate reached there, as the annealing paper's script does. In both, learning-rate
-    changes enter S2 only after the first warm-up; a later re-warm-up keeps its negative sign. `warmup`: the
-    step at which the first warm-up ends, by default `warmup_end(lr_per_step)`. Returns two float64 arrays of
-    shape (T+1,), unit lr step. Raises InputError for a learning rate that is not finite, a decay outside [0,
-    1] or an unknown convention. Source: arXiv:2408.11029.
+    `lr_per_step`: (T+1,) learning rate of steps 0..T. `decay`: as in the formulas at the head of the module.
+    `convention`: "real" sums the learning rate as it was; "peak" counts every step before the end of the warmup at the
+    learning rate reached there, as the script of the annealing paper does. In both, changes of the learning rate enter
+    S2 only after the first warmup; those of a later warmup are negative. `warmup`: the step at which the first warmup
+    ends, by default `warmup_end(lr_per_step)`. Returns two float64 arrays (T+1,), unit lr step. Raises InputError for a
+    learning rate that is not finite, a decay outside [0, 1] or an unknown convention. Source: arXiv:2408.11029.
 
     >>> S1, S2 = areas([1, 1, 0.5, 0.25], decay=0.9)
     >>> S1.tolist(), S2.round(12).tolist()
     ([1.0, 2.0, 2.5, 2.75], [0.0, 0.0, 0.5, 1.2])
     """
-    lr = _checked(lr_per_step, decay, convention, warmup)
-    S1, S2 = np.empty_like(lr), np.empty_like(lr)
-    start = 0
-    for s1, s2 in area_blocks(lr, decay, convention, warmup):
-        stop = start + s1.size
-        S1[start:stop], S2[start:stop] = s1, s2
-        start = stop
-    return S1, S2
+    S1, S2 = zip(*area_blocks(lr_per_step, decay, convention, warmup), strict=True)
+    return np.concatenate(S1), np.concatenate(S2)
 
 
 def area_blocks(
@@ -80,9 +74,7 @@ def area_blocks(
     warmup: int | None = None,
     block: int = BLOCK,
 ) -> Iterator[tuple[Floats, Floats]]:
-    """The same S1 and S2 as `areas`, `block` steps at a time, so that a long run needs no full-length arrays.
-
-    Each pair holds the next `block` steps (fewer in the last pair), in order.
+    """The S1 and S2 of `areas` for `block` steps at a time (fewer in the last pair), without full-length arrays.
 
     >>> [s2.round(12).tolist() for s1, s2 in area_blocks([1, 1, 0.5, 0.25], decay=0.9, block=3)]
     [[0.0, 0.0, 0.5], [1.2]]
@@ -92,7 +84,7 @@ def area_blocks(
     s1, s2 = 0.0, 0.0
     for start in range(0, lr.size, block):
         part = lr[start : start + block]
-        before = min(max(end - start, 0), part.size)  # steps of this block that lie before the warm-up's end
+        before = min(max(end - start, 0), part.size)  # steps of this block before the end of the warmup
         gap = lr[end] - part
         gap[:before] = 0.0
         forward = part.copy()
@@ -104,29 +96,21 @@ def area_blocks(
         yield S1, S2
 
 
-MOST_STEPS = 50_000_000  #: every step is held in memory; no run has as many
-
-
 def refuse_too_long(steps: int, where: str) -> None:
-    """Raise InputError for a number of steps that can only be tokens or a slip."""
+    """Raise InputError for a number of steps so large that it must count tokens or be a mistake."""
     if steps > MOST_STEPS:
-        raise InputError(
-            f"{steps:.3g} steps; at most {MOST_STEPS:.0e} are computed, one by one",
-            where=where,
-            todo="count optimiser steps: tokens over tokens a step",
-        )
+        what = f"{steps:.3g} steps are too many: at most {MOST_STEPS:.0e} are computed"
+        raise InputError(what, where=where, todo="count optimiser steps: tokens over tokens per step")
 
 
 def per_step_lr(steps: ArrayLike, lr: ArrayLike, *, warmup: int | None = None, where: str = "") -> tuple[Floats, str]:
-    """Learning rate at every step 0..steps[-1] from logged rows, and one phrase that says how it was
-    obtained.
+    """The learning rate at every step 0..steps[-1] from logged rows, and how it was obtained, as text.
 
-    `steps`: (n,) increasing integers; `lr`: (n,). Between rows the learning rate is interpolated linearly.
-    Before the first row it is known only when that row is step 0, or step 1 (step 0 then counts as learning
-    rate 0: nothing was done yet). Otherwise `warmup` is needed: a straight line from 0 to the first logged
-    value at step `warmup`, then constant up to the first row; `warmup=0` is accepted only when the first row
-    comes one row spacing after step 0. Raises InputError, saying what to pass, when the learning rate before
-    the first row stays unknown.
+    `steps`: (n,) increasing integers; `lr`: (n,). Between rows the learning rate is interpolated linearly. Before the
+    first row it is known only if that row is step 0, or step 1 (step 0 then counts as learning rate 0). Otherwise
+    `warmup` is needed: a straight line from 0 to the first logged value at step `warmup`, then constant up to the first
+    row; `warmup=0` is accepted only if the first row is at most one row spacing after step 0. Raises InputError, saying
+    what to pass, if the learning rate before the first row is not known.
 
     >>> per_step_lr([0, 2, 4], [1.0, 1.0, 0.0])
     (array([1. , 1. , 1. , 0.5, 0. ]), 'interpolated between rows 2 steps apart')
@@ -151,23 +135,19 @@ def per_step_lr(steps: ArrayLike, lr: ArrayLike, *, warmup: int | None = None, w
 def _before_first_row(
     first: int, spacing: int, lr: float, warmup: int | None, where: str
 ) -> tuple[tuple[list[int], list[float]], str]:
+    """The steps and learning rates before the first row, and how they are known, as text."""
     if warmup is None:
-        raise InputError(
-            f"the learning rate before step {first} is not known",
-            where=where,
-            todo="pass the schedule (--schedule), or --warmup STEPS for a linear warm-up from 0",
-        )
+        what = f"the learning rate before step {first} is not known"
+        todo = "pass the schedule (--schedule), or --warmup STEPS for a linear warmup from 0"
+        raise InputError(what, where=where, todo=todo)
     if warmup == 0 and first > max(spacing, 1):
-        raise InputError(
-            f"warmup=0, but the first row is step {first}, more than one row spacing after step 0",
-            where=where,
-            todo="pass the schedule (--schedule)",
-        )
+        what = f"warmup=0, but the first row is step {first}, more than one row spacing after step 0"
+        raise InputError(what, where=where, todo="pass the schedule (--schedule)")
     if warmup == 0:
         return ([0], [lr]), f"constant up to step {first}"
     end = min(warmup, first)
     ramp = ([0, end], [0.0, lr]) if end < first else ([0], [0.0])
-    return ramp, f"linear warm-up from 0 over {end} steps (given)"
+    return ramp, f"linear warmup from 0 over {end} steps (given)"
 
 
 def _checked(lr_per_step: ArrayLike, decay: float, convention: str, warmup: int | None) -> Floats:
@@ -176,19 +156,18 @@ def _checked(lr_per_step: ArrayLike, decay: float, convention: str, warmup: int 
         raise InputError(f"the learning rate per step has shape {lr.shape}", todo="give one value for each step from 0")
     if not np.isfinite(lr.sum()):
         row = int(np.argmin(np.isfinite(lr)))
-        raise InputError(f"the learning rate at step {row} is {lr[row]}")
+        raise InputError(f"the learning rate at step {row} is {lr[row]}", todo="give finite learning rates")
     if not 0 <= decay <= 1:
-        raise InputError(f"decay={decay} is outside 0..1")
+        raise InputError(f"decay={decay} is outside 0..1", todo="use 0.99 or 0.999, say")
     if convention not in ("real", "peak"):
-        raise InputError(f"unknown warm-up convention '{convention}'", todo="use 'real' or 'peak'")
+        raise InputError(f"unknown warmup convention '{convention}'", todo="use 'real' or 'peak'")
     if warmup is not None and warmup < 0:
-        raise InputError(f"warmup={warmup} is negative")
+        raise InputError(f"warmup={warmup} is negative", todo="give a step from 0")
     return lr
 
 
 def _decayed_sums(values: Floats, decay: float, carry: float) -> Floats:
-    """y_i = decay y_{i-1} + values_i with y_{-1} = carry, by rows of LANES steps and then over the rows'
-    ends."""
+    """y_i = decay y_{i-1} + values_i with y_{-1} = carry: within rows of LANES steps, then over the ends of rows."""
     rows = -(-values.size // LANES)
     padded = np.zeros((rows, LANES))
     padded.ravel()[: values.size] = values

@@ -1,12 +1,12 @@
-"""Sums over learning-rate changes, each seen from every logged step, in a few nodes a row.
+"""Sums over all earlier learning-rate changes at each logged step, from a few nodes per row.
 
 Some schedule laws contain, for each logged step t, a sum over all earlier changes of the learning rate,
 
     sum_{k <= t} gap_k f(lr_k, area_k(t), T_k),   gap_k = lr_{k-1} - lr_k,   area_k(t) = sum_{i=k}^{t} lr_i,
 
-T_k = sum_{i<=k} lr_i, with f smooth in the logarithms of its arguments. Steps without a change have no gap. Few gaps
-are kept as they are; many (a cosine has one at every step) are replaced, row by row, by two nodes in each of a few bins
-of log area: the two-point Gauss rule of the bin's own gaps (four moments in the area, regression of lr on it). The
+T_k = sum_{i<=k} lr_i, with f smooth in the logarithms of its arguments. Steps without a change have no gap. A few gaps
+are kept unchanged; many (a cosine has one at every step) are replaced, row by row, by two nodes in each of a few bins
+of log area: the two-point Gauss rule of the gaps in the bin (four moments in the area, regression of lr on it). The
 number of bins is raised until the sum agrees with the exact one, so the cost is O(steps + rows x nodes).
 """
 
@@ -20,21 +20,21 @@ from numpy.typing import ArrayLike, NDArray
 from scalefit.errors import InputError
 
 Floats = NDArray[np.float64]
-FEW = 48  #: gaps of one sign that are kept as they are
-#: what is tried in turn: bins of log area, and the factor of learning rate within one bin
+FEW = 48  #: up to so many gaps of one sign are kept unchanged
+#: tried in turn: the number of bins of log area, and the factor in learning rate within one bin
 BINS = ((8, 4.0), (12, 2.5), (16, 2.0), (24, 1.6), (32, 1.4), (48, 1.25), (96, 1.12), (160, 1.07))
 TOLERANCE = 4e-6  #: largest error of the sum, in units of the peak learning rate (in the loss at most a tenth of it)
 SAMPLE = 12  #: rows on which grouped and exact sums are compared
-FADING = 0.5  #: power of T with which the comparison weighs gaps where laws do
+FADING = 0.5  #: power of T with which the comparison weighs gaps, for laws that do so
 KERNELS = ((0.4, 0.1, 0.9), (2.0, 0.6, 0.65), (50.0, 1.5, 0.4))  #: (C, beta, gamma) of the comparison
-LEVELS = 4096.0  #: more than there are levels of T
-LEAST = 1e-8  #: smallest learning rate and area, relative to the peak: what has no learning rate has no effect
+LEVELS = 4096.0  #: larger than the number of levels of T
+LEAST = 1e-8  #: smallest learning rate and area, relative to the peak: steps at learning rate 0 have no effect
 Measure = tuple[Floats, Floats, Floats, Floats]  # gaps, lr, sum of lr before each, sum of lr up to each row
 
 
 @dataclass(frozen=True)
 class Gaps:
-    """For each of n rows K gaps (or nodes that stand for many): three arrays (n, K), zero gaps where there is none."""
+    """For each of n rows K gaps (or nodes that represent many): three arrays (n, K), filled up with zero gaps."""
 
     gap: Floats  #: drop of the learning rate (negative: a rise)
     lr: Floats  #: learning rate after it
@@ -44,11 +44,11 @@ class Gaps:
 def gaps_at(
     lr_per_step: ArrayLike, steps: ArrayLike, *, after: int = 0, fading: bool = False, exact: bool = False
 ) -> Gaps:
-    """The learning-rate gaps that each of some steps looks back on.
+    """The learning-rate gaps before each of some steps.
 
     ``lr_per_step``: (T+1,) learning rate of steps 0..T; ``steps``: (n,) the rows; ``after``: gaps up to this step are
-    left out (the end of the warm-up, whose rise would count as negative gaps); ``fading``: group so that sums agree
-    which also depend on T_k, the area up to the gap; ``exact``: never group. Raises InputError for a step beyond the
+    left out (the end of the warmup, whose rise would count as negative gaps); ``fading``: group so that sums that also
+    depend on T_k, the area up to the gap, agree; ``exact``: never group. Raises InputError for a step beyond the
     schedule.
 
     >>> found = gaps_at([1, 1, 0.5, 0.25], [1, 2, 3])
@@ -57,7 +57,8 @@ def gaps_at(
     """
     lr, at = np.asarray(lr_per_step, dtype=np.float64), np.asarray(steps)
     if at.size and not (at.min() >= 0 and at.max() < lr.size):
-        raise InputError(f"step {at.max()} lies outside a schedule of {lr.size - 1} steps")
+        what = f"step {at.max()} lies outside a schedule of {lr.size - 1} steps"
+        raise InputError(what, todo="give a schedule at least as long as the run")
     before = np.concatenate([[0.0], np.cumsum(lr)])
     change = np.concatenate([[0.0], lr[:-1] - lr[1:]])
     change[: after + 1] = 0.0
@@ -69,7 +70,7 @@ def gaps_at(
             continue
         floor = LEAST * peak
         measure = change[index], np.maximum(lr[index], floor), before[index], before[at + 1]
-        reach = np.searchsorted(index, at, side="right")  # how many gaps each row has behind it
+        reach = np.searchsorted(index, at, side="right")  # how many gaps precede each row
         parts.append(_every_gap(measure, reach) if exact else _of_one_sign(measure, reach, peak, fading))
     if not parts:
         empty = np.zeros((at.size, 0))

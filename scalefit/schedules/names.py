@@ -1,4 +1,4 @@
-"""The names under which logs hold what a schedule file needs: step, learning rate, run, schedule."""
+"""The names that logs use for the columns of a schedule file: step, learning rate, run, schedule."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ NAMES: dict[str, tuple[str, ...]] = {
 
 
 def schedule_names(columns: Iterable[str], where: str = "") -> dict[str, str]:
-    """Which columns are renamed to step, lr, run and schedule: of each, the one that is so called elsewhere, where none
-    has the name itself. Where one of run and schedule is there, the other is not guessed. Raises InputError where two
-    columns could be one.
+    """The columns to rename to step, lr, run and schedule, if no column has that name: the one with a known alias.
+
+    If there is one of run and schedule, the other is not guessed. Raises InputError if two columns have an alias.
 
     >>> schedule_names(["run_name", "iter", "learning_rate", "loss"])
     {'iter': 'step', 'learning_rate': 'lr', 'run_name': 'run'}
@@ -39,10 +39,8 @@ def schedule_names(columns: Iterable[str], where: str = "") -> dict[str, str]:
             continue
         found = [name for name in names if _is_one(name, aliases) and name not in renamed]
         if len(found) > 1:
-            several = " and ".join(found)
-            raise InputError(
-                f"the columns {several} could both be {wanted}", where=where, todo=f"rename one to {wanted}"
-            )
+            what = f"the columns {' and '.join(found)} could both be {wanted}"
+            raise InputError(what, where=where, todo=f"rename one to {wanted}")
         renamed |= dict.fromkeys(found, wanted)
     return renamed
 

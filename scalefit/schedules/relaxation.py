@@ -1,10 +1,10 @@
-"""Powered areas and relaxed learning rates: what a schedule has done, in units that carry over to other peaks.
+"""Powered areas and relaxed learning rates: measures of a schedule that carry over to other peak learning rates.
 
     R1(s) = sum_{i<=s} lr_i^q                                    progress
     R2_s  = R2_{s-1} + (1 - e^(-lr_s/relax)) (lr_s^p - R2_{s-1})   noise level, R2 = 0 before the first step
 
-R2 follows lr^p with a delay that is an area under the learning-rate curve, not a number of steps: nothing relaxes while
-the learning rate is zero.
+R2 follows lr^p with a delay that is an area under the learning-rate curve, not a number of steps: it does not change
+while the learning rate is zero.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 from scalefit.errors import InputError
 
 Floats = NDArray[np.float64]
-GONE = 1e-17  #: a factor this small forgets all that came before
+GONE = 1e-17  #: below this factor earlier values no longer matter
 
 
 def powered_area(lr_per_step: ArrayLike, q: float) -> Floats:
-    """R1 at every step, (T+1,), from the learning rate of steps 0..T; a learning rate of zero adds nothing.
+    """R1 at every step, (T+1,), from the learning rate of steps 0..T; steps at learning rate zero add nothing.
 
     >>> powered_area([0, 4, 4, 1], q=0.5).tolist()
     [0.0, 2.0, 4.0, 5.0]
@@ -41,7 +41,7 @@ def relaxed_rate(lr_per_step: ArrayLike, p: float, relax: float) -> Floats:
     level = (1 - kept) * _powered(lr_per_step, p)
     reach = 1
     while reach < level.size and kept.max() > GONE:
-        level[reach:] += kept[reach:] * level[:-reach]  # the right side is made before it is added
+        level[reach:] += kept[reach:] * level[:-reach]  # the right side is computed before it is added
         kept[reach:] = kept[reach:] * kept[:-reach]
         kept[:reach] = 0.0
         reach *= 2
@@ -51,5 +51,5 @@ def relaxed_rate(lr_per_step: ArrayLike, p: float, relax: float) -> Floats:
 def _powered(lr_per_step: ArrayLike, power: float) -> Floats:
     lr = np.asarray(lr_per_step, dtype=np.float64)
     if lr.ndim != 1 or not np.all(np.isfinite(lr) & (lr >= 0)):
-        raise InputError("the learning rate per step must be a list of numbers of at least 0")
+        raise InputError("a learning rate per step is not a number of at least 0", todo="give one for each step")
     return np.where(lr > 0, lr**power, 0.0)

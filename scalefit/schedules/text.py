@@ -8,14 +8,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scalefit.errors import InputError
+from scalefit.errors import InputError, listed
 from scalefit.schedules.areas import per_step_lr, refuse_too_long, warmup_end
 from scalefit.schedules.names import schedule_names
 from scalefit.schedules.shapes import SHAPES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Floats = NDArray[np.float64]
 STEP_KEYS = ("steps", "warmup", "decay_steps")
@@ -26,10 +30,10 @@ LIST_KEYS = ("at", "lr", "factor")
 
 @dataclass(frozen=True)
 class Schedule:
-    """Learning rate of one run: call it with a step, or take every step with `per_step()`.
+    """The learning rate of a run: call it with a step, or get every step with `per_step()`.
 
-    `text`: canonical string form; `steps`: last step; `warmup`: step at which the first warm-up ends; `how`: where
-    a file does not hold every step, how the others were found.
+    `text`: canonical text form; `steps`: last step; `warmup`: step at which the first warmup ends; `how`: for a file
+    that does not have every step, how the others were found.
 
     >>> schedule = parse_schedule("linear:steps=4,peak_lr=1")
     >>> schedule, schedule(2), schedule.per_step()
@@ -56,10 +60,9 @@ class Schedule:
 
 @dataclass(frozen=True)
 class ScheduleTable:
-    """Schedules read from a CSV: for each name (one, '', when the file holds one) its logged steps and their
-    lr.
+    """Schedules read from a CSV: the logged steps and learning rates of each, by name ('' if the file has only one).
 
-    `key`: the column that names them ('schedule' or 'run'; '' for a file of one).
+    `key`: the column that names them ('schedule' or 'run'; '' for a file with one).
     """
 
     path: str
@@ -67,30 +70,28 @@ class ScheduleTable:
     rows: Mapping[str, tuple[NDArray[np.int64], Floats]]
 
     def schedule(self, name: str = "", warmup: int | None = None) -> Schedule:
-        """The schedule of that name; InputError when there is none, or when its first steps are not known."""
+        """The schedule of that name; InputError if there is none, or if its first steps are not known."""
         if name not in self.rows:
-            raise InputError(f"there is no {self.key or 'schedule'} '{name}'", where=self.path, todo=self._offer(name))
+            near = difflib.get_close_matches(name, self.rows, n=3, cutoff=0.3) or list(self.rows)[:5]
+            todo = f"choose one with #NAME: {listed(near, 5, count=len(self.rows))}"
+            raise InputError(f"there is no {self.key or 'schedule'} '{name}'", where=self.path, todo=todo)
         lr, how = per_step_lr(*self.rows[name], warmup=warmup, where=self.path)
         how = how if "interpolated" in how or "given" in how else ""
         text = f"csv:{self.path}#{name}" if name else f"csv:{self.path}"
         at = np.arange(lr.size)
         return Schedule(text, lr.size - 1, warmup_end(lr), lambda step: np.interp(np.asarray(step, float), at, lr), how)
 
-    def _offer(self, name: str) -> str:
-        near = difflib.get_close_matches(name, self.rows, n=3, cutoff=0.3) or list(self.rows)[:5]
-        return f"choose one with #NAME: {', '.join(near)}{' …' if len(self.rows) > len(near) else ''}"
-
 
 def parse_schedule(text: str, *, warmup: int | None = None) -> Schedule:
-    """Read a schedule from its string form.
+    """Read a schedule from its text form.
 
-    `KIND:key=value,…` with KIND one of constant, linear, cosine, wsd, inverse_sqrt, multi_step, cyclic,
-    piecewise and the keys of the function of that name in `scalefit.schedules.shapes`; `steps` is always
-    needed, except for piecewise; steps may be written as 20k. Lists are written with slashes:
-    `multi_step:peak_lr=3e-4,steps=16000,at=8000/12000,factor=0.3`. `csv:PATH` (or a path that ends in .csv,
-    .csv.gz or .tsv) reads the columns step and lr; when the file holds several, `csv:PATH#NAME` picks one by
-    its column schedule or run. `warmup` completes a CSV whose first row is later than step 1. Raises
-    InputError that names the part that is wrong and what to write.
+    `KIND:key=value,…` with KIND one of constant, linear, cosine, wsd, inverse_sqrt, multi_step, cyclic, piecewise, and
+    as keys the arguments of the function of that name in `scalefit.schedules.shapes`; `steps` is always needed, except
+    for piecewise, and may be written as 20k. Lists are written with slashes:
+    `multi_step:peak_lr=3e-4,steps=16000,at=8000/12000,factor=0.3`. `csv:PATH` (or a path that ends in .csv, .csv.gz or
+    .tsv) reads the columns step and lr; if the file has several schedules, `csv:PATH#NAME` chooses one by its column
+    schedule or run. `warmup` completes a CSV whose first row is later than step 1. Raises InputError that names the
+    part that is wrong and what to write.
 
     >>> parse_schedule("cosine:steps=60000,peak_lr=3e-4,warmup=1e3,final=3e-5").text
     'cosine:peak_lr=0.0003,steps=60000,warmup=1000,final=3e-05'
@@ -115,32 +116,33 @@ def parse_schedule(text: str, *, warmup: int | None = None) -> Schedule:
 
 
 def is_schedule_file(text: str) -> bool:
-    """Whether a schedule's text names a file: `csv:PATH`, or a path that ends in .csv or .tsv (also .gz)."""
+    """Whether the text of a schedule names a file: `csv:PATH`, or a path that ends in .csv or .tsv (also .gz)."""
     path = text.strip().partition("#")[0]
     return path.startswith("csv:") or path.endswith((".csv", ".csv.gz", ".tsv", ".tsv.gz"))
 
 
 def read_schedule_table(path: str) -> ScheduleTable:
-    """Read a CSV (or TSV, also gzipped) with the columns step and lr, and schedule or run when it holds
-    several; the names that logs give them (iter, learning_rate, run_name) do as well.
+    """Read a CSV (or TSV, also gzipped) with the columns step and lr, and schedule or run if it has several schedules.
 
-    Raises InputError when the file is missing, a column is missing, or a step or learning rate is not a
-    number.
+    Names that logs give these columns (iter, learning_rate, run_name) are understood. Raises InputError if the file or
+    a column is missing, or if a step or learning rate is not a number.
     """
     import pandas as pd  # only a schedule from a file needs it
 
+    wanted = "give a CSV with the columns step and lr"
     if not Path(path).is_file():
-        raise InputError("there is no such schedule file", where=path, todo="give a CSV with the columns step and lr")
+        raise InputError("there is no such schedule file", where=path, todo=wanted)
     try:
         frame = pd.read_csv(path, sep="\t" if ".tsv" in path else ",")
     except (ValueError, UnicodeDecodeError, OSError) as error:
-        raise InputError(f"cannot be read as a table ({error})", where=path) from error
+        raise InputError(f"the file cannot be read as a table ({error})", where=path, todo=wanted) from error
     given = ", ".join(map(str, frame.columns))
     frame = frame.rename(columns=schedule_names(map(str, frame.columns), path))
     if not {"step", "lr"} <= set(frame.columns):
-        raise InputError(f"a schedule file needs the columns step and lr; it has {given}", where=path)
+        what = f"a schedule file needs the columns step and lr; it has {given}"
+        raise InputError(what, where=path, todo="rename its columns")
     if not frame.size:
-        raise InputError("the schedule file has no rows", where=path)
+        raise InputError("the schedule file has no rows", where=path, todo="give a row for each step")
     keys = [name for name in ("schedule", "run") if name in frame.columns]
     if len(keys) > 1:
         raise InputError("the columns schedule and run could both name the schedules", where=path, todo="remove one")
@@ -150,61 +152,59 @@ def read_schedule_table(path: str) -> ScheduleTable:
         if bad.any():
             row = int(np.argmax(bad))
             where = f"{path}, row {row + 2}, column {column}"
-            raise InputError(f"'{frame[column].iloc[row]}' is not a number of at least 0", where=where)
+            what = f"'{frame[column].iloc[row]}' is not a number of at least 0"
+            raise InputError(what, where=where, todo="correct or remove the row")
     groups = frame.groupby(keys[0], sort=False) if keys else [("", frame)]
     return ScheduleTable(path, keys[0] if keys else "", {str(name): _rows(part, path) for name, part in groups})
 
 
-def _rows(frame: object, path: str) -> tuple[NDArray[np.int64], Floats]:
-    import pandas as pd
-
-    assert isinstance(frame, pd.DataFrame)
+def _rows(frame: pd.DataFrame, path: str) -> tuple[NDArray[np.int64], Floats]:
     steps = frame["step"].to_numpy(dtype=np.float64).round().astype(np.int64)
     repeated = np.flatnonzero(np.diff(steps) <= 0)
     if repeated.size:
-        row = int(frame.index[repeated[0] + 1]) + 2
-        raise InputError(
-            f"step {steps[repeated[0] + 1]} does not come after step {steps[repeated[0]]}",
-            where=f"{path}, row {row}, column step",
-            todo="sort the rows by step; name several schedules by a column schedule or run",
-        )
+        what = f"step {steps[repeated[0] + 1]} does not come after step {steps[repeated[0]]}"
+        where = f"{path}, row {int(frame.index[repeated[0] + 1]) + 2}, column step"
+        todo = "sort the rows by step; name several schedules by a column schedule or run"
+        raise InputError(what, where=where, todo=todo)
     return steps, frame["lr"].to_numpy(dtype=np.float64, copy=True)
 
 
 def _values(text: str, shape: Callable[..., Floats], where: str) -> dict[str, object]:
-    """The key=value pairs, each read as its key demands, in the order of the function's signature."""
+    """The key=value pairs, each read by the type of its key, in the order of the function's signature."""
     known = [*inspect.signature(shape).parameters][1:]
     known = known if "steps" in known else ["steps", *known]
     values: dict[str, object] = {}
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals:
-            raise InputError(f"'{part}' is not of the form key=value", where=where)
+            raise InputError(f"'{part}' is not of the form key=value", where=where, todo="write steps=20000, say")
         if key not in known:
             raise InputError(f"unknown key '{key}'", where=where, todo=f"use {', '.join(known)}")
         if key in values:
-            raise InputError(f"key '{key}' is given twice", where=where)
-        values[key] = _value(key, value, shape, where)
+            raise InputError(f"key '{key}' is given twice", where=where, todo="remove one")
+        values[key] = _value(key, value, where)
     return {key: values[key] for key in known if key in values}
 
 
-def _value(key: str, text: str, shape: Callable[..., Floats], where: str) -> object:
+def _value(key: str, text: str, where: str) -> object:
     if key in TEXT_KEYS:
         return text
     is_list = key in LIST_KEYS
     try:
         numbers = tuple(_number(key, piece) for piece in (text.split("/") if is_list else [text]))
     except (ValueError, InvalidOperation) as error:
-        raise InputError(f"{key}='{text}' is not a number", where=where) from error
+        todo = f"write {'numbers with slashes between them' if is_list else 'a number'}"
+        raise InputError(f"{key}='{text}' is not a number", where=where, todo=todo) from error
     if key in STEP_KEYS and not numbers[0].is_integer():
-        raise InputError(f"{key}={text} is not a whole number of steps", where=where)
+        what = f"{key}={text} is not a whole number of steps"
+        raise InputError(what, where=where, todo=f"round {key}")
     if is_list:
         return numbers
     return int(numbers[0]) if key in STEP_KEYS else numbers[0]
 
 
 def _number(key: str, text: str) -> float:
-    """A number; steps also as 20k."""
+    """A number; steps may also be written as 20k."""
     text = text.strip()
     if key not in (*STEP_KEYS, "at") or text[-1:].lower() not in THOUSANDS:
         return float(text)
@@ -243,5 +243,4 @@ def _build(shape: Callable[..., Floats], values: dict[str, object], where: str) 
 def _written(value: object) -> str:
     if isinstance(value, tuple):
         return "/".join(_written(item) for item in value)
-    short = f"{value:g}" if isinstance(value, float) else str(value)
-    return short if not isinstance(value, float) or float(short) == value else repr(value)
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)

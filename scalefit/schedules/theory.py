@@ -1,4 +1,4 @@
-"""What convex theory says of a schedule: a bound on the final loss that has the shape of measured curves.
+"""What convex optimisation theory says about a schedule: a bound on the loss with the shape of measured curves.
 
 For a convex G-Lipschitz problem at distance D from its solution, with learning rates gamma eta_t, t = 1..T,
 
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 RESAMPLED = 10_000  #: points to which measured gradient norms are resampled before they are smoothed
 CUT = 2  #: samples left out at each end
 SMOOTHED = 0.1  #: width of the median filter, as a share of the run
-BLOCK = 1 << 22  #: elements of the median filter's windows held at a time
+BLOCK = 1 << 22  #: elements in the windows of the median filter that are held at a time
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,10 @@ def convex_bound(lr: ArrayLike, grad_norm: ArrayLike = 1.0, distance: float = 1.
 def bound_curve(
     lr: ArrayLike, gamma: float, steps: ArrayLike, grad_norm: ArrayLike = 1.0, distance: float = 1.0
 ) -> Floats:
-    """The bound after each of some steps of a schedule run with factor gamma: the model of a loss curve.
+    """The bound after each of some steps of a schedule with factor gamma on its learning rate: a model of a loss curve.
 
-    ``steps``: (n,) counts of steps in 1..T; each costs O(T). A step at which the learning rate is zero has the bound
-    of the last one before it that was not.
+    ``steps``: (n,) counts of steps in 1..T; each costs O(T). A step at learning rate zero has the bound of the last
+    step before it that was not.
     """
     eta = np.asarray(lr, dtype=float)
     norms = np.broadcast_to(np.asarray(grad_norm, dtype=float), eta.shape)
@@ -108,8 +108,8 @@ def wsd_bound(steps: int, cooldown_start: int, grad_norm: float = 1.0, distance:
     """
     T, T0 = steps, cooldown_start
     if not 2 <= T0 < T:
-        why = f"a cooldown from step {T0} to step {T}: the closed form holds from step 2 to one before the last"
-        raise InputError(why, todo="start it there, or use convex_bound")
+        what = f"the closed form needs a cooldown that starts between step 2 and the last but one, not at {T0} of {T}"
+        raise InputError(what, todo="start it there, or use convex_bound")
     total, length = T + T0, T - T0
     harmonics = _harmonic(T + T0 - 2) - _harmonic(length + 1)
     inner = 2 / 3 + (T + 2 * T0) / (3 * total) + harmonics
@@ -118,12 +118,12 @@ def wsd_bound(steps: int, cooldown_start: int, grad_norm: float = 1.0, distance:
 
 
 def refine_schedule(grad_norm: ArrayLike, power: float = 2.0) -> Floats:
-    """The schedule that theory prefers for measured gradient norms, with peak 1.
+    """The best schedule, by theory, for measured gradient norms, with peak 1.
 
         eta_t = w_t sum_{p>t} w_p,  w_t = G_t^-power
 
     ``power``: 2 for Euclidean norms of SGD's gradient, 1 for the sum of absolute values under Adam. Equal norms give a
-    linear decay; norms that start large give a warm-up. The last step is zero. Smooth measured norms first
+    linear decay; norms that start large give a warmup. The last step is zero. Smooth measured norms first
     (:func:`smooth_norms`). Source: arXiv:2310.07831.
 
     >>> refine_schedule(np.ones(5)).tolist()
@@ -161,7 +161,7 @@ def _median_filter(values: Floats, width: int) -> Floats:
 def _rates(lr: ArrayLike) -> Floats:
     eta = np.asarray(lr, dtype=float)
     if eta.ndim != 1 or eta.size == 0 or not np.all(np.isfinite(eta) & (eta >= 0)):
-        raise InputError("learning rates must be a list of numbers of at least 0")
+        raise InputError("learning rates must be a list of numbers of at least 0", todo="give one for each step")
     if eta[-1] == 0:
         raise InputError("the schedule ends at learning rate 0", todo="leave out the last step: it does nothing")
     return eta

@@ -358,7 +358,7 @@ def test_noise_without_a_law_is_not_ok():
 
 def test_one_loss_in_every_row_is_refused():
     table = grid(np.geomspace(1e7, 1e10, 6), np.geomspace(1e9, 1e12, 6)).assign(loss=3.0)
-    with pytest.raises(IdentificationError, match="all 36 rows have the loss 3"):
+    with pytest.raises(IdentificationError, match="all 36 rows have the same loss, 3"):
         sf.fit(table, "chinchilla")
 
 

@@ -163,7 +163,7 @@ def test_sequences_are_not_called_tokens():
     rows = planted(batches=(16, 64, 256)).rename(columns={"batch": "batch_size"})
     found = batch_size(rows)
     assert found.counts == "sequences"
-    assert any("in sequences by its size, not tokens" in note for note in found.notes)
+    assert any("must count sequences, not tokens" in note for note in found.notes)
     assert batch_size(rows.assign(seq_len=64)).counts == "tokens"
 
 

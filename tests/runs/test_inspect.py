@@ -25,14 +25,14 @@ def test_the_report_names_everything(log):
         "runs.csv: curves of 2 runs, 11 rows",
         "step <- 'iter' (guessed) [optimiser steps]",
         "loss <- 'train/loss' (guessed) [nats/token]: cross-entropy",
-        "left as they are: free",
+        "kept unchanged: free",
         "a: step 0 to 60, 5 rows, every 10, 1 gap, the largest after step 30",
         "known at every step of 2 of 2 runs",
         "interpolated between rows 10 steps apart (a, b)",
         "N: 1e+09 parameters",
-        "dropped: 4 rows were logged again after a restart; the last were kept: a, 2 from step 20 to 30",
+        "dropped: 4 rows were logged again after a restart and only the last kept: a, 2 from step 20 to 30",
         "diverged: 1 rows have no finite loss: b, row 16 (nan)",
-        "unknown: whether N ('params') counts embeddings",
+        "unknown: the file does not say whether N ('params') counts embeddings",
     ):
         assert words in text, words
 
@@ -82,7 +82,7 @@ def test_an_ambiguous_loss_is_told_beside_everything_else(tmp_path):
         read_runs(tmp_path / "wandb.csv")
     lines = inspect(read_runs(tmp_path / "wandb.csv", need=(), tell_ties=True)).lines
     assert "  N <- 'params_M' (guessed) [parameters]: parameters, without embeddings where the file says so" in lines
-    assert "  left as they are: train/loss, val/loss" in lines
+    assert "  kept unchanged: train/loss, val/loss" in lines
     (line,) = [line for line in lines if line.startswith("! ")]
     assert "'train/loss' and 'val/loss' could both be loss" in line
     assert line.endswith("--map loss=train/loss or --map loss=val/loss")

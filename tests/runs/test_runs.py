@@ -72,7 +72,7 @@ def test_jsonl_nested_records_config_records_and_a_cut_last_line(csv):
     runs = read_runs(csv(text + '{"event": "log", "ste', "log.jsonl"))
     assert runs.curves["loss"].tolist() == [5.0, 4.0, 3.0] and runs.curves.index.tolist() == [2, 3, 4]
     assert runs.table["seed"].tolist() == [3]
-    assert "line 5, the last, is incomplete" in kinds(runs, "dropped")[0].text
+    assert "the last line, which is incomplete" in kinds(runs, "dropped")[0].text
 
 
 def test_a_folder_of_run_folders_merges_run_json(tmp_path):
@@ -131,7 +131,7 @@ def test_runs_of_one_name_in_two_files_are_kept_apart_where_they_differ(csv):
     between = csv("run,step,loss\nY,0.0,5\nY,3,2\n", "c.csv")
     runs = read_runs([one, other, own, between])
     assert runs.names == ["a/X", "Y", "b/X", "X"] and len(runs.curves) == 9 - 1
-    assert "kept apart as a/X and b/X and X" in kinds(runs, "named")[0].text
+    assert "kept apart as a/X, b/X, X" in kinds(runs, "named")[0].text
     assert "(step 0 to 1)" in kinds(runs, "joined")[0].text  # Y: equal at step 0, and it goes on
     frames = [pd.DataFrame({"step": [0, 1], "loss": [5.0, end]}) for end in (4, 3)]
     assert read_runs(frames).names == ["DataFrame", "DataFrame (2)"]
@@ -150,7 +150,7 @@ def test_final_results_of_one_name_in_two_files_are_kept_apart(csv):
     assert read_runs(rows).names == ["a/row 2", "b/row 2"]
     named = csv("run,N,loss\nx,1e6,4\ny,2e6,3\n", "c.csv"), csv("run,N,loss\nx,1e7,4\n", "d.csv")
     runs = read_runs(named)
-    assert runs.names == ["c/x", "y", "d/x"] and "other values in their rows" in kinds(runs, "named")[0].text
+    assert runs.names == ["c/x", "y", "d/x"] and "differ in their values" in kinds(runs, "named")[0].text
 
 
 # --- names ----------------------------------------------------------------------------------------------
@@ -246,9 +246,9 @@ def test_units_at_the_end_of_a_name_are_converted(csv):
     [
         ("batch_size,seq_len\n8,1024", 8192, "times seq_len", "converted"),
         ("Batch Size,D,steps\n8,16384000,1000", 16384, "2048 times the column", "converted"),
-        ("bs,D,steps\n16384,16384000,1000", 16384, "in tokens: tokens over steps agree", "guessed"),
-        ("global_batch_size,batch_size\n524288,4", 524288, "in tokens by its size", "guessed"),
-        ("config.train.batch_size,seed\n64,1", 64, "in sequences by its size, not tokens", "unknown"),
+        ("bs,D,steps\n16384,16384000,1000", 16384, "equals tokens over steps, so it counts tokens", "guessed"),
+        ("global_batch_size,batch_size\n524288,4", 524288, "must count tokens", "guessed"),
+        ("config.train.batch_size,seed\n64,1", 64, "must count sequences, not tokens", "unknown"),
         ("batch_tokens,batch_size\n65536,64", 65536, "batch is the column 'batch_tokens'", "guessed"),
     ],
 )
@@ -317,6 +317,8 @@ def test_rows_that_repeat_another_are_told(csv):
         ("1,234,567", 1234567),
         ("2T", 2e12),
         ("300M", 3e8),
+        ("3G", 3e9),
+        ("1.5g", 1.5e9),
         ("0.3b", 3e8),
         ("-4k", -4e3),
         ("1_000", 1000),
@@ -347,7 +349,7 @@ def test_a_curve_without_run_is_named_after_its_file(csv):
 def test_repeating_steps_are_told_apart_by_schedule_or_shape(csv):
     two = "schedule,step,loss\nwsd,0,5\nwsd,1,4\ncosine,0,5\ncosine,1,3\n"
     runs = read_runs(csv(two))
-    assert runs.names == ["wsd", "cosine"] and "told apart by schedule" in kinds(runs, "named")[0].text
+    assert runs.names == ["wsd", "cosine"] and "distinguished by schedule" in kinds(runs, "named")[0].text
     shaped = "width,seed,step,loss\n" + "".join(f"{w},{s},{t},4\n" for w in (64, 128) for s in (0, 1) for t in (0, 1))
     assert read_runs(csv(shaped)).names[1] == "d_model=64, seed=1"
 
@@ -426,6 +428,7 @@ def test_words_that_say_a_run_is_lost_count_as_a_loss_that_is_not_finite(csv, wo
     runs = read_runs(csv(f"N,loss\n1e6,4\n2e6,3\n3e6,{word}\n"))
     assert runs.table["loss"].tolist()[:2] == [4, 3] and np.isnan(runs.table["loss"].iloc[2])
     assert f"1 rows say '{word}'" in kinds(runs, "diverged")[0].text and "row 4" in kinds(runs, "diverged")[0].text
+    assert "instead of a loss" in kinds(runs, "diverged")[0].text
     first = read_runs(csv(f"run,step,val_loss\na,0,{word}\nb,0,4\nb,1,3\n"))
     assert np.isnan(first.curves["loss"]).tolist() == [True, False, False]
 
@@ -454,8 +457,8 @@ def test_an_overflow_in_a_probe_is_infinite_and_told(csv):
     odd = read_runs(csv("step,loss,grad_norm,vocab\n0,5,1,gpt2\n1,4,high,gpt2\n2,3,2.5,7\n"))
     np.testing.assert_array_equal(odd.curves["grad_norm"].to_numpy(float), [1, np.nan, 2.5])
     texts = [note.text for note in kinds(odd, "unknown")]
-    assert "column grad_norm: 1 cells such as 'high' (row 3) are no numbers: taken as missing" in texts
-    assert "column vocab holds text and was left as it is" in texts
+    assert "column grad_norm: 1 cells such as 'high' (row 3) are not numbers and count as missing" in texts
+    assert "column vocab holds text and was kept unchanged" in texts
     with pytest.raises(InputError, match="row 3, column lr"):
         read_runs(csv("run,lr,loss\na,1,2\nb,overflow,1\n"))
 
@@ -594,7 +597,7 @@ def test_lr_that_is_negative_or_ends_early_stops(csv):
         ("runs.csv", "step,loss\n", "no rows"),
         ("runs.csv", "step,foo\n0,1\n", r"no column loss; the columns are step, foo; .*--map loss=COLUMN"),
         ("runs.csv", "step,loss_c4\n0,1\n", r"--map loss=loss_c4"),
-        ("runs.csv", "step,lr\n0,1\n1,1\n", "holds a schedule, no run; pass it as --schedule"),
+        ("runs.csv", "step,lr\n0,1\n1,1\n", "holds a schedule, not a run; pass it as --schedule"),
         ("runs.csv", "step,train/loss,val/loss\n0,1,2\n", "'train/loss' and 'val/loss' could both be loss"),
         ("runs.csv", "_step,global_step,loss\n0,1,2\n", "--map step=_step or --map step=global_step"),
         ("runs.csv", "step,lm loss,val_loss\n0,1,2\n", r'--map loss="lm loss" or --map loss=val_loss'),

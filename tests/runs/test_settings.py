@@ -57,7 +57,7 @@ def test_what_is_unlike_in_every_run_is_a_record_if_text_and_a_measurement_if_a_
     names = [f"pious-sun-{i}" for i in range(len(rows))]
     read_sweeps(rows.assign(nickname=names, drift=np.linspace(0, 1, len(rows))))
     notes = read_sweeps(rows.assign(nickname=names)).notes
-    assert "not taken for settings, though they differ: nickname" in notes
+    assert "columns that differ between runs but are not settings: nickname" in notes
 
 
 def test_what_follows_from_the_learning_rate_is_told_and_kept():
@@ -78,8 +78,8 @@ def test_rounding_is_no_difference():
 def test_what_moves_with_the_size_is_told():
     rows = sweep()
     notes = read_sweeps(rows.assign(grad_accum=rows["width"] // 64, steps=rows["width"] * 10)).notes
-    assert any("grad_accum moves with d_model" in note for note in notes)
-    assert "steps moves with d_model: the law holds along it" in notes
+    assert any("grad_accum changes with d_model" in note for note in notes)
+    assert "steps changes with d_model: the law holds only if it keeps doing so" in notes
 
 
 def test_runs_whose_loss_is_not_final_are_left_out():

@@ -242,7 +242,7 @@ def test_steps_past_the_end_hold_the_last_value():
         ("cosine:peak_lr=big,steps=9", "peak_lr='big' is not a number"),
         ("cosine:peak_lr=1,steps=9.5", "whole number of steps"),
         ("cosine:peak_lr=1,steps=9,steps=10", "given twice"),
-        ("cosine:peak_lr=1,steps=1e10", "1e\\+10 steps; at most 5e\\+07.*tokens over tokens a step"),
+        ("cosine:peak_lr=1,steps=1e10", "1e\\+10 steps are too many: at most 5e\\+07.*tokens over tokens per step"),
         ("piecewise:at=0/1e11,lr=1/0", "at most"),
         ("cosine:peak_lr", "not of the form key=value"),
         ("cosine:peak_lr=nan,steps=9", "peak_lr=nan is not a number above 0"),
@@ -371,3 +371,27 @@ def test_steps_are_written_in_thousands():
     for wrong in ("peak_lr=3k,steps=10", "peak_lr=1,steps=xk", "peak_lr=1,steps=0.0001k"):
         with pytest.raises(InputError):
             sc.parse_schedule(f"cosine:{wrong}")
+
+
+@pytest.mark.parametrize(
+    ("decay", "quarter", "half"),
+    [
+        ("linear", 0.75, 0.5),
+        ("1-sqrt", 0.5, 1 - 0.5**0.5),
+        ("cosine", (1 + 0.5**0.5) / 2, 0.5),
+        ("square", 15 / 16, 3 / 4),
+        ("mirror-cosine", 1.5 - (1 + 0.5**0.5) / 2, 0.5),
+    ],
+)
+def test_every_wsd_decay_has_its_value_at_a_quarter_and_at_half(decay, quarter, half):
+    lr = sc.wsd([70, 80], peak_lr=2.0, steps=100, decay_steps=40, decay=decay, final=0.5)
+    np.testing.assert_allclose(lr, [0.5 + 1.5 * quarter, 0.5 + 1.5 * half], rtol=1e-12)
+
+
+def test_an_exponential_decay_has_the_geometric_mean_at_half():
+    lr = sc.wsd([70, 80], peak_lr=2.0, steps=100, decay_steps=40, decay="exp", final=0.125)
+    np.testing.assert_allclose(lr, [1.0, 0.5], rtol=1e-12)
+
+
+def test_wsd_decays_by_default_over_the_last_tenth_of_the_steps():
+    assert sc.wsd([0, 900, 925, 950, 1000], peak_lr=1.0, steps=1000).tolist() == [1.0, 1.0, 0.75, 0.5, 0.0]

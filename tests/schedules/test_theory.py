@@ -86,7 +86,7 @@ def test_a_final_zero_costs_nothing_in_a_curve_and_is_refused_alone():
     assert curve[0] == curve[1]
     with pytest.raises(InputError, match="at least 0"):
         convex_bound([1.0, -1.0])
-    with pytest.raises(InputError, match="holds from step 2"):
+    with pytest.raises(InputError, match="starts between step 2"):
         wsd_bound(10, 10)
 
 

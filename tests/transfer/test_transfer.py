@@ -395,7 +395,7 @@ def test_every_answer_names_what_the_log_does_not_hold():
 
 def test_what_moves_with_the_size_is_told():
     rows = planted(0.0).assign(n_layer=lambda frame: frame["width"] // 32)
-    assert any("n_layer moves with d_model" in note for note in read_sweeps(rows).notes)
+    assert any("n_layer changes with d_model" in note for note in read_sweeps(rows).notes)
 
 
 def test_at_one_width_the_size_is_the_depth():

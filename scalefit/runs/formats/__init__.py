@@ -1,9 +1,8 @@
 """One file per log format; the folder is the registry.
 
-A reader module has `NAMES` (patterns of file names) and `read(path) -> RawTable`. It may have `claims(path)`:
-then it reads only the files for which that is true, and the others go to the next reader whose pattern fits.
-It may have `sources(folder)`: the runs that it sees in a folder (paths that it then gets), looked for in the
-order of `FOLDER_RANK` (smallest first).
+A reader module has `NAMES` (patterns of file names) and `read(path) -> RawTable`. It may have `claims(path)`: then it
+reads only the files for which that is true, and the next reader whose pattern fits gets the others. It may have
+`sources(folder)`, the paths of the runs that it finds in a folder; readers are asked in the order of `FOLDER_RANK`.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ def _readers() -> tuple[ModuleType, ...]:
 
 
 def patterns() -> tuple[str, ...]:
-    """Every pattern of file names that can be read.
+    """The patterns of all file names that can be read.
 
     >>> "*.csv.gz" in patterns(), "trainer_state.json" in patterns()
     (True, True)
@@ -37,9 +36,9 @@ def patterns() -> tuple[str, ...]:
 
 
 def read_raw(path: Path) -> RawTable:
-    """Read one source with the reader of its name and content (a CSV when neither says anything).
+    """Read one source with the reader for its name and content (as a CSV if neither is known).
 
-    Raises InputError when the file is missing, empty, a folder that is no run, or not a table.
+    Raises InputError if the file is missing, empty or not a table, or is a folder but not a run.
     """
     if not path.exists():
         raise InputError("there is no such file", where=str(path), todo="give the path of a run log or of a folder")
@@ -49,19 +48,18 @@ def read_raw(path: Path) -> RawTable:
     if not isinstance(table, RawTable):
         raise TypeError(f"the reader of {path} returned a {type(table).__name__}")
     if table.frame.empty:
-        raise InputError(
-            "the table has no rows", where=str(path), todo="give a table with one row a run or logged step"
-        )
+        todo = "give a table with one row for each run or logged step"
+        raise InputError("the table has no rows", where=str(path), todo=todo)
     return table
 
 
 def _reader(path: Path) -> ModuleType:
-    """The reader with the longest pattern that fits the name; one that claims files by content goes first."""
+    """The reader with the longest pattern that fits the name; readers that claim files by content come first."""
     if path.is_dir():
-        seen = [reader for reader in _readers() if hasattr(reader, "sources") and reader.sources(path) == [path]]
-        if seen:
-            return seen[0]
-        raise InputError("the folder is no run log", where=str(path), todo="give a file or a folder of run logs")
+        for reader in _readers():
+            if hasattr(reader, "sources") and reader.sources(path) == [path]:
+                return reader
+        raise InputError("the folder is not a run log", where=str(path), todo="give a file or a folder of run logs")
     fitting = []
     for reader in _readers():
         lengths = [len(pattern) for pattern in reader.NAMES if fnmatchcase(path.name.lower(), pattern)]
@@ -74,19 +72,13 @@ def _reader(path: Path) -> ModuleType:
 
 
 def sources_in(folder: Path) -> tuple[list[Path], list[Path]]:
-    """What to read in a folder, and files that could be read but are left: the first reader that finds its
-    own kind of folder wins, else every file with a known name in it."""
-    rest = [file for file in sorted(folder.iterdir()) if file.is_file() and _is_known(file)]
+    """What to read in a folder (the sources of the first reader that finds some, else every file with a known name),
+    and the files with known names that are not read."""
+    known = [pattern for pattern in patterns() if pattern not in ("*.json", "*.db")]
+    files = [file for file in sorted(folder.iterdir()) if file.is_file()]
+    rest = [file for file in files if any(fnmatchcase(file.name.lower(), pattern) for pattern in known)]
     for reader in sorted((r for r in _readers() if hasattr(r, "sources")), key=lambda r: r.FOLDER_RANK):
         found = reader.sources(folder)
         if found:
-            return found, [file for file in rest if not any(_covers(source, file) for source in found)]
+            return found, [file for file in rest if not any(file.is_relative_to(source) for source in found)]
     return rest, []
-
-
-def _covers(source: Path, file: Path) -> bool:
-    return source == file or (source.is_dir() and file.is_relative_to(source))
-
-
-def _is_known(file: Path) -> bool:
-    return any(fnmatchcase(file.name.lower(), pattern) for pattern in patterns() if pattern not in ("*.json", "*.db"))

@@ -13,17 +13,18 @@ from scalefit.errors import InputError
 from scalefit.runs.formats.raw import RawTable, Remark
 from scalefit.runs.formats.text import ENDINGS, encoding, lines, packing
 from scalefit.runs.matching import match
+from scalefit.runs.quantities import is_quantity
 
 NAMES = tuple(f"*{kind}{packed}" for kind in (".csv", ".tsv", ".tab") for packed in ENDINGS)
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 
 
 def read(path: Path) -> RawTable:
-    """Read a delimited file with a header; the index counts lines from 1 (the header, in most files).
+    """Read a delimited file with a header; the index is the line number, from 1 (the header, in most files).
 
-    The separator is the one of the header (comma, tab, semicolon, bar). Lines before the header that are
-    empty or begin with `#` are skipped; empty lines keep their numbers and are left out. Raises InputError
-    when it is not a table: binary, ragged, or with columns of the same name that matter.
+    The separator is that of the header (comma, tab, semicolon, bar). Empty lines, and lines with `#` before the header,
+    are skipped. Raises InputError if the file is not a table: binary, ragged, or with different columns of the same
+    name that matter.
     """
     head = lines(path, limit=200)
     start = _header_line(head, path)
@@ -31,19 +32,35 @@ def read(path: Path) -> RawTable:
     decimal = _decimal(head[start + 1 :], separator)
     header = next(csv.reader([head[start]], delimiter=separator, skipinitialspace=True))
     frame = _parsed(path, start, separator, decimal, header)
-    _check_header(frame, path)
+    if any("\x00" in str(name) for name in frame.columns):
+        raise InputError("not a table: the file is binary", where=str(path), todo="save it as UTF-8 text")
+    if all(is_quantity(str(name).split(".")[0] or "x") for name in frame.columns):
+        todo = "add a header, e.g. step,lr,loss"
+        raise InputError("the first line holds numbers, not column names", where=str(path), todo=todo)
     frame.index = pd.RangeIndex(start + 2, start + len(frame) + 2)
-    remarks = _remarks(start, separator, decimal, path)
-    frame, told = _without_copies(frame, header, path)
-    frame, empty = _without_unnamed(frame)
-    return RawTable(path, _without_empty_lines(frame), remarks=(*remarks, *told, *empty))
+    remarks = []
+    if start:
+        remarks.append(Remark("dropped", f"{start} lines before the header", start))
+    tabs = re.search(r"\.(tsv|tab)\b", path.name.lower()) and ".csv" not in path.name.lower()
+    if separator != ("\t" if tabs else ","):
+        comma = ", the decimal mark is a comma" * (decimal == ",")
+        remarks.append(Remark("converted", f"the cells are separated by {SEPARATORS[separator]}{comma}"))
+    frame, copies = _without_copies(frame, header, path)
+    unnamed = [name for name in frame.columns if str(name).startswith("Unnamed: ") and frame[name].isna().all()]
+    if unnamed:  # separators at the ends of lines
+        frame = frame.drop(columns=unnamed)
+        copies.append(Remark("dropped", f"{len(unnamed)} columns without a name and without a value", len(unnamed)))
+    if all(frame[name].hasnans for name in frame.columns):  # else no line is empty
+        frame = frame.dropna(how="all").infer_objects()
+    return RawTable(path, frame, remarks=(*remarks, *copies))
 
 
 def _parsed(path: Path, start: int, separator: str, decimal: str, header: list[str]) -> pd.DataFrame:
     packed = packing(path)
+    names = [name for name in dict.fromkeys(header) if [b.name for b in match([name])] == ["run"]]
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", pd.errors.DtypeWarning)  # mixed columns are looked at cell by cell later
+            warnings.simplefilter("ignore", pd.errors.DtypeWarning)  # mixed columns are read cell by cell later
             warnings.simplefilter("error", pd.errors.ParserWarning)
             return pd.read_csv(
                 path,
@@ -55,7 +72,7 @@ def _parsed(path: Path, start: int, separator: str, decimal: str, header: list[s
                 skip_blank_lines=False,
                 skipinitialspace=True,
                 index_col=False,
-                dtype=dict.fromkeys(_run_columns(header), str),
+                dtype=dict.fromkeys(names, str),  # names of runs keep their spelling: 1e-3, 01
             )
     except pd.errors.ParserWarning as error:
         todo = "put cells that hold a separator in quotes"
@@ -69,7 +86,7 @@ def _parsed(path: Path, start: int, separator: str, decimal: str, header: list[s
 
 
 def separator_of(line: str) -> str:
-    """The separator that a header uses: the one that it holds most often outside quotes.
+    """The separator of a header: the one that it contains most often outside quotes.
 
     >>> separator_of("step;loss"), separator_of("run, step, loss|nats"), separator_of("loss")
     (';', ',', ',')
@@ -79,7 +96,7 @@ def separator_of(line: str) -> str:
 
 
 def _header_line(head: list[str], path: Path) -> int:
-    """Index of the header; a first line with `#` is the header when the next line has as many cells."""
+    """The index of the header; a line with `#` is the header if the next line has as many cells."""
     filled = [index for index, line in enumerate(head) if line.strip()]
     for index, following in zip(filled, [*filled[1:], -1], strict=False):
         line, after = head[index], head[following]
@@ -90,43 +107,15 @@ def _header_line(head: list[str], path: Path) -> int:
 
 
 def _decimal(body: list[str], separator: str) -> str:
-    """The decimal mark: a comma only where semicolons separate and cells such as 3,25 show it."""
+    """The decimal mark: a comma only if semicolons separate the cells and some look like 3,25."""
     if separator != ";":
         return "."
     cells = [cell.strip().strip('"') for line in body for cell in line.split(";")]
     return "," if any(re.fullmatch(r"[+-]?\d*,\d+(e[+-]?\d+)?", cell, re.IGNORECASE) for cell in cells) else "."
 
 
-def _run_columns(header: list[str]) -> list[str]:
-    """Columns that name runs: they stay text, so that 1e-3 and 01 keep their spelling."""
-    return [name for name in dict.fromkeys(header) if [b.name for b in match([name])] == ["run"]]
-
-
-def _remarks(start: int, separator: str, decimal: str, path: Path) -> list[Remark]:
-    found = []
-    expected = "," if ".csv" in path.name.lower() or not re.search(r"\.(tsv|tab)\b", path.name.lower()) else "\t"
-    if start:
-        found.append(Remark("dropped", f"{start} lines before the header", start))
-    if separator != expected:
-        text = f"the cells are separated by {SEPARATORS[separator]}"
-        found.append(Remark("converted", text + (", the decimal mark is a comma" if decimal == "," else "")))
-    return found
-
-
-def _check_header(frame: pd.DataFrame, path: Path) -> None:
-    if any("\x00" in str(name) for name in frame.columns):
-        todo = "save it as UTF-8 text"
-        raise InputError("not a table: the file is binary", where=str(path), todo=todo)
-    if all(_is_number(name) for name in frame.columns):
-        raise InputError(
-            "the first line holds numbers, not column names",
-            where=str(path),
-            todo="add a header, e.g. step,lr,loss",
-        )
-
-
 def _without_copies(frame: pd.DataFrame, header: list[str], path: Path) -> tuple[pd.DataFrame, list[Remark]]:
-    """Columns of the same name: an exact copy is left out, another one keeps the name that pandas made for it."""
+    """Columns of the same name: an exact copy is left out, another one gets the name that pandas gives it."""
     told, copies = [], list[str]()
     for position, name in enumerate(header):
         first = header.index(name)
@@ -137,35 +126,8 @@ def _without_copies(frame: pd.DataFrame, header: list[str], path: Path) -> tuple
             copies.append(other)
             told.append(Remark("dropped", f"column {position + 1} is a copy of column {first + 1}, '{name}'"))
         elif match([name]):
-            raise InputError(
-                f"two columns are named '{name}' and differ", where=str(path), todo="give one of them another name"
-            )
+            todo = "rename one of them"
+            raise InputError(f"two columns are named '{name}' and differ", where=str(path), todo=todo)
         else:
-            told.append(Remark("named", f"two columns are named '{name}': the later one is called '{other}'"))
+            told.append(Remark("named", f"two columns are named '{name}': the later one is now '{other}'"))
     return frame.drop(columns=copies), told
-
-
-def _without_unnamed(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Remark]]:
-    """Leave out columns without a name and without a value (separators at the ends of lines)."""
-    unnamed = [name for name in frame.columns if str(name).startswith("Unnamed: ") and frame[name].isna().all()]
-    if not unnamed:
-        return frame, []
-    text = f"{len(unnamed)} columns without a name and without a value"
-    return frame.drop(columns=unnamed), [Remark("dropped", text, len(unnamed))]
-
-
-def _without_empty_lines(frame: pd.DataFrame) -> pd.DataFrame:
-    """Drop rows without any value; looked for only where every column could have one."""
-    for name in frame.columns:
-        if pd.api.types.is_integer_dtype(frame[name].dtype) or not frame[name].hasnans:
-            return frame
-    kept = frame.dropna(how="all")
-    return kept.infer_objects()
-
-
-def _is_number(name: object) -> bool:
-    try:
-        float(str(name).split(".")[0] or "x")
-    except ValueError:
-        return False
-    return True

@@ -1,4 +1,4 @@
-"""The folder that DVCLive writes: one TSV of step and value for each metric."""
+"""The folder that DVCLive writes: a TSV of steps and values for each metric."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ FOLDER_RANK = 1
 
 
 def sources(folder: Path) -> list[Path]:
-    """The folder where it holds plots/metrics, else those of its folders that do."""
+    """The folder itself if it has plots/metrics, else those of its folders that do."""
     found = [part for part in (folder, folder / "dvclive") if _metrics(part)]
     return found[:1] or sorted(part for part in folder.iterdir() if part.is_dir() and _metrics(part))
 
 
 def read(path: Path) -> RawTable:
-    """Join the metrics by step; `params.yaml` is merged. The index counts steps from 1.
+    """Join the metrics by step, and add the settings of `params.yaml`. The index counts steps from 1.
 
-    Raises InputError when a file has no column step, or no column of its own name.
+    Raises InputError if a file has no column step, or no column of its own name.
     """
     parts = []
     root = path / "plots" / "metrics"
@@ -37,10 +37,8 @@ def read(path: Path) -> RawTable:
             raise InputError("not a metric of DVCLive", where=str(file), todo=todo)
         parts.append(pd.DataFrame({"run": "", "key": key, "step": frame["step"], "time": 0, "value": frame[value]}))
     frame, told, nans = wide(pd.concat(parts, ignore_index=True))
-    told.append(Remark("joined", f"{len(parts)} files, one a metric, by step", len(parts)))
-    beside = path / "params.yaml"
-    scalars = flat_yaml(beside) if beside.is_file() else {}
-    return RawTable(path, frame.drop(columns="run"), scalars, tuple(told), nans)
+    told.append(Remark("joined", f"{len(parts)} files, one for each metric, by step", len(parts)))
+    return RawTable(path, frame.drop(columns="run"), flat_yaml(path / "params.yaml"), tuple(told), nans)
 
 
 def _metrics(folder: Path) -> list[Path]:

@@ -10,10 +10,11 @@ WORDS: dict[str, object] = {"true": True, "false": False, "null": None, "~": Non
 
 
 def flat_yaml(path: Path) -> dict[str, object]:
-    """Entries `key: scalar`, nested ones as `outer/inner`; lists and all else are passed over."""
+    """The entries `key: scalar`, nested ones as `outer/inner`; lists and all else are skipped. None without a file."""
     found: dict[str, object] = {}
     above: list[tuple[int, str]] = []
-    for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+    text = path.read_text(encoding="utf-8-sig", errors="replace") if path.is_file() else ""
+    for line in text.splitlines():
         entry = ENTRY.match(line)
         if not entry:
             continue
@@ -28,7 +29,7 @@ def flat_yaml(path: Path) -> dict[str, object]:
 
 
 def scalar(text: str) -> object:
-    """The value that an unquoted word stands for.
+    """The value that a YAML scalar stands for.
 
     >>> [scalar(text) for text in ("3", "1e-3", "true", "'7'", "adam")]
     [3, 0.001, True, '7', 'adam']

@@ -1,4 +1,4 @@
-"""`trainer_state.json` of the Hugging Face Trainer: its `log_history`, one row a step."""
+"""`trainer_state.json` of the Hugging Face Trainer: its `log_history`, one row for each step."""
 
 from __future__ import annotations
 
@@ -14,18 +14,15 @@ from scalefit.runs.formats.text import lines
 NAMES = ("trainer_state.json", "*trainer_state*.json")
 FOLDER_RANK = 2
 KNOWN = (
-    ("unknown", "loss is the mean over the last logging interval, rounded to four decimals"),
-    (
-        "unknown",
-        "the file does not say which version wrote it: versions before March 2025 log the learning rate of the next"
-        " step, and some around 4.46 log a loss multiplied by the steps of gradient accumulation",
-    ),
-    ("unknown", "losses that were not finite may have been replaced by a running mean (logging_nan_inf_filter)"),
+    "loss is the mean over the last logging interval, rounded to four decimals",
+    "the file does not say which version wrote it: versions before March 2025 log the learning rate of the next step, "
+    "and some around 4.46 log a loss multiplied by the steps of gradient accumulation",
+    "losses that were not finite may have been replaced by a running mean (logging_nan_inf_filter)",
 )
 
 
 def sources(folder: Path) -> list[Path]:
-    """The state of each run in a folder: its own, else that of its last checkpoint (it holds the whole history)."""
+    """The state of each run in a folder: its own, else that of its last checkpoint (which has the whole history)."""
     runs = [folder, *sorted(part for part in folder.iterdir() if part.is_dir())]
     named = [run for run in runs if not run.name.startswith("checkpoint-") or run == folder]
     return [state for run in named if (state := _state(run)) is not None]
@@ -42,8 +39,8 @@ def _state(run: Path) -> Path | None:
 def read(path: Path) -> RawTable:
     """Read `log_history`; the index counts its records from 1.
 
-    Training and evaluation records of one step become one row. The closing record (`train_loss`, the mean of
-    the whole run) is left out. Raises InputError when the file is no such state.
+    Training and evaluation records of one step become one row. The closing record (`train_loss`, the mean of the whole
+    run) is left out. Raises InputError if the file is not such a state.
     """
     state = _loaded(path)
     rows, numbers, remarks = list[dict[str, Any]](), list[int](), list[Remark]()
@@ -52,7 +49,7 @@ def read(path: Path) -> RawTable:
         if not isinstance(record, dict) or "step" not in record:
             remarks.append(Remark("dropped", f"record {number} has no step"))
         elif "train_loss" in record and "loss" not in record:
-            remarks.append(Remark("dropped", f"record {number}: train_loss is the mean of the whole run"))
+            remarks.append(Remark("dropped", "the closing record: its train_loss is the mean of the whole run"))
         elif rows and rows[-1]["step"] == record["step"] and not _repeats(rows[-1], record):
             rows[-1].update(flattened(record))
             joined += 1
@@ -60,16 +57,18 @@ def read(path: Path) -> RawTable:
             rows.append(flattened(record))
             numbers.append(number)
     if joined:
-        remarks.append(Remark("joined", f"{joined} records with the one before of the same step", joined))
+        remarks.append(Remark("joined", f"{joined} records with the previous one of the same step", joined))
     frame, told = framed(rows, numbers)
     remarks += told
     if "loss" in frame.columns:
-        remarks += [Remark(kind, text) for kind, text in KNOWN]
-    return RawTable(path, frame, _scalars(state), tuple(remarks), nans_of(rows, numbers))
+        remarks += [Remark("unknown", text) for text in KNOWN]
+    names = ("max_steps", "num_train_epochs", "train_batch_size", "logging_steps")
+    scalars = {name: state[name] for name in names if isinstance(state.get(name), int | float)}
+    return RawTable(path, frame, scalars, tuple(remarks), nans_of(rows, numbers))
 
 
 def _repeats(row: dict[str, Any], record: dict[str, Any]) -> bool:
-    """Whether a record logs again what the row holds (epoch and step apart): a restart, no second half."""
+    """Whether a record logs again what the row has (apart from counters): then it is a restart, not a part of it."""
     return bool((set(row) & set(record)) - {"step", "epoch", "num_input_tokens_seen", "total_flos"})
 
 
@@ -77,14 +76,9 @@ def _loaded(path: Path) -> dict[str, Any]:
     try:
         state = json.loads("".join(lines(path)))
     except (json.JSONDecodeError, RecursionError) as error:
-        todo = "copy it again; a checkpoint folder holds another"
+        todo = "copy it again, or take that of a checkpoint folder"
         raise InputError("not a JSON file, or cut off", where=str(path), todo=todo) from error
     if not isinstance(state, dict) or not isinstance(state.get("log_history"), list):
         todo = "give the trainer_state.json of a run"
         raise InputError("there is no log_history in the file", where=str(path), todo=todo)
     return state
-
-
-def _scalars(state: dict[str, Any]) -> dict[str, object]:
-    names = ("max_steps", "num_train_epochs", "train_batch_size", "logging_steps")
-    return {name: state[name] for name in names if isinstance(state.get(name), int | float)}

@@ -1,4 +1,4 @@
-"""A JSON document that is a table: a list of objects, or an object of columns; else its lines are tried."""
+"""A JSON document that is a table: a list of objects, or an object of columns; otherwise it is read as JSON lines."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ NAMES = tuple(f"*.json{packed}" for packed in ENDINGS)
 
 
 def read(path: Path) -> RawTable:
-    """Read `[{"step": 0, "loss": 5}, ...]` or `{"step": [0, 1], "loss": [5, 4]}`; the index counts from 1.
+    """Read `[{"step": 0, "loss": 5}, ...]` or `{"step": [0, 1], "loss": [5, 4]}`; the index counts rows from 1.
 
-    Raises InputError when it is neither, nor a Trainer's state, nor JSON lines.
+    Raises InputError if the file is neither, nor the state of a Trainer, nor JSON lines.
     """
     try:
         content = json.loads("".join(lines(path)))
@@ -31,7 +31,7 @@ def read(path: Path) -> RawTable:
             raise InputError("the columns have different lengths", where=str(path), todo=todo)
         content = [dict(zip(content, row, strict=True)) for row in zip(*content.values(), strict=True)]
     if not isinstance(content, list) or not all(isinstance(record, dict) for record in content):
-        todo = 'write [{"step": 0, "loss": 5.0}, ...] or one object a line'
-        raise InputError("the JSON is no table", where=str(path), todo=todo)
+        todo = 'write [{"step": 0, "loss": 5.0}, ...] or one object per line'
+        raise InputError("the JSON is not a table", where=str(path), todo=todo)
     frame, told = framed([flattened(record) for record in content], list(range(1, len(content) + 1)))
     return RawTable(path, frame, remarks=tuple(told))

@@ -1,5 +1,4 @@
-"""JSON lines: one object a line. Nested objects become columns `outer/inner`; `run.json` beside it is
-merged."""
+"""JSON lines: one object per line. Nested objects become columns `outer/inner`; `run.json` beside the file is added."""
 
 from __future__ import annotations
 
@@ -15,20 +14,20 @@ from scalefit.runs.formats.text import ENDINGS, lines
 
 NAMES = tuple(f"*{kind}{packed}" for kind in (".jsonl", ".ndjson") for packed in ENDINGS)
 FOLDER_RANK = 0
-OBJECTS = "write one object a line"
+OBJECTS = "write one object per line"
 
 
 def sources(folder: Path) -> list[Path]:
-    """The JSON lines in a folder and in its folders."""
+    """The files of JSON lines in a folder and in the folders directly below it."""
     return sorted({*folder.glob("*.jsonl"), *folder.glob("*/*.jsonl")})
 
 
 def read(path: Path) -> RawTable:
     """Read JSON lines; the index is the line number, from 1.
 
-    An incomplete last line (a run that was killed while it wrote) is left out and said. Records without a
-    loss and a step that hold a configuration (`event` is "hparams" or "config") become scalars. Raises
-    InputError for a line that is not a JSON object.
+    An incomplete last line (the run was killed while writing it) is left out, with a remark. Records of a configuration
+    (their `event` is hparams, config or summary) become scalars. Raises InputError for a line that is not a JSON
+    object.
     """
     records, numbers, scalars, remarks = [], [], dict[str, object](), list[Remark]()
     texts = lines(path)
@@ -37,7 +36,7 @@ def read(path: Path) -> RawTable:
             continue
         record = _record(text, number, path, is_last=number == len(texts))
         if record is None:
-            remarks.append(Remark("dropped", f"line {number}, the last, is incomplete and was left out"))
+            remarks.append(Remark("dropped", "the last line, which is incomplete"))
         elif record.get("event") in ("hparams", "config", "summary"):
             scalars.update(record)
         else:
@@ -51,18 +50,17 @@ def read(path: Path) -> RawTable:
 
 
 def framed(records: list[dict[str, Any]], numbers: list[int]) -> tuple[pd.DataFrame, list[Remark]]:
-    """Flat records as a table; columns that hold lists are left out, and said.
+    """Flat records as a table; columns that hold lists are left out, with a remark.
 
     >>> frame, told = framed([{"step": 1, "norms": [1, 2]}, {"step": 2}], [1, 2])
     >>> list(frame.columns), told[0].text
     (['step'], 'columns that hold lists: norms')
     """
     lists = dict.fromkeys(key for record in records for key, value in record.items() if isinstance(value, list))
-    if not lists:
-        return pd.DataFrame(records, index=pd.Index(numbers)), []
-    records = [{key: value for key, value in record.items() if key not in lists} for record in records]
-    told = Remark("dropped", f"columns that hold lists: {', '.join(lists)}", len(lists))
-    return pd.DataFrame(records, index=pd.Index(numbers)), [told]
+    if lists:
+        records = [{key: value for key, value in record.items() if key not in lists} for record in records]
+    told = [Remark("dropped", f"columns that hold lists: {', '.join(lists)}", len(lists))] if lists else []
+    return pd.DataFrame(records, index=pd.Index(numbers)), told
 
 
 def flattened(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:

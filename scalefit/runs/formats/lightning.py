@@ -1,4 +1,4 @@
-"""`metrics.csv` of the Lightning CSVLogger: one row a call of `log`, so that losses and learning rate stand apart."""
+"""`metrics.csv` of the Lightning CSVLogger: one row per call of `log`, so that one step may have several rows."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def claims(path: Path) -> bool:
 
 
 def sources(folder: Path) -> list[Path]:
-    """`metrics.csv` of the folder, or of its versions (`lightning_logs/version_N`)."""
+    """`metrics.csv` in the folder and in its versions (`lightning_logs/version_N`)."""
     found = [*folder.glob("metrics.csv"), *folder.glob("*/metrics.csv"), *folder.glob("*/version_*/metrics.csv")]
     return [path for path in sorted(set(found)) if path.stat().st_size and claims(path)]
 
 
 def read(path: Path) -> RawTable:
-    """Join the rows of one step (the last value of each column counts); `hparams.yaml` beside it is merged.
+    """Join the rows of one step (the last value of each column counts), and add the settings of `hparams.yaml`.
 
-    The index is the line of the last row that was joined. Rows follow each other as in the file: a step that
-    comes again after a larger one is left to the rules for restarts.
+    The index is the line of the last row that was joined. Only adjacent rows are joined: a step that comes again after
+    a larger one is a restart.
     """
     raw = delimited.read(path)
     frame = raw.frame.dropna(subset=["step"])
@@ -45,13 +45,12 @@ def read(path: Path) -> RawTable:
         count = len(frame) - len(joined)
         told.append(Remark("joined", f"{count} rows with others of the same step (the last value counts)", count))
     told.append(Remark("unknown", "step counts from 0: the values at step 0 are those of the first optimiser step"))
-    beside = path.with_name("hparams.yaml")
-    scalars = flat_yaml(beside) if beside.is_file() else {}
+    scalars = flat_yaml(path.with_name("hparams.yaml"))
     return RawTable(path, joined, scalars, (*raw.remarks, *told), _nans(path, joined))
 
 
 def _nans(path: Path, joined: pd.DataFrame) -> dict[str, list[int]]:
-    """Where the file says nan, which reading as numbers does not tell from an empty cell."""
+    """The rows in which the file says nan, which reading as numbers does not distinguish from an empty cell."""
     words = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     words.index = pd.RangeIndex(2, len(words) + 2)
     last = joined.index.to_numpy()

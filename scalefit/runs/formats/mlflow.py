@@ -1,4 +1,4 @@
-"""MLflow's stores: the data base (`mlflow.db`) and the older folders (`mlruns`), read without MLflow."""
+"""MLflow's stores: the database (`mlflow.db`) and the older folders (`mlruns`), read without MLflow."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from scalefit.runs.formats.raw import RawTable, Remark
 
 NAMES = ("mlflow.db", "*.db", "*.sqlite", "*.sqlite3")
 FOLDER_RANK = 4
-LARGEST = 1.7976931348623157e308  # how the data base stores infinity
+LARGEST = 1.7976931348623157e308  #: the number as which the database stores infinity
 POINTS = "SELECT run_uuid, key, step, timestamp, CASE WHEN is_nan THEN NULL ELSE value END FROM metrics ORDER BY rowid"
 COLUMNS = ["run", "key", "step", "time", "value"]
 
 
 def sources(folder: Path) -> list[Path]:
-    """`mlflow.db` in the folder; else the folder itself where it is a store, an experiment or a run."""
+    """`mlflow.db` or `mlruns` in the folder; else the folder itself if it is a store, an experiment or a run."""
     if (folder / "mlflow.db").is_file():
         return [folder / "mlflow.db"]
     inner = folder / "mlruns"
@@ -30,35 +30,32 @@ def sources(folder: Path) -> list[Path]:
 
 
 def read(path: Path) -> RawTable:
-    """Read the metrics of every run that is not deleted, with its parameters; the index counts rows from 1.
+    """Read the metrics and parameters of every run that is not deleted; the index counts rows from 1.
 
-    Raises InputError when the file is no data base of MLflow, or no run has a metric.
+    Raises InputError if the file is not a database of MLflow, or no run has a metric.
     """
-    points, params, names, remarks = _from_folder(path) if path.is_dir() else _from_data_base(path)
+    points, params, names, deleted = _from_folder(path) if path.is_dir() else _from_database(path)
     if points.empty:
         raise InputError("no run has a metric", where=str(path), todo="log one with mlflow.log_metric")
-    labels = _labels({run: names.get(run, run) for run in dict.fromkeys(points["run"])})
     points["value"] = points["value"].where(points["value"].abs() < LARGEST, points["value"] * 2)
     frame, told, nans = wide(points)
-    clash = [name for name in dict.fromkeys(name for own in params.values() for name in own) if name in frame.columns]
+    metrics = set(frame.columns)
     for name in dict.fromkeys(name for own in params.values() for name in own):
-        column = f"params/{name}" if name in clash else name
+        column = f"params/{name}" if name in metrics else name
         frame[column] = pd.Series([params.get(run, {}).get(name) for run in frame["run"]], index=frame.index)
+    shown = [names.get(run, run) for run in dict.fromkeys(points["run"])]
+    labels = {run: name if shown.count(name) == 1 else f"{name} ({run[:8]})" for run, name in names.items()}
     frame["run"] = frame["run"].map(labels)
-    remarks.append(Remark("unknown", "steps are those given to log_metric"))
-    return RawTable(path, frame, remarks=(*remarks, *told), nans=nans)
+    left = [Remark("dropped", f"{deleted} runs that are marked as deleted", deleted)] if deleted else []
+    told = [*left, Remark("unknown", "steps are those given to log_metric"), *told]
+    return RawTable(path, frame, remarks=tuple(told), nans=nans)
 
 
-def _labels(names: dict[str, str]) -> dict[str, str]:
-    """The names of runs; those that several share get the first letters of their identifiers."""
-    shown = list(names.values())
-    return {run: name if shown.count(name) == 1 else f"{name} ({run[:8]})" for run, name in names.items()}
+#: Points, parameters by run, names by run, and how many runs are deleted.
+Store = tuple[pd.DataFrame, dict[str, dict[str, object]], dict[str, str], int]
 
 
-Store = tuple[pd.DataFrame, dict[str, dict[str, object]], dict[str, str], list[Remark]]
-
-
-def _from_data_base(path: Path) -> Store:
+def _from_database(path: Path) -> Store:
     try:
         with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as base:
             runs = base.execute("SELECT run_uuid, name, lifecycle_stage FROM runs").fetchall()
@@ -66,21 +63,17 @@ def _from_data_base(path: Path) -> Store:
             entries = base.execute("SELECT run_uuid, key, value FROM params").fetchall()
     except sqlite3.Error as error:
         todo = "give the mlflow.db that the runs were logged to"
-        raise InputError(f"not a data base of MLflow ({error})", where=str(path), todo=todo) from error
+        raise InputError(f"not a database of MLflow ({error})", where=str(path), todo=todo) from error
     points["value"] = points["value"].astype(float)
     live = {run: name or run for run, name, stage in runs if stage != "deleted"}
     params: dict[str, dict[str, object]] = {}
     for run, key, value in entries:
         params.setdefault(run, {})[key] = scalar(value)
-    return points[points["run"].isin(live)].copy(), params, live, _deleted(len(runs) - len(live))
-
-
-def _deleted(count: int) -> list[Remark]:
-    return [Remark("dropped", f"{count} runs that are marked as deleted", count)] if count else []
+    return points[points["run"].isin(live)].copy(), params, live, len(runs) - len(live)
 
 
 def _runs(folder: Path) -> list[Path]:
-    """The folders of runs in a store: they hold `metrics` and `meta.yaml`."""
+    """The folders of runs in a store: those with `metrics` and `meta.yaml`."""
     metas = [*folder.glob("meta.yaml"), *folder.glob("*/meta.yaml"), *folder.glob("*/*/meta.yaml")]
     return sorted(meta.parent for meta in metas if (meta.parent / "metrics").is_dir())
 
@@ -97,7 +90,7 @@ def _from_folder(path: Path) -> Store:
         rows += [(run, *point) for point in _points(folder / "metrics")]
         given = sorted(file for file in (folder / "params").rglob("*") if file.is_file())
         params[run] = {_key(file, folder / "params"): scalar(file.read_text().strip()) for file in given}
-    return pd.DataFrame(rows, columns=COLUMNS), params, names, _deleted(deleted)
+    return pd.DataFrame(rows, columns=COLUMNS), params, names, deleted
 
 
 def _key(file: Path, folder: Path) -> str:
@@ -105,7 +98,7 @@ def _key(file: Path, folder: Path) -> str:
 
 
 def _points(folder: Path) -> Iterator[tuple[str, int, int, float]]:
-    """(key, step, time, value) of each line `time value step`; a key with slashes lies in folders."""
+    """(key, step, time, value) of each line `time value step`; a key with slashes is a path of folders."""
     for file in sorted(part for part in folder.rglob("*") if part.is_file()):
         for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
             try:
@@ -113,4 +106,4 @@ def _points(folder: Path) -> Iterator[tuple[str, int, int, float]]:
                 yield _key(file, folder), int(step[0]) if step else 0, int(time), float(value)
             except ValueError as error:
                 where, todo = f"{file}, row {number}", "write: time value step"
-                raise InputError(f"'{line}' is no metric", where=where, todo=todo) from error
+                raise InputError(f"'{line}' is not a metric", where=where, todo=todo) from error

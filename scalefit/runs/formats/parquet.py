@@ -13,8 +13,7 @@ NAMES = ("*.parquet", "*.pq")
 
 
 def read(path: Path) -> RawTable:
-    """Read a Parquet file; the index counts records from 1. Raises InputError when it is none, or pyarrow is
-    missing."""
+    """Read a Parquet file; the index counts rows from 1. Raises InputError if it is not one, or pyarrow is missing."""
     try:
         frame = pd.read_parquet(path)
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Metrics that were stored one value a row, as a table with one row a step."""
+"""Metrics that are stored with one value per row, as a table with one row per step."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from scalefit.runs.formats.raw import Remark
 def wide(points: pd.DataFrame) -> tuple[pd.DataFrame, list[Remark], dict[str, list[int]]]:
     """From columns run, key, step, time, value to a row for each run and step, and a column for each key.
 
-    Of values with the same run, key and step the latest in time is kept; how many others there were is said,
-    and a key all of whose values stand at step 0 is pointed out. The index counts from 1. The last result tells
-    logged NaNs from empty cells (see RawTable).
+    Of values with the same run, key and step the latest in time is kept; remarks count the others, and name keys with
+    all values at step 0. The index counts rows from 1. The last result lists the logged NaNs (see RawTable).
     """
     points = points.sort_values("time", kind="stable")
     keys = ["run", "step", "key"]
@@ -22,12 +21,11 @@ def wide(points: pd.DataFrame) -> tuple[pd.DataFrame, list[Remark], dict[str, li
     unset = counts[(counts["size"] > 1) & (counts["max"] == 0) & (counts["min"] == 0)]
     if len(unset):
         run, key = unset.index[0]
-        text = f"were all logged at step 0, the step of a call that names none, e.g. {key} of {run}"
+        text = f"have all values at step 0, probably logged without a step, e.g. {key} of {run}"
         told.append(Remark("suspect", f"{len(unset)} metrics {text}", len(unset)))
     if again.any():
         count = int(again.sum())
-        text = "values were logged again at their step; the latest is kept"
-        told.append(Remark("dropped", f"{count} {text}", count))
+        told.append(Remark("dropped", f"{count} values were logged again at their step; the latest is kept", count))
     order = list(dict.fromkeys(points["run"]))
     table = points[~again].pivot(index=["run", "step"], columns="key", values="value").reset_index()
     table.columns.name = None

@@ -1,4 +1,4 @@
-"""What a reader hands on: the table as it was logged, before any column has its canonical name."""
+"""The result of a reader: the table as it was logged, before its columns get their canonical names."""
 
 from __future__ import annotations
 
@@ -8,23 +8,17 @@ from typing import Any
 
 import pandas as pd
 
+from scalefit.runs.table import Note
 
-@dataclass(frozen=True)
-class Remark:
-    """One thing that a reader did or knows of its format; `kind` and `count` as in `scalefit.runs.table.Note`."""
-
-    kind: str
-    text: str
-    count: int = 1
+Remark = Note  #: one thing that a reader did, or knows about its format; its text does not name the file
 
 
 @dataclass(frozen=True)
 class RawTable:
-    """A file as a table. The index is the 1-based line (or record) of the source on which a row stands.
+    """A file as a table. The index is a row's line (or record) in the source, from 1.
 
-    `scalars` are entries that hold for the whole file (configuration, sizes); `remarks` become notes. `nans`
-    tells a logged NaN from a cell that nothing was logged to: by column, the index of the rows with the first;
-    None where the format does not tell them apart.
+    `scalars` are entries for the whole file (configuration, sizes); `remarks` become notes. `nans` are, by column, the
+    indices of the rows in which NaN was logged, as opposed to nothing; None if the format does not distinguish them.
     """
 
     path: Path

@@ -18,7 +18,7 @@ Point = tuple[int, str, int, float, float]  # session, tag, step, time, value
 
 
 def sources(folder: Path) -> list[Path]:
-    """The folders, this one and those below, that hold event files: each is a run."""
+    """The folder itself if it has event files, else all folders below that do: each is a run."""
     if any(folder.glob(EVENTS)):
         return [folder]
     return sorted({file.parent for file in folder.rglob(EVENTS)})
@@ -27,9 +27,9 @@ def sources(folder: Path) -> list[Path]:
 def read(path: Path) -> RawTable:
     """Read the event files of a folder as one run (or one file); the index counts rows from 1.
 
-    Files are taken in the order of time. One whose tags occurred before is a restart: its rows follow, and
-    steps that come again replace the earlier ones; one with tags of its own is joined by step. Tags whose x
-    axis is samples ("... vs samples") are left out. Raises InputError when the extra is missing.
+    Files are read in the order of time. One whose tags occurred before is a restart: its rows replace earlier ones of
+    the same step. One with other tags is joined by step. Tags over samples ("... vs samples") are left out. Raises
+    InputError if the extra is missing.
     """
     files = sorted(path.glob(EVENTS)) if path.is_dir() else [path]
     told = list[Remark]()
@@ -61,7 +61,7 @@ def _points(file: Path, told: list[Remark]) -> list[Point]:
 
 
 def _series(file: Path) -> dict[str, list[tuple[int, float, float]]]:
-    """(step, time, value) of every scalar and of every tensor of one number, by tag, in the order of the file."""
+    """(step, time, value) of every scalar and every tensor of one number, by tag, in the order of the file."""
     try:
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
         from tensorboard.util.tensor_util import make_ndarray

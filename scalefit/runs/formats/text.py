@@ -1,4 +1,4 @@
-"""Text of a file whatever its packing and encoding, told by its first bytes and not by its name."""
+"""The text of a file in any compression and encoding, recognised by its first bytes and not by its name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from scalefit.errors import InputError
 
-#: First bytes of a file -> how it is packed, as pandas names it.
+#: First bytes of a file -> its compression, as pandas names it.
 PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz"}
 OPENERS: dict[str | None, Any] = {None: open, "gzip": gzip.open, "bz2": bz2.open, "xz": lzma.open}
 BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
@@ -18,7 +18,7 @@ ENDINGS = ("", ".gz", ".bz2", ".xz")
 
 
 def packing(path: Path) -> str | None:
-    """ "gzip", "bz2", "xz" or None. Raises InputError for an archive, or a name that promises a packing."""
+    """ "gzip", "bz2", "xz" or None. Raises InputError for an archive, or for a name with the wrong ending."""
     with path.open("rb") as file:
         first = file.read(6)
     if first.startswith(b"PK\x03\x04"):
@@ -30,7 +30,7 @@ def packing(path: Path) -> str | None:
 
 
 def encoding(path: Path, packed: str | None) -> str:
-    """UTF-8 (a byte-order mark is no part of the text), or UTF-16 where the file begins with its mark."""
+    """UTF-16 if the file begins with its byte-order mark, else UTF-8 (with or without a mark)."""
     try:
         with OPENERS[packed](path, "rb") as file:
             return BYTE_ORDER_MARKS.get(file.read(2), "utf-8-sig")
@@ -39,7 +39,7 @@ def encoding(path: Path, packed: str | None) -> str:
 
 
 def lines(path: Path, limit: int | None = None) -> list[str]:
-    """The lines of a file (the first `limit`), with their ends. Raises InputError when it holds no text."""
+    """The lines of a file (or the first `limit`), with their line ends. Raises InputError if it is not text."""
     packed = packing(path)
     try:
         with OPENERS[packed](path, "rt", encoding=encoding(path, packed)) as file:

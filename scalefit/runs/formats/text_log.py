@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 import pandas as pd
@@ -18,7 +19,7 @@ NAMES = tuple(f"*{kind}{packed}" for kind in (".log", ".txt", ".out", ".stdout")
 
 @dataclass
 class _Rows:
-    """Rows as they are found: values of one step come together until a column repeats."""
+    """Rows as they are found: values of one step are joined until a column repeats with another value."""
 
     rows: list[dict[str, float]] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
@@ -27,44 +28,39 @@ class _Rows:
 
     def add(self, values: dict[str, float], line: int) -> None:
         last = self.rows[-1] if self.rows and self.rows[-1]["step"] == values["step"] else None
-        if last is None:
-            self._append(values, line)
-        elif all(_same(last.get(name), value) for name, value in values.items()):
+        if last is None or any(name in last and not _same(last[name], value) for name, value in values.items()):
+            self.rows.append(values)
+            self.lines.append(line)
+        elif values.keys() <= last.keys():
             self.repeated += 1
-        elif any(name in last and not _same(last[name], value) for name, value in values.items()):
-            self._append(values, line)
         else:
             last.update(values)
             self.joined += 1
 
-    def _append(self, values: dict[str, float], line: int) -> None:
-        self.rows.append(values)
-        self.lines.append(line)
 
-
-def _same(one: float | None, other: float) -> bool:
-    return one is not None and (one == other or (one != one and other != other))
+def _same(one: float, other: float) -> bool:
+    return one == other or (one != one and other != other)
 
 
 def read(path: Path) -> RawTable:
-    """Read the lines of the trainer that most lines fit; the index is the line of each row's first value.
+    """Read the lines in the format of the trainer that fits most lines; the index is the line of a row's first value.
 
-    A file that no trainer's lines fit is read as a table. Raises InputError when it is none either.
+    A file without such lines is read as a table. Raises InputError if it is not a table either.
     """
     texts = [ANSI.sub("", line.rstrip()) for line in lines(path)]
     counts = {style.name: sum(any(row.search(text) for row in style.rows) for text in texts) for style in FORMATS}
     best = max(FORMATS, key=lambda style: counts[style.name])
     if not counts[best.name]:
         return _as_table(path)
-    found = _rows(texts, best)
-    told = [Remark("guessed", f"the lines are those of {best.name} ({counts[best.name]} of {len(texts)})")]
+    found, count = _rows(texts, best), counts[best.name]
+    told = [Remark("guessed", f"{count} lines are in the format of {best.name}", count)]
     others = [f"{counts[style.name]} of {style.name}" for style in FORMATS if counts[style.name] and style is not best]
     if others:
-        told.append(Remark("dropped", f"lines that look like another trainer's: {', '.join(others)}", len(others)))
+        told.append(Remark("dropped", f"lines in the format of another trainer: {', '.join(others)}", len(others)))
     if found.joined:
-        told.append(Remark("joined", f"{found.joined} lines with the one before of the same step", found.joined))
+        told.append(Remark("joined", f"{found.joined} lines with the previous one of the same step", found.joined))
     if found.repeated:
-        text = f"{found.repeated} lines that repeat the one before (printed by several processes)"
+        text = f"{found.repeated} lines that repeat the previous one (printed by several processes)"
         told.append(Remark("dropped", text, found.repeated))
     told += [Remark(kind, text) for kind, text in best.about]
     frame = pd.DataFrame(found.rows, index=pd.Index(found.lines))
@@ -75,32 +71,21 @@ def read(path: Path) -> RawTable:
 
 def _rows(texts: list[str], style: TextFormat) -> _Rows:
     found = _Rows()
-    number = 0
-    while number < len(texts):
-        start, text = number, texts[number]
-        number += 1
+    for number, text in enumerate(texts):
         match = next((hit for row in style.rows if (hit := row.search(text))), None)
         if not match:
             continue
         values = {name: _number(value) for name, value in match.groupdict().items() if value is not None}
-        below = []
-        while style.block and number < len(texts) and style.pairs and style.pairs.match(texts[number]):
-            below.append(texts[number])
-            number += 1
-        values |= _pairs(style, "\n".join(below) if style.block else text)
-        if len(values.keys() - {"step", "steps", "iteration"}):
-            found.add(values, start + 1)
-    return found
-
-
-def _pairs(style: TextFormat, text: str) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for part in text.split("\n") if style.pairs else ():
-        for hit in style.pairs.finditer(part) if style.pairs else ():
+        pairs = style.pairs
+        below = (texts[later] for later in range(number + 1, len(texts)))
+        parts = takewhile(pairs.match, below) if pairs and style.block else [text]
+        for hit in (hit for part in parts for hit in pairs.finditer(part)) if pairs else ():
             key = hit["key"].strip()
             name = style.keep.get(key) if style.keep else BLOCK_NAMES.get(key, key)
             if name:
-                found[name] = _number(hit["value"])
+                values[name] = _number(hit["value"])
+        if values.keys() - {"step", "steps", "iteration"}:
+            found.add(values, number + 1)
     return found
 
 
@@ -110,13 +95,14 @@ def _number(text: str) -> float:
 
 
 def _as_table(path: Path) -> RawTable:
-    known = ", ".join(style.name for style in FORMATS)
+    what = "no line is in the format of a known trainer, and the file is not a table"
+    refusal = InputError(
+        what, where=str(path), todo=f"known: {', '.join(style.name for style in FORMATS)}; or write a CSV"
+    )
     try:
         raw = delimited.read(path)
     except InputError as error:
-        todo = f"trainers known: {known}; or write a CSV"
-        raise InputError("no line is that of a known trainer, nor is it a table", where=str(path), todo=todo) from error
+        raise refusal from error
     if len(raw.frame.columns) < 2:
-        todo = f"trainers known: {known}; or write a CSV"
-        raise InputError("no line is that of a known trainer", where=str(path), todo=todo)
+        raise refusal
     return raw

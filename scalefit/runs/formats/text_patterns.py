@@ -1,4 +1,4 @@
-"""The lines that trainers print, as data: one `TextFormat` each, recognised by what the lines say."""
+"""The formats of the lines that trainers print: one `TextFormat` each, recognised by what the lines say."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ NUMBER = r"[-+]?(?:\d[\d,]*\.?\d*(?:[eE][-+]?\d+)?|\.\d+|nan|inf)"
 
 @dataclass(frozen=True)
 class TextFormat:
-    """How one trainer prints.
+    """The lines that one trainer prints.
 
-    `rows`: expressions with a group `step` and groups named by column; each match is (part of) a row. `pairs`:
-    an expression with the groups `key` and `value`, applied to the rest of a line that matched, or, with
-    `block`, to the lines below it. `keep`: the keys taken, with their columns (all, under their own names, if
-    empty). `about`: what is known of its numbers, (kind, sentence).
+    `rows`: expressions with a group `step` and groups named by column; each match is (part of) a row. `pairs`: an
+    expression with the groups `key` and `value`, applied to a line that matched or, with `block`, to the lines below
+    it. `keep`: the keys to read and their columns (if empty: all, under their own names). `about`: what is known about
+    the numbers, (kind, sentence).
     """
 
     name: str
@@ -27,7 +27,7 @@ class TextFormat:
 
 
 def _row(pattern: str) -> re.Pattern[str]:
-    """An expression in which `<name>` stands for a number to be called `name`."""
+    """The expression in which `<name>` stands for a number in the column `name`."""
     return re.compile(re.sub(r"<(\w+)>", lambda name: f"(?P<{name[1]}>{NUMBER})", pattern), re.IGNORECASE)
 
 
@@ -46,7 +46,7 @@ FORMATS = (
         },
         about=(
             ("unknown", "step counts from 0, as global_step is printed"),
-            ("suspect", "val_loss is the last evaluation's, printed again on later rows"),
+            ("suspect", "val_loss is that of the last evaluation, printed again on later rows"),
             ("unknown", "tokens are samples times the sequence length, which is not printed"),
         ),
     ),
@@ -114,10 +114,10 @@ FORMATS = (
         re.compile(rf"^\s+(?P<key>[\w./() -]+?)=(?P<value>{NUMBER})\s*$"),
         block=True,
         keep={},
-        about=(("unknown", "the console leaves out optim/*, so that there is no learning rate"),),
+        about=(("unknown", "the console leaves out optim/* and with it the learning rate"),),
     ),
 )
 
-#: Keys of blocks that get another name, so that the training loss does not tie with the evaluations.
+#: Keys of blocks that get another name, so that the training loss is not confused with evaluations.
 BLOCK_NAMES = {"train/CrossEntropyLoss": "loss", "train/CE loss": "loss", "throughput/total_tokens": "tokens"}
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

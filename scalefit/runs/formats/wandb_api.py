@@ -26,8 +26,8 @@ def is_address(source: object) -> bool:
 def fetch(source: str) -> list[RawTable]:
     """Every logged row of a run, or of all runs of a project, with its configuration.
 
-    Rows are taken without naming keys: a request for several keys returns only rows that have all of them.
-    Raises InputError when the extra is missing, or the server refuses.
+    Rows are requested without naming keys: a request for several keys returns only rows that have all of them.
+    Raises InputError if the extra is missing, or the server refuses.
     """
     parts = source.removeprefix(PREFIX).strip("/").split("/")
     if len(parts) not in (2, 3) or not all(parts):
@@ -44,7 +44,7 @@ def fetch(source: str) -> list[RawTable]:
         return [_table(run, source) for run in runs]
     except refusals as error:
         todo = "check the address, and that wandb is logged in"
-        raise InputError(f"W&B does not give the run ({error})", where=source, todo=todo) from error
+        raise InputError(f"W&B refused the run ({error})", where=source, todo=todo) from error
 
 
 def _table(run: Any, source: str) -> RawTable:

@@ -18,7 +18,7 @@ SEPARATOR = " - "
 
 
 def claims(path: Path) -> bool:
-    """Whether the header is that of a chart: one x column, and beside each `run - metric` its __MIN and __MAX."""
+    """Whether the header is that of a chart: an x column, and for each column `run - metric` a __MIN and a __MAX."""
     head = lines(path, limit=1)
     names = next(csv.reader(head), []) if head else []
     plain = [name for name in names[1:] if not BOUNDS.search(name)]
@@ -28,13 +28,21 @@ def claims(path: Path) -> bool:
 def read(path: Path) -> RawTable:
     """Read a chart's export as rows of run, step and metrics; the index is the line in the file.
 
-    The columns __MIN and __MAX are left out: they equal the value unless the chart groups runs, or shows fewer
-    points than were logged (then the value is a mean over a bin, which a remark says).
+    The columns __MIN and __MAX are left out: they equal the value unless the chart groups runs, or shows fewer points
+    than were logged (then the value is a mean over a bin, as a remark says).
     """
     raw = delimited.read(path)
     axis, *rest = [str(name) for name in raw.frame.columns]
     plain = [name for name in rest if not BOUNDS.search(name)]
-    parts = [_of_run(raw.frame, axis, plain, run) for run in dict.fromkeys(map(_run, plain))]
+    runs: dict[str, dict[str, str]] = {}
+    for name in plain:
+        run, _, metric = name.rpartition(SEPARATOR)
+        runs.setdefault(run, {})[name] = metric
+    parts = []
+    for run, metrics in runs.items():
+        part = raw.frame[[axis, *metrics]].rename(columns=metrics).dropna(how="all", subset=list(metrics.values()))
+        part.insert(0, "run", run)
+        parts.append(part)
     frame = pd.concat([part for part in parts if len(part)] or parts)
     told = [Remark("dropped", f"{len(rest) - len(plain)} columns __MIN and __MAX", len(rest) - len(plain))]
     unequal = [name for name in plain if _spread(raw.frame, name)]
@@ -44,22 +52,12 @@ def read(path: Path) -> RawTable:
     if axis == "Step":
         text = "Step is the x axis of the chart: by default the calls of log(), which need not be optimiser steps"
         told.append(Remark("unknown", text))
-    told.append(Remark("named", f"run and metric are told from the column names, e.g. '{plain[0]}'", len(plain)))
+    told.append(Remark("named", f"run and metric are taken from the column names, e.g. '{plain[0]}'", len(plain)))
     return RawTable(path, frame, raw.scalars, (*raw.remarks, *told))
 
 
-def _run(name: str) -> str:
-    return name.rpartition(SEPARATOR)[0]
-
-
-def _of_run(frame: pd.DataFrame, axis: str, plain: list[str], run: str) -> pd.DataFrame:
-    metrics = {name: name.rpartition(SEPARATOR)[2] for name in plain if _run(name) == run}
-    part = frame[[axis, *metrics]].rename(columns=metrics).dropna(how="all", subset=list(metrics.values()))
-    part.insert(0, "run", run)
-    return part
-
-
 def _spread(frame: pd.DataFrame, name: str) -> bool:
+    """Whether the values of a column differ from its __MIN or __MAX."""
     value = frame[name]
     bounds = [frame[f"{name}__{end}"] for end in ("MIN", "MAX") if f"{name}__{end}" in frame.columns]
     return any(bool(((bound != value) & bound.notna() & value.notna()).any()) for bound in bounds)

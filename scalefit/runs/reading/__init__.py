@@ -1,1 +1,1 @@
-"""From files to the two canonical tables: names, units, runs, restarts, and a note for everything that was done."""
+"""From files to the two canonical tables: names, units, runs, restarts, and a note for every change."""

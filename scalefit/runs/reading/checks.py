@@ -1,29 +1,31 @@
-"""What a reader should see about the numbers before fitting: nothing is changed here, only noted."""
+"""What a user should know about the numbers before fitting: nothing is changed here, only noted."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from scalefit.runs.siblings import NONE, axis_of, lost_runs, stopped, unfinished_by_status
-from scalefit.runs.table import Note, Runs
+from scalefit.errors import listed
+from scalefit.runs.siblings import NONE, lost_runs, stopped, unfinished_by_status
+from scalefit.runs.table import Note, Runs, axis_of
 
 SHOWN = 5
-LARGEST = 1e14  #: parameters that no model has: a unit was counted twice
-LEAST = 1000.0  #: parameters or tokens: fewer were counted in millions or billions
+LARGEST = 1e14  #: no model has so many parameters: a unit was counted twice
+LEAST = 1000.0  #: fewer parameters or tokens are probably counted in millions or billions
 
 
 def checked(runs: Runs, declared: Mapping[str, float] = NONE) -> Runs:
-    """The same runs with notes on losses that are not finite, runs that stop early, sizes that cannot be and
-    conventions that are unknown. ``declared``: steps that a run was to do, by run."""
+    """The same runs with notes on losses that are not finite, runs that stop early, implausible sizes and unknown
+    conventions. ``declared``: the steps planned for a run, by run."""
     frame = runs.table if runs.curves is None else runs.curves
     found = [_not_finite(frame), _lost(runs), *unfinished_by_status(runs), *stopped(runs, declared)]
-    found += [_not_positive(runs.table, name) for name in ("N", "N_total", "D", "C")]
-    found += [_too_large(runs.table, name) for name in ("N", "N_total")]
-    found += [_too_small(runs.table, name) for name in ("N", "N_total", "D")]
+    for name in ("N", "N_total", "D", "C"):
+        if name in runs.table.columns:
+            found += _sizes(runs.table, name)
     found += [_repeated_runs(runs), _repeated_rows(runs), _convention(runs)]
     return replace(runs, notes=(*runs.notes, *(note for note in found if note is not None)))
 
@@ -31,17 +33,14 @@ def checked(runs: Runs, declared: Mapping[str, float] = NONE) -> Runs:
 def _not_finite(frame: pd.DataFrame) -> Note | None:
     if "loss" not in frame.columns:
         return None
-    loss = frame["loss"].to_numpy()
-    bad = ~np.isfinite(loss) & ~_between_evaluations(frame)
-    if not bad.any():
+    bad = np.flatnonzero(~np.isfinite(frame["loss"].to_numpy()) & ~_between_evaluations(frame))
+    if not bad.size:
         return None
-    rows = np.flatnonzero(bad)
-    cells = [f"{_place(frame, r)} ({loss[r]:g})" for r in rows[:SHOWN].tolist()]
-    return Note("diverged", f"{len(rows)} rows have no finite loss: {_listed(cells, len(rows))}", len(rows))
+    return Note("diverged", f"{bad.size} rows have no finite loss: {_cells(frame, 'loss', bad)}", bad.size)
 
 
 def _between_evaluations(frame: pd.DataFrame) -> np.ndarray:
-    """Rows without a loss in runs that have one now and then (three times at least), to their end; a mask."""
+    """A mask of the rows between evaluations: those without a loss in runs with a loss on few rows (at least three)."""
     finite = pd.Series(np.isfinite(frame["loss"].to_numpy(dtype=float)), index=frame.index)
     if "step" not in frame.columns or "run" not in frame.columns:
         return np.zeros(len(frame), dtype=bool)
@@ -58,47 +57,28 @@ def _lost(runs: Runs) -> Note | None:
     told = [f"{run} from {axis} {first:.10g} to {last:.10g}" for run, (first, last) in lost_runs(runs.curves).items()]
     if not told:
         return None
-    shown = _listed(told[:SHOWN], len(told))
-    return Note("diverged", f"{len(told)} runs have no finite loss at their end, they diverged: {shown}", len(told))
+    shown = listed(told, SHOWN, "; ")
+    return Note("diverged", f"{len(told)} runs diverged, they have no finite loss at their end: {shown}", len(told))
 
 
-def _not_positive(table: pd.DataFrame, name: str) -> Note | None:
-    if name not in table.columns:
-        return None
-    bad = np.flatnonzero(~(table[name].to_numpy(dtype=float) > 0))
-    if not bad.size:
-        return None
-    cells = [f"{_place(table, r)} ({table[name].iloc[r]:g})" for r in bad[:SHOWN].tolist()]
-    return Note("suspect", f"{name} is not above 0 in {bad.size} rows: {_listed(cells, bad.size)}", int(bad.size))
-
-
-def _too_large(table: pd.DataFrame, name: str) -> Note | None:
-    if name not in table.columns:
-        return None
-    bad = np.flatnonzero(table[name].to_numpy(dtype=float) > LARGEST)
-    if not bad.size:
-        return None
-    cells = [f"{_place(table, r)} ({table[name].iloc[r]:g})" for r in bad[:SHOWN].tolist()]
-    text = f"{name} is beyond any model in {bad.size} rows, see the unit in its header: {_listed(cells, bad.size)}"
-    return Note("suspect", text, int(bad.size))
-
-
-def _too_small(table: pd.DataFrame, name: str) -> Note | None:
-    if name not in table.columns:
-        return None
+def _sizes(table: pd.DataFrame, name: str) -> Iterator[Note]:
+    """Sizes that are not positive, larger than any model, or so small that they must be in another unit."""
     sizes = table[name].to_numpy(dtype=float)
-    bad = (sizes > 0) & (sizes < LEAST)
-    if not bad.any() or (sizes >= LEAST).any():
-        return None
-    text = (
-        f"{name} is {sizes[bad].min():g} to {sizes[bad].max():g}, counted in millions or billions? "
-        f'write the unit into the header, as in "{name} (B)"'
-    )
-    return Note("suspect", text, int(bad.sum()))
+    bad = np.flatnonzero(~(sizes > 0))
+    if bad.size:
+        yield Note("suspect", f"{name} is not above 0 in {bad.size} rows: {_cells(table, name, bad)}", bad.size)
+    large = np.flatnonzero(sizes > LARGEST)
+    if large.size and name in ("N", "N_total"):
+        text = f"{name} is larger than any model in {large.size} rows, check the unit in its header"
+        yield Note("suspect", f"{text}: {_cells(table, name, large)}", large.size)
+    small = sizes[(sizes > 0) & (sizes < LEAST)]
+    if small.size and not (sizes >= LEAST).any() and name != "C":
+        text = f"{name} is {small.min():g} to {small.max():g}, probably counted in millions or billions: write the unit"
+        yield Note("suspect", f'{text} into the header, as in "{name} (B)"', small.size)
 
 
 def _repeated_rows(runs: Runs) -> Note | None:
-    """Rows of a table of final losses that repeat another in every column, as after a log was joined twice."""
+    """Rows of a table of final losses that equal another one in every column, as after a log was joined twice."""
     table = runs.table
     if runs.curves is not None or "loss" not in table.columns:
         return None
@@ -106,10 +86,9 @@ def _repeated_rows(runs: Runs) -> Note | None:
     again = (told.duplicated() & table["loss"].notna()).to_numpy() if len(told.columns) > 1 else np.zeros(0, bool)
     if not again.any():
         return None
-    rows = [f"row {table.index[r]}" for r in np.flatnonzero(again)[:SHOWN]]
-    count = int(again.sum())
-    text = f"{count} rows repeat another one in every column and count twice: {_listed(rows, count)}; drop copies"
-    return Note("suspect", text, count)
+    rows, count = [f"row {table.index[r]}" for r in np.flatnonzero(again)[:SHOWN]], int(again.sum())
+    text = f"{count} rows equal another one in every column, so that its run counts twice: "
+    return Note("suspect", f"{text}{listed(rows, SHOWN, '; ', count)}; remove copies", count)
 
 
 def _repeated_runs(runs: Runs) -> Note | None:
@@ -126,13 +105,14 @@ def _convention(runs: Runs) -> Note | None:
     source = sources.get("N", "N")
     if any(word in source.lower() for word in ("nonemb", "non_emb", "non-emb", "without")):
         return None
-    return Note("unknown", f"whether N ('{source}') counts embeddings is not said in the file")
+    return Note("unknown", f"the file does not say whether N ('{source}') counts embeddings")
 
 
-def _place(frame: pd.DataFrame, position: int) -> str:
-    run, row = str(frame["run"].iloc[position]), f"row {frame.index[position]}"
-    return run if run.endswith((row, f"({row})")) else f"{run}, {row}"
-
-
-def _listed(cells: list[str], count: int) -> str:
-    return "; ".join(cells) + (f" and {count - len(cells)} more" if count > len(cells) else "")
+def _cells(frame: pd.DataFrame, name: str, positions: NDArray[np.intp]) -> str:
+    """The first of some cells of a column: run, row and value."""
+    cells = []
+    for at in positions[:SHOWN].tolist():
+        run, row = str(frame["run"].iloc[at]), f"row {frame.index[at]}"
+        place = run if run.endswith((row, f"({row})")) else f"{run}, {row}"
+        cells.append(f"{place} ({frame[name].iloc[at]:g})")
+    return listed(cells, SHOWN, "; ", len(positions))

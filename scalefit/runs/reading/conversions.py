@@ -1,4 +1,4 @@
-"""Settings of runs whose columns need more than another name: batches in sequences, logarithms, a constant rate."""
+"""Columns that need more than a new name: batch sizes in sequences, logarithms, a learning rate that is a setting."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import pandas as pd
 
 from scalefit.errors import InputError
 from scalefit.numerics import FloatArray
-from scalefit.runs.matching import PREFIX, Binding, normalised
+from scalefit.runs.matching import Binding, normalised, without_prefix
 from scalefit.runs.quantities import numbers
-from scalefit.runs.reading.tidy import Tidy
+from scalefit.runs.reading.tidy import ONE_RATE, Tidy
 
-#: names of a batch that do not say what they count, the surest first
+#: names of a batch size that do not say what it counts, the surest first
 BATCHES = (
     "global_batch_size",
     "effective_batch_size",
@@ -21,21 +21,20 @@ BATCHES = (
     "batchsize",
     "bs",
 )
-MANY = 32768  #: a batch from here on is counted in tokens, a smaller one in sequences
-SAME = 0.02  #: log ratio within which two sizes of a batch agree
+MANY = 32768  #: a batch size of at least this is taken to count tokens, a smaller one sequences
+SAME = 0.02  #: log ratio within which two batch sizes agree
 BASES = {"log2": (2.0, "2"), "log10": (10.0, "10"), "ln": (float(np.e), "e")}
 RATES = ("lr", "learning_rate", "peak_lr", "max_lr")
 
 
 def read_settings(tidy: Tidy) -> None:
-    """Add `batch`, in tokens where the table tells, and `lr` from a logarithm; a note says what was done."""
+    """Add `batch`, in tokens if the table shows what it counts, and `lr` from its logarithm, each with a note."""
     _read_logarithm(tidy)
     _read_batch(tidy)
 
 
 def peak_of_settings(tidy: Tidy) -> None:
-    """A learning rate that is a setting, constant along runs of several rows, is the peak and not the one at each
-    step."""
+    """A learning rate from a configuration, constant along runs of several rows, is the peak, not that at each step."""
     binding = next((each for each in tidy.bindings if each.name == "lr"), None)
     if not tidy.axis or binding is None or "peak_lr" in tidy.frame.columns or "lr" not in tidy.frame.columns:
         return
@@ -49,20 +48,18 @@ def peak_of_settings(tidy: Tidy) -> None:
 
 
 def _bare(name: str) -> str:
-    text = normalised(name)
-    while found := PREFIX.match(text):
-        text = text[found.end() :]
-    return text
+    return without_prefix(normalised(name))
 
 
 def _is_setting(source: str) -> bool:
+    """Whether a column's name places it in a configuration, or is that of a logarithm."""
     plain, bare = normalised(source), _bare(source)
     parts = plain[: len(plain) - len(bare)].split("/")
     return _logarithm(source) is not None or bool({*parts} - {"", "train", "training", "trainer", "optim", "opt"})
 
 
 def _logarithm(name: str) -> tuple[float, str, str] | None:
-    """Base, base in words and canonical name of a column such as log2_lr."""
+    """Base, base as text and canonical name of a column such as log2_lr."""
     kind, _, rest = _bare(name).partition("_")
     if kind not in BASES or rest not in RATES:
         return None
@@ -83,7 +80,7 @@ def _read_logarithm(tidy: Tidy) -> None:
     tidy.note("converted", f"{target} is {word} to the power of the column '{name}'")
     if target == "lr" and not tidy.axis:
         tidy.frame = tidy.frame.assign(peak_lr=tidy.frame["lr"])
-        tidy.note("derived", "peak_lr = lr: the table has one row a run")
+        tidy.note("derived", ONE_RATE)
 
 
 def _read_batch(tidy: Tidy) -> None:
@@ -102,39 +99,37 @@ def _read_batch(tidy: Tidy) -> None:
 
 
 def _tokens_of(frame: pd.DataFrame, size: FloatArray, name: str) -> tuple[FloatArray | float, str, str]:
-    """Tokens for one unit of a batch size, with the words and the kind of a note."""
+    """Tokens for one unit of a batch size, with the text and the kind of a note."""
     length = _known(frame, "seq_len")
-    told = _tokens_a_step(frame) / size
+    told = _tokens_per_step(frame) / size
     told = told[np.isfinite(told) & (told > 0)]
     if len(told) and np.ptp(np.log(told)) < SAME:
         each = round(float(np.median(told)))
         if each == 1:
-            return 1.0, f"batch is the column '{name}', in tokens: tokens over steps agree", "guessed"
+            return 1.0, f"batch is the column '{name}': it equals tokens over steps, so it counts tokens", "guessed"
         if length is None and each > 1:
-            text = f"batch is {each} times the column '{name}', tokens over steps: it counts sequences"
+            text = f"batch is {each} times the column '{name}', which counts sequences (by tokens over steps)"
             return float(each), text, "converted"
     if length is not None and np.nanmedian(size) < MANY:
         factor = float(length[0]) if np.ptp(length) == 0 else length
         return factor, f"batch is the column '{name}' times seq_len: it is taken to count sequences", "converted"
     if np.nanmedian(size) >= MANY:
-        return 1.0, f"batch is the column '{name}', in tokens by its size", "guessed"
-    text = f"batch is the column '{name}' as it stands, in sequences by its size, not tokens: add a column seq_len"
-    return 1.0, text, "unknown"
+        return 1.0, f"batch is the column '{name}': it is so large that it must count tokens", "guessed"
+    text = f"batch is the column '{name}' unchanged: it is so small that it must count sequences, not tokens"
+    return 1.0, f"{text}; add a column seq_len", "unknown"
 
 
 def _known(frame: pd.DataFrame, name: str) -> FloatArray | None:
-    """A column where every row has a number above 0."""
+    """A column in which every row has a number above 0; None if there is no such column."""
     if name not in frame.columns or frame[name].dtype.kind not in "iuf":
         return None
     values = frame[name].to_numpy(float)
     return values if np.isfinite(values).all() and (values > 0).all() else None
 
 
-def _tokens_a_step(frame: pd.DataFrame) -> FloatArray:
-    """Tokens over steps of each row, NaN where one of them is not known."""
-    pair = [
-        next((name for name in names if name in frame.columns), "") for names in (("D", "tokens"), ("steps", "step"))
-    ]
+def _tokens_per_step(frame: pd.DataFrame) -> FloatArray:
+    """Tokens over steps of each row, NaN if one of them is not known."""
+    pair = [next((name for name in names if name in frame), "") for names in (("D", "tokens"), ("steps", "step"))]
     if "" in pair or any(frame[name].dtype.kind not in "iuf" for name in pair):
         return np.full(len(frame), np.nan)
     with np.errstate(all="ignore"):

@@ -1,5 +1,4 @@
-"""Curves in order: sparse rows joined, restarts resolved, sorted by run and step; and the table of their
-runs."""
+"""Curves in order: sparse rows joined, restarts resolved, rows sorted by run and step; and the table of their runs."""
 
 from __future__ import annotations
 
@@ -9,16 +8,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.errors import listed
 from scalefit.runs.reading.tidy import LOST, NO_LOSS, Tidy
 from scalefit.runs.siblings import lost_runs
 from scalefit.runs.table import last_rows, spans
 
-#: Columns that say where a row stands, not what was measured there.
+#: Columns that identify a row, instead of holding a measurement.
 PLACES = frozenset({"run", "step", "tokens", "split", "epoch", "source", "event", "time", "timestamp", "_timestamp"})
 
 
 def lane_codes(frame: pd.DataFrame) -> NDArray[Any]:
-    """A number for each row's run, or run and split where the split changes inside a run."""
+    """A number for each row's run, or for its run and split if the split changes inside a run."""
     codes: NDArray[Any] = frame["run"].cat.codes.to_numpy()
     if "split" not in frame.columns or not (frame.groupby("run", observed=True)["split"].nunique() > 1).any():
         return codes
@@ -27,10 +27,9 @@ def lane_codes(frame: pd.DataFrame) -> NDArray[Any]:
 
 
 def ordered(tidy: Tidy) -> None:
-    """Sort by run and axis, and drop what a restart logged again; a table in order is only looked at, not
-    copied."""
+    """Sort by run and axis, and drop rows that a restart logged again; a table in order is not copied."""
     codes, axis = lane_codes(tidy.frame), tidy.frame[tidy.axis].to_numpy()
-    if _in_order(codes, axis):
+    if np.all((codes[1:] > codes[:-1]) | (codes[1:] == codes[:-1]) & (axis[1:] > axis[:-1])):
         return
     dropped = _superseded_rows(tidy, codes, axis)
     kept = np.flatnonzero(~dropped)
@@ -38,19 +37,12 @@ def ordered(tidy: Tidy) -> None:
     order = kept[np.lexsort((axis[kept], runs[kept]))]  # stable: equal keys keep the order of the file
     lanes = len(np.unique(codes)) > len(np.unique(runs))
     if not lanes and not np.array_equal(order, kept) and not dropped.any():
-        tidy.note("sorted", "rows were not in the order of run and step and were sorted", len(order))
+        tidy.note("sorted", "rows were not in the order of run and step; they were sorted", len(order))
     tidy.frame = tidy.frame.iloc[order]
 
 
-def _in_order(codes: NDArray[Any], axis: NDArray[Any]) -> bool:
-    same = codes[1:] == codes[:-1]
-    if not np.all((axis[1:] > axis[:-1]) | ~same):
-        return False
-    return bool(np.all(codes[1:] >= codes[:-1]))
-
-
 def _superseded_rows(tidy: Tidy, codes: NDArray[Any], axis: NDArray[Any]) -> NDArray[np.bool_]:
-    """Rows that a later row of the same run replaces, each run named in a note."""
+    """A mask of the rows that a later row of the same run replaces; a note names the runs."""
     dropped = np.zeros(len(axis), dtype=bool)
     told, anew = list[str](), list[str]()
     order = np.argsort(codes, kind="stable")
@@ -63,20 +55,20 @@ def _superseded_rows(tidy: Tidy, codes: NDArray[Any], axis: NDArray[Any]) -> NDA
             told.append(f"{run}, {gone.sum()} from {tidy.axis} {lost.min()} to {lost.max()}")
             anew += [str(run)] if gone[0] else []
     if told:
-        names = "; ".join(told[:5]) + (f" and {len(told) - 5} more runs" if len(told) > 5 else "")
         count = int(dropped.sum())
-        tidy.note("dropped", f"{count} rows were logged again after a restart; the last were kept: {names}", count)
+        text = f"{count} rows were logged again after a restart and only the last kept: {listed(told, 5, '; ')}"
+        tidy.note("dropped", text, count)
     if anew:
-        text = "begin again at their first row: if each is two runs of one name, give them different names"
-        tidy.note("suspect", f"{len(anew)} runs {text}: {', '.join(anew[:5])}", len(anew))
+        text = "start again from their first row: if each is two runs of the same name, give them different names"
+        tidy.note("suspect", f"{len(anew)} runs {text}: {listed(anew, 5)}", len(anew))
     return dropped
 
 
 def superseded(axis: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which rows of one run a restart made void, with the rows in the order of the file.
+    """A mask of the rows of one run, in the order of the file, that a restart replaced.
 
-    Steps that repeat say that there was a restart: then each row is void when a later row stands at the same
-    or an earlier step. Without repetition the rows are merely out of order, and none is void.
+    Repeated steps show that there was a restart: then a row is replaced if a later row has the same or an earlier step.
+    Without repeated steps the rows are merely out of order, and none is replaced.
 
     >>> superseded(np.array([1, 2, 3, 4, 2, 3, 4])).tolist()
     [False, True, True, True, False, False, False]
@@ -93,20 +85,18 @@ def superseded(axis: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def join_sparse_rows(tidy: Tidy) -> pd.DataFrame:
-    """Join rows of one step that hold different columns; returns all rows that hold a learning rate.
+    """Join rows of one step that hold different columns; returns the rows before joining, for their learning rates.
 
-    Some loggers write training loss, validation loss and learning rate on rows of their own. A row without a
-    loss is such a row when the reader says that none was logged there, or when it fills a column that rows with
-    a loss mostly leave empty. Its values go to the
-    row of the same run and step that has a loss, if that has none; then it is left out, and counted. A row
-    that merely lacks its loss stays (and shows as diverged).
+    Some loggers write training loss, validation loss and learning rate on rows of their own. A row without a loss is
+    such a row if the reader says that no loss was logged there, or if it has a value in a column that is mostly empty
+    in rows with a loss. Its values fill gaps of the row of the same run and step that has a loss; then it is left out,
+    and counted. A row that merely lacks its loss stays (and is reported as diverged).
     """
     unlogged, lost = (tidy.frame[name].eq(True) if name in tidy.frame else None for name in (NO_LOSS, LOST))
     told = tidy.frame[NO_LOSS].notna() if unlogged is not None else None
     marks = [name for name in (NO_LOSS, LOST) if name in tidy.frame]
     tidy.frame = tidy.frame.drop(columns=marks) if marks else tidy.frame
-    frame = tidy.frame
-    logged = frame
+    frame = logged = tidy.frame
     if "loss" not in frame.columns or not frame["loss"].hasnans:
         return logged
     with_loss = frame["loss"].notna()
@@ -114,8 +104,8 @@ def join_sparse_rows(tidy: Tidy) -> pd.DataFrame:
     apart = ~with_loss & frame[other].notna().any(axis=1) if other else pd.Series(False, index=frame.index)
     if told is not None:  # where the reader knows what was logged, nothing is guessed
         apart = apart.where(~told, unlogged)
-        other = [name for name in frame.columns if name not in (*PLACES, "loss")]
-        other = [name for name in other if frame.loc[apart.to_numpy(), name].notna().any()]
+        filled = frame[apart.to_numpy()].notna().any()
+        other = [name for name in frame.columns if name not in (*PLACES, "loss") and filled[name]]
     if lost is not None:
         apart &= ~lost.to_numpy()
     if not apart.any() or not other:
@@ -129,13 +119,14 @@ def join_sparse_rows(tidy: Tidy) -> pd.DataFrame:
     count = int(apart.sum())
     have = pd.MultiIndex.from_frame(frame[keys])
     alone = int((~pd.MultiIndex.from_frame(logged.loc[apart.to_numpy(), keys]).isin(have)).sum())
-    text = f"{count} rows without a loss hold {', '.join(other)}: joined with the loss of the same step"
-    tidy.note("joined", text + (f"; {alone} of them have none and are left out" if alone else ""), count)
+    text = f"{count} rows without a loss have {', '.join(other)}: joined with the row of the same step that has a loss"
+    tidy.note("joined", text + (f"; {alone} of them have no such row and are left out" if alone else ""), count)
     tidy.frame = frame
     return logged
 
 
 def _other_columns(frame: pd.DataFrame, with_loss: NDArray[np.bool_]) -> list[str]:
+    """Columns with values in rows without a loss that are mostly empty in rows with one."""
     names = [name for name in frame.columns if name not in PLACES and name != "loss"]
     filled = frame[names].notna()
     rarely = filled[with_loss].mean() < 0.5
@@ -143,8 +134,8 @@ def _other_columns(frame: pd.DataFrame, with_loss: NDArray[np.bool_]) -> list[st
 
 
 def table_of(curves: pd.DataFrame, scalars: dict[str, dict[str, object]]) -> pd.DataFrame:
-    """One row a run: what is constant along it, loss, D and C of its last row with a finite loss, its last step (with
-    a loss or without), and given scalars; `diverged` where the loss of some run is not finite at its end."""
+    """One row for each run: the columns that are constant along it; loss, D and C of its last row with a finite loss;
+    its last step, with or without a loss; the given scalars; and `diverged`, if any run ends without a finite loss."""
     last = curves.iloc[last_rows(curves)]
     constant = [name for name in curves.columns if name not in _MOVING and _is_constant(curves, name)]
     table = last[["run", *constant]].assign(run=last["run"].astype(str))
@@ -164,7 +155,7 @@ _MOVING = frozenset({"run", "step", "tokens", "loss", "lr", "C"})
 
 
 def _is_constant(curves: pd.DataFrame, name: str) -> bool:
-    """Whether the column has one value along each run; missing values count as any value."""
+    """Whether the column has one value along each run, apart from missing values."""
     column = curves[name]
     first = spans(curves)[0]
     if column.iloc[first[1] : min(first[2], first[1] + 1000)].nunique() > 1:

@@ -1,19 +1,20 @@
-"""Several files in one call: a name for each, and runs of one name that are kept apart or joined."""
+"""Several files in one call: a name for each file, and runs of the same name in them, kept apart or joined."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import combinations
 from pathlib import Path
 
 import pandas as pd
 from pandas.api.types import union_categoricals
 
-from scalefit.errors import InputError
+from scalefit.errors import InputError, listed
 from scalefit.runs.reading.curves import PLACES
 from scalefit.runs.reading.tidy import Tidy
 
 SHOWN = 5
-#: ends of file names that say how a file is written, not what it holds
+#: endings that say how a file is written, not what it holds
 ENDINGS = frozenset(
     {".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".pq", ".txt", ".log", ".out", ".stdout", ".db"}
     | {".gz", ".bz2", ".xz", ".zip", ".zst", ".sqlite", ".sqlite3"}
@@ -23,8 +24,8 @@ EVENTS = "events.out.tfevents"
 
 
 def file_names(paths: Iterable[Path]) -> list[str]:
-    """A name for each file: its own without known endings, or its folder's where a file's name says nothing (log,
-    metrics, trainer_state); with the folders before it, as many as tell them apart, where two are named alike.
+    """A name for each file: its own without known endings, or that of its folder if its own says nothing (log,
+    metrics, trainer_state); with as many of the folders before it as needed to make the names different.
 
     >>> file_names([Path("a/lr0.001.csv"), Path("a/lr0.003.csv.gz")])
     ['lr0.001', 'lr0.003']
@@ -32,15 +33,16 @@ def file_names(paths: Iterable[Path]) -> list[str]:
     (['small'], ['a/x', 'b/x'])
     """
     parts = [_parts(path) for path in paths]
-    for depth in range(1, max(map(len, parts), default=1) + 1):
+    names: list[str] = []
+    for depth in range(1, max(map(len, parts), default=0) + 1):
         names = ["/".join(part[-depth:]) for part in parts]
         if len(set(names)) == len(names):
             break
-    return names if parts else []
+    return names
 
 
 def _parts(path: Path) -> list[str]:
-    """Folders and name; the last one names the file."""
+    """The folders of a file and its name, or only the folders if the name says nothing."""
     folders = [part for part in path.parent.parts if part not in ("/", ".")]
     stem = _stem(path.name)
     return folders if folders and (stem in PLAIN or EVENTS in path.name) else [*folders, stem]
@@ -52,11 +54,11 @@ def _stem(name: str) -> str:
 
 
 def keep_apart(tables: Sequence[Tidy], files: Sequence[str]) -> None:
-    """Runs of one name in several files become runs of their own, named after their files, where both hold other
-    values at the same place, or their steps interleave; else they are one run. Each case is told in a note.
+    """Runs of the same name in several files become separate runs, named after their files, if their values differ at
+    the same step or their steps interleave; else they are one run. A note reports each case.
 
-    ``files``: the names of the files (see :func:`file_names`). Tables of runs beside curves are left alone: they
-    describe runs of the same names.
+    ``files``: the names of the files (see :func:`file_names`). Tables of runs beside curves are not changed: they
+    describe the runs of the same names.
     """
     curves = [number for number, tidy in enumerate(tables) if tidy.axis]
     numbers = curves or list(range(len(tables)))
@@ -64,33 +66,32 @@ def keep_apart(tables: Sequence[Tidy], files: Sequence[str]) -> None:
         return
     if not curves:
         _name_lines(tables, files)
-    held = [set(tables[number].frame["run"].astype(str).unique()) for number in numbers]
-    apart: dict[tuple[int, ...], list[str]] = {}
-    joined: dict[tuple[int, ...], list[str]] = {}
-    for run in dict.fromkeys(str(run) for number in numbers for run in tables[number].frame["run"].unique()):
-        where = tuple(number for number, names in zip(numbers, held, strict=True) if run in names)
+    holders: dict[str, list[int]] = {}
+    for number in numbers:
+        for run in tables[number].frame["run"].unique():
+            holders.setdefault(str(run), []).append(number)
+    cases: dict[tuple[bool, tuple[int, ...]], list[str]] = {}
+    for run, where in holders.items():
         if len(where) > 1:
-            parts = [_rows(tables[number].frame, run) for number in where]
-            (apart if _differ(parts, tables[where[0]].axis) else joined).setdefault(where, []).append(run)
-    for where, runs in apart.items():
-        _rename(tables, files, where, runs)
-    for where, runs in joined.items():
-        _tell_joined(tables, where, runs)
+            pairs = combinations([_rows(tables[number].frame, run) for number in where], 2)
+            apart = any(_pair_differs(one, other, tables[where[0]].axis) for one, other in pairs)
+            cases.setdefault((apart, tuple(where)), []).append(run)
+    for (apart, files_of), runs in sorted(cases.items(), key=lambda case: not case[0][0]):
+        if apart:
+            _rename(tables, files, files_of, runs)
+        else:
+            _note_joined(tables, files_of, runs)
 
 
 def _rows(frame: pd.DataFrame, run: str) -> pd.DataFrame:
     return frame[(frame["run"] == run).to_numpy()]
 
 
-def _differ(parts: list[pd.DataFrame], axis: str) -> bool:
-    return any(_pair_differs(one, other, axis) for at, one in enumerate(parts) for other in parts[at + 1 :])
-
-
 def _pair_differs(one: pd.DataFrame, other: pd.DataFrame, axis: str) -> bool:
-    """Whether two tables of one run name hold other values at a place that both have, or interleave."""
+    """Whether the rows of one run name in two tables differ at a place that both have, or interleave."""
     places = ["split"] if "split" in one.columns and "split" in other.columns else []
     if ("split" in one.columns) != ("split" in other.columns) and axis:
-        return False  # rows with a split and rows without stand beside each other
+        return False  # rows with a split and rows without one complement each other
     places = [*places, *([axis] if axis else [])]
     shared = [name for name in one.columns if name in other.columns and name not in PLACES and name[:2] != "__"]
     first, second = (
@@ -109,7 +110,7 @@ def _pair_differs(one: pd.DataFrame, other: pd.DataFrame, axis: str) -> bool:
 
 
 def _name_lines(tables: Sequence[Tidy], files: Sequence[str]) -> None:
-    """Rows that are named after their line get the name of their file before it."""
+    """Put the name of the file before runs that are named after their line."""
     for tidy, file in zip(tables, files, strict=True):
         run = tidy.frame["run"].astype(str)
         lines = run == pd.Series([f"row {line}" for line in tidy.frame.index], index=run.index)
@@ -128,19 +129,19 @@ def _rename(tables: Sequence[Tidy], files: Sequence[str], where: tuple[int, ...]
         named = column.cat.rename_categories(new) if column.dtype == "category" else column.replace(new)
         tidy.frame = tidy.frame.assign(run=named)
         told.append(new[runs[0]])
-    paths = " and ".join(tables[number].where for number in where)
-    what = f"{len(runs)} run{'s' * (len(runs) > 1)} of one name ({_listed(runs)}) in {paths}"
-    place = f"at the same {tables[where[0]].axis}s, or between them" if tables[where[0]].axis else "in their rows"
-    tables[where[0]].note("named", f"{what} with other values {place}: kept apart as {' and '.join(told)}", len(runs))
+    paths = listed([tables[number].where for number in where], SHOWN)
+    first, same = tables[where[0]], f"the same name ({listed(runs, SHOWN)}) in {paths}"
+    differ = f"differ at the same {first.axis}s, or interleave" if first.axis else "differ in their values"
+    text = f"{len(runs)} run{'s' * (len(runs) > 1)} of {same} {differ}: kept apart as {listed(told, SHOWN)}"
+    first.note("named", text, len(runs))
 
 
 def _free(name: str, taken: set[str]) -> str:
-    """The name, with a number behind it where it is taken."""
-    names: Iterator[str] = (f"{name} ({number})" for number in range(2, len(taken) + 3))
-    return name if name not in taken else next(each for each in names if each not in taken)
+    """The name, followed by a number if it is taken."""
+    return next(each for each in (name, *(f"{name} ({k})" for k in range(2, len(taken) + 3))) if each not in taken)
 
 
-def _tell_joined(tables: Sequence[Tidy], where: tuple[int, ...], runs: list[str]) -> None:
+def _note_joined(tables: Sequence[Tidy], where: tuple[int, ...], runs: list[str]) -> None:
     axis = tables[where[0]].axis
     spans = []
     for number in where:
@@ -148,16 +149,12 @@ def _tell_joined(tables: Sequence[Tidy], where: tuple[int, ...], runs: list[str]
         reach = f" ({axis} {rows[axis].min():.10g} to {rows[axis].max():.10g})" if axis else ""
         spans.append(f"{tables[number].where}{reach}")
     verb = "is" if len(runs) == 1 else "are each"
-    text = f"{_listed(runs)} in {' and '.join(spans)} {verb} one run: no values of theirs differ"
+    text = f"{listed(runs, SHOWN)} in {listed(spans, SHOWN)} {verb} one run: the files do not contradict each other"
     tables[where[0]].note("joined", text, len(runs))
 
 
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
-
-
 def one_table(curves: list[Tidy]) -> Tidy:
-    """Tables of curves below one another; raises InputError where some count steps and others tokens."""
+    """Tables of curves below one another; raises InputError if some count steps and others tokens."""
     first = curves[0]
     if len(curves) == 1:
         return first

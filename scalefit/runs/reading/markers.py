@@ -1,4 +1,4 @@
-"""Words in columns of numbers that say that a value is beyond all numbers: diverged, overflow, #DIV/0!."""
+"""Words that stand for a lost value in columns of numbers: diverged, overflow, #DIV/0!."""
 
 from __future__ import annotations
 
@@ -8,32 +8,31 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.runs.quantities import is_quantity
+
 _WORD = (
     r"nan|[+-]?inf(?:inity)?|diverge[sd]?|diverging|divergence|div\.?|overflow(?:ed|s)?|explod(?:ed|es)|"
     r"blew up|blown up"
 )
 _AFTER = r"\s*[(\[].*[)\]]|\s*[-:,;@/]?\s*(?:(?:at|after|in|on|by|step|iter\w*|nan|inf|overflow|diverged)\b|\d).*|[.!]*"
 MARKER = re.compile(rf"(?:(?:the )?(?:loss|run|training) )?(?P<word>{_WORD})(?:{_AFTER})", re.IGNORECASE)
-CELLS = {"#div/0!", "#num!"}  #: what spreadsheets write for a division by zero, and for a number that is too large
+CELLS = {"#div/0!", "#num!"}  #: what spreadsheets write for a division by zero, and for a number out of range
 LARGE = re.compile(r"(?P<sign>-?)(?:\+?inf|overflow)", re.IGNORECASE)
 
 
 def marker(cell: object) -> bool:
-    """Whether a cell plainly says that there is no number because the run, or the value, is lost.
+    """Whether a cell says that there is no number because the run diverged or the value overflowed.
 
     >>> [marker(cell) for cell in ("diverged", "NaN (diverged)", "#DIV/0!", "overflow", "diverged at step 300")]
     [True, True, True, True, True]
     >>> [marker(cell) for cell in ("oops", "not diverged", "crashed", "3.2", 3.2, "")]
     [False, False, False, False, False, False]
     """
-    if not isinstance(cell, str):
-        return False
-    text = cell.strip()
-    return text.lower() in CELLS or MARKER.fullmatch(text) is not None
+    return isinstance(cell, str) and (cell.strip().lower() in CELLS or MARKER.fullmatch(cell.strip()) is not None)
 
 
 def markers(column: pd.Series) -> NDArray[np.bool_]:
-    """Which cells of a column are words that say so (n,); a bare `nan` or `inf`, which is a number, is not one.
+    """A mask (n,) of the cells of a column that are such words; a bare `nan` or `inf` is a number, not a word.
 
     >>> markers(pd.Series(["3.2", "diverged", "nan"])).tolist()
     [False, True, False]
@@ -42,17 +41,8 @@ def markers(column: pd.Series) -> NDArray[np.bool_]:
         return np.zeros(len(column), dtype=bool)
     cells = column.astype(object).where(column.map(lambda cell: isinstance(cell, str)), None)
     codes, words = pd.factorize(cells)
-    found = np.array([marker(word) and not _number(word) for word in words], dtype=bool)
+    found = np.array([marker(word) and not is_quantity(word) for word in words], dtype=bool)
     return np.append(found, False)[codes]
-
-
-def _number(word: str) -> bool:
-    """Whether the word alone is read as a number, as `nan` and `inf` are."""
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
 
 
 def value(cell: str) -> float:

@@ -1,4 +1,4 @@
-"""A name for every run: its column, the columns that tell runs apart, the file, or the row."""
+"""A name for every run: from a column run, from other columns that distinguish runs, from the file, or from the row."""
 
 from __future__ import annotations
 
@@ -9,35 +9,15 @@ from numpy.typing import NDArray
 from scalefit.errors import InputError
 from scalefit.runs.reading.tidy import Tidy
 
-#: Columns that tell runs apart where a table of curves has no column `run`, tried in this order.
-SCHEDULE = ("schedule",)
-SHAPE = (
-    "N",
-    "N_total",
-    "D",
-    "C",
-    "batch",
-    "peak_lr",
-    "d_model",
-    "n_layer",
-    "n_head",
-    "d_head",
-    "d_ff",
-    "seq_len",
-    "vocab",
-    "warmup",
-    "weight_decay",
-    "seed",
-    "optimizer",
-    "parametrization",
-    "U",
-)
+#: Columns that distinguish the runs of a table of curves without a column `run`.
+TELLING = ("schedule", "N", "N_total", "D", "C", "batch", "peak_lr", "d_model", "n_layer", "n_head", "d_head", "d_ff",
+           "seq_len", "vocab", "warmup", "weight_decay", "seed", "optimizer", "parametrization", "U")  # fmt: skip
 
 
 def name_runs(tidy: Tidy, name: str) -> None:
-    """Give the table its column `run`, first: categorical, in order of appearance, for curves; else text.
+    """Give the table its first column, `run`: categorical in order of appearance for curves, else text.
 
-    `name` is the run's name when the file holds the curve of one run and does not name it.
+    `name`: the run's name if the file is the curve of one run and does not name it.
     """
     frame = tidy.frame
     if "run" in frame.columns:
@@ -68,13 +48,12 @@ def _labels(tidy: Tidy) -> pd.Series:
     names = [str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in values]
     if len(set(names)) < len(names):
         where, todo = f"{tidy.where}, column run", "give them different names"
-        raise InputError("two runs have the same name once written as text", where=where, todo=todo)
+        raise InputError("two names of runs are the same as text", where=where, todo=todo)
     return _category(codes, names, tidy.frame)
 
 
 def _told_apart(tidy: Tidy, labels: pd.Series) -> pd.Series:
-    """With one row a run, rows that share a name (and split) are runs of their own, told apart by their
-    line."""
+    """In a table with one row a run, rows that share a name (and split) are separate runs, named after their line."""
     keys = pd.DataFrame({"run": labels, "split": tidy.frame["split"] if "split" in tidy.frame.columns else ""})
     if not keys.duplicated().any():
         return labels
@@ -82,13 +61,12 @@ def _told_apart(tidy: Tidy, labels: pd.Series) -> pd.Series:
     tidy.frame = tidy.frame.assign(run_in_file=labels)
     lines = pd.Series([f" (row {line})" for line in labels.index], index=labels.index)
     count = int(repeated.sum())
-    tidy.note("named", f"{count} rows share a run name: each is a run of its own, named after its line", count)
+    tidy.note("named", f"{count} rows share the name of their run: each is a separate run, named after its line", count)
     return labels.where(~repeated, labels + lines)
 
 
 def _grouped(tidy: Tidy, name: str) -> pd.Series:
-    """Runs of a table of curves without a column run: one, unless steps repeat and other columns tell runs
-    apart."""
+    """Runs of a table of curves without a column run: one, unless steps repeat and other columns distinguish runs."""
     frame = tidy.frame
     axis = frame[tidy.axis].to_numpy()
     groups = [] if np.all(axis[1:] > axis[:-1]) else _groupings(frame)
@@ -96,27 +74,19 @@ def _grouped(tidy: Tidy, name: str) -> pd.Series:
     for group in groups:
         if not frame.duplicated([*group, *keys, tidy.axis]).any():
             labels = _joined_labels(frame, group)
-            tidy.note(
-                "named",
-                f"there is no column run: runs are told apart by {', '.join(group)}",
-                labels.nunique(),
-            )
+            text = f"there is no column run: runs are distinguished by {', '.join(group)}"
+            tidy.note("named", text, labels.nunique())
             return labels
-    tidy.note("named", f"there is no column run: the rows are one run, named after the file ({name})")
+    tidy.note("named", "there is no column run: all rows are one run, named after the file")
     return _category(np.zeros(len(frame), dtype=np.int8), [name], frame)
 
 
 def _groupings(frame: pd.DataFrame) -> list[list[str]]:
-    """Sets of columns that may tell runs apart, smallest first; none that makes every row a run."""
-    shape = [name for name in SCHEDULE + SHAPE if name in frame.columns and name != "split"]
+    """Sets of columns that may distinguish runs, smallest first; none that makes every row a run."""
+    shape = [name for name in TELLING if name in frame.columns]
     words = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name].dtype) and name != "split"]
     both = list(dict.fromkeys([*shape, *words]))
-    tries = [
-        [name for name in SCHEDULE if name in frame.columns],
-        shape,
-        both,
-        [*both, "lr"] if "lr" in frame else [],
-    ]
+    tries = [shape[:1] if shape[:1] == ["schedule"] else [], shape, both, [*both, "lr"] if "lr" in frame else []]
     return [group for group in tries if group and len(frame[group].drop_duplicates()) <= len(frame) / 2]
 
 

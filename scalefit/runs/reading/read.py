@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import InputError
+from scalefit.errors import InputError, listed
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats import RawTable, Remark, read_raw, sources_in
 from scalefit.runs.formats.wandb_api import fetch, is_address
@@ -41,17 +41,18 @@ def read_runs(
 ) -> Runs:
     """Read run logs into the two canonical tables.
 
-    `source`: a file (CSV, TSV, JSON lines, Parquet, console log and others, also compressed: docs/logs.md), a
-    folder of run logs, `wandb:entity/project/run`, a DataFrame, or a list of these; a table of curves and a
-    table of runs in one list are joined by `run`. `rename`: {"their column": "canonical name"}; it wins over
-    exact names, which win over guesses. `schedule`: the learning rate of every run, as text (see
-    `scalefit.schedules.parse_schedule`), a CSV of (step, lr) or of (schedule or run, step, lr), a Schedule, or
-    a mapping from run to these. `warmup`: steps of a linear warm-up from 0, where the log begins later.
-    `where`: an expression; what it does not hold for is left out. `need`: columns that must be there.
-    `tell_ties`: where two columns could be one, leave both as they are and say so in a note of kind "ambiguous".
+    `source`: a file (CSV, TSV, JSON lines, Parquet, console log and others, also compressed: docs/logs.md), a folder of
+    run logs, `wandb:entity/project/run`, a DataFrame, or a list of these; a table of curves and a table of runs in one
+    list are joined by `run`. `rename`: {"their column": "canonical name"}; it takes precedence over exact names, and
+    these over guesses. `schedule`: the learning rate of every run, as text (see `scalefit.schedules.parse_schedule`), a
+    CSV of (step, lr) or of (schedule or run, step, lr), a Schedule, or a mapping from run to these. `warmup`: steps of
+    a linear warmup from 0, for a log that begins later. `where`: an expression; rows for which it does not hold are
+    left out. `need`: columns that must exist. `tell_ties`: if two columns could be the same canonical one, keep both
+    unchanged and report them in a note of kind "ambiguous".
 
-    Everything that was guessed, converted, derived or dropped is told in `Runs.notes`. Raises InputError,
-    naming file, row and column, for what cannot be read.
+    `Runs.notes` report everything that was guessed, converted, derived or dropped; a note that several files share
+    names the first of them and counts the rest. Raises InputError, naming file, row and column, for what cannot be
+    read.
 
     >>> log = pd.DataFrame({"step": [0, 1, 2], "learning_rate": [1.0, 1.0, 0.5], "loss": [3.0, 2.0, 1.0]})
     >>> runs = read_runs(log)
@@ -71,7 +72,7 @@ def read_runs(
         for tidy in tables:
             tidy.frame = tidy.frame.assign(source=tidy.where)
         keep_apart(tables, names)
-    runs = _joined(tables, origin, need)
+    runs = _joined(tables, names, origin, need)
     runs = _with_learning_rates(runs, schedule, warmup)
     return runs if where is None else runs.where(where)
 
@@ -98,12 +99,12 @@ def _raw_tables(sources: Sequence[Source]) -> tuple[list[RawTable], tuple[Origin
 
 def _from_frame(frame: pd.DataFrame) -> RawTable:
     if frame.empty:
-        raise InputError("the table has no rows", where="DataFrame", todo="give one row a run or logged step")
+        raise InputError("the table has no rows", where="DataFrame", todo="give one row for each run or logged step")
     if frame.columns.nlevels > 1:
         frame = frame.set_axis(["/".join(map(str, name)) for name in frame.columns], axis=1)
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
-        raise InputError(f"two columns are named '{twice[0]}'", where="DataFrame", todo="give one another name")
+        raise InputError(f"two columns are named '{twice[0]}'", where="DataFrame", todo="rename one of them")
     if frame.index.name is not None or isinstance(frame.index, pd.MultiIndex):
         frame = frame.drop(columns=[name for name in frame.index.names if name in frame.columns]).reset_index()
     if not frame.index.is_unique:
@@ -112,20 +113,20 @@ def _from_frame(frame: pd.DataFrame) -> RawTable:
 
 
 def _files(path: Path) -> list[tuple[Path, tuple[Remark, ...]]]:
-    """The run logs of a folder, the first with a remark on what was left; a file is itself."""
+    """The run logs of a folder, the first with a remark on files that are not read; or the file itself."""
     if not path.is_dir():
         return [(path, ())]
     found, rest = sources_in(path)
     if not found:
         todo = "give a file, or a folder with run logs (docs/logs.md lists the formats)"
         raise InputError("the folder holds no run logs", where=str(path), todo=todo)
-    names = f"{', '.join(file.name for file in rest[:5])}{' and more' if len(rest) > 5 else ''}"
-    told = (Remark("dropped", f"other files beside it were not read: {names}", len(rest)),) if rest else ()
-    return [(source, () if number else told) for number, source in enumerate(found)]
+    names = listed([file.name for file in rest], 5)
+    left = (Remark("dropped", f"other files in the folder were not read: {names}", len(rest)),) if rest else ()
+    return [(source, () if number else left) for number, source in enumerate(found)]
 
 
 def _file_hash(path: Path) -> str:
-    """SHA-256 of a file; of a folder: of the sums of its files, in the order of their paths."""
+    """The SHA-256 of a file; for a folder, that of the hashes of its files in the order of their paths."""
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -139,30 +140,31 @@ def _frame_hash(frame: pd.DataFrame) -> str:
         try:
             values = pd.util.hash_pandas_object(frame.iloc[start : start + (1 << 18)], index=False)
         except TypeError as error:
-            raise InputError("a cell holds a list or another object", where="DataFrame") from error
+            todo = "keep only numbers and text"
+            raise InputError("a cell holds a list or another object", where="DataFrame", todo=todo) from error
         digest.update(values.to_numpy().tobytes())
     return digest.hexdigest()
 
 
 def _renames(raws: list[RawTable], rename: dict[str, str]) -> list[dict[str, str]]:
-    """The part of `rename` that concerns each table; every entry must concern one."""
+    """The entries of `rename` that concern each table; every entry must concern one."""
     columns = list(dict.fromkeys(str(name) for raw in raws for name in raw.frame.columns))
     for name, target in rename.items():
         if name not in columns:
             near = difflib.get_close_matches(name, columns, n=1, cutoff=0.5)
-            todo = f"did you mean '{near[0]}'?" if near else f"the columns are {', '.join(columns)}"
+            todo = f"did you mean '{near[0]}'?" if near else f"the columns are {listed(columns, 30)}"
             where = str(raws[0].path) if len(raws) == 1 else ""
             raise InputError(f"there is no column '{name}' to map to {target}", where=where, todo=todo)
     return [{name: target for name, target in rename.items() if name in raw.frame.columns} for raw in raws]
 
 
-def _joined(tables: list[Tidy], origin: tuple[Origin, ...], need: Sequence[str]) -> Runs:
+def _joined(tables: list[Tidy], names: list[str], origin: tuple[Origin, ...], need: Sequence[str]) -> Runs:
     curves = [tidy for tidy in tables if tidy.axis]
     finals = [tidy for tidy in tables if not tidy.axis]
     for name in need:
         if not any(name in tidy.frame.columns for tidy in tables):
             raise _missing(name, tables)
-    notes = [note for tidy in tables for note in tidy.notes]
+    notes = _shared_notes(tables, names)
     columns = tuple(dict.fromkeys(binding for tidy in tables for binding in tidy.bindings))
     if not curves:
         table = pd.concat([tidy.frame for tidy in finals]) if len(finals) > 1 else finals[0].frame
@@ -178,7 +180,28 @@ def _joined(tables: list[Tidy], origin: tuple[Origin, ...], need: Sequence[str])
     if finals:
         table = _with_run_table(table, pd.concat([part.frame for part in finals]), notes)
     rates = LearningRates(_lr_rows(tidy, tidy.frame if same else logged))
-    return checked(Runs(tidy.frame, table, tuple(notes), origin, columns, rates), _declared(scalars))
+    planned = {run: entries.get("steps") for run, entries in scalars.items()}
+    declared = {run: float(steps) for run, steps in planned.items() if isinstance(steps, int | float)}
+    return checked(Runs(tidy.frame, table, tuple(notes), origin, columns, rates), declared)
+
+
+def _shared_notes(tables: list[Tidy], names: list[str]) -> list[Note]:
+    """The notes of several files; one that several of them share is one note, with the sum of their counts."""
+    groups: dict[tuple[str, str], list[tuple[str, Note]]] = {}
+    for tidy, name in zip(tables, names, strict=True):
+        for note in tidy.notes:
+            text = note.text.removeprefix(f"{tidy.where}: ").removeprefix(f"{note.count} ")
+            groups.setdefault((note.kind, text), []).append((name, note))
+    found = []
+    for (kind, text), members in groups.items():
+        note, files = members[0][1], dict.fromkeys(name for name, _ in members)
+        if len(members) > 1:
+            count = sum(each.count for _, each in members)
+            where = f"in {listed(files)}" if len(files) < len(tables) else f"in all {len(tables)} files"
+            head = f"{count} " if note.text.endswith(f"{note.count} {text}") else ""
+            note = Note(kind, f"{head}{text} ({where})", count)
+        found.append(note)
+    return found
 
 
 def _missing(name: str, tables: list[Tidy]) -> InputError:
@@ -186,20 +209,15 @@ def _missing(name: str, tables: list[Tidy]) -> InputError:
     source = {binding.name: binding.source for binding in tables[0].bindings}
     columns = [column for column in frame.columns if column not in ("run", "source")]
     if name == "loss" and {"step", "lr"} <= set(columns) <= {"step", "lr", "schedule"}:
-        return InputError("the file holds a schedule, no run", where=where, todo=f"pass it as --schedule {where}")
+        return InputError("the file holds a schedule, not a run", where=where, todo=f"pass it as --schedule {where}")
     likely = [column for column in columns if name in normalised(column) and frame[column].dtype.kind in "iuf"]
-    shown = ", ".join(source.get(column, column) for column in columns[:30]) + (
-        f" and {len(columns) - 30} more" if len(columns) > 30 else ""
-    )
-    return InputError(
-        f"there is no column {name}; the columns are {shown}",
-        where=where,
-        todo=f"say which one it is: --map {name}={likely[0] if likely else 'COLUMN'}",
-    )
+    what = f"there is no column {name}; the columns are {listed([source.get(each, each) for each in columns], 30)}"
+    todo = f"say which one it is: --map {name}={likely[0] if likely else 'COLUMN'}"
+    return InputError(what, where=where, todo=todo)
 
 
 def _scalars(curves: list[Tidy]) -> dict[str, dict[str, object]]:
-    """Entries that hold for a whole run (from run.json), by run: its own, and nested ones with a canonical name."""
+    """Entries for a whole run (from run.json, say), by run: those at the top, and nested ones with a canonical name."""
     found: dict[str, dict[str, object]] = {}
     for tidy in curves:
         scalars = {key: value for key, value in tidy.scalars.items() if isinstance(value, str | int | float | bool)}
@@ -211,28 +229,19 @@ def _scalars(curves: list[Tidy]) -> dict[str, dict[str, object]]:
     return found
 
 
-def _declared(scalars: dict[str, dict[str, object]]) -> dict[str, float]:
-    """The steps that runs were to do, by run."""
-    given = {run: entries.get("steps") for run, entries in scalars.items()}
-    return {run: float(steps) for run, steps in given.items() if isinstance(steps, int | float)}
-
-
 def _with_run_table(table: pd.DataFrame, given: pd.DataFrame, notes: list[Note]) -> pd.DataFrame:
     given = given.drop(columns=["source"], errors="ignore")
     unknown = sorted(set(given["run"]) - set(table["run"]))
     without = sorted(set(table["run"]) - set(given["run"]))
     if given["run"].duplicated().any():
-        raise InputError("the table of runs has several rows for one run", where=f"run {given['run'].iloc[0]}")
+        twice = given["run"][given["run"].duplicated()].iloc[0]
+        todo = "keep one row for each run"
+        raise InputError("the table of runs has several rows for one run", where=f"run {twice}", todo=todo)
     if unknown:
-        notes.append(Note("dropped", f"{len(unknown)} runs have no curve: {', '.join(unknown[:5])}", len(unknown)))
+        notes.append(Note("dropped", f"{len(unknown)} runs have no curve: {listed(unknown, 5)}", len(unknown)))
     if without:
-        notes.append(
-            Note(
-                "unknown",
-                f"{len(without)} runs are not in the table of runs: {', '.join(without[:5])}",
-                len(without),
-            )
-        )
+        text = f"{len(without)} runs are not in the table of runs: {listed(without, 5)}"
+        notes.append(Note("unknown", text, len(without)))
     extra = given.set_index("run").reindex(table["run"])
     new = [name for name in extra.columns if name not in table.columns]
     return table.assign(**{name: extra[name].to_numpy() for name in new})
@@ -251,18 +260,14 @@ def _lr_rows(tidy: Tidy, logged: pd.DataFrame) -> pd.DataFrame | None:
 
 def _with_learning_rates(runs: Runs, schedule: ScheduleSource | None, warmup: int | None) -> Runs:
     if warmup is not None and warmup < 0:
-        raise InputError(f"warmup={warmup} is negative")
+        raise InputError(f"warmup={warmup} is negative", todo="give a number of steps from 0")
     if schedule is None:
         return replace(runs, learning_rates=replace(runs.learning_rates, warmup=warmup))
     given = schedules_of(schedule, runs.table, warmup)
     notes = [*runs.notes]
     if runs.learning_rates.rows is not None:
-        notes.append(
-            Note(
-                "mapped",
-                "the given schedule is used instead of the logged learning rate" + _difference(runs, given),
-            )
-        )
+        text = f"the given schedule is used instead of the logged learning rate{_difference(runs, given)}"
+        notes.append(Note("mapped", text))
     if given.missing:
         example = next(iter(given.missing.values()))
         notes.append(Note("unknown", f"{len(given.missing)} runs have no schedule: {example}", len(given.missing)))
@@ -271,20 +276,19 @@ def _with_learning_rates(runs: Runs, schedule: ScheduleSource | None, warmup: in
 
 
 def _interpolated(given: LearningRates) -> list[Note]:
-    """A note for each way in which schedules of a file were completed between their rows."""
+    """A note for each way in which schedules from a file were completed between their rows."""
     ways: dict[str, list[str]] = {}
     for run, schedule in (given.given or {}).items():
         if schedule.how:
             ways.setdefault(schedule.how, []).append(run)
     return [
-        Note("derived", f"the learning rate of {len(runs)} run{'s' * (len(runs) > 1)} ({', '.join(runs[:3])}"
-             f"{', ...' * (len(runs) > 3)}) was read from the schedule file: {how}", len(runs))
+        Note("derived", f"the learning rate of {listed(runs)} was read from the schedule file: {how}", len(runs))
         for how, runs in ways.items()
-    ]  # fmt: skip
+    ]
 
 
 def _difference(runs: Runs, given: LearningRates) -> str:
-    """How far the logged learning rate is from the given schedule, in words."""
+    """How far the logged learning rate is from the given schedule, as text."""
     rows, worst = runs.learning_rates.rows, 0.0
     for run, schedule in (given.given or {}).items():
         part = rows[rows["run"] == run] if rows is not None else pd.DataFrame()

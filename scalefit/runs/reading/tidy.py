@@ -1,4 +1,4 @@
-"""From a file as it was logged to one canonical table: the names of its columns, its numbers, its kind."""
+"""From a file as it was logged to one canonical table: names of columns, numbers, and whether its rows are curves."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
 from scalefit.runs.reading.markers import marker, markers, value
 from scalefit.runs.table import Note
 
-#: Columns in which text that is no number stops the reading.
+ONE_RATE = "peak_lr = lr: the table has one row per run"
+#: Columns in which text that is not a number stops the reading.
 STRICT = frozenset({"step", "tokens", "loss", "lr", "N", "N_total", "D", "C", "batch"})
-
 #: Column that marks, until sparse rows are joined, the rows of curves at which no loss was logged.
 NO_LOSS = "__no_loss"
-
-#: Column that marks, until then, the rows of curves whose loss is a word that says that the run is lost.
+#: Column that marks, until then, the rows of curves with a word such as "diverged" for a loss.
 LOST = "__lost"
 
 
 @dataclass
 class Tidy:
-    """A table on its way in: `axis` is "step" or "tokens" for curves, "" for one row a run."""
+    """A table that is being read: `axis` is "step" or "tokens" for curves, "" for one row per run."""
 
     frame: pd.DataFrame
     axis: str
@@ -38,15 +37,15 @@ class Tidy:
     notes: list[Note] = field(default_factory=list)
 
     def note(self, kind: str, text: str, count: int = 1) -> None:
-        """Add a note on something that was done or seen."""
+        """Add a note on something that was done or found."""
         self.notes.append(Note(kind, text, count))
 
 
 def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) -> Tidy:
-    """Canonical names and numbers, and the kind of table (the runs get their names in `naming`).
+    """A table with canonical names and numbers, and its axis (`naming` gives the runs their names).
 
-    Raises InputError where two columns tie (with `tell_ties` both are left, and a note says so), or a cell of a
-    numeric column is not a number.
+    Raises InputError if two columns could be the same canonical one (with `tell_ties` both are kept, with a note), or
+    if a cell of a numeric column is not a number.
     """
     where = str(raw.path)
     ties: dict[str, str] = {}
@@ -69,42 +68,30 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) ->
 
 
 def _words(frame: pd.DataFrame) -> set[str]:
-    """Columns whose first value is no number in any spelling: they are no guess for a numeric column."""
-    found = set()
-    for name in frame.columns:
-        if pd.api.types.is_numeric_dtype(frame[name].dtype):
-            continue
-        first = next((cell for cell in frame[name].dropna() if not marker(cell)), None)
-        if first is not None and not is_quantity(first):
-            found.add(str(name))
-    return found
+    """Columns of text, by their first value: they are not guessed to be a numeric column."""
+    texts = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name].dtype)]
+    first = {name: next((cell for cell in frame[name].dropna() if not marker(cell)), 0) for name in texts}
+    return {str(name) for name, cell in first.items() if not is_quantity(cell)}
 
 
 def _name_columns(tidy: Tidy) -> None:
     new = {binding.source: binding.name for binding in tidy.bindings}
     for name in [name for name in tidy.frame.columns if name in new.values() and name not in new]:
         new[name] = f"{name}_in_file"
-        tidy.note("named", f"column {name} is kept as {name}_in_file: another column was mapped to {name}")
+        tidy.note("named", f"column {name} is now {name}_in_file: another column was mapped to {name}")
     tidy.frame = tidy.frame.rename(columns=new)
     tidy.frame.columns = [str(name) for name in tidy.frame.columns]
     for binding in tidy.bindings:
-        if binding.how == "guessed":
-            tidy.note("guessed", f"{binding.name} is the column '{binding.source}'")
-        elif binding.how == "mapped":
-            tidy.note("mapped", f"{binding.name} is the column '{binding.source}', as told")
+        if binding.how != "named":
+            mapped = " (mapped)" if binding.how == "mapped" else ""
+            tidy.note(binding.how, f"{binding.name} is the column '{binding.source}'{mapped}")
         if binding.scale != 1.0:
-            tidy.note(
-                "converted",
-                f"{binding.source} times {binding.scale:g} is {binding.name} in {_unit(binding.name)}",
-            )
-
-
-def _unit(name: str) -> str:
-    return COLUMNS[name].unit if name in COLUMNS else "1"
+            unit = COLUMNS[binding.name].unit if binding.name in COLUMNS else "1"
+            tidy.note("converted", f"{binding.source} times {binding.scale:g} is {binding.name} in {unit}")
 
 
 def _read_numbers(tidy: Tidy) -> None:
-    """Numeric canonical columns as float64 or int64; columns that are so already are not touched."""
+    """Convert numeric canonical columns to float64 or int64; columns that are so already are not copied."""
     scales = {binding.name: binding.scale for binding in tidy.bindings}
     for name in tidy.frame.columns:
         if name not in STRICT - {"loss"} and (name not in COLUMNS or COLUMNS[name].numeric):
@@ -117,7 +104,7 @@ def _read_numbers(tidy: Tidy) -> None:
 
 
 def _read_markers(tidy: Tidy, name: str) -> None:
-    """Words such as diverged and overflow in a column of numbers, as NaN or infinity; told with the first row."""
+    """Read words such as diverged and overflow in a column of numbers as NaN or infinity; a note names the first."""
     column = tidy.frame[name]
     marked = markers(column)
     if not marked.any():
@@ -132,7 +119,7 @@ def _read_markers(tidy: Tidy, name: str) -> None:
     count, cell, row = int(marked.sum()), column[marked].iloc[0], column.index[int(np.argmax(marked))]
     if name == "loss":
         tidy.frame = tidy.frame.assign(**{LOST: marked})
-        text = f"{count} rows say '{cell}' or the like for a loss: runs that diverged, read as NaN (first in row {row})"
+        text = f"{count} rows say '{cell}' or the like instead of a loss: read as NaN, diverged (first in row {row})"
         tidy.note("diverged", text, count)
         return
     shown = " and ".join(dict.fromkeys(f"{each:g}" for each in values))
@@ -154,7 +141,7 @@ def _as_numbers(tidy: Tidy, column: pd.Series, scale: float) -> pd.Series:
         column = _without_words(tidy, column)
         if not any(_is_word(cell) for cell in column):
             return _as_numbers(tidy, column, scale)
-        tidy.note("unknown", f"column {column.name} holds text and was left as it is")
+        tidy.note("unknown", f"column {column.name} holds text and was kept unchanged")
         return column
     filled = column.dropna()
     odd = filled[pd.to_numeric(filled, errors="coerce").isna()]
@@ -163,7 +150,7 @@ def _as_numbers(tidy: Tidy, column: pd.Series, scale: float) -> pd.Series:
         tidy.note("converted", f"{column.name} was read from text such as '{example}'", len(filled))
     own = [cell for cell in odd if scale != 1.0 and states_unit(cell)]
     if own:
-        text = f"{column.name}: '{own[0]}' states its own unit and is taken as written, not times {scale:g}"
+        text = f"{column.name}: '{own[0]}' states its own unit and is read as written, not times {scale:g}"
         tidy.note("converted", text, len(own))
     return values
 
@@ -173,13 +160,13 @@ def _is_word(cell: object) -> bool:
 
 
 def _without_words(tidy: Tidy, column: pd.Series) -> pd.Series:
-    """The column without the few words in it where most cells are numbers; told with the first row."""
+    """The column without words, if most of its cells are numbers; a note names the first."""
     words = np.array([_is_word(cell) for cell in column], dtype=bool)
     if 2 * words.sum() >= column.notna().sum():
         return column
     cell, row = column[words].iloc[0], column.index[int(np.argmax(words))]
     count = int(words.sum())
-    text = f"column {column.name}: {count} cells such as '{cell}' (row {row}) are no numbers: taken as missing"
+    text = f"column {column.name}: {count} cells such as '{cell}' (row {row}) are not numbers and count as missing"
     tidy.note("unknown", text, count)
     return column.where(~words)
 
@@ -188,32 +175,24 @@ _WIDE = {"i": np.int64, "u": np.int64, "f": np.float64}
 
 
 def _find_axis(tidy: Tidy) -> None:
-    """Curves have a step, or tokens that vary inside a run; otherwise the table has one row a run."""
+    """Curves have a step, or tokens that vary inside a run; otherwise the table has one row per run."""
     columns, frame = set(tidy.frame.columns), tidy.frame
-    one_row_a_run = "run" in columns and not _varies(frame, "run", None)
-    if "step" in columns and not one_row_a_run:
+    one_row_per_run = "run" in columns and not frame["run"].duplicated().any()
+    if "step" in columns and not one_row_per_run:
         tidy.axis = "step"
         _whole_steps(tidy)
     elif "step" in columns and "steps" not in columns:
         tidy.frame = frame.rename(columns={"step": "steps"})
         tidy.note("derived", "every run has one row: its step is the length of the run (steps)")
-    elif "run" in columns:
+    elif "run" in columns and not one_row_per_run:
+        keys = ["run", "split"] if "split" in columns else ["run"]
         for name in ("tokens", "D", "steps"):
-            if name in columns and not one_row_a_run and _varies(frame, "run", name):
+            if name in columns and (frame.groupby(keys, observed=True)[name].nunique() > 1).any():
                 tidy.axis = "step" if name == "steps" else "tokens"
                 tidy.frame = frame.rename(columns={name: tidy.axis})
                 break
     if not tidy.axis:
         _as_final_results(tidy)
-
-
-def _varies(frame: pd.DataFrame, run: str, name: str | None) -> bool:
-    """Whether a column takes several values inside a run (and split); without a column: whether runs have
-    several rows."""
-    if name is None:
-        return bool(frame[run].duplicated().any())
-    keys = [run, "split"] if "split" in frame.columns else [run]
-    return bool((frame.groupby(keys, observed=True)[name].nunique() > 1).any())
 
 
 def _as_final_results(tidy: Tidy) -> None:
@@ -224,14 +203,14 @@ def _as_final_results(tidy: Tidy) -> None:
             Binding("D", b.source, "guessed" if b.how == "named" else b.how, b.scale) if b.name == "tokens" else b
             for b in tidy.bindings
         ]
-        tidy.note("guessed", "D is the column of tokens: the table has one row a run")
+        tidy.note("guessed", "D is the column of tokens: the table has one row per run")
     if "lr" in columns and "peak_lr" not in columns:
         tidy.frame = tidy.frame.assign(peak_lr=tidy.frame["lr"])
-        tidy.note("derived", "peak_lr = lr: the table has one row a run")
+        tidy.note("derived", ONE_RATE)
 
 
 def _whole_steps(tidy: Tidy) -> None:
-    """Steps as int64 of at least 0; rows that hold neither a step nor a loss are left out."""
+    """Convert steps to int64 from 0; rows with neither a step nor a loss are left out."""
     step = tidy.frame["step"]
     if step.dtype.kind == "i" and step.min() >= 0:
         return
@@ -249,9 +228,7 @@ def _whole_steps(tidy: Tidy) -> None:
     whole = np.isfinite(values) & (values == np.floor(values)) & (values >= 0) & (values < 2.0**53)
     if not whole.all():
         row = int(np.argmin(whole))
-        raise InputError(
-            f"step {values[row]:g} is not a whole number from 0 to 2^53",
-            where=f"{tidy.where}, row {step.index[row]}, column step",
-            todo="map the column of optimiser steps: --map step=COLUMN",
-        )
+        what, where = f"step {values[row]:g} is not a whole number from 0 to 2^53", f"{tidy.where}, row"
+        todo = "map the column of optimiser steps: --map step=COLUMN"
+        raise InputError(what, where=f"{where} {step.index[row]}, column step", todo=todo)
     tidy.frame = tidy.frame.assign(step=values.astype(np.int64))

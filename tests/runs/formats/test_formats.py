@@ -93,8 +93,8 @@ def test_thousands_text_and_missing_spellings(file):
 def test_columns_of_the_same_name(file):
     runs = read_runs(file("step,loss,step,acc,acc\n0,5,0,1,2\n1,4,1,1,3\n"))
     assert list(runs.curves.columns) == ["run", "step", "loss", "acc", "acc.1"]
-    assert "copy of column 1, 'step'" in told(runs, "dropped") and "called 'acc.1'" in told(runs, "named")
-    with pytest.raises(InputError, match="two columns are named 'loss' and differ; give one"):
+    assert "copy of column 1, 'step'" in told(runs, "dropped") and "now 'acc.1'" in told(runs, "named")
+    with pytest.raises(InputError, match="two columns are named 'loss' and differ; rename one"):
         read_runs(file("step,loss,loss\n0,5,4\n1,4,3\n"))
     with pytest.raises(InputError, match="DataFrame: two columns are named 'loss'"):
         read_runs(pd.DataFrame([[0, 5, 6]], columns=["step", "loss", "loss"]))
@@ -151,8 +151,8 @@ def test_lists_in_records_are_left_out_and_said(file):
         ("\n\n\n", "a.csv", "no table in the file; give"),
         ('{"step":0,"loss":' + "[" * 100000 + "\n", "a.jsonl", "nested too deep|not JSON"),
         ('{"step": [0], "loss": [1, 2]}', "a.json", "different lengths; give"),
-        ('"words"', "a.json", "no table; write"),
-        ("some words\nwithout sense\n", "a.log", "no line is that of a known trainer; trainers known"),
+        ('"words"', "a.json", "not a table; write"),
+        ("some words\nwithout sense\n", "a.log", "no line is in the format of a known trainer.*; known"),
         (b"\x00\xff" * 99, "a.log", "binary"),
     ],
 )
@@ -165,7 +165,7 @@ def test_a_missing_value_does_not_hold(file):
     runs = read_runs(file("run,N,opt,loss\na,1e6,adam,3\nb,,,4\nc,2e6,sgd,5\n"))
     assert runs.where("N != 1e6").names == ["c"] == runs.where("not (N < 1.5e6)").names
     assert runs.where("opt != 'adam'").names == ["c"] and runs.where("opt > 'adam'").names == ["c"]
-    assert "1 rows lack a value it names" in runs.where("N > 0").notes[-1].text
+    assert "1 rows lack a value for it" in runs.where("N > 0").notes[-1].text
     kept, held = runs.hold_out("N > 1.5e6")
     assert (kept.names, held.names) == (["a", "b"], ["c"])
 
@@ -180,7 +180,7 @@ def test_hold_out_of_everything_and_of_nothing(file, expression):
 
 def test_a_restart_from_the_first_step_may_be_two_runs_of_one_name(file):
     runs = read_runs(file("run,step,loss\n" + "".join(f"a,{s},{v}\n" for v in (5, 4) for s in range(3))))
-    assert runs.curves["loss"].tolist() == [4, 4, 4] and "two runs of one name" in told(runs, "suspect")
+    assert runs.curves["loss"].tolist() == [4, 4, 4] and "two runs of the same name" in told(runs, "suspect")
     late = read_runs(file("step,loss\n0,5\n1,4\n2,3\n1,4.5\n2,3.5\n"))
     assert not told(late, "suspect") and late.curves["loss"].tolist() == [5, 4.5, 3.5]
 
@@ -204,7 +204,7 @@ def test_trainer_state(file):
     assert runs.names == ["run_a"] and columns(runs, "step", "loss") == [[10, 4], [20, 3], [30, 2]]
     assert runs.curves["eval_loss"].tolist()[1] == 4 and runs.curves.index.tolist() == [1, 2, 4]
     assert runs.table["steps"].tolist() == [30] and "train_loss" not in runs.curves
-    assert "whole run" in told(runs, "dropped") and "1 records with the one before" in told(runs, "joined")
+    assert "whole run" in told(runs, "dropped") and "1 records with the previous one" in told(runs, "joined")
     assert "mean over the last logging interval" in told(runs, "unknown") and "version" in told(runs, "unknown")
 
 
@@ -289,6 +289,14 @@ def test_lightning_metrics(file, tmp_path):
     assert runs.trajectory("version_3").lr[10] == 0.2
 
 
+def test_the_last_value_of_a_step_counts_in_lightning(file):
+    runs = read_runs(
+        file("epoch,step,loss,lr\n0,0,5,0.1\n0,10,4,0.2\n0,10,3.5,\n0,10,,0.3\n0,20,3,0.4\n", "metrics.csv")
+    )
+    assert columns(runs, "step", "loss", "lr") == [[0, 5, 0.1], [10, 3.5, 0.3], [20, 3, 0.4]]
+    assert "2 rows with others of the same step (the last value counts)" in told(runs, "joined")
+
+
 def test_flat_yaml(file):
     text = "a: 1\nb:\n  c: 2.5  # why\n  d:\n    e: true\nf: null\ng: [1, 2]\n# no: 1\nh: 'x: y'\n"
     expected = {"a": 1, "b/c": 2.5, "b/d/e": True, "f": None, "g": "[1, 2]", "h": "x: y"}
@@ -365,7 +373,7 @@ def test_console_logs(file, name, ending):
     packed = gzip.compress(text.encode(), mtime=0) if ending.endswith("gz") else text
     runs = read_runs(file(packed, f"job.{ending}"))
     assert runs.names == ["job"]
-    assert f"the lines are those of {name}" in told(runs, "guessed")
+    assert f"lines are in the format of {name}" in told(runs, "guessed")
     for column, values in expected.items():
         np.testing.assert_array_equal(runs.curves[column].to_numpy(float), values)
     assert ("learning rate" in told(runs, "unknown")) == ("lr" not in expected)
@@ -418,8 +426,17 @@ def test_mlflow_data_base(tmp_path):
         assert "1 runs that are marked as deleted" in told(found, "dropped")
         assert "4 values were logged again" in told(found, "dropped") and "step 0" in told(found, "suspect")
     (tmp_path / "b.db").write_bytes(b"nonsense" * 99)
-    with pytest.raises(InputError, match="not a data base of MLflow"):
+    with pytest.raises(InputError, match="not a database of MLflow"):
         read_runs(tmp_path / "b.db")
+
+
+def test_the_largest_number_in_a_store_of_mlflow_is_infinity(tmp_path):
+    largest = 1.7976931348623157e308
+    rows = [("loss", v, s, "u1", s, 0) for s, v in enumerate((5.0, 1e308, largest))]
+    rows += [("low", v, s, "u1", s, 0) for s, v in enumerate((1.0, 2.0, -largest))]
+    runs = read_runs(mlflow_base(tmp_path / "mlflow.db", rows))
+    assert runs.curves["loss"].tolist() == [5, 1e308, np.inf] and runs.curves["low"].tolist() == [1, 2, -np.inf]
+    assert "1 rows have no finite loss" in told(runs, "diverged") and runs.table["diverged"].tolist() == [True]
 
 
 def test_mlflow_folders(file, tmp_path):
@@ -435,7 +452,7 @@ def test_mlflow_folders(file, tmp_path):
         assert columns(runs.where("d_model == 64"), "step", "loss", "lr") == [[0, 5, 0.1], [10, 300 / 64, 0.1]]
     assert read_runs(tmp_path / "mlruns" / "7" / "u1").names == ["w64"]
     file("words\n", "mlruns/7/u1/metrics/bad")
-    with pytest.raises(InputError, match="row 1: 'words' is no metric; write"):
+    with pytest.raises(InputError, match="row 1: 'words' is not a metric; write"):
         read_runs(tmp_path)
 
 
@@ -445,7 +462,7 @@ def test_dvclive(file, tmp_path):
     file("model:\n  n_layer: 3\n", "exp/params.yaml")
     runs = read_runs(tmp_path / "exp")
     assert runs.names == ["exp"] and columns(runs, "step", "loss", "lr") == [[0, 5, 0.1], [1, 4, 0.1]]
-    assert runs.table["n_layer"].tolist() == [3] and "2 files, one a metric" in told(runs, "joined")
+    assert runs.table["n_layer"].tolist() == [3] and "2 files, one for each metric" in told(runs, "joined")
     assert read_runs(tmp_path).names == ["exp"] and len(runs.origin[0].sha256) == 64
     file("epoch\tx\n0\t1\n", "exp/plots/metrics/x.tsv")
     with pytest.raises(InputError, match="not a metric of DVCLive; give it"):
@@ -503,8 +520,27 @@ def test_a_logged_nan_is_kept_and_a_step_without_a_loss_is_not_one(file, tmp_pat
     for source in (store, lightning, trainer):
         runs = read_runs(source)
         assert runs.curves["step"].tolist() == [0, 10] and np.isnan(runs.curves["loss"].iloc[1]), source
-        assert "1 rows have no finite loss" in told(runs, "diverged") and "2 of them have none" in told(runs, "joined")
+        assert "1 rows have no finite loss" in told(runs, "diverged")
+        assert "2 of them have no such row" in told(runs, "joined")
         assert "__no_loss" not in runs.curves and runs.trajectory(runs.names[0]).lr.tolist() == [0.1] * 11
+
+
+# --- several files --------------------------------------------------------------------------------------
+
+
+def test_a_note_that_many_files_share_is_one_line_with_the_sum_of_the_counts(file, tmp_path):
+    for k in range(5):
+        preamble = "# by hand\n" * (k + 1) if k < 4 else ""
+        file(preamble + CURVE, f"logs/run{k}.csv")
+    runs = read_runs(tmp_path / "logs")
+    assert [note.text for note in runs.notes if note.kind == "named"] == [
+        "there is no column run: all rows are one run, named after the file (in all 5 files)"
+    ]
+    (note,) = [note for note in runs.notes if note.kind == "dropped"]
+    assert note.text == "10 lines before the header (in run0, run1, run2 and 1 more)" and note.count == 10
+    assert sum("named after the file" in line for line in inspect(runs).lines) == 1
+    alone = read_runs(tmp_path / "logs" / "run1.csv")
+    assert told(alone, "dropped") == f"{tmp_path}/logs/run1.csv: 2 lines before the header"
 
 
 # --- the registry ---------------------------------------------------------------------------------------
@@ -515,5 +551,5 @@ def test_files_of_other_kinds_in_a_folder_are_named(file, tmp_path):
     file(CURVE, "other.csv")
     file("{}", "config.json")
     assert "were not read: other.csv" in told(read_runs(tmp_path), "dropped")
-    with pytest.raises(InputError, match="the folder is no run log"):
+    with pytest.raises(InputError, match="the folder is not a run log"):
         read_raw(tmp_path)
