@@ -22,6 +22,7 @@ from scalefit.runs.reading.conversions import peak_of_settings, read_settings
 from scalefit.runs.reading.curves import join_sparse_rows, ordered, table_of
 from scalefit.runs.reading.joining import file_names, keep_apart, one_table
 from scalefit.runs.reading.naming import name_runs
+from scalefit.runs.reading.shapes import shaped
 from scalefit.runs.reading.tidy import Tidy, tidied
 from scalefit.runs.table import Note, Origin, Runs
 from scalefit.runs.trajectory import LearningRates, ScheduleSource, schedules_of
@@ -61,6 +62,7 @@ def read_runs(
     """
     sources = [source] if isinstance(source, str | PathLike | pd.DataFrame) else list(source)
     raws, origin = _raw_tables(sources)
+    raws = [shaped(raw, rename or ()) for raw in raws]
     maps = _renames(raws, dict(rename or {}))
     names = file_names([raw.path for raw in raws])
     tables = [tidied(raw, renames, tell_ties) for raw, renames in zip(raws, maps, strict=True)]

@@ -6,6 +6,7 @@ Each function knows one other shape. It returns None for a table that does not h
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import replace
 
 import numpy as np
@@ -59,10 +60,12 @@ MOST_METRICS = 60  #: names of metrics in a long table
 ALIKE = 10.0  #: medians of the columns of a wide table lie within this factor
 
 
-def shaped(raw: RawTable) -> RawTable:
-    """The table in the shape that is read."""
+def shaped(raw: RawTable, mapped: Container[str] = ()) -> RawTable:
+    """The table in the shape that is read. A table that has a column which the user mapped keeps that column."""
     for reshape in (_counted, _multiplied, _long, _matrix, _wide):
-        raw = reshape(raw) or raw
+        made = reshape(raw)
+        if made is not None and not any(name in mapped for name in set(raw.frame.columns) - set(made.frame.columns)):
+            raw = made
     return raw
 
 
