@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.errors import InputError
+from scalefit.runs.reading.results import settings_of_blocks, telling
 from scalefit.runs.reading.tidy import Tidy
 
 #: Columns that distinguish the runs of a table of curves without a column `run`.
@@ -69,7 +70,8 @@ def _grouped(tidy: Tidy, name: str) -> pd.Series:
     """Runs of a table of curves without a column run: one, unless steps repeat and other columns distinguish runs."""
     frame = tidy.frame
     axis = frame[tidy.axis].to_numpy()
-    groups = [] if np.all(axis[1:] > axis[:-1]) else _groupings(frame)
+    fixed = telling(frame)
+    groups = _groupings(frame) if fixed or not np.all(axis[1:] > axis[:-1]) else []
     keys = ["split"] if "split" in frame.columns else []
     for group in groups:
         if not frame.duplicated([*group, *keys, tidy.axis]).any():
@@ -77,6 +79,12 @@ def _grouped(tidy: Tidy, name: str) -> pd.Series:
             text = f"there is no column run: runs are distinguished by {', '.join(group)}"
             tidy.note("named", text, labels.nunique())
             return labels
+    changing = fixed or (settings_of_blocks(frame, tidy.axis) if tidy.axis == "step" else [])
+    if changing:  # a restart changes no setting
+        labels = _joined_labels(frame, changing)
+        text = f"there is no column run: runs are distinguished by {', '.join(changing)}, which no restart changes"
+        tidy.note("named", text, labels.nunique())
+        return labels
     tidy.note("named", "there is no column run: all rows are one run, named after the file")
     return _category(np.zeros(len(frame), dtype=np.int8), [name], frame)
 

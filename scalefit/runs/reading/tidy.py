@@ -14,6 +14,7 @@ from scalefit.runs.formats import RawTable
 from scalefit.runs.matching import Binding, match
 from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
 from scalefit.runs.reading.markers import marker, markers, value
+from scalefit.runs.reading.results import are_final_results, telling
 from scalefit.runs.table import Note
 
 ONE_RATE = "peak_lr = lr: the table has one row per run"
@@ -178,11 +179,16 @@ def _find_axis(tidy: Tidy) -> None:
     """Curves have a step, or tokens that vary inside a run; otherwise the table has one row per run."""
     columns, frame = set(tidy.frame.columns), tidy.frame
     one_row_per_run = "run" in columns and not frame["run"].duplicated().any()
-    if "step" in columns and not one_row_per_run:
+    if "step" in columns and "run" not in columns and are_final_results(frame):
+        by = telling(frame)
+        _rename(tidy, {} if "steps" in columns else {"step": "steps"})
+        told = f"{' and '.join(by)} differ between rows" if by else "all rows stand at one step"
+        tidy.note("derived", f"each row is the result of a run and its step the length of that run: {told}", len(frame))
+    elif "step" in columns and not one_row_per_run:
         tidy.axis = "step"
         _whole_steps(tidy)
     elif "step" in columns and "steps" not in columns:
-        tidy.frame = frame.rename(columns={"step": "steps"})
+        _rename(tidy, {"step": "steps"})
         tidy.note("derived", "every run has one row: its step is the length of the run (steps)")
     elif "run" in columns and not one_row_per_run:
         keys = ["run", "split"] if "split" in columns else ["run"]
@@ -193,6 +199,12 @@ def _find_axis(tidy: Tidy) -> None:
                 break
     if not tidy.axis:
         _as_final_results(tidy)
+
+
+def _rename(tidy: Tidy, new: dict[str, str]) -> None:
+    """Give columns other canonical names; they stay bound to the columns of the file."""
+    tidy.frame = tidy.frame.rename(columns=new)
+    tidy.bindings = [Binding(new.get(b.name, b.name), b.source, b.how, b.scale) for b in tidy.bindings]
 
 
 def _as_final_results(tidy: Tidy) -> None:

@@ -1,0 +1,78 @@
+"""Rows with a step but without the name of a run: one log, the logs of several runs, or final results of many.
+
+A restart repeats steps and changes nothing else. So what a run never changes (its size, its seed, ...) decides.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from scalefit.runs.settings import is_record, is_setting
+
+#: columns that have one value along a run
+FIXED = (
+    *("schedule", "N", "N_total", "N_enc", "N_dec", "N_vocab", "peak_lr", "d_model", "n_layer", "n_head", "d_head"),
+    *("d_ff", "seq_len", "vocab", "warmup", "weight_decay", "seed", "optimizer", "parametrization", "U", "experts"),
+)
+SO_FAR = ("D", "C", "tokens")  #: of a whole run in a table of results, of the run so far in logs
+LOGGED = 20  #: rows of one size, one after another with steps that rise, from which on D and C are those so far
+
+
+def telling(frame: pd.DataFrame) -> list[str]:
+    """The columns that never change along a run and that differ between these rows."""
+    return [name for name in FIXED if name in frame.columns and frame[name].nunique(dropna=False) > 1]
+
+
+def are_final_results(frame: pd.DataFrame, axis: str = "step") -> bool:
+    """Whether each row is the result of a run of its own, although it holds a step (that of its end).
+
+    It is where every row has another size, seed or other fixed setting, or another amount of data beside it; or where
+    all rows of one such setting stand at one step, as those of a learning-rate sweep do.
+
+    >>> rows = pd.DataFrame({"N": [1e6, 1e6, 4e6, 4e6], "D": [1e8, 4e8, 1e8, 4e8], "step": [100, 400, 100, 400]})
+    >>> are_final_results(rows), are_final_results(rows[["step", "D"]].iloc[:2])
+    (True, False)
+    """
+    fixed = telling(frame)
+    if frame[axis].isna().any():
+        return False
+    if not fixed:
+        return len(frame) > 1 and frame[axis].nunique() == 1
+    groups = frame.groupby(fixed, dropna=False, observed=True, sort=False)
+    if (groups.size() == 1).all() or (groups[axis].nunique() == 1).all():
+        return True
+    data = [name for name in SO_FAR if name in frame.columns and (groups[name].nunique() > 1).any()]
+    return (
+        bool(data)
+        and not frame.duplicated([*fixed, *data]).any()
+        and not _are_logs(frame, fixed, axis, LOGGED if {"D", "C"} & {*data} else 2)
+    )
+
+
+def _are_logs(frame: pd.DataFrame, fixed: list[str], axis: str, fewest: int) -> bool:
+    """Whether rows of one setting follow one another, enough of them, with steps that rise."""
+    codes = frame.groupby(fixed, dropna=False, observed=True, sort=False).ngroup().to_numpy()
+    begins = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
+    rises = np.diff(frame[axis].to_numpy()) > 0
+    inside = codes[1:] == codes[:-1]
+    return len(begins) == codes.max() + 1 and len(frame) >= fewest * len(begins) and bool(rises[inside].all())
+
+
+def settings_of_blocks(frame: pd.DataFrame, axis: str = "step") -> list[str]:
+    """Settings that keep one value between the rows at which the steps begin again, and change there.
+
+    >>> log = pd.DataFrame({"step": [1, 2, 3, 1, 2, 3], "dropout": [0.0] * 3 + [0.1] * 3, "loss": [3, 2, 1, 4, 3, 2]})
+    >>> settings_of_blocks(log)
+    ['dropout']
+    """
+    block = np.cumsum(np.r_[False, np.diff(frame[axis].to_numpy()) <= 0])
+    if not block[-1] or len(frame) < 2 * (block[-1] + 1):
+        return []
+    found = []
+    for name in frame.columns:
+        if name == axis or frame[name].nunique(dropna=False) < 2 or not is_setting(name, frame[name]):
+            continue
+        if not is_record(name, frame[name]) and (frame[name].groupby(block).nunique(dropna=False) == 1).all():
+            found.append(str(name))
+    return found

@@ -1,0 +1,107 @@
+"""Final results with a step are runs, a restart is one run, and what adds nothing to a table changes nothing."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import scalefit as sf
+
+
+def grid(sizes=4, amounts=3, batch=5e5):
+    N = np.repeat(np.geomspace(1e6, 1e8, sizes), amounts).round()
+    D = np.tile(np.geomspace(1e8, 1e10, amounts), sizes).round()
+    loss = 1.7 + 400 * N**-0.34 + 410 * D**-0.28
+    return pd.DataFrame({"N": N, "D": D, "step": np.rint(D / batch).astype(int), "loss": loss})
+
+
+@pytest.mark.parametrize("order", ["sorted", "by data", "shuffled"])
+def test_a_grid_of_sizes_and_data_with_steps(order):
+    table = grid()
+    table = (
+        table.sort_values("D")
+        if order == "by data"
+        else table.sample(frac=1, random_state=1)
+        if order == "shuffled"
+        else table
+    )
+    runs = sf.read_runs(table.reset_index(drop=True))
+    assert runs.curves is None
+    assert len(runs) == 12
+    assert sorted(runs.table["loss"]) == sorted(grid()["loss"])
+    assert sorted(runs.table["steps"]) == sorted(grid()["step"])
+
+
+@pytest.mark.parametrize("setting", ["d_model", "seed", "weight_decay", "lr"])
+def test_rows_at_one_step_that_differ_in_a_setting_are_runs(setting):
+    table = pd.DataFrame({"step": [4000] * 4, setting: [1, 2, 4, 8], "loss": [3.0, 2.9, 2.8, 2.9]})
+    runs = sf.read_runs(table)
+    assert len(runs) == 4
+    assert runs.table["loss"].tolist() == [3.0, 2.9, 2.8, 2.9]
+
+
+def test_a_sweep_of_rates_at_each_of_two_sizes():
+    table = pd.DataFrame(
+        {
+            "N": [1e6] * 3 + [4e6] * 3,
+            "step": [500] * 3 + [900] * 3,
+            "lr": [1, 2, 4] * 2,
+            "loss": [3, 2, 3, 2.5, 1.9, 2.4],
+        }
+    )
+    runs = sf.read_runs(table)
+    assert len(runs) == 6
+    assert runs.table["peak_lr"].tolist() == [1, 2, 4] * 2
+
+
+def test_logs_of_several_sizes_that_count_their_data_stay_logs():
+    parts = [pd.DataFrame({"N": N, "step": range(10, 610, 10), "D": np.arange(10, 610, 10) * 1e4}) for N in (1e6, 4e6)]
+    table = pd.concat(parts, ignore_index=True).assign(loss=lambda t: 2 + t["step"] ** -0.5)
+    runs = sf.read_runs(table)
+    assert len(runs) == 2
+    assert len(runs.curves) == 120
+
+
+def test_a_few_rows_of_each_size_that_count_tokens_are_logs_in_order_and_results_out_of_order():
+    table = grid().rename(columns={"D": "tokens"})
+    assert len(sf.read_runs(table)) == 4
+    assert len(sf.read_runs(table.sample(frac=1, random_state=2).reset_index(drop=True))) == 12
+
+
+def test_a_restart_is_one_run_and_loses_the_rows_that_it_wrote_again():
+    steps = [10, 20, 30, 40, 30, 40, 50]
+    runs = sf.read_runs(pd.DataFrame({"step": steps, "N": 1e6, "loss": [5, 4, 3, 9, 3, 2.5, 2]}))
+    assert len(runs) == 1
+    assert runs.curves["loss"].tolist() == [5, 4, 3, 2.5, 2]
+
+
+@pytest.mark.parametrize("column", ["N", "seed", "dropout", "optimizer", "data_mix"])
+def test_no_restart_changes_a_setting(column):
+    values = ["a"] * 5 + ["b"] * 4 if column in ("optimizer", "data_mix") else [1.0] * 5 + [2.0] * 4
+    steps = [10, 20, 30, 40, 50, 10, 20, 30, 40]
+    runs = sf.read_runs(pd.DataFrame({"step": steps, column: values, "loss": np.linspace(4, 2, 9)}))
+    assert len(runs) == 2
+    assert len(runs.curves) == 9
+
+
+def test_sizes_are_told_apart_where_steps_never_fall():
+    table = pd.DataFrame({"step": range(1, 9), "N": [1e6] * 4 + [2e6] * 4, "loss": np.linspace(4, 2, 8)})
+    assert len(sf.read_runs(table)) == 2
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    extra=st.sampled_from(["", "constant", "log_loss", "note", "D_in_billions"]),
+    rename=st.sampled_from([{}, {"N": "params"}, {"D": "train_tokens"}, {"step": "global_step"}, {"loss": "val_loss"}]),
+)
+def test_shuffling_renaming_and_added_columns_never_change_the_runs(seed, extra, rename):
+    table = grid(sizes=3, amounts=4)
+    expected = sf.read_runs(table).table.sort_values("loss")
+    added = {"constant": 7.0, "log_loss": np.log(table["loss"]), "note": "x", "D_in_billions": table["D"] / 1e9}
+    changed = table.assign(**{extra: added[extra]}) if extra else table
+    changed = changed.sample(frac=1, random_state=seed).reset_index(drop=True).rename(columns=rename)
+    got = sf.read_runs(changed).table.sort_values("loss")
+    for name in ("N", "D", "steps", "loss"):
+        np.testing.assert_allclose(got[name], expected[name])
