@@ -8,7 +8,7 @@ from pathlib import Path
 from scalefit.errors import InputError
 from scalefit.runs.formats import huggingface, jsonl
 from scalefit.runs.formats.jsonl import flattened, framed
-from scalefit.runs.formats.raw import RawTable
+from scalefit.runs.formats.raw import RawTable, nans_of
 from scalefit.runs.formats.text import ENDINGS, lines
 
 NAMES = tuple(f"*.json{packed}" for packed in ENDINGS)
@@ -33,5 +33,6 @@ def read(path: Path) -> RawTable:
     if not isinstance(content, list) or not all(isinstance(record, dict) for record in content):
         todo = 'write [{"step": 0, "loss": 5.0}, ...] or one object per line'
         raise InputError("the JSON is not a table", where=str(path), todo=todo)
-    frame, told = framed([flattened(record) for record in content], list(range(1, len(content) + 1)))
-    return RawTable(path, frame, remarks=tuple(told))
+    records, numbers = [flattened(record) for record in content], list(range(1, len(content) + 1))
+    frame, told = framed(records, numbers)
+    return RawTable(path, frame, remarks=tuple(told), nans=nans_of(records, numbers))

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from scalefit.errors import InputError
-from scalefit.runs.formats.raw import RawTable, Remark
+from scalefit.runs.formats.raw import RawTable, Remark, nans_of
 from scalefit.runs.formats.text import ENDINGS, lines
 
 NAMES = tuple(f"*{kind}{packed}" for kind in (".jsonl", ".ndjson") for packed in ENDINGS)
@@ -46,7 +46,7 @@ def read(path: Path) -> RawTable:
     if beside.is_file():
         scalars.update(_config(beside))
     frame, told = framed(records, numbers)
-    return RawTable(path, frame, scalars, (*remarks, *told))
+    return RawTable(path, frame, scalars, (*remarks, *told), nans_of(records, numbers))
 
 
 def framed(records: list[dict[str, Any]], numbers: list[int]) -> tuple[pd.DataFrame, list[Remark]]:

@@ -13,6 +13,7 @@ from scalefit.errors import InputError
 from scalefit.runs.formats.flat_yaml import flat_yaml, scalar
 from scalefit.runs.formats.pivot import wide
 from scalefit.runs.formats.raw import RawTable, Remark
+from scalefit.runs.matching import canonical
 
 NAMES = ("mlflow.db", "*.db", "*.sqlite", "*.sqlite3")
 FOLDER_RANK = 4
@@ -41,7 +42,7 @@ def read(path: Path) -> RawTable:
     frame, told, nans = wide(points)
     metrics = set(frame.columns)
     for name in dict.fromkeys(name for own in params.values() for name in own):
-        column = f"params/{name}" if name in metrics else name
+        column = f"params/{name}" if name in metrics or canonical(name) == "lr" else name  # a setting is no curve
         frame[column] = pd.Series([params.get(run, {}).get(name) for run in frame["run"]], index=frame.index)
     shown = [names.get(run, run) for run in dict.fromkeys(points["run"])]
     labels = {run: name if shown.count(name) == 1 else f"{name} ({run[:8]})" for run, name in names.items()}

@@ -14,6 +14,7 @@ from scalefit.runs.formats import RawTable
 from scalefit.runs.matching import Binding, match
 from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
 from scalefit.runs.reading.markers import marker, markers, value
+from scalefit.runs.reading.rates import bound_rates
 from scalefit.runs.reading.results import are_final_results, telling
 from scalefit.runs.table import Note
 
@@ -51,7 +52,10 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) ->
     where = str(raw.path)
     ties: dict[str, str] = {}
     bindings = match(raw.frame.columns, rename, where, _words(raw.frame), ties if tell_ties else None)
+    bindings, chosen = bound_rates(raw.frame, bindings)
     tidy = Tidy(raw.frame, "", where, bindings, dict(raw.scalars))
+    if chosen:
+        tidy.note("guessed", chosen)
     for text in ties.values():
         tidy.note("ambiguous", text)
     for remark in raw.remarks:

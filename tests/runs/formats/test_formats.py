@@ -303,6 +303,32 @@ def test_flat_yaml(file):
     assert flat_yaml(file(text, "a.yaml")) == expected
 
 
+def test_yaml_of_all_kinds_is_plain_values(file, tmp_path):
+    text = (
+        "notes: |\n  d_model: 128 diverged\n  lr: 0.5\n'batch size': 256\nlr: 3e-4\n"
+        "model: {n_layer: 4, base: &x {d: 1}}\n"
+        "again: *x\nevil: !!python/object/apply:os.system ['touch pwned']\nmine: !Path /a\nday: 2026-01-02\n"
+    )
+    found = flat_yaml(file(text, "a.yaml"))
+    assert {key: found[key] for key in ("batch size", "lr", "model/n_layer", "again/d", "mine", "day")} == {
+        "batch size": 256, "lr": 3e-4, "model/n_layer": 4, "again/d": 1, "mine": "/a", "day": "2026-01-02"
+    }  # fmt: skip
+    assert "d_model" not in found
+    assert not list(tmp_path.rglob("pwned"))
+    assert flat_yaml(tmp_path / "none.yaml") == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: [1\n", "a: b: c\n", "x0: &x0 {" + ", ".join(f"k{i}: 1" for i in range(40)) + "}\n"
+     + "".join(f"x{i}: &x{i} {{" + ", ".join(f"k{j}: *x{i - 1}" for j in range(40)) + "}\n" for i in range(1, 5))],
+)  # fmt: skip
+def test_yaml_that_is_cut_or_explodes_is_refused_in_one_line(file, text):
+    with pytest.raises(InputError) as said:
+        flat_yaml(file(text, "a.yaml"))
+    assert "a.yaml" in str(said.value)
+
+
 # --- console logs ---------------------------------------------------------------------------------------
 
 MEGATRON = (

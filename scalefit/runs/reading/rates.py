@@ -1,0 +1,43 @@
+"""Which of several columns is the learning rate at the step: a setting is never a curve."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from scalefit.runs.columns import COLUMNS
+from scalefit.runs.matching import Binding, canonical
+
+
+def bound_rates(frame: pd.DataFrame, bindings: list[Binding]) -> tuple[list[Binding], str]:
+    """The bindings, `lr` bound to the column that changes along runs where the one so named does not; and a note.
+
+    >>> frame = pd.DataFrame({"step": [0, 1], "lr": [0.1, 0.1], "learning_rate": [0.1, 0.05], "loss": [3.0, 2.0]})
+    >>> found, said = bound_rates(frame, [Binding("step", "step", "named"), Binding("lr", "lr", "named")])
+    >>> [(each.name, each.source) for each in found if "lr" in each.name]
+    [('peak_lr', 'lr'), ('lr', 'learning_rate')]
+    """
+    bound = next((each for each in bindings if each.name == "lr" and each.how != "mapped"), None)
+    if bound is None or not any(each.name in ("step", "tokens") for each in bindings):
+        return bindings, ""
+    taken = {each.source for each in bindings}
+    others = [name for name in map(str, frame.columns) if name not in taken and canonical(name) == "lr"]
+    run = next((each.source for each in bindings if each.name == "run"), None)
+    moving = [name for name in others if _moves(frame, name, run)]
+    if not others:
+        return bindings, ""
+    if len(moving) != 1 or _moves(frame, bound.source, run):
+        return bindings, f"lr is the column '{bound.source}'; kept unchanged: {', '.join(map(repr, others))}"
+    new = [Binding("lr", moving[0], "guessed")]
+    if not any(each.name == "peak_lr" for each in bindings) and "peak_lr" in COLUMNS:
+        new.insert(0, Binding("peak_lr", bound.source, "guessed"))
+    text = f"lr is the column '{moving[0]}', which changes along the run; '{bound.source}' does not: it is a setting"
+    return [*(each for each in bindings if each is not bound), *new], text
+
+
+def _moves(frame: pd.DataFrame, name: str, run: str | None) -> bool:
+    """Whether a column of numbers changes inside a run."""
+    values = pd.to_numeric(frame[name], errors="coerce")
+    if values.isna().all():
+        return False
+    counts = values.groupby(frame[run]).nunique() if run else pd.Series([values.nunique()])
+    return bool((counts > 1).any())
