@@ -51,8 +51,7 @@ def read_runs(
     unchanged and report them in a note of kind "ambiguous".
 
     `Runs.notes` report everything that was guessed, converted, derived or dropped; a note that several files share
-    names the first of them and counts the rest. Raises InputError, naming file, row and column, for what cannot be
-    read.
+    names the first and counts the rest. Raises InputError, naming file, row and column, for what cannot be read.
 
     >>> log = pd.DataFrame({"step": [0, 1, 2], "learning_rate": [1.0, 1.0, 0.5], "loss": [3.0, 2.0, 1.0]})
     >>> runs = read_runs(log)
@@ -197,8 +196,7 @@ def _shared_notes(tables: list[Tidy], names: list[str]) -> list[Note]:
         notes, files = [note for _, note in members], dict.fromkeys(number for number, _ in members)
         if len(files) > 1:
             count = sum(note.count for note in notes)
-            every = len(files) == len(tables)
-            where = f"all {len(tables)} files" if every else listed([names[number] for number in files])
+            where = f"all {len(files)} files" if len(files) == len(tables) else listed(names[at] for at in files)
             head = f"{count} " * notes[0].text.endswith(f"{notes[0].count} {text}")
             notes = [Note(kind, f"{head}{text} (in {where})", count)]
         found += notes
