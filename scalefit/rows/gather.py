@@ -136,8 +136,11 @@ def _streamed(law: Law, runs: Runs, target: str) -> Rows:
         raise InputError(f"{target} is {measured.iloc[bad[0]]:g} ({len(bad)} rows in all)", where=where, todo=todo)
     values = measured.to_numpy(dtype=np.float64, copy=False)
     by_run = runs.table.drop_duplicates("run").set_index("run")
+    along = law.along(np.ones(2), 0)  # type: ignore[attr-defined]
+    fixed = {name: column for name, column in law.columns.items() if name not in along}
     parts = [
-        (begin, end, runs.trajectory(run), _constants(law, by_run, run, runs)) for run, begin, end in spans(runs.curves)
+        (begin, end, runs.trajectory(run), {n: _of_run(law, by_run, run, column, runs) for n, column in fixed.items()})
+        for run, begin, end in spans(runs.curves)
     ]
 
     def blocks() -> Iterator[Block]:
@@ -169,12 +172,6 @@ def _streamed(law: Law, runs: Runs, target: str) -> Rows:
         ),
         Stream(total, blocks),
     )
-
-
-def _constants(law: Law, by_run: pd.DataFrame, run: str, runs: Runs) -> dict[str, float]:
-    """The variables of a trajectory law that do not change along a run."""
-    probe = law.along(np.ones(2), 0)  # type: ignore[attr-defined]
-    return {name: _of_run(law, by_run, run, column, runs) for name, column in law.columns.items() if name not in probe}
 
 
 def _of_run(law: Law, by_run: pd.DataFrame, run: str, column: str, runs: Runs) -> float:

@@ -67,7 +67,7 @@ class Runs:
 
     @property
     def kind(self) -> str:
-        """ "curves" when points along runs are known, "runs" when only one row a run is."""
+        """ "curves" if points along the runs are known, "runs" if there is only one row per run."""
         return "runs" if self.curves is None else "curves"
 
     @property

@@ -90,12 +90,10 @@ def _from_folder(path: Path) -> Store:
         names[run] = str(meta.get("run_name") or run)
         rows += [(run, *point) for point in _points(folder / "metrics")]
         given = sorted(file for file in (folder / "params").rglob("*") if file.is_file())
-        params[run] = {_key(file, folder / "params"): scalar(file.read_text().strip()) for file in given}
+        params[run] = {
+            file.relative_to(folder / "params").as_posix(): scalar(file.read_text().strip()) for file in given
+        }
     return pd.DataFrame(rows, columns=COLUMNS), params, names, deleted
-
-
-def _key(file: Path, folder: Path) -> str:
-    return file.relative_to(folder).as_posix()
 
 
 def _points(folder: Path) -> Iterator[tuple[str, int, int, float]]:
@@ -104,7 +102,7 @@ def _points(folder: Path) -> Iterator[tuple[str, int, int, float]]:
         for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
             try:
                 time, value, *step = line.split()
-                yield _key(file, folder), int(step[0]) if step else 0, int(time), float(value)
+                yield file.relative_to(folder).as_posix(), int(step[0]) if step else 0, int(time), float(value)
             except ValueError as error:
                 where, todo = f"{file}, row {number}", "write: time value step"
                 raise InputError(f"'{line}' is not a metric", where=where, todo=todo) from error

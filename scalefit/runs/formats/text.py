@@ -49,6 +49,4 @@ def lines(path: Path, limit: int | None = None) -> list[str]:
 
 
 def _unreadable(path: Path) -> InputError:
-    return InputError(
-        "not a table: the file is binary, cut off, or not UTF-8", where=str(path), todo="save it as UTF-8 text"
-    )
+    return InputError("not a table: binary, cut off, or not UTF-8", where=str(path), todo="save it as UTF-8 text")

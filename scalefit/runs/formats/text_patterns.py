@@ -113,7 +113,6 @@ FORMATS = (
         (_row(r"\[(?:.*, ?)?step=<step>(?:/<steps>)?(?:,[^\]]*)?\] *$"),),
         re.compile(rf"^\s+(?P<key>[\w./() -]+?)=(?P<value>{NUMBER})\s*$"),
         block=True,
-        keep={},
         about=(("unknown", "the console leaves out optim/* and with it the learning rate"),),
     ),
 )

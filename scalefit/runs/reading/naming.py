@@ -54,7 +54,7 @@ def _labels(tidy: Tidy) -> pd.Series:
 
 
 def _told_apart(tidy: Tidy, labels: pd.Series) -> pd.Series:
-    """In a table with one row a run, rows that share a name (and split) are separate runs, named after their line."""
+    """In a table with one row per run, rows that share a name (and split) are separate runs, named after their line."""
     keys = pd.DataFrame({"run": labels, "split": tidy.frame["split"] if "split" in tidy.frame.columns else ""})
     if not keys.duplicated().any():
         return labels

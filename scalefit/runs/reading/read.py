@@ -52,8 +52,7 @@ def read_runs(
     unchanged and report them in a note of kind "ambiguous".
 
     `Runs.notes` report everything that was guessed, converted, derived or dropped; a note that several files share
-    names the first of them and counts the rest. Raises InputError, naming file, row and column, for what cannot be
-    read.
+    names the first and counts the rest. Raises InputError, naming file, row and column, for what cannot be read.
 
     >>> log = pd.DataFrame({"step": [0, 1, 2], "learning_rate": [1.0, 1.0, 0.5], "loss": [3.0, 2.0, 1.0]})
     >>> runs = read_runs(log)
@@ -189,20 +188,20 @@ def _joined(tables: list[Tidy], names: list[str], origin: tuple[Origin, ...], ne
 
 def _shared_notes(tables: list[Tidy], names: list[str]) -> list[Note]:
     """The notes of several files; one that several of them share is one note, with the sum of their counts."""
-    groups: dict[tuple[str, str], list[tuple[str, Note]]] = {}
-    for tidy, name in zip(tables, names, strict=True):
+    groups: dict[tuple[str, str], list[tuple[int, Note]]] = {}
+    for number, tidy in enumerate(tables):
         for note in tidy.notes:
             text = note.text.removeprefix(f"{tidy.where}: ").removeprefix(f"{note.count} ")
-            groups.setdefault((note.kind, text), []).append((name, note))
-    found = []
+            groups.setdefault((note.kind, text), []).append((number, note))
+    found = list[Note]()
     for (kind, text), members in groups.items():
-        note, files = members[0][1], dict.fromkeys(name for name, _ in members)
-        if len(members) > 1:
-            count = sum(each.count for _, each in members)
-            where = f"in {listed(files)}" if len(files) < len(tables) else f"in all {len(tables)} files"
-            head = f"{count} " if note.text.endswith(f"{note.count} {text}") else ""
-            note = Note(kind, f"{head}{text} ({where})", count)
-        found.append(note)
+        notes, files = [note for _, note in members], dict.fromkeys(number for number, _ in members)
+        if len(files) > 1:
+            count = sum(note.count for note in notes)
+            where = f"all {len(files)} files" if len(files) == len(tables) else listed(names[at] for at in files)
+            head = f"{count} " * notes[0].text.endswith(f"{notes[0].count} {text}")
+            notes = [Note(kind, f"{head}{text} (in {where})", count)]
+        found += notes
     return found
 
 

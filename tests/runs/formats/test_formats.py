@@ -565,6 +565,12 @@ def test_a_note_that_many_files_share_is_one_line_with_the_sum_of_the_counts(fil
     (note,) = [note for note in runs.notes if note.kind == "dropped"]
     assert note.text == "10 lines before the header (in run0, run1, run2 and 1 more)" and note.count == 10
     assert sum("named after the file" in line for line in inspect(runs).lines) == 1
+    frames = [pd.DataFrame({"step": [0, 1], "loss": [5.0, end]}) for end in (4, 3)]
+    assert "named after the file (in all 2 files)" in told(read_runs(frames), "named")
+    twice = [{"step": s, "loss": 5.0 - s} for s in (0, 1)] + [{"step": 1, "train_loss": 4.5}] * 2
+    closed = read_runs(file(json.dumps({"log_history": twice}), "trainer_state.json"))
+    assert told(closed, "dropped").count("its train_loss is the mean of the whole run") == 2
+    assert "files)" not in told(closed, "dropped")
     alone = read_runs(tmp_path / "logs" / "run1.csv")
     assert told(alone, "dropped") == f"{tmp_path}/logs/run1.csv: 2 lines before the header"
 
