@@ -84,7 +84,7 @@ def test_depths_and_widths_are_independent_and_the_start_is_log_vocabulary() -> 
 
 def test_either_text_tells_the_meaning_by_a_word_and_the_word_before_it() -> None:
     task = Translation(4, source_words=12, draft_words=18, meanings=3)
-    examples = {name: value.numpy() for name, value in task.examples(np.random.default_rng(0), 20000).items()}
+    examples = {name: value.numpy() for name, value in task.draw(np.random.default_rng(0), 20000).items()}
     target = examples["target"]
     for text, words in ((examples["source"], 12), (examples["tokens"], 18)):
         before = np.concatenate([np.full((len(text), 1), words), text[:, :-1]], axis=1)
@@ -100,7 +100,7 @@ def test_either_text_tells_the_meaning_by_a_word_and_the_word_before_it() -> Non
 
 def test_the_texts_tell_nothing_of_each_other_but_the_meaning() -> None:
     task = Translation(1, source_words=6, draft_words=6, meanings=2)
-    examples = {name: value.numpy()[:, 0] for name, value in task.examples(np.random.default_rng(0), 60000).items()}
+    examples = {name: value.numpy()[:, 0] for name, value in task.draw(np.random.default_rng(0), 60000).items()}
     for meaning in (0, 1):
         chosen = examples["target"] == meaning
         joint = np.zeros((6, 6))
