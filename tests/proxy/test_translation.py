@@ -126,3 +126,17 @@ def test_a_model_is_refused_data_of_another_kind() -> None:
             Ensemble([replace(CONFIG, model=model, data=data, data_options={})])
     with pytest.raises(InputError, match="no translation"):
         Translation(4, source_words=13)
+
+
+@pytest.mark.parametrize("norm", ["post", "peri"])
+def test_a_norm_that_it_does_not_know_is_refused(norm: str) -> None:
+    with pytest.raises(InputError, match="choose norm pre"):
+        Ensemble([replace(CONFIG, norm=norm)])
+
+
+def test_z_loss_counts_in_what_is_minimised_and_not_in_the_loss() -> None:
+    plain, with_z = (Ensemble([replace(CONFIG, zero_readout=True, z_loss=z)]) for z in (0.0, 0.1))
+    w = weights.views(plain.theta, plain.model.leaves)
+    (loss,), (objective, same) = plain.model.losses(w, plain.batch(1))[1], with_z.model.losses(w, plain.batch(1))
+    assert same.item() == loss.item()
+    assert objective.item() == pytest.approx(loss.item() + 0.1 * math.log(9) ** 2, rel=1e-5)
