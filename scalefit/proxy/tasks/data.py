@@ -124,7 +124,7 @@ def from_texts(texts: Mapping[str, bytes], seq_len: int, source: str, limit: int
     The split depends on names alone, so it stays the same when a text changes or another is added.
     """
     names = sorted(texts)
-    held = [name for name in names if _is_held_out(name)] or names[-1:]
+    held = [name for name in names if hashlib.sha256(name.encode()).digest()[0] < 13] or names[-1:]
     train = [name for name in names if name not in set(held)] or names
     parts = [b"\n".join(texts[name] for name in group) for group in (train, held)]
     if train == held:
@@ -141,10 +141,6 @@ def from_texts(texts: Mapping[str, bytes], seq_len: int, source: str, limit: int
     }
     rows = [np.frombuffer(part, dtype=np.uint8)[None, :] for part in parts]
     return TokenSource(rows[0], rows[1], seq_len, BYTES, facts, limit, examples)
-
-
-def _is_held_out(name: str) -> bool:
-    return hashlib.sha256(name.encode()).digest()[0] < 13
 
 
 @lru_cache(maxsize=1)
