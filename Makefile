@@ -1,5 +1,5 @@
 # make demo   fits the annealing law to four short runs, predicts four longer ones, draws out/annealing.png
-# make test   runs the tests
+# make test   runs the tests: two processes of one thread each
 # Both make the virtual environment if it is missing; the tests also install torch.
 PYTHON ?= python3
 VENV ?= .venv
@@ -24,7 +24,7 @@ demo: $(VENV)/core
 	  --save out/annealing.json --plot out/annealing.png
 
 test: $(VENV)/all
-	$(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 lint: $(VENV)/all
 	$(BIN)/ruff check .

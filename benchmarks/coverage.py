@@ -1,8 +1,8 @@
-"""Do the intervals hold? Back-tests over public data sets, and simulated data whose truth is known.
+"""Do the intervals hold? Back-tests on public data sets, and simulated data with known true parameters.
 
-python benchmarks/coverage.py                 back-tests on the public sets (minutes), with the peers' practice
+python benchmarks/coverage.py                 back-tests on the public sets (minutes), beside what others do
 python benchmarks/coverage.py public mpl      one set
-python benchmarks/coverage.py synthetic       1,000 simulated data sets a law
+python benchmarks/coverage.py synthetic       1,000 simulated data sets per law
 python benchmarks/coverage.py automatic       the law chosen by back-test against the best with hindsight
 """
 
@@ -30,20 +30,20 @@ from scalefit.solver.objective import Objective
 from scalefit.uncertainty.bootstrap import bootstrap
 
 DRAWS = 100
-PER_RUN = 4  #: targets kept of a held-out curve, evenly spaced, its end included
+PER_RUN = 4  #: targets kept per held-out curve, evenly spaced and including its end
 LEVEL = 0.9
-SOME = 5  #: targets from which a back-test has a median error
-MANY = 30  #: targets from which the coverage of a data set says something
+SOME = 5  #: targets that a back-test needs for a median error
+MANY = 30  #: targets that a data set needs for its coverage to mean something
 EDGES = (0.0, 2.0, 5.0, 10.0, np.inf)
 DISTANCES = ("up to 2x", "2-5x", "5-10x", "over 10x")
-SLOW = ("multi-power",)  #: laws that the row bootstrap leaves out
+SLOW = ("multi-power",)  #: laws that are too slow for the row bootstrap
 BY_LMFIT = ("chinchilla", "annealing", "power-floor:over=D", "power-floor:over=C")
 Ends = tuple[np.ndarray, np.ndarray]
 NORMAL = NormalDist().inv_cdf(0.5 + LEVEL / 2)
 
 
 def public(only: str = "") -> pd.DataFrame:
-    """Every back-test; one row a target and method."""
+    """Every back-test; one row per target and method."""
     found, refused, spent = [], Counter(), Counter()
     done = 0
     for case in cases(only):
@@ -55,7 +55,7 @@ def public(only: str = "") -> pd.DataFrame:
             continue
         finally:
             spent[case.data] += time.process_time() - begin
-        if parts is None:  # the forecast says that it has no interval
+        if parts is None:  # the forecast itself reports that it has no interval
             refused[case.data] += 1
             continue
         done += 1
@@ -65,7 +65,7 @@ def public(only: str = "") -> pd.DataFrame:
 
 
 def one(case: Case) -> list[pd.DataFrame] | None:
-    """The targets of one back-test by each method: relative error, interval, distance; None without an interval."""
+    """The targets of one back-test by each method: relative error, interval, distance; or None without interval."""
     fit = sf.fit(case.small, case.law, draws=DRAWS, **dict(case.options))
     if fit.intervals is None:
         return None
@@ -94,7 +94,7 @@ def thinned(table: pd.DataFrame, reach: np.ndarray) -> tuple[pd.DataFrame, np.nd
 
 
 def row_bootstrap(case: Case, fit: sf.Fit) -> Ends | None:
-    """Peers' practice: rows drawn with replacement, refitted, percentiles of the predictions. Our solver, no noise."""
+    """Common practice: resample rows, refit (here by our solver), take percentiles of the predictions, add no noise."""
     logs = case.small if isinstance(case.small, sf.Runs) else sf.read_runs(case.small, need=())
     ready = prepare(logs, case.law, Options(**case.options))
     if case.law in SLOW:
@@ -114,7 +114,7 @@ def row_bootstrap(case: Case, fit: sf.Fit) -> Ends | None:
 
 
 def lmfit_covariance(case: Case, fit: sf.Fit) -> Ends | None:
-    """Peers' practice: least squares of log residuals from our optimum, errors propagated, noise added."""
+    """Common practice: least squares of log residuals from our optimum, propagated errors, noise added."""
     if case.law not in BY_LMFIT:
         return None
     small = rows_of(fit, case.small, measured=True)
@@ -141,7 +141,7 @@ def lmfit_covariance(case: Case, fit: sf.Fit) -> Ends | None:
 
 
 def summarised(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Targets, median error, coverage and width over error of each group."""
+    """Number of targets, median error, coverage, and interval width over error of each group."""
     rows = rows.assign(
         error=(rows["predicted"] / rows["measured"] - 1).abs(),
         inside=(rows["measured"] >= rows["low"]) & (rows["measured"] <= rows["high"]),
@@ -162,7 +162,7 @@ def summarised(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def widths(rows: pd.DataFrame) -> float:
-    """Mean width over median error within a back-test, the median of those with some targets."""
+    """Mean width over median error within a back-test; the median over back-tests with SOME targets or more."""
     each = summarised(rows, ["data", "case"])
     return float(each.loc[each["targets"] >= SOME, "width/error"].median())
 
@@ -180,7 +180,7 @@ def report(rows: pd.DataFrame) -> None:
         print(f"\n{title}\n{summarised(ours, by).to_string()}")
     overall(sets, ours)
     methods = list(rows["method"].unique())
-    print("\nbeside the peers' practice, on the targets of")
+    print("\ncompared with the practice of others, on the targets of")
     for name in methods[1:]:
         both = rows[
             rows["case"].isin(rows.loc[rows["method"] == name, "case"]) & rows["method"].isin(["scalefit", name])
@@ -189,13 +189,13 @@ def report(rows: pd.DataFrame) -> None:
 
 
 def overall(sets: pd.DataFrame, ours: pd.DataFrame) -> None:
-    """The lines that the goals speak of: coverage of all targets and by set, width within a set."""
+    """The headline numbers: coverage over all targets and by data set, and interval width within a set."""
     inside = (ours["measured"] >= ours["low"]) & (ours["measured"] <= ours["high"])
     many = sets[sets["targets"] >= MANY]
     print(f"\ninside: {100 * inside.mean():.1f} % of {len(ours)} targets; {sets['inside_%'].mean():.1f} % mean of sets")
     print(f"lowest set with {MANY} targets or more: {many['inside_%'].idxmin()} {many['inside_%'].min():.1f} %")
     print(f"mean width over median error: {sets['width/error'].median():.1f} in the median set, {widths(ours):.1f} in")
-    print("the median back-test; and of fits whose own checks find nothing wrong:")
+    print("the median back-test. Only fits without warnings:")
     print(summarised(ours, ["sound"]).to_string())
     sound = ours[ours["sound"]]
     sets = summarised(sound, ["data"])
@@ -204,7 +204,7 @@ def overall(sets: pd.DataFrame, ours: pd.DataFrame) -> None:
 
 
 def automatic() -> None:
-    """The law chosen by back-test against the best single law with hindsight, on the runs that no law saw."""
+    """The law chosen by back-test against the best single law with hindsight, on the held-out runs."""
     rows, seen, begin = [], set(), time.process_time()
     for case in cases():
         found = sf.read_runs(case.small, need=()) if isinstance(case.small, pd.DataFrame) else case.small

@@ -1,10 +1,10 @@
-"""How often each diagnosis fires: on planted runs that follow their law, and on runs with a planted fault.
+"""How often each diagnosis fires, on simulated runs that follow their law and on runs with a planted fault.
 
-python benchmarks/diagnostics.py            both tables, 200 sets a row (three minutes)
-python benchmarks/diagnostics.py 1000       more sets
+python benchmarks/diagnostics.py            both tables, 200 data sets per row (three minutes)
+python benchmarks/diagnostics.py 1000       more data sets
 
-Runs without a fault are made by a law with normal noise of its logarithm, in the designs that papers use. Runs with a
-fault are the same with one thing wrong, at a size that moves the forecast by more than the noise.
+Runs without a fault follow a law with normal noise on the log loss, in the designs that papers use. Runs with a fault
+have one thing wrong, by so much that the forecast moves by more than the noise.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import scalefit as sf
 from scalefit.schedules import areas, parse_schedule
 
 SETS = 200
-FIRST_SEED = 10_000  #: no test uses these
+FIRST_SEED = 10_000  #: of seeds that no test uses
 Rng = np.random.Generator
 Made = tuple[sf.Runs | pd.DataFrame, str]  #: runs and the law to fit
 
@@ -34,25 +34,25 @@ def sized(rng: Rng, N: np.ndarray, D: np.ndarray, noise: float = 0.005) -> pd.Da
 
 
 def named(table: pd.DataFrame) -> pd.DataFrame:
-    """With a name for each run."""
+    """The table with a name for each run."""
     return table.assign(run=[f"r{i}" for i in range(len(table))])
 
 
 def isoflop(rng: Rng, noise: float = 0.005) -> pd.DataFrame:
-    """Six budgets, eight sizes each, around 20 tokens a parameter."""
+    """Six compute budgets with eight sizes each, around 20 tokens per parameter."""
     C = np.repeat(np.geomspace(1e17, 1e20, 6), 8)
     N = (C / 120) ** 0.5 * np.tile(np.geomspace(0.25, 4, 8), 6)
     return sized(rng, N, C / 6 / N, noise)
 
 
 def grid(rng: Rng, sizes: int = 7, lengths: int = 7, noise: float = 0.005) -> pd.DataFrame:
-    """Every size with every amount of data."""
+    """Every size combined with every amount of data."""
     N, D = np.meshgrid(np.geomspace(1e7, 1e9, sizes), np.geomspace(1e9, 1e11, lengths))
     return sized(rng, N.ravel(), D.ravel(), noise)
 
 
 def ladder(rng: Rng, count: int = 14, noise: float = 0.005, last: float = 1e20) -> pd.DataFrame:
-    """One run a budget: a power law in compute with a floor."""
+    """One run per budget: a power law in compute with a floor."""
     C = np.geomspace(1e16, last, count)
     loss = 1.7 + 2e3 * C**-0.18
     return named(pd.DataFrame({"C": C, "loss": loss * np.exp(noise * rng.standard_normal(count))}))
@@ -82,7 +82,7 @@ def _annealed(S1: np.ndarray, S2: np.ndarray) -> np.ndarray:
 
 
 def curves(rng: Rng, ends: list[float], cut: list[float]) -> sf.Runs:
-    """One curve a size, with a cosine to a share of the peak, logged up to a share of its steps."""
+    """One curve per size, with a cosine down to a share of the peak, logged up to a share of its steps."""
     plans, logs = {}, []
     for i, (end, part) in enumerate(zip(ends, cut, strict=True)):
         name, N = f"r{i}", 1e6 * 2.0**i
@@ -97,7 +97,7 @@ def curves(rng: Rng, ends: list[float], cut: list[float]) -> sf.Runs:
 
 
 def shapes(rng: Rng, counted: float) -> pd.DataFrame:
-    """Models whose shape is known; a share of them count the embeddings of 50257 tokens in N."""
+    """Models of known shape; for a share of them N includes the embeddings of 50257 tokens."""
     width = np.repeat([256, 384, 512, 768, 1024, 1536], 4)
     depth = width // 64
     bare = 12.0 * depth * width**2
@@ -107,20 +107,20 @@ def shapes(rng: Rng, counted: float) -> pd.DataFrame:
 
 
 def one_off(made: pd.DataFrame, row: int, by: float) -> pd.DataFrame:
-    """One run measured too high or too low."""
+    """One run whose loss is measured too high or too low."""
     made.loc[row, "loss"] *= by
     return made
 
 
 def short_runs(rng: Rng, by: float) -> pd.DataFrame:
-    """An isoFLOP table and three runs of a fifth of a token a parameter, above the law."""
+    """An isoFLOP table and three runs with a fifth of a token per parameter, which lie above the law."""
     N = np.array([2e8, 5e8, 1e9])
     extra = sized(rng, N, 0.2 * N)
     return named(pd.concat([isoflop(rng), extra.assign(loss=by * extra["loss"])], ignore_index=True))
 
 
 def knee(rng: Rng) -> pd.DataFrame:
-    """A power law that turns flatter within the data."""
+    """A power law that becomes flatter within the range of the data."""
     C = np.geomspace(1e16, 1e21, 40)
     loss = 40 * C**-0.06 * (1 + (C / 1e19) ** 2) ** 0.015
     return named(pd.DataFrame({"C": C, "loss": loss * np.exp(0.003 * rng.standard_normal(40))}))
@@ -179,7 +179,7 @@ FAULTS: dict[str, tuple[str, Callable[[Rng], Made]]] = {
 
 
 def fired(make: Callable[[Rng], Made], sets: int) -> Counter[str]:
-    """In how many sets each code was said, and ``any``."""
+    """In how many data sets each code was reported, and ``any`` code."""
     found: Counter[str] = Counter()
     for seed in range(FIRST_SEED, FIRST_SEED + sets):
         runs, law = make(np.random.default_rng(seed))

@@ -1,10 +1,10 @@
-"""Fitting, timed beside its peers in one run: CPU seconds, round-robin, medians, and the objective each reaches.
+"""Fitting, timed against other solvers in turn: median CPU seconds, and the objective that each reaches.
 
     python benchmarks/fit.py                 everything (about four minutes)
     python benchmarks/fit.py chinchilla      one job: chinchilla, starts, annealing, bootstrap, rows
 
-Peers are written here from SciPy alone. Where a peer would take minutes it runs a stated subset of its starts, spread
-evenly over the grid, and its time is multiplied up.
+The other solvers use SciPy alone. Where one would take minutes, it runs a stated subset of its starts, spread evenly
+over the grid, and its time is scaled up.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def timed(function: Callable[[], np.ndarray]) -> tuple[float, np.ndarray]:
 
 
 def round_robin(jobs: dict[str, tuple[Callable[[], np.ndarray], float]]) -> pd.DataFrame:
-    """Each job once a round: median CPU seconds times its factor, best objective, share of starts at the best."""
+    """Each job once per round: median CPU seconds times its factor, best objective, share of starts at the best."""
     seconds: dict[str, list[float]] = {name: [] for name in jobs}
     reached: dict[str, np.ndarray] = {}
     for _ in range(ROUNDS):
@@ -144,7 +144,7 @@ def chinchilla() -> None:
     some = GRID[:: len(GRID) // 45]
     factor = len(GRID) / len(some)
     show(
-        f"One global fit of {what} (peers: {len(some)} of 4,500 starts, multiplied up)",
+        f"One global fit of {what} (others: {len(some)} of 4,500 starts, scaled up)",
         round_robin(
             {
                 "scalefit": (lambda: solve(model, loss, None, Settings(delta=DELTA)).costs, 1.0),
@@ -161,7 +161,7 @@ def starts() -> None:
     literal = np.column_stack([np.exp(GRID[:, 2]), np.exp(GRID[:, 0]), np.exp(GRID[:, 1]), GRID[:, 3], GRID[:, 4]])
     some = GRID[:: len(GRID) // 45]
     show(
-        f"The literal 4,500 starts on {what} (peer: {len(some)} of them, multiplied up)",
+        f"The literal 4,500 starts on {what} (other: {len(some)} of them, scaled up)",
         round_robin(
             {
                 "scalefit": (lambda: solve(model, loss, None, Settings(delta=DELTA), literal).costs, 1.0),
@@ -172,7 +172,7 @@ def starts() -> None:
 
 
 def annealing_curves() -> Iterator[tuple[str, sf.Runs, str]]:
-    """Curves that the annealing law is fitted to: one of 171 published points at two sizes, and the shipped ones."""
+    """Curves to fit the annealing law to: a published one of 171 points at two sizes, and the bundled ones."""
     folder = PUBLIC / "mpl_schedules"
     if folder.exists():
         for size in ("25M", "100M"):
@@ -208,7 +208,7 @@ def annealing_peer(variables: dict[str, np.ndarray], values: np.ndarray) -> np.n
     S1, S2, target = variables["S1"], variables["S2"], np.log(values)
 
     def objective(t: np.ndarray) -> float:
-        with np.errstate(all="ignore"):  # its line search leaves the range of numbers
+        with np.errstate(all="ignore"):  # its line search overflows
             predicted = t[0] + t[1] * S1 ** -t[3] - t[2] * S2
             return huber(np.log(np.maximum(predicted, 1e-3)) - target)
 
@@ -221,7 +221,7 @@ def annealing_peer(variables: dict[str, np.ndarray], values: np.ndarray) -> np.n
 
 
 def resamples(count: int = 4000) -> None:
-    """Resamples of the global fit, each fully re-optimised; a peer's L-BFGS-B from the optimum on a subset of them."""
+    """Resamples of the global fit, each fully re-optimised; L-BFGS-B from the optimum on a subset of them."""
     N, D, loss, what = chinchilla_points()
     model = bind(sf.find_law("chinchilla"), {"N": N, "D": D})
     solution = solve(model, loss, None, Settings(delta=DELTA))
@@ -239,7 +239,7 @@ def resamples(count: int = 4000) -> None:
         drawn = (rng.integers(len(loss), size=len(loss)) for _ in range(FEW_RESAMPLES))
         return np.concatenate([notebook_driver(N[i], D[i], loss[i], best[None]) for i in drawn])
 
-    seconds = {"scalefit": [], f"L-BFGS-B on {FEW_RESAMPLES} of them, multiplied up": []}
+    seconds = {"scalefit": [], f"L-BFGS-B on {FEW_RESAMPLES} of them, scaled up": []}
     for _ in range(ROUNDS):
         for job, name, factor in zip((ours, peer), seconds, (1.0, count / FEW_RESAMPLES), strict=True):
             seconds[name].append(timed(job)[0] * factor)
@@ -249,7 +249,7 @@ def resamples(count: int = 4000) -> None:
 
 
 def rows(count: int = 10_000_000) -> None:
-    """Reading and fitting a log of ten million rows: CPU against pandas' own reading, memory against the data."""
+    """Read and fit a log of ten million rows: CPU time relative to pandas' reading, memory relative to the data."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "log.csv"
         _write_log(path, count)
@@ -257,7 +257,7 @@ def rows(count: int = 10_000_000) -> None:
         runs = sf.read_runs(path)
         assert runs.curves is not None
         data = float(runs.curves.memory_usage().sum())
-        sf.fit(runs.where("step < 200000"), "annealing")  # imports and first calls are not what is measured
+        sf.fit(runs.where("step < 200000"), "annealing")  # imports and first calls are not measured
         with Watch() as watch:
             spent, _ = timed(lambda: np.array(sf.fit(runs, "annealing").cost))
     print(f"\nFeatures and fit of {count:.0e} rows")
@@ -278,7 +278,7 @@ def _write_log(path: Path, count: int) -> None:
 
 
 class Watch:
-    """The growth of this process's resident memory while it runs."""
+    """Measures by how much this process's resident memory grows."""
 
     def __enter__(self) -> Watch:
         self.base = self.peak = _resident()

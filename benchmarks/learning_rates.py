@@ -1,7 +1,7 @@
-"""How often the intervals of lr-transfer hold what was planted: python benchmarks/learning_rates.py [REPEATS].
+"""How often the intervals of lr-transfer contain the planted value: python benchmarks/learning_rates.py [REPEATS].
 
-Optimum of one sweep: five shapes of loss against learning rate, grids of half an octave, one and two octaves (their
-place drawn), one and four seeds. Drift over three sizes, whose optima stray from the line by as much as is said.
+The optimum of one sweep: five shapes of loss against learning rate; grids of half an octave, one and two octaves at
+random offsets; one and four seeds. The drift over three sizes, whose optima stray from the line by a stated amount.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scalefit.transfer.optimum import best_lr
 
 Shape = Callable[[np.ndarray], np.ndarray]
 NOISE = 0.003  #: of the log loss
-#: losses over octaves from the best learning rate: least at 0
+#: loss as a function of octaves from the best learning rate, smallest at 0
 SHAPES: dict[str, Shape] = {
     "parabola": lambda z: 2.5 * np.exp(0.02 * z**2),
     "tilted": lambda z: 2.5 + 0.5 * (np.exp(0.35 * z) - 1 - 0.35 * z),
@@ -28,7 +28,7 @@ SHAPES: dict[str, Shape] = {
 
 
 def optima(repeats: int) -> Iterator[dict[str, object]]:
-    """Coverage, root mean square error and width of the optimum, in octaves."""
+    """Coverage of the optimum's interval, and its root mean square error and width in octaves."""
     for name, shape in SHAPES.items():
         for step in (0.5, 1.0, 2.0):
             for seeds in (1, 4):
@@ -50,7 +50,7 @@ def optima(repeats: int) -> Iterator[dict[str, object]]:
 
 
 def drifts(repeats: int) -> Iterator[dict[str, object]]:
-    """Coverage of the drift over three widths and of the law at twice the largest, and the verdicts."""
+    """Coverage of the drift over three widths and of the law at twice the largest width, and the verdicts."""
     for drift in (-1.0, -0.5, 0.0):
         for stray in (0.0, 0.15, 0.3):
             held, law, words = [], [], []

@@ -1,11 +1,11 @@
-"""Forecasts of runs in progress: public curves cut at 20 to 90 % of their steps, their ends asked for.
+"""Forecasts of runs in progress: public curves are cut at 20 to 90 % of their steps, and their ends predicted.
 
-python benchmarks/partial.py            a table by data set and cut (ten minutes)
+python benchmarks/partial.py            tables by data set and cut (ten minutes)
 python benchmarks/partial.py olmo       one set
 
-With a law fitted to other runs of the same model and peak learning rate (all others where they are few, and two, three
-and five chosen at random), and from the run's own curve alone. The scales of the method were chosen on ours, mpl, epfl
-and olmo; supercollapse was looked at afterwards, and one rule changed then (the tables are in docs/partial.md).
+The forecast uses a law fitted to other runs of the same model and peak learning rate (all others where they are few,
+and two, three and five chosen at random), or the run's own curve alone. The method's scales were chosen on ours, mpl,
+epfl and olmo; supercollapse was examined afterwards, and one rule changed then (the tables are in docs/partial.md).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import scalefit as sf
 from scalefit.errors import InputError
 
 CUTS = (0.2, 0.4, 0.6, 0.8, 0.9)
-MOST_TARGETS = 12  #: runs of a family whose ends are asked for
-FEW = 8  #: others that are fitted all together
-TAKEN = (2, 3, 5)  #: others chosen at random
+MOST_TARGETS = 12  #: runs of a family whose ends are predicted
+FEW = 8  #: other runs, at most, that are all fitted together
+TAKEN = (2, 3, 5)  #: numbers of other runs chosen at random
 Family = tuple[str, sf.Runs, str]
 
 
@@ -42,7 +42,7 @@ def mpl() -> Iterator[Family]:
 
 
 def epfl() -> Iterator[Family]:
-    """Cooldowns branch off a constant run, whose part comes before theirs."""
+    """Runs whose cooldowns branch off a constant run; the part of that run before the branch precedes theirs."""
     folder = PUBLIC / "epfl_schedules"
     facts = pd.read_csv(folder / "runs.csv").query("group == 'main'")
     losses = pd.read_csv(folder / "val_loss.csv.gz").rename(columns={"val_loss": "loss"})[["run", "step", "loss"]]
@@ -76,7 +76,7 @@ def olmo() -> Iterator[Family]:
 
 
 def supercollapse() -> Iterator[Family]:
-    """Networks on a regression: the loss is a squared error, of another size and shape than a cross-entropy."""
+    """Networks on a regression task, whose squared error differs in size and shape from a cross-entropy."""
     folder = PUBLIC / "supercollapse_mlp"
     facts = pd.read_csv(folder / "mlp_schedules_runs.csv")
     curves = pd.read_csv(folder / "mlp_schedules_curves.csv.gz")
@@ -97,7 +97,7 @@ SETS = {"ours": ours, "mpl": mpl, "epfl": epfl, "olmo": olmo, "supercollapse": s
 
 
 def forecasts(wanted: str = "") -> pd.DataFrame:
-    """One row a forecast: set, family, run, how (others or alone), cut, error, low and high (relative), inside."""
+    """One row per forecast: set, family, run, how (others or alone), cut, error, low and high (relative), inside."""
     found = []
     for name, families in SETS.items():
         if wanted in ("", name):
@@ -133,7 +133,7 @@ def _cut(data: str, family: str, runs: sf.Runs, target: str, fit: sf.Fit | None)
         try:
             made = sf.predict_partial(part, schedule=plan, fit=fit)
         except InputError:
-            continue  # too short, or its decay not seen
+            continue  # too short, or its decay has not begun
         yield {
             "set": data,
             "family": family,
@@ -149,7 +149,7 @@ def _cut(data: str, family: str, runs: sf.Runs, target: str, fit: sf.Fit | None)
 
 
 def summary(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Forecasts, median error, median half width and coverage."""
+    """Number of forecasts, median error, median half width and coverage."""
     grouped = table.assign(size=table["error"].abs()).groupby(by)
     found = grouped.agg(
         forecasts=("size", "size"),

@@ -1,4 +1,4 @@
-"""Simulated data sets whose truth is known: how often planted parameters and losses lie inside their 90 % intervals."""
+"""How often planted parameters and losses of simulated data sets lie inside their 90 % intervals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import scalefit as sf
 from scalefit.schedules import parse_schedule
 
 DRAWS = 200
-CALIBRATED = 20  #: every so-many-th data set is also fitted with calibration, which costs more
+CALIBRATED = 20  #: one data set in so many is also fitted with calibration, which costs more
 STEPS = np.arange(40, 2001, 20)
 SCHEDULES = {
     "constant": "constant:peak_lr=1e-3,steps=2000",
@@ -26,7 +26,7 @@ LATER = "wsd:peak_lr=1e-3,steps=20000,decay_steps=5000,final=1e-5"  #: ten times
 
 @dataclass(frozen=True)
 class Plan:
-    """A truth, the noise of log losses, the runs that measure it, and where its loss is asked for."""
+    """True parameters, the noise of log losses, the simulated runs, and where the loss is to be predicted."""
 
     law: str
     truth: dict[str, float]
@@ -36,7 +36,7 @@ class Plan:
 
 
 def uniform(count: int, **decades: tuple[float, float]) -> Callable[[np.random.Generator], dict[str, np.ndarray]]:
-    """Columns drawn evenly in their decimal logarithms."""
+    """Columns drawn uniformly in their decimal logarithms."""
     return lambda rng: {name: 10 ** rng.uniform(*ends, count) for name, ends in decades.items()}
 
 
@@ -98,7 +98,7 @@ def true_target(plan: Plan) -> float:
 
 
 def judged(plan: Plan, runs: sf.Runs, seed: int, truth: float, calibrated: bool) -> dict[str, float]:
-    """Whether each planted number lies inside; the width of the interval of the mean."""
+    """Whether each planted number lies inside its interval, and the width of the interval of the mean."""
     fit = sf.fit(runs, plan.law, draws=DRAWS, seed=seed, calibrated=calibrated)
     if fit.intervals is None:
         return {"refused": 1.0}
@@ -117,7 +117,7 @@ def judged(plan: Plan, runs: sf.Runs, seed: int, truth: float, calibrated: bool)
 
 
 def coverage(plan: Plan, count: int) -> tuple[pd.Series, float]:
-    """The share inside of each planted number over ``count`` data sets, and CPU seconds."""
+    """How often each planted number lies inside over ``count`` data sets, and CPU seconds."""
     begin, truth, rows = time.process_time(), true_target(plan), []
     for seed in range(count):
         runs = simulated(plan, seed)

@@ -1,6 +1,6 @@
-"""Back-tests over public data sets: which runs are fitted, which are asked for, and how far beyond they lie.
+"""Back-tests on public data sets: which runs are fitted, which are predicted, and how far beyond they lie.
 
-The sets lie beside the repository (``../shared/data``); those that are absent are left out.
+The data sets lie beside the repository (``../shared/data``); missing ones are skipped.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import scalefit as sf
 
 PUBLIC = Path(__file__).parents[2] / "shared" / "data"
 REACHES = (2.5, 6.0, 15.0, 40.0, 100.0)  #: the largest runs reach this many times beyond the largest fitted scale
-LEAST = 8  #: rows that a fit needs at least
+LEAST = 8  #: rows that a fit needs
 SIZES = ("chinchilla", "kaplan-floor")
 
 
 @dataclass(frozen=True)
 class Case:
-    """One back-test: a law fitted to ``small`` and asked for ``large``, which lie ``reach`` times beyond."""
+    """One back-test: a law is fitted to ``small`` and predicts ``large``, whose rows lie ``reach`` times beyond."""
 
     data: str
     part: str
@@ -40,7 +40,7 @@ class Case:
 
 
 def cases(only: str = "") -> Iterator[Case]:
-    """Every back-test whose data are at hand."""
+    """Every back-test whose data are present."""
     for name, made in SETS.items():
         if name.startswith(only) and (PUBLIC / made[0]).is_dir():
             yield from made[1]()
@@ -49,13 +49,13 @@ def cases(only: str = "") -> Iterator[Case]:
 def growing(
     data: str, part: str, table: pd.DataFrame, laws: tuple[str, ...], over: str = "", points: str = "auto"
 ) -> Iterator[Case]:
-    """A law is fitted to the rows below growing scales (compute 6 N D, or a column) and asked for those above."""
+    """A law is fitted to the rows below growing scales (compute 6 N D, or a column) and predicts those above."""
     scale = table[over].to_numpy(dtype=float) if over else 6.0 * table["N"].to_numpy(float) * table["D"].to_numpy(float)
     fitted = {}
     for reach in REACHES:
         small = scale <= scale.max() / reach * (1 + 1e-6)
         if small.sum() >= LEAST and not small.all():
-            fitted[int(small.sum())] = small  # two reaches may mean the same rows
+            fitted[int(small.sum())] = small  # two reaches may select the same rows
     for small in fitted.values():
         for law in laws:
             yield Case(
@@ -64,7 +64,7 @@ def growing(
 
 
 def table(*parts: str, where: str = "", **columns: str) -> pd.DataFrame:
-    """Columns of a public table under their canonical names, with the run's number as its name."""
+    """Columns of a public table under their canonical names; runs are named by their numbers."""
     found = pd.read_csv(PUBLIC.joinpath(*parts))
     found = found.query(where) if where else found
     return pd.DataFrame({name: found[column] for name, column in columns.items()}).dropna()
@@ -131,7 +131,7 @@ def grids() -> Iterator[Case]:
 
 
 def loss_to_loss() -> Iterator[Case]:
-    """The loss on one set from the loss on another, of the same model; floors held as its source does, and free."""
+    """The loss on one set from the loss on another, of the same model; with floors fixed as in the source, and free."""
     runs = pd.read_csv(PUBLIC / "loss_to_loss" / "runs.csv")
     runs = runs.rename(columns={"params": "N", "tokens": "D", "flops": "C", "loss_own_val": "loss_source"})
     for train, some in runs.groupby("train_dataset"):
@@ -185,7 +185,7 @@ def only(runs: sf.Runs, names: list[str]) -> sf.Runs:
 
 
 def schedules(data: str, part: str, runs: sf.Runs, laws: tuple[str, ...], sets: list[list[str]]) -> Iterator[Case]:
-    """Curves: fitted to the runs of each set, asked for the others from there on; the reach is in steps."""
+    """Curves: a law is fitted to the runs of each set and predicts the others from there on; the reach is in steps."""
     assert runs.curves is not None
     last = runs.curves.groupby(runs.curves["run"].astype(str))["step"].max()
     for chosen in sets:
@@ -230,7 +230,7 @@ def epfl() -> Iterator[Case]:
 
 
 def olmo_cosines(warmups: float) -> Iterator[tuple[str, sf.Runs]]:
-    """The curves of each size of the OLMo ladder, from so many warm-ups on, under the cosine of their training."""
+    """The curves of each size of the OLMo ladder from a multiple of the warmup on, under their cosine schedule."""
     curves = pd.read_csv(PUBLIC / "olmo_ladder" / "eval_curves.csv").query("not run.str.endswith('rerun')")
     for size, some in curves.groupby("size"):
         peak, last = some["lr"].max(), some.groupby("run")["step"].max()
@@ -244,7 +244,7 @@ def olmo_cosines(warmups: float) -> Iterator[tuple[str, sf.Runs]]:
 
 
 def horizons() -> Iterator[Case]:
-    """Cosine runs of one size over growing horizons."""
+    """Cosine runs of one size with growing numbers of steps."""
     for size, runs in olmo_cosines(4):
         order = [f"{size}-{times}xC" for times in ("0.5", "1", "2", "5", "10")]
         yield from schedules("horizons", size, runs, ("annealing",), [order[:2], order[:3], order[:4]])

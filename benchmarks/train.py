@@ -1,11 +1,11 @@
-"""Throughput of the proxy trainer beside a plain training loop: python benchmarks/train.py [--device cuda].
+"""Throughput of the proxy trainer compared with a plain training loop: python benchmarks/train.py [--device cuda].
 
-The plain loop is one model written with torch.nn, torch.optim.AdamW and clip_grad_norm_, as one would by hand. Both
-train the same shape on the same batches. Times are the CPU time of one thread, or synchronised wall time on a GPU;
-the least of interleaved repeats is kept.
+The plain loop trains one model written with torch.nn, torch.optim.AdamW and clip_grad_norm_, as one would by hand.
+Both train the same shape on the same batches. Times are CPU times of one thread, or synchronised wall times on a GPU;
+the smallest of interleaved repeats counts.
 
-On a GPU a second table packs 1, 8, 64 and 256 members, run eagerly, compiled, and as one captured CUDA graph a step,
-and a third trains one wide model in bfloat16. Peak is what the same card reaches in one large matrix product.
+On a GPU a second table packs 1, 8, 64 and 256 members, run eagerly, compiled, and as one captured CUDA graph per step,
+and a third trains one wide model in bfloat16. The peak is what the same card reaches in one large matrix product.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def our_step(config: Config, members: int) -> Callable[[], None]:
 
 
 def least(steps: dict[str, Callable[[], None]], device: str, repeats: int) -> dict[str, float]:
-    """Least seconds a step of each, interleaved."""
+    """Smallest time per step of each, in seconds, measured in turn."""
     clock = time.perf_counter if device == "cuda" else time.process_time
     best = dict.fromkeys(steps, float("inf"))
     for repeat in range(repeats + 2):
@@ -108,8 +108,8 @@ def least(steps: dict[str, Callable[[], None]], device: str, repeats: int) -> di
 
 
 def graph_step(config: Config, members: int) -> Callable[[], None]:
-    """One update as one CUDA graph; each step copies its batch into the graph's inputs. The rate is constant, so that
-    the graph need not be told the step."""
+    """One update as one CUDA graph; each step copies its batch into the graph's inputs. The learning rate is constant,
+    so that the graph does not depend on the step."""
     ensemble = Ensemble([replace(config, seed=seed) for seed in range(members)])
     draw, inputs = ensemble.batch, ensemble.batch(1)
     ensemble.batch = lambda step: inputs  # type: ignore[method-assign]
@@ -139,7 +139,7 @@ WAYS = {"eager": our_step, "compiled": compiled_step, "graph": graph_step}
 
 
 def flops_per_token(config: Config) -> int:
-    """Forward and backward, as run.json counts them."""
+    """FLOPs of forward and backward pass, as in run.json."""
     ensemble = Ensemble([replace(config, device="cpu")])
     about = facts(config, weights.counts(ensemble.model.leaves), ensemble.validation, 1, ensemble.device)
     return int(about["flops_per_token"])
@@ -152,7 +152,7 @@ def peak(dtype: torch.dtype, size: int = 8192) -> float:
 
 
 def row_of(config: Config, members: int, way: str, top: float, repeats: int) -> float:
-    """Measure and print one row; tokens/s of all members together."""
+    """Measure and print one row; returns tokens/s of all members together."""
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     took = least({"": WAYS[way](config, members)}, "cuda", repeats)[""]
@@ -163,7 +163,7 @@ def row_of(config: Config, members: int, way: str, top: float, repeats: int) -> 
 
 
 def packing(repeats: int) -> None:
-    """Members × ways, in float32, and up to which width packing pays."""
+    """All numbers of members in all ways, in float32, and up to which width packing pays."""
     print(f"\n{torch.cuda.get_device_name()}, float32, 16 sequences of 64, 2 layers\n")
     print("| d_model | members | how | tokens/s | memory, GiB | share of peak |\n|---|---|---|---|---|---|")
     top, gains = peak(torch.float32), {}

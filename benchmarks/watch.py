@@ -1,9 +1,9 @@
-"""How often `scalefit watch` raises a false alarm on simulated calm logs, and how often it sees what was planted.
+"""How often `scalefit watch` raises a false alarm on simulated calm logs, and how often it finds a planted fault.
 
 python benchmarks/watch.py              a table (two minutes)
 python benchmarks/watch.py 10           with 10 logs of each kind
 
-The rules were set while looking at logs of other seeds; those of the table were not looked at before.
+The rules were chosen on logs of other seeds than those of the table.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FAULTS = ("shift 0.3", "shift 0.6", "shift 0.95", "slow rise", "spike", "gradien
 
 
 def noise(rng: np.random.Generator, kind: str, rows: int) -> np.ndarray:
-    """Of unit size (the median of its absolute value is that of a standard normal, or near it)."""
+    """Noise of unit size: the median of its absolute value is about that of a standard normal."""
     if kind == "student 3":
         return rng.standard_t(3, rows) / 1.134
     if kind == "laplace":
@@ -35,7 +35,7 @@ def noise(rng: np.random.Generator, kind: str, rows: int) -> np.ndarray:
 
 
 def calm(rng: np.random.Generator, shape: str, kind: str, most: float = 0.1) -> pd.DataFrame:
-    """A log of 100 to 20,000 rows without a fault; noise of 0.003 to 0.1 nats a row."""
+    """A log of 100 to 20,000 rows without a fault; noise of 0.003 to 0.1 nats per row."""
     rows = int(np.exp(rng.uniform(np.log(100), np.log(20_000))))
     share = np.arange(rows) / rows
     step, lr = np.arange(1.0, rows + 1), np.full(rows, 1e-3)
@@ -59,7 +59,7 @@ def calm(rng: np.random.Generator, shape: str, kind: str, most: float = 0.1) -> 
 
 
 def with_probes(rng: np.random.Generator, log: pd.DataFrame) -> pd.DataFrame:
-    """A gradient norm that falls and levels off, and an attention logit that levels off or grows too slowly."""
+    """The log with a gradient norm that levels off and an attention logit that levels off or grows only slowly."""
     step = log["step"] - log["step"].iloc[0] + 1.0
     share = step / step.max()
     norm = (1 + 5 * np.exp(-30 * share)) * np.exp(0.3 * rng.standard_normal(len(log)))
@@ -73,7 +73,7 @@ def with_probes(rng: np.random.Generator, log: pd.DataFrame) -> pd.DataFrame:
 
 
 def faulty(rng: np.random.Generator, fault: str, kind: str) -> pd.DataFrame:
-    """A calm log of at most 0.05 nats of noise with a fault planted at 40 to 80 % of its rows."""
+    """A calm log with at most 0.05 nats of noise and a fault planted at 40 to 80 % of its rows."""
     log = with_probes(rng, calm(rng, "dense", kind, 0.05))
     rows = len(log)
     at, row = int(rng.uniform(0.4, 0.8) * rows), np.arange(rows)
@@ -91,13 +91,13 @@ def faulty(rng: np.random.Generator, fault: str, kind: str) -> pd.DataFrame:
 
 
 def false_alarm(seen: sf.stability.Watch, shape: str) -> bool:
-    """Any status but calm, and any warning but that of a loss that rises with the learning rate."""
+    """Whether the status is not calm or there is a warning, other than of a loss that rises with the learning rate."""
     told = [each for each in seen.warnings if not (shape == "re-warm-up" and "the learning rate rises" in each.text)]
     return seen.status != "calm" or bool(told)
 
 
 def found(seen: sf.stability.Watch, fault: str) -> bool:
-    """Whether the fault is told as what it is."""
+    """Whether the fault is reported as what it is."""
     signal = {"gradient norm": "grad_norm", "attention logit": "attention_logit_max"}.get(fault, "loss")
     status = {"spike": ("spikes",), "gradient norm": ("calm",), "attention logit": ("calm",)}.get(fault, ("risen",))
     words = {"gradient norm": "grows", "attention logit": "grows", "spike": "rises by"}.get(fault, "nats above")
@@ -132,7 +132,7 @@ def detections(seed: int, count: int) -> Iterator[tuple[str, str, bool]]:
 
 
 def leads(seed: int, count: int) -> Iterator[tuple[float, float]]:
-    """How far a loss has risen, nats, when it is first called risen, and diverged: looked at 80 times on its way up."""
+    """By how many nats a loss has risen when it is first called risen, and diverged, in 80 looks on its way up."""
     rng = np.random.default_rng(seed)
     for _ in range(count):
         log = calm(rng, "dense", "normal", 0.05)[["step", "loss"]]
@@ -158,4 +158,4 @@ if __name__ == "__main__":
     seen = pd.DataFrame(detections(13, 5 * count), columns=["fault", "noise", "found"])
     print(seen.pivot_table(index="fault", columns="noise", values="found", sort=False).map("{:.1%}".format))
     risen, diverged = np.nanmedian(list(leads(14, count)), axis=0)
-    print(f"a slow rise is told at {risen:.2f} nats, called diverged at {diverged:.2f} (medians)")
+    print(f"a slow rise is reported at {risen:.2f} nats, called diverged at {diverged:.2f} (medians)")

@@ -26,7 +26,7 @@ def command(config: str | None, quick: bool, settings: tuple[str, ...], out: str
 
     \b
     Example:
-      scalefit train --quick --out runs
+      scalefit train --quick --set steps=60 --out runs
     """
     torch_is_there()
     from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""Small models, trained many at a time, that write run logs: the only part of scalefit that needs torch."""
+"""Trains small models, many at a time, and writes their run logs: the only part of scalefit that needs torch."""
 
 from __future__ import annotations
 

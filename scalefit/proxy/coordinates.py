@@ -1,7 +1,7 @@
 """The coordinate check: do activations keep their size as the model gets wider or deeper?
 
-A few steps at a large learning rate, at several sizes: in a parametrisation that transfers, the mean size of
-what each module puts out does not change with the size of the model once it has learned a little.
+Models of several sizes take a few steps at a large learning rate. In a parametrisation that transfers, the mean
+size of each module's output does not depend on the size of the model, even after these steps.
 Source: arXiv:2203.03466, appendix D; in depth arXiv:2505.01618.
 """
 
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 AXES = {"width": "d_model", "depth": "n_layer"}
-MODULES = ("embed", "attention", "mlp", "residual", "logits")
-# In depth a single branch may learn less the more of them there are; their sum, the residual stream, may not.
+RECORDED = {"embed": "embed", "attention_out": "attention", "mlp_out": "mlp", "mlp_residual": "residual"}
+RECORDED |= {"output_logit": "logits"}
+MODULES = tuple(RECORDED.values())
+#: with depth a single branch may learn less the more branches there are, but their sum, the residual stream, may not
 JUDGED = {"width": MODULES, "depth": ("embed", "residual", "logits")}
 
 
@@ -36,8 +38,8 @@ JUDGED = {"width": MODULES, "depth": ("embed", "residual", "logits")}
 class Coordinates:
     """What a coordinate check measured, per module.
 
-    ``size[module]``: mean |x|, (sizes, steps, seeds); ``slope[module]``: of its log against log size, one a
-    step, from means over seeds. A module passes when |slope| stays under ``gate`` at every step from ``first`` on.
+    ``size[module]``: mean |x|, (sizes, steps, seeds); ``slope[module]``: slope of its logarithm against log size at
+    each step, (steps,), from means over seeds. A module passes if |slope| < ``gate`` at every step from ``first`` on.
     """
 
     axis: str
@@ -49,13 +51,12 @@ class Coordinates:
 
     @property
     def worst(self) -> dict[str, float]:
-        """Of each module that is judged on this axis, the slope farthest from zero from step ``first`` on."""
-        late = {module: self.slope[module][self.first - 1 :] for module in JUDGED[self.axis]}
-        return {module: float(slope[np.argmax(np.abs(slope))]) for module, slope in late.items()}
+        """The slope farthest from zero from step ``first`` on, of each module that is judged on this axis."""
+        return {module: float(self.slope[module][step - 1]) for module, step in self.worst_step.items()}
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a module, size, step and seed, of the modules that are judged: ``mean_abs`` is mean |x|."""
+        """One row per judged module, size, step and seed; ``mean_abs`` is mean |x|."""
         import pandas as pd
 
         rows = [
@@ -69,13 +70,13 @@ class Coordinates:
 
     @property
     def worst_step(self) -> dict[str, int]:
-        """The step of each slope in ``worst``, counted from 1."""
+        """The step of each slope in ``worst``; the first step is 1."""
         late = {module: np.abs(self.slope[module][self.first - 1 :]) for module in JUDGED[self.axis]}
         return {module: int(np.argmax(slope)) + self.first for module, slope in late.items()}
 
     @property
     def passed(self) -> dict[str, bool]:
-        """Verdict by module; a slope that is not finite fails."""
+        """Whether each module passed; a slope that is not finite fails."""
         return {module: bool(abs(slope) < self.gate) for module, slope in self.worst.items()}
 
     @property
@@ -85,7 +86,7 @@ class Coordinates:
 
     @property
     def lines(self) -> list[str]:
-        """The verdict in words, a line a module."""
+        """The verdict in words, one line per module."""
         what = f"slope of log mean |x| in log {AXES[self.axis]}"
         return [
             f"{'pass' if self.passed[module] else 'FAIL'}  {module:<9} {what}: {slope:+.3f}"
@@ -106,38 +107,30 @@ def coordinate_check(
 ) -> Coordinates:
     """Train ``config`` for a few steps at each of ``sizes`` along ``axis`` ("width" or "depth").
 
-    The learning rate is held constant from the first step and should be larger than a training rate (.02 for
-    Adam at d_model 32): a small one passes wrong code. The readout starts at zero for width (a random one
-    shrinks as the model widens, which is allowed but hides the slope) and random for depth (so that all blocks
-    learn from the first step). ``table`` checks a parametrisation of your own. Raises InputError for fewer than
-    two sizes and for steps that end before ``first``.
+    The learning rate is constant from the first step and should be larger than one for training (.02 for Adam at
+    d_model 32): with a small one, wrong code passes. The readout starts at zero for width (a random one shrinks as
+    the model widens, which is allowed but hides the slope) and at random for depth (so that all blocks learn from
+    the first step). ``table`` checks a parametrisation of your own. Raises InputError for fewer than two sizes or
+    fewer steps than ``first``.
     """
     if axis not in AXES or len(set(sizes)) < 2 or steps < first:
         raise InputError(
-            f"no slope from sizes {list(sizes)} along {axis!r} in {steps} steps",
-            todo=f"give two sizes or more, axis width or depth, and at least {first} steps",
+            f"no slope can be measured from sizes {list(sizes)} along {axis!r} in {steps} steps",
+            todo=f"give at least two sizes, the axis width or depth, and at least {first} steps",
         )
+    config = replace(config, steps=steps, warmup=0, schedule="constant", zero_readout=axis == "width")
     measured = []
     for n in sizes:
-        changes: dict[str, Any] = {
-            AXES[axis]: n,
-            "steps": steps,
-            "warmup": 0,
-            "schedule": "constant",
-            "zero_readout": axis == "width",
-        }
-        members = [replace(config, seed=seed, **changes) for seed in range(seeds)]
-        measured.append(_measure(members, table))
-    size = {module: np.stack([one[module] for one in measured]) for module in MODULES}
-    slope = {module: slopes(sizes, values) for module, values in size.items()}
-    return Coordinates(axis, tuple(sizes), size, slope, gate, first)
+        size: dict[str, Any] = {AXES[axis]: n}
+        measured.append(_measure([replace(config, seed=seed, **size) for seed in range(seeds)], table))
+    found = {module: np.stack([one[module] for one in measured]) for module in MODULES}
+    slope = {module: slopes(sizes, values) for module, values in found.items()}
+    return Coordinates(axis, tuple(sizes), found, slope, gate, first)
 
 
 def slopes(sizes: Sequence[int], values: Floats) -> Floats:
-    """Least-squares slope of log mean-over-seeds against log size at each step, (steps,); NaN where a mean is zero.
-
-    ``values``: (sizes, steps, seeds).
-    """
+    """Least-squares slope of the log of the mean over seeds against log size at each step, (steps,); NaN where a mean
+    is zero. ``values``: (sizes, steps, seeds)."""
     x = np.log(np.asarray(sizes, dtype=float))
     x -= x.mean()
     means = values.mean(-1)
@@ -158,20 +151,17 @@ def _measure(members: list[Config], table: Parametrization | None) -> dict[str, 
 
 
 class Watch:
-    """Mean |x| of each module in one forward pass: blocks averaged, and of the residual stream the last."""
+    """Records mean |x| of each module in one forward pass: the mean over blocks, but the last residual stream."""
 
     def __init__(self) -> None:
         self.seen: dict[str, list[Tensor]] = defaultdict(list)
 
     def __call__(self, name: str, value: Tensor) -> None:
         """Take one tensor of the forward pass."""
-        names = {"embed": "embed", "output_logit": "logits"}
-        names |= {"attention_out": "attention", "mlp_out": "mlp", "mlp_residual": "residual"}
-        module = names.get(name.rpartition(".")[2])
-        if module:
+        if module := RECORDED.get(name.rpartition(".")[2]):
             self.seen[module].append(value.detach().abs().flatten(1).mean(1))
 
     def mean(self, module: str) -> Floats:
-        """(K,)."""
+        """Of one module, (K,)."""
         values = self.seen[module][-1:] if module == "residual" else self.seen[module]
         return np.asarray(torch.stack(values).mean(0).double().cpu().numpy())

@@ -1,7 +1,7 @@
-"""Sharpness: extreme eigenvalues of the Hessian of each member's loss, without ever forming it.
+"""Sharpness: extreme eigenvalues of the Hessian of each member's loss, computed without forming the matrix.
 
-All products act on (K, P) at once: rows are independent, so the Hessian of the summed loss is K blocks.
-Attention runs in its plain form here, because the fused kernels have no second derivative.
+All products act on (K, P) at once: rows are independent, so the Hessian of the summed loss consists of K blocks.
+Attention runs unfused here, because the fused kernels have no second derivative.
 
 Sources: Lanczos with full reorthogonalisation; thresholds 2/lr of gradient descent arXiv:2103.00065 and
 38/lr of preconditioned Adam arXiv:2207.14484; critical sharpness arXiv:2601.16979.
@@ -27,7 +27,7 @@ Product = Callable[[Tensor], Tensor]  # (K, P) -> (K, P), symmetric and the same
 @dataclass(frozen=True)
 class Spectrum:
     """Ends of a symmetric operator's spectrum, (K,) each: ``largest`` and ``smallest`` (signed) eigenvalue, the
-    ``residual`` |A v − largest v| that bounds the error of the first, and its unit vector (K, P)."""
+    ``residual`` |A v − largest v| that bounds the error of the largest, and its unit eigenvector ``vector`` (K, P)."""
 
     largest: Tensor
     smallest: Tensor
@@ -38,8 +38,8 @@ class Spectrum:
 def lanczos(product: Product, start_KP: Tensor, iterations: int = 12) -> Spectrum:
     """Extreme eigenvalues of ``product`` from ``iterations`` products. The start must not be zero.
 
-    Unlike power iteration it finds both ends, also where the most negative eigenvalue is the larger in size,
-    as at initialisation.
+    Unlike power iteration it finds both ends of the spectrum, even where the most negative eigenvalue has the larger
+    magnitude, as at initialisation.
 
     >>> diagonal = torch.tensor([[-5.0, 1.0, 3.0]])
     >>> ends = lanczos(lambda v: diagonal * v, torch.ones(1, 3), 3)
@@ -52,7 +52,7 @@ def lanczos(product: Product, start_KP: Tensor, iterations: int = 12) -> Spectru
     for i in range(min(iterations, P)):
         w = product(basis[i])
         alphas.append((w * basis[i]).sum(1))
-        for _ in range(2):  # twice is enough to keep the basis orthogonal to rounding
+        for _ in range(2):  # two passes keep the basis orthogonal up to rounding
             for v in basis:
                 w = w - (w * v).sum(1, keepdim=True) * v
         betas.append(w.norm(dim=1))
@@ -65,13 +65,13 @@ def lanczos(product: Product, start_KP: Tensor, iterations: int = 12) -> Spectru
 
 
 def _tridiagonal(alphas: list[Tensor], betas: list[Tensor]) -> Tensor:
-    """(K, k, k) in double precision; after a breakdown (beta 0) the rest is zero and changes no extreme."""
+    """(K, k, k) in double precision; after a breakdown (beta 0) the rest is zero and changes neither extreme."""
     diagonal, beside = torch.stack(alphas, 1).double(), torch.stack(betas, 1).double()[:, :-1]
     return torch.diag_embed(diagonal) + torch.diag_embed(beside, 1) + torch.diag_embed(beside, -1)
 
 
 def hessian_product(ensemble: Ensemble, batch: Examples) -> Product:
-    """v -> H v of each member's loss on ``batch``; the graph of the gradient is made once and kept."""
+    """v -> H v for each member's loss on ``batch``; the graph of the gradient is built once and kept."""
     theta_KP = ensemble.theta.detach().clone().requires_grad_()
     with sdpa_kernel(SDPBackend.MATH):
         losses_K = ensemble.model.losses(weights.views(theta_KP, ensemble.model.leaves), batch)[0]
@@ -108,10 +108,8 @@ def gauss_newton_product(ensemble: Ensemble, batch: Examples) -> Product:
 
 
 def preconditioned(product: Product, ensemble: Ensemble) -> Product:
-    """D^-1/2 A D^-1/2 with D = (√v̂ + ε)/lr factor of Adam's state: the eigenvalues of what Adam's steps see."""
-    rule, state = ensemble.optimizer, ensemble.state
-    scale = (state["v"] / rule.bias("beta2", state)).sqrt() + rule.eps
-    root_KP = (ensemble.lr_P / scale).sqrt()
+    """D^-1/2 A D^-1/2 with D = (√v̂ + ε)/(lr factor) from Adam's state; its eigenvalues decide Adam's stability."""
+    root_KP = (ensemble.lr_P / ensemble.optimizer.scale(ensemble.state)).sqrt()
     return lambda v_KP: root_KP * product(root_KP * v_KP)
 
 
@@ -120,8 +118,8 @@ def sharpness(
 ) -> Spectrum:
     """Extreme Hessian eigenvalues of each member on ``batch``, from a random start that ``seed`` fixes.
 
-    Measure on the same batch each time: the value depends on its size. ``precondition`` gives those of Adam's
-    preconditioned Hessian (stable below 38/lr at β1 = .9); the plain ones are to be held against 2/lr.
+    Use the same batch each time, since the value depends on its size. ``precondition`` gives the eigenvalues of
+    Adam's preconditioned Hessian (stable below 38/lr at β1 = .9); plain ones are to be compared with 2/lr.
     """
     generator = torch.Generator().manual_seed(seed)
     start = torch.randn(1, ensemble.theta.shape[1], generator=generator).to(ensemble.theta)
@@ -132,7 +130,7 @@ def sharpness(
 
 def measure(ensemble: Ensemble) -> dict[str, Tensor]:
     """What the trainer logs, (K,) each: ``sharpness`` and ``hessian_min``, the ends of the Hessian's spectrum,
-    and ``sharpness_preconditioned`` where the optimiser keeps second moments. Always on the batch of step 0,
+    and ``sharpness_preconditioned`` where the optimiser keeps second moments; always on the batch of step 0,
     which no update uses."""
     batch = ensemble.batch(0)
     ends = sharpness(ensemble, batch)
@@ -145,11 +143,11 @@ def measure(ensemble: Ensemble) -> dict[str, Tensor]:
 def critical_sharpness(
     ensemble: Ensemble, batch: Examples, direction_KP: Tensor, lr_K: Tensor, *, doublings: int = 12, halvings: int = 4
 ) -> Tensor:
-    """2/η_c, (K,): η_c is the smallest step along ``direction`` (an optimiser's update at lr 1, sign included)
-    that raises the loss on ``batch``. Forward passes only.
+    """2/η_c, (K,): η_c is the smallest step along ``direction`` (an optimiser's update at lr 1, with its sign)
+    that raises the loss on ``batch``. Needs forward passes only.
 
-    ``lr_K`` is where the search starts; it doubles (or halves) until the loss rises (or falls), then bisects.
-    The result is within a factor 2^(2^-halvings). NaN where ``doublings`` do not suffice.
+    The search starts at ``lr_K``, doubles (or halves) until the loss rises (or falls), then bisects.
+    The result is within a factor 2^(2^-halvings) of the true value; NaN where ``doublings`` do not suffice.
     """
 
     def loss_at(log2_step_K: Tensor) -> Tensor:

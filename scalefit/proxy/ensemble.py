@@ -1,4 +1,4 @@
-"""K members of one shape, from a configuration each: weights, optimiser, data, one update. No files."""
+"""K members of one shape, each with its configuration: weights, optimiser, data and one update. Writes no files."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ CHUNK = 2**15  # tokens per forward pass in evaluation
 class Ensemble:
     """Members that differ in learning rate, seed, decay, … and share everything else; K = 1 is no special case.
 
-    ``theta`` is (K, P), ``state`` the optimiser's, ``step`` the number of updates done. ``factors`` replaces
-    the parametrisation that the configuration names. Raises InputError for what cannot be built.
+    ``theta`` (K, P) holds the weights, ``state`` is the optimiser's, ``step`` counts the updates done. ``factors``
+    replaces those of the configured parametrisation. Raises InputError for members that cannot be built together.
     """
 
     def __init__(self, members: Sequence[Config], factors: Factors | None = None) -> None:
         if len({config.pack_key() for config in members}) > 1:
             raise InputError(
-                "members differ in more than learning rate, seed, decay and schedule", todo="train them apart"
+                "the members differ in more than learning rate, seed, decay and schedule", todo="train them separately"
             )
         c = self.config = members[0]
         self.members, self.step = list(members), 0
@@ -41,7 +41,7 @@ class Ensemble:
         self.source = open_source(c.data, c.seq_len, c.data_options)
         if 0 < self.source.facts.get("tokens", 0) < c.batch:
             raise InputError(
-                f"training data of {self.source.facts['tokens']} tokens is smaller than one batch of {c.batch}",
+                f"the training data of {self.source.facts['tokens']} tokens is smaller than one batch of {c.batch}",
                 where=c.data,
                 todo="give more data or a smaller batch",
             )
@@ -55,7 +55,7 @@ class Ensemble:
         self._start()
 
     def _schedule(self) -> None:
-        """Rate and decay of every step, (K, steps + 1), and their spread over the weights, (K, P)."""
+        """Learning rate and decay of every step, (K, steps + 1), and their factors over the weights, (K, P)."""
         self.lr = np.stack([c.lr_schedule()(np.arange(c.steps + 1)) for c in self.members])
         relative = self.lr / self.lr.max(axis=1, keepdims=True)
         rate = [relative[k] if c.independent_decay else self.lr[k] for k, c in enumerate(self.members)]
@@ -76,7 +76,7 @@ class Ensemble:
         self.state = self.optimizer.start(self.theta)
 
     def update(self, record: Recorder | None = None) -> dict[str, Tensor]:
-        """One optimiser step; what to log of it, (K,) each. ``record`` sees the forward pass."""
+        """One optimiser step; returns what is logged about it, (K,) each. ``record`` receives the forward pass."""
         self.step += 1
         theta_KP = self.theta.requires_grad_()
         probing = isinstance(record, probes.Probe)
@@ -97,7 +97,7 @@ class Ensemble:
         return row
 
     def _gradient(self, theta_KP: Tensor, batch: Examples, record: Recorder | None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Gradient (K, P) and loss (K,) over the batch in ``accumulate`` parts; of parts, the noise too."""
+        """Gradient (K, P) and loss (K,) over the batch in ``accumulate`` parts; with several parts the noise too."""
         parts = self.config.accumulate
         pieces = zip(*(value.chunk(parts, dim=1) for value in batch.values()), strict=True)
         grads, losses = [], []
@@ -116,13 +116,12 @@ class Ensemble:
         return grad_KP, row | probes.noise(grads, grad_KP, self.config.examples)
 
     def batch(self, step: int) -> Examples:
-        """Examples of a step with a member axis of K, or of 1 where all members see the same."""
+        """Examples of a step, with a member axis of length K, or 1 where all members see the same examples."""
         seeds = [c.data_seed for c in self.members]
         batches = {seed: self.source.batch(seed, step, self.config.examples) for seed in set(seeds)}
         chosen = seeds if len(batches) > 1 else seeds[:1]
-        return {
-            name: torch.stack([batches[seed][name] for seed in chosen]).to(self.device) for name in batches[seeds[0]]
-        }
+        names = batches[seeds[0]]
+        return {name: torch.stack([batches[seed][name] for seed in chosen]).to(self.device) for name in names}
 
     def evaluate(self) -> dict[str, Tensor]:
         """Held-out losses, (K,) each."""
@@ -131,7 +130,7 @@ class Ensemble:
             return {name: self._mean_loss(w, examples) for name, examples in self.held_out.items()}
 
     def _mean_loss(self, w: Weights, examples: Examples) -> Tensor:
-        """Mean over the examples, (K,), in chunks that fit in memory."""
+        """Mean over the examples, (K,), computed in chunks that fit in memory."""
         K, number = len(self.members), len(next(iter(examples.values())))
         size = max(CHUNK // (K * self.config.sequence_tokens), 1)
         total = torch.zeros(K, dtype=torch.float64, device=self.device)
@@ -144,9 +143,9 @@ class Ensemble:
     def _held_out(self, source: Source) -> Examples:
         if source.vocab > self.source.vocab or source.task != self.source.task:
             raise InputError(
-                f"validation data {source.facts['source']!r} has {source.vocab} symbols, "
-                f"the training data {self.source.vocab}",
-                todo="validate on data of the same symbols",
+                f"the validation data {source.facts['source']!r} has {source.vocab} symbols ({source.task}), "
+                f"the training data {self.source.vocab} ({self.source.task})",
+                todo="choose validation data of the same task with no more symbols",
             )
         return source.held_out(max(self.config.eval_batch // self.config.sequence_tokens, 1))
 
@@ -159,5 +158,5 @@ class Ensemble:
 def _device(name: str) -> torch.device:
     there = torch.cuda.is_available()
     if name not in ("auto", "cpu") and not (there and name.partition(":")[0] == "cuda"):
-        raise InputError(f"no device {name!r} here", todo=f"choose cpu or auto{', or cuda' if there else ''}")
+        raise InputError(f"no device {name!r} here", todo=f"choose {'cpu, cuda or auto' if there else 'cpu or auto'}")
     return torch.device(("cuda" if there else "cpu") if name == "auto" else name)

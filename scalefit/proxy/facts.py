@@ -1,4 +1,4 @@
-"""What run.json says of a run: its configuration, sizes by every convention, compute, data, environment."""
+"""What run.json says about a run: configuration, sizes by several conventions, compute, data, environment."""
 
 from __future__ import annotations
 
@@ -17,25 +17,17 @@ FLOPS = {
     "mlp": "flops_per_token = 6 N_readout",
 }
 UNITS = {"decoder": "tokens", "encoder-decoder": "target tokens", "mlp": "examples"}
-SHAPE = (
-    "d_model",
-    "n_layer",
-    "d_head",
-    "seq_len",
-    "batch",
-    "seed",
-    "data_seed",
-    "parametrization",
-    "optimizer",
-)
+COPIED = ("d_model", "n_layer", "d_head", "seq_len", "batch", "seed", "data_seed", "parametrization", "optimizer")
 
 
 def facts(
     config: Config, sizes: Mapping[str, int], sources: Mapping[str, Source], step: int, device: torch.device
 ) -> dict[str, Any]:
-    """All about a run but how it ended. C counts forward and backward, the causal mask not deducted."""
-    schedule = config.lr_schedule()
-    per_token = 6 * sizes["N_readout"] + 12 * config.seq_len * _attended(config)
+    """Everything about a run but how it ended. C counts forward and backward passes, the causal mask not deducted."""
+    schedule, decoder = config.lr_schedule(), config.n_layer * config.d_model
+    encoder = config.n_encoder_layer * (config.encoder_width or config.d_model)
+    attended = {"mlp": 0, "decoder": decoder, "encoder-decoder": encoder + 2 * decoder}[config.model]
+    per_token = 6 * sizes["N_readout"] + 12 * config.seq_len * attended
     return {
         "run": config.name,
         "identity": config.identity(),
@@ -49,22 +41,12 @@ def facts(
         "vocab": sources["val_loss"].vocab,
         "n_head": config.d_model // config.d_head,
         "d_ff": config.d_ff or 4 * config.d_model,
-        **{key: getattr(config, key) for key in SHAPE},
+        **{key: getattr(config, key) for key in COPIED},
         "step": step,
         "config": config.as_dict(),
         "data": {name: source.facts for name, source in sources.items()},
         "environment": environment(device),
     }
-
-
-def _attended(config: Config) -> int:
-    """Widths of all attention layers together."""
-    if config.model == "mlp":
-        return 0
-    decoder = config.n_layer * config.d_model
-    if config.model == "decoder":
-        return decoder
-    return config.n_encoder_layer * (config.encoder_width or config.d_model) + 2 * decoder
 
 
 def environment(device: torch.device) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is measured while a model trains, beside its loss: sizes of activations, gradients, updates, logits."""
+"""Measurements of a model in training besides its loss: sizes of activations, gradients, updates and logits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scalefit.proxy.models.model import Leaf
 
 
 class Probe:
-    """Turns what a model reports in one forward pass into one number a member.
+    """Reduces the tensors that a model records in one forward pass to one number per member.
 
     Logged are ``rms_act/B.attention_out``, ``rms_act/B.mlp_out`` and ``rms_act/B.mlp_residual`` of block B,
     ``attention_logit_max/B`` and ``attention_logit_max`` over all blocks, ``output_logit_mean`` and
@@ -40,10 +40,8 @@ class Probe:
 
 
 def by_role(what: str, value_KP: Tensor, leaves: Mapping[str, Leaf]) -> dict[str, Tensor]:
-    """Root mean square over the weights of each role, (K,) each, and of the first MLP matrix of block 0.
-
-    The latter is the one that arXiv:2309.14322 holds against Adam's epsilon.
-    """
+    """Root mean square over the weights of each role, (K,) each, and over the first MLP matrix of block 0, which
+    arXiv:2309.14322 compares with Adam's epsilon."""
     parts = torch.split(value_KP, [leaf.size for leaf in leaves.values()], dim=1)
     squares: dict[str, Tensor] = {}
     counts: dict[str, int] = {}
@@ -56,12 +54,12 @@ def by_role(what: str, value_KP: Tensor, leaves: Mapping[str, Leaf]) -> dict[str
 
 
 def noise(parts: Sequence[Tensor], mean_KP: Tensor, examples: int) -> dict[str, Tensor]:
-    """Unbiased estimates of the squared gradient and of the trace of its covariance per example, (K,) each.
+    """Unbiased estimates of the squared gradient and of the trace of the gradient's covariance per example, (K,) each.
 
         |G|² = (B |g|² − b ⟨|g_b|²⟩) / (B − b)        S = (⟨|g_b|²⟩ − |g|²) / (1/b − 1/B)
 
-    from the gradients g_b of equal parts of b examples and their mean g over B. Either may come out negative
-    at one step: average each over steps before taking the ratio, as `noise_scale` does.
+    from the gradients g_b of equal parts of b examples and their mean g over B. Either may be negative at a single
+    step: average each over steps before taking the ratio, as `noise_scale` does.
     Source: arXiv:1812.06162, appendix A.
     """
     B, b = examples, examples / len(parts)
@@ -74,24 +72,16 @@ def noise(parts: Sequence[Tensor], mean_KP: Tensor, examples: int) -> dict[str, 
 
 
 def noise_scale(trace: ArrayLike, grad_square: ArrayLike, decay: float = 0.99) -> NDArray[np.float64]:
-    """B_simple = S/|G|² in examples, from running means of both logged columns (never a mean of ratios).
+    """B_simple = S/|G|² in examples, the ratio of exponential running means of the two logged columns.
 
     ``trace`` and ``grad_square`` are the columns noise_trace and noise_grad_square of a log, (n,); steps
-    that are not finite are passed over. NaN where the running |G|² is not above zero.
+    that are not finite are skipped. NaN where the running |G|² is not above zero.
 
     >>> noise_scale([2.0, 4.0], [1.0, 1.0], decay=0.5).round(3).tolist()
     [2.0, 3.333]
     """
-    top, bottom = (_running(np.asarray(values, dtype=float), decay) for values in (trace, grad_square))
-    return np.asarray(np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0))
+    import pandas as pd
 
-
-def _running(values: NDArray[np.float64], decay: float) -> NDArray[np.float64]:
-    """Exponential mean without the pull of its start."""
-    total = weight = 0.0
-    means = np.full(values.shape, np.nan)
-    for i, value in enumerate(values):
-        if np.isfinite(value):
-            total, weight = decay * total + (1 - decay) * value, decay * weight + (1 - decay)
-        means[i] = total / weight if weight else np.nan
-    return means
+    logged = pd.DataFrame({"trace": np.asarray(trace, float), "square": np.asarray(grad_square, float)})
+    running = logged.where(np.isfinite(logged)).ewm(alpha=1 - decay, ignore_na=True).mean()
+    return np.asarray((running["trace"] / running["square"]).where(running["square"] > 0))

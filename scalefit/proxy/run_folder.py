@@ -1,4 +1,4 @@
-"""The folder of one run: log.jsonl (rows are only ever added), run.json, checkpoint.pt (replaced whole), lock."""
+"""The folder of one run: log.jsonl (rows are only appended), run.json and checkpoint.pt (replaced as a whole), lock."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from scalefit.errors import InputError, ScalefitError
 
 try:
     import fcntl
-except ImportError:  # Windows: no locks, one process a folder
+except ImportError:  # Windows: no locks, so only one process may use a folder
     fcntl = None  # type: ignore[assignment]
 
 Row = dict[str, Any]
 
 
 class RunFolder:
-    """Reads and writes one run. A write is whole or not at all: a kill loses no row that was flushed.
+    """Reads and writes one run. A write is complete or absent: a kill loses no row that was flushed.
 
-    Reading changes nothing. Whoever writes the log calls `claim` first: one process at a time, and the lock goes
-    with the process, however it ends.
+    Reading changes nothing. A process that writes the log calls `claim` first, which only one can hold at a time; the
+    lock is released with the process, however it ends.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,18 +36,20 @@ class RunFolder:
         self._lock: IO[str] | None = None
 
     def claim(self) -> bool:
-        """Take the folder for this process and cut a half-written last row; False where another process has it."""
+        """Take the folder for this process and cut off a half-written last row; False if another process has it."""
         _write(lambda: self.path.mkdir(parents=True, exist_ok=True), self.path)
         _write(lambda: (self.path / "lock").touch(), self.path)
         self._lock = (self.path / "lock").open("a", encoding="utf-8")
         if not _locked(self._lock):
             self.release()
             return False
-        self.last_step = self._repair()
+        if self.log.exists():
+            os.truncate(self.log, len(self._whole_lines()))
+        self.last_step = int(self.last_row().get("step", -1))
         return True
 
     def release(self) -> None:
-        """Give the folder back."""
+        """Let other processes claim the folder."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -59,21 +61,12 @@ class RunFolder:
         with (self.path / "lock").open(encoding="utf-8") as file:
             return not _locked(file)
 
-    def _repair(self) -> int:
-        """Cut a half-written last line; returns the last logged step, -1 without a log."""
-        if not self.log.exists():
-            return -1
-        whole = self._whole_lines()
-        if len(whole) < self.log.stat().st_size:
-            os.truncate(self.log, len(whole))
-        return int(self.last_row().get("step", -1))
-
     def _whole_lines(self) -> bytes:
         data = self.log.read_bytes()
         return data[: data.rfind(b"\n") + 1]
 
     def last_row(self) -> Row:
-        """The last whole row of the log, empty without one; reads the end of the file alone."""
+        """The last complete row of the log, empty without one; reads only the end of the file."""
         if not self.log.exists():
             return {}
         with self.log.open("rb") as file:
@@ -83,11 +76,11 @@ class RunFolder:
         return dict(json.loads(lines[-1])) if lines else {}
 
     def rows(self) -> list[Row]:
-        """The log so far, without a row that is being written."""
+        """The log so far, without a row that is still being written."""
         return [json.loads(line) for line in self._whole_lines().splitlines()] if self.log.exists() else []
 
     def append(self, rows: Iterable[Row]) -> None:
-        """Add the rows after the last logged step; a resumed run repeats earlier ones exactly."""
+        """Append the rows after the last logged step; those before it are repeats of a resumed run, and equal."""
         fresh = [row for row in rows if row["step"] > self.last_step]
         if not fresh:
             return
@@ -109,40 +102,40 @@ class RunFolder:
         _replace(self.path / name, lambda to: to.write_text(text, encoding="utf-8"))
 
     def facts(self) -> dict[str, Any]:
-        """run.json, empty where there is none yet."""
+        """The content of run.json, empty where there is none yet."""
         path = self.path / "run.json"
         return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
     def save(self, checkpoint: Mapping[str, Any]) -> None:
         """Replace checkpoint.pt."""
-        memory = io.BytesIO()  # torch does not say why it cannot write a file
+        memory = io.BytesIO()  # torch itself does not report why it cannot write a file
         torch.save(dict(checkpoint), memory)
         _replace(self.path / "checkpoint.pt", lambda to: to.write_bytes(memory.getbuffer()))
 
     def checkpoint(self, identity: str) -> dict[str, Any] | None:
-        """The checkpoint, or None. InputError when it belongs to another configuration."""
+        """The checkpoint, or None. Raises InputError when it is damaged or belongs to another configuration."""
         path = self.path / "checkpoint.pt"
         if not path.exists():
             return None
         try:
             saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            raise InputError("not a checkpoint", where=str(path), todo="remove it to train anew") from error
+            raise InputError("not a checkpoint", where=str(path), todo="delete it to train again") from error
         self.check(saved["identity"], identity, path)
         return saved
 
     def check(self, held: str, wanted: str, where: Path | None = None) -> None:
-        """Refuse to go on in a folder that holds another run."""
+        """Raise InputError where the folder holds another run."""
         if held != wanted:
             raise InputError(
-                f"holds run {held}, but the configuration is {wanted}",
+                f"belongs to run {held}, but this configuration is run {wanted}",
                 where=str(where or self.path),
-                todo="choose another name or folder, or remove this one",
+                todo="choose another name or folder, or delete this one",
             )
 
 
 def _strict(value: Any) -> Any:
-    """JSON has no NaN: numbers that are not finite become null."""
+    """The same with None for numbers that are not finite, which JSON does not have."""
     if isinstance(value, dict):
         return {key: _strict(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -151,20 +144,17 @@ def _strict(value: Any) -> Any:
 
 
 def _locked(file: IO[str]) -> bool:
-    """Lock an open file unless another process has; the lock lasts until the file is closed."""
-    if fcntl is None:
-        return True
+    """Lock an open file until it is closed; False if another process has locked it."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return True
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:  # others than BlockingIOError come from a file system without locks
+        return not isinstance(error, BlockingIOError)
     return True
 
 
 def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Write beside ``path`` and move over it, so that a reader sees the old file or the new one."""
+    """Write a file beside ``path`` and move it there, so that a reader sees either the old file or the new one."""
     beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
 
     def move() -> None:
@@ -186,5 +176,5 @@ def _write(action: Callable[[], object], path: Path) -> None:
         raise ScalefitError(
             f"cannot be written ({error.strerror or error})",
             where=str(path),
-            todo="free space or choose another folder, then run it again",
+            todo="free some space or choose another folder, then run it again",
         ) from error

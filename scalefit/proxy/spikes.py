@@ -1,4 +1,4 @@
-"""Gradient spikes on purpose: to see what an optimiser, or a clipping, makes of them."""
+"""Gradient spikes added on purpose, to see how an optimiser or clipping copes with them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from scalefit.proxy.tasks.data import draws
 def add_spikes_(grad_KP: Tensor, seeds: Sequence[int], step: int, size: float, share: float) -> None:
     """Add ±``size`` times the gradient's RMS to a random ``share`` of the weights of each member, in place.
 
-    Places and signs depend on a member's seed and the step alone, so that two optimisers meet the same spikes. At least
-    one weight is hit. Spikes a thousand times the usual gradient are what arXiv:2501.06842 reports of large runs.
+    Places and signs depend only on a member's seed and the step, so that two optimisers meet the same spikes. At least
+    one weight is hit. arXiv:2501.06842 reports spikes of a thousand times the usual gradient in large runs.
 
     >>> grad = torch.ones(1, 100)
     >>> add_spikes_(grad, [0], step=5, size=1000.0, share=0.02)

@@ -1,7 +1,7 @@
 """A grid of runs: planned into jobs.jsonl, trained in packs of equal shape, collected into tables.
 
-A job is its configuration, and its id the configuration's hash: planning twice adds nothing, running twice
-trains nothing twice, and what a kill interrupts goes on from the last checkpoint.
+A job is a configuration, and its id the configuration's hash: planning again adds nothing, running again trains
+nothing twice, and a run that was killed continues from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -35,13 +35,12 @@ class Job:
 
 
 def plan_sweep(grid: str | Path | Mapping[str, Any], out: str | Path) -> list[Job]:
-    """Write ``out``/jobs.jsonl: one job for every point of the grid; returns all jobs, old and new.
+    """Write ``out``/jobs.jsonl with one job for every point of the grid; returns all jobs, old and new.
 
-    ``grid`` is a TOML file or the same as a dictionary: [base] holds keys of Config for all runs, [grid]
-    lists of values whose product is taken, [[cells]] tables of keys that go together, each combined with
-    the product; a list in a cell is one more axis of its product, or takes the place of that axis of [grid].
-    A key of a table is written with a dot: "optimizer_options.beta2" = [0.9, 0.95].
-    Raises InputError that names the nearest key for an unknown one.
+    ``grid`` is a TOML file or the same as a dictionary. [base] holds keys of Config for all runs, [grid] lists of
+    values whose product is taken, and [[cells]] sets of keys that belong together, each combined with the product. A
+    list in a cell is a further axis of its product, or replaces that axis of [grid]. A key inside a table is written
+    with a dot: "optimizer_options.beta2" = [0.9, 0.95]. Raises InputError for an unknown key, with the nearest known.
     """
     table, where = _read(grid)
     jobs = {job.id: job for job in planned(out)}
@@ -49,7 +48,8 @@ def plan_sweep(grid: str | Path | Mapping[str, Any], out: str | Path) -> list[Jo
         config = Config.read(values, where)
         config.lr_schedule()
         jobs.setdefault(config.identity(), Job(config.identity(), replace(config, name=config.identity())))
-    RunFolder(Path(out)).replace("jobs.jsonl", "".join(_line(job) for job in jobs.values()))
+    lines = (json.dumps({"id": job.id, "config": job.config.as_dict()}) + "\n" for job in jobs.values())
+    RunFolder(Path(out)).replace("jobs.jsonl", "".join(lines))
     return list(jobs.values())
 
 
@@ -67,8 +67,8 @@ def run_sweep(
 ) -> list[dict[str, Any]]:
     """Train every job that is not done, in packs of at most ``members``; returns the status of all.
 
-    A run that diverges is done. Stopped is raised after SIGTERM or SIGINT; the same call goes on from there. Several
-    processes may run one sweep at a time: each passes over what another is training.
+    A diverged run counts as done. Raises Stopped after SIGTERM or SIGINT; the same call continues from there. Several
+    processes may run one sweep at the same time: each skips what another is training.
     """
     while packs := _packs(Path(out), device, members):
         for number, pack in enumerate(packs, 1):
@@ -79,7 +79,7 @@ def run_sweep(
 
 
 def _packs(out: Path, device: str | None, members: int) -> list[list[Config]]:
-    """What nobody has trained or is training, in packs of equal shape."""
+    """The jobs that no process has trained or is training, in packs of equal shape."""
     waiting: dict[str, list[Config]] = {}
     for job in _known(out):
         if _status(out, job)["status"] not in (*DONE, "running"):
@@ -89,9 +89,9 @@ def _packs(out: Path, device: str | None, members: int) -> list[list[Config]]:
 
 
 def sweep_status(out: str | Path) -> list[dict[str, Any]]:
-    """One dictionary a job: id, status, step, steps, val_loss, and the keys that vary.
+    """One dictionary per job: id, status, step, steps, val_loss, and the keys that vary.
 
-    The status is planned, running, stopped (killed too), finished or diverged.
+    The status is planned, running, stopped (also after a kill), finished or diverged.
     """
     jobs = _known(out)
     keys = varied([job.config for job in jobs])
@@ -99,7 +99,7 @@ def sweep_status(out: str | Path) -> list[dict[str, Any]]:
 
 
 def collect_sweep(out: str | Path, *, curves: bool = False) -> pd.DataFrame:
-    """All runs in one table: a row a run with N, D, C and final losses; with ``curves`` a row a logged step.
+    """All runs in one table: one row per run with N, D, C and final losses, or with ``curves`` one per logged step.
 
     The column ``run`` is the job's id; the keys that vary over the sweep are columns too.
     """
@@ -120,7 +120,7 @@ def collect_sweep(out: str | Path, *, curves: bool = False) -> pd.DataFrame:
 
 
 def varied(configs: Sequence[Config]) -> list[str]:
-    """Keys in which configurations differ, in the order of Config; the name left aside.
+    """The keys other than the name in which configurations differ, in the order of Config.
 
     >>> varied([Config(lr=0.1), Config(lr=0.2)])
     ['lr']
@@ -143,17 +143,19 @@ def _read(grid: str | Path | Mapping[str, Any]) -> tuple[Mapping[str, Any], str]
 
 
 def _points(table: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
-    """Values of one run each: base, then the cell, then a point of the product."""
+    """The values of each run: the base, overridden by the cell, overridden by a point of the product."""
     for name in table:
         if name not in TABLES:
             raise InputError(f"unknown table [{name}]", where=where, todo="use [base], [grid] and [[cells]]")
         rows = table[name] if name == "cells" else [table[name]]
         if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
-            raise InputError(f"{name} is no table", where=where, todo="use [base], [grid] and [[cells]]")
+            raise InputError(f"{name} is not a table", where=where, todo="use [base], [grid] and [[cells]]")
     axes: Mapping[str, Any] = table.get("grid", {})
     for key, values in axes.items():
         if not isinstance(values, list) or not values:
-            raise InputError(f"{key} in [grid] is no list", where=where, todo=f"write {key} = [{values!r}]")
+            raise InputError(
+                f"{key} in [grid] is not a list of values", where=where, todo=f"write {key} = [{values!r}]"
+            )
     for cell in table.get("cells", [{}]):
         own = {**axes, **{key: value for key, value in cell.items() if isinstance(value, list)}}
         if [] in own.values():
@@ -171,14 +173,10 @@ def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
     return nested
 
 
-def _line(job: Job) -> str:
-    return json.dumps({"id": job.id, "config": job.config.as_dict()}) + "\n"
-
-
 def _known(out: str | Path) -> list[Job]:
     jobs = planned(out)
     if not jobs:
-        raise InputError("no jobs are planned here", where=str(out), todo="plan them first from a grid.toml")
+        raise InputError("no jobs are planned here", where=str(out), todo="plan them first, from a TOML file")
     return jobs
 
 

@@ -1,6 +1,6 @@
 """Train one model, or K of one shape as one batch: configurations in, run folders out.
 
-Row s of log.jsonl: ``lr`` is the rate that update s used, ``loss`` the training loss of batch s before that
+In row s of log.jsonl, ``lr`` is the learning rate of update s, ``loss`` the training loss on batch s before that
 update, ``val_loss`` the held-out loss after it. Row 0 is the model at initialisation (lr 0, no update yet).
 """
 
@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor
 
 from scalefit.errors import InputError, ScalefitError
-from scalefit.proxy.config import Config, with_name
+from scalefit.proxy.config import Config
 from scalefit.proxy.curvature import measure
 from scalefit.proxy.ensemble import Ensemble
 from scalefit.proxy.facts import facts
@@ -34,15 +35,15 @@ DONE = ("finished", "diverged")
 
 
 class Stopped(ScalefitError):
-    """A signal ended training; everything is saved and the same call goes on from there."""
+    """Training was ended by a signal; everything is saved, and the same call continues from there."""
 
 
 def train(config: Config, out: str | Path = "runs", progress: Progress | None = None) -> Path:
-    """Train one run and return its folder, ``out``/name (or the identity of the configuration).
+    """Train one run and return its folder: ``out``/name, or ``out``/identity where the configuration has no name.
 
-    A finished run is left alone, a stopped one goes on from its checkpoint. ``progress`` gets a line
-    now and then. Raises InputError for a configuration that cannot be trained, ScalefitError when the
-    disk is full, Stopped after SIGTERM or SIGINT.
+    A finished run is not trained again, a stopped one continues from its checkpoint. ``progress`` receives a line of
+    text about once a second. Raises InputError for a configuration that cannot be trained, ScalefitError when the
+    folder cannot be written, Stopped after SIGTERM or SIGINT.
     """
     return train_members([config], out, progress)[0]
 
@@ -56,9 +57,9 @@ def train_members(
 ) -> list[Path]:
     """Train configurations that differ only in member keys (seed, lr, schedule, decay, …) as one batch.
 
-    A run that another process is training is refused with InputError, or passed over with ``leave_claimed``.
+    A run that another process is training raises InputError; with ``leave_claimed`` it is skipped.
     """
-    members = [with_name(config) for config in configs]
+    members = [replace(config, name=config.name or config.identity()) for config in configs]
     folders = [RunFolder(Path(out) / config.name) for config in members]
     try:
         mine = [pair for pair in zip(members, folders, strict=True) if _is_ours(*pair, leave_claimed)]
@@ -72,25 +73,25 @@ def train_members(
 
 
 def _groups(runs: Sequence[tuple[Config, RunFolder]]) -> list[list[tuple[Config, RunFolder]]]:
-    """Runs by the step at which they stand."""
+    """Runs grouped by the step of their checkpoints."""
     groups: dict[int, list[tuple[Config, RunFolder]]] = {}
     for config, folder in runs:
-        saved = folder.checkpoint(config.identity())
-        groups.setdefault(saved["step"] if saved else 0, []).append((config, folder))
+        saved = folder.checkpoint(config.identity()) or {"step": 0}
+        groups.setdefault(saved["step"], []).append((config, folder))
     return list(groups.values())
 
 
 def _is_ours(config: Config, folder: RunFolder, leave_claimed: bool) -> bool:
-    """Whether there is something left to train and this process may: the folder is claimed then."""
+    """Claim the folder if there is something left to train; False if not, or if another process has it."""
     if _is_done(folder, config):
         return False
     if not folder.claim():
         if leave_claimed:
             return False
         raise InputError(
-            "is being trained by another process", where=str(folder.path), todo="wait for it, or choose another folder"
+            "another process is training this run", where=str(folder.path), todo="wait for it or choose another folder"
         )
-    return not _is_done(folder, config)  # the other process may have ended it just before
+    return not _is_done(folder, config)  # another process may just have finished it
 
 
 def _is_done(folder: RunFolder, config: Config) -> bool:
@@ -100,7 +101,7 @@ def _is_done(folder: RunFolder, config: Config) -> bool:
 
 
 class Trainer:
-    """The loop over an ensemble, and what it writes: rows, checkpoints, run.json."""
+    """The training loop of an ensemble, and what it writes: rows, checkpoints, run.json."""
 
     def __init__(self, ensemble: Ensemble, folders: Sequence[RunFolder], progress: Progress | None = None) -> None:
         self.ensemble, self.config, self.progress = ensemble, ensemble.config, progress
@@ -110,7 +111,7 @@ class Trainer:
         self._resume()
 
     def _resume(self) -> None:
-        saved = [s for s in (folder.checkpoint(config.identity()) for config, folder in self.runs) if s is not None]
+        saved = list(filter(None, (folder.checkpoint(config.identity()) for config, folder in self.runs)))
         if not saved:
             return
         e, device = self.ensemble, self.ensemble.device
@@ -119,19 +120,19 @@ class Trainer:
             raise InputError(
                 f"checkpoint.pt was written by another version of the model (torch {saved[0]['torch']})",
                 where=str(self.runs[0][1].path),
-                todo="remove the folder to train anew",
+                todo="delete the folder to train again",
             )
         e.theta = torch.stack([s["theta"] for s in saved]).to(device)
         e.state = {name: torch.stack([s["state"][name] for s in saved]).to(device) for name in e.state}
 
     def run(self) -> None:
-        """Train to the last step, saving as configured; Stopped after SIGTERM or SIGINT."""
+        """Train to the last step, saving as configured. Raises Stopped after SIGTERM or SIGINT."""
         c, e = self.config, self.ensemble
-        began = time.monotonic() - self.wall
+        began, tell = time.monotonic() - self.wall, self._telling()
         self._describe("running")
         if e.step == 0:
             self.rows.append((0, e.evaluate()))
-        with stopping() as stop, self._telling() as tell:
+        with stopping() as stop:
             while e.step < c.steps and not stop.is_set():
                 self._step()
                 self.wall = time.monotonic() - began
@@ -144,7 +145,7 @@ class Trainer:
         ended = stop.is_set() and e.step < c.steps
         self._describe("stopped" if ended else "finished")
         if ended:
-            raise Stopped(f"stopped at step {e.step} of {c.steps}", todo="run it again to go on")
+            raise Stopped(f"stopped at step {e.step} of {c.steps}", todo="run it again to continue")
 
     def _step(self) -> None:
         c, e = self.config, self.ensemble
@@ -157,7 +158,7 @@ class Trainer:
         self.rows.append((e.step, row))
 
     def _flush(self) -> bool:
-        """Write waiting rows; False when no member has a finite loss any more."""
+        """Write the rows that wait; False when no member has a finite loss any more."""
         if not self.rows:
             return True
         host = [(step, {name: value.tolist() for name, value in row.items()}) for step, row in self.rows]
@@ -175,7 +176,7 @@ class Trainer:
         return {"step": step, "tokens": step * self.config.batch, "lr": lr, **values}
 
     def _save(self) -> None:
-        """Checkpoints, after the rows up to this step: the log is never behind its checkpoint."""
+        """Write the rows up to this step, then the checkpoints: a log never ends before its checkpoint."""
         self._flush()
         e = self.ensemble
         for k, (config, folder) in enumerate(self.runs):
@@ -192,7 +193,7 @@ class Trainer:
             )
 
     def _describe(self, status: str) -> None:
-        """Write run.json. Diverged: a final loss that is no number, or a nat above knowing nothing."""
+        """Write run.json. A run has diverged when its final loss is not a number or over one nat above log vocab."""
         e = self.ensemble
         final = {name: value.tolist() for name, value in e.evaluate().items()} if status == "finished" else {}
         sizes = weights.counts(e.model.leaves)
@@ -203,30 +204,30 @@ class Trainer:
             about = facts(config, sizes, e.validation, e.step, e.device)
             folder.describe(about | ran | {"status": "diverged" if diverged else status, **own})
 
-    @contextlib.contextmanager
-    def _telling(self) -> Iterator[Callable[[], None]]:
+    def _telling(self) -> Callable[[], None]:
         """A function that reports progress at most once a second."""
-        e, began, told = self.ensemble, time.monotonic(), [time.monotonic()]
-        first = e.step
+        e, began, first = self.ensemble, time.monotonic(), self.ensemble.step
+        told = began
 
         def tell() -> None:
+            nonlocal told
             now = time.monotonic()
-            if self.progress is None or now - told[0] < 1:
+            if self.progress is None or now - told < 1:
                 return
-            told[0] = now
+            told = now
             rate = (e.step - first) / (now - began)
             tokens, left = rate * self.config.batch * len(self.runs), (self.config.steps - e.step) / rate
             loss = " ".join(f"{value:.3f}" for value in self.rows[-1][1]["loss"][:4]) if self.rows else ""
             self.progress(f"step {e.step}/{self.config.steps}  loss {loss}  {tokens:,.0f} tokens/s  {left:.0f} s left")
 
-        yield tell
+        return tell
 
 
 @contextlib.contextmanager
 def stopping() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set (in the main thread; elsewhere nothing is caught).
+    """An event that SIGTERM and SIGINT set (in the main thread; in others no signal is caught).
 
-    A second signal does what it did before: Ctrl-C twice ends at once.
+    A second signal has its usual effect: pressing Ctrl-C twice ends at once.
     """
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():

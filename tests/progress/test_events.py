@@ -39,8 +39,8 @@ def test_few_false_alarms_on_calm_logs_and_few_faults_missed():
     alarms = [alarm for _, _, alarm in bench.false_alarms(30, 1)]
     assert len(alarms) == 45
     assert sum(alarms) <= 3  # at 2 % more are seen once in 70 tries
-    told = pd.DataFrame(bench.detections(31, 2), columns=["fault", "noise", "found"])
-    assert told.loc[told["fault"] != "shift 0.3", "found"].mean() > 0.85
+    told = pd.DataFrame(bench.detections(31, 1), columns=["fault", "noise", "found"])
+    assert told.loc[told["fault"] != "shift 0.3", "found"].sum() >= 11  # of 12
 
 
 # --- a loss that rises ------------------------------------------------------------------------------------------------

@@ -97,7 +97,8 @@ def test_bad_data_is_one_clear_line(tmp_path: Path) -> None:
         ("stdlb", {}, "did you mean 'stdlib'"),
         ("stdlib", {"limits": 3}, "did you mean 'limit'"),
         ("zipf-markov", {"vocb": 3}, "did you mean 'vocab'"),
-        ("zipf-markov", {"vocab": "x"}, "no number"),
+        ("zipf-markov", {"vocab": "x"}, "not a finite number"),
+        ("zipf-markov", {"tokens": math.nan}, "not a finite number"),
         ("zipf-markov", {"concentration": -1.0}, "concentration > 0"),
         ("sparse-parity", {"bit": 3}, "did you mean 'bits'"),
     ):

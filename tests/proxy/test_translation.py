@@ -84,7 +84,7 @@ def test_depths_and_widths_are_independent_and_the_start_is_log_vocabulary() -> 
 
 def test_either_text_tells_the_meaning_by_a_word_and_the_word_before_it() -> None:
     task = Translation(4, source_words=12, draft_words=18, meanings=3)
-    examples = {name: value.numpy() for name, value in task.examples(np.random.default_rng(0), 20000).items()}
+    examples = {name: value.numpy() for name, value in task.draw(np.random.default_rng(0), 20000).items()}
     target = examples["target"]
     for text, words in ((examples["source"], 12), (examples["tokens"], 18)):
         before = np.concatenate([np.full((len(text), 1), words), text[:, :-1]], axis=1)
@@ -100,7 +100,7 @@ def test_either_text_tells_the_meaning_by_a_word_and_the_word_before_it() -> Non
 
 def test_the_texts_tell_nothing_of_each_other_but_the_meaning() -> None:
     task = Translation(1, source_words=6, draft_words=6, meanings=2)
-    examples = {name: value.numpy()[:, 0] for name, value in task.examples(np.random.default_rng(0), 60000).items()}
+    examples = {name: value.numpy()[:, 0] for name, value in task.draw(np.random.default_rng(0), 60000).items()}
     for meaning in (0, 1):
         chosen = examples["target"] == meaning
         joint = np.zeros((6, 6))
@@ -126,3 +126,17 @@ def test_a_model_is_refused_data_of_another_kind() -> None:
             Ensemble([replace(CONFIG, model=model, data=data, data_options={})])
     with pytest.raises(InputError, match="no translation"):
         Translation(4, source_words=13)
+
+
+@pytest.mark.parametrize("norm", ["post", "peri"])
+def test_a_norm_that_it_does_not_know_is_refused(norm: str) -> None:
+    with pytest.raises(InputError, match="choose norm pre"):
+        Ensemble([replace(CONFIG, norm=norm)])
+
+
+def test_z_loss_counts_in_what_is_minimised_and_not_in_the_loss() -> None:
+    plain, with_z = (Ensemble([replace(CONFIG, zero_readout=True, z_loss=z)]) for z in (0.0, 0.1))
+    w = weights.views(plain.theta, plain.model.leaves)
+    (loss,), (objective, same) = plain.model.losses(w, plain.batch(1))[1], with_z.model.losses(w, plain.batch(1))
+    assert same.item() == loss.item()
+    assert objective.item() == pytest.approx(loss.item() + 0.1 * math.log(9) ** 2, rel=1e-5)

@@ -15,7 +15,7 @@ from scalefit.proxy.models.parametrization import Factors
 
 @dataclass(frozen=True)
 class MLP:
-    """``inputs`` → n_layer hidden layers of d_model with ReLU → ``vocab`` classes; biases on hidden layers.
+    """``inputs`` → n_layer hidden ReLU layers of width d_model, with biases → ``vocab`` classes.
 
     Axes: K member, B example, I inputs, D d_model, V classes.
     """
@@ -29,7 +29,7 @@ class MLP:
 
     @cached_property
     def leaves(self) -> dict[str, Leaf]:
-        """Weights by name; biases count as input weights, one of their dimensions grows."""
+        """Weights by name; biases have the role of input weights, since one of their dimensions grows with width."""
         I, D, V = self.inputs, self.d_model, self.vocab
         base = D / self.factors.width
         leaves = {"in": Leaf((I, D), "embed", (2 / I) ** 0.5), "in_bias": Leaf((D,), "embed", 0.0)}

@@ -1,7 +1,7 @@
 """A decoder-only transformer, written for K members at once.
 
-Every tensor has a leading member axis: K models of one shape are trained as one batch of matrices, and one
-model is the case K = 1. Nothing mixes members, so one that diverges leaves the others as they were.
+Every tensor has a leading member axis: K models of one shape are trained as one batch of matrices, and a single
+model is the case K = 1. No operation mixes members, so one that diverges does not affect the others.
 
 Letters in names are axes: K member, B sequence, T position, N = B·T token, D d_model, H head, C d_head,
 F d_ff, V vocabulary, G gate and up together. Weights are stored as (in, out).
@@ -12,7 +12,7 @@ peri-LN arXiv:2502.02732; defaults follow arXiv:2309.14322 (no biases, pre-LN, R
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Protocol
@@ -26,15 +26,16 @@ from scalefit.proxy.models.parametrization import Factors
 
 Weights = Mapping[str, Tensor]  # name -> (K, *shape)
 Batch = Mapping[str, Tensor]  # name -> (K or 1, B, ...)
+Recorder = Callable[
+    [str, Tensor], None
+]  # receives tensors of the forward pass by name, member axis first; see `probes`
 NORMS, ACTIVATIONS = ("pre", "post", "peri"), ("gelu", "swiglu")
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """One weight: shape without the member axis, role in the parametrisation, std at the base size.
-
-    ``std`` None means a vector of ones, 0 a tensor of zeros.
-    """
+    """One weight tensor: shape without the member axis, role in the parametrisation, initial standard deviation at the
+    base size (None: ones, 0: zeros)."""
 
     shape: tuple[int, ...]
     role: str
@@ -42,20 +43,12 @@ class Leaf:
 
     @property
     def size(self) -> int:
-        """Number of weights of one member."""
+        """How many numbers it holds in one member."""
         return int(torch.Size(self.shape).numel())
 
 
-class Recorder(Protocol):
-    """What a model reports to while it runs forward; see `probes`."""
-
-    def __call__(self, name: str, value: Tensor) -> None:
-        """Take note of one tensor of the forward pass, member axis first."""
-        ...
-
-
 class Model(Protocol):
-    """What the trainer needs to know of a model."""
+    """What the trainer needs of a model."""
 
     @property
     def leaves(self) -> dict[str, Leaf]:
@@ -63,31 +56,31 @@ class Model(Protocol):
         ...
 
     def losses(self, w: Weights, batch: Batch, record: Recorder | None = None) -> tuple[Tensor, Tensor]:
-        """Of each member, (K,): what is minimised, and the mean loss in nats per token that is reported."""
+        """Two losses of each member, (K,): the one that is minimised, and the one in nats per token that is logged."""
         ...
 
 
 def scaled(x: Tensor, factor: float) -> Tensor:
-    """factor · x, and x itself where the factor is one (most are)."""
+    """factor · x; x itself where the factor is one, as most are."""
     return x if factor == 1.0 else x * factor
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """Half precision as float32, which logits need; single and double as they are."""
+    """Half precision raised to float32, which logits need; single and double precision unchanged."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def layer_norm(x: Tensor, gain_KD: Tensor) -> Tensor:
     """Mean 0 and variance 1 over the last axis of x (K, ..., D), times the member's gain; no bias."""
     K, D = gain_KD.shape
-    if K == 1:  # the same in one kernel
+    if K == 1:  # the same values from one kernel
         return F.layer_norm(x, (D,), gain_KD.view(D), eps=1e-6)
     return F.layer_norm(x, (D,), eps=1e-6) * gain_KD.view(K, *[1] * (x.dim() - 2), D)
 
 
 @lru_cache(maxsize=8)
 def rope_table(T: int, C: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """cos and ∓sin of position times frequency, (T, C) each: the halves turn pairs (i, i + C/2)."""
+    """cos and ∓sin of position times frequency, (T, C) each, for the pairs (i, i + C/2)."""
     frequency = 10000.0 ** (-torch.arange(0, C, 2, dtype=torch.float64) / C)
     angle = torch.outer(torch.arange(T, dtype=torch.float64), frequency)
     cos, sin = angle.cos(), angle.sin()
@@ -95,7 +88,7 @@ def rope_table(T: int, C: int, device: torch.device, dtype: torch.dtype) -> tupl
 
 
 def rotate(x_TC: Tensor, cos_TC: Tensor, sin_TC: Tensor) -> Tensor:
-    """Turn each pair (i, i + C/2) of the last axis by its position's angle."""
+    """Rotate each pair (i, i + C/2) of the last axis by its position's angle."""
     a, b = x_TC.chunk(2, dim=-1)
     return x_TC * cos_TC + torch.cat((b, a), dim=-1) * sin_TC
 
@@ -109,9 +102,10 @@ def member_cross_entropy(logits_KNV: Tensor, target_KN: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Decoder:
-    """Decoder-only language model; ``factors`` holds all that the parametrisation says.
+    """Decoder-only language model; ``factors`` holds what the parametrisation prescribes at this size.
 
-    ``norm`` is where layer norm sits: pre y = x + f(N(x)), post y = N(x + f(x)), peri y = x + N(f(N(x))).
+    ``norm`` is the place of layer norm: pre y = x + f(N(x)), post y = N(x + f(x)), peri y = x + N(f(N(x))). With
+    ``sees_all`` it is an encoder: attention is not causal, and only the attention logits are recorded.
     Raises InputError for a shape that cannot be built.
     """
 
@@ -128,16 +122,17 @@ class Decoder:
     zero_readout: bool = True
     embed_std: float = 0.1
     z_loss: float = 0.0
+    sees_all: bool = False
 
     def __post_init__(self) -> None:
         if self.d_model % self.d_head or self.d_head % 2:
             raise InputError(
-                f"d_model={self.d_model} cannot be cut into heads of d_head={self.d_head}",
+                f"d_model={self.d_model} cannot be divided into heads of d_head={self.d_head}",
                 todo="choose an even d_head that divides d_model",
             )
         if self.norm not in NORMS or self.activation not in ACTIVATIONS:
             raise InputError(
-                f"norm={self.norm!r}, activation={self.activation!r}",
+                f"unknown norm={self.norm!r} or activation={self.activation!r}",
                 todo=f"choose norm from {', '.join(NORMS)} and activation from {', '.join(ACTIVATIONS)}",
             )
 
@@ -149,7 +144,7 @@ class Decoder:
         if self.norm == "peri":
             leaves["embed_norm"] = Leaf((D,), "final", None)
         for layer in range(self.n_layer):
-            leaves |= {f"{layer}.{name}": leaf for name, leaf in self._block().items()}
+            leaves |= {f"{layer}.{name}": leaf for name, leaf in self._block.items()}
         if self.norm != "post":
             leaves["final_norm"] = Leaf((D,), "final", None)
         if not self.tied:
@@ -157,9 +152,10 @@ class Decoder:
         return leaves
 
     def _std(self, fan_in: int) -> float:
-        """1/sqrt(fan-in at the base width)."""
+        """Standard deviation 1/sqrt(fan-in at the base width)."""
         return float((fan_in / self.factors.width) ** -0.5)
 
+    @cached_property
     def _block(self) -> dict[str, Leaf]:
         D, C, F_ = self.d_model, self.d_head, self.d_ff
         wide = F_ if self.activation == "gelu" else 2 * F_
@@ -180,37 +176,36 @@ class Decoder:
 
     def logits(self, w: Weights, ids_KBT: Tensor, record: Recorder | None = None) -> Tensor:
         """Next-token logits (K, B, T, V) in the dtype of the weights; ``ids_KBT`` may have K = 1 (shared)."""
-        K, (B, T) = w["embed"].shape[0], ids_KBT.shape[1:]
-        x_KND = self._embed(w, ids_KBT.expand(K, B, T))
+        x_KND = self._embed(w, ids_KBT)
         if record is not None:
             record("embed", x_KND)
-        names = tuple(self._block())
+        shape = ids_KBT.shape[1:]
         for layer in range(self.n_layer):
-            block = {name: w[f"{layer}.{name}"] for name in names}
-            x_KND = self._residual(block, "attention", x_KND, (B, T), layer, record)
-            x_KND = self._residual(block, "mlp", x_KND, (B, T), layer, record)
-        if self.norm != "post":
-            x_KND = layer_norm(x_KND, w["final_norm"])
-        head_KDV = w["embed"].transpose(1, 2) if self.tied else w["readout"]
-        logits_KNV = scaled(torch.bmm(x_KND, head_KDV), self.factors.forward["readout"])
-        return logits_KNV.view(K, B, T, self.vocab)
+            x_KND = self._layer(w, layer, x_KND, shape, record)
+        return self._read_out(w, x_KND).unflatten(1, shape)
 
     def _embed(self, w: Weights, ids_KBT: Tensor) -> Tensor:
         K, V, D = w["embed"].shape
-        row_KN = ids_KBT.reshape(K, -1) + V * torch.arange(K, device=ids_KBT.device).unsqueeze(1)
+        ids_KN = ids_KBT.expand(K, -1, -1).flatten(1)
+        row_KN = ids_KN + V * torch.arange(K, device=ids_KN.device).unsqueeze(1)
         x_KND = scaled(F.embedding(row_KN, w["embed"].reshape(K * V, D)), self.factors.forward["embed"])
         return layer_norm(x_KND, w["embed_norm"]) if self.norm == "peri" else x_KND
 
+    def _layer(self, w: Weights, layer: int, x_KND: Tensor, shape: tuple[int, int], record: Recorder | None) -> Tensor:
+        block = {name: w[f"{layer}.{name}"] for name in self._block}
+        x_KND = self._residual(block, "attention", x_KND, shape, layer, record)
+        return self._residual(block, "mlp", x_KND, shape, layer, record)
+
+    def _read_out(self, w: Weights, x_KND: Tensor) -> Tensor:
+        """Logits (K, N, V) from the residual stream after the last block."""
+        x_KND = x_KND if self.norm == "post" else layer_norm(x_KND, w["final_norm"])
+        head_KDV = w["embed"].transpose(1, 2) if self.tied else w["readout"]
+        return scaled(torch.bmm(x_KND, head_KDV), self.factors.forward["readout"])
+
     def _residual(
-        self,
-        w: Weights,
-        kind: str,
-        x_KND: Tensor,
-        shape: tuple[int, int],
-        layer: int,
-        record: Recorder | None,
+        self, w: Weights, kind: str, x_KND: Tensor, shape: tuple[int, int], layer: int, record: Recorder | None
     ) -> Tensor:
-        """One residual branch, attention or mlp, with its norms."""
+        """The stream after one residual branch, attention or mlp, with its norms."""
         gain_KD = w[f"{kind}_norm"]
         y_KND = x_KND if self.norm == "post" else layer_norm(x_KND, gain_KD)
         name = f"{layer}.{kind}"
@@ -219,7 +214,7 @@ class Decoder:
             y_KND = layer_norm(y_KND, w[f"{kind}_out_norm"])
         x_KND = x_KND + scaled(y_KND, self.factors.residual)
         x_KND = layer_norm(x_KND, gain_KD) if self.norm == "post" else x_KND
-        if record is not None:
+        if record is not None and not self.sees_all:
             record(f"{name}_out", y_KND)
             record(f"{name}_residual", x_KND)
         return x_KND
@@ -230,17 +225,17 @@ class Decoder:
     def _attention(
         self, w: Weights, x_KND: Tensor, shape: tuple[int, int], name: str, record: Recorder | None
     ) -> Tensor:
-        (K, N, D), (B, T), C = x_KND.shape, shape, self.d_head
-        qkv = self._linear(x_KND, w["qkv"]).view(K, B, T, 3, D // C, C)
+        qkv = self._linear(x_KND, w["qkv"]).view(len(x_KND), *shape, 3, -1, self.d_head)
         q_KBHTC, k_KBHTC, v_KBHTC = qkv.permute(3, 0, 1, 4, 2, 5).unbind(0)
-        y_KBHTC = self._attend(w, q_KBHTC, k_KBHTC, v_KBHTC, name, record)
-        return self._linear(y_KBHTC.transpose(2, 3).reshape(K, N, D), w["attention_out"])
+        name = f"encoder{name}" if self.sees_all else name
+        y_KND = self._attend(w, q_KBHTC, k_KBHTC, v_KBHTC, name, record, causal=not self.sees_all)
+        return self._linear(y_KND, w["attention_out"])
 
     def _attend(
-        self, w: Weights, q: Tensor, k: Tensor, v: Tensor, name: str, record: Recorder | None, causal: bool = True
+        self, w: Weights, q: Tensor, k: Tensor, v: Tensor, name: str, record: Recorder | None, causal: bool
     ) -> Tensor:
-        """Norm, rotate and attend; q (K, B, H, T, C) over k and v, which may have another length."""
-        T, C = q.shape[3], self.d_head
+        """Norm, rotate and attend: q (K, B, H, T, C) over k and v, whose length may differ; heads joined, (K, N, D)."""
+        T, C = q.shape[3:]
         if self.qk_norm:
             q, k = layer_norm(q, w["q_norm"]), layer_norm(k, w["k_norm"])
         q, k = (rotate(x, *rope_table(x.shape[3], C, x.device, x.dtype)) for x in (q, k))
@@ -252,7 +247,7 @@ class Decoder:
         y = F.scaled_dot_product_attention(
             q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), is_causal=causal, scale=scale
         )
-        return y.view(q.shape)
+        return y.view(q.shape).transpose(2, 3).flatten(3).flatten(1, 2)
 
     def _mlp(self, w: Weights, x_KND: Tensor) -> Tensor:
         h_KNF = self._linear(x_KND, w["mlp_in"])
@@ -267,12 +262,13 @@ class Decoder:
         ``batch["tokens"]``: (K or 1, B, T + 1); every token but the first is predicted from those before it.
         """
         ids = batch["tokens"]
-        K, (B, T) = w["embed"].shape[0], (ids.shape[1], ids.shape[2] - 1)
-        logits_KNV = self.logits(w, ids[..., :-1], record).view(K, B * T, self.vocab)
-        logits_KNV = at_least_float32(logits_KNV)
+        return self._losses(self.logits(w, ids[..., :-1], record), ids[..., 1:], record)
+
+    def _losses(self, logits_KBTV: Tensor, target_KBT: Tensor, record: Recorder | None) -> tuple[Tensor, Tensor]:
+        logits_KNV = at_least_float32(logits_KBTV.flatten(1, 2))
         if record is not None:
             record("output_logit", logits_KNV)
-        loss_K = member_cross_entropy(logits_KNV, ids[..., 1:].expand(K, B, T))
+        loss_K = member_cross_entropy(logits_KNV, target_KBT.expand(logits_KBTV.shape[:3]))
         if not self.z_loss:
             return loss_K, loss_K
         return loss_K + self.z_loss * logits_KNV.logsumexp(-1).square().mean(1), loss_K

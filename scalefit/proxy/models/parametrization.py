@@ -1,8 +1,8 @@
 """How initial values, forward factors, learning rates, weight decay and Adam's epsilon change with size.
 
-One table over parameter roles. Every entry is a power of two ratios, m = width / base width and
-m_L = depth / base depth, so each parametrisation equals the standard one at the base size.
-A role says which dimensions of a tensor grow with width:
+A parametrisation is a table over parameter roles. Every entry is a product of powers of two ratios, m = width / base
+width and m_L = depth / base depth, so that all parametrisations equal the standard one at the base size. The role
+of a tensor says which of its dimensions grow with width:
 
 - ``embed``   one growing dimension, at the input: embeddings, input layers of an MLP
 - ``gain``    gains of the norms inside residual blocks
@@ -12,12 +12,13 @@ A role says which dimensions of a tensor grow with width:
 
 Sources: mup arXiv:2203.03466, depth-mup arXiv:2310.02244, completep arXiv:2505.01618, per-layer rates
 for the standard parametrisation arXiv:2407.05872. Where those give no epsilon (embedding, readout) or no
-rate (depth under SGD), the power follows from the size of the gradient: see PROXY tests.
+learning rate (depth under SGD), the power follows from how the gradient grows; tests/proxy/test_coordinates.py
+checks the result.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from scalefit.errors import InputError
 from scalefit.numerics import suggestion
@@ -51,18 +52,21 @@ NONE = Power(factor=0.0)
 
 @dataclass(frozen=True)
 class Update:
-    """Factors of one kind of optimiser: on the learning rate, on the weight decay (which is itself
+    """Factors for one kind of optimiser: on the learning rate, on the weight decay (which is itself
     multiplied by the learning rate), and on Adam's epsilon."""
 
     lr: Power = ONE
     decay: Power = ONE
     eps: Power = ONE
 
+    def __mul__(self, other: Update) -> Update:
+        return Update(self.lr * other.lr, self.decay * other.decay, self.eps * other.eps)
+
 
 @dataclass(frozen=True)
 class Rule:
-    """One role: factor on the initial standard deviation, factor in the forward pass, and the updates
-    of optimisers whose step is proportional to the gradient (``sgd``) or free of its size (``adam``)."""
+    """One role: factor on the initial standard deviation, factor in the forward pass, and the factors on updates of
+    optimisers whose step is proportional to the gradient (``sgd``) or independent of its size (``adam``)."""
 
     std: Power = ONE
     forward: Power = ONE
@@ -72,10 +76,8 @@ class Rule:
 
 @dataclass(frozen=True)
 class Parametrization:
-    """The rules of all roles, the factor on each residual branch, and that on attention logits.
-
-    ``attention`` is the power of d_head / base d_head that multiplies 1/sqrt(d_head).
-    """
+    """The rules of all roles, and the factor on each residual branch. ``attention`` is the exponent of
+    d_head / base d_head in the factor on attention logits, beside 1/sqrt(d_head)."""
 
     embed: Rule
     gain: Rule
@@ -97,7 +99,7 @@ class Factors:
     eps: dict[str, float]
     residual: float
     attention: float
-    width: float = field(default=1.0)
+    width: float = 1.0
 
 
 _m = Power(width=1)
@@ -133,22 +135,11 @@ MUP = Parametrization(
 
 
 def _in_depth(alpha: float) -> Parametrization:
-    """mup with residual branches multiplied by m_L^-alpha, and what follows for the blocks' updates."""
+    """mup with residual branches multiplied by m_L^-alpha, and the factors on the blocks' updates that follow."""
     adam = Update(lr=Power(depth=alpha - 1), eps=Power(depth=-alpha))
     sgd = Update(lr=Power(depth=2 * alpha - 1))
-    return replace(
-        MUP,
-        gain=_times(MUP.gain, adam, sgd),
-        hidden=_times(MUP.hidden, adam, sgd),
-        residual=Power(depth=-alpha),
-    )
-
-
-def _times(rule: Rule, adam: Update, sgd: Update) -> Rule:
-    def product(a: Update, b: Update) -> Update:
-        return Update(a.lr * b.lr, a.decay * b.decay, a.eps * b.eps)
-
-    return replace(rule, adam=product(rule.adam, adam), sgd=product(rule.sgd, sgd))
+    gain, hidden = (replace(rule, adam=rule.adam * adam, sgd=rule.sgd * sgd) for rule in (MUP.gain, MUP.hidden))
+    return replace(MUP, gain=gain, hidden=hidden, residual=Power(depth=-alpha))
 
 
 TABLE: dict[str, Parametrization] = {
@@ -162,7 +153,7 @@ TABLE: dict[str, Parametrization] = {
 
 
 def parametrization(name: str) -> Parametrization:
-    """The row ``name`` of the table. Raises InputError for a name that is not in it.
+    """The parametrisation of that name. Raises InputError for an unknown one.
 
     >>> parametrization("completep").residual
     Power(width=0.0, depth=-1.0, factor=1.0)
@@ -175,7 +166,7 @@ def parametrization(name: str) -> Parametrization:
 def at(table: Parametrization, *, kind: str, m: float = 1.0, m_L: float = 1.0, m_head: float = 1.0) -> Factors:
     """``table`` at width ratio m, depth ratio m_L and head-size ratio m_head.
 
-    ``kind`` is "adam" or "sgd": how the optimiser's step answers to the size of the gradient.
+    ``kind`` is that of the optimiser: "adam" or "sgd".
 
     >>> mup = at(parametrization("mup"), kind="adam", m=4.0)
     >>> mup.lr["hidden"], mup.lr["embed"], mup.forward["readout"], mup.decay["hidden"]

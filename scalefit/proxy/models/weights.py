@@ -1,7 +1,7 @@
-"""The weights of K models of one shape, in one matrix theta (K, P): a member is a row.
+"""The weights of K models of one shape in one matrix theta (K, P), a row per member.
 
-The flat form keeps all else short: an optimiser is its update rule on (K, P), clipping is one norm a row,
-a checkpoint is a few rows, a Hessian product a vector. The model sees views with the weights' names.
+In this flat form an optimiser is an update rule on (K, P), clipping one norm per row, a checkpoint a few rows, and
+a Hessian product acts on vectors. The model receives views with the weights' names.
 """
 
 from __future__ import annotations
@@ -34,34 +34,30 @@ def views(theta_KP: Tensor, leaves: Leaves) -> dict[str, Tensor]:
 def initial(leaves: Leaves, factors: Factors, seeds: Sequence[int], scales: Sequence[float] | None = None) -> Tensor:
     """theta (K, P) at step 0: normal with the leaf's std times the parametrisation's factor for its role.
 
-    A row depends on its own seed alone, whichever members it is packed with. ``scales`` multiplies the
-    random weights of each member.
+    A row depends on its own seed alone, not on the members beside it. ``scales`` multiplies the random weights of each
+    member.
     """
-    scales = [1.0] * len(seeds) if scales is None else scales
-    return torch.stack([_row(leaves, factors, seed, scale) for seed, scale in zip(seeds, scales, strict=True)])
-
-
-def _row(leaves: Leaves, factors: Factors, seed: int, scale: float) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    parts = [_draw(leaf, factors.std[leaf.role] * scale, generator) for leaf in leaves.values()]
-    return torch.cat([part.reshape(-1) for part in parts])
-
-
-def _draw(leaf: Leaf, factor: float, generator: torch.Generator) -> Tensor:
-    if leaf.std is None:
-        return torch.ones(leaf.shape)
-    return torch.randn(leaf.shape, generator=generator) * (leaf.std * factor)
+    rows = []
+    for seed, scale in zip(seeds, scales or [1.0] * len(seeds), strict=True):
+        generator, parts = torch.Generator().manual_seed(seed), []
+        for leaf in leaves.values():
+            part = torch.ones(leaf.shape)
+            if leaf.std is not None:
+                part = torch.randn(leaf.shape, generator=generator) * (leaf.std * (factors.std[leaf.role] * scale))
+            parts.append(part.flatten())
+        rows.append(torch.cat(parts))
+    return torch.stack(rows)
 
 
 def spread(by_role: Mapping[str, float], leaves: Leaves) -> Tensor:
-    """A number per role as a vector over all weights, (P,), or (1,) where it is the same everywhere."""
+    """One number per role as a vector over all weights, (P,), or (1,) where all are equal."""
     if len({by_role[leaf.role] for leaf in leaves.values()}) == 1:
         return torch.tensor([by_role[leaf.role] for leaf in leaves.values()][:1])
     return torch.cat([torch.full((leaf.size,), by_role[leaf.role]) for leaf in leaves.values()])
 
 
 def gradient(theta_KP: Tensor, losses_K: Tensor) -> Tensor:
-    """Gradient of each member's loss by its own row, (K, P). The sum mixes nothing: rows are independent."""
+    """Gradient of each member's loss with respect to its own row, (K, P); the rows of the sum are independent."""
     (grad_KP,) = torch.autograd.grad(losses_K.sum(), theta_KP)
     return grad_KP
 
@@ -69,7 +65,7 @@ def gradient(theta_KP: Tensor, losses_K: Tensor) -> Tensor:
 def clip_(grad_KP: Tensor, max_norm: float) -> Tensor:
     """Scale each row to at most ``max_norm`` (0: leave it) in place; returns the norms before, (K,).
 
-    Unlike one norm over everything, a member with a large or non-finite gradient touches no other.
+    With a norm per member, a large or non-finite gradient affects no other member.
     """
     norm_K: Tensor = torch.linalg.vector_norm(grad_KP, dim=1)
     if max_norm > 0:
@@ -78,24 +74,22 @@ def clip_(grad_KP: Tensor, max_norm: float) -> Tensor:
 
 
 def counts(leaves: Leaves) -> dict[str, int]:
-    """Parameters by every convention: N without embedding and readout, N_readout with the readout,
-    N_total with both, N_matrices only the matrices inside blocks; of an encoder-decoder also N_enc and N_dec.
-    These leave out the matrices that turn the encoder's output into keys and values of the decoder: they grow with
-    both widths, and the size of one side must not change with the other.
+    """Parameter counts by several conventions: N without embedding and readout, N_readout with the readout, N_total
+    with both, N_matrices only the matrices inside blocks; of an encoder-decoder also N_enc and N_dec. These two leave
+    out the matrices that turn the encoder's output into keys and values of the decoder: those grow with both widths,
+    and the size of one side must not change with the other.
 
     >>> counts({"embed": Leaf((9, 4), "embed", 1.0), "w": Leaf((4, 4), "hidden", 1.0)})
     {'N': 16, 'N_readout': 16, 'N_total': 52, 'N_matrices': 16}
     """
     total = sum(leaf.size for leaf in leaves.values())
-    embed = sum(leaf.size for leaf in leaves.values() if leaf.role == "embed")
-    readout = sum(leaf.size for leaf in leaves.values() if leaf.role == "readout")
-    matrices = sum(leaf.size for leaf in leaves.values() if leaf.role == "hidden")
-    found = {
-        "N": total - embed - readout,
-        "N_readout": total - embed,
-        "N_total": total,
-        "N_matrices": matrices,
-    }
-    encoder = [leaf.size for name, leaf in leaves.items() if name.startswith("encoder.") and leaf.role != "embed"]
-    joint = [leaf.size for name, leaf in leaves.items() if name.endswith("cross_kv")]
-    return found | ({"N_enc": sum(encoder), "N_dec": found["N"] - sum(encoder) - sum(joint)} if encoder else {})
+    embed, readout, matrices = (
+        sum(leaf.size for leaf in leaves.values() if leaf.role == role) for role in ("embed", "readout", "hidden")
+    )
+    N = total - embed - readout
+    found = {"N": N, "N_readout": total - embed, "N_total": total, "N_matrices": matrices}
+    if not any(name.startswith("encoder.") for name in leaves):
+        return found
+    encoder = sum(leaf.size for name, leaf in leaves.items() if name.startswith("encoder.") and leaf.role != "embed")
+    joint = sum(leaf.size for name, leaf in leaves.items() if name.endswith("cross_kv"))
+    return found | {"N_enc": encoder, "N_dec": N - encoder - joint}

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 from torch import Tensor
 
 from scalefit.proxy.optimizers.optimizer import Optimizer, State
 
 
-class Lion(Optimizer):
+class Lion(Optimizer, slots="m", beta1=0.9, beta2=0.99):
     """Evolved sign momentum.
 
         u = sign(β1 m + (1 − β1) g)        θ ← θ − decay θ − lr u        m ← β2 m + (1 − β2) g
@@ -18,11 +15,7 @@ class Lion(Optimizer):
     Every weight moves by lr: use a third to a tenth of AdamW's rate. Source: arXiv:2302.06675.
     """
 
-    name = "lion"
-    kind = "adam"
-    source = "arXiv:2302.06675"
-    options: ClassVar[Mapping[str, float]] = {"beta1": 0.9, "beta2": 0.99}
-    slots: ClassVar[tuple[str, ...]] = ("m",)
+    name, kind, source = "lion", "adam", "arXiv:2302.06675"
 
     def update(self, theta_KP: Tensor, grad_KP: Tensor, state: State, lr: Tensor, loss_K: Tensor) -> None:
         """The rule above."""

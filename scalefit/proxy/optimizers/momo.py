@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
 from scalefit.proxy.optimizers.optimizer import Optimizer, State
 
 
-class MoMo(Optimizer):
-    """Momentum whose learning rate is capped by what the loss has left above its floor.
+class MoMo(Optimizer, slots="d", member_slots="f gamma", beta=0.9, floor=0.0):
+    """Momentum whose learning rate is capped by how far the modelled loss lies above its floor.
 
         d ← β d + (1 − β) g      f̄ ← β f̄ + (1 − β) f      γ ← β γ + (1 − β) <g, θ>      ρ = 1 − β^t
         τ = min(lr / ρ,  [f̄ + <d, θ> − γ − ρ f*]₊ / <d, D⁻¹ d>)        θ ← θ − τ D⁻¹ d
 
     D = 1 here, and Adam's √v̂ + ε in MoMo-Adam; factors of the parametrisation are part of D⁻¹. ``floor`` is f*,
-    a lower bound on the loss: 0 is poor for language, give the entropy. All sums are per member. Decay comes
-    after the step, θ ← θ / (1 + decay). Source: arXiv:2305.07583.
+    a lower bound on the loss: 0 is a poor bound for language, the entropy a good one. All sums are per member.
+    Decay comes after the step, θ ← θ / (1 + decay). Source: arXiv:2305.07583.
     """
 
-    name = "momo"
-    kind = "sgd"
-    source = "arXiv:2305.07583"
-    options: ClassVar[Mapping[str, float]] = {"beta": 0.9, "floor": 0.0}
-    slots: ClassVar[tuple[str, ...]] = ("d",)
-    member_slots: ClassVar[tuple[str, ...]] = ("f", "gamma")
-    momentum: ClassVar[str] = "beta"
+    name, kind, source = "momo", "sgd", "arXiv:2305.07583"
+    momentum = "beta"
 
     def step(
         self, theta_KP: Tensor, grad_KP: Tensor, state: State, lr: Tensor, decay: Tensor | None, loss_K: Tensor
@@ -58,16 +50,12 @@ class MoMo(Optimizer):
         theta_KP.sub_(torch.minimum(peak / rho, cap) * direction)
 
 
-class MoMoAdam(MoMo):
+class MoMoAdam(MoMo, slots="d v", member_slots="f gamma", beta1=0.9, beta2=0.999, eps=1e-8, floor=0.0):
     """MoMo in Adam's metric, D = √v̂ + ε."""
 
-    name = "momo-adam"
-    kind = "adam"
-    options: ClassVar[Mapping[str, float]] = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "floor": 0.0}
-    slots: ClassVar[tuple[str, ...]] = ("d", "v")
-    momentum: ClassVar[str] = "beta1"
+    name, kind, momentum = "momo-adam", "adam", "beta1"
 
     def inverse_metric(self, grad_KP: Tensor, state: State) -> Tensor:
         """1/(√v̂ + ε), (K, P), with this gradient already in v."""
-        v = state["v"].lerp_(grad_KP.square(), self.rest["beta2"])
-        return 1 / ((v / self.bias("beta2", state)).sqrt_() + self.eps)
+        state["v"].lerp_(grad_KP.square(), self.rest["beta2"])
+        return 1 / self.scale(state)

@@ -15,24 +15,29 @@ State = dict[str, Tensor]
 
 
 class Optimizer:
-    """Base of all optimisers. A new one is one file in this folder with one subclass.
+    """Base of all optimisers. A new one is one file in this folder with one subclass, whose first line declares it:
 
-    ``name`` is how it is called, ``kind`` says whether its step is proportional to the gradient ("sgd") or
-    independent of its size ("adam"), which decides the column of the parametrisation's table.
-    ``options`` names the numbers that the user may set, with defaults; each may differ between members and
-    is available as ``self.of["beta1"]`` and, without loss of digits, one minus it as ``self.rest["beta1"]``,
-    (K, 1). ``slots`` are state tensors like theta, ``member_slots`` are (K, 1).
+        class Lion(Optimizer, slots="m", beta1=0.9, beta2=0.99)
 
-    ``update`` is the rule itself; the learning rate it gets holds the factors of the parametrisation, (K, P).
-    ``step`` counts, applies the decoupled decay θ ← θ − decay θ, and calls it.
+    ``name`` is what configurations call it. ``kind`` says whether the step is proportional to the gradient ("sgd")
+    or independent of its size ("adam"), which chooses the column of the parametrisation's table. ``slots`` names
+    state tensors of theta's shape (K, P), ``member_slots`` those of shape (K, 1). All further keywords are the
+    options that a user may set, with their defaults. Options may differ between members: ``self.of["beta1"]`` holds
+    them, (K, 1), and ``self.rest["beta1"]`` holds 1 − beta1, computed in double precision.
+
+    ``update`` is the rule itself; the learning rate that it receives includes the factors of the parametrisation,
+    (K, P). ``step`` counts the update, applies the decoupled decay θ ← θ − decay θ, and calls ``update``.
     """
 
     name: ClassVar[str]
     kind: ClassVar[str]
     source: ClassVar[str]
     options: ClassVar[Mapping[str, float]] = {}
-    slots: ClassVar[tuple[str, ...]] = ()
-    member_slots: ClassVar[tuple[str, ...]] = ()
+    slots: ClassVar[Sequence[str]] = ()
+    member_slots: ClassVar[Sequence[str]] = ()
+
+    def __init_subclass__(cls, *, slots: str, member_slots: str = "", **options: float) -> None:
+        cls.slots, cls.member_slots, cls.options = slots.split(), member_slots.split(), options
 
     def __init__(self, members: Sequence[Mapping[str, float]], eps_P: Tensor | float = 1.0) -> None:
         for given in members:
@@ -46,14 +51,13 @@ class Optimizer:
         for key, value in given.items():
             if key not in self.options:
                 raise InputError(f"{self.name} has no option {key!r}", todo=suggestion(key, self.options))
-            if not isinstance(value, int | float) or not value >= 0 or (key.startswith("beta") and value >= 1):
-                raise InputError(
-                    f"{self.name}: {key} = {value!r} cannot be used",
-                    todo="give a number below 1" if key.startswith("beta") else "give a number of at least 0",
-                )
+            share = key.startswith("beta")
+            if not isinstance(value, int | float) or not value >= 0 or (share and value >= 1):
+                allowed = "a number from 0 to below 1" if share else "a number of at least 0"
+                raise InputError(f"{self.name}: {key} = {value!r} is out of range", todo=f"give {allowed}")
 
     def start(self, theta_KP: Tensor) -> State:
-        """State at step 0, on the device and in the dtype of theta; options move there too."""
+        """State at step 0, on the device and in the dtype of theta; the options move there too."""
         self.exact = {key: value.to(theta_KP.device) for key, value in self.exact.items()}
         self.of = {key: value.to(theta_KP) for key, value in self.exact.items()}
         self.rest = {key: (1 - value).to(theta_KP) for key, value in self.exact.items()}
@@ -64,21 +68,19 @@ class Optimizer:
         return state | {"count": torch.zeros(len(theta_KP), 1, dtype=torch.float64, device=theta_KP.device)}
 
     def bias(self, option: str, state: State) -> Tensor:
-        """1 − option^t after t updates, (K, 1): what an average started at zero is divided by."""
+        """1 − option^t after t updates, (K, 1): the divisor that corrects an average started at zero."""
         return (1 - self.exact[option] ** state["count"]).to(self.of[option])
 
-    def step(
-        self,
-        theta_KP: Tensor,
-        grad_KP: Tensor,
-        state: State,
-        lr: Tensor,
-        decay: Tensor | None,
-        loss_K: Tensor,
-    ) -> None:
-        """One update in place, which may use up the gradient's memory.
+    def scale(self, state: State) -> Tensor:
+        """√v̂ + ε, (K, P): what optimisers with second moments ``v`` divide each weight's step by."""
+        return (state["v"] / self.bias("beta2", state)).sqrt_().add_(self.eps)
 
-        ``lr``, ``decay``: (K, P) or (K, 1); ``loss_K``: the loss before it.
+    def step(
+        self, theta_KP: Tensor, grad_KP: Tensor, state: State, lr: Tensor, decay: Tensor | None, loss_K: Tensor
+    ) -> None:
+        """One update in place, which may overwrite the gradient.
+
+        ``lr``, ``decay``: (K, P) or (K, 1); ``loss_K``: the loss before the update.
         """
         state["count"] += 1
         if decay is not None:

@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
 from scalefit.proxy.optimizers.optimizer import Optimizer, State
 
 
-class ScheduleFreeAdamW(Optimizer):
+class ScheduleFreeAdamW(Optimizer, slots="x z v", member_slots="peak weight", beta1=0.9, beta2=0.999, eps=1e-8, r=0.0):
     """The gradient is taken at y, steps are made from z, and x, their average, is what is evaluated.
 
         y = (1 − β1) z + β1 x                     v ← β2 v + (1 − β2) g(y)²
         z ← z − lr g / (√v̂ + ε) − decay y         x ← (1 − c) x + c z,  c = w_t / Σ w,  w_t = t^r (max lr)^2
 
-    theta holds y. Use a constant schedule with warm-up and a larger rate than AdamW's. Training losses are those
+    theta holds y. Use a constant schedule with warmup and a larger rate than AdamW's. Training losses are those
     of y, held-out losses those of x. Source: arXiv:2405.15682.
     """
 
-    name = "schedule-free-adamw"
-    kind = "adam"
-    source = "arXiv:2405.15682"
-    options: ClassVar[Mapping[str, float]] = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "r": 0.0}
-    slots: ClassVar[tuple[str, ...]] = ("x", "z", "v")
-    member_slots: ClassVar[tuple[str, ...]] = ("peak", "weight")
+    name, kind, source = "schedule-free-adamw", "adam", "arXiv:2405.15682"
 
     def start(self, theta_KP: Tensor) -> State:
         """x = y = z at first."""
-        state = super().start(theta_KP)
-        return state | {"x": theta_KP.clone(), "z": theta_KP.clone()}
+        return super().start(theta_KP) | {"x": theta_KP.clone(), "z": theta_KP.clone()}
 
     def step(
         self, theta_KP: Tensor, grad_KP: Tensor, state: State, lr: Tensor, decay: Tensor | None, loss_K: Tensor
     ) -> None:
-        """As in `Optimizer`, but z decays towards zero by what y is."""
+        """As in `Optimizer`, but the decay, decay · y, is taken from z."""
         if decay is not None:
             state["z"].sub_(decay * theta_KP)
         super().step(theta_KP, grad_KP, state, lr, None, loss_K)
@@ -44,9 +35,8 @@ class ScheduleFreeAdamW(Optimizer):
     def update(self, theta_KP: Tensor, grad_KP: Tensor, state: State, lr: Tensor, loss_K: Tensor) -> None:
         """The rule above."""
         x, z = state["x"], state["z"]
-        v = state["v"].lerp_(grad_KP.square(), self.rest["beta2"])
-        denominator = (v / self.bias("beta2", state)).sqrt_().add_(self.eps)
-        z.sub_((grad_KP / denominator).mul_(lr))
+        state["v"].lerp_(grad_KP.square(), self.rest["beta2"])
+        z.sub_((grad_KP / self.scale(state)).mul_(lr))
         state["peak"].copy_(torch.maximum(state["peak"], lr.amax(1, keepdim=True)))
         weight = (state["count"].to(z) ** self.of["r"]) * state["peak"].square()
         state["weight"].add_(weight)

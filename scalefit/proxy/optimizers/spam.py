@@ -1,41 +1,28 @@
-"""SPAM: Adam that clips spikes of single weights and forgets its moments from time to time."""
+"""SPAM: Adam that clips spikes of single weights and resets its moments from time to time."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from scalefit.proxy.optimizers.optimizer import Optimizer, State
 
+CLIPPING = {"threshold": 5000.0, "interval": 500.0, "warmup": 150.0, "grace": 20.0}
 
-class SPAM(Optimizer):
+
+class SPAM(Optimizer, slots="m v", beta1=0.9, beta2=0.999, eps=1e-6, **CLIPPING):
     """Spike-aware Adam with momentum reset.
 
         g_i ← sign(g_i) √(θ v_i)  where g_i² > θ v_i,   v before this update and without bias correction
         in every ``interval``-th update first m ← 0, v ← 0, and from it on the step is scaled by
         1 − .99 c(s),   c(s) = (1 + cos(π s / warmup)) / 2,   s = updates since the reset, at most ``warmup``
 
-    then Adam. The bias corrections go on counting from the first update, so after a reset m̂/√v̂ starts at
-    (1 − β1)/√(1 − β2): the warm-up is needed. The first ``grace`` updates, and those after a reset, are not clipped.
-    Source: arXiv:2501.06842.
+    then Adam. θ is the option ``threshold``. The bias corrections keep counting from the first update, so after a reset
+    m̂/√v̂ starts at (1 − β1)/√(1 − β2), which is why the step needs the warmup. The first ``grace`` updates, and as many
+    after each reset, are not clipped. Source: arXiv:2501.06842.
     """
 
-    name = "spam"
-    kind = "adam"
-    source = "arXiv:2501.06842"
-    options: ClassVar[Mapping[str, float]] = {
-        "beta1": 0.9,
-        "beta2": 0.999,
-        "eps": 1e-6,
-        "threshold": 5000.0,
-        "interval": 500.0,
-        "warmup": 150.0,
-        "grace": 20.0,
-    }
-    slots: ClassVar[tuple[str, ...]] = ("m", "v")
+    name, kind, source = "spam", "adam", "arXiv:2501.06842"
 
     def update(self, theta_KP: Tensor, grad_KP: Tensor, state: State, lr: Tensor, loss_K: Tensor) -> None:
         """The rule above."""
@@ -50,11 +37,6 @@ class SPAM(Optimizer):
         grad_KP = torch.where(spiked, grad_KP.sign() * limit.sqrt(), grad_KP)
         m.lerp_(grad_KP, self.rest["beta1"])
         v.lerp_(grad_KP.square(), self.rest["beta2"])
-        denominator = (v / self.bias("beta2", state)).sqrt_().add_(self.eps)
-        scale = torch.where(early, 1.0, self._warmup(since)).to(m) / self.bias("beta1", state)
-        theta_KP.sub_((m / denominator).mul_(lr * scale))
-
-    def _warmup(self, since: Tensor) -> Tensor:
-        """.01 at a reset, rising to 1."""
         part = (since / self.exact["warmup"]).clamp(max=1.0)
-        return torch.as_tensor(1 - 0.99 * (1 + torch.cos(torch.pi * part)) / 2)
+        warmup = torch.where(early, 1.0, 1 - 0.99 * (1 + torch.cos(torch.pi * part)) / 2)
+        theta_KP.sub_((m / self.scale(state)).mul_(lr * (warmup.to(m) / self.bias("beta1", state))))

@@ -1,4 +1,4 @@
-"""Languages made on the spot whose laws are known: a Zipf–Markov chain and multitask sparse parity."""
+"""Synthetic tasks whose laws are known exactly: a Zipf–Markov language and multitask sparse parity."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from scalefit.errors import InputError
-from scalefit.proxy.tasks.data import Examples, TokenSource, draws
+from scalefit.proxy.tasks.data import Examples, Source, TokenSource
 
 Floats = NDArray[np.float64]
 
@@ -20,8 +20,8 @@ Floats = NDArray[np.float64]
 class ZipfMarkov:
     """A Markov chain of ``order`` over ``vocab`` tokens whose frequencies fall roughly as rank^-exponent.
 
-    The next token given the last ``order`` tokens is drawn from a row that is .95 Dirichlet(concentration ·
-    zipf) and .05 zipf, drawn once from ``seed``. The entropy rate, Σ_c π_c H(row_c) with π the stationary
+    Given the last ``order`` tokens, the next one follows a distribution that is 0.95 Dirichlet(concentration ·
+    zipf) + 0.05 zipf, drawn once from ``seed``. The entropy rate, Σ_c π_c H(row_c) with π the stationary
     distribution of contexts, is exact: it is the loss (nats/token) below which no model can go.
 
     >>> language = ZipfMarkov(vocab=8, order=1)
@@ -41,7 +41,7 @@ class ZipfMarkov:
         fits = self.vocab >= 2 and self.order >= 1 and self.vocab ** (self.order + 1) <= 2**26
         if not fits or not self.concentration > 0:
             raise InputError(
-                f"no table for vocab={self.vocab}, order={self.order}, concentration={self.concentration}",
+                f"no language with vocab={self.vocab}, order={self.order}, concentration={self.concentration}",
                 todo="choose vocab >= 2, order >= 1, vocab^(order + 1) <= 2^26 and concentration > 0",
             )
         zipf = np.arange(1.0, self.vocab + 1) ** -self.exponent
@@ -52,7 +52,7 @@ class ZipfMarkov:
         object.__setattr__(self, "stationary", self._stationary())
 
     def _stationary(self) -> Floats:
-        """π = π P by iteration; the share of zipf in every row makes it converge from anywhere."""
+        """π = π P by iteration, which converges from any start because every row contains a share of zipf."""
         V = self.vocab
         rows = self.rows.reshape(V, -1, V)  # oldest token, the others, next token
         pi = np.full((V, rows.shape[1]), V**-self.order)
@@ -71,7 +71,8 @@ class ZipfMarkov:
     def floor(self, seq_len: int) -> float:
         """Least mean loss, nats/token, on stationary windows of ``seq_len`` predictions.
 
-        The first tokens of a window are predicted from fewer than ``order`` tokens: a little above the rate.
+        It lies a little above the entropy rate, because the first tokens of a window have fewer than ``order`` tokens
+        before them.
         """
         blocks = [0.0] + [float(entropy(self._marginal(length))) for length in range(1, self.order + 1)]
         conditional = np.diff(blocks)[1:]  # entropy of a token after 1, 2, …, order − 1 known tokens
@@ -104,18 +105,17 @@ def entropy(p: Floats) -> Floats:
 def zipf_markov(
     seq_len: int,
     *,
-    tokens: float = 2**22,
-    limit: float = 0,
-    vocab: float = 32,
-    order: float = 2,
+    tokens: int = 2**22,
+    limit: int = 0,
+    vocab: int = 32,
+    order: int = 2,
     exponent: float = 1.0,
     concentration: float = 4.0,
-    seed: float = 0,
+    seed: int = 0,
 ) -> TokenSource:
-    """``tokens`` training tokens of a Zipf–Markov language in 1,024 chains, and 2^17 held out."""
-    language = ZipfMarkov(int(vocab), int(order), exponent, concentration, int(seed))
-    chains = 1024
-    train = language.sample(chains, max(int(tokens) // chains, seq_len + 1), seed=1)
+    """``tokens`` training tokens of a Zipf–Markov language in 1,024 chains, and 2^17 held-out tokens."""
+    language, chains = ZipfMarkov(vocab, order, exponent, concentration, seed), 1024
+    train = language.sample(chains, max(tokens // chains, seq_len + 1), seed=1)
     held = language.sample(chains, max(2**17 // chains, seq_len + 1), seed=2)
     facts = {
         "source": "zipf-markov",
@@ -124,59 +124,38 @@ def zipf_markov(
         "loss_floor": language.floor(seq_len),
         "rows_sha256": hashlib.sha256(language.rows.tobytes()).hexdigest(),
     }
-    return TokenSource(train, held, seq_len, language.vocab, facts, int(limit))
+    return TokenSource(train, held, seq_len, vocab, facts, limit)
 
 
-class SparseParity:
-    """Multitask sparse parity: which task (one-hot) and ``bits`` random bits; the label is the parity of
-    the ``k`` bits that belong to the task, the other one for a share ``noise`` of the examples. Tasks come up with
-    probability ∝ rank^-(alpha + 1).
-
-    ``examples`` > 0 draws every batch from that many fixed examples; a batch of as many is all of them, once each.
-    Source: arXiv:2303.13506.
+@dataclass(kw_only=True, eq=False)
+class SparseParity(Source):
+    """Multitask sparse parity: the input names one of ``tasks`` (one-hot) and holds ``bits`` random bits; the label is
+    the parity of the ``k`` bits that belong to the task, flipped in a share ``noise`` of the examples. Tasks occur with
+    probability ∝ rank^-(alpha + 1). ``examples`` is as in `Source`. Source: arXiv:2303.13506.
     """
 
-    vocab = 2
     task = "classification"
+    vocab = 2
+    tasks: int = 64
+    bits: int = 32
+    k: int = 3
+    alpha: float = 0.4
+    noise: float = 0.0
+    examples: int = 0
+    seed: int = 0
 
-    def __init__(
-        self,
-        *,
-        tasks: float = 64,
-        bits: float = 32,
-        k: float = 3,
-        alpha: float = 0.4,
-        noise: float = 0,
-        examples: float = 0,
-        seed: float = 0,
-    ) -> None:
-        self.tasks, self.bits, self.k, self.examples, self.noise = int(tasks), int(bits), int(k), int(examples), noise
+    def __post_init__(self) -> None:
         if not 1 <= self.k <= self.bits or self.tasks < 1:
-            raise InputError(f"no parity of k={self.k} among bits={self.bits}", todo="choose 1 <= k <= bits")
-        generator = np.random.Generator(np.random.PCG64(int(seed)))
-        order = generator.random((self.tasks, self.bits)).argsort(1)
+            raise InputError(f"no parity of k={self.k} bits among bits={self.bits}", todo="choose 1 <= k <= bits")
+        order = np.random.Generator(np.random.PCG64(self.seed)).random((self.tasks, self.bits)).argsort(1)
         self.subset = np.sort(order[:, : self.k], axis=1)  # (tasks, k)
-        weight = np.arange(1.0, self.tasks + 1) ** -(alpha + 1)
+        weight = np.arange(1.0, self.tasks + 1) ** -(self.alpha + 1)
         self.cumulative = (weight / weight.sum()).cumsum()
         self.inputs = self.tasks + self.bits
         self.facts: dict[str, Any] = {"source": "sparse-parity", "unit": "examples", "tokens": self.examples}
 
-    def batch(self, seed: int, step: int, size: int) -> Examples:
+    def draw(self, generator: np.random.Generator, size: int) -> Examples:
         """Inputs x (size, tasks + bits) and labels y (size,)."""
-        generator = draws(seed, step)
-        if not self.examples:
-            return self._examples(generator, size)
-        pool = self._examples(draws(2**62, 1), self.examples)
-        if size == self.examples:
-            return pool
-        chosen = torch.from_numpy(generator.integers(self.examples, size=size))
-        return {name: value[chosen] for name, value in pool.items()}
-
-    def held_out(self, size: int) -> Examples:
-        """Examples from a stream of their own."""
-        return self._examples(draws(2**62, 0), size)
-
-    def _examples(self, generator: np.random.Generator, size: int) -> Examples:
         task = self.cumulative.searchsorted(generator.random(size)).clip(max=self.tasks - 1)
         bits = generator.integers(2, size=(size, self.bits))
         label = np.take_along_axis(bits, self.subset[task], axis=1).sum(1) % 2
