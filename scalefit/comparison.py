@@ -17,12 +17,11 @@ from scalefit.fitting.prepare import prepare
 from scalefit.fitting.result import Fit
 from scalefit.laws import Law, find_law
 from scalefit.runs import Runs, read_runs
-from scalefit.uncertainty.calibration import Fold, calibrate, deviation, folds_of, walk
+from scalefit.uncertainty.calibration import LEVEL, Fold, calibrate, deviation, folds_of, student, walk
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-NORMAL_90 = 1.6448536269514722
 CANDIDATES = ("chinchilla", "kaplan-floor", "power-floor", "power", "annealing", "annealing-size")
 ONE_VARIABLE = ("power-floor", "power")
 SAME = 1.1  #: laws whose back-test error is within this factor of the best cannot be told apart
@@ -90,7 +89,7 @@ def backtest(runs: Runs | pd.DataFrame, law: str | Law | type[Law], *, seed: int
     for i, fold in enumerate(folds):
         others = calibrate(ready.law, ready.rows, _independent(folds, i), unit)
         ends = [
-            side * NORMAL_90 * deviation(others.factor, spread, fold.distance, fold.sigma, unit)
+            side * student(LEVEL, np.inf) * deviation(others.factor, spread, fold.distance, fold.sigma, unit)
             for side, spread in ((-1, fold.below), (1, fold.above))
         ]
         error, low, high = (

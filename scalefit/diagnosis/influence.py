@@ -21,6 +21,7 @@ from scalefit.solver.derivatives import second_derivatives
 from scalefit.solver.descent import descend
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.solve import Solution
+from scalefit.uncertainty.calibration import student
 from scalefit.uncertainty.estimate import Estimate
 from scalefit.uncertainty.intervals import Intervals
 
@@ -34,7 +35,6 @@ MOST_NAMED = 3
 LEAST = 0.003  #: relative change of the prediction that is worth a word
 OF_INTERVAL = 0.5  #: share of the half width of an interval, where there is one, that a change must exceed
 FAR = 10.0  #: the usual target lies this many times beyond the largest fitted compute
-ANGLES = 20001
 
 
 def without_each(
@@ -189,22 +189,10 @@ def standing_out(
     sizes = np.abs(change[matters] / expected[matters])
     noise = max(sigma, float(MAD_TO_SIGMA * np.median(sizes)) if len(sizes) >= FEWEST else 0.0)
     by_chance = np.where(known, noise * expected, np.nan)
-    limit = _student(CHANCE / int(known.sum()), max(int(known.sum()) - parameters, 2))
+    limit = student(1 - CHANCE / int(known.sum()), max(int(known.sum()) - parameters, 2))
     size = np.where(known, np.abs(change), 0.0)
     far = (size > least) & (alone & (size > NOISES * sigma) | known & (size > limit * np.nan_to_num(by_chance)))
     return by_chance, alone, far
-
-
-def _student(chance: float, freedom: int) -> float:
-    """The size that Student's t exceeds with a given chance, either sign, from its density over the angle.
-
-    >>> round(_student(0.05, 10), 2), round(_student(0.001, 4), 1)
-    (2.23, 8.6)
-    """
-    angle = np.linspace(0, np.pi / 2, ANGLES)
-    density = np.cos(angle) ** (freedom - 1)
-    beyond = np.cumsum(density[::-1])[::-1] / density.sum()
-    return float(np.sqrt(freedom) * np.tan(angle[int(np.argmax(beyond <= chance))]))
 
 
 def words(law: Law, variables: Mapping[str, Any]) -> str:

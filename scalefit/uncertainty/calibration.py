@@ -20,10 +20,10 @@ sets (docs/intervals.md says which, and how the intervals fared).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from scalefit.errors import InputError
 from scalefit.laws.law import Law
@@ -103,7 +103,7 @@ def spreads(centre: FloatArray, made: FloatArray, few: float) -> tuple[FloatArra
     """
     low, high = np.nanpercentile(np.where(np.isfinite(made), made, np.nan), [5, 95], axis=0)
     least = LEAST_SIDE * (high - low)
-    unit = few / NormalDist().inv_cdf(0.95)
+    unit = few / student(LEVEL, np.inf)
     return unit * np.maximum(centre - low, least), unit * np.maximum(high - centre, least)
 
 
@@ -238,15 +238,9 @@ def _said_of_k(fold: Fold, rows: NDArray[np.bool_], unit: float) -> tuple[float,
 
 
 def student(level: float, freedom: float) -> float:
-    """Half the width of the central ``level`` of Student's t (Cornish-Fisher; good to 1 % from 3 degrees of freedom).
+    """Half the width of the central ``level`` of Student's t; of the normal distribution for infinite ``freedom``.
 
-    >>> round(student(0.9, 9), 2), round(student(0.9, np.inf), 3)
-    (1.83, 1.645)
+    >>> round(student(0.9, 9), 3), round(student(0.9, np.inf), 3)
+    (1.833, 1.645)
     """
-    if freedom < 3:  # exact for one and two
-        one, two = float(np.tan(np.pi * level / 2)), level * float(np.sqrt(2 / (1 - level**2)))
-        return one if freedom < 2 else two
-    z, v = NormalDist().inv_cdf(0.5 + level / 2), 1.0 / freedom
-    first, second = z * (z**2 + 1) / 4, z * (5 * z**4 + 16 * z**2 + 3) / 96
-    third = z * (3 * z**6 + 19 * z**4 + 17 * z**2 - 15) / 384
-    return z + v * (first + v * (second + v * third))
+    return float(stdtrit(freedom, 0.5 + level / 2))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
@@ -23,6 +22,7 @@ from scalefit.uncertainty.calibration import (
     folds_of,
     small_sample,
     spreads,
+    student,
     walk,
 )
 from scalefit.uncertainty.estimate import Estimate
@@ -85,7 +85,7 @@ class Intervals:
             else:
                 distance = self.calibration.distance(fit.law, dict(variables))
                 wide = deviation(self.calibration.factor, spread, distance, noise, unit)
-            step = side * wide * NormalDist().inv_cdf(0.5 + level / 2)
+            step = side * wide * student(level, np.inf)
             ends.append(centre * np.exp(step) if fit.log else centre + step)
         return ends[0], ends[1]
 
