@@ -37,9 +37,8 @@ class Automatic:
         first = next(iter(tables.values())).copy()
         target = self.comparison.best.target
         first[target] = sum(weight * tables[name][target] for name, weight in self.weights.items())
-        if "low" in first.columns:
-            first["low"] = np.min([table["low"] for table in tables.values()], axis=0)
-            first["high"] = np.max([table["high"] for table in tables.values()], axis=0)
+        first["low"] = np.min([table["low"] for table in tables.values()], axis=0)
+        first["high"] = np.max([table["high"] for table in tables.values()], axis=0)
         if "measured" in first.columns:
             first["relative_error"] = first[target] / first["measured"] - 1
         return first

@@ -106,13 +106,13 @@ def fit(
     if ready.rows.stream is not None and weights is None:
         solution = _settled(ready.model, ready.rows, solution)
     result = _result(ready, solution)
-    return _with_intervals(ready, solution, result, resampling, calibrated) if draws else result
+    if not draws or result.single_curve or not result.converged:
+        return result
+    return _with_intervals(ready, solution, result, resampling, calibrated)
 
 
 def _with_intervals(ready: Prepared, solution: Solution, result: Fit, resampling: Resampling, calibrated: bool) -> Fit:
-    """The fit with intervals, and with what they say of influential runs; as it is where there can be none."""
-    if result.no_intervals:
-        return result
+    """The fit with intervals, by which its influential runs are judged again."""
     made = make_intervals(
         ready.law, ready.model, ready.rows, ready.weights, solution, ready.settings, resampling, calibrated
     )

@@ -216,7 +216,7 @@ def test_a_law_that_bends_widens_its_intervals():
 
 def test_enough_folds_are_called_calibrated(surface):
     assert surface.intervals.calibration.calibrated
-    assert f"{surface.intervals.calibration.points} predictions" in surface.summary()
+    assert f"{surface.intervals.calibration.points} held-out predictions" in surface.summary()
 
 
 def test_too_few_folds_are_said_to_be():
