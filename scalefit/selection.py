@@ -84,8 +84,8 @@ def _untested(only: Fit) -> Automatic:
     """The only law that the runs identify, where they allow no back-test."""
     name = only.law.spec
     said = (
-        f"{name}: the only usual law that these runs identify; without a back-test, which they do not allow, how far it "
-        "can be trusted is not known: add runs at more scales (more schedules for curves)"
+        f"{name}: the only usual law that these runs identify; they allow no back-test, so how far it can be "
+        "trusted is not known: add runs at more scales (more schedules for curves)"
     )
     table = pd.DataFrame([{"law": name, **judged(only, None, None)}]).set_index("law")
     return Automatic(Comparison(table, {name: only}, {}, {}, said), {name: 1.0})
