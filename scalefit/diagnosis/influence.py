@@ -43,8 +43,8 @@ def without_each(
     """The parameters fitted without each run, by its name; empty where the other runs cannot identify the law."""
     assert rows.values is not None
     keep = slice(None, None, max(1, -(-len(rows) // MOST_ROWS)))
-    blocks, values = rows.run_codes[keep], rows.values[keep]
-    count = int(blocks.max()) + 1
+    codes, blocks = np.unique(rows.run_codes[keep], return_inverse=True)
+    values, count = rows.values[keep], len(codes)
     if count < 2 or len(values) <= len(model.coordinates) + 1:
         return {}
     chosen = np.unique(np.linspace(0, count - 1, min(count, MOST_RUNS)).astype(int))
@@ -60,7 +60,7 @@ def without_each(
     first = np.unique(blocks, return_index=True)[1]
     found = {}
     for run, parameters in zip(chosen, table, strict=True):
-        needed = _needed(law, rows, int(run), count)
+        needed = _needed(law, rows, int(codes[run]), count)
         found[str(names[first[run]])] = () if needed else tuple(parameters.tolist())
     return found
 

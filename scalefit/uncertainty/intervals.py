@@ -120,7 +120,8 @@ def make_intervals(
     assert rows.values is not None
     keep = slice(None, None, max(1, -(-len(rows) // DRAW_ROWS)))
     values = rows.values[keep]
-    blocks, method = resampled_as_one(solution.residuals[keep], rows.run_codes[keep], resampling.method)
+    kept_runs = np.unique(rows.run_codes[keep], return_inverse=True)[1]
+    blocks, method = resampled_as_one(solution.residuals[keep], kept_runs, resampling.method)
     draws = bootstrap(
         model.take(keep),
         solution.objective,
