@@ -1,4 +1,4 @@
-"""Which runs a forecast hangs on: the fit repeated without each run, in one batch of the same solver."""
+"""Which runs a prediction depends on: the fit repeated without each run, in one batch of the same solver."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from scalefit.uncertainty.calibration import student
 from scalefit.uncertainty.estimate import Estimate
 from scalefit.uncertainty.intervals import Intervals
 
-MOST_RUNS = 300  #: runs that are left out; of more runs one alone decides little, and an even choice is tried
+MOST_RUNS = 300  #: runs that are left out in turn; of more, an evenly spaced choice
 MOST_ROWS = 4000
-FEWEST = 5  #: runs below which the others do not tell how far a run usually moves the prediction
-CHANCE = 0.01  #: how often some run of runs that follow the law may be called influential
-ALONE, NOISES = 0.9, 3.0  #: share of the prediction's variance above which a run holds it alone; least change then
-MATTERS = 0.1  #: runs expected to move the prediction less than this share of the most do not tell the noise
+FEWEST = 5  #: runs below which the usual change of the prediction is not known
+CHANCE = 0.01  #: share of sets of runs that follow the law in which one may be called influential
+ALONE, NOISES = 0.9, 3.0  #: share of the prediction's variance above which it rests on one run; least change then
+MATTERS = 0.1  #: runs with less than this share of the largest expected change do not enter the noise
 MOST_NAMED = 3
-LEAST = 0.003  #: relative change of the prediction that is worth a word
+LEAST = 0.003  #: relative change of the prediction from which a run can be called influential
 OF_INTERVAL = 0.5  #: share of the half width of an interval, where there is one, that a change must exceed
-FAR = 10.0  #: the usual target lies this many times beyond the largest fitted compute
+FAR = 10.0  #: influence is judged at this many times the largest fitted compute
 
 
 def without_each(
     law: Law, model: BoundLaw, rows: Rows, weights: FloatArray | None, solution: Solution
 ) -> dict[str, tuple[float, ...]]:
-    """The parameters fitted without each run, by its name; empty where the other runs cannot identify the law."""
+    """The parameters fitted without each run, by its name; empty where the other runs do not identify the law."""
     assert rows.values is not None
     keep = slice(None, None, max(1, -(-len(rows) // MOST_ROWS)))
     codes, blocks = np.unique(rows.run_codes[keep], return_inverse=True)
@@ -54,7 +54,9 @@ def without_each(
     start = np.repeat(solution.theta[None], len(drawn), axis=0)
     second = second_derivatives(part, solution.theta)
     ends = descend(part, solution.objective, values, drawn, start, second=second).theta
-    ends = np.clip(ends[1:] + (solution.theta - ends[0]), model.low, model.high)  # less what thinning the rows did
+    ends = np.clip(
+        ends[1:] + (solution.theta - ends[0]), model.low, model.high
+    )  # less the change from thinning the rows
     table = model.vector(ends)
     names = rows.frame["run"].astype(str).to_numpy()[keep]
     first = np.unique(blocks, return_index=True)[1]
@@ -66,7 +68,7 @@ def without_each(
 
 
 def _needed(law: Law, rows: Rows, run: int, count: int) -> bool:
-    """Whether the law cannot be identified without a run."""
+    """Whether the law is not identified without a run."""
     codes = rows.run_codes
     if law.is_trajectory:
         if count - 1 < law.schedules_needed:
@@ -86,16 +88,18 @@ def _needed(law: Law, rows: Rows, run: int, count: int) -> bool:
 
 
 def usual_target(law: Law, rows: Rows) -> dict[str, FloatArray]:
-    """Where influence is asked for unless a point is given, one row a variable.
+    """The point at which influence is judged unless one is given: variables, one value each.
 
-    Ten times the largest fitted compute (both N and D grow by the square root of it); the end of the longest run for
-    laws along a schedule; the row with the least measured value for laws that read neither size nor data.
+    Ten times the largest fitted compute (N and D each grow by the root of ten); the end of the longest run for laws
+    along the schedule; the row with the lowest measured value for laws that read neither size nor data.
     """
     assert rows.values is not None
     variables, columns = rows.variables, law.columns
     if law.is_trajectory:
         steps = rows.frame["step"].to_numpy()
-        at = int(np.argmax(steps - 1e-9 * rows.values / rows.values.max()))  # of equally long runs the lowest
+        at = int(
+            np.argmax(steps - 1e-9 * rows.values / rows.values.max())
+        )  # of runs of equal length the one with the lowest loss
         return {name: np.asarray(values[at : at + 1]) for name, values in variables.items()}
     sized = {name for name, column in columns.items() if column in ("C", "N", *GROWS_WITH_DATA)}
     if not sized:
@@ -108,7 +112,7 @@ def usual_target(law: Law, rows: Rows) -> dict[str, FloatArray]:
 
 @dataclass(frozen=True)
 class Influence:
-    """The fit repeated without each run, and what that says of a prediction."""
+    """The fit repeated without each run, and how a prediction changes."""
 
     estimate: Estimate
     without: Mapping[str, tuple[float, ...]]  #: parameters fitted without each run; empty where they are not identified
@@ -117,12 +121,12 @@ class Influence:
     intervals: Intervals | None
 
     def changes(self, variables: Mapping[str, Any]) -> pd.DataFrame:
-        """How far the prediction at one point moves when each run is left out, the furthest first.
+        """How much the prediction at one point changes when each run is left out, the largest change first.
 
-        ``change`` is relative (absolute for linear residuals), ``by_chance`` the size it usually has for a run in that
-        place that follows the law (:func:`scalefit.diagnosis.leverage.expected_changes` times the noise),
-        ``influential`` whether it is worth a word, beyond half of the prediction's own interval where there is one, and
-        either beyond chance or of a run in whose hands the prediction is: see :func:`standing_out`.
+        ``change`` is relative (absolute for linear residuals); ``by_chance`` its usual size if the run follows the law
+        (:func:`scalefit.diagnosis.leverage.expected_changes` times the noise); ``influential`` whether it exceeds the
+        noise, half of the width of the prediction's interval where there is one, and either chance or, if the
+        prediction rests on the run ``alone``, a lower limit: see :func:`standing_out`.
         """
         fit = self.estimate
         here = float(np.ravel(fit.value(variables))[0])
@@ -137,7 +141,7 @@ class Influence:
         return pd.DataFrame({"run": list(self.without), **columns}).iloc[order].set_index("run")
 
     def _least(self, variables: Mapping[str, Any], here: float) -> float:
-        """The least change that is worth a word."""
+        """The least change for which a run can be called influential."""
         fit = self.estimate
         least = max(1.645 * fit.sigma, LEAST * (1.0 if fit.log else abs(here)))
         if self.intervals is None:
@@ -147,34 +151,35 @@ class Influence:
         return max(least, OF_INTERVAL * (high - low) / 2 / (abs(here) if fit.log else 1.0))
 
     def checks(self, variables: Mapping[str, Any]) -> list[Check]:
-        """One sentence a run that alone moves the prediction at a point further than chance does, or holds it alone."""
+        """A warning where the prediction at a point depends on single runs."""
         if not self.without:
             return []
         table = self.changes(variables)
         found = table[table["influential"]]
+        if found.empty:
+            return []
         here = float(np.ravel(self.estimate.value(variables))[0])
         unit, suffix = (100.0, " %") if self.estimate.log else (1.0, "")
         texts = [
-            f"{run} alone moves the prediction at {words(self.estimate.law, variables)}: {here:.4g}, without it "
-            f"{row['prediction']:.4g} ({unit * row['change']:+.2g}{suffix}; "
-            + ("no other run lies near it" if row["alone"] else f"by chance {unit * row['by_chance']:.1g}{suffix}")
-            + "): look at that run, or add runs like it"
+            f"without {run} it is {row['prediction']:.4g} ({unit * row['change']:+.2g}{suffix}; "
+            + ("no other run lies near it)" if row["alone"] else f"usual change {unit * row['by_chance']:.1g}{suffix})")
             for run, row in found.head(MOST_NAMED).iterrows()
         ]
-        if len(found) > MOST_NAMED:
-            texts.append(f"{len(found) - MOST_NAMED} more runs move the prediction as much (see Fit.influence)")
-        return [Check("influential", text) for text in texts]
+        more = f" and {len(found) - MOST_NAMED} more, see Fit.influence" if len(found) > MOST_NAMED else ""
+        count = "one run" if len(found) == 1 else f"{len(found)} single runs"
+        text = f"the prediction {here:.4g} at {point(self.estimate.law, variables)} depends on {count}: "
+        return [Check("influential", f"{text}{', '.join(texts)}{more}; check the runs, or add runs like them")]
 
 
 def standing_out(
     change: FloatArray, expected: FloatArray, sigma: float, least: float, parameters: int = 1
 ) -> tuple[FloatArray, np.ndarray, np.ndarray]:
-    """The size that each change has by chance (n,), which runs hold the prediction alone, and which stand out.
+    """The usual size of each change (n,), on which runs the prediction rests alone, and which changes stand out.
 
-    ``expected`` are the sizes for unit noise. The noise is sigma, or what the changes of the runs that matter show
-    where that is more (errors that go together along a curve). A change stands out when it exceeds ``least`` (the noise
-    of one measurement) and either chance, by Student's t at a level that alarms in one of 100 sets of runs, or comes
-    from a run with more than nine tenths of the prediction's variance. Fewer than five runs tell nothing.
+    ``expected`` are the usual sizes for unit noise. The noise is sigma, or, where larger, that of the changes
+    themselves (errors along a curve are correlated). A change stands out if it exceeds ``least`` (the noise of one
+    measurement) and either exceeds Student's t at a level reached in one of 100 sets of runs, or belongs to a run with
+    more than nine tenths of the prediction's variance. With fewer than five runs nothing stands out.
 
     >>> change = np.array([0.001, -0.001, 0.002, 0.001, -0.002, 0.001, 0.1])
     >>> standing_out(change, np.ones(7), 0.001, 0.003)[2].tolist()
@@ -195,7 +200,7 @@ def standing_out(
     return by_chance, alone, far
 
 
-def words(law: Law, variables: Mapping[str, Any]) -> str:
-    """A point in words."""
+def point(law: Law, variables: Mapping[str, Any]) -> str:
+    """A point as "N = 1e+09, D = 2e+10"."""
     single = {column: np.ravel(variables[name]) for name, column in law.columns.items()}
     return ", ".join(f"{column} = {values[0]:.3g}" for column, values in single.items() if len(values) == 1)
