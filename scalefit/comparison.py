@@ -200,11 +200,7 @@ def compare(
         fits[name], tests[name] = found, tested
         rows.append({"law": name, **judged(found, tested, judge)})
     if not rows:
-        raise InputError(
-            "none of the laws can be fitted and back-tested",
-            where="compare",
-            todo=_reasons(refused),
-        )
+        raise InputError("none of the laws can be fitted and back-tested", where="compare", todo=_reasons(refused))
     table = pd.DataFrame(rows).set_index("law").sort_values("backtest_error")
     return Comparison(table, fits, tests, refused, _reason(table))
 
@@ -235,12 +231,7 @@ def judged(found: Fit, tested: Backtest | None, judge: Runs | pd.DataFrame | Non
     }
     if judge is not None:
         row["judge_error"] = float(found.score(judge)["mean_relative"].iloc[-1])
-    row |= {
-        "noise": found.sigma,
-        "bic": _bic(found, free),
-        "parameters": free,
-        "rows": found.rows,
-    }
+    row |= {"noise": found.sigma, "bic": _bic(found, free), "parameters": free, "rows": found.rows}
     return row
 
 

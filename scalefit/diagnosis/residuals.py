@@ -141,12 +141,12 @@ def under_trained(law: Law, units: Units, sigma: float) -> list[Check]:
         return []
     chosen = np.isin(np.arange(len(ratio)), order[: count if above else apart])
     rest = 10 ** float(np.median(ratio[~chosen]))
-    size = f"{np.median(units.residual[chosen]) / sigma:.2g} sigma above the law" if above else "no run in between"
+    seen = f"{np.median(units.residual[chosen]) / sigma:.2g} sigma above the law" if above else "no run in between"
     return [
         Check(
             "under-trained",
             f"{_runs(units.names[chosen])} saw at most {10 ** ratio[chosen].max():.2g} tokens per parameter (median of "
-            f"the others {rest:.2g}; {size}): too short to follow the law; leave out with --where and compare",
+            f"the others {rest:.2g}; {seen}): too short to follow the law; leave out with --where and compare",
         )
     ]
 

@@ -24,11 +24,7 @@ NEAR = np.array([True])  #: exact second derivatives
 
 
 def settle(
-    model: BoundLaw,
-    objective: Objective,
-    sample_values: FloatArray,
-    stream: Stream,
-    theta: FloatArray,
+    model: BoundLaw, objective: Objective, sample_values: FloatArray, stream: Stream, theta: FloatArray
 ) -> tuple[FloatArray, float, bool]:
     """The optimum of all rows from that of the sample: coordinates (p,), objective, whether it has settled."""
     target = objective.target(sample_values)

@@ -181,13 +181,7 @@ def _one_fold(
         made = ahead.value(draws)
         middle, made = (np.log(centre), np.log(made)) if solution.objective.space == "log" else (centre, made)
     return Fold(
-        label,
-        beyond,
-        len(values),
-        inside.distance(law, variables),
-        error,
-        *spreads(middle, made, few),
-        solution.sigma,
+        label, beyond, len(values), inside.distance(law, variables), error, *spreads(middle, made, few), solution.sigma
     )
 
 

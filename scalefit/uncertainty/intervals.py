@@ -146,13 +146,7 @@ def make_intervals(
         unit = 1.0 if settings.residuals == "log" else float(np.median(np.abs(rows.values)))
         calibration = calibrate(law, rows, folds, unit)
     few = small_sample(int(blocks.max()) + 1, len(values), free, method)
-    return Intervals(
-        tuple(map(tuple, model.vector(draws).tolist())),
-        few,
-        calibration,
-        resampling.seed,
-        method,
-    )
+    return Intervals(tuple(map(tuple, model.vector(draws).tolist())), few, calibration, resampling.seed, method)
 
 
 def as_dict(intervals: Intervals) -> dict[str, Any]:
