@@ -90,14 +90,9 @@ def trends(law: Law, units: Units, sigma: float, unit: float) -> list[Check]:
         return []
     _, column, slope = max(found)
     size = f"{100 * slope:+.2g} %" if unit == 1.0 else f"{slope:+.2g}"
-    return [
-        Check(
-            "residual-trend",
-            f"the fit misses a trend: over the larger half of the runs the residuals change by {size} per decade of "
-            f"{column}, and an extrapolation in {column} would be off by as much; fit only the larger runs, or a law "
-            "with another term",
-        )
-    ]
+    text = f"the residuals of the larger half of the runs change by {size} per decade of {column}, and an extrapolation"
+    todo = "fit only the larger runs, or a law with another term"
+    return [Check("residual-trend", f"{text} in {column} would be off by as much; {todo}")]
 
 
 def _upper_slope(scale: FloatArray, residual: FloatArray) -> tuple[float, float, float]:
@@ -136,19 +131,16 @@ def under_trained(law: Law, units: Units, sigma: float) -> list[Check]:
     apart = int(gap[0]) + 1 if len(gap) and gap[0] + 1 <= FEW * len(ratio) else 0
     apart = apart if 10 ** ratio[order[max(apart - 1, 0)]] < TOO_FEW else 0
     count = _short_and_above(ratio[order], units.residual[order], sigma)
-    above = count > 0
-    if not above and not apart:
+    if not count and not apart:
         return []
-    chosen = np.isin(np.arange(len(ratio)), order[: count if above else apart])
+    chosen = np.isin(np.arange(len(ratio)), order[: count or apart])
     rest = 10 ** float(np.median(ratio[~chosen]))
-    seen = f"{np.median(units.residual[chosen]) / sigma:.2g} sigma above the law" if above else "no run in between"
-    return [
-        Check(
-            "under-trained",
-            f"{_runs(units.names[chosen])} saw at most {10 ** ratio[chosen].max():.2g} tokens per parameter (median of "
-            f"the others {rest:.2g}; {seen}): too short to follow the law; leave out with --where and compare",
-        )
-    ]
+    seen = f"{np.median(units.residual[chosen]) / sigma:.2g} sigma above the law" if count else "no run in between"
+    text = (
+        f"{_runs(units.names[chosen])} saw at most {10 ** ratio[chosen].max():.2g} tokens per parameter (median of the"
+    )
+    text += f" others {rest:.2g}; {seen}): too short to follow the law; leave out with --where and compare"
+    return [Check("under-trained", text)]
 
 
 def _short_and_above(ratio: FloatArray, residual: FloatArray, sigma: float) -> int:
@@ -176,13 +168,8 @@ def still_falling(law: Law, rows: Rows, runs: Runs, target: str) -> list[Check]:
     steep = [run for run, slope in known.items() if -slope > max(STEEP, STEEPER * usual)]
     if not steep:
         return []
-    return [
-        Check(
-            "under-trained",
-            f"the last loss of {_runs(np.array(steep))} still falls as {axis}^{known[steep[0]]:.2g} (median run: "
-            f"{axis}^{-usual:.2g}): too short for a final loss; leave out with --where",
-        )
-    ]
+    text = f"the last loss of {_runs(np.array(steep))} still falls as {axis}^{known[steep[0]]:.2g} (median run: {axis}^"
+    return [Check("under-trained", f"{text}{-usual:.2g}): too short for a final loss; leave out with --where")]
 
 
 def _last_slope(at: FloatArray, loss: FloatArray) -> float:
@@ -208,13 +195,10 @@ def outlier_checks(units: Units, residuals: FloatArray, rows: int, sigma: float,
     found = []
     bits = np.abs(size - BITS) < max(5 * sigma, 0.01)
     if log and sigma < BITS / 20 and bits.sum() >= 2:
-        found.append(
-            Check(
-                "mixed-conventions",
-                f"{_runs(units.names[bits])} of {len(size)} lie off the law by a factor of 1.44, the ratio of bits to "
-                "nats; check the unit of their loss",
-            )
+        text = (
+            f"{_runs(units.names[bits])} of {len(size)} lie off the law by a factor of 1.44, the ratio of bits to nats"
         )
+        found.append(Check("mixed-conventions", f"{text}; check the unit of their loss"))
     if far.any():
         order = np.flatnonzero(far)[np.argsort(-size[far])]
         what = "run" if rows != len(size) else "row"

@@ -45,13 +45,8 @@ def _differing(law: Law, rows: Rows, runs: Runs) -> list[Check]:
         return []
     first = differing[0]
     shown = ", ".join(map(str, sorted(table[first].dropna().unique())[:4]))
-    return [
-        Check(
-            "mixed-runs",
-            f"the runs differ in {listed(differing)} ({first}: {shown}), which the law does not read: "
-            f'fit one at a time (--where "{first} == ...")',
-        )
-    ]
+    text = f"the runs differ in {listed(differing)} ({first}: {shown}), which the law does not read"
+    return [Check("mixed-runs", f'{text}: fit one at a time (--where "{first} == ...")')]
 
 
 def _swept(law: Law, rows: Rows, runs: Runs) -> list[Check]:
@@ -74,13 +69,11 @@ def _swept(law: Law, rows: Rows, runs: Runs) -> list[Check]:
     both = {"N", "D"} <= {*keys}  # they give C
     at = listed(sorted((key for key in keys if not (key == "C" and both)), key="ND".find))
     first = next(iter(found))
-    return [
-        Check(
-            "mixed-runs",
-            f"runs with the same {at} differ in {listed(list(found))} (up to {found[first]} values of {first}), which "
-            f"the law does not read: keep the run with the lowest {law.target} of each {at}, or runs of one {first}",
-        )
-    ]
+    text = (
+        f"runs with the same {at} differ in {listed(list(found))} (up to {found[first]} values of {first}), which the"
+    )
+    todo = f"keep the run with the lowest {law.target} of each {at}, or runs of one {first}"
+    return [Check("mixed-runs", f"{text} law does not read: {todo}")]
 
 
 def _other_scale(law: Law, rows: Rows, runs: Runs) -> list[Check]:

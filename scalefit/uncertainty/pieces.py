@@ -1,8 +1,8 @@
-"""What is resampled as one: a run where there is one row a run, else pieces of a curve as long as its errors last.
+"""Units of resampling: runs where there is one row per run, else pieces of a curve as long as its errors correlate.
 
-Errors along a curve are correlated, and how long the correlation lasts differs: a smoothed training loss has seen the
-same noise for thousands of steps, a validation loss on fresh tokens has not, and a law that is a little wrong is wrong
-for a whole run. The length of a piece follows from the residuals:
+Errors along a curve are correlated over different lengths: a smoothed training loss shares its noise over thousands of
+steps, a validation loss on fresh tokens does not, and a law that is a little wrong is wrong for a whole run. The length
+of a piece follows from the residuals:
 
     length = LONG (tau - 1), tau = 1 + 2 sum_k rho_k
 
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from scalefit.numerics import FloatArray, robust_sigma
 
-LONG = 3.0  #: pieces are this many times as long as the correlation lasts
-CLIP = 3.0  #: residuals count up to this many sigma
+LONG = 3.0  #: length of a piece in units of the correlation length
+CLIP = 3.0  #: residuals are clipped at this many sigma
 
 
 def pieces(residuals: FloatArray, runs: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -40,7 +40,7 @@ def pieces(residuals: FloatArray, runs: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 def piece_length(residuals: FloatArray, runs: NDArray[np.intp]) -> float:
-    """How many neighbouring rows are resampled as one."""
+    """How many neighbouring rows make a piece."""
     sigma = robust_sigma(residuals)
     clipped = np.clip(residuals, -CLIP * sigma, CLIP * sigma) if sigma > 0 else residuals
     longest = int(np.bincount(runs).max())

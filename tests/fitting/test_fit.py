@@ -115,7 +115,7 @@ def test_the_saved_file_is_plain_json_with_units_and_source(surface, tmp_path):
         ("not json", "not JSON"),
         ("[1, 2]", "not a saved fit"),
         ("{}", "not a saved fit"),
-        ('{"schema_version": 1}', "damaged saved fit.*'points'"),
+        ('{"schema_version": 1}', "saved fit is damaged.*'points'"),
         ('{"schema_version": "one"}', "saved fit"),
         ('{"schema_version": null}', "saved fit"),
         ('{"schema_version": 1, "points": []}', "saved fit"),

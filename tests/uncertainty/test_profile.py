@@ -127,7 +127,7 @@ def test_sandwich_refuses_the_end_of_a_domain():
     noise = np.exp(0.003 * np.random.default_rng(1).standard_normal(30))
     runs = pd.DataFrame({"C": C, "loss": 30 * C**-0.05 * noise})
     assert sf.fit(runs, "power-floor:over=C", bounds={"L_inf": (0.5, None)})["L_inf"] == pytest.approx(0.5)
-    with pytest.raises(InputError, match="L_inf stands at an end of its domain"):
+    with pytest.raises(InputError, match="L_inf is at an end of its domain"):
         sandwiched(runs, "power-floor:over=C", bounds={"L_inf": (0.5, None)})
 
 
