@@ -231,8 +231,7 @@ def judged(found: Fit, tested: Backtest | None, judge: Runs | pd.DataFrame | Non
     }
     if judge is not None:
         row["judge_error"] = float(found.score(judge)["mean_relative"].iloc[-1])
-    row |= {"noise": found.sigma, "bic": _bic(found, free), "parameters": free, "rows": found.rows}
-    return row
+    return row | {"noise": found.sigma, "bic": _bic(found, free), "parameters": free, "rows": found.rows}
 
 
 def _bic(found: Fit, free: int) -> float:

@@ -54,9 +54,7 @@ def without_each(
     start = np.repeat(solution.theta[None], len(drawn), axis=0)
     second = second_derivatives(part, solution.theta)
     ends = descend(part, solution.objective, values, drawn, start, second=second).theta
-    ends = np.clip(
-        ends[1:] + (solution.theta - ends[0]), model.low, model.high
-    )  # less the change from thinning the rows
+    ends = np.clip(ends[1:] + (solution.theta - ends[0]), model.low, model.high)  # thinning alone moves ends[0]
     table = model.vector(ends)
     names = rows.frame["run"].astype(str).to_numpy()[keep]
     first = np.unique(blocks, return_index=True)[1]
@@ -95,18 +93,11 @@ def usual_target(law: Law, rows: Rows) -> dict[str, FloatArray]:
     """
     assert rows.values is not None
     variables, columns = rows.variables, law.columns
-    if law.is_trajectory:
-        steps = rows.frame["step"].to_numpy()
-        at = int(
-            np.argmax(steps - 1e-9 * rows.values / rows.values.max())
-        )  # of runs of equal length the one with the lowest loss
-        return {name: np.asarray(values[at : at + 1]) for name, values in variables.items()}
-    sized = {name for name, column in columns.items() if column in ("C", "N", *GROWS_WITH_DATA)}
-    if not sized:
-        at = int(np.argmin(rows.values))
-        return {name: np.asarray(values[at : at + 1]) for name, values in variables.items()}
-    at = int(np.argmax(scale_of(law, dict(variables))))
-    grow = {name: FAR if columns[name] == "C" else FAR**0.5 for name in sized}
+    grow = {name: FAR if c == "C" else FAR**0.5 for name, c in columns.items() if c in ("C", "N", *GROWS_WITH_DATA)}
+    if law.is_trajectory:  # of runs of equal length the one with the lowest loss
+        at, grow = int(np.argmax(rows.frame["step"].to_numpy() - 1e-9 * rows.values / rows.values.max())), {}
+    else:
+        at = int(np.argmax(scale_of(law, dict(variables)))) if grow else int(np.argmin(rows.values))
     return {name: np.asarray(values[at : at + 1] * grow.get(name, 1.0)) for name, values in variables.items()}
 
 

@@ -191,13 +191,13 @@ def _given(column: str, at: Point) -> float:
 
 
 def score(fit: Fit, data: Runs | pd.DataFrame) -> pd.DataFrame:
-    """See :meth:`scalefit.Fit.score`; one row a run for curves and a last row ``mean``, one row for final losses."""
+    """See :meth:`scalefit.Fit.score`; one row per run of curves and a last row ``mean``, one row for final losses."""
     rows = rows_of(fit, data, measured=True)
     assert rows.values is not None
     finite = np.isfinite(rows.values)
-    rows = rows.keep(finite, f"{int((~finite).sum())} rows without a finite {fit.target} not scored")
+    rows = rows.keep(finite, f"{int((~finite).sum())} rows without a finite {fit.target} left out")
     if not len(rows):
-        raise InputError("there is no row with a measured value", where="score", todo="give runs with losses")
+        raise InputError("no row has a measured value", where="score", todo="give runs with losses")
     assert rows.values is not None
     predicted = fit.evaluate(rows.variables) + np.zeros(len(rows))
     if not rows.in_curves:
@@ -209,13 +209,10 @@ def score(fit: Fit, data: Runs | pd.DataFrame) -> pd.DataFrame:
         final = float(predicted[mine][-1] / rows.values[mine][-1] - 1)
         found.append({"run": run, **errors(predicted[mine], rows.values[mine]), "final": final})
     table = pd.DataFrame(found).set_index("run")
-    if len(table) > 1:
-        mean = table.mean()
-        mean["final"] = table["final"].abs().mean()
-        table = table.astype({"points": float})
-        table.loc["mean"] = mean
-        table = table.astype({"points": int})
-    return table
+    if len(table) == 1:
+        return table
+    mean = table.assign(final=table["final"].abs()).mean().rename("mean").to_frame().T
+    return pd.concat([table, mean]).rename_axis("run").astype({"points": int})
 
 
 def errors(predicted: FloatArray, measured: FloatArray) -> dict[str, float]:

@@ -1,9 +1,10 @@
-"""Fitting logs of millions of rows without holding their features.
+"""Fits to logs of millions of rows in bounded memory.
 
-A thinned sample finds the optimum; then every row enters a few passes in which the features of a block of steps are
-made, used and forgotten. Each pass sums the exact gradient over all rows and steps with the sample's curvature, which
-differs from that of all rows by sampling error only, so three passes reach the optimum of the full data. Where it
-does differ (the first steps of a run without warm-up are few and weigh much), a pass sums the curvature as well.
+The optimum of a thinned sample comes first; then a few passes read every row in blocks of steps, whose variables are
+computed and dropped again. Each pass sums the exact gradient over all rows and takes a step with the curvature of the
+sample. That differs from the curvature of all rows by sampling error only, so that three passes reach the optimum of
+the full data. Where it differs more (the first steps of a run without warmup are few and weigh much), a pass sums the
+curvature over all rows as well.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from scalefit.solver.model import BoundLaw
 from scalefit.solver.objective import Objective
 
 PASSES = 12
-SETTLED = 1e-9  #: relative decrease of the objective that a further pass would bring
+SETTLED = 1e-9  #: a fit has settled when a further pass would lower the objective by less than this share
 
 NEAR = np.array([True])  #: exact second derivatives
 
@@ -46,7 +47,7 @@ def settle(
         misled = not gained >= 0.5 * expected
         if gained > 0:
             theta, cost, gradient, of_here = trial, trial_cost, trial_gradient, False
-        if misled and not of_here:  # rows that the sample holds too few of shape the objective
+        if misled and not of_here:  # rows that are rare in the sample shape the objective
             matrix, diagonal, of_here = *_curvature(model, objective, stream, theta), True
         elif misled:
             damping = max(10 * damping, 1e-3)

@@ -70,8 +70,8 @@ def test_profile_agrees_with_the_resampled_interval():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"names": ["gamma"]}, "not free"),
-        ({"names": ["E"], "fix": {"E": 1.69}}, "not free"),
+        ({"names": ["gamma"]}, "not a free parameter"),
+        ({"names": ["E"], "fix": {"E": 1.69}}, "not a free parameter"),
         ({"level": 1.5}, "level"),
     ],
 )
