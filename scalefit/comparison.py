@@ -31,7 +31,7 @@ SHARES = ("median_error", "worst_tenth", "coverage", "backtest_error", "judge_er
 
 @dataclass(frozen=True)
 class Backtest:
-    """A back-test: a law is fitted to the smaller runs and predicts the larger ones; one row a prediction.
+    """A back-test: a law is fitted to the smaller runs and predicts the larger ones; one row per prediction.
 
     ``table`` has the columns fold (the refit), run, fitted (rows), decades (beyond the fitted scale), error (measured
     over predicted, minus one), low and high (90 % interval of the error) and inside (whether the error lies in it).
@@ -126,7 +126,7 @@ def _independent(folds: Sequence[Fold], held: int) -> list[Fold]:
 class Comparison:
     """Several laws fitted to the same runs.
 
-    ``table`` has one row a law, best first; ``fits`` and ``backtests`` hold the laws by name, ``refused`` the reason
+    ``table`` has one row per law, best first; ``fits`` and ``backtests`` hold the laws by name, ``refused`` the reason
     for each law that cannot be fitted or back-tested.
     """
 

@@ -150,7 +150,7 @@ class Fit:
 
     @property
     def draws(self) -> pd.DataFrame:
-        """The resampled fits, one row a draw and one column a parameter; empty without draws."""
+        """The resampled fits, one row per draw and one column per parameter; empty without draws."""
         if self.intervals is None:
             return pd.DataFrame(columns=list(self.parameters))
         return pd.DataFrame(self.intervals.draws, columns=list(self.parameters))

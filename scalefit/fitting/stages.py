@@ -134,8 +134,8 @@ def task_ladder(
 
     1. The additive law in N and D, from the mean loss of the last ``average`` checkpoints of each run (Huber 1e-3).
     2. The sigmoid, from all checkpoints but the first share ``skip`` of each run (rounded up; at least one remains),
-       with running means of loss and accuracy over ``average``; ``ideal`` adds the point of loss 0 and accuracy 1. Plain
-       least squares.
+       with running means of loss and accuracy over ``average``; ``ideal`` adds the point of loss 0 and accuracy 1.
+       Plain least squares.
 
     ``settings`` (``draws``, ``seed``, ``starts`` ...) go to both fits. The defaults are the source's procedure.
     Source: arXiv:2412.04403 (as in its code). Raises :class:`InputError` for a missing column, or too few runs.

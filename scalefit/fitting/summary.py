@@ -61,7 +61,7 @@ def numbers(fit: Fit) -> list[str]:
 
 
 def parameters(fit: Fit) -> list[list[str]]:
-    """A head and one row a parameter: name, value, interval where there is one, state, unit, meaning."""
+    """A head and one row per parameter: name, value, interval where there is one, state, unit, meaning."""
     ends = [] if fit.intervals is None else ["90 % interval"]
     found = [["parameter", "value", *ends, "state", "unit", "meaning"]]
     for name, row in fit.table.iterrows():
@@ -81,11 +81,12 @@ def origin_of_intervals(fit: Fit) -> list[str]:
     seen = f"{calibration.points} held-out predictions from {calibration.folds} refits to the other runs"
     if calibration.calibrated:
         return [drawn, f"prediction intervals are scaled by {calibration.factor:.2g}, from a back-test: {seen}"]
-    return [drawn, f"prediction intervals are not calibrated: a back-test gave only {seen}"]
+    why = f"a back-test gave only {seen}" if calibration.folds else "these runs allow no back-test"
+    return [drawn, f"prediction intervals are not calibrated: {why}"]
 
 
 def remarks(fit: Fit) -> list[str]:
-    """The warnings, one line a kind, then starts that ended elsewhere and outliers."""
+    """The warnings, one line per kind, then starts that ended elsewhere and outliers."""
     lines = []
     for code in dict.fromkeys(check.code for check in fit.warnings):
         first, *others = [check.text for check in fit.warnings if check.code == code]

@@ -123,7 +123,7 @@ def small_sample(blocks: int, rows: int, parameters: int, method: Method) -> flo
 
 
 def folds_of(law: Law, rows: Rows, free: int) -> list[tuple[str, NDArray[np.bool_]]]:
-    """Labels and masks of the rows to hold out, one a fold."""
+    """Labels and masks of the rows to hold out, one per fold."""
     runs = rows.run_codes
     if law.is_trajectory:
         count = int(runs.max()) + 1
