@@ -47,9 +47,9 @@ class Backtest:
         labels = ["within 1.3x", "1.3-2x", "2-3x", "3-10x", "over 10x"]
         band = pd.cut(self.table["decades"], edges, labels=labels)
         grouped = self.table.assign(size=self.table["error"].abs()).groupby(band, observed=True)
-        found = grouped.agg(predictions=("size", "size"), median_error=("size", "median"), coverage=("inside", "mean"))
+        found = grouped.agg(predictions=("size", "size"), median_error=("size", "median"))
         found["worst_tenth"] = grouped["size"].quantile(0.9)
-        return found.rename_axis("beyond")[["predictions", "median_error", "worst_tenth", "coverage"]]
+        return found.assign(coverage=grouped["inside"].mean()).rename_axis("beyond")
 
     @property
     def error(self) -> float:

@@ -52,19 +52,13 @@ def units_of(law: Law, rows: Rows, residuals: FloatArray) -> Units:
     count = int(codes.max()) + 1
     if not rows.in_curves:
         return Units(names, above, ordinary)
-    late = _late(codes)
+    place = pd.Series(codes).groupby(codes).cumcount().to_numpy()
+    late = place >= np.floor((1 - LATE) * np.bincount(codes)[codes])
     if count == 1:
         codes, late = np.arange(len(codes)) * BINS // len(codes), np.ones(len(codes), dtype=bool)
     table = pd.DataFrame({"residual": above, **ordinary})[late].groupby(codes[late]).median()
     first = np.array([names[int(np.argmax(codes == code))] for code in table.index])
     return Units(first, table["residual"].to_numpy(), {name: table[name].to_numpy() for name in ordinary})
-
-
-def _late(codes: np.ndarray) -> np.ndarray:
-    """The last quarter of each run's rows."""
-    counts = np.bincount(codes)
-    place = pd.Series(codes).groupby(codes).cumcount().to_numpy()
-    return np.asarray(place >= np.floor((1 - LATE) * counts[codes]))
 
 
 def trends(law: Law, units: Units, sigma: float, unit: float) -> list[Check]:

@@ -146,7 +146,8 @@ def _single(fit: Fit, at: Point) -> dict[str, FloatArray]:
     length = max(len(values) for values in found.values())
     for name, values in found.items():
         if len(values) not in (1, length):
-            raise InputError(f"{name} has {len(values)} values, others {length}", where="predict")
+            todo = f"give 1 or {length} values of each variable"
+            raise InputError(f"{name} has {len(values)} values, others {length}", where="predict", todo=todo)
         if fit.law.variables[name].positive and not np.all(values > 0):
             raise InputError(f"{name} = {values.min():g} is not positive", where="predict", todo="give a positive one")
     return {name: np.broadcast_to(values, (length,)).astype(np.float64) for name, values in found.items()}

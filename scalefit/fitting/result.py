@@ -86,7 +86,7 @@ class Fit:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row per parameter: value, 90 % confidence interval, unit, meaning, state (fitted, fixed, at bound, a tie).
+        """One row per parameter: value, 90 % interval, unit, meaning and state (fitted, fixed, at bound, or its tie).
 
         A fit without intervals has NaN in ``low`` and ``high``, and the reason in ``attrs["no_intervals"]``.
         """

@@ -9,11 +9,13 @@ curvature over all rows as well.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from scalefit.numerics import FloatArray
 from scalefit.rows.streams import Stream
-from scalefit.solver.derivatives import curvatures, measure
+from scalefit.solver.derivatives import Local, curvatures, measure
 from scalefit.solver.descent import newton_step
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.objective import Objective
@@ -60,12 +62,8 @@ def _curvature(
     model: BoundLaw, objective: Objective, stream: Stream, theta: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """The step matrix (1, p, p) and its scale (1, p) over all rows."""
-    p = theta.shape[1]
-    matrix, diagonal = np.zeros((1, p, p)), np.zeros((1, p))
-    for variables, values in stream.blocks():
-        part = BoundLaw(model.law, variables, model.coordinates, model.fixed, model.ties)
-        ones = np.ones(len(values))
-        local = measure(part, objective, objective.target(values), ones, theta)
+    matrix, diagonal = np.zeros(()), np.zeros(())
+    for part, ones, local in _blocks(model, objective, stream, theta):
         _, of_block, scale, _ = curvatures(part, objective, ones, theta, local, NEAR)
         matrix, diagonal = matrix + of_block, diagonal + scale
     return matrix, diagonal
@@ -74,13 +72,18 @@ def _curvature(
 def _pass(model: BoundLaw, objective: Objective, stream: Stream, theta: FloatArray) -> tuple[float, FloatArray]:
     """The objective and its gradient (1, p) over all rows."""
     cost, gradient = 0.0, np.zeros_like(theta)
+    for _, _, local in _blocks(model, objective, stream, theta):
+        cost += float(local.cost[0])
+        pull = objective.psi(local.residual) / (local.value if objective.space == "log" else 1.0)
+        gradient += np.einsum("bpn,bn->bp", local.jacobian, pull)
+    return cost, gradient
+
+
+def _blocks(
+    model: BoundLaw, objective: Objective, stream: Stream, theta: FloatArray
+) -> Iterator[tuple[BoundLaw, FloatArray, Local]]:
+    """The law bound to each block of rows, its weights of one, and the objective there."""
     for variables, values in stream.blocks():
         part = BoundLaw(model.law, variables, model.coordinates, model.fixed, model.ties)
-        predicted, jacobian = part.jacobian(theta)
-        residual = objective.residuals(predicted, objective.target(values))
-        cost += float(objective.rho(residual).sum())
-        pull = objective.psi(residual)
-        if objective.space == "log":
-            pull = pull / predicted
-        gradient += np.einsum("bpn,bn->bp", jacobian, pull)
-    return cost, gradient
+        ones = np.ones(len(values))
+        yield part, ones, measure(part, objective, objective.target(values), ones, theta)

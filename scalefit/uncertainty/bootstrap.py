@@ -83,20 +83,20 @@ def bootstrap(
     residual = (objective.target(values) - centre) / (1 - leverage(expansion.slope, weights))
     near = Near(model, objective, values, weights, resampled, expansion, second)
 
-    def chunk(job: tuple[int, np.random.SeedSequence]) -> Refits:
+    def chunk(job: tuple[int, np.random.SeedSequence]) -> FloatArray:
         size, stream = job
         rng = np.random.default_rng(stream)
         if resampled == "weights":
-            return near.refit(_block_weights(rng, method, size, count)[:, blocks] * weights)
+            return near.refits(_block_weights(rng, method, size, count)[:, blocks] * weights)
         shape = (size, len(values))
         errors = (
             residual * _signs(rng, size, count)[:, blocks] if method == "wild" else sigma * rng.standard_normal(shape)
         )
         made = centre + errors
-        return near.refit(np.exp(made) if objective.space == "log" else made)
+        return near.refits(np.exp(made) if objective.space == "log" else made)
 
     with ThreadPoolExecutor(workers) as pool:
-        return near.finish(list(pool.map(chunk, jobs)))
+        return np.vstack(list(pool.map(chunk, jobs)))
 
 
 def resampled_as_one(residuals: FloatArray, runs: NDArray[np.intp], method: Method) -> tuple[NDArray[np.intp], Method]:
@@ -105,15 +105,6 @@ def resampled_as_one(residuals: FloatArray, runs: NDArray[np.intp], method: Meth
     if method == "auto" and count < FEW_BLOCKS and count < len(runs):
         return pieces(residuals, runs), "wild"
     return runs, method
-
-
-@dataclass(frozen=True)
-class Refits:
-    """Refits to one chunk of resamples, and the weights or values of those that did not converge yet."""
-
-    theta: FloatArray  #: (B, p)
-    done: NDArray[np.bool_]  #: (B,)
-    drawn: FloatArray  #: of those that are not done, (B', n)
 
 
 @dataclass(frozen=True)
@@ -128,18 +119,13 @@ class Near:
     expansion: Expansion
     second: FloatArray
 
-    def refit(self, drawn: FloatArray) -> Refits:
-        """Refits to drawn weights or values (B, n); :meth:`finish` completes the few that take long."""
+    def refits(self, drawn: FloatArray) -> FloatArray:
+        """Coordinates (B, p) of refits to drawn weights or values (B, n); the few that take long get more steps."""
         found = self._descend(drawn, self._starts(drawn), QUICK)
-        return Refits(found.theta, found.converged, drawn[~found.converged])
-
-    def finish(self, parts: list[Refits]) -> FloatArray:
-        """Coordinates of all refits, (draws, p); the slow ones of all chunks are completed together."""
-        theta = np.vstack([part.theta for part in parts])
-        left = ~np.concatenate([part.done for part in parts])
+        left = ~found.converged
         if left.any():
-            theta[left] = self._descend(np.vstack([part.drawn for part in parts]), theta[left], MOST).theta
-        return theta
+            found.theta[left] = self._descend(drawn[left], found.theta[left], MOST).theta
+        return found.theta
 
     def _rows(self, drawn: FloatArray) -> tuple[FloatArray, FloatArray]:
         return (self.values, drawn) if self.resampled == "weights" else (drawn, self.weights)

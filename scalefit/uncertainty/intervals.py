@@ -74,7 +74,8 @@ class Intervals:
     ) -> tuple[FloatArray, FloatArray]:
         """Lower and upper ends of the prediction intervals, (n,) each."""
         if not 0 < level < 1 or interval not in ("observation", "mean"):
-            raise InputError(f'level {level}, interval "{interval}"', todo='0 < level < 1, "observation" or "mean"')
+            todo = 'give 0 < level < 1 and the interval "observation" or "mean"'
+            raise InputError(f'level {level}, interval "{interval}"', where="predict", todo=todo)
         centre = fit.value(variables) + np.zeros(len(next(iter(variables.values()))))
         unit = 1.0 if fit.log else np.abs(centre)
         noise = fit.sigma if interval == "observation" else 0.0

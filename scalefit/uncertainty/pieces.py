@@ -13,6 +13,7 @@ positive (Geyer 1992, doi:10.1214/ss/1177011137). Pieces of that length hold nea
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.numerics import FloatArray, robust_sigma
@@ -31,9 +32,7 @@ def pieces(residuals: FloatArray, runs: NDArray[np.intp]) -> NDArray[np.intp]:
     if count.max() == 1:
         return runs
     length = piece_length(residuals, runs)
-    at = np.empty(len(runs), dtype=np.intp)  # each row's position in its run
-    for code in range(len(count)):
-        at[runs == code] = np.arange(count[code])
+    at = pd.Series(runs).groupby(runs).cumcount().to_numpy()  # each row's position in its run
     many = np.maximum(1, np.rint(count / length).astype(np.intp))  # pieces of each run, nearly equal ones
     first = np.cumsum(many) - many
     return np.asarray(first[runs] + at * many[runs] // count[runs])

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.optimize import brentq
 
 from scalefit.numerics import FloatArray
 from scalefit.solver.descent import descend
@@ -24,7 +25,7 @@ from scalefit.uncertainty.calibration import student
 
 FIRST = 0.02  #: first step outwards, relative; steps double
 MOST_STEPS = 40
-HALVINGS = 18
+HALVINGS = 18  #: an end is found to the last step over two to this power
 
 
 @dataclass
@@ -93,18 +94,9 @@ def _outwards(search: Search, begin: float, side: int, end: float, most: float) 
         outside = begin + side * step
         outside = max(outside, end) if side < 0 else min(outside, end)
         if search.deviance(outside) > most:
-            return _between(search, inside, outside, most), False
+            near = 2.0**-HALVINGS * abs(outside - inside)
+            return float(brentq(lambda value: search.deviance(value) - most, inside, outside, xtol=near)), False
         if outside == end:
             return end, True
         inside, step = outside, 2 * step
     return inside, True
-
-
-def _between(search: Search, inside: float, outside: float, most: float) -> float:
-    for _ in range(HALVINGS):
-        middle = 0.5 * (inside + outside)
-        if search.deviance(middle) > most:
-            outside = middle
-        else:
-            inside = middle
-    return 0.5 * (inside + outside)
