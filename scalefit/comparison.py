@@ -1,9 +1,10 @@
-"""Which law, and how far to trust it: back-tests over growing scale, laws compared on one hold-out."""
+"""Which law to use and how far to trust it: back-tests over growing scale, laws compared on held-out runs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,23 +18,23 @@ from scalefit.fitting.prepare import prepare
 from scalefit.fitting.result import Fit
 from scalefit.laws import Law, find_law
 from scalefit.runs import Runs, read_runs
-from scalefit.uncertainty.calibration import Fold, calibrate, deviation, folds_of, walk
+from scalefit.uncertainty.calibration import LEVEL, Fold, calibrate, deviation, folds_of, student, walk
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-NORMAL_90 = 1.6448536269514722
 CANDIDATES = ("chinchilla", "kaplan-floor", "power-floor", "power", "annealing", "annealing-size")
 ONE_VARIABLE = ("power-floor", "power")
-SAME = 1.1  #: laws whose back-test error is within this factor of the best cannot be told apart
+SAME = 1.1  #: a law whose back-test error is within this factor of the least one counts as good as the best
+SHARES = ("median_error", "worst_tenth", "coverage", "backtest_error", "judge_error", "noise")  #: shown in percent
 
 
 @dataclass(frozen=True)
 class Backtest:
-    """The errors of a law when fitted to the smaller runs and asked for the larger ones, one row a prediction.
+    """A back-test: a law is fitted to the smaller runs and predicts the larger ones; one row per prediction.
 
-    ``table`` has the columns fold, run, fitted (rows), decades (beyond the fitted scale), error (measured over
-    predicted, minus one), low and high (of the error, at 90 %) and inside.
+    ``table`` has the columns fold (the refit), run, fitted (rows), decades (beyond the fitted scale), error (measured
+    over predicted, minus one), low and high (90 % interval of the error) and inside (whether the error lies in it).
     """
 
     law: str
@@ -41,32 +42,45 @@ class Backtest:
 
     @property
     def summary(self) -> pd.DataFrame:
-        """Median and 90 % quantile of the absolute error, and coverage, by distance."""
+        """By extrapolation factor: median and 90 % quantile of the absolute error, coverage of the intervals."""
         edges = [-0.001, 0.1, 0.3, 0.5, 1.0, 10.0]
         labels = ["within 1.3x", "1.3-2x", "2-3x", "3-10x", "over 10x"]
         band = pd.cut(self.table["decades"], edges, labels=labels)
         grouped = self.table.assign(size=self.table["error"].abs()).groupby(band, observed=True)
-        found = grouped.agg(predictions=("size", "size"), median_error=("size", "median"), coverage=("inside", "mean"))
+        found = grouped.agg(predictions=("size", "size"), median_error=("size", "median"))
         found["worst_tenth"] = grouped["size"].quantile(0.9)
-        return found.rename_axis("beyond")[["predictions", "median_error", "worst_tenth", "coverage"]]
+        return found.assign(coverage=grouped["inside"].mean()).rename_axis("beyond")
 
     @property
     def error(self) -> float:
-        """The mean over folds of the median absolute relative error."""
-        return float(self.table.assign(size=self.table["error"].abs()).groupby("fold")["size"].median().mean())
+        """The mean over refits of the median absolute relative error."""
+        return float(self.table["error"].abs().groupby(self.table["fold"]).median().mean())
+
+    @property
+    def _headline(self) -> str:
+        return (
+            f"back-test of {self.law}: {self.table['fold'].nunique()} refits to part of the runs, {len(self.table)} "
+            f"held-out predictions, median error {100 * self.error:.3g} % (mean over refits)"
+        )
+
+    def __repr__(self) -> str:
+        return f"{self._headline}\n{_in_percent(self.summary).to_string()}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(self._headline)}</p>{_in_percent(self.summary).to_html(border=0)}"
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """Error against how far one extrapolates."""
+        """Error against the extrapolation factor."""
         from scalefit.plots import plot_backtest
 
         return plot_backtest(self, ax=ax)
 
 
 def backtest(runs: Runs | pd.DataFrame, law: str | Law | type[Law], *, seed: int = 0, **options: Any) -> Backtest:
-    """Fit to the runs below growing scales and predict the ones above; for curves, leave out each run.
+    """Back-test a law: fit the runs below growing scales and predict those above; for curves, leave each run out once.
 
-    The interval of each prediction is calibrated on the other folds only. Options are those of
-    :func:`scalefit.fit`. Raises :class:`InputError` where the runs allow no fold.
+    The interval of each prediction is calibrated on the other refits only. Options are those of
+    :func:`scalefit.fit`. Raises :class:`InputError` where no part of the runs can be held out.
 
     >>> N = np.repeat(np.geomspace(1e7, 1e9, 5), 5)
     >>> D = np.tile(np.geomspace(1e9, 1e11, 5), 5)
@@ -79,7 +93,7 @@ def backtest(runs: Runs | pd.DataFrame, law: str | Law | type[Law], *, seed: int
     folds = walk(ready.law, ready.model, ready.rows, ready.settings, seed, folds_of(ready.law, ready.rows, ready.free))
     if not folds:
         raise InputError(
-            f"no part of these {len(ready.rows)} rows identifies the law and leaves runs to predict",
+            f"no part of these {len(ready.rows)} rows both identifies the law and leaves runs to predict",
             where=f"back-test of {ready.law.name}",
             todo="add runs at more scales (more schedules for curves)",
         )
@@ -88,33 +102,21 @@ def backtest(runs: Runs | pd.DataFrame, law: str | Law | type[Law], *, seed: int
     names = ready.rows.frame["run"].astype(str).to_numpy()
     parts = []
     for i, fold in enumerate(folds):
-        others = calibrate(ready.law, ready.rows, _independent(folds, i), unit)
+        factor = calibrate(ready.law, ready.rows, _independent(folds, i), unit).factor
         ends = [
-            side * NORMAL_90 * deviation(others.factor, spread, fold.distance, fold.sigma, unit)
+            side * student(LEVEL, np.inf) * deviation(factor, spread, fold.distance, fold.sigma, unit)
             for side, spread in ((-1, fold.below), (1, fold.above))
         ]
-        error, low, high = (
-            np.expm1(far) if log else far / np.abs(ready.values[fold.rows]) for far in (fold.error, *ends)
-        )
-        parts.append(
-            pd.DataFrame(
-                {
-                    "fold": fold.label,
-                    "run": names[fold.rows],
-                    "fitted": fold.fitted,
-                    "decades": fold.distance,
-                    "error": error,
-                    "low": low,
-                    "high": high,
-                    "inside": (fold.error >= ends[0]) & (fold.error <= ends[1]),
-                }
-            )
-        )
+        part = pd.DataFrame({"fold": fold.label, "run": names[fold.rows], "fitted": fold.fitted})
+        part["decades"] = fold.distance
+        for name, far in zip(("error", "low", "high"), (fold.error, *ends), strict=True):
+            part[name] = np.expm1(far) if log else far / np.abs(ready.values[fold.rows])
+        parts.append(part.assign(inside=(fold.error >= ends[0]) & (fold.error <= ends[1])))
     return Backtest(ready.law.spec, pd.concat(parts, ignore_index=True))
 
 
 def _independent(folds: Sequence[Fold], held: int) -> list[Fold]:
-    """The folds that a forecaster at this fold would have known: those fitted to fewer rows, or the other runs."""
+    """The refits that may calibrate this one: those fitted to fewer rows; for curves, those without another run."""
     if len({fold.fitted for fold in folds}) == len(folds):
         return [fold for fold in folds if fold.fitted < folds[held].fitted]
     return [fold for i, fold in enumerate(folds) if i != held]
@@ -122,7 +124,11 @@ def _independent(folds: Sequence[Fold], held: int) -> list[Fold]:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Several laws on the same runs: ``table`` has one row a law, best first; ``fits`` the fitted laws by name."""
+    """Several laws fitted to the same runs.
+
+    ``table`` has one row per law, best first; ``fits`` and ``backtests`` hold the laws by name, ``refused`` the reason
+    for each law that cannot be fitted or back-tested.
+    """
 
     table: pd.DataFrame
     fits: Mapping[str, Fit]
@@ -130,20 +136,31 @@ class Comparison:
     refused: Mapping[str, str]
     recommendation: str
 
+    def __repr__(self) -> str:
+        return "\n".join([self.recommendation, _in_percent(self.table).to_string(), *self._refusals])
+
+    def _repr_html_(self) -> str:
+        tail = "".join(f"<li>{escape(line)}</li>" for line in self._refusals)
+        return f"<p>{escape(self.recommendation)}</p>{_in_percent(self.table).to_html(border=0)}<ul>{tail}</ul>"
+
+    @property
+    def _refusals(self) -> list[str]:
+        return [f"not compared: {', '.join(names)}: {reason}" for reason, names in _grouped(self.refused).items()]
+
     @property
     def best(self) -> Fit:
         """The recommended fit."""
         return self.fits[str(self.table.index[0])]
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
-        """Each law's errors side by side."""
+        """The back-test errors of the laws side by side."""
         from scalefit.plots import plot_comparison
 
         return plot_comparison(self, ax=ax)
 
     @property
     def alike(self) -> list[str]:
-        """The laws that the back-test cannot tell from the best one."""
+        """The laws whose back-test error is within 10 % of the least one."""
         near = self.table["backtest_error"] <= SAME * self.table["backtest_error"].iloc[0]
         return [str(name) for name in self.table.index[near]]
 
@@ -157,18 +174,17 @@ def compare(
     seed: int = 0,
     **options: Any,
 ) -> Comparison:
-    """Fit several laws and judge each by extrapolation: on ``judge`` where it is given, and by back-test on the runs.
+    """Fit several laws and compare how well they extrapolate: in a back-test, and on the held-out runs ``judge``.
 
-    The table: error and coverage of the back-test, error on the judge's runs, noise within the fitted range, the
-    Bayesian information criterion of the robust fit, parameters and rows. Laws that the runs cannot identify are
-    listed in ``refused`` with the reason. Without names, the usual laws for such runs are tried.
+    The table: error and coverage of the back-test, error on held-out runs, noise within the fitted range, Bayesian
+    information criterion of the robust fit, free parameters, rows. Laws that cannot be fitted or back-tested are listed
+    in ``refused`` with the reason. Without names, the usual laws for such runs are tried.
     """
     logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
     names: Sequence[str | Law | type[Law]] = laws or candidates(logs)
     if not names:
         reasons = {found.law: found.reason for found in identify(logs) if found.law in CANDIDATES}
-        todo = "; ".join(f"{', '.join(group)}: {why}" for why, group in _grouped(reasons).items())
-        raise InputError("these runs identify none of the usual laws", where="compare", todo=todo)
+        raise InputError("these runs identify none of the usual laws", where="compare", todo=_reasons(reasons))
     fits: dict[str, Fit] = {}
     tests: dict[str, Backtest] = {}
     refused: dict[str, str] = {}
@@ -184,25 +200,30 @@ def compare(
         fits[name], tests[name] = found, tested
         rows.append({"law": name, **judged(found, tested, judge)})
     if not rows:
-        raise InputError(
-            "none of the laws can be fitted and back-tested",
-            where="compare",
-            todo="; ".join([f"{', '.join(names)}: {reason}" for reason, names in _grouped(refused).items()][:3]),
-        )
+        raise InputError("none of the laws can be fitted and back-tested", where="compare", todo=_reasons(refused))
     table = pd.DataFrame(rows).set_index("law").sort_values("backtest_error")
     return Comparison(table, fits, tests, refused, _reason(table))
 
 
+def _in_percent(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with relative errors and shares as text in percent."""
+    return table.assign(**{n: [f"{100 * v:.3g} %" for v in table[n]] for n in SHARES if n in table.columns})
+
+
+def _reasons(refused: Mapping[str, str]) -> str:
+    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in _grouped(refused).items())
+
+
 def _grouped(refused: Mapping[str, str]) -> dict[str, list[str]]:
-    """The laws by the reason for which they are refused, once each."""
+    """The laws by the reason for which they are refused, each reason once."""
     found: dict[str, list[str]] = {}
     for name, reason in refused.items():
-        found.setdefault(reason.replace(f" of {name}:", ":"), []).append(name)
+        found.setdefault(reason.replace(f" of {name}:", ":").replace(f"law {name} ", "the law "), []).append(name)
     return found
 
 
 def judged(found: Fit, tested: Backtest | None, judge: Runs | pd.DataFrame | None) -> dict[str, float]:
-    """A law's row of the table of :func:`compare`; NaN for the back-test where there is none."""
+    """A law's row in the table of :func:`compare`; NaN where there is no back-test."""
     free = len(found.parameters) - len(found.fixed) - len(found.ties)
     row: dict[str, float] = {
         "backtest_error": tested.error if tested else np.nan,
@@ -210,13 +231,7 @@ def judged(found: Fit, tested: Backtest | None, judge: Runs | pd.DataFrame | Non
     }
     if judge is not None:
         row["judge_error"] = float(found.score(judge)["mean_relative"].iloc[-1])
-    row |= {
-        "noise": found.sigma,
-        "bic": _bic(found, free),
-        "parameters": free,
-        "rows": found.rows,
-    }
-    return row
+    return row | {"noise": found.sigma, "bic": _bic(found, free), "parameters": free, "rows": found.rows}
 
 
 def _bic(found: Fit, free: int) -> float:
@@ -228,36 +243,36 @@ def _bic(found: Fit, free: int) -> float:
 def _reason(table: pd.DataFrame) -> str:
     best, error = str(table.index[0]), float(table["backtest_error"].iloc[0])
     near = [str(name) for name in table.index[1:] if table.loc[name, "backtest_error"] <= SAME * error]
-    text = f"{best}: predicts larger runs from smaller ones with a median error of {100 * error:.2g} % (mean over fits)"
+    text = f"{best}: median error {100 * error:.2g} % in the back-test (mean over refits)"
     if near:
-        text += f"; {' and '.join(near)} cannot be told from it (within {100 * (SAME - 1):.0f} %)"
+        text += f"; {' and '.join(near)} is as good (within {100 * (SAME - 1):.0f} %)"
     elif len(table) > 1:
         text += f", {table['backtest_error'].iloc[1] / max(error, 1e-300):.2g} times less than {table.index[1]}"
     return text + _contradicted(table, best)
 
 
 def _contradicted(table: pd.DataFrame, best: str) -> str:
-    """Where the judge's runs speak for another law than the back-test."""
+    """Where another law than the recommended one is better on the held-out runs."""
     judged = table["judge_error"].dropna() if "judge_error" in table.columns else pd.Series(dtype=float)
     if best not in judged.index or judged[best] <= SAME * judged.min():
         return ""
     other = str(judged.idxmin())
     return (
-        f"; but on the held-out runs {other} errs less ({100 * judged[other]:.2g} %, {best} "
-        f"{100 * judged[best]:.2g} %): look at both"
+        f"; but on the held-out runs {other} has the smaller error ({100 * judged[other]:.2g} %, {best} "
+        f"{100 * judged[best]:.2g} %): compare both"
     )
 
 
 def candidates(runs: Runs) -> list[str]:
-    """The usual laws that these runs can identify, without those in doubt where others are not.
+    """The usual laws that these runs can identify; those with warnings only where there is no other.
 
-    Curves that identify a law of schedules are of schedules that differ, and so of no law in one variable.
+    Curves that identify a law along the schedule have schedules that differ, so that no law in one variable fits them.
     """
     return _usual(runs)[0]
 
 
 def left_out(runs: Runs) -> dict[str, str]:
-    """Why no law along a schedule can be fitted to curves; empty where one can, or where there are no curves."""
+    """Why no law along the schedule can be fitted to curves; empty where one can, or where there are no curves."""
     return _usual(runs)[1]
 
 

@@ -1,4 +1,4 @@
-"""``--law auto``: a law chosen by back-test among those that the runs can identify, or the average of several."""
+"""``--law auto``: the law with the least back-test error among those that the runs identify, or an average."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ from scalefit.runs import Runs, read_runs
 
 @dataclass(frozen=True)
 class Automatic:
-    """A law chosen by back-test, or the average of those that cannot be told apart."""
+    """A law chosen by back-test, or the weighted average of those with nearly the same error."""
 
     comparison: Comparison
     weights: Mapping[str, float]
 
     @property
     def text(self) -> str:
-        """What was chosen and why."""
-        shares = ", ".join(f"{name} {100 * weight:.0f} %" for name, weight in self.weights.items())
-        return f"{self.comparison.recommendation}; predictions: {shares}"
+        """Which law was chosen and why."""
+        if len(self.weights) == 1:
+            return self.comparison.recommendation
+        shares = " and ".join(f"{name} ({100 * weight:.0f} %)" for name, weight in self.weights.items())
+        return f"{self.comparison.recommendation}; predictions average {shares}"
 
     def predict(self, data: Runs | pd.DataFrame | None = None, **options: Any) -> pd.DataFrame:
         """The weighted average of the chosen laws' predictions, with the widest of their intervals."""
@@ -37,9 +39,8 @@ class Automatic:
         first = next(iter(tables.values())).copy()
         target = self.comparison.best.target
         first[target] = sum(weight * tables[name][target] for name, weight in self.weights.items())
-        if "low" in first.columns:
-            first["low"] = np.min([table["low"] for table in tables.values()], axis=0)
-            first["high"] = np.max([table["high"] for table in tables.values()], axis=0)
+        first["low"] = np.min([table["low"] for table in tables.values()], axis=0)
+        first["high"] = np.max([table["high"] for table in tables.values()], axis=0)
         if "measured" in first.columns:
             first["relative_error"] = first[target] / first["measured"] - 1
         return first
@@ -53,10 +54,11 @@ def automatic(
     seed: int = 0,
     **options: Any,
 ) -> Automatic:
-    """Choose a law by back-test among those that the runs can identify; average those that cannot be told apart.
+    """Choose the law with the least back-test error among those that the runs identify, or average several.
 
-    Weights are inverse to the squared back-test error. Intervals are made for the chosen laws only. Where the runs
-    identify one law and no part of them predicts the rest, that law is fitted untested, and said to be.
+    Laws within 10 % of the least error are averaged, with weights inverse to the squared error. Intervals are made for
+    the chosen laws only. Where the runs identify one law alone and allow no back-test, that law is fitted and reported
+    as untested.
     """
     logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
     names = laws or candidates(logs)
@@ -79,10 +81,10 @@ def automatic(
 
 
 def _untested(only: Fit) -> Automatic:
-    """The only law there is, which no part of the runs can test."""
+    """The only law that the runs identify, where they allow no back-test."""
     name = only.law.spec
     said = (
-        f"{name}: the only usual law that these runs identify; no part of them predicts the rest, so how far it can be "
+        f"{name}: the only usual law that these runs identify; they allow no back-test, so how far it can be "
         "trusted is not known: add runs at more scales (more schedules for curves)"
     )
     table = pd.DataFrame([{"law": name, **judged(only, None, None)}]).set_index("law")

@@ -345,4 +345,4 @@ def test_an_empty_selection():
 
 @pytest.mark.parametrize("draws", [-5, 1, 19])
 def test_too_few_draws_for_an_interval(draws):
-    assert f"{draws} draws make no interval" in said(lambda: sf.fit(table(), "chinchilla", draws=draws))
+    assert f"{draws} draws are too few for a 90 % interval" in said(lambda: sf.fit(table(), "chinchilla", draws=draws))

@@ -153,6 +153,25 @@ def test_candidates_follow_the_runs():
     assert "annealing" in candidates(curves())
 
 
+def test_a_back_test_and_a_comparison_fit_on_one_screen(tested):
+    """The headline, then the table in percent; in a notebook the same as HTML."""
+    text = repr(tested)
+    assert text.startswith("back-test of chinchilla: ")
+    assert f"{len(tested.table)} held-out predictions, median error {100 * tested.error:.3g} %" in text
+    assert f"{100 * tested.summary['worst_tenth'].iloc[0]:.3g} %" in text
+    assert len(text.splitlines()) <= 8 and max(map(len, text.splitlines())) <= 120
+    assert "<table" in tested._repr_html_() and "back-test of chinchilla" in tested._repr_html_()
+
+
+def test_a_comparison_lists_each_reason_of_refused_laws_once():
+    found = compare(ladder(), ["power:over=C", "annealing", "annealing-size"])
+    text, html = repr(found), found._repr_html_()
+    assert text.startswith(found.recommendation) and html.startswith(f"<p>{found.recommendation}")
+    assert text.splitlines()[-1].startswith("not compared: annealing, annealing-size: ")
+    assert text.count("needs loss curves") == html.count("needs loss curves") == 1
+    assert f"{100 * found.table['backtest_error'].iloc[0]:.3g} %" in text and "<table" in html
+
+
 # --- a law chosen -----------------------------------------------------------------------------------------------------
 
 
@@ -266,7 +285,9 @@ def test_commands(tmp_path):
 
 def test_a_judge_that_speaks_for_another_law_is_heard():
     table = pd.DataFrame({"backtest_error": [0.02, 0.05], "judge_error": [0.04, 0.03]}, index=["kaplan", "chinchilla"])
-    assert _reason(table).endswith("but on the held-out runs chinchilla errs less (3 %, kaplan 4 %): look at both")
+    assert _reason(table).endswith(
+        "but on the held-out runs chinchilla has the smaller error (3 %, kaplan 4 %): compare both"
+    )
     assert "but" not in _reason(table.assign(judge_error=[0.031, 0.03]))
     assert "but" not in _reason(table.drop(columns="judge_error"))
 

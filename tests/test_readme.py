@@ -12,6 +12,8 @@ import commands
 import numpy as np
 import pytest
 
+import scalefit as sf
+
 README = (commands.ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = commands.listed(README)
 SET_UP = {"python3 -m venv .venv", ".venv/bin/python -m pip install ."}  # what a clean clone's CI does
@@ -89,6 +91,24 @@ def test_the_python_runs(code, there):
     exec(compile(code, "README.md", "exec"), names)
     assert names["again"].parameters == names["fit"].parameters
     assert (there / "fit.png").is_file()
+
+
+def test_the_numbers_quoted_below_the_first_screen_are_those_of_the_commands(there):
+    """What the three newcomers read: predicted and measured losses, and intervals."""
+    commands_of = [
+        section for section in README.split("\n## ") if "--save two.json" in section or "sizes.json" in section
+    ]
+    sizes, curves = ("".join(section.split()) for section in commands_of)
+    final = sf.load_fit("two.json").predict(schedule="wsd:peak_lr=8e-3,steps=1600,warmup=100,decay_steps=320").iloc[-1]
+    assert f"{final['loss']:.3f},withtheinterval[{final['low']:.3f},{final['high']:.3f}]" in curves
+    measured = sf.load("schedules").where("d_model == 96 and schedule == 'wsd-1600'").curves["loss"].iloc[-1]
+    assert f"reached{measured:.3f}" in curves
+    predicted = sf.load_fit("sizes.json").predict(N="220K", D="1.5M").iloc[0]
+    larger = sf.load("size_data").where("d_model == 96 and D > 1.5e6").table["loss"]
+    assert f"reached{larger.min():.2f}and{larger.max():.2f}:inside" in sizes
+    assert (larger > predicted["low"]).all() and (larger < predicted["high"]).all()
+    assert f"({predicted['decades_beyond']:.1f}:fourtimes" in sizes
+    assert f"about{100 * (1 - (larger / predicted['loss']).mean()):.0f}%below" in sizes
 
 
 def test_the_package_of_this_name_on_the_index_is_not_advertised():

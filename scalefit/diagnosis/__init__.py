@@ -1,1 +1,1 @@
-"""What rows and a Solution say against themselves: checks, residuals, identification, influence, unread columns."""
+"""Warnings about rows and a Solution: checks, residuals, identification, influence, unread columns."""

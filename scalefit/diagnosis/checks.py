@@ -1,4 +1,4 @@
-"""What is checked at the door of a fit (bad rows, laws that cannot be identified) and at its end."""
+"""Warnings about a finished fit: convergence, starts, bounds, domains; and rows that are outliers."""
 
 from __future__ import annotations
 
@@ -15,13 +15,21 @@ from scalefit.solver.objective import Objective
 from scalefit.solver.solve import Solution
 
 FAR = 5.0  #: residuals beyond this many sigma are outliers
-ALIKE = ("N", "d_model", "n_layer", "batch", "seq_len", "optimizer", "parametrization")  #: runs of one law share these
-NEGLIGIBLE = 1e-9  #: share of the prediction below which a term is not there
+ALIKE = (
+    "N",
+    "d_model",
+    "n_layer",
+    "batch",
+    "seq_len",
+    "optimizer",
+    "parametrization",
+)  #: columns that all runs fitted by a law along the schedule must share
+NEGLIGIBLE = 1e-9  #: share of the prediction below which a term counts as zero
 
 
 @dataclass(frozen=True)
 class Check:
-    """Something about a fit that deserves attention: a short code and one sentence."""
+    """A warning: a short code, and one sentence that says what is wrong, how bad it is and what to do."""
 
     code: str
     text: str
@@ -32,7 +40,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Outlier:
-    """A row that ended far beyond the robust threshold."""
+    """A row whose residual is more than five times the noise."""
 
     place: str
     run: str
@@ -40,21 +48,27 @@ class Outlier:
 
 
 def examine(law: Law, model: BoundLaw, solution: Solution, rows: Rows) -> list[Check]:
-    """Everything about a finished fit that a user must know."""
+    """Warnings about a finished fit: convergence, starts, bounds, domains, parameters that are not identified."""
     found = [Check(code, text) for code, text in law.doubts(rows.paths)]
     if not solution.converged:
-        found.append(
-            Check("not-converged", f"the solver stopped after {solution.iterations} iterations short of an optimum")
-        )
+        text = f"the solver stopped after {solution.iterations} iterations without reaching an optimum"
+        found.append(Check("not-converged", f"{text}; raise --starts, or hold a parameter with --fix"))
     total = len(solution.costs)
     if total > 1 and solution.agree < max(2, total // 2):
-        found.append(Check("starts-disagree", f"only {solution.agree} of {total} starts found this optimum"))
-    found += [Check("at-bound", text) for text in at_bounds(model, solution.theta)]
+        text = f"only {solution.agree} of {total} starts reached this optimum, so that a better one may exist"
+        found.append(Check("starts-disagree", f"{text}; raise --starts, or take a law with fewer parameters"))
+    for name, (bound, gone) in at_bounds(model, solution.theta).items():
+        meaning = law.parameters[name].meaning
+        if not gone:
+            text = "; widen its bounds, or add runs over a wider range"
+        elif meaning.startswith("irreducible"):
+            text = f": these runs show no {meaning}; take a law without it, or add larger runs"
+        else:
+            text = f": its term ({meaning}) is zero; take a law without that term, or add runs over a wider range"
+        found.append(Check("at-bound", f"{name} ended at {bound}{text}"))
     found += [Check("outside-domain", text) for text in outside_domain(law, model, solution)]
-    left_open = undetermined(model, solution)
-    if left_open:
-        found.append(Check("not-identified", left_open))
-    return found
+    open_parameters = undetermined(model, solution)
+    return [*found, Check("not-identified", open_parameters)] if open_parameters else found
 
 
 def outside_domain(law: Law, model: BoundLaw, solution: Solution) -> list[str]:
@@ -63,55 +77,42 @@ def outside_domain(law: Law, model: BoundLaw, solution: Solution) -> list[str]:
     for name, value in zip(law.parameters, model.vector(solution.theta[None])[0], strict=True):
         low, high = law.parameters[name].low, law.parameters[name].high
         if (name in model.fixed or name in model.ties) and not low <= value <= high:
-            found.append(f"{name} = {value:g} lies outside its domain, {low:g} to {high:g}")
+            found.append(f"{name} = {value:g} lies outside its domain, {low:g} to {high:g}; give it a value inside")
     return found
 
 
-def at_bounds(model: BoundLaw, theta: np.ndarray) -> list[str]:
-    """One sentence for each parameter that ended at an end of its domain, or whose term vanished."""
-    found = []
+def at_bounds(model: BoundLaw, theta: np.ndarray) -> dict[str, tuple[str, bool]]:
+    """The parameters at an end of their domain: which end it is, and whether the parameter's term is zero there."""
+    found = {}
     value, jacobian = model.jacobian(theta[None])
     for j, coordinate in enumerate(model.coordinates):
         low, high = coordinate.low, coordinate.high
-        width = min(high - low, max(abs(theta[j]), 1.0))
+        near = 1e-7 * min(high - low, max(abs(theta[j]), 1.0))
+        lower, upper = theta[j] - low <= near, high - theta[j] <= near
         if coordinate.linear:
             size = np.max(np.abs((theta[j] - low) * jacobian[0, j] / value[0])) if np.isfinite(low) else np.inf
-            if size < NEGLIGIBLE:
-                found.append(f"{coordinate.name} ended at its lower bound {low:g}: {_vanished(model, coordinate.name)}")
-            elif theta[j] >= high:
-                found.append(f"{coordinate.name} ended at its upper bound {high:g}")
-            continue
-        if theta[j] - low <= 1e-7 * width:
-            found.append(f"{coordinate.name} ended at its lower bound {_shown(coordinate.low, coordinate.log):g}")
-        elif high - theta[j] <= 1e-7 * width:
-            found.append(f"{coordinate.name} ended at its upper bound {_shown(coordinate.high, coordinate.log):g}")
+            lower, upper = size < NEGLIGIBLE, theta[j] >= high
+        if lower or upper:
+            bound = np.exp(low if lower else high) if coordinate.log else low if lower else high
+            found[coordinate.name] = f"its {'lower' if lower else 'upper'} bound {bound:g}", lower and coordinate.linear
     return found
 
 
-def _vanished(model: BoundLaw, name: str) -> str:
-    meaning = model.law.parameters[name].meaning
-    return f"the data ask for no {meaning}" if meaning.startswith("irreducible") else f"its term ({meaning}) vanished"
-
-
-def _shown(value: float, log: bool) -> float:
-    return float(np.exp(value)) if log else value
-
-
 def sub_models(model: BoundLaw, solution: Solution) -> dict[str, int]:
-    """Where the starts that did not reach the optimum ended: the terms that died there, and how many starts."""
+    """Where the starts that missed the optimum ended (which terms were zero there), and how many of them."""
     lost: dict[str, int] = {}
-    shared = set(at_bounds(model, solution.theta))
+    shared = at_bounds(model, solution.theta)
     for end in solution.ends[~solution.agreeing]:
-        ended = sorted(set(at_bounds(model, end)) - shared)
-        died = [text.split(" ended")[0] for text in ended if ": " in text]
-        stuck = [text.split(":")[0] for text in ended if ": " not in text]
-        name = f"without {', '.join(died)}" if died else f"where {' and '.join(stuck)}" if stuck else "elsewhere"
-        lost[name] = lost.get(name, 0) + 1
+        ended = sorted((name, *how) for name, how in at_bounds(model, end).items() if shared.get(name) != how)
+        died = [name for name, _, gone in ended if gone]
+        stuck = [f"{name} ended at {bound}" for name, bound, gone in ended if not gone]
+        where = f"without {', '.join(died)}" if died else f"where {' and '.join(stuck)}" if stuck else "elsewhere"
+        lost[where] = lost.get(where, 0) + 1
     return lost
 
 
 def find_outliers(rows: Rows, runs: Runs, objective: Objective, residuals: np.ndarray, sigma: float) -> list[Outlier]:
-    """Rows whose residual lies more than five sigma out, furthest first."""
+    """Rows whose residual is more than five times the noise, the largest first."""
     if not sigma > 0 or objective.loss == "squared":
         return []
     sigmas = -residuals / sigma

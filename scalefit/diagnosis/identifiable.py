@@ -1,4 +1,4 @@
-"""Which laws a set of runs can identify, and what is missing for the others."""
+"""Which laws a set of runs identifies, and which columns or runs are missing for the others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scalefit.runs.columns import COLUMNS
 from scalefit.runs.table import DERIVED
 from scalefit.solver.model import bind
 
-OTHERS = ("step", "batch", "peak_lr")  #: what laws explain that answer no question about a loss or a score
+OTHERS = ("step", "batch", "peak_lr")  #: targets of laws that do not predict a loss or a score
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,14 @@ class Identified:
     law: str
     can: bool
     reason: str
-    doubts: tuple[str, ...] = ()  #: what speaks against it although it can
+    doubts: tuple[str, ...] = ()  #: warnings, where it can be fitted
 
 
 def identify(runs: Runs, target: str | None = None) -> list[Identified]:
-    """Every law of the registry against these runs: first those that can be fitted, without doubts before with.
+    """Whether each law of the registry can be fitted to these runs: first those that can, without warnings first.
 
-    A law in one variable is listed once for each column that can be its x, where several can. ``target``: the column to
-    explain, where it is not the law's own; laws that explain a learning rate, a batch or steps then say so.
+    A law in one variable is listed once for each column that can be its x. ``target``: the column to explain, where it
+    is not the law's own; laws that explain a learning rate, a batch size or steps are then refused.
 
     >>> import pandas as pd
     >>> from scalefit.runs import read_runs
@@ -46,7 +46,7 @@ def identify(runs: Runs, target: str | None = None) -> list[Identified]:
 
 
 def _choices(law: Law, runs: Runs) -> list[Law]:
-    """The law, or where several columns can be its x, one for each."""
+    """The law; where several columns can be its x, one law for each."""
     try:
         resolve(law, runs)
     except InputError:
@@ -77,23 +77,23 @@ def _one(law: Law, runs: Runs, target: str | None) -> Identified:
 
 
 def _lacking(law: Law, runs: Runs, target: str) -> str:
-    """The columns that a law reads and these runs lack, with what they hold; empty where none is."""
+    """The columns that a law reads and these runs lack, with their meaning; empty where none is missing."""
     curves = runs.curves
     if law.is_trajectory and (curves is None or "step" not in curves.columns):
-        return "needs loss curves: one row a logged step, with a learning rate (columns run, step, lr)"
+        return "needs loss curves: one row per logged step, with the learning rate (columns run, step, lr)"
     have = {*runs.table.columns, *(curves.columns if curves is not None else ())}
     have |= {name for name, (_, sources) in DERIVED.items() if have.issuperset(sources)}
     read = {name: law.variables[key] for key, name in law.columns.items() if key != "x" or law.options.get("over")}
     missing = [] if law.is_trajectory else [f"{n} ({_described(v)})" for n, v in read.items() if n not in have]
     missing += [f"{n} ({COLUMNS[n].meaning})" for n in law.path_columns if n not in have]
     if target not in have:
-        missing.insert(0, f"{target} ({COLUMNS[target].meaning if target in COLUMNS else 'what is to be explained'})")
+        missing.insert(0, f"{target} ({COLUMNS[target].meaning if target in COLUMNS else 'the column to explain'})")
     if not missing:
         return ""
     return f"needs {'the column' if len(missing) == 1 else 'the columns'} {' and '.join(missing)}"
 
 
 def _described(variable: Variable) -> str:
-    """What a column holds, with its unit where that is not said."""
+    """The meaning of a column, with its unit where the meaning does not name it."""
     known = variable.unit in ("1", "any") or variable.unit in variable.meaning
     return variable.meaning if known else f"{variable.meaning}, in {variable.unit}"

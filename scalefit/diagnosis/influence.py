@@ -1,4 +1,4 @@
-"""Which runs a forecast hangs on: the fit repeated without each run, in one batch of the same solver."""
+"""Which runs a prediction depends on: the fit repeated without each run, in one batch of the same solver."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ from scalefit.solver.derivatives import second_derivatives
 from scalefit.solver.descent import descend
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.solve import Solution
+from scalefit.uncertainty.calibration import student
 from scalefit.uncertainty.estimate import Estimate
 from scalefit.uncertainty.intervals import Intervals
 
-MOST_RUNS = 300  #: runs that are left out; of more runs one alone decides little, and an even choice is tried
+MOST_RUNS = 300  #: runs that are left out in turn; of more, an evenly spaced choice
 MOST_ROWS = 4000
-FEWEST = 5  #: runs below which the others do not tell how far a run usually moves the prediction
-CHANCE = 0.01  #: how often some run of runs that follow the law may be called influential
-ALONE, NOISES = 0.9, 3.0  #: share of the prediction's variance above which a run holds it alone; least change then
-MATTERS = 0.1  #: runs expected to move the prediction less than this share of the most do not tell the noise
+FEWEST = 5  #: runs below which the usual change of the prediction is not known
+CHANCE = 0.01  #: share of sets of runs that follow the law in which one may be called influential
+ALONE, NOISES = 0.9, 3.0  #: share of the prediction's variance above which it rests on one run; least change then
+MATTERS = 0.1  #: runs with less than this share of the largest expected change do not enter the noise
 MOST_NAMED = 3
-LEAST = 0.003  #: relative change of the prediction that is worth a word
+LEAST = 0.003  #: relative change of the prediction from which a run can be called influential
 OF_INTERVAL = 0.5  #: share of the half width of an interval, where there is one, that a change must exceed
-FAR = 10.0  #: the usual target lies this many times beyond the largest fitted compute
-ANGLES = 20001
+FAR = 10.0  #: influence is judged at this many times the largest fitted compute
 
 
 def without_each(
     law: Law, model: BoundLaw, rows: Rows, weights: FloatArray | None, solution: Solution
 ) -> dict[str, tuple[float, ...]]:
-    """The parameters fitted without each run, by its name; empty where the other runs cannot identify the law."""
+    """The parameters fitted without each run, by its name; empty where the other runs do not identify the law."""
     assert rows.values is not None
     keep = slice(None, None, max(1, -(-len(rows) // MOST_ROWS)))
-    blocks, values = rows.run_codes[keep], rows.values[keep]
-    count = int(blocks.max()) + 1
+    codes, blocks = np.unique(rows.run_codes[keep], return_inverse=True)
+    values, count = rows.values[keep], len(codes)
     if count < 2 or len(values) <= len(model.coordinates) + 1:
         return {}
     chosen = np.unique(np.linspace(0, count - 1, min(count, MOST_RUNS)).astype(int))
@@ -54,19 +54,19 @@ def without_each(
     start = np.repeat(solution.theta[None], len(drawn), axis=0)
     second = second_derivatives(part, solution.theta)
     ends = descend(part, solution.objective, values, drawn, start, second=second).theta
-    ends = np.clip(ends[1:] + (solution.theta - ends[0]), model.low, model.high)  # less what thinning the rows did
+    ends = np.clip(ends[1:] + (solution.theta - ends[0]), model.low, model.high)  # thinning alone moves ends[0]
     table = model.vector(ends)
     names = rows.frame["run"].astype(str).to_numpy()[keep]
     first = np.unique(blocks, return_index=True)[1]
     found = {}
     for run, parameters in zip(chosen, table, strict=True):
-        needed = _needed(law, rows, int(run), count)
+        needed = _needed(law, rows, int(codes[run]), count)
         found[str(names[first[run]])] = () if needed else tuple(parameters.tolist())
     return found
 
 
 def _needed(law: Law, rows: Rows, run: int, count: int) -> bool:
-    """Whether the law cannot be identified without a run."""
+    """Whether the law is not identified without a run."""
     codes = rows.run_codes
     if law.is_trajectory:
         if count - 1 < law.schedules_needed:
@@ -86,29 +86,24 @@ def _needed(law: Law, rows: Rows, run: int, count: int) -> bool:
 
 
 def usual_target(law: Law, rows: Rows) -> dict[str, FloatArray]:
-    """Where influence is asked for unless a point is given, one row a variable.
+    """The point at which influence is judged unless one is given: variables, one value each.
 
-    Ten times the largest fitted compute (both N and D grow by the square root of it); the end of the longest run for
-    laws along a schedule; the row with the least measured value for laws that read neither size nor data.
+    Ten times the largest fitted compute (N and D each grow by the root of ten); the end of the longest run for laws
+    along the schedule; the row with the lowest measured value for laws that read neither size nor data.
     """
     assert rows.values is not None
     variables, columns = rows.variables, law.columns
-    if law.is_trajectory:
-        steps = rows.frame["step"].to_numpy()
-        at = int(np.argmax(steps - 1e-9 * rows.values / rows.values.max()))  # of equally long runs the lowest
-        return {name: np.asarray(values[at : at + 1]) for name, values in variables.items()}
-    sized = {name for name, column in columns.items() if column in ("C", "N", *GROWS_WITH_DATA)}
-    if not sized:
-        at = int(np.argmin(rows.values))
-        return {name: np.asarray(values[at : at + 1]) for name, values in variables.items()}
-    at = int(np.argmax(scale_of(law, dict(variables))))
-    grow = {name: FAR if columns[name] == "C" else FAR**0.5 for name in sized}
+    grow = {name: FAR if c == "C" else FAR**0.5 for name, c in columns.items() if c in ("C", "N", *GROWS_WITH_DATA)}
+    if law.is_trajectory:  # of runs of equal length the one with the lowest loss
+        at, grow = int(np.argmax(rows.frame["step"].to_numpy() - 1e-9 * rows.values / rows.values.max())), {}
+    else:
+        at = int(np.argmax(scale_of(law, dict(variables)))) if grow else int(np.argmin(rows.values))
     return {name: np.asarray(values[at : at + 1] * grow.get(name, 1.0)) for name, values in variables.items()}
 
 
 @dataclass(frozen=True)
 class Influence:
-    """The fit repeated without each run, and what that says of a prediction."""
+    """The fit repeated without each run, and how a prediction changes."""
 
     estimate: Estimate
     without: Mapping[str, tuple[float, ...]]  #: parameters fitted without each run; empty where they are not identified
@@ -117,12 +112,12 @@ class Influence:
     intervals: Intervals | None
 
     def changes(self, variables: Mapping[str, Any]) -> pd.DataFrame:
-        """How far the prediction at one point moves when each run is left out, the furthest first.
+        """How much the prediction at one point changes when each run is left out, the largest change first.
 
-        ``change`` is relative (absolute for linear residuals), ``by_chance`` the size it usually has for a run in that
-        place that follows the law (:func:`scalefit.diagnosis.leverage.expected_changes` times the noise),
-        ``influential`` whether it is worth a word, beyond half of the prediction's own interval where there is one, and
-        either beyond chance or of a run in whose hands the prediction is: see :func:`standing_out`.
+        ``change`` is relative (absolute for linear residuals); ``by_chance`` its usual size if the run follows the law
+        (:func:`scalefit.diagnosis.leverage.expected_changes` times the noise); ``influential`` whether it exceeds the
+        noise, half of the width of the prediction's interval where there is one, and either chance or, if the
+        prediction rests on the run ``alone``, a lower limit: see :func:`standing_out`.
         """
         fit = self.estimate
         here = float(np.ravel(fit.value(variables))[0])
@@ -137,7 +132,7 @@ class Influence:
         return pd.DataFrame({"run": list(self.without), **columns}).iloc[order].set_index("run")
 
     def _least(self, variables: Mapping[str, Any], here: float) -> float:
-        """The least change that is worth a word."""
+        """The least change for which a run can be called influential."""
         fit = self.estimate
         least = max(1.645 * fit.sigma, LEAST * (1.0 if fit.log else abs(here)))
         if self.intervals is None:
@@ -147,34 +142,35 @@ class Influence:
         return max(least, OF_INTERVAL * (high - low) / 2 / (abs(here) if fit.log else 1.0))
 
     def checks(self, variables: Mapping[str, Any]) -> list[Check]:
-        """One sentence a run that alone moves the prediction at a point further than chance does, or holds it alone."""
+        """A warning where the prediction at a point depends on single runs."""
         if not self.without:
             return []
         table = self.changes(variables)
         found = table[table["influential"]]
+        if found.empty:
+            return []
         here = float(np.ravel(self.estimate.value(variables))[0])
         unit, suffix = (100.0, " %") if self.estimate.log else (1.0, "")
         texts = [
-            f"{run} alone moves the prediction at {words(self.estimate.law, variables)}: {here:.4g}, without it "
-            f"{row['prediction']:.4g} ({unit * row['change']:+.2g}{suffix}; "
-            + ("no other run lies near it" if row["alone"] else f"by chance {unit * row['by_chance']:.1g}{suffix}")
-            + "): look at that run, or add runs like it"
+            f"without {run} it is {row['prediction']:.4g} ({unit * row['change']:+.2g}{suffix}; "
+            + ("no other run lies near it)" if row["alone"] else f"usual change {unit * row['by_chance']:.1g}{suffix})")
             for run, row in found.head(MOST_NAMED).iterrows()
         ]
-        if len(found) > MOST_NAMED:
-            texts.append(f"{len(found) - MOST_NAMED} more runs move the prediction as much (see Fit.influence)")
-        return [Check("influential", text) for text in texts]
+        more = f" and {len(found) - MOST_NAMED} more, see Fit.influence" if len(found) > MOST_NAMED else ""
+        count = "one run" if len(found) == 1 else f"{len(found)} single runs"
+        text = f"the prediction {here:.4g} at {point(self.estimate.law, variables)} depends on {count}: "
+        return [Check("influential", f"{text}{', '.join(texts)}{more}; check the runs, or add runs like them")]
 
 
 def standing_out(
     change: FloatArray, expected: FloatArray, sigma: float, least: float, parameters: int = 1
 ) -> tuple[FloatArray, np.ndarray, np.ndarray]:
-    """The size that each change has by chance (n,), which runs hold the prediction alone, and which stand out.
+    """The usual size of each change (n,), on which runs the prediction rests alone, and which changes stand out.
 
-    ``expected`` are the sizes for unit noise. The noise is sigma, or what the changes of the runs that matter show
-    where that is more (errors that go together along a curve). A change stands out when it exceeds ``least`` (the noise
-    of one measurement) and either chance, by Student's t at a level that alarms in one of 100 sets of runs, or comes
-    from a run with more than nine tenths of the prediction's variance. Fewer than five runs tell nothing.
+    ``expected`` are the usual sizes for unit noise. The noise is sigma, or, where larger, that of the changes
+    themselves (errors along a curve are correlated). A change stands out if it exceeds ``least`` (the noise of one
+    measurement) and either exceeds Student's t at a level reached in one of 100 sets of runs, or belongs to a run with
+    more than nine tenths of the prediction's variance. With fewer than five runs nothing stands out.
 
     >>> change = np.array([0.001, -0.001, 0.002, 0.001, -0.002, 0.001, 0.1])
     >>> standing_out(change, np.ones(7), 0.001, 0.003)[2].tolist()
@@ -189,25 +185,13 @@ def standing_out(
     sizes = np.abs(change[matters] / expected[matters])
     noise = max(sigma, float(MAD_TO_SIGMA * np.median(sizes)) if len(sizes) >= FEWEST else 0.0)
     by_chance = np.where(known, noise * expected, np.nan)
-    limit = _student(CHANCE / int(known.sum()), max(int(known.sum()) - parameters, 2))
+    limit = student(1 - CHANCE / int(known.sum()), max(int(known.sum()) - parameters, 2))
     size = np.where(known, np.abs(change), 0.0)
     far = (size > least) & (alone & (size > NOISES * sigma) | known & (size > limit * np.nan_to_num(by_chance)))
     return by_chance, alone, far
 
 
-def _student(chance: float, freedom: int) -> float:
-    """The size that Student's t exceeds with a given chance, either sign, from its density over the angle.
-
-    >>> round(_student(0.05, 10), 2), round(_student(0.001, 4), 1)
-    (2.23, 8.6)
-    """
-    angle = np.linspace(0, np.pi / 2, ANGLES)
-    density = np.cos(angle) ** (freedom - 1)
-    beyond = np.cumsum(density[::-1])[::-1] / density.sum()
-    return float(np.sqrt(freedom) * np.tan(angle[int(np.argmax(beyond <= chance))]))
-
-
-def words(law: Law, variables: Mapping[str, Any]) -> str:
-    """A point in words."""
+def point(law: Law, variables: Mapping[str, Any]) -> str:
+    """A point as "N = 1e+09, D = 2e+10"."""
     single = {column: np.ravel(variables[name]) for name, column in law.columns.items()}
     return ", ".join(f"{column} = {values[0]:.3g}" for column, values in single.items() if len(values) == 1)

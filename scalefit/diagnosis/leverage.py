@@ -1,4 +1,4 @@
-"""How far leaving a run out is expected to move a prediction, by where the run lies and not by what it measured."""
+"""How much leaving a run out usually changes a prediction: from where the run lies, not from what it measured."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scalefit.numerics import FloatArray
 from scalefit.rows.points import Points
 from scalefit.uncertainty.estimate import Estimate
 
-STEP = 0.1  #: of a derivative, in the largest move that leaving a run out makes
+STEP = 0.1  #: step of a numeric derivative, relative to the largest move of the refits
 SAME = 1e-9  #: singular value below which the refits do not move in a direction (fixed, tied, at a bound)
 
 
@@ -47,7 +47,7 @@ def expected_changes(
 
 
 def _directions(fit: Estimate, refits: list[tuple[float, ...]]) -> FloatArray:
-    """Directions in which the refits without a run move the parameters, (k, p), each as far as they usually do."""
+    """Directions in which the refits without a run move the parameters, (k, p), each of the usual length."""
     here = np.array([*fit.parameters.values()])
     moves = np.array(refits).reshape(len(refits), len(here)) - here
     size = np.abs(moves).max(axis=0, initial=0.0)

@@ -1,4 +1,4 @@
-"""What the residuals of a finished fit say: a trend with scale, runs too short to follow the law, rows far off."""
+"""Warnings from the residuals of a fit: a trend with scale, runs too short to follow the law, outliers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtr
 
 from scalefit.diagnosis.checks import Check
 from scalefit.laws.law import Law
@@ -14,29 +15,28 @@ from scalefit.rows.rows import Rows
 from scalefit.rows.scale import GROWS_WITH_DATA, scale_of
 from scalefit.runs import Runs
 from scalefit.runs.table import spans
+from scalefit.uncertainty.calibration import student
 
 FEWEST = 8  #: runs that a trend needs
-BINS = 16  #: parts into which the rows of a single long curve are gathered
-SIGNIFICANT = 1e-3  #: chance of a trend as strong in residuals without one, over all scales tried
-ALONG = 1.0  #: decades over which a trend is judged: what it would add a decade further
-LARGE = 0.01  #: relative error a decade further that is worth a word
-IN_NOISES = 3.0  #: and that in units of the fit's noise
-DOMINATES = 1 / 3  #: where the scatter about a trend is less than this share of the noise, the trend is the noise
-LATE = 0.25  #: share of a curve's rows, its last ones, that stand for the run
-SHORT = 10.0  #: a run with this many times fewer tokens per parameter than the middle one is short
-ABOVE = 3.0  #: noises that short runs lie above the law
-TOO_FEW = 2.0  #: tokens per parameter below which a run apart from all others is short whatever its residual
+BINS = 16  #: parts into which the rows of a single curve are grouped
+SIGNIFICANT = 1e-3  #: chance of a trend as strong in residuals that have none, over all scales tried
+LARGE = 0.01  #: relative error per decade from which a trend is reported
+IN_NOISES = 3.0  #: and the least such error in units of the fit's noise
+DOMINATES = 1 / 3  #: where the scatter about a trend is below this share of the noise, the noise is the trend itself
+LATE = 0.25  #: share of a curve's rows, the last ones, whose median residual represents the run
+SHORT = 10.0  #: a run with this many times fewer tokens per parameter than the median is short
+ABOVE = 3.0  #: how many times the noise short runs lie above the law
+TOO_FEW = 2.0  #: tokens per parameter below which a run far from all others is short, whatever its residual
 FEW = 0.25  #: short runs are at most this share of all
-STEEP, STEEPER = 0.15, 3.0  #: slope d log loss / d log step at the end, and times the usual one
+STEEP, STEEPER = 0.15, 3.0  #: slope d log loss / d log step of the last rows, and how many times the median one
 BITS = float(np.log(1 / np.log(2.0)))  #: how far a loss in bits lies above one in nats, in the logarithm
-FAR_OUT = 8.0  #: noises that an outlier is off
-NORMAL_90 = 1.6449  #: the size that 90 % of normal deviates stay within
+FAR_OUT = 8.0  #: how many times the noise an outlier lies from the law
 SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Units:
-    """One residual (measured above the law, in residual space) and the scales of each run, or of each row."""
+    """One residual (positive where measured above the law) and the scales of each run, or of each row."""
 
     names: np.ndarray
     residual: FloatArray
@@ -44,7 +44,7 @@ class Units:
 
 
 def units_of(law: Law, rows: Rows, residuals: FloatArray) -> Units:
-    """Runs where rows follow one another along curves (the last quarter of each), rows otherwise."""
+    """One unit per run for curves (the median of its last quarter), one per row otherwise."""
     above = -residuals
     names = rows.frame["run"].astype(str).to_numpy()
     ordinary = {name: values for name, values in rows.variables.items() if values.ndim == 1}
@@ -52,25 +52,17 @@ def units_of(law: Law, rows: Rows, residuals: FloatArray) -> Units:
     count = int(codes.max()) + 1
     if not rows.in_curves:
         return Units(names, above, ordinary)
+    place = pd.Series(codes).groupby(codes).cumcount().to_numpy()
+    late = place >= np.floor((1 - LATE) * np.bincount(codes)[codes])
     if count == 1:
-        codes = np.arange(len(codes)) * BINS // len(codes)
-        late = np.ones(len(codes), dtype=bool)
-    else:
-        late = _late(codes)
+        codes, late = np.arange(len(codes)) * BINS // len(codes), np.ones(len(codes), dtype=bool)
     table = pd.DataFrame({"residual": above, **ordinary})[late].groupby(codes[late]).median()
     first = np.array([names[int(np.argmax(codes == code))] for code in table.index])
     return Units(first, table["residual"].to_numpy(), {name: table[name].to_numpy() for name in ordinary})
 
 
-def _late(codes: np.ndarray) -> np.ndarray:
-    """The last quarter of each run's rows."""
-    counts = np.bincount(codes)
-    place = pd.Series(codes).groupby(codes).cumcount().to_numpy()
-    return np.asarray(place >= np.floor((1 - LATE) * counts[codes]))
-
-
 def trends(law: Law, units: Units, sigma: float, unit: float) -> list[Check]:
-    """Whether the residuals of the larger half of the runs rise or fall with scale, significantly and by much.
+    """Whether the residuals of the larger half of the runs change with scale, significantly and by much.
 
     ``unit`` is the size of a residual of 1 in units of the measured value (1 for logarithms).
     """
@@ -85,48 +77,35 @@ def trends(law: Law, units: Units, sigma: float, unit: float) -> list[Check]:
     for column, scale in scales.items():
         slope, chance, scatter = _upper_slope(scale, units.residual)
         noise = scatter if scatter < DOMINATES * sigma else max(scatter, sigma)
-        large = abs(slope) * ALONG > max(LARGE * unit, IN_NOISES * noise)
+        large = abs(slope) > max(LARGE * unit, IN_NOISES * noise)
         if large and chance * len(scales) < SIGNIFICANT:
             found.append((abs(slope), column, slope))
     if not found:
         return []
     _, column, slope = max(found)
     size = f"{100 * slope:+.2g} %" if unit == 1.0 else f"{slope:+.2g}"
-    return [
-        Check(
-            "residual-trend",
-            f"the runs bend away from the fit: among the larger half of them the measured values move {size} a decade "
-            f"of {column} against the law, which an extrapolation in {column} goes on with: fit the larger runs only, "
-            "or a law with another term",
-        )
-    ]
+    text = f"the residuals of the larger half of the runs change by {size} per decade of {column}, and an extrapolation"
+    todo = "fit only the larger runs, or a law with another term"
+    return [Check("residual-trend", f"{text} in {column} would be off by as much; {todo}")]
 
 
 def _upper_slope(scale: FloatArray, residual: FloatArray) -> tuple[float, float, float]:
-    """Slope of the residual over the upper half of a scale, per decade; the chance of a rank correlation as strong; and
-    the scatter about the slope.
-
-    The chance is that of Student's t for Spearman's coefficient, in its normal approximation by Fisher's z.
+    """Over the upper half of a scale: slope of the residual per decade, the chance of a rank correlation as strong in
+    residuals without a trend (Spearman's coefficient, normal approximation of Fisher's z), scatter about the slope.
     """
     upper = scale >= np.median(scale)
     x, y = scale[upper], residual[upper]
-    if len(x) < FEWEST - 1 or len(np.unique(np.round(x, 6))) < 4:
+    if len(x) < FEWEST - 1 or len(np.unique(np.round(x, 6))) < 4 or np.ptp(y) == 0:
         return 0.0, 1.0, 0.0
-    if np.ptp(y) == 0:
-        return 0.0, 1.0, 0.0
-    rank = float(np.corrcoef(_ranks(x), _ranks(y))[0, 1])
+    rank = pd.Series(x).rank().corr(pd.Series(y).rank())
     z = np.arctanh(np.clip(rank, -0.999999, 0.999999)) * np.sqrt((len(x) - 3) / 1.06)
     slope = _middle_slope(x, y)
     left = y - slope * x
-    return slope, float(2 * _normal_tail(abs(z))), robust_sigma(left - np.median(left), 2)
-
-
-def _ranks(values: FloatArray) -> FloatArray:
-    return np.asarray(pd.Series(values).rank(), dtype=np.float64)
+    return slope, float(2 * ndtr(-abs(z))), robust_sigma(left - np.median(left), 2)
 
 
 def _middle_slope(x: FloatArray, y: FloatArray) -> float:
-    """The median slope over all pairs (Theil and Sen); an even choice of pairs where there are many."""
+    """The median slope over all pairs (Theil and Sen), evenly thinned where there are many."""
     keep = np.linspace(0, len(x) - 1, min(len(x), 400)).astype(int)
     i, j = np.triu_indices(len(keep), 1)
     run, rise = x[keep][j] - x[keep][i], y[keep][j] - y[keep][i]
@@ -134,38 +113,28 @@ def _middle_slope(x: FloatArray, y: FloatArray) -> float:
     return float(np.median(rise[apart] / run[apart])) if apart.any() else 0.0
 
 
-def _normal_tail(z: float) -> float:
-    from math import erfc
-
-    return 0.5 * erfc(z / 2**0.5)
-
-
 def under_trained(law: Law, units: Units, sigma: float) -> list[Check]:
-    """Short runs that lie above the law: few tokens per parameter beside the others, and a loss that shows it."""
+    """Runs with far fewer tokens per parameter than the others, whose loss lies above the law."""
     by_column = {column: units.variables.get(name) for name, column in law.columns.items()}
     size, data = by_column.get("N", by_column.get("N_total")), by_column.get("D")
     if size is None or data is None or len(size) < FEWEST or not sigma > 0:
         return []
     ratio = np.log10(data / size)
     order = np.argsort(ratio)
-    gap = np.flatnonzero(np.diff(ratio[order]) >= 1.0)  # a decade that no run fills, below the middle
+    gap = np.flatnonzero(np.diff(ratio[order]) >= 1.0)  # a decade without runs, below the median
     apart = int(gap[0]) + 1 if len(gap) and gap[0] + 1 <= FEW * len(ratio) else 0
     apart = apart if 10 ** ratio[order[max(apart - 1, 0)]] < TOO_FEW else 0
     count = _short_and_above(ratio[order], units.residual[order], sigma)
-    above = count > 0
-    if not above and not apart:
+    if not count and not apart:
         return []
-    chosen = np.isin(np.arange(len(ratio)), order[: count if above else apart])
+    chosen = np.isin(np.arange(len(ratio)), order[: count or apart])
     rest = 10 ** float(np.median(ratio[~chosen]))
-    seen = f"and lie {np.median(units.residual[chosen]) / sigma:.2g} sigma above the law" if above else "far from all"
-    return [
-        Check(
-            "under-trained",
-            f"{int(chosen.sum())} runs ({_named(units.names[chosen])}) saw {10 ** ratio[chosen].max():.2g} tokens per "
-            f"parameter or fewer, the others {rest:.2g} in the middle, {seen}: too short to follow it; leave them out "
-            "with --where and compare",
-        )
-    ]
+    seen = f"{np.median(units.residual[chosen]) / sigma:.2g} sigma above the law" if count else "no run in between"
+    text = (
+        f"{_runs(units.names[chosen])} saw at most {10 ** ratio[chosen].max():.2g} tokens per parameter (median of the"
+    )
+    text += f" others {rest:.2g}; {seen}): too short to follow the law; leave out with --where and compare"
+    return [Check("under-trained", text)]
 
 
 def _short_and_above(ratio: FloatArray, residual: FloatArray, sigma: float) -> int:
@@ -180,7 +149,7 @@ def _short_and_above(ratio: FloatArray, residual: FloatArray, sigma: float) -> i
 
 
 def still_falling(law: Law, rows: Rows, runs: Runs, target: str) -> list[Check]:
-    """Curves of which the last loss counts as final although it falls far more steeply than that of the others."""
+    """Curves whose last loss is taken as final although it still falls far more steeply than that of the others."""
     if law.is_trajectory or rows.in_curves or runs.curves is None or target not in runs.curves.columns:
         return []
     axis = "step" if "step" in runs.curves.columns else "tokens"
@@ -193,17 +162,12 @@ def still_falling(law: Law, rows: Rows, runs: Runs, target: str) -> list[Check]:
     steep = [run for run, slope in known.items() if -slope > max(STEEP, STEEPER * usual)]
     if not steep:
         return []
-    return [
-        Check(
-            "under-trained",
-            f"the loss of {len(steep)} runs ({_named(np.array(steep))}) still falls as {axis}^{known[steep[0]]:.2g} at "
-            f"their last point, that of the others as {axis}^{-usual:.2g}: too short to count as final; leave them out",
-        )
-    ]
+    text = f"the last loss of {_runs(np.array(steep))} still falls as {axis}^{known[steep[0]]:.2g} (median run: {axis}^"
+    return [Check("under-trained", f"{text}{-usual:.2g}): too short for a final loss; leave out with --where")]
 
 
 def _last_slope(at: FloatArray, loss: FloatArray) -> float:
-    """d log loss / d log step over the last third of a curve, in the logarithm of the step."""
+    """d log loss / d log step over the last third of a curve's steps."""
     good = (at > 0) & np.isfinite(loss) & (loss > 0)
     at, loss = np.log(at[good]), np.log(loss[good])
     late = at >= at[-1] - np.log(1.5) if len(at) else good[:0]
@@ -213,37 +177,31 @@ def _last_slope(at: FloatArray, loss: FloatArray) -> float:
 
 
 def outlier_checks(units: Units, residuals: FloatArray, rows: int, sigma: float, log: bool) -> list[Check]:
-    """Runs far from the law and apart from the others; and runs that look like bits among nats.
+    """Runs far from the law, and runs whose loss looks like bits among nats.
 
-    Far: more than 8 sigma, and as much further out than the 90 % quantile of all residuals as 8 sigma would be in
-    normal noise, so that the tail of a law that is a little wrong everywhere is not called outliers.
+    Far: more than 8 sigma, and 8 times what the 90 % quantile of all residuals would be for sigma 1, so that the tail
+    of a law that is a little wrong everywhere does not count as outliers.
     """
     size = np.abs(units.residual)
-    tail = float(np.quantile(np.abs(residuals), 0.9)) / NORMAL_90
+    tail = float(np.quantile(np.abs(residuals), 0.9)) / student(0.9, np.inf)
     least = LARGE * (1.0 if log else sigma / LARGE)
     far = size > max(FAR_OUT * sigma, FAR_OUT * tail, least)
     found = []
     bits = np.abs(size - BITS) < max(5 * sigma, 0.01)
     if log and sigma < BITS / 20 and bits.sum() >= 2:
-        found.append(
-            Check(
-                "mixed-conventions",
-                f"{int(bits.sum())} of {len(size)} runs ({_named(units.names[bits])}) lie a factor 1.44 off the law, "
-                "the ratio of bits to nats: check the unit of their loss",
-            )
+        text = (
+            f"{_runs(units.names[bits])} of {len(size)} lie off the law by a factor of 1.44, the ratio of bits to nats"
         )
+        found.append(Check("mixed-conventions", f"{text}; check the unit of their loss"))
     if far.any():
         order = np.flatnonzero(far)[np.argsort(-size[far])]
-        what = "runs" if rows != len(size) else "rows"
-        found.append(
-            Check(
-                "outliers",
-                f"{int(far.sum())} of {len(size)} {what} ({_named(units.names[order])}) lie apart from the others, "
-                f"up to {size.max() / sigma:.2g} sigma off the law: look at them, or leave them out with --where",
-            )
-        )
+        what = "run" if rows != len(size) else "row"
+        text = f"outliers: {_runs(units.names[order], what)} of {len(size)}, up to {size.max() / sigma:.2g} sigma from"
+        found.append(Check("outliers", f"{text} the law; check the logs, or leave out with --where"))
     return found
 
 
-def _named(names: np.ndarray) -> str:
-    return ", ".join(names[:SHOWN]) + (" ..." if len(names) > SHOWN else "")
+def _runs(names: np.ndarray, what: str = "run") -> str:
+    """How many runs, and the names of the first."""
+    more = ", ..." if len(names) > SHOWN else ""
+    return f"{len(names)} {what}{'s' * (len(names) != 1)} ({', '.join(names[:SHOWN])}{more})"

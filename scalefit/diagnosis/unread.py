@@ -1,13 +1,12 @@
-"""What differs between runs and is not read by their law: such runs are not of one law."""
+"""Columns in which the runs differ and that the law does not read: one law does not hold for such runs."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from scalefit.diagnosis.checks import ALIKE, Check
+from scalefit.diagnosis.undetermined import listed
 from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
 from scalefit.rows.rows import Rows
@@ -15,14 +14,14 @@ from scalefit.runs import Runs
 
 SHAPE = ("d_model", "n_layer")
 RECIPE = ("peak_lr", "batch", "weight_decay", "optimizer", "schedule", "parametrization", "warmup")
-SWEPT = 0.25  #: a recipe is swept when this share of the rows has a neighbour that differs in it alone
-DIGITS = 4  #: decimals of a natural logarithm in which rows of one place agree
+SWEPT = 0.25  #: a column counts as swept when this share of the rows has a neighbour that differs in it alone
+DIGITS = 4  #: decimals of the natural logarithm to which values count as equal
 APART = 0.1  #: scatter, in decades, beyond which one scale is not a function of another
 FEWEST = 3  #: values of x that a law in x needs
 
 
 def unread(law: Law, rows: Rows, runs: Runs) -> list[Check]:
-    """Everything that differs between these runs and that the law does not read."""
+    """Warnings about columns in which these runs differ and that the law does not read."""
     found = _differing(law, rows, runs)
     if not law.is_trajectory:
         found += _swept(law, rows, runs)
@@ -32,7 +31,7 @@ def unread(law: Law, rows: Rows, runs: Runs) -> list[Check]:
 
 
 def _differing(law: Law, rows: Rows, runs: Runs) -> list[Check]:
-    """Runs that differ in what all runs of this law must share, such as curves of several sizes."""
+    """Runs that differ in a column that all runs of this law must share, such as curves of several sizes."""
     table = runs.table[runs.table["run"].astype(str).isin(set(rows.frame["run"].astype(str)))]
     shape = SHAPE if {"N", "N_total"} & {*law.columns.values()} else ()  # sizes differ in these as they should
     differing = [
@@ -46,17 +45,12 @@ def _differing(law: Law, rows: Rows, runs: Runs) -> list[Check]:
         return []
     first = differing[0]
     shown = ", ".join(map(str, sorted(table[first].dropna().unique())[:4]))
-    return [
-        Check(
-            "mixed-runs",
-            f"the runs differ in {_and(differing)} ({first}: {shown}), which the law does not read: "
-            f'fit one at a time (--where "{first} == ...")',
-        )
-    ]
+    text = f"the runs differ in {listed(differing)} ({first}: {shown}), which the law does not read"
+    return [Check("mixed-runs", f'{text}: fit one at a time (--where "{first} == ...")')]
 
 
 def _swept(law: Law, rows: Rows, runs: Runs) -> list[Check]:
-    """Runs at one place of the law that differ in their recipe: most of a sweep is not what the law is about."""
+    """Runs at the same values of the law's variables that differ in their recipe, such as a learning-rate sweep."""
     place = pd.DataFrame(
         {law.columns[name]: _rounded(values) for name, values in rows.variables.items() if values.ndim == 1}
     )
@@ -73,19 +67,17 @@ def _swept(law: Law, rows: Rows, runs: Runs) -> list[Check]:
     if not found:
         return []
     both = {"N", "D"} <= {*keys}  # they give C
-    at = _and(sorted((key for key in keys if not (key == "C" and both)), key="ND".find))
+    at = listed(sorted((key for key in keys if not (key == "C" and both)), key="ND".find))
     first = next(iter(found))
-    return [
-        Check(
-            "mixed-runs",
-            f"runs of one {at} differ in {_and(list(found))} (up to {found[first]} values of {first}), which the law "
-            f"does not read: keep the run of least {law.target} of each {at}, or one {first}",
-        )
-    ]
+    text = (
+        f"runs with the same {at} differ in {listed(list(found))} (up to {found[first]} values of {first}), which the"
+    )
+    todo = f"keep the run with the lowest {law.target} of each {at}, or runs of one {first}"
+    return [Check("mixed-runs", f"{text} law does not read: {todo}")]
 
 
 def _other_scale(law: Law, rows: Rows, runs: Runs) -> list[Check]:
-    """A law in one variable of runs in which another scale varies on its own."""
+    """A law in one variable, fitted to runs in which another scale varies independently of it."""
     over, x = law.columns["x"], rows.variables["x"]
     others = [name for name in (("N", "D") if over in ("N", "D", "C") else ("N",)) if name != over]
     apart = [name for name in others if name in runs.table.columns and _apart(x, _by_run(runs, rows, name))]
@@ -93,11 +85,11 @@ def _other_scale(law: Law, rows: Rows, runs: Runs) -> list[Check]:
         return []
     verb = "varies" if len(apart) == 1 else "vary"
     if over == "C":
-        todo = "keep the best run of each C"
+        todo = "keep the run with the lowest loss of each C"
     else:
         todo = f"keep runs of one {apart[0]}{_where(x, _by_run(runs, rows, apart[0]), apart[0])}"
         todo += ", or fit a law of both, such as chinchilla" if {over, apart[0]} == {"N", "D"} else ""
-    return [Check("mixed-runs", f"{_and(apart)} {verb} at one {over}, which the law does not read: {todo}")]
+    return [Check("mixed-runs", f"{listed(apart)} {verb} at the same {over}, and the law does not read it: {todo}")]
 
 
 def _apart(x: FloatArray, other: pd.Series) -> bool:
@@ -113,7 +105,7 @@ def _apart(x: FloatArray, other: pd.Series) -> bool:
 
 
 def _where(x: FloatArray, other: pd.Series, name: str) -> str:
-    """How to select the value of the other scale that leaves the most values of x (the largest of such), if enough."""
+    """A --where for the value of the other scale that leaves the most values of x, if it leaves enough."""
     counts = pd.Series(_rounded(x)).groupby(other.to_numpy()).nunique()
     if counts.empty or counts.max() < FEWEST:
         return ""
@@ -122,16 +114,12 @@ def _where(x: FloatArray, other: pd.Series, name: str) -> str:
 
 
 def _by_run(runs: Runs, rows: Rows, name: str) -> pd.Series:
-    """A column of the runs, one value a row of the fit."""
+    """A column of the table of runs, for each fitted row."""
     known = runs.table.drop_duplicates("run").set_index(runs.table["run"].astype(str).drop_duplicates())[name]
     return known.reindex(rows.frame["run"].astype(str)).reset_index(drop=True)
 
 
 def _rounded(values: FloatArray) -> FloatArray:
-    """Values that agree to four digits made equal."""
+    """Logarithms rounded to four decimals, so that nearly equal values become equal."""
     values = np.asarray(values, dtype=float)
     return np.asarray(np.round(np.log(values), DIGITS)) if np.all(values > 0) else values
-
-
-def _and(names: Sequence[str]) -> str:
-    return " and ".join(names)

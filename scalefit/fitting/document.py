@@ -1,4 +1,4 @@
-"""A fit as plain JSON with a schema version, and the file that it is written to whole or not at all."""
+"""A fit as plain JSON with a schema version, and its file, which appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -19,46 +19,35 @@ if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
 
 SCHEMA = 1
+AS_THEY_ARE = ("delta", "sigma", "converged", "fixed", "ties", "rows", "runs")  #: attributes that are JSON types
+TUPLES = ("bounds", "ranges", "without", "recipe")  #: attributes that map names to tuples
 
 
 def as_dict(fit: Fit) -> dict[str, Any]:
     """The whole fit as JSON types."""
     law = fit.law
+    formula = isinstance(law, FormulaLaw)
     return {
         "schema_version": SCHEMA,
         "scalefit_version": __version__,
         "numpy_version": np.__version__,
         "law": law.spec,
-        "kind": "formula" if isinstance(law, FormulaLaw) else "law",
-        "columns": sorted(law.variables) if isinstance(law, FormulaLaw) else None,
+        "kind": "formula" if formula else "law",
+        "columns": sorted(law.variables) if formula else None,
         "equation": law.equation,
         "source": law.source,
-        "target": fit.target,
+        **{name: getattr(fit, name) for name in ("target", "status", "ok")},
         "parameters": {
             name: {"value": value, "unit": fit.unit_of(name), "meaning": law.parameters[name].meaning}
             for name, value in fit.parameters.items()
         },
-        "status": fit.status,
-        "ok": fit.ok,
-        "warnings": [asdict(check) for check in fit.warnings],
-        "outliers": [asdict(outlier) for outlier in fit.outliers],
-        "settings": asdict(fit.settings),
-        "delta": fit.delta,
+        **{name: [asdict(each) for each in getattr(fit, name)] for name in ("warnings", "outliers")},
+        **{name: getattr(fit, name) for name in AS_THEY_ARE},
         "objective": fit.cost,
-        "sigma": fit.sigma,
-        "converged": fit.converged,
-        "starts": asdict(fit.starts),
-        "fixed": dict(fit.fixed),
-        "ties": dict(fit.ties),
-        "bounds": {name: list(pair) for name, pair in fit.bounds.items()},
-        "rows": fit.rows,
-        "runs": fit.runs,
-        "ranges": {name: list(pair) for name, pair in fit.ranges.items()},
+        **{name: asdict(getattr(fit, name)) for name in ("settings", "starts", "points")},
+        **{name: {key: list(v) for key, v in getattr(fit, name).items()} for name in TUPLES},
         "notes": list(fit.notes),
         "data": [dict(origin) for origin in fit.origin],
-        "points": asdict(fit.points),
-        "without": {run: list(values) for run, values in fit.without.items()},
-        "recipe": {name: list(values) for name, values in fit.recipe.items()},
         "intervals": intervals.as_dict(fit.intervals) if fit.intervals else None,
     }
 

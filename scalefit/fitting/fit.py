@@ -1,4 +1,4 @@
-"""``fit``: a law, run logs, an answer. The few lines that join reading, checking, solving and reporting."""
+"""``fit``: a law and run logs in, a ``Fit`` out. It joins reading, checking, solving and warnings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from scalefit.solver.solve import Solution, solve
 from scalefit.uncertainty.bootstrap import Method
 from scalefit.uncertainty.intervals import Resampling, make_intervals
 
-MOST_POINTS = 2000  #: points that a fit keeps for its plot when it is saved
+MOST_POINTS = 2000  #: fitted rows that a fit keeps, also when it is saved
 
 
 def fit(
@@ -69,23 +69,23 @@ def fit(
         law: a name with options, a formula, a Law class or instance, or ``"./mine.py:MyLaw"``.
         target: the column to explain; by default the law's own, mostly ``loss``.
         residuals, loss, delta: the objective; residuals are logarithms unless the law says otherwise.
-        weights: a column of non-negative weights, one a row.
+        weights: a column of non-negative row weights.
         fix, tie, bounds: ``{"alpha": 0.5}``, ``{"beta": "alpha"}``, ``{"E": (1.0, None)}``.
         parameters: an ``lmfit.Parameters`` with values, bounds, ``vary`` and ``expr`` instead of those three.
-        start: values from which one start begins, or a DataFrame with one start a row.
-        starts: how many starts are advanced to a minimum after the global search.
+        start: initial values of one additional start, or a DataFrame with one start per row.
+        starts: how many starts are refined to a minimum after the global search.
         points: for laws that need no curves: each run's ``"final"`` row or ``"all"`` rows.
-        drop_diverged: leave out rows without a finite loss, counted, instead of refusing them.
-        force: fit even where the data cannot identify the law; the result says so.
-        draws: refits of resampled runs, from which intervals come; 0 makes no intervals. One run alone, or a fit that
-            did not converge, has none.
+        drop_diverged: leave out rows without a finite loss and count them, instead of refusing them.
+        force: fit even where the data do not identify the law; the result then carries a warning.
+        draws: how many refits to resampled runs the intervals are made from; 0 for no intervals. A single curve, or a
+            fit that did not converge, has none.
         seed, method, workers: of the resampling (see :func:`scalefit.uncertainty.bootstrap.bootstrap`); the same seed
             gives the same draws on any number of workers.
-        calibrated: also refit without the larger runs, and widen the intervals by what that shows.
+        calibrated: also back-test the law on these runs, and scale the prediction intervals by its errors.
 
     Raises:
         InputError: a column, row or option cannot be used; the message names it.
-        IdentificationError: the runs cannot identify the law; the message says which run would.
+        IdentificationError: the runs do not identify the law; the message names the run that is missing.
 
     >>> import numpy as np
     >>> N = np.repeat([1e7, 1e8, 1e9], 3)
@@ -106,17 +106,13 @@ def fit(
     if ready.rows.stream is not None and weights is None:
         solution = _settled(ready.model, ready.rows, solution)
     result = _result(ready, solution)
-    return _with_intervals(ready, solution, result, resampling, calibrated) if draws else result
-
-
-def _with_intervals(ready: Prepared, solution: Solution, result: Fit, resampling: Resampling, calibrated: bool) -> Fit:
-    """The fit with intervals, and with what they say of influential runs; as it is where there can be none."""
-    if result.no_intervals:
-        return result
-    made = make_intervals(
-        ready.law, ready.model, ready.rows, ready.weights, solution, ready.settings, resampling, calibrated
-    )
-    return _with_influence(replace(result, intervals=made), usual_target(ready.law, ready.rows))
+    if draws and result.converged and not result.single_curve:
+        made = make_intervals(
+            ready.law, ready.model, ready.rows, ready.weights, solution, ready.settings, resampling, calibrated
+        )
+        result = replace(result, intervals=made)
+    influential = result.left_out.checks(usual_target(ready.law, ready.rows))
+    return replace(result, warnings=(*result.warnings, *influential))
 
 
 def _settled(model: BoundLaw, rows: Rows, solution: Solution) -> Solution:
@@ -133,7 +129,7 @@ def _result(ready: Prepared, solution: Solution) -> Fit:
     law, rows, runs = ready.law, ready.rows, ready.runs
     vector = ready.model.vector(solution.theta[None])[0]
     outliers = find_outliers(rows, runs, solution.objective, solution.residuals, solution.sigma)
-    found = Fit(
+    return Fit(
         law=law,
         target=ready.target,
         parameters=dict(zip(law.parameters, map(float, vector), strict=True)),
@@ -143,7 +139,7 @@ def _result(ready: Prepared, solution: Solution) -> Fit:
         sigma=solution.sigma,
         starts=Starts(len(solution.costs), solution.agree, sub_models(ready.model, solution), solution.iterations),
         converged=solution.converged,
-        warnings=tuple(_doubts(ready, solution)),
+        warnings=tuple(_warnings(ready, solution)),
         outliers=tuple(outliers),
         fixed=dict(ready.given["fix"]),
         ties=dict(ready.given["tie"]),
@@ -157,17 +153,10 @@ def _result(ready: Prepared, solution: Solution) -> Fit:
         recipe=recipe_of(law, rows, runs),
         without=without_each(law, ready.model, rows, ready.weights, solution),
     )
-    return _with_influence(found, usual_target(law, rows))
 
 
-def _with_influence(fit: Fit, target: Mapping[str, Any]) -> Fit:
-    """The fit with its influential runs named, judged by its intervals where it has them."""
-    others = [check for check in fit.warnings if check.code != "influential"]
-    return replace(fit, warnings=(*others, *fit.left_out.checks(target)))
-
-
-def _doubts(ready: Prepared, solution: Solution) -> list[Check]:
-    """Everything that a user should know before the numbers are used, the gravest first."""
+def _warnings(ready: Prepared, solution: Solution) -> list[Check]:
+    """The warnings about a fit, the gravest first."""
     law, rows, runs = ready.law, ready.rows, ready.runs
     found = [Check("not-identified", text) for text in ready.doubts] + examine(law, ready.model, solution, rows)
     found += unread(law, rows, runs)
@@ -188,7 +177,7 @@ def _doubts(ready: Prepared, solution: Solution) -> list[Check]:
 
 
 def _points(law: Law, rows: Rows) -> Points:
-    """The fitted rows that the result keeps for its plots and forecasts, evenly thinned when there are many."""
+    """The fitted rows that the result keeps for its figures and predictions, evenly thinned when there are many."""
     keep = slice(None, None, max(1, -(-len(rows) // MOST_POINTS)))
     assert rows.values is not None
     step = rows.frame["step"].to_numpy()[keep] if "step" in rows.frame.columns else None

@@ -1,8 +1,7 @@
-"""Law and fit to lmfit: its Parameters with bounds and ties, and a Model of the same formula. The oracle in tests."""
+"""A fit as lmfit Parameters with bounds and ties, and a law as lmfit Model (the reference that tests compare with)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,34 +13,23 @@ if TYPE_CHECKING:
 
 
 def to_lmfit(fit: Fit) -> Any:
-    """``lmfit.Parameters`` of a fit: values, bounds, fixed ones, ties as expressions. No standard errors: lmfit's
-    are wrong after a robust loss.
+    """``lmfit.Parameters`` of a fit: values, bounds, fixed ones, ties as expressions.
+
+    There are no standard errors: those of lmfit are wrong after a robust loss.
     """
-    return parameters(fit.law, fit.parameters, fit.fixed, fit.ties, fit.bounds)
-
-
-def parameters(
-    law: Law,
-    values: Mapping[str, float],
-    fixed: Mapping[str, float] | None = None,
-    ties: Mapping[str, str] | None = None,
-    bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
-) -> Any:
-    """``lmfit.Parameters`` for a law at given values."""
     import lmfit
 
     found = lmfit.Parameters()
-    ties = ties or {}
-    for name in [*(n for n in law.parameters if n not in ties), *ties]:
-        low, high = (bounds or {}).get(name, (None, None))
-        declared = law.parameters[name]
+    for name in [*(n for n in fit.law.parameters if n not in fit.ties), *fit.ties]:
+        low, high = fit.bounds.get(name, (None, None))
+        declared = fit.law.parameters[name]
         found.add(
             name,
-            value=values[name],
+            value=fit.parameters[name],
             min=declared.low if low is None else low,
             max=declared.high if high is None else high,
-            vary=name not in (fixed or {}),
-            expr=ties.get(name),
+            vary=name not in fit.fixed,
+            expr=fit.ties.get(name),
         )
     return found
 

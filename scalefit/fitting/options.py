@@ -1,4 +1,4 @@
-"""How a law is fitted: the choices of :func:`scalefit.fit`, checked by nobody yet."""
+"""How a law is fitted: the keyword arguments of :func:`scalefit.fit`, not yet checked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scalefit.rows.gather import Which
 
 @dataclass(frozen=True)
 class Options:
-    """The choices that a fit, a back-test and a profile share; :func:`scalefit.fit` says what each of them does."""
+    """The options that a fit, a back-test and a profile share; :func:`scalefit.fit` describes them."""
 
     target: str | None = None
     residuals: Literal["log", "linear"] | None = None

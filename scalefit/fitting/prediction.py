@@ -1,4 +1,4 @@
-"""What a fit says of other runs: predictions, the distance they reach, and their errors where runs were measured."""
+"""Predictions of a fit: their intervals, how far they extrapolate, warnings, and their errors on measured runs."""
 
 from __future__ import annotations
 
@@ -17,41 +17,48 @@ from scalefit.rows.rows import Rows
 from scalefit.runs import Runs, read_runs
 from scalefit.runs.quantities import quantity
 from scalefit.runs.table import DERIVED
+from scalefit.schedules import Schedule, parse_schedule
 
 if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
-    from scalefit.schedules import Schedule
+
+Data = Runs | pd.DataFrame | None
+Plan = str | Schedule | None
+Point = Mapping[str, Any]
 
 CURVE_POINTS = 200  #: rows of a predicted curve when no spacing is asked for
 
 
 def predict(
     fit: Fit,
-    data: Runs | pd.DataFrame | None,
+    data: Data,
     *,
-    schedule: str | Schedule | None,
+    schedule: Plan,
     every: int | None,
-    at: Mapping[str, Any],
+    at: Point,
     level: float = 0.9,
     interval: Literal["observation", "mean"] = "observation",
 ) -> pd.DataFrame:
     """See :meth:`scalefit.Fit.predict`."""
-    found, variables, measured = _asked(fit, data, schedule, every, at)
-    table = _predicted(fit, found, variables, measured)
-    if fit.intervals is not None:
-        ends = fit.intervals.at(fit.estimate, variables, level, interval)
-        after = list(table.columns).index(fit.target) + 1
-        table.insert(after, "low", ends[0])
-        table.insert(after + 1, "high", ends[1])
+    table, variables, measured = _asked(fit, data, schedule, every, at)
+    for name, column in fit.law.columns.items():
+        if column not in table.columns and variables[name].ndim == 1:
+            table[column] = variables[name]
+    table[fit.target] = fit.evaluate(variables) + np.zeros(len(table))
+    low, high = fit.intervals.at(fit.estimate, variables, level, interval) if fit.intervals else (np.nan, np.nan)
+    after = list(table.columns).index(fit.target) + 1
+    table.insert(after, "low", low)
+    table.insert(after + 1, "high", high)
+    if measured is not None:
+        table["measured"] = measured
+        table["relative_error"] = table[fit.target] / measured - 1
+    table["decades_beyond"] = np.max([np.zeros(len(table)), *_beyond(fit, variables).values()], axis=0)
+    table.attrs["no_intervals"] = fit.no_intervals
     return table
 
 
 def _asked(
-    fit: Fit,
-    data: Runs | pd.DataFrame | None,
-    schedule: str | Schedule | None,
-    every: int | None,
-    at: Mapping[str, Any],
+    fit: Fit, data: Data, schedule: Plan, every: int | None, at: Point
 ) -> tuple[pd.DataFrame, dict[str, FloatArray], FloatArray | None]:
     """What is asked for: a frame that names the rows, the law's variables there, and measured values where known."""
     if data is not None and (at or schedule is not None):
@@ -67,19 +74,15 @@ def _asked(
     return pd.DataFrame({fit.law.columns[name]: values for name, values in variables.items()}), variables, None
 
 
-def last_point(
-    fit: Fit, data: Runs | pd.DataFrame | None, *, schedule: str | Schedule | None, at: Mapping[str, Any]
-) -> dict[str, FloatArray]:
+def last_point(fit: Fit, data: Data, *, schedule: Plan, at: Point) -> dict[str, FloatArray]:
     """The law's variables at the last row of what is asked for."""
     return {name: values[-1:] for name, values in _asked(fit, data, schedule, 0, at)[1].items()}
 
 
-def cautions(
-    fit: Fit, data: Runs | pd.DataFrame | None, *, schedule: str | Schedule | None, at: Mapping[str, Any]
-) -> tuple[Check, ...]:
+def cautions(fit: Fit, data: Data, *, schedule: Plan, at: Point) -> tuple[Check, ...]:
     """See :meth:`scalefit.Fit.cautions`."""
     variables = _asked(fit, data, schedule, None, at)[1]
-    asked = asked_recipe(fit.law, data, schedule, at)
+    asked = asked_recipe(fit.law, data, schedule)
     found = [*far_beyond(fit, variables), *another_recipe(fit.law, fit.recipe, asked)]
     if data is None:
         found += fit.left_out.checks({name: values[-1:] for name, values in variables.items()})
@@ -87,68 +90,45 @@ def cautions(
     return tuple(check for check in found if check.text not in known)
 
 
+def _beyond(fit: Fit, variables: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """How far each row lies outside the fitted range of each variable, in decades (n,); negative inside.
+
+    Below a range that begins at 0 (no annealing yet) nothing counts as outside.
+    """
+    found = {}
+    with np.errstate(divide="ignore"):
+        for name, (low, high) in fit.ranges.items():
+            if name in variables and high > 0:
+                values = np.maximum(variables[name], 0.0)
+                above = np.log10(values / high)
+                found[name] = np.maximum(above, np.log10(low / values)) if low > 0 else above
+    return found
+
+
 def far_beyond(fit: Fit, variables: Mapping[str, FloatArray]) -> list[Check]:
-    """One sentence where a variable lies further beyond the fitted range than that range is wide, or two decades."""
-    worst: tuple[float, str] = (0.0, "")
-    for name, values in variables.items():
-        low, high = fit.ranges.get(name, (0.0, 0.0))
-        if values.ndim != 1 or high <= 0:
-            continue
-        with np.errstate(divide="ignore"):
-            above = float(np.max(np.log10(np.maximum(values, 1e-300) / high)))
-            below = float(np.max(np.log10(low / np.maximum(values, 1e-300)))) if low > 0 else 0.0
+    """A warning where a variable lies further outside the fitted range than that range is wide, or two decades."""
+    far = {}
+    for name, beyond in _beyond(fit, variables).items():
+        low, high = fit.ranges[name]
         span = float(np.log10(high / low)) if low > 0 else MOST_BEYOND
-        beyond = max(above, below)
-        if beyond > min(max(span, LEAST_BEYOND), MOST_BEYOND) and beyond > worst[0]:
-            fitted = f"the fitted runs span {span:.2g}" if low > 0 else "the fitted runs begin at 0"
-            shown = f"{beyond:.2g}"
-            far = "1 decade" if shown == "1" else f"{shown} decades"
-            worst = (
-                beyond,
-                f"{fit.law.columns[name]} lies {far} beyond the fitted runs; {fitted}: further than the "
-                "data can vouch for; add larger runs, and see scalefit backtest",
-            )
-    return [Check("far-beyond", worst[1])] if worst[1] else []
+        if beyond.max() > min(max(span, LEAST_BEYOND), MOST_BEYOND):
+            far[name] = float(beyond.max()), f"span {span:.2g}" if low > 0 else "begin at 0"
+    if not far:
+        return []
+    name, (decades, fitted) = max(far.items(), key=lambda each: each[1][0])
+    shown = f"{decades:.2g} decade{'s' * (f'{decades:.2g}' != '1')}"
+    text = f"{fit.law.columns[name]} lies {shown} beyond the fitted runs, which {fitted}: the data do not support"
+    return [Check("far-beyond", f"{text} a prediction so far out; add larger runs, and see scalefit backtest")]
 
 
 def rows_of(fit: Fit, data: Runs | pd.DataFrame, measured: bool) -> Rows:
-    """The rows of other run logs, as this fit's law reads them."""
+    """The rows of other run logs as this fit's law reads them: every logged row of curves, if those were fitted."""
     logs = data if isinstance(data, Runs) else read_runs(data, need=())
-    in_curves = fit.points.steps is not None
-    return gather(fit.law, logs, target=fit.target, points="all" if in_curves else "auto", measured=measured)
+    every_row = fit.points.steps is not None and logs.curves is not None
+    return gather(fit.law, logs, target=fit.target, points="all" if every_row else "auto", measured=measured)
 
 
-def _predicted(
-    fit: Fit, frame: pd.DataFrame, variables: Mapping[str, FloatArray], measured: FloatArray | None
-) -> pd.DataFrame:
-    for name, column in fit.law.columns.items():
-        if column not in frame.columns and variables[name].ndim == 1:
-            frame[column] = variables[name]
-    frame[fit.target] = fit.evaluate(variables) + np.zeros(len(frame))
-    if measured is not None:
-        frame["measured"] = measured
-        frame["relative_error"] = frame[fit.target] / measured - 1
-    frame["decades_beyond"] = decades_beyond(fit, variables)
-    return frame
-
-
-def decades_beyond(fit: Fit, variables: Mapping[str, FloatArray]) -> FloatArray:
-    """How far each row lies outside the fitted range, in decades of the variable that is furthest out."""
-    furthest = np.zeros(len(next(iter(variables.values()))))
-    for name, values in variables.items():
-        if name not in fit.ranges:
-            continue
-        low, high = fit.ranges[name]
-        if high > 0:
-            with np.errstate(divide="ignore"):
-                furthest = np.maximum(furthest, np.log10(np.maximum(values, 0.0) / high))
-        if low > 0:  # a variable that is zero in the fit (no annealing yet) reaches no lower
-            with np.errstate(divide="ignore"):
-                furthest = np.maximum(furthest, np.log10(low / np.maximum(values, 0.0)))
-    return furthest
-
-
-def _single(fit: Fit, at: Mapping[str, Any]) -> dict[str, FloatArray]:
+def _single(fit: Fit, at: Point) -> dict[str, FloatArray]:
     """Values given by name, as arrays of one length; one of N, D and C from the others."""
     given = {name: np.atleast_1d(_number(name, value)) for name, value in at.items()}
     wanted = fit.law.columns
@@ -166,7 +146,8 @@ def _single(fit: Fit, at: Mapping[str, Any]) -> dict[str, FloatArray]:
     length = max(len(values) for values in found.values())
     for name, values in found.items():
         if len(values) not in (1, length):
-            raise InputError(f"{name} has {len(values)} values, others {length}", where="predict")
+            todo = f"give 1 or {length} values of each variable"
+            raise InputError(f"{name} has {len(values)} values, others {length}", where="predict", todo=todo)
         if fit.law.variables[name].positive and not np.all(values > 0):
             raise InputError(f"{name} = {values.min():g} is not positive", where="predict", todo="give a positive one")
     return {name: np.broadcast_to(values, (length,)).astype(np.float64) for name, values in found.items()}
@@ -182,14 +163,12 @@ def _number(name: str, value: Any) -> Any:
 
 
 def _along_schedule(
-    fit: Fit, schedule: str | Schedule | None, every: int | None, at: Mapping[str, Any]
+    fit: Fit, schedule: Plan, every: int | None, at: Point
 ) -> tuple[pd.DataFrame, dict[str, FloatArray]]:
-    """A schedule's steps and the law's variables there: evenly spaced after warm-up, with the last step."""
-    from scalefit.schedules import parse_schedule
-
+    """A schedule's steps and the law's variables there: evenly spaced after warmup, the last step among them."""
     if schedule is None:
         raise InputError(
-            f"law {fit.law.name} predicts curves: which learning rate?",
+            f"law {fit.law.name} predicts loss curves and needs the learning rate at every step",
             where="predict",
             todo='give a schedule such as "cosine:peak_lr=3e-4,steps=60000,warmup=1000,final=3e-5", or run logs',
         )
@@ -205,21 +184,21 @@ def _along_schedule(
     return pd.DataFrame({"step": steps, "lr": lr[steps]}), variables
 
 
-def _given(column: str, at: Mapping[str, Any]) -> float:
-    """A number of the run that the schedule does not tell."""
+def _given(column: str, at: Point) -> float:
+    """A number of the run that does not follow from its schedule."""
     if column not in at:
         raise InputError(f"{column} is not given", where="predict", todo=f"give {column}")
     return float(_number(column, at[column]))
 
 
 def score(fit: Fit, data: Runs | pd.DataFrame) -> pd.DataFrame:
-    """See :meth:`scalefit.Fit.score`; one row a run for curves and a last row ``mean``, one row for final losses."""
+    """See :meth:`scalefit.Fit.score`; one row per run of curves and a last row ``mean``, one row for final losses."""
     rows = rows_of(fit, data, measured=True)
     assert rows.values is not None
     finite = np.isfinite(rows.values)
-    rows = rows.keep(finite, f"{int((~finite).sum())} rows without a finite {fit.target} not scored")
+    rows = rows.keep(finite, f"{int((~finite).sum())} rows without a finite {fit.target} left out")
     if not len(rows):
-        raise InputError("there is no row with a measured value", where="score", todo="give runs with losses")
+        raise InputError("no row has a measured value", where="score", todo="give runs with losses")
     assert rows.values is not None
     predicted = fit.evaluate(rows.variables) + np.zeros(len(rows))
     if not rows.in_curves:
@@ -231,13 +210,10 @@ def score(fit: Fit, data: Runs | pd.DataFrame) -> pd.DataFrame:
         final = float(predicted[mine][-1] / rows.values[mine][-1] - 1)
         found.append({"run": run, **errors(predicted[mine], rows.values[mine]), "final": final})
     table = pd.DataFrame(found).set_index("run")
-    if len(table) > 1:
-        mean = table.mean()
-        mean["final"] = table["final"].abs().mean()
-        table = table.astype({"points": float})
-        table.loc["mean"] = mean
-        table = table.astype({"points": int})
-    return table
+    if len(table) == 1:
+        return table
+    mean = table.assign(final=table["final"].abs()).mean().rename("mean").to_frame().T
+    return pd.concat([table, mean]).rename_axis("run").astype({"points": int})
 
 
 def errors(predicted: FloatArray, measured: FloatArray) -> dict[str, float]:

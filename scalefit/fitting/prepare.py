@@ -1,4 +1,4 @@
-"""What a fit begins with: the law as the data complete it, checked rows, parameters bound, and the settings."""
+"""What a fit starts from: the law completed by the data, checked rows, bound parameters and the settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from scalefit.solver.solve import Settings
 
 @dataclass(frozen=True)
 class Prepared:
-    """A law bound to checked rows, and how to fit it."""
+    """A law bound to checked rows, and the settings of its fit."""
 
     law: Law
     runs: Runs
@@ -88,15 +88,12 @@ def _weights(column: str | None, rows: Rows, runs: Runs) -> FloatArray | None:
         return None
     frame = runs.curves if rows.in_curves and runs.curves is not None else runs.table
     if column not in frame.columns:
-        raise InputError(
-            f'no column "{column}" for the weights', todo=f"the columns: {', '.join(map(str, frame.columns))}"
-        )
+        raise InputError(f'no column "{column}" for the weights', todo=f"choose one of {', '.join(map(str, frame))}")
     values = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=np.float64)[rows.positions]
     if not np.all(np.isfinite(values) & (values >= 0)) or not values.sum() > 0:
         row = int(np.argmin(np.isfinite(values) & (values >= 0)))
-        raise InputError(
-            f"weight {values[row]:g}", where=f"{rows.place(runs, row)}, column {column}", todo="weights are >= 0"
-        )
+        where = f"{rows.place(runs, row)}, column {column}"
+        raise InputError(f"weight {values[row]:g}", where=where, todo="give weights >= 0, one of them positive")
     return np.asarray(values)
 
 
@@ -126,17 +123,14 @@ def _settings_of(asked: Options) -> dict[str, Any]:
 
 
 def _starts(model: BoundLaw, start: Mapping[str, float] | pd.DataFrame | None) -> FloatArray | None:
-    """Given starts as coordinates; parameters that are not named begin in the middle of their range."""
+    """Given starts as coordinates; parameters that are not named start in the middle of their range."""
     if start is None:
         return None
     table = start if isinstance(start, pd.DataFrame) else pd.DataFrame([dict(start)])
     for name in table.columns:
         if name not in model.law.parameters:
-            raise InputError(
-                f'law {model.law.name} has no parameter "{name}"',
-                where="start",
-                todo=f"it has {', '.join(model.law.parameters)}",
-            )
+            todo = f"choose among {', '.join(model.law.parameters)}"
+            raise InputError(f'law {model.law.name} has no parameter "{name}"', where="start", todo=todo)
     theta = np.empty((len(table), len(model.coordinates)))
     for j, coordinate in enumerate(model.coordinates):
         if coordinate.name in table.columns:

@@ -24,7 +24,7 @@ def profile(
     level: float = 0.9,
     **options: Any,
 ) -> pd.DataFrame:
-    """Profile intervals of parameters: value, low, high, and whether an end is that of the domain (``open``).
+    """Profile intervals of parameters: value, low, high, and at which side the domain ends first (``open``).
 
     ``names`` are the parameters, by default all free ones; options are those of :func:`scalefit.fit`. Method:
     :mod:`scalefit.uncertainty.profile`. Raises :class:`InputError` for curves, an unknown name, or a fit that did not
@@ -43,12 +43,14 @@ def profile(
     if not 0 < level < 1:
         raise InputError(f"level {level}", where="profile", todo="give 0 < level < 1")
     if int(ready.rows.run_codes.max()) + 1 < len(ready.rows):
-        todo = "resample (draws), or fit one row a run"
+        todo = "use intervals from draws, or fit one row per run"
         raise InputError("rows of one curve are not independent", where="profile", todo=todo)
     free = [coordinate.name for coordinate in ready.model.coordinates]
     for name in names:
         if name not in free:
-            raise InputError(f'"{name}" is not free', where="profile", todo=f"choose among {', '.join(free)}")
+            raise InputError(
+                f'"{name}" is not a free parameter', where="profile", todo=f"choose among {', '.join(free)}"
+            )
     solution = solve(ready.model, ready.values, ready.weights, ready.settings, ready.start)
     if not solution.converged:
         raise InputError("the fit did not converge", where="profile", todo="raise --starts, or give --start values")

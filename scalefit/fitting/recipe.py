@@ -1,4 +1,4 @@
-"""The recipe of the fitted runs, as far as the law does not read it: a prediction for another recipe says so."""
+"""The recipe of the fitted runs that the law does not read, and the warning for a prediction at another recipe."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from scalefit.runs import Runs, read_runs
 from scalefit.schedules import Schedule, parse_schedule
 
 SAME = 1.02  #: numbers within this factor count as one
-REACH = 2.0  #: a law made to carry over between peak learning rates reaches this factor beyond the fitted ones
+REACH = 2.0  #: a law made for several peak learning rates is trusted up to this factor beyond the fitted ones
 STICKS = ("vocab", "tokenizer")
-READS_PEAKS = ("R1",)  #: variables of laws that carry over between peak learning rates
+READS_PEAKS = ("R1",)  #: variables of laws made for several peak learning rates
 
 
 def recipe_of(law: Law, rows: Rows, runs: Runs) -> dict[str, tuple[Any, ...]]:
@@ -32,9 +32,9 @@ def recipe_of(law: Law, rows: Rows, runs: Runs) -> dict[str, tuple[Any, ...]]:
 
 
 def asked_recipe(
-    law: Law, data: Runs | pd.DataFrame | None, schedule: str | Schedule | None, at: Mapping[str, Any]
+    law: Law, data: Runs | pd.DataFrame | None, schedule: str | Schedule | None
 ) -> dict[str, tuple[Any, ...]]:
-    """The recipe for which a prediction is asked, as far as it is told."""
+    """The recipe for which a prediction is asked, as far as it is known."""
     if data is not None:
         logs = data if isinstance(data, Runs) else read_runs(data, need=())
         found = {name: seen for name in (*ALIKE, *STICKS) if (seen := _seen(law, logs.table, name))}
@@ -60,19 +60,19 @@ def _seen(law: Law, table: pd.DataFrame, name: str) -> tuple[Any, ...]:
 def another_recipe(
     law: Law, recipe: Mapping[str, tuple[Any, ...]], asked: Mapping[str, tuple[Any, ...]]
 ) -> list[Check]:
-    """One sentence where a prediction is asked for at another recipe than the fitted one."""
-    found = []
-    for name, values in asked.items():
-        fitted = recipe.get(name)
-        if not fitted or not values or _covers(law, name, fitted, values):
-            continue
-        found.append(f"{name} {_told(values)} (fitted: {_told(fitted)})")
+    """A warning where a prediction is asked for at another recipe than the fitted one."""
+    found = [
+        f"{name} {_shown(values)} (fitted: {_shown(fitted)})"
+        for name, values in asked.items()
+        if values and (fitted := recipe.get(name)) and not _covers(law, name, fitted, values)
+    ]
     if not found:
         return []
     todo = "fit runs of that recipe"
     if any(text.startswith("peak_lr") for text in found) and law.columns.get("R1") is None:
-        todo += ", or the law annealing-transfer to runs at two or more peaks"
-    return [Check("another-recipe", f"asked for {', '.join(found)}, which the law {law.name} does not read: {todo}")]
+        todo += ", or fit the law annealing-transfer to runs at two or more peak learning rates"
+    text = f"the prediction is for {', '.join(found)}, which the law {law.name} does not read: {todo}"
+    return [Check("another-recipe", text)]
 
 
 def _covers(law: Law, name: str, fitted: tuple[Any, ...], values: tuple[Any, ...]) -> bool:
@@ -83,7 +83,7 @@ def _covers(law: Law, name: str, fitted: tuple[Any, ...], values: tuple[Any, ...
     return bool(np.min(values) >= low * (1 - 1e-9) and np.max(values) <= high * (1 + 1e-9))
 
 
-def _told(values: tuple[Any, ...]) -> str:
+def _shown(values: tuple[Any, ...]) -> str:
     if isinstance(values[0], str):
         return ", ".join(values[:3])
     low, high = f"{min(values):.4g}", f"{max(values):.4g}"

@@ -1,4 +1,4 @@
-"""``Fit``: the immutable result of a fit. Checks first, numbers second."""
+"""``Fit``: the immutable result of a fit, with its predictions, scores, figure and file."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ import pandas as pd
 
 from scalefit.diagnosis.checks import Check, Outlier
 from scalefit.diagnosis.influence import Influence
+from scalefit.fitting.document import save
+from scalefit.fitting.lmfit_bridge import to_lmfit
+from scalefit.fitting.prediction import cautions, last_point, predict, score
+from scalefit.fitting.summary import STATUSES, as_html, as_text
 from scalefit.laws.law import Law
 from scalefit.rows.points import Points
 from scalefit.runs.columns import COLUMNS
@@ -25,17 +29,10 @@ if TYPE_CHECKING:
     from scalefit.runs import Runs
     from scalefit.schedules import Schedule
 
-STATUSES = {
-    "not-converged": "did not converge",
-    "starts-disagree": "starts disagree",
-    "not-identified": "not identified",
-    "at-bound": "at a bound",
-}
-
 
 @dataclass(frozen=True)
 class Starts:
-    """What became of the starts: how many there were, how many agree, where the others ended."""
+    """What became of the starts: how many there were, how many reached the optimum, where the others ended."""
 
     count: int
     agree: int
@@ -53,7 +50,7 @@ class Fit:
     settings: Settings
     delta: float  #: the robust threshold that was used
     cost: float  #: the objective at the optimum
-    sigma: float  #: noise of the residuals, from their median absolute value
+    sigma: float  #: noise: standard deviation of the residuals, from their median absolute value
     starts: Starts
     converged: bool
     warnings: tuple[Check, ...]
@@ -68,7 +65,9 @@ class Fit:
     origin: tuple[Mapping[str, Any], ...]
     points: Points
     without: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  #: parameters fitted without each run
-    recipe: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  #: what the law does not read, of fitted runs
+    recipe: Mapping[str, tuple[Any, ...]] = field(
+        default_factory=dict
+    )  #: settings of the fitted runs that the law does not read
     intervals: Intervals | None = None  #: draws and calibration, where draws were asked for
 
     def __getitem__(self, name: str) -> float:
@@ -78,7 +77,7 @@ class Fit:
     def status(self) -> str:
         """One phrase: converged, did not converge, starts disagree, not identified, or at a bound."""
         codes = {check.code for check in self.warnings}
-        return next((phrase for code, phrase in STATUSES.items() if code in codes), "converged")
+        return next((phrase for code, (phrase, _) in STATUSES.items() if code in codes), "converged")
 
     @property
     def ok(self) -> bool:
@@ -87,16 +86,20 @@ class Fit:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a parameter: value, unit, meaning and how it was found."""
+        """One row per parameter: value, 90 % interval, unit, meaning and state (fitted, fixed, at bound, or its tie).
+
+        A fit without intervals has NaN in ``low`` and ``high``, and the reason in ``attrs["no_intervals"]``.
+        """
         flagged = " ".join(check.text for check in self.warnings if check.code == "at-bound")
         how = {name: f"= {text}" for name, text in self.ties.items()} | dict.fromkeys(self.fixed, "fixed")
         ends = self._ends()
-        return pd.DataFrame(
+        table = pd.DataFrame(
             [
                 {
                     "parameter": name,
                     "value": value,
-                    **({"low": ends[name][0], "high": ends[name][1]} if ends else {}),
+                    "low": ends[name][0],
+                    "high": ends[name][1],
                     "unit": self.unit_of(name),
                     "meaning": self.law.parameters[name].meaning,
                     "state": how.get(name, "at bound" if f"{name} ended" in flagged else "fitted"),
@@ -104,6 +107,8 @@ class Fit:
                 for name, value in self.parameters.items()
             ]
         ).set_index("parameter")
+        table.attrs["no_intervals"] = self.no_intervals
+        return table
 
     def unit_of(self, name: str) -> str:
         """The unit of a parameter; in that of the target where it is neither the law's own nor a loss."""
@@ -114,9 +119,9 @@ class Fit:
         return unit.replace(self.law.target_unit, known.unit if known else f"unit of {self.target}")
 
     def _ends(self) -> dict[str, tuple[float, float]]:
-        """The 90 % interval of each parameter, inside its domain."""
+        """The 90 % interval of each parameter, inside its domain; NaN without intervals."""
         if self.intervals is None:
-            return {}
+            return dict.fromkeys(self.parameters, (np.nan, np.nan))
         found = {}
         for name, pair in self.intervals.parameter_intervals(self.parameters).items():
             parameter, given = self.law.parameters[name], self.bounds.get(name, (None, None))
@@ -128,15 +133,24 @@ class Fit:
         return found
 
     @property
+    def single_curve(self) -> bool:
+        """Whether all fitted rows lie along the curve of one run."""
+        return self.runs == 1 and self.points.steps is not None
+
+    @property
     def no_intervals(self) -> str:
-        """Why this fit can have no intervals; empty where it can."""
-        if self.runs == 1 and self.points.steps is not None:
-            return "one run: its points are not independent, and no other run shows how runs differ"
-        return "" if self.converged else "the fit did not converge"
+        """Why this fit has no intervals; empty where it has them."""
+        if self.intervals is not None:
+            return ""
+        if self.single_curve:
+            return "one run alone does not show how runs differ, and its points are not independent; add runs"
+        if not self.converged:
+            return "the fit did not converge; raise the number of starts"
+        return "no draws were asked for; fit with draws=200 (--draws 200)"
 
     @property
     def draws(self) -> pd.DataFrame:
-        """The resampled fits, one row a draw and one column a parameter; empty without draws."""
+        """The resampled fits, one row per draw and one column per parameter; empty without draws."""
         if self.intervals is None:
             return pd.DataFrame(columns=list(self.parameters))
         return pd.DataFrame(self.intervals.draws, columns=list(self.parameters))
@@ -168,40 +182,33 @@ class Fit:
     ) -> pd.DataFrame:
         """Predictions for run logs, a table, one point (``N=7e9, D="2T"``) or a schedule never run.
 
-        The result has the predicted ``loss`` and ``decades_beyond``: how far, in decades of its furthest variable,
-        the point lies outside what was fitted. A fit with draws adds ``low`` and ``high``, between which a new
-        observation falls with probability ``level`` (``interval="mean"``: the law's own value, without the noise).
+        Columns: the predicted ``loss``; ``low`` and ``high``, the ends of its prediction interval, between which a new
+        measurement falls with probability ``level`` (``interval="mean"``: the law's own value, without the noise);
+        ``decades_beyond``, the extrapolation in decades of the variable that lies furthest outside the fitted range.
+        A fit without intervals has NaN in ``low`` and ``high``, and the reason in ``attrs["no_intervals"]``.
         """
-        from scalefit.fitting.prediction import predict
-
         return predict(self, data, schedule=schedule, every=every, at=at, level=level, interval=interval)
 
     def influence(
         self, data: Runs | pd.DataFrame | None = None, *, schedule: str | Schedule | None = None, **at: Any
     ) -> pd.DataFrame:
-        """How far the prediction at one point moves when each run is left out of the fit, the furthest first.
+        """How much the prediction at one point changes when each run is left out of the fit, largest change first.
 
         The point is given as for :meth:`predict`; of several rows the last counts. Columns: ``prediction`` without the
-        run, its relative ``change``, ``by_chance`` (the size that it usually has for a run in that place which follows
-        the law), ``alone`` (the run holds nine tenths of the prediction's variance) and ``influential`` (alone, or
-        beyond what chance does in 99 of 100 sets of runs; and beyond the noise).
+        run; its relative ``change``; ``by_chance``, the usual size of that change if the run follows the law;
+        ``alone``, whether the run carries nine tenths of the prediction's variance; ``influential``, whether the change
+        exceeds the noise and the run is alone or its change is larger than chance makes it in 99 of 100 sets of runs.
         """
-        from scalefit.fitting.prediction import last_point
-
         return self.left_out.changes(last_point(self, data, schedule=schedule, at=at))
 
     def cautions(
         self, data: Runs | pd.DataFrame | None = None, *, schedule: str | Schedule | None = None, **at: Any
     ) -> tuple[Check, ...]:
-        """What speaks against a prediction: far beyond the fitted runs, for another recipe, or hanging on one run."""
-        from scalefit.fitting.prediction import cautions
-
+        """Warnings about a prediction: far beyond the fitted runs, for another recipe, or decided by a single run."""
         return cautions(self, data, schedule=schedule, at=at)
 
     def score(self, data: Runs | pd.DataFrame) -> pd.DataFrame:
-        """Errors of the prediction on measured runs: R2, MAE, RMSE, mean, worst and final relative error."""
-        from scalefit.fitting.prediction import score
-
+        """Errors of the prediction on measured runs: R2, MAE, RMSE; mean, worst and final relative error."""
         return score(self, data)
 
     def plot(self, held_out: Runs | pd.DataFrame | None = None, *, ax: Axes | None = None, **options: Any) -> Axes:
@@ -212,26 +219,18 @@ class Fit:
 
     def save(self, path: str | Path) -> Path:
         """Write the fit as plain JSON, to a temporary name and then in place."""
-        from scalefit.fitting.document import save
-
         return save(self, path)
 
     def to_lmfit(self) -> Any:
         """The fit as ``lmfit.Parameters``: values, bounds, fixed and tied ones."""
-        from scalefit.fitting.lmfit_bridge import to_lmfit
-
         return to_lmfit(self)
 
     def summary(self) -> str:
-        """The fit as text: verdict, parameters, doubts."""
-        from scalefit.fitting.summary import as_text
-
+        """The fit as text: verdict, numbers, intervals, warnings."""
         return as_text(self)
 
     def __repr__(self) -> str:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        from scalefit.fitting.summary import as_html
-
         return as_html(self)

@@ -1,4 +1,4 @@
-"""A saved fit, read again: nothing in it is executed."""
+"""Reads a saved fit; nothing in it is executed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from scalefit.diagnosis.checks import Check, Outlier
 from scalefit.errors import InputError
-from scalefit.fitting.document import SCHEMA
+from scalefit.fitting.document import AS_THEY_ARE, SCHEMA, TUPLES
 from scalefit.fitting.result import Fit, Starts
 from scalefit.laws import Law, find_law, law_names
 from scalefit.laws.formula import FormulaLaw
@@ -19,7 +19,7 @@ from scalefit.version import __version__
 
 
 def load_fit(path: str | Path, law: str | Law | type[Law] | None = None) -> Fit:
-    """Read a fit that :meth:`Fit.save` wrote. A law from a user's own file must be given again.
+    """Read a fit that :meth:`Fit.save` wrote; ``law`` is needed where the law is defined in a file of yours.
 
     Raises :class:`InputError` for a missing file, one that is not a fit, or one from a newer version.
     """
@@ -45,7 +45,7 @@ def load_fit(path: str | Path, law: str | Law | type[Law] | None = None) -> Fit:
         raise InputError(error.what, where=str(place), todo=error.todo) from error
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         what = f"{type(error).__name__}: {error}"
-        raise InputError(f"a damaged saved fit ({what})", where=str(place), todo="fit again") from error
+        raise InputError(f"the saved fit is damaged ({what})", where=str(place), todo="fit again") from error
 
 
 def _law_of(content: dict[str, Any], law: str | Law | type[Law] | None) -> Law:
@@ -53,9 +53,9 @@ def _law_of(content: dict[str, Any], law: str | Law | type[Law] | None) -> Law:
         return find_law(law)
     if content["kind"] == "formula":
         return FormulaLaw(content["law"], variables=tuple(content["columns"]))
-    if content["law"].partition(":")[0] not in law_names():  # a file named there would be executed
+    if content["law"].partition(":")[0] not in law_names():  # it may name a file, which would be executed
         todo = "give it again: --law ./mine.py:MyLaw"
-        raise InputError(f'the law "{content["law"]}" is not one of scalefit\'s', todo=todo)
+        raise InputError(f'the law "{content["law"]}" is not built in', todo=todo)
     return find_law(content["law"])
 
 
@@ -64,25 +64,21 @@ def _from_dict(content: dict[str, Any], law: str | Law | type[Law] | None) -> Fi
     ranged = {name for name, variable in known.variables.items() if not variable.many}
     if set(content["parameters"]) != set(known.parameters) or set(content["ranges"]) != ranged:
         names = ", ".join([*known.variables, *known.parameters])
-        raise InputError(f"its numbers are not those of the law {known.name} ({names})", todo="fit again")
+        raise InputError(
+            f"its parameters and variables are not those of the law {known.name} ({names})", todo="fit again"
+        )
+    tuples: dict[str, Any] = {
+        name: {key: tuple(values) for key, values in content.get(name, {}).items()} for name in TUPLES
+    }
     return Fit(
         law=known,
         target=content["target"],
         parameters={name: float(entry["value"]) for name, entry in content["parameters"].items()},
         settings=Settings(**content["settings"]),
-        delta=content["delta"],
         cost=content["objective"],
-        sigma=content["sigma"],
         starts=Starts(**content["starts"]),
-        converged=content["converged"],
         warnings=tuple(Check(**entry) for entry in content["warnings"]),
         outliers=tuple(Outlier(**entry) for entry in content["outliers"]),
-        fixed=content["fixed"],
-        ties=content["ties"],
-        bounds={name: (pair[0], pair[1]) for name, pair in content["bounds"].items()},
-        rows=content["rows"],
-        runs=content["runs"],
-        ranges={name: (pair[0], pair[1]) for name, pair in content["ranges"].items()},
         notes=tuple(content["notes"]),
         origin=tuple(content["data"]),
         points=Points(
@@ -92,7 +88,7 @@ def _from_dict(content: dict[str, Any], law: str | Law | type[Law] | None) -> Fi
             tuple(points["values"]),
             *(None if points.get(name) is None else tuple(points[name]) for name in ("area", "fall")),
         ),
-        without={run: tuple(values) for run, values in content.get("without", {}).items()},
-        recipe={name: tuple(values) for name, values in content.get("recipe", {}).items()},
         intervals=from_dict(content["intervals"]) if content.get("intervals") else None,
+        **{name: content[name] for name in AS_THEY_ARE},
+        **tuples,
     )

@@ -1,4 +1,4 @@
-"""Laws that their sources fit in stages: each stage is an ordinary fit, and the result says which procedure made it."""
+"""Laws that their sources fit in stages: each stage is an ordinary fit, and the result names the procedure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Procedure = Literal["stages", "joint"]
 
 @dataclass(frozen=True)
 class Staged:
-    """The stages of a fit by name, the last one, and how it was made in words."""
+    """The stages of a fit by name, the last one, and a description of the procedure."""
 
     stages: Mapping[str, Fit]
     last: Fit
@@ -37,14 +37,14 @@ class Staged:
 
 @dataclass(frozen=True)
 class Ladder:
-    """Accuracy from N and D through the loss of the task."""
+    """Accuracy on a task from N and D, by way of the task's loss."""
 
     loss: Fit  #: the task's loss in N and D
     accuracy: Fit  #: the accuracy in the task's loss
-    how: str  #: what each was fitted to, in words
+    how: str  #: description of the procedure
 
     def predict(self, N: float | FloatArray, D: float | FloatArray) -> FloatArray:
-        """The accuracy at sizes and tokens, (n,) or one number each."""
+        """The accuracy at N parameters and D tokens, one number or (n,)."""
         return self.accuracy.evaluate({"loss": self.loss.evaluate({"N": np.asarray(N), "D": np.asarray(D)})})
 
 
@@ -58,9 +58,9 @@ def loss_to_loss(
 ) -> Staged:
     """The map from the losses of one family of runs to those of another: train to train, or test to test.
 
-    Both tables have one row a run with ``N``, ``D`` and ``loss``. ``procedure="stages"`` fits ``kaplan-floor`` to each
-    family with the source's threshold, holds the two floors and fits kappa and K to the paired runs (``on`` says what
-    pairs them). The source's own last step is a straight line in log-log,
+    Both tables have one row per run with ``N``, ``D`` and ``loss``. ``procedure="stages"`` fits ``kaplan-floor`` to
+    each family with the source's threshold, fixes the two floors and fits kappa and K to the runs paired by the columns
+    ``on``. The source's own last step is a straight line in log-log,
     :func:`~scalefit.laws.loss_to_loss.line_above_floors`; on its data the two agree within 0.01. ``"joint"`` leaves
     the floors free. ``settings`` go to the last fit.
 
@@ -69,7 +69,7 @@ def loss_to_loss(
     pairs = pair_runs(source, target, on=on)[["loss_source", "loss"]]
     if procedure == "joint":
         free = fit(pairs, "loss-to-loss", **settings)
-        return Staged({"map": free}, free, f"kappa, K and both floors together from {len(pairs)} pairs")
+        return Staged({"map": free}, free, f"kappa, K and both floors fitted together to {len(pairs)} pairs")
     first, second = (fit(table[["N", "D", "loss"]], "kaplan-floor", delta=PAPER_DELTA) for table in (source, target))
     held = {"E0": first["E"], "E1": second["E"]}
     how = f"floors from kaplan-floor on {len(source)} and {len(target)} runs, then kappa and K from {len(pairs)} pairs"
@@ -90,13 +90,13 @@ def data_constrained(
     table = runs[["N", "D", "U", "loss"]]
     if procedure == "joint":
         free = fit(table, "data-constrained", **settings)
-        return Staged({"all": free}, free, f"all seven parameters together from {len(table)} runs")
+        return Staged({"all": free}, free, f"all seven parameters fitted together to {len(table)} runs")
     once = table[table["D"] <= ONE_EPOCH * table["U"]]
     if len(once) < 5:
         raise InputError(
-            f"only {len(once)} runs of one epoch",
+            f"only {len(once)} runs of one epoch (at least 5 are needed)",
             where="law data-constrained",
-            todo="add some, or ask for procedure joint",
+            todo="add such runs, or use procedure joint",
         )
     tie = {"beta": "alpha"} if equal_exponents else None
     base = fit(once[["N", "D", "loss"]], "chinchilla", tie=tie, delta=PAPER_DELTA)
@@ -129,13 +129,13 @@ def task_ladder(
 ) -> Ladder:
     """Accuracy of a task from size and data, in two steps, from evaluations of checkpoints.
 
-    ``checkpoints`` has one row an evaluation: ``run``, ``N``, ``D`` (tokens so far) and the columns that ``loss`` and
-    ``accuracy`` name; rows without either are left out, and without ``run`` every row is a run of its own.
+    ``checkpoints`` has one row per evaluation: ``run``, ``N``, ``D`` (tokens so far) and the columns that ``loss`` and
+    ``accuracy`` name. Rows in which either is missing are left out; without ``run``, every row is a run of its own.
 
     1. The additive law in N and D, from the mean loss of the last ``average`` checkpoints of each run (Huber 1e-3).
-    2. The sigmoid, from all checkpoints but the first ``skip`` of each run (a share of its checkpoints, rounded up, at
-       least one remains), loss and accuracy as running means over ``average``; with ``ideal`` a model of loss 0 has
-       accuracy 1. Plain least squares.
+    2. The sigmoid, from all checkpoints but the first share ``skip`` of each run (rounded up; at least one remains),
+       with running means of loss and accuracy over ``average``; ``ideal`` adds the point of loss 0 and accuracy 1.
+       Plain least squares.
 
     ``settings`` (``draws``, ``seed``, ``starts`` ...) go to both fits. The defaults are the source's procedure.
     Source: arXiv:2412.04403 (as in its code). Raises :class:`InputError` for a missing column, or too few runs.
@@ -170,19 +170,18 @@ def task_ladder(
 
 
 def _evaluations(checkpoints: pd.DataFrame, loss: str, accuracy: str) -> pd.DataFrame:
-    """The checkpoints with both values, by canonical names, each run in the order of its tokens."""
+    """The checkpoints that have both values, with canonical column names, each run in the order of its tokens."""
     for name in ("N", "D", loss, accuracy):
         if name not in checkpoints.columns:
-            raise InputError(
-                f'no column "{name}"', where="task_ladder", todo=f"columns: {', '.join(map(str, checkpoints.columns))}"
-            )
+            todo = f"columns: {', '.join(map(str, checkpoints.columns))}"
+            raise InputError(f'no column "{name}"', where="task_ladder", todo=todo)
     run = checkpoints["run"].astype(str) if "run" in checkpoints.columns else checkpoints.index.astype(str)
     table = checkpoints[["N", "D", loss, accuracy]].set_axis(["N", "D", "loss", "accuracy"], axis=1)
     return table.assign(run=run).dropna().sort_values("D", kind="stable")
 
 
 def _after_first(run: pd.Series, skip: float) -> pd.Series:
-    """Which rows come after the first ``skip`` of their run's rows, at least the last of each."""
+    """Which rows come after the first share ``skip`` of their run, at least the last row of each."""
     rows = run.groupby(run)
     size, before = rows.transform("size"), rows.cumcount()
     first = np.minimum(np.ceil(skip * size), size - 1)
@@ -190,9 +189,9 @@ def _after_first(run: pd.Series, skip: float) -> pd.Series:
 
 
 def mixture(runs: pd.DataFrame, sources: Sequence[str], targets: Sequence[str], **settings: Any) -> dict[str, Fit]:
-    """One mixture law for each validation domain: ``targets`` are columns of losses, ``sources`` those of the shares.
+    """One mixture law per validation domain: ``targets`` are columns of losses, ``sources`` columns of shares.
 
-    All sources but one are named; see the law ``mixture``.
+    ``sources`` names all sources but one; see the law ``mixture``.
     """
     law = f"mixture:over={'+'.join(sources)}"
     return {target: fit(runs[[*sources, target]], law, target=target, **settings) for target in targets}

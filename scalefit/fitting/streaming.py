@@ -1,34 +1,33 @@
-"""Fitting logs of millions of rows without holding their features.
+"""Fits to logs of millions of rows in bounded memory.
 
-A thinned sample finds the optimum; then every row enters a few passes in which the features of a block of steps are
-made, used and forgotten. Each pass sums the exact gradient over all rows and steps with the sample's curvature, which
-differs from that of all rows by sampling error only, so three passes reach the optimum of the full data. Where it
-does differ (the first steps of a run without warm-up are few and weigh much), a pass sums the curvature as well.
+The optimum of a thinned sample comes first; then a few passes read every row in blocks of steps, whose variables are
+computed and dropped again. Each pass sums the exact gradient over all rows and takes a step with the curvature of the
+sample. That differs from the curvature of all rows by sampling error only, so that three passes reach the optimum of
+the full data. Where it differs more (the first steps of a run without warmup are few and weigh much), a pass sums the
+curvature over all rows as well.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 
 from scalefit.numerics import FloatArray
 from scalefit.rows.streams import Stream
-from scalefit.solver.derivatives import curvatures, measure
+from scalefit.solver.derivatives import Local, curvatures, measure
 from scalefit.solver.descent import newton_step
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.objective import Objective
 
 PASSES = 12
-SETTLED = 1e-9  #: relative decrease of the objective that a further pass would bring
+SETTLED = 1e-9  #: a fit has settled when a further pass would lower the objective by less than this share
 
 NEAR = np.array([True])  #: exact second derivatives
 
 
 def settle(
-    model: BoundLaw,
-    objective: Objective,
-    sample_values: FloatArray,
-    stream: Stream,
-    theta: FloatArray,
+    model: BoundLaw, objective: Objective, sample_values: FloatArray, stream: Stream, theta: FloatArray
 ) -> tuple[FloatArray, float, bool]:
     """The optimum of all rows from that of the sample: coordinates (p,), objective, whether it has settled."""
     target = objective.target(sample_values)
@@ -50,7 +49,7 @@ def settle(
         misled = not gained >= 0.5 * expected
         if gained > 0:
             theta, cost, gradient, of_here = trial, trial_cost, trial_gradient, False
-        if misled and not of_here:  # rows that the sample holds too few of shape the objective
+        if misled and not of_here:  # rows that are rare in the sample shape the objective
             matrix, diagonal, of_here = *_curvature(model, objective, stream, theta), True
         elif misled:
             damping = max(10 * damping, 1e-3)
@@ -63,12 +62,8 @@ def _curvature(
     model: BoundLaw, objective: Objective, stream: Stream, theta: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """The step matrix (1, p, p) and its scale (1, p) over all rows."""
-    p = theta.shape[1]
-    matrix, diagonal = np.zeros((1, p, p)), np.zeros((1, p))
-    for variables, values in stream.blocks():
-        part = BoundLaw(model.law, variables, model.coordinates, model.fixed, model.ties)
-        ones = np.ones(len(values))
-        local = measure(part, objective, objective.target(values), ones, theta)
+    matrix, diagonal = np.zeros(()), np.zeros(())
+    for part, ones, local in _blocks(model, objective, stream, theta):
         _, of_block, scale, _ = curvatures(part, objective, ones, theta, local, NEAR)
         matrix, diagonal = matrix + of_block, diagonal + scale
     return matrix, diagonal
@@ -77,13 +72,18 @@ def _curvature(
 def _pass(model: BoundLaw, objective: Objective, stream: Stream, theta: FloatArray) -> tuple[float, FloatArray]:
     """The objective and its gradient (1, p) over all rows."""
     cost, gradient = 0.0, np.zeros_like(theta)
+    for _, _, local in _blocks(model, objective, stream, theta):
+        cost += float(local.cost[0])
+        pull = objective.psi(local.residual) / (local.value if objective.space == "log" else 1.0)
+        gradient += np.einsum("bpn,bn->bp", local.jacobian, pull)
+    return cost, gradient
+
+
+def _blocks(
+    model: BoundLaw, objective: Objective, stream: Stream, theta: FloatArray
+) -> Iterator[tuple[BoundLaw, FloatArray, Local]]:
+    """The law bound to each block of rows, its weights of one, and the objective there."""
     for variables, values in stream.blocks():
         part = BoundLaw(model.law, variables, model.coordinates, model.fixed, model.ties)
-        predicted, jacobian = part.jacobian(theta)
-        residual = objective.residuals(predicted, objective.target(values))
-        cost += float(objective.rho(residual).sum())
-        pull = objective.psi(residual)
-        if objective.space == "log":
-            pull = pull / predicted
-        gradient += np.einsum("bpn,bn->bp", jacobian, pull)
-    return cost, gradient
+        ones = np.ones(len(values))
+        yield part, ones, measure(part, objective, objective.target(values), ones, theta)

@@ -1,4 +1,4 @@
-"""A fit as text and as HTML: the formula with its numbers, the verdict, the parameters, the doubts."""
+"""A fit as text and as HTML: the verdict, the formula with its numbers, the parameters, the intervals, the warnings."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from scalefit.fitting.result import Fit
 
-MOST_NAMED = 5
+MOST_NAMED = 5  #: outliers that are listed
+#: the status that a failed check gives a fit, the gravest first, and what it means for the numbers
+STATUSES = {
+    "not-converged": ("did not converge", "the solver stopped before it reached an optimum, do not use the numbers; "),
+    "starts-disagree": ("starts disagree", "a better optimum may exist; "),
+    "not-identified": ("not identified", "these runs do not determine every parameter; "),
+    "at-bound": ("at a bound", "a parameter ended at the end of its domain; "),
+}
 
 
 def number(value: float) -> str:
@@ -36,80 +41,86 @@ def formula_with_numbers(fit: Fit) -> str:
 
 
 def verdict(fit: Fit) -> str:
-    """One line: status, starts, noise, rows."""
-    unit = 100 if fit.settings.residuals == "log" else 1
-    noise = f"{fit.sigma * unit:.3g}{' %' if unit == 100 else ''}"
-    return (
-        f"{fit.status}: {fit.starts.agree} of {fit.starts.count} starts agree; "
-        f"noise {noise}; {fit.rows} rows of {fit.runs} runs"
-    )
+    """One line: the status, what it means, how many starts reached this optimum, how many warnings there are."""
+    meaning = dict(STATUSES.values()).get(fit.status, "")
+    starts = f"{fit.starts.agree} of {fit.starts.count} starts reached this optimum"
+    count = len(fit.warnings)
+    warned = f"{count} warning{'s' * (count > 1)} below" if count else "no warnings"
+    return f"{fit.status}: {meaning}{starts}; {warned}"
 
 
-def trust(fit: Fit) -> str:
-    """One line: where the intervals come from, and whether the user's own runs have calibrated them."""
+def numbers(fit: Fit) -> list[str]:
+    """The law, the same with its numbers, and what it was fitted to."""
+    noise = f"{100 * fit.sigma:.3g} %" if fit.settings.residuals == "log" else f"{fit.sigma:.3g}"
+    rows = f"{fit.rows} rows of {fit.runs} run{'s' * (fit.runs != 1)}"
+    return [
+        f"law {fit.law.spec}: {fit.law.equation}",
+        f"fitted: {formula_with_numbers(fit)}",
+        f"{rows}; noise (standard deviation of the residuals) {noise}",
+    ]
+
+
+def parameters(fit: Fit) -> list[list[str]]:
+    """A head and one row per parameter: name, value, interval where there is one, state, unit, meaning."""
+    ends = [] if fit.intervals is None else ["90 % interval"]
+    found = [["parameter", "value", *ends, "state", "unit", "meaning"]]
+    for name, row in fit.table.iterrows():
+        interval = [f"[{number(row['low'])}, {number(row['high'])}]"] if ends else []
+        found.append([str(name), number(row["value"]), *interval, row["state"], row["unit"], row["meaning"]])
+    return found
+
+
+def origin_of_intervals(fit: Fit) -> list[str]:
+    """Where the intervals come from, and whether a back-test on the user's own runs has calibrated them."""
     if fit.intervals is None:
-        return f"no intervals: {fit.no_intervals or 'ask for draws'}"
+        return [f"no intervals: {fit.no_intervals}"]
+    drawn = f"90 % intervals from {len(fit.intervals.draws)} refits to resampled runs"
     calibration = fit.intervals.calibration
     if calibration is None:
-        return f"90 % intervals from {len(fit.intervals.draws)} draws, as if the law were true: not calibrated"
-    rests = f"{calibration.points} predictions of {calibration.folds} fits to part of these runs"
-    if not calibration.calibrated:
-        return f"90 % intervals from {len(fit.intervals.draws)} draws, not calibrated: only {rests}"
-    widened = f"those of predictions widened {calibration.factor:.2g} times"
-    return f"90 % intervals from {len(fit.intervals.draws)} draws, {widened}: {rests}"
+        return [f"{drawn}, as if the law were true: not calibrated by a back-test"]
+    seen = f"{calibration.points} held-out predictions from {calibration.folds} refits to the other runs"
+    if calibration.calibrated:
+        return [drawn, f"prediction intervals are scaled by {calibration.factor:.2g}, from a back-test: {seen}"]
+    why = f"a back-test gave only {seen}" if calibration.folds else "these runs allow no back-test"
+    return [drawn, f"prediction intervals are not calibrated: {why}"]
 
 
-def doubts(fit: Fit) -> list[str]:
-    """The warnings, the starts that were lost and the outliers, one line each."""
-    lines = [f"! {check.text}" for check in fit.warnings]
-    lines += [f"  {count} of {fit.starts.count} starts ended {name}" for name, count in fit.starts.lost.items()]
+def remarks(fit: Fit) -> list[str]:
+    """The warnings, one line per kind, then starts that ended elsewhere and outliers."""
+    lines = []
+    for code in dict.fromkeys(check.code for check in fit.warnings):
+        first, *others = [check.text for check in fit.warnings if check.code == code]
+        lines.append(f"! {first}" + (f" (and {len(others)} more of this kind: {'; '.join(others)})" if others else ""))
+    if fit.starts.lost:
+        ended = ", ".join(f"{count} {where}" for where, count in fit.starts.lost.items())
+        lines.append(f"{sum(fit.starts.lost.values())} of {fit.starts.count} starts ended at another point: {ended}")
     if fit.outliers:
-        lines.append(f"  {len(fit.outliers)} rows lie more than 5 sigma off:")
-        lines += [f"    {o.place} ({o.run}): {o.sigmas:+.1f} sigma" for o in fit.outliers[:MOST_NAMED]]
-        if len(fit.outliers) > MOST_NAMED:
-            lines.append(f"    and {len(fit.outliers) - MOST_NAMED} more")
+        more = f"; {len(fit.outliers) - MOST_NAMED} more" if len(fit.outliers) > MOST_NAMED else ""
+        named = "; ".join(f"{o.place} ({o.run}) {o.sigmas:+.1f} sigma" for o in fit.outliers[:MOST_NAMED])
+        lines.append(f"{len(fit.outliers)} rows lie more than 5 sigma (noise) from the law: {named}{more}")
     return lines
 
 
 def as_text(fit: Fit) -> str:
-    """The fit for a terminal."""
-    head = [
-        f"{fit.law.spec}: {fit.law.equation}",
-        f"  {formula_with_numbers(fit)}",
-        f"  {verdict(fit)}",
-        f"  {trust(fit)}",
-        "",
-    ]
-    table = fit.table
-    width = max(len(name) for name in table.index)
-    body = [
-        f"  {name:<{width}}  {number(row['value']):>12}  {_ends(row)}"
-        f"{row['state']:<9} {row['unit']:<30} {row['meaning']}"
-        for name, row in table.iterrows()
-    ]
-    tail = doubts(fit)
-    return "\n".join([*head, *(line.rstrip() for line in body), *([""] if tail else []), *tail])
-
-
-def _ends(row: pd.Series) -> str:
-    if "low" not in row.index:
-        return ""
-    return f"{'[' + number(row['low']) + ', ' + number(row['high']) + ']':<24} "
+    """The fit for a terminal: verdict, numbers, intervals, warnings."""
+    rows = parameters(fit)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    body = [*numbers(fit), "", *table, "", *origin_of_intervals(fit), *([""] * bool(remarks(fit)))]
+    tail = [line if line.startswith("!") else f"  {line}" for line in remarks(fit)]
+    return "\n".join([verdict(fit), *(f"  {line}".rstrip() for line in body), *tail])
 
 
 def as_html(fit: Fit) -> str:
-    """The fit for a notebook."""
+    """The fit for a notebook, in the same order."""
     colour = "#2a7" if fit.ok else "#c52"
-    rows = "".join(
-        f"<tr><td><b>{escape(str(name))}</b></td><td style='text-align:right'>{number(row['value'])}</td>"
-        f"<td>{escape(_ends(row))}</td><td>{escape(row['state'])}</td><td>{escape(row['unit'])}</td><td>{escape(row['meaning'])}</td></tr>"
-        for name, row in fit.table.iterrows()
-    )
-    tail = "".join(f"<li>{escape(line.strip('! '))}</li>" for line in doubts(fit))
+    head, *rows = [[escape(cell) for cell in row] for row in parameters(fit)]
+    law, fitted, noise = map(escape, numbers(fit))
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    tail = "".join(f"<li>{escape(line.removeprefix('! '))}</li>" for line in remarks(fit))
     return (
-        f"<div><code>{escape(fit.law.equation)}</code><br><code>{escape(formula_with_numbers(fit))}</code>"
-        f"<p style='color:{colour}'>{escape(verdict(fit))}</p><p>{escape(trust(fit))}</p>"
-        "<table><thead><tr><th>parameter</th><th>value</th><th>90 %</th><th>state</th><th>unit</th><th>meaning</th>"
-        "</tr></thead>"
-        f"<tbody>{rows}</tbody></table>{f'<ul>{tail}</ul>' if tail else ''}</div>"
+        f"<div><p style='color:{colour}'><b>{escape(verdict(fit))}</b></p>"
+        f"<p><code>{law}</code><br><code>{fitted}</code><br>{noise}</p>"
+        f"<table><thead><tr>{''.join(f'<th>{cell}</th>' for cell in head)}</tr></thead><tbody>{body}</tbody></table>"
+        f"<p>{'<br>'.join(map(escape, origin_of_intervals(fit)))}</p>{f'<ul>{tail}</ul>' if tail else ''}</div>"
     )

@@ -36,7 +36,7 @@ def held_rows(fit: Fit, held_out: Runs | pd.DataFrame | None) -> pd.DataFrame:
     """
     if held_out is None:
         return fitted_rows(fit).iloc[:0]
-    frame = fit.predict(held_out).rename(columns={fit.target: "predicted"})
+    frame = _renamed(fit.predict(held_out), fit.target)
     if not len(frame):
         raise InputError("there are no held-out rows", where="plot", todo="check the expression that selects them")
     return frame if "measured" in frame.columns else frame.assign(measured=np.nan)
@@ -44,7 +44,13 @@ def held_rows(fit: Fit, held_out: Runs | pd.DataFrame | None) -> pd.DataFrame:
 
 def predicted(fit: Fit, at: Mapping[str, Any]) -> pd.DataFrame:
     """Predictions at variables given by name, with the column ``predicted``."""
-    return fit.predict(**dict(at)).rename(columns={fit.target: "predicted"})
+    return _renamed(fit.predict(**dict(at)), fit.target)
+
+
+def _renamed(frame: pd.DataFrame, target: str) -> pd.DataFrame:
+    """Predictions as figures read them: the column ``predicted``, and no interval where the fit has none."""
+    without = ["low", "high"] if frame["low"].isna().all() else []
+    return frame.rename(columns={target: "predicted"}).drop(columns=without)
 
 
 def as_runs(data: Runs | pd.DataFrame | None) -> Runs | None:

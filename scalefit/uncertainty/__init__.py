@@ -1,1 +1,1 @@
-"""How sure a fit is: draws of a Solution, their covariance, intervals of predictions and their calibration."""
+"""Uncertainty of a fit: draws of a Solution, covariance, intervals of parameters and predictions, calibration."""

@@ -1,7 +1,7 @@
-"""Draws: the fit repeated on resampled runs, as one bigger batch of the same solver, warm-started.
+"""Draws: the fit repeated on resampled runs, in one batch of the same solver that starts near the optimum.
 
-Points along one run are correlated, so whole runs are resampled where there are curves, rows where there is one row
-a run. Every resample is re-optimised fully.
+Rows along one run are correlated, so whole runs are resampled (for a table with one row per run, rows). Every resample
+is re-optimised fully.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from scalefit.uncertainty.pieces import pieces
 Method = Literal["auto", "pairs", "bayesian", "wild", "parametric", "sandwich"]
 
 METHODS = ("auto", "pairs", "bayesian", "wild", "parametric", "sandwich")
-FEW_BLOCKS = 20  #: below this many runs whole-run resampling is too coarse and weights are drawn smoothly
-FEWER_BLOCKS = 6  #: below this many, weights may leave a law unidentified and residuals change sign instead
+FEW_BLOCKS = 20  #: below this many runs, runs get random weights: drawing them with replacement is too coarse
+FEWER_BLOCKS = 6  #: below this many, residuals change sign: with random weights the law may not be identified
 QUICK = 16  #: steps that most resamples need
-MOST = 200  #: steps after which a resample is left where it is
-TOLERANCE = 1e-11  #: relative decrease of the objective that a further step would bring
+MOST = 200  #: steps after which the refit of a resample is stopped
+TOLERANCE = 1e-11  #: a refit stops when a further step would lower the objective by less than this share
 BLOCK = 1 << 17  #: elements of predictions held at a time
 CHUNK = 250  #: draws that share one random stream, whatever the number of workers
-MOST_LEVERAGE = 0.7  #: of a row whose residual is taken to tell something of its error
-FLAT = 1e-9  #: singular value, over the largest, of a direction in which no row moves
-MANY_SIGNS = 12  #: from this many blocks on, signs alone give enough different resamples
+MOST_LEVERAGE = 0.7  #: leverages above this are cut off: the residual of such a row hardly depends on its error
+FLAT = 1e-9  #: ratio of a singular value to the largest below which no row changes in its direction
+MANY_SIGNS = 12  #: from this many blocks on, random signs give enough different resamples
 SIGNS = np.array([-1.0, 1.0])
 #: Webb's six-point distribution: mean 0, variance 1, for few blocks
 WEBB = np.sqrt(np.array([1.5, 1.0, 0.5, 0.5, 1.0, 1.5])) * np.array([-1, -1, -1, 1, 1, 1])
@@ -58,11 +58,11 @@ def bootstrap(
     """Coordinates of ``draws`` refits, (draws, p).
 
     ``blocks`` (n,) numbers the run of each row. ``pairs``: whole blocks with replacement; ``bayesian``: exponential
-    weights on blocks, of mean one; ``wild``: residuals of each block over 1 - leverage, with random signs (Davidson and
-    Flachaire 2008, doi:10.1016/j.jeconom.2008.08.003), or with Webb's six-point weights where blocks are few;
+    weights on blocks, of mean one; ``wild``: residuals divided by 1 - leverage, with a random sign for each block
+    (Davidson and Flachaire 2008, doi:10.1016/j.jeconom.2008.08.003), or Webb's six-point weights where blocks are few;
     ``parametric``: normal noise of the given ``sigma``; ``sandwich``: no refits, normal draws from the covariance of
     :func:`~scalefit.uncertainty.covariance.sandwich`, refused where that is not valid. ``auto`` is ``pairs`` from 20
-    blocks on, ``bayesian`` from 6, else ``wild``, which keeps every row and so the law identified.
+    blocks on, ``bayesian`` from 6, else ``wild``, which keeps every row, so that the law stays identified.
     The draws depend on the seed only, not on ``workers``.
     """
     if method not in METHODS:
@@ -83,28 +83,24 @@ def bootstrap(
     residual = (objective.target(values) - centre) / (1 - leverage(expansion.slope, weights))
     near = Near(model, objective, values, weights, resampled, expansion, second)
 
-    def chunk(job: tuple[int, np.random.SeedSequence]) -> Refits:
+    def chunk(job: tuple[int, np.random.SeedSequence]) -> FloatArray:
         size, stream = job
         rng = np.random.default_rng(stream)
         if resampled == "weights":
-            return near.refit(_block_weights(rng, method, size, count)[:, blocks] * weights)
+            return near.refits(_block_weights(rng, method, size, count)[:, blocks] * weights)
         shape = (size, len(values))
         errors = (
             residual * _signs(rng, size, count)[:, blocks] if method == "wild" else sigma * rng.standard_normal(shape)
         )
         made = centre + errors
-        return near.refit(np.exp(made) if objective.space == "log" else made)
+        return near.refits(np.exp(made) if objective.space == "log" else made)
 
-    if workers == 1:
-        parts = [chunk(job) for job in jobs]
-    else:
-        with ThreadPoolExecutor(workers) as pool:
-            parts = list(pool.map(chunk, jobs))
-    return near.finish(parts)
+    with ThreadPoolExecutor(workers) as pool:
+        return np.vstack(list(pool.map(chunk, jobs)))
 
 
 def resampled_as_one(residuals: FloatArray, runs: NDArray[np.intp], method: Method) -> tuple[NDArray[np.intp], Method]:
-    """Which rows are resampled together, and how: whole runs, or pieces of few curves, whose residuals change sign."""
+    """Which rows are resampled together, and how: whole runs; of few curves, pieces whose residuals change sign."""
     count = int(runs.max()) + 1
     if method == "auto" and count < FEW_BLOCKS and count < len(runs):
         return pieces(residuals, runs), "wild"
@@ -112,17 +108,8 @@ def resampled_as_one(residuals: FloatArray, runs: NDArray[np.intp], method: Meth
 
 
 @dataclass(frozen=True)
-class Refits:
-    """Refits of one chunk of resamples, and what was drawn for those that need more steps than most."""
-
-    theta: FloatArray  #: (B, p)
-    done: NDArray[np.bool_]  #: (B,)
-    drawn: FloatArray  #: of those that are not done, (B', n)
-
-
-@dataclass(frozen=True)
 class Near:
-    """Refits of the same rows with other weights, or other values, from near the optimum."""
+    """Refits to the same rows with other weights or other values, started near the optimum."""
 
     model: BoundLaw
     objective: Objective
@@ -132,18 +119,13 @@ class Near:
     expansion: Expansion
     second: FloatArray
 
-    def refit(self, drawn: FloatArray) -> Refits:
-        """Refits to drawn weights or values (B, n); the few that take long are left for :meth:`finish`."""
+    def refits(self, drawn: FloatArray) -> FloatArray:
+        """Coordinates (B, p) of refits to drawn weights or values (B, n); the few that take long get more steps."""
         found = self._descend(drawn, self._starts(drawn), QUICK)
-        return Refits(found.theta, found.converged, drawn[~found.converged])
-
-    def finish(self, parts: list[Refits]) -> FloatArray:
-        """Coordinates of all refits, (draws, p), the slow ones of all chunks taken together."""
-        theta = np.vstack([part.theta for part in parts])
-        left = ~np.concatenate([part.done for part in parts])
+        left = ~found.converged
         if left.any():
-            theta[left] = self._descend(np.vstack([part.drawn for part in parts]), theta[left], MOST).theta
-        return theta
+            found.theta[left] = self._descend(drawn[left], found.theta[left], MOST).theta
+        return found.theta
 
     def _rows(self, drawn: FloatArray) -> tuple[FloatArray, FloatArray]:
         return (self.values, drawn) if self.resampled == "weights" else (drawn, self.weights)
@@ -160,7 +142,7 @@ class Near:
         )
 
     def _starts(self, drawn: FloatArray) -> FloatArray:
-        """The optima of the expansion where they are lower than the fit itself, else the fit."""
+        """Starts: the optimum of the second-order expansion where it is better than the fit itself, else the fit."""
         values, weights = self._rows(drawn)
         target = self.objective.target(values)
         residual = self.objective.residuals(self.expansion.value, target)
@@ -191,7 +173,7 @@ def _signs(rng: np.random.Generator, draws: int, count: int) -> FloatArray:
 
 
 def leverage(slope: FloatArray, weights: FloatArray) -> FloatArray:
-    """How far each row pulls its own prediction, (n,): the diagonal of the hat matrix, at most MOST_LEVERAGE.
+    """The leverage of each row, (n,): the diagonal of the hat matrix, at most MOST_LEVERAGE.
 
     >>> leverage(np.ones((4, 1)), np.ones(4)).round(6).tolist()
     [0.25, 0.25, 0.25, 0.25]

@@ -1,56 +1,56 @@
-"""How far a law can be trusted beyond its data: fits to the smaller runs, judged on the larger ones.
+"""Calibration of prediction intervals by a back-test: refits to the smaller runs, judged on the larger ones.
 
-Parameter noise alone makes intervals too narrow, because every law is a little wrong. Folds of the user's own runs
-(walk forward over growing scale; one run left out where curves follow schedules) give errors e at known distances d,
-in decades beyond what was fitted. With the spread s of the draws and the noise sigma, a prediction has the standard
-deviation
+Draws alone make intervals too narrow, because every law is a little wrong. A back-test on the user's own runs (refits
+below growing scales; for curves, refits without one run each) gives errors e at known distances d, in decades beyond
+the fitted scales. With the spread s of the draws and the noise sigma, a prediction has the standard deviation
 
     S = sqrt(k^2 (s^2 + PER_RUN^2 + (PER_DECADE d)^2) + sigma^2)
 
-and k^2 is the mean over folds of what each says of it, next to PRIOR_FOLDS folds' worth of the prior belief PRIOR. With
-B = s^2 + PER_RUN^2 + (PER_DECADE d)^2 a fold says
+and k^2 is the weighted mean of one estimate per refit (a fold) and of the prior value PRIOR^2, which counts as
+PRIOR_FOLDS folds. With B = s^2 + PER_RUN^2 + (PER_DECADE d)^2 the estimate of a fold is
 
     k_f^2 = sum w (e^2 - sigma^2) B / sum w B^2,   w = 1 / (PRIOR^2 B + sigma^2)^2,
 
-least squares with the weights of normal errors, and counts less where noise hides what the law gets wrong. Being
-estimated from few folds, k is widened as Student's t is. The four constants were set once, together, on public data
-sets (docs/intervals.md says which, and how the intervals fared).
+least squares with the weights of normal errors; it counts less where the noise is larger than the error of the law.
+As k is estimated from few folds, it is widened by Student's t. The four constants were set once, together, on public
+data sets (docs/intervals.md names them and reports the coverage).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from scalefit.errors import InputError
 from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
+from scalefit.rows.door import check_identified
 from scalefit.rows.rows import Rows
 from scalefit.rows.scale import reads_scale, scale_of
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.solve import Settings, solve
 from scalefit.uncertainty.bootstrap import Method, bootstrap, resampled_as_one
 
-PER_RUN = 0.001  #: relative error that every law is believed to make on a run that it has not seen
-PER_DECADE = 0.0125  #: relative error per decade that every law is believed to make
-PRIOR = 1.3  #: the factor k believed before any fold is seen
-PRIOR_FOLDS = 3.0  #: how many folds that belief is worth
-WORST = 6.0  #: most that one fold may say of k
+PER_RUN = 0.001  #: relative error assumed for every law on a held-out run
+PER_DECADE = 0.0125  #: relative error assumed for every law per decade of extrapolation
+PRIOR = 1.3  #: the factor k assumed before any back-test
+PRIOR_FOLDS = 3.0  #: how many folds the prior counts as
+WORST = 6.0  #: largest estimate of k that a single fold can give
 LEVEL = 0.9
-LEAST_SIDE = 0.05  #: share of the draws' range that either side of the fit has at least
-CUTS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  #: quantiles of scale at which the walk stops
+LEAST_SIDE = 0.05  #: smallest share of the draws' range on either side of the fit
+CUTS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  #: quantiles of scale below which the law is refitted
 FOLD_DRAWS = 60
-FOLD_ROWS = 4000  #: rows of a fold that are fitted, and that are asked for
-ENOUGH_FOLDS, ENOUGH_POINTS = 3, 8  #: below these an interval is called not calibrated
-SPAN = 2.0  #: decades that the fitted span counts as where a law reads neither size nor data
+FOLD_ROWS = 4000  #: most rows that a refit reads, and most that it predicts
+ENOUGH_FOLDS, ENOUGH_POINTS = 3, 8  #: with fewer, intervals are reported as not calibrated
+SPAN = 2.0  #: decades that the fitted range counts as, for a law that reads neither size nor data
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the folds say: the factor k, how many folds and points it rests on, and the scale that was fitted."""
+    """The factor k from a back-test, the numbers of refits and predictions behind it, and the fitted scales."""
 
     factor: float
     folds: int
@@ -60,13 +60,13 @@ class Calibration:
 
     @property
     def calibrated(self) -> bool:
-        """Whether there were enough folds and points to call the intervals calibrated."""
+        """Whether there were enough refits and predictions to call the intervals calibrated."""
         return self.folds >= ENOUGH_FOLDS and self.points >= ENOUGH_POINTS
 
     def distance(self, law: Law, variables: dict[str, FloatArray]) -> FloatArray:
         """How far rows lie outside the fitted scales, in decades; see :func:`scale_of`.
 
-        Where the law reads no size, data or compute (a loss from a loss), the fitted span counts as SPAN decades.
+        For a law that reads no size, data or compute (a loss from a loss), the fitted range counts as SPAN decades.
         """
         scale = scale_of(law, variables)
         beyond = np.maximum(0.0, np.maximum(scale - self.high, self.low - scale))
@@ -75,7 +75,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Fold:
-    """The errors of one fit on runs that it did not see; all arrays have one entry a held-out row."""
+    """The errors of one refit on its held-out runs; all arrays have one entry per held-out row."""
 
     label: str
     rows: NDArray[np.intp]  #: which rows were held out
@@ -95,7 +95,7 @@ class Fold:
 def spreads(centre: FloatArray, made: FloatArray, few: float) -> tuple[FloatArray, FloatArray]:
     """Standard deviations (n,) below and above ``centre`` (n,), from the 5 and 95 % points of draws (B, n).
 
-    A law near its floor can be further off on one side than on the other, so each side has its own.
+    Near its floor a law can have larger errors on one side than on the other, so each side has its own.
 
     >>> below, above = spreads(np.zeros(1), np.linspace(-1, 3, 401)[:, None], 1.0)
     >>> bool(above > 2 * below)
@@ -103,12 +103,12 @@ def spreads(centre: FloatArray, made: FloatArray, few: float) -> tuple[FloatArra
     """
     low, high = np.nanpercentile(np.where(np.isfinite(made), made, np.nan), [5, 95], axis=0)
     least = LEAST_SIDE * (high - low)
-    unit = few / NormalDist().inv_cdf(0.95)
+    unit = few / student(LEVEL, np.inf)
     return unit * np.maximum(centre - low, least), unit * np.maximum(high - centre, least)
 
 
 def small_sample(blocks: int, rows: int, parameters: int, method: Method) -> float:
-    """How far resampling m blocks of n rows understates the 90 % interval of a law with p parameters.
+    """By which factor resampling m blocks of n rows understates the 90 % interval of a law with p parameters.
 
     sqrt(m / (m - 1) (n - 1) / (n - p)) corrects the spread (its second part only where residuals are not, as they are
     for ``wild``), Student's t with min(m - 1, n - p) degrees of freedom over the normal the length.
@@ -123,7 +123,7 @@ def small_sample(blocks: int, rows: int, parameters: int, method: Method) -> flo
 
 
 def folds_of(law: Law, rows: Rows, free: int) -> list[tuple[str, NDArray[np.bool_]]]:
-    """Labels and masks of the rows to hold out, one a fold."""
+    """Labels and masks of the rows to hold out, one per fold."""
     runs = rows.run_codes
     if law.is_trajectory:
         count = int(runs.max()) + 1
@@ -136,29 +136,27 @@ def folds_of(law: Law, rows: Rows, free: int) -> list[tuple[str, NDArray[np.bool
     for cut in np.quantile(scale, CUTS):
         held = scale > cut + 1e-9
         if held.any() and int((~held).sum()) >= free + 3:
-            found[int((~held).sum())] = held  # two cuts may leave the same rows
+            found[int((~held).sum())] = held  # two cuts can leave the same rows
     return [(f"smallest {count} rows", held) for count, held in found.items()]
 
 
 def walk(
     law: Law, model: BoundLaw, rows: Rows, settings: Settings, seed: int, folds: list[tuple[str, NDArray[np.bool_]]]
 ) -> list[Fold]:
-    """Fit without each fold's rows and record the errors there; folds that cannot be fitted are left out."""
+    """Refit without each fold's rows and record the errors there; folds that cannot be fitted are left out."""
     assert rows.values is not None
     found = []
     for label, held in folds:
         try:
             found.append(_one_fold(law, model, rows, settings, seed, label, held))
         except (InputError, np.linalg.LinAlgError):
-            continue  # what is left of the runs cannot identify the law: no error to learn from
+            continue  # the remaining runs do not identify the law
     return found
 
 
 def _one_fold(
     law: Law, model: BoundLaw, rows: Rows, settings: Settings, seed: int, label: str, held: NDArray[np.bool_]
 ) -> Fold:
-    from scalefit.rows.door import check_identified
-
     assert rows.values is not None
     fitted, beyond = _thinned(~held), _thinned(held)
     kept = rows.keep(np.isin(np.arange(len(held)), fitted))
@@ -181,13 +179,7 @@ def _one_fold(
         made = ahead.value(draws)
         middle, made = (np.log(centre), np.log(made)) if solution.objective.space == "log" else (centre, made)
     return Fold(
-        label,
-        beyond,
-        len(values),
-        inside.distance(law, variables),
-        error,
-        *spreads(middle, made, few),
-        solution.sigma,
+        label, beyond, len(values), inside.distance(law, variables), error, *spreads(middle, made, few), solution.sigma
     )
 
 
@@ -198,55 +190,45 @@ def _thinned(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
 
 
 def deviation(
-    factor: float | FloatArray,
-    spread: FloatArray,
-    distance: FloatArray,
-    sigma: float | FloatArray,
-    unit: float | FloatArray = 1.0,
+    factor: float, spread: FloatArray, distance: FloatArray, sigma: float, unit: float | FloatArray = 1.0
 ) -> FloatArray:
     """The standard deviation S of a prediction; see the head of this file. ``unit`` is the size of a residual of 1."""
-    return np.asarray(np.sqrt(factor**2 * _believed(spread, distance, unit) + np.asarray(sigma) ** 2))
+    return np.asarray(np.sqrt(factor**2 * _assumed(spread, distance, unit) + sigma**2))
 
 
-def _believed(spread: FloatArray, distance: FloatArray, unit: float | FloatArray) -> FloatArray:
-    """The variance of a prediction's mean before any fold is seen."""
+def _assumed(spread: FloatArray, distance: FloatArray, unit: float | FloatArray) -> FloatArray:
+    """The variance B of a prediction's mean that is assumed before any back-test."""
     return np.asarray(spread**2 + (PER_RUN * unit) ** 2 + (PER_DECADE * unit * distance) ** 2)
 
 
 def calibrate(law: Law, rows: Rows, folds: list[Fold], unit: float = 1.0, level: float = LEVEL) -> Calibration:
-    """The factor k from the folds and the prior belief, widened by Student's t at ``level``."""
+    """The factor k from the folds and the prior, widened by Student's t at ``level``."""
     scale = scale_of(law, dict(rows.variables))
     total, weight, points, count = PRIOR_FOLDS * PRIOR**2, PRIOR_FOLDS, 0, 0
     for fold in folds:
         finite = np.isfinite(fold.error) & np.isfinite(fold.spread)
         if not finite.any():
             continue
-        square, trust = _said_of_k(fold, finite, unit)
+        square, trust = _estimate(fold, finite, unit)
         total, weight, points, count = total + trust * square, weight + trust, points + int(finite.sum()), count + 1
     factor = float(np.sqrt(total / weight)) * student(level, weight) / student(level, np.inf)
     return Calibration(factor, count, points, float(scale.min()), float(scale.max()))
 
 
-def _said_of_k(fold: Fold, rows: NDArray[np.bool_], unit: float) -> tuple[float, float]:
-    """k_f^2 of a fold, at most WORST^2, and how much it counts: less, the more of it may be noise."""
-    believed, noise = _believed(fold.spread[rows], fold.distance[rows], unit), fold.sigma**2
-    weights = believed / (PRIOR**2 * believed + noise) ** 2
-    whole = float(np.sum(weights * believed))
+def _estimate(fold: Fold, rows: NDArray[np.bool_], unit: float) -> tuple[float, float]:
+    """The estimate k_f^2 of a fold, at most WORST^2, and its weight: the smaller, the more of it may be noise."""
+    assumed, noise = _assumed(fold.spread[rows], fold.distance[rows], unit), fold.sigma**2
+    weights = assumed / (PRIOR**2 * assumed + noise) ** 2
+    whole = float(np.sum(weights * assumed))
     square = float(np.sum(weights * (fold.error[rows] ** 2 - noise))) / whole
     doubt = noise * float(np.sqrt(2 * np.sum(weights**2))) / whole  # standard error if all of the error were noise
     return min(max(square, 0.0), WORST**2), 1 / (1 + (doubt / PRIOR**2) ** 2)
 
 
 def student(level: float, freedom: float) -> float:
-    """Half the width of the central ``level`` of Student's t (Cornish-Fisher; good to 1 % from 3 degrees of freedom).
+    """Half the width of the central ``level`` of Student's t; of the normal distribution for infinite ``freedom``.
 
-    >>> round(student(0.9, 9), 2), round(student(0.9, np.inf), 3)
-    (1.83, 1.645)
+    >>> round(student(0.9, 9), 3), round(student(0.9, np.inf), 3)
+    (1.833, 1.645)
     """
-    if freedom < 3:  # exact for one and two
-        one, two = float(np.tan(np.pi * level / 2)), level * float(np.sqrt(2 / (1 - level**2)))
-        return one if freedom < 2 else two
-    z, v = NormalDist().inv_cdf(0.5 + level / 2), 1.0 / freedom
-    first, second = z * (z**2 + 1) / 4, z * (5 * z**4 + 16 * z**2 + 3) / 96
-    third = z * (3 * z**6 + 19 * z**4 + 17 * z**2 - 15) / 384
-    return z + v * (first + v * (second + v * third))
+    return float(stdtrit(freedom, 0.5 + level / 2))

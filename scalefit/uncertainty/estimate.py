@@ -1,4 +1,4 @@
-"""A law with its fitted numbers: what predictions, their intervals and the influence of runs are computed from."""
+"""A law with its fitted numbers, from which predictions, their intervals and the influence of runs are computed."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""Intervals of parameters and predictions: draws, noise, and what the back-test of the user's own runs adds."""
+"""Intervals of parameters and predictions: from draws, noise, and a back-test on the user's own runs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
@@ -23,18 +22,19 @@ from scalefit.uncertainty.calibration import (
     folds_of,
     small_sample,
     spreads,
+    student,
     walk,
 )
 from scalefit.uncertainty.estimate import Estimate
 
-FEWEST_DRAWS = 20  #: refits from which 90 % intervals can be told
-DRAW_ROWS = 4000  #: rows that suffice for the draws of a long log
+FEWEST_DRAWS = 20  #: fewest refits that give a 90 % interval
+DRAW_ROWS = 4000  #: rows to which a long log is thinned for its draws
 BLOCK = 1 << 20  #: elements of draws times rows that are held at a time
 
 
 @dataclass(frozen=True)
 class Resampling:
-    """How draws are made. Raises InputError for fewer than FEWEST_DRAWS of them, but none."""
+    """How draws are made. Raises InputError for 1 to FEWEST_DRAWS - 1 of them."""
 
     draws: int
     seed: int = 0
@@ -43,25 +43,25 @@ class Resampling:
 
     def __post_init__(self) -> None:
         if self.draws and self.draws < FEWEST_DRAWS:
-            todo = f"give 0 for no intervals, or {FEWEST_DRAWS} and more: a 90 % interval leaves one of twenty out"
-            raise InputError(f"{self.draws} draws make no interval", where="fit", todo=todo)
+            todo = f"give at least {FEWEST_DRAWS}, or 0 for no intervals"
+            raise InputError(f"{self.draws} draws are too few for a 90 % interval", where="fit", todo=todo)
 
 
 @dataclass(frozen=True)
 class Intervals:
     """Draws of the parameters, (draws, P) in the law's order, and the calibration of predictions.
 
-    Without a calibration an interval says what the draws say: as if the law were true.
+    Without a calibration, intervals are those of the draws: they hold if the law is true.
     """
 
     draws: tuple[tuple[float, ...], ...]
-    few: float  #: the small-sample factor of the draws' spread
+    few: float  #: small-sample factor by which the spread of the draws is widened
     calibration: Calibration | None
     seed: int
     method: str
 
     def parameter_intervals(self, values: Mapping[str, float], level: float = 0.9) -> dict[str, tuple[float, float]]:
-        """The central ``level`` interval of each parameter: draws are spread by the small-sample factor."""
+        """The central ``level`` interval of each parameter: that of the draws, widened by the small-sample factor."""
         tails = [50 * (1 - level), 50 * (1 + level)]
         ends = np.percentile(np.array(self.draws), tails, axis=0)
         return {
@@ -72,9 +72,10 @@ class Intervals:
     def at(
         self, fit: Estimate, variables: Mapping[str, FloatArray], level: float, interval: Literal["observation", "mean"]
     ) -> tuple[FloatArray, FloatArray]:
-        """Ends of the prediction interval, one value a row each."""
+        """Lower and upper ends of the prediction intervals, (n,) each."""
         if not 0 < level < 1 or interval not in ("observation", "mean"):
-            raise InputError(f'level {level}, interval "{interval}"', todo='0 < level < 1, "observation" or "mean"')
+            todo = 'give 0 < level < 1 and the interval "observation" or "mean"'
+            raise InputError(f'level {level}, interval "{interval}"', where="predict", todo=todo)
         centre = fit.value(variables) + np.zeros(len(next(iter(variables.values()))))
         unit = 1.0 if fit.log else np.abs(centre)
         noise = fit.sigma if interval == "observation" else 0.0
@@ -85,14 +86,14 @@ class Intervals:
             else:
                 distance = self.calibration.distance(fit.law, dict(variables))
                 wide = deviation(self.calibration.factor, spread, distance, noise, unit)
-            step = side * wide * NormalDist().inv_cdf(0.5 + level / 2)
+            step = side * wide * student(level, np.inf)
             ends.append(centre * np.exp(step) if fit.log else centre + step)
         return ends[0], ends[1]
 
     def _spreads(
         self, fit: Estimate, variables: Mapping[str, FloatArray], centre: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Standard deviations of the draws' predictions below and above the fit's, in residual space."""
+        """Standard deviations of the draws' predictions below and above the fit's, (n,) each, in residual space."""
         table = np.array(self.draws)
         block = max(1, BLOCK // len(table))
         below, above = np.empty_like(centre), np.empty_like(centre)
@@ -116,11 +117,12 @@ def make_intervals(
     resampling: Resampling,
     calibrated: bool,
 ) -> Intervals:
-    """Draw resampled fits and judge the law on the larger runs that smaller ones predict."""
+    """Refit to resampled runs, and calibrate predictions by a back-test on the same runs."""
     assert rows.values is not None
     keep = slice(None, None, max(1, -(-len(rows) // DRAW_ROWS)))
     values = rows.values[keep]
-    blocks, method = resampled_as_one(solution.residuals[keep], rows.run_codes[keep], resampling.method)
+    kept_runs = np.unique(rows.run_codes[keep], return_inverse=True)[1]
+    blocks, method = resampled_as_one(solution.residuals[keep], kept_runs, resampling.method)
     draws = bootstrap(
         model.take(keep),
         solution.objective,
@@ -134,7 +136,7 @@ def make_intervals(
         sigma=solution.sigma,
         workers=resampling.workers,
     )
-    if keep.step > 1:  # the rows left out would have made the draws narrower, as far as they tell something new
+    if keep.step > 1:  # with all rows the draws would be narrower, as far as the rows are independent
         every, _ = resampled_as_one(solution.residuals, rows.run_codes, resampling.method)
         draws = solution.theta + (draws - solution.theta) * np.sqrt((blocks.max() + 1) / (every.max() + 1))
     free = len(model.coordinates)
@@ -145,32 +147,17 @@ def make_intervals(
         unit = 1.0 if settings.residuals == "log" else float(np.median(np.abs(rows.values)))
         calibration = calibrate(law, rows, folds, unit)
     few = small_sample(int(blocks.max()) + 1, len(values), free, method)
-    return Intervals(
-        tuple(map(tuple, model.vector(draws).tolist())),
-        few,
-        calibration,
-        resampling.seed,
-        method,
-    )
+    return Intervals(tuple(map(tuple, model.vector(draws).tolist())), few, calibration, resampling.seed, method)
 
 
 def as_dict(intervals: Intervals) -> dict[str, Any]:
     """The intervals as JSON types."""
-    return {
-        "draws": [list(draw) for draw in intervals.draws],
-        "small_sample_factor": intervals.few,
-        "seed": intervals.seed,
-        "method": intervals.method,
-        "calibration": None if intervals.calibration is None else asdict(intervals.calibration),
-    }
+    content = asdict(intervals)
+    return {"small_sample_factor": content.pop("few"), **content, "draws": [list(draw) for draw in intervals.draws]}
 
 
 def from_dict(content: Mapping[str, Any]) -> Intervals:
     """The intervals of a saved fit."""
-    return Intervals(
-        tuple(map(tuple, content["draws"])),
-        content["small_sample_factor"],
-        None if content["calibration"] is None else Calibration(**content["calibration"]),
-        content["seed"],
-        content["method"],
-    )
+    made = None if content["calibration"] is None else Calibration(**content["calibration"])
+    draws = tuple(map(tuple, content["draws"]))
+    return Intervals(draws, content["small_sample_factor"], made, content["seed"], content["method"])

@@ -1,8 +1,8 @@
-"""What is resampled as one: a run where there is one row a run, else pieces of a curve as long as its errors last.
+"""Units of resampling: runs where there is one row per run, else pieces of a curve as long as its errors correlate.
 
-Errors along a curve are correlated, and how long the correlation lasts differs: a smoothed training loss has seen the
-same noise for thousands of steps, a validation loss on fresh tokens has not, and a law that is a little wrong is wrong
-for a whole run. The length of a piece follows from the residuals:
+Errors along a curve are correlated over different lengths: a smoothed training loss shares its noise over thousands of
+steps, a validation loss on fresh tokens does not, and a law that is a little wrong is wrong for a whole run. The length
+of a piece follows from the residuals:
 
     length = LONG (tau - 1), tau = 1 + 2 sum_k rho_k
 
@@ -13,12 +13,13 @@ positive (Geyer 1992, doi:10.1214/ss/1177011137). Pieces of that length hold nea
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.numerics import FloatArray, robust_sigma
 
-LONG = 3.0  #: pieces are this many times as long as the correlation lasts
-CLIP = 3.0  #: residuals count up to this many sigma
+LONG = 3.0  #: length of a piece in units of the correlation length
+CLIP = 3.0  #: residuals are clipped at this many sigma
 
 
 def pieces(residuals: FloatArray, runs: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -31,16 +32,14 @@ def pieces(residuals: FloatArray, runs: NDArray[np.intp]) -> NDArray[np.intp]:
     if count.max() == 1:
         return runs
     length = piece_length(residuals, runs)
-    at = np.empty(len(runs), dtype=np.intp)  # each row's position in its run
-    for code in range(len(count)):
-        at[runs == code] = np.arange(count[code])
+    at = pd.Series(runs).groupby(runs).cumcount().to_numpy()  # each row's position in its run
     many = np.maximum(1, np.rint(count / length).astype(np.intp))  # pieces of each run, nearly equal ones
     first = np.cumsum(many) - many
     return np.asarray(first[runs] + at * many[runs] // count[runs])
 
 
 def piece_length(residuals: FloatArray, runs: NDArray[np.intp]) -> float:
-    """How many neighbouring rows are resampled as one."""
+    """How many neighbouring rows make a piece."""
     sigma = robust_sigma(residuals)
     clipped = np.clip(residuals, -CLIP * sigma, CLIP * sigma) if sigma > 0 else residuals
     longest = int(np.bincount(runs).max())

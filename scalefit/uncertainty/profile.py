@@ -1,11 +1,11 @@
-"""Profile intervals: how far a parameter can be moved, the others following, before the objective says no.
+"""Profile intervals: how far a parameter can be moved, the others re-optimised, before the objective rises too far.
 
     interval = { v : 2 (F(v) - F) / s^2 <= t^2 },  F(v) = min over the other parameters at the value v
 
 with s^2 = n / (n - p) mean(psi^2) / mean(psi'), which makes the left side chi-squared with one degree of freedom for
-a robust loss (the variance of r where the loss is quadratic), and t Student's. It asks for no parabola and stays
-inside the domain, so it is the interval of a parameter at or near its end. Rows count as independent: curves are
-refused.
+a robust loss (the variance of r where the loss is quadratic), and t Student's. It does not need a quadratic objective
+and stays inside the domain, so it suits a parameter at or near an end of its domain. Rows are taken as independent;
+curves are refused.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.optimize import brentq
 
 from scalefit.numerics import FloatArray
 from scalefit.solver.descent import descend
@@ -24,12 +25,12 @@ from scalefit.uncertainty.calibration import student
 
 FIRST = 0.02  #: first step outwards, relative; steps double
 MOST_STEPS = 40
-HALVINGS = 18
+HALVINGS = 18  #: an end is found to the last step over two to this power
 
 
 @dataclass
 class Search:
-    """The profile of one coordinate; it remembers where the others were, to begin there again."""
+    """The profile of one coordinate; it keeps the other coordinates of the last point as the next start."""
 
     model: BoundLaw
     values: FloatArray
@@ -70,42 +71,32 @@ class Search:
 
 
 def interval(search: Search, level: float) -> dict[str, Any]:
-    """Value, low and high of one parameter, and which end is that of its domain (``open``)."""
+    """Value, low and high of one parameter, and at which side the domain ends first (``open``)."""
     model, theta = search.model, search.solution.theta
     coordinate = model.coordinates[search.j]
     freedom = model.n - len(theta)
     most = student(level, max(freedom, 1)) ** 2
-    ends, open_ends = [], []
+    ends, reached = [], []
     for side, end in ((-1, coordinate.low), (1, coordinate.high)):
         search.others = np.delete(theta, search.j)
-        value, reached = _outwards(search, float(theta[search.j]), side, float(end), most)
-        ends.append(float(np.exp(value)) if coordinate.log else value)
-        open_ends.append(reached)
-    centre = float(np.exp(theta[search.j])) if coordinate.log else float(theta[search.j])
-    state = {(False, False): "", (True, False): "low", (False, True): "high", (True, True): "both"}
-    row = {"parameter": coordinate.name, "value": centre, "low": ends[0], "high": ends[1]}
-    return {**row, "open": state[open_ends[0], open_ends[1]]}
+        value, open_end = _outwards(search, float(theta[search.j]), side, float(end), most)
+        ends.append(value)
+        reached.append(open_end)
+    low, centre, high = (float(np.exp(v)) if coordinate.log else float(v) for v in (ends[0], theta[search.j], ends[1]))
+    side_of_domain = ("", "low", "high", "both")[reached[0] + 2 * reached[1]]
+    return {"parameter": coordinate.name, "value": centre, "low": low, "high": high, "open": side_of_domain}
 
 
 def _outwards(search: Search, begin: float, side: int, end: float, most: float) -> tuple[float, bool]:
-    """Where the deviance passes ``most`` on one side, and whether the domain ended before."""
+    """Where the deviance reaches ``most`` on one side, and whether the domain ends first."""
     inside, step = begin, FIRST * max(abs(begin), 0.1)
     for _ in range(MOST_STEPS):
         outside = begin + side * step
         outside = max(outside, end) if side < 0 else min(outside, end)
         if search.deviance(outside) > most:
-            return _between(search, inside, outside, most), False
+            near = 2.0**-HALVINGS * abs(outside - inside)
+            return float(brentq(lambda value: search.deviance(value) - most, inside, outside, xtol=near)), False
         if outside == end:
             return end, True
         inside, step = outside, 2 * step
     return inside, True
-
-
-def _between(search: Search, inside: float, outside: float, most: float) -> float:
-    for _ in range(HALVINGS):
-        middle = 0.5 * (inside + outside)
-        if search.deviance(middle) > most:
-            outside = middle
-        else:
-            inside = middle
-    return 0.5 * (inside + outside)

@@ -93,7 +93,9 @@ def test_a_fit_that_does_not_converge_says_it(folder, monkeypatch):
     monkeypatch.setattr(
         "scalefit.fitting.fit.solve", lambda *given: dataclasses.replace(found(*given), converged=False)
     )
-    assert "short of an optimum" in said("not-converged", "scalefit fit runs.csv --law power-floor:over=N --draws 0")
+    assert "without reaching an optimum" in said(
+        "not-converged", "scalefit fit runs.csv --law power-floor:over=N --draws 0"
+    )
 
 
 def test_a_prediction_far_beyond_the_data_says_it(folder):

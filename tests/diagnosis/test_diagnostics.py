@@ -12,7 +12,8 @@ import pytest
 
 import scalefit as sf
 from scalefit import plots
-from scalefit.diagnosis.influence import standing_out
+from scalefit.diagnosis.influence import standing_out, usual_target
+from scalefit.fitting.prepare import prepare
 from scalefit.runs.conventions import mixed_conventions
 from scalefit.runs.endings import unfinished
 from scalefit.schedules import areas, parse_schedule
@@ -98,7 +99,7 @@ def test_one_run_far_out_alone_decides_the_forecast():
     runs = pd.DataFrame({"run": [f"r{i}" for i in range(len(N))], "N": N, "loss": loss})
     fit = sf.fit(runs, "power-floor:over=N")
     (text,) = [check.text for check in fit.warnings if check.code == "influential"]
-    assert text.startswith("r14 alone moves the prediction")
+    assert "depends on one run: without r14 it is " in text
     table = fit.influence(N=1e10)
     assert table.index[0] == "r14"
     assert len(plots.plot_influence(fit, N=1e10).get_yticks()) == 14
@@ -110,6 +111,39 @@ def test_influence_is_the_refit_without_the_run(clean):
         rows = sizes()
         refit = sf.fit(rows[rows["run"] != run], "chinchilla", delta=clean.delta)
         assert table.loc[run, "prediction"] == pytest.approx(refit.predict(N=1e10, D=1e12)["loss"].iloc[0], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("law", "columns", "grows"),
+    [
+        ("chinchilla", ("N", "D"), {"N": 10**0.5, "D": 10**0.5}),
+        ("power:over=N", ("N",), {"x": 10**0.5}),
+        ("power:over=D", ("D",), {"x": 10**0.5}),
+        ("power:over=C", ("C",), {"x": 10.0}),
+    ],
+)
+def test_influence_is_judged_at_ten_times_the_largest_compute(law, columns, grows):
+    """N and D each grow by the root of ten, so that C = 6 N D grows tenfold; a law of N or D alone goes as far."""
+    runs = sizes().assign(C=lambda t: 6 * t["N"] * t["D"])
+    ready = prepare(sf.read_runs(runs, need=()), law)
+    largest = runs.loc[runs["C"].idxmax() if len(columns) > 1 else runs[columns[0]].idxmax()]
+    point = usual_target(ready.law, ready.rows)
+    for (name, factor), column in zip(grows.items(), columns, strict=True):
+        assert point[name].tolist() == pytest.approx([factor * largest[column]])
+
+
+def test_influence_of_more_runs_than_are_kept_is_that_of_the_runs_named(monkeypatch):
+    """Of 50 runs half are kept; each refit is the one without the run whose name it has."""
+    runs = changed(48, 1.5)
+    monkeypatch.setattr("scalefit.diagnosis.influence.MOST_ROWS", 25)
+    fit = sf.fit(runs, "chinchilla")
+    assert set(fit.without) == {f"r{i}" for i in range(0, 49, 2)}
+    found = fit.influence(N=1e10, D=1e12)
+    assert found["change"].abs().max() > 0
+    alone = sf.fit(runs.iloc[::2].query("run != 'r48'"), "chinchilla", delta=fit.delta)
+    kept = sf.fit(runs.iloc[::2], "chinchilla", delta=fit.delta)
+    moved = np.array(fit.without["r48"]) - np.array([*fit.parameters.values()])
+    assert moved == pytest.approx(np.array([*alone.parameters.values()]) - [*kept.parameters.values()], rel=0.02)
 
 
 def test_runs_of_unequal_weight_are_called_influential_once_in_a_hundred_sets():

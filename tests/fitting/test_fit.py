@@ -62,7 +62,7 @@ def test_what_it_says(surface):
     text = repr(surface)
     assert "L(N, D) = E + A N^-alpha + B D^-beta" in text
     assert f"{surface['alpha']:.6g}" in text
-    assert "8 of 8 starts agree" in text
+    assert "converged: 8 of 8 starts reached this optimum; no warnings" in text
     assert "<table>" in surface._repr_html_()
 
 
@@ -115,7 +115,7 @@ def test_the_saved_file_is_plain_json_with_units_and_source(surface, tmp_path):
         ("not json", "not JSON"),
         ("[1, 2]", "not a saved fit"),
         ("{}", "not a saved fit"),
-        ('{"schema_version": 1}', "damaged saved fit.*'points'"),
+        ('{"schema_version": 1}', "saved fit is damaged.*'points'"),
         ('{"schema_version": "one"}', "saved fit"),
         ('{"schema_version": null}', "saved fit"),
         ('{"schema_version": 1, "points": []}', "saved fit"),
@@ -283,12 +283,53 @@ def test_points_that_cannot_be_predicted(surface, at):
 
 
 def test_a_curve_law_asks_for_a_schedule(curve, surface):
-    with pytest.raises(InputError, match="which learning rate"):
+    with pytest.raises(InputError, match="needs the learning rate at every step"):
         curve.predict()
     with pytest.raises(InputError):
         curve.predict(schedule="cosine:peak_lr=1e-3")
     with pytest.raises(InputError, match="give one of them"):
         surface.predict(sizes_and_tokens(), N=1e9)
+
+
+def test_without_draws_the_interval_is_nan_and_the_reason_is_given(surface, curve):
+    for table in (surface.table, surface.predict(N=7e9, D=2e12), curve.predict(two_curves())):
+        assert table[["low", "high"]].isna().all(axis=None)
+        assert table.attrs["no_intervals"] == surface.no_intervals != ""
+    columns = ["N", "D", "loss", "low", "high", "decades_beyond"]
+    assert list(surface.predict(N=7e9, D=2e12).columns) == columns
+    assert f"no intervals: {surface.no_intervals}" in surface.summary()
+    assert "90 % interval" not in surface.summary() and "nan" not in surface.summary()
+    drawn = sf.fit(sizes_and_tokens(), "chinchilla", draws=20, calibrated=False)
+    for table in (drawn.table, drawn.predict(N=7e9, D=2e12)):
+        assert table[["low", "high"]].notna().all(axis=None)
+        assert table.attrs["no_intervals"] == ""
+    assert list(drawn.predict(N=7e9, D=2e12).columns) == columns
+
+
+def test_one_curve_and_a_fit_that_did_not_converge_give_their_own_reason(surface):
+    alone = sf.fit(two_curves().where("run == 'cosine'"), "annealing", force=True, draws=20)
+    assert alone.single_curve and alone.table.attrs["no_intervals"].startswith("one run alone")
+    failed = dataclasses.replace(surface, converged=False)
+    assert "did not converge" in failed.predict(N=1e9, D=1e10).attrs["no_intervals"]
+
+
+def test_a_fit_of_all_rows_predicts_and_scores_a_table_of_points():
+    """Runs of several lengths, every logged row fitted: a table has one row a point, as predict(N=..., D=...)."""
+    logs = sizes_and_tokens().assign(tokens=lambda t: t["D"], step=1)
+    halves = logs.assign(tokens=logs["D"] / 2, step=0)
+    halves["loss"] = 1.69 + 406.4 * halves["N"] ** -0.34 + 410.7 * halves["tokens"] ** -0.28
+    every = sf.fit(pd.concat([halves, logs]), "chinchilla", points="all")
+    assert every.rows == 96
+    points = sizes_and_tokens(seed=9, n=12)[["N", "D", "loss"]]
+    asked = every.predict(N=points["N"].to_numpy(), D=points["D"].to_numpy())
+    for table in (points[["N", "D"]], points):
+        found = every.predict(table)
+        for column in ("N", "D", "loss", "decades_beyond"):
+            np.testing.assert_allclose(found[column], asked[column], rtol=1e-12)
+    score = every.score(points).iloc[0]
+    assert score["points"] == 12
+    assert score["mae"] == pytest.approx(np.mean(np.abs(asked["loss"] - points["loss"])))
+    assert not [check for check in every.cautions(points) if check.code != "far-beyond"]
 
 
 # --- scores -----------------------------------------------------------------------------------------------------------
@@ -397,7 +438,7 @@ def test_a_law_that_bends_two_ways_says_when_starts_disagree():
 def test_a_bound_from_above_is_reported():
     found = sf.fit(grid(np.geomspace(1e7, 1e10, 6), FIVE), "chinchilla", bounds={"E": (None, 1.0)})
     assert found.status == "at a bound"
-    assert "E ended at its upper bound 1" in {check.text for check in found.warnings}
+    assert any(check.text.startswith("E ended at its upper bound 1;") for check in found.warnings)
 
 
 def test_a_value_outside_the_domain_is_reported():

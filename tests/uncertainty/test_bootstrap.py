@@ -13,7 +13,7 @@ import scalefit as sf
 from scalefit.errors import InputError
 from scalefit.fitting.prepare import prepare
 from scalefit.solver.solve import Settings, solve
-from scalefit.uncertainty.bootstrap import CHUNK, _block_weights
+from scalefit.uncertainty.bootstrap import CHUNK, MOST_LEVERAGE, _block_weights
 from scalefit.uncertainty.estimate import Estimate
 from scalefit.uncertainty.intervals import Resampling, make_intervals
 
@@ -141,6 +141,31 @@ def test_standard_error_of_a_straight_line(method, within):
     known = sigma / np.sqrt(np.sum((x - x.mean()) ** 2))
     assert found.draws["b"].std() == pytest.approx(known, rel=within)
     assert found.draws["b"].mean() == pytest.approx(found["b"], abs=0.2 * known)
+
+
+def test_wild_draws_of_few_runs_have_the_variance_hc3():
+    """(X'X)^-1 X' diag(r^2 / (1 - h)^2) X (X'X)^-1, with leverages h from 0.1 to 0.5."""
+    x = np.array([1.0, 1.1, 1.2, 1.3, 1.5, 1.6, 2.0, 2.5])
+    runs = pd.DataFrame({"x": x, "y": 3 + 2 * x + np.random.default_rng(1).standard_normal(8) * x / 10})
+    found = sf.fit(runs, "y = a + b*x", residuals="linear", loss="squared", draws=6000, method="wild", calibrated=False)
+    X = np.column_stack([np.ones(8), x])
+    inverse = np.linalg.inv(X.T @ X)
+    pull = np.sum(X @ inverse * X, axis=1)
+    assert pull.max() < MOST_LEVERAGE
+    left = (runs["y"] - X @ [found["a"], found["b"]]) / (1 - pull)
+    known = np.diag(inverse @ (X.T * left.to_numpy() ** 2) @ X @ inverse)
+    assert found.draws[["a", "b"]].var().to_numpy() == pytest.approx(known, rel=0.08)
+
+
+def test_draws_of_thinned_rows_spread_as_those_of_all_rows(monkeypatch):
+    """A quarter of the rows spreads twice as far; shrunk by the root of that share it is as wide as all of them."""
+    x = np.linspace(1, 2, 800)
+    runs = pd.DataFrame({"x": x, "y": 3 + 2 * x + 0.1 * np.random.default_rng(0).standard_normal(800)})
+    options = {"residuals": "linear", "loss": "squared", "draws": 400, "method": "pairs", "calibrated": False}
+    whole = sf.fit(runs, "y = a + b*x", **options).draws
+    monkeypatch.setattr("scalefit.uncertainty.intervals.DRAW_ROWS", 200)
+    thinned = sf.fit(runs, "y = a + b*x", **options).draws
+    assert thinned.std().to_numpy() == pytest.approx(whole.std().to_numpy(), rel=0.2)
 
 
 def test_whole_runs_are_resampled_where_there_are_curves():
