@@ -8,8 +8,9 @@
 The working tree is never touched: it is copied to a temporary folder, and that copy stands first on PYTHONPATH. One run
 of the whole suite records which tests call which function (kept in the temporary folder until the package changes;
 ``--remap`` records again). A fault is then shown to every test file of which a test calls the faulty function: the
-mirror of its room first, quick files before slow ones, up to the first failure. A fault at module level is shown to
-all tests that call any function of that module, and ``--whole`` shows each survivor to all other tests as well. Tests
+mirror of its room first, quick files before slow ones, up to the first failure, and at most ``--most`` seconds of them.
+A fault at module level is shown to all tests that call any function of that module, and ``--whole`` shows each survivor
+to all other tests as well. Tests
 that the record does not know, and those that it cannot see into (other processes), are run with ``--whole`` only, but
 test files that are newer than the record always. A test that takes 60 s and ten times as long as without the fault
 counts as a failure: the fault is killed by time, and the line says so. In the end the tests that killed are run without
@@ -29,6 +30,7 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,7 +39,7 @@ from mutants_sample import chosen
 from mutations import Fault, plant
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("scalefit", "tests", "data", "docs", "examples", "pyproject.toml", "README.md", "Makefile", "CHANGELOG.md")
+LEFT = (".git", ".venv", "out", ".ruff_cache", ".mypy_cache", ".pytest_cache", ".hypothesis")  #: not copied
 LIMIT = (60.0, 10.0)  #: seconds, and multiples of its time without a fault, after which a test counts as failed
 SKIPPED = "tests/test_architecture.py"  #: reads the text of the package, not what it does
 
@@ -51,12 +53,7 @@ class Verdict(NamedTuple):
 
 def copy_tree(target: Path, source: Path = ROOT) -> Path:
     """The package, its tests and what they read, in a folder beside which ``shared`` lies as it does here."""
-    target.mkdir(parents=True)
-    for name in COPIED:
-        if (source / name).is_dir():
-            shutil.copytree(source / name, target / name, symlinks=True)
-        elif (source / name).exists():
-            shutil.copy2(source / name, target / name)
+    shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns(*LEFT))
     shared = target.parent / "shared"
     if (ROOT.parent / "shared").exists() and not shared.is_symlink():
         shared.symlink_to(ROOT.parent / "shared")
@@ -96,11 +93,15 @@ def record(base: Path, again: bool) -> dict[str, dict[str, object]]:
         for part in base.glob("record-*.json"):
             calls |= json.loads(part.read_text())
         kept.write_text(json.dumps(calls))
-    return json.loads(kept.read_text())
+    calls = json.loads(kept.read_text())
+    for test in [test for test, noted in calls.items() if noted["failed"]]:
+        click.echo(f"fails without a fault, so it is not asked: {test}")
+        calls[test]["calls"] = []
+    return calls
 
 
-def ordered(fault: Fault, calls: dict[str, dict[str, object]]) -> list[str]:
-    """The tests to show a fault to, best first."""
+def ordered(fault: Fault, calls: dict[str, dict[str, object]], most: float) -> list[str]:
+    """The tests to show a fault to, best first, as long as they took no more than ``most`` seconds in all."""
     here = f"{fault.file}:"
     wanted = {f"{here}{fault.function}"} if fault.function else None
 
@@ -118,7 +119,9 @@ def ordered(fault: Fault, calls: dict[str, dict[str, object]]) -> list[str]:
         own = file.startswith(mirror) or f"test_{fault.room.removesuffix('.py')}" in file
         return (not own, cost[file], file, test not in direct, calls[test]["seconds"])
 
-    return sorted((test for test in calls if test.split("::")[0] in files), key=rank)
+    asked = sorted((test for test in calls if test.split("::")[0] in files and not calls[test]["failed"]), key=rank)
+    until = accumulate(calls[test]["seconds"] for test in asked)
+    return [test for test, second in zip(asked, until, strict=True) if second <= most]
 
 
 def shown(tree: Path, tests: list[str], calls: dict[str, dict[str, object]]) -> Verdict:
@@ -136,17 +139,17 @@ def shown(tree: Path, tests: list[str], calls: dict[str, dict[str, object]]) -> 
     return Verdict(str((told["failed"] or ["an error of pytest"])[0]) if killed else "", int(told["ran"]))
 
 
-def judged(fault: Fault, base: Path, calls: dict[str, dict[str, object]], whole: bool) -> Verdict:
+def judged(fault: Fault, base: Path, calls: dict[str, dict[str, object]], most: float, whole: bool) -> Verdict:
     """What the tests say of one fault, planted in a copy of its own."""
     with tempfile.TemporaryDirectory(prefix="scalefit-mutant-") as folder:
         tree = copy_tree(Path(folder) / "tree", base)
         plant(tree, fault)
-        first = ordered(fault, calls)
+        first = ordered(fault, calls, most)
         verdict = shown(tree, first, calls)
         if verdict.killer or not whole:
             return verdict
         asked = set(first)
-        rest = [test for test in calls if test not in asked and not test.startswith(SKIPPED)]
+        rest = [t for t in calls if t not in asked and not t.startswith(SKIPPED) and not calls[t]["failed"]]
         more = shown(tree, rest, calls)
         return Verdict(more.killer, verdict.tests + more.tests)
 
@@ -157,10 +160,13 @@ def judged(fault: Fault, base: Path, calls: dict[str, dict[str, object]], whole:
 @click.option("--workers", default=1, help="Faults shown at the same time.")
 @click.option("--wing", default="", help="Faults of this wing only.")
 @click.option("--only", default="", help="Only these, by their number: 3,7.")
+@click.option("--most", default=240.0, help="Seconds of tests, as recorded, that a fault is shown to.")
 @click.option("--whole", is_flag=True, help="Show survivors to the whole suite.")
 @click.option("--remap", is_flag=True, help="Record again which tests call what.")
 @click.option("--list", "list_", is_flag=True, help="Show the faults, plant none.")
-def main(count: int, seed: int, workers: int, wing: str, only: str, whole: bool, remap: bool, list_: bool) -> None:
+def main(
+    count: int, seed: int, workers: int, wing: str, only: str, most: float, whole: bool, remap: bool, list_: bool
+) -> None:
     """Plant the faults, one line each, and count."""
     faults = dict(enumerate(chosen(ROOT, count, seed, wing), 1))
     if only:
@@ -174,7 +180,7 @@ def main(count: int, seed: int, workers: int, wing: str, only: str, whole: bool,
         calls = record(base, remap)
 
         def one(number: int) -> Verdict:
-            verdict = judged(faults[number], base, calls, whole)
+            verdict = judged(faults[number], base, calls, most, whole)
             fate = f"killed by {verdict.killer}" if verdict.killer else f"SURVIVED {verdict.tests} tests"
             click.echo(f"{number:3d} {faults[number]}\n      {fate}")
             return verdict

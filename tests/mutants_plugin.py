@@ -49,7 +49,11 @@ def pytest_runtest_protocol(item, nextitem):
     finally:
         if PLAN.get("record"):
             sys.settrace(None)
-            calls[item.nodeid] = {"seconds": round(time.perf_counter() - started, 3), "calls": sorted(seen)}
+            calls[item.nodeid] = {
+                "seconds": round(time.perf_counter() - started, 3),
+                "calls": sorted(seen),
+                "failed": item.nodeid in told["failed"],
+            }
 
 
 def timed(item):
