@@ -7,12 +7,12 @@ import re
 import numpy as np
 import pytest
 
-from scalefit.transfer.verdict import Apart, Interval, verdict_of
+from scalefit.transfer.verdict import NOT_APART, Apart, Interval, verdict_of
 
 TWO, FOUR = np.array([256.0, 512.0]), np.array([64.0, 128.0, 256.0, 512.0])
 
 
-def kind(low, high, sizes=TWO, beyond=Apart(0.0, "")):
+def kind(low, high, sizes=TWO, beyond=NOT_APART):
     """The word or two that a verdict begins with."""
     return verdict_of("sp", "d_model", Interval((low + high) / 2, low, high), sizes, beyond).split(":")[0]
 
