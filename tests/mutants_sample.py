@@ -29,7 +29,11 @@ WINGS = {
     "ground": ("expressions.py", "numerics.py", "quoting.py"),
 }
 #: (file, what its line holds, what the fault makes of it or * for anything, why no test can tell)
-EQUIVALENT: list[tuple[str, str, str, str]] = []
+EQUIVALENT: list[tuple[str, str, str, str]] = [
+    ("solver/descent.py", "STRETCHES =", "*", "steps that are tried: the same minimum after more or fewer of them"),
+    ("rows/streams.py", "every = len(inside)", "*", "a slice or the same positions one by one: the same rows, slower"),
+    ("fitting/prediction.py", "beyond > worst[0]", "beyond >= worst[0]", "which of two equally far variables is named"),
+]
 
 
 def excused(fault: Fault, line: str) -> bool:

@@ -124,7 +124,7 @@ class Finder(ast.NodeVisitor):
                 continue
             if isinstance(default, ast.Constant) and isinstance(default.value, (bool, int, float)):
                 value = default.value
-                self.add("default", default, repr(not value if isinstance(value, bool) else value * 2 or 1))
+                self.add("default", default, repr(changed(value)))
         self.returns(node)
         for statement in node.body:
             self.visit(statement)
@@ -170,7 +170,8 @@ class Finder(ast.NodeVisitor):
             span = self.between(node.left, node.comparators[0], token)
             for new in [COMPARED[token]] if token in ("in", "is") else COMPARED[token].split():
                 self.add("compare", node, new, span, node)
-        self.generic_visit(node)
+        for part in [node.left, *(c for c in node.comparators if not isinstance(c, ast.Tuple))]:
+            self.visit(part)  # the order within a tuple of choices means nothing
 
     def visit_BinOp(self, node: ast.BinOp) -> None:
         tokens = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.FloorDiv: "//"}
@@ -252,6 +253,13 @@ class Finder(ast.NodeVisitor):
             inside = statement.body if isinstance(statement, ast.If) else []
             if inside and isinstance(inside[-1], ast.Return) and inside[-1].value is not None and not own & set_inside:
                 self.add("return", inside[-1].value, self.text(last.value).replace("\n", " "))
+
+
+def changed(default: bool | int | float) -> bool | int | float:
+    """Another default of the same kind: a share stays a share."""
+    if isinstance(default, bool):
+        return not default
+    return (1 + default) / 2 if isinstance(default, float) and 0.1 < default < 1 else default * 2 or 1
 
 
 def is_text(node: ast.AST) -> bool:
