@@ -32,6 +32,9 @@ WINGS = {
 EQUIVALENT: list[tuple[str, str, str, str]] = [
     ("solver/descent.py", "STRETCHES =", "*", "steps that are tried: the same minimum after more or fewer of them"),
     ("rows/streams.py", "every = len(inside)", "*", "a slice or the same positions one by one: the same rows, slower"),
+    ("solver/refine.py", "predicted[0]", "*", "a batch of one: its first member is its last"),
+    ("uncertainty/profile.py", "np.zeros((1, 0))", "*", "a batch of one: its first member is its last"),
+    ("plots/learning_rate.py", "isfinite(arm.slope[0])", "*", "the draws of a slope are all finite, or none is"),
     ("fitting/prediction.py", "beyond > worst[0]", "beyond >= worst[0]", "which of two equally far variables is named"),
 ]
 
