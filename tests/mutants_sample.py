@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +36,7 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
     ("solver/refine.py", "predicted[0]", "*", "a batch of one: its first member is its last"),
     ("uncertainty/profile.py", "np.zeros((1, 0))", "*", "a batch of one: its first member is its last"),
     ("plots/learning_rate.py", "isfinite(arm.slope[0])", "*", "the draws of a slope are all finite, or none is"),
+    ("laws/optimal_lr_batch.py", "N: Any = 1.0, alpha: Any = 0.0", "*", "without N, alpha is 0, and so N^-alpha is 1"),
     ("fitting/prediction.py", "beyond > worst[0]", "beyond >= worst[0]", "which of two equally far variables is named"),
 ]
 
@@ -65,7 +67,8 @@ def chosen(root: Path, count: int, seed: int, only_wing: str = "") -> list[Fault
     while len(picked) < count and any(rooms.values()):
         for faults in rooms.values():
             if faults and len(picked) < count:
-                kind = draw.choice(sorted({fault.kind for fault in faults}))
+                kinds = Counter(fault.kind for fault in faults)
+                (kind,) = draw.choices(list(kinds), [number**0.5 for number in kinds.values()])  # rare ones more often
                 pick = draw.choice([fault for fault in faults if fault.kind == kind])
                 faults[:] = [fault for fault in faults if (fault.file, fault.line) != (pick.file, pick.line)]
                 picked.append(pick)
