@@ -1,0 +1,22 @@
+"""Which rows of a long prediction are printed."""
+
+from __future__ import annotations
+
+import re
+
+import commands
+import numpy as np
+import pandas as pd
+
+
+def test_a_long_curve_is_shown_in_order_and_with_its_last_row(tmp_path):
+    step = np.arange(1, 101) * 10
+    curve = pd.DataFrame({"run": "only", "step": step, "loss": 2 + 5 * step**-0.4})
+    curve.to_csv(tmp_path / "curve.csv", index=False)
+    fitted = commands.run(f"scalefit fit {tmp_path}/curve.csv --law power-floor:over=step --save {tmp_path}/fit.json")
+    assert (tmp_path / "fit.json").exists(), fitted.output
+    told = commands.run(f"scalefit predict {tmp_path}/fit.json {tmp_path}/curve.csv").output.split("\n\n")[0]
+    shown = [int(row[1]) for row in re.finditer(r"(?m)^\s*only\s+(\d+)\s", told)]
+    assert 2 <= len(shown) < len(step)
+    assert shown == sorted(shown)
+    assert shown[-1] == 1000

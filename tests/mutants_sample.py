@@ -1,0 +1,75 @@
+"""Which faults mutants.py plants: an even sample over all wings, without those that change nothing."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from mutations import Fault, Finder
+
+#: wings, by the beginning of a file's path below the package
+WINGS = {
+    "laws": ("laws/",),
+    "solver": ("solver/",),
+    "rows": ("rows/",),
+    "runs": ("runs/", "datasets/"),
+    "schedules": ("schedules/",),
+    "fitting": ("fitting/",),
+    "uncertainty": ("uncertainty/",),
+    "diagnosis": ("diagnosis/",),
+    "comparison": ("comparison.py", "selection.py"),
+    "planning": ("planning/",),
+    "progress": ("progress/",),
+    "transfer": ("transfer/",),
+    "stability": ("stability/",),
+    "proxy": ("proxy/",),
+    "cli": ("cli/",),
+    "plots": ("plots/",),
+    "ground": ("expressions.py", "numerics.py", "quoting.py"),
+}
+#: (file, what its line holds, what the fault makes of it or * for anything, why no test can tell)
+EQUIVALENT: list[tuple[str, str, str, str]] = [
+    ("solver/descent.py", "STRETCHES =", "*", "steps that are tried: the same minimum after more or fewer of them"),
+    ("rows/streams.py", "every = len(inside)", "*", "a slice or the same positions one by one: the same rows, slower"),
+    ("solver/refine.py", "predicted[0]", "*", "a batch of one: its first member is its last"),
+    ("uncertainty/profile.py", "np.zeros((1, 0))", "*", "a batch of one: its first member is its last"),
+    ("plots/learning_rate.py", "isfinite(arm.slope[0])", "*", "the draws of a slope are all finite, or none is"),
+    ("laws/optimal_lr_batch.py", "N: Any = 1.0, alpha: Any = 0.0", "*", "without N, alpha is 0, and so N^-alpha is 1"),
+    ("fitting/prediction.py", "beyond > worst[0]", "beyond >= worst[0]", "which of two equally far variables is named"),
+]
+
+
+def excused(fault: Fault, line: str) -> bool:
+    """Whether EQUIVALENT names it."""
+    return any(
+        fault.file.endswith(file) and text in line and new in ("*", fault.new) for file, text, new, _ in EQUIVALENT
+    )
+
+
+def found(root: Path) -> Iterator[Fault]:
+    """Every fault of the package."""
+    for path in sorted((root / "scalefit").rglob("*.py")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        yield from (fault for fault in Finder(root, path).faults if not excused(fault, lines[fault.line - 1]))
+
+
+def chosen(root: Path, count: int, seed: int, only_wing: str = "") -> list[Fault]:
+    """A sample, the wings in turn, within a wing the kinds and then the places by chance."""
+    draw = random.Random(seed)
+    rooms: dict[str, list[Fault]] = {wing: [] for wing in WINGS if only_wing in ("", wing)}
+    for fault in found(root):
+        for wing in rooms:
+            if fault.file.removeprefix("scalefit/").startswith(WINGS[wing]):
+                rooms[wing].append(fault)
+    picked: list[Fault] = []
+    while len(picked) < count and any(rooms.values()):
+        for faults in rooms.values():
+            if faults and len(picked) < count:
+                kinds = Counter(fault.kind for fault in faults)
+                (kind,) = draw.choices(list(kinds), [number**0.5 for number in kinds.values()])  # rare ones more often
+                pick = draw.choice([fault for fault in faults if fault.kind == kind])
+                faults[:] = [fault for fault in faults if (fault.file, fault.line) != (pick.file, pick.line)]
+                picked.append(pick)
+    return picked

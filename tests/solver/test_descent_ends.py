@@ -1,0 +1,50 @@
+"""When a descent ends: at the tolerance, or where rounding lets no step lower the cost; never at the limit instead."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import least_squares
+
+from scalefit.laws import find_law
+from scalefit.solver.descent import descend
+from scalefit.solver.model import bind
+from scalefit.solver.objective import Objective
+
+START = np.array([[1.0, 300, 300, 0.3, 0.3], [1.5, 500, 300, 0.35, 0.3]])
+
+
+@pytest.fixture(scope="module")
+def problem():
+    rng = np.random.default_rng(0)
+    N, D = 10 ** rng.uniform(7, 10, 60), 10 ** rng.uniform(9, 12, 60)
+    loss = (1.69 + 406.4 * N**-0.34 + 410.7 * D**-0.28) * np.exp(0.05 * rng.standard_normal(60))
+    return bind(find_law("chinchilla"), {"N": N, "D": D}), loss
+
+
+def best_cost(model, loss):
+    """The least squares of log residuals, by scipy."""
+
+    def residuals(x):
+        return np.log(np.exp(x[0]) + np.exp(x[1]) * N ** -x[3] + np.exp(x[2]) * D ** -x[4]) - np.log(loss)
+
+    N, D = model.variables["N"], model.variables["D"]
+    return least_squares(residuals, [0.0, 6.0, 6.0, 0.3, 0.3], xtol=1e-15, ftol=1e-15, gtol=1e-15).cost
+
+
+@pytest.mark.parametrize("tolerance", [1e-13, 0.0, -1.0], ids=["usual", "exact", "never met"])
+def test_a_descent_ends_at_the_minimum_long_before_the_limit(problem, tolerance):
+    """A tolerance below zero is met nowhere: what ends the descent then is that no step lowers the cost any more."""
+    model, loss = problem
+    found = descend(model, Objective("log", "squared"), loss, np.ones(60), START, tolerance=tolerance, iterations=400)
+    assert found.converged.all()
+    assert found.iterations < 100
+    assert found.objective == pytest.approx(best_cost(model, loss), rel=1e-10)
+
+
+def test_a_descent_that_was_cut_short_has_not_converged(problem):
+    model, loss = problem
+    found = descend(model, Objective("log", "squared"), loss, np.ones(60), START, iterations=2)
+    assert found.iterations == 2
+    assert not found.converged.any()
+    assert np.all(found.objective > best_cost(model, loss))
