@@ -45,6 +45,14 @@ def tidy(ax: Axes) -> None:
     ax.set_axisbelow(True)
 
 
+def rows(ax: Axes, names: Sequence[str]) -> None:
+    """One named row for each thing, the first on top."""
+    tidy(ax)
+    ax.grid(False, axis="y")
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+
+
 def panel_below(
     ax: Axes, name: str = "lr_axes", label: str = "learning rate", shares: tuple[float, float] = PANEL_SHARE
 ) -> Axes:
@@ -101,11 +109,8 @@ def save_figure(ax: Axes, path: str | Path) -> Path:
     place = Path(path)
     suffix = place.suffix.lower().lstrip(".")
     if suffix not in SUFFIXES:
-        raise InputError(
-            f'a figure cannot be written as "{place.suffix}"',
-            where=str(place),
-            todo="end it in .png, .pdf or .svg",
-        )
+        todo = "end it in .png, .pdf or .svg"
+        raise InputError(f'a figure cannot be written as "{place.suffix}"', where=str(place), todo=todo)
     temporary = place.with_name(f".{place.name}.{os.getpid()}.part")
     figure = ax.figure.canvas.figure
     try:
@@ -114,7 +119,6 @@ def save_figure(ax: Axes, path: str | Path) -> Path:
         temporary.replace(place)
     except OSError as error:
         temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
-        raise InputError(
-            f"cannot be written ({error.strerror})", where=str(place), todo="give a file in a folder that exists"
-        ) from error
+        todo = "give a file in a folder that exists"
+        raise InputError(f"cannot be written ({error.strerror})", where=str(place), todo=todo) from error
     return place

@@ -13,7 +13,6 @@ from matplotlib.lines import Line2D
 from scalefit.errors import InputError
 from scalefit.plots import canvas, colours, labels, legend, marks, samples, ticks
 from scalefit.runs import Runs
-from scalefit.schedules import parse_schedule
 
 if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
@@ -39,7 +38,8 @@ def plot_curves(
 
     The learning rate is drawn on a panel below, which is reachable as ``ax.lr_axes``; for fitted runs it is the mean
     between two logged points. ``target`` is a schedule never run, as :meth:`Fit.predict` takes it
-    (``{"schedule": "cosine:...", "N": "1B"}``). The y axis leaves out the first steep drop unless ``whole``.
+    (``{"schedule": "cosine:...", "N": "1B"}``): its predicted curve is drawn with its interval, and its end marked. The
+    y axis leaves out the first steep drop unless ``whole``.
     """
     _require_trajectory(fit)
     fitted, held = samples.fitted_rows(fit), samples.held_rows(fit, held_out)
@@ -56,10 +56,12 @@ def plot_curves(
         _draw_run(ax, rows, paint[str(run)], held=True, gap=gap)
         _draw_lr(panel, *_exact_lr(logs, str(run)), paint[str(run)], held=True)
     shown = pd.concat([fitted, held])
-    if target is not None:
-        shown = pd.concat([shown, _draw_target(ax, panel, fit, dict(target))])
+    entries = _entries(fit, fitted, held, paint)
+    if target:
+        rows, entry = _draw_target(ax, panel, fit, target)
+        shown, entries = pd.concat([shown, rows]), [*entries, entry]
     _dress(ax, panel, fit, None if whole else shown)
-    legend.place(ax, _entries(fit, fitted, held, paint, target is not None))
+    legend.place(ax, entries)
     canvas.warn(ax, fit)
     return ax
 
@@ -86,11 +88,11 @@ def plot_schedule_prediction(
     for _, rows in fitted.groupby("run", sort=False):
         ax.plot(rows["step"], rows["measured"], color=colours.QUIET, linewidth=0.9, alpha=0.7)
         _draw_lr(panel, *_mean_lr(rows), colours.QUIET, held=False)
-    handles: list[Line2D] = [legend.stroke(colours.QUIET, "measured, fitted runs")]
+    handles = [legend.stroke(colours.QUIET, "measured, fitted runs")]
     for _, rows in later.groupby("run", sort=False):
         _draw_dots(ax, rows, colours.HELD_OUT, held=True, gap=_gap(later))
-    predicted = _draw_target(ax, panel, fit, {"schedule": schedule, **at}, colours.HELD_OUT)
-    handles.append(legend.stroke(colours.HELD_OUT, "predicted", dashed=True))
+    predicted, entry = _draw_target(ax, panel, fit, {"schedule": schedule, **at}, colours.HELD_OUT)
+    handles.append(entry)
     if np.isfinite(later["measured"]).any():
         text = samples.error_text(fit, later)
         handles.append(legend.dots(colours.HELD_OUT, f"measured later ({text} mean error)", hollow=True))
@@ -125,8 +127,7 @@ def _gap(rows: pd.DataFrame) -> float:
 def _draw_run(ax: Axes, rows: pd.DataFrame, colour: str, held: bool, gap: float) -> None:
     _draw_dots(ax, rows, colour, held, gap)
     rows = rows.iloc[samples.thinned(len(rows), MOST_VERTICES)]
-    ax.plot(rows["step"], rows["predicted"], color=colour, linewidth=1.4, linestyle="--" if held else "-", zorder=3)
-    marks.band(ax, rows["step"], rows, colour)
+    marks.line(ax, rows["step"], rows, colour, "--" if held else "-", 1.4)
 
 
 def _draw_dots(ax: Axes, rows: pd.DataFrame, colour: str, held: bool, gap: float) -> None:
@@ -134,8 +135,7 @@ def _draw_dots(ax: Axes, rows: pd.DataFrame, colour: str, held: bool, gap: float
     most = max(DOTS[0], int(np.ptp(some["step"]) / gap)) if len(some) else DOTS[0]
     some = some.iloc[samples.thinned(len(some), most)]
     if len(some):
-        dot = legend.marker(colour, hollow=held, size=3.6)
-        ax.plot(some["step"], some["measured"], linestyle="", alpha=0.75, zorder=2, **dot)
+        marks.points(ax, some["step"], some["measured"], colour, held, 3.6, alpha=0.75, zorder=2)
 
 
 def _mean_lr(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -169,20 +169,21 @@ def _draw_lr(panel: Axes | None, steps: np.ndarray, lr: np.ndarray, colour: str,
 
 
 def _draw_target(
-    ax: Axes, panel: Axes | None, fit: Fit, at: dict[str, Any], colour: str = colours.TARGET
-) -> pd.DataFrame:
-    """The predicted curve of a schedule never run, with its end marked."""
+    ax: Axes, panel: Axes | None, fit: Fit, at: Mapping[str, Any], colour: str = colours.TARGET
+) -> tuple[pd.DataFrame, Line2D]:
+    """The predicted curve of a schedule never run, with its end marked; its rows and its entry in the legend."""
     if "schedule" not in at:
-        raise InputError("the target has no schedule", where="plot", todo='give {"schedule": "cosine:peak_lr=..."}')
+        todo = 'give a schedule such as "cosine:peak_lr=3e-4,steps=60000,warmup=1000"'
+        raise InputError(f"law {fit.law.name} predicts curves, and no schedule is given", where="plot", todo=todo)
     rows = samples.predicted(fit, at)
-    ax.plot(rows["step"], rows["predicted"], color=colour, linewidth=1.6, linestyle="--", zorder=4)
-    marks.band(ax, rows["step"], rows, colour)
-    if panel is not None:
-        plan = at["schedule"]
-        plan = parse_schedule(plan) if isinstance(plan, str) else plan
-        _draw_lr(panel, *_corners(plan.per_step()), colour, held=True)
+    marks.line(ax, rows["step"], rows, colour, "--", 1.6, zorder=4)
+    plan = samples.plan_of(at["schedule"])
+    _draw_lr(panel, *_corners(plan.per_step()), colour, held=True)
     marks.star(ax, float(rows["step"].iloc[-1]), rows.iloc[-1], "", colour)
-    return rows.assign(run="target", measured=np.nan)
+    others = {name: rows[name].iloc[-1] for name in at if name in rows.columns}
+    words = ", ".join(filter(None, [labels.schedule_text(plan), labels.point_text(others)]))
+    entry = legend.stroke(colour, f"predicted: {words}", dashed=True)
+    return rows.assign(run="target", measured=np.nan), entry
 
 
 def _dress(ax: Axes, panel: Axes | None, fit: Fit, shown: pd.DataFrame | None) -> None:
@@ -214,22 +215,17 @@ def _limit(ax: Axes, shown: pd.DataFrame) -> None:
     ax.set_xlim(0, 1.02 * float(shown["step"].max()))
 
 
-def _entries(fit: Fit, fitted: pd.DataFrame, held: pd.DataFrame, paint: dict[str, str], target: bool) -> list[Line2D]:
+def _entries(fit: Fit, fitted: pd.DataFrame, held: pd.DataFrame, paint: dict[str, str]) -> list[Line2D]:
     """What the legend says: each run (or each size), then how fitted and held-out runs are drawn."""
-    by_size = "N" in fitted.columns and len(set(paint.values())) < len(paint)
-    found = (_entries_by_size if by_size else _entries_by_run)(fit, fitted, held, paint)
-    return [*found, legend.stroke(colours.TARGET, "target", dashed=True)] if target else found
-
-
-def _entries_by_run(fit: Fit, fitted: pd.DataFrame, held: pd.DataFrame, paint: dict[str, str]) -> list[Line2D]:
+    if "N" in fitted.columns and len(set(paint.values())) < len(paint):
+        return _entries_by_size(fit, fitted, held, paint)
     names = labels.short_names(list(paint))
     found = [legend.dots(paint[run], names[run], line="-") for run in dict.fromkeys(fitted["run"])]
     for run, rows in held.groupby("run", sort=False):
         text = samples.error_text(fit, rows)
         words = f"{names[str(run)]}, held out{f' ({text} off)' if text else ''}"
         found.append(legend.dots(paint[str(run)], words, hollow=True, line="--"))
-    left = len(found) - MOST_NAMES
-    return found if left <= 0 else [*found[:MOST_NAMES], Line2D([], [], linestyle="", label=f"and {left} more")]
+    return legend.first(found, MOST_NAMES)
 
 
 def _entries_by_size(fit: Fit, fitted: pd.DataFrame, held: pd.DataFrame, paint: dict[str, str]) -> list[Line2D]:

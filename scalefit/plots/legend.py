@@ -39,6 +39,17 @@ def marker(colour: str, hollow: bool, size: float = 4.5) -> dict[str, Any]:
     }
 
 
+def first(handles: list[Line2D], most: int) -> list[Line2D]:
+    """The first entries of a long legend, and how many others there are."""
+    left = len(handles) - most
+    return handles if left <= 0 else [*handles[:most], Line2D([], [], linestyle="", label=f"and {left} more")]
+
+
+def above(ax: Axes, handles: Sequence[Artist]) -> None:
+    """Put a legend of a few entries above the axes."""
+    ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, fontsize="small")
+
+
 def place(ax: Axes, handles: Sequence[Artist], title: str | None = None) -> Legend:
     """Put a legend into the corner where it is in no one's way, growing the y axis where every corner is taken.
 
@@ -52,6 +63,8 @@ def place(ax: Axes, handles: Sequence[Artist], title: str | None = None) -> Lege
         legend, corner, share = wide if wide[2] > share else _tried(ax, handles, title, 1)
     legend.set_loc(corner)
     room.grow(ax, corner, share)
+    if len(ax.texts) > 1:  # several marks, which have come closer to each other
+        room.settle_texts(ax, legend.get_texts())
     return legend
 
 

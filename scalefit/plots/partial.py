@@ -28,13 +28,10 @@ def plot_partial(forecast: PartialForecast, *, measured: float | None = None, ax
     ax = canvas.new_axes(ax, SIZE)
     panel = canvas.panel_below(ax, "history_axes", "forecasts", SHARES)
     seen = forecast.seen.iloc[samples.thinned(len(forecast.seen), MOST_DOTS)]
-    dot = legend.marker(colours.FITTED, hollow=False, size=3.6)
-    ax.plot(seen["step"], seen["loss"], linestyle="", alpha=0.8, zorder=3, **dot)
-    curve = forecast.curve
-    ax.plot(curve["step"], curve["loss"], color=colours.HELD_OUT, linewidth=1.6, linestyle="--", zorder=4)
-    marks.band(ax, curve["step"], curve, colours.HELD_OUT)
-    end = curve.iloc[-1].rename({"loss": "predicted"})
-    marks.star(ax, float(end["step"]), end, "", colours.HELD_OUT)
+    marks.points(ax, seen["step"], seen["loss"], colours.FITTED, size=3.6, alpha=0.8, zorder=3)
+    curve = forecast.curve.rename(columns={"loss": "predicted"})
+    marks.line(ax, curve["step"], curve, colours.HELD_OUT, "--", 1.6, zorder=4)
+    marks.star(ax, float(curve["step"].iloc[-1]), curve.iloc[-1], "", colours.HELD_OUT)
     _narrowing(panel, forecast, measured)
     _dress(ax, panel, forecast)
     entries: list[Line2D | Patch] = [
@@ -43,7 +40,7 @@ def plot_partial(forecast: PartialForecast, *, measured: float | None = None, ax
         Patch(color=colours.HELD_OUT, alpha=marks.BAND, linewidth=0, label=f"{100 * forecast.level:.0f} % interval"),
     ]
     if measured is not None:
-        ax.plot([forecast.steps], [measured], linestyle="", zorder=7, **legend.marker(colours.TARGET, True, 6.0))
+        marks.points(ax, [forecast.steps], [measured], colours.TARGET, hollow=True, size=6.0, zorder=7)
         entries.append(legend.dots(colours.TARGET, "measured since", hollow=True))
     legend.place(ax, entries)
     canvas.warn_of(ax, [check.text for check in forecast.warnings])
