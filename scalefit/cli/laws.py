@@ -1,4 +1,4 @@
-"""List the laws, or say everything about one."""
+"""Which laws are there, what does one of them state, and which can these runs identify?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scalefit.cli.options import read, reading
+from scalefit.cli import options
 from scalefit.cli.output import Answer, answering
 
 if TYPE_CHECKING:
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--for", "for_", metavar="FILE", help="Which laws can these runs identify, and what is missing.")
-@click.option("--target", metavar="COLUMN", help="With --for: the column to explain, if not each law's own.")
-@reading
+@click.option("--for", "for_", metavar="FILE", help="Say which laws these runs can identify, and what others lack.")
+@options.target("each law's own")
+@options.reading
 @answering
-def command(name: str | None, for_: str | None, target: str | None, **options: Any) -> Answer:
-    """List the laws, or say everything about one.
+def command(name: str | None, for_: str | None, target: str | None, **reading: Any) -> Answer:
+    """Which laws are there, what does one of them state, and which can these runs identify?
+
+    The other options apply to the runs given by --for.
 
     \b
     Example:
@@ -35,8 +37,7 @@ def command(name: str | None, for_: str | None, target: str | None, **options: A
     if for_:
         from scalefit.diagnosis.identifiable import identify
 
-        runs = read((for_,), options["map_"], options["where"], options["schedule"], options["warmup"])
-        found = identify(runs, target)
+        found = identify(options.read((for_,), **reading), target)
         width = max(len(row.law) for row in found)
         text = "\n".join(
             f"  {'yes' if row.can else 'no ':<4} {row.law:<{width}} {_brief(row.reason, for_)}" for row in found

@@ -1,4 +1,4 @@
-"""How every command answers: text by default, one JSON object or CSV when asked, errors in one line, exit codes.
+"""How every command answers: text by default, one JSON object or CSV on request, errors in one line, exit codes.
 
 0 done; 1 done but checks failed (``--exit-zero`` to ignore); 2 usage or input.
 """
@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -21,27 +22,30 @@ from scalefit.errors import InputError, ScalefitError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
+
+    from scalefit.diagnosis.checks import Check
 
 SCHEMA = 1
 
 
 @dataclass
 class Answer:
-    """What a command has to say: as text, as JSON, and as one table for CSV."""
+    """The answer of a command: as text, as JSON, and as one table for CSV."""
 
     text: str
     content: Mapping[str, Any]
     table: pd.DataFrame | None = None
     ok: bool = True
-    notes: list[str] = field(default_factory=list)  #: shown before the text
+    notes: Sequence[str] = ()  #: how the logs were read; shown after the text, alike ones as one line
 
 
 def answering(function: Callable[..., Answer]) -> Callable[..., None]:
     """Give a command ``--json``, ``--csv`` and ``--exit-zero``, print its :class:`Answer`, and exit."""
 
-    @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, nothing on stderr.")
-    @click.option("--csv", "as_csv", is_flag=True, help="The main table as CSV on stdout.")
-    @click.option("--exit-zero", is_flag=True, help="Exit with 0 even when checks failed.")
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing on stderr.")
+    @click.option("--csv", "as_csv", is_flag=True, help="Print the main table as CSV.")
+    @click.option("--exit-zero", is_flag=True, help="Exit with 0 even where a check failed.")
     @wraps(function)
     def command(as_json: bool, as_csv: bool, exit_zero: bool, **options: Any) -> None:
         try:
@@ -51,16 +55,47 @@ def answering(function: Callable[..., Answer]) -> Callable[..., None]:
         except BrokenPipeError:
             sys.exit(0)
         if as_json:
-            click.echo(json.dumps(_plain({"schema_version": SCHEMA, **answer.content}), indent=1, allow_nan=False))
+            content = {"schema_version": SCHEMA, **answer.content}
+            content |= {"notes": answer.notes} if answer.notes and "notes" not in content else {}
+            click.echo(json.dumps(_plain(content), indent=1, allow_nan=False))
         elif as_csv and answer.table is not None:
             click.echo(answer.table.to_csv(index=answer.table.index.name is not None), nl=False)
         else:
-            for note in answer.notes:
-                click.echo(click.style(note, dim=True))
             click.echo(answer.text)
+            for note in grouped(answer.notes):
+                click.echo(click.style(f"read: {note}", dim=True))
         sys.exit(0 if answer.ok or exit_zero else 1)
 
     return command
+
+
+#: what may differ between notes that say the same: numbers, names in quotes, files, and the name after "run"
+_NAMES = re.compile(r"""'[^']*'|"[^"]*"|(?<=\brun )[^\s:,]+|[^\s:,]*[\d/][^\s:,]*|[\w-]+\.[a-z]{2,7}\b""")
+
+
+def grouped(notes: Iterable[str]) -> list[str]:
+    """Notes in their order, those that differ only in a name or a number as one line with their count.
+
+    >>> grouped(["run a: 3 rows left out", "steps count from 0", "run b: 12 rows left out"])
+    ['run a: 3 rows left out (and 1 more like this)', 'steps count from 0']
+    """
+    alike: dict[str, list[str]] = {}
+    for note in notes:
+        alike.setdefault(re.sub(r"s\b", "", _NAMES.sub("#", note)), []).append(note)
+    return [first + (f" (and {len(rest)} more like this)" if rest else "") for first, *rest in alike.values()]
+
+
+def coded(checks: Iterable[Check]) -> list[dict[str, str]]:
+    """Checks as JSON records."""
+    return [{"code": check.code, "text": check.text} for check in checks]
+
+
+def draw(path: str | None, figure: Callable[[], Axes]) -> None:
+    """Make a figure and write it, where a file was asked for."""
+    if path:
+        from scalefit.plots import save_figure
+
+        save_figure(figure(), path)
 
 
 def fail(error: ScalefitError, as_json: bool) -> NoReturn:

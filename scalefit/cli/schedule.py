@@ -1,4 +1,4 @@
-"""The schedule that a finished run asks for: a warm-up by its curvature, a decay by its gradient norms."""
+"""Which learning-rate schedule suits a model? From a finished run: warmup by its curvature, decay by its gradients."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scalefit.cli.options import number, read, reading
+from scalefit.cli import options
+from scalefit.cli.options import number, read
 from scalefit.cli.output import Answer, answering, check_writable, records
 from scalefit.errors import InputError
 
@@ -17,15 +18,13 @@ SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)  #: of the run, at which the refined schedu
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True)
-@reading
-@click.option("--run", metavar="NAME", help="Which run, where the log holds several.")
-@click.option("--lr", metavar="LR", help="The peak learning rate (default: the log's largest).")
-@click.option("--steps", type=int, metavar="STEPS", help="The length of the schedule (default: the run's).")
-@click.option("--rule", type=click.Choice(["adam", "heavy-ball", "gd"]), default="adam", show_default=True)
-@click.option("--beta", default=0.9, show_default=True, help="First beta, or momentum.")
+@options.logs
+@options.run("the only one")
+@options.peak_lr(show_default="the log's largest")
+@options.steps("the length of the run in the log")
+@options.stability_rule
 @click.option("--out", metavar="FILE.csv", help="Write the schedule (step, lr), for --schedule and the trainer.")
-@click.option("--plot", metavar="FILE", help="Write the figure: the schedule, and what asks for it (png, pdf, svg).")
+@options.plot
 @answering
 def command(
     files: tuple[str, ...],
@@ -41,9 +40,10 @@ def command(
     out: str | None,
     plot: str | None,
 ) -> Answer:
-    """The schedule that a finished run asks for: warm-up by its curvature, decay by its gradient norms.
+    """Which learning-rate schedule suits a model? From a finished run: warmup by its curvature, decay by its gradients.
 
-    Exits with 1 where no warm-up that the log reaches is long enough.
+    The shortest stable warmup comes from the logged sharpness, the shape of the decay from the logged gradient norms;
+    --plot draws both. Exit code 1 where no warmup within the log is long enough.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""Is a run in progress calm, does it spike, has it diverged, and what warned first?"""
+"""Is a run in progress healthy? Whether it spikes, has diverged or is stuck, and which signal warned first."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scalefit.cli.options import number, read, reading
+from scalefit.cli import options
+from scalefit.cli.options import number, read
 from scalefit.cli.output import Answer, answering
 from scalefit.errors import InputError
 
@@ -15,12 +16,11 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True)
-@reading
-@click.option("--run", metavar="NAME", help="Which run, where the log holds several (default: all).")
-@click.option("--initial-loss", metavar="LOSS", help="Of the untrained model (default: the log's first).")
-@click.option("--steps", type=int, metavar="STEPS", help="Length of the whole run.")
-@click.option("--fit", "fit_file", metavar="FIT.json", help="A saved fit, to hold the loss against.")
+@options.logs
+@options.run("all")
+@options.initial_loss("the log's first, if it begins at step 0 or 1")
+@options.steps("growth is extrapolated as far ahead as the log goes back")
+@click.option("--fit", "fit_file", metavar="FIT.json", help="A saved fit, whose prediction the loss is compared with.")
 @answering
 def command(
     files: tuple[str, ...],
@@ -33,10 +33,10 @@ def command(
     steps: int | None,
     fit_file: str | None,
 ) -> Answer:
-    """Is a run in progress calm, does it spike, has it diverged, and what warned first?
+    """Is a run in progress healthy? Whether it spikes, has diverged or is stuck, and which signal warned first.
 
-    A run is diverged, stuck (at its initial loss), risen (its loss stands above an earlier level), has spikes, is
-    calm, or too short to judge. Exits with 1 where a run has diverged, with 0 otherwise.
+    A run has diverged, is stuck (at its initial loss), has risen (its loss stands above an earlier level), has spikes,
+    is calm, or is too short to judge. Exit code 1 where a run has diverged.
 
     \b
     Example:

@@ -77,8 +77,9 @@ def fit(
         points: for laws that need no curves: each run's ``"final"`` row or ``"all"`` rows.
         drop_diverged: leave out rows without a finite loss, counted, instead of refusing them.
         force: fit even where the data cannot identify the law; the result says so.
-        draws: refits of resampled runs, from which intervals come; 0 makes no intervals. One run alone, or a fit that
-            did not converge, has none.
+        draws: refits of resampled runs, from which intervals come; 0 (the default) makes no intervals, since each draw
+            costs as much as a fit. The command ``scalefit fit`` makes 200. One run alone, or a fit that did not
+            converge, has none.
         seed, method, workers: of the resampling (see :func:`scalefit.uncertainty.bootstrap.bootstrap`); the same seed
             gives the same draws on any number of workers.
         calibrated: also refit without the larger runs, and widen the intervals by what that shows.
