@@ -32,12 +32,9 @@ if TYPE_CHECKING:
 @answering
 def command(
     files: tuple[str, ...],
-    map_: tuple[str, ...],
-    where: str | None,
-    schedule: str | None,
-    warmup: int | None,
     loss: str | None,
     at: tuple[str, ...],
+    **reading: Any,
 ) -> Answer:
     """Which batch size is efficient, and with which learning rate? The critical batch size, the gradient noise scale.
 
@@ -52,7 +49,7 @@ def command(
     from scalefit.transfer.reach import far_beyond
 
     target = _target(at)
-    runs = read(files, map_, where, schedule, warmup)
+    runs = read(files, **reading)
     found = batch_size(runs, _loss(loss))
     rates, why = _rates(runs)
     missing = found.missing | ({"learning rate": why} if why else {})

@@ -51,10 +51,6 @@ if TYPE_CHECKING:
 @answering
 def command(
     files: tuple[str, ...],
-    map_: tuple[str, ...],
-    where: str | None,
-    schedule: str | None,
-    warmup: int | None,
     over: str | None,
     arms: str | None,
     at: tuple[str, ...],
@@ -66,6 +62,7 @@ def command(
     seed: int,
     plot: str | None,
     plot_sensitivity: str | None,
+    **reading: Any,
 ) -> Answer:
     """Which learning rate is best at a larger size, and does the best one stay the same as models grow?
 
@@ -83,7 +80,7 @@ def command(
     check_writable(plot, plot_sensitivity)
     initial = number(initial_loss, "--initial-loss") if initial_loss else None
     named, target = _target(at)
-    sweeps = read_sweeps(read(files, map_, where, schedule, warmup), over or named, arms, initial, ignore)
+    sweeps = read_sweeps(read(files, **reading), over or named, arms, initial, ignore)
     if named and column_named(sweeps.points.rename(columns={"size": sweeps.over}), named) != sweeps.over:
         raise InputError(
             f"the sizes are {sweeps.over}, the target is {named}", where="--at", todo=f"add --over {named}"

@@ -28,10 +28,6 @@ SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)  #: of the run, at which the refined schedu
 @answering
 def command(
     files: tuple[str, ...],
-    map_: tuple[str, ...],
-    where: str | None,
-    schedule: str | None,
-    warmup: int | None,
     run: str | None,
     lr: str | None,
     steps: int | None,
@@ -39,6 +35,7 @@ def command(
     beta: float,
     out: str | None,
     plot: str | None,
+    **reading: Any,
 ) -> Answer:
     """Which learning-rate schedule suits a model? From a finished run: warmup by its curvature, decay by its gradients.
 
@@ -53,7 +50,7 @@ def command(
 
     check_writable(out, plot)
     peak = number(lr, "--lr") if lr else None
-    found = schedule_of(read(files, map_, where, schedule, warmup), run, peak, steps, rule, beta)
+    found = schedule_of(read(files, **reading), run, peak, steps, rule, beta)
     if out and found.lr is None:
         raise InputError(
             "no refined schedule to write", where="--out", todo="log grad_norm, or write --map grad_norm=COLUMN"

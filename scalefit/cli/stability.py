@@ -31,10 +31,6 @@ LIKELY = 0.5  #: probability from which a forecast fails the check
 @answering
 def command(
     files: tuple[str, ...],
-    map_: tuple[str, ...],
-    where: str | None,
-    schedule: str | None,
-    warmup: int | None,
     at: tuple[str, ...],
     lr: str,
     epsilon: str,
@@ -42,6 +38,7 @@ def command(
     beta: float,
     ignore: tuple[str, ...],
     plot: str | None,
+    **reading: Any,
 ) -> Answer:
     """What breaks first at a larger size? Probes logged in small runs, extrapolated to their limits.
 
@@ -60,7 +57,7 @@ def command(
     if len(given) != 1:
         raise InputError("a target is one size", where="--at", todo="write --at N=7e9")
     over, size = next(iter(given.items()))
-    runs = read(files, map_, where, schedule, warmup)
+    runs = read(files, **reading)
     settings: dict[str, Any] = {"epsilon": number(epsilon, "--epsilon"), "rule": rule, "beta": beta, "ignore": ignore}
     found = forecast(runs, number(size, "--at"), number(lr, "--lr"), over, **settings)
     table = found.table

@@ -24,14 +24,11 @@ if TYPE_CHECKING:
 @answering
 def command(
     files: tuple[str, ...],
-    map_: tuple[str, ...],
-    where: str | None,
-    schedule: str | None,
-    warmup: int | None,
     run: str | None,
     initial_loss: str | None,
     steps: int | None,
     fit_file: str | None,
+    **reading: Any,
 ) -> Answer:
     """Is a run in progress healthy? Whether it spikes, has diverged or is stuck, and which signal warned first.
 
@@ -47,7 +44,7 @@ def command(
     from scalefit.progress.watch import watch
     from scalefit.runs.table import spans
 
-    runs = read(files, map_, where, schedule, warmup)
+    runs = read(files, **reading)
     if runs.curves is None:
         raise InputError("the log holds no steps", todo="give a log with a row a step")
     if run is not None and run not in runs.names:
