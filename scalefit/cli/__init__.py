@@ -15,6 +15,7 @@ from scalefit.errors import InputError
 
 FOLDER = __path__[0]
 NOT_COMMANDS = {"__init__", "options", "output"}
+SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
 
 
 class Commands(click.Group):
@@ -78,7 +79,7 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, invoke_without_command=True, context_settings=SETTINGS)
 @click.version_option(scalefit.__version__, prog_name="scalefit")
 @click.pass_context
 def main(ctx: click.Context) -> None:

@@ -12,10 +12,8 @@ from scalefit.cli.output import Answer, answering, as_lines, check_writable, dra
 
 @click.command()
 @options.logs
-@options.law()
-@options.drop_diverged
-@options.seed
-@options.plot
+@options.shared("--law", required=True)
+@options.shared("--drop-diverged", "--seed", "--plot")
 @answering
 def command(
     files: tuple[str, ...], law: str, drop_diverged: bool, seed: int, plot: str | None, **reading: Any

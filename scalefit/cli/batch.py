@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     show_default="the least that every batch size reaches",
     help="Count the steps to this loss.",
 )
-@options.at("batch=65536")
+@options.shared("--at", metavar="batch=65536")
 @answering
 def command(
     files: tuple[str, ...],

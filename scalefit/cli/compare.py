@@ -14,15 +14,12 @@ SHARES = ("backtest_error", "coverage", "judge_error", "noise")
 
 @click.command()
 @options.logs
-@options.law("laws", required=False, multiple=True, show_default="the usual laws that the runs identify")
-@options.hold_out
-@options.drop_diverged
-@options.seed
-@options.plot
+@options.shared("--law", multiple=True, show_default="the usual laws that the runs identify")
+@options.shared("--hold-out", "--drop-diverged", "--seed", "--plot")
 @answering
 def command(
     files: tuple[str, ...],
-    laws: tuple[str, ...],
+    law: tuple[str, ...],
     hold_out: str | None,
     drop_diverged: bool,
     seed: int,
@@ -45,7 +42,7 @@ def command(
     runs, judge = options.read(files, **reading), None
     if hold_out:
         runs, judge = runs.hold_out(hold_out)
-    found = compare(runs, laws, judge=judge, seed=seed, drop_diverged=drop_diverged)
+    found = compare(runs, law, judge=judge, seed=seed, drop_diverged=drop_diverged)
     draw(plot, found.plot)
     shares = {name: [f"{100 * v:.3g} %" for v in found.table[name]] for name in SHARES if name in found.table.columns}
     text = [found.recommendation, "", as_lines(found.table.assign(**shares))]

@@ -17,15 +17,12 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--parametrization", default="mup", show_default=True, help="One of sp, ntk, mup, depth-mup, completep.")
-@click.option(
-    "--axis", type=click.Choice(["width", "depth"]), default="width", show_default=True, help="How the model grows."
-)
-@click.option("--sizes", default="32,64,128,256", show_default=True, help="The widths or depths to compare.")
-@click.option("--seeds", default=3, show_default=True, type=click.IntRange(min=1), help="Number of runs of each size.")
-@click.option("--steps", default=8, show_default=True, help="Optimiser steps of each run.")
-@options.setting
-@options.plot
+@click.option("--parametrization", default="mup", help="One of sp, ntk, mup, depth-mup, completep.")
+@click.option("--axis", type=click.Choice(["width", "depth"]), default="width", help="How the model grows.")
+@click.option("--sizes", default="32,64,128,256", help="The widths or depths to compare.")
+@click.option("--seeds", default=3, type=click.IntRange(min=1), help="Number of runs of each size.")
+@click.option("--steps", default=8, help="Optimiser steps of each run.")
+@options.shared("--set", "--plot")
 @answering
 def command(
     parametrization: str, axis: str, sizes: str, seeds: int, steps: int, settings: tuple[str, ...], plot: str | None

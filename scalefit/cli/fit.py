@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scalefit.cli import options as shared
-from scalefit.cli.options import box, number, pairs
+from scalefit.cli import options
+from scalefit.cli.options import box, number, pairs, shared
 from scalefit.cli.output import Answer, answering, as_lines, check_writable, coded, draw, records
 
 if TYPE_CHECKING:
@@ -17,36 +17,24 @@ if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
     from scalefit.selection import Automatic
 
-POINTS_HELP = "Rows read by a law that follows no schedule: the last of each run, or all; auto: as the law needs."
-WHY_DRAWS = (
-    f" 0: no intervals. The Python function fit makes none (draws=0) unless asked, this command {shared.DRAWS}: each "
-    "draw costs as much as a fit."
+RESIDUALS = "The residuals that are minimised: differences of logarithms, or plain differences."
+LOSS = "The loss of a residual; huber and soft_l1 give outliers less weight."
+POINTS = "Rows read by a law without a schedule: the last of each run, or all; auto: all if only curves hold its columns."
+DRAWS = (
+    f"{options.SHARED['--draws']['help']} 0: no intervals. The Python function fit makes none (draws=0) unless asked, "
+    f"this command {options.DRAWS}: each draw costs as much as a fit."
 )
 
 
 @click.command()
-@shared.logs
-@shared.law()
-@shared.hold_out
-@shared.target("the law's, mostly loss")
+@options.logs
+@shared("--law", required=True)
+@shared("--hold-out")
+@shared("--target", show_default="the law's, mostly loss")
+@click.option("--residuals", type=click.Choice(["log", "linear"]), show_default="the law's, mostly log", help=RESIDUALS)
+@click.option("--loss", type=click.Choice(["huber", "squared", "soft_l1"]), default="huber", help=LOSS)
 @click.option(
-    "--residuals",
-    type=click.Choice(["log", "linear"]),
-    show_default="the law's, mostly log",
-    help="Residuals whose loss is minimised: differences of logarithms, or plain differences.",
-)
-@click.option(
-    "--loss",
-    type=click.Choice(["huber", "squared", "soft_l1"]),
-    default="huber",
-    show_default=True,
-    help="The loss of a residual; huber and soft_l1 give outliers less weight.",
-)
-@click.option(
-    "--delta",
-    default="auto",
-    show_default=True,
-    help="Residual from which a row counts as an outlier; papers use 1e-3.",
+    "--delta", default="auto", help="Residual from which a row counts less (huber, soft_l1); papers use 1e-3."
 )
 @click.option("--weights", metavar="COLUMN", help="A column of row weights.")
 @click.option("--fix", multiple=True, metavar="NAME=VALUE", help="Hold a parameter at a value; repeat.")
@@ -54,22 +42,16 @@ WHY_DRAWS = (
 @click.option("--bounds", multiple=True, metavar="NAME=LOW:HIGH", help="Bound a parameter: E=1:2, E=:2; repeat.")
 @click.option("--start", multiple=True, metavar="NAME=VALUE", help="Values from which one more search starts; repeat.")
 @click.option(
-    "--starts",
-    type=click.IntRange(1),
-    default=8,
-    show_default=True,
-    help="Number of starts refined to a minimum after the global search.",
+    "--starts", type=click.IntRange(1), default=8, help="Starts refined to a minimum after the global search."
 )
-@click.option(
-    "--points", type=click.Choice(["auto", "final", "all"]), default="auto", show_default=True, help=POINTS_HELP
-)
-@shared.drop_diverged
+@click.option("--points", type=click.Choice(["auto", "final", "all"]), default="auto", help=POINTS)
+@shared("--drop-diverged")
 @click.option("--force", is_flag=True, help="Fit even where the runs cannot identify the law.")
-@shared.draws(shared.DRAWS, WHY_DRAWS)
-@shared.seed
-@shared.at("N=7B,D=2T")
+@shared("--draws", default=options.DRAWS, help=DRAWS)
+@shared("--seed")
+@shared("--at", metavar="N=7B,D=2T")
 @click.option("--save", metavar="FIT.json", help="Write the fit to this file, for predict and plot.")
-@shared.plot
+@shared("--plot")
 @answering
 def command(
     files: tuple[str, ...],
@@ -78,7 +60,7 @@ def command(
     at: tuple[str, ...],
     save: str | None,
     plot: str | None,
-    **options: Any,
+    **given: Any,
 ) -> Answer:
     """What are the constants of a law on these runs, how certain are they, and what does the law predict?
 
@@ -99,13 +81,13 @@ def command(
     from scalefit.selection import automatic
 
     check_writable(save, plot)
-    runs = shared.read(files, **{name: options.pop(name) for name in ("map_", "where", "schedule", "warmup")})
+    runs = options.read(files, **{name: given.pop(name) for name in ("map_", "where", "schedule", "warmup")})
     place: dict[str, Any] = dict(pairs(at, "--at"))
     held = None
     if hold_out:
         runs, held = runs.hold_out(hold_out)
-        shared.refuse_empty(held, "held out", "--hold-out")
-    settings = _settings(options)
+        options.refuse_empty(held, "held out", "--hold-out")
+    settings = _settings(given)
     chosen = automatic(runs, **settings) if law == "auto" else None
     result = chosen.comparison.best if chosen else fit(runs, law, **settings)
     scores = result.score(held) if held is not None else None
@@ -117,12 +99,12 @@ def command(
     return _answer(result, scores, point, cautions, [path for path in (save, plot) if path], chosen)
 
 
-def _settings(options: dict[str, Any]) -> dict[str, Any]:
+def _settings(given: dict[str, Any]) -> dict[str, Any]:
     """The keywords of :func:`scalefit.fit` from the options' texts."""
-    delta = options.pop("delta")
-    fix, tie, bounds, start = (pairs(options.pop(name), f"--{name}") for name in ("fix", "tie", "bounds", "start"))
+    delta = given.pop("delta")
+    fix, tie, bounds, start = (pairs(given.pop(name), f"--{name}") for name in ("fix", "tie", "bounds", "start"))
     return {
-        **options,
+        **given,
         "delta": delta if delta == "auto" else number(delta, "--delta"),
         "fix": {name: number(text, "--fix") for name, text in fix.items()},
         "tie": tie,

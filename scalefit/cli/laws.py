@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("name", required=False)
 @click.option("--for", "for_", metavar="FILE", help="Say which laws these runs can identify, and what others lack.")
-@options.target("each law's own")
+@options.shared("--target", show_default="each law's own")
 @options.reading
 @answering
 def command(name: str | None, for_: str | None, target: str | None, **reading: Any) -> Answer:
@@ -86,17 +86,13 @@ def _content(law: Law) -> dict[str, Any]:
         "source": law.source,
         "variables": {n: {"unit": v.unit, "meaning": v.meaning} for n, v in law.variables.items()},
         "parameters": {
-            n: {"unit": p.unit, "meaning": p.meaning, "low": p.low, "high": _finite(p.high), "linear": p.linear}
+            n: {"unit": p.unit, "meaning": p.meaning, "low": p.low, "high": p.high, "linear": p.linear}
             for n, p in law.parameters.items()
         },
         "options": {n: {"default": o.default, "meaning": o.meaning} for n, o in law.declaration.options.items()},
         "needs": law.needs,
         "fails": law.fails,
     }
-
-
-def _finite(value: float) -> float | None:
-    return value if abs(value) != float("inf") else None
 
 
 def _about(law: Law) -> str:

@@ -14,6 +14,9 @@ from scalefit.errors import InputError
 
 FORMS = {"lr": ".3g", "low": ".3g", "high": ".3g", "log2_lr": ".2f", "loss": ".5g", "lr_sensitivity": ".3f"}
 
+SIZES = "the first of d_model, N, n_layer, batch, D that varies"
+BACKTEST = "Also predict the largest size from the others, and show what that costs in loss (regret)."
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -22,31 +25,15 @@ if TYPE_CHECKING:
 
 @click.command()
 @options.logs
-@click.option(
-    "--over",
-    metavar="COLUMN",
-    show_default="the first of d_model, N, n_layer, batch, D that varies",
-    help="The column of the size.",
-)
-@click.option(
-    "--arms",
-    metavar="COLUMN",
-    show_default="parametrization",
-    help="The column whose values are compared side by side.",
-)
-@options.at("d_model=512")
-@options.ignore
-@options.initial_loss("a column of the log, else ln(vocab)")
+@click.option("--over", metavar="COLUMN", show_default=SIZES, help="The column of the size.")
+@click.option("--arms", metavar="COLUMN", show_default="parametrization", help="The column whose values are compared.")
+@options.shared("--at", metavar="d_model=512")
+@options.shared("--ignore")
+@options.shared("--initial-loss", show_default="a column of the log, else ln(vocab)")
 @click.option("--measured-only", is_flag=True, help="Fit the drift to the runs alone, without what theory expects.")
-@click.option(
-    "--backtest",
-    "back",
-    is_flag=True,
-    help="Also predict the largest size from the others, and show what that costs in loss (regret).",
-)
-@options.draws(300)
-@options.seed
-@options.plot
+@click.option("--backtest", "back", is_flag=True, help=BACKTEST)
+@options.shared("--draws", default=300)
+@options.shared("--seed", "--plot")
 @click.option("--plot-sensitivity", metavar="FILE", help="Write the figure of learning-rate sensitivity to this file.")
 @answering
 def command(

@@ -9,6 +9,7 @@ import click
 
 from scalefit.cli import options
 from scalefit.cli.output import Answer, answering, check_writable, draw
+from scalefit.cli.predict import LAW_FILE
 from scalefit.errors import InputError
 
 
@@ -23,8 +24,8 @@ from scalefit.errors import InputError
     show_default="FIT.png, if there is none yet",
     help="Write the figure to this file (png, pdf or svg).",
 )
-@options.at("N=7B,D=2T")
-@options.law_file
+@options.shared("--at", metavar="N=7B,D=2T")
+@LAW_FILE
 @answering
 def command(
     fit_file: str, files: tuple[str, ...], output: str | None, at: tuple[str, ...], law: str | None, **reading: Any

@@ -19,19 +19,18 @@ if TYPE_CHECKING:
     from scalefit.runs import Runs
 
 MOST_SHOWN = 12
+LAW_FILE = click.option("--law", metavar="FILE.py:LAW", help="The law, where a file of yours defines it.")
 
 
 @click.command()
 @click.argument("fit_file", metavar="[FIT.json]", required=False)
 @click.argument("files", nargs=-1)
 @options.reading
-@options.at("N=7B,D=2T")
-@click.option(
-    "--every", type=int, metavar="STEPS", show_default="200 rows", help="Steps between the rows of a predicted curve."
-)
-@options.law_file
+@options.shared("--at", metavar="N=7B,D=2T")
+@click.option("--every", type=int, metavar="STEPS", show_default="for 200 rows", help="Spacing of a predicted curve.")
+@LAW_FILE
 @click.option("--from-partial", metavar="RUN.csv", help="Predict the final loss of this run in progress.")
-@options.plot
+@options.shared("--plot")
 @answering
 def command(
     fit_file: str | None,

@@ -19,12 +19,12 @@ SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)  #: of the run, at which the refined schedu
 
 @click.command()
 @options.logs
-@options.run("the only one")
-@options.peak_lr(show_default="the log's largest")
-@options.steps("the length of the run in the log")
-@options.stability_rule
+@options.shared("--run", show_default="the only one")
+@options.shared("--lr", show_default="the log's largest")
+@options.shared("--steps", show_default="the length of the run in the log")
+@options.shared("--rule", "--beta")
 @click.option("--out", metavar="FILE.csv", help="Write the schedule (step, lr), for --schedule and the trainer.")
-@options.plot
+@options.shared("--plot")
 @answering
 def command(
     files: tuple[str, ...],

@@ -22,12 +22,10 @@ LIKELY = 0.5  #: probability from which a forecast fails the check
 
 @click.command()
 @options.logs
-@options.at("N=7e9", required=True)
-@options.peak_lr(required=True)
-@click.option("--epsilon", default="1e-8", show_default=True, help="Adam's epsilon.")
-@options.stability_rule
-@options.ignore
-@options.plot
+@options.shared("--at", required=True, metavar="N=7e9")
+@options.shared("--lr", required=True)
+@click.option("--epsilon", default="1e-8", help="Adam's epsilon.")
+@options.shared("--rule", "--beta", "--ignore", "--plot")
 @answering
 def command(
     files: tuple[str, ...],

@@ -15,14 +15,10 @@ from scalefit.errors import InputError
 @click.command()
 @click.argument("action", type=click.Choice(["plan", "run", "status", "collect"]))
 @click.argument("grid", required=False, metavar="[GRID.toml]")
-@click.option("--out", default="sweep", show_default=True, metavar="FOLDER", help="Write into this folder.")
+@click.option("--out", default="sweep", metavar="FOLDER", help="Write into this folder.")
 @click.option("--device", metavar="cpu|cuda", show_default="as each configuration says", help="run: train there.")
 @click.option(
-    "--members",
-    default=64,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="run: the most models of one shape that are trained together.",
+    "--members", default=64, type=click.IntRange(min=1), help="run: most models of one shape trained together."
 )
 @click.option("--curves", is_flag=True, help="collect: one row for each logged step, not for each run.")
 @click.option("--save", metavar="FILE.csv", help="collect: write the table here.")

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("config", required=False, type=click.Path(), metavar="[CONFIG.toml]")
 @click.option("--quick", is_flag=True, help="Train a small model that takes less than a minute on a CPU.")
-@options.setting
-@click.option("--out", default="runs", show_default=True, metavar="FOLDER", help="Write into this folder.")
+@options.shared("--set")
+@click.option("--out", default="runs", metavar="FOLDER", help="Write into this folder.")
 @answering
 def command(config: str | None, quick: bool, settings: tuple[str, ...], out: str) -> Answer:
     """Train one small (proxy) model and write its run log; an interrupted run continues where it stopped.

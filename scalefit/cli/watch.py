@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @options.logs
-@options.run("all")
-@options.initial_loss("the log's first, if it begins at step 0 or 1")
-@options.steps("growth is extrapolated as far ahead as the log goes back")
+@options.shared("--run", show_default="all")
+@options.shared("--initial-loss", show_default="the log's first, if it begins at step 0 or 1")
+@options.shared("--steps", show_default="as far ahead as the log goes back")
 @click.option("--fit", "fit_file", metavar="FIT.json", help="A saved fit, whose prediction the loss is compared with.")
 @answering
 def command(
