@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 RESIDUALS = "The residuals that are minimised: differences of logarithms, or plain differences."
 LOSS = "The loss of a residual; huber and soft_l1 give outliers less weight."
-POINTS = "Rows read by a law without a schedule: the last of each run, or all; auto: all if only curves hold its columns."
+POINTS = "Rows read by a law without a schedule: the last of each run, or all; auto: all if only curves hold them."
 DRAWS = (
     f"{options.SHARED['--draws']['help']} 0: no intervals. The Python function fit makes none (draws=0) unless asked, "
     f"this command {options.DRAWS}: each draw costs as much as a fit."

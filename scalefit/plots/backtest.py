@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,10 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from scalefit.comparison import Backtest
 from scalefit.plots import canvas, colours, labels, legend, samples, ticks
-
-if TYPE_CHECKING:
-    from scalefit.comparison import Backtest
 
 SIZE = (6.0, 3.8)
 NEAR, FEW = 0.05, 0.3  #: where no more than this share lies further out (decades), folds take distance's place

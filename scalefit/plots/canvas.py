@@ -6,17 +6,15 @@ import os
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.gridspec import GridSpecFromSubplotSpec
 
 from scalefit.errors import InputError
+from scalefit.fitting.result import Fit
 from scalefit.plots.colours import WARNING
-
-if TYPE_CHECKING:
-    from scalefit.fitting.result import Fit
 
 SUFFIXES = ("png", "pdf", "svg")
 SIZE = (6.0, 4.2)  #: inches, of a figure that was not given axes

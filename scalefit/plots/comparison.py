@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from scalefit.comparison import Comparison
 from scalefit.plots import canvas, colours, labels, legend, ticks
-
-if TYPE_CHECKING:
-    from scalefit.comparison import Comparison
 
 WIDTH, ROW, MARGIN = 6.0, 0.42, 1.5  #: inches
 MIDDLE, TAIL = (25, 75), 90  #: percentiles of the errors that the bar and the thin line reach

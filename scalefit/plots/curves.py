@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,12 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from scalefit.errors import InputError
+from scalefit.fitting.result import Fit
 from scalefit.plots import canvas, colours, labels, legend, marks, samples, ticks
 from scalefit.runs import Runs
-
-if TYPE_CHECKING:
-    from scalefit.fitting.result import Fit
-    from scalefit.schedules import Schedule
+from scalefit.schedules import Schedule
 
 SIZE = (6.4, 5.0)
 DOTS = (15, 42)  #: measured points drawn of a short run and of the longest one

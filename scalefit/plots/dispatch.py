@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 
 from scalefit.errors import InputError
+from scalefit.fitting.result import Fit
 from scalefit.plots import labels
 from scalefit.plots.curves import plot_curves
 from scalefit.plots.parity import plot_parity
@@ -17,10 +18,7 @@ from scalefit.plots.scaling import plot_scaling
 from scalefit.plots.sizes import plot_sizes, suits_sizes
 from scalefit.runs import Runs
 from scalefit.runs.table import DERIVED
-
-if TYPE_CHECKING:
-    from scalefit.fitting.result import Fit
-    from scalefit.schedules import Schedule
+from scalefit.schedules import Schedule
 
 
 def plot_fit(

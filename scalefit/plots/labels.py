@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from scalefit.fitting.result import Fit
+from scalefit.laws.law import Law
 from scalefit.plots.ticks import Scale, plain, power_of_ten, short_number
 from scalefit.runs.columns import COLUMNS
-
-if TYPE_CHECKING:
-    from scalefit.fitting.result import Fit
-    from scalefit.laws.law import Law
-    from scalefit.schedules import Schedule
+from scalefit.schedules import Schedule
 
 WORDS = {
     "N": "model size $N$",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,9 +15,7 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator
 from scalefit.errors import InputError
 from scalefit.numerics import FloatArray
 from scalefit.plots import canvas, colours, labels, legend, ticks
-
-if TYPE_CHECKING:
-    from scalefit.transfer.lr_transfer import Arm, Transfer
+from scalefit.transfer.lr_transfer import Arm, Transfer
 
 PANEL = (4.6, 4.2)  #: inches, of one arm
 HEADROOM = 0.35  #: of the range from the lowest optimum to the highest loss near one, above it

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,10 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
+from scalefit.fitting.result import Fit
 from scalefit.plots import colours, labels, legend, room, samples
-
-if TYPE_CHECKING:
-    from scalefit.fitting.result import Fit
 
 BAND = 0.18  #: opacity of an interval
 RING = 8.5  #: size of the ring round an outlier

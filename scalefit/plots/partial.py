@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from scalefit.plots import canvas, colours, labels, legend, marks, samples, ticks
-
-if TYPE_CHECKING:
-    from scalefit.progress.forecast import PartialForecast
+from scalefit.progress.forecast import PartialForecast
 
 SIZE = (6.4, 5.2)
 SHARES = (2.2, 1.0)  #: heights of the curve and of the panel of earlier forecasts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,12 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from scalefit.errors import InputError
+from scalefit.fitting.result import Fit
 from scalefit.plots import canvas, colours, labels, legend, marks, samples, ticks
 from scalefit.plots.sizes import size_column, suits_sizes, with_compute
 from scalefit.runs import Runs
-
-if TYPE_CHECKING:
-    from scalefit.fitting.result import Fit
 
 SIZE = (6.0, 3.4)
 MOST_NAMED = 4  #: outliers whose run is written beside them

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from scalefit.errors import InputError
 from scalefit.fitting.prediction import errors
+from scalefit.fitting.result import Fit
 from scalefit.plots.labels import percent
 from scalefit.runs import Runs, read_runs
 from scalefit.schedules import Schedule, parse_schedule
-
-if TYPE_CHECKING:
-    from scalefit.fitting.result import Fit
 
 SIGMAS = 5.0  #: rows that are off by more than this many times the noise are marked
 
