@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from scalefit.comparison import Backtest
-from scalefit.plots import canvas, colours, labels, legend, samples, ticks
+from scalefit.plots import canvas, colours, labels, legend, marks, samples, ticks
 
 SIZE = (6.0, 3.8)
 NEAR, FEW = 0.05, 0.3  #: where no more than this share lies further out (decades), folds take distance's place
@@ -38,7 +38,6 @@ def plot_backtest(backtest: Backtest, *, ax: Axes | None = None) -> Axes:
     bands = _bands(table, place, far)
     limit = _limit(table, bands)
     _draw(ax, table, place, bands, limit)
-    canvas.tidy(ax)
     _dress(ax, place, names, bands, limit)
     entries = [
         legend.dots(colours.FITTED, "inside its 90 % interval"),
@@ -48,10 +47,8 @@ def plot_backtest(backtest: Backtest, *, ax: Axes | None = None) -> Axes:
         Line2D([], [], linestyle="", label="at the top: share inside"),
     ]
     legend.place(ax, entries)
-    folds = table["fold"].nunique()
-    ax.set_title(
-        f"{backtest.law}: {len(table)} predictions by {folds} fits to part of the runs", loc="left", fontsize="medium"
-    )
+    title = f"{backtest.law}: {len(table)} predictions by {table['fold'].nunique()} fits to part of the runs"
+    ax.set_title(title, loc="left", fontsize="medium")
     return ax
 
 
@@ -76,10 +73,8 @@ def _bands(table: pd.DataFrame, place: np.ndarray, far: bool) -> pd.DataFrame:
     else:
         code = np.round(place).astype(int)
         ends = [(c - 0.4, c + 0.4) for c in range(code.max() + 1)]
-    grouped = table.assign(size=table["error"].abs()).groupby(code)
-    found = grouped.agg(
-        error=("size", "median"), low=("low", "median"), high=("high", "median"), inside=("inside", "mean")
-    )
+    how = {"error": "median", "low": "median", "high": "median", "inside": "mean"}
+    found = table.assign(error=table["error"].abs()).groupby(code).agg(how)
     found["left"], found["right"] = zip(*(ends[int(c)] for c in found.index), strict=True)
     return found
 
@@ -100,8 +95,8 @@ def _draw(ax: Axes, table: pd.DataFrame, place: np.ndarray, bands: pd.DataFrame,
     keep = np.zeros(len(table), dtype=bool)
     keep[samples.thinned(len(table), MOST_DOTS)] = True
     for chosen, colour, hollow in ((keep & inside, colours.FITTED, False), (~inside, colours.WARNING, True)):
-        dot = legend.marker(colour, hollow, 3.2 if not hollow else 4.5)
-        ax.plot(place[chosen], 100 * error[chosen], linestyle="", alpha=0.7, zorder=2, **dot)
+        size = 4.5 if hollow else 3.2
+        marks.points(ax, place[chosen], 100 * error[chosen], colour, hollow, size, alpha=0.7, zorder=2)
 
 
 def _dress(ax: Axes, place: np.ndarray, names: list[str], bands: pd.DataFrame, limit: float) -> None:
@@ -109,9 +104,8 @@ def _dress(ax: Axes, place: np.ndarray, names: list[str], bands: pd.DataFrame, l
     ax.set_ylabel("error of the prediction (%)")
     ax.set_ylim(-105 * limit, 100 * limit * HEADROOM)
     if names:
-        ax.set_xticks(
-            range(len(names)), names, rotation=20 if len(names) > 4 else 0, ha="right" if len(names) > 4 else "center"
-        )
+        crowded = len(names) > 4
+        ax.set_xticks(range(len(names)), names, rotation=20 * crowded, ha="right" if crowded else "center")
         ax.set_xlabel("run left out")
     else:
         last = float(place.max())

@@ -28,24 +28,24 @@ DATELESS: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "svg": {"D
 
 
 def new_axes(ax: Axes | None, size: tuple[float, float] = SIZE) -> Axes:
-    """The given axes, or the axes of a new figure (made by pyplot, so that a notebook shows it)."""
-    if ax is not None:
-        return ax
-    import matplotlib.pyplot as plt
+    """The given axes, or those of a new figure (made by pyplot, so that a notebook shows it), with a faint grid."""
+    if ax is None:
+        import matplotlib.pyplot as plt
 
-    return plt.subplots(figsize=size, layout="constrained")[1]
+        ax = plt.subplots(figsize=size, layout="constrained")[1]
+    return tidy(ax)
 
 
-def tidy(ax: Axes) -> None:
+def tidy(ax: Axes) -> Axes:
     """No box, a faint grid below the data."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(True, which="major", color="0.92", linewidth=0.8)
     ax.set_axisbelow(True)
+    return ax
 
 
 def rows(ax: Axes, names: Sequence[str]) -> None:
     """One named row for each thing, the first on top."""
-    tidy(ax)
     ax.grid(False, axis="y")
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.4, -0.6)
@@ -74,7 +74,7 @@ def panel_below(
     setattr(ax, name, panel)
     panel.set_label(label)
     ax.tick_params(axis="x", labelbottom=False)
-    return panel
+    return tidy(panel)
 
 
 def warn(ax: Axes, fit: Fit) -> None:

@@ -185,7 +185,6 @@ def _draw_target(
 
 
 def _dress(ax: Axes, panel: Axes | None, fit: Fit, shown: pd.DataFrame | None) -> None:
-    canvas.tidy(ax)
     ax.set_ylabel(labels.target_label(fit))
     ticks.set_linear(ax, "x", ticks.short_number)
     ticks.set_linear(ax, "y", ticks.plain)
@@ -195,7 +194,6 @@ def _dress(ax: Axes, panel: Axes | None, fit: Fit, shown: pd.DataFrame | None) -
     low.set_xlabel(labels.axis_label("step"))
     if panel is None:
         return
-    canvas.tidy(panel)
     panel.set_ylabel("learning\nrate")
     panel.set_ylim(bottom=0)
     ticks.set_linear(panel, "y", ticks.rate, nbins=3)

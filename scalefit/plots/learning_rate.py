@@ -50,16 +50,13 @@ def plot_lr_sensitivity(transfer: Transfer, *, ax: Axes | None = None) -> Axes:
     if transfer.table["lr_sensitivity"].isna().all():
         raise InputError("no LR sensitivity to draw", todo="give the initial loss, or learning rates that sizes share")
     ax = canvas.new_axes(ax)
-    canvas.tidy(ax)
     colour = colours.kinds([arm.name for arm in transfer.arms])
     for name, rows in transfer.table.groupby("arm", sort=False):
         dot = legend.marker(colour[str(name)], hollow=False)
         ax.plot(rows["size"], rows["lr_sensitivity"], color=colour[str(name)], linewidth=1.3, **dot)
-    over = transfer.sweeps.over
-    ticks.set_log(ax, "x", labels.numbers_of(over))
-    number, sizes = labels.numbers_of(over), sorted(transfer.table["size"].unique())
-    ax.set_xticks(sizes, [number(float(f"{size:.2g}" if over == "N" else size)) for size in sizes])
-    ax.set_xticks([], minor=True)
+    over, number = transfer.sweeps.over, labels.numbers_of(transfer.sweeps.over)
+    sizes = sorted(transfer.table["size"].unique())
+    ticks.set_fixed(ax, sizes, [number(float(f"{size:.2g}" if over == "N" else size)) for size in sizes])
     ax.set_xlabel(labels.axis_label(over))
     ax.set_ylabel("LR sensitivity (nats/token)")
     ax.set_ylim(bottom=0.0)
@@ -70,8 +67,8 @@ def plot_lr_sensitivity(transfer: Transfer, *, ax: Axes | None = None) -> Axes:
 def _draw_arm(ax: Axes, transfer: Transfer, arm: Arm, limits: tuple[float, float]) -> None:
     canvas.tidy(ax)
     sizes = list(arm.optima)
-    number = labels.numbers_of(transfer.sweeps.over)
-    for size, colour in zip(sizes, colours.ramp(sizes), strict=True):
+    paint, number = colours.ramp(sizes), labels.numbers_of(transfer.sweeps.over)
+    for size, colour in zip(sizes, paint, strict=True):
         cell = transfer.sweeps.cell(arm.name, size)
         means = cell.groupby("lr")["loss"].mean().dropna()
         dot = legend.marker(colour, hollow=False, size=3.5)
@@ -83,9 +80,7 @@ def _draw_arm(ax: Axes, transfer: Transfer, arm: Arm, limits: tuple[float, float
     ticks.set_linear(ax, "y", ticks.plain)
     ax.set_xlabel(labels.axis_label("peak_lr"))
     ax.set_title(_title(arm), loc="left", fontsize="medium")
-    entries: list[Artist] = [
-        legend.dots(c, number(s), line="-") for s, c in zip(sizes, colours.ramp(sizes), strict=True)
-    ]
+    entries: list[Artist] = [legend.dots(c, number(s), line="-") for s, c in zip(sizes, paint, strict=True)]
     entries += _mark_target(ax, transfer, arm)
     if any(transfer.sweeps.cell(arm.name, size)["loss"].isna().any() for size in sizes):
         entries.append(Line2D([], [], color=colours.TARGET, linestyle="", marker="x", label="diverged"))
@@ -114,10 +109,7 @@ def _mark_optimum(ax: Axes, arm: Arm, size: float, colour: str) -> None:
         return
     reach = [[best.log2 - np.log2(best.low)], [np.log2(best.high) - best.log2]]
     ax.errorbar([best.log2], [best.loss], xerr=reach, color=colours.TARGET, capsize=3, linewidth=1.1, zorder=5)
-    ax.plot(
-        [best.log2], [best.loss], linestyle="", marker="D", markersize=6.5, color=colour,
-        markeredgecolor=colours.TARGET, zorder=6,
-    )  # fmt: skip
+    ax.plot([best.log2], [best.loss], "D", markersize=6.5, color=colour, markeredgecolor=colours.TARGET, zorder=6)
 
 
 def _cross_diverged(ax: Axes, cell: pd.DataFrame, colour: str, top: float) -> None:

@@ -67,7 +67,6 @@ def _draw_target(ax: Axes, fit: Fit, aim: pd.Series, target: Mapping[str, Any]) 
 
 
 def _dress(ax: Axes, fit: Fit, rows: pd.DataFrame) -> None:
-    canvas.tidy(ax)
     log = fit.settings.residuals == "log"
     for which in ("x", "y"):
         ticks.set_value_axis(ax, which, log)

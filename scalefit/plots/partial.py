@@ -58,8 +58,6 @@ def _narrowing(panel: Axes, forecast: PartialForecast, measured: float | None) -
 
 
 def _dress(ax: Axes, panel: Axes, forecast: PartialForecast) -> None:
-    canvas.tidy(ax)
-    canvas.tidy(panel)
     ax.set_ylabel(labels.axis_label("loss"))
     panel.set_ylabel("forecast of\nthe final loss")
     panel.set_xlabel(labels.axis_label("step"))

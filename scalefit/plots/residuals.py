@@ -100,7 +100,6 @@ def _mark_outliers(ax: Axes, fit: Fit, rows: pd.DataFrame, column: str, unit: fl
 
 
 def _dress(ax: Axes, fit: Fit, column: str, values: np.ndarray) -> None:
-    canvas.tidy(ax)
     name = labels.target_label(fit) if column == "predicted" else labels.axis_label(column, fit.law)
     ax.set_xlabel(f"predicted {name}" if column == "predicted" else name)
     log = column != "step" and ticks.suits_log(values)

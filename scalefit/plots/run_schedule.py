@@ -29,16 +29,10 @@ def plot_run_schedule(found: RunSchedule, *, ax: Axes | None = None) -> Axes:
         ax.plot([0, found.steps], [found.peak_lr, 0], color=colours.TARGET, linewidth=1.0, linestyle="--")
         entries = [legend.stroke(colours.FITTED, "refined"), legend.stroke(colours.TARGET, "linear", dashed=True)]
     if np.isfinite(found.warmup):
-        ends = (
-            ([found.warmup], [found.peak_lr])
-            if found.lr is not None
-            else ([found.warmup, found.steps], [found.peak_lr] * 2)
-        )
-        ax.plot([0, *ends[0]], [0, *ends[1]], color=colours.HELD_OUT, linewidth=1.6)
-        entries.append(legend.stroke(colours.HELD_OUT, f"shortest warm-up, {found.warmup:.0f} steps"))
+        steps = [found.warmup] if found.lr is not None else [found.warmup, found.steps]
+        ax.plot([0, *steps], [0, *[found.peak_lr] * len(steps)], color=colours.HELD_OUT, linewidth=1.6)
+        entries.append(legend.stroke(colours.HELD_OUT, f"shortest warmup, {found.warmup:.0f} steps"))
     _measured(panel, found)
-    for each in (ax, panel):
-        canvas.tidy(each)
     ax.set_ylim(0, 1.08 * found.peak_lr)
     ax.set_ylabel(labels.axis_label("lr"))
     panel.set_xlabel(labels.axis_label("step"))

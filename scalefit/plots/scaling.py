@@ -49,7 +49,6 @@ def plot_scaling(
     marks.held_points(ax, held, column, colours.HELD_OUT)
     for _, aim in aims.iterrows():
         marks.star(ax, float(aim[column]), aim, labels.point_text({column: aim[column]}))
-    canvas.tidy(ax)
     ax.set_xlabel(labels.axis_label(column, fit.law))
     ax.set_ylabel(labels.target_label(fit))
     (ticks.set_log if log else ticks.set_linear)(ax, "x", labels.numbers_of(column))

@@ -96,7 +96,6 @@ def plot_sizes(
         values = np.geomspace(aim[along] / WAY, aim[along], LINE_POINTS)
         _draw_line(ax, fit, values, aim[by], axes, colours.TARGET, "--", 1.2, 2)
         marks.star(ax, float(aim[across]), aim, labels.point_text({name: aim[name] for name in (size, "D")}))
-    canvas.tidy(ax)
     ax.set_xlabel("training compute $C = 6ND$ (FLOP)" if across == "C" else labels.axis_label(across, fit.law))
     ax.set_ylabel(labels.target_label(fit))
     ticks.set_log(ax, "x", labels.numbers_of(across))
