@@ -18,10 +18,9 @@ from scalefit.cli.output import Answer, answering, as_lines, check_writable, dra
 def command(
     files: tuple[str, ...], law: str, drop_diverged: bool, seed: int, plot: str | None, **reading: Any
 ) -> Answer:
-    """How far can a law be trusted on these runs? Fit the smaller runs, predict the larger ones.
-
-    Prints the error of the predictions and the share of them inside their 90 % prediction intervals (coverage), by how
-    far beyond the fitted runs they lie. For loss curves, each run is left out in turn and predicted from the others.
+    """Prints the error of the predictions and the share of them inside their 90 % prediction intervals (coverage), by
+    how far beyond the fitted runs they lie. For loss curves, each run is left out in turn and predicted from the
+    others.
 
     \b
     Example:

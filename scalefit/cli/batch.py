@@ -36,10 +36,8 @@ def command(
     at: tuple[str, ...],
     **reading: Any,
 ) -> Answer:
-    """Which batch size is efficient, and with which learning rate? The critical batch size, the gradient noise scale.
-
-    FILES hold the loss along runs that differ in batch size (in tokens), learning rate and seed. Exit code 1 where the
-    steps determine no critical batch size, and for a target further beyond the measured batch sizes than they span.
+    """FILES hold the loss along runs that differ in batch size (in tokens), learning rate and seed. Exit code 1 where
+    the steps determine no critical batch size, and for a target further beyond the measured batch sizes than they span.
 
     \b
     Example:

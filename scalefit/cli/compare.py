@@ -26,10 +26,8 @@ def command(
     plot: str | None,
     **reading: Any,
 ) -> Answer:
-    """Which law predicts the larger of these runs best from the smaller ones?
-
-    Give --law once for each law to compare. Every law is fitted and back-tested (see scalefit backtest); the best comes
-    first and is recommended. Exit code 1 where a law cannot be fitted or back-tested, or where a check of the
+    """Give --law once for each law to compare. Every law is fitted and back-tested (see scalefit backtest); the best
+    comes first and is recommended. Exit code 1 where a law cannot be fitted or back-tested, or where a check of the
     recommended law's fit fails.
 
     \b

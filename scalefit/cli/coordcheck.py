@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 def command(
     parametrization: str, axis: str, sizes: str, seeds: int, steps: int, settings: tuple[str, ...], plot: str | None
 ) -> Answer:
-    """Do activations keep their size as the model grows? A verdict for each module, with its fitted slope.
-
-    \b
+    """\b
     Example:
       scalefit coordcheck --parametrization mup --seeds 1 --steps 5
     """

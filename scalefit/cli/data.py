@@ -11,9 +11,7 @@ from scalefit.cli.output import Answer, answering
 @click.argument("name", required=False)
 @answering
 def command(name: str | None) -> Answer:
-    """Which data sets are bundled with scalefit, and what does one of them hold?
-
-    \b
+    """\b
     Example:
       scalefit data schedules
     """

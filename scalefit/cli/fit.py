@@ -62,9 +62,7 @@ def command(
     plot: str | None,
     **given: Any,
 ) -> Answer:
-    """What are the constants of a law on these runs, how certain are they, and what does the law predict?
-
-    With --law auto, the law is chosen by back-test among the usual ones that the runs can identify.
+    """With --law auto, the law is chosen by back-test among the usual ones that the runs can identify.
 
     \b
     Exit code 1 where a check fails; each failed check is a line that begins with "!":

@@ -14,9 +14,7 @@ from scalefit.cli.output import Answer, answering
 @options.logs
 @answering
 def command(files: tuple[str, ...], **reading: Any) -> Answer:
-    """What do these run logs hold? Columns, units, runs, gaps, diverged rows, the learning rate.
-
-    \b
+    """\b
     Example:
       scalefit inspect data/schedules/curves.csv
     """

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 @options.reading
 @answering
 def command(name: str | None, for_: str | None, target: str | None, **reading: Any) -> Answer:
-    """Which laws are there, what does one of them state, and which can these runs identify?
-
-    The other options apply to the runs given by --for.
+    """The other options apply to the runs given by --for.
 
     \b
     Example:

@@ -51,9 +51,7 @@ def command(
     plot_sensitivity: str | None,
     **reading: Any,
 ) -> Answer:
-    """Which learning rate is best at a larger size, and does the best one stay the same as models grow?
-
-    FILES hold learning-rate sweeps at several sizes: one row for each run, with a size, a learning rate and a final
+    """FILES hold learning-rate sweeps at several sizes: one row for each run, with a size, a learning rate and a final
     loss. --plot draws loss against learning rate. Exit code 1 for a target further beyond the measured sizes than they
     span.
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -41,7 +42,10 @@ class Answer:
 
 
 def answering(function: Callable[..., Answer]) -> Callable[..., None]:
-    """Give a command ``--json``, ``--csv`` and ``--exit-zero``, print its :class:`Answer`, and exit."""
+    """Give a command ``--json``, ``--csv`` and ``--exit-zero``, print its :class:`Answer`, and exit.
+
+    Its help begins with the first line of its file, which is also shown in the list of commands.
+    """
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing on stderr.")
     @click.option("--csv", "as_csv", is_flag=True, help="Print the main table as CSV.")
@@ -66,6 +70,7 @@ def answering(function: Callable[..., Answer]) -> Callable[..., None]:
                 click.echo(click.style(f"read: {note}", dim=True))
         sys.exit(0 if answer.ok or exit_zero else 1)
 
+    command.__doc__ = f"{sys.modules[function.__module__].__doc__}\n\n{cleandoc(function.__doc__ or '')}"
     return command
 
 

@@ -30,11 +30,9 @@ from scalefit.errors import InputError
 def command(
     fit_file: str, files: tuple[str, ...], output: str | None, at: tuple[str, ...], law: str | None, **reading: Any
 ) -> Answer:
-    """What does a saved fit look like? Its figure, with held-out runs, a predicted point or a predicted schedule.
-
-    Runs in FILES are drawn as held out: hollow, with their prediction. --at marks a point with its prediction interval.
-    Without FILES, --schedule draws the predicted loss under a schedule that was never run; with FILES it is their
-    learning rate.
+    """Runs in FILES are drawn as held out: hollow, with their prediction. --at marks a point with its prediction
+    interval. Without FILES, --schedule draws the predicted loss under a schedule that was never run; with FILES it is
+    their learning rate.
 
     \b
     Example:

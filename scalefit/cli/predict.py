@@ -42,9 +42,7 @@ def command(
     plot: str | None,
     **reading: Any,
 ) -> Answer:
-    """What does a saved fit predict for other runs, one point, a schedule never run, or a run in progress?
-
-    Give FILES, --at, --schedule, or --from-partial with the run's --schedule. Where FILES hold measured losses, the
+    """Give FILES, --at, --schedule, or --from-partial with the run's --schedule. Where FILES hold measured losses, the
     errors of the prediction are shown as well. A run in progress is predicted from its curve so far: by a saved fit of
     other runs, or, once half of its learning-rate decay is done, by its own curve alone; --plot draws that prediction.
 

@@ -37,10 +37,8 @@ def command(
     plot: str | None,
     **reading: Any,
 ) -> Answer:
-    """Which learning-rate schedule suits a model? From a finished run: warmup by its curvature, decay by its gradients.
-
-    The shortest stable warmup comes from the logged sharpness, the shape of the decay from the logged gradient norms;
-    --plot draws both. Exit code 1 where no warmup within the log is long enough.
+    """The shortest stable warmup comes from the logged sharpness, the shape of the decay from the logged gradient
+    norms; --plot draws both. Exit code 1 where no warmup within the log is long enough.
 
     \b
     Example:

@@ -38,11 +38,9 @@ def command(
     plot: str | None,
     **reading: Any,
 ) -> Answer:
-    """What breaks first at a larger size? Probes logged in small runs, extrapolated to their limits.
-
-    --plot draws the probe that is likeliest to cross its limit. Exit code 1 where a limit is more likely crossed than
-    not, where runs near this learning rate have diverged, where the log allows no forecast, and for a target further
-    beyond the measured sizes than they span.
+    """--plot draws the probe that is likeliest to cross its limit. Exit code 1 where a limit is more likely crossed
+    than not, where runs near this learning rate have diverged, where the log allows no forecast, and for a target
+    further beyond the measured sizes than they span.
 
     \b
     Example:

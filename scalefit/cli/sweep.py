@@ -26,10 +26,8 @@ from scalefit.errors import InputError
 def command(
     action: str, grid: str | None, out: str, device: str | None, members: int, curves: bool, save: str | None
 ) -> Answer:
-    """Train a family of small (proxy) models: plan a grid, run it, see its status, collect one table.
-
-    A run is identified by the hash of its configuration, so every action can be repeated: run trains only what is not
-    finished yet, and stopping it loses at most the steps since the last checkpoint.
+    """A run is identified by the hash of its configuration, so every action can be repeated: run trains only what is
+    not finished yet, and stopping it loses at most the steps since the last checkpoint.
 
     \b
     Example:

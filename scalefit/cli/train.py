@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 @click.option("--out", default="runs", metavar="FOLDER", help="Write into this folder.")
 @answering
 def command(config: str | None, quick: bool, settings: tuple[str, ...], out: str) -> Answer:
-    """Train one small (proxy) model and write its run log; an interrupted run continues where it stopped.
-
-    \b
+    """\b
     Example:
       scalefit train --quick --out runs
     """

@@ -30,10 +30,8 @@ def command(
     fit_file: str | None,
     **reading: Any,
 ) -> Answer:
-    """Is a run in progress healthy? Whether it spikes, has diverged or is stuck, and which signal warned first.
-
-    A run has diverged, is stuck (at its initial loss), has risen (its loss stands above an earlier level), has spikes,
-    is calm, or is too short to judge. Exit code 1 where a run has diverged.
+    """A run has diverged, is stuck (at its initial loss), has risen (its loss stands above an earlier level), has
+    spikes, is calm, or is too short to judge. Exit code 1 where a run has diverged.
 
     \b
     Example:
