@@ -43,17 +43,10 @@ class Commands(click.Group):
         command: click.Command = module.command
         return command
 
-    def main(  # type: ignore[override]  # click declares one overload a mode
-        self,
-        args: Sequence[str] | None = None,
-        prog_name: str | None = None,
-        complete_var: str | None = None,
-        standalone_mode: bool = True,
-        **extra: Any,
-    ) -> Any:
+    def main(self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]  # click has overloads
         """Run and exit; a usage error is one line on stderr (or one JSON object), as any other error."""
         try:
-            code = super().main(args, prog_name, complete_var, False, **extra)
+            code = super().main(args, standalone_mode=False, **extra)
         except click.ClickException as error:
             if not standalone_mode or not isinstance(error, click.UsageError) or error.ctx is None:
                 raise

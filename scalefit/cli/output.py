@@ -106,14 +106,8 @@ def draw(path: str | None, figure: Callable[[], Axes]) -> None:
 def fail(error: ScalefitError, as_json: bool) -> NoReturn:
     """Print an error, as one line on stderr or as JSON on stdout, and exit with 2."""
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "schema_version": SCHEMA,
-                    "error": {"what": error.what, "where": error.where, "todo": error.todo, "text": str(error)},
-                }
-            )
-        )
+        parts = {"what": error.what, "where": error.where, "todo": error.todo, "text": str(error)}
+        click.echo(json.dumps({"schema_version": SCHEMA, "error": parts}))
     else:
         click.echo(f"error: {error}", err=True)
     sys.exit(2)
@@ -134,17 +128,11 @@ def _plain(value: Any) -> Any:
 
 def check_writable(*paths: str | None) -> None:
     """Refuse output files that cannot be written, before any work is done for them."""
-    for path in paths:
-        place = Path(path) if path else None
-        if place is None:
-            continue
+    for place in (Path(path) for path in paths if path):
         why = "Is a directory" if place.is_dir() else "" if place.parent.is_dir() else "No such file or directory"
         if why or not os.access(place.parent, os.W_OK):
-            raise InputError(
-                f"cannot be written ({why or 'Permission denied'})",
-                where=str(place),
-                todo="give a file in a folder that exists",
-            )
+            todo = "give a file in a folder that exists"
+            raise InputError(f"cannot be written ({why or 'Permission denied'})", where=str(place), todo=todo)
 
 
 SHARES = {"mean_relative", "worst_relative", "final", "relative_error"}  #: columns shown in percent
@@ -162,11 +150,8 @@ def as_lines(table: pd.DataFrame, digits: int = 6) -> str:
         return format(value, FORMATS.get(column, f".{digits}g"))
 
     named = table.reset_index() if table.index.name else table
-    rows = [[str(column) for column in named.columns]]
-    rows += [
-        [shown(str(column), value) for column, value in zip(named.columns, values, strict=True)]
-        for values in named.itertuples(index=False, name=None)
-    ]
+    names = [str(column) for column in named.columns]
+    rows = [names, *(list(map(shown, names, values)) for values in named.itertuples(index=False, name=None))]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     first_is_text = any(not isinstance(value, (int, float)) for value in named.iloc[:, 0])
     lines = []

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.gridspec import GridSpecFromSubplotSpec
 
@@ -42,6 +43,13 @@ def tidy(ax: Axes) -> Axes:
     ax.grid(True, which="major", color="0.92", linewidth=0.8)
     ax.set_axisbelow(True)
     return ax
+
+
+def limit(ax: Axes, values: np.ndarray, share: float, last: float) -> None:
+    """The x axis from 0 to ``last``, the y axis around values, with this share of their range as a margin."""
+    margin = share * max(float(np.ptp(values)), 1e-9)
+    ax.set_ylim(values.min() - margin, values.max() + margin)
+    ax.set_xlim(0, 1.02 * last)
 
 
 def rows(ax: Axes, names: Sequence[str]) -> None:

@@ -40,7 +40,7 @@ def plot_coordinates(
         hollow = not abs(slope) < gate
         shift = ratio[-1] ** (APART * (number - (len(slopes) - 1) / 2))
         shown = _draw(ax, rows, sizes, slope, colour[module], hollow, shift, SHAPES[number % len(SHAPES)])
-        text = f"{slope:+.3f}".replace("-", "\N{MINUS SIGN}") if np.isfinite(slope) else "not finite"
+        text = labels.signed(slope, 3) if np.isfinite(slope) else "not finite"
         shown.set_label(f"{module} {text}")
         entries.append(shown)
     _scale(ax, table, sizes, over)

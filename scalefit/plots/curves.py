@@ -43,17 +43,19 @@ def plot_curves(
     fitted, held = samples.fitted_rows(fit), samples.held_rows(fit, held_out)
     ax = canvas.new_axes(ax, SIZE)
     panel = canvas.panel_below(ax) if lr_panel else None
-    names = list(dict.fromkeys([*fitted["run"], *held["run"]]))
-    paint = _paint(names, pd.concat([fitted, held]))
-    gap = _gap(pd.concat([fitted, held]))
-    for run, rows in fitted.groupby("run", sort=False):
-        _draw_run(ax, rows, paint[str(run)], held=False, gap=gap)
-        _draw_lr(panel, *_mean_lr(rows), paint[str(run)], held=False)
-    logs = samples.as_runs(held_out)
-    for run, rows in held.groupby("run", sort=False):
-        _draw_run(ax, rows, paint[str(run)], held=True, gap=gap)
-        _draw_lr(panel, *_exact_lr(logs, str(run)), paint[str(run)], held=True)
     shown = pd.concat([fitted, held])
+    paint = _paint(shown)
+    logs = samples.as_runs(held_out)
+    for table, is_held in ((fitted, False), (held, True)):
+        for run, rows in table.groupby("run", sort=False):
+            colour = paint[str(run)]
+            _draw_dots(ax, rows, colour, is_held, _gap(shown))
+            some = rows.iloc[samples.thinned(len(rows), MOST_VERTICES)]
+            marks.line(ax, some["step"], some, colour, "--" if is_held else "-", 1.4)
+            lr = _mean_lr(rows)
+            if is_held and logs is not None:
+                lr = _corners(np.asarray(logs.trajectory(str(run)).lr))
+            _draw_lr(panel, *lr, colour, is_held)
     entries = _entries(fit, fitted, held, paint)
     if target:
         rows, entry = _draw_target(ax, panel, fit, target)
@@ -107,25 +109,19 @@ def _require_trajectory(fit: Fit) -> None:
         )
 
 
-def _paint(names: list[str], rows: pd.DataFrame) -> dict[str, str]:
+def _paint(rows: pd.DataFrame) -> dict[str, str]:
     """A colour for each run: by model size where sizes differ, else one each."""
     if "N" not in rows.columns or rows["N"].nunique() < 2:
-        return colours.kinds(names)
+        return colours.kinds([str(run) for run in rows["run"].unique()])
     size = rows.groupby("run", sort=False)["N"].first()
     sizes = sorted(set(size))
     by_size = dict(zip(sizes, colours.ramp(sizes), strict=True))
-    return {run: by_size[size[run]] for run in names}
+    return {str(run): by_size[one] for run, one in size.items()}
 
 
 def _gap(rows: pd.DataFrame) -> float:
     """Steps between the dots of one run, the same for all runs."""
     return float(rows["step"].max()) / DOTS[1]
-
-
-def _draw_run(ax: Axes, rows: pd.DataFrame, colour: str, held: bool, gap: float) -> None:
-    _draw_dots(ax, rows, colour, held, gap)
-    rows = rows.iloc[samples.thinned(len(rows), MOST_VERTICES)]
-    marks.line(ax, rows["step"], rows, colour, "--" if held else "-", 1.4)
 
 
 def _draw_dots(ax: Axes, rows: pd.DataFrame, colour: str, held: bool, gap: float) -> None:
@@ -147,14 +143,8 @@ def _mean_lr(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([steps[:1], middles, steps[-1:]]), np.concatenate([lr[:1], lr, lr[-1:]])
 
 
-def _exact_lr(logs: Runs | None, run: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and learning rates of a run, without the steps at which its slope does not change."""
-    if logs is None:
-        return np.empty(0), np.empty(0)
-    return _corners(np.asarray(logs.trajectory(run).lr))
-
-
 def _corners(lr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and learning rates of a run, without the steps at which its slope does not change."""
     bends = np.flatnonzero(np.abs(np.diff(lr, 2)) > 1e-6 * float(lr.max())) + 1
     keep = np.unique(np.concatenate([[0, len(lr) - 1], bends, np.linspace(0, len(lr) - 1, 300).astype(int)]))
     return keep.astype(np.float64), lr[keep]
@@ -190,14 +180,12 @@ def _dress(ax: Axes, panel: Axes | None, fit: Fit, shown: pd.DataFrame | None) -
     ticks.set_linear(ax, "y", ticks.plain)
     if shown is not None:
         _limit(ax, shown)
-    low = panel or ax
-    low.set_xlabel(labels.axis_label("step"))
-    if panel is None:
-        return
-    panel.set_ylabel("learning\nrate")
-    panel.set_ylim(bottom=0)
-    ticks.set_linear(panel, "y", ticks.rate, nbins=3)
-    ax.get_figure().align_ylabels([ax, panel])  # type: ignore[union-attr]
+    (panel or ax).set_xlabel(labels.axis_label("step"))
+    if panel is not None:
+        panel.set_ylabel("learning\nrate")
+        panel.set_ylim(bottom=0)
+        ticks.set_linear(panel, "y", ticks.rate, nbins=3)
+        ax.get_figure().align_ylabels([ax, panel])  # type: ignore[union-attr]
 
 
 def _limit(ax: Axes, shown: pd.DataFrame) -> None:
@@ -206,9 +194,7 @@ def _limit(ax: Axes, shown: pd.DataFrame) -> None:
     settled = shown[shown["step"] >= SETTLED * middle]
     values = settled[["measured", "predicted"]].to_numpy(dtype=np.float64)
     values = values[np.isfinite(values)]
-    margin = 0.05 * max(float(np.ptp(values)), 1e-9)
-    ax.set_ylim(values.min() - margin, values.max() + margin)
-    ax.set_xlim(0, 1.02 * float(shown["step"].max()))
+    canvas.limit(ax, values, 0.05, float(shown["step"].max()))
 
 
 def _entries(fit: Fit, fitted: pd.DataFrame, held: pd.DataFrame, paint: dict[str, str]) -> list[Line2D]:
@@ -229,8 +215,8 @@ def _entries_by_size(fit: Fit, fitted: pd.DataFrame, held: pd.DataFrame, paint: 
     by_size = {float(size): paint[str(run)] for run, size in sizes.items()}
     found = [legend.stroke(colour, f"$N$ = {ticks.short_number(size)}") for size, colour in by_size.items()]
     found.append(legend.dots(colours.QUIET, "fitted", line="-"))
-    if not len(held):
-        return found
-    text = samples.error_text(fit, held)
-    words = f"held out{f' ({text} mean error)' if text else ''}"
-    return [*found, legend.dots(colours.QUIET, words, hollow=True, line="--")]
+    if len(held):
+        text = samples.error_text(fit, held)
+        words = f"held out{f' ({text} mean error)' if text else ''}"
+        found.append(legend.dots(colours.QUIET, words, hollow=True, line="--"))
+    return found

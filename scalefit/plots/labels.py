@@ -96,7 +96,16 @@ def schedule_text(plan: Schedule) -> str:
     """
     kind, _, rest = plan.text.partition(":")
     name = rest.rpartition("#")[2].rpartition("/")[2] if kind == "csv" else kind
-    return f"{_trimmed(name)}, {short_number(plan.steps)} steps"
+    return f"{trimmed(name)}, {short_number(plan.steps)} steps"
+
+
+def signed(value: float, digits: int) -> str:
+    """A number with its sign, and a real minus.
+
+    >>> signed(-0.25, 2)
+    '−0.25'
+    """
+    return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def percent(share: float) -> str:
@@ -117,8 +126,9 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
     """
     prefix = os.path.commonprefix(list(names)) if len(names) > 1 else ""  # noqa: RUF071 - characters are meant
     cut = max((match.end() for match in re.finditer(r"[_\-/ .]", prefix)), default=0)
-    return {name: _trimmed(name[cut:] or name) for name in names}
+    return {name: trimmed(name[cut:] or name) for name in names}
 
 
-def _trimmed(text: str) -> str:
+def trimmed(text: str) -> str:
+    """A name cut to what a legend can hold."""
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

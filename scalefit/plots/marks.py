@@ -60,8 +60,8 @@ def value_of(row: pd.Series) -> tuple[float, float | None, float | None]:
 
 
 def points(ax: Axes, x: Any, y: Any, colour: str, hollow: bool = False, size: float = 4.5, **how: Any) -> None:
-    """Measured points: filled where they were fitted, hollow where they were held out."""
-    ax.plot(x, y, linestyle="", **legend.marker(colour, hollow, size), **how)
+    """Measured points: filled where fitted, hollow where held out; joined by a line where ``how`` has a linestyle."""
+    ax.plot(x, y, **{"linestyle": "", "color": colour, **legend.marker(colour, hollow, size), **how})
 
 
 def held_points(ax: Axes, rows: pd.DataFrame, column: str, colour: str) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from scalefit.plots import canvas, colours, labels, legend, marks, samples, ticks
@@ -28,33 +28,23 @@ def plot_partial(forecast: PartialForecast, *, measured: float | None = None, ax
     curve = forecast.curve.rename(columns={"loss": "predicted"})
     marks.line(ax, curve["step"], curve, colours.HELD_OUT, "--", 1.6, zorder=4)
     marks.star(ax, float(curve["step"].iloc[-1]), curve.iloc[-1], "", colours.HELD_OUT)
-    _narrowing(panel, forecast, measured)
+    past = forecast.history  # earlier forecasts of the end, against the step at which they were made
+    panel.fill_between(past["step"], past["low"], past["high"], color=colours.HELD_OUT, alpha=marks.BAND, linewidth=0)
+    marks.points(panel, past["step"], past["final"], colours.HELD_OUT, size=3.6, linestyle="-", linewidth=1.2)
     _dress(ax, panel, forecast)
-    entries: list[Line2D | Patch] = [
-        legend.dots(colours.FITTED, f"{_name(forecast)}, so far"),
+    name = "run" if forecast.run == "DataFrame" else labels.trimmed(forecast.run)
+    entries: list[Artist] = [
+        legend.dots(colours.FITTED, f"{name}, so far"),
         legend.stroke(colours.HELD_OUT, "forecast", dashed=True),
         Patch(color=colours.HELD_OUT, alpha=marks.BAND, linewidth=0, label=f"{100 * forecast.level:.0f} % interval"),
     ]
     if measured is not None:
         marks.points(ax, [forecast.steps], [measured], colours.TARGET, hollow=True, size=6.0, zorder=7)
+        panel.axhline(measured, color=colours.TARGET, linewidth=1.0, linestyle=":")
         entries.append(legend.dots(colours.TARGET, "measured since", hollow=True))
     legend.place(ax, entries)
     canvas.warn_of(ax, [check.text for check in forecast.warnings])
     return ax
-
-
-def _name(forecast: PartialForecast) -> str:
-    return "run" if forecast.run == "DataFrame" else labels.short_names([forecast.run])[forecast.run]
-
-
-def _narrowing(panel: Axes, forecast: PartialForecast, measured: float | None) -> None:
-    """Earlier forecasts of the end against the step at which they were made."""
-    past = forecast.history
-    panel.fill_between(past["step"], past["low"], past["high"], color=colours.HELD_OUT, alpha=marks.BAND, linewidth=0)
-    dot = legend.marker(colours.HELD_OUT, hollow=False, size=3.6)
-    panel.plot(past["step"], past["final"], color=colours.HELD_OUT, linewidth=1.2, **dot)
-    if measured is not None:
-        panel.axhline(measured, color=colours.TARGET, linewidth=1.0, linestyle=":")
 
 
 def _dress(ax: Axes, panel: Axes, forecast: PartialForecast) -> None:
@@ -66,7 +56,5 @@ def _dress(ax: Axes, panel: Axes, forecast: PartialForecast) -> None:
     ticks.set_linear(panel, "y", ticks.plain, nbins=4)
     seen = forecast.seen[forecast.seen["step"] >= SETTLED * forecast.steps]
     values = np.concatenate([seen["loss"], forecast.curve["low"], forecast.curve["high"]])
-    margin = 0.06 * max(float(np.ptp(values)), 1e-9)
-    ax.set_ylim(values.min() - margin, values.max() + margin)
-    ax.set_xlim(0, 1.02 * forecast.steps)
+    canvas.limit(ax, values, 0.06, forecast.steps)
     ax.get_figure().align_ylabels([ax, panel])  # type: ignore[union-attr]
