@@ -10,8 +10,6 @@ from scalefit.cli import options
 from scalefit.cli.output import Answer, answering
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from scalefit.laws import Law
 
 
@@ -37,27 +35,22 @@ def command(name: str | None, for_: str | None, target: str | None, **reading: A
 
         found = identify(options.read((for_,), **reading), target)
         width = max(len(row.law) for row in found)
-        text = "\n".join(
-            f"  {'yes' if row.can else 'no ':<4} {row.law:<{width}} {_brief(row.reason, for_)}" for row in found
-        )
+        briefly = [row.reason.removeprefix(f"{for_}: ").partition("; write --map")[0] for row in found]
+        can = ["yes" if row.can else "no " for row in found]
+        lines = [f"  {can:<4} {row.law:<{width}} {why}" for can, row, why in zip(can, found, briefly, strict=True)]
         rows = [{**vars(row), "doubts": "; ".join(row.doubts)} for row in found]
-        return Answer(text, {"laws": [vars(row) for row in found]}, pd.DataFrame(rows))
+        return Answer("\n".join(lines), {"laws": [vars(row) for row in found]}, pd.DataFrame(rows))
     if name:
         law = find_law(name)
-        return Answer(_about(law), _content(law), _parameters(law))
+        rows = [{"parameter": parameter, **vars(facts)} for parameter, facts in law.parameters.items()]
+        return Answer(_about(law), _content(law), pd.DataFrame(rows))
     laws = [find_law(each) for each in law_names()]
     width = max(len(law.name) for law in laws)
-    text = "\n".join(f"  {law.name:<{width}}  {law.equation}\n  {'':<{width}}  {_line(law)}" for law in laws)
-    return Answer(text, {"laws": [_content(law) for law in laws]}, pd.DataFrame([_flat(law) for law in laws]))
-
-
-def _brief(reason: str, file: str) -> str:
-    """A reason without the name of the file and the list of its columns."""
-    return reason.removeprefix(f"{file}: ").partition("; write --map")[0]
-
-
-def _line(law: Law) -> str:
-    return f"{law.title.rstrip('.')}; {', '.join(law.columns.values())}; {law.source}"
+    lines = []
+    for law in laws:
+        lines.append(f"  {law.name:<{width}}  {law.equation}")
+        lines.append(f"  {'':<{width}}  {law.title.rstrip('.')}; {', '.join(law.columns.values())}; {law.source}")
+    return Answer("\n".join(lines), {"laws": [_content(law) for law in laws]}, pd.DataFrame(map(_flat, laws)))
 
 
 def _flat(law: Law) -> dict[str, str]:
@@ -68,12 +61,6 @@ def _flat(law: Law) -> dict[str, str]:
         "parameters": " ".join(law.parameters),
         "source": law.source,
     }
-
-
-def _parameters(law: Law) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame([{"parameter": name, **vars(parameter)} for name, parameter in law.parameters.items()])
 
 
 def _content(law: Law) -> dict[str, Any]:

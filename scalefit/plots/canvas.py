@@ -17,12 +17,10 @@ from scalefit.errors import InputError
 from scalefit.fitting.result import Fit
 from scalefit.plots.colours import WARNING
 
-SUFFIXES = ("png", "pdf", "svg")
 SIZE = (6.0, 4.2)  #: inches, of a figure that was not given axes
 DOTS = 200  #: per inch, in a PNG
 PANEL_SHARE = (3.6, 1.0)  #: heights of the main axes and of the learning-rate panel
 MOST_LINES = 2  #: of a warning
-SMALL = "small"
 #: applies while a file is written only: text stays text in a PDF, equal figures give equal files
 FILE_SETTINGS: Any = {"pdf.fonttype": 42, "svg.hashsalt": "scalefit"}
 DATELESS: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
@@ -104,7 +102,7 @@ def warn_of(ax: Axes, texts: Sequence[str], head: str = "") -> None:
         lines = lines[:MOST_LINES]
         whole_words = lines[-1][: columns - len(more) - 2].rpartition(" ")[0]
         lines[-1] = f"{whole_words.rstrip(' ,;:')} …"
-    ax.set_title("\n".join(lines) + more, loc="left", color=WARNING, fontsize=SMALL)
+    ax.set_title("\n".join(lines) + more, loc="left", color=WARNING, fontsize="small")
 
 
 def save_figure(ax: Axes, path: str | Path) -> Path:
@@ -114,7 +112,7 @@ def save_figure(ax: Axes, path: str | Path) -> Path:
     """
     place = Path(path)
     suffix = place.suffix.lower().lstrip(".")
-    if suffix not in SUFFIXES:
+    if suffix not in DATELESS:
         todo = "end it in .png, .pdf or .svg"
         raise InputError(f'a figure cannot be written as "{place.suffix}"', where=str(place), todo=todo)
     temporary = place.with_name(f".{place.name}.{os.getpid()}.part")

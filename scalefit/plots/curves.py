@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
@@ -39,10 +40,8 @@ def plot_curves(
     (``{"schedule": "cosine:...", "N": "1B"}``): its predicted curve is drawn with its interval, and its end marked. The
     y axis leaves out the first steep drop unless ``whole``.
     """
-    _require_trajectory(fit)
+    ax, panel = _sheet(fit, ax, lr_panel)
     fitted, held = samples.fitted_rows(fit), samples.held_rows(fit, held_out)
-    ax = canvas.new_axes(ax, SIZE)
-    panel = canvas.panel_below(ax) if lr_panel else None
     shown = pd.concat([fitted, held])
     paint = _paint(shown)
     logs = samples.as_runs(held_out)
@@ -60,10 +59,7 @@ def plot_curves(
     if target:
         rows, entry = _draw_target(ax, panel, fit, target)
         shown, entries = pd.concat([shown, rows]), [*entries, entry]
-    _dress(ax, panel, fit, None if whole else shown)
-    legend.place(ax, entries)
-    canvas.warn(ax, fit)
-    return ax
+    return _dress(ax, panel, fit, None if whole else shown, entries)
 
 
 def plot_schedule_prediction(
@@ -81,10 +77,8 @@ def plot_schedule_prediction(
     ``at`` holds what else the law needs (``N="1B"``); ``measured`` is the run, where it was made later.
     The learning rate is drawn on a panel below (``ax.lr_axes``).
     """
-    _require_trajectory(fit)
+    ax, panel = _sheet(fit, ax, lr_panel)
     fitted, later = samples.fitted_rows(fit), samples.held_rows(fit, measured)
-    ax = canvas.new_axes(ax, SIZE)
-    panel = canvas.panel_below(ax) if lr_panel else None
     for _, rows in fitted.groupby("run", sort=False):
         ax.plot(rows["step"], rows["measured"], color=colours.QUIET, linewidth=0.9, alpha=0.7)
         _draw_lr(panel, *_mean_lr(rows), colours.QUIET, held=False)
@@ -96,17 +90,16 @@ def plot_schedule_prediction(
     if np.isfinite(later["measured"]).any():
         text = samples.error_text(fit, later)
         handles.append(legend.dots(colours.HELD_OUT, f"measured later ({text} mean error)", hollow=True))
-    _dress(ax, panel, fit, None if whole else pd.concat([fitted, later, predicted]))
-    legend.place(ax, handles)
-    canvas.warn(ax, fit)
-    return ax
+    return _dress(ax, panel, fit, None if whole else pd.concat([fitted, later, predicted]), handles)
 
 
-def _require_trajectory(fit: Fit) -> None:
+def _sheet(fit: Fit, ax: Axes | None, lr_panel: bool) -> tuple[Axes, Axes | None]:
+    """The axes of the loss and those of the learning rate; refuses a law that follows no schedule."""
     if not fit.law.is_trajectory:
-        raise InputError(
-            f"law {fit.law.name} does not follow a learning-rate schedule", where="plot", todo="use plot_fit"
-        )
+        what = f"law {fit.law.name} does not follow a learning-rate schedule"
+        raise InputError(what, where="plot", todo="use plot_fit")
+    ax = canvas.new_axes(ax, SIZE)
+    return ax, canvas.panel_below(ax) if lr_panel else None
 
 
 def _paint(rows: pd.DataFrame) -> dict[str, str]:
@@ -174,7 +167,8 @@ def _draw_target(
     return rows.assign(run="target", measured=np.nan), entry
 
 
-def _dress(ax: Axes, panel: Axes | None, fit: Fit, shown: pd.DataFrame | None) -> None:
+def _dress(ax: Axes, panel: Axes | None, fit: Fit, shown: pd.DataFrame | None, entries: Sequence[Artist]) -> Axes:
+    """Labels, ticks and the legend; the y axis begins after the steep drop of the curves ``shown``, if any are."""
     ax.set_ylabel(labels.target_label(fit))
     ticks.set_linear(ax, "x", ticks.short_number)
     ticks.set_linear(ax, "y", ticks.plain)
@@ -186,6 +180,9 @@ def _dress(ax: Axes, panel: Axes | None, fit: Fit, shown: pd.DataFrame | None) -
         panel.set_ylim(bottom=0)
         ticks.set_linear(panel, "y", ticks.rate, nbins=3)
         ax.get_figure().align_ylabels([ax, panel])  # type: ignore[union-attr]
+    legend.place(ax, entries)
+    canvas.warn(ax, fit)
+    return ax
 
 
 def _limit(ax: Axes, shown: pd.DataFrame) -> None:

@@ -39,18 +39,10 @@ def star(ax: Axes, x: float, row: pd.Series, what: str, colour: str = colours.TA
     dot: dict[str, Any] = {"marker": "*", "markersize": 12, "markerfacecolor": colour, "markeredgecolor": "white"}
     ax.plot([x], [value], linestyle="", zorder=6, clip_on=False, **dot)
     text = labels.value_text(value, low, high)
-    ax.annotate(
-        f"{what}\n{text}" if what else text,
-        (x, value),
-        xytext=room.SIDES[0][:2],
-        textcoords="offset points",
-        fontsize="small",
-        color=colour,
-        linespacing=1.25,
-        zorder=6,
-        gid=room.MARK,
-        path_effects=[withStroke(linewidth=2.5, foreground="white")],
-    )
+    place: dict[str, Any] = {"xytext": room.SIDES[0][:2], "textcoords": "offset points", "gid": room.MARK, "zorder": 6}
+    place["path_effects"] = [withStroke(linewidth=2.5, foreground="white")]
+    words = f"{what}\n{text}" if what else text
+    ax.annotate(words, (x, value), fontsize="small", color=colour, linespacing=1.25, **place)
 
 
 def value_of(row: pd.Series) -> tuple[float, float | None, float | None]:

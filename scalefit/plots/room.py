@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
+from matplotlib.path import Path
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
@@ -110,9 +111,7 @@ def _dense(points: np.ndarray, line: Line2D) -> np.ndarray:
     """The vertices of a line with places between them; markers alone stay as they are."""
     if line.get_linestyle() == "None" or len(points) < 2 or len(points) > 400:
         return points
-    along = np.linspace(0, len(points) - 1, max(100, 2 * len(points)))
-    place = np.arange(len(points))
-    return np.column_stack([np.interp(along, place, points[:, 0]), np.interp(along, place, points[:, 1])])
+    return np.asarray(Path(points).interpolated(max(2, 200 // len(points))).vertices)
 
 
 def _share(taken: np.ndarray, corner: str, width: float, height: float) -> float:

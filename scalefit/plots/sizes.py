@@ -120,10 +120,8 @@ def group(fitted: pd.DataFrame, held: pd.DataFrame, by: str) -> list[Group]:
     spreads = {place: float(sizes[places == place].max() / sizes[places == place].min()) for place in middles}
     paint = dict(zip(middles, colours.ramp(list(middles.values())), strict=True))
     own, other = places[: len(fitted)], places[len(fitted) :]
-    return [
-        Group(middle, fitted[own == place], held[other == place], paint[place], spreads[place])
-        for place, middle in middles.items()
-    ]
+    parts = ((place, middle, fitted[own == place], held[other == place]) for place, middle in middles.items())
+    return [Group(middle, rows, beyond, paint[place], spreads[place]) for place, middle, rows, beyond in parts]
 
 
 def _edges(sizes: np.ndarray) -> np.ndarray:
