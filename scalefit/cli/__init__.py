@@ -1,4 +1,4 @@
-"""The command line: one file per command, found by folder; each parses, calls one function, prints."""
+"""The command line: one file for each command; each parses its options, calls one function and prints the answer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Commands(click.Group):
             formatter.write_dl(rows)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, or None; a near miss is told by :meth:`resolve_command`."""
+        """The command of that name, or None; for a near miss :meth:`resolve_command` names the nearest."""
         if cmd_name not in self.list_commands(ctx):
             return None
         module = importlib.import_module(f"{__name__}.{cmd_name.replace('-', '_')}")
@@ -76,7 +76,7 @@ class Commands(click.Group):
 @click.version_option(scalefit.__version__, prog_name="scalefit")
 @click.pass_context
 def main(ctx: click.Context) -> None:
-    """Fit scaling laws to the logs of small training runs; say what the big run will reach.
+    """Fit scaling laws to the logs of small training runs, and predict the large ones.
 
     \b
     Example:

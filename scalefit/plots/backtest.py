@@ -1,4 +1,4 @@
-"""How far a law can be trusted: what it was off when asked for larger runs, against how far they lay beyond."""
+"""How far a law can be trusted: the errors of its predictions of larger runs, against the extrapolation factor."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ from scalefit.comparison import Backtest
 from scalefit.plots import canvas, colours, labels, legend, marks, samples, ticks
 
 SIZE = (6.0, 3.8)
-NEAR, FEW = 0.05, 0.3  #: where no more than this share lies further out (decades), folds take distance's place
+NEAR, FEW = (
+    0.05,
+    0.3,
+)  #: with at most the share FEW further out than NEAR decades, folds replace distances
 FACTORS = (1, 2, 5, 10, 20, 50, 100, 1000, 10_000, 100_000)
 MOST_DOTS = 600
 MOST_BANDS = 4
 LEAST = 5  #: predictions in a band of distances
-HEADROOM = 1.15  #: for the shares above the points
-CUT = 0.98  #: share of the errors that the y axis surely holds
+HEADROOM = 1.15  #: room at the top for the shares of predictions inside their interval
+CUT = 0.98  #: share of the errors that the y axis holds at least
 BAND = "#DCE8F2"
 
 
 def plot_backtest(backtest: Backtest, *, ax: Axes | None = None) -> Axes:
-    """Draw each prediction's error (measured over predicted, minus one) against the distance it reached.
+    """Draw each prediction's error (measured over predicted, minus one) against how far beyond the fitted runs it lies.
 
     The band is the typical 90 % interval at that distance, the line the median error; predictions that missed their
     interval are ringed in red. The share inside is written above each part of the axis. Where all runs lie within
@@ -43,7 +46,7 @@ def plot_backtest(backtest: Backtest, *, ax: Axes | None = None) -> Axes:
         legend.dots(colours.FITTED, "inside its 90 % interval"),
         legend.dots(colours.WARNING, "outside", hollow=True),
         Patch(color=BAND, label="typical interval"),
-        Line2D([], [], color=colours.TARGET, label="median size of the error (±)"),
+        Line2D([], [], color=colours.TARGET, label="median absolute error (±)"),
         Line2D([], [], linestyle="", label="at the top: share inside"),
     ]
     legend.place(ax, entries)
@@ -53,7 +56,7 @@ def plot_backtest(backtest: Backtest, *, ax: Axes | None = None) -> Axes:
 
 
 def _places(table: pd.DataFrame, far: bool) -> tuple[np.ndarray, list[str]]:
-    """Where each prediction stands on the x axis: its distance in decades, or the number of its fold."""
+    """The x position of each prediction: its distance in decades, or the number of its fold."""
     if far:
         return table["decades"].to_numpy(float), []
     codes, folds = pd.factorize(table["fold"])
@@ -112,7 +115,7 @@ def _dress(ax: Axes, place: np.ndarray, names: list[str], bands: pd.DataFrame, l
         shown = [factor for factor in FACTORS if np.log10(factor) <= last + 0.2]
         ax.set_xticks(np.log10(shown), [f"{factor:,}×".replace(",", " ") for factor in shown])
         ax.set_xlim(-0.03 * last, last * 1.03)
-        ax.set_xlabel("beyond the largest fitted scale (in compute)")
+        ax.set_xlabel("extrapolation factor: compute over the largest fitted")
     top = ax.get_xaxis_transform()
     for _, part in bands.iterrows():
         middle = 0.5 * (part["left"] + part["right"])

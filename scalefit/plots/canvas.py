@@ -1,4 +1,4 @@
-"""The sheet that a figure is drawn on: new axes, the learning-rate panel below, the line of warning, the file."""
+"""What every figure is drawn on: new axes, the panel below them, the warning above them, and the file."""
 
 from __future__ import annotations
 

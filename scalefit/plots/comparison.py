@@ -13,7 +13,7 @@ from scalefit.plots import canvas, colours, labels, legend, ticks
 
 WIDTH, ROW, MARGIN = 6.0, 0.42, 1.5  #: inches
 MIDDLE, TAIL = (25, 75), 90  #: percentiles of the errors that the bar and the thin line reach
-LEAST = 1e-3  #: percent below which an error is not told from none
+LEAST = 1e-3  #: percent; smaller errors are drawn there
 
 
 def plot_comparison(comparison: Comparison, *, ax: Axes | None = None) -> Axes:

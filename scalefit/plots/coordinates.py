@@ -13,8 +13,8 @@ from matplotlib.patches import Patch
 from scalefit.numerics import FloatArray
 from scalefit.plots import canvas, colours, labels, legend, ticks
 
-SHAPES = "osD^v<>ph"  #: of the modules' markers, so that lines on top of each other can be told apart
-APART = 0.02  #: of the axis between the markers of neighbouring modules, which would hide each other
+SHAPES = "osD^v<>ph"  #: markers of the modules, so that lines on top of each other can be told apart
+APART = 0.02  #: share of the axis by which the markers of neighbouring modules are moved apart
 ROOM = 1.08  #: of the y axis, beyond the largest change
 
 

@@ -1,4 +1,4 @@
-"""What stands on axes and in legends: quantities in words with their unit, runs by what differs in their names."""
+"""The words on axes and in legends: quantities with their units, runs by the part of their names that differs."""
 
 from __future__ import annotations
 

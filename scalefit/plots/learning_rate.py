@@ -18,10 +18,10 @@ from scalefit.transfer.lr_transfer import Arm, Transfer
 from scalefit.transfer.optimum import Optimum
 
 PANEL = (4.6, 4.2)  #: inches, of one arm
-HEADROOM = 0.35  #: of the range from the lowest optimum to the highest loss near one, above it
-FAR = 3  #: octaves from the optima beyond which losses do not set the scale
+HEADROOM = 0.35  #: room above the losses near the optima, as a share of their range
+FAR = 3  #: losses further than this from an optimum (octaves) do not set the scale of the y axis
 MOST_TICKS = 8
-ON_GRID = 0.02  #: half octaves from a power of the root of two, up to which a learning rate is one
+ON_GRID = 0.02  #: half octaves; a learning rate so close to a power of the root of two counts as one
 OCTAVES_OF_TEN = float(np.log2(10))
 BAND = 0.08  #: opacity of the law's interval
 

@@ -1,4 +1,4 @@
-"""A run in progress: its curve so far, the fan ahead of it, and how the forecast of its end narrowed."""
+"""A run in progress: its curve so far, its predicted rest, and how the forecast of its final loss has narrowed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SETTLED = 0.12  #: the y axis begins at the loss after this share of the run
 
 
 def plot_partial(forecast: PartialForecast, *, measured: float | None = None, ax: Axes | None = None) -> Axes:
-    """Draw the run so far (dots), the forecast (dashed) with its interval, and below it earlier forecasts of the end.
+    """Draw the run so far (dots), its forecast (dashed) with an interval; below it earlier forecasts of the final loss.
 
     ``measured`` is the final loss, where the run has been finished since. The lower panel is ``ax.history_axes``.
     """
@@ -28,7 +28,7 @@ def plot_partial(forecast: PartialForecast, *, measured: float | None = None, ax
     curve = forecast.curve.rename(columns={"loss": "predicted"})
     marks.line(ax, curve["step"], curve, colours.HELD_OUT, "--", 1.6, zorder=4)
     marks.star(ax, float(curve["step"].iloc[-1]), curve.iloc[-1], "", colours.HELD_OUT)
-    past = forecast.history  # earlier forecasts of the end, against the step at which they were made
+    past = forecast.history  # earlier forecasts of the final loss, against the step at which they were made
     panel.fill_between(past["step"], past["low"], past["high"], color=colours.HELD_OUT, alpha=marks.BAND, linewidth=0)
     marks.points(panel, past["step"], past["final"], colours.HELD_OUT, size=3.6, linestyle="-", linewidth=1.2)
     _dress(ax, panel, forecast)

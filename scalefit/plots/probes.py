@@ -32,7 +32,7 @@ def plot_forecast(
 ) -> Axes:
     """Draw a probe against size at some learning rates: runs as dots, the fit and its band up to ``size``, the limit.
 
-    ``name``: of a forecast, such as "largest attention logit"; ``held``: runs that the fit does not see, drawn hollow.
+    ``name``: of a forecast, such as "largest attention logit"; ``held``: held-out runs, drawn hollow.
     A cross on the limit marks the size at which the fit crosses it, where that lies in the figure. ``options`` as in
     :func:`scalefit.stability.forecast`. Raises InputError where there is no such forecast.
     """

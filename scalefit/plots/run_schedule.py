@@ -1,4 +1,4 @@
-"""The schedule that a run asks for, and below it what asks: gradient norms, or sharpness against its threshold."""
+"""The schedule that suits a run, and below it why: gradient norms, or sharpness against its threshold."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from scalefit.errors import InputError
 from scalefit.planning.run_schedule import RunSchedule
 from scalefit.plots import canvas, colours, labels, legend, samples
 
-SHARES = (1.4, 1.0)  #: heights of the schedule and of what asks for it
+SHARES = (1.4, 1.0)  #: heights of the schedule and of the measurements below it
 MOST_DOTS = 400
 
 
 def plot_run_schedule(found: RunSchedule, *, ax: Axes | None = None) -> Axes:
-    """Draw the refined schedule beside a linear decay, the shortest warm-up, and the measurements below.
+    """Draw the refined schedule beside a linear decay, the shortest warmup, and the measurements below.
 
     The lower panel, ``ax.measured_axes``, holds lr times sharpness with its threshold where the log has it, else the
     gradient norms. Raises InputError where the log has neither.

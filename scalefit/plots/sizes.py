@@ -21,8 +21,8 @@ MOST_LINES = 8  #: more distinct sizes than this share lines
 LINE_POINTS = 120
 SAME = 1.2  #: sizes within this factor of the smallest of them share a line
 SHORTEST = 2.0  #: the factor of D that the line of a size with a single D covers
-BEYOND = 1.12
-WAY = 20.0  #: the line to the target begins at this share of its data
+BEYOND = 1.12  #: a dashed line goes this factor past the furthest held-out point
+WAY = 20.0  #: the line to a predicted point begins at this fraction of its data
 
 X = Literal["C", "D", "N"]
 
