@@ -33,17 +33,13 @@ DRAWS = (
 @shared("--target", show_default="the law's, mostly loss")
 @click.option("--residuals", type=click.Choice(["log", "linear"]), show_default="the law's, mostly log", help=RESIDUALS)
 @click.option("--loss", type=click.Choice(["huber", "squared", "soft_l1"]), default="huber", help=LOSS)
-@click.option(
-    "--delta", default="auto", help="Residual from which a row counts less (huber, soft_l1); papers use 1e-3."
-)
+@click.option("--delta", default="auto", help="Residual from which a row counts less; papers use 1e-3.")
 @click.option("--weights", metavar="COLUMN", help="A column of row weights.")
 @click.option("--fix", multiple=True, metavar="NAME=VALUE", help="Hold a parameter at a value; repeat.")
 @click.option("--tie", multiple=True, metavar="NAME=EXPR", help="Compute a parameter from others: beta=alpha; repeat.")
 @click.option("--bounds", multiple=True, metavar="NAME=LOW:HIGH", help="Bound a parameter: E=1:2, E=:2; repeat.")
 @click.option("--start", multiple=True, metavar="NAME=VALUE", help="Values from which one more search starts; repeat.")
-@click.option(
-    "--starts", type=click.IntRange(1), default=8, help="Starts refined to a minimum after the global search."
-)
+@click.option("--starts", type=click.IntRange(1), default=8, help="Starts refined after the global search.")
 @click.option("--points", type=click.Choice(["auto", "final", "all"]), default="auto", help=POINTS)
 @shared("--drop-diverged")
 @click.option("--force", is_flag=True, help="Fit even where the runs cannot identify the law.")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 #: how many resampled fits ``scalefit fit`` makes. ``sf.fit`` makes none unless asked, since each costs as much as a fit
 #: and code often fits many times; every other default is the same in Python.
 DRAWS = 200
+RULES = click.Choice(["adam", "heavy-ball", "gd"])
 
 #: options that several commands have; what differs between commands (metavar, default, required) is given by each
 SHARED: dict[str, dict[str, Any]] = {
@@ -26,20 +27,16 @@ SHARED: dict[str, dict[str, Any]] = {
         "metavar": "EXPR",
         "help": "Keep these rows out of the fit and report the error of their prediction.",
     },
-    "--ignore": {
-        "multiple": True,
-        "metavar": "COLUMN",
-        "help": "A setting that may differ between runs without effect; repeat.",
-    },
+    "--ignore": {"multiple": True, "metavar": "COLUMN", "help": "A column that may differ between runs; repeat."},
     "--initial-loss": {"metavar": "LOSS", "help": "Loss of the untrained model, such as ln(vocabulary size)."},
     "--law": {"metavar": "LAW", "help": 'A law: its name, "name:option=value", a formula, or ./mine.py:MyLaw.'},
     "--lr": {"metavar": "LR", "help": "The peak learning rate."},
     "--map": {"multiple": True, "metavar": "NAME=COLUMN", "help": "Read NAME from this column; repeat."},
     "--plot": {"metavar": "FILE", "help": "Write the figure to this file (png, pdf or svg)."},
     "--rule": {
-        "type": click.Choice(["adam", "heavy-ball", "gd"]),
+        "type": RULES,
         "default": "adam",
-        "help": "The optimiser, which sets the largest stable product of learning rate and sharpness.",
+        "help": "The optimiser, which sets the largest stable lr × sharpness.",
     },
     "--run": {"metavar": "NAME", "help": "The run to read, where the logs hold several."},
     "--schedule": {
@@ -51,11 +48,7 @@ SHARED: dict[str, dict[str, Any]] = {
     "--set": {"multiple": True, "metavar": "KEY=VALUE", "help": "Change a key of the configuration; repeat."},
     "--steps": {"type": int, "metavar": "STEPS", "help": "Length of the whole run, in optimiser steps."},
     "--target": {"metavar": "COLUMN", "help": "The column that the law explains."},
-    "--warmup": {
-        "type": int,
-        "metavar": "STEPS",
-        "help": "Length of a linear warmup that precedes the first logged row.",
-    },
+    "--warmup": {"type": int, "metavar": "STEPS", "help": "Length of a linear warmup before the first logged row."},
     "--where": {"metavar": "EXPR", "help": 'Use only the rows for which this holds, such as "N > 1e8".'},
 }
 NAMED = {"--map": "map_", "--set": "settings"}  #: parameters that are not named as their option

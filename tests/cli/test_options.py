@@ -49,6 +49,11 @@ TWINS = {
 ALLOWED = {("fit", "draws"): (DRAWS, 0)}
 
 
+def unwrapped(text):
+    """A text without its spaces and line breaks, which depend on the width of the terminal."""
+    return "".join(text.split())
+
+
 def params(name):
     """The options of a command that it does not have from :func:`answering`."""
     module = importlib.import_module(f"scalefit.cli.{name.replace('-', '_')}")
@@ -101,16 +106,15 @@ def test_every_default_of_fit_that_the_command_line_hides_is_listed_by_hand():
 
 
 def test_both_defaults_of_draws_are_stated_in_both_places():
-    text = " ".join(commands.run("scalefit fit --help").stdout.split())
-    assert f"(draws=0) unless asked, this command {DRAWS}: each draw costs as much as a fit" in text
-    assert f"[default: {DRAWS}]" in text
-    documented = " ".join(inspect.getdoc(sf.fit).split())
-    assert "0 (the default) makes no intervals, since each draw costs as much as a fit" in documented
-    assert f"The command ``scalefit fit`` makes {DRAWS}" in documented
+    text = unwrapped(commands.run("scalefit fit --help").stdout)
+    assert unwrapped(f"(draws=0) unless asked, this command {DRAWS}: each draw costs as much as a fit") in text
+    assert unwrapped(f"[default: {DRAWS}]") in text
+    documented = unwrapped(inspect.getdoc(sf.fit))
+    assert unwrapped("0 (the default) makes no intervals, since each draw costs as much as a fit") in documented
+    assert unwrapped(f"The command ``scalefit fit`` makes {DRAWS}") in documented
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_first_line_of_the_help_is_that_of_the_list_of_commands(name):
-    listed = " ".join(commands.run("scalefit --help").stdout.split("Commands:")[1].split())
-    sentence = " ".join(commands.run(f"scalefit {name} --help").stdout.split("\n\n")[1].split())
-    assert sentence in listed
+    listed = unwrapped(commands.run("scalefit --help").stdout.split("Commands:")[1])
+    assert unwrapped(commands.run(f"scalefit {name} --help").stdout.split("\n\n")[1]) in listed
