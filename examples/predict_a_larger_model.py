@@ -54,7 +54,7 @@ fit.predict(large)[["N", "D", "loss", "low", "high", "measured", "relative_error
 # two terms are not independent, a larger model also learns more from the same tokens.
 
 # %%
-ax = fit.plot(large, target={"N": "1M", "D": "10M"})
+ax = fit.plot(large, N="1M", D="10M")
 ax.figure.savefig("predict_a_larger_model.png", dpi=150)
 
 # %% [markdown]

@@ -61,7 +61,7 @@ schedule = "wsd:peak_lr=8e-3,steps=3200,warmup=100,decay_steps=320"
 fit.predict(schedule=schedule).tail(3).round(4)
 
 # %%
-ax = fit.plot(long, target={"schedule": schedule})
+ax = fit.plot(long, schedule=schedule)
 
 # %% [markdown]
 # How much hangs on the discount? The errors at the last step, for five values of it. Choose it by the length of your

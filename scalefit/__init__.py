@@ -1,4 +1,4 @@
-"""scalefit: fit scaling laws to the logs of small training runs and say what the big one will reach.
+"""scalefit: fit scaling laws to the logs of small training runs and predict the large ones.
 
 >>> import scalefit as sf
 >>> sf.find_law("chinchilla").equation
@@ -22,41 +22,90 @@ _PLACES = {
     "Option": "scalefit.laws",
     "Parameter": "scalefit.laws",
     "Runs": "scalefit.runs",
-    "Schedule": "scalefit.schedules",
     "ScalefitError": "scalefit.errors",
+    "Schedule": "scalefit.schedules",
     "Variable": "scalefit.laws",
+    "approach1": "scalefit.planning.isoflop",
+    "approach2": "scalefit.planning.isoflop",
+    "approach2_bias": "scalefit.planning.isoflop",
     "automatic": "scalefit.selection",
     "backtest": "scalefit.comparison",
+    "backtest_divergence": "scalefit.transfer",
+    "backtest_transfer": "scalefit.transfer",
     "batch_size": "scalefit.planning.batch",
+    "best_lr": "scalefit.transfer",
+    "best_lr_batch": "scalefit.planning.optimum.learning_rate",
+    "collapse": "scalefit.planning.collapse",
     "compare": "scalefit.comparison",
+    "compute_optimal": "scalefit.planning.optimum.compute_optimal",
+    "critical_batch": "scalefit.planning.critical_batch",
+    "critical_tokens": "scalefit.planning.optimum.rounding",
+    "data_constrained": "scalefit.fitting.stages",
+    "estimate_stepwise": "scalefit.planning.stepwise",
     "find_law": "scalefit.laws",
     "fit": "scalefit.fitting.fit",
+    "fit_batch_hessian": "scalefit.planning.noise",
+    "fit_lr_exponent": "scalefit.planning.noise",
+    "fit_tradeoff": "scalefit.planning.critical_batch",
     "forecast": "scalefit.stability",
+    "identify": "scalefit.diagnosis.identifiable",
     "inspect": "scalefit.runs.inspect",
+    "isoflop_grid": "scalefit.planning.isoflop",
+    "kaplan_frontier": "scalefit.planning.optimum.kaplan_frontier",
     "law_names": "scalefit.laws",
     "load": "scalefit.datasets",
     "load_fit": "scalefit.fitting.saved",
+    "loss_to_loss": "scalefit.fitting.stages",
+    "lr_for_batch": "scalefit.planning.noise",
     "lr_sensitivity": "scalefit.transfer",
     "lr_transfer": "scalefit.transfer",
+    "mixture": "scalefit.fitting.stages",
+    "noise_scale": "scalefit.planning.critical_batch",
+    "overfitting": "scalefit.planning.optimum.kaplan_frontier",
     "parse_schedule": "scalefit.schedules",
     "plot_fit": "scalefit.plots",
     "predict_partial": "scalefit.progress.forecast",
+    "profile": "scalefit.fitting.profile",
     "read_runs": "scalefit.runs",
+    "read_sweeps": "scalefit.transfer",
+    "repeated_optimum": "scalefit.planning.optimum.repeated_data",
+    "running_noise": "scalefit.planning.noise",
     "schedule_of": "scalefit.planning.run_schedule",
+    "sharpness_threshold": "scalefit.stability",
+    "shortest_warmup": "scalefit.stability",
+    "split_parameters": "scalefit.planning.optimum.encoder_share",
+    "task_ladder": "scalefit.fitting.stages",
+    "translate_law": "scalefit.planning.translation",
     "watch": "scalefit.progress.watch",
+    "worth_of_repeats": "scalefit.planning.optimum.repeated_data",
 }
 __all__ = ["__version__", *sorted(_PLACES)]
 
 if TYPE_CHECKING:
     from scalefit.comparison import backtest, compare
     from scalefit.datasets import load
+    from scalefit.diagnosis.identifiable import identify
     from scalefit.errors import FitWarning, IdentificationError, InputError, ScalefitError
     from scalefit.fitting.fit import fit
+    from scalefit.fitting.profile import profile
     from scalefit.fitting.result import Fit
     from scalefit.fitting.saved import load_fit
+    from scalefit.fitting.stages import data_constrained, loss_to_loss, mixture, task_ladder
     from scalefit.laws import Law, Option, Parameter, Variable, find_law, law_names
     from scalefit.planning.batch import batch_size
+    from scalefit.planning.collapse import collapse
+    from scalefit.planning.critical_batch import critical_batch, fit_tradeoff, noise_scale
+    from scalefit.planning.isoflop import approach1, approach2, approach2_bias, isoflop_grid
+    from scalefit.planning.noise import fit_batch_hessian, fit_lr_exponent, lr_for_batch, running_noise
+    from scalefit.planning.optimum.compute_optimal import compute_optimal
+    from scalefit.planning.optimum.encoder_share import split_parameters
+    from scalefit.planning.optimum.kaplan_frontier import kaplan_frontier, overfitting
+    from scalefit.planning.optimum.learning_rate import best_lr_batch
+    from scalefit.planning.optimum.repeated_data import repeated_optimum, worth_of_repeats
+    from scalefit.planning.optimum.rounding import critical_tokens
     from scalefit.planning.run_schedule import schedule_of
+    from scalefit.planning.stepwise import estimate_stepwise
+    from scalefit.planning.translation import translate_law
     from scalefit.plots import plot_fit
     from scalefit.progress.forecast import predict_partial
     from scalefit.progress.watch import watch
@@ -64,9 +113,15 @@ if TYPE_CHECKING:
     from scalefit.runs.inspect import inspect
     from scalefit.schedules import Schedule, parse_schedule
     from scalefit.selection import automatic
-    from scalefit.stability.forecast import forecast
-    from scalefit.transfer.lr_transfer import lr_transfer
-    from scalefit.transfer.sensitivity import lr_sensitivity
+    from scalefit.stability import forecast, sharpness_threshold, shortest_warmup
+    from scalefit.transfer import (
+        backtest_divergence,
+        backtest_transfer,
+        best_lr,
+        lr_sensitivity,
+        lr_transfer,
+        read_sweeps,
+    )
 
 
 def __getattr__(name: str) -> Any:

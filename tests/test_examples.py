@@ -88,12 +88,26 @@ def test_the_others_run_as_notebooks_and_give_what_their_notebooks_show(name, tm
         assert ours == theirs
 
 
+def texts(cell):
+    """The text outputs of a cell; what it prints is one text, in however many pieces it arrived."""
+    outputs = cell.get("outputs", [])
+    printed = [output.text for output in outputs if output.output_type == "stream"]
+    others = [output.data.get("text/plain", "") for output in outputs if output.output_type != "stream"]
+    return [*(["".join(printed)] if printed else []), *others]
+
+
 def shapes(node):
     """The words of every text output: numbers may differ in their last digits, words may not."""
-    for cell in node.cells:
-        for output in cell.get("outputs", []):
-            text = output.get("data", {}).get("text/plain", output.get("text", ""))
-            yield re.sub(r"[-\d.e+]+", "#", text).split()
+    return [re.sub(r"[-\d.e+]+", "#", text).split() for cell in node.cells for text in texts(cell)]
+
+
+def test_what_a_notebook_prints_is_one_text_in_however_many_pieces_it_arrives():
+    def printing(*pieces):
+        outputs = [nbformat.v4.new_output("stream", name="stdout", text=piece) for piece in pieces]
+        return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("", outputs=outputs)])
+
+    assert shapes(printing("loss 1.5\n", "lo", "ss 2\n")) == shapes(printing("loss 2.5\nloss 7\n"))
+    assert shapes(printing("loss 1.5\n")) != shapes(printing("lost 1.5\n"))
 
 
 # --- the experiments --------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The command line: one file per command, found by folder; each parses, calls one function, prints."""
+"""The command line: one file for each command; each parses its options, calls one function and prints the answer."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from scalefit.errors import InputError
 
 FOLDER = __path__[0]
 NOT_COMMANDS = {"__init__", "options", "output"}
+SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
 
 
 class Commands(click.Group):
@@ -35,24 +36,17 @@ class Commands(click.Group):
             formatter.write_dl(rows)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, or None; a near miss is told by :meth:`resolve_command`."""
+        """The command of that name, or None; for a near miss :meth:`resolve_command` names the nearest."""
         if cmd_name not in self.list_commands(ctx):
             return None
         module = importlib.import_module(f"{__name__}.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 
-    def main(  # type: ignore[override]  # click declares one overload a mode
-        self,
-        args: Sequence[str] | None = None,
-        prog_name: str | None = None,
-        complete_var: str | None = None,
-        standalone_mode: bool = True,
-        **extra: Any,
-    ) -> Any:
+    def main(self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]  # click has overloads
         """Run and exit; a usage error is one line on stderr (or one JSON object), as any other error."""
         try:
-            code = super().main(args, prog_name, complete_var, False, **extra)
+            code = super().main(args, standalone_mode=False, **extra)
         except click.ClickException as error:
             if not standalone_mode or not isinstance(error, click.UsageError) or error.ctx is None:
                 raise
@@ -78,11 +72,11 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, invoke_without_command=True, context_settings=SETTINGS)
 @click.version_option(scalefit.__version__, prog_name="scalefit")
 @click.pass_context
 def main(ctx: click.Context) -> None:
-    """Fit scaling laws to the logs of small training runs; say what the big run will reach.
+    """Fit scaling laws to the logs of small training runs, and predict the large ones.
 
     \b
     Example:

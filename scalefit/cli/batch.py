@@ -1,4 +1,4 @@
-"""Which batch: the critical batch from steps to one loss, the gradient noise scale, the learning rate of each batch."""
+"""Which batch size is efficient, and with which learning rate? The critical batch size, the gradient noise scale."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scalefit.cli.options import number, pairs, read, reading
+from scalefit.cli import options
+from scalefit.cli.options import number, pairs, read
 from scalefit.cli.output import Answer, answering, as_lines, records
 from scalefit.errors import InputError
 
@@ -20,24 +21,23 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True)
-@reading
-@click.option("--loss", metavar="LOSS", help="Count steps to this loss (default: the least that every batch reaches).")
-@click.option("--at", multiple=True, metavar="batch=65536", help="A batch, in tokens, to judge.")
+@options.logs
+@click.option(
+    "--loss",
+    metavar="LOSS",
+    show_default="the least that every batch size reaches",
+    help="Count the steps to this loss.",
+)
+@options.shared("--at", metavar="batch=65536")
 @answering
 def command(
     files: tuple[str, ...],
-    map_: tuple[str, ...],
-    where: str | None,
-    schedule: str | None,
-    warmup: int | None,
     loss: str | None,
     at: tuple[str, ...],
+    **reading: Any,
 ) -> Answer:
-    """Which batch: steps against tokens to one loss, gradient noise, and the learning rate of each batch.
-
-    FILES hold the loss along runs that differ in batch (tokens), learning rate and seed. Exits with 1 where the steps
-    determine no critical batch, and for a target further beyond the measured batches than they span.
+    """FILES hold the loss along runs that differ in batch size (in tokens), learning rate and seed. Exit code 1 where
+    the steps determine no critical batch size, and for a target further beyond the measured batch sizes than they span.
 
     \b
     Example:
@@ -47,7 +47,7 @@ def command(
     from scalefit.transfer.reach import far_beyond
 
     target = _target(at)
-    runs = read(files, map_, where, schedule, warmup)
+    runs = read(files, **reading)
     found = batch_size(runs, _loss(loss))
     rates, why = _rates(runs)
     missing = found.missing | ({"learning rate": why} if why else {})

@@ -1,4 +1,4 @@
-"""Do activations keep their size as the model grows? A verdict per module, with the fitted slopes."""
+"""Do activations keep their size as the model grows? A verdict for each module, with its fitted slope."""
 
 from __future__ import annotations
 
@@ -6,29 +6,28 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scalefit.cli.options import pairs
-from scalefit.cli.output import Answer, answering, check_writable
+from scalefit.cli import options
+from scalefit.cli.output import Answer, answering, check_writable, draw
 from scalefit.cli.train import plain, torch_is_there
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from scalefit.proxy import Coordinates
 
 
 @click.command()
-@click.option("--parametrization", default="mup", show_default=True, help="sp, ntk, mup, depth-mup, completep ...")
-@click.option("--axis", type=click.Choice(["width", "depth"]), default="width", show_default=True)
-@click.option("--sizes", default="32,64,128,256", show_default=True, help="Widths or depths.")
-@click.option("--seeds", default=3, show_default=True, type=click.IntRange(min=1))
-@click.option("--steps", default=8, show_default=True)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key of the configuration.")
-@click.option("--plot", metavar="FILE", help="Write the figure (png, pdf, svg).")
+@click.option("--parametrization", default="mup", help="One of sp, ntk, mup, depth-mup, completep.")
+@click.option("--axis", type=click.Choice(["width", "depth"]), default="width", help="How the model grows.")
+@click.option("--sizes", default="32,64,128,256", help="The widths or depths to compare.")
+@click.option("--seeds", default=3, type=click.IntRange(min=1), help="Number of runs of each size.")
+@click.option("--steps", default=8, help="Optimiser steps of each run.")
+@options.shared("--set", "--plot")
 @answering
 def command(
     parametrization: str, axis: str, sizes: str, seeds: int, steps: int, settings: tuple[str, ...], plot: str | None
 ) -> Answer:
-    """Do activations keep their size as the model grows? A verdict per module, with the fitted slopes.
-
-    \b
+    """\b
     Example:
       scalefit coordcheck --parametrization mup --seeds 1 --steps 5
     """
@@ -42,21 +41,19 @@ def command(
     except ValueError:
         raise InputError(f'"{sizes}" is not a list of sizes', where="--sizes", todo="write 32,64,128") from None
     content = {"parametrization": parametrization, "lr": 0.02, "seq_len": 32, "batch": 128, "eval_batch": 64}
-    given = {key: plain(value) for key, value in pairs(settings, "--set").items()}
+    given = {key: plain(value) for key, value in options.pairs(settings, "--set").items()}
     content |= {} if "data" in given else {"data": "zipf-markov", "data_options": {"tokens": 50000}}
     content |= given
     found = coordinate_check(Config.read(content, "--set"), grown, axis=axis, seeds=seeds, steps=steps)
-    if plot:
-        _draw(found, parametrization, plot)
+    draw(plot, lambda: _figure(found, parametrization))
     slopes = {module: {"slope": slope, "passed": found.passed[module]} for module, slope in found.worst.items()}
     text = "\n".join([*found.lines, "pass" if found.ok else "FAIL: the learning rate will not transfer"])
     return Answer(text, {"axis": axis, "sizes": grown, "modules": slopes, "ok": found.ok}, found.table, found.ok)
 
 
-def _draw(found: Coordinates, name: str, place: str) -> None:
-    """The figure, each module at the step of its worst slope."""
-    from scalefit.plots import plot_coordinates, save_figure
+def _figure(found: Coordinates, name: str) -> Axes:
+    """Each module at the step of its worst slope."""
+    from scalefit.plots import plot_coordinates
 
-    table = found.table
-    at_worst = table[table["step"] == table["module"].map(found.worst_step)]
-    save_figure(plot_coordinates(at_worst, found.worst, gate=found.gate, name=name), place)
+    at_worst = found.table[found.table["step"] == found.table["module"].map(found.worst_step)]
+    return plot_coordinates(at_worst, found.worst, gate=found.gate, name=name)

@@ -1,4 +1,4 @@
-"""List the data sets that ship, or describe one."""
+"""Which data sets are bundled with scalefit, and what does one of them hold?"""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from scalefit.cli.output import Answer, answering
 @click.argument("name", required=False)
 @answering
 def command(name: str | None) -> Answer:
-    """List the data sets that ship, or describe one.
-
-    \b
+    """\b
     Example:
       scalefit data schedules
     """

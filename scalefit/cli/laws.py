@@ -1,4 +1,4 @@
-"""List the laws, or say everything about one."""
+"""Which laws are there, what does one of them state, and which can these runs identify?"""
 
 from __future__ import annotations
 
@@ -6,23 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scalefit.cli.options import read, reading
+from scalefit.cli import options
 from scalefit.cli.output import Answer, answering
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from scalefit.laws import Law
 
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--for", "for_", metavar="FILE", help="Which laws can these runs identify, and what is missing.")
-@click.option("--target", metavar="COLUMN", help="With --for: the column to explain, if not each law's own.")
-@reading
+@click.option("--for", "for_", metavar="FILE", help="Say which laws these runs can identify, and what others lack.")
+@options.shared("--target", show_default="each law's own")
+@options.reading
 @answering
-def command(name: str | None, for_: str | None, target: str | None, **options: Any) -> Answer:
-    """List the laws, or say everything about one.
+def command(name: str | None, for_: str | None, target: str | None, **reading: Any) -> Answer:
+    """The other options apply to the runs given by --for.
 
     \b
     Example:
@@ -35,30 +33,24 @@ def command(name: str | None, for_: str | None, target: str | None, **options: A
     if for_:
         from scalefit.diagnosis.identifiable import identify
 
-        runs = read((for_,), options["map_"], options["where"], options["schedule"], options["warmup"])
-        found = identify(runs, target)
+        found = identify(options.read((for_,), **reading), target)
         width = max(len(row.law) for row in found)
-        text = "\n".join(
-            f"  {'yes' if row.can else 'no ':<4} {row.law:<{width}} {_brief(row.reason, for_)}" for row in found
-        )
+        briefly = [row.reason.removeprefix(f"{for_}: ").partition("; write --map")[0] for row in found]
+        can = ["yes" if row.can else "no " for row in found]
+        lines = [f"  {can:<4} {row.law:<{width}} {why}" for can, row, why in zip(can, found, briefly, strict=True)]
         rows = [{**vars(row), "doubts": "; ".join(row.doubts)} for row in found]
-        return Answer(text, {"laws": [vars(row) for row in found]}, pd.DataFrame(rows))
+        return Answer("\n".join(lines), {"laws": [vars(row) for row in found]}, pd.DataFrame(rows))
     if name:
         law = find_law(name)
-        return Answer(_about(law), _content(law), _parameters(law))
+        rows = [{"parameter": parameter, **vars(facts)} for parameter, facts in law.parameters.items()]
+        return Answer(_about(law), _content(law), pd.DataFrame(rows))
     laws = [find_law(each) for each in law_names()]
     width = max(len(law.name) for law in laws)
-    text = "\n".join(f"  {law.name:<{width}}  {law.equation}\n  {'':<{width}}  {_line(law)}" for law in laws)
-    return Answer(text, {"laws": [_content(law) for law in laws]}, pd.DataFrame([_flat(law) for law in laws]))
-
-
-def _brief(reason: str, file: str) -> str:
-    """A reason without the name of the file and the list of its columns."""
-    return reason.removeprefix(f"{file}: ").partition("; write --map")[0]
-
-
-def _line(law: Law) -> str:
-    return f"{law.title.rstrip('.')}; {', '.join(law.columns.values())}; {law.source}"
+    lines = []
+    for law in laws:
+        lines.append(f"  {law.name:<{width}}  {law.equation}")
+        lines.append(f"  {'':<{width}}  {law.title.rstrip('.')}; {', '.join(law.columns.values())}; {law.source}")
+    return Answer("\n".join(lines), {"laws": [_content(law) for law in laws]}, pd.DataFrame(map(_flat, laws)))
 
 
 def _flat(law: Law) -> dict[str, str]:
@@ -71,12 +63,6 @@ def _flat(law: Law) -> dict[str, str]:
     }
 
 
-def _parameters(law: Law) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame([{"parameter": name, **vars(parameter)} for name, parameter in law.parameters.items()])
-
-
 def _content(law: Law) -> dict[str, Any]:
     return {
         "name": law.spec,
@@ -85,17 +71,13 @@ def _content(law: Law) -> dict[str, Any]:
         "source": law.source,
         "variables": {n: {"unit": v.unit, "meaning": v.meaning} for n, v in law.variables.items()},
         "parameters": {
-            n: {"unit": p.unit, "meaning": p.meaning, "low": p.low, "high": _finite(p.high), "linear": p.linear}
+            n: {"unit": p.unit, "meaning": p.meaning, "low": p.low, "high": p.high, "linear": p.linear}
             for n, p in law.parameters.items()
         },
         "options": {n: {"default": o.default, "meaning": o.meaning} for n, o in law.declaration.options.items()},
         "needs": law.needs,
         "fails": law.fails,
     }
-
-
-def _finite(value: float) -> float | None:
-    return value if abs(value) != float("inf") else None
 
 
 def _about(law: Law) -> str:

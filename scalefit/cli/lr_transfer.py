@@ -1,4 +1,4 @@
-"""Which learning rate to use at a larger size, from sweeps at small ones; does the best one transfer?"""
+"""Which learning rate is best at a larger size, and does the best one stay the same as models grow?"""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scalefit.cli.options import ignoring, number, pairs, read, reading
+from scalefit.cli import options
+from scalefit.cli.options import number, pairs, read
 from scalefit.cli.output import Answer, answering, as_lines, check_writable, records
 from scalefit.errors import InputError
 
 FORMS = {"lr": ".3g", "low": ".3g", "high": ".3g", "log2_lr": ".2f", "loss": ".5g", "lr_sensitivity": ".3f"}
+
+SIZES = "the first of d_model, N, n_layer, batch, D that varies"
+BACKTEST = "Also predict the largest size from the others, and show what that costs in loss (regret)."
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,26 +24,20 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True)
-@reading
-@click.option("--over", metavar="COLUMN", help="The size: d_model, N, n_layer, batch, D (default: what varies).")
-@click.option("--arms", metavar="COLUMN", help="What to compare side by side (default: parametrization).")
-@click.option("--at", multiple=True, metavar="d_model=512", help="The target size.")
-@ignoring
-@click.option("--initial-loss", metavar="LOSS", help="Of the untrained model, for LR sensitivity: ln(vocabulary).")
-@click.option("--measured-only", is_flag=True, help="Keep theory's drift out of the law.")
-@click.option("--backtest", "back", is_flag=True, help="Predict the largest size from the others; show the regret.")
-@click.option("--draws", default=300, show_default=True, help="Resamples for the intervals.")
-@click.option("--seed", default=0, show_default=True, help="Of the resampling.")
-@click.option("--plot", metavar="FILE", help="Write the figure: loss against learning rate (png, pdf, svg).")
-@click.option("--plot-sensitivity", metavar="FILE", help="Write the figure: LR sensitivity against size.")
+@options.logs
+@click.option("--over", metavar="COLUMN", show_default=SIZES, help="The column of the size.")
+@click.option("--arms", metavar="COLUMN", show_default="parametrization", help="The column whose values are compared.")
+@options.shared("--at", metavar="d_model=512")
+@options.shared("--ignore")
+@options.shared("--initial-loss", show_default="a column of the log, else ln(vocab)")
+@click.option("--measured-only", is_flag=True, help="Fit the drift to the runs alone, without what theory expects.")
+@click.option("--backtest", "back", is_flag=True, help=BACKTEST)
+@options.shared("--draws", default=300)
+@options.shared("--seed", "--plot")
+@click.option("--plot-sensitivity", metavar="FILE", help="Write the figure of learning-rate sensitivity to this file.")
 @answering
 def command(
     files: tuple[str, ...],
-    map_: tuple[str, ...],
-    where: str | None,
-    schedule: str | None,
-    warmup: int | None,
     over: str | None,
     arms: str | None,
     at: tuple[str, ...],
@@ -51,11 +49,11 @@ def command(
     seed: int,
     plot: str | None,
     plot_sensitivity: str | None,
+    **reading: Any,
 ) -> Answer:
-    """Which learning rate to use at a larger size, from sweeps at small ones; does the best one transfer?
-
-    FILES hold one row a run: a size, a learning rate, a final loss. Exit code 1 for a target further beyond the
-    measured sizes than they span.
+    """FILES hold learning-rate sweeps at several sizes: one row for each run, with a size, a learning rate and a final
+    loss. --plot draws loss against learning rate. Exit code 1 for a target further beyond the measured sizes than they
+    span.
 
     \b
     Example:
@@ -67,7 +65,7 @@ def command(
     check_writable(plot, plot_sensitivity)
     initial = number(initial_loss, "--initial-loss") if initial_loss else None
     named, target = _target(at)
-    sweeps = read_sweeps(read(files, map_, where, schedule, warmup), over or named, arms, initial, ignore)
+    sweeps = read_sweeps(read(files, **reading), over or named, arms, initial, ignore)
     if named and column_named(sweeps.points.rename(columns={"size": sweeps.over}), named) != sweeps.over:
         raise InputError(
             f"the sizes are {sweeps.over}, the target is {named}", where="--at", todo=f"add --over {named}"

@@ -1,4 +1,4 @@
-"""Options that several commands share: how to read run logs, and NAME=VALUE pairs."""
+"""Options that several commands share, each with one default and one help text; and what their values mean."""
 
 from __future__ import annotations
 
@@ -12,31 +12,69 @@ from scalefit.errors import InputError
 if TYPE_CHECKING:
     from scalefit.runs import Runs
 
-Function = Callable[..., Any]
+#: how many resampled fits ``scalefit fit`` makes. ``sf.fit`` makes none unless asked, since each costs as much as a fit
+#: and code often fits many times; every other default is the same in Python.
+DRAWS = 200
+RULES = click.Choice(["adam", "heavy-ball", "gd"])
 
-SCHEDULE_HELP = (
-    "Learning rate at every step: cosine:peak_lr=3e-4,steps=60000,warmup=1000 or a CSV of (step, lr), "
-    "with a run or schedule column where runs differ."
-)
+#: options that several commands have; what differs between commands (metavar, default, required) is given by each
+SHARED: dict[str, dict[str, Any]] = {
+    "--at": {"multiple": True, "help": "Predict at this point, given by the values of its variables."},
+    "--beta": {"default": 0.9, "help": "Adam's first beta, or the momentum."},
+    "--draws": {"type": int, "help": "Number of resampled fits from which intervals are made."},
+    "--drop-diverged": {"is_flag": True, "help": "Leave out rows without a finite loss, and report how many."},
+    "--hold-out": {
+        "metavar": "EXPR",
+        "help": "Keep these rows out of the fit and report the error of their prediction.",
+    },
+    "--ignore": {"multiple": True, "metavar": "COLUMN", "help": "A column that may differ between runs; repeat."},
+    "--initial-loss": {"metavar": "LOSS", "help": "Loss of the untrained model, such as ln(vocabulary size)."},
+    "--law": {"metavar": "LAW", "help": 'A law: its name, "name:option=value", a formula, or ./mine.py:MyLaw.'},
+    "--lr": {"metavar": "LR", "help": "The peak learning rate."},
+    "--map": {"multiple": True, "metavar": "NAME=COLUMN", "help": "Read NAME from this column; repeat."},
+    "--plot": {"metavar": "FILE", "help": "Write the figure to this file (png, pdf or svg)."},
+    "--rule": {
+        "type": RULES,
+        "default": "adam",
+        "help": "The optimiser, which sets the largest stable lr × sharpness.",
+    },
+    "--run": {"metavar": "NAME", "help": "The run to read, where the logs hold several."},
+    "--schedule": {
+        "metavar": "TEXT|CSV",
+        "help": "The learning rate at every step: cosine:peak_lr=3e-4,steps=60000,warmup=1000, or a CSV of (step, lr) "
+        "with a column run or schedule where runs differ.",
+    },
+    "--seed": {"default": 0, "help": "Seed of the resampling."},
+    "--set": {"multiple": True, "metavar": "KEY=VALUE", "help": "Change a key of the configuration; repeat."},
+    "--steps": {"type": int, "metavar": "STEPS", "help": "Length of the whole run, in optimiser steps."},
+    "--target": {"metavar": "COLUMN", "help": "The column that the law explains."},
+    "--warmup": {"type": int, "metavar": "STEPS", "help": "Length of a linear warmup before the first logged row."},
+    "--where": {"metavar": "EXPR", "help": 'Use only the rows for which this holds, such as "N > 1e8".'},
+}
+NAMED = {"--map": "map_", "--set": "settings"}  #: parameters that are not named as their option
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def reading(function: Function) -> Function:
-    """Options for reading run logs; their values reach the command as ``reading`` for :func:`read`."""
-    options = [
-        click.option("--map", "map_", multiple=True, metavar="NAME=COLUMN", help="Which column holds NAME."),
-        click.option("--where", metavar="EXPR", help='Use only rows for which this holds: "N > 1e8".'),
-        click.option("--schedule", metavar="TEXT|CSV", help=SCHEDULE_HELP),
-        click.option("--warmup", type=int, metavar="STEPS", help="Linear warm-up before the first logged row."),
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function
+def shared(*names: str, **settings: Any) -> Decorator:
+    """A decorator that adds options of :data:`SHARED` in this order, with more settings of :func:`click.option`."""
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        for name in reversed(names):
+            named = [NAMED[name]] if name in NAMED else []
+            function = click.option(name, *named, **{**SHARED[name], **settings})(function)
+        return function
+
+    return add
 
 
-def ignoring(function: Function) -> Function:
-    """The option that names columns which may differ between runs, as ``ignore``."""
-    said = "A column that may differ between runs, as it does not matter."
-    return click.option("--ignore", multiple=True, metavar="COLUMN", help=said)(function)
+#: how run logs are read; the values go to :func:`read`
+reading = shared("--map", "--where", "--schedule", "--warmup")
+
+
+def logs(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The run logs of a command that needs some, and how they are read."""
+    return click.argument("files", nargs=-1, required=True)(reading(function))
 
 
 def read(
@@ -45,12 +83,14 @@ def read(
     where: str | None = None,
     schedule: str | None = None,
     warmup: int | None = None,
+    *,
+    tell_ties: bool = False,
 ) -> Runs:
-    """Read run logs as the options say."""
+    """Read run logs as the options of :data:`reading` say; see :func:`scalefit.read_runs`."""
     from scalefit.runs import read_runs
 
     rename = {column: name for name, column in pairs(map_, "--map").items()}
-    runs = read_runs(list(files), rename=rename, schedule=schedule, warmup=warmup, need=())
+    runs = read_runs(list(files), rename=rename, schedule=schedule, warmup=warmup, need=(), tell_ties=tell_ties)
     if where:
         runs = runs.where(where)
         refuse_empty(runs, "left", "--where")

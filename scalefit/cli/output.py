@@ -1,4 +1,4 @@
-"""How every command answers: text by default, one JSON object or CSV when asked, errors in one line, exit codes.
+"""How every command answers: text by default, one JSON object or CSV on request, errors in one line, exit codes.
 
 0 done; 1 done but checks failed (``--exit-zero`` to ignore); 2 usage or input.
 """
@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import wraps
+from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -21,27 +23,33 @@ from scalefit.errors import InputError, ScalefitError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
+
+    from scalefit.diagnosis.checks import Check
 
 SCHEMA = 1
 
 
 @dataclass
 class Answer:
-    """What a command has to say: as text, as JSON, and as one table for CSV."""
+    """The answer of a command: as text, as JSON, and as one table for CSV."""
 
     text: str
     content: Mapping[str, Any]
     table: pd.DataFrame | None = None
     ok: bool = True
-    notes: list[str] = field(default_factory=list)  #: shown before the text
+    notes: Sequence[str] = ()  #: how the logs were read; shown after the text, alike ones as one line
 
 
 def answering(function: Callable[..., Answer]) -> Callable[..., None]:
-    """Give a command ``--json``, ``--csv`` and ``--exit-zero``, print its :class:`Answer`, and exit."""
+    """Give a command ``--json``, ``--csv`` and ``--exit-zero``, print its :class:`Answer`, and exit.
 
-    @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, nothing on stderr.")
-    @click.option("--csv", "as_csv", is_flag=True, help="The main table as CSV on stdout.")
-    @click.option("--exit-zero", is_flag=True, help="Exit with 0 even when checks failed.")
+    Its help begins with the first line of its file, which is also shown in the list of commands.
+    """
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing on stderr.")
+    @click.option("--csv", "as_csv", is_flag=True, help="Print the main table as CSV.")
+    @click.option("--exit-zero", is_flag=True, help="Exit with 0 even where a check failed.")
     @wraps(function)
     def command(as_json: bool, as_csv: bool, exit_zero: bool, **options: Any) -> None:
         try:
@@ -51,29 +59,55 @@ def answering(function: Callable[..., Answer]) -> Callable[..., None]:
         except BrokenPipeError:
             sys.exit(0)
         if as_json:
-            click.echo(json.dumps(_plain({"schema_version": SCHEMA, **answer.content}), indent=1, allow_nan=False))
+            content = {"schema_version": SCHEMA, **answer.content}
+            content |= {"notes": answer.notes} if answer.notes and "notes" not in content else {}
+            click.echo(json.dumps(_plain(content), indent=1, allow_nan=False))
         elif as_csv and answer.table is not None:
             click.echo(answer.table.to_csv(index=answer.table.index.name is not None), nl=False)
         else:
-            for note in answer.notes:
-                click.echo(click.style(note, dim=True))
             click.echo(answer.text)
+            for note in grouped(answer.notes):
+                click.echo(click.style(f"read: {note}", dim=True))
         sys.exit(0 if answer.ok or exit_zero else 1)
 
+    command.__doc__ = f"{sys.modules[function.__module__].__doc__}\n\n{cleandoc(function.__doc__ or '')}"
     return command
+
+
+#: what may differ between notes that say the same: numbers, names in quotes, files, and the name after "run"
+_NAMES = re.compile(r"""'[^']*'|"[^"]*"|(?<=\brun )[^\s:,]+|[^\s:,]*[\d/][^\s:,]*|[\w-]+\.[a-z]{2,7}\b""")
+
+
+def grouped(notes: Iterable[str]) -> list[str]:
+    """Notes in their order, those that differ only in a name or a number as one line with their count.
+
+    >>> grouped(["run a: 3 rows left out", "steps count from 0", "run b: 12 rows left out"])
+    ['run a: 3 rows left out (and 1 more like this)', 'steps count from 0']
+    """
+    alike: dict[str, list[str]] = {}
+    for note in notes:
+        alike.setdefault(re.sub(r"s\b", "", _NAMES.sub("#", note)), []).append(note)
+    return [first + (f" (and {len(rest)} more like this)" if rest else "") for first, *rest in alike.values()]
+
+
+def coded(checks: Iterable[Check]) -> list[dict[str, str]]:
+    """Checks as JSON records."""
+    return [{"code": check.code, "text": check.text} for check in checks]
+
+
+def draw(path: str | None, figure: Callable[[], Axes]) -> None:
+    """Make a figure and write it, where a file was asked for."""
+    if path:
+        from scalefit.plots import save_figure
+
+        save_figure(figure(), path)
 
 
 def fail(error: ScalefitError, as_json: bool) -> NoReturn:
     """Print an error, as one line on stderr or as JSON on stdout, and exit with 2."""
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "schema_version": SCHEMA,
-                    "error": {"what": error.what, "where": error.where, "todo": error.todo, "text": str(error)},
-                }
-            )
-        )
+        parts = {"what": error.what, "where": error.where, "todo": error.todo, "text": str(error)}
+        click.echo(json.dumps({"schema_version": SCHEMA, "error": parts}))
     else:
         click.echo(f"error: {error}", err=True)
     sys.exit(2)
@@ -94,17 +128,11 @@ def _plain(value: Any) -> Any:
 
 def check_writable(*paths: str | None) -> None:
     """Refuse output files that cannot be written, before any work is done for them."""
-    for path in paths:
-        place = Path(path) if path else None
-        if place is None:
-            continue
+    for place in (Path(path) for path in paths if path):
         why = "Is a directory" if place.is_dir() else "" if place.parent.is_dir() else "No such file or directory"
         if why or not os.access(place.parent, os.W_OK):
-            raise InputError(
-                f"cannot be written ({why or 'Permission denied'})",
-                where=str(place),
-                todo="give a file in a folder that exists",
-            )
+            todo = "give a file in a folder that exists"
+            raise InputError(f"cannot be written ({why or 'Permission denied'})", where=str(place), todo=todo)
 
 
 SHARES = {"mean_relative", "worst_relative", "final", "relative_error"}  #: columns shown in percent
@@ -122,11 +150,8 @@ def as_lines(table: pd.DataFrame, digits: int = 6) -> str:
         return format(value, FORMATS.get(column, f".{digits}g"))
 
     named = table.reset_index() if table.index.name else table
-    rows = [[str(column) for column in named.columns]]
-    rows += [
-        [shown(str(column), value) for column, value in zip(named.columns, values, strict=True)]
-        for values in named.itertuples(index=False, name=None)
-    ]
+    names = [str(column) for column in named.columns]
+    rows = [names, *(list(map(shown, names, values)) for values in named.itertuples(index=False, name=None))]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     first_is_text = any(not isinstance(value, (int, float)) for value in named.iloc[:, 0])
     lines = []

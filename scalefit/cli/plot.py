@@ -1,55 +1,54 @@
-"""Draw a saved fit; runs given beside it are drawn as held out (hollow), with their prediction."""
+"""What does a saved fit look like? Its figure, with held-out runs, a predicted point or a predicted schedule."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import click
 
-from scalefit.cli.options import pairs, read, reading
-from scalefit.cli.output import Answer, answering, check_writable
+from scalefit.cli import options
+from scalefit.cli.output import Answer, answering, check_writable, draw
+from scalefit.cli.predict import LAW_FILE
+from scalefit.errors import InputError
 
 
 @click.command()
 @click.argument("fit_file", metavar="FIT.json")
 @click.argument("files", nargs=-1)
-@reading
-@click.option("-o", "--output", help="The figure's file: png, pdf or svg; by default FIT.png, where there is none yet.")
-@click.option("--at", multiple=True, metavar="N=7B,D=2T", help="Mark the prediction at this point.")
-@click.option("--law", metavar="FILE.py:LAW", help="The law, where it lives in a file of yours.")
+@options.reading
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    show_default="FIT.png, if there is none yet",
+    help="Write the figure to this file (png, pdf or svg).",
+)
+@options.shared("--at", metavar="N=7B,D=2T")
+@LAW_FILE
 @answering
 def command(
-    fit_file: str,
-    files: tuple[str, ...],
-    map_: tuple[str, ...],
-    where: str | None,
-    schedule: str | None,
-    warmup: int | None,
-    output: str | None,
-    at: tuple[str, ...],
-    law: str | None,
+    fit_file: str, files: tuple[str, ...], output: str | None, at: tuple[str, ...], law: str | None, **reading: Any
 ) -> Answer:
-    """Draw a saved fit; runs given beside it are drawn as held out (hollow), with their prediction.
+    """Runs in FILES are drawn as held out: hollow, with their prediction. --at marks a point with its prediction
+    interval. Without FILES, --schedule draws the predicted loss under a schedule that was never run; with FILES it is
+    their learning rate.
 
     \b
     Example:
       scalefit plot fit.json -o fit.png
     """
-    from pathlib import Path
-
     import pandas as pd
 
-    from scalefit.errors import InputError
     from scalefit.fitting.saved import load_fit
-    from scalefit.plots import save_figure
 
-    default = Path(fit_file).with_suffix(".png")
-    if output is None and default.exists():
-        raise InputError(
-            "the figure exists already", where=str(default), todo=f"name a file: -o {default} overwrites it"
-        )
-    output = output or str(default)
-    check_writable(output)
+    path = Path(output or Path(fit_file).with_suffix(".png"))
+    if output is None and path.exists():
+        raise InputError("the figure exists already", where=str(path), todo=f"name a file: -o {path} overwrites it")
+    check_writable(str(path))
     fit = load_fit(fit_file, law)
-    held = read(files, map_, where, schedule, warmup) if files else None
-    path = save_figure(fit.plot(held, target=pairs(at, "--at") or None), output)
+    held = options.read(files, **reading) if files else None
+    schedule = None if files else reading["schedule"]
+    draw(str(path), lambda: fit.plot(held, schedule=schedule, at=options.pairs(at, "--at") or None))
     content = {"figure": str(path), "status": fit.status}
     return Answer(f"wrote {path}", content, pd.DataFrame([content]), fit.ok)

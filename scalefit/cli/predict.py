@@ -1,15 +1,14 @@
-"""Predict with a saved fit: other run logs, one point, or a schedule that was never run."""
+"""What does a saved fit predict for other runs, one point, a schedule never run, or a run in progress?"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from scalefit.cli.options import pairs, read, reading
-from scalefit.cli.output import Answer, answering, as_lines, check_writable, records
+from scalefit.cli import options
+from scalefit.cli.output import Answer, answering, as_lines, check_writable, coded, draw, records
 from scalefit.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,40 +19,35 @@ if TYPE_CHECKING:
     from scalefit.runs import Runs
 
 MOST_SHOWN = 12
+LAW_FILE = click.option("--law", metavar="FILE.py:LAW", help="The law, where a file of yours defines it.")
 
 
 @click.command()
 @click.argument("fit_file", metavar="[FIT.json]", required=False)
 @click.argument("files", nargs=-1)
-@reading
-@click.option("--at", multiple=True, metavar="N=7B,D=2T", help="Predict at this point.")
-@click.option("--every", type=int, metavar="STEPS", help="Spacing of a predicted curve.")
-@click.option("--law", metavar="FILE.py:LAW", help="The law, where it lives in a file of yours.")
-@click.option("--from-partial", metavar="RUN.csv", help="A run in progress: its final loss, with --schedule.")
-@click.option("--plot", metavar="FILE", help="Write the figure of a run in progress (png, pdf, svg).")
+@options.reading
+@options.shared("--at", metavar="N=7B,D=2T")
+@click.option("--every", type=int, metavar="STEPS", show_default="for 200 rows", help="Spacing of a predicted curve.")
+@LAW_FILE
+@click.option("--from-partial", metavar="RUN.csv", help="Predict the final loss of this run in progress.")
+@options.shared("--plot")
 @answering
 def command(
     fit_file: str | None,
     files: tuple[str, ...],
-    map_: tuple[str, ...],
-    where: str | None,
-    schedule: str | None,
-    warmup: int | None,
     at: tuple[str, ...],
     every: int | None,
     law: str | None,
     from_partial: str | None,
     plot: str | None,
+    **reading: Any,
 ) -> Answer:
-    """Predict with a saved fit: other run logs, one point, or a schedule that was never run.
+    """Give FILES, --at, --schedule, or --from-partial with the run's --schedule. Where FILES hold measured losses, the
+    errors of the prediction are shown as well. A run in progress is predicted from its curve so far: by a saved fit of
+    other runs, or, once half of its learning-rate decay is done, by its own curve alone; --plot draws that prediction.
 
-    Where the logs hold measured losses, the errors of the prediction are shown as well. With --from-partial, the final
-    loss of a run in progress from its curve so far and its schedule: by a saved fit of other runs, or, once half of its
-    learning rate's fall is done, by its own curve alone.
-
-    \b
     Exit code 1 where a check of the fit failed, or for a prediction far beyond the data, for another recipe (peak
-    learning rate, size, batch), or one that hangs on a single run.
+    learning rate, size, batch size), or one that hangs on a single run.
 
     \b
     Example:
@@ -67,16 +61,17 @@ def command(
         if files or at or every:
             unused = "other logs" if files else "--at" if at else "--every"
             raise InputError(f"{unused} beside --from-partial", where="predict", todo="give the run and its schedule")
-        return _in_progress(fit, read((from_partial,), map_, where, schedule, warmup), plot)
+        return _in_progress(fit, options.read((from_partial,), **reading), plot)
     if every is not None and every < 1:
         raise InputError(f"{every} steps", where="--every", todo="give a number of steps from 1 on")
     if fit is None or plot:
         what = "no saved fit" if fit is None else "--plot without --from-partial"
         raise InputError(what, where="predict", todo="give FIT.json, and see scalefit plot for its figure")
-    asked: dict[str, Any] = {"schedule": schedule, **pairs(at, "--at")}
+    schedule = reading["schedule"]
+    asked: dict[str, Any] = {"schedule": schedule, **options.pairs(at, "--at")}
     scores = runs = None
     if files:
-        runs = read(files, map_, where, schedule, warmup)
+        runs = options.read(files, **reading)
         table, cautions = fit.predict(runs), fit.cautions(runs)
         if "measured" in table.columns and table["measured"].notna().any():
             scores = fit.score(runs)
@@ -87,18 +82,18 @@ def command(
 
 
 def _completed(runs: Runs | None, schedule: str | None) -> list[str]:
-    """What was not in a schedule file and was interpolated."""
+    """Which learning rates were interpolated between the rows of a schedule file."""
     if runs is not None:
-        return [f"read: {note.text}" for note in runs.notes if "the schedule file:" in note.text]
+        return [note.text for note in runs.notes if "the schedule file:" in note.text]
     from scalefit.schedules import parse_schedule
 
     how = parse_schedule(schedule).how if schedule else ""
-    return [f"read: the learning rate in the schedule file is {how}"] if how else []
+    return [f"the learning rate in the schedule file is {how}"] if how else []
 
 
 def _answer(fit: Fit, table: pd.DataFrame, scores: pd.DataFrame | None, checks: list[Check], failed: bool) -> Answer:
     content: dict[str, Any] = {"law": fit.law.spec, "status": fit.status, "predictions": records(table)}
-    content["warnings"] = _checks(checks)
+    content["warnings"] = coded(checks)
     text = [f"{fit.law.spec} ({fit.status}): {len(table)} prediction{'s' * (len(table) > 1)}"]
     shown = table if len(table) <= MOST_SHOWN else _shown(table)
     text.append(as_lines(shown))
@@ -117,20 +112,13 @@ def _in_progress(fit: Fit | None, run: Runs, plot: str | None) -> Answer:
 
     forecast = predict_partial(run, fit=fit)
     text = [str(forecast)]
-    if plot:
-        from scalefit.plots import save_figure
-
-        save_figure(forecast.plot(), plot)
-        text += ["", f"wrote {plot}"]
+    draw(plot, forecast.plot)
+    text += ["", f"wrote {plot}"] if plot else []
     keys = ("run", "step", "steps", "final", "low", "high", "level", "basis", "scale", "forecasts", "among")
     content = {key: getattr(forecast, key) for key in keys}
     content |= {name: records(getattr(forecast, name)) for name in ("curve", "history")}
-    content["warnings"] = _checks(forecast.warnings)
+    content["warnings"] = coded(forecast.warnings)
     return Answer("\n".join(text), content, forecast.curve, forecast.ok, _completed(run, None))
-
-
-def _checks(checks: Sequence[Check]) -> list[dict[str, str]]:
-    return [{"code": check.code, "text": check.text} for check in checks]
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:

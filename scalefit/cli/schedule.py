@@ -1,4 +1,4 @@
-"""The schedule that a finished run asks for: a warm-up by its curvature, a decay by its gradient norms."""
+"""Which learning-rate schedule suits a model? From a finished run: warmup by its curvature, decay by its gradients."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scalefit.cli.options import number, read, reading
+from scalefit.cli import options
+from scalefit.cli.options import number, read
 from scalefit.cli.output import Answer, answering, check_writable, records
 from scalefit.errors import InputError
 
@@ -17,22 +18,16 @@ SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)  #: of the run, at which the refined schedu
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True)
-@reading
-@click.option("--run", metavar="NAME", help="Which run, where the log holds several.")
-@click.option("--lr", metavar="LR", help="The peak learning rate (default: the log's largest).")
-@click.option("--steps", type=int, metavar="STEPS", help="The length of the schedule (default: the run's).")
-@click.option("--rule", type=click.Choice(["adam", "heavy-ball", "gd"]), default="adam", show_default=True)
-@click.option("--beta", default=0.9, show_default=True, help="First beta, or momentum.")
+@options.logs
+@options.shared("--run", show_default="the only one")
+@options.shared("--lr", show_default="the log's largest")
+@options.shared("--steps", show_default="the length of the run in the log")
+@options.shared("--rule", "--beta")
 @click.option("--out", metavar="FILE.csv", help="Write the schedule (step, lr), for --schedule and the trainer.")
-@click.option("--plot", metavar="FILE", help="Write the figure: the schedule, and what asks for it (png, pdf, svg).")
+@options.shared("--plot")
 @answering
 def command(
     files: tuple[str, ...],
-    map_: tuple[str, ...],
-    where: str | None,
-    schedule: str | None,
-    warmup: int | None,
     run: str | None,
     lr: str | None,
     steps: int | None,
@@ -40,10 +35,10 @@ def command(
     beta: float,
     out: str | None,
     plot: str | None,
+    **reading: Any,
 ) -> Answer:
-    """The schedule that a finished run asks for: warm-up by its curvature, decay by its gradient norms.
-
-    Exits with 1 where no warm-up that the log reaches is long enough.
+    """The shortest stable warmup comes from the logged sharpness, the shape of the decay from the logged gradient
+    norms; --plot draws both. Exit code 1 where no warmup within the log is long enough.
 
     \b
     Example:
@@ -53,7 +48,7 @@ def command(
 
     check_writable(out, plot)
     peak = number(lr, "--lr") if lr else None
-    found = schedule_of(read(files, map_, where, schedule, warmup), run, peak, steps, rule, beta)
+    found = schedule_of(read(files, **reading), run, peak, steps, rule, beta)
     if out and found.lr is None:
         raise InputError(
             "no refined schedule to write", where="--out", todo="log grad_norm, or write --map grad_norm=COLUMN"

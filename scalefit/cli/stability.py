@@ -1,4 +1,4 @@
-"""What breaks first at a larger size, forecast from probes logged in small runs."""
+"""What breaks first at a larger size? Probes logged in small runs, extrapolated to their limits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scalefit.cli.options import ignoring, number, pairs, read, reading
+from scalefit.cli import options
+from scalefit.cli.options import number, pairs, read
 from scalefit.cli.output import Answer, answering, as_lines, check_writable, records
 from scalefit.errors import InputError
 
@@ -20,22 +21,14 @@ LIKELY = 0.5  #: probability from which a forecast fails the check
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True)
-@reading
-@click.option("--at", multiple=True, required=True, metavar="N=7e9", help="The target size.")
-@click.option("--lr", required=True, metavar="LR", help="The peak learning rate at the target.")
-@click.option("--epsilon", default="1e-8", show_default=True, help="Adam's epsilon.")
-@click.option("--rule", type=click.Choice(["adam", "heavy-ball", "gd"]), default="adam", show_default=True)
-@click.option("--beta", default=0.9, show_default=True, help="First beta, or momentum.")
-@ignoring
-@click.option("--plot", metavar="FILE", help="Write the figure of the likeliest trouble (png, pdf, svg).")
+@options.logs
+@options.shared("--at", required=True, metavar="N=7e9")
+@options.shared("--lr", required=True)
+@click.option("--epsilon", default="1e-8", help="Adam's epsilon.")
+@options.shared("--rule", "--beta", "--ignore", "--plot")
 @answering
 def command(
     files: tuple[str, ...],
-    map_: tuple[str, ...],
-    where: str | None,
-    schedule: str | None,
-    warmup: int | None,
     at: tuple[str, ...],
     lr: str,
     epsilon: str,
@@ -43,11 +36,11 @@ def command(
     beta: float,
     ignore: tuple[str, ...],
     plot: str | None,
+    **reading: Any,
 ) -> Answer:
-    """What breaks first at a larger size? Probes logged in small runs, extrapolated to their limits.
-
-    Exits with 1 where a limit is more likely crossed than not, where runs near this learning rate have diverged, where
-    the log allows no forecast, and for a target further beyond the measured sizes than they span.
+    """--plot draws the probe that is likeliest to cross its limit. Exit code 1 where a limit is more likely crossed
+    than not, where runs near this learning rate have diverged, where the log allows no forecast, and for a target
+    further beyond the measured sizes than they span.
 
     \b
     Example:
@@ -60,7 +53,7 @@ def command(
     if len(given) != 1:
         raise InputError("a target is one size", where="--at", todo="write --at N=7e9")
     over, size = next(iter(given.items()))
-    runs = read(files, map_, where, schedule, warmup)
+    runs = read(files, **reading)
     settings: dict[str, Any] = {"epsilon": number(epsilon, "--epsilon"), "rule": rule, "beta": beta, "ignore": ignore}
     found = forecast(runs, number(size, "--at"), number(lr, "--lr"), over, **settings)
     table = found.table

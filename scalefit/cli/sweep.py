@@ -1,4 +1,4 @@
-"""Families of proxy runs: plan a grid, run it, see its status, collect one table."""
+"""Train a family of small (proxy) models: plan a grid, run it, see its status, collect one table."""
 
 from __future__ import annotations
 
@@ -11,31 +11,23 @@ from scalefit.cli.output import Answer, answering, as_lines, records
 from scalefit.cli.train import progress, read_toml, torch_is_there
 from scalefit.errors import InputError
 
-ONE_OR_MORE = click.IntRange(min=1)
-
 
 @click.command()
 @click.argument("action", type=click.Choice(["plan", "run", "status", "collect"]))
 @click.argument("grid", required=False, metavar="[GRID.toml]")
-@click.option("--out", default="sweep", show_default=True, help="The sweep's folder.")
-@click.option("--device", help="run: cpu or cuda.  [default: as each configuration says]")
+@click.option("--out", default="sweep", metavar="FOLDER", help="Write into this folder.")
+@click.option("--device", metavar="cpu|cuda", show_default="as each configuration says", help="run: train there.")
 @click.option(
-    "--members",
-    default=64,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="run: runs of one shape trained as one batch.",
+    "--members", default=64, type=click.IntRange(min=1), help="run: most models of one shape trained together."
 )
-@click.option("--curves", is_flag=True, help="collect: one row a logged step instead of one row a run.")
+@click.option("--curves", is_flag=True, help="collect: one row for each logged step, not for each run.")
 @click.option("--save", metavar="FILE.csv", help="collect: write the table here.")
 @answering
 def command(
     action: str, grid: str | None, out: str, device: str | None, members: int, curves: bool, save: str | None
 ) -> Answer:
-    """Families of proxy runs: plan a grid, run it, see its status, collect one table.
-
-    A run is identified by the hash of its configuration, so every action can be repeated: run trains what is not
-    done yet, and killing it loses at most the steps since the last checkpoint.
+    """A run is identified by the hash of its configuration, so every action can be repeated: run trains only what is
+    not finished yet, and stopping it loses at most the steps since the last checkpoint.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""Train one proxy model and write its run log; an interrupted run goes on where it stopped."""
+"""Train one small (proxy) model and write its run log; an interrupted run continues where it stopped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scalefit.cli.options import pairs
+from scalefit.cli import options
 from scalefit.cli.output import Answer, answering, as_lines, records
 from scalefit.errors import InputError
 
@@ -17,14 +17,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("config", required=False, type=click.Path(), metavar="[CONFIG.toml]")
-@click.option("--quick", is_flag=True, help="A small run on this machine's processor, under a minute.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key of the configuration.")
-@click.option("--out", default="runs", show_default=True, help="The folder in which the run's folder is made.")
+@click.option("--quick", is_flag=True, help="Train a small model that takes less than a minute on a CPU.")
+@options.shared("--set")
+@click.option("--out", default="runs", metavar="FOLDER", help="Write into this folder.")
 @answering
 def command(config: str | None, quick: bool, settings: tuple[str, ...], out: str) -> Answer:
-    """Train one proxy model and write its run log; an interrupted run goes on where it stopped.
-
-    \b
+    """\b
     Example:
       scalefit train --quick --set steps=60 --out runs
     """
@@ -38,7 +36,7 @@ def command(config: str | None, quick: bool, settings: tuple[str, ...], out: str
     content |= read_toml(config) if config else {}
     if not quick and not config and not settings:
         raise InputError("nothing to train", todo="give a TOML file, --quick, or --set KEY=VALUE")
-    content |= {key: plain(value) for key, value in pairs(settings, "--set").items()}
+    content |= {key: plain(value) for key, value in options.pairs(settings, "--set").items()}
     folder = train(Config.read(content, config or "--set"), out, progress())
     runs = read_runs(folder)
     curve = runs.curves

@@ -1,4 +1,4 @@
-"""Is a run in progress calm, does it spike, has it diverged, and what warned first?"""
+"""Is a run in progress healthy? Whether it spikes, has diverged or is stuck, and which signal warned first."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scalefit.cli.options import number, read, reading
+from scalefit.cli import options
+from scalefit.cli.options import number, read
 from scalefit.cli.output import Answer, answering
 from scalefit.errors import InputError
 
@@ -15,28 +16,22 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True)
-@reading
-@click.option("--run", metavar="NAME", help="Which run, where the log holds several (default: all).")
-@click.option("--initial-loss", metavar="LOSS", help="Of the untrained model (default: the log's first).")
-@click.option("--steps", type=int, metavar="STEPS", help="Length of the whole run.")
-@click.option("--fit", "fit_file", metavar="FIT.json", help="A saved fit, to hold the loss against.")
+@options.logs
+@options.shared("--run", show_default="all")
+@options.shared("--initial-loss", show_default="the log's first, if it begins at step 0 or 1")
+@options.shared("--steps", show_default="as far ahead as the log goes back")
+@click.option("--fit", "fit_file", metavar="FIT.json", help="A saved fit, whose prediction the loss is compared with.")
 @answering
 def command(
     files: tuple[str, ...],
-    map_: tuple[str, ...],
-    where: str | None,
-    schedule: str | None,
-    warmup: int | None,
     run: str | None,
     initial_loss: str | None,
     steps: int | None,
     fit_file: str | None,
+    **reading: Any,
 ) -> Answer:
-    """Is a run in progress calm, does it spike, has it diverged, and what warned first?
-
-    A run is diverged, stuck (at its initial loss), risen (its loss stands above an earlier level), has spikes, is
-    calm, or too short to judge. Exits with 1 where a run has diverged, with 0 otherwise.
+    """A run has diverged, is stuck (at its initial loss), has risen (its loss stands above an earlier level), has
+    spikes, is calm, or is too short to judge. Exit code 1 where a run has diverged.
 
     \b
     Example:
@@ -47,7 +42,7 @@ def command(
     from scalefit.progress.watch import watch
     from scalefit.runs.table import spans
 
-    runs = read(files, map_, where, schedule, warmup)
+    runs = read(files, **reading)
     if runs.curves is None:
         raise InputError("the log holds no steps", todo="give a log with a row a step")
     if run is not None and run not in runs.names:

@@ -77,8 +77,9 @@ def fit(
         points: for laws that need no curves: each run's ``"final"`` row or ``"all"`` rows.
         drop_diverged: leave out rows without a finite loss and count them, instead of refusing them.
         force: fit even where the data do not identify the law; the result then carries a warning.
-        draws: how many refits to resampled runs the intervals are made from; 0 for no intervals. A single curve, or a
-            fit that did not converge, has none.
+        draws: how many refits to resampled runs the intervals are made from; 0 (the default) makes no intervals, since
+            each draw costs as much as a fit. The command ``scalefit fit`` makes 200. A single curve, or a fit that did
+            not converge, has none.
         seed, method, workers: of the resampling (see :func:`scalefit.uncertainty.bootstrap.bootstrap`); the same seed
             gives the same draws on any number of workers.
         calibrated: also back-test the law on these runs, and scale the prediction intervals by its errors.

@@ -211,11 +211,24 @@ class Fit:
         """Errors of the prediction on measured runs: R2, MAE, RMSE; mean, worst and final relative error."""
         return score(self, data)
 
-    def plot(self, held_out: Runs | pd.DataFrame | None = None, *, ax: Axes | None = None, **options: Any) -> Axes:
-        """The figure of this fit; held-out runs are drawn hollow."""
+    def plot(
+        self,
+        held_out: Runs | pd.DataFrame | None = None,
+        *,
+        schedule: str | Schedule | None = None,
+        at: Mapping[str, Any] | None = None,
+        ax: Axes | None = None,
+        **options: Any,
+    ) -> Axes:
+        """The figure of this fit; held-out runs are drawn hollow, what is predicted is marked with its interval.
+
+        A prediction is asked for as in :meth:`predict`: a point (``N=7e9, D="2T"``, or ``at={"N": 7e9, "D": "2T"}``; a
+        list gives several) or a ``schedule`` never run. Other keywords: see :func:`scalefit.plot_fit`. Raises
+        :class:`InputError` where the law has no such variable, or follows no schedule.
+        """
         from scalefit.plots import plot_fit
 
-        return plot_fit(self, held_out, ax=ax, **options)
+        return plot_fit(self, held_out, schedule=schedule, at=at, ax=ax, **options)
 
     def save(self, path: str | Path) -> Path:
         """Write the fit as plain JSON, to a temporary name and then in place."""

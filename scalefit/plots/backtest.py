@@ -1,9 +1,8 @@
-"""How far a law can be trusted: what it was off when asked for larger runs, against how far they lay beyond."""
+"""How far a law can be trusted: the errors of its predictions of larger runs, against the extrapolation factor."""
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,24 +10,25 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from scalefit.plots import canvas, colours, labels, legend, samples, ticks
-
-if TYPE_CHECKING:
-    from scalefit.comparison import Backtest
+from scalefit.comparison import Backtest
+from scalefit.plots import canvas, colours, labels, legend, marks, samples, ticks
 
 SIZE = (6.0, 3.8)
-NEAR, FEW = 0.05, 0.3  #: where no more than this share lies further out (decades), folds take distance's place
+NEAR, FEW = (
+    0.05,
+    0.3,
+)  #: with at most the share FEW further out than NEAR decades, folds replace distances
 FACTORS = (1, 2, 5, 10, 20, 50, 100, 1000, 10_000, 100_000)
 MOST_DOTS = 600
 MOST_BANDS = 4
 LEAST = 5  #: predictions in a band of distances
-HEADROOM = 1.15  #: for the shares above the points
-CUT = 0.98  #: share of the errors that the y axis surely holds
+HEADROOM = 1.15  #: room at the top for the shares of predictions inside their interval
+CUT = 0.98  #: share of the errors that the y axis holds at least
 BAND = "#DCE8F2"
 
 
 def plot_backtest(backtest: Backtest, *, ax: Axes | None = None) -> Axes:
-    """Draw each prediction's error (measured over predicted, minus one) against the distance it reached.
+    """Draw each prediction's error (measured over predicted, minus one) against how far beyond the fitted runs it lies.
 
     The band is the typical 90 % interval at that distance, the line the median error; predictions that missed their
     interval are ringed in red. The share inside is written above each part of the axis. Where all runs lie within
@@ -41,25 +41,22 @@ def plot_backtest(backtest: Backtest, *, ax: Axes | None = None) -> Axes:
     bands = _bands(table, place, far)
     limit = _limit(table, bands)
     _draw(ax, table, place, bands, limit)
-    canvas.tidy(ax)
     _dress(ax, place, names, bands, limit)
     entries = [
         legend.dots(colours.FITTED, "inside its 90 % interval"),
         legend.dots(colours.WARNING, "outside", hollow=True),
         Patch(color=BAND, label="typical interval"),
-        Line2D([], [], color=colours.TARGET, label="median size of the error (±)"),
+        Line2D([], [], color=colours.TARGET, label="median absolute error (±)"),
         Line2D([], [], linestyle="", label="at the top: share inside"),
     ]
     legend.place(ax, entries)
-    folds = table["fold"].nunique()
-    ax.set_title(
-        f"{backtest.law}: {len(table)} predictions by {folds} fits to part of the runs", loc="left", fontsize="medium"
-    )
+    title = f"{backtest.law}: {len(table)} predictions by {table['fold'].nunique()} fits to part of the runs"
+    ax.set_title(title, loc="left", fontsize="medium")
     return ax
 
 
 def _places(table: pd.DataFrame, far: bool) -> tuple[np.ndarray, list[str]]:
-    """Where each prediction stands on the x axis: its distance in decades, or the number of its fold."""
+    """The x position of each prediction: its distance in decades, or the number of its fold."""
     if far:
         return table["decades"].to_numpy(float), []
     codes, folds = pd.factorize(table["fold"])
@@ -79,10 +76,8 @@ def _bands(table: pd.DataFrame, place: np.ndarray, far: bool) -> pd.DataFrame:
     else:
         code = np.round(place).astype(int)
         ends = [(c - 0.4, c + 0.4) for c in range(code.max() + 1)]
-    grouped = table.assign(size=table["error"].abs()).groupby(code)
-    found = grouped.agg(
-        error=("size", "median"), low=("low", "median"), high=("high", "median"), inside=("inside", "mean")
-    )
+    how = {"error": "median", "low": "median", "high": "median", "inside": "mean"}
+    found = table.assign(error=table["error"].abs()).groupby(code).agg(how)
     found["left"], found["right"] = zip(*(ends[int(c)] for c in found.index), strict=True)
     return found
 
@@ -103,8 +98,8 @@ def _draw(ax: Axes, table: pd.DataFrame, place: np.ndarray, bands: pd.DataFrame,
     keep = np.zeros(len(table), dtype=bool)
     keep[samples.thinned(len(table), MOST_DOTS)] = True
     for chosen, colour, hollow in ((keep & inside, colours.FITTED, False), (~inside, colours.WARNING, True)):
-        dot = legend.marker(colour, hollow, 3.2 if not hollow else 4.5)
-        ax.plot(place[chosen], 100 * error[chosen], linestyle="", alpha=0.7, zorder=2, **dot)
+        size = 4.5 if hollow else 3.2
+        marks.points(ax, place[chosen], 100 * error[chosen], colour, hollow, size, alpha=0.7, zorder=2)
 
 
 def _dress(ax: Axes, place: np.ndarray, names: list[str], bands: pd.DataFrame, limit: float) -> None:
@@ -112,16 +107,15 @@ def _dress(ax: Axes, place: np.ndarray, names: list[str], bands: pd.DataFrame, l
     ax.set_ylabel("error of the prediction (%)")
     ax.set_ylim(-105 * limit, 100 * limit * HEADROOM)
     if names:
-        ax.set_xticks(
-            range(len(names)), names, rotation=20 if len(names) > 4 else 0, ha="right" if len(names) > 4 else "center"
-        )
+        crowded = len(names) > 4
+        ax.set_xticks(range(len(names)), names, rotation=20 * crowded, ha="right" if crowded else "center")
         ax.set_xlabel("run left out")
     else:
         last = float(place.max())
         shown = [factor for factor in FACTORS if np.log10(factor) <= last + 0.2]
         ax.set_xticks(np.log10(shown), [f"{factor:,}×".replace(",", " ") for factor in shown])
         ax.set_xlim(-0.03 * last, last * 1.03)
-        ax.set_xlabel("beyond the largest fitted scale (in compute)")
+        ax.set_xlabel("extrapolation factor: compute over the largest fitted")
     top = ax.get_xaxis_transform()
     for _, part in bands.iterrows():
         middle = 0.5 * (part["left"] + part["right"])

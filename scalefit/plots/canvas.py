@@ -1,4 +1,4 @@
-"""The sheet that a figure is drawn on: new axes, the learning-rate panel below, the line of warning, the file."""
+"""What every figure is drawn on: new axes, the panel below them, the warning above them, and the file."""
 
 from __future__ import annotations
 
@@ -6,43 +6,55 @@ import os
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.gridspec import GridSpecFromSubplotSpec
 
 from scalefit.errors import InputError
+from scalefit.fitting.result import Fit
 from scalefit.plots.colours import WARNING
 
-if TYPE_CHECKING:
-    from scalefit.fitting.result import Fit
-
-SUFFIXES = ("png", "pdf", "svg")
 SIZE = (6.0, 4.2)  #: inches, of a figure that was not given axes
 DOTS = 200  #: per inch, in a PNG
 PANEL_SHARE = (3.6, 1.0)  #: heights of the main axes and of the learning-rate panel
 MOST_LINES = 2  #: of a warning
-SMALL = "small"
 #: applies while a file is written only: text stays text in a PDF, equal figures give equal files
 FILE_SETTINGS: Any = {"pdf.fonttype": 42, "svg.hashsalt": "scalefit"}
 DATELESS: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
 
 
 def new_axes(ax: Axes | None, size: tuple[float, float] = SIZE) -> Axes:
-    """The given axes, or the axes of a new figure (made by pyplot, so that a notebook shows it)."""
-    if ax is not None:
-        return ax
-    import matplotlib.pyplot as plt
+    """The given axes, or those of a new figure (made by pyplot, so that a notebook shows it), with a faint grid."""
+    if ax is None:
+        import matplotlib.pyplot as plt
 
-    return plt.subplots(figsize=size, layout="constrained")[1]
+        ax = plt.subplots(figsize=size, layout="constrained")[1]
+    return tidy(ax)
 
 
-def tidy(ax: Axes) -> None:
+def tidy(ax: Axes) -> Axes:
     """No box, a faint grid below the data."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(True, which="major", color="0.92", linewidth=0.8)
     ax.set_axisbelow(True)
+    return ax
+
+
+def limit(ax: Axes, values: np.ndarray, share: float, last: float) -> None:
+    """The x axis from 0 to ``last``, the y axis around values, with this share of their range as a margin."""
+    margin = share * max(float(np.ptp(values)), 1e-9)
+    ax.set_ylim(values.min() - margin, values.max() + margin)
+    ax.set_xlim(0, 1.02 * last)
+
+
+def rows(ax: Axes, names: Sequence[str]) -> None:
+    """One named row for each thing, the first on top."""
+    ax.grid(False, axis="y")
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.4, -0.6)
 
 
 def panel_below(
@@ -68,7 +80,7 @@ def panel_below(
     setattr(ax, name, panel)
     panel.set_label(label)
     ax.tick_params(axis="x", labelbottom=False)
-    return panel
+    return tidy(panel)
 
 
 def warn(ax: Axes, fit: Fit) -> None:
@@ -90,7 +102,7 @@ def warn_of(ax: Axes, texts: Sequence[str], head: str = "") -> None:
         lines = lines[:MOST_LINES]
         whole_words = lines[-1][: columns - len(more) - 2].rpartition(" ")[0]
         lines[-1] = f"{whole_words.rstrip(' ,;:')} …"
-    ax.set_title("\n".join(lines) + more, loc="left", color=WARNING, fontsize=SMALL)
+    ax.set_title("\n".join(lines) + more, loc="left", color=WARNING, fontsize="small")
 
 
 def save_figure(ax: Axes, path: str | Path) -> Path:
@@ -100,12 +112,9 @@ def save_figure(ax: Axes, path: str | Path) -> Path:
     """
     place = Path(path)
     suffix = place.suffix.lower().lstrip(".")
-    if suffix not in SUFFIXES:
-        raise InputError(
-            f'a figure cannot be written as "{place.suffix}"',
-            where=str(place),
-            todo="end it in .png, .pdf or .svg",
-        )
+    if suffix not in DATELESS:
+        todo = "end it in .png, .pdf or .svg"
+        raise InputError(f'a figure cannot be written as "{place.suffix}"', where=str(place), todo=todo)
     temporary = place.with_name(f".{place.name}.{os.getpid()}.part")
     figure = ax.figure.canvas.figure
     try:
@@ -114,7 +123,6 @@ def save_figure(ax: Axes, path: str | Path) -> Path:
         temporary.replace(place)
     except OSError as error:
         temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
-        raise InputError(
-            f"cannot be written ({error.strerror})", where=str(place), todo="give a file in a folder that exists"
-        ) from error
+        todo = "give a file in a folder that exists"
+        raise InputError(f"cannot be written ({error.strerror})", where=str(place), todo=todo) from error
     return place

@@ -1,51 +1,43 @@
-"""Laws side by side: how far each was off when asked for larger runs."""
+"""Laws side by side: the errors of each when it is fitted to smaller runs and predicts larger ones."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from scalefit.plots import canvas, colours, labels, ticks
-
-if TYPE_CHECKING:
-    from scalefit.comparison import Comparison
+from scalefit.comparison import Comparison
+from scalefit.plots import canvas, colours, labels, legend, ticks
 
 WIDTH, ROW, MARGIN = 6.0, 0.42, 1.5  #: inches
 MIDDLE, TAIL = (25, 75), 90  #: percentiles of the errors that the bar and the thin line reach
-LEAST = 1e-3  #: percent below which an error is not told from none
+LEAST = 1e-3  #: percent; smaller errors are drawn there
 
 
 def plot_comparison(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
     """Draw each law's back-test errors, best law on top: median, middle half (bar), worst tenth (thin line).
 
     Beside each law stand the share of its predictions inside their 90 % intervals and its number of parameters; the
-    error on the judge's runs is a diamond. The recommended law is blue, and so are those that cannot be told from it.
+    error on held-out runs is a diamond. The recommended law is blue, and so are those that cannot be told from it.
     """
     names = [str(name) for name in comparison.table.index]
     ax = canvas.new_axes(ax, (WIDTH, MARGIN + ROW * len(names)))
     alike = comparison.alike
     for row, name in enumerate(names):
         _one(ax, comparison, name, row, colours.FITTED if name in alike else colours.QUIET)
-    canvas.tidy(ax)
-    ax.grid(False, axis="y")
+    canvas.rows(ax, names)
     ticks.set_log(ax, "x", ticks.plain)
     ax.set_xlabel("error of predictions of larger runs by fits to smaller ones (%)")
-    ax.set_yticks(range(len(names)), names)
-    ax.set_ylim(len(names) - 0.4, -0.6)
+    median: dict[str, Any] = {"marker": "o", "markersize": 6, "linewidth": 4, "alpha": 0.9}
     entries = [
-        Line2D(
-            [], [], color=colours.FITTED, marker="o", markersize=6, linewidth=4, alpha=0.9, label="median, middle half"
-        ),
+        Line2D([], [], color=colours.FITTED, label="median, middle half", **median),
         Line2D([], [], color=colours.FITTED, linewidth=1, label="up to the worst tenth"),
     ]
     if "judge_error" in comparison.table.columns:
-        entries.append(
-            Line2D([], [], color=colours.HELD_OUT, marker="D", linestyle="", label="mean on the judge's runs")
-        )
-    ax.legend(handles=entries, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, fontsize="small")
+        entries.append(Line2D([], [], color=colours.HELD_OUT, marker="D", linestyle="", label="mean on held-out runs"))
+    legend.above(ax, entries)
     return ax
 
 

@@ -9,13 +9,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedFormatter, FixedLocator
 
 from scalefit.numerics import FloatArray
 from scalefit.plots import canvas, colours, labels, legend, ticks
 
-SHAPES = "osD^v<>ph"  #: of the modules' markers, so that lines on top of each other can be told apart
-APART = 0.02  #: of the axis between the markers of neighbouring modules, which would hide each other
+SHAPES = "osD^v<>ph"  #: markers of the modules, so that lines on top of each other can be told apart
+APART = 0.02  #: share of the axis by which the markers of neighbouring modules are moved apart
 ROOM = 1.08  #: of the y axis, beyond the largest change
 
 
@@ -30,7 +29,6 @@ def plot_coordinates(
     the slope; the shaded wedge is what the gate allows. ``name``: of the parametrisation, in the title.
     """
     ax = canvas.new_axes(ax)
-    canvas.tidy(ax)
     over = str(table.columns[1])
     sizes = np.array(sorted(table[over].unique()), dtype=float)
     ratio = sizes / sizes[0]
@@ -42,7 +40,7 @@ def plot_coordinates(
         hollow = not abs(slope) < gate
         shift = ratio[-1] ** (APART * (number - (len(slopes) - 1) / 2))
         shown = _draw(ax, rows, sizes, slope, colour[module], hollow, shift, SHAPES[number % len(SHAPES)])
-        text = f"{slope:+.3f}".replace("-", "\N{MINUS SIGN}") if np.isfinite(slope) else "not finite"
+        text = labels.signed(slope, 3) if np.isfinite(slope) else "not finite"
         shown.set_label(f"{module} {text}")
         entries.append(shown)
     _scale(ax, table, sizes, over)
@@ -70,11 +68,8 @@ def _draw(
 
 def _scale(ax: Axes, table: pd.DataFrame, sizes: FloatArray, over: str) -> None:
     """Log axes: the sizes as they are, the change in factors of two around one."""
-    ax.set_xscale("log")
     number = labels.numbers_of(over)
-    ax.xaxis.set_major_locator(FixedLocator(sizes.tolist()))
-    ax.xaxis.set_major_formatter(FixedFormatter([number(size) for size in sizes]))
-    ax.xaxis.set_minor_locator(FixedLocator([]))
+    ticks.set_fixed(ax, sizes.tolist(), [number(size) for size in sizes])
     ticks.set_log(ax, "y", ticks.plain)
     means = table.groupby(["module", over])["mean_abs"].mean().unstack(0)
     change = (means / means.iloc[0]).to_numpy()

@@ -1,8 +1,8 @@
-"""Which runs a forecast hangs on: how far it moves when each run is left out of the fit."""
+"""Which runs a prediction hangs on: how far it moves when each run is left out of the fit."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,12 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from scalefit.errors import InputError
-from scalefit.plots import canvas, colours, labels, ticks
+from scalefit.fitting.result import Fit
+from scalefit.plots import canvas, colours, labels, legend, ticks
 from scalefit.runs import Runs
-
-if TYPE_CHECKING:
-    from scalefit.fitting.result import Fit
-    from scalefit.schedules import Schedule
+from scalefit.schedules import Schedule
 
 WIDTH, ROW, MARGIN = 6.0, 0.26, 1.35  #: inches
 MOST_ROWS = 14
@@ -31,63 +29,43 @@ def plot_influence(
 ) -> Axes:
     """Draw how far the prediction at one point moves without each run, the furthest on top.
 
-    Runs that stand out are red; the grey bars are the sizes that the changes have by chance, each in its place.
-    The point is given as for :meth:`Fit.predict`.
+    Runs that stand out are red; a grey bar is the size of change that is likely because of chance for that run. The
+    point is given as for :meth:`Fit.predict`.
     """
     table = fit.influence(data, schedule=schedule, **at)
     known = table[np.isfinite(table["change"])]
     if not len(known):
-        raise InputError(
-            "no run can be left out of this fit",
-            where="plot",
-            todo="fit more runs, so that the others identify the law",
-        )
+        todo = "fit more runs, so that the others identify the law"
+        raise InputError("no run can be left out of this fit", where="plot", todo=todo)
     shown = known.head(MOST_ROWS)
     unit = 100.0 if fit.settings.residuals == "log" else 1.0
     ax = canvas.new_axes(ax, (WIDTH, MARGIN + ROW * len(shown)))
     chance = unit * shown["by_chance"].to_numpy()
     ax.barh(range(len(shown)), 2 * chance, left=-chance, height=0.62, color="0.9", linewidth=0, zorder=0)
     ax.axvline(0, color=colours.QUIET, linewidth=1.0, zorder=1)
-    _lollipops(ax, shown, unit)
-    _dress(ax, fit, shown, known, unit)
-    return ax
-
-
-def _lollipops(ax: Axes, shown: pd.DataFrame, unit: float) -> None:
     for row, (change, far) in enumerate(zip(shown["change"], shown["influential"], strict=True)):
         colour = colours.WARNING if far else colours.FITTED
         ax.plot([0, unit * change], [row, row], color=colour, linewidth=1.4, zorder=2)
         ax.plot(unit * change, row, color=colour, marker="o", markersize=5, zorder=3)
+    _dress(ax, fit, shown, known, unit)
+    return ax
 
 
 def _dress(ax: Axes, fit: Fit, shown: pd.DataFrame, known: pd.DataFrame, unit: float) -> None:
-    canvas.tidy(ax)
-    ax.grid(False, axis="y")
-    names = labels.short_names([str(run) for run in shown.index])
-    ax.set_yticks(range(len(shown)), [names[str(run)] for run in shown.index])
-    ax.set_ylim(len(shown) - 0.4, -0.6)
+    names = [str(run) for run in shown.index]
+    canvas.rows(ax, [labels.short_names(names)[name] for name in names])
     ticks.set_linear(ax, "x", ticks.plain)
     ax.margins(x=0.08)
     what = "change of the predicted " + fit.target
     ax.set_xlabel(f"{what} without the run ({'%' if unit == 100 else labels.unit_of(fit.target)})")
-    left = len(known) - len(shown)
-    some = f"{left} more runs move it less" if left else ""
     entries = [Line2D([], [], color=colours.FITTED, marker="o", markersize=5, label="run left out")]
     if shown["influential"].any():
         entries.append(Line2D([], [], color=colours.WARNING, marker="o", markersize=5, label="stands out"))
-    entries.append(Line2D([], [], color="0.88", linewidth=7, label="size by chance"))
-    ax.legend(handles=entries, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, fontsize="small")
-    if some:
+    entries.append(Line2D([], [], color="0.88", linewidth=7, label="likely because of chance"))
+    legend.above(ax, entries)
+    if left := len(known) - len(shown):
         low, high = ax.get_xlim()
         side, shift, ha = (0, 4, "left") if -low > high else (1, -2, "right")  # where the axis has room
-        ax.annotate(
-            some,
-            (side, 0.0),
-            (shift, 3),
-            xycoords="axes fraction",
-            textcoords="offset points",
-            ha=ha,
-            va="bottom",
-            fontsize="x-small",
-            color="0.35",
-        )
+        place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": ha, "va": "bottom"}
+        text = f"{left} more runs move it less"
+        ax.annotate(text, (side, 0.0), (shift, 3), fontsize="x-small", color="0.35", **place)

@@ -1,18 +1,17 @@
-"""What stands on axes and in legends: quantities in words with their unit, runs by what differs in their names."""
+"""The words on axes and in legends: quantities with their units, runs by the part of their names that differs."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from scalefit.fitting.result import Fit
+from scalefit.laws.law import Law
 from scalefit.plots.ticks import Scale, plain, power_of_ten, short_number
 from scalefit.runs.columns import COLUMNS
-from scalefit.runs.quantities import quantity
-
-if TYPE_CHECKING:
-    from scalefit.fitting.result import Fit
-    from scalefit.laws.law import Law
+from scalefit.schedules import Schedule
 
 WORDS = {
     "N": "model size $N$",
@@ -74,26 +73,39 @@ def value_text(value: float, low: float | None = None, high: float | None = None
     >>> value_text(1.97361), value_text(1.97361, 1.951, 1.996)
     ('1.974', '1.974 [1.951, 1.996]')
     """
-    if low is None or high is None:
-        return _four_digits(value)
-    return f"{_four_digits(value)} [{_four_digits(low)}, {_four_digits(high)}]"
-
-
-def _four_digits(value: float) -> str:
-    return f"{value:#.4g}".rstrip(".")
+    texts = [f"{number:#.4g}".rstrip(".") for number in (value, low, high) if number is not None]
+    return texts[0] if low is None else f"{texts[0]} [{texts[1]}, {texts[2]}]"
 
 
 def point_text(at: Mapping[str, Any]) -> str:
     """The variables of one point in words.
 
-    >>> point_text({"N": "7B", "D": 1.4e12})
+    >>> point_text({"N": 7e9, "D": 1.4e12})
     'N = 7B, D = 1.4T'
     """
-    parts = []
-    for name, value in at.items():
-        size = float(quantity(value)) if isinstance(value, str) else float(value)
-        parts.append(f"{name} = {numbers_of(name)(size) if name in COLUMNS else short_number(size)}")
-    return ", ".join(parts)
+    written = {name: numbers_of(name) if name in COLUMNS else short_number for name in at}
+    return ", ".join(f"{name} = {written[name](float(value))}" for name, value in at.items())
+
+
+def schedule_text(plan: Schedule) -> str:
+    """A schedule in a few words: its kind (or its name in a file) and its length.
+
+    >>> from scalefit.schedules import parse_schedule
+    >>> schedule_text(parse_schedule("wsd:peak_lr=8e-3,steps=3200,decay_steps=320"))
+    'wsd, 3.2k steps'
+    """
+    kind, _, rest = plan.text.partition(":")
+    name = rest.rpartition("#")[2].rpartition("/")[2] if kind == "csv" else kind
+    return f"{trimmed(name)}, {short_number(plan.steps)} steps"
+
+
+def signed(value: float, digits: int) -> str:
+    """A number with its sign, and a real minus.
+
+    >>> signed(-0.25, 2)
+    '−0.25'
+    """
+    return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def percent(share: float) -> str:
@@ -112,17 +124,11 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
     >>> short_names(["25M_cosine_24000", "25M_wsd_24000"])
     {'25M_cosine_24000': 'cosine_24000', '25M_wsd_24000': 'wsd_24000'}
     """
-    prefix = _common(names) if len(names) > 1 else ""
+    prefix = os.path.commonprefix(list(names)) if len(names) > 1 else ""  # noqa: RUF071 - characters are meant
     cut = max((match.end() for match in re.finditer(r"[_\-/ .]", prefix)), default=0)
-    return {name: _trimmed(name[cut:] or name) for name in names}
+    return {name: trimmed(name[cut:] or name) for name in names}
 
 
-def _common(names: Sequence[str]) -> str:
-    """The characters with which all names begin."""
-    first, last = min(names), max(names)
-    same = (a == b for a, b in zip(first, last, strict=False))
-    return first[: next((i for i, equal in enumerate(same) if not equal), min(len(first), len(last)))]
-
-
-def _trimmed(text: str) -> str:
+def trimmed(text: str) -> str:
+    """A name cut to what a legend can hold."""
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -15,16 +13,15 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from scalefit.errors import InputError
 from scalefit.numerics import FloatArray
-from scalefit.plots import canvas, colours, labels, legend, ticks
-
-if TYPE_CHECKING:
-    from scalefit.transfer.lr_transfer import Arm, Transfer
+from scalefit.plots import canvas, colours, labels, legend, marks, ticks
+from scalefit.transfer.lr_transfer import Arm, Transfer
+from scalefit.transfer.optimum import Optimum
 
 PANEL = (4.6, 4.2)  #: inches, of one arm
-HEADROOM = 0.35  #: of the range from the lowest optimum to the highest loss near one, above it
-FAR = 3  #: octaves from the optima beyond which losses do not set the scale
+HEADROOM = 0.35  #: room above the losses near the optima, as a share of their range
+FAR = 3  #: losses further than this from an optimum (octaves) do not set the scale of the y axis
 MOST_TICKS = 8
-ON_GRID = 0.02  #: half octaves from a power of the root of two, up to which a learning rate is one
+ON_GRID = 0.02  #: half octaves; a learning rate so close to a power of the root of two counts as one
 OCTAVES_OF_TEN = float(np.log2(10))
 BAND = 0.08  #: opacity of the law's interval
 
@@ -53,16 +50,12 @@ def plot_lr_sensitivity(transfer: Transfer, *, ax: Axes | None = None) -> Axes:
     if transfer.table["lr_sensitivity"].isna().all():
         raise InputError("no LR sensitivity to draw", todo="give the initial loss, or learning rates that sizes share")
     ax = canvas.new_axes(ax)
-    canvas.tidy(ax)
     colour = colours.kinds([arm.name for arm in transfer.arms])
     for name, rows in transfer.table.groupby("arm", sort=False):
-        dot = legend.marker(colour[str(name)], hollow=False)
-        ax.plot(rows["size"], rows["lr_sensitivity"], color=colour[str(name)], linewidth=1.3, **dot)
-    over = transfer.sweeps.over
-    ticks.set_log(ax, "x", labels.numbers_of(over))
-    number, sizes = labels.numbers_of(over), sorted(transfer.table["size"].unique())
-    ax.set_xticks(sizes, [number(float(f"{size:.2g}" if over == "N" else size)) for size in sizes])
-    ax.set_xticks([], minor=True)
+        marks.points(ax, rows["size"], rows["lr_sensitivity"], colour[str(name)], linestyle="-", linewidth=1.3)
+    over, number = transfer.sweeps.over, labels.numbers_of(transfer.sweeps.over)
+    sizes = sorted(transfer.table["size"].unique())
+    ticks.set_fixed(ax, sizes, [number(float(f"{size:.2g}" if over == "N" else size)) for size in sizes])
     ax.set_xlabel(labels.axis_label(over))
     ax.set_ylabel("LR sensitivity (nats/token)")
     ax.set_ylim(bottom=0.0)
@@ -73,22 +66,23 @@ def plot_lr_sensitivity(transfer: Transfer, *, ax: Axes | None = None) -> Axes:
 def _draw_arm(ax: Axes, transfer: Transfer, arm: Arm, limits: tuple[float, float]) -> None:
     canvas.tidy(ax)
     sizes = list(arm.optima)
-    number = labels.numbers_of(transfer.sweeps.over)
-    for size, colour in zip(sizes, colours.ramp(sizes), strict=True):
+    paint, number = colours.ramp(sizes), labels.numbers_of(transfer.sweeps.over)
+    for size, colour in zip(sizes, paint, strict=True):
         cell = transfer.sweeps.cell(arm.name, size)
         means = cell.groupby("lr")["loss"].mean().dropna()
-        dot = legend.marker(colour, hollow=False, size=3.5)
-        ax.plot(np.log2(means.index.to_numpy(float)), means, color=colour, linewidth=1.2, **dot)
-        _cross_diverged(ax, cell, colour, limits[1])
-        _mark_optimum(ax, arm, size, colour)
+        marks.points(ax, np.log2(means.index.to_numpy(float)), means, colour, size=3.5, linestyle="-", linewidth=1.2)
+        lost = cell.loc[cell["loss"].isna(), "lr"].unique()
+        if len(lost):
+            ax.plot(np.log2(lost), np.full(len(lost), limits[1]), "x", color=colour, clip_on=False)
+        if not arm.optima[size].refused:
+            _mark_optimum(ax, arm.optima[size], colour)
     ax.set_ylim(*limits)
     _tick_rates(ax, np.log2(transfer.sweeps.points["lr"].unique()))
     ticks.set_linear(ax, "y", ticks.plain)
     ax.set_xlabel(labels.axis_label("peak_lr"))
-    ax.set_title(_title(arm), loc="left", fontsize="medium")
-    entries: list[Artist] = [
-        legend.dots(c, number(s), line="-") for s, c in zip(sizes, colours.ramp(sizes), strict=True)
-    ]
+    drift = f": {labels.signed(arm.drift.value, 2)} octaves per doubling" if np.isfinite(arm.drift.value) else ""
+    ax.set_title(f"{arm.name}{drift}", loc="left", fontsize="medium")
+    entries: list[Artist] = [legend.dots(c, number(s), line="-") for s, c in zip(sizes, paint, strict=True)]
     entries += _mark_target(ax, transfer, arm)
     if any(transfer.sweeps.cell(arm.name, size)["loss"].isna().any() for size in sizes):
         entries.append(Line2D([], [], color=colours.TARGET, linestyle="", marker="x", label="diverged"))
@@ -111,22 +105,10 @@ def _tick_rates(ax: Axes, logs: FloatArray) -> None:
     ax.set_xlim(low, high)
 
 
-def _mark_optimum(ax: Axes, arm: Arm, size: float, colour: str) -> None:
-    best = arm.optima[size]
-    if best.refused:
-        return
+def _mark_optimum(ax: Axes, best: Optimum, colour: str) -> None:
     reach = [[best.log2 - np.log2(best.low)], [np.log2(best.high) - best.log2]]
     ax.errorbar([best.log2], [best.loss], xerr=reach, color=colours.TARGET, capsize=3, linewidth=1.1, zorder=5)
-    ax.plot(
-        [best.log2], [best.loss], linestyle="", marker="D", markersize=6.5, color=colour,
-        markeredgecolor=colours.TARGET, zorder=6,
-    )  # fmt: skip
-
-
-def _cross_diverged(ax: Axes, cell: pd.DataFrame, colour: str, top: float) -> None:
-    lost = cell.loc[cell["loss"].isna(), "lr"].unique()
-    if len(lost):
-        ax.plot(np.log2(lost), np.full(len(lost), top), linestyle="", marker="x", color=colour, clip_on=False)
+    ax.plot([best.log2], [best.loss], "D", markersize=6.5, color=colour, markeredgecolor=colours.TARGET, zorder=6)
 
 
 def _mark_target(ax: Axes, transfer: Transfer, arm: Arm) -> list[Artist]:
@@ -158,11 +140,3 @@ def _limits(transfer: Transfer) -> tuple[float, float]:
             high.append(float(near.max()) if len(near) else float(means.max()))
     bottom, top = min(low), max(high)
     return bottom - 0.06 * (top - bottom), top + HEADROOM * (top - bottom)
-
-
-def _title(arm: Arm) -> str:
-    """The arm and its measured drift."""
-    if not np.isfinite(arm.drift.value):
-        return arm.name
-    drift = f"{arm.drift.value:+.2f}".replace("-", "\N{MINUS SIGN}")
-    return f"{arm.name}: {drift} octaves per doubling"

@@ -16,6 +16,8 @@ Line = Literal["", "-", "--"]
 
 CROWDED = 0.8  #: below this share of the height for the data, a legend of two columns is tried
 MOST_IN_A_COLUMN = 4
+STYLE: Any = {"fontsize": "small", "title_fontsize": "small", "frameon": False, "handlelength": 1.7}
+STYLE |= {"labelspacing": 0.35, "columnspacing": 1.2, "borderaxespad": 0.4}
 
 
 def dots(colour: str, label: str, hollow: bool = False, line: Line = "") -> Line2D:
@@ -30,13 +32,20 @@ def stroke(colour: str, label: str, dashed: bool = False) -> Line2D:
 
 def marker(colour: str, hollow: bool, size: float = 4.5) -> dict[str, Any]:
     """The keywords of a measured point."""
-    return {
-        "marker": "o",
-        "markersize": size,
-        "markerfacecolor": "none" if hollow else colour,
-        "markeredgecolor": colour,
-        "markeredgewidth": 1.0 if hollow else 0.0,
-    }
+    face, edge = ("none", 1.0) if hollow else (colour, 0.0)
+    dot = {"marker": "o", "markersize": size, "markerfacecolor": face}
+    return {**dot, "markeredgecolor": colour, "markeredgewidth": edge}
+
+
+def first(handles: list[Line2D], most: int) -> list[Line2D]:
+    """The first entries of a long legend, and how many others there are."""
+    left = len(handles) - most
+    return handles if left <= 0 else [*handles[:most], Line2D([], [], linestyle="", label=f"and {left} more")]
+
+
+def above(ax: Axes, handles: Sequence[Artist]) -> None:
+    """Put a legend of a few entries above the axes."""
+    ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, fontsize="small")
 
 
 def place(ax: Axes, handles: Sequence[Artist], title: str | None = None) -> Legend:
@@ -52,24 +61,14 @@ def place(ax: Axes, handles: Sequence[Artist], title: str | None = None) -> Lege
         legend, corner, share = wide if wide[2] > share else _tried(ax, handles, title, 1)
     legend.set_loc(corner)
     room.grow(ax, corner, share)
+    if len(ax.texts) > 1:  # several marks, which have come closer to each other
+        room.settle_texts(ax, legend.get_texts())
     return legend
 
 
 def _tried(ax: Axes, handles: Sequence[Artist], title: str | None, columns: int) -> tuple[Legend, room.Corner, float]:
     """A legend of some columns, its best corner, and the share of the height that it leaves to the data."""
-    legend = ax.legend(
-        handles=list(handles),
-        title=title,
-        ncols=columns,
-        loc="upper right",
-        fontsize="small",
-        title_fontsize="small",
-        frameon=False,
-        handlelength=1.7,
-        labelspacing=0.35,
-        columnspacing=1.2,
-        borderaxespad=0.4,
-    )
+    legend = ax.legend(handles=list(handles), title=title, ncols=columns, loc="upper right", **STYLE)
     legend.set_in_layout(False)
     ax.figure.canvas.figure.draw_without_rendering()
     return legend, *room.best_corner(ax, legend)

@@ -1,19 +1,17 @@
-"""Predicted against measured, for any law: points on the line y = x were met exactly."""
+"""Predicted against measured, for any law: points on the line y = x were predicted exactly."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from scalefit.fitting.result import Fit
 from scalefit.plots import canvas, colours, labels, legend, marks, samples, ticks
 from scalefit.runs import Runs
-
-if TYPE_CHECKING:
-    from scalefit.fitting.result import Fit
 
 SIZE = (4.6, 4.4)
 MOST_DOTS = 400
@@ -30,26 +28,23 @@ def plot_parity(
 ) -> Axes:
     """Draw the predicted against the measured value of every row, with y = x; held-out rows hollow.
 
-    Rows more than five times the noise off are ringed. A ``target`` has no measured value: its prediction is a
-    horizontal line with its value.
+    Rows that are off by more than five times the noise are ringed. A ``target`` has no measured value: its prediction
+    is a horizontal line with its value, in the band of its interval.
     """
     fitted, held = samples.fitted_rows(fit), samples.held_rows(fit, held_out)
     held = held[np.isfinite(held["measured"])]
     ax = canvas.new_axes(ax, SIZE)
     size = 4.5 if len(fitted) + len(held) <= MANY else 2.6
     for rows, colour, hollow in ((fitted, colours.FITTED, False), (held, colours.HELD_OUT, True)):
-        some, dot = rows.iloc[samples.thinned(len(rows), MOST_DOTS)], legend.marker(colour, hollow, size)
-        ax.plot(some["measured"], some["predicted"], linestyle="", alpha=0.75, **dot)
+        some = rows.iloc[samples.thinned(len(rows), MOST_DOTS)]
+        marks.points(ax, some["measured"], some["predicted"], colour, hollow, size, alpha=0.75)
     far = samples.far_out(fit, fitted)
     marks.rings(ax, fitted["measured"][far], fitted["predicted"][far])
-    aim = None if target is None else samples.predicted(fit, target).iloc[0]
-    _dress(ax, fit, pd.concat([fitted, held]), aim)
-    if aim is not None:
-        value = float(aim["predicted"])
-        ax.axhline(value, color=colours.TARGET, linewidth=1.2, linestyle=":")
-        text = f"{labels.point_text(dict(target or {}))}: {labels.value_text(value)}"
-        side: dict[str, Any] = {"xytext": (-2, 3), "textcoords": "offset points", "ha": "right", "fontsize": "small"}
-        ax.annotate(text, (1, value), xycoords=("axes fraction", "data"), color=colours.TARGET, **side)
+    aims = samples.predicted(fit, target) if target else held.iloc[:0]
+    aims = aims.tail(1) if fit.law.is_trajectory else aims  # the end of a predicted curve
+    _dress(ax, fit, pd.concat([fitted, held, aims]))
+    for _, aim in aims.iterrows():
+        _draw_target(ax, fit, aim, target or {})
     handles = [legend.dots(colours.FITTED, "fitted"), *marks.held_entries(fit, held, colours.HELD_OUT)[:1]]
     handles += [marks.ring_entry(int(far.sum()))] if far.any() else []
     legend.place(ax, [*handles, legend.stroke(colours.QUIET, "predicted = measured")])
@@ -57,13 +52,25 @@ def plot_parity(
     return ax
 
 
-def _dress(ax: Axes, fit: Fit, rows: pd.DataFrame, aim: pd.Series | None) -> None:
-    canvas.tidy(ax)
+def _draw_target(ax: Axes, fit: Fit, aim: pd.Series, target: Mapping[str, Any]) -> None:
+    """A line at a predicted value, with its interval and its text."""
+    value, low, high = marks.value_of(aim)
+    ax.axhline(value, color=colours.TARGET, linewidth=1.2, linestyle=":")
+    if low is not None and high is not None:
+        ax.axhspan(low, high, color=colours.TARGET, alpha=marks.BAND / 2, linewidth=0, zorder=0)
+    words = labels.point_text({name: aim[name] for name in fit.law.columns.values() if name in aim.index})
+    if "schedule" in target:
+        words = labels.schedule_text(samples.plan_of(target["schedule"]))
+    side: dict[str, Any] = {"xytext": (-2, 3), "textcoords": "offset points", "ha": "right", "fontsize": "small"}
+    text = f"{words}: {labels.value_text(value, low, high)}"
+    ax.annotate(text, (1, value), xycoords=("axes fraction", "data"), color=colours.TARGET, **side)
+
+
+def _dress(ax: Axes, fit: Fit, rows: pd.DataFrame) -> None:
     log = fit.settings.residuals == "log"
     for which in ("x", "y"):
         ticks.set_value_axis(ax, which, log)
     values = rows[["measured", "predicted"]].to_numpy(dtype=np.float64).ravel()
-    values = np.append(values, [] if aim is None else [float(aim["predicted"])])
     values = values[np.isfinite(values)]
     transform = ax.yaxis.get_transform()
     ends = transform.transform(np.array([values.min(), values.max()]))

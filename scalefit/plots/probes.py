@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from scalefit.errors import InputError
-from scalefit.plots import canvas, colours, labels, legend, ticks
+from scalefit.plots import canvas, colours, labels, legend, marks, ticks
 from scalefit.runs import Runs
 from scalefit.stability.forecast import Forecast, Forecasts, forecast
 from scalefit.stability.probes import column_of
@@ -32,12 +32,11 @@ def plot_forecast(
 ) -> Axes:
     """Draw a probe against size at some learning rates: runs as dots, the fit and its band up to ``size``, the limit.
 
-    ``name``: of a forecast, such as "largest attention logit"; ``held``: runs that the fit does not see, drawn hollow.
+    ``name``: of a forecast, such as "largest attention logit"; ``held``: held-out runs, drawn hollow.
     A cross on the limit marks the size at which the fit crosses it, where that lies in the figure. ``options`` as in
     :func:`scalefit.stability.forecast`. Raises InputError where there is no such forecast.
     """
     ax = canvas.new_axes(ax)
-    canvas.tidy(ax)
     entries = []
     for rate, colour in zip(rates, colours.ramp(rates), strict=True):
         found = _named(forecast(runs, size, rate, over, **options), name)
@@ -83,7 +82,7 @@ def _draw_runs(
         return
     near = np.isclose(table["lr"], rate, rtol=1e-3)
     shown = np.exp(values) if found.probe.log else values
-    ax.plot(table.loc[near, over], shown[near], linestyle="", **legend.marker(colour, hollow))
+    marks.points(ax, table.loc[near, over], shown[near], colour, hollow)
 
 
 def _place_legend(ax: Axes, entries: list[Line2D], title: str | None = None) -> None:
@@ -109,7 +108,6 @@ def plot_sharpness(
     ``curves``: columns step, sharpness, and the size; ``threshold``: of the sharpness, such as 2/lr.
     """
     ax = canvas.new_axes(ax)
-    canvas.tidy(ax)
     sizes = sorted(curves[over].unique())
     for size, colour in zip(sizes, colours.ramp(sizes), strict=True):
         means = curves[curves[over] == size].groupby("step")["sharpness"].mean()

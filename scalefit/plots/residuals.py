@@ -1,8 +1,8 @@
-"""What a law leaves over: how far each measured value lies above or below it."""
+"""Residuals: how far each measured value lies above or below the law."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,12 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from scalefit.errors import InputError
+from scalefit.fitting.result import Fit
 from scalefit.plots import canvas, colours, labels, legend, marks, samples, ticks
-from scalefit.plots.sizes import SIZES, suits_sizes
+from scalefit.plots.sizes import size_column, suits_sizes, with_compute
 from scalefit.runs import Runs
-
-if TYPE_CHECKING:
-    from scalefit.fitting.result import Fit
 
 SIZE = (6.0, 3.4)
 MOST_NAMED = 4  #: outliers whose run is written beside them
@@ -33,15 +31,18 @@ def plot_residuals(
     """Draw how far each row lies above the law, in percent (or in the target's unit for linear residuals).
 
     ``against`` is a variable of the law, ``step``, ``C`` or ``predicted``; by default the step for laws of a
-    schedule, C for laws of N and D, else the first variable. Rows further off than five times the noise are ringed;
-    the grey band is the noise.
+    schedule, C for laws of N and D, else the first variable. Rows that are off by more than five times the noise are
+    ringed; the grey band is the noise (the standard deviation of the residuals).
     """
     fitted, held = samples.fitted_rows(fit), samples.held_rows(fit, held_out)
     held = held[np.isfinite(held["measured"])]
+    column = next(iter(fit.law.columns.values()))
     if suits_sizes(fit):
-        size = next(name for name in fit.law.columns.values() if name in SIZES)
-        fitted, held = (rows.assign(C=6.0 * rows[size] * rows["D"]) for rows in (fitted, held))
-    column = against or _default(fit, fitted)
+        fitted, held = (with_compute(rows, size_column(fit)) for rows in (fitted, held))
+        column = "C"
+    elif fit.law.is_trajectory and "step" in fitted.columns:
+        column = "step"
+    column = against or column
     if column not in fitted.columns or not pd.api.types.is_numeric_dtype(fitted[column].dtype):
         known = [name for name in fitted.columns if pd.api.types.is_numeric_dtype(fitted[name].dtype)]
         raise InputError(f'no variable "{column}"', where="plot", todo=f"choose one of {', '.join(known)}")
@@ -52,15 +53,10 @@ def plot_residuals(
     handles = _draw(ax, fit, fitted, held, column, unit)
     _mark_outliers(ax, fit, fitted, column, unit)
     _dress(ax, fit, column, np.concatenate([fitted[column], held[column]]))
-    legend.place(ax, [*handles, Line2D([], [], color="0.88", linewidth=6, label=f"noise {_noise(fit)}")])
+    noise = labels.percent(fit.sigma) if unit == 100 else f"{fit.sigma:.2g}"
+    legend.place(ax, [*handles, Line2D([], [], color="0.88", linewidth=6, label=f"noise {noise}")])
     canvas.warn(ax, fit)
     return ax
-
-
-def _default(fit: Fit, rows: pd.DataFrame) -> str:
-    if fit.law.is_trajectory and "step" in rows.columns:
-        return "step"
-    return "C" if suits_sizes(fit) else next(iter(fit.law.columns.values()))
 
 
 def _draw(ax: Axes, fit: Fit, fitted: pd.DataFrame, held: pd.DataFrame, column: str, unit: float) -> list[Line2D]:
@@ -68,9 +64,7 @@ def _draw(ax: Axes, fit: Fit, fitted: pd.DataFrame, held: pd.DataFrame, column: 
     if fit.law.is_trajectory and column in ("step", "S1"):
         return _draw_lines(ax, fit, fitted, held, column, unit)
     for rows, colour, hollow in ((fitted, colours.FITTED, False), (held, colours.HELD_OUT, True)):
-        dot = legend.marker(colour, hollow)
-        y = unit * samples.residuals(fit, rows)
-        ax.plot(rows[column], y, linestyle="", alpha=0.75, zorder=3, **dot)
+        marks.points(ax, rows[column], unit * samples.residuals(fit, rows), colour, hollow, alpha=0.75, zorder=3)
     return [legend.dots(colours.FITTED, "fitted"), *marks.held_entries(fit, held, colours.HELD_OUT)[:1]]
 
 
@@ -85,12 +79,11 @@ def _draw_lines(ax: Axes, fit: Fit, fitted: pd.DataFrame, held: pd.DataFrame, co
             style = "--" if dashed else "-"
             ax.plot(rows[column], y, color=paint[str(run)], linewidth=1.1, linestyle=style, zorder=3)
             handles.append(legend.stroke(paint[str(run)], short[str(run)], dashed))
-    left = len(handles) - MOST_LINES
-    return handles if left <= 0 else [*handles[:MOST_LINES], Line2D([], [], linestyle="", label=f"and {left} more")]
+    return legend.first(handles, MOST_LINES)
 
 
 def _mark_outliers(ax: Axes, fit: Fit, rows: pd.DataFrame, column: str, unit: float) -> None:
-    """Ring the rows that lie far out, and name the furthest runs."""
+    """Ring the outliers, and name the runs of the largest ones."""
     far = np.flatnonzero(samples.far_out(fit, rows))
     if not len(far):
         return
@@ -99,27 +92,18 @@ def _mark_outliers(ax: Axes, fit: Fit, rows: pd.DataFrame, column: str, unit: fl
         ax.plot(x[far], y[far], linestyle="", marker=".", color=colours.WARNING, zorder=4)
         return
     marks.rings(ax, x[far], y[far])
+    largest = rows["run"].iloc[far[np.argsort(-np.abs(y[far]))]].drop_duplicates().head(MOST_NAMED)
     short = labels.short_names(list(dict.fromkeys(rows["run"])))
-    named: set[str] = set()
-    for i in far[np.argsort(-np.abs(y[far]))]:
-        run = str(rows["run"].iloc[int(i)])
-        if run in named or len(named) == MOST_NAMED:
-            continue
-        named.add(run)
-        side: dict[str, Any] = {"xytext": (7, 0), "textcoords": "offset points", "va": "center", "fontsize": "x-small"}
-        ax.annotate(short[run], (x[i], y[i]), color=colours.WARNING, **side)
-
-
-def _noise(fit: Fit) -> str:
-    return labels.percent(fit.sigma) if fit.settings.residuals == "log" else f"{fit.sigma:.2g}"
+    side: dict[str, Any] = {"xytext": (7, 0), "textcoords": "offset points", "va": "center", "fontsize": "x-small"}
+    for at, run in zip(rows.index.get_indexer(largest.index), largest, strict=True):
+        ax.annotate(short[str(run)], (x[at], y[at]), color=colours.WARNING, **side)
 
 
 def _dress(ax: Axes, fit: Fit, column: str, values: np.ndarray) -> None:
-    canvas.tidy(ax)
     name = labels.target_label(fit) if column == "predicted" else labels.axis_label(column, fit.law)
     ax.set_xlabel(f"predicted {name}" if column == "predicted" else name)
     log = column != "step" and ticks.suits_log(values)
     (ticks.set_log if log else ticks.set_linear)(ax, "x", labels.numbers_of(column))
     ticks.set_linear(ax, "y", ticks.plain)
-    log_residuals, words = fit.settings.residuals == "log", labels.target_label(fit)
-    ax.set_ylabel("measured / predicted − 1 (%)" if log_residuals else f"measured − predicted {words}")
+    plain = f"measured − predicted {labels.target_label(fit)}"
+    ax.set_ylabel("measured / predicted − 1 (%)" if fit.settings.residuals == "log" else plain)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
-from matplotlib.text import Annotation
+from matplotlib.path import Path
+from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
 Corner = Literal["upper right", "lower left", "upper left", "lower right"]
@@ -22,6 +24,9 @@ SIDES: tuple[Side, ...] = (
     (-4, 9, "left", "bottom"),
     (4, 9, "right", "bottom"),
     (-4, -9, "left", "top"),
+    (-9, 13, "right", "bottom"),
+    (9, -13, "left", "top"),
+    (-9, 0, "right", "bottom"),
 )
 MARK = "mark"  #: the gid of texts that may be moved to another side of their mark
 GAP = 0.025  #: of the axes' height and width, around the legend
@@ -30,9 +35,9 @@ LEAST = 0.55  #: the data keep at least this share of the height
 
 def best_corner(ax: Axes, legend: Legend) -> tuple[Corner, float]:
     """The corner in which a legend costs the data least, and the share of the height that the data keep (1: all)."""
-    box = legend.get_window_extent().transformed(ax.transAxes.inverted())
+    box = _box(ax, legend)
     width, height = box.width + 2 * GAP, box.height + 2 * GAP
-    taken = _taken(ax, texts=True)
+    taken = _taken(ax, ax.texts)
     shares = [_share(taken, corner, width, height) for corner in CORNERS]
     best = int(np.argmax(shares))
     return CORNERS[best], max(shares[best], LEAST)
@@ -48,54 +53,54 @@ def grow(ax: Axes, corner: str, share: float) -> None:
         ax.set_ylim(*transform.inverted().transform(np.array(limits)))
 
 
-def settle_texts(ax: Axes) -> None:
+def settle_texts(ax: Axes, others: Sequence[Text] = ()) -> None:
     """Move each text at a mark to the side where it covers least, and lower the y axis where it hangs out."""
-    for text in ax.texts:
-        if isinstance(text, Annotation) and text.get_gid() == MARK:
-            _settle(ax, text)
-            _lift(ax, text)
-
-
-def _settle(ax: Axes, text: Annotation) -> None:
-    taken = _taken(ax, texts=False)
-    covered = [_covered(ax, _put(ax, text, side), taken) for side in SIDES]
-    _put(ax, text, SIDES[int(np.argmin(covered))])
+    marks = [text for text in ax.texts if isinstance(text, Annotation) and text.get_gid() == MARK]
+    for number, text in enumerate(marks):
+        taken = _taken(ax)
+        texts = [_box(ax, other) for other in (*others, *marks[:number])]
+        covered = [_covered(_put(ax, text, side), taken, texts) for side in SIDES]
+        _put(ax, text, SIDES[int(np.argmin(covered))])
+        _lift(ax, text)
 
 
 def _put(ax: Axes, text: Annotation, side: Side) -> Bbox:
     """Put a text on one side of its mark; returns its place as fractions of the axes."""
-    text.set_position(side[:2])
-    text.set_horizontalalignment(side[2])
-    text.set_verticalalignment(side[3])
-    return text.get_window_extent().transformed(ax.transAxes.inverted())
+    text.set(position=side[:2], ha=side[2], va=side[3])
+    return _box(ax, text)
 
 
-def _covered(ax: Axes, box: Bbox, taken: np.ndarray) -> float:
-    """How many places a text covers; out of the sides or the top of the axes counts as many."""
+def _box(ax: Axes, thing: Text | Legend) -> Bbox:
+    """The extent of a text or legend as fractions of the axes."""
+    return thing.get_window_extent().transformed(ax.transAxes.inverted())
+
+
+def _covered(box: Bbox, taken: np.ndarray, texts: Sequence[Bbox]) -> float:
+    """How many places a text covers; another text, or what is out of the sides or the top of the axes, counts most."""
     low, high = np.array([box.x0, box.y0]) - GAP / 3, np.array([box.x1, box.y1]) + GAP / 3
     inside = (taken >= low).all(axis=1) & (taken <= high).all(axis=1)
     outside = bool(box.x0 < 0 or box.x1 > 1 or box.y1 > 1)
-    return float(inside.sum()) + (len(taken) + 1) * outside
+    return float(inside.sum()) + (len(taken) + 1) * (outside + box.count_overlaps(texts))
 
 
 def _lift(ax: Axes, text: Annotation) -> None:
-    bottom = float(text.get_window_extent().transformed(ax.transAxes.inverted()).y0)
+    bottom = float(_box(ax, text).y0)
     anchor = float((ax.transData + ax.transAxes.inverted()).transform(text.xy)[1])
     hang = anchor - bottom + GAP
     if bottom < GAP and hang < LEAST:
         grow(ax, "lower", 1 / (1 + (hang - anchor) / (1 - hang)))
 
 
-def _taken(ax: Axes, texts: bool) -> np.ndarray:
-    """(n, 2) places of everything drawn in data coordinates, as fractions of the axes."""
+def _taken(ax: Axes, texts: Sequence[Text] = ()) -> np.ndarray:
+    """(n, 2) places of everything drawn in data coordinates, and of some texts, as fractions of the axes."""
     found = [np.empty((0, 2))]
     to_axes = ax.transAxes.inverted()
     for line in ax.lines:
         vertices = np.asarray(line.get_xydata(), dtype=np.float64)
         if len(vertices) and line.get_transform().contains_branch(ax.transData):
             found.append(to_axes.transform(_dense(line.get_transform().transform(vertices), line)))
-    for text in ax.texts if texts else ():
-        (left, low), (right, high) = text.get_window_extent().transformed(to_axes).get_points()
+    for text in texts:
+        (left, low), (right, high) = _box(ax, text).get_points()
         found.append(np.array([[x, y] for x in np.linspace(left, right, 5) for y in (low, high)]))
     points = np.concatenate(found)
     inside = np.isfinite(points).all(axis=1) & (points > -0.01).all(axis=1) & (points < 1.01).all(axis=1)
@@ -106,9 +111,7 @@ def _dense(points: np.ndarray, line: Line2D) -> np.ndarray:
     """The vertices of a line with places between them; markers alone stay as they are."""
     if line.get_linestyle() == "None" or len(points) < 2 or len(points) > 400:
         return points
-    along = np.linspace(0, len(points) - 1, max(100, 2 * len(points)))
-    place = np.arange(len(points))
-    return np.column_stack([np.interp(along, place, points[:, 0]), np.interp(along, place, points[:, 1])])
+    return np.asarray(Path(points).interpolated(max(2, 200 // len(points))).vertices)
 
 
 def _share(taken: np.ndarray, corner: str, width: float, height: float) -> float:

@@ -1,4 +1,4 @@
-"""The schedule that a run asks for, and below it what asks: gradient norms, or sharpness against its threshold."""
+"""The schedule that suits a run, and below it why: gradient norms, or sharpness against its threshold."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from scalefit.errors import InputError
 from scalefit.planning.run_schedule import RunSchedule
 from scalefit.plots import canvas, colours, labels, legend, samples
 
-SHARES = (1.4, 1.0)  #: heights of the schedule and of what asks for it
+SHARES = (1.4, 1.0)  #: heights of the schedule and of the measurements below it
 MOST_DOTS = 400
 
 
 def plot_run_schedule(found: RunSchedule, *, ax: Axes | None = None) -> Axes:
-    """Draw the refined schedule beside a linear decay, the shortest warm-up, and the measurements below.
+    """Draw the refined schedule beside a linear decay, the shortest warmup, and the measurements below.
 
     The lower panel, ``ax.measured_axes``, holds lr times sharpness with its threshold where the log has it, else the
     gradient norms. Raises InputError where the log has neither.
@@ -29,16 +29,10 @@ def plot_run_schedule(found: RunSchedule, *, ax: Axes | None = None) -> Axes:
         ax.plot([0, found.steps], [found.peak_lr, 0], color=colours.TARGET, linewidth=1.0, linestyle="--")
         entries = [legend.stroke(colours.FITTED, "refined"), legend.stroke(colours.TARGET, "linear", dashed=True)]
     if np.isfinite(found.warmup):
-        ends = (
-            ([found.warmup], [found.peak_lr])
-            if found.lr is not None
-            else ([found.warmup, found.steps], [found.peak_lr] * 2)
-        )
-        ax.plot([0, *ends[0]], [0, *ends[1]], color=colours.HELD_OUT, linewidth=1.6)
-        entries.append(legend.stroke(colours.HELD_OUT, f"shortest warm-up, {found.warmup:.0f} steps"))
+        steps = [found.warmup] if found.lr is not None else [found.warmup, found.steps]
+        ax.plot([0, *steps], [0, *[found.peak_lr] * len(steps)], color=colours.HELD_OUT, linewidth=1.6)
+        entries.append(legend.stroke(colours.HELD_OUT, f"shortest warmup, {found.warmup:.0f} steps"))
     _measured(panel, found)
-    for each in (ax, panel):
-        canvas.tidy(each)
     ax.set_ylim(0, 1.08 * found.peak_lr)
     ax.set_ylabel(labels.axis_label("lr"))
     panel.set_xlabel(labels.axis_label("step"))

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from scalefit.errors import InputError
 from scalefit.fitting.prediction import errors
+from scalefit.fitting.result import Fit
 from scalefit.plots.labels import percent
 from scalefit.runs import Runs, read_runs
+from scalefit.schedules import Schedule, parse_schedule
 
-if TYPE_CHECKING:
-    from scalefit.fitting.result import Fit
-
-SIGMAS = 5.0  #: rows further out than this many times the noise are marked
+SIGMAS = 5.0  #: rows that are off by more than this many times the noise are marked
 
 
 def fitted_rows(fit: Fit) -> pd.DataFrame:
@@ -53,6 +52,11 @@ def _renamed(frame: pd.DataFrame, target: str) -> pd.DataFrame:
     return frame.rename(columns={target: "predicted"}).drop(columns=without)
 
 
+def plan_of(schedule: str | Schedule) -> Schedule:
+    """A schedule from its text."""
+    return parse_schedule(schedule) if isinstance(schedule, str) else schedule
+
+
 def as_runs(data: Runs | pd.DataFrame | None) -> Runs | None:
     """Run logs from a table."""
     return data if data is None or isinstance(data, Runs) else read_runs(data, need=())
@@ -66,7 +70,7 @@ def residuals(fit: Fit, rows: pd.DataFrame) -> np.ndarray:
 
 
 def far_out(fit: Fit, rows: pd.DataFrame) -> np.ndarray:
-    """(n,) which rows lie more than five times the fit's noise off."""
+    """(n,) which rows are off by more than five times the fit's noise."""
     if not fit.sigma > 0:
         return np.zeros(len(rows), dtype=bool)
     far: np.ndarray = np.abs(residuals(fit, rows)) > SIGMAS * fit.sigma
@@ -74,7 +78,7 @@ def far_out(fit: Fit, rows: pd.DataFrame) -> np.ndarray:
 
 
 def error_text(fit: Fit, rows: pd.DataFrame) -> str:
-    """The mean error on rows that were measured: "1.2 % off on average", or "" where there are none."""
+    """The mean error on rows that were measured, such as "1.2 %"; "" where there are none."""
     rows = rows[np.isfinite(rows["measured"])]
     if not len(rows):
         return ""

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
 from scalefit.errors import InputError
+from scalefit.fitting.result import Fit
 from scalefit.plots import canvas, colours, labels, legend, marks, samples, ticks
 from scalefit.runs import Runs
-
-if TYPE_CHECKING:
-    from scalefit.fitting.result import Fit
 
 LINE_POINTS = 160
 MOST_DOTS = 500
@@ -31,28 +28,34 @@ def plot_scaling(
 ) -> Axes:
     """Draw a law in one variable: fitted points and line, dashed beyond the fitted range; held-out points hollow.
 
-    ``target`` is a point to predict (``{"C": 1e24}``): it is marked, its value printed beside it.
+    ``target`` is a point to predict (``{"C": 1e24}``), or several (``{"C": [1e23, 1e24]}``): each is marked by a star,
+    with its value and prediction interval.
     """
     if len(fit.law.columns) != 1:
         raise InputError(f"law {fit.law.name} has more than one variable", where="plot", todo="use plot_fit")
     column = next(iter(fit.law.columns.values()))
     fitted, held = samples.fitted_rows(fit), samples.held_rows(fit, held_out)
     ax = canvas.new_axes(ax)
-    aim = None if target is None else samples.predicted(fit, target).iloc[0]
-    everywhere = np.concatenate([fitted[column], held[column], [] if aim is None else [float(aim[column])]])
+    aims = samples.predicted(fit, target) if target else held.iloc[:0]
+    everywhere = np.concatenate([fitted[column], held[column], aims[column]])
     log = ticks.suits_log(everywhere)
     solid, dashed = _spans(fitted[column].to_numpy(), everywhere, log)
     spread = np.geomspace if log else np.linspace
     for low, high, style in [(*solid, "-"), *((*span, "--") for span in dashed)]:
-        _draw_line(ax, fit, column, spread(low, high, LINE_POINTS), style)
+        x = spread(low, high, LINE_POINTS)
+        marks.line(ax, x, samples.predicted(fit, {column: x}), colours.FITTED, style, 1.6, zorder=2)
     some = fitted.iloc[samples.thinned(len(fitted), MOST_DOTS)]
-    dot = legend.marker(colours.FITTED, hollow=False)
-    ax.plot(some[column], some["measured"], linestyle="", alpha=0.75, **dot)
+    marks.points(ax, some[column], some["measured"], colours.FITTED, alpha=0.75)
     marks.held_points(ax, held, column, colours.HELD_OUT)
-    if aim is not None:
-        marks.star(ax, float(aim[column]), aim, labels.point_text({column: float(aim[column])}))
-    _dress(ax, fit, column, log)
-    legend.place(ax, _entries(fit, held, bool(dashed)))
+    for _, aim in aims.iterrows():
+        marks.star(ax, float(aim[column]), aim, labels.point_text({column: aim[column]}))
+    ax.set_xlabel(labels.axis_label(column, fit.law))
+    ax.set_ylabel(labels.target_label(fit))
+    (ticks.set_log if log else ticks.set_linear)(ax, "x", labels.numbers_of(column))
+    ticks.set_value_axis(ax, "y", fit.settings.residuals == "log")
+    entries = [legend.dots(colours.FITTED, "measured"), legend.stroke(colours.FITTED, "fit")]
+    entries += [legend.stroke(colours.FITTED, "extrapolation", dashed=True)] if dashed else []
+    legend.place(ax, [*entries, *marks.held_entries(fit, held, colours.HELD_OUT)])
     canvas.warn(ax, fit)
     return ax
 
@@ -69,25 +72,3 @@ def _spans(
     if least < low:
         dashed.append((least / BEYOND if log else least - (BEYOND - 1) * (high - least), low))
     return (low, high), dashed
-
-
-def _draw_line(ax: Axes, fit: Fit, column: str, x: np.ndarray, style: str) -> None:
-    rows = samples.predicted(fit, {column: x})
-    ax.plot(x, rows["predicted"], color=colours.FITTED, linewidth=1.6, linestyle=style)
-    marks.band(ax, x, rows, colours.FITTED)
-
-
-def _dress(ax: Axes, fit: Fit, column: str, log: bool) -> None:
-    canvas.tidy(ax)
-    ax.set_xlabel(labels.axis_label(column, fit.law))
-    ax.set_ylabel(labels.target_label(fit))
-    number = labels.numbers_of(column)
-    (ticks.set_log if log else ticks.set_linear)(ax, "x", number)
-    ticks.set_value_axis(ax, "y", fit.settings.residuals == "log")
-
-
-def _entries(fit: Fit, held: pd.DataFrame, dashed: bool) -> list[Line2D]:
-    found = [legend.dots(colours.FITTED, "measured"), legend.stroke(colours.FITTED, "fit")]
-    if dashed:
-        found.append(legend.stroke(colours.FITTED, "extrapolation", dashed=True))
-    return [*found, *marks.held_entries(fit, held, colours.HELD_OUT)]

@@ -5,27 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
 from scalefit.errors import InputError
+from scalefit.fitting.result import Fit
 from scalefit.plots import canvas, colours, labels, legend, marks, samples, ticks
 from scalefit.runs import Runs
-
-if TYPE_CHECKING:
-    from scalefit.fitting.result import Fit
 
 SIZES = ("N", "N_total")
 MOST_LINES = 8  #: more distinct sizes than this share lines
 LINE_POINTS = 120
 SAME = 1.2  #: sizes within this factor of the smallest of them share a line
 SHORTEST = 2.0  #: the factor of D that the line of a size with a single D covers
-BEYOND = 1.12
-WAY = 20.0  #: the line to the target begins at this share of its data
+BEYOND = 1.12  #: a dashed line goes this factor past the furthest held-out point
+WAY = 20.0  #: the line to a predicted point begins at this fraction of its data
 
 X = Literal["C", "D", "N"]
 
@@ -51,6 +48,16 @@ class Group:
         return float(f"{self.size:.2g}" if self.spread > 1 else f"{self.size:.3g}")
 
 
+def size_column(fit: Fit) -> str:
+    """The column of model size that a law reads."""
+    return next(name for name in fit.law.columns.values() if name in SIZES)
+
+
+def with_compute(rows: pd.DataFrame, size: str) -> pd.DataFrame:
+    """The rows with their training compute C = 6 N D (FLOP)."""
+    return rows.assign(C=6.0 * rows[size].astype(np.float64) * rows["D"].astype(np.float64))
+
+
 def suits_sizes(fit: Fit) -> bool:
     """Whether a law reads a model size and data and nothing else."""
     columns = set(fit.law.columns.values())
@@ -69,28 +76,37 @@ def plot_sizes(
 
     Lines are solid over the D that their size was fitted on and dashed beyond; sizes that were not fitted are dashed
     all along. With more than eight sizes, neighbours share a line at their geometric mean. Held-out points are
-    hollow, their predictions crosses. ``target`` (``{"N": "70B", "D": "1.4T"}``) is marked with its value.
+    hollow, their predictions crosses. ``target`` (``{"N": "70B", "D": "1.4T"}``, or lists for several points) is marked
+    by a star, with its value and prediction interval.
     """
     if not suits_sizes(fit):
         raise InputError(f"law {fit.law.name} is not one of N and D", where="plot", todo="use plot_fit")
-    size = next(name for name in fit.law.columns.values() if name in SIZES)
     if x not in ("C", "D", "N"):
         raise InputError(f'no x axis "{x}"', where="plot", todo="choose C, D or N")
+    size = size_column(fit)
     along, by = (size, "D") if x == "N" else ("D", size)
-    across = size if x == "N" else x
-    aim = None if target is None else _with_compute(samples.predicted(fit, target).iloc[0].to_frame().T, size).iloc[0]
-    fitted = _with_compute(samples.fitted_rows(fit), size)
-    held = _with_compute(samples.held_rows(fit, held_out), size)
+    axes = across, *_ = (size if x == "N" else x, along, by)
+    fitted, held = (with_compute(rows, size) for rows in (samples.fitted_rows(fit), samples.held_rows(fit, held_out)))
+    aims = with_compute(samples.predicted(fit, target), size) if target else held.iloc[:0]
     ax = canvas.new_axes(ax)
     groups = group(fitted, held, by)
     for one in groups:
-        _draw_group(ax, fit, one, (across, along, by))
-    if aim is not None:
-        at = {name: float(aim[name]) for name in (size, "D")}
-        _draw_target(ax, fit, aim, (across, along, by))
-        marks.star(ax, float(aim[across]), aim, labels.point_text(at))
-    _dress(ax, fit, across, pd.concat([fitted, held])[across])
-    legend.place(ax, _entries(fit, groups, by, held), title=labels.axis_label(by))
+        _draw_group(ax, fit, one, axes)
+    for _, aim in aims.iterrows():
+        values = np.geomspace(aim[along] / WAY, aim[along], LINE_POINTS)
+        _draw_line(ax, fit, values, aim[by], axes, colours.TARGET, "--", 1.2, 2)
+        marks.star(ax, float(aim[across]), aim, labels.point_text({name: aim[name] for name in (size, "D")}))
+    ax.set_xlabel("training compute $C = 6ND$ (FLOP)" if across == "C" else labels.axis_label(across, fit.law))
+    ax.set_ylabel(labels.target_label(fit))
+    ticks.set_log(ax, "x", labels.numbers_of(across))
+    ticks.set_value_axis(ax, "y", fit.settings.residuals == "log")
+    number = labels.numbers_of(by)
+    entries = [
+        legend.dots(one.colour, number(one.rounded), hollow=one.is_held, line="--" if one.is_held else "-")
+        for one in groups
+    ]
+    entries += marks.held_entries(fit, held, colours.QUIET)
+    legend.place(ax, entries, title=labels.axis_label(by))
     canvas.warn(ax, fit)
     return ax
 
@@ -104,10 +120,8 @@ def group(fitted: pd.DataFrame, held: pd.DataFrame, by: str) -> list[Group]:
     spreads = {place: float(sizes[places == place].max() / sizes[places == place].min()) for place in middles}
     paint = dict(zip(middles, colours.ramp(list(middles.values())), strict=True))
     own, other = places[: len(fitted)], places[len(fitted) :]
-    return [
-        Group(middle, fitted[own == place], held[other == place], paint[place], spreads[place])
-        for place, middle in middles.items()
-    ]
+    parts = ((place, middle, fitted[own == place], held[other == place]) for place, middle in middles.items())
+    return [Group(middle, rows, beyond, paint[place], spreads[place]) for place, middle, rows, beyond in parts]
 
 
 def _edges(sizes: np.ndarray) -> np.ndarray:
@@ -122,31 +136,21 @@ def _edges(sizes: np.ndarray) -> np.ndarray:
     return np.geomspace(sizes[0], sizes[-1], MOST_LINES + 1)[1:-1]
 
 
-def _with_compute(rows: pd.DataFrame, size: str) -> pd.DataFrame:
-    return rows.assign(C=6.0 * rows[size].astype(np.float64) * rows["D"].astype(np.float64))
-
-
 def _draw_group(ax: Axes, fit: Fit, one: Group, axes: tuple[str, str, str]) -> None:
-    across, along, by = axes
+    across, along, _ = axes
     for low, high, style in _spans(one, along):
-        values = np.geomspace(low, high, LINE_POINTS)
-        rows = samples.predicted(fit, {along: values, by: one.size})
-        place = 6.0 * values * one.size if across == "C" else values
-        ax.plot(place, rows["predicted"], color=one.colour, linewidth=1.5, linestyle=style, zorder=3)
-        marks.band(ax, place, rows, one.colour)
-    dot = legend.marker(one.colour, hollow=False, size=3.8)
-    ax.plot(one.rows[across], one.rows["measured"], linestyle="", alpha=0.6, zorder=2, **dot)
+        _draw_line(ax, fit, np.geomspace(low, high, LINE_POINTS), one.size, axes, one.colour, style)
+    marks.points(ax, one.rows[across], one.rows["measured"], one.colour, size=3.8, alpha=0.6, zorder=2)
     marks.held_points(ax, one.held, across, one.colour)
 
 
-def _draw_target(ax: Axes, fit: Fit, aim: pd.Series, axes: tuple[str, str, str]) -> None:
-    """The predicted way to the target, at its own size."""
+def _draw_line(
+    ax: Axes, fit: Fit, values: np.ndarray, size: float, axes: tuple[str, str, str], colour: str, *how: Any
+) -> None:
+    """The law along one axis at one value of the other, as a line; ``how``: its style, width and order."""
     across, along, by = axes
-    values = np.geomspace(float(aim[along]) / WAY, float(aim[along]), LINE_POINTS)
-    rows = samples.predicted(fit, {along: values, by: float(aim[by])})
-    place = 6.0 * values * float(aim[by]) if across == "C" else values
-    ax.plot(place, rows["predicted"], color=colours.TARGET, linewidth=1.2, linestyle="--", zorder=2)
-    marks.band(ax, place, rows, colours.TARGET)
+    rows = samples.predicted(fit, {along: values, by: float(size)})
+    marks.line(ax, 6.0 * values * size if across == "C" else values, rows, colour, *how)
 
 
 def _spans(one: Group, along: str) -> list[tuple[float, float, str]]:
@@ -165,21 +169,3 @@ def _spans(one: Group, along: str) -> list[tuple[float, float, str]]:
     if beyond and min(beyond) < low:
         pieces.append((min(beyond) / BEYOND, low, "--"))
     return pieces
-
-
-def _dress(ax: Axes, fit: Fit, across: str, values: pd.Series) -> None:
-    canvas.tidy(ax)
-    words = "training compute $C = 6ND$ (FLOP)" if across == "C" else labels.axis_label(across, fit.law)
-    ax.set_xlabel(words)
-    ax.set_ylabel(labels.target_label(fit))
-    ticks.set_log(ax, "x", labels.numbers_of(across))
-    ticks.set_value_axis(ax, "y", fit.settings.residuals == "log")
-
-
-def _entries(fit: Fit, groups: list[Group], by: str, held: pd.DataFrame) -> list[Line2D]:
-    number = labels.numbers_of(by)
-    found = [
-        legend.dots(one.colour, number(one.rounded), hollow=one.is_held, line="--" if one.is_held else "-")
-        for one in groups
-    ]
-    return [*found, *marks.held_entries(fit, held, colours.QUIET)]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 from matplotlib.ticker import Formatter, FuncFormatter, Locator, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
@@ -16,13 +15,12 @@ POWERS_FROM = 1e16  #: from here on numbers are written as powers of ten
 LINEAR_BELOW = 4.0  #: a log axis spanning less than this factor gets evenly spaced round numbers
 LOG_FROM = 6.0  #: a positive variable that spans this factor is drawn on a log axis
 MOST_LABELS = 8
+STEPS = [1, 2, 2.5, 5, 10]  #: between ticks of a linear axis, times a power of ten
+#: the leading digits of the ticks of a log axis that spans less than a factor
+LEADS = ((10, (1, 1.5, 2, 3, 4, 6, 8)), (30, (1, 2, 3, 5)), (500, (1, 2, 5)), (math.inf, (1,)))
 
 
-class Scale(Protocol):
-    """Turns a number into a tick label."""
-
-    def __call__(self, value: float, position: Any = None) -> str:
-        """The label of a value."""
+Scale = Callable[..., str]  #: turns a number (and the position of its tick, which is not used) into a tick label
 
 
 def short_number(value: float, position: Any = None) -> str:
@@ -117,22 +115,13 @@ class RoundLogLocator(Locator):
             return []
         ratio = high / low
         if ratio < LINEAR_BELOW:
-            ticks = np.asarray(MaxNLocator(nbins=7, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high))
-        elif ratio < 10:
-            ticks = _multiples(low, high, (1, 1.5, 2, 3, 4, 6, 8))
-        elif ratio < 30:
-            ticks = _multiples(low, high, (1, 2, 3, 5))
-        elif ratio < 500:
-            ticks = _multiples(low, high, (1, 2, 5))
+            ticks = np.asarray(MaxNLocator(nbins=7, steps=STEPS).tick_values(low, high))
         else:
-            ticks = _multiples(low, high, (1,))
+            leads = next(leads for below, leads in LEADS if ratio < below)
+            decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+            ticks = np.array([lead * 10.0**decade for decade in decades for lead in leads])
         kept: list[float] = ticks[(ticks >= low * (1 - 1e-9)) & (ticks <= high * (1 + 1e-9))].tolist()
         return kept[:: math.ceil(len(kept) / MOST_LABELS)] if ratio >= 500 else kept
-
-
-def _multiples(low: float, high: float, leads: tuple[float, ...]) -> np.ndarray:
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    return np.array([lead * 10.0**decade for decade in decades for lead in leads])
 
 
 def set_log(ax: Axes, which: Literal["x", "y"], label: Scale) -> None:
@@ -147,25 +136,28 @@ def set_log(ax: Axes, which: Literal["x", "y"], label: Scale) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
+def set_fixed(ax: Axes, places: Sequence[float], texts: Sequence[str]) -> None:
+    """Make the x axis logarithmic, with ticks at these places only."""
+    ax.set_xscale("log")
+    ax.set_xticks(places, texts)
+    ax.set_xticks([], minor=True)
+
+
 def set_linear(ax: Axes, which: Literal["x", "y"], label: Scale, nbins: int = 7) -> None:
     """Keep an axis linear, with readable ticks."""
     axis = ax.xaxis if which == "x" else ax.yaxis
-    axis.set_major_locator(MaxNLocator(nbins=nbins, steps=[1, 2, 2.5, 5, 10] if nbins > 4 else [1, 1.5, 2, 3, 5, 10]))
+    axis.set_major_locator(MaxNLocator(nbins=nbins, steps=STEPS if nbins > 4 else [1, 1.5, 2, 3, 5, 10]))
     axis.set_major_formatter(EvenFormatter() if label is plain else FuncFormatter(label))
 
 
 def set_value_axis(ax: Axes, which: Literal["x", "y"], log: bool) -> None:
     """The axis of the measured quantity: logarithmic where residuals are, if all that is drawn is positive."""
-    drawn = [values[np.isfinite(values)] for line in ax.lines for values in [_data(line, which)] if len(values)]
-    least = min((float(values.min()) for values in drawn if len(values)), default=0.0)
+    drawn = np.concatenate([np.asarray(line.get_data()[which == "y"], dtype=np.float64) for line in ax.lines])
+    least = min(drawn[np.isfinite(drawn)], default=0.0)
     if log and least > 0:
         set_log(ax, which, plain)
     else:
         set_linear(ax, which, plain)
-
-
-def _data(line: Line2D, which: str) -> np.ndarray:
-    return np.asarray(line.get_xdata() if which == "x" else line.get_ydata(), dtype=np.float64)
 
 
 def suits_log(values: Any) -> bool:

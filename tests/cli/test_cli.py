@@ -199,4 +199,4 @@ def test_the_figure_of_a_fit_holds_the_point_that_is_asked_for(there, monkeypatc
         0,
         1,
     )
-    assert seen["target"] == {"N": "1e10", "D": "1e11"}
+    assert seen["at"] == {"N": "1e10", "D": "1e11"}

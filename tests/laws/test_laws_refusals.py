@@ -146,7 +146,7 @@ def test_sweeps_that_follow_the_size():
 def test_a_refusal_of_the_last_rows_says_how_to_take_all():
     steps = np.arange(1, 40)
     curve = pd.DataFrame({"run": "one", "step": steps, "C": 1e15 * steps, "loss": 2 + steps**-0.3})
-    with pytest.raises(sf.InputError, match=r"1 rows for 3 free parameters; take every logged row \(--points all\)"):
+    with pytest.raises(sf.InputError, match=r"1 rows for 3 free parameters; use every logged row \(--points all\)"):
         sf.fit(sf.read_runs(curve), "power-floor:over=C", points="final")
 
 
@@ -154,7 +154,7 @@ def test_which_column_is_x_names_the_choices():
     table = pd.DataFrame({"halves": [1.0, 2.0, 4.0, 8.0], "kept": 3, "loss": [4.0, 3.5, 3.1, 2.9]})
     with pytest.raises(sf.InputError, match=r"write --law power:over=COLUMN with one of halves$"):
         sf.fit(table, "power")
-    with pytest.raises(sf.InputError, match="add runs in which the scale that is to be x differs"):
+    with pytest.raises(sf.InputError, match="add runs that differ in the scale that is to be x"):
         sf.fit(table.drop(columns="halves"), "power")
     with pytest.raises(sf.InputError, match="N and D vary; write --law power:over=COLUMN with one of N, D"):
         sf.fit(pd.DataFrame({"N": SIZES, "D": TOKENS, "loss": LOSS}), "power")
@@ -217,7 +217,7 @@ def test_one_compute_budget_is_let_in(law):
 
 def test_what_does_not_vary_cannot_be_explained():
     text = refused({"N": SIZES, "D": TOKENS, "peak_lr": np.full(16, 0.01)}, "optimal-lr-batch")
-    assert "all 16 rows have the peak_lr 0.01: there is nothing to explain" in text
+    assert "all 16 rows have the same peak_lr, 0.01: there is nothing to explain" in text
 
 
 def test_a_whole_sweep_is_not_a_table_of_optima():

@@ -235,7 +235,7 @@ def test_a_target_schedule_is_drawn_to_its_end_and_its_value_printed(curve_fit):
     expected = annealed(np.array([2 * STEPS]), LATER, 1e8**-0.02)[0]
     assert star.get_xdata()[0] == 2 * STEPS and star.get_ydata()[0] == pytest.approx(expected, rel=1e-6)
     assert labels.value_text(expected) in [text.get_text() for text in ax.texts]
-    assert "target" in legend_texts(ax)
+    assert "predicted: wsd, 8k steps" in legend_texts(ax)
     with pytest.raises(InputError, match="no schedule"):
         plots.plot_fit(curve_fit, target={"step": 100})
 

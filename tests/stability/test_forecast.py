@@ -434,7 +434,7 @@ def test_the_command_that_can_answer_nothing_or_too_far_fails(tmp_path):
 def test_the_list_of_commands_says_what_they_do():
     text = commands.run("scalefit --help").stdout
     assert "What breaks first at a larger size" in text
-    assert "Is a run in progress calm" in text
+    assert "Is a run in progress healthy" in text
     assert "``" not in text
 
 
