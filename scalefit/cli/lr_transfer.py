@@ -1,4 +1,4 @@
-"""Which learning rate to use at a larger size, from sweeps at small ones; does the best one transfer?"""
+"""Does the best learning rate of small models transfer, and which one to use at a larger size?"""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from scalefit.cli.options import ignoring, number, pairs, read, reading
 from scalefit.cli.output import Answer, answering, as_lines, check_writable, records
 from scalefit.errors import InputError
 
-FORMS = {"lr": ".3g", "low": ".3g", "high": ".3g", "log2_lr": ".2f", "loss": ".5g", "lr_sensitivity": ".3f"}
-
 if TYPE_CHECKING:
     import pandas as pd
 
-    from scalefit.transfer.lr_transfer import Arm, Transfer
+    from scalefit.transfer.lr_transfer import Transfer
 
 
 @click.command()
@@ -26,20 +24,16 @@ if TYPE_CHECKING:
 @click.option("--arms", metavar="COLUMN", help="What to compare side by side (default: parametrization).")
 @click.option("--at", multiple=True, metavar="d_model=512", help="The target size.")
 @ignoring
-@click.option("--initial-loss", metavar="LOSS", help="Of the untrained model, for LR sensitivity: ln(vocabulary).")
-@click.option("--measured-only", is_flag=True, help="Keep theory's drift out of the law.")
+@click.option("--initial-loss", metavar="LOSS", help="Loss of the untrained model, ln(vocabulary), for LR sensitivity.")
+@click.option("--measured-only", is_flag=True, help="Leave theory's drift out of the law.")
 @click.option("--backtest", "back", is_flag=True, help="Predict the largest size from the others; show the regret.")
 @click.option("--draws", default=300, show_default=True, help="Resamples for the intervals.")
-@click.option("--seed", default=0, show_default=True, help="Of the resampling.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the resampling.")
 @click.option("--plot", metavar="FILE", help="Write the figure: loss against learning rate (png, pdf, svg).")
 @click.option("--plot-sensitivity", metavar="FILE", help="Write the figure: LR sensitivity against size.")
 @answering
 def command(
     files: tuple[str, ...],
-    map_: tuple[str, ...],
-    where: str | None,
-    schedule: str | None,
-    warmup: int | None,
     over: str | None,
     arms: str | None,
     at: tuple[str, ...],
@@ -51,10 +45,11 @@ def command(
     seed: int,
     plot: str | None,
     plot_sensitivity: str | None,
+    **logs: Any,
 ) -> Answer:
     """Which learning rate to use at a larger size, from sweeps at small ones; does the best one transfer?
 
-    FILES hold one row a run: a size, a learning rate, a final loss. Exit code 1 for a target further beyond the
+    FILES hold one row per run: a size, a learning rate, a final loss. Exit code 1 for a target further beyond the
     measured sizes than they span.
 
     \b
@@ -67,7 +62,7 @@ def command(
     check_writable(plot, plot_sensitivity)
     initial = number(initial_loss, "--initial-loss") if initial_loss else None
     named, target = _target(at)
-    sweeps = read_sweeps(read(files, map_, where, schedule, warmup), over or named, arms, initial, ignore)
+    sweeps = read_sweeps(read(files, **logs), over or named, arms, initial, ignore)
     if named and column_named(sweeps.points.rename(columns={"size": sweeps.over}), named) != sweeps.over:
         raise InputError(
             f"the sizes are {sweeps.over}, the target is {named}", where="--at", todo=f"add --over {named}"
@@ -75,7 +70,13 @@ def command(
     found = lr_transfer(sweeps, target=target, theory=not measured_only, draws=draws, seed=seed)
     tested = backtest_transfer(sweeps, theory=not measured_only, draws=draws, seed=seed) if back else None
     _draw(found, plot, plot_sensitivity)
-    return Answer(_text(found, tested), _content(found, tested), found.table, ok=not found.far)
+    text = str(found)
+    if tested is not None:
+        shown = tested.assign(**{sweeps.over: [f"{size:g}" for size in tested[sweeps.over]]})
+        for name in ("regret", "noise"):
+            shown[name] = ["-" if value != value else f"{100 * value:.2f} %" for value in tested[name]]
+        text += f"\n\nback-test, the largest size predicted from the smaller ones:\n{as_lines(shown, 3)}"
+    return Answer(text, _content(found, tested), found.table, ok=not found.far)
 
 
 def _draw(found: Transfer, losses: str | None, sensitivity: str | None) -> None:
@@ -100,71 +101,21 @@ def _target(at: tuple[str, ...]) -> tuple[str | None, float | None]:
     return None, None
 
 
-def _text(found: Transfer, tested: pd.DataFrame | None) -> str:
-    from scalefit.runs.settings import said
-
-    sweeps = found.sweeps
-    lines = [*said(sweeps.settings), "", "optimum of each size, with its 90 % interval:"]
-    shown = found.table.drop(columns=["refused", "interval_from"]).rename(columns={"size": sweeps.over})
-    for name, form in FORMS.items():
-        shown[name] = [format(value, form) if value == value else "-" for value in shown[name]]
-    lines.append(as_lines(shown, digits=5))
-    for arm in found.arms:
-        left_out = ((size, best.refused) for size, best in arm.optima.items() if best.refused)
-        lines += [f"! {arm.name}, {sweeps.over} {size:g}: {why}" for size, why in left_out]
-    for arm in found.arms:
-        lines += ["", *_arm_lines(found, arm)]
-    if tested is not None:
-        lines += ["", "the largest size, predicted from the smaller ones:"]
-        lines.append(as_lines(_in_percent(tested, sweeps.over), 3))
-    return "\n".join([*lines, *(["", *(f"! {note}" for note in found.notes)] if found.notes else [])])
-
-
-def _in_percent(tested: pd.DataFrame, over: str) -> pd.DataFrame:
-    shown = tested.copy()
-    shown[over] = [f"{size:g}" for size in tested[over]]
-    for name in ("regret", "noise"):
-        shown[name] = ["-" if value != value else f"{100 * value:.2f} %" for value in tested[name]]
-    return shown
-
-
-def _arm_lines(found: Transfer, arm: Arm) -> list[str]:
-    over, drift = found.sweeps.over, arm.drift
-    if drift.value != drift.value:
-        return [f"{arm.name}: {arm.verdict}"]
-    lines = [
-        f"{arm.name}: {drift.value:+.2f} octaves per doubling of {over} [{drift.low:+.2f}, {drift.high:+.2f}]",
-        f"  {arm.verdict}",
-    ]
-    if found.target is not None and arm.law_drift.value == arm.law_drift.value:
-        at = arm.at(found.target)
-        lines.append(f"  at {over} {found.target:g}: learning rate {at.value:.3g} [{at.low:.3g}, {at.high:.3g}]")
-        if arm.name in found.far:
-            lines.append(f"! {found.far[arm.name]}")
-    if arm.expected is not None:
-        expected, spread = arm.expected
-        lines.append(
-            f"  the law leans on theory's {expected:+g} ± {spread:g} and drifts {arm.law_drift.value:+.2f} "
-            "(--measured-only: without)"
-        )
-    return lines
-
-
 def _content(found: Transfer, tested: pd.DataFrame | None) -> dict[str, Any]:
-    arms = []
-    for arm in found.arms:
-        known = found.target is not None and arm.law_drift.value == arm.law_drift.value
-        arms.append(
-            {
-                "arm": arm.name,
-                "drift": arm.drift._asdict(),
-                "law_drift": arm.law_drift._asdict(),
-                "theory": arm.expected,
-                "verdict": arm.verdict,
-                "at_target": arm.at(found.target)._asdict() if known and found.target is not None else None,
-                "far_beyond": found.far.get(arm.name),
-            }
-        )
+    arms = [
+        {
+            "arm": arm.name,
+            "drift": arm.drift._asdict(),
+            "law_drift": arm.law_drift._asdict(),
+            "theory": arm.expected,
+            "verdict": arm.verdict,
+            "at_target": arm.at(found.target)._asdict()
+            if found.target and not math.isnan(arm.law_drift.value)
+            else None,
+            "far_beyond": found.far.get(arm.name),
+        }
+        for arm in found.arms
+    ]
     return {
         "over": found.sweeps.over,
         "settings": found.sweeps.settings,

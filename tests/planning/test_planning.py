@@ -15,8 +15,12 @@ from scalefit.planning.optimum.compute_optimal import CLOSED_FORMS, compute_opti
 from scalefit.planning.optimum.encoder_share import encoder_share, split_parameters
 from scalefit.planning.optimum.kaplan_frontier import PF_DAY, kaplan_frontier, overfitting, stopping_step
 from scalefit.planning.optimum.learning_rate import as_power_laws, best_lr_batch
-from scalefit.planning.optimum.one_epoch import one_epoch_allocation
-from scalefit.planning.optimum.optimal_size import COMPUTE_EFFICIENT, compute_efficient, published_size
+from scalefit.planning.optimum.published import (
+    COMPUTE_EFFICIENT,
+    compute_efficient,
+    one_epoch_allocation,
+    published_size,
+)
 from scalefit.planning.optimum.repeated_data import repeated_optimum, worth_of_repeats
 from scalefit.planning.optimum.rounding import critical_tokens
 from scalefit.planning.translation import translate_law
