@@ -1,4 +1,4 @@
-"""Single losses far above their neighbours in a curve: spikes, which say nothing of where the run ends."""
+"""Losses that stand alone far above their neighbours: spikes, which say nothing about where the run ends."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 from scalefit.numerics import FloatArray
 from scalefit.progress.drift import white_noise
 
-BEFORE = 5  #: calm rows with which a loss is compared
-LASTS = 3  #: rows from which a rise is the run's own
-NOISES, LEAST = 8.0, 0.03  #: that a spike lies above them, in noises of a row and relative
+BEFORE = 5  #: earlier calm rows with which a loss is compared
+LASTS = 3  #: rows from which a rise counts as real
+NOISES, LEAST = 8.0, 0.03  #: smallest height of a spike, in units of the noise of a row and relative
 
 
 def spikes(loss: FloatArray) -> NDArray[np.bool_]:
-    """Which losses of a curve (n,) lie above the five calm rows before them, by 8 noises and 3 %, and not for long.
+    """Which losses of a curve (n,) lie above the five rows before them by 8 times the noise and 3 %, for 1-2 rows.
 
-    A rise that lasts for three rows is the run's own; fewer rows at the end count as spikes until more come.
+    A rise that lasts for three rows counts as real; fewer rows at the end count as spikes until more rows come.
 
     >>> curve = np.array([4.0, 3.5, 3.2, 3.1, 3.05, 3.0, 9.0, 2.96, 2.95, 2.94, 2.93, 4.0])
     >>> np.flatnonzero(spikes(curve)).tolist()
