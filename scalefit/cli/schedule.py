@@ -1,8 +1,8 @@
-"""The schedule that a finished run asks for: a warm-up by its curvature, a decay by its gradient norms."""
+"""A schedule from the log of a finished run: the warmup from its curvature, the decay from its gradient norms."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -10,29 +10,22 @@ from scalefit.cli.options import number, read, reading
 from scalefit.cli.output import Answer, answering, check_writable, records
 from scalefit.errors import InputError
 
-if TYPE_CHECKING:
-    from scalefit.planning.run_schedule import RunSchedule
-
-SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)  #: of the run, at which the refined schedule is told
-
 
 @click.command()
 @click.argument("files", nargs=-1, required=True)
 @reading
 @click.option("--run", metavar="NAME", help="Which run, where the log holds several.")
-@click.option("--lr", metavar="LR", help="The peak learning rate (default: the log's largest).")
+@click.option("--lr", metavar="LR", help="The peak learning rate (default: the largest in the log).")
 @click.option("--steps", type=int, metavar="STEPS", help="The length of the schedule (default: the run's).")
 @click.option("--rule", type=click.Choice(["adam", "heavy-ball", "gd"]), default="adam", show_default=True)
 @click.option("--beta", default=0.9, show_default=True, help="First beta, or momentum.")
 @click.option("--out", metavar="FILE.csv", help="Write the schedule (step, lr), for --schedule and the trainer.")
-@click.option("--plot", metavar="FILE", help="Write the figure: the schedule, and what asks for it (png, pdf, svg).")
+@click.option(
+    "--plot", metavar="FILE", help="Write the figure: the schedule and the measurements behind it (png, pdf, svg)."
+)
 @answering
 def command(
     files: tuple[str, ...],
-    map_: tuple[str, ...],
-    where: str | None,
-    schedule: str | None,
-    warmup: int | None,
     run: str | None,
     lr: str | None,
     steps: int | None,
@@ -40,10 +33,11 @@ def command(
     beta: float,
     out: str | None,
     plot: str | None,
+    **logs: Any,
 ) -> Answer:
-    """The schedule that a finished run asks for: warm-up by its curvature, decay by its gradient norms.
+    """A schedule from the log of a finished run: warmup from its curvature, decay from its gradient norms.
 
-    Exits with 1 where no warm-up that the log reaches is long enough.
+    Exits with 1 if no warmup within the log is long enough.
 
     \b
     Example:
@@ -53,7 +47,7 @@ def command(
 
     check_writable(out, plot)
     peak = number(lr, "--lr") if lr else None
-    found = schedule_of(read(files, map_, where, schedule, warmup), run, peak, steps, rule, beta)
+    found = schedule_of(read(files, **logs), run, peak, steps, rule, beta)
     if out and found.lr is None:
         raise InputError(
             "no refined schedule to write", where="--out", todo="log grad_norm, or write --map grad_norm=COLUMN"
@@ -66,44 +60,9 @@ def command(
         from scalefit.plots import plot_run_schedule, save_figure
 
         save_figure(plot_run_schedule(found), plot)
-    content = _content(found)
+    content = {name: getattr(found, name) for name in ("run", "peak_lr", "steps", "warmup", "threshold")}
+    content |= {"sharpness_times_lr": records(found.sharpness), "schedule": records(found.table)}
+    content |= {"notes": list(found.notes), "missing": found.missing}
+    written = f"\nwritten: {out}, {len(found.table)} rows of step and lr" if out else ""
     never = len(found.sharpness) > 0 and found.warmup != found.warmup
-    return Answer(_text(found, out), content, found.table, ok=not never)
-
-
-def _text(found: RunSchedule, out: str | None) -> str:
-    lines = [f"{found.run}: {found.steps} steps, peak learning rate {found.peak_lr:.4g}"]
-    if len(found.sharpness):
-        lines.append(_warmup(found))
-    if found.lr is not None:
-        shape = found.lr[1:] / found.peak_lr
-        rise = int(shape.argmax())
-        lines.append(f"refined schedule: its peak is at {100 * rise / found.steps:.0f} % of the run, and then")
-        told = [f"{100 * share:.0f} %: {shape[min(int(share * found.steps), found.steps - 1)]:.2f}" for share in SHARES]
-        lines.append(f"  share of the run: share of the peak   {'   '.join(told)}")
-        lines.append("  tune the peak anew: the shape is given, not the height")
-    if out:
-        lines.append(f"written: {out}, {len(found.table)} rows of step and lr")
-    lines += [f"! {note}" for note in found.notes]
-    return "\n".join([*lines, *(f"no {name}: {why}" for name, why in found.missing.items())])
-
-
-def _warmup(found: RunSchedule) -> str:
-    rows = f"{len(found.sharpness)} measurements to step {found.sharpness['step'].iloc[-1]:.0f}"
-    if found.warmup != found.warmup:
-        return f"! warm-up: lr times sharpness is not below {found.threshold:.3g} for good in {rows}: lower the peak"
-    return f"warm-up: {found.warmup:.0f} steps until lr times sharpness stays below {found.threshold:.3g} ({rows})"
-
-
-def _content(found: RunSchedule) -> dict[str, Any]:
-    return {
-        "run": found.run,
-        "peak_lr": found.peak_lr,
-        "steps": found.steps,
-        "warmup": found.warmup,
-        "threshold": found.threshold,
-        "sharpness_times_lr": records(found.sharpness),
-        "schedule": records(found.table),
-        "notes": list(found.notes),
-        "missing": found.missing,
-    }
+    return Answer(f"{found}{written}", content, found.table, ok=not never)

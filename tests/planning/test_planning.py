@@ -163,7 +163,7 @@ class TestIsoFlop:
         found = approach1(curves[(C > 1e18) & (C < 1e21)])
         assert found.exponent == pytest.approx(size_exponent(PRINTED), abs=0.01)
         assert float(found.size(1e20)) == pytest.approx(float(compute_optimal("chinchilla", PRINTED, 1e20).N), rel=0.05)
-        with pytest.raises(sf.IdentificationError, match="least loss at every compute"):
+        with pytest.raises(sf.IdentificationError, match="lowest loss at every compute"):
             approach1(curves[curves["run"] == "r5"])
         with pytest.raises(sf.InputError, match='no column "tokens"'):
             approach1(curves.drop(columns="tokens"))
