@@ -64,9 +64,8 @@ def command(
     named, target = _target(at)
     sweeps = read_sweeps(read(files, **logs), over or named, arms, initial, ignore)
     if named and column_named(sweeps.points.rename(columns={"size": sweeps.over}), named) != sweeps.over:
-        raise InputError(
-            f"the sizes are {sweeps.over}, the target is {named}", where="--at", todo=f"add --over {named}"
-        )
+        why = f"the sizes are {sweeps.over}, the target is {named}"
+        raise InputError(why, where="--at", todo=f"add --over {named}")
     found = lr_transfer(sweeps, target=target, theory=not measured_only, draws=draws, seed=seed)
     tested = backtest_transfer(sweeps, theory=not measured_only, draws=draws, seed=seed) if back else None
     _draw(found, plot, plot_sensitivity)

@@ -49,9 +49,8 @@ def command(
     peak = number(lr, "--lr") if lr else None
     found = schedule_of(read(files, **logs), run, peak, steps, rule, beta)
     if out and found.lr is None:
-        raise InputError(
-            "no refined schedule to write", where="--out", todo="log grad_norm, or write --map grad_norm=COLUMN"
-        )
+        todo = "log grad_norm, or write --map grad_norm=COLUMN"
+        raise InputError("no refined schedule to write", where="--out", todo=todo)
     if out:
         from scalefit.fitting.document import write_text
 

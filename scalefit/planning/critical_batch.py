@@ -69,10 +69,8 @@ def fit_tradeoff(batch: Any, steps: Any) -> Tradeoff:
     columns = np.stack([np.ones_like(size), unit / size], axis=1) / needed[:, None]
     least, extra = np.linalg.lstsq(columns, np.ones_like(size), rcond=None)[0]
     if least <= 0 or extra <= 0:
-        raise InputError(
-            "the steps to this loss do not follow S_min (1 + B_crit/batch)",
-            todo="add smaller and larger batch sizes, each at its best learning rate",
-        )
+        why = "the steps to this loss do not follow S_min (1 + B_crit/batch)"
+        raise InputError(why, todo="add smaller and larger batch sizes, each at its best learning rate")
     return Tradeoff(float(least), float(extra * unit / least))
 
 

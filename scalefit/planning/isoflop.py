@@ -70,11 +70,9 @@ def approach1(curves: pd.DataFrame, *, points: int = GRID) -> IsoFlop:
     won = np.isfinite(best)
     optima = _table(np.exp(grid[won]), size[won], best[won])
     if optima["N"].nunique() < 2:
-        raise IdentificationError(
-            f"the size {optima['N'].iloc[0]:g} has the lowest loss at every compute",
-            where="isoFLOP approach 1",
-            todo="add runs of smaller and of larger models that reach the same compute",
-        )
+        why = f"the size {optima['N'].iloc[0]:g} has the lowest loss at every compute"
+        todo = "add runs of smaller and of larger models that reach the same compute"
+        raise IdentificationError(why, where="isoFLOP approach 1", todo=todo)
     return _line(optima, ())
 
 
@@ -107,11 +105,9 @@ def approach2(points: pd.DataFrame, *, curve: Curve = "parabola") -> IsoFlop:
         else:
             kept.append((budget, np.exp(found[0]), found[1]))
     if len(kept) < 2:
-        raise IdentificationError(
-            f"{len(kept)} compute budgets have a minimum inside their sizes ({'; '.join(left_out) or 'no others'})",
-            where="isoFLOP approach 2",
-            todo="add sizes on the side where the loss still falls, or budgets",
-        )
+        why = f"{len(kept)} compute budgets have a minimum inside their sizes ({'; '.join(left_out) or 'no others'})"
+        todo = "add sizes on the side where the loss still falls, or budgets"
+        raise IdentificationError(why, where="isoFLOP approach 2", todo=todo)
     C, N, loss = (np.array(column) for column in zip(*kept, strict=True))
     return _line(_table(C, N, loss), tuple(left_out))
 

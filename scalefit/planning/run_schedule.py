@@ -92,7 +92,9 @@ def schedule_of(
     """
     known = runs if isinstance(runs, Runs) else read_runs(runs, need=())
     name, curves = _one_run(known, run)
-    peak = peak_lr if peak_lr is not None else _peak(curves)
+    if peak_lr is None and not curves.reindex(columns=["lr"])["lr"].notna().any():
+        raise InputError("no learning rate in the log", todo="write --map lr=COLUMN, or give the peak learning rate")
+    peak = peak_lr if peak_lr is not None else float(curves["lr"].max())
     if not 0 < peak < np.inf:
         raise InputError(f"the peak learning rate is {peak:g}", todo="give a number above 0")
     length = steps if steps is not None else int(curves["step"].max())
@@ -136,12 +138,6 @@ def _one_run(runs: Runs, run: str | None) -> tuple[str, pd.DataFrame]:
     return name, runs.curves[runs.curves["run"].astype(str) == name]
 
 
-def _peak(curves: pd.DataFrame) -> float:
-    if "lr" not in curves.columns or not curves["lr"].notna().any():
-        raise InputError("no learning rate in the log", todo="write --map lr=COLUMN, or give the peak learning rate")
-    return float(curves["lr"].max())
-
-
 def _rows(curves: pd.DataFrame, column: str) -> pd.DataFrame:
     """step and a column, where it holds a finite number; empty without the column."""
     rows: pd.DataFrame = curves.reindex(columns=["step", column]).astype(float)
@@ -152,9 +148,7 @@ def _refined(norms: pd.DataFrame, steps: int, peak: float, power: float) -> Floa
     """The refined learning rate at updates 0 to steps; update 0 is never made and has the rate of the first."""
     norms = norms[norms["grad_norm"] > 0]
     if len(norms) < LEAST_NORMS:
-        raise InputError(
-            f"{len(norms)} gradient norms above 0 are too few", todo=f"log {LEAST_NORMS} or more along the run"
-        )
+        raise InputError(f"{len(norms)} gradient norms above 0 are too few", todo=f"log {LEAST_NORMS} or more")
     at = norms["step"].to_numpy()
     even = np.interp(np.linspace(at[0], at[-1], len(at)), at, norms["grad_norm"])  # smooth_norms needs equal distances
     shape = refine_schedule(smooth_norms(even), power)

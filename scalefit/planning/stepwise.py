@@ -60,10 +60,9 @@ def estimate_stepwise(converged: pd.DataFrame, curves: pd.DataFrame, levels: int
     if converged["N"].nunique() < 2:
         raise IdentificationError("converged losses of only one model size", todo="add another model size")
     if curves["N"].nunique() != 1 or curves["batch"].nunique() < 2:
-        raise IdentificationError(
-            f"curves of {curves['N'].nunique()} model sizes at {curves['batch'].nunique()} batch sizes",
-            todo="give one model size at two or more batch sizes, one of them very large",
-        )
+        why = f"curves of {curves['N'].nunique()} model sizes at {curves['batch'].nunique()} batch sizes"
+        todo = "give one model size at two or more batch sizes, one of them very large"
+        raise IdentificationError(why, todo=todo)
     slope, height = _line(converged["N"].to_numpy(float), converged["loss"].to_numpy(float))
     if slope >= 0:
         raise IdentificationError("converged losses do not fall with model size", todo="train the larger models longer")
@@ -99,10 +98,8 @@ def _steps_term(loss: FloatArray, step: FloatArray, floor: float) -> tuple[float
     """S_c and alpha_S of loss - floor = (S_c/step)^alpha_S."""
     above = loss > floor
     if above.sum() < 3:
-        raise IdentificationError(
-            f"the curve at the largest batch size lies below the converged loss {floor:.4g} of its model size",
-            todo="give converged losses of the same data and tokenizer",
-        )
+        why = f"the curve at the largest batch size lies below the converged loss {floor:.4g} of its model size"
+        raise IdentificationError(why, todo="give converged losses of the same data and tokenizer")
     slope, height = _line(step[above], loss[above] - floor)
     return float(np.exp(-height / slope)), -slope
 

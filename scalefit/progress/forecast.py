@@ -164,21 +164,17 @@ class _Family:
         self.clock = part.clock(part.steps)
         self.residual = np.log(part.loss / part.law_at(fit, part.steps))
         self.others, self.usual = _forecasts_of_fitted(fit)
-        names = f"{fit.runs} run{'s' * (fit.runs > 1)}"
-        self.basis = f"law {fit.law.spec} fitted to {names}, shifted to the level of this run"
+        self.basis = f"law {fit.law.spec} fitted to {fit.runs} run{'s' * (fit.runs > 1)}, shifted to this run's level"
 
     def at(self, count: int, steps: NDArray[np.int64]) -> _Ahead:
         """The forecast that the first ``count`` rows allow."""
         clock, residual = self.clock.take(slice(0, count)), self.residual[:count]
         noise = white_noise(residual)
-        own = [_one_ahead(clock, residual, round(share * count)) for share in PARTS if share * count >= FEWEST]
+        own = [[_one_ahead(clock, residual, round(share * count))] for share in PARTS if share * count >= FEWEST]
+        strays = bool(own) and np.mean(own) > scale_from(self.others).square  # a calm start promises no calm end
         moved, variance = ahead(clock, residual, self.part.clock(steps), noise)
         mean = self.part.law_at(self.fit, steps) * np.exp(moved)
-        return _Ahead(steps, mean, variance, noise, scale_from([*self.others, *self._worse([[one] for one in own])]))
-
-    def _worse(self, own: list[list[float]]) -> list[list[float]]:
-        """The run's own back-tests, if it strays more than the fitted runs do; a calm start promises no calm end."""
-        return own if own and np.mean(own) > scale_from(self.others).square else []
+        return _Ahead(steps, mean, variance, noise, scale_from([*self.others, *own] if strays else self.others))
 
     def warnings(self) -> list[Check]:
         """Reasons against using this fit for this run."""
@@ -205,13 +201,10 @@ class _Alone:
         if behind < HALF:
             lr = part.plan.per_step()
             half = int(np.flatnonzero(lr > lr.max() - HALF * (lr.max() - lr[-1]))[-1]) + 1
-            raise InputError(
-                f"at step {part.step} only {100 * behind:.0f} % of the learning rate's fall is over, and a run before "
-                "its decay cannot tell what the decay gains",
-                where=f"run {part.name}",
-                todo=f"give a saved fit of other runs (scalefit predict FIT.json --from-partial ...), or wait for step "
-                f"{half}",
-            )
+            why = f"at step {part.step} only {100 * behind:.0f} % of the learning rate's fall is over"
+            todo = f"give a fit of other runs (scalefit predict FIT.json --from-partial ...), or wait for step {half}"
+            why += ", and a run before its decay cannot tell what the decay gains"
+            raise InputError(why, where=f"run {part.name}", todo=todo)
         self.basis = "an annealing law fitted to this run's own curve, averaged over its exponent and memory"
 
     def at(self, count: int, steps: NDArray[np.int64]) -> _Ahead:

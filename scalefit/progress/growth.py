@@ -64,18 +64,14 @@ def growth(step: FloatArray, value: FloatArray, limit: float) -> Growth | None:
         rows = max(FEWEST, int(np.ceil(share * len(x))))
         if rows > len(x):
             return None
-        at, high = _thinned(x[-rows:], y[-rows:])
+        parts = np.array_split(np.arange(len(x) - rows, len(x)), min(BLOCKS, rows))
+        at, high = np.array([x[part].mean() for part in parts]), np.array([np.median(y[part]) for part in parts])
         best = _fitting(at, high, share == STRETCHES[-1] or rows == FEWEST)
         if best:
             break
     sure = [each for shape in best if (each := _crossing(at, high, shape, limit)) is not None]
     first, last = min((low for low, _ in sure), default=np.inf), max((high for _, high in sure), default=np.inf)
     return Growth(tuple(best), first, last) if np.isfinite(first) else None
-
-
-def _thinned(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
-    parts = np.array_split(np.arange(len(x)), min(BLOCKS, len(x)))
-    return np.array([x[part].mean() for part in parts]), np.array([np.median(y[part]) for part in parts])
 
 
 def _fitting(x: FloatArray, y: FloatArray, last: bool) -> list[str]:

@@ -13,7 +13,7 @@ from scalefit.diagnosis.checks import ALIKE, Check
 from scalefit.errors import InputError
 from scalefit.fitting.result import Fit
 from scalefit.numerics import FloatArray
-from scalefit.progress.spikes import spikes
+from scalefit.progress.rises import spikes
 from scalefit.runs import Runs, read_runs
 from scalefit.runs.clocks import Clock
 from scalefit.runs.divergence import Divergence, divergence
@@ -65,11 +65,8 @@ class PartialRun:
         with np.errstate(all="ignore"):
             value = fit.evaluate(variables) + np.zeros(len(steps))
         if not (np.isfinite(value) & (value > 0)).all():
-            raise InputError(
-                f"the law {law.spec} gives no positive loss along this schedule",
-                where=f"run {self.name}",
-                todo="fit runs with more similar schedules",
-            )
+            why = f"the law {law.spec} gives no positive loss along this schedule"
+            raise InputError(why, where=f"run {self.name}", todo="fit runs with more similar schedules")
         return value
 
     def recipe(self) -> dict[str, tuple[Any, ...]]:
@@ -139,10 +136,9 @@ def read_partial(run: Runs | pd.DataFrame, schedule: str | Schedule | None, fit:
     logs = run if isinstance(run, Runs) else read_runs(run, need=())
     where = logs.origin[0].path if logs.origin else "run"
     if fit is not None and not fit.law.is_trajectory:
+        why = f"law {fit.law.name} does not follow a learning-rate schedule"
         raise InputError(
-            f"law {fit.law.name} does not follow a learning-rate schedule",
-            where="predict --from-partial",
-            todo="give a fit of annealing or another curve law, or none",
+            why, where="predict --from-partial", todo="give a fit of a curve law such as annealing, or none"
         )
     if logs.curves is None or "step" not in logs.curves.columns:
         raise InputError("no curve with one row per logged step", where=where, todo="write --map step=COLUMN")
@@ -178,43 +174,32 @@ def _measured(logs: Runs, target: str) -> tuple[NDArray[np.int64], FloatArray]:
     steps, loss = curves["step"].to_numpy(dtype=np.int64), curves[target].to_numpy(dtype=np.float64)
     lost = divergence(steps, loss, share=0.0)
     if lost and not np.isfinite(loss[-1]):
-        raise InputError(
-            f"the run has diverged at step {lost.step}: its {target} is not finite from there to its last row",
-            where=f"run {logs.names[0]}",
-            todo=f'go back to an earlier checkpoint, or forecast from before: --where "step < {lost.step}"',
-        )
+        why = f"the run has diverged at step {lost.step}: its {target} is not finite from there to its last row"
+        todo = f'go back to an earlier checkpoint, or forecast from before: --where "step < {lost.step}"'
+        raise InputError(why, where=f"run {logs.names[0]}", todo=todo)
     bad = ~(np.isfinite(loss) & (loss > 0))
     if bad.any():
         first = int(np.argmax(bad))
-        more = f" (and {int(bad.sum()) - 1} more rows)" if bad.sum() > 1 else ""
-        raise InputError(
-            f"{target} is {loss[first]:g}{more}",
-            where=f"{logs.place(first)}, column {target}",
-            todo=f'leave such rows out: --where "{target} > 0"',
-        )
+        why = f"{target} is {loss[first]:g}" + f" (and {int(bad.sum()) - 1} more rows)" * bool(bad.sum() > 1)
+        todo = f'leave such rows out: --where "{target} > 0"'
+        raise InputError(why, where=f"{logs.place(first)}, column {target}", todo=todo)
     return steps, loss
 
 
 def _schedule(logs: Runs, schedule: str | Schedule | None, name: str, last: int) -> Schedule:
-    given = (logs.learning_rates.given or {}).get(name)
-    if schedule is not None:
-        given = parse_schedule(schedule) if isinstance(schedule, str) else schedule
+    given, where = (logs.learning_rates.given or {}).get(name) if schedule is None else schedule, f"run {name}"
     if given is None:
-        raise InputError(
-            f"the schedule of the learning rate after step {last} is not known",
-            where=f"run {name}",
-            todo='give it: --schedule "cosine:peak_lr=3e-4,steps=60000,warmup=1000,final=3e-5", or a CSV of (step, lr)',
-        )
-    if last > given.steps:
-        raise InputError(
-            f"the run is at step {last}, but its schedule ends at step {given.steps}",
-            where=f"run {name}",
-            todo="give the schedule that it follows",
-        )
-    if last == given.steps:
-        done = f"the run is finished: step {last} of {given.steps}"
-        raise InputError(done, where=f"run {name}", todo="its last loss is the final one")
-    return given
+        why = f"the schedule of the learning rate after step {last} is not known"
+        example = '--schedule "cosine:peak_lr=3e-4,steps=60000,warmup=1000,final=3e-5"'
+        raise InputError(why, where=where, todo=f"give it: {example}, or a CSV of (step, lr)")
+    plan = parse_schedule(given) if isinstance(given, str) else given
+    if last > plan.steps:
+        why = f"the run is at step {last}, but its schedule ends at step {plan.steps}"
+        raise InputError(why, where=where, todo="give the schedule that it follows")
+    if last == plan.steps:
+        why = f"the run is finished: step {last} of {plan.steps}"
+        raise InputError(why, where=where, todo="its last loss is the final one")
+    return plan
 
 
 def _check_rates(logs: Runs, plan: Schedule, name: str) -> None:
@@ -223,15 +208,12 @@ def _check_rates(logs: Runs, plan: Schedule, name: str) -> None:
     if rows is None or "lr" not in rows.columns:
         return
     rows = rows[(rows["run"].astype(str) == name) & rows["lr"].notna() & (rows["step"] > plan.warmup)]
-    if not len(rows):
-        return
     step, lr = rows["step"].to_numpy(dtype=np.int64), rows["lr"].to_numpy(dtype=np.float64)
     expected = plan(np.minimum(step, plan.steps))
     far = np.abs(lr - expected) > DIFFERS * float(np.max(plan.per_step()))
-    if far.mean() > OFTEN:
+    if far.sum() > OFTEN * len(far):
         first = int(np.argmax(far))
-        raise InputError(
-            f"learning rate {lr[first]:g} at step {step[first]} of the log, {float(expected[first]):g} by the schedule",
-            where=f"run {name}",
-            todo="give the schedule that the run follows",
+        why = (
+            f"learning rate {lr[first]:g} at step {step[first]} of the log, {float(expected[first]):g} by the schedule"
         )
+        raise InputError(why, where=f"run {name}", todo="give the schedule that the run follows")

@@ -80,7 +80,8 @@ def watch(
     """
     rows, predicted = _by_step(rows, predicted)
     step, loss = rows["step"].to_numpy(int), rows["loss"].to_numpy(float)
-    lone = _lone(loss)
+    lone = np.isfinite(loss)
+    lone[lone] = isolated(np.log(np.maximum(loss[lone], 1e-99))) if lone.sum() >= JUDGED else False
     kept = np.isfinite(loss) & ~lone
     spikes = find_spikes(step[kept], loss[kept])
     brief, risen = brief_spikes(rows[kept], spikes), _risen(rows[kept], spikes)
@@ -93,23 +94,17 @@ def watch(
     warnings.sort(key=lambda each: each.step)
     unseen = [name for name in SIGNALS if name not in rows.columns]
     unseen += ["residual against a fitted law"] if predicted is None else []
+    few = f"; a slow rise needs {FEWEST} rows to be seen" if kept.sum() < FEWEST else ""
     reasons = {
         "diverged": _lost(step, loss, lone, initial_loss),
         "stuck": stuck,
         "too short": f"{len(step)} rows are too few to judge, {JUDGED} are needed" if len(step) < JUDGED else "",
         "risen": "".join(f"the loss is {each.warned.text}" for each in risen if not each.explained),
         "spikes": _counted(spikes, {each.warned.step for each in brief if not each.explained}, gaps),
-        "calm": _calm(risen, int(kept.sum())),
+        "calm": "".join(f"the loss is {each.warned.text}" for each in risen) or "no spike of the loss" + few,
     }
     status = next(name for name, why in reasons.items() if why)
     return Watch(status, int(step[-1]), tuple(spikes), tuple(warnings), tuple(unseen), reasons[status])
-
-
-def _lone(loss: FloatArray) -> NDArray[np.bool_]:
-    """Which rows stand alone far below all near them, (n,)."""
-    lone = np.isfinite(loss)
-    lone[lone] = isolated(np.log(np.maximum(loss[lone], 1e-99))) if lone.sum() >= JUDGED else False
-    return lone
 
 
 def _risen(rows: pd.DataFrame, spikes: list[Spike]) -> list[Risen]:
@@ -185,9 +180,3 @@ def _counted(spikes: list[Spike], starts: set[int], gaps: list[Warned]) -> str:
     back = sum(spike.recovered is not None for spike in spikes)
     count = f"{len(spikes)} spike{'s' * (len(spikes) != 1)} of the loss, {back} recovered"
     return "; ".join([count] * bool(spikes) + [f"the loss {each.text}" for each in gaps])
-
-
-def _calm(risen: list[Risen], rows: int) -> str:
-    if risen:
-        return f"the loss is {risen[0].warned.text}"
-    return "no spike of the loss" + (f"; a slow rise needs {FEWEST} rows to be seen" if rows < FEWEST else "")

@@ -171,10 +171,8 @@ def forecast(
     refuse_target(size, over)
     low, high = table["lr"].min(), table["lr"].max()
     if not low * 0.99 <= lr <= high * 1.01:
-        raise InputError(
-            f"learning rate {lr:g} lies outside those of the sweep, {low:g} to {high:g}",
-            todo="forecast at one of them, or add runs",
-        )
+        why = f"learning rate {lr:g} lies outside those of the sweep, {low:g} to {high:g}"
+        raise InputError(why, todo="forecast at one of them, or add runs")
     alive = table["loss"].astype(float).abs().lt(np.inf) if "loss" in table.columns else pd.Series(True, table.index)
     found, missing, sizes = [], {}, table[over].astype(float)
     for probe in probes(epsilon, rule, beta):

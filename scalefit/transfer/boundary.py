@@ -133,10 +133,8 @@ def backtest_divergence(sweeps: Sweeps, factor: float = FACTOR) -> Judged:
             if lr >= least or not seen  # a loss that stayed high below the optimum is slow, not diverged
         ]
     if not rows:
-        raise IdentificationError(
-            "no arm has two smaller sizes with both stable and diverged runs", todo="add larger learning rates"
-        )
+        why = "no arm has two smaller sizes with both stable and diverged runs"
+        raise IdentificationError(why, todo="add larger learning rates")
     table = pd.DataFrame(rows)
-    both = float((table["predicted"] & table["seen"]).sum())
-    said, seen = float(table["predicted"].sum()), float(table["seen"].sum())
-    return Judged(table, both / said if said else float("nan"), both / seen if seen else float("nan"))
+    predicted, seen = table["predicted"], table["seen"]
+    return Judged(table, float(seen[predicted].mean()), float(predicted[seen].mean()))

@@ -146,9 +146,8 @@ def lr_transfer(
     }
     if all(best.refused for each in optima.values() for best in each.values()):
         size, best = next(iter(next(iter(optima.values())).items()))
-        raise IdentificationError(
-            "no size has a minimum inside its grid", where=f"{sweeps.over} {size:g}", todo=best.refused
-        )
+        why = "no size has a minimum inside its grid"
+        raise IdentificationError(why, where=f"{sweeps.over} {size:g}", todo=best.refused)
     found = tuple(_arm(sweeps, name, each, theory, seed) for name, each in optima.items())
     sensitivities, notes = _sensitivities(sweeps, optima)
     table = _table(found, sensitivities)

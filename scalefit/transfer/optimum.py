@@ -93,9 +93,12 @@ def best_lr(
     x, y, seed = np.log2(snapped(lr)), np.asarray(loss, dtype=float), np.asarray(seed)
     if len(np.unique(x)) < LEAST_POINTS:
         raise InputError(f"{len(np.unique(x))} learning rates cannot enclose a minimum", todo="give three or more")
-    beyond = cliff(np.exp2(x), y, initial_loss) & _within_reach(x, y)
-    kept, doubts = _stable(x, np.isfinite(y) & ~beyond)
-    left_out, tried = int((beyond & np.isfinite(y)).sum()), np.unique(x)
+    finite, tried = np.isfinite(y), np.unique(x)
+    beyond = cliff(np.exp2(x), y, initial_loss)
+    if finite.any():  # the cliff rule judges no runs far from the smallest loss
+        beyond &= np.abs(x - x[finite][np.argmin(y[finite])]) <= FARTHEST + 1
+    kept, doubts = _stable(x, finite & ~beyond)
+    left_out = int((beyond & finite).sum())
     x, y, seed = x[kept], levelled(x[kept], y[kept], seed[kept]), seed[kept]
     log = bool(np.all(y > 0))
     rows, said = _without_stray(x, np.log(y) if log else y, seed, log)
@@ -126,7 +129,9 @@ def _located(
     centre = min(bowl.lowest, last)
     places, how = minima(bowl.places, bowl.draws), f"{bowl.freedom} degrees of freedom"
     if not bowl.freedom:
-        places, how = _between_neighbours(grid, means, centre, draws, rng), "the grid: too few runs to estimate noise"
+        least, how = int(np.argmin(means)), "the grid: too few runs to estimate noise"
+        left, right = grid[max(least - 1, 0)], grid[min(least + 1, len(grid) - 1)]
+        places = np.clip(centre + (right - left) / 4 * rng.standard_normal(draws), left, right)
     open_end = lost_from < np.inf and last == x.max()
     if open_end:  # the first learning rate that diverges lies somewhere in the gap
         places = np.minimum(places, rng.uniform(last, lost_from, len(places)))
@@ -225,21 +230,6 @@ def _drops_at_end(x: FloatArray, y: FloatArray) -> int | None:
         return None
     far = JUMP * np.delete(steps, end).max() < steps[end] and drop < WHOLE_SPAN * np.ptp(others)
     return row if far else None
-
-
-def _between_neighbours(
-    grid: FloatArray, means: FloatArray, centre: float, draws: int, rng: np.random.Generator
-) -> FloatArray:
-    """Places between the learning rates beside the best one, where too few runs leave no estimate of the noise."""
-    least = int(np.argmin(means))
-    low, high = grid[max(least - 1, 0)], grid[min(least + 1, len(grid) - 1)]
-    return np.asarray(np.clip(centre + (high - low) / 4 * rng.standard_normal(draws), low, high))
-
-
-def _within_reach(x: FloatArray, y: FloatArray) -> np.ndarray:
-    """A mask (n,) of the runs near enough to the smallest loss to be judged by the cliff rule."""
-    finite = np.isfinite(y)
-    return np.abs(x - x[finite][np.argmin(y[finite])]) <= FARTHEST + 1 if finite.any() else finite
 
 
 def _stable(x: FloatArray, alive: np.ndarray) -> tuple[np.ndarray, list[str]]:

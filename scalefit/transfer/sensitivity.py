@@ -27,10 +27,8 @@ def lr_sensitivity(loss: ArrayLike, initial_loss: float = np.inf) -> float:
     if not finite.any():
         raise InputError("no run of the grid has a finite loss", todo="add smaller learning rates")
     if not (finite.all() or np.isfinite(initial_loss)):
-        raise InputError(
-            f"{int((~finite).sum())} runs diverged, and the loss at initialisation is not known",
-            todo="give the initial loss: ln(vocabulary) where the head starts at zero",
-        )
+        why = f"{int((~finite).sum())} runs diverged, and the loss at initialisation is not known"
+        raise InputError(why, todo="give the initial loss: ln(vocabulary) if the head starts at zero")
     capped: FloatArray = np.minimum(np.where(finite, values, np.inf), initial_loss)  # min(nan, x) would be nan
     return float(np.mean(capped) - capped.min())
 

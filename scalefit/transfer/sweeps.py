@@ -99,7 +99,11 @@ def read_sweeps(
             "loss": table["loss"].astype(float).where(~diverged(table)),
         }
     )
-    _refuse_repeated(points, table)
+    repeated = points[points.duplicated(["arm", "size", "lr", "seed"], keep=False)]
+    if "seed" in table.columns and len(repeated):  # without seeds, repeats count as seeds
+        row = repeated.iloc[0]
+        one = f"size {row['size']:g}, learning rate {row['lr']:g} and seed {row['seed']}"
+        raise InputError(f"several runs have {one}", todo="select one of them with --where")
     start = _initial(table, initial_loss)
     points, lost = _without_diverged(points, start)
     notes = (*which, *unfinished, *lost, *moving(table, over, arms or ""), *following(table, cell, meant, rates))
@@ -145,11 +149,9 @@ def refuse_unusable(table: pd.DataFrame, columns: dict[str, pd.Series]) -> None:
         if bad.all():
             raise InputError(f"{name} holds no number above 0", todo=f"choose another column; {columns_of(table)}")
         if bad.any():
-            raise InputError(
-                f"{name} is {column[bad].iloc[0]}, not a number above 0, in {int(bad.sum())} of {len(bad)} runs",
-                where=f"row {bad.idxmax()}",
-                todo=f'correct it, or leave it out with --where "{name} > 0"',
-            )
+            why = f"{name} is {column[bad].iloc[0]}, not a number above 0, in {int(bad.sum())} of {len(bad)} runs"
+            todo = f'correct it, or leave it out with --where "{name} > 0"'
+            raise InputError(why, where=f"row {bad.idxmax()}", todo=todo)
 
 
 def _without_diverged(points: pd.DataFrame, initial: float) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -178,32 +180,17 @@ def _size_column(table: pd.DataFrame, rates: pd.Series, arms: str) -> str:
         return "n_layer"  # the width is constant: N follows from the depth
     known = varying or [name for name in SIZES if name in table.columns and name != arms]
     if not known:
-        raise InputError(
-            f"no column of size ({', '.join(SIZES)}) beside {rates.nunique()} learning rates",
-            todo=f"write --map d_model=COLUMN, or --over COLUMN; {columns_of(table)}",
-        )
+        why = f"no column of size ({', '.join(SIZES)}) beside {rates.nunique()} learning rates"
+        raise InputError(why, todo=f"write --map d_model=COLUMN, or --over COLUMN; {columns_of(table)}")
     return known[0]
-
-
-def _refuse_repeated(points: pd.DataFrame, table: pd.DataFrame) -> None:
-    """Raise InputError where one seed has two losses at a learning rate; without seeds, repeats count as seeds."""
-    repeated = points[points.duplicated(["arm", "size", "lr", "seed"], keep=False)]
-    if "seed" in table.columns and len(repeated):
-        row = repeated.iloc[0]
-        raise InputError(
-            f"several runs have size {row['size']:g}, learning rate {row['lr']:g} and seed {row['seed']}",
-            todo="select one of them with --where",
-        )
 
 
 def _initial(table: pd.DataFrame, given: float | None) -> float:
     """The loss before training: as given, else from the table; NaN where neither has it."""
     least = float(table["loss"].astype(float).min())
     if given is not None and not given > least:
-        raise InputError(
-            f"an initial loss of {given:g} lies below every loss (the smallest is {least:g})",
-            todo="give the loss of the untrained model, ln(vocabulary)",
-        )
+        why = f"an initial loss of {given:g} lies below every loss (the smallest is {least:g})"
+        raise InputError(why, todo="give the loss of the untrained model, ln(vocabulary)")
     return initial_loss_of(table) if given is None else given
 
 
