@@ -43,7 +43,7 @@ class Growth:
             when = f"at step {(self.earliest * self.latest) ** 0.5:.0f}"
         elif np.isinf(self.latest):
             when = f"from step {self.earliest:.0f} on, or never"
-        return f"{' or '.join(self.shapes)}: {when}"
+        return f"{' or '.join(self.shapes)}, {when}"
 
 
 def growth(step: FloatArray, value: FloatArray, limit: float) -> Growth | None:
