@@ -20,19 +20,10 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("files", nargs=-1, required=True)
 @reading
-@click.option(
-    "--loss", metavar="LOSS", help="Count steps to this loss (default: the lowest that every batch size reaches)."
-)
-@click.option(
-    "--at", multiple=True, metavar="batch=65536", help="A batch size in tokens: its steps, tokens and learning rate."
-)
+@click.option("--loss", metavar="LOSS", help="Count steps to this loss (default: the lowest that all batches reach).")
+@click.option("--at", multiple=True, metavar="batch=65536", help="The target batch size, in tokens.")
 @answering
-def command(
-    files: tuple[str, ...],
-    loss: str | None,
-    at: tuple[str, ...],
-    **logs: Any,
-) -> Answer:
+def command(files: tuple[str, ...], loss: str | None, at: tuple[str, ...], **logs: Any) -> Answer:
     """Which batch size: steps against tokens to one loss, gradient noise, and the best learning rate of each.
 
     FILES hold the loss along runs that differ in batch size (tokens), learning rate and seed. Exits with 1 if the steps
@@ -47,7 +38,10 @@ def command(
 
     target = _target(at)
     runs = read(files, **logs)
-    found = batch_size(runs, _loss(loss))
+    goal = number(loss, "--loss") if loss is not None else None
+    if goal is not None and not abs(goal) < float("inf"):
+        raise InputError(f"a loss of {goal:g} is not finite", where="--loss", todo="give a loss that the runs reach")
+    found = batch_size(runs, goal)
     rates, why = _rates(runs)
     measured = runs.table["batch"].astype(float)
     far = far_beyond("batch", [measured.min(), measured.max()], target) if target else ""
@@ -56,15 +50,6 @@ def command(
     missing = found.missing | ({"learning rate": why} if why else {})
     content = _content(found, rates, target) | {"missing": missing, "doubts": doubts}
     return Answer(text, content, found.reached, ok=not doubts)
-
-
-def _loss(text: str | None) -> float | None:
-    if text is None:
-        return None
-    loss = number(text, "--loss")
-    if not abs(loss) < float("inf"):
-        raise InputError(f"a loss of {loss:g} is not finite", where="--loss", todo="give a loss that the runs reach")
-    return loss
 
 
 def _target(at: tuple[str, ...]) -> float | None:

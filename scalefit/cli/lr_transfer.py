@@ -66,8 +66,9 @@ def command(
     if named and column_named(sweeps.points.rename(columns={"size": sweeps.over}), named) != sweeps.over:
         why = f"the sizes are {sweeps.over}, the target is {named}"
         raise InputError(why, where="--at", todo=f"add --over {named}")
-    found = lr_transfer(sweeps, target=target, theory=not measured_only, draws=draws, seed=seed)
-    tested = backtest_transfer(sweeps, theory=not measured_only, draws=draws, seed=seed) if back else None
+    settings: dict[str, Any] = {"theory": not measured_only, "draws": draws, "seed": seed}
+    found = lr_transfer(sweeps, target=target, **settings)
+    tested = backtest_transfer(sweeps, **settings) if back else None
     _draw(found, plot, plot_sensitivity)
     text = str(found)
     if tested is not None:
@@ -101,26 +102,12 @@ def _target(at: tuple[str, ...]) -> tuple[str | None, float | None]:
 
 
 def _content(found: Transfer, tested: pd.DataFrame | None) -> dict[str, Any]:
-    arms = [
-        {
-            "arm": arm.name,
-            "drift": arm.drift._asdict(),
-            "law_drift": arm.law_drift._asdict(),
-            "theory": arm.expected,
-            "verdict": arm.verdict,
-            "at_target": arm.at(found.target)._asdict()
-            if found.target and not math.isnan(arm.law_drift.value)
-            else None,
-            "far_beyond": found.far.get(arm.name),
-        }
-        for arm in found.arms
-    ]
-    return {
-        "over": found.sweeps.over,
-        "settings": found.sweeps.settings,
-        "target": found.target,
-        "optima": records(found.table),
-        "arms": arms,
-        "backtest": None if tested is None else records(tested),
-        "notes": list(found.notes),
-    }
+    arms = []
+    for arm in found.arms:
+        at = arm.at(found.target)._asdict() if found.target and not math.isnan(arm.law_drift.value) else None
+        drifts = {"drift": arm.drift._asdict(), "law_drift": arm.law_drift._asdict(), "theory": arm.expected}
+        rest = {"verdict": arm.verdict, "at_target": at, "far_beyond": found.far.get(arm.name)}
+        arms.append({"arm": arm.name, **drifts, **rest})
+    content: dict[str, Any] = {"over": found.sweeps.over, "settings": found.sweeps.settings, "target": found.target}
+    content |= {"optima": records(found.table), "arms": arms, "notes": list(found.notes)}
+    return content | {"backtest": None if tested is None else records(tested)}

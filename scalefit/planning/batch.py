@@ -150,14 +150,11 @@ def steps_to(step: FloatArray, loss: FloatArray, target: float) -> float:
     15.0
     """
     kept = np.isfinite(loss)
-    step, loss = step[kept], loss[kept]
-    smooth = _smoothed(loss)
+    step, smooth = step[kept], _smoothed(loss[kept])
     below = np.flatnonzero(smooth <= target)
-    if not len(below):
-        return float("nan")
+    if not len(below) or below[0] == 0:
+        return 0.0 if len(below) else float("nan")
     i = int(below[0])
-    if i == 0:
-        return 0.0
     share = (smooth[i - 1] - target) / (smooth[i - 1] - smooth[i])
     return float(step[i - 1] + share * (step[i] - step[i - 1]))
 
@@ -170,14 +167,10 @@ def _reached(
         no_steps = "the log holds no steps: it needs the loss along the runs"
         missing["critical batch"] = no_steps if runs.curves is None else "all runs have one batch size"
         return pd.DataFrame(columns=["batch", "lr", "steps", "tokens", "edge"]), float("nan"), ()
-    column = _steadiest(runs.curves)
-    curves = {
-        str(name): (rows["step"].to_numpy(float), rows[column].to_numpy(float))
-        for name, start, stop in spans(runs.curves)
-        for rows in [runs.curves.iloc[start:stop]]
-    }
-    batch, names = table["batch"].astype(float), table["run"].astype(str)
-    about = pd.DataFrame({"batch": batch, "lr": rates, "run": names})
+    step, values = runs.curves["step"].to_numpy(float), runs.curves[_steadiest(runs.curves)].to_numpy(float)
+    curves = {str(name): (step[start:stop], values[start:stop]) for name, start, stop in spans(runs.curves)}
+    batch = table["batch"].astype(float)
+    about = pd.DataFrame({"batch": batch, "lr": rates, "run": table["run"].astype(str)})
     target = loss if loss is not None else _common(about, curves)
     about["steps"] = [steps_to(*curves[run], target) for run in about["run"]]
     if not about["steps"].fillna(1).gt(0).all():
@@ -216,14 +209,10 @@ def _as_text(table: pd.DataFrame) -> pd.DataFrame:
 
 def _common(about: pd.DataFrame, curves: dict[str, tuple[FloatArray, FloatArray]]) -> float:
     """The lowest loss that the best learning rate of every batch size reaches in all its seeds."""
-    least = about.assign(least=[_least(curves[run][1]) for run in about["run"]])
+    finite = [curves[run][1][np.isfinite(curves[run][1])] for run in about["run"]]
+    least = about.assign(least=[float(_smoothed(loss).min()) if len(loss) else np.inf for loss in finite])
     worst_seed = least.groupby(["batch", "lr"])["least"].max()
     return float(worst_seed.groupby(level="batch").min().max())
-
-
-def _least(loss: FloatArray) -> float:
-    finite = loss[np.isfinite(loss)]
-    return float(_smoothed(finite).min()) if len(finite) else float("inf")
 
 
 def _smoothed(loss: FloatArray) -> FloatArray:
@@ -241,8 +230,7 @@ def _interval(batch: FloatArray, steps: FloatArray, found: Tradeoff) -> Interval
     if not freedom:
         return Interval(found.B_crit, float("nan"), float("nan"))
     share = found.B_crit / batch
-    # d log steps / d log S_min = 1, d log steps / d log B_crit = share/(1 + share)
-    columns = np.stack([np.ones_like(share), share / (1 + share)], axis=1)
+    columns = np.stack([np.ones_like(share), share / (1 + share)], axis=1)  # d log steps / d log S_min, d log B_crit
     residual = np.log(steps / found.steps(batch))
     error = np.sqrt(residual @ residual / freedom * np.linalg.inv(columns.T @ columns)[1, 1])
     factor = float(np.exp(stdtrit(freedom, UPPER) * error))

@@ -71,10 +71,9 @@ class Collapse:
     @property
     def super_share(self) -> float:
         """The last share of the run over which the curves agree better than seeds do; 0 if they never do."""
-        inside = self.deviation[:-1] < self.noise[:-1]  # at the end every curve is 1
-        fails = np.flatnonzero(~inside)
-        first = 0 if not len(fails) else int(fails[-1]) + 1
-        return float(1 - self.x[first]) if first < len(inside) else 0.0
+        fails = np.flatnonzero(~(self.deviation[:-1] < self.noise[:-1]))  # at the end every curve is 1
+        first = int(fails[-1]) + 1 if len(fails) else 0
+        return float(1 - self.x[first]) if first < len(self.x) - 1 else 0.0
 
     @property
     def departures(self) -> pd.Series:
@@ -97,24 +96,22 @@ def collapse(runs: Runs | pd.DataFrame, L0: float | None = None, along: str = "s
         raise IdentificationError("there is only one run to compare", todo="add runs of other sizes")
     floor = _floor(logs) if L0 is None else float(L0)
     x = (np.arange(points) + 1) / points
-    curves, reducible = {}, {}
-    for run, rows in logs.curves.groupby("run", observed=True, sort=False):
-        rows = rows[np.isfinite(rows["loss"])]
-        position, loss = rows[along].to_numpy(float), rows["loss"].to_numpy(float)
-        curves[str(run)] = normalised_curve(position, loss, floor, x)
-        reducible[str(run)] = curves[str(run)] * (loss[-1] - floor)
+    curves, ends = {}, {}
+    for run, rows in logs.curves[np.isfinite(logs.curves["loss"])].groupby("run", observed=True, sort=False):
+        curves[str(run)] = normalised_curve(rows[along], rows["loss"], floor, x)
+        ends[str(run)] = float(rows["loss"].iloc[-1]) - floor
     table = pd.DataFrame.from_dict(curves, orient="index", columns=x)
     with np.errstate(invalid="ignore"):
         deviation = (table.std() / table.mean()).to_numpy()
-    return Collapse(floor, x, table, deviation, _noise(logs, pd.DataFrame.from_dict(reducible, orient="index")))
+    return Collapse(floor, x, table, deviation, _noise(logs, table.mul(pd.Series(ends), axis=0)))
 
 
 def _noise(runs: Runs, reducible: pd.DataFrame) -> FloatArray:
     """Relative standard deviation over the seeds of one size, averaged over sizes."""
     if "N" not in runs.table.columns:
         return np.full(reducible.shape[1], np.nan)
-    size = runs.table.drop_duplicates("run").assign(run=lambda t: t["run"].astype(str)).set_index("run")["N"]
-    groups = reducible.groupby(size.reindex(reducible.index))
+    table = runs.table.drop_duplicates("run")
+    groups = reducible.groupby(table.set_index(table["run"].astype(str))["N"].reindex(reducible.index))
     relative = (groups.std() / groups.mean())[groups.size() > 1]
     return relative.mean().to_numpy(float) if len(relative) else np.full(reducible.shape[1], np.nan)
 

@@ -102,19 +102,18 @@ def schedule_of(
         raise InputError(f"a schedule of {length} steps is too short", todo="give two steps or more")
     missing: dict[str, str] = {}
     notes, lr = [], None
-    column = "sharpness_preconditioned" if rule == "adam" else "sharpness"
+    column, warmup = "sharpness_preconditioned" if rule == "adam" else "sharpness", float("nan")
     sharpness = _rows(curves, column).rename(columns={column: "product"})
-    sharpness["product"] *= peak
-    warmup = float("nan")
     if len(sharpness):
-        warmup = shortest_warmup(sharpness["step"], sharpness["product"] / peak, peak, rule, beta)
+        warmup = shortest_warmup(sharpness["step"], sharpness["product"], peak, rule, beta)
+        sharpness["product"] *= peak
     else:
         missing["warm-up"] = f"no column {column}"
         if rule == "adam" and "sharpness" in curves.columns:
             missing["warm-up"] += " (the column sharpness is for --rule gd)"
     wanted = ADAM_NORMS if rule == "adam" else NORMS
     norm = next((each for each in wanted if each in curves.columns and curves[each].notna().any()), "")
-    norms = _rows(curves, norm).rename(columns={norm: "grad_norm"}) if norm else _rows(curves, "grad_norm")
+    norms = _rows(curves, norm or "grad_norm").rename(columns={norm: "grad_norm"})
     if norm:
         lr = _refined(norms, length, peak, 1.0 if rule == "adam" else 2.0)
         if rule == "adam" and norm != ADAM_NORMS[0]:
@@ -123,8 +122,8 @@ def schedule_of(
         missing["refined schedule"] = f"no column {' or '.join(wanted)}"
     if len(missing) == 2:
         raise InputError("; ".join(missing.values()), todo="log the gradient norm or the sharpness, or write --map")
-    threshold = sharpness_threshold(rule, beta)
-    return RunSchedule(name, peak, length, warmup, sharpness, threshold, norms, lr, tuple(notes), missing)
+    limit = sharpness_threshold(rule, beta)
+    return RunSchedule(name, peak, length, warmup, sharpness, limit, norms, lr, tuple(notes), missing)
 
 
 def _one_run(runs: Runs, run: str | None) -> tuple[str, pd.DataFrame]:

@@ -40,7 +40,7 @@ def own_curve(
     level = np.concatenate([y, np.full(len(ahead), now)])
     walk = walk_covariance(clock, clock, float(clock.area[0])) * np.outer(level, level)
     walk[:n, :n] += np.diag((noise * y) ** 2)
-    means, variances, weights = [], [], []
+    found = []
     prior = np.diag([(LEVEL_SPREAD * now) ** 2, (FALL_SPREAD * now) ** 2, (GAIN_SPREAD * now) ** 2])
     for memory in MEMORIES:
         S1, S2 = areas(lr, decay=1 - 1 / max(memory * plan.steps, 2.0), warmup=plan.warmup)
@@ -48,14 +48,12 @@ def own_curve(
         for alpha in EXPONENTS:
             basis = np.column_stack([np.ones(len(every)), (S1[every] / S1[known[0]]) ** -alpha, -gain])
             mean, variance, fits = _regress(basis, walk + basis @ prior @ basis.T, y, now)
-            means.append(mean)
-            variances.append(variance)
-            weights.append(fits - 0.5 * (np.log(alpha / USUAL_EXPONENT) / EXPONENT_SPREAD) ** 2)
-    share = np.exp(np.array(weights) - max(weights))
+            found.append((mean, variance, fits - 0.5 * (np.log(alpha / USUAL_EXPONENT) / EXPONENT_SPREAD) ** 2))
+    means, variances, weights = (np.array(each) for each in zip(*found, strict=True))
+    share = np.exp(weights - weights.max())
     share /= share.sum()
-    mean = share @ np.array(means)
-    spread = share @ (np.array(variances) + (np.array(means) - mean) ** 2)
-    return mean, spread / mean**2, noise
+    mean = share @ means
+    return mean, share @ (variances + (means - mean) ** 2) / mean**2, noise
 
 
 def _regress(

@@ -68,20 +68,18 @@ def measured(runs: Runs | pd.DataFrame) -> pd.DataFrame:
         table["lr"] = table["peak_lr"]
     if known.curves is None:
         return table
-    curves = known.curves
-    wanted = [name for probe in probes() for name in _matching(curves, probe.columns)] + ["sharpness"]
+    curves, runs_of = known.curves, table["run"].astype(str)
+    wanted = [name for probe in probes() for name in _matching(curves, (*probe.columns, "sharpness"))]
     last = curves.groupby("run", observed=True)["step"].transform("max") if "step" in curves else None
     tail = np.ones(len(curves), dtype=bool) if last is None else (curves["step"] >= (1 - TAIL) * last).to_numpy()
     for name in dict.fromkeys(wanted):
-        if name not in curves.columns:
-            continue
-        table[name] = _at_end(curves["run"], curves[name], tail).reindex(table["run"].astype(str)).to_numpy()
+        table[name] = _at_end(curves["run"], curves[name], tail).reindex(runs_of).to_numpy()
         if name.startswith("sharpness") and "lr" in curves.columns:  # a decayed end has another rate than the peak
             product = _at_end(curves["run"], curves[name] * curves["lr"], tail)
-            table[f"{name}{TIMES_LR}"] = product.reindex(table["run"].astype(str)).to_numpy()
+            table[f"{name}{TIMES_LR}"] = product.reindex(runs_of).to_numpy()
     if "peak_lr" not in table.columns and "lr" in curves.columns:
         peaks = curves.groupby("run", observed=True)["lr"].max()
-        table["lr"] = peaks.reindex(table["run"].astype(str)).to_numpy()
+        table["lr"] = peaks.reindex(runs_of).to_numpy()
     return table
 
 
@@ -101,10 +99,11 @@ def column_of(table: pd.DataFrame, probe: Probe) -> tuple[str, FloatArray]:
     names = [name for name in _matching(table, probe.columns) if table[name].notna().any()]
     if not names:
         return "", np.array([])
-    if names[0].startswith("rms_act/"):  # the largest of all blocks
-        values, name = table[names].max(axis=1).to_numpy(float), "rms_act/*"
-    else:
-        values, name = table[names[0]].to_numpy(float), names[0]
+    blocks = names[0].startswith("rms_act/")  # of these the largest counts
+    values, name = (
+        table[names if blocks else names[:1]].max(axis=1).to_numpy(float),
+        "rms_act/*" if blocks else names[0],
+    )
     if probe.times_lr:
         product = f"{name}{TIMES_LR}"
         values = table[product].to_numpy(float) if product in table else values * table["lr"].to_numpy(float)

@@ -59,8 +59,7 @@ def drift_line(x: FloatArray, y: FloatArray, seed: int = 0) -> tuple[FloatArray,
 
 def _stray_weights(x: FloatArray, y: FloatArray, variance: FloatArray) -> FloatArray:
     """Posterior probability of each of ``TAUS``."""
-    columns = np.stack([np.ones_like(x), x], axis=1)
-    log = np.empty(len(TAUS))
+    columns, log = np.stack([np.ones_like(x), x], axis=1), np.empty(len(TAUS))
     for i, tau in enumerate(TAUS):
         each = 1 / (variance + tau**2)
         precision = columns.T @ (each[:, None] * columns)
