@@ -69,7 +69,12 @@ def command(
     settings: dict[str, Any] = {"theory": not measured_only, "draws": draws, "seed": seed}
     found = lr_transfer(sweeps, target=target, **settings)
     tested = backtest_transfer(sweeps, **settings) if back else None
-    _draw(found, plot, plot_sensitivity)
+    if plot or plot_sensitivity:
+        from scalefit.plots import plot_lr_sensitivity, plot_lr_transfer, save_figure
+    if plot:
+        save_figure(plot_lr_transfer(found), plot)
+    if plot_sensitivity:
+        save_figure(plot_lr_sensitivity(found), plot_sensitivity)
     text = str(found)
     if tested is not None:
         shown = tested.assign(**{sweeps.over: [f"{size:g}" for size in tested[sweeps.over]]})
@@ -77,16 +82,6 @@ def command(
             shown[name] = ["-" if value != value else f"{100 * value:.2f} %" for value in tested[name]]
         text += f"\n\nback-test, the largest size predicted from the smaller ones:\n{as_lines(shown, 3)}"
     return Answer(text, _content(found, tested), found.table, ok=not found.far)
-
-
-def _draw(found: Transfer, losses: str | None, sensitivity: str | None) -> None:
-    """The figures that were asked for."""
-    if losses or sensitivity:
-        from scalefit.plots import plot_lr_sensitivity, plot_lr_transfer, save_figure
-    if losses:
-        save_figure(plot_lr_transfer(found), losses)
-    if sensitivity:
-        save_figure(plot_lr_sensitivity(found), sensitivity)
 
 
 def _target(at: tuple[str, ...]) -> tuple[str | None, float | None]:

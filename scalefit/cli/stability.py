@@ -11,7 +11,6 @@ from scalefit.cli.output import Answer, answering, check_writable, records
 from scalefit.errors import InputError
 
 if TYPE_CHECKING:
-    from scalefit.runs import Runs
     from scalefit.stability.forecast import Forecasts
 
 
@@ -57,8 +56,14 @@ def command(
     settings: dict[str, Any] = {"epsilon": number(epsilon, "--epsilon"), "rule": rule, "beta": beta, "ignore": ignore}
     found = forecast(runs, number(size, "--at"), number(lr, "--lr"), over, **settings)
     table = found.table
-    if plot:
-        _draw(found, runs, settings, plot)
+    if plot and not found.found:
+        todo = "log one of the probes, or leave --plot out" if found.boundary else "log one of the probes"
+        raise InputError("no forecast to draw", where="--plot", todo=todo)
+    if plot:  # the probe that is most likely to cross its limit, against size
+        from scalefit.plots import plot_forecast, save_figure
+
+        likeliest = str(table["forecast"].iloc[0])
+        save_figure(plot_forecast(runs, likeliest, found.size, [found.lr], over=found.over, **settings), plot)
     content: dict[str, Any] = {"over": over, "size": found.size, "lr": found.lr, "level": 0.9}
     content |= {"forecasts": _records(found), "missing": found.missing, "settings": found.settings}
     content |= {"diverged_here": found.lost or None, "notes": list(found.notes)}
@@ -74,14 +79,3 @@ def _records(found: Forecasts) -> list[dict[str, Any]]:
         for each in found.found
     }
     return [row | known.get(row["forecast"], {}) for row in records(found.table)]
-
-
-def _draw(found: Forecasts, runs: Runs, settings: dict[str, Any], place: str) -> None:
-    """The probe that is most likely to cross its limit, against size."""
-    from scalefit.plots import plot_forecast, save_figure
-
-    if not found.found:
-        todo = "log one of the probes, or leave --plot out" if found.boundary else "log one of the probes"
-        raise InputError("no forecast to draw", where="--plot", todo=todo)
-    name = str(found.table["forecast"].iloc[0])
-    save_figure(plot_forecast(runs, name, found.size, [found.lr], over=found.over, **settings), place)

@@ -86,7 +86,7 @@ def brief_spikes(rows: pd.DataFrame, spikes: list[Spike]) -> list[Risen]:
             rest = GAP if spike.recovered is None else spike.recovered
             reason = _reason(rows.iloc[max(0, at - GAP) : at + rest]) if rest >= GAP else ""
             size = f"by {spike.height:.0%} above" if spike.height < MANY else f"to {1 + spike.height:.3g} times"
-            text = _height(spike, f"rises {size} its running median") + reason
+            text = _height(spike, f"rises {size} its earlier level") + reason
             found.append(Risen(Warned("loss", spike.start, text), bool(reason)))
     return found
 
@@ -166,7 +166,7 @@ def _norm(step: NDArray[np.int64], norm: FloatArray, warmup: int) -> list[Warned
     """The first spike of the gradient norm, and its growth since warmup (since half of the log at the latest)."""
     logged = np.flatnonzero(~np.isnan(norm))
     found = [
-        Warned("grad_norm", each.start, _height(each, f"rises to {1 + each.height:.3g} times its running median"))
+        Warned("grad_norm", each.start, _height(each, f"rises to {1 + each.height:.3g} times its earlier level"))
         for each in find_spikes(step[logged], norm[logged])[:1]
     ]
     start = int(np.clip(warmup, len(norm) // 10, len(norm) // 2))

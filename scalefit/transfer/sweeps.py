@@ -104,7 +104,11 @@ def read_sweeps(
         row = repeated.iloc[0]
         one = f"size {row['size']:g}, learning rate {row['lr']:g} and seed {row['seed']}"
         raise InputError(f"several runs have {one}", todo="select one of them with --where")
-    start = _initial(table, initial_loss)
+    least = float(table["loss"].astype(float).min())
+    if initial_loss is not None and not initial_loss > least:
+        why = f"an initial loss of {initial_loss:g} lies below every loss (the smallest is {least:g})"
+        raise InputError(why, todo="give the loss of the untrained model, ln(vocabulary)")
+    start = initial_loss_of(table) if initial_loss is None else initial_loss
     points, lost = _without_diverged(points, start)
     notes = (*which, *unfinished, *lost, *moving(table, over, arms or ""), *following(table, cell, meant, rates))
     return Sweeps(over, arms or "", points, shared(table, over), (*notes, *passed_over(table, meant)), start)
@@ -183,15 +187,6 @@ def _size_column(table: pd.DataFrame, rates: pd.Series, arms: str) -> str:
         why = f"no column of size ({', '.join(SIZES)}) beside {rates.nunique()} learning rates"
         raise InputError(why, todo=f"write --map d_model=COLUMN, or --over COLUMN; {columns_of(table)}")
     return known[0]
-
-
-def _initial(table: pd.DataFrame, given: float | None) -> float:
-    """The loss before training: as given, else from the table; NaN where neither has it."""
-    least = float(table["loss"].astype(float).min())
-    if given is not None and not given > least:
-        why = f"an initial loss of {given:g} lies below every loss (the smallest is {least:g})"
-        raise InputError(why, todo="give the loss of the untrained model, ln(vocabulary)")
-    return initial_loss_of(table) if given is None else given
 
 
 def initial_loss_of(table: pd.DataFrame) -> float:
