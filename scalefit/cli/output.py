@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from scalefit.answers import as_lines as as_lines
 from scalefit.errors import InputError, ScalefitError
 
 if TYPE_CHECKING:
@@ -133,33 +134,6 @@ def check_writable(*paths: str | None) -> None:
         if why or not os.access(place.parent, os.W_OK):
             todo = "give a file in a folder that exists"
             raise InputError(f"cannot be written ({why or 'Permission denied'})", where=str(place), todo=todo)
-
-
-SHARES = {"mean_relative", "worst_relative", "final", "relative_error"}  #: columns shown in percent
-FORMATS = {"points": ".0f", "r2": ".5f", "mae": ".4g", "rmse": ".4g", "decades_beyond": ".2f"}
-
-
-def as_lines(table: pd.DataFrame, digits: int = 6) -> str:
-    """A table as aligned text; relative errors in percent."""
-
-    def shown(column: str, value: Any) -> str:
-        if not isinstance(value, float):
-            return str(value)
-        if column in SHARES:
-            return f"{100 * value:z.2f} %"
-        return format(value, FORMATS.get(column, f".{digits}g"))
-
-    named = table.reset_index() if table.index.name else table
-    names = [str(column) for column in named.columns]
-    rows = [names, *(list(map(shown, names, values)) for values in named.itertuples(index=False, name=None))]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    first_is_text = any(not isinstance(value, (int, float)) for value in named.iloc[:, 0])
-    lines = []
-    for row in rows:
-        cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
-        cells[0] = row[0].ljust(widths[0]) if first_is_text else cells[0]
-        lines.append("  " + "  ".join(cells).rstrip())
-    return "\n".join(lines)
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -44,25 +44,23 @@ def command(
 
     runs = read(files, **reading)
     if runs.curves is None:
-        raise InputError("the log holds no steps", todo="give a log with a row a step")
+        raise InputError("the log holds no steps", todo="give a log with one row per logged step")
     if run is not None and run not in runs.names:
         raise InputError(f'there is no run "{run}"', where="--run", todo=f"runs: {', '.join(runs.names[:9])}")
     initial = number(initial_loss, "--initial-loss") if initial_loss else None
     _refuse_impossible(runs.curves if run is None else runs.curves[runs.curves["run"] == run], initial, steps)
     expected = _expected(fit_file, runs) if fit_file else None
-    found: dict[str, Any] = {}
-    for name, start, stop in spans(runs.curves):
-        if run is None or name == run:
-            known = None if expected is None else expected[start:stop]
-            found[name] = watch(runs.curves.iloc[start:stop], initial, known, steps)
-    lines, rows = [], []
+    found = {
+        name: watch(runs.curves.iloc[start:stop], initial, None if expected is None else expected[start:stop], steps)
+        for name, start, stop in spans(runs.curves)
+        if run is None or name == run
+    }
+    rows = []
     for name, seen in found.items():
-        lines.append(f"{name}: {seen.status} at step {seen.step}: {seen.why}")
-        lines += [f"  step {each.step}: {each.signal} {each.text}" for each in seen.warnings]
         rows.append({"run": name, "status": seen.status, "signal": "", "step": seen.step, "text": seen.why})
         rows += [{"run": name, "status": seen.status, **vars(each)} for each in seen.warnings]
     unseen = sorted({signal for seen in found.values() for signal in seen.unseen})
-    lines += _unseen(unseen)
+    lines = [*(f"{name}: {seen}" for name, seen in found.items()), *_unseen(unseen)]
     runs_seen = {
         name: {"status": seen.status, "step": seen.step, "why": seen.why, "warnings": [vars(w) for w in seen.warnings],
                "spikes": [vars(s) for s in seen.spikes]}
@@ -74,14 +72,15 @@ def command(
 
 
 def _unseen(signals: list[str]) -> list[str]:
-    """The signals that are not in the log, and how to name their columns."""
+    """The signals that were not watched, and how to name their columns."""
     columns = [signal for signal in signals if " " not in signal]
-    hint = f" (under another name: {' '.join(f'--map {name}=COLUMN' for name in columns)})" if columns else ""
-    return [f"not in the log: {', '.join(signals)}{hint}"] if signals else []
+    hint = " ".join(f"--map {name}=COLUMN" for name in columns)
+    lines = [f"not in the log: {', '.join(columns)} (under another name: {hint})"] if columns else []
+    return lines + [f"not watched: {signal} (give --fit FIT.json)" for signal in signals if signal not in columns]
 
 
 def _expected(fit_file: str, runs: Any) -> Any:
-    """The loss by a saved fit at each row of the curves; nan where it gives none, such as during warm-up."""
+    """The loss by a saved fit at each row of the curves; NaN where it gives none, such as during warmup."""
     import numpy as np
 
     from scalefit.fitting.saved import load_fit
@@ -95,7 +94,7 @@ def _expected(fit_file: str, runs: Any) -> Any:
         todo = "leave rows out with --where"
         raise InputError("the fit does not predict every row of the log", where="--fit", todo=todo)
     keys = [(str(run), int(step)) for run, step in zip(table["run"], table["step"], strict=True)]
-    known = dict(zip(keys, values.tolist(), strict=True))  # all but the rows during warm-up
+    known = dict(zip(keys, values.tolist(), strict=True))  # all but the rows during warmup
     rows = zip(runs.curves["run"].astype(str), runs.curves["step"], strict=True)
     return np.array([known.get((run, int(step)), np.nan) for run, step in rows])
 

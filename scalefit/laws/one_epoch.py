@@ -14,7 +14,7 @@ class OneEpoch(Law):
         L(step) = c + a step^-b
 
     Its old rule for size and length at given compute, about 5 tokens per parameter, is kept for comparison in
-    :func:`scalefit.planning.optimum.one_epoch.one_epoch_allocation`; ``chinchilla`` has taken its place (about 20).
+    :func:`scalefit.planning.optimum.published.one_epoch_allocation`; ``chinchilla`` has taken its place (about 20).
 
     Source: arXiv:1906.06669. The source's constants were not at hand, so none are given.
     """

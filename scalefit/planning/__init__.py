@@ -1,1 +1,1 @@
-"""What to do with a fitted law: best size and data, shares, frontiers, transfer to other data. One idea a file."""
+"""From a fitted law or a log to a decision: sizes, data, batch sizes, schedules, other data. One idea per file."""

@@ -1,10 +1,10 @@
-"""Which batch, from run logs: the gradient noise scale, and the steps and tokens that each batch needs to one loss.
+"""Which batch size, from run logs: the gradient noise scale, and the steps and tokens needed to reach one loss.
 
     noise scale     B_simple = tr(Sigma)/|G|^2, both averaged over the end of a run before the ratio is taken
-    trade-off       steps(batch) = S_min (1 + B_crit/batch), at the best learning rate of each batch
+    trade-off       steps(batch) = S_min (1 + B_crit/batch), at the best learning rate of each batch size
 
-At B_crit a run needs twice the least number of steps and twice the least number of tokens. Sources: arXiv:1812.06162
-(sections 2.2 and 5, appendix A), arXiv:2001.08361 (section 5.1).
+At B_crit a run needs twice the minimal steps and twice the minimal tokens. Sources: arXiv:1812.06162 (sections 2.2 and
+5, appendix A), arXiv:2001.08361 (section 5.1).
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
+from scalefit.answers import Shown, as_lines, interval
 from scalefit.errors import InputError
 from scalefit.numerics import FloatArray
 from scalefit.planning.critical_batch import Tradeoff, fit_tradeoff
+from scalefit.planning.noise import fit_lr_exponent
 from scalefit.runs import Runs, read_runs
 from scalefit.runs.final import diverged, finished
 from scalefit.runs.settings import refuse_mixed
@@ -27,30 +29,38 @@ from scalefit.transfer.sweeps import columns_of, peak_rates
 from scalefit.transfer.verdict import Interval
 
 NOISE = ("noise_trace", "noise_grad_square")  #: columns: tr(Sigma) per example, |G|^2
-TAIL = 0.2  #: of a run, over which the noise is averaged
-LEAST_ROWS = 5
-FAR, WIDE = 1.5, 10.0  #: factors off the hyperbola, and between the ends of an interval, from which there is none
-NEAR = 2.01  #: factor from the best learning rate of a batch, within which runs tell its noise
+TAIL = 0.2  #: last share of a run over which the noise is averaged
+LEAST_ROWS = 5  #: rows with a held-out loss that every run needs for it to be used
+FAR, WIDE = (
+    1.5,
+    10.0,
+)  #: factor off the hyperbola, and ratio of the interval's ends, beyond which B_crit is undetermined
+NEAR = 2.01  #: runs within this factor of the best learning rate give the noise of their batch size
 UPPER = 0.95  #: quantile at the upper end of a 90 % interval
 
 
-@dataclass(frozen=True, eq=False)
-class BatchAnswer:
+@dataclass(frozen=True, eq=False, repr=False)
+class BatchAnswer(Shown):
     """What :func:`batch_size` found."""
 
-    loss: float  #: to which steps were counted; NaN where there is no trade-off
-    reached: pd.DataFrame  #: one row a batch: batch, lr, steps, tokens, edge (why the learning rate is in doubt)
+    loss: float  #: to which steps were counted; NaN without a trade-off
+    reached: pd.DataFrame  #: one row per batch size: batch, lr, steps, tokens, edge (why the learning rate is in doubt)
     tradeoff: Tradeoff | None
-    critical: Interval  #: B_crit in tokens; ends NaN where two batches leave no scatter
-    noise: pd.DataFrame  #: one row a batch: batch, runs, noise_scale (tokens, or examples where seq_len is not known)
+    critical: Interval  #: B_crit in tokens; ends NaN for two batch sizes
+    noise: pd.DataFrame  #: one row per batch size: batch, runs, noise_scale (tokens; examples if seq_len is not known)
     unit: str  #: of the noise scale
     missing: dict[str, str]  #: what the log lacks, by answer
-    notes: tuple[str, ...] = ()  #: which runs were left out, which batches miss the loss
-    counts: str = "tokens"  #: what a batch counts, else "sequences"
+    notes: tuple[str, ...] = ()  #: which runs were left out, which batch sizes miss the loss
+    counts: str = "tokens"  #: what a batch size counts, else "sequences"
+
+    @property
+    def fastest(self) -> Interval:
+        """The exponent in the batch size of the learning rates that reach the loss in the fewest steps."""
+        return fit_lr_exponent(self.reached["batch"], self.reached["lr"])
 
     @property
     def doubt(self) -> str:
-        """Why the critical batch is not to be believed, or nothing: a batch far off the hyperbola, or no interval."""
+        """Why the critical batch is not determined, or "": a batch size far off the hyperbola, or a wide interval."""
         if self.tradeoff is None:
             return ""
         batch, steps = (self.reached[name].to_numpy(float) for name in ("batch", "steps"))
@@ -58,21 +68,43 @@ class BatchAnswer:
         worst = int(np.argmax(np.abs(np.log(off))))
         if max(off[worst], 1 / off[worst]) < FAR and not self.critical.high > WIDE * self.critical.low:
             return ""
-        needs = f"batch {batch[worst]:g} needs {off[worst]:.2g} times as many"
-        todo = "leave it out with --where, or give a higher --loss"
         return (
-            f"the steps do not follow S_min (1 + B_crit/batch), {needs}: the critical batch is not determined; {todo}"
+            f"the critical batch is not determined: the steps do not follow S_min (1 + B_crit/batch), batch "
+            f"{batch[worst]:g} needs {off[worst]:.2g} times as many; leave it out with --where, or give a higher --loss"
         )
+
+    def __str__(self) -> str:
+        lines, trade, word = [], self.tradeoff, self.counts
+        if trade:
+            lines = [
+                f"critical batch {interval(self.critical)} {word}: twice the least steps, twice the least {word}",
+                f"  steps = {trade.S_min:.4g} (1 + {trade.B_crit:.4g}/batch), "
+                f"{word} = {trade.E_min:.4g} (1 + batch/{trade.B_crit:.4g})",
+                f"  the learning rate that needs the fewest steps grows as batch^{interval(self.fastest, '.2f')}",
+                *["  two batch sizes leave no interval"] * bool(np.isnan(self.critical.low)),
+                "",
+            ]
+        if len(self.reached):
+            shown = _as_text(self.reached.drop(columns="edge")).rename(columns={"tokens": word})
+            lines += [f"fewest steps to a loss of {self.loss:.5g}:", as_lines(shown, 4), ""]
+        if len(self.noise):
+            head = f"gradient noise scale at the end of the runs, in {self.unit}:"
+            lines += [head, as_lines(_as_text(self.noise), 3), ""]
+        edges = zip(self.reached["batch"], self.reached["edge"], strict=True)
+        edge = [f"batch {batch:g}: {where}; add learning rates beyond it" for batch, where in edges if where]
+        lines += [f"! {note}" for note in (self.doubt, *edge, *self.notes) if note]
+        return "\n".join([*lines, *(f"no {name}: {why}" for name, why in self.missing.items())]).rstrip()
 
 
 def batch_size(runs: Runs | pd.DataFrame, loss: float | None = None) -> BatchAnswer:
-    """Critical batch from the steps to one loss, and the noise scale from logged gradient noise.
+    """The critical batch size from the steps to one loss, and the noise scale from logged gradient noise.
 
-    ``runs``: curves (run, step, loss or better val_loss, batch in tokens, lr) of runs that differ in batch, learning
-    rate and seed alone; with columns noise_trace and noise_grad_square for the noise scale. ``loss``: to which steps
-    are counted (default: the least that every batch reaches). At each batch the learning rate that needs the fewest
-    steps counts, seeds are averaged, and a rate with a seed that does not get there does not count. Raises InputError
-    where a batch is not known, where other settings are mixed, and for a loss that fewer than two batches reach.
+    ``runs``: curves (run, step, loss or better val_loss, batch in tokens, lr) of runs that differ in batch size,
+    learning rate and seed alone; with columns noise_trace and noise_grad_square for the noise scale. ``loss``: to which
+    steps are counted (default: the lowest that every batch size reaches). Each batch size counts at the learning rate
+    that needs the fewest steps; seeds are averaged, and a rate counts only if all of its seeds reach the loss. Raises
+    InputError where a batch size is not known, where other settings are mixed, and for a loss that fewer than two batch
+    sizes reach.
 
     >>> step = np.arange(1, 401)
     >>> frames = [pd.DataFrame({"run": f"b{b}", "step": step, "batch": b, "lr": 0.01,
@@ -84,7 +116,7 @@ def batch_size(runs: Runs | pd.DataFrame, loss: float | None = None) -> BatchAns
     known = runs if isinstance(runs, Runs) else read_runs(runs, need=())
     table = known.table
     if "batch" not in table.columns or table["batch"].isna().any():
-        raise InputError("the batch of the runs is not known", todo=f"write --map batch=COLUMN; {columns_of(table)}")
+        raise InputError("no batch size in the log", todo=f"write --map batch=COLUMN; {columns_of(table)}")
     rates = pd.Series(snapped(peak_rates(known, table).to_numpy(float)), index=table.index)
     table, notes = finished(table, "batch", "", curves=known.curves is not None)
     rates = rates[table.index]
@@ -102,7 +134,7 @@ def batch_size(runs: Runs | pd.DataFrame, loss: float | None = None) -> BatchAns
         try:
             tradeoff = fit_tradeoff(reached["batch"], reached["steps"])
             critical = _interval(reached["batch"].to_numpy(float), reached["steps"].to_numpy(float), tradeoff)
-        except InputError as error:  # the steps are told all the same
+        except InputError as error:  # the steps are reported all the same
             missing["critical batch"] = str(error)
     unknown = [note.text for note in known.notes if note.kind == "unknown" and note.text.startswith("batch is")]
     counts = "sequences" if unknown else "tokens"
@@ -112,20 +144,17 @@ def batch_size(runs: Runs | pd.DataFrame, loss: float | None = None) -> BatchAns
 def steps_to(step: FloatArray, loss: FloatArray, target: float) -> float:
     """The step at which a curve, smoothed by a running median, first reaches a loss; NaN where it never does.
 
-    0 where it is there from its first row on: then the step is not known.
+    0 where the first row is already below it: then the step is not known.
 
     >>> steps_to(np.array([0.0, 10.0, 20.0]), np.array([4.0, 3.0, 2.0]), 2.5)
     15.0
     """
     kept = np.isfinite(loss)
-    step, loss = step[kept], loss[kept]
-    smooth = _smoothed(loss)
+    step, smooth = step[kept], _smoothed(loss[kept])
     below = np.flatnonzero(smooth <= target)
-    if not len(below):
-        return float("nan")
+    if not len(below) or below[0] == 0:
+        return 0.0 if len(below) else float("nan")
     i = int(below[0])
-    if i == 0:
-        return 0.0
     share = (smooth[i - 1] - target) / (smooth[i - 1] - smooth[i])
     return float(step[i - 1] + share * (step[i] - step[i - 1]))
 
@@ -133,39 +162,32 @@ def steps_to(step: FloatArray, loss: FloatArray, target: float) -> float:
 def _reached(
     runs: Runs, table: pd.DataFrame, rates: pd.Series, loss: float | None, missing: dict[str, str]
 ) -> tuple[pd.DataFrame, float, tuple[str, ...]]:
-    """The fewest steps at each batch, the loss to which they were counted, and a note on batches that miss it."""
-    nothing = pd.DataFrame(columns=["batch", "lr", "steps", "tokens", "edge"])
-    if runs.curves is None:
-        missing["critical batch"] = "the log holds no steps: it needs the loss along the runs"
-        return nothing, float("nan"), ()
-    if table["batch"].nunique() < 2:
-        missing["critical batch"] = "all runs have one batch"
-        return nothing, float("nan"), ()
-    column = _steadiest(runs.curves)
-    curves = {
-        str(name): (rows["step"].to_numpy(float), rows[column].to_numpy(float))
-        for name, start, stop in spans(runs.curves)
-        for rows in [runs.curves.iloc[start:stop]]
-    }
-    batch, names = table["batch"].astype(float), table["run"].astype(str)
-    about = pd.DataFrame({"batch": batch, "lr": rates, "run": names})
+    """The fewest steps at each batch size, the loss to which they were counted, a note on batch sizes that miss it."""
+    if runs.curves is None or table["batch"].nunique() < 2:
+        no_steps = "the log holds no steps: it needs the loss along the runs"
+        missing["critical batch"] = no_steps if runs.curves is None else "all runs have one batch size"
+        return pd.DataFrame(columns=["batch", "lr", "steps", "tokens", "edge"]), float("nan"), ()
+    step, values = runs.curves["step"].to_numpy(float), runs.curves[_steadiest(runs.curves)].to_numpy(float)
+    curves = {str(name): (step[start:stop], values[start:stop]) for name, start, stop in spans(runs.curves)}
+    batch = table["batch"].astype(float)
+    about = pd.DataFrame({"batch": batch, "lr": rates, "run": table["run"].astype(str)})
     target = loss if loss is not None else _common(about, curves)
     about["steps"] = [steps_to(*curves[run], target) for run in about["run"]]
     if not about["steps"].fillna(1).gt(0).all():
-        raise InputError(f"runs begin below a loss of {target:g}", todo="give a lower --loss")
+        raise InputError(f"some runs begin below a loss of {target:g}", todo="give a lower --loss")
     mean = about.groupby(["batch", "lr"])["steps"].agg(lambda steps: steps.mean(skipna=False))
     by_batch = {size: mean.xs(size, level="batch") for size in np.unique(batch).tolist()}
     rows = [_best(size, each) for size, each in by_batch.items() if each.notna().any()]
     if len(rows) < 2:
-        count = "one batch reaches" if rows else "no batch reaches"
-        raise InputError(f"{count} a loss of {target:g}", todo="give a higher --loss, or runs at another batch")
+        count = "only one batch size reaches" if rows else "no batch size reaches"
+        raise InputError(f"{count} a loss of {target:g}", todo="give a higher --loss, or runs at another batch size")
     miss = [f"{size:g}" for size, each in by_batch.items() if not each.notna().any()]
-    said = (f"no learning rate reaches a loss of {target:g} at batch {', '.join(miss)}",) * bool(miss)
-    return pd.DataFrame(rows), target, said
+    note = (f"no learning rate reaches a loss of {target:g} at batch {', '.join(miss)}",) * bool(miss)
+    return pd.DataFrame(rows), target, note
 
 
 def _steadiest(curves: pd.DataFrame) -> str:
-    """The held-out loss where every run has it at five steps or more: that of a small training batch is all noise."""
+    """The held-out loss, if every run has it at five steps or more: the loss of a small training batch is noisy."""
     if "val_loss" not in curves.columns:
         return "loss"
     held = curves["val_loss"].notna().groupby(curves["run"], observed=True).sum()
@@ -173,28 +195,28 @@ def _steadiest(curves: pd.DataFrame) -> str:
 
 
 def _best(batch: float, steps: pd.Series) -> dict[str, object]:
-    """The learning rate with the fewest steps, and whether a better one may lie beyond the grid."""
+    """The learning rate with the fewest steps, and whether a better one may lie outside the grid."""
     place = int(np.nanargmin(steps.to_numpy()))
-    edge = "smallest" if place == 0 else "largest" if place == len(steps) - 1 else ""
-    said = f"the fewest steps are at the {edge} learning rate tried" if edge and len(steps) > 1 else ""
+    end = "smallest" if place == 0 else "largest" if place == len(steps) - 1 else ""
+    edge = f"the fewest steps are at the {end} learning rate tried" if end and len(steps) > 1 else ""
     fewest = float(steps.iloc[place])
-    return {"batch": batch, "lr": float(steps.index[place]), "steps": fewest, "tokens": fewest * batch, "edge": said}
+    return {"batch": batch, "lr": float(steps.index[place]), "steps": fewest, "tokens": fewest * batch, "edge": edge}
+
+
+def _as_text(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(batch=[f"{batch:.7g}" for batch in table["batch"]])
 
 
 def _common(about: pd.DataFrame, curves: dict[str, tuple[FloatArray, FloatArray]]) -> float:
-    """The least loss that the best learning rate of every batch reaches in all its seeds."""
-    least = about.assign(least=[_least(curves[run][1]) for run in about["run"]])
+    """The lowest loss that the best learning rate of every batch size reaches in all its seeds."""
+    finite = [curves[run][1][np.isfinite(curves[run][1])] for run in about["run"]]
+    least = about.assign(least=[float(_smoothed(loss).min()) if len(loss) else np.inf for loss in finite])
     worst_seed = least.groupby(["batch", "lr"])["least"].max()
     return float(worst_seed.groupby(level="batch").min().max())
 
 
-def _least(loss: FloatArray) -> float:
-    finite = loss[np.isfinite(loss)]
-    return float(_smoothed(finite).min()) if len(finite) else float("inf")
-
-
 def _smoothed(loss: FloatArray) -> FloatArray:
-    """The running median over a twentieth of the rows, and over five at least; mirrored at the ends."""
+    """The running median over a twentieth of the rows, at least five; mirrored at the ends."""
     half = max(2, len(loss) // 40)
     if len(loss) <= 2 * half:
         return loss
@@ -203,13 +225,12 @@ def _smoothed(loss: FloatArray) -> FloatArray:
 
 
 def _interval(batch: FloatArray, steps: FloatArray, found: Tradeoff) -> Interval:
-    """90 % of B_crit, on its logarithm, by Student from the relative misfit of the trade-off."""
+    """The 90 % interval of B_crit: Student's, on its logarithm, from the relative residuals of the trade-off."""
     freedom = len(batch) - 2
     if not freedom:
         return Interval(found.B_crit, float("nan"), float("nan"))
     share = found.B_crit / batch
-    # d log steps / d log S_min = 1, d log steps / d log B_crit = share/(1 + share)
-    columns = np.stack([np.ones_like(share), share / (1 + share)], axis=1)
+    columns = np.stack([np.ones_like(share), share / (1 + share)], axis=1)  # d log steps / d log S_min, d log B_crit
     residual = np.log(steps / found.steps(batch))
     error = np.sqrt(residual @ residual / freedom * np.linalg.inv(columns.T @ columns)[1, 1])
     factor = float(np.exp(stdtrit(freedom, UPPER) * error))
@@ -217,17 +238,15 @@ def _interval(batch: FloatArray, steps: FloatArray, found: Tradeoff) -> Interval
 
 
 def _noise(runs: Runs, near: pd.DataFrame, missing: dict[str, str]) -> tuple[pd.DataFrame, str]:
-    """The noise scale by batch, of the runs ``near`` the best learning rate of their batch.
+    """The noise scale by batch size, from the runs ``near`` the best learning rate of their batch size.
 
     tr(Sigma) and |G|^2 are averaged over the ends of the runs, then divided.
     """
-    nothing = pd.DataFrame(columns=["batch", "runs", "noise_scale"])
-    source = near if runs.curves is None else runs.curves
-    lacking = [name for name in NOISE if name not in source.columns]
+    rows = near if runs.curves is None else runs.curves
+    lacking = [name for name in NOISE if name not in rows.columns]
     if lacking:
         missing["noise scale"] = f"no column{'s' * (len(lacking) > 1)} {' and '.join(lacking)}"
-        return nothing, ""
-    rows = source
+        return pd.DataFrame(columns=["batch", "runs", "noise_scale"]), ""
     if runs.curves is not None:
         last = rows.groupby("run", observed=True)["step"].transform("max")
         rows = rows[rows["step"] > (1 - TAIL) * last]

@@ -1,11 +1,11 @@
-"""Collapse: loss curves of a well-scaled family of models are one curve when each is measured in its own end.
+"""Collapse: the loss curves of a well-scaled family of models coincide when each is divided by its own end.
 
     l(x, p) = (L(x t*, p) - L0) / (L(t*, p) - L0),   x in [0, 1]
 
-t* is the length of the run, in proportion to its compute-optimal horizon, and L0 the irreducible loss. Runs of one
-family (one schedule shape, width-transferring parametrisation, horizons on the compute-optimal line) fall together
-under learning-rate decay more closely than two seeds of one size do: supercollapse. A run that departs points to a
-wrong learning rate, width scaling, horizon or L0.
+t* is the length of the run, proportional to its compute-optimal horizon, and L0 the irreducible loss. Under
+learning-rate decay, runs of one family (one schedule shape, width-transferring parametrisation, horizons on the
+compute-optimal line) agree more closely than two seeds of one size do: supercollapse. A run that departs from the
+others points to a wrong learning rate, width scaling, horizon or L0.
 
 Source: arXiv:2507.02119.
 """
@@ -56,7 +56,7 @@ def power_law_shape(x: ArrayLike, mu: float, nu: float) -> FloatArray:
 
 @dataclass(frozen=True)
 class Collapse:
-    """How closely the normalised curves of a family fall together.
+    """How closely the normalised curves of a family agree.
 
     Arrays over the positions ``x`` (m,): ``deviation`` is std/mean over all runs; ``noise`` is std/mean of L - L0 over
     the seeds of one size, averaged over sizes (NaN without repeated seeds).
@@ -64,21 +64,20 @@ class Collapse:
 
     L0: float
     x: FloatArray
-    curves: pd.DataFrame  #: one row a run, one column a position
+    curves: pd.DataFrame  #: one row per run, one column per position
     deviation: FloatArray
     noise: FloatArray
 
     @property
     def super_share(self) -> float:
-        """The last share of the run over which the curves agree better than seeds do; 0 where they never do."""
-        inside = self.deviation[:-1] < self.noise[:-1]  # at the end every curve is 1
-        fails = np.flatnonzero(~inside)
-        first = 0 if not len(fails) else int(fails[-1]) + 1
-        return float(1 - self.x[first]) if first < len(inside) else 0.0
+        """The last share of the run over which the curves agree better than seeds do; 0 if they never do."""
+        fails = np.flatnonzero(~(self.deviation[:-1] < self.noise[:-1]))  # at the end every curve is 1
+        first = int(fails[-1]) + 1 if len(fails) else 0
+        return float(1 - self.x[first]) if first < len(self.x) - 1 else 0.0
 
     @property
     def departures(self) -> pd.Series:
-        """For each run the root mean square departure from the median curve, largest first."""
+        """The root mean square departure of each run from the median curve, largest first."""
         middle = self.curves.median()
         return ((self.curves / middle - 1) ** 2).mean(axis=1).pow(0.5).sort_values(ascending=False)
 
@@ -87,34 +86,32 @@ def collapse(runs: Runs | pd.DataFrame, L0: float | None = None, along: str = "s
     """Normalise the curves of a family of runs and measure how closely they collapse.
 
     ``L0``: the irreducible loss; by default the floor of L0 + A C^-alpha through the runs' final losses, which needs a
-    column C (or N and D). ``along``: the curves' column that measures progress. Sizes are told by the column N, seeds
-    by runs of one N. Raises InputError for a missing column and IdentificationError for fewer than two runs.
+    column C (or N and D). ``along``: the curves' column that measures progress. Runs of equal N are seeds of one size.
+    Raises InputError for a missing column and IdentificationError for fewer than two runs.
     """
     logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
     if logs.curves is None or not {along, "loss"} <= set(logs.curves.columns):
-        raise InputError(f"collapse needs loss curves with the columns {along} and loss", todo="give curves, not ends")
+        raise InputError(f"no loss curves with the columns {along} and loss", todo="give curves, not final losses")
     if len(logs.table) < 2:
-        raise IdentificationError("one run has nothing to fall together with", todo="add runs of other sizes")
+        raise IdentificationError("there is only one run to compare", todo="add runs of other sizes")
     floor = _floor(logs) if L0 is None else float(L0)
     x = (np.arange(points) + 1) / points
-    curves, reducible = {}, {}
-    for run, rows in logs.curves.groupby("run", observed=True, sort=False):
-        rows = rows[np.isfinite(rows["loss"])]
-        position, loss = rows[along].to_numpy(float), rows["loss"].to_numpy(float)
-        curves[str(run)] = normalised_curve(position, loss, floor, x)
-        reducible[str(run)] = curves[str(run)] * (loss[-1] - floor)
+    curves, ends = {}, {}
+    for run, rows in logs.curves[np.isfinite(logs.curves["loss"])].groupby("run", observed=True, sort=False):
+        curves[str(run)] = normalised_curve(rows[along], rows["loss"], floor, x)
+        ends[str(run)] = float(rows["loss"].iloc[-1]) - floor
     table = pd.DataFrame.from_dict(curves, orient="index", columns=x)
     with np.errstate(invalid="ignore"):
         deviation = (table.std() / table.mean()).to_numpy()
-    return Collapse(floor, x, table, deviation, _noise(logs, pd.DataFrame.from_dict(reducible, orient="index")))
+    return Collapse(floor, x, table, deviation, _noise(logs, table.mul(pd.Series(ends), axis=0)))
 
 
 def _noise(runs: Runs, reducible: pd.DataFrame) -> FloatArray:
     """Relative standard deviation over the seeds of one size, averaged over sizes."""
     if "N" not in runs.table.columns:
         return np.full(reducible.shape[1], np.nan)
-    size = runs.table.drop_duplicates("run").assign(run=lambda t: t["run"].astype(str)).set_index("run")["N"]
-    groups = reducible.groupby(size.reindex(reducible.index))
+    table = runs.table.drop_duplicates("run")
+    groups = reducible.groupby(table.set_index(table["run"].astype(str))["N"].reindex(reducible.index))
     relative = (groups.std() / groups.mean())[groups.size() > 1]
     return relative.mean().to_numpy(float) if len(relative) else np.full(reducible.shape[1], np.nan)
 
@@ -124,8 +121,6 @@ def _floor(runs: Runs) -> float:
     table = runs.table if "C" in runs.table.columns else runs.with_compute().table
     ends = table.groupby("C")["loss"].mean().reset_index()
     if len(ends) < 4:
-        raise IdentificationError(
-            f"{len(ends)} amounts of compute do not tell the irreducible loss",
-            todo="give L0, or add runs of other sizes",
-        )
+        why = f"{len(ends)} amounts of compute cannot identify the irreducible loss"
+        raise IdentificationError(why, todo="give L0, or add runs of other sizes")
     return float(fit(ends, "power-floor:over=C", delta=1e-3, force=True)["L_inf"])

@@ -1,4 +1,4 @@
-"""The trade between steps and examples, the critical batch at a loss, and its estimate from gradient norms."""
+"""The trade-off between steps and examples, the critical batch size at a loss, its estimate from gradient norms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scalefit.numerics import FloatArray
 
 
 def critical_batch(loss: Any, B_star: float, alpha_B: float) -> FloatArray:
-    """Critical batch (tokens) at a loss (nats/token): B_crit = B_star / loss^(1/alpha_B).
+    """Critical batch size (tokens) at a loss (nats/token): B_crit = B_star / loss^(1/alpha_B).
 
     Source: arXiv:2001.08361, equation 5.3.
 
@@ -33,16 +33,16 @@ class Tradeoff:
     (2000.0, 2.0)
     """
 
-    S_min: float  #: steps at an endlessly large batch
-    B_crit: float  #: critical batch, tokens
+    S_min: float  #: steps with an infinitely large batch
+    B_crit: float  #: critical batch size, tokens
 
     @property
     def E_min(self) -> float:
-        """Examples (tokens) at an endlessly small batch."""
+        """Examples (tokens) with an infinitely small batch."""
         return self.S_min * self.B_crit
 
     def steps(self, batch: Any) -> FloatArray:
-        """Steps with batches of that many tokens: S_min (1 + B_crit/batch)."""
+        """Steps with batches of ``batch`` tokens: S_min (1 + B_crit/batch)."""
         return np.asarray(self.S_min * (1 + self.B_crit / np.asarray(batch, dtype=float)))
 
     def examples(self, batch: Any) -> FloatArray:
@@ -51,7 +51,7 @@ class Tradeoff:
 
 
 def fit_tradeoff(batch: Any, steps: Any) -> Tradeoff:
-    """S_min and B_crit from the steps that runs of several batch sizes needed to one loss.
+    """S_min and B_crit from the steps that runs with several batch sizes needed to reach one loss.
 
     Least squares on relative steps: steps = S_min + E_min/batch is linear. Raises InputError for fewer than two batch
     sizes, or when the steps do not fall with the batch.
@@ -62,17 +62,15 @@ def fit_tradeoff(batch: Any, steps: Any) -> Tradeoff:
     """
     size, needed = np.asarray(batch, dtype=float), np.asarray(steps, dtype=float)
     if len(np.unique(size)) < 2 or size.shape != needed.shape:
-        raise InputError("a trade-off needs the steps of two or more batch sizes", todo="add a run at another batch")
+        raise InputError("a trade-off needs two or more batch sizes", todo="add a run at another batch size")
     if not np.all(np.isfinite(size * needed) & (size > 0) & (needed > 0)):
-        raise InputError("a batch or a count of steps is no number above 0", todo="leave that run out")
+        raise InputError("a batch size or number of steps is not a number above 0", todo="leave that run out")
     unit = float(np.exp(np.mean(np.log(size))))
     columns = np.stack([np.ones_like(size), unit / size], axis=1) / needed[:, None]
     least, extra = np.linalg.lstsq(columns, np.ones_like(size), rcond=None)[0]
     if least <= 0 or extra <= 0:
-        raise InputError(
-            "the steps to this loss do not follow S_min (1 + B_crit/batch)",
-            todo="add smaller and larger batches, each at its best learning rate",
-        )
+        why = "the steps to this loss do not follow S_min (1 + B_crit/batch)"
+        raise InputError(why, todo="add smaller and larger batch sizes, each at its best learning rate")
     return Tradeoff(float(least), float(extra * unit / least))
 
 
@@ -85,9 +83,9 @@ class NoiseScale:
 
     @property
     def batch(self) -> float:
-        """The simple noise scale tr(Sigma)/|G|^2, an estimate of the critical batch in the unit of the batches.
+        """The simple noise scale tr(Sigma)/|G|^2, an estimate of the critical batch size in the unit of the batches.
 
-        NaN where either is not above 0, as estimates from too few steps may be.
+        NaN where either is not above 0, which estimates from too few steps may be.
         """
         return self.noise / self.signal if self.signal > 0 and self.noise > 0 else float("nan")
 
@@ -97,17 +95,16 @@ def noise_scale(small: float, large: float, small_batch: float, large_batch: flo
 
         |G|^2 = (B_l g_l - B_s g_s)/(B_l - B_s),  tr(Sigma) = (g_s - g_l)/(1/B_s - 1/B_l)
 
-    ``small`` and ``large`` are averages of |gradient|^2 over steps; both results are unbiased, their ratio only after
-    averaging each. Raises InputError for batches that are not increasing. Source: arXiv:1812.06162, appendix A.
+    ``small`` and ``large`` are averages of |gradient|^2 over steps. Both results are unbiased; average each before
+    taking their ratio. Raises InputError for batch sizes that are not increasing. Source: arXiv:1812.06162, appendix A.
 
     >>> found = noise_scale(3.0, 1.2, 64, 1024)
     >>> round(found.signal, 6), round(found.noise, 6), round(found.batch, 4)
     (1.08, 122.88, 113.7778)
     """
     if not 0 < small_batch < large_batch:
-        raise InputError(
-            f"batches {small_batch:g} and {large_batch:g} are not increasing", todo="give the smaller first"
-        )
+        sizes = f"batch sizes {small_batch:g} and {large_batch:g}"
+        raise InputError(f"{sizes} are not increasing", todo="give the smaller one first")
     signal = (large_batch * large - small_batch * small) / (large_batch - small_batch)
     noise = (small - large) / (1 / small_batch - 1 / large_batch)
     return NoiseScale(signal, noise)

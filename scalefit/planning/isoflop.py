@@ -1,8 +1,8 @@
 """The isoFLOP procedures: the best size and data as powers of compute, without a law of the loss.
 
-Approach 1 takes, at each compute, the run of least loss from whole curves; approach 2 a smooth minimum over the final
-losses of runs of equal compute. Approach 2 is biased wherever size and data have different exponents, also without
-noise: :func:`approach2_bias` says by how much.
+Approach 1 takes the run of lowest loss at each compute from whole curves; approach 2 the minimum of a smooth curve
+through the final losses of runs of equal compute. Approach 2 is biased wherever size and data have different exponents,
+also without noise: :func:`approach2_bias` gives the bias.
 """
 
 from __future__ import annotations
@@ -18,22 +18,24 @@ from scalefit.errors import IdentificationError, InputError
 from scalefit.numerics import FloatArray
 from scalefit.planning.optimum.compute_optimal import FLOP_PER, compute_optimal
 
-SAME_BUDGET = 0.03  #: runs whose log compute differs by less belong to one budget
-FEWEST = 3  #: sizes that a minimum needs
+SAME_BUDGET = 0.03  #: runs belong to one budget if their log compute differs by less
+FEWEST = 3  #: fewest sizes for a minimum
 GRID = 1500  #: compute values that approach 1 compares, as in the source
-FINE = 2001  #: points at which an interpolated curve is searched
+FINE = 2001  #: points at which an interpolated curve is evaluated
+
+OUTSIDE = "its minimum lies outside its sizes"
 
 Curve = Literal["parabola", "akima"]
 
 
 @dataclass(frozen=True)
 class IsoFlop:
-    """The best size as a power of compute, and the optima that it was drawn through."""
+    """The best size as a power of compute, and the optima that it was fitted to."""
 
-    optima: pd.DataFrame  #: one row a budget: C, N, D, loss
+    optima: pd.DataFrame  #: one row per budget: C, N, D, loss
     exponent: float  #: a of N* ~ C^a; tokens grow as C^(1-a)
     log_factor: float  #: logarithm of N* at C = 1
-    left_out: tuple[str, ...]  #: budgets that have no minimum inside their sizes, and why
+    left_out: tuple[str, ...]  #: budgets without a minimum inside their sizes, and why
 
     def size(self, C: Any) -> FloatArray:
         """The best number of parameters at compute C (FLOP)."""
@@ -47,15 +49,14 @@ class IsoFlop:
 def approach1(curves: pd.DataFrame, *, points: int = GRID) -> IsoFlop:
     """The best run at each compute, from whole loss curves.
 
-    ``curves`` has the columns ``run``, ``N``, ``tokens`` and ``loss``, one row a logged point, smoothed.
-    C = 6 N tokens.
-    At ``points`` values of C, even in the logarithm, each run's loss is interpolated in log C and the lowest run wins;
-    a line in log-log goes through the winners. A run's curve must end where its learning-rate schedule does, so give
+    ``curves`` has the columns ``run``, ``N``, ``tokens`` and ``loss`` (smoothed), one row per logged point; C = 6 N
+    tokens. At ``points`` values of C, even in the logarithm, each run's loss is interpolated in log C; a line in
+    log-log is fitted to the runs of lowest loss. A run's curve must end where its learning-rate schedule does, so give
     runs of several lengths for each size.
 
-    Source: arXiv:2203.15556, approach 1. Raises :class:`IdentificationError` when one size wins everywhere.
+    Source: arXiv:2203.15556, approach 1. Raises :class:`IdentificationError` if one size is best everywhere.
     """
-    _require(curves, ("run", "N", "tokens", "loss"))
+    require_columns(curves, ("run", "N", "tokens", "loss"))
     log_C = np.log(FLOP_PER * curves["N"].to_numpy(float) * curves["tokens"].to_numpy(float))
     grid = np.linspace(log_C.min(), log_C.max(), points)
     best, size = np.full(points, np.inf), np.full(points, np.nan)
@@ -69,22 +70,20 @@ def approach1(curves: pd.DataFrame, *, points: int = GRID) -> IsoFlop:
     won = np.isfinite(best)
     optima = _table(np.exp(grid[won]), size[won], best[won])
     if optima["N"].nunique() < 2:
-        raise IdentificationError(
-            f"the size {optima['N'].iloc[0]:g} has the least loss at every compute",
-            where="isoFLOP approach 1",
-            todo="add runs of smaller and of larger models that reach the same compute",
-        )
+        why = f"the size {optima['N'].iloc[0]:g} has the lowest loss at every compute"
+        todo = "add runs of smaller and of larger models that reach the same compute"
+        raise IdentificationError(why, where="isoFLOP approach 1", todo=todo)
     return _line(optima, ())
 
 
 def approach2(points: pd.DataFrame, *, curve: Curve = "parabola") -> IsoFlop:
     """The best size of each compute budget from a smooth curve through its final losses.
 
-    ``points`` has the columns ``N`` and ``loss`` and either ``C`` or ``D``, one row a run. Budgets are runs whose C
-    agrees within 3 %. ``curve``: a parabola of the loss in log N (the source), or ``"akima"``, an Akima spline in
-    log-log through all sizes (arXiv:2406.19146). Budgets with fewer than three sizes, or whose minimum lies at their
+    ``points`` has the columns ``N`` and ``loss`` and either ``C`` or ``D``, one row per run. A budget is the runs whose
+    C agrees within 3 %. ``curve``: a parabola of the loss in log N (the source), or ``"akima"``, an Akima spline in
+    log-log through all sizes (arXiv:2406.19146). Budgets with fewer than three sizes, or with the minimum at their
     smallest or largest size, are left out and named. The result is biased where size and data have different
-    exponents: hold :func:`approach2_bias` beside it.
+    exponents: compare with :func:`approach2_bias`.
 
     Source: arXiv:2203.15556, approach 2. Raises :class:`IdentificationError` with fewer than two usable budgets.
 
@@ -95,7 +94,7 @@ def approach2(points: pd.DataFrame, *, curve: Curve = "parabola") -> IsoFlop:
     >>> round(found.exponent, 9), round(float(found.size(1e24) / compute_optimal("chinchilla", symmetric, 1e24).N), 9)
     (0.5, 1.0)
     """
-    _require(points, ("N", "loss"))
+    require_columns(points, ("N", "loss"))
     table = points if "C" in points else points.assign(C=FLOP_PER * points["N"] * points["D"])
     kept, left_out = [], []
     for _, rows in table.groupby(_budgets(table["C"].to_numpy(float))):
@@ -106,11 +105,9 @@ def approach2(points: pd.DataFrame, *, curve: Curve = "parabola") -> IsoFlop:
         else:
             kept.append((budget, np.exp(found[0]), found[1]))
     if len(kept) < 2:
-        raise IdentificationError(
-            f"{len(kept)} compute budgets have a minimum inside their sizes ({'; '.join(left_out) or 'no others'})",
-            where="isoFLOP approach 2",
-            todo="add sizes on the side where the loss still falls, or more budgets",
-        )
+        why = f"{len(kept)} compute budgets have a minimum inside their sizes ({'; '.join(left_out) or 'no others'})"
+        todo = "add sizes on the side where the loss still falls, or budgets"
+        raise IdentificationError(why, where="isoFLOP approach 2", todo=todo)
     C, N, loss = (np.array(column) for column in zip(*kept, strict=True))
     return _line(_table(C, N, loss), tuple(left_out))
 
@@ -118,7 +115,7 @@ def approach2(points: pd.DataFrame, *, curve: Curve = "parabola") -> IsoFlop:
 def isoflop_grid(
     constants: Mapping[str, float], budgets: Sequence[float], *, spread: float = 8.0, sizes: int = 15
 ) -> pd.DataFrame:
-    """Sizes around the optimum of each budget: C, N, D with N from N*/spread to N* spread, even in the logarithm."""
+    """Sizes around the optimum of each budget: C, N, D, with N from N*/spread to N* spread, even in the logarithm."""
     best = compute_optimal("chinchilla", constants, np.asarray(budgets, dtype=float))
     N = best.N[:, None] * np.geomspace(1 / spread, spread, sizes)
     C = np.broadcast_to(best.C[:, None], N.shape)
@@ -141,24 +138,22 @@ def approach2_bias(
     """
     N = points["N"].to_numpy(float)
     budget = points["C"].to_numpy(float) if "C" in points else FLOP_PER * N * points["D"].to_numpy(float)
-    size, data = (
-        constants["A"] * N ** -constants["alpha"],
-        constants["B"] * (budget / FLOP_PER / N) ** -constants["beta"],
-    )
-    table = pd.DataFrame({"C": budget, "N": N, "loss": constants["E"] + size + data})
-    found = approach2(table, curve=curve)
+    size = constants["A"] * N ** -constants["alpha"]
+    data = constants["B"] * (budget / FLOP_PER / N) ** -constants["beta"]
+    found = approach2(pd.DataFrame({"C": budget, "N": N, "loss": constants["E"] + size + data}), curve=curve)
     return np.asarray(found.tokens(C) / compute_optimal("chinchilla", constants, C).D - 1)
 
 
-def _require(table: pd.DataFrame, columns: Sequence[str]) -> None:
+def require_columns(table: pd.DataFrame, columns: Sequence[str], where: str = "isoFLOP") -> None:
+    """Raise InputError for the first column that a table lacks."""
     for name in columns:
         if name not in table.columns:
             have = ", ".join(map(str, table.columns))
-            raise InputError(f'no column "{name}"', where="isoFLOP", todo=f"rename one of: {have}")
+            raise InputError(f'no column "{name}"', where=where, todo=f"rename one of: {have}")
 
 
 def _budgets(C: FloatArray) -> np.ndarray:
-    """An integer a row: rows whose log C follows within a small gap share one."""
+    """An integer per row, shared by rows whose log C follows within a small gap."""
     order = np.argsort(C, kind="stable")
     codes = np.empty(len(C), dtype=int)
     codes[order] = np.concatenate([[0], np.cumsum(np.diff(np.log(C[order])) > SAME_BUDGET)])
@@ -166,31 +161,27 @@ def _budgets(C: FloatArray) -> np.ndarray:
 
 
 def _minimum(log_N: FloatArray, loss: FloatArray, curve: Curve) -> tuple[float, float] | str:
-    """Where (log N) and how low the curve through the points is, or why it has no minimum inside them."""
+    """Log N and loss at the minimum of the curve through the points, or why it has no minimum inside them."""
     if len(np.unique(log_N)) < FEWEST:
-        return f"{len(np.unique(log_N))} sizes"
+        return f"only {len(np.unique(log_N))} sizes"
     if curve == "akima":
         return _akima_minimum(log_N, loss)
     middle = log_N.mean()
     c2, c1, c0 = np.polyfit(log_N - middle, loss, 2)
     at = middle - c1 / (2 * c2) if c2 > 0 else np.nan
     if not log_N.min() <= at <= log_N.max():
-        return "its minimum lies outside its sizes"
+        return OUTSIDE
     return float(at), float(c0 - c1**2 / (4 * c2))
 
 
 def _akima_minimum(log_N: FloatArray, loss: FloatArray) -> tuple[float, float] | str:
     from scipy.interpolate import Akima1DInterpolator
 
-    sizes, places = np.unique(log_N, return_inverse=True)
-    least = np.full(len(sizes), np.inf)
-    np.minimum.at(least, places, loss)
-    fine = np.linspace(sizes[0], sizes[-1], FINE)
-    values = Akima1DInterpolator(sizes, np.log(least))(fine)
+    least = pd.Series(loss).groupby(log_N).min()
+    fine = np.linspace(log_N.min(), log_N.max(), FINE)
+    values = Akima1DInterpolator(least.index.to_numpy(float), np.log(least.to_numpy()))(fine)
     at = int(np.argmin(values))
-    if at in (0, FINE - 1):
-        return "its minimum lies outside its sizes"
-    return float(fine[at]), float(np.exp(values[at]))
+    return OUTSIDE if at in (0, FINE - 1) else (float(fine[at]), float(np.exp(values[at])))
 
 
 def _table(C: FloatArray, N: FloatArray, loss: FloatArray) -> pd.DataFrame:
@@ -198,7 +189,5 @@ def _table(C: FloatArray, N: FloatArray, loss: FloatArray) -> pd.DataFrame:
 
 
 def _line(optima: pd.DataFrame, left_out: tuple[str, ...]) -> IsoFlop:
-    log_C = np.log(optima["C"].to_numpy())
-    middle = log_C.mean()
-    slope, at_middle = np.polyfit(log_C - middle, np.log(optima["N"].to_numpy()), 1)
-    return IsoFlop(optima, float(slope), float(at_middle - slope * middle), left_out)
+    slope, height = np.polyfit(np.log(optima["C"].to_numpy()), np.log(optima["N"].to_numpy()), 1)
+    return IsoFlop(optima, float(slope), float(height), left_out)

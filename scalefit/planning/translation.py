@@ -1,4 +1,4 @@
-"""A law carried to another data set by a loss-to-loss map."""
+"""A law transferred to another data set by a loss-to-loss map."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def transfer(
 ) -> tuple[dict[str, float], Fit]:
     """The law on a new data set from a few runs there and a full fit of ``kaplan-floor`` on another.
 
-    ``few`` has one row a run on the new data set with ``N``, ``D`` and ``loss``; 6 to 8 runs near 20 tokens per
-    parameter, one for each compute budget, served in the source. They are paired with ``source_runs`` of equal N and D
-    where those are given: what a size and length do to both losses then cancels. Otherwise the source losses are the
-    law's own. The floor of the source is held; kappa, K and the new floor are fitted. Returns the new constants and the
-    fit of the map. Source: arXiv:2411.12925.
+    ``few`` has one row per run on the new data set with ``N``, ``D`` and ``loss``; 6 to 8 runs near 20 tokens per
+    parameter, one per compute budget, were enough in the source. They are paired with ``source_runs`` of equal N and D
+    if these are given, so that the effect of size and length on both losses cancels; otherwise the source losses are
+    those of the law. The floor of the source is fixed; kappa, K and the new floor are fitted. Returns the new constants
+    and the fit of the map. Source: arXiv:2411.12925.
 
     Raises :class:`~scalefit.errors.IdentificationError` for source losses below the floor.
     """

@@ -1,14 +1,14 @@
-"""How far a run strays from its law on the way to its end: a random walk in two clocks, scaled by what was seen.
+"""How far a run strays from its law on the way to its end: a random walk in two clocks, scaled by back-tests.
 
 The log residual e of a run, measured over predicted, is a level plus a Brownian motion whose variance grows
 
     v = DRIFT_AREA^2 d(log S1) + DRIFT_FALL^2 d(fall)
 
 with the logarithm of the area S1 under the learning rate, and with its fall, the sum of |changes of the learning rate|
-over the peak: laws err where a run goes on for long, and where they are told to anneal. White noise lies on top. What
-is ahead, given the residuals so far, is a Gaussian regression; its variance times k^2, where k^2 is the mean of
-squared errors over their predicted variances in earlier forecasts (of other runs without themselves, and of this run
-from its own first parts), next to PRIOR_FORECASTS forecasts' worth of the belief k = 1.
+over the peak: laws err where a run goes on for long, and where the learning rate decays. White noise is added. The
+residuals ahead, given those so far, follow from Gaussian regression, with the variance times k^2: the mean over
+back-tested forecasts (of other runs without themselves, and of this run from its own first parts) of the squared error
+over its predicted variance, with a prior of k = 1 worth PRIOR_FORECASTS forecasts.
 
 The three constants are round numbers, chosen once on five families of public curves (docs/partial.md).
 """
@@ -26,12 +26,12 @@ from scalefit.runs.clocks import Clock
 from scalefit.uncertainty.calibration import student
 
 DRIFT_AREA = 0.005  #: relative error that a law makes while S1 grows by a factor e
-DRIFT_FALL = 0.005  #: and while the learning rate falls from its peak to zero
-LEVEL = 0.1  #: relative offset of a run from its family that is believed before it is seen
-PRIOR_FORECASTS = 2.0  #: how many forecasts the belief k = 1 is worth
-WORST = 36.0  #: most that one forecast may say of k^2, times what the middle one says where that is above 1
+DRIFT_FALL = 0.005  #: relative error that it makes while the learning rate falls from its peak to zero
+LEVEL = 0.1  #: prior standard deviation of the relative offset of a run from the law of other runs
+PRIOR_FORECASTS = 2.0  #: number of forecasts that the prior k = 1 is worth
+WORST = 36.0  #: largest k^2 of one forecast, in units of the median one (of 1 where the median is below)
 LEAST_NOISE = 3e-4  #: relative
-MOST_ROWS = 60  #: rows of a curve that a forecast uses, evenly chosen
+MOST_ROWS = 60  #: most rows of a curve that a forecast uses, evenly chosen
 
 
 def chosen_rows(count: int, most: int = MOST_ROWS) -> NDArray[np.intp]:
@@ -40,7 +40,7 @@ def chosen_rows(count: int, most: int = MOST_ROWS) -> NDArray[np.intp]:
 
 
 def white_noise(residual: FloatArray) -> float:
-    """The noise of single rows from second differences along the curve, which a smooth drift leaves out.
+    """The noise of single rows from second differences along the curve, which a smooth drift does not affect.
 
     >>> round(white_noise(np.random.default_rng(0).normal(0, 0.01, 4000) + np.linspace(0, 1, 4000)), 3)
     0.01
@@ -51,14 +51,14 @@ def white_noise(residual: FloatArray) -> float:
 
 
 def walk_covariance(one: Clock, other: Clock, origin: float) -> FloatArray:
-    """Of the random walk at the rows of two clocks of one run, (n, m), counted from a log area."""
+    """Covariance (n, m) of the random walk between the rows of two clocks of one run, from a log area on."""
     area = np.minimum.outer(one.area, other.area) - origin
     fall = np.minimum.outer(one.fall, other.fall)
     return np.asarray(DRIFT_AREA**2 * area + DRIFT_FALL**2 * fall)
 
 
 def ahead(seen: Clock, residual: FloatArray, at: Clock, noise: float) -> tuple[FloatArray, FloatArray]:
-    """Mean and variance (before any scaling) of the residual at some later rows, (m,) each."""
+    """Mean and unscaled variance of the residual at later rows ``at``, (m,) each."""
     rows = chosen_rows(len(residual))
     known, origin = seen.take(rows), float(seen.area[0])
     matrix = walk_covariance(known, known, origin) + LEVEL**2 + noise**2 * np.eye(len(rows))
@@ -70,14 +70,14 @@ def ahead(seen: Clock, residual: FloatArray, at: Clock, noise: float) -> tuple[F
 
 @dataclass(frozen=True)
 class Scale:
-    """k^2 and how many forecasts it rests on, the prior ones among them."""
+    """k^2 and the number of forecasts that it rests on, with those of the prior."""
 
     square: float
     weight: float
 
     @property
     def forecasts(self) -> int:
-        """Forecasts that were checked."""
+        """The number of back-tested forecasts."""
         return round(self.weight - PRIOR_FORECASTS)
 
     def half(self, variance: FloatArray, noise: float, level: float) -> FloatArray:
@@ -86,14 +86,14 @@ class Scale:
 
 
 def squared(error: float, variance: float, noise: float) -> float:
-    """What one forecast says of k^2: its squared error, less the noise, over the variance before scaling."""
+    """The k^2 of one forecast: its squared error, less the noise, over the unscaled variance."""
     return max(error**2 - noise**2, 0.0) / max(variance, 1e-14)
 
 
 def scale_from(runs: Sequence[Sequence[float]]) -> Scale:
-    """k^2 from what earlier forecasts say of it; those of one run, which go together, count as one.
+    """k^2 from back-tested forecasts by run; those of one run are correlated and count as one.
 
-    A single forecast far worse than the others is cut off; forecasts that are all bad are believed.
+    A single forecast far worse than the others is limited; where all are bad, k is large.
 
     >>> scale_from([]).square, scale_from([[4.0], [2.0, 6.0]]).square
     (1.0, 2.5)

@@ -1,4 +1,4 @@
-"""What happened in a log, in words: spikes, level shifts and rises of the loss, and what its other signals warn of."""
+"""Events in a log, in words: spikes, level shifts and rises of the loss, and the warnings of its other signals."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from scalefit.schedules import warmup_end
 from scalefit.stability.thresholds import LOGIT_LIMIT
 
 SIGNALS = ("grad_norm", "attention_logit_max", "output_logit_logsumexp")
-DRIFTED = 10.0  #: of log Z
-NAMED = 3  #: stretches without a finite loss that are named one by one
-MANY = 9.0  #: heights above it are told as a factor
-FASTER = 1.02  #: times the learning rate before, from which it has risen
+DRIFTED = 10.0  #: change of log Z that is warned about
+NAMED = 3  #: most stretches without a finite loss that are listed one by one
+MANY = 9.0  #: heights above this are written as a factor
+FASTER = 1.02  #: factor above which a learning rate has risen
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ class Warned:
 
 @dataclass(frozen=True)
 class Risen:
-    """A loss that has risen, and whether the log says what for (a nat or more is never explained)."""
+    """A loss that has risen, and whether the log explains it (a nat or more is never explained)."""
 
     warned: Warned
     explained: bool
 
 
 def lone_warnings(step: NDArray[np.int64], loss: FloatArray, lone: NDArray[np.bool_]) -> list[Warned]:
-    """Rows whose loss lies far below that of all rows near: they decide nothing."""
+    """Warnings of rows whose loss lies far below that of all neighbouring rows; such rows decide nothing."""
     return [
         Warned("loss", int(step[rows[0]]), f"isolated value {loss[rows].min():.4g} at {_steps(step, rows)}")
         for rows in _stretches(lone)
@@ -53,35 +53,31 @@ def _stretches(marked: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
 
 
 def _steps(step: NDArray[np.int64], rows: NDArray[np.int64]) -> str:
-    return f"step {step[rows[0]]}" if len(rows) == 1 else f"steps {step[rows[0]]}..{step[rows[-1]]}"
+    return f"step {step[rows[0]]}" if len(rows) == 1 else f"steps {step[rows[0]]} to {step[rows[-1]]}"
 
 
 def gap_warnings(step: NDArray[np.int64], loss: FloatArray) -> list[Warned]:
-    """Stretches of rows whose loss is not finite, and whether it came back."""
+    """Warnings of stretches of rows whose loss is not finite, and whether it came back."""
     groups = _stretches(~np.isfinite(loss))
     back = [group for group in groups if group[-1] < len(loss) - 1]
-    told = [
-        Warned("loss", int(step[group[0]]), f"is not finite from step {step[group[0]]} on") for group in groups[-1:]
-    ]
-    told = told if len(back) < len(groups) else []
+    places = [(group, f"at {_steps(step, group)}, then came back") for group in back]
     if len(back) > NAMED:
-        text = f"is not finite at {sum(map(len, back))} rows in {len(back)} places, came back"
-        return [Warned("loss", int(step[back[0][0]]), text), *told]
-    texts = [f"is not finite at {_steps(step, group)}, came back" for group in back]
-    return [Warned("loss", int(step[group[0]]), text) for group, text in zip(back, texts, strict=True)] + told
+        places = [(back[0], f"at {sum(map(len, back))} rows in {len(back)} places, then came back")]
+    places += [(group, f"from step {step[group[0]]} on") for group in groups[len(back) :]]
+    return [Warned("loss", int(step[group[0]]), f"is not finite {where}") for group, where in places]
 
 
 def unread_warnings(step: NDArray[np.int64], loss: FloatArray) -> list[Warned]:
-    """Rows whose loss has no log: spikes and rises are looked for in the others."""
+    """A warning of losses that have no logarithm: spikes and rises are looked for in the other rows."""
     rows = np.flatnonzero(loss <= 0)
-    text = f"is not above zero at {len(rows)} rows, which are not judged"
+    text = f"is not above zero at {len(rows)} rows, which are left out"
     return [Warned("loss", int(step[rows[0]]), text)] if len(rows) else []
 
 
 def brief_spikes(rows: pd.DataFrame, spikes: list[Spike]) -> list[Risen]:
-    """Spikes that came back, or that are too recent to tell. ``rows``: those with a finite loss, by step.
+    """Spikes that came back, or that are too recent to judge. ``rows``: those with a finite loss, by step.
 
-    One of ten rows or more that comes with a rising learning rate is explained by it.
+    A spike of ten rows or more during which the learning rate rises is explained by it.
     """
     found = []
     for spike in spikes:
@@ -89,32 +85,32 @@ def brief_spikes(rows: pd.DataFrame, spikes: list[Spike]) -> list[Risen]:
             at = int(np.searchsorted(rows["step"].to_numpy(), spike.start))
             rest = GAP if spike.recovered is None else spike.recovered
             reason = _reason(rows.iloc[max(0, at - GAP) : at + rest]) if rest >= GAP else ""
-            size = f"by {spike.height:.0%} over" if spike.height < MANY else f"to {1 + spike.height:.3g} times"
-            text = _height(spike, f"rises {size} its median") + reason
+            size = f"by {spike.height:.0%} above" if spike.height < MANY else f"to {1 + spike.height:.3g} times"
+            text = _height(spike, f"rises {size} its earlier level") + reason
             found.append(Risen(Warned("loss", spike.start, text), bool(reason)))
     return found
 
 
 def _height(spike: Spike, text: str) -> str:
-    """The text of a spike, or that it has no height."""
-    return text if np.isfinite(spike.height) else "rises, until it is not finite"
+    """The text of a spike, or of one that ends in a value that is not finite."""
+    return text if np.isfinite(spike.height) else "rises until it is not finite"
 
 
 def shift(rows: pd.DataFrame, spike: Spike | None) -> Risen | None:
-    """A spike that the loss has not come back from in ten rows. ``rows``: those with a finite loss, by step."""
+    """A spike from which the loss has not come back in ten rows. ``rows``: those with a finite loss, by step."""
     if spike is None or spike.recovered is not None or spike.after < GAP:
         return None
     at = int(np.searchsorted(rows["step"].to_numpy(), spike.start))
     before = float(rows["loss"].iloc[max(0, at - GAP) : at].median())
     jump, still = before * max(spike.shift, spike.still), before * spike.still
     reason = _reason(rows.iloc[max(0, at - GAP) : at + GAP])
-    now = "" if jump < 1.1 * still else f" ({still:.2g} by now)"
+    now = "" if jump < 1.1 * still else f" (now {still:.2g})"
     text = f"{jump:.2g} nats above its level before step {spike.start} and not recovered{now}{reason}"
     return Risen(Warned("loss", spike.start, text), bool(reason) and still < LOST)
 
 
 def slow_rise(rows: pd.DataFrame) -> Risen | None:
-    """A last level of the loss above its least one. ``rows``: those with a loss above zero, by step."""
+    """A last level of the loss above its lowest one. ``rows``: those with a loss above zero, by step."""
     rise = find_rise(rows["loss"].to_numpy(float))
     if rise is None:
         return None
@@ -122,12 +118,12 @@ def slow_rise(rows: pd.DataFrame) -> Risen | None:
     least = int(step[rise.least])
     reason = _reason(rows.iloc[rise.least : rise.peak + 1])
     end = f", falling again since step {step[rise.peak]}" if rise.falling else ""
-    text = f"rising since step {least}: {rise.nats:.2g} nats above its least smoothed level{end}{reason}"
+    text = f"rising since step {least}: {rise.nats:.2g} nats above its lowest smoothed level{end}{reason}"
     return Risen(Warned("loss", int(step[rise.seen]), text), bool(reason) and rise.nats < LOST)
 
 
 def _reason(rows: pd.DataFrame) -> str:
-    """What else changed over these rows: the learning rate rose, or a column of text."""
+    """What else changed over these rows: the learning rate rose, or a column of text changed."""
     if "lr" in rows.columns:
         lr = rows["lr"].to_numpy(float)
         lr = lr[np.isfinite(lr)]
@@ -142,13 +138,12 @@ def _reason(rows: pd.DataFrame) -> str:
 
 
 def signal_warnings(rows: pd.DataFrame, until: int | None) -> list[Warned]:
-    """The warnings of each signal that is not the loss."""
+    """The warnings of each signal other than the loss."""
     step = rows["step"].to_numpy(int)
     signals = {name: rows[name].to_numpy(float) for name in SIGNALS if name in rows.columns}
-    lr = rows["lr"].to_numpy(float) if "lr" in rows.columns else None
     found: list[Warned] = []
     if "grad_norm" in signals:
-        found += _norm(step, signals["grad_norm"], lr)
+        found += _norm(step, signals["grad_norm"], _warmup(rows))
     if "attention_logit_max" in signals:
         found += _logit(step, signals["attention_logit_max"], until)
     if "output_logit_logsumexp" in signals:
@@ -156,33 +151,36 @@ def signal_warnings(rows: pd.DataFrame, until: int | None) -> list[Warned]:
     return found
 
 
-def _warmup(lr: FloatArray | None) -> int:
-    return 0 if lr is None else warmup_end(lr[np.isfinite(lr)])
+def _warmup(rows: pd.DataFrame) -> int:
+    """The row at which warmup ends; 0 without learning rates."""
+    lr = rows["lr"].to_numpy(float) if "lr" in rows.columns else np.zeros(0)
+    return warmup_end(lr[np.isfinite(lr)])
 
 
 def warming_up(rows: pd.DataFrame) -> bool:
     """Whether the learning rate still rises as it has from the start."""
-    return "lr" in rows.columns and len(rows) > 1 and _warmup(rows["lr"].to_numpy(float)) == len(rows) - 1
+    return "lr" in rows.columns and len(rows) > 1 and _warmup(rows) == len(rows) - 1
 
 
-def _norm(step: NDArray[np.int64], norm: FloatArray, lr: FloatArray | None) -> list[Warned]:
-    """The first spike of the gradient norm, and where it has multiplied since warm-up (half of the log at most)."""
+def _norm(step: NDArray[np.int64], norm: FloatArray, warmup: int) -> list[Warned]:
+    """The first spike of the gradient norm, and its growth since warmup (since half of the log at the latest)."""
     logged = np.flatnonzero(~np.isnan(norm))
-    spikes = find_spikes(step[logged], norm[logged])[:1]
-    texts = [_height(each, f"rises to {1 + each.height:.3g} times its median") for each in spikes]
-    found = [Warned("grad_norm", each.start, text) for each, text in zip(spikes, texts, strict=True)]
-    warmup = _warmup(lr)
+    found = [
+        Warned("grad_norm", each.start, _height(each, f"rises to {1 + each.height:.3g} times its earlier level"))
+        for each in find_spikes(step[logged], norm[logged])[:1]
+    ]
     start = int(np.clip(warmup, len(norm) // 10, len(norm) // 2))
     grown = multiplied(norm, start)
     if grown:
-        row, most = grown
-        text = f"grows: its running median is ten times its least since step {step[start]}, {most:.3g} times at most"
-        found.append(Warned("grad_norm", int(step[row]), text))
+        text = (
+            f"grows: its running median passes ten times its lowest since step {step[start]} (now {grown[1]:.3g} times)"
+        )
+        found.append(Warned("grad_norm", int(step[grown[0]]), text))
     return found
 
 
 def _logit(step: NDArray[np.int64], logit: FloatArray, until: int | None) -> list[Warned]:
-    """The first row above the limit, and growth to it: where it was first seen, and what is said of it now."""
+    """The first row above the limit, and the growth to it: where it was first seen, and its forecast now."""
     above = np.flatnonzero(logit > LOGIT_LIMIT)[:1]
     passed = [Warned("attention_logit_max", int(step[row]), f"is above {LOGIT_LIMIT:g}") for row in above]
     upto = int(above[0]) if len(above) else len(step)
@@ -191,15 +189,19 @@ def _logit(step: NDArray[np.int64], logit: FloatArray, until: int | None) -> lis
     if not passed and (now is None or now.earliest > (until or 2 * step[-1] - step[0])):
         return []
     seen = first_seen(steps[:upto], logit[:upto], LOGIT_LIMIT, until)
-    text = f"grows, to {LOGIT_LIMIT:g} " + (f"as {now}" if now else f"(first forecast as {seen[1]})" if seen else "")
-    if not text.endswith(" "):
-        passed.insert(0, Warned("attention_logit_max", seen[0] if seen else int(step[-1]), text))
+    if now or seen:
+        when = f"as {now}" if now else f"(first forecast: as {seen[1]})" if seen else ""
+        first = Warned("attention_logit_max", seen[0] if seen else int(step[-1]), f"grows to {LOGIT_LIMIT:g} {when}")
+        passed.insert(0, first)
     return passed
 
 
 def _drift(step: NDArray[np.int64], value: FloatArray) -> list[Warned]:
-    """A warning where log Z has moved by ten from its median over the first tenth."""
+    """A warning where log Z is more than ten away from its median over the first tenth."""
     known = value[np.isfinite(value)]
     early = float(np.median(known[: max(3, len(known) // 10)])) if len(known) else np.nan
     far = np.flatnonzero(np.abs(value - early) > DRIFTED)
-    return [Warned("output_logit_logsumexp", int(step[far[0]]), f"is {value[far[0]]:.3g}")] if len(far) else []
+    return [
+        Warned("output_logit_logsumexp", int(step[row]), f"has moved from {early:.3g} to {value[row]:.3g}")
+        for row in far[:1]
+    ]

@@ -1,14 +1,15 @@
-"""The final loss of a run in progress, from its own curve so far and its declared schedule."""
+"""The final loss of a run in progress, from its curve so far and its schedule to the end."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.answers import Shown
 from scalefit.diagnosis.checks import Check
 from scalefit.errors import InputError
 from scalefit.fitting.recipe import another_recipe
@@ -24,22 +25,22 @@ from scalefit.schedules import Schedule
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-CUTS = (0.2, 0.4, 0.6, 0.8, 0.9)  #: shares of the fitted runs after which their ends are forecast, to see how well
-PARTS = (0.4, 0.55, 0.7, 0.85)  #: shares of the run's own rows from which its present loss is forecast
-HALF = 0.5  #: share of its fall that a learning rate must have behind it where no fit of other runs tells the rest
-AHEAD = 40  #: steps of the curve ahead
-LOST = "no forecast of a run that has diverged; if it stays so: "
-EARLIER = 12  #: earlier forecasts in the history
-OFF, TIMES_OFF = 0.02, 5.0  #: a run this far off its family, and this many times as far as the family's own, is named
+CUTS = (0.2, 0.4, 0.6, 0.8, 0.9)  #: shares of the fitted runs from which their ends are forecast in back-tests
+PARTS = (0.4, 0.55, 0.7, 0.85)  #: shares of the run's own rows from which its present loss is forecast in back-tests
+HALF = 0.5  #: share of the learning rate's fall that must be over without a fit of other runs
+AHEAD = 40  #: steps at which the curve ahead is forecast
+LOST = "no forecast of a run that has diverged; if it continues like this: "
+EARLIER = 12  #: forecasts in the history
+OFF, TIMES_OFF = 0.02, 5.0  #: relative offset from the law, and its multiple of the usual one, that are warned about
 
 
-@dataclass(frozen=True)
-class PartialForecast:
+@dataclass(frozen=True, repr=False)
+class PartialForecast(Shown):
     """The final loss of a run in progress; see :func:`scalefit.predict_partial`.
 
-    ``final`` is the loss expected at step ``steps``, ``low`` and ``high`` the ends of the interval in which one
-    measurement of it falls with probability ``level``. ``curve`` is the way there (step, loss, low, high), ``seen`` the
-    run so far (step, loss), ``history`` the same forecast made at earlier steps (step, final, low, high).
+    ``final`` is the loss expected at step ``steps``, ``low`` and ``high`` the ends of its prediction interval at
+    ``level``. ``curve`` is the way there (step, loss, low, high), ``seen`` the run so far (step, loss), ``history`` the
+    same forecast made at earlier steps (step, final, low, high).
     """
 
     run: str
@@ -53,10 +54,10 @@ class PartialForecast:
     seen: pd.DataFrame
     history: pd.DataFrame
     basis: str
-    scale: float  #: by how much the random walk was widened by earlier forecasts
-    forecasts: int  #: how many there were
+    scale: float  #: factor on the random walk's standard deviation, from back-tested forecasts
+    forecasts: int  #: number of back-tested forecasts
     warnings: tuple[Check, ...] = ()
-    among: str = ""  #: a sentence where the fit has seen further rows of this run
+    among: str = ""  #: a note if the fit has seen later rows of this run
 
     @property
     def ok(self) -> bool:
@@ -66,13 +67,15 @@ class PartialForecast:
     def __str__(self) -> str:
         now = float(self.seen["loss"].iloc[-1])
         lost = any(check.code == "diverged" for check in self.warnings)
+        tested = f"{self.forecasts} back-tested forecast{'s' * (self.forecasts > 1)}"
+        scaled = f"interval scaled by {self.scale:.2g} from the errors of {tested}"
         lines = [
-            f"{self.run}: step {self.step} of {self.steps} ({100 * self.step / self.steps:.0f} %), loss {now:.4g}",
-            f"  {LOST * lost}final loss {self.final:.5g}, {100 * self.level:.0f} % interval "
+            f"{self.run}: {LOST * lost}final loss {self.final:.5g}, {100 * self.level:.0f} % interval "
             f"[{self.low:.5g}, {self.high:.5g}] (±{_percent((self.high - self.low) / self.final / 2)} %)",
-            f"  {self.basis}; widths times {self.scale:.2g} by {self.forecasts} earlier forecasts",
+            f"  now at step {self.step} of {self.steps} ({100 * self.step / self.steps:.0f} %), loss {now:.4g}",
+            f"  {self.basis}; {scaled if self.forecasts else 'interval not checked by any back-test'}",
         ]
-        lines += [f"  {self.among}"] if self.among else []
+        lines += [f"  {self.among}"] * bool(self.among)
         return "\n".join([*lines, *(f"! {check.text}" for check in self.warnings)])
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
@@ -89,17 +92,17 @@ def predict_partial(
     fit: Fit | None = None,
     level: float = 0.9,
 ) -> PartialForecast:
-    """The final loss of a run in progress, from its own curve so far and its declared schedule.
+    """The final loss of a run in progress, from its curve so far and its schedule to the end.
 
-    With a ``fit`` of other runs by a law along the schedule (``annealing`` and its like) the law's curve is followed:
-    the run's residuals so far give its level, and a random walk, whose size the fitted runs show when each is forecast
-    by the others, how far it may stray until its end. Without one, an annealing law is fitted to the run's own curve;
-    that needs a learning rate that has half of its fall behind it (or does not fall), because one run before its decay
-    cannot tell what the decay gains.
+    With a ``fit`` of other runs by a law along the schedule (such as ``annealing``), the forecast follows that law: the
+    run's residuals so far give its level, and a random walk gives how far it may stray until its end; back-tests, in
+    which each fitted run is forecast from the others, give the size of the walk. Without a fit, an annealing law is
+    fitted to the run's own curve; then half of the learning rate's fall must be over (or there is no fall), because a
+    run before its decay cannot tell what the decay gains.
 
-    Raises :class:`InputError` for a log of several runs, a finished one, one longer than its schedule or without one,
-    losses that are not finite, a learning rate that is not the schedule's, a law that follows no schedule, or too
-    little of the curve.
+    Raises :class:`InputError` for a log of several runs, a finished run, one longer than its schedule or without one,
+    losses that are not finite, a learning rate that differs from the schedule, a law that follows no schedule, or too
+    few rows.
 
     >>> import scalefit as sf
     >>> plan = "constant:peak_lr=1e-3,steps=1000"
@@ -110,11 +113,11 @@ def predict_partial(
     True
     """
     if not 0 < level < 1:
-        raise InputError(f"level {level}", where="predict", todo="give a share between 0 and 1")
+        raise InputError(f"level {level} is not between 0 and 1", where="predict", todo="give one such as 0.9")
     part = read_partial(run, schedule, fit)
     method = _Family(fit, part) if fit is not None else _Alone(part)
-    now = part.count
-    forecast = method.at(now, np.unique(np.linspace(part.step, part.plan.steps, AHEAD).astype(np.int64))[1:])
+    steps = np.unique(np.linspace(part.step, part.plan.steps, AHEAD).astype(np.int64))[1:]
+    forecast = method.at(part.count, steps)
     curve = forecast.table(level)
     end = curve.iloc[-1]
     return PartialForecast(
@@ -128,7 +131,7 @@ def predict_partial(
         curve=curve,
         seen=pd.DataFrame({"step": part.steps, "loss": part.loss}),
         history=_history(method, part, level),
-        basis=method.basis + (f", {part.spikes} lone spike{'s' * (part.spikes > 1)} left out" if part.spikes else ""),
+        basis=method.basis + f", {part.spikes} isolated spike{'s' * (part.spikes > 1)} left out" * bool(part.spikes),
         scale=float(forecast.scale.square**0.5),
         forecasts=forecast.scale.forecasts,
         warnings=(*part.doubts(), *method.warnings()),
@@ -138,7 +141,7 @@ def predict_partial(
 
 @dataclass(frozen=True)
 class _Ahead:
-    """A forecast of some steps: mean, relative variance of what is not noise, relative noise, scale."""
+    """A forecast at some steps: mean, relative variance without the noise, relative noise, scale."""
 
     steps: NDArray[np.int64]
     mean: FloatArray
@@ -161,40 +164,34 @@ class _Family:
         self.clock = part.clock(part.steps)
         self.residual = np.log(part.loss / part.law_at(fit, part.steps))
         self.others, self.usual = _forecasts_of_fitted(fit)
-        names = f"{fit.runs} run{'s' * (fit.runs > 1)}"
-        self.basis = f"law {fit.law.spec} fitted to {names}, at the level of this run"
+        self.basis = f"law {fit.law.spec} fitted to {fit.runs} run{'s' * (fit.runs > 1)}, shifted to this run's level"
 
     def at(self, count: int, steps: NDArray[np.int64]) -> _Ahead:
         """The forecast that the first ``count`` rows allow."""
         clock, residual = self.clock.take(slice(0, count)), self.residual[:count]
         noise = white_noise(residual)
-        own = [_one_ahead(clock, residual, round(share * count)) for share in PARTS if share * count >= FEWEST]
+        own = [[_one_ahead(clock, residual, round(share * count))] for share in PARTS if share * count >= FEWEST]
+        strays = bool(own) and np.mean(own) > scale_from(self.others).square  # a calm start promises no calm end
         moved, variance = ahead(clock, residual, self.part.clock(steps), noise)
         mean = self.part.law_at(self.fit, steps) * np.exp(moved)
-        return _Ahead(steps, mean, variance, noise, scale_from([*self.others, *self._worse([[one] for one in own])]))
-
-    def _worse(self, own: list[list[float]]) -> list[list[float]]:
-        """The run's own forecasts where it strays more than the fitted runs do; a calm start promises no calm end."""
-        return own if own and np.mean(own) > scale_from(self.others).square else []
+        return _Ahead(steps, mean, variance, noise, scale_from([*self.others, *own] if strays else self.others))
 
     def warnings(self) -> list[Check]:
-        """What speaks against using this fit for this run."""
+        """Reasons against using this fit for this run."""
         found = another_recipe(self.fit.law, self.fit.recipe, self.part.recipe())
         off = float(np.median(self.residual[-max(3, self.part.count // 10) :]))
         if abs(off) > max(OFF, TIMES_OFF * self.usual) and not self.part.lost:
-            found.append(
-                Check(
-                    "off-family",
-                    f"the run lies {_percent(np.expm1(off))} % {'above' if off > 0 else 'below'} the law fitted "
-                    f"to other runs ({100 * self.usual:.1g} % is usual among them): its level is followed, but the "
-                    "gain of what is ahead is theirs; fit runs of this recipe",
-                )
+            side = "above" if off > 0 else "below"
+            text = f"the run lies {_percent(np.expm1(off))} % {side} the law fitted to other runs (usual among them: "
+            text += (
+                f"{100 * self.usual:.1g} %): the forecast follows its level, but takes the gain still ahead from those"
             )
+            found.append(Check("off-family", f"{text}; fit runs of the same recipe"))
         return [*found, *(check for check in self.fit.warnings if check.code in ("not-converged", "not-identified"))]
 
 
 class _Alone:
-    """Forecasts by a run's own curve."""
+    """Forecasts by a law fitted to the run's own curve."""
 
     def __init__(self, part: PartialRun) -> None:
         self.part = part
@@ -204,52 +201,43 @@ class _Alone:
         if behind < HALF:
             lr = part.plan.per_step()
             half = int(np.flatnonzero(lr > lr.max() - HALF * (lr.max() - lr[-1]))[-1]) + 1
-            raise InputError(
-                f"at step {part.step} the learning rate has {100 * behind:.0f} % of its fall behind it: one run before "
-                "its decay cannot tell what the decay gains",
-                where=f"run {part.name}",
-                todo=f"give a saved fit of other runs (scalefit predict FIT.json --from-partial ...), or wait for step "
-                f"{half}",
-            )
+            why = f"at step {part.step} only {100 * behind:.0f} % of the learning rate's fall is over"
+            todo = f"give a fit of other runs (scalefit predict FIT.json --from-partial ...), or wait for step {half}"
+            why += ", and a run before its decay cannot tell what the decay gains"
+            raise InputError(why, where=f"run {part.name}", todo=todo)
         self.basis = "an annealing law fitted to this run's own curve, averaged over its exponent and memory"
 
     def at(self, count: int, steps: NDArray[np.int64]) -> _Ahead:
         """The forecast that the first ``count`` rows allow."""
-        part = self.part
-        squares = []
-        for share in PARTS:
-            first = round(share * count)
-            if first < FEWEST:
-                continue
-            shorter = part.plan_until(int(part.steps[count - 1]))
-            mean, variance, noise = own_curve(
-                part.steps[:first], part.loss[:first], shorter, part.steps[count - 1 : count]
-            )
+        part, squares, last = self.part, [], self.part.steps[count - 1 : count]
+        shorter = replace(part.plan, steps=int(last[0]))
+        for first in [round(share * count) for share in PARTS if round(share * count) >= FEWEST]:
+            mean, variance, noise = own_curve(part.steps[:first], part.loss[:first], shorter, last)
             seen = float(np.log(np.median(part.loss[max(first, count - 3) : count]) / mean[0]))
             squares.append([squared(seen, float(variance[0]), noise)])
         mean, variance, noise = own_curve(part.steps[:count], part.loss[:count], part.plan, steps)
         return _Ahead(steps, mean, variance, noise, scale_from(squares))
 
     def warnings(self) -> list[Check]:
-        """Nothing: what one run cannot tell is refused."""
+        """None: what one run cannot tell is refused."""
         return []
 
 
 def _percent(share: float) -> str:
-    """A share in per cent, two digits and never as a power of ten."""
+    """A share in percent with two digits, never as a power of ten."""
     size = 100 * abs(share)
     return f"{size:.2g}" if size < 99.5 else f"{size:.0f}"
 
 
 def _one_ahead(clock: Clock, residual: FloatArray, first: int) -> float:
-    """What a run's first rows say of its last one, as :func:`scalefit.progress.drift.squared`."""
+    """Back-test of a run's last row from its first ones, as :func:`scalefit.progress.drift.squared`."""
     noise = white_noise(residual[:first])
     mean, variance = ahead(clock.take(slice(0, first)), residual[:first], clock.take(slice(-1, None)), noise)
     return squared(float(residual[-1] - mean[0]), float(variance[0]), noise)
 
 
 def _forecasts_of_fitted(fit: Fit) -> tuple[list[list[float]], float]:
-    """What the forecasts of each fitted run's end by the fit without it say of the scale; and their usual offset."""
+    """Back-tests of each fitted run's end by the fit without it, and the usual offset of a run from the law."""
     points = fit.points
     if points.area is None or points.fall is None:
         return [], 0.0
@@ -274,7 +262,7 @@ def _forecasts_of_fitted(fit: Fit) -> tuple[list[list[float]], float]:
 
 
 def _history(method: _Family | _Alone, part: PartialRun, level: float) -> pd.DataFrame:
-    """The forecast of the end, made at earlier steps with what was known then."""
+    """The forecast of the end made at earlier steps, with what was known then."""
     counts = np.unique(np.linspace(FEWEST, part.count, EARLIER).astype(int))
     if isinstance(method, _Alone):
         counts = np.array([c for c in counts if fallen(part.plan, int(part.steps[c - 1])) >= HALF])

@@ -1,7 +1,7 @@
-"""Growth of a probe along a run: when the attention logit will reach its limit, and a gradient norm that multiplies.
+"""Growth of a probe along a run: when the attention logit will reach its limit, and growth of the gradient norm.
 
-The shape of a growth is not known: a power of the step, an exponential and a line are fitted, and only what predicts
-the last third of the rows may say when the limit is reached. Sources: own; arXiv:2309.14322 for the limit.
+The shape of the growth is not known: a power of the step, an exponential and a line are fitted, and only those that
+predict the last third of the rows forecast the limit. Sources: own; arXiv:2309.14322 for the limit.
 """
 
 from __future__ import annotations
@@ -13,42 +13,44 @@ from scipy.special import stdtrit
 
 from scalefit.numerics import MAD_TO_SIGMA, FloatArray
 
-STRETCHES = (0.9, 0.6, 0.4, 0.25, 0.15, 0.08)  #: of the rows, the longest first
+STRETCHES = (0.9, 0.6, 0.4, 0.25, 0.15, 0.08)  #: shares of the rows that are tried, the longest first
 FEWEST = 8  #: rows
-BLOCKS = 24  #: medians that a stretch is thinned to
-HELD = 3  #: the last of so many parts is predicted from the others
-SURE = 5.0  #: standard errors by which a growth must exceed zero
+BLOCKS = 24  #: medians to which a stretch is thinned
+HELD = 3  #: the last of this many parts is held out and predicted from the others
+SURE = 5.0  #: standard errors by which a slope must exceed zero
 UPPER = 0.95  #: quantile of the band of a new value, on either side
-FITS = 2.0  #: times the noise by which the held-out part may be missed
-CLOSE = 1.5  #: times the least miss, up to which a shape counts as well
-EXACT = 5e-3  #: smallest noise, of the log
-LOOKS = 100  #: rows at which the past is judged again
-NARROW = 1.02  #: last to first step of a range that is told as one
-FAR = 1e4  #: times the last step, up to which a crossing is looked for
-MULTIPLIED = 10.0  #: of the running median of a gradient norm
+FITS = 2.0  #: largest error on the held-out part, in units of the noise
+CLOSE = 1.5  #: shapes whose error is within this factor of the smallest count as well
+EXACT = 5e-3  #: smallest noise of the logarithm
+LOOKS = 100  #: rows at which the forecast is repeated with what was known then
+NARROW = 1.02  #: ratio of last to first step below which a range is written as one step
+FAR = 1e4  #: a crossing is looked for up to this many times the last step
+MULTIPLIED = 10.0  #: growth of the running median of a gradient norm that is warned about
 SHAPES = {"a power of the step": (True, True), "an exponential": (False, True), "a line": (False, False)}
 
 
 @dataclass(frozen=True)
 class Growth:
-    """Where growth reaches a limit."""
+    """When growth reaches a limit."""
 
-    shapes: tuple[str, ...]  #: that predict the last third
+    shapes: tuple[str, ...]  #: that predict the last third of the rows
     earliest: float  #: step
-    latest: float  #: step; inf: it may not be reached
+    latest: float  #: step; inf: the limit may never be reached
 
     def __str__(self) -> str:
-        narrow = self.latest < NARROW * self.earliest
-        end = f"{self.latest:.0f}" if np.isfinite(self.latest) else "never"
-        when = f"at {(self.earliest * self.latest) ** 0.5:.0f}" if narrow else f"between {self.earliest:.0f} and {end}"
-        return f"{' or '.join(self.shapes)}: {when}"
+        when = f"between steps {self.earliest:.0f} and {self.latest:.0f}"
+        if self.latest < NARROW * self.earliest:
+            when = f"at step {(self.earliest * self.latest) ** 0.5:.0f}"
+        elif np.isinf(self.latest):
+            when = f"from step {self.earliest:.0f} on, or never"
+        return f"{' or '.join(self.shapes)}, {when}"
 
 
 def growth(step: FloatArray, value: FloatArray, limit: float) -> Growth | None:
-    """When a growing series reaches a limit, over the shapes that fit; None where nothing grows for sure.
+    """When a growing series reaches a limit, over the shapes that fit; None without significant growth.
 
-    The longest recent stretch is taken that some shape describes: it misses the last third of it, predicted from the
-    first two, by no more than twice the noise. Shapes that miss by up to 1.5 times the least count as well.
+    Of the recent stretches the longest that some shape describes is used: fitted to the first two thirds, it predicts
+    the last third with an error of at most twice the noise. Shapes within 1.5 times the smallest error count as well.
 
     >>> step = np.arange(10, 5001, 10.0)
     >>> found = growth(step, 5 * (step / 10) ** 0.8, 1e4)
@@ -62,24 +64,18 @@ def growth(step: FloatArray, value: FloatArray, limit: float) -> Growth | None:
         rows = max(FEWEST, int(np.ceil(share * len(x))))
         if rows > len(x):
             return None
-        at, high = _thinned(x[-rows:], y[-rows:])
+        parts = np.array_split(np.arange(len(x) - rows, len(x)), min(BLOCKS, rows))
+        at, high = np.array([x[part].mean() for part in parts]), np.array([np.median(y[part]) for part in parts])
         best = _fitting(at, high, share == STRETCHES[-1] or rows == FEWEST)
         if best:
             break
-    crossings = [_crossing(at, high, shape, limit) for shape in best]
-    sure = [each for each in crossings if each is not None]
-    if not sure or not np.isfinite(min(low for low, _ in sure)):
-        return None
-    return Growth(tuple(best), min(low for low, _ in sure), max(high for _, high in sure))
-
-
-def _thinned(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
-    parts = np.array_split(np.arange(len(x)), min(BLOCKS, len(x)))
-    return np.array([x[part].mean() for part in parts]), np.array([np.median(y[part]) for part in parts])
+    sure = [each for shape in best if (each := _crossing(at, high, shape, limit)) is not None]
+    first, last = min((low for low, _ in sure), default=np.inf), max((high for _, high in sure), default=np.inf)
+    return Growth(tuple(best), first, last) if np.isfinite(first) else None
 
 
 def _fitting(x: FloatArray, y: FloatArray, last: bool) -> list[str]:
-    """Shapes that predict the last third from the rest; on the last stretch that is tried the best one always does."""
+    """Shapes that predict the last third from the rest; on the ``last`` stretch tried the best one always counts."""
     kept = len(x) - len(x) // HELD
     missed = {}
     for shape, (log_x, log_y) in SHAPES.items():
@@ -96,7 +92,7 @@ def _fitting(x: FloatArray, y: FloatArray, last: bool) -> list[str]:
 
 
 def _crossing(x: FloatArray, y: FloatArray, shape: str, limit: float) -> tuple[float, float] | None:
-    """First and last step at which the 90 % band of a new value reaches the limit."""
+    """First and last step at which the 90 % prediction band reaches the limit."""
     log_x, log_y = SHAPES[shape]
     u, v, top = (np.log(x) if log_x else x), (np.log(y) if log_y else y), np.log(limit) if log_y else limit
     centre = u.mean()
@@ -114,9 +110,9 @@ def _crossing(x: FloatArray, y: FloatArray, shape: str, limit: float) -> tuple[f
 
 
 def first_seen(step: FloatArray, value: FloatArray, limit: float, until: int | None) -> tuple[int, Growth] | None:
-    """The step at which growth to the limit, before the end of the run, was first seen: with what was known then.
+    """The step at which growth to the limit before the end of the run was first seen, and the forecast made then.
 
-    ``until``: length of the run (default: as far ahead as the log then went back).
+    ``until``: length of the run (default: as far ahead as the log went back at that step).
     """
     known = np.flatnonzero(np.isfinite(value))
     for row in np.unique(known[np.linspace(0, len(known) - 1, LOOKS).astype(int)]) if len(known) else []:
@@ -127,9 +123,9 @@ def first_seen(step: FloatArray, value: FloatArray, limit: float, until: int | N
 
 
 def multiplied(value: FloatArray, start: int) -> tuple[int, float] | None:
-    """The first row at which the running median of a positive series is ten times its least before, and how many times.
+    """The first row at which the running median of a positive series exceeds ten times its lowest so far, or None.
 
-    ``start``: row at which warm-up ends; what came before does not count. The times are those of the last row.
+    With it comes that ratio at the last row. ``start``: row at which warmup ends; earlier rows are left out.
 
     >>> row, times = multiplied(np.exp(np.arange(1000) / 200), 100)
     >>> row, round(times, 1)

@@ -1,8 +1,8 @@
-"""A run in progress, checked at the door: one run, its schedule to the end, finite losses, enough of them."""
+"""A run in progress, checked when it is read: one run, its schedule to the end, enough finite losses."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,32 +13,32 @@ from scalefit.diagnosis.checks import ALIKE, Check
 from scalefit.errors import InputError
 from scalefit.fitting.result import Fit
 from scalefit.numerics import FloatArray
-from scalefit.progress.spikes import spikes
+from scalefit.progress.rises import spikes
 from scalefit.runs import Runs, read_runs
 from scalefit.runs.clocks import Clock
 from scalefit.runs.divergence import Divergence, divergence
 from scalefit.schedules import Schedule, parse_schedule
 
-FEWEST = 8  #: rows after warm-up that a forecast needs
-WRITTEN, MOSTLY = 1e-4, 0.9  #: losses this close, relative, in this share of the shared rows, are those of one run
-OTHER = 0.2  #: no run of this name is this one where a loss differs by more
-ALONG = 0.05  #: in the clocks, within which two schedules are one
-NAMELESS = "DataFrame"  #: the name that a table without names gives
-DIFFERS, OFTEN = 0.05, 0.1  #: a learning rate off by this share of the peak, in this share of the rows
+FEWEST = 8  #: fewest rows after warmup for a forecast
+WRITTEN, MOSTLY = 1e-4, 0.9  #: two runs are the same if their losses agree this well in this share of shared rows
+OTHER = 0.2  #: median relative difference above which two runs of one name are different runs
+ALONG = 0.05  #: largest difference in the clocks between rows of one schedule
+NAMELESS = "DataFrame"  #: the name of the run in a table without names
+DIFFERS, OFTEN = 0.05, 0.1  #: refused if off the schedule by this share of the peak in this share of the rows
 
 
 @dataclass(frozen=True)
 class PartialRun:
-    """One run so far: logged steps after warm-up and losses (n,), its schedule, and its row of the table."""
+    """One run so far: logged steps after warmup and losses (n,), its schedule, and its row of the table."""
 
     name: str
     steps: NDArray[np.int64]
     loss: FloatArray
     plan: Schedule
     facts: pd.Series
-    spikes: int = 0  #: losses left out because they stand alone above their neighbours
-    last: float = 0.0  #: how far the last loss stands above, relative, where it is one of them
-    lost: Divergence | None = None  #: where the run has diverged
+    spikes: int = 0  #: losses left out as isolated spikes
+    last: float = 0.0  #: relative height of the last loss if it is one of them
+    lost: Divergence | None = None  #: the divergence, if the run has diverged
 
     @property
     def step(self) -> int:
@@ -47,16 +47,12 @@ class PartialRun:
 
     @property
     def count(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return len(self.steps)
 
     def clock(self, steps: NDArray[np.int64]) -> Clock:
         """The clocks of :mod:`scalefit.progress.drift` at some steps."""
         return Clock.of(self.plan.per_step(), self.plan.warmup, steps)
-
-    def plan_until(self, step: int) -> Schedule:
-        """The same schedule as if it ended at an earlier step."""
-        return replace(self.plan, steps=step)
 
     def law_at(self, fit: Fit, steps: NDArray[np.int64]) -> FloatArray:
         """The fitted law's loss at some steps of this run."""
@@ -69,15 +65,12 @@ class PartialRun:
         with np.errstate(all="ignore"):
             value = fit.evaluate(variables) + np.zeros(len(steps))
         if not (np.isfinite(value) & (value > 0)).all():
-            raise InputError(
-                f"the law {law.spec} gives no positive loss along this schedule",
-                where=f"run {self.name}",
-                todo="fit runs whose schedules are more like it",
-            )
+            why = f"the law {law.spec} gives no positive loss along this schedule"
+            raise InputError(why, where=f"run {self.name}", todo="fit runs with more similar schedules")
         return value
 
     def recipe(self) -> dict[str, tuple[Any, ...]]:
-        """What is known of the run's recipe, as a fit's ``recipe`` has it."""
+        """What is known of the run's recipe, in the form of a fit's ``recipe``."""
         found: dict[str, tuple[Any, ...]] = {"peak_lr": (float(self.plan.per_step().max()),)}
         for name in (*ALIKE, "vocab", "tokenizer"):
             value = self.facts.get(name)
@@ -86,7 +79,7 @@ class PartialRun:
         return found
 
     def among(self, fit: Fit) -> str:
-        """A word where the fit has seen further rows of this very run, known by its losses, or by its name."""
+        """A note if the fit has seen later rows of this very run, recognised by its losses or its name."""
         points, seen = fit.points, dict(zip(self.steps.tolist(), self.loss.tolist(), strict=True))
         if points.steps is None:
             return ""
@@ -100,16 +93,14 @@ class PartialRun:
             same = shared.sum() >= FEWEST // 2 and np.mean(off <= WRITTEN) >= MOSTLY and self._runs_on(fit, rows)
             called = name == self.name != NAMELESS and not (len(off) and np.median(off) > OTHER)
             if last > self.step and (same or called):
-                which = "this run" if same else f"a run of the name {name}"
+                which = "this run" if same else f"a run named {name}"
                 which += f" is among the fitted ones{f', as {name}' if same and name != self.name else ''}"
-                seen_end = (
-                    "the forecast has seen its end" if same else "if it is this one, the forecast has seen its end"
-                )
-                return f"{which}, up to step {last}: {seen_end}; fit the others alone to forecast it"
+                seen_end = f"{'' if same else 'if it is the same run, '}the forecast has seen its end"
+                return f"{which}, up to step {last}: {seen_end}; fit the other runs alone to forecast it"
         return ""
 
     def _runs_on(self, fit: Fit, rows: NDArray[np.bool_]) -> bool:
-        """Whether fitted rows go on along this run's schedule: runs that branch from one trunk begin alike."""
+        """Whether fitted rows follow this run's schedule to their end: runs branched from one trunk begin alike."""
         points = fit.points
         if points.area is None or points.fall is None or points.steps is None:
             return True
@@ -121,23 +112,22 @@ class PartialRun:
         return bool(abs(clock.area[0] - area) < ALONG and abs(clock.fall[0] - fall) < ALONG)
 
     def doubts(self) -> list[Check]:
-        """A word where the run stands far above its own earlier losses to its end, or where its last loss is a spike:
-        what follows it is not known yet."""
+        """Warnings if the run has diverged, or if its last loss is a spike from which it may not come back."""
         found = []
         if self.lost:
-            text = f"the run has diverged at step {self.lost.step}: {self.lost.why}; no forecast holds for it: go back"
-            found.append(Check("diverged", f"{text} to a checkpoint before"))
+            text = f"the run has diverged at step {self.lost.step}: {self.lost.why}; no forecast holds for it"
+            found.append(Check("diverged", f"{text}: go back to an earlier checkpoint"))
         if self.last:
-            text = (
-                f"the last loss stands {100 * self.last:.0f} % above those before it and is left out: whether the run"
+            text = f"the last loss is {100 * self.last:.0f} % above those before it and is left out"
+            found.append(
+                Check("spike", f"{text}; whether the run comes back is not known yet: wait for a few more rows")
             )
-            found.append(Check("spike", f"{text} comes back is not known yet; wait for a few more rows"))
         return found
 
     def _fact(self, column: str) -> float:
         if column not in self.facts.index:
             todo = f"add a column {column} to the log"
-            raise InputError(f"{column} is not known, which the law reads", where=f"run {self.name}", todo=todo)
+            raise InputError(f"the law reads {column}, which is not known", where=f"run {self.name}", todo=todo)
         return float(self.facts[column])
 
 
@@ -146,16 +136,15 @@ def read_partial(run: Runs | pd.DataFrame, schedule: str | Schedule | None, fit:
     logs = run if isinstance(run, Runs) else read_runs(run, need=())
     where = logs.origin[0].path if logs.origin else "run"
     if fit is not None and not fit.law.is_trajectory:
+        why = f"law {fit.law.name} does not follow a learning-rate schedule"
         raise InputError(
-            f"law {fit.law.name} does not follow a learning-rate schedule",
-            where="predict --from-partial",
-            todo="give a fit of annealing or another curve law, or none",
+            why, where="predict --from-partial", todo="give a fit of a curve law such as annealing, or none"
         )
     if logs.curves is None or "step" not in logs.curves.columns:
-        raise InputError("there is no curve, one row a logged step", where=where, todo="--map step=COLUMN")
+        raise InputError("no curve with one row per logged step", where=where, todo="write --map step=COLUMN")
     if len(logs) != 1:
         names = ", ".join(logs.names[:4])
-        raise InputError(f"{len(logs)} runs ({names} ...)", where=where, todo="choose one: --where \"run == '...'\"")
+        raise InputError(f"{len(logs)} runs ({names}, ...)", where=where, todo="choose one: --where \"run == '...'\"")
     name = logs.names[0]
     target = fit.target if fit is not None else "loss"
     steps, loss = _measured(logs, target)
@@ -165,9 +154,9 @@ def read_partial(run: Runs | pd.DataFrame, schedule: str | Schedule | None, fit:
     after = steps > plan.warmup
     steps, loss = steps[after], loss[after]
     lone = spikes(loss)
-    if (~lone).sum() < FEWEST:
-        count = int((~lone).sum())
-        raise InputError(f"{count} rows after warm-up", where=f"run {name}", todo=f"wait until there are {FEWEST}")
+    count = int((~lone).sum())
+    if count < FEWEST:
+        raise InputError(f"only {count} rows after warmup", where=f"run {name}", todo=f"wait until there are {FEWEST}")
     last = float(loss[-1] / np.median(loss[~lone][-3:]) - 1) if lone[-1] else 0.0
     return PartialRun(name, steps[~lone], loss[~lone], plan, logs.table.iloc[0], int(lone.sum()), last, lost)
 
@@ -185,63 +174,46 @@ def _measured(logs: Runs, target: str) -> tuple[NDArray[np.int64], FloatArray]:
     steps, loss = curves["step"].to_numpy(dtype=np.int64), curves[target].to_numpy(dtype=np.float64)
     lost = divergence(steps, loss, share=0.0)
     if lost and not np.isfinite(loss[-1]):
-        raise InputError(
-            f"the run has diverged at step {lost.step}: its {target} is not finite from there to its last row",
-            where=f"run {logs.names[0]}",
-            todo=f'go back to a checkpoint before it, or ask what it promised then: --where "step < {lost.step}"',
-        )
+        why = f"the run has diverged at step {lost.step}: its {target} is not finite from there to its last row"
+        todo = f'go back to an earlier checkpoint, or forecast from before: --where "step < {lost.step}"'
+        raise InputError(why, where=f"run {logs.names[0]}", todo=todo)
     bad = ~(np.isfinite(loss) & (loss > 0))
     if bad.any():
         first = int(np.argmax(bad))
-        more = f" (and {int(bad.sum()) - 1} more rows)" if bad.sum() > 1 else ""
-        raise InputError(
-            f"{target} is {loss[first]:g}{more}",
-            where=f"{logs.place(first)}, column {target}",
-            todo=f'leave such rows out: --where "{target} > 0"',
-        )
+        why = f"{target} is {loss[first]:g}" + f" (and {int(bad.sum()) - 1} more rows)" * bool(bad.sum() > 1)
+        todo = f'leave such rows out: --where "{target} > 0"'
+        raise InputError(why, where=f"{logs.place(first)}, column {target}", todo=todo)
     return steps, loss
 
 
 def _schedule(logs: Runs, schedule: str | Schedule | None, name: str, last: int) -> Schedule:
-    given = (logs.learning_rates.given or {}).get(name)
-    if schedule is not None:
-        given = parse_schedule(schedule) if isinstance(schedule, str) else schedule
+    given, where = (logs.learning_rates.given or {}).get(name) if schedule is None else schedule, f"run {name}"
     if given is None:
-        raise InputError(
-            f"the learning rate after step {last} is not known: which schedule does the run follow to its end?",
-            where=f"run {name}",
-            todo='give it: --schedule "cosine:peak_lr=3e-4,steps=60000,warmup=1000,final=3e-5", or a CSV of (step, lr)',
-        )
-    if last > given.steps:
-        raise InputError(
-            f"the run is at step {last}, its schedule ends at step {given.steps}",
-            where=f"run {name}",
-            todo="give the schedule that it follows",
-        )
-    if last == given.steps:
-        raise InputError(
-            f"the run is finished: step {last} of {given.steps}",
-            where=f"run {name}",
-            todo="its last loss is the final one",
-        )
-    return given
+        why = f"the schedule of the learning rate after step {last} is not known"
+        example = '--schedule "cosine:peak_lr=3e-4,steps=60000,warmup=1000,final=3e-5"'
+        raise InputError(why, where=where, todo=f"give it: {example}, or a CSV of (step, lr)")
+    plan = parse_schedule(given) if isinstance(given, str) else given
+    if last > plan.steps:
+        why = f"the run is at step {last}, but its schedule ends at step {plan.steps}"
+        raise InputError(why, where=where, todo="give the schedule that it follows")
+    if last == plan.steps:
+        why = f"the run is finished: step {last} of {plan.steps}"
+        raise InputError(why, where=where, todo="its last loss is the final one")
+    return plan
 
 
 def _check_rates(logs: Runs, plan: Schedule, name: str) -> None:
-    """Refuse a schedule that is not the one by which the log's learning rates were made."""
+    """Refuse a schedule that differs from the log's learning rates."""
     rows = logs.learning_rates.rows
     if rows is None or "lr" not in rows.columns:
         return
     rows = rows[(rows["run"].astype(str) == name) & rows["lr"].notna() & (rows["step"] > plan.warmup)]
-    if not len(rows):
-        return
     step, lr = rows["step"].to_numpy(dtype=np.int64), rows["lr"].to_numpy(dtype=np.float64)
     expected = plan(np.minimum(step, plan.steps))
     far = np.abs(lr - expected) > DIFFERS * float(np.max(plan.per_step()))
-    if far.mean() > OFTEN:
+    if far.sum() > OFTEN * len(far):
         first = int(np.argmax(far))
-        raise InputError(
-            f"the log has learning rate {lr[first]:g} at step {step[first]}, the schedule {float(expected[first]):g}",
-            where=f"run {name}",
-            todo="give the schedule that the run follows",
+        why = (
+            f"learning rate {lr[first]:g} at step {step[first]} of the log, {float(expected[first]):g} by the schedule"
         )
+        raise InputError(why, where=f"run {name}", todo="give the schedule that the run follows")

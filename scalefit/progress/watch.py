@@ -1,8 +1,8 @@
-"""A log in progress: spikes against divergence, and which signal warned first.
+"""The health of a log in progress: spikes, rises, divergence, and which signal warned first.
 
-A spike is a stretch of rows far above the running median, and the loss comes back from it; a loss that does not, or
-that climbs slowly, has risen. A run has diverged when its loss is not finite at the end, ends near the loss of an
-untrained model, or stays a nat above its least level over the last tenth. What is noise: `scalefit.progress.rises`.
+A spike is a stretch of rows far above the running median from which the loss comes back; a loss that does not come
+back, or that climbs slowly, has risen. A run has diverged if its loss is not finite at the end, ends near the loss of
+an untrained model, or stays a nat above its lowest level over the last tenth. For noise see `scalefit.progress.rises`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.answers import Shown
 from scalefit.errors import InputError
 from scalefit.numerics import FloatArray
 from scalefit.progress.events import (
@@ -31,25 +32,29 @@ from scalefit.progress.events import (
 from scalefit.progress.rises import FEWEST, GAP, SURE, Spike, far_out, find_spikes, isolated, least_level
 from scalefit.runs.divergence import LAST, NEAR_INITIAL, divergence
 
-UNLEARNED = 6.0  #: standard errors by which the least level must lie below the initial loss
-JUDGED = 2 * GAP  #: fewest rows of which anything but the end can be said
+UNLEARNED = 6.0  #: standard errors by which the lowest level of a run that learned lies below the initial loss
+JUDGED = 2 * GAP  #: fewest rows with which more than the end can be judged
 
 
-@dataclass(frozen=True)
-class Watch:
-    """What a log says of its run so far."""
+@dataclass(frozen=True, repr=False)
+class Watch(Shown):
+    """The health of a run so far, judged by its log."""
 
     status: str  #: "calm", "spikes", "risen", "stuck", "diverged" or "too short"
-    step: int  #: last
+    step: int  #: the last one
     spikes: tuple[Spike, ...]  #: of the loss
     warnings: tuple[Warned, ...]  #: by step
-    unseen: tuple[str, ...]  #: signals that the log does not hold
-    why: str  #: of the status
+    unseen: tuple[str, ...]  #: signals that could not be watched
+    why: str  #: reason for the status
 
     @property
     def first(self) -> Warned | None:
         """The first warning."""
         return self.warnings[0] if self.warnings else None
+
+    def __str__(self) -> str:
+        lines = [f"  step {each.step}: {each.signal} {each.text}" for each in self.warnings]
+        return "\n".join([f"{self.status} at step {self.step}: {self.why}", *lines])
 
 
 def watch(
@@ -58,14 +63,14 @@ def watch(
     predicted: FloatArray | None = None,
     steps: int | None = None,
 ) -> Watch:
-    """Spikes, divergence and warnings in the rows of one run, by rising step.
+    """Spikes, divergence and warnings in the rows of one run.
 
     ``rows``: columns step and loss, and any of grad_norm, attention_logit_max, output_logit_logsumexp, lr.
-    ``initial_loss``: of the untrained model (default: the first finite loss, where the log starts at step 0 or 1);
-    ``predicted``: (n,) the loss by a fitted law at the same rows (nan where it gives none); ``steps``: length of the
-    whole run, up to which growth is extrapolated (default: as far ahead as the log goes back). Losses that are missing
-    again and again were not logged; a few stretches of them count as not finite. Raises InputError for missing columns
-    or fewer than three rows.
+    ``initial_loss``: of the untrained model (default: the first finite loss, if the log starts at step 0 or 1);
+    ``predicted``: (n,) the loss by a fitted law at the same rows (NaN where it gives none); ``steps``: length of the
+    whole run, up to which growth is extrapolated (default: as far ahead as the log goes back). Losses missing at many
+    places count as not logged, those of a few stretches as not finite. Raises InputError for missing columns or fewer
+    than three rows.
 
     >>> calm = 3.0 + 5.0 / np.arange(1, 201) + 0.01 * np.cos(np.arange(200.0) ** 2)
     >>> loss = np.where(np.abs(np.arange(200) - 151) < 2, 5.0, calm)
@@ -75,7 +80,8 @@ def watch(
     """
     rows, predicted = _by_step(rows, predicted)
     step, loss = rows["step"].to_numpy(int), rows["loss"].to_numpy(float)
-    lone = _lone(loss)
+    lone = np.isfinite(loss)
+    lone[lone] = isolated(np.log(np.maximum(loss[lone], 1e-99))) if lone.sum() >= JUDGED else False
     kept = np.isfinite(loss) & ~lone
     spikes = find_spikes(step[kept], loss[kept])
     brief, risen = brief_spikes(rows[kept], spikes), _risen(rows[kept], spikes)
@@ -88,29 +94,21 @@ def watch(
     warnings.sort(key=lambda each: each.step)
     unseen = [name for name in SIGNALS if name not in rows.columns]
     unseen += ["residual against a fitted law"] if predicted is None else []
-    told = {
+    few = f"; a slow rise needs {FEWEST} rows to be seen" if kept.sum() < FEWEST else ""
+    reasons = {
         "diverged": _lost(step, loss, lone, initial_loss),
         "stuck": stuck,
-        "too short": f"{len(step)} rows are too few to judge (of at least {JUDGED})" if len(step) < JUDGED else "",
+        "too short": f"{len(step)} rows are too few to judge, {JUDGED} are needed" if len(step) < JUDGED else "",
         "risen": "".join(f"the loss is {each.warned.text}" for each in risen if not each.explained),
         "spikes": _counted(spikes, {each.warned.step for each in brief if not each.explained}, gaps),
-        "calm": _calm(risen, int(kept.sum())),
+        "calm": "".join(f"the loss is {each.warned.text}" for each in risen) or "no spike of the loss" + few,
     }
-    status = next(name for name, why in told.items() if why)
-    return Watch(status, int(step[-1]), tuple(spikes), tuple(warnings), tuple(unseen), told[status])
-
-
-def _lone(loss: FloatArray) -> NDArray[np.bool_]:
-    """Which rows stand alone, far below all near them."""
-    lone = np.isfinite(loss)
-    if lone.sum() < JUDGED:
-        return np.zeros(len(loss), dtype=bool)
-    lone[lone] = isolated(np.log(np.maximum(loss[lone], 1e-99)))
-    return lone
+    status = next(name for name, why in reasons.items() if why)
+    return Watch(status, int(step[-1]), tuple(spikes), tuple(warnings), tuple(unseen), reasons[status])
 
 
 def _risen(rows: pd.DataFrame, spikes: list[Spike]) -> list[Risen]:
-    """The level shift that the loss has not come back from, or the slow rise up to a spike that still goes on."""
+    """A level shift from which the loss has not come back, or a slow rise before a spike that still lasts."""
     last = next((spike for spike in spikes if spike.recovered is None), None)
     rows = rows[rows["loss"] > 0]
     before = rows if last is None else rows[rows["step"] < last.start]
@@ -122,14 +120,14 @@ def _by_step(rows: pd.DataFrame, predicted: FloatArray | None) -> tuple[pd.DataF
     """The rows at which a loss was logged, by step, and the loss predicted there."""
     for name in ("step", "loss"):
         if name not in rows.columns:
-            raise InputError(f"there is no column {name}", todo=f"write --map {name}=COLUMN")
+            raise InputError(f"no column {name}", todo=f"write --map {name}=COLUMN")
     order = np.argsort(rows["step"].to_numpy(), kind="stable")
     rows, predicted = rows.iloc[order], None if predicted is None else predicted[order]
     missing = rows["loss"].isna().to_numpy()
     starts = missing[1:] & ~missing[:-1]
     if starts.sum() > max(3, len(rows) // 20):
         seen = np.flatnonzero(~missing)
-        ended = len(rows) - 1 - seen[-1] > np.diff(seen).max()  # for longer than it was ever left out
+        ended = len(rows) - 1 - seen[-1] > np.diff(seen).max()  # for longer than any gap between logged losses
         logged = ~missing | (ended & (np.arange(len(rows)) > seen[-1]))
         rows, predicted = rows[logged], None if predicted is None else predicted[logged]
     if len(rows) < 3:
@@ -138,7 +136,7 @@ def _by_step(rows: pd.DataFrame, predicted: FloatArray | None) -> tuple[pd.DataF
 
 
 def _lost(step: NDArray[np.int64], loss: FloatArray, lone: NDArray[np.bool_], initial_loss: float | None) -> str:
-    """Why the run has diverged: no row that stands alone decides it, nor a few low ones."""
+    """Why the run has diverged, or "": isolated rows and a few low ones do not decide it."""
     step, loss = step[~lone], loss[~lone]
     finite = np.isfinite(loss)
     known = initial_loss if initial_loss is not None else loss[finite][0] if finite.any() and step[0] <= 1 else np.inf
@@ -156,7 +154,7 @@ def _lost(step: NDArray[np.int64], loss: FloatArray, lone: NDArray[np.bool_], in
 
 
 def _stuck(rows: pd.DataFrame, initial_loss: float | None) -> str:
-    """That the loss is where it began, and does not fall, though the learning rate has warmed up."""
+    """Why the run has not learned, or "": its loss is where it began and does not fall, although warmup is over."""
     step, loss = rows["step"].to_numpy(int), rows["loss"].to_numpy(float)
     from_start = len(step) >= JUDGED and step[0] <= max(1, step[1] - step[0])
     if len(step) < JUDGED or (initial_loss is None and not from_start) or np.any(loss <= 0) or warming_up(rows):
@@ -166,26 +164,19 @@ def _stuck(rows: pd.DataFrame, initial_loss: float | None) -> str:
     end = float(np.median(loss[-tail:]))
     error = end * far_out(np.log(loss))[1] * np.sqrt(np.pi / 2 * (1 / half + 1 / tail))
     falls = np.median(loss[:half]) - end > SURE * error
-    return (
-        "" if falls or abs(end - known) > NEAR_INITIAL else f"has not learned: still at the initial loss ({known:.4g})"
-    )
+    if falls or abs(end - known) > NEAR_INITIAL:
+        return ""
+    return f"has not learned: still at the initial loss ({known:.4g})"
 
 
 def _residuals(step: NDArray[np.int64], loss: FloatArray, predicted: FloatArray) -> list[Warned]:
-    told = ~np.isnan(predicted)
-    off = find_spikes(step[told], (loss / predicted)[told], drifting=False) if told.any() else []
-    return [Warned("residual", each.start, f"leaves the fitted law by {each.height:.1%}") for each in off]
+    known = ~np.isnan(predicted)
+    off = find_spikes(step[known], (loss / predicted)[known], drifting=False) if known.any() else []
+    return [Warned("residual", each.start, f"lies {each.height:.1%} above the fitted law") for each in off]
 
 
 def _counted(spikes: list[Spike], starts: set[int], gaps: list[Warned]) -> str:
     spikes = [spike for spike in spikes if spike.start in starts]
     back = sum(spike.recovered is not None for spike in spikes)
-    count = f"{len(spikes)} spike{'s' * (len(spikes) != 1)} of the loss"
-    parts = [f"{count}, {back} recovered"] if spikes else []
-    return "; ".join(parts + [f"the loss {each.text}" for each in gaps])
-
-
-def _calm(risen: list[Risen], rows: int) -> str:
-    if risen:
-        return f"the loss is {risen[0].warned.text}"
-    return "no spike of the loss" + (f"; a slow rise needs {FEWEST} rows" if rows < FEWEST else "")
+    count = f"{len(spikes)} spike{'s' * (len(spikes) != 1)} of the loss, {back} recovered"
+    return "; ".join([count] * bool(spikes) + [f"the loss {each.text}" for each in gaps])

@@ -1,15 +1,15 @@
 """What breaks first at a larger size: probes of small runs, extrapolated to their limits.
 
-Each probe is fitted over log N at each learning rate apart, by least squares, with Student's interval from the scatter
-that all learning rates share:
+Each probe is fitted over log N separately at each learning rate, by least squares, with Student's interval from the
+scatter that neighbouring learning rates share:
 
     largest attention logit    log z = quadratic in log N      limit 1e4                 arXiv:2309.14322, section 3.3
     log Z                      linear in log N                 limit ±50, our choice: bfloat16 is a quarter apart there
     gradient RMS               log g = linear in log N         limit 10 epsilon of Adam  arXiv:2309.14322, section 3.4
-    activation RMS             log a = linear in log N         limit 65504/10, our choice: ten deviations fit fp16
+    activation RMS             log a = linear in log N         limit 65504/10, our choice: ten times the RMS fits fp16
     sharpness times lr         log = linear in log N           2, 2 (1 + beta), 38: see ``sharpness_threshold``
 
-and from the losses alone the largest learning rate that is stable, a line in log-log through those of the sizes.
+The largest stable learning rate comes from the losses alone: a line in log-log through those of the sizes.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from scalefit.answers import Shown, alike, as_lines
 from scalefit.errors import InputError
 from scalefit.numerics import FloatArray
 from scalefit.runs import Runs, read_runs
 from scalefit.runs.final import diverged, final_losses, finished
 from scalefit.runs.matching import canonical
-from scalefit.runs.settings import refuse_mixed, shared
+from scalefit.runs.settings import refuse_mixed, said, shared
 from scalefit.stability.lines import Line, Lines
 from scalefit.stability.probes import Probe, column_of, measured, probes
 from scalefit.transfer.boundary import Boundary, fit_boundary
@@ -35,9 +36,11 @@ from scalefit.transfer.sweeps import columns_of, initial_loss_of, refuse_unusabl
 from scalefit.transfer.verdict import Interval
 
 LARGEST_N = 1e16
-EARLY, LATE = 0.05, 0.95  #: probabilities between which the crossing lies
+EARLY, LATE = 0.05, 0.95  #: probabilities of the ends of the interval of a crossing
+LIKELY = 0.5  #: probability from which a limit is reported as likely to be crossed
 STABLE = "largest stable learning rate"
-BESIDE = 1.5  #: factor between learning rates that count as beside each other
+COLUMNS = ["forecast", "value", "low", "high", "limit", "probability", "crossed_at", "from", "to", "lr_limit"]
+NEAR = 1.5  #: factor between learning rates up to which runs that diverged are reported
 
 
 @dataclass(frozen=True)
@@ -47,27 +50,32 @@ class Forecast:
     name: str
     column: str
     limit: float
-    value: Interval  #: at the target, with its 90 % interval; ends NaN where the fit leaves no scatter
+    value: Interval  #: at the target, with its interval; ends NaN where the fit leaves no degrees of freedom
     probability: float  #: that the limit is crossed at the target
-    crossing: Interval  #: size at which it is crossed (probability .5, .05 and .95); inf: not below 1e16
-    lr_limit: float  #: learning rate at which it is crossed at the target size; NaN where none tried is
+    crossing: Interval  #: size at which it is crossed (probability .5, .05 and .95); inf: above 1e16
+    lr_limit: float  #: learning rate at which it is crossed at the target size; NaN where it is at none of the sweep
     cure: str
-    sizes: int  #: that the fit at this learning rate used
-    far: str  #: why the target is too far beyond the sizes of the fit
+    sizes: int  #: in the fit at this learning rate
+    far: str  #: why the target is too far beyond the sizes of the fit, or ""
     probe: Probe = field(repr=False)
     line: Line = field(repr=False)  #: of the probe, or of its logarithm, over log size at this learning rate
     level: float = field(repr=False)  #: of the intervals
 
     def curve(self, sizes: FloatArray) -> FloatArray:
         """The probe at sizes (n,): its value and the ends of its interval, (3, n)."""
-        mean, error = self.line.at(np.asarray(sizes, dtype=float))
-        reach = self.line.quantile((1 + self.level) / 2) * error
-        ends = np.stack([mean, mean - reach, mean + reach])
+        ends = self.line.band(np.asarray(sizes, dtype=float), self.level)
         return np.asarray(np.exp(ends) if self.probe.log else ends)
 
+    @property
+    def unknown(self) -> str:
+        """Why there is no interval and no probability, or ""."""
+        few = "are too few for the shape of its fit; add a size" if self.line.lowered else ""
+        why = few or "leave no degrees of freedom to estimate the noise; add a size or a seed"
+        return f"no interval and no probability: {self.sizes} sizes {why}" if np.isnan(self.probability) else ""
 
-@dataclass(frozen=True, eq=False)
-class Forecasts:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Forecasts(Shown):
     """All forecasts that the log allows, and what is missing for the others."""
 
     over: str
@@ -76,38 +84,59 @@ class Forecasts:
     found: tuple[Forecast, ...]
     missing: dict[str, str]  #: forecast -> what the log lacks
     beyond: float  #: factor from the largest size measured to the target
-    boundary: Boundary | None  #: the largest stable learning rate over size, where runs of two sizes diverged
-    lost: str  #: which runs have already diverged, or have an infinite probe, near this learning rate; "" for none
-    far: tuple[str, ...] = ()  #: why the target is too far beyond the measured sizes, of any forecast
+    boundary: Boundary | None  #: the largest stable learning rate over size; needs diverged runs of two sizes
+    lost: str  #: which runs near this learning rate have diverged or have an infinite probe; "" for none
+    far: tuple[str, ...] = ()  #: the forecasts whose target is too far beyond their sizes, and why
     settings: dict[str, str] = field(default_factory=dict)  #: what the runs share: batch, schedule, ...
     notes: tuple[str, ...] = ()  #: which loss counts, which runs were left out
 
     @property
     def diverging(self) -> float:
-        """Probability that this learning rate diverges at the target size; NaN where no boundary is known."""
+        """Probability that this learning rate diverges at the target size; NaN without a boundary."""
         return self.boundary.chance(self.size, self.lr) if self.boundary else float("nan")
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a forecast, the most probable trouble first."""
-        rows = [
-            {
-                "forecast": each.name, "value": each.value.value, "low": each.value.low, "high": each.value.high,
-                "limit": each.limit, "probability": each.probability, "crossed_at": each.crossing.value,
-                "from": each.crossing.low, "to": each.crossing.high, "lr_limit": each.lr_limit,
-            }
-            for each in self.found
-        ]  # fmt: skip
+        """One row per forecast, the most probable crossing first."""
+        rows: list[list[str | float]] = [
+            [each.name, *each.value, each.limit, each.probability, *each.crossing, each.lr_limit] for each in self.found
+        ]
         if self.boundary:
-            stable = self.boundary.at(self.size)
-            rows.append(
-                {
-                    "forecast": STABLE, "value": stable.value, "low": stable.low, "high": stable.high,
-                    "limit": self.lr, "probability": self.diverging, "crossed_at": self.boundary.size_of(self.lr),
-                    "from": np.nan, "to": np.nan, "lr_limit": stable.value,
-                }
-            )  # fmt: skip
-        return pd.DataFrame(rows).sort_values("probability", ascending=False, kind="stable") if rows else pd.DataFrame()
+            stable, crossed = self.boundary.at(self.size), self.boundary.size_of(self.lr)
+            rows.append([STABLE, *stable, self.lr, self.diverging, crossed, np.nan, np.nan, stable.value])
+        if not rows:
+            return pd.DataFrame()
+        return pd.DataFrame(rows, columns=COLUMNS).sort_values("probability", ascending=False, kind="stable")
+
+    @property
+    def likely(self) -> list[str]:
+        """The forecasts whose limit is more likely crossed than not, the most probable first."""
+        table = self.table
+        return [str(name) for name in table["forecast"][table["probability"] >= LIKELY]] if len(table) else []
+
+    def __str__(self) -> str:
+        reach = f" ({self.beyond:.3g} times the largest measured)" if self.beyond > 1.0 else ""
+        head = f"{len(self.likely) or 'no'} {'limits are' if len(self.likely) > 1 else 'limit is'} likely to be crossed"
+        head += f" at {self.over} {self.size:.4g}{reach} and learning rate {self.lr:g}"
+        lines = [f"{head}: {', '.join(self.likely)}" if self.likely else head, *said(self.settings)]
+        if self.found or self.boundary:
+            level = self.found[0].level if self.found else 1 - 2 * EARLY
+            lines += ["", f"forecasts, with intervals of {100 * level:.0f} %:", as_lines(_in_words(self.table), 3)]
+        else:
+            lines[0] = "! nothing can be forecast: the log holds no probe at two or more sizes; log one of those below"
+        far = alike({each.name: each.far for each in self.found if each.far}) or self.far
+        lines += [f"! {each}" for each in (self.lost, *far, *self.notes) if each]
+        if self.diverging >= LIKELY:
+            lines.append(f"! learning rate {self.lr:g} is likely to diverge: try a lower one, or a longer warmup")
+        likely = [each for each in self.found if each.probability >= LIKELY]
+        lines += [f"! {each.name} is likely to cross {each.limit:g}: try {each.cure}" for each in likely]
+        lines += [f"! {note}" for note in alike({each.name: each.unknown for each in self.found if each.unknown})]
+        between = [each.name for each in self.found if each.line.between]
+        lines += [f"  interpolated between learning rates of the sweep: {', '.join(between)}"] * bool(between)
+        lines += [f"  no forecast of {name}: {why}" for name, why in self.missing.items()]
+        if any(why.startswith("no column") for why in self.missing.values()):
+            lines.append("  (for a probe under another name: --map attention_logit_max=COLUMN, and so on)")
+        return "\n".join(lines)
 
 
 def forecast(
@@ -121,14 +150,14 @@ def forecast(
     level: float = 0.90,
     ignore: Sequence[str] = (),
 ) -> Forecasts:
-    """Forecast what crosses its limit at a size and learning rate, from probes logged in smaller runs.
+    """Forecast which probes cross their limits at a size and learning rate, from probes logged in smaller runs.
 
-    ``runs``: tables with a row a run, or curves, of which the last tenth is averaged; columns of size (``over``:
-    default N, else d_model), learning rate, and probes. At a learning rate between those of a size, its probe is
-    interpolated; beyond those of the sweep InputError is raised, and where runs of one size differ in anything but
-    learning rate, seed and the columns ``ignore``. From the losses comes the largest learning rate that is stable.
-    Runs without a finite loss have no part in the probes' fits and are told (``lost``). Forecasts whose probe is not
-    in the log are listed in ``missing``.
+    ``runs``: tables with one row per run, or curves, whose last tenth is averaged; columns of size (``over``: default
+    N, else d_model), learning rate, and probes. At a learning rate between those of a size, its probe is interpolated.
+    The largest stable learning rate comes from the losses. Runs without a finite loss do not enter the fits of the
+    probes; those near this learning rate are reported (``lost``). ``missing`` lists the forecasts whose probe is not in
+    the log. Raises InputError for a learning rate outside the sweep, and where runs of one size differ in anything but
+    learning rate, seed and the columns ``ignore``.
 
     >>> N = np.repeat([1e6, 1e7, 1e8], 2)
     >>> rows = pd.DataFrame({"N": N, "lr": 0.01, "attention_logit_max": 10 * (N / 1e6), "loss": 3.0})
@@ -137,17 +166,15 @@ def forecast(
     (100000, 1.0, '1e+09')
     """
     if not 0 < epsilon < np.inf:
-        raise InputError(f"epsilon is {epsilon:g}", todo="give Adam's, above 0")
+        raise InputError(f"epsilon is {epsilon:g}, not a number above 0", todo="give Adam's epsilon")
     table, over, notes = _sweep(runs, over, ignore)
     refuse_target(size, over)
-    rates = np.unique(table["lr"])
-    if not rates.min() * 0.99 <= lr <= rates.max() * 1.01:
-        raise InputError(
-            f"learning rate {lr:g} lies outside those of the sweep, {rates.min():g} to {rates.max():g}",
-            todo="forecast at one of them, or add runs",
-        )
+    low, high = table["lr"].min(), table["lr"].max()
+    if not low * 0.99 <= lr <= high * 1.01:
+        why = f"learning rate {lr:g} lies outside those of the sweep, {low:g} to {high:g}"
+        raise InputError(why, todo="forecast at one of them, or add runs")
     alive = table["loss"].astype(float).abs().lt(np.inf) if "loss" in table.columns else pd.Series(True, table.index)
-    found, missing = [], {}
+    found, missing, sizes = [], {}, table[over].astype(float)
     for probe in probes(epsilon, rule, beta):
         column, values = column_of(table, probe)
         if not column:
@@ -157,27 +184,25 @@ def forecast(
         lines = Lines(table[over].to_numpy(float), table["lr"].to_numpy(float), values, probe.degree)
         line = lines.at(lr)
         if line is None:
-            missing[probe.name] = f"{column}: fewer than two sizes have it at learning rates round {lr:g}"
+            missing[probe.name] = f"fewer than two sizes have {column} at learning rates near {lr:g}"
             continue
-        found.append(_forecast(probe, column, lines, line, over, size, lr, level))
+        found.append(_forecast(probe, column, lines, line, over, size, level))
     bounds = _boundary(table, over, missing)
-    sizes = table[over].astype(float)
     far = tuple(dict.fromkeys(f"{each.name}: {each.far}" for each in found if each.far))
     if not found and bounds:
         why = far_beyond(over, bounds.sizes, size)
         far = (f"{STABLE}: {why}",) if why else ()
-    beyond = size / float(sizes.max())
-    lost = _lost(table, over, lr, alive)
-    return Forecasts(over, size, lr, tuple(found), missing, beyond, bounds, lost, far, shared(table, over), notes)
+    beyond, lost, settings = size / float(sizes.max()), _lost(table, over, lr, alive), shared(table, over)
+    return Forecasts(over, size, lr, tuple(found), missing, beyond, bounds, lost, far, settings, notes)
 
 
 def _sweep(
     runs: Runs | pd.DataFrame, over: str | None, ignore: Sequence[str]
 ) -> tuple[pd.DataFrame, str, tuple[str, ...]]:
-    """A row a run, learning rates snapped to each other; the column of the size; notes. Mixed settings are refused."""
+    """One row per run with equal learning rates merged, the column of the size, notes. Mixed settings are refused."""
     known = runs if isinstance(runs, Runs) else read_runs(runs, need=())
     table = without(measured(known), ignore)
-    over = over or next((name for name in ("N", "d_model") if name in table.columns), "N")
+    over = over or ("d_model" if "d_model" in table.columns and "N" not in table.columns else "N")
     over = canonical(over) if over not in table.columns else over
     for name in (over, "lr"):
         if name not in table.columns:
@@ -193,21 +218,17 @@ def _sweep(
     return table, over, notes
 
 
-def _forecast(
-    probe: Probe, column: str, lines: Lines, line: Line, over: str, size: float, lr: float, level: float
-) -> Forecast:
-    mean, error = line.at(np.array([size]))
-    if probe.both and mean[0] < 0:
+def _forecast(probe: Probe, column: str, lines: Lines, line: Line, over: str, size: float, level: float) -> Forecast:
+    target = np.array([size])
+    ends = line.band(target, level)[:, 0]
+    if probe.both and ends[0] < 0:
         probe = replace(probe, limit=-probe.limit, above=False)
-    sign = 1.0 if probe.above else -1.0
-    limit = float(np.log(probe.limit)) if probe.log else probe.limit
-    reach = line.quantile((1 + level) / 2) * float(error[0])
-    ends = np.array([mean[0], mean[0] - reach, mean[0] + reach])
-    value = Interval(*(float(end) for end in (np.exp(ends) if probe.log else ends)))
+    sign, limit = 1.0 if probe.above else -1.0, float(np.log(probe.limit)) if probe.log else probe.limit
+    value = Interval(*(np.exp(ends) if probe.log else ends).tolist())
     sizes = np.geomspace(line.smallest, LARGEST_N, 2000)
     chance = line.chance(sizes, limit, sign)
     crossing = Interval(*(_first(sizes, chance, share) for share in (0.5, EARLY, LATE)))
-    at_target = float(line.chance(np.array([size]), limit, sign)[0])
+    at_target = float(line.chance(target, limit, sign)[0])
     far = far_beyond(over, [line.smallest, line.largest], size)
     return Forecast(
         probe.name, column, probe.limit, value, at_target, crossing, _lr_limit(lines, size, limit, sign), probe.cure,
@@ -225,26 +246,38 @@ def _boundary(table: pd.DataFrame, over: str, missing: dict[str, str]) -> Bounda
     start = initial_loss_of(table)
     found = fit_boundary({float(str(key)): cell for key, cell in frame.groupby("size")}, start)
     if found is None:
-        missing[STABLE] = "fewer than two sizes have runs that diverge above runs that do not"
+        missing[STABLE] = "fewer than two sizes have both stable and diverged runs"
     return found
 
 
 def _lost(table: pd.DataFrame, over: str, lr: float, alive: pd.Series) -> str:
-    """Which sizes have lost runs at the learning rates beside the one asked for."""
+    """Which sizes have runs that diverged at learning rates near the one asked for."""
     infinite = pd.Series(False, table.index)
     for probe in probes():
         names = [name for name in probe.columns if name in table.columns]
         infinite |= table[names].apply(pd.to_numeric, errors="coerce").abs().eq(np.inf).any(axis=1) if names else False
-    near = (table["lr"] / lr).between(1 / BESIDE, BESIDE)
+    near = (table["lr"] / lr).between(1 / NEAR, NEAR)
     sizes = sorted(table.loc[near & (~alive | infinite), over].astype(float).unique())
     if not sizes:
         return ""
-    said = ", ".join(f"{each:g}" for each in sizes)
-    return f"runs of {over} {said} at learning rates within a factor {BESIDE:g} of {lr:g} have diverged"
+    which = ", ".join(f"{each:g}" for each in sizes)
+    return f"runs of {over} {which} at learning rates within a factor of {NEAR:g} of {lr:g} have diverged"
+
+
+def _in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with sizes and probabilities as text."""
+    shown = table.copy()
+    shown["probability"] = [
+        "-" if p != p else "< 0.01" if p < 0.01 else "> 0.99" if p > 0.99 else f"{p:.2f}" for p in table["probability"]
+    ]
+    for name in ("low", "high", "crossed_at", "from", "to", "lr_limit"):
+        most = LARGEST_N if name in ("crossed_at", "from", "to") else np.inf
+        shown[name] = ["-" if x != x else "> 1e16" if x > most else f"{x:.3g}" for x in table[name]]
+    return shown
 
 
 def _first(sizes: FloatArray, chance: FloatArray, share: float) -> float:
-    """The first size from which the chance is at least a share; NaN where no chance is known."""
+    """The first size at which the probability is at least a share; NaN where no probability is known."""
     if np.isnan(chance).all():
         return float("nan")
     reached = np.flatnonzero(chance >= share)
@@ -252,7 +285,7 @@ def _first(sizes: FloatArray, chance: FloatArray, share: float) -> float:
 
 
 def _lr_limit(lines: Lines, size: float, limit: float, sign: float) -> float:
-    """The learning rate at which the mean crosses the limit at a size, between two of the sweep's."""
+    """The learning rate, between two of the sweep, at which the mean crosses the limit at a size; else NaN."""
     rates = np.unique(lines.lr[np.isfinite(lines.value)])
     over = np.array([sign * (lines.mean(rate, size) - limit) for rate in rates])
     rates, over = rates[np.isfinite(over)], over[np.isfinite(over)]

@@ -1,4 +1,4 @@
-"""Polynomials in log size, one a learning rate, with the interval of a new observation."""
+"""Polynomials in log size, one per learning rate, with the prediction interval of a new run."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from scipy.special import fdtrc, stdtr, stdtrit
 
 from scalefit.numerics import FloatArray
 
-NEAR = 4.01  #: factor between learning rates whose scatter is pooled
-SAME = 1.01  #: factor up to which a learning rate of the sweep is the one asked for
-GAP = 16.0  #: factor between two learning rates of one size beyond which nothing is interpolated between them
-MISFIT = 0.05  #: chance of so uneven means, if only seeds scattered, below which the means are taken for uneven
+NEAR = 4.01  #: factor up to which learning rates share their scatter
+SAME = 1.01  #: factor up to which a learning rate of the sweep counts as the one asked for
+GAP = 16.0  #: factor between two learning rates above which nothing is interpolated between them
+MISFIT = 0.05  #: p-value of an F-test below which the means of the sizes scatter more than seeds explain
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,27 +23,33 @@ class Line:
     constants: FloatArray  #: (p,) rising in power of log(size) - centre
     covariance: FloatArray  #: (p, p), in units of the noise's variance
     centre: float
-    noise: float  #: standard deviation of one run; NaN where no freedom is left, or too few sizes for the degree
-    freedom: int  #: of the noise
+    noise: float  #: standard deviation of one run; NaN without degrees of freedom, or with too few sizes for the degree
+    freedom: int  #: degrees of freedom of the noise
     smallest: float  #: size fitted
     largest: float
     sizes: int  #: distinct sizes fitted
-    lowered: bool = False  #: whether the sizes were too few for the degree that was asked for
+    lowered: bool = False  #: whether the degree was lowered because there are too few sizes
     between: bool = False  #: whether values were interpolated between learning rates
 
     def at(self, size: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Value and standard error of a new observation at sizes (n,)."""
+        """Value, and standard deviation of a new run around it, at sizes (n,)."""
         x = np.log(size) - self.centre
         columns = x[:, None] ** np.arange(len(self.constants))
         spread = np.einsum("ni,ij,nj->n", columns, self.covariance, columns)
         return columns @ self.constants, self.noise * np.sqrt(1 + spread)
 
     def quantile(self, share: float) -> float:
-        """Student's quantile for this fit's freedom."""
+        """Student's quantile for this fit's degrees of freedom."""
         return float(stdtrit(self.freedom, share)) if self.freedom else float("nan")
 
+    def band(self, size: FloatArray, level: float) -> FloatArray:
+        """Value and the ends of the prediction interval of a new run at sizes (n,): (3, n)."""
+        mean, error = self.at(size)
+        reach = self.quantile((1 + level) / 2) * error
+        return np.stack([mean, mean - reach, mean + reach])
+
     def chance(self, size: FloatArray, limit: float, sign: float = 1.0) -> FloatArray:
-        """Probability that a new observation lies beyond a limit: above it for sign 1, below it for -1."""
+        """Probability that a new run lies beyond a limit: above it for sign 1, below it for -1."""
         mean, error = self.at(size)
         if not self.freedom:
             return np.full(len(mean), np.nan)
@@ -52,11 +58,11 @@ class Line:
 
 
 class Scatter(NamedTuple):
-    """Sums of squares and their degrees of freedom: round the means of each size, and of these means round a line."""
+    """Sums of squares and degrees of freedom: of seeds around the mean of a size, of these means around a line."""
 
     seeds: float
     seeds_freedom: int
-    means: float  #: each counted by its runs
+    means: float  #: each weighted by its number of runs
     means_freedom: int
 
 
@@ -70,27 +76,24 @@ class Lines:
     degree: int
 
     def at(self, rate: float) -> Line | None:
-        """The polynomial at a learning rate, or None where fewer than two sizes tell of it.
+        """The polynomial at a learning rate, or None where fewer than two sizes have values there.
 
-        A size that has no run at the rate has its value interpolated over log lr between the two rates beside it. The
-        degree is lowered where the sizes do not suffice, and then no interval is claimed. The noise is that of all
-        learning rates within a factor of four, as scatter grows with the rate; where the means of the sizes lie less
-        evenly than seeds scatter (an F-test), it is that of the means.
+        For a size without a run at this rate, the value is interpolated over log lr between its two nearest rates. With
+        too few sizes the degree is lowered, and there is no interval. The noise is pooled over learning rates within a
+        factor of four, because scatter grows with the rate; where the means of the sizes scatter more than seeds
+        explain (an F-test), it is the noise of the means.
         """
         found = self._fitted(rate)
-        if found is None:
-            return None
-        line, _ = found
-        if line.lowered:
-            return line
+        if found is None or found[0].lowered:
+            return found[0] if found else None
         rates = np.unique(self.lr[np.isfinite(self.value)])
         near = [each for each in rates if 1 / NEAR <= each / rate <= NEAR]
         scatter = [fitted[1] for each in near if (fitted := self._fitted(each)) and not fitted[0].lowered]
         noise, freedom = _noise(scatter)
-        return replace(line, noise=noise, freedom=freedom)
+        return replace(found[0], noise=noise, freedom=freedom)
 
     def mean(self, rate: float, size: float) -> float:
-        """The value at a learning rate and size; NaN where fewer than two sizes tell of the rate."""
+        """The value at a learning rate and size; NaN where fewer than two sizes have values at the rate."""
         found = self._fitted(rate)
         return float(found[0].at(np.array([size]))[0][0]) if found else float("nan")
 
@@ -129,19 +132,19 @@ class Lines:
         return np.array(sizes), np.array(values), between
 
     def _interpolated(self, rows: np.ndarray, rate: float) -> list[float]:
-        """The value of one size between the learning rates beside a rate; nothing where one is missing or far."""
+        """The value of one size, interpolated between the two nearest rates; empty where one is missing or far."""
         rates = np.unique(self.lr[rows])
         above = int(np.searchsorted(rates, rate))
         if above in (0, len(rates)) or rates[above] / rates[above - 1] > GAP:
             return []
         low, high = float(rates[above - 1]), float(rates[above])
         share = float(np.log(rate / low) / np.log(high / low))
-        ends = [float(self.value[rows & (self.lr == each)].mean()) for each in (low, high)]
-        return [(1 - share) * ends[0] + share * ends[1]]
+        before, after = (float(self.value[rows & (self.lr == each)].mean()) for each in (low, high))
+        return [(1 - share) * before + share * after]
 
 
 def _noise(scatter: list[Scatter]) -> tuple[float, int]:
-    """Noise of one run and its degrees of freedom, from the scatter at several learning rates."""
+    """Standard deviation of one run and its degrees of freedom, from the scatter at several learning rates."""
     seeds, means = sum(each.seeds for each in scatter), sum(each.means for each in scatter)
     f_seeds, f_means = sum(each.seeds_freedom for each in scatter), sum(each.means_freedom for each in scatter)
     if not f_seeds + f_means:

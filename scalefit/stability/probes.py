@@ -1,8 +1,9 @@
-"""The probes that are forecast: where they stand in a log, the shape of their growth, what they must not cross."""
+"""The probes that are forecast: their columns in a log, the shape of their growth, their limits."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 import numpy as np
 import pandas as pd
@@ -12,14 +13,14 @@ from scalefit.runs import Runs, read_runs
 from scalefit.stability.thresholds import EPSILON_FACTOR, FP16_LARGEST, LOGIT_LIMIT, sharpness_threshold
 
 LOG_Z_LIMIT = 50.0
-SPREAD = 10.0  #: the largest activation is about this many times the RMS
-TAIL = 0.1  #: of a run, whose rows are averaged
-TIMES_LR = " times lr"  #: ends the name of a column that holds the product of a probe and the rate of its own step
+SPREAD = 10.0  #: about how many times the RMS the largest activation is
+TAIL = 0.1  #: last share of a run whose rows are averaged
+TIMES_LR = " times lr"  #: ends the name of a column that holds a probe times the learning rate of its own step
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What is extrapolated, where it stands in a log, and what it must not cross."""
+    """What is extrapolated, its columns in a log, and its limit."""
 
     name: str
     columns: tuple[str, ...]
@@ -33,16 +34,16 @@ class Probe:
 
 
 def probes(epsilon: float = 1e-8, rule: str = "adam", beta: float = 0.9) -> tuple[Probe, ...]:
-    """The forecasts that are known, for Adam's ``epsilon`` and a rule of :func:`sharpness_threshold`."""
+    """All probes that can be forecast, for Adam's ``epsilon`` and a rule of :func:`sharpness_threshold`."""
     curvature = "sharpness_preconditioned" if rule == "adam" else "sharpness"
     return (
         Probe(
             "largest attention logit", ("attention_logit_max/0", "attention_logit_max"), 2, LOGIT_LIMIT,
-            cure="qk-layernorm; a lower learning rate",
+            cure="qk-layernorm, or a lower learning rate",
         ),
         Probe(
             "log Z", ("output_logit_logsumexp",), 1, LOG_Z_LIMIT, log=False, both=True,
-            cure="z-loss: 1e-4 for 1e5 steps, more for short runs; weight decay",
+            cure="z-loss (1e-4 for 1e5 steps, more for short runs), or weight decay",
         ),
         Probe(
             "gradient RMS", ("rms_grad/0.mlp_in", "rms_grad"), 1, EPSILON_FACTOR * epsilon, above=False,
@@ -50,65 +51,59 @@ def probes(epsilon: float = 1e-8, rule: str = "adam", beta: float = 0.9) -> tupl
         ),
         Probe(
             "activation RMS", ("rms_act", "rms_act/*"), 1, FP16_LARGEST / SPREAD,
-            cure="bfloat16; norms after the blocks (peri-LN)",
+            cure="bfloat16, or norms after the blocks (peri-LN)",
         ),
         Probe(
             "sharpness times lr", (curvature,), 1, sharpness_threshold(rule, beta), times_lr=True,
-            cure="a longer warm-up; a lower learning rate",
+            cure="a longer warmup, or a lower learning rate",
         ),
     )  # fmt: skip
 
 
 def measured(runs: Runs | pd.DataFrame) -> pd.DataFrame:
-    """One row a run, with the peak learning rate as ``lr`` and each probe's mean over the run's last tenth."""
+    """One row per run, with the peak learning rate as ``lr`` and each probe's mean over the run's last tenth."""
     known = runs if isinstance(runs, Runs) else read_runs(runs, need=())
     table = known.table.copy()
     if "peak_lr" in table.columns:
         table["lr"] = table["peak_lr"]
     if known.curves is None:
         return table
-    curves = known.curves
-    wanted = [name for probe in probes() for name in _matching(curves, probe.columns)] + ["sharpness"]
+    curves, runs_of = known.curves, table["run"].astype(str)
+    wanted = [name for probe in probes() for name in _matching(curves, (*probe.columns, "sharpness"))]
     last = curves.groupby("run", observed=True)["step"].transform("max") if "step" in curves else None
     tail = np.ones(len(curves), dtype=bool) if last is None else (curves["step"] >= (1 - TAIL) * last).to_numpy()
     for name in dict.fromkeys(wanted):
-        if name not in curves.columns:
-            continue
-        table[name] = _at_end(curves["run"], curves[name], tail).reindex(table["run"].astype(str)).to_numpy()
-        if name.startswith("sharpness") and "lr" in curves.columns:  # the peak's rate is not that of a decayed end
+        table[name] = _at_end(curves["run"], curves[name], tail).reindex(runs_of).to_numpy()
+        if name.startswith("sharpness") and "lr" in curves.columns:  # a decayed end has another rate than the peak
             product = _at_end(curves["run"], curves[name] * curves["lr"], tail)
-            table[f"{name}{TIMES_LR}"] = product.reindex(table["run"].astype(str)).to_numpy()
+            table[f"{name}{TIMES_LR}"] = product.reindex(runs_of).to_numpy()
     if "peak_lr" not in table.columns and "lr" in curves.columns:
         peaks = curves.groupby("run", observed=True)["lr"].max()
-        table["lr"] = peaks.reindex(table["run"].astype(str)).to_numpy()
+        table["lr"] = peaks.reindex(runs_of).to_numpy()
     return table
 
 
 def _at_end(run: pd.Series, values: pd.Series, tail: np.ndarray) -> pd.Series:
-    """The mean over the tail of each run, a mask of the rows, or its last value where the tail has none."""
+    """The mean of each run over the rows marked by ``tail``, or its last value where none of them has one."""
     means = values[tail].groupby(run[tail], observed=True).mean()
     return means.fillna(values.groupby(run, observed=True).last())
 
 
 def _matching(frame: pd.DataFrame, patterns: tuple[str, ...]) -> list[str]:
-    """Columns of a frame that one of the names stands for; ``name/*`` stands for all of that probe."""
-    names = [str(name) for name in frame.columns]
-    found = []
-    for pattern in patterns:
-        start = pattern[:-1] if pattern.endswith("/*") else None
-        found += [name for name in names if name == pattern or (start and name.startswith(start))]
-    return found
+    """Columns of a frame that match one of the patterns; ``name/*`` matches all of that probe."""
+    return [name for pattern in patterns for name in map(str, frame.columns) if fnmatchcase(name, pattern)]
 
 
 def column_of(table: pd.DataFrame, probe: Probe) -> tuple[str, FloatArray]:
-    """The name of the probe's column and its values on the scale of the fit; "" where there is none."""
+    """The name of the probe's column and its values on the scale of the fit; "" and no values without one."""
     names = [name for name in _matching(table, probe.columns) if table[name].notna().any()]
     if not names:
         return "", np.array([])
-    if names[0].startswith("rms_act/"):  # the largest of all blocks
-        values, name = table[names].max(axis=1).to_numpy(float), "rms_act/*"
-    else:
-        values, name = table[names[0]].to_numpy(float), names[0]
+    blocks = names[0].startswith("rms_act/")  # of these the largest counts
+    values, name = (
+        table[names if blocks else names[:1]].max(axis=1).to_numpy(float),
+        "rms_act/*" if blocks else names[0],
+    )
     if probe.times_lr:
         product = f"{name}{TIMES_LR}"
         values = table[product].to_numpy(float) if product in table else values * table["lr"].to_numpy(float)

@@ -1,4 +1,4 @@
-"""Sharpness at which an optimiser stops converging, and the warm-up that keeps below it."""
+"""The sharpness at which an optimiser stops converging, and the shortest warmup that stays below it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def sharpness_threshold(rule: str, beta: float = 0.9) -> float:
     adam           preconditioned Hessian  2 (1 + beta)/(1 - beta), 38 at beta .9   arXiv:2207.14484
     =============  ======================  =======================================  =====================
 
-    The raw sharpness is not to be held against 2/lr under Adam: it keeps growing there. Raises InputError for an
+    Do not compare the raw sharpness with 2/lr under Adam: it keeps growing there. Raises InputError for an
     unknown rule, or beta outside [0, 1).
 
     >>> sharpness_threshold("gd"), sharpness_threshold("heavy-ball"), round(sharpness_threshold("adam"), 9)

@@ -1,4 +1,4 @@
-"""The largest learning rate that does not diverge, and its law in size: which cells of a larger sweep will diverge."""
+"""The largest learning rate that does not diverge, and its law in size: which runs of a larger sweep will diverge."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from scalefit.transfer.verdict import Interval
 
 @dataclass(frozen=True)
 class Judged:
-    """Predicted against seen divergence at a size that was held out."""
+    """Predicted and seen divergence at a held-out size."""
 
     table: pd.DataFrame  #: arm, lr, predicted, seen
-    precision: float  #: of the cells said to diverge, the share that did
-    recall: float  #: of the cells that diverged, the share that was said to
+    precision: float  #: share of the learning rates predicted to diverge that did
+    recall: float  #: share of the learning rates that diverged that were predicted to
 
 
 def diverges(cell: pd.DataFrame, initial_loss: float = np.inf, factor: float = FACTOR) -> pd.Series:
-    """By learning rate: whether a run diverged, ended near the initial loss, or above ``factor`` times the least."""
+    """By learning rate: whether a run diverged, ended near the initial loss, or above ``factor`` times the smallest."""
     means = cell.groupby("lr")["loss"].apply(lambda losses: losses.mean(skipna=False))
     least = float(means.min())
-    high = min(initial_loss - 0.1, factor * least) if np.isfinite(initial_loss) else factor * least
-    return ~(means < high)
+    high = np.fmin(initial_loss - 0.1, factor * least)  # an initial loss that is not known is NaN
+    return ~(means < float(high))
 
 
 def boundary(cell: pd.DataFrame, initial_loss: float = np.inf, factor: float = FACTOR) -> float:
     """log2 of the learning rate between the largest stable and the smallest divergent one above the optimum.
 
-    NaN where no run, or every run, diverged.
+    NaN where none or all of the runs diverged.
 
     >>> rows = pd.DataFrame({"lr": [0.25, 0.5, 1.0, 2.0], "loss": [2.5, 2.0, 2.1, np.nan]})
     >>> boundary(rows)
@@ -47,7 +47,7 @@ def boundary(cell: pd.DataFrame, initial_loss: float = np.inf, factor: float = F
 
 
 def _gap(cell: pd.DataFrame, initial_loss: float, factor: float) -> tuple[float, float] | None:
-    """log2 of the largest stable and the smallest divergent learning rate above the optimum."""
+    """log2 of the largest stable and the smallest divergent learning rate above the optimum, or None."""
     lost = diverges(cell, initial_loss, factor)
     best = cell.groupby("lr")["loss"].mean().idxmin() if cell["loss"].notna().any() else np.inf
     above = lost[lost & (lost.index > best)]
@@ -72,12 +72,12 @@ class Boundary:
         return interval_of(self._logs(size), np.exp2)
 
     def chance(self, size: float, lr: float) -> float:
-        """Probability that a learning rate lies above it: the share of the draws, none of them taken for certain."""
+        """Probability that a learning rate lies above the boundary: the share of the draws, never exactly 0 or 1."""
         logs = self._logs(size)[1:]
         return float((1 + np.sum(logs < np.log2(lr))) / (2 + len(logs)))
 
     def size_of(self, lr: float) -> float:
-        """The size from which on a learning rate diverges; inf where the boundary never falls, NaN below the sizes."""
+        """The size above which a learning rate diverges; inf if the boundary does not fall, NaN below the sizes."""
         if not self.slope[0] < 0:
             return float("inf")
         octaves = (np.log2(lr) - self.height[0]) / self.slope[0]
@@ -91,9 +91,9 @@ class Boundary:
 def fit_boundary(
     cells: Mapping[float, pd.DataFrame], initial_loss: float = np.inf, draws: int = 400
 ) -> Boundary | None:
-    """The line through the boundaries of sizes, or None where fewer than two have both stable and diverged runs.
+    """The line through the boundaries of several sizes; None where fewer than two have stable and diverged runs.
 
-    ``cells``: columns lr and loss (NaN: diverged) by size. Within the gap of its grid a boundary may lie anywhere.
+    ``cells``: columns lr and loss (NaN: diverged) by size. A boundary may lie anywhere in the gap of its grid.
     """
     rng = np.random.default_rng(0)
     places = {}
@@ -110,13 +110,12 @@ def fit_boundary(
 
 
 def backtest_divergence(sweeps: Sweeps, factor: float = FACTOR) -> Judged:
-    """Which learning rates diverge at the largest size, from a line through the boundaries of the smaller ones.
+    """Which learning rates diverge at the largest size, predicted by a line through the boundaries of smaller ones.
 
-    ``factor``: a final loss above this many times the least of its size counts as diverged. Raises
+    ``factor``: a final loss above this many times the smallest of its size counts as diverged. Raises
     IdentificationError where no arm has boundaries at two smaller sizes.
     """
-    start = sweeps.initial_loss if np.isfinite(sweeps.initial_loss) else np.inf
-    rows = []
+    start, rows = sweeps.initial_loss, []
     for arm in sweeps.names:
         *smaller, largest = sweeps.sizes(arm)
         edges = np.array([boundary(sweeps.cell(arm, size), start, factor) for size in smaller])
@@ -131,13 +130,11 @@ def backtest_divergence(sweeps: Sweeps, factor: float = FACTOR) -> Judged:
         rows += [
             {"arm": arm, "lr": lr, "predicted": bool(np.log2(lr) > edge), "seen": bool(seen)}
             for lr, seen in zip(lost.index.to_numpy(float).tolist(), lost, strict=True)
-            if lr >= least or not seen  # runs too slow to learn have not diverged
+            if lr >= least or not seen  # a loss that stayed high below the optimum is slow, not diverged
         ]
     if not rows:
-        raise IdentificationError(
-            "no arm has two smaller sizes with stable and diverged runs", todo="add larger learning rates"
-        )
+        why = "no arm has two smaller sizes with both stable and diverged runs"
+        raise IdentificationError(why, todo="add larger learning rates")
     table = pd.DataFrame(rows)
-    both = float((table["predicted"] & table["seen"]).sum())
-    said, seen = float(table["predicted"].sum()), float(table["seen"].sum())
-    return Judged(table, both / said if said else float("nan"), both / seen if seen else float("nan"))
+    predicted, seen = table["predicted"], table["seen"]
+    return Judged(table, float(seen[predicted].mean()), float(predicted[seen].mean()))

@@ -1,10 +1,10 @@
-"""The line through the optima of several sizes, and theory's part in it.
+"""The line through the optima of several sizes, with or without what theory expects of its slope.
 
     log2 lr*(size) = a + drift log2(size)
 
-by least squares, each optimum weighted by its interval and by how far optima stray from any line. Where theory says
-what the drift is (over width, in a known parametrisation), it counts as one more measurement of it, unless what was
-measured contradicts it.
+by least squares, each optimum weighted by its interval and by how far optima stray from any line. Where theory gives
+the drift (over width, in a known parametrisation), it counts as one more measurement of the drift, unless the measured
+optima contradict it.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from scalefit.numerics import FloatArray
 from scalefit.transfer.optimum import LEVEL
 from scalefit.transfer.verdict import Interval
 
-#: (arm, size): drift in octaves per doubling that theory expects for Adam, and how far measured ones stray from it
+#: (arm, size): the drift in octaves per doubling that theory expects for Adam, and how far measured drifts stray
 EXPECTED = {
     ("sp", "d_model"): (-1.0, 0.4),
     ("mup", "d_model"): (0.0, 0.2),
     ("depth-mup", "d_model"): (0.0, 0.2),
     ("completep", "d_model"): (0.0, 0.2),
 }
-LEAST_ERROR = 0.02  #: octaves, of an optimum
-STRAY, STRAY_WORTH = 0.15, 3.0  #: octaves by which optima stray from a line, and how many measurements that is worth
-TAUS = np.geomspace(0.02, 1.5, 40)  #: octaves
-APART = 2.0  #: joint standard deviations between measured and expected drift from which on theory is left out
+LEAST_ERROR = 0.02  #: octaves: smallest standard error of an optimum
+STRAY, STRAY_WORTH = 0.15, 3.0  #: prior of the octaves by which optima stray from a line, and its weight in optima
+TAUS = np.geomspace(0.02, 1.5, 40)  #: octaves: the values of that stray which are weighed
+APART = 2.0  #: joint standard deviations between measured and expected drift above which theory is left out
 
 
 def drift_line(x: FloatArray, y: FloatArray, seed: int = 0) -> tuple[FloatArray, FloatArray]:
     """Height and slope (octaves per doubling) of the line through each column of ``y``, (1 + draws,) each.
 
-    ``x``: (n,) octaves of the sizes, ``y``: (n, 1 + draws) log2 of the optima, the first column the fit. Beside the
-    error of its own draws each optimum strays from any line, by tau: its posterior is of a scaled inverse chi-squared
-    prior (0.15 octaves, worth three measurements) and the restricted likelihood of the optima. Each draw has a tau of
-    its own. One optimum has a height and a slope of NaN.
+    ``x``: (n,) octaves of the sizes, ``y``: (n, 1 + draws) log2 of the optima, the first column the fit. Besides the
+    error of its own draws, each optimum strays from any line by tau, whose posterior combines a scaled inverse
+    chi-squared prior (0.15 octaves, worth three measurements) with the restricted likelihood of the optima; each draw
+    has its own tau. The slope of a single optimum is NaN.
 
     >>> x, rng = np.array([0.0, 1.0, 2.0]), np.random.default_rng(0)
     >>> height, slope = drift_line(x, np.array([[-6.0], [-7.0], [-8.0]]) + 0.01 * rng.standard_normal((3, 400)))
@@ -59,8 +59,7 @@ def drift_line(x: FloatArray, y: FloatArray, seed: int = 0) -> tuple[FloatArray,
 
 def _stray_weights(x: FloatArray, y: FloatArray, variance: FloatArray) -> FloatArray:
     """Posterior probability of each of ``TAUS``."""
-    columns = np.stack([np.ones_like(x), x], axis=1)
-    log = np.empty(len(TAUS))
+    columns, log = np.stack([np.ones_like(x), x], axis=1), np.empty(len(TAUS))
     for i, tau in enumerate(TAUS):
         each = 1 / (variance + tau**2)
         precision = columns.T @ (each[:, None] * columns)
@@ -74,16 +73,15 @@ def _stray_weights(x: FloatArray, y: FloatArray, variance: FloatArray) -> FloatA
 def _weighted(x: FloatArray, y: FloatArray, variance: FloatArray) -> FloatArray:
     """Height and slope of each column of ``y``, (2, columns), by weighted least squares."""
     root = 1 / np.sqrt(variance)
-    columns = np.stack([np.ones_like(x), x], axis=1) * root[:, None]
-    return np.asarray(np.linalg.lstsq(columns, y * root[:, None], rcond=None)[0])
+    return np.asarray(np.linalg.lstsq(np.stack([root, root * x], axis=1), y * root[:, None], rcond=None)[0])
 
 
 def with_theory(
     height: FloatArray, slope: FloatArray, expected: tuple[float, float] | None, seed: int
 ) -> tuple[FloatArray, FloatArray, str]:
-    """The line with theory's slope as one more measurement of it, and why theory was left out, if it was.
+    """The line with theory's slope as one more measurement, and why theory was left out, or "".
 
-    Measured and expected slope count by their inverse variances; the height follows by its covariance with the slope.
+    Measured and expected slope are weighted by inverse variance; the height follows by its covariance with the slope.
     """
     if expected is None:
         return height, slope, ""
@@ -102,13 +100,12 @@ def with_theory(
 
 
 def _normal(count: int, seed: int) -> FloatArray:
-    """Standard normal draws behind a 0, which stands for the fit itself."""
+    """A 0, which stands for the fit itself, and then standard normal draws."""
     return np.concatenate([[0.0], np.random.default_rng([seed, 1]).standard_normal(count - 1)])
 
 
 def interval_of(draws: FloatArray, scale: np.ufunc | None = None) -> Interval:
     """The first of the draws as the value, and the interval of the others."""
-    rest = draws[1:] if len(draws) > 1 else draws
-    low, high = np.quantile(rest, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(draws[1:] if len(draws) > 1 else draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     ends = np.array([draws[0], min(low, draws[0]), max(high, draws[0])])
     return Interval(*(float(end) for end in (ends if scale is None else scale(ends))))

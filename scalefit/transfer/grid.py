@@ -1,4 +1,4 @@
-"""The learning rates of a sweep and the losses at them: equal rates made one, seeds made comparable, means."""
+"""The grid of a sweep: equal learning rates merged, losses averaged, seeds made comparable."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import numpy as np
 from scalefit.numerics import FloatArray
 from scalefit.transfer.bowl import offsets
 
-SAME = 1e-6  #: relative difference up to which two learning rates are one
+SAME = 1e-6  #: relative difference up to which two learning rates are the same
 
 
 def snapped(lr: FloatArray) -> FloatArray:
-    """Learning rates, those that differ by less than a millionth made one (a table may hold 32-bit numbers).
+    """The learning rates, with those that differ by less than a millionth merged (a table may hold 32-bit numbers).
 
     >>> snapped(np.array([0.001, 0.0010000000474974513, 0.002])).tolist()
     [0.001, 0.001, 0.002]
     """
     rates, place = np.unique(np.asarray(lr, dtype=float), return_inverse=True)
-    new = np.concatenate([[True], ~(np.diff(rates) <= SAME * rates[1:])])  # what is no number stays one
+    new = np.concatenate([[True], ~(np.diff(rates) <= SAME * rates[1:])])  # NaN stays NaN
     return np.asarray(rates[new][np.cumsum(new) - 1][place])
 
 
@@ -28,9 +28,9 @@ def means_of(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def levelled(x: FloatArray, y: FloatArray, seed: FloatArray) -> FloatArray:
-    """Losses without what each seed adds to all its runs (multiplies them by, where all are above zero).
+    """Losses without the offset that each seed adds to all its runs (a factor, where all losses are above zero).
 
-    So that the least mean is that of a learning rate, and not of the seeds that were run at it.
+    Then the smallest mean is due to its learning rate, not to the seeds that were run there.
     """
     columns = offsets(seed)
     if not columns.shape[1]:

@@ -1,8 +1,6 @@
 """Does the best learning rate of small models carry over to large ones? Its drift with size, its law, the verdict.
 
-    log2 lr*(size) = a + drift log2(size)
-
-The measured drift is told without theory's part in the law (:mod:`scalefit.transfer.drift`).
+The law is the line of :mod:`scalefit.transfer.drift`; the measured drift is reported without theory's part in it.
 """
 
 from __future__ import annotations
@@ -13,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from scalefit.answers import Shown, alike, as_lines, interval
 from scalefit.errors import IdentificationError, InputError
 from scalefit.numerics import FloatArray
 from scalefit.runs import Runs
+from scalefit.runs.settings import said
 from scalefit.transfer.drift import EXPECTED, drift_line, interval_of, with_theory
 from scalefit.transfer.optimum import Optimum, best_lr
 from scalefit.transfer.reach import far_beyond, refuse_target
@@ -24,22 +24,25 @@ from scalefit.transfer.sweeps import Sweeps, read_sweeps
 from scalefit.transfer.verdict import Interval, apart, verdict_of
 
 LEAST_DRAWS = 5
+NOTHING = Interval(np.nan, np.nan, np.nan)
+FORMS = {"lr": ".3g", "low": ".3g", "high": ".3g", "log2_lr": ".2f", "loss": ".5g", "lr_sensitivity": ".3f"}
 
 
-@dataclass(frozen=True, eq=False)
-class Arm:
-    """One parametrisation, or whatever is compared: its optima, their drift and law."""
+@dataclass(frozen=True, eq=False, repr=False)
+class Arm(Shown):
+    """One parametrisation, or another thing that is compared: its optima, their drift and law."""
 
     name: str
     optima: dict[float, Optimum]  #: by size
     drift: Interval  #: measured, octaves per doubling of the size; NaN with fewer than two optima
-    law_drift: Interval  #: of the law, with theory's share
-    expected: tuple[float, float] | None  #: what theory added, None for nothing
+    law_drift: Interval  #: of the law, which includes theory
+    expected: tuple[float, float] | None  #: the drift that theory expects, with its spread; None where it has no part
     height: FloatArray  #: (1 + draws,) log2 of the optimum at ``origin``: the fit, then its draws
     slope: FloatArray  #: (1 + draws,) octaves per doubling
     origin: float  #: size
     verdict: str
-    contradicts: str = ""  #: why theory has no part in the law, where it would have had one
+    contradicts: str = ""  #: why theory was left out of the law
+    over: str = "size"  #: the column of the size
 
     def at(self, size: float) -> Interval:
         """The best learning rate at a size, by the law. Raises InputError for a size that is not above 0."""
@@ -52,9 +55,25 @@ class Arm:
         """The optima that were not refused."""
         return {size: best for size, best in self.optima.items() if not best.refused}
 
+    def lines(self, target: float | None = None) -> list[str]:
+        """The verdict, the drift and, for a target size, the best learning rate there."""
+        lines = [f"{self.name}: {self.verdict}"]
+        if np.isnan(self.drift.value):
+            return lines
+        lines.append(f"  drift {interval(self.drift, '+.2f')} octaves per doubling of {self.over}")
+        if target is not None:
+            lines.append(f"  at {self.over} {target:g}: learning rate {interval(self.at(target))}")
+        if self.expected is not None:
+            theory = f"theory's {self.expected[0]:+g} ± {self.expected[1]:g}: {self.law_drift.value:+.2f}"
+            lines.append(f"  the law combines the measured drift with {theory} (--measured-only leaves theory out)")
+        return lines
 
-@dataclass(frozen=True, eq=False)
-class Transfer:
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Transfer(Shown):
     """What :func:`lr_transfer` found."""
 
     sweeps: Sweeps
@@ -72,11 +91,25 @@ class Transfer:
 
     @property
     def far(self) -> dict[str, str]:
-        """Arm -> why the target is too far beyond the sizes of its optima; arms that are near enough are left out."""
+        """Arm -> why the target is too far beyond the sizes of its optima; arms near enough are left out."""
         if self.target is None:
             return {}
-        said = {arm.name: far_beyond(self.sweeps.over, list(arm.found), self.target) for arm in self.arms if arm.found}
-        return {name: why for name, why in said.items() if why}
+        why = {arm.name: far_beyond(self.sweeps.over, list(arm.found), self.target) for arm in self.arms if arm.found}
+        return {name: each for name, each in why.items() if each}
+
+    def __str__(self) -> str:
+        shown = self.table.drop(columns=["refused", "interval_from"]).rename(columns={"size": self.sweeps.over})
+        for name, form in FORMS.items():
+            shown[name] = [format(value, form) if value == value else "-" for value in shown[name]]
+        lines = [line for arm in self.arms for line in (*arm.lines(self.target), "")]
+        lines += [*said(self.sweeps.settings), "", "optimum of each size, with its 90 % interval:", as_lines(shown, 5)]
+        refused = self.table[self.table["refused"] != ""]
+        where = [
+            f"{arm}, {self.sweeps.over} {size:g}" for arm, size in zip(refused["arm"], refused["size"], strict=True)
+        ]
+        notes = alike(dict(zip(where, refused["refused"], strict=True)))
+        far = list(dict.fromkeys(self.far.values())) if len(self.far) == len(self.arms) else alike(self.far)
+        return "\n".join([*lines, *(f"! {note}" for note in (*far, *notes, *self.notes))])
 
 
 def lr_transfer(
@@ -93,8 +126,9 @@ def lr_transfer(
     """The best learning rate at each size, its drift, and its law for a target size.
 
     ``runs``: logs with columns of size, learning rate and final loss; ``over``, ``arms``, ``initial_loss``, ``ignore``:
-    see :func:`scalefit.stability.read_sweeps`. ``theory=False`` keeps the law to the measured drift. Intervals hold
-    90 %. Raises InputError where settings are mixed, IdentificationError where no size has a minimum inside its grid.
+    see :func:`scalefit.transfer.read_sweeps`. With ``theory=False`` the law follows the measured drift alone. All
+    intervals are of 90 %. Raises InputError where settings are mixed, IdentificationError where no size has a minimum
+    inside its grid.
 
     >>> grid = [(w, lr, 2 * np.exp(0.02 * np.log2(lr * w) ** 2)) for w in (64, 128) for lr in 2.0 ** np.arange(-10, -3)]
     >>> found = lr_transfer(pd.DataFrame(grid, columns=["width", "lr", "loss"]), target=256)
@@ -104,35 +138,34 @@ def lr_transfer(
     if target is not None:
         refuse_target(target)
     if draws < LEAST_DRAWS:
-        raise InputError(f"{draws} draws", todo="give some hundreds: the intervals are made of them")
+        raise InputError(f"{draws} draws are too few for intervals", todo="give some hundreds")
     sweeps = runs if isinstance(runs, Sweeps) else read_sweeps(runs, over, arms, initial_loss, ignore)
-    optima: dict[str, dict[float, Optimum]] = {}
-    for name in sweeps.names:
-        sizes = sweeps.sizes(name)
-        optima[name] = {size: _optimum(sweeps, name, size, draws, [seed, i]) for i, size in enumerate(sizes)}
-    if not any(not best.refused for each in optima.values() for best in each.values()):
+    optima = {
+        name: {size: _optimum(sweeps, name, size, draws, [seed, i]) for i, size in enumerate(sweeps.sizes(name))}
+        for name in sweeps.names
+    }
+    if all(best.refused for each in optima.values() for best in each.values()):
         size, best = next(iter(next(iter(optima.values())).items()))
-        raise IdentificationError(
-            "no size has a minimum inside its grid", where=f"{sweeps.over} {size:g}", todo=best.refused
-        )
+        why = "no size has a minimum inside its grid"
+        raise IdentificationError(why, where=f"{sweeps.over} {size:g}", todo=best.refused)
     found = tuple(_arm(sweeps, name, each, theory, seed) for name, each in optima.items())
     sensitivities, notes = _sensitivities(sweeps, optima)
-    notes = [*_doubts(sweeps, found), *notes]
-    return Transfer(sweeps, found, _table(found, sensitivities), target, (*sweeps.notes, *notes))
+    table = _table(found, sensitivities)
+    return Transfer(sweeps, found, table, target, (*sweeps.notes, *_doubts(found), *notes))
 
 
 def backtest_transfer(runs: Runs | pd.DataFrame | Sweeps, **options: object) -> pd.DataFrame:
-    """The law of the smaller sizes, judged at the largest: one row an arm.
+    """Back-test: the law of the smaller sizes predicts the best learning rate of the largest; one row an arm.
 
-    ``regret`` is the loss at the predicted learning rate over the least loss, minus 1; the losses between the measured
-    learning rates are interpolated (monotone cubic in log lr, means over seeds). The least of several noisy means is
+    ``regret`` is the loss at the predicted learning rate over the smallest loss, minus 1; losses between the measured
+    learning rates are interpolated (monotone cubic in log lr, means over seeds). The smallest of several noisy means is
     too low by about ``noise`` (:func:`seed_noise`). ``options`` as in :func:`lr_transfer`.
     """
     asked = {name: options.pop(name) for name in ("over", "arms", "initial_loss", "ignore") if name in options}
     sweeps = runs if isinstance(runs, Sweeps) else read_sweeps(runs, **asked)  # type: ignore[arg-type]
     largest = max(size for name in sweeps.names for size in sweeps.sizes(name))
     if all(len(sweeps.sizes(name)) < 2 for name in sweeps.names):
-        raise IdentificationError(f"one {sweeps.over} can not be predicted from others", todo="add a sweep at another")
+        raise IdentificationError(f"there is only one {sweeps.over} to predict", todo="add a sweep at another one")
     earlier = lr_transfer(sweeps.below(largest), **options)  # type: ignore[arg-type]
     rows = []
     for arm in earlier.arms:
@@ -151,7 +184,7 @@ def backtest_transfer(runs: Runs | pd.DataFrame | Sweeps, **options: object) -> 
 
 
 def regret(cell: pd.DataFrame, lr: float) -> float:
-    """Loss at a learning rate over the least loss of a sweep, minus 1; NaN outside the learning rates tried."""
+    """Loss at a learning rate over the smallest loss of a sweep, minus 1; NaN outside the learning rates tried."""
     from scipy.interpolate import PchipInterpolator
 
     means = cell.groupby("lr")["loss"].mean().dropna()
@@ -162,7 +195,7 @@ def regret(cell: pd.DataFrame, lr: float) -> float:
 def seed_noise(cell: pd.DataFrame) -> float:
     """Standard error of the difference between the mean losses of two learning rates, relative to the loss.
 
-    From the four best learning rates that all seeds have, without what a seed adds to all of them; NaN for one seed.
+    From the four best learning rates that all seeds have, without the offset of each seed; NaN for one seed.
     """
     losses = cell.pivot_table(index="lr", columns="seed", values="loss").dropna()
     losses = losses.loc[losses.mean(axis=1).nsmallest(4).index]
@@ -175,7 +208,7 @@ def seed_noise(cell: pd.DataFrame) -> float:
 
 
 def _optimum(sweeps: Sweeps, arm: str, size: float, draws: int, seed: list[int]) -> Optimum:
-    """The optimum of one size; each size has random numbers of its own."""
+    """The optimum of one size; each size has its own random numbers."""
     cell = sweeps.cell(arm, size)
     try:
         lr, loss, seeds = cell["lr"].to_numpy(float), cell["loss"].to_numpy(float), cell["seed"].to_numpy(str)
@@ -184,47 +217,44 @@ def _optimum(sweeps: Sweeps, arm: str, size: float, draws: int, seed: list[int])
         return Optimum(np.nan, np.nan, np.nan, np.nan, np.array([]), refused=str(error))
 
 
-def _doubts(sweeps: Sweeps, arms: tuple[Arm, ...]) -> list[str]:
-    """What speaks against an optimum that was found, such as runs left out; and theory that was left out of a law."""
+def _doubts(arms: tuple[Arm, ...]) -> list[str]:
+    """Why an optimum may be wrong, such as runs left out, and why theory was left out of a law."""
     notes = []
     for arm in arms:
         for size, best in arm.optima.items():
-            where = f"{arm.name}, {sweeps.over} {size:g}"
+            where = f"{arm.name}, {arm.over} {size:g}"
             if best.left_out:
                 count = "1 run jumps" if best.left_out == 1 else f"{best.left_out} runs jump"
-                notes.append(f"{where}: {count} far above the losses beside: left out of the curve as diverged")
+                notes.append(f"{where}: {count} far above the neighbouring losses: left out of the curve as diverged")
             notes += [f"{where}: {doubt}" for doubt in best.doubts]
-        if arm.contradicts:
-            notes.append(f"{arm.name}: {arm.contradicts}")
+        notes += [f"{arm.name}: {arm.contradicts}"] * bool(arm.contradicts)
     return notes
 
 
 def _arm(sweeps: Sweeps, name: str, optima: dict[float, Optimum], theory: bool, seed: int) -> Arm:
     found = {size: best for size, best in optima.items() if not best.refused}
     bounds = {size: best.within for size, best in optima.items() if best.refused}
-    nothing = Interval(np.nan, np.nan, np.nan)
     if not found:
-        empty = np.array([np.nan])
-        words = f"no optimum: {next(iter(optima.values())).refused}"
-        return Arm(name, optima, nothing, nothing, None, empty, empty, np.nan, words)
+        empty, verdict = np.array([np.nan]), f"no optimum: {next(iter(optima.values())).refused}"
+        return Arm(name, optima, NOTHING, NOTHING, None, empty, empty, np.nan, verdict, "", sweeps.over)
     sizes = np.array(list(found))
     origin = float(np.exp2(np.mean(np.log2(sizes))))
-    x = np.log2(sizes / origin)
-    y = np.array([[best.log2, *best.draws] for best in found.values()])
-    height, slope = drift_line(x, y, seed)
-    drift = interval_of(slope) if len(sizes) > 1 else nothing
+    height, slope = drift_line(np.log2(sizes / origin), np.array([[b.log2, *b.draws] for b in found.values()]), seed)
+    drift = interval_of(slope) if len(sizes) > 1 else NOTHING
     expected = EXPECTED.get((name.lower().replace("_", "-"), sweeps.over)) if theory else None
     height, slope, contradicts = with_theory(height, slope, expected, seed)
-    measured = {size: best.log2 for size, best in found.items()}
-    verdict = verdict_of(name, sweeps.over, drift, sizes, apart(measured, bounds))
-    expected = None if contradicts else expected
-    return Arm(name, optima, drift, interval_of(slope), expected, height, slope, origin, verdict, contradicts)
+    beyond = apart({size: best.log2 for size, best in found.items()}, bounds)
+    verdict = verdict_of(name, sweeps.over, drift, sizes, beyond)
+    expected, law_drift = None if contradicts else expected, interval_of(slope)
+    return Arm(
+        name, optima, drift, law_drift, expected, height, slope, origin, verdict, contradicts, sweeps.over
+    )  # fmt: skip
 
 
 def _sensitivities(
     sweeps: Sweeps, optima: dict[str, dict[float, Optimum]]
 ) -> tuple[dict[tuple[str, float], float], list[str]]:
-    """Learning-rate sensitivity by arm and size, on the learning rates that all of them share."""
+    """Learning-rate sensitivity by arm and size, over the learning rates that all of them share; and notes on it."""
     cells = {
         (arm, size): _without(sweeps.cell(arm, size), best.stray)
         for arm, each in optima.items()
@@ -233,41 +263,38 @@ def _sensitivities(
     grids = [set(cell["lr"]) for cell in cells.values()]
     shared = set.intersection(*grids)
     if len(shared) < 3:
-        return dict.fromkeys(cells, float("nan")), ["LR sensitivity: the grids share fewer than three learning rates"]
-    notes = []
+        return dict.fromkeys(cells, np.nan), ["LR sensitivity is missing: all sizes share fewer than 3 learning rates"]
+    notes, found, start = [], {}, sweeps.initial_loss
     if any(grid != shared for grid in grids):
-        notes.append(f"LR sensitivity: over the {len(shared)} learning rates that all sizes share")
-    found = {}
+        notes.append(f"LR sensitivity is taken over the {len(shared)} learning rates that all sizes share")
     for key, cell in cells.items():
         same = cell[cell["lr"].isin(shared)]
-        # a seed that diverged counts as the initial loss before the mean over seeds, as the definition has it
-        start = sweeps.initial_loss
+        # a seed that diverged counts as the initial loss before the mean over seeds, as defined
         capped = same["loss"].fillna(start).clip(upper=start if np.isfinite(start) else None)
         means = capped.groupby(same["lr"]).mean().to_numpy()
         found[key] = lr_sensitivity(means) if np.isfinite(means).all() else float("nan")
     if any(not np.isfinite(value) for value in found.values()):
-        notes.append("LR sensitivity: runs diverged and the initial loss is not known: give it (ln vocabulary)")
-    elif not np.isfinite(sweeps.initial_loss):
+        notes.append("LR sensitivity is missing where runs diverged: give the initial loss, ln(vocabulary)")
+    elif not np.isfinite(start):
         notes.append("LR sensitivity: no loss is capped, as the initial loss is not known")
     return found, notes
 
 
 def _without(cell: pd.DataFrame, stray: tuple[tuple[float, float], ...]) -> pd.DataFrame:
-    """The runs of a cell but those that were left out as far off."""
+    """The runs of a cell without those left out as far from the curve."""
     for lr, loss in stray:
         cell = cell[~(np.isclose(cell["lr"], lr, rtol=1e-5) & np.isclose(cell["loss"], loss, rtol=1e-9))]
     return cell
 
 
 def _table(arms: tuple[Arm, ...], sensitivities: dict[tuple[str, float], float]) -> pd.DataFrame:
-    rows = []
-    for arm in arms:
-        for size, best in arm.optima.items():
-            rows.append(
-                {
-                    "arm": arm.name, "size": size, "lr": best.lr, "low": best.low, "high": best.high,
-                    "log2_lr": best.log2, "loss": best.loss, "lr_sensitivity": sensitivities[arm.name, size],
-                    "interval_from": best.how, "refused": best.refused,
-                }
-            )  # fmt: skip
+    rows = [
+        {
+            "arm": arm.name, "size": size, "lr": best.lr, "low": best.low, "high": best.high, "log2_lr": best.log2,
+            "loss": best.loss, "lr_sensitivity": sensitivities[arm.name, size],
+            "interval_from": best.how, "refused": best.refused,
+        }
+        for arm in arms
+        for size, best in arm.optima.items()
+    ]  # fmt: skip
     return pd.DataFrame(rows)

@@ -1,7 +1,7 @@
 """The best learning rate of one sweep, from a smooth curve through the losses near the minimum.
 
-The curve is a parabola in log2(lr) plus a Gaussian process (:mod:`scalefit.transfer.bowl`), as too large a learning
-rate costs otherwise than too small a one; it is fitted to log losses (the losses where one is not positive).
+The curve is a parabola in log2(lr) plus a Gaussian process (:mod:`scalefit.transfer.bowl`), because too large a
+learning rate costs more than too small a one; it is fitted to log losses (to losses if one is not positive).
 """
 
 from __future__ import annotations
@@ -11,30 +11,31 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import stdtr
 
+from scalefit.answers import Shown, interval
 from scalefit.errors import InputError
 from scalefit.numerics import FloatArray
 from scalefit.runs.cliff import JUMP, cliff
 from scalefit.transfer.bowl import Bowl, fit_bowl, minima
 from scalefit.transfer.grid import levelled, means_of, snapped
 
-NEAREST = 7  #: distinct learning rates round the least loss that have a part in the curve,
-WITHIN = 2.5  #: and all others within so many octaves of it,
+NEAREST = 7  #: distinct learning rates nearest to the smallest loss that enter the curve,
+WITHIN = 2.5  #: with all others within so many octaves of it,
 FARTHEST = 5.0  #: but none farther than this, if three are nearer;
-WIDER = 1.6  #: this many times as far where more than
-AT_ENDS = 0.02  #: of the drawn minima lie at an end of the stretch beyond which there are losses
+WIDER = 1.6  #: the range is widened by this factor while more than
+AT_ENDS = 0.02  #: of the drawn minima lie at an end of it beyond which there are losses
 LEVEL = 0.90  #: of every interval
-SHARPEST = 0.05  #: standard deviation below which no place is claimed, in steps of the grid
+SHARPEST = 0.05  #: smallest standard deviation of the place of a minimum, in steps of the grid
 LEAST_POINTS = 3  #: distinct learning rates with a finite loss
-BELOW = 0.005  #: relative depth below every measured loss from which the curve's minimum is doubted
-STRAY = 1e-3  #: chance, over all runs of a sweep, below which a loss so far from the others' curve is left out
-MOST_STRAY = 2  #: losses left out in this way
-WHOLE_SPAN = 10.0  #: times what all other losses span: one that lies deeper below may be the one that learned
-ASIDE = 2  #: learning rates on each side of a minimum that is one beside a stray loss at an end
-SCATTER = 3  #: degrees of freedom from which on a stray loss can be told
+BELOW = 0.005  #: relative depth below every measured loss above which the curve's minimum is doubted
+STRAY = 1e-3  #: probability, over all runs of a sweep, below which a loss so far from the others' curve is left out
+MOST_STRAY = 2  #: most losses left out in this way
+WHOLE_SPAN = 10.0  #: times the span of all other losses: one that lies deeper may be the only run that learned
+ASIDE = 2  #: learning rates needed on each side of a minimum to trust it against a stray loss at an end
+SCATTER = 3  #: fewest degrees of freedom that can identify a stray loss
 
 
-@dataclass(frozen=True, eq=False)
-class Optimum:
+@dataclass(frozen=True, eq=False, repr=False)
+class Optimum(Shown):
     """The best learning rate at one size."""
 
     lr: float  #: NaN where it was refused
@@ -43,11 +44,16 @@ class Optimum:
     loss: float  #: of the curve at the minimum
     draws: FloatArray  #: (draws,) log2 of the learning rate
     refused: str = ""  #: why there is no optimum
-    how: str = ""  #: where the interval is from
-    doubts: tuple[str, ...] = ()  #: why the curve's minimum may not be believed
-    left_out: int = 0  #: runs with a finite loss, taken for diverged
+    how: str = ""  #: what the interval comes from
+    doubts: tuple[str, ...] = ()  #: why the curve's minimum may be wrong
+    left_out: int = 0  #: runs with a finite loss that count as diverged
     within: tuple[float, float] = (-np.inf, np.inf)  #: log2 of the learning rates between which a refused optimum lies
-    stray: tuple[tuple[float, float], ...] = ()  #: learning rate and loss of each run that was left out as far off
+    stray: tuple[tuple[float, float], ...] = ()  #: learning rate and loss of each run left out as far from the curve
+
+    def __str__(self) -> str:
+        place = interval((self.lr, self.low, self.high))
+        head = f"no optimum: {self.refused}" if self.refused else f"learning rate {place}, loss {self.loss:.5g}"
+        return "\n".join([head, *(f"! {doubt}" for doubt in self.doubts)])
 
     @property
     def log2(self) -> float:
@@ -70,14 +76,14 @@ def best_lr(
 ) -> Optimum:
     """The best learning rate of a sweep at one size, with an interval.
 
-    ``lr``, ``loss``, ``seed``: (n,), a loss of NaN for a diverged run. The interval holds 90 % of the minima of curves
-    drawn from the posterior: of the shape, of the noise and of each seed's offset. A flat minimum has a wide one, and
-    no place is claimed more sharply than a twentieth of the grid's step. A minimum at the edge of the grid is refused:
-    then the optimum is not between two measured learning rates. Runs that end above ``initial_loss`` (NaN: not known),
-    or beyond a cliff (:func:`scalefit.runs.cliff.cliff`), count as diverged, and so does a learning rate at
-    which half of the runs have; where losses fall up to it, the interval ends there. ``doubts`` names a loss far from
-    the curve of the others, which is left out, learning rates that lost a part of their seeds, and a minimum far below
-    every loss. Raises InputError for fewer than three learning rates.
+    ``lr``, ``loss``, ``seed``: (n,); the loss of a diverged run is NaN. The interval holds 90 % of the minima of curves
+    drawn from the posterior of the shape, the noise and each seed's offset. A flat minimum has a wide interval, and the
+    place has a standard deviation of at least a twentieth of the grid's step. A minimum at the edge of the grid is
+    refused. Runs that end above ``initial_loss`` (NaN: not known) or beyond a cliff
+    (:func:`scalefit.runs.cliff.cliff`) count as diverged, and so does a learning rate at which half of the runs have;
+    where losses fall up to it, the interval ends there. ``doubts`` names losses left out because they lie far from the
+    curve through the others, learning rates that lost some of their seeds, and a minimum far below every loss. Raises
+    InputError for fewer than three learning rates.
 
     >>> lr = np.array([0.001, 0.002, 0.004, 0.008, 0.016])
     >>> found = best_lr(lr, 2 * np.exp(0.05 * np.log2(lr / 0.004) ** 2), np.zeros(5))
@@ -86,28 +92,28 @@ def best_lr(
     """
     x, y, seed = np.log2(snapped(lr)), np.asarray(loss, dtype=float), np.asarray(seed)
     if len(np.unique(x)) < LEAST_POINTS:
-        raise InputError(f"{len(np.unique(x))} learning rates have no minimum between them", todo="give three or more")
-    beyond = cliff(np.exp2(x), y, initial_loss) & _within_reach(x, y)
-    kept, doubts = _stable(x, np.isfinite(y) & ~beyond)
-    left_out = int((beyond & np.isfinite(y)).sum())
-    tried = np.unique(x)
+        raise InputError(f"{len(np.unique(x))} learning rates cannot enclose a minimum", todo="give three or more")
+    finite, tried = np.isfinite(y), np.unique(x)
+    beyond = cliff(np.exp2(x), y, initial_loss)
+    if finite.any():  # the cliff rule judges no runs far from the smallest loss
+        beyond &= np.abs(x - x[finite][np.argmin(y[finite])]) <= FARTHEST + 1
+    kept, doubts = _stable(x, finite & ~beyond)
+    left_out = int((beyond & finite).sum())
     x, y, seed = x[kept], levelled(x[kept], y[kept], seed[kept]), seed[kept]
     log = bool(np.all(y > 0))
     rows, said = _without_stray(x, np.log(y) if log else y, seed, log)
     stray = tuple((float(2 ** x[i]), float(np.asarray(loss, dtype=float)[kept][i])) for i in np.flatnonzero(~rows))
     doubts += said
-    gone = np.setdiff1d(x[~rows], x[rows])  # a learning rate that is left out has not diverged
-    x, y, seed, tried = x[rows], y[rows], seed[rows], np.setdiff1d(tried, gone)
+    tried = np.setdiff1d(tried, np.setdiff1d(x[~rows], x[rows]))  # a learning rate that is left out has not diverged
+    x, y, seed = x[rows], y[rows], seed[rows]
     grid, means = means_of(x, y)
     refused, within = _at_edge(grid, means, tried)
     if refused:
-        least = float(means.min()) if len(means) else np.nan
-        nothing = np.array([])
-        return Optimum(np.nan, np.nan, np.nan, least, nothing, refused, "", tuple(doubts), left_out, within, stray)
-    rng = np.random.default_rng(rng_seed)
-    lost_from = _lost_from(grid, tried)
-    log = bool(np.all(y > 0))
-    found = _located(x, np.log(y) if log else y, seed, lost_from, draws, rng, log)
+        nothing, least = (np.nan, np.nan, np.nan), float(means.min()) if len(means) else np.nan
+        return Optimum(*nothing, least, np.array([]), refused, "", tuple(doubts), left_out, within, stray)
+    above = tried[tried > grid[-1]]  # learning rates that were tried beyond all that count: they diverged
+    lost_from, log = float(above[0]) if len(above) else np.inf, bool(np.all(y > 0))
+    found = _located(x, np.log(y) if log else y, seed, lost_from, draws, np.random.default_rng(rng_seed), log)
     doubts += list(found.doubts) + _too_low(found.loss, means)
     return replace(found, doubts=tuple(doubts), left_out=left_out, stray=stray)
 
@@ -115,7 +121,7 @@ def best_lr(
 def _located(
     x: FloatArray, y: FloatArray, seed: FloatArray, lost_from: float, draws: int, rng: np.random.Generator, log: bool
 ) -> Optimum:
-    """The optimum of losses that are all finite; ``lost_from``: the first diverged learning rate beyond, or inf."""
+    """The optimum of finite losses; ``lost_from``: the first diverged learning rate above them, or inf."""
     doubts = []
     bowl, near = _followed(x, y, seed, lost_from, draws, rng)
     grid, means = means_of(x[near], y[near])
@@ -123,14 +129,16 @@ def _located(
     centre = min(bowl.lowest, last)
     places, how = minima(bowl.places, bowl.draws), f"{bowl.freedom} degrees of freedom"
     if not bowl.freedom:
-        places, how = _between_neighbours(grid, means, centre, draws, rng), "the grid: no scatter to judge by"
+        least, how = int(np.argmin(means)), "the grid: too few runs to estimate noise"
+        left, right = grid[max(least - 1, 0)], grid[min(least + 1, len(grid) - 1)]
+        places = np.clip(centre + (right - left) / 4 * rng.standard_normal(draws), left, right)
     open_end = lost_from < np.inf and last == x.max()
     if open_end:  # the first learning rate that diverges lies somewhere in the gap
         places = np.minimum(places, rng.uniform(last, lost_from, len(places)))
     places = places + SHARPEST * step * rng.standard_normal(len(places))
     low, high = np.quantile(places, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     if open_end and bowl.lowest > last:
-        said = f"{2**last:.4g}: add some above it"
+        said = f"{2**last:.4g}: add learning rates above it"
         doubts.append(f"the loss falls up to the last learning rate that does not diverge, {said}")
         high = max(high, lost_from)
     depth = float(np.interp(centre, bowl.places, bowl.mean))
@@ -142,7 +150,7 @@ def _located(
 def _followed(
     x: FloatArray, y: FloatArray, seed: FloatArray, lost_from: float, draws: int, rng: np.random.Generator
 ) -> tuple[Bowl, np.ndarray]:
-    """The curve, and the runs through which it is drawn: those near the least loss, more where it is flat there."""
+    """The curve and a mask of the runs that it is fitted to: those near the smallest loss, more where it is flat."""
     reach = _reach(x, y)
     grid, means = means_of(x, y)
     middle = grid[np.argmin(means)]
@@ -159,7 +167,7 @@ def _followed(
 
 
 def _reach(x: FloatArray, y: FloatArray) -> float:
-    """Octaves on each side of the least loss from which runs have a part in the curve, to begin with."""
+    """Octaves on each side of the smallest loss within which runs enter the curve at first."""
     grid, means = means_of(x, y)
     nearest = np.sort(np.abs(grid - grid[np.argmin(means)]))
     reach = max(WITHIN, float(nearest[min(NEAREST, len(grid)) - 1]))
@@ -167,7 +175,7 @@ def _reach(x: FloatArray, y: FloatArray) -> float:
 
 
 def _without_stray(x: FloatArray, y: FloatArray, seed: FloatArray, log: bool) -> tuple[np.ndarray, list[str]]:
-    """The runs but those whose loss the curve through the others does not explain, a mask; and what was left out."""
+    """A mask of the runs whose loss agrees with the curve through the others, and notes on those left out."""
     doubts: list[str] = []
     kept = np.ones(len(x), dtype=bool)
     while kept.any() and len(doubts) < MOST_STRAY:
@@ -179,13 +187,13 @@ def _without_stray(x: FloatArray, y: FloatArray, seed: FloatArray, log: bool) ->
             break
         value = float(np.exp(y[row])) if log else float(y[row])
         said = f"the loss {value:.5g} at learning rate {2 ** x[row]:.4g}"
-        doubts.append(f"{said} lies far from the curve of the others: left out")
+        doubts.append(f"{said} lies far from the curve through the others: left out")
         kept[row] = False
     return kept, doubts
 
 
 def _stray(x: FloatArray, y: FloatArray, seed: FloatArray) -> int | None:
-    """The row whose loss the curve through the others does not explain, if there is one: the least, or the farthest."""
+    """The row, smallest or farthest from the curve, whose loss the curve through the others cannot explain; or None."""
     if len(x) < SCATTER + 3:
         return None
     ends = (float(x.min()), float(x.max()))
@@ -206,10 +214,10 @@ def _stray(x: FloatArray, y: FloatArray, seed: FloatArray) -> int | None:
 
 
 def _drops_at_end(x: FloatArray, y: FloatArray) -> int | None:
-    """The least loss, if it stands alone at an end, far below the next, while the others have a minimum of their own.
+    """The smallest loss, if it stands alone at an end, far below the next, and the others have their own minimum.
 
-    Far: by more than three times the steepest of their steps, though not by more than ten times all they span (then
-    it may be the one run that learned, or that did not diverge).
+    Far: by more than three times the steepest of their steps, though not by more than ten times their whole span (then
+    it may be the only run that learned, or that did not diverge).
     """
     row = int(np.argmin(y))
     grid, means = means_of(x, y)
@@ -224,71 +232,50 @@ def _drops_at_end(x: FloatArray, y: FloatArray) -> int | None:
     return row if far else None
 
 
-def _between_neighbours(
-    grid: FloatArray, means: FloatArray, centre: float, draws: int, rng: np.random.Generator
-) -> FloatArray:
-    """Places between the learning rates beside the least one, as no scatter tells more."""
-    least = int(np.argmin(means))
-    low, high = grid[max(least - 1, 0)], grid[min(least + 1, len(grid) - 1)]
-    return np.asarray(np.clip(centre + (high - low) / 4 * rng.standard_normal(draws), low, high))
-
-
-def _within_reach(x: FloatArray, y: FloatArray) -> np.ndarray:
-    """The runs that lie near enough to the least loss to be told from a cliff, (n,)."""
-    finite = np.isfinite(y)
-    return np.abs(x - x[finite][np.argmin(y[finite])]) <= FARTHEST + 1 if finite.any() else finite
-
-
 def _stable(x: FloatArray, alive: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """The runs that count, a mask: those alive at learning rates where more than half are; and what to doubt."""
+    """A mask of the runs that count: those alive at learning rates where more than half are; and a note on the rest."""
     grid, place = np.unique(x, return_inverse=True)
-    share = np.bincount(place, alive) / np.bincount(place)
-    doubts = [
-        f"at learning rate {2**rate:.4g} {round((1 - part) * count)} of {count} seeds diverged"
-        for rate, part, count in zip(grid, share, np.bincount(place), strict=True)
-        if 0 < part < 1
-    ]
-    return alive & (share > 0.5)[place], doubts
-
-
-def _lost_from(grid: FloatArray, tried: FloatArray) -> float:
-    """The first learning rate above all that count, where one was tried and diverged; else inf."""
-    above = tried[tried > grid[-1]]
-    return float(above[0]) if len(above) else float("inf")
+    count, left = np.bincount(place), np.bincount(place, alive).astype(int)
+    kept, some = (left > 0.5 * count)[place], np.flatnonzero((left > 0) & (left < count))
+    if not len(some):
+        return alive & kept, []
+    worst, rates = some[np.argmin(left[some] / count[some])], [f"{2 ** grid[i]:.4g}" for i in some]
+    lost = f"{count[worst] - left[worst]} of {count[worst]} seeds diverged at"
+    if len(some) == 1:
+        return alive & kept, [f"{lost} learning rate {rates[0]}"]
+    return alive & kept, [f"up to {lost} {len(some)} learning rates, {rates[0]} to {rates[-1]}"]
 
 
 def _too_low(loss: float, means: FloatArray) -> list[str]:
-    """Why the curve's minimum is not believed, or nothing: it lies far below every loss that was measured.
+    """A doubt where the curve's minimum lies far below every measured loss.
 
-    Between two learning rates of a parabola the minimum is below the least loss by at most an eighth of the rise from
-    the least to the third least; four times that is far.
+    Between two learning rates the minimum of a parabola lies below the smallest loss by at most an eighth of the rise
+    from the smallest to the third smallest loss; four times that is far.
     """
     first, _, third = np.sort(means)[:3]
     if first - loss <= max(BELOW * abs(first), (third - first) / 2):
         return []
     return [
-        f"the curve's minimum, {loss:.5g}, lies far below every measured loss (least {first:.5g}): the curve does not "
-        "describe these losses; leave diverged runs out, or add learning rates near the minimum"
+        f"the curve's minimum, {loss:.5g}, lies far below every measured loss (smallest {first:.5g}), so the curve "
+        "does not describe these losses: leave out diverged runs, or add learning rates near the minimum"
     ]
 
 
 def _at_edge(grid: FloatArray, means: FloatArray, tried: FloatArray) -> tuple[str, tuple[float, float]]:
-    """Why a minimum is refused, or "", and between which log2 learning rates it lies then.
+    """Why a minimum is refused, or "", and the log2 learning rates between which it then lies.
 
-    ``tried`` holds the learning rates of diverged runs as well.
+    ``tried`` includes the learning rates of diverged runs.
     """
-    anywhere = (-np.inf, np.inf)
+    anywhere, end = (-np.inf, np.inf), "the smallest loss is at the {} learning rate tried ({:.3g}): add {} ones"
     if not len(grid):
-        why = f"none of {len(tried)} learning rates has a finite loss and has not diverged: add smaller ones"
+        why = f"none of {len(tried)} learning rates has a finite loss below the cliff of divergence: add smaller ones"
         return why, (-np.inf, float(tried[0]))
     least = int(np.argmin(means))
     if least == 0:
         up = float(grid[1]) if len(grid) > 1 else float(tried[-1])
-        why = f"the least loss is at the smallest learning rate tried ({2 ** grid[0]:.3g}): add smaller ones"
-        return why, (-np.inf, up)
+        return end.format("smallest", 2 ** grid[0], "smaller"), (-np.inf, up)
     if len(grid) < LEAST_POINTS:
         return f"only {len(grid)} of {len(tried)} learning rates have not diverged: add smaller ones", anywhere
     if least == len(grid) - 1 and grid[-1] == tried[-1]:
-        why = f"the least loss is at the largest learning rate tried ({2 ** grid[-1]:.3g}): add larger ones"
-        return why, (float(grid[-2]), np.inf)
+        return end.format("largest", 2 ** grid[-1], "larger"), (float(grid[-2]), np.inf)
     return "", anywhere

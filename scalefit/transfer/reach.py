@@ -1,4 +1,4 @@
-"""Targets that no law of the measured sizes reaches: impossible ones are refused, those far beyond are told."""
+"""Targets outside the measured sizes: impossible ones are refused, those far beyond are warned about."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def refuse_target(size: float, over: str = "size") -> None:
 
 
 def far_beyond(over: str, sizes: Sequence[float], target: float) -> str:
-    """Why a target is too far beyond the measured sizes, or nothing: by the rule of ``predict``.
+    """Why a target is too far beyond the measured sizes, or "": by the same rule as ``predict``.
 
-    Further beyond them than they span (a span counts as at least 0.3 and at most 2 decades).
+    It is too far where it lies further beyond them than they span (counted as at least 0.3 and at most 2 decades).
 
     >>> far_beyond("d_model", [64, 128, 256, 512], 2048)
     ''

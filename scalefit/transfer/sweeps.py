@@ -1,7 +1,7 @@
 """From run logs to sweeps: for each arm (sp, mup, ...) and size, the final losses over a grid of learning rates.
 
-Only what a sweep varies on purpose may vary: the learning rate, the size, the seed, the arm. Anything else that differs
-between the runs of one size is refused by name; what differs between sizes is told.
+Only what a sweep varies on purpose may vary: the learning rate, the size, the seed, the arm. Any other column that
+differs between the runs of one size is refused by name; what differs between sizes becomes a note.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from scalefit.runs.matching import canonical
 from scalefit.runs.settings import following, moving, passed_over, refuse_mixed, shared
 from scalefit.transfer.grid import snapped
 
-SIZES = ("d_model", "N", "n_layer", "batch", "D")  #: what an optimum may drift over, the most likely first
+SIZES = ("d_model", "N", "n_layer", "batch", "D")  #: what an optimum may drift over, the most usual first
 INITIAL = ("initial_loss", "loss_initial", "init_loss")
 
 
@@ -33,7 +33,7 @@ class Sweeps:
     points: pd.DataFrame  #: arm, size, lr, seed, loss (NaN: diverged)
     settings: dict[str, str]  #: batch, schedule, ... in words
     notes: tuple[str, ...]
-    initial_loss: float  #: NaN where it is not known
+    initial_loss: float  #: NaN where not known
 
     @property
     def names(self) -> list[str]:
@@ -67,8 +67,8 @@ def read_sweeps(
     ``over``: the column of the size (default: the first of d_model, N, n_layer, batch, D that varies); ``arms``: the
     column whose values are compared side by side (default: parametrization, where there is one); ``initial_loss``:
     the loss before training (default: a column initial_loss, else ln(vocab)); a run that ends above it, or jumps
-    to it, has diverged. Where it is not known, runs beyond a cliff have. ``ignore``: columns that may differ, as they
-    are no settings. Runs that crashed, or stop before the others, are left out and told. Raises InputError for a
+    to it, has diverged. Where it is not known, runs beyond a cliff have. ``ignore``: columns that may differ because
+    they do not matter. Runs that crashed, or stop before the others, are left out and noted. Raises InputError for a
     missing column, an initial loss below every loss, and where settings are mixed.
 
     >>> grid = [(width, lr, (np.log2(lr * width) + 1) ** 2 + 2) for width in (64, 128) for lr in (0.004, 0.008, 0.016)]
@@ -99,15 +99,23 @@ def read_sweeps(
             "loss": table["loss"].astype(float).where(~diverged(table)),
         }
     )
-    _refuse_repeated(points, table)
-    start = _initial(table, initial_loss)
+    repeated = points[points.duplicated(["arm", "size", "lr", "seed"], keep=False)]
+    if "seed" in table.columns and len(repeated):  # without seeds, repeats count as seeds
+        row = repeated.iloc[0]
+        one = f"size {row['size']:g}, learning rate {row['lr']:g} and seed {row['seed']}"
+        raise InputError(f"several runs have {one}", todo="select one of them with --where")
+    least = float(table["loss"].astype(float).min())
+    if initial_loss is not None and not initial_loss > least:
+        why = f"an initial loss of {initial_loss:g} lies below every loss (the smallest is {least:g})"
+        raise InputError(why, todo="give the loss of the untrained model, ln(vocabulary)")
+    start = initial_loss_of(table) if initial_loss is None else initial_loss
     points, lost = _without_diverged(points, start)
     notes = (*which, *unfinished, *lost, *moving(table, over, arms or ""), *following(table, cell, meant, rates))
     return Sweeps(over, arms or "", points, shared(table, over), (*notes, *passed_over(table, meant)), start)
 
 
 def without(table: pd.DataFrame, ignore: Sequence[str]) -> pd.DataFrame:
-    """The table without columns that do not matter. Raises InputError for one that is not there."""
+    """The table without the columns ``ignore``. Raises InputError for one that is missing."""
     return table.drop(columns=[column_named(table, name) for name in ignore])
 
 
@@ -119,15 +127,13 @@ def peak_rates(runs: Runs, table: pd.DataFrame) -> pd.Series:
         peaks = runs.curves.groupby("run", observed=True)["lr"].max()
         return pd.Series(peaks.reindex(table["run"].astype(str)).to_numpy(float), index=table.index)
     if "lr" not in table.columns:
-        raise InputError("there is no learning rate", todo=f"write --map lr=COLUMN; {columns_of(table)}")
+        raise InputError("no learning rate in the log", todo=f"write --map lr=COLUMN; {columns_of(table)}")
     return table["lr"].astype(float)
 
 
 def column_named(table: pd.DataFrame, name: str) -> str:
-    """A column by its name, or by one under which the glossary knows it: ``width`` is read as ``d_model``."""
-    if name in table.columns:
-        return name
-    known = canonical(name)
+    """A column by its own name, or by another name that the glossary knows: ``width`` is read as ``d_model``."""
+    known = name if name in table.columns else canonical(name)
     known = "D" if known == "tokens" and "tokens" not in table.columns else known  # of a whole run
     if known not in table.columns:
         raise InputError(f'no column "{name}"', todo=columns_of(table))
@@ -135,86 +141,56 @@ def column_named(table: pd.DataFrame, name: str) -> str:
 
 
 def columns_of(table: pd.DataFrame) -> str:
-    """The columns of a table in words, without those that the reading made."""
-    made = {"run", "peak_lr"}
-    return f"columns: {', '.join(str(name) for name in table.columns if name not in made)}"
+    """The columns of a table in words, without those that reading added."""
+    return f"columns: {', '.join(str(name) for name in table.columns if name not in ('run', 'peak_lr'))}"
 
 
 def refuse_unusable(table: pd.DataFrame, columns: dict[str, pd.Series]) -> None:
-    """Raise where a learning rate or a size is missing or not above zero."""
+    """Raise InputError where a learning rate or a size is missing or not above zero."""
     for name, column in columns.items():
         values = pd.to_numeric(column, errors="coerce")
         bad = ~(values > 0)
         if bad.all():
             raise InputError(f"{name} holds no number above 0", todo=f"choose another column; {columns_of(table)}")
         if bad.any():
-            raise InputError(
-                f"{name} is {column[bad].iloc[0]}, not a number above 0, in {int(bad.sum())} of {len(bad)} runs",
-                where=f"row {bad.idxmax()}",
-                todo=f'correct it, or leave it out with --where "{name} > 0"',
-            )
+            why = f"{name} is {column[bad].iloc[0]}, not a number above 0, in {int(bad.sum())} of {len(bad)} runs"
+            todo = f'correct it, or leave it out with --where "{name} > 0"'
+            raise InputError(why, where=f"row {bad.idxmax()}", todo=todo)
 
 
 def _without_diverged(points: pd.DataFrame, initial: float) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The points with a loss of NaN for every diverged run, and a note for each way in which it shows.
 
-    A loss back at or above the initial one is a diverged run; where that is not known, one beyond a cliff is.
+    A run has diverged if its loss is at or above the initial one or, where that is not known, beyond a cliff.
     """
-    count = len(points)
-    marked = int(points["loss"].isna().sum())
+    count, marked = len(points), int(points["loss"].isna().sum())
     lost, (lr, loss) = np.zeros(count, dtype=bool), points[["lr", "loss"]].to_numpy(float).T
     for rows in points.groupby(["arm", "size"]).indices.values():
         lost[rows] = cliff(lr[rows], loss[rows], initial)
     if np.isfinite(initial):
         lost &= loss >= initial
-        why = f"back at or above the initial loss, {initial:.4g}: they count as diverged"
+        why = f"back at or above the initial loss, {initial:.4g}"
     else:
-        why = "far above the losses beside, after a jump: they count as diverged (--initial-loss would tell)"
-    notes = [f"{marked} of {count} runs have no finite loss or are marked as diverged: they count as diverged"]
-    notes = notes * (marked > 0) + [f"{int(lost.sum())} of {count} runs are {why}"] * bool(lost.any())
+        why = "far above their neighbours after a jump (give --initial-loss to decide it)"
+    no_loss = f"{marked} of {count} runs have no finite loss or are marked as diverged: counted as diverged"
+    notes = [no_loss] * bool(marked)
+    notes += [f"{int(lost.sum())} of {count} runs are {why}: counted as diverged"] * bool(lost.any())
     return points.assign(loss=np.where(lost, np.nan, loss)), tuple(notes)
 
 
 def _size_column(table: pd.DataFrame, rates: pd.Series, arms: str) -> str:
     varying = [name for name in SIZES if name in table.columns and name != arms and table[name].nunique() > 1]
     if "n_layer" in varying and "d_model" in table.columns and "d_model" not in varying:
-        return "n_layer"  # the width is held: N follows from the depth
-    if varying:
-        return varying[0]
-    for name in SIZES:
-        if name in table.columns and name != arms:
-            return name
-    raise InputError(
-        f"no column of size ({', '.join(SIZES)}) beside {rates.nunique()} learning rates",
-        todo=f"write --map d_model=COLUMN, or --over COLUMN; {columns_of(table)}",
-    )
-
-
-def _refuse_repeated(points: pd.DataFrame, table: pd.DataFrame) -> None:
-    """Raise where one seed has two losses at a learning rate; without seeds, repeats are taken for seeds."""
-    if "seed" in table.columns and points.duplicated(["arm", "size", "lr", "seed"]).any():
-        row = points[points.duplicated(["arm", "size", "lr", "seed"], keep=False)].iloc[0]
-        raise InputError(
-            f"several runs have size {row['size']:g}, learning rate {row['lr']:g} and seed {row['seed']}",
-            todo="select one of them with --where",
-        )
-
-
-def _initial(table: pd.DataFrame, given: float | None) -> float:
-    """The loss before training: as given, or from the table; NaN where neither says it."""
-    if given is not None:
-        least = float(table["loss"].astype(float).min())
-        if not given > least:
-            raise InputError(
-                f"an initial loss of {given:g} lies below every loss (the least is {least:g})",
-                todo="give the loss of the untrained model, ln(vocabulary)",
-            )
-        return given
-    return initial_loss_of(table)
+        return "n_layer"  # the width is constant: N follows from the depth
+    known = varying or [name for name in SIZES if name in table.columns and name != arms]
+    if not known:
+        why = f"no column of size ({', '.join(SIZES)}) beside {rates.nunique()} learning rates"
+        raise InputError(why, todo=f"write --map d_model=COLUMN, or --over COLUMN; {columns_of(table)}")
+    return known[0]
 
 
 def initial_loss_of(table: pd.DataFrame) -> float:
-    """The loss before training by the table: a column, or ln(vocab); NaN where neither is there."""
+    """The loss before training from a column of the table, or ln(vocab); NaN where there is neither."""
     for name in INITIAL:
         if name in table.columns:
             return float(table[name].astype(float).mean())

@@ -379,7 +379,7 @@ def test_stepwise_estimation_corrects_a_largest_batch_that_is_too_small():
 
 def test_stepwise_estimation_refuses_what_cannot_tell():
     curves = trajectories(sizes=(1e7,))
-    with pytest.raises(IdentificationError, match="one model size only"):
+    with pytest.raises(IdentificationError, match="only one model size"):
         estimate_stepwise(converged()[:1], curves)
     with pytest.raises(IdentificationError, match="1 batch sizes"):
         estimate_stepwise(converged(), curves[curves["batch"] == 2**16])

@@ -11,12 +11,14 @@ import pytest
 
 import scalefit as sf
 from scalefit.errors import InputError
-from scalefit.planning.batch import batch_size, steps_to
+from scalefit.planning.batch import BatchAnswer, batch_size, steps_to
+from scalefit.planning.critical_batch import Tradeoff
 from scalefit.planning.noise import fit_lr_exponent, lr_for_batch
 from scalefit.planning.run_schedule import schedule_of
 from scalefit.plots import plot_run_schedule, save_figure
 from scalefit.schedules import parse_schedule
 from scalefit.transfer.lr_transfer import lr_transfer
+from scalefit.transfer.verdict import Interval
 
 SHIPPED = commands.ROOT / "data" / "lr_batch" / "curves.csv"
 BATCHES = (500, 1000, 2000, 4000, 8000)
@@ -107,10 +109,10 @@ def test_what_is_missing_is_said_and_what_cannot_be_is_refused():
     assert bare.missing == {"noise scale": "no column noise_trace"}
     finals = rows.groupby("run", as_index=False).last().drop(columns="step")
     assert "along the runs" in batch_size(finals).missing["critical batch"]
-    assert batch_size(rows[rows["batch"] == 500]).missing == {"critical batch": "all runs have one batch"}
-    with pytest.raises(InputError, match="no batch reaches a loss of 1"):
+    assert batch_size(rows[rows["batch"] == 500]).missing == {"critical batch": "all runs have one batch size"}
+    with pytest.raises(InputError, match="no batch size reaches a loss of 1"):
         batch_size(rows, loss=1.0)
-    with pytest.raises(InputError, match="the batch of the runs is not known"):
+    with pytest.raises(InputError, match="no batch size in the log"):
         batch_size(rows.drop(columns="batch"))
     with pytest.raises(InputError, match="weight_decay"):
         batch_size(rows.assign(weight_decay=np.where(rows["seed"] > 0, 0.1, 0.0)))
@@ -155,8 +157,41 @@ def test_a_batch_that_stalls_determines_nothing_and_says_so():
     assert not batch_size(planted()).doubt
     missed = batch_size(planted(), loss=3.2)
     assert any(note.startswith("no learning rate reaches a loss of 3.2 at batch 500") for note in missed.notes)
-    with pytest.raises(InputError, match="runs begin below a loss of 50"):
+    with pytest.raises(InputError, match="some runs begin below a loss of 50"):
         batch_size(planted(), loss=50.0)
+
+
+@pytest.mark.parametrize("factor", [0.3, 3.0])
+def test_a_batch_that_needs_too_few_or_too_many_steps_is_in_doubt(factor):
+    """Six batch sizes on the hyperbola, but for one that lies off it: below it or above, the answer is in doubt."""
+    batch = np.array([500.0, 1000, 2000, 4000, 8000, 16000])
+    steps = 100 * (1 + 3000 / batch)
+    trade = Tradeoff(100.0, 3000.0)
+    fine = Interval(3000.0, 2500.0, 3600.0)
+
+    def answer(steps):
+        reached = pd.DataFrame({"batch": batch, "lr": 0.01, "steps": steps, "tokens": steps * batch, "edge": ""})
+        return BatchAnswer(2.5, reached, trade, fine, pd.DataFrame(), "", {})
+
+    assert answer(steps).doubt == ""
+    said = answer(np.where(batch == 2000, factor * steps, steps)).doubt
+    assert f"batch 2000 needs {factor:.2g} times as many" in said
+    assert "not determined" in said
+
+
+def test_answers_show_the_verdict_and_the_numbers_on_one_screen():
+    found = batch_size(planted())
+    lines = repr(found).splitlines()
+    assert lines[0].startswith(f"critical batch {found.critical.value:.3g} [{found.critical.low:.3g}, ")
+    assert lines[4].startswith("fewest steps to a loss of ")
+    assert len(lines) < 25
+    assert found._repr_html_() == f"<pre>{found}</pre>"
+    assert repr(batch_size(planted(batches=(500,)))).endswith("no critical batch: all runs have one batch size")
+    schedule = schedule_of(log_of(lambda share: 1 + 0 * share).assign(run="<a>"))
+    lines = repr(schedule).splitlines()
+    assert lines[:2] == ["<a>: 400 steps, peak learning rate 0.01", "refined schedule: its peak is at 0 % of the run"]
+    assert lines[-1] == "no warmup: no column sharpness_preconditioned"
+    assert schedule._repr_html_().startswith("<pre>&lt;a&gt;: 400 steps")
 
 
 def test_sequences_are_not_called_tokens():
@@ -222,7 +257,7 @@ def test_the_weights_of_adam_are_of_first_order_and_want_absolute_sums():
         schedule_of(rows.assign(grad_norm=(rows["grad_norm"]) ** 0.5), rule="gd"),
     )
     assert np.allclose(first.lr, second.lr)
-    assert "stands in" in first.notes[0]
+    assert "is used instead" in first.notes[0]
     assert not schedule_of(rows.assign(grad_norm_l1=1.0)).notes
 
 
@@ -258,7 +293,7 @@ def test_the_command_on_the_shipped_curvature(tmp_path):
     log = commands.ROOT / "data" / "warmup" / "sharpness.csv"
     calm = commands.run(f"scalefit schedule {log} --lr 0.00390625 --plot {tmp_path}/a.svg")
     assert calm.exit_code == 0
-    assert "warm-up: 30 steps until lr times sharpness stays below 38" in calm.stdout
+    assert "warmup: 30 steps until lr times sharpness stays below 38" in calm.stdout
     assert commands.run(f"scalefit schedule {log} --lr 0.0156").exit_code == 1
     answer = json.loads(commands.run(f"scalefit schedule {log} --lr 0.00390625 --json").stdout)
     assert (answer["warmup"], answer["schedule"]) == (30, [])
@@ -268,7 +303,7 @@ def test_logs_that_ask_for_no_schedule():
     rows = log_of(lambda share: 1 + share)
     for change, said in (
         (rows.drop(columns="grad_norm"), "no column sharpness_preconditioned; no column grad_norm_l1 or grad_norm"),
-        (rows.drop(columns="lr"), "there is no learning rate"),
+        (rows.drop(columns="lr"), "no learning rate in the log"),
         (rows.iloc[:10], "10 gradient norms"),
         (pd.concat([rows, rows.assign(run="b")]), "the log holds 2 runs; choose one: a, b"),
     ):
@@ -276,7 +311,7 @@ def test_logs_that_ask_for_no_schedule():
             schedule_of(change)
     with pytest.raises(InputError, match="a schedule of 1 steps"):
         schedule_of(rows, steps=1)
-    with pytest.raises(InputError, match="peak learning rate of 0"):
+    with pytest.raises(InputError, match="the peak learning rate is 0"):
         schedule_of(rows, peak_lr=0.0)
 
 

@@ -15,8 +15,12 @@ from scalefit.planning.optimum.compute_optimal import CLOSED_FORMS, compute_opti
 from scalefit.planning.optimum.encoder_share import encoder_share, split_parameters
 from scalefit.planning.optimum.kaplan_frontier import PF_DAY, kaplan_frontier, overfitting, stopping_step
 from scalefit.planning.optimum.learning_rate import as_power_laws, best_lr_batch
-from scalefit.planning.optimum.one_epoch import one_epoch_allocation
-from scalefit.planning.optimum.optimal_size import COMPUTE_EFFICIENT, compute_efficient, published_size
+from scalefit.planning.optimum.published import (
+    COMPUTE_EFFICIENT,
+    compute_efficient,
+    one_epoch_allocation,
+    published_size,
+)
 from scalefit.planning.optimum.repeated_data import repeated_optimum, worth_of_repeats
 from scalefit.planning.optimum.rounding import critical_tokens
 from scalefit.planning.translation import translate_law
@@ -159,7 +163,7 @@ class TestIsoFlop:
         found = approach1(curves[(C > 1e18) & (C < 1e21)])
         assert found.exponent == pytest.approx(size_exponent(PRINTED), abs=0.01)
         assert float(found.size(1e20)) == pytest.approx(float(compute_optimal("chinchilla", PRINTED, 1e20).N), rel=0.05)
-        with pytest.raises(sf.IdentificationError, match="least loss at every compute"):
+        with pytest.raises(sf.IdentificationError, match="lowest loss at every compute"):
             approach1(curves[curves["run"] == "r5"])
         with pytest.raises(sf.InputError, match='no column "tokens"'):
             approach1(curves.drop(columns="tokens"))

@@ -48,6 +48,22 @@ def family():
     return sf.fit(sf.read_runs(pd.concat(logs), schedule=OTHERS), "annealing:decay=0.99")
 
 
+def test_the_clocks_of_a_schedule_of_four_steps_by_hand():
+    """Up to 2 in two steps of warmup, down to 0 in two more: no part of the rise counts as fall."""
+    clock = Clock.of(np.array([0.5, 1.0, 2.0, 1.0, 0.0]), 2, np.array([2, 3, 4]))
+    assert np.exp(clock.area) == pytest.approx([3.5, 4.5, 4.5])
+    assert clock.fall == pytest.approx([0.0, 0.5, 1.0])
+
+
+def test_an_answer_shows_the_verdict_first(family):
+    made = sf.predict_partial(curve(PLAN, until=1200).assign(run="<a>"), schedule=PLAN, fit=family)
+    verdict, now, basis = repr(made).splitlines()
+    assert verdict.startswith(f"<a>: final loss {made.final:.5g}, 90 % interval [{made.low:.5g}, {made.high:.5g}] (±")
+    assert now.startswith("  now at step 1200 of 2000 (60 %), loss ")
+    assert basis.endswith(f"scaled by {made.scale:.2g} from the errors of {made.forecasts} back-tested forecasts")
+    assert made._repr_html_().startswith("<pre>&lt;a&gt;: final loss")
+
+
 def test_the_end_is_inside_and_the_interval_narrows(family):
     made = [
         sf.predict_partial(curve(PLAN, until=until), schedule=PLAN, fit=family)
@@ -132,15 +148,15 @@ def bad(**changes):
 @pytest.mark.parametrize(
     ("run", "schedule", "said"),
     [
-        (bad(), None, "which schedule does the run follow"),
+        (bad(), None, "the schedule of the learning rate after step 1500 is not known"),
         (curve(PLAN), PLAN, "the run is finished: step 2000 of 2000"),
         (curve(PLAN), PLAN.replace("2000", "1800"), "its schedule ends at step 1800"),
         (bad(loss=np.where(np.arange(145) == 7, np.nan, 3.0)), PLAN, "row 7, column loss: loss is nan"),
-        (bad(run=np.where(np.arange(145) < 70, "a", "b")), PLAN, "2 runs (a, b ...); choose one"),
-        (bad(lr=1e-3), PLAN, "the schedule 0.000"),
-        (curve(PLAN, until=100), PLAN, "5 rows after warm-up"),
+        (bad(run=np.where(np.arange(145) < 70, "a", "b")), PLAN, "2 runs (a, b, ...); choose one"),
+        (bad(lr=1e-3), PLAN, "of the log, 0.000"),
+        (curve(PLAN, until=100), PLAN, "only 5 rows after warmup"),
         (curve(PLAN, until=600), PLAN, "cannot tell what the decay gains"),
-        (pd.DataFrame({"N": [1e6], "loss": [3.0]}), PLAN, "there is no curve"),
+        (pd.DataFrame({"N": [1e6], "loss": [3.0]}), PLAN, "no curve with one row per logged step"),
     ],
 )
 def test_what_cannot_be_forecast_is_one_line(run, schedule, said, tmp_path, monkeypatch):
@@ -191,13 +207,13 @@ def test_a_lone_spike_does_not_move_the_forecast(family):
     within.loc[60, "loss"] *= 2
     made = sf.predict_partial(within, schedule=PLAN, fit=family)
     assert made.ok
-    assert "1 lone spike left out" in made.basis
+    assert "1 isolated spike left out" in made.basis
     assert made.final == pytest.approx(calm.final, rel=1e-3)
     last = plain.copy()
     last.loc[len(last) - 1, "loss"] *= 3
     made = sf.predict_partial(last, schedule=PLAN, fit=family)
     assert [check.code for check in made.warnings] == ["spike"]
-    assert re.search(r"stands (19|20)\d % above", made.warnings[0].text)
+    assert re.search(r"is (19|20)\d % above", made.warnings[0].text)
     assert made.final == pytest.approx(calm.final, rel=3e-3)
 
 
@@ -250,7 +266,7 @@ def test_a_run_that_was_fitted_is_named(family):
     assert "as linear" in said(own, "another", plan)
     assert said(curve(plan, seed=99, until=1200), "another", plan) == ""
     renamed = curve(plan, seed=99, until=1200)
-    assert "a run of the name linear is among the fitted ones" in said(renamed, "linear", plan)
+    assert "a run named linear is among the fitted ones" in said(renamed, "linear", plan)
     assert said(renamed.assign(loss=1.5 * renamed["loss"]), "linear", plan) == ""
     trunk = curve(OTHERS["constant"], seed=1, until=1200)
     branch = "wsd:peak_lr=1e-3,steps=2000,warmup=50,decay_steps=600"

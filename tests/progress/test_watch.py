@@ -158,6 +158,19 @@ def test_the_command(tmp_path):
     assert commands.run(f"scalefit watch {tmp_path}/log.csv --run c").exit_code == 2
 
 
+def test_an_answer_shows_the_verdict_and_what_warned():
+    rows = calm()
+    rows.loc[rows["step"] == 1000, "loss"] *= 2
+    seen = watch(rows)
+    verdict, warning = repr(seen).splitlines()
+    assert verdict == "spikes at step 3990: 1 spike of the loss, 1 recovered"
+    assert warning.startswith("  step 1000: loss rises by 9") or warning.startswith("  step 1000: loss rises by 10")
+    assert seen._repr_html_() == f"<pre>{seen}</pre>"
+    rows.loc[rows["step"] == 1000, "loss"] *= np.exp(3)
+    text = rows.assign(data=np.where(STEPS < 1000, "<b>", "web"))
+    assert "<b>" not in watch(text.assign(loss=rows["loss"] + 0.5 * (STEPS > 1200)))._repr_html_()
+
+
 def test_one_spike_is_one_and_no_height_is_infinite():
     rows = calm()
     rows.loc[rows["step"] == 1000, "loss"] *= 2

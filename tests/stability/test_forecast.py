@@ -79,6 +79,38 @@ def test_intervals_hold_a_held_out_size_as_often_as_they_say():
     assert 0.8 <= inside / 80 <= 0.98
 
 
+def test_the_interval_is_that_of_a_new_run_by_hand_and_by_coverage():
+    """Value -/+ t s sqrt(1 + 1/n + (x - mean)^2/Sxx): the 1 is the new run's own noise."""
+    rng = np.random.default_rng(0)
+    size, inside = np.repeat(np.array(SIZES), 4), 0
+    x = np.log(size)
+    for _ in range(200):
+        value = 2 + 0.3 * x + 0.5 * rng.standard_normal(len(x))
+        line = Lines(size, np.full(len(x), 0.01), value, 1).at(0.01)
+        mean, error = line.at(np.array([1e7]))
+        inside += abs(2 + 0.3 * np.log(1e7) + 0.5 * rng.standard_normal() - mean[0]) < line.quantile(0.95) * error[0]
+    assert 0.84 <= inside / 200 <= 0.96
+    slope, height = np.polyfit(x, value, 1)
+    s = np.sqrt(np.sum((value - height - slope * x) ** 2) / 18)
+    for target in (1e7, 1e9):
+        off = np.log(target) - x.mean()
+        by_hand = s * np.sqrt(1 + 1 / 20 + off**2 / np.sum((x - x.mean()) ** 2))
+        assert line.at(np.array([target]))[1][0] == pytest.approx(by_hand, rel=1e-6)
+
+
+def test_answers_show_the_verdict_and_the_numbers_on_one_screen():
+    found = forecast(planted(noise=0.05), 1e11, 0.01)
+    lines = repr(found).splitlines()
+    assert lines[0].endswith(f"learning rate 0.01: {', '.join(found.likely)}")
+    assert len(found.likely) == 2
+    assert len(lines) < 20
+    far = [line for line in lines if "octaves beyond" in line]
+    assert far == ["! largest attention logit, log Z, gradient RMS, sharpness times lr: " + found.found[0].far]
+    assert found._repr_html_().startswith("<pre>2 limits are likely")
+    two = forecast(planted(sizes=(1e6, 1e7)), 1e8, 0.01)
+    assert "largest attention logit: no interval and no probability: 2 sizes are too few" in repr(two)
+
+
 def test_probability_and_the_range_of_the_crossing_agree():
     rows = planted(noise=0.1)
     logit = by_name(forecast(rows, 1e9, 0.01))["largest attention logit"]
@@ -199,7 +231,8 @@ def test_a_learning_rate_at_which_the_large_runs_are_lost_is_told():
     assert "beyond the measured 1e+06 to 3e+06" in logit.far
     assert not forecast(rows, 1e9, 0.01).lost
     alone = forecast(rows[(rows["lr"] < 0.05) | (rows["N"] < 2e6)], 1e9, 0.1)
-    assert alone.missing["largest attention logit"].endswith("fewer than two sizes have it at learning rates round 0.1")
+    why = "fewer than two sizes have attention_logit_max at learning rates near 0.1"
+    assert alone.missing["largest attention logit"] == why
     infinite = rows.assign(loss=3.0, attention_logit_max=rows["attention_logit_max"].replace(1e9, np.inf))
     assert forecast(infinite, 1e9, 0.1).lost == found.lost
 
@@ -402,7 +435,8 @@ def test_the_command(tmp_path):
     assert "--map attention_logit_max=COLUMN" in safe.stdout
     assert "< 0.01" in safe.stdout
     assert commands.run(f"{base} --at N=1e8 --plot {tmp_path}/f.svg").exit_code == 0
-    likeliest = safe.stdout.splitlines()[4].strip().split("  ")[0]
+    assert safe.stdout.startswith("no limit is likely to be crossed at N 1e+08 and learning rate 0.01\n")
+    likeliest = safe.stdout.splitlines()[5].strip().split("  ")[0]
     assert f"<!-- {likeliest} -->" in (tmp_path / "f.svg").read_text(encoding="utf-8")
     planted()[["N", "lr", "loss"]].to_csv(tmp_path / "bare.csv", index=False)
     bare = commands.run(f"scalefit stability {tmp_path}/bare.csv --lr 0.01 --at N=1e8 --plot {tmp_path}/g.svg")
@@ -410,7 +444,10 @@ def test_the_command(tmp_path):
     assert "no forecast to draw" in bare.stderr
     broken = commands.run(f"{base} --at N=1e11")
     assert broken.exit_code == 1
-    assert "! largest attention logit crosses 10000: qk-layernorm" in broken.stdout
+    assert broken.stdout.startswith(
+        "2 limits are likely to be crossed at N 1e+11 (1e+03 times the largest measured) and "
+    )
+    assert "! largest attention logit is likely to cross 10000: try qk-layernorm" in broken.stdout
     answer = json.loads(commands.run(f"{base} --at N=1e11 --json").stdout)
     assert answer["forecasts"][0]["probability"] > 0.9
     assert commands.run(f"{base} --at N=1e8,D=1e9").exit_code == 2

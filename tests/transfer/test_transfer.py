@@ -148,7 +148,7 @@ def test_a_wrong_loss_at_an_end_is_no_edge_and_a_real_one_is():
         assert abs(found.log2 + 7) < 0.1
         assert "left out" in found.doubts[0]
     late = np.array([5.54, 5.53, 5.5, 5.4, 5.0, 4.0, 3.0, 2.9, 2.8, 2.2])  # only now it learns
-    assert best_lr(GRID, late, np.zeros(len(GRID))).refused.startswith("the least loss is at the largest")
+    assert best_lr(GRID, late, np.zeros(len(GRID))).refused.startswith("the smallest loss is at the largest")
     alone = np.array([2.5, 6.9, 6.88, 6.87, 6.91, 6.9, 7.0, 6.95, 6.9, 6.92])  # all others diverged
     assert best_lr(GRID, alone, np.zeros(len(GRID))).refused
 
@@ -323,11 +323,19 @@ def test_a_verdict_needs_the_whole_interval():
     assert "Sizes further apart" in fast
 
 
+def test_a_verdict_names_the_factor_of_size_over_which_the_optimum_stays_within_an_octave():
+    sizes = np.array([64.0, 128.0, 256.0])
+    said = verdict_of("all", "d_model", Interval(0.1, -0.05, 0.25), sizes)  # an octave after four doublings
+    assert said.startswith("transfers: the best learning rate rises by 0.20 octaves over a factor of 4 in d_model")
+    assert said.endswith("stays within an octave over a factor of at least 16")
+    assert "too small to give a limit" in verdict_of("all", "d_model", Interval(0.0, -0.09, 0.09), sizes)
+
+
 def test_an_optimum_below_the_grid_speaks_against_transfer():
     rows = planted(-1.5, widths=(64, 128, 256, 512), grid=2.0 ** np.arange(-9.0, -2.0))
     found = lr_transfer(rows, draws=60)["all"]
     assert [best.refused != "" for best in found.optima.values()] == [False, False, True, True]
-    assert found.verdict.startswith("does not transfer: at 256 it lies below")
+    assert found.verdict.startswith("does not transfer: at 256 the best learning rate lies below")
     none = {256.0: (-np.inf, -6.5)}
     assert (
         verdict_of("all", "d_model", Interval(0.0, -0.1, 0.1), np.array([64.0, 128.0]), apart({64.0: -6.0}, none))[:9]
@@ -505,6 +513,22 @@ def test_the_command_answers_in_text_json_and_csv(tmp_path):
     assert commands.run(f"{base} --csv").stdout.startswith("arm,size,lr,low,high")
 
 
+def test_answers_show_the_verdict_and_the_numbers_on_one_screen(shipped):
+    rows = planted(-1.5, widths=(64, 128, 256), grid=2.0 ** np.arange(-9.0, -2.0)).assign(parametrization="a<b>")
+    found = lr_transfer(rows, target=64000, draws=20)
+    lines = repr(found).splitlines()
+    assert lines[0].startswith("a<b>: does not transfer: ")
+    assert any(line.startswith("! a<b>, d_model 256: the smallest loss is at the smallest") for line in lines)
+    assert any(line.startswith("! d_model 64000 lies") for line in lines)
+    assert len(repr(lr_transfer(shipped, draws=20)).splitlines()) < 30
+    assert repr(found["a<b>"]).splitlines() == lines[:2]
+    best = found["a<b>"].optima
+    assert re.fullmatch(r"learning rate 0\.0\d+ \[0\.0\d+, 0\.0\d+\], loss 2\.5\d*", repr(best[64.0]))
+    assert repr(best[256.0]).startswith("no optimum: the smallest loss")
+    assert found._repr_html_().startswith("<pre>a&lt;b&gt;: does not transfer")
+    assert "<b>" not in found._repr_html_()
+
+
 def test_the_command_on_a_table_of_three_columns(tmp_path):
     planted(-1.0).drop(columns="seed").to_csv(tmp_path / "mine.csv", index=False)
     for name in ("width", "d_model"):  # the column's own name, and the one it is read as
@@ -512,7 +536,9 @@ def test_the_command_on_a_table_of_three_columns(tmp_path):
         assert result.exit_code == 0, result.output
         assert "-1.0" in result.stdout
     assert commands.run(f"scalefit lr-transfer {tmp_path}/mine.csv --at N=1024").exit_code == 2
-    assert result.stdout.startswith("not in the log: batch, schedule, warmup, weight_decay, optimizer; keep them")
+    words = result.stdout.splitlines()
+    assert words[0].startswith("all: does not transfer: the best learning rate falls by 3.00 octaves")
+    assert words[4].startswith("not in the log: batch, schedule, warmup, weight_decay, optimizer; keep them")
 
 
 @pytest.mark.parametrize("size", ["0", "-5", "nan", "inf"])

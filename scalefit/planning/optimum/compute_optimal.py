@@ -88,11 +88,8 @@ def compute_optimal(law: str, constants: Mapping[str, float], C: Any) -> Optimum
     '3.218986e+10 2.982306e+12 1.930748'
     """
     if law not in CLOSED_FORMS:
-        raise InputError(
-            f'no closed form for the law "{law}"',
-            where="compute_optimal",
-            todo=f"the laws with one: {', '.join(CLOSED_FORMS)}; minimise the others numerically",
-        )
+        todo = f"the laws with one: {', '.join(CLOSED_FORMS)}; minimise the others numerically"
+        raise InputError(f'no closed form for the law "{law}"', where="compute_optimal", todo=todo)
     budget = np.asarray(C, dtype=np.float64)
     if np.any(budget <= 0):
         raise InputError(f"compute {budget.min():g} FLOP is not positive", where="compute_optimal")

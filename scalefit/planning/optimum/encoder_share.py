@@ -14,7 +14,7 @@ from scalefit.numerics import FloatArray
 
 @dataclass(frozen=True)
 class Share:
-    """The best split of a number of parameters, and the loss that it reaches."""
+    """The best split of a number of parameters, and its loss."""
 
     N_enc: FloatArray  #: encoder parameters
     N_dec: FloatArray  #: decoder parameters
@@ -31,20 +31,20 @@ def encoder_share(p_enc: float, p_dec: float) -> float:
 
 
 def share_interval(draws: Mapping[str, Any], level: float = 0.9) -> tuple[float, float]:
-    """Between what shares the best one lies, from the resampled fits: the middle ``level`` of their shares.
+    """The confidence interval of the best share, from the resampled fits: the middle ``level`` of their shares.
 
-    ``draws`` holds p_enc and p_dec of every draw, as ``fit.draws`` does.
+    ``draws`` holds p_enc and p_dec of every draw, as in ``fit.draws``.
 
     >>> share_interval({"p_enc": [0.1, 0.2, 0.3], "p_dec": [0.3, 0.3, 0.3]}, level=1.0)
     (0.25, 0.5)
     """
-    p_enc, p_dec = (np.asarray(draws[name], dtype=np.float64) for name in ("p_enc", "p_dec"))
+    p_enc, p_dec = (np.asarray(draws[name], dtype=float) for name in ("p_enc", "p_dec"))
     low, high = np.quantile(p_enc / (p_enc + p_dec), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
 def split_parameters(constants: Mapping[str, float], total: Any) -> Share:
-    """The split of ``total`` encoder and decoder parameters with the least loss under the law ``encoder-decoder``.
+    """The split of ``total`` encoder and decoder parameters with the lowest loss under the law ``encoder-decoder``.
 
     Minimising (1/N_enc)^p_enc (1/N_dec)^p_dec with N_enc + N_dec fixed sets p_enc/N_enc = p_dec/N_dec, so each side
     gets parameters in proportion to its exponent. The loss then falls as a power p_enc + p_dec of the total.

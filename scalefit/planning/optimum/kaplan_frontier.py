@@ -1,4 +1,4 @@
-"""The compute-efficient frontier of training at the critical batch, with models stopped before they converge."""
+"""The compute-efficient frontier of training at the critical batch size, with models stopped before they converge."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ PF_DAY = 8.64e19  #: FLOP in a petaflop/s-day
 
 @dataclass(frozen=True)
 class KaplanFrontier:
-    """Loss, size and steps of compute-efficient training: all are powers of compute.
+    """Loss, size and steps of compute-efficient training, all of them powers of compute.
 
-    Compute counts training at the critical batch, C = 6 N B_crit(L) S. The constants are those of L(N, S_min) and of
-    B_crit(L) = B_star/L^(1/alpha_B), of one joint fit; see :func:`kaplan_frontier`.
+    Compute counts training at the critical batch size, C = 6 N B_crit(L) S. The constants are those of L(N, S_min) and
+    of B_crit(L) = B_star/L^(1/alpha_B) in one joint fit; see :func:`kaplan_frontier`.
     Source: arXiv:2001.08361, appendix B.
     """
 
@@ -37,7 +37,7 @@ class KaplanFrontier:
 
     @property
     def excess(self) -> float:
-        """Loss on the frontier over the loss of the same model when converged: 1 + alpha_N/alpha_S."""
+        """Loss on the frontier over the converged loss of the same model: 1 + alpha_N/alpha_S."""
         return 1 + self.alpha_N / self.alpha_S
 
     @property
@@ -57,13 +57,13 @@ class KaplanFrontier:
         return np.asarray(self.N_c * share ** (self.alpha_C / self.alpha_N) * self.excess ** (1 / self.alpha_N))
 
     def steps(self, C: Any) -> FloatArray:
-        """Steps at the critical batch at compute C (FLOP)."""
+        """Steps at the critical batch size at compute C (FLOP)."""
         share = np.asarray(C, dtype=float) / self.C_c
         least = self.C_c / (6 * self.N_c * self.B_star) * self.excess ** (-1 / self.alpha_N)
         return np.asarray(least * share ** (self.alpha_C / self.alpha_S))
 
     def cost_ratio(self, x: Any) -> FloatArray:
-        """Compute for the same loss with a model x times the efficient size, over the least compute.
+        """Compute for the same loss with a model x times the efficient size, over the minimal compute.
 
         Below x = (1 + alpha_N/alpha_S)^(-1/alpha_N) the model never reaches that loss: infinite.
         """

@@ -1,4 +1,4 @@
-"""The best learning rate and batch for a run, from a fitted surface."""
+"""The best learning rate and batch size for a run, from a fitted surface."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class BestSettings:
 
 
 def best_lr_batch(constants: Mapping[str, float], N: Any, D: Any) -> BestSettings:
-    """The best peak learning rate and batch for N parameters and D tokens under the law ``lr-batch-surface``.
+    """The best peak learning rate and batch size for N parameters and D tokens by the law ``lr-batch-surface``.
 
     >>> surface = {"lr_0": 1.63e-3, "p": 0.713, "q": 0.307, "batch_0": 1.11e6, "s": 0.571}
     >>> best = best_lr_batch(surface, 7e9, 1.4e12)
@@ -34,7 +34,7 @@ def best_lr_batch(constants: Mapping[str, float], N: Any, D: Any) -> BestSetting
 
 
 def as_power_laws(constants: Mapping[str, float]) -> dict[str, dict[str, float]]:
-    """The parameters of ``optimal-lr-batch`` (of=lr and of=batch) that a surface stands for.
+    """The parameters of ``optimal-lr-batch`` (of=lr and of=batch) that are equivalent to a surface.
 
     >>> found = as_power_laws({"lr_0": 1.6325e-3, "p": 0.713, "q": 0.307, "batch_0": 1.107715e6, "s": 0.571})
     >>> round(found["lr"]["K"], 2), round(found["batch"]["K"], 2)

@@ -9,25 +9,24 @@ import numpy as np
 
 from scalefit.errors import InputError
 from scalefit.laws.data_constrained import DataConstrained
-from scalefit.numerics import FloatArray
 
-DECADES = 4.0  #: how far either side of the middle size the search looks
-POINTS = 400  #: sizes that one pass of the search compares
+DECADES = 4.0  #: range of the search on either side of the middle size
+POINTS = 400  #: sizes compared in one pass of the search
 PASSES = 6
 
 
 @dataclass(frozen=True)
 class RepeatedOptimum:
-    """The allocation of least loss under the law ``data-constrained``."""
+    """The allocation of lowest loss under the law ``data-constrained``."""
 
     N: float  #: parameters
-    D: float  #: tokens, repeats counted
+    D: float  #: tokens, including repeats
     epochs: float  #: D over the unique tokens
     loss: float  #: nats/token
 
 
 def worth_of_repeats(epochs: float, R_D: float) -> float:
-    """How many epochs of fresh data so many epochs of the same data are worth: 1 + R_D (1 - exp(-(epochs - 1)/R_D)).
+    """The epochs of fresh data that epochs of the same data are worth: 1 + R_D (1 - exp(-(epochs - 1)/R_D)).
 
     >>> round(worth_of_repeats(4, 15.387756), 3), round(worth_of_repeats(40, 15.387756), 2)
     (3.726, 15.17)
@@ -37,9 +36,9 @@ def worth_of_repeats(epochs: float, R_D: float) -> float:
 
 
 def repeated_optimum(constants: Mapping[str, float], C: float, U: float) -> RepeatedOptimum:
-    """The size and tokens of least loss for C = 6 N D FLOP with U unique tokens.
+    """The size and tokens of lowest loss for C = 6 N D FLOP with U unique tokens.
 
-    There is no closed form: sizes are compared on ever finer grids, which finds the minimum to six digits.
+    There is no closed form: the minimum is found to six digits on successively finer grids of sizes.
     Source: arXiv:2305.16264.
 
     >>> published = DataConstrained.published[0].parameters
@@ -52,13 +51,9 @@ def repeated_optimum(constants: Mapping[str, float], C: float, U: float) -> Repe
     middle, width = 0.5 * np.log(C / 6), DECADES * np.log(10)
     for _ in range(PASSES):
         N = np.exp(np.linspace(middle - width, middle + width, POINTS))
-        losses = _loss(constants, N, C, U)
+        variables = {"N": N, "D": C / (6 * N), "U": np.full(len(N), U)}
+        losses = np.asarray(DataConstrained().evaluate(variables, constants))
         best = int(np.argmin(losses))
         middle, width = float(np.log(N[best])), 4 * width / POINTS
     D = C / (6 * float(N[best]))
     return RepeatedOptimum(float(N[best]), D, D / U, float(losses[best]))
-
-
-def _loss(constants: Mapping[str, float], N: FloatArray, C: float, U: float) -> FloatArray:
-    variables = {"N": N, "D": C / (6 * N), "U": np.full(len(N), U)}
-    return np.asarray(DataConstrained().evaluate(variables, constants))

@@ -1,4 +1,4 @@
-"""Rounding after training: the number of tokens beyond which more of them make the rounded model worse."""
+"""Rounding after training: the number of tokens above which more tokens make the rounded model worse."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from scalefit.numerics import FloatArray
 def critical_tokens(constants: Mapping[str, float], N: Any, bits: Any) -> FloatArray:
     """D_crit in tokens for N parameters rounded to ``bits`` under the law ``precision:post=yes``.
 
-    D_crit = (beta B N^gamma_N e^(bits/gamma_post) / (gamma_D C_T))^(1/(gamma_D + beta)): there the loss that another
-    token removes from the data term equals what it adds to the loss from rounding. Source: arXiv:2411.04330.
+    D_crit = (beta B N^gamma_N e^(bits/gamma_post) / (gamma_D C_T))^(1/(gamma_D + beta)): here the gain of another
+    token in the data term equals its cost in the loss from rounding. Source: arXiv:2411.04330.
 
     >>> constants = {"B": 410.7, "beta": 0.28, "C_T": 0.06, "gamma_D": 0.5, "gamma_N": 0.5, "gamma_post": 0.6}
     >>> f"{critical_tokens(constants, 1e9, 4):.2e}"

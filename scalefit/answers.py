@@ -1,0 +1,80 @@
+"""How an answer is shown: as text, with its tables in aligned lines, and as escaped HTML in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHARES = {"mean_relative", "worst_relative", "final", "relative_error"}  #: columns shown in percent
+FORMATS = {"points": ".0f", "r2": ".5f", "mae": ".4g", "rmse": ".4g", "decades_beyond": ".2f"}
+MOST_NAMED = 4  #: items that a note names before it only counts them
+
+
+class Shown:
+    """An answer whose ``str()`` is written for people: its repr is that text, in a notebook as escaped HTML."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
+
+
+def as_lines(table: pd.DataFrame, digits: int = 6) -> str:
+    """A table as aligned text; relative errors in percent."""
+
+    def shown(column: str, value: Any) -> str:
+        if not isinstance(value, float):
+            return str(value)
+        if column in SHARES:
+            return f"{100 * value:z.2f} %"
+        return format(value, FORMATS.get(column, f".{digits}g"))
+
+    named = table.reset_index() if table.index.name else table
+    rows = [[str(column) for column in named.columns]]
+    rows += [
+        [shown(str(column), value) for column, value in zip(named.columns, values, strict=True)]
+        for values in named.itertuples(index=False, name=None)
+    ]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    first_is_text = any(not isinstance(value, (int, float)) for value in named.iloc[:, 0])
+    lines = []
+    for row in rows:
+        cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
+        cells[0] = row[0].ljust(widths[0]) if first_is_text else cells[0]
+        lines.append("  " + "  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def alike(notes: Mapping[str, str]) -> list[str]:
+    """Notes by what they concern, as lines; notes of the same words become one line that names and counts them.
+
+    >>> alike({"a": "too few rows", "b": "no loss", "c": "too few rows"})
+    ['a, c: too few rows', 'b: no loss']
+    >>> alike(dict.fromkeys("abcdef", "too few rows"))
+    ['6 (a, b, c, d, ...): too few rows']
+    """
+    groups: dict[str, list[str]] = {}
+    for name, text in notes.items():
+        groups.setdefault(text, []).append(name)
+    return [f"{_named(names)}: {text}" for text, names in groups.items()]
+
+
+def _named(names: list[str]) -> str:
+    if len(names) <= MOST_NAMED:
+        return ", ".join(names)
+    return f"{len(names)} ({', '.join(names[:MOST_NAMED])}, ...)"
+
+
+def interval(ends: tuple[float, float, float], form: str = ".3g") -> str:
+    """A value with the ends of its interval, or alone where there is none.
+
+    >>> interval((0.5, 0.25, 1.0)), interval((0.5, float("nan"), float("nan")))
+    ('0.5 [0.25, 1]', '0.5')
+    """
+    value, low, high = (format(each, form) for each in ends)
+    return f"{value} [{low}, {high}]" if ends[1] == ends[1] else value
