@@ -91,4 +91,4 @@ def test_a_run_is_read_back_and_fitted(tmp_path: Path, monkeypatch: pytest.Monke
     for out, code in (("runs", 1), ("constant", 0)):
         fitted = commands.run(f"scalefit fit {out} --law power:over=step")
         assert fitted.exit_code == code, fitted.output
-        assert "60 rows of 1 runs" in fitted.output
+        assert "60 rows of 1 run;" in fitted.output
