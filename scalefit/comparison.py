@@ -92,11 +92,9 @@ def backtest(runs: Runs | pd.DataFrame, law: str | Law | type[Law], *, seed: int
     ready = prepare(logs, law, Options(**options))
     folds = walk(ready.law, ready.model, ready.rows, ready.settings, seed, folds_of(ready.law, ready.rows, ready.free))
     if not folds:
-        raise InputError(
-            f"no part of these {len(ready.rows)} rows both identifies the law and leaves runs to predict",
-            where=f"back-test of {ready.law.name}",
-            todo="add runs at more scales (more schedules for curves)",
-        )
+        what = f"no part of these {len(ready.rows)} rows both identifies the law and leaves runs to predict"
+        todo = "add runs at more scales (more schedules for curves)"
+        raise InputError(what, where=f"back-test of {ready.law.name}", todo=todo)
     log = ready.settings.residuals == "log"
     unit = 1.0 if log else float(np.median(np.abs(ready.values)))
     names = ready.rows.frame["run"].astype(str).to_numpy()

@@ -68,19 +68,9 @@ def prepare(runs: Runs, law: str | Law | type[Law], options: Options | None = No
             raise
         doubts = (str(error),)
     assert rows.values is not None
-    return Prepared(
-        chosen,
-        runs,
-        rows,
-        rows.values,
-        weight,
-        model,
-        Settings(residuals, asked.loss, asked.delta, asked.starts),
-        _starts(model, given["start"]),
-        asked.target or chosen.target,
-        given,
-        doubts,
-    )
+    settings = Settings(residuals, asked.loss, asked.delta, asked.starts)
+    start, target = _starts(model, given["start"]), asked.target or chosen.target
+    return Prepared(chosen, runs, rows, rows.values, weight, model, settings, start, target, given, doubts)
 
 
 def _weights(column: str | None, rows: Rows, runs: Runs) -> FloatArray | None:

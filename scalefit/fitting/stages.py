@@ -93,11 +93,8 @@ def data_constrained(
         return Staged({"all": free}, free, f"all seven parameters fitted together to {len(table)} runs")
     once = table[table["D"] <= ONE_EPOCH * table["U"]]
     if len(once) < 5:
-        raise InputError(
-            f"only {len(once)} runs of one epoch (at least 5 are needed)",
-            where="law data-constrained",
-            todo="add such runs, or use procedure joint",
-        )
+        what, todo = f"only {len(once)} runs of one epoch (5 are needed)", "add such runs, or use procedure joint"
+        raise InputError(what, where="law data-constrained", todo=todo)
     tie = {"beta": "alpha"} if equal_exponents else None
     base = fit(once[["N", "D", "loss"]], "chinchilla", tie=tie, delta=PAPER_DELTA)
     last = fit(table, DataConstrained(), fix=held_base(base.parameters), **settings)

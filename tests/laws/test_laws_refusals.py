@@ -318,7 +318,9 @@ class TestWhichLaws:
 
     def test_sweeps_of_learning_rates_are_doubted_where_a_law_knows_none(self):
         sweep = self.table.drop(columns="peak_lr").merge(pd.DataFrame({"peak_lr": [1e-3, 2e-3, 4e-3]}), how="cross")
-        doubt = "runs with the same N and D differ in peak_lr (up to 3 values of peak_lr), which the law does not read: "
+        doubt = (
+            "runs with the same N and D differ in peak_lr (up to 3 values of peak_lr), which the law does not read: "
+        )
         doubt += "keep the run with the lowest loss of each N and D, or runs of one peak_lr"
         reason = self.said(sweep)["chinchilla"][1]
         assert reason == f"loss from N, D: 48 rows, 5 parameters; but {doubt}"
