@@ -135,15 +135,12 @@ class Comparison:
     recommendation: str
 
     def __repr__(self) -> str:
-        return "\n".join([self.recommendation, _in_percent(self.table).to_string(), *self._refusals])
+        refused = [f"not compared: {line}" for line in _reasons(self.refused)]
+        return "\n".join([self.recommendation, _in_percent(self.table).to_string(), *refused])
 
     def _repr_html_(self) -> str:
-        tail = "".join(f"<li>{escape(line)}</li>" for line in self._refusals)
+        tail = "".join(f"<li>not compared: {escape(line)}</li>" for line in _reasons(self.refused))
         return f"<p>{escape(self.recommendation)}</p>{_in_percent(self.table).to_html(border=0)}<ul>{tail}</ul>"
-
-    @property
-    def _refusals(self) -> list[str]:
-        return [f"not compared: {', '.join(names)}: {reason}" for reason, names in _grouped(self.refused).items()]
 
     @property
     def best(self) -> Fit:
@@ -182,7 +179,9 @@ def compare(
     names: Sequence[str | Law | type[Law]] = laws or candidates(logs)
     if not names:
         reasons = {found.law: found.reason for found in identify(logs) if found.law in CANDIDATES}
-        raise InputError("these runs identify none of the usual laws", where="compare", todo=_reasons(reasons))
+        raise InputError(
+            "these runs identify none of the usual laws", where="compare", todo="; ".join(_reasons(reasons))
+        )
     fits: dict[str, Fit] = {}
     tests: dict[str, Backtest] = {}
     refused: dict[str, str] = {}
@@ -198,7 +197,8 @@ def compare(
         fits[name], tests[name] = found, tested
         rows.append({"law": name, **judged(found, tested, judge)})
     if not rows:
-        raise InputError("none of the laws can be fitted and back-tested", where="compare", todo=_reasons(refused))
+        todo = "; ".join(_reasons(refused))
+        raise InputError("none of the laws can be fitted and back-tested", where="compare", todo=todo)
     table = pd.DataFrame(rows).set_index("law").sort_values("backtest_error")
     return Comparison(table, fits, tests, refused, _reason(table))
 
@@ -208,16 +208,12 @@ def _in_percent(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**{n: [f"{100 * v:.3g} %" for v in table[n]] for n in SHARES if n in table.columns})
 
 
-def _reasons(refused: Mapping[str, str]) -> str:
-    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in _grouped(refused).items())
-
-
-def _grouped(refused: Mapping[str, str]) -> dict[str, list[str]]:
-    """The laws by the reason for which they are refused, each reason once."""
+def _reasons(refused: Mapping[str, str]) -> list[str]:
+    """Each reason once, after the names of the laws that are refused for it."""
     found: dict[str, list[str]] = {}
     for name, reason in refused.items():
         found.setdefault(reason.replace(f" of {name}:", ":").replace(f"law {name} ", "the law "), []).append(name)
-    return found
+    return [f"{', '.join(names)}: {reason}" for reason, names in found.items()]
 
 
 def judged(found: Fit, tested: Backtest | None, judge: Runs | pd.DataFrame | None) -> dict[str, float]:
