@@ -13,8 +13,7 @@ import pandas as pd
 from scalefit.diagnosis.identifiable import identify
 from scalefit.errors import InputError
 from scalefit.fitting.fit import fit
-from scalefit.fitting.options import Options
-from scalefit.fitting.prepare import prepare
+from scalefit.fitting.prepare import Options, prepare
 from scalefit.fitting.result import Fit
 from scalefit.laws import Law, find_law
 from scalefit.runs import Runs, read_runs

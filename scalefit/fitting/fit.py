@@ -13,8 +13,7 @@ from scalefit.diagnosis.checks import Check, examine, find_outliers, sub_models
 from scalefit.diagnosis.influence import usual_target, without_each
 from scalefit.diagnosis.residuals import outlier_checks, still_falling, trends, under_trained, units_of
 from scalefit.diagnosis.unread import unread
-from scalefit.fitting.options import Options
-from scalefit.fitting.prepare import Prepared, prepare
+from scalefit.fitting.prepare import Options, Prepared, prepare
 from scalefit.fitting.recipe import recipe_of
 from scalefit.fitting.result import Fit, Starts
 from scalefit.fitting.streaming import settle

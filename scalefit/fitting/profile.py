@@ -8,8 +8,7 @@ from typing import Any
 import pandas as pd
 
 from scalefit.errors import InputError
-from scalefit.fitting.options import Options
-from scalefit.fitting.prepare import prepare
+from scalefit.fitting.prepare import Options, prepare
 from scalefit.laws import Law
 from scalefit.runs import Runs, read_runs
 from scalefit.solver.solve import solve
