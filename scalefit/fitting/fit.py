@@ -119,9 +119,8 @@ def _settled(model: BoundLaw, rows: Rows, solution: Solution) -> Solution:
     assert rows.stream is not None and rows.values is not None
     theta, cost, settled = settle(model, solution.objective, rows.values, rows.stream, solution.theta)
     scale = cost / solution.cost if solution.cost > 0 else 1.0
-    return replace(
-        solution, theta=theta, cost=cost, costs=solution.costs * scale, converged=solution.converged and settled
-    )
+    converged, costs = solution.converged and settled, solution.costs * scale
+    return replace(solution, theta=theta, cost=cost, costs=costs, converged=converged)
 
 
 def _result(ready: Prepared, solution: Solution) -> Fit:
