@@ -22,9 +22,8 @@ from public import Case, cases
 import scalefit as sf
 from scalefit.comparison import candidates
 from scalefit.errors import InputError
-from scalefit.fitting.options import Options
 from scalefit.fitting.prediction import rows_of
-from scalefit.fitting.prepare import prepare
+from scalefit.fitting.prepare import Options, prepare
 from scalefit.selection import automatic as choose
 from scalefit.solver.objective import Objective
 from scalefit.uncertainty.bootstrap import bootstrap

@@ -13,8 +13,7 @@ import pandas as pd
 from scalefit.diagnosis.identifiable import identify
 from scalefit.errors import InputError
 from scalefit.fitting.fit import fit
-from scalefit.fitting.options import Options
-from scalefit.fitting.prepare import prepare
+from scalefit.fitting.prepare import Options, prepare
 from scalefit.fitting.result import Fit
 from scalefit.laws import Law, find_law
 from scalefit.runs import Runs, read_runs
@@ -92,11 +91,9 @@ def backtest(runs: Runs | pd.DataFrame, law: str | Law | type[Law], *, seed: int
     ready = prepare(logs, law, Options(**options))
     folds = walk(ready.law, ready.model, ready.rows, ready.settings, seed, folds_of(ready.law, ready.rows, ready.free))
     if not folds:
-        raise InputError(
-            f"no part of these {len(ready.rows)} rows both identifies the law and leaves runs to predict",
-            where=f"back-test of {ready.law.name}",
-            todo="add runs at more scales (more schedules for curves)",
-        )
+        what = f"no part of these {len(ready.rows)} rows both identifies the law and leaves runs to predict"
+        todo = "add runs at more scales (more schedules for curves)"
+        raise InputError(what, where=f"back-test of {ready.law.name}", todo=todo)
     log = ready.settings.residuals == "log"
     unit = 1.0 if log else float(np.median(np.abs(ready.values)))
     names = ready.rows.frame["run"].astype(str).to_numpy()
@@ -137,15 +134,12 @@ class Comparison:
     recommendation: str
 
     def __repr__(self) -> str:
-        return "\n".join([self.recommendation, _in_percent(self.table).to_string(), *self._refusals])
+        refused = [f"not compared: {line}" for line in _reasons(self.refused)]
+        return "\n".join([self.recommendation, _in_percent(self.table).to_string(), *refused])
 
     def _repr_html_(self) -> str:
-        tail = "".join(f"<li>{escape(line)}</li>" for line in self._refusals)
+        tail = "".join(f"<li>not compared: {escape(line)}</li>" for line in _reasons(self.refused))
         return f"<p>{escape(self.recommendation)}</p>{_in_percent(self.table).to_html(border=0)}<ul>{tail}</ul>"
-
-    @property
-    def _refusals(self) -> list[str]:
-        return [f"not compared: {', '.join(names)}: {reason}" for reason, names in _grouped(self.refused).items()]
 
     @property
     def best(self) -> Fit:
@@ -184,7 +178,9 @@ def compare(
     names: Sequence[str | Law | type[Law]] = laws or candidates(logs)
     if not names:
         reasons = {found.law: found.reason for found in identify(logs) if found.law in CANDIDATES}
-        raise InputError("these runs identify none of the usual laws", where="compare", todo=_reasons(reasons))
+        raise InputError(
+            "these runs identify none of the usual laws", where="compare", todo="; ".join(_reasons(reasons))
+        )
     fits: dict[str, Fit] = {}
     tests: dict[str, Backtest] = {}
     refused: dict[str, str] = {}
@@ -200,7 +196,8 @@ def compare(
         fits[name], tests[name] = found, tested
         rows.append({"law": name, **judged(found, tested, judge)})
     if not rows:
-        raise InputError("none of the laws can be fitted and back-tested", where="compare", todo=_reasons(refused))
+        todo = "; ".join(_reasons(refused))
+        raise InputError("none of the laws can be fitted and back-tested", where="compare", todo=todo)
     table = pd.DataFrame(rows).set_index("law").sort_values("backtest_error")
     return Comparison(table, fits, tests, refused, _reason(table))
 
@@ -210,16 +207,12 @@ def _in_percent(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**{n: [f"{100 * v:.3g} %" for v in table[n]] for n in SHARES if n in table.columns})
 
 
-def _reasons(refused: Mapping[str, str]) -> str:
-    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in _grouped(refused).items())
-
-
-def _grouped(refused: Mapping[str, str]) -> dict[str, list[str]]:
-    """The laws by the reason for which they are refused, each reason once."""
+def _reasons(refused: Mapping[str, str]) -> list[str]:
+    """Each reason once, after the names of the laws that are refused for it."""
     found: dict[str, list[str]] = {}
     for name, reason in refused.items():
         found.setdefault(reason.replace(f" of {name}:", ":").replace(f"law {name} ", "the law "), []).append(name)
-    return found
+    return [f"{', '.join(names)}: {reason}" for reason, names in found.items()]
 
 
 def judged(found: Fit, tested: Backtest | None, judge: Runs | pd.DataFrame | None) -> dict[str, float]:

@@ -73,10 +73,9 @@ def automatic(
     error = compared.table["backtest_error"].loc[compared.alike].to_numpy()
     share: FloatArray = 1 / np.maximum(error, 1e-12) ** 2
     if draws:
-        chosen = {
-            name: fit(logs, compared.fits[name].law, draws=draws, seed=seed, **options) for name in compared.alike
-        }
-        compared = replace(compared, fits={**compared.fits, **chosen})
+        fits = compared.fits
+        chosen = {name: fit(logs, fits[name].law, draws=draws, seed=seed, **options) for name in compared.alike}
+        compared = replace(compared, fits={**fits, **chosen})
     return Automatic(compared, dict(zip(compared.alike, (share / share.sum()).tolist(), strict=True)))
 
 

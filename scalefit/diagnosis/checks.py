@@ -66,19 +66,13 @@ def examine(law: Law, model: BoundLaw, solution: Solution, rows: Rows) -> list[C
         else:
             text = f": its term ({meaning}) is zero; take a law without that term, or add runs over a wider range"
         found.append(Check("at-bound", f"{name} ended at {bound}{text}"))
-    found += [Check("outside-domain", text) for text in outside_domain(law, model, solution)]
-    open_parameters = undetermined(model, solution)
-    return [*found, Check("not-identified", open_parameters)] if open_parameters else found
-
-
-def outside_domain(law: Law, model: BoundLaw, solution: Solution) -> list[str]:
-    """One sentence for each fixed or tied parameter whose value the law does not allow."""
-    found = []
     for name, value in zip(law.parameters, model.vector(solution.theta[None])[0], strict=True):
         low, high = law.parameters[name].low, law.parameters[name].high
         if (name in model.fixed or name in model.ties) and not low <= value <= high:
-            found.append(f"{name} = {value:g} lies outside its domain, {low:g} to {high:g}; give it a value inside")
-    return found
+            text = f"{name} = {value:g} lies outside its domain, {low:g} to {high:g}; give it a value inside"
+            found.append(Check("outside-domain", text))
+    open_parameters = undetermined(model, solution)
+    return [*found, Check("not-identified", open_parameters)] if open_parameters else found
 
 
 def at_bounds(model: BoundLaw, theta: np.ndarray) -> dict[str, tuple[str, bool]]:

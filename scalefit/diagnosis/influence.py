@@ -72,14 +72,12 @@ def _needed(law: Law, rows: Rows, run: int, count: int) -> bool:
         if count - 1 < law.schedules_needed:
             return True
         name = str(rows.frame["run"].astype(str).iloc[int(np.argmax(codes == run))])
-        return count <= 2 * law.schedules_needed + 2 and (
-            distinct_schedules([path for other, path in rows.paths.items() if other != name]) < law.schedules_needed
-        )
-    others = codes != run
+        others = [path for other, path in rows.paths.items() if other != name]
+        return count <= 2 * law.schedules_needed + 2 and distinct_schedules(others) < law.schedules_needed
     for name, variable in law.variables.items():
         values = rows.variables[name]
         if not variable.may_be_constant and values.ndim == 1:
-            rest = values[others]
+            rest = values[codes != run]
             if np.ptp(rest) <= SAME * max(abs(float(rest[0])), 1e-300):
                 return True
     return False
@@ -145,8 +143,7 @@ class Influence:
         """A warning where the prediction at a point depends on single runs."""
         if not self.without:
             return []
-        table = self.changes(variables)
-        found = table[table["influential"]]
+        found = self.changes(variables).query("influential")
         if found.empty:
             return []
         here = float(np.ravel(self.estimate.value(variables))[0])

@@ -69,7 +69,6 @@ def write_text(path: str | Path, text: str) -> Path:
         temporary.replace(place)
     except OSError as error:
         temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
-        raise InputError(
-            f"cannot be written ({error.strerror})", where=str(place), todo="give a file in a folder that exists"
-        ) from error
+        todo = "give a file in a folder that exists"
+        raise InputError(f"cannot be written ({error.strerror})", where=str(place), todo=todo) from error
     return place

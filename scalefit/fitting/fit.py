@@ -13,8 +13,7 @@ from scalefit.diagnosis.checks import Check, examine, find_outliers, sub_models
 from scalefit.diagnosis.influence import usual_target, without_each
 from scalefit.diagnosis.residuals import outlier_checks, still_falling, trends, under_trained, units_of
 from scalefit.diagnosis.unread import unread
-from scalefit.fitting.options import Options
-from scalefit.fitting.prepare import Prepared, prepare
+from scalefit.fitting.prepare import Options, Prepared, prepare
 from scalefit.fitting.recipe import recipe_of
 from scalefit.fitting.result import Fit, Starts
 from scalefit.fitting.streaming import settle
@@ -121,9 +120,8 @@ def _settled(model: BoundLaw, rows: Rows, solution: Solution) -> Solution:
     assert rows.stream is not None and rows.values is not None
     theta, cost, settled = settle(model, solution.objective, rows.values, rows.stream, solution.theta)
     scale = cost / solution.cost if solution.cost > 0 else 1.0
-    return replace(
-        solution, theta=theta, cost=cost, costs=solution.costs * scale, converged=solution.converged and settled
-    )
+    converged, costs = solution.converged and settled, solution.costs * scale
+    return replace(solution, theta=theta, cost=cost, costs=costs, converged=converged)
 
 
 def _result(ready: Prepared, solution: Solution) -> Fit:

@@ -167,11 +167,9 @@ def _along_schedule(
 ) -> tuple[pd.DataFrame, dict[str, FloatArray]]:
     """A schedule's steps and the law's variables there: evenly spaced after warmup, the last step among them."""
     if schedule is None:
-        raise InputError(
-            f"law {fit.law.name} predicts loss curves and needs the learning rate at every step",
-            where="predict",
-            todo='give a schedule such as "cosine:peak_lr=3e-4,steps=60000,warmup=1000,final=3e-5", or run logs',
-        )
+        what = f"law {fit.law.name} predicts loss curves and needs the learning rate at every step"
+        todo = 'give a schedule such as "cosine:peak_lr=3e-4,steps=60000,warmup=1000,final=3e-5", or run logs'
+        raise InputError(what, where="predict", todo=todo)
     plan = parse_schedule(schedule) if isinstance(schedule, str) else schedule
     lr = plan.per_step()
     spacing = every or max(1, plan.steps // CURVE_POINTS)

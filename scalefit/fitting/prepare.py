@@ -1,25 +1,44 @@
-"""What a fit starts from: the law completed by the data, checked rows, bound parameters and the settings."""
+"""What a fit starts from: its options, the law completed by the data, checked rows, bound parameters, settings."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from scalefit.errors import InputError
-from scalefit.fitting.options import Options
 from scalefit.laws import Law, find_law
 from scalefit.numerics import FloatArray
 from scalefit.rows.door import check_identified, check_rows
-from scalefit.rows.gather import gather
+from scalefit.rows.gather import Which, gather
 from scalefit.rows.resolve import resolve
 from scalefit.rows.rows import Rows
 from scalefit.runs import Runs
 from scalefit.solver.model import BoundLaw, bind
 from scalefit.solver.solve import Settings
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options that a fit, a back-test and a profile share; :func:`scalefit.fit` describes them."""
+
+    target: str | None = None
+    residuals: Literal["log", "linear"] | None = None
+    loss: Literal["huber", "squared", "soft_l1"] = "huber"
+    delta: float | Literal["auto"] = "auto"
+    weights: str | None = None
+    fix: Mapping[str, float] | None = None
+    tie: Mapping[str, str] | None = None
+    bounds: Mapping[str, tuple[float | None, float | None]] | None = None
+    parameters: Any = None
+    start: Mapping[str, float] | pd.DataFrame | None = None
+    starts: int = 8
+    points: Which = "auto"
+    drop_diverged: bool = False
+    force: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,19 +87,9 @@ def prepare(runs: Runs, law: str | Law | type[Law], options: Options | None = No
             raise
         doubts = (str(error),)
     assert rows.values is not None
-    return Prepared(
-        chosen,
-        runs,
-        rows,
-        rows.values,
-        weight,
-        model,
-        Settings(residuals, asked.loss, asked.delta, asked.starts),
-        _starts(model, given["start"]),
-        asked.target or chosen.target,
-        given,
-        doubts,
-    )
+    settings = Settings(residuals, asked.loss, asked.delta, asked.starts)
+    start, target = _starts(model, given["start"]), asked.target or chosen.target
+    return Prepared(chosen, runs, rows, rows.values, weight, model, settings, start, target, given, doubts)
 
 
 def _weights(column: str | None, rows: Rows, runs: Runs) -> FloatArray | None:

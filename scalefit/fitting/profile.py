@@ -8,8 +8,7 @@ from typing import Any
 import pandas as pd
 
 from scalefit.errors import InputError
-from scalefit.fitting.options import Options
-from scalefit.fitting.prepare import prepare
+from scalefit.fitting.prepare import Options, prepare
 from scalefit.laws import Law
 from scalefit.runs import Runs, read_runs
 from scalefit.solver.solve import solve
@@ -48,9 +47,8 @@ def profile(
     free = [coordinate.name for coordinate in ready.model.coordinates]
     for name in names:
         if name not in free:
-            raise InputError(
-                f'"{name}" is not a free parameter', where="profile", todo=f"choose among {', '.join(free)}"
-            )
+            todo = f"choose among {', '.join(free)}"
+            raise InputError(f'"{name}" is not a free parameter', where="profile", todo=todo)
     solution = solve(ready.model, ready.values, ready.weights, ready.settings, ready.start)
     if not solution.converged:
         raise InputError("the fit did not converge", where="profile", todo="raise --starts, or give --start values")

@@ -65,9 +65,7 @@ class Fit:
     origin: tuple[Mapping[str, Any], ...]
     points: Points
     without: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  #: parameters fitted without each run
-    recipe: Mapping[str, tuple[Any, ...]] = field(
-        default_factory=dict
-    )  #: settings of the fitted runs that the law does not read
+    recipe: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  #: settings that the law does not read
     intervals: Intervals | None = None  #: draws and calibration, where draws were asked for
 
     def __getitem__(self, name: str) -> float:

@@ -33,12 +33,9 @@ def load_fit(path: str | Path, law: str | Law | type[Law] | None = None) -> Fit:
     if not isinstance(content, dict) or not isinstance(content.get("schema_version"), int):
         raise InputError("not a saved fit", where=str(place), todo="make one with scalefit fit ... --save fit.json")
     if content["schema_version"] > SCHEMA:
-        raise InputError(
-            f"saved with schema {content['schema_version']} by scalefit {content.get('scalefit_version', '?')}; "
-            f"this is {__version__} and reads up to schema {SCHEMA}",
-            where=str(place),
-            todo="install a newer scalefit, or fit again",
-        )
+        written = f"saved with schema {content['schema_version']} by scalefit {content.get('scalefit_version', '?')}"
+        what = f"{written}; this is {__version__} and reads up to schema {SCHEMA}"
+        raise InputError(what, where=str(place), todo="install a newer scalefit, or fit again")
     try:
         return _from_dict(content, law)
     except InputError as error:
@@ -64,9 +61,7 @@ def _from_dict(content: dict[str, Any], law: str | Law | type[Law] | None) -> Fi
     ranged = {name for name, variable in known.variables.items() if not variable.many}
     if set(content["parameters"]) != set(known.parameters) or set(content["ranges"]) != ranged:
         names = ", ".join([*known.variables, *known.parameters])
-        raise InputError(
-            f"its parameters and variables are not those of the law {known.name} ({names})", todo="fit again"
-        )
+        raise InputError(f"its names are not those of the law {known.name} ({names})", todo="fit again")
     tuples: dict[str, Any] = {
         name: {key: tuple(values) for key, values in content.get(name, {}).items()} for name in TUPLES
     }

@@ -93,11 +93,8 @@ def data_constrained(
         return Staged({"all": free}, free, f"all seven parameters fitted together to {len(table)} runs")
     once = table[table["D"] <= ONE_EPOCH * table["U"]]
     if len(once) < 5:
-        raise InputError(
-            f"only {len(once)} runs of one epoch (at least 5 are needed)",
-            where="law data-constrained",
-            todo="add such runs, or use procedure joint",
-        )
+        what, todo = f"only {len(once)} runs of one epoch (5 are needed)", "add such runs, or use procedure joint"
+        raise InputError(what, where="law data-constrained", todo=todo)
     tie = {"beta": "alpha"} if equal_exponents else None
     base = fit(once[["N", "D", "loss"]], "chinchilla", tie=tie, delta=PAPER_DELTA)
     last = fit(table, DataConstrained(), fix=held_base(base.parameters), **settings)
@@ -153,7 +150,8 @@ def task_ladder(
     table = _evaluations(checkpoints, loss, accuracy)
     last = table.groupby("run", sort=False).tail(average).groupby("run", sort=False)
     finals = last.agg({"N": "last", "D": "last", "loss": "mean"}).reset_index()
-    kept = table[_after_first(table["run"], skip)]
+    size, before = table.groupby("run")["run"].transform("size"), table.groupby("run").cumcount()
+    kept = table[before >= np.minimum(np.ceil(skip * size), size - 1)]
     means = kept.groupby("run", sort=False)[["loss", "accuracy"]].rolling(average, min_periods=1).mean()
     points = means.reset_index(level="run")
     if ideal:
@@ -178,14 +176,6 @@ def _evaluations(checkpoints: pd.DataFrame, loss: str, accuracy: str) -> pd.Data
     run = checkpoints["run"].astype(str) if "run" in checkpoints.columns else checkpoints.index.astype(str)
     table = checkpoints[["N", "D", loss, accuracy]].set_axis(["N", "D", "loss", "accuracy"], axis=1)
     return table.assign(run=run).dropna().sort_values("D", kind="stable")
-
-
-def _after_first(run: pd.Series, skip: float) -> pd.Series:
-    """Which rows come after the first share ``skip`` of their run, at least the last row of each."""
-    rows = run.groupby(run)
-    size, before = rows.transform("size"), rows.cumcount()
-    first = np.minimum(np.ceil(skip * size), size - 1)
-    return pd.Series(before >= first)
 
 
 def mixture(runs: pd.DataFrame, sources: Sequence[str], targets: Sequence[str], **settings: Any) -> dict[str, Fit]:

@@ -53,11 +53,8 @@ def numbers(fit: Fit) -> list[str]:
     """The law, the same with its numbers, and what it was fitted to."""
     noise = f"{100 * fit.sigma:.3g} %" if fit.settings.residuals == "log" else f"{fit.sigma:.3g}"
     rows = f"{fit.rows} rows of {fit.runs} run{'s' * (fit.runs != 1)}"
-    return [
-        f"law {fit.law.spec}: {fit.law.equation}",
-        f"fitted: {formula_with_numbers(fit)}",
-        f"{rows}; noise (standard deviation of the residuals) {noise}",
-    ]
+    rows += f"; noise (standard deviation of the residuals) {noise}"
+    return [f"law {fit.law.spec}: {fit.law.equation}", f"fitted: {formula_with_numbers(fit)}", rows]
 
 
 def parameters(fit: Fit) -> list[list[str]]:

@@ -88,11 +88,11 @@ def bootstrap(
         rng = np.random.default_rng(stream)
         if resampled == "weights":
             return near.refits(_block_weights(rng, method, size, count)[:, blocks] * weights)
-        shape = (size, len(values))
-        errors = (
-            residual * _signs(rng, size, count)[:, blocks] if method == "wild" else sigma * rng.standard_normal(shape)
-        )
-        made = centre + errors
+        if method == "wild":  # factors of the residuals of each block, of mean 0 and variance 1
+            factors = rng.choice(SIGNS if count >= MANY_SIGNS else WEBB, size=(size, count))
+            made = centre + residual * factors[:, blocks]
+        else:
+            made = centre + sigma * rng.standard_normal((size, len(values)))
         return near.refits(np.exp(made) if objective.space == "log" else made)
 
     with ThreadPoolExecutor(workers) as pool:
@@ -165,11 +165,6 @@ def _block_weights(rng: np.random.Generator, method: str, draws: int, count: int
         return np.bincount(chosen.ravel(), minlength=draws * count).reshape(draws, count).astype(np.float64)
     drawn = rng.exponential(size=(draws, count))
     return np.asarray(drawn / drawn.mean(axis=1, keepdims=True))
-
-
-def _signs(rng: np.random.Generator, draws: int, count: int) -> FloatArray:
-    """Factors of the residuals of each block, (draws, count), of mean 0 and variance 1."""
-    return np.asarray(rng.choice(SIGNS if count >= MANY_SIGNS else WEBB, size=(draws, count)))
 
 
 def leverage(slope: FloatArray, weights: FloatArray) -> FloatArray:

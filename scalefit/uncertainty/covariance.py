@@ -54,11 +54,8 @@ def sandwich(
     error = np.sqrt(np.diag(found)) / np.where(expansion.by_factor, 1.0, np.maximum(np.abs(expansion.theta), 1.0))
     if np.max(error) > WIDEST:
         wide = names[int(np.argmax(error))]
-        raise InputError(
-            f"the standard error of {wide} is as large as itself, too large for the quadratic approximation",
-            where=WHERE,
-            todo=TODO,
-        )
+        what = f"the standard error of {wide} is as large as itself, too large for the quadratic approximation"
+        raise InputError(what, where=WHERE, todo=TODO)
     return np.asarray(found)
 
 
@@ -73,8 +70,7 @@ def _check(expansion: Expansion, objective: Objective, residual: FloatArray, wei
         raise InputError(f"only {blocks} independent rows or runs", where=WHERE, todo=TODO)
     inside = float(np.sum(weights * (np.abs(residual) <= objective.delta)) / np.sum(weights))
     if objective.loss != "squared" and inside < LEAST_INSIDE:
-        raise InputError(
-            f"only {100 * inside:.0f} % of the rows lie within the threshold {objective.delta:.2g} of the robust loss",
-            where=WHERE,
-            todo=f'{TODO}; delta="auto" makes it valid',
+        what = (
+            f"only {100 * inside:.0f} % of the rows lie within the threshold {objective.delta:.2g} of the robust loss"
         )
+        raise InputError(what, where=WHERE, todo=f'{TODO}; delta="auto" makes it valid')

@@ -295,9 +295,9 @@ class TestWhichLaws:
         for over, other in (("N", "D"), ("D", "N")):
             can, reason = found[f"power:over={over}"]
             assert can
-            assert reason.startswith(f"loss from {over}: 16 rows, 2 parameters; but {other} varies at one {over}")
+            assert reason.startswith(f"loss from {over}: 16 rows, 2 parameters; but {other} varies at the same {over}")
             assert f'(--where "{other} == {3e8 if other == "N" else 3e10:.0f}")' in reason
-        assert "N and D vary at one C" in found["power-floor:over=C"][1]
+        assert "N and D vary at the same C" in found["power-floor:over=C"][1]
         assert "power" not in found
 
     def test_scales_that_move_together_raise_no_doubt(self):
@@ -318,8 +318,10 @@ class TestWhichLaws:
 
     def test_sweeps_of_learning_rates_are_doubted_where_a_law_knows_none(self):
         sweep = self.table.drop(columns="peak_lr").merge(pd.DataFrame({"peak_lr": [1e-3, 2e-3, 4e-3]}), how="cross")
-        doubt = "runs of one N and D differ in peak_lr (up to 3 values of peak_lr), which the law does not read: "
-        doubt += "keep the run of least loss of each N and D, or one peak_lr"
+        doubt = (
+            "runs with the same N and D differ in peak_lr (up to 3 values of peak_lr), which the law does not read: "
+        )
+        doubt += "keep the run with the lowest loss of each N and D, or runs of one peak_lr"
         reason = self.said(sweep)["chinchilla"][1]
         assert reason == f"loss from N, D: 48 rows, 5 parameters; but {doubt}"
         assert doubt in [check.text for check in sf.fit(sweep, "chinchilla").warnings]
