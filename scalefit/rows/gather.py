@@ -50,7 +50,7 @@ def _with_derived(runs: Runs, wanted: list[str]) -> tuple[pd.DataFrame, tuple[st
     for name, (formula, sources) in DERIVED.items():
         if name in wanted and name not in known and known.issuperset(sources):
             return runs.with_derived(name).table, (formula,)
-    if "step" in wanted and "step" not in known and "steps" in known:
+    if runs.curves is None and "step" in wanted and "step" not in known and "steps" in known:
         return runs.table.assign(step=runs.table["steps"]), ("step is the length of each run (steps)",)
     return runs.table, ()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.frame)
 
-    @property
+    @cached_property
     def run_codes(self) -> np.ndarray:
         """An integer for each row's run."""
         return pd.factorize(self.frame["run"].astype(str))[0]

@@ -60,10 +60,10 @@ def test_the_answer_comes_before_the_notes_and_json_has_them_all(there):
     command = "scalefit fit calm.csv cooled.csv --law annealing --draws 0"
     lines = commands.run(command).stdout.splitlines()
     reads = [line.startswith("read: ") for line in lines]
-    assert lines[0].startswith("annealing: L(s)")
+    assert lines[0].startswith("converged: ")
     assert any(reads) and reads == sorted(reads)
     notes = json.loads(commands.run(f"{command} --json").stdout)["notes"]
-    assert sum(reads) == len(grouped(notes)) < len(notes)
+    assert sum(reads) == len(grouped(notes)) <= len(notes)
 
 
 def test_notes_that_a_command_does_not_put_into_its_json_are_put_there():
@@ -89,7 +89,7 @@ def test_laws_that_auto_leaves_out_are_named_after_the_answer(there):
 def test_the_recommendation_of_a_comparison_comes_first(there):
     sizes().to_csv("sizes.csv", index=False)
     lines = commands.run("scalefit compare sizes.csv --law chinchilla").stdout.splitlines()
-    assert lines[0].startswith("chinchilla: predicts larger runs")
+    assert lines[0].startswith("chinchilla: median error ")
     assert lines[2].split()[:2] == ["law", "backtest_error"]
 
 

@@ -14,7 +14,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from scalefit.proxy import Config, plan_sweep, train  # noqa: E402
-from scalefit.proxy.config import BASE, BUILDERS  # noqa: E402
+from scalefit.proxy.config import BASE, TASKS  # noqa: E402
 from scalefit.proxy.models.parametrization import TABLE  # noqa: E402
 from scalefit.proxy.optimizers import optimizers  # noqa: E402
 from scalefit.proxy.tasks.data import EMBEDDED  # noqa: E402
@@ -40,7 +40,7 @@ def test_every_key_is_named_with_its_default() -> None:
     assert {key: json.loads(value) for key, value in told.items()} == asdict(BASE)
 
 
-@pytest.mark.parametrize("names", [BUILDERS, TABLE, optimizers(), EMBEDDED], ids=lambda names: sorted(names)[0])
+@pytest.mark.parametrize("names", [TASKS, TABLE, optimizers(), EMBEDDED], ids=lambda names: sorted(names)[0])
 def test_every_choice_is_named(names: dict[str, object]) -> None:
     said = " ".join(cell for row in rows("Configuration") for cell in row)
     assert not [name for name in names if f"`{name}`" not in said]
