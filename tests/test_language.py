@@ -16,8 +16,9 @@ from scalefit.fitting.profile import profile
 from scalefit.fitting.summary import STATUSES
 
 PACKAGE = commands.ROOT / "scalefit"
-#: rooms and files whose texts have been edited; every room belongs here in the end
-CLEAN_ROOMS = ("fitting", "uncertainty", "diagnosis", "comparison.py", "selection.py")
+PAGES = sorted([*commands.ROOT.glob("[RC][EO]*.md"), *(commands.ROOT / "docs").rglob("*.md")])  #: README, CONTRIBUTING, docs
+    [commands.ROOT / "README.md", commands.ROOT / "CONTRIBUTING.md", *(commands.ROOT / "docs").rglob("*.md")]
+)
 #: what a newcomer stumbles over, why, and the plain word
 BANNED = {
     r"\b(is|are) told\b": "by whom? -> reported, named, listed",
@@ -83,12 +84,7 @@ def riddles(source):
     ]
 
 
-def files(room):
-    place = PACKAGE / room
-    return [place] if place.is_file() else sorted(place.glob("*.py"))
-
-
-@pytest.mark.parametrize("file", [file for room in CLEAN_ROOMS for file in files(room)], ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_what_a_user_reads_holds_no_riddle(file):
     assert not riddles(file.read_text(encoding="utf-8"))
 
@@ -99,14 +95,13 @@ def test_the_search_for_riddles_finds_them_where_a_user_reads():
     assert not riddles('def _private():\n    """Rows that are passed over."""')
     assert not riddles('def public():\n    """Good.\n\n    >>> f("warm-up rows")\n    """')
     assert riddles("text = 'a warm-up ' + name")
-    assert all(room.endswith(".py") or (PACKAGE / room).is_dir() for room in CLEAN_ROOMS)
     assert all("->" in why for why in BANNED.values())
 
 
-def test_pages_of_the_first_reading_hold_no_riddle():
-    for page in ("README.md", "docs/glossary.md", "docs/questions.md", "docs/intervals.md", "docs/diagnostics.md"):
-        text = " ".join((commands.ROOT / page).read_text(encoding="utf-8").split())
-        assert not [found[0] for pattern in BANNED if (found := re.search(pattern, text))], page
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_no_page_holds_a_riddle(page):
+    text = " ".join(page.read_text(encoding="utf-8").split())
+    assert not [found[0] for pattern in BANNED if (found := re.search(pattern, text))]
 
 
 # --- the glossary -----------------------------------------------------------------------------------------------------

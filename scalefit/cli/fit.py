@@ -65,7 +65,7 @@ def command(
       not converged, starts disagree, not identified, at a bound, outside its domain
       runs that bend away from the fit with scale, influential runs, outliers
       under-trained runs, losses in mid-schedule, mixed conventions or runs
-      a prediction far beyond the data, for another recipe, or that hangs on one run
+      a prediction far beyond the data, for another recipe, or that depends on one run
 
     \b
     Example:

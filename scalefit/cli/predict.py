@@ -47,7 +47,7 @@ def command(
     other runs, or, once half of its learning-rate decay is done, by its own curve alone; --plot draws that prediction.
 
     Exit code 1 where a check of the fit failed, or for a prediction far beyond the data, for another recipe (peak
-    learning rate, size, batch size), or one that hangs on a single run.
+    learning rate, size, batch size), or one that depends on a single run.
 
     \b
     Example:

@@ -35,7 +35,7 @@ class Annealing(Law):
     schedules_needed: ClassVar[int] = 2
     published: ClassVar[Sequence[Published]] = (
         Published(
-            "refit of the 20 + 20 points of arXiv:2408.11029, warm-up at peak",
+            "refit of the 20 + 20 points of arXiv:2408.11029, warmup at peak",
             {"L0": 2.627797, "A": 0.429665, "C": 0.410772, "alpha": 0.549846},
         ),
         Published(
@@ -51,7 +51,7 @@ class Annealing(Law):
     )
 
     decay = Option(0.999, "discount of the annealing area per step")
-    warmup = Option("real", "how warm-up steps count: at their real learning rate, or at the peak", CONVENTIONS)
+    warmup = Option("real", "how warmup steps count: at their real learning rate, or at the peak", CONVENTIONS)
 
     S1 = Variable("lr step", "area under the learning-rate curve so far", span=(0.01, 100.0))
     S2 = Variable(

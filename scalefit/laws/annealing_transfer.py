@@ -18,7 +18,7 @@ class AnnealingTransfer(Law):
 
         R2_s = R2_{s-1} + (1 - e^(-lr_s/relax)) (lr_s^p - R2_{s-1})
 
-    from zero before the warm-up. The annealing law is the case q = p = 1 with a delay in steps, up to L0: there the
+    from zero before the warmup. The annealing law is the case q = p = 1 with a delay in steps, up to L0: there the
     noise level is measured from the peak, here from zero, so that runs at several peaks share one fit.
 
     The options q, p and relax were chosen on 97 runs of a 124M model at peaks 5e-4, 1e-3 and 2e-3 (AdamW). With them,

@@ -49,7 +49,7 @@ class Chinchilla(Law):
     beta = Parameter("1", "exponent of data", high=5.0, starts=(0.05, 1.5))
 
     def check(self, variables: Mapping[str, Array]) -> None:
-        """The two terms are told apart only where N and D do not move together."""
+        """The two terms can be separated only where N and D do not move together."""
         todo = "add a run with another ratio of tokens to parameters"
         refuse_tied(self.name, variables, "N", "D", todo, additive=True)
 

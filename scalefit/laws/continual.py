@@ -20,7 +20,7 @@ class Continual(Law):
 
     S1 and S2 are the forward and annealing areas of the pre-training stage (see the law ``annealing``), S1_cpt and
     S2_cpt those of the continual stage; during pre-training the latter are zero, during the continual stage the former
-    keep their last values. Each stage counts its own learning-rate changes after its own warm-up, with no momentum
+    keep their last values. Each stage counts its own learning-rate changes after its own warmup, with no momentum
     carried over and no gap at the seam. The last term is the shift to the other data: the loss on the
     pre-training data rises by up to B.
 

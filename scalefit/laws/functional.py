@@ -17,10 +17,10 @@ class Functional(Law):
 
         L(k) = L0 + c1 S1^-s - c2 sum_i gap_i (c3 + T_i^-s) (1 - (1 + c4 (S1 - T_i))^-gamma)
 
-    S1 = T(k) is the intrinsic time, the sum of the learning rate up to step k with the warm-up at its real learning
+    S1 = T(k) is the intrinsic time, the sum of the learning rate up to step k with the warmup at its real learning
     rate. The sum goes over the steps i <= k at which the learning rate changed: gap holds the drops lr_{i-1} - lr_i and
     T_i = S1 - (gap_area - gap_lr) the intrinsic time there, with gap_lr the learning rate after the drop and gap_area
-    the sum of lr_j over i <= j <= k. Gaps of the first warm-up are left out; many small gaps are grouped into a few
+    the sum of lr_j over i <= j <= k. Gaps of the first warmup are left out; many small gaps are grouped into a few
     nodes a row, whose sum agrees with the exact one to 1e-6 of the loss.
 
     Source: arXiv:2509.19189.

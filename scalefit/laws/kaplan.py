@@ -24,7 +24,7 @@ class Kaplan(Law):
     needs = "runs at several N and several D that do not move together, with the lowest validation loss of each"
     fails = (
         "has no floor, so it bends away near an irreducible loss (compare with kaplan-floor); its exponents depend on "
-        "counting parameters without embeddings, on a long warm-up and on learning rates that were not tuned per size"
+        "counting parameters without embeddings, on a long warmup and on learning rates that were not tuned per size"
     )
     published = (
         Published(

@@ -21,8 +21,8 @@ class KaplanSteps(Law):
 
     name = "kaplan-steps"
     source = "arXiv:2001.08361"
-    needs = "points after warm-up of runs at several N, each with its S_min: the critical batch must be known"
-    fails = "steps during warm-up do not follow it; the learning-rate schedule is absent, so its decay looks like steps"
+    needs = "points after warmup of runs at several N, each with its S_min: the critical batch must be known"
+    fails = "steps during warmup do not follow it; the learning-rate schedule is absent, so its decay looks like steps"
     published = (
         Published(
             "arXiv:2001.08361 table 3",

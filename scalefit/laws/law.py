@@ -113,8 +113,8 @@ class Law:
     target: ClassVar[str] = "loss"
     target_unit: ClassVar[str] = "nats/token"
     published: ClassVar[Sequence[Published]] = ()
-    needs: ClassVar[str] = ""  #: which runs identify the law, in words
-    fails: ClassVar[str] = ""  #: known failure modes, in words
+    needs: ClassVar[str] = ""  #: which runs identify the law
+    fails: ClassVar[str] = ""  #: known failure modes
     log_residuals: ClassVar[bool] = True  #: whether its target is positive, so that residuals are logarithms
     path_columns: ClassVar[Sequence[str]] = ()  #: columns of a run, besides its learning rate, that ``at_steps`` takes
     alike: ClassVar[Sequence[str]] = ()  #: columns in which its runs must agree, though the law does not read them
@@ -161,7 +161,7 @@ class Law:
 
     @property
     def held(self) -> Mapping[str, float]:
-        """Parameters that a fit holds at these values unless it is told to fix, tie or bound them otherwise."""
+        """Parameters that a fit holds at these values unless the user chooses to fix, tie or bound them otherwise."""
         return {}
 
     @property

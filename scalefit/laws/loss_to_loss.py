@@ -91,9 +91,9 @@ def pair_runs(
     on: Sequence[str] = ("N", "D"),
     rtol: float = 0.01,
 ) -> pd.DataFrame:
-    """Pairs of runs with equal size and data: one row a pair, with ``loss_source`` and ``loss``.
+    """Pairs of runs with equal size and data: one row per pair, with ``loss_source`` and ``loss``.
 
-    ``source`` and ``target`` have one row a run. Values of ``on`` are equal when they agree within ``rtol``
+    ``source`` and ``target`` have one row per run. Values of ``on`` are equal when they agree within ``rtol``
     (parameter counts differ a little between tokenizers). Where several runs agree the nearest is taken; runs without
     a partner are left out. Raises :class:`InputError` when none agree.
 

@@ -30,7 +30,7 @@ class MultiPower(Law):
 
     The sum goes over the steps k <= t at which the learning rate changed: gap holds the drops lr_{k-1} - lr_k, gap_lr
     the learning rates lr_k after them, and gap_area the sums of lr_i over k <= i <= t. S1 is the sum of lr_i over
-    i <= t with the warm-up at its real learning rate. Many small gaps (a cosine) are grouped into a few nodes a row
+    i <= t with the warmup at its real learning rate. Many small gaps (a cosine) are grouped into a few nodes a row
     whose sum agrees with the exact one to 1e-6 of the loss.
 
     w_k = 1 - fade + fade T_k^-alpha, T_k being S1 at the drop. The source has w_k = 1, fade = 0; with fade > 0 a drop
@@ -42,8 +42,8 @@ class MultiPower(Law):
     this kernel has on other runs (0.29 on 30 schedules of a 124M model at peak 5e-4; 0.15 at 1e-3, none at 2e-3).
     ``"free"`` fits all eight.
 
-    ``warmup="exclude"`` (the default) lets the sum begin after the first warm-up. ``warmup="include"`` also sums the
-    rises of the warm-up as negative gaps, as the authors' code does; that adds a nearly constant 0.1 to 0.2 nats which
+    ``warmup="exclude"`` (the default) lets the sum begin after the first warmup. ``warmup="include"`` also sums the
+    rises of the warmup as negative gaps, as the authors' code does; that adds a nearly constant 0.1 to 0.2 nats which
     L0 absorbs, so L0 of the two conventions differ.
 
     Source: arXiv:2503.12811.
@@ -80,7 +80,7 @@ class MultiPower(Law):
     shape = Option(
         "held", "which shape parameters are held: C, beta, gamma and fade, fade alone, or none", tuple(SHAPES)
     )
-    warmup = Option("exclude", "whether the rises of the first warm-up count as gaps", ("exclude", "include"))
+    warmup = Option("exclude", "whether the rises of the first warmup count as gaps", ("exclude", "include"))
 
     S1 = Variable("lr step", "area under the learning-rate curve so far", span=(20.0, 100.0))
     gap = Variable("1", "drops of the learning rate so far", span=(1e-6, 1e-3), positive=False, many=True)

@@ -43,7 +43,7 @@ class Precision(Law):
     needs = "runs at several N and D, and at four or more numbers of bits that change separately for each part"
     fails = "beyond about 12 bits nothing changes, so gamma is known only from runs at 3 to 8 bits"
 
-    parts = Option("separate", "which bits are told apart", tuple(CHOICES))
+    parts = Option("separate", "which parts have bits of their own", tuple(CHOICES))
     post = Option("no", "whether models were rounded after training", ("no", "yes"))
 
     N = Variable("parameters", "model size, by the convention of the runs", span=(1e7, 1e10))

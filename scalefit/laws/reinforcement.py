@@ -30,7 +30,7 @@ class Reinforcement(Law):
         "decade falls; without the earliest ones (the source begins its fits near 1500 GPU hours)"
     )
     fails = (
-        "a run that is still gaining faster each decade leaves A open; "
+        "a run that is still gaining faster each decade does not identify A; "
         "training that becomes unstable leaves the curve; "
         "A repeats within 0.02 over runs of one recipe in the source, so smaller differences mean nothing"
     )

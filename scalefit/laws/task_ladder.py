@@ -43,7 +43,7 @@ class TaskLadder(Law):
     b = Parameter("1", "accuracy far below the middle: the ceiling", high=1.0, linear=True)
     a = Parameter("1", "how far the accuracy falls from there to a model that knows nothing", high=1.0, linear=True)
     k = Parameter("1/loss", "steepness of the rise", high=1e3, starts=(1.0, 40.0))
-    L_mid = Parameter("as the loss", "loss in the middle of the rise", starts="loss")
+    L_mid = Parameter("as the loss", "loss halfway up the rise", starts="loss")
 
     def check_target(self, variables: Mapping[str, Array], values: Array) -> None:
         """Refuse accuracies in percent."""

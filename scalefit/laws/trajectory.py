@@ -31,7 +31,7 @@ class Trajectory(Law):
     source = "arXiv:2001.08361"
     needs = "curves of several model sizes, at several batch sizes of which one is far above the critical batch"
     fails = (
-        "has no floor in N and knows nothing of the learning-rate schedule: rows during warm-up and learning-rate "
+        "has no floor in N and knows nothing of the learning-rate schedule: rows during warmup and learning-rate "
         "decay do not follow it; B_star and alpha_B are known only where some batch is near or below the critical one"
     )
     published = (
@@ -47,7 +47,7 @@ class Trajectory(Law):
     )
 
     N = Variable("parameters", "model size, without embeddings in the source", span=(1e6, 1e9))
-    step = Variable("optimiser steps", "steps done, after warm-up", span=(1e3, 1e6))
+    step = Variable("optimiser steps", "steps done, after warmup", span=(1e3, 1e6))
     batch = Variable("tokens", "tokens per step", span=(1e4, 1e7))
 
     N_c = Parameter("parameters", "model size at which its term alone is 1 nat", starts=(1e9, 1e18))

@@ -64,7 +64,7 @@ class RunSchedule(Shown):
                 "  tune the peak again: the log gives only the shape, not the height",
             ]
         lines += [f"! {note}" for note in self.notes]
-        missing = (f"no {name}: {why}".replace("warm-up", "warmup") for name, why in self.missing.items())
+        missing = (f"no {name}: {why}" for name, why in self.missing.items())
         return "\n".join([*lines, *missing])
 
 
@@ -88,7 +88,7 @@ def schedule_of(
     >>> calm = pd.DataFrame({"run": "a", "step": np.arange(1, 401), "lr": 0.1, "loss": 2.0, "grad_norm": 1.0})
     >>> found = schedule_of(calm, rule="gd")
     >>> [round(float(rate), 3) for rate in found.lr[[1, 200, 400]]], found.missing
-    ([0.1, 0.05, 0.0], {'warm-up': 'no column sharpness'})
+    ([0.1, 0.05, 0.0], {'warmup': 'no column sharpness'})
     """
     known = runs if isinstance(runs, Runs) else read_runs(runs, need=())
     name, curves = _one_run(known, run)
@@ -108,9 +108,9 @@ def schedule_of(
         warmup = shortest_warmup(sharpness["step"], sharpness["product"], peak, rule, beta)
         sharpness["product"] *= peak
     else:
-        missing["warm-up"] = f"no column {column}"
+        missing["warmup"] = f"no column {column}"
         if rule == "adam" and "sharpness" in curves.columns:
-            missing["warm-up"] += " (the column sharpness is for --rule gd)"
+            missing["warmup"] += " (the column sharpness is for --rule gd)"
     wanted = ADAM_NORMS if rule == "adam" else NORMS
     norm = next((each for each in wanted if each in curves.columns and curves[each].notna().any()), "")
     norms = _rows(curves, norm or "grad_norm").rename(columns={norm: "grad_norm"})

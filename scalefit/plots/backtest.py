@@ -50,7 +50,7 @@ def plot_backtest(backtest: Backtest, *, ax: Axes | None = None) -> Axes:
         Line2D([], [], linestyle="", label="at the top: share inside"),
     ]
     legend.place(ax, entries)
-    title = f"{backtest.law}: {len(table)} predictions by {table['fold'].nunique()} fits to part of the runs"
+    title = f"{backtest.law}: {len(table)} predictions by {table['fold'].nunique()} refits to the smaller runs"
     ax.set_title(title, loc="left", fontsize="medium")
     return ax
 

@@ -34,7 +34,7 @@ LONGEST = 30  #: characters of a run's name in a legend
 
 
 def axis_label(column: str, law: Law | None = None) -> str:
-    """A column in words with its unit.
+    """The label of a column, with its unit.
 
     >>> axis_label("N"), axis_label("lr"), axis_label("train_examples")
     ('model size $N$ (parameters)', 'learning rate', 'train_examples')
@@ -78,7 +78,7 @@ def value_text(value: float, low: float | None = None, high: float | None = None
 
 
 def point_text(at: Mapping[str, Any]) -> str:
-    """The variables of one point in words.
+    """The variables of one point, as text.
 
     >>> point_text({"N": 7e9, "D": 1.4e12})
     'N = 7B, D = 1.4T'

@@ -61,7 +61,7 @@ class PartialForecast(Shown):
 
     @property
     def ok(self) -> bool:
-        """Whether nothing speaks against the forecast."""
+        """Whether the forecast has no warning."""
         return not self.warnings
 
     def __str__(self) -> str:

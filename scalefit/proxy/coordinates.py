@@ -86,7 +86,7 @@ class Coordinates:
 
     @property
     def lines(self) -> list[str]:
-        """The verdict in words, one line per module."""
+        """The verdict as text, one line per module."""
         what = f"slope of log mean |x| in log {AXES[self.axis]}"
         return [
             f"{'pass' if self.passed[module] else 'FAIL'}  {module:<9} {what}: {slope:+.3f}"

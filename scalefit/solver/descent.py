@@ -71,7 +71,7 @@ def descend(
     iterations: int = 200,
     second: FloatArray | None = None,
 ) -> Descent:
-    """Advance all starts (B, p) together to local minima; ``values`` and ``weights`` are (n,) or one row a member.
+    """Advance all starts (B, p) together to local minima; ``values`` and ``weights`` are (n,) or one row per member.
 
     With ``second`` (see :func:`curvatures`) the members are taken to lie near a minimum already, as resamples do.
     """

@@ -78,7 +78,7 @@ class Transfer(Shown):
 
     sweeps: Sweeps
     arms: tuple[Arm, ...]
-    table: pd.DataFrame  #: one row an arm and size
+    table: pd.DataFrame  #: one row per arm and size
     target: float | None
     notes: tuple[str, ...]
 
@@ -155,7 +155,7 @@ def lr_transfer(
 
 
 def backtest_transfer(runs: Runs | pd.DataFrame | Sweeps, **options: object) -> pd.DataFrame:
-    """Back-test: the law of the smaller sizes predicts the best learning rate of the largest; one row an arm.
+    """Back-test: the law of the smaller sizes predicts the best learning rate of the largest; one row per arm.
 
     ``regret`` is the loss at the predicted learning rate over the smallest loss, minus 1; losses between the measured
     learning rates are interpolated (monotone cubic in log lr, means over seeds). The smallest of several noisy means is

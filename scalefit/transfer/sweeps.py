@@ -141,7 +141,7 @@ def column_named(table: pd.DataFrame, name: str) -> str:
 
 
 def columns_of(table: pd.DataFrame) -> str:
-    """The columns of a table in words, without those that reading added."""
+    """The columns of a table as text, without those that reading added."""
     return f"columns: {', '.join(str(name) for name in table.columns if name not in ('run', 'peak_lr'))}"
 
 

@@ -239,7 +239,7 @@ def test_equal_norms_ask_for_a_linear_decay():
         found = schedule_of(log_of(lambda share: 1.0 + 0 * share), rule=rule)
         wanted = 0.01 * (1 - np.arange(1, 401) / 400)
         assert np.allclose(found.lr[1:], wanted, atol=0.01 * 0.004)
-    assert found.missing == {"warm-up": "no column sharpness"}
+    assert found.missing == {"warmup": "no column sharpness"}
 
 
 def test_norms_that_start_large_ask_for_a_warmup_and_rising_ones_for_a_faster_decay():
