@@ -5,15 +5,15 @@
     python tests/mutants.py --seed 1 --count 60 --only 7,12  # two of them again, by their number
     python tests/mutants.py --count 60 --seed 1 --list       # what would be planted
 
-The working tree is never touched: it is copied to a temporary folder, and that copy stands first on PYTHONPATH. One run
-of the whole suite records which functions each test calls (kept in the temporary folder until the package changes; of
-tests that change, those alone are recorded again; ``--remap`` records all). A fault is then shown to every test file of
-which a test calls the faulty function (at module level: any function of the module): the mirror of its room first, quick
-files before slow ones, up to the first failure, and at most ``--most`` seconds of them. ``--whole`` shows each survivor
-to all other tests as well. Calls in other processes and on import are not recorded, so that without ``--whole`` rather
-too many survive. A test that takes 60 s and ten times as long as without the fault counts as a failure: the fault is
-killed by time, and the line says so. In the end the tests that killed are run without any fault; one that fails then has
-proved nothing, and its faults count as survivors.
+The working tree is never touched: it is copied to a temporary folder, and that copy stands first on PYTHONPATH. One
+run of the whole suite records which functions each test calls (kept in the temporary folder until the package
+changes; of tests that change, those alone are recorded again; ``--remap`` records all). A fault is then shown to
+every test file of which a test calls the faulty function (at module level: any function of the module): the mirror of
+its room first, quick files before slow ones, up to the first failure, and at most ``--most`` seconds of them.
+``--whole`` shows each survivor to all other tests as well. Calls in other processes and on import are not recorded,
+so that without ``--whole`` rather too many survive. A test that takes 60 s and ten times as long as without the fault
+counts as a failure: the fault is killed by time, and the line says so. In the end the tests that killed are run
+without any fault; one that fails then has proved nothing, and its faults count as survivors.
 
 Faults: see mutations.py. A fault that no test can tell from the code is entered in EQUIVALENT in mutants_sample.py,
 with the reason.
