@@ -11,9 +11,9 @@ changes; of tests that change, those alone are recorded again; ``--remap`` recor
 every test file of which a test calls the faulty function (at module level: any function of the module): the mirror of
 its room first, quick files before slow ones, up to the first failure, and at most ``--most`` seconds of them.
 ``--whole`` shows each survivor to all other tests as well. Calls in other processes and on import are not recorded,
-so that without ``--whole`` rather too many survive. A test that takes 60 s and ten times as long as without the fault
-counts as a failure: the fault is killed by time, and the line says so. In the end the tests that killed are run
-without any fault; one that fails then has proved nothing, and its faults count as survivors.
+so that without ``--whole`` rather too many survive. A test that takes 60 s of the processor and ten times as long as
+without the fault counts as a failure: the fault is killed by time, and the line says so. In the end the tests that
+killed are run without any fault; one that fails then has proved nothing, and its faults count as survivors.
 
 Faults: see mutations.py. A fault that no test can tell from the code is entered in EQUIVALENT in mutants_sample.py,
 with the reason.
@@ -137,7 +137,7 @@ def shown(tree: Path, tests: list[str], calls: dict[str, dict[str, object]]) -> 
         return Verdict("", 0)
     seconds = {test: calls[test]["seconds"] for test in tests}
     plan = {"order": tests, "limit": {t: LIMIT[0] + LIMIT[1] * s for t, s in seconds.items()}}
-    told = pytest_in(tree, "-x", *files, plan=plan, limit=300 + 6 * sum(seconds.values()))
+    told = pytest_in(tree, "-x", *files, plan=plan, limit=900 + 20 * sum(seconds.values()))
     killed = told["code"] not in (0, 5)
     return Verdict(str((told["failed"] or ["an error of pytest"])[0]) if killed else "", int(told["ran"]))
 
