@@ -46,6 +46,7 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
     ("solver/descent.py", "block = max(1", "*", "how many members move at once: the same results, slower"),
     ("progress/partial_run.py", "clock.area[0]", "*", "the clock of one step"),
     ("progress/partial_run.py", "clock.fall[0]", "*", "the clock of one step"),
+    ("diagnosis/unread.py", "(x > 0)", "*", "laws of an x refuse rows in which it is not positive before this"),
     ("fitting/prediction.py", "beyond > worst[0]", "beyond >= worst[0]", "which of two equally far variables is named"),
 ]
 
