@@ -123,7 +123,7 @@ def ordered(fault: Fault, calls: dict[str, dict[str, object]], most: float) -> l
     def rank(test: str) -> tuple[object, ...]:
         file = test.split("::")[0]
         own = file.startswith(mirror) or f"test_{fault.room.removesuffix('.py')}" in file
-        return (not own, cost[file], file, test not in direct, calls[test]["seconds"])
+        return (test not in direct, not own, cost[file], file, calls[test]["seconds"])
 
     asked = sorted((test for test in calls if test.split("::")[0] in files), key=rank)
     until = accumulate(calls[test]["seconds"] for test in asked)
