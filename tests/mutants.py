@@ -5,16 +5,15 @@
     python tests/mutants.py --seed 1 --count 60 --only 7,12  # two of them again, by their number
     python tests/mutants.py --count 60 --seed 1 --list       # what would be planted
 
-The working tree is never touched: it is copied to a temporary folder, and that copy stands first on PYTHONPATH. One run
-of the whole suite records which tests call which function (kept in the temporary folder until the package changes;
-``--remap`` records again). A fault is then shown to every test file of which a test calls the faulty function: the
-mirror of its room first, quick files before slow ones, up to the first failure, and at most ``--most`` seconds of them.
-A fault at module level is shown to all tests that call any function of that module, and ``--whole`` shows each survivor
-to all other tests as well. Tests
-that the record does not know, and those that it cannot see into (other processes), are run with ``--whole`` only, but
-test files that are newer than the record always. A test that takes 60 s and ten times as long as without the fault
-counts as a failure: the fault is killed by time, and the line says so. In the end the tests that killed are run without
-any fault; one that fails then has proved nothing, and its faults are counted as survivors.
+The working tree is never touched: it is copied to a temporary folder, and that copy stands first on PYTHONPATH. One
+run of the whole suite records which functions each test calls (kept in the temporary folder until the package
+changes; of tests that change, those alone are recorded again; ``--remap`` records all). A fault is then shown to
+every test file of which a test calls the faulty function (at module level: any function of the module): the mirror of
+its room first, quick files before slow ones, up to the first failure, and at most ``--most`` seconds of them.
+``--whole`` shows each survivor to all other tests as well. Calls in other processes and on import are not recorded,
+so that without ``--whole`` rather too many survive. A test that takes 60 s of the processor and ten times as long as
+without the fault counts as a failure: the fault is killed by time, and the line says so. In the end the tests that
+killed are run without any fault; one that fails then has proved nothing, and its faults count as survivors.
 
 Faults: see mutations.py. A fault that no test can tell from the code is entered in EQUIVALENT in mutants_sample.py,
 with the reason.
@@ -82,22 +81,29 @@ def pytest_in(tree: Path, *words: str, plan: dict[str, object], limit: float | N
 
 
 def record(base: Path, again: bool) -> dict[str, dict[str, object]]:
-    """Which functions (file:first line) each test calls, and how long it takes, from one run of the whole suite."""
+    """Which functions (file:first line) each test calls, and how long it takes, from a run of the tests.
+
+    All are run for a package that is not known yet, else those in files that are new or have changed.
+    """
     sources = sorted((base / "scalefit").rglob("*.py"))
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
-    kept = Path(tempfile.gettempdir()) / f"scalefit-mutants-{digest}.json"
-    if again or not kept.exists():
-        click.echo("recording which tests call what: one run of the whole suite")
-        pytest_in(base, "-n", "2", plan={"record": True})
-        calls: dict[str, dict[str, object]] = {}
+    kept = Path(tempfile.gettempdir()) / f"scalefit-mutants-{digest_of(*sources)}.json"
+    known = {} if again or not kept.exists() else json.loads(kept.read_text())
+    tests = {str(path.relative_to(base)): digest_of(path) for path in sorted((base / "tests").rglob("test_*.py"))}
+    changed = [file for file, digest in tests.items() if known.get("files", {}).get(file) != digest]
+    calls = {test: noted for test, noted in known.get("calls", {}).items() if test.split("::")[0] not in changed}
+    if changed:
+        click.echo(f"recording which functions the tests of {len(changed)} files call")
+        pytest_in(base, "-n", "2", *(changed if known else ()), plan={"record": True})
         for part in base.glob("record-*.json"):
             calls |= json.loads(part.read_text())
-        kept.write_text(json.dumps(calls))
-    calls = json.loads(kept.read_text())
+        kept.write_text(json.dumps({"files": tests, "calls": calls}))
     for test in [test for test, noted in calls.items() if noted["failed"]]:
         click.echo(f"fails without a fault, so it is not asked: {test}")
-        calls[test]["calls"] = []
-    return calls
+    return {test: noted for test, noted in calls.items() if not noted["failed"]}
+
+
+def digest_of(*files: Path) -> str:
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
 def ordered(fault: Fault, calls: dict[str, dict[str, object]], most: float) -> list[str]:
@@ -117,24 +123,21 @@ def ordered(fault: Fault, calls: dict[str, dict[str, object]], most: float) -> l
     def rank(test: str) -> tuple[object, ...]:
         file = test.split("::")[0]
         own = file.startswith(mirror) or f"test_{fault.room.removesuffix('.py')}" in file
-        return (not own, cost[file], file, test not in direct, calls[test]["seconds"])
+        return (test not in direct, not own, cost[file], file, calls[test]["seconds"])
 
-    asked = sorted((test for test in calls if test.split("::")[0] in files and not calls[test]["failed"]), key=rank)
+    asked = sorted((test for test in calls if test.split("::")[0] in files), key=rank)
     until = accumulate(calls[test]["seconds"] for test in asked)
     return [test for test, second in zip(asked, until, strict=True) if second <= most]
 
 
 def shown(tree: Path, tests: list[str], calls: dict[str, dict[str, object]]) -> Verdict:
-    """Run some tests, and those in files that the record does not know, up to the first failure."""
-    known = {test.split("::")[0] for test in calls}
-    new = [str(path.relative_to(tree)) for path in sorted((tree / "tests").rglob("test_*.py"))]
-    files = dict.fromkeys([*(file for file in new if file not in known), *(test.split("::")[0] for test in tests)])
-    files = [file for file in files if (tree / file).exists()]
+    """Run some tests up to the first failure."""
+    files = list(dict.fromkeys(test.split("::")[0] for test in tests))
     if not files:
         return Verdict("", 0)
     seconds = {test: calls[test]["seconds"] for test in tests}
-    plan = {"order": tests, "known": sorted(known), "limit": {t: LIMIT[0] + LIMIT[1] * s for t, s in seconds.items()}}
-    told = pytest_in(tree, "-x", *files, plan=plan, limit=300 + 6 * sum(seconds.values()))
+    plan = {"order": tests, "limit": {t: LIMIT[0] + LIMIT[1] * s for t, s in seconds.items()}}
+    told = pytest_in(tree, "-x", *files, plan=plan, limit=900 + 20 * sum(seconds.values()))
     killed = told["code"] not in (0, 5)
     return Verdict(str((told["failed"] or ["an error of pytest"])[0]) if killed else "", int(told["ran"]))
 
@@ -149,7 +152,7 @@ def judged(fault: Fault, base: Path, calls: dict[str, dict[str, object]], most: 
         if verdict.killer or not whole:
             return verdict
         asked = set(first)
-        rest = [t for t in calls if t not in asked and not t.startswith(SKIPPED) and not calls[t]["failed"]]
+        rest = [t for t in calls if t not in asked and not t.startswith(SKIPPED)]
         more = shown(tree, rest, calls)
         return Verdict(more.killer, verdict.tests + more.tests)
 
@@ -202,7 +205,7 @@ def clean_failures(base: Path, killers: list[str]) -> list[str]:
         return []
     tests = [killer.removesuffix(" (time)") for killer in killers]
     files = sorted({test.split("::")[0] for test in tests})
-    told = pytest_in(base, *files, plan={"order": tests, "known": files})
+    told = pytest_in(base, *files, plan={"order": tests})
     return [killer for killer, test in zip(killers, tests, strict=True) if test in told["failed"]]
 
 

@@ -37,6 +37,16 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
     ("uncertainty/profile.py", "np.zeros((1, 0))", "*", "a batch of one: its first member is its last"),
     ("plots/learning_rate.py", "isfinite(arm.slope[0])", "*", "the draws of a slope are all finite, or none is"),
     ("laws/optimal_lr_batch.py", "N: Any = 1.0, alpha: Any = 0.0", "*", "without N, alpha is 0, and so N^-alpha is 1"),
+    ("transfer/drift.py", "TAUS =", "*", "nodes of a sum that stands for an integral: one fewer gives the same"),
+    ("fitting/streaming.py", "gained >= 0.5 * expected", "gained > 0.5 * expected", "two floats that are never equal"),
+    ("progress/own_curve.py", "-gain]", "gain", "its prior has no sign, and only products of the column are used"),
+    ("rows/rows.py", "runs.origin[0]", "*", "where there are several files, every row names its own"),
+    ("schedules/text.py", "end == 0 and head.size", "*", "no shape that takes a warm-up rises without one"),
+    ("laws/formula.py", '{"N", "D"} <= present', '{"N", "D"} < present', "the columns always hold run as well"),
+    ("solver/descent.py", "block = max(1", "*", "how many members move at once: the same results, slower"),
+    ("progress/partial_run.py", "clock.area[0]", "*", "the clock of one step"),
+    ("progress/partial_run.py", "clock.fall[0]", "*", "the clock of one step"),
+    ("diagnosis/unread.py", "(x > 0)", "*", "laws of an x refuse rows in which it is not positive before this"),
     ("fitting/prediction.py", "beyond > worst[0]", "beyond >= worst[0]", "which of two equally far variables is named"),
 ]
 

@@ -20,3 +20,17 @@ def test_a_long_curve_is_shown_in_order_and_with_its_last_row(tmp_path):
     assert 2 <= len(shown) < len(step)
     assert shown == sorted(shown)
     assert shown[-1] == 1000
+
+
+def test_of_many_runs_the_first_forty_are_shown(tmp_path):
+    """Two rows a run, so that each is shown by its last."""
+    name, step = np.repeat([f"r{i:02d}" for i in range(60)], 2), np.tile([10, 20], 60)
+    curve = pd.DataFrame({"run": name, "step": step, "loss": 2 + 5 * step**-0.4 + 0.001 * np.repeat(np.arange(60), 2)})
+    curve.to_csv(tmp_path / "curves.csv", index=False)
+    rows = pd.DataFrame({"step": [5, 10, 20, 40, 80], "loss": 2 + 5 * np.array([5, 10, 20, 40, 80.0]) ** -0.4})
+    rows.assign(run="one").to_csv(tmp_path / "one.csv", index=False)
+    fitted = commands.run(f"scalefit fit {tmp_path}/one.csv --law power-floor:over=step --save {tmp_path}/fit.json")
+    assert (tmp_path / "fit.json").exists(), fitted.output
+    told = commands.run(f"scalefit predict {tmp_path}/fit.json {tmp_path}/curves.csv").output.split("\n\n")[0]
+    shown = re.findall(r"(?m)^\s*(r\d\d)\s+(\d+)\s", told)
+    assert shown == [(f"r{i:02d}", "20") for i in range(40)]

@@ -17,36 +17,35 @@ def kind(low, high, sizes=TWO, beyond=NOT_APART):
     return verdict_of("sp", "d_model", Interval((low + high) / 2, low, high), sizes, beyond).split(":")[0]
 
 
-HOLDS = kind(-0.01, 0.01)
-MOVES = kind(2.0, 3.0)
-OPEN = kind(-2.0, 2.0)
+#: a drift that surely is of each kind
+CLEAR = {"holds": (-0.01, 0.01), "moves": (2.0, 3.0), "open": (-2.0, 2.0)}
 
 
 def test_three_kinds():
-    assert len({HOLDS, MOVES, OPEN}) == 3
+    assert len({kind(*ends) for ends in CLEAR.values()}) == 3
 
 
 @pytest.mark.parametrize(
     ("low", "high", "sizes", "wanted"),
     [
-        (0.05, 0.45, TWO, HOLDS),
-        (0.05, 0.55, TWO, OPEN),  # within an octave over one doubling, but more than half of one a doubling
-        (0.05, 0.32, FOUR, HOLDS),  # 0.96 octaves over three doublings
-        (0.05, 0.35, FOUR, OPEN),  # 1.05 octaves
-        (0.35, 0.45, FOUR, MOVES),  # 1.05 octaves at least
-        (0.32, 0.45, FOUR, OPEN),
-        (-0.2, 0.4, FOUR, OPEN),
+        (0.05, 0.45, TWO, "holds"),
+        (0.05, 0.55, TWO, "open"),  # within an octave over one doubling, but more than half of one a doubling
+        (0.05, 0.32, FOUR, "holds"),  # 0.96 octaves over three doublings
+        (0.05, 0.35, FOUR, "open"),  # 1.05 octaves
+        (0.35, 0.45, FOUR, "moves"),  # 1.05 octaves at least
+        (0.32, 0.45, FOUR, "open"),
+        (-0.2, 0.4, FOUR, "open"),
     ],
 )
 def test_a_drift_and_its_mirror_image_are_judged_alike(low, high, sizes, wanted):
-    assert kind(low, high, sizes) == wanted
-    assert kind(-high, -low, sizes) == wanted
+    assert kind(low, high, sizes) == kind(*CLEAR[wanted])
+    assert kind(-high, -low, sizes) == kind(*CLEAR[wanted])
 
 
 def test_optima_beyond_their_grid():
-    assert kind(-0.01, 0.01, TWO, Apart(1.5, "far")) == MOVES
-    assert kind(-0.01, 0.01, TWO, Apart(1.0, "an octave")) == OPEN
-    assert kind(-0.01, 0.01, TWO, Apart(0.1, "near")) == OPEN
+    assert kind(-0.01, 0.01, TWO, Apart(1.5, "far")) == kind(*CLEAR["moves"])
+    assert kind(-0.01, 0.01, TWO, Apart(1.0, "an octave")) == kind(*CLEAR["open"])
+    assert kind(-0.01, 0.01, TWO, Apart(0.1, "near")) == kind(*CLEAR["open"])
 
 
 @pytest.mark.parametrize(("low", "high", "reach"), [(0.0, 0.25, 16), (-0.25, 0.1, 16), (0.1, 0.5, 4), (-0.2, -0.1, 32)])

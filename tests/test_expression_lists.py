@@ -1,0 +1,25 @@
+"""Lists in expressions: after `in` and `not in` only, and only as they are written there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from scalefit.errors import InputError
+from scalefit.expressions import parse
+
+
+@pytest.mark.parametrize("text", ["N == [1, 2]", "N < (1, 2)", "N != [1]", "[1, 2]", "N + [1]"])
+def test_lists_elsewhere_are_refused(text):
+    with pytest.raises(InputError):
+        parse(text)
+
+
+@pytest.mark.parametrize("text", ["N in [1, 3]", "N in (1, 3)", "not N not in [1, 3]"])
+def test_members_of_a_list(text):
+    found = parse(text)({"N": np.array([1.0, 2.0, 3.0])})
+    assert np.asarray(found, dtype=bool).tolist() == [True, False, True]
+
+
+def test_a_name_after_in_is_a_name():
+    assert set(parse("N in M").names) == {"N", "M"}
