@@ -16,9 +16,8 @@ from scalefit.fitting.profile import profile
 from scalefit.fitting.summary import STATUSES
 
 PACKAGE = commands.ROOT / "scalefit"
-PAGES = sorted([*commands.ROOT.glob("[RC][EO]*.md"), *(commands.ROOT / "docs").rglob("*.md")])  #: README, CONTRIBUTING, docs
-    [commands.ROOT / "README.md", commands.ROOT / "CONTRIBUTING.md", *(commands.ROOT / "docs").rglob("*.md")]
-)
+PAGES = [commands.ROOT / name for name in ("README.md", "CONTRIBUTING.md")]
+PAGES += sorted((commands.ROOT / "docs").rglob("*.md"))
 #: what a newcomer stumbles over, why, and the plain word
 BANNED = {
     r"\b(is|are) told\b": "by whom? -> reported, named, listed",
