@@ -14,7 +14,9 @@ from scalefit.cli.output import Answer, answering
 @options.logs
 @answering
 def command(files: tuple[str, ...], **reading: Any) -> Answer:
-    """\b
+    """Exit code 1 where no loss was found.
+
+    \b
     Example:
       scalefit inspect data/schedules/curves.csv
     """
@@ -22,4 +24,4 @@ def command(files: tuple[str, ...], **reading: Any) -> Answer:
 
     runs = options.read(files, **reading, tell_ties=True)
     report = inspect(runs)
-    return Answer("\n".join(report.lines), report.as_dict(), runs.table)
+    return Answer("\n".join(report.lines), report.as_dict(), runs.table, ok=report.ok)

@@ -11,6 +11,7 @@ from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
 from scalefit.rows.rows import Rows
 from scalefit.runs import Runs
+from scalefit.runs.settings import is_setting
 
 SHAPE = ("d_model", "n_layer")
 RECIPE = ("peak_lr", "batch", "weight_decay", "optimizer", "schedule", "parametrization", "warmup")
@@ -57,7 +58,8 @@ def _swept(law: Law, rows: Rows, runs: Runs) -> list[Check]:
     for name in {"N", "D"} & set(runs.table.columns) - set(place.columns):
         place[name] = _by_run(runs, rows, name)
     keys, found = list(place.columns), {}
-    for name in RECIPE:
+    others = [str(name) for name in runs.table.columns if name not in {*RECIPE, *place.columns, "C", "loss", "steps"}]
+    for name in [*RECIPE, *(other for other in others if is_setting(other, runs.table[other]))]:
         if name not in runs.table.columns or name in law.columns.values() or name == law.target:
             continue
         place["recipe"] = _by_run(runs, rows, name)

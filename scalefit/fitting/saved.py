@@ -6,12 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from scalefit.diagnosis.checks import Check, Outlier
 from scalefit.errors import InputError
 from scalefit.fitting.document import AS_THEY_ARE, SCHEMA, TUPLES
 from scalefit.fitting.result import Fit, Starts
-from scalefit.laws import Law, find_law, law_names
+from scalefit.laws import Law, find_law
 from scalefit.laws.formula import FormulaLaw
+from scalefit.laws.registry import built_in
 from scalefit.rows.points import Points
 from scalefit.solver.solve import Settings
 from scalefit.uncertainty.intervals import from_dict
@@ -28,7 +31,7 @@ def load_fit(path: str | Path, law: str | Law | type[Law] | None = None) -> Fit:
         content = json.loads(place.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", where=str(place), todo="give a saved fit") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"not JSON ({error})", where=str(place), todo="give a fit saved by scalefit") from error
     if not isinstance(content, dict) or not isinstance(content.get("schema_version"), int):
         raise InputError("not a saved fit", where=str(place), todo="make one with scalefit fit ... --save fit.json")
@@ -37,10 +40,10 @@ def load_fit(path: str | Path, law: str | Law | type[Law] | None = None) -> Fit:
         what = f"{written}; this is {__version__} and reads up to schema {SCHEMA}"
         raise InputError(what, where=str(place), todo="install a newer scalefit, or fit again")
     try:
-        return _from_dict(content, law)
+        return _checked(_from_dict(content, law))
     except InputError as error:
         raise InputError(error.what, where=str(place), todo=error.todo) from error
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         what = f"{type(error).__name__}: {error}"
         raise InputError(f"the saved fit is damaged ({what})", where=str(place), todo="fit again") from error
 
@@ -50,10 +53,33 @@ def _law_of(content: dict[str, Any], law: str | Law | type[Law] | None) -> Law:
         return find_law(law)
     if content["kind"] == "formula":
         return FormulaLaw(content["law"], variables=tuple(content["columns"]))
-    if content["law"].partition(":")[0] not in law_names():  # it may name a file, which would be executed
-        todo = "give it again: --law ./mine.py:MyLaw"
-        raise InputError(f'the law "{content["law"]}" is not built in', todo=todo)
-    return find_law(content["law"])
+    return built_in(content["law"])  # a file that it may name is never opened
+
+
+def _checked(fit: Fit) -> Fit:
+    """The fit, if its numbers are possible ones: the only place at which they are checked. Raises ValueError."""
+    rows, count = fit.points, len(fit.law.parameters)
+    columns = [rows.values, *rows.variables.values(), rows.steps or rows.values]
+    draws = np.asarray(fit.intervals.draws if fit.intervals else np.empty((0, count)), dtype=float)
+    without = [np.asarray(values, dtype=float) for values in fit.without.values() if values]
+    impossible = {
+        "parameters": not np.isfinite(list(fit.parameters.values())).all(),
+        "sigma, delta or objective": not all(
+            np.isfinite(value) and value >= 0 for value in (fit.sigma, fit.cost, fit.delta)
+        ),
+        "ranges": not all(np.isfinite(pair).all() and pair[0] <= pair[1] for pair in fit.ranges.values()),
+        "residuals": fit.settings.residuals not in ("log", "linear"),
+        "loss": fit.settings.loss not in ("huber", "squared", "soft_l1"),
+        "draws": draws.ndim != 2 or draws.shape[1] != count or not np.isfinite(draws).all(),
+        "without": any(values.shape != (count,) or not np.isfinite(values).all() for values in without),
+        "points": len({len(column) for column in (*columns, rows.runs)}) != 1 or not rows.values,
+        "numbers of rows": not (0 < fit.runs <= fit.rows and isinstance(fit.rows, int)),
+    }
+    wrong = [name for name, is_so in impossible.items() if is_so]
+    np.asarray(columns, dtype=float)
+    if wrong:
+        raise ValueError(f"impossible {wrong[0]}")
+    return fit
 
 
 def _from_dict(content: dict[str, Any], law: str | Law | type[Law] | None) -> Fit:

@@ -63,14 +63,25 @@ def find_law(law: str | Law | type[Law], **options: Any) -> Law:
     text = law.strip()
     if ".py" in text:
         return _from_file(text)(**options)
-    name, _, rest = text.partition(":")
+    name = text.partition(":")[0]
     if name in standard_laws():
-        return standard_laws()[name](**{**_read_options(name, rest), **options})
+        return built_in(text, **options)
     if not text or not OPERATORS & set(text.replace("-", "")):
         near = nearest_names(name, law_names())
         known = f"did you mean {' or '.join(near)}?" if near else f"the laws: {', '.join(law_names())}"
         raise InputError(f'no law "{name}"', todo=f"{known} (see: scalefit laws)")
     return FormulaLaw(text, **options)
+
+
+def built_in(spec: str, **options: Any) -> Law:
+    """The standard law of a specification such as ``"annealing:decay=0.9995"``; no file is ever opened for it.
+
+    Raises :class:`InputError` for another name, or for options that the law does not have.
+    """
+    name, _, rest = spec.partition(":")
+    if name not in standard_laws():
+        raise InputError(f'the law "{name}" is not built in', todo="give it again: --law ./mine.py:MyLaw")
+    return standard_laws()[name](**{**_read_options(name, rest), **options})
 
 
 def _laws_in(module: ModuleType) -> list[type[Law]]:

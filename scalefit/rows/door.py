@@ -10,6 +10,7 @@ from scalefit.rows.gather import LAST_ROWS
 from scalefit.rows.rows import Rows
 from scalefit.runs import Runs, Trajectory
 
+FEWEST_PARAMETERS, FEWEST_TOKENS = 1e4, 1e5  #: no model and no training is smaller than both
 SAME = 1e-9  #: a variable with less relative spread is constant
 FLAT = 1e-6  #: learning rates with a smaller relative difference are equal
 SCHEDULE_POINTS = 100_000  #: learning rates by which two schedules are compared at most
@@ -42,9 +43,22 @@ def check_rows(law: Law, rows: Rows, runs: Runs, log_residuals: bool, drop_diver
             bad, values = np.asarray(bad.any(axis=1)), values.min(axis=1, initial=np.inf)
         select = "select rows with --where" if law.is_trajectory else f'leave such rows out (--where "{column} > 0")'
         _refuse(rows, runs, bad, column, values, f"{variable.meaning} must be positive: {select}")
+    refuse_units(law, rows)
     if not len(rows):
         raise InputError("there is no row to fit", where=f"law {law.name}", todo="hold out fewer runs, or select more")
     return rows
+
+
+def refuse_units(law: Law, rows: Rows) -> None:
+    """Refuse sizes and amounts of data that are counted in millions or billions without saying so."""
+    largest = {column: float(rows.variables[name].max(initial=0)) for name, column in law.columns.items()}
+    size = next((column for column in ("N", "N_total") if column in largest), None)
+    if size and "D" in largest and len(rows) and largest[size] < FEWEST_PARAMETERS and largest["D"] < FEWEST_TOKENS:
+        raise InputError(
+            f"{size} is at most {largest[size]:g} and D at most {largest['D']:g}: no numbers of parameters and tokens",
+            where=f"law {law.name}",
+            todo="write the unit into the names of the columns, such as params_M and tokens_B, or multiply",
+        )
 
 
 def _refuse(rows: Rows, runs: Runs, bad: np.ndarray, column: str, values: np.ndarray, todo: str) -> None:

@@ -55,14 +55,16 @@ def cells_of(table: pd.DataFrame, over: str, arms: str) -> tuple[pd.Series, pd.S
 def finished(table: pd.DataFrame, over: str, arms: str, curves: bool) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The runs whose loss is final, and notes on the others.
 
-    A run whose ``status`` is crashed, failed, killed or running is left out; so is, in logs of curves, a run that stops
+    A run whose ``status`` is crashed, failed, killed, running, planned or the like is left out, also if it has no loss
+    yet; so is, in logs of curves, a run that stops
     before nine tenths of the steps at which most runs of its size stop. A run without a finite loss diverged: it is
     kept, with the steps of the others.
     """
     notes, count = [], len(table)
     alive = table["loss"].astype(float).abs().lt(np.inf) & ~diverged(table)
     if "status" in table.columns:
-        stopped = table["status"].astype(str).str.lower().isin(OPEN) & alive
+        unknown = table["loss"].isna() & ~marked(table)  # no loss yet: not a loss that is beyond all numbers
+        stopped = table["status"].astype(str).str.strip().str.lower().isin(OPEN) & (alive | unknown)
         if stopped.any():
             words = ", ".join(sorted(table.loc[stopped, "status"].astype(str).unique()))
             notes.append(f"{int(stopped.sum())} of {count} runs are {words}: left out, their losses are not final")
@@ -87,7 +89,12 @@ def finished(table: pd.DataFrame, over: str, arms: str, curves: bool) -> tuple[p
 
 def diverged(table: pd.DataFrame) -> pd.Series:
     """A mask of the runs without a finite loss, or marked as diverged by a column ``diverged`` or ``status``."""
-    lost = ~table["loss"].astype(float).abs().lt(np.inf)
+    return ~table["loss"].astype(float).abs().lt(np.inf) | marked(table)
+
+
+def marked(table: pd.DataFrame) -> pd.Series:
+    """A mask of the runs that a column ``diverged`` or ``status`` marks as diverged."""
+    lost = pd.Series(False, index=table.index)
     if "diverged" in table.columns:
         lost |= table["diverged"].astype(str).str.lower().isin(["true", "1", "1.0", "yes"])
     if "status" in table.columns:

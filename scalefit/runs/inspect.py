@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from scalefit.runs.endings import spacing
 from scalefit.runs.table import Runs, axis_of, spans
 
 SHOWN = 12
+LOSS_WORDS = {"ce", "nll", "xent", "bpb", "bpc", "ppl", "rmse", "mse", "objective", "err", "error"}
 RANGES = ("N", "N_total", "D", "C", "batch", "peak_lr", "loss")
 
 
@@ -43,7 +45,8 @@ class Report:
     @property
     def lines(self) -> list[str]:
         """The lines of the report."""
-        parts = (self._head, self._columns, self._ties, self._extents, self._rates, self._ranges, self._notes)
+        doubts = (self._ties, self._without_loss)
+        parts = (self._head, self._columns, *doubts, self._extents, self._rates, self._ranges, self._notes)
         return [line for part in parts for line in part()]
 
     def __str__(self) -> str:
@@ -83,6 +86,20 @@ class Report:
         free = list(dict.fromkeys(str(name) for frame in frames for name in frame.columns if name not in COLUMNS))
         if free:
             yield f"  kept unchanged: {listed(free, SHOWN)}"
+
+    @property
+    def ok(self) -> bool:
+        """Whether the logs hold a loss, or columns of which one is to be chosen."""
+        return not [*self._without_loss()]
+
+    def _without_loss(self) -> Iterator[str]:
+        frames = [frame for frame in (self.runs.curves, self.runs.table) if frame is not None]
+        tied = any("loss" in note.text for note in self.runs.notes if note.kind == "ambiguous")
+        if tied or any("loss" in frame.columns for frame in frames):
+            return
+        likely = sorted(set(_likely_losses(frames)), key=lambda name: name.lower())
+        todo = f"likeliest: {listed([f'--map loss={name}' for name in likely], 4)}" if likely else "--map loss=COLUMN"
+        yield f"! no loss was found, which every law of the loss needs; {todo}"
 
     def _ties(self) -> Iterator[str]:
         for note in self.runs.notes:
@@ -126,6 +143,19 @@ class Report:
             yield "notes"
         for note in notes:
             yield f"  {note.kind}: {note.text}"
+
+
+def _likely_losses(frames: list[pd.DataFrame]) -> Iterator[str]:
+    """Columns of positive numbers whose names have a word of a loss, or which end below their beginning."""
+    for frame in frames:
+        for name in map(str, frame.columns):
+            if name in COLUMNS or not pd.api.types.is_numeric_dtype(frame[name].dtype):
+                continue
+            values = frame[name].dropna().to_numpy(dtype=float)
+            words = set(re.split(r"[^a-z0-9]+", name.lower()))
+            falls = len(values) > 2 and bool((values > 0).all() and values[-1] < values[0]) and len(words) < 4
+            if words & LOSS_WORDS or any(word in name.lower() for word in ("loss", "perplex", "entropy")) or falls:
+                yield name
 
 
 def inspect(runs: Runs) -> Report:

@@ -17,7 +17,8 @@ SHOWN = 5
 DONE = frozenset({"done", "finished", "completed", "success", "diverged"})  #: the status of a run that reached its end
 OPEN = frozenset(
     {"crashed", "failed", "killed", "running", "preempted", "preempting", "pending", "error", "timeout", "aborted",
-     "cancelled", "canceled"}
+     "cancelled", "canceled", "pruned", "planned", "stopped", "paused", "queued", "waiting", "scheduled", "interrupted",
+     "unfinished", "started", "active", "in progress", "not started"}
 )  # fmt: skip
 NONE: Mapping[str, float] = {}
 

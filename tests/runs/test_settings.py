@@ -88,7 +88,15 @@ def test_runs_whose_loss_is_not_final_are_left_out():
     sweeps = read_sweeps(rows)
     assert len(sweeps.points) == len(rows) - 1
     assert any("1 of 14 runs are crashed: left out" in note for note in sweeps.notes)
-    rows.loc[3, "loss"] = np.nan  # lost, and then stopped
+    for status in ("crashed", "running", "planned", "Killed", "pruned"):  # no loss yet is no divergence
+        rows.loc[3, ["loss", "status"]] = [np.nan, status]
+        sweeps = read_sweeps(rows)
+        assert len(sweeps.points) == len(rows) - 1
+        assert not sweeps.points["loss"].isna().any()
+        assert any(f"1 of 14 runs are {status}: left out" in note for note in sweeps.notes)
+    rows.loc[3, ["loss", "status"]] = [np.inf, "crashed"]  # lost, and then stopped
+    assert len(read_sweeps(rows).points) == len(rows)
+    rows.loc[3, ["loss", "status"]] = [np.nan, "finished"]
     assert len(read_sweeps(rows).points) == len(rows)
 
 

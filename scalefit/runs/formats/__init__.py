@@ -81,4 +81,7 @@ def sources_in(folder: Path) -> tuple[list[Path], list[Path]]:
         found = reader.sources(folder)
         if found:
             return found, [file for file in rest if not any(file.is_relative_to(source) for source in found)]
+    if not rest:  # logs may lie any number of folders down
+        parts = [sources_in(part) for part in sorted(folder.iterdir()) if part.is_dir() and part.name[:1] not in "._"]
+        return [path for found, _ in parts for path in found], [path for _, left in parts for path in left]
     return rest, []

@@ -12,6 +12,20 @@ from scalefit.runs.formats.raw import RawTable, nans_of
 from scalefit.runs.formats.text import ENDINGS, lines
 
 NAMES = tuple(f"*.json{packed}" for packed in ENDINGS)
+FOLDER_RANK = 7
+SUMMARIES = ("wandb-summary.json", "summary.json", "results.json", "result.json", "final.json", "metrics.json")
+
+
+def sources(folder: Path) -> list[Path]:
+    """One file of results in each folder of a run."""
+    found = [next((part / name for name in SUMMARIES if (part / name).is_file()), None) for part in _parts(folder)]
+    return [path for path in found if path is not None]
+
+
+def _parts(folder: Path) -> list[Path]:
+    """The folder itself, its folders, and folders `files` in them."""
+    inner = [part for part in sorted(folder.iterdir()) if part.is_dir()]
+    return [folder, *inner, *(part / "files" for part in inner if (part / "files").is_dir())]
 
 
 def read(path: Path) -> RawTable:
@@ -30,6 +44,8 @@ def read(path: Path) -> RawTable:
             todo = "give every column the same number of values"
             raise InputError("the columns have different lengths", where=str(path), todo=todo)
         content = [dict(zip(content, row, strict=True)) for row in zip(*content.values(), strict=True)]
+    if isinstance(content, dict) and content and not any(isinstance(values, list) for values in content.values()):
+        content = [content]  # one object a run: summary.json
     if not isinstance(content, list) or not all(isinstance(record, dict) for record in content):
         todo = 'write [{"step": 0, "loss": 5.0}, ...] or one object per line'
         raise InputError("the JSON is not a table", where=str(path), todo=todo)

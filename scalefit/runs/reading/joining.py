@@ -19,7 +19,10 @@ ENDINGS = frozenset(
     {".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".pq", ".txt", ".log", ".out", ".stdout", ".db"}
     | {".gz", ".bz2", ".xz", ".zip", ".zst", ".sqlite", ".sqlite3"}
 )
-PLAIN = frozenset({"log", "metrics", "history", "trainer_state", "train_log", "trainer_log"})
+PLAIN = frozenset(
+    {"log", "metrics", "history", "trainer_state", "train_log", "trainer_log"}
+    | {"summary", "wandb-summary", "results", "result", "final"}
+)
 EVENTS = "events.out.tfevents"
 
 
