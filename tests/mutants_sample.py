@@ -47,6 +47,9 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
     ("progress/partial_run.py", "clock.area[0]", "*", "the clock of one step"),
     ("progress/partial_run.py", "clock.fall[0]", "*", "the clock of one step"),
     ("diagnosis/unread.py", "(x > 0)", "*", "laws of an x refuse rows in which it is not positive before this"),
+    ("comparison.py", "judged[best] <= SAME", "*", "two floats that are never equal"),
+    ("uncertainty/calibration.py", "/ 384", "*", "a third term: less than what the series leaves out"),
+    ("diagnosis/unread.py", "apart[0]", "*", "one name there, as C is dealt with before"),
     ("fitting/prediction.py", "beyond > worst[0]", "beyond >= worst[0]", "which of two equally far variables is named"),
 ]
 
