@@ -50,6 +50,14 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
     ("comparison.py", "judged[best] <= SAME", "*", "two floats that are never equal"),
     ("uncertainty/calibration.py", "/ 384", "*", "a third term: less than what the series leaves out"),
     ("diagnosis/unread.py", "apart[0]", "*", "one name there, as C is dealt with before"),
+    (
+        "rows/door.py",
+        "law.schedules_needed > 1:",
+        "*",
+        "needed is 0 for laws without a schedule; one schedule there always is",
+    ),
+    ("runs/reading/joining.py", "len(curves) == 1", "*", "tables put below one another: of one the same, a copy later"),
+    ("schedules/gaps.py", "BINS =", "*", "tried in turn until the error is small enough: the same result, slower"),
     ("fitting/prediction.py", "beyond > worst[0]", "beyond >= worst[0]", "which of two equally far variables is named"),
 ]
 
