@@ -67,6 +67,7 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
     ("progress/partial_run.py", "clock.area[0]", "clock.area[-1]", "the clock of one step"),
     ("progress/partial_run.py", "clock.fall[0]", "clock.fall[-1]", "the clock of one step"),
     ("diagnosis/unread.py", "(x > 0)", "x >= 0", "laws of an x refuse rows in which it is not positive before this"),
+    ("uncertainty/intervals.py", "// DRAW_ROWS", "min(1, -(-len(rows) // DRAW_ROWS))", "all rows for some: slower"),
     ("comparison.py", "judged[best] <= SAME", "judged[best] < SAME * judged.min()", "two floats that are never equal"),
     ("uncertainty/calibration.py", "/ 384", "383", "a third term: less than what the series leaves out"),
     ("diagnosis/unread.py", "apart[0]", "apart[-1]", "one name there, as C is dealt with before"),
