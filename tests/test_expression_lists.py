@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+
 import numpy as np
 import pytest
 
 from scalefit.errors import InputError
-from scalefit.expressions import parse
+from scalefit.expressions import DEEPEST, parse
 
 
 @pytest.mark.parametrize("text", ["N == [1, 2]", "N < (1, 2)", "N != [1]", "[1, 2]", "N + [1]"])
@@ -23,3 +25,16 @@ def test_members_of_a_list(text):
 
 def test_a_name_after_in_is_a_name():
     assert set(parse("N in M").names) == {"N", "M"}
+
+
+def test_expressions_are_as_deep_as_is_said_and_no_deeper():
+    def depth(node):
+        return 1 + max(map(depth, ast.iter_child_nodes(node)), default=0)
+
+    for signs in range(DEEPEST - 6, DEEPEST + 3):
+        text = "-" * signs + "x"
+        if depth(ast.parse(text, mode="eval").body) <= DEEPEST:
+            assert parse(text).names == ("x",)
+        else:
+            with pytest.raises(InputError):
+                parse(text)

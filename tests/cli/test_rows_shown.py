@@ -20,6 +20,8 @@ def test_a_long_curve_is_shown_in_order_and_with_its_last_row(tmp_path):
     assert 2 <= len(shown) < len(step)
     assert shown == sorted(shown)
     assert shown[-1] == 1000
+    numbers = [set(re.findall(r"\d+", line)) for line in told.splitlines()]
+    assert any({str(len(shown)), "100"} <= line for line in numbers), "nothing says that rows are left out"
 
 
 def test_of_many_runs_the_first_forty_are_shown(tmp_path):

@@ -42,3 +42,9 @@ def test_of_curves_and_a_table_of_runs_the_curves_are_named_for_their_rows(tmp_p
     with pytest.raises(InputError) as told:
         sf.fit(sf.read_runs([damaged, table][::order]), "power-floor:over=step", points="all")
     assert "curves.csv, row 10" in str(told.value)
+
+
+def test_of_two_tables_without_a_loss_the_first_is_named(tmp_path):
+    files = [write(tmp_path / f"{name}.csv", N=[1e6, 1e7], depth=[2, 3]) for name in ("one", "two")]
+    with pytest.raises(InputError, match=r"one\.csv.*loss"):
+        sf.read_runs(files)

@@ -1,0 +1,24 @@
+"""What `scalefit sweep collect` prints of many runs, and writes of all."""
+
+from __future__ import annotations
+
+import json
+
+import commands
+import pandas as pd
+import pytest
+
+pytest.importorskip("torch")
+
+
+def test_the_first_forty_runs_are_printed_and_all_are_written(monkeypatch, tmp_path):
+    table = pd.DataFrame({"run": [f"r{i:02d}" for i in range(60)], "loss": 3.0})
+    monkeypatch.setattr("scalefit.proxy.collect_sweep", lambda out, curves=False: table)
+    told = commands.run(f"scalefit sweep collect --out {tmp_path}/none --save {tmp_path}/all.csv")
+    assert told.exit_code == 0, told.output
+    assert [word for word in told.output.split() if word.startswith("r") and word[1:].isdigit()] == table["run"][
+        :40
+    ].tolist()
+    assert pd.read_csv(tmp_path / "all.csv")["run"].tolist() == table["run"].tolist()
+    answer = json.loads(commands.run(f"scalefit sweep collect --out {tmp_path}/none --json").stdout)
+    assert len(answer["runs"]) == 60

@@ -1,0 +1,60 @@
+"""What of its runs' recipe a fit remembers, and which other recipes a prediction is cautioned for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit as sf
+from scalefit.schedules import areas, parse_schedule
+
+PLANS = {
+    "constant": "constant:peak_lr=1e-3,steps=600,warmup=50",
+    "decaying": "wsd:peak_lr=1e-3,steps=600,warmup=50,decay_steps=300",
+}
+
+
+def curves(plans, **columns):
+    logs = []
+    for run, text in plans.items():
+        plan = parse_schedule(text)
+        S1, S2 = areas(plan.per_step(), decay=0.99, warmup=plan.warmup)
+        step = np.arange(60, 601, 20)
+        logs.append(
+            pd.DataFrame({"run": run, "step": step, "loss": 2.5 + 0.5 * S1[step] ** -0.5 - 20.0 * S2[step], **columns})
+        )
+    return sf.read_runs(pd.concat(logs), schedule=plans)
+
+
+@pytest.fixture(scope="module")
+def fit():
+    return sf.fit(curves(PLANS, d_model=96, vocab=256), "annealing:decay=0.99")
+
+
+def codes(fit, *args, **options):
+    return [check.code for check in fit.cautions(*args, **options)]
+
+
+def test_a_law_of_schedules_remembers_size_peak_and_vocabulary(fit):
+    assert fit.recipe["peak_lr"] == (pytest.approx(1e-3), pytest.approx(1e-3))
+    assert fit.recipe["d_model"] == (96, 96)
+    assert fit.recipe["vocab"] == (256, 256)
+
+
+def test_a_law_of_sizes_remembers_the_vocabulary_alone():
+    N = 10.0 ** np.arange(6, 11)
+    rows = pd.DataFrame({"N": N, "loss": 2 + 300 * N**-0.3, "vocab": 256, "d_model": 96, "batch": 64})
+    assert set(sf.fit(sf.read_runs(rows), "power-floor:over=N").recipe) == {"vocab"}
+
+
+@pytest.mark.parametrize(("changed", "told"), [({}, False), ({"d_model": 192}, True), ({"vocab": 512}, True)])
+def test_runs_of_another_recipe_are_cautioned(fit, changed, told):
+    asked = curves(PLANS, **{"d_model": 96, "vocab": 256, **changed})
+    assert ("another-recipe" in codes(fit, asked)) == told
+
+
+def test_another_peak_is_cautioned_up_to_two_percent(fit):
+    for peak, told in (("1.015e-3", False), ("1.03e-3", True), ("0.97e-3", True)):
+        plan = f"cosine:peak_lr={peak},steps=600,warmup=50"
+        assert ("another-recipe" in codes(fit, schedule=plan)) == told
