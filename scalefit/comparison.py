@@ -56,17 +56,19 @@ class Backtest:
         return float(self.table["error"].abs().groupby(self.table["fold"]).median().mean())
 
     @property
-    def _headline(self) -> str:
+    def headline(self) -> str:
+        """The verdict: the median error on held-out runs, and how often the intervals held the measured value."""
+        inside, refits = 100 * float(self.table["inside"].mean()), self.table["fold"].nunique()
         return (
-            f"back-test of {self.law}: {self.table['fold'].nunique()} refits to part of the runs, {len(self.table)} "
-            f"held-out predictions, median error {100 * self.error:.3g} % (mean over refits)"
+            f"{self.law}: median error {100 * self.error:.3g} % on held-out runs (mean over {refits} refits); the 90 % "
+            f"intervals hold {inside:.0f} % of {len(self.table)} predictions"
         )
 
     def __repr__(self) -> str:
-        return f"{self._headline}\n{_in_percent(self.summary).to_string()}"
+        return f"{self.headline}\n{_in_percent(self.summary).to_string()}"
 
     def _repr_html_(self) -> str:
-        return f"<p>{escape(self._headline)}</p>{_in_percent(self.summary).to_html(border=0)}"
+        return f"<p>{escape(self.headline)}</p>{_in_percent(self.summary).to_html(border=0)}"
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """Error against the extrapolation factor."""

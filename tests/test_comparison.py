@@ -156,7 +156,7 @@ def test_candidates_follow_the_runs():
 def test_a_back_test_and_a_comparison_fit_on_one_screen(tested):
     """The headline, then the table in percent; in a notebook the same as HTML."""
     text = repr(tested)
-    assert text.startswith("back-test of chinchilla: ")
+    assert text.startswith("chinchilla: median error ")
     assert f"{len(tested.table)} held-out predictions, median error {100 * tested.error:.3g} %" in text
     assert f"{100 * tested.summary['worst_tenth'].iloc[0]:.3g} %" in text
     assert len(text.splitlines()) <= 8 and max(map(len, text.splitlines())) <= 120

@@ -35,7 +35,8 @@ def command(
     shown = summary.assign(
         **{name: [f"{100 * value:.2f} %" for value in summary[name]] for name in summary.columns[1:]}
     )
-    folds = tested.table["fold"].nunique()
-    text = f"{tested.law}: {len(tested.table)} predictions of larger runs by {folds} fits to smaller ones\n"
+    meaning = "beyond: times the largest fitted scale (compute, for laws of size and data); worst_tenth: error that"
+    meaning += " one of ten exceeds; coverage: share inside the 90 % interval\n"
+    text = f"{tested.headline}\n{meaning}"
     content = {"law": tested.law, "error": tested.error, "summary": records(summary), "table": records(tested.table)}
     return Answer(text + as_lines(shown), content, tested.table)

@@ -92,6 +92,8 @@ def _completed(runs: Runs | None, schedule: str | None) -> list[str]:
 
 
 def _answer(fit: Fit, table: pd.DataFrame, scores: pd.DataFrame | None, checks: list[Check], failed: bool) -> Answer:
+    from scalefit.fitting.summary import origin_of_intervals
+
     content: dict[str, Any] = {"law": fit.law.spec, "status": fit.status, "predictions": records(table)}
     content["warnings"] = coded(checks)
     text = [f"{fit.law.spec} ({fit.status}): {len(table)} prediction{'s' * (len(table) > 1)}"]
@@ -99,6 +101,7 @@ def _answer(fit: Fit, table: pd.DataFrame, scores: pd.DataFrame | None, checks: 
     text.append(as_lines(shown))
     if len(shown) < len(table):
         text.append(f"  ({len(shown)} of {len(table)} rows; --csv prints all)")
+    text.append(f"  {origin_of_intervals(fit)[-1]}")
     if scores is not None:
         content["score"] = records(scores)
         text += ["", "errors on measured runs:", as_lines(scores)]

@@ -140,7 +140,7 @@ def _single(fit: Fit, at: Point) -> dict[str, FloatArray]:
     missing = [column for name, column in wanted.items() if column not in given and name not in given]
     unknown = [name for name in given if name not in wanted and name not in wanted.values()]
     if missing or unknown:
-        what = f"{missing[0]} is not given" if missing else f'the law has no variable "{unknown[0]}"'
+        what = f'the law has no variable "{unknown[0]}"' if unknown else f"{missing[0]} is not given"
         raise InputError(what, where="predict", todo=f"give {', '.join(wanted.values())}")
     found = {name: given[column] if column in given else given[name] for name, column in wanted.items()}
     length = max(len(values) for values in found.values())

@@ -50,7 +50,7 @@ class Fit:
     settings: Settings
     delta: float  #: the robust threshold that was used
     cost: float  #: the objective at the optimum
-    sigma: float  #: noise: standard deviation of the residuals, from their median absolute value
+    sigma: float  #: noise: robust standard deviation of the residuals, from their median absolute value
     starts: Starts
     converged: bool
     warnings: tuple[Check, ...]

@@ -76,7 +76,11 @@ def _checked(fit: Fit) -> Fit:
         "numbers of rows": not (0 < fit.runs <= fit.rows and isinstance(fit.rows, int)),
     }
     wrong = [name for name, is_so in impossible.items() if is_so]
-    np.asarray(columns, dtype=float)
+    for column in columns:
+        np.asarray(column, dtype=float)  # ragged columns and words raise
+    many = {name: 2 if variable.many else 1 for name, variable in fit.law.variables.items()}
+    if any(np.ndim(values) != many[name] for name, values in rows.variables.items()):
+        raise ValueError("points of another shape")
     if wrong:
         raise ValueError(f"impossible {wrong[0]}")
     return fit

@@ -45,16 +45,18 @@ def verdict(fit: Fit) -> str:
     meaning = dict(STATUSES.values()).get(fit.status, "")
     starts = f"{fit.starts.agree} of {fit.starts.count} starts reached this optimum"
     count = len(fit.warnings)
-    warned = f"{count} warning{'s' * (count > 1)} below" if count else "no warnings"
+    warned = f"{count} warning{'s' * (count > 1)} below" if count else "no warnings on the fit"
     return f"{fit.status}: {meaning}{starts}; {warned}"
 
 
 def numbers(fit: Fit) -> list[str]:
-    """The law, the same with its numbers, and what it was fitted to."""
+    """The law, the same with its numbers, its options, and what it was fitted to."""
     noise = f"{100 * fit.sigma:.3g} %" if fit.settings.residuals == "log" else f"{fit.sigma:.3g}"
     rows = f"{fit.rows} rows of {fit.runs} run{'s' * (fit.runs != 1)}"
-    rows += f"; noise (standard deviation of the residuals) {noise}"
-    return [f"law {fit.law.spec}: {fit.law.equation}", f"fitted: {formula_with_numbers(fit)}", rows]
+    rows += f"; noise (robust standard deviation of the residuals) {noise}"
+    chosen = ", ".join(f"{name}={value}" for name, value in fit.law.options.items())
+    assumed = [f"chosen, not fitted: {chosen} (see scalefit laws {fit.law.name})"] if chosen else []
+    return [f"law {fit.law.spec}: {fit.law.equation}", f"fitted: {formula_with_numbers(fit)}", *assumed, rows]
 
 
 def parameters(fit: Fit) -> list[list[str]]:
@@ -112,12 +114,12 @@ def as_html(fit: Fit) -> str:
     """The fit for a notebook, in the same order."""
     colour = "#2a7" if fit.ok else "#c52"
     head, *rows = [[escape(cell) for cell in row] for row in parameters(fit)]
-    law, fitted, noise = map(escape, numbers(fit))
+    law, fitted, *rest = map(escape, numbers(fit))
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     tail = "".join(f"<li>{escape(line.removeprefix('! '))}</li>" for line in remarks(fit))
     return (
         f"<div><p style='color:{colour}'><b>{escape(verdict(fit))}</b></p>"
-        f"<p><code>{law}</code><br><code>{fitted}</code><br>{noise}</p>"
+        f"<p><code>{law}</code><br><code>{fitted}</code><br>{'<br>'.join(rest)}</p>"
         f"<table><thead><tr>{''.join(f'<th>{cell}</th>' for cell in head)}</tr></thead><tbody>{body}</tbody></table>"
         f"<p>{'<br>'.join(map(escape, origin_of_intervals(fit)))}</p>{f'<ul>{tail}</ul>' if tail else ''}</div>"
     )

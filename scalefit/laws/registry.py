@@ -66,6 +66,8 @@ def find_law(law: str | Law | type[Law], **options: Any) -> Law:
     name = text.partition(":")[0]
     if name in standard_laws():
         return built_in(text, **options)
+    if name == "auto":
+        raise InputError('"auto" is no law', todo="choose one by back-test: scalefit.automatic(runs), or --law auto")
     if not text or not OPERATORS & set(text.replace("-", "")):
         near = nearest_names(name, law_names())
         known = f"did you mean {' or '.join(near)}?" if near else f"the laws: {', '.join(law_names())}"

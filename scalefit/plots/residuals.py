@@ -32,7 +32,7 @@ def plot_residuals(
 
     ``against`` is a variable of the law, ``step``, ``C`` or ``predicted``; by default the step for laws of a
     schedule, C for laws of N and D, else the first variable. Rows that are off by more than five times the noise are
-    ringed; the grey band is the noise (the standard deviation of the residuals).
+    ringed; the grey band is the noise (the robust standard deviation of the residuals).
     """
     fitted, held = samples.fitted_rows(fit), samples.held_rows(fit, held_out)
     held = held[np.isfinite(held["measured"])]

@@ -51,7 +51,8 @@ def check_rows(law: Law, rows: Rows, runs: Runs, log_residuals: bool, drop_diver
 
 def refuse_units(law: Law, rows: Rows) -> None:
     """Refuse sizes and amounts of data that are counted in millions or billions without saying so."""
-    largest = {column: float(rows.variables[name].max(initial=0)) for name, column in law.columns.items()}
+    counted = [name for name, variable in law.variables.items() if variable.unit in ("parameters", "tokens")]
+    largest = {law.columns[name]: float(rows.variables[name].max(initial=0)) for name in counted}
     size = next((column for column in ("N", "N_total") if column in largest), None)
     if size and "D" in largest and len(rows) and largest[size] < FEWEST_PARAMETERS and largest["D"] < FEWEST_TOKENS:
         raise InputError(

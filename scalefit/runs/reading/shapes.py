@@ -147,7 +147,7 @@ def _matrix(raw: RawTable) -> RawTable | None:
     body[across] = numbers(body[across], str(raw.path))
     body.index = pd.RangeIndex(1, len(body) + 1)
     text = f"a table of {down} (down) by {across} (across): each of {len(body)} cells is taken for the loss of a run"
-    return _told(raw, body, "guessed", text, None)
+    return _told(raw, body, "derived", text, None)
 
 
 def _wide(raw: RawTable) -> RawTable | None:
@@ -172,7 +172,7 @@ def _wide(raw: RawTable) -> RawTable | None:
     body.index = pd.RangeIndex(1, len(body) + 1)
     shown = ", ".join(runs[:6]) + (f" and {len(runs) - 6} more" if len(runs) > 6 else "")
     text = f"each of the columns {shown} is taken for the loss of a run; an empty cell is a step that was not logged"
-    return _told(raw, body, "guessed", text, None)
+    return _told(raw, body, "derived", text, None)
 
 
 def _like_a_loss(column: pd.Series) -> bool:

@@ -55,7 +55,7 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) ->
     bindings, chosen = bound_rates(raw.frame, bindings)
     tidy = Tidy(raw.frame, "", where, bindings, dict(raw.scalars))
     if chosen:
-        tidy.note("guessed", chosen)
+        tidy.note("derived", chosen)
     for text in ties.values():
         tidy.note("ambiguous", text)
     for remark in raw.remarks:
