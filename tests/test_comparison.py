@@ -157,10 +157,11 @@ def test_a_back_test_and_a_comparison_fit_on_one_screen(tested):
     """The headline, then the table in percent; in a notebook the same as HTML."""
     text = repr(tested)
     assert text.startswith("chinchilla: median error ")
-    assert f"{len(tested.table)} held-out predictions, median error {100 * tested.error:.3g} %" in text
+    assert f"median error {100 * tested.error:.3g} % on held-out runs" in text
+    assert f"of {len(tested.table)} predictions" in text
     assert f"{100 * tested.summary['worst_tenth'].iloc[0]:.3g} %" in text
     assert len(text.splitlines()) <= 8 and max(map(len, text.splitlines())) <= 120
-    assert "<table" in tested._repr_html_() and "back-test of chinchilla" in tested._repr_html_()
+    assert "<table" in tested._repr_html_() and "chinchilla: median error" in tested._repr_html_()
 
 
 def test_a_comparison_lists_each_reason_of_refused_laws_once():
