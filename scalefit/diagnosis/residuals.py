@@ -14,7 +14,7 @@ from scalefit.numerics import FloatArray, robust_sigma
 from scalefit.rows.rows import Rows
 from scalefit.rows.scale import GROWS_WITH_DATA, scale_of
 from scalefit.runs import Runs
-from scalefit.runs.table import spans
+from scalefit.runs.table import axis_of, spans
 from scalefit.uncertainty.calibration import student
 
 FEWEST = 8  #: runs that a trend needs
@@ -152,7 +152,7 @@ def still_falling(law: Law, rows: Rows, runs: Runs, target: str) -> list[Check]:
     """Curves whose last loss is taken as final although it still falls far more steeply than that of the others."""
     if law.is_trajectory or rows.in_curves or runs.curves is None or target not in runs.curves.columns:
         return []
-    axis = "step" if "step" in runs.curves.columns else "tokens"
+    axis = axis_of(runs.curves)
     at, loss = (runs.curves[c].to_numpy(dtype=np.float64) for c in (axis, target))
     slopes = {run: _last_slope(at[a:b], loss[a:b]) for run, a, b in spans(runs.curves)}
     known = {run: slope for run, slope in slopes.items() if np.isfinite(slope)}

@@ -231,7 +231,7 @@ class Runs:
 
 def axis_of(curves: pd.DataFrame) -> str:
     """The column along which curves are logged: step, else tokens."""
-    return "step" if "step" in curves.columns else "tokens"
+    return next((name for name in ("step", "tokens") if name in curves.columns), "epoch")
 
 
 def spans(curves: pd.DataFrame) -> list[tuple[str, int, int]]:

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from scalefit.errors import InputError
 
 Floats = NDArray[np.float64]
+ON_LINE, FEWEST_ON_LINE, FARTHER = 0.005, 3, 1.5  #: relative distance from a line; rows that show one, and how far
 LANES = 64  #: steps summed by one row of a matrix product
 BLOCK = 1 << 15  #: steps held in temporary arrays at a time
 MOST_STEPS = 50_000_000  #: the learning rate of every step is held in memory; no run has so many
@@ -124,7 +125,7 @@ def per_step_lr(steps: ArrayLike, lr: ArrayLike, *, warmup: int | None = None, w
     spacing = int(np.median(np.diff(at))) if at.size > 1 else 0
     how = "logged at every step" if every else f"interpolated between rows {spacing} steps apart"
     if first > 1:
-        before, how_before = _before_first_row(first, spacing, values[0], warmup, where)
+        before, how_before = _before_first_row(at, values, spacing, warmup, where)
         how = f"{how_before}; {how} from step {first}"
     else:
         before = ([0], [0.0]) if first == 1 else ([], [])
@@ -132,10 +133,33 @@ def per_step_lr(steps: ArrayLike, lr: ArrayLike, *, warmup: int | None = None, w
     return np.interp(np.arange(last + 1), nodes, np.concatenate([before[1], values])), how
 
 
+def rises_from_zero(steps: ArrayLike, lr: ArrayLike) -> int:
+    """How many of the first rows lie on one line through 0 at step 0 (or the step beside it); 0 if too few show one.
+
+    >>> rises_from_zero([10, 20, 30, 40], [1.0, 2.0, 3.0, 3.0]), rises_from_zero([10, 20, 30], [1.0, 1.0, 1.0])
+    (3, 0)
+    """
+    at, values = np.asarray(steps, dtype=float), np.asarray(lr, dtype=float)
+    most = 0
+    for shift in (0.0, 1.0, -1.0):
+        line = values[0] / (at[0] + shift) * (at + shift)
+        on_it = np.abs(values - line) <= ON_LINE * np.abs(line)
+        most = max(most, int(np.argmin(on_it)) if not on_it.all() else len(at))
+    known = most >= FEWEST_ON_LINE and values[0] > 0 and at[most - 1] >= FARTHER * at[0]
+    return most if known else 0
+
+
 def _before_first_row(
-    first: int, spacing: int, lr: float, warmup: int | None, where: str
+    at: Floats, values: Floats, spacing: int, warmup: int | None, where: str
 ) -> tuple[tuple[list[int], list[float]], str]:
     """The steps and learning rates before the first row, and how they are known, as text."""
+    first, lr = int(at[0]), float(values[0])
+    rising = rises_from_zero(at, values)
+    if warmup is None and rising:
+        return ([0], [0.0]), f"linear warmup from 0 (guessed: the first {rising} logged rates lie on a line through 0)"
+    if warmup == 0 and rising:
+        what = f"warmup=0, but the first {rising} logged rates lie on a line through 0: the log begins within a warmup"
+        raise InputError(what, where=where, todo="leave --warmup out, or give the length of the warmup")
     if warmup is None:
         what = f"the learning rate before step {first} is not known"
         todo = "pass the schedule (--schedule), or --warmup STEPS for a linear warmup from 0"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ from scalefit.runs.reading.rates import bound_rates
 from scalefit.runs.reading.results import are_final_results, telling
 from scalefit.runs.table import Note
 
+PERPLEXITY, BITS = re.compile(r"(^|[^a-z])(ppl|perplexity)([^a-z]|$)"), {"bits", "bpb", "bpc", "bpt"}  #: names of units
 ONE_RATE = "peak_lr = lr: the table has one row per run"
 #: Columns in which text that is not a number stops the reading.
 STRICT = frozenset({"step", "tokens", "loss", "lr", "N", "N_total", "D", "C", "batch"})
@@ -62,6 +64,7 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) ->
         tidy.note(remark.kind, f"{where}: {remark.text}", remark.count)
     _name_columns(tidy)
     _read_numbers(tidy)
+    _loss_in_nats(tidy)
     _find_axis(tidy)
     if tidy.axis and raw.nans is not None and "loss" in tidy.frame.columns:
         source = next((binding.source for binding in bindings if binding.name == "loss"), "loss")
@@ -179,6 +182,24 @@ def _without_words(tidy: Tidy, column: pd.Series) -> pd.Series:
 _WIDE = {"i": np.int64, "u": np.int64, "f": np.float64}
 
 
+def _loss_in_nats(tidy: Tidy) -> None:
+    """Convert a perplexity, or a loss in bits, by the name of its column."""
+    source = next((b.source for b in tidy.bindings if b.name == "loss"), "")
+    words = set(re.split(r"[^a-z0-9]+", source.lower()))
+    if "loss" not in tidy.frame.columns or tidy.frame["loss"].dtype.kind not in "iuf":
+        return
+    loss = tidy.frame["loss"].astype(np.float64)
+    if PERPLEXITY.search(source.lower()):
+        with np.errstate(all="ignore"):
+            tidy.frame = tidy.frame.assign(loss=np.log(loss))
+        tidy.note("converted", f"loss is the logarithm of the column '{source}', a perplexity")
+    elif words & BITS:
+        tidy.frame = tidy.frame.assign(loss=loss * np.log(2.0))
+        tidy.note(
+            "converted", f"loss is the column '{source}' times ln 2: from bits to nats (per byte, if it counts bytes)"
+        )
+
+
 def _find_axis(tidy: Tidy) -> None:
     """Curves have a step, or tokens that vary inside a run; otherwise the table has one row per run."""
     columns, frame = set(tidy.frame.columns), tidy.frame
@@ -201,8 +222,23 @@ def _find_axis(tidy: Tidy) -> None:
                 tidy.axis = "step" if name == "steps" else "tokens"
                 tidy.frame = frame.rename(columns={name: tidy.axis})
                 break
+    if not tidy.axis and "epoch" in columns and not {"step", "steps"} & columns and _epochs_count_up(frame):
+        tidy.axis = "epoch"
+        tidy.note("derived", "the epoch counts up: each run is a curve over epochs, and its steps are not known")
     if not tidy.axis:
         _as_final_results(tidy)
+
+
+def _epochs_count_up(frame: pd.DataFrame) -> bool:
+    """Whether the epochs of each run rise from row to row, and nothing that a run never changes differs inside one."""
+    runs = frame["run"].astype(str) if "run" in frame.columns else pd.Series("", index=frame.index)
+    if (
+        frame["epoch"].isna().any()
+        or len(frame) < 2 * runs.nunique()
+        or ("run" not in frame.columns and telling(frame))
+    ):
+        return False
+    return bool((frame["epoch"].groupby(runs, sort=False).diff().dropna() > 0).all())
 
 
 def _rename(tidy: Tidy, new: dict[str, str]) -> None:
