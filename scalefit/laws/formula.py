@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.errors import InputError
+from scalefit.errors import InputError, listed
 from scalefit.expressions import Expression, parse
 from scalefit.laws.law import Array, Law, Parameter, Span, Variable
 from scalefit.runs.columns import COLUMNS
@@ -49,7 +49,9 @@ class FormulaLaw(Law):
         known = frozenset(variables) or FREE_VARIABLES | COLUMNS.keys()
         self._columns = {name for name in self.expression.names if name in known}
         unknowns = [name for name in self.expression.names if name not in self._columns]
-        self._refuse_empty(unknowns)
+        if not unknowns:
+            where, todo = f'formula "{self.expression.text}"', 'write it like "E + A*N**-alpha"'
+            raise InputError("has no parameter to fit", where=where, todo=todo)
         linear = _jointly_linear(self.expression, unknowns)
         low_high, begin = bounds or {}, starts or {}
         powers = self.expression.exponents()
@@ -67,17 +69,6 @@ class FormulaLaw(Law):
             for name in unknowns
         }
 
-    def _refuse_empty(self, unknowns: list[str]) -> None:
-        where = f'formula "{self.expression.text}"'
-        if not unknowns:
-            raise InputError("has no parameter to fit", where=where, todo='write it like "E + A*N**-alpha"')
-        if not self._columns:
-            raise InputError(
-                "has no variable",
-                where=where,
-                todo=f"use a column name such as N, D, C or x ({', '.join(unknowns)} were taken for parameters)",
-            )
-
     def with_columns(self, columns: Iterable[str]) -> FormulaLaw:
         """The same formula where the names that are columns of the data at hand are variables too.
 
@@ -87,14 +78,21 @@ class FormulaLaw(Law):
         if self._named:
             return self
         present = set(columns)
+        known = {name for name in self.expression.names if name in present | self._columns}
+        if not known:
+            raise InputError(
+                "has no variable",
+                where=f'formula "{self.expression.text}"',
+                todo=f"use the name of a column: {listed(sorted(present - {'run', 'source', self.target}), 9)}",
+            )
         if {"N", "D"} <= present and not {"N", "D"} & self._columns:
             present.add("C")
-        known = [name for name in self.expression.names if name in present or name in self._columns - LETTERS]
-        known = known or list(self._columns)
-        kept = {name: p for name, p in self._parameters.items() if name not in known}
+        used = [name for name in self.expression.names if name in present or name in self._columns - LETTERS]
+        used = used or list(self._columns)
+        kept = {name: p for name, p in self._parameters.items() if name not in used}
         bounds = {name: (p.low, p.high) for name, p in kept.items()}
         starts = {name: p.starts for name, p in kept.items() if isinstance(p.starts, tuple)}
-        law = FormulaLaw(self.expression.text, variables=known, bounds=bounds, starts=starts)
+        law = FormulaLaw(self.expression.text, variables=used, bounds=bounds, starts=starts)
         law.target = self.target  # type: ignore[misc]
         return law
 

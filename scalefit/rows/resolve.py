@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from scalefit.errors import InputError
 from scalefit.laws import Law
 from scalefit.laws.formula import FormulaLaw
+from scalefit.quoting import quoted
 from scalefit.runs import Runs
 from scalefit.runs.table import DERIVED
 
@@ -18,7 +21,7 @@ def resolve(law: Law, runs: Runs) -> Law:
     Raises InputError if several columns, or none, can be x.
     """
     if isinstance(law, FormulaLaw):
-        return law.with_columns(_column_names(runs))
+        return _in_read_names(law, runs).with_columns(_column_names(runs))
     if "x" not in law.variables or law.options.get("over"):
         return law
     varying = [name for name in scales_of(runs) if name in _column_names(runs)]
@@ -28,6 +31,21 @@ def resolve(law: Law, runs: Runs) -> Law:
         todo = f"write --law {law.name}:over=COLUMN with one of {', '.join(choices)}" if choices else NO_SCALE
         raise InputError(f"which column is x? {seen}", where=f"law {law.name}", todo=todo)
     return type(law)(**{**law.options, "over": varying[0]})
+
+
+def _in_read_names(law: FormulaLaw, runs: Runs) -> FormulaLaw:
+    """The formula with the names of the columns as they are read, where it has those of the file."""
+    read, text = set(_column_names(runs)), law.expression.text
+    renamed = {binding.source: binding.name for binding in runs.columns if binding.name in read}
+    own = [name for name in law.expression.names if name not in read and name in renamed]
+    for name in own:
+        spelled = quoted(name)
+        text = text.replace(spelled, renamed[name]) if spelled != name else re.sub(rf"\b{name}\b", renamed[name], text)
+    if not own:
+        return law
+    read_law = FormulaLaw(text)
+    read_law.target = law.target  # type: ignore[misc]
+    return read_law
 
 
 def _others_that_vary(law: Law, runs: Runs) -> list[str]:
