@@ -60,9 +60,9 @@ class Arm(Shown):
         lines = [f"{self.name}: {self.verdict}"]
         if np.isnan(self.drift.value):
             return lines
-        lines.append(f"  drift {interval(self.drift, '+.2f')} octaves per doubling of {self.over}")
         if target is not None:
             lines.append(f"  at {self.over} {target:g}: learning rate {interval(self.at(target))}")
+        lines.append(f"  drift {interval(self.drift, '+.2f')} octaves per doubling of {self.over}")
         if self.expected is not None:
             theory = f"theory's {self.expected[0]:+g} ± {self.expected[1]:g}: {self.law_drift.value:+.2f}"
             lines.append(f"  the law combines the measured drift with {theory} (--measured-only leaves theory out)")

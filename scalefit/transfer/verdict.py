@@ -86,7 +86,7 @@ def verdict_of(arm: str, over: str, drift: Interval, sizes: FloatArray, beyond: 
         return f"does not transfer: {detail}. Use the fitted law, or {_cure(arm, over)}"
     if max(abs(low), abs(high)) > ONE_OCTAVE:
         more = "More seeds, learning rates closer to the minima, or sizes further apart would decide it"
-        return f"undecided: {detail}. {more}"
+        return f"undecided: {detail}; by more than an octave (a factor of 2), or less? {more}"
     if beyond.octaves > 0:
         return f"undecided: {detail}, but {beyond.text}. Extend the learning rates there"
     fastest = max(abs(drift.low), abs(drift.high))

@@ -521,7 +521,8 @@ def test_answers_show_the_verdict_and_the_numbers_on_one_screen(shipped):
     assert any(line.startswith("! a<b>, d_model 256: the smallest loss is at the smallest") for line in lines)
     assert any(line.startswith("! d_model 64000 lies") for line in lines)
     assert len(repr(lr_transfer(shipped, draws=20)).splitlines()) < 30
-    assert repr(found["a<b>"]).splitlines() == lines[:2]
+    assert lines[1].startswith("  at d_model 64000: learning rate ")
+    assert repr(found["a<b>"]).splitlines() == [lines[0], lines[2]]
     best = found["a<b>"].optima
     assert re.fullmatch(r"learning rate 0\.0\d+ \[0\.0\d+, 0\.0\d+\], loss 2\.5\d*", repr(best[64.0]))
     assert repr(best[256.0]).startswith("no optimum: the smallest loss")

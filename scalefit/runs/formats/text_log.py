@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from scalefit.errors import InputError
 from scalefit.runs.formats import delimited
 from scalefit.runs.formats.raw import RawTable, Remark, nans_of
 from scalefit.runs.formats.text import ENDINGS, lines
-from scalefit.runs.formats.text_patterns import ANSI, BLOCK_NAMES, FORMATS, TextFormat
+from scalefit.runs.formats.text_patterns import ANSI, BLOCK_NAMES, FEWEST_PLAIN, FORMATS, PLAIN, TextFormat
 
 NAMES = tuple(f"*{kind}{packed}" for kind in (".log", ".txt", ".out", ".stdout") for packed in ENDINGS)
 
@@ -50,11 +52,22 @@ def read(path: Path) -> RawTable:
     texts = [ANSI.sub("", line.rstrip()) for line in lines(path)]
     counts = {style.name: sum(any(row.search(text) for row in style.rows) for text in texts) for style in FORMATS}
     best = max(FORMATS, key=lambda style: counts[style.name])
+    counts[PLAIN.name] = sum(bool(PLAIN.rows[0].search(text)) for text in texts)
+    if counts[PLAIN.name] >= FEWEST_PLAIN and counts[PLAIN.name] > 2 * counts[best.name]:
+        best = PLAIN
     if not counts[best.name]:
         return _as_table(path)
-    found, count = _rows(texts, best), counts[best.name]
+    found = _rows(texts, best)
+    if counts[PLAIN.name] >= counts[best.name] and not any("lr" in row for row in found.rows):
+        plain = _rows(texts, PLAIN)  # a trainer of one's own may print as another does, and the rate besides
+        best, found = (PLAIN, plain) if any("lr" in row for row in plain.rows) else (best, found)
+    count = counts[best.name]
     told = [Remark("guessed", f"{count} lines are in the format of {best.name}", count)]
-    others = [f"{counts[style.name]} of {style.name}" for style in FORMATS if counts[style.name] and style is not best]
+    others = [
+        f"{counts[style.name]} of {style.name}"
+        for style in FORMATS
+        if counts[style.name] and best not in (style, PLAIN)
+    ]
     if others:
         told.append(Remark("dropped", f"lines in the format of another trainer: {', '.join(others)}", len(others)))
     if found.joined:
@@ -64,9 +77,26 @@ def read(path: Path) -> RawTable:
         told.append(Remark("dropped", text, found.repeated))
     told += [Remark(kind, text) for kind, text in best.about]
     frame = pd.DataFrame(found.rows, index=pd.Index(found.lines))
+    part = _trainings(frame["step"].to_numpy())
+    if part[-1] > 1:
+        frame.insert(0, "run", [f"{path.stem}, training {number}" for number in part])
+        text = f"the steps begin again: {part[-1]} trainings in one log, each a run"
+        told.append(Remark("named", text, int(part[-1])))
     if "lr" in frame.columns:
         told = [remark for remark in told if "learning rate is not printed" not in remark.text]
     return RawTable(path, frame, remarks=tuple(told), nans=nans_of(found.rows, found.lines))
+
+
+def _trainings(step: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The number, from 1, of the training that each row belongs to: one begins where the first step comes again.
+
+    A log that goes back to a later step than its first is a restart, and one training.
+
+    >>> _trainings(np.array([0, 10, 20, 0, 10, 20])).tolist(), _trainings(np.array([0, 10, 20, 10, 20])).tolist()
+    ([1, 1, 1, 2, 2, 2], [1, 1, 1, 1, 1])
+    """
+    begins = (step[1:] <= step[0]) & (step[:-1] > step[0])
+    return np.cumsum(np.r_[1, begins]).astype(np.int64)
 
 
 def _rows(texts: list[str], style: TextFormat) -> _Rows:
@@ -81,7 +111,8 @@ def _rows(texts: list[str], style: TextFormat) -> _Rows:
         parts = takewhile(pairs.match, below) if pairs and style.block else [text]
         for hit in (hit for part in parts for hit in pairs.finditer(part)) if pairs else ():
             key = hit["key"].strip()
-            name = style.keep.get(key) if style.keep else BLOCK_NAMES.get(key, key)
+            plain = key.lower().replace("_", " ").replace("/", " ")
+            name = style.keep.get(key, style.keep.get(plain)) if style.keep else BLOCK_NAMES.get(key, key)
             if name:
                 values[name] = _number(hit["value"])
         if values.keys() - {"step", "steps", "iteration"}:

@@ -117,6 +117,31 @@ FORMATS = (
     ),
 )
 
+#: Lines of no known trainer that give a step and a loss: step 10/200 | loss 2.91 | lr 1e-3
+PLAIN = TextFormat(
+    "a step and a loss",
+    (
+        _row(
+            r"\b(?:global_)?(?:step|iter|iteration|update)s?[ :=#\[]*<step>(?: */ *<steps>)?\b"
+            r"(?=.*\bloss[ :=]+[-+\dni.])"
+        ),
+    ),
+    re.compile(
+        r"\b(?P<key>(?:train(?:ing)?|val(?:id(?:ation)?)?|eval|test)[ _/]loss|loss|lr|learning[ _]rate"
+        r"|grad(?:ient)?[ _]norm)"
+        rf"[ :=]+(?P<value>{NUMBER})",
+        re.IGNORECASE,
+    ),
+    keep={
+        **dict.fromkeys(("train loss", "training loss"), "train_loss"),
+        **dict.fromkeys(("val loss", "valid loss", "validation loss", "eval loss", "test loss"), "val_loss"),
+        **dict.fromkeys(("lr", "learning rate"), "lr"),
+        **dict.fromkeys(("grad norm", "gradient norm"), "grad_norm"),
+        "loss": "loss",
+    },
+)
+FEWEST_PLAIN = 3  #: such lines that make a log
+
 #: Keys of blocks that get another name, so that the training loss is not confused with evaluations.
 BLOCK_NAMES = {"train/CrossEntropyLoss": "loss", "train/CE loss": "loss", "throughput/total_tokens": "tokens"}
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

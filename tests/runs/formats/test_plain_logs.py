@@ -1,0 +1,53 @@
+"""Logs of no known trainer whose lines give a step and a loss, and several trainings in one log."""
+
+import numpy as np
+import pytest
+
+import scalefit as sf
+
+
+def lines(form, start=3.0, steps=range(0, 101, 10)):
+    return [form.format(s=s, loss=start - s / 100, lr=1e-3 * (1 - s / 200)) for s in steps]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "step {s}/100 | loss {loss:.4f} | lr {lr:.6f} | 610 ms",
+        "[rank0] Step: {s} loss: {loss:.4f} lr: {lr:.6f} grad_norm: 0.5",
+        "2026-01-01 INFO iteration {s} - loss = {loss:.4f}, learning rate = {lr:.6e}",
+        "global_step={s} loss={loss:.4f} learning_rate={lr:.6e}",
+    ],
+)
+def test_a_step_a_loss_and_a_rate_on_each_line(tmp_path, form):
+    (tmp_path / "train.log").write_text("\n".join(["model built", *lines(form), "done in step by step fashion"]) + "\n")
+    runs = sf.read_runs(tmp_path / "train.log")
+    assert runs.curves["step"].tolist() == list(range(0, 101, 10))
+    np.testing.assert_allclose(runs.curves["loss"], 3 - np.arange(0, 1.01, 0.1), atol=1e-9)
+    np.testing.assert_allclose(runs.curves["lr"], 1e-3 * (1 - np.arange(0, 101, 10) / 200), atol=1e-6)
+
+
+def test_losses_of_splits_are_columns_of_their_own(tmp_path):
+    text = [*lines("step {s} loss {loss:.3f}"), "[EVAL] step 100: train loss 2.11, val loss 2.72"]
+    (tmp_path / "a.txt").write_text("\n".join(text))
+    curves = sf.read_runs(tmp_path / "a.txt").curves
+    assert curves["val_loss"].dropna().tolist() == [2.72]
+    assert curves["train_loss"].dropna().tolist() == [2.11]
+    assert curves["loss"].iloc[-1] == 2.0
+
+
+def test_trainings_that_begin_again_are_runs_and_a_restart_is_not(tmp_path):
+    form = "step {s} | loss {loss:.4f}"
+    (tmp_path / "two.log").write_text("\n".join([*lines(form), "next", *lines(form, 2.5), "next", *lines(form, 2.0)]))
+    runs = sf.read_runs(tmp_path / "two.log")
+    assert runs.names == [f"two, training {i}" for i in (1, 2, 3)]
+    assert runs.table["loss"].tolist() == pytest.approx([2.0, 1.5, 1.0])
+    again = [*lines(form, steps=range(0, 61, 10)), "resumed", *lines(form, steps=range(40, 101, 10))]
+    (tmp_path / "one.log").write_text("\n".join(again))
+    assert len(sf.read_runs(tmp_path / "one.log")) == 1
+
+
+def test_prose_is_no_log(tmp_path):
+    (tmp_path / "notes.txt").write_text("at step 5 the loss 3 was odd\nwe stopped\nat step 9 the loss 2\n")
+    with pytest.raises(sf.InputError):
+        sf.read_runs(tmp_path / "notes.txt")
