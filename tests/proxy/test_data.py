@@ -164,3 +164,14 @@ def test_sparse_parity_with_a_fixed_pool_repeats_examples() -> None:
     pool = SparseParity(tasks=3, bits=20, examples=10)
     rows = torch.cat([pool.batch(0, step, 50)["x"] for step in range(5)])
     assert len(rows.unique(dim=0)) == 10
+
+
+def test_held_out_examples_are_not_those_of_a_fixed_pool_nor_of_any_batch() -> None:
+    pool = SparseParity(tasks=3, bits=40, examples=16)
+    held = {tuple(row) for row in pool.held_out(16)["x"].tolist()}
+    assert len(held) == 16
+    assert not held & {tuple(row) for row in pool.batch(0, 1, 16)["x"].tolist()}
+    endless = SparseParity(tasks=3, bits=40)
+    for seed in (0, 1):
+        for step in (0, 1, 2):
+            assert not held & {tuple(row) for row in endless.batch(seed, step, 16)["x"].tolist()}
