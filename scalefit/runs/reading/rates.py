@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from scalefit.runs.columns import COLUMNS
 from scalefit.runs.matching import Binding, canonical
 
 
@@ -28,7 +27,7 @@ def bound_rates(frame: pd.DataFrame, bindings: list[Binding]) -> tuple[list[Bind
     if len(moving) != 1 or _moves(frame, bound.source, run):
         return bindings, f"lr is the column '{bound.source}'; kept unchanged: {', '.join(map(repr, others))}"
     new = [Binding("lr", moving[0], "guessed")]
-    if not any(each.name == "peak_lr" for each in bindings) and "peak_lr" in COLUMNS:
+    if not any(each.name == "peak_lr" for each in bindings):
         new.insert(0, Binding("peak_lr", bound.source, "guessed"))
     text = f"lr is the column '{moving[0]}', which changes along the run; '{bound.source}' does not: it is a setting"
     return [*(each for each in bindings if each is not bound), *new], text
