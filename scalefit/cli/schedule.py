@@ -48,7 +48,7 @@ def command(
         todo = "log grad_norm, or write --map grad_norm=COLUMN"
         raise InputError("no refined schedule to write", where="--out", todo=todo)
     if out:
-        from scalefit.fitting.document import write_text
+        from scalefit.writing import write_text
 
         write_text(out, found.table.to_csv(index=False))
     if plot:

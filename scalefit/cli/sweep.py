@@ -57,8 +57,8 @@ def _plan(plan_sweep: Callable[..., list[Any]], grid: str | None, out: str) -> A
 
 
 def _collect(out: str, curves: bool, save: str | None) -> Answer:
-    from scalefit.fitting.document import write_text
     from scalefit.proxy import collect_sweep
+    from scalefit.writing import write_text
 
     table = collect_sweep(out, curves=curves)
     if save:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scalefit.errors import InputError
 from scalefit.laws.formula import FormulaLaw
 from scalefit.uncertainty import intervals
 from scalefit.version import __version__
+from scalefit.writing import write_text
 
 if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
@@ -58,17 +57,3 @@ def save(fit: Fit, path: str | Path) -> Path:
     Raises :class:`InputError` where the place cannot be written.
     """
     return write_text(path, json.dumps(as_dict(fit), indent=1, allow_nan=True) + "\n")
-
-
-def write_text(path: str | Path, text: str) -> Path:
-    """Write a text file under a temporary name beside its place, then rename it."""
-    place = Path(path)
-    temporary = place.with_name(f".{place.name}.{os.getpid()}.part")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(place)
-    except OSError as error:
-        temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
-        todo = "give a file in a folder that exists"
-        raise InputError(f"cannot be written ({error.strerror})", where=str(place), todo=todo) from error
-    return place

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from matplotlib.gridspec import GridSpecFromSubplotSpec
 from scalefit.errors import InputError
 from scalefit.fitting.result import Fit
 from scalefit.plots.colours import WARNING
+from scalefit.writing import write_whole
 
 SIZE = (6.0, 4.2)  #: inches, of a figure that was not given axes
 DOTS = 200  #: per inch, in a PNG
@@ -115,14 +115,9 @@ def save_figure(ax: Axes, path: str | Path) -> Path:
     if suffix not in DATELESS:
         todo = "end it in .png, .pdf or .svg"
         raise InputError(f'a figure cannot be written as "{place.suffix}"', where=str(place), todo=todo)
-    temporary = place.with_name(f".{place.name}.{os.getpid()}.part")
     figure = ax.figure.canvas.figure
-    try:
-        with matplotlib.rc_context(FILE_SETTINGS):
-            figure.savefig(temporary, format=suffix, dpi=DOTS, bbox_inches="tight", metadata=DATELESS[suffix])
-        temporary.replace(place)
-    except OSError as error:
-        temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
-        todo = "give a file in a folder that exists"
-        raise InputError(f"cannot be written ({error.strerror})", where=str(place), todo=todo) from error
-    return place
+    with matplotlib.rc_context(FILE_SETTINGS):
+        return write_whole(
+            place,
+            lambda to: figure.savefig(to, format=suffix, dpi=DOTS, bbox_inches="tight", metadata=DATELESS[suffix]),
+        )
