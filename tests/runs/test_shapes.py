@@ -116,3 +116,36 @@ def test_a_column_that_is_mapped_stays():
     runs = sf.read_runs(table, rename={"mid": "loss"})
     assert len(runs) == 1
     np.testing.assert_allclose(runs.curves["loss"], curve(3.2))
+
+
+@pytest.mark.parametrize("word", ["NaN", "nan"])
+def test_a_nan_in_a_wide_table_is_a_run_that_diverged_and_an_empty_cell_is_not(word, tmp_path):
+    values = {name: [f"{v}" for v in curve(3 + i / 4)] for i, name in enumerate(("tiny", "mid", "big"))}
+    values["tiny"][-2:] = ["", ""]
+    values["big"][-2:] = [word, word]
+    table = pd.DataFrame({"step": STEPS} | values)
+    table.to_csv(tmp_path / "losses.csv", index=False)
+    runs = sf.read_runs(tmp_path / "losses.csv")
+    counts = runs.curves.groupby("run")["step"].count()
+    assert (counts["tiny"], counts["mid"], counts["big"]) == (len(STEPS) - 2, len(STEPS), len(STEPS))
+    assert noted(runs, "not logged: 2")
+    assert runs.curves["loss"].isna().groupby(runs.curves["run"]).sum().to_dict() == {"tiny": 0, "mid": 0, "big": 2}
+
+
+def test_a_nan_in_a_matrix_is_a_run_that_diverged_and_an_empty_cell_is_none(tmp_path):
+    (tmp_path / "sweep.csv").write_text("lr \\ wd,0.0,0.1\n1e-3,3.0,2.9\n2e-3,2.8,\n4e-3,NaN,3.2\n")
+    runs = sf.read_runs(tmp_path / "sweep.csv")
+    lost = runs.table[runs.table["loss"].isna()]
+    assert len(runs.table) == 5
+    assert lost[["peak_lr", "weight_decay"]].to_numpy().tolist() == [[4e-3, 0.0]]
+    assert noted(runs, "no runs: 1")
+
+
+def test_an_empty_value_of_a_long_table_was_not_logged_and_a_nan_was(tmp_path):
+    values = [f"{v}" for v in curve(3)]
+    values[2], values[-1] = "", "nan"
+    lines = [f"{s},loss,{v}\n{s},lr,0.001" for s, v in zip(STEPS, values, strict=True)]
+    (tmp_path / "log.csv").write_text("\n".join(["step,metric,value", *lines, ""]))
+    runs = sf.read_runs(tmp_path / "log.csv")
+    assert runs.curves.loc[runs.curves["loss"].isna(), "step"].tolist() == [STEPS[-1]]
+    assert noted(runs, "not logged: 1")

@@ -55,6 +55,27 @@ def read(path: Path) -> RawTable:
     return RawTable(path, frame, remarks=(*remarks, *copies))
 
 
+def nan_cells(path: Path) -> dict[str, list[int]]:
+    """The lines, by column, whose cell holds the word NaN, which pandas reads as it reads an empty cell."""
+    head = lines(path, limit=200)
+    start = _header_line(head, path)
+    packed = packing(path)
+    text = pd.read_csv(
+        path,
+        sep=separator_of(head[start]),
+        compression=packed,  # type: ignore[arg-type]
+        encoding=encoding(path, packed),
+        skiprows=start,
+        skip_blank_lines=False,
+        skipinitialspace=True,
+        index_col=False,
+        dtype=str,
+        keep_default_na=False,
+    )
+    text.index = pd.RangeIndex(start + 2, start + len(text) + 2)
+    return {str(name): [int(n) for n in text.index[text[name].str.strip().str.lower() == "nan"]] for name in text}
+
+
 def _parsed(path: Path, start: int, separator: str, decimal: str, header: list[str]) -> pd.DataFrame:
     packed = packing(path)
     names = [name for name in dict.fromkeys(header) if [b.name for b in match([name])] == ["run"]]

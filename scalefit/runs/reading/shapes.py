@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from scalefit.runs.formats import delimited
 from scalefit.runs.formats.pivot import wide
 from scalefit.runs.formats.raw import RawTable, Remark
 from scalefit.runs.matching import canonical, match
@@ -125,9 +126,12 @@ def _long(raw: RawTable) -> RawTable | None:
     points = pd.DataFrame(
         {"run": runs, "key": frame[key].astype(str), "step": frame[axis], "time": range(len(frame)), "value": amounts}
     )
-    table, told, nans = wide(points)
+    known = _nans(raw) if amounts.hasnans else None
+    empty = amounts.isna() & ~amounts.index.isin(known.get(value, [])) if known is not None else amounts.isna() & False
+    table, told, nans = wide(points[~empty])
     table = table if run else table.drop(columns="run")
     text = f"one value a row, named in '{key}': a column for each of {', '.join(dict.fromkeys(points['key']))}"
+    text += f"; empty cells, which are values that were not logged: {empty.sum()}" if empty.any() else ""
     made = _told(raw, table, "derived", text, nans)
     return replace(made, remarks=(*made.remarks, *told))
 
@@ -142,12 +146,14 @@ def _matrix(raw: RawTable) -> RawTable | None:
     if not all(pd.api.types.is_numeric_dtype(frame[name].dtype) for name in others):
         return None
     down, across = parts
-    body = frame.rename(columns={first: down}).melt(id_vars=[down], var_name=across, value_name="loss")
-    body = body.dropna(subset=["loss"])
+    body = frame.rename(columns={first: down}).melt(
+        id_vars=[down], var_name=across, value_name="loss", ignore_index=False
+    )
+    body, empty, nans = _logged(raw, body, across)
     body[across] = numbers(body[across], str(raw.path))
-    body.index = pd.RangeIndex(1, len(body) + 1)
+    left = f"; empty cells, which are no runs: {empty}" if empty else ""
     text = f"a table of {down} (down) by {across} (across): each of {len(body)} cells is taken for the loss of a run"
-    return _told(raw, body, "derived", text, None)
+    return _told(raw, body, "derived", text + left, nans)
 
 
 def _wide(raw: RawTable) -> RawTable | None:
@@ -168,11 +174,29 @@ def _wide(raw: RawTable) -> RawTable | None:
         or not frame[axes[0]].is_monotonic_increasing
     ):
         return None
-    body = frame.melt(id_vars=axes, value_vars=runs, var_name="run", value_name="loss").dropna(subset=["loss"])
-    body.index = pd.RangeIndex(1, len(body) + 1)
+    body = frame.melt(id_vars=axes, value_vars=runs, var_name="run", value_name="loss", ignore_index=False)
+    body, empty, nans = _logged(raw, body, "run")
     shown = ", ".join(runs[:6]) + (f" and {len(runs) - 6} more" if len(runs) > 6 else "")
-    text = f"each of the columns {shown} is taken for the loss of a run; an empty cell is a step that was not logged"
-    return _told(raw, body, "derived", text, None)
+    left = f"; empty cells, which are steps that were not logged: {empty}" if empty else ""
+    text = f"each of the columns {shown} is taken for the loss of a run{left}"
+    return _told(raw, body, "derived", text, nans)
+
+
+def _logged(raw: RawTable, body: pd.DataFrame, column: str) -> tuple[pd.DataFrame, int, dict[str, list[int]]]:
+    """The cells that hold a loss or the word NaN (a diverged run), how many are empty, and the rows of those NaN."""
+    nans = (_nans(raw) or {}) if body["loss"].hasnans else {}
+    at = {(row, name) for name, lines in nans.items() for row in lines}
+    named = np.array([key in at for key in zip(body.index, body[column].astype(str), strict=True)], dtype=bool)
+    kept = body["loss"].notna().to_numpy() | named
+    made = body[kept].set_index(pd.RangeIndex(1, int(kept.sum()) + 1))
+    return made, int((~kept).sum()), {"loss": made.index[made["loss"].isna()].tolist()}
+
+
+def _nans(raw: RawTable) -> dict[str, list[int]] | None:
+    """The rows, by column, that hold the word NaN; None where the table does not tell it from an empty cell."""
+    if raw.nans is None and any(raw.path.match(name) for name in delimited.NAMES):
+        return delimited.nan_cells(raw.path)
+    return raw.nans
 
 
 def _like_a_loss(column: pd.Series) -> bool:
