@@ -29,7 +29,8 @@ def command(
     from scalefit.comparison import backtest
 
     check_writable(plot)
-    tested = backtest(options.read(files, **reading), law, seed=seed, drop_diverged=drop_diverged)
+    runs = options.read(files, **reading)
+    tested = backtest(runs, law, seed=seed, drop_diverged=drop_diverged)
     draw(plot, tested.plot)
     summary = tested.summary
     shown = summary.assign(
@@ -39,4 +40,4 @@ def command(
     meaning += " one of ten exceeds; coverage: share inside the 90 % interval\n"
     text = f"{tested.headline}\n{meaning}"
     content = {"law": tested.law, "error": tested.error, "summary": records(summary), "table": records(tested.table)}
-    return Answer(text + as_lines(shown), content, tested.table)
+    return Answer(text + as_lines(shown), content, tested.table, notes=options.told(runs))

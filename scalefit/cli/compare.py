@@ -49,4 +49,4 @@ def command(
     text += [f"! {found.best.law.spec}: {check.text}" for check in doubts]
     content = {"laws": records(found.table), "recommendation": found.recommendation, "refused": dict(found.refused)}
     content["warnings"] = coded(doubts)
-    return Answer("\n".join(text), content, found.table, not (found.refused or doubts))
+    return Answer("\n".join(text), content, found.table, not (found.refused or doubts), options.told(runs))

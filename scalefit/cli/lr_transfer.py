@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scalefit.cli import options
-from scalefit.cli.options import number, pairs, read
+from scalefit.cli.options import number, pairs, read, told
 from scalefit.cli.output import Answer, answering, as_lines, check_writable, records
 from scalefit.errors import InputError
 
@@ -63,7 +63,9 @@ def command(
     check_writable(plot, plot_sensitivity)
     initial = number(initial_loss, "--initial-loss") if initial_loss else None
     named, target = _target(at)
-    sweeps = read_sweeps(read(files, **reading), over or named, arms, initial, ignore)
+    runs = read(files, **reading)
+    named = runs.column(named) if named else named
+    sweeps = read_sweeps(runs, over or named, arms, initial, ignore)
     if named and column_named(sweeps.points.rename(columns={"size": sweeps.over}), named) != sweeps.over:
         why = f"the sizes are {sweeps.over}, the target is {named}"
         raise InputError(why, where="--at", todo=f"add --over {named}")
@@ -82,7 +84,7 @@ def command(
         for name in ("regret", "noise"):
             shown[name] = ["-" if value != value else f"{100 * value:.2f} %" for value in tested[name]]
         text += f"\n\nback-test, the largest size predicted from the smaller ones:\n{as_lines(shown, 3)}"
-    return Answer(text, _content(found, tested), found.table, ok=not found.far)
+    return Answer(text, _content(found, tested), found.table, not found.far, told(runs))
 
 
 def _target(at: tuple[str, ...]) -> tuple[str | None, float | None]:

@@ -49,7 +49,7 @@ def answering(function: Callable[..., Answer]) -> Callable[..., None]:
     """
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing on stderr.")
-    @click.option("--csv", "as_csv", is_flag=True, help="Print the main table as CSV.")
+    @click.option("--csv", "as_csv", is_flag=True, help="Print the main table as CSV, and warnings on stderr.")
     @click.option("--exit-zero", is_flag=True, help="Exit with 0 even where a check failed.")
     @wraps(function)
     def command(as_json: bool, as_csv: bool, exit_zero: bool, **options: Any) -> None:
@@ -61,18 +61,30 @@ def answering(function: Callable[..., Answer]) -> Callable[..., None]:
             sys.exit(0)
         if as_json:
             content = {"schema_version": SCHEMA, **answer.content}
-            content |= {"notes": answer.notes} if answer.notes and "notes" not in content else {}
+            content |= {"read" if "notes" in content else "notes": answer.notes} if answer.notes else {}
             click.echo(json.dumps(_plain(content), indent=1, allow_nan=False))
         elif as_csv and answer.table is not None:
             click.echo(answer.table.to_csv(index=answer.table.index.name is not None), nl=False)
+            for line in [*_warnings(answer.text), *_read(answer.notes)]:
+                click.echo(line, err=True)
         else:
             click.echo(answer.text)
-            for note in grouped(answer.notes):
-                click.echo(click.style(f"read: {note}", dim=True))
+            for line in _read(answer.notes):
+                click.echo(click.style(line, dim=True))
         sys.exit(0 if answer.ok or exit_zero else 1)
 
     command.__doc__ = f"{sys.modules[function.__module__].__doc__}\n\n{cleandoc(function.__doc__ or '')}"
     return command
+
+
+def _warnings(text: str) -> list[str]:
+    """The lines of an answer that warn."""
+    return [line for line in text.splitlines() if line.lstrip().startswith("!")]
+
+
+def _read(notes: Sequence[str]) -> list[str]:
+    """How the logs were read, in lines."""
+    return [f"read: {note}" for note in grouped(notes)]
 
 
 #: what may differ between notes that say the same: numbers, names in quotes, files, and the name after "run"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scalefit.cli import options
-from scalefit.cli.options import number, pairs, read
+from scalefit.cli.options import number, pairs, read, told
 from scalefit.cli.output import Answer, answering, check_writable, records
 from scalefit.errors import InputError
 
@@ -58,14 +58,15 @@ def command(
     if plot:  # the probe that is most likely to cross its limit, against size
         from scalefit.plots import plot_forecast, save_figure
 
-        likeliest = str(table["forecast"].iloc[0])
+        drawn = {each.name for each in found.found}  # the boundary of divergence is no probe
+        likeliest = next(str(name) for name in table["forecast"] if name in drawn)
         save_figure(plot_forecast(runs, likeliest, found.size, [found.lr], over=found.over, **settings), plot)
     content: dict[str, Any] = {"over": over, "size": found.size, "lr": found.lr, "level": 0.9}
     content |= {"forecasts": _records(found), "missing": found.missing, "settings": found.settings}
     content |= {"diverged_here": found.lost or None, "notes": list(found.notes)}
     content["far_beyond"] = list(found.far) or None
     ok = bool(len(table)) and not found.likely and not found.far and not found.lost
-    return Answer(str(found), content, table, ok)
+    return Answer(str(found), content, table, ok, told(runs))
 
 
 def _records(found: Forecasts) -> list[dict[str, Any]]:
