@@ -51,7 +51,9 @@ def lone_warnings(step: NDArray[np.int64], loss: FloatArray, lone: NDArray[np.bo
 def dip_warnings(step: NDArray[np.int64], loss: FloatArray, dips: NDArray[np.bool_]) -> list[Warned]:
     """Warnings of stretches in which the loss falls far below its level and comes back to it; they decide nothing."""
     return [
-        Warned("loss", int(step[rows[0]]), f"dips to {np.median(loss[rows]):.4g} at {_steps(step, rows)} and comes back")
+        Warned(
+            "loss", int(step[rows[0]]), f"dips to {np.median(loss[rows]):.4g} at {_steps(step, rows)} and comes back"
+        )
         for rows in _stretches(dips)
     ]
 

@@ -95,7 +95,12 @@ def watch(
     spikes = find_spikes(step[kept], loss[kept])
     brief, risen = brief_spikes(rows[kept], spikes), _risen(rows[kept], spikes)
     gaps, stuck = gap_warnings(step, loss), "" if risen else _stuck(rows[kept], initial_loss)
-    warnings = lone_warnings(step, loss, lone) + dip_warnings(step, loss, dips) + gaps + [each.warned for each in [*brief, *risen]]
+    warnings = (
+        lone_warnings(step, loss, lone)
+        + dip_warnings(step, loss, dips)
+        + gaps
+        + [each.warned for each in [*brief, *risen]]
+    )
     warnings += unread_warnings(step[kept], loss[kept])
     warnings += [Warned("loss", int(step[-1]), stuck)] if stuck else []
     warnings += signal_warnings(rows, steps)
