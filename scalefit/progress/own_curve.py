@@ -4,11 +4,11 @@
 
 L0, A and C follow by generalised least squares under wide priors, with the random walk of
 :mod:`scalefit.progress.drift` as the residual; exponents, memories and shapes on a small grid are weighted by their
-likelihood. The shape gamma says how the loss follows a falling learning rate: in proportion (1, as in language models), or
-ever faster towards zero (1/2: the noise of the gradient holds the loss up, and most of the fall comes at the end). Both
-are known only of runs that count their steps in epochs, some hundreds in all: for these all shapes are alike likely,
-the gain may be as large as the loss, its first rows do not enter, and a share of the fall that is still ahead is added
-to the error, as a curve shows what annealing gains only as far as its learning rate has fallen.
+likelihood. The shape gamma says how the loss follows a falling learning rate: in proportion (1, as in language models),
+or ever faster towards zero (1/2: the noise of the gradient holds the loss up, and most of the fall comes at the end).
+Both occur among runs that count their steps in epochs, some hundreds in all: for these all shapes are alike likely, the
+gain may be as large as the loss, the first rows do not enter, and a share of the fall that is still ahead is added to
+the error, as a curve shows what annealing gains only as far as its learning rate has fallen.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ EXPONENTS = np.arange(0.1, 1.5, 0.1)
 USUAL_EXPONENT, EXPONENT_SPREAD = 0.5, 0.5  #: prior of the exponent: its median, and the spread of its logarithm
 MEMORIES = (1 / 5, 1 / 20, 1 / 80)  #: how long drops of the learning rate act, as shares of the run
 EPOCHS = 500  #: a schedule of at most so many steps counts epochs
-SHAPES = {1.0: 0.0, 0.75: 0.0, 0.5: 0.0, 0.35: -0.7}  #: gamma by epochs, and the logarithm of its prior weight
+SHAPES = {1.0: 0.0, 0.75: 0.0, 0.5: 0.0, 0.35: 0.0}  #: gamma by epochs, and the logarithm of its prior weight
 IN_PROPORTION = {1.0: 0.0}  #: and by steps
 LEVEL_SPREAD, FALL_SPREAD = 2.0, 3.0  #: prior spread of L0 and of A S1^-alpha, in present losses
 GAIN_SPREAD, GAIN_BY_EPOCH = 0.3, 1.0  #: prior spread of the whole gain of annealing, in present losses
