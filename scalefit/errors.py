@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from scalefit.escaping import one_line
+
 
 class ScalefitError(Exception):
     """Base of everything that scalefit raises on purpose; the command line prints it and exits with code 2.
@@ -17,7 +19,7 @@ class ScalefitError(Exception):
     def __init__(self, what: str, *, where: str = "", todo: str = "") -> None:
         self.what, self.where, self.todo = what, where, todo
         text = f"{where}: {what}" if where else what
-        super().__init__(" ".join((f"{text}; {todo}" if todo else text).split()))
+        super().__init__(one_line(" ".join((f"{text}; {todo}" if todo else text).split())))
 
 
 class InputError(ScalefitError, ValueError):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from scalefit.cli import options
-from scalefit.cli.output import Answer, answering, check_writable, draw
+from scalefit.cli.output import Answer, answering, figures
 from scalefit.cli.train import plain, torch_is_there
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ def command(
       scalefit coordcheck --parametrization mup --seeds 1 --steps 5
     """
     torch_is_there()
-    check_writable(plot)
     from scalefit.errors import InputError
     from scalefit.proxy import Config, coordinate_check
 
@@ -45,10 +44,12 @@ def command(
     content |= {} if "data" in given else {"data": "zipf-markov", "data_options": {"tokens": 50000}}
     content |= given
     found = coordinate_check(Config.read(content, "--set"), grown, axis=axis, seeds=seeds, steps=steps)
-    draw(plot, lambda: _figure(found, parametrization))
+    drawn = figures(plot, lambda: _figure(found, parametrization))
     slopes = {module: {"slope": slope, "passed": found.passed[module]} for module, slope in found.worst.items()}
     text = "\n".join([*found.lines, "pass" if found.ok else "FAIL: the learning rate will not transfer"])
-    return Answer(text, {"axis": axis, "sizes": grown, "modules": slopes, "ok": found.ok}, found.table, found.ok)
+    return Answer(
+        text, {"axis": axis, "sizes": grown, "modules": slopes, "ok": found.ok}, found.table, found.ok, figures=drawn
+    )
 
 
 def _figure(found: Coordinates, name: str) -> Axes:

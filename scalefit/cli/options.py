@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from scalefit.cli.output import OutputFile
 from scalefit.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,7 +33,11 @@ SHARED: dict[str, dict[str, Any]] = {
     "--law": {"metavar": "LAW", "help": 'A law: its name, "name:option=value", a formula, or ./mine.py:MyLaw.'},
     "--lr": {"metavar": "LR", "help": "The peak learning rate."},
     "--map": {"multiple": True, "metavar": "NAME=COLUMN", "help": "Read NAME from this column; repeat."},
-    "--plot": {"metavar": "FILE", "help": "Write the figure to this file (png, pdf or svg)."},
+    "--plot": {
+        "type": OutputFile("figure"),
+        "metavar": "FILE",
+        "help": "Write the figure to this file (png, pdf or svg).",
+    },
     "--rule": {
         "type": RULES,
         "default": "adam",

@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from scalefit.cli import options
-from scalefit.cli.output import Answer, answering, check_writable, draw
+from scalefit.cli.output import Answer, OutputFile, answering
 from scalefit.cli.predict import LAW_FILE
 from scalefit.errors import InputError
+from scalefit.writing import refuse
 
 
 @click.command()
@@ -20,6 +21,7 @@ from scalefit.errors import InputError
 @click.option(
     "-o",
     "--output",
+    type=OutputFile("figure"),
     metavar="FILE",
     show_default="FIT.png, if there is none yet",
     help="Write the figure to this file (png, pdf or svg).",
@@ -41,14 +43,15 @@ def command(
     import pandas as pd
 
     from scalefit.fitting.saved import load_fit
+    from scalefit.plots import save_figure
 
     path = Path(output or Path(fit_file).with_suffix(".png"))
     if output is None and path.exists():
         raise InputError("the figure exists already", where=str(path), todo=f"name a file: -o {path} overwrites it")
-    check_writable(str(path))
+    refuse(path, "figure", [fit_file])
     fit = load_fit(fit_file, law)
     held = options.read(files, **reading) if files else None
     schedule = None if files else reading["schedule"]
-    draw(str(path), lambda: fit.plot(held, schedule=schedule, at=options.pairs(at, "--at") or None))
+    save_figure(fit.plot(held, schedule=schedule, at=options.pairs(at, "--at") or None), path)
     content = {"figure": str(path), "status": fit.status}
     return Answer(f"wrote {path}", content, pd.DataFrame([content]), fit.ok)

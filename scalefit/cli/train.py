@@ -10,6 +10,7 @@ import click
 from scalefit.cli import options
 from scalefit.cli.output import Answer, answering, as_lines, records
 from scalefit.errors import InputError
+from scalefit.escaping import one_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,4 +100,4 @@ def progress() -> Any:
     """Writes the last line of progress over the one before it, on a terminal only."""
     if not sys.stderr.isatty():
         return None
-    return lambda line: click.echo(f"\r{line:<78}", nl=False, err=True)
+    return lambda line: click.echo(f"\r{one_line(line):<78}", nl=False, err=True)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.errors import InputError, listed
+from scalefit.escaping import one_line
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats import RawTable, Remark, read_raw, sources_in
 from scalefit.runs.formats.wandb_api import fetch, is_address
@@ -62,7 +63,7 @@ def read_runs(
     sources = [source] if isinstance(source, str | PathLike | pd.DataFrame) else list(source)
     raws, origin = _raw_tables(sources)
     raws = [shaped(raw, rename or ()) for raw in raws]
-    maps = _renames(raws, dict(rename or {}))
+    maps = _renames(raws, {one_line(name): target for name, target in (rename or {}).items()})
     names = file_names([raw.path for raw in raws])
     tables = [tidied(raw, renames, tell_ties) for raw, renames in zip(raws, maps, strict=True)]
     for tidy, name in zip(tables, names, strict=True):
@@ -141,8 +142,7 @@ def _frame_hash(frame: pd.DataFrame) -> str:
         try:
             values = pd.util.hash_pandas_object(frame.iloc[start : start + (1 << 18)], index=False)
         except TypeError as error:
-            todo = "keep only numbers and text"
-            raise InputError("a cell holds a list or another object", where="DataFrame", todo=todo) from error
+            raise InputError("a cell holds a list or an object", where="DataFrame", todo="keep numbers") from error
         digest.update(values.to_numpy().tobytes())
     return digest.hexdigest()
 
