@@ -58,7 +58,8 @@ def _headline(folder: Path) -> str:
     unit = str(about["flops_formula"]).rpartition("D counts ")[2]
     ended = "" if about.get("val_loss") is None else f", val_loss {about['val_loss']:.4g} nats"
     size = f"N = {about['N']:,} parameters, D = {about['D']:,} {unit}"
-    return f"{folder}: {about['status']}{ended}; {size}, {about['wall_s']:.1f} s"
+    note = f"\n! {about['note']}" if "note" in about else ""
+    return f"{folder}: {about['status']}{ended}; {size}, {about['wall_s']:.1f} s{note}"
 
 
 def torch_is_there() -> None:
@@ -78,7 +79,7 @@ def read_toml(path: str) -> dict[str, Any]:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", where=path, todo="give a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"not TOML ({error})", where=path, todo="mend the file") from error
 
 

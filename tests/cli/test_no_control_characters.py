@@ -61,9 +61,8 @@ def there(tmp_path, monkeypatch):
     rows = []
     for run in (f"one{bad}", "two", "three"):
         size = 10.0 ** (6 + len(rows))
-        for step in range(1, 60):
-            rows.append({"run": run, f"note{bad}": f"cell{bad}", "step": step, "lr": 0.01, "N": size, "D": step * 1e6,
-                         "loss": 2 + step**-0.5, f"train{bad}": 1.0})  # fmt: skip
+        rows += [{"run": run, f"note{bad}": f"cell{bad}", "step": step, "lr": 0.01, "N": size, "D": step * 1e6,
+                  "loss": 2 + step**-0.5, f"train{bad}": 1.0} for step in range(1, 60)]  # fmt: skip
     frame = pd.DataFrame(rows)
     frame.to_csv("log.csv", index=False)
     frame.to_csv("log\x1b[2J\u202e\nx.csv", index=False)
