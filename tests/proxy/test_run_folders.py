@@ -175,8 +175,8 @@ def test_no_name_leads_out_of_the_folder(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "values",
     [{"seed": 2**70}, {"seed": -(2**70)}, {"steps": 10**400}, {"lr": 10**400}, {"lr": float("inf")},
-     {"z_loss": float("inf")},      {"optimizer_options": {"beta2": "x"}}, {"optimizer_options": {"beta2": 2**70}}, {"val": {"a": 3}},
-     {"data_options": {"tokens": [1]}}],
+     {"z_loss": float("inf")}, {"optimizer_options": {"beta2": "x"}}, {"optimizer_options": {"beta2": 2**70}},
+     {"val": {"a": 3}}, {"data_options": {"tokens": [1]}}],
     ids=lambda values: str(values)[:40],
 )  # fmt: skip
 def test_impossible_numbers_are_refused(values: dict[str, Any]) -> None:
