@@ -62,11 +62,10 @@ def _records(data: bytes, found: Events, path: Path) -> Iterator[bytes]:
     while at < len(data):
         whole = at + LENGTH.size <= len(data)
         length, checksum = LENGTH.unpack_from(data, at) if whole else (0, 0)
-        if whole and _masked(data[at : at + 8]) != checksum:
-            if at == 0:
-                todo = "give a file that TensorBoard's writer wrote"
-                raise InputError("not an event file of TensorBoard", where=str(path), todo=todo)
-            whole = False
+        whole = whole and _masked(data[at : at + 8]) == checksum
+        if not whole and at == 0:
+            todo = "give a file that TensorBoard's writer wrote"
+            raise InputError("not an event file of TensorBoard", where=str(path), todo=todo)
         start = at + LENGTH.size
         if not whole or start + length + 4 > len(data):
             found.torn = len(data) - at

@@ -73,7 +73,7 @@ def read(path: Path) -> RawTable:
     told.append(counted)
     frame["run"] = f"{name} ({identity})" if name not in ("", identity) else identity
     config = {key: value for key, value in config.items() if not key.startswith("_")}
-    return RawTable(path, frame, config, (*told, *lists), nans_of(rows, numbers))
+    return RawTable(path, frame, config, (*told, *lists), nans_of(rows, numbers), identified=True)
 
 
 def without_counters(frame: pd.DataFrame) -> tuple[pd.DataFrame, Remark]:
