@@ -85,6 +85,8 @@ def plant(law, variables, truth):
         falls = float(np.median(with_one * np.ones(1))) < 0
         largest = float(np.max(np.abs(with_one * np.ones(1))))
         planted[name] = 0.3 * size / largest if falls else size / middle
+        if np.isfinite(law.parameters[name].high):  # a share, such as a pass rate, lies inside its domain
+            planted[name] = 0.5 * size * law.parameters[name].high
     assert floor >= 0
     return planted
 

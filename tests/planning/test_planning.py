@@ -298,6 +298,7 @@ def test_the_best_settings_are_the_bottom_of_the_surface_and_the_power_laws():
 def test_more_tokens_than_critical_hurt_the_rounded_model():
     law = find_law("precision:parts=weights,post=yes")
     constants = {**PRINTED, "gamma_w": 2.5, "C_T": 0.06, "gamma_D": 0.5, "gamma_N": 0.5, "gamma_post": 0.6}
+    constants["C_w"] = 5.0  # so large that the bits taken away count fully
     D = critical_tokens(constants, 1e9, 4.0) * np.geomspace(0.5, 2, 2001)
     losses = law.evaluate({"N": 1e9, "D": D, "precision_w": 16.0, "precision_post": 4.0}, constants)
     assert np.argmin(losses) == pytest.approx(1000, abs=2)
