@@ -85,6 +85,8 @@ FORMATS = (
     Format("Hydra multirun, CSV", "hydra", "hydra-core", loss="train_loss", val="val_loss", expected=_named("schedule={run}")),
     Format("Ray Tune", "ray", "ray", read="ray_results", loss="train_loss", val="val_loss", expected=_of_ray),
 )  # fmt: skip
+#: a study has trials and no curves; its table is compared by its own test
+STUDY = Format("Optuna", "optuna", "optuna", loss="value", fit="--law power-floor:x=N --where 'peak_lr == 0.002'")
 
 
 def compared(source: Path, form: Format) -> tuple[int, int, list[str]]:
