@@ -71,15 +71,21 @@ def _reader(path: Path) -> ModuleType:
             if hasattr(reader, "sources") and reader.sources(path) == [path]:
                 return reader
         raise InputError("the folder is not a run log", where=str(path), todo="give a file or a folder of run logs")
-    fitting = []
-    for reader in _readers():
-        lengths = [len(pattern) for pattern in reader.NAMES if fnmatchcase(path.name.lower(), pattern)]
-        if lengths:
-            fitting.append((hasattr(reader, "claims"), max(lengths), reader))
+    fitting = _fitting(path.name.lower()) or _fitting("x.txt")  # of an unknown name the content decides
     for claims, _, reader in sorted(fitting, key=lambda entry: entry[:2], reverse=True):
         if not claims or reader.claims(path):
             return reader
     return importlib.import_module(f"{__name__}.delimited")
+
+
+def _fitting(name: str) -> list[tuple[bool, int, ModuleType]]:
+    """The readers for a name: whether they claim files, the length of the pattern, the reader."""
+    found = []
+    for reader in _readers():
+        lengths = [len(pattern) for pattern in reader.NAMES if fnmatchcase(name, pattern)]
+        if lengths:
+            found.append((hasattr(reader, "claims"), max(lengths), reader))
+    return found
 
 
 def sources_in(folder: Path) -> tuple[list[Path], list[Path]]:
