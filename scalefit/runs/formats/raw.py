@@ -23,6 +23,7 @@ class RawTable:
     indices of the rows in which NaN was logged, as opposed to nothing; None if the format does not distinguish them, and
     `unsure` if an empty cell may be a NaN all the same, as pandas writes it. `name` is that of the run of a table which
     has no column for it. `identified`: runs of one name are one run, since the format gives each an identifier.
+    `along`: another table, of values along the runs, which is read instead if a column that only it has is mapped.
     """
 
     path: Path
@@ -33,6 +34,7 @@ class RawTable:
     unsure: bool = False
     name: str = ""
     identified: bool = False
+    along: pd.DataFrame | None = None
 
 
 def printable(raw: RawTable) -> RawTable:
