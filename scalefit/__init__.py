@@ -63,6 +63,7 @@ _PLACES = {
     "noise_scale": "scalefit.planning.critical_batch",
     "overfitting": "scalefit.planning.optimum.kaplan_frontier",
     "parse_schedule": "scalefit.schedules",
+    "plan": "scalefit.planning.allocation.plan",
     "plot_fit": "scalefit.plots",
     "predict_partial": "scalefit.progress.forecast",
     "profile": "scalefit.fitting.profile",
@@ -92,6 +93,7 @@ if TYPE_CHECKING:
     from scalefit.fitting.saved import load_fit
     from scalefit.fitting.stages import data_constrained, loss_to_loss, mixture, task_ladder
     from scalefit.laws import Law, Option, Parameter, Variable, find_law, law_names
+    from scalefit.planning.allocation.plan import plan
     from scalefit.planning.batch import batch_size
     from scalefit.planning.collapse import collapse
     from scalefit.planning.critical_batch import critical_batch, fit_tradeoff, noise_scale

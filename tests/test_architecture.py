@@ -30,8 +30,9 @@ FLOORS = {
     **dict.fromkeys(["uncertainty", "diagnosis"], 3),
     "fitting": 4,
     **dict.fromkeys(
-        ["comparison", "selection", "planning", "planning.optimum", "progress", "transfer", "stability"], 5
+        ["comparison", "selection", "planning", "planning.optimum", "planning.allocation", "progress", "transfer"], 5
     ),
+    "stability": 5,
     **dict.fromkeys(["proxy", "proxy.models", "proxy.optimizers", "proxy.tasks"], 5),
     **dict.fromkeys(["plots", "report"], 6),
     **dict.fromkeys(["cli", "__main__"], 7),
@@ -79,9 +80,9 @@ def under_type_checking(tree):
 
 
 def is_delegate(function):
-    """A method such as Fit.plot: it imports the figure when called, and returns it; nothing else."""
+    """A method such as Fit.plot or Fit.plan: it imports what it returns when it is called; nothing else."""
     body = [statement for statement in function.body if not isinstance(statement, ast.Expr)]
-    return function.name.startswith("plot") and [type(s) for s in body] == [ast.ImportFrom, ast.Return]
+    return function.name.startswith(("plot", "plan")) and [type(s) for s in body] == [ast.ImportFrom, ast.Return]
 
 
 def imports_of(file):
