@@ -75,7 +75,7 @@ def command(
     from scalefit.selection import automatic
 
     check_writable(save, plot)
-    runs = options.read(files, **{name: given.pop(name) for name in ("map_", "where", "schedule", "warmup")})
+    runs = options.read(files, **{name: given.pop(name) for name in options.READING})
     place: dict[str, Any] = dict(pairs(at, "--at"))
     held = None
     if hold_out:
