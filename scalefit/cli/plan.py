@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scalefit.cli import options
-from scalefit.cli.output import Answer, answering, check_writable, coded, draw, records
+from scalefit.cli.output import Answer, answering, coded, figures, records
 from scalefit.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,16 +48,13 @@ def command(
     Example:
       scalefit plan data/size_data/runs.csv --where "d_model <= 64" --compute 1e11 --plot plan.png
     """
-    check_writable(plot)
-    reading = {name: given.pop(name) for name in ("map_", "where", "schedule", "warmup")}
+    reading = {name: given.pop(name) for name in options.READING}
     source = _source(files, law, reading)
     from scalefit.planning.allocation.plan import plan
 
     held: dict[str, Any] = dict(options.pairs(at, "--at"))
     found = plan(source, law=law, draws=draws, seed=seed, **given, **held)
-    draw(plot, found.plot)
-    written = f"\nwrote {plot}" if plot else ""
-    return Answer(f"{found}{written}", _content(found), found.table, found.ok)
+    return Answer(str(found), _content(found), found.table, found.ok, figures=figures(plot, found.plot))
 
 
 def _source(files: tuple[str, ...], law: str, reading: dict[str, Any]) -> Fit | Runs:
