@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.errors import counted
 from scalefit.numerics import FloatArray
 from scalefit.progress.growth import first_seen, growth, multiplied
 from scalefit.progress.rises import GAP, Spike, find_rise, find_spikes
@@ -70,7 +71,7 @@ def gap_warnings(step: NDArray[np.int64], loss: FloatArray) -> list[Warned]:
 def unread_warnings(step: NDArray[np.int64], loss: FloatArray) -> list[Warned]:
     """A warning of losses that have no logarithm: spikes and rises are looked for in the other rows."""
     rows = np.flatnonzero(loss <= 0)
-    text = f"is not above zero at {len(rows)} rows, which are left out"
+    text = f"is not above zero at {counted(len(rows), 'row')}, left out here"
     return [Warned("loss", int(step[rows[0]]), text)] if len(rows) else []
 
 

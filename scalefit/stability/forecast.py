@@ -202,8 +202,8 @@ def _sweep(
 ) -> tuple[pd.DataFrame, str, tuple[str, ...]]:
     """One row per run with equal learning rates merged, the column of the size, notes. Mixed settings are refused."""
     known = runs if isinstance(runs, Runs) else read_runs(runs, need=())
-    table = without(measured(known), ignore)
-    over = over or ("d_model" if "d_model" in table.columns and "N" not in table.columns else "N")
+    table = without(measured(known), [known.column(name) for name in ignore])
+    over = known.column(over) if over else "d_model" if {"d_model", "N"} & {*table.columns} == {"d_model"} else "N"
     over = canonical(over) if over not in table.columns else over
     for name in (over, "lr"):
         if name not in table.columns:

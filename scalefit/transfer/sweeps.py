@@ -80,9 +80,10 @@ def read_sweeps(
     if "loss" not in known.table.columns:
         raise InputError("there is no column loss", todo=f"write --map loss=COLUMN; {columns_of(known.table)}")
     held_out, which = final_losses(known)
-    table = without(held_out.assign(_lr=snapped(peak_rates(known, known.table).to_numpy(float))), ignore)
+    ignored = [known.column(name) for name in ignore]
+    table = without(held_out.assign(_lr=snapped(peak_rates(known, known.table).to_numpy(float))), ignored)
     arms = arms if arms is not None else "parametrization" if "parametrization" in table.columns else ""
-    over, arms = (column_named(table, name) if name else name for name in (over, arms))
+    over, arms = (column_named(table, known.column(name)) if name else name for name in (over, arms))
     over = over or _size_column(table, table["_lr"], arms or "")
     refuse_unusable(table, {"lr": table["_lr"], over: table[over]})
     table, unfinished = finished(table, over, arms or "", curves=known.curves is not None)
@@ -110,7 +111,13 @@ def read_sweeps(
         raise InputError(why, todo="give the loss of the untrained model, ln(vocabulary)")
     start = initial_loss_of(table) if initial_loss is None else initial_loss
     points, without_loss = _without_diverged(points, start)
-    notes = (*which, *unfinished, *without_loss, *moving(table, over, arms or ""), *following(table, cell, meant, rates))
+    notes = (
+        *which,
+        *unfinished,
+        *without_loss,
+        *moving(table, over, arms or ""),
+        *following(table, cell, meant, rates),
+    )
     return Sweeps(over, arms or "", points, shared(table, over), (*notes, *passed_over(table, meant)), start)
 
 
@@ -173,9 +180,9 @@ def _without_diverged(points: pd.DataFrame, initial: float) -> tuple[pd.DataFram
         why = f"back at or above the initial loss, {initial:.4g}"
     else:
         why = "far above their neighbours after a jump (give --initial-loss to decide it)"
-    no_loss = f"{marked} of {count} runs have no finite loss or are marked as diverged: counted as diverged"
+    no_loss = f"{marked} of {count} runs without a finite loss or marked as diverged: counted as diverged"
     notes = [no_loss] * bool(marked)
-    notes += [f"{int(high.sum())} of {count} runs are {why}: counted as diverged"] * bool(high.any())
+    notes += [f"{int(high.sum())} of {count} runs {why}: counted as diverged"] * bool(high.any())
     return points.assign(loss=np.where(high, np.nan, loss)), tuple(notes)
 
 

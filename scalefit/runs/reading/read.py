@@ -10,7 +10,7 @@ from os import PathLike
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import InputError, listed
+from scalefit.errors import InputError, counted, listed
 from scalefit.escaping import one_line
 from scalefit.runs.formats import RawTable
 from scalefit.runs.matching import normalised
@@ -154,9 +154,13 @@ def _with_run_table(table: pd.DataFrame, given: pd.DataFrame, notes: list[Note])
         todo = "keep one row for each run"
         raise InputError("the table of runs has several rows for one run", where=f"run {twice}", todo=todo)
     if unknown:
-        notes.append(Note("dropped", f"{len(unknown)} runs have no curve: {listed(unknown, 5)}", len(unknown)))
+        notes.append(
+            Note(
+                "dropped", f"{counted(len(unknown), 'run', 'has', 'have')} no curve: {listed(unknown, 5)}", len(unknown)
+            )
+        )
     if without:
-        text = f"{len(without)} runs are not in the table of runs: {listed(without, 5)}"
+        text = f"{counted(len(without), 'run', 'is', 'are')} not in the table of runs: {listed(without, 5)}"
         notes.append(Note("unknown", text, len(without)))
     extra = given.set_index("run").reindex(table["run"])
     new = [name for name in extra.columns if name not in table.columns]
@@ -186,7 +190,13 @@ def _with_learning_rates(runs: Runs, schedule: ScheduleSource | None, warmup: in
         notes.append(Note("mapped", text))
     if given.missing:
         example = next(iter(given.missing.values()))
-        notes.append(Note("unknown", f"{len(given.missing)} runs have no schedule: {example}", len(given.missing)))
+        notes.append(
+            Note(
+                "unknown",
+                f"{counted(len(given.missing), 'run', 'has', 'have')} no schedule: {example}",
+                len(given.missing),
+            )
+        )
     notes += _interpolated(given)
     return replace(runs, notes=tuple(notes), learning_rates=replace(given, rows=runs.learning_rates.rows))
 
