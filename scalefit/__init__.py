@@ -116,7 +116,9 @@ if TYPE_CHECKING:
     from scalefit.runs.inspect import inspect
     from scalefit.schedules import Schedule, parse_schedule
     from scalefit.selection import automatic
-    from scalefit.stability import coordinate_slopes, forecast, sharpness_threshold, shortest_warmup
+    from scalefit.stability.coordinates import coordinate_slopes
+    from scalefit.stability.forecast import forecast
+    from scalefit.stability.thresholds import sharpness_threshold, shortest_warmup
     from scalefit.transfer import (
         backtest_divergence,
         backtest_transfer,

@@ -252,9 +252,9 @@ def _boundary(table: pd.DataFrame, over: str, missing: dict[str, str]) -> Bounda
 
 def _diverged(table: pd.DataFrame, over: str) -> pd.Series:
     """A mask of the runs that diverged, by the rule of :func:`scalefit.runs.cliff.lost`."""
-    losses = table["loss"].astype(float).where(~diverged(table)).to_numpy()
-    size, lr = table[over].to_numpy(float), table["lr"].to_numpy(float)
-    return pd.Series(lost(lr, losses, size, initial_loss_of(table)), table.index)
+    losses = table["loss"].astype(float).where(~diverged(table))
+    size, lr = (np.asarray(table[name], dtype=np.float64) for name in (over, "lr"))
+    return pd.Series(lost(lr, np.asarray(losses, dtype=np.float64), size, initial_loss_of(table)), table.index)
 
 
 def _lost(table: pd.DataFrame, over: str, lr: float, alive: pd.Series) -> str:
