@@ -110,6 +110,11 @@ def read(
     return runs
 
 
+def told(runs: Runs) -> list[str]:
+    """How run logs were read, in sentences."""
+    return [note.text for note in runs.notes]
+
+
 def refuse_empty(runs: Runs, what: str, option: str) -> None:
     """Raise where an expression selects no row."""
     if not len(runs):

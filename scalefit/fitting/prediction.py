@@ -53,6 +53,9 @@ def predict(
     if measured is not None:
         table["measured"] = measured
         table["relative_error"] = table[fit.target] / measured - 1
+        fitted = fit.points.hold(variables, measured)
+        if fitted.any():
+            table["fitted"] = fitted
     table["decades_beyond"] = np.max([np.zeros(len(table)), *_beyond(fit, variables).values()], axis=0)
     table.attrs["no_intervals"] = fit.no_intervals
     return table

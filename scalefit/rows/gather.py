@@ -20,6 +20,7 @@ from scalefit.runs.final import not_final
 from scalefit.runs.table import DERIVED, spans
 
 Which = Literal["auto", "final", "all"]
+ADDED = ("run", "run_in_file", "source")  #: columns that reading adds
 WARMUP = "{} during warmup left out: the law begins after it"
 LAST_ROWS = "--points all"  #: how to use every logged row instead of the last of each run
 
@@ -206,7 +207,7 @@ def _require(law: Law, names: list[str], frame: pd.DataFrame, runs: Runs) -> Non
         if name in frame.columns:
             continue
         meaning = COLUMNS[name].meaning if name in COLUMNS else meanings.get(name, "")
-        others = ", ".join(str(column) for column in frame.columns if column not in (*names, "run"))
+        others = ", ".join(str(column) for column in frame.columns if column not in (*names, *ADDED))
         todo = f"write --map {name}=COLUMN{f' with one of: {others}' if others else ', or add it to the table'}"
         what, where = f'no column "{name}"', runs.origin[0].path if runs.origin else "runs"
         raise InputError(f"{what} ({meaning})" if meaning else what, where=where, todo=todo)

@@ -21,6 +21,7 @@ from scalefit.runs.settings import following, moving, passed_over, refuse_mixed,
 from scalefit.transfer.grid import snapped
 
 SIZES = ("d_model", "N", "n_layer", "batch", "D")  #: what an optimum may drift over, the most usual first
+ADDED = {"run", "run_in_file", "peak_lr", "source"}  #: columns that reading adds
 INITIAL = ("initial_loss", "loss_initial", "init_loss")
 
 
@@ -149,7 +150,8 @@ def column_named(table: pd.DataFrame, name: str) -> str:
 
 def columns_of(table: pd.DataFrame) -> str:
     """The columns of a table as text, without those that reading added."""
-    return f"columns: {', '.join(str(name) for name in table.columns if name not in ('run', 'peak_lr'))}"
+    names = [str(name) for name in table.columns if name not in ADDED and not str(name).startswith("_")]
+    return f"columns: {', '.join(names)}"
 
 
 def refuse_unusable(table: pd.DataFrame, columns: dict[str, pd.Series]) -> None:

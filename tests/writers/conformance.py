@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from truth import EVERY, LOST_AT, RUNS, Point, epochs, lives, logged
 
 import scalefit as sf
-from sweepers import TRIALS, final_loss
-from truth import EVERY, LOST_AT, RUNS, Point, epochs, lives, logged
 
 Expected = dict[str, list[Point]]
 
@@ -52,7 +51,10 @@ def _of_lightning() -> Expected:
 def _of_trainer() -> Expected:
     """Losses are the mean of ten equal ones, summed in single precision; a sum that was NaN once stays it."""
     return {
-        run: [_summed(replace(each, loss=np.nan) if run == "cosine" and each.step >= LOST_AT else each) for each in logged(run)]
+        run: [
+            _summed(replace(each, loss=np.nan) if run == "cosine" and each.step >= LOST_AT else each)
+            for each in logged(run)
+        ]
         for run in RUNS
     }
 
@@ -107,5 +109,7 @@ def compared(source: Path, form: Format) -> tuple[int, int, list[str]]:
             kind = np.float32 if form.single else float
             found = rows[column].to_numpy(dtype=float).astype(kind)
             same = (found == np.array(values, dtype=kind)) | np.isnan(found) & np.isnan(values)
-            wrong += [f"{name}, {column} at {steps[at]}: {found[at]} for {values[at]}" for at in np.flatnonzero(~same)[:3]]
+            wrong += [
+                f"{name}, {column} at {steps[at]}: {found[at]} for {values[at]}" for at in np.flatnonzero(~same)[:3]
+            ]
     return sum(map(len, expected.values())), len(runs.curves), wrong

@@ -41,7 +41,13 @@ def written_anew(writer: str, folder: Path) -> None:
     """Let a logger write the three runs in an empty folder."""
     home = folder.parent / "home"
     home.mkdir(exist_ok=True)
-    own = {"HOME": str(home), "USER": "user", "LOGNAME": "user", "WANDB_ERROR_REPORTING": "false", "PYTHONWARNINGS": "ignore"}
+    own = {
+        "HOME": str(home),
+        "USER": "user",
+        "LOGNAME": "user",
+        "WANDB_ERROR_REPORTING": "false",
+        "PYTHONWARNINGS": "ignore",
+    }
     words = [sys.executable, str(HERE / "anew.py"), writer, str(folder)]
     done = subprocess.run(
         words, cwd=folder, env={**os.environ, **own}, capture_output=True, text=True, timeout=FAR, check=False

@@ -72,7 +72,9 @@ def read(path: Path) -> RawTable:
     return RawTable(path, frame, remarks=tuple(told), nans=nans, along=along if len(along) else None)
 
 
-def _along(path: Path, trials: dict[int, dict[str, Any]], params: set[str]) -> tuple[pd.DataFrame, dict[str, list[int]]]:
+def _along(
+    path: Path, trials: dict[int, dict[str, Any]], params: set[str]
+) -> tuple[pd.DataFrame, dict[str, list[int]]]:
     """The values that trials reported on the way, a row a step, with the settings of each trial."""
     names = [str(row[1]) for row in rows(path, "PRAGMA table_info(trial_intermediate_values)", "Optuna")]
     records = []
