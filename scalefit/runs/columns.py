@@ -50,6 +50,7 @@ COLUMNS: dict[str, Column] = {
     # progress
     "step": Column("optimiser steps", "optimiser steps done", NAMES["step"]),
     "steps": Column("optimiser steps", "length of the run", _words("total_steps max_steps num_steps n_steps")),
+    "epoch": Column("1", "passes over the training data so far", _words("epoch_num current_epoch")),
     "tokens": Column(
         "tokens",
         "training tokens seen so far",
