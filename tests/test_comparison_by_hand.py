@@ -39,8 +39,8 @@ def table(errors, judged=None):
         (
             [0.02, 0.05],
             [0.04, 0.03],
-            "a: median error 2 % in the back-test (mean over refits), 2.5 times less than b; but on the held-out runs b has "
-            "the smaller error (3 %, a 4 %): compare both",
+            "a: median error 2 % in the back-test (mean over refits), 2.5 times less than b; but on the held-out runs "
+            "b has the smaller error (3 %, a 4 %): compare both",
         ),
         ([0.02, 0.05], [0.033, 0.03], "a: median error 2 % in the back-test (mean over refits), 2.5 times less than b"),
         (

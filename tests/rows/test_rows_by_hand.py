@@ -52,7 +52,7 @@ def test_the_one_scale_that_varies_is_x():
     assert law.columns["x"] == "C"
     with pytest.raises(InputError, match="N and D vary; write --law power:over=COLUMN with one of N, D"):
         resolve(find_law("power"), runs_of(N=[1e6, 2e6], D=[1e9, 2e9], loss=[3.0, 2.9]))
-    with pytest.raises(InputError, match="none of N, D, C, x, step, tokens varies; write .* with one of d_model"):
+    with pytest.raises(InputError, match=r"none of N, D, C, x, step, tokens varies; write .* with one of d_model"):
         resolve(find_law("power"), runs_of(width=[64, 128], loss=[3.0, 2.9]))
     with pytest.raises(InputError, match="add runs that differ in the scale"):
         resolve(find_law("power"), runs_of(width=[64, 64], loss=[3.0, 2.9]))
