@@ -56,7 +56,7 @@ def theta_of(**changed):
 
 def solution(**given):
     told = {"converged": True, "iterations": 7, "costs": np.ones(10), "agree": 10, "theta": theta_of(), "sigma": 1e-3,
-            "objective": SimpleNamespace(space="log"), "ends": np.empty((0, 5)), "agreeing": np.ones(0, bool)}  # fmt: skip
+            "objective": SimpleNamespace(space="log"), "ends": [], "agreeing": []}  # fmt: skip
     return SimpleNamespace(**(told | given))
 
 
