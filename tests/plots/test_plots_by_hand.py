@@ -12,9 +12,24 @@ from matplotlib.colors import to_hex
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
-from scalefit.plots import backtest, canvas, colours, coordinates, curves, labels, learning_rate, legend, marks, partial
+from scalefit.plots import (
+    backtest,
+    canvas,
+    colours,
+    coordinates,
+    curves,
+    labels,
+    learning_rate,
+    legend,
+    marks,
+    partial,
+    room,
+    samples,
+    scaling,
+    sizes,
+    ticks,
+)
 from scalefit.plots import residuals as left_over
-from scalefit.plots import room, samples, scaling, sizes, ticks
 from scalefit.schedules import parse_schedule
 
 
