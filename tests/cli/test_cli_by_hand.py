@@ -200,8 +200,17 @@ def test_learning_rates_of_batch_sizes():
 
 
 def test_a_target_batch_size():
-    found = SimpleNamespace(tradeoff=Tradeoff(100.0, 400.0), counts="tokens", loss=3.0, reached=pd.DataFrame(), noise=pd.DataFrame(),
-                            unit="", critical=Interval(400.0, 300.0, 500.0), fastest=Interval(0.5, 0.4, 0.6), notes=())  # fmt: skip
+    found = SimpleNamespace(
+        tradeoff=Tradeoff(100.0, 400.0),
+        counts="tokens",
+        loss=3.0,
+        reached=pd.DataFrame(),
+        noise=pd.DataFrame(),
+        unit="",
+        critical=Interval(400.0, 300.0, 500.0),
+        fastest=Interval(0.5, 0.4, 0.6),
+        notes=(),
+    )
     assert batch._at(found, rates(), 800.0) == [
         "",
         "at batch 800: 150 steps, 1.50 times the least",

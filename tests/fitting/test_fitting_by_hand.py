@@ -224,7 +224,7 @@ def test_rows_of_a_predicted_curve(plan, every, steps):
 
 def test_what_a_curve_needs_beside_its_schedule():
     law = find_law("annealing-size")
-    table, variables = prediction._along_schedule(fit_of(law=law), "linear:peak_lr=1,steps=4", None, {"N": "2M"})
+    _, variables = prediction._along_schedule(fit_of(law=law), "linear:peak_lr=1,steps=4", None, {"N": "2M"})
     assert variables["N"].tolist() == [2e6] * 4
     with pytest.raises(InputError, match="N is not given"):
         prediction._along_schedule(fit_of(law=law), "linear:peak_lr=1,steps=4", None, {})
@@ -290,11 +290,24 @@ def test_laws_made_for_several_peaks_reach_twice_as_far(peak, told):
 
 def fitted(**more):
     given = {
-        "law": CHINCHILLA, "parameters": TRUE, "status": "converged", "warnings": (), "sigma": 0.0123, "rows": 9, "runs": 9,
-        "settings": SimpleNamespace(residuals="log"), "starts": SimpleNamespace(agree=7, count=8, lost={}), "outliers": (),
-        "intervals": None, "no_intervals": "none were asked for", "ok": True, "target": "loss",
-        "table": pd.DataFrame({"value": [1.7], "low": [1.6], "high": [1.8], "state": "free", "unit": "nats", "meaning": "m"}, index=["E"]),
-    }  # fmt: skip
+        "law": CHINCHILLA,
+        "parameters": TRUE,
+        "status": "converged",
+        "warnings": (),
+        "sigma": 0.0123,
+        "rows": 9,
+        "runs": 9,
+        "settings": SimpleNamespace(residuals="log"),
+        "starts": SimpleNamespace(agree=7, count=8, lost={}),
+        "outliers": (),
+        "intervals": None,
+        "no_intervals": "none were asked for",
+        "ok": True,
+        "target": "loss",
+        "table": pd.DataFrame(
+            {"value": [1.7], "low": [1.6], "high": [1.8], "state": "free", "unit": "nats", "meaning": "m"}, index=["E"]
+        ),
+    }
     return SimpleNamespace(**(given | more))
 
 
