@@ -110,13 +110,25 @@ def read_sweeps(
         raise InputError(why, todo="give the loss of the untrained model, ln(vocabulary)")
     start = initial_loss_of(table) if initial_loss is None else initial_loss
     points, without_loss = _without_diverged(points, start)
-    notes = (*which, *unfinished, *without_loss, *moving(table, over, arms or ""), *following(table, cell, meant, rates))
+    notes = (
+        *which,
+        *unfinished,
+        *without_loss,
+        *moving(table, over, arms or ""),
+        *following(table, cell, meant, rates),
+    )
     return Sweeps(over, arms or "", points, shared(table, over), (*notes, *passed_over(table, meant)), start)
 
 
 def without(table: pd.DataFrame, ignore: Sequence[str]) -> pd.DataFrame:
     """The table without the columns ``ignore``. Raises InputError for one that is missing."""
-    return table.drop(columns=[column_named(table, name) for name in ignore])
+    named = [column_named(table, name) for name in ignore]
+    if "_lr" in named:
+        raise InputError('no column "_lr"', where="--ignore", todo="name a column of the log")
+    if "loss" in named:
+        todo = "name columns of settings; --map loss=COLUMN compares another loss"
+        raise InputError("the loss is what is compared", where="--ignore", todo=todo)
+    return table.drop(columns=named)
 
 
 def peak_rates(runs: Runs, table: pd.DataFrame) -> pd.Series:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from scalefit.errors import InputError
 from scalefit.runs.formats import huggingface, jsonl
 from scalefit.runs.formats.jsonl import flattened, framed
 from scalefit.runs.formats.raw import RawTable, nans_of
-from scalefit.runs.formats.text import ENDINGS, lines
+from scalefit.runs.formats.text import ENDINGS, lines, parsed
 
 NAMES = tuple(f"*.json{packed}" for packed in ENDINGS)
 FOLDER_RANK = 7
@@ -34,8 +33,8 @@ def read(path: Path) -> RawTable:
     Raises InputError if the file is neither, nor the state of a Trainer, nor JSON lines.
     """
     try:
-        content = json.loads("".join(lines(path)))
-    except (json.JSONDecodeError, RecursionError):
+        content = parsed("".join(lines(path)))
+    except (ValueError, RecursionError):
         return jsonl.read(path)
     if isinstance(content, dict) and "log_history" in content:
         return huggingface.read(path)
