@@ -30,7 +30,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 COLUMNS: dict[str, Column] = {
     # identity
-    "run": Column("", "name of the training run", NAMES["run"], numeric=False),
+    "run": Column("", "name of the training run", NAMES["run"], ("id",), numeric=False),
     "split": Column(
         "",
         "data on which the loss was measured, or use of the row",

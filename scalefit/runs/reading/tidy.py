@@ -148,7 +148,7 @@ def _as_numbers(tidy: Tidy, column: pd.Series, scale: float) -> pd.Series:
     try:
         values = pd.Series(numbers(column, tidy.where, scale), index=column.index)
     except InputError:
-        if column.name in STRICT:
+        if column.name in STRICT or column.dtype.kind in "mM":
             raise
         column = _without_words(tidy, column)
         if not any(_is_word(cell) for cell in column):
@@ -168,7 +168,7 @@ def _as_numbers(tidy: Tidy, column: pd.Series, scale: float) -> pd.Series:
 
 
 def _is_word(cell: object) -> bool:
-    return isinstance(cell, str) and cell.strip().lower() not in MISSING and not is_quantity(cell)
+    return not pd.isna(cell) and str(cell).strip().lower() not in MISSING and not is_quantity(cell)
 
 
 def _without_words(tidy: Tidy, column: pd.Series) -> pd.Series:
