@@ -15,9 +15,10 @@ from pathlib import Path
 from types import ModuleType
 
 from scalefit.errors import InputError
+from scalefit.runs.formats import text_log
 from scalefit.runs.formats.raw import RawTable, Remark
 
-__all__ = ["RawTable", "Remark", "patterns", "read_raw", "sources_in"]
+__all__ = ["RawTable", "Remark", "is_free_text", "patterns", "read_raw", "sources_in"]
 
 
 @functools.cache
@@ -53,6 +54,15 @@ def read_raw(path: Path) -> RawTable:
     return table
 
 
+def is_free_text(path: Path) -> bool:
+    """Whether a file is named as texts of any kind are (job.log, notes.txt), which need not be run logs.
+
+    >>> is_free_text(Path("train.log")), is_free_text(Path("train.csv"))
+    (True, False)
+    """
+    return any(fnmatchcase(path.name.lower(), pattern) for pattern in text_log.NAMES)
+
+
 def _reader(path: Path) -> ModuleType:
     """The reader with the longest pattern that fits the name; readers that claim files by content come first."""
     if path.is_dir():
@@ -60,15 +70,21 @@ def _reader(path: Path) -> ModuleType:
             if hasattr(reader, "sources") and reader.sources(path) == [path]:
                 return reader
         raise InputError("the folder is not a run log", where=str(path), todo="give a file or a folder of run logs")
-    fitting = []
-    for reader in _readers():
-        lengths = [len(pattern) for pattern in reader.NAMES if fnmatchcase(path.name.lower(), pattern)]
-        if lengths:
-            fitting.append((hasattr(reader, "claims"), max(lengths), reader))
+    fitting = _fitting(path.name.lower()) or _fitting("x.txt")  # of an unknown name the content decides
     for claims, _, reader in sorted(fitting, key=lambda entry: entry[:2], reverse=True):
         if not claims or reader.claims(path):
             return reader
     return importlib.import_module(f"{__name__}.delimited")
+
+
+def _fitting(name: str) -> list[tuple[bool, int, ModuleType]]:
+    """The readers for a name: whether they claim files, the length of the pattern, the reader."""
+    found = []
+    for reader in _readers():
+        lengths = [len(pattern) for pattern in reader.NAMES if fnmatchcase(name, pattern)]
+        if lengths:
+            found.append((hasattr(reader, "claims"), max(lengths), reader))
+    return found
 
 
 def sources_in(folder: Path) -> tuple[list[Path], list[Path]]:

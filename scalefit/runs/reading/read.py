@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 
 from scalefit.errors import InputError, listed
-from scalefit.runs.columns import COLUMNS
-from scalefit.runs.formats import RawTable, Remark, read_raw, sources_in
+from scalefit.runs.formats import RawTable, Remark, is_free_text, read_raw, sources_in
 from scalefit.runs.formats.wandb_api import fetch, is_address
 from scalefit.runs.matching import normalised
 from scalefit.runs.reading.checks import checked
 from scalefit.runs.reading.conversions import peak_of_settings, read_settings
 from scalefit.runs.reading.curves import join_sparse_rows, ordered, table_of
+from scalefit.runs.reading.entries import entries_of_runs
 from scalefit.runs.reading.joining import file_names, keep_apart, one_table
 from scalefit.runs.reading.naming import name_runs
 from scalefit.runs.reading.shapes import shaped
@@ -67,7 +67,7 @@ def read_runs(
     tables = [tidied(raw, renames, tell_ties) for raw, renames in zip(raws, maps, strict=True)]
     for tidy, name in zip(tables, names, strict=True):
         read_settings(tidy)
-        name_runs(tidy, name)
+        name_runs(tidy, tidy.name or name)
         peak_of_settings(tidy)
     if len(tables) > 1:
         for tidy in tables:
@@ -89,10 +89,9 @@ def _raw_tables(sources: Sequence[Source]) -> tuple[list[RawTable], tuple[Origin
             raws += (fetched := fetch(str(source)))
             origin += [Origin(str(source), _frame_hash(raw.frame), len(raw.frame)) for raw in fetched]
             continue
-        for path, remarks in _files(Path(source)):
-            raw = read_raw(path)
-            raws.append(replace(raw, remarks=(*raw.remarks, *remarks)))
-            origin.append(Origin(str(path), _file_hash(path), len(raw.frame)))
+        for raw in _of_path(Path(source)):
+            raws.append(raw)
+            origin.append(Origin(str(raw.path), _file_hash(raw.path), len(raw.frame)))
     if not raws:
         raise InputError("there is nothing to read", todo="give a file, a folder of run logs or a DataFrame")
     return raws, tuple(origin)
@@ -113,17 +112,31 @@ def _from_frame(frame: pd.DataFrame) -> RawTable:
     return RawTable(Path("DataFrame"), frame)
 
 
-def _files(path: Path) -> list[tuple[Path, tuple[Remark, ...]]]:
-    """The run logs of a folder, the first with a remark on files that are not read; or the file itself."""
+def _of_path(path: Path) -> list[RawTable]:
+    """A file as a table, or the run logs of a folder; the first has remarks on files there that are not read.
+
+    A folder may hold texts that are no logs: they are passed over, unless there is nothing else.
+    """
     if not path.is_dir():
-        return [(path, ())]
+        return [read_raw(path)]
     found, rest = sources_in(path)
     if not found:
         todo = "give a file, or a folder with run logs (docs/logs.md lists the formats)"
         raise InputError("the folder holds no run logs", where=str(path), todo=todo)
+    tables, refused = list[RawTable](), list[InputError]()
+    for source in found:
+        try:
+            tables.append(read_raw(source))
+        except InputError as error:
+            if not is_free_text(source):
+                raise
+            refused.append(error)
+            rest = [*rest, source]
+    if not tables:
+        raise refused[0]
     names = listed([file.name for file in rest], 5)
-    left = (Remark("dropped", f"other files in the folder were not read: {names}", len(rest)),) if rest else ()
-    return [(source, () if number else left) for number, source in enumerate(found)]
+    left = [Remark("dropped", f"other files in the folder were not read: {names}", len(rest))] if rest else []
+    return [replace(tables[0], remarks=(*tables[0].remarks, *left)), *tables[1:]]
 
 
 def _file_hash(path: Path) -> str:
@@ -176,7 +189,7 @@ def _joined(tables: list[Tidy], names: list[str], origin: tuple[Origin, ...], ne
     same = logged is tidy.frame
     ordered(tidy)
     notes += tidy.notes[before:]
-    scalars = _scalars(curves)
+    scalars = entries_of_runs(curves)
     table = table_of(tidy.frame, scalars)
     if finals:
         table = _with_run_table(table, pd.concat([part.frame for part in finals]), notes)
@@ -215,19 +228,6 @@ def _missing(name: str, tables: list[Tidy]) -> InputError:
     what = f"there is no column {name}; the columns are {listed([source.get(each, each) for each in columns], 30)}"
     todo = f"say which one it is: --map {name}={likely[0] if likely else 'COLUMN'}"
     return InputError(what, where=where, todo=todo)
-
-
-def _scalars(curves: list[Tidy]) -> dict[str, dict[str, object]]:
-    """Entries for a whole run (from run.json, say), by run: those at the top, and nested ones with a canonical name."""
-    found: dict[str, dict[str, object]] = {}
-    for tidy in curves:
-        scalars = {key: value for key, value in tidy.scalars.items() if isinstance(value, str | int | float | bool)}
-        nested = {key.rsplit("/", 1)[-1]: value for key, value in scalars.items() if "/" in key}
-        entries = {key: value for key, value in nested.items() if key in COLUMNS}
-        entries |= {key: value for key, value in scalars.items() if "/" not in key}
-        for run in tidy.frame["run"].cat.categories if entries else ():
-            found.setdefault(str(run), {}).update(entries)
-    return found
 
 
 def _with_run_table(table: pd.DataFrame, given: pd.DataFrame, notes: list[Note]) -> pd.DataFrame:
