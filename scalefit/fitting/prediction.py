@@ -18,6 +18,8 @@ from scalefit.runs import Runs, read_runs
 from scalefit.runs.quantities import quantity
 from scalefit.runs.table import DERIVED
 from scalefit.schedules import Schedule, parse_schedule
+from scalefit.uncertainty.ceiling import capped
+from scalefit.uncertainty.earlier import EarlierCalibration
 
 if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
@@ -45,7 +47,7 @@ def predict(
         if column not in table.columns and variables[name].ndim == 1:
             table[column] = variables[name]
     table[fit.target] = fit.evaluate(variables) + np.zeros(len(table))
-    low, high = fit.intervals.at(fit.estimate, variables, level, interval) if fit.intervals else (np.nan, np.nan)
+    low, high = _ends(fit, variables, level, interval) if fit.intervals else (np.nan, np.nan)
     after = list(table.columns).index(fit.target) + 1
     table.insert(after, "low", low)
     table.insert(after + 1, "high", high)
@@ -55,6 +57,25 @@ def predict(
     table["decades_beyond"] = np.max([np.zeros(len(table)), *_beyond(fit, variables).values()], axis=0)
     table.attrs["no_intervals"] = fit.no_intervals
     return table
+
+
+def _ends(
+    fit: Fit, variables: dict[str, FloatArray], level: float, interval: Literal["observation", "mean"]
+) -> tuple[FloatArray, FloatArray]:
+    """Both ends of the intervals; the upper ones as far down as the fitted rows allow where the law can only fall."""
+    intervals, estimate = fit.intervals, fit.estimate
+    assert intervals is not None
+    low, high = intervals.at(estimate, variables, level, interval)
+    if isinstance(intervals.calibration, EarlierCalibration):
+        return low, high
+    fitted = {name: np.asarray(values) for name, values in fit.points.variables.items()}
+    asked = {name: values + np.zeros(len(low)) for name, values in variables.items() if values.ndim == 1}
+    asked = asked if len(asked) == len(variables) else variables
+
+    def upper(at: Mapping[str, FloatArray]) -> FloatArray:
+        return intervals.at(estimate, at, level, interval)[1]
+
+    return low, capped(estimate, fitted, np.asarray(fit.points.values), asked, high, upper, level)
 
 
 def _asked(
