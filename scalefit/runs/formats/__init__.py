@@ -111,7 +111,7 @@ def _elsewhere(folder: Path, reader: ModuleType, found: list[Path]) -> tuple[lis
     The folders inside that of a run belong to the run: nothing is looked for in them.
     """
     more, others = list[Path](), list[Path]()
-    if any(source == folder or source.is_file() and source.parent == folder for source in found):
+    if any(source == folder or (source.is_file() and source.parent == folder) for source in found):
         return more, others
     for part in _folders(folder):
         if not any(source.is_relative_to(part) for source in found):

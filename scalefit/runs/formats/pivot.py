@@ -6,7 +6,6 @@ import pandas as pd
 
 from scalefit.runs.formats.raw import Remark
 
-
 SHORT = 4  #: a metric whose last step is this many times below that of its run may count something else
 
 

@@ -90,7 +90,7 @@ def _is_part(part: Path, events: Events) -> bool:
 
 
 def _curve(part: Path, tag: str) -> str:
-    """The name of a curve of `add_scalars` in the folder `loss_train`: `loss/train`; none where it is no such folder."""
+    """The name of a curve of `add_scalars` in the folder `loss_train`: `loss/train`; else nothing."""
     head = f"{tag.replace('/', '_')}_"
     return f"{tag}/{part.name.removeprefix(head)}" if part.name.startswith(head) else ""
 
