@@ -65,7 +65,7 @@ def read(path: Path) -> RawTable:
         remarks += [Remark("unknown", text) for text in KNOWN]
     names = ("max_steps", "num_train_epochs", "train_batch_size", "logging_steps")
     scalars = {name: state[name] for name in names if isinstance(state.get(name), int | float)}
-    return RawTable(path, frame, scalars, tuple(remarks), nans_of(rows, numbers))
+    return RawTable(path, frame, scalars, tuple(remarks), nans_of(rows, numbers), single=True)
 
 
 def _repeats(row: dict[str, Any], record: dict[str, Any]) -> bool:

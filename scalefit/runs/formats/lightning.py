@@ -48,4 +48,4 @@ def read(path: Path) -> RawTable:
     last = joined.index.to_numpy()
     named = {name: [row for row in rows if row <= last[-1]] for name, rows in (raw.nans or {}).items()}
     nans = {name: last[np.searchsorted(last, rows)].tolist() for name, rows in named.items()}
-    return RawTable(path, joined, scalars, (*raw.remarks, *told), nans)
+    return RawTable(path, joined, scalars, (*raw.remarks, *told), nans, single=True)
