@@ -133,7 +133,9 @@ def _elsewhere(folder: Path, reader: ModuleType, found: list[Path]) -> tuple[lis
 def _below(reader: ModuleType, folder: Path) -> list[Path]:
     """The runs of one kind in a folder, or any number of levels down."""
     found: list[Path] = reader.sources(folder)
-    return found or [source for part in _folders(folder) for source in _below(reader, part)]
+    if found:
+        return found + _elsewhere(folder, reader, found)[0]
+    return [source for part in _folders(folder) for source in _below(reader, part)]
 
 
 def _folders(folder: Path) -> list[Path]:

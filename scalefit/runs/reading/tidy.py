@@ -12,7 +12,7 @@ import pandas as pd
 from scalefit.errors import InputError
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats import RawTable
-from scalefit.runs.matching import Binding, canonical, match
+from scalefit.runs.matching import Binding, match
 from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
 from scalefit.runs.reading.markers import marker, markers, value
 from scalefit.runs.reading.rates import bound_rates
@@ -21,7 +21,6 @@ from scalefit.runs.table import Note
 
 PERPLEXITY, BITS = re.compile(r"(^|[^a-z])(ppl|perplexity)([^a-z]|$)"), {"bits", "bpb", "bpc", "bpt"}  #: names of units
 ONE_RATE = "peak_lr = lr: the table has one row per run"
-SETTING = re.compile(r"(config|params|hparams)[/.]")  #: what a column of settings begins with
 #: Columns in which text that is not a number stops the reading.
 STRICT = frozenset({"step", "tokens", "loss", "lr", "N", "N_total", "D", "C", "batch"})
 #: Column that marks, until sparse rows are joined, the rows of curves at which no loss was logged.
@@ -42,6 +41,7 @@ class Tidy:
     notes: list[Note] = field(default_factory=list)
     identified: bool = False
     name: str = ""
+    single: bool = False
 
     def note(self, kind: str, text: str, count: int = 1) -> None:
         """Add a note on something that was done or found."""
@@ -58,7 +58,8 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) ->
     ties: dict[str, str] = {}
     bindings = match(raw.frame.columns, rename, where, _words(raw.frame), ties if tell_ties else None)
     bindings, chosen = bound_rates(raw.frame, bindings)
-    tidy = Tidy(raw.frame, "", where, bindings, dict(raw.scalars), identified=raw.identified, name=raw.name)
+    tidy = Tidy(raw.frame, "", where, bindings, dict(raw.scalars))
+    tidy.identified, tidy.name, tidy.single = raw.identified, raw.name, raw.single
     if chosen:
         tidy.note("derived", chosen)
     for text in ties.values():
@@ -256,9 +257,8 @@ def _as_final_results(tidy: Tidy) -> None:
         ]
         tidy.note("guessed", "D is the column of tokens: the table has one row per run")
     if "lr" in columns and "peak_lr" not in columns:
-        setting = next((name for name in tidy.frame.columns if SETTING.match(name) and canonical(name) == "lr"), "lr")
-        tidy.frame = tidy.frame.assign(peak_lr=tidy.frame[setting])
-        tidy.note("derived", ONE_RATE if setting == "lr" else f"peak_lr = '{setting}', a setting: lr is the last rate")
+        tidy.frame = tidy.frame.assign(peak_lr=tidy.frame["lr"])
+        tidy.note("derived", ONE_RATE)
 
 
 def _whole_steps(tidy: Tidy) -> None:
