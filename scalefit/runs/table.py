@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.errors import InputError, listed
+from scalefit.errors import InputError, listed, spoken
 from scalefit.expressions import Expression, parse
 from scalefit.quoting import quoted
 from scalefit.runs.matching import Binding
@@ -30,6 +30,9 @@ class Note:
     kind: str
     text: str
     count: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", spoken(self.text))
 
 
 @dataclass(frozen=True)

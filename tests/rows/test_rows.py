@@ -49,7 +49,9 @@ def test_a_missing_size_or_compute_follows_from_the_other_two_and_a_note_says_so
     rows = gather(find_law("chinchilla"), runs)
     assert rows.variables["D"].tolist() == [1e9, 5e8] and rows.notes == ("D = C / (6 N)",)
     alone = read_runs(pd.DataFrame({"N": [1e6, 2e6], "loss": [4.0, 3.0]}))
-    with pytest.raises(InputError, match=r'no column "D" \(training tokens of the run\); write --map D=COLUMN'):
+    with pytest.raises(
+        InputError, match=r'no column "D" \(training tokens of the run\); write rename=\{"COLUMN": "D"\}'
+    ):
         gather(find_law("chinchilla"), alone)
 
 

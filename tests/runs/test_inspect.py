@@ -85,7 +85,7 @@ def test_an_ambiguous_loss_is_told_beside_everything_else(tmp_path):
     assert "  kept unchanged: train/loss, val/loss" in lines
     (line,) = [line for line in lines if line.startswith("! ")]
     assert "'train/loss' and 'val/loss' could both be loss" in line
-    assert line.endswith("--map loss=train/loss or --map loss=val/loss")
+    assert line.endswith('rename={"train/loss": "loss"} or rename={"val/loss": "loss"}')
 
 
 def test_the_command_shows_what_it_knows_where_others_refuse(tmp_path):
@@ -109,5 +109,7 @@ def test_a_tie_of_steps_leaves_both(tmp_path):
 
 def test_a_missing_loss_lists_the_columns_as_the_file_has_them(tmp_path):
     (tmp_path / "a.csv").write_text("iter,params,foo\n0,5,6\n1,4,5\n")
-    with pytest.raises(InputError, match=r"no column loss; the columns are iter, params, foo; .*--map loss=COLUMN"):
+    with pytest.raises(
+        InputError, match=r"no column loss; the columns are iter, params, foo; .*rename=.\"COLUMN\": \"loss\""
+    ):
         read_runs(tmp_path / "a.csv")
