@@ -8,7 +8,9 @@ from contextvars import ContextVar
 
 #: whether messages are for the command line; else those of reading are written as arguments in Python
 ON_COMMAND_LINE: ContextVar[bool] = ContextVar("on_command_line", default=False)
-MAPPED = re.compile(r"""--map (?P<name>[\w{}/.-]+)=(?P<column>"[^"]*"|'[^']*'|[^\s,;)]+)""")
+MAPPED = re.compile(r"""--map ([\w{}/.-]+)=("[^"]*"|'[^']*'|[^\s,;)]+)""")
+MAPS = re.compile(rf"{MAPPED.pattern}(?: {MAPPED.pattern})*")
+QUOTES = "'\""
 PATTERN = re.compile(r"--pattern (?='|\")")
 
 
@@ -48,12 +50,13 @@ def spoken(text: str) -> str:
     """
     if ON_COMMAND_LINE.get() or "--" not in text:
         return text
-    text = MAPPED.sub(lambda hit: f'rename={{"{_bare(hit["column"])}": "{hit["name"]}"}}', text)
+    text = MAPS.sub(_as_mapping, text)
     return PATTERN.sub("pattern=", text).replace("--join", "join=True")
 
 
-def _bare(text: str) -> str:
-    return text[1:-1] if text[:1] in ("'", '"') else text
+def _as_mapping(hit: re.Match[str]) -> str:
+    pairs = [f'"{column.strip(QUOTES)}": "{name}"' for name, column in MAPPED.findall(hit[0])]
+    return f"rename={{{', '.join(pairs)}}}"
 
 
 def listed(items: Iterable[object], shown: int = 3, sep: str = ", ", count: int | None = None) -> str:

@@ -23,8 +23,8 @@ DERIVED = {"C": ("C = 6 N D", ("N", "D")), "D": ("D = C / (6 N)", ("C", "N")), "
 class Note:
     """One thing that reading a log did or found.
 
-    `kind`: guessed, mapped, converted, derived, joined, named, dropped, sorted, selected, diverged, suspect, unknown or
-    ambiguous; `count`: rows, columns or runs concerned.
+    `kind`: guessed, mapped, converted, derived, joined, named, dropped, sorted, selected, diverged, suspect, unknown,
+    undecided or ambiguous; `count`: rows, columns or runs concerned.
     """
 
     kind: str

@@ -195,3 +195,11 @@ def test_points_are_a_table_of_runs_steps_variables_and_the_target():
         "bleu": [4.0, 3.0],
     }
     assert list(Points(("a",), None, {"N": (1.0,)}, (2.0,)).frame("loss").columns) == ["run", "N", "loss"]
+
+
+def test_all_missing_columns_are_named_at_once():
+    table = pd.DataFrame({"foo": [1.0, 2.0, 3.0], "bar": [3.0, 2.0, 1.0]})
+    with pytest.raises(InputError) as said:
+        gather(find_law("chinchilla"), read_runs(table, need=()))
+    assert all(f'"{name}" (' in str(said.value) for name in ("N", "D", "loss"))
+    assert 'rename={"COLUMN": "N", "COLUMN": "D", "COLUMN": "loss"} with one of: foo, bar' in str(said.value)
