@@ -11,6 +11,8 @@ from scalefit.cli.output import Answer, answering, as_lines, records
 from scalefit.cli.train import progress, read_toml, torch_is_there
 from scalefit.errors import InputError
 
+SHOWN = ("run", "N", "D", "C", "loss", "val_loss", "status")  #: columns of a collected sweep that are always printed
+
 
 @click.command()
 @click.argument("action", type=click.Choice(["plan", "run", "status", "collect"]))
@@ -63,7 +65,11 @@ def _collect(out: str, curves: bool, save: str | None) -> Answer:
     table = collect_sweep(out, curves=curves)
     if save:
         write_text(save, table.to_csv(index=False))
-    return Answer(as_lines(table.head(40)), {"runs": records(table)}, table)
+    constant = [name for name in table.columns if name not in SHOWN and table[name].nunique(dropna=False) < 2]
+    text = as_lines(table.drop(columns=constant if len(table) > 1 else []).head(40))
+    if constant and len(table) > 1:
+        text += f"\n({len(constant)} columns that are the same in every row: --csv or --save FILE.csv writes them too)"
+    return Answer(text, {"runs": records(table)}, table)
 
 
 def _table(rows: list[dict[str, object]]) -> Answer:

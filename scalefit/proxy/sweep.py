@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scalefit.errors import InputError
-from scalefit.proxy.config import Config
+from scalefit.proxy.config import UNIDENTIFYING, Config
 from scalefit.proxy.run_folder import RunFolder
 from scalefit.proxy.train import DONE, Progress, train_members
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TABLES = ("base", "grid", "cells")
-FACTS = ("N", "N_total", "N_enc", "N_dec", "D", "C", "val_loss", "status", "wall_s", "identity")
+NOT_OF_RUN = ("run", "flops_formula", "step", "members")  #: entries of run.json that say nothing about how it was trained
 
 
 @dataclass(frozen=True)
@@ -99,24 +99,51 @@ def sweep_status(out: str | Path) -> list[dict[str, Any]]:
 
 
 def collect_sweep(out: str | Path, *, curves: bool = False) -> pd.DataFrame:
-    """All runs in one table: one row per run with N, D, C and final losses, or with ``curves`` one per logged step.
+    """All runs that have begun in one table: one row per run with its final loss, or with ``curves`` one per logged step.
 
-    The column ``run`` is the job's id; the keys that vary over the sweep are columns too.
+    The column ``run`` is the job's id; the keys that vary over the sweep come next, then what ``run.json`` says (N, D,
+    C, status), then every other setting, whether it varies or not: the table says of the runs what their folders say.
+    ``loss`` is the loss that sweeps are compared by (see :func:`scalefit.read_sweeps`). Raises InputError where no run
+    has begun.
     """
     import pandas as pd
 
     jobs = _known(out)
     keys = varied([job.config for job in jobs])
+    begun = [job for job in jobs if (Path(out) / job.id / "run.json").exists()]
+    if not begun:
+        raise InputError(f"none of {len(jobs)} runs has begun", where=str(out), todo=f"scalefit sweep run --out {out}")
     rows: list[dict[str, Any]] = []
-    for job in jobs:
-        labels = {"run": job.id} | {key: _cell(getattr(job.config, key)) for key in keys}
-        path = Path(out) / job.id
-        if curves and (path / "log.jsonl").exists():
-            rows += [labels | row for row in RunFolder(path).rows()]
-        elif (path / "run.json").exists():
-            facts = RunFolder(path).facts()
-            rows.append(labels | {key: value for key, value in facts.items() if key in FACTS or "val_loss" in key})
-    return pd.DataFrame(rows)
+    for job in begun:
+        labels = _labels(Path(out), job, keys)
+        rows += [labels | row for row in RunFolder(Path(out) / job.id).rows()] if curves else [labels]
+    table = pd.DataFrame(rows)
+    return table if curves else _with_losses(table, Path(out))
+
+
+def _labels(out: Path, job: Job, keys: Sequence[str]) -> dict[str, Any]:
+    """Everything that is known of a run but its rows; what ``run.json`` says goes before the configuration."""
+    facts = RunFolder(out / job.id).facts()
+    known = {key: value for key, value in facts.items() if key not in NOT_OF_RUN and not isinstance(value, dict)}
+    known["status"] = _status(out, job)["status"]
+    settings = {key: value for key, value in job.config.as_dict().items() if key not in UNIDENTIFYING}
+    first = {key: getattr(job.config, key) for key in keys}
+    return {key: _cell(value) for key, value in ({"run": job.id} | first | settings | known | first).items()}
+
+
+def _with_losses(table: pd.DataFrame, out: Path) -> pd.DataFrame:
+    """The table with the loss that sweeps are compared by, of runs that have logged one."""
+    from scalefit.runs import read_runs
+    from scalefit.runs.final import final_losses
+
+    logs = [path for run in table["run"] if (path := out / run / "log.jsonl").exists() and path.stat().st_size]
+    if not logs:
+        return table
+    known = read_runs(logs, need=())
+    if "loss" not in known.table.columns:
+        return table
+    losses = final_losses(known)[0].assign(run=known.table["run"].astype(str)).set_index("run")["loss"]
+    return table.assign(loss=table["run"].map(losses))
 
 
 def varied(configs: Sequence[Config]) -> list[str]:

@@ -3,8 +3,10 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
+import scalefit as sf
 from scalefit.errors import InputError
 from scalefit.laws import find_law
 from scalefit.laws.data_constrained import DataConstrained
@@ -249,6 +251,18 @@ def test_the_learning_rate_surface_is_lowest_at_its_power_laws():
     assert min(around) > bottom
     high, low = (law.evaluate({**at, "peak_lr": lr * x, "batch": batch * x**0.5}, constants) for x in (4, 0.25))
     assert high > low
+
+
+def test_implicit_domains_add_up_and_come_back_in_the_order_of_their_sizes():
+    law = find_law("mixture:over=web+code,domains=2")
+    planted = {"c": 1.5, "k": 0.9, "t1": -1.5, "t2": 0.6, "k2": 0.4, "t2_1": 1.0, "t2_2": -3.0}
+    assert set(law.parameters) == set(planted)
+    shares = np.random.default_rng(0).dirichlet([1, 1, 1], 40)
+    web, code = shares[:, 0], shares[:, 1]
+    loss = 1.5 + 0.9 * np.exp(-1.5 * web + 0.6 * code) + 0.4 * np.exp(web - 3.0 * code)
+    np.testing.assert_allclose(law.evaluate({"r1": web, "r2": code}, planted), loss, rtol=1e-14)
+    found = sf.fit(pd.DataFrame({"web": web, "code": code, "loss": loss}), law)
+    assert dict(found.parameters) == pytest.approx(planted, rel=1e-5)
 
 
 def test_mixture_of_one_source_left_out():

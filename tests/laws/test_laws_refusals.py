@@ -285,7 +285,8 @@ class TestWhichLaws:
     def test_runs_of_sizes_and_lengths(self):
         found = self.said(self.table)
         able = {law for law, (can, _) in found.items() if can}
-        assert {law for law in able if ":" not in law} == {"chinchilla", "kaplan", "kaplan-floor", "over-training"}
+        of_both = {"chinchilla", "farseer", "kaplan", "kaplan-floor", "over-training", "skaling"}
+        assert {law for law in able if ":" not in law} == of_both
         assert found["chinchilla"][1] == "loss from N, D: 16 rows, 5 parameters"
         assert found["data-constrained"][1] == "needs the column U (unique training tokens)"
         assert "nothing to explain" in found["optimal-lr-batch"][1]

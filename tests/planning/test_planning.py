@@ -69,6 +69,7 @@ class TestComputeOptimal:
             "over-training": {"E": 1.8, "a": 212.0, "b": 367.0, "eta": 0.136},
             "kaplan-floor": FINEWEB_EDU,
             "kaplan": {"N_c": 6.4e13, "D_c": 1.8e13, "alpha_N": 0.076, "alpha_D": 0.103},
+            "skaling": {"E": 1.6, "A": 90.0, "B": 4.0, "alpha": 0.24, "beta": 0.29, "k": 0.4},
         }[law]
         for C in (1e18, 1e22, 1e25):
             best = compute_optimal(law, constants, C)

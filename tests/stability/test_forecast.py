@@ -373,7 +373,7 @@ def test_a_sweep_without_divergence_has_no_boundary():
 def test_divergence_of_the_widest_public_mlp():
     rows = pd.read_csv(PUBLIC / "mup_mlp_cifar" / "train_loss_by_epoch.csv").drop(columns="log2_lr")
     rows = rows.rename(columns={"train_loss": "loss", "parameterization": "parametrization"})
-    judged = backtest_divergence(read_sweeps(rows[rows["epoch"] == 1], initial_loss=np.log(10)), factor=100)
+    judged = backtest_divergence(read_sweeps(rows[rows["epoch"] == 1], initial_loss=np.log(10)))
     assert judged.precision >= 0.9
     assert judged.recall >= 0.9
 

@@ -62,6 +62,12 @@ def _nested(constants: Mapping[str, float], C: FloatArray) -> FloatArray:
     return np.asarray(size ** (beta / (alpha + beta)))
 
 
+def _interacting(constants: Mapping[str, float], C: FloatArray) -> FloatArray:
+    power = 1 / constants["k"]  # the sum inside the power has its least value where the law has
+    inside = {"A": 1.0, "B": constants["B"] ** power, "alpha": constants["alpha"] * power}
+    return _additive({**inside, "beta": constants["beta"] * power}, C)
+
+
 def _kaplan(constants: Mapping[str, float], C: FloatArray) -> FloatArray:
     names = {"A": "N_c", "B": "D_c", "alpha": "alpha_N", "beta": "alpha_D"}
     return _nested({new: constants[old] for new, old in names.items()}, C)
@@ -73,6 +79,7 @@ CLOSED_FORMS: dict[str, Callable[[Mapping[str, float], FloatArray], FloatArray]]
     "over-training": _over_trained,
     "kaplan-floor": _nested,
     "kaplan": _kaplan,
+    "skaling": _interacting,
 }
 
 
@@ -80,7 +87,7 @@ def compute_optimal(law: str, constants: Mapping[str, float], C: Any) -> Optimum
     """The size and data of least loss for compute C (FLOP; a number or an array), where C = 6 N D.
 
     ``constants`` are the law's parameters, such as ``fit.parameters``. Laws: chinchilla, over-training, kaplan-floor,
-    kaplan. Raises :class:`InputError` for a law without a closed form.
+    kaplan, skaling. Raises :class:`InputError` for a law without a closed form.
 
     >>> published = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
     >>> best = compute_optimal("chinchilla", published, 5.76e23)

@@ -15,9 +15,10 @@ from pathlib import Path
 from types import ModuleType
 
 from scalefit.errors import InputError
+from scalefit.runs.formats import text_log
 from scalefit.runs.formats.raw import RawTable, Remark
 
-__all__ = ["RawTable", "Remark", "patterns", "read_raw", "sources_in"]
+__all__ = ["RawTable", "Remark", "is_free_text", "patterns", "read_raw", "sources_in"]
 
 
 @functools.cache
@@ -51,6 +52,15 @@ def read_raw(path: Path) -> RawTable:
         todo = "give a table with one row for each run or logged step"
         raise InputError("the table has no rows", where=str(path), todo=todo)
     return table
+
+
+def is_free_text(path: Path) -> bool:
+    """Whether a file is named as texts of any kind are (job.log, notes.txt), which need not be run logs.
+
+    >>> is_free_text(Path("train.log")), is_free_text(Path("train.csv"))
+    (True, False)
+    """
+    return any(fnmatchcase(path.name.lower(), pattern) for pattern in text_log.NAMES)
 
 
 def _reader(path: Path) -> ModuleType:

@@ -18,7 +18,9 @@ class RawTable:
     """A file as a table. The index is a row's line (or record) in the source, from 1.
 
     `scalars` are entries for the whole file (configuration, sizes); `remarks` become notes. `nans` are, by column, the
-    indices of the rows in which NaN was logged, as opposed to nothing; None if the format does not distinguish them.
+    indices of the rows in which NaN was logged, as opposed to nothing; None if the format does not distinguish them, and
+    `unsure` if an empty cell may be a NaN all the same, as pandas writes it. `name` is that of the run of a table which
+    has no column for it. `identified`: runs of one name are one run, since the format gives each an identifier.
     """
 
     path: Path
@@ -26,6 +28,9 @@ class RawTable:
     scalars: dict[str, object] = field(default_factory=dict)
     remarks: tuple[Remark, ...] = ()
     nans: dict[str, list[int]] | None = None
+    unsure: bool = False
+    name: str = ""
+    identified: bool = False
 
 
 def nans_of(records: list[dict[str, Any]], numbers: list[int]) -> dict[str, list[int]]:

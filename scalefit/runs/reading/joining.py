@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -23,6 +24,7 @@ PLAIN = frozenset(
     {"log", "metrics", "history", "trainer_state", "train_log", "trainer_log"}
     | {"summary", "wandb-summary", "results", "result", "final"}
 )
+SILENT = re.compile(r"checkpoint-\d+|files")  #: folders inside that of a run, which do not name it
 EVENTS = "events.out.tfevents"
 
 
@@ -36,6 +38,9 @@ def file_names(paths: Iterable[Path]) -> list[str]:
     (['small'], ['a/x', 'b/x'])
     """
     parts = [_parts(path) for path in paths]
+    telling = [[part for part in own if not SILENT.fullmatch(part)] or own for own in parts]
+    if len({tuple(own) for own in telling}) == len(parts):
+        parts = telling
     names: list[str] = []
     for depth in range(1, max(map(len, parts), default=0) + 1):
         names = ["/".join(part[-depth:]) for part in parts]
@@ -77,7 +82,8 @@ def keep_apart(tables: Sequence[Tidy], files: Sequence[str]) -> None:
     for run, where in holders.items():
         if len(where) > 1:
             pairs = combinations([_rows(tables[number].frame, run) for number in where], 2)
-            apart = any(_pair_differs(one, other, tables[where[0]].axis) for one, other in pairs)
+            known = all(tables[number].identified for number in where)
+            apart = not known and any(_pair_differs(one, other, tables[where[0]].axis) for one, other in pairs)
             cases.setdefault((apart, tuple(where)), []).append(run)
     for (apart, files_of), runs in sorted(cases.items(), key=lambda case: not case[0][0]):
         if apart:

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from scalefit.errors import InputError, listed
-from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats import RawTable
 from scalefit.runs.matching import normalised
 from scalefit.runs.reading.checks import checked
 from scalefit.runs.reading.conversions import peak_of_settings, read_settings
 from scalefit.runs.reading.curves import join_sparse_rows, ordered, set_undecided_apart, table_of
+from scalefit.runs.reading.entries import entries_of_runs
 from scalefit.runs.reading.joining import file_names, keep_apart, one_table
 from scalefit.runs.reading.naming import name_runs
 from scalefit.runs.reading.sources import Source, raw_tables
@@ -63,7 +63,7 @@ def read_runs(
     tables = [tidied(raw, renames, tell_ties) for raw, renames in zip(raws, maps, strict=True)]
     for tidy, name in zip(tables, names, strict=True):
         read_settings(tidy)
-        name_runs(tidy, name)
+        name_runs(tidy, tidy.name or name)
         peak_of_settings(tidy)
     if len(tables) > 1:
         for tidy in tables:
@@ -108,7 +108,7 @@ def _joined(tables: list[Tidy], names: list[str], origin: tuple[Origin, ...], ne
     same = logged is tidy.frame
     ordered(tidy)
     notes += tidy.notes[before:]
-    scalars = _scalars(curves)
+    scalars = entries_of_runs(curves)
     table = table_of(tidy.frame, scalars)
     if finals:
         table = _with_run_table(table, pd.concat([part.frame for part in finals]), notes)
@@ -147,19 +147,6 @@ def _missing(name: str, tables: list[Tidy]) -> InputError:
     what = f"there is no column {name}; the columns are {listed([source.get(each, each) for each in columns], 30)}"
     todo = f"say which one it is: --map {name}={likely[0] if likely else 'COLUMN'}"
     return InputError(what, where=where, todo=todo)
-
-
-def _scalars(curves: list[Tidy]) -> dict[str, dict[str, object]]:
-    """Entries for a whole run (from run.json, say), by run: those at the top, and nested ones with a canonical name."""
-    found: dict[str, dict[str, object]] = {}
-    for tidy in curves:
-        scalars = {key: value for key, value in tidy.scalars.items() if isinstance(value, str | int | float | bool)}
-        nested = {key.rsplit("/", 1)[-1]: value for key, value in scalars.items() if "/" in key}
-        entries = {key: value for key, value in nested.items() if key in COLUMNS}
-        entries |= {key: value for key, value in scalars.items() if "/" not in key}
-        for run in tidy.frame["run"].cat.categories if entries else ():
-            found.setdefault(str(run), {}).update(entries)
-    return found
 
 
 def _with_run_table(table: pd.DataFrame, given: pd.DataFrame, notes: list[Note]) -> pd.DataFrame:

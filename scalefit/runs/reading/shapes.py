@@ -71,7 +71,8 @@ def shaped(raw: RawTable, mapped: Container[str] = ()) -> RawTable:
 
 
 def _told(raw: RawTable, frame: pd.DataFrame, kind: str, text: str, nans: dict[str, list[int]] | None) -> RawTable:
-    return replace(raw, frame=frame, remarks=(*raw.remarks, Remark(kind, text)), nans=nans)
+    unsure = raw.unsure and nans is raw.nans
+    return replace(raw, frame=frame, remarks=(*raw.remarks, Remark(kind, text)), nans=nans, unsure=unsure)
 
 
 def _cells(column: pd.Series, pattern: re.Pattern[str]) -> pd.DataFrame | None:

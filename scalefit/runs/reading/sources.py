@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 
 from scalefit.errors import InputError, listed
-from scalefit.runs.formats import RawTable, Remark, read_raw, sources_in
+from scalefit.runs.formats import RawTable, Remark, is_free_text, read_raw, sources_in
 from scalefit.runs.formats import pattern as own_pattern
 from scalefit.runs.formats.wandb_api import fetch, is_address
 from scalefit.runs.quantities import is_quantity
@@ -57,10 +57,8 @@ def _tables(source: Source, mapped: Container[str], pattern: str | None) -> Iter
     elif fspath(source) == STANDARD_INPUT:
         yield _standard_input(mapped, pattern)
     else:
-        for path, remarks in (each for place in _expanded(Path(source)) for each in _files(place, pattern)):
-            raw = read_raw(path) if pattern is None else own_pattern.read(path, pattern)
-            raw = replace(raw, remarks=(*raw.remarks, *remarks))
-            yield shaped(raw, mapped), Origin(str(path), _file_hash(path), len(raw.frame))
+        for raw in (raw for place in _expanded(Path(source)) for raw in _of_path(place, pattern)):
+            yield shaped(raw, mapped), Origin(str(raw.path), _file_hash(raw.path), len(raw.frame))
 
 
 def _standard_input(mapped: Container[str], pattern: str | None) -> tuple[RawTable, Origin]:
@@ -111,23 +109,45 @@ def _expanded(path: Path) -> list[Path]:
     return found
 
 
-def _files(path: Path, pattern: str | None) -> list[tuple[Path, tuple[Remark, ...]]]:
-    """The run logs of a folder, the first with a remark on files that are not read; or the file itself."""
+def _of_path(path: Path, pattern: str | None) -> list[RawTable]:
+    """A file as a table, or the run logs of a folder; the first has remarks on files there that are not read.
+
+    A folder may hold texts that are no logs: they are passed over, unless there is nothing else.
+    """
     if not path.is_dir():
-        if pattern is not None and not path.exists():
-            raise InputError("there is no such file", where=str(path), todo="give the path of a run log or of a folder")
-        return [(path, ())]
-    if pattern is None:
-        found, rest = sources_in(path)
-    else:
-        found, rest = sorted({file for name in TEXTS for file in path.rglob(name) if file.is_file()}), []
+        return [_of_file(path, pattern)]
+    found, rest = sources_in(path) if pattern is None else (_texts(path), [])
     if not found:
         todo = "give a file, or a folder with run logs (docs/logs.md lists the formats)"
         what = "the folder holds no run logs" if pattern is None else f"the folder holds no text ({', '.join(TEXTS)})"
         raise InputError(what, where=str(path), todo=todo)
+    tables, refused = list[RawTable](), list[InputError]()
+    for source in found:
+        try:
+            tables.append(_of_file(source, pattern))
+        except InputError as error:
+            if pattern is None and not is_free_text(source):
+                raise
+            refused.append(error)
+            rest = [*rest, source]
+    if not tables:
+        raise refused[0]
     names = listed([file.name for file in rest], 5)
-    left = (Remark("dropped", f"other files in the folder were not read: {names}", len(rest)),) if rest else ()
-    return [(source, () if number else left) for number, source in enumerate(found)]
+    left = [Remark("dropped", f"other files in the folder were not read: {names}", len(rest))] if rest else []
+    return [replace(tables[0], remarks=(*tables[0].remarks, *left)), *tables[1:]]
+
+
+def _of_file(path: Path, pattern: str | None) -> RawTable:
+    if pattern is None:
+        return read_raw(path)
+    if not path.exists():
+        raise InputError("there is no such file", where=str(path), todo="give the path of a run log or of a folder")
+    return own_pattern.read(path, pattern)
+
+
+def _texts(folder: Path) -> list[Path]:
+    """The files to which a pattern is applied."""
+    return sorted({file for name in TEXTS for file in folder.rglob(name) if file.is_file()})
 
 
 def _from_frame(frame: pd.DataFrame) -> RawTable:
