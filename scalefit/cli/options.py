@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from scalefit.cli.output import OutputFile
 from scalefit.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,7 +37,11 @@ SHARED: dict[str, dict[str, Any]] = {
         "metavar": "PATTERN",
         "help": "How a line of a text log is written: 'step {step} .* loss {loss} lr {lr}'.",
     },
-    "--plot": {"metavar": "FILE", "help": "Write the figure to this file (png, pdf or svg)."},
+    "--plot": {
+        "type": OutputFile("figure"),
+        "metavar": "FILE",
+        "help": "Write the figure to this file (png, pdf or svg).",
+    },
     "--rule": {
         "type": RULES,
         "default": "adam",
@@ -103,6 +108,11 @@ def read(
         runs = runs.where(where)
         refuse_empty(runs, "left", "--where")
     return runs
+
+
+def told(runs: Runs) -> list[str]:
+    """How run logs were read, in sentences."""
+    return [note.text for note in runs.notes]
 
 
 def refuse_empty(runs: Runs, what: str, option: str) -> None:

@@ -10,7 +10,8 @@ from os import PathLike
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import InputError, listed
+from scalefit.errors import InputError, counted, listed
+from scalefit.escaping import one_line
 from scalefit.runs.formats import RawTable
 from scalefit.runs.matching import normalised
 from scalefit.runs.reading.checks import checked
@@ -58,7 +59,7 @@ def read_runs(
     """
     sources = [source] if isinstance(source, str | PathLike | pd.DataFrame) else list(source)
     raws, origin = raw_tables(sources, rename or (), pattern)
-    maps = _renames(raws, dict(rename or {}))
+    maps = _renames(raws, {one_line(name): target for name, target in (rename or {}).items()})
     names = file_names([raw.path for raw in raws])
     tables = [tidied(raw, renames, tell_ties) for raw, renames in zip(raws, maps, strict=True)]
     for tidy, name in zip(tables, names, strict=True):
@@ -158,9 +159,13 @@ def _with_run_table(table: pd.DataFrame, given: pd.DataFrame, notes: list[Note])
         todo = "keep one row for each run"
         raise InputError("the table of runs has several rows for one run", where=f"run {twice}", todo=todo)
     if unknown:
-        notes.append(Note("dropped", f"{len(unknown)} runs have no curve: {listed(unknown, 5)}", len(unknown)))
+        notes.append(
+            Note(
+                "dropped", f"{counted(len(unknown), 'run', 'has', 'have')} no curve: {listed(unknown, 5)}", len(unknown)
+            )
+        )
     if without:
-        text = f"{len(without)} runs are not in the table of runs: {listed(without, 5)}"
+        text = f"{counted(len(without), 'run', 'is', 'are')} not in the table of runs: {listed(without, 5)}"
         notes.append(Note("unknown", text, len(without)))
     extra = given.set_index("run").reindex(table["run"])
     new = [name for name in extra.columns if name not in table.columns]
@@ -190,7 +195,13 @@ def _with_learning_rates(runs: Runs, schedule: ScheduleSource | None, warmup: in
         notes.append(Note("mapped", text))
     if given.missing:
         example = next(iter(given.missing.values()))
-        notes.append(Note("unknown", f"{len(given.missing)} runs have no schedule: {example}", len(given.missing)))
+        notes.append(
+            Note(
+                "unknown",
+                f"{counted(len(given.missing), 'run', 'has', 'have')} no schedule: {example}",
+                len(given.missing),
+            )
+        )
     notes += _interpolated(given)
     return replace(runs, notes=tuple(notes), learning_rates=replace(given, rows=runs.learning_rates.rows))
 

@@ -57,7 +57,7 @@ def _tables(source: Source, mapped: Container[str], pattern: str | None) -> Iter
     elif fspath(source) == STANDARD_INPUT:
         yield _standard_input(mapped, pattern)
     else:
-        for raw in (raw for place in _expanded(Path(source)) for raw in _of_path(place, pattern)):
+        for raw in (each for place in _expanded(Path(source)) for each in _of_path(place, pattern)):
             yield shaped(raw, mapped), Origin(str(raw.path), _file_hash(raw.path), len(raw.frame))
 
 
@@ -114,19 +114,21 @@ def _of_path(path: Path, pattern: str | None) -> list[RawTable]:
 
     A folder may hold texts that are no logs: they are passed over, unless there is nothing else.
     """
+
+    def read(file: Path) -> RawTable:
+        return read_raw(file) if pattern is None else own_pattern.read(file, pattern)
+
     if not path.is_dir():
-        return [_of_file(path, pattern)]
-    found, rest = sources_in(path) if pattern is None else (_texts(path), [])
-    if not found:
-        todo = "give a file, or a folder with run logs (docs/logs.md lists the formats)"
-        what = "the folder holds no run logs" if pattern is None else f"the folder holds no text ({', '.join(TEXTS)})"
-        raise InputError(what, where=str(path), todo=todo)
+        if pattern is not None and not path.exists():
+            raise InputError("there is no such file", where=str(path), todo="give the path of a run log or of a folder")
+        return [read(path)]
+    found, rest = _in_folder(path, pattern)
     tables, refused = list[RawTable](), list[InputError]()
     for source in found:
         try:
-            tables.append(_of_file(source, pattern))
+            tables.append(read(source))
         except InputError as error:
-            if pattern is None and not is_free_text(source):
+            if not is_free_text(source):
                 raise
             refused.append(error)
             rest = [*rest, source]
@@ -137,17 +139,17 @@ def _of_path(path: Path, pattern: str | None) -> list[RawTable]:
     return [replace(tables[0], remarks=(*tables[0].remarks, *left)), *tables[1:]]
 
 
-def _of_file(path: Path, pattern: str | None) -> RawTable:
+def _in_folder(path: Path, pattern: str | None) -> tuple[list[Path], list[Path]]:
+    """The run logs of a folder, and its other files; with a pattern its texts."""
     if pattern is None:
-        return read_raw(path)
-    if not path.exists():
-        raise InputError("there is no such file", where=str(path), todo="give the path of a run log or of a folder")
-    return own_pattern.read(path, pattern)
-
-
-def _texts(folder: Path) -> list[Path]:
-    """The files to which a pattern is applied."""
-    return sorted({file for name in TEXTS for file in folder.rglob(name) if file.is_file()})
+        found, rest = sources_in(path)
+    else:
+        found, rest = sorted({file for name in TEXTS for file in path.rglob(name) if file.is_file()}), []
+    if not found:
+        todo = "give a file, or a folder with run logs (docs/logs.md lists the formats)"
+        what = "the folder holds no run logs" if pattern is None else f"the folder holds no text ({', '.join(TEXTS)})"
+        raise InputError(what, where=str(path), todo=todo)
+    return found, rest
 
 
 def _from_frame(frame: pd.DataFrame) -> RawTable:
