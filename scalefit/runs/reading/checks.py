@@ -82,8 +82,9 @@ def _sizes(table: pd.DataFrame, name: str) -> Iterator[Note]:
         text = f"{name} is larger than any model in {counted(large.size, 'row')}, check the unit in its header"
         yield Note("suspect", f"{text}: {_cells(table, name, large)}", large.size)
     small = sizes[(sizes > 0) & (sizes < LEAST)]
-    if small.size and not (sizes >= LEAST).any() and name != "C":
-        text = f"{name} is {small.min():g} to {small.max():g}, probably counted in millions or billions: write the unit"
+    if small.size and np.nanmedian(sizes) < LEAST and name != "C":
+        reach = f"{name} is {np.nanmin(sizes):g} to {np.nanmax(sizes):g}"
+        text = f"{reach}, probably counted in millions or billions: write the unit"
         yield Note("suspect", f'{text} into the header, as in "{name} (B)"', small.size)
 
 
