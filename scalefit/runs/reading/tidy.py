@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -184,7 +185,7 @@ def _as_numbers(tidy: Tidy, column: pd.Series, scale: float) -> pd.Series:
     return values
 
 
-def _is_word(cell: object) -> bool:
+def _is_word(cell: Any) -> bool:
     return not pd.isna(cell) and str(cell).strip().lower() not in MISSING and not is_quantity(cell)
 
 
