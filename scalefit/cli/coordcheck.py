@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from scalefit.cli import options
-from scalefit.cli.output import Answer, answering, check_writable, draw, records
+from scalefit.cli.output import Answer, answering, figures, records
 from scalefit.cli.train import plain, torch_is_there
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ def command(
     Example:
       scalefit coordcheck --parametrization mup --seeds 1 --steps 5
     """
-    check_writable(plot)
     if file is not None:
         return _measured(file, over, measure, plot)
     torch_is_there()
@@ -63,10 +62,12 @@ def command(
     content |= {} if "data" in given else {"data": "zipf-markov", "data_options": {"tokens": 50000}}
     content |= given
     found = coordinate_check(Config.read(content, "--set"), grown, axis=axis, seeds=seeds, steps=steps)
-    draw(plot, lambda: _figure(found, parametrization))
+    drawn = figures(plot, lambda: _figure(found, parametrization))
     slopes = {module: {"slope": slope, "passed": found.passed[module]} for module, slope in found.worst.items()}
     text = "\n".join([*found.lines, "pass" if found.ok else "FAIL: the learning rate will not transfer"])
-    return Answer(text, {"axis": axis, "sizes": grown, "modules": slopes, "ok": found.ok}, found.table, found.ok)
+    return Answer(
+        text, {"axis": axis, "sizes": grown, "modules": slopes, "ok": found.ok}, found.table, found.ok, figures=drawn
+    )
 
 
 def _measured(file: str, over: str | None, measure: str | None, plot: str | None) -> Answer:
@@ -74,9 +75,9 @@ def _measured(file: str, over: str | None, measure: str | None, plot: str | None
     from scalefit.stability.coordinates import coordinate_slopes
 
     found = coordinate_slopes(file, over, measure)
-    draw(plot, found.plot)
     content = {"over": found.over, "measure": found.measure, "sizes": found.sizes, "seeds": found.seeds}
-    return Answer(str(found), content | {"modules": records(found.table), "ok": found.ok}, found.table, found.ok)
+    content |= {"modules": records(found.table), "ok": found.ok}
+    return Answer(str(found), content, found.table, found.ok, figures=figures(plot, found.plot))
 
 
 def _figure(found: Coordinates, name: str) -> Axes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scalefit.cli import options
-from scalefit.cli.output import Answer, answering, as_lines, check_writable, coded, draw, records
+from scalefit.cli.output import Answer, answering, as_lines, coded, figures, records
 from scalefit.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,7 +55,6 @@ def command(
     """
     from scalefit.fitting.saved import load_fit
 
-    check_writable(plot)
     fit = load_fit(fit_file, law) if fit_file else None
     if from_partial is not None:
         if files or at or every:
@@ -126,13 +125,12 @@ def _in_progress(fit: Fit | None, run: Runs, plot: str | None) -> Answer:
 
     forecast = predict_partial(run, fit=fit)
     text = [str(forecast)]
-    draw(plot, forecast.plot)
-    text += ["", f"wrote {plot}"] if plot else []
     keys = ("run", "step", "steps", "final", "low", "high", "level", "basis", "scale", "forecasts", "among")
     content = {key: getattr(forecast, key) for key in keys}
     content |= {name: records(getattr(forecast, name)) for name in ("curve", "history")}
     content["warnings"] = coded(forecast.warnings)
-    return Answer("\n".join(text), content, forecast.curve, forecast.ok, _completed(run, None))
+    drawn = figures(plot, forecast.plot)
+    return Answer("\n".join(text), content, forecast.curve, forecast.ok, _completed(run, None), drawn)
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:

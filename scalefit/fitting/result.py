@@ -26,6 +26,7 @@ from scalefit.uncertainty.intervals import Intervals
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from scalefit.planning.allocation.answer import Plan
     from scalefit.runs import Runs
     from scalefit.schedules import Schedule
 
@@ -89,6 +90,9 @@ class Fit:
         A fit without intervals has NaN in ``low`` and ``high``, and the reason in ``attrs["no_intervals"]``.
         """
         flagged = " ".join(check.text for check in self.warnings if check.code == "at-bound")
+        heads = [check.text.partition(" can")[0] for check in self.warnings if check.code == "not-identified"]
+        told = {word for head in heads for word in head.replace(",", " ").split()}
+        loose = dict.fromkeys(told, "not identified")
         how = {name: f"= {text}" for name, text in self.ties.items()} | dict.fromkeys(self.fixed, "fixed")
         ends = self._ends()
         table = pd.DataFrame(
@@ -100,7 +104,7 @@ class Fit:
                     "high": ends[name][1],
                     "unit": self.unit_of(name),
                     "meaning": self.law.parameters[name].meaning,
-                    "state": how.get(name, "at bound" if f"{name} ended" in flagged else "fitted"),
+                    "state": how.get(name, "at bound" if f"{name} ended" in flagged else loose.get(name, "fitted")),
                 }
                 for name, value in self.parameters.items()
             ]
@@ -227,6 +231,12 @@ class Fit:
         from scalefit.plots import plot_fit
 
         return plot_fit(self, held_out, schedule=schedule, at=at, ax=ax, **options)
+
+    def plan(self, **targets: Any) -> Plan:
+        """The best size and data for ``compute=1e23``, least compute for ``loss=2.2``: see :func:`scalefit.plan`."""
+        from scalefit.planning.allocation.plan import plan
+
+        return plan(self, **targets)
 
     def save(self, path: str | Path) -> Path:
         """Write the fit as plain JSON, to a temporary name and then in place."""

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from scalefit.errors import InputError
 from scalefit.proxy.config import UNIDENTIFYING, Config
-from scalefit.proxy.run_folder import RunFolder
-from scalefit.proxy.train import DONE, Progress, train_members
+from scalefit.proxy.run_folder import DONE, RunFolder, loaded
+from scalefit.proxy.train import Progress, train_members
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,8 +63,24 @@ def planned(out: str | Path) -> list[Job]:
     path = Path(out) / "jobs.jsonl"
     if not path.exists():
         return []
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [Job(row["id"], Config.read(row["config"], str(path))) for row in rows]
+    lines = path.read_bytes().splitlines()
+    return [_job(line, f"{path}, row {number}") for number, line in enumerate(lines, start=1)]
+
+
+def _job(line: bytes, where: str) -> Job:
+    todo = "delete that row, and plan the sweep again"
+    row = loaded(line, where, todo)
+    config = row.get("config")
+    if not isinstance(config, dict):
+        raise InputError("a job without a configuration", where=where, todo=todo)
+    try:
+        job = Job(str(row.get("id")), Config.read(config, where))
+    except InputError as error:
+        raise InputError(error.what, where=where, todo=error.todo) from error
+    if job.id != job.config.identity():
+        what = f"job {job.id} has the configuration of {job.config.identity()}"
+        raise InputError(what, where=where, todo=todo)
+    return job
 
 
 def run_sweep(
@@ -153,7 +169,7 @@ def _read(grid: str | Path | Mapping[str, Any]) -> tuple[Mapping[str, Any], str]
         return grid, "grid"
     try:
         return tomllib.loads(Path(grid).read_text(encoding="utf-8")), str(grid)
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(str(error), where=str(grid), todo="give a TOML file with [base] and [grid]") from error
 
 
@@ -196,8 +212,8 @@ def _known(out: str | Path) -> list[Job]:
 
 
 def _status(out: Path, job: Job) -> dict[str, Any]:
-    row = {"id": job.id, "status": "planned", "step": 0, "steps": job.config.steps, "val_loss": None}
     folder = RunFolder(out / job.id)
-    row |= {key: value for key, value in folder.facts().items() if key in ("status", "val_loss")}
-    row["step"] = folder.last_row().get("step", 0)
-    return row | {"status": "stopped"} if row["status"] == "running" and not folder.is_claimed() else row
+    facts = folder.facts()
+    row = {"id": job.id, "status": folder.status(), "step": folder.last_row().get("step", 0), "steps": job.config.steps}
+    note = {"note": facts["note"]} if "note" in facts else {}
+    return row | {"val_loss": facts.get("val_loss")} | note

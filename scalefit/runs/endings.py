@@ -116,6 +116,6 @@ def _along(ends: dict[str, tuple[float, float]]) -> Iterator[str]:
     if falling:
         yield (
             f"every row of {counted(len(falling), 'run')} is used although {its(len(falling))} learning rate falls "
-            f"along the run ({listed(falling)}): losses in mid-schedule are not final; use the last row of each run (--points "
-            "final), or a law along the schedule (annealing)"
+            f"along the run ({listed(falling)}): losses in mid-schedule are not final; use the last row of each run "
+            "(--points final), or a law along the schedule (annealing)"
         )

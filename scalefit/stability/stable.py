@@ -58,10 +58,10 @@ def boundary_of(table: pd.DataFrame, over: str) -> tuple[Boundary | None, str]:
 
 def by_the_rule(table: pd.DataFrame, over: str) -> pd.Series:
     """A mask of the runs that diverged, by the rule of :func:`scalefit.runs.cliff.lost` among the runs of one sweep."""
-    losses = table["loss"].astype(float).where(~diverged(table)).to_numpy()
+    losses = np.asarray(table["loss"].astype(float).where(~diverged(table)), dtype=np.float64)
     names = [over, *(name for name in followed(table, over) if name in FOLLOWED)]
     cell = table[names].astype(str).agg(" ".join, axis=1).to_numpy(str)
-    return pd.Series(lost(table["lr"].to_numpy(float), losses, cell, initial_loss_of(table)), table.index)
+    return pd.Series(lost(np.asarray(table["lr"], dtype=np.float64), losses, cell, initial_loss_of(table)), table.index)
 
 
 def lost_near(table: pd.DataFrame, over: str, lr: float, alive: pd.Series) -> str:

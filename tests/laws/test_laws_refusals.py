@@ -163,10 +163,10 @@ def test_which_column_is_x_names_the_choices():
 def test_a_missing_column_is_named_with_its_meaning():
     table = pd.DataFrame({"N": SIZES, "D": TOKENS, "fresh": TOKENS / 2, "loss": LOSS})
     with pytest.raises(
-        sf.InputError, match=r'"U" \(unique training tokens\); write --map U=COLUMN with one of: fresh$'
+        sf.InputError, match=r'"U" \(unique training tokens\); write rename=\{"COLUMN": "U"\} with one of: fresh$'
     ):
         sf.fit(table, "data-constrained")
-    with pytest.raises(sf.InputError, match="write --map U=COLUMN, or add it to the table"):
+    with pytest.raises(sf.InputError, match=r'write rename=\{"COLUMN": "U"\}, or add it to the table'):
         sf.fit(table.drop(columns="fresh"), "data-constrained")
 
 
@@ -285,7 +285,8 @@ class TestWhichLaws:
     def test_runs_of_sizes_and_lengths(self):
         found = self.said(self.table)
         able = {law for law, (can, _) in found.items() if can}
-        assert {law for law in able if ":" not in law} == {"chinchilla", "kaplan", "kaplan-floor", "over-training"}
+        of_both = {"chinchilla", "farseer", "kaplan", "kaplan-floor", "over-training", "skaling"}
+        assert {law for law in able if ":" not in law} == of_both
         assert found["chinchilla"][1] == "loss from N, D: 16 rows, 5 parameters"
         assert found["data-constrained"][1] == "needs the column U (unique training tokens)"
         assert "nothing to explain" in found["optimal-lr-batch"][1]

@@ -495,43 +495,7 @@ def test_dvclive(file, tmp_path):
         read_runs(tmp_path / "exp")
 
 
-# --- TensorBoard ----------------------------------------------------------------------------------------
-
-
-def test_tensorboard_is_an_extra(file, monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorboard", None)
-    monkeypatch.setitem(sys.modules, "tensorboard.backend.event_processing.event_accumulator", None)
-    with pytest.raises(InputError, match=r"needs tensorboard; install the extra scalefit\[tensorboard\]"):
-        read_runs(file(b"x" * 9, "run/events.out.tfevents.1.host"))
-
-
-@pytest.mark.filterwarnings("default")
-def test_tensorboard(tmp_path):
-    pytest.importorskip("tensorboard", reason="the extra tensorboard is not installed")
-    from tensorboard.compat.proto.event_pb2 import Event
-    from tensorboard.compat.proto.summary_pb2 import Summary
-    from tensorboard.summary.writer.record_writer import RecordWriter
-    from tensorboard.util.tensor_util import make_tensor_proto
-
-    def write(name, points):
-        path = tmp_path / "run" / f"events.out.tfevents.{name}.host"
-        path.parent.mkdir(exist_ok=True)
-        with path.open("wb") as out:
-            writer = RecordWriter(out)
-            for step, time, tag, value in points:
-                entry = {"tensor": make_tensor_proto(np.float32(value))} if tag == "lr" else {"simple_value": value}
-                summary = Summary(value=[Summary.Value(tag=tag, **entry)])
-                writer.write(Event(step=step, wall_time=time, summary=summary).SerializeToString())
-
-    write("1", [(s, float(s), tag, 1.0 + s) for s in range(12_000) for tag in ("train/loss", "lr")])
-    write("2", [(s, 2e4 + s, tag, 0.5) for s in range(11_990, 12_010) for tag in ("train/loss", "lr")])
-    write("3", [(s, 5e4 + s, "acc vs samples", 0.5) for s in range(3)])
-    runs = read_runs(tmp_path)
-    assert runs.names == ["run"] and len(runs.curves) == 12_010 and runs.curves["loss"].iloc[-1] == 0.5
-    assert runs.curves["lr"].tolist()[5] == 6.0 and runs.curves["loss"].tolist()[11_989] == 11_990
-    assert "samples" in told(runs, "dropped") and "10 rows were logged again" in told(runs, "dropped")
-    single = read_runs(tmp_path / "run" / "events.out.tfevents.1.host")
-    assert single.names == ["run"] and len(single.curves) == 12_000
+# --- a NaN that was logged -------------------------------------------------------------------------------
 
 
 def test_a_logged_nan_is_kept_and_a_step_without_a_loss_is_not_one(file, tmp_path):
