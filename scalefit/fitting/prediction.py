@@ -98,9 +98,10 @@ def cautions(fit: Fit, data: Data, *, schedule: Plan, at: Point) -> tuple[Check,
     """See :meth:`scalefit.Fit.cautions`."""
     variables = _asked(fit, data, schedule, None, at)[1]
     asked = asked_recipe(fit.law, data, schedule)
-    found = [*far_beyond(fit, variables), *another_recipe(fit.law, fit.recipe, asked)]
-    if data is None:
-        found += fit.left_out.checks({name: values[-1:] for name, values in variables.items()})
+    with np.errstate(all="ignore"):  # a fit of damaged logs can be steep beyond all numbers
+        found = [*far_beyond(fit, variables), *another_recipe(fit.law, fit.recipe, asked)]
+        if data is None:
+            found += fit.left_out.checks({name: values[-1:] for name, values in variables.items()})
     known = {check.text for check in fit.warnings}
     return tuple(check for check in found if check.text not in known)
 
@@ -189,6 +190,9 @@ def _along_schedule(
     lr = plan.per_step()
     spacing = every or max(1, plan.steps // CURVE_POINTS)
     steps = np.arange(plan.steps, plan.warmup, -spacing)[::-1]
+    if not len(steps):
+        what = f"the schedule ends with its warmup, at step {plan.warmup}: there is no step to predict"
+        raise InputError(what, where="predict", todo="give a schedule that goes on after its warmup")
     marks = {column: _given(column, at) for column in fit.law.path_columns}
     variables = fit.law.at_steps(lr, plan.warmup, steps, **marks)
     for name, column in fit.law.columns.items():
