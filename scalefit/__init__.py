@@ -35,6 +35,7 @@ _PLACES = {
     "batch_size": "scalefit.planning.batch",
     "best_lr": "scalefit.transfer",
     "best_lr_batch": "scalefit.planning.optimum.learning_rate",
+    "coordinate_slopes": "scalefit.stability",
     "collapse": "scalefit.planning.collapse",
     "compare": "scalefit.comparison",
     "compute_optimal": "scalefit.planning.optimum.compute_optimal",
@@ -50,6 +51,7 @@ _PLACES = {
     "forecast": "scalefit.stability",
     "identify": "scalefit.diagnosis.identifiable",
     "inspect": "scalefit.runs.inspect",
+    "isoflop": "scalefit.planning.isoflop",
     "isoflop_grid": "scalefit.planning.isoflop",
     "kaplan_frontier": "scalefit.planning.optimum.kaplan_frontier",
     "law_names": "scalefit.laws",
@@ -63,6 +65,7 @@ _PLACES = {
     "noise_scale": "scalefit.planning.critical_batch",
     "overfitting": "scalefit.planning.optimum.kaplan_frontier",
     "parse_schedule": "scalefit.schedules",
+    "plan": "scalefit.planning.allocation.plan",
     "plot_fit": "scalefit.plots",
     "predict_partial": "scalefit.progress.forecast",
     "profile": "scalefit.fitting.profile",
@@ -92,10 +95,11 @@ if TYPE_CHECKING:
     from scalefit.fitting.saved import load_fit
     from scalefit.fitting.stages import data_constrained, loss_to_loss, mixture, task_ladder
     from scalefit.laws import Law, Option, Parameter, Variable, find_law, law_names
+    from scalefit.planning.allocation.plan import plan
     from scalefit.planning.batch import batch_size
     from scalefit.planning.collapse import collapse
     from scalefit.planning.critical_batch import critical_batch, fit_tradeoff, noise_scale
-    from scalefit.planning.isoflop import approach1, approach2, approach2_bias, isoflop_grid
+    from scalefit.planning.isoflop import approach1, approach2, approach2_bias, isoflop, isoflop_grid
     from scalefit.planning.noise import fit_batch_hessian, fit_lr_exponent, lr_for_batch, running_noise
     from scalefit.planning.optimum.compute_optimal import compute_optimal
     from scalefit.planning.optimum.encoder_share import split_parameters
@@ -113,7 +117,9 @@ if TYPE_CHECKING:
     from scalefit.runs.inspect import inspect
     from scalefit.schedules import Schedule, parse_schedule
     from scalefit.selection import automatic
-    from scalefit.stability import forecast, sharpness_threshold, shortest_warmup
+    from scalefit.stability.coordinates import coordinate_slopes
+    from scalefit.stability.forecast import forecast
+    from scalefit.stability.thresholds import sharpness_threshold, shortest_warmup
     from scalefit.transfer import (
         backtest_divergence,
         backtest_transfer,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -47,5 +48,5 @@ def command(
     text += [f"! {found.best.law.spec}: {check.text}" for check in doubts]
     content = {"laws": records(found.table), "recommendation": found.recommendation, "refused": dict(found.refused)}
     content["warnings"] = coded(doubts)
-    ok = not (found.refused or doubts)
-    return Answer("\n".join(text), content, found.table, ok, figures=figures(plot, found.plot))
+    answer = Answer("\n".join(text), content, found.table, not (found.refused or doubts), options.told(runs))
+    return replace(answer, figures=figures(plot, found.plot))

@@ -77,7 +77,7 @@ def command(
     from scalefit.fitting.fit import fit
     from scalefit.selection import automatic
 
-    runs = options.read(files, **{name: given.pop(name) for name in ("map_", "where", "schedule", "warmup")})
+    runs = options.read(files, **{name: given.pop(name) for name in options.READING})
     place: dict[str, Any] = dict(pairs(at, "--at"))
     held = None
     if hold_out:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scalefit.cli import options
-from scalefit.cli.options import number, pairs, read
+from scalefit.cli.options import number, pairs, read, told
 from scalefit.cli.output import Answer, OutputFile, answering, as_lines, figures, records
 from scalefit.errors import InputError
 
@@ -68,7 +68,9 @@ def command(
 
     initial = number(initial_loss, "--initial-loss") if initial_loss else None
     named, target = _target(at)
-    sweeps = read_sweeps(read(files, **reading), over or named, arms, initial, ignore)
+    runs = read(files, **reading)
+    named = runs.column(named) if named else named
+    sweeps = read_sweeps(runs, over or named, arms, initial, ignore)
     if named and column_named(sweeps.points.rename(columns={"size": sweeps.over}), named) != sweeps.over:
         why = f"the sizes are {sweeps.over}, the target is {named}"
         raise InputError(why, where="--at", todo=f"add --over {named}")
@@ -83,7 +85,7 @@ def command(
         text += f"\n\nback-test, the largest size predicted from the smaller ones:\n{as_lines(shown, 3)}"
     drawn = figures(plot, lambda: _figure("plot_lr_transfer", found))
     drawn |= figures(plot_sensitivity, lambda: _figure("plot_lr_sensitivity", found))
-    return Answer(text, _content(found, tested), found.table, not found.far, figures=drawn)
+    return Answer(text, _content(found, tested), found.table, not found.far, told(runs), drawn)
 
 
 def _figure(name: str, found: Transfer) -> Axes:

@@ -59,7 +59,7 @@ def answering(function: Callable[..., Answer]) -> Callable[..., None]:
     """
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing on stderr.")
-    @click.option("--csv", "as_csv", is_flag=True, help="Print the main table as CSV.")
+    @click.option("--csv", "as_csv", is_flag=True, help="Print the main table as CSV, and warnings on stderr.")
     @click.option("--exit-zero", is_flag=True, help="Exit with 0 even where a check failed.")
     @click.option("--traceback", is_flag=True, expose_value=False, help="Show where an unexpected error arose.")
     @wraps(function)
@@ -118,7 +118,7 @@ def _draw(figures: Mapping[str, Callable[[], Axes]], failed: dict[str, str]) -> 
 def _show(answer: Answer, failed: Mapping[str, str], as_json: bool, as_csv: bool) -> None:
     if as_json:
         content = {"schema_version": SCHEMA, **answer.content}
-        content |= {"notes": answer.notes} if answer.notes and "notes" not in content else {}
+        content |= {"read" if "notes" in content else "notes": answer.notes} if answer.notes else {}
         content |= {"figures_not_drawn": failed} if failed else {}
         click.echo(json.dumps(_plain(content), indent=1, allow_nan=False))
         return
@@ -128,12 +128,22 @@ def _show(answer: Answer, failed: Mapping[str, str], as_json: bool, as_csv: bool
     ]
     if as_csv and answer.table is not None:
         click.echo(lines_of(answer.table.to_csv(index=answer.table.index.name is not None)), nl=False)
-        for line in lines:
+        for line in [*_warnings(answer.text), *lines, *_read(answer.notes)]:
             click.echo(one_line(line), err=True)
         return
     click.echo(lines_of("\n".join([answer.text, *[""] * bool(lines), *lines])))
-    for note in grouped(answer.notes):
-        click.echo(click.style(f"read: {one_line(note)}", dim=True))
+    for line in _read(answer.notes):
+        click.echo(click.style(one_line(line), dim=True))
+
+
+def _warnings(text: str) -> list[str]:
+    """The lines of an answer that warn."""
+    return [line for line in text.splitlines() if line.lstrip().startswith("!")]
+
+
+def _read(notes: Sequence[str]) -> list[str]:
+    """How the logs were read, in lines."""
+    return [f"read: {note}" for note in grouped(notes)]
 
 
 #: what may differ between notes that say the same: numbers, names in quotes, files, and the name after "run"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scalefit.cli import options
-from scalefit.cli.options import number, pairs, read
+from scalefit.cli.options import number, pairs, read, told
 from scalefit.cli.output import Answer, answering, figures, records
 from scalefit.errors import InputError
 
@@ -60,7 +60,7 @@ def command(
     content["far_beyond"] = list(found.far) or None
     ok = bool(len(table)) and not found.likely and not found.far and not found.lost
     drawn = figures(plot, lambda: _figure(found, runs, settings))
-    return Answer(str(found), content, table, ok, figures=drawn)
+    return Answer(str(found), content, table, ok, told(runs), drawn)
 
 
 def _figure(found: Forecasts, runs: Runs, settings: dict[str, Any]) -> Axes:
@@ -70,7 +70,8 @@ def _figure(found: Forecasts, runs: Runs, settings: dict[str, Any]) -> Axes:
     if not found.found:
         todo = "log one of the probes, or leave --plot out" if found.boundary else "log one of the probes"
         raise InputError("no forecast to draw", where="--plot", todo=todo)
-    likeliest = str(found.table["forecast"].iloc[0])
+    drawn = {each.name for each in found.found}  # the boundary of divergence is no probe
+    likeliest = next(str(name) for name in found.table["forecast"] if name in drawn)
     return plot_forecast(runs, likeliest, found.size, [found.lr], over=found.over, **settings)
 
 

@@ -9,15 +9,18 @@ import numpy as np
 import pandas as pd
 
 from scalefit.diagnosis.checks import Check
-from scalefit.errors import InputError
+from scalefit.errors import InputError, counted
 from scalefit.fitting.recipe import another_recipe, asked_recipe
 from scalefit.numerics import LEAST_BEYOND, MOST_BEYOND, FloatArray
 from scalefit.rows.gather import gather
 from scalefit.rows.rows import Rows
 from scalefit.runs import Runs, read_runs
+from scalefit.runs.matching import canonical
 from scalefit.runs.quantities import quantity
 from scalefit.runs.table import DERIVED
 from scalefit.schedules import Schedule, parse_schedule
+from scalefit.uncertainty.ceiling import capped
+from scalefit.uncertainty.earlier import EarlierCalibration
 
 if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
@@ -47,13 +50,16 @@ def predict(
     with np.errstate(all="ignore"):  # what is not finite is refused
         table[fit.target] = fit.evaluate(variables) + np.zeros(len(table))
     _refuse_nothing(fit, table)
-    low, high = fit.intervals.at(fit.estimate, variables, level, interval) if fit.intervals else (np.nan, np.nan)
+    low, high = _ends(fit, variables, level, interval) if fit.intervals else (np.nan, np.nan)
     after = list(table.columns).index(fit.target) + 1
     table.insert(after, "low", low)
     table.insert(after + 1, "high", high)
     if measured is not None:
         table["measured"] = measured
         table["relative_error"] = table[fit.target] / measured - 1
+        fitted = fit.points.hold(variables, measured)
+        if fitted.any():
+            table["fitted"] = fitted
     table["decades_beyond"] = np.max([np.zeros(len(table)), *_beyond(fit, variables).values()], axis=0)
     table.attrs["no_intervals"] = fit.no_intervals
     return table
@@ -70,6 +76,25 @@ def _refuse_nothing(fit: Fit, table: pd.DataFrame) -> None:
     more = f" (and {int(bad.sum()) - 1} more rows)" if bad.sum() > 1 else ""
     what = f"the law has no finite value at {shown}{more}"
     raise InputError(what, where="predict", todo="ask for a point at which its formula is defined")
+
+
+def _ends(
+    fit: Fit, variables: dict[str, FloatArray], level: float, interval: Literal["observation", "mean"]
+) -> tuple[FloatArray, FloatArray]:
+    """Both ends of the intervals; the upper ones as far down as the fitted rows allow where the law can only fall."""
+    intervals, estimate = fit.intervals, fit.estimate
+    assert intervals is not None
+    low, high = intervals.at(estimate, variables, level, interval)
+    if isinstance(intervals.calibration, EarlierCalibration):
+        return low, high
+    fitted = {name: np.asarray(values) for name, values in fit.points.variables.items()}
+    asked = {name: values + np.zeros(len(low)) for name, values in variables.items() if values.ndim == 1}
+    asked = asked if len(asked) == len(variables) else variables
+
+    def upper(at: Mapping[str, FloatArray]) -> FloatArray:
+        return intervals.at(estimate, at, level, interval)[1]
+
+    return low, capped(estimate, fitted, np.asarray(fit.points.values), asked, high, upper, level)
 
 
 def _asked(
@@ -146,8 +171,10 @@ def rows_of(fit: Fit, data: Runs | pd.DataFrame, measured: bool) -> Rows:
 
 def _single(fit: Fit, at: Point) -> dict[str, FloatArray]:
     """Values given by name, as arrays of one length; one of N, D and C from the others."""
-    given = {name: np.atleast_1d(_number(name, value)) for name, value in at.items()}
     wanted = fit.law.columns
+    known = {*wanted, *wanted.values(), *(name for _, sources in DERIVED.values() for name in sources)}
+    read = {name: name if name in known else canonical(name) for name in at}
+    given = {read[name]: np.atleast_1d(_number(name, value)) for name, value in at.items()}
     for name, (_, sources) in DERIVED.items():
         if name in wanted.values() and name not in given and given.keys() >= set(sources):
             first, second = (given[source] for source in sources)
@@ -213,13 +240,13 @@ def score(fit: Fit, data: Runs | pd.DataFrame) -> pd.DataFrame:
     rows = rows_of(fit, data, measured=True)
     assert rows.values is not None
     finite = np.isfinite(rows.values)
-    rows = rows.keep(finite, f"{int((~finite).sum())} rows without a finite {fit.target} left out")
+    rows = rows.keep(finite, f"{counted(int((~finite).sum()), 'row')} without a finite {fit.target} left out")
     if not len(rows):
         raise InputError("no row has a measured value", where="score", todo="give runs with losses")
     assert rows.values is not None
     predicted = fit.evaluate(rows.variables) + np.zeros(len(rows))
     if not rows.in_curves:
-        return pd.DataFrame([{"run": f"{len(rows)} runs", **errors(predicted, rows.values)}]).set_index("run")
+        return pd.DataFrame([{"run": counted(len(rows), "run"), **errors(predicted, rows.values)}]).set_index("run")
     names = rows.frame["run"].astype(str).to_numpy()
     found = []
     for run in dict.fromkeys(names):

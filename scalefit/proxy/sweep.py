@@ -120,12 +120,11 @@ def sweep_status(out: str | Path) -> list[dict[str, Any]]:
 
 
 def collect_sweep(out: str | Path, *, curves: bool = False) -> pd.DataFrame:
-    """All runs that have begun in one table: one row per run with its final loss, or with ``curves`` one per logged step.
+    """All runs that have begun in one table: a row per run with its final losses, or with ``curves`` a row per step.
 
     The column ``run`` is the job's id; the keys that vary over the sweep come next, then what ``run.json`` says (N, D,
     C, status), then every other setting, whether it varies or not: the table says of the runs what their folders say.
-    ``loss`` is the loss that sweeps are compared by (see :func:`scalefit.read_sweeps`). Raises InputError where no run
-    has begun.
+    Raises InputError where no run has begun.
     """
     import pandas as pd
 
@@ -138,8 +137,7 @@ def collect_sweep(out: str | Path, *, curves: bool = False) -> pd.DataFrame:
     for job in begun:
         labels = _labels(Path(out), job, keys)
         rows += [labels | row for row in RunFolder(Path(out) / job.id).rows()] if curves else [labels]
-    table = pd.DataFrame(rows)
-    return table if curves else _with_losses(table, Path(out))
+    return pd.DataFrame(rows)
 
 
 def _labels(out: Path, job: Job, keys: Sequence[str]) -> dict[str, Any]:
@@ -150,21 +148,6 @@ def _labels(out: Path, job: Job, keys: Sequence[str]) -> dict[str, Any]:
     settings = {key: value for key, value in job.config.as_dict().items() if key not in UNIDENTIFYING}
     first = {key: getattr(job.config, key) for key in keys}
     return {key: _cell(value) for key, value in ({"run": job.id} | first | settings | known | first).items()}
-
-
-def _with_losses(table: pd.DataFrame, out: Path) -> pd.DataFrame:
-    """The table with the loss that sweeps are compared by, of runs that have logged one."""
-    from scalefit.runs import read_runs
-    from scalefit.runs.final import final_losses
-
-    logs = [path for run in table["run"] if (path := out / run / "log.jsonl").exists() and path.stat().st_size]
-    if not logs:
-        return table
-    known = read_runs(logs, need=())
-    if "loss" not in known.table.columns:
-        return table
-    losses = final_losses(known)[0].assign(run=known.table["run"].astype(str)).set_index("run")["loss"]
-    return table.assign(loss=table["run"].map(losses))
 
 
 def varied(configs: Sequence[Config]) -> list[str]:

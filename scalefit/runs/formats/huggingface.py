@@ -13,10 +13,11 @@ from scalefit.runs.formats.text import lines, parsed
 NAMES = ("trainer_state.json", "*trainer_state*.json")
 FOLDER_RANK = 2
 KNOWN = (
-    "loss is the mean over the last logging interval, rounded to four decimals",
+    "loss is the mean over the last logging interval, rounded to four decimals before version 5",
     "the file does not say which version wrote it: versions before March 2025 log the learning rate of the next step, "
     "and some around 4.46 log a loss multiplied by the steps of gradient accumulation",
-    "losses that were not finite may have been replaced by a running mean (logging_nan_inf_filter)",
+    "losses that were not finite may have been replaced by a running mean (logging_nan_inf_filter); without it "
+    "one that is NaN makes all later ones of the process NaN",
 )
 
 
@@ -63,7 +64,7 @@ def read(path: Path) -> RawTable:
         remarks += [Remark("unknown", text) for text in KNOWN]
     names = ("max_steps", "num_train_epochs", "train_batch_size", "logging_steps")
     scalars = {name: state[name] for name in names if isinstance(state.get(name), int | float)}
-    return RawTable(path, frame, scalars, tuple(remarks), nans_of(rows, numbers))
+    return RawTable(path, frame, scalars, tuple(remarks), nans_of(rows, numbers), single=True)
 
 
 def _repeats(row: dict[str, Any], record: dict[str, Any]) -> bool:

@@ -18,7 +18,9 @@ from scalefit.runs.formats.text_patterns import ANSI
 NAMES = tuple(f"*{kind}{packed}" for kind in (".txt", ".log", ".out", ".stdout") for packed in ENDINGS)
 OBJECT = re.compile(r"\{.*\}")
 NAN, INF = (re.compile(rf"(?<=[:\s-]){word}(?=[,}}\s])") for word in ("nan", "inf"))  #: as Python prints them
-QUOTED = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|[+-]?inf", re.IGNORECASE)  #: a number printed in quotes
+QUOTED = re.compile(
+    r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|[+-]?inf", re.IGNORECASE
+)  #: a number printed in quotes
 LOSS = re.compile(r"(^|[^a-z])(loss|nll|ppl|perplexity)([^a-z]|$)")
 PLACES = {"step", "epoch", "iter", "iteration", "global_step", "current_steps", "global_step/max_steps", "num_updates"}
 BAR = re.compile(r"\|\s*(?P<step>\d+)/(?P<steps>\d+)\s*\[\d+:\d+")  #: a progress bar: 10/873 [00:31<44:02, ...

@@ -22,9 +22,11 @@ class RawTable:
     """A file as a table. The index is a row's line (or record) in the source, from 1.
 
     `scalars` are entries for the whole file (configuration, sizes); `remarks` become notes. `nans` are, by column, the
-    indices of the rows in which NaN was logged, as opposed to nothing; None if the format does not distinguish them, and
-    `unsure` if an empty cell may be a NaN all the same, as pandas writes it. `name` is that of the run of a table which
-    has no column for it. `identified`: runs of one name are one run, since the format gives each an identifier.
+    indices of the rows in which NaN was logged, as opposed to nothing; None if the format does not distinguish them,
+    and `unsure` if an empty cell may be a NaN all the same, as pandas writes it. `name` is that of the run of a table
+    which has no column for it, and `single` says that all its rows are one run. `identified`: runs of one name are one
+    run, since the format gives each an identifier. `along`: another table, of values along the runs, which is read
+    instead if a column that only it has is mapped.
     """
 
     path: Path
@@ -34,7 +36,9 @@ class RawTable:
     nans: dict[str, list[int]] | None = None
     unsure: bool = False
     name: str = ""
+    single: bool = False
     identified: bool = False
+    along: pd.DataFrame | None = None
 
 
 def settled(raw: RawTable) -> RawTable:

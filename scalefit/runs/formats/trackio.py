@@ -10,6 +10,7 @@ from scalefit.runs.formats.data_base import labels, rows, tables
 from scalefit.runs.formats.jsonl import flattened, framed
 from scalefit.runs.formats.raw import RawTable, nans_of
 from scalefit.runs.formats.text import parsed
+from scalefit.runs.formats.wandb_offline import without_counters
 
 NAMES = ("*.db",)
 FOLDER_RANK = 5
@@ -45,6 +46,8 @@ def read(path: Path) -> RawTable:
         records.append({"run": names[run], "step": step, **_object(text, path), **settings})
     numbers = list(range(1, len(records) + 1))
     frame, told = framed(records, numbers)
+    frame, counted = without_counters(frame, "step")
+    told.append(counted)
     return RawTable(path, frame, remarks=tuple(told), nans=nans_of(records, numbers))
 
 

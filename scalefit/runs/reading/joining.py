@@ -19,7 +19,7 @@ SHOWN = 5
 #: endings that say how a file is written, not what it holds
 ENDINGS = frozenset(
     {".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".pq", ".txt", ".log", ".out", ".stdout", ".db"}
-    | {".gz", ".bz2", ".xz", ".zip", ".zst", ".sqlite", ".sqlite3"}
+    | {".gz", ".bz2", ".xz", ".zip", ".zst", ".sqlite", ".sqlite3", ".err", ".stderr"}
 )
 PLAIN = frozenset(
     {"log", "metrics", "history", "trainer_state", "train_log", "trainer_log"}

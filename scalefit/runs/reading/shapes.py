@@ -63,6 +63,8 @@ ALIKE = 10.0  #: medians of the columns of a wide table lie within this factor
 
 def shaped(raw: RawTable, mapped: Container[str] = ()) -> RawTable:
     """The table in the shape that is read. A table that has a column which the user mapped keeps that column."""
+    if raw.along is not None and any(name in mapped for name in set(raw.along.columns) - set(raw.frame.columns)):
+        raw = replace(raw, frame=raw.along)
     raw = settled(raw)
     for reshape in (_counted, _multiplied, _long, _matrix, _wide):
         made = reshape(raw)
