@@ -30,9 +30,9 @@ FLOORS = {
     **dict.fromkeys(["uncertainty", "diagnosis"], 3),
     "fitting": 4,
     **dict.fromkeys(
-        ["comparison", "selection", "planning", "planning.optimum", "planning.allocation", "progress", "transfer"], 5
+        ["comparison", "selection", "planning", "planning.optimum", "planning.allocation", "planning.isoflop"], 5
     ),
-    "stability": 5,
+    **dict.fromkeys(["progress", "transfer", "stability"], 5),
     **dict.fromkeys(["proxy", "proxy.models", "proxy.optimizers", "proxy.tasks"], 5),
     **dict.fromkeys(["plots", "report"], 6),
     **dict.fromkeys(["cli", "__main__"], 7),

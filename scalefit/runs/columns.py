@@ -30,7 +30,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 COLUMNS: dict[str, Column] = {
     # identity
-    "run": Column("", "name of the training run", NAMES["run"], numeric=False),
+    "run": Column("", "name of the training run", NAMES["run"], ("id",), numeric=False),
     "split": Column(
         "",
         "data on which the loss was measured, or use of the row",
@@ -50,6 +50,7 @@ COLUMNS: dict[str, Column] = {
     # progress
     "step": Column("optimiser steps", "optimiser steps done", NAMES["step"]),
     "steps": Column("optimiser steps", "length of the run", _words("total_steps max_steps num_steps n_steps")),
+    "epoch": Column("1", "passes over the training data so far", _words("epoch_num current_epoch")),
     "tokens": Column(
         "tokens",
         "training tokens seen so far",

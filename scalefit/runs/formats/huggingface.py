@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from scalefit.errors import InputError
 from scalefit.runs.formats.jsonl import flattened, framed
 from scalefit.runs.formats.raw import RawTable, Remark, nans_of
-from scalefit.runs.formats.text import lines
+from scalefit.runs.formats.text import lines, parsed
 
 NAMES = ("trainer_state.json", "*trainer_state*.json")
 FOLDER_RANK = 2
@@ -75,8 +74,8 @@ def _repeats(row: dict[str, Any], record: dict[str, Any]) -> bool:
 
 def _loaded(path: Path) -> dict[str, Any]:
     try:
-        state = json.loads("".join(lines(path)))
-    except (json.JSONDecodeError, RecursionError) as error:
+        state = parsed("".join(lines(path)))
+    except (ValueError, RecursionError) as error:
         todo = "copy it again, or take that of a checkpoint folder"
         raise InputError("not a JSON file, or cut off", where=str(path), todo=todo) from error
     if not isinstance(state, dict) or not isinstance(state.get("log_history"), list):

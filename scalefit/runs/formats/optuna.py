@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pandas as pd
 from scalefit.errors import InputError
 from scalefit.runs.formats.data_base import rows, tables
 from scalefit.runs.formats.raw import RawTable, Remark, nans_of
+from scalefit.runs.formats.text import parsed
 
 NAMES = ("*.db", "*.sqlite", "*.sqlite3")
 FOLDER_RANK = 6
@@ -55,9 +55,9 @@ def read(path: Path) -> RawTable:
     several = any(objective for _, objective, _, _ in values)
     try:
         for trial, name, value, distribution in rows(path, PARAMS, "Optuna"):
-            found[trial][name] = _parameter(value, json.loads(distribution))
+            found[trial][name] = _parameter(value, parsed(distribution))
         for trial, key, text in rows(path, FACTS, "Optuna"):
-            fact = json.loads(text)
+            fact = parsed(text)
             if isinstance(fact, str | int | float | bool):
                 found[trial][key] = fact
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from scalefit.errors import InputError
 from scalefit.runs.formats.data_base import labels, rows, tables
 from scalefit.runs.formats.jsonl import flattened, framed
 from scalefit.runs.formats.raw import RawTable, nans_of
+from scalefit.runs.formats.text import parsed
 from scalefit.runs.formats.wandb_offline import without_counters
 
 NAMES = ("*.db",)
@@ -53,7 +53,7 @@ def read(path: Path) -> RawTable:
 
 def _object(text: str | bytes, path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        found = parsed(text)
         if isinstance(found, dict):
             return {key: WORDS.get(value, value) if isinstance(value, str) else value for key, value in _flat(found)}
     except (ValueError, RecursionError) as error:

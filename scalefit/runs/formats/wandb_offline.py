@@ -7,7 +7,6 @@ block. A record is a protobuf message: field 2 a row of the history, 5 a change 
 
 from __future__ import annotations
 
-import json
 import struct
 import zlib
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from scalefit.errors import InputError
 from scalefit.runs.formats.jsonl import flattened, framed
 from scalefit.runs.formats.protobuf import DAMAGE, fields, text
 from scalefit.runs.formats.raw import RawTable, Remark, nans_of
+from scalefit.runs.formats.text import parsed
 from scalefit.runs.matching import match
 
 NAMES = ("*.wandb",)
@@ -113,5 +113,5 @@ def _items(message: bytes) -> dict[str, Any]:
     for item in map(fields, fields(message).get(1, [])):
         nested = [part.decode("utf-8", "replace") for part in item.get(NESTED_KEY, [])]
         key = "/".join(nested) or text(item, KEY)
-        found |= flattened({key: json.loads(text(item, VALUE) or "null")})
+        found |= flattened({key: parsed(text(item, VALUE) or "null")})
     return found
