@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterable
 from contextvars import ContextVar
 
+from scalefit.escaping import one_line
+
 #: whether messages are for the command line; else those of reading are written as arguments in Python
 ON_COMMAND_LINE: ContextVar[bool] = ContextVar("on_command_line", default=False)
 MAPPED = re.compile(r"""--map ([\w{}/.-]+)=("[^"]*"|'[^']*'|[^\s,;)]+)""")
 MAPS = re.compile(rf"{MAPPED.pattern}(?: {MAPPED.pattern})*")
 QUOTES = "'\""
 PATTERN = re.compile(r"--pattern (?='|\")")
-
-from scalefit.escaping import one_line
 
 
 class ScalefitError(Exception):

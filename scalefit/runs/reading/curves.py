@@ -141,7 +141,7 @@ def join_sparse_rows(tidy: Tidy) -> pd.DataFrame:
     count = int(apart.sum())
     have = pd.MultiIndex.from_frame(frame[keys])
     alone = int((~pd.MultiIndex.from_frame(logged.loc[apart.to_numpy(), keys]).isin(have)).sum())
-    text = f"{count} rows without a loss have {', '.join(other)}: joined with the row of the same step that has a loss"
+    text = f"{count} rows without a loss have {listed(other, 8)}: joined with the row of the same step that has a loss"
     tidy.note("joined", text + (f"; {alone} of them have no such row and are left out" if alone else ""), count)
     tidy.frame = frame
     return logged
