@@ -35,7 +35,7 @@ def test_the_choices_are_used_and_told(log, tmp_path, where):
     source = str(log.parent if where == "in the folder" else log)
     with contextlib.chdir(tmp_path):
         shown = run("inspect", source)
-        fitted = run("fit", source, "--law", "annealing", "--draws", "0")
+        fitted = run("fit", source, "--law", "power-floor:over=step", "--draws", "0")
     assert shown.exit_code == 0
     assert "step 20 to 800" in shown.stdout
     assert "known at every step of 1 of 1 runs" in shown.stdout
