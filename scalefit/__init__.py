@@ -35,6 +35,7 @@ _PLACES = {
     "batch_size": "scalefit.planning.batch",
     "best_lr": "scalefit.transfer",
     "best_lr_batch": "scalefit.planning.optimum.learning_rate",
+    "coordinate_slopes": "scalefit.stability",
     "collapse": "scalefit.planning.collapse",
     "compare": "scalefit.comparison",
     "compute_optimal": "scalefit.planning.optimum.compute_optimal",
@@ -63,6 +64,7 @@ _PLACES = {
     "noise_scale": "scalefit.planning.critical_batch",
     "overfitting": "scalefit.planning.optimum.kaplan_frontier",
     "parse_schedule": "scalefit.schedules",
+    "plan": "scalefit.planning.allocation.plan",
     "plot_fit": "scalefit.plots",
     "predict_partial": "scalefit.progress.forecast",
     "profile": "scalefit.fitting.profile",
@@ -92,6 +94,7 @@ if TYPE_CHECKING:
     from scalefit.fitting.saved import load_fit
     from scalefit.fitting.stages import data_constrained, loss_to_loss, mixture, task_ladder
     from scalefit.laws import Law, Option, Parameter, Variable, find_law, law_names
+    from scalefit.planning.allocation.plan import plan
     from scalefit.planning.batch import batch_size
     from scalefit.planning.collapse import collapse
     from scalefit.planning.critical_batch import critical_batch, fit_tradeoff, noise_scale
@@ -113,7 +116,9 @@ if TYPE_CHECKING:
     from scalefit.runs.inspect import inspect
     from scalefit.schedules import Schedule, parse_schedule
     from scalefit.selection import automatic
-    from scalefit.stability import forecast, sharpness_threshold, shortest_warmup
+    from scalefit.stability.coordinates import coordinate_slopes
+    from scalefit.stability.forecast import forecast
+    from scalefit.stability.thresholds import sharpness_threshold, shortest_warmup
     from scalefit.transfer import (
         backtest_divergence,
         backtest_transfer,

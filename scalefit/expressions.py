@@ -180,7 +180,7 @@ def _check(node: ast.AST, text: str, names: dict[str, None]) -> None:
                 names[name] = None
         case ast.Constant(value=str()):
             pass
-        case ast.Constant(value=bool() | int() | float() as value) if abs(value) < LARGEST:
+        case ast.Constant(value=bool() | int() | float() as value) if value < LARGEST:  # a sign is a node of its own
             pass
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
             _check(left, text, names)

@@ -12,6 +12,7 @@ from scalefit.rows.points import Points
 from scalefit.uncertainty.estimate import Estimate
 
 STEP = 0.1  #: step of a numeric derivative, relative to the largest move of the refits
+STEEPEST = 1e100  #: derivatives beyond this cannot be squared and summed
 SAME = 1e-9  #: singular value below which the refits do not move in a direction (fixed, tied, at a bound)
 
 
@@ -25,7 +26,8 @@ def expected_changes(
 
         c_i^2 = v' (M_i + M_i (H - M_i)^-1 M_i) v
 
-    for rows with independent errors. NaN where the law is not identified without the run.
+    for rows with independent errors. NaN where the law is not identified without the run, and everywhere where it is so
+    steep in a parameter that its values overflow.
     """
     sizes = np.full(len(without), np.nan)
     directions = _directions(fit, [refit for refit in without.values() if refit])
@@ -33,6 +35,8 @@ def expected_changes(
         return sizes
     fitted = {name: np.array(column) for name, column in points.variables.items()}
     rows, g = _derivatives(fit, fitted, directions), _derivatives(fit, variables, directions)[0]
+    if max(np.abs(rows).max(), np.abs(g).max()) > STEEPEST:
+        return sizes
     labels = np.array(points.runs)
     whole = rows.T @ rows
     v = np.linalg.lstsq(whole, g, rcond=None)[0]
@@ -64,6 +68,5 @@ def _derivatives(fit: Estimate, variables: Mapping[str, Any], directions: FloatA
     table = np.concatenate([here + STEP * directions, here - STEP * directions])
     value = fit.values(variables, table)
     with np.errstate(all="ignore"):
-        value = np.nan_to_num(np.log(value) if fit.log else value)
-    above, below = np.split(value, 2)
-    return np.asarray((above - below).T / (2 * STEP))
+        above, below = np.split(np.nan_to_num(np.log(value) if fit.log else value), 2)
+        return np.asarray(np.nan_to_num((above - below).T / (2 * STEP)))

@@ -26,6 +26,7 @@ from scalefit.uncertainty.intervals import Intervals
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from scalefit.planning.allocation.answer import Plan
     from scalefit.runs import Runs
     from scalefit.schedules import Schedule
 
@@ -227,6 +228,12 @@ class Fit:
         from scalefit.plots import plot_fit
 
         return plot_fit(self, held_out, schedule=schedule, at=at, ax=ax, **options)
+
+    def plan(self, **targets: Any) -> Plan:
+        """The best size and data for ``compute=1e23``, least compute for ``loss=2.2``: see :func:`scalefit.plan`."""
+        from scalefit.planning.allocation.plan import plan
+
+        return plan(self, **targets)
 
     def save(self, path: str | Path) -> Path:
         """Write the fit as plain JSON, to a temporary name and then in place."""

@@ -10,6 +10,7 @@ from scalefit.plots.influence import plot_influence
 from scalefit.plots.learning_rate import plot_lr_sensitivity, plot_lr_transfer
 from scalefit.plots.parity import plot_parity
 from scalefit.plots.partial import plot_partial
+from scalefit.plots.plan import plot_plan
 from scalefit.plots.probes import plot_forecast, plot_sharpness
 from scalefit.plots.residuals import plot_residuals
 from scalefit.plots.run_schedule import plot_run_schedule
@@ -28,6 +29,7 @@ __all__ = [
     "plot_lr_transfer",
     "plot_parity",
     "plot_partial",
+    "plot_plan",
     "plot_residuals",
     "plot_run_schedule",
     "plot_scaling",

@@ -18,7 +18,8 @@ from scalefit.runs.columns import COLUMNS, CONFIGURED, OTHER_UNITS, Column
 
 @dataclass(frozen=True)
 class Binding:
-    """How a column got its canonical name: `how` is "mapped", "named" or "guessed"; `scale` multiplies its values."""
+    """How a column got its canonical name: `how` is "mapped", "named" or "guessed"; `scale` multiplies its values (NaN: they
+    were changed in another way)."""
 
     name: str
     source: str
@@ -35,6 +36,8 @@ PREFIX = re.compile(
     r"data|dataset|dataloader|scheduler|lr_scheduler|run|experiment|exp|stats|probes?|monitor|debug)/"
 )
 COUNTED = frozenset({"N", "N_total", "D", "tokens"})  #: columns whose name may end in a unit: params_M, tokens_B
+LARGE = frozenset({"parameters", "tokens", "FLOP", "optimiser steps", "examples"})  #: units of large counts
+LETTER = re.compile(r"[\(\[]\s*[A-Za-z]+\s*[\)\]]")  #: such as (B), which elsewhere says what was measured on
 ENDING = re.compile(r"[_\s-](m|b|t|bn|mn|millions?|billions?|trillions?)$", re.IGNORECASE)
 HEADER_UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "thousands": 1e3, "millions": 1e6, "billions": 1e9}
 HEADER_UNITS |= {"million": 1e6, "mn": 1e6, "billion": 1e9, "bn": 1e9, "trillion": 1e12, "trillions": 1e12}
@@ -154,13 +157,16 @@ def _guessed(
             continue
         for name, scale in candidates.items():
             used.add(name)
-            found.append(Binding(canonical, name, "guessed", scale * header_scale(name)))
+            unit = header_scale(name) if column.unit in LARGE or not LETTER.search(name) else 1.0
+            found.append(Binding(canonical, name, "guessed", scale * unit))
     return found
 
 
 def _scale(name: str, canonical: str, column: Column, tier: str) -> float:
     """The factor to the canonical unit if the name is an alias of the column, else 0."""
     plain = normalised(name)
+    if canonical.startswith("precision") and canonical != name:
+        return 0.0  # of a detector, and no number of bits
     if tier == "aliases" and re.sub(r"\s*[\(\[].*[\)\]]$", "", name).strip() == canonical:
         return 1.0  # "N (B)": the canonical name with a unit
     ending = _counted(name, canonical)

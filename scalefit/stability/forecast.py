@@ -24,6 +24,7 @@ from scalefit.answers import Shown, alike, as_lines
 from scalefit.errors import InputError
 from scalefit.numerics import FloatArray
 from scalefit.runs import Runs, read_runs
+from scalefit.runs.cliff import lost
 from scalefit.runs.final import diverged, final_losses, finished
 from scalefit.runs.matching import canonical
 from scalefit.runs.settings import refuse_mixed, said, shared
@@ -173,7 +174,7 @@ def forecast(
     if not low * 0.99 <= lr <= high * 1.01:
         why = f"learning rate {lr:g} lies outside those of the sweep, {low:g} to {high:g}"
         raise InputError(why, todo="forecast at one of them, or add runs")
-    alive = table["loss"].astype(float).abs().lt(np.inf) if "loss" in table.columns else pd.Series(True, table.index)
+    alive = ~_diverged(table, over) if "loss" in table.columns else pd.Series(True, table.index)
     found, missing, sizes = [], {}, table[over].astype(float)
     for probe in probes(epsilon, rule, beta):
         column, values = column_of(table, probe)
@@ -192,8 +193,8 @@ def forecast(
     if not found and bounds:
         why = far_beyond(over, bounds.sizes, size)
         far = (f"{STABLE}: {why}",) if why else ()
-    beyond, lost, settings = size / float(sizes.max()), _lost(table, over, lr, alive), shared(table, over)
-    return Forecasts(over, size, lr, tuple(found), missing, beyond, bounds, lost, far, settings, notes)
+    beyond, near, settings = size / float(sizes.max()), _lost(table, over, lr, alive), shared(table, over)
+    return Forecasts(over, size, lr, tuple(found), missing, beyond, bounds, near, far, settings, notes)
 
 
 def _sweep(
@@ -201,8 +202,8 @@ def _sweep(
 ) -> tuple[pd.DataFrame, str, tuple[str, ...]]:
     """One row per run with equal learning rates merged, the column of the size, notes. Mixed settings are refused."""
     known = runs if isinstance(runs, Runs) else read_runs(runs, need=())
-    table = without(measured(known), ignore)
-    over = over or ("d_model" if "d_model" in table.columns and "N" not in table.columns else "N")
+    table = without(measured(known), [known.column(name) for name in ignore])
+    over = known.column(over) if over else "d_model" if {"d_model", "N"} & {*table.columns} == {"d_model"} else "N"
     over = canonical(over) if over not in table.columns else over
     for name in (over, "lr"):
         if name not in table.columns:
@@ -241,13 +242,19 @@ def _boundary(table: pd.DataFrame, over: str, missing: dict[str, str]) -> Bounda
     if "loss" not in table.columns:
         missing[STABLE] = "no column loss"
         return None
-    losses = table["loss"].astype(float).where(~diverged(table))
+    losses = table["loss"].astype(float).where(~_diverged(table, over))
     frame = pd.DataFrame({"size": table[over].astype(float), "lr": table["lr"].astype(float), "loss": losses})
-    start = initial_loss_of(table)
-    found = fit_boundary({float(str(key)): cell for key, cell in frame.groupby("size")}, start)
+    found = fit_boundary({float(str(key)): cell for key, cell in frame.groupby("size")})
     if found is None:
         missing[STABLE] = "fewer than two sizes have both stable and diverged runs"
     return found
+
+
+def _diverged(table: pd.DataFrame, over: str) -> pd.Series:
+    """A mask of the runs that diverged, by the rule of :func:`scalefit.runs.cliff.lost`."""
+    losses = table["loss"].astype(float).where(~diverged(table))
+    size, lr = (np.asarray(table[name], dtype=np.float64) for name in (over, "lr"))
+    return pd.Series(lost(lr, np.asarray(losses, dtype=np.float64), size, initial_loss_of(table)), table.index)
 
 
 def _lost(table: pd.DataFrame, over: str, lr: float, alive: pd.Series) -> str:

@@ -10,10 +10,12 @@ import pandas as pd
 
 from scalefit.errors import IdentificationError
 from scalefit.numerics import FloatArray
-from scalefit.runs.cliff import FACTOR
+from scalefit.runs.cliff import lost
 from scalefit.transfer.drift import drift_line, interval_of
 from scalefit.transfer.sweeps import Sweeps
 from scalefit.transfer.verdict import Interval
+
+HALF = 0.5  #: share of the runs at a learning rate that must have diverged for it to count as divergent
 
 
 @dataclass(frozen=True)
@@ -25,15 +27,13 @@ class Judged:
     recall: float  #: share of the learning rates that diverged that were predicted to
 
 
-def diverges(cell: pd.DataFrame, initial_loss: float = np.inf, factor: float = FACTOR) -> pd.Series:
-    """By learning rate: whether a run diverged, ended near the initial loss, or above ``factor`` times the smallest."""
-    means = cell.groupby("lr")["loss"].apply(lambda losses: losses.mean(skipna=False))
-    least = float(means.min())
-    high = np.fmin(initial_loss - 0.1, factor * least)  # an initial loss that is not known is NaN
-    return ~(means < float(high))
+def diverges(cell: pd.DataFrame, initial_loss: float = np.nan) -> pd.Series:
+    """By learning rate: whether half of its runs or more diverged, by the rule of :func:`scalefit.runs.cliff.lost`."""
+    gone = lost(cell["lr"].to_numpy(float), cell["loss"].to_numpy(float), np.zeros(len(cell)), initial_loss)
+    return pd.Series(gone, index=cell.index).groupby(cell["lr"]).mean() >= HALF
 
 
-def boundary(cell: pd.DataFrame, initial_loss: float = np.inf, factor: float = FACTOR) -> float:
+def boundary(cell: pd.DataFrame, initial_loss: float = np.nan) -> float:
     """log2 of the learning rate between the largest stable and the smallest divergent one above the optimum.
 
     NaN where none or all of the runs diverged.
@@ -42,19 +42,19 @@ def boundary(cell: pd.DataFrame, initial_loss: float = np.inf, factor: float = F
     >>> boundary(rows)
     0.5
     """
-    gap = _gap(cell, initial_loss, factor)
+    gap = _gap(cell, initial_loss)
     return sum(gap) / 2 if gap else float("nan")
 
 
-def _gap(cell: pd.DataFrame, initial_loss: float, factor: float) -> tuple[float, float] | None:
+def _gap(cell: pd.DataFrame, initial_loss: float) -> tuple[float, float] | None:
     """log2 of the largest stable and the smallest divergent learning rate above the optimum, or None."""
-    lost = diverges(cell, initial_loss, factor)
+    high = diverges(cell, initial_loss)
     best = cell.groupby("lr")["loss"].mean().idxmin() if cell["loss"].notna().any() else np.inf
-    above = lost[lost & (lost.index > best)]
+    above = high[high & (high.index > best)]
     if not len(above):
         return None
     first = float(above.index[0])
-    stable = float(lost.index[lost.index < first][-1])
+    stable = float(high.index[high.index < first][-1])
     return float(np.log2(stable)), float(np.log2(first))
 
 
@@ -89,7 +89,7 @@ class Boundary:
 
 
 def fit_boundary(
-    cells: Mapping[float, pd.DataFrame], initial_loss: float = np.inf, draws: int = 400
+    cells: Mapping[float, pd.DataFrame], initial_loss: float = np.nan, draws: int = 400
 ) -> Boundary | None:
     """The line through the boundaries of several sizes; None where fewer than two have stable and diverged runs.
 
@@ -98,7 +98,7 @@ def fit_boundary(
     rng = np.random.default_rng(0)
     places = {}
     for size, cell in sorted(cells.items()):
-        gap = _gap(cell, initial_loss, FACTOR)
+        gap = _gap(cell, initial_loss)
         if gap:
             places[size] = np.array([sum(gap) / 2, *rng.uniform(*gap, draws)])
     if len(places) < 2:
@@ -109,27 +109,26 @@ def fit_boundary(
     return Boundary(height, slope, origin, tuple(places))
 
 
-def backtest_divergence(sweeps: Sweeps, factor: float = FACTOR) -> Judged:
+def backtest_divergence(sweeps: Sweeps) -> Judged:
     """Which learning rates diverge at the largest size, predicted by a line through the boundaries of smaller ones.
 
-    ``factor``: a final loss above this many times the smallest of its size counts as diverged. Raises
-    IdentificationError where no arm has boundaries at two smaller sizes.
+    Raises IdentificationError where no arm has boundaries at two smaller sizes.
     """
     start, rows = sweeps.initial_loss, []
     for arm in sweeps.names:
         *smaller, largest = sweeps.sizes(arm)
-        edges = np.array([boundary(sweeps.cell(arm, size), start, factor) for size in smaller])
+        edges = np.array([boundary(sweeps.cell(arm, size), start) for size in smaller])
         known = np.isfinite(edges)
         if known.sum() < 2:
             continue
         slope, height = np.polyfit(np.log2(smaller)[known], edges[known], 1)
         edge = height + slope * np.log2(largest)
         cell = sweeps.cell(arm, largest)
-        lost = diverges(cell, start, factor)
+        high = diverges(cell, start)
         least = float(str(cell.groupby("lr")["loss"].mean().idxmin()))
         rows += [
             {"arm": arm, "lr": lr, "predicted": bool(np.log2(lr) > edge), "seen": bool(seen)}
-            for lr, seen in zip(lost.index.to_numpy(float).tolist(), lost, strict=True)
+            for lr, seen in zip(high.index.to_numpy(float).tolist(), high, strict=True)
             if lr >= least or not seen  # a loss that stayed high below the optimum is slow, not diverged
         ]
     if not rows:

@@ -18,6 +18,7 @@ from scalefit.proxy import coordinate_check, run_sweep, train
 NAMES = main.list_commands(click.Context(main))
 #: options of one name that mean different things, and why
 DIFFERENT = {
+    "--at": "a point to predict; or what a plan holds",
     "--law": "of a new fit; or the file that holds the law of a saved one",
     "--loss": "the robust loss of fit; or the loss to which batch counts steps",
     "--out": "a folder of runs; or the file of a schedule",
@@ -37,6 +38,7 @@ TWINS = {
     "inspect": [sf.inspect, sf.read_runs],
     "laws": [sf.find_law],
     "lr-transfer": [sf.lr_transfer],
+    "plan": [sf.plan],
     "plot": [sf.Fit.plot, sf.read_runs],
     "predict": [sf.Fit.predict, sf.predict_partial, sf.read_runs],
     "schedule": [sf.schedule_of],

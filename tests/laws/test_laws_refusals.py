@@ -146,7 +146,7 @@ def test_sweeps_that_follow_the_size():
 def test_a_refusal_of_the_last_rows_says_how_to_take_all():
     steps = np.arange(1, 40)
     curve = pd.DataFrame({"run": "one", "step": steps, "C": 1e15 * steps, "loss": 2 + steps**-0.3})
-    with pytest.raises(sf.InputError, match=r"1 rows for 3 free parameters; use every logged row \(--points all\)"):
+    with pytest.raises(sf.InputError, match=r"1 row for 3 free parameters; use every logged row \(--points all\)"):
         sf.fit(sf.read_runs(curve), "power-floor:over=C", points="final")
 
 
@@ -285,7 +285,8 @@ class TestWhichLaws:
     def test_runs_of_sizes_and_lengths(self):
         found = self.said(self.table)
         able = {law for law, (can, _) in found.items() if can}
-        assert {law for law in able if ":" not in law} == {"chinchilla", "kaplan", "kaplan-floor", "over-training"}
+        of_both = {"chinchilla", "farseer", "kaplan", "kaplan-floor", "over-training", "skaling"}
+        assert {law for law in able if ":" not in law} == of_both
         assert found["chinchilla"][1] == "loss from N, D: 16 rows, 5 parameters"
         assert found["data-constrained"][1] == "needs the column U (unique training tokens)"
         assert "nothing to explain" in found["optimal-lr-batch"][1]

@@ -69,6 +69,7 @@ class TestComputeOptimal:
             "over-training": {"E": 1.8, "a": 212.0, "b": 367.0, "eta": 0.136},
             "kaplan-floor": FINEWEB_EDU,
             "kaplan": {"N_c": 6.4e13, "D_c": 1.8e13, "alpha_N": 0.076, "alpha_D": 0.103},
+            "skaling": {"E": 1.6, "A": 90.0, "B": 4.0, "alpha": 0.24, "beta": 0.29, "k": 0.4},
         }[law]
         for C in (1e18, 1e22, 1e25):
             best = compute_optimal(law, constants, C)
@@ -298,6 +299,7 @@ def test_the_best_settings_are_the_bottom_of_the_surface_and_the_power_laws():
 def test_more_tokens_than_critical_hurt_the_rounded_model():
     law = find_law("precision:parts=weights,post=yes")
     constants = {**PRINTED, "gamma_w": 2.5, "C_T": 0.06, "gamma_D": 0.5, "gamma_N": 0.5, "gamma_post": 0.6}
+    constants["C_w"] = 5.0  # so large that the bits taken away count fully
     D = critical_tokens(constants, 1e9, 4.0) * np.geomspace(0.5, 2, 2001)
     losses = law.evaluate({"N": 1e9, "D": D, "precision_w": 16.0, "precision_post": 4.0}, constants)
     assert np.argmin(losses) == pytest.approx(1000, abs=2)

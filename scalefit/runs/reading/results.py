@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from scalefit.runs.settings import is_record, is_setting
 
@@ -76,3 +77,29 @@ def settings_of_blocks(frame: pd.DataFrame, axis: str = "step") -> list[str]:
         if not is_record(name, frame[name]) and (frame[name].groupby(block).nunique(dropna=False) == 1).all():
             found.append(str(name))
     return found
+
+
+def epochs_count_up(frame: pd.DataFrame) -> bool:
+    """Whether the epochs of each run rise from row to row, and nothing that a run never changes differs inside one.
+
+    A run may go back to an epoch that it had, as a restart does; then its epochs rise by one.
+
+    >>> epochs_count_up(pd.DataFrame({"epoch": [0, 1, 2, 3, 1, 2, 3, 4]}))
+    True
+    >>> epochs_count_up(pd.DataFrame({"epoch": [3, 9, 12, 3, 8, 11]}))
+    False
+    """
+    named = "run" in frame.columns
+    runs = frame["run"].astype(str) if named else pd.Series("", index=frame.index)
+    if frame["epoch"].isna().any() or len(frame) < 2 * runs.nunique() or (not named and telling(frame)):
+        return False
+    return all(_counts_up(epochs.to_numpy(dtype=float)) for _, epochs in frame["epoch"].groupby(runs, sort=False))
+
+
+def _counts_up(epochs: NDArray[np.float64]) -> bool:
+    rises = np.diff(epochs)
+    back = np.flatnonzero(rises <= 0)
+    if not len(back):
+        return True
+    known = all(epochs[at + 1] in epochs[: at + 1] for at in back)
+    return known and len(epochs) >= 3 * (len(back) + 1) and bool(np.all(np.delete(rises, back) == 1.0))

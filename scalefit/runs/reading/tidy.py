@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -12,15 +12,16 @@ import pandas as pd
 from scalefit.errors import InputError
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats import RawTable
-from scalefit.runs.matching import Binding, match
+from scalefit.runs.matching import Binding, canonical, match
 from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
 from scalefit.runs.reading.markers import marker, markers, value
 from scalefit.runs.reading.rates import bound_rates
-from scalefit.runs.reading.results import are_final_results, telling
+from scalefit.runs.reading.results import are_final_results, epochs_count_up, telling
 from scalefit.runs.table import Note
 
 PERPLEXITY, BITS = re.compile(r"(^|[^a-z])(ppl|perplexity)([^a-z]|$)"), {"bits", "bpb", "bpc", "bpt"}  #: names of units
 ONE_RATE = "peak_lr = lr: the table has one row per run"
+SETTING = re.compile(r"(config|params|hparams)[/.]")  #: what a column of settings begins with
 #: Columns in which text that is not a number stops the reading.
 STRICT = frozenset({"step", "tokens", "loss", "lr", "N", "N_total", "D", "C", "batch"})
 #: Column that marks, until sparse rows are joined, the rows of curves at which no loss was logged.
@@ -39,6 +40,8 @@ class Tidy:
     bindings: list[Binding]
     scalars: dict[str, object] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
+    identified: bool = False
+    name: str = ""
 
     def note(self, kind: str, text: str, count: int = 1) -> None:
         """Add a note on something that was done or found."""
@@ -55,7 +58,7 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) ->
     ties: dict[str, str] = {}
     bindings = match(raw.frame.columns, rename, where, _words(raw.frame), ties if tell_ties else None)
     bindings, chosen = bound_rates(raw.frame, bindings)
-    tidy = Tidy(raw.frame, "", where, bindings, dict(raw.scalars))
+    tidy = Tidy(raw.frame, "", where, bindings, dict(raw.scalars), identified=raw.identified, name=raw.name)
     if chosen:
         tidy.note("derived", chosen)
     for text in ties.values():
@@ -69,7 +72,8 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) ->
     if tidy.axis and raw.nans is not None and "loss" in tidy.frame.columns:
         source = next((binding.source for binding in bindings if binding.name == "loss"), "loss")
         loss = tidy.frame["loss"]
-        tidy.frame = tidy.frame.assign(**{NO_LOSS: loss.isna() & ~loss.index.isin(raw.nans.get(source, []))})
+        empty = loss.isna() & ~loss.index.isin(raw.nans.get(source, []))
+        tidy.frame = tidy.frame.assign(**{NO_LOSS: empty.astype(object).where(~empty) if raw.unsure else empty})
     if not tidy.axis:
         tidy.frame = tidy.frame.drop(columns=LOST, errors="ignore")
     return tidy
@@ -192,12 +196,19 @@ def _loss_in_nats(tidy: Tidy) -> None:
     if PERPLEXITY.search(source.lower()):
         with np.errstate(all="ignore"):
             tidy.frame = tidy.frame.assign(loss=np.log(loss))
+        _rescaled(tidy, "loss", float("nan"))
         tidy.note("converted", f"loss is the logarithm of the column '{source}', a perplexity")
     elif words & BITS:
         tidy.frame = tidy.frame.assign(loss=loss * np.log(2.0))
+        _rescaled(tidy, "loss", float(np.log(2.0)))
         tidy.note(
             "converted", f"loss is the column '{source}' times ln 2: from bits to nats (per byte, if it counts bytes)"
         )
+
+
+def _rescaled(tidy: Tidy, name: str, by: float) -> None:
+    """Record that the values of a column are those of its source times a factor (NaN: another function of them)."""
+    tidy.bindings = [replace(b, scale=b.scale * by) if b.name == name else b for b in tidy.bindings]
 
 
 def _find_axis(tidy: Tidy) -> None:
@@ -222,23 +233,11 @@ def _find_axis(tidy: Tidy) -> None:
                 tidy.axis = "step" if name == "steps" else "tokens"
                 tidy.frame = frame.rename(columns={name: tidy.axis})
                 break
-    if not tidy.axis and "epoch" in columns and not {"step", "steps"} & columns and _epochs_count_up(frame):
+    if not tidy.axis and "epoch" in columns and not {"step", "steps"} & columns and epochs_count_up(frame):
         tidy.axis = "epoch"
         tidy.note("derived", "the epoch counts up: each run is a curve over epochs, and its steps are not known")
     if not tidy.axis:
         _as_final_results(tidy)
-
-
-def _epochs_count_up(frame: pd.DataFrame) -> bool:
-    """Whether the epochs of each run rise from row to row, and nothing that a run never changes differs inside one."""
-    runs = frame["run"].astype(str) if "run" in frame.columns else pd.Series("", index=frame.index)
-    if (
-        frame["epoch"].isna().any()
-        or len(frame) < 2 * runs.nunique()
-        or ("run" not in frame.columns and telling(frame))
-    ):
-        return False
-    return bool((frame["epoch"].groupby(runs, sort=False).diff().dropna() > 0).all())
 
 
 def _rename(tidy: Tidy, new: dict[str, str]) -> None:
@@ -257,8 +256,9 @@ def _as_final_results(tidy: Tidy) -> None:
         ]
         tidy.note("guessed", "D is the column of tokens: the table has one row per run")
     if "lr" in columns and "peak_lr" not in columns:
-        tidy.frame = tidy.frame.assign(peak_lr=tidy.frame["lr"])
-        tidy.note("derived", ONE_RATE)
+        setting = next((name for name in tidy.frame.columns if SETTING.match(name) and canonical(name) == "lr"), "lr")
+        tidy.frame = tidy.frame.assign(peak_lr=tidy.frame[setting])
+        tidy.note("derived", ONE_RATE if setting == "lr" else f"peak_lr = '{setting}', a setting: lr is the last rate")
 
 
 def _whole_steps(tidy: Tidy) -> None:
