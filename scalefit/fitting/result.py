@@ -12,9 +12,10 @@ import pandas as pd
 
 from scalefit.diagnosis.checks import Check, Outlier
 from scalefit.diagnosis.influence import Influence
+from scalefit.fitting.cautions import cautions
 from scalefit.fitting.document import save
 from scalefit.fitting.lmfit_bridge import to_lmfit
-from scalefit.fitting.prediction import cautions, last_point, predict, score
+from scalefit.fitting.prediction import last_point, predict, score
 from scalefit.fitting.summary import STATUSES, as_html, as_text
 from scalefit.laws.law import Law
 from scalefit.rows.points import Points
@@ -203,7 +204,7 @@ class Fit:
     def cautions(
         self, data: Runs | pd.DataFrame | None = None, *, schedule: str | Schedule | None = None, **at: Any
     ) -> tuple[Check, ...]:
-        """Warnings about a prediction: far beyond the fitted runs, for another recipe, or decided by a single run."""
+        """Warnings about a prediction: too far out, for another recipe or schedule, or decided by a single run."""
         return cautions(self, data, schedule=schedule, at=at)
 
     def score(self, data: Runs | pd.DataFrame) -> pd.DataFrame:
