@@ -49,7 +49,9 @@ def predict(
     for name, column in fit.law.columns.items():
         if column not in table.columns and variables[name].ndim == 1:
             table[column] = variables[name]
-    table[fit.target] = fit.evaluate(variables) + np.zeros(len(table))
+    with np.errstate(all="ignore"):  # what is not finite is refused
+        table[fit.target] = fit.evaluate(variables) + np.zeros(len(table))
+    _refuse_nothing(fit, table)
     low, high = _ends(fit, asked, level, interval) if fit.intervals else (np.nan, np.nan)
     after = list(table.columns).index(fit.target) + 1
     table.insert(after, "low", low)
@@ -63,6 +65,19 @@ def predict(
     table["decades_beyond"] = np.max([np.zeros(len(table)), *decades_beyond(fit, variables).values()], axis=0)
     table.attrs["no_intervals"] = fit.no_intervals
     return table
+
+
+def _refuse_nothing(fit: Fit, table: pd.DataFrame) -> None:
+    """Raise where the law has no finite value, naming the first such row."""
+    bad = ~np.isfinite(table[fit.target].to_numpy(float))
+    if not bad.any():
+        return
+    row = table[bad].iloc[0]
+    names = [name for name in ("run", "step", *fit.law.columns.values()) if name in table.columns]
+    shown = ", ".join(f"{name} = {row[name]:g}" if name != "run" else f"run {row[name]}" for name in names)
+    more = f" (and {int(bad.sum()) - 1} more rows)" if bad.sum() > 1 else ""
+    what = f"the law has no finite value at {shown}{more}"
+    raise InputError(what, where="predict", todo="ask for a point at which its formula is defined")
 
 
 def _ends(
