@@ -230,7 +230,7 @@ def epfl() -> Iterator[Case]:
 
 
 def ends() -> Iterator[Case]:
-    """Runs under schedules unlike the fitted ones: from constant and cosine, or the shortest cooldown, to the others."""
+    """Runs under schedules unlike the fitted ones: from constant and cosine, or a short cooldown, to others."""
     folder = PUBLIC / "epfl_schedules"
     facts = pd.read_csv(folder / "runs.csv").query("group == 'main' and params == 123532032")
     runs = sf.read_runs(

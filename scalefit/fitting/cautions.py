@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scalefit.diagnosis.checks import Check
-from scalefit.fitting.prediction import Asked, Data, Plan, Point, asked_for, decades_beyond
+from scalefit.fitting.prediction import Asked, Data, Plan, Point, asked_for, decades_beyond, ends
 from scalefit.fitting.recipe import another_recipe, asked_recipe
 from scalefit.numerics import LEAST_BEYOND, MOST_BEYOND, FloatArray
 from scalefit.uncertainty.calibration import Calibration
@@ -17,6 +17,7 @@ from scalefit.uncertainty.unlike import unlike
 if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
 
+WIDE = 0.5  #: width of an interval, in units of the prediction, from which on it says next to nothing
 ANOTHER = 0.15  #: distance from the fitted schedules from which on a prediction is for another one
 
 
@@ -24,7 +25,7 @@ def cautions(fit: Fit, data: Data, *, schedule: Plan, at: Point) -> tuple[Check,
     """See :meth:`scalefit.Fit.cautions`."""
     asked = asked_for(fit, data, schedule, None, at)
     recipe = another_recipe(fit.law, fit.recipe, asked_recipe(fit.law, data, schedule))
-    found = [*far_beyond(fit, asked.variables), *recipe, *another_schedule(fit, asked)]
+    found = [*far_beyond(fit, asked.variables), *recipe, *another_schedule(fit, asked), *too_wide(fit, asked)]
     if data is None:
         found += fit.left_out.checks({name: values[-1:] for name, values in asked.variables.items()})
     known = {check.text for check in fit.warnings}
@@ -45,6 +46,20 @@ def far_beyond(fit: Fit, variables: Mapping[str, FloatArray]) -> list[Check]:
     shown = f"{decades:.2g} decade{'s' * (f'{decades:.2g}' != '1')}"
     text = f"{fit.law.columns[name]} lies {shown} beyond the fitted runs, which {fitted}: the data do not support"
     return [Check("far-beyond", f"{text} a prediction so far out; add larger runs, and see scalefit backtest")]
+
+
+def too_wide(fit: Fit, asked: Asked) -> list[Check]:
+    """A warning where the interval of the last row says next to nothing."""
+    if fit.intervals is None or asked.states is not None:
+        return []
+    last = Asked(asked.frame.tail(1), {name: values[-1:] for name, values in asked.variables.items()})
+    low, high = ends(fit, last, 0.9, "observation")
+    width = float(high[0] - low[0]) / abs(float(np.ravel(fit.evaluate(last.variables))[0]))
+    if not width > WIDE:
+        return []
+    why = f"it spans {100 * width:.0f} % of the prediction ({fit.runs} runs, {fit.free} constants)"
+    todo = "add runs nearer to it, or hold constants with --fix"
+    return [Check("wide-interval", f"no interval worth having: {why}; {todo}")]
 
 
 def another_schedule(fit: Fit, asked: Asked) -> list[Check]:

@@ -52,7 +52,7 @@ def predict(
     with np.errstate(all="ignore"):  # what is not finite is refused
         table[fit.target] = fit.evaluate(variables) + np.zeros(len(table))
     _refuse_nothing(fit, table)
-    low, high = _ends(fit, asked, level, interval) if fit.intervals else (np.nan, np.nan)
+    low, high = ends(fit, asked, level, interval) if fit.intervals else (np.nan, np.nan)
     after = list(table.columns).index(fit.target) + 1
     table.insert(after, "low", low)
     table.insert(after + 1, "high", high)
@@ -80,7 +80,7 @@ def _refuse_nothing(fit: Fit, table: pd.DataFrame) -> None:
     raise InputError(what, where="predict", todo="ask for a point at which its formula is defined")
 
 
-def _ends(
+def ends(
     fit: Fit, asked: Asked, level: float, interval: Literal["observation", "mean"]
 ) -> tuple[FloatArray, FloatArray]:
     """Both ends of the intervals; the upper ones as far down as the fitted rows allow where the law can only fall."""

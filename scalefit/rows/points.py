@@ -36,6 +36,11 @@ class Points:
         keys = zip(*(map(f"{{:.{DIGITS}g}}".format, column.tolist()) for column in asked), strict=True)
         return np.array([key in known for key in keys], dtype=bool) & np.isfinite(values)
 
+    @property
+    def different(self) -> int:
+        """How many of the rows differ from one another in a variable or in the measured value."""
+        return len({tuple(map(str, row)) for row in zip(*self.variables.values(), self.values, strict=True)})
+
     def frame(self, target: str) -> pd.DataFrame:
         """The points as a table."""
         step = {} if self.steps is None else {"step": self.steps}

@@ -43,7 +43,7 @@ from scalefit.uncertainty.unlike import State, unlike
 WITHIN = 0.01  #: error assumed for every law on a new run, in units of R
 BEYOND = 0.15  #: and where it is as far beyond the fitted range as that is wide
 GROWTH = 0.75  #: how that grows with the distance
-SCHEDULE = 0.03  #: and under a schedule that is unlike the fitted ones
+SCHEDULE = 0.045  #: and under a schedule that is unlike the fitted ones
 UNLIKE = 0.25  #: distance from which on a schedule is no more like one that was fitted than any other
 PRIOR_FOLDS = 2.0  #: how many folds the factor k = 1 counts as that is assumed before any back-test
 WORST = 6.0  #: largest estimate of k that a single fold can give
@@ -81,12 +81,21 @@ class Reach:
 
 
 @dataclass(frozen=True)
+class Bias:
+    """The mean error of one refit on the runs that it did not see (measured less predicted), and its standard error."""
+
+    error: float
+    standard_error: float
+
+
+@dataclass(frozen=True)
 class Calibration(Reach):
     """A back-test, and what the fitted rows say of the law."""
 
     change: float  #: R, the range of the predictions over the fitted rows, as a residual
     misfit: float = 1.0  #: probability that the law misses something
     states: tuple[State, ...] = ()  #: of the fitted schedules, see ``unlike``
+    biases: tuple[Bias, ...] = ()  #: of the refits to the smaller runs
 
     def missed(self, law: Law, variables: dict[str, FloatArray], states: FloatArray | None = None) -> FloatArray:
         """The error m that is believed of the law at rows of variables (and states of schedules), for k = 1."""
@@ -129,6 +138,16 @@ class Fold:
     def spread(self) -> FloatArray:
         """The standard deviation of the draws on the side of the error."""
         return np.where(self.error > 0, self.above, self.below)
+
+    @property
+    def bias(self) -> Bias:
+        """The mean error; the error of the draws is shared by all rows, noise is not."""
+        finite = np.isfinite(self.error) & np.isfinite(self.spread)
+        if not finite.any():
+            return Bias(0.0, np.inf)
+        drawn = float(np.mean(self.spread[finite] ** 2))
+        noise = self.sigma**2 / int(finite.sum())
+        return Bias(float(np.mean(self.error[finite])), float(np.sqrt(drawn + noise)))
 
 
 def spreads(centre: FloatArray, made: FloatArray, few: float) -> tuple[FloatArray, FloatArray]:
