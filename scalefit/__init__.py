@@ -51,6 +51,7 @@ _PLACES = {
     "forecast": "scalefit.stability",
     "identify": "scalefit.diagnosis.identifiable",
     "inspect": "scalefit.runs.inspect",
+    "isoflop": "scalefit.planning.isoflop",
     "isoflop_grid": "scalefit.planning.isoflop",
     "kaplan_frontier": "scalefit.planning.optimum.kaplan_frontier",
     "law_names": "scalefit.laws",
@@ -98,7 +99,7 @@ if TYPE_CHECKING:
     from scalefit.planning.batch import batch_size
     from scalefit.planning.collapse import collapse
     from scalefit.planning.critical_batch import critical_batch, fit_tradeoff, noise_scale
-    from scalefit.planning.isoflop import approach1, approach2, approach2_bias, isoflop_grid
+    from scalefit.planning.isoflop import approach1, approach2, approach2_bias, isoflop, isoflop_grid
     from scalefit.planning.noise import fit_batch_hessian, fit_lr_exponent, lr_for_batch, running_noise
     from scalefit.planning.optimum.compute_optimal import compute_optimal
     from scalefit.planning.optimum.encoder_share import split_parameters

@@ -77,7 +77,7 @@ def test_missing_column(tmp_path):
     path = in_file(tmp_path, table().drop(columns="D").to_csv(index=False))
     text = said(lambda: fit_file(path))
     assert '"D"' in text or "'D'" in text
-    assert "--map D=" in text
+    assert 'rename={"COLUMN": "D"}' in text
     text = said(lambda: fit_file(in_file(tmp_path, table().drop(columns="loss").to_csv(index=False))))
     assert "loss" in text
 

@@ -19,6 +19,8 @@ from scalefit.runs.matching import canonical
 from scalefit.runs.quantities import quantity
 from scalefit.runs.table import DERIVED
 from scalefit.schedules import Schedule, parse_schedule
+from scalefit.uncertainty.ceiling import capped
+from scalefit.uncertainty.earlier import EarlierCalibration
 
 if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
@@ -45,8 +47,10 @@ def predict(
     for name, column in fit.law.columns.items():
         if column not in table.columns and variables[name].ndim == 1:
             table[column] = variables[name]
-    table[fit.target] = fit.evaluate(variables) + np.zeros(len(table))
-    low, high = fit.intervals.at(fit.estimate, variables, level, interval) if fit.intervals else (np.nan, np.nan)
+    with np.errstate(all="ignore"):  # what is not finite is refused
+        table[fit.target] = fit.evaluate(variables) + np.zeros(len(table))
+    _refuse_nothing(fit, table)
+    low, high = _ends(fit, variables, level, interval) if fit.intervals else (np.nan, np.nan)
     after = list(table.columns).index(fit.target) + 1
     table.insert(after, "low", low)
     table.insert(after + 1, "high", high)
@@ -59,6 +63,38 @@ def predict(
     table["decades_beyond"] = np.max([np.zeros(len(table)), *_beyond(fit, variables).values()], axis=0)
     table.attrs["no_intervals"] = fit.no_intervals
     return table
+
+
+def _refuse_nothing(fit: Fit, table: pd.DataFrame) -> None:
+    """Raise where the law has no finite value, naming the first such row."""
+    bad = ~np.isfinite(table[fit.target].to_numpy(float))
+    if not bad.any():
+        return
+    row = table[bad].iloc[0]
+    names = [name for name in ("run", "step", *fit.law.columns.values()) if name in table.columns]
+    shown = ", ".join(f"{name} = {row[name]:g}" if name != "run" else f"run {row[name]}" for name in names)
+    more = f" (and {int(bad.sum()) - 1} more rows)" if bad.sum() > 1 else ""
+    what = f"the law has no finite value at {shown}{more}"
+    raise InputError(what, where="predict", todo="ask for a point at which its formula is defined")
+
+
+def _ends(
+    fit: Fit, variables: dict[str, FloatArray], level: float, interval: Literal["observation", "mean"]
+) -> tuple[FloatArray, FloatArray]:
+    """Both ends of the intervals; the upper ones as far down as the fitted rows allow where the law can only fall."""
+    intervals, estimate = fit.intervals, fit.estimate
+    assert intervals is not None
+    low, high = intervals.at(estimate, variables, level, interval)
+    if isinstance(intervals.calibration, EarlierCalibration):
+        return low, high
+    fitted = {name: np.asarray(values) for name, values in fit.points.variables.items()}
+    asked = {name: values + np.zeros(len(low)) for name, values in variables.items() if values.ndim == 1}
+    asked = asked if len(asked) == len(variables) else variables
+
+    def upper(at: Mapping[str, FloatArray]) -> FloatArray:
+        return intervals.at(estimate, at, level, interval)[1]
+
+    return low, capped(estimate, fitted, np.asarray(fit.points.values), asked, high, upper, level)
 
 
 def _asked(

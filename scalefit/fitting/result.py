@@ -90,6 +90,9 @@ class Fit:
         A fit without intervals has NaN in ``low`` and ``high``, and the reason in ``attrs["no_intervals"]``.
         """
         flagged = " ".join(check.text for check in self.warnings if check.code == "at-bound")
+        heads = [check.text.partition(" can")[0] for check in self.warnings if check.code == "not-identified"]
+        told = {word for head in heads for word in head.replace(",", " ").split()}
+        loose = dict.fromkeys(told, "not identified")
         how = {name: f"= {text}" for name, text in self.ties.items()} | dict.fromkeys(self.fixed, "fixed")
         ends = self._ends()
         table = pd.DataFrame(
@@ -101,7 +104,7 @@ class Fit:
                     "high": ends[name][1],
                     "unit": self.unit_of(name),
                     "meaning": self.law.parameters[name].meaning,
-                    "state": how.get(name, "at bound" if f"{name} ended" in flagged else "fitted"),
+                    "state": how.get(name, "at bound" if f"{name} ended" in flagged else loose.get(name, "fitted")),
                 }
                 for name, value in self.parameters.items()
             ]

@@ -7,6 +7,7 @@ from scalefit.plots.coordinates import plot_coordinates
 from scalefit.plots.curves import plot_curves, plot_schedule_prediction
 from scalefit.plots.dispatch import plot_fit
 from scalefit.plots.influence import plot_influence
+from scalefit.plots.isoflop import plot_isoflop
 from scalefit.plots.learning_rate import plot_lr_sensitivity, plot_lr_transfer
 from scalefit.plots.parity import plot_parity
 from scalefit.plots.partial import plot_partial
@@ -25,6 +26,7 @@ __all__ = [
     "plot_fit",
     "plot_forecast",
     "plot_influence",
+    "plot_isoflop",
     "plot_lr_sensitivity",
     "plot_lr_transfer",
     "plot_parity",

@@ -124,7 +124,13 @@ def read_sweeps(
 
 def without(table: pd.DataFrame, ignore: Sequence[str]) -> pd.DataFrame:
     """The table without the columns ``ignore``. Raises InputError for one that is missing."""
-    return table.drop(columns=[column_named(table, name) for name in ignore])
+    named = [column_named(table, name) for name in ignore]
+    if "_lr" in named:
+        raise InputError('no column "_lr"', where="--ignore", todo="name a column of the log")
+    if "loss" in named:
+        todo = "name columns of settings; --map loss=COLUMN compares another loss"
+        raise InputError("the loss is what is compared", where="--ignore", todo=todo)
+    return table.drop(columns=named)
 
 
 def peak_rates(runs: Runs, table: pd.DataFrame) -> pd.Series:

@@ -19,6 +19,7 @@ NAMES = main.list_commands(click.Context(main))
 #: options of one name that mean different things, and why
 DIFFERENT = {
     "--at": "a point to predict; or what a plan holds",
+    "--compute": "budgets to plan; or where isoflop predicts the best size",
     "--law": "of a new fit; or the file that holds the law of a saved one",
     "--loss": "the robust loss of fit; or the loss to which batch counts steps",
     "--out": "a folder of runs; or the file of a schedule",
@@ -36,6 +37,7 @@ TWINS = {
     "data": [sf.load],
     "fit": [sf.fit],
     "inspect": [sf.inspect, sf.read_runs],
+    "isoflop": [sf.isoflop],
     "laws": [sf.find_law],
     "lr-transfer": [sf.lr_transfer],
     "plan": [sf.plan],

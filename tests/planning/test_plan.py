@@ -27,8 +27,23 @@ CONSTANTS = {
     "over-training": {"E": 1.8366, "a": 212.2, "b": 366.7, "eta": 0.13643},
     "kaplan-floor": {"E": 1.96690513, "A": 66798878.459, "B": 889955656.432, "alpha": 0.41289807, "beta": 0.4555813},
     "kaplan": {"N_c": 6.4e13, "D_c": 1.8e13, "alpha_N": 0.076, "alpha_D": 0.103},
-    "skaling": {"E": 1.7, "A": 30.0, "B": 2.0, "alpha": 0.2, "beta": 0.22, "k": 0.6},
+    "skaling": {"E": 1.8, "A": 400.0, "B": 3.0, "alpha": 0.3, "beta": 0.34, "k": 0.7},
 }
+#: made-up constants of laws of size and data that have no closed form, and what else they read
+OTHERS = {
+    "farseer": (
+        {"E": 2.2, "B": 300.0, "e": -0.05, "gamma": -0.1, "b": -0.1, "beta": 0.0, "h": 0.28, "a": -0.02, "alpha": 0.0},
+        {},
+    ),
+    "sparsity": (
+        {"e": 1.7, "a": 400.0, "b": 410.0, "c": 0.01, "d": 2.0, "alpha": 0.34, "beta": 0.28, "lam": 0.3, "delta": 0.4,
+         "gamma": 0.2},
+        {"sparsity": 0.875},
+    ),
+    "moe": (find_law("moe").published[0].parameters, {"granularity": 16.0, "active": 0.125}),
+    "data-constrained": (DataConstrained.published[0].parameters, {"U": 25e9}),
+    "precision:parts=together": ({**SERVING, "gamma": 2.5}, {"precision": 6.0}),
+}  # fmt: skip
 
 
 def surface(law, constants, *, numeric=False, active=None, inference=None, **given):
@@ -63,6 +78,35 @@ class TestOptimum:
         found = surface(law, CONSTANTS[law], numeric=True).optimum(C)
         best = compute_optimal(law, CONSTANTS[law], C)
         assert (found["N"][0], found["D"][0]) == pytest.approx((float(best.N), float(best.D)), rel=1e-8)
+
+    @pytest.mark.parametrize("law", OTHERS)
+    def test_no_neighbour_is_better_under_laws_without_one(self, law):
+        constants, given = OTHERS[law]
+        one = surface(law, constants, **given)
+        best = one.optimum(1e22)
+        size = one.free[0]
+        around = {size: best[size][0] * np.geomspace(0.5, 2, 2001)[None, :]}
+        losses = one.loss(one.spent(1e22, around))[0]
+        assert losses.min() >= one.at(best)[0] - 1e-12
+        assert around[size][0, np.argmin(losses)] == pytest.approx(best[size][0], rel=1e-3)
+        assert float(one.cost({**one.held, **best})[0]) == pytest.approx(1e22)
+        assert one.floor()[0] < one.at(best)[0]
+        assert one.budget_for(one.at(best)[0])[0] == pytest.approx(1e22, rel=1e-6)
+
+    def test_a_law_of_the_idle_share_pays_the_active_one(self):
+        constants, _ = OTHERS["sparsity"]
+        best = surface("sparsity", constants, sparsity=0.875).optimum(1e22)
+        assert 6 * 0.125 * best["N_total"][0] * best["D"][0] == pytest.approx(1e22)
+        dense = surface("sparsity", constants, sparsity=0.0).optimum(1e22)
+        assert 6 * dense["N_total"][0] * dense["D"][0] == pytest.approx(1e22)
+
+    def test_the_published_vocabulary_by_the_root_of_its_slope(self):
+        from scalefit.planning.optimum.vocabulary import best_vocabulary
+
+        constants = find_law("vocabulary:tie=yes").published[0].parameters
+        one = surface("vocabulary:tie=yes", constants, N=2.87e9)
+        found = one.optimum(2.3e21)["N_vocab"][0]
+        assert found / 3200 == pytest.approx(best_vocabulary(constants, 2.87e9, 2.3e21, 3200), rel=1e-8)
 
     def test_the_closed_form_of_many_draws_at_once(self):
         law = find_law("chinchilla")

@@ -25,6 +25,7 @@ Values = Mapping[str, Any]  #: arrays by column
 
 TRAINING, INFERENCE = 6.0, 2.0  #: FLOP per parameter and token
 SIZES = ("N", "N_total", "N_enc", "N_dec", "N_vocab")  #: columns that count parameters, the main one first
+IDLE = "sparsity"  #: the column of the share of parameters that a token leaves idle
 FULL_BITS = 16.0  #: bits of a number at which 6ND counts
 WORDS = ("", "6nd", "6*n*d")
 SHAPE_KEYS = ("aspect", "vocab", "seq_len")
@@ -90,9 +91,11 @@ def parameters_of(columns: tuple[str, ...], share: float = 1.0) -> Callable[[Val
 def cost_of(text: str | None, columns: tuple[str, ...], active: float | None, given: Mapping[str, float]) -> Cost:
     """The cost model of a text, for a law that reads these columns; ``active``: share of parameters a token passes.
 
-    ``given``: numbers that a formula may read besides the columns.
+    ``given``: numbers that a formula may read besides the columns. A law that reads the idle share gives the active one.
     """
     sizes = tuple(name for name in SIZES if name in columns)
+    if active is None and IDLE in given:
+        active = 1 - given[IDLE]
     if active is not None and not 0 < active <= 1:
         raise InputError(f"a share of {active:g} active parameters", where="active", todo="give a share, such as 0.125")
     if active is None and "N_total" in sizes and not text:

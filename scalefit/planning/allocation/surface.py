@@ -20,7 +20,8 @@ from scalefit.planning.optimum.compute_optimal import CLOSED_FORMS
 
 BITS = "precision"
 BIT_RANGE = (0.1, 64.0)
-ENDLESS = 1e250  #: of size and data together, to read off the least loss of a law
+#: sizes and data, both at once, at which the least loss of a law is read off; not every formula has a value at the last
+ENDLESS = (1e12, 1e16, 1e20, 1e30, 1e45, 1e60, 1e100, 1e250)
 BUDGETS = (0.0, 150.0)  #: logarithms of the compute between which a loss is looked for
 FLAT = 1e-3  #: share of the loss by which a plan may be worse and still lie on the flat of the valley
 
@@ -96,9 +97,10 @@ class Surface:
 
     def floor(self) -> FloatArray:
         """The loss (B,) that the law approaches with unlimited size and data, what is held being held."""
-        endless = {name: np.full((1, 1), ENDLESS) for name in (*self.free, self.pivot)}
-        found: FloatArray = self.loss(endless | ({BITS: np.full((1, 1), BIT_RANGE[1])} if BITS in self.free else {}))
-        return found[:, 0]
+        endless = {name: np.array([ENDLESS]) for name in (*self.free, self.pivot)}
+        found = self.loss(endless | ({BITS: np.full((1, 1), BIT_RANGE[1])} if BITS in self.free else {}))
+        least: FloatArray = np.where(np.isfinite(found), found, np.inf).min(axis=1)
+        return least
 
     def budget_for(self, loss: float) -> FloatArray:
         """The compute (B,) whose optimum has a loss; infinite where the law never reaches it, NaN where it is above."""
@@ -120,7 +122,7 @@ class Surface:
         def line(x: FloatArray) -> FloatArray:
             return self.loss({self.pivot: np.exp(x)}) - loss
 
-        found = np.exp(falling_root(line, np.zeros(count), np.full(count, np.log(ENDLESS))))
+        found = np.exp(falling_root(line, np.zeros(count), np.full(count, np.log(ENDLESS[-1]))))
         return np.where(self.floor() < loss, found, np.inf)
 
     def flat(self, budget: float, share: float = FLAT) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from scalefit.errors import InputError
-from scalefit.planning.allocation.cost import Rate
+from scalefit.planning.allocation.cost import SIZES, Rate
 from scalefit.runs.quantities import quantity
 
 PER_DECADE = 2  #: budgets of a range "1e20:1e23" in each decade
@@ -80,5 +80,9 @@ def losses_of(loss: Any) -> list[float]:
 
 
 def fixed_of(at: Mapping[str, Any]) -> dict[str, float]:
-    """What is held, by column."""
-    return {name: positive(name, value) for name, value in at.items()}
+    """What is held, by column; 0 is a number of what may be absent (sparsity, for one)."""
+    found = {name: number(name, value) for name, value in at.items()}
+    for name, value in found.items():
+        if not 0 <= value < np.inf or (value == 0 and name in (*SIZES, "D")):
+            raise InputError(f"{name} is {value:g}", where="plan", todo=f"give a finite {name} above 0")
+    return found

@@ -37,8 +37,9 @@ def read(path: Path) -> RawTable:
             raise InputError("not a metric of DVCLive", where=str(file), todo=todo)
         parts.append(pd.DataFrame({"run": "", "key": key, "step": frame["step"], "time": 0, "value": frame[value]}))
     frame, told, nans = wide(pd.concat(parts, ignore_index=True))
+    told.append(Remark("unknown", "steps count the calls of next_step(), unless they were set"))
     told.append(Remark("joined", f"{len(parts)} files, one for each metric, by step", len(parts)))
-    return RawTable(path, frame.drop(columns="run"), flat_yaml(path / "params.yaml"), tuple(told), nans)
+    return RawTable(path, frame.drop(columns="run"), flat_yaml(path / "params.yaml"), tuple(told), nans, single=True)
 
 
 def _metrics(folder: Path) -> list[Path]:

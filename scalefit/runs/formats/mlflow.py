@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from scalefit.errors import InputError
@@ -71,12 +72,25 @@ def _from_database(path: Path) -> Store:
     except sqlite3.Error as error:
         todo = "give the mlflow.db that the runs were logged to"
         raise InputError(f"not a database of MLflow ({error})", where=str(path), todo=todo) from error
-    points["value"] = points["value"].astype(float)
+    points = _numbers(points, path)
     live = {run: name or run for run, name, stage in runs if stage != "deleted"}
     params: dict[str, dict[str, object]] = {}
     for run, key, value in entries:
         params.setdefault(run, {})[key] = scalar(value)
     return points[points["run"].isin(live)].copy(), params, live, len(runs) - len(live)
+
+
+def _numbers(points: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """The points with numbers for steps, times and values. Raises InputError that names the first that is none."""
+    plain = {name: pd.to_numeric(points[name], errors="coerce") for name in ("step", "time", "value")}
+    for name, values in plain.items():
+        odd = values.isna() & (points[name].notna() | (name != "value"))
+        if odd.any():
+            key, cell = points["key"][odd].iloc[0], points[name][odd].iloc[0]
+            what, todo = f"the {name} {cell!r} of metric {key!r} is not a number", "log the run again, or mend the row"
+            raise InputError(what, where=str(path), todo=todo)
+    return points.assign(**{name: values.astype(np.float64 if name == "value" else np.int64)
+                            for name, values in plain.items()})  # fmt: skip
 
 
 def _runs(folder: Path) -> list[Path]:

@@ -59,7 +59,7 @@ def read(path: Path) -> RawTable:
     params = trial / PARAMS
     settings = flattened(_object(params.read_text(encoding="utf-8"), params)) if params.is_file() else {}
     tag = DATE.sub("", trial.name)
-    return RawTable(log, frame, settings, tuple(told), nans, name=IDENTITY.sub("", tag))
+    return RawTable(log, frame, settings, tuple(told), nans, name=IDENTITY.sub("", tag), single=True)
 
 
 def _results(trial: Path) -> Path | None:

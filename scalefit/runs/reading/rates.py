@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 
 from scalefit.runs.matching import Binding, canonical
+
+SETTING = re.compile(r"(config|params|hparams)[/.]")  #: what the names of columns of settings begin with
 
 
 def bound_rates(frame: pd.DataFrame, bindings: list[Binding]) -> tuple[list[Binding], str]:
@@ -16,10 +20,14 @@ def bound_rates(frame: pd.DataFrame, bindings: list[Binding]) -> tuple[list[Bind
     [('peak_lr', 'lr'), ('lr', 'learning_rate')]
     """
     bound = next((each for each in bindings if each.name == "lr" and each.how != "mapped"), None)
-    if bound is None or not any(each.name in ("step", "tokens") for each in bindings):
-        return bindings, ""
     taken = {each.source for each in bindings}
     others = [name for name in map(str, frame.columns) if name not in taken and canonical(name) == "lr"]
+    settings = [name for name in others if SETTING.match(name)]
+    if len(settings) == 1 and bound and not any(each.name == "peak_lr" for each in bindings):
+        bindings = [*bindings, Binding("peak_lr", settings[0], "guessed")]
+        others.remove(settings[0])
+    if bound is None or not any(each.name in ("step", "tokens") for each in bindings):
+        return bindings, ""
     run = next((each.source for each in bindings if each.name == "run"), None)
     moving = [name for name in others if _moves(frame, name, run)]
     if not others:

@@ -16,12 +16,12 @@ from scalefit.runs.formats import RawTable
 from scalefit.runs.matching import normalised
 from scalefit.runs.reading.checks import checked
 from scalefit.runs.reading.conversions import peak_of_settings, read_settings
-from scalefit.runs.reading.curves import join_sparse_rows, ordered, table_of
+from scalefit.runs.reading.curves import join_sparse_rows, ordered, set_undecided_apart, table_of
 from scalefit.runs.reading.entries import entries_of_runs
 from scalefit.runs.reading.joining import file_names, keep_apart, one_table
 from scalefit.runs.reading.naming import name_runs
 from scalefit.runs.reading.sources import Source, raw_tables
-from scalefit.runs.reading.tidy import Tidy, tidied
+from scalefit.runs.reading.tidy import NO_LOSS, Tidy, tidied
 from scalefit.runs.table import Note, Origin, Runs
 from scalefit.runs.trajectory import LearningRates, ScheduleSource, schedules_of
 
@@ -98,8 +98,13 @@ def _joined(tables: list[Tidy], names: list[str], origin: tuple[Origin, ...], ne
     if not curves:
         table = pd.concat([tidy.frame for tidy in finals]) if len(finals) > 1 else finals[0].frame
         return checked(Runs(None, table, tuple(notes), origin, columns))
+    if any("loss" in each.frame.columns for each in curves):
+        for each in curves:
+            if "loss" not in each.frame.columns:
+                each.frame = each.frame.assign(**{NO_LOSS: True})
     tidy = one_table(curves)
     before = len(tidy.notes)
+    set_undecided_apart(tidy)
     logged = join_sparse_rows(tidy)
     same = logged is tidy.frame
     ordered(tidy)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ import pandas as pd
 from scalefit.errors import InputError
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats import RawTable
-from scalefit.runs.matching import Binding, canonical, match
+from scalefit.runs.matching import Binding, match, normalised
 from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
 from scalefit.runs.reading.markers import marker, markers, value
 from scalefit.runs.reading.rates import bound_rates
@@ -21,7 +22,7 @@ from scalefit.runs.table import Note
 
 PERPLEXITY, BITS = re.compile(r"(^|[^a-z])(ppl|perplexity)([^a-z]|$)"), {"bits", "bpb", "bpc", "bpt"}  #: names of units
 ONE_RATE = "peak_lr = lr: the table has one row per run"
-SETTING = re.compile(r"(config|params|hparams)[/.]")  #: what a column of settings begins with
+SIZES, FEWEST_PARAMETERS = {"size", "model", "scale"}, 1e5  #: names of N where the cells are counts of parameters
 #: Columns in which text that is not a number stops the reading.
 STRICT = frozenset({"step", "tokens", "loss", "lr", "N", "N_total", "D", "C", "batch"})
 #: Column that marks, until sparse rows are joined, the rows of curves at which no loss was logged.
@@ -42,6 +43,7 @@ class Tidy:
     notes: list[Note] = field(default_factory=list)
     identified: bool = False
     name: str = ""
+    single: bool = False
 
     def note(self, kind: str, text: str, count: int = 1) -> None:
         """Add a note on something that was done or found."""
@@ -57,8 +59,10 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) ->
     where = str(raw.path)
     ties: dict[str, str] = {}
     bindings = match(raw.frame.columns, rename, where, _words(raw.frame), ties if tell_ties else None)
+    bindings = _sized(raw.frame, bindings)
     bindings, chosen = bound_rates(raw.frame, bindings)
-    tidy = Tidy(raw.frame, "", where, bindings, dict(raw.scalars), identified=raw.identified, name=raw.name)
+    tidy = Tidy(raw.frame, "", where, bindings, dict(raw.scalars))
+    tidy.identified, tidy.name, tidy.single = raw.identified, raw.name, raw.single
     if chosen:
         tidy.note("derived", chosen)
     for text in ties.values():
@@ -77,6 +81,20 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) ->
     if not tidy.axis:
         tidy.frame = tidy.frame.drop(columns=LOST, errors="ignore")
     return tidy
+
+
+def _sized(frame: pd.DataFrame, bindings: list[Binding]) -> list[Binding]:
+    """The bindings, and N bound to a column `size` if its cells say that they count parameters (60M, or millions)."""
+    taken = {each.source for each in bindings}
+    named = [str(name) for name in frame.columns if normalised(str(name)) in SIZES and str(name) not in taken]
+    if len(named) != 1 or {"N", "N_total"} & {each.name for each in bindings}:
+        return bindings
+    cells = frame[named[0]].dropna()
+    if pd.api.types.is_numeric_dtype(cells.dtype):
+        counts = len(cells) > 0 and bool((cells >= FEWEST_PARAMETERS).all())
+    else:
+        counts = len(cells) > 0 and all(states_unit(cell) and str(cell).strip()[-1] in "mMbB" for cell in cells)
+    return [*bindings, Binding("N", named[0], "guessed")] if counts else bindings
 
 
 def _words(frame: pd.DataFrame) -> set[str]:
@@ -148,7 +166,7 @@ def _as_numbers(tidy: Tidy, column: pd.Series, scale: float) -> pd.Series:
     try:
         values = pd.Series(numbers(column, tidy.where, scale), index=column.index)
     except InputError:
-        if column.name in STRICT:
+        if column.name in STRICT or column.dtype.kind in "mM":
             raise
         column = _without_words(tidy, column)
         if not any(_is_word(cell) for cell in column):
@@ -167,8 +185,8 @@ def _as_numbers(tidy: Tidy, column: pd.Series, scale: float) -> pd.Series:
     return values
 
 
-def _is_word(cell: object) -> bool:
-    return isinstance(cell, str) and cell.strip().lower() not in MISSING and not is_quantity(cell)
+def _is_word(cell: Any) -> bool:
+    return not pd.isna(cell) and str(cell).strip().lower() not in MISSING and not is_quantity(cell)
 
 
 def _without_words(tidy: Tidy, column: pd.Series) -> pd.Series:
@@ -256,9 +274,8 @@ def _as_final_results(tidy: Tidy) -> None:
         ]
         tidy.note("guessed", "D is the column of tokens: the table has one row per run")
     if "lr" in columns and "peak_lr" not in columns:
-        setting = next((name for name in tidy.frame.columns if SETTING.match(name) and canonical(name) == "lr"), "lr")
-        tidy.frame = tidy.frame.assign(peak_lr=tidy.frame[setting])
-        tidy.note("derived", ONE_RATE if setting == "lr" else f"peak_lr = '{setting}', a setting: lr is the last rate")
+        tidy.frame = tidy.frame.assign(peak_lr=tidy.frame["lr"])
+        tidy.note("derived", ONE_RATE)
 
 
 def _whole_steps(tidy: Tidy) -> None:
