@@ -23,12 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TABLES = ("base", "grid", "cells")
-NOT_OF_RUN = (
-    "run",
-    "flops_formula",
-    "step",
-    "members",
-)  #: entries of run.json that say nothing about how it was trained
+NOT_OF_RUN = ("run", "flops_formula", "step", "members")  #: entries of run.json that say nothing about how it was trained
 
 
 @dataclass(frozen=True)

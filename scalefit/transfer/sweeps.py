@@ -110,13 +110,7 @@ def read_sweeps(
         raise InputError(why, todo="give the loss of the untrained model, ln(vocabulary)")
     start = initial_loss_of(table) if initial_loss is None else initial_loss
     points, without_loss = _without_diverged(points, start)
-    notes = (
-        *which,
-        *unfinished,
-        *without_loss,
-        *moving(table, over, arms or ""),
-        *following(table, cell, meant, rates),
-    )
+    notes = (*which, *unfinished, *without_loss, *moving(table, over, arms or ""), *following(table, cell, meant, rates))
     return Sweeps(over, arms or "", points, shared(table, over), (*notes, *passed_over(table, meant)), start)
 
 

@@ -87,12 +87,8 @@ def compared(source: Path, form: Format) -> tuple[int, int, list[str]]:
         wanted = {"loss": [each.loss for each in points], "lr": [each.lr for each in points]}
         wanted[form.val] = [np.nan if each.val is None else each.val for each in points]
         for column, values in wanted.items():
-            kind = (
-                np.float32 if form.single and column != "lr" or form.single and form.writer != "transformers" else float
-            )
+            kind = np.float32 if form.single and column != "lr" or form.single and form.writer != "transformers" else float
             found = rows[column].to_numpy(dtype=float).astype(kind)
             same = (found == np.array(values, dtype=kind)) | np.isnan(found) & np.isnan(values)
-            wrong += [
-                f"{name}, {column} at {steps[at]}: {found[at]} for {values[at]}" for at in np.flatnonzero(~same)[:3]
-            ]
+            wrong += [f"{name}, {column} at {steps[at]}: {found[at]} for {values[at]}" for at in np.flatnonzero(~same)[:3]]
     return sum(map(len, expected.values())), len(runs.curves), wrong

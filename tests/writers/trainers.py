@@ -5,22 +5,7 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
-from truth import (
-    APART,
-    CHECKPOINT,
-    EVALUATED,
-    EVERY,
-    KILLED,
-    PEAK,
-    RUNS,
-    SETTINGS,
-    STEPS,
-    Point,
-    epochs,
-    lives,
-    point,
-    rate,
-)
+from truth import APART, CHECKPOINT, EVALUATED, EVERY, KILLED, PEAK, RUNS, SETTINGS, STEPS, Point, epochs, lives, point, rate
 
 
 class Killed(RuntimeError):
