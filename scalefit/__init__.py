@@ -35,6 +35,7 @@ _PLACES = {
     "batch_size": "scalefit.planning.batch",
     "best_lr": "scalefit.transfer",
     "best_lr_batch": "scalefit.planning.optimum.learning_rate",
+    "coordinate_slopes": "scalefit.stability",
     "collapse": "scalefit.planning.collapse",
     "compare": "scalefit.comparison",
     "compute_optimal": "scalefit.planning.optimum.compute_optimal",
@@ -120,7 +121,9 @@ if TYPE_CHECKING:
     from scalefit.runs.inspect import inspect
     from scalefit.schedules import Schedule, parse_schedule
     from scalefit.selection import automatic
-    from scalefit.stability import forecast, sharpness_threshold, shortest_warmup
+    from scalefit.stability.coordinates import coordinate_slopes
+    from scalefit.stability.forecast import forecast
+    from scalefit.stability.thresholds import sharpness_threshold, shortest_warmup
     from scalefit.transfer import (
         backtest_divergence,
         backtest_transfer,

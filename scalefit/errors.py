@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from scalefit.escaping import one_line
+
 
 class ScalefitError(Exception):
     """Base of everything that scalefit raises on purpose; the command line prints it and exits with code 2.
@@ -17,7 +19,7 @@ class ScalefitError(Exception):
     def __init__(self, what: str, *, where: str = "", todo: str = "") -> None:
         self.what, self.where, self.todo = what, where, todo
         text = f"{where}: {what}" if where else what
-        super().__init__(" ".join((f"{text}; {todo}" if todo else text).split()))
+        super().__init__(one_line(" ".join((f"{text}; {todo}" if todo else text).split())))
 
 
 class InputError(ScalefitError, ValueError):
@@ -41,3 +43,18 @@ def listed(items: Iterable[object], shown: int = 3, sep: str = ", ", count: int 
     words = [str(item) for item in items]
     more = (len(words) if count is None else count) - len(words[:shown])
     return sep.join(words[:shown]) + (f" and {more} more" if more > 0 else "")
+
+
+def counted(number: int, thing: str, one: str = "", several: str = "") -> str:
+    """A number of things, in the singular where it is one, with the verb that goes with it.
+
+    >>> counted(1, "run"), counted(0, "run"), counted(1, "row", "has", "have"), counted(3, "row", "has", "have")
+    ('1 run', '0 runs', '1 row has', '3 rows have')
+    """
+    verb = one if number == 1 else several
+    return f"{number} {thing}{'s' * (number != 1)}{' ' * bool(verb)}{verb}"
+
+
+def its(number: int) -> str:
+    """Whose: of one thing or of several."""
+    return "its" if number == 1 else "their"

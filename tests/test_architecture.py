@@ -23,7 +23,8 @@ each_file = pytest.mark.parametrize("file", FILES, ids=[str(file.relative_to(PAC
 
 #: a module imports from its own floor or below; a room is the longest of these that a file's path begins with
 FLOORS = {
-    **dict.fromkeys(["errors", "answers", "numerics", "duals", "expressions", "quoting", "version", "writing"], 0),
+    **dict.fromkeys(["errors", "answers", "numerics", "duals", "expressions", "quoting"], 0),
+    **dict.fromkeys(["version", "writing", "escaping"], 0),
     **dict.fromkeys(["schedules", "runs", "runs.formats", "runs.reading", "datasets", "laws"], 1),
     **dict.fromkeys(["rows", "solver"], 2),
     **dict.fromkeys(["uncertainty", "diagnosis"], 3),
@@ -43,6 +44,8 @@ MOST_FILES = 14
 #: a library that is heavy or replaceable lives in one room
 ROOMS = {"torch": "proxy", "matplotlib": "plots", "click": "cli", "lmfit": "fitting"}
 BANNED = {"utils", "helpers", "misc", "common", "manager", "handler"}
+#: the one place that may catch everything: the program's end, which the click command that tests call does not pass
+LAST_CATCH = "Name(id='Exception', ctx=Load())"
 LONGEST_FILE, LONGEST_FUNCTION, DEEPEST = 300, 60, 4
 
 
@@ -130,10 +133,10 @@ def test_each_library_stays_in_its_room(file):
 
 @each_file
 def test_the_wall(file):
-    """proxy writes run logs and knows no law; only the command line knows proxy."""
+    """proxy writes run logs, reads them as any others, and knows no law; only the command line knows proxy."""
     wings = {room.split(".")[0] for room, _ in rooms_imported(file)}
     if wing_of(file) == "proxy":
-        assert wings <= {"proxy", "errors", "numerics", "schedules", "version"}
+        assert wings <= {"proxy", "errors", "numerics", "schedules", "version", "writing", "runs"}
     elif wing_of(file) not in ("cli", "__main__"):
         assert "proxy" not in wings
 
@@ -213,7 +216,8 @@ def test_habits(file):
         if isinstance(node, ast.ExceptHandler):
             caught = ast.dump(node.type) if node.type is not None else "everything"
             assert "everything" not in caught, f"line {node.lineno}: a bare except"
-            assert "'Exception'" not in caught, f"line {node.lineno}: a broad except"
+            last = file == PACKAGE / "cli" / "__init__.py" and caught == LAST_CATCH
+            assert last or "'Exception'" not in caught, f"line {node.lineno}: a broad except"
             assert "'BaseException'" not in caught, f"line {node.lineno}: a broad except"
     assert not any(word in BANNED for word in re.split(r"[_.]", file.name))
 

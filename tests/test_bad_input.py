@@ -106,7 +106,7 @@ def test_loss_that_is_not_finite_names_file_and_row(tmp_path, value):
 def test_diverged_rows_may_be_left_out_and_are_counted():
     found = sf.fit(table(loss=(4, np.nan)), "chinchilla", drop_diverged=True)
     assert found.rows == 11
-    assert any("1 rows without a finite loss" in note for note in found.notes)
+    assert any("1 row without a finite loss" in note for note in found.notes)
 
 
 @pytest.mark.parametrize("value", [0.0, -3.0])

@@ -6,15 +6,17 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 import scalefit
-from scalefit.errors import InputError
+from scalefit.errors import InputError, ScalefitError
 
 FOLDER = __path__[0]
 NOT_COMMANDS = {"__init__", "options", "output"}
+LONGEST = 300  #: letters of an unexpected error that are shown
+REPORT = "please report it with the command and, if you can, the file; --traceback shows where it arose"
 SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
 
 
@@ -70,6 +72,25 @@ class Commands(click.Group):
             near = get_close_matches(args[0], self.list_commands(ctx), n=1)
             ctx.fail(f"no command '{args[0]}'" + (f"; did you mean {near[0]}?" if near else ""))
         return super().resolve_command(ctx, args)
+
+
+def run(args: Sequence[str] | None = None) -> NoReturn:
+    """The program ``scalefit``: an error that no command foresaw is one line with a request to report it.
+
+    With ``--traceback`` the error itself is raised. Called as a click command, ``main`` raises it always.
+    """
+    words = sys.argv[1:] if args is None else list(args)
+    try:
+        main(words, prog_name="scalefit")
+    except Exception as error:
+        if "--traceback" in words:
+            raise
+        from scalefit.cli.output import fail
+
+        kind, text = type(error).__name__, str(error)[:LONGEST]
+        what = f"an unexpected error, a fault of scalefit ({kind}: {text})"
+        fail(ScalefitError(what, todo=REPORT), "--json" in words)
+    sys.exit(0)
 
 
 @click.group(cls=Commands, invoke_without_command=True, context_settings=SETTINGS)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from scalefit.cli import options
 from scalefit.cli.options import box, number, pairs, shared
-from scalefit.cli.output import Answer, answering, as_lines, check_writable, coded, draw, records
+from scalefit.cli.output import Answer, OutputFile, answering, as_lines, coded, figures, records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +47,9 @@ DRAWS = (
 @shared("--draws", default=options.DRAWS, help=DRAWS)
 @shared("--seed")
 @shared("--at", metavar="N=7B,D=2T")
-@click.option("--save", metavar="FIT.json", help="Write the fit to this file, for predict and plot.")
+@click.option(
+    "--save", type=OutputFile("fit"), metavar="FIT.json", help="Write the fit to this file, for predict and plot."
+)
 @shared("--plot")
 @answering
 def command(
@@ -74,8 +77,7 @@ def command(
     from scalefit.fitting.fit import fit
     from scalefit.selection import automatic
 
-    check_writable(save, plot)
-    runs = options.read(files, **{name: given.pop(name) for name in ("map_", "where", "schedule", "warmup")})
+    runs = options.read(files, **{name: given.pop(name) for name in options.READING})
     place: dict[str, Any] = dict(pairs(at, "--at"))
     held = None
     if hold_out:
@@ -87,10 +89,10 @@ def command(
     scores = result.score(held) if held is not None else None
     point = (chosen or result).predict(**place) if at else None
     cautions = result.cautions(**place) if at else ()
-    draw(plot, lambda: result.plot(held, at=place or None))
     if save:
         result.save(save)
-    return _answer(result, scores, point, cautions, [path for path in (save, plot) if path], chosen)
+    drawn = figures(plot, lambda: result.plot(held, at=place or None))
+    return replace(_answer(result, scores, point, cautions, save, chosen), figures=drawn)
 
 
 def _settings(given: dict[str, Any]) -> dict[str, Any]:
@@ -112,7 +114,7 @@ def _answer(
     scores: pd.DataFrame | None,
     point: pd.DataFrame | None,
     cautions: tuple[Check, ...],
-    written: list[str],
+    saved: str | None,
     chosen: Automatic | None,
 ) -> Answer:
     from scalefit.fitting.document import as_dict
@@ -133,6 +135,6 @@ def _answer(
         content["prediction"] = records(point)
         content["cautions"] = coded(cautions)
     text += ["", *(f"! left out: {name}: {why}" for name, why in left_out.items())] if left_out else []
-    text += ["", *(f"wrote {path}" for path in written)] if written else []
+    text += ["", f"wrote {saved}"] if saved else []
     sound = result.ok and not cautions and not left_out
     return Answer("\n".join(text), content, result.table, sound, result.notes)

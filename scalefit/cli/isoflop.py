@@ -8,7 +8,7 @@ import click
 
 from scalefit.cli import options
 from scalefit.cli.options import read
-from scalefit.cli.output import Answer, answering, check_writable, coded, draw, records
+from scalefit.cli.output import Answer, answering, coded, figures, records
 
 
 @click.command()
@@ -46,13 +46,11 @@ def command(
     """
     from scalefit.planning.isoflop import isoflop
 
-    check_writable(plot)
-    found = isoflop(read(files, **reading), curve=curve, compute=compute, draws=draws, seed=seed)
-    draw(plot, found.plot)
-    written = f"\nwrote {plot}" if plot else ""
+    runs = read(files, **reading)
+    found = isoflop(runs, curve=curve, compute=compute, draws=draws, seed=seed)
     content: dict[str, Any] = {"approaches": records(found.table), "optima": records(found.optima)}
     content |= {"curve": found.curve, "target": found.target, "bias": found.bias, "missing": dict(found.missing)}
     content["how"] = {name: each.what for name, each in found.found.items()}
     content["left_out"] = [text for each in found.found.values() for text in each.left_out]
     content |= {"disagreements": found.disagreements, "warnings": coded(found.law.warnings if found.law else ())}
-    return Answer(f"{found}{written}", content, found.table, found.ok)
+    return Answer(str(found), content, found.table, found.ok, options.told(runs), figures(plot, found.plot))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from scalefit.cli.output import OutputFile
 from scalefit.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,7 +33,15 @@ SHARED: dict[str, dict[str, Any]] = {
     "--law": {"metavar": "LAW", "help": 'A law: its name, "name:option=value", a formula, or ./mine.py:MyLaw.'},
     "--lr": {"metavar": "LR", "help": "The peak learning rate."},
     "--map": {"multiple": True, "metavar": "NAME=COLUMN", "help": "Read NAME from this column; repeat."},
-    "--plot": {"metavar": "FILE", "help": "Write the figure to this file (png, pdf or svg)."},
+    "--pattern": {
+        "metavar": "PATTERN",
+        "help": "How a line of a text log is written: 'step {step} .* loss {loss} lr {lr}'.",
+    },
+    "--plot": {
+        "type": OutputFile("figure"),
+        "metavar": "FILE",
+        "help": "Write the figure to this file (png, pdf or svg).",
+    },
     "--rule": {
         "type": RULES,
         "default": "adam",
@@ -68,8 +77,9 @@ def shared(*names: str, **settings: Any) -> Decorator:
     return add
 
 
+READING = ("map_", "where", "schedule", "warmup", "pattern")  #: the parameters of :func:`read`
 #: how run logs are read; the values go to :func:`read`
-reading = shared("--map", "--where", "--schedule", "--warmup")
+reading = shared("--map", "--where", "--schedule", "--warmup", "--pattern")
 
 
 def logs(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -83,6 +93,7 @@ def read(
     where: str | None = None,
     schedule: str | None = None,
     warmup: int | None = None,
+    pattern: str | None = None,
     *,
     tell_ties: bool = False,
 ) -> Runs:
@@ -90,11 +101,18 @@ def read(
     from scalefit.runs import read_runs
 
     rename = {column: name for name, column in pairs(map_, "--map").items()}
-    runs = read_runs(list(files), rename=rename, schedule=schedule, warmup=warmup, need=(), tell_ties=tell_ties)
+    runs = read_runs(
+        list(files), rename=rename, schedule=schedule, warmup=warmup, pattern=pattern, need=(), tell_ties=tell_ties
+    )
     if where:
         runs = runs.where(where)
         refuse_empty(runs, "left", "--where")
     return runs
+
+
+def told(runs: Runs) -> list[str]:
+    """How run logs were read, in sentences."""
+    return [note.text for note in runs.notes]
 
 
 def refuse_empty(runs: Runs, what: str, option: str) -> None:

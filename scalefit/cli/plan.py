@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scalefit.cli import options
-from scalefit.cli.output import Answer, answering, check_writable, coded, draw, records
+from scalefit.cli.output import Answer, answering, coded, figures, records
 from scalefit.errors import InputError
 
 if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
     from scalefit.planning.allocation.answer import Plan
     from scalefit.runs import Runs
-
-READING = ("map_", "where", "schedule", "warmup")
 
 
 @click.command()
@@ -66,21 +64,19 @@ def command(
     Example:
       scalefit plan data/size_data/runs.csv --where "d_model <= 64" --compute 1e11 --plot plan.png
     """
-    check_writable(plot)
     held: dict[str, Any] = dict(options.pairs(at, "--at"))
     if _along(files, schedules, given):
         asked = {"schedules": schedules, "steps": steps, "lr": lr, "plot": plot}
         return _of_schedules(_saved(files[0], law), asked, given, held)
     if steps is not None or lr is not None:
         raise InputError("--steps and --lr without --schedules", where="plan", todo="give the schedules to rank")
-    reading = {name: given.pop(name) for name in READING}
-    source = _source(files, law, reading)
+    reading = {name: given.pop(name) for name in options.READING}
+    source: Any = _source(files, law, reading)
     from scalefit.planning.allocation.plan import plan
 
     found = plan(source, law=law, draws=draws, seed=seed, **given, **held)
-    draw(plot, found.plot)
-    written = f"\nwrote {plot}" if plot else ""
-    return Answer(f"{found}{written}", _content(found), found.table, found.ok)
+    notes = [] if files[0].endswith(".json") else options.told(source)
+    return Answer(str(found), _content(found), found.table, found.ok, notes, figures(plot, found.plot))
 
 
 def _along(files: tuple[str, ...], schedules: tuple[str, ...], given: dict[str, Any]) -> bool:
@@ -106,13 +102,11 @@ def _of_schedules(fit: Fit, asked: dict[str, Any], given: dict[str, Any], held: 
         return Answer(str(steps), answer, steps.table, steps.ok)
     peak = options.number(asked["lr"], "--lr") if asked["lr"] else None
     found = rank_schedules(fit, asked["schedules"], steps=asked["steps"], lr=peak, warmup=given["warmup"] or 0, **held)
-    draw(asked["plot"], found.plot)
-    written = f"\nwrote {asked['plot']}" if asked["plot"] else ""
     content: dict[str, Any] = {"law": fit.law.spec, "ranking": records(found.table), "shares": records(found.shares)}
     content["resolution"] = found.resolution
     content |= {"budget": vars(found.budget), "known": type(fit.law).fails}
     content["warnings"] = coded([*found.cautions, *fit.warnings])
-    return Answer(f"{found}{written}", content, found.table, found.ok)
+    return Answer(str(found), content, found.table, found.ok, figures=figures(asked["plot"], found.plot))
 
 
 def _source(files: tuple[str, ...], law: str, reading: dict[str, Any]) -> Fit | Runs:

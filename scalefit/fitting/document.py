@@ -56,4 +56,4 @@ def save(fit: Fit, path: str | Path) -> Path:
 
     Raises :class:`InputError` where the place cannot be written.
     """
-    return write_text(path, json.dumps(as_dict(fit), indent=1, allow_nan=True) + "\n")
+    return write_text(path, json.dumps(as_dict(fit), indent=1, allow_nan=True) + "\n", "fit")

@@ -159,11 +159,12 @@ def _warnings(ready: Prepared, solution: Solution) -> list[Check]:
     law, rows, runs = ready.law, ready.rows, ready.runs
     found = [Check("not-identified", text) for text in ready.doubts] + examine(law, ready.model, solution, rows)
     found += unread(law, rows, runs)
-    fitted = runs.table[runs.table["run"].astype(str).isin(set(rows.frame["run"].astype(str)))]
+    names = set(rows.frame["run"].astype(str))
+    fitted = runs.table[runs.table["run"].astype(str).isin(names)]
     read = {*law.columns.values(), *law.path_columns}
     found += [Check("mixed-conventions", text) for text in mixed_conventions(fitted, read, ready.target)]
     if not law.is_trajectory:
-        found += [Check("mid-schedule", text) for text in unfinished(runs, rows.in_curves)]
+        found += [Check("mid-schedule", text) for text in unfinished(runs, rows.in_curves, names)]
         found += still_falling(law, rows, runs, ready.target)
     log = ready.settings.residuals == "log"
     units = units_of(law, rows, solution.residuals)

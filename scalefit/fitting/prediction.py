@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from scalefit.diagnosis.checks import Check
-from scalefit.errors import InputError
+from scalefit.errors import InputError, counted
 from scalefit.fitting.recipe import another_recipe, asked_recipe
 from scalefit.numerics import LEAST_BEYOND, MOST_BEYOND, FloatArray
 from scalefit.rows.gather import gather
 from scalefit.rows.rows import Rows
 from scalefit.runs import Runs, read_runs
+from scalefit.runs.matching import canonical
 from scalefit.runs.quantities import quantity
 from scalefit.runs.table import DERIVED
 from scalefit.schedules import Schedule, parse_schedule
@@ -52,6 +53,9 @@ def predict(
     if measured is not None:
         table["measured"] = measured
         table["relative_error"] = table[fit.target] / measured - 1
+        fitted = fit.points.hold(variables, measured)
+        if fitted.any():
+            table["fitted"] = fitted
     table["decades_beyond"] = np.max([np.zeros(len(table)), *_beyond(fit, variables).values()], axis=0)
     table.attrs["no_intervals"] = fit.no_intervals
     return table
@@ -130,8 +134,10 @@ def rows_of(fit: Fit, data: Runs | pd.DataFrame, measured: bool) -> Rows:
 
 def _single(fit: Fit, at: Point) -> dict[str, FloatArray]:
     """Values given by name, as arrays of one length; one of N, D and C from the others."""
-    given = {name: np.atleast_1d(_number(name, value)) for name, value in at.items()}
     wanted = fit.law.columns
+    known = {*wanted, *wanted.values(), *(name for _, sources in DERIVED.values() for name in sources)}
+    read = {name: name if name in known else canonical(name) for name in at}
+    given = {read[name]: np.atleast_1d(_number(name, value)) for name, value in at.items()}
     for name, (_, sources) in DERIVED.items():
         if name in wanted.values() and name not in given and given.keys() >= set(sources):
             first, second = (given[source] for source in sources)
@@ -194,13 +200,13 @@ def score(fit: Fit, data: Runs | pd.DataFrame) -> pd.DataFrame:
     rows = rows_of(fit, data, measured=True)
     assert rows.values is not None
     finite = np.isfinite(rows.values)
-    rows = rows.keep(finite, f"{int((~finite).sum())} rows without a finite {fit.target} left out")
+    rows = rows.keep(finite, f"{counted(int((~finite).sum()), 'row')} without a finite {fit.target} left out")
     if not len(rows):
         raise InputError("no row has a measured value", where="score", todo="give runs with losses")
     assert rows.values is not None
     predicted = fit.evaluate(rows.variables) + np.zeros(len(rows))
     if not rows.in_curves:
-        return pd.DataFrame([{"run": f"{len(rows)} runs", **errors(predicted, rows.values)}]).set_index("run")
+        return pd.DataFrame([{"run": counted(len(rows), "run"), **errors(predicted, rows.values)}]).set_index("run")
     names = rows.frame["run"].astype(str).to_numpy()
     found = []
     for run in dict.fromkeys(names):

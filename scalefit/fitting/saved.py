@@ -10,6 +10,7 @@ import numpy as np
 
 from scalefit.diagnosis.checks import Check, Outlier
 from scalefit.errors import InputError
+from scalefit.escaping import plain_words
 from scalefit.fitting.document import AS_THEY_ARE, SCHEMA, TUPLES
 from scalefit.fitting.result import Fit, Starts
 from scalefit.laws import Law, find_law
@@ -39,6 +40,7 @@ def load_fit(path: str | Path, law: str | Law | type[Law] | None = None) -> Fit:
         written = f"saved with schema {content['schema_version']} by scalefit {content.get('scalefit_version', '?')}"
         what = f"{written}; this is {__version__} and reads up to schema {SCHEMA}"
         raise InputError(what, where=str(place), todo="install a newer scalefit, or fit again")
+    content = plain_words(content)
     try:
         return _checked(_from_dict(content, law))
     except InputError as error:

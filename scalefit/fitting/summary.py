@@ -6,6 +6,8 @@ import re
 from html import escape
 from typing import TYPE_CHECKING
 
+from scalefit.errors import counted
+
 if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
 
@@ -96,7 +98,9 @@ def remarks(fit: Fit) -> list[str]:
     if fit.outliers:
         more = f"; {len(fit.outliers) - MOST_NAMED} more" if len(fit.outliers) > MOST_NAMED else ""
         named = "; ".join(f"{o.place} ({o.run}) {o.sigmas:+.1f} sigma" for o in fit.outliers[:MOST_NAMED])
-        lines.append(f"{len(fit.outliers)} rows lie more than 5 sigma (noise) from the law: {named}{more}")
+        lines.append(
+            f"{counted(len(fit.outliers), 'row', 'lies', 'lie')} more than 5 sigma (noise) from the law: {named}{more}"
+        )
     return lines
 
 

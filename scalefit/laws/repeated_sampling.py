@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy.stats import hypergeom
 
 from scalefit.errors import InputError
 from scalefit.laws.law import Array, Law, Option, Parameter, Variable
@@ -23,6 +22,8 @@ def pass_at_k(correct: Any, samples: Any, k: Any) -> FloatArray:
     >>> pass_at_k([1, 0, 10], [10, 10, 10], [1, 2]).round(12).tolist()
     [[0.1, 0.2], [0.0, 0.0], [1.0, 1.0]]
     """
+    from scipy.stats import hypergeom  # slow to load
+
     c, n = np.broadcast_arrays(np.asarray(correct, dtype=float), np.asarray(samples, dtype=float))
     ks = np.asarray(k, dtype=float)
     if np.any(ks[..., None] > n) or np.any(ks < 1) or np.any(c > n) or np.any(c < 0):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from scalefit.errors import IdentificationError, InputError, listed
+from scalefit.errors import IdentificationError, InputError, counted, listed
 from scalefit.laws.law import Law
 from scalefit.rows.gather import LAST_ROWS
 from scalefit.rows.rows import Rows
@@ -27,7 +27,7 @@ def check_rows(law: Law, rows: Rows, runs: Runs, log_residuals: bool, drop_diver
     if drop_diverged and not finite.all():
         bad = np.flatnonzero(~finite)
         names = listed([rows.place(runs, int(i)) for i in bad[:3]], count=len(bad))
-        rows = rows.keep(finite, f"{len(bad)} rows without a finite {law.target} were left out ({names})")
+        rows = rows.keep(finite, f"{counted(len(bad), 'row')} without a finite {law.target} left out ({names})")
     measured = np.asarray(rows.values)
     todo = "pass --drop-diverged to leave such rows out (a note counts them)"
     _refuse(rows, runs, ~np.isfinite(measured), law.target, measured, todo)
@@ -75,7 +75,7 @@ def check_identified(law: Law, rows: Rows, free: int) -> None:
     if len(rows) <= free:
         every = f"use every logged row ({LAST_ROWS}), " * any(LAST_ROWS in note for note in rows.notes)
         todo = f"{every}add runs, or fix parameters with --fix; needs: {law.needs or 'more rows than parameters'}"
-        raise InputError(f"{len(rows)} rows for {free} free parameters", where=where, todo=todo)
+        raise InputError(f"{counted(len(rows), 'row')} for {counted(free, 'free parameter')}", where=where, todo=todo)
     if law.is_trajectory and law.schedules_needed > distinct_schedules(list(rows.paths.values())):
         what = f"{len(rows.paths)} run{'s' * (len(rows.paths) > 1)} under one single schedule"
         todo = "add a run whose learning rate follows another schedule (a constant one beside a decaying one)"

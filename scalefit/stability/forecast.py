@@ -202,8 +202,8 @@ def _sweep(
 ) -> tuple[pd.DataFrame, str, tuple[str, ...]]:
     """One row per run with equal learning rates merged, the column of the size, notes. Mixed settings are refused."""
     known = runs if isinstance(runs, Runs) else read_runs(runs, need=())
-    table = without(measured(known), ignore)
-    over = over or ("d_model" if "d_model" in table.columns and "N" not in table.columns else "N")
+    table = without(measured(known), [known.column(name) for name in ignore])
+    over = known.column(over) if over else "d_model" if {"d_model", "N"} & {*table.columns} == {"d_model"} else "N"
     over = canonical(over) if over not in table.columns else over
     for name in (over, "lr"):
         if name not in table.columns:
@@ -252,9 +252,9 @@ def _boundary(table: pd.DataFrame, over: str, missing: dict[str, str]) -> Bounda
 
 def _diverged(table: pd.DataFrame, over: str) -> pd.Series:
     """A mask of the runs that diverged, by the rule of :func:`scalefit.runs.cliff.lost`."""
-    losses = table["loss"].astype(float).where(~diverged(table)).to_numpy()
-    size, lr = table[over].to_numpy(float), table["lr"].to_numpy(float)
-    return pd.Series(lost(lr, losses, size, initial_loss_of(table)), table.index)
+    losses = table["loss"].astype(float).where(~diverged(table))
+    size, lr = (np.asarray(table[name], dtype=np.float64) for name in (over, "lr"))
+    return pd.Series(lost(lr, np.asarray(losses, dtype=np.float64), size, initial_loss_of(table)), table.index)
 
 
 def _lost(table: pd.DataFrame, over: str, lr: float, alive: pd.Series) -> str:

@@ -21,6 +21,7 @@ from scalefit.runs.settings import following, moving, passed_over, refuse_mixed,
 from scalefit.transfer.grid import snapped
 
 SIZES = ("d_model", "N", "n_layer", "batch", "D")  #: what an optimum may drift over, the most usual first
+ADDED = {"run", "run_in_file", "peak_lr", "source"}  #: columns that reading adds
 INITIAL = ("initial_loss", "loss_initial", "init_loss")
 
 
@@ -80,9 +81,10 @@ def read_sweeps(
     if "loss" not in known.table.columns:
         raise InputError("there is no column loss", todo=f"write --map loss=COLUMN; {columns_of(known.table)}")
     held_out, which = final_losses(known)
-    table = without(held_out.assign(_lr=snapped(peak_rates(known, known.table).to_numpy(float))), ignore)
+    ignored = [known.column(name) for name in ignore]
+    table = without(held_out.assign(_lr=snapped(peak_rates(known, known.table).to_numpy(float))), ignored)
     arms = arms if arms is not None else "parametrization" if "parametrization" in table.columns else ""
-    over, arms = (column_named(table, name) if name else name for name in (over, arms))
+    over, arms = (column_named(table, known.column(name)) if name else name for name in (over, arms))
     over = over or _size_column(table, table["_lr"], arms or "")
     refuse_unusable(table, {"lr": table["_lr"], over: table[over]})
     table, unfinished = finished(table, over, arms or "", curves=known.curves is not None)
@@ -110,7 +112,13 @@ def read_sweeps(
         raise InputError(why, todo="give the loss of the untrained model, ln(vocabulary)")
     start = initial_loss_of(table) if initial_loss is None else initial_loss
     points, without_loss = _without_diverged(points, start)
-    notes = (*which, *unfinished, *without_loss, *moving(table, over, arms or ""), *following(table, cell, meant, rates))
+    notes = (
+        *which,
+        *unfinished,
+        *without_loss,
+        *moving(table, over, arms or ""),
+        *following(table, cell, meant, rates),
+    )
     return Sweeps(over, arms or "", points, shared(table, over), (*notes, *passed_over(table, meant)), start)
 
 
@@ -142,7 +150,8 @@ def column_named(table: pd.DataFrame, name: str) -> str:
 
 def columns_of(table: pd.DataFrame) -> str:
     """The columns of a table as text, without those that reading added."""
-    return f"columns: {', '.join(str(name) for name in table.columns if name not in ('run', 'peak_lr'))}"
+    names = [str(name) for name in table.columns if name not in ADDED and not str(name).startswith("_")]
+    return f"columns: {', '.join(names)}"
 
 
 def refuse_unusable(table: pd.DataFrame, columns: dict[str, pd.Series]) -> None:
@@ -173,9 +182,9 @@ def _without_diverged(points: pd.DataFrame, initial: float) -> tuple[pd.DataFram
         why = f"back at or above the initial loss, {initial:.4g}"
     else:
         why = "far above their neighbours after a jump (give --initial-loss to decide it)"
-    no_loss = f"{marked} of {count} runs have no finite loss or are marked as diverged: counted as diverged"
+    no_loss = f"{marked} of {count} runs without a finite loss or marked as diverged: counted as diverged"
     notes = [no_loss] * bool(marked)
-    notes += [f"{int(high.sum())} of {count} runs are {why}: counted as diverged"] * bool(high.any())
+    notes += [f"{int(high.sum())} of {count} runs {why}: counted as diverged"] * bool(high.any())
     return points.assign(loss=np.where(high, np.nan, loss)), tuple(notes)
 
 

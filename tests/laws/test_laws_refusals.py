@@ -146,7 +146,7 @@ def test_sweeps_that_follow_the_size():
 def test_a_refusal_of_the_last_rows_says_how_to_take_all():
     steps = np.arange(1, 40)
     curve = pd.DataFrame({"run": "one", "step": steps, "C": 1e15 * steps, "loss": 2 + steps**-0.3})
-    with pytest.raises(sf.InputError, match=r"1 rows for 3 free parameters; use every logged row \(--points all\)"):
+    with pytest.raises(sf.InputError, match=r"1 row for 3 free parameters; use every logged row \(--points all\)"):
         sf.fit(sf.read_runs(curve), "power-floor:over=C", points="final")
 
 

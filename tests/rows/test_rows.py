@@ -88,7 +88,7 @@ def test_a_law_along_the_schedule_reads_the_rows_after_the_warmup_with_areas_ove
             np.testing.assert_allclose(rows.variables["S1"][mine], S1[steps[run]], rtol=1e-13)
             np.testing.assert_allclose(rows.variables["S2"][mine], S2[steps[run]], rtol=1e-13)
         assert rows.values.tolist() == logs.curves["loss"].to_numpy()[rows.positions].tolist()
-    assert "5 rows during warmup were left out" in gather(law, runs).notes[0]
+    assert "5 rows during warmup left out" in gather(law, runs).notes[0]
 
 
 def test_a_law_along_the_schedule_takes_the_size_of_each_run():

@@ -31,7 +31,7 @@ def test_the_report_names_everything(log):
         "interpolated between rows 10 steps apart (a, b)",
         "N: 1e+09 parameters",
         "dropped: 4 rows were logged again after a restart and only the last kept: a, 2 from step 20 to 30",
-        "diverged: 1 rows have no finite loss: b, row 16 (nan)",
+        "diverged: 1 row has no finite loss: b, row 16 (nan)",
         "unknown: the file does not say whether N ('params') counts embeddings",
     ):
         assert words in text, words

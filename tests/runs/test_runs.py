@@ -102,7 +102,7 @@ def test_curves_and_a_table_of_runs_are_joined_by_run(csv):
     table = csv("run,params,loss\nb,2M,9\na,1M,9\nz,1M,9\n", "table.csv")
     runs = read_runs([curves, table])
     assert runs.table["N"].tolist() == [1e6, 2e6] and runs.table["loss"].tolist() == [4, 4.5]
-    assert "1 runs have no curve: z" in [note.text for note in kinds(runs, "dropped")]
+    assert "1 run has no curve: z" in [note.text for note in kinds(runs, "dropped")]
 
 
 def test_data_frames_and_lists_of_files(csv):
@@ -466,8 +466,8 @@ def test_an_overflow_in_a_probe_is_infinite_and_told(csv):
 def test_sizes_that_are_not_positive_are_kept_and_named(csv):
     runs = read_runs(csv("N,D,loss\n0,1e9,4\n1e6,-1,3\n"))
     assert [note.text for note in kinds(runs, "suspect")] == [
-        "N is not above 0 in 1 rows: row 2 (0)",
-        "D is not above 0 in 1 rows: row 3 (-1)",
+        "N is not above 0 in 1 row: row 2 (0)",
+        "D is not above 0 in 1 row: row 3 (-1)",
     ]
 
 

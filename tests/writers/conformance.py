@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from truth import EVERY, LOST_AT, RUNS, Point, epochs, lives, logged
 
 import scalefit as sf
-from sweepers import TRIALS, final_loss
-from truth import CHECKPOINT, RUNS, Point, epochs, lives, logged
 
 Expected = dict[str, list[Point]]
 
@@ -50,8 +49,26 @@ def _of_lightning() -> Expected:
 
 
 def _of_trainer() -> Expected:
-    """Losses are sums in single precision; what came after the last checkpoint before a kill is not in the file."""
-    return {run: logged(run) for run in RUNS}
+    """Losses are the mean of ten equal ones, summed in single precision; a sum that was NaN once stays it."""
+    return {
+        run: [
+            _summed(replace(each, loss=np.nan) if run == "cosine" and each.step >= LOST_AT else each)
+            for each in logged(run)
+        ]
+        for run in RUNS
+    }
+
+
+def _summed(each: Point) -> Point:
+    total = np.float32(0.0)
+    for _ in range(EVERY):
+        total += np.float32(each.loss)
+    return replace(each, loss=float(total) / EVERY, val=None if each.val is None else float(np.float32(each.val)))
+
+
+def _of_ray() -> Expected:
+    """Tune names a trial after its function, its identifier, its number and its settings."""
+    return {f"{number}_schedule={run}": logged(run) for number, run in enumerate(RUNS)}
 
 
 FORMATS = (
@@ -64,12 +81,14 @@ FORMATS = (
     Format("trackio", "trackio", "trackio"),
     Format("accelerate, TensorBoard tracker", "accelerate", "accelerate", loss="train_loss", val="val_loss", single=True),
     Format("Lightning CSVLogger", "lightning", "lightning", loss="train_loss", val="val_loss", expected=_of_lightning),
-    Format("Hugging Face Trainer", "transformers", "transformers", loss="loss", val="eval_loss", single=True),
+    Format("Hugging Face Trainer", "transformers", "transformers", loss="loss", val="eval_loss", expected=_of_trainer),
     Format("Keras CSVLogger", "keras", "keras", loss="loss", val="val_loss", axis="epoch",
            expected=lambda: {run: epochs(run) for run in RUNS}, fit='--law "E + A*(epoch+1)**-b" --drop-diverged'),
     Format("Hydra multirun, CSV", "hydra", "hydra-core", loss="train_loss", val="val_loss", expected=_named("schedule={run}")),
-    Format("Ray Tune", "ray", "ray", read="ray_results", loss="train_loss", val="val_loss"),
+    Format("Ray Tune", "ray", "ray", read="ray_results", loss="train_loss", val="val_loss", expected=_of_ray),
 )  # fmt: skip
+#: a study has trials and no curves; its table is compared by its own test
+STUDY = Format("Optuna", "optuna", "optuna", loss="value", fit="--law power-floor:x=N --where 'peak_lr == 0.002'")
 
 
 def compared(source: Path, form: Format) -> tuple[int, int, list[str]]:
@@ -87,8 +106,10 @@ def compared(source: Path, form: Format) -> tuple[int, int, list[str]]:
         wanted = {"loss": [each.loss for each in points], "lr": [each.lr for each in points]}
         wanted[form.val] = [np.nan if each.val is None else each.val for each in points]
         for column, values in wanted.items():
-            kind = np.float32 if form.single and column != "lr" or form.single and form.writer != "transformers" else float
+            kind = np.float32 if form.single else float
             found = rows[column].to_numpy(dtype=float).astype(kind)
             same = (found == np.array(values, dtype=kind)) | np.isnan(found) & np.isnan(values)
-            wrong += [f"{name}, {column} at {steps[at]}: {found[at]} for {values[at]}" for at in np.flatnonzero(~same)[:3]]
+            wrong += [
+                f"{name}, {column} at {steps[at]}: {found[at]} for {values[at]}" for at in np.flatnonzero(~same)[:3]
+            ]
     return sum(map(len, expected.values())), len(runs.curves), wrong

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from truth import RUNS, SETTINGS, lives
 
-APP = '''
+APP = """
 import csv
 import logging
 import hydra
@@ -30,7 +30,7 @@ def main(config):
 from hydra.core.config_store import ConfigStore
 ConfigStore.instance().store("base", {"schedule": "cosine", "optimizer": {"lr": 0.002}, "model": {"n_params": 1500000, "d_model": 128}})
 main()
-'''
+"""
 
 
 def hydra(folder: Path) -> None:

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 import numpy as np
-
 from truth import RUNS, SETTINGS, Point, lives
 
 NOISE = np.random.default_rng(7).normal(size=64)
@@ -64,7 +63,11 @@ def wandb(folder: Path) -> None:
                 config=SETTINGS, settings=settings,
             ) as started:  # fmt: skip
                 for each in points:
-                    row = {**values(each), "trainer/global_step": each.step, "phase": "warmup" if each.step < 100 else "go"}
+                    row = {
+                        **values(each),
+                        "trainer/global_step": each.step,
+                        "phase": "warmup" if each.step < 100 else "go",
+                    }
                     if run == "cosine" and each.step == 500:
                         row["weights"] = wandb.Histogram(np_histogram=np.histogram(NOISE, bins=8))
                     started.log(row)
@@ -113,9 +116,7 @@ def dvclive(folder: Path) -> None:
 
     for run in RUNS:
         for number, points in enumerate(lives(run)):
-            with Live(
-                str(folder / run), resume=number > 0, report=None, save_dvc_exp=False, dvcyaml=False
-            ) as live:
+            with Live(str(folder / run), resume=number > 0, report=None, save_dvc_exp=False, dvcyaml=False) as live:
                 if not number:
                     live.log_params(SETTINGS)
                 for each in points:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
-from truth import APART, CHECKPOINT, EVALUATED, EVERY, KILLED, PEAK, RUNS, SETTINGS, STEPS, Point, epochs, lives, point, rate
+from truth import (
+    CHECKPOINT,
+    EVALUATED,
+    EVERY,
+    KILLED,
+    RUNS,
+    SETTINGS,
+    STEPS,
+    Point,
+    epochs,
+    lives,
+    rate,
+)
 
 
 class Killed(RuntimeError):

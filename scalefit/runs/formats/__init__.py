@@ -16,6 +16,7 @@ from types import ModuleType
 
 from scalefit.errors import InputError
 from scalefit.runs.formats import text_log
+from scalefit.runs.formats.hydra import with_settings
 from scalefit.runs.formats.raw import RawTable, Remark
 
 __all__ = ["RawTable", "Remark", "is_free_text", "patterns", "read_raw", "sources_in"]
@@ -51,7 +52,7 @@ def read_raw(path: Path) -> RawTable:
     if table.frame.empty:
         todo = "give a table with one row for each run or logged step"
         raise InputError("the table has no rows", where=str(path), todo=todo)
-    return table
+    return with_settings(table)
 
 
 def is_free_text(path: Path) -> bool:
@@ -96,8 +97,37 @@ def sources_in(folder: Path) -> tuple[list[Path], list[Path]]:
     for reader in sorted((r for r in _readers() if hasattr(r, "sources")), key=lambda r: r.FOLDER_RANK):
         found = reader.sources(folder)
         if found:
-            return found, [file for file in rest if not any(file.is_relative_to(source) for source in found)]
+            more, others = _elsewhere(folder, reader, found)
+            return found + more, [file for file in rest if not any(file.is_relative_to(s) for s in found)] + others
     if not rest:  # logs may lie any number of folders down
-        parts = [sources_in(part) for part in sorted(folder.iterdir()) if part.is_dir() and part.name[:1] not in "._"]
+        parts = [sources_in(part) for part in _folders(folder)]
         return [path for found, _ in parts for path in found], [path for _, left in parts for path in left]
     return rest, []
+
+
+def _elsewhere(folder: Path, reader: ModuleType, found: list[Path]) -> tuple[list[Path], list[Path]]:
+    """What folders hold that have none of the runs that were found: more of the same kind, and logs of other kinds.
+
+    The folders inside that of a run belong to the run: nothing is looked for in them.
+    """
+    more, others = list[Path](), list[Path]()
+    if any(source == folder or (source.is_file() and source.parent == folder) for source in found):
+        return more, others
+    for part in _folders(folder):
+        if not any(source.is_relative_to(part) for source in found):
+            same = _below(reader, part)
+            more += same
+            others += [] if same else sources_in(part)[0]
+    return more, others
+
+
+def _below(reader: ModuleType, folder: Path) -> list[Path]:
+    """The runs of one kind in a folder, or any number of levels down."""
+    found: list[Path] = reader.sources(folder)
+    return found or [source for part in _folders(folder) for source in _below(reader, part)]
+
+
+def _folders(folder: Path) -> list[Path]:
+    """The folders in a folder that may hold runs: no hidden ones, and no checkpoints."""
+    skipped = (".", "_", "checkpoint-")
+    return [part for part in sorted(folder.iterdir()) if part.is_dir() and not part.name.startswith(skipped)]

@@ -18,6 +18,7 @@ from scalefit.runs.matching import canonical
 NAMES = ("mlflow.db", "*.db", "*.sqlite", "*.sqlite3")
 FOLDER_RANK = 4
 LARGEST = 1.7976931348623157e308  #: the number as which the database stores infinity
+SYSTEM = "system/"  #: what MLflow logs of the machine
 POINTS = "SELECT run_uuid, key, step, timestamp, CASE WHEN is_nan THEN NULL ELSE value END FROM metrics ORDER BY rowid"
 COLUMNS = ["run", "key", "step", "time", "value"]
 
@@ -38,6 +39,10 @@ def read(path: Path) -> RawTable:
     points, params, names, deleted = _from_folder(path) if path.is_dir() else _from_database(path)
     if points.empty:
         raise InputError("no run has a metric", where=str(path), todo="log one with mlflow.log_metric")
+    own = points["key"].str.startswith(SYSTEM)
+    points = points[~own].copy()
+    if points.empty:
+        raise InputError("no run has a metric of its own", where=str(path), todo="log one with mlflow.log_metric")
     points["value"] = points["value"].where(points["value"].abs() < LARGEST, points["value"] * 2)
     frame, told, nans = wide(points)
     metrics = set(frame.columns)
@@ -48,6 +53,7 @@ def read(path: Path) -> RawTable:
     labels = {run: name if shown.count(name) == 1 else f"{name} ({run[:8]})" for run, name in names.items()}
     frame["run"] = frame["run"].map(labels)
     left = [Remark("dropped", f"{deleted} runs that are marked as deleted", deleted)] if deleted else []
+    left += [Remark("dropped", "metrics of the system, whose steps count samples", int(own.sum()))] if own.any() else []
     told = [*left, Remark("unknown", "steps are those given to log_metric"), *told]
     return RawTable(path, frame, remarks=tuple(told), nans=nans)
 

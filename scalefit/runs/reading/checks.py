@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.errors import listed
+from scalefit.errors import counted, listed
 from scalefit.runs.siblings import NONE, lost_runs, stopped, unfinished_by_status
 from scalefit.runs.table import Note, Runs, axis_of
 
@@ -36,7 +36,9 @@ def _not_finite(frame: pd.DataFrame) -> Note | None:
     bad = np.flatnonzero(~np.isfinite(frame["loss"].to_numpy()) & ~_between_evaluations(frame))
     if not bad.size:
         return None
-    return Note("diverged", f"{bad.size} rows have no finite loss: {_cells(frame, 'loss', bad)}", bad.size)
+    return Note(
+        "diverged", f"{counted(bad.size, 'row', 'has', 'have')} no finite loss: {_cells(frame, 'loss', bad)}", bad.size
+    )
 
 
 def _between_evaluations(frame: pd.DataFrame) -> np.ndarray:
@@ -58,7 +60,7 @@ def _lost(runs: Runs) -> Note | None:
     if not told:
         return None
     shown = listed(told, SHOWN, "; ")
-    return Note("diverged", f"{len(told)} runs diverged, they have no finite loss at their end: {shown}", len(told))
+    return Note("diverged", f"{counted(len(told), 'run')} diverged, with no finite loss at the end: {shown}", len(told))
 
 
 def _sizes(table: pd.DataFrame, name: str) -> Iterator[Note]:
@@ -66,10 +68,12 @@ def _sizes(table: pd.DataFrame, name: str) -> Iterator[Note]:
     sizes = table[name].to_numpy(dtype=float)
     bad = np.flatnonzero(~(sizes > 0))
     if bad.size:
-        yield Note("suspect", f"{name} is not above 0 in {bad.size} rows: {_cells(table, name, bad)}", bad.size)
+        yield Note(
+            "suspect", f"{name} is not above 0 in {counted(bad.size, 'row')}: {_cells(table, name, bad)}", bad.size
+        )
     large = np.flatnonzero(sizes > LARGEST)
     if large.size and name in ("N", "N_total"):
-        text = f"{name} is larger than any model in {large.size} rows, check the unit in its header"
+        text = f"{name} is larger than any model in {counted(large.size, 'row')}, check the unit in its header"
         yield Note("suspect", f"{text}: {_cells(table, name, large)}", large.size)
     small = sizes[(sizes > 0) & (sizes < LEAST)]
     if small.size and not (sizes >= LEAST).any() and name != "C":

@@ -17,20 +17,20 @@ def entries_of_runs(curves: list[Tidy]) -> dict[str, dict[str, object]]:
     found: dict[str, dict[str, object]] = {}
     for tidy in curves:
         scalars = {key: value for key, value in tidy.scalars.items() if isinstance(value, str | int | float | bool)}
-        entries = _known(scalars)
-        entries |= {key: value for key, value in scalars.items() if "/" not in key}
+        entries = _named(scalars)
         for run in tidy.frame["run"].cat.categories if entries else ():
             found.setdefault(str(run), {}).update(entries)
     return found
 
 
-def _known(scalars: dict[str, str | int | float | bool]) -> dict[str, object]:
+def _named(scalars: dict[str, str | int | float | bool]) -> dict[str, object]:
     nested = {key.rsplit("/", 1)[-1]: value for key, value in scalars.items() if "/" in key}
     entries: dict[str, object] = {key: value for key, value in nested.items() if key in COLUMNS}
     words = {key for key, value in scalars.items() if isinstance(value, str)}
-    for each in match(scalars, words=words, ties={}):
+    guessed = [each for each in match(scalars, words=words, ties={}) if each.name not in MOVING]
+    for each in guessed:
         value = scalars[each.source]
-        name = "peak_lr" if each.name == "lr" else each.name
-        if name not in MOVING and name not in scalars:
-            entries.setdefault(name, value * each.scale if isinstance(value, float) or each.scale != 1.0 else value)
-    return entries
+        scaled = value * each.scale if each.scale != 1.0 and not isinstance(value, str) else value
+        entries["peak_lr" if each.name == "lr" else each.name] = scaled
+    taken = {each.source for each in guessed}
+    return entries | {key: value for key, value in scalars.items() if "/" not in key and key not in taken}

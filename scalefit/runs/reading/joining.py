@@ -11,6 +11,7 @@ import pandas as pd
 from pandas.api.types import union_categoricals
 
 from scalefit.errors import InputError, listed
+from scalefit.escaping import one_line
 from scalefit.runs.reading.curves import PLACES
 from scalefit.runs.reading.tidy import Tidy
 
@@ -18,7 +19,7 @@ SHOWN = 5
 #: endings that say how a file is written, not what it holds
 ENDINGS = frozenset(
     {".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".pq", ".txt", ".log", ".out", ".stdout", ".db"}
-    | {".gz", ".bz2", ".xz", ".zip", ".zst", ".sqlite", ".sqlite3"}
+    | {".gz", ".bz2", ".xz", ".zip", ".zst", ".sqlite", ".sqlite3", ".err", ".stderr"}
 )
 PLAIN = frozenset(
     {"log", "metrics", "history", "trainer_state", "train_log", "trainer_log"}
@@ -46,7 +47,7 @@ def file_names(paths: Iterable[Path]) -> list[str]:
         names = ["/".join(part[-depth:]) for part in parts]
         if len(set(names)) == len(names):
             break
-    return names
+    return [one_line(name) for name in names]
 
 
 def _parts(path: Path) -> list[str]:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import InputError, listed
-from scalefit.runs.formats import RawTable, Remark, is_free_text, read_raw, sources_in
-from scalefit.runs.formats.wandb_api import fetch, is_address
+from scalefit.errors import InputError, counted, listed
+from scalefit.escaping import one_line
+from scalefit.runs.formats import RawTable
 from scalefit.runs.matching import normalised
 from scalefit.runs.reading.checks import checked
 from scalefit.runs.reading.conversions import peak_of_settings, read_settings
@@ -22,12 +20,10 @@ from scalefit.runs.reading.curves import join_sparse_rows, ordered, table_of
 from scalefit.runs.reading.entries import entries_of_runs
 from scalefit.runs.reading.joining import file_names, keep_apart, one_table
 from scalefit.runs.reading.naming import name_runs
-from scalefit.runs.reading.shapes import shaped
+from scalefit.runs.reading.sources import Source, raw_tables
 from scalefit.runs.reading.tidy import Tidy, tidied
 from scalefit.runs.table import Note, Origin, Runs
 from scalefit.runs.trajectory import LearningRates, ScheduleSource, schedules_of
-
-Source = str | PathLike[str] | pd.DataFrame
 
 
 def read_runs(
@@ -37,19 +33,21 @@ def read_runs(
     schedule: ScheduleSource | None = None,
     warmup: int | None = None,
     where: str | None = None,
+    pattern: str | None = None,
     need: Sequence[str] = ("loss",),
     tell_ties: bool = False,
 ) -> Runs:
     """Read run logs into the two canonical tables.
 
     `source`: a file (CSV, TSV, JSON lines, Parquet, console log and others, also compressed: docs/logs.md), a folder of
-    run logs, `wandb:entity/project/run`, a DataFrame, or a list of these; a table of curves and a table of runs in one
-    list are joined by `run`. `rename`: {"their column": "canonical name"}; it takes precedence over exact names, and
-    these over guesses. `schedule`: the learning rate of every run, as text (see `scalefit.schedules.parse_schedule`), a
-    CSV of (step, lr) or of (schedule or run, step, lr), a Schedule, or a mapping from run to these. `warmup`: steps of
-    a linear warmup from 0, for a log that begins later. `where`: an expression; rows for which it does not hold are
-    left out. `need`: columns that must exist. `tell_ties`: if two columns could be the same canonical one, keep both
-    unchanged and report them in a note of kind "ambiguous".
+    run logs, a pattern of file names (`runs/*.csv`), `-` for standard input, `wandb:entity/project/run`, a DataFrame,
+    or a list of these; a table of curves and a table of runs in one list are joined by `run`. `rename`: {"their
+    column": "canonical name"}; it takes precedence over exact names, and these over guesses. `schedule`: the learning
+    rate of every run, as text (see `scalefit.schedules.parse_schedule`), a CSV of (step, lr) or of (schedule or run,
+    step, lr), a Schedule, or a mapping from run to these. `warmup`: steps of a linear warmup from 0, for a log that
+    begins later. `where`: an expression; rows for which it does not hold are left out. `pattern`: how the lines of a
+    text log are written, such as "step {step} .* loss {loss} lr {lr}". `need`: columns that must exist. `tell_ties`: if
+    two columns could be the same canonical one, keep both unchanged and report them in a note of kind "ambiguous".
 
     `Runs.notes` report everything that was guessed, converted, derived or dropped; a note that several files share
     names the first and counts the rest. Raises InputError, naming file, row and column, for what cannot be read.
@@ -60,9 +58,8 @@ def read_runs(
     (['DataFrame'], [1.0, 1.0, 0.5])
     """
     sources = [source] if isinstance(source, str | PathLike | pd.DataFrame) else list(source)
-    raws, origin = _raw_tables(sources)
-    raws = [shaped(raw, rename or ()) for raw in raws]
-    maps = _renames(raws, dict(rename or {}))
+    raws, origin = raw_tables(sources, rename or (), pattern)
+    maps = _renames(raws, {one_line(name): target for name, target in (rename or {}).items()})
     names = file_names([raw.path for raw in raws])
     tables = [tidied(raw, renames, tell_ties) for raw, renames in zip(raws, maps, strict=True)]
     for tidy, name in zip(tables, names, strict=True):
@@ -76,88 +73,6 @@ def read_runs(
     runs = _joined(tables, names, origin, need)
     runs = _with_learning_rates(runs, schedule, warmup)
     return runs if where is None else runs.where(where)
-
-
-def _raw_tables(sources: Sequence[Source]) -> tuple[list[RawTable], tuple[Origin, ...]]:
-    raws, origin = list[RawTable](), list[Origin]()
-    for source in sources:
-        if isinstance(source, pd.DataFrame):
-            raws.append(_from_frame(source))
-            origin.append(Origin("DataFrame", _frame_hash(source), len(source)))
-            continue
-        if is_address(source):
-            raws += (fetched := fetch(str(source)))
-            origin += [Origin(str(source), _frame_hash(raw.frame), len(raw.frame)) for raw in fetched]
-            continue
-        for raw in _of_path(Path(source)):
-            raws.append(raw)
-            origin.append(Origin(str(raw.path), _file_hash(raw.path), len(raw.frame)))
-    if not raws:
-        raise InputError("there is nothing to read", todo="give a file, a folder of run logs or a DataFrame")
-    return raws, tuple(origin)
-
-
-def _from_frame(frame: pd.DataFrame) -> RawTable:
-    if frame.empty:
-        raise InputError("the table has no rows", where="DataFrame", todo="give one row for each run or logged step")
-    if frame.columns.nlevels > 1:
-        frame = frame.set_axis(["/".join(map(str, name)) for name in frame.columns], axis=1)
-    twice = frame.columns[frame.columns.duplicated()]
-    if len(twice):
-        raise InputError(f"two columns are named '{twice[0]}'", where="DataFrame", todo="rename one of them")
-    if frame.index.name is not None or isinstance(frame.index, pd.MultiIndex):
-        frame = frame.drop(columns=[name for name in frame.index.names if name in frame.columns]).reset_index()
-    if not frame.index.is_unique:
-        frame = frame.set_axis(pd.RangeIndex(1, len(frame) + 1))
-    return RawTable(Path("DataFrame"), frame)
-
-
-def _of_path(path: Path) -> list[RawTable]:
-    """A file as a table, or the run logs of a folder; the first has remarks on files there that are not read.
-
-    A folder may hold texts that are no logs: they are passed over, unless there is nothing else.
-    """
-    if not path.is_dir():
-        return [read_raw(path)]
-    found, rest = sources_in(path)
-    if not found:
-        todo = "give a file, or a folder with run logs (docs/logs.md lists the formats)"
-        raise InputError("the folder holds no run logs", where=str(path), todo=todo)
-    tables, refused = list[RawTable](), list[InputError]()
-    for source in found:
-        try:
-            tables.append(read_raw(source))
-        except InputError as error:
-            if not is_free_text(source):
-                raise
-            refused.append(error)
-            rest = [*rest, source]
-    if not tables:
-        raise refused[0]
-    names = listed([file.name for file in rest], 5)
-    left = [Remark("dropped", f"other files in the folder were not read: {names}", len(rest))] if rest else []
-    return [replace(tables[0], remarks=(*tables[0].remarks, *left)), *tables[1:]]
-
-
-def _file_hash(path: Path) -> str:
-    """The SHA-256 of a file; for a folder, that of the hashes of its files in the order of their paths."""
-    if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    sums = [_file_hash(part) for part in sorted(path.rglob("*")) if part.is_file()]
-    return hashlib.sha256("".join(sums).encode()).hexdigest()
-
-
-def _frame_hash(frame: pd.DataFrame) -> str:
-    digest = hashlib.sha256(repr(list(map(str, frame.columns))).encode())
-    for start in range(0, len(frame), 1 << 18):
-        try:
-            values = pd.util.hash_pandas_object(frame.iloc[start : start + (1 << 18)], index=False)
-        except TypeError as error:
-            todo = "keep only numbers and text"
-            raise InputError("a cell holds a list or another object", where="DataFrame", todo=todo) from error
-        digest.update(values.to_numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _renames(raws: list[RawTable], rename: dict[str, str]) -> list[dict[str, str]]:
@@ -239,9 +154,13 @@ def _with_run_table(table: pd.DataFrame, given: pd.DataFrame, notes: list[Note])
         todo = "keep one row for each run"
         raise InputError("the table of runs has several rows for one run", where=f"run {twice}", todo=todo)
     if unknown:
-        notes.append(Note("dropped", f"{len(unknown)} runs have no curve: {listed(unknown, 5)}", len(unknown)))
+        notes.append(
+            Note(
+                "dropped", f"{counted(len(unknown), 'run', 'has', 'have')} no curve: {listed(unknown, 5)}", len(unknown)
+            )
+        )
     if without:
-        text = f"{len(without)} runs are not in the table of runs: {listed(without, 5)}"
+        text = f"{counted(len(without), 'run', 'is', 'are')} not in the table of runs: {listed(without, 5)}"
         notes.append(Note("unknown", text, len(without)))
     extra = given.set_index("run").reindex(table["run"])
     new = [name for name in extra.columns if name not in table.columns]
@@ -271,7 +190,13 @@ def _with_learning_rates(runs: Runs, schedule: ScheduleSource | None, warmup: in
         notes.append(Note("mapped", text))
     if given.missing:
         example = next(iter(given.missing.values()))
-        notes.append(Note("unknown", f"{len(given.missing)} runs have no schedule: {example}", len(given.missing)))
+        notes.append(
+            Note(
+                "unknown",
+                f"{counted(len(given.missing), 'run', 'has', 'have')} no schedule: {example}",
+                len(given.missing),
+            )
+        )
     notes += _interpolated(given)
     return replace(runs, notes=tuple(notes), learning_rates=replace(given, rows=runs.learning_rates.rows))
 

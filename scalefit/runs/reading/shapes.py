@@ -14,7 +14,7 @@ import pandas as pd
 
 from scalefit.runs.formats import delimited
 from scalefit.runs.formats.pivot import wide
-from scalefit.runs.formats.raw import RawTable, Remark
+from scalefit.runs.formats.raw import RawTable, Remark, printable
 from scalefit.runs.matching import canonical, match
 from scalefit.runs.quantities import is_quantity, numbers
 
@@ -63,6 +63,9 @@ ALIKE = 10.0  #: medians of the columns of a wide table lie within this factor
 
 def shaped(raw: RawTable, mapped: Container[str] = ()) -> RawTable:
     """The table in the shape that is read. A table that has a column which the user mapped keeps that column."""
+    if raw.along is not None and any(name in mapped for name in set(raw.along.columns) - set(raw.frame.columns)):
+        raw = replace(raw, frame=raw.along)
+    raw = printable(raw)
     for reshape in (_counted, _multiplied, _long, _matrix, _wide):
         made = reshape(raw)
         if made is not None and not any(name in mapped for name in set(raw.frame.columns) - set(made.frame.columns)):

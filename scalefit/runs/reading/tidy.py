@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -196,12 +196,19 @@ def _loss_in_nats(tidy: Tidy) -> None:
     if PERPLEXITY.search(source.lower()):
         with np.errstate(all="ignore"):
             tidy.frame = tidy.frame.assign(loss=np.log(loss))
+        _rescaled(tidy, "loss", float("nan"))
         tidy.note("converted", f"loss is the logarithm of the column '{source}', a perplexity")
     elif words & BITS:
         tidy.frame = tidy.frame.assign(loss=loss * np.log(2.0))
+        _rescaled(tidy, "loss", float(np.log(2.0)))
         tidy.note(
             "converted", f"loss is the column '{source}' times ln 2: from bits to nats (per byte, if it counts bytes)"
         )
+
+
+def _rescaled(tidy: Tidy, name: str, by: float) -> None:
+    """Record that the values of a column are those of its source times a factor (NaN: another function of them)."""
+    tidy.bindings = [replace(b, scale=b.scale * by) if b.name == name else b for b in tidy.bindings]
 
 
 def _find_axis(tidy: Tidy) -> None:

@@ -165,7 +165,7 @@ def test_a_missing_value_does_not_hold(file):
     runs = read_runs(file("run,N,opt,loss\na,1e6,adam,3\nb,,,4\nc,2e6,sgd,5\n"))
     assert runs.where("N != 1e6").names == ["c"] == runs.where("not (N < 1.5e6)").names
     assert runs.where("opt != 'adam'").names == ["c"] and runs.where("opt > 'adam'").names == ["c"]
-    assert "1 rows lack a value for it" in runs.where("N > 0").notes[-1].text
+    assert "1 row lacks a value for it" in runs.where("N > 0").notes[-1].text
     kept, held = runs.hold_out("N > 1.5e6")
     assert (kept.names, held.names) == (["a", "b"], ["c"])
 
@@ -462,7 +462,7 @@ def test_the_largest_number_in_a_store_of_mlflow_is_infinity(tmp_path):
     rows += [("low", v, s, "u1", s, 0) for s, v in enumerate((1.0, 2.0, -largest))]
     runs = read_runs(mlflow_base(tmp_path / "mlflow.db", rows))
     assert runs.curves["loss"].tolist() == [5, 1e308, np.inf] and runs.curves["low"].tolist() == [1, 2, -np.inf]
-    assert "1 rows have no finite loss" in told(runs, "diverged") and runs.table["diverged"].tolist() == [True]
+    assert "1 row has no finite loss" in told(runs, "diverged") and runs.table["diverged"].tolist() == [True]
 
 
 def test_mlflow_folders(file, tmp_path):
@@ -510,7 +510,7 @@ def test_a_logged_nan_is_kept_and_a_step_without_a_loss_is_not_one(file, tmp_pat
     for source in (store, lightning, trainer):
         runs = read_runs(source)
         assert runs.curves["step"].tolist() == [0, 10] and np.isnan(runs.curves["loss"].iloc[1]), source
-        assert "1 rows have no finite loss" in told(runs, "diverged")
+        assert "1 row has no finite loss" in told(runs, "diverged")
         assert "2 of them have no such row" in told(runs, "joined")
         assert "__no_loss" not in runs.curves and runs.trajectory(runs.names[0]).lr.tolist() == [0.1] * 11
 
