@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from scalefit.diagnosis.checks import Check
 from scalefit.errors import InputError
@@ -26,6 +27,7 @@ Data = Runs | pd.DataFrame | None
 Plan = str | Schedule | None
 Point = Mapping[str, Any]
 
+NO_IMAGE = "ask above the floor, or fit a law whose floor lies lower (larger runs determine it)"
 CURVE_POINTS = 200  #: rows of a predicted curve when no spacing is asked for
 
 
@@ -44,11 +46,14 @@ def predict(
     for name, column in fit.law.columns.items():
         if column not in table.columns and variables[name].ndim == 1:
             table[column] = variables[name]
-    table[fit.target] = fit.evaluate(variables) + np.zeros(len(table))
+    outside = _no_image(fit, variables, len(table))
+    if len(table) and outside.all():
+        raise InputError(f"the law has no value there: {_floors(fit)}", where="predict", todo=NO_IMAGE)
+    table[fit.target] = np.where(outside, np.nan, fit.evaluate(variables))
     low, high = fit.intervals.at(fit.estimate, variables, level, interval) if fit.intervals else (np.nan, np.nan)
     after = list(table.columns).index(fit.target) + 1
-    table.insert(after, "low", low)
-    table.insert(after + 1, "high", high)
+    table.insert(after, "low", np.where(outside, np.nan, low))
+    table.insert(after + 1, "high", np.where(outside, np.nan, high))
     if measured is not None:
         table["measured"] = measured
         table["relative_error"] = table[fit.target] / measured - 1
@@ -83,11 +88,33 @@ def cautions(fit: Fit, data: Data, *, schedule: Plan, at: Point) -> tuple[Check,
     """See :meth:`scalefit.Fit.cautions`."""
     variables = _asked(fit, data, schedule, None, at)[1]
     asked = asked_recipe(fit.law, data, schedule)
-    found = [*far_beyond(fit, variables), *another_recipe(fit.law, fit.recipe, asked)]
+    found = [*without_image(fit, variables), *far_beyond(fit, variables), *another_recipe(fit.law, fit.recipe, asked)]
     if data is None:
         found += fit.left_out.checks({name: values[-1:] for name, values in variables.items()})
     known = {check.text for check in fit.warnings}
     return tuple(check for check in found if check.text not in known)
+
+
+def _no_image(fit: Fit, variables: Mapping[str, FloatArray], rows: int) -> NDArray[np.bool_]:
+    """Where the law has no value, (n,): a variable at or below its floor, or a formula that is not a number there."""
+    value = fit.evaluate(variables) + np.zeros(rows)
+    return np.asarray(fit.law.no_image(variables, fit.parameters) | ~np.isfinite(value))
+
+
+def _floors(fit: Fit) -> str:
+    """The floors of the law, with their values; what is wrong where it declares none."""
+    law = fit.law
+    found = [f"{law.columns[name]} must be above {floor} = {fit[floor]:.6g}" for floor, name in law.floors.items()]
+    return " and ".join(found) or "its formula gives no finite number"
+
+
+def without_image(fit: Fit, variables: Mapping[str, FloatArray]) -> list[Check]:
+    """A warning where some of the rows have no prediction."""
+    rows = max((len(values) for values in variables.values()), default=1)
+    count = int(_no_image(fit, variables, rows).sum())
+    if not count:
+        return []
+    return [Check("no-image", f"{count} of {rows} rows have no prediction: {_floors(fit)}; {NO_IMAGE}")]
 
 
 def _beyond(fit: Fit, variables: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
@@ -197,6 +224,11 @@ def score(fit: Fit, data: Runs | pd.DataFrame) -> pd.DataFrame:
     rows = rows.keep(finite, f"{int((~finite).sum())} rows without a finite {fit.target} left out")
     if not len(rows):
         raise InputError("no row has a measured value", where="score", todo="give runs with losses")
+    assert rows.values is not None
+    outside = _no_image(fit, rows.variables, len(rows))
+    if outside.all():
+        raise InputError(f"the law has no value there: {_floors(fit)}", where="score", todo=NO_IMAGE)
+    rows = rows.keep(~outside)
     assert rows.values is not None
     predicted = fit.evaluate(rows.variables) + np.zeros(len(rows))
     if not rows.in_curves:
