@@ -229,9 +229,9 @@ def score(fit: Fit, data: Runs | pd.DataFrame) -> pd.DataFrame:
     if not len(rows):
         raise InputError("no row has a measured value", where="score", todo="give runs with losses")
     assert rows.values is not None
-    outside = _no_image(fit, rows.variables, len(rows))
+    outside = no_image(fit.law, fit.parameters, rows.variables)
     if outside.all():
-        raise InputError(f"the law has no value there: {_floors(fit)}", where="score", todo=NO_IMAGE)
+        raise InputError(f"the law has no value there: {floors(fit.law, fit.parameters)}", where="score", todo=TODO)
     rows = rows.keep(~outside)
     assert rows.values is not None
     predicted = fit.evaluate(rows.variables) + np.zeros(len(rows))
