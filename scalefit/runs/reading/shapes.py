@@ -128,7 +128,7 @@ def _long(raw: RawTable) -> RawTable | None:
     runs = frame[run].astype(str) if run else pd.Series("", index=frame.index)
     amounts = pd.Series(numbers(frame[value], str(raw.path)), index=frame.index)
     points = pd.DataFrame(
-        {"run": runs, "key": frame[key].astype(str), "step": frame[axis], "time": range(len(frame)), "value": amounts}
+        {"run": runs, "key": frame[key].fillna("").astype(str), "step": frame[axis], "time": range(len(frame)), "value": amounts}
     )
     known = _nans(raw) if amounts.hasnans else None
     empty = amounts.isna() & ~amounts.index.isin(known.get(value, [])) if known is not None else amounts.isna() & False
