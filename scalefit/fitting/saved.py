@@ -63,7 +63,7 @@ def _checked(fit: Fit) -> Fit:
     rows, count = fit.points, len(fit.law.parameters)
     columns = [rows.values, *rows.variables.values(), rows.steps or rows.values]
     draws = np.asarray(fit.intervals.draws if fit.intervals else np.empty((0, count)), dtype=float)
-    without = [np.asarray(values, dtype=float) for values in fit.without.values() if values]
+    without = [np.asarray(values, dtype=float) for values in (*fit.without.values(), *fit.choices.values()) if values]
     impossible = {
         "parameters": not np.isfinite(list(fit.parameters.values())).all(),
         "sigma, delta or objective": not all(
