@@ -25,6 +25,13 @@ def telling(frame: pd.DataFrame) -> list[str]:
     return [name for name in FIXED if name in frame.columns and frame[name].nunique(dropna=False) > 1]
 
 
+def settings_beside_one_name(frame: pd.DataFrame) -> list[str]:
+    """The settings that differ between rows although all rows name one run, so that the name tells no runs apart."""
+    return (
+        telling(frame) if "run" in frame.columns and len(frame) > 1 and frame["run"].nunique(dropna=False) == 1 else []
+    )
+
+
 def are_final_results(frame: pd.DataFrame, axis: str = "step") -> bool:
     """Whether each row is the result of a run of its own, although it holds a step (that of its end).
 
