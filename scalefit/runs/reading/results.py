@@ -26,10 +26,10 @@ def telling(frame: pd.DataFrame) -> list[str]:
 
 
 def settings_beside_one_name(frame: pd.DataFrame) -> list[str]:
-    """The settings that differ between rows although all rows name one run, so that the name tells no runs apart."""
-    return (
-        telling(frame) if "run" in frame.columns and len(frame) > 1 and frame["run"].nunique(dropna=False) == 1 else []
-    )
+    """The sizes and seeds that differ between rows although all rows name one run, so that the name tells none apart."""
+    if "run" not in frame.columns or len(frame) < 2 or frame["run"].nunique(dropna=False) > 1:
+        return []
+    return [name for name in telling(frame) if name in ("N", "N_total", "d_model", "n_layer", "seed")]
 
 
 def are_final_results(frame: pd.DataFrame, axis: str = "step") -> bool:
