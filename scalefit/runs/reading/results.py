@@ -98,9 +98,10 @@ def epochs_count_up(frame: pd.DataFrame) -> bool:
     """
     named = "run" in frame.columns
     runs = frame["run"].astype(str) if named else pd.Series("", index=frame.index)
-    if frame["epoch"].isna().any() or len(frame) < 2 * runs.nunique() or (not named and telling(frame)):
+    counted = pd.to_numeric(frame["epoch"], errors="coerce")
+    if counted.isna().any() or len(frame) < 2 * runs.nunique() or (not named and telling(frame)):
         return False
-    return all(_counts_up(epochs.to_numpy(dtype=float)) for _, epochs in frame["epoch"].groupby(runs, sort=False))
+    return all(_counts_up(epochs.to_numpy(dtype=float)) for _, epochs in counted.groupby(runs, sort=False))
 
 
 def _counts_up(epochs: NDArray[np.float64]) -> bool:
