@@ -26,7 +26,7 @@ def telling(frame: pd.DataFrame) -> list[str]:
 
 
 def settings_beside_one_name(frame: pd.DataFrame) -> list[str]:
-    """The sizes and seeds that differ between rows although all rows name one run, so that the name tells none apart."""
+    """The sizes and seeds that differ between rows although all name one run, so that the name tells none apart."""
     if "run" not in frame.columns or len(frame) < 2 or frame["run"].nunique(dropna=False) > 1:
         return []
     return [name for name in telling(frame) if name in ("N", "N_total", "d_model", "n_layer", "seed")]
