@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 AS_THEY_ARE = ("delta", "sigma", "converged", "fixed", "ties", "rows", "runs")  #: attributes that are JSON types
-TUPLES = ("bounds", "ranges", "without", "recipe")  #: attributes that map names to tuples
+TUPLES = ("bounds", "ranges", "without", "recipe", "choices")  #: attributes that map names to tuples
 
 
 def as_dict(fit: Fit) -> dict[str, Any]:

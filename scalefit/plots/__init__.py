@@ -16,6 +16,7 @@ from scalefit.plots.probes import plot_forecast, plot_sharpness
 from scalefit.plots.residuals import plot_residuals
 from scalefit.plots.run_schedule import plot_run_schedule
 from scalefit.plots.scaling import plot_scaling
+from scalefit.plots.schedule_ranking import plot_schedule_ranking
 from scalefit.plots.sizes import plot_sizes
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "plot_run_schedule",
     "plot_scaling",
     "plot_schedule_prediction",
+    "plot_schedule_ranking",
     "plot_sharpness",
     "plot_sizes",
     "save_figure",

@@ -26,8 +26,9 @@ def in_dips(loss: FloatArray, lr: FloatArray | None = None) -> NDArray[np.bool_]
     """Which rows of a loss (n,) lie in a dip: abruptly and far below the level before, to which the loss came back.
 
     It begins far below the running median, like a spike upside down, and ends where the loss has come back by half of
-    its depth for ten rows (fewer at the end of the log); or it is a narrow valley of the smoothed loss. A dip takes no more rows than came before it, and the learning rate
-    ``lr`` (n,) does not fall during it. Rows of a loss that is not above zero are in none.
+    its depth for ten rows (fewer at the end of the log); or it is a narrow valley of the smoothed loss. A dip takes no
+    more rows than came before it, and the learning rate ``lr`` (n,) does not fall during it. Rows of a loss that is not
+    above zero are in none.
 
     >>> loss = 3.0 + 0.01 * np.cos(np.arange(200.0) ** 2) - 0.5 * (np.abs(np.arange(200) - 120) < 8)
     >>> np.flatnonzero(in_dips(loss)).tolist() == list(range(113, 128))

@@ -75,8 +75,8 @@ def finished(table: pd.DataFrame, over: str, arms: str, curves: bool) -> tuple[p
             first = table.index[short][0]
             example = f"such as {table['run'][first]} at step {steps[first]:.0f} of {longest[first]:.0f}"
             notes.append(
-                f"{int(short.sum())} of {count} runs {'stops' if short.sum() == 1 else 'stop'} before the others, {example}: left out "
-                "as unfinished"
+                f"{int(short.sum())} of {count} runs {'stops' if short.sum() == 1 else 'stop'} before the others, "
+                f"{example}: left out as unfinished"
             )
         for name in {"steps", "D", "C"} & set(table.columns) - {over}:  # a diverged run gets those of the others
             values = table[name].astype(float)
