@@ -37,7 +37,7 @@ def command(
     fit_file: str, files: tuple[str, ...], output: str | None, at: tuple[str, ...], law: str | None, **reading: Any
 ) -> Answer:
     """Runs in FILES that were not fitted are drawn as held out: hollow, with their prediction. --at marks a point with
-    its prediction interval. Without FILES, --schedule draws the predicted loss under a schedule that was never run; with
+    its prediction interval. Without FILES, --schedule draws the predicted loss under a schedule never run; with
     FILES it is their learning rate.
 
     \b

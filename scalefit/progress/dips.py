@@ -41,7 +41,8 @@ def in_dips(loss: FloatArray, lr: FloatArray | None = None) -> NDArray[np.bool_]
             return found
         logs = np.log(loss[rows])
         dips = [*((start, _end(logs, start)) for start in _falls(logs)), *_valleys(logs)]
-        dip = next((rows[a:b] for a, b in dips if a < b <= 2 * a and not _annealed(lr, rows[a - 1 : b])), None)
+        short = ((a, b) for a, b in dips if a < b <= 2 * a)
+        dip = next((rows[a:b] for a, b in short if not _annealed(lr, rows[max(0, a - GAP) : b])), None)
         if dip is None:
             return found
         found[dip] = True
@@ -90,7 +91,7 @@ def _end(logs: FloatArray, start: int) -> int:
 
 
 def _annealed(lr: FloatArray | None, rows: NDArray[np.int64]) -> bool:
-    """Whether the learning rate falls during a dip, whose rows follow the first of ``rows``."""
+    """Whether the learning rate falls over these rows, from shortly before a dip to its end."""
     if lr is None or not np.isfinite(lr[rows]).all():
         return False
     return bool(lr[rows].min() < SAME_RATE * lr[rows[0]])
