@@ -334,6 +334,14 @@ def test_sweeps_at_the_same_sizes():
     assert told(CHINCHILLA, {"N": size, "D": data, "peak_lr": [1e-3] * 4}, N=size, D=data) == []
 
 
+@pytest.mark.parametrize(("swept", "told_of"), [(2, False), (4, True), (6, True)])
+def test_sweeps_of_a_third_of_the_runs(swept, told_of):
+    """Ten runs: the first so many stand in pairs at one size, with two peak learning rates each."""
+    size = np.array([10.0 ** (6 + i // 2) if i < swept else 10.0 ** (7 + i) for i in range(10)])
+    table = {"N": size, "D": 20 * size, "peak_lr": np.where(np.arange(10) % 2, 1e-3, 2e-3)}
+    assert bool(told(CHINCHILLA, table, N=size, D=20 * size)) == told_of
+
+
 def test_curves_of_several_sizes_under_a_law_of_the_schedule():
     rows = [
         {"run": r, "step": s, "lr": 1 - s / 20, "loss": 4 - s / 10, "N": n}
