@@ -16,8 +16,8 @@ FEW = 0.25  #: unless at least this share of the size's runs stop as early
 def final_losses(runs: Runs) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The table with the loss to compare runs by, and a note if that is not the last value of the column loss.
 
-    It is the held-out loss if a column val_loss has one for every run that ended with a finite loss; else, in curves of many rows, the mean
-    over the last twentieth of each run, as the loss of a single batch is noisy.
+    It is the held-out loss if a column val_loss has one for every run that ended with a finite loss; else, in curves of
+    many rows, the mean over the last twentieth of each run, as the loss of a single batch is noisy.
     """
     table = runs.table
     trained = pd.to_numeric(table["loss"], errors="coerce")

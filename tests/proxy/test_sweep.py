@@ -193,7 +193,7 @@ def test_a_folder_and_its_collected_table_give_one_answer(tmp_path: Path) -> Non
     stopped.describe(stopped.facts() | {"status": "running", "val_loss": None})
     collect_sweep(out).to_csv(tmp_path / "collected.csv", index=False)
     paths = (out, tmp_path / "collected.csv")
-    folder, table = (sf.read_sweeps(sf.read_runs(path, need=())) for path in paths)  # all that lr-transfer reads
+    folder, table = (sf.read_sweeps(sf.read_runs(path, need=())) for path in paths)
     order = ["arm", "size", "lr"]
     one, other = (each.points.sort_values(order, ignore_index=True) for each in (folder, table))
     pd.testing.assert_frame_equal(one, other)
