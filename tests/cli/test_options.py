@@ -34,6 +34,7 @@ TWINS = {
     "backtest": [sf.backtest, sf.fit],
     "batch": [sf.batch_size],
     "compare": [sf.compare, sf.fit],
+    "compare-recipes": [sf.compare_recipes],
     "coordcheck": [coordinate_check],
     "data": [sf.load],
     "fit": [sf.fit],
