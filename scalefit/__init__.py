@@ -38,6 +38,8 @@ _PLACES = {
     "coordinate_slopes": "scalefit.stability",
     "collapse": "scalefit.planning.collapse",
     "compare": "scalefit.comparison",
+    "compare_recipes": "scalefit.planning.recipes.compare",
+    "compute_gain": "scalefit.planning.recipes.gain",
     "compute_optimal": "scalefit.planning.optimum.compute_optimal",
     "critical_batch": "scalefit.planning.critical_batch",
     "critical_tokens": "scalefit.planning.optimum.rounding",
@@ -109,6 +111,8 @@ if TYPE_CHECKING:
     from scalefit.planning.optimum.learning_rate import best_lr_batch
     from scalefit.planning.optimum.repeated_data import repeated_optimum, worth_of_repeats
     from scalefit.planning.optimum.rounding import critical_tokens
+    from scalefit.planning.recipes.compare import compare_recipes
+    from scalefit.planning.recipes.gain import compute_gain
     from scalefit.planning.run_schedule import schedule_of
     from scalefit.planning.schedules.length import steps_for_loss
     from scalefit.planning.schedules.ranking import rank_schedules

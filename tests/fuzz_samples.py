@@ -1,5 +1,7 @@
 """One small valid sample of each kind of input, and mutations of it drawn by a seed; for `test_fuzz.py`."""
 
+# ruff: noqa: E501 (samples as they are)
+
 from __future__ import annotations
 
 import bz2

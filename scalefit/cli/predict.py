@@ -109,7 +109,7 @@ def _answer(
     text.append(as_lines(shown))
     if len(shown) < len(table):
         text.append(f"  ({len(shown)} of {len(table)} rows; --csv prints all)")
-    text.append(f"  {origin_of_intervals(fit)[-1]}")
+    text += [f"  {line}" for line in origin_of_intervals(fit)[-1 if fit.intervals is None else 1 :]]
     if other is not None:
         text.append(f"  {other.text}")
         content["sensitivity"] = {"spread": other.spread, "this": other.predicted, **other.others}

@@ -18,7 +18,7 @@ from scalefit.uncertainty.unlike import unlike
 if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
 
-WIDE = 0.5  #: width of an interval, in units of the prediction, from which on it says next to nothing
+WIDE = 0.75  #: width of an interval, in units of the prediction, from which on it says next to nothing
 ANOTHER = 0.15  #: distance from the fitted schedules from which on a prediction is for another one
 
 

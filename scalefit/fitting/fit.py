@@ -12,7 +12,6 @@ import pandas as pd
 from scalefit.diagnosis.checks import Check, examine, find_outliers, sub_models
 from scalefit.diagnosis.choices import other_choices
 from scalefit.diagnosis.influence import usual_target, without_each
-from scalefit.diagnosis.one_sided import one_sided
 from scalefit.diagnosis.residuals import outlier_checks, still_falling, trends, under_trained, units_of
 from scalefit.diagnosis.unread import unread
 from scalefit.fitting.prepare import Options, Prepared, prepare
@@ -30,7 +29,6 @@ from scalefit.runs.endings import unfinished
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.solve import Solution, solve
 from scalefit.uncertainty.bootstrap import Method
-from scalefit.uncertainty.calibration import Calibration
 from scalefit.uncertainty.intervals import Resampling, make_intervals
 
 MOST_POINTS = 2000  #: fitted rows that a fit keeps, also when it is saved
@@ -116,13 +114,11 @@ def fit(
 
 
 def _with_intervals(result: Fit, ready: Prepared, solution: Solution, resampling: Resampling, calibrated: bool) -> Fit:
-    """The fit with its intervals, what they say of the law, and the fits under other choices."""
+    """The fit with its intervals, and the fits under other choices."""
     given = (ready.law, ready.model, ready.rows, ready.weights)
     made = make_intervals(*given, solution, ready.settings, resampling, calibrated)
-    unit = 1.0 if ready.settings.residuals == "log" else float(np.median(np.abs(ready.values)))
-    biases = made.calibration.biases if isinstance(made.calibration, Calibration) else ()
     choices = {} if ready.rows.stream else other_choices(*given, ready.settings, solution)
-    return replace(result, intervals=made, warnings=(*result.warnings, *one_sided(biases, unit)), choices=choices)
+    return replace(result, intervals=made, choices=choices)
 
 
 def _settled(model: BoundLaw, rows: Rows, solution: Solution) -> Solution:

@@ -13,6 +13,7 @@ import pandas as pd
 from scalefit.diagnosis.checks import Check, Outlier
 from scalefit.diagnosis.choices import Sensitivity, sensitivity
 from scalefit.diagnosis.influence import Influence
+from scalefit.diagnosis.one_sided import one_sided
 from scalefit.fitting.cautions import cautions
 from scalefit.fitting.document import save
 from scalefit.fitting.lmfit_bridge import to_lmfit
@@ -22,6 +23,7 @@ from scalefit.laws.law import Law
 from scalefit.rows.points import Points
 from scalefit.runs.columns import COLUMNS
 from scalefit.solver.solve import Settings
+from scalefit.uncertainty.calibration import Calibration
 from scalefit.uncertainty.estimate import Estimate
 from scalefit.uncertainty.intervals import Intervals
 
@@ -164,6 +166,15 @@ class Fit:
                 f"no interval worth having: {count} runs, {self.free} constants; add runs, or hold constants with --fix"
             )
         return ""
+
+    @property
+    def one_sided(self) -> str:
+        """What to say where every refit of the back-test misses the larger runs on the same side, else empty."""
+        calibration = self.intervals.calibration if self.intervals else None
+        if not isinstance(calibration, Calibration):
+            return ""
+        unit = 1.0 if self.settings.residuals == "log" else float(np.median(np.abs(self.points.values)))
+        return one_sided(calibration.biases, unit)
 
     @property
     def free(self) -> int:

@@ -95,7 +95,7 @@ def origin_of_intervals(fit: Fit) -> list[str]:
         return [f"{drawn}, as if the law were true: not calibrated by a back-test"]
     seen = f"{calibration.points} held-out predictions from {calibration.folds} refits to the other runs"
     if calibration.calibrated:
-        return [drawn, f"{_allowed(calibration)}, from a back-test: {seen}"]
+        return [drawn, f"{_allowed(calibration)}, from a back-test: {seen}", *([fit.one_sided] * bool(fit.one_sided))]
     why = f"a back-test gave only {seen}" if calibration.folds else "these runs allow no back-test"
     return [drawn, f"prediction intervals are not calibrated: {why}"]
 
@@ -104,9 +104,10 @@ def _allowed(calibration: Calibration | EarlierCalibration) -> str:
     """What a calibrated interval allows for."""
     if isinstance(calibration, EarlierCalibration):
         return f"prediction intervals are scaled by {calibration.factor:.2g}"
-    likely = min(max(round(100 * calibration.misfit), 1), 99)
-    told = f"which its residuals make {likely} % likely"
-    return f"prediction intervals allow for {calibration.factor:.2g} times the usual error of a law, {told}"
+    allowed = f"prediction intervals allow for {calibration.factor:.2g} times the usual error of a law"
+    if calibration.misfit == 1:
+        return allowed
+    return f"{allowed}, which its residuals make {min(max(round(100 * calibration.misfit), 1), 99)} % likely"
 
 
 def remarks(fit: Fit) -> list[str]:

@@ -198,7 +198,7 @@ def _value(key: str, text: str, where: str) -> object:
     except (ValueError, InvalidOperation) as error:
         todo = f"write {'numbers with slashes between them' if is_list else 'a number'}"
         raise InputError(f"{key}='{text}' is not a number", where=where, todo=todo) from error
-    if not np.isfinite(numbers).all():
+    if is_list and not np.isfinite(numbers).all():
         raise InputError(f"{key}={text[:40]} is not finite", where=where, todo="give a finite number")
     if key in STEP_KEYS and not numbers[0].is_integer():
         what = f"{key}={text} is not a whole number of steps"

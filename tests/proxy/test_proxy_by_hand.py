@@ -252,3 +252,9 @@ def test_sparse_parity_by_its_definition():
         with pytest.raises(InputError, match="choose 1 <= k <= bits"):
             SparseParity(**given)
     assert SparseParity(k=6, bits=6).k == 6
+
+
+@pytest.mark.parametrize("given", [{"vocab": 1}, {"order": 0}, {"vocab": 2, "order": 26}, {"concentration": 0.0}])
+def test_languages_that_cannot_be(given):
+    with pytest.raises(InputError, match="choose vocab >= 2"):
+        ZipfMarkov(**({"vocab": 3, "order": 1, "exponent": 1.0, "concentration": 4.0, "seed": 0} | given))

@@ -16,7 +16,7 @@ OTHERS = {
 }
 MADE = settings(max_examples=12)
 SEEDS = st.integers(0, 10**6)
-NEW = st.sampled_from(["note", "twice", "gpu_hours", "foo bar", "x1", "commit", "zeta"])
+NEW = st.sampled_from(["note", "twice", "gpu_hours", "foo bar", "id", "commit", "zeta", "status", "dropout"])
 
 
 def finals(seed):

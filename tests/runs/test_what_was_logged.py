@@ -184,3 +184,24 @@ def test_damaged_parts_are_refused_by_name(tmp_path, name, text, why):
 def test_words_for_epochs_are_no_curve(put):
     runs = read_runs(put("table.csv", "epoch,loss\n1,3.5\n17nan,3.4\n3,3.3\n"))
     assert runs.kind == "runs"
+
+
+def test_a_length_of_minus_one_is_none(put):
+    """Trainers that stop after epochs write so for the number of steps."""
+    rows = "".join(json.dumps({"step": s, "loss": 5 - s / 100}) + "\n" for s in (10, 20, 30))
+    put("a/log.jsonl", rows)
+    put("a/run.json", json.dumps({"max_steps": -1}))
+    put("b/log.jsonl", rows)
+    put("b/run.json", json.dumps({"max_steps": 40}))
+    runs = read_runs([put("a/log.jsonl", rows), put("b/log.jsonl", rows)])
+    assert runs.table["steps"].tolist() == [30, 40]
+
+
+def test_a_log_of_hydra_is_found_from_inside_its_folder(put, tmp_path, monkeypatch):
+    put("job/.hydra/config.yaml", "d_model: 96\n")
+    put("job/.hydra/overrides.yaml", "- d_model=96\n")
+    put("job/logs/metrics.csv", "step,loss\n10,3\n20,2\n")
+    monkeypatch.chdir(tmp_path / "job" / "logs")
+    runs = read_runs("metrics.csv")
+    assert runs.names == ["d_model=96"]
+    assert runs.table["d_model"].tolist() == [96]

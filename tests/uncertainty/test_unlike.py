@@ -36,9 +36,7 @@ def test_a_longer_run_of_the_same_plan_is_alike_and_another_shape_is_not():
     fitted = kept_states(states(WSD.format(2000, 400)))
     end = np.array([8000])
     longer, half = (unlike(states(WSD.format(8000, steps), end), fitted)[0] for steps in (1600, 4000))
-    early = unlike(states("wsd:peak_lr=1e-3,steps=8000,warmup=100,decay_steps=1600,final=0,decay=1-sqrt", end), fitted)[
-        0
-    ]
+    early = unlike(states(f"{WSD.format(8000, 1600)},decay=1-sqrt", end), fitted)[0]
     assert longer < 0.02
     assert half > 0.25
     assert early > 0.1

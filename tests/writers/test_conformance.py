@@ -20,7 +20,8 @@ import scalefit as sf
 WRITTEN = Path(__file__).with_name("written")
 VERSIONS = json.loads((WRITTEN / "versions.json").read_text(encoding="utf-8"))
 PLANTED = {"L0": L0, "A": A, "C": C, "alpha": ALPHA}
-PLACES = (b"/tmp/", b"/root/", b"/home/", b"/work/", b"/Users/", b"/opt/", b"site-packages", b"index-url")
+ROOTS = ("tmp", "root", "home", "work", "Users", "opt", "usr")  #: where absolute paths begin
+PLACES = (*(f"/{name}/".encode() for name in ROOTS), b"site-packages", b"index-url")
 MOST = 1_500_000  #: bytes of all archives
 OF_STUDY = {"Optuna, trials": trials_compared, "Optuna, values on the way": reported_compared}
 each_format = pytest.mark.parametrize("form", FORMATS, ids=[form.writer for form in FORMATS])

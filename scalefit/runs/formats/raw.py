@@ -54,7 +54,7 @@ def refuse_long_names(names: Iterable[object], where: str) -> None:
 def settled(raw: RawTable) -> RawTable:
     """The same table with plain cells only: numbers, words without control characters, dates.
 
-    Bytes are read as UTF-8, whole numbers that no float holds become infinite, control characters in words and in the
+    Bytes are read as UTF-8, whole numbers that no float holds become infinite, control characters in texts and in the
     names of columns are escaped; columns that hold lists or objects are left out, with a remark. Raises InputError
     where two columns then have the same name.
     """

@@ -122,7 +122,7 @@ def _joined(tables: list[Tidy], names: list[str], origin: tuple[Origin, ...], ne
         table = _with_run_table(table, pd.concat([part.frame for part in finals]), notes)
     rates = LearningRates(_lr_rows(tidy, tidy.frame if same else logged))
     planned = {run: entries.get("steps") for run, entries in scalars.items()}
-    declared = {run: float(steps) for run, steps in planned.items() if isinstance(steps, int | float)}
+    declared = {run: float(steps) for run, steps in planned.items() if isinstance(steps, int | float) and steps > 0}
     return checked(Runs(tidy.frame, table, tuple(notes), origin, columns, rates), declared)
 
 

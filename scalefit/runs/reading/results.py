@@ -25,6 +25,13 @@ def telling(frame: pd.DataFrame) -> list[str]:
     return [name for name in FIXED if name in frame.columns and frame[name].nunique(dropna=False) > 1]
 
 
+def settings_beside_one_name(frame: pd.DataFrame) -> list[str]:
+    """The sizes and seeds that differ between rows although all name one run, so that the name tells none apart."""
+    if "run" not in frame.columns or len(frame) < 2 or frame["run"].nunique(dropna=False) > 1:
+        return []
+    return [name for name in telling(frame) if name in ("N", "N_total", "d_model", "n_layer", "seed")]
+
+
 def are_final_results(frame: pd.DataFrame, axis: str = "step") -> bool:
     """Whether each row is the result of a run of its own, although it holds a step (that of its end).
 

@@ -17,7 +17,7 @@ from scalefit.runs.matching import Binding, match
 from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
 from scalefit.runs.reading.markers import marker, markers, value
 from scalefit.runs.reading.rates import bound_rates, sized
-from scalefit.runs.reading.results import are_final_results, epochs_count_up, telling
+from scalefit.runs.reading.results import are_final_results, epochs_count_up, settings_beside_one_name, telling
 from scalefit.runs.table import Note
 
 PERPLEXITY, BITS = re.compile(r"(^|[^a-z])(ppl|perplexity)([^a-z]|$)"), {"bits", "bpb", "bpc", "bpt"}  #: names of units
@@ -216,6 +216,11 @@ def _rescaled(tidy: Tidy, name: str, by: float) -> None:
 
 def _find_axis(tidy: Tidy) -> None:
     """Curves have a step, or tokens that vary inside a run; otherwise the table has one row per run."""
+    if by := settings_beside_one_name(tidy.frame):
+        tidy.frame = tidy.frame.rename(columns={"run": "run_in_file"})
+        tidy.note(
+            "named", f"all rows name the same run, but {' and '.join(by)} differ: the name is kept as run_in_file"
+        )
     columns, frame = set(tidy.frame.columns), tidy.frame
     one_row_per_run = "run" in columns and not frame["run"].duplicated().any()
     if "step" in columns and "run" not in columns and are_final_results(frame):

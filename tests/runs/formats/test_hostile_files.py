@@ -1,4 +1,4 @@
-"""Files that are damaged, too large, or hold what no log holds: read as far as that is right, or refused in one line."""
+"""Files that are damaged, too large, or hold what no log holds: read where that is right, else refused in one line."""
 
 from __future__ import annotations
 
