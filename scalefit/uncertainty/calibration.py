@@ -6,6 +6,9 @@ fitted range of scales, a law is believed to be off by
 
     m = R sqrt(WITHIN^2 + (BEYOND d^GROWTH)^2)
 
+For curves R is that of the middle 90 % of the rows, and there is a third part: SCHEDULE sqrt(u / UNLIKE) under a
+schedule at the distance u from the fitted ones (``unlike``), at most SCHEDULE.
+
 A back-test on the user's own runs (refits below growing scales; for curves, refits without one run each) gives errors e
 at known distances. With the spread s of the draws and the noise sigma, a prediction has the standard deviation
 
@@ -35,10 +38,13 @@ from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
 from scalefit.rows.scale import reads_scale, scale_of
 from scalefit.uncertainty.bootstrap import Method
+from scalefit.uncertainty.unlike import State, unlike
 
 WITHIN = 0.01  #: error assumed for every law on a new run, in units of R
 BEYOND = 0.15  #: and where it is as far beyond the fitted range as that is wide
 GROWTH = 0.75  #: how that grows with the distance
+SCHEDULE = 0.045  #: and under a schedule that is unlike the fitted ones
+UNLIKE = 0.25  #: distance from which on a schedule is no more like one that was fitted than any other
 PRIOR_FOLDS = 2.0  #: how many folds the factor k = 1 counts as that is assumed before any back-test
 WORST = 6.0  #: largest estimate of k that a single fold can give
 LEVEL = 0.9
@@ -75,17 +81,30 @@ class Reach:
 
 
 @dataclass(frozen=True)
+class Bias:
+    """The mean error of one refit on the runs that it did not see (measured less predicted), and its standard error."""
+
+    error: float
+    standard_error: float
+
+
+@dataclass(frozen=True)
 class Calibration(Reach):
     """A back-test, and what the fitted rows say of the law."""
 
     change: float  #: R, the range of the predictions over the fitted rows, as a residual
     misfit: float = 1.0  #: probability that the law misses something
+    states: tuple[State, ...] = ()  #: of the fitted schedules, see ``unlike``
+    biases: tuple[Bias, ...] = ()  #: of the refits to the smaller runs
 
-    def missed(self, law: Law, variables: dict[str, FloatArray]) -> FloatArray:
-        """The error m that is believed of the law at rows of variables, for k = 1."""
+    def missed(self, law: Law, variables: dict[str, FloatArray], states: FloatArray | None = None) -> FloatArray:
+        """The error m that is believed of the law at rows of variables (and states of schedules), for k = 1."""
         span = max(self.high - self.low, NARROWEST) if reads_scale(law) else SPAN
         reach = self.distance(law, variables) / span
-        return np.asarray(self.change * np.hypot(WITHIN, BEYOND * reach**GROWTH))
+        error = np.hypot(WITHIN, BEYOND * reach**GROWTH)
+        if states is not None and self.states:
+            error = np.hypot(error, SCHEDULE * np.sqrt(np.minimum(unlike(states, self.states) / UNLIKE, 1.0)))
+        return np.asarray(self.change * error)
 
     def half_width(self, spread: FloatArray, missed: FloatArray, noise: float, level: float) -> FloatArray:
         """How far an interval reaches on one side, where the draws spread and the law misses by this much."""
@@ -119,6 +138,16 @@ class Fold:
     def spread(self) -> FloatArray:
         """The standard deviation of the draws on the side of the error."""
         return np.where(self.error > 0, self.above, self.below)
+
+    @property
+    def bias(self) -> Bias:
+        """The mean error; the error of the draws is shared by all rows, noise is not."""
+        finite = np.isfinite(self.error) & np.isfinite(self.spread)
+        if not finite.any():
+            return Bias(0.0, np.inf)
+        drawn = float(np.mean(self.spread[finite] ** 2))
+        noise = self.sigma**2 / int(finite.sum())
+        return Bias(float(np.mean(self.error[finite])), float(np.sqrt(drawn + noise)))
 
 
 def spreads(centre: FloatArray, made: FloatArray, few: float) -> tuple[FloatArray, FloatArray]:

@@ -36,12 +36,12 @@ def capped(
     measured: FloatArray,
     asked: Mapping[str, FloatArray],
     ends: FloatArray,
-    upper: Upper,
+    upper: Upper | None,
     level: float,
 ) -> FloatArray:
     """Upper ends (n,) at the rows ``asked``, lowered to what the fitted rows allow, but not below the prediction.
 
-    ``upper`` gives those at any other rows.
+    ``upper`` gives those at any other rows, if that is possible.
     """
     centre = fit.value(asked) + np.zeros(len(ends))
     if any(np.ndim(values) != 1 for values in (*fitted.values(), *asked.values())):
@@ -51,7 +51,9 @@ def capped(
         return ends
     step = student(level, np.inf) * fit.sigma
     least = least_measured(fitted, measured, asked, falling)
-    limit = np.minimum(least * np.exp(step) if fit.log else least + step, _on_the_way(fitted, asked, falling, upper))
+    limit = least * np.exp(step) if fit.log else least + step
+    if upper is not None:
+        limit = np.minimum(limit, _on_the_way(fitted, asked, falling, upper))
     return np.maximum(_never_rising(np.minimum(ends, limit), asked, falling), np.minimum(ends, centre))
 
 

@@ -16,9 +16,11 @@ from scalefit.solver.solve import Settings, solve
 from scalefit.uncertainty.bootstrap import bootstrap, resampled_as_one
 from scalefit.uncertainty.calibration import Calibration, Fold, small_sample, spreads
 from scalefit.uncertainty.pieces import distinct, independent
+from scalefit.uncertainty.unlike import kept_states, states_of
 
 CUTS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  #: quantiles of scale below which the law is refitted
 FOLD_DRAWS = 60
+MIDDLE = (0.05, 0.95)  #: quantiles of the predictions along curves between which their range is taken
 FOLD_ROWS = 4000  #: most rows that a refit reads, and most that it predicts
 
 
@@ -78,15 +80,27 @@ def _one_fold(
     with np.errstate(all="ignore"):
         made = ahead.value(draws)
         middle, made = (np.log(centre), np.log(made)) if log else (centre, made)
-    distance, missed = inside.distance(law, variables), inside.missed(law, variables)
+    states = schedule_states(law, rows)
+    distance = inside.distance(law, variables)
+    missed = inside.missed(law, variables, None if states is None else states[beyond])
     return Fold(label, beyond, len(values), distance, missed, error, *spreads(middle, made, few), solution.sigma)
 
 
 def fitted_range(law: Law, rows: Rows, predicted: FloatArray, log: bool) -> Calibration:
     """What was fitted, before any back-test: the range of scales, and that of the predictions."""
-    scale = scale_of(law, dict(rows.variables))
-    change = float(np.ptp(np.log(predicted) if log else predicted))
-    return Calibration(1.0, 0, 0, float(scale.min()), float(scale.max()), change)
+    scale, states = scale_of(law, dict(rows.variables)), schedule_states(law, rows)
+    made = np.log(predicted) if log else predicted
+    if law.is_trajectory:  # the first rows of a curve say little of what a schedule can change
+        made = np.quantile(made, MIDDLE)
+    kept = () if states is None else kept_states(states)
+    return Calibration(1.0, 0, 0, float(scale.min()), float(scale.max()), float(np.ptp(made)), states=kept)
+
+
+def schedule_states(law: Law, rows: Rows) -> FloatArray | None:
+    """The states of the schedules at the rows of curves; None for laws that follow no schedule."""
+    if not law.is_trajectory or not rows.paths:
+        return None
+    return states_of(rows.paths, rows.frame["run"].astype(str).to_numpy(), rows.frame["step"].to_numpy())
 
 
 def _thinned(mask: NDArray[np.bool_]) -> NDArray[np.intp]:

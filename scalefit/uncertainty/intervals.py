@@ -15,7 +15,7 @@ from scalefit.rows.rows import Rows
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.solve import Settings, Solution
 from scalefit.uncertainty.bootstrap import Method, bootstrap, resampled_as_one
-from scalefit.uncertainty.calibration import Calibration, factor_of, small_sample, spreads, student
+from scalefit.uncertainty.calibration import Bias, Calibration, factor_of, small_sample, spreads, student
 from scalefit.uncertainty.earlier import EarlierCalibration
 from scalefit.uncertainty.estimate import Estimate
 from scalefit.uncertainty.folds import fitted_range, folds_of, walk
@@ -65,30 +65,38 @@ class Intervals:
         }
 
     def at(
-        self, fit: Estimate, variables: Mapping[str, FloatArray], level: float, interval: Literal["observation", "mean"]
+        self,
+        fit: Estimate,
+        variables: Mapping[str, FloatArray],
+        level: float,
+        interval: Literal["observation", "mean"],
+        states: FloatArray | None = None,
     ) -> tuple[FloatArray, FloatArray]:
-        """Lower and upper ends of the prediction intervals, (n,) each."""
+        """Lower and upper ends of the prediction intervals, (n,) each; ``states`` (n, 4) are those of schedules."""
         if not 0 < level < 1 or interval not in ("observation", "mean"):
             todo = 'give 0 < level < 1 and the interval "observation" or "mean"'
             raise InputError(f'level {level}, interval "{interval}"', where="predict", todo=todo)
         centre = fit.value(variables) + np.zeros(len(next(iter(variables.values()))))
         noise = fit.sigma if interval == "observation" else 0.0
+        missed = None if self.calibration is None else self._missed(fit, dict(variables), centre, states)
         ends = []
         for side, spread in zip((-1.0, 1.0), self._spreads(fit, variables, centre), strict=True):
-            if self.calibration is None:
+            if self.calibration is None or missed is None:
                 half = np.sqrt(spread**2 + noise**2) * student(level, np.inf)
             else:
-                half = self.calibration.half_width(spread, self._missed(fit, dict(variables), centre), noise, level)
+                half = self.calibration.half_width(spread, missed, noise, level)
             ends.append(centre * np.exp(side * half) if fit.log else centre + side * half)
         return ends[0], ends[1]
 
-    def _missed(self, fit: Estimate, variables: dict[str, FloatArray], centre: FloatArray) -> FloatArray:
+    def _missed(
+        self, fit: Estimate, variables: dict[str, FloatArray], centre: FloatArray, states: FloatArray | None
+    ) -> FloatArray:
         """The error that is believed of the law, (n,), in residual space."""
         if isinstance(self.calibration, EarlierCalibration):
             unit = 1.0 if fit.log else np.abs(centre)
             return self.calibration.missed(self.calibration.distance(fit.law, variables), unit)
         assert self.calibration is not None
-        return self.calibration.missed(fit.law, variables)
+        return self.calibration.missed(fit.law, variables, states)
 
     def _spreads(
         self, fit: Estimate, variables: Mapping[str, FloatArray], centre: FloatArray
@@ -157,7 +165,8 @@ def _calibrated(
     factor, used, points = factor_of(folds)
     fitted = fitted_range(law, rows, model.value(solution.theta[None])[0], log)
     misfit = probability_of_misfit(law, model, rows, solution, log)
-    return replace(fitted, factor=factor, folds=used, points=points, misfit=misfit)
+    biases = () if law.is_trajectory else tuple(fold.bias for fold in folds)
+    return replace(fitted, factor=factor, folds=used, points=points, misfit=misfit, biases=biases)
 
 
 def as_dict(intervals: Intervals) -> dict[str, Any]:
@@ -169,7 +178,11 @@ def as_dict(intervals: Intervals) -> dict[str, Any]:
 def from_dict(content: Mapping[str, Any]) -> Intervals:
     """The intervals of a saved fit."""
     found = content["calibration"]
-    kind = Calibration if found is not None and "change" in found else EarlierCalibration
-    made = None if found is None else kind(**found)
+    made: Calibration | EarlierCalibration | None = None
+    if found is not None and "change" in found:
+        lists = {"states": tuple(map(tuple, found["states"])), "biases": tuple(Bias(**b) for b in found["biases"])}
+        made = Calibration(**{**found, **lists})
+    elif found is not None:
+        made = EarlierCalibration(**found)
     draws = tuple(map(tuple, content["draws"]))
     return Intervals(draws, content["small_sample_factor"], made, content["seed"], content["method"])

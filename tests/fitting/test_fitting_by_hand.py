@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,12 +12,14 @@ import pytest
 
 from scalefit.diagnosis.checks import Check, Outlier
 from scalefit.errors import InputError
-from scalefit.fitting import prediction, summary
+from scalefit.fitting import cautions, prediction, summary
 from scalefit.fitting.prepare import Options, prepare
 from scalefit.fitting.recipe import another_recipe, asked_recipe, recipe_of
 from scalefit.laws import find_law
 from scalefit.rows.gather import gather
 from scalefit.runs import read_runs
+from scalefit.uncertainty.calibration import Calibration
+from scalefit.uncertainty.earlier import EarlierCalibration
 
 CHINCHILLA = find_law("chinchilla")
 TRUE = {"E": 1.7, "A": 400.0, "B": 410.0, "alpha": 0.34, "beta": 0.28}
@@ -138,7 +141,7 @@ def fit_of(law=CHINCHILLA, ranges=None, **more):
     ],
 )
 def test_how_far_beyond_the_fitted_runs(ranges, at, said):
-    found = prediction.far_beyond(fit_of(ranges=ranges), {name: np.array([1e6, v]) for name, v in at.items()})
+    found = cautions.far_beyond(fit_of(ranges=ranges), {name: np.array([1e6, v]) for name, v in at.items()})
     assert bool(found) == bool(said)
     if said:
         assert found[0].text.startswith(said)
@@ -216,23 +219,24 @@ def test_scores_of_curves_by_run():
     ],
 )
 def test_rows_of_a_predicted_curve(plan, every, steps):
-    table, variables = prediction._along_schedule(fit_of(law=CURVE), plan, every, {})
-    assert table["step"].tolist() == steps
-    assert len(variables["S1"]) == len(steps)
+    asked = prediction._along_schedule(fit_of(law=CURVE), plan, every, {})
+    assert asked.frame["step"].tolist() == steps
+    assert len(asked.variables["S1"]) == len(steps)
+    assert asked.states.shape == (len(steps), 4)
     with pytest.raises(InputError, match="predicts loss curves and needs the learning rate"):
         prediction._along_schedule(fit_of(law=CURVE), None, None, {})
 
 
 def test_what_a_curve_needs_beside_its_schedule():
     law = find_law("annealing-size")
-    _, variables = prediction._along_schedule(fit_of(law=law), "linear:peak_lr=1,steps=4", None, {"N": "2M"})
-    assert variables["N"].tolist() == [2e6] * 4
+    asked = prediction._along_schedule(fit_of(law=law), "linear:peak_lr=1,steps=4", None, {"N": "2M"})
+    assert asked.variables["N"].tolist() == [2e6] * 4
     with pytest.raises(InputError, match="N is not given"):
         prediction._along_schedule(fit_of(law=law), "linear:peak_lr=1,steps=4", None, {})
     with pytest.raises(InputError, match="both a table and single values"):
-        prediction._asked(fit_of(), TABLE, None, None, {"N": 1e9})
+        prediction.asked_for(fit_of(), TABLE, None, None, {"N": 1e9})
     with pytest.raises(InputError, match="both a table and single values"):
-        prediction._asked(fit_of(), TABLE, "linear:peak_lr=1,steps=4", None, {})
+        prediction.asked_for(fit_of(), TABLE, "linear:peak_lr=1,steps=4", None, {})
 
 
 # --- recipes ----------------------------------------------------------------------------------------------------------
@@ -296,8 +300,11 @@ def fitted(**more):
         "status": "converged",
         "warnings": (),
         "sigma": 0.0123,
-        "rows": 9,
-        "runs": 9,
+        "rows": 90,
+        "runs": 90,
+        "free": 5,
+        "one_sided": "",
+        "points": SimpleNamespace(steps=None),
         "settings": SimpleNamespace(residuals="log"),
         "starts": SimpleNamespace(agree=7, count=8, lost={}),
         "outliers": (),
@@ -324,8 +331,10 @@ def test_the_verdict_in_one_line():
 
 def test_numbers_of_a_fit():
     lines = summary.numbers(fitted())
-    assert lines[-1] == "9 rows of 9 runs; noise (robust standard deviation of the residuals) 1.23 %"
-    assert summary.numbers(fitted(runs=1))[-1].startswith("9 rows of 1 run; ")
+    assert lines[-1] == "90 rows of 90 runs; noise (robust standard deviation of the residuals) 1.23 %"
+    assert summary.numbers(fitted(runs=1))[-1].startswith("90 rows of 1 run; ")
+    few = summary.numbers(fitted(rows=9))[-1]  # the 10 % point of chi squared with 4 degrees of freedom is 1.064
+    assert few.endswith(f"from 4 degrees of freedom: it may be off by a factor of {(4 / 1.064) ** 0.5:.2g}")
     assert summary.numbers(fitted(settings=SimpleNamespace(residuals="linear")))[-1].endswith(" 0.0123")
     assert "1.7" in lines[1] and "alpha" not in lines[1]
     power = fitted(law=find_law("power:over=N"), parameters={"A": 20.0, "alpha": 0.1})
@@ -342,13 +351,17 @@ def test_where_intervals_come_from():
     assert summary.origin_of_intervals(fitted()) == ["no intervals: none were asked for"]
     drawn = "90 % intervals from 50 refits to resampled runs"
     assert of(None) == [f"{drawn}, as if the law were true: not calibrated by a back-test"]
-    told = SimpleNamespace(points=20, folds=4, factor=1.26, calibrated=True)
+    told = Calibration(1.26, 4, 20, 0.0, 1.0, 0.5, misfit=0.873)
     seen = "20 held-out predictions from 4 refits to the other runs"
-    assert of(told) == [drawn, f"prediction intervals are scaled by 1.3, from a back-test: {seen}"]
-    told.calibrated = False
-    assert of(told)[1] == f"prediction intervals are not calibrated: a back-test gave only {seen}"
-    told.folds = 0
-    assert of(told)[1] == "prediction intervals are not calibrated: these runs allow no back-test"
+    allowed = "prediction intervals allow for 1.3 times the usual error of a law, which its residuals make 87 % likely"
+    assert of(told) == [drawn, f"{allowed}, from a back-test: {seen}"]
+    assert "residuals" not in of(replace(told, misfit=1.0))[1]  # of curves: nothing in them could show it
+    earlier = EarlierCalibration(1.26, 4, 20, 0.0, 1.0)
+    assert of(earlier)[1] == f"prediction intervals are scaled by 1.3, from a back-test: {seen}"
+    assert of(replace(told, points=7))[1].endswith(
+        "a back-test gave only 7 held-out predictions from 4 refits to the other runs"
+    )
+    assert of(replace(told, folds=0))[1] == "prediction intervals are not calibrated: these runs allow no back-test"
 
 
 def test_remarks_on_a_fit():
