@@ -38,6 +38,8 @@ _PLACES = {
     "coordinate_slopes": "scalefit.stability",
     "collapse": "scalefit.planning.collapse",
     "compare": "scalefit.comparison",
+    "compare_recipes": "scalefit.planning.recipes.compare",
+    "compute_gain": "scalefit.planning.recipes.gain",
     "compute_optimal": "scalefit.planning.optimum.compute_optimal",
     "critical_batch": "scalefit.planning.critical_batch",
     "critical_tokens": "scalefit.planning.optimum.rounding",
@@ -69,6 +71,7 @@ _PLACES = {
     "plot_fit": "scalefit.plots",
     "predict_partial": "scalefit.progress.forecast",
     "profile": "scalefit.fitting.profile",
+    "rank_schedules": "scalefit.planning.schedules.ranking",
     "read_runs": "scalefit.runs",
     "read_sweeps": "scalefit.transfer",
     "repeated_optimum": "scalefit.planning.optimum.repeated_data",
@@ -77,6 +80,7 @@ _PLACES = {
     "sharpness_threshold": "scalefit.stability",
     "shortest_warmup": "scalefit.stability",
     "split_parameters": "scalefit.planning.optimum.encoder_share",
+    "steps_for_loss": "scalefit.planning.schedules.length",
     "task_ladder": "scalefit.fitting.stages",
     "translate_law": "scalefit.planning.translation",
     "watch": "scalefit.progress.watch",
@@ -107,7 +111,11 @@ if TYPE_CHECKING:
     from scalefit.planning.optimum.learning_rate import best_lr_batch
     from scalefit.planning.optimum.repeated_data import repeated_optimum, worth_of_repeats
     from scalefit.planning.optimum.rounding import critical_tokens
+    from scalefit.planning.recipes.compare import compare_recipes
+    from scalefit.planning.recipes.gain import compute_gain
     from scalefit.planning.run_schedule import schedule_of
+    from scalefit.planning.schedules.length import steps_for_loss
+    from scalefit.planning.schedules.ranking import rank_schedules
     from scalefit.planning.stepwise import estimate_stepwise
     from scalefit.planning.translation import translate_law
     from scalefit.plots import plot_fit

@@ -1,5 +1,7 @@
 """One small valid sample of each kind of input, and mutations of it drawn by a seed; for `test_fuzz.py`."""
 
+# ruff: noqa: E501 (samples as they are)
+
 from __future__ import annotations
 
 import bz2
@@ -29,14 +31,106 @@ Files = dict[str, bytes]  # by path below the folder that is read
 STEPS = range(0, 200, 20)
 ROWS = [{"step": s, "lr": 0.01, "loss": 2 + (s + 20) ** -0.5, "val_loss": 2.1 + (s + 20) ** -0.5} for s in STEPS]
 RUNS = [{"run": f"r{n}", "N": 10.0**n, "D": 20 * 10.0**n, "lr": 0.01, "seed": n, "loss": 8 / n} for n in (6, 7, 8, 9)]
-LOGS = ("megatron", "neox", "nanotron", "torchtune", "fairseq", "litgpt", "composer", "ms_swift", "llama_factory", "hugging_face", "torchtitan", "nanogpt", "plain", "deepmd")
+LOGS = (
+    "megatron",
+    "neox",
+    "nanotron",
+    "torchtune",
+    "fairseq",
+    "litgpt",
+    "composer",
+    "ms_swift",
+    "llama_factory",
+    "hugging_face",
+    "torchtitan",
+    "nanogpt",
+    "plain",
+    "deepmd",
+)
 #: words and numbers that belong nowhere
 TOKENS = [
-    *("", "nan", "NaN", "inf", "-inf", "Infinity", "null", "None", "true", "-1", "0", "1e300", "1e308", "1e400", "1e-320"),
-    *("9" * 400, "9" * 5000, "-9223372036854775809", "1.3B", "12%", "3/4", "2024-01-01", "12:30:00", "0x10", "1_000", "1,5"),
-    *("\x00", "\x1b[2J", "\u202e", "\x85", "\u2028", "\ufeff", "é", "\\", "\\n", '"', "'", "`", "$x_{", "{", "}", "[", "]"),
-    *("[[[[", "{" * 2000, "[" * 100_000, ",", ",,,", ";", "\t", "|", "|--|", "#", ":", "=", "\n", "\r", "\n\n", "loss", "step"),
-    *("run", "lr", "N", "D", "epoch", "%s", "{0}", "../..", "/etc/passwd", "!!python/object:os.system", "&a [*a]", "a" * 3000),
+    *(
+        "",
+        "nan",
+        "NaN",
+        "inf",
+        "-inf",
+        "Infinity",
+        "null",
+        "None",
+        "true",
+        "-1",
+        "0",
+        "1e300",
+        "1e308",
+        "1e400",
+        "1e-320",
+    ),
+    *(
+        "9" * 400,
+        "9" * 5000,
+        "-9223372036854775809",
+        "1.3B",
+        "12%",
+        "3/4",
+        "2024-01-01",
+        "12:30:00",
+        "0x10",
+        "1_000",
+        "1,5",
+    ),
+    *(
+        "\x00",
+        "\x1b[2J",
+        "\u202e",
+        "\x85",
+        "\u2028",
+        "\ufeff",
+        "é",
+        "\\",
+        "\\n",
+        '"',
+        "'",
+        "`",
+        "$x_{",
+        "{",
+        "}",
+        "[",
+        "]",
+    ),
+    *(
+        "[[[[",
+        "{" * 2000,
+        "[" * 100_000,
+        ",",
+        ",,,",
+        ";",
+        "\t",
+        "|",
+        "|--|",
+        "#",
+        ":",
+        "=",
+        "\n",
+        "\r",
+        "\n\n",
+        "loss",
+        "step",
+    ),
+    *(
+        "run",
+        "lr",
+        "N",
+        "D",
+        "epoch",
+        "%s",
+        "{0}",
+        "../..",
+        "/etc/passwd",
+        "!!python/object:os.system",
+        "&a [*a]",
+        "a" * 3000,
+    ),
 ]
 
 
@@ -111,7 +205,9 @@ def events() -> bytes:
     found = b""
     for row in ROWS:
         value = block(1, b"loss") + b"\x15" + struct.pack("<f", row["loss"])
-        message = b"\x09" + struct.pack("<d", 1.7e9 + row["step"]) + b"\x10" + varint(row["step"]) + block(5, block(1, value))
+        message = (
+            b"\x09" + struct.pack("<d", 1.7e9 + row["step"]) + b"\x10" + varint(row["step"]) + block(5, block(1, value))
+        )
         length = struct.pack("<Q", len(message))
         found += length + masked(length) + message + masked(message)
     return found
@@ -120,7 +216,9 @@ def events() -> bytes:
 def wandb() -> bytes:
     found = b":W&B\x00\x00\x00"
     for row in ROWS:
-        items = b"".join(block(1, block(1, key.encode()) + block(16, json.dumps(value).encode())) for key, value in row.items())
+        items = b"".join(
+            block(1, block(1, key.encode()) + block(16, json.dumps(value).encode())) for key, value in row.items()
+        )
         record = block(2, items)
         found += struct.pack("<IHB", zlib.crc32(record, zlib.crc32(b"\x01")), len(record), 1) + record
     return found
@@ -267,7 +365,16 @@ def _lines(data: bytes, draw: random.Random) -> bytes:
     return b"".join(rows)
 
 
-MUTATIONS: list[Callable[[bytes, random.Random], bytes]] = [_flip, _cut, _without, _twice, _insert, _word, _word, _lines]
+MUTATIONS: list[Callable[[bytes, random.Random], bytes]] = [
+    _flip,
+    _cut,
+    _without,
+    _twice,
+    _insert,
+    _word,
+    _word,
+    _lines,
+]
 
 
 def mutated_json(content: Any, draw: random.Random) -> Any:
@@ -303,7 +410,22 @@ def _place(content: Any, draw: random.Random) -> tuple[Any, Any]:
 
 
 def _value(draw: random.Random) -> Any:
-    values = [None, True, 0, -1, 1e308, -1e308, 5e-324, float("nan"), float("inf"), 10**400, 2**70, [], {}, [[1.0], [1.0, 2.0]]]
+    values = [
+        None,
+        True,
+        0,
+        -1,
+        1e308,
+        -1e308,
+        5e-324,
+        float("nan"),
+        float("inf"),
+        10**400,
+        2**70,
+        [],
+        {},
+        [[1.0], [1.0, 2.0]],
+    ]
     return draw.choice([*values, draw.choice(TOKENS[:60]), {"a": {"b": []}}])
 
 
@@ -318,11 +440,72 @@ FORMULAS = [
     "E + A*N**-alpha + B*D**-beta", "E + A*N**-alpha", "(A/N)**alpha + E", "E + A*exp(-k*log(N))", "minimum(A*N**-a, E)",
     "L = E + A*(N/1e9)**-alpha", "sqrt(abs(A + B*log10(N)))", "A*N**-a*D**-b",
 ]  # fmt: skip
-CONDITIONS = ["N > 1e6", "N in [1e6, 1e7]", "run == 'r6' or not D < 1e8", "(loss > 1) & (N < 1e9)", "`lr` == 0.01 and seed != 3"]
+CONDITIONS = [
+    "N > 1e6",
+    "N in [1e6, 1e7]",
+    "run == 'r6' or not D < 1e8",
+    "(loss > 1) & (N < 1e9)",
+    "`lr` == 0.01 and seed != 3",
+]
 PIECES = [
-    *("+", "-", "*", "/", "**", "(", ")", "N", "D", "E", "loss", "run", "'a'", '"', "`", "1e308", "10**400", "0", "1j", "nan"),
-    *("exp(", "log(", "minimum(", ",", "=", "==", "<", "in", "not", "and", "lambda x: x", "__import__('os')", "[1]", ".real"),
-    *("if", "e", "pi", "\x00", "\n", "\x1b[2J", "é", "ﬁ", "~", "&", "|", ":", ";", "%", "steps=", "warmup=", "peak_lr=", "1e15"),
+    *(
+        "+",
+        "-",
+        "*",
+        "/",
+        "**",
+        "(",
+        ")",
+        "N",
+        "D",
+        "E",
+        "loss",
+        "run",
+        "'a'",
+        '"',
+        "`",
+        "1e308",
+        "10**400",
+        "0",
+        "1j",
+        "nan",
+    ),
+    *(
+        "exp(",
+        "log(",
+        "minimum(",
+        ",",
+        "=",
+        "==",
+        "<",
+        "in",
+        "not",
+        "and",
+        "lambda x: x",
+        "__import__('os')",
+        "[1]",
+        ".real",
+    ),
+    *(
+        "if",
+        "e",
+        "pi",
+        "\x00",
+        "\n",
+        "\x1b[2J",
+        "é",
+        "ﬁ",
+        "~",
+        "&",
+        "|",
+        ":",
+        ";",
+        "%",
+        "steps=",
+        "warmup=",
+        "peak_lr=",
+        "1e15",
+    ),
     *("inf", "-1", "0.5", "1e-320", "20k", "9" * 400, "(" * 300, "+N" * 300, "csv:", "x.csv", "#"),
 ]
 

@@ -141,7 +141,7 @@ def test_several_bad_rows_are_counted():
 @pytest.mark.parametrize("rows", [1, 3, 5])
 def test_fewer_points_than_parameters(rows):
     text = said(lambda: sf.fit(table().iloc[:rows], "chinchilla"))
-    assert f"{rows} rows for 5 free parameters" in text
+    assert f"{rows} row{'s' * (rows > 1)} for 5 free parameters" in text
     assert "--fix" in text
 
 

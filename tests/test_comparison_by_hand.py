@@ -91,7 +91,7 @@ def test_distances_at_the_ends_of_their_bands():
 
 def fold(fitted):
     nothing = np.zeros(1)
-    return Fold(str(fitted), np.zeros(1, dtype=int), fitted, nothing, nothing, nothing, nothing, 0.0)
+    return Fold(str(fitted), np.zeros(1, dtype=int), fitted, *[nothing] * 5, 0.0)
 
 
 def test_only_independent_refits_calibrate_another():

@@ -122,8 +122,9 @@ def sweep(tmp_path_factory):
     from scalefit.proxy import plan_sweep, run_sweep
 
     out = tmp_path_factory.mktemp("sweep")
-    base = {"d_model": 8, "d_head": 8, "n_layer": 1, "seq_len": 8, "batch": 32, "steps": 4, "warmup": 1, "eval_every": 2,
-            "eval_batch": 64, "data": "zipf-markov", "data_options": {"tokens": 40000, "vocab": 8, "order": 1}}  # fmt: skip
+    base = {"d_model": 8, "d_head": 8, "n_layer": 1, "seq_len": 8, "batch": 32, "steps": 4, "warmup": 1,
+            "eval_every": 2, "eval_batch": 64, "data": "zipf-markov",
+            "data_options": {"tokens": 40000, "vocab": 8, "order": 1}}  # fmt: skip
     plan_sweep({"base": base, "grid": {"lr": [0.01, 0.02]}}, out)
     run_sweep(out)
     return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}

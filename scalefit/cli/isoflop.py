@@ -46,10 +46,11 @@ def command(
     """
     from scalefit.planning.isoflop import isoflop
 
-    found = isoflop(read(files, **reading), curve=curve, compute=compute, draws=draws, seed=seed)
+    runs = read(files, **reading)
+    found = isoflop(runs, curve=curve, compute=compute, draws=draws, seed=seed)
     content: dict[str, Any] = {"approaches": records(found.table), "optima": records(found.optima)}
     content |= {"curve": found.curve, "target": found.target, "bias": found.bias, "missing": dict(found.missing)}
     content["how"] = {name: each.what for name, each in found.found.items()}
     content["left_out"] = [text for each in found.found.values() for text in each.left_out]
     content |= {"disagreements": found.disagreements, "warnings": coded(found.law.warnings if found.law else ())}
-    return Answer(str(found), content, found.table, found.ok, figures=figures(plot, found.plot))
+    return Answer(str(found), content, found.table, found.ok, options.told(runs), figures(plot, found.plot))

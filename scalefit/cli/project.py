@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scalefit.errors import InputError
+
+if TYPE_CHECKING:
+    from scalefit.runs import Runs
 
 NAME = "scalefit.toml"
 #: keys and the type of each
@@ -23,9 +26,16 @@ class Project:
     path: str = ""
     values: dict[str, Any] = field(default_factory=dict)
 
-    def note(self, used: Iterable[str]) -> str:
-        """What was taken from the file, as a line."""
-        return f"{self.path} sets {', '.join(used)}"
+    def noted(self, runs: Runs, taken: Mapping[str, Any]) -> Runs:
+        """The runs, with a note on what of the file was used: the keys taken, and the maps of columns there are."""
+        from scalefit.runs.table import Note
+
+        mapped = {each.source: each.name for each in runs.columns if each.how == "mapped"}
+        maps = [f"{name}={column}" for name, column in self.values.get("map", {}).items() if mapped.get(column) == name]
+        used = [f"map {', '.join(maps)}"] if maps else []
+        used += [f"{key} {value}" for key, value in taken.items()]
+        note = Note("mapped", f"{self.path} sets {'; '.join(used)}", len(used))
+        return replace(runs, notes=(*runs.notes, note)) if used else runs
 
 
 def project_of(files: Iterable[str]) -> Project:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scalefit.diagnosis.checks import Check
+from scalefit.diagnosis.image import without_image
 from scalefit.fitting.prediction import Asked, Data, Plan, Point, asked_for, decades_beyond, ends
 from scalefit.fitting.recipe import another_recipe, asked_recipe
 from scalefit.numerics import LEAST_BEYOND, MOST_BEYOND, FloatArray
@@ -25,9 +26,11 @@ def cautions(fit: Fit, data: Data, *, schedule: Plan, at: Point) -> tuple[Check,
     """See :meth:`scalefit.Fit.cautions`."""
     asked = asked_for(fit, data, schedule, None, at)
     recipe = another_recipe(fit.law, fit.recipe, asked_recipe(fit.law, data, schedule))
-    found = [*far_beyond(fit, asked.variables), *recipe, *another_schedule(fit, asked), *too_wide(fit, asked)]
-    if data is None:
-        found += fit.left_out.checks({name: values[-1:] for name, values in asked.variables.items()})
+    with np.errstate(all="ignore"):  # a fit of damaged logs can be steep beyond all numbers
+        found = without_image(fit.law, fit.parameters, asked.variables)
+        found += [*far_beyond(fit, asked.variables), *recipe, *another_schedule(fit, asked), *too_wide(fit, asked)]
+        if data is None:
+            found += fit.left_out.checks({name: values[-1:] for name, values in asked.variables.items()})
     known = {check.text for check in fit.warnings}
     return tuple(check for check in found if check.text not in known)
 

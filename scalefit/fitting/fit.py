@@ -163,7 +163,9 @@ def _result(ready: Prepared, solution: Solution) -> Fit:
 def _warnings(ready: Prepared, solution: Solution) -> list[Check]:
     """The warnings about a fit, the gravest first."""
     law, rows, runs = ready.law, ready.rows, ready.runs
-    found = [Check("not-identified", text) for text in ready.doubts] + examine(law, ready.model, solution, rows)
+    found = [Check("not-identified", text) for text in ready.doubts] + examine(
+        law, ready.model, solution, rows, ready.weights
+    )
     found += unread(law, rows, runs)
     names = set(rows.frame["run"].astype(str))
     fitted = runs.table[runs.table["run"].astype(str).isin(names)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from scalefit.diagnosis.image import TODO, floors, no_image
 from scalefit.errors import InputError, counted
 from scalefit.numerics import FloatArray
 from scalefit.rows.gather import gather
@@ -49,13 +50,16 @@ def predict(
     for name, column in fit.law.columns.items():
         if column not in table.columns and variables[name].ndim == 1:
             table[column] = variables[name]
+    outside = no_image(fit.law, fit.parameters, variables)
+    if len(table) and outside.all():
+        raise InputError(f"the law has no value there: {floors(fit.law, fit.parameters)}", where="predict", todo=TODO)
     with np.errstate(all="ignore"):  # what is not finite is refused
-        table[fit.target] = fit.evaluate(variables) + np.zeros(len(table))
-    _refuse_nothing(fit, table)
+        table[fit.target] = np.where(outside, np.nan, fit.evaluate(variables))
+    _refuse_nothing(fit, table[~outside])
     low, high = ends(fit, asked, level, interval) if fit.intervals else (np.nan, np.nan)
     after = list(table.columns).index(fit.target) + 1
-    table.insert(after, "low", low)
-    table.insert(after + 1, "high", high)
+    table.insert(after, "low", np.where(outside, np.nan, low))
+    table.insert(after + 1, "high", np.where(outside, np.nan, high))
     if measured is not None:
         table["measured"] = measured
         table["relative_error"] = table[fit.target] / measured - 1
@@ -197,6 +201,9 @@ def _along_schedule(fit: Fit, schedule: Plan, every: int | None, at: Point) -> A
     lr = plan.per_step()
     spacing = every or max(1, plan.steps // CURVE_POINTS)
     steps = np.arange(plan.steps, plan.warmup, -spacing)[::-1]
+    if not len(steps):
+        what = f"the schedule ends with its warmup, at step {plan.warmup}: there is no step to predict"
+        raise InputError(what, where="predict", todo="give a schedule that goes on after its warmup")
     marks = {column: _given(column, at) for column in fit.law.path_columns}
     variables = fit.law.at_steps(lr, plan.warmup, steps, **marks)
     for name, column in fit.law.columns.items():
@@ -221,6 +228,11 @@ def score(fit: Fit, data: Runs | pd.DataFrame) -> pd.DataFrame:
     rows = rows.keep(finite, f"{counted(int((~finite).sum()), 'row')} without a finite {fit.target} left out")
     if not len(rows):
         raise InputError("no row has a measured value", where="score", todo="give runs with losses")
+    assert rows.values is not None
+    outside = no_image(fit.law, fit.parameters, rows.variables)
+    if outside.all():
+        raise InputError(f"the law has no value there: {floors(fit.law, fit.parameters)}", where="score", todo=TODO)
+    rows = rows.keep(~outside)
     assert rows.values is not None
     predicted = fit.evaluate(rows.variables) + np.zeros(len(rows))
     if not rows.in_curves:

@@ -58,7 +58,7 @@ def _ended(rows: Rows, table: pd.DataFrame, measured: bool) -> Rows:
         notes = (*notes, text)
     if not measured:
         return replace(rows, values=np.where(keep, rows.values, np.nan))
-    if not keep.any():
+    if len(keep) and not keep.any():
         raise InputError("; ".join(notes[len(rows.notes) :]), where="runs", todo="wait for runs that end, or add some")
     return replace(rows.keep(keep), notes=notes)
 

@@ -18,8 +18,8 @@ from scalefit.runs.columns import COLUMNS, CONFIGURED, OTHER_UNITS, Column
 
 @dataclass(frozen=True)
 class Binding:
-    """How a column got its canonical name: `how` is "mapped", "named" or "guessed"; `scale` multiplies its values (NaN: they
-    were changed in another way)."""
+    """How a column got its canonical name: `how` is "mapped", "named" or "guessed"; `scale` multiplies its values
+    (NaN: they were changed in another way)."""
 
     name: str
     source: str

@@ -200,6 +200,10 @@ def bind(
                 todo=f"its domain: {old.low:g} to {old.high:g}",
             )
         declared[name] = replace(old, low=float(low), high=float(high))
+    for name, variable in law.floors.items():
+        least, old = float(np.min(variables[variable], initial=np.inf)), declared[name]
+        if name not in fix and name not in tie and old.low < least < old.high:
+            declared[name] = replace(old, high=least)
     for name, start in starts.items():
         declared[name] = replace(declared[name], starts=(float(start[0]), float(start[1])))
     ties = {name: parse(text) for name, text in tie.items()}

@@ -176,8 +176,8 @@ def refuse_unusable(table: pd.DataFrame, columns: dict[str, pd.Series]) -> None:
 def _without_diverged(points: pd.DataFrame, initial: float) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The points with a loss of NaN for diverged runs, and a note for each way in which it shows.
 
-    For the rule see :func:`scalefit.runs.cliff.lost`. Where the initial loss is known, a diverged run below it keeps its
-    loss, as LR sensitivity is defined by it; the optimum and the boundary leave it out by the same rule.
+    For the rule see :func:`scalefit.runs.cliff.lost`. Where the initial loss is known, a diverged run below it keeps
+    its loss, as LR sensitivity is defined by it; the optimum and the boundary leave it out by the same rule.
     """
     count, marked = len(points), int(points["loss"].isna().sum())
     cell = points["arm"].astype(str) + " " + points["size"].astype(str)

@@ -70,14 +70,6 @@ def test_notes_that_are_alike_are_one_line():
     assert output.grouped([]) == []
 
 
-def test_files_that_cannot_be_written(tmp_path):
-    output.check_writable(None, str(tmp_path / "a.csv"))
-    with pytest.raises(InputError, match="Is a directory"):
-        output.check_writable(str(tmp_path))
-    with pytest.raises(InputError, match="No such file or directory"):
-        output.check_writable(str(tmp_path / "a.csv"), str(tmp_path / "no" / "a.csv"))
-
-
 def answer(*words, ok=True, **more):
     """How a command with this answer ends."""
     made = output.Answer("text", {"a": 1.5}, pd.DataFrame({"b": [1]}), ok, ["run a: 1 row", "run b: 2 rows"])

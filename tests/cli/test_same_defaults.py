@@ -19,6 +19,7 @@ PAIRS = [
     ("backtest", "scalefit.comparison.backtest", ("seed",)),
     ("compare", "scalefit.comparison.compare", ("seed",)),
     ("lr-transfer", "scalefit.transfer.lr_transfer.lr_transfer", ("draws", "seed")),
+    ("compare-recipes", "scalefit.planning.recipes.compare.compare_recipes", ("draws", "seed")),
     ("isoflop", "scalefit.planning.isoflop.study.isoflop", ("curve", "draws", "seed")),
     ("plan", "scalefit.planning.allocation.plan.plan", ("law", "draws", "seed")),
     ("schedule", "scalefit.planning.run_schedule.schedule_of", ("rule", "beta")),

@@ -24,7 +24,8 @@ from scalefit.rows.rows import Rows
 from scalefit.runs import read_runs
 from scalefit.runs.table import Runs
 from scalefit.solver.model import bind
-from scalefit.solver.solve import Settings, solve
+from scalefit.solver.objective import Objective
+from scalefit.solver.solve import Settings, Solution, solve
 from scalefit.uncertainty.estimate import Estimate
 
 CHINCHILLA = find_law("chinchilla")
@@ -46,6 +47,7 @@ def runs_of(**columns):
 # --- a solution -------------------------------------------------------------------------------------------------------
 
 MODEL = bind(CHINCHILLA, {"N": N, "D": D})
+NOISE = 1e-3 * (-1.0) ** np.arange(9)
 
 
 def theta_of(**changed):
@@ -54,10 +56,12 @@ def theta_of(**changed):
     return np.array([np.log(named[c.name]) if c.log else named[c.name] for c in MODEL.coordinates])
 
 
-def solution(**given):
-    told = {"converged": True, "iterations": 7, "costs": np.ones(10), "agree": 10, "theta": theta_of(), "sigma": 1e-3,
-            "objective": SimpleNamespace(space="log"), "ends": [], "agreeing": []}  # fmt: skip
-    return SimpleNamespace(**(told | given))
+def solution(starts=10, agree=10, agreeing=None, **given):
+    """A solution at the true constants, which ``agree`` of its ``starts`` reached."""
+    reached = np.arange(starts) < agree if agreeing is None else np.asarray(agreeing)
+    told = {"converged": True, "iterations": 7, "cost": 1.0, "costs": np.where(reached, 1.0, 2.0), "theta": theta_of(),
+            "sigma": 1e-3, "objective": Objective("log"), "ends": np.zeros((0, 5)), "residuals": NOISE}  # fmt: skip
+    return Solution(**(told | given))
 
 
 def codes(**given):
@@ -68,8 +72,8 @@ def codes(**given):
 def test_a_solution_without_fault():
     assert codes() == {}
     assert codes(agree=5) == {}
-    assert codes(costs=np.ones(1), agree=1) == {}
-    assert codes(costs=np.ones(3), agree=2) == {}
+    assert codes(starts=1, agree=1) == {}
+    assert codes(starts=3, agree=2) == {}
 
 
 @pytest.mark.parametrize(
@@ -77,9 +81,9 @@ def test_a_solution_without_fault():
     [
         ({"converged": False}, "not-converged", "the solver stopped after 7 iterations"),
         ({"agree": 4}, "starts-disagree", "only 4 of 10 starts reached this optimum"),
-        ({"costs": np.ones(2), "agree": 1}, "starts-disagree", "only 1 of 2 starts"),
-        ({"costs": np.ones(3), "agree": 1}, "starts-disagree", "only 1 of 3 starts"),
-        ({"sigma": 1e3}, "not-identified", "cannot be identified: the noise leaves a standard error wider"),
+        ({"starts": 2, "agree": 1}, "starts-disagree", "only 1 of 2 starts"),
+        ({"starts": 3, "agree": 1}, "starts-disagree", "only 1 of 3 starts"),
+        ({"sigma": 1e3}, "not-identified", "cannot be identified: other values, over the whole range searched"),
     ],
 )
 def test_faults_of_a_solution(given, code, said):
@@ -131,12 +135,12 @@ def test_fixed_values_outside_their_domain(value, told):
 def test_parameters_that_change_together():
     """With one size E and the term of N cannot be told apart."""
     one = bind(CHINCHILLA, {"N": np.full(9, 1e7), "D": np.geomspace(1e8, 1e10, 9)})
-    said = undetermined(one, solution())
+    said = undetermined(one, np.ones(9), None, solution())
     assert "can change together without changing any prediction for these rows" in said
     assert set(said.split(" can ")[0].replace(" and ", ", ").split(", ")) <= {"E", "A", "alpha"}
     few = bind(CHINCHILLA, {"N": N[:3], "D": D[:3]})
-    assert "can change together" in undetermined(few, solution())
-    assert undetermined(MODEL, solution()) == ""
+    assert "can change together" in undetermined(few, np.ones(3), None, solution())
+    assert undetermined(MODEL, np.ones(9), None, solution()) == ""
 
 
 def outliers(residuals, sigma=0.1, loss="huber"):
@@ -328,6 +332,14 @@ def test_sweeps_at_the_same_sizes():
     )
     assert "keep the run with the lowest loss of each N and D, or runs of one peak_lr" in said
     assert told(CHINCHILLA, {"N": size, "D": data, "peak_lr": [1e-3] * 4}, N=size, D=data) == []
+
+
+@pytest.mark.parametrize(("swept", "told_of"), [(2, False), (4, True), (6, True)])
+def test_sweeps_of_a_third_of_the_runs(swept, told_of):
+    """Ten runs: the first so many stand in pairs at one size, with two peak learning rates each."""
+    size = np.array([10.0 ** (6 + i // 2) if i < swept else 10.0 ** (7 + i) for i in range(10)])
+    table = {"N": size, "D": 20 * size, "peak_lr": np.where(np.arange(10) % 2, 1e-3, 2e-3)}
+    assert bool(told(CHINCHILLA, table, N=size, D=20 * size)) == told_of
 
 
 def test_curves_of_several_sizes_under_a_law_of_the_schedule():

@@ -27,7 +27,7 @@ CONSTANTS = {
     "over-training": {"E": 1.8366, "a": 212.2, "b": 366.7, "eta": 0.13643},
     "kaplan-floor": {"E": 1.96690513, "A": 66798878.459, "B": 889955656.432, "alpha": 0.41289807, "beta": 0.4555813},
     "kaplan": {"N_c": 6.4e13, "D_c": 1.8e13, "alpha_N": 0.076, "alpha_D": 0.103},
-    "skaling": {"E": 1.8, "A": 400.0, "B": 3.0, "alpha": 0.3, "beta": 0.34, "k": 0.7},
+    "skaling": {"E": 1.7, "A": 30.0, "B": 2.0, "alpha": 0.2, "beta": 0.22, "k": 0.6},
 }
 #: made-up constants of laws of size and data that have no closed form, and what else they read
 OTHERS = {

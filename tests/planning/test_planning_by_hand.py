@@ -230,7 +230,7 @@ def budget(C, N0, width=0.5, curvature=0.3, floor=2.0):
 
 
 def test_parabolas_have_their_planted_minima():
-    found = approach2(pd.concat([budget(1e18, 1e7), budget(1e20, 1e8, floor=1.5)]))
+    found = approach2(pd.concat([budget(1e18, 1e7), budget(1e20, 1e8, floor=1.5)]), curve="parabola")
     assert found.optima["C"].tolist() == pytest.approx([1e18, 1e20])
     assert found.optima["N"].tolist() == pytest.approx([1e7, 1e8])
     assert found.optima["loss"].tolist() == pytest.approx([2.0, 1.5])
@@ -256,7 +256,7 @@ def test_runs_within_three_percent_of_compute_are_one_budget():
     near = rows.assign(C=rows["C"] * np.tile(np.exp(0.029 * np.arange(5)), 2))
     assert len(approach2(near).optima) == 2
     apart = rows.assign(C=rows["C"] * np.tile(np.exp(0.031 * np.arange(5)), 2))
-    with pytest.raises(IdentificationError, match="only 1 sizes"):
+    with pytest.raises(IdentificationError, match="only 1 size"):
         approach2(apart)
 
 

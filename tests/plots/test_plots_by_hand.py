@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -585,3 +586,22 @@ def test_the_change_of_modules_with_size(ax):
 def test_the_verdict_on_coordinates(slopes, said):
     assert coordinates._verdict(slopes, 0.1, "d_model", "mup") == said
     assert coordinates._verdict(slopes, 0.1, "d_model", "") == said.removeprefix("mup: ")
+
+
+def test_markers_of_modules_stand_apart(ax):
+    rows = frame(module=["a", "a", "b", "b"], d_model=[64, 256] * 2, step=1, seed=0, mean_abs=[1.0, 1.0, 1.0, 2.0])
+    coordinates.plot_coordinates(rows, {"a": 0.0, "b": 0.5}, ax=ax)
+    first, second = (bars[0].get_xdata() for bars in ax.containers)
+    np.testing.assert_allclose(second / first, 4**coordinates.APART)
+    np.testing.assert_allclose(first * second, np.array([64.0, 256.0]) ** 2)
+    assert [text.get_text()[:2] for text in ax.get_legend().get_texts()][:2] == ["a ", "b "]
+
+
+def test_the_figure_of_coordinates_allows_what_the_check_allows():
+    pytest.importorskip("torch")
+    from scalefit.proxy import coordinate_check
+
+    defaults = {
+        inspect.signature(made).parameters["gate"].default for made in (coordinate_check, coordinates.plot_coordinates)
+    }
+    assert defaults == {0.1}

@@ -44,8 +44,8 @@ def test_names_of_known_words(name, canonical):
     "name",
     [
         *("trainable_params", "active_params", "params_per_expert", "emb_params", "embedding_params", "param_norm"),
-        *("tokens_per_second", "tokens_per_param", "val_tokens", "max_tokens", "tokens_per_expert", "unique_train_tokens"),
-        *("train/aux_loss", "eval/kl_loss", "loss_weight", "loss_scale", "val_loss_std", "router/z_loss", "policy_loss"),
+        *("tokens_per_second", "tokens_per_param", "val_tokens", "max_tokens", "unique_train_tokens"),
+        *("train/aux_loss", "eval/kl_loss", "loss_weight", "loss_scale", "val_loss_std", "router/z_loss"),
         *("train/lm_ce", "objective", "loss_fn", "eval_entropy_loss", "mse_loss"),
     ],
 )

@@ -122,3 +122,16 @@ def test_epochs_that_belong_to_sizes_are_no_axis(tmp_path):
     frame = pd.DataFrame({"N": [1e7, 2e7, 4e7, 8e7], "Epoch": [1, 2, 4, 8], "loss": [4.0, 3.5, 3.1, 2.9]})
     frame.to_csv(tmp_path / "final.csv", index=False)
     assert len(sf.read_runs(tmp_path / "final.csv").table) == 4
+
+
+@pytest.mark.parametrize("name", ["run", "exp_name", "run_id"])
+def test_one_name_for_all_rows_names_no_run_where_a_setting_differs(name):
+    frame = pd.DataFrame(
+        {name: "sweep", "N": [1e6, 1e6, 4e6, 4e6], "D": [1e8, 4e8, 1e8, 4e8], "loss": [4, 3, 3.5, 2.5]}
+    )
+    runs = sf.read_runs(frame)
+    assert runs.kind == "runs"
+    assert len(runs) == 4
+    assert runs.table["D"].tolist() == frame["D"].tolist()
+    curve = pd.DataFrame({name: "one", "step": [0, 1, 2], "N": 1e6, "loss": [4.0, 3, 2]})
+    assert sf.read_runs(curve).names == ["one"]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scalefit.errors import InputError
 from scalefit.runs.reading.entries import entries_of_runs
 from scalefit.runs.reading.read import read_runs
 from scalefit.runs.reading.tidy import Tidy
@@ -38,7 +39,7 @@ def test_the_word_nan_in_a_table_stays_beside_an_evaluation(put, word, ending):
     assert runs.curves["step"].tolist() == [10, 20, 30, 40]
     np.testing.assert_array_equal(runs.curves["loss"], [4, np.nan, 3, 2])
     assert runs.curves["val_loss"].dropna().tolist() == [4.5, 3.5]
-    assert "1 rows have no finite loss" in told(runs, "diverged")
+    assert "no finite loss: " in told(runs, "diverged")
 
 
 def test_an_empty_end_without_anything_beside_it_may_be_a_nan(put):
@@ -153,3 +154,54 @@ def test_the_steps_that_a_trainer_logged_count_in_trackio(tmp_path):
     assert runs.curves["step"].tolist() == [10, 20, 30]
     assert runs.curves["loss"].tolist() == [4, 3, 2]
     assert runs.curves["eval/loss"].dropna().tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("m/1/r/params/note", b"\xe6\xff", "not UTF-8"),
+        ("m/1/r/metrics/loss", b"1 2.0 \xe7", "not UTF-8"),
+        ("m/plots/metrics/loss.tsv", b"step\tloss\n1\t3\ntwo\t2\n", "row 3.* 'two' is not a number"),
+        ("m/train_a/params.json", b'{"lr": "\xe6"}', "not UTF-8"),
+        ("m/long.csv", b"step,metric,value\n1,loss,3\ntwo,loss,2\n3,loss,1\n", "row 3.* 'two' is not a number"),
+    ],
+)
+def test_damaged_parts_are_refused_by_name(tmp_path, name, text, why):
+    whole = {
+        "m/1/r/meta.yaml": b"run_name: r\n",
+        "m/1/r/metrics/loss": b"1 2.0 1\n",
+        "m/train_a/result.json": b'{"trial_id": "a", "training_iteration": 1, "loss": 2.0}\n',
+    }
+    part = name.split("/")[1]
+    for each, content in {**{k: v for k, v in whole.items() if k.split("/")[1] == part}, name: text}.items():
+        place = tmp_path / each
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+    with pytest.raises(InputError, match=why):
+        read_runs(tmp_path / "m")
+
+
+def test_words_for_epochs_are_no_curve(put):
+    runs = read_runs(put("table.csv", "epoch,loss\n1,3.5\n17nan,3.4\n3,3.3\n"))
+    assert runs.kind == "runs"
+
+
+def test_a_length_of_minus_one_is_none(put):
+    """Trainers that stop after epochs write so for the number of steps."""
+    rows = "".join(json.dumps({"step": s, "loss": 5 - s / 100}) + "\n" for s in (10, 20, 30))
+    put("a/log.jsonl", rows)
+    put("a/run.json", json.dumps({"max_steps": -1}))
+    put("b/log.jsonl", rows)
+    put("b/run.json", json.dumps({"max_steps": 40}))
+    runs = read_runs([put("a/log.jsonl", rows), put("b/log.jsonl", rows)])
+    assert runs.table["steps"].tolist() == [30, 40]
+
+
+def test_a_log_of_hydra_is_found_from_inside_its_folder(put, tmp_path, monkeypatch):
+    put("job/.hydra/config.yaml", "d_model: 96\n")
+    put("job/.hydra/overrides.yaml", "- d_model=96\n")
+    put("job/logs/metrics.csv", "step,loss\n10,3\n20,2\n")
+    monkeypatch.chdir(tmp_path / "job" / "logs")
+    runs = read_runs("metrics.csv")
+    assert runs.names == ["d_model=96"]
+    assert runs.table["d_model"].tolist() == [96]

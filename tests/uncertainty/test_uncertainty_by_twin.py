@@ -18,6 +18,7 @@ from scalefit.uncertainty import calibration as cal
 from scalefit.uncertainty import intervals as made
 from scalefit.uncertainty.bootstrap import resampled_as_one
 from scalefit.uncertainty.estimate import Estimate
+from scalefit.uncertainty.folds import _thinned, folds_of
 from scalefit.uncertainty.intervals import Intervals, Resampling, as_dict, from_dict
 from scalefit.uncertainty.pieces import piece_length, pieces
 
@@ -117,35 +118,28 @@ def test_intervals_of_parameters_are_those_of_the_draws_widened():
 
 @pytest.mark.parametrize("log", [True, False])
 @pytest.mark.parametrize("kind", ["observation", "mean"])
-@pytest.mark.parametrize("factor", [None, 1.7])
-def test_intervals_of_predictions(monkeypatch, log, kind, factor):
-    """Draws of A alone, so that those of the prediction are A/x: 5 and 95 % points, noise and calibration."""
+@pytest.mark.parametrize(("factor", "misfit"), [(None, 1.0), (1.7, 1.0), (1.7, 0.6)])
+def test_intervals_of_predictions(monkeypatch, log, kind, factor, misfit):
+    """Draws of A alone, so that those of the prediction are A/x: their 5 and 95 % points, noise, and what is missed."""
     fit = Estimate(POWER, {"A": 8.0, "alpha": 1.0}, log=log, sigma=0.02)
     amounts = np.linspace(6.0, 11.0, 501)
-    made_of = cal.Calibration(factor, 5, 20, 5.0, 6.0) if factor else None
-    found = Intervals(tuple((a, 1.0) for a in amounts), 1.2, made_of, 0, "pairs")
+    told = cal.Calibration(factor, 5, 20, 5.0, 6.0, change=0.5, misfit=misfit) if factor else None
+    found = Intervals(tuple((a, 1.0) for a in amounts), 1.2, told, 0, "pairs")
     x = np.array([2.0, 1e6])
     monkeypatch.setattr(made, "BLOCK", 501)  # one row at a time
     low, high = found.at(fit, {"x": x}, 0.8, kind)
-    centre = 8.0 / x
-    tails = np.percentile(amounts, [5, 95])
-    below, above = (
-        1.2 * np.abs(np.log(tails / 8.0) if log else (tails - 8.0) / x[:, None]).T / NORMAL
-        if not log
-        else 1.2 * np.abs(np.log(tails / 8.0))[:, None] / NORMAL * np.ones(2)
-    )
-    unit = 1.0 if log else centre
+    centre, tails = 8.0 / x, np.percentile(amounts, [5, 95])
+    off = np.abs(np.log(tails / 8.0))[:, None] * np.ones(2) if log else np.abs((tails - 8.0)[:, None] / x)
     noise = 0.02 if kind == "observation" else 0.0
     scale = 2 * np.log10(x)
-    beyond = np.maximum(0, np.maximum(scale - 6.0, 5.0 - scale))
-    for side, spread, end in ((-1, below, low), (1, above, high)):
-        if factor is None:
-            wide = np.sqrt(spread**2 + noise**2)
-        else:
-            assumed = spread**2 + (cal.PER_RUN * unit) ** 2 + (cal.PER_DECADE * unit * beyond) ** 2
-            wide = np.sqrt(factor**2 * assumed + noise**2)
-        step = side * wide * stats.norm.ppf(0.9)
-        np.testing.assert_allclose(end, centre * np.exp(step) if log else centre + step, rtol=1e-9)
+    beyond = np.maximum(0, np.maximum(scale - 6.0, 5.0 - scale))  # in units of the fitted range, one decade
+    missed = 0.5 * np.hypot(cal.WITHIN, cal.BEYOND * beyond**cal.GROWTH)
+    for side, spread, end in zip((-1, 1), 1.2 * off / NORMAL, (low, high), strict=True):
+        narrow = np.sqrt(spread**2 + noise**2)
+        wide = np.sqrt(narrow**2 + (factor * missed) ** 2) if factor else narrow
+        half = np.log(end / centre) * side if log else (end - centre) * side
+        outside = misfit * stats.norm.sf(half / wide) + (1 - misfit) * stats.norm.sf(half / narrow)
+        np.testing.assert_allclose(outside, 0.1, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("level", "kind"), [(0.0, "mean"), (1.0, "mean"), (0.9, "median")])
@@ -194,59 +188,59 @@ def test_the_small_sample_factor(blocks, rows, parameters, method, wanted):
 def fold(seed, sigma=0.01, n=6):
     rng = np.random.default_rng(seed)
     error, below, above = 0.03 * rng.standard_normal(n), rng.uniform(0.005, 0.02, n), rng.uniform(0.005, 0.02, n)
-    return cal.Fold(f"f{seed}", np.arange(n), 10, rng.uniform(0, 1, n), error, below, above, sigma)
+    distance, missed = rng.uniform(0, 1, n), rng.uniform(0.01, 0.03, n)
+    return cal.Fold(f"f{seed}", np.arange(n), 10, distance, missed, error, below, above, sigma)
 
 
-@pytest.mark.parametrize("unit", [1.0, 3.0])
-def test_the_factor_from_folds_by_the_formula(unit):
+def test_the_factor_from_folds_by_the_formula():
     folds = [fold(1), fold(2, sigma=0.03), fold(3, sigma=0.0)]
-    total, weight = cal.PRIOR_FOLDS * cal.PRIOR**2, cal.PRIOR_FOLDS
+    total = weight = cal.PRIOR_FOLDS
     for one in folds:
-        spread = np.where(one.error > 0, one.above, one.below)
-        B = spread**2 + (cal.PER_RUN * unit) ** 2 + (cal.PER_DECADE * unit * one.distance) ** 2
-        w = 1 / (cal.PRIOR**2 * B + one.sigma**2) ** 2
-        k2 = np.sum(w * (one.error**2 - one.sigma**2) * B) / np.sum(w * B**2)
-        error = one.sigma**2 * np.sqrt(2 * np.sum((w * B) ** 2)) / np.sum(w * B**2)
-        trust = 1 / (1 + (error / cal.PRIOR**2) ** 2)
+        s = np.where(one.error > 0, one.above, one.below)
+        w = one.missed**2 / (one.missed**2 + s**2 + one.sigma**2) ** 2
+        whole = np.sum(w * one.missed**2)
+        k2 = np.sum(w * (one.error**2 - s**2 - one.sigma**2)) / whole
+        doubt = np.sqrt(2 * (np.sum((w * one.sigma**2) ** 2) + np.sum(w * s**2) ** 2)) / whole
+        trust = 1 / (1 + doubt**2)
         total, weight = total + trust * min(max(k2, 0), cal.WORST**2), weight + trust
     lost = fold(4)
     lost.error[:] = np.nan
-    found = cal.calibrate(POWER, rows_of([1e3, 1e5]), [*folds, lost], unit, level=0.8)
-    wanted = np.sqrt(total / weight) * stats.t.ppf(0.9, weight) / stats.norm.ppf(0.9)
-    assert found.factor == pytest.approx(wanted)
-    assert (found.folds, found.points, found.low, found.high) == (3, 18, 6.0, 10.0)
+    found, count, points = cal.factor_of([*folds, lost], level=0.8)
+    assert found == pytest.approx(np.sqrt(total / weight) * stats.t.ppf(0.9, weight) / stats.norm.ppf(0.9))
+    assert (count, points) == (3, 18)
+    assert cal.factor_of([], 0.8)[1:] == (0, 0)
 
 
 @pytest.mark.parametrize(("folds", "points", "enough"), [(3, 8, True), (2, 8, False), (3, 7, False), (4, 9, True)])
 def test_when_intervals_are_called_calibrated(folds, points, enough):
-    assert cal.Calibration(1.0, folds, points, 0.0, 1.0).calibrated == enough
+    assert cal.Calibration(1.0, folds, points, 0.0, 1.0, 0.5).calibrated == enough
 
 
 def test_distances_outside_the_fitted_scales():
-    made_of = cal.Calibration(1.0, 3, 9, 12.0, 16.0)
+    made_of = cal.Calibration(1.0, 3, 9, 12.0, 16.0, 0.5)
     assert made_of.distance(POWER, {"x": np.array([1e5, 1e6, 1e8, 1e10])}).tolist() == pytest.approx([2, 0, 0, 4])
     other = find_law("power:over=width")
-    relative = cal.Calibration(1.0, 3, 9, 1.0, 3.0)
+    relative = cal.Calibration(1.0, 3, 9, 1.0, 3.0, 0.5)
     assert relative.distance(other, {"x": np.array([1e5, 1e2, 1e0])}).tolist() == pytest.approx([2, 0, 1])
 
 
 def test_folds_grow_with_the_scale():
     """Ten sizes; refits below the 40, 50, ... 90 % points that keep at least the parameters and three rows."""
     rows = rows_of(10.0 ** np.arange(1, 11))
-    found = cal.folds_of(POWER, rows, free=2)
+    found = folds_of(POWER, rows, free=2)
     assert [label for label, _ in found] == [f"smallest {count} rows" for count in (5, 6, 7, 8, 9)]
     assert [int(held.sum()) for _, held in found] == [5, 4, 3, 2, 1]
     assert found[0][1].tolist() == [False] * 5 + [True] * 5
-    assert [label for label, _ in cal.folds_of(POWER, rows, free=4)] == [f"smallest {n} rows" for n in (7, 8, 9)]
-    assert cal.folds_of(POWER, rows_of([5.0] * 10), free=2) == []
+    assert [label for label, _ in folds_of(POWER, rows, free=4)] == [f"smallest {n} rows" for n in (7, 8, 9)]
+    assert folds_of(POWER, rows_of([5.0] * 10), free=2) == []
     law = SimpleNamespace(is_trajectory=True, schedules_needed=2)
     three = rows_of(np.arange(6.0), names=list("aabbcc"), in_curves=True)
-    assert [label for label, _ in cal.folds_of(law, three, 2)] == ["without a", "without b", "without c"]
-    assert cal.folds_of(law, rows_of(np.arange(4.0), names=list("aabb"), in_curves=True), 2) == []
+    assert [label for label, _ in folds_of(law, three, 2)] == ["without a", "without b", "without c"]
+    assert folds_of(law, rows_of(np.arange(4.0), names=list("aabb"), in_curves=True), 2) == []
 
 
 @pytest.mark.parametrize(("count", "kept"), [(4000, 4000), (4001, 2001), (12001, 3001)])
 def test_refits_read_at_most_four_thousand_rows(count, kept):
-    found = cal._thinned(np.ones(count, dtype=bool))
+    found = _thinned(np.ones(count, dtype=bool))
     assert len(found) == kept
     assert found[0] == 0

@@ -38,6 +38,11 @@ class Format:
     needs: tuple[str, ...] = ()
     settings: bool = True
 
+    @property
+    def command(self) -> str:
+        """The words after `scalefit fit FOLDER`."""
+        return self.fit if self.loss == "loss" else f"--map loss={self.loss} {self.fit}"
+
 
 def _named(pattern: str) -> Callable[[], Expected]:
     return lambda: {pattern.format(run=run, number=number): logged(run) for number, run in enumerate(RUNS)}

@@ -89,9 +89,9 @@ def parameters_of(columns: tuple[str, ...], share: float = 1.0) -> Callable[[Val
 
 
 def cost_of(text: str | None, columns: tuple[str, ...], active: float | None, given: Mapping[str, float]) -> Cost:
-    """The cost model of a text, for a law that reads these columns; ``active``: share of parameters a token passes.
+    """The cost model of a text, for a law that reads these columns; ``active``: the share that a token passes.
 
-    ``given``: numbers that a formula may read besides the columns. A law that reads the idle share gives the active one.
+    ``given``: numbers that a formula may read besides the columns. A law of the idle share gives the active one.
     """
     sizes = tuple(name for name in SIZES if name in columns)
     if active is None and IDLE in given:

@@ -53,6 +53,8 @@ def read_raw(path: Path) -> RawTable:
         if path.is_file():
             refuse_packed(path)
         table = _reader(path).read(path)
+    except UnicodeError as error:
+        raise InputError("not UTF-8 text", where=str(path), todo="save it as UTF-8") from error
     except OSError as error:
         what = f"cannot be read ({error.strerror or error})"
         raise InputError(what, where=str(error.filename or path), todo="check the path and its permissions") from error

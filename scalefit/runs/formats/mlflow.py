@@ -14,6 +14,7 @@ from scalefit.errors import InputError
 from scalefit.runs.formats.flat_yaml import flat_yaml, scalar
 from scalefit.runs.formats.pivot import wide
 from scalefit.runs.formats.raw import RawTable, Remark
+from scalefit.runs.formats.text import lines
 from scalefit.runs.matching import canonical
 
 NAMES = ("mlflow.db", "*.db", "*.sqlite", "*.sqlite3")
@@ -111,7 +112,7 @@ def _from_folder(path: Path) -> Store:
         rows += [(run, *point) for point in _points(folder / "metrics")]
         given = sorted(file for file in (folder / "params").rglob("*") if file.is_file())
         params[run] = {
-            file.relative_to(folder / "params").as_posix(): scalar(file.read_text().strip()) for file in given
+            file.relative_to(folder / "params").as_posix(): scalar("".join(lines(file)).strip()) for file in given
         }
     return pd.DataFrame(rows, columns=COLUMNS), params, names, deleted
 
@@ -119,10 +120,10 @@ def _from_folder(path: Path) -> Store:
 def _points(folder: Path) -> Iterator[tuple[str, int, int, float]]:
     """(key, step, time, value) of each line `time value step`; a key with slashes is a path of folders."""
     for file in sorted(part for part in folder.rglob("*") if part.is_file()):
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        for number, line in enumerate(lines(file), start=1):
             try:
                 time, value, *step = line.split()
                 yield file.relative_to(folder).as_posix(), int(step[0]) if step else 0, int(time), float(value)
             except ValueError as error:
                 where, todo = f"{file}, row {number}", "write: time value step"
-                raise InputError(f"'{line}' is not a metric", where=where, todo=todo) from error
+                raise InputError(f"'{line.strip()}' is not a metric", where=where, todo=todo) from error

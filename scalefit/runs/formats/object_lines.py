@@ -11,7 +11,7 @@ from typing import Any
 
 from scalefit.runs.formats.jsonl import flattened, framed
 from scalefit.runs.formats.log_rows import passed_over
-from scalefit.runs.formats.raw import RawTable, Remark, nans_of
+from scalefit.runs.formats.raw import BEYOND, RawTable, Remark, nans_of
 from scalefit.runs.formats.text import ENDINGS, lines, parsed
 from scalefit.runs.formats.text_patterns import ANSI
 
@@ -134,6 +134,8 @@ def _record(text: str) -> dict[str, Any] | None:
 
 def _plain(key: str, value: Any) -> Any:
     """A value as a number where it is one in quotes (not in names, such as those of runs)."""
+    if isinstance(value, int) and abs(value) >= BEYOND:
+        return float("inf") if value > 0 else float("-inf")
     if not isinstance(value, str):
         return value
     if value.lower() == "nan":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from scalefit.errors import InputError
 from scalefit.escaping import one_line
 from scalefit.runs.table import Note
 
+LONGEST_NAME = 2000  #: letters of the name of a column
 BEYOND = 1 << 1023  #: whole numbers from here on are infinite
 Remark = Note  #: one thing that a reader did, or knows about its format; its text does not name the file
 
@@ -41,13 +43,22 @@ class RawTable:
     along: pd.DataFrame | None = None
 
 
+def refuse_long_names(names: Iterable[object], where: str) -> None:
+    """Raise InputError for a column whose name has more letters than :data:`LONGEST_NAME`."""
+    longest = max((len(str(name)) for name in names), default=0)
+    if longest > LONGEST_NAME:
+        what = f"a column has a name of {longest} letters, and {LONGEST_NAME} are the most"
+        raise InputError(what, where=where, todo="mend the line of names")
+
+
 def settled(raw: RawTable) -> RawTable:
     """The same table with plain cells only: numbers, words without control characters, dates.
 
-    Bytes are read as UTF-8, whole numbers that no float holds become infinite, control characters in words and in the
+    Bytes are read as UTF-8, whole numbers that no float holds become infinite, control characters in texts and in the
     names of columns are escaped; columns that hold lists or objects are left out, with a remark. Raises InputError
     where two columns then have the same name.
     """
+    refuse_long_names(raw.frame.columns, str(raw.path))
     names = {each: one_line(str(each)) for each in raw.frame.columns}
     names = {each: plain for each, plain in names.items() if plain != each and isinstance(each, str)}
     frame = raw.frame.rename(columns=names) if names else raw.frame

@@ -60,6 +60,8 @@ def parsed(text: str | bytes) -> Any:
 
     Raises ValueError or RecursionError.
     """
+    if not isinstance(text, str | bytes):  # of a data base, whose cells may be of any type
+        raise ValueError(f"{text!r} is no text")
     return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < MOST_DIGITS else float(digits))
 
 

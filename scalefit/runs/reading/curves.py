@@ -164,8 +164,11 @@ def table_of(curves: pd.DataFrame, scalars: dict[str, dict[str, object]]) -> pd.
     for name in dict.fromkeys(name for entries in scalars.values() for name in entries):
         if name not in table.columns and name not in _MOVING:
             table[name] = pd.Series([scalars.get(run, {}).get(name) for run in table["run"]], index=table.index)
-    if "step" in last.columns and "steps" not in table.columns:
-        table["steps"] = curves["step"].to_numpy()[[stop - 1 for _, _, stop in spans(curves)]]
+    if "step" in last.columns:
+        ends = curves["step"].to_numpy()[[stop - 1 for _, _, stop in spans(curves)]]
+        planned = table["steps"] if "steps" in table.columns else None
+        if planned is None or (planned.dtype.kind in "if" and (planned <= 0).any()):  # -1 is no length
+            table["steps"] = ends if planned is None else planned.where(planned > 0, ends)
     for name, source in (("D", "tokens"), ("C", "C"), ("loss", "loss")):
         if source in last.columns and name not in table.columns:
             table[name] = last[source].to_numpy()

@@ -1,4 +1,7 @@
-"""Which of several columns is the learning rate at the step: a setting is never a curve."""
+"""Bindings that the values decide: which column is the learning rate at the step, and whether a size counts parameters.
+
+A setting is never a curve.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,10 @@ import re
 
 import pandas as pd
 
-from scalefit.runs.matching import Binding, canonical
+from scalefit.runs.matching import Binding, canonical, normalised
+from scalefit.runs.quantities import states_unit
+
+SIZES, FEWEST_PARAMETERS = {"size", "model", "scale"}, 1e5  #: names of N where the cells are counts of parameters
 
 SETTING = re.compile(r"(config|params|hparams)[/.]")  #: what the names of columns of settings begin with
 
@@ -48,3 +54,17 @@ def _moves(frame: pd.DataFrame, name: str, run: str | None) -> bool:
         return False
     counts = values.groupby(frame[run]).nunique() if run else pd.Series([values.nunique()])
     return bool((counts > 1).any())
+
+
+def sized(frame: pd.DataFrame, bindings: list[Binding]) -> list[Binding]:
+    """The bindings, and N bound to a column `size` if its cells say that they count parameters (60M, or millions)."""
+    taken = {each.source for each in bindings}
+    named = [str(name) for name in frame.columns if normalised(str(name)) in SIZES and str(name) not in taken]
+    if len(named) != 1 or {"N", "N_total"} & {each.name for each in bindings}:
+        return bindings
+    cells = frame[named[0]].dropna()
+    if pd.api.types.is_numeric_dtype(cells.dtype):
+        counts = len(cells) > 0 and bool((cells >= FEWEST_PARAMETERS).all())
+    else:
+        counts = len(cells) > 0 and all(states_unit(cell) and str(cell).strip()[-1] in "mMbB" for cell in cells)
+    return [*bindings, Binding("N", named[0], "guessed")] if counts else bindings

@@ -126,10 +126,9 @@ def _long(raw: RawTable) -> RawTable | None:
         return None
     run = next((str(name) for name in frame.columns if canonical(str(name)) == "run" and name != key), None)
     runs = frame[run].astype(str) if run else pd.Series("", index=frame.index)
+    steps, names = numbers(frame[axis], str(raw.path)), frame[key].fillna("").astype(str)
     amounts = pd.Series(numbers(frame[value], str(raw.path)), index=frame.index)
-    points = pd.DataFrame(
-        {"run": runs, "key": frame[key].astype(str), "step": frame[axis], "time": range(len(frame)), "value": amounts}
-    )
+    points = pd.DataFrame({"run": runs, "key": names, "step": steps, "time": range(len(frame)), "value": amounts})
     known = _nans(raw) if amounts.hasnans else None
     empty = amounts.isna() & ~amounts.index.isin(known.get(value, [])) if known is not None else amounts.isna() & False
     table, told, nans = wide(points[~empty])

@@ -13,16 +13,15 @@ import pandas as pd
 from scalefit.errors import InputError
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats import RawTable
-from scalefit.runs.matching import Binding, match, normalised
+from scalefit.runs.matching import Binding, match
 from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
 from scalefit.runs.reading.markers import marker, markers, value
-from scalefit.runs.reading.rates import bound_rates
-from scalefit.runs.reading.results import are_final_results, epochs_count_up, telling
+from scalefit.runs.reading.rates import bound_rates, sized
+from scalefit.runs.reading.results import are_final_results, epochs_count_up, settings_beside_one_name, telling
 from scalefit.runs.table import Note
 
 PERPLEXITY, BITS = re.compile(r"(^|[^a-z])(ppl|perplexity)([^a-z]|$)"), {"bits", "bpb", "bpc", "bpt"}  #: names of units
 ONE_RATE = "peak_lr = lr: the table has one row per run"
-SIZES, FEWEST_PARAMETERS = {"size", "model", "scale"}, 1e5  #: names of N where the cells are counts of parameters
 #: Columns in which text that is not a number stops the reading.
 STRICT = frozenset({"step", "tokens", "loss", "lr", "N", "N_total", "D", "C", "batch"})
 #: Column that marks, until sparse rows are joined, the rows of curves at which no loss was logged.
@@ -59,7 +58,7 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) ->
     where = str(raw.path)
     ties: dict[str, str] = {}
     bindings = match(raw.frame.columns, rename, where, _words(raw.frame), ties if tell_ties else None)
-    bindings = _sized(raw.frame, bindings)
+    bindings = sized(raw.frame, bindings)
     bindings, chosen = bound_rates(raw.frame, bindings)
     tidy = Tidy(raw.frame, "", where, bindings, dict(raw.scalars))
     tidy.identified, tidy.name, tidy.single = raw.identified, raw.name, raw.single
@@ -81,20 +80,6 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) ->
     if not tidy.axis:
         tidy.frame = tidy.frame.drop(columns=LOST, errors="ignore")
     return tidy
-
-
-def _sized(frame: pd.DataFrame, bindings: list[Binding]) -> list[Binding]:
-    """The bindings, and N bound to a column `size` if its cells say that they count parameters (60M, or millions)."""
-    taken = {each.source for each in bindings}
-    named = [str(name) for name in frame.columns if normalised(str(name)) in SIZES and str(name) not in taken]
-    if len(named) != 1 or {"N", "N_total"} & {each.name for each in bindings}:
-        return bindings
-    cells = frame[named[0]].dropna()
-    if pd.api.types.is_numeric_dtype(cells.dtype):
-        counts = len(cells) > 0 and bool((cells >= FEWEST_PARAMETERS).all())
-    else:
-        counts = len(cells) > 0 and all(states_unit(cell) and str(cell).strip()[-1] in "mMbB" for cell in cells)
-    return [*bindings, Binding("N", named[0], "guessed")] if counts else bindings
 
 
 def _words(frame: pd.DataFrame) -> set[str]:
@@ -231,6 +216,11 @@ def _rescaled(tidy: Tidy, name: str, by: float) -> None:
 
 def _find_axis(tidy: Tidy) -> None:
     """Curves have a step, or tokens that vary inside a run; otherwise the table has one row per run."""
+    if by := settings_beside_one_name(tidy.frame):
+        tidy.frame = tidy.frame.rename(columns={"run": "run_in_file"})
+        tidy.note(
+            "named", f"all rows name the same run, but {' and '.join(by)} differ: the name is kept as run_in_file"
+        )
     columns, frame = set(tidy.frame.columns), tidy.frame
     one_row_per_run = "run" in columns and not frame["run"].duplicated().any()
     if "step" in columns and "run" not in columns and are_final_results(frame):

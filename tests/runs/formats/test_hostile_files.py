@@ -1,4 +1,4 @@
-"""Files that are damaged, too large, or hold what no log holds: read as far as that is right, or refused in one line."""
+"""Files that are damaged, too large, or hold what no log holds: read where that is right, else refused in one line."""
 
 from __future__ import annotations
 
@@ -209,3 +209,10 @@ def test_json_that_is_infinite_stays_json(there):
         json.dumps({"step": 1, "loss": 10**299}) + "\n" + json.dumps({"step": 2, "loss": 2}) + "\n"
     )
     assert sf.read_runs("x.jsonl").curves["loss"].tolist() == [1e299, 2.0]
+
+
+@pytest.mark.parametrize("name", ["[" * 100_000, "x" * 2001, "(" * 5000])
+def test_the_length_of_a_name_has_a_limit(name, there):
+    (there / "x.csv").write_text(f'step,"{name}"\n1,2\n')
+    (there / "x.jsonl").write_text(json.dumps({"step": 1, name: 2}) + "\n")
+    assert "2000 are the most" in refused("x.csv") and "2000 are the most" in refused("x.jsonl")
