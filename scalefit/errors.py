@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from contextvars import ContextVar
 
 from scalefit.escaping import one_line
+
+#: whether messages are for the command line; else those of reading are written as arguments in Python
+ON_COMMAND_LINE: ContextVar[bool] = ContextVar("on_command_line", default=False)
+MAPPED = re.compile(r"""--map ([\w{}/.-]+)=("[^"]*"|'[^']*'|[^\s,;)]+)""")
+MAPS = re.compile(rf"{MAPPED.pattern}(?: {MAPPED.pattern})*")
+QUOTES = "'\""
+PATTERN = re.compile(r"--pattern (?='|\")")
 
 
 class ScalefitError(Exception):
@@ -17,6 +26,7 @@ class ScalefitError(Exception):
     """
 
     def __init__(self, what: str, *, where: str = "", todo: str = "") -> None:
+        what, todo = spoken(what), spoken(todo)
         self.what, self.where, self.todo = what, where, todo
         text = f"{where}: {what}" if where else what
         super().__init__(one_line(" ".join((f"{text}; {todo}" if todo else text).split())))
@@ -32,6 +42,23 @@ class IdentificationError(InputError):
 
 class FitWarning(UserWarning):
     """A fit was made, but something about it deserves attention before it is used."""
+
+
+def spoken(text: str) -> str:
+    """A message on how logs are read, in the words of its reader: options of the command line, or Python's arguments.
+
+    >>> spoken("choose one: --map loss=val_loss or --map loss='a b'; or say how a line is written: --pattern \\"s\\"")
+    'choose one: rename={"val_loss": "loss"} or rename={"a b": "loss"}; or say how a line is written: pattern="s"'
+    """
+    if ON_COMMAND_LINE.get() or "--" not in text:
+        return text
+    text = MAPS.sub(_as_mapping, text)
+    return PATTERN.sub("pattern=", text).replace("--join", "join=True")
+
+
+def _as_mapping(hit: re.Match[str]) -> str:
+    pairs = [f'"{column.strip(QUOTES)}": "{name}"' for name, column in MAPPED.findall(hit[0])]
+    return f"rename={{{', '.join(pairs)}}}"
 
 
 def listed(items: Iterable[object], shown: int = 3, sep: str = ", ", count: int | None = None) -> str:

@@ -77,7 +77,7 @@ def test_missing_column(tmp_path):
     path = in_file(tmp_path, table().drop(columns="D").to_csv(index=False))
     text = said(lambda: fit_file(path))
     assert '"D"' in text or "'D'" in text
-    assert "--map D=" in text
+    assert 'rename={"COLUMN": "D"}' in text
     text = said(lambda: fit_file(in_file(tmp_path, table().drop(columns="loss").to_csv(index=False))))
     assert "loss" in text
 
@@ -141,7 +141,7 @@ def test_several_bad_rows_are_counted():
 @pytest.mark.parametrize("rows", [1, 3, 5])
 def test_fewer_points_than_parameters(rows):
     text = said(lambda: sf.fit(table().iloc[:rows], "chinchilla"))
-    assert f"{rows} rows for 5 free parameters" in text
+    assert f"{rows} row{'s' * (rows > 1)} for 5 free parameters" in text
     assert "--fix" in text
 
 

@@ -11,10 +11,10 @@ from typing import Any, NoReturn
 import click
 
 import scalefit
-from scalefit.errors import InputError, ScalefitError
+from scalefit.errors import ON_COMMAND_LINE, InputError, ScalefitError
 
 FOLDER = __path__[0]
-NOT_COMMANDS = {"__init__", "options", "output"}
+NOT_COMMANDS = {"__init__", "options", "output", "project"}
 LONGEST = 300  #: letters of an unexpected error that are shown
 REPORT = "please report it with the command and, if you can, the file; --traceback shows where it arose"
 SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
@@ -47,6 +47,7 @@ class Commands(click.Group):
 
     def main(self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]  # click has overloads
         """Run and exit; a usage error is one line on stderr (or one JSON object), as any other error."""
+        speaks = ON_COMMAND_LINE.set(True)
         try:
             code = super().main(args, standalone_mode=False, **extra)
         except click.ClickException as error:
@@ -58,6 +59,8 @@ class Commands(click.Group):
             fail(InputError(error.format_message().rstrip("."), todo=f"see {error.ctx.command_path} --help"), as_json)
         except click.Abort:
             sys.exit(130)
+        finally:
+            ON_COMMAND_LINE.reset(speaks)
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else 0)
         return code

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from scalefit.diagnosis.checks import Check
+    from scalefit.diagnosis.choices import Sensitivity
     from scalefit.fitting.result import Fit
     from scalefit.selection import Automatic
 
@@ -92,7 +93,8 @@ def command(
     if save:
         result.save(save)
     drawn = figures(plot, lambda: result.plot(held, at=place or None))
-    return replace(_answer(result, scores, point, cautions, save, chosen), figures=drawn)
+    other = result.sensitivity(**place) if at and not chosen else None
+    return replace(_answer(result, scores, point, cautions, save, chosen, other), figures=drawn)
 
 
 def _settings(given: dict[str, Any]) -> dict[str, Any]:
@@ -116,12 +118,13 @@ def _answer(
     cautions: tuple[Check, ...],
     saved: str | None,
     chosen: Automatic | None,
+    other: Sensitivity | None,
 ) -> Answer:
     from scalefit.fitting.document import as_dict
 
     text, left_out = [result.summary()], dict(chosen.comparison.refused) if chosen else {}
     content = as_dict(result)
-    for heavy in ("points", "without"):
+    for heavy in ("points", "without", "choices"):
         content.pop(heavy)
     if chosen is not None:
         text = [f"chosen: {chosen.text}", "", *text]
@@ -134,6 +137,9 @@ def _answer(
         text += ["", "prediction:", as_lines(point), *(f"! {check.text}" for check in cautions)]
         content["prediction"] = records(point)
         content["cautions"] = coded(cautions)
+    if other is not None:
+        text.append(other.text)
+        content["sensitivity"] = {"spread": other.spread, "this": other.predicted, **other.others}
     text += ["", *(f"! left out: {name}: {why}" for name, why in left_out.items())] if left_out else []
     text += ["", f"wrote {saved}"] if saved else []
     sound = result.ok and not cautions and not left_out

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 def command(
     fit_file: str, files: tuple[str, ...], output: str | None, at: tuple[str, ...], law: str | None, **reading: Any
 ) -> Answer:
-    """Runs in FILES that were not fitted are drawn as held out: hollow, with their prediction. --at marks a point with its prediction
-    interval. Without FILES, --schedule draws the predicted loss under a schedule that was never run; with FILES it is
-    their learning rate.
+    """Runs in FILES that were not fitted are drawn as held out: hollow, with their prediction. --at marks a point with
+    its prediction interval. Without FILES, --schedule draws the predicted loss under a schedule never run; with
+    FILES it is their learning rate.
 
     \b
     Example:

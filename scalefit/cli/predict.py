@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from scalefit.diagnosis.checks import Check
+    from scalefit.diagnosis.choices import Sensitivity
     from scalefit.fitting.result import Fit
     from scalefit.runs import Runs
 
@@ -76,7 +77,8 @@ def command(
             scores = fit.score(runs)
     else:
         table, cautions = fit.predict(every=every, **asked), fit.cautions(**asked)
-    answer = _answer(fit, table, scores, [*cautions, *fit.warnings], bool(cautions))
+    other = None if files else fit.sensitivity(**asked)
+    answer = _answer(fit, table, scores, [*cautions, *fit.warnings], bool(cautions), other)
     return replace(answer, notes=_completed(runs, schedule))
 
 
@@ -90,7 +92,14 @@ def _completed(runs: Runs | None, schedule: str | None) -> list[str]:
     return [f"the learning rate in the schedule file is {how}"] if how else []
 
 
-def _answer(fit: Fit, table: pd.DataFrame, scores: pd.DataFrame | None, checks: list[Check], failed: bool) -> Answer:
+def _answer(
+    fit: Fit,
+    table: pd.DataFrame,
+    scores: pd.DataFrame | None,
+    checks: list[Check],
+    failed: bool,
+    other: Sensitivity | None,
+) -> Answer:
     from scalefit.fitting.summary import origin_of_intervals
 
     content: dict[str, Any] = {"law": fit.law.spec, "status": fit.status, "predictions": records(table)}
@@ -100,7 +109,10 @@ def _answer(fit: Fit, table: pd.DataFrame, scores: pd.DataFrame | None, checks: 
     text.append(as_lines(shown))
     if len(shown) < len(table):
         text.append(f"  ({len(shown)} of {len(table)} rows; --csv prints all)")
-    text.append(f"  {origin_of_intervals(fit)[-1]}")
+    text += [f"  {line}" for line in origin_of_intervals(fit)[-1 if fit.intervals is None else 1 :]]
+    if other is not None:
+        text.append(f"  {other.text}")
+        content["sensitivity"] = {"spread": other.spread, "this": other.predicted, **other.others}
     if scores is not None:
         content["score"] = records(scores)
         text += ["", _errors_on(table), as_lines(scores)]

@@ -30,9 +30,9 @@ def command(
     fit_file: str | None,
     **reading: Any,
 ) -> Answer:
-    """A run has diverged, is diverging (its loss rises ever faster), is stuck (at its initial loss), has risen (its loss
-    stands above an earlier level), has spikes, is calm, or is too short to judge. Exit code 1 where a run has diverged
-    or is diverging.
+    """A run has diverged, is diverging (its loss rises ever faster), is stuck (at its initial loss), has risen (its
+    loss stands above an earlier level), has spikes, is calm, or is too short to judge. Exit code 1 where a run has
+    diverged or is diverging.
 
     \b
     Example:

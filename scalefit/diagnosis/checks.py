@@ -8,6 +8,7 @@ import numpy as np
 
 from scalefit.diagnosis.undetermined import undetermined
 from scalefit.laws.law import Law
+from scalefit.numerics import FloatArray
 from scalefit.rows.rows import Rows
 from scalefit.runs import Runs
 from scalefit.solver.model import BoundLaw
@@ -24,6 +25,7 @@ ALIKE = (
     "optimizer",
     "parametrization",
 )  #: columns that all runs fitted by a law along the schedule must share
+CLOSE = 5.0  #: a floor within this many sigma of the least value of its variable is at its bound
 NEGLIGIBLE = 1e-9  #: share of the prediction below which a term counts as zero
 
 
@@ -47,7 +49,9 @@ class Outlier:
     sigmas: float  #: residual in units of the noise, positive where the measured value lies above the law
 
 
-def examine(law: Law, model: BoundLaw, solution: Solution, rows: Rows) -> list[Check]:
+def examine(
+    law: Law, model: BoundLaw, solution: Solution, rows: Rows, weights: FloatArray | None = None
+) -> list[Check]:
     """Warnings about a finished fit: convergence, starts, bounds, domains, parameters that are not identified."""
     fitted = dict(zip(law.parameters, model.vector(solution.theta[None])[0].tolist(), strict=True))
     found = [Check(*doubt) for doubt in (*law.doubts(rows.paths), *law.doubts_fitted(rows.variables, fitted))]
@@ -67,13 +71,34 @@ def examine(law: Law, model: BoundLaw, solution: Solution, rows: Rows) -> list[C
         else:
             text = f": its term ({meaning}) is zero; take a law without that term, or add runs over a wider range"
         found.append(Check("at-bound", f"{name} ended at {bound}{text}"))
+    found += near_floors(law, model, solution, rows)
     for name, value in fitted.items():
         low, high = law.parameters[name].low, law.parameters[name].high
         if (name in model.fixed or name in model.ties) and not low <= value <= high:
             text = f"{name} = {value:g} lies outside its domain, {low:g} to {high:g}; give it a value inside"
             found.append(Check("outside-domain", text))
-    open_parameters = undetermined(model, solution)
+    assert rows.values is not None
+    open_parameters = undetermined(model, rows.values, weights, solution)
     return [*found, Check("not-identified", open_parameters)] if open_parameters else found
+
+
+def near_floors(law: Law, model: BoundLaw, solution: Solution, rows: Rows) -> list[Check]:
+    """Floors that were searched and ended at the least value of their variable, as far as the noise can tell.
+
+    The power of so small a difference fits that one row whatever it measured, and bends where no row lies.
+    """
+    found = []
+    vector = dict(zip(law.parameters, model.vector(solution.theta[None])[0].tolist(), strict=True))
+    searched = {c.name for c in model.coordinates} - at_bounds(model, solution.theta).keys()
+    for floor in searched & law.floors.keys():
+        column, values = law.columns[law.floors[floor]], rows.variables[law.floors[floor]]
+        least = float(np.min(values))
+        noise = solution.sigma * (least if solution.objective.space == "log" else 1.0)
+        if least - vector[floor] <= CLOSE * noise:
+            text = f"{floor} ended at {vector[floor]:.5g}, within {CLOSE:g} sigma of the least {column} ({least:.5g})"
+            todo = f"hold it with --fix {floor}=VALUE, or add runs of lower {column}"
+            found.append(Check("at-bound", f"{text}: these rows do not determine it, and the law bends there; {todo}"))
+    return found
 
 
 def at_bounds(model: BoundLaw, theta: np.ndarray) -> dict[str, tuple[str, bool]]:

@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from scalefit.numerics import FloatArray
+from scalefit.solver.descent import descend
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.solve import Solution
+from scalefit.uncertainty.calibration import LEVEL, student
+from scalefit.uncertainty.profile import Search
 
 SINGULAR = 1e-11  #: a singular value below this fraction of the largest one is zero
 SHARE = 0.1  #: a parameter with this share of a direction belongs to it
 TODO = "hold one with --fix, or add runs over a wider range"
+AS_WELL = 0.25  #: rise of the objective, in units of the noise, below which another value fits as well
+CERTAIN = 0.05  #: standard error, as a share of the range searched, below which a parameter is not profiled
+PROFILED_ROWS = 400  #: rows that suffice for a profile
 MOST_ROWS = 4000  #: rows that suffice to see which directions are identified
 
 
-def undetermined(model: BoundLaw, solution: Solution) -> str:
+def undetermined(model: BoundLaw, values: FloatArray, weights: FloatArray | None, solution: Solution) -> str:
     """Which parameters these rows do not identify, in one sentence; empty where they identify all.
 
     Either some parameters can change together without changing any prediction (the scaled Jacobian is singular), or
-    the standard error of a non-linear one is larger than the range in which it was searched.
+    the profile of a searched one is flat over the range in which it was searched.
     """
     rows = slice(None, None, max(1, model.n // MOST_ROWS))
     value, jacobian = model.take(rows).jacobian(solution.theta[None])
     matrix = jacobian[0] / value[0] if solution.objective.space == "log" else jacobian[0]
     size = np.sqrt(np.sum(matrix**2, axis=1))
     inside = (solution.theta > model.low) & (solution.theta < model.high) & (size > 0)
-    if not inside.any() or not np.isfinite(matrix).all():
+    if not np.isfinite(matrix).all():
+        return ""
+    idle = _idle(model, solution, size, rows)
+    if idle:
+        return f"{listed(idle)} cannot be identified: no prediction for these rows depends on it; {TODO}"
+    if not inside.any():
         return ""
     free = [coordinate for coordinate, free in zip(model.coordinates, inside, strict=True) if free]
     scaled = (matrix[inside] / size[inside, None]).T
@@ -36,14 +49,56 @@ def undetermined(model: BoundLaw, solution: Solution) -> str:
         tied = [c.name for c, share in zip(free, directions[-1], strict=True) if abs(share) > SHARE]
         return f"{listed(tied)} can change together without changing any prediction for these rows; {TODO}"
     shrink = np.sqrt(scaled.shape[0] / model.n)
-    errors = solution.sigma * shrink * np.sqrt(np.sum((directions.T / singular) ** 2, axis=1)) / size[inside]
-    wide = [
-        c.name
-        for c, error in zip(free, errors, strict=True)
-        if not c.linear and not c.signed and error > c.start[1] - c.start[0]
-    ]
-    what = f"{listed(wide)} cannot be identified: the noise leaves a standard error wider than the range searched"
+    errors = np.zeros(len(inside))
+    errors[inside] = solution.sigma * shrink * np.sqrt(np.sum((directions.T / singular) ** 2, axis=1)) / size[inside]
+    wide = unsettled(model, values, weights, solution, errors)
+    what = f"{listed(wide)} cannot be identified: other values, over the whole range searched, fit these rows as well"
     return f"{what}; {TODO}" if wide else ""
+
+
+def _idle(model: BoundLaw, solution: Solution, size: np.ndarray, rows: slice) -> list[str]:
+    """The parameters on which no prediction depends, also where the terms that are zero at the optimum are not."""
+    quiet = (size == 0) & (solution.theta > model.low) & (solution.theta < model.high)
+    if not quiet.any():
+        return []
+    linear = np.array([coordinate.linear for coordinate in model.coordinates])
+    theta = np.where(linear & (solution.theta == 0), 1.0, solution.theta)
+    jacobian = model.take(rows).jacobian(theta[None])[1][0]
+    still = quiet & (jacobian == 0).all(axis=1)
+    return [coordinate.name for coordinate, idle in zip(model.coordinates, still, strict=True) if idle]
+
+
+def unsettled(
+    model: BoundLaw, values: FloatArray, weights: FloatArray | None, solution: Solution, errors: FloatArray
+) -> list[str]:
+    """Searched parameters that can be moved to both ends of the range in which they were searched.
+
+    The others are re-optimised there. ``errors`` are the standard errors by local curvature, (p,): where they are below
+    a twentieth of the range it is not tried. Of a floor they tell nothing: next to the least value of its variable it
+    has a narrow minimum of its own, beside a wide one that is nearly as low. A floor is not identified where no floor
+    at all, the lower end of its domain, lies within its 90 % profile interval.
+    """
+    thin = slice(None, None, max(1, model.n // PROFILED_ROWS))
+    part, some = model.take(thin), values[thin]
+    own = None if weights is None else weights[thin]
+    here = replace(solution, residuals=solution.residuals[thin])
+    if thin.step > 1:
+        ones = np.ones(len(some)) if own is None else own
+        found = descend(part, solution.objective, some, ones, solution.theta[None])
+        here = replace(here, theta=found.theta[0], cost=float(found.objective[0]))
+    wide = []
+    for j, (coordinate, error) in enumerate(zip(model.coordinates, errors, strict=True)):
+        floor, span = coordinate.name in model.law.floors, coordinate.start[1] - coordinate.start[0]
+        if coordinate.linear or coordinate.signed or here.cost <= 0 or not (floor or error > CERTAIN * span):
+            continue
+        search = Search(part, some, own, here, j)
+        ends = sorted(coordinate.start, key=lambda end, at=here.theta[j]: -abs(end - at))  # type: ignore[misc]
+        most = AS_WELL
+        if floor:
+            ends, most = [coordinate.low], student(LEVEL, max(part.n - len(errors), 1)) ** 2
+        if all(search.deviance(float(end)) < most for end in ends):
+            wide.append(coordinate.name)
+    return wide
 
 
 def listed(names: Sequence[str]) -> str:

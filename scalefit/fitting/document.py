@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 AS_THEY_ARE = ("delta", "sigma", "converged", "fixed", "ties", "rows", "runs")  #: attributes that are JSON types
-TUPLES = ("bounds", "ranges", "without", "recipe")  #: attributes that map names to tuples
+TUPLES = ("bounds", "ranges", "without", "recipe", "choices")  #: attributes that map names to tuples
 
 
 def as_dict(fit: Fit) -> dict[str, Any]:
@@ -45,6 +45,7 @@ def as_dict(fit: Fit) -> dict[str, Any]:
         "objective": fit.cost,
         **{name: asdict(getattr(fit, name)) for name in ("settings", "starts", "points")},
         **{name: {key: list(v) for key, v in getattr(fit, name).items()} for name in TUPLES},
+        "one_sided": fit.one_sided or None,
         "notes": list(fit.notes),
         "data": [dict(origin) for origin in fit.origin],
         "intervals": intervals.as_dict(fit.intervals) if fit.intervals else None,

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.diagnosis.checks import Check, examine, find_outliers, sub_models
+from scalefit.diagnosis.choices import other_choices
 from scalefit.diagnosis.influence import usual_target, without_each
 from scalefit.diagnosis.residuals import outlier_checks, still_falling, trends, under_trained, units_of
 from scalefit.diagnosis.unread import unread
@@ -106,13 +107,18 @@ def fit(
     if ready.rows.stream is not None and weights is None:
         solution = _settled(ready.model, ready.rows, solution)
     result = _result(ready, solution)
-    if draws and result.converged and not result.single_curve:
-        made = make_intervals(
-            ready.law, ready.model, ready.rows, ready.weights, solution, ready.settings, resampling, calibrated
-        )
-        result = replace(result, intervals=made)
+    if draws and not result.none_worth_having:
+        result = _with_intervals(result, ready, solution, resampling, calibrated)
     influential = result.left_out.checks(usual_target(ready.law, ready.rows))
     return replace(result, warnings=(*result.warnings, *influential))
+
+
+def _with_intervals(result: Fit, ready: Prepared, solution: Solution, resampling: Resampling, calibrated: bool) -> Fit:
+    """The fit with its intervals, and the fits under other choices."""
+    given = (ready.law, ready.model, ready.rows, ready.weights)
+    made = make_intervals(*given, solution, ready.settings, resampling, calibrated)
+    choices = {} if ready.rows.stream else other_choices(*given, ready.settings, solution)
+    return replace(result, intervals=made, choices=choices)
 
 
 def _settled(model: BoundLaw, rows: Rows, solution: Solution) -> Solution:
@@ -157,7 +163,9 @@ def _result(ready: Prepared, solution: Solution) -> Fit:
 def _warnings(ready: Prepared, solution: Solution) -> list[Check]:
     """The warnings about a fit, the gravest first."""
     law, rows, runs = ready.law, ready.rows, ready.runs
-    found = [Check("not-identified", text) for text in ready.doubts] + examine(law, ready.model, solution, rows)
+    found = [Check("not-identified", text) for text in ready.doubts] + examine(
+        law, ready.model, solution, rows, ready.weights
+    )
     found += unread(law, rows, runs)
     names = set(rows.frame["run"].astype(str))
     fitted = runs.table[runs.table["run"].astype(str).isin(names)]

@@ -1,17 +1,17 @@
-"""Predictions of a fit: their intervals, how far they extrapolate, warnings, and their errors on measured runs."""
+"""Predictions of a fit: their intervals, how far they extrapolate, and their errors on measured runs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from scalefit.diagnosis.checks import Check
+from scalefit.diagnosis.image import TODO, floors, no_image
 from scalefit.errors import InputError, counted
-from scalefit.fitting.recipe import another_recipe, asked_recipe
-from scalefit.numerics import LEAST_BEYOND, MOST_BEYOND, FloatArray
+from scalefit.numerics import FloatArray
 from scalefit.rows.gather import gather
 from scalefit.rows.rows import Rows
 from scalefit.runs import Runs, read_runs
@@ -19,6 +19,10 @@ from scalefit.runs.matching import canonical
 from scalefit.runs.quantities import quantity
 from scalefit.runs.table import DERIVED
 from scalefit.schedules import Schedule, parse_schedule
+from scalefit.uncertainty.ceiling import capped
+from scalefit.uncertainty.earlier import EarlierCalibration
+from scalefit.uncertainty.folds import schedule_states
+from scalefit.uncertainty.unlike import states_at
 
 if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
@@ -41,60 +45,95 @@ def predict(
     interval: Literal["observation", "mean"] = "observation",
 ) -> pd.DataFrame:
     """See :meth:`scalefit.Fit.predict`."""
-    table, variables, measured = _asked(fit, data, schedule, every, at)
+    asked = asked_for(fit, data, schedule, every, at)
+    table, variables, measured = asked.frame, asked.variables, asked.measured
     for name, column in fit.law.columns.items():
         if column not in table.columns and variables[name].ndim == 1:
             table[column] = variables[name]
-    table[fit.target] = fit.evaluate(variables) + np.zeros(len(table))
-    low, high = fit.intervals.at(fit.estimate, variables, level, interval) if fit.intervals else (np.nan, np.nan)
+    outside = no_image(fit.law, fit.parameters, variables)
+    if len(table) and outside.all():
+        raise InputError(f"the law has no value there: {floors(fit.law, fit.parameters)}", where="predict", todo=TODO)
+    with np.errstate(all="ignore"):  # what is not finite is refused
+        table[fit.target] = np.where(outside, np.nan, fit.evaluate(variables))
+    _refuse_nothing(fit, table[~outside])
+    low, high = ends(fit, asked, level, interval) if fit.intervals else (np.nan, np.nan)
     after = list(table.columns).index(fit.target) + 1
-    table.insert(after, "low", low)
-    table.insert(after + 1, "high", high)
+    table.insert(after, "low", np.where(outside, np.nan, low))
+    table.insert(after + 1, "high", np.where(outside, np.nan, high))
     if measured is not None:
         table["measured"] = measured
         table["relative_error"] = table[fit.target] / measured - 1
         fitted = fit.points.hold(variables, measured)
         if fitted.any():
             table["fitted"] = fitted
-    table["decades_beyond"] = np.max([np.zeros(len(table)), *_beyond(fit, variables).values()], axis=0)
+    table["decades_beyond"] = np.max([np.zeros(len(table)), *decades_beyond(fit, variables).values()], axis=0)
     table.attrs["no_intervals"] = fit.no_intervals
     return table
 
 
-def _asked(
-    fit: Fit, data: Data, schedule: Plan, every: int | None, at: Point
-) -> tuple[pd.DataFrame, dict[str, FloatArray], FloatArray | None]:
-    """What is asked for: a frame that names the rows, the law's variables there, and measured values where known."""
+def _refuse_nothing(fit: Fit, table: pd.DataFrame) -> None:
+    """Raise where the law has no finite value, naming the first such row."""
+    bad = ~np.isfinite(table[fit.target].to_numpy(float))
+    if not bad.any():
+        return
+    row = table[bad].iloc[0]
+    names = [name for name in ("run", "step", *fit.law.columns.values()) if name in table.columns]
+    shown = ", ".join(f"{name} = {row[name]:g}" if name != "run" else f"run {row[name]}" for name in names)
+    more = f" (and {int(bad.sum()) - 1} more rows)" if bad.sum() > 1 else ""
+    what = f"the law has no finite value at {shown}{more}"
+    raise InputError(what, where="predict", todo="ask for a point at which its formula is defined")
+
+
+def ends(
+    fit: Fit, asked: Asked, level: float, interval: Literal["observation", "mean"]
+) -> tuple[FloatArray, FloatArray]:
+    """Both ends of the intervals; the upper ones as far down as the fitted rows allow where the law can only fall."""
+    intervals, estimate, variables = fit.intervals, fit.estimate, asked.variables
+    assert intervals is not None
+    low, high = intervals.at(estimate, variables, level, interval, asked.states)
+    if isinstance(intervals.calibration, EarlierCalibration):
+        return low, high
+    fitted = {name: np.asarray(values) for name, values in fit.points.variables.items()}
+    full = {name: values + np.zeros(len(low)) if values.ndim == 1 else values for name, values in variables.items()}
+
+    def upper(at: Mapping[str, FloatArray]) -> FloatArray:
+        return intervals.at(estimate, at, level, interval)[1]
+
+    outwards = None if fit.law.is_trajectory else upper  # a schedule has no way from the fitted ones to itself
+    return low, capped(estimate, fitted, np.asarray(fit.points.values), full, high, outwards, level)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a prediction is asked for."""
+
+    frame: pd.DataFrame  #: names the rows
+    variables: dict[str, FloatArray]
+    measured: FloatArray | None = None
+    states: FloatArray | None = None  #: of the schedules of curves
+
+
+def asked_for(fit: Fit, data: Data, schedule: Plan, every: int | None, at: Point) -> Asked:
+    """The rows for which a prediction is asked, the law's variables there, and measured values where known."""
     if data is not None and (at or schedule is not None):
         raise InputError("both a table and single values were given", where="predict", todo="give one of them")
     if data is not None:
         rows = rows_of(fit, data, measured=False)
         found = rows.frame.reset_index(drop=True).copy()
         found["run"] = found["run"].astype(str)
-        return found, dict(rows.variables), rows.values
+        return Asked(found, dict(rows.variables), rows.values, schedule_states(fit.law, rows))
     if fit.law.is_trajectory:
-        return *_along_schedule(fit, schedule, every, at), None
+        return _along_schedule(fit, schedule, every, at)
     variables = _single(fit, at)
-    return pd.DataFrame({fit.law.columns[name]: values for name, values in variables.items()}), variables, None
+    return Asked(pd.DataFrame({fit.law.columns[name]: values for name, values in variables.items()}), variables)
 
 
 def last_point(fit: Fit, data: Data, *, schedule: Plan, at: Point) -> dict[str, FloatArray]:
     """The law's variables at the last row of what is asked for."""
-    return {name: values[-1:] for name, values in _asked(fit, data, schedule, 0, at)[1].items()}
+    return {name: values[-1:] for name, values in asked_for(fit, data, schedule, 0, at).variables.items()}
 
 
-def cautions(fit: Fit, data: Data, *, schedule: Plan, at: Point) -> tuple[Check, ...]:
-    """See :meth:`scalefit.Fit.cautions`."""
-    variables = _asked(fit, data, schedule, None, at)[1]
-    asked = asked_recipe(fit.law, data, schedule)
-    found = [*far_beyond(fit, variables), *another_recipe(fit.law, fit.recipe, asked)]
-    if data is None:
-        found += fit.left_out.checks({name: values[-1:] for name, values in variables.items()})
-    known = {check.text for check in fit.warnings}
-    return tuple(check for check in found if check.text not in known)
-
-
-def _beyond(fit: Fit, variables: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+def decades_beyond(fit: Fit, variables: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     """How far each row lies outside the fitted range of each variable, in decades (n,); negative inside.
 
     Below a range that begins at 0 (no annealing yet) nothing counts as outside.
@@ -107,22 +146,6 @@ def _beyond(fit: Fit, variables: Mapping[str, FloatArray]) -> dict[str, FloatArr
                 above = np.log10(values / high)
                 found[name] = np.maximum(above, np.log10(low / values)) if low > 0 else above
     return found
-
-
-def far_beyond(fit: Fit, variables: Mapping[str, FloatArray]) -> list[Check]:
-    """A warning where a variable lies further outside the fitted range than that range is wide, or two decades."""
-    far = {}
-    for name, beyond in _beyond(fit, variables).items():
-        low, high = fit.ranges[name]
-        span = float(np.log10(high / low)) if low > 0 else MOST_BEYOND
-        if beyond.max() > min(max(span, LEAST_BEYOND), MOST_BEYOND):
-            far[name] = float(beyond.max()), f"span {span:.2g}" if low > 0 else "begin at 0"
-    if not far:
-        return []
-    name, (decades, fitted) = max(far.items(), key=lambda each: each[1][0])
-    shown = f"{decades:.2g} decade{'s' * (f'{decades:.2g}' != '1')}"
-    text = f"{fit.law.columns[name]} lies {shown} beyond the fitted runs, which {fitted}: the data do not support"
-    return [Check("far-beyond", f"{text} a prediction so far out; add larger runs, and see scalefit backtest")]
 
 
 def rows_of(fit: Fit, data: Runs | pd.DataFrame, measured: bool) -> Rows:
@@ -168,9 +191,7 @@ def _number(name: str, value: Any) -> Any:
     return np.asarray(value, dtype=np.float64)
 
 
-def _along_schedule(
-    fit: Fit, schedule: Plan, every: int | None, at: Point
-) -> tuple[pd.DataFrame, dict[str, FloatArray]]:
+def _along_schedule(fit: Fit, schedule: Plan, every: int | None, at: Point) -> Asked:
     """A schedule's steps and the law's variables there: evenly spaced after warmup, the last step among them."""
     if schedule is None:
         what = f"law {fit.law.name} predicts loss curves and needs the learning rate at every step"
@@ -180,12 +201,16 @@ def _along_schedule(
     lr = plan.per_step()
     spacing = every or max(1, plan.steps // CURVE_POINTS)
     steps = np.arange(plan.steps, plan.warmup, -spacing)[::-1]
+    if not len(steps):
+        what = f"the schedule ends with its warmup, at step {plan.warmup}: there is no step to predict"
+        raise InputError(what, where="predict", todo="give a schedule that goes on after its warmup")
     marks = {column: _given(column, at) for column in fit.law.path_columns}
     variables = fit.law.at_steps(lr, plan.warmup, steps, **marks)
     for name, column in fit.law.columns.items():
         if name not in variables:
             variables[name] = np.full(len(steps), _given(column, at))
-    return pd.DataFrame({"step": steps, "lr": lr[steps]}), variables
+    states = states_at(lr, plan.warmup, steps)
+    return Asked(pd.DataFrame({"step": steps, "lr": lr[steps]}), variables, states=states)
 
 
 def _given(column: str, at: Point) -> float:
@@ -203,6 +228,11 @@ def score(fit: Fit, data: Runs | pd.DataFrame) -> pd.DataFrame:
     rows = rows.keep(finite, f"{counted(int((~finite).sum()), 'row')} without a finite {fit.target} left out")
     if not len(rows):
         raise InputError("no row has a measured value", where="score", todo="give runs with losses")
+    assert rows.values is not None
+    outside = no_image(fit.law, fit.parameters, rows.variables)
+    if outside.all():
+        raise InputError(f"the law has no value there: {floors(fit.law, fit.parameters)}", where="score", todo=TODO)
+    rows = rows.keep(~outside)
     assert rows.values is not None
     predicted = fit.evaluate(rows.variables) + np.zeros(len(rows))
     if not rows.in_curves:

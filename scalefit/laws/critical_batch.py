@@ -53,6 +53,7 @@ class CriticalBatch(Law):
     )
 
     alike: ClassVar[Sequence[str]] = ("N", "d_model", "n_layer")
+    floors: ClassVar[Mapping[str, str]] = {"L_N": "loss"}
 
     loss = Variable("nats/token", "loss that was reached", span=(2.5, 6.0))
     batch = Variable("tokens", "tokens per step", span=(1e4, 1e7))

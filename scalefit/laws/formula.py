@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -49,6 +50,11 @@ class FormulaLaw(Law):
         known = frozenset(variables) or FREE_VARIABLES | COLUMNS.keys()
         self._columns = {name for name in self.expression.names if name in known}
         unknowns = [name for name in self.expression.names if name not in self._columns]
+        if any(
+            isinstance(node, ast.Constant) and isinstance(node.value, str) for node in ast.walk(self.expression.tree)
+        ):
+            what, todo = "holds a word in quotes", 'write a name with blanks between backquotes, as in "A*`GPU count`"'
+            raise InputError(what, where=f'formula "{self.expression.text[:200]}"', todo=todo)
         if not unknowns:
             where, todo = f'formula "{self.expression.text}"', 'write it like "E + A*N**-alpha"'
             raise InputError("has no parameter to fit", where=where, todo=todo)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import numpy as np
+
 from scalefit.duals import differentiated
 from scalefit.errors import InputError
 from scalefit.numerics import complex_step, nearest_names
@@ -119,6 +121,9 @@ class Law:
     path_columns: ClassVar[Sequence[str]] = ()  #: columns of a run, besides its learning rate, that ``at_steps`` takes
     alike: ClassVar[Sequence[str]] = ()  #: columns in which its runs must agree, though the law does not read them
     schedules_needed: ClassVar[int] = 0  #: how many different schedules identify a trajectory law
+    #: parameters that lie below a variable, by the variable's name: the law is a power of the difference, and has no
+    #: value (no image) where the variable is not larger
+    floors: ClassVar[Mapping[str, str]] = {}
     declaration: ClassVar[Declaration] = Declaration()
     formula: ClassVar[Callable[..., Array]]
 
@@ -227,6 +232,11 @@ class Law:
 
     def check_fixed(self, variables: Mapping[str, Array], values: Array, fixed: Mapping[str, float]) -> None:
         """Raise :class:`~scalefit.errors.IdentificationError` where held parameters leave rows without a value."""
+
+    def no_image(self, variables: Mapping[str, Array], parameters: Mapping[str, Array]) -> Array:
+        """Where the law has no value: true where a variable is not above its floor; shapes broadcast."""
+        below = [variables[name] <= parameters[floor] for floor, name in self.floors.items()]
+        return np.logical_or.reduce(below) if below else np.zeros((), dtype=bool)
 
     def guesses(self, variables: Mapping[str, Array], values: Array) -> Mapping[str, Array]:
         """Points from which the search begins besides its even cover, (G,) each: for laws with many local minima."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -50,6 +50,8 @@ class LossToLoss(Law):
             ("StarCoder", 1.1002, 0.6331, 0.8452),
         )
     )
+
+    floors: ClassVar[Mapping[str, str]] = {"E0": "loss_source"}
 
     loss_source = Variable("nats/token", "loss from which the other is predicted", span=(2.2, 4.0))
 

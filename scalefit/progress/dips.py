@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from scalefit.numerics import FloatArray
-from scalefit.progress.rises import DEVIATIONS, GAP, MATERIAL, far_out, held, running_median, wander, width_of
+from scalefit.progress.rises import DEVIATIONS, GAP, LASTS, MATERIAL, far_out, held, running_median, wander, width_of
 
 SAME_RATE = 0.8  #: a fall while the learning rate falls below this share of what it was is no dip
 BACK = 0.5  #: share of its depth by which the loss has come back from a dip
@@ -26,8 +26,9 @@ def in_dips(loss: FloatArray, lr: FloatArray | None = None) -> NDArray[np.bool_]
     """Which rows of a loss (n,) lie in a dip: abruptly and far below the level before, to which the loss came back.
 
     It begins far below the running median, like a spike upside down, and ends where the loss has come back by half of
-    its depth for ten rows (fewer at the end of the log); or it is a narrow valley of the smoothed loss. A dip takes no more rows than came before it, and the learning rate
-    ``lr`` (n,) does not fall during it. Rows of a loss that is not above zero are in none.
+    its depth for ten rows (three at the end of the log); or it is a narrow valley of the smoothed loss. A dip takes
+    three rows or more and no more than came before it, and the learning rate ``lr`` (n,) does not fall during it. Rows of a loss that is not
+    above zero are in none.
 
     >>> loss = 3.0 + 0.01 * np.cos(np.arange(200.0) ** 2) - 0.5 * (np.abs(np.arange(200) - 120) < 8)
     >>> np.flatnonzero(in_dips(loss)).tolist() == list(range(113, 128))
@@ -40,7 +41,8 @@ def in_dips(loss: FloatArray, lr: FloatArray | None = None) -> NDArray[np.bool_]
             return found
         logs = np.log(loss[rows])
         dips = [*((start, _end(logs, start)) for start in _falls(logs)), *_valleys(logs)]
-        dip = next((rows[a:b] for a, b in dips if a < b <= 2 * a and not _annealed(lr, rows[a - 1 : b])), None)
+        short = ((a, b) for a, b in dips if a + LASTS <= b <= 2 * a)
+        dip = next((rows[a:b] for a, b in short if not _annealed(lr, rows[max(0, a - GAP) : b])), None)
         if dip is None:
             return found
         found[dip] = True
@@ -84,12 +86,12 @@ def _end(logs: FloatArray, start: int) -> int:
     high = np.flatnonzero(logs[start:] >= before)
     low = logs[start : start + int(high[0])] if len(high) else logs[start:]
     depth = before - float(np.median(low)) if len(low) else 0.0
-    back = np.flatnonzero(logs[start:] > before - (1 - BACK) * depth)
+    back = np.flatnonzero(logs[start : len(logs) - LASTS + 1] > before - (1 - BACK) * depth)
     return next((start + k for k in back.tolist() if np.median(logs[start + k :][:GAP]) > before - BACK * depth), 0)
 
 
 def _annealed(lr: FloatArray | None, rows: NDArray[np.int64]) -> bool:
-    """Whether the learning rate falls during a dip, whose rows follow the first of ``rows``."""
+    """Whether the learning rate falls over these rows, from shortly before a dip to its end."""
     if lr is None or not np.isfinite(lr[rows]).all():
         return False
     return bool(lr[rows].min() < SAME_RATE * lr[rows[0]])

@@ -1,8 +1,7 @@
 """A run that is diverging now: its loss rises ever faster at the end of the log, and its gradient norm with it.
 
-A loss that has left its level by an exponential is far from lost at first, and a rule for lost runs sees it late. It is
-told from a spike by where it stands, at the end, at its highest; from a level shift by its growth; and from noise by its
-size. Sources: own.
+A loss that has left its level by an exponential is far from lost at first, and a rule for lost runs sees it late. A
+spike has turned down by the end of the log, a level shift does not grow, and noise is smaller. Sources: own.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The health of a log in progress: spikes, rises, divergence, and which signal warned first.
 
 A spike is a stretch of rows far above the running median from which the loss comes back; a loss that does not come
-back, or that climbs slowly, has risen; one that rises ever faster at the end of the log is diverging. A run has diverged
-by the one rule of `scalefit.runs.divergence`, or if its log marks it as diverged. For noise see
+back, or that climbs slowly, has risen; one that rises ever faster at the end of the log is diverging. A run has
+diverged by the one rule of `scalefit.runs.divergence`, or if its log marks it as diverged. For noise see
 `scalefit.progress.rises`, for dips `scalefit.progress.dips`.
 """
 
@@ -129,7 +129,7 @@ def _marked(rows: pd.DataFrame) -> str:
 
 
 def _diverging(rows: pd.DataFrame, spikes: list[Spike], risen: list[Risen]) -> str:
-    """Why the run is diverging, or "": its loss rises ever faster at the end, which no rising learning rate explains."""
+    """Why the run is diverging, or "": its loss rises ever faster at the end, and the learning rate does not."""
     rows = rows[rows["loss"] > 0]
     step, loss = rows["step"].to_numpy(int), rows["loss"].to_numpy(float)
     last = next((spike.start for spike in spikes if spike.recovered is None), None)

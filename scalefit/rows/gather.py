@@ -58,7 +58,7 @@ def _ended(rows: Rows, table: pd.DataFrame, measured: bool) -> Rows:
         notes = (*notes, text)
     if not measured:
         return replace(rows, values=np.where(keep, rows.values, np.nan))
-    if not keep.any():
+    if len(keep) and not keep.any():
         raise InputError("; ".join(notes[len(rows.notes) :]), where="runs", todo="wait for runs that end, or add some")
     return replace(rows.keep(keep), notes=notes)
 
@@ -203,14 +203,16 @@ def _of_run(law: Law, by_run: pd.DataFrame, run: str, column: str, runs: Runs) -
 
 def _require(law: Law, names: list[str], frame: pd.DataFrame, runs: Runs) -> None:
     meanings = {law.columns[name]: variable.meaning for name, variable in law.variables.items()}
-    for name in names:
-        if name in frame.columns:
-            continue
-        meaning = COLUMNS[name].meaning if name in COLUMNS else meanings.get(name, "")
-        others = ", ".join(str(column) for column in frame.columns if column not in (*names, *ADDED))
-        todo = f"write --map {name}=COLUMN{f' with one of: {others}' if others else ', or add it to the table'}"
-        what, where = f'no column "{name}"', runs.origin[0].path if runs.origin else "runs"
-        raise InputError(f"{what} ({meaning})" if meaning else what, where=where, todo=todo)
+    missing = [name for name in dict.fromkeys(names) if name not in frame.columns]
+    if not missing:
+        return
+    said = {name: COLUMNS[name].meaning if name in COLUMNS else meanings.get(name, "") for name in missing}
+    what = " and ".join(f'"{name}"' + f" ({meaning})" * bool(meaning) for name, meaning in said.items())
+    others = ", ".join(str(column) for column in frame.columns if column not in (*names, *ADDED))
+    maps = " ".join(f"--map {name}=COLUMN" for name in missing)
+    todo = f"write {maps}{f' with one of: {others}' if others else ', or add it to the table'}"
+    where = runs.origin[0].path if runs.origin else "runs"
+    raise InputError(f"no column{'s' * (len(missing) > 1)} {what}", where=where, todo=todo)
 
 
 def _numbers(frame: pd.DataFrame, column: str, runs: Runs, in_curves: bool) -> FloatArray:

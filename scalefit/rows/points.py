@@ -28,12 +28,18 @@ class Points:
     def hold(self, variables: Mapping[str, FloatArray], values: FloatArray) -> NDArray[np.bool_]:
         """Which of these rows (n,) are among the kept ones: the same variables and the same measured value."""
         own = [np.asarray(column, dtype=float) for column in (*self.variables.values(), self.values)]
-        asked = [np.broadcast_to(variables[name], values.shape) for name in self.variables] + [values]
-        if any(column.ndim > 1 for column in [*own, *asked]):
-            own, asked = own[-1:], asked[-1:]  # several values a row: the measured one must do
+        names = list(self.variables)
+        if any(np.ndim(variables[name]) > 1 for name in names):
+            own, names = own[-1:], []  # several values a row: the measured one must do
+        asked = [*(np.broadcast_to(variables[name], values.shape) for name in names), values]
         known = set(zip(*(map(f"{{:.{DIGITS}g}}".format, column.tolist()) for column in own), strict=True))
         keys = zip(*(map(f"{{:.{DIGITS}g}}".format, column.tolist()) for column in asked), strict=True)
         return np.array([key in known for key in keys], dtype=bool) & np.isfinite(values)
+
+    @property
+    def different(self) -> int:
+        """How many of the rows differ from one another in a variable or in the measured value."""
+        return len({tuple(map(str, row)) for row in zip(*self.variables.values(), self.values, strict=True)})
 
     def frame(self, target: str) -> pd.DataFrame:
         """The points as a table."""

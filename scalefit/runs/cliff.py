@@ -7,7 +7,7 @@ import numpy as np
 from scalefit.numerics import FloatArray
 from scalefit.runs.divergence import lost_level, near_initial
 
-JUMP = 3.0  #: at a cliff log loss rises, per octave of learning rate, by more than this many times the steepest step before
+JUMP = 3.0  #: at a cliff log loss rises, per octave, by more than this many times the steepest step before it
 ABOVE = 1.001  #: a loss above this many times the initial loss counts as diverged, cliff or not
 REACH = 5.0  #: octaves on either side of the best learning rate within which steps are compared
 

@@ -56,8 +56,8 @@ def _stopped_early(runs: Runs, names: Collection[str]) -> Iterator[str]:
     if short:
         yield (
             f"{counted(len(short), 'run')} stopped before {its(len(short))} declared end ({listed(short)}): "
-            f"{its(len(short))} last loss is not final; leave out such runs with --where, or predict their end (predict "
-            "--from-partial)"
+            f"{its(len(short))} last loss is not final; leave out such runs with --where, or predict their end "
+            "(predict --from-partial)"
         )
 
 
@@ -115,7 +115,7 @@ def _along(ends: dict[str, tuple[float, float]]) -> Iterator[str]:
     falling = [run for run, (lowest, _) in ends.items() if lowest < HIGH]
     if falling:
         yield (
-            f"every row of {counted(len(falling), 'run')} is used although {its(len(falling))} learning rate falls along the run "
-            f"({listed(falling)}): losses in mid-schedule are not final; use the last row of each run (--points "
-            "final), or a law along the schedule (annealing)"
+            f"every row of {counted(len(falling), 'run')} is used although {its(len(falling))} learning rate falls "
+            f"along the run ({listed(falling)}): losses in mid-schedule are not final; use the last row of each run "
+            "(--points final), or a law along the schedule (annealing)"
         )

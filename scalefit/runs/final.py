@@ -16,14 +16,15 @@ FEW = 0.25  #: unless at least this share of the size's runs stop as early
 def final_losses(runs: Runs) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The table with the loss to compare runs by, and a note if that is not the last value of the column loss.
 
-    It is the held-out loss if a column val_loss has one for every finite loss; else, in curves of many rows, the mean
-    over the last twentieth of each run, as the loss of a single batch is noisy.
+    It is the held-out loss if a column val_loss has one for every run that ended with a finite loss; else, in curves of
+    many rows, the mean over the last twentieth of each run, as the loss of a single batch is noisy.
     """
     table = runs.table
     trained = pd.to_numeric(table["loss"], errors="coerce")
     if "val_loss" in table.columns:
         held = pd.to_numeric(table["val_loss"], errors="coerce")
-        if held[np.isfinite(trained)].notna().all():
+        ended = np.isfinite(trained) & ~marked(table) & ~not_ended(table, trained)
+        if held[ended].notna().all() and held.notna().any():
             return table.assign(loss=held.where(np.isfinite(trained))), ("loss: the held-out one, column val_loss",)
     ends = _ends(runs.curves)
     if ends.empty:
@@ -75,8 +76,8 @@ def finished(table: pd.DataFrame, over: str, arms: str, curves: bool) -> tuple[p
             first = table.index[short][0]
             example = f"such as {table['run'][first]} at step {steps[first]:.0f} of {longest[first]:.0f}"
             notes.append(
-                f"{int(short.sum())} of {count} runs {'stops' if short.sum() == 1 else 'stop'} before the others, {example}: left out "
-                "as unfinished"
+                f"{int(short.sum())} of {count} runs {'stops' if short.sum() == 1 else 'stop'} before the others, "
+                f"{example}: left out as unfinished"
             )
         for name in {"steps", "D", "C"} & set(table.columns) - {over}:  # a diverged run gets those of the others
             values = table[name].astype(float)

@@ -104,8 +104,8 @@ def unfinished_by_status(runs: Runs) -> Iterator[Note]:
     told = "; ".join(f"{word}: {listed(some, SHOWN)}" for word, some in groups)
     out = " and ".join(f"status != '{word}'" for word, _ in groups)
     count = int(left.sum())
-    text = f"{counted(count, 'run')} did not finish ({told}): {its(count)} last loss is not final; what reads final losses leaves "
-    text += f'such runs out (--where "{out}" leaves them out of everything)'
+    text = f"{counted(count, 'run')} did not finish ({told}): {its(count)} last loss is not final; what reads final "
+    text += f'losses leaves such runs out (--where "{out}" leaves them out of everything)'
     yield Note("suspect", text, count)
 
 

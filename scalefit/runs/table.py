@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.errors import InputError, counted, listed
+from scalefit.errors import InputError, counted, listed, spoken
 from scalefit.expressions import Expression, parse
 from scalefit.quoting import quoted
 from scalefit.runs.matching import Binding
@@ -23,13 +23,16 @@ DERIVED = {"C": ("C = 6 N D", ("N", "D")), "D": ("D = C / (6 N)", ("C", "N")), "
 class Note:
     """One thing that reading a log did or found.
 
-    `kind`: guessed, mapped, converted, derived, joined, named, dropped, sorted, selected, diverged, suspect, unknown or
-    ambiguous; `count`: rows, columns or runs concerned.
+    `kind`: guessed, mapped, converted, derived, joined, named, dropped, sorted, selected, diverged, suspect, unknown,
+    undecided or ambiguous; `count`: rows, columns or runs concerned.
     """
 
     kind: str
     text: str
     count: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", spoken(self.text))
 
 
 @dataclass(frozen=True)

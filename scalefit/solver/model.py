@@ -122,7 +122,8 @@ class BoundLaw:
         found = {}
         for j, coordinate in enumerate(self.coordinates):
             column = theta[:, j : j + 1]
-            found[coordinate.name] = np.exp(column) if coordinate.log else column
+            with np.errstate(over="ignore"):
+                found[coordinate.name] = np.exp(column) if coordinate.log else column
         for name, value in self.fixed.items():
             found[name] = np.full((len(theta), 1), value, dtype=theta.dtype)
         for name, tie in self.ties.items():
@@ -199,6 +200,10 @@ def bind(
                 todo=f"its domain: {old.low:g} to {old.high:g}",
             )
         declared[name] = replace(old, low=float(low), high=float(high))
+    for name, variable in law.floors.items():
+        least, old = float(np.min(variables[variable], initial=np.inf)), declared[name]
+        if name not in fix and name not in tie and old.low < least < old.high:
+            declared[name] = replace(old, high=least)
     for name, start in starts.items():
         declared[name] = replace(declared[name], starts=(float(start[0]), float(start[1])))
     ties = {name: parse(text) for name, text in tie.items()}

@@ -103,7 +103,8 @@ def coordinate_slopes(
     wholly within ``gate`` of zero it is flat, wholly beyond it grows or shrinks, everything else is undecided. Raises
     InputError for one size, a missing column, or a value that is not above 0.
 
-    >>> rows = [(module, width, width**slope) for module, slope in (("q", 0.0), ("logits", 0.5)) for width in (64, 128, 256)]
+    >>> slopes = {"q": 0.0, "logits": 0.5}
+    >>> rows = [(name, width, width**slope) for name, slope in slopes.items() for width in (64, 128, 256)]
     >>> found = coordinate_slopes(pd.DataFrame(rows, columns=["module", "width", "mean_abs"]))
     >>> found["logits"]["verdict"], round(float(found["logits"]["slope"]), 3), found["q"]["verdict"], found.ok
     ('grows', 0.5, 'flat', False)

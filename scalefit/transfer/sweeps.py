@@ -124,7 +124,13 @@ def read_sweeps(
 
 def without(table: pd.DataFrame, ignore: Sequence[str]) -> pd.DataFrame:
     """The table without the columns ``ignore``. Raises InputError for one that is missing."""
-    return table.drop(columns=[column_named(table, name) for name in ignore])
+    named = [column_named(table, name) for name in ignore]
+    if "_lr" in named:
+        raise InputError('no column "_lr"', where="--ignore", todo="name a column of the log")
+    if "loss" in named:
+        todo = "name columns of settings; --map loss=COLUMN compares another loss"
+        raise InputError("the loss is what is compared", where="--ignore", todo=todo)
+    return table.drop(columns=named)
 
 
 def peak_rates(runs: Runs, table: pd.DataFrame) -> pd.Series:
@@ -170,8 +176,8 @@ def refuse_unusable(table: pd.DataFrame, columns: dict[str, pd.Series]) -> None:
 def _without_diverged(points: pd.DataFrame, initial: float) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The points with a loss of NaN for diverged runs, and a note for each way in which it shows.
 
-    For the rule see :func:`scalefit.runs.cliff.lost`. Where the initial loss is known, a diverged run below it keeps its
-    loss, as LR sensitivity is defined by it; the optimum and the boundary leave it out by the same rule.
+    For the rule see :func:`scalefit.runs.cliff.lost`. Where the initial loss is known, a diverged run below it keeps
+    its loss, as LR sensitivity is defined by it; the optimum and the boundary leave it out by the same rule.
     """
     count, marked = len(points), int(points["loss"].isna().sum())
     cell = points["arm"].astype(str) + " " + points["size"].astype(str)

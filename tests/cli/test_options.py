@@ -22,6 +22,7 @@ DIFFERENT = {
     "--compute": "budgets to plan; or where isoflop predicts the best size",
     "--law": "of a new fit; or the file that holds the law of a saved one",
     "--loss": "the robust loss of fit; or the loss to which batch counts steps",
+    "--over": "the size of a sweep; or that of measured activations",
     "--out": "a folder of runs; or the file of a schedule",
     "--save": "a saved fit; or the table of a sweep",
     "--steps": "the length of a run; or how long coordcheck trains",

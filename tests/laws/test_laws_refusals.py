@@ -163,10 +163,10 @@ def test_which_column_is_x_names_the_choices():
 def test_a_missing_column_is_named_with_its_meaning():
     table = pd.DataFrame({"N": SIZES, "D": TOKENS, "fresh": TOKENS / 2, "loss": LOSS})
     with pytest.raises(
-        sf.InputError, match=r'"U" \(unique training tokens\); write --map U=COLUMN with one of: fresh$'
+        sf.InputError, match=r'"U" \(unique training tokens\); write rename=\{"COLUMN": "U"\} with one of: fresh$'
     ):
         sf.fit(table, "data-constrained")
-    with pytest.raises(sf.InputError, match="write --map U=COLUMN, or add it to the table"):
+    with pytest.raises(sf.InputError, match=r'write rename=\{"COLUMN": "U"\}, or add it to the table'):
         sf.fit(table.drop(columns="fresh"), "data-constrained")
 
 

@@ -256,7 +256,7 @@ def test_runs_within_three_percent_of_compute_are_one_budget():
     near = rows.assign(C=rows["C"] * np.tile(np.exp(0.029 * np.arange(5)), 2))
     assert len(approach2(near).optima) == 2
     apart = rows.assign(C=rows["C"] * np.tile(np.exp(0.031 * np.arange(5)), 2))
-    with pytest.raises(IdentificationError, match="only 1 size;"):
+    with pytest.raises(IdentificationError, match="only 1 size"):
         approach2(apart)
 
 

@@ -47,7 +47,7 @@ def test_a_loss_on_few_rows_is_not_lost_at_its_end():
 def test_a_run_that_stops_before_the_others_is_told():
     runs = read_runs(curves({"a": 20, "b": 12, "c": 20}))
     (text,) = texts(runs, "suspect")
-    assert "b at step 12 of 20; they may have been killed" in text and """--where "run != 'b'\"""" in text
+    assert "b at step 12 of 20; perhaps killed" in text and """--where "run != 'b'\"""" in text
     assert runs.where("run != 'b'").names == ["a", "c"]
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from truth import EVERY, LOST_AT, RUNS, Point, epochs, lives, logged
+import pandas as pd
+from by_sweeps import LOST, REPORTS, TRIALS, final_loss, reported
+from three_runs import EVERY, LOST_AT, RUNS, Point, epochs, lives, logged
 
 import scalefit as sf
 
@@ -19,7 +21,8 @@ class Format:
     """What to read in the folder that a writer made, with which one `--map`, and what must come back.
 
     `single`: the format stores single precision. `val`: the column of evaluations. `fit`: the words of the one command
-    that fits a law after `--map`; `expected`: the points of each run by its name.
+    that fits a law after `--map`; `expected`: the points of each run by its name. `needs`: modules that the writer
+    imports. `settings`: it keeps those of the run.
     """
 
     name: str
@@ -31,7 +34,14 @@ class Format:
     axis: str = "step"
     single: bool = False
     expected: Callable[[], Expected] = lambda: {run: logged(run) for run in RUNS}
-    fit: str = "--law annealing --drop-diverged"
+    fit: str = "--law annealing --drop-diverged --where 'not diverged'"
+    needs: tuple[str, ...] = ()
+    settings: bool = True
+
+    @property
+    def command(self) -> str:
+        """The words after `scalefit fit FOLDER`."""
+        return self.fit if self.loss == "loss" else f"--map loss={self.loss} {self.fit}"
 
 
 def _named(pattern: str) -> Callable[[], Expected]:
@@ -50,17 +60,11 @@ def _of_lightning() -> Expected:
 
 def _of_trainer() -> Expected:
     """Losses are the mean of ten equal ones, summed in single precision; a sum that was NaN once stays it."""
-    return {
-        run: [
-            _summed(replace(each, loss=np.nan) if run == "cosine" and each.step >= LOST_AT else each)
-            for each in logged(run)
-        ]
-        for run in RUNS
-    }
+    return {run: [_summed(each, run == "cosine" and each.step >= LOST_AT) for each in logged(run)] for run in RUNS}
 
 
-def _summed(each: Point) -> Point:
-    total = np.float32(0.0)
+def _summed(each: Point, lost: bool) -> Point:
+    total = np.float32(np.nan if lost else 0.0)
     for _ in range(EVERY):
         total += np.float32(each.loss)
     return replace(each, loss=float(total) / EVERY, val=None if each.val is None else float(np.float32(each.val)))
@@ -71,24 +75,51 @@ def _of_ray() -> Expected:
     return {f"{number}_schedule={run}": logged(run) for number, run in enumerate(RUNS)}
 
 
+TORCH = ("tensorboard", "torch")
 FORMATS = (
-    Format("TensorBoard", "tensorboard", "tensorboard", single=True),
-    Format("TensorBoard, add_scalars", "tensorboard-add-scalars", "tensorboard", loss="loss/train", val="loss/val", single=True),
-    Format("W&B run files", "wandb", "wandb", expected=_named("{run} (run{number:05d})")),
-    Format("MLflow, data base", "mlflow", "mlflow"),
-    Format("MLflow, folders", "mlflow-folders", "mlflow"),
-    Format("DVCLive", "dvclive", "dvclive"),
-    Format("trackio", "trackio", "trackio"),
-    Format("accelerate, TensorBoard tracker", "accelerate", "accelerate", loss="train_loss", val="val_loss", single=True),
-    Format("Lightning CSVLogger", "lightning", "lightning", loss="train_loss", val="val_loss", expected=_of_lightning),
-    Format("Hugging Face Trainer", "transformers", "transformers", loss="loss", val="eval_loss", expected=_of_trainer),
-    Format("Keras CSVLogger", "keras", "keras", loss="loss", val="val_loss", axis="epoch",
-           expected=lambda: {run: epochs(run) for run in RUNS}, fit='--law "E + A*(epoch+1)**-b" --drop-diverged'),
-    Format("Hydra multirun, CSV", "hydra", "hydra-core", loss="train_loss", val="val_loss", expected=_named("schedule={run}")),
-    Format("Ray Tune", "ray", "ray", read="ray_results", loss="train_loss", val="val_loss", expected=_of_ray),
+    Format("TensorBoard", "tensorboard", "tensorboard", single=True, needs=TORCH, settings=False),
+    Format(
+        "TensorBoard, add_scalars", "tensorboard-add-scalars", "tensorboard",
+        loss="loss/train", val="loss/val", single=True, needs=TORCH,
+    ),
+    Format("W&B run files", "wandb", "wandb", expected=_named("{run} (run{number:05d})"), needs=("wandb",)),
+    Format("MLflow, data base", "mlflow", "mlflow", needs=("mlflow",)),
+    Format("MLflow, folders", "mlflow-folders", "mlflow", needs=("mlflow",)),
+    Format("DVCLive", "dvclive", "dvclive", needs=("dvclive",)),
+    Format("trackio", "trackio", "trackio", needs=("trackio",)),
+    Format(
+        "accelerate, TensorBoard tracker", "accelerate", "accelerate",
+        loss="train_loss", val="val_loss", single=True, needs=("accelerate", *TORCH),
+    ),
+    Format(
+        "Lightning CSVLogger", "lightning", "lightning", loss="train_loss", val="val_loss", expected=_of_lightning,
+        fit="--law annealing --drop-diverged --where 'run != \"wsd/version_1\" and not diverged'",
+        needs=("lightning", "torch"),
+    ),
+    Format(
+        "Hugging Face Trainer", "transformers", "transformers", loss="loss", val="eval_loss", expected=_of_trainer,
+        fit="--law annealing --drop-diverged --where 'run != \"constant\"'",
+        needs=("transformers", "accelerate", "torch"), settings=False,
+    ),
+    Format(
+        "Keras CSVLogger", "keras", "keras", loss="loss", val="val_loss", axis="epoch",
+        expected=lambda: {run: epochs(run) for run in RUNS}, fit="--law 'E + A*(epoch+1)**-b' --drop-diverged",
+        needs=("keras", "torch"), settings=False,
+    ),
+    Format(
+        "Hydra multirun, CSV", "hydra", "hydra-core", loss="train_loss", val="val_loss",
+        expected=_named("schedule={run}"), needs=("hydra",),
+    ),
+    Format(
+        "Ray Tune", "ray", "ray", read="ray_results", loss="train_loss", val="val_loss", expected=_of_ray,
+        needs=("ray", "tensorboardX"),
+    ),
 )  # fmt: skip
 #: a study has trials and no curves; its table is compared by its own test
-STUDY = Format("Optuna", "optuna", "optuna", loss="value", fit="--law power-floor:x=N --where 'peak_lr == 0.002'")
+STUDY = Format(
+    "Optuna", "optuna", "optuna", loss="value", needs=("optuna",),
+    fit="--law power-floor --where 'peak_lr == 0.002'",
+)  # fmt: skip
 
 
 def compared(source: Path, form: Format) -> tuple[int, int, list[str]]:
@@ -99,17 +130,44 @@ def compared(source: Path, form: Format) -> tuple[int, int, list[str]]:
     assert runs.curves is not None
     for name, points in expected.items():
         rows = runs.curves[runs.curves["run"].astype(str) == name]
-        steps = [each.step for each in points]
-        if rows[form.axis].tolist() != steps:
-            wrong.append(f"{name}: {len(rows)} rows for {len(steps)}")
-            continue
-        wanted = {"loss": [each.loss for each in points], "lr": [each.lr for each in points]}
-        wanted[form.val] = [np.nan if each.val is None else each.val for each in points]
-        for column, values in wanted.items():
-            kind = np.float32 if form.single else float
-            found = rows[column].to_numpy(dtype=float).astype(kind)
-            same = (found == np.array(values, dtype=kind)) | np.isnan(found) & np.isnan(values)
-            wrong += [
-                f"{name}, {column} at {steps[at]}: {found[at]} for {values[at]}" for at in np.flatnonzero(~same)[:3]
-            ]
+        wrong += [f"{name}: {each}" for each in _differences(rows, points, form)]
     return sum(map(len, expected.values())), len(runs.curves), wrong
+
+
+def _differences(rows: pd.DataFrame, points: list[Point], form: Format) -> list[str]:
+    steps = [each.step for each in points]
+    if rows[form.axis].tolist() != steps:
+        return [f"{len(rows)} rows for {len(steps)}, or other steps"]
+    wanted = {"loss": [each.loss for each in points], "lr": [each.lr for each in points]}
+    wanted[form.val] = [np.nan if each.val is None else each.val for each in points]
+    kind, wrong = np.float32 if form.single else np.float64, []
+    for column, values in wanted.items():
+        found, right = rows[column].to_numpy(dtype=float).astype(kind), np.array(values, dtype=kind)
+        apart = np.flatnonzero((found != right) & ~(np.isnan(found) & np.isnan(right)))
+        wrong += [f"{column} at {steps[at]}: {found[at]} for {right[at]}" for at in apart[:3]]
+    return wrong
+
+
+def trials_compared(source: Path) -> tuple[int, int, list[str]]:
+    """The same for the study: a row a trial, its settings, its value, and how it ended."""
+    table = sf.read_runs(source, rename={"value": "loss"}).table
+    found = [tuple(row) for row in table[["d_model", "peak_lr", "loss", "status"]].itertuples(index=False)]
+    right = [(width, lr, final_loss(width, lr), "finished") for width, lr in TRIALS]
+    wrong = [f"{one} for {other}" for one, other in zip(found, right, strict=False) if one != other]
+    lost = found[len(right) :]
+    failed = len(lost) == 1 and lost[0][:2] == LOST and np.isnan(lost[0][2]) and lost[0][3] == "failed"
+    return len(right) + 1, len(found), wrong + ([] if failed else [f"the failed trial: {lost}"])
+
+
+def reported_compared(source: Path) -> tuple[int, int, list[str]]:
+    """The values that the trials of the study reported on the way."""
+    curves = sf.read_runs(source, rename={"intermediate_value": "loss"}).curves
+    assert curves is not None
+    right = [
+        (f"widths/{number}", step, reported(width, lr, step))
+        for number, (width, lr) in enumerate(TRIALS)
+        for step in REPORTS
+    ]
+    found = [(str(run), step, loss) for run, step, loss in curves[["run", "step", "loss"]].itertuples(index=False)]
+    wrong = [f"{one} for {other}" for one, other in zip(found, right, strict=False) if one != other]
+    return len(right), len(found), wrong

@@ -18,6 +18,7 @@ from scalefit.errors import InputError
 from scalefit.runs.formats import text_log
 from scalefit.runs.formats.hydra import with_settings
 from scalefit.runs.formats.raw import RawTable, Remark
+from scalefit.runs.formats.text import refuse_packed
 
 __all__ = ["RawTable", "Remark", "is_free_text", "patterns", "read_raw", "sources_in"]
 
@@ -44,9 +45,19 @@ def read_raw(path: Path) -> RawTable:
     """
     if not path.exists():
         raise InputError("there is no such file", where=str(path), todo="give the path of a run log or of a folder")
+    if not path.is_file() and not path.is_dir():
+        raise InputError("not a file (a pipe or a device)", where=str(path), todo="write it to a file, and give that")
     if path.is_file() and path.stat().st_size == 0:
         raise InputError("the file is empty", where=str(path), todo="give a table with a row of column names")
-    table = _reader(path).read(path)
+    try:
+        if path.is_file():
+            refuse_packed(path)
+        table = _reader(path).read(path)
+    except UnicodeError as error:
+        raise InputError("not UTF-8 text", where=str(path), todo="save it as UTF-8") from error
+    except OSError as error:
+        what = f"cannot be read ({error.strerror or error})"
+        raise InputError(what, where=str(error.filename or path), todo="check the path and its permissions") from error
     if not isinstance(table, RawTable):
         raise TypeError(f"the reader of {path} returned a {type(table).__name__}")
     if table.frame.empty:
@@ -124,7 +135,9 @@ def _elsewhere(folder: Path, reader: ModuleType, found: list[Path]) -> tuple[lis
 def _below(reader: ModuleType, folder: Path) -> list[Path]:
     """The runs of one kind in a folder, or any number of levels down."""
     found: list[Path] = reader.sources(folder)
-    return found or [source for part in _folders(folder) for source in _below(reader, part)]
+    if found:
+        return found + _elsewhere(folder, reader, found)[0]
+    return [source for part in _folders(folder) for source in _below(reader, part)]
 
 
 def _folders(folder: Path) -> list[Path]:

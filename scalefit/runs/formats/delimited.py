@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from scalefit.errors import InputError
-from scalefit.runs.formats.raw import RawTable, Remark
+from scalefit.runs.formats.raw import RawTable, Remark, refuse_long_names
 from scalefit.runs.formats.text import ENDINGS, OPENERS, encoding, lines, packing
 from scalefit.runs.matching import match
 from scalefit.runs.quantities import is_quantity
@@ -32,6 +32,7 @@ def read(path: Path) -> RawTable:
     separator = separator_of(head[start])
     decimal = _decimal(head[start + 1 :], separator)
     header = next(csv.reader([head[start]], delimiter=separator, skipinitialspace=True))
+    refuse_long_names(header, str(path))
     frame = _parsed(path, start, separator, decimal, header)
     if any("\x00" in str(name) for name in frame.columns):
         raise InputError("not a table: the file is binary", where=str(path), todo="save it as UTF-8 text")

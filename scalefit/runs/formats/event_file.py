@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from scalefit.errors import InputError
-from scalefit.runs.formats.protobuf import Fields, fields, text
+from scalefit.runs.formats.protobuf import DAMAGE, Fields, fields, text
 
 LENGTH = struct.Struct("<QI")
 TIME, STEP, SUMMARY = 1, 2, 5  #: fields of an event
@@ -25,7 +25,6 @@ KIND, SHAPE, CONTENT = 1, 2, 4  #: fields of a tensor
 TYPES = {1: ("<f4", 5), 2: ("<f8", 6), 3: ("<i4", 7), 4: ("u1", 7), 5: ("<i2", 7), 6: ("i1", 7), 9: ("<i8", 10)}
 TYPES |= {17: ("<u2", 7), 19: ("<f2", 13), 22: ("<u4", 16), 23: ("<u8", 17)}
 SETTINGS, SESSION, ENTRIES = "hparams", 3, 1  #: name of their plugin, and fields of what it holds
-DAMAGE = (IndexError, KeyError, ValueError, struct.error)
 
 
 @dataclass
@@ -44,9 +43,12 @@ def read_events(path: Path) -> Events:
     Raises InputError for a file of another kind.
     """
     data = path.read_bytes()
+    if data and _length(data, 0) is None:
+        todo = "give a file that TensorBoard's writer wrote"
+        raise InputError("not an event file of TensorBoard", where=str(path), todo=todo)
     found = Events()
     try:
-        for message in _records(data, found, path):
+        for message in _records(data, found):
             event = fields(message)
             for summary in event.get(SUMMARY, []):
                 for value in fields(summary).get(1, []):
@@ -57,21 +59,23 @@ def read_events(path: Path) -> Events:
     return found
 
 
-def _records(data: bytes, found: Events, path: Path) -> Iterator[bytes]:
+def _records(data: bytes, found: Events) -> Iterator[bytes]:
     at = 0
     while at < len(data):
-        whole = at + LENGTH.size <= len(data)
-        length, checksum = LENGTH.unpack_from(data, at) if whole else (0, 0)
-        whole = whole and _masked(data[at : at + 8]) == checksum
-        if not whole and at == 0:
-            todo = "give a file that TensorBoard's writer wrote"
-            raise InputError("not an event file of TensorBoard", where=str(path), todo=todo)
-        start = at + LENGTH.size
-        if not whole or start + length + 4 > len(data):
+        length, start = _length(data, at), at + LENGTH.size
+        if length is None or start + length + 4 > len(data):
             found.torn = len(data) - at
             return
         yield data[start : start + length]
         at = start + length + 4
+
+
+def _length(data: bytes, at: int) -> int | None:
+    """The length of the record that begins here; None where there is none, by its checksum."""
+    if at + LENGTH.size > len(data):
+        return None
+    length, checksum = LENGTH.unpack_from(data, at)
+    return int(length) if _masked(data[at : at + 8]) == checksum else None
 
 
 def _take(found: Events, event: Fields, value: Fields) -> None:

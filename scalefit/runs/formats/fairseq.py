@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from scalefit.runs.formats.log_rows import LogRows, Value, number, passed_over
 from scalefit.runs.formats.raw import RawTable, Remark
-from scalefit.runs.formats.text import ENDINGS, lines
+from scalefit.runs.formats.text import ENDINGS, lines, parsed
 from scalefit.runs.formats.text_patterns import ANSI, NUMBER
 
 NAMES = tuple(f"*{kind}{packed}" for kind in (".log", ".txt", ".out", ".stdout") for packed in ENDINGS)
@@ -59,7 +58,7 @@ def _row(text: str) -> dict[str, Value] | None:
     found = JSON.search(text)
     if found:
         try:
-            values = json.loads(found["object"])
+            values = parsed(found["object"])
         except (ValueError, RecursionError):
             return None
         return _named(values, found["part"].removesuffix("_inner"), "inner" in found["part"])

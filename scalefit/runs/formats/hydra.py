@@ -19,7 +19,8 @@ def with_settings(raw: RawTable) -> RawTable:
 
     A log without `.hydra` beside it, or in a folder above, stays as it is.
     """
-    kept = next((part / KEPT for part in [raw.path, *raw.path.parents][: FARTHEST + 1] if (part / KEPT).is_dir()), None)
+    place = raw.path.absolute()
+    kept = next((part / KEPT for part in [place, *place.parents][: FARTHEST + 2] if (part / KEPT).is_dir()), None)
     if kept is None:
         return raw
     settings = flat_yaml(kept / "config.yaml")

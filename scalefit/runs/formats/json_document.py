@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from scalefit.runs.formats import huggingface, jsonl
 from scalefit.runs.formats.flat_yaml import flat_yaml
 from scalefit.runs.formats.jsonl import flattened, framed
 from scalefit.runs.formats.raw import RawTable, nans_of
-from scalefit.runs.formats.text import ENDINGS, lines
+from scalefit.runs.formats.text import ENDINGS, lines, parsed
 from scalefit.runs.formats.wandb_offline import CLOCKS
 from scalefit.runs.matching import match
 
@@ -40,8 +39,8 @@ def read(path: Path) -> RawTable:
     Raises InputError if the file is neither, nor the state of a Trainer, nor JSON lines.
     """
     try:
-        content = json.loads("".join(lines(path)))
-    except (json.JSONDecodeError, RecursionError):
+        content = parsed("".join(lines(path)))
+    except (ValueError, RecursionError):
         return jsonl.read(path)
     if isinstance(content, dict) and "log_history" in content:
         return huggingface.read(path)

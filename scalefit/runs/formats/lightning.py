@@ -46,7 +46,6 @@ def read(path: Path) -> RawTable:
     told.append(Remark("unknown", "step counts from 0: the values at step 0 are those of the first optimiser step"))
     scalars = flat_yaml(path.with_name("hparams.yaml"))
     last = joined.index.to_numpy()
-    nans = {
-        name: last[np.searchsorted(last, [n for n in rows if n <= last[-1]])] for name, rows in (raw.nans or {}).items()
-    }
-    return RawTable(path, joined, scalars, (*raw.remarks, *told), {name: rows.tolist() for name, rows in nans.items()})
+    named = {name: [row for row in rows if row <= last[-1]] for name, rows in (raw.nans or {}).items()}
+    nans = {name: last[np.searchsorted(last, rows)].tolist() for name, rows in named.items()}
+    return RawTable(path, joined, scalars, (*raw.remarks, *told), nans, single=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -12,14 +11,16 @@ from typing import Any
 
 from scalefit.runs.formats.jsonl import flattened, framed
 from scalefit.runs.formats.log_rows import passed_over
-from scalefit.runs.formats.raw import RawTable, Remark, nans_of
-from scalefit.runs.formats.text import ENDINGS, lines
+from scalefit.runs.formats.raw import BEYOND, RawTable, Remark, nans_of
+from scalefit.runs.formats.text import ENDINGS, lines, parsed
 from scalefit.runs.formats.text_patterns import ANSI
 
 NAMES = tuple(f"*{kind}{packed}" for kind in (".txt", ".log", ".out", ".stdout") for packed in ENDINGS)
 OBJECT = re.compile(r"\{.*\}")
 NAN, INF = (re.compile(rf"(?<=[:\s-]){word}(?=[,}}\s])") for word in ("nan", "inf"))  #: as Python prints them
-QUOTED = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|[+-]?inf", re.IGNORECASE)  #: a number printed in quotes
+QUOTED = re.compile(
+    r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|[+-]?inf", re.IGNORECASE
+)  #: a number printed in quotes
 LOSS = re.compile(r"(^|[^a-z])(loss|nll|ppl|perplexity)([^a-z]|$)")
 PLACES = {"step", "epoch", "iter", "iteration", "global_step", "current_steps", "global_step/max_steps", "num_updates"}
 BAR = re.compile(r"\|\s*(?P<step>\d+)/(?P<steps>\d+)\s*\[\d+:\d+")  #: a progress bar: 10/873 [00:31<44:02, ...
@@ -120,7 +121,7 @@ def _record(text: str) -> dict[str, Any] | None:
     if not OBJECT.fullmatch(text) or len(text) > LONGEST:
         return None
     try:
-        found = json.loads(text)
+        found = parsed(text)
     except (ValueError, RecursionError):
         try:
             found = ast.literal_eval(INF.sub("1e999", NAN.sub("'NaN'", text)))
@@ -133,6 +134,8 @@ def _record(text: str) -> dict[str, Any] | None:
 
 def _plain(key: str, value: Any) -> Any:
     """A value as a number where it is one in quotes (not in names, such as those of runs)."""
+    if isinstance(value, int) and abs(value) >= BEYOND:
+        return float("inf") if value > 0 else float("-inf")
     if not isinstance(value, str):
         return value
     if value.lower() == "nan":

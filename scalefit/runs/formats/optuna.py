@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pandas as pd
 from scalefit.errors import InputError
 from scalefit.runs.formats.data_base import rows, tables
 from scalefit.runs.formats.raw import RawTable, Remark, nans_of
+from scalefit.runs.formats.text import parsed
 
 NAMES = ("*.db", "*.sqlite", "*.sqlite3")
 FOLDER_RANK = 6
@@ -41,7 +41,8 @@ def read(path: Path) -> RawTable:
 
     `value` is what the study minimises: say what it is with `--map loss=value`; several objectives are value_0,
     value_1. A trial without a value (failed, running) keeps its row and its status. Values that trials reported on the
-    way are the table `along`: `--map loss=intermediate_value`. Raises InputError for a data base of another kind, or without a trial.
+    way are the table `along`: `--map loss=intermediate_value`. Raises InputError for a data base of another kind, or
+    without a trial.
     """
     trials = rows(path, TRIALS, "Optuna")
     if not trials:
@@ -54,9 +55,9 @@ def read(path: Path) -> RawTable:
     several = any(objective for _, objective, _, _ in values)
     try:
         for trial, name, value, distribution in rows(path, PARAMS, "Optuna"):
-            found[trial][name] = _parameter(value, json.loads(distribution))
+            found[trial][name] = _parameter(value, parsed(distribution))
         for trial, key, text in rows(path, FACTS, "Optuna"):
-            fact = json.loads(text)
+            fact = parsed(text)
             if isinstance(fact, str | int | float | bool):
                 found[trial][key] = fact
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
@@ -66,16 +67,15 @@ def read(path: Path) -> RawTable:
     for trial, objective, value, kind in values:
         found[trial][f"value_{objective}" if several else "value"] = INFINITE.get(kind, value)
     frame = pd.DataFrame(list(found.values()), index=pd.RangeIndex(1, len(found) + 1))
-    along, nans = _along(path, found, {name for _, name, _, _ in rows(path, PARAMS, "Optuna")})
+    along, nans = _along(path, found)
     text = f"{len(along)} values that trials reported on the way: for these --map loss={REPORT}"
     told = [Remark("unknown", text, len(along))] if len(along) else []
     return RawTable(path, frame, remarks=tuple(told), nans=nans, along=along if len(along) else None)
 
 
-def _along(
-    path: Path, trials: dict[int, dict[str, Any]], params: set[str]
-) -> tuple[pd.DataFrame, dict[str, list[int]]]:
+def _along(path: Path, trials: dict[int, dict[str, Any]]) -> tuple[pd.DataFrame, dict[str, list[int]]]:
     """The values that trials reported on the way, a row a step, with the settings of each trial."""
+    params = {name for _, name, _, _ in rows(path, PARAMS, "Optuna")}
     names = [str(row[1]) for row in rows(path, "PRAGMA table_info(trial_intermediate_values)", "Optuna")]
     records = []
     for row in rows(path, REPORTED, "Optuna"):

@@ -25,7 +25,7 @@ def wide(points: pd.DataFrame) -> tuple[pd.DataFrame, list[Remark], dict[str, li
         run, key = unset.index[0]
         text = f"have all values at step 0, probably logged without a step, e.g. {key} of {run}"
         told.append(Remark("suspect", f"{len(unset)} metrics {text}", len(unset)))
-    told += _axes(counts[counts["size"] > 1])
+    told += _axes(counts[counts["size"] > 1]) if pd.api.types.is_numeric_dtype(counts["max"].dtype) else []
     if again.any():
         count = int(again.sum())
         told.append(Remark("dropped", f"{count} values were logged again at their step; the latest is kept", count))

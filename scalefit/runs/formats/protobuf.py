@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 Fields = dict[int, list[Any]]
+#: what reading the fields of a damaged message may raise
+DAMAGE = (IndexError, KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError, struct.error)
+LONGEST = 63  #: bits that the first byte of a number of ten is moved by at most
 
 
 def fields(message: bytes) -> Fields:
     """The fields of a message by number: whole numbers, or bytes (of 4 or 8 for a fixed width).
 
-    Raises IndexError or KeyError for bytes that are no message.
+    Raises one of `DAMAGE` for bytes that are no message.
 
     >>> fields(bytes([0x08, 0x96, 0x01, 0x12, 0x02, 0x68, 0x69]))
     {1: [150], 2: [b'hi']}
@@ -25,6 +29,8 @@ def fields(message: bytes) -> Fields:
             found.setdefault(number, []).append(value)
             continue
         length, at = varint(message, at) if kind == 2 else ({1: 8, 5: 4}[kind], at)
+        if at + length > len(message):
+            raise IndexError("a field goes on beyond its message")
         found.setdefault(number, []).append(message[at : at + length])
         at += length
     return found
@@ -38,6 +44,8 @@ def varint(message: bytes, at: int) -> tuple[int, int]:
         at, shift = at + 1, shift + 7
         if message[at - 1] < 128:
             return value, at
+        if shift > LONGEST:
+            raise ValueError("a number of more than ten bytes")
 
 
 def text(found: Fields, number: int) -> str:

@@ -57,9 +57,9 @@ def read(path: Path) -> RawTable:
         frame = frame.assign(step=counter)
         told.append(Remark("unknown", f"step is {COUNTER}, the count of results, which need not be optimiser steps"))
     params = trial / PARAMS
-    settings = flattened(_object(params.read_text(encoding="utf-8"), params)) if params.is_file() else {}
+    settings = flattened(_object("".join(lines(params)), params)) if params.is_file() else {}
     tag = DATE.sub("", trial.name)
-    return RawTable(log, frame, settings, tuple(told), nans, name=IDENTITY.sub("", tag))
+    return RawTable(log, frame, settings, tuple(told), nans, name=IDENTITY.sub("", tag), single=True)
 
 
 def _results(trial: Path) -> Path | None:

@@ -64,7 +64,7 @@ def read(path: Path) -> RawTable:
     settings = {key: value for _, each in found for key, value in each.settings.items()}
     beside = [flat_yaml(path / name) for name in ("hparams.yaml", "hparams.yml")] if path.is_dir() else []
     scalars = {key: value for part in (*beside, settings) for key, value in part.items()}
-    return RawTable(path, frame, scalars, remarks=(*told, *again), nans=nans)
+    return RawTable(path, frame, scalars, remarks=(*told, *again), nans=nans, single=True)
 
 
 def _files(run: Path) -> list[Path]:
@@ -90,7 +90,7 @@ def _is_part(part: Path, events: Events) -> bool:
 
 
 def _curve(part: Path, tag: str) -> str:
-    """The name of a curve of `add_scalars` in the folder `loss_train`: `loss/train`; none where it is no such folder."""
+    """The name of a curve of `add_scalars` in the folder `loss_train`: `loss/train`; else nothing."""
     head = f"{tag.replace('/', '_')}_"
     return f"{tag}/{part.name.removeprefix(head)}" if part.name.startswith(head) else ""
 

@@ -7,7 +7,6 @@ block. A record is a protobuf message: field 2 a row of the history, 5 a change 
 
 from __future__ import annotations
 
-import json
 import struct
 import zlib
 from collections.abc import Iterator
@@ -18,8 +17,9 @@ import pandas as pd
 
 from scalefit.errors import InputError
 from scalefit.runs.formats.jsonl import flattened, framed
-from scalefit.runs.formats.protobuf import fields, text
+from scalefit.runs.formats.protobuf import DAMAGE, fields, text
 from scalefit.runs.formats.raw import RawTable, Remark, nans_of
+from scalefit.runs.formats.text import parsed
 from scalefit.runs.matching import match
 
 NAMES = ("*.wandb",)
@@ -61,7 +61,7 @@ def read(path: Path) -> RawTable:
                 identity, name = text(run, RUN_ID) or identity, text(run, DISPLAY_NAME) or name
                 changes += run.get(RUN_CONFIG, [])
             config |= {key: value for change in changes for key, value in _items(change).items()}
-    except (IndexError, KeyError, ValueError, RecursionError) as error:
+    except DAMAGE as error:
         raise InputError(
             "a damaged run file of W&B", where=str(path), todo="give the file as wandb wrote it"
         ) from error
@@ -76,15 +76,15 @@ def read(path: Path) -> RawTable:
     return RawTable(path, frame, config, (*told, *lists), nans_of(rows, numbers), identified=True)
 
 
-def without_counters(frame: pd.DataFrame) -> tuple[pd.DataFrame, Remark]:
+def without_counters(frame: pd.DataFrame, counter: str = COUNTER) -> tuple[pd.DataFrame, Remark]:
     """A history without its clocks, and without the count of the calls of log() where steps were logged as well."""
     frame = frame.drop(columns=[clock for clock in CLOCKS if clock in frame.columns])
-    others = [name for name in map(str, frame.columns) if name != COUNTER]
+    others = [name for name in map(str, frame.columns) if name != counter]
     steps = [binding.source for binding in match(others, ties={}) if binding.name == "step"]
-    if COUNTER in frame.columns and steps and frame[steps[0]].notna().all():
-        said = f"{COUNTER} counts the calls of log(); the steps are in the column '{steps[0]}'"
-        return frame.drop(columns=COUNTER), Remark("dropped", said)
-    return frame, Remark("unknown", f"{COUNTER} counts the calls of log(), which need not be optimiser steps")
+    if counter in frame.columns and steps and frame[steps[0]].notna().all():
+        said = f"{counter} counts the calls of log(); the steps are in the column '{steps[0]}'"
+        return frame.drop(columns=counter), Remark("dropped", said)
+    return frame, Remark("unknown", f"{counter} counts the calls of log(), which need not be optimiser steps")
 
 
 def _records(data: bytes, told: list[Remark]) -> Iterator[bytes]:
@@ -113,5 +113,5 @@ def _items(message: bytes) -> dict[str, Any]:
     for item in map(fields, fields(message).get(1, [])):
         nested = [part.decode("utf-8", "replace") for part in item.get(NESTED_KEY, [])]
         key = "/".join(nested) or text(item, KEY)
-        found |= flattened({key: json.loads(text(item, VALUE) or "null")})
+        found |= flattened({key: parsed(text(item, VALUE) or "null")})
     return found

@@ -13,7 +13,7 @@ from scalefit.runs.formats.text import ENDINGS, lines
 
 NAMES = tuple(f"*{kind}{packed}" for kind in (".dat", ".txt", ".out", ".log", ".csv", ".tsv") for packed in ENDINGS)
 MISSING = {"-", "n/a", "none", "null", "nan"}
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?|[+-]?inf(inity)?|nan|-", re.IGNORECASE)
+NUMBER = re.compile(r"[+-]?(\d+(?:\.\d*)?|\.\d+)([eEdD][+-]?\d+)?|[+-]?inf(inity)?|nan|-", re.IGNORECASE)
 LOOKED_AT = 60  #: lines by which a file is known
 
 

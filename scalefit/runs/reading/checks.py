@@ -22,7 +22,12 @@ def checked(runs: Runs, declared: Mapping[str, float] = NONE) -> Runs:
     """The same runs with notes on losses that are not finite, runs that stop early, implausible sizes and unknown
     conventions. ``declared``: the steps planned for a run, by run."""
     frame = runs.table if runs.curves is None else runs.curves
-    found = [_not_finite(frame), _lost(runs), *unfinished_by_status(runs), *stopped(runs, declared)]
+    found = [
+        _not_finite(frame, runs.curves is not None),
+        _lost(runs),
+        *unfinished_by_status(runs),
+        *stopped(runs, declared),
+    ]
     for name in ("N", "N_total", "D", "C"):
         if name in runs.table.columns:
             found += _sizes(runs.table, name)
@@ -30,10 +35,11 @@ def checked(runs: Runs, declared: Mapping[str, float] = NONE) -> Runs:
     return replace(runs, notes=(*runs.notes, *(note for note in found if note is not None)))
 
 
-def _not_finite(frame: pd.DataFrame) -> Note | None:
+def _not_finite(frame: pd.DataFrame, curves: bool) -> Note | None:
     if "loss" not in frame.columns:
         return None
-    bad = np.flatnonzero(~np.isfinite(frame["loss"].to_numpy()) & ~_between_evaluations(frame))
+    lost = ~np.isfinite(frame["loss"].to_numpy())
+    bad = np.flatnonzero(lost & ~_between_evaluations(frame) if curves else lost)
     if not bad.size:
         return None
     return Note(
@@ -76,8 +82,9 @@ def _sizes(table: pd.DataFrame, name: str) -> Iterator[Note]:
         text = f"{name} is larger than any model in {counted(large.size, 'row')}, check the unit in its header"
         yield Note("suspect", f"{text}: {_cells(table, name, large)}", large.size)
     small = sizes[(sizes > 0) & (sizes < LEAST)]
-    if small.size and not (sizes >= LEAST).any() and name != "C":
-        text = f"{name} is {small.min():g} to {small.max():g}, probably counted in millions or billions: write the unit"
+    if small.size and np.nanmedian(sizes) < LEAST and name != "C":
+        reach = f"{name} is {np.nanmin(sizes):g} to {np.nanmax(sizes):g}"
+        text = f"{reach}, probably counted in millions or billions: write the unit"
         yield Note("suspect", f'{text} into the header, as in "{name} (B)"', small.size)
 
 

@@ -16,12 +16,13 @@ from scalefit.runs.formats import RawTable
 from scalefit.runs.matching import normalised
 from scalefit.runs.reading.checks import checked
 from scalefit.runs.reading.conversions import peak_of_settings, read_settings
-from scalefit.runs.reading.curves import join_sparse_rows, ordered, table_of
+from scalefit.runs.reading.curves import join_sparse_rows, ordered, set_undecided_apart, table_of
 from scalefit.runs.reading.entries import entries_of_runs
 from scalefit.runs.reading.joining import file_names, keep_apart, one_table
 from scalefit.runs.reading.naming import name_runs
+from scalefit.runs.reading.resumed import resumed
 from scalefit.runs.reading.sources import Source, raw_tables
-from scalefit.runs.reading.tidy import Tidy, tidied
+from scalefit.runs.reading.tidy import NO_LOSS, Tidy, tidied
 from scalefit.runs.table import Note, Origin, Runs
 from scalefit.runs.trajectory import LearningRates, ScheduleSource, schedules_of
 
@@ -34,6 +35,8 @@ def read_runs(
     warmup: int | None = None,
     where: str | None = None,
     pattern: str | None = None,
+    join: bool = False,
+    defaults: Mapping[str, str] | None = None,
     need: Sequence[str] = ("loss",),
     tell_ties: bool = False,
 ) -> Runs:
@@ -46,8 +49,10 @@ def read_runs(
     rate of every run, as text (see `scalefit.schedules.parse_schedule`), a CSV of (step, lr) or of (schedule or run,
     step, lr), a Schedule, or a mapping from run to these. `warmup`: steps of a linear warmup from 0, for a log that
     begins later. `where`: an expression; rows for which it does not hold are left out. `pattern`: how the lines of a
-    text log are written, such as "step {step} .* loss {loss} lr {lr}". `need`: columns that must exist. `tell_ties`: if
-    two columns could be the same canonical one, keep both unchanged and report them in a note of kind "ambiguous".
+    text log are written, such as "step {step} .* loss {loss} lr {lr}". `join`: whether runs that go on where others
+    end, with the same settings, are read as one. `defaults`: as `rename`, of columns that need not be there. `need`:
+    columns that must exist. `tell_ties`: if two columns could be the same canonical one, keep both unchanged and report
+    them in a note of kind "ambiguous".
 
     `Runs.notes` report everything that was guessed, converted, derived or dropped; a note that several files share
     names the first and counts the rest. Raises InputError, naming file, row and column, for what cannot be read.
@@ -58,8 +63,8 @@ def read_runs(
     (['DataFrame'], [1.0, 1.0, 0.5])
     """
     sources = [source] if isinstance(source, str | PathLike | pd.DataFrame) else list(source)
-    raws, origin = raw_tables(sources, rename or (), pattern)
-    maps = _renames(raws, {one_line(name): target for name, target in (rename or {}).items()})
+    raws, origin = raw_tables(sources, {**(defaults or {}), **(rename or {})}, pattern)
+    maps = _renames(raws, {one_line(name): target for name, target in (rename or {}).items()}, defaults or {})
     names = file_names([raw.path for raw in raws])
     tables = [tidied(raw, renames, tell_ties) for raw, renames in zip(raws, maps, strict=True)]
     for tidy, name in zip(tables, names, strict=True):
@@ -70,13 +75,14 @@ def read_runs(
         for tidy in tables:
             tidy.frame = tidy.frame.assign(source=tidy.where)
         keep_apart(tables, names)
+    tables, names = resumed(tables, names, join)
     runs = _joined(tables, names, origin, need)
     runs = _with_learning_rates(runs, schedule, warmup)
     return runs if where is None else runs.where(where)
 
 
-def _renames(raws: list[RawTable], rename: dict[str, str]) -> list[dict[str, str]]:
-    """The entries of `rename` that concern each table; every entry must concern one."""
+def _renames(raws: list[RawTable], rename: dict[str, str], defaults: Mapping[str, str]) -> list[dict[str, str]]:
+    """The entries of `rename`, and of `defaults`, that concern each table; every entry of `rename` must concern one."""
     columns = list(dict.fromkeys(str(name) for raw in raws for name in raw.frame.columns))
     for name, target in rename.items():
         if name not in columns:
@@ -84,7 +90,8 @@ def _renames(raws: list[RawTable], rename: dict[str, str]) -> list[dict[str, str
             todo = f"did you mean '{near[0]}'?" if near else f"the columns are {listed(columns, 30)}"
             where = str(raws[0].path) if len(raws) == 1 else ""
             raise InputError(f"there is no column '{name}' to map to {target}", where=where, todo=todo)
-    return [{name: target for name, target in rename.items() if name in raw.frame.columns} for raw in raws]
+    both = {**{one_line(name): target for name, target in defaults.items()}, **rename}
+    return [{name: target for name, target in both.items() if name in raw.frame.columns} for raw in raws]
 
 
 def _joined(tables: list[Tidy], names: list[str], origin: tuple[Origin, ...], need: Sequence[str]) -> Runs:
@@ -98,8 +105,13 @@ def _joined(tables: list[Tidy], names: list[str], origin: tuple[Origin, ...], ne
     if not curves:
         table = pd.concat([tidy.frame for tidy in finals]) if len(finals) > 1 else finals[0].frame
         return checked(Runs(None, table, tuple(notes), origin, columns))
+    if any("loss" in each.frame.columns for each in curves):
+        for each in curves:
+            if "loss" not in each.frame.columns:
+                each.frame = each.frame.assign(**{NO_LOSS: True})
     tidy = one_table(curves)
     before = len(tidy.notes)
+    set_undecided_apart(tidy)
     logged = join_sparse_rows(tidy)
     same = logged is tidy.frame
     ordered(tidy)
@@ -110,7 +122,7 @@ def _joined(tables: list[Tidy], names: list[str], origin: tuple[Origin, ...], ne
         table = _with_run_table(table, pd.concat([part.frame for part in finals]), notes)
     rates = LearningRates(_lr_rows(tidy, tidy.frame if same else logged))
     planned = {run: entries.get("steps") for run, entries in scalars.items()}
-    declared = {run: float(steps) for run, steps in planned.items() if isinstance(steps, int | float)}
+    declared = {run: float(steps) for run, steps in planned.items() if isinstance(steps, int | float) and steps > 0}
     return checked(Runs(tidy.frame, table, tuple(notes), origin, columns, rates), declared)
 
 

@@ -25,6 +25,13 @@ def telling(frame: pd.DataFrame) -> list[str]:
     return [name for name in FIXED if name in frame.columns and frame[name].nunique(dropna=False) > 1]
 
 
+def settings_beside_one_name(frame: pd.DataFrame) -> list[str]:
+    """The sizes and seeds that differ between rows although all name one run, so that the name tells none apart."""
+    if "run" not in frame.columns or len(frame) < 2 or frame["run"].nunique(dropna=False) > 1:
+        return []
+    return [name for name in telling(frame) if name in ("N", "N_total", "d_model", "n_layer", "seed")]
+
+
 def are_final_results(frame: pd.DataFrame, axis: str = "step") -> bool:
     """Whether each row is the result of a run of its own, although it holds a step (that of its end).
 
@@ -91,9 +98,10 @@ def epochs_count_up(frame: pd.DataFrame) -> bool:
     """
     named = "run" in frame.columns
     runs = frame["run"].astype(str) if named else pd.Series("", index=frame.index)
-    if frame["epoch"].isna().any() or len(frame) < 2 * runs.nunique() or (not named and telling(frame)):
+    counted = pd.to_numeric(frame["epoch"], errors="coerce")
+    if counted.isna().any() or len(frame) < 2 * runs.nunique() or (not named and telling(frame)):
         return False
-    return all(_counts_up(epochs.to_numpy(dtype=float)) for _, epochs in frame["epoch"].groupby(runs, sort=False))
+    return all(_counts_up(epochs.to_numpy(dtype=float)) for _, epochs in counted.groupby(runs, sort=False))
 
 
 def _counts_up(epochs: NDArray[np.float64]) -> bool:

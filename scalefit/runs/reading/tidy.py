@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,16 +13,15 @@ import pandas as pd
 from scalefit.errors import InputError
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats import RawTable
-from scalefit.runs.matching import Binding, canonical, match
+from scalefit.runs.matching import Binding, match
 from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
 from scalefit.runs.reading.markers import marker, markers, value
-from scalefit.runs.reading.rates import bound_rates
-from scalefit.runs.reading.results import are_final_results, epochs_count_up, telling
+from scalefit.runs.reading.rates import bound_rates, sized
+from scalefit.runs.reading.results import are_final_results, epochs_count_up, settings_beside_one_name, telling
 from scalefit.runs.table import Note
 
 PERPLEXITY, BITS = re.compile(r"(^|[^a-z])(ppl|perplexity)([^a-z]|$)"), {"bits", "bpb", "bpc", "bpt"}  #: names of units
 ONE_RATE = "peak_lr = lr: the table has one row per run"
-SETTING = re.compile(r"(config|params|hparams)[/.]")  #: what a column of settings begins with
 #: Columns in which text that is not a number stops the reading.
 STRICT = frozenset({"step", "tokens", "loss", "lr", "N", "N_total", "D", "C", "batch"})
 #: Column that marks, until sparse rows are joined, the rows of curves at which no loss was logged.
@@ -42,6 +42,7 @@ class Tidy:
     notes: list[Note] = field(default_factory=list)
     identified: bool = False
     name: str = ""
+    single: bool = False
 
     def note(self, kind: str, text: str, count: int = 1) -> None:
         """Add a note on something that was done or found."""
@@ -57,8 +58,10 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) ->
     where = str(raw.path)
     ties: dict[str, str] = {}
     bindings = match(raw.frame.columns, rename, where, _words(raw.frame), ties if tell_ties else None)
+    bindings = sized(raw.frame, bindings)
     bindings, chosen = bound_rates(raw.frame, bindings)
-    tidy = Tidy(raw.frame, "", where, bindings, dict(raw.scalars), identified=raw.identified, name=raw.name)
+    tidy = Tidy(raw.frame, "", where, bindings, dict(raw.scalars))
+    tidy.identified, tidy.name, tidy.single = raw.identified, raw.name, raw.single
     if chosen:
         tidy.note("derived", chosen)
     for text in ties.values():
@@ -148,7 +151,7 @@ def _as_numbers(tidy: Tidy, column: pd.Series, scale: float) -> pd.Series:
     try:
         values = pd.Series(numbers(column, tidy.where, scale), index=column.index)
     except InputError:
-        if column.name in STRICT:
+        if column.name in STRICT or column.dtype.kind in "mM":
             raise
         column = _without_words(tidy, column)
         if not any(_is_word(cell) for cell in column):
@@ -167,8 +170,8 @@ def _as_numbers(tidy: Tidy, column: pd.Series, scale: float) -> pd.Series:
     return values
 
 
-def _is_word(cell: object) -> bool:
-    return isinstance(cell, str) and cell.strip().lower() not in MISSING and not is_quantity(cell)
+def _is_word(cell: Any) -> bool:
+    return not pd.isna(cell) and str(cell).strip().lower() not in MISSING and not is_quantity(cell)
 
 
 def _without_words(tidy: Tidy, column: pd.Series) -> pd.Series:
@@ -213,6 +216,11 @@ def _rescaled(tidy: Tidy, name: str, by: float) -> None:
 
 def _find_axis(tidy: Tidy) -> None:
     """Curves have a step, or tokens that vary inside a run; otherwise the table has one row per run."""
+    if by := settings_beside_one_name(tidy.frame):
+        tidy.frame = tidy.frame.rename(columns={"run": "run_in_file"})
+        tidy.note(
+            "named", f"all rows name the same run, but {' and '.join(by)} differ: the name is kept as run_in_file"
+        )
     columns, frame = set(tidy.frame.columns), tidy.frame
     one_row_per_run = "run" in columns and not frame["run"].duplicated().any()
     if "step" in columns and "run" not in columns and are_final_results(frame):
@@ -256,9 +264,8 @@ def _as_final_results(tidy: Tidy) -> None:
         ]
         tidy.note("guessed", "D is the column of tokens: the table has one row per run")
     if "lr" in columns and "peak_lr" not in columns:
-        setting = next((name for name in tidy.frame.columns if SETTING.match(name) and canonical(name) == "lr"), "lr")
-        tidy.frame = tidy.frame.assign(peak_lr=tidy.frame[setting])
-        tidy.note("derived", ONE_RATE if setting == "lr" else f"peak_lr = '{setting}', a setting: lr is the last rate")
+        tidy.frame = tidy.frame.assign(peak_lr=tidy.frame["lr"])
+        tidy.note("derived", ONE_RATE)
 
 
 def _whole_steps(tidy: Tidy) -> None:

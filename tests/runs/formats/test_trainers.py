@@ -224,7 +224,7 @@ def test_the_pages_of_one_run_by_tensorboard_are_one_run(tmp_path):
         ),
         (["[2026-01-01] [Rank 0] step=10, skipped=0, lr=[0.0001], mom=[(0.9, 0.95)]"], ("DeepSpeed",)),
         (["wandb: Run summary:", "wandb: loss 2.1"], ("W&B", "wandb/")),
-        (["some text, with a comma", "and more, of it"], ("--pattern", "write a CSV")),
+        (["some text, with a comma", "and more, of it"], ("pattern=", "write a CSV")),
     ],
 )
 @pytest.mark.parametrize("name", ["job.log", "slurm-77.err", "screenlog"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from truth import (
+from three_runs import (
     CHECKPOINT,
     EVALUATED,
     EVERY,
@@ -73,9 +73,10 @@ def transformers(folder: Path) -> None:
             model.planted = {each.step: each for each in points}
             killed = len(lives(run)) > 1 and life == 0
             args = hf.TrainingArguments(
-                output_dir=str(folder / run), max_steps=STEPS, logging_steps=EVERY, eval_strategy="steps", eval_steps=EVALUATED,
-                save_steps=CHECKPOINT, save_total_limit=1, per_device_train_batch_size=1, report_to=[], use_cpu=True, disable_tqdm=True,
-                logging_nan_inf_filter=False, learning_rate=1.0, run_name="first" if killed else "other",
+                output_dir=str(folder / run), max_steps=STEPS, logging_steps=EVERY, eval_strategy="steps",
+                eval_steps=EVALUATED, save_steps=CHECKPOINT, save_total_limit=1, per_device_train_batch_size=1,
+                report_to=[], use_cpu=True, disable_tqdm=True, logging_nan_inf_filter=False, learning_rate=1.0,
+                run_name="first" if killed else "other",
             )  # fmt: skip
             optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
             schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda done, run=run: rate(run, done + 1))

@@ -7,13 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from truth import RUNS, SETTINGS, lives
+from three_runs import RUNS, SETTINGS, lives
 
 APP = """
 import csv
 import logging
 import hydra
-from truth import lives
+from three_runs import lives
 
 
 @hydra.main(version_base=None, config_path=None, config_name="base")
@@ -28,7 +28,8 @@ def main(config):
 
 
 from hydra.core.config_store import ConfigStore
-ConfigStore.instance().store("base", {"schedule": "cosine", "optimizer": {"lr": 0.002}, "model": {"n_params": 1500000, "d_model": 128}})
+model = {"n_params": 1500000, "d_model": 128}
+ConfigStore.instance().store("base", {"schedule": "cosine", "optimizer": {"lr": 0.002}, "model": model})
 main()
 """
 
@@ -45,6 +46,8 @@ def hydra(folder: Path) -> None:
 WIDTHS = (32, 64, 96, 128, 192, 256)
 RATES = (1e-3, 2e-3)
 TRIALS = [(width, lr) for width in WIDTHS for lr in RATES]
+LOST = (32, 5e-2)  #: the trial that fails
+REPORTS = (500, 1000, 1500, 2000)  #: steps at which trials report on the way
 
 
 def final_loss(width: int, lr: float) -> float:
@@ -52,8 +55,13 @@ def final_loss(width: int, lr: float) -> float:
     return round(1.9 + 12.0 * (90.0 * width**2) ** -0.25 + (0.0 if lr == RATES[1] else 0.02), 5)
 
 
+def reported(width: int, lr: float, step: int) -> float:
+    """The value on the way."""
+    return round(final_loss(width, lr) + 1 - step / 2000, 5)
+
+
 def optuna(folder: Path) -> None:
-    """A study of twelve trials with values on the way; one fails, one is pruned, and one returns nothing."""
+    """A study of twelve trials with values on the way, and one that fails."""
     import optuna as library
 
     library.logging.set_verbosity(library.logging.ERROR)
@@ -65,12 +73,12 @@ def optuna(folder: Path) -> None:
         width = trial.suggest_categorical("d_model", WIDTHS)
         lr = trial.suggest_float("lr", 1e-4, 1e-1, log=True)
         trial.set_user_attr("n_params", 90 * width**2)
-        for step in (500, 1000, 1500, 2000):
-            trial.report(final_loss(width, lr) + 1 - step / 2000, step)
+        for step in REPORTS:
+            trial.report(reported(width, lr, step), step)
         return final_loss(width, lr)
 
     study.optimize(train, n_trials=len(TRIALS))
-    study.enqueue_trial({"d_model": 32, "lr": 5e-2})
+    study.enqueue_trial({"d_model": LOST[0], "lr": LOST[1]})
 
     def lost(trial):
         trial.suggest_categorical("d_model", WIDTHS)
@@ -112,7 +120,8 @@ def ray(folder: Path) -> None:
     tuner = tune.Tuner(
         train, param_space=settings, tune_config=tune.TuneConfig(max_concurrent_trials=1),
         run_config=tune.RunConfig(
-            name="sweep", storage_path=str(folder / "ray_results"), verbose=0, failure_config=tune.FailureConfig(max_failures=1)
+            name="sweep", storage_path=str(folder / "ray_results"), verbose=0,
+            failure_config=tune.FailureConfig(max_failures=1),
         ),
     )  # fmt: skip
     tuner.fit().get_dataframe().to_csv(folder / "dataframe.csv", index=False)

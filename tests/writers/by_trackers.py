@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import numpy as np
-from truth import RUNS, SETTINGS, Point, lives
+from three_runs import RUNS, SETTINGS, Point, lives
 
 NOISE = np.random.default_rng(7).normal(size=64)
 
@@ -63,11 +63,8 @@ def wandb(folder: Path) -> None:
                 config=SETTINGS, settings=settings,
             ) as started:  # fmt: skip
                 for each in points:
-                    row = {
-                        **values(each),
-                        "trainer/global_step": each.step,
-                        "phase": "warmup" if each.step < 100 else "go",
-                    }
+                    phase = "warmup" if each.step < 100 else "go"
+                    row = {**values(each), "trainer/global_step": each.step, "phase": phase}
                     if run == "cosine" and each.step == 500:
                         row["weights"] = wandb.Histogram(np_histogram=np.histogram(NOISE, bins=8))
                     started.log(row)

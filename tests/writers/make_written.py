@@ -1,4 +1,4 @@
-"""Make the fixtures again: `python tests/writers/make.py [LOGGER ...]`, where the extra `writers` is installed.
+"""Make the fixtures again: `python tests/writers/make_written.py [LOGGER ...]`, where the extra `writers` is installed.
 
 Each logger writes the three runs in a process of its own. What names this machine or its user is taken out, what is no
 log is left out, and the rest becomes `written/LOGGER.tar.gz`, the same bytes for the same files.
@@ -41,14 +41,9 @@ def written_anew(writer: str, folder: Path) -> None:
     """Let a logger write the three runs in an empty folder."""
     home = folder.parent / "home"
     home.mkdir(exist_ok=True)
-    own = {
-        "HOME": str(home),
-        "USER": "user",
-        "LOGNAME": "user",
-        "WANDB_ERROR_REPORTING": "false",
-        "PYTHONWARNINGS": "ignore",
-    }
-    words = [sys.executable, str(HERE / "anew.py"), writer, str(folder)]
+    own = {"HOME": str(home), "USER": "user", "LOGNAME": "user"}
+    own |= {"WANDB_ERROR_REPORTING": "false", "PYTHONWARNINGS": "ignore"}
+    words = [sys.executable, str(HERE / "write_anew.py"), writer, str(folder)]
     done = subprocess.run(
         words, cwd=folder, env={**os.environ, **own}, capture_output=True, text=True, timeout=FAR, check=False
     )
