@@ -57,20 +57,20 @@ class TestDesign:
     def test_one_more_is_the_batch_with_it(self, design):
         more = design.with_one_more((1,))
         for k in (0, 3, 7):
-            assert more[k] == pytest.approx(design.deviation((1, k)))
+            assert more[k] == pytest.approx(design.half_width((1, k)))
 
     def test_the_best_pair_is_the_best_of_all_pairs(self, design):
         for budget in (5, 9, 15):
             pairs = [(i, j) for i, j in combinations(range(8), 2) if design.costs[i] + design.costs[j] <= budget]
             pairs += [(i, i) for i in range(8) if 2 * design.costs[i] <= budget]
-            best = min(design.deviation(pair) for pair in pairs)
+            best = min(design.half_width(pair) for pair in pairs)
             found = design.best(budget, 2)
             assert design.costs[list(found)].sum() <= budget
-            assert design.deviation(found) <= best * 1.02
+            assert design.half_width(found) <= best * 1.02
 
     def test_failures_are_averaged(self, design):
-        risky = Design(design.covariance, 0.5, design.costs, design.reach, 0.0, design.total, failure=0.2)
-        none, first, second, both = (design.deviation(batch) for batch in ((), (1,), (4,), (1, 4)))
+        risky = Design(design.covariance, 0.5, design.costs, design.missed, 0.0, design.width, failure=0.2)
+        none, first, second, both = (design.half_width(batch) for batch in ((), (1,), (4,), (1, 4)))
         by_hand = 0.64 * both + 0.16 * first + 0.16 * second + 0.04 * none
         assert risky.expected((1, 4)) == pytest.approx(by_hand)
         assert risky.with_one_more(())[1] == pytest.approx(0.8 * first + 0.2 * none)
@@ -78,9 +78,9 @@ class TestDesign:
     def test_a_run_that_reaches_further_shortens_the_extrapolation(self, design):
         reach = np.full(8, 1.0)
         reach[3] = 0.25
-        far = Design(design.covariance * 1e-9, 0.5, design.costs, reach, 1.0, design.total)
+        far = Design(design.covariance * 1e-9, 0.5, design.costs, reach, 1.0, design.width)
         assert far.best(10, 1) == (3,)
-        assert far.deviation((3,)) == pytest.approx(0.025, abs=1e-3)
+        assert far.half_width((3,)) == pytest.approx(0.025, abs=1e-3)
 
 
 class TestAdvice:

@@ -21,8 +21,10 @@ from scalefit.planning.allocation.plan import DRAWS, LAW, fit_of
 from scalefit.planning.allocation.spread import constants_of
 from scalefit.planning.allocation.targets import budgets_of, fixed_of
 from scalefit.planning.next_runs.design import Design
+from scalefit.rows.scale import scale_of
 from scalefit.runs import Runs
-from scalefit.uncertainty.calibration import deviation, student
+from scalefit.uncertainty.calibration import student
+from scalefit.uncertainty.earlier import EarlierCalibration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,8 +91,10 @@ class NextRuns(Shown):
         lines += ["", f"halving the interval: {halves}", "", "assumed:"]
         lines.append(f"  law: {self.fit.law.equation}; noise of a run {100 * self.fit.sigma:.2g} %")
         lines.append(f"  cost in FLOP: {self.cost.text}; {100 * self.failure:g} % of the runs fail")
-        lines.append("  expected variances from the draws, linear in the constants; the error of the law per decade")
-        lines.append("  beyond the runs as in the back-test; settings tuned at each size as in the fitted runs")
+        lines.append(
+            "  expected variances from the draws, linear in the constants; the error of the law beyond the runs as"
+        )
+        lines.append("  in every prediction interval; settings tuned at each size as in the fitted runs")
         return "\n".join([*lines, *(f"! {check.text}" for check in (*self.cautions, *self.fit.warnings))])
 
 
@@ -112,9 +116,9 @@ def next_runs(
 
     ``source``: a fit with draws, the file of one, or run logs to which ``law`` is fitted first (with ``draws`` and
     ``seed``). ``budget``: FLOP of all runs together; ``target``: the point to predict (``N=7e9, D=2e12``); ``runs``: at
-    most so many; ``candidates``: a table with the columns of the law, ``"seen"`` (sizes and data of the fitted runs, crossed),
-    or None, a grid of sizes and ratios around the fitted ones; ``cost``, ``active``: as for :func:`scalefit.plan`;
-    ``failure``: the chance that a run fails and tells nothing.
+    most so many; ``candidates``: a table with the columns of the law, ``"seen"`` (sizes and data of the fitted
+    runs, crossed), or None, a grid of sizes and ratios around the fitted ones; ``cost``, ``active``: as for
+    :func:`scalefit.plan`; ``failure``: the chance that a run fails and tells nothing.
 
     Raises InputError for a fit without draws, a law that reads no size and data, and a target that makes no sense.
     """
@@ -137,12 +141,12 @@ def next_runs(
         cheapest = f"{design.costs.min():.3g} FLOP"
         raise InputError(f"no candidate costs less than {cheapest}", where="next", todo="give a larger budget")
     batch = design.best(money, runs)
-    scale = student(0.9, np.inf)
-    steps = [scale * design.expected(batch[: i + 1]) for i in range(len(batch))]
+    steps = [design.expected(batch[: i + 1]) for i in range(len(batch))]
     chosen = table.iloc[list(batch)].reset_index(drop=True).assign(C=design.costs[list(batch)], half_width=steps)
-    alone = [scale * design.expected((k,)) for k in range(len(table))]
+    alone = design.with_one_more(())
     every = table.assign(C=design.costs, half_width=alone)
-    now, after = scale * design.expected(()), steps[-1] if steps else scale * design.expected(())
+    now = design.expected(())
+    after = steps[-1] if steps else now
     cautions = tuple(check for check in fit.cautions(**dict[str, Any](goal)) if check.code != "far-beyond")
     return NextRuns(
         fit, goal, money, chosen, predicted, now, after, _halving(design, money), every, price, failure, cautions
@@ -207,26 +211,36 @@ def _design(fit: Fit, table: pd.DataFrame, cost: Cost, goal: Mapping[str, float]
     kept = made[np.isfinite(made).all(axis=1)]
     covariance = fit.intervals.few**2 * np.cov(kept, rowvar=False)
     made_costs = cost({**goal, **columns}) + np.zeros(len(table))
-    reach, now = _distances(fit, variables)
-    calibration = fit.intervals.calibration
+    calibration, log = fit.intervals.calibration, fit.estimate.log
 
-    def total(variance: FloatArray, distance: FloatArray) -> FloatArray:
+    def width(variance: FloatArray, missed: FloatArray) -> FloatArray:
+        spread = np.sqrt(variance)
         if calibration is None:
-            return np.asarray(np.sqrt(variance))
-        return deviation(calibration.factor, np.sqrt(variance), distance, 0.0)
+            return np.asarray(spread * student(0.9, np.inf))
+        return calibration.half_width(spread, missed, 0.0, 0.9)
 
-    noise = fit.sigma if fit.estimate.log else fit.sigma / abs(float(np.mean(fit.points.values)))
-    return Design(covariance, max(noise, 1e-12), made_costs, reach, now, total, failure)
+    unit = 1.0 if log else abs(float(np.squeeze(fit.estimate.value({name: v[:1] for name, v in variables.items()}))))
+    noise = fit.sigma if log else fit.sigma / unit
+    missed = _missed(fit, variables, unit)
+    return Design(covariance, max(noise, 1e-12), made_costs, missed[1:], float(missed[0]), width, failure)
 
 
-def _distances(fit: Fit, variables: Mapping[str, FloatArray]) -> tuple[FloatArray, float]:
-    """How far the target lies beyond the runs with each candidate, and now, in decades of scale."""
+def _missed(fit: Fit, variables: Mapping[str, FloatArray], unit: float) -> FloatArray:
+    """(1 + n,) the error that is believed of the law at the target, as a share of the loss: now, and with each run.
+
+    A run that reaches further than the fitted ones shortens the extrapolation.
+    """
     assert fit.intervals is not None
-    calibration = fit.intervals.calibration
+    calibration, law = fit.intervals.calibration, fit.law
+    scales = scale_of(law, dict(variables))
     if calibration is None:
-        return np.zeros(len(next(iter(variables.values()))) - 1), 0.0
-    zero = replace(calibration, low=0.0, high=0.0)
-    scales = zero.distance(fit.law, dict(variables))  # with no runs: the scale itself, for scales above 1
-    goal, others = float(scales[0]), scales[1:]
-    now = max(0.0, goal - calibration.high)
-    return np.maximum(0.0, goal - np.maximum(calibration.high, others)), now
+        return np.zeros(len(scales))
+    goal = {name: values[:1] for name, values in variables.items()}
+    found = np.empty(len(scales))
+    for i, scale in enumerate(scales):
+        reached = calibration if i == 0 else replace(calibration, high=max(calibration.high, float(scale)))
+        if isinstance(reached, EarlierCalibration):
+            found[i] = reached.missed(reached.distance(law, goal), 1.0)[0]
+        else:
+            found[i] = reached.missed(law, goal)[0] / unit
+    return found

@@ -32,9 +32,9 @@ class Design:
     covariance: FloatArray  #: (1 + n, 1 + n)
     noise: float  #: standard deviation of one run
     costs: FloatArray  #: (n,)
-    reach: FloatArray  #: (n,) how far the target would lie beyond the runs with this candidate, in decades
-    now: float  #: how far it lies beyond them now
-    total: Callable[[FloatArray, FloatArray], FloatArray]  #: deviation of the prediction from variance and distance
+    missed: FloatArray  #: (n,) error that is believed of the law at the target with this candidate
+    now: float  #: the same without any
+    width: Callable[[FloatArray, FloatArray], FloatArray]  #: half width of the interval, from variance and that error
     failure: float = 0.0  #: chance that a run fails
 
     def after(self, batch: tuple[int, ...]) -> FloatArray:
@@ -46,36 +46,36 @@ class Design:
         cross = self.covariance[:, chosen]
         return np.asarray(self.covariance - cross @ np.linalg.solve(among, cross.T))
 
-    def distance(self, batch: tuple[int, ...]) -> float:
-        """How far the target lies beyond the runs and the batch, in decades."""
-        return float(min([self.now, *(self.reach[k] for k in batch)]))
+    def error(self, batch: tuple[int, ...]) -> float:
+        """What is believed of the law at the target after a batch: the least, that with its furthest run."""
+        return float(min([self.now, *(self.missed[k] for k in batch)]))
 
-    def deviation(self, batch: tuple[int, ...]) -> float:
-        """The standard deviation of the prediction after a batch that does not fail."""
+    def half_width(self, batch: tuple[int, ...]) -> float:
+        """The half width of the interval after a batch that does not fail."""
         left = np.maximum(self.after(batch)[:1, 0], 0.0)
-        return float(self.total(left, np.array([self.distance(batch)]))[0])
+        return float(self.width(left, np.array([self.error(batch)]))[0])
 
     def with_one_more(self, batch: tuple[int, ...]) -> FloatArray:
-        """(n,) the deviation expected after a batch and each candidate, which may fail."""
+        """(n,) the half width expected after a batch and each candidate, which may fail."""
         left = self.after(batch)
         more = left[0, 1:] ** 2 / (np.diag(left)[1:] + self.noise**2)
-        works = self.total(np.maximum(left[0, 0] - more, 0.0), np.minimum(self.distance(batch), self.reach))
-        return (1 - self.failure) * works + self.failure * self.deviation(batch)
+        works = self.width(np.maximum(left[0, 0] - more, 0.0), np.minimum(self.error(batch), self.missed))
+        return (1 - self.failure) * works + self.failure * self.half_width(batch)
 
     def expected(self, batch: tuple[int, ...]) -> float:
-        """The deviation after a batch, averaged over the failures of its runs."""
+        """The half width after a batch, averaged over the failures of its runs."""
         if not self.failure or not batch or len(batch) > MOST_PATTERNS:
-            return self.deviation(batch)
+            return self.half_width(batch)
         mean = 0.0
         for works in product([True, False], repeat=len(batch)):
             share = np.prod([1 - self.failure if each else self.failure for each in works])
-            mean += float(share) * self.deviation(tuple(k for k, each in zip(batch, works, strict=True) if each))
+            mean += float(share) * self.half_width(tuple(k for k, each in zip(batch, works, strict=True) if each))
         return mean
 
     def best(self, budget: float, runs: int) -> tuple[int, ...]:
-        """The batch of at most so many runs within a budget with the least deviation that is found."""
+        """The batch of at most so many runs within a budget with the least half width that is found."""
         greedy = (self._greedy(budget, runs, per_cost) for per_cost in (False, True))
-        return min((self._exchanged(batch, budget) for batch in greedy), key=self.deviation)
+        return min((self._exchanged(batch, budget) for batch in greedy), key=self.half_width)
 
     def _able(self, batch: tuple[int, ...], budget: float) -> NDArray[np.bool_]:
         """Which candidates the rest of a budget pays."""
@@ -85,7 +85,7 @@ class Design:
         """Run by run the one that helps most, or most for its cost, as long as one helps."""
         batch: tuple[int, ...] = ()
         for _ in range(runs):
-            now, able = self.deviation(batch), self._able(batch, budget)
+            now, able = self.half_width(batch), self._able(batch, budget)
             gain = np.where(able, now - self.with_one_more(batch), -np.inf)
             if not gain.max() > LEAST_GAIN * now:
                 break
@@ -101,7 +101,7 @@ class Design:
                 rest = batch[:i] + batch[i + 1 :]
                 made = np.where(self._able(rest, budget), self.with_one_more(rest), np.inf)
                 found = (*rest, int(np.argmin(made)))
-                batch = found if self.deviation(found) < self.deviation(batch) * (1 - 1e-9) else batch
+                batch = found if self.half_width(found) < self.half_width(batch) * (1 - 1e-9) else batch
             if batch == before:
                 break
         return batch
