@@ -9,13 +9,13 @@ import click
 from scalefit.cli import options
 from scalefit.cli.options import box, number, pairs, shared
 from scalefit.cli.output import Answer, answering, as_lines, check_writable, coded, draw, records
+from scalefit.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from scalefit.diagnosis.checks import Check
     from scalefit.fitting.result import Fit
-    from scalefit.selection import Automatic
 
 RESIDUALS = "The residuals that are minimised: differences of logarithms, or plain differences."
 LOSS = "The loss of a residual; huber and soft_l1 give outliers less weight."
@@ -28,7 +28,7 @@ DRAWS = (
 
 @click.command()
 @options.logs
-@shared("--law", required=True)
+@shared("--law", default="auto", show_default="chosen by the runs")
 @shared("--hold-out")
 @shared("--target", show_default="the law's, mostly loss")
 @click.option("--residuals", type=click.Choice(["log", "linear"]), show_default="the law's, mostly log", help=RESIDUALS)
@@ -58,21 +58,22 @@ def command(
     plot: str | None,
     **given: Any,
 ) -> Answer:
-    """With --law auto, the law is chosen by back-test among the usual ones that the runs can identify.
+    """Without --law the law is chosen: every one that the runs identify is tried on rows held out beyond growing
+      and forecasts mix those that come closest, with the weights in the answer.
 
-    \b
-    Exit code 1 where a check fails; each failed check is a line that begins with "!":
-      not converged, starts disagree, not identified, at a bound, outside its domain
-      runs that bend away from the fit with scale, influential runs, outliers
-      under-trained runs, losses in mid-schedule, mixed conventions or runs
-      a prediction far beyond the data, for another recipe, or that depends on one run
+      \b
+      Exit code 1 where a check fails; each failed check is a line that begins with "!":
+        not converged, starts disagree, not identified, at a bound, outside its domain
+        runs that bend away from the fit with scale, influential runs, outliers
+        under-trained runs, losses in mid-schedule, mixed conventions or runs
+        a prediction far beyond the data, for another recipe, that depends on one run, or where the law has no value
+    a column that varies and that no law among those tried reads
 
-    \b
-    Example:
-      scalefit fit data/schedules/curves.csv --where "d_model == 96" --law annealing:decay=0.99 --save fit.json
+      \b
+      Example:
+        scalefit fit data/schedules/curves.csv --where "d_model == 96" --law annealing:decay=0.99 --save fit.json
     """
-    from scalefit.fitting.fit import fit
-    from scalefit.selection import automatic
+    from scalefit.selection.automatic import fit
 
     check_writable(save, plot)
     runs = options.read(files, **{name: given.pop(name) for name in ("map_", "where", "schedule", "warmup")})
@@ -82,15 +83,27 @@ def command(
         runs, held = runs.hold_out(hold_out)
         options.refuse_empty(held, "held out", "--hold-out")
     settings = _settings(given)
-    chosen = automatic(runs, **settings) if law == "auto" else None
-    result = chosen.comparison.best if chosen else fit(runs, law, **settings)
+    result = fit(runs, law, at=_numbers(place), **settings)
     scores = result.score(held) if held is not None else None
-    point = (chosen or result).predict(**place) if at else None
+    point = result.predict(**place) if at else None
     cautions = result.cautions(**place) if at else ()
+    if held is not None:
+        cautions += tuple(check for check in result.cautions(held) if check.code == "no-image")
     draw(plot, lambda: result.plot(held, at=place or None))
     if save:
         result.save(save)
-    return _answer(result, scores, point, cautions, [path for path in (save, plot) if path], chosen)
+    return _answer(result, scores, point, cautions, [path for path in (save, plot) if path])
+
+
+def _numbers(place: dict[str, Any]) -> dict[str, float]:
+    """The point of --at in numbers, as far as its values are numbers."""
+    found = {}
+    for name, text in place.items():
+        try:
+            found[name] = number(text, "--at")
+        except InputError:
+            continue  # the prediction refuses it, with the reason
+    return found
 
 
 def _settings(given: dict[str, Any]) -> dict[str, Any]:
@@ -113,18 +126,22 @@ def _answer(
     point: pd.DataFrame | None,
     cautions: tuple[Check, ...],
     written: list[str],
-    chosen: Automatic | None,
 ) -> Answer:
-    from scalefit.fitting.document import as_dict
+    import pandas as pd
 
-    text, left_out = [result.summary()], dict(chosen.comparison.refused) if chosen else {}
-    content = as_dict(result)
+    from scalefit.fitting.document import as_dict
+    from scalefit.selection.candidates import told
+
+    text, content = [result.summary()], as_dict(result)
     for heavy in ("points", "without"):
         content.pop(heavy)
-    if chosen is not None:
-        text = [f"chosen: {chosen.text}", "", *text]
-        laws = {"weights": dict(chosen.weights), "laws": records(chosen.comparison.table), "refused": left_out}
-        content["automatic"] = {"recommendation": chosen.comparison.recommendation, **laws}
+    if result.choice is not None:
+        chosen = content.pop("choice")
+        content["automatic"] = {"recommendation": chosen["text"], "laws": chosen["errors"]}
+        content["automatic"] |= {name: chosen[name] for name in ("weights", "tested", "refused")}
+        shown = pd.DataFrame(result.choice.errors).drop(columns="score")
+        text += ["", "laws tried:", as_lines(shown.assign(error=[f"{100 * e:.3g} %" for e in shown["error"]]))]
+        text += [f"  not tried further: {line}" for line in told(dict(result.choice.refused))]
     if scores is not None:
         text += ["", "held out:", as_lines(scores)]
         content["held_out"] = records(scores)
@@ -132,7 +149,6 @@ def _answer(
         text += ["", "prediction:", as_lines(point), *(f"! {check.text}" for check in cautions)]
         content["prediction"] = records(point)
         content["cautions"] = coded(cautions)
-    text += ["", *(f"! left out: {name}: {why}" for name, why in left_out.items())] if left_out else []
     text += ["", *(f"wrote {path}" for path in written)] if written else []
-    sound = result.ok and not cautions and not left_out
+    sound = result.ok and not cautions
     return Answer("\n".join(text), content, result.table, sound, result.notes)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit.fitting.choice import Choice
 from scalefit.laws.formula import FormulaLaw
 from scalefit.uncertainty import intervals
 from scalefit.version import __version__
@@ -48,6 +49,19 @@ def as_dict(fit: Fit) -> dict[str, Any]:
         "notes": list(fit.notes),
         "data": [dict(origin) for origin in fit.origin],
         "intervals": intervals.as_dict(fit.intervals) if fit.intervals else None,
+        "choice": _choice(fit.choice) if fit.choice else None,
+    }
+
+
+def _choice(choice: Choice) -> dict[str, Any]:
+    """How the law was chosen, with the whole fits that are mixed with it."""
+    return {
+        "text": choice.text,
+        "tested": choice.tested,
+        "weights": dict(choice.weights),
+        "errors": [dict(record) for record in choice.errors],
+        "refused": dict(choice.refused),
+        "others": [as_dict(other) for other in choice.others],
     }
 
 

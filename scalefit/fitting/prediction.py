@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from scalefit.diagnosis.checks import Check
+from scalefit.diagnosis.image import TODO, floors, no_image, without_image
 from scalefit.errors import InputError
+from scalefit.fitting.choice import Choice, mixed
 from scalefit.fitting.recipe import another_recipe, asked_recipe
 from scalefit.numerics import LEAST_BEYOND, MOST_BEYOND, FloatArray
 from scalefit.rows.gather import gather
@@ -19,6 +21,7 @@ from scalefit.runs import Runs, read_runs
 from scalefit.runs.quantities import quantity
 from scalefit.runs.table import DERIVED
 from scalefit.schedules import Schedule, parse_schedule
+from scalefit.uncertainty.calibration import student
 
 if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
@@ -27,7 +30,6 @@ Data = Runs | pd.DataFrame | None
 Plan = str | Schedule | None
 Point = Mapping[str, Any]
 
-NO_IMAGE = "ask above the floor, or fit a law whose floor lies lower (larger runs determine it)"
 CURVE_POINTS = 200  #: rows of a predicted curve when no spacing is asked for
 
 
@@ -42,13 +44,15 @@ def predict(
     interval: Literal["observation", "mean"] = "observation",
 ) -> pd.DataFrame:
     """See :meth:`scalefit.Fit.predict`."""
+    if fit.choice is not None and fit.choice.others:
+        return _mixture(fit, fit.choice, data, schedule, every, at, level, interval)
     table, variables, measured = _asked(fit, data, schedule, every, at)
     for name, column in fit.law.columns.items():
         if column not in table.columns and variables[name].ndim == 1:
             table[column] = variables[name]
-    outside = _no_image(fit, variables, len(table))
+    outside = no_image(fit.estimate, variables, len(table))
     if len(table) and outside.all():
-        raise InputError(f"the law has no value there: {_floors(fit)}", where="predict", todo=NO_IMAGE)
+        raise InputError(f"the law has no value there: {floors(fit.estimate)}", where="predict", todo=TODO)
     table[fit.target] = np.where(outside, np.nan, fit.evaluate(variables))
     low, high = fit.intervals.at(fit.estimate, variables, level, interval) if fit.intervals else (np.nan, np.nan)
     after = list(table.columns).index(fit.target) + 1
@@ -60,6 +64,43 @@ def predict(
     table["decades_beyond"] = np.max([np.zeros(len(table)), *_beyond(fit, variables).values()], axis=0)
     table.attrs["no_intervals"] = fit.no_intervals
     return table
+
+
+def _mixture(
+    fit: Fit,
+    choice: Choice,
+    data: Data,
+    schedule: Plan,
+    every: int | None,
+    at: Point,
+    level: float,
+    interval: Literal["observation", "mean"],
+) -> pd.DataFrame:
+    """The mixture of the forecasts of this fit and the others of its choice; those without a value there drop out."""
+    tables, weights, refusal = [], [], None
+    for each, weight in zip((replace(fit, choice=None), *choice.others), choice.weights.values(), strict=True):
+        own = {name: value for name, value in at.items() if name in asked_of(each)} if data is None else at
+        try:
+            made = predict(each, data, schedule=schedule, every=every, at=own, level=level, interval=interval)
+        except InputError as error:
+            refusal = refusal or error
+            continue
+        tables.append(made)
+        weights.append(weight)
+    if refusal is not None and not tables:
+        raise refusal
+    found = mixed(fit.target, weights, tables, student(level, np.inf), fit.settings.residuals == "log")
+    found.attrs["no_intervals"] = fit.no_intervals
+    return found
+
+
+def asked_of(fit: Fit) -> set[str]:
+    """The names by which a point may be given to a fit: its variables, and those from which they follow."""
+    wanted = {*fit.law.columns, *fit.law.columns.values(), *fit.law.path_columns}
+    for name, (_, sources) in DERIVED.items():
+        if name in wanted:
+            wanted |= {*sources}
+    return wanted
 
 
 def _asked(
@@ -88,33 +129,15 @@ def cautions(fit: Fit, data: Data, *, schedule: Plan, at: Point) -> tuple[Check,
     """See :meth:`scalefit.Fit.cautions`."""
     variables = _asked(fit, data, schedule, None, at)[1]
     asked = asked_recipe(fit.law, data, schedule)
-    found = [*without_image(fit, variables), *far_beyond(fit, variables), *another_recipe(fit.law, fit.recipe, asked)]
+    found = [
+        *without_image(fit.estimate, variables),
+        *far_beyond(fit, variables),
+        *another_recipe(fit.law, fit.recipe, asked),
+    ]
     if data is None:
         found += fit.left_out.checks({name: values[-1:] for name, values in variables.items()})
     known = {check.text for check in fit.warnings}
     return tuple(check for check in found if check.text not in known)
-
-
-def _no_image(fit: Fit, variables: Mapping[str, FloatArray], rows: int) -> NDArray[np.bool_]:
-    """Where the law has no value, (n,): a variable at or below its floor, or a formula that is not a number there."""
-    value = fit.evaluate(variables) + np.zeros(rows)
-    return np.asarray(fit.law.no_image(variables, fit.parameters) | ~np.isfinite(value))
-
-
-def _floors(fit: Fit) -> str:
-    """The floors of the law, with their values; what is wrong where it declares none."""
-    law = fit.law
-    found = [f"{law.columns[name]} must be above {floor} = {fit[floor]:.6g}" for floor, name in law.floors.items()]
-    return " and ".join(found) or "its formula gives no finite number"
-
-
-def without_image(fit: Fit, variables: Mapping[str, FloatArray]) -> list[Check]:
-    """A warning where some of the rows have no prediction."""
-    rows = max((len(values) for values in variables.values()), default=1)
-    count = int(_no_image(fit, variables, rows).sum())
-    if not count:
-        return []
-    return [Check("no-image", f"{count} of {rows} rows have no prediction: {_floors(fit)}; {NO_IMAGE}")]
 
 
 def _beyond(fit: Fit, variables: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
@@ -225,9 +248,9 @@ def score(fit: Fit, data: Runs | pd.DataFrame) -> pd.DataFrame:
     if not len(rows):
         raise InputError("no row has a measured value", where="score", todo="give runs with losses")
     assert rows.values is not None
-    outside = _no_image(fit, rows.variables, len(rows))
+    outside = no_image(fit.estimate, rows.variables, len(rows))
     if outside.all():
-        raise InputError(f"the law has no value there: {_floors(fit)}", where="score", todo=NO_IMAGE)
+        raise InputError(f"the law has no value there: {floors(fit.estimate)}", where="score", todo=TODO)
     rows = rows.keep(~outside)
     assert rows.values is not None
     predicted = fit.evaluate(rows.variables) + np.zeros(len(rows))

@@ -12,6 +12,7 @@ import pandas as pd
 
 from scalefit.diagnosis.checks import Check, Outlier
 from scalefit.diagnosis.influence import Influence
+from scalefit.fitting.choice import Choice
 from scalefit.fitting.document import save
 from scalefit.fitting.lmfit_bridge import to_lmfit
 from scalefit.fitting.prediction import cautions, last_point, predict, score
@@ -67,6 +68,7 @@ class Fit:
     without: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  #: parameters fitted without each run
     recipe: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  #: settings that the law does not read
     intervals: Intervals | None = None  #: draws and calibration, where draws were asked for
+    choice: Choice | None = None  #: how the law was chosen, where it was, and what its forecasts are mixed with
 
     def __getitem__(self, name: str) -> float:
         return self.parameters[name]
