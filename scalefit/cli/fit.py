@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 RESIDUALS = "The residuals that are minimised: differences of logarithms, or plain differences."
 LOSS = "The loss of a residual; huber and soft_l1 give outliers less weight."
 POINTS = "Rows read by a law without a schedule: the last of each run, or all; auto: all if only curves hold them."
+SKIP = "Leave out the rows up to this step; auto: the first steps that lie off the law of the later ones."
 DRAWS = (
     f"{options.SHARED['--draws']['help']} 0: no intervals. The Python function fit makes none (draws=0) unless asked, "
     f"this command {options.DRAWS}: each draw costs as much as a fit."
@@ -41,6 +42,7 @@ DRAWS = (
 @click.option("--start", multiple=True, metavar="NAME=VALUE", help="Values from which one more search starts; repeat.")
 @click.option("--starts", type=click.IntRange(1), default=8, help="Starts refined after the global search.")
 @click.option("--points", type=click.Choice(["auto", "final", "all"]), default="auto", help=POINTS)
+@click.option("--skip", metavar="STEPS|auto", help=SKIP)
 @shared("--drop-diverged")
 @click.option("--force", is_flag=True, help="Fit even where the runs cannot identify the law.")
 @shared("--draws", default=options.DRAWS, help=DRAWS)
@@ -56,6 +58,7 @@ def command(
     at: tuple[str, ...],
     save: str | None,
     plot: str | None,
+    skip: str | None,
     **given: Any,
 ) -> Answer:
     """Without --law the law is chosen: every one that the runs identify is tried on rows held out beyond growing
@@ -83,7 +86,8 @@ def command(
         runs, held = runs.hold_out(hold_out)
         options.refuse_empty(held, "held out", "--hold-out")
     settings = _settings(given)
-    result = fit(runs, law, at=_numbers(place), **settings)
+    first: Any = skip if skip in (None, "auto") else number(skip, "--skip")
+    result = fit(runs, law, at=_numbers(place), skip=first, **settings)
     scores = result.score(held) if held is not None else None
     point = result.predict(**place) if at else None
     cautions = result.cautions(**place) if at else ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -21,12 +21,12 @@ from scalefit.runs import Runs, read_runs
 from scalefit.selection.candidates import Candidates, candidates_for, told
 from scalefit.selection.holding import Fold, axes_for, beyond_scales, left_out_runs
 from scalefit.selection.judging import mean_error, scores, weigh
-from scalefit.selection.trials import Trial, attempt
+from scalefit.selection.skipping import first_steps_of
+from scalefit.selection.trials import OF_A_FIT, Trial, attempt
 from scalefit.selection.unread_columns import untold
 
 AUTO = "auto"
 MANY = 6  #: a law of more free parameters than this is tried only where it fits better than every smaller one
-OF_A_FIT = ("draws", "seed", "method", "calibrated", "workers")  #: keywords that a trial does not take
 OF_ONE_LAW = ("fix", "tie", "bounds", "parameters", "start")  #: keywords that name the parameters of a law
 
 
@@ -35,6 +35,7 @@ def fit(
     law: str | Law | type[Law] = AUTO,
     *,
     at: Mapping[str, float] | None = None,
+    skip: int | Literal["auto"] | None = None,
     **options: Any,
 ) -> Fit:
     """Fit a law to run logs; without a law, that which predicts held-out runs best, mixed with others that do so.
@@ -46,7 +47,8 @@ def fit(
 
     ``at`` is the point for which the law is chosen: rows are then also held out along each variable that it takes
     beyond the runs. Some laws name several procedures (``loss-to-loss``: whose floors), and mix them where their name
-    alone is given.
+    alone is given. ``skip`` leaves out rows up to a step; ``"auto"`` those first steps of curves that lie off the law
+    which the curves follow afterwards.
 
     >>> import numpy as np
     >>> N = np.repeat(np.geomspace(1e7, 1e9, 5), 5)
@@ -56,6 +58,8 @@ def fit(
     ('chinchilla', 0.34)
     """
     logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
+    if skip is not None:
+        logs = without_first_steps(logs, law, skip, at, options)
     if law == AUTO:
         named = [name for name in OF_ONE_LAW if options.get(name)]
         if named:
@@ -67,6 +71,27 @@ def fit(
     if len(procedures) == 1 or any(options.get(name) for name in OF_ONE_LAW):
         return fit_one(logs, law, **options)
     return automatic(logs, procedures, at=at, **options)
+
+
+def without_first_steps(
+    runs: Runs,
+    law: str | Law | type[Law],
+    skip: int | Literal["auto"],
+    at: Mapping[str, float] | None,
+    options: Mapping[str, Any],
+) -> Runs:
+    """The runs without the rows up to a step, or without those first ones that the law does not describe."""
+    if runs.curves is None or "step" not in runs.curves.columns:
+        raise InputError("there are no steps to skip", where="skip", todo="give curves with a column step")
+    if skip != "auto":
+        return runs.where(f"step > {int(skip)}")
+    chosen = fit(runs, law, at=at, **{**options, "draws": 0}).law
+    if not chosen.is_trajectory:
+        raise InputError(
+            f"the law {chosen.name} reads no steps along a run", where="skip", todo="give a number of steps"
+        )
+    step = first_steps_of(runs, chosen, options)
+    return runs.where(f"step > {step}") if step else runs
 
 
 def automatic(

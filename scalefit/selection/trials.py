@@ -17,6 +17,7 @@ from scalefit.runs import Runs
 from scalefit.selection.holding import Fold
 from scalefit.solver.solve import Settings, Solution, solve
 
+OF_A_FIT = ("draws", "seed", "method", "calibrated", "workers")  #: keywords that a trial does not take
 MOST_ROWS = 600  #: rows that a trial reads, evenly thinned
 SPARE = 2  #: rows that a refit needs beyond its free parameters
 INDEPENDENT = 10  #: rows of one run that count as independent, at most
