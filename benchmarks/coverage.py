@@ -2,6 +2,7 @@
 
 python benchmarks/coverage.py                 back-tests on the public sets (minutes), beside what others do
 python benchmarks/coverage.py public mpl      one set
+python benchmarks/coverage.py public '' FILE  all sets; also writes the targets to FILE (pickle)
 python benchmarks/coverage.py synthetic       1,000 simulated data sets per law
 """
 
@@ -65,14 +66,16 @@ def one(case: Case) -> list[pd.DataFrame] | None:
     fit = sf.fit(case.small, case.law, draws=DRAWS, **dict(case.options))
     if fit.intervals is None:
         return None
-    table = fit.predict(case.large)
+    table = fit.predict(case.large).assign(end=False)
     reach = case.reach
     if "step" in table.columns and fit.law.is_trajectory:
+        table["end"] = table["step"] == table.groupby("run")["step"].transform("max")
         reach = table["step"].to_numpy() / max(fit.points.steps or (1,))
         table, reach = thinned(table, reach)
-    columns = {"reach": reach, "measured": table["measured"], "predicted": table[fit.target]}
+    columns = {"reach": reach, "measured": table["measured"], "predicted": table[fit.target], "end": table["end"]}
     calibration = fit.intervals.calibration
-    base = pd.DataFrame(columns).assign(sound=fit.ok, folds=calibration.folds, factor=calibration.factor)
+    sound = fit.ok and not fit.cautions(case.large) if fit.law.is_trajectory else fit.ok
+    base = pd.DataFrame(columns).assign(sound=sound, factor=calibration.factor, misfit=calibration.misfit)
     parts = [base.assign(method="scalefit", low=table["low"], high=table["high"])]
     keep = table.index.to_numpy()
     for name, peer in (("row bootstrap", row_bootstrap), ("lmfit covariance", lmfit_covariance)):
@@ -141,7 +144,8 @@ def summarised(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     rows = rows.assign(
         error=(rows["predicted"] / rows["measured"] - 1).abs(),
         inside=(rows["measured"] >= rows["low"]) & (rows["measured"] <= rows["high"]),
-        width=np.log(rows["high"] / rows["low"].clip(lower=1e-9)),
+        width=(rows["high"] - rows["low"]) / rows["measured"],
+        score=winkler(rows),
     )
     groups = rows.groupby(by, observed=True)
     found = pd.DataFrame(
@@ -150,11 +154,18 @@ def summarised(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
             "targets": groups.size(),
             "error_%": 100 * groups["error"].median(),
             "inside_%": 100 * groups["inside"].mean(),
+            "score_%": 100 * groups["score"].mean(),
             "width/error": groups["width"].mean() / groups["error"].median(),
             "median_width/error": groups["width"].median() / groups["error"].median(),
         }
     )
-    return found.round({"error_%": 2, "inside_%": 1, "width/error": 1, "median_width/error": 1})
+    return found.round({"error_%": 2, "inside_%": 1, "score_%": 2, "width/error": 1, "median_width/error": 1})
+
+
+def winkler(rows: pd.DataFrame) -> pd.Series:
+    """The interval score of each target, (width + 2/(1 - level) times the distance outside) over the loss."""
+    outside = np.maximum(rows["low"] - rows["measured"], rows["measured"] - rows["high"]).clip(lower=0.0)
+    return (rows["high"] - rows["low"] + 2 / (1 - LEVEL) * outside) / rows["measured"]
 
 
 def widths(rows: pd.DataFrame) -> float:
@@ -175,6 +186,8 @@ def report(rows: pd.DataFrame) -> None:
     ):
         print(f"\n{title}\n{summarised(ours, by).to_string()}")
     overall(sets, ours)
+    print(f"\nends of curves\n{summarised(ours[ours['end']], ['data', 'law']).to_string()}")
+    print(summarised(ours[ours["end"]], ["method"]).to_string())
     methods = list(rows["method"].unique())
     print("\ncompared with the practice of others, on the targets of")
     for name in methods[1:]:

@@ -204,6 +204,22 @@ def main() -> None:
         counts = fired(make, sets)
         also = ", ".join(f"{c} {100 * n / sets:.1f}" for c, n in counts.most_common() if c not in (code, "any"))
         print(f"| {name} | `{code}` | {100 * counts[code] / sets:.1f} | {also or '-'} |", flush=True)
+    watched(max(1, sets // 20))
+
+
+def watched(count: int) -> None:
+    """The same of ``scalefit watch``, whose simulated logs are those of benchmarks/watch.py."""
+    import watch
+
+    calm = [alarm for *_, alarm in watch.false_alarms(12, count)]
+    print(f"\nwatch: {sum(calm)} of {len(calm)} calm logs called anything else")
+    print("\n| log | told as what it is (%) |\n|---|---|")
+    for name, rows in (("dip", watch.dip_alarms(16, 5 * count)), ("fault", watch.detections(13, 5 * count))):
+        rates: dict[str, list[bool]] = {}
+        for kind, *_, told in rows:
+            rates.setdefault(kind, []).append(told != (name == "dip"))
+        for kind, told in rates.items():
+            print(f"| {name}: {kind} | {100 * sum(told) / len(told):.0f} |", flush=True)
 
 
 if __name__ == "__main__":

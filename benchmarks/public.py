@@ -229,6 +229,22 @@ def epfl() -> Iterator[Case]:
         yield from schedules("epfl", f"{size / 1e6:.0f}M lr {peak:g}", some, ("annealing",), sets)
 
 
+def ends() -> Iterator[Case]:
+    """Runs under schedules unlike the fitted ones: from constant and cosine, or a short cooldown, to others."""
+    folder = PUBLIC / "epfl_schedules"
+    facts = pd.read_csv(folder / "runs.csv").query("group == 'main' and params == 123532032")
+    runs = sf.read_runs(
+        folder / "val_loss.csv.gz", rename={"val_loss": "loss"}, schedule=folder / "lr_schedule.csv.gz", warmup=300
+    )
+    for peak, group in facts.query("peak_lr in (1e-4, 5e-4, 1e-3, 2e-3)").groupby("peak_lr"):
+        some = only(runs, group["run"].tolist())
+        constant = group.query("decay_frac == 0")["run"].tolist()
+        cosine = group.query("scheduler == 'cos' and cos_final_lr < 0 and total_steps == 50000")["run"].tolist()
+        shortest = group.query("decay_frac == 0.1 and total_steps == 25000")["run"].tolist()
+        sets = [constant + cosine, constant + shortest]
+        yield from schedules("ends", f"lr {peak:g}", some, ("annealing", "multi-power"), sets)
+
+
 def olmo_cosines(warmups: float) -> Iterator[tuple[str, sf.Runs]]:
     """The curves of each size of the OLMo ladder from a multiple of the warmup on, under their cosine schedule."""
     curves = pd.read_csv(PUBLIC / "olmo_ladder" / "eval_curves.csv").query("not run.str.endswith('rerun')")
@@ -266,4 +282,5 @@ SETS = {
     "mpl": ("mpl_schedules", mpl),
     "epfl": ("epfl_schedules", epfl),
     "horizons": ("olmo_ladder", horizons),
+    "ends": ("epfl_schedules", ends),
 }

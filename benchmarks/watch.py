@@ -19,6 +19,8 @@ import scalefit as sf
 SHAPES = ("dense", "coarse", "log-spaced", "late", "wsd", "cosine", "easier data", "warm-up", "re-warm-up")
 NOISES = ("normal", "student 3", "laplace", "correlated", "fading")
 FAULTS = ("shift 0.3", "shift 0.6", "shift 0.95", "slow rise", "spike", "gradient norm", "attention logit")
+FAULTS += ("diverging", "diverging, no norm", "not finite", "back at the start")
+DIPS = ("abrupt", "gradual", "evaluations", "small losses")
 
 
 def noise(rng: np.random.Generator, kind: str, rows: int) -> np.ndarray:
@@ -85,6 +87,15 @@ def faulty(rng: np.random.Generator, fault: str, kind: str) -> pd.DataFrame:
         return log.assign(loss=log["loss"] * np.where((row >= at) & (row < at + 3), 1.5, 1.0))
     if fault == "gradient norm":
         return log.assign(grad_norm=log["grad_norm"] * np.exp(np.log(50) * np.maximum(0, (row - at) / (rows - at))))
+    if fault.startswith("diverging"):
+        tau = rng.uniform(3, 10) if rows < 1000 else rng.uniform(5, 30)
+        grown = np.expm1(np.clip((row - rows) / tau + rng.uniform(3.5, 4.5), 0, None))
+        log = log.assign(loss=log["loss"] + 0.02 * grown, grad_norm=log["grad_norm"] * (1 + 0.5 * grown))
+        return log.drop(columns="grad_norm") if "no norm" in fault else log
+    if fault == "not finite":
+        return log.assign(loss=log["loss"].mask(row >= at))
+    if fault == "back at the start":
+        return log.assign(loss=np.where(row >= at, log["loss"].iloc[0], log["loss"]))
     reached = rng.uniform(1.2, 1.8) * rows
     scatter = np.exp(0.1 * rng.standard_normal(rows))
     return log.assign(attention_logit_max=1e4 * np.exp(np.log(1e4 / 5) * (row - reached) / reached) * scatter)
@@ -99,9 +110,35 @@ def false_alarm(seen: sf.stability.Watch, shape: str) -> bool:
 def found(seen: sf.stability.Watch, fault: str) -> bool:
     """Whether the fault is reported as what it is."""
     signal = {"gradient norm": "grad_norm", "attention logit": "attention_logit_max"}.get(fault, "loss")
+    lost = {"not finite": "diverged", "back at the start": "diverged"}
+    if fault in lost or fault.startswith("diverging"):
+        return seen.status in (lost.get(fault, "diverging"), "diverged")
     status = {"spike": ("spikes",), "gradient norm": ("calm",), "attention logit": ("calm",)}.get(fault, ("risen",))
     words = {"gradient norm": "grows", "attention logit": "grows", "spike": "rises by"}.get(fault, "nats above")
     return seen.status in status and any(each.signal == signal and words in each.text for each in seen.warnings)
+
+
+def dipped(rng: np.random.Generator, kind: str) -> pd.DataFrame:
+    """A healthy log of 25 to 6,000 rows with a dip by 4 to 50 % over 1 to 12 % of its rows."""
+    rows = int(rng.uniform(25, 80) if kind == "evaluations" else np.exp(rng.uniform(np.log(60), np.log(6000))))
+    row, at = np.arange(rows), int(rng.uniform(0.25, 0.85) * rows)
+    length = max(1, int(rows * np.exp(rng.uniform(np.log(0.01), np.log(0.12)))))
+    away = np.exp(-0.5 * ((row - at) / max(length / 2.5, 1)) ** 2)
+    shape = away if kind == "gradual" else ((row >= at) & (row < at + length)).astype(float)
+    step = 10.0 * row + rng.choice([0, 1000])
+    loss = rng.choice([1.5, 2.3, 2.8]) + rng.uniform(0.3, 1) * ((step + 1) / (step[rows // 10] + 1)) ** -0.3
+    loss *= 0.02 if kind == "small losses" else 1.0
+    size = np.exp(rng.uniform(np.log(0.001), np.log(0.015)))
+    loss *= np.exp(-rng.uniform(0.04, 0.5) * shape + size * rng.standard_normal(rows))
+    return pd.DataFrame({"step": step.astype(int), "loss": loss})
+
+
+def dip_alarms(seed: int, count: int) -> Iterator[tuple[str, bool]]:
+    """Whether a log with a dip is called anything but calm."""
+    rng = np.random.default_rng(seed)
+    for kind in DIPS:
+        for _ in range(count):
+            yield kind, sf.watch(dipped(rng, kind)).status != "calm"
 
 
 def false_alarms(seed: int, count: int) -> Iterator[tuple[str, str, bool]]:
@@ -155,6 +192,8 @@ if __name__ == "__main__":
     print(alarms.pivot_table(index="shape", columns="noise", values="alarm", margins=True).map("{:.1%}".format))
     ever = list(alarms_on_the_way(15, max(1, count // 5)))
     print(f"at any of twelve looks while a log grows: {sum(ever)} of {len(ever)}")
+    dips = pd.DataFrame(dip_alarms(16, 5 * count), columns=["dip", "alarm"])
+    print(dips.groupby("dip", sort=False)["alarm"].mean().map("{:.1%}".format))
     seen = pd.DataFrame(detections(13, 5 * count), columns=["fault", "noise", "found"])
     print(seen.pivot_table(index="fault", columns="noise", values="found", sort=False).map("{:.1%}".format))
     risen, diverged = np.nanmedian(list(leads(14, count)), axis=0)

@@ -35,8 +35,11 @@ _PLACES = {
     "batch_size": "scalefit.planning.batch",
     "best_lr": "scalefit.transfer",
     "best_lr_batch": "scalefit.planning.optimum.learning_rate",
+    "coordinate_slopes": "scalefit.stability",
     "collapse": "scalefit.planning.collapse",
     "compare": "scalefit.comparison",
+    "compare_recipes": "scalefit.planning.recipes.compare",
+    "compute_gain": "scalefit.planning.recipes.gain",
     "compute_optimal": "scalefit.planning.optimum.compute_optimal",
     "critical_batch": "scalefit.planning.critical_batch",
     "critical_tokens": "scalefit.planning.optimum.rounding",
@@ -50,6 +53,7 @@ _PLACES = {
     "forecast": "scalefit.stability",
     "identify": "scalefit.diagnosis.identifiable",
     "inspect": "scalefit.runs.inspect",
+    "isoflop": "scalefit.planning.isoflop",
     "isoflop_grid": "scalefit.planning.isoflop",
     "kaplan_frontier": "scalefit.planning.optimum.kaplan_frontier",
     "law_names": "scalefit.laws",
@@ -63,9 +67,11 @@ _PLACES = {
     "noise_scale": "scalefit.planning.critical_batch",
     "overfitting": "scalefit.planning.optimum.kaplan_frontier",
     "parse_schedule": "scalefit.schedules",
+    "plan": "scalefit.planning.allocation.plan",
     "plot_fit": "scalefit.plots",
     "predict_partial": "scalefit.progress.forecast",
     "profile": "scalefit.fitting.profile",
+    "rank_schedules": "scalefit.planning.schedules.ranking",
     "read_runs": "scalefit.runs",
     "read_sweeps": "scalefit.transfer",
     "repeated_optimum": "scalefit.planning.optimum.repeated_data",
@@ -74,6 +80,7 @@ _PLACES = {
     "sharpness_threshold": "scalefit.stability",
     "shortest_warmup": "scalefit.stability",
     "split_parameters": "scalefit.planning.optimum.encoder_share",
+    "steps_for_loss": "scalefit.planning.schedules.length",
     "task_ladder": "scalefit.fitting.stages",
     "translate_law": "scalefit.planning.translation",
     "watch": "scalefit.progress.watch",
@@ -91,10 +98,11 @@ if TYPE_CHECKING:
     from scalefit.fitting.saved import load_fit
     from scalefit.fitting.stages import data_constrained, loss_to_loss, mixture, task_ladder
     from scalefit.laws import Law, Option, Parameter, Variable, find_law, law_names
+    from scalefit.planning.allocation.plan import plan
     from scalefit.planning.batch import batch_size
     from scalefit.planning.collapse import collapse
     from scalefit.planning.critical_batch import critical_batch, fit_tradeoff, noise_scale
-    from scalefit.planning.isoflop import approach1, approach2, approach2_bias, isoflop_grid
+    from scalefit.planning.isoflop import approach1, approach2, approach2_bias, isoflop, isoflop_grid
     from scalefit.planning.noise import fit_batch_hessian, fit_lr_exponent, lr_for_batch, running_noise
     from scalefit.planning.optimum.compute_optimal import compute_optimal
     from scalefit.planning.optimum.encoder_share import split_parameters
@@ -102,7 +110,11 @@ if TYPE_CHECKING:
     from scalefit.planning.optimum.learning_rate import best_lr_batch
     from scalefit.planning.optimum.repeated_data import repeated_optimum, worth_of_repeats
     from scalefit.planning.optimum.rounding import critical_tokens
+    from scalefit.planning.recipes.compare import compare_recipes
+    from scalefit.planning.recipes.gain import compute_gain
     from scalefit.planning.run_schedule import schedule_of
+    from scalefit.planning.schedules.length import steps_for_loss
+    from scalefit.planning.schedules.ranking import rank_schedules
     from scalefit.planning.stepwise import estimate_stepwise
     from scalefit.planning.translation import translate_law
     from scalefit.plots import plot_fit
@@ -112,7 +124,9 @@ if TYPE_CHECKING:
     from scalefit.runs.inspect import inspect
     from scalefit.schedules import Schedule, parse_schedule
     from scalefit.selection.automatic import automatic, fit
-    from scalefit.stability import forecast, sharpness_threshold, shortest_warmup
+    from scalefit.stability.coordinates import coordinate_slopes
+    from scalefit.stability.forecast import forecast
+    from scalefit.stability.thresholds import sharpness_threshold, shortest_warmup
     from scalefit.transfer import (
         backtest_divergence,
         backtest_transfer,

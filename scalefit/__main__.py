@@ -1,5 +1,5 @@
 """``python -m scalefit``."""
 
-from scalefit.cli import main
+from scalefit.cli import run
 
-main()
+run()

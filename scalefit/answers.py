@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from scalefit.escaping import one_line
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -25,17 +27,19 @@ class Shown:
 
 
 def as_lines(table: pd.DataFrame, digits: int = 6) -> str:
-    """A table as aligned text; relative errors in percent."""
+    """A table as aligned text; relative errors in percent; empty for a table without columns."""
+    if not len(table.columns):
+        return ""
 
     def shown(column: str, value: Any) -> str:
         if not isinstance(value, float):
-            return str(value)
+            return one_line(str(value))
         if column in SHARES:
             return f"{100 * value:z.2f} %"
         return format(value, FORMATS.get(column, f".{digits}g"))
 
     named = table.reset_index() if table.index.name else table
-    rows = [[str(column) for column in named.columns]]
+    rows = [[one_line(str(column)) for column in named.columns]]
     rows += [
         [shown(str(column), value) for column, value in zip(named.columns, values, strict=True)]
         for values in named.itertuples(index=False, name=None)

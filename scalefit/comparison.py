@@ -19,7 +19,8 @@ from scalefit.laws import Law
 from scalefit.runs import Runs, read_runs
 from scalefit.selection.automatic import compared, records
 from scalefit.selection.candidates import candidates_for
-from scalefit.uncertainty.calibration import LEVEL, Fold, calibrate, deviation, folds_of, student, walk
+from scalefit.uncertainty.calibration import LEVEL, Fold, deviation, factor_of, student
+from scalefit.uncertainty.folds import folds_of, walk
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,13 +99,12 @@ def backtest(runs: Runs | pd.DataFrame, law: str | Law | type[Law], *, seed: int
         todo = "add runs at more scales (more schedules for curves)"
         raise InputError(what, where=f"back-test of {ready.law.name}", todo=todo)
     log = ready.settings.residuals == "log"
-    unit = 1.0 if log else float(np.median(np.abs(ready.values)))
     names = ready.rows.frame["run"].astype(str).to_numpy()
     parts = []
     for i, fold in enumerate(folds):
-        factor = calibrate(ready.law, ready.rows, _independent(folds, i), unit).factor
+        factor, _, _ = factor_of(_independent(folds, i))
         ends = [
-            side * student(LEVEL, np.inf) * deviation(factor, spread, fold.distance, fold.sigma, unit)
+            side * student(LEVEL, np.inf) * deviation(factor, spread, fold.missed, fold.sigma)
             for side, spread in ((-1, fold.below), (1, fold.above))
         ]
         part = pd.DataFrame({"fold": fold.label, "run": names[fold.rows], "fitted": fold.fitted})

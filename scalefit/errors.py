@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from contextvars import ContextVar
+
+from scalefit.escaping import one_line
+
+#: whether messages are for the command line; else those of reading are written as arguments in Python
+ON_COMMAND_LINE: ContextVar[bool] = ContextVar("on_command_line", default=False)
+MAPPED = re.compile(r"""--map ([\w{}/.-]+)=("[^"]*"|'[^']*'|[^\s,;)]+)""")
+MAPS = re.compile(rf"{MAPPED.pattern}(?: {MAPPED.pattern})*")
+QUOTES = "'\""
+PATTERN = re.compile(r"--pattern (?='|\")")
 
 
 class ScalefitError(Exception):
@@ -15,9 +26,10 @@ class ScalefitError(Exception):
     """
 
     def __init__(self, what: str, *, where: str = "", todo: str = "") -> None:
+        what, todo = spoken(what), spoken(todo)
         self.what, self.where, self.todo = what, where, todo
         text = f"{where}: {what}" if where else what
-        super().__init__(" ".join((f"{text}; {todo}" if todo else text).split()))
+        super().__init__(one_line(" ".join((f"{text}; {todo}" if todo else text).split())))
 
 
 class InputError(ScalefitError, ValueError):
@@ -32,6 +44,23 @@ class FitWarning(UserWarning):
     """A fit was made, but something about it deserves attention before it is used."""
 
 
+def spoken(text: str) -> str:
+    """A message on how logs are read, in the words of its reader: options of the command line, or Python's arguments.
+
+    >>> spoken("choose one: --map loss=val_loss or --map loss='a b'; or say how a line is written: --pattern \\"s\\"")
+    'choose one: rename={"val_loss": "loss"} or rename={"a b": "loss"}; or say how a line is written: pattern="s"'
+    """
+    if ON_COMMAND_LINE.get() or "--" not in text:
+        return text
+    text = MAPS.sub(_as_mapping, text)
+    return PATTERN.sub("pattern=", text).replace("--join", "join=True")
+
+
+def _as_mapping(hit: re.Match[str]) -> str:
+    pairs = [f'"{column.strip(QUOTES)}": "{name}"' for name, column in MAPPED.findall(hit[0])]
+    return f"rename={{{', '.join(pairs)}}}"
+
+
 def listed(items: Iterable[object], shown: int = 3, sep: str = ", ", count: int | None = None) -> str:
     """The first items and how many more there are, for messages; ``count``: how many in all, if not all are given.
 
@@ -41,3 +70,18 @@ def listed(items: Iterable[object], shown: int = 3, sep: str = ", ", count: int 
     words = [str(item) for item in items]
     more = (len(words) if count is None else count) - len(words[:shown])
     return sep.join(words[:shown]) + (f" and {more} more" if more > 0 else "")
+
+
+def counted(number: int, thing: str, one: str = "", several: str = "") -> str:
+    """A number of things, in the singular where it is one, with the verb that goes with it.
+
+    >>> counted(1, "run"), counted(0, "run"), counted(1, "row", "has", "have"), counted(3, "row", "has", "have")
+    ('1 run', '0 runs', '1 row has', '3 rows have')
+    """
+    verb = one if number == 1 else several
+    return f"{number} {thing}{'s' * (number != 1)}{' ' * bool(verb)}{verb}"
+
+
+def its(number: int) -> str:
+    """Whose: of one thing or of several."""
+    return "its" if number == 1 else "their"

@@ -26,6 +26,7 @@ Array = Any  # a numpy array or scalar: float64, longdouble, complex128 or bool
 
 NOT_LINEAR = 99  # a degree larger than any that matters
 DEEPEST = 250  # levels of an expression: as many terms of a sum
+LONGEST, MOST_NAMES = 20_000, 64  # letters and different names of an expression
 LONGEST_SHOWN = 200  # letters of an expression in an error message
 LARGEST = 10**300  # numbers beyond it are refused
 
@@ -81,7 +82,8 @@ class Expression:
     def __call__(self, values: Mapping[str, Array]) -> Array:
         """The value; shapes broadcast. Raises :class:`InputError` for a name without a value, or words as numbers."""
         try:
-            return _value(self.tree, values)
+            with np.errstate(all="ignore"):  # what is not finite is seen in the result
+                return _value(self.tree, values)
         except TypeError as error:
             where, todo = f'expression "{_shown(self.text)}"', "compare words with == or in: split == 'fit'"
             raise InputError(f"words and numbers do not mix ({error})", where=where, todo=todo) from error
@@ -129,6 +131,9 @@ def parse(text: str) -> Expression:
     ...
     scalefit.errors.InputError: expression "__import__('os')", column 1: cannot call "__import__"; allowed ...
     """
+    if len(text) > LONGEST:
+        what = f"{len(text)} letters, and {LONGEST} are the most"
+        raise InputError(what, where=f'expression "{_shown(text)}"', todo="shorten it")
     plain, spelled = unquoted(text.strip())
     try:
         tree = ast.parse(plain, mode="eval").body
@@ -149,6 +154,9 @@ def parse(text: str) -> Expression:
         raise InputError(
             "too deep, or too many terms", where=f'expression "{_shown(text)}"', todo="shorten it"
         ) from None
+    if len(names) > MOST_NAMES:
+        what = f"{len(names)} names, and {MOST_NAMES} are the most"
+        raise InputError(what, where=f'expression "{_shown(text)}"', todo="write it with fewer parameters")
     return Expression(text.strip(), tuple(names), tree)
 
 
@@ -180,7 +188,7 @@ def _check(node: ast.AST, text: str, names: dict[str, None]) -> None:
                 names[name] = None
         case ast.Constant(value=str()):
             pass
-        case ast.Constant(value=bool() | int() | float() as value) if abs(value) < LARGEST:
+        case ast.Constant(value=bool() | int() | float() as value) if value < LARGEST:  # a sign is a node of its own
             pass
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
             _check(left, text, names)

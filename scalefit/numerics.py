@@ -85,5 +85,5 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     ("did you mean 'adamw'?", 'choose one of adamw, sgd')
     """
     names = list(known)
-    near = nearest_names(name, names, 1)
+    near = nearest_names(name, names)
     return f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(names) or 'none'}"

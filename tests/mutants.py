@@ -2,6 +2,7 @@
 
     python tests/mutants.py --count 60 --seed 1              # 60 faults spread over all wings
     python tests/mutants.py --count 20 --seed 2 --wing runs  # of one wing
+    python tests/mutants.py --count 20 --seed 2 --under planning/batch  # of the files whose path begins so
     python tests/mutants.py --seed 1 --count 60 --only 7,12  # two of them again, by their number
     python tests/mutants.py --count 60 --seed 1 --list       # what would be planted
 
@@ -162,16 +163,26 @@ def judged(fault: Fault, base: Path, calls: dict[str, dict[str, object]], most: 
 @click.option("--seed", default=1)
 @click.option("--workers", default=1, help="Faults shown at the same time.")
 @click.option("--wing", default="", help="Faults of this wing only.")
+@click.option("--under", default="", help="Faults of files whose path below the package begins so.")
 @click.option("--only", default="", help="Only these, by their number: 3,7.")
 @click.option("--most", default=240.0, help="Seconds of tests, as recorded, that a fault is shown to.")
 @click.option("--whole", is_flag=True, help="Show survivors to the whole suite.")
 @click.option("--remap", is_flag=True, help="Record again which tests call what.")
 @click.option("--list", "list_", is_flag=True, help="Show the faults, plant none.")
 def main(
-    count: int, seed: int, workers: int, wing: str, only: str, most: float, whole: bool, remap: bool, list_: bool
+    count: int,
+    seed: int,
+    workers: int,
+    wing: str,
+    under: str,
+    only: str,
+    most: float,
+    whole: bool,
+    remap: bool,
+    list_: bool,
 ) -> None:
     """Plant the faults, one line each, and count."""
-    faults = dict(enumerate(chosen(ROOT, count, seed, wing), 1))
+    faults = dict(enumerate(chosen(ROOT, count, seed, wing, under), 1))
     if only:
         faults = {number: faults[number] for number in map(int, only.split(","))}
     if list_:

@@ -19,7 +19,7 @@ WINGS = {
     "fitting": ("fitting/",),
     "uncertainty": ("uncertainty/",),
     "diagnosis": ("diagnosis/",),
-    "comparison": ("comparison.py", "selection.py"),
+    "comparison": ("comparison.py", "selection/"),
     "planning": ("planning/",),
     "progress": ("progress/",),
     "transfer": ("transfer/",),
@@ -88,6 +88,34 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
     ("runs/reading/joining.py", "len(curves) == 1", "0", "tables put below one another: of one the same, a copy later"),
     ("schedules/gaps.py", "BINS =", "*", "tried in turn until the error is small enough: the same result, slower"),
     ("fitting/prediction.py", "beyond > worst[0]", "beyond >= worst[0]", "which of two equally far variables is named"),
+    ("numerics.py", "for _ in range(40)", "*", "steps of an iteration that has converged long before"),
+    ("numerics.py", "ratio = 2.0", "*", "where an iteration begins that converges from anywhere"),
+    ("expressions.py", "partial + np.zeros_like", "partial - np.zeros_like(found.value)", "zeros, for their shape"),
+    ("schedules/gaps.py", "level = np.floor(", "*", "how gaps are grouped; groups are made finer until the sums agree"),
+    ("schedules/gaps.py", "level = level * LEVELS", "*", "as above"),
+    ("schedules/gaps.py", "newest = np.maximum(", "*", "as above"),
+    ("schedules/gaps.py", "FEW = 48", "*", "as above: fewer gaps are never grouped"),
+    ("schedules/gaps.py", "SAMPLE = 12", "*", "as above: rows on which the sums are compared"),
+    ("schedules/gaps.py", "KERNELS = ", "*", "as above: sums that are compared"),
+    ("schedules/gaps.py", "np.where(seen, area, 1.0)", "*", "the area of a gap of 0, which adds nothing"),
+    ("schedules/areas.py", "if rows > 1", "rows >= 1", "sums of no rows"),
+    ("schedules/areas.py", "padded = np.zeros(", "*", "what stands behind the last value is cut off"),
+    (
+        "planning/collapse.py",
+        '"loss"} <= set(',
+        '{along, "loss"} < set(logs.curves.columns)',
+        "the columns always hold run as well",
+    ),
+    ("planning/isoflop.py", "wins = loss < best", "loss <= best", "two floats that are never equal"),
+    (
+        "planning/run_schedule.py",
+        "run or runs.names[0]",
+        "runs.names[-1]",
+        "one run: several without a choice are refused",
+    ),
+    ("optimum/repeated_data.py", "DECADES * np.log(10)", "*", "the reach of a search that narrows to the same minimum"),
+    ("solver/derivatives.py", "jacobian.sum(axis=(1, 2))", "2, 1", "a sum over both axes"),
+    ("solver/model.py", "if low < smallest", "low <= smallest", "both branches begin at the same end there"),
 ]
 
 
@@ -105,11 +133,14 @@ def found(root: Path) -> Iterator[Fault]:
         yield from (fault for fault in Finder(root, path).faults if not excused(fault, lines[fault.line - 1]))
 
 
-def chosen(root: Path, count: int, seed: int, only_wing: str = "") -> list[Fault]:
-    """A sample, the wings in turn, within a wing the kinds and then the places by chance."""
+def chosen(root: Path, count: int, seed: int, only_wing: str = "", under: str = "") -> list[Fault]:
+    """A sample, the wings in turn, within a wing the kinds and then the places by chance.
+
+    ``under``: of files whose path below the package begins so.
+    """
     draw = random.Random(seed)
     rooms: dict[str, list[Fault]] = {wing: [] for wing in WINGS if only_wing in ("", wing)}
-    for fault in found(root):
+    for fault in (fault for fault in found(root) if fault.file.startswith(f"scalefit/{under}")):
         for wing in rooms:
             if fault.file.removeprefix("scalefit/").startswith(WINGS[wing]):
                 rooms[wing].append(fault)

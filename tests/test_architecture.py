@@ -23,14 +23,17 @@ each_file = pytest.mark.parametrize("file", FILES, ids=[str(file.relative_to(PAC
 
 #: a module imports from its own floor or below; a room is the longest of these that a file's path begins with
 FLOORS = {
-    **dict.fromkeys(["errors", "answers", "numerics", "duals", "expressions", "quoting", "version", "writing"], 0),
+    **dict.fromkeys(["errors", "answers", "numerics", "duals", "expressions", "quoting"], 0),
+    **dict.fromkeys(["version", "writing", "escaping"], 0),
     **dict.fromkeys(["schedules", "runs", "runs.formats", "runs.reading", "datasets", "laws"], 1),
     **dict.fromkeys(["rows", "solver"], 2),
     **dict.fromkeys(["uncertainty", "diagnosis"], 3),
     "fitting": 4,
     **dict.fromkeys(
-        ["comparison", "selection", "planning", "planning.optimum", "progress", "transfer", "stability"], 5
+        ["comparison", "selection", "planning", "planning.optimum", "planning.allocation", "planning.isoflop"], 5
     ),
+    **dict.fromkeys(["planning.schedules", "planning.recipes"], 5),
+    **dict.fromkeys(["progress", "transfer", "stability"], 5),
     **dict.fromkeys(["proxy", "proxy.models", "proxy.optimizers", "proxy.tasks"], 5),
     **dict.fromkeys(["plots", "report"], 6),
     **dict.fromkeys(["cli", "__main__"], 7),
@@ -41,6 +44,8 @@ MOST_FILES = 14
 #: a library that is heavy or replaceable lives in one room
 ROOMS = {"torch": "proxy", "matplotlib": "plots", "click": "cli", "lmfit": "fitting"}
 BANNED = {"utils", "helpers", "misc", "common", "manager", "handler"}
+#: the one place that may catch everything: the program's end, which the click command that tests call does not pass
+LAST_CATCH = "Name(id='Exception', ctx=Load())"
 LONGEST_FILE, LONGEST_FUNCTION, DEEPEST = 300, 60, 4
 
 
@@ -76,9 +81,9 @@ def under_type_checking(tree):
 
 
 def is_delegate(function):
-    """A method such as Fit.plot: it imports the figure when called, and returns it; nothing else."""
+    """A method such as Fit.plot or Fit.plan: it imports what it returns when it is called; nothing else."""
     body = [statement for statement in function.body if not isinstance(statement, ast.Expr)]
-    return function.name.startswith("plot") and [type(s) for s in body] == [ast.ImportFrom, ast.Return]
+    return function.name.startswith(("plot", "plan")) and [type(s) for s in body] == [ast.ImportFrom, ast.Return]
 
 
 def imports_of(file):
@@ -128,10 +133,10 @@ def test_each_library_stays_in_its_room(file):
 
 @each_file
 def test_the_wall(file):
-    """proxy writes run logs and knows no law; only the command line knows proxy."""
+    """proxy writes run logs, reads them as any others, and knows no law; only the command line knows proxy."""
     wings = {room.split(".")[0] for room, _ in rooms_imported(file)}
     if wing_of(file) == "proxy":
-        assert wings <= {"proxy", "errors", "numerics", "schedules", "version"}
+        assert wings <= {"proxy", "errors", "numerics", "schedules", "version", "writing", "runs"}
     elif wing_of(file) not in ("cli", "__main__"):
         assert "proxy" not in wings
 
@@ -192,7 +197,7 @@ TESTS = PACKAGE.parent / "tests"
 
 def test_the_tests_mirror_the_package():
     """A test of a room lies in the folder of that name; what concerns all rooms lies beside this file."""
-    folders = {str(path.parent.relative_to(TESTS)) for path in TESTS.rglob("test_*.py")} - {"."}
+    folders = {str(path.parent.relative_to(TESTS)) for path in TESTS.rglob("test_*.py")} - {".", "writers"}
     assert all((PACKAGE / folder).is_dir() for folder in folders)
     rooms = {room.split(".")[0] for room in FLOORS if (PACKAGE / room.split(".")[0]).is_dir()}
     assert {room for room in rooms if not list((TESTS / room).glob("test_*.py"))} == set()
@@ -211,7 +216,8 @@ def test_habits(file):
         if isinstance(node, ast.ExceptHandler):
             caught = ast.dump(node.type) if node.type is not None else "everything"
             assert "everything" not in caught, f"line {node.lineno}: a bare except"
-            assert "'Exception'" not in caught, f"line {node.lineno}: a broad except"
+            last = file == PACKAGE / "cli" / "__init__.py" and caught == LAST_CATCH
+            assert last or "'Exception'" not in caught, f"line {node.lineno}: a broad except"
             assert "'BaseException'" not in caught, f"line {node.lineno}: a broad except"
     assert not any(word in BANNED for word in re.split(r"[_.]", file.name))
 

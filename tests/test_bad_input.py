@@ -77,7 +77,7 @@ def test_missing_column(tmp_path):
     path = in_file(tmp_path, table().drop(columns="D").to_csv(index=False))
     text = said(lambda: fit_file(path))
     assert '"D"' in text or "'D'" in text
-    assert "--map D=" in text
+    assert 'rename={"COLUMN": "D"}' in text
     text = said(lambda: fit_file(in_file(tmp_path, table().drop(columns="loss").to_csv(index=False))))
     assert "loss" in text
 
@@ -106,7 +106,7 @@ def test_loss_that_is_not_finite_names_file_and_row(tmp_path, value):
 def test_diverged_rows_may_be_left_out_and_are_counted():
     found = sf.fit(table(loss=(4, np.nan)), "chinchilla", drop_diverged=True)
     assert found.rows == 11
-    assert any("1 rows without a finite loss" in note for note in found.notes)
+    assert any("1 row without a finite loss" in note for note in found.notes)
 
 
 @pytest.mark.parametrize("value", [0.0, -3.0])
@@ -141,7 +141,7 @@ def test_several_bad_rows_are_counted():
 @pytest.mark.parametrize("rows", [1, 3, 5])
 def test_fewer_points_than_parameters(rows):
     text = said(lambda: sf.fit(table().iloc[:rows], "chinchilla"))
-    assert f"{rows} rows for 5 free parameters" in text
+    assert f"{rows} row{'s' * (rows > 1)} for 5 free parameters" in text
     assert "--fix" in text
 
 

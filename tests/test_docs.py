@@ -14,7 +14,8 @@ from scalefit.laws import find_law, law_names
 
 DOCS = commands.ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
-QUESTIONS = commands.listed((DOCS / "questions.md").read_text(encoding="utf-8"))
+ANSWERED = [(DOCS / name).read_text(encoding="utf-8") for name in ("questions.md", "planning.md")]
+QUESTIONS = [command for page in ANSWERED for command in commands.listed(page)]
 
 
 @pytest.fixture(scope="module")

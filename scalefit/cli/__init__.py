@@ -6,15 +6,17 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 import scalefit
-from scalefit.errors import InputError
+from scalefit.errors import ON_COMMAND_LINE, InputError, ScalefitError
 
 FOLDER = __path__[0]
-NOT_COMMANDS = {"__init__", "options", "output"}
+NOT_COMMANDS = {"__init__", "options", "output", "project"}
+LONGEST = 300  #: letters of an unexpected error that are shown
+REPORT = "please report it with the command and, if you can, the file; --traceback shows where it arose"
 SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
 
 
@@ -45,6 +47,7 @@ class Commands(click.Group):
 
     def main(self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]  # click has overloads
         """Run and exit; a usage error is one line on stderr (or one JSON object), as any other error."""
+        speaks = ON_COMMAND_LINE.set(True)
         try:
             code = super().main(args, standalone_mode=False, **extra)
         except click.ClickException as error:
@@ -56,6 +59,8 @@ class Commands(click.Group):
             fail(InputError(error.format_message().rstrip("."), todo=f"see {error.ctx.command_path} --help"), as_json)
         except click.Abort:
             sys.exit(130)
+        finally:
+            ON_COMMAND_LINE.reset(speaks)
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else 0)
         return code
@@ -70,6 +75,25 @@ class Commands(click.Group):
             near = get_close_matches(args[0], self.list_commands(ctx), n=1)
             ctx.fail(f"no command '{args[0]}'" + (f"; did you mean {near[0]}?" if near else ""))
         return super().resolve_command(ctx, args)
+
+
+def run(args: Sequence[str] | None = None) -> NoReturn:
+    """The program ``scalefit``: an error that no command foresaw is one line with a request to report it.
+
+    With ``--traceback`` the error itself is raised. Called as a click command, ``main`` raises it always.
+    """
+    words = sys.argv[1:] if args is None else list(args)
+    try:
+        main(words, prog_name="scalefit")
+    except Exception as error:
+        if "--traceback" in words:
+            raise
+        from scalefit.cli.output import fail
+
+        kind, text = type(error).__name__, str(error)[:LONGEST]
+        what = f"an unexpected error, a fault of scalefit ({kind}: {text})"
+        fail(ScalefitError(what, todo=REPORT), "--json" in words)
+    sys.exit(0)
 
 
 @click.group(cls=Commands, invoke_without_command=True, context_settings=SETTINGS)

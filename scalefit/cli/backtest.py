@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from scalefit.cli import options
-from scalefit.cli.output import Answer, answering, as_lines, check_writable, draw, records
+from scalefit.cli.output import Answer, answering, as_lines, figures, records
 
 
 @click.command()
@@ -28,9 +29,8 @@ def command(
     """
     from scalefit.comparison import backtest
 
-    check_writable(plot)
-    tested = backtest(options.read(files, **reading), law, seed=seed, drop_diverged=drop_diverged)
-    draw(plot, tested.plot)
+    runs = options.read(files, **reading)
+    tested = backtest(runs, law, seed=seed, drop_diverged=drop_diverged)
     summary = tested.summary
     shown = summary.assign(
         **{name: [f"{100 * value:.2f} %" for value in summary[name]] for name in summary.columns[1:]}
@@ -39,4 +39,5 @@ def command(
     meaning += " one of ten exceeds; coverage: share inside the 90 % interval\n"
     text = f"{tested.headline}\n{meaning}"
     content = {"law": tested.law, "error": tested.error, "summary": records(summary), "table": records(tested.table)}
-    return Answer(text + as_lines(shown), content, tested.table)
+    answer = Answer(text + as_lines(shown), content, tested.table, notes=options.told(runs))
+    return replace(answer, figures=figures(plot, tested.plot))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from scalefit.cli import options
-from scalefit.cli.output import Answer, answering, as_lines, check_writable, coded, draw, records
+from scalefit.cli.output import Answer, answering, as_lines, coded, figures, records
 
 SHARES = ("backtest_error", "coverage", "judge_error", "noise")
 
@@ -36,12 +37,10 @@ def command(
     """
     from scalefit.comparison import compare
 
-    check_writable(plot)
     runs, judge = options.read(files, **reading), None
     if hold_out:
         runs, judge = runs.hold_out(hold_out)
     found = compare(runs, law, judge=judge, seed=seed, drop_diverged=drop_diverged)
-    draw(plot, found.plot)
     shares = {name: [f"{100 * v:.3g} %" for v in found.table[name]] for name in SHARES if name in found.table.columns}
     text = [found.recommendation, "", as_lines(found.table.assign(**shares))]
     text += [f"! {name}: {reason}" for name, reason in found.refused.items()]
@@ -49,4 +48,5 @@ def command(
     text += [f"! {found.best.law.spec}: {check.text}" for check in doubts]
     content = {"laws": records(found.table), "recommendation": found.recommendation, "refused": dict(found.refused)}
     content["warnings"] = coded(doubts)
-    return Answer("\n".join(text), content, found.table, not (found.refused or doubts))
+    answer = Answer("\n".join(text), content, found.table, not (found.refused or doubts), options.told(runs))
+    return replace(answer, figures=figures(plot, found.plot))

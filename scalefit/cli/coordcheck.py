@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from scalefit.cli import options
-from scalefit.cli.output import Answer, answering, check_writable, draw
+from scalefit.cli.output import Answer, answering, figures, records
 from scalefit.cli.train import plain, torch_is_there
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.argument("file", required=False, metavar="[FILE]")
+@click.option("--over", metavar="COLUMN", show_default="width, depth or N", help="FILE: the column of the size.")
+@click.option("--measure", metavar="COLUMN", show_default="mean_abs, l1, rms, ...", help="FILE: what was measured.")
 @click.option("--parametrization", default="mup", help="One of sp, ntk, mup, depth-mup, completep.")
 @click.option("--axis", type=click.Choice(["width", "depth"]), default="width", help="How the model grows.")
 @click.option("--sizes", default="32,64,128,256", help="The widths or depths to compare.")
@@ -25,14 +28,28 @@ if TYPE_CHECKING:
 @options.shared("--set", "--plot")
 @answering
 def command(
-    parametrization: str, axis: str, sizes: str, seeds: int, steps: int, settings: tuple[str, ...], plot: str | None
+    file: str | None,
+    over: str | None,
+    measure: str | None,
+    parametrization: str,
+    axis: str,
+    sizes: str,
+    seeds: int,
+    steps: int,
+    settings: tuple[str, ...],
+    plot: str | None,
 ) -> Answer:
-    """\b
+    """Without FILE, small models are trained for a few steps at each size. FILE holds activations measured in your own
+    models: a row for each module, size, step and seed (or a column for each module); the other options are for the
+    models trained here. Exit code 1 where a module does not keep its size, or may not.
+
+    \b
     Example:
       scalefit coordcheck --parametrization mup --seeds 1 --steps 5
     """
+    if file is not None:
+        return _measured(file, over, measure, plot)
     torch_is_there()
-    check_writable(plot)
     from scalefit.errors import InputError
     from scalefit.proxy import Config, coordinate_check
 
@@ -45,10 +62,22 @@ def command(
     content |= {} if "data" in given else {"data": "zipf-markov", "data_options": {"tokens": 50000}}
     content |= given
     found = coordinate_check(Config.read(content, "--set"), grown, axis=axis, seeds=seeds, steps=steps)
-    draw(plot, lambda: _figure(found, parametrization))
+    drawn = figures(plot, lambda: _figure(found, parametrization))
     slopes = {module: {"slope": slope, "passed": found.passed[module]} for module, slope in found.worst.items()}
     text = "\n".join([*found.lines, "pass" if found.ok else "FAIL: the learning rate will not transfer"])
-    return Answer(text, {"axis": axis, "sizes": grown, "modules": slopes, "ok": found.ok}, found.table, found.ok)
+    return Answer(
+        text, {"axis": axis, "sizes": grown, "modules": slopes, "ok": found.ok}, found.table, found.ok, figures=drawn
+    )
+
+
+def _measured(file: str, over: str | None, measure: str | None, plot: str | None) -> Answer:
+    """The verdict on a table of measured activations."""
+    from scalefit.stability.coordinates import coordinate_slopes
+
+    found = coordinate_slopes(file, over, measure)
+    content = {"over": found.over, "measure": found.measure, "sizes": found.sizes, "seeds": found.seeds}
+    content |= {"modules": records(found.table), "ok": found.ok}
+    return Answer(str(found), content, found.table, found.ok, figures=figures(plot, found.plot))
 
 
 def _figure(found: Coordinates, name: str) -> Axes:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from scalefit.cli import options
 from scalefit.cli.options import box, number, pairs, shared
-from scalefit.cli.output import Answer, answering, as_lines, check_writable, coded, draw, records
+from scalefit.cli.output import Answer, OutputFile, answering, as_lines, coded, figures, records
 from scalefit.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from scalefit.diagnosis.checks import Check
+    from scalefit.diagnosis.choices import Sensitivity
     from scalefit.fitting.result import Fit
 
 RESIDUALS = "The residuals that are minimised: differences of logarithms, or plain differences."
@@ -48,7 +50,9 @@ DRAWS = (
 @shared("--draws", default=options.DRAWS, help=DRAWS)
 @shared("--seed")
 @shared("--at", metavar="N=7B,D=2T")
-@click.option("--save", metavar="FIT.json", help="Write the fit to this file, for predict and plot.")
+@click.option(
+    "--save", type=OutputFile("fit"), metavar="FIT.json", help="Write the fit to this file, for predict and plot."
+)
 @shared("--plot")
 @answering
 def command(
@@ -62,24 +66,23 @@ def command(
     **given: Any,
 ) -> Answer:
     """Without --law the law is chosen: every one that the runs identify is tried on rows held out beyond growing
-      and forecasts mix those that come closest, with the weights in the answer.
+    scales, and forecasts mix those that come closest, with the weights in the answer.
 
-      \b
-      Exit code 1 where a check fails; each failed check is a line that begins with "!":
-        not converged, starts disagree, not identified, at a bound, outside its domain
-        runs that bend away from the fit with scale, influential runs, outliers
-        under-trained runs, losses in mid-schedule, mixed conventions or runs
-        a prediction far beyond the data, for another recipe, that depends on one run, or where the law has no value
-    a column that varies and that no law among those tried reads
+    \b
+    Exit code 1 where a check fails; each failed check is a line that begins with "!":
+      not converged, starts disagree, not identified, at a bound, outside its domain
+      runs that bend away from the fit with scale, influential runs, outliers
+      under-trained runs, losses in mid-schedule, mixed conventions or runs
+      a prediction far beyond the data, for another recipe, that depends on one run, or where the law has no value
+      a column that varies and that no law among those tried reads
 
-      \b
-      Example:
-        scalefit fit data/schedules/curves.csv --where "d_model == 96" --law annealing:decay=0.99 --save fit.json
+    \b
+    Example:
+      scalefit fit data/schedules/curves.csv --where "d_model == 96" --law annealing:decay=0.99 --save fit.json
     """
     from scalefit.selection.automatic import fit
 
-    check_writable(save, plot)
-    runs = options.read(files, **{name: given.pop(name) for name in ("map_", "where", "schedule", "warmup")})
+    runs = options.read(files, **{name: given.pop(name) for name in options.READING})
     place: dict[str, Any] = dict(pairs(at, "--at"))
     held = None
     if hold_out:
@@ -93,10 +96,11 @@ def command(
     cautions = result.cautions(**place) if at else ()
     if held is not None:
         cautions += tuple(check for check in result.cautions(held) if check.code == "no-image")
-    draw(plot, lambda: result.plot(held, at=place or None))
     if save:
         result.save(save)
-    return _answer(result, scores, point, cautions, [path for path in (save, plot) if path])
+    drawn = figures(plot, lambda: result.plot(held, at=place or None))
+    other = result.sensitivity(**place) if at and not result.choice else None
+    return replace(_answer(result, scores, point, cautions, save, other), figures=drawn)
 
 
 def _numbers(place: dict[str, Any]) -> dict[str, float]:
@@ -129,7 +133,8 @@ def _answer(
     scores: pd.DataFrame | None,
     point: pd.DataFrame | None,
     cautions: tuple[Check, ...],
-    written: list[str],
+    saved: str | None,
+    other: Sensitivity | None,
 ) -> Answer:
     import pandas as pd
 
@@ -137,7 +142,7 @@ def _answer(
     from scalefit.selection.candidates import told
 
     text, content = [result.summary()], as_dict(result)
-    for heavy in ("points", "without"):
+    for heavy in ("points", "without", "choices"):
         content.pop(heavy)
     if result.choice is not None:
         chosen = content.pop("choice")
@@ -153,6 +158,9 @@ def _answer(
         text += ["", "prediction:", as_lines(point), *(f"! {check.text}" for check in cautions)]
         content["prediction"] = records(point)
         content["cautions"] = coded(cautions)
-    text += ["", *(f"wrote {path}" for path in written)] if written else []
+    if other is not None:
+        text.append(other.text)
+        content["sensitivity"] = {"spread": other.spread, "this": other.predicted, **other.others}
+    text += ["", f"wrote {saved}"] if saved else []
     sound = result.ok and not cautions
     return Answer("\n".join(text), content, result.table, sound, result.notes)

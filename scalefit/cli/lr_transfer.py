@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scalefit.cli import options
-from scalefit.cli.options import number, pairs, read
-from scalefit.cli.output import Answer, answering, as_lines, check_writable, records
+from scalefit.cli.options import number, pairs, read, told
+from scalefit.cli.output import Answer, OutputFile, answering, as_lines, figures, records
 from scalefit.errors import InputError
 
 SIZES = "the first of d_model, N, n_layer, batch, D that varies"
@@ -17,6 +17,7 @@ BACKTEST = "Also predict the largest size from the others, and show what that co
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
     from scalefit.transfer.lr_transfer import Transfer
 
@@ -32,7 +33,12 @@ if TYPE_CHECKING:
 @click.option("--backtest", "back", is_flag=True, help=BACKTEST)
 @options.shared("--draws", default=300)
 @options.shared("--seed", "--plot")
-@click.option("--plot-sensitivity", metavar="FILE", help="Write the figure of learning-rate sensitivity to this file.")
+@click.option(
+    "--plot-sensitivity",
+    type=OutputFile("figure"),
+    metavar="FILE",
+    help="Write the figure of learning-rate sensitivity to this file.",
+)
 @answering
 def command(
     files: tuple[str, ...],
@@ -60,29 +66,33 @@ def command(
     from scalefit.transfer.lr_transfer import backtest_transfer, lr_transfer
     from scalefit.transfer.sweeps import column_named, read_sweeps
 
-    check_writable(plot, plot_sensitivity)
     initial = number(initial_loss, "--initial-loss") if initial_loss else None
     named, target = _target(at)
-    sweeps = read_sweeps(read(files, **reading), over or named, arms, initial, ignore)
+    runs = read(files, **reading)
+    named = runs.column(named) if named else named
+    sweeps = read_sweeps(runs, over or named, arms, initial, ignore)
     if named and column_named(sweeps.points.rename(columns={"size": sweeps.over}), named) != sweeps.over:
         why = f"the sizes are {sweeps.over}, the target is {named}"
         raise InputError(why, where="--at", todo=f"add --over {named}")
     settings: dict[str, Any] = {"theory": not measured_only, "draws": draws, "seed": seed}
     found = lr_transfer(sweeps, target=target, **settings)
     tested = backtest_transfer(sweeps, **settings) if back else None
-    if plot or plot_sensitivity:
-        from scalefit.plots import plot_lr_sensitivity, plot_lr_transfer, save_figure
-    if plot:
-        save_figure(plot_lr_transfer(found), plot)
-    if plot_sensitivity:
-        save_figure(plot_lr_sensitivity(found), plot_sensitivity)
     text = str(found)
     if tested is not None:
         shown = tested.assign(**{sweeps.over: [f"{size:g}" for size in tested[sweeps.over]]})
         for name in ("regret", "noise"):
             shown[name] = ["-" if value != value else f"{100 * value:.2f} %" for value in tested[name]]
         text += f"\n\nback-test, the largest size predicted from the smaller ones:\n{as_lines(shown, 3)}"
-    return Answer(text, _content(found, tested), found.table, ok=not found.far)
+    drawn = figures(plot, lambda: _figure("plot_lr_transfer", found))
+    drawn |= figures(plot_sensitivity, lambda: _figure("plot_lr_sensitivity", found))
+    return Answer(text, _content(found, tested), found.table, not found.far, told(runs), drawn)
+
+
+def _figure(name: str, found: Transfer) -> Axes:
+    import scalefit.plots
+
+    drawn: Axes = getattr(scalefit.plots, name)(found)
+    return drawn
 
 
 def _target(at: tuple[str, ...]) -> tuple[str | None, float | None]:

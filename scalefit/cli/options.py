@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from scalefit.cli.output import OutputFile
 from scalefit.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,10 +30,19 @@ SHARED: dict[str, dict[str, Any]] = {
     },
     "--ignore": {"multiple": True, "metavar": "COLUMN", "help": "A column that may differ between runs; repeat."},
     "--initial-loss": {"metavar": "LOSS", "help": "Loss of the untrained model, such as ln(vocabulary size)."},
+    "--join": {"is_flag": True, "help": "Read runs that go on where others end, with the same settings, as one run."},
     "--law": {"metavar": "LAW", "help": 'A law: its name, "name:option=value", a formula, or ./mine.py:MyLaw.'},
     "--lr": {"metavar": "LR", "help": "The peak learning rate."},
     "--map": {"multiple": True, "metavar": "NAME=COLUMN", "help": "Read NAME from this column; repeat."},
-    "--plot": {"metavar": "FILE", "help": "Write the figure to this file (png, pdf or svg)."},
+    "--pattern": {
+        "metavar": "PATTERN",
+        "help": "How a line of a text log is written: 'step {step} .* loss {loss} lr {lr}'.",
+    },
+    "--plot": {
+        "type": OutputFile("figure"),
+        "metavar": "FILE",
+        "help": "Write the figure to this file (png, pdf or svg).",
+    },
     "--rule": {
         "type": RULES,
         "default": "adam",
@@ -68,8 +78,9 @@ def shared(*names: str, **settings: Any) -> Decorator:
     return add
 
 
+READING = ("map_", "where", "schedule", "warmup", "pattern", "join")  #: the parameters of :func:`read`
 #: how run logs are read; the values go to :func:`read`
-reading = shared("--map", "--where", "--schedule", "--warmup")
+reading = shared("--map", "--where", "--schedule", "--warmup", "--pattern", "--join")
 
 
 def logs(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -83,18 +94,34 @@ def read(
     where: str | None = None,
     schedule: str | None = None,
     warmup: int | None = None,
+    pattern: str | None = None,
+    join: bool = False,
     *,
     tell_ties: bool = False,
 ) -> Runs:
-    """Read run logs as the options of :data:`reading` say; see :func:`scalefit.read_runs`."""
+    """Read run logs as the options of :data:`reading` say, and what a project file says beside them; see
+    :func:`scalefit.read_runs`."""
+    from scalefit.cli.project import project_of
     from scalefit.runs import read_runs
 
     rename = {column: name for name, column in pairs(map_, "--map").items()}
-    runs = read_runs(list(files), rename=rename, schedule=schedule, warmup=warmup, need=(), tell_ties=tell_ties)
+    project = project_of(files)
+    given = {"schedule": schedule, "warmup": warmup, "pattern": pattern, "join": join or None}
+    taken = {key: value for key, value in project.values.items() if key in given and given[key] is None}
+    own = {column: name for name, column in project.values.get("map", {}).items() if name not in rename.values()}
+    own = {column: name for column, name in own.items() if column not in rename}
+    chosen = {**given, **taken, "join": bool(join or taken.get("join"))}
+    runs = read_runs(list(files), rename=rename, defaults=own, **chosen, need=(), tell_ties=tell_ties)
+    runs = project.noted(runs, taken)
     if where:
         runs = runs.where(where)
         refuse_empty(runs, "left", "--where")
     return runs
+
+
+def told(runs: Runs) -> list[str]:
+    """How run logs were read, in sentences."""
+    return [note.text for note in runs.notes]
 
 
 def refuse_empty(runs: Runs, what: str, option: str) -> None:

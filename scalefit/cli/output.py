@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from inspect import cleandoc
 from pathlib import Path
@@ -21,6 +20,8 @@ import click
 
 from scalefit.answers import as_lines as as_lines
 from scalefit.errors import InputError, ScalefitError
+from scalefit.escaping import lines_of, one_line
+from scalefit.writing import refuse
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +41,15 @@ class Answer:
     table: pd.DataFrame | None = None
     ok: bool = True
     notes: Sequence[str] = ()  #: how the logs were read; shown after the text, alike ones as one line
+    #: figures to draw, by file; the answer is given whether or not they can be drawn
+    figures: Mapping[str, Callable[[], Axes]] = field(default_factory=dict)
+
+
+class OutputFile(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in some versions
+    """The type of an option that names a file to write: a fit, a figure or a table (see :mod:`scalefit.writing`)."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = self.name = kind
 
 
 def answering(function: Callable[..., Answer]) -> Callable[..., None]:
@@ -49,30 +59,91 @@ def answering(function: Callable[..., Answer]) -> Callable[..., None]:
     """
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing on stderr.")
-    @click.option("--csv", "as_csv", is_flag=True, help="Print the main table as CSV.")
+    @click.option("--csv", "as_csv", is_flag=True, help="Print the main table as CSV, and warnings on stderr.")
     @click.option("--exit-zero", is_flag=True, help="Exit with 0 even where a check failed.")
+    @click.option("--traceback", is_flag=True, expose_value=False, help="Show where an unexpected error arose.")
     @wraps(function)
     def command(as_json: bool, as_csv: bool, exit_zero: bool, **options: Any) -> None:
         try:
+            _check_outputs(click.get_current_context().command.params, options)
             answer = function(**options)
         except ScalefitError as error:
             fail(error, as_json)
         except BrokenPipeError:
             sys.exit(0)
-        if as_json:
-            content = {"schema_version": SCHEMA, **answer.content}
-            content |= {"notes": answer.notes} if answer.notes and "notes" not in content else {}
-            click.echo(json.dumps(_plain(content), indent=1, allow_nan=False))
-        elif as_csv and answer.table is not None:
-            click.echo(answer.table.to_csv(index=answer.table.index.name is not None), nl=False)
-        else:
-            click.echo(answer.text)
-            for note in grouped(answer.notes):
-                click.echo(click.style(f"read: {note}", dim=True))
-        sys.exit(0 if answer.ok or exit_zero else 1)
+        failed: dict[str, str] = {}
+        try:
+            if answer.figures:
+                _draw(answer.figures, failed)
+        finally:  # whatever became of the figures
+            _show(answer, failed, as_json, as_csv)
+        sys.exit(0 if (answer.ok and not failed) or exit_zero else 1)
 
     command.__doc__ = f"{sys.modules[function.__module__].__doc__}\n\n{cleandoc(function.__doc__ or '')}"
     return command
+
+
+def _check_outputs(parameters: Sequence[click.Parameter], options: Mapping[str, Any]) -> None:
+    """Refuse, before any work is done, to write over an input, over another output, or over another kind of file."""
+    outputs = {str(each.name): each.type.kind for each in parameters if isinstance(each.type, OutputFile)}
+    given = [value for name, value in options.items() if name not in outputs]
+    words = [str(word) for value in given for word in (value if isinstance(value, tuple) else (value,)) if word]
+    inputs = [word for text in words for word in (text, text.rpartition(":")[0]) if word and _is_file(word)]
+    places = [refuse(options[name], kind, inputs) for name, kind in outputs.items() if options[name]]
+    if len(set(places)) < len(places):
+        raise InputError("two outputs have one name", where=str(places[0]), todo="give each a name of its own")
+
+
+def _is_file(text: str) -> bool:
+    """Whether a text names a file that exists; a text may be too long for a name, or hold what no name can."""
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _draw(figures: Mapping[str, Callable[[], Axes]], failed: dict[str, str]) -> None:
+    """Make each figure and write it; why one cannot be drawn is added to ``failed``."""
+    from scalefit.plots import save_figure
+
+    for path, figure in figures.items():
+        failed[path] = "an unexpected error"
+        try:
+            save_figure(figure(), path)
+            del failed[path]
+        except ScalefitError as error:
+            failed[path] = str(error)
+
+
+def _show(answer: Answer, failed: Mapping[str, str], as_json: bool, as_csv: bool) -> None:
+    if as_json:
+        content = {"schema_version": SCHEMA, **answer.content}
+        content |= {"read" if "notes" in content else "notes": answer.notes} if answer.notes else {}
+        content |= {"figures_not_drawn": failed} if failed else {}
+        click.echo(json.dumps(_plain(content), indent=1, allow_nan=False))
+        return
+    lines = [
+        f"! the figure {path} was not drawn: {failed[path]}" if path in failed else f"wrote {path}"
+        for path in answer.figures
+    ]
+    if as_csv and answer.table is not None:
+        click.echo(lines_of(answer.table.to_csv(index=answer.table.index.name is not None)), nl=False)
+        for line in [*_warnings(answer.text), *lines, *_read(answer.notes)]:
+            click.echo(one_line(line), err=True)
+        return
+    click.echo(lines_of("\n".join([answer.text, *[""] * bool(lines), *lines])))
+    for line in _read(answer.notes):
+        click.echo(click.style(one_line(line), dim=True))
+
+
+def _warnings(text: str) -> list[str]:
+    """The lines of an answer that warn."""
+    return [line for line in text.splitlines() if line.lstrip().startswith("!")]
+
+
+def _read(notes: Sequence[str]) -> list[str]:
+    """How the logs were read, in lines."""
+    return [f"read: {note}" for note in grouped(notes)]
 
 
 #: what may differ between notes that say the same: numbers, names in quotes, files, and the name after "run"
@@ -96,12 +167,9 @@ def coded(checks: Iterable[Check]) -> list[dict[str, str]]:
     return [{"code": check.code, "text": check.text} for check in checks]
 
 
-def draw(path: str | None, figure: Callable[[], Axes]) -> None:
-    """Make a figure and write it, where a file was asked for."""
-    if path:
-        from scalefit.plots import save_figure
-
-        save_figure(figure(), path)
+def figures(path: str | None, figure: Callable[[], Axes]) -> dict[str, Callable[[], Axes]]:
+    """The figure of an answer, where a file was asked for."""
+    return {path: figure} if path else {}
 
 
 def fail(error: ScalefitError, as_json: bool) -> NoReturn:
@@ -125,15 +193,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return str(value) if hasattr(value, "__fspath__") else value
-
-
-def check_writable(*paths: str | None) -> None:
-    """Refuse output files that cannot be written, before any work is done for them."""
-    for place in (Path(path) for path in paths if path):
-        why = "Is a directory" if place.is_dir() else "" if place.parent.is_dir() else "No such file or directory"
-        if why or not os.access(place.parent, os.W_OK):
-            todo = "give a file in a folder that exists"
-            raise InputError(f"cannot be written ({why or 'Permission denied'})", where=str(place), todo=todo)
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:

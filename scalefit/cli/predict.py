@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scalefit.cli import options
-from scalefit.cli.output import Answer, answering, as_lines, check_writable, coded, draw, records
+from scalefit.cli.output import Answer, answering, as_lines, coded, figures, records
 from scalefit.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from scalefit.diagnosis.checks import Check
+    from scalefit.diagnosis.choices import Sensitivity
     from scalefit.fitting.result import Fit
     from scalefit.runs import Runs
 
@@ -55,7 +56,6 @@ def command(
     """
     from scalefit.fitting.saved import load_fit
 
-    check_writable(plot)
     fit = load_fit(fit_file, law) if fit_file else None
     if from_partial is not None:
         if files or at or every:
@@ -77,21 +77,29 @@ def command(
             scores = fit.score(runs)
     else:
         table, cautions = fit.predict(every=every, **asked), fit.cautions(**asked)
-    answer = _answer(fit, table, scores, [*cautions, *fit.warnings], bool(cautions))
+    other = None if files else fit.sensitivity(**asked)
+    answer = _answer(fit, table, scores, [*cautions, *fit.warnings], bool(cautions), other)
     return replace(answer, notes=_completed(runs, schedule))
 
 
 def _completed(runs: Runs | None, schedule: str | None) -> list[str]:
-    """Which learning rates were interpolated between the rows of a schedule file."""
+    """How the logs were read, or which learning rates were interpolated between the rows of a schedule file."""
     if runs is not None:
-        return [note.text for note in runs.notes if "the schedule file:" in note.text]
+        return options.told(runs)
     from scalefit.schedules import parse_schedule
 
     how = parse_schedule(schedule).how if schedule else ""
     return [f"the learning rate in the schedule file is {how}"] if how else []
 
 
-def _answer(fit: Fit, table: pd.DataFrame, scores: pd.DataFrame | None, checks: list[Check], failed: bool) -> Answer:
+def _answer(
+    fit: Fit,
+    table: pd.DataFrame,
+    scores: pd.DataFrame | None,
+    checks: list[Check],
+    failed: bool,
+    other: Sensitivity | None,
+) -> Answer:
     from scalefit.fitting.summary import origin_of_intervals
 
     content: dict[str, Any] = {"law": fit.law.spec, "status": fit.status, "predictions": records(table)}
@@ -101,12 +109,26 @@ def _answer(fit: Fit, table: pd.DataFrame, scores: pd.DataFrame | None, checks: 
     text.append(as_lines(shown))
     if len(shown) < len(table):
         text.append(f"  ({len(shown)} of {len(table)} rows; --csv prints all)")
-    text.append(f"  {origin_of_intervals(fit)[-1]}")
+    text += [f"  {line}" for line in origin_of_intervals(fit)[-1 if fit.intervals is None else 1 :]]
+    if other is not None:
+        text.append(f"  {other.text}")
+        content["sensitivity"] = {"spread": other.spread, "this": other.predicted, **other.others}
     if scores is not None:
         content["score"] = records(scores)
-        text += ["", "errors on measured runs:", as_lines(scores)]
+        text += ["", _errors_on(table), as_lines(scores)]
     text += [f"! {check.text}" for check in checks]
     return Answer("\n".join(text), content, table, fit.ok and not failed)
+
+
+def _errors_on(table: pd.DataFrame) -> str:
+    """What the errors are those of: rows that were fitted say nothing about other runs."""
+    known = table["measured"].notna()
+    fitted = int(table["fitted"].sum()) if "fitted" in table.columns else 0
+    if not fitted:
+        return "errors on measured runs:"
+    if fitted == known.sum():
+        return "errors on the fitted rows (all of these were fitted; nothing was held out):"
+    return f"errors on measured runs ({fitted} of {known.sum()} rows were fitted, not held out):"
 
 
 def _in_progress(fit: Fit | None, run: Runs, plot: str | None) -> Answer:
@@ -115,13 +137,12 @@ def _in_progress(fit: Fit | None, run: Runs, plot: str | None) -> Answer:
 
     forecast = predict_partial(run, fit=fit)
     text = [str(forecast)]
-    draw(plot, forecast.plot)
-    text += ["", f"wrote {plot}"] if plot else []
     keys = ("run", "step", "steps", "final", "low", "high", "level", "basis", "scale", "forecasts", "among")
     content = {key: getattr(forecast, key) for key in keys}
     content |= {name: records(getattr(forecast, name)) for name in ("curve", "history")}
     content["warnings"] = coded(forecast.warnings)
-    return Answer("\n".join(text), content, forecast.curve, forecast.ok, _completed(run, None))
+    drawn = figures(plot, forecast.plot)
+    return Answer("\n".join(text), content, forecast.curve, forecast.ok, _completed(run, None), drawn)
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from scalefit.cli import options
 from scalefit.cli.options import number, read
-from scalefit.cli.output import Answer, answering, check_writable, records
+from scalefit.cli.output import Answer, OutputFile, answering, figures, records
 from scalefit.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from scalefit.planning.run_schedule import RunSchedule
 
 
 @click.command()
@@ -18,7 +23,12 @@ from scalefit.errors import InputError
 @options.shared("--lr", show_default="the log's largest")
 @options.shared("--steps", show_default="the length of the run in the log")
 @options.shared("--rule", "--beta")
-@click.option("--out", metavar="FILE.csv", help="Write the schedule (step, lr), for --schedule and the trainer.")
+@click.option(
+    "--out",
+    type=OutputFile("table"),
+    metavar="FILE.csv",
+    help="Write the schedule (step, lr), for --schedule and the trainer.",
+)
 @options.shared("--plot")
 @answering
 def command(
@@ -41,7 +51,6 @@ def command(
     """
     from scalefit.planning.run_schedule import schedule_of
 
-    check_writable(out, plot)
     peak = number(lr, "--lr") if lr else None
     found = schedule_of(read(files, **reading), run, peak, steps, rule, beta)
     if out and found.lr is None:
@@ -50,14 +59,16 @@ def command(
     if out:
         from scalefit.writing import write_text
 
-        write_text(out, found.table.to_csv(index=False))
-    if plot:
-        from scalefit.plots import plot_run_schedule, save_figure
-
-        save_figure(plot_run_schedule(found), plot)
+        write_text(out, found.table.to_csv(index=False), "table")
     content = {name: getattr(found, name) for name in ("run", "peak_lr", "steps", "warmup", "threshold")}
     content |= {"sharpness_times_lr": records(found.sharpness), "schedule": records(found.table)}
     content |= {"notes": list(found.notes), "missing": found.missing}
     written = f"\nwritten: {out}, {len(found.table)} rows of step and lr" if out else ""
     never = len(found.sharpness) > 0 and found.warmup != found.warmup
-    return Answer(f"{found}{written}", content, found.table, ok=not never)
+    return Answer(f"{found}{written}", content, found.table, not never, figures=figures(plot, lambda: _figure(found)))
+
+
+def _figure(found: RunSchedule) -> Axes:
+    from scalefit.plots import plot_run_schedule
+
+    return plot_run_schedule(found)

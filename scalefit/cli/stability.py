@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scalefit.cli import options
-from scalefit.cli.options import number, pairs, read
-from scalefit.cli.output import Answer, answering, check_writable, records
+from scalefit.cli.options import number, pairs, read, told
+from scalefit.cli.output import Answer, answering, figures, records
 from scalefit.errors import InputError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from scalefit.runs import Runs
     from scalefit.stability.forecast import Forecasts
 
 
@@ -43,7 +46,6 @@ def command(
     """
     from scalefit.stability.forecast import forecast
 
-    check_writable(plot)
     given = pairs(at, "--at")
     if len(given) != 1:
         raise InputError("a target is one size", where="--at", todo="write --at N=7e9")
@@ -52,20 +54,25 @@ def command(
     settings: dict[str, Any] = {"epsilon": number(epsilon, "--epsilon"), "rule": rule, "beta": beta, "ignore": ignore}
     found = forecast(runs, number(size, "--at"), number(lr, "--lr"), over, **settings)
     table = found.table
-    if plot and not found.found:
-        todo = "log one of the probes, or leave --plot out" if found.boundary else "log one of the probes"
-        raise InputError("no forecast to draw", where="--plot", todo=todo)
-    if plot:  # the probe that is most likely to cross its limit, against size
-        from scalefit.plots import plot_forecast, save_figure
-
-        likeliest = str(table["forecast"].iloc[0])
-        save_figure(plot_forecast(runs, likeliest, found.size, [found.lr], over=found.over, **settings), plot)
     content: dict[str, Any] = {"over": over, "size": found.size, "lr": found.lr, "level": 0.9}
     content |= {"forecasts": _records(found), "missing": found.missing, "settings": found.settings}
     content |= {"diverged_here": found.lost or None, "notes": list(found.notes)}
     content["far_beyond"] = list(found.far) or None
     ok = bool(len(table)) and not found.likely and not found.far and not found.lost
-    return Answer(str(found), content, table, ok)
+    drawn = figures(plot, lambda: _figure(found, runs, settings))
+    return Answer(str(found), content, table, ok, told(runs), drawn)
+
+
+def _figure(found: Forecasts, runs: Runs, settings: dict[str, Any]) -> Axes:
+    """The probe that is most likely to cross its limit, against size."""
+    from scalefit.plots import plot_forecast
+
+    if not found.found:
+        todo = "log one of the probes, or leave --plot out" if found.boundary else "log one of the probes"
+        raise InputError("no forecast to draw", where="--plot", todo=todo)
+    drawn = {each.name for each in found.found}  # the boundary of divergence is no probe
+    likeliest = next(str(name) for name in found.table["forecast"] if name in drawn)
+    return plot_forecast(runs, likeliest, found.size, [found.lr], over=found.over, **settings)
 
 
 def _records(found: Forecasts) -> list[dict[str, Any]]:

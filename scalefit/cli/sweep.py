@@ -7,9 +7,11 @@ from typing import Any
 
 import click
 
-from scalefit.cli.output import Answer, answering, as_lines, records
+from scalefit.cli.output import Answer, OutputFile, answering, as_lines, records
 from scalefit.cli.train import progress, read_toml, torch_is_there
 from scalefit.errors import InputError
+
+SHOWN = ("run", "N", "D", "C", "loss", "val_loss", "status")  #: columns of a collected sweep that are always printed
 
 
 @click.command()
@@ -21,7 +23,7 @@ from scalefit.errors import InputError
     "--members", default=64, type=click.IntRange(min=1), help="run: most models of one shape trained together."
 )
 @click.option("--curves", is_flag=True, help="collect: one row for each logged step, not for each run.")
-@click.option("--save", metavar="FILE.csv", help="collect: write the table here.")
+@click.option("--save", type=OutputFile("table"), metavar="FILE.csv", help="collect: write the table here.")
 @answering
 def command(
     action: str, grid: str | None, out: str, device: str | None, members: int, curves: bool, save: str | None
@@ -62,8 +64,12 @@ def _collect(out: str, curves: bool, save: str | None) -> Answer:
 
     table = collect_sweep(out, curves=curves)
     if save:
-        write_text(save, table.to_csv(index=False))
-    return Answer(as_lines(table.head(40)), {"runs": records(table)}, table)
+        write_text(save, table.to_csv(index=False), "table")
+    constant = [name for name in table.columns if name not in SHOWN and table[name].nunique(dropna=False) < 2]
+    text = as_lines(table.drop(columns=constant if len(table) > 1 else []).head(40))
+    if constant and len(table) > 1:
+        text += f"\n({len(constant)} columns that are the same in every row: --csv or --save FILE.csv writes them too)"
+    return Answer(text, {"runs": records(table)}, table)
 
 
 def _table(rows: list[dict[str, object]]) -> Answer:

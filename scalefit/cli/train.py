@@ -10,6 +10,7 @@ import click
 from scalefit.cli import options
 from scalefit.cli.output import Answer, answering, as_lines, records
 from scalefit.errors import InputError
+from scalefit.escaping import one_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +58,8 @@ def _headline(folder: Path) -> str:
     unit = str(about["flops_formula"]).rpartition("D counts ")[2]
     ended = "" if about.get("val_loss") is None else f", val_loss {about['val_loss']:.4g} nats"
     size = f"N = {about['N']:,} parameters, D = {about['D']:,} {unit}"
-    return f"{folder}: {about['status']}{ended}; {size}, {about['wall_s']:.1f} s"
+    note = f"\n! {about['note']}" if "note" in about else ""
+    return f"{folder}: {about['status']}{ended}; {size}, {about['wall_s']:.1f} s{note}"
 
 
 def torch_is_there() -> None:
@@ -77,7 +79,7 @@ def read_toml(path: str) -> dict[str, Any]:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", where=path, todo="give a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"not TOML ({error})", where=path, todo="mend the file") from error
 
 
@@ -99,4 +101,4 @@ def progress() -> Any:
     """Writes the last line of progress over the one before it, on a terminal only."""
     if not sys.stderr.isatty():
         return None
-    return lambda line: click.echo(f"\r{line:<78}", nl=False, err=True)
+    return lambda line: click.echo(f"\r{one_line(line):<78}", nl=False, err=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scalefit.cli import options
-from scalefit.cli.options import number, read
+from scalefit.cli.options import number, read, told
 from scalefit.cli.output import Answer, answering
 from scalefit.errors import InputError
 
@@ -30,8 +30,9 @@ def command(
     fit_file: str | None,
     **reading: Any,
 ) -> Answer:
-    """A run has diverged, is stuck (at its initial loss), has risen (its loss stands above an earlier level), has
-    spikes, is calm, or is too short to judge. Exit code 1 where a run has diverged.
+    """A run has diverged, is diverging (its loss rises ever faster), is stuck (at its initial loss), has risen (its
+    loss stands above an earlier level), has spikes, is calm, or is too short to judge. Exit code 1 where a run has
+    diverged or is diverging.
 
     \b
     Example:
@@ -40,6 +41,7 @@ def command(
     import pandas as pd
 
     from scalefit.progress.watch import watch
+    from scalefit.runs.final import marked
     from scalefit.runs.table import spans
 
     runs = read(files, **reading)
@@ -50,8 +52,14 @@ def command(
     initial = number(initial_loss, "--initial-loss") if initial_loss else None
     _refuse_impossible(runs.curves if run is None else runs.curves[runs.curves["run"] == run], initial, steps)
     expected = _expected(fit_file, runs) if fit_file else None
+    lost = set(runs.table["run"][marked(runs.table)].astype(str))
     found = {
-        name: watch(runs.curves.iloc[start:stop], initial, None if expected is None else expected[start:stop], steps)
+        name: watch(
+            runs.curves.iloc[start:stop].assign(diverged=name in lost),
+            initial,
+            None if expected is None else expected[start:stop],
+            steps,
+        )
         for name, start, stop in spans(runs.curves)
         if run is None or name == run
     }
@@ -67,8 +75,8 @@ def command(
         for name, seen in found.items()
     }  # fmt: skip
     table = pd.DataFrame(rows, columns=["run", "status", "signal", "step", "text"])
-    ok = all(seen.status != "diverged" for seen in found.values())
-    return Answer("\n".join(lines), {"runs": runs_seen, "not_in_the_log": unseen}, table, ok)
+    ok = all(seen.status not in ("diverged", "diverging") for seen in found.values())
+    return Answer("\n".join(lines), {"runs": runs_seen, "not_in_the_log": unseen}, table, ok, told(runs))
 
 
 def _unseen(signals: list[str]) -> list[str]:

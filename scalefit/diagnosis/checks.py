@@ -53,7 +53,8 @@ def examine(
     law: Law, model: BoundLaw, solution: Solution, rows: Rows, weights: FloatArray | None = None
 ) -> list[Check]:
     """Warnings about a finished fit: convergence, starts, bounds, domains, parameters that are not identified."""
-    found = [Check(code, text) for code, text in law.doubts(rows.paths)]
+    fitted = dict(zip(law.parameters, model.vector(solution.theta[None])[0].tolist(), strict=True))
+    found = [Check(*doubt) for doubt in (*law.doubts(rows.paths), *law.doubts_fitted(rows.variables, fitted))]
     if not solution.converged:
         text = f"the solver stopped after {solution.iterations} iterations without reaching an optimum"
         found.append(Check("not-converged", f"{text}; raise --starts, or hold a parameter with --fix"))
@@ -71,7 +72,7 @@ def examine(
             text = f": its term ({meaning}) is zero; take a law without that term, or add runs over a wider range"
         found.append(Check("at-bound", f"{name} ended at {bound}{text}"))
     found += near_floors(law, model, solution, rows)
-    for name, value in zip(law.parameters, model.vector(solution.theta[None])[0], strict=True):
+    for name, value in fitted.items():
         low, high = law.parameters[name].low, law.parameters[name].high
         if (name in model.fixed or name in model.ties) and not low <= value <= high:
             text = f"{name} = {value:g} lies outside its domain, {low:g} to {high:g}; give it a value inside"

@@ -35,7 +35,7 @@ def expected_changes(
         return sizes
     fitted = {name: np.array(column) for name, column in points.variables.items()}
     rows, g = _derivatives(fit, fitted, directions), _derivatives(fit, variables, directions)[0]
-    if max(np.abs(rows).max(), np.abs(g).max()) > STEEPEST:
+    if not (np.all(np.abs(rows) <= STEEPEST) and np.all(np.abs(g) <= STEEPEST)):  # NaN among them
         return sizes
     labels = np.array(points.runs)
     whole = rows.T @ rows
@@ -57,7 +57,10 @@ def _directions(fit: Estimate, refits: list[tuple[float, ...]]) -> FloatArray:
     size = np.abs(moves).max(axis=0, initial=0.0)
     if not (size > 0).any():
         return np.empty((0, len(size)))
-    scaled = moves / np.where(size > 0, size, 1.0)
+    with np.errstate(all="ignore"):
+        scaled = moves / np.where(size > 0, size, 1.0)
+    if not np.isfinite(scaled).all():  # a refit went beyond all numbers
+        return np.empty((0, len(size)))
     _, singular, directions = np.linalg.svd(scaled, full_matrices=False)
     return np.asarray(directions[singular > SAME * singular[0]] * size)
 
@@ -65,8 +68,8 @@ def _directions(fit: Estimate, refits: list[tuple[float, ...]]) -> FloatArray:
 def _derivatives(fit: Estimate, variables: Mapping[str, Any], directions: FloatArray) -> FloatArray:
     """Of the prediction (of its logarithm for residuals in logarithms) along the directions, (n, k)."""
     here = np.array([*fit.parameters.values()])
-    table = np.concatenate([here + STEP * directions, here - STEP * directions])
-    value = fit.values(variables, table)
     with np.errstate(all="ignore"):
+        table = np.concatenate([here + STEP * directions, here - STEP * directions])
+        value = fit.values(variables, table)
         above, below = np.split(np.nan_to_num(np.log(value) if fit.log else value), 2)
         return np.asarray(np.nan_to_num((above - below).T / (2 * STEP)))

@@ -34,7 +34,12 @@ def undetermined(model: BoundLaw, values: FloatArray, weights: FloatArray | None
     matrix = jacobian[0] / value[0] if solution.objective.space == "log" else jacobian[0]
     size = np.sqrt(np.sum(matrix**2, axis=1))
     inside = (solution.theta > model.low) & (solution.theta < model.high) & (size > 0)
-    if not inside.any() or not np.isfinite(matrix).all():
+    if not np.isfinite(matrix).all():
+        return ""
+    idle = _idle(model, solution, size, rows)
+    if idle:
+        return f"{listed(idle)} cannot be identified: no prediction for these rows depends on it; {TODO}"
+    if not inside.any():
         return ""
     free = [coordinate for coordinate, free in zip(model.coordinates, inside, strict=True) if free]
     scaled = (matrix[inside] / size[inside, None]).T
@@ -49,6 +54,18 @@ def undetermined(model: BoundLaw, values: FloatArray, weights: FloatArray | None
     wide = unsettled(model, values, weights, solution, errors)
     what = f"{listed(wide)} cannot be identified: other values, over the whole range searched, fit these rows as well"
     return f"{what}; {TODO}" if wide else ""
+
+
+def _idle(model: BoundLaw, solution: Solution, size: np.ndarray, rows: slice) -> list[str]:
+    """The parameters on which no prediction depends, also where the terms that are zero at the optimum are not."""
+    quiet = (size == 0) & (solution.theta > model.low) & (solution.theta < model.high)
+    if not quiet.any():
+        return []
+    linear = np.array([coordinate.linear for coordinate in model.coordinates])
+    theta = np.where(linear & (solution.theta == 0), 1.0, solution.theta)
+    jacobian = model.take(rows).jacobian(theta[None])[1][0]
+    still = quiet & (jacobian == 0).all(axis=1)
+    return [coordinate.name for coordinate, idle in zip(model.coordinates, still, strict=True) if idle]
 
 
 def unsettled(

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scalefit.fitting.choice import Choice
 from scalefit.laws.formula import FormulaLaw
 from scalefit.uncertainty import intervals
+from scalefit.uncertainty.mixture import Choice
 from scalefit.version import __version__
 from scalefit.writing import write_text
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 AS_THEY_ARE = ("delta", "sigma", "converged", "fixed", "ties", "rows", "runs")  #: attributes that are JSON types
-TUPLES = ("bounds", "ranges", "without", "recipe")  #: attributes that map names to tuples
+TUPLES = ("bounds", "ranges", "without", "recipe", "choices")  #: attributes that map names to tuples
 
 
 def as_dict(fit: Fit) -> dict[str, Any]:
@@ -46,6 +46,7 @@ def as_dict(fit: Fit) -> dict[str, Any]:
         "objective": fit.cost,
         **{name: asdict(getattr(fit, name)) for name in ("settings", "starts", "points")},
         **{name: {key: list(v) for key, v in getattr(fit, name).items()} for name in TUPLES},
+        "one_sided": fit.one_sided or None,
         "notes": list(fit.notes),
         "data": [dict(origin) for origin in fit.origin],
         "intervals": intervals.as_dict(fit.intervals) if fit.intervals else None,
@@ -70,4 +71,4 @@ def save(fit: Fit, path: str | Path) -> Path:
 
     Raises :class:`InputError` where the place cannot be written.
     """
-    return write_text(path, json.dumps(as_dict(fit), indent=1, allow_nan=True) + "\n")
+    return write_text(path, json.dumps(as_dict(fit), indent=1, allow_nan=True) + "\n", "fit")

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.diagnosis.checks import Check, examine, find_outliers, sub_models
+from scalefit.diagnosis.choices import other_choices
 from scalefit.diagnosis.degenerate import degenerate
 from scalefit.diagnosis.influence import usual_target, without_each
 from scalefit.diagnosis.phases import stray_phases, transient
@@ -108,13 +109,18 @@ def fit(
     if ready.rows.stream is not None and weights is None:
         solution = _settled(ready.model, ready.rows, solution)
     result = _result(ready, solution)
-    if draws and result.converged and not result.single_curve:
-        made = make_intervals(
-            ready.law, ready.model, ready.rows, ready.weights, solution, ready.settings, resampling, calibrated
-        )
-        result = replace(result, intervals=made)
+    if draws and not result.none_worth_having:
+        result = _with_intervals(result, ready, solution, resampling, calibrated)
     influential = result.left_out.checks(usual_target(ready.law, ready.rows))
     return replace(result, warnings=(*result.warnings, *influential))
+
+
+def _with_intervals(result: Fit, ready: Prepared, solution: Solution, resampling: Resampling, calibrated: bool) -> Fit:
+    """The fit with its intervals, and the fits under other choices."""
+    given = (ready.law, ready.model, ready.rows, ready.weights)
+    made = make_intervals(*given, solution, ready.settings, resampling, calibrated)
+    choices = {} if ready.rows.stream else other_choices(*given, ready.settings, solution)
+    return replace(result, intervals=made, choices=choices)
 
 
 def _settled(model: BoundLaw, rows: Rows, solution: Solution) -> Solution:
@@ -164,11 +170,12 @@ def _warnings(ready: Prepared, solution: Solution) -> list[Check]:
     )
     found += degenerate(ready.model, ready.values, solution)
     found += unread(law, rows, runs)
-    fitted = runs.table[runs.table["run"].astype(str).isin(set(rows.frame["run"].astype(str)))]
+    names = set(rows.frame["run"].astype(str))
+    fitted = runs.table[runs.table["run"].astype(str).isin(names)]
     read = {*law.columns.values(), *law.path_columns}
     found += [Check("mixed-conventions", text) for text in mixed_conventions(fitted, read, ready.target)]
     if not law.is_trajectory:
-        found += [Check("mid-schedule", text) for text in unfinished(runs, rows.in_curves)]
+        found += [Check("mid-schedule", text) for text in unfinished(runs, rows.in_curves, names)]
         found += still_falling(law, rows, runs, ready.target)
     log = ready.settings.residuals == "log"
     units = units_of(law, rows, solution.residuals)

@@ -1,27 +1,30 @@
-"""Predictions of a fit: their intervals, how far they extrapolate, warnings, and their errors on measured runs."""
+"""Predictions of a fit: their intervals, how far they extrapolate, and their errors on measured runs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from scalefit.diagnosis.checks import Check
-from scalefit.diagnosis.image import TODO, floors, no_image, without_image
-from scalefit.errors import InputError
-from scalefit.fitting.choice import Choice, mixed
-from scalefit.fitting.recipe import another_recipe, asked_recipe
-from scalefit.numerics import LEAST_BEYOND, MOST_BEYOND, FloatArray
+from scalefit.diagnosis.image import TODO, floors, no_image
+from scalefit.errors import InputError, counted
+from scalefit.numerics import FloatArray
 from scalefit.rows.gather import gather
 from scalefit.rows.rows import Rows
 from scalefit.runs import Runs, read_runs
+from scalefit.runs.matching import canonical
 from scalefit.runs.quantities import quantity
 from scalefit.runs.table import DERIVED
 from scalefit.schedules import Schedule, parse_schedule
 from scalefit.uncertainty.calibration import student
+from scalefit.uncertainty.ceiling import capped
+from scalefit.uncertainty.earlier import EarlierCalibration
+from scalefit.uncertainty.folds import schedule_states
+from scalefit.uncertainty.mixture import Choice, mixed
+from scalefit.uncertainty.unlike import states_at
 
 if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
@@ -46,22 +49,28 @@ def predict(
     """See :meth:`scalefit.Fit.predict`."""
     if fit.choice is not None and fit.choice.others:
         return _mixture(fit, fit.choice, data, schedule, every, at, level, interval)
-    table, variables, measured = _asked(fit, data, schedule, every, at)
+    asked = asked_for(fit, data, schedule, every, at)
+    table, variables, measured = asked.frame, asked.variables, asked.measured
     for name, column in fit.law.columns.items():
         if column not in table.columns and variables[name].ndim == 1:
             table[column] = variables[name]
-    outside = no_image(fit.estimate, variables, len(table))
+    outside = no_image(fit.law, fit.parameters, variables)
     if len(table) and outside.all():
-        raise InputError(f"the law has no value there: {floors(fit.estimate)}", where="predict", todo=TODO)
-    table[fit.target] = np.where(outside, np.nan, fit.evaluate(variables))
-    low, high = fit.intervals.at(fit.estimate, variables, level, interval) if fit.intervals else (np.nan, np.nan)
+        raise InputError(f"the law has no value there: {floors(fit.law, fit.parameters)}", where="predict", todo=TODO)
+    with np.errstate(all="ignore"):  # what is not finite is refused
+        table[fit.target] = np.where(outside, np.nan, fit.evaluate(variables))
+    _refuse_nothing(fit, table[~outside])
+    low, high = ends(fit, asked, level, interval) if fit.intervals else (np.nan, np.nan)
     after = list(table.columns).index(fit.target) + 1
     table.insert(after, "low", np.where(outside, np.nan, low))
     table.insert(after + 1, "high", np.where(outside, np.nan, high))
     if measured is not None:
         table["measured"] = measured
         table["relative_error"] = table[fit.target] / measured - 1
-    table["decades_beyond"] = np.max([np.zeros(len(table)), *_beyond(fit, variables).values()], axis=0)
+        fitted = fit.points.hold(variables, measured)
+        if fitted.any():
+            table["fitted"] = fitted
+    table["decades_beyond"] = np.max([np.zeros(len(table)), *decades_beyond(fit, variables).values()], axis=0)
     table.attrs["no_intervals"] = fit.no_intervals
     return table
 
@@ -77,18 +86,18 @@ def _mixture(
     interval: Literal["observation", "mean"],
 ) -> pd.DataFrame:
     """The mixture of the forecasts of this fit and the others of its choice; those without a value there drop out."""
-    tables, weights, refusal = [], [], None
+    tables, weights, refusals = [], [], []
     for each, weight in zip((replace(fit, choice=None), *choice.others), choice.weights.values(), strict=True):
-        own = {name: value for name, value in at.items() if name in asked_of(each)} if data is None else at
+        own = at if data is not None else {name: value for name, value in at.items() if name in asked_of(each)}
         try:
             made = predict(each, data, schedule=schedule, every=every, at=own, level=level, interval=interval)
         except InputError as error:
-            refusal = refusal or error
+            refusals.append(error)
             continue
         tables.append(made)
         weights.append(weight)
-    if refusal is not None and not tables:
-        raise refusal
+    if not tables:
+        raise refusals[0]
     found = mixed(fit.target, weights, tables, student(level, np.inf), fit.settings.residuals == "log")
     found.attrs["no_intervals"] = fit.no_intervals
     return found
@@ -103,44 +112,69 @@ def asked_of(fit: Fit) -> set[str]:
     return wanted
 
 
-def _asked(
-    fit: Fit, data: Data, schedule: Plan, every: int | None, at: Point
-) -> tuple[pd.DataFrame, dict[str, FloatArray], FloatArray | None]:
-    """What is asked for: a frame that names the rows, the law's variables there, and measured values where known."""
+def _refuse_nothing(fit: Fit, table: pd.DataFrame) -> None:
+    """Raise where the law has no finite value, naming the first such row."""
+    bad = ~np.isfinite(table[fit.target].to_numpy(float))
+    if not bad.any():
+        return
+    row = table[bad].iloc[0]
+    names = [name for name in ("run", "step", *fit.law.columns.values()) if name in table.columns]
+    shown = ", ".join(f"{name} = {row[name]:g}" if name != "run" else f"run {row[name]}" for name in names)
+    more = f" (and {int(bad.sum()) - 1} more rows)" if bad.sum() > 1 else ""
+    what = f"the law has no finite value at {shown}{more}"
+    raise InputError(what, where="predict", todo="ask for a point at which its formula is defined")
+
+
+def ends(
+    fit: Fit, asked: Asked, level: float, interval: Literal["observation", "mean"]
+) -> tuple[FloatArray, FloatArray]:
+    """Both ends of the intervals; the upper ones as far down as the fitted rows allow where the law can only fall."""
+    intervals, estimate, variables = fit.intervals, fit.estimate, asked.variables
+    assert intervals is not None
+    low, high = intervals.at(estimate, variables, level, interval, asked.states)
+    if isinstance(intervals.calibration, EarlierCalibration):
+        return low, high
+    fitted = {name: np.asarray(values) for name, values in fit.points.variables.items()}
+    full = {name: values + np.zeros(len(low)) if values.ndim == 1 else values for name, values in variables.items()}
+
+    def upper(at: Mapping[str, FloatArray]) -> FloatArray:
+        return intervals.at(estimate, at, level, interval)[1]
+
+    outwards = None if fit.law.is_trajectory else upper  # a schedule has no way from the fitted ones to itself
+    return low, capped(estimate, fitted, np.asarray(fit.points.values), full, high, outwards, level)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a prediction is asked for."""
+
+    frame: pd.DataFrame  #: names the rows
+    variables: dict[str, FloatArray]
+    measured: FloatArray | None = None
+    states: FloatArray | None = None  #: of the schedules of curves
+
+
+def asked_for(fit: Fit, data: Data, schedule: Plan, every: int | None, at: Point) -> Asked:
+    """The rows for which a prediction is asked, the law's variables there, and measured values where known."""
     if data is not None and (at or schedule is not None):
         raise InputError("both a table and single values were given", where="predict", todo="give one of them")
     if data is not None:
         rows = rows_of(fit, data, measured=False)
         found = rows.frame.reset_index(drop=True).copy()
         found["run"] = found["run"].astype(str)
-        return found, dict(rows.variables), rows.values
+        return Asked(found, dict(rows.variables), rows.values, schedule_states(fit.law, rows))
     if fit.law.is_trajectory:
-        return *_along_schedule(fit, schedule, every, at), None
+        return _along_schedule(fit, schedule, every, at)
     variables = _single(fit, at)
-    return pd.DataFrame({fit.law.columns[name]: values for name, values in variables.items()}), variables, None
+    return Asked(pd.DataFrame({fit.law.columns[name]: values for name, values in variables.items()}), variables)
 
 
 def last_point(fit: Fit, data: Data, *, schedule: Plan, at: Point) -> dict[str, FloatArray]:
     """The law's variables at the last row of what is asked for."""
-    return {name: values[-1:] for name, values in _asked(fit, data, schedule, 0, at)[1].items()}
+    return {name: values[-1:] for name, values in asked_for(fit, data, schedule, 0, at).variables.items()}
 
 
-def cautions(fit: Fit, data: Data, *, schedule: Plan, at: Point) -> tuple[Check, ...]:
-    """See :meth:`scalefit.Fit.cautions`."""
-    variables = _asked(fit, data, schedule, None, at)[1]
-    asked = asked_recipe(fit.law, data, schedule)
-    found = [
-        *without_image(fit.estimate, variables),
-        *far_beyond(fit, variables),
-        *another_recipe(fit.law, fit.recipe, asked),
-    ]
-    if data is None:
-        found += fit.left_out.checks({name: values[-1:] for name, values in variables.items()})
-    known = {check.text for check in fit.warnings}
-    return tuple(check for check in found if check.text not in known)
-
-
-def _beyond(fit: Fit, variables: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+def decades_beyond(fit: Fit, variables: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     """How far each row lies outside the fitted range of each variable, in decades (n,); negative inside.
 
     Below a range that begins at 0 (no annealing yet) nothing counts as outside.
@@ -155,22 +189,6 @@ def _beyond(fit: Fit, variables: Mapping[str, FloatArray]) -> dict[str, FloatArr
     return found
 
 
-def far_beyond(fit: Fit, variables: Mapping[str, FloatArray]) -> list[Check]:
-    """A warning where a variable lies further outside the fitted range than that range is wide, or two decades."""
-    far = {}
-    for name, beyond in _beyond(fit, variables).items():
-        low, high = fit.ranges[name]
-        span = float(np.log10(high / low)) if low > 0 else MOST_BEYOND
-        if beyond.max() > min(max(span, LEAST_BEYOND), MOST_BEYOND):
-            far[name] = float(beyond.max()), f"span {span:.2g}" if low > 0 else "begin at 0"
-    if not far:
-        return []
-    name, (decades, fitted) = max(far.items(), key=lambda each: each[1][0])
-    shown = f"{decades:.2g} decade{'s' * (f'{decades:.2g}' != '1')}"
-    text = f"{fit.law.columns[name]} lies {shown} beyond the fitted runs, which {fitted}: the data do not support"
-    return [Check("far-beyond", f"{text} a prediction so far out; add larger runs, and see scalefit backtest")]
-
-
 def rows_of(fit: Fit, data: Runs | pd.DataFrame, measured: bool) -> Rows:
     """The rows of other run logs as this fit's law reads them: every logged row of curves, if those were fitted."""
     logs = data if isinstance(data, Runs) else read_runs(data, need=())
@@ -180,8 +198,10 @@ def rows_of(fit: Fit, data: Runs | pd.DataFrame, measured: bool) -> Rows:
 
 def _single(fit: Fit, at: Point) -> dict[str, FloatArray]:
     """Values given by name, as arrays of one length; one of N, D and C from the others."""
-    given = {name: np.atleast_1d(_number(name, value)) for name, value in at.items()}
     wanted = fit.law.columns
+    known = {*wanted, *wanted.values(), *(name for _, sources in DERIVED.values() for name in sources)}
+    read = {name: name if name in known else canonical(name) for name in at}
+    given = {read[name]: np.atleast_1d(_number(name, value)) for name, value in at.items()}
     for name, (_, sources) in DERIVED.items():
         if name in wanted.values() and name not in given and given.keys() >= set(sources):
             first, second = (given[source] for source in sources)
@@ -212,9 +232,7 @@ def _number(name: str, value: Any) -> Any:
     return np.asarray(value, dtype=np.float64)
 
 
-def _along_schedule(
-    fit: Fit, schedule: Plan, every: int | None, at: Point
-) -> tuple[pd.DataFrame, dict[str, FloatArray]]:
+def _along_schedule(fit: Fit, schedule: Plan, every: int | None, at: Point) -> Asked:
     """A schedule's steps and the law's variables there: evenly spaced after warmup, the last step among them."""
     if schedule is None:
         what = f"law {fit.law.name} predicts loss curves and needs the learning rate at every step"
@@ -224,12 +242,16 @@ def _along_schedule(
     lr = plan.per_step()
     spacing = every or max(1, plan.steps // CURVE_POINTS)
     steps = np.arange(plan.steps, plan.warmup, -spacing)[::-1]
+    if not len(steps):
+        what = f"the schedule ends with its warmup, at step {plan.warmup}: there is no step to predict"
+        raise InputError(what, where="predict", todo="give a schedule that goes on after its warmup")
     marks = {column: _given(column, at) for column in fit.law.path_columns}
     variables = fit.law.at_steps(lr, plan.warmup, steps, **marks)
     for name, column in fit.law.columns.items():
         if name not in variables:
             variables[name] = np.full(len(steps), _given(column, at))
-    return pd.DataFrame({"step": steps, "lr": lr[steps]}), variables
+    states = states_at(lr, plan.warmup, steps)
+    return Asked(pd.DataFrame({"step": steps, "lr": lr[steps]}), variables, states=states)
 
 
 def _given(column: str, at: Point) -> float:
@@ -244,18 +266,18 @@ def score(fit: Fit, data: Runs | pd.DataFrame) -> pd.DataFrame:
     rows = rows_of(fit, data, measured=True)
     assert rows.values is not None
     finite = np.isfinite(rows.values)
-    rows = rows.keep(finite, f"{int((~finite).sum())} rows without a finite {fit.target} left out")
+    rows = rows.keep(finite, f"{counted(int((~finite).sum()), 'row')} without a finite {fit.target} left out")
     if not len(rows):
         raise InputError("no row has a measured value", where="score", todo="give runs with losses")
     assert rows.values is not None
-    outside = no_image(fit.estimate, rows.variables, len(rows))
+    outside = no_image(fit.law, fit.parameters, rows.variables)
     if outside.all():
-        raise InputError(f"the law has no value there: {floors(fit.estimate)}", where="score", todo=TODO)
+        raise InputError(f"the law has no value there: {floors(fit.law, fit.parameters)}", where="score", todo=TODO)
     rows = rows.keep(~outside)
     assert rows.values is not None
     predicted = fit.evaluate(rows.variables) + np.zeros(len(rows))
     if not rows.in_curves:
-        return pd.DataFrame([{"run": f"{len(rows)} runs", **errors(predicted, rows.values)}]).set_index("run")
+        return pd.DataFrame([{"run": counted(len(rows), "run"), **errors(predicted, rows.values)}]).set_index("run")
     names = rows.frame["run"].astype(str).to_numpy()
     found = []
     for run in dict.fromkeys(names):

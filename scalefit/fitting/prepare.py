@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import InputError
+from scalefit.errors import InputError, counted
 from scalefit.laws import Law, find_law
 from scalefit.numerics import FloatArray
 from scalefit.rows.door import check_identified, check_rows
@@ -68,7 +68,8 @@ def prepare(runs: Runs, law: str | Law | type[Law], options: Options | None = No
     asked = options or Options()
     chosen = resolve(find_law(law), runs)
     residuals = asked.residuals or ("log" if chosen.log_residuals else "linear")
-    rows = gather(chosen, runs, target=asked.target, points=asked.points)
+    explained = runs.column(asked.target) if asked.target else None
+    rows = gather(chosen, runs, target=explained, points=asked.points)
     rows = check_rows(chosen, rows, runs, residuals == "log", asked.drop_diverged)
     given = _settings_of(asked)
     mentioned = given["tie"].keys() | given["bounds"].keys()
@@ -76,7 +77,7 @@ def prepare(runs: Runs, law: str | Law | type[Law], options: Options | None = No
     given["fix"] = {name: v for name, v in held.items() if name not in mentioned} | given["fix"]
     weight = _weights(asked.weights, rows, runs)
     if weight is not None and not weight.all():
-        rows = rows.keep(weight > 0, f"{int(np.sum(weight == 0))} rows of weight 0 left out")
+        rows = rows.keep(weight > 0, f"{counted(int(np.sum(weight == 0)), 'row')} of weight 0 left out")
         weight = weight[weight > 0]
     model = bind(chosen, rows.variables, fix=given["fix"], tie=given["tie"], bounds=given["bounds"])
     doubts: tuple[str, ...] = ()
@@ -89,7 +90,7 @@ def prepare(runs: Runs, law: str | Law | type[Law], options: Options | None = No
         doubts = (str(error),)
     assert rows.values is not None
     settings = Settings(residuals, asked.loss, asked.delta, asked.starts)
-    start, target = _starts(model, given["start"]), asked.target or chosen.target
+    start, target = _starts(model, given["start"]), explained or chosen.target
     return Prepared(chosen, runs, rows, rows.values, weight, model, settings, start, target, given, doubts)
 
 
@@ -111,7 +112,7 @@ def _earlier_stages(law: Law, runs: Runs, asked: Options) -> dict[str, float]:
 def _weights(column: str | None, rows: Rows, runs: Runs) -> FloatArray | None:
     if column is None:
         return None
-    frame = runs.curves if rows.in_curves and runs.curves is not None else runs.table
+    frame, column = runs.curves if rows.in_curves and runs.curves is not None else runs.table, runs.column(column)
     if column not in frame.columns:
         raise InputError(f'no column "{column}" for the weights', todo=f"choose one of {', '.join(map(str, frame))}")
     values = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=np.float64)[rows.positions]

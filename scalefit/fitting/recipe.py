@@ -17,18 +17,24 @@ from scalefit.schedules import Schedule, parse_schedule
 SAME = 1.02  #: numbers within this factor count as one
 REACH = 2.0  #: a law made for several peak learning rates is trusted up to this factor beyond the fitted ones
 STICKS = ("vocab", "tokenizer")
+#: settings that a law in size does not read; numbers that vary among the fitted runs follow a rule of scaling
+SETTINGS = ("peak_lr", "batch", "seq_len", "optimizer", "parametrization", "dataset", "train_dataset", "weight_decay")
 READS_PEAKS = ("R1",)  #: variables of laws made for several peak learning rates
 
 
 def recipe_of(law: Law, rows: Rows, runs: Runs) -> dict[str, tuple[Any, ...]]:
-    """Peak learning rates, sizes, batches and tokenisers of the fitted runs: (lowest, highest), or names."""
+    """Peak learning rates, sizes, batches, data and tokenisers of the fitted runs: (lowest, highest), or names."""
     table = runs.table[runs.table["run"].astype(str).isin(set(rows.frame["run"].astype(str)))]
     found: dict[str, tuple[Any, ...]] = {}
     if law.is_trajectory and rows.paths:
         peaks = [float(path.lr.max()) for path in rows.paths.values()]
         found["peak_lr"] = (min(peaks), max(peaks))
-    wanted = [*(ALIKE if law.is_trajectory else ()), *STICKS]
-    return found | {name: seen for name in wanted if (seen := _seen(law, table, name))}
+    return found | {name: seen for name in _compared(law) if (seen := _seen(law, table, name))}
+
+
+def _compared(law: Law) -> list[str]:
+    """The columns in which runs are compared."""
+    return [*(ALIKE if law.is_trajectory else SETTINGS), *STICKS]
 
 
 def asked_recipe(
@@ -37,7 +43,7 @@ def asked_recipe(
     """The recipe for which a prediction is asked, as far as it is known."""
     if data is not None:
         logs = data if isinstance(data, Runs) else read_runs(data, need=())
-        found = {name: seen for name in (*ALIKE, *STICKS) if (seen := _seen(law, logs.table, name))}
+        found = {name: seen for name in _compared(law) if (seen := _seen(law, logs.table, name))}
         peaks = [float(logs.trajectory(run).lr.max()) for run in logs.names] if law.is_trajectory else []
         return found | ({"peak_lr": (min(peaks), max(peaks))} if peaks else {})
     if not law.is_trajectory or schedule is None:
@@ -69,7 +75,7 @@ def another_recipe(
     if not found:
         return []
     todo = "fit runs of that recipe"
-    if any(text.startswith("peak_lr") for text in found) and law.columns.get("R1") is None:
+    if law.is_trajectory and any(text.startswith("peak_lr") for text in found) and law.columns.get("R1") is None:
         todo += ", or fit the law annealing-transfer to runs at two or more peak learning rates"
     text = f"the prediction is for {', '.join(found)}, which the law {law.name} does not read: {todo}"
     return [Check("another-recipe", text)]
@@ -78,6 +84,8 @@ def another_recipe(
 def _covers(law: Law, name: str, fitted: tuple[Any, ...], values: tuple[Any, ...]) -> bool:
     if isinstance(fitted[0], str) or isinstance(values[0], str):
         return {str(value) for value in values} <= {str(value) for value in fitted}
+    if not law.is_trajectory and name in SETTINGS and float(fitted[-1]) > SAME * float(fitted[0]):
+        return True
     reach = REACH if name == "peak_lr" and any(v in law.variables for v in READS_PEAKS) else SAME
     low, high = float(fitted[0]) / reach, float(fitted[-1]) * reach
     return bool(np.min(values) >= low * (1 - 1e-9) and np.max(values) <= high * (1 + 1e-9))

@@ -11,24 +11,31 @@ import numpy as np
 import pandas as pd
 
 from scalefit.diagnosis.checks import Check, Outlier
+from scalefit.diagnosis.choices import Sensitivity, sensitivity
 from scalefit.diagnosis.influence import Influence
-from scalefit.fitting.choice import Choice
+from scalefit.diagnosis.one_sided import one_sided
+from scalefit.fitting.cautions import cautions
 from scalefit.fitting.document import save
 from scalefit.fitting.lmfit_bridge import to_lmfit
-from scalefit.fitting.prediction import cautions, last_point, predict, score
+from scalefit.fitting.prediction import last_point, predict, score
 from scalefit.fitting.summary import STATUSES, as_html, as_text
 from scalefit.laws.law import Law
 from scalefit.rows.points import Points
 from scalefit.runs.columns import COLUMNS
 from scalefit.solver.solve import Settings
+from scalefit.uncertainty.calibration import Calibration
 from scalefit.uncertainty.estimate import Estimate
 from scalefit.uncertainty.intervals import Intervals
+from scalefit.uncertainty.mixture import Choice
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from scalefit.planning.allocation.answer import Plan
     from scalefit.runs import Runs
     from scalefit.schedules import Schedule
+
+FEWEST_BEYOND = 2  #: runs beyond the number of constants that an interval needs
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,7 @@ class Fit:
     points: Points
     without: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  #: parameters fitted without each run
     recipe: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  #: settings that the law does not read
+    choices: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  #: parameters under other choices of fitting
     intervals: Intervals | None = None  #: draws and calibration, where draws were asked for
     choice: Choice | None = None  #: how the law was chosen, where it was, and what its forecasts are mixed with
 
@@ -91,6 +99,9 @@ class Fit:
         A fit without intervals has NaN in ``low`` and ``high``, and the reason in ``attrs["no_intervals"]``.
         """
         flagged = " ".join(check.text for check in self.warnings if check.code == "at-bound")
+        heads = [check.text.partition(" can")[0] for check in self.warnings if check.code == "not-identified"]
+        told = {word for head in heads for word in head.replace(",", " ").split()}
+        loose = dict.fromkeys(told, "not identified")
         how = {name: f"= {text}" for name, text in self.ties.items()} | dict.fromkeys(self.fixed, "fixed")
         ends = self._ends()
         table = pd.DataFrame(
@@ -102,7 +113,7 @@ class Fit:
                     "high": ends[name][1],
                     "unit": self.unit_of(name),
                     "meaning": self.law.parameters[name].meaning,
-                    "state": how.get(name, "at bound" if f"{name} ended" in flagged else "fitted"),
+                    "state": how.get(name, "at bound" if f"{name} ended" in flagged else loose.get(name, "fitted")),
                 }
                 for name, value in self.parameters.items()
             ]
@@ -142,11 +153,35 @@ class Fit:
         """Why this fit has no intervals; empty where it has them."""
         if self.intervals is not None:
             return ""
+        return self.none_worth_having or "no draws were asked for; fit with draws=200 (--draws 200)"
+
+    @property
+    def none_worth_having(self) -> str:
+        """Why no draws would give this fit an interval worth having; empty where they would."""
         if self.single_curve:
             return "one run alone does not show how runs differ, and its points are not independent; add runs"
         if not self.converged:
             return "the fit did not converge; raise the number of starts"
-        return "no draws were asked for; fit with draws=200 (--draws 200)"
+        count = self.points.different
+        if self.points.steps is None and count < self.free + FEWEST_BEYOND:
+            return (
+                f"no interval worth having: {count} runs, {self.free} constants; add runs, or hold constants with --fix"
+            )
+        return ""
+
+    @property
+    def one_sided(self) -> str:
+        """What to say where every refit of the back-test misses the larger runs on the same side, else empty."""
+        calibration = self.intervals.calibration if self.intervals else None
+        if not isinstance(calibration, Calibration):
+            return ""
+        unit = 1.0 if self.settings.residuals == "log" else float(np.median(np.abs(self.points.values)))
+        return one_sided(calibration.biases, unit)
+
+    @property
+    def free(self) -> int:
+        """How many parameters were fitted."""
+        return len(self.parameters) - len(self.fixed) - len(self.ties)
 
     @property
     def draws(self) -> pd.DataFrame:
@@ -163,8 +198,7 @@ class Fit:
     @property
     def left_out(self) -> Influence:
         """The refits without each run, and what they say of a prediction."""
-        free = len(self.parameters) - len(self.fixed) - len(self.ties)
-        return Influence(self.estimate, self.without, self.points, free, self.intervals)
+        return Influence(self.estimate, self.without, self.points, self.free, self.intervals)
 
     def evaluate(self, variables: Mapping[str, Any]) -> np.ndarray:
         """The law's value at arrays of its own variables."""
@@ -204,8 +238,17 @@ class Fit:
     def cautions(
         self, data: Runs | pd.DataFrame | None = None, *, schedule: str | Schedule | None = None, **at: Any
     ) -> tuple[Check, ...]:
-        """Warnings about a prediction: far beyond the fitted runs, for another recipe, or decided by a single run."""
+        """Warnings about a prediction: too far out, for another recipe or schedule, or decided by a single run."""
         return cautions(self, data, schedule=schedule, at=at)
+
+    def sensitivity(
+        self, data: Runs | pd.DataFrame | None = None, *, schedule: str | Schedule | None = None, **at: Any
+    ) -> Sensitivity | None:
+        """The prediction at one point under other defensible choices: how robust the loss is, and which rows count.
+
+        Of several rows the last counts. None for a fit without intervals, for which no other choices were tried.
+        """
+        return sensitivity(self.estimate, self.choices, last_point(self, data, schedule=schedule, at=at))
 
     def score(self, data: Runs | pd.DataFrame) -> pd.DataFrame:
         """Errors of the prediction on measured runs: R2, MAE, RMSE; mean, worst and final relative error."""
@@ -229,6 +272,12 @@ class Fit:
         from scalefit.plots import plot_fit
 
         return plot_fit(self, held_out, schedule=schedule, at=at, ax=ax, **options)
+
+    def plan(self, **targets: Any) -> Plan:
+        """The best size and data for ``compute=1e23``, least compute for ``loss=2.2``: see :func:`scalefit.plan`."""
+        from scalefit.planning.allocation.plan import plan
+
+        return plan(self, **targets)
 
     def save(self, path: str | Path) -> Path:
         """Write the fit as plain JSON, to a temporary name and then in place."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from scalefit.diagnosis.checks import Check, Outlier
 from scalefit.errors import InputError
-from scalefit.fitting.choice import Choice
+from scalefit.escaping import plain_words
 from scalefit.fitting.document import AS_THEY_ARE, SCHEMA, TUPLES
 from scalefit.fitting.result import Fit, Starts
 from scalefit.laws import Law, find_law
@@ -19,6 +19,7 @@ from scalefit.laws.registry import built_in
 from scalefit.rows.points import Points
 from scalefit.solver.solve import Settings
 from scalefit.uncertainty.intervals import from_dict
+from scalefit.uncertainty.mixture import Choice
 from scalefit.version import __version__
 
 
@@ -40,8 +41,9 @@ def load_fit(path: str | Path, law: str | Law | type[Law] | None = None) -> Fit:
         written = f"saved with schema {content['schema_version']} by scalefit {content.get('scalefit_version', '?')}"
         what = f"{written}; this is {__version__} and reads up to schema {SCHEMA}"
         raise InputError(what, where=str(place), todo="install a newer scalefit, or fit again")
+    content = plain_words(content)
     try:
-        return _checked(_from_dict(content, law))
+        return _tried(_checked(_from_dict(content, law)))
     except InputError as error:
         raise InputError(error.what, where=str(place), todo=error.todo) from error
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
@@ -62,7 +64,7 @@ def _checked(fit: Fit) -> Fit:
     rows, count = fit.points, len(fit.law.parameters)
     columns = [rows.values, *rows.variables.values(), rows.steps or rows.values]
     draws = np.asarray(fit.intervals.draws if fit.intervals else np.empty((0, count)), dtype=float)
-    without = [np.asarray(values, dtype=float) for values in fit.without.values() if values]
+    without = [np.asarray(values, dtype=float) for values in (*fit.without.values(), *fit.choices.values()) if values]
     impossible = {
         "parameters": not np.isfinite(list(fit.parameters.values())).all(),
         "sigma, delta or objective": not all(
@@ -76,6 +78,10 @@ def _checked(fit: Fit) -> Fit:
         "points": len({len(column) for column in (*columns, rows.runs)}) != 1 or not rows.values,
         "numbers of rows": not (0 < fit.runs <= fit.rows and isinstance(fit.rows, int)),
     }
+    said = [fit.target, *fit.notes, *(text for check in fit.warnings for text in (check.code, check.text))]
+    impossible["words"] = not all(isinstance(text, str) for text in said) or not isinstance(fit.converged, bool)
+    settings = [each for values in fit.recipe.values() for each in values]
+    impossible["recipe"] = not all(each is None or isinstance(each, str | int | float) for each in settings)
     wrong = [name for name, is_so in impossible.items() if is_so]
     for column in columns:
         np.asarray(column, dtype=float)  # ragged columns and words raise
@@ -84,6 +90,17 @@ def _checked(fit: Fit) -> Fit:
         raise ValueError("points of another shape")
     if wrong:
         raise ValueError(f"impossible {wrong[0]}")
+    return fit
+
+
+def _tried(fit: Fit) -> Fit:
+    """The fit, if it can say what it is and predict its own first row: what else is damaged raises here, not later."""
+    first = {name: np.asarray(values[:1], dtype=float) for name, values in fit.points.variables.items()}
+    with np.errstate(all="ignore"):
+        fit.summary()
+        fit.left_out.checks(first)
+        if fit.intervals is not None:
+            fit.intervals.at(fit.estimate, first, 0.9, "observation")
     return fit
 
 

@@ -6,10 +6,18 @@ import re
 from html import escape
 from typing import TYPE_CHECKING
 
+import numpy as np
+from scipy.special import gammaincinv
+
+from scalefit.errors import counted
+from scalefit.uncertainty.calibration import Calibration
+from scalefit.uncertainty.earlier import EarlierCalibration
+
 if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
 
 MOST_NAMED = 5  #: outliers that are listed
+FEW_FREE = 8  #: degrees of freedom up to which the noise is called uncertain
 #: the status that a failed check gives a fit, the gravest first, and what it means for the numbers
 STATUSES = {
     "not-converged": ("did not converge", "the solver stopped before it reached an optimum, do not use the numbers; "),
@@ -54,6 +62,9 @@ def numbers(fit: Fit) -> list[str]:
     noise = f"{100 * fit.sigma:.3g} %" if fit.settings.residuals == "log" else f"{fit.sigma:.3g}"
     rows = f"{fit.rows} rows of {fit.runs} run{'s' * (fit.runs != 1)}"
     rows += f"; noise (robust standard deviation of the residuals) {noise}"
+    left = fit.rows - fit.free
+    if fit.points.steps is None and left <= FEW_FREE:
+        rows += f" from {left} degree{'s' * (left != 1)} of freedom: it may be off by a factor of {_off_by(left):.2g}"
     chosen = ", ".join(f"{name}={value}" for name, value in fit.law.options.items())
     assumed = [f"chosen, not fitted: {chosen} (see scalefit laws {fit.law.name})"] if chosen else []
     chosen_by = [f"chosen: {fit.choice}"] if fit.choice else []
@@ -64,6 +75,11 @@ def numbers(fit: Fit) -> list[str]:
         *chosen_by,
         rows,
     ]
+
+
+def _off_by(freedom: int) -> float:
+    """The factor by which a standard deviation from so many degrees of freedom is off in one of ten cases."""
+    return float(np.sqrt(freedom / (2 * gammaincinv(freedom / 2, 0.1))))
 
 
 def parameters(fit: Fit) -> list[list[str]]:
@@ -86,9 +102,19 @@ def origin_of_intervals(fit: Fit) -> list[str]:
         return [f"{drawn}, as if the law were true: not calibrated by a back-test"]
     seen = f"{calibration.points} held-out predictions from {calibration.folds} refits to the other runs"
     if calibration.calibrated:
-        return [drawn, f"prediction intervals are scaled by {calibration.factor:.2g}, from a back-test: {seen}"]
+        return [drawn, f"{_allowed(calibration)}, from a back-test: {seen}", *([fit.one_sided] * bool(fit.one_sided))]
     why = f"a back-test gave only {seen}" if calibration.folds else "these runs allow no back-test"
     return [drawn, f"prediction intervals are not calibrated: {why}"]
+
+
+def _allowed(calibration: Calibration | EarlierCalibration) -> str:
+    """What a calibrated interval allows for."""
+    if isinstance(calibration, EarlierCalibration):
+        return f"prediction intervals are scaled by {calibration.factor:.2g}"
+    allowed = f"prediction intervals allow for {calibration.factor:.2g} times the usual error of a law"
+    if calibration.misfit == 1:
+        return allowed
+    return f"{allowed}, which its residuals make {min(max(round(100 * calibration.misfit), 1), 99)} % likely"
 
 
 def remarks(fit: Fit) -> list[str]:
@@ -103,7 +129,9 @@ def remarks(fit: Fit) -> list[str]:
     if fit.outliers:
         more = f"; {len(fit.outliers) - MOST_NAMED} more" if len(fit.outliers) > MOST_NAMED else ""
         named = "; ".join(f"{o.place} ({o.run}) {o.sigmas:+.1f} sigma" for o in fit.outliers[:MOST_NAMED])
-        lines.append(f"{len(fit.outliers)} rows lie more than 5 sigma (noise) from the law: {named}{more}")
+        lines.append(
+            f"{counted(len(fit.outliers), 'row', 'lies', 'lie')} more than 5 sigma (noise) from the law: {named}{more}"
+        )
     return lines
 
 

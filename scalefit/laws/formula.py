@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -45,10 +46,15 @@ class FormulaLaw(Law):
         if sign and left.strip().isidentifier() and not right.startswith("="):
             self.target, text = left.strip(), right  # type: ignore[misc]
         self.expression: Expression = parse(text)
-        self._named = tuple(variables)
+        self.named = tuple(variables)  #: the variables, where the user names them
         known = frozenset(variables) or FREE_VARIABLES | COLUMNS.keys()
         self._columns = {name for name in self.expression.names if name in known}
         unknowns = [name for name in self.expression.names if name not in self._columns]
+        if any(
+            isinstance(node, ast.Constant) and isinstance(node.value, str) for node in ast.walk(self.expression.tree)
+        ):
+            what, todo = "holds a word in quotes", 'write a name with blanks between backquotes, as in "A*`GPU count`"'
+            raise InputError(what, where=f'formula "{self.expression.text[:200]}"', todo=todo)
         if not unknowns:
             where, todo = f'formula "{self.expression.text}"', 'write it like "E + A*N**-alpha"'
             raise InputError("has no parameter to fit", where=where, todo=todo)
@@ -75,7 +81,7 @@ class FormulaLaw(Law):
         A letter of :data:`LETTERS` is a parameter where the data have no such column; compute is then 6 N D only in
         a formula of C alone.
         """
-        if self._named:
+        if self.named:
             return self
         present = set(columns)
         known = {name for name in self.expression.names if name in present | self._columns}
@@ -89,10 +95,15 @@ class FormulaLaw(Law):
             present.add("C")
         used = [name for name in self.expression.names if name in present or name in self._columns - LETTERS]
         used = used or list(self._columns)
+        return self.rewritten(self.expression.text, used)
+
+    def rewritten(self, text: str, variables: Iterable[str]) -> FormulaLaw:
+        """Another formula with the bounds and starts of this one's parameters, and its target."""
+        used = list(variables)
         kept = {name: p for name, p in self._parameters.items() if name not in used}
         bounds = {name: (p.low, p.high) for name, p in kept.items()}
         starts = {name: p.starts for name, p in kept.items() if isinstance(p.starts, tuple)}
-        law = FormulaLaw(self.expression.text, variables=used, bounds=bounds, starts=starts)
+        law = FormulaLaw(text, variables=used, bounds=bounds, starts=starts)
         law.target = self.target  # type: ignore[misc]
         return law
 
@@ -132,7 +143,7 @@ class FormulaLaw(Law):
         return self.expression.gradient({**variables, **parameters}, tuple(self.parameters))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild, (self.expression.text, self._named, dict(self._parameters)))
+        return (_rebuild, (self.expression.text, self.named, dict(self._parameters)))
 
 
 def _rebuild(text: str, variables: tuple[str, ...], parameters: dict[str, Parameter]) -> FormulaLaw:

@@ -271,6 +271,12 @@ class Law:
         """Reasons, as (code, text), to distrust a fit of these runs; ``paths`` maps runs to their trajectories."""
         return ()
 
+    def doubts_fitted(
+        self, variables: Mapping[str, Array], parameters: Mapping[str, float]
+    ) -> Sequence[tuple[str, str]]:
+        """Reasons, as (code, text), to distrust these fitted parameters; ``variables`` (n,) are those of the rows."""
+        return ()
+
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.spec == other.spec
 

@@ -18,7 +18,8 @@ class OverTraining(Law):
         L(C, M) = E + (a M^eta + b M^-eta) C^-eta, with C = 6 N D and M = D/N
 
     It is the additive law in N and D with one exponent alpha = beta = 2 eta: A = a 6^-eta, B = b 6^-eta. At a
-    fixed M the loss is a power of compute with the same exponent, over-trained or not; M* = (b/a)^(1/eta) is optimal.
+    fixed M the loss is a power of compute with the same exponent, over-trained or not. At a fixed C the loss is least
+    at M* = (b/a)^(1/(2 eta)) tokens a parameter (7.4 with the constants of RedPajama).
     N and D are read from the runs, and C = 6 N D is part of the law.
 
     Source: arXiv:2403.08540; constants refitted from the released runs.

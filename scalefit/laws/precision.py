@@ -10,12 +10,12 @@ import numpy as np
 from scalefit.laws.identification import refuse_tied
 from scalefit.laws.law import Array, Law, Option, Parameter, Variable
 
-#: what is stored in few bits: column of its bits, parameter, how many parts of the model share it
+#: what is stored in few bits: column of its bits, its two parameters, how many parts of the model share it
 PARTS = {
-    "precision_w": ("gamma_w", 1),
-    "precision_a": ("gamma_a", 1),
-    "precision_kv": ("gamma_kv", 1),
-    "precision": ("gamma", 3),
+    "precision_w": ("gamma_w", "C_w", 1),
+    "precision_a": ("gamma_a", "C_a", 1),
+    "precision_kv": ("gamma_kv", "C_kv", 1),
+    "precision": ("gamma", "C", 3),
 }
 CHOICES = {
     "separate": ("precision_w", "precision_a", "precision_kv"),
@@ -23,19 +23,23 @@ CHOICES = {
     "weights": ("precision_w",),
 }
 POST = ("C_T", "gamma_D", "gamma_N", "gamma_post")
+FAST = (0.1, 3.0)  #: starts of C_w, C_a, C_kv and C
 
 
 class Precision(Law):
     """Final loss in size, data and bits: few bits make a model act smaller, and rounding after training adds a loss.
 
-        L = E + A N_eff^-alpha + B D^-beta + C_T D^gamma_D N^-gamma_N exp(-P_post/gamma_post)
+        L = E + A N_eff^-alpha + B D^-beta + C_T D^gamma_D N_eff^-gamma_N exp(-P_post/gamma_post) R
 
     N_eff = N (1 - exp(-P_w/gamma_w)) (1 - exp(-P_a/gamma_a)) (1 - exp(-P_kv/gamma_kv)) for the bits of weights,
     activations and key-value cache in training (columns precision_w, precision_a, precision_kv). ``parts=together``
-    has one number of bits (precision) and one gamma for the three, ``parts=weights`` the weights alone. The last term
-    is there with ``post=yes`` (column precision_post; give the bits of training for runs that were not rounded).
+    has one number of bits (precision) and one gamma for the three, ``parts=weights`` the weights alone. The last term,
+    the loss from rounding after training to P_post bits, is there with ``post=yes`` (column precision_post). Its factor
+    R = (1 - exp(-C_w (P_w - P_post))) (1 - exp(-C_a (P_a - P_post))) (1 - exp(-C_kv (P_kv - P_post))) makes a model
+    that was trained in few bits lose less: rounding to the bits of training, or to more, costs nothing. Give runs that
+    were not rounded their bits of training as P_post.
 
-    Source: arXiv:2411.04330. Its constants were not at hand, so none are given.
+    Source: arXiv:2411.04330, equation 9. No constants of it are given here: none was found to check.
     """
 
     name = "precision"
@@ -52,7 +56,7 @@ class Precision(Law):
     precision_a = Variable("bits", "bits of the activations in training", span=(2.0, 16.0))
     precision_kv = Variable("bits", "bits of the key-value cache in training", span=(2.0, 16.0))
     precision = Variable("bits", "bits of weights, activations and key-value cache", span=(2.0, 16.0))
-    precision_post = Variable("bits", "bits to which the weights are rounded after training", span=(2.0, 16.0))
+    precision_post = Variable("bits", "bits to which the weights are rounded after training", span=(1.5, 3.0))
 
     E = Parameter("nats/token", "irreducible loss", linear=True)
     A = Parameter("nats/token parameters^alpha", "size of the model-size term", linear=True)
@@ -64,6 +68,10 @@ class Precision(Law):
     gamma_kv = Parameter("bits", "bits that make the cache count, by a factor e", high=50.0, starts=(0.5, 8.0))
     gamma = Parameter("bits", "bits that make all three count, by a factor e", high=50.0, starts=(0.5, 8.0))
     C_T = Parameter("nats/token", "size of the loss from rounding", linear=True)
+    C_w = Parameter("1/bits", "how fast that loss grows with the bits taken from the weights", high=50.0, starts=FAST)
+    C_a = Parameter("1/bits", "the same for the bits of the activations in training", high=50.0, starts=FAST)
+    C_kv = Parameter("1/bits", "the same for the bits of the cache in training", high=50.0, starts=FAST)
+    C = Parameter("1/bits", "the same where all three are trained in the same bits", high=50.0, starts=FAST)
     gamma_D = Parameter("1", "growth of that loss with data", high=5.0, starts=(0.1, 1.0))
     gamma_N = Parameter("1", "fall of that loss with size", high=5.0, starts=(0.1, 1.0))
     gamma_post = Parameter("bits", "bits that remove it, by a factor e", high=50.0, starts=(0.3, 3.0))
@@ -77,8 +85,9 @@ class Precision(Law):
     @property
     def parameters(self) -> Mapping[str, Parameter]:
         """Those of the additive law, one gamma for each number of bits, and the loss from rounding."""
-        gammas = [PARTS[part][0] for part in CHOICES[self.options["parts"]]]
-        kept = ("E", "A", "B", "alpha", "beta", *gammas, *(POST if self._rounded else ()))
+        parts = [PARTS[part] for part in CHOICES[self.options["parts"]]]
+        gammas, growths = [part[0] for part in parts], [part[1] for part in parts]
+        kept = ("E", "A", "B", "alpha", "beta", *gammas, *([*POST, *growths] if self._rounded else []))
         return {name: super(Precision, self).parameters[name] for name in kept}
 
     @property
@@ -95,12 +104,15 @@ class Precision(Law):
 
     @staticmethod
     def formula(N, D, E, A, B, alpha, beta, **bits):
-        useful = N
-        for part, (gamma, power) in PARTS.items():
+        useful, kept = N, 1.0
+        for part, (gamma, growth, power) in PARTS.items():
             if gamma in bits:
                 useful = useful * (1 - np.exp(-bits[part] / bits[gamma])) ** power
+            if growth in bits:
+                taken = np.maximum(bits[part] - bits["precision_post"], 0)
+                kept = kept * (1 - np.exp(-bits[growth] * taken)) ** power
         loss = E + A * useful**-alpha + B * D**-beta
         if "C_T" not in bits:
             return loss
-        rounding = D ** bits["gamma_D"] * N ** -bits["gamma_N"] * np.exp(-bits["precision_post"] / bits["gamma_post"])
-        return loss + bits["C_T"] * rounding
+        grown = D ** bits["gamma_D"] * useful ** -bits["gamma_N"]
+        return loss + bits["C_T"] * grown * np.exp(-bits["precision_post"] / bits["gamma_post"]) * kept

@@ -73,7 +73,7 @@ class Collapse:
         """The last share of the run over which the curves agree better than seeds do; 0 if they never do."""
         fails = np.flatnonzero(~(self.deviation[:-1] < self.noise[:-1]))  # at the end every curve is 1
         first = int(fails[-1]) + 1 if len(fails) else 0
-        return float(1 - self.x[first]) if first < len(self.x) - 1 else 0.0
+        return float(1 - self.x[first])
 
     @property
     def departures(self) -> pd.Series:

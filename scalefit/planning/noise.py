@@ -110,11 +110,11 @@ def fit_batch_hessian(batch: ArrayLike, sharpness: ArrayLike, error: ArrayLike |
     b, top = np.asarray(batch, dtype=float), np.asarray(sharpness, dtype=float)
     if len(np.unique(b)) < 2:
         raise IdentificationError("one batch size cannot identify kappa", todo="measure the sharpness at other ones")
-    sigma = 0.1 * top if error is None else np.asarray(error, dtype=float)
+    sigma = top if error is None else np.asarray(error, dtype=float)
     columns = np.stack([np.ones_like(b), 1 / b], axis=1)
     constants, inverse = _weighted(columns, top, sigma)
     if error is None:  # proportional to fitted, not measured values: those would bias the fit downwards
-        sigma = 0.1 * np.maximum(columns @ constants, 1e-3 * top.max())
+        sigma = np.maximum(columns @ constants, 1e-3 * top.max())
         constants, inverse = _weighted(columns, top, sigma)
     scatter, freedom = float(np.sum(((top - columns @ constants) / sigma) ** 2)), len(b) - 2
     return BatchHessian(*_student(constants, inverse, scatter if error is None else max(scatter, freedom), freedom))

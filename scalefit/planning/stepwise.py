@@ -22,7 +22,7 @@ import pandas as pd
 from scalefit.errors import IdentificationError, InputError
 from scalefit.numerics import FloatArray
 from scalefit.planning.critical_batch import critical_batch, fit_tradeoff
-from scalefit.planning.isoflop import require_columns
+from scalefit.planning.isoflop.approaches import require_columns
 
 LEVELS = 30  #: losses at which steps of the batches are compared
 LARGE = 10.0  #: a batch this many times the critical one counts as infinite

@@ -12,10 +12,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.gridspec import GridSpecFromSubplotSpec
 
-from scalefit.errors import InputError
 from scalefit.fitting.result import Fit
 from scalefit.plots.colours import WARNING
-from scalefit.writing import write_whole
+from scalefit.writing import refuse, write_whole
 
 SIZE = (6.0, 4.2)  #: inches, of a figure that was not given axes
 DOTS = 200  #: per inch, in a PNG
@@ -111,13 +110,12 @@ def save_figure(ax: Axes, path: str | Path) -> Path:
     Raises :class:`InputError` for another suffix, or where the place cannot be written.
     """
     place = Path(path)
+    refuse(place, "figure")
     suffix = place.suffix.lower().lstrip(".")
-    if suffix not in DATELESS:
-        todo = "end it in .png, .pdf or .svg"
-        raise InputError(f'a figure cannot be written as "{place.suffix}"', where=str(place), todo=todo)
     figure = ax.figure.canvas.figure
     with matplotlib.rc_context(FILE_SETTINGS):
         return write_whole(
             place,
             lambda to: figure.savefig(to, format=suffix, dpi=DOTS, bbox_inches="tight", metadata=DATELESS[suffix]),
+            "figure",
         )

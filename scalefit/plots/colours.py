@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import matplotlib
 import numpy as np
@@ -31,6 +31,23 @@ def ramp(values: Sequence[float]) -> list[str]:
     end = RAMP_ENDS[0] if len(set(values)) < 4 else RAMP_ENDS[1]
     colormap = matplotlib.colormaps[RAMP]
     return [to_hex(colormap(float(place) * end)) for place in places]
+
+
+Painter = Callable[[float], str]  #: a colour for a value
+
+
+def painter(low: float, high: float) -> Painter:
+    """The ramp between two values as a function: dark for the lower one, even in the logarithm.
+
+    >>> painter(1e6, 1e9)(1e6) == ramp([1e6, 1e7, 1e8, 1e9])[0]
+    True
+    """
+
+    def paint(value: float) -> str:
+        place = np.log(value / low) / np.log(high / low) if high > low else 0.0
+        return to_hex(matplotlib.colormaps[RAMP](float(np.clip(place, 0, 1)) * RAMP_ENDS[1]))
+
+    return paint
 
 
 def kinds(names: Sequence[str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 
 from scalefit.numerics import FloatArray
 from scalefit.plots import canvas, colours, labels, legend, ticks
+from scalefit.stability.coordinates import CoordinateSlopes
 
 SHAPES = "osD^v<>ph"  #: markers of the modules, so that lines on top of each other can be told apart
 APART = 0.02  #: share of the axis by which the markers of neighbouring modules are moved apart
@@ -48,6 +49,14 @@ def plot_coordinates(
     wedge = Patch(color="0.88", label=f"allowed: ±{gate:g}")
     legend.place(ax, [*entries, wedge], f"slope in {labels.axis_label(over)}")
     return ax
+
+
+def plot_slopes(found: CoordinateSlopes, *, ax: Axes | None = None) -> Axes:
+    """The same figure of measured activations, see :func:`scalefit.coordinate_slopes`."""
+    last = found.table.set_index("module")["step"]
+    at_last = found.points[found.points["step"] == found.points["module"].map(last)]
+    slopes = dict(zip(found.table["module"], found.table["slope"], strict=True))
+    return plot_coordinates(at_last, slopes, gate=found.gate, ax=ax)
 
 
 def _draw(

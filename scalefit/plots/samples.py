@@ -31,13 +31,14 @@ def fitted_rows(fit: Fit) -> pd.DataFrame:
 def held_rows(fit: Fit, held_out: Runs | pd.DataFrame | None) -> pd.DataFrame:
     """The same table for held-out runs, with ``low`` and ``high`` where predictions have them.
 
-    ``measured`` is NaN where nothing was measured.
+    ``measured`` is NaN where nothing was measured. Rows that were fitted are left out: they are no test of the fit.
     """
     if held_out is None:
         return fitted_rows(fit).iloc[:0]
     frame = _renamed(fit.predict(held_out), fit.target)
     if not len(frame):
         raise InputError("there are no held-out rows", where="plot", todo="check the expression that selects them")
+    frame = frame[~frame.pop("fitted")].reset_index(drop=True) if "fitted" in frame.columns else frame
     return frame if "measured" in frame.columns else frame.assign(measured=np.nan)
 
 

@@ -74,11 +74,12 @@ class Scale:
 
     square: float
     weight: float
+    prior: float = PRIOR_FORECASTS
 
     @property
     def forecasts(self) -> int:
         """The number of back-tested forecasts."""
-        return round(self.weight - PRIOR_FORECASTS)
+        return round(self.weight - self.prior)
 
     def half(self, variance: FloatArray, noise: float, level: float) -> FloatArray:
         """Half the width of the central ``level`` interval: Student's t for the number of forecasts."""
@@ -90,10 +91,11 @@ def squared(error: float, variance: float, noise: float) -> float:
     return max(error**2 - noise**2, 0.0) / max(variance, 1e-14)
 
 
-def scale_from(runs: Sequence[Sequence[float]]) -> Scale:
+def scale_from(runs: Sequence[Sequence[float]], prior: float = PRIOR_FORECASTS) -> Scale:
     """k^2 from back-tested forecasts by run; those of one run are correlated and count as one.
 
-    A single forecast far worse than the others is limited; where all are bad, k is large.
+    A single forecast far worse than the others is limited; where all are bad, k is large. ``prior``: how many forecasts
+    the prior k = 1 is worth.
 
     >>> scale_from([]).square, scale_from([[4.0], [2.0, 6.0]]).square
     (1.0, 2.5)
@@ -102,6 +104,6 @@ def scale_from(runs: Sequence[Sequence[float]]) -> Scale:
     """
     every = [square for squares in runs for square in squares]
     most = WORST * max(1.0, float(np.median(every))) if every else WORST
-    weight = PRIOR_FORECASTS + len(runs)
+    weight = prior + len(runs)
     total = sum(float(np.mean(np.minimum(squares, most))) for squares in runs)
-    return Scale((PRIOR_FORECASTS + total) / weight, weight)
+    return Scale((prior + total) / weight, weight, prior)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.errors import counted
 from scalefit.numerics import FloatArray
 from scalefit.progress.growth import first_seen, growth, multiplied
 from scalefit.progress.rises import GAP, Spike, find_rise, find_spikes
@@ -47,6 +48,16 @@ def lone_warnings(step: NDArray[np.int64], loss: FloatArray, lone: NDArray[np.bo
     ]
 
 
+def dip_warnings(step: NDArray[np.int64], loss: FloatArray, dips: NDArray[np.bool_]) -> list[Warned]:
+    """Warnings of stretches in which the loss falls far below its level and comes back to it; they decide nothing."""
+    return [
+        Warned(
+            "loss", int(step[rows[0]]), f"dips to {np.median(loss[rows]):.4g} at {_steps(step, rows)} and comes back"
+        )
+        for rows in _stretches(dips)
+    ]
+
+
 def _stretches(marked: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
     rows = np.flatnonzero(marked)
     return np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1) if len(rows) else []
@@ -70,7 +81,7 @@ def gap_warnings(step: NDArray[np.int64], loss: FloatArray) -> list[Warned]:
 def unread_warnings(step: NDArray[np.int64], loss: FloatArray) -> list[Warned]:
     """A warning of losses that have no logarithm: spikes and rises are looked for in the other rows."""
     rows = np.flatnonzero(loss <= 0)
-    text = f"is not above zero at {len(rows)} rows, which are left out"
+    text = f"is not above zero at {counted(len(rows), 'row')}, left out here"
     return [Warned("loss", int(step[rows[0]]), text)] if len(rows) else []
 
 
@@ -84,7 +95,7 @@ def brief_spikes(rows: pd.DataFrame, spikes: list[Spike]) -> list[Risen]:
         if spike.recovered is not None or spike.after < GAP:
             at = int(np.searchsorted(rows["step"].to_numpy(), spike.start))
             rest = GAP if spike.recovered is None else spike.recovered
-            reason = _reason(rows.iloc[max(0, at - GAP) : at + rest]) if rest >= GAP else ""
+            reason = explained(rows.iloc[max(0, at - GAP) : at + rest]) if rest >= GAP else ""
             size = f"by {spike.height:.0%} above" if spike.height < MANY else f"to {1 + spike.height:.3g} times"
             text = _height(spike, f"rises {size} its earlier level") + reason
             found.append(Risen(Warned("loss", spike.start, text), bool(reason)))
@@ -103,7 +114,7 @@ def shift(rows: pd.DataFrame, spike: Spike | None) -> Risen | None:
     at = int(np.searchsorted(rows["step"].to_numpy(), spike.start))
     before = float(rows["loss"].iloc[max(0, at - GAP) : at].median())
     jump, still = before * max(spike.shift, spike.still), before * spike.still
-    reason = _reason(rows.iloc[max(0, at - GAP) : at + GAP])
+    reason = explained(rows.iloc[max(0, at - GAP) : at + GAP])
     now = "" if jump < 1.1 * still else f" (now {still:.2g})"
     text = f"{jump:.2g} nats above its level before step {spike.start} and not recovered{now}{reason}"
     return Risen(Warned("loss", spike.start, text), bool(reason) and still < LOST)
@@ -116,13 +127,13 @@ def slow_rise(rows: pd.DataFrame) -> Risen | None:
         return None
     step = rows["step"].to_numpy(int)
     least = int(step[rise.least])
-    reason = _reason(rows.iloc[rise.least : rise.peak + 1])
+    reason = explained(rows.iloc[rise.least : rise.peak + 1])
     end = f", falling again since step {step[rise.peak]}" if rise.falling else ""
     text = f"rising since step {least}: {rise.nats:.2g} nats above its lowest smoothed level{end}{reason}"
     return Risen(Warned("loss", int(step[rise.seen]), text), bool(reason) and rise.nats < LOST)
 
 
-def _reason(rows: pd.DataFrame) -> str:
+def explained(rows: pd.DataFrame) -> str:
     """What else changed over these rows: the learning rate rose, or a column of text changed."""
     if "lr" in rows.columns:
         lr = rows["lr"].to_numpy(float)

@@ -15,8 +15,8 @@ from scalefit.errors import InputError
 from scalefit.fitting.recipe import another_recipe
 from scalefit.fitting.result import Fit
 from scalefit.numerics import FloatArray
-from scalefit.progress.drift import Scale, ahead, scale_from, squared, white_noise
-from scalefit.progress.own_curve import fallen, own_curve
+from scalefit.progress.drift import PRIOR_FORECASTS, Scale, ahead, scale_from, squared, white_noise
+from scalefit.progress.own_curve import EPOCHS, bounds, fallen, own_curve
 from scalefit.progress.partial_run import FEWEST, PartialRun, read_partial
 from scalefit.runs import Runs
 from scalefit.runs.clocks import Clock
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 CUTS = (0.2, 0.4, 0.6, 0.8, 0.9)  #: shares of the fitted runs from which their ends are forecast in back-tests
 PARTS = (0.4, 0.55, 0.7, 0.85)  #: shares of the run's own rows from which its present loss is forecast in back-tests
+OWN_PRIOR = 6.0  #: number of forecasts that the prior k = 1 is worth where a run is its only back-test
 HALF = 0.5  #: share of the learning rate's fall that must be over without a fit of other runs
 AHEAD = 40  #: steps at which the curve ahead is forecast
 LOST = "no forecast of a run that has diverged; if it continues like this: "
@@ -148,12 +149,15 @@ class _Ahead:
     variance: FloatArray
     noise: float
     scale: Scale
+    least: float = 0.0  #: no loss lies below it, if the mean does not
+    most: float = np.inf  #: and none above this
 
     def table(self, level: float) -> pd.DataFrame:
         """step, loss, low, high."""
         half = self.scale.half(self.variance, self.noise, level)
-        ends = {"low": self.mean * np.exp(-half), "high": self.mean * np.exp(half)}
-        return pd.DataFrame({"step": self.steps, "loss": self.mean, **ends})
+        low = np.maximum(self.mean * np.exp(-half), np.minimum(self.least, self.mean))
+        high = np.minimum(self.mean * np.exp(half), np.maximum(self.most, self.mean))
+        return pd.DataFrame({"step": self.steps, "loss": self.mean, "low": low, "high": high})
 
 
 class _Family:
@@ -205,18 +209,29 @@ class _Alone:
             todo = f"give a fit of other runs (scalefit predict FIT.json --from-partial ...), or wait for step {half}"
             why += ", and a run before its decay cannot tell what the decay gains"
             raise InputError(why, where=f"run {part.name}", todo=todo)
-        self.basis = "an annealing law fitted to this run's own curve, averaged over its exponent and memory"
+        self.basis = "an annealing law fitted to this run's own curve, averaged over its exponent, memory and shape"
 
     def at(self, count: int, steps: NDArray[np.int64]) -> _Ahead:
         """The forecast that the first ``count`` rows allow."""
         part, squares, last = self.part, [], self.part.steps[count - 1 : count]
         shorter = replace(part.plan, steps=int(last[0]))
         for first in [round(share * count) for share in PARTS if round(share * count) >= FEWEST]:
+            if part.plan.steps <= EPOCHS and fallen(shorter, int(part.steps[first - 1])) < HALF:
+                continue  # no such part would be forecast from
             mean, variance, noise = own_curve(part.steps[:first], part.loss[:first], shorter, last)
             seen = float(np.log(np.median(part.loss[max(first, count - 3) : count]) / mean[0]))
             squares.append([squared(seen, float(variance[0]), noise)])
         mean, variance, noise = own_curve(part.steps[:count], part.loss[:count], part.plan, steps)
-        return _Ahead(steps, mean, variance, noise, scale_from(squares))
+        least, most = bounds(part.steps[:count], part.loss[:count], part.plan, noise)
+        return _Ahead(
+            steps,
+            mean,
+            variance,
+            noise,
+            scale_from(squares, OWN_PRIOR if part.plan.steps <= EPOCHS else PRIOR_FORECASTS),
+            least,
+            most,
+        )
 
     def warnings(self) -> list[Check]:
         """None: what one run cannot tell is refused."""

@@ -1,27 +1,42 @@
-"""The end of a run from its own curve alone: an annealing law averaged over its exponent and its memory.
+"""The end of a run from its own curve alone: an annealing law averaged over its exponent, its memory and its shape.
 
-    L(s) = L0 + A S1^-alpha - C S2,    S2 with decay = 1 - 1/memory
+    L(s) = L0 + A S1^-alpha - C S2,    S2 of peak (lr/peak)^gamma with decay = 1 - 1/memory
 
 L0, A and C follow by generalised least squares under wide priors, with the random walk of
-:mod:`scalefit.progress.drift` as the residual; exponents and memories on a small grid are weighted by their likelihood.
-A curve shows what annealing gains only as far as its learning rate has fallen.
+:mod:`scalefit.progress.drift` as the residual; exponents, memories and shapes on a small grid are weighted by their
+likelihood. The shape gamma says how the loss follows a falling learning rate: in proportion (1, as in language models),
+or ever faster towards zero (1/2: the noise of the gradient holds the loss up, and most of the fall comes at the end).
+Both occur among runs that count their steps in epochs, some hundreds in all: for these all shapes are alike likely, the
+gain may be as large as the loss, the first rows do not enter, and a share of the fall that is still ahead is added to
+the error, as a curve shows what annealing gains only as far as its learning rate has fallen.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.numerics import FloatArray
-from scalefit.progress.drift import chosen_rows, walk_covariance, white_noise
+from scalefit.progress.drift import DRIFT_AREA, DRIFT_FALL, chosen_rows, walk_covariance, white_noise
 from scalefit.runs.clocks import Clock
 from scalefit.schedules import Schedule, areas
 
 EXPONENTS = np.arange(0.1, 1.5, 0.1)
 USUAL_EXPONENT, EXPONENT_SPREAD = 0.5, 0.5  #: prior of the exponent: its median, and the spread of its logarithm
 MEMORIES = (1 / 5, 1 / 20, 1 / 80)  #: how long drops of the learning rate act, as shares of the run
+EPOCHS = 500  #: a schedule of at most so many steps counts epochs
+SHAPES = {1.0: 0.0, 0.75: 0.0, 0.5: 0.0, 0.35: 0.0}  #: gamma by epochs, and the logarithm of its prior weight
+IN_PROPORTION = {1.0: 0.0}  #: and by steps
 LEVEL_SPREAD, FALL_SPREAD = 2.0, 3.0  #: prior spread of L0 and of A S1^-alpha, in present losses
-GAIN_SPREAD = 0.3  #: prior spread of the whole gain of annealing, in present losses
+GAIN_SPREAD, GAIN_BY_EPOCH = 0.3, 1.0  #: prior spread of the whole gain of annealing, in present losses
+AHEAD_SHARE = 0.15  #: relative error of the fall that is still ahead, by epochs
+EARLY, ENOUGH = 0.05, 12  #: share of the epochs so far that do not enter, where so many are left
+LEAST = 1e-3  #: of the present loss: the smallest mean that is taken for one
+FURTHER = 2.0  #: times the logarithm of the fall so far by which a run may still fall
+MOST_NOISES = 2.0  #: standard deviations of noise and walk by which a run may end above its present loss
+LAST = 5  #: rows whose median is the present loss
 
 
 def own_curve(
@@ -31,6 +46,9 @@ def own_curve(
 
     ``steps``, ``loss`` (n,): the run so far, after warmup; ``ahead`` (m,): later steps.
     """
+    epochs = plan.steps <= EPOCHS
+    late = steps >= EARLY * steps[-1]
+    steps, loss = (steps[late], loss[late]) if epochs and late.sum() >= ENOUGH else (steps, loss)
     rows = chosen_rows(len(steps))
     known, y = steps[rows], loss[rows]
     every = np.concatenate([known, ahead])
@@ -40,20 +58,43 @@ def own_curve(
     level = np.concatenate([y, np.full(len(ahead), now)])
     walk = walk_covariance(clock, clock, float(clock.area[0])) * np.outer(level, level)
     walk[:n, :n] += np.diag((noise * y) ** 2)
-    found = []
-    prior = np.diag([(LEVEL_SPREAD * now) ** 2, (FALL_SPREAD * now) ** 2, (GAIN_SPREAD * now) ** 2])
-    for memory in MEMORIES:
-        S1, S2 = areas(lr, decay=1 - 1 / max(memory * plan.steps, 2.0), warmup=plan.warmup)
-        gain = S2[every] / max(float(np.abs(S2[every]).max()), 1e-300)
+    found, gain_spread = [], GAIN_BY_EPOCH if epochs else GAIN_SPREAD
+    prior = np.diag([(LEVEL_SPREAD * now) ** 2, (FALL_SPREAD * now) ** 2, (gain_spread * now) ** 2])
+    area = areas(lr, decay=0.0, warmup=plan.warmup)[0][every]
+    for gain, weight in _gains(lr, plan, every):
         for alpha in EXPONENTS:
-            basis = np.column_stack([np.ones(len(every)), (S1[every] / S1[known[0]]) ** -alpha, -gain])
+            basis = np.column_stack([np.ones(len(every)), (area / area[0]) ** -alpha, -gain])
             mean, variance, fits = _regress(basis, walk + basis @ prior @ basis.T, y, now)
-            found.append((mean, variance, fits - 0.5 * (np.log(alpha / USUAL_EXPONENT) / EXPONENT_SPREAD) ** 2))
+            likely = fits + weight - 0.5 * (np.log(alpha / USUAL_EXPONENT) / EXPONENT_SPREAD) ** 2
+            found.append((mean, variance, likely))
     means, variances, weights = (np.array(each) for each in zip(*found, strict=True))
     share = np.exp(weights - weights.max())
     share /= share.sum()
     mean = share @ means
-    return mean, share @ (variances + (means - mean) ** 2) / mean**2, noise
+    variance = share @ (variances + (means - mean) ** 2) / mean**2
+    fall = np.log(np.maximum(mean, LEAST * now) / float(np.median(loss[-LAST:]))) if epochs else 0.0
+    return mean, variance + (AHEAD_SHARE * fall) ** 2, noise
+
+
+def bounds(steps: NDArray[np.int64], loss: FloatArray, plan: Schedule, noise: float) -> tuple[float, float]:
+    """The least and the largest final loss that make sense: none falls more than twice as far, in logarithms, as it has
+    since its first rows; where the learning rate never rises again, none ends above the present loss but for noise."""
+    late = loss[steps >= EARLY * steps[-1]]
+    now, begun, lr = float(np.median(loss[-LAST:])), float(np.median(late[:LAST])), plan.per_step()
+    spread = float(np.hypot(noise, np.hypot(DRIFT_AREA, DRIFT_FALL)))
+    falls = bool(np.all(np.diff(lr[int(steps[-1]) :]) <= 1e-9 * lr.max()))
+    return now * min(1.0, now / begun) ** FURTHER, now * float(np.exp(MOST_NOISES * spread)) if falls else np.inf
+
+
+def _gains(lr: FloatArray, plan: Schedule, every: NDArray[np.int64]) -> Iterator[tuple[FloatArray, float]]:
+    """What annealing has gained at some steps, over its largest there, for each memory and shape; and the log weight
+    of the shape."""
+    peak = float(lr.max())
+    for shape, weight in (SHAPES if plan.steps <= EPOCHS else IN_PROPORTION).items():
+        for memory in MEMORIES:
+            decay = 1 - 1 / max(memory * plan.steps, 2.0)
+            S2 = areas(peak * (lr / peak) ** shape, decay=decay, warmup=plan.warmup)[1][every]
+            yield S2 / max(float(np.abs(S2).max()), 1e-300), weight
 
 
 def _regress(

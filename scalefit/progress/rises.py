@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import grey_closing
 from scipy.special import stdtrit
 
 from scalefit.numerics import MAD_TO_SIGMA, FloatArray
@@ -29,6 +30,7 @@ MATERIAL = 0.02  #: smallest relative rise that is reported
 SURE = 4.0  #: standard errors added to those expected of the lowest of so many levels
 BLOCKS = 40  #: blocks of a log whose medians are its levels
 FINE = 16  #: rows of a block in a second, finer look at a long log
+HELD = 1 / 8  #: share of a log for which a level must be held to count as reached
 FEWEST = 40  #: fewest rows in which a slow rise can be seen
 BEFORE = 5  #: earlier calm rows with which a loss is compared
 LASTS = 3  #: rows from which a rise counts as real
@@ -106,12 +108,12 @@ def find_spikes(step: NDArray[Any], value: FloatArray, drifting: bool = True) ->
     if len(log) < 2 * GAP:
         return []
     half = len(log) // 2 + 1
-    median = _running_median(log) if drifting else np.full(len(log), _middle(log[:half]))
+    median = running_median(log) if drifting else np.full(len(log), _middle(log[:half]))
     with np.errstate(invalid="ignore"):
         residual = log - np.where(np.isfinite(median), median, np.inf)
     _, sigma, alone = far_out(log)
-    wander = _wander(residual, _width(log)) if drifting else MAD_TO_SIGMA * _middle(np.abs(residual[:half]))
-    far = DEVIATIONS * max(sigma, wander)
+    strays = wander(residual, width_of(log)) if drifting else MAD_TO_SIGMA * _middle(np.abs(residual[:half]))
+    far = DEVIATIONS * max(sigma, strays)
     together = np.median(np.lib.stride_tricks.sliding_window_view(np.pad(residual, 2, mode="edge"), 5), axis=1)
     above = np.flatnonzero(residual > np.where(together > far, far, max(far, alone)))
     groups = np.split(above, np.flatnonzero(np.diff(above) > GAP) + 1) if len(above) else []
@@ -149,7 +151,7 @@ def _middle(log: FloatArray) -> float:
     return float(np.median(known)) if len(known) else float("nan")
 
 
-def _wander(residual: FloatArray, width: int) -> float:
+def wander(residual: FloatArray, width: int) -> float:
     """The deviation within windows, which exceeds that from neighbouring rows where neighbours deviate together."""
     parts = residual[len(residual) % width :].reshape(-1, width)
     parts = parts[np.isfinite(parts).all(axis=1)]
@@ -158,13 +160,14 @@ def _wander(residual: FloatArray, width: int) -> float:
     )
 
 
-def _width(log: FloatArray) -> int:
+def width_of(log: FloatArray) -> int:
+    """Rows of the running median of a log."""
     return int(np.clip(len(log) // 8, GAP, WINDOW))
 
 
-def _running_median(log: FloatArray) -> FloatArray:
+def running_median(log: FloatArray) -> FloatArray:
     """The median of the rows before each row, from five rows on."""
-    width = _width(log)
+    width = width_of(log)
     median = np.full(len(log), np.nan)
     windows = np.lib.stride_tricks.sliding_window_view(log[:-1], width)
     median[width:] = np.median(windows, axis=1)
@@ -200,16 +203,28 @@ def _rise(log: FloatArray, rows: int, sigma: float) -> Rise | None:
     level = np.convolve(medians, np.ones(width) / width, mode="valid")
     scatter = MAD_TO_SIGMA * float(np.median(np.abs(np.diff(medians, 2)))) / np.sqrt(6)
     error = max(scatter, np.sqrt(np.pi / 2 / rows) * sigma) * np.sqrt(2 / width)
-    least = count - width - int(np.argmin(level[::-1]))
-    above = level[least:] - level[least] > max(MATERIAL, (np.sqrt(2 * np.log(count)) + SURE) * error)
+    reached = held(level)
+    lowest = np.flatnonzero(reached == reached.min())
+    least = int(lowest[len(lowest) - 1 - np.argmin(level[lowest][::-1])])
+    above = level[least:] - reached[least] > max(MATERIAL, (np.sqrt(2 * np.log(count)) + SURE) * error)
     if not above[-1]:
         return None
     seen = least + int(np.argmax(above))
     peak = least + int(np.argmax(level[least:]))
-    nats = float(np.exp(level[-1]) - np.exp(level[least]))
-    falling = level[peak] - level[-1] > max(3 * error, 0.1 * (level[peak] - level[least]))
+    nats = float(np.exp(level[-1]) - np.exp(reached[least]))
+    falling = level[peak] - level[-1] > max(3 * error, 0.1 * (level[peak] - reached[least]))
     ends = [first + (each + width) * rows - 1 for each in (least, seen, peak)]
     return Rise(ends[0], ends[1], ends[2], nats, bool(falling))
+
+
+def held(level: FloatArray) -> FloatArray:
+    """The levels (k,) with each valley narrower than an eighth of them filled up.
+
+    >>> held(np.array([3.0, 2.9, 1.0, 2.8, *[2.7] * 12]))[:5].tolist()
+    [3.0, 2.9, 2.8, 2.8, 2.7]
+    """
+    width = round(HELD * len(level)) + 1
+    return np.asarray(grey_closing(np.pad(level, width, mode="edge"), size=width)[width:-width])
 
 
 def least_level(loss: FloatArray) -> tuple[float, float]:

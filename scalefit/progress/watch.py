@@ -1,8 +1,9 @@
 """The health of a log in progress: spikes, rises, divergence, and which signal warned first.
 
 A spike is a stretch of rows far above the running median from which the loss comes back; a loss that does not come
-back, or that climbs slowly, has risen. A run has diverged if its loss is not finite at the end, ends near the loss of
-an untrained model, or stays a nat above its lowest level over the last tenth. For noise see `scalefit.progress.rises`.
+back, or that climbs slowly, has risen; one that rises ever faster at the end of the log is diverging. A run has
+diverged by the one rule of `scalefit.runs.divergence`, or if its log marks it as diverged. For noise see
+`scalefit.progress.rises`, for dips `scalefit.progress.dips`.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from numpy.typing import NDArray
 from scalefit.answers import Shown
 from scalefit.errors import InputError
 from scalefit.numerics import FloatArray
+from scalefit.progress.dips import in_dips
 from scalefit.progress.events import (
     SIGNALS,
     Risen,
     Warned,
     brief_spikes,
+    dip_warnings,
+    explained,
     gap_warnings,
     lone_warnings,
     shift,
@@ -29,8 +33,10 @@ from scalefit.progress.events import (
     unread_warnings,
     warming_up,
 )
-from scalefit.progress.rises import FEWEST, GAP, SURE, Spike, far_out, find_spikes, isolated, least_level
+from scalefit.progress.rises import FEWEST, GAP, SURE, Spike, far_out, find_rise, find_spikes, isolated, least_level
+from scalefit.progress.runaway import runaway
 from scalefit.runs.divergence import LAST, NEAR_INITIAL, divergence
+from scalefit.runs.final import marked
 
 UNLEARNED = 6.0  #: standard errors by which the lowest level of a run that learned lies below the initial loss
 JUDGED = 2 * GAP  #: fewest rows with which more than the end can be judged
@@ -40,7 +46,7 @@ JUDGED = 2 * GAP  #: fewest rows with which more than the end can be judged
 class Watch(Shown):
     """The health of a run so far, judged by its log."""
 
-    status: str  #: "calm", "spikes", "risen", "stuck", "diverged" or "too short"
+    status: str  #: "calm", "spikes", "risen", "stuck", "diverging", "diverged" or "too short"
     step: int  #: the last one
     spikes: tuple[Spike, ...]  #: of the loss
     warnings: tuple[Warned, ...]  #: by step
@@ -83,10 +89,18 @@ def watch(
     lone = np.isfinite(loss)
     lone[lone] = isolated(np.log(np.maximum(loss[lone], 1e-99))) if lone.sum() >= JUDGED else False
     kept = np.isfinite(loss) & ~lone
+    dips = np.zeros(len(loss), dtype=bool)
+    dips[kept] = in_dips(loss[kept], rows["lr"].to_numpy(float)[kept] if "lr" in rows.columns else None)
+    kept &= ~dips
     spikes = find_spikes(step[kept], loss[kept])
     brief, risen = brief_spikes(rows[kept], spikes), _risen(rows[kept], spikes)
     gaps, stuck = gap_warnings(step, loss), "" if risen else _stuck(rows[kept], initial_loss)
-    warnings = lone_warnings(step, loss, lone) + gaps + [each.warned for each in [*brief, *risen]]
+    warnings = (
+        lone_warnings(step, loss, lone)
+        + dip_warnings(step, loss, dips)
+        + gaps
+        + [each.warned for each in [*brief, *risen]]
+    )
     warnings += unread_warnings(step[kept], loss[kept])
     warnings += [Warned("loss", int(step[-1]), stuck)] if stuck else []
     warnings += signal_warnings(rows, steps)
@@ -96,7 +110,8 @@ def watch(
     unseen += ["residual against a fitted law"] if predicted is None else []
     few = f"; a slow rise needs {FEWEST} rows to be seen" if kept.sum() < FEWEST else ""
     reasons = {
-        "diverged": _lost(step, loss, lone, initial_loss),
+        "diverged": _lost(step, loss, lone | dips, initial_loss) or _marked(rows),
+        "diverging": _diverging(rows[kept], spikes, risen),
         "stuck": stuck,
         "too short": f"{len(step)} rows are too few to judge, {JUDGED} are needed" if len(step) < JUDGED else "",
         "risen": "".join(f"the loss is {each.warned.text}" for each in risen if not each.explained),
@@ -105,6 +120,29 @@ def watch(
     }
     status = next(name for name, why in reasons.items() if why)
     return Watch(status, int(step[-1]), tuple(spikes), tuple(warnings), tuple(unseen), reasons[status])
+
+
+def _marked(rows: pd.DataFrame) -> str:
+    """Why the run has diverged, if its log marks it so, else ""."""
+    lost = marked(rows)
+    return "the log marks it as diverged" if lost.any() else ""
+
+
+def _diverging(rows: pd.DataFrame, spikes: list[Spike], risen: list[Risen]) -> str:
+    """Why the run is diverging, or "": its loss rises ever faster at the end, and the learning rate does not."""
+    rows = rows[rows["loss"] > 0]
+    step, loss = rows["step"].to_numpy(int), rows["loss"].to_numpy(float)
+    last = next((spike.start for spike in spikes if spike.recovered is None), None)
+    slow = find_rise(loss) if last is None else None
+    start = int(np.searchsorted(step, last)) if last is not None else slow.least + 1 if slow is not None else len(loss)
+    norm = rows["grad_norm"].to_numpy(float) if "grad_norm" in rows.columns else None
+    if any(each.explained for each in risen) or explained(rows.iloc[max(0, start - GAP) :]):
+        return ""
+    if not len(loss) or not runaway(loss, start, norm):
+        return ""
+    level = float(np.median(loss[max(0, start - GAP) : start]))
+    too = " and the gradient norm with it" if norm is not None and runaway(loss, start, norm) else ""
+    return f"the loss rises ever faster since step {step[start]} ({level:.3g} to {loss[-1]:.3g}){too}"
 
 
 def _risen(rows: pd.DataFrame, spikes: list[Spike]) -> list[Risen]:

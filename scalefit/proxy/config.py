@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import PurePath
@@ -36,6 +37,9 @@ LEAST |= dict.fromkeys(("eval_every", "eval_batch", "checkpoint_every", "flush_e
 LEAST |= dict.fromkeys(("d_ff", "encoder_width", "encoder_ff", "base_d_head", "probe_every", "curvature_every"), 0)
 LEAST |= dict.fromkeys(("warmup", "clip", "weight_decay", "z_loss", "embed_std", "init_scale"), 0)
 LEAST |= dict.fromkeys(("spike_every", "spike_size", "spike_share"), 0)
+
+
+LARGEST = 2**53  #: whole numbers from here on are not told apart as floats
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,13 @@ class Config:
             raise InputError(f"spike_share is {self.spike_share}", todo="give a share of the weights, at most 1")
         if self.precision not in ("fp32", "bf16"):
             raise InputError(f"precision is {self.precision!r}", todo="choose fp32 or bf16")
-        if self.name != PurePath(self.name).name:
+        _refuse_impossible(self.as_dict())
+        if (
+            self.name != PurePath(self.name).name
+            or self.name == ".."
+            or "\\" in self.name
+            or not self.name.isprintable()
+        ):
             raise InputError(
                 f"name is {self.name!r}", todo="give the name of a folder without a path; out says where it lies"
             )
@@ -216,11 +226,25 @@ def _json_without(keys: Sequence[str], values: Mapping[str, Any]) -> str:
     return json.dumps({key: value for key, value in values.items() if key not in keys}, sort_keys=True)
 
 
+def _refuse_impossible(values: Mapping[str, Any], inside: str = "") -> None:
+    """Raise for a number that is not finite, or a whole number that no computer counts to."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            _refuse_impossible(value, f"{key}.")
+        elif isinstance(value, int) and abs(value) >= LARGEST:
+            raise InputError(f"{inside}{key} has {len(hex(value)) - 2} hexadecimal digits", todo="give one below 2^53")
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{inside}{key} is {value}", todo="give a finite number")
+
+
 def _fits(value: object, default: object) -> bool:
     if isinstance(default, bool) or isinstance(value, bool):
         return isinstance(default, bool) and isinstance(value, bool)
     if isinstance(default, float):
-        return isinstance(value, int | float)
+        return isinstance(value, float) or (isinstance(value, int) and abs(value) < LARGEST)
+    if isinstance(default, dict):
+        kinds = str if default is BASE.val else int | float
+        return isinstance(value, dict) and all(isinstance(each, kinds) for each in value.values())
     return isinstance(value, type(default))
 
 

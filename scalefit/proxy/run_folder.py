@@ -8,13 +8,14 @@ import math
 import os
 import pickle
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 import torch
+from torch import Tensor
 
 from scalefit.errors import InputError, ScalefitError
+from scalefit.writing import write_text, write_whole
 
 try:
     import fcntl
@@ -22,21 +23,35 @@ except ImportError:  # Windows: no locks, so only one process may use a folder
     fcntl = None  # type: ignore[assignment]
 
 Row = dict[str, Any]
+STATUSES = ("running", "stopped", "finished", "diverged")
+DONE = ("finished", "diverged")
+#: what a checkpoint holds
+CHECKPOINT = {"identity": str, "step": int, "wall": float, "ema": float, "theta": Tensor, "state": dict, "torch": str}
+ANEW = "delete the folder to train again"
 
 
 class RunFolder:
-    """Reads and writes one run. A write is complete or absent: a kill loses no row that was flushed.
+    """Reads and writes one run. A write is complete or absent, and on the disk before the next one begins: neither a
+    kill nor a loss of power loses a row that was flushed, or leaves a checkpoint that is ahead of the log.
 
-    Reading changes nothing. A process that writes the log calls `claim` first, which only one can hold at a time; the
-    lock is released with the process, however it ends.
+    Reading changes nothing. What is damaged raises InputError, which names the file and the row. A process that writes
+    the log calls `claim` first, which only one can hold at a time; the lock is released with the process, however it
+    ends.
     """
 
     def __init__(self, path: Path) -> None:
         self.path, self.log, self.last_step = path, path / "log.jsonl", -1
+        self.note = ""  #: what was trained again, and why; goes into run.json
         self._lock: IO[str] | None = None
 
     def claim(self) -> bool:
-        """Take the folder for this process and cut off a half-written last row; False if another process has it."""
+        """Take the folder for this process and cut off a half-written last row; False if another process has it.
+
+        Raises InputError where the folder holds a log but no run.json: it is not ours.
+        """
+        if self.log.exists() and not (self.path / "run.json").exists():
+            what = "a log without the run.json that every run begins with: it was written by something else"
+            raise InputError(what, where=str(self.log), todo="choose another name or folder, or delete it")
         _write(lambda: self.path.mkdir(parents=True, exist_ok=True), self.path)
         _write(lambda: (self.path / "lock").touch(), self.path)
         self._lock = (self.path / "lock").open("a", encoding="utf-8")
@@ -73,11 +88,12 @@ class RunFolder:
             file.seek(max(self.log.stat().st_size - 2**16, 0))
             end = file.read()
         lines = end[: end.rfind(b"\n") + 1].splitlines()
-        return dict(json.loads(lines[-1])) if lines else {}
+        return _logged(lines[-1], f"{self.log}, last row") if lines else {}
 
     def rows(self) -> list[Row]:
         """The log so far, without a row that is still being written."""
-        return [json.loads(line) for line in self._whole_lines().splitlines()] if self.log.exists() else []
+        lines = self._whole_lines().splitlines() if self.log.exists() else []
+        return [_logged(line, f"{self.log}, row {number}") for number, line in enumerate(lines, start=1)]
 
     def append(self, rows: Iterable[Row]) -> None:
         """Append the rows after the last logged step; those before it are repeats of a resumed run, and equal."""
@@ -89,6 +105,8 @@ class RunFolder:
         def add() -> None:
             with self.log.open("a", encoding="utf-8") as file:
                 file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
 
         _write(add, self.log)
         self.last_step = int(fresh[-1]["step"])
@@ -99,30 +117,55 @@ class RunFolder:
 
     def replace(self, name: str, text: str) -> None:
         """Replace a text file of the folder."""
-        _replace(self.path / name, lambda to: to.write_text(text, encoding="utf-8"))
+        _write(lambda: self.path.mkdir(parents=True, exist_ok=True), self.path)
+        write_text(self.path / name, text)
 
     def facts(self) -> dict[str, Any]:
         """The content of run.json, empty where there is none yet."""
         path = self.path / "run.json"
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+        if not path.exists():
+            return {}
+        found = loaded(path.read_bytes(), str(path), ANEW)
+        if found.get("status") not in STATUSES or not isinstance(found.get("identity", ""), str):
+            raise InputError("not the run.json of a run: status or identity is missing", where=str(path), todo=ANEW)
+        return found
+
+    def status(self) -> str:
+        """planned, running, stopped (also after a kill, or where rows of the log are lost), finished or diverged."""
+        found = self.facts()
+        if not found:
+            return "planned"
+        whole = self.last_row().get("step", -1) >= found.get("step", 0)
+        interrupted = found["status"] == "running" and not self.is_claimed()
+        return "stopped" if interrupted or (found["status"] in DONE and not whole) else str(found["status"])
 
     def save(self, checkpoint: Mapping[str, Any]) -> None:
         """Replace checkpoint.pt."""
         memory = io.BytesIO()  # torch itself does not report why it cannot write a file
         torch.save(dict(checkpoint), memory)
-        _replace(self.path / "checkpoint.pt", lambda to: to.write_bytes(memory.getbuffer()))
+        write_whole(self.path / "checkpoint.pt", lambda to: to.write_bytes(memory.getbuffer()))
 
     def checkpoint(self, identity: str) -> dict[str, Any] | None:
-        """The checkpoint, or None. Raises InputError when it is damaged or belongs to another configuration."""
+        """The checkpoint; None where there is none, or where the log ends before it, which goes into the note.
+
+        Raises InputError when it is damaged or belongs to another configuration.
+        """
         path = self.path / "checkpoint.pt"
         if not path.exists():
             return None
         try:
-            saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            saved: Any = torch.load(path, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError, AttributeError,
+                AssertionError, pickle.UnpicklingError) as error:  # fmt: skip
             raise InputError("not a checkpoint", where=str(path), todo="delete it to train again") from error
+        if not isinstance(saved, dict) or any(not isinstance(saved.get(key), kind) for key, kind in CHECKPOINT.items()):
+            raise InputError("not a checkpoint of a run", where=str(path), todo="delete it to train again")
         self.check(saved["identity"], identity, path)
-        return saved
+        if saved["step"] <= self.last_step:
+            return dict(saved)
+        ends = f"ended at step {self.last_step}" if self.last_step >= 0 else "was empty"
+        self.note = f"the log {ends}, before its checkpoint at step {saved['step']}: trained again from step 0"
+        return None
 
     def check(self, held: str, wanted: str, where: Path | None = None) -> None:
         """Raise InputError where the folder holds another run."""
@@ -153,22 +196,6 @@ def _locked(file: IO[str]) -> bool:
     return True
 
 
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file beside ``path`` and move it there, so that a reader sees either the old file or the new one."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-
-    def move() -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(beside)
-        beside.replace(path)
-
-    try:
-        _write(move, path)
-    finally:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-
-
 def _write(action: Callable[[], object], path: Path) -> None:
     try:
         action()
@@ -178,3 +205,22 @@ def _write(action: Callable[[], object], path: Path) -> None:
             where=str(path),
             todo="free some space or choose another folder, then run it again",
         ) from error
+
+
+def loaded(text: str | bytes, where: str, todo: str) -> dict[str, Any]:
+    """A JSON object, or InputError."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"not JSON ({error})", where=where, todo=todo) from error
+    if not isinstance(found, dict):
+        raise InputError("not a JSON object", where=where, todo=todo)
+    return found
+
+
+def _logged(line: bytes, where: str) -> Row:
+    """A row of the log."""
+    row = loaded(line, where, "delete that row and all after it, and run it again")
+    if type(row.get("step")) is not int:
+        raise InputError("a row without a step", where=where, todo="delete it and all rows after it, and run it again")
+    return row

@@ -15,15 +15,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scalefit.errors import InputError
-from scalefit.proxy.config import Config
-from scalefit.proxy.run_folder import RunFolder
-from scalefit.proxy.train import DONE, Progress, train_members
+from scalefit.proxy.config import UNIDENTIFYING, Config
+from scalefit.proxy.run_folder import DONE, RunFolder, loaded
+from scalefit.proxy.train import Progress, train_members
 
 if TYPE_CHECKING:
     import pandas as pd
 
 TABLES = ("base", "grid", "cells")
-FACTS = ("N", "N_total", "N_enc", "N_dec", "D", "C", "val_loss", "status", "wall_s", "identity")
+NOT_OF_RUN = (
+    "run",
+    "flops_formula",
+    "step",
+    "members",
+)  #: entries of run.json that say nothing about how it was trained
 
 
 @dataclass(frozen=True)
@@ -58,8 +63,24 @@ def planned(out: str | Path) -> list[Job]:
     path = Path(out) / "jobs.jsonl"
     if not path.exists():
         return []
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [Job(row["id"], Config.read(row["config"], str(path))) for row in rows]
+    lines = path.read_bytes().splitlines()
+    return [_job(line, f"{path}, row {number}") for number, line in enumerate(lines, start=1)]
+
+
+def _job(line: bytes, where: str) -> Job:
+    todo = "delete that row, and plan the sweep again"
+    row = loaded(line, where, todo)
+    config = row.get("config")
+    if not isinstance(config, dict):
+        raise InputError("a job without a configuration", where=where, todo=todo)
+    try:
+        job = Job(str(row.get("id")), Config.read(config, where))
+    except InputError as error:
+        raise InputError(error.what, where=where, todo=error.todo) from error
+    if job.id != job.config.identity():
+        what = f"job {job.id} has the configuration of {job.config.identity()}"
+        raise InputError(what, where=where, todo=todo)
+    return job
 
 
 def run_sweep(
@@ -99,24 +120,34 @@ def sweep_status(out: str | Path) -> list[dict[str, Any]]:
 
 
 def collect_sweep(out: str | Path, *, curves: bool = False) -> pd.DataFrame:
-    """All runs in one table: one row per run with N, D, C and final losses, or with ``curves`` one per logged step.
+    """All runs that have begun in one table: a row per run with its final losses, or with ``curves`` a row per step.
 
-    The column ``run`` is the job's id; the keys that vary over the sweep are columns too.
+    The column ``run`` is the job's id; the keys that vary over the sweep come next, then what ``run.json`` says (N, D,
+    C, status), then every other setting, whether it varies or not: the table says of the runs what their folders say.
+    Raises InputError where no run has begun.
     """
     import pandas as pd
 
     jobs = _known(out)
     keys = varied([job.config for job in jobs])
+    begun = [job for job in jobs if (Path(out) / job.id / "run.json").exists()]
+    if not begun:
+        raise InputError(f"none of {len(jobs)} runs has begun", where=str(out), todo=f"scalefit sweep run --out {out}")
     rows: list[dict[str, Any]] = []
-    for job in jobs:
-        labels = {"run": job.id} | {key: _cell(getattr(job.config, key)) for key in keys}
-        path = Path(out) / job.id
-        if curves and (path / "log.jsonl").exists():
-            rows += [labels | row for row in RunFolder(path).rows()]
-        elif (path / "run.json").exists():
-            facts = RunFolder(path).facts()
-            rows.append(labels | {key: value for key, value in facts.items() if key in FACTS or "val_loss" in key})
+    for job in begun:
+        labels = _labels(Path(out), job, keys)
+        rows += [labels | row for row in RunFolder(Path(out) / job.id).rows()] if curves else [labels]
     return pd.DataFrame(rows)
+
+
+def _labels(out: Path, job: Job, keys: Sequence[str]) -> dict[str, Any]:
+    """Everything that is known of a run but its rows; what ``run.json`` says goes before the configuration."""
+    facts = RunFolder(out / job.id).facts()
+    known = {key: value for key, value in facts.items() if key not in NOT_OF_RUN and not isinstance(value, dict)}
+    known["status"] = _status(out, job)["status"]
+    settings = {key: value for key, value in job.config.as_dict().items() if key not in UNIDENTIFYING}
+    first = {key: getattr(job.config, key) for key in keys}
+    return {key: _cell(value) for key, value in ({"run": job.id} | first | settings | known | first).items()}
 
 
 def varied(configs: Sequence[Config]) -> list[str]:
@@ -138,7 +169,7 @@ def _read(grid: str | Path | Mapping[str, Any]) -> tuple[Mapping[str, Any], str]
         return grid, "grid"
     try:
         return tomllib.loads(Path(grid).read_text(encoding="utf-8")), str(grid)
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(str(error), where=str(grid), todo="give a TOML file with [base] and [grid]") from error
 
 
@@ -181,8 +212,8 @@ def _known(out: str | Path) -> list[Job]:
 
 
 def _status(out: Path, job: Job) -> dict[str, Any]:
-    row = {"id": job.id, "status": "planned", "step": 0, "steps": job.config.steps, "val_loss": None}
     folder = RunFolder(out / job.id)
-    row |= {key: value for key, value in folder.facts().items() if key in ("status", "val_loss")}
-    row["step"] = folder.last_row().get("step", 0)
-    return row | {"status": "stopped"} if row["status"] == "running" and not folder.is_claimed() else row
+    facts = folder.facts()
+    row = {"id": job.id, "status": folder.status(), "step": folder.last_row().get("step", 0), "steps": job.config.steps}
+    note = {"note": facts["note"]} if "note" in facts else {}
+    return row | {"val_loss": facts.get("val_loss")} | note

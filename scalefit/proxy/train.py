@@ -27,11 +27,10 @@ from scalefit.proxy.ensemble import Ensemble
 from scalefit.proxy.facts import facts
 from scalefit.proxy.models import weights
 from scalefit.proxy.probes import Probe
-from scalefit.proxy.run_folder import RunFolder
+from scalefit.proxy.run_folder import DONE, RunFolder
 
 Progress = Callable[[str], None]
 EMA = 0.98
-DONE = ("finished", "diverged")
 
 
 class Stopped(ScalefitError):
@@ -97,7 +96,7 @@ def _is_ours(config: Config, folder: RunFolder, leave_claimed: bool) -> bool:
 def _is_done(folder: RunFolder, config: Config) -> bool:
     found = folder.facts()
     folder.check(found.get("identity", config.identity()), config.identity())
-    return bool(found) and found["status"] in DONE
+    return folder.status() in DONE
 
 
 class Trainer:
@@ -112,7 +111,7 @@ class Trainer:
 
     def _resume(self) -> None:
         saved = list(filter(None, (folder.checkpoint(config.identity()) for config, folder in self.runs)))
-        if not saved:
+        if len(saved) < len(self.runs) or saved[0]["step"] == 0:
             return
         e, device = self.ensemble, self.ensemble.device
         e.step, self.wall, self.ema = saved[0]["step"], saved[0]["wall"], [s["ema"] for s in saved]
@@ -202,7 +201,8 @@ class Trainer:
             own = {name: value[k] for name, value in final.items()}
             diverged = bool(own) and not own["val_loss"] < math.log(e.source.vocab) + 1
             about = facts(config, sizes, e.validation, e.step, e.device)
-            folder.describe(about | ran | {"status": "diverged" if diverged else status, **own})
+            ended = {"status": "diverged" if diverged else status, **({"note": folder.note} if folder.note else {})}
+            folder.describe(about | ran | ended | own)
 
     def _telling(self) -> Callable[[], None]:
         """A function that reports progress at most once a second."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from scalefit.errors import IdentificationError, InputError, listed
+from scalefit.errors import IdentificationError, InputError, counted, listed
 from scalefit.laws.law import Law
+from scalefit.quoting import quoted
 from scalefit.rows.gather import LAST_ROWS
 from scalefit.rows.rows import Rows
 from scalefit.runs import Runs, Trajectory
 
 FEWEST_PARAMETERS, FEWEST_TOKENS = 1e4, 1e5  #: no model and no training is smaller than both
+LARGEST = 1e9  #: a measured value this many times the median is a fault of the log
 SAME = 1e-9  #: a variable with less relative spread is constant
 FLAT = 1e-6  #: learning rates with a smaller relative difference are equal
 SCHEDULE_POINTS = 100_000  #: learning rates by which two schedules are compared at most
@@ -27,22 +29,30 @@ def check_rows(law: Law, rows: Rows, runs: Runs, log_residuals: bool, drop_diver
     if drop_diverged and not finite.all():
         bad = np.flatnonzero(~finite)
         names = listed([rows.place(runs, int(i)) for i in bad[:3]], count=len(bad))
-        rows = rows.keep(finite, f"{len(bad)} rows without a finite {law.target} were left out ({names})")
+        rows = rows.keep(finite, f"{counted(len(bad), 'row')} without a finite {law.target} left out ({names})")
     measured = np.asarray(rows.values)
     todo = "pass --drop-diverged to leave such rows out (a note counts them)"
     _refuse(rows, runs, ~np.isfinite(measured), law.target, measured, todo)
+    usual = float(np.median(np.abs(measured))) if len(measured) else 0.0
+    far = np.abs(measured) > (LARGEST * usual if usual > 0 else np.inf)
+    if far.any():
+        limit = f"abs({quoted(law.target)}) < {LARGEST * usual:.2g}"
+        todo = f'mend it, or leave it out (--where "{limit}")'
+        _refuse(rows, runs, far, law.target, measured, f"that is {LARGEST:g} times the usual value or more: {todo}")
     if log_residuals:
         todo = f'leave such rows out (--where "{law.target} > 0"), or use --residuals linear if it may be negative'
         _refuse(rows, runs, measured <= 0, law.target, measured, todo)
     for name, variable in law.variables.items():
         values, column = rows.variables[name], law.columns[name]
-        bad = ~np.isfinite(values)
-        if variable.positive:
-            bad |= values <= 0
-        if values.ndim > 1:  # several values a row
-            bad, values = np.asarray(bad.any(axis=1)), values.min(axis=1, initial=np.inf)
-        select = "select rows with --where" if law.is_trajectory else f'leave such rows out (--where "{column} > 0")'
-        _refuse(rows, runs, bad, column, values, f"{variable.meaning} must be positive: {select}")
+        name_of = quoted(column)
+        tests = [(~np.isfinite(values), f"abs({name_of}) < 1e299", "finite")]
+        tests += [(values <= 0, f"{name_of} > 0", "positive")] if variable.positive else []
+        for failed, test, must in tests:
+            several = values.ndim > 1  # values a row
+            bad = np.asarray(failed.any(axis=1) if several else failed)
+            shown = values.min(axis=1, initial=np.inf) if several else values
+            select = "select rows with --where" if law.is_trajectory else f'leave such rows out (--where "{test}")'
+            _refuse(rows, runs, bad, column, shown, f"{variable.meaning} must be {must}: {select}")
     refuse_units(law, rows)
     if not len(rows):
         raise InputError("there is no row to fit", where=f"law {law.name}", todo="hold out fewer runs, or select more")
@@ -75,7 +85,7 @@ def check_identified(law: Law, rows: Rows, free: int) -> None:
     if len(rows) <= free:
         every = f"use every logged row ({LAST_ROWS}), " * any(LAST_ROWS in note for note in rows.notes)
         todo = f"{every}add runs, or fix parameters with --fix; needs: {law.needs or 'more rows than parameters'}"
-        raise InputError(f"{len(rows)} rows for {free} free parameters", where=where, todo=todo)
+        raise InputError(f"{counted(len(rows), 'row')} for {counted(free, 'free parameter')}", where=where, todo=todo)
     if law.is_trajectory and law.schedules_needed > distinct_schedules(list(rows.paths.values())):
         what = f"{len(rows.paths)} run{'s' * (len(rows.paths) > 1)} under one single schedule"
         todo = "add a run whose learning rate follows another schedule (a constant one beside a decaying one)"

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import InputError
+from scalefit.errors import InputError, counted
 from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
 from scalefit.rows.rows import Rows, place_in
 from scalefit.rows.streams import SAMPLE_ROWS, STREAM_ROWS, Block, Stream, run_blocks
 from scalefit.runs import Runs, Trajectory
 from scalefit.runs.columns import COLUMNS
+from scalefit.runs.final import not_final
 from scalefit.runs.table import DERIVED, spans
 
 Which = Literal["auto", "final", "all"]
-WARMUP = "{} rows during warmup were left out: the law begins after it"
+ADDED = ("run", "run_in_file", "source")  #: columns that reading adds
+WARMUP = "{} during warmup left out: the law begins after it"
 LAST_ROWS = "--points all"  #: how to use every logged row instead of the last of each run
 
 
@@ -39,9 +42,25 @@ def gather(law: Law, runs: Runs, *, target: str | None = None, points: Which = "
     in_table = all(name in table.columns for name in wanted) and (target in table.columns or not measured)
     if points == "all" or (points == "auto" and not in_table and runs.curves is not None):
         return _every_row(law, runs, table, target, measured, derived)
-    note = f"the last logged {target} of each of {len(table)} runs; {LAST_ROWS} uses every logged row"
+    note = f"the last logged {target} of each of {counted(len(table), 'run')}; {LAST_ROWS} uses every logged row"
     notes = derived if runs.curves is None else (*derived, note)
-    return _read(law, runs, table, False, target, measured, notes)
+    return _ended(_read(law, runs, table, False, target, measured, notes), table, measured)
+
+
+def _ended(rows: Rows, table: pd.DataFrame, measured: bool) -> Rows:
+    """The rows of runs that have ended and are not marked as diverged, with notes on the others; where no measured
+    values are asked for, all rows, but none of these values for the others."""
+    if rows.values is None:
+        return rows
+    keep, notes = np.ones(len(rows), dtype=bool), rows.notes
+    for mask, text in not_final(table, pd.Series(rows.values, index=table.index)):
+        keep &= ~mask.to_numpy()
+        notes = (*notes, text)
+    if not measured:
+        return replace(rows, values=np.where(keep, rows.values, np.nan))
+    if len(keep) and not keep.any():
+        raise InputError("; ".join(notes[len(rows.notes) :]), where="runs", todo="wait for runs that end, or add some")
+    return replace(rows.keep(keep), notes=notes)
 
 
 def _with_derived(runs: Runs, wanted: list[str]) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -65,7 +84,7 @@ def _every_row(law: Law, runs: Runs, table: pd.DataFrame, target: str, measured:
             frame = frame.assign(D=curves["tokens"])  # tokens so far, not those of the whole run
         elif column not in curves.columns and column in by_run.columns:
             frame = frame.assign(**{column: by_run[column].reindex(curves["run"].astype(str)).to_numpy()})
-    notes = (*notes, f"all {len(curves)} logged rows of {len(table)} runs")
+    notes = (*notes, f"all {len(curves)} logged rows of {counted(len(table), 'run')}")
     return _read(law, runs, frame, True, target, measured, notes)
 
 
@@ -115,7 +134,7 @@ def _along_runs(law: Law, runs: Runs, target: str, measured: bool) -> Rows:
         True,
         paths,
     )
-    return rows.keep(after, WARMUP.format(int((~after).sum())))
+    return rows.keep(after, WARMUP.format(counted(int((~after).sum()), "row")))
 
 
 def _stacked(arrays: list[FloatArray], absent: float) -> FloatArray:
@@ -169,7 +188,7 @@ def _streamed(law: Law, runs: Runs, target: str) -> Rows:
         True,
         {path.run: path for _, _, path, _ in parts},
         (
-            WARMUP.format(len(values) - total),
+            WARMUP.format(counted(len(values) - total, "row")),
             f"{total} rows are streamed; checks and outliers are those of one row in {stride}",
         ),
         Stream(total, blocks),
@@ -184,14 +203,16 @@ def _of_run(law: Law, by_run: pd.DataFrame, run: str, column: str, runs: Runs) -
 
 def _require(law: Law, names: list[str], frame: pd.DataFrame, runs: Runs) -> None:
     meanings = {law.columns[name]: variable.meaning for name, variable in law.variables.items()}
-    for name in names:
-        if name in frame.columns:
-            continue
-        meaning = COLUMNS[name].meaning if name in COLUMNS else meanings.get(name, "")
-        others = ", ".join(str(column) for column in frame.columns if column not in (*names, "run"))
-        todo = f"write --map {name}=COLUMN{f' with one of: {others}' if others else ', or add it to the table'}"
-        what, where = f'no column "{name}"', runs.origin[0].path if runs.origin else "runs"
-        raise InputError(f"{what} ({meaning})" if meaning else what, where=where, todo=todo)
+    missing = [name for name in dict.fromkeys(names) if name not in frame.columns]
+    if not missing:
+        return
+    said = {name: COLUMNS[name].meaning if name in COLUMNS else meanings.get(name, "") for name in missing}
+    what = " and ".join(f'"{name}"' + f" ({meaning})" * bool(meaning) for name, meaning in said.items())
+    others = ", ".join(str(column) for column in frame.columns if column not in (*names, *ADDED))
+    maps = " ".join(f"--map {name}=COLUMN" for name in missing)
+    todo = f"write {maps}{f' with one of: {others}' if others else ', or add it to the table'}"
+    where = runs.origin[0].path if runs.origin else "runs"
+    raise InputError(f"no column{'s' * (len(missing) > 1)} {what}", where=where, todo=todo)
 
 
 def _numbers(frame: pd.DataFrame, column: str, runs: Runs, in_curves: bool) -> FloatArray:

@@ -22,8 +22,10 @@ def resolve(law: Law, runs: Runs) -> Law:
     """
     if isinstance(law, FormulaLaw):
         return _in_read_names(law, runs).with_columns(_column_names(runs))
-    if "x" not in law.variables or law.options.get("over"):
-        return law
+    over = law.options.get("over")
+    if "x" not in law.variables or over:
+        read = runs.column(str(over)) if over else over
+        return law if read == over else type(law)(**{**law.options, "over": read})
     varying = [name for name in scales_of(runs) if name in _column_names(runs)]
     if len(varying) != 1:
         seen = f"{' and '.join(varying)} vary" if varying else f"none of {', '.join(SCALES)} varies"
@@ -34,17 +36,27 @@ def resolve(law: Law, runs: Runs) -> Law:
 
 
 def _in_read_names(law: FormulaLaw, runs: Runs) -> FormulaLaw:
-    """The formula with the names of the columns as they are read, where it has those of the file."""
-    read, text = set(_column_names(runs)), law.expression.text
-    renamed = {binding.source: binding.name for binding in runs.columns if binding.name in read}
-    own = [name for name in law.expression.names if name not in read and name in renamed]
+    """The formula with the names of the columns as they are read, where it has those of the file.
+
+    A column that was multiplied when it was read is divided by that factor, so that the formula's numbers are in the
+    file's own unit.
+    """
+    text, target = law.expression.text, runs.column(law.target)
+    own = [name for name in law.expression.names if runs.column(name) != name]
     for name in own:
-        spelled = quoted(name)
-        text = text.replace(spelled, renamed[name]) if spelled != name else re.sub(rf"\b{name}\b", renamed[name], text)
-    if not own:
+        spelled, column, scale = quoted(name), runs.column(name), runs.scale(name)
+        if scale != scale:
+            why = f"'{name}' was read as {column}, in another unit"
+            raise InputError(why, where=f'formula "{law.expression.text}"', todo=f"use {column}")
+        read = quoted(column) if scale == 1.0 else f"({quoted(column)} / {scale!r})"
+        if spelled != name:
+            text = text.replace(spelled, read)
+        else:
+            text = re.sub(rf"(?<![\w`]){re.escape(name)}(?![\w`])", read, text)
+    if not own and target == law.target:
         return law
-    read_law = FormulaLaw(text)
-    read_law.target = law.target  # type: ignore[misc]
+    read_law = law.rewritten(text, [runs.column(name) for name in law.named])
+    read_law.target = target  # type: ignore[misc]
     return read_law
 
 

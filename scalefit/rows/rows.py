@@ -54,7 +54,12 @@ class Rows:
 
 
 def place_in(runs: Runs, in_curves: bool, position: int) -> str:
-    """The file and line of a position in the curves or the table of run logs."""
+    """The file and line of a position in the curves or the table of run logs.
+
+    What is known of a whole run may stand in another file than its curve: of several files only the run is named.
+    """
+    if not in_curves and runs.curves is not None and len(runs.origin) > 1:
+        return f"run {runs.table['run'].iloc[position]}"
     frame = runs.curves if in_curves and runs.curves is not None else runs.table
     one = runs.origin[0].path if runs.origin else "runs"
     return f"{frame['source'].iloc[position] if 'source' in frame.columns else one}, row {frame.index[position]}"

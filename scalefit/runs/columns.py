@@ -30,7 +30,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 COLUMNS: dict[str, Column] = {
     # identity
-    "run": Column("", "name of the training run", NAMES["run"], numeric=False),
+    "run": Column("", "name of the training run", NAMES["run"], ("id",), numeric=False),
     "split": Column(
         "",
         "data on which the loss was measured, or use of the row",
@@ -50,6 +50,7 @@ COLUMNS: dict[str, Column] = {
     # progress
     "step": Column("optimiser steps", "optimiser steps done", NAMES["step"]),
     "steps": Column("optimiser steps", "length of the run", _words("total_steps max_steps num_steps n_steps")),
+    "epoch": Column("1", "passes over the training data so far", _words("epoch_num current_epoch")),
     "tokens": Column(
         "tokens",
         "training tokens seen so far",
@@ -103,10 +104,10 @@ COLUMNS: dict[str, Column] = {
             "reduced_train_loss val/loss val_loss loss/val validation_loss valid_loss valid/loss "
             "validation_metrics/loss eval/loss eval_loss test_loss test/loss lm_loss lm_loss_validation lm_loss_value "
             "loss_metrics/global_avg_loss global_avg_loss eval/*/crossentropyloss eval/*/loss final_loss "
-            "final_val_loss final_train_loss last_val_loss train_loss_step cross_entropy crossentropyloss ce_loss "
-            "trl tel"
+            "final_val_loss final_train_loss last_val_loss train_loss_step train/loss_step cross_entropy "
+            "crossentropyloss ce_loss trl tel"
         ),
-        _words("smooth_loss loss_smooth smoothed_loss loss_last loss_ema train_loss_epoch"),
+        _words("smooth_loss loss_smooth smoothed_loss loss_last loss_ema train_loss_epoch train/loss_epoch"),
         _words("loss_final nll best_val_loss best_eval_loss min_val_loss val_loss_min best_loss"),
     ),
     "grad_norm": Column(

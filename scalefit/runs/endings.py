@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import InputError, listed
+from scalefit.errors import InputError, counted, its, listed
 from scalefit.runs.table import Runs, axis_of, spans
 
 HIGH, LOW = 0.5, 0.2  #: share of the peak above which a learning rate is not annealed, below which it is
@@ -15,24 +15,26 @@ COMPLETE = 0.95  #: a run with this share of its declared steps counts as finish
 FALLS = 0.8  #: a schedule that ends below this share of the last learning rate has not finished falling
 
 
-def unfinished(runs: Runs, every_row: bool) -> list[str]:
+def unfinished(runs: Runs, every_row: bool, fitted: Collection[str] | None = None) -> list[str]:
     """One sentence for each reason to doubt that the losses of these runs are final.
 
-    ``every_row``: all logged rows are used, not only the last of each run.
+    ``every_row``: all logged rows are used, not only the last of each run; ``fitted``: the runs that count (default:
+    all).
 
     >>> from scalefit.runs import read_runs
     >>> log = pd.DataFrame({"run": list("aabb"), "step": [0, 9, 0, 9], "loss": [4, 3, 4, 3], "steps": [9, 9, 90, 90]})
     >>> unfinished(read_runs(log), every_row=False)[0].partition(":")[0]
-    '1 runs stopped before their declared end (b at 9 of 90)'
+    '1 run stopped before its declared end (b at 9 of 90)'
     """
+    names = set(runs.names if fitted is None else fitted)
     if runs.curves is None:
-        return list(_mixed_ends(_rates_in_table(runs.table)))
-    found = [*_stopped_early(runs), *_diverged(runs)]
-    ends = _learning_rates(runs)
+        return list(_mixed_ends(_rates_in_table(runs.table[runs.table["run"].astype(str).isin(names)])))
+    found = [*_stopped_early(runs, names), *_diverged(runs, names)]
+    ends = _learning_rates(runs, names)
     return [*found, *(_along(ends) if every_row else _mixed_ends(ends))]
 
 
-def _stopped_early(runs: Runs) -> Iterator[str]:
+def _stopped_early(runs: Runs, names: Collection[str]) -> Iterator[str]:
     """Runs that declare more steps (or tokens) than were logged, or whose learning rate was still to fall."""
     assert runs.curves is not None
     axis = axis_of(runs.curves)
@@ -43,6 +45,8 @@ def _stopped_early(runs: Runs) -> Iterator[str]:
     given = (runs.learning_rates.given or {}) if axis == "step" else {}
     short = dict[str, bool]()
     for run, start, stop in spans(runs.curves):
+        if run not in names:
+            continue
         last, end, schedule = float(place[stop - 1]), float(planned.get(run, np.nan)), given.get(run)
         if last < COMPLETE * end and end - last > 2 * spacing(place[start:stop]):
             short[f"{run} at {last:.0f} of {end:.0f}"] = True
@@ -51,20 +55,21 @@ def _stopped_early(runs: Runs) -> Iterator[str]:
             short[f"{run} at {last:.0f} of {schedule.steps}"] = True
     if short:
         yield (
-            f"{len(short)} runs stopped before their declared end ({listed(short)}): their last loss is not final; "
-            "leave them out with --where, or predict their end (predict --from-partial)"
+            f"{counted(len(short), 'run')} stopped before {its(len(short))} declared end ({listed(short)}): "
+            f"{its(len(short))} last loss is not final; leave out such runs with --where, or predict their end "
+            "(predict --from-partial)"
         )
 
 
-def _diverged(runs: Runs) -> Iterator[str]:
+def _diverged(runs: Runs, names: Collection[str]) -> Iterator[str]:
     """Runs of curves that end without a finite loss."""
     if "diverged" not in runs.table.columns or runs.table["diverged"].dtype != bool:
         return
-    lost = runs.table["run"][runs.table["diverged"].to_numpy()].astype(str).tolist()
+    lost = [run for run in runs.table["run"][runs.table["diverged"].to_numpy()].astype(str) if run in names]
     if lost:
         yield (
-            f"{len(lost)} runs diverged ({listed(lost)}): their last finite loss is not final; leave them out with "
-            '--where "not diverged"'
+            f"{counted(len(lost), 'run')} diverged ({listed(lost)}): {its(len(lost))} last finite loss is not final; "
+            'leave out such runs with --where "not diverged"'
         )
 
 
@@ -73,10 +78,10 @@ def spacing(place: np.ndarray) -> float:
     return float(np.median(np.diff(place))) if len(place) > 1 else 0.0
 
 
-def _learning_rates(runs: Runs) -> dict[str, tuple[float, float]]:
+def _learning_rates(runs: Runs, names: Collection[str]) -> dict[str, tuple[float, float]]:
     """The lowest and the last learning rate of each run after warmup, over its peak; runs without one are left out."""
     found = {}
-    for run in runs.names:
+    for run in (name for name in runs.names if name in names):
         try:
             path = runs.trajectory(run)
         except InputError:
@@ -100,7 +105,8 @@ def _mixed_ends(ends: dict[str, tuple[float, float]]) -> Iterator[str]:
     low = [run for run, (_, last) in ends.items() if last < LOW]
     if high and low:
         yield (
-            f"{len(high)} runs end at a high learning rate ({listed(high)}), {len(low)} at a low one: losses in "
+            f"{counted(len(high), 'run', 'ends', 'end')} at a high learning rate ({listed(high)}), "
+            f"{len(low)} at a low one: losses in "
             "mid-schedule are not final; fit one kind at a time, or a law along the schedule (annealing)"
         )
 
@@ -109,7 +115,7 @@ def _along(ends: dict[str, tuple[float, float]]) -> Iterator[str]:
     falling = [run for run, (lowest, _) in ends.items() if lowest < HIGH]
     if falling:
         yield (
-            f"every row of {len(falling)} runs is used although their learning rate falls along the run "
-            f"({listed(falling)}): losses in mid-schedule are not final; use the last row of each run (--points "
-            "final), or a law along the schedule (annealing)"
+            f"every row of {counted(len(falling), 'run')} is used although {its(len(falling))} learning rate falls "
+            f"along the run ({listed(falling)}): losses in mid-schedule are not final; use the last row of each run "
+            "(--points final), or a law along the schedule (annealing)"
         )

@@ -16,14 +16,15 @@ FEW = 0.25  #: unless at least this share of the size's runs stop as early
 def final_losses(runs: Runs) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The table with the loss to compare runs by, and a note if that is not the last value of the column loss.
 
-    It is the held-out loss if a column val_loss has one for every finite loss; else, in curves of many rows, the mean
-    over the last twentieth of each run, as the loss of a single batch is noisy.
+    It is the held-out loss if a column val_loss has one for every run that ended with a finite loss; else, in curves of
+    many rows, the mean over the last twentieth of each run, as the loss of a single batch is noisy.
     """
     table = runs.table
     trained = pd.to_numeric(table["loss"], errors="coerce")
     if "val_loss" in table.columns:
         held = pd.to_numeric(table["val_loss"], errors="coerce")
-        if held[np.isfinite(trained)].notna().all():
+        ended = np.isfinite(trained) & ~marked(table) & ~not_ended(table, trained)
+        if held[ended].notna().all() and held.notna().any():
             return table.assign(loss=held.where(np.isfinite(trained))), ("loss: the held-out one, column val_loss",)
     ends = _ends(runs.curves)
     if ends.empty:
@@ -62,13 +63,10 @@ def finished(table: pd.DataFrame, over: str, arms: str, curves: bool) -> tuple[p
     """
     notes, count = [], len(table)
     alive = table["loss"].astype(float).abs().lt(np.inf) & ~diverged(table)
-    if "status" in table.columns:
-        unknown = table["loss"].isna() & ~marked(table)  # no loss yet: not a loss that is beyond all numbers
-        stopped = table["status"].astype(str).str.strip().str.lower().isin(OPEN) & (alive | unknown)
-        if stopped.any():
-            words = ", ".join(sorted(table.loc[stopped, "status"].astype(str).unique()))
-            notes.append(f"{int(stopped.sum())} of {count} runs are {words}: left out, their losses are not final")
-        table, alive = table[~stopped], alive[~stopped]
+    stopped = not_ended(table, table["loss"])
+    if stopped.any():
+        notes.append(f"{_counted(stopped, count)} {_status_of(table, stopped)}: left out, {_whose(stopped)} not final")
+    table, alive = table[~stopped], alive[~stopped]
     if curves and "steps" in table.columns:
         steps, cell = table["steps"].astype(float), cells_of(table, over, arms)[1]
         longest = steps.groupby(cell).transform("max")
@@ -78,13 +76,51 @@ def finished(table: pd.DataFrame, over: str, arms: str, curves: bool) -> tuple[p
             first = table.index[short][0]
             example = f"such as {table['run'][first]} at step {steps[first]:.0f} of {longest[first]:.0f}"
             notes.append(
-                f"{int(short.sum())} of {count} runs stop before the others, {example}: left out as unfinished"
+                f"{int(short.sum())} of {count} runs {'stops' if short.sum() == 1 else 'stop'} before the others, "
+                f"{example}: left out as unfinished"
             )
         for name in {"steps", "D", "C"} & set(table.columns) - {over}:  # a diverged run gets those of the others
             values = table[name].astype(float)
             table = table.assign(**{name: values.where(alive, values.groupby(cell).transform("max"))})
         table = table[~short]
     return table, tuple(notes)
+
+
+def not_ended(table: pd.DataFrame, loss: pd.Series) -> pd.Series:
+    """A mask of the runs whose ``status`` says that they have not ended (running, planned) or never will (killed).
+
+    A run that has lost its loss (an infinite one) or is marked as diverged is none of them, however it ended.
+    """
+    if "status" not in table.columns:
+        return pd.Series(False, index=table.index)
+    said = table["status"].astype(str).str.strip().str.lower().isin(OPEN)
+    return said & ~marked(table) & ~loss.astype(float).abs().eq(np.inf)
+
+
+def not_final(table: pd.DataFrame, loss: pd.Series) -> list[tuple[pd.Series, str]]:
+    """Masks of the runs whose last loss is not final, each with a note: those that have not ended or are marked as
+    diverged.
+
+    >>> table = pd.DataFrame({"loss": [3.0, 9.0, None], "status": ["finished", "diverged", "running"]})
+    >>> [(mask.tolist(), text) for mask, text in not_final(table, table["loss"])][0]
+    ([False, False, True], '1 of 3 runs is running: left out, its loss is not final')
+    """
+    open_, lost, count = not_ended(table, loss), marked(table), len(table)
+    found = [(open_, f"{_counted(open_, count)} {_status_of(table, open_)}: left out, {_whose(open_)} not final")]
+    found.append((lost, f"{_counted(lost, count)} marked as diverged: left out, {_whose(lost)} not final"))
+    return [(mask, text) for mask, text in found if mask.any()]
+
+
+def _status_of(table: pd.DataFrame, mask: pd.Series) -> str:
+    return ", ".join(sorted(table.loc[mask, "status"].astype(str).unique())) if mask.any() else ""
+
+
+def _counted(mask: pd.Series, count: int) -> str:
+    return f"{int(mask.sum())} of {count} runs {'is' if mask.sum() == 1 else 'are'}"
+
+
+def _whose(mask: pd.Series) -> str:
+    return "its loss is" if mask.sum() == 1 else "their losses are"
 
 
 def diverged(table: pd.DataFrame) -> pd.Series:

@@ -12,7 +12,7 @@ import pandas as pd
 from scalefit.errors import InputError, listed
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.endings import spacing
-from scalefit.runs.table import Runs, axis_of, spans
+from scalefit.runs.table import Note, Runs, axis_of, spans
 
 SHOWN = 12
 LOSS_WORDS = {"ce", "nll", "xent", "bpb", "bpc", "ppl", "rmse", "mse", "objective", "err", "error"}
@@ -70,7 +70,13 @@ class Report:
         if self.runs.curves is None:
             yield f"{name}: final results of {count}"
         else:
-            yield f"{name}: curves of {count}, {len(self.runs.curves)} rows"
+            others = "".join(f"; {note.count} more without a loss" for note in self._undecided)
+            yield f"{name}: curves of {count}, {len(self.runs.curves)} rows{others}"
+
+    @property
+    def _undecided(self) -> list[Note]:
+        """The notes on runs whose loss is not known."""
+        return [note for note in self.runs.notes if note.kind == "undecided"]
 
     def _columns(self) -> Iterator[str]:
         yield "columns"
@@ -105,6 +111,8 @@ class Report:
         for note in self.runs.notes:
             if note.kind == "ambiguous":
                 yield f"! {note.text}"
+        for note in self._undecided:
+            yield f"! {note.text}"
 
     def _extents(self) -> Iterator[str]:
         if self.runs.curves is None or not self.extents:
@@ -138,7 +146,7 @@ class Report:
             yield " ".join(word for word in words if word)
 
     def _notes(self) -> Iterator[str]:
-        notes = [note for note in self.runs.notes if note.kind not in ("guessed", "ambiguous")]
+        notes = [note for note in self.runs.notes if note.kind not in ("guessed", "ambiguous", "undecided")]
         if notes:
             yield "notes"
         for note in notes:

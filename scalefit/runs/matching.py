@@ -18,7 +18,8 @@ from scalefit.runs.columns import COLUMNS, CONFIGURED, OTHER_UNITS, Column
 
 @dataclass(frozen=True)
 class Binding:
-    """How a column got its canonical name: `how` is "mapped", "named" or "guessed"; `scale` multiplies its values."""
+    """How a column got its canonical name: `how` is "mapped", "named" or "guessed"; `scale` multiplies its values
+    (NaN: they were changed in another way)."""
 
     name: str
     source: str
@@ -26,7 +27,14 @@ class Binding:
     scale: float = 1.0
 
 
-TIERS = ("aliases", "fallback", "nested", "configured", "last")  #: what names are compared with, the surest first
+TIERS = (
+    "aliases",
+    "fallback",
+    "nested",
+    "configured",
+    "worded",
+    "last",
+)  #: what names are compared with, the surest first
 ROOMS = ("config/", "summary/", "hparams/")  #: "nested": a known name after one of these
 #: "configured": a known name after any number of these parts of a configuration or of a group of measurements
 PREFIX = re.compile(
@@ -35,9 +43,69 @@ PREFIX = re.compile(
     r"data|dataset|dataloader|scheduler|lr_scheduler|run|experiment|exp|stats|probes?|monitor|debug)/"
 )
 COUNTED = frozenset({"N", "N_total", "D", "tokens"})  #: columns whose name may end in a unit: params_M, tokens_B
+LARGE = frozenset({"parameters", "tokens", "FLOP", "optimiser steps", "examples"})  #: units of large counts
+LETTER = re.compile(r"[\(\[]\s*[A-Za-z]+\s*[\)\]]")  #: such as (B), which elsewhere says what was measured on
 ENDING = re.compile(r"[_\s-](m|b|t|bn|mn|millions?|billions?|trillions?)$", re.IGNORECASE)
 HEADER_UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "thousands": 1e3, "millions": 1e6, "billions": 1e9}
 HEADER_UNITS |= {"million": 1e6, "mn": 1e6, "billion": 1e9, "bn": 1e9, "trillion": 1e12, "trillions": 1e12}
+
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+#: "worded": names that consist of words of a quantity and of these beside it, in any order
+COUNTS = _set("n num number of count total model")
+WITHOUT = _set("no non without wo excl excluding nonemb noemb nonembed nonembedding nonembeddings")
+WITH = _set("with incl including all total")
+EMBEDDINGS = _set("emb embd embed embeds embedding embeddings nonemb noemb nonembed nonembedding nonembeddings")
+PARAMETERS = _set("param params parameter parameters")
+TRAINED = _set("n num number of count total train training trained seen so far data dataset consumed processed")
+SPLITS = _set("train training tr val valid validation eval evaluation test dev heldout held out")
+BESIDE = SPLITS | _set("loss nll lm mean avg average final last token tokens per nats")
+#: words of losses that are no cross-entropy of the model, and of what is no loss
+OTHER_LOSSES = _set(
+    "aux auxiliary kl z router balance balancing load reg regularization regularizer contrastive box cls dfl commit vq "
+    "gan disc gen reward policy value entropy weight weights scale scaler scaling mask fn func function type name std "
+    "var sem min max best smooth smoothed ema ratio delta diff change total grad decay distill mse mae rmse teacher n "
+    "num count steps step epoch floor source target margin ppo dpo"
+)
+
+
+def worded(name: str, canonical: str) -> bool:
+    """Whether the words of a name, and no other word in it, say that it is this column: N, N_total, tokens, D or loss.
+
+    >>> [worded("n_params_nonemb", "N"), worded("paramsNoEmb", "N"), worded("total_params_with_emb", "N_total")]
+    [True, True, True]
+    >>> [worded("tokens_per_param", "D"), worded("eval/c4_en_loss", "loss"), worded("train/aux_loss", "loss")]
+    [False, True, False]
+    """
+    words = _words_of(name)
+    if canonical in ("N", "N_total"):
+        known = words <= PARAMETERS | COUNTS | WITHOUT | WITH | EMBEDDINGS and bool(words & PARAMETERS)
+        whole = bool(words & WITH) and not words & WITHOUT
+        return known and (
+            whole if canonical == "N_total" else not whole and bool(words & EMBEDDINGS) <= bool(words & WITHOUT)
+        )
+    if canonical in ("tokens", "D"):
+        return bool(words & {"token", "tokens"}) and words <= TRAINED | {"token", "tokens"}
+    if canonical != "loss" or not words & {"loss", "nll"} or words & OTHER_LOSSES:
+        return False
+    return bool(words & SPLITS) or words <= BESIDE
+
+
+def _words_of(name: str) -> set[str]:
+    """The words of a name, without a unit in brackets; valLoss has two."""
+    return set(re.split(r"[^a-z0-9]+", _spaced(re.sub(r"[\(\[].*?[\)\]]", "", name)).lower())) - {""}
+
+
+def _spaced(name: str) -> str:
+    """A name with `_` where a capital begins a word.
+
+    >>> _spaced("LearningRate"), _spaced("train/CrossEntropyLoss")
+    ('Learning_Rate', 'train/Cross_Entropy_Loss')
+    """
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", name)
 
 
 def normalised(name: str) -> str:
@@ -143,7 +211,7 @@ def _guessed(
         candidates = {name: scale for name, scale in scales.items() if scale}
         if tier == "last":
             candidates = dict(sorted(candidates.items(), key=lambda each: column.last.index(normalised(each[0])))[:1])
-        if len(candidates) > 1 and tier == "configured":
+        if len(candidates) > 1 and tier in ("configured", "worded"):
             continue  # such as encoder.d_model and decoder.d_model: neither is the model's
         if len(candidates) > 1:
             what = f"the columns {' and '.join(map(repr, candidates))} could both be {canonical}"
@@ -154,13 +222,16 @@ def _guessed(
             continue
         for name, scale in candidates.items():
             used.add(name)
-            found.append(Binding(canonical, name, "guessed", scale * header_scale(name)))
+            unit = header_scale(name) if column.unit in LARGE or not LETTER.search(name) else 1.0
+            found.append(Binding(canonical, name, "guessed", scale * unit))
     return found
 
 
 def _scale(name: str, canonical: str, column: Column, tier: str) -> float:
     """The factor to the canonical unit if the name is an alias of the column, else 0."""
     plain = normalised(name)
+    if canonical.startswith("precision") and canonical != name:
+        return 0.0  # of a detector, and no number of bits
     if tier == "aliases" and re.sub(r"\s*[\(\[].*[\)\]]$", "", name).strip() == canonical:
         return 1.0  # "N (B)": the canonical name with a unit
     ending = _counted(name, canonical)
@@ -171,9 +242,19 @@ def _scale(name: str, canonical: str, column: Column, tier: str) -> float:
     if tier == "nested":
         bare = next((plain.removeprefix(room) for room in ROOMS if plain.startswith(room)), "")
         return _known(bare, canonical, (*column.aliases, *column.fallback), True) if bare else 0.0
+    if tier == "worded":
+        return _worded(name, canonical)
     if tier == "configured":
         return _configured(name, plain, canonical, column)
-    return _known(plain, canonical, getattr(column, tier), tier == "aliases")
+    found = _known(plain, canonical, getattr(column, tier), tier == "aliases")
+    return found or _known(normalised(_spaced(name)), canonical, getattr(column, tier), tier == "aliases")
+
+
+def _worded(name: str, canonical: str) -> float:
+    """The factor to the unit where the words of a name say that it is the column, else 0."""
+    ending = _counted(name, canonical)
+    plain = name[: ending.start()] if ending else name
+    return (HEADER_UNITS[ending[1].lower()] if ending else 1.0) if worded(plain, canonical) else 0.0
 
 
 def _configured(name: str, plain: str, canonical: str, column: Column) -> float:
@@ -191,6 +272,10 @@ def _known(plain: str, canonical: str, aliases: tuple[str, ...], first: bool) ->
     if first and canonical == "C" and plain in OTHER_UNITS:
         return OTHER_UNITS[plain]
     own = first and plain == canonical.lower() and len(canonical) > 1
+    words = set(re.split(r"[^a-z]+", plain))
+    own = own or (
+        first and canonical == "loss" and "loss" in words and bool(words & SPLITS) and words <= SPLITS | {"loss"}
+    )
     return 1.0 if own or any(fnmatchcase(plain, alias) for alias in aliases) else 0.0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 
 import numpy as np
@@ -12,8 +13,9 @@ from scalefit.errors import InputError
 
 SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 MISSING = frozenset({"", "na", "n/a", "null", "none", "-", "--"})
-PATTERN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([kmbgt]?)", re.IGNORECASE)
+PATTERN = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)\s*([kmbgt]?)", re.IGNORECASE)
 LOST = frozenset({"diverged", "div", "div.", "divergence", "failed", "crashed", "exploded"})
+NO_NUMBERS = (bool, complex, datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 WORDS = {"nan": float("nan"), "inf": float("inf"), "infinity": float("inf")}
 
 
@@ -68,7 +70,7 @@ def numbers(column: pd.Series, where: str, unit_scale: float = 1.0) -> NDArray[n
     [125000000.0, 1300000000.0]
     """
     if not pd.api.types.is_string_dtype(column.dtype):
-        column = column.astype(object).map(lambda cell: str(cell) if isinstance(cell, bool | complex) else cell)
+        column = column.astype(object).map(lambda cell: str(cell) if isinstance(cell, NO_NUMBERS) else cell)
     values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, copy=True) * unit_scale
     for position in np.flatnonzero(np.isnan(values)).tolist():
         cell = column.iloc[position]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import listed
+from scalefit.errors import counted, its, listed
 from scalefit.runs.divergence import divergence
 from scalefit.runs.endings import COMPLETE, LOW, spacing
 from scalefit.runs.table import Note, Runs, axis_of, spans
@@ -57,7 +57,7 @@ def stopped(runs: Runs, declared: Mapping[str, float] = NONE) -> Iterator[Note]:
     >>> from scalefit.runs import read_runs
     >>> rows = [(run, step, 3.0) for run, end in (("a", 9), ("b", 9), ("c", 4)) for step in range(end + 1)]
     >>> next(stopped(read_runs(pd.DataFrame(rows, columns=["run", "step", "loss"])))).text.partition(";")[0]
-    '1 runs stop before the others: c at step 4 of 9'
+    '1 run stops before the others: c at step 4 of 9'
     """
     if runs.curves is None:
         return
@@ -79,8 +79,10 @@ def stopped(runs: Runs, declared: Mapping[str, float] = NONE) -> Iterator[Note]:
     if early:
         told = listed([f"{run} at {axis} {ends[run]:.10g} of {end:.10g}" for run in early], SHOWN, "; ")
         out = " and ".join(f"run != '{run}'" for run in early[:SHOWN])
-        text = f"{len(early)} runs stop before the others: {told}; they may have been killed, and their last loss is "
-        yield Note("suspect", f'{text}not final: leave them out (--where "{out}")', len(early))
+        text = f"{counted(len(early), 'run', 'stops', 'stop')} before the others: {told}; "
+        whose = its(len(early))
+        text += f"perhaps killed, and {whose} last loss is not final: leave out such runs"
+        yield Note("suspect", f'{text} (--where "{out}")', len(early))
 
 
 def unfinished_by_status(runs: Runs) -> Iterator[Note]:
@@ -89,7 +91,7 @@ def unfinished_by_status(runs: Runs) -> Iterator[Note]:
     >>> from scalefit.runs import read_runs
     >>> table = pd.DataFrame({"State": ["finished", "crashed"], "N": [1e6, 2e6], "loss": [4.0, 5.0]}, index=[2, 3])
     >>> [note.text.partition("): ")[0] + ")" for note in unfinished_by_status(read_runs(table))]
-    ['1 runs did not finish (crashed: row 3)']
+    ['1 run did not finish (crashed: row 3)']
     """
     if "status" not in runs.table.columns:
         return
@@ -102,7 +104,8 @@ def unfinished_by_status(runs: Runs) -> Iterator[Note]:
     told = "; ".join(f"{word}: {listed(some, SHOWN)}" for word, some in groups)
     out = " and ".join(f"status != '{word}'" for word, _ in groups)
     count = int(left.sum())
-    text = f'{count} runs did not finish ({told}): their last loss is not final; leave them out (--where "{out}")'
+    text = f"{counted(count, 'run')} did not finish ({told}): {its(count)} last loss is not final; what reads final "
+    text += f'losses leaves such runs out (--where "{out}" leaves them out of everything)'
     yield Note("suspect", text, count)
 
 

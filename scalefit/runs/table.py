@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.errors import InputError, listed
+from scalefit.errors import InputError, counted, listed, spoken
 from scalefit.expressions import Expression, parse
 from scalefit.quoting import quoted
 from scalefit.runs.matching import Binding
@@ -23,13 +23,16 @@ DERIVED = {"C": ("C = 6 N D", ("N", "D")), "D": ("D = C / (6 N)", ("C", "N")), "
 class Note:
     """One thing that reading a log did or found.
 
-    `kind`: guessed, mapped, converted, derived, joined, named, dropped, sorted, selected, diverged, suspect, unknown or
-    ambiguous; `count`: rows, columns or runs concerned.
+    `kind`: guessed, mapped, converted, derived, joined, named, dropped, sorted, selected, diverged, suspect, unknown,
+    undecided or ambiguous; `count`: rows, columns or runs concerned.
     """
 
     kind: str
     text: str
     count: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", spoken(self.text))
 
 
 @dataclass(frozen=True)
@@ -152,19 +155,17 @@ class Runs:
     def _mask(self, expression: str) -> tuple[bool, NDArray[np.bool_], int]:
         """Whether the expression selects rows of the curves, the mask over these (else over the table), and how many
         rows lack a value for it."""
-        parsed, known = self._parsed(expression), self._sources()
-        columns = {name: known.get(name, name) for name in parsed.names}
+        parsed = self._parsed(expression)
+        columns = {name: self.column(name) for name in parsed.names}
         names = set(columns.values())
         by_row = self.curves is not None and not names <= set(self.table.columns) - {"loss", "C"}
         frame = self.curves if by_row and self.curves is not None else self.table
         unknown = sorted(names - set(frame.columns) - set(self.table.columns))
         if unknown:
             there = [str(name) for name in dict.fromkeys([*frame.columns, *self.table.columns])]
-            read = {binding.source: binding.name for binding in self.columns if binding.name in there}
-            todo = f"it was read as {read[unknown[0]]}: use that" if unknown[0] in read else ""
-            todo = todo or self._spelling(expression) or f"use {', '.join(map(quoted, there))}"
+            todo = self._spelling(expression) or f"use {', '.join(map(quoted, there))}"
             raise InputError(f"there is no column '{unknown[0]}'", where=f"'{expression}'", todo=todo)
-        values = {name: self._values(column, frame) for name, column in columns.items()}
+        values = {name: self._values(name, column, frame) for name, column in columns.items()}
         mask = np.broadcast_to(np.asarray(parsed(values)), (len(frame),))
         if mask.dtype != bool:
             todo = "compare a column with a value, as in N > 1e6"
@@ -174,12 +175,26 @@ class Runs:
             missing |= pd.isna(self._column(name, frame)).to_numpy()
         return by_row, mask & ~missing, int(missing.sum())
 
-    def _sources(self) -> dict[str, str]:
-        """Columns that were read under another name, with unchanged values, and whose own name must be quoted
-        (`optimizer.weight_decay`)."""
-        same = [each for each in self.columns if each.scale == 1.0 and each.name not in ("batch", "lr", "peak_lr")]
-        names = {each.source: each.name for each in same if quoted(each.source) != each.source}
-        return {source: name for source, name in names.items() if name in self.table.columns}
+    def column(self, name: str) -> str:
+        """The column that a name stands for: that column, or the one that was read from a column of this name.
+
+        >>> from scalefit.runs import read_runs
+        >>> runs = read_runs(pd.DataFrame({"my width": [64, 128], "loss": [3.2, 3.0]}), rename={"my width": "d_model"})
+        >>> runs.column("my width"), runs.column("d_model"), runs.column("no such column")
+        ('d_model', 'd_model', 'no such column')
+        """
+        if self._known(name):
+            return name
+        return next((each.name for each in self.columns if each.source == name and self._known(each.name)), name)
+
+    def scale(self, name: str) -> float:
+        """What a column's own values were multiplied by when it was read, if ``name`` is its own name, else 1."""
+        if self._known(name):
+            return 1.0
+        return next((each.scale for each in self.columns if each.source == name and self._known(each.name)), 1.0)
+
+    def _known(self, name: str) -> bool:
+        return name in self.table.columns or (self.curves is not None and name in self.curves.columns)
 
     def _parsed(self, expression: str) -> Expression:
         try:
@@ -200,10 +215,13 @@ class Runs:
             return f"'{name}' was read as {read[name]}: use that"
         return f"write the column as {quoted(name)} (and in a shell put the expression between single quotes)"
 
-    def _values(self, name: str, frame: pd.DataFrame) -> NDArray[np.generic]:
-        column = self._column(name, frame)
+    def _values(self, name: str, read: str, frame: pd.DataFrame) -> NDArray[np.generic]:
+        """The values of a column, in its own unit if ``name`` is its own name."""
+        column, scale = self._column(read, frame), self.scale(name)
+        if np.isnan(scale):
+            raise InputError(f"'{name}' was read as {read}, in another unit", todo=f"use {read}")
         if pd.api.types.is_numeric_dtype(column.dtype):
-            return column.to_numpy()
+            return column.to_numpy() / scale if scale != 1.0 else column.to_numpy()
         words = column.astype(object)
         return words.where(words.notna(), "").to_numpy()
 
@@ -224,7 +242,7 @@ class Runs:
         if curves is not None:
             curves = curves.assign(run=curves["run"].cat.remove_unused_categories())
         frame, whole = (table, self.table) if curves is None or self.curves is None else (curves, self.curves)
-        lacking = f" ({missing} rows lack a value for it and were left out)" if missing else ""
+        lacking = f" ({counted(missing, 'row', 'lacks', 'lack')} a value for it: left out)" if missing else ""
         note = Note("selected", f"{len(frame)} of {len(whole)} rows where {expression}{lacking}", len(frame))
         return replace(self, curves=curves, table=table, notes=(*self.notes, note))
 

@@ -178,8 +178,10 @@ def _checked(lr_per_step: ArrayLike, decay: float, convention: str, warmup: int 
     lr = np.asarray(lr_per_step, dtype=np.float64)
     if lr.ndim != 1 or lr.size == 0:
         raise InputError(f"the learning rate per step has shape {lr.shape}", todo="give one value for each step from 0")
-    if not np.isfinite(lr.sum()):
-        row = int(np.argmin(np.isfinite(lr)))
+    with np.errstate(over="ignore"):
+        usable = np.isfinite(lr.sum())
+    if not usable:
+        row = int(np.argmin(np.isfinite(lr))) if not np.isfinite(lr).all() else int(np.argmax(lr))
         raise InputError(f"the learning rate at step {row} is {lr[row]}", todo="give finite learning rates")
     if not 0 <= decay <= 1:
         raise InputError(f"decay={decay} is outside 0..1", todo="use 0.99 or 0.999, say")

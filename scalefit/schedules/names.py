@@ -11,7 +11,16 @@ from scalefit.errors import InputError
 #: canonical name: names in logs, compared in lower case with `_` for spaces and hyphens; may hold `*`
 NAMES: dict[str, tuple[str, ...]] = {
     "step": (
-        *("global_step", "trainer/global_step", "train/global_step", "_step", "iter", "iteration", "iterations"),
+        *(
+            "global_step",
+            "trainer/global_step",
+            "train/global_step",
+            "_step",
+            "iter",
+            "iters",
+            "iteration",
+            "iterations",
+        ),
         *("train_step", "training_step", "current_steps", "num_updates", "optimizer_step"),
     ),
     "lr": (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -25,6 +26,7 @@ Floats = NDArray[np.float64]
 STEP_KEYS = ("steps", "warmup", "decay_steps")
 TEXT_KEYS = ("decay",)
 THOUSANDS = {"k": 1_000, "m": 1_000_000}
+LARGEST = 2**63  #: whole numbers beyond it are no steps
 LIST_KEYS = ("at", "lr", "factor")
 
 
@@ -134,7 +136,7 @@ def read_schedule_table(path: str) -> ScheduleTable:
         raise InputError("there is no such schedule file", where=path, todo=wanted)
     try:
         frame = pd.read_csv(path, sep="\t" if ".tsv" in path else ",")
-    except (ValueError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, EOFError, OSError, zlib.error) as error:
         raise InputError(f"the file cannot be read as a table ({error})", where=path, todo=wanted) from error
     given = ", ".join(map(str, frame.columns))
     frame = frame.rename(columns=schedule_names(map(str, frame.columns), path))
@@ -147,7 +149,8 @@ def read_schedule_table(path: str) -> ScheduleTable:
     if len(keys) > 1:
         raise InputError("the columns schedule and run could both name the schedules", where=path, todo="remove one")
     for column in ("step", "lr"):
-        numbers = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=float)
+        cells = frame[column].map(lambda cell: np.inf if isinstance(cell, int) and abs(cell) > LARGEST else cell)
+        numbers = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=float)
         bad = ~(np.isfinite(numbers) & (numbers >= 0))
         if bad.any():
             row = int(np.argmax(bad))
@@ -195,6 +198,8 @@ def _value(key: str, text: str, where: str) -> object:
     except (ValueError, InvalidOperation) as error:
         todo = f"write {'numbers with slashes between them' if is_list else 'a number'}"
         raise InputError(f"{key}='{text}' is not a number", where=where, todo=todo) from error
+    if is_list and not np.isfinite(numbers).all():
+        raise InputError(f"{key}={text[:40]} is not finite", where=where, todo="give a finite number")
     if key in STEP_KEYS and not numbers[0].is_integer():
         what = f"{key}={text} is not a whole number of steps"
         raise InputError(what, where=where, todo=f"round {key}")

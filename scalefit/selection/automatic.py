@@ -10,7 +10,6 @@ import pandas as pd
 
 from scalefit.diagnosis.checks import Check
 from scalefit.errors import InputError
-from scalefit.fitting.choice import Choice
 from scalefit.fitting.fit import fit as fit_one
 from scalefit.fitting.prepare import Options
 from scalefit.fitting.result import Fit
@@ -24,6 +23,7 @@ from scalefit.selection.judging import mean_error, scores, weigh
 from scalefit.selection.skipping import first_steps_of
 from scalefit.selection.trials import OF_A_FIT, Trial, attempt
 from scalefit.selection.unread_columns import untold
+from scalefit.uncertainty.mixture import Choice
 
 AUTO = "auto"
 MANY = 6  #: a law of more free parameters than this is tried only where it fits better than every smaller one

@@ -122,7 +122,8 @@ class BoundLaw:
         found = {}
         for j, coordinate in enumerate(self.coordinates):
             column = theta[:, j : j + 1]
-            found[coordinate.name] = np.exp(column) if coordinate.log else column
+            with np.errstate(over="ignore"):
+                found[coordinate.name] = np.exp(column) if coordinate.log else column
         for name, value in self.fixed.items():
             found[name] = np.full((len(theta), 1), value, dtype=theta.dtype)
         for name, tie in self.ties.items():

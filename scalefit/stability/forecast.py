@@ -24,15 +24,16 @@ from scalefit.answers import Shown, alike, as_lines
 from scalefit.errors import InputError
 from scalefit.numerics import FloatArray
 from scalefit.runs import Runs, read_runs
-from scalefit.runs.final import diverged, final_losses, finished
+from scalefit.runs.final import final_losses, finished
 from scalefit.runs.matching import canonical
 from scalefit.runs.settings import refuse_mixed, said, shared
 from scalefit.stability.lines import Line, Lines
 from scalefit.stability.probes import Probe, column_of, measured, probes
-from scalefit.transfer.boundary import Boundary, fit_boundary
+from scalefit.stability.stable import boundary_of, by_the_rule, followed, lost_near, told_of
+from scalefit.transfer.boundary import Boundary
 from scalefit.transfer.grid import snapped
 from scalefit.transfer.reach import far_beyond, refuse_target
-from scalefit.transfer.sweeps import columns_of, initial_loss_of, refuse_unusable, without
+from scalefit.transfer.sweeps import columns_of, refuse_unusable, without
 from scalefit.transfer.verdict import Interval
 
 LARGEST_N = 1e16
@@ -40,7 +41,6 @@ EARLY, LATE = 0.05, 0.95  #: probabilities of the ends of the interval of a cros
 LIKELY = 0.5  #: probability from which a limit is reported as likely to be crossed
 STABLE = "largest stable learning rate"
 COLUMNS = ["forecast", "value", "low", "high", "limit", "probability", "crossed_at", "from", "to", "lr_limit"]
-NEAR = 1.5  #: factor between learning rates up to which runs that diverged are reported
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def forecast(
     if not low * 0.99 <= lr <= high * 1.01:
         why = f"learning rate {lr:g} lies outside those of the sweep, {low:g} to {high:g}"
         raise InputError(why, todo="forecast at one of them, or add runs")
-    alive = table["loss"].astype(float).abs().lt(np.inf) if "loss" in table.columns else pd.Series(True, table.index)
+    alive = ~by_the_rule(table, over) if "loss" in table.columns else pd.Series(True, table.index)
     found, missing, sizes = [], {}, table[over].astype(float)
     for probe in probes(epsilon, rule, beta):
         column, values = column_of(table, probe)
@@ -187,13 +187,14 @@ def forecast(
             missing[probe.name] = f"fewer than two sizes have {column} at learning rates near {lr:g}"
             continue
         found.append(_forecast(probe, column, lines, line, over, size, level))
-    bounds = _boundary(table, over, missing)
+    bounds, why_none = boundary_of(table, over)
+    missing |= {STABLE: why_none} if why_none else {}
     far = tuple(dict.fromkeys(f"{each.name}: {each.far}" for each in found if each.far))
     if not found and bounds:
         why = far_beyond(over, bounds.sizes, size)
         far = (f"{STABLE}: {why}",) if why else ()
-    beyond, lost, settings = size / float(sizes.max()), _lost(table, over, lr, alive), shared(table, over)
-    return Forecasts(over, size, lr, tuple(found), missing, beyond, bounds, lost, far, settings, notes)
+    beyond, near, settings = size / float(sizes.max()), lost_near(table, over, lr, alive), shared(table, over)
+    return Forecasts(over, size, lr, tuple(found), missing, beyond, bounds, near, far, settings, notes)
 
 
 def _sweep(
@@ -201,8 +202,8 @@ def _sweep(
 ) -> tuple[pd.DataFrame, str, tuple[str, ...]]:
     """One row per run with equal learning rates merged, the column of the size, notes. Mixed settings are refused."""
     known = runs if isinstance(runs, Runs) else read_runs(runs, need=())
-    table = without(measured(known), ignore)
-    over = over or ("d_model" if "d_model" in table.columns and "N" not in table.columns else "N")
+    table = without(measured(known), [known.column(name) for name in ignore])
+    over = known.column(over) if over else "d_model" if {"d_model", "N"} & {*table.columns} == {"d_model"} else "N"
     over = canonical(over) if over not in table.columns else over
     for name in (over, "lr"):
         if name not in table.columns:
@@ -214,8 +215,9 @@ def _sweep(
         table, unfinished = finished(table.assign(loss=last["loss"]), over, "", curves=known.curves is not None)
         notes = (*which, *unfinished)
     table = table.assign(lr=snapped(table["lr"].to_numpy(float)))
-    refuse_mixed(table, table[over].astype(str), {over}, table["lr"], arms=False)
-    return table, over, notes
+    along = followed(table, over)
+    refuse_mixed(table, table[over].astype(str), {over, *along}, table["lr"], arms=False)
+    return table, over, (*notes, *told_of(along, over))
 
 
 def _forecast(probe: Probe, column: str, lines: Lines, line: Line, over: str, size: float, level: float) -> Forecast:
@@ -234,34 +236,6 @@ def _forecast(probe: Probe, column: str, lines: Lines, line: Line, over: str, si
         probe.name, column, probe.limit, value, at_target, crossing, _lr_limit(lines, size, limit, sign), probe.cure,
         line.sizes, far, probe, line, level,
     )  # fmt: skip
-
-
-def _boundary(table: pd.DataFrame, over: str, missing: dict[str, str]) -> Boundary | None:
-    """The largest stable learning rate over size, from the losses."""
-    if "loss" not in table.columns:
-        missing[STABLE] = "no column loss"
-        return None
-    losses = table["loss"].astype(float).where(~diverged(table))
-    frame = pd.DataFrame({"size": table[over].astype(float), "lr": table["lr"].astype(float), "loss": losses})
-    start = initial_loss_of(table)
-    found = fit_boundary({float(str(key)): cell for key, cell in frame.groupby("size")}, start)
-    if found is None:
-        missing[STABLE] = "fewer than two sizes have both stable and diverged runs"
-    return found
-
-
-def _lost(table: pd.DataFrame, over: str, lr: float, alive: pd.Series) -> str:
-    """Which sizes have runs that diverged at learning rates near the one asked for."""
-    infinite = pd.Series(False, table.index)
-    for probe in probes():
-        names = [name for name in probe.columns if name in table.columns]
-        infinite |= table[names].apply(pd.to_numeric, errors="coerce").abs().eq(np.inf).any(axis=1) if names else False
-    near = (table["lr"] / lr).between(1 / NEAR, NEAR)
-    sizes = sorted(table.loc[near & (~alive | infinite), over].astype(float).unique())
-    if not sizes:
-        return ""
-    which = ", ".join(f"{each:g}" for each in sizes)
-    return f"runs of {over} {which} at learning rates within a factor of {NEAR:g} of {lr:g} have diverged"
 
 
 def _in_words(table: pd.DataFrame) -> pd.DataFrame:

@@ -10,10 +10,14 @@ import pandas as pd
 
 from scalefit.errors import IdentificationError
 from scalefit.numerics import FloatArray
-from scalefit.runs.cliff import FACTOR
-from scalefit.transfer.drift import drift_line, interval_of
+from scalefit.runs.cliff import lost
+from scalefit.transfer.drift import interval_of
+from scalefit.transfer.edges import fit_edges
 from scalefit.transfer.sweeps import Sweeps
 from scalefit.transfer.verdict import Interval
+
+OTHERS = ("batch", "tokens")  #: what else a boundary may follow
+HALF = 0.5  #: share of the runs at a learning rate that must have diverged for it to count as divergent
 
 
 @dataclass(frozen=True)
@@ -25,15 +29,13 @@ class Judged:
     recall: float  #: share of the learning rates that diverged that were predicted to
 
 
-def diverges(cell: pd.DataFrame, initial_loss: float = np.inf, factor: float = FACTOR) -> pd.Series:
-    """By learning rate: whether a run diverged, ended near the initial loss, or above ``factor`` times the smallest."""
-    means = cell.groupby("lr")["loss"].apply(lambda losses: losses.mean(skipna=False))
-    least = float(means.min())
-    high = np.fmin(initial_loss - 0.1, factor * least)  # an initial loss that is not known is NaN
-    return ~(means < float(high))
+def diverges(cell: pd.DataFrame, initial_loss: float = np.nan) -> pd.Series:
+    """By learning rate: whether half of its runs or more diverged, by the rule of :func:`scalefit.runs.cliff.lost`."""
+    gone = lost(cell["lr"].to_numpy(float), cell["loss"].to_numpy(float), np.zeros(len(cell)), initial_loss)
+    return pd.Series(gone, index=cell.index).groupby(cell["lr"]).mean() >= HALF
 
 
-def boundary(cell: pd.DataFrame, initial_loss: float = np.inf, factor: float = FACTOR) -> float:
+def boundary(cell: pd.DataFrame, initial_loss: float = np.nan) -> float:
     """log2 of the learning rate between the largest stable and the smallest divergent one above the optimum.
 
     NaN where none or all of the runs diverged.
@@ -42,20 +44,29 @@ def boundary(cell: pd.DataFrame, initial_loss: float = np.inf, factor: float = F
     >>> boundary(rows)
     0.5
     """
-    gap = _gap(cell, initial_loss, factor)
+    gap = _gap(cell, initial_loss)
     return sum(gap) / 2 if gap else float("nan")
 
 
-def _gap(cell: pd.DataFrame, initial_loss: float, factor: float) -> tuple[float, float] | None:
+def _gap(cell: pd.DataFrame, initial_loss: float) -> tuple[float, float] | None:
     """log2 of the largest stable and the smallest divergent learning rate above the optimum, or None."""
-    lost = diverges(cell, initial_loss, factor)
-    best = cell.groupby("lr")["loss"].mean().idxmin() if cell["loss"].notna().any() else np.inf
-    above = lost[lost & (lost.index > best)]
+    low, high = gap_of(cell, initial_loss)
+    return (low, high) if np.isfinite(low) and np.isfinite(high) else None
+
+
+def gap_of(cell: pd.DataFrame, initial_loss: float = np.nan) -> tuple[float, float]:
+    """log2 of the largest stable learning rate and of the smallest divergent one above the optimum.
+
+    The second is inf where none diverged, the first -inf where none is stable.
+    """
+    high = diverges(cell, initial_loss)
+    if high.all():
+        return -np.inf, float(np.log2(high.index[0]))
+    best = cell.groupby("lr")["loss"].mean().idxmin()
+    above = high.index[high & (high.index > best)]
     if not len(above):
-        return None
-    first = float(above.index[0])
-    stable = float(lost.index[lost.index < first][-1])
-    return float(np.log2(stable)), float(np.log2(first))
+        return float(np.log2(high.index[~high].max())), np.inf
+    return float(np.log2(high.index[high.index < above[0]][-1])), float(np.log2(above[0]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,47 +100,60 @@ class Boundary:
 
 
 def fit_boundary(
-    cells: Mapping[float, pd.DataFrame], initial_loss: float = np.inf, draws: int = 400
+    cells: Mapping[float, pd.DataFrame], initial_loss: float = np.nan, draws: int = 400
 ) -> Boundary | None:
     """The line through the boundaries of several sizes; None where fewer than two have stable and diverged runs.
 
-    ``cells``: columns lr and loss (NaN: diverged) by size. A boundary may lie anywhere in the gap of its grid.
+    ``cells``: columns lr and loss (NaN: diverged) by size, and ``batch`` and ``tokens`` where runs of one size differ
+    in these: the line is then that at the geometric means over the largest size. A boundary may lie anywhere in the gap
+    of its grid, and a size without a diverged run says that it lies above its grid.
     """
-    rng = np.random.default_rng(0)
-    places = {}
-    for size, cell in sorted(cells.items()):
-        gap = _gap(cell, initial_loss, FACTOR)
-        if gap:
-            places[size] = np.array([sum(gap) / 2, *rng.uniform(*gap, draws)])
-    if len(places) < 2:
+    parts = [(size, _point(size, part), gap_of(part, initial_loss)) for size, cell in sorted(cells.items())
+             for part in _parts(cell)]  # fmt: skip
+    known = tuple(dict.fromkeys(size for size, _, gap in parts if np.isfinite(gap).all()))
+    if len(known) < 2:
         return None
-    sizes = np.array(list(places))
-    origin = float(np.exp2(np.mean(np.log2(sizes))))
-    height, slope = drift_line(np.log2(sizes / origin), np.array(list(places.values())))
-    return Boundary(height, slope, origin, tuple(places))
+    x = np.array([point for _, point, _ in parts])
+    edges = fit_edges([gap for *_, gap in parts], np.zeros(len(parts), dtype=int), x, draws)
+    at = x[x[:, 0] == x[:, 0].max()].mean(axis=0)
+    at[0] = edges.origin[0]
+    return Boundary(edges.at(0, at), edges.slope[:, 0], float(np.exp2(at[0])), known)
 
 
-def backtest_divergence(sweeps: Sweeps, factor: float = FACTOR) -> Judged:
-    """Which learning rates diverge at the largest size, predicted by a line through the boundaries of smaller ones.
+def _parts(cell: pd.DataFrame) -> list[pd.DataFrame]:
+    """The sweeps of one size: those of one batch and one number of tokens each."""
+    names = [name for name in OTHERS if name in cell.columns]
+    return [part for _, part in cell.groupby(names)] if names else [cell]
 
-    ``factor``: a final loss above this many times the smallest of its size counts as diverged. Raises
-    IdentificationError where no arm has boundaries at two smaller sizes.
+
+def _point(size: float, part: pd.DataFrame) -> list[float]:
+    """log2 of the size of a sweep, and of its batch and tokens where they are known."""
+    return [float(np.log2(size)), *(float(np.log2(part[name].iloc[0])) for name in OTHERS if name in part.columns)]
+
+
+def backtest_divergence(sweeps: Sweeps) -> Judged:
+    """Which learning rates diverge at the largest size, predicted by lines through the boundaries of smaller ones.
+
+    The lines of all arms are fitted together, their slopes shrunk to a common one. Raises IdentificationError where no
+    arm has boundaries at two smaller sizes.
     """
     start, rows = sweeps.initial_loss, []
-    for arm in sweeps.names:
-        *smaller, largest = sweeps.sizes(arm)
-        edges = np.array([boundary(sweeps.cell(arm, size), start, factor) for size in smaller])
-        known = np.isfinite(edges)
-        if known.sum() < 2:
-            continue
-        slope, height = np.polyfit(np.log2(smaller)[known], edges[known], 1)
-        edge = height + slope * np.log2(largest)
+    smaller = [(arm, size) for arm in sweeps.names for size in sweeps.sizes(arm)[:-1]]
+    gaps = {key: gap_of(sweeps.cell(*key), start) for key in smaller}
+    arms = [arm for arm in sweeps.names if sum(np.isfinite(gap).all() for (a, _), gap in gaps.items() if a == arm) > 1]
+    fitted = [key for key in smaller if key[0] in arms]
+    if fitted:
+        x = np.log2([[size] for _, size in fitted])
+        edges = fit_edges([gaps[key] for key in fitted], np.array([arms.index(arm) for arm, _ in fitted]), x)
+    for number, arm in enumerate(arms):
+        largest = sweeps.sizes(arm)[-1]
+        edge = float(edges.at(number, np.log2([largest]))[0])
         cell = sweeps.cell(arm, largest)
-        lost = diverges(cell, start, factor)
+        high = diverges(cell, start)
         least = float(str(cell.groupby("lr")["loss"].mean().idxmin()))
         rows += [
             {"arm": arm, "lr": lr, "predicted": bool(np.log2(lr) > edge), "seen": bool(seen)}
-            for lr, seen in zip(lost.index.to_numpy(float).tolist(), lost, strict=True)
+            for lr, seen in zip(high.index.to_numpy(float).tolist(), high, strict=True)
             if lr >= least or not seen  # a loss that stayed high below the optimum is slow, not diverged
         ]
     if not rows:

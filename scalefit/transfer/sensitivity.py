@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from scalefit.errors import InputError
+from scalefit.errors import InputError, counted
 from scalefit.numerics import FloatArray
 
 
@@ -27,7 +27,7 @@ def lr_sensitivity(loss: ArrayLike, initial_loss: float = np.inf) -> float:
     if not finite.any():
         raise InputError("no run of the grid has a finite loss", todo="add smaller learning rates")
     if not (finite.all() or np.isfinite(initial_loss)):
-        why = f"{int((~finite).sum())} runs diverged, and the loss at initialisation is not known"
+        why = f"{counted(int((~finite).sum()), 'run')} diverged, and the loss at initialisation is not known"
         raise InputError(why, todo="give the initial loss: ln(vocabulary) if the head starts at zero")
     capped: FloatArray = np.minimum(np.where(finite, values, np.inf), initial_loss)  # min(nan, x) would be nan
     return float(np.mean(capped) - capped.min())

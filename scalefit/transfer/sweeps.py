@@ -14,13 +14,14 @@ import pandas as pd
 
 from scalefit.errors import InputError
 from scalefit.runs import Runs, read_runs
-from scalefit.runs.cliff import cliff
+from scalefit.runs.cliff import lost
 from scalefit.runs.final import cells_of, diverged, final_losses, finished
 from scalefit.runs.matching import canonical
 from scalefit.runs.settings import following, moving, passed_over, refuse_mixed, shared
 from scalefit.transfer.grid import snapped
 
 SIZES = ("d_model", "N", "n_layer", "batch", "D")  #: what an optimum may drift over, the most usual first
+ADDED = {"run", "run_in_file", "peak_lr", "source"}  #: columns that reading adds
 INITIAL = ("initial_loss", "loss_initial", "init_loss")
 
 
@@ -80,9 +81,10 @@ def read_sweeps(
     if "loss" not in known.table.columns:
         raise InputError("there is no column loss", todo=f"write --map loss=COLUMN; {columns_of(known.table)}")
     held_out, which = final_losses(known)
-    table = without(held_out.assign(_lr=snapped(peak_rates(known, known.table).to_numpy(float))), ignore)
+    ignored = [known.column(name) for name in ignore]
+    table = without(held_out.assign(_lr=snapped(peak_rates(known, known.table).to_numpy(float))), ignored)
     arms = arms if arms is not None else "parametrization" if "parametrization" in table.columns else ""
-    over, arms = (column_named(table, name) if name else name for name in (over, arms))
+    over, arms = (column_named(table, known.column(name)) if name else name for name in (over, arms))
     over = over or _size_column(table, table["_lr"], arms or "")
     refuse_unusable(table, {"lr": table["_lr"], over: table[over]})
     table, unfinished = finished(table, over, arms or "", curves=known.curves is not None)
@@ -109,14 +111,26 @@ def read_sweeps(
         why = f"an initial loss of {initial_loss:g} lies below every loss (the smallest is {least:g})"
         raise InputError(why, todo="give the loss of the untrained model, ln(vocabulary)")
     start = initial_loss_of(table) if initial_loss is None else initial_loss
-    points, lost = _without_diverged(points, start)
-    notes = (*which, *unfinished, *lost, *moving(table, over, arms or ""), *following(table, cell, meant, rates))
+    points, without_loss = _without_diverged(points, start)
+    notes = (
+        *which,
+        *unfinished,
+        *without_loss,
+        *moving(table, over, arms or ""),
+        *following(table, cell, meant, rates),
+    )
     return Sweeps(over, arms or "", points, shared(table, over), (*notes, *passed_over(table, meant)), start)
 
 
 def without(table: pd.DataFrame, ignore: Sequence[str]) -> pd.DataFrame:
     """The table without the columns ``ignore``. Raises InputError for one that is missing."""
-    return table.drop(columns=[column_named(table, name) for name in ignore])
+    named = [column_named(table, name) for name in ignore]
+    if "_lr" in named:
+        raise InputError('no column "_lr"', where="--ignore", todo="name a column of the log")
+    if "loss" in named:
+        todo = "name columns of settings; --map loss=COLUMN compares another loss"
+        raise InputError("the loss is what is compared", where="--ignore", todo=todo)
+    return table.drop(columns=named)
 
 
 def peak_rates(runs: Runs, table: pd.DataFrame) -> pd.Series:
@@ -142,7 +156,8 @@ def column_named(table: pd.DataFrame, name: str) -> str:
 
 def columns_of(table: pd.DataFrame) -> str:
     """The columns of a table as text, without those that reading added."""
-    return f"columns: {', '.join(str(name) for name in table.columns if name not in ('run', 'peak_lr'))}"
+    names = [str(name) for name in table.columns if name not in ADDED and not str(name).startswith("_")]
+    return f"columns: {', '.join(names)}"
 
 
 def refuse_unusable(table: pd.DataFrame, columns: dict[str, pd.Series]) -> None:
@@ -159,23 +174,24 @@ def refuse_unusable(table: pd.DataFrame, columns: dict[str, pd.Series]) -> None:
 
 
 def _without_diverged(points: pd.DataFrame, initial: float) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The points with a loss of NaN for every diverged run, and a note for each way in which it shows.
+    """The points with a loss of NaN for diverged runs, and a note for each way in which it shows.
 
-    A run has diverged if its loss is at or above the initial one or, where that is not known, beyond a cliff.
+    For the rule see :func:`scalefit.runs.cliff.lost`. Where the initial loss is known, a diverged run below it keeps
+    its loss, as LR sensitivity is defined by it; the optimum and the boundary leave it out by the same rule.
     """
     count, marked = len(points), int(points["loss"].isna().sum())
-    lost, (lr, loss) = np.zeros(count, dtype=bool), points[["lr", "loss"]].to_numpy(float).T
-    for rows in points.groupby(["arm", "size"]).indices.values():
-        lost[rows] = cliff(lr[rows], loss[rows], initial)
+    cell = points["arm"].astype(str) + " " + points["size"].astype(str)
+    lr, loss = points[["lr", "loss"]].to_numpy(float).T
+    high = lost(lr, loss, cell.to_numpy(str), initial) & np.isfinite(loss)
     if np.isfinite(initial):
-        lost &= loss >= initial
+        high &= loss >= initial
         why = f"back at or above the initial loss, {initial:.4g}"
     else:
         why = "far above their neighbours after a jump (give --initial-loss to decide it)"
-    no_loss = f"{marked} of {count} runs have no finite loss or are marked as diverged: counted as diverged"
+    no_loss = f"{marked} of {count} runs without a finite loss or marked as diverged: counted as diverged"
     notes = [no_loss] * bool(marked)
-    notes += [f"{int(lost.sum())} of {count} runs are {why}: counted as diverged"] * bool(lost.any())
-    return points.assign(loss=np.where(lost, np.nan, loss)), tuple(notes)
+    notes += [f"{int(high.sum())} of {count} runs {why}: counted as diverged"] * bool(high.any())
+    return points.assign(loss=np.where(high, np.nan, loss)), tuple(notes)
 
 
 def _size_column(table: pd.DataFrame, rates: pd.Series, arms: str) -> str:

@@ -1,55 +1,62 @@
-"""Calibration of prediction intervals by a back-test: refits to the smaller runs, judged on the larger ones.
+"""How wide prediction intervals are: spread of the draws, noise, and the error that every law is believed to make.
 
-Draws alone make intervals too narrow, because every law is a little wrong. A back-test on the user's own runs (refits
-below growing scales; for curves, refits without one run each) gives errors e at known distances d, in decades beyond
-the fitted scales. With the spread s of the draws and the noise sigma, a prediction has the standard deviation
+Draws alone make intervals too narrow, because every law is a little wrong. What it may miss scales with what it
+explains: with R the range of its predictions over the fitted rows, and d the distance beyond them in units of the
+fitted range of scales, a law is believed to be off by
 
-    S = sqrt(k^2 (s^2 + PER_RUN^2 + (PER_DECADE d)^2) + sigma^2)
+    m = R sqrt(WITHIN^2 + (BEYOND d^GROWTH)^2)
 
-and k^2 is the weighted mean of one estimate per refit (a fold) and of the prior value PRIOR^2, which counts as
-PRIOR_FOLDS folds. With B = s^2 + PER_RUN^2 + (PER_DECADE d)^2 the estimate of a fold is
+For curves R is that of the middle 90 % of the rows, and there is a third part: SCHEDULE sqrt(u / UNLIKE) under a
+schedule at the distance u from the fitted ones (``unlike``), at most SCHEDULE.
 
-    k_f^2 = sum w (e^2 - sigma^2) B / sum w B^2,   w = 1 / (PRIOR^2 B + sigma^2)^2,
+A back-test on the user's own runs (refits below growing scales; for curves, refits without one run each) gives errors e
+at known distances. With the spread s of the draws and the noise sigma, a prediction has the standard deviation
 
-least squares with the weights of normal errors; it counts less where the noise is larger than the error of the law.
-As k is estimated from few folds, it is widened by Student's t. The four constants were set once, together, on public
-data sets (docs/intervals.md names them and reports the coverage).
+    S = sqrt(s^2 + k^2 m^2 + sigma^2)
+
+and k^2 is the weighted mean of one estimate per refit (a fold) and of the value 1, which counts as PRIOR_FOLDS folds.
+The estimate of a fold is
+
+    k_f^2 = sum w (e^2 - s^2 - sigma^2) m^2 / sum w m^4,   w = 1 / (m^2 + s^2 + sigma^2)^2,
+
+least squares with the weights of normal errors; it counts less where noise and draws are larger than m. As k is
+estimated from few folds, it is widened by Student's t. With the probability that the law misses nothing (``misfit``
+estimates it) m is 0: the interval is that of the mixture of both cases. docs/intervals.md names the data sets that set
+the constants.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+from scipy.special import ndtr, stdtrit
 
-from scalefit.errors import InputError
 from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
-from scalefit.rows.door import check_identified
-from scalefit.rows.rows import Rows
 from scalefit.rows.scale import reads_scale, scale_of
-from scalefit.solver.model import BoundLaw
-from scalefit.solver.solve import Settings, solve
-from scalefit.uncertainty.bootstrap import Method, bootstrap, resampled_as_one
+from scalefit.uncertainty.bootstrap import Method
+from scalefit.uncertainty.unlike import State, unlike
 
-PER_RUN = 0.001  #: relative error assumed for every law on a held-out run
-PER_DECADE = 0.0125  #: relative error assumed for every law per decade of extrapolation
-PRIOR = 1.3  #: the factor k assumed before any back-test
-PRIOR_FOLDS = 3.0  #: how many folds the prior counts as
+WITHIN = 0.01  #: error assumed for every law on a new run, in units of R
+BEYOND = 0.15  #: and where it is as far beyond the fitted range as that is wide
+GROWTH = 0.75  #: how that grows with the distance
+SCHEDULE = 0.045  #: and under a schedule that is unlike the fitted ones
+UNLIKE = 0.25  #: distance from which on a schedule is no more like one that was fitted than any other
+PRIOR_FOLDS = 2.0  #: how many folds the factor k = 1 counts as that is assumed before any back-test
 WORST = 6.0  #: largest estimate of k that a single fold can give
 LEVEL = 0.9
 LEAST_SIDE = 0.05  #: smallest share of the draws' range on either side of the fit
-CUTS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  #: quantiles of scale below which the law is refitted
-FOLD_DRAWS = 60
-FOLD_ROWS = 4000  #: most rows that a refit reads, and most that it predicts
 ENOUGH_FOLDS, ENOUGH_POINTS = 3, 8  #: with fewer, intervals are reported as not calibrated
 SPAN = 2.0  #: decades that the fitted range counts as, for a law that reads neither size nor data
+NARROWEST = 0.1  #: least decades that a fitted range of scales counts as
+HALVINGS = 40  #: steps in which the quantile of a mixture is found
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Reach:
     """The factor k from a back-test, the numbers of refits and predictions behind it, and the fitted scales."""
 
     factor: float
@@ -74,6 +81,46 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class Bias:
+    """The mean error of one refit on the runs that it did not see (measured less predicted), and its standard error."""
+
+    error: float
+    standard_error: float
+
+
+@dataclass(frozen=True)
+class Calibration(Reach):
+    """A back-test, and what the fitted rows say of the law."""
+
+    change: float  #: R, the range of the predictions over the fitted rows, as a residual
+    misfit: float = 1.0  #: probability that the law misses something
+    states: tuple[State, ...] = ()  #: of the fitted schedules, see ``unlike``
+    biases: tuple[Bias, ...] = ()  #: of the refits to the smaller runs
+
+    def missed(self, law: Law, variables: dict[str, FloatArray], states: FloatArray | None = None) -> FloatArray:
+        """The error m that is believed of the law at rows of variables (and states of schedules), for k = 1."""
+        span = max(self.high - self.low, NARROWEST) if reads_scale(law) else SPAN
+        reach = self.distance(law, variables) / span
+        error = np.hypot(WITHIN, BEYOND * reach**GROWTH)
+        if states is not None and self.states:
+            error = np.hypot(error, SCHEDULE * np.sqrt(np.minimum(unlike(states, self.states) / UNLIKE, 1.0)))
+        return np.asarray(self.change * error)
+
+    def half_width(self, spread: FloatArray, missed: FloatArray, noise: float, level: float) -> FloatArray:
+        """How far an interval reaches on one side, where the draws spread and the law misses by this much."""
+        wide = deviation(self.factor, spread, missed, noise)
+        narrow = deviation(0.0, spread, missed, noise)
+        tail = 0.5 * (1 - level)
+        inner, outer = narrow * student(level, np.inf), wide * student(level, np.inf)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            for _ in range(HALVINGS if self.misfit < 1 else 0):
+                middle = 0.5 * (inner + outer)
+                beyond = self.misfit * ndtr(-middle / wide) + (1 - self.misfit) * ndtr(-middle / narrow)
+                inner, outer = np.where(beyond > tail, middle, inner), np.where(beyond > tail, outer, middle)
+        return np.asarray(outer)
+
+
+@dataclass(frozen=True)
 class Fold:
     """The errors of one refit on its held-out runs; all arrays have one entry per held-out row."""
 
@@ -81,6 +128,7 @@ class Fold:
     rows: NDArray[np.intp]  #: which rows were held out
     fitted: int  #: how many rows were fitted
     distance: FloatArray
+    missed: FloatArray  #: the error that was believed of the law there
     error: FloatArray  #: measured minus predicted, in residual space
     below: FloatArray  #: standard deviation of the draws there, below the prediction
     above: FloatArray  #: and above it
@@ -90,6 +138,16 @@ class Fold:
     def spread(self) -> FloatArray:
         """The standard deviation of the draws on the side of the error."""
         return np.where(self.error > 0, self.above, self.below)
+
+    @property
+    def bias(self) -> Bias:
+        """The mean error; the error of the draws is shared by all rows, noise is not."""
+        finite = np.isfinite(self.error) & np.isfinite(self.spread)
+        if not finite.any():
+            return Bias(0.0, np.inf)
+        drawn = float(np.mean(self.spread[finite] ** 2))
+        noise = self.sigma**2 / int(finite.sum())
+        return Bias(float(np.mean(self.error[finite])), float(np.sqrt(drawn + noise)))
 
 
 def spreads(centre: FloatArray, made: FloatArray, few: float) -> tuple[FloatArray, FloatArray]:
@@ -122,107 +180,34 @@ def small_sample(blocks: int, rows: int, parameters: int, method: Method) -> flo
     return float(spread) * student(LEVEL, freedom) / student(LEVEL, np.inf)
 
 
-def folds_of(law: Law, rows: Rows, free: int) -> list[tuple[str, NDArray[np.bool_]]]:
-    """Labels and masks of the rows to hold out, one per fold."""
-    runs = rows.run_codes
-    if law.is_trajectory:
-        count = int(runs.max()) + 1
-        if count < law.schedules_needed + 1:
-            return []
-        names = rows.frame["run"].astype(str).to_numpy()
-        return [(f"without {names[runs == code][0]}", runs == code) for code in range(count)]
-    scale = scale_of(law, dict(rows.variables))
-    found: dict[int, NDArray[np.bool_]] = {}
-    for cut in np.quantile(scale, CUTS):
-        held = scale > cut + 1e-9
-        if held.any() and int((~held).sum()) >= free + 3:
-            found[int((~held).sum())] = held  # two cuts can leave the same rows
-    return [(f"smallest {count} rows", held) for count, held in found.items()]
+def deviation(factor: float, spread: FloatArray, missed: FloatArray, sigma: float) -> FloatArray:
+    """The standard deviation S of a prediction; see the head of this file."""
+    return np.asarray(np.sqrt(spread**2 + (factor * missed) ** 2 + sigma**2))
 
 
-def walk(
-    law: Law, model: BoundLaw, rows: Rows, settings: Settings, seed: int, folds: list[tuple[str, NDArray[np.bool_]]]
-) -> list[Fold]:
-    """Refit without each fold's rows and record the errors there; folds that cannot be fitted are left out."""
-    assert rows.values is not None
-    found = []
-    for label, held in folds:
-        try:
-            found.append(_one_fold(law, model, rows, settings, seed, label, held))
-        except (InputError, np.linalg.LinAlgError):
-            continue  # the remaining runs do not identify the law
-    return found
-
-
-def _one_fold(
-    law: Law, model: BoundLaw, rows: Rows, settings: Settings, seed: int, label: str, held: NDArray[np.bool_]
-) -> Fold:
-    assert rows.values is not None
-    fitted, beyond = _thinned(~held), _thinned(held)
-    kept = rows.keep(np.isin(np.arange(len(held)), fitted))
-    check_identified(law, kept, len(model.coordinates))
-    part, ahead = model.take(fitted), model.take(beyond)
-    values = rows.values[fitted]
-    solution = solve(part, values, None, settings)
-    blocks, method = resampled_as_one(solution.residuals, kept.run_codes, "auto")
-    ones = np.ones(len(values))
-    draws = bootstrap(
-        part, solution.objective, values, ones, solution.theta, blocks, draws=FOLD_DRAWS, seed=seed, method=method
-    )
-    few = small_sample(int(blocks.max()) + 1, len(values), len(model.coordinates), method)
-    scale = scale_of(law, dict(kept.variables))
-    inside = Calibration(1.0, 0, 0, float(scale.min()), float(scale.max()))
-    variables = {name: v[beyond] for name, v in rows.variables.items()}
-    centre, measured = ahead.value(solution.theta[None])[0], solution.objective.target(rows.values[beyond])
-    error = -solution.objective.residuals(centre, measured)
-    with np.errstate(all="ignore"):
-        made = ahead.value(draws)
-        middle, made = (np.log(centre), np.log(made)) if solution.objective.space == "log" else (centre, made)
-    return Fold(
-        label, beyond, len(values), inside.distance(law, variables), error, *spreads(middle, made, few), solution.sigma
-    )
-
-
-def _thinned(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Positions where the mask holds, evenly thinned to FOLD_ROWS at most."""
-    positions = np.flatnonzero(mask)
-    return positions[:: max(1, -(-len(positions) // FOLD_ROWS))]
-
-
-def deviation(
-    factor: float, spread: FloatArray, distance: FloatArray, sigma: float, unit: float | FloatArray = 1.0
-) -> FloatArray:
-    """The standard deviation S of a prediction; see the head of this file. ``unit`` is the size of a residual of 1."""
-    return np.asarray(np.sqrt(factor**2 * _assumed(spread, distance, unit) + sigma**2))
-
-
-def _assumed(spread: FloatArray, distance: FloatArray, unit: float | FloatArray) -> FloatArray:
-    """The variance B of a prediction's mean that is assumed before any back-test."""
-    return np.asarray(spread**2 + (PER_RUN * unit) ** 2 + (PER_DECADE * unit * distance) ** 2)
-
-
-def calibrate(law: Law, rows: Rows, folds: list[Fold], unit: float = 1.0, level: float = LEVEL) -> Calibration:
-    """The factor k from the folds and the prior, widened by Student's t at ``level``."""
-    scale = scale_of(law, dict(rows.variables))
-    total, weight, points, count = PRIOR_FOLDS * PRIOR**2, PRIOR_FOLDS, 0, 0
+def factor_of(folds: Sequence[Fold], level: float = LEVEL) -> tuple[float, int, int]:
+    """The factor k from the folds and the prior, widened by Student's t at ``level``; folds and predictions used."""
+    total, weight, points, count = PRIOR_FOLDS, PRIOR_FOLDS, 0, 0
     for fold in folds:
-        finite = np.isfinite(fold.error) & np.isfinite(fold.spread)
+        finite = np.isfinite(fold.error) & np.isfinite(fold.spread) & (fold.missed > 0)
         if not finite.any():
             continue
-        square, trust = _estimate(fold, finite, unit)
+        square, trust = _estimate(fold, finite)
         total, weight, points, count = total + trust * square, weight + trust, points + int(finite.sum()), count + 1
-    factor = float(np.sqrt(total / weight)) * student(level, weight) / student(level, np.inf)
-    return Calibration(factor, count, points, float(scale.min()), float(scale.max()))
+    return float(np.sqrt(total / weight)) * student(level, weight) / student(level, np.inf), count, points
 
 
-def _estimate(fold: Fold, rows: NDArray[np.bool_], unit: float) -> tuple[float, float]:
-    """The estimate k_f^2 of a fold, at most WORST^2, and its weight: the smaller, the more of it may be noise."""
-    assumed, noise = _assumed(fold.spread[rows], fold.distance[rows], unit), fold.sigma**2
-    weights = assumed / (PRIOR**2 * assumed + noise) ** 2
-    whole = float(np.sum(weights * assumed))
-    square = float(np.sum(weights * (fold.error[rows] ** 2 - noise))) / whole
-    doubt = noise * float(np.sqrt(2 * np.sum(weights**2))) / whole  # standard error if all of the error were noise
-    return min(max(square, 0.0), WORST**2), 1 / (1 + (doubt / PRIOR**2) ** 2)
+def _estimate(fold: Fold, rows: NDArray[np.bool_]) -> tuple[float, float]:
+    """The estimate k_f^2 of a fold, at most WORST^2, and its weight: the smaller, the more of it may be chance.
+
+    Noise is independent from row to row, the error of the draws is shared by all.
+    """
+    believed, noise, drawn = fold.missed[rows] ** 2, fold.sigma**2, fold.spread[rows] ** 2
+    weights = believed / (believed + drawn + noise) ** 2
+    whole = float(np.sum(weights * believed))
+    square = float(np.sum(weights * (fold.error[rows] ** 2 - drawn - noise))) / whole
+    doubt = np.sqrt(2) * np.hypot(np.linalg.norm(weights * noise), np.sum(weights * drawn)) / whole
+    return min(max(square, 0.0), WORST**2), float(1 / (1 + doubt**2))
 
 
 def student(level: float, freedom: float) -> float:

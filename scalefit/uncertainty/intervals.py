@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -15,17 +15,12 @@ from scalefit.rows.rows import Rows
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.solve import Settings, Solution
 from scalefit.uncertainty.bootstrap import Method, bootstrap, resampled_as_one
-from scalefit.uncertainty.calibration import (
-    Calibration,
-    calibrate,
-    deviation,
-    folds_of,
-    small_sample,
-    spreads,
-    student,
-    walk,
-)
+from scalefit.uncertainty.calibration import Bias, Calibration, factor_of, small_sample, spreads, student
+from scalefit.uncertainty.earlier import EarlierCalibration
 from scalefit.uncertainty.estimate import Estimate
+from scalefit.uncertainty.folds import fitted_range, folds_of, walk
+from scalefit.uncertainty.misfit import probability_of_misfit
+from scalefit.uncertainty.pieces import distinct, independent
 
 FEWEST_DRAWS = 20  #: fewest refits that give a 90 % interval
 DRAW_ROWS = 4000  #: rows to which a long log is thinned for its draws
@@ -56,7 +51,7 @@ class Intervals:
 
     draws: tuple[tuple[float, ...], ...]
     few: float  #: small-sample factor by which the spread of the draws is widened
-    calibration: Calibration | None
+    calibration: Calibration | EarlierCalibration | None
     seed: int
     method: str
 
@@ -70,25 +65,38 @@ class Intervals:
         }
 
     def at(
-        self, fit: Estimate, variables: Mapping[str, FloatArray], level: float, interval: Literal["observation", "mean"]
+        self,
+        fit: Estimate,
+        variables: Mapping[str, FloatArray],
+        level: float,
+        interval: Literal["observation", "mean"],
+        states: FloatArray | None = None,
     ) -> tuple[FloatArray, FloatArray]:
-        """Lower and upper ends of the prediction intervals, (n,) each."""
+        """Lower and upper ends of the prediction intervals, (n,) each; ``states`` (n, 4) are those of schedules."""
         if not 0 < level < 1 or interval not in ("observation", "mean"):
             todo = 'give 0 < level < 1 and the interval "observation" or "mean"'
             raise InputError(f'level {level}, interval "{interval}"', where="predict", todo=todo)
         centre = fit.value(variables) + np.zeros(len(next(iter(variables.values()))))
-        unit = 1.0 if fit.log else np.abs(centre)
         noise = fit.sigma if interval == "observation" else 0.0
+        missed = None if self.calibration is None else self._missed(fit, dict(variables), centre, states)
         ends = []
         for side, spread in zip((-1.0, 1.0), self._spreads(fit, variables, centre), strict=True):
-            if self.calibration is None:
-                wide = np.sqrt(spread**2 + noise**2)
+            if self.calibration is None or missed is None:
+                half = np.sqrt(spread**2 + noise**2) * student(level, np.inf)
             else:
-                distance = self.calibration.distance(fit.law, dict(variables))
-                wide = deviation(self.calibration.factor, spread, distance, noise, unit)
-            step = side * wide * student(level, np.inf)
-            ends.append(centre * np.exp(step) if fit.log else centre + step)
+                half = self.calibration.half_width(spread, missed, noise, level)
+            ends.append(centre * np.exp(side * half) if fit.log else centre + side * half)
         return ends[0], ends[1]
+
+    def _missed(
+        self, fit: Estimate, variables: dict[str, FloatArray], centre: FloatArray, states: FloatArray | None
+    ) -> FloatArray:
+        """The error that is believed of the law, (n,), in residual space."""
+        if isinstance(self.calibration, EarlierCalibration):
+            unit = 1.0 if fit.log else np.abs(centre)
+            return self.calibration.missed(self.calibration.distance(fit.law, variables), unit)
+        assert self.calibration is not None
+        return self.calibration.missed(fit.law, variables, states)
 
     def _spreads(
         self, fit: Estimate, variables: Mapping[str, FloatArray], centre: FloatArray
@@ -121,7 +129,8 @@ def make_intervals(
     assert rows.values is not None
     keep = slice(None, None, max(1, -(-len(rows) // DRAW_ROWS)))
     values = rows.values[keep]
-    kept_runs = np.unique(rows.run_codes[keep], return_inverse=True)[1]
+    runs = independent(rows)
+    kept_runs = np.unique(runs[keep], return_inverse=True)[1]
     blocks, method = resampled_as_one(solution.residuals[keep], kept_runs, resampling.method)
     draws = bootstrap(
         model.take(keep),
@@ -137,17 +146,27 @@ def make_intervals(
         workers=resampling.workers,
     )
     if keep.step > 1:  # with all rows the draws would be narrower, as far as the rows are independent
-        every, _ = resampled_as_one(solution.residuals, rows.run_codes, resampling.method)
+        every, _ = resampled_as_one(solution.residuals, runs, resampling.method)
         draws = solution.theta + (draws - solution.theta) * np.sqrt((blocks.max() + 1) / (every.max() + 1))
     free = len(model.coordinates)
     calibration = None
     if calibrated:
-        parts = [] if rows.stream else folds_of(law, rows, free)
-        folds = walk(law, model, rows, settings, resampling.seed, parts)
-        unit = 1.0 if settings.residuals == "log" else float(np.median(np.abs(rows.values)))
-        calibration = calibrate(law, rows, folds, unit)
-    few = small_sample(int(blocks.max()) + 1, len(values), free, method)
+        calibration = _calibrated(law, model, rows, solution, settings, resampling.seed)
+    few = small_sample(int(blocks.max()) + 1, len(np.unique(distinct(rows)[keep])), free, method)
     return Intervals(tuple(map(tuple, model.vector(draws).tolist())), few, calibration, resampling.seed, method)
+
+
+def _calibrated(
+    law: Law, model: BoundLaw, rows: Rows, solution: Solution, settings: Settings, seed: int
+) -> Calibration:
+    """The back-test on the fitted rows, and what their residuals say of the law."""
+    log = settings.residuals == "log"
+    folds = walk(law, model, rows, settings, seed, [] if rows.stream else folds_of(law, rows, len(model.coordinates)))
+    factor, used, points = factor_of(folds)
+    fitted = fitted_range(law, rows, model.value(solution.theta[None])[0], log)
+    misfit = probability_of_misfit(law, model, rows, solution, log)
+    biases = () if law.is_trajectory else tuple(fold.bias for fold in folds)
+    return replace(fitted, factor=factor, folds=used, points=points, misfit=misfit, biases=biases)
 
 
 def as_dict(intervals: Intervals) -> dict[str, Any]:
@@ -158,6 +177,12 @@ def as_dict(intervals: Intervals) -> dict[str, Any]:
 
 def from_dict(content: Mapping[str, Any]) -> Intervals:
     """The intervals of a saved fit."""
-    made = None if content["calibration"] is None else Calibration(**content["calibration"])
+    found = content["calibration"]
+    made: Calibration | EarlierCalibration | None = None
+    if found is not None and "change" in found:
+        lists = {"states": tuple(map(tuple, found["states"])), "biases": tuple(Bias(**b) for b in found["biases"])}
+        made = Calibration(**{**found, **lists})
+    elif found is not None:
+        made = EarlierCalibration(**found)
     draws = tuple(map(tuple, content["draws"]))
     return Intervals(draws, content["small_sample_factor"], made, content["seed"], content["method"])

@@ -17,9 +17,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.numerics import FloatArray, robust_sigma
+from scalefit.rows.rows import Rows
 
 LONG = 3.0  #: length of a piece in units of the correlation length
 CLIP = 3.0  #: residuals are clipped at this many sigma
+SIGNIFICANT = 5  #: digits from which on equal losses of equal settings are copies
 
 
 def pieces(residuals: FloatArray, runs: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -54,3 +56,26 @@ def piece_length(residuals: FloatArray, runs: NDArray[np.intp]) -> float:
     pairs = rho[: len(rho) // 2 * 2].reshape(-1, 2).sum(axis=1)
     last = int(np.argmax(pairs <= 0)) if (pairs <= 0).any() else len(pairs)
     return float(min(max(1.0, LONG * 2 * pairs[:last].sum()), longest))
+
+
+def independent(rows: Rows) -> NDArray[np.intp]:
+    """The number of the independent run that each row belongs to: its own run, or that of the row it is a copy of."""
+    own = rows.run_codes
+    return distinct(rows) if int(own.max()) + 1 == len(rows) else own
+
+
+def distinct(rows: Rows) -> NDArray[np.intp]:
+    """A number for each row, the same for rows that are copies: equal in every variable and in the measured value.
+
+    Two trainings never end at one loss to the last of many digits, so that a copied row is no new evidence. Rows of
+    curves, and losses written with fewer than SIGNIFICANT digits, which may well agree by chance, all count.
+    """
+    assert rows.values is not None
+    own = np.arange(len(rows), dtype=np.intp)
+    if rows.in_curves or any(values.ndim > 1 for values in rows.variables.values()):
+        return own
+    columns = np.column_stack([rows.values, *rows.variables.values()])
+    codes = np.unique(columns, axis=0, return_inverse=True)[1].ravel()
+    short = np.array([len(f"{value:.12g}".replace(".", "").lstrip("-0")) < SIGNIFICANT for value in rows.values])
+    codes[short] = codes.max() + 1 + own[short]
+    return np.asarray(pd.factorize(codes)[0], dtype=np.intp)  # numbered as they appear

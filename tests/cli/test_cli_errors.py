@@ -113,8 +113,8 @@ def test_with_json_an_error_is_an_object_too(command, words, bad):
 
 @pytest.mark.parametrize("name", ["nan.csv", "few.csv", "tie.csv"])
 def test_what_existed_survives_a_run_that_fails(name, bad):
-    (bad / "old.json").write_text("a fit of last week")
-    (bad / "old.png").write_bytes(b"a figure of last week")
+    (bad / "old.json").write_bytes((bad / "fit.json").read_bytes())
+    (bad / "old.png").write_bytes(b"\x89PNG\r\n of last week")
     before = files(bad)
     result = commands.run(f"scalefit fit {name} --law chinchilla --save old.json --plot old.png")
     assert result.exit_code == 2

@@ -19,8 +19,11 @@ from scalefit.proxy import coordinate_check, run_sweep, train
 NAMES = main.list_commands(click.Context(main))
 #: options of one name that mean different things, and why
 DIFFERENT = {
+    "--at": "a point to predict; or what a plan holds",
+    "--compute": "budgets to plan; or where isoflop predicts the best size",
     "--law": "of a new fit; or the file that holds the law of a saved one",
     "--loss": "the robust loss of fit; or the loss to which batch counts steps",
+    "--over": "the size of a sweep; or that of measured activations",
     "--out": "a folder of runs; or the file of a schedule",
     "--save": "a saved fit; or the table of a sweep",
     "--steps": "the length of a run; or how long coordcheck trains",
@@ -32,12 +35,15 @@ TWINS = {
     "backtest": [sf.backtest, fit],
     "batch": [sf.batch_size],
     "compare": [sf.compare, fit],
+    "compare-recipes": [sf.compare_recipes],
     "coordcheck": [coordinate_check],
     "data": [sf.load],
     "fit": [sf.fit, fit],
     "inspect": [sf.inspect, sf.read_runs],
+    "isoflop": [sf.isoflop],
     "laws": [sf.find_law],
     "lr-transfer": [sf.lr_transfer],
+    "plan": [sf.plan],
     "plot": [sf.Fit.plot, sf.read_runs],
     "predict": [sf.Fit.predict, sf.predict_partial, sf.read_runs],
     "schedule": [sf.schedule_of],

@@ -42,10 +42,33 @@ def test_a_law_of_schedules_remembers_size_peak_and_vocabulary(fit):
     assert fit.recipe["vocab"] == (256, 256)
 
 
-def test_a_law_of_sizes_remembers_the_vocabulary_alone():
+def sizes(**columns):
     N = 10.0 ** np.arange(6, 11)
-    rows = pd.DataFrame({"N": N, "loss": 2 + 300 * N**-0.3, "vocab": 256, "d_model": 96, "batch": 64})
-    assert set(sf.fit(sf.read_runs(rows), "power-floor:over=N").recipe) == {"vocab"}
+    return sf.read_runs(pd.DataFrame({"N": N, "loss": 2 + 300 * N**-0.3, **columns}))
+
+
+def test_a_law_of_sizes_remembers_the_settings_that_it_does_not_read():
+    found = sf.fit(sizes(vocab=256, d_model=96, batch=64, optimizer="adamw"), "power-floor:over=N").recipe
+    assert found == {"vocab": (256, 256), "batch": (64, 64), "optimizer": ("adamw",)}
+
+
+@pytest.mark.parametrize(
+    ("fitted", "asked", "told"),
+    [
+        ({"batch": 64}, {"batch": 64}, ""),
+        ({"batch": 64}, {"batch": 512}, "batch 512 (fitted: 64)"),
+        ({"optimizer": "adamw"}, {"optimizer": "muon"}, "optimizer muon (fitted: adamw)"),
+        ({"dataset": "c4"}, {"dataset": "pile"}, "dataset pile (fitted: c4)"),
+        ({"peak_lr": 1e-3}, {"peak_lr": 2e-3}, "peak_lr 0.002 (fitted: 0.001)"),
+        ({"batch": [16, 32, 64, 128, 256]}, {"batch": 512}, ""),  # a rule of scaling, which goes on
+        ({"batch": 64}, {}, ""),
+    ],
+)
+def test_laws_of_sizes_are_cautioned_for_another_recipe(fitted, asked, told):
+    fit = sf.fit(sizes(**fitted), "power-floor:over=N")
+    found = [check.text for check in fit.cautions(sizes(**asked)) if check.code == "another-recipe"]
+    assert len(found) == bool(told)
+    assert all(told in text for text in found)
 
 
 @pytest.mark.parametrize(("changed", "told"), [({}, False), ({"d_model": 192}, True), ({"vocab": 512}, True)])

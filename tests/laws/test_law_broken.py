@@ -6,6 +6,8 @@ import pytest
 
 import scalefit as sf
 from scalefit.laws import find_law
+from scalefit.solver.model import bind
+from scalefit.solver.solve import _arranged
 
 X = np.geomspace(1e2, 1e7, 60)
 TWO = {"a": 0.3, "b": 5.0, "c0": 0.05, "c1": 0.9, "d1": 5e3, "f1": 0.15, "c2": -0.6, "d2": 2e5, "f2": 0.3}
@@ -43,3 +45,14 @@ def test_breaks_keep_the_numbers_that_the_user_gave_them():
     assert law.arranged(swapped) == TWO
     found = sf.fit(curve(TWO), law, fix={"d2": 5e3}, start=swapped, loss="squared")
     assert (found["d1"], found["d2"]) == (pytest.approx(2e5, rel=1e-5), 5e3)
+
+
+@pytest.mark.parametrize(
+    ("fix", "swapped"), [({}, True), ({"a": 0.3}, True), ({"d1": 2e5}, False), ({"c2": 0.9}, False)]
+)
+def test_breaks_change_places_only_where_none_of_their_parameters_is_held(fix, swapped):
+    named = TWO | {f"{letter}{i}": TWO[f"{letter}{3 - i}"] for letter in "cdf" for i in (1, 2)}
+    model = bind(find_law("broken:breaks=2"), {"x": X}, fix=fix)
+    theta = np.array([np.log(named[c.name]) if c.log else named[c.name] for c in model.coordinates])
+    found = dict(zip(model.law.parameters, model.vector(_arranged(model, theta)[None])[0], strict=True))
+    assert found == pytest.approx(TWO if swapped else named | fix)

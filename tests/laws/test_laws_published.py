@@ -1,8 +1,13 @@
 """Values that the papers' constants imply, where a law's own ``published`` cannot say them."""
 
+import math
+
 import numpy as np
+import pandas as pd
 import pytest
 
+import scalefit as sf
+from scalefit.errors import InputError
 from scalefit.laws import find_law
 from scalefit.laws.data_constrained import DataConstrained
 from scalefit.laws.encoder_decoder import BASE, EncoderDecoder
@@ -10,8 +15,10 @@ from scalefit.laws.kaplan_floor import KaplanFloor
 from scalefit.laws.loss_to_loss import LossToLoss
 from scalefit.laws.mutual_information import information_of_halves
 from scalefit.laws.precision import Precision
-from scalefit.laws.routed import Routed
+from scalefit.laws.routed import TABLE_3, Routed
 from scalefit.planning.critical_batch import critical_batch
+from scalefit.planning.optimum.compute_optimal import compute_optimal
+from scalefit.planning.optimum.vocabulary import best_vocabulary
 
 CHINCHILLA_PRINTED = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
 KAPLAN_TABLE_2 = {"N_c": 6.4e13, "D_c": 1.8e13, "alpha_N": 0.076, "alpha_D": 0.103}
@@ -97,9 +104,12 @@ def test_precision_of_a_billion_parameters_in_four_bits():
     assert Precision().evaluate(at, {**CHINCHILLA_PRINTED, **gammas}) == pytest.approx(plain, rel=1e-14)
 
 
+ROUNDED = {**CHINCHILLA_PRINTED, "C_T": 0.05, "gamma_D": 0.5, "gamma_N": 0.4, "gamma_post": 0.6}
+
+
 def test_rounding_after_training_hurts_long_trained_models_more():
     law = Precision(parts="weights", post="yes")
-    constants = {**CHINCHILLA_PRINTED, "gamma_w": 2.5, "C_T": 0.05, "gamma_D": 0.5, "gamma_N": 0.5, "gamma_post": 0.6}
+    constants = {**ROUNDED, "gamma_w": 2.5, "C_w": 0.3}
     at = {"N": 1e9, "precision_w": 16.0}
     lost = [
         law.evaluate({**at, "D": D, "precision_post": 4.0}, constants)
@@ -107,6 +117,35 @@ def test_rounding_after_training_hurts_long_trained_models_more():
         for D in (2e10, 2e11)
     ]
     assert lost[1] == pytest.approx(lost[0] * 10**0.5, rel=1e-9)
+
+
+@pytest.mark.parametrize("post", [3.0, 4.0, 16.0])
+def test_a_model_that_is_not_rounded_below_its_bits_of_training_loses_nothing(post):
+    """arXiv:2411.04330, equation 9: each factor 1 - exp(-C_x (P_x - P_post)) is zero where P_post = P_x."""
+    at = {"N": 1e9, "D": 2e10, **{f"precision_{part}": 3.0 for part in ("w", "a", "kv")}}
+    constants = {f"gamma_{part}": 2.5 for part in ("w", "a", "kv")} | {f"C_{part}": 0.3 for part in ("w", "a", "kv")}
+    rounded = Precision(post="yes").evaluate({**at, "precision_post": post}, {**ROUNDED, **constants})
+    plain = {name: value for name, value in constants.items() if name.startswith("gamma")}
+    assert rounded == Precision().evaluate(at, {**CHINCHILLA_PRINTED, **plain})
+
+
+def test_the_loss_from_rounding_by_hand():
+    """Equation 9 written out for weights, activations and cache in 8, 6 and 12 bits, rounded to 4."""
+    bits, gammas, growths = (8.0, 6.0, 12.0), (2.0, 2.5, 1.5), (0.2, 0.4, 0.1)
+    useful, factor = 3e8, 1.0
+    for P, gamma, growth in zip(bits, gammas, growths, strict=True):
+        useful *= 1 - math.exp(-P / gamma)
+        factor *= 1 - math.exp(-growth * (P - 4.0))
+    lost = 0.05 * math.exp(-4.0 / 0.6) * (1e10**0.5 / useful**0.4) * factor
+    expected = 1.69 + 406.4 / useful**0.34 + 410.7 / 1e10**0.28 + lost
+    names = ("w", "a", "kv")
+    at = {"N": 3e8, "D": 1e10, "precision_post": 4.0}
+    at |= {f"precision_{name}": P for name, P in zip(names, bits, strict=True)}
+    constants = {f"gamma_{name}": gamma for name, gamma in zip(names, gammas, strict=True)}
+    constants |= {f"C_{name}": growth for name, growth in zip(names, growths, strict=True)}
+    got = Precision(post="yes").evaluate(at, {**ROUNDED, **constants})
+    assert got == pytest.approx(expected, rel=1e-14)
+    assert lost > 1e-4, "the term is seen"
 
 
 class TestDataConstrained:
@@ -151,6 +190,53 @@ def test_routed_of_one_expert_is_a_dense_power_law():
     assert most == pytest.approx(2.8 * 300**-0.04, rel=1e-6)
 
 
+@pytest.mark.parametrize(("router", "row"), TABLE_3.items())
+def test_routed_is_the_law_of_table_3_in_decimal_logarithms(router, row):
+    """arXiv:2202.01169: log10 L = a log10 N + b log10 Eh + c log10 N log10 Eh + d."""
+    a, b, c, d, E_start, E_max = row
+    published = next(p for p in Routed.published if p.source.endswith(router)).parameters
+    for N, experts in ((1.5e7, 1), (5.5e7, 8), (1.3e9, 64), (3.7e8, 512)):
+        useful = 1 / (1 / (experts - 1 + 1 / (1 / E_start - 1 / E_max)) + 1 / E_max)
+        n, e = math.log10(N), math.log10(useful)
+        got = Routed().evaluate({"N": N, "experts": float(experts)}, published)
+        assert got == pytest.approx(10 ** (a * n + b * e + c * n * e + d), rel=1e-12)
+        lifted = Routed(floor="yes").evaluate({"N": N, "experts": float(experts)}, {**published, "E": 0.7})
+        assert lifted == pytest.approx(got + 0.7, rel=1e-14)
+
+
+def test_vocabulary_in_the_units_of_its_source():
+    """arXiv:2407.13623: -5.533 + 1.831/N^.447 + .196/N_v^.671 + 2.124/D^.447, in millions and billions."""
+    law = find_law("vocabulary")
+    got = law.evaluate({"N": 3.02e8, "N_vocab": 1.6e7, "D": 6e9}, law.published[0].parameters)
+    assert got == pytest.approx(-5.533 + 1.831 / 302**0.447 + 0.196 / 16**0.671 + 2.124 / 6**0.447, rel=1e-12)
+    assert "beta" not in law.parameters
+    assert "beta" in find_law("vocabulary:tie=no").parameters
+
+
+@pytest.mark.parametrize("C", [2.3e20, 2.3e21, 2.3e22])
+def test_the_best_vocabulary_is_the_least_of_the_law_on_a_grid(C):
+    law = find_law("vocabulary")
+    constants = law.published[0].parameters
+    entries = best_vocabulary(constants, 2.87e9, C, 3200)
+    near = entries * np.geomspace(0.5, 2, 2001) * 3200
+    losses = law.evaluate({"N": 2.87e9, "N_vocab": near, "D": C / 6 / (2.87e9 + near)}, constants)
+    assert np.argmin(losses) == pytest.approx(1000, abs=1)
+    with pytest.raises(InputError, match="no vocabulary is best"):
+        best_vocabulary({**constants, "A2": 0.0}, 2.87e9, C, 3200)
+
+
+def test_over_training_is_best_at_its_ratio_of_tokens_to_parameters():
+    """M* = (b/a)^(1/(2 eta)): 7.42 with the constants of RedPajama."""
+    law = find_law("over-training")
+    constants = law.published[0].parameters
+    best = (constants["b"] / constants["a"]) ** (1 / (2 * constants["eta"]))
+    assert best == pytest.approx(7.42, abs=0.01)
+    assert "(b/a)^(1/(2 eta))" in type(law).__doc__
+    M = best * np.geomspace(0.5, 2, 2001)
+    N = np.sqrt(1e21 / 6 / M)
+    assert np.argmin(law.evaluate({"N": N, "D": M * N}, constants)) == 1000
+
+
 def test_the_learning_rate_surface_is_lowest_at_its_power_laws():
     law = find_law("lr-batch-surface")
     constants = {"E": 1.7, "A": 400.0, "B": 410.0, "h_lr": 0.01, "h_batch": 0.014, "alpha": 0.34, "beta": 0.28}
@@ -165,6 +251,18 @@ def test_the_learning_rate_surface_is_lowest_at_its_power_laws():
     assert min(around) > bottom
     high, low = (law.evaluate({**at, "peak_lr": lr * x, "batch": batch * x**0.5}, constants) for x in (4, 0.25))
     assert high > low
+
+
+def test_implicit_domains_add_up_and_come_back_in_the_order_of_their_sizes():
+    law = find_law("mixture:over=web+code,domains=2")
+    planted = {"c": 1.5, "k": 0.9, "t1": -1.5, "t2": 0.6, "k2": 0.4, "t2_1": 1.0, "t2_2": -3.0}
+    assert set(law.parameters) == set(planted)
+    shares = np.random.default_rng(0).dirichlet([1, 1, 1], 40)
+    web, code = shares[:, 0], shares[:, 1]
+    loss = 1.5 + 0.9 * np.exp(-1.5 * web + 0.6 * code) + 0.4 * np.exp(web - 3.0 * code)
+    np.testing.assert_allclose(law.evaluate({"r1": web, "r2": code}, planted), loss, rtol=1e-14)
+    found = sf.fit(pd.DataFrame({"web": web, "code": code, "loss": loss}), law)
+    assert dict(found.parameters) == pytest.approx(planted, rel=1e-5)
 
 
 def test_mixture_of_one_source_left_out():
@@ -203,3 +301,10 @@ def test_the_published_family_of_sizes_meets_the_papers_own_fit_of_one_size():
     np.testing.assert_allclose(held[:-1] - held[-1], power[:-1] - power[-1], rtol=0.1)
     assert held[-1] == pytest.approx(alone["L0"] + power[-1], abs=0.01)
     np.testing.assert_allclose(held - decayed, 0.2 * alone["C1"], rtol=0.12)
+
+
+def test_the_unrounded_chinchilla_constants_give_the_published_optimum():
+    """arXiv:2203.15556, table A3: 40.0e9 parameters at 5.76e23 FLOP; with rounded exponents 32.2e9."""
+    rounded, unrounded = (published.parameters for published in find_law("chinchilla").published[:2])
+    assert float(compute_optimal("chinchilla", unrounded, 5.76e23).N) == pytest.approx(4.036e10, rel=2e-4)
+    assert float(compute_optimal("chinchilla", rounded, 5.76e23).N) == pytest.approx(3.219e10, rel=2e-4)

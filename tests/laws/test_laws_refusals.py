@@ -146,7 +146,7 @@ def test_sweeps_that_follow_the_size():
 def test_a_refusal_of_the_last_rows_says_how_to_take_all():
     steps = np.arange(1, 40)
     curve = pd.DataFrame({"run": "one", "step": steps, "C": 1e15 * steps, "loss": 2 + steps**-0.3})
-    with pytest.raises(sf.InputError, match=r"1 rows for 3 free parameters; use every logged row \(--points all\)"):
+    with pytest.raises(sf.InputError, match=r"1 row for 3 free parameters; use every logged row \(--points all\)"):
         sf.fit(sf.read_runs(curve), "power-floor:over=C", points="final")
 
 
@@ -163,10 +163,10 @@ def test_which_column_is_x_names_the_choices():
 def test_a_missing_column_is_named_with_its_meaning():
     table = pd.DataFrame({"N": SIZES, "D": TOKENS, "fresh": TOKENS / 2, "loss": LOSS})
     with pytest.raises(
-        sf.InputError, match=r'"U" \(unique training tokens\); write --map U=COLUMN with one of: fresh$'
+        sf.InputError, match=r'"U" \(unique training tokens\); write rename=\{"COLUMN": "U"\} with one of: fresh$'
     ):
         sf.fit(table, "data-constrained")
-    with pytest.raises(sf.InputError, match="write --map U=COLUMN, or add it to the table"):
+    with pytest.raises(sf.InputError, match=r'write rename=\{"COLUMN": "U"\}, or add it to the table'):
         sf.fit(table.drop(columns="fresh"), "data-constrained")
 
 

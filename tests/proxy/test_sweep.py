@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -176,3 +177,36 @@ def test_a_list_in_a_cell_is_an_axis_of_that_cell(tmp_path: Path) -> None:
     assert sorted((job.config.seed, job.config.lr) for job in jobs) == [(0, 0.1), (0, 0.2), (1, 0.3), (2, 0.3)]
     with pytest.raises(InputError, match="empty list"):
         plan_sweep({"cells": [{"lr": []}]}, tmp_path)
+
+
+def test_a_folder_and_its_collected_table_give_one_answer(tmp_path: Path) -> None:
+    """Diverged and stopped runs among them; every setting is in the table, also those that do not vary."""
+    import scalefit as sf
+
+    out = tmp_path / "out"
+    base = {"n_layer": 1, "d_head": 4, "seq_len": 8, "batch": 32, "eval_batch": 64, "steps": 24, "warmup": 2,
+            "eval_every": 8, "data": "zipf-markov", "data_options": {"tokens": 3000}, "parametrization": "mup"}  # fmt: skip
+    lrs = [0.01, 0.03, 0.1, 0.3, 1.0, 300.0]
+    jobs = plan_sweep({"base": base, "grid": {"d_model": [8, 16], "lr": lrs}}, out)
+    run_sweep(out)
+    stopped = RunFolder(out / jobs[1].id)
+    stopped.describe(stopped.facts() | {"status": "running", "val_loss": None})
+    collect_sweep(out).to_csv(tmp_path / "collected.csv", index=False)
+    paths = (out, tmp_path / "collected.csv")
+    folder, table = (sf.read_sweeps(sf.read_runs(path, need=())) for path in paths)
+    order = ["arm", "size", "lr"]
+    one, other = (each.points.sort_values(order, ignore_index=True) for each in (folder, table))
+    pd.testing.assert_frame_equal(one, other)
+    assert (folder.over, folder.arms, folder.initial_loss) == (table.over, table.arms, table.initial_loss)
+    assert folder.settings == table.settings | {"schedule": folder.settings["schedule"]}
+    assert table.settings["schedule"].removesuffix(",final=0") in folder.settings["schedule"]
+    assert len(one) == 11
+    assert one["loss"].isna().sum() >= 2  # at a learning rate of 300
+    assert any("1 of 12 runs is stopped: left out" in note for note in table.notes)
+    assert any("1 of 12 runs is running: left out" in note for note in folder.notes)
+
+
+def test_a_sweep_that_has_not_begun_has_no_table(grid: Path, tmp_path: Path) -> None:
+    plan_sweep(grid, tmp_path / "out")
+    with pytest.raises(InputError, match="none of 12 runs has begun"):
+        collect_sweep(tmp_path / "out")

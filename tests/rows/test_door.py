@@ -63,7 +63,7 @@ def test_diverged_rows_are_left_out_on_request_named_and_counted():
     rows = checked(runs, drop=True)
     assert rows.variables["N"].tolist() == np.delete(N, [1, 3, 5, 7]).tolist() and np.isfinite(rows.values).all()
     (note,) = rows.notes
-    assert note.startswith("4 rows without a finite loss were left out (DataFrame, row 3, DataFrame, row 5")
+    assert note.startswith("4 rows without a finite loss left out (DataFrame, row 3, DataFrame, row 5")
     assert "and 1 more" in note
     assert not checked(table(), drop=True).notes
     with pytest.raises(InputError, match="no row to fit"):

@@ -49,7 +49,9 @@ def test_a_missing_size_or_compute_follows_from_the_other_two_and_a_note_says_so
     rows = gather(find_law("chinchilla"), runs)
     assert rows.variables["D"].tolist() == [1e9, 5e8] and rows.notes == ("D = C / (6 N)",)
     alone = read_runs(pd.DataFrame({"N": [1e6, 2e6], "loss": [4.0, 3.0]}))
-    with pytest.raises(InputError, match=r'no column "D" \(training tokens of the run\); write --map D=COLUMN'):
+    with pytest.raises(
+        InputError, match=r'no column "D" \(training tokens of the run\); write rename=\{"COLUMN": "D"\}'
+    ):
         gather(find_law("chinchilla"), alone)
 
 
@@ -88,7 +90,7 @@ def test_a_law_along_the_schedule_reads_the_rows_after_the_warmup_with_areas_ove
             np.testing.assert_allclose(rows.variables["S1"][mine], S1[steps[run]], rtol=1e-13)
             np.testing.assert_allclose(rows.variables["S2"][mine], S2[steps[run]], rtol=1e-13)
         assert rows.values.tolist() == logs.curves["loss"].to_numpy()[rows.positions].tolist()
-    assert "5 rows during warmup were left out" in gather(law, runs).notes[0]
+    assert "5 rows during warmup left out" in gather(law, runs).notes[0]
 
 
 def test_a_law_along_the_schedule_takes_the_size_of_each_run():
@@ -193,3 +195,11 @@ def test_points_are_a_table_of_runs_steps_variables_and_the_target():
         "bleu": [4.0, 3.0],
     }
     assert list(Points(("a",), None, {"N": (1.0,)}, (2.0,)).frame("loss").columns) == ["run", "N", "loss"]
+
+
+def test_all_missing_columns_are_named_at_once():
+    table = pd.DataFrame({"foo": [1.0, 2.0, 3.0], "bar": [3.0, 2.0, 1.0]})
+    with pytest.raises(InputError) as said:
+        gather(find_law("chinchilla"), read_runs(table, need=()))
+    assert all(f'"{name}" (' in str(said.value) for name in ("N", "D", "loss"))
+    assert 'rename={"COLUMN": "N", "COLUMN": "D", "COLUMN": "loss"} with one of: foo, bar' in str(said.value)

@@ -50,3 +50,9 @@ def test_which_schedules_are_one():
     assert distinct_schedules([constant, decayed]) == 2  # alike as far as the short one goes, then not
     assert distinct_schedules([decayed, path(decayed.lr * 0.5), constant]) == 3
     assert distinct_schedules([decayed, path(decayed.lr * (1 + 1e-9))]) == 1
+
+
+def test_values_of_zero_have_no_part_in_a_scale():
+    law = find_law("power:over=width")
+    assert scale_of(law, {"x": np.array([0.0, 10.0])}).tolist() == [0, 0]
+    assert scale_of(law, {"x": np.array([1.0, 10.0])}).tolist() == [0, 1]

@@ -28,18 +28,44 @@ def test_from_the_cliff_on_every_loss_as_high_is_lost_and_one_that_came_back_is_
     assert lost({**BOWL, 4: 2.0, 5: 2.1, 6: 0.8, 7: 1.9}) == [4, 5, 7]
 
 
-def test_a_loss_must_be_half_as_large_again_as_the_least():
-    flat = {0: 0.62, 1: 0.61, 2: 0.60, 3: 0.61}
-    assert lost({**flat, 4: 0.6 + np.log(1.52)}) == [4]
-    assert lost({**flat, 4: 0.6 + np.log(1.48)}) == []
+FLAT = {0: 0.62, 1: 0.61, 2: 0.60, 3: 0.61}
+LEAST = np.exp(0.6)
 
 
-def test_and_a_third_of_the_way_to_the_initial_loss():
-    least, initial = np.exp(0.6), 12.0
-    third = least + (initial - least) / 3
-    flat = {0: 0.62, 1: 0.61, 2: 0.60, 3: 0.61}
-    assert lost({**flat, 4: np.log(1.02 * third)}, initial=initial) == [4]
-    assert lost({**flat, 4: np.log(0.98 * third)}, initial=initial) == []
+def test_a_loss_must_lie_a_nat_above_the_least():
+    assert lost({**FLAT, 4: np.log(LEAST + 1.02)}) == [4]
+    assert lost({**FLAT, 4: np.log(LEAST + 0.98)}) == []
+
+
+def test_or_a_third_of_a_large_one_above_it():
+    large = {octave: log + 4 for octave, log in FLAT.items()}
+    assert lost({**large, 4: 4.6 + np.log(1.34)}) == [4]
+    assert lost({**large, 4: 4.6 + np.log(1.32)}) == []
+
+
+def test_or_two_thirds_of_the_way_to_an_initial_loss_that_is_near():
+    initial = LEAST + 0.9
+    assert lost({**FLAT, 4: np.log(LEAST + 0.61)}, initial=initial) == [4]
+    assert lost({**FLAT, 4: np.log(LEAST + 0.59)}, initial=initial) == []
+
+
+@pytest.mark.parametrize("initial", [np.nan, np.log(10)])
+@pytest.mark.parametrize("last", [0.004, 0.012, 0.2])
+def test_small_losses_differ_by_factors_without_being_lost(initial, last):
+    """Training losses of .002 of an untrained ln 10: six times as much is not a diverged run."""
+    lr, loss = 2.0 ** np.arange(5), np.array([0.0035, 0.0025, 0.002, 0.0021, last])
+    assert not cliff(lr, loss, initial).any()
+
+
+def test_back_at_the_initial_loss_is_lost_however_gentle_the_slope():
+    lr, loss = 2.0 ** np.arange(6), np.array([2.28, 0.9, 0.4, 0.9, 1.8, 2.25])
+    assert cliff(lr, loss, np.log(10)).tolist() == [False] * 5 + [True]
+    assert not cliff(lr, loss).any()
+
+
+def test_beyond_a_run_without_a_loss_a_high_one_is_lost_too():
+    lr, loss = 2.0 ** np.arange(5), np.array([2.1, 2.0, 2.2, np.nan, 3.2])
+    assert cliff(lr, loss).tolist() == [False] * 4 + [True]
 
 
 def test_a_wall_below_the_best_learning_rate_is_no_cliff_nor_one_after_fewer_than_three():

@@ -26,10 +26,10 @@ def texts(runs, kind):
 def test_a_run_that_is_not_finite_to_its_end_has_the_steps_of_its_rows():
     runs = read_runs(curves({"a": 20, "b": 20}, lost="b"))
     assert runs.table["steps"].tolist() == [20, 20] and runs.table["loss"].tolist() == [4.8, 4.95]
-    told = "1 runs diverged, they have no finite loss at their end: b from step 6 to 20"
+    told = "1 run diverged, with no finite loss at the end: b from step 6 to 20"
     assert told in texts(runs, "diverged") and not texts(runs, "suspect")
     assert runs.table["diverged"].tolist() == [False, True] and runs.where("not diverged").names == ["a"]
-    assert unfinished(runs, every_row=False)[0].startswith("1 runs diverged (b): their last finite loss is not final")
+    assert unfinished(runs, every_row=False)[0].startswith("1 run diverged (b): its last finite loss is not final")
     assert "diverged" not in read_runs(curves({"a": 20, "b": 20})).table
     whole = read_runs(curves({"a": 20, "b": 20}).assign(loss=lambda rows: rows["loss"].where(rows["run"] == "a")))
     assert "b from step 0 to 20" in texts(whole, "diverged")[1]
@@ -47,7 +47,7 @@ def test_a_loss_on_few_rows_is_not_lost_at_its_end():
 def test_a_run_that_stops_before_the_others_is_told():
     runs = read_runs(curves({"a": 20, "b": 12, "c": 20}))
     (text,) = texts(runs, "suspect")
-    assert "b at step 12 of 20; they may have been killed" in text and """--where "run != 'b'\"""" in text
+    assert "b at step 12 of 20; perhaps killed" in text and """--where "run != 'b'\"""" in text
     assert runs.where("run != 'b'").names == ["a", "c"]
 
 

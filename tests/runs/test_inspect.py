@@ -31,7 +31,7 @@ def test_the_report_names_everything(log):
         "interpolated between rows 10 steps apart (a, b)",
         "N: 1e+09 parameters",
         "dropped: 4 rows were logged again after a restart and only the last kept: a, 2 from step 20 to 30",
-        "diverged: 1 rows have no finite loss: b, row 16 (nan)",
+        "diverged: 1 row has no finite loss: b, row 16 (nan)",
         "unknown: the file does not say whether N ('params') counts embeddings",
     ):
         assert words in text, words
@@ -85,7 +85,7 @@ def test_an_ambiguous_loss_is_told_beside_everything_else(tmp_path):
     assert "  kept unchanged: train/loss, val/loss" in lines
     (line,) = [line for line in lines if line.startswith("! ")]
     assert "'train/loss' and 'val/loss' could both be loss" in line
-    assert line.endswith("--map loss=train/loss or --map loss=val/loss")
+    assert line.endswith('rename={"train/loss": "loss"} or rename={"val/loss": "loss"}')
 
 
 def test_the_command_shows_what_it_knows_where_others_refuse(tmp_path):
@@ -109,5 +109,31 @@ def test_a_tie_of_steps_leaves_both(tmp_path):
 
 def test_a_missing_loss_lists_the_columns_as_the_file_has_them(tmp_path):
     (tmp_path / "a.csv").write_text("iter,params,foo\n0,5,6\n1,4,5\n")
-    with pytest.raises(InputError, match=r"no column loss; the columns are iter, params, foo; .*--map loss=COLUMN"):
+    with pytest.raises(
+        InputError, match=r"no column loss; the columns are iter, params, foo; .*rename=.\"COLUMN\": \"loss\""
+    ):
         read_runs(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("undecided", "decided"),
+    [
+        ({"train_loss": [3.0, 2.5, 2.0], "val_loss": [3.1, 2.6, 2.1]}, {"loss": [4.0, 3.0]}),
+        ({"lm_ce": [3.0, 2.5, 2.0]}, {"train_loss": [4.0, 3.0]}),
+        ({"valid_loss": [3.0, 2.5, 2.0], "eval_loss": [3.1, 2.6, 2.1]}, {"val_loss": [4.0, 3.0], "lr": [1.0, 1.0]}),
+    ],
+)
+def test_runs_whose_loss_is_undecided_are_named_and_counted(tmp_path, undecided, decided):
+    pd.DataFrame({"step": [5, 10, 15], **undecided}).to_csv(tmp_path / "first.csv", index=False)
+    pd.DataFrame({"step": [0, 9], **decided}).to_csv(tmp_path / "second.csv", index=False)
+    shown = inspect(read_runs(tmp_path, need=(), tell_ties=True)).lines
+    assert "curves of 1 run, 2 rows; 1 more without a loss" in shown[0]
+    assert any(line.startswith("! 1 runs") and "first (3 rows, step 5 to 15)" in line for line in shown)
+
+
+def test_a_run_that_logged_nan_from_the_start_is_diverged_and_not_undecided(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"step": 1, "loss": NaN}\n{"step": 2, "loss": NaN}\n')
+    (tmp_path / "b.jsonl").write_text('{"step": 1, "loss": 3.0}\n{"step": 2, "loss": 2.0}\n')
+    runs = read_runs([tmp_path / "a.jsonl", tmp_path / "b.jsonl"])
+    assert runs.names == ["a", "b"]
+    assert runs.table["diverged"].tolist() == [True, False]

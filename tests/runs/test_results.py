@@ -105,3 +105,33 @@ def test_shuffling_renaming_and_added_columns_never_change_the_runs(seed, extra,
     got = sf.read_runs(changed).table.sort_values("loss")
     for name in ("N", "D", "steps", "loss"):
         np.testing.assert_allclose(got[name], expected[name])
+
+
+@pytest.mark.parametrize("name", ["Epoch", "epoch_num", " epoch "])
+def test_an_epoch_of_another_spelling_is_an_axis_too(name, tmp_path):
+    """A Keras log with the rate it fell to: one run over epochs, not a run for every row."""
+    epochs = np.arange(1, 13)
+    frame = pd.DataFrame({name: epochs, "loss": 2 / epochs**0.5, "learning_rate": 1e-3 * (1 - epochs / 13)})
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    runs = sf.read_runs(tmp_path / "log.csv")
+    assert runs.curves["epoch"].tolist() == epochs.tolist()
+    assert len(runs.names) == 1
+
+
+def test_epochs_that_belong_to_sizes_are_no_axis(tmp_path):
+    frame = pd.DataFrame({"N": [1e7, 2e7, 4e7, 8e7], "Epoch": [1, 2, 4, 8], "loss": [4.0, 3.5, 3.1, 2.9]})
+    frame.to_csv(tmp_path / "final.csv", index=False)
+    assert len(sf.read_runs(tmp_path / "final.csv").table) == 4
+
+
+@pytest.mark.parametrize("name", ["run", "exp_name", "run_id"])
+def test_one_name_for_all_rows_names_no_run_where_a_setting_differs(name):
+    frame = pd.DataFrame(
+        {name: "sweep", "N": [1e6, 1e6, 4e6, 4e6], "D": [1e8, 4e8, 1e8, 4e8], "loss": [4, 3, 3.5, 2.5]}
+    )
+    runs = sf.read_runs(frame)
+    assert runs.kind == "runs"
+    assert len(runs) == 4
+    assert runs.table["D"].tolist() == frame["D"].tolist()
+    curve = pd.DataFrame({name: "one", "step": [0, 1, 2], "N": 1e6, "loss": [4.0, 3, 2]})
+    assert sf.read_runs(curve).names == ["one"]

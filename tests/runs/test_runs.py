@@ -102,7 +102,7 @@ def test_curves_and_a_table_of_runs_are_joined_by_run(csv):
     table = csv("run,params,loss\nb,2M,9\na,1M,9\nz,1M,9\n", "table.csv")
     runs = read_runs([curves, table])
     assert runs.table["N"].tolist() == [1e6, 2e6] and runs.table["loss"].tolist() == [4, 4.5]
-    assert "1 runs have no curve: z" in [note.text for note in kinds(runs, "dropped")]
+    assert "1 run has no curve: z" in [note.text for note in kinds(runs, "dropped")]
 
 
 def test_data_frames_and_lists_of_files(csv):
@@ -466,8 +466,8 @@ def test_an_overflow_in_a_probe_is_infinite_and_told(csv):
 def test_sizes_that_are_not_positive_are_kept_and_named(csv):
     runs = read_runs(csv("N,D,loss\n0,1e9,4\n1e6,-1,3\n"))
     assert [note.text for note in kinds(runs, "suspect")] == [
-        "N is not above 0 in 1 rows: row 2 (0)",
-        "D is not above 0 in 1 rows: row 3 (-1)",
+        "N is not above 0 in 1 row: row 2 (0)",
+        "D is not above 0 in 1 row: row 3 (-1)",
     ]
 
 
@@ -595,12 +595,12 @@ def test_lr_that_is_negative_or_ends_early_stops(csv):
     [
         ("runs.csv", "", "the file is empty"),
         ("runs.csv", "step,loss\n", "no rows"),
-        ("runs.csv", "step,foo\n0,1\n", r"no column loss; the columns are step, foo; .*--map loss=COLUMN"),
-        ("runs.csv", "step,loss_c4\n0,1\n", r"--map loss=loss_c4"),
+        ("runs.csv", "step,foo\n0,1\n", r'no column loss; the columns are step, foo; .*rename=."COLUMN": "loss"'),
+        ("runs.csv", "step,loss_c4\n0,1\n", 'rename=."loss_c4": "loss"'),
         ("runs.csv", "step,lr\n0,1\n1,1\n", "holds a schedule, not a run; pass it as --schedule"),
         ("runs.csv", "step,train/loss,val/loss\n0,1,2\n", "'train/loss' and 'val/loss' could both be loss"),
-        ("runs.csv", "_step,global_step,loss\n0,1,2\n", "--map step=_step or --map step=global_step"),
-        ("runs.csv", "step,lm loss,val_loss\n0,1,2\n", r'--map loss="lm loss" or --map loss=val_loss'),
+        ("runs.csv", "_step,global_step,loss\n0,1,2\n", 'rename=."_step": "step". or rename=."global_step": "step"'),
+        ("runs.csv", "step,lm loss,val_loss\n0,1,2\n", 'rename=."lm loss": "loss". or rename=."val_loss": "loss"'),
         ("runs.csv", "step,loss\n0,5\n1,oops\n", r"runs.csv, row 3, column loss: 'oops' is not a number"),
         ("runs.csv", "step,loss\n0.5,5\n", "row 2, column step: step 0.5 is not a whole number"),
         ("runs.csv", "step,loss\n,5\n1,4\n", "row 2, column step: there is no step"),

@@ -87,13 +87,13 @@ def test_runs_whose_loss_is_not_final_are_left_out():
     rows.loc[3, ["loss", "status"]] = [7.0, "crashed"]
     sweeps = read_sweeps(rows)
     assert len(sweeps.points) == len(rows) - 1
-    assert any("1 of 14 runs are crashed: left out" in note for note in sweeps.notes)
+    assert any("1 of 14 runs is crashed: left out" in note for note in sweeps.notes)
     for status in ("crashed", "running", "planned", "Killed", "pruned"):  # no loss yet is no divergence
         rows.loc[3, ["loss", "status"]] = [np.nan, status]
         sweeps = read_sweeps(rows)
         assert len(sweeps.points) == len(rows) - 1
         assert not sweeps.points["loss"].isna().any()
-        assert any(f"1 of 14 runs are {status}: left out" in note for note in sweeps.notes)
+        assert any(f"1 of 14 runs is {status}: left out" in note for note in sweeps.notes)
     rows.loc[3, ["loss", "status"]] = [np.inf, "crashed"]  # lost, and then stopped
     assert len(read_sweeps(rows).points) == len(rows)
     rows.loc[3, ["loss", "status"]] = [np.nan, "finished"]
@@ -116,7 +116,7 @@ def test_in_curves_a_lost_run_stays_and_one_that_stops_early_does_not():
     sweeps = read_sweeps(pd.concat(runs))
     assert sweeps.points["loss"].isna().sum() == 1
     assert len(sweeps.points) == len(rows) - 1
-    assert any("stop before the others, such as 64-0.000488281 at step 400 of 1000" in note for note in sweeps.notes)
+    assert any("stops before the others, such as 64-0.000488281 at step 400 of 1000" in note for note in sweeps.notes)
     half = [curve(64, lr, steps, 2.5) for lr in RATES for steps in (500, 1000)]
     for i, each in enumerate(half):
         each["run"] = f"r{i}"

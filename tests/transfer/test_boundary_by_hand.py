@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from scalefit.errors import IdentificationError
-from scalefit.transfer.boundary import backtest_divergence, boundary
+from scalefit.transfer.boundary import backtest_divergence, boundary, fit_boundary
 from scalefit.transfer.sweeps import read_sweeps
 
 OCTAVES = np.arange(-10, 1)
@@ -48,3 +48,11 @@ def test_a_boundary_that_turns_is_predicted_wrongly():
 def test_one_smaller_size_is_not_enough():
     with pytest.raises(IdentificationError):
         judged((-2, -3))
+
+
+def test_a_boundary_does_not_depend_on_the_order_of_the_sizes():
+    cells = {64.0 * 2**i: cell(64 * 2**i, -2 - i) for i in range(3)}
+    one, other = (fit_boundary(dict(order), 6.0) for order in (cells.items(), reversed(cells.items())))
+    assert one.sizes == other.sizes == (64.0, 128.0, 256.0)
+    np.testing.assert_array_equal(one.slope, other.slope)
+    assert one.slope[0] == pytest.approx(-1)

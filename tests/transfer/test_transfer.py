@@ -219,7 +219,7 @@ def test_a_diverged_run_with_a_finite_loss_acts_as_one_without(bad, initial):
     columns = ["lr", "low", "high", "loss"]
     pd.testing.assert_frame_equal(found.table[columns], wanted.table[columns])
     assert over.sum() > 2
-    assert any("jump" in note or f"{over.sum()} of 24 runs are back at or above" in note for note in found.notes)
+    assert any("jump" in note or f"{over.sum()} of 24 runs back at or above" in note for note in found.notes)
     assert not any("far below" in doubt for best in found["all"].optima.values() for doubt in best.doubts)
 
 
@@ -607,7 +607,7 @@ def test_diverged_runs_are_counted():
     rows = planted(-1.0, widths=(64, 128, 256))
     rows.loc[(rows["lr"] > 2.0**-4) | (rows["width"] == 256), "loss"] = np.nan
     found = lr_transfer(rows, draws=5)
-    assert any("12 of 30 runs have no finite loss" in note for note in found.notes)
+    assert any("12 of 30 runs without a finite loss" in note for note in found.notes)
     assert found["all"].optima[256.0].refused.startswith("none of 10 learning rates has a finite loss")
 
 

@@ -13,20 +13,19 @@ from scalefit.fitting.prepare import prepare
 from scalefit.rows.scale import scale_of
 from scalefit.schedules import areas, parse_schedule
 from scalefit.uncertainty.calibration import (
-    PER_DECADE,
-    PER_RUN,
-    PRIOR,
+    BEYOND,
     PRIOR_FOLDS,
+    WITHIN,
     WORST,
     Calibration,
     Fold,
-    calibrate,
     deviation,
-    folds_of,
+    factor_of,
     small_sample,
     spreads,
     student,
 )
+from scalefit.uncertainty.folds import folds_of, walk
 
 
 def table(n=60, noise=0.005, seed=0, bend=0.0):
@@ -91,13 +90,13 @@ def test_scale_counts_decades_of_compute(law, columns, expected):
 
 def test_distance_of_a_law_without_sizes_is_relative_to_the_fitted_span():
     law = sf.find_law("loss-to-loss")
-    inside = Calibration(1.0, 0, 0, np.log10(2.5), np.log10(4.0))
+    inside = Calibration(1.0, 0, 0, np.log10(2.5), np.log10(4.0), 0.5)
     beyond = inside.distance(law, {"loss_source": np.array([3.0, 2.5 / 1.6, 4.0 * 1.6])})
     assert beyond == pytest.approx([0, 2, 2])
 
 
-def fold(error, spread, distance=0.0, sigma=0.0, n=20):
-    full = [np.full(n, value) for value in (distance, error, spread, spread)]
+def fold(error, spread, missed=0.01, sigma=0.0, n=20):
+    full = [np.full(n, value) for value in (0.0, missed, error, spread, spread)]
     return Fold("made", np.arange(n), 30, *full, sigma)
 
 
@@ -106,47 +105,65 @@ def prepared():
     return prepare(sf.read_runs(table(), need=()), "chinchilla")
 
 
-def factor(prepared, folds):
-    return calibrate(prepared.law, prepared.rows, folds).factor
+def factor(folds):
+    return factor_of(folds)[0]
 
 
-def test_factor_without_folds_is_the_prior(prepared):
-    expected = PRIOR * student(0.9, PRIOR_FOLDS) / student(0.9, np.inf)
-    assert factor(prepared, []) == pytest.approx(expected)
+def test_factor_without_folds_is_the_prior():
+    assert factor_of([]) == (student(0.9, PRIOR_FOLDS) / student(0.9, np.inf), 0, 0)
 
 
-def test_factor_follows_the_folds(prepared):
-    """Many folds whose errors are three deviations: k nears three; whose errors are noise: k nears zero."""
-    far = [fold(3 * (0.01**2 + PER_RUN**2) ** 0.5, 0.01)] * 200
-    assert factor(prepared, far) == pytest.approx(3, rel=0.03)
-    assert factor(prepared, [fold(0.01, 0.01, sigma=0.01)] * 200) < 0.2
-    assert factor(prepared, [fold(0.05, 0.0, distance=1.0)] * 200) == pytest.approx(
-        0.05 / (PER_DECADE**2 + PER_RUN**2) ** 0.5, rel=0.03
-    )
+def test_factor_follows_the_folds():
+    """Many folds whose errors are three times what is believed: k nears three; whose errors are noise: k nears zero."""
+    assert factor([fold(0.03, 0.0)] * 200) == pytest.approx(3, rel=0.03)
+    assert factor([fold(0.01, 0.0, sigma=0.01)] * 200) < 0.2
+    assert factor([fold(0.01, 0.01)] * 200) < 0.2  # what the draws account for is no error of the law
+    assert factor([fold((0.03**2 + 0.005**2) ** 0.5, 0.005)] * 400) == pytest.approx(3, rel=0.03)
 
 
-def test_one_fold_alone_cannot_widen_without_end(prepared):
-    assert factor(prepared, [fold(10.0, 1e-6)]) < WORST
-    assert factor(prepared, [fold(np.nan, 0.01)]) == factor(prepared, [])
+def test_one_fold_alone_cannot_widen_without_end():
+    assert factor([fold(10.0, 1e-6)]) < WORST
+    assert factor([fold(np.nan, 0.01)]) == factor([])
 
 
-def test_noise_is_not_taken_for_the_law_being_wrong(prepared):
+def test_noise_is_not_taken_for_the_law_being_wrong():
     """Errors that are all noise, ten times what is believed of the law, leave the factor about where it was."""
     rng = np.random.default_rng(0)
-    noisy = [fold(rng.normal(0.0, 0.02, 50), 0.002, sigma=0.02, n=50) for _ in range(6)]
-    assert factor(prepared, noisy) < 1.1 * factor(prepared, [])
-    wrong = [fold(rng.normal(0.0, 0.02, 50), 0.002, n=50) for _ in range(6)]
-    assert factor(prepared, wrong) > 3
+    noisy = [fold(rng.normal(0.0, 0.02, 50), 0.0, 0.002, sigma=0.02, n=50) for _ in range(6)]
+    assert factor(noisy) < 1.2 * factor([])
+    wrong = [fold(rng.normal(0.0, 0.02, 50), 0.0, 0.002, n=50) for _ in range(6)]
+    assert factor(wrong) > 3
 
 
-def test_a_fold_whose_noise_hides_the_law_counts_little(prepared):
-    hidden = [fold(np.array([0.05]), 0.001, sigma=0.02, n=1) for _ in range(6)]
-    assert factor(prepared, hidden) == pytest.approx(factor(prepared, []), rel=0.05)
+def test_a_fold_whose_noise_hides_the_law_counts_little():
+    hidden = [fold(np.array([0.05]), 0.001, 0.002, sigma=0.02, n=1) for _ in range(6)]
+    assert factor(hidden) == pytest.approx(factor([]), rel=0.1)
 
 
 def test_deviation_adds_what_it_says():
-    found = deviation(2.0, np.array([0.03]), np.array([0.0]), 0.04)
-    assert found == pytest.approx(np.sqrt(4 * (0.03**2 + PER_RUN**2) + 0.04**2))
+    found = deviation(2.0, np.array([0.03]), np.array([0.01]), 0.04)
+    assert found == pytest.approx(np.sqrt(0.03**2 + 4 * 0.01**2 + 0.04**2))
+
+
+def test_the_error_of_a_law_scales_with_what_it_explains():
+    """Half the range of losses: half the error; as far beyond as the fitted range is wide: BEYOND of that range."""
+    law, far = sf.find_law("power:over=C"), {"x": np.array([1e19, 1e22, 1e25])}
+    full, half = (Calibration(1.0, 0, 0, 16.0, 19.0, change).missed(law, far) for change in (0.4, 0.2))
+    assert full == pytest.approx(2 * half)
+    assert full[0] == pytest.approx(0.4 * WITHIN)
+    assert full[1] == pytest.approx(0.4 * np.hypot(WITHIN, BEYOND))
+    assert full[2] > full[1]
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9])
+def test_an_interval_is_that_of_the_mixture(level):
+    """Against the quantile of simulated errors: with probability .3 the law misses something."""
+    calibration = Calibration(2.0, 0, 0, 0.0, 1.0, 0.5, misfit=0.3)
+    rng = np.random.default_rng(0)
+    wide = rng.random(400_000) < 0.3
+    errors = rng.standard_normal(400_000) * np.where(wide, np.sqrt(0.01**2 + 4 * 0.02**2), 0.01)
+    half = calibration.half_width(np.array([0.01]), np.array([0.02]), 0.0, level)
+    assert half == pytest.approx(np.quantile(errors, 0.5 + level / 2), rel=0.02)
 
 
 def test_folds_walk_forward(prepared):
@@ -180,13 +197,14 @@ def test_intervals_widen_with_distance(surface):
 
 
 @pytest.mark.parametrize("side", ["low", "high"])
-def test_an_observation_is_less_certain_than_the_mean(surface, side):
+def test_an_observation_is_less_certain_than_the_mean(side):
+    plain = sf.fit(table(), "chinchilla", draws=100, calibrated=False)
     z, far = student(0.9, np.inf), {"N": 1e10, "D": 1e12}
     observation, mean = (
         np.log(found[side] / found["loss"]).iloc[0]
-        for found in (surface.predict(interval=kind, **far) for kind in ("observation", "mean"))
+        for found in (plain.predict(interval=kind, **far) for kind in ("observation", "mean"))
     )
-    assert (observation / z) ** 2 - (mean / z) ** 2 == pytest.approx(surface.sigma**2)
+    assert (observation / z) ** 2 - (mean / z) ** 2 == pytest.approx(plain.sigma**2)
 
 
 def test_each_side_has_its_own_spread():
@@ -260,8 +278,6 @@ def test_linear_residuals_have_intervals_in_the_unit_of_the_loss():
 
 
 def test_a_fold_that_cannot_be_fitted_is_left_out(prepared):
-    from scalefit.uncertainty.calibration import walk
-
     rows = prepared.rows
     one_size = np.ones(len(rows), dtype=bool)
     one_size[:2] = False

@@ -152,3 +152,15 @@ def test_sandwich_of_strongly_bent_data_agrees_with_refits(side):
     options = {"residuals": "linear", "loss": "squared", "draws": 1000, "calibrated": False}
     refits, ours = (sf.fit(runs, "y = A*x**-alpha", method=method, **options).draws for method in ("pairs", "sandwich"))
     assert ours.std().to_numpy() == pytest.approx(refits.std().to_numpy(), rel=0.15)
+
+
+def test_profile_of_the_only_parameter_in_the_logarithm():
+    """log loss + 0.1 log N = 0.1 log c: the interval of log c is Student's for a mean, ten times as wide."""
+    N = np.geomspace(1e6, 1e9, 12)
+    noise = 0.01 * np.random.default_rng(1).standard_normal(12)
+    runs = pd.DataFrame({"N": N, "loss": (1e12 / N) ** 0.1 * np.exp(noise)})
+    found = profile(runs, "loss = (c/N)**alpha", ["c"], fix={"alpha": 0.1}, loss="squared").loc["c"]
+    centre, error = np.log(1e12) + 10 * noise.mean(), 10 * noise.std(ddof=1) / 12**0.5
+    ends = centre + t.ppf([0.05, 0.5, 0.95], 11) * error
+    assert np.log([found["low"], found["value"], found["high"]]) == pytest.approx(ends, abs=1e-3 * error)
+    assert found["open"] == ""

@@ -14,6 +14,8 @@ from scalefit.numerics import FloatArray
 
 FLOP_PER = 6.0  #: FLOP per parameter and token
 
+Constants = Mapping[str, Any]  #: numbers, or arrays of them that broadcast against compute
+
 
 @dataclass(frozen=True)
 class Optimum:
@@ -46,35 +48,36 @@ def size_exponent(constants: Mapping[str, float]) -> float:
     return constants["beta"] / (constants["alpha"] + constants["beta"])
 
 
-def _additive(constants: Mapping[str, float], C: FloatArray) -> FloatArray:
-    return size_factor(constants) * (C / FLOP_PER) ** size_exponent(constants)
+def _additive(constants: Constants, C: FloatArray) -> FloatArray:
+    A, B, alpha, beta = (constants[name] for name in ("A", "B", "alpha", "beta"))
+    return np.asarray((alpha * A / (beta * B)) ** (1 / (alpha + beta)) * (C / FLOP_PER) ** (beta / (alpha + beta)))
 
 
-def _over_trained(constants: Mapping[str, float], C: FloatArray) -> FloatArray:
+def _over_trained(constants: Constants, C: FloatArray) -> FloatArray:
     eta = constants["eta"]
     sizes = {"A": constants["a"], "B": constants["b"], "alpha": 2 * eta, "beta": 2 * eta}
     return _additive(sizes, C)
 
 
-def _nested(constants: Mapping[str, float], C: FloatArray) -> FloatArray:
+def _nested(constants: Constants, C: FloatArray) -> FloatArray:
     A, B, alpha, beta = (constants[name] for name in ("A", "B", "alpha", "beta"))
     size = alpha * A ** (alpha / beta) / (beta * B) * C / FLOP_PER
     return np.asarray(size ** (beta / (alpha + beta)))
 
 
-def _interacting(constants: Mapping[str, float], C: FloatArray) -> FloatArray:
+def _interacting(constants: Constants, C: FloatArray) -> FloatArray:
     power = 1 / constants["k"]  # the sum inside the power has its least value where the law has
     inside = {"A": 1.0, "B": constants["B"] ** power, "alpha": constants["alpha"] * power}
     return _additive({**inside, "beta": constants["beta"] * power}, C)
 
 
-def _kaplan(constants: Mapping[str, float], C: FloatArray) -> FloatArray:
+def _kaplan(constants: Constants, C: FloatArray) -> FloatArray:
     names = {"A": "N_c", "B": "D_c", "alpha": "alpha_N", "beta": "alpha_D"}
     return _nested({new: constants[old] for new, old in names.items()}, C)
 
 
-#: the best size of each law that has a closed form
-CLOSED_FORMS: dict[str, Callable[[Mapping[str, float], FloatArray], FloatArray]] = {
+#: the best size of each law that has a closed form, from its constants and compute; both may be arrays
+CLOSED_FORMS: dict[str, Callable[[Constants, FloatArray], FloatArray]] = {
     "chinchilla": _additive,
     "over-training": _over_trained,
     "kaplan-floor": _nested,

@@ -11,7 +11,11 @@ from scalefit.numerics import FloatArray
 
 
 def critical_tokens(constants: Mapping[str, float], N: Any, bits: Any) -> FloatArray:
-    """D_crit in tokens for N parameters rounded to ``bits`` under the law ``precision:post=yes``.
+    """D_crit in tokens for a model rounded to ``bits`` under the law ``precision:post=yes``.
+
+    N counts the parameters that training in few bits leaves useful: N_eff of the law, which is N where training used 16
+    bits. The law's factor for the bits taken away counts as 1, as it does for models trained in many more bits than
+    ``bits``; below that, C_T times the factor takes the place of C_T, and D_crit is larger.
 
     D_crit = (beta B N^gamma_N e^(bits/gamma_post) / (gamma_D C_T))^(1/(gamma_D + beta)): here the gain of another
     token in the data term equals its cost in the loss from rounding. Source: arXiv:2411.04330.

@@ -15,9 +15,12 @@ from pathlib import Path
 from types import ModuleType
 
 from scalefit.errors import InputError
+from scalefit.runs.formats import text_log
+from scalefit.runs.formats.hydra import with_settings
 from scalefit.runs.formats.raw import RawTable, Remark
+from scalefit.runs.formats.text import refuse_packed
 
-__all__ = ["RawTable", "Remark", "patterns", "read_raw", "sources_in"]
+__all__ = ["RawTable", "Remark", "is_free_text", "patterns", "read_raw", "sources_in"]
 
 
 @functools.cache
@@ -42,15 +45,34 @@ def read_raw(path: Path) -> RawTable:
     """
     if not path.exists():
         raise InputError("there is no such file", where=str(path), todo="give the path of a run log or of a folder")
+    if not path.is_file() and not path.is_dir():
+        raise InputError("not a file (a pipe or a device)", where=str(path), todo="write it to a file, and give that")
     if path.is_file() and path.stat().st_size == 0:
         raise InputError("the file is empty", where=str(path), todo="give a table with a row of column names")
-    table = _reader(path).read(path)
+    try:
+        if path.is_file():
+            refuse_packed(path)
+        table = _reader(path).read(path)
+    except UnicodeError as error:
+        raise InputError("not UTF-8 text", where=str(path), todo="save it as UTF-8") from error
+    except OSError as error:
+        what = f"cannot be read ({error.strerror or error})"
+        raise InputError(what, where=str(error.filename or path), todo="check the path and its permissions") from error
     if not isinstance(table, RawTable):
         raise TypeError(f"the reader of {path} returned a {type(table).__name__}")
     if table.frame.empty:
         todo = "give a table with one row for each run or logged step"
         raise InputError("the table has no rows", where=str(path), todo=todo)
-    return table
+    return with_settings(table)
+
+
+def is_free_text(path: Path) -> bool:
+    """Whether a file is named as texts of any kind are (job.log, notes.txt), which need not be run logs.
+
+    >>> is_free_text(Path("train.log")), is_free_text(Path("train.csv"))
+    (True, False)
+    """
+    return any(fnmatchcase(path.name.lower(), pattern) for pattern in text_log.NAMES)
 
 
 def _reader(path: Path) -> ModuleType:
@@ -60,15 +82,21 @@ def _reader(path: Path) -> ModuleType:
             if hasattr(reader, "sources") and reader.sources(path) == [path]:
                 return reader
         raise InputError("the folder is not a run log", where=str(path), todo="give a file or a folder of run logs")
-    fitting = []
-    for reader in _readers():
-        lengths = [len(pattern) for pattern in reader.NAMES if fnmatchcase(path.name.lower(), pattern)]
-        if lengths:
-            fitting.append((hasattr(reader, "claims"), max(lengths), reader))
+    fitting = _fitting(path.name.lower()) or _fitting("x.txt")  # of an unknown name the content decides
     for claims, _, reader in sorted(fitting, key=lambda entry: entry[:2], reverse=True):
         if not claims or reader.claims(path):
             return reader
     return importlib.import_module(f"{__name__}.delimited")
+
+
+def _fitting(name: str) -> list[tuple[bool, int, ModuleType]]:
+    """The readers for a name: whether they claim files, the length of the pattern, the reader."""
+    found = []
+    for reader in _readers():
+        lengths = [len(pattern) for pattern in reader.NAMES if fnmatchcase(name, pattern)]
+        if lengths:
+            found.append((hasattr(reader, "claims"), max(lengths), reader))
+    return found
 
 
 def sources_in(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -80,8 +108,39 @@ def sources_in(folder: Path) -> tuple[list[Path], list[Path]]:
     for reader in sorted((r for r in _readers() if hasattr(r, "sources")), key=lambda r: r.FOLDER_RANK):
         found = reader.sources(folder)
         if found:
-            return found, [file for file in rest if not any(file.is_relative_to(source) for source in found)]
+            more, others = _elsewhere(folder, reader, found)
+            return found + more, [file for file in rest if not any(file.is_relative_to(s) for s in found)] + others
     if not rest:  # logs may lie any number of folders down
-        parts = [sources_in(part) for part in sorted(folder.iterdir()) if part.is_dir() and part.name[:1] not in "._"]
+        parts = [sources_in(part) for part in _folders(folder)]
         return [path for found, _ in parts for path in found], [path for _, left in parts for path in left]
     return rest, []
+
+
+def _elsewhere(folder: Path, reader: ModuleType, found: list[Path]) -> tuple[list[Path], list[Path]]:
+    """What folders hold that have none of the runs that were found: more of the same kind, and logs of other kinds.
+
+    The folders inside that of a run belong to the run: nothing is looked for in them.
+    """
+    more, others = list[Path](), list[Path]()
+    if any(source == folder or (source.is_file() and source.parent == folder) for source in found):
+        return more, others
+    for part in _folders(folder):
+        if not any(source.is_relative_to(part) for source in found):
+            same = _below(reader, part)
+            more += same
+            others += [] if same else sources_in(part)[0]
+    return more, others
+
+
+def _below(reader: ModuleType, folder: Path) -> list[Path]:
+    """The runs of one kind in a folder, or any number of levels down."""
+    found: list[Path] = reader.sources(folder)
+    if found:
+        return found + _elsewhere(folder, reader, found)[0]
+    return [source for part in _folders(folder) for source in _below(reader, part)]
+
+
+def _folders(folder: Path) -> list[Path]:
+    """The folders in a folder that may hold runs: no hidden ones, and no checkpoints."""
+    skipped = (".", "_", "checkpoint-")
+    return [part for part in sorted(folder.iterdir()) if part.is_dir() and not part.name.startswith(skipped)]

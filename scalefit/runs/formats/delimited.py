@@ -10,12 +10,13 @@ from pathlib import Path
 import pandas as pd
 
 from scalefit.errors import InputError
-from scalefit.runs.formats.raw import RawTable, Remark
-from scalefit.runs.formats.text import ENDINGS, encoding, lines, packing
+from scalefit.runs.formats.raw import RawTable, Remark, refuse_long_names
+from scalefit.runs.formats.text import ENDINGS, OPENERS, encoding, lines, packing
 from scalefit.runs.matching import match
 from scalefit.runs.quantities import is_quantity
 
 NAMES = tuple(f"*{kind}{packed}" for kind in (".csv", ".tsv", ".tab") for packed in ENDINGS)
+NAN = re.compile(r"\bnan\b", re.IGNORECASE)
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 
 
@@ -31,6 +32,7 @@ def read(path: Path) -> RawTable:
     separator = separator_of(head[start])
     decimal = _decimal(head[start + 1 :], separator)
     header = next(csv.reader([head[start]], delimiter=separator, skipinitialspace=True))
+    refuse_long_names(header, str(path))
     frame = _parsed(path, start, separator, decimal, header)
     if any("\x00" in str(name) for name in frame.columns):
         raise InputError("not a table: the file is binary", where=str(path), todo="save it as UTF-8 text")
@@ -52,7 +54,15 @@ def read(path: Path) -> RawTable:
         copies.append(Remark("dropped", f"{len(unnamed)} columns without a name and without a value", len(unnamed)))
     if all(frame[name].hasnans for name in frame.columns):  # else no line is empty
         frame = frame.dropna(how="all").infer_objects()
-    return RawTable(path, frame, remarks=(*remarks, *copies))
+    nans = nan_cells(path) if any(frame[name].hasnans for name in frame.columns) and _says_nan(path) else {}
+    return RawTable(path, frame, remarks=(*remarks, *copies), nans=nans, unsure=True)
+
+
+def _says_nan(path: Path) -> bool:
+    """Whether a word NaN is in the file at all: most files have none, and need not be read cell by cell."""
+    packed = packing(path)
+    with OPENERS[packed](path, "rt", encoding=encoding(path, packed)) as file:
+        return any(NAN.search(line) for line in file)
 
 
 def nan_cells(path: Path) -> dict[str, list[int]]:

@@ -11,6 +11,7 @@ from scalefit.runs.formats import delimited
 from scalefit.runs.formats.flat_yaml import flat_yaml
 from scalefit.runs.formats.pivot import wide
 from scalefit.runs.formats.raw import RawTable, Remark
+from scalefit.runs.quantities import numbers
 
 NAMES = ()
 FOLDER_RANK = 1
@@ -35,10 +36,12 @@ def read(path: Path) -> RawTable:
         if "step" not in frame.columns or value is None:
             todo = f"give it the columns step and {file.stem}"
             raise InputError("not a metric of DVCLive", where=str(file), todo=todo)
-        parts.append(pd.DataFrame({"run": "", "key": key, "step": frame["step"], "time": 0, "value": frame[value]}))
+        steps = numbers(frame["step"], str(file))
+        parts.append(pd.DataFrame({"run": "", "key": key, "step": steps, "time": 0, "value": frame[value].to_numpy()}))
     frame, told, nans = wide(pd.concat(parts, ignore_index=True))
+    told.append(Remark("unknown", "steps count the calls of next_step(), unless they were set"))
     told.append(Remark("joined", f"{len(parts)} files, one for each metric, by step", len(parts)))
-    return RawTable(path, frame.drop(columns="run"), flat_yaml(path / "params.yaml"), tuple(told), nans)
+    return RawTable(path, frame.drop(columns="run"), flat_yaml(path / "params.yaml"), tuple(told), nans, single=True)
 
 
 def _metrics(folder: Path) -> list[Path]:

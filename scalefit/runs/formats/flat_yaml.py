@@ -11,7 +11,7 @@ import yaml
 from scalefit.errors import InputError
 
 MOST, LONGEST_LIST = 10_000, 20  #: entries of a configuration, and of a list in one
-FLOAT = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")  #: YAML 1.1 takes 3e-4 for a word
+FLOAT = re.compile(r"^[-+]?(\d+(?:\.\d*)?|\.\d+)([eE][-+]?\d+)?$")  #: YAML 1.1 takes 3e-4 for a word
 WORDS: dict[str, object] = {"true": True, "false": False, "null": None, "none": None, "~": None}
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from scalefit.errors import InputError
 from scalefit.runs.formats.jsonl import flattened, framed
 from scalefit.runs.formats.raw import RawTable, Remark, nans_of
-from scalefit.runs.formats.text import lines
+from scalefit.runs.formats.text import lines, parsed
 
 NAMES = ("trainer_state.json", "*trainer_state*.json")
 FOLDER_RANK = 2
 KNOWN = (
-    "loss is the mean over the last logging interval, rounded to four decimals",
+    "loss is the mean over the last logging interval, rounded to four decimals before version 5",
     "the file does not say which version wrote it: versions before March 2025 log the learning rate of the next step, "
     "and some around 4.46 log a loss multiplied by the steps of gradient accumulation",
-    "losses that were not finite may have been replaced by a running mean (logging_nan_inf_filter)",
+    "losses that were not finite may have been replaced by a running mean (logging_nan_inf_filter); without it "
+    "one that is NaN makes all later ones of the process NaN",
 )
 
 
@@ -64,7 +64,7 @@ def read(path: Path) -> RawTable:
         remarks += [Remark("unknown", text) for text in KNOWN]
     names = ("max_steps", "num_train_epochs", "train_batch_size", "logging_steps")
     scalars = {name: state[name] for name in names if isinstance(state.get(name), int | float)}
-    return RawTable(path, frame, scalars, tuple(remarks), nans_of(rows, numbers))
+    return RawTable(path, frame, scalars, tuple(remarks), nans_of(rows, numbers), single=True)
 
 
 def _repeats(row: dict[str, Any], record: dict[str, Any]) -> bool:
@@ -74,8 +74,8 @@ def _repeats(row: dict[str, Any], record: dict[str, Any]) -> bool:
 
 def _loaded(path: Path) -> dict[str, Any]:
     try:
-        state = json.loads("".join(lines(path)))
-    except (json.JSONDecodeError, RecursionError) as error:
+        state = parsed("".join(lines(path)))
+    except (ValueError, RecursionError) as error:
         todo = "copy it again, or take that of a checkpoint folder"
         raise InputError("not a JSON file, or cut off", where=str(path), todo=todo) from error
     if not isinstance(state, dict) or not isinstance(state.get("log_history"), list):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import json
+import re
 from pathlib import Path
+from typing import Any
 
 from scalefit.errors import InputError
 from scalefit.runs.formats import huggingface, jsonl
+from scalefit.runs.formats.flat_yaml import flat_yaml
 from scalefit.runs.formats.jsonl import flattened, framed
 from scalefit.runs.formats.raw import RawTable, nans_of
-from scalefit.runs.formats.text import ENDINGS, lines
+from scalefit.runs.formats.text import ENDINGS, lines, parsed
+from scalefit.runs.formats.wandb_offline import CLOCKS
+from scalefit.runs.matching import match
 
 NAMES = tuple(f"*.json{packed}" for packed in ENDINGS)
 FOLDER_RANK = 7
-SUMMARIES = ("wandb-summary.json", "summary.json", "results.json", "result.json", "final.json", "metrics.json")
+WANDB, VALUE = "wandb-summary.json", re.compile(r"/value(?=/|$)")
+SUMMARIES = (WANDB, "summary.json", "results.json", "result.json", "final.json", "metrics.json")
 
 
 def sources(folder: Path) -> list[Path]:
@@ -34,8 +39,8 @@ def read(path: Path) -> RawTable:
     Raises InputError if the file is neither, nor the state of a Trainer, nor JSON lines.
     """
     try:
-        content = json.loads("".join(lines(path)))
-    except (json.JSONDecodeError, RecursionError):
+        content = parsed("".join(lines(path)))
+    except (ValueError, RecursionError):
         return jsonl.read(path)
     if isinstance(content, dict) and "log_history" in content:
         return huggingface.read(path)
@@ -45,10 +50,28 @@ def read(path: Path) -> RawTable:
             raise InputError("the columns have different lengths", where=str(path), todo=todo)
         content = [dict(zip(content, row, strict=True)) for row in zip(*content.values(), strict=True)]
     if isinstance(content, dict) and content and not any(isinstance(values, list) for values in content.values()):
-        content = [content]  # one object a run: summary.json
+        return _summary(path, flattened(content))
     if not isinstance(content, list) or not all(isinstance(record, dict) for record in content):
         todo = 'write [{"step": 0, "loss": 5.0}, ...] or one object per line'
         raise InputError("the JSON is not a table", where=str(path), todo=todo)
     records, numbers = [flattened(record) for record in content], list(range(1, len(content) + 1))
     frame, told = framed(records, numbers)
     return RawTable(path, frame, remarks=tuple(told), nans=nans_of(records, numbers))
+
+
+def _summary(path: Path, record: dict[str, Any]) -> RawTable:
+    """One object, the result of a run: named after its folder, with the configuration that W&B keeps beside it."""
+    if path.name == WANDB:
+        record = {key: value for key, value in record.items() if key not in CLOCKS and not key.startswith("_wandb/")}
+        record |= {f"config/{key}": value for key, value in _config(path.with_name("config.yaml")).items()}
+    if not any(each.name == "run" for each in match(record, ties={})):
+        folder = path.parent.parent if path.parent.name == "files" else path.parent
+        record["run"] = folder.name if path.name in SUMMARIES and folder.name else path.stem
+    frame, told = framed([record], [1])
+    return RawTable(path, frame, remarks=tuple(told), nans=nans_of([record], [1]))
+
+
+def _config(path: Path) -> dict[str, object]:
+    """The entries of W&B's configuration, each below a key `value`."""
+    found = {VALUE.sub("", key, count=1): value for key, value in flat_yaml(path).items() if VALUE.search(key)}
+    return {key: value for key, value in found.items() if not key.startswith("_wandb")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pandas as pd
 
 from scalefit.errors import InputError
 from scalefit.runs.formats.raw import RawTable, Remark, nans_of
-from scalefit.runs.formats.text import ENDINGS, lines
+from scalefit.runs.formats.text import ENDINGS, lines, parsed
 
 NAMES = tuple(f"*{kind}{packed}" for kind in (".jsonl", ".ndjson") for packed in ENDINGS)
 FOLDER_RANK = 0
@@ -70,24 +69,28 @@ def flattened(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     {'step': 1, 'metrics/train/loss': 2.0}
     """
     flat: dict[str, Any] = {}
-    for key, value in record.items():
+    left = [(f"{prefix}{key}", value) for key, value in reversed(record.items())]
+    while left:  # however deep
+        name, value = left.pop()
         if isinstance(value, dict):
-            flat.update(flattened(value, f"{prefix}{key}/"))
+            left += [(f"{name}/{key}", inner) for key, inner in reversed(value.items())]
         else:
-            flat[f"{prefix}{key}"] = value
+            flat[name] = value
     return flat
 
 
 def _record(text: str, number: int, path: Path, is_last: bool) -> dict[str, Any] | None:
     where = f"{path}, row {number}"
     try:
-        record = json.loads(text)
+        record = parsed(text)
         if isinstance(record, dict):
             return flattened(record)
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         if is_last and number > 1 and not text.endswith("\n"):
             return None
-        raise InputError(f"not JSON ({error.msg})", where=where, todo=f"remove the line, or {OBJECTS}") from error
+        raise InputError(
+            f"not JSON ({getattr(error, 'msg', error)})", where=where, todo=f"remove the line, or {OBJECTS}"
+        ) from error
     except RecursionError as error:
         raise InputError("the objects are nested too deep", where=where, todo=OBJECTS) from error
     raise InputError("not a JSON object", where=where, todo=OBJECTS)
@@ -95,7 +98,7 @@ def _record(text: str, number: int, path: Path, is_last: bool) -> dict[str, Any]
 
 def _config(path: Path) -> dict[str, object]:
     try:
-        config = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        config = parsed(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
         raise InputError("not a JSON file", where=str(path), todo="write one JSON object, or remove it") from error
     return flattened(config) if isinstance(config, dict) else {}

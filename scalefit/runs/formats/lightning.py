@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from scalefit.runs.formats import delimited
 from scalefit.runs.formats.flat_yaml import flat_yaml
@@ -46,17 +45,7 @@ def read(path: Path) -> RawTable:
         told.append(Remark("joined", f"{count} rows with others of the same step (the last value counts)", count))
     told.append(Remark("unknown", "step counts from 0: the values at step 0 are those of the first optimiser step"))
     scalars = flat_yaml(path.with_name("hparams.yaml"))
-    return RawTable(path, joined, scalars, (*raw.remarks, *told), _nans(path, joined))
-
-
-def _nans(path: Path, joined: pd.DataFrame) -> dict[str, list[int]]:
-    """The rows in which the file says nan, which reading as numbers does not distinguish from an empty cell."""
-    words = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    words.index = pd.RangeIndex(2, len(words) + 2)
     last = joined.index.to_numpy()
-    found = {}
-    for name in words.columns.intersection(joined.columns):
-        lines = words.index[words[name].str.lower() == "nan"].to_numpy()
-        rows = last[np.minimum(np.searchsorted(last, lines), len(last) - 1)]
-        found[str(name)] = [int(row) for row in rows]
-    return found
+    named = {name: [row for row in rows if row <= last[-1]] for name, rows in (raw.nans or {}).items()}
+    nans = {name: last[np.searchsorted(last, rows)].tolist() for name, rows in named.items()}
+    return RawTable(path, joined, scalars, (*raw.remarks, *told), nans, single=True)

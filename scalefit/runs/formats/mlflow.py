@@ -7,17 +7,20 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from scalefit.errors import InputError
 from scalefit.runs.formats.flat_yaml import flat_yaml, scalar
 from scalefit.runs.formats.pivot import wide
 from scalefit.runs.formats.raw import RawTable, Remark
+from scalefit.runs.formats.text import lines
 from scalefit.runs.matching import canonical
 
 NAMES = ("mlflow.db", "*.db", "*.sqlite", "*.sqlite3")
 FOLDER_RANK = 4
 LARGEST = 1.7976931348623157e308  #: the number as which the database stores infinity
+SYSTEM = "system/"  #: what MLflow logs of the machine
 POINTS = "SELECT run_uuid, key, step, timestamp, CASE WHEN is_nan THEN NULL ELSE value END FROM metrics ORDER BY rowid"
 COLUMNS = ["run", "key", "step", "time", "value"]
 
@@ -38,6 +41,10 @@ def read(path: Path) -> RawTable:
     points, params, names, deleted = _from_folder(path) if path.is_dir() else _from_database(path)
     if points.empty:
         raise InputError("no run has a metric", where=str(path), todo="log one with mlflow.log_metric")
+    own = points["key"].str.startswith(SYSTEM)
+    points = points[~own].copy()
+    if points.empty:
+        raise InputError("no run has a metric of its own", where=str(path), todo="log one with mlflow.log_metric")
     points["value"] = points["value"].where(points["value"].abs() < LARGEST, points["value"] * 2)
     frame, told, nans = wide(points)
     metrics = set(frame.columns)
@@ -48,6 +55,7 @@ def read(path: Path) -> RawTable:
     labels = {run: name if shown.count(name) == 1 else f"{name} ({run[:8]})" for run, name in names.items()}
     frame["run"] = frame["run"].map(labels)
     left = [Remark("dropped", f"{deleted} runs that are marked as deleted", deleted)] if deleted else []
+    left += [Remark("dropped", "metrics of the system, whose steps count samples", int(own.sum()))] if own.any() else []
     told = [*left, Remark("unknown", "steps are those given to log_metric"), *told]
     return RawTable(path, frame, remarks=tuple(told), nans=nans)
 
@@ -65,12 +73,25 @@ def _from_database(path: Path) -> Store:
     except sqlite3.Error as error:
         todo = "give the mlflow.db that the runs were logged to"
         raise InputError(f"not a database of MLflow ({error})", where=str(path), todo=todo) from error
-    points["value"] = points["value"].astype(float)
+    points = _numbers(points, path)
     live = {run: name or run for run, name, stage in runs if stage != "deleted"}
     params: dict[str, dict[str, object]] = {}
     for run, key, value in entries:
         params.setdefault(run, {})[key] = scalar(value)
     return points[points["run"].isin(live)].copy(), params, live, len(runs) - len(live)
+
+
+def _numbers(points: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """The points with numbers for steps, times and values. Raises InputError that names the first that is none."""
+    plain = {name: pd.to_numeric(points[name], errors="coerce") for name in ("step", "time", "value")}
+    for name, values in plain.items():
+        odd = values.isna() & (points[name].notna() | (name != "value"))
+        if odd.any():
+            key, cell = points["key"][odd].iloc[0], points[name][odd].iloc[0]
+            what, todo = f"the {name} {cell!r} of metric {key!r} is not a number", "log the run again, or mend the row"
+            raise InputError(what, where=str(path), todo=todo)
+    return points.assign(**{name: values.astype(np.float64 if name == "value" else np.int64)
+                            for name, values in plain.items()})  # fmt: skip
 
 
 def _runs(folder: Path) -> list[Path]:
@@ -91,7 +112,7 @@ def _from_folder(path: Path) -> Store:
         rows += [(run, *point) for point in _points(folder / "metrics")]
         given = sorted(file for file in (folder / "params").rglob("*") if file.is_file())
         params[run] = {
-            file.relative_to(folder / "params").as_posix(): scalar(file.read_text().strip()) for file in given
+            file.relative_to(folder / "params").as_posix(): scalar("".join(lines(file)).strip()) for file in given
         }
     return pd.DataFrame(rows, columns=COLUMNS), params, names, deleted
 
@@ -99,10 +120,10 @@ def _from_folder(path: Path) -> Store:
 def _points(folder: Path) -> Iterator[tuple[str, int, int, float]]:
     """(key, step, time, value) of each line `time value step`; a key with slashes is a path of folders."""
     for file in sorted(part for part in folder.rglob("*") if part.is_file()):
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        for number, line in enumerate(lines(file), start=1):
             try:
                 time, value, *step = line.split()
                 yield file.relative_to(folder).as_posix(), int(step[0]) if step else 0, int(time), float(value)
             except ValueError as error:
                 where, todo = f"{file}, row {number}", "write: time value step"
-                raise InputError(f"'{line}' is not a metric", where=where, todo=todo) from error
+                raise InputError(f"'{line.strip()}' is not a metric", where=where, todo=todo) from error

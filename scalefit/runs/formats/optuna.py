@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,8 @@ import pandas as pd
 
 from scalefit.errors import InputError
 from scalefit.runs.formats.data_base import rows, tables
-from scalefit.runs.formats.raw import RawTable, Remark
+from scalefit.runs.formats.raw import RawTable, Remark, nans_of
+from scalefit.runs.formats.text import parsed
 
 NAMES = ("*.db", "*.sqlite", "*.sqlite3")
 FOLDER_RANK = 6
@@ -20,8 +20,9 @@ TRIALS = (
 PARAMS = "SELECT trial_id, param_name, param_value, distribution_json FROM trial_params ORDER BY param_id"
 VALUES = "SELECT trial_id, objective, value, value_type FROM trial_values ORDER BY objective"
 FACTS = "SELECT trial_id, key, value_json FROM trial_user_attributes"
-REPORTED = "SELECT count(*) FROM trial_intermediate_values"
-INFINITE = {"INF_POS": float("inf"), "INF_NEG": float("-inf")}
+REPORTED = "SELECT * FROM trial_intermediate_values ORDER BY trial_id, step"
+REPORT = "intermediate_value"
+INFINITE = {"INF_POS": float("inf"), "INF_NEG": float("-inf"), "NAN": float("nan")}
 STATES = {"COMPLETE": "finished", "FAIL": "failed", "WAITING": "planned"}  #: others keep their name, in lower case
 
 
@@ -40,7 +41,8 @@ def read(path: Path) -> RawTable:
 
     `value` is what the study minimises: say what it is with `--map loss=value`; several objectives are value_0,
     value_1. A trial without a value (failed, running) keeps its row and its status. Values that trials reported on the
-    way are not read, and a remark counts them. Raises InputError for a data base of another kind, or without a trial.
+    way are the table `along`: `--map loss=intermediate_value`. Raises InputError for a data base of another kind, or
+    without a trial.
     """
     trials = rows(path, TRIALS, "Optuna")
     if not trials:
@@ -53,9 +55,9 @@ def read(path: Path) -> RawTable:
     several = any(objective for _, objective, _, _ in values)
     try:
         for trial, name, value, distribution in rows(path, PARAMS, "Optuna"):
-            found[trial][name] = _parameter(value, json.loads(distribution))
+            found[trial][name] = _parameter(value, parsed(distribution))
         for trial, key, text in rows(path, FACTS, "Optuna"):
-            fact = json.loads(text)
+            fact = parsed(text)
             if isinstance(fact, str | int | float | bool):
                 found[trial][key] = fact
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
@@ -65,9 +67,24 @@ def read(path: Path) -> RawTable:
     for trial, objective, value, kind in values:
         found[trial][f"value_{objective}" if several else "value"] = INFINITE.get(kind, value)
     frame = pd.DataFrame(list(found.values()), index=pd.RangeIndex(1, len(found) + 1))
-    reported = int(rows(path, REPORTED, "Optuna")[0][0])
-    told = [Remark("dropped", f"{reported} values that trials reported on the way", reported)] if reported else []
-    return RawTable(path, frame, remarks=tuple(told))
+    along, nans = _along(path, found)
+    text = f"{len(along)} values that trials reported on the way: for these --map loss={REPORT}"
+    told = [Remark("unknown", text, len(along))] if len(along) else []
+    return RawTable(path, frame, remarks=tuple(told), nans=nans, along=along if len(along) else None)
+
+
+def _along(path: Path, trials: dict[int, dict[str, Any]]) -> tuple[pd.DataFrame, dict[str, list[int]]]:
+    """The values that trials reported on the way, a row a step, with the settings of each trial."""
+    params = {name for _, name, _, _ in rows(path, PARAMS, "Optuna")}
+    names = [str(row[1]) for row in rows(path, "PRAGMA table_info(trial_intermediate_values)", "Optuna")]
+    records = []
+    for row in rows(path, REPORTED, "Optuna"):
+        each = dict(zip(names, row, strict=True))
+        settings = {f"params/{key}" if key in params else key: value for key, value in trials[each["trial_id"]].items()}
+        value = INFINITE.get(each.get("intermediate_value_type", ""), each[REPORT])
+        records.append({**settings, "step": each["step"], REPORT: float("nan") if value is None else value})
+    numbers = list(range(1, len(records) + 1))
+    return pd.DataFrame(records, index=pd.RangeIndex(1, len(records) + 1)), nans_of(records, numbers)
 
 
 def _parameter(value: float, distribution: dict[str, Any]) -> object:

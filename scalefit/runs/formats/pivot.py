@@ -6,6 +6,8 @@ import pandas as pd
 
 from scalefit.runs.formats.raw import Remark
 
+SHORT = 4  #: a metric whose last step is this many times below that of its run may count something else
+
 
 def wide(points: pd.DataFrame) -> tuple[pd.DataFrame, list[Remark], dict[str, list[int]]]:
     """From columns run, key, step, time, value to a row for each run and step, and a column for each key.
@@ -23,6 +25,7 @@ def wide(points: pd.DataFrame) -> tuple[pd.DataFrame, list[Remark], dict[str, li
         run, key = unset.index[0]
         text = f"have all values at step 0, probably logged without a step, e.g. {key} of {run}"
         told.append(Remark("suspect", f"{len(unset)} metrics {text}", len(unset)))
+    told += _axes(counts[counts["size"] > 1]) if pd.api.types.is_numeric_dtype(counts["max"].dtype) else []
     if again.any():
         count = int(again.sum())
         told.append(Remark("dropped", f"{count} values were logged again at their step; the latest is kept", count))
@@ -38,3 +41,15 @@ def wide(points: pd.DataFrame) -> tuple[pd.DataFrame, list[Remark], dict[str, li
         for key, part in lost.groupby("key")
     }
     return table, told, nans
+
+
+def _axes(counts: pd.DataFrame) -> list[Remark]:
+    """A remark on metrics of one run that end at steps so different that these may not count the same."""
+    for _, ends in counts["max"].groupby(level="run", sort=False):
+        short = ends[ends * SHORT < ends.max()]
+        if len(short):
+            far = ends[ends * SHORT >= ends.max()]
+            told = "; ".join(f"{key} at {end:g}" for part in (far, short) for (_, key), end in [*part.items()][:3])
+            text = f"metrics end at very different steps, which may count different things, such as epochs: {told}"
+            return [Remark("suspect", text, len(short))]
+    return []

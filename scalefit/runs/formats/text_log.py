@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from itertools import takewhile
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-
-from scalefit.errors import InputError
+from scalefit.errors import InputError, listed
 from scalefit.runs.formats import delimited
-from scalefit.runs.formats.raw import RawTable, Remark, nans_of
+from scalefit.runs.formats.log_rows import LogRows, Value, number, passed_over, shortened
+from scalefit.runs.formats.raw import RawTable, Remark
 from scalefit.runs.formats.text import ENDINGS, lines
-from scalefit.runs.formats.text_patterns import ANSI, BLOCK_NAMES, FEWEST_PLAIN, FORMATS, PLAIN, TextFormat
+from scalefit.runs.formats.text_hints import hint
+from scalefit.runs.formats.text_patterns import ANSI, BLOCK_NAMES, FEWEST_PLAIN, FORMATS, NO_LR, PLAIN, TextFormat
 
 NAMES = tuple(f"*{kind}{packed}" for kind in (".log", ".txt", ".out", ".stdout") for packed in ENDINGS)
-
-
-@dataclass
-class _Rows:
-    """Rows as they are found: values of one step are joined until a column repeats with another value."""
-
-    rows: list[dict[str, float]] = field(default_factory=list)
-    lines: list[int] = field(default_factory=list)
-    joined: int = 0
-    repeated: int = 0
-
-    def add(self, values: dict[str, float], line: int) -> None:
-        last = self.rows[-1] if self.rows and self.rows[-1]["step"] == values["step"] else None
-        if last is None or any(name in last and not _same(last[name], value) for name, value in values.items()):
-            self.rows.append(values)
-            self.lines.append(line)
-        elif values.keys() <= last.keys():
-            self.repeated += 1
-        else:
-            last.update(values)
-            self.joined += 1
-
-
-def _same(one: float, other: float) -> bool:
-    return one == other or (one != one and other != other)
+LONGEST = 20_000  #: letters of a line that is tried
+FEWEST_CUT = 3  #: lines that must be cut at one width to be joined again
 
 
 def read(path: Path) -> RawTable:
@@ -49,91 +24,169 @@ def read(path: Path) -> RawTable:
 
     A file without such lines is read as a table. Raises InputError if it is not a table either.
     """
-    texts = [ANSI.sub("", line.rstrip()) for line in lines(path)]
-    counts = {style.name: sum(any(row.search(text) for row in style.rows) for text in texts) for style in FORMATS}
-    best = max(FORMATS, key=lambda style: counts[style.name])
-    counts[PLAIN.name] = sum(bool(PLAIN.rows[0].search(text)) for text in texts)
-    if counts[PLAIN.name] >= FEWEST_PLAIN and counts[PLAIN.name] > 2 * counts[best.name]:
-        best = PLAIN
+    texts = [ANSI.sub("", line.rstrip("\r\n")) for line in lines(path)]
+    texts = [text.rstrip() if len(text) <= LONGEST else "" for text in texts]
+    best, counts = _best(texts)
+    whole = _joined_again(texts) if not counts[best.name] else texts
+    if whole != texts:
+        best, counts = _best(whole)
     if not counts[best.name]:
-        return _as_table(path)
-    found = _rows(texts, best)
+        return _as_table(path, texts)
+    cut = whole != texts
+    texts = whole
+    found, taken, told = _rows(texts, best)
     if counts[PLAIN.name] >= counts[best.name] and not any("lr" in row for row in found.rows):
         plain = _rows(texts, PLAIN)  # a trainer of one's own may print as another does, and the rate besides
-        best, found = (PLAIN, plain) if any("lr" in row for row in plain.rows) else (best, found)
+        if any("lr" in row for row in plain[0].rows):
+            best, (found, taken, told) = PLAIN, plain
+    if not found.rows:
+        return _as_table(path, texts)
+    told += [Remark("joined", "lines that a terminal cut, with the rest below them")] if cut else []
+    told = [*_about_format(best, counts), *told, *found.remarks(), *_about_rows(best, found, texts)]
+    return found.table(path, [*told, *passed_over(texts, taken)])
+
+
+def _about_format(best: TextFormat, counts: dict[str, int]) -> list[Remark]:
+    """Which format was read, and which others there are."""
     count = counts[best.name]
     told = [Remark("guessed", f"{count} lines are in the format of {best.name}", count)]
-    others = [
-        f"{counts[style.name]} of {style.name}"
-        for style in FORMATS
-        if counts[style.name] and best not in (style, PLAIN)
-    ]
-    if others:
+    others = [f"{counts[style.name]} of {style.name}" for style in FORMATS if counts[style.name] and style is not best]
+    if others and best is not PLAIN:
         told.append(Remark("dropped", f"lines in the format of another trainer: {', '.join(others)}", len(others)))
-    if found.joined:
-        told.append(Remark("joined", f"{found.joined} lines with the previous one of the same step", found.joined))
-    if found.repeated:
-        text = f"{found.repeated} lines that repeat the previous one (printed by several processes)"
-        told.append(Remark("dropped", text, found.repeated))
-    told += [Remark(kind, text) for kind, text in best.about]
-    frame = pd.DataFrame(found.rows, index=pd.Index(found.lines))
-    part = _trainings(frame["step"].to_numpy())
-    if part[-1] > 1:
-        frame.insert(0, "run", [f"{path.stem}, training {number}" for number in part])
-        text = f"the steps begin again: {part[-1]} trainings in one log, each a run"
-        told.append(Remark("named", text, int(part[-1])))
-    if "lr" in frame.columns:
-        told = [remark for remark in told if "learning rate is not printed" not in remark.text]
-    return RawTable(path, frame, remarks=tuple(told), nans=nans_of(found.rows, found.lines))
+    return told
 
 
-def _trainings(step: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The number, from 1, of the training that each row belongs to: one begins where the first step comes again.
+def _about_rows(best: TextFormat, found: LogRows, texts: list[str]) -> list[Remark]:
+    """What is known about the numbers of the format, and rows that have no loss because their lines are cut."""
+    with_rate = any("lr" in row for row in found.rows)
+    told = [Remark(kind, text) for kind, text in best.about if not with_rate or (kind, text) != NO_LR]
+    if best.end and not any("loss" in row for row in found.rows):
+        count, first = len(found.rows), shortened(texts[found.lines[0] - 1])
+        text = f"{count} lines give a step and no loss, such as '{first}': they are cut, or the trainer printed none"
+        told.append(Remark("suspect", text, count))
+    return told
 
-    A log that goes back to a later step than its first is a restart, and one training.
 
-    >>> _trainings(np.array([0, 10, 20, 0, 10, 20])).tolist(), _trainings(np.array([0, 10, 20, 10, 20])).tolist()
-    ([1, 1, 1, 2, 2, 2], [1, 1, 1, 1, 1])
-    """
-    begins = (step[1:] <= step[0]) & (step[:-1] > step[0])
-    return np.cumsum(np.r_[1, begins]).astype(np.int64)
+def _best(texts: list[str]) -> tuple[TextFormat, dict[str, int]]:
+    """The format of the most lines, and how many lines have each."""
+    counts = {style.name: sum(_is_row(style, text) for text in texts) for style in FORMATS}
+    best = max(FORMATS, key=lambda style: counts[style.name])
+    counts[PLAIN.name] = sum(_is_row(PLAIN, text) for text in texts if "loss" in text.lower())
+    if counts[PLAIN.name] >= FEWEST_PLAIN and counts[PLAIN.name] > 2 * counts[best.name]:
+        best = PLAIN
+    return best, counts
 
 
-def _rows(texts: list[str], style: TextFormat) -> _Rows:
-    found = _Rows()
-    for number, text in enumerate(texts):
-        match = next((hit for row in style.rows if (hit := row.search(text))), None)
-        if not match:
-            continue
-        values = {name: _number(value) for name, value in match.groupdict().items() if value is not None}
-        pairs = style.pairs
-        below = (texts[later] for later in range(number + 1, len(texts)))
-        parts = takewhile(pairs.match, below) if pairs and style.block else [text]
-        for hit in (hit for part in parts for hit in pairs.finditer(part)) if pairs else ():
-            key = hit["key"].strip()
-            plain = key.lower().replace("_", " ").replace("/", " ")
-            name = style.keep.get(key, style.keep.get(plain)) if style.keep else BLOCK_NAMES.get(key, key)
-            if name:
-                values[name] = _number(hit["value"])
-        if values.keys() - {"step", "steps", "iteration"}:
-            found.add(values, number + 1)
+def _joined_again(texts: list[str]) -> list[str]:
+    """The lines, each that fills the width of a terminal with the rest that stands below it (which becomes empty)."""
+    width, found = max((len(text) for text in texts), default=0), [*texts]
+    for at in range(len(texts) - 1, 0, -1):
+        if len(texts[at - 1]) in (width - 1, width):
+            found[at - 1], found[at] = texts[at - 1].ljust(width) + found[at], ""
     return found
 
 
-def _number(text: str) -> float:
-    value = float(text.replace(",", ""))
-    return int(value) if value.is_integer() and not any(mark in text for mark in ".eE") else value
+def _is_row(style: TextFormat, text: str) -> bool:
+    return any(row.search(text) for row in style.rows)
 
 
-def _as_table(path: Path) -> RawTable:
+def _rows(texts: list[str], style: TextFormat) -> tuple[LogRows, set[int], list[Remark]]:
+    """The rows of a format, the lines that they took, and remarks."""
+    found, taken, told = LogRows(style.parts), set[int](), list[Remark]()
+    width = _cut_at(texts, style)
+    if width:
+        told.append(Remark("joined", f"lines that a terminal cut after {width} letters, with the rest below them"))
+    for at, text in enumerate(texts):
+        if style is PLAIN and "loss" not in text.lower():
+            continue
+        match = next((hit for row in style.rows if (hit := row.search(text))), None)
+        if not match:
+            continue
+        used = {at + 1}
+        if width:
+            text, used = _whole(texts, at, width, style)
+            match = next((hit for row in style.rows if (hit := row.search(text))), match)
+        values: dict[str, Value] = {name: number(value) for name, value in match.groupdict().items() if value}
+        parts: Iterable[str] = [text]
+        if style.block and style.pairs:
+            parts = [*takewhile(style.pairs.match, (texts[below] for below in range(at + 1, len(texts))))]
+            used |= set(range(at + 2, at + 2 + len(parts)))
+        _add_pairs(values, style, parts)
+        if _placed(values, found) and values.keys() - {"step", "steps", "iteration", "epoch", "epochs"}:
+            found.add(values, at + 1)
+            taken |= used
+    return found, taken, told
+
+
+def _add_pairs(values: dict[str, Value], style: TextFormat, parts: Iterable[str]) -> None:
+    """Add the keys and values of the lines to a row."""
+    for hit in (hit for part in parts for hit in style.pairs.finditer(part)) if style.pairs else ():
+        key = hit["key"].strip()
+        plain = key.lower().replace("_", " ").replace("/", " ")
+        name = style.keep.get(key, style.keep.get(plain)) if style.keep else BLOCK_NAMES.get(key, key)
+        if name and not (name == "epoch" and "epoch" in values):
+            values[name] = number(hit["value"])
+
+
+def _placed(values: dict[str, Value], found: LogRows) -> bool:
+    """Give a row without a step that of the batch that it names, or of the row before it; whether it has a place."""
+    last = found.rows[-1] if found.rows else {}
+    if "step" in values:
+        return True
+    if "time/batch" in values:
+        values["step"] = float(values["time/batch"]) + 1  # the batches before this one
+    elif "step" in last:
+        values["step"] = last["step"]
+        if "loss" in values:  # the mean of an epoch, among the losses of steps
+            values["epoch_loss"] = values.pop("loss")
+    return bool({"step", "epoch"} & values.keys())
+
+
+def _cut_at(texts: list[str], style: TextFormat) -> int:
+    """The width at which a terminal cut the lines of this format; 0 where it did not."""
+    if style.block:
+        return 0
+    rows = [at for at, text in enumerate(texts) if _is_row(style, text)]
+    width = max((len(text) for text in texts), default=0)
+    cut = [
+        at
+        for at in rows
+        if width - 2 <= len(texts[at]) <= width
+        and not (style.end and texts[at].endswith(style.end))
+        and at + 1 < len(texts)
+        and texts[at + 1].strip()
+        and not _is_row(style, texts[at + 1])
+    ]
+    return width if len(cut) >= FEWEST_CUT and 5 * len(cut) >= 4 * len(rows) else 0
+
+
+def _whole(texts: list[str], at: int, width: int, style: TextFormat) -> tuple[str, set[int]]:
+    """A line with what a terminal moved to the lines below it, and their numbers from 1."""
+    text, used, here = texts[at], {at + 1}, at
+    while width - 2 <= len(texts[here]) <= width and here + 1 < len(texts) and not _is_row(style, texts[here + 1]):
+        if style.end and text.endswith(style.end):
+            break
+        here += 1
+        text = text.ljust(width * len(used)) + texts[here]
+        used.add(here + 1)
+    return text, used
+
+
+def _as_table(path: Path, texts: list[str]) -> RawTable:
+    """The file as a table of cells with a separator; raises InputError if it is none, or holds no number."""
+    known = listed([style.name for style in FORMATS], len(FORMATS))
     what = "no line is in the format of a known trainer, and the file is not a table"
-    refusal = InputError(
-        what, where=str(path), todo=f"known: {', '.join(style.name for style in FORMATS)}; or write a CSV"
-    )
+    todo = f"known: {known}; or say how a line is written: --pattern 'step {{step}} .* loss {{loss}}', or write a CSV"
+    refusal = InputError(what, where=str(path), todo=todo)
+    looks = hint(texts)
+    if looks:
+        what, todo = looks
+        raise InputError(what, where=str(path), todo=todo)
     try:
         raw = delimited.read(path)
     except InputError as error:
         raise refusal from error
-    if len(raw.frame.columns) < 2:
+    numeric = [name for name in raw.frame.columns if raw.frame[name].dtype.kind in "iuf" and raw.frame[name].count()]
+    if len(raw.frame.columns) < 2 or not numeric:
         raise refusal
     return raw

@@ -24,6 +24,8 @@ class TextFormat:
     block: bool = False
     keep: dict[str, str] = field(default_factory=dict)
     about: tuple[tuple[str, str], ...] = ()
+    end: str = ""
+    parts: bool = False
 
 
 def _row(pattern: str) -> re.Pattern[str]:
@@ -54,12 +56,13 @@ FORMATS = (
         "Megatron-LM",
         (
             _row(r"\biteration +<step>/ *<steps> *\|(?!.*reduced_train_loss)"),
-            _row(r"validation loss at iteration +<step> *(?:on [^|]*)?\| *lm loss value: *<val_loss>"),
+            _row(r"validation (?:loss|results) at iteration +<step> *(?:on [^|]*)?\| *lm[ _]loss value: *<val_loss>"),
         ),
         re.compile(rf"\| *(?P<key>[A-Za-z][\w ()-]*?): *(?P<value>{NUMBER})(?= *\|)"),
         keep={
-            "lm loss": "loss",
+            **dict.fromkeys(("lm loss", "loss"), "loss"),
             "learning rate": "lr",
+            "consumed tokens": "tokens",
             "grad norm": "grad_norm",
             "consumed samples": "consumed_samples",
             "global batch size": "samples_per_step",
@@ -70,6 +73,47 @@ FORMATS = (
             ("unknown", "loss is the mean over the logging interval"),
             ("unknown", "tokens are samples times the sequence length, which is not printed"),
         ),
+        end="|",
+    ),
+    TextFormat(
+        "nanotron",
+        (_row(r"\biteration: *<step> */ *<steps> *\|(?=.*\blm_loss: )"),),
+        re.compile(rf"\| *(?P<key>\w+): *(?P<value>{NUMBER}[KMGBT]?)(?= *(?:\||$))"),
+        keep={
+            "lm_loss": "loss",
+            "lr": "lr",
+            "grad_norm": "grad_norm",
+            "consumed_tokens": "tokens",
+            "global_batch_size": "samples_per_step",
+        },
+        about=(("unknown", "all numbers are printed with three digits"),),
+    ),
+    TextFormat(
+        "torchtune",
+        (_row(r"^(?:\[[^\]]*\]:? ?)*Step <step> \| ?(?=.*\bloss:)"),),
+        re.compile(rf"(?<!\S)(?P<key>[A-Za-z][\w/]*):(?P<value>{NUMBER})(?!\S)"),
+    ),
+    TextFormat(
+        "litgpt",
+        (
+            _row(r"\biter <iteration> *\|? *step <step>(?: *\||:) *loss (?:train(?: \([^)]*\))?: )?<loss>"),
+            _row(r"\biter <iteration>: val loss <val_loss>, val time"),
+        ),
+        about=(
+            (
+                "unknown",
+                "the loss is a mean over the micro-batches of a step, or that of its last one in older versions",
+            ),
+            NO_LR,
+        ),
+        parts=True,
+    ),
+    TextFormat(
+        "composer",
+        (_row(r"^\[batch=<step>/<steps>\]:"), _row(r"^\[epoch=\d+(?:/\d+)?\]\[batch=\d+/\d+\]:")),
+        re.compile(rf"^\s+(?:Train|Eval) (?!lr-|.*/batch_in_epoch)(?P<key>[\w/.-]+): (?P<value>{NUMBER})\s*$"),
+        block=True,
+        about=(("unknown", "the learning rate is printed with four decimals, too few to be read"),),
     ),
     TextFormat(
         "torchtitan",
@@ -117,19 +161,23 @@ FORMATS = (
     ),
 )
 
+LOSS = r"(?=.*\bloss[ :=\[]+[-+\dni.])"  #: a loss further on in the line
 #: Lines of no known trainer that give a step and a loss: step 10/200 | loss 2.91 | lr 1e-3
 PLAIN = TextFormat(
     "a step and a loss",
     (
         _row(
-            r"\b(?:global_)?(?:step|iter|iteration|update)s?[ :=#\[]*<step>(?: */ *<steps>)?\b"
-            r"(?=.*\bloss[ :=]+[-+\dni.])"
+            rf"^{LOSS}.*?(?<!in )\b(?:global_|total_)?(?:step|iter|iteration|update)s?[ :=#\[]*<step>"
+            r"(?: *(?:/|of) *<steps>)?\b"
         ),
+        _row(rf"^(?!.*\btrain epoch){LOSS}.*?\b(?:epoch|train)[ :]*\[?<epoch>\]?[ ,|]*\[ *<step> */ *<steps>"),
+        _row(rf"^\s*<step>(?: */ *<steps>)? *[|:] *{LOSS}"),
+        _row(rf"^(?!.*\b(?:step|iter)){LOSS}.*?\bepoch[ :=#\[]*<epoch>(?: *(?:/|of) *<epochs>)?\b"),
     ),
     re.compile(
-        r"\b(?P<key>(?:train(?:ing)?|val(?:id(?:ation)?)?|eval|test)[ _/]loss|loss|lr|learning[ _]rate"
+        r"\b(?P<key>(?:train(?:ing)?|val(?:id(?:ation)?)?|eval|test)[ _/]loss|loss|lr|learning[ _]rate|epoch"
         r"|grad(?:ient)?[ _]norm)"
-        rf"[ :=]+(?P<value>{NUMBER})",
+        rf"[ :=\[]+(?P<value>{NUMBER})",
         re.IGNORECASE,
     ),
     keep={
@@ -138,10 +186,12 @@ PLAIN = TextFormat(
         **dict.fromkeys(("lr", "learning rate"), "lr"),
         **dict.fromkeys(("grad norm", "gradient norm"), "grad_norm"),
         "loss": "loss",
+        "epoch": "epoch",
     },
 )
 FEWEST_PLAIN = 3  #: such lines that make a log
 
 #: Keys of blocks that get another name, so that the training loss is not confused with evaluations.
 BLOCK_NAMES = {"train/CrossEntropyLoss": "loss", "train/CE loss": "loss", "throughput/total_tokens": "tokens"}
+BLOCK_NAMES |= {"loss/train/total": "loss", "metrics/eval/LanguageCrossEntropy": "val_loss"}
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,8 @@ from scalefit.errors import InputError
 from scalefit.runs.formats.data_base import labels, rows, tables
 from scalefit.runs.formats.jsonl import flattened, framed
 from scalefit.runs.formats.raw import RawTable, nans_of
+from scalefit.runs.formats.text import parsed
+from scalefit.runs.formats.wandb_offline import without_counters
 
 NAMES = ("*.db",)
 FOLDER_RANK = 5
@@ -45,12 +46,14 @@ def read(path: Path) -> RawTable:
         records.append({"run": names[run], "step": step, **_object(text, path), **settings})
     numbers = list(range(1, len(records) + 1))
     frame, told = framed(records, numbers)
+    frame, counted = without_counters(frame, "step")
+    told.append(counted)
     return RawTable(path, frame, remarks=tuple(told), nans=nans_of(records, numbers))
 
 
 def _object(text: str | bytes, path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        found = parsed(text)
         if isinstance(found, dict):
             return {key: WORDS.get(value, value) if isinstance(value, str) else value for key, value in _flat(found)}
     except (ValueError, RecursionError) as error:

@@ -7,7 +7,6 @@ block. A record is a protobuf message: field 2 a row of the history, 5 a change 
 
 from __future__ import annotations
 
-import json
 import struct
 import zlib
 from collections.abc import Iterator
@@ -18,7 +17,9 @@ import pandas as pd
 
 from scalefit.errors import InputError
 from scalefit.runs.formats.jsonl import flattened, framed
+from scalefit.runs.formats.protobuf import DAMAGE, fields, text
 from scalefit.runs.formats.raw import RawTable, Remark, nans_of
+from scalefit.runs.formats.text import parsed
 from scalefit.runs.matching import match
 
 NAMES = ("*.wandb",)
@@ -30,8 +31,6 @@ HISTORY, CONFIG, RUN = 2, 5, 17  #: fields of a record
 RUN_ID, RUN_CONFIG, DISPLAY_NAME = 1, 4, 8  #: fields of a run
 KEY, NESTED_KEY, VALUE = 1, 2, 16  #: fields of an item of a history or a configuration
 CLOCKS, COUNTER = ("_runtime", "_timestamp"), "_step"
-
-Fields = dict[int, list[Any]]
 
 
 def sources(folder: Path) -> list[Path]:
@@ -55,14 +54,14 @@ def read(path: Path) -> RawTable:
     told: list[Remark] = []
     identity, name = path.stem.removeprefix("run-"), ""
     try:
-        for fields in map(_fields, _records(data, told)):
-            rows += [_items(row) for row in fields.get(HISTORY, [])]
-            changes = list(fields.get(CONFIG, []))
-            for run in map(_fields, fields.get(RUN, [])):
-                identity, name = _text(run, RUN_ID) or identity, _text(run, DISPLAY_NAME) or name
+        for record in map(fields, _records(data, told)):
+            rows += [_items(row) for row in record.get(HISTORY, [])]
+            changes = list(record.get(CONFIG, []))
+            for run in map(fields, record.get(RUN, [])):
+                identity, name = text(run, RUN_ID) or identity, text(run, DISPLAY_NAME) or name
                 changes += run.get(RUN_CONFIG, [])
             config |= {key: value for change in changes for key, value in _items(change).items()}
-    except (IndexError, KeyError, ValueError, RecursionError) as error:
+    except DAMAGE as error:
         raise InputError(
             "a damaged run file of W&B", where=str(path), todo="give the file as wandb wrote it"
         ) from error
@@ -74,18 +73,18 @@ def read(path: Path) -> RawTable:
     told.append(counted)
     frame["run"] = f"{name} ({identity})" if name not in ("", identity) else identity
     config = {key: value for key, value in config.items() if not key.startswith("_")}
-    return RawTable(path, frame, config, (*told, *lists), nans_of(rows, numbers))
+    return RawTable(path, frame, config, (*told, *lists), nans_of(rows, numbers), identified=True)
 
 
-def without_counters(frame: pd.DataFrame) -> tuple[pd.DataFrame, Remark]:
+def without_counters(frame: pd.DataFrame, counter: str = COUNTER) -> tuple[pd.DataFrame, Remark]:
     """A history without its clocks, and without the count of the calls of log() where steps were logged as well."""
     frame = frame.drop(columns=[clock for clock in CLOCKS if clock in frame.columns])
-    others = [name for name in map(str, frame.columns) if name != COUNTER]
+    others = [name for name in map(str, frame.columns) if name != counter]
     steps = [binding.source for binding in match(others, ties={}) if binding.name == "step"]
-    if COUNTER in frame.columns and steps and frame[steps[0]].notna().all():
-        text = f"{COUNTER} counts the calls of log(); the steps are in the column '{steps[0]}'"
-        return frame.drop(columns=COUNTER), Remark("dropped", text)
-    return frame, Remark("unknown", f"{COUNTER} counts the calls of log(), which need not be optimiser steps")
+    if counter in frame.columns and steps and frame[steps[0]].notna().all():
+        said = f"{counter} counts the calls of log(); the steps are in the column '{steps[0]}'"
+        return frame.drop(columns=counter), Remark("dropped", said)
+    return frame, Remark("unknown", f"{counter} counts the calls of log(), which need not be optimiser steps")
 
 
 def _records(data: bytes, told: list[Remark]) -> Iterator[bytes]:
@@ -99,8 +98,8 @@ def _records(data: bytes, told: list[Remark]) -> Iterator[bytes]:
         checksum, length, kind = CHUNK.unpack_from(data.ljust(at + CHUNK.size, b"\0"), at)
         body = data[at + CHUNK.size : at + CHUNK.size + length]
         if len(body) < length or zlib.crc32(body, zlib.crc32(bytes([kind]))) != checksum:
-            text = f"the last {len(data) - at} bytes are not whole (a run that was killed, or that goes on): left out"
-            told.append(Remark("dropped", text))
+            said = f"the last {len(data) - at} bytes are not whole (a run that was killed, or that goes on): left out"
+            told.append(Remark("dropped", said))
             return
         parts = [body] if kind in (WHOLE, FIRST) else [*parts, body]
         if kind in (WHOLE, LAST):
@@ -108,42 +107,11 @@ def _records(data: bytes, told: list[Remark]) -> Iterator[bytes]:
         at += CHUNK.size + length
 
 
-def _fields(message: bytes) -> Fields:
-    """The fields of a protobuf message by number: whole numbers, or bytes."""
-    found: Fields = {}
-    at = 0
-    while at < len(message):
-        tag, at = _varint(message, at)
-        number, kind = tag >> 3, tag & 7
-        if kind == 0:
-            value, at = _varint(message, at)
-            found.setdefault(number, []).append(value)
-            continue
-        length, at = _varint(message, at) if kind == 2 else ({1: 8, 5: 4}[kind], at)
-        found.setdefault(number, []).append(message[at : at + length])
-        at += length
-    return found
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """A number of seven bits a byte, the lowest first, and where it ends."""
-    value = shift = 0
-    while True:
-        value |= (message[at] & 127) << shift
-        at, shift = at + 1, shift + 7
-        if message[at - 1] < 128:
-            return value, at
-
-
-def _text(fields: Fields, number: int) -> str:
-    return fields[number][-1].decode("utf-8", "replace") if number in fields else ""
-
-
 def _items(message: bytes) -> dict[str, Any]:
     """The keys and values of a row or of a configuration, nested ones as `outer/inner`."""
     found: dict[str, Any] = {}
-    for item in map(_fields, _fields(message).get(1, [])):
+    for item in map(fields, fields(message).get(1, [])):
         nested = [part.decode("utf-8", "replace") for part in item.get(NESTED_KEY, [])]
-        key = "/".join(nested) or _text(item, KEY)
-        found |= flattened({key: json.loads(_text(item, VALUE) or "null")})
+        key = "/".join(nested) or text(item, KEY)
+        found |= flattened({key: parsed(text(item, VALUE) or "null")})
     return found

@@ -13,7 +13,7 @@ from scalefit.runs.formats.text import ENDINGS, lines
 
 NAMES = tuple(f"*{kind}{packed}" for kind in (".dat", ".txt", ".out", ".log", ".csv", ".tsv") for packed in ENDINGS)
 MISSING = {"-", "n/a", "none", "null", "nan"}
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?|[+-]?inf(inity)?|nan|-", re.IGNORECASE)
+NUMBER = re.compile(r"[+-]?(\d+(?:\.\d*)?|\.\d+)([eEdD][+-]?\d+)?|[+-]?inf(inity)?|nan|-", re.IGNORECASE)
 LOOKED_AT = 60  #: lines by which a file is known
 
 
@@ -69,9 +69,13 @@ def _words(text: str) -> list[str]:
 
 
 def _header(head: list[str]) -> int | None:
-    """The line of the header: words, as many as the two next rows have numbers."""
+    """The line of the header: words, as many as the two next rows have numbers (lines with # may lie between)."""
     filled = [number for number, text in enumerate(head) if text.strip()]
-    for number, after, next_after in zip(filled, filled[1:], [*filled[2:], None], strict=False):
+    rows_only = [number for number in filled if not head[number].lstrip().startswith("#")]
+    for number in filled:
+        after, next_after, *_ = *(row for row in rows_only if row > number), None, None
+        if after is None:
+            return None
         names, below = _words(head[number]), head[after].split()
         if len(names) < 2 or len(names) != len(below) or any(sign in head[number] for sign in ",;|\t{=:"):
             continue

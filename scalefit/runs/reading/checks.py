@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.errors import listed
+from scalefit.errors import counted, listed
 from scalefit.runs.siblings import NONE, lost_runs, stopped, unfinished_by_status
 from scalefit.runs.table import Note, Runs, axis_of
 
@@ -22,7 +22,12 @@ def checked(runs: Runs, declared: Mapping[str, float] = NONE) -> Runs:
     """The same runs with notes on losses that are not finite, runs that stop early, implausible sizes and unknown
     conventions. ``declared``: the steps planned for a run, by run."""
     frame = runs.table if runs.curves is None else runs.curves
-    found = [_not_finite(frame), _lost(runs), *unfinished_by_status(runs), *stopped(runs, declared)]
+    found = [
+        _not_finite(frame, runs.curves is not None),
+        _lost(runs),
+        *unfinished_by_status(runs),
+        *stopped(runs, declared),
+    ]
     for name in ("N", "N_total", "D", "C"):
         if name in runs.table.columns:
             found += _sizes(runs.table, name)
@@ -30,13 +35,16 @@ def checked(runs: Runs, declared: Mapping[str, float] = NONE) -> Runs:
     return replace(runs, notes=(*runs.notes, *(note for note in found if note is not None)))
 
 
-def _not_finite(frame: pd.DataFrame) -> Note | None:
+def _not_finite(frame: pd.DataFrame, curves: bool) -> Note | None:
     if "loss" not in frame.columns:
         return None
-    bad = np.flatnonzero(~np.isfinite(frame["loss"].to_numpy()) & ~_between_evaluations(frame))
+    lost = ~np.isfinite(frame["loss"].to_numpy())
+    bad = np.flatnonzero(lost & ~_between_evaluations(frame) if curves else lost)
     if not bad.size:
         return None
-    return Note("diverged", f"{bad.size} rows have no finite loss: {_cells(frame, 'loss', bad)}", bad.size)
+    return Note(
+        "diverged", f"{counted(bad.size, 'row', 'has', 'have')} no finite loss: {_cells(frame, 'loss', bad)}", bad.size
+    )
 
 
 def _between_evaluations(frame: pd.DataFrame) -> np.ndarray:
@@ -58,7 +66,7 @@ def _lost(runs: Runs) -> Note | None:
     if not told:
         return None
     shown = listed(told, SHOWN, "; ")
-    return Note("diverged", f"{len(told)} runs diverged, they have no finite loss at their end: {shown}", len(told))
+    return Note("diverged", f"{counted(len(told), 'run')} diverged, with no finite loss at the end: {shown}", len(told))
 
 
 def _sizes(table: pd.DataFrame, name: str) -> Iterator[Note]:
@@ -66,14 +74,17 @@ def _sizes(table: pd.DataFrame, name: str) -> Iterator[Note]:
     sizes = table[name].to_numpy(dtype=float)
     bad = np.flatnonzero(~(sizes > 0))
     if bad.size:
-        yield Note("suspect", f"{name} is not above 0 in {bad.size} rows: {_cells(table, name, bad)}", bad.size)
+        yield Note(
+            "suspect", f"{name} is not above 0 in {counted(bad.size, 'row')}: {_cells(table, name, bad)}", bad.size
+        )
     large = np.flatnonzero(sizes > LARGEST)
     if large.size and name in ("N", "N_total"):
-        text = f"{name} is larger than any model in {large.size} rows, check the unit in its header"
+        text = f"{name} is larger than any model in {counted(large.size, 'row')}, check the unit in its header"
         yield Note("suspect", f"{text}: {_cells(table, name, large)}", large.size)
     small = sizes[(sizes > 0) & (sizes < LEAST)]
-    if small.size and not (sizes >= LEAST).any() and name != "C":
-        text = f"{name} is {small.min():g} to {small.max():g}, probably counted in millions or billions: write the unit"
+    if small.size and np.nanmedian(sizes) < LEAST and name != "C":
+        reach = f"{name} is {np.nanmin(sizes):g} to {np.nanmax(sizes):g}"
+        text = f"{reach}, probably counted in millions or billions: write the unit"
         yield Note("suspect", f'{text} into the header, as in "{name} (B)"', small.size)
 
 

@@ -76,7 +76,7 @@ def _read_logarithm(tidy: Tidy) -> None:
     if values is None:
         return
     tidy.frame = tidy.frame.assign(**{name: base**values}).rename(columns={name: target})
-    tidy.bindings = [*tidy.bindings, Binding(target, name, "guessed")]
+    tidy.bindings = [*tidy.bindings, Binding(target, name, "guessed", float("nan"))]
     tidy.note("converted", f"{target} is {word} to the power of the column '{name}'")
     if target == "lr" and not tidy.axis:
         tidy.frame = tidy.frame.assign(peak_lr=tidy.frame["lr"])
@@ -93,7 +93,7 @@ def _read_batch(tidy: Tidy) -> None:
         return
     factor, text, kind = _tokens_of(tidy.frame, size, name)
     tidy.frame = tidy.frame.assign(**{name: size * factor}).rename(columns={name: "batch"})
-    scale = float(factor) if np.ndim(factor) == 0 else 1.0
+    scale = float(factor) if np.ndim(factor) == 0 else float("nan")
     tidy.bindings = [*tidy.bindings, Binding("batch", name, "guessed", scale)]
     tidy.note(kind, text)
 

@@ -84,6 +84,28 @@ def superseded(axis: NDArray[Any]) -> NDArray[np.bool_]:
     return void
 
 
+def set_undecided_apart(tidy: Tidy) -> None:
+    """Leave out runs for which no loss was logged, or not decided which column it is, where others have one; a note
+    names them with their rows."""
+    frame = tidy.frame
+    if NO_LOSS not in frame.columns or "loss" not in frame.columns:
+        return
+    unlogged = frame["loss"].isna() & frame[NO_LOSS].eq(True)
+    alone = unlogged.groupby(frame["run"], observed=True).transform("all")
+    if not alone.any() or alone.all():
+        return
+    axis = tidy.axis
+    places = frame[alone].groupby("run", observed=True)[axis].agg(["size", "min", "max"])
+    told = [
+        f"{run} ({row['size']:.0f} rows, {axis} {row['min']:.10g} to {row['max']:.10g})"
+        for run, row in places.iterrows()
+    ]
+    text = f"{len(told)} runs have no loss, or it is not decided which column is theirs: {listed(told, 12, '; ')}"
+    tidy.note("undecided", text, len(told))
+    frame = frame[~alone].copy()
+    tidy.frame = frame.assign(run=frame["run"].cat.remove_unused_categories())
+
+
 def join_sparse_rows(tidy: Tidy) -> pd.DataFrame:
     """Join rows of one step that hold different columns; returns the rows before joining, for their learning rates.
 
@@ -119,7 +141,7 @@ def join_sparse_rows(tidy: Tidy) -> pd.DataFrame:
     count = int(apart.sum())
     have = pd.MultiIndex.from_frame(frame[keys])
     alone = int((~pd.MultiIndex.from_frame(logged.loc[apart.to_numpy(), keys]).isin(have)).sum())
-    text = f"{count} rows without a loss have {', '.join(other)}: joined with the row of the same step that has a loss"
+    text = f"{count} rows without a loss have {listed(other, 8)}: joined with the row of the same step that has a loss"
     tidy.note("joined", text + (f"; {alone} of them have no such row and are left out" if alone else ""), count)
     tidy.frame = frame
     return logged
@@ -142,8 +164,11 @@ def table_of(curves: pd.DataFrame, scalars: dict[str, dict[str, object]]) -> pd.
     for name in dict.fromkeys(name for entries in scalars.values() for name in entries):
         if name not in table.columns and name not in _MOVING:
             table[name] = pd.Series([scalars.get(run, {}).get(name) for run in table["run"]], index=table.index)
-    if "step" in last.columns and "steps" not in table.columns:
-        table["steps"] = curves["step"].to_numpy()[[stop - 1 for _, _, stop in spans(curves)]]
+    if "step" in last.columns:
+        ends = curves["step"].to_numpy()[[stop - 1 for _, _, stop in spans(curves)]]
+        planned = table["steps"] if "steps" in table.columns else None
+        if planned is None or (planned.dtype.kind in "if" and (planned <= 0).any()):  # -1 is no length
+            table["steps"] = ends if planned is None else planned.where(planned > 0, ends)
     for name, source in (("D", "tokens"), ("C", "C"), ("loss", "loss")):
         if source in last.columns and name not in table.columns:
             table[name] = last[source].to_numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -10,6 +11,7 @@ import pandas as pd
 from pandas.api.types import union_categoricals
 
 from scalefit.errors import InputError, listed
+from scalefit.escaping import one_line
 from scalefit.runs.reading.curves import PLACES
 from scalefit.runs.reading.tidy import Tidy
 
@@ -17,12 +19,13 @@ SHOWN = 5
 #: endings that say how a file is written, not what it holds
 ENDINGS = frozenset(
     {".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".pq", ".txt", ".log", ".out", ".stdout", ".db"}
-    | {".gz", ".bz2", ".xz", ".zip", ".zst", ".sqlite", ".sqlite3"}
+    | {".gz", ".bz2", ".xz", ".zip", ".zst", ".sqlite", ".sqlite3", ".err", ".stderr"}
 )
 PLAIN = frozenset(
     {"log", "metrics", "history", "trainer_state", "train_log", "trainer_log"}
     | {"summary", "wandb-summary", "results", "result", "final"}
 )
+SILENT = re.compile(r"checkpoint-\d+|files")  #: folders inside that of a run, which do not name it
 EVENTS = "events.out.tfevents"
 
 
@@ -36,12 +39,15 @@ def file_names(paths: Iterable[Path]) -> list[str]:
     (['small'], ['a/x', 'b/x'])
     """
     parts = [_parts(path) for path in paths]
+    telling = [[part for part in own if not SILENT.fullmatch(part)] or own for own in parts]
+    if len({tuple(own) for own in telling}) == len(parts):
+        parts = telling
     names: list[str] = []
     for depth in range(1, max(map(len, parts), default=0) + 1):
         names = ["/".join(part[-depth:]) for part in parts]
         if len(set(names)) == len(names):
             break
-    return names
+    return [one_line(name) for name in names]
 
 
 def _parts(path: Path) -> list[str]:
@@ -77,7 +83,8 @@ def keep_apart(tables: Sequence[Tidy], files: Sequence[str]) -> None:
     for run, where in holders.items():
         if len(where) > 1:
             pairs = combinations([_rows(tables[number].frame, run) for number in where], 2)
-            apart = any(_pair_differs(one, other, tables[where[0]].axis) for one, other in pairs)
+            known = all(tables[number].identified for number in where)
+            apart = not known and any(_pair_differs(one, other, tables[where[0]].axis) for one, other in pairs)
             cases.setdefault((apart, tuple(where)), []).append(run)
     for (apart, files_of), runs in sorted(cases.items(), key=lambda case: not case[0][0]):
         if apart:

@@ -69,6 +69,8 @@ def _told_apart(tidy: Tidy, labels: pd.Series) -> pd.Series:
 def _grouped(tidy: Tidy, name: str) -> pd.Series:
     """Runs of a table of curves without a column run: one, unless steps repeat and other columns distinguish runs."""
     frame = tidy.frame
+    if tidy.single:
+        return _category(np.zeros(len(frame), dtype=np.int8), [name], frame)
     axis = frame[tidy.axis].to_numpy()
     fixed = telling(frame)
     groups = _groupings(frame) if fixed or not np.all(axis[1:] > axis[:-1]) else []
@@ -94,7 +96,8 @@ def _groupings(frame: pd.DataFrame) -> list[list[str]]:
     shape = [name for name in TELLING if name in frame.columns]
     words = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name].dtype) and name != "split"]
     both = list(dict.fromkeys([*shape, *words]))
-    tries = [shape[:1] if shape[:1] == ["schedule"] else [], shape, both, [*both, "lr"] if "lr" in frame else []]
+    rate = [*both, "lr"] if "lr" in frame and not frame["lr"].hasnans else []
+    tries = [shape[:1] if shape[:1] == ["schedule"] else [], shape, both, rate]
     return [group for group in tries if group and len(frame[group].drop_duplicates()) <= len(frame) / 2]
 
 

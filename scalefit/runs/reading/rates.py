@@ -1,10 +1,20 @@
-"""Which of several columns is the learning rate at the step: a setting is never a curve."""
+"""Bindings that the values decide: which column is the learning rate at the step, and whether a size counts parameters.
+
+A setting is never a curve.
+"""
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 
-from scalefit.runs.matching import Binding, canonical
+from scalefit.runs.matching import Binding, canonical, normalised
+from scalefit.runs.quantities import states_unit
+
+SIZES, FEWEST_PARAMETERS = {"size", "model", "scale"}, 1e5  #: names of N where the cells are counts of parameters
+
+SETTING = re.compile(r"(config|params|hparams)[/.]")  #: what the names of columns of settings begin with
 
 
 def bound_rates(frame: pd.DataFrame, bindings: list[Binding]) -> tuple[list[Binding], str]:
@@ -16,10 +26,14 @@ def bound_rates(frame: pd.DataFrame, bindings: list[Binding]) -> tuple[list[Bind
     [('peak_lr', 'lr'), ('lr', 'learning_rate')]
     """
     bound = next((each for each in bindings if each.name == "lr" and each.how != "mapped"), None)
-    if bound is None or not any(each.name in ("step", "tokens") for each in bindings):
-        return bindings, ""
     taken = {each.source for each in bindings}
     others = [name for name in map(str, frame.columns) if name not in taken and canonical(name) == "lr"]
+    settings = [name for name in others if SETTING.match(name)]
+    if len(settings) == 1 and bound and not any(each.name == "peak_lr" for each in bindings):
+        bindings = [*bindings, Binding("peak_lr", settings[0], "guessed")]
+        others.remove(settings[0])
+    if bound is None or not any(each.name in ("step", "tokens") for each in bindings):
+        return bindings, ""
     run = next((each.source for each in bindings if each.name == "run"), None)
     moving = [name for name in others if _moves(frame, name, run)]
     if not others:
@@ -40,3 +54,17 @@ def _moves(frame: pd.DataFrame, name: str, run: str | None) -> bool:
         return False
     counts = values.groupby(frame[run]).nunique() if run else pd.Series([values.nunique()])
     return bool((counts > 1).any())
+
+
+def sized(frame: pd.DataFrame, bindings: list[Binding]) -> list[Binding]:
+    """The bindings, and N bound to a column `size` if its cells say that they count parameters (60M, or millions)."""
+    taken = {each.source for each in bindings}
+    named = [str(name) for name in frame.columns if normalised(str(name)) in SIZES and str(name) not in taken]
+    if len(named) != 1 or {"N", "N_total"} & {each.name for each in bindings}:
+        return bindings
+    cells = frame[named[0]].dropna()
+    if pd.api.types.is_numeric_dtype(cells.dtype):
+        counts = len(cells) > 0 and bool((cells >= FEWEST_PARAMETERS).all())
+    else:
+        counts = len(cells) > 0 and all(states_unit(cell) and str(cell).strip()[-1] in "mMbB" for cell in cells)
+    return [*bindings, Binding("N", named[0], "guessed")] if counts else bindings

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import InputError, listed
-from scalefit.runs.columns import COLUMNS
-from scalefit.runs.formats import RawTable, Remark, read_raw, sources_in
-from scalefit.runs.formats.wandb_api import fetch, is_address
+from scalefit.errors import InputError, counted, listed
+from scalefit.escaping import one_line
+from scalefit.runs.formats import RawTable
 from scalefit.runs.matching import normalised
 from scalefit.runs.reading.checks import checked
 from scalefit.runs.reading.conversions import peak_of_settings, read_settings
-from scalefit.runs.reading.curves import join_sparse_rows, ordered, table_of
+from scalefit.runs.reading.curves import join_sparse_rows, ordered, set_undecided_apart, table_of
+from scalefit.runs.reading.entries import entries_of_runs
 from scalefit.runs.reading.joining import file_names, keep_apart, one_table
 from scalefit.runs.reading.naming import name_runs
-from scalefit.runs.reading.shapes import shaped
-from scalefit.runs.reading.tidy import Tidy, tidied
+from scalefit.runs.reading.resumed import resumed
+from scalefit.runs.reading.sources import Source, raw_tables
+from scalefit.runs.reading.tidy import NO_LOSS, Tidy, tidied
 from scalefit.runs.table import Note, Origin, Runs
 from scalefit.runs.trajectory import LearningRates, ScheduleSource, schedules_of
-
-Source = str | PathLike[str] | pd.DataFrame
 
 
 def read_runs(
@@ -37,19 +34,25 @@ def read_runs(
     schedule: ScheduleSource | None = None,
     warmup: int | None = None,
     where: str | None = None,
+    pattern: str | None = None,
+    join: bool = False,
+    defaults: Mapping[str, str] | None = None,
     need: Sequence[str] = ("loss",),
     tell_ties: bool = False,
 ) -> Runs:
     """Read run logs into the two canonical tables.
 
     `source`: a file (CSV, TSV, JSON lines, Parquet, console log and others, also compressed: docs/logs.md), a folder of
-    run logs, `wandb:entity/project/run`, a DataFrame, or a list of these; a table of curves and a table of runs in one
-    list are joined by `run`. `rename`: {"their column": "canonical name"}; it takes precedence over exact names, and
-    these over guesses. `schedule`: the learning rate of every run, as text (see `scalefit.schedules.parse_schedule`), a
-    CSV of (step, lr) or of (schedule or run, step, lr), a Schedule, or a mapping from run to these. `warmup`: steps of
-    a linear warmup from 0, for a log that begins later. `where`: an expression; rows for which it does not hold are
-    left out. `need`: columns that must exist. `tell_ties`: if two columns could be the same canonical one, keep both
-    unchanged and report them in a note of kind "ambiguous".
+    run logs, a pattern of file names (`runs/*.csv`), `-` for standard input, `wandb:entity/project/run`, a DataFrame,
+    or a list of these; a table of curves and a table of runs in one list are joined by `run`. `rename`: {"their
+    column": "canonical name"}; it takes precedence over exact names, and these over guesses. `schedule`: the learning
+    rate of every run, as text (see `scalefit.schedules.parse_schedule`), a CSV of (step, lr) or of (schedule or run,
+    step, lr), a Schedule, or a mapping from run to these. `warmup`: steps of a linear warmup from 0, for a log that
+    begins later. `where`: an expression; rows for which it does not hold are left out. `pattern`: how the lines of a
+    text log are written, such as "step {step} .* loss {loss} lr {lr}". `join`: whether runs that go on where others
+    end, with the same settings, are read as one. `defaults`: as `rename`, of columns that need not be there. `need`:
+    columns that must exist. `tell_ties`: if two columns could be the same canonical one, keep both unchanged and report
+    them in a note of kind "ambiguous".
 
     `Runs.notes` report everything that was guessed, converted, derived or dropped; a note that several files share
     names the first and counts the rest. Raises InputError, naming file, row and column, for what cannot be read.
@@ -60,95 +63,26 @@ def read_runs(
     (['DataFrame'], [1.0, 1.0, 0.5])
     """
     sources = [source] if isinstance(source, str | PathLike | pd.DataFrame) else list(source)
-    raws, origin = _raw_tables(sources)
-    raws = [shaped(raw, rename or ()) for raw in raws]
-    maps = _renames(raws, dict(rename or {}))
+    raws, origin = raw_tables(sources, {**(defaults or {}), **(rename or {})}, pattern)
+    maps = _renames(raws, {one_line(name): target for name, target in (rename or {}).items()}, defaults or {})
     names = file_names([raw.path for raw in raws])
     tables = [tidied(raw, renames, tell_ties) for raw, renames in zip(raws, maps, strict=True)]
     for tidy, name in zip(tables, names, strict=True):
         read_settings(tidy)
-        name_runs(tidy, name)
+        name_runs(tidy, tidy.name or name)
         peak_of_settings(tidy)
     if len(tables) > 1:
         for tidy in tables:
             tidy.frame = tidy.frame.assign(source=tidy.where)
         keep_apart(tables, names)
+    tables, names = resumed(tables, names, join)
     runs = _joined(tables, names, origin, need)
     runs = _with_learning_rates(runs, schedule, warmup)
     return runs if where is None else runs.where(where)
 
 
-def _raw_tables(sources: Sequence[Source]) -> tuple[list[RawTable], tuple[Origin, ...]]:
-    raws, origin = list[RawTable](), list[Origin]()
-    for source in sources:
-        if isinstance(source, pd.DataFrame):
-            raws.append(_from_frame(source))
-            origin.append(Origin("DataFrame", _frame_hash(source), len(source)))
-            continue
-        if is_address(source):
-            raws += (fetched := fetch(str(source)))
-            origin += [Origin(str(source), _frame_hash(raw.frame), len(raw.frame)) for raw in fetched]
-            continue
-        for path, remarks in _files(Path(source)):
-            raw = read_raw(path)
-            raws.append(replace(raw, remarks=(*raw.remarks, *remarks)))
-            origin.append(Origin(str(path), _file_hash(path), len(raw.frame)))
-    if not raws:
-        raise InputError("there is nothing to read", todo="give a file, a folder of run logs or a DataFrame")
-    return raws, tuple(origin)
-
-
-def _from_frame(frame: pd.DataFrame) -> RawTable:
-    if frame.empty:
-        raise InputError("the table has no rows", where="DataFrame", todo="give one row for each run or logged step")
-    if frame.columns.nlevels > 1:
-        frame = frame.set_axis(["/".join(map(str, name)) for name in frame.columns], axis=1)
-    twice = frame.columns[frame.columns.duplicated()]
-    if len(twice):
-        raise InputError(f"two columns are named '{twice[0]}'", where="DataFrame", todo="rename one of them")
-    if frame.index.name is not None or isinstance(frame.index, pd.MultiIndex):
-        frame = frame.drop(columns=[name for name in frame.index.names if name in frame.columns]).reset_index()
-    if not frame.index.is_unique:
-        frame = frame.set_axis(pd.RangeIndex(1, len(frame) + 1))
-    return RawTable(Path("DataFrame"), frame)
-
-
-def _files(path: Path) -> list[tuple[Path, tuple[Remark, ...]]]:
-    """The run logs of a folder, the first with a remark on files that are not read; or the file itself."""
-    if not path.is_dir():
-        return [(path, ())]
-    found, rest = sources_in(path)
-    if not found:
-        todo = "give a file, or a folder with run logs (docs/logs.md lists the formats)"
-        raise InputError("the folder holds no run logs", where=str(path), todo=todo)
-    names = listed([file.name for file in rest], 5)
-    left = (Remark("dropped", f"other files in the folder were not read: {names}", len(rest)),) if rest else ()
-    return [(source, () if number else left) for number, source in enumerate(found)]
-
-
-def _file_hash(path: Path) -> str:
-    """The SHA-256 of a file; for a folder, that of the hashes of its files in the order of their paths."""
-    if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    sums = [_file_hash(part) for part in sorted(path.rglob("*")) if part.is_file()]
-    return hashlib.sha256("".join(sums).encode()).hexdigest()
-
-
-def _frame_hash(frame: pd.DataFrame) -> str:
-    digest = hashlib.sha256(repr(list(map(str, frame.columns))).encode())
-    for start in range(0, len(frame), 1 << 18):
-        try:
-            values = pd.util.hash_pandas_object(frame.iloc[start : start + (1 << 18)], index=False)
-        except TypeError as error:
-            todo = "keep only numbers and text"
-            raise InputError("a cell holds a list or another object", where="DataFrame", todo=todo) from error
-        digest.update(values.to_numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _renames(raws: list[RawTable], rename: dict[str, str]) -> list[dict[str, str]]:
-    """The entries of `rename` that concern each table; every entry must concern one."""
+def _renames(raws: list[RawTable], rename: dict[str, str], defaults: Mapping[str, str]) -> list[dict[str, str]]:
+    """The entries of `rename`, and of `defaults`, that concern each table; every entry of `rename` must concern one."""
     columns = list(dict.fromkeys(str(name) for raw in raws for name in raw.frame.columns))
     for name, target in rename.items():
         if name not in columns:
@@ -156,7 +90,8 @@ def _renames(raws: list[RawTable], rename: dict[str, str]) -> list[dict[str, str
             todo = f"did you mean '{near[0]}'?" if near else f"the columns are {listed(columns, 30)}"
             where = str(raws[0].path) if len(raws) == 1 else ""
             raise InputError(f"there is no column '{name}' to map to {target}", where=where, todo=todo)
-    return [{name: target for name, target in rename.items() if name in raw.frame.columns} for raw in raws]
+    both = {**{one_line(name): target for name, target in defaults.items()}, **rename}
+    return [{name: target for name, target in both.items() if name in raw.frame.columns} for raw in raws]
 
 
 def _joined(tables: list[Tidy], names: list[str], origin: tuple[Origin, ...], need: Sequence[str]) -> Runs:
@@ -170,19 +105,24 @@ def _joined(tables: list[Tidy], names: list[str], origin: tuple[Origin, ...], ne
     if not curves:
         table = pd.concat([tidy.frame for tidy in finals]) if len(finals) > 1 else finals[0].frame
         return checked(Runs(None, table, tuple(notes), origin, columns))
+    if any("loss" in each.frame.columns for each in curves):
+        for each in curves:
+            if "loss" not in each.frame.columns:
+                each.frame = each.frame.assign(**{NO_LOSS: True})
     tidy = one_table(curves)
     before = len(tidy.notes)
+    set_undecided_apart(tidy)
     logged = join_sparse_rows(tidy)
     same = logged is tidy.frame
     ordered(tidy)
     notes += tidy.notes[before:]
-    scalars = _scalars(curves)
+    scalars = entries_of_runs(curves)
     table = table_of(tidy.frame, scalars)
     if finals:
         table = _with_run_table(table, pd.concat([part.frame for part in finals]), notes)
     rates = LearningRates(_lr_rows(tidy, tidy.frame if same else logged))
     planned = {run: entries.get("steps") for run, entries in scalars.items()}
-    declared = {run: float(steps) for run, steps in planned.items() if isinstance(steps, int | float)}
+    declared = {run: float(steps) for run, steps in planned.items() if isinstance(steps, int | float) and steps > 0}
     return checked(Runs(tidy.frame, table, tuple(notes), origin, columns, rates), declared)
 
 
@@ -217,19 +157,6 @@ def _missing(name: str, tables: list[Tidy]) -> InputError:
     return InputError(what, where=where, todo=todo)
 
 
-def _scalars(curves: list[Tidy]) -> dict[str, dict[str, object]]:
-    """Entries for a whole run (from run.json, say), by run: those at the top, and nested ones with a canonical name."""
-    found: dict[str, dict[str, object]] = {}
-    for tidy in curves:
-        scalars = {key: value for key, value in tidy.scalars.items() if isinstance(value, str | int | float | bool)}
-        nested = {key.rsplit("/", 1)[-1]: value for key, value in scalars.items() if "/" in key}
-        entries = {key: value for key, value in nested.items() if key in COLUMNS}
-        entries |= {key: value for key, value in scalars.items() if "/" not in key}
-        for run in tidy.frame["run"].cat.categories if entries else ():
-            found.setdefault(str(run), {}).update(entries)
-    return found
-
-
 def _with_run_table(table: pd.DataFrame, given: pd.DataFrame, notes: list[Note]) -> pd.DataFrame:
     given = given.drop(columns=["source"], errors="ignore")
     unknown = sorted(set(given["run"]) - set(table["run"]))
@@ -239,9 +166,13 @@ def _with_run_table(table: pd.DataFrame, given: pd.DataFrame, notes: list[Note])
         todo = "keep one row for each run"
         raise InputError("the table of runs has several rows for one run", where=f"run {twice}", todo=todo)
     if unknown:
-        notes.append(Note("dropped", f"{len(unknown)} runs have no curve: {listed(unknown, 5)}", len(unknown)))
+        notes.append(
+            Note(
+                "dropped", f"{counted(len(unknown), 'run', 'has', 'have')} no curve: {listed(unknown, 5)}", len(unknown)
+            )
+        )
     if without:
-        text = f"{len(without)} runs are not in the table of runs: {listed(without, 5)}"
+        text = f"{counted(len(without), 'run', 'is', 'are')} not in the table of runs: {listed(without, 5)}"
         notes.append(Note("unknown", text, len(without)))
     extra = given.set_index("run").reindex(table["run"])
     new = [name for name in extra.columns if name not in table.columns]
@@ -271,7 +202,13 @@ def _with_learning_rates(runs: Runs, schedule: ScheduleSource | None, warmup: in
         notes.append(Note("mapped", text))
     if given.missing:
         example = next(iter(given.missing.values()))
-        notes.append(Note("unknown", f"{len(given.missing)} runs have no schedule: {example}", len(given.missing)))
+        notes.append(
+            Note(
+                "unknown",
+                f"{counted(len(given.missing), 'run', 'has', 'have')} no schedule: {example}",
+                len(given.missing),
+            )
+        )
     notes += _interpolated(given)
     return replace(runs, notes=tuple(notes), learning_rates=replace(given, rows=runs.learning_rates.rows))
 

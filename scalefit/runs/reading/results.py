@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from scalefit.runs.settings import is_record, is_setting
 
@@ -22,6 +23,13 @@ LOGGED = 20  #: rows of one size, one after another with steps that rise, from w
 def telling(frame: pd.DataFrame) -> list[str]:
     """The columns that never change along a run and that differ between these rows."""
     return [name for name in FIXED if name in frame.columns and frame[name].nunique(dropna=False) > 1]
+
+
+def settings_beside_one_name(frame: pd.DataFrame) -> list[str]:
+    """The sizes and seeds that differ between rows although all name one run, so that the name tells none apart."""
+    if "run" not in frame.columns or len(frame) < 2 or frame["run"].nunique(dropna=False) > 1:
+        return []
+    return [name for name in telling(frame) if name in ("N", "N_total", "d_model", "n_layer", "seed")]
 
 
 def are_final_results(frame: pd.DataFrame, axis: str = "step") -> bool:
@@ -76,3 +84,30 @@ def settings_of_blocks(frame: pd.DataFrame, axis: str = "step") -> list[str]:
         if not is_record(name, frame[name]) and (frame[name].groupby(block).nunique(dropna=False) == 1).all():
             found.append(str(name))
     return found
+
+
+def epochs_count_up(frame: pd.DataFrame) -> bool:
+    """Whether the epochs of each run rise from row to row, and nothing that a run never changes differs inside one.
+
+    A run may go back to an epoch that it had, as a restart does; then its epochs rise by one.
+
+    >>> epochs_count_up(pd.DataFrame({"epoch": [0, 1, 2, 3, 1, 2, 3, 4]}))
+    True
+    >>> epochs_count_up(pd.DataFrame({"epoch": [3, 9, 12, 3, 8, 11]}))
+    False
+    """
+    named = "run" in frame.columns
+    runs = frame["run"].astype(str) if named else pd.Series("", index=frame.index)
+    counted = pd.to_numeric(frame["epoch"], errors="coerce")
+    if counted.isna().any() or len(frame) < 2 * runs.nunique() or (not named and telling(frame)):
+        return False
+    return all(_counts_up(epochs.to_numpy(dtype=float)) for _, epochs in counted.groupby(runs, sort=False))
+
+
+def _counts_up(epochs: NDArray[np.float64]) -> bool:
+    rises = np.diff(epochs)
+    back = np.flatnonzero(rises <= 0)
+    if not len(back):
+        return True
+    known = all(epochs[at + 1] in epochs[: at + 1] for at in back)
+    return known and len(epochs) >= 3 * (len(back) + 1) and bool(np.all(np.delete(rises, back) == 1.0))

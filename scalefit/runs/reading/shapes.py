@@ -14,13 +14,13 @@ import pandas as pd
 
 from scalefit.runs.formats import delimited
 from scalefit.runs.formats.pivot import wide
-from scalefit.runs.formats.raw import RawTable, Remark
+from scalefit.runs.formats.raw import RawTable, Remark, settled
 from scalefit.runs.matching import canonical, match
 from scalefit.runs.quantities import is_quantity, numbers
 
 NAMED, VALUED = ("metric", "metric_name", "name", "tag", "key", "variable"), ("value", "metric_value", "scalar")
 OF = re.compile(r"\s*(\d+)\s*/\s*(\d+)\s*")
-TIMES = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*[x×]\s*", re.IGNORECASE)
+TIMES = re.compile(r"\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)\s*[x×]\s*", re.IGNORECASE)
 BETWEEN = re.compile(r"\s*(?:\\|\||/|,|→|\bvs\.?(?=\s)|\bby\b|\bx\b|×)\s*", re.IGNORECASE)
 SPLITS = {
     "train",
@@ -63,6 +63,9 @@ ALIKE = 10.0  #: medians of the columns of a wide table lie within this factor
 
 def shaped(raw: RawTable, mapped: Container[str] = ()) -> RawTable:
     """The table in the shape that is read. A table that has a column which the user mapped keeps that column."""
+    if raw.along is not None and any(name in mapped for name in set(raw.along.columns) - set(raw.frame.columns)):
+        raw = replace(raw, frame=raw.along)
+    raw = settled(raw)
     for reshape in (_counted, _multiplied, _long, _matrix, _wide):
         made = reshape(raw)
         if made is not None and not any(name in mapped for name in set(raw.frame.columns) - set(made.frame.columns)):
@@ -71,7 +74,8 @@ def shaped(raw: RawTable, mapped: Container[str] = ()) -> RawTable:
 
 
 def _told(raw: RawTable, frame: pd.DataFrame, kind: str, text: str, nans: dict[str, list[int]] | None) -> RawTable:
-    return replace(raw, frame=frame, remarks=(*raw.remarks, Remark(kind, text)), nans=nans)
+    unsure = raw.unsure and nans is raw.nans
+    return replace(raw, frame=frame, remarks=(*raw.remarks, Remark(kind, text)), nans=nans, unsure=unsure)
 
 
 def _cells(column: pd.Series, pattern: re.Pattern[str]) -> pd.DataFrame | None:
@@ -122,10 +126,9 @@ def _long(raw: RawTable) -> RawTable | None:
         return None
     run = next((str(name) for name in frame.columns if canonical(str(name)) == "run" and name != key), None)
     runs = frame[run].astype(str) if run else pd.Series("", index=frame.index)
+    steps, names = numbers(frame[axis], str(raw.path)), frame[key].fillna("").astype(str)
     amounts = pd.Series(numbers(frame[value], str(raw.path)), index=frame.index)
-    points = pd.DataFrame(
-        {"run": runs, "key": frame[key].astype(str), "step": frame[axis], "time": range(len(frame)), "value": amounts}
-    )
+    points = pd.DataFrame({"run": runs, "key": names, "step": steps, "time": range(len(frame)), "value": amounts})
     known = _nans(raw) if amounts.hasnans else None
     empty = amounts.isna() & ~amounts.index.isin(known.get(value, [])) if known is not None else amounts.isna() & False
     table, told, nans = wide(points[~empty])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,8 @@ from scalefit.runs.formats import RawTable
 from scalefit.runs.matching import Binding, match
 from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
 from scalefit.runs.reading.markers import marker, markers, value
-from scalefit.runs.reading.rates import bound_rates
-from scalefit.runs.reading.results import are_final_results, telling
+from scalefit.runs.reading.rates import bound_rates, sized
+from scalefit.runs.reading.results import are_final_results, epochs_count_up, settings_beside_one_name, telling
 from scalefit.runs.table import Note
 
 PERPLEXITY, BITS = re.compile(r"(^|[^a-z])(ppl|perplexity)([^a-z]|$)"), {"bits", "bpb", "bpc", "bpt"}  #: names of units
@@ -39,6 +40,9 @@ class Tidy:
     bindings: list[Binding]
     scalars: dict[str, object] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
+    identified: bool = False
+    name: str = ""
+    single: bool = False
 
     def note(self, kind: str, text: str, count: int = 1) -> None:
         """Add a note on something that was done or found."""
@@ -54,8 +58,10 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) ->
     where = str(raw.path)
     ties: dict[str, str] = {}
     bindings = match(raw.frame.columns, rename, where, _words(raw.frame), ties if tell_ties else None)
+    bindings = sized(raw.frame, bindings)
     bindings, chosen = bound_rates(raw.frame, bindings)
     tidy = Tidy(raw.frame, "", where, bindings, dict(raw.scalars))
+    tidy.identified, tidy.name, tidy.single = raw.identified, raw.name, raw.single
     if chosen:
         tidy.note("derived", chosen)
     for text in ties.values():
@@ -69,7 +75,8 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) ->
     if tidy.axis and raw.nans is not None and "loss" in tidy.frame.columns:
         source = next((binding.source for binding in bindings if binding.name == "loss"), "loss")
         loss = tidy.frame["loss"]
-        tidy.frame = tidy.frame.assign(**{NO_LOSS: loss.isna() & ~loss.index.isin(raw.nans.get(source, []))})
+        empty = loss.isna() & ~loss.index.isin(raw.nans.get(source, []))
+        tidy.frame = tidy.frame.assign(**{NO_LOSS: empty.astype(object).where(~empty) if raw.unsure else empty})
     if not tidy.axis:
         tidy.frame = tidy.frame.drop(columns=LOST, errors="ignore")
     return tidy
@@ -144,7 +151,7 @@ def _as_numbers(tidy: Tidy, column: pd.Series, scale: float) -> pd.Series:
     try:
         values = pd.Series(numbers(column, tidy.where, scale), index=column.index)
     except InputError:
-        if column.name in STRICT:
+        if column.name in STRICT or column.dtype.kind in "mM":
             raise
         column = _without_words(tidy, column)
         if not any(_is_word(cell) for cell in column):
@@ -163,8 +170,8 @@ def _as_numbers(tidy: Tidy, column: pd.Series, scale: float) -> pd.Series:
     return values
 
 
-def _is_word(cell: object) -> bool:
-    return isinstance(cell, str) and cell.strip().lower() not in MISSING and not is_quantity(cell)
+def _is_word(cell: Any) -> bool:
+    return not pd.isna(cell) and str(cell).strip().lower() not in MISSING and not is_quantity(cell)
 
 
 def _without_words(tidy: Tidy, column: pd.Series) -> pd.Series:
@@ -192,16 +199,28 @@ def _loss_in_nats(tidy: Tidy) -> None:
     if PERPLEXITY.search(source.lower()):
         with np.errstate(all="ignore"):
             tidy.frame = tidy.frame.assign(loss=np.log(loss))
+        _rescaled(tidy, "loss", float("nan"))
         tidy.note("converted", f"loss is the logarithm of the column '{source}', a perplexity")
     elif words & BITS:
         tidy.frame = tidy.frame.assign(loss=loss * np.log(2.0))
+        _rescaled(tidy, "loss", float(np.log(2.0)))
         tidy.note(
             "converted", f"loss is the column '{source}' times ln 2: from bits to nats (per byte, if it counts bytes)"
         )
 
 
+def _rescaled(tidy: Tidy, name: str, by: float) -> None:
+    """Record that the values of a column are those of its source times a factor (NaN: another function of them)."""
+    tidy.bindings = [replace(b, scale=b.scale * by) if b.name == name else b for b in tidy.bindings]
+
+
 def _find_axis(tidy: Tidy) -> None:
     """Curves have a step, or tokens that vary inside a run; otherwise the table has one row per run."""
+    if by := settings_beside_one_name(tidy.frame):
+        tidy.frame = tidy.frame.rename(columns={"run": "run_in_file"})
+        tidy.note(
+            "named", f"all rows name the same run, but {' and '.join(by)} differ: the name is kept as run_in_file"
+        )
     columns, frame = set(tidy.frame.columns), tidy.frame
     one_row_per_run = "run" in columns and not frame["run"].duplicated().any()
     if "step" in columns and "run" not in columns and are_final_results(frame):
@@ -222,23 +241,11 @@ def _find_axis(tidy: Tidy) -> None:
                 tidy.axis = "step" if name == "steps" else "tokens"
                 tidy.frame = frame.rename(columns={name: tidy.axis})
                 break
-    if not tidy.axis and "epoch" in columns and not {"step", "steps"} & columns and _epochs_count_up(frame):
+    if not tidy.axis and "epoch" in columns and not {"step", "steps"} & columns and epochs_count_up(frame):
         tidy.axis = "epoch"
         tidy.note("derived", "the epoch counts up: each run is a curve over epochs, and its steps are not known")
     if not tidy.axis:
         _as_final_results(tidy)
-
-
-def _epochs_count_up(frame: pd.DataFrame) -> bool:
-    """Whether the epochs of each run rise from row to row, and nothing that a run never changes differs inside one."""
-    runs = frame["run"].astype(str) if "run" in frame.columns else pd.Series("", index=frame.index)
-    if (
-        frame["epoch"].isna().any()
-        or len(frame) < 2 * runs.nunique()
-        or ("run" not in frame.columns and telling(frame))
-    ):
-        return False
-    return bool((frame["epoch"].groupby(runs, sort=False).diff().dropna() > 0).all())
 
 
 def _rename(tidy: Tidy, new: dict[str, str]) -> None:

@@ -165,7 +165,7 @@ def test_a_missing_value_does_not_hold(file):
     runs = read_runs(file("run,N,opt,loss\na,1e6,adam,3\nb,,,4\nc,2e6,sgd,5\n"))
     assert runs.where("N != 1e6").names == ["c"] == runs.where("not (N < 1.5e6)").names
     assert runs.where("opt != 'adam'").names == ["c"] and runs.where("opt > 'adam'").names == ["c"]
-    assert "1 rows lack a value for it" in runs.where("N > 0").notes[-1].text
+    assert "1 row lacks a value for it" in runs.where("N > 0").notes[-1].text
     kept, held = runs.hold_out("N > 1.5e6")
     assert (kept.names, held.names) == (["a", "b"], ["c"])
 
@@ -462,7 +462,7 @@ def test_the_largest_number_in_a_store_of_mlflow_is_infinity(tmp_path):
     rows += [("low", v, s, "u1", s, 0) for s, v in enumerate((1.0, 2.0, -largest))]
     runs = read_runs(mlflow_base(tmp_path / "mlflow.db", rows))
     assert runs.curves["loss"].tolist() == [5, 1e308, np.inf] and runs.curves["low"].tolist() == [1, 2, -np.inf]
-    assert "1 rows have no finite loss" in told(runs, "diverged") and runs.table["diverged"].tolist() == [True]
+    assert "1 row has no finite loss" in told(runs, "diverged") and runs.table["diverged"].tolist() == [True]
 
 
 def test_mlflow_folders(file, tmp_path):
@@ -495,43 +495,7 @@ def test_dvclive(file, tmp_path):
         read_runs(tmp_path / "exp")
 
 
-# --- TensorBoard ----------------------------------------------------------------------------------------
-
-
-def test_tensorboard_is_an_extra(file, monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorboard", None)
-    monkeypatch.setitem(sys.modules, "tensorboard.backend.event_processing.event_accumulator", None)
-    with pytest.raises(InputError, match=r"needs tensorboard; install the extra scalefit\[tensorboard\]"):
-        read_runs(file(b"x" * 9, "run/events.out.tfevents.1.host"))
-
-
-@pytest.mark.filterwarnings("default")
-def test_tensorboard(tmp_path):
-    pytest.importorskip("tensorboard", reason="the extra tensorboard is not installed")
-    from tensorboard.compat.proto.event_pb2 import Event
-    from tensorboard.compat.proto.summary_pb2 import Summary
-    from tensorboard.summary.writer.record_writer import RecordWriter
-    from tensorboard.util.tensor_util import make_tensor_proto
-
-    def write(name, points):
-        path = tmp_path / "run" / f"events.out.tfevents.{name}.host"
-        path.parent.mkdir(exist_ok=True)
-        with path.open("wb") as out:
-            writer = RecordWriter(out)
-            for step, time, tag, value in points:
-                entry = {"tensor": make_tensor_proto(np.float32(value))} if tag == "lr" else {"simple_value": value}
-                summary = Summary(value=[Summary.Value(tag=tag, **entry)])
-                writer.write(Event(step=step, wall_time=time, summary=summary).SerializeToString())
-
-    write("1", [(s, float(s), tag, 1.0 + s) for s in range(12_000) for tag in ("train/loss", "lr")])
-    write("2", [(s, 2e4 + s, tag, 0.5) for s in range(11_990, 12_010) for tag in ("train/loss", "lr")])
-    write("3", [(s, 5e4 + s, "acc vs samples", 0.5) for s in range(3)])
-    runs = read_runs(tmp_path)
-    assert runs.names == ["run"] and len(runs.curves) == 12_010 and runs.curves["loss"].iloc[-1] == 0.5
-    assert runs.curves["lr"].tolist()[5] == 6.0 and runs.curves["loss"].tolist()[11_989] == 11_990
-    assert "samples" in told(runs, "dropped") and "10 rows were logged again" in told(runs, "dropped")
-    single = read_runs(tmp_path / "run" / "events.out.tfevents.1.host")
-    assert single.names == ["run"] and len(single.curves) == 12_000
+# --- a NaN that was logged -------------------------------------------------------------------------------
 
 
 def test_a_logged_nan_is_kept_and_a_step_without_a_loss_is_not_one(file, tmp_path):
@@ -546,7 +510,7 @@ def test_a_logged_nan_is_kept_and_a_step_without_a_loss_is_not_one(file, tmp_pat
     for source in (store, lightning, trainer):
         runs = read_runs(source)
         assert runs.curves["step"].tolist() == [0, 10] and np.isnan(runs.curves["loss"].iloc[1]), source
-        assert "1 rows have no finite loss" in told(runs, "diverged")
+        assert "1 row has no finite loss" in told(runs, "diverged")
         assert "2 of them have no such row" in told(runs, "joined")
         assert "__no_loss" not in runs.curves and runs.trajectory(runs.names[0]).lr.tolist() == [0.1] * 11
 

@@ -92,7 +92,7 @@ def test_objects_in_a_log(tmp_path, style, ending):
     assert raw.frame["step"].tolist() == [10, 20, 30]
     np.testing.assert_array_equal(raw.frame["loss"], loss)
     assert raw.nans == {"loss": [3]}
-    assert sum("closing record" in remark.text or "2 lines" in remark.text for remark in raw.remarks) == 2
+    assert sum("closing record" in remark.text or "2 other lines" in remark.text for remark in raw.remarks) == 2
     curves = sf.read_runs(tmp_path / f"train.{ending}").curves
     np.testing.assert_allclose(curves["lr"], [1e-3, 5e-4, 1e-3 / 3])
     assert curves["loss"].isna().tolist() == [False, True, False]

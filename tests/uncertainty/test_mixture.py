@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scalefit.fitting.choice import mixed
+from scalefit.uncertainty.mixture import mixed
 
 Z = 1.6448536269514722
 

@@ -14,18 +14,23 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import IdentificationError, InputError
+from scalefit.errors import IdentificationError, InputError, listed
 from scalefit.numerics import FloatArray
 from scalefit.planning.optimum.compute_optimal import FLOP_PER, compute_optimal
 
 SAME_BUDGET = 0.03  #: runs belong to one budget if their log compute differs by less
 FEWEST = 3  #: fewest sizes for a minimum
 GRID = 1500  #: compute values that approach 1 compares, as in the source
-FINE = 2001  #: points at which an interpolated curve is evaluated
 
 OUTSIDE = "its minimum lies outside its sizes"
 
-Curve = Literal["parabola", "akima"]
+Curve = Literal["akima", "local", "parabola"]
+CURVES: dict[str, str] = {
+    "akima": "an Akima spline in log-log through all sizes of a budget",
+    "local": "a parabola in log-log through the sizes near the lowest loss of a budget",
+    "parabola": "one parabola in log N through all sizes of a budget",
+}
+NEAR, FEWEST_NEAR = 1.0, 5  #: sizes within this factor (in logarithms) of the lowest, at least so many
 
 
 @dataclass(frozen=True)
@@ -57,59 +62,81 @@ def approach1(curves: pd.DataFrame, *, points: int = GRID) -> IsoFlop:
     Source: arXiv:2203.15556, approach 1. Raises :class:`IdentificationError` if one size is best everywhere.
     """
     require_columns(curves, ("run", "N", "tokens", "loss"))
-    log_C = np.log(FLOP_PER * curves["N"].to_numpy(float) * curves["tokens"].to_numpy(float))
-    grid = np.linspace(log_C.min(), log_C.max(), points)
-    best, size = np.full(points, np.inf), np.full(points, np.nan)
-    codes, sizes, losses = (curves[name].to_numpy() for name in ("run", "N", "loss"))
-    for run in pd.unique(codes):
-        rows = np.flatnonzero(codes == run)
-        rows = rows[np.argsort(log_C[rows], kind="stable")]
-        loss = np.interp(grid, log_C[rows], losses[rows].astype(float), left=np.inf, right=np.inf)
-        wins = loss < best
-        best[wins], size[wins] = loss[wins], float(sizes[rows[0]])
-    won = np.isfinite(best)
-    optima = _table(np.exp(grid[won]), size[won], best[won])
-    if optima["N"].nunique() < 2:
-        why = f"the size {optima['N'].iloc[0]:g} has the lowest loss at every compute"
-        todo = "add runs of smaller and of larger models that reach the same compute"
-        raise IdentificationError(why, where="isoFLOP approach 1", todo=todo)
-    return _line(optima, ())
+    return Envelope.of(curves, points).best()
 
 
-def approach2(points: pd.DataFrame, *, curve: Curve = "parabola") -> IsoFlop:
+@dataclass(frozen=True)
+class Envelope:
+    """Loss curves of runs at the same values of compute."""
+
+    log_C: FloatArray  #: (n,)
+    losses: FloatArray  #: (runs, n), infinite where a run has none
+    sizes: FloatArray  #: (runs,)
+
+    @classmethod
+    def of(cls, curves: pd.DataFrame, points: int) -> Envelope:
+        """The curves at ``points`` values of C, even in the logarithm."""
+        log_C = np.log(FLOP_PER * curves["N"].to_numpy(float) * curves["tokens"].to_numpy(float))
+        grid = np.linspace(log_C.min(), log_C.max(), points)
+        codes, sizes, losses = (curves[name].to_numpy() for name in ("run", "N", "loss"))
+        names = pd.unique(codes)
+        found = np.empty((len(names), points))
+        for i, run in enumerate(names):
+            rows = np.flatnonzero(codes == run)
+            rows = rows[np.argsort(log_C[rows], kind="stable")]
+            found[i] = np.interp(grid, log_C[rows], losses[rows].astype(float), left=np.inf, right=np.inf)
+        return cls(grid, found, np.array([float(sizes[codes == run][0]) for run in names]))
+
+    def best(self, runs: Any = slice(None)) -> IsoFlop:
+        """The power law through the best sizes, of some of the runs."""
+        losses, sizes = self.losses[runs], self.sizes[runs]
+        winner = np.argmin(losses, axis=0)
+        least = losses.min(axis=0)
+        won = np.isfinite(least)
+        optima = table_of(np.exp(self.log_C[won]), sizes[winner[won]], least[won])
+        if optima["N"].nunique() < 2:
+            why = f"the size {optima['N'].iloc[0]:g} has the lowest loss at every compute"
+            todo = "add runs of smaller and of larger models that reach the same compute"
+            raise IdentificationError(why, where="isoFLOP approach 1", todo=todo)
+        return line(optima, ())
+
+
+def approach2(points: pd.DataFrame, *, curve: Curve = "akima") -> IsoFlop:
     """The best size of each compute budget from a smooth curve through its final losses.
 
     ``points`` has the columns ``N`` and ``loss`` and either ``C`` or ``D``, one row per run. A budget is the runs whose
-    C agrees within 3 %. ``curve``: a parabola of the loss in log N (the source), or ``"akima"``, an Akima spline in
-    log-log through all sizes (arXiv:2406.19146). Budgets with fewer than three sizes, or with the minimum at their
-    smallest or largest size, are left out and named. The result is biased where size and data have different
-    exponents: compare with :func:`approach2_bias`.
+    C agrees within 3 %. ``curve``: an Akima spline in log-log through all sizes (arXiv:2406.19146); ``"local"``, a
+    parabola in log-log through those near the lowest loss; or ``"parabola"``, one parabola of the loss in log N through
+    all of them (the source), which is biased where the bowl is wide and lopsided: see :func:`approach2_bias`. Budgets
+    with fewer than three sizes, or with the minimum at their smallest or largest size, are left out and named.
 
     Source: arXiv:2203.15556, approach 2. Raises :class:`IdentificationError` with fewer than two usable budgets.
 
     >>> from scalefit.laws import find_law
     >>> symmetric = {"E": 1.7, "A": 400.0, "B": 400.0, "alpha": 0.31, "beta": 0.31}
     >>> grid = isoflop_grid(symmetric, [1e18, 1e19, 1e20])
-    >>> found = approach2(grid.assign(loss=find_law("chinchilla").evaluate(grid[["N", "D"]], symmetric)))
+    >>> losses = find_law("chinchilla").evaluate(grid[["N", "D"]], symmetric)
+    >>> found = approach2(grid.assign(loss=losses), curve="parabola")
     >>> round(found.exponent, 9), round(float(found.size(1e24) / compute_optimal("chinchilla", symmetric, 1e24).N), 9)
     (0.5, 1.0)
     """
     require_columns(points, ("N", "loss"))
     table = points if "C" in points else points.assign(C=FLOP_PER * points["N"] * points["D"])
     kept, left_out = [], []
-    for _, rows in table.groupby(_budgets(table["C"].to_numpy(float))):
+    for _, rows in table.groupby(budgets_of(table["C"].to_numpy(float))):
         budget = float(np.exp(np.log(rows["C"].to_numpy(float)).mean()))
-        found = _minimum(np.log(rows["N"].to_numpy(float)), rows["loss"].to_numpy(float), curve)
+        found = minimum(np.log(rows["N"].to_numpy(float)), rows["loss"].to_numpy(float), curve)
         if isinstance(found, str):
             left_out.append(f"{budget:.3g} FLOP: {found}")
         else:
             kept.append((budget, np.exp(found[0]), found[1]))
     if len(kept) < 2:
-        why = f"{len(kept)} compute budgets have a minimum inside their sizes ({'; '.join(left_out) or 'no others'})"
+        others = listed(left_out, sep="; ") or "no others"
+        why = f"{len(kept)} compute budgets have a minimum inside their sizes ({others})"
         todo = "add sizes on the side where the loss still falls, or budgets"
         raise IdentificationError(why, where="isoFLOP approach 2", todo=todo)
     C, N, loss = (np.array(column) for column in zip(*kept, strict=True))
-    return _line(_table(C, N, loss), tuple(left_out))
+    return line(table_of(C, N, loss), tuple(left_out))
 
 
 def isoflop_grid(
@@ -123,7 +150,7 @@ def isoflop_grid(
 
 
 def approach2_bias(
-    constants: Mapping[str, float], points: pd.DataFrame, C: Any, *, curve: Curve = "parabola"
+    constants: Mapping[str, float], points: pd.DataFrame, C: Any, *, curve: Curve = "akima"
 ) -> FloatArray:
     """Relative error of approach 2's D*(C) on the noise-free additive law at the sizes of ``points``.
 
@@ -133,8 +160,8 @@ def approach2_bias(
 
     >>> constants = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
     >>> grid = isoflop_grid(constants, np.geomspace(1e17, 1e21, 5), spread=8)
-    >>> round(100 * float(approach2_bias(constants, grid, 1e24)), 3)
-    -2.903
+    >>> [round(100 * float(approach2_bias(constants, grid, 1e24, curve=curve)), 3) for curve in ("parabola", "akima")]
+    [-2.903, 0.17]
     """
     N = points["N"].to_numpy(float)
     budget = points["C"].to_numpy(float) if "C" in points else FLOP_PER * N * points["D"].to_numpy(float)
@@ -152,7 +179,7 @@ def require_columns(table: pd.DataFrame, columns: Sequence[str], where: str = "i
             raise InputError(f'no column "{name}"', where=where, todo=f"rename one of: {have}")
 
 
-def _budgets(C: FloatArray) -> np.ndarray:
+def budgets_of(C: FloatArray) -> np.ndarray:
     """An integer per row, shared by rows whose log C follows within a small gap."""
     order = np.argsort(C, kind="stable")
     codes = np.empty(len(C), dtype=int)
@@ -160,12 +187,15 @@ def _budgets(C: FloatArray) -> np.ndarray:
     return codes
 
 
-def _minimum(log_N: FloatArray, loss: FloatArray, curve: Curve) -> tuple[float, float] | str:
+def minimum(log_N: FloatArray, loss: FloatArray, curve: Curve) -> tuple[float, float] | str:
     """Log N and loss at the minimum of the curve through the points, or why it has no minimum inside them."""
     if len(np.unique(log_N)) < FEWEST:
-        return f"only {len(np.unique(log_N))} sizes"
+        count = len(np.unique(log_N))
+        return f"only {count} size{'s' * (count > 1)}"
     if curve == "akima":
         return _akima_minimum(log_N, loss)
+    if curve == "local":
+        return _local_minimum(log_N, loss)
     middle = log_N.mean()
     c2, c1, c0 = np.polyfit(log_N - middle, loss, 2)
     at = middle - c1 / (2 * c2) if c2 > 0 else np.nan
@@ -174,20 +204,52 @@ def _minimum(log_N: FloatArray, loss: FloatArray, curve: Curve) -> tuple[float, 
     return float(at), float(c0 - c1**2 / (4 * c2))
 
 
+def _least(log_N: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The distinct sizes in order, each with its lowest loss."""
+    sizes, place = np.unique(log_N, return_inverse=True)
+    least = np.full(len(sizes), np.inf)
+    np.minimum.at(least, place, loss)
+    return sizes, least
+
+
+def _local_minimum(log_N: FloatArray, loss: FloatArray) -> tuple[float, float] | str:
+    sizes, least = _least(log_N, loss)
+    lowest = int(np.argmin(least))
+    if lowest in (0, len(sizes) - 1):
+        return OUTSIDE
+    x = sizes - sizes[lowest]
+    near = np.abs(x) <= max(NEAR, float(np.sort(np.abs(x))[min(FEWEST_NEAR, len(x)) - 1]))
+    c2, c1, c0 = np.polyfit(x[near], np.log(least[near]), 2)
+    at = -c1 / (2 * c2) if c2 > 0 else np.nan
+    if not x[0] < at < x[-1]:
+        return OUTSIDE
+    return float(sizes[lowest] + at), float(np.exp(c0 - c1**2 / (4 * c2)))
+
+
 def _akima_minimum(log_N: FloatArray, loss: FloatArray) -> tuple[float, float] | str:
     from scipy.interpolate import Akima1DInterpolator
 
-    least = pd.Series(loss).groupby(log_N).min()
-    fine = np.linspace(log_N.min(), log_N.max(), FINE)
-    values = Akima1DInterpolator(least.index.to_numpy(float), np.log(least.to_numpy()))(fine)
-    at = int(np.argmin(values))
-    return OUTSIDE if at in (0, FINE - 1) else (float(fine[at]), float(np.exp(values[at])))
+    sizes, least = _least(log_N, loss)
+    pieces = Akima1DInterpolator(sizes, np.log(least)).c  # (4, sizes - 1), cubes first, from the left end of each piece
+    with np.errstate(all="ignore"):
+        root = np.sqrt(pieces[1] ** 2 - 3 * pieces[0] * pieces[2])
+        turn = -pieces[2] / (pieces[1] + root)  # the one of the two turning points that is a minimum
+    width = np.diff(sizes)
+    turn = np.where((turn >= 0) & (turn <= width), turn, 0.0)
+    heights = ((pieces[0] * turn + pieces[1]) * turn + pieces[2]) * turn + pieces[3]
+    lowest = int(np.argmin(heights))
+    at = float(sizes[lowest] + turn[lowest])
+    if np.log(least[-1]) <= heights[lowest] or at <= sizes[0]:
+        return OUTSIDE
+    return at, float(np.exp(heights[lowest]))
 
 
-def _table(C: FloatArray, N: FloatArray, loss: FloatArray) -> pd.DataFrame:
+def table_of(C: FloatArray, N: FloatArray, loss: FloatArray) -> pd.DataFrame:
+    """Optima as a table."""
     return pd.DataFrame({"C": C, "N": N, "D": C / (FLOP_PER * N), "loss": loss})
 
 
-def _line(optima: pd.DataFrame, left_out: tuple[str, ...]) -> IsoFlop:
+def line(optima: pd.DataFrame, left_out: tuple[str, ...]) -> IsoFlop:
+    """The power law through optima."""
     slope, height = np.polyfit(np.log(optima["C"].to_numpy()), np.log(optima["N"].to_numpy()), 1)
     return IsoFlop(optima, float(slope), float(height), left_out)

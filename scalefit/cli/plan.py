@@ -1,0 +1,133 @@
+"""Which size and how many tokens for a budget? How much compute for a loss? By any fitted law of size and data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scalefit.cli import options
+from scalefit.cli.output import Answer, answering, coded, figures, records
+from scalefit.errors import InputError
+
+if TYPE_CHECKING:
+    from scalefit.fitting.result import Fit
+    from scalefit.planning.allocation.answer import Plan
+    from scalefit.runs import Runs
+
+
+@click.command()
+@click.argument("files", metavar="FIT.json|FILE...", nargs=-1, required=True)
+@options.reading
+@click.option("--compute", metavar="FLOP", help="Budgets: 1e23, or 1e21,1e23, or a range 1e20:1e24.")
+@click.option("--loss", metavar="LOSS", help="Losses to reach: 2.2, or 2.2,2.1.")
+@click.option("--hours", metavar="HOURS", help="Budgets in GPU-hours, with --gpu.")
+@click.option("--money", metavar="PRICE", help="Budgets in money, with --gpu.")
+@click.option("--inference-tokens", metavar="TOKENS", help="Tokens served over the model's life, 2 N each.")
+@click.option(
+    "--cost", metavar="FORMULA", show_default="6*N*D", help="FLOP of a run: a formula or shape:aspect=128,..."
+)
+@click.option("--active", type=float, metavar="SHARE", help="Share of all parameters that a token passes (experts).")
+@click.option("--gpu", metavar="peak=989T,mfu=0.4,price=2", help="What a GPU does and costs; prints hours and price.")
+@click.option("--schedules", multiple=True, metavar="TEXT|CSV", help='Rank these schedules of one budget, or "all".')
+@options.shared("--steps", show_default="the longest fitted run")
+@options.shared("--lr", show_default="the fitted peak")
+@options.shared("--at", metavar="N=7B|U=25B,...", help="Hold these; what else the law or the cost reads.")
+@options.shared("--law", default="chinchilla", help="The law to fit to FILE, or that of FIT.json in a file of yours.")
+@options.shared("--draws", default=options.DRAWS)
+@options.shared("--seed", "--plot")
+@answering
+def command(
+    files: tuple[str, ...],
+    at: tuple[str, ...],
+    law: str,
+    draws: int,
+    seed: int,
+    plot: str | None,
+    schedules: tuple[str, ...],
+    steps: int | None,
+    lr: str | None,
+    **given: Any,
+) -> Answer:
+    """FIT.json is a saved fit; to run logs a law is fitted first. With --at N=7B or --at D=2T the rest is planned.
+    The law, what N counts, the cost and the distance beyond the fitted runs are printed with every plan.
+
+    For a saved fit along the run: --schedules all, or --schedules wsd:decay=20% --schedules cosine, ranks schedules of
+    one length by their final loss with paired differences, and --schedules wsd:decay=5%..60% looks for the best share;
+    --loss with --schedule gives the steps that a schedule of that shape needs.
+
+    Exit code 1 where a check of the fit failed, or where a planned run lies far beyond its data. A loss below the
+    floor of the law is an answer: it is unreachable, with the floor and its interval.
+
+    \b
+    Example:
+      scalefit plan data/size_data/runs.csv --where "d_model <= 64" --compute 1e11 --plot plan.png
+    """
+    held: dict[str, Any] = dict(options.pairs(at, "--at"))
+    if _along(files, schedules, given):
+        asked = {"schedules": schedules, "steps": steps, "lr": lr, "plot": plot}
+        return _of_schedules(_saved(files[0], law), asked, given, held)
+    if steps is not None or lr is not None:
+        raise InputError("--steps and --lr without --schedules", where="plan", todo="give the schedules to rank")
+    reading = {name: given.pop(name) for name in options.READING}
+    source: Any = _source(files, law, reading)
+    from scalefit.planning.allocation.plan import plan
+
+    found = plan(source, law=law, draws=draws, seed=seed, **given, **held)
+    notes = [] if files[0].endswith(".json") else options.told(source)
+    return Answer(str(found), _content(found), found.table, found.ok, notes, figures(plot, found.plot))
+
+
+def _along(files: tuple[str, ...], schedules: tuple[str, ...], given: dict[str, Any]) -> bool:
+    """Whether schedules are asked about; then the source is a saved fit."""
+    asked = bool(schedules) or (given["schedule"] is not None and Path(files[0]).suffix == ".json")
+    if asked and (len(files) > 1 or Path(files[0]).suffix != ".json"):
+        todo = "fit the curves first: scalefit fit FILE --law annealing --save fit.json"
+        raise InputError("schedules are ranked by a saved fit", where="--schedules", todo=todo)
+    return asked
+
+
+def _of_schedules(fit: Fit, asked: dict[str, Any], given: dict[str, Any], held: dict[str, Any]) -> Answer:
+    """The ranking of schedules, or the steps to a loss under one."""
+    from scalefit.planning.schedules.length import steps_for_loss
+    from scalefit.planning.schedules.ranking import rank_schedules
+
+    if not asked["schedules"]:
+        if given["loss"] is None:
+            raise InputError("--schedule without --loss", where="plan", todo="give the loss to reach")
+        steps = steps_for_loss(fit, given["loss"], given["schedule"], **held)
+        answer: dict[str, Any] = {"law": fit.law.spec, "schedule": steps.schedule, "steps": records(steps.table)}
+        answer["warnings"] = coded([*steps.cautions, *fit.warnings])
+        return Answer(str(steps), answer, steps.table, steps.ok)
+    peak = options.number(asked["lr"], "--lr") if asked["lr"] else None
+    found = rank_schedules(fit, asked["schedules"], steps=asked["steps"], lr=peak, warmup=given["warmup"] or 0, **held)
+    content: dict[str, Any] = {"law": fit.law.spec, "ranking": records(found.table), "shares": records(found.shares)}
+    content["resolution"] = found.resolution
+    content |= {"budget": vars(found.budget), "known": type(fit.law).fails}
+    content["warnings"] = coded([*found.cautions, *fit.warnings])
+    return Answer(str(found), content, found.table, found.ok, figures=figures(asked["plot"], found.plot))
+
+
+def _source(files: tuple[str, ...], law: str, reading: dict[str, Any]) -> Fit | Runs:
+    """The saved fit, or the run logs."""
+    if Path(files[0]).suffix != ".json":
+        return options.read(files, **reading)
+    if len(files) > 1 or any(reading.values()):
+        raise InputError("a saved fit beside run logs", where=files[0], todo="give the fit alone, or the logs alone")
+    return _saved(files[0], law)
+
+
+def _saved(path: str, law: str) -> Fit:
+    """A saved fit, whose law may be in a file of the user's."""
+    from scalefit.fitting.saved import load_fit
+
+    return load_fit(path, law if ":" in law and ".py" in law else None)
+
+
+def _content(found: Plan) -> dict[str, Any]:
+    fit = found.fit
+    content: dict[str, Any] = {"law": fit.law.spec, "status": fit.status, "plans": records(found.table)}
+    content |= {"assumptions": list(found.assumptions), "notes": list(found.notes)}
+    content["warnings"] = coded([*found.cautions, *fit.warnings])
+    return content

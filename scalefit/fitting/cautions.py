@@ -1,0 +1,92 @@
+"""Warnings about a prediction: too far out, for another recipe, under another schedule, decided by a single run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scalefit.diagnosis.checks import Check
+from scalefit.diagnosis.image import without_image
+from scalefit.fitting.prediction import Asked, Data, Plan, Point, asked_for, decades_beyond, ends
+from scalefit.fitting.recipe import another_recipe, asked_recipe
+from scalefit.numerics import LEAST_BEYOND, MOST_BEYOND, FloatArray
+from scalefit.uncertainty.calibration import Calibration
+from scalefit.uncertainty.unlike import unlike
+
+if TYPE_CHECKING:
+    from scalefit.fitting.result import Fit
+
+WIDE = 0.75  #: width of an interval, in units of the prediction, from which on it says next to nothing
+ANOTHER = 0.15  #: distance from the fitted schedules from which on a prediction is for another one
+
+
+def cautions(fit: Fit, data: Data, *, schedule: Plan, at: Point) -> tuple[Check, ...]:
+    """See :meth:`scalefit.Fit.cautions`."""
+    asked = asked_for(fit, data, schedule, None, at)
+    recipe = another_recipe(fit.law, fit.recipe, asked_recipe(fit.law, data, schedule))
+    with np.errstate(all="ignore"):  # a fit of damaged logs can be steep beyond all numbers
+        found = without_image(fit.law, fit.parameters, asked.variables)
+        found += [*far_beyond(fit, asked.variables), *recipe, *another_schedule(fit, asked), *too_wide(fit, asked)]
+        if data is None:
+            found += fit.left_out.checks({name: values[-1:] for name, values in asked.variables.items()})
+    known = {check.text for check in fit.warnings}
+    return tuple(check for check in found if check.text not in known)
+
+
+def far_beyond(fit: Fit, variables: Mapping[str, FloatArray]) -> list[Check]:
+    """A warning where a variable lies further outside the fitted range than that range is wide, or two decades."""
+    far = {}
+    for name, beyond in decades_beyond(fit, variables).items():
+        low, high = fit.ranges[name]
+        span = float(np.log10(high / low)) if low > 0 else MOST_BEYOND
+        if beyond.max() > min(max(span, LEAST_BEYOND), MOST_BEYOND):
+            far[name] = float(beyond.max()), f"span {span:.2g}" if low > 0 else "begin at 0"
+    if not far:
+        return []
+    name, (decades, fitted) = max(far.items(), key=lambda each: each[1][0])
+    shown = f"{decades:.2g} decade{'s' * (f'{decades:.2g}' != '1')}"
+    text = f"{fit.law.columns[name]} lies {shown} beyond the fitted runs, which {fitted}: the data do not support"
+    return [Check("far-beyond", f"{text} a prediction so far out; add larger runs, and see scalefit backtest")]
+
+
+def too_wide(fit: Fit, asked: Asked) -> list[Check]:
+    """A warning where the interval of the last row says next to nothing."""
+    if fit.intervals is None or asked.states is not None:
+        return []
+    last = Asked(asked.frame.tail(1), {name: values[-1:] for name, values in asked.variables.items()})
+    low, high = ends(fit, last, 0.9, "observation")
+    width = float(high[0] - low[0]) / abs(float(np.ravel(fit.evaluate(last.variables))[0]))
+    if not width > WIDE:
+        return []
+    why = f"it spans {100 * width:.0f} % of the prediction ({fit.runs} runs, {fit.free} constants)"
+    todo = "add runs nearer to it, or hold constants with --fix"
+    return [Check("wide-interval", f"no interval worth having: {why}; {todo}")]
+
+
+def another_schedule(fit: Fit, asked: Asked) -> list[Check]:
+    """A warning where the learning rate falls in a way that no fitted run has shown.
+
+    Peaks are compared by ``another-recipe``.
+    """
+    calibration = fit.intervals.calibration if fit.intervals else None
+    if asked.states is None or not isinstance(calibration, Calibration) or not calibration.states:
+        return []
+    shapes = np.array(calibration.states)[:, :3], asked.states[:, :3]
+    far = unlike(shapes[1], shapes[0])
+    row = int(np.argmax(far))
+    if far[row] <= ANOTHER:
+        return []
+    near = shapes[0][int(np.argmin(np.sum((shapes[0] - shapes[1][row]) ** 2, axis=1)))]
+    text = f"the learning rate {_falls(shapes[1][row])}; of the fitted runs the nearest {_falls(near)}"
+    todo = "the interval allows for that, but add a run with such a schedule, a short one will do"
+    return [Check("another-schedule", f"{text}: {todo}")]
+
+
+def _falls(state: FloatArray) -> str:
+    """A state of a schedule in words."""
+    fallen, share, mean = (100 * float(value) for value in state)
+    if fallen < 1:
+        return "has not fallen yet"
+    return f"has fallen by {fallen:.0f} % over the last {share:.0f} % of the steps (mean {mean:.0f} % of the peak)"

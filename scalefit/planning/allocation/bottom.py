@@ -1,0 +1,143 @@
+"""The bottom of a valley, for many valleys at once: a grid, then halving by the sign of the slope.
+
+A minimum found by comparing values is known only to the root of the rounding error; by the slope, to 1e-10.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from scalefit.numerics import FloatArray
+
+GRID = 97  #: positions of the first search
+HALVINGS = 40
+STEP = 2e-3  #: of the slope's five-point stencil, in logarithms
+ROUNDS = 3  #: passes over several coordinates before Newton's steps
+NEWTON = 25
+CURVED = 2e-2  #: of the second differences
+FARTHEST = 0.3  #: of one of Newton's steps
+ARRIVED = 1e-11  #: a step, or a slope, at which the search ends
+SECANTS = 60
+FIRST = 49.0  #: where the search for a zero begins: the logarithm of 2e21
+
+Line = Callable[[FloatArray], FloatArray]  #: losses (B, n) at logarithms (B, n)
+Landscape = Callable[[FloatArray], FloatArray]  #: losses (B, n) at logarithms (B, n, K)
+
+
+def bottom(line: Line, low: FloatArray, high: FloatArray) -> FloatArray:
+    """Where each of B lines is least between low and high (B,); NaN where that is at an end, or nowhere finite.
+
+    >>> bottom(lambda x: (x - 1.25) ** 2, np.array([0.0]), np.array([5.0])).round(9).tolist()
+    [1.25]
+    """
+    shares = np.linspace(0, 1, GRID)
+    grid = low[:, None] + (high - low)[:, None] * shares
+    values = line(grid)
+    values = np.where(np.isfinite(values), values, np.inf)
+    best = np.argmin(values, axis=1)
+    inside = (best > 0) & (best < GRID - 1) & np.isfinite(values.min(axis=1))
+    here = np.arange(len(grid))
+    left, right = grid[here, np.maximum(best - 1, 0)], grid[here, np.minimum(best + 1, GRID - 1)]
+    for _ in range(HALVINGS):
+        middle = (left + right) / 2
+        uphill = slope(line, middle) > 0
+        left, right = np.where(uphill, left, middle), np.where(uphill, middle, right)
+    return np.where(inside, (left + right) / 2, np.nan)
+
+
+def slope(line: Line, at: FloatArray) -> FloatArray:
+    """The slope of each line at (B,), by a five-point stencil."""
+    around = line(at[:, None] + STEP * np.array([-2.0, -1.0, 1.0, 2.0]))
+    return np.asarray((around @ np.array([1.0, -8.0, 8.0, -1.0])) / (12 * STEP))
+
+
+def bottoms(landscape: Landscape, low: FloatArray, high: FloatArray) -> FloatArray:
+    """The same for several coordinates: low and high are (B, K), so is the result.
+
+    Passes of :func:`bottom` over one coordinate after the other come near it, Newton's steps arrive.
+    """
+    count = low.shape[1]
+    if count == 1:
+        return bottom(lambda x: landscape(x[..., None]), low[:, 0], high[:, 0])[:, None]
+    at = (low + high) / 2
+    for _ in range(ROUNDS):
+        for k in range(count):
+            at[:, k] = bottom(_along(landscape, at, k), low[:, k], high[:, k])
+    for _ in range(NEWTON):
+        gradient, hessian = _derivatives(landscape, at)
+        good = np.flatnonzero(np.isfinite(gradient).all(axis=1) & (np.linalg.det(np.nan_to_num(hessian)) > 0))
+        step = np.zeros_like(at)
+        step[good] = np.linalg.solve(hessian[good], gradient[good][..., None])[..., 0]
+        at = at - np.clip(step, -FARTHEST, FARTHEST)
+        if not np.any(np.abs(step) > ARRIVED):
+            break
+    inside = np.asarray(np.all((at > low) & (at < high), axis=1))
+    return np.where(inside[:, None], at, np.nan)
+
+
+def _along(landscape: Landscape, at: FloatArray, k: int) -> Line:
+    """The landscape along one coordinate through a point (B, K)."""
+
+    def line(x: FloatArray) -> FloatArray:
+        place = np.repeat(at[:, None, :], x.shape[1], axis=1)
+        place[..., k] = x
+        return landscape(place)
+
+    return line
+
+
+def _derivatives(landscape: Landscape, at: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Gradient (B, K) and matrix of second derivatives (B, K, K)."""
+    count = at.shape[1]
+    gradient = np.stack([slope(_along(landscape, at, k), at[:, k]) for k in range(count)], axis=1)
+    hessian = np.empty((len(at), count, count))
+    for k in range(count):
+        shift = CURVED * np.eye(count)[k]
+        ahead = [slope(_along(landscape, at + shift, j), at[:, j] + shift[j]) for j in range(count)]
+        behind = [slope(_along(landscape, at - shift, j), at[:, j] - shift[j]) for j in range(count)]
+        hessian[:, k] = (np.stack(ahead, axis=1) - np.stack(behind, axis=1)) / (2 * CURVED)
+    return gradient, (hessian + np.swapaxes(hessian, 1, 2)) / 2
+
+
+def falling_root(line: Line, low: FloatArray, high: FloatArray) -> FloatArray:
+    """Where each falling line (B,) crosses 0 between low and high; NaN where it does not.
+
+    >>> falling_root(lambda x: 2 - x, np.array([0.0, 3.0]), np.array([9.0, 9.0])).round(9).tolist()
+    [2.0, nan]
+    """
+    left, right = low.astype(float), high.astype(float)
+    crosses = (line(left[:, None])[:, 0] > 0) & (line(right[:, None])[:, 0] <= 0)
+    for _ in range(HALVINGS + 15):
+        middle = (left + right) / 2
+        above = line(middle[:, None])[:, 0] > 0
+        left, right = np.where(above, middle, left), np.where(above, right, middle)
+    return np.where(crosses, (left + right) / 2, np.nan)
+
+
+def falling_zero(line: Line, low: FloatArray, high: FloatArray) -> FloatArray:
+    """Where each almost straight, falling line crosses 0, by secants inside a bracket that shrinks; (B,).
+
+    Where a line has no value yet (NaN) it counts as above 0. Ends at low or high where it does not cross.
+
+    >>> falling_zero(lambda x: 50 - x, np.array([0.0]), np.array([150.0])).round(9).tolist()
+    [50.0]
+    """
+    left, right = low.astype(float), high.astype(float)
+    before, x = np.clip(FIRST - 2, left, right), np.clip(FIRST, left, right)
+    height = line(before)
+    for _ in range(SECANTS):
+        here = line(x)
+        above = ~(here <= 0)
+        left, right = np.where(above, np.maximum(left, x), left), np.where(above, right, np.minimum(right, x))
+        with np.errstate(all="ignore"):
+            step = here * (x - before) / (here - height)
+        guess = x - step
+        usable = np.isfinite(guess) & (guess > left) & (guess < right)
+        done = (np.abs(here) < ARRIVED) | (right - left < ARRIVED)
+        before, height = np.where(done, before, x), np.where(done, height, here)
+        x = np.where(done, x, np.where(usable, guess, (left + right) / 2))
+        if done.all():
+            break
+    return np.asarray(x)

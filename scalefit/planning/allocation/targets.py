@@ -1,0 +1,88 @@
+"""What a plan is asked for: budgets and losses, read and refused by name where they make no sense."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from scalefit.errors import InputError
+from scalefit.planning.allocation.cost import SIZES, Rate
+from scalefit.runs.quantities import quantity
+
+PER_DECADE = 2  #: budgets of a range "1e20:1e23" in each decade
+LEAST_FLOP, MOST_FLOP = 1e6, 1e35  #: budgets beyond are slips of the pen
+MOST_LOSS = 50.0  #: nats/token
+
+
+def number(name: str, value: Any) -> float:
+    """A number given as 7e9 or "7B". Raises InputError that names it."""
+    try:
+        return quantity(value) if isinstance(value, str) else float(value)
+    except (InputError, TypeError, ValueError) as error:
+        raise InputError(f"{value!r} is not a number", where=f"plan, {name}", todo="write 7e9 or 7B") from error
+
+
+def positive(name: str, value: Any) -> float:
+    """A finite number above 0."""
+    found = number(name, value)
+    if not 0 < found < np.inf:
+        raise InputError(f"{name} is {found:g}", where="plan", todo=f"give a finite {name} above 0")
+    return found
+
+
+def listed_numbers(name: str, value: Any) -> list[float]:
+    """One number, several, or a range "1e20:1e23" (two in each decade; a third part gives how many).
+
+    >>> listed_numbers("compute", "1e20:1e21"), listed_numbers("loss", [2.2, "2.1"])
+    ([1e+20, 3.1622776601683794e+20, 1e+21], [2.2, 2.1])
+    """
+    if value is None:
+        return []
+    if isinstance(value, str):
+        parts = value.split(":")
+        if len(parts) in (2, 3):
+            low, high = sorted(positive(name, part) for part in parts[:2])
+            count = round(PER_DECADE * np.log10(high / low)) + 1 if len(parts) == 2 else int(number(name, parts[2]))
+            return [float(each) for each in np.geomspace(low, high, max(count, 2))]
+        value = value.split(",") if "," in value else [value]
+    many = value if isinstance(value, Sequence | np.ndarray) else [value]
+    return [positive(name, each) for each in many]
+
+
+def budgets_of(compute: Any, hours: Any, money: Any, rate: Rate | None) -> list[float]:
+    """Budgets in FLOP. Raises InputError for hours or money without a rate, and for compute that is not FLOP."""
+    found = listed_numbers("compute", compute)
+    if (hours is not None or money is not None) and rate is None:
+        todo = 'describe the GPU: gpu="peak=989T,mfu=0.4,price=2" (--gpu)'
+        raise InputError("hours and money need to know the GPU", where="plan", todo=todo)
+    if rate is not None:
+        found += [each * 3600 * rate.peak * rate.mfu for each in listed_numbers("hours", hours)]
+        if money is not None and not rate.price:
+            raise InputError("money needs the price of a GPU-hour", where="plan", todo="add price=2 to the GPU")
+        found += [each / rate.money(1.0) for each in listed_numbers("money", money)]
+    for budget in found:
+        if not LEAST_FLOP <= budget <= MOST_FLOP:
+            what = f"a compute of {budget:.3g} FLOP is no training run"
+            raise InputError(what, where="plan", todo="give FLOP, such as compute=1e21 (a petaflop/s-day is 8.64e19)")
+    return found
+
+
+def losses_of(loss: Any) -> list[float]:
+    """Losses to reach. Raises InputError where one is not above 0, or larger than any untrained model's."""
+    found = listed_numbers("loss", loss)
+    for each in found:
+        if each > MOST_LOSS:
+            what = f"a loss of {each:g} is above that of any untrained model"
+            raise InputError(what, where="plan", todo="give nats per token, such as loss=2.2")
+    return found
+
+
+def fixed_of(at: Mapping[str, Any]) -> dict[str, float]:
+    """What is held, by column; 0 is a number of what may be absent (sparsity, for one)."""
+    found = {name: number(name, value) for name, value in at.items()}
+    for name, value in found.items():
+        if not 0 <= value < np.inf or (value == 0 and name in (*SIZES, "D")):
+            raise InputError(f"{name} is {value:g}", where="plan", todo=f"give a finite {name} above 0")
+    return found

@@ -1,0 +1,153 @@
+"""What three approaches say of the best size, as text, tables and a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from scalefit.answers import Shown, as_lines, interval
+from scalefit.fitting.result import Fit
+from scalefit.numerics import FloatArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LEVEL = 0.9
+
+
+def _empty() -> FloatArray:
+    return np.empty((0, 0))
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """One approach: N* = exp(log_factor) C^exponent, with the lines of its draws."""
+
+    what: str
+    exponent: float
+    log_factor: float
+    lines: FloatArray  #: (draws, 2): exponent and log_factor
+    optima: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["C", "N", "D", "loss"]))
+    sizes: FloatArray = field(default_factory=_empty)  #: (draws, optima): the best size of each budget
+    left_out: tuple[str, ...] = ()
+
+    def exponent_ends(self) -> tuple[float, float]:
+        """The 90 % interval of the exponent of N."""
+        return _ends(self.lines[:, 0])
+
+    def size(self, C: float) -> tuple[float, float, float]:
+        """The best size at a compute, with its interval."""
+        logs = self.lines[:, 1] + self.lines[:, 0] * np.log(C)
+        low, high = _ends(logs)
+        return float(np.exp(self.log_factor + self.exponent * np.log(C))), float(np.exp(low)), float(np.exp(high))
+
+
+def _ends(values: FloatArray) -> tuple[float, float]:
+    """The interval of draws; NaN without any."""
+    kept = values[np.isfinite(values)]
+    if not len(kept):
+        return float("nan"), float("nan")
+    low, high = np.quantile(kept, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def _are_apart(two: list[tuple[float, float, float]]) -> bool:
+    """Whether two intervals do not overlap; False where there are none."""
+    return max(low for _, low, _ in two) > min(high for _, _, high in two)
+
+
+def _both(two: list[tuple[float, float, float]], form: str) -> str:
+    return " and ".join(interval(each, form) for each in two)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class IsoFlopStudy(Shown):
+    """What :func:`scalefit.isoflop` found."""
+
+    found: Mapping[str, Found]  #: by approach
+    points: pd.DataFrame  #: N, D, C and loss of the runs
+    curve: str
+    target: float  #: FLOP at which the best size is predicted
+    law: Fit | None  #: approach 3
+    bias: Mapping[str, float] | None  #: of approach 2 at these sizes if the law were exact: exponent, N, D
+    missing: Mapping[str, str]  #: why an approach is not there
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per approach: exponents of N and D, the best size and data at the target, with intervals."""
+        rows = {}
+        for name, each in self.found.items():
+            low, high = each.exponent_ends()
+            N, N_low, N_high = each.size(self.target)
+            row = {"exponent_N": each.exponent, "exponent_N_low": low, "exponent_N_high": high}
+            row |= {"exponent_D": 1 - each.exponent, "exponent_D_low": 1 - high, "exponent_D_high": 1 - low}
+            D = self.target / 6
+            row |= {"N": N, "N_low": N_low, "N_high": N_high, "D": D / N, "D_low": D / N_high, "D_high": D / N_low}
+            rows[name] = row
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("approach")
+
+    @property
+    def optima(self) -> pd.DataFrame:
+        """The best size of each budget by approach 2, with its interval; empty where there is none."""
+        second = self.found.get("approach 2")
+        if second is None:
+            return pd.DataFrame(columns=["C", "N", "N_low", "N_high", "D", "loss"])
+        ends = [_ends(column) for column in second.sizes.T] if len(second.sizes) else []
+        table = second.optima.copy()
+        table.insert(2, "N_low", [low for low, _ in ends] or np.nan)
+        table.insert(3, "N_high", [high for _, high in ends] or np.nan)
+        return table
+
+    @property
+    def disagreements(self) -> list[str]:
+        """Pairs of approaches whose intervals do not overlap, in the exponent or at the target."""
+        lines = []
+        for (one, first), (other, second) in combinations(self.found.items(), 2):
+            slopes = [(each.exponent, *each.exponent_ends()) for each in (first, second)]
+            sizes = [each.size(self.target) for each in (first, second)]
+            apart = [f"the exponent of N: {_both(slopes, '.3f')}"] * _are_apart(slopes)
+            apart += [f"N* at {self.target:.3g} FLOP: {_both(sizes, '.3g')}"] * _are_apart(sizes)
+            if apart:
+                lines.append(f"{one} and {other} disagree beyond their intervals on {'; on '.join(apart)}")
+        return lines
+
+    @property
+    def ok(self) -> bool:
+        """Whether the approaches agree within their intervals."""
+        return not self.disagreements
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The isoFLOP curves with their minima, and the lines of the approaches through them."""
+        from scalefit.plots.isoflop import plot_isoflop
+
+        return plot_isoflop(self, ax=ax)
+
+    def __str__(self) -> str:
+        rows = []
+        for name, row in self.table.iterrows():
+            N = f"{row['N']:.3g} [{row['N_low']:.3g}, {row['N_high']:.3g}]"
+            a = f"{row['exponent_N']:.3f} [{row['exponent_N_low']:.3f}, {row['exponent_N_high']:.3f}]"
+            b = f"{row['exponent_D']:.3f} [{row['exponent_D_low']:.3f}, {row['exponent_D_high']:.3f}]"
+            rows.append({"approach": str(name), "N* ~ C^a": a, "D* ~ C^b": b, f"N* at {self.target:.3g} FLOP": N})
+        lines = [as_lines(pd.DataFrame(rows)).replace("nan", "-"), ""]
+        lines += [f"{name}: {each.what}" for name, each in self.found.items()]
+        lines += [f"no {name}: {why}" for name, why in self.missing.items()]
+        optima = self.optima
+        if len(optima):
+            shown = optima.map(lambda value: f"{value:.4g}" if value == value else "-")
+            lines += ["", "best size of each budget (approach 2):", as_lines(shown)]
+        for each in self.found.values():
+            lines += [f"  left out: {text}" for text in each.left_out]
+        if self.bias is not None:
+            lines += ["", self._bias_text(self.bias)]
+        notes = [*self.disagreements, *([] if self.law is None else [check.text for check in self.law.warnings])]
+        return "\n".join([*lines, *(f"! {note}" for note in notes)])
+
+    def _bias_text(self, bias: Mapping[str, float]) -> str:
+        where = f"N* at {self.target:.3g} FLOP by {100 * bias['N']:+.2g} %"
+        return f"bias of approach 2 at these sizes, if the law were exact: exponent {bias['exponent']:+.4f}, {where}"

@@ -1,0 +1,96 @@
+"""Recipes compared, as an answer: the losses, each pair, and what other assumptions say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from scalefit.answers import Shown, as_lines
+from scalefit.diagnosis.checks import Check
+from scalefit.planning.recipes.structure import Joint
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FEW_CROSS = 0.05  #: share of the draws below which a crossing is not mentioned
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RecipeComparison(Shown):
+    """What :func:`compare_recipes` found."""
+
+    joint: Joint  #: the chosen joint fit
+    by: str
+    at: dict[str, float]  #: the target
+    rows: pd.DataFrame  #: the runs: columns of the law, loss, and recipe
+    table: pd.DataFrame  #: one row per recipe, the best first: loss at the target with its prediction interval
+    pairs: pd.DataFrame  #: each recipe against the reference: difference, gain, chance, crossing, with intervals
+    reference: str
+    sensitivity: pd.DataFrame  #: the same difference and gain under other structures and pinned floors
+    alike: bool  #: whether one curve for all recipes describes the runs as well
+    cautions: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the fit has no warnings and the target is within its reach."""
+        return self.joint.fit.ok and not self.cautions
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The curves of the recipes with their runs, and the target."""
+        from scalefit.plots.recipes import plot_recipes
+
+        return plot_recipes(self, ax=ax)
+
+    def __str__(self) -> str:
+        where = ", ".join(f"{name} = {value:.4g}" for name, value in self.at.items())
+        lines = [f"recipes at {where}, by {self.joint.structure.text}:"]
+        shown = [{self.by: row["recipe"], "loss": _with(row, "loss", "", ".4f")} for _, row in self.table.iterrows()]
+        lines += [as_lines(pd.DataFrame(shown)), ""]
+        if self.alike:
+            lines.append("no difference is found: one curve for all recipes describes these runs as well")
+        for _, row in self.pairs.iterrows():
+            lines += self._pair(row)
+        if len(self.sensitivity) > 1:
+            lines += ["", "under other assumptions:", as_lines(self._assumed())]
+        fit = self.joint.fit
+        lines += ["", "assumed:", f"  {fit.law.equation}, fitted to {fit.rows} runs; chosen by the Bayesian criterion"]
+        lines.append("  gain: the factor of compute that the other recipe needs for the same loss, at the same D/N"
+                     if self.joint.kind == "ND" else
+                     "  gain: the factor of compute that the other recipe needs for the same loss")  # fmt: skip
+        lines.append("  90 % intervals: from the draws; of the losses: prediction intervals")
+        return "\n".join([*lines, *(f"! {check.text}" for check in (*self.cautions, *fit.warnings))])
+
+    def _pair(self, row: pd.Series) -> list[str]:
+        chance = "" if row["chance"] != row["chance"] else f" in {100 * row['chance']:.0f} % of the draws"
+        lines = [f"{self.reference} is better than {row['recipe']}{chance}"]
+        lines.append(f"  difference {_with(row, 'difference', 'difference_', '+.4f')}")
+        lines.append(f"  gain {_with(row, 'gain', 'gain_', '.3g')} times the compute")
+        if row["crossing"] == row["crossing"]:
+            lines.append(f"  the curves cross at {_with(row, 'crossing', 'crossing_', '.3g')} FLOP")
+        elif row["cross_share"] > FEW_CROSS:
+            lines.append(f"  the curves cross in {100 * row['cross_share']:.0f} % of the draws")
+        return lines
+
+    def _assumed(self) -> pd.DataFrame:
+        return pd.DataFrame(
+            [
+                {
+                    "structure": row["structure"],
+                    "recipe": row["recipe"],
+                    "criterion": "" if row["criterion"] != row["criterion"] else f"{row['criterion']:+.1f}",
+                    "difference": f"{row['difference']:+.4f}",
+                    "gain": "never" if np.isinf(row["gain"]) else f"{row['gain']:.3g}",
+                }
+                for _, row in self.sensitivity.iterrows()
+            ]
+        )
+
+
+def _with(row: pd.Series, name: str, prefix: str, form: str) -> str:
+    """A value of a row with its interval."""
+    low, high = row.get(f"{prefix}low", np.nan), row.get(f"{prefix}high", np.nan)
+    text = format(row[name], form)
+    return f"{text} [{format(low, form)}, {format(high, form)}]".replace("inf", "never") if low == low else text

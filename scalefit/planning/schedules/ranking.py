@@ -1,0 +1,171 @@
+"""Which schedule ends lowest? Candidates of one budget ranked by a fitted law, with paired differences.
+
+The difference of two schedules is computed draw by draw, so what is uncertain of both alike (the level of the loss)
+cancels; it is that of the law, without the noise of a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from scalefit.answers import Shown, as_lines
+from scalefit.diagnosis.checks import Check
+from scalefit.fitting.result import Fit
+from scalefit.numerics import FloatArray
+from scalefit.planning.allocation.spread import plain_ends
+from scalefit.planning.schedules.candidates import Budget, Family, candidates_of
+from scalefit.planning.schedules.final import budget_of, final_losses, refuse_other_laws, refuse_unphysical, resolution
+from scalefit.schedules import Schedule
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_SHOWN = 16
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ScheduleRanking(Shown):
+    """What :func:`rank_schedules` found; ``table`` has the schedule of lowest loss first."""
+
+    fit: Fit
+    budget: Budget
+    table: pd.DataFrame  #: schedule, loss, difference to the best with its interval, worse: share of the draws
+    plans: dict[str, Schedule]
+    resolution: float  #: difference below which the law cannot order schedules, from its errors on the fitted runs
+    shares: pd.DataFrame  #: family, share with its interval, edge, of the families that were searched
+    cautions: tuple[Check, ...]
+
+    @property
+    def alike(self) -> pd.DataFrame:
+        """The best schedule and those that cannot be told from it: by the draws, or by the law's own errors."""
+        far = (self.table["difference_low"] > 0) & ~(self.table["difference"] < self.resolution)
+        return self.table[~far | (self.table["difference"] == 0)]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the fit has no warnings and the schedules are of its recipe and within its reach."""
+        return self.fit.ok and not self.cautions
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The differences to the best schedule with their intervals, and the schedules beside them."""
+        from scalefit.plots.schedule_ranking import plot_schedule_ranking
+
+        return plot_schedule_ranking(self, ax=ax)
+
+    def __str__(self) -> str:
+        law, first = self.fit.law, self.table.iloc[0]
+        alike = self.alike.iloc[1:]
+        head = f"{first['schedule']} ends lowest by law {law.spec}: {self.fit.target} {first['loss']:.5g}"
+        lines = [head + (f"; {len(alike)} others cannot be told from it" if len(alike) else "")]
+        rows = [
+            {
+                "schedule": row["schedule"],
+                self.fit.target: f"{row['loss']:.5g}",
+                "difference": "" if i == 0 else _difference(row),
+                "worse in": "" if i == 0 or row["worse"] != row["worse"] else f"{100 * row['worse']:.0f} % of draws",
+            }
+            for i, (_, row) in enumerate(self.table.head(MOST_SHOWN).iterrows())
+        ]
+        lines += ["", as_lines(pd.DataFrame(rows))]
+        for _, row in self.shares.iterrows():
+            ends = f" [{100 * row['low']:.0f}, {100 * row['high']:.0f}]" if row["low"] == row["low"] else ""
+            edge = f": the {row['edge']} share that was allowed, so no optimum" if row["edge"] else ""
+            lines.append(f"  best decay of {row['family']}: {100 * row['share']:.0f}{ends} % of the run{edge}")
+        lines += ["", "assumed:", f"  law: {law.equation}, fitted to {self.fit.runs} runs"]
+        lines.append(f"  all: {self.budget.steps} steps, peak {self.budget.peak_lr:g}, warmup {self.budget.warmup}")
+        lines.append(f"  known of the law: {type(law).fails}")
+        if self.resolution == self.resolution:
+            lines.append(
+                f"  back-test: refits without each run misjudge differences by up to {self.resolution:.2g} (90 %)"
+            )
+        if self.fit.intervals is None:
+            lines.append(f"  no intervals: {self.fit.no_intervals}")
+        else:
+            lines.append("  90 % intervals of differences: paired, from the draws, without the noise of a run")
+        return "\n".join([*lines, *(f"! {check.text}" for check in (*self.cautions, *self.fit.warnings))])
+
+
+def _difference(row: pd.Series) -> str:
+    ends = f" [{row['difference_low']:+.4f}, {row['difference_high']:+.4f}]"
+    return f"{row['difference']:+.4f}" + (ends if row["difference_low"] == row["difference_low"] else "")
+
+
+def rank_schedules(
+    fit: Fit, schedules: str | Sequence[str] = "all", *, steps: Any = None, lr: Any = None, warmup: int = 0, **at: Any
+) -> ScheduleRanking:
+    """Schedules of one budget by the final loss that a law along the run predicts, with paired 90 % intervals.
+
+    ``schedules``: texts as for ``predict``, in which ``steps``, ``peak_lr`` and ``warmup`` may be left out, decays and
+    final rates may be shares (``wsd:decay=20%,final=10%``), a range of decays is searched (``wsd:decay=5%..60%``); the
+    name of a CSV of (schedule, step, lr); or ``"all"``. ``steps``: optimiser steps (default: the longest fitted run);
+    ``lr``: the peak (default: the fitted one); ``at``: what else the law reads, such as N.
+
+    Raises InputError for a law that reads no schedule, for candidates of several lengths or peaks, and for those that
+    rest at a learning rate of zero.
+    """
+    refuse_other_laws(fit)
+    length, peak = budget_of(fit, steps, lr)
+    budget = Budget(length, peak, warmup)
+    found, families = candidates_of([schedules] if isinstance(schedules, str) else list(schedules), budget)
+    where = {name: float(value) for name, value in _numbers(at).items()}
+    shares = []
+    for family in families:
+        row, name, best = _searched(fit, family, where)
+        shares.append(row)
+        found[name] = best
+    refuse_unphysical(fit, found)
+    losses = final_losses(fit, list(found.values()), where)
+    table = _ranked(fit, list(found), losses)
+    cautions = {check.code: check for plan in found.values() for check in fit.cautions(schedule=plan, **_numbers(at))}
+    columns = ["family", "share", "low", "high", "edge"]
+    return ScheduleRanking(
+        fit, budget, table, found, resolution(fit), pd.DataFrame(shares, columns=columns), tuple(cautions.values())
+    )
+
+
+def _numbers(at: dict[str, Any]) -> dict[str, Any]:
+    from scalefit.planning.allocation.targets import fixed_of
+
+    return dict(fixed_of(at))
+
+
+def _few(fit: Fit) -> float:
+    return fit.intervals.few if fit.intervals else 1.0
+
+
+def _ranked(fit: Fit, names: list[str], losses: FloatArray) -> pd.DataFrame:
+    """One row per schedule, the best first, each with its difference to the best."""
+    order = np.argsort(losses[0], kind="stable")
+    best = losses[:, order[0]]
+    rows = []
+    for place in order:
+        apart = losses[:, place] - best
+        low, high = plain_ends(apart, _few(fit))
+        made = apart[1:][np.isfinite(apart[1:])]
+        rows.append(
+            {
+                "schedule": names[place],
+                "loss": float(losses[0, place]),
+                "difference": float(apart[0]),
+                "difference_low": low,
+                "difference_high": high,
+                "worse": float(np.mean(made > 0)) if len(made) else np.nan,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _searched(fit: Fit, family: Family, at: dict[str, float]) -> tuple[dict[str, Any], str, Schedule]:
+    """The best share of a family with its interval, and the name and schedule of that share."""
+    losses = final_losses(fit, family.members, at)
+    best = np.argmin(losses, axis=1)
+    low, high = plain_ends(family.shares[best].astype(float), _few(fit))
+    ends = np.clip([low, high], family.shares[0], family.shares[-1])
+    edge = "shortest" if best[0] == 0 else "longest" if best[0] == len(family.shares) - 1 else ""
+    row = {"family": family.name, "share": float(family.shares[best[0]]), "low": ends[0], "high": ends[1], "edge": edge}
+    return row, family.named(int(best[0])), family.members[int(best[0])]

@@ -1,0 +1,59 @@
+"""A run that is diverging now: its loss rises ever faster at the end of the log, and its gradient norm with it.
+
+A loss that has left its level by an exponential is far from lost at first, and a rule for lost runs sees it late. A
+spike has turned down by the end of the log, a level shift does not grow, and noise is smaller. Sources: own.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scalefit.numerics import FloatArray
+from scalefit.progress.rises import GAP, far_out
+
+FEWEST = 4  #: rows of a rise whose gradient norm rises with it,
+ALONE = 8  #: and without one
+NOISES = 6.0  #: height of the last rows, in standard deviations of a row
+FASTER = 1.5  #: times as much that the loss rises in the second half of the rise as in the first
+HIGHEST, LAST = 0.4, 3  #: share of the greatest height at which the last rows must stand, and how many
+NORM = 2.0  #: times its earlier level that the gradient norm stands at the end,
+RISING = 1.2  #: and times that of the first rows of the rise
+
+
+def runaway(loss: FloatArray, start: int, norm: FloatArray | None = None) -> bool:
+    """Whether a positive loss (n,) rises ever faster from the row ``start`` to its end.
+
+    ``norm``: (n,) the gradient norm at the same rows, NaN where it is not known. With one that rises as well, four rows
+    of rising loss suffice; without, eight, and the rise must get faster.
+
+    >>> row = np.arange(200)
+    >>> loss = 3.0 + 0.01 * np.cos(row**2.0) + 0.02 * np.expm1(np.maximum(0, row - 180) / 5.0)
+    >>> norm = 1.0 + np.expm1(np.maximum(0, row - 180) / 6.0)
+    >>> runaway(loss, 185, norm), runaway(loss, 185), runaway(loss[:182], 181, norm[:182])
+    (True, True, False)
+    """
+    logs, rows = np.log(loss), len(loss) - start
+    before = logs[max(0, start - GAP) : start]
+    if rows < FEWEST or not len(before):
+        return False
+    height = logs[start:] - np.median(before)
+    third = max(1, rows // 3)
+    first, last = float(np.median(height[:third])), float(np.median(height[-third:]))
+    grown = last - first > NOISES * far_out(logs[:start] if start >= 2 * GAP else logs)[1] / third**0.5
+    if not grown or np.median(height[-LAST:]) < HIGHEST * float(height.max()):
+        return False
+    if norm is not None and _norm_rises(norm, start, third):
+        return True
+    half = float(np.median(height[max(0, rows // 2 - third // 2) : rows // 2 + third // 2 + 1]))
+    return rows >= ALONE and last - half > FASTER * max(half - first, 0.0)
+
+
+def _norm_rises(norm: FloatArray, start: int, third: int) -> bool:
+    """Whether the gradient norm stands far above its level before the rise, and higher than when it began."""
+    before, during = norm[max(0, start - 6 * GAP) : start], norm[start:]
+    before = before[np.isfinite(before)]
+    first, last = during[:third], during[-third:]
+    if not len(before) or np.isnan(first).all() or np.isnan(last).all():
+        return False
+    level, begun, now = float(np.median(before)), float(np.nanmedian(first)), float(np.nanmedian(last))
+    return bool(now > NORM * level and now > RISING * begun)

@@ -1,0 +1,36 @@
+"""What a file says of a whole run, beside its rows: a configuration, the steps that are planned."""
+
+from __future__ import annotations
+
+from scalefit.runs.columns import COLUMNS
+from scalefit.runs.matching import match
+from scalefit.runs.reading.tidy import Tidy
+
+MOVING = frozenset({"run", "step", "tokens", "loss", "split"})  #: no setting, whatever a configuration calls so
+
+
+def entries_of_runs(curves: list[Tidy]) -> dict[str, dict[str, object]]:
+    """The entries for each run, by run: those with a name that is known get it, those at the top keep theirs.
+
+    A learning rate of a configuration is the peak.
+    """
+    found: dict[str, dict[str, object]] = {}
+    for tidy in curves:
+        scalars = {key: value for key, value in tidy.scalars.items() if isinstance(value, str | int | float | bool)}
+        entries = _named(scalars)
+        for run in tidy.frame["run"].cat.categories if entries else ():
+            found.setdefault(str(run), {}).update(entries)
+    return found
+
+
+def _named(scalars: dict[str, str | int | float | bool]) -> dict[str, object]:
+    nested = {key.rsplit("/", 1)[-1]: value for key, value in scalars.items() if "/" in key}
+    entries: dict[str, object] = {key: value for key, value in nested.items() if key in COLUMNS}
+    words = {key for key, value in scalars.items() if isinstance(value, str)}
+    guessed = [each for each in match(scalars, words=words, ties={}) if each.name not in MOVING]
+    for each in guessed:
+        value = scalars[each.source]
+        scaled = value * each.scale if each.scale != 1.0 and not isinstance(value, str) else value
+        entries["peak_lr" if each.name == "lr" else each.name] = scaled
+    taken = {each.source for each in guessed}
+    return entries | {key: value for key, value in scalars.items() if "/" not in key and key not in taken}

@@ -1,0 +1,109 @@
+"""The back-test behind the calibration: refits to the smaller runs judged on the larger; of curves, without each."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scalefit.errors import InputError
+from scalefit.laws.law import Law
+from scalefit.numerics import FloatArray
+from scalefit.rows.door import check_identified
+from scalefit.rows.rows import Rows
+from scalefit.rows.scale import scale_of
+from scalefit.solver.model import BoundLaw
+from scalefit.solver.solve import Settings, solve
+from scalefit.uncertainty.bootstrap import bootstrap, resampled_as_one
+from scalefit.uncertainty.calibration import Calibration, Fold, small_sample, spreads
+from scalefit.uncertainty.pieces import distinct, independent
+from scalefit.uncertainty.unlike import kept_states, states_of
+
+CUTS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  #: quantiles of scale below which the law is refitted
+FOLD_DRAWS = 60
+MIDDLE = (0.05, 0.95)  #: quantiles of the predictions along curves between which their range is taken
+FOLD_ROWS = 4000  #: most rows that a refit reads, and most that it predicts
+
+
+def folds_of(law: Law, rows: Rows, free: int) -> list[tuple[str, NDArray[np.bool_]]]:
+    """Labels and masks of the rows to hold out, one per fold."""
+    runs = rows.run_codes
+    if law.is_trajectory:
+        count = int(runs.max()) + 1
+        if count < law.schedules_needed + 1:
+            return []
+        names = rows.frame["run"].astype(str).to_numpy()
+        return [(f"without {names[runs == code][0]}", runs == code) for code in range(count)]
+    scale = scale_of(law, dict(rows.variables))
+    found: dict[int, NDArray[np.bool_]] = {}
+    for cut in np.quantile(scale, CUTS):
+        held = scale > cut + 1e-9
+        if held.any() and int((~held).sum()) >= free + 3:
+            found[int((~held).sum())] = held  # two cuts can leave the same rows
+    return [(f"smallest {count} rows", held) for count, held in found.items()]
+
+
+def walk(
+    law: Law, model: BoundLaw, rows: Rows, settings: Settings, seed: int, folds: list[tuple[str, NDArray[np.bool_]]]
+) -> list[Fold]:
+    """Refit without each fold's rows and record the errors there; folds that cannot be fitted are left out."""
+    assert rows.values is not None
+    found = []
+    for label, held in folds:
+        try:
+            found.append(_one_fold(law, model, rows, settings, seed, label, held))
+        except (InputError, np.linalg.LinAlgError):
+            continue  # the remaining runs do not identify the law
+    return found
+
+
+def _one_fold(
+    law: Law, model: BoundLaw, rows: Rows, settings: Settings, seed: int, label: str, held: NDArray[np.bool_]
+) -> Fold:
+    assert rows.values is not None
+    fitted, beyond = _thinned(~held), _thinned(held)
+    kept = rows.keep(np.isin(np.arange(len(held)), fitted))
+    check_identified(law, kept, len(model.coordinates))
+    part, ahead = model.take(fitted), model.take(beyond)
+    values = rows.values[fitted]
+    solution = solve(part, values, None, settings)
+    blocks, method = resampled_as_one(solution.residuals, independent(kept), "auto")
+    ones = np.ones(len(values))
+    draws = bootstrap(
+        part, solution.objective, values, ones, solution.theta, blocks, draws=FOLD_DRAWS, seed=seed, method=method
+    )
+    few = small_sample(int(blocks.max()) + 1, len(np.unique(distinct(kept))), len(model.coordinates), method)
+    variables = {name: v[beyond] for name, v in rows.variables.items()}
+    log = solution.objective.space == "log"
+    inside = fitted_range(law, kept, part.value(solution.theta[None])[0], log)
+    centre, measured = ahead.value(solution.theta[None])[0], solution.objective.target(rows.values[beyond])
+    error = -solution.objective.residuals(centre, measured)
+    with np.errstate(all="ignore"):
+        made = ahead.value(draws)
+        middle, made = (np.log(centre), np.log(made)) if log else (centre, made)
+    states = schedule_states(law, rows)
+    distance = inside.distance(law, variables)
+    missed = inside.missed(law, variables, None if states is None else states[beyond])
+    return Fold(label, beyond, len(values), distance, missed, error, *spreads(middle, made, few), solution.sigma)
+
+
+def fitted_range(law: Law, rows: Rows, predicted: FloatArray, log: bool) -> Calibration:
+    """What was fitted, before any back-test: the range of scales, and that of the predictions."""
+    scale, states = scale_of(law, dict(rows.variables)), schedule_states(law, rows)
+    made = np.log(predicted) if log else predicted
+    if law.is_trajectory:  # the first rows of a curve say little of what a schedule can change
+        made = np.quantile(made, MIDDLE)
+    kept = () if states is None else kept_states(states)
+    return Calibration(1.0, 0, 0, float(scale.min()), float(scale.max()), float(np.ptp(made)), states=kept)
+
+
+def schedule_states(law: Law, rows: Rows) -> FloatArray | None:
+    """The states of the schedules at the rows of curves; None for laws that follow no schedule."""
+    if not law.is_trajectory or not rows.paths:
+        return None
+    return states_of(rows.paths, rows.frame["run"].astype(str).to_numpy(), rows.frame["step"].to_numpy())
+
+
+def _thinned(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Positions where the mask holds, evenly thinned to FOLD_ROWS at most."""
+    positions = np.flatnonzero(mask)
+    return positions[:: max(1, -(-len(positions) // FOLD_ROWS))]

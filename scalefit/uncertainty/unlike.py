@@ -1,0 +1,67 @@
+"""How unlike the fitted schedules a schedule is, at each step: laws of curves err more under an unseen shape.
+
+The state of a schedule at a step is made of four numbers: by how much the learning rate has fallen from its peak so
+far, the share of the steps since the warmup that the fall has taken, the mean rate during the fall over the peak (.5
+for a straight line, less for one that falls early), and the decimal logarithm of the peak. The distance between two
+states is Euclidean. A run that goes on under the same plan is at distance 0; from a constant rate to the end of a
+cooldown it is about 1; from a cosine to a cooldown over the last fifth of the steps, 0.7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scalefit.numerics import FloatArray
+from scalefit.runs import Trajectory
+
+FALLING = 0.95  #: share of the peak below which a rate counts as falling
+MOST_STATES = 200  #: states of the fitted rows that are kept
+BLOCK = 1 << 20  #: pairs of states that are compared at a time
+
+State = tuple[float, float, float, float]
+
+
+def states_at(lr: FloatArray, warmup: int, steps: NDArray[np.int64]) -> FloatArray:
+    """The states (n, 4) of a schedule, its learning rate at every step, at some steps.
+
+    >>> rate = np.r_[np.ones(81), np.linspace(1, 0, 21)[1:]]
+    >>> states_at(rate, 0, np.array([50, 100])).round(2).tolist()
+    [[0.0, 0.0, 1.0, 0.0], [1.0, 0.19, 0.46, 0.0]]
+    """
+    peak = np.maximum.accumulate(lr)
+    peak = np.where(peak > 0, peak, 1.0)
+    high = np.maximum.accumulate(np.where(lr >= FALLING * peak, np.arange(len(lr)), 0))
+    area = np.concatenate([[0.0], np.cumsum(lr)])
+    long = steps - high[steps]
+    mean = (area[steps + 1] - area[high[steps] + 1]) / np.maximum(long, 1) / peak[steps]
+    fallen, share = 1 - lr[steps] / peak[steps], long / np.maximum(steps - warmup, 1)
+    return np.column_stack([fallen, np.minimum(share, 1.0), np.where(long > 0, mean, 1.0), np.log10(peak[steps])])
+
+
+def states_of(paths: Mapping[str, Trajectory], names: NDArray[Any], steps: NDArray[np.int64]) -> FloatArray:
+    """The states (n, 4) of rows of several runs."""
+    found = np.empty((len(names), 4))
+    for run in dict.fromkeys(names.tolist()):
+        mine = names == run
+        found[mine] = states_at(paths[run].lr, paths[run].warmup, steps[mine])
+    return found
+
+
+def kept_states(states: FloatArray) -> tuple[State, ...]:
+    """An even choice of the states of the fitted rows, with the last of them."""
+    chosen = np.unique(np.linspace(0, len(states) - 1, min(len(states), MOST_STATES)).astype(np.intp))
+    return tuple((a, b, c, d) for a, b, c, d in states[chosen].tolist())
+
+
+def unlike(states: FloatArray, fitted: Sequence[State] | FloatArray) -> FloatArray:
+    """The distance of each state (n, 4) from the nearest fitted one, (n,)."""
+    known, least = np.asarray(fitted), np.empty(len(states))
+    block = max(1, BLOCK // max(len(known), 1))
+    for begin in range(0, len(states), block):
+        part = slice(begin, begin + block)
+        least[part] = np.sqrt(np.sum((states[part, None] - known[None]) ** 2, axis=-1)).min(axis=1)
+    return least

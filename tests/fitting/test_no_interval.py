@@ -1,0 +1,49 @@
+"""Where no interval is worth having, and where its noise is a guess, both are said instead of a band."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit as sf
+
+
+def table(n, noise=0.01, seed=0):
+    rng = np.random.default_rng(seed)
+    N, D = 10 ** rng.uniform(7, 9, n), 10 ** rng.uniform(8.5, 10.5, n)
+    loss = (1.69 + 406.4 * N**-0.34 + 410.7 * D**-0.28) * np.exp(noise * rng.standard_normal(n))
+    return pd.DataFrame({"N": N, "D": D, "loss": loss})
+
+
+@pytest.mark.parametrize(("runs", "has"), [(6, False), (7, True)])
+def test_as_many_constants_as_runs_have_no_interval(runs, has):
+    fit = sf.fit(table(runs), "chinchilla", draws=20)
+    assert (fit.intervals is not None) is has
+    assert (f"no interval worth having: {runs} runs, 5 constants" in fit.summary()) is not has
+    assert np.isnan(fit.predict(N=1e10, D=1e11)["low"][0]) == (not has)
+
+
+def test_copies_do_not_make_up_for_runs():
+    fit = sf.fit(pd.concat([table(6)] * 4, ignore_index=True), "chinchilla", draws=20)
+    assert fit.intervals is None
+    assert "6 runs, 5 constants" in fit.no_intervals
+
+
+def test_a_held_constant_counts_as_none():
+    assert sf.fit(table(6), "chinchilla", draws=20, fix={"E": 1.69}).intervals is not None
+
+
+def test_a_band_as_wide_as_half_the_loss_is_a_caution():
+    loose, tight = (sf.fit(table(9, noise), "chinchilla", draws=20) for noise in (0.15, 0.001))
+    told = [check.text for check in loose.cautions(N=1e6, D=1e8) if check.code == "wide-interval"]
+    assert len(told) == 1
+    assert "9 runs, 5 constants" in told[0]
+    assert "wide-interval" not in {check.code for check in tight.cautions(N=1e6, D=1e8)}
+
+
+@pytest.mark.parametrize(("runs", "told"), [(9, "from 4 degrees of freedom"), (40, "")])
+def test_noise_from_a_handful_of_degrees_of_freedom_is_said_to_be_so(runs, told):
+    text = sf.fit(table(runs), "chinchilla").summary()
+    assert ("degrees of freedom" in text) is bool(told)
+    assert told in text

@@ -1,0 +1,177 @@
+"""Three approaches side by side: planted and published exponents, what is missing, and where they disagree."""
+
+from __future__ import annotations
+
+import json
+
+import commands
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit as sf
+from scalefit.laws import find_law
+from scalefit.planning.isoflop import approach2, isoflop, isoflop_grid
+from scalefit.planning.isoflop.answer import Found, IsoFlopStudy
+from scalefit.planning.optimum.compute_optimal import compute_optimal, size_exponent
+
+LAW = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
+PORIAN = commands.SHARED / "porian_isoflop"
+#: the five recipes of arXiv:2406.19146, each under one count of parameters
+RECIPES = (
+    "RefinedWeb|base|long|kaplan|kaplan|train",
+    "RefinedWeb|base|long|kaplan|standard|val",
+    "RefinedWeb|base|short|kaplan|standard|val",
+    "RefinedWeb|base|short|chinchilla|standard|val",
+    "RefinedWeb|tuned|short|const|standard|val",
+)
+
+
+def planted(noise=0.0, seed=0, budgets=(1e18, 1e19, 1e20, 1e21), **grid):
+    points = isoflop_grid(LAW, budgets, **{"spread": 6.0, "sizes": 9, **grid})
+    loss = find_law("chinchilla").evaluate(points[["N", "D"]], LAW)
+    return points.assign(loss=loss * np.exp(noise * np.random.default_rng(seed).standard_normal(len(points))))
+
+
+class TestPlanted:
+    @pytest.mark.parametrize("curve", ["akima", "local", "parabola"])
+    def test_every_curve_finds_the_exponent(self, curve):
+        found = isoflop(planted(), curve=curve, draws=0)
+        assert found.table.loc["approach 2", "exponent_N"] == pytest.approx(size_exponent(LAW), abs=2e-3)
+        assert found.table.loc["approach 3", "exponent_N"] == pytest.approx(size_exponent(LAW), abs=1e-4)
+        assert found.table.loc["approach 3", "exponent_D"] == pytest.approx(1 - size_exponent(LAW), abs=1e-4)
+
+    def test_the_best_size_at_the_target(self):
+        found = isoflop(planted(), compute=1e23, draws=0)
+        best = float(compute_optimal("chinchilla", LAW, 1e23).N)
+        for approach in ("approach 2", "approach 3"):
+            assert found.table.loc[approach, "N"] == pytest.approx(best, rel=0.02)
+        assert found.table.loc["approach 2", "D"] == pytest.approx(1e23 / 6 / found.table.loc["approach 2", "N"])
+
+    def test_a_parabola_near_the_minimum_does_not_see_the_walls(self):
+        """The lopsided bowl of a wide grid moves one parabola through all of it, not one near the bottom."""
+        points = planted(spread=30.0, sizes=25)
+        best = compute_optimal("chinchilla", LAW, np.array([1e18, 1e19, 1e20, 1e21])).N
+        off = {c: np.abs(np.log(approach2(points, curve=c).optima["N"] / best)).max() for c in ("local", "parabola")}
+        assert 4 * off["local"] < off["parabola"]
+        assert off["parabola"] > 0.05
+
+    def test_the_minimum_of_the_spline_is_that_of_a_fine_search(self):
+        from scipy.interpolate import Akima1DInterpolator
+
+        points = planted(noise=0.01, seed=4, budgets=(1e19, 1e20))
+        for (_, rows), (_, row) in zip(points.groupby("C"), approach2(points).optima.iterrows(), strict=True):
+            x = np.log(rows["N"].to_numpy())
+            fine = np.linspace(x[0], x[-1], 200_001)
+            values = Akima1DInterpolator(x, np.log(rows["loss"].to_numpy()))(fine)
+            assert np.log(row["N"]) == pytest.approx(fine[np.argmin(values)], abs=2e-4)
+            assert row["loss"] == pytest.approx(np.exp(values.min()), rel=1e-7)
+
+    def test_the_intervals_hold_the_planted_exponent(self):
+        inside = []
+        for seed in range(5):
+            table = isoflop(planted(0.002, seed), draws=40, seed=seed).table.loc["approach 2"]
+            inside.append(table["exponent_N_low"] <= size_exponent(LAW) <= table["exponent_N_high"])
+            assert table["exponent_N_low"] < table["exponent_N"] < table["exponent_N_high"]
+        assert sum(inside) >= 4
+
+    def test_the_bias_of_the_parabola_at_these_sizes(self):
+        narrow, wide = (isoflop(planted(spread=s), curve="parabola", draws=0).bias for s in (2.0, 16.0))
+        assert abs(narrow["D"]) < 0.01 < 0.03 < abs(wide["D"])
+        assert abs(isoflop(planted(spread=16.0), draws=0).bias["D"]) < 0.01
+        assert "bias of approach 2" in str(isoflop(planted(), draws=0))
+
+    def test_a_budget_without_a_minimum_is_named(self):
+        points = planted()
+        best = float(compute_optimal("chinchilla", LAW, 1e19).N)
+        found = isoflop(points[~((points["C"] == 1e19) & (points["N"] > best / 2))], draws=0)
+        assert len(found.optima) == 3
+        assert "left out: 1e+19 FLOP: its minimum lies outside its sizes" in str(found)
+
+    def test_the_envelope_of_curves_that_all_ended(self):
+        rows = []
+        for i, N in enumerate(np.geomspace(1e7, 1e10, 30)):
+            tokens = np.geomspace(1e9, 1e12, 60)
+            loss = find_law("chinchilla").evaluate({"N": N, "D": tokens}, LAW)
+            rows.append(pd.DataFrame({"run": f"r{i}", "step": np.arange(60), "N": N, "tokens": tokens, "loss": loss}))
+        curves = pd.concat(rows)
+        inside = (6 * curves["N"] * curves["tokens"]).between(1e18, 1e21)
+        found = isoflop(sf.read_runs(curves[inside]), draws=40)
+        row = found.table.loc["approach 1"]
+        assert row["exponent_N"] == pytest.approx(size_exponent(LAW), abs=0.02)
+        assert row["exponent_N_low"] <= row["exponent_N"] <= row["exponent_N_high"]
+        assert "must end with its schedule" in str(found)
+
+
+class TestMissing:
+    def test_each_approach_says_what_it_lacks(self):
+        points = planted().groupby("C").head(2)
+        found = isoflop(points, draws=0)
+        assert "0 compute budgets have a minimum" in found.missing["approach 2"]
+        assert "no approach 2: " in str(found)
+        other = isoflop(planted().assign(C=lambda t: 1.4 * t["C"]), draws=0)
+        assert "C is not 6 N D" in other.missing["approach 3"]
+
+    def test_where_none_is_left_it_is_refused(self):
+        with pytest.raises(sf.IdentificationError, match="approach 2"):
+            isoflop(pd.DataFrame({"N": [1e7, 1e8], "D": [1e9, 1e9], "loss": [3.0, 2.8]}), draws=0)
+        with pytest.raises(sf.InputError, match="need N, D or C"):
+            isoflop(pd.DataFrame({"N": [1e7, 1e8], "loss": [3.0, 2.8]}))
+        with pytest.raises(sf.InputError, match='no curve "cubic"'):
+            isoflop(planted(), curve="cubic")
+        with pytest.raises(sf.InputError, match="no training run"):
+            isoflop(planted(), compute=3)
+
+
+def study(first, second):
+    """Two approaches with the exponents of their draws, at a factor of one."""
+    found = {
+        name: Found("", float(np.mean(draws)), 0.0, np.array([[a, 0.0] for a in draws]))
+        for name, draws in (("approach 2", first), ("approach 3", second))
+    }
+    return IsoFlopStudy(found, planted(), "akima", np.e, None, None, {})
+
+
+def test_intervals_that_do_not_overlap_are_a_disagreement():
+    assert study([0.48, 0.52], [0.5, 0.54]).ok
+    apart = study([0.48, 0.5], [0.6, 0.62])
+    assert not apart.ok
+    assert "approach 2 and approach 3 disagree beyond their intervals on the exponent of N: 0.490" in str(apart)
+
+
+@pytest.mark.skipif(not PORIAN.is_dir(), reason="the public data sets are not beside the repository")
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_recipes_have_their_published_exponents(recipe):
+    points = pd.read_csv(PORIAN / "isoflop_points.csv").query("condition == @recipe").reset_index(drop=True)
+    fits = pd.read_csv(PORIAN / "published_fits.csv").query("method == 'basic'").set_index("condition")
+    row = isoflop(sf.read_runs(points[["params", "tokens", "flops", "loss"]]), draws=40).table.loc["approach 2"]
+    stated = fits.loc[recipe]
+    assert row["exponent_N"] == pytest.approx(stated["n_exponent"], abs=0.005)
+    assert row["exponent_D"] == pytest.approx(stated["t_exponent"], abs=0.005)
+    assert row["exponent_N_low"] < stated["n_exponent_boot_hi"]
+    assert row["exponent_N_high"] > stated["n_exponent_boot_lo"]
+
+
+def test_the_command_says_what_python_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    planted(0.002).to_csv("runs.csv", index=False)
+    found = isoflop(sf.read_runs("runs.csv"), draws=20)
+    assert str(found) in commands.run("scalefit isoflop runs.csv --draws 20").stdout
+    content = json.loads(commands.run("scalefit isoflop runs.csv --draws 20 --json").stdout)
+    assert content["approaches"][0]["exponent_N"] == pytest.approx(found.table["exponent_N"].iloc[0])
+    assert len(content["optima"]) == 4
+    assert commands.run("scalefit isoflop runs.csv --draws 20 --curve parabola --plot out.png").exit_code in (0, 1)
+    assert (tmp_path / "out.png").is_file()
+
+
+def test_the_figure_shows_minima_and_lines():
+    import matplotlib.pyplot as plt
+
+    found = isoflop(planted(0.002), draws=20)
+    ax = found.plot()
+    minima = [line for line in ax.lines if line.get_marker() == "v"]
+    assert sorted(line.get_xdata()[0] for line in minima) == pytest.approx(sorted(found.optima["N"]))
+    lines = {line.get_color(): line for line in ax.line_axes.lines if len(line.get_xdata()) > 5}
+    assert len(lines) == len(found.found)
+    assert [line.get_linestyle() for line in ax.line_axes.lines].count("--") == len(found.found)
+    plt.close("all")

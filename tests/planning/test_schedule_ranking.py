@@ -1,0 +1,213 @@
+"""Schedules by a law along the run: published shares of the decay, paired differences, refusals, steps to a loss."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import commands
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit as sf
+from scalefit.planning.schedules.candidates import Budget, candidates_of, complete
+from scalefit.planning.schedules.final import final_losses, resolution
+from scalefit.planning.schedules.length import steps_for_loss
+from scalefit.planning.schedules.ranking import rank_schedules
+from scalefit.schedules import areas, parse_schedule
+
+TISSUE = {"L0": 2.627797, "A": 0.429665, "C": 0.410772, "alpha": 0.549846}
+
+
+@pytest.fixture(scope="module")
+def curves():
+    return sf.load("schedules").where("d_model == 96")
+
+
+@pytest.fixture(scope="module")
+def fit(curves):
+    return sf.fit(curves, "annealing:decay=0.99", draws=40)
+
+
+@pytest.fixture(scope="module")
+def published(curves):
+    """The law of arXiv:2408.11029 with the constants of its data."""
+    found = sf.fit(curves, "annealing:warmup=peak", force=True)
+    return replace(found, parameters=TISSUE, intervals=None, recipe={"peak_lr": (2e-4, 2e-4)})
+
+
+class TestShares:
+    @pytest.mark.parametrize(
+        ("shape", "wanted"),
+        [("wsd-cosine", (25, 19, 14, 9)), ("wsd", (25, 20, 18, 14)), ("1-sqrt", (18, 14, 12, 9))],
+    )
+    def test_the_best_share_of_the_decay_shrinks_with_the_run(self, published, shape, wanted):
+        """For 20k, 50k, 100k and 300k steps, annealed to 0; found by another search on the same law, to a percent."""
+        for steps, percent in zip((20_000, 50_000, 100_000, 300_000), wanted, strict=True):
+            found = rank_schedules(published, f"{shape}:decay=4%..59%", steps=steps, warmup=500)
+            assert 100 * found.shares["share"][0] == pytest.approx(percent, abs=1.01)
+
+    def test_a_share_at_the_end_of_its_range_is_no_optimum(self, fit):
+        found = rank_schedules(fit, "wsd:decay=2%..8%")
+        assert found.shares["edge"][0] == "longest"
+        assert "the longest share that was allowed, so no optimum" in str(found)
+
+
+class TestRanking:
+    def test_losses_are_those_of_the_formula(self, fit):
+        found = rank_schedules(fit, ["cosine", "wsd:decay=20%", "constant"], warmup=100).table
+        for _, row in found.iterrows():
+            plan = complete(row["schedule"], Budget(2400, 8e-3, 100))
+            S1, S2 = areas(plan.per_step(), decay=0.99)
+            assert row["loss"] == pytest.approx(fit["L0"] + fit["A"] * S1[-1] ** -fit["alpha"] - fit["C"] * S2[-1])
+        assert list(found["loss"]) == sorted(found["loss"])
+
+    def test_differences_are_paired(self, fit):
+        found = rank_schedules(fit, ["cosine", "wsd:decay=20%"], warmup=100)
+        plans = [found.plans[name] for name in found.table["schedule"]]
+        made = final_losses(fit, plans, {})
+        apart = made[:, 1] - made[:, 0]
+        assert found.table["difference"][1] == pytest.approx(apart[0])
+        low, high = np.quantile(apart[1:], [0.05, 0.95])
+        few = fit.intervals.few
+        assert found.table["difference_low"][1] == pytest.approx(apart[0] + few * min(low - apart[0], 0))
+        assert found.table["difference_high"][1] == pytest.approx(apart[0] + few * max(high - apart[0], 0))
+        assert found.table["difference_high"][1] - found.table["difference_low"][1] < np.ptp(made[1:, 0])
+        assert found.table["worse"][1] == np.mean(apart[1:] > 0)
+
+    def test_a_law_that_misjudges_its_own_runs_does_not_tell_small_differences_apart(self, fit):
+        found = rank_schedules(fit, ["1-sqrt:decay=20%", "1-sqrt:decay=25%", "constant"], warmup=100)
+        assert found.resolution == resolution(fit)
+        assert list(found.alike["schedule"]) == list(found.table["schedule"][:2])
+        assert "1 others cannot be told from it" in str(found)
+        sharp = replace(found, resolution=0.0)
+        assert len(sharp.alike) <= 2
+
+    def test_the_resolution_is_the_scatter_of_left_out_ends_within_a_length(self, fit):
+        ends = {}
+        for run, constants in fit.without.items():
+            rows = [i for i, name in enumerate(fit.points.runs) if name == run]
+            S1, S2 = (fit.points.variables[name][rows[-1]] for name in ("S1", "S2"))
+            L0, A, C, alpha = constants
+            ends[run] = (fit.points.steps[rows[-1]], fit.points.values[rows[-1]] - (L0 + A * S1**-alpha - C * S2))
+        table = pd.DataFrame(ends.values(), columns=["steps", "error"])
+        inside = table["error"] - table.groupby("steps")["error"].transform("mean")
+        scatter = np.sqrt((inside**2).sum() / (len(table) - table["steps"].nunique()))
+        assert resolution(fit) == pytest.approx(1.6449 * np.sqrt(2) * scatter)
+
+    def test_every_candidate_of_all_has_the_budget(self):
+        found, families = candidates_of(["all", "wsd:decay=10%..30%"], Budget(1000, 0.01, 50))
+        assert {plan.steps for plan in found.values()} == {1000}
+        assert {plan.warmup for plan in found.values()} == {50}
+        assert all(plan.per_step().max() == pytest.approx(0.01) for plan in found.values())
+        assert len(found) >= 10
+        assert families[0].shares[[0, -1]].tolist() == pytest.approx([0.1, 0.3])
+
+    @pytest.mark.parametrize(
+        ("text", "whole"),
+        [
+            ("wsd:decay=0.25", "wsd:peak_lr=0.5,steps=1000,decay_steps=250"),
+            ("wsd:decay=linear,decay_steps=99", "wsd:peak_lr=0.5,steps=1000,decay_steps=99,decay=linear"),
+            ("wsd-cosine:decay=10%,final=1%", "wsd:peak_lr=0.5,steps=1000,decay_steps=100,decay=cosine,final=0.005"),
+            ("cosine", "cosine:peak_lr=0.5,steps=1000"),
+            ("multi_step:at=80%/90%,factor=0.3", "multi_step:peak_lr=0.5,steps=1000,at=800/900,factor=0.3"),
+            ("linear:steps=500,final=0.1", "linear:peak_lr=0.5,steps=500,final=0.1"),
+        ],
+    )
+    def test_shares_stand_for_steps_and_rates(self, text, whole):
+        found, wanted = complete(text, Budget(1000, 0.5)), parse_schedule(whole)
+        np.testing.assert_allclose(found.per_step(), wanted.per_step())
+
+    def test_schedules_of_a_file(self, fit, tmp_path):
+        step = np.arange(2401)
+        rows = [
+            pd.DataFrame({"schedule": name, "step": step, "lr": 8e-3 * np.minimum(1, (2401 - step) / width)})
+            for name, width in (("short", 200.0), ("long", 1200.0))
+        ]
+        pd.concat(rows).to_csv(tmp_path / "mine.csv", index=False)
+        found = rank_schedules(fit, str(tmp_path / "mine.csv"))
+        assert set(found.table["schedule"]) == {"short", "long"}
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("asked", "message"),
+        [
+            ({"schedules": ["cosine", "cosine:peak_lr=4e-2"]}, "prefers any higher peak, without bound"),
+            ({"schedules": "cosine:steps=99"}, "99, 2400 steps are not of one budget"),
+            ({"schedules": "piecewise:at=0/1200/1300/2400,lr=8e-3/8e-3/0/0"}, "at a learning rate of zero for 4"),
+            ({"schedules": "wsd:decay=5%..99%"}, "decays of 0.05 to 0.99"),
+            ({"schedules": "wsd:decay=..5%"}, "a family is a range"),
+            ({"schedules": "foo"}, "unknown schedule 'foo'"),
+            ({"schedules": "cosine:final"}, "not of the form key=value"),
+            ({"schedules": []}, "no schedules"),
+            ({"schedules": "cosine", "steps": 0}, "steps is 0"),
+        ],
+    )
+    def test_what_no_law_can_rank(self, fit, asked, message):
+        with pytest.raises(sf.InputError, match=message):
+            rank_schedules(fit, **asked)
+
+    def test_a_law_of_sizes(self):
+        N, D = np.repeat([1e7, 1e8, 1e9], 3), np.tile([1e9, 1e10, 1e11], 3)
+        sizes = sf.fit(pd.DataFrame({"N": N, "D": D, "loss": 1.7 + 400 * N**-0.34 + 410 * D**-0.28}), "chinchilla")
+        with pytest.raises(sf.InputError, match="does not read the schedule"):
+            rank_schedules(sizes)
+        with pytest.raises(sf.InputError, match="does not read the schedule"):
+            steps_for_loss(sizes, 2.0, "cosine:peak_lr=1e-3,steps=100")
+
+    def test_another_peak_than_the_fitted_one_is_a_caution(self, fit):
+        assert rank_schedules(fit, ["cosine", "linear"]).ok
+        assert [check.code for check in rank_schedules(fit, "cosine", lr=4e-3).cautions] == ["another-recipe"]
+
+
+class TestLength:
+    SHAPE = "wsd:peak_lr=8e-3,steps=1600,warmup=100,decay_steps=320"
+
+    def test_the_schedule_of_that_length_ends_at_the_loss(self, fit):
+        found = steps_for_loss(fit, [1.5, 1.3], self.SHAPE).table
+        for _, row in found.iterrows():
+            steps = round(row["steps"])
+            text = f"wsd:peak_lr=8e-3,steps={steps},warmup=100,decay_steps={round(steps / 5)}"
+            assert fit.predict(schedule=text)["loss"].iloc[-1] == pytest.approx(row["loss"], rel=2e-3)
+            assert row["low"] < row["steps"] < row["high"]
+
+    def test_a_loss_below_the_reach_is_an_answer(self, fit):
+        found = steps_for_loss(fit, 0.5, self.SHAPE)
+        assert "not reached in" in str(found)
+        assert np.isnan(found.table["steps"][0])
+
+    def test_what_has_one_length_or_is_reached_at_once_is_refused(self, fit, tmp_path):
+        pd.DataFrame({"step": range(100), "lr": 1e-3}).to_csv(tmp_path / "lr.csv", index=False)
+        with pytest.raises(sf.InputError, match="has one length"):
+            steps_for_loss(fit, 2.0, str(tmp_path / "lr.csv"))
+        with pytest.raises(sf.InputError, match="below a loss of 40 already"):
+            steps_for_loss(fit, 40, self.SHAPE)
+
+
+def test_the_command_says_what_python_says(fit, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fit.save("fit.json")
+    found = rank_schedules(fit, ["cosine", "wsd:decay=5%..60%"], warmup=100)
+    line = "scalefit plan fit.json --schedules cosine --schedules wsd:decay=5%..60% --warmup 100"
+    assert str(found) in commands.run(line).stdout
+    content = json.loads(commands.run(f"{line} --json").stdout)
+    assert [row["loss"] for row in content["ranking"]] == pytest.approx(list(found.table["loss"]))
+    assert content["resolution"] == pytest.approx(found.resolution)
+    steps = commands.run(f"scalefit plan fit.json --loss 1.3 --schedule {TestLength.SHAPE}")
+    assert str(steps_for_loss(fit, 1.3, TestLength.SHAPE)) in steps.stdout
+    assert "ranked by a saved fit" in commands.run("scalefit plan runs.csv --schedules all").stderr
+    assert "without --schedules" in commands.run("scalefit plan fit.json --compute 1e20 --steps 10").stderr
+    assert "without --loss" in commands.run("scalefit plan fit.json --schedule cosine:peak_lr=1,steps=10").stderr
+
+
+def test_the_figure_has_a_row_for_each_schedule(fit):
+    import matplotlib.pyplot as plt
+
+    found = rank_schedules(fit, ["cosine", "wsd:decay=20%", "constant"], warmup=100)
+    ax = found.plot()
+    assert [text.get_text() for text in ax.get_yticklabels()] == list(found.table["schedule"])
+    dots = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o"]
+    assert dots == pytest.approx(list(found.table["difference"]))
+    plt.close("all")

@@ -1,0 +1,83 @@
+"""Names of N, D and the loss by the words that they consist of; a name with any other word is no guess."""
+
+import pandas as pd
+import pytest
+
+import scalefit as sf
+from scalefit.runs.matching import match
+
+
+def bound(*names):
+    return {binding.source: binding.name for binding in match(names)}
+
+
+@pytest.mark.parametrize(
+    ("name", "canonical"),
+    [
+        ("n_params_nonemb", "N"),
+        ("params_no_emb", "N"),
+        ("paramsWithoutEmbeddings", "N"),
+        ("number of non-embedding parameters", "N"),
+        ("model/param_count", "N"),
+        ("params incl. embeddings", "N_total"),
+        ("num_total_params", "N_total"),
+        ("num_train_tokens", "tokens"),
+        ("tokens_processed", "tokens"),
+        ("totalTrainTokens", "tokens"),
+        ("train/tokens_so_far", "tokens"),
+        ("validation/loss", "loss"),
+        ("eval/c4_en_loss", "loss"),
+        ("val_nll", "loss"),
+        ("dev_loss", "loss"),
+        ("held-out loss", "loss"),
+        ("TrainingLoss", "loss"),
+        ("loss/eval/wikitext", "loss"),
+        ("LearningRate", "lr"),
+        ("Iters", "step"),
+    ],
+)
+def test_names_of_known_words(name, canonical):
+    assert bound("x", name) == {name: canonical}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("trainable_params", "active_params", "params_per_expert", "emb_params", "embedding_params", "param_norm"),
+        *("tokens_per_second", "tokens_per_param", "val_tokens", "max_tokens", "unique_train_tokens"),
+        *("train/aux_loss", "eval/kl_loss", "loss_weight", "loss_scale", "val_loss_std", "router/z_loss"),
+        *("train/lm_ce", "objective", "loss_fn", "eval_entropy_loss", "mse_loss"),
+    ],
+)
+def test_names_with_other_words_stay_what_they_are(name):
+    assert bound("x", name) == {}
+
+
+def test_of_two_names_by_words_none_is_taken_and_a_known_name_comes_first():
+    assert bound("eval/c4_loss", "eval/pile_loss") == {}
+    assert bound("tokens_processed", "num_train_tokens") == {}
+    assert bound("loss", "dev_loss")["loss"] == "loss"
+    with pytest.raises(sf.InputError, match="could both be loss"):
+        match(["train_loss", "dev_loss"])
+
+
+@pytest.mark.parametrize(
+    ("cells", "size"),
+    [(["60M", "1.3B"], [6e7, 1.3e9]), ([6e7, 1.3e9], [6e7, 1.3e9]), ([64, 256], None), (["small", "large"], None)],
+)
+def test_a_size_is_n_where_its_cells_say_so(cells, size):
+    table = sf.read_runs(pd.DataFrame({"size": cells, "loss": [3.0, 2.5]})).table
+    assert (table["N"].tolist() if "N" in table else None) == size
+
+
+@pytest.mark.parametrize("sizes", [[60.0, 1300.0, 400.0, 125.0], [0.125, 0.35, 1.3, 7.0]])
+def test_sizes_that_are_no_counts_are_suspect(sizes):
+    runs = sf.read_runs(pd.DataFrame({"params": sizes, "tokens": [2e9] * 4, "loss": [3.0, 2.9, 2.8, 2.7]}))
+    assert any(note.kind == "suspect" and "millions or billions" in note.text for note in runs.notes)
+
+
+@pytest.mark.parametrize("unit", ["M", "B"])
+def test_a_unit_at_the_end_of_a_name_of_known_words_counts(unit):
+    scale = {"M": 1e6, "B": 1e9}[unit]
+    table = sf.read_runs(pd.DataFrame({f"param_count_nonemb_{unit}": [1.5, 7.0], "loss": [3.0, 2.5]})).table
+    assert table["N"].tolist() == [1.5 * scale, 7 * scale]

@@ -1,0 +1,88 @@
+"""Changes of a table that hold no information never change the runs that are read: more columns, order, other names."""
+
+import numpy as np
+import pandas as pd
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import scalefit as sf
+from scalefit.runs.columns import COLUMNS
+from scalefit.runs.matching import match
+
+#: canonical names and known other names of each, which no other column of these tables has
+OTHERS = {
+    name: [alias for alias in COLUMNS[name].aliases if "*" not in alias and [b.name for b in match([alias])] == [name]]
+    for name in ("step", "loss", "lr", "N", "D", "d_model", "weight_decay")
+}
+MADE = settings(max_examples=12)
+SEEDS = st.integers(0, 10**6)
+NEW = st.sampled_from(["note", "twice", "gpu_hours", "foo bar", "id", "commit", "zeta", "status", "dropout"])
+
+
+def finals(seed):
+    rng = np.random.default_rng(seed)
+    sizes, data = np.meshgrid(10.0 ** rng.uniform(6, 9, 4), 10.0 ** rng.uniform(9, 11, 3))
+    frame = pd.DataFrame({"N": sizes.ravel().round(), "D": data.ravel().round()})
+    return frame.assign(loss=1.7 + 400 * frame["N"] ** -0.34 + 410 * frame["D"] ** -0.28)
+
+
+def curves(seed):
+    rng = np.random.default_rng(seed)
+    steps = np.arange(0, 10 * int(rng.integers(5, 12)), 10)
+    parts = [
+        pd.DataFrame(
+            {"run": f"r{k}", "step": steps, "loss": 3 + k - 0.01 * steps, "lr": 1e-3 / (1 + steps), "d_model": 64 * k}
+        )
+        for k in range(1, int(rng.integers(2, 5)))
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def read(frame):
+    """What was read of a table: a row a run or logged point, without the names of runs that are lines of the file."""
+    runs = sf.read_runs(frame.reset_index(drop=True))
+    if runs.curves is None:
+        names = ["N", "D", "loss"]
+        return runs.kind, runs.table[names].sort_values(names).to_numpy().tolist()
+    names = ["run", "step", "loss", "lr", "d_model"]
+    found = runs.curves.assign(run=runs.curves["run"].astype(str))[names].sort_values(["run", "step"])
+    return runs.kind, found.to_numpy().tolist()
+
+
+@MADE
+@given(SEEDS, st.sampled_from([finals, curves]), NEW, st.sampled_from([0, 1.5, "adamw", True, ""]), st.integers(0, 3))
+def test_a_constant_column_changes_nothing(seed, table, name, value, place):
+    frame = table(seed)
+    more = frame.copy()
+    more.insert(min(place, len(frame.columns)), name, value)
+    assert read(more) == read(frame)
+
+
+@MADE
+@given(SEEDS, st.sampled_from([finals, curves]), NEW, st.sampled_from([2.0, -1.0, 0.001]), st.integers(0, 2))
+def test_a_column_that_follows_from_others_changes_nothing(seed, table, name, factor, which):
+    frame = table(seed)
+    source = frame.columns[frame.columns != "run"][which]
+    assert read(frame.assign(**{name: factor * frame[source]})) == read(frame)
+
+
+@MADE
+@given(SEEDS, st.sampled_from([finals, curves]), SEEDS)
+def test_the_order_of_rows_changes_nothing(seed, table, order):
+    frame = table(seed)
+    assert read(frame.sample(frac=1, random_state=order)) == read(frame)
+
+
+@MADE
+@given(SEEDS, st.sampled_from([finals, curves]), SEEDS)
+def test_the_order_of_columns_changes_nothing(seed, table, order):
+    frame = table(seed)
+    assert read(frame.sample(frac=1, axis=1, random_state=order)) == read(frame)
+
+
+@MADE
+@given(SEEDS, st.sampled_from([finals, curves]), st.data())
+def test_other_names_of_the_glossary_change_nothing(seed, table, data):
+    frame = table(seed)
+    new = {name: data.draw(st.sampled_from([name, *OTHERS[name]])) for name in frame.columns if name in OTHERS}
+    assert read(frame.rename(columns=new)) == read(frame)

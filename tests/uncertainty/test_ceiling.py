@@ -1,0 +1,87 @@
+"""Upper ends of a law that can only fall: no higher than what smaller runs measured, and never rising outwards."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit as sf
+from scalefit.uncertainty.calibration import student
+from scalefit.uncertainty.ceiling import least_measured, never_rises
+
+Z = student(0.9, np.inf)
+
+
+def noisy(seed=0, n=9):
+    """Few runs that determine the law badly, so that its draws reach far up."""
+    rng = np.random.default_rng(seed)
+    N, D = 10 ** rng.uniform(7, 8, n), 10 ** rng.uniform(8.5, 9.5, n)
+    loss = (1.69 + 406.4 * N**-0.34 + 410.7 * D**-0.28) * np.exp(0.01 * rng.standard_normal(n))
+    return pd.DataFrame({"N": N, "D": D, "loss": loss})
+
+
+def asked(n=12):
+    return {"N": np.geomspace(5e7, 1e12, n), "D": np.geomspace(2e9, 1e14, n)}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_upper_end_lies_above_the_least_loss_of_smaller_runs_plus_noise(seed):
+    runs, at = noisy(seed), asked()
+    fit = sf.fit(runs, "chinchilla", draws=40)
+    found = fit.predict(**at)
+    for i in range(len(found)):
+        smaller = runs[(runs["N"] <= at["N"][i]) & (runs["D"] <= at["D"][i])]
+        most = max(smaller["loss"].min() * np.exp(Z * fit.sigma), found["loss"][i]) if len(smaller) else np.inf
+        assert found["high"][i] <= most * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_upper_ends_never_rise_outwards(seed):
+    fit = sf.fit(noisy(seed), "chinchilla", draws=40)
+    high = fit.predict(N=np.geomspace(1e8, 1e13, 11), D=np.geomspace(3e9, 3e14, 11))["high"].to_numpy()
+    assert np.all(np.diff(high) <= 1e-3 * high[1:])
+
+
+def test_the_ceiling_cuts_something():
+    """Without it the interval would reach up farther."""
+    fit, at = sf.fit(noisy(1), "chinchilla", draws=40), {"N": np.array([1e11]), "D": np.array([1e13])}
+    bare = fit.intervals.at(fit.estimate, at, 0.9, "observation")[1][0]
+    assert bare > 1.02 * fit.predict(N=1e11, D=1e13)["high"][0]
+
+
+def brute(fitted, measured, at, falling):
+    found = []
+    for i in range(len(at["a"])):
+        below = [
+            y
+            for a, b, y in zip(fitted["a"], fitted["b"], measured, strict=True)
+            if a <= at["a"][i] and (b <= at["b"][i] if "b" in falling else b == at["b"][i])
+        ]
+        found.append(min(below, default=np.inf))
+    return found
+
+
+@pytest.mark.parametrize("falling", [["a"], ["a", "b"]])
+def test_least_measured_against_all_pairs(falling):
+    rng = np.random.default_rng(1)
+    fitted = {"a": rng.integers(1, 9, 40).astype(float), "b": rng.integers(1, 4, 40).astype(float)}
+    at = {"a": rng.integers(0, 10, 30).astype(float), "b": rng.integers(1, 5, 30).astype(float)}
+    measured = rng.random(40)
+    assert least_measured(fitted, measured, at, falling).tolist() == brute(fitted, measured, at, falling)
+
+
+def test_a_law_that_turns_up_again_has_no_ceiling_there():
+    x = {"x": np.geomspace(1.0, 100.0, 20)}
+    bowl = sf.find_law("loss = a + b*x**-1 + c*x")
+    values = {"a": 1.0, "b": 1.0, "c": 0.01}
+    assert never_rises(bowl, values, x, {"x": np.array([5.0])}) == []
+    falls = never_rises(bowl, {**values, "c": 0.0}, x, {"x": np.array([5.0])})
+    assert falls == ["x"]
+
+
+def test_a_rise_beyond_the_fitted_rows_counts():
+    x = {"x": np.geomspace(1.0, 9.0, 20)}
+    bowl, values = sf.find_law("loss = a + b*x**-1 + c*x"), {"a": 1.0, "b": 1.0, "c": 0.01}
+    assert never_rises(bowl, values, x, {"x": np.array([5.0])}) == ["x"]
+    assert never_rises(bowl, values, x, {"x": np.array([500.0])}) == []

@@ -1,0 +1,92 @@
+"""The probability that a law misses something: near 0 where residuals are noise, near 1 where neighbours err alike."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit as sf
+from scalefit.fitting.prepare import prepare
+from scalefit.solver.solve import solve
+from scalefit.uncertainty.misfit import BEFOREHAND, probability_of_misfit
+from scalefit.uncertainty.pieces import distinct
+
+
+def table(n=60, noise=0.01, seed=0, bend=0.0):
+    rng = np.random.default_rng(seed)
+    N, D = 10 ** rng.uniform(7, 9, n), 10 ** rng.uniform(8.5, 10.5, n)
+    loss = (1.69 + 406.4 * N**-0.34 + 410.7 * D**-0.28) * np.exp(noise * rng.standard_normal(n))
+    return pd.DataFrame({"N": N, "D": D, "loss": loss * np.exp(bend * np.sin(3 * np.log10(N)))})
+
+
+def probability(runs, law="chinchilla", residuals=None):
+    ready = prepare(sf.read_runs(runs, need=()), law)
+    solution = solve(ready.model, ready.values, None, ready.settings)
+    return probability_of_misfit(ready.law, ready.model, ready.rows, solution, ready.settings.residuals == "log")
+
+
+def test_a_right_law_is_believed():
+    found = [probability(table(seed=seed)) for seed in range(8)]
+    assert np.median(found) < 0.3
+    assert sum(p < BEFOREHAND for p in found) >= 7
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_neighbours_that_err_alike_show_that_it_misses_something(seed):
+    assert probability(table(noise=0.003, bend=0.02, seed=seed)) > 0.99
+
+
+def test_few_rows_leave_the_matter_open():
+    assert 0.3 < np.median([probability(table(9, seed=seed)) for seed in range(6)]) < 0.97
+
+
+def test_a_law_of_another_form_is_found_out():
+    """A power law without a floor, where there is one."""
+    C = np.geomspace(1e16, 1e20, 40)
+    loss = (1.7 + 2e3 * C**-0.18) * np.exp(0.005 * np.random.default_rng(0).standard_normal(40))
+    runs = pd.DataFrame({"C": C, "loss": loss})
+    assert probability(runs, "power:over=C") > 0.999
+    assert probability(runs, "power-floor:over=C") < 0.5
+
+
+def test_the_unit_of_linear_residuals_does_not_matter():
+    x = np.geomspace(1, 100, 40)
+    y = 2 + 3 * x**-0.5 + 0.01 * np.random.default_rng(0).standard_normal(40)
+    small, large = (pd.DataFrame({"x": x, "score": scale * y}) for scale in (1.0, 1e4))
+    found = []
+    for runs in (small, large):
+        ready = prepare(sf.read_runs(runs, need=()), "score = E + A*x**-b")
+        solution = solve(ready.model, ready.values, None, ready.settings)
+        found.append(probability_of_misfit(ready.law, ready.model, ready.rows, solution, False))
+    assert found[0] == pytest.approx(found[1], abs=1e-6)
+
+
+def test_copies_are_no_evidence():
+    once = table()
+    twice = pd.concat([once, once], ignore_index=True)
+    assert probability(twice) == pytest.approx(probability(once), abs=0.02)
+
+
+def test_copies_leave_the_interval_as_it_was_and_replicates_narrow_it():
+    far = {"N": 5e9, "D": 2e11}
+    once, copied, again = table(), pd.concat([table()] * 3, ignore_index=True), table(180)
+    again[["N", "D"]] = copied[["N", "D"]]
+    truth = 1.69 + 406.4 * again["N"] ** -0.34 + 410.7 * again["D"] ** -0.28
+    again["loss"] = truth * np.exp(0.01 * np.random.default_rng(5).standard_normal(180))
+    widths = [
+        float(np.ptp(np.log(sf.fit(runs, "chinchilla", draws=100).predict(interval="mean", **far)[["low", "high"]])))
+        for runs in (once, copied, again)
+    ]
+    assert widths[1] == pytest.approx(widths[0], rel=0.05)
+    assert widths[2] < 0.75 * widths[0]
+
+
+def rows_of(**columns):
+    return prepare(sf.read_runs(pd.DataFrame(columns), need=()), "power:over=C").rows
+
+
+def test_which_rows_are_copies():
+    C = [1e18, 1e18, 1e19, 1e19, 1e20]
+    assert distinct(rows_of(C=C, loss=[3.12345, 3.12345, 2.9, 2.9, 2.5])).tolist() == [0, 0, 1, 2, 3]
+    assert distinct(rows_of(C=C, loss=[3.12345, 3.12346, 2.9123, 2.9123, 2.5])).tolist() == [0, 1, 2, 2, 3]

@@ -1,0 +1,85 @@
+"""The distance of schedules, and what it does to the intervals of curves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit as sf
+from scalefit.schedules import parse_schedule
+from scalefit.uncertainty.unlike import kept_states, states_at, unlike
+
+PLANS = {
+    "constant": "constant:peak_lr=1e-3,steps=2000,warmup=100",
+    "cosine": "cosine:peak_lr=1e-3,steps=2000,warmup=100,final=1e-4",
+}
+WSD = "wsd:peak_lr=1e-3,steps={},warmup=100,decay_steps={},final=0"
+
+
+def states(text, steps=None):
+    plan = parse_schedule(text)
+    return states_at(
+        plan.per_step(), plan.warmup, np.arange(plan.warmup + 1, plan.steps + 1) if steps is None else steps
+    )
+
+
+def test_the_state_of_a_straight_cooldown():
+    fallen, share, mean, peak = states(WSD.format(2000, 400), np.array([2000]))[0]
+    assert fallen == pytest.approx(1.0)
+    assert share == pytest.approx(0.2, abs=0.02)  # 380 of 1900 steps lie below 95 % of the peak
+    assert mean == pytest.approx(0.475, abs=0.01)
+    assert peak == pytest.approx(-3)
+
+
+def test_a_longer_run_of_the_same_plan_is_alike_and_another_shape_is_not():
+    fitted = kept_states(states(WSD.format(2000, 400)))
+    end = np.array([8000])
+    longer, half = (unlike(states(WSD.format(8000, steps), end), fitted)[0] for steps in (1600, 4000))
+    early = unlike(states(f"{WSD.format(8000, 1600)},decay=1-sqrt", end), fitted)[0]
+    assert longer < 0.02
+    assert half > 0.25
+    assert early > 0.1
+    assert unlike(states(WSD.format(8000, 1600), np.array([3000])), fitted)[0] < 0.02  # still at the peak
+
+
+def test_nearest_against_all_pairs():
+    rng = np.random.default_rng(0)
+    asked, fitted = rng.random((30, 4)), rng.random((50, 4))
+    expected = [min(float(np.linalg.norm(a - b)) for b in fitted) for a in asked]
+    assert unlike(asked, fitted) == pytest.approx(expected)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    rng, logs, steps = np.random.default_rng(1), [], np.arange(120, 2001, 20)
+    for name, text in PLANS.items():
+        plan = parse_schedule(text)
+        at = sf.find_law("annealing").at_steps(plan.per_step(), plan.warmup, steps)
+        loss = 2.5 + 0.5 * at["S1"] ** -0.5 - 0.3 * at["S2"]
+        noise = np.exp(0.001 * rng.standard_normal(len(steps)))
+        logs.append(pd.DataFrame({"run": name, "step": steps, "loss": loss * noise}))
+    return sf.fit(sf.read_runs(pd.concat(logs), schedule=PLANS), "annealing", draws=40)
+
+
+def width(fit, schedule):
+    end = fit.predict(schedule=schedule).iloc[-1]
+    return float(np.log(end["high"] / end["low"]))
+
+
+def test_an_unseen_cooldown_is_wider_than_a_schedule_that_was_fitted(fitted):
+    assert width(fitted, WSD.format(2000, 400)) > 2 * width(fitted, PLANS["cosine"])
+
+
+def test_another_schedule_is_a_caution_and_the_fitted_ones_are_none(fitted):
+    told = [check for check in fitted.cautions(schedule=WSD.format(2000, 400)) if check.code == "another-schedule"]
+    assert len(told) == 1
+    assert "fallen by 100 % over the last 20 % of the steps" in told[0].text
+    for text in PLANS.values():
+        assert "another-schedule" not in {check.code for check in fitted.cautions(schedule=text)}
+
+
+def test_the_states_are_kept_in_the_file(fitted, tmp_path):
+    again = sf.load_fit(fitted.save(tmp_path / "fit.json"))
+    assert again.intervals == fitted.intervals
+    assert width(again, WSD.format(2000, 400)) == pytest.approx(width(fitted, WSD.format(2000, 400)), rel=1e-12)
