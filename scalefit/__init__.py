@@ -28,7 +28,7 @@ _PLACES = {
     "approach1": "scalefit.planning.isoflop",
     "approach2": "scalefit.planning.isoflop",
     "approach2_bias": "scalefit.planning.isoflop",
-    "automatic": "scalefit.selection",
+    "automatic": "scalefit.selection.automatic",
     "backtest": "scalefit.comparison",
     "backtest_divergence": "scalefit.transfer",
     "backtest_transfer": "scalefit.transfer",
@@ -46,7 +46,7 @@ _PLACES = {
     "data_constrained": "scalefit.fitting.stages",
     "estimate_stepwise": "scalefit.planning.stepwise",
     "find_law": "scalefit.laws",
-    "fit": "scalefit.fitting.fit",
+    "fit": "scalefit.selection.automatic",
     "fit_batch_hessian": "scalefit.planning.noise",
     "fit_lr_exponent": "scalefit.planning.noise",
     "fit_tradeoff": "scalefit.planning.critical_batch",
@@ -94,7 +94,6 @@ if TYPE_CHECKING:
     from scalefit.datasets import load
     from scalefit.diagnosis.identifiable import identify
     from scalefit.errors import FitWarning, IdentificationError, InputError, ScalefitError
-    from scalefit.fitting.fit import fit
     from scalefit.fitting.profile import profile
     from scalefit.fitting.result import Fit
     from scalefit.fitting.saved import load_fit
@@ -126,7 +125,7 @@ if TYPE_CHECKING:
     from scalefit.runs import Runs, read_runs
     from scalefit.runs.inspect import inspect
     from scalefit.schedules import Schedule, parse_schedule
-    from scalefit.selection import automatic
+    from scalefit.selection.automatic import automatic, fit
     from scalefit.stability.coordinates import coordinate_slopes
     from scalefit.stability.forecast import forecast
     from scalefit.stability.thresholds import sharpness_threshold, shortest_warmup
