@@ -4,9 +4,19 @@ Two workers on two cores with two threads each cost a quarter more processor tim
 """
 
 import os
+import sys
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when numpy is loaded, which the tests do after this file
 settings.register_profile("scalefit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("scalefit")
+
+
+@pytest.fixture(autouse=True)
+def no_figure_is_left_open():
+    """Figures that a test leaves open count against those that the others open."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")

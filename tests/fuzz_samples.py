@@ -173,7 +173,7 @@ def optuna() -> bytes:
     script += "CREATE TABLE trial_params (param_id, trial_id, param_name, param_value, distribution_json);"
     script += "CREATE TABLE trial_values (trial_id, objective, value, value_type);"
     script += "CREATE TABLE trial_user_attributes (trial_id, key, value_json);"
-    script += "CREATE TABLE trial_intermediate_values (trial_id)"
+    script += "CREATE TABLE trial_intermediate_values (trial_id, step, intermediate_value, intermediate_value_type)"
     kind = '{"name": "FloatDistribution", "attributes": {"low": 0, "high": 1}}'
     return data_base(script, {
         "studies": [(1, "s")], "trials": [(n, 1, n, "COMPLETE") for n in (1, 2, 3)],

@@ -109,7 +109,7 @@ def _draw(figures: Mapping[str, Callable[[], Axes]], failed: dict[str, str]) -> 
     for path, figure in figures.items():
         failed[path] = "an unexpected error"
         try:
-            save_figure(figure(), path)
+            save_figure(figure(), path, close=True)
             del failed[path]
         except ScalefitError as error:
             failed[path] = str(error)

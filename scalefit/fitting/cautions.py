@@ -9,7 +9,8 @@ import numpy as np
 
 from scalefit.diagnosis.checks import Check
 from scalefit.diagnosis.image import without_image
-from scalefit.fitting.prediction import Asked, Data, Plan, Point, asked_for, decades_beyond, ends
+from scalefit.diagnosis.reach import decades_beyond
+from scalefit.fitting.prediction import Asked, Data, Plan, Point, asked_for, ends
 from scalefit.fitting.recipe import another_recipe, asked_recipe
 from scalefit.numerics import LEAST_BEYOND, MOST_BEYOND, FloatArray
 from scalefit.uncertainty.calibration import Calibration
@@ -38,7 +39,7 @@ def cautions(fit: Fit, data: Data, *, schedule: Plan, at: Point) -> tuple[Check,
 def far_beyond(fit: Fit, variables: Mapping[str, FloatArray]) -> list[Check]:
     """A warning where a variable lies further outside the fitted range than that range is wide, or two decades."""
     far = {}
-    for name, beyond in decades_beyond(fit, variables).items():
+    for name, beyond in decades_beyond(fit.ranges, variables).items():
         low, high = fit.ranges[name]
         span = float(np.log10(high / low)) if low > 0 else MOST_BEYOND
         if beyond.max() > min(max(span, LEAST_BEYOND), MOST_BEYOND):

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.diagnosis.image import TODO, floors, no_image
+from scalefit.diagnosis.reach import decades_beyond
 from scalefit.errors import InputError, counted
 from scalefit.numerics import FloatArray
 from scalefit.rows.gather import gather
@@ -70,7 +71,7 @@ def predict(
         fitted = fit.points.hold(variables, measured)
         if fitted.any():
             table["fitted"] = fitted
-    table["decades_beyond"] = np.max([np.zeros(len(table)), *decades_beyond(fit, variables).values()], axis=0)
+    table["decades_beyond"] = np.max([np.zeros(len(table)), *decades_beyond(fit.ranges, variables).values()], axis=0)
     table.attrs["no_intervals"] = fit.no_intervals
     return table
 
@@ -172,21 +173,6 @@ def asked_for(fit: Fit, data: Data, schedule: Plan, every: int | None, at: Point
 def last_point(fit: Fit, data: Data, *, schedule: Plan, at: Point) -> dict[str, FloatArray]:
     """The law's variables at the last row of what is asked for."""
     return {name: values[-1:] for name, values in asked_for(fit, data, schedule, 0, at).variables.items()}
-
-
-def decades_beyond(fit: Fit, variables: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """How far each row lies outside the fitted range of each variable, in decades (n,); negative inside.
-
-    Below a range that begins at 0 (no annealing yet) nothing counts as outside.
-    """
-    found = {}
-    with np.errstate(divide="ignore"):
-        for name, (low, high) in fit.ranges.items():
-            if name in variables and high > 0:
-                values = np.maximum(variables[name], 0.0)
-                above = np.log10(values / high)
-                found[name] = np.maximum(above, np.log10(low / values)) if low > 0 else above
-    return found
 
 
 def rows_of(fit: Fit, data: Runs | pd.DataFrame, measured: bool) -> Rows:

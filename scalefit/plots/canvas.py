@@ -104,18 +104,24 @@ def warn_of(ax: Axes, texts: Sequence[str], head: str = "") -> None:
     ax.set_title("\n".join(lines) + more, loc="left", color=WARNING, fontsize="small")
 
 
-def save_figure(ax: Axes, path: str | Path) -> Path:
+def save_figure(ax: Axes, path: str | Path, *, close: bool = False) -> Path:
     """Write the figure of these axes as PNG, PDF or SVG; the file appears whole or not at all.
 
-    Raises :class:`InputError` for another suffix, or where the place cannot be written.
+    ``close``: give its memory back, since it is not shown. Raises :class:`InputError` for another suffix, or where the place cannot be written.
     """
     place = Path(path)
     refuse(place, "figure")
     suffix = place.suffix.lower().lstrip(".")
     figure = ax.figure.canvas.figure
-    with matplotlib.rc_context(FILE_SETTINGS):
-        return write_whole(
-            place,
-            lambda to: figure.savefig(to, format=suffix, dpi=DOTS, bbox_inches="tight", metadata=DATELESS[suffix]),
-            "figure",
-        )
+    try:
+        with matplotlib.rc_context(FILE_SETTINGS):
+            return write_whole(
+                place,
+                lambda to: figure.savefig(to, format=suffix, dpi=DOTS, bbox_inches="tight", metadata=DATELESS[suffix]),
+                "figure",
+            )
+    finally:
+        if close:  # the figure was made by pyplot, which keeps it
+            import matplotlib.pyplot as plt
+
+            plt.close(figure)

@@ -311,6 +311,7 @@ def fitted(**more):
         "free": 5,
         "one_sided": "",
         "points": SimpleNamespace(steps=None),
+        "choice": None,
         "settings": SimpleNamespace(residuals="log"),
         "starts": SimpleNamespace(agree=7, count=8, lost={}),
         "outliers": (),

@@ -495,10 +495,10 @@ def test_names_inside_nested_records_count_where_no_other_does():
     assert both.table["N"].tolist() == [2e6] and both.table["loss"].tolist() == [3.0]
 
 
-def test_a_column_that_was_read_under_another_name_is_told(csv):
+def test_a_column_that_was_read_under_another_name_is_found_under_both(csv):
     runs = read_runs(csv("params,loss\n1e6,4\n2e6,3\n"))
-    with pytest.raises(InputError, match="no column 'params'; it was read as N: use that"):
-        runs.where("params > 1e6")
+    for condition in ("params > 1e6", "N > 1e6"):
+        assert runs.where(condition).table["loss"].tolist() == [3.0]
 
 
 def test_where_and_hold_out(csv):
