@@ -4,6 +4,7 @@ python benchmarks/coverage.py                 back-tests on the public sets (min
 python benchmarks/coverage.py public mpl      one set
 python benchmarks/coverage.py public '' FILE  all sets; also writes the targets to FILE (pickle)
 python benchmarks/coverage.py synthetic       1,000 simulated data sets per law
+python benchmarks/coverage.py right           60 runs that follow their law, one 1.5 decades beyond
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def thinned(table: pd.DataFrame, reach: np.ndarray) -> tuple[pd.DataFrame, np.nd
 def row_bootstrap(case: Case, fit: sf.Fit) -> Ends | None:
     """Common practice: resample rows, refit (here by our solver), take percentiles of the predictions, add no noise."""
     logs = case.small if isinstance(case.small, sf.Runs) else sf.read_runs(case.small, need=())
-    ready = prepare(logs, case.law, Options(**case.options))
+    ready = prepare(logs, case.law, Options(**dict(case.options)))
     if case.law in SLOW:
         return None
     rows = len(ready.values)
@@ -188,6 +189,7 @@ def report(rows: pd.DataFrame) -> None:
     overall(sets, ours)
     print(f"\nends of curves\n{summarised(ours[ours['end']], ['data', 'law']).to_string()}")
     print(summarised(ours[ours["end"]], ["method"]).to_string())
+    markdown(ours)
     methods = list(rows["method"].unique())
     print("\ncompared with the practice of others, on the targets of")
     for name in methods[1:]:
@@ -195,6 +197,17 @@ def report(rows: pd.DataFrame) -> None:
             rows["case"].isin(rows.loc[rows["method"] == name, "case"]) & rows["method"].isin(["scalefit", name])
         ]
         print(summarised(both, ["method"]).to_string())
+
+
+def markdown(ours: pd.DataFrame) -> None:
+    """The tables of docs/intervals.md."""
+    shown = ["back_tests", "targets", "error_%", "inside_%", "score_%", "median_width/error"]
+    for by in (["data"], ["distance"], ["data", "law", "distance"]):
+        table = summarised(ours, by)[shown]
+        print(f"\n| {' | '.join([*by, *shown])} |\n|{'---|' * (len(by) + len(shown))}")
+        for key, row in table.iterrows():
+            names = key if isinstance(key, tuple) else (key,)
+            print(f"| {' | '.join([*map(str, names), *(f'{value:g}' for value in row)])} |")
 
 
 def overall(sets: pd.DataFrame, ours: pd.DataFrame) -> None:
@@ -215,6 +228,8 @@ def overall(sets: pd.DataFrame, ours: pd.DataFrame) -> None:
 def main(job: str = "public", *arguments: str) -> None:
     if job == "synthetic":
         planted.report(*arguments[:1], *map(int, arguments[1:]))
+    elif job == "right":
+        planted.right(*map(int, arguments[:1]))
     else:
         found = public(*arguments[:1])
         if arguments[1:]:

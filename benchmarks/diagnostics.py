@@ -2,6 +2,7 @@
 
 python benchmarks/diagnostics.py            both tables, 200 data sets per row (three minutes)
 python benchmarks/diagnostics.py 1000       more data sets
+python benchmarks/diagnostics.py 200 predictions  only what needs draws: schedules, and refits that err on one side
 
 Runs without a fault follow a law with normal noise on the log loss, in the designs that papers use. Runs with a fault
 have one thing wrong, by so much that the forecast moves by more than the noise.
@@ -178,6 +179,68 @@ FAULTS: dict[str, tuple[str, Callable[[Rng], Made]]] = {
 }
 
 
+PEAK = "peak_lr=1e-3,steps={steps},warmup=100"
+FITTED = (f"constant:{PEAK}", f"cosine:{PEAK},final=1e-4", f"wsd:{PEAK},decay_steps={{decay}},final=0")
+#: schedules asked for after fits to FITTED of 2,000 steps with a cooldown of 400: name, text, and whether it is another
+ASKED = (
+    ("the same three, twice as long", tuple(text.format(steps=4000, decay=800) for text in FITTED), False),
+    ("a cooldown of a quarter instead of a fifth", (FITTED[2].format(steps=2000, decay=500),), False),
+    ("a cooldown of three fifths", (FITTED[2].format(steps=4000, decay=2400),), True),
+    ("a cooldown that begins steeply (1-sqrt)", (f"{FITTED[2]},decay=1-sqrt".format(steps=2000, decay=800),), True),
+)
+
+
+def schedules_fit(rng: Rng) -> sf.Fit:
+    """The annealing law fitted to a constant rate, a cosine and a cooldown."""
+    plans = {str(i): text.format(steps=2000, decay=400) for i, text in enumerate(FITTED)}
+    logs, step = [], np.arange(120, 2001, 40)
+    for name, text in plans.items():
+        plan = parse_schedule(text)
+        at = sf.find_law("annealing").at_steps(plan.per_step(), plan.warmup, step)
+        loss = _annealed(at["S1"], at["S2"]) * np.exp(0.002 * rng.standard_normal(len(step)))
+        logs.append(pd.DataFrame({"run": name, "step": step, "loss": loss}))
+    return sf.fit(sf.read_runs(pd.concat(logs), schedule=plans), "annealing", draws=20)
+
+
+def told_of_schedules(sets: int) -> None:
+    """How often a prediction under each schedule is called one for another schedule."""
+    print("\n| schedule asked for | another | `another-schedule` (%) |\n|---|---|---|")
+    fits = [schedules_fit(np.random.default_rng(seed)) for seed in range(FIRST_SEED, FIRST_SEED + sets)]
+    for name, texts, another in ASKED:
+        told = [any(c.code == "another-schedule" for c in fit.cautions(schedule=t)) for fit in fits for t in texts]
+        print(f"| {name} | {'yes' if another else 'no'} | {100 * np.mean(told):.1f} |", flush=True)
+
+
+def lacking(rng: Rng) -> pd.DataFrame:
+    """A Chinchilla surface with a term that the law lacks: the loss falls more slowly where both are large."""
+    made = grid(rng, 8, 8, 0.003)
+    return made.assign(loss=made["loss"] + 0.01 * np.maximum(np.log10(made["N"] * made["D"]) - 17.0, 0) ** 2)
+
+
+#: runs, law, and whether the law lacks a term
+ONE_SIDED: dict[str, tuple[Callable[[Rng], Made], bool]] = {
+    "power with a floor, 40 runs": (of_plan("power-floor"), False),
+    "chinchilla, 60 runs at random": (of_plan("chinchilla"), False),
+    "chinchilla, isoFLOP 6 x 8": (lambda rng: (isoflop(rng), "chinchilla"), False),
+    "chinchilla, grid 7 x 7": (lambda rng: (grid(rng), "chinchilla"), False),
+    "loss-to-loss, 60 runs": (of_plan("loss-to-loss"), False),
+    "no floor in the law, one in the runs": (lambda rng: (ladder(rng, 40), "power:over=C"), True),
+    "the exponent changes within the data": (lambda rng: (knee(rng), "power:over=C"), True),
+    "a term of both sizes is missing": (lambda rng: (lacking(rng), "chinchilla"), True),
+}
+
+
+def told_of_sides(sets: int) -> None:
+    """How often every refit is said to err on the same side, and no interval is worth having one decade beyond."""
+    print("\n| runs | lacks a term | one-sided (%) | misfit (median) |\n|---|---|---|---|")
+    for name, (make, lacks) in ONE_SIDED.items():
+        fits = [sf.fit(*make(np.random.default_rng(FIRST_SEED + i)), draws=20) for i in range(sets)]
+        known = [fit for fit in fits if fit.intervals is not None]
+        told = 100 * np.mean([bool(fit.one_sided) for fit in known])
+        misfit = np.median([fit.intervals.calibration.misfit for fit in known])
+        print(f"| {name} | {'yes' if lacks else 'no'} | {told:.1f} | {misfit:.2f} |", flush=True)
+
+
 def fired(make: Callable[[Rng], Made], sets: int) -> Counter[str]:
     """In how many data sets each code was reported, and ``any`` code."""
     found: Counter[str] = Counter()
@@ -196,6 +259,10 @@ def shown(name: str, counts: Counter[str], sets: int) -> str:
 
 def main() -> None:
     sets = int(sys.argv[1]) if len(sys.argv) > 1 else SETS
+    told_of_schedules(max(1, sets // 4))
+    told_of_sides(max(1, sets // 4))
+    if sys.argv[2:] == ["predictions"]:
+        return
     print(f"{sets} sets each\n\n| runs without a fault | any alarm (%) | which (%) |\n|---|---|---|")
     for name, make in SOUND.items():
         print(shown(name, fired(make, sets), sets), flush=True)

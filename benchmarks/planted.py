@@ -139,3 +139,38 @@ def report(only: str = "", count: int = 1000) -> None:
         print(f"{plan.law}: {count} data sets, {seconds:.0f} s CPU", flush=True)
         print("  inside (%): " + ", ".join(f"{name} {share}" for name, share in inside.items()), flush=True)
         print("  " + ", ".join(f"{name} {share}" for name, share in wide.items()), flush=True)
+
+
+FURTHER = 10**0.75  #: in N and in D: 1.5 decades of compute beyond the largest run
+NOISE = 0.01
+
+
+def sixty(design: str, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Sixty runs of the Chinchilla law with noise of 1 %, and one run 1.5 decades of compute beyond them."""
+    plan = next(plan for plan in PLANS if plan.law == "chinchilla")
+    if design == "at random":
+        N, D = 10 ** rng.uniform(7, 9, 60), 10 ** rng.uniform(8.5, 10.5, 60)
+    else:
+        C = np.repeat(np.geomspace(1e17, 1e20, 6), 10)
+        N = (C / 120) ** 0.5 * np.tile(np.geomspace(0.25, 4, 10), 6)
+        D = C / 6 / N
+    most = 1e20 if design == "isoFLOP" else 6 * 10**19.5
+    ratio = 20.0 if design == "isoFLOP" else 10**1.5
+    further = (most * FURTHER**2 / 6 / ratio) ** 0.5
+    N, D = np.append(N, further), np.append(D, ratio * further)
+    loss = np.ravel(sf.find_law(plan.law).evaluate({"N": N, "D": D}, plan.truth))
+    table = pd.DataFrame({"N": N, "D": D, "loss": loss * np.exp(NOISE * rng.standard_normal(61))})
+    return table[:60], table[60:]
+
+
+def right(count: int = 300) -> None:
+    """How often the loss of one further run lies in its interval where the law is right, and how wide that is."""
+    for design in ("at random", "isoFLOP"):
+        rows = []
+        for seed in range(count):
+            small, large = sixty(design, np.random.default_rng(seed))
+            found = sf.fit(small, "chinchilla", draws=60).predict(large).iloc[0]
+            inside = found["low"] <= found["measured"] <= found["high"]
+            rows.append((inside, (found["high"] - found["low"]) / found["measured"]))
+        held, width = 100 * np.mean(rows, axis=0)
+        print(f"60 runs {design}: {held:.1f} % of {count} inside, mean width {width:.2f} % of the loss", flush=True)

@@ -64,6 +64,7 @@ _PLACES = {
     "lr_sensitivity": "scalefit.transfer",
     "lr_transfer": "scalefit.transfer",
     "mixture": "scalefit.fitting.stages",
+    "next_runs": "scalefit.planning.next_runs.advice",
     "noise_scale": "scalefit.planning.critical_batch",
     "overfitting": "scalefit.planning.optimum.kaplan_frontier",
     "parse_schedule": "scalefit.schedules",
@@ -103,6 +104,7 @@ if TYPE_CHECKING:
     from scalefit.planning.collapse import collapse
     from scalefit.planning.critical_batch import critical_batch, fit_tradeoff, noise_scale
     from scalefit.planning.isoflop import approach1, approach2, approach2_bias, isoflop, isoflop_grid
+    from scalefit.planning.next_runs.advice import next_runs
     from scalefit.planning.noise import fit_batch_hessian, fit_lr_exponent, lr_for_batch, running_noise
     from scalefit.planning.optimum.compute_optimal import compute_optimal
     from scalefit.planning.optimum.encoder_share import split_parameters

@@ -9,7 +9,7 @@ import numpy as np
 from scalefit.uncertainty.calibration import Bias
 
 FEWEST = 4  #: refits from which on their agreement says something
-MEAN = 1.5  #: mean error of the refits, each in units of its standard error, that chance hardly makes
+MEAN = 2.0  #: mean error of the refits, each in units of its standard error, that chance hardly makes
 LARGE = 0.001  #: mean relative error from which it matters
 
 

@@ -43,7 +43,7 @@ from scalefit.uncertainty.unlike import State, unlike
 WITHIN = 0.01  #: error assumed for every law on a new run, in units of R
 BEYOND = 0.15  #: and where it is as far beyond the fitted range as that is wide
 GROWTH = 0.75  #: how that grows with the distance
-SCHEDULE = 0.045  #: and under a schedule that is unlike the fitted ones
+SCHEDULE = 0.03  #: and under a schedule that is unlike the fitted ones
 UNLIKE = 0.25  #: distance from which on a schedule is no more like one that was fitted than any other
 PRIOR_FOLDS = 2.0  #: how many folds the factor k = 1 counts as that is assumed before any back-test
 WORST = 6.0  #: largest estimate of k that a single fold can give

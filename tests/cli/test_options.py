@@ -43,6 +43,7 @@ TWINS = {
     "isoflop": [sf.isoflop],
     "laws": [sf.find_law],
     "lr-transfer": [sf.lr_transfer],
+    "next": [sf.next_runs],
     "plan": [sf.plan],
     "plot": [sf.Fit.plot, sf.read_runs],
     "predict": [sf.Fit.predict, sf.predict_partial, sf.read_runs],

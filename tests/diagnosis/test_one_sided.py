@@ -18,10 +18,10 @@ def biases(*sigmas, size=0.01):
 @pytest.mark.parametrize(
     ("sigmas", "told"),
     [
-        ((2, 2.5, 3, 2), "too low"),
-        ((-2, -2.5, -3, -2), "too high"),
+        ((2, 2.5, 3, 2.1), "too low"),
+        ((-2, -2.5, -3, -2.1), "too high"),
         ((2, 2.5, -0.1, 2), ""),
-        ((0.5, 1, 1.5, 1), ""),
+        ((0.5, 1, 2.5, 1), ""),
         ((3, 3, 3), ""),
     ],
 )
@@ -31,8 +31,8 @@ def test_all_on_one_side_and_by_more_than_chance(sigmas, told):
 
 
 def test_an_error_too_small_to_matter_is_not_told():
-    assert not one_sided(biases(2, 2, 2, 2, size=1e-4), 1.0)
-    assert one_sided(biases(2, 2, 2, 2, size=1e-4), 0.01)  # in a unit in which it is large
+    assert not one_sided(biases(3, 3, 3, 3, size=1e-4), 1.0)
+    assert one_sided(biases(3, 3, 3, 3, size=1e-4), 0.01)  # in a unit in which it is large
 
 
 def ladder(slower=0.0, seed=0):
