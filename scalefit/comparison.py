@@ -201,17 +201,15 @@ def compare(
 
 
 def _best_of_all(runs: Runs, options: Mapping[str, Any]) -> tuple[Sequence[Law], dict[str, str]]:
-    """The laws that come closest in a quick trial of all that these runs identify, and why others are not compared."""
+    """The laws that come closest in a quick trial of all that these runs identify, and why curves have no law."""
     found = candidates_for(runs, options.get("target"))
     trials, refused = compared(runs, found, options, {})
-    refused |= found.left_out
     if not trials:
         reasons = {one.law: one.reason for one in identify(runs, options.get("target"))}
-        todo = "; ".join(_reasons(refused or reasons))
+        todo = "; ".join(_reasons({**found.left_out, **refused} or reasons))
         raise InputError("these runs identify no law that explains the target", where="compare", todo=todo)
     order = [str(record["law"]) for record in records(trials)]
-    far = dict.fromkeys(order[MOST:], f"its error in a quick trial is not among the {MOST} least")
-    return [trials[name].law for name in order[:MOST]], {**refused, **far}
+    return [trials[name].law for name in order[:MOST]], dict(found.left_out)
 
 
 def _in_percent(table: pd.DataFrame) -> pd.DataFrame:
