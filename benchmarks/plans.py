@@ -70,7 +70,8 @@ def main() -> None:
             f"{count} runs, {given.sets} sets: N* inside {100 * share['N']:.1f} %, D* {100 * share['D']:.1f} %, "
             f"compute for the loss {100 * share['C']:.1f} %; median width of N* {width['N_width']:.3g} times, "
             f"of the compute {width['C_width']:.3g} times; loss below the fitted floor in "
-            f"{100 * share['never']:.1f} %; converged {100 * share['status']:.0f} %; {time.perf_counter() - begin:.0f} s",
+            f"{100 * share['never']:.1f} %; converged {100 * share['status']:.0f} %; "
+            f"{time.perf_counter() - begin:.0f} s",
             flush=True,
         )
 

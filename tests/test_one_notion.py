@@ -132,5 +132,5 @@ def test_a_bad_value_of_a_joined_table_is_not_laid_to_the_curves(tmp_path):
     curves = pd.DataFrame({"run": np.repeat(list("abcd"), 3), "step": steps * 4, "loss": np.linspace(4, 3, 12)})
     curves.to_csv(tmp_path / "curves.csv", index=False)
     pd.DataFrame({"run": list("abcd"), "N": [1e6, 2e6, -4e6, 8e6]}).to_csv(tmp_path / "runs.csv", index=False)
-    with pytest.raises(sf.InputError, match="^run c, column N: N is -4e"):
+    with pytest.raises(sf.InputError, match=r"^run c, column N: N is -4e"):
         sf.fit(sf.read_runs([tmp_path / "curves.csv", tmp_path / "runs.csv"]), "power-floor:over=N")

@@ -107,7 +107,8 @@ def warn_of(ax: Axes, texts: Sequence[str], head: str = "") -> None:
 def save_figure(ax: Axes, path: str | Path, *, close: bool = False) -> Path:
     """Write the figure of these axes as PNG, PDF or SVG; the file appears whole or not at all.
 
-    ``close``: give its memory back, since it is not shown. Raises :class:`InputError` for another suffix, or where the place cannot be written.
+    ``close``: give its memory back, since it is not shown. Raises :class:`InputError` for another suffix, or where the
+    place cannot be written.
     """
     place = Path(path)
     refuse(place, "figure")

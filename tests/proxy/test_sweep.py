@@ -185,7 +185,8 @@ def test_a_folder_and_its_collected_table_give_one_answer(tmp_path: Path) -> Non
 
     out = tmp_path / "out"
     base = {"n_layer": 1, "d_head": 4, "seq_len": 8, "batch": 32, "eval_batch": 64, "steps": 24, "warmup": 2,
-            "eval_every": 8, "data": "zipf-markov", "data_options": {"tokens": 3000}, "parametrization": "mup"}  # fmt: skip
+            "eval_every": 8, "data": "zipf-markov", "data_options": {"tokens": 3000},
+            "parametrization": "mup"}  # fmt: skip
     lrs = [0.01, 0.03, 0.1, 0.3, 1.0, 300.0]
     jobs = plan_sweep({"base": base, "grid": {"d_model": [8, 16], "lr": lrs}}, out)
     run_sweep(out)
