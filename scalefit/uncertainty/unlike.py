@@ -30,7 +30,7 @@ def states_at(lr: FloatArray, warmup: int, steps: NDArray[np.int64]) -> FloatArr
 
     >>> rate = np.r_[np.ones(81), np.linspace(1, 0, 21)[1:]]
     >>> states_at(rate, 0, np.array([50, 100])).round(2).tolist()
-    [[0.0, 0.0, 1.0, 0.0], [1.0, 0.19, 0.46, 0.0]]
+    [[0.0, 0.0, 1.0, 0.0], [1.0, 0.19, 0.45, 0.0]]
     """
     peak = np.maximum.accumulate(lr)
     peak = np.where(peak > 0, peak, 1.0)

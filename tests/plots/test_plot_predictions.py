@@ -154,7 +154,7 @@ def test_what_the_law_does_not_read_is_refused(size_fit, curve_fit):
 def drawn(monkeypatch):
     """The axes that a command draws."""
     found = []
-    monkeypatch.setattr("scalefit.plots.save_figure", lambda ax, path: found.append(ax))
+    monkeypatch.setattr("scalefit.plots.save_figure", lambda ax, path, close: found.append(ax))
     return found
 
 
