@@ -5,7 +5,6 @@ python benchmarks/coverage.py public mpl      one set
 python benchmarks/coverage.py public '' FILE  all sets; also writes the targets to FILE (pickle)
 python benchmarks/coverage.py synthetic       1,000 simulated data sets per law
 python benchmarks/coverage.py right           60 runs that follow their law, one 1.5 decades beyond
-python benchmarks/coverage.py automatic       the law chosen by back-test against the best with hindsight
 """
 
 from __future__ import annotations
@@ -22,11 +21,9 @@ import planted
 from public import Case, cases
 
 import scalefit as sf
-from scalefit.comparison import candidates
 from scalefit.errors import InputError
 from scalefit.fitting.prediction import rows_of
 from scalefit.fitting.prepare import Options, prepare
-from scalefit.selection import automatic as choose
 from scalefit.solver.objective import Objective
 from scalefit.uncertainty.bootstrap import bootstrap
 
@@ -228,49 +225,11 @@ def overall(sets: pd.DataFrame, ours: pd.DataFrame) -> None:
     print("the median back-test")
 
 
-def automatic() -> None:
-    """The law chosen by back-test against the best single law with hindsight, on the held-out runs."""
-    rows, seen, begin = [], set(), time.process_time()
-    for case in cases():
-        found = sf.read_runs(case.small, need=()) if isinstance(case.small, pd.DataFrame) else case.small
-        key = (case.data, case.part, tuple(map(str, found.names)))
-        names = () if key in seen or (case.options and "fix" in dict(case.options)) else candidates(found)
-        seen.add(key)
-        if len(names) < 2:
-            continue
-        try:
-            chosen = choose(found, names, **dict(case.options))
-        except InputError:
-            continue
-        tables = {"automatic": chosen.predict(case.large)}
-        tables |= {n: f.predict(case.large) for n, f in chosen.comparison.fits.items()}
-        for name, told in tables.items():
-            told = thinned(told, case.reach[: len(told)])[0] if "step" in told.columns else told
-            error = (told["loss"] / told["measured"] - 1).abs()
-            rows.append(pd.DataFrame({"data": case.data, "part": case.part, "law": name, "error": error}))
-    table = pd.concat(rows, ignore_index=True)
-    median = table.groupby(["data", "law"])["error"].median().unstack()
-    best = median.drop(columns="automatic").min(axis=1)
-    hindsight = median.drop(columns="automatic").idxmin(axis=1)
-    ratio = median["automatic"] / best
-    shown = (100 * median.assign(best=best)).round(2)
-    print(shown.assign(hindsight=hindsight, ratio=ratio.round(2)).to_string())
-    kept = [table[(table["data"] == data) & (table["law"] == law)]["error"] for data, law in hindsight.items()]
-    ours, theirs = table[table["law"] == "automatic"]["error"].median(), pd.concat(kept).median()
-    print(
-        f"median error: automatic {100 * ours:.3f} %, best law of each set with hindsight {100 * theirs:.3f} %, "
-        f"ratio {ours / theirs:.2f}; the ratio is {ratio.median():.2f} in the median set, {ratio.mean():.2f} on average"
-    )
-    print(f"{time.process_time() - begin:.0f} s CPU")
-
-
 def main(job: str = "public", *arguments: str) -> None:
     if job == "synthetic":
         planted.report(*arguments[:1], *map(int, arguments[1:]))
     elif job == "right":
         planted.right(*map(int, arguments[:1]))
-    elif job == "automatic":
-        automatic()
     else:
         found = public(*arguments[:1])
         if arguments[1:]:

@@ -28,7 +28,7 @@ _PLACES = {
     "approach1": "scalefit.planning.isoflop",
     "approach2": "scalefit.planning.isoflop",
     "approach2_bias": "scalefit.planning.isoflop",
-    "automatic": "scalefit.selection",
+    "automatic": "scalefit.selection.automatic",
     "backtest": "scalefit.comparison",
     "backtest_divergence": "scalefit.transfer",
     "backtest_transfer": "scalefit.transfer",
@@ -46,7 +46,7 @@ _PLACES = {
     "data_constrained": "scalefit.fitting.stages",
     "estimate_stepwise": "scalefit.planning.stepwise",
     "find_law": "scalefit.laws",
-    "fit": "scalefit.fitting.fit",
+    "fit": "scalefit.selection.automatic",
     "fit_batch_hessian": "scalefit.planning.noise",
     "fit_lr_exponent": "scalefit.planning.noise",
     "fit_tradeoff": "scalefit.planning.critical_batch",
@@ -64,6 +64,7 @@ _PLACES = {
     "lr_sensitivity": "scalefit.transfer",
     "lr_transfer": "scalefit.transfer",
     "mixture": "scalefit.fitting.stages",
+    "next_runs": "scalefit.planning.next_runs.advice",
     "noise_scale": "scalefit.planning.critical_batch",
     "overfitting": "scalefit.planning.optimum.kaplan_frontier",
     "parse_schedule": "scalefit.schedules",
@@ -93,7 +94,6 @@ if TYPE_CHECKING:
     from scalefit.datasets import load
     from scalefit.diagnosis.identifiable import identify
     from scalefit.errors import FitWarning, IdentificationError, InputError, ScalefitError
-    from scalefit.fitting.fit import fit
     from scalefit.fitting.profile import profile
     from scalefit.fitting.result import Fit
     from scalefit.fitting.saved import load_fit
@@ -104,6 +104,7 @@ if TYPE_CHECKING:
     from scalefit.planning.collapse import collapse
     from scalefit.planning.critical_batch import critical_batch, fit_tradeoff, noise_scale
     from scalefit.planning.isoflop import approach1, approach2, approach2_bias, isoflop, isoflop_grid
+    from scalefit.planning.next_runs.advice import next_runs
     from scalefit.planning.noise import fit_batch_hessian, fit_lr_exponent, lr_for_batch, running_noise
     from scalefit.planning.optimum.compute_optimal import compute_optimal
     from scalefit.planning.optimum.encoder_share import split_parameters
@@ -124,7 +125,7 @@ if TYPE_CHECKING:
     from scalefit.runs import Runs, read_runs
     from scalefit.runs.inspect import inspect
     from scalefit.schedules import Schedule, parse_schedule
-    from scalefit.selection import automatic
+    from scalefit.selection.automatic import automatic, fit
     from scalefit.stability.coordinates import coordinate_slopes
     from scalefit.stability.forecast import forecast
     from scalefit.stability.thresholds import sharpness_threshold, shortest_warmup

@@ -15,16 +15,17 @@ from scalefit.errors import InputError
 from scalefit.fitting.fit import fit
 from scalefit.fitting.prepare import Options, prepare
 from scalefit.fitting.result import Fit
-from scalefit.laws import Law, find_law
+from scalefit.laws import Law
 from scalefit.runs import Runs, read_runs
+from scalefit.selection.automatic import compared, records
+from scalefit.selection.candidates import candidates_for
 from scalefit.uncertainty.calibration import LEVEL, Fold, deviation, factor_of, student
 from scalefit.uncertainty.folds import folds_of, walk
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-CANDIDATES = ("chinchilla", "kaplan-floor", "power-floor", "power", "annealing", "annealing-size")
-ONE_VARIABLE = ("power-floor", "power")
+MOST = 6  #: laws that are compared in full where none is named
 SAME = 1.1  #: a law whose back-test error is within this factor of the least one counts as good as the best
 SHARES = ("median_error", "worst_tenth", "coverage", "backtest_error", "judge_error", "noise")  #: shown in percent
 
@@ -174,18 +175,13 @@ def compare(
 
     The table: error and coverage of the back-test, error on held-out runs, noise within the fitted range, Bayesian
     information criterion of the robust fit, free parameters, rows. Laws that cannot be fitted or back-tested are listed
-    in ``refused`` with the reason. Without names, the usual laws for such runs are tried.
+    in ``refused`` with the reason. Without names, every law that the runs identify is
+    tried quickly, and the best six are compared.
     """
     logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
-    names: Sequence[str | Law | type[Law]] = laws or candidates(logs)
-    if not names:
-        reasons = {found.law: found.reason for found in identify(logs) if found.law in CANDIDATES}
-        raise InputError(
-            "these runs identify none of the usual laws", where="compare", todo="; ".join(_reasons(reasons))
-        )
+    names, refused = (laws, {}) if laws else _best_of_all(logs, options)
     fits: dict[str, Fit] = {}
     tests: dict[str, Backtest] = {}
-    refused: dict[str, str] = {}
     rows = []
     for law in names:
         try:
@@ -202,6 +198,20 @@ def compare(
         raise InputError("none of the laws can be fitted and back-tested", where="compare", todo=todo)
     table = pd.DataFrame(rows).set_index("law").sort_values("backtest_error")
     return Comparison(table, fits, tests, refused, _reason(table))
+
+
+def _best_of_all(runs: Runs, options: Mapping[str, Any]) -> tuple[Sequence[Law], dict[str, str]]:
+    """The laws that come closest in a quick trial of all that these runs identify, and why others are not compared."""
+    found = candidates_for(runs, options.get("target"))
+    trials, refused = compared(runs, found, options, {})
+    refused |= found.left_out
+    if not trials:
+        reasons = {one.law: one.reason for one in identify(runs, options.get("target"))}
+        todo = "; ".join(_reasons(refused or reasons))
+        raise InputError("these runs identify no law that explains the target", where="compare", todo=todo)
+    order = [str(record["law"]) for record in records(trials)]
+    far = dict.fromkeys(order[MOST:], f"its error in a quick trial is not among the {MOST} least")
+    return [trials[name].law for name in order[:MOST]], {**refused, **far}
 
 
 def _in_percent(table: pd.DataFrame) -> pd.DataFrame:
@@ -256,26 +266,3 @@ def _contradicted(table: pd.DataFrame, best: str) -> str:
         f"; but on the held-out runs {other} has the smaller error ({100 * judged[other]:.2g} %, {best} "
         f"{100 * judged[best]:.2g} %): compare both"
     )
-
-
-def candidates(runs: Runs) -> list[str]:
-    """The usual laws that these runs can identify; those with warnings only where there is no other.
-
-    Curves that identify a law along the schedule have schedules that differ, so that no law in one variable fits them.
-    """
-    return _usual(runs)[0]
-
-
-def left_out(runs: Runs) -> dict[str, str]:
-    """Why no law along the schedule can be fitted to curves; empty where one can, or where there are no curves."""
-    return _usual(runs)[1]
-
-
-def _usual(runs: Runs) -> tuple[list[str], dict[str, str]]:
-    known = [found for found in identify(runs) if found.law in CANDIDATES]
-    able = [found for found in known if found.can]
-    names = [found.law for found in able if not found.doubts] or [found.law for found in able]
-    if any(find_law(name).is_trajectory for name in names):
-        return sorted((name for name in names if name not in ONE_VARIABLE), key=CANDIDATES.index), {}
-    along = {found.law: found.reason for found in known if not found.can and find_law(found.law).is_trajectory}
-    return sorted(names, key=CANDIDATES.index), along if runs.curves is not None else {}

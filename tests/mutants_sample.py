@@ -19,7 +19,7 @@ WINGS = {
     "fitting": ("fitting/",),
     "uncertainty": ("uncertainty/",),
     "diagnosis": ("diagnosis/",),
-    "comparison": ("comparison.py", "selection.py"),
+    "comparison": ("comparison.py", "selection/"),
     "planning": ("planning/",),
     "progress": ("progress/",),
     "transfer": ("transfer/",),

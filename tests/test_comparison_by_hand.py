@@ -1,4 +1,4 @@
-"""What a comparison and an average of laws say, from tables and fits written by hand."""
+"""What a comparison of laws says, from tables and fits written by hand."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ import pandas as pd
 import pytest
 
 from scalefit import comparison as co
-from scalefit import selection
-from scalefit.errors import InputError
-from scalefit.selection import Automatic
 from scalefit.uncertainty.calibration import Fold
 
 
@@ -132,74 +129,3 @@ def test_a_row_of_the_comparison():
     bare = co.judged(FIT, None, None)
     assert np.isnan([bare["backtest_error"], bare["coverage"]]).all()
     assert "judge_error" not in bare
-
-
-def runs_of(curves=None):
-    return SimpleNamespace(curves=curves)
-
-
-def identified(*laws):
-    """What ``identify`` would find: (law, can, doubts, reason)."""
-    return [SimpleNamespace(law=law, can=can, doubts=doubts, reason=why) for law, can, doubts, why in laws]
-
-
-@pytest.mark.parametrize(
-    ("found", "curves", "names", "left"),
-    [
-        ([("power", True, (), ""), ("chinchilla", True, (), "")], None, ["chinchilla", "power"], {}),
-        ([("power", True, ("few",), ""), ("chinchilla", True, (), "")], None, ["chinchilla"], {}),
-        ([("power", True, ("few",), ""), ("chinchilla", False, (), "no D")], None, ["power"], {}),
-        ([("power", True, (), ""), ("moe", True, (), "")], None, ["power"], {}),
-        ([("annealing", True, (), ""), ("power", True, (), "")], "curves", ["annealing"], {}),
-        ([("annealing", False, (), "one"), ("power", True, (), "")], "curves", ["power"], {"annealing": "one"}),
-        ([("annealing", False, (), "one"), ("power", True, (), "")], None, ["power"], {}),
-    ],
-)
-def test_the_usual_laws_for_runs(monkeypatch, found, curves, names, left):
-    monkeypatch.setattr(co, "identify", lambda runs: identified(*found))
-    assert co.candidates(runs_of(curves)) == names
-    assert co.left_out(runs_of(curves)) == left
-
-
-def fit_of(loss, low, high):
-    made = pd.DataFrame({"loss": [loss], "low": [low], "high": [high], "measured": [2.0]})
-    return SimpleNamespace(target="loss", predict=lambda data, **options: made.copy())
-
-
-def test_an_average_of_two_predictions():
-    fits = {"a": fit_of(2.0, 1.9, 2.3), "b": fit_of(3.0, 1.8, 2.2)}
-    chosen = Automatic(co.Comparison(table([0.02, 0.021]), fits, {}, {}, "a; b is as good"), {"a": 0.75, "b": 0.25})
-    found = chosen.predict().iloc[0]
-    assert (found["loss"], found["low"], found["high"], found["relative_error"]) == (2.25, 1.8, 2.3, 0.125)
-    assert chosen.text == "a; b is as good; predictions average a (75 %) and b (25 %)"
-    one = Automatic(co.Comparison(table([0.02]), fits, {}, {}, "a"), {"a": 1.0})
-    assert one.text == "a"
-    assert one.predict().iloc[0]["loss"] == 2.0
-
-
-@pytest.mark.parametrize(("draws", "refits"), [(0, []), (9, ["a", "b"])])
-def test_laws_alike_are_weighed_by_the_inverse_squared_error(monkeypatch, draws, refits):
-    """Errors 2 %, 2.1 % and 3 %: the third is left out. Intervals are made for the chosen ones only."""
-    laws = {name: SimpleNamespace(law=name) for name in "abc"}
-    made = co.Comparison(table([0.02, 0.021, 0.03]), laws, {}, {"z": "no"}, "a")
-    done = []
-    monkeypatch.setattr(selection, "compare", lambda runs, names, seed, **options: made)
-    monkeypatch.setattr(selection, "left_out", lambda runs: {"annealing": "one"})
-    monkeypatch.setattr(selection, "candidates", lambda runs: ["a", "b", "c"])
-    monkeypatch.setattr(selection, "fit", lambda runs, law, draws, seed, **options: done.append(law) or law)
-    rows = pd.DataFrame({"N": [1e6, 2e6], "loss": [3.0, 2.9]})
-    chosen = selection.automatic(rows, draws=draws)
-    assert done == refits
-    weights = np.array([1 / 0.02**2, 1 / 0.021**2])
-    assert chosen.weights == pytest.approx(dict(zip("ab", weights / weights.sum(), strict=True)))
-    assert chosen.comparison.refused == {"annealing": "one", "z": "no"}
-    assert selection.automatic(rows, ["a", "b"]).comparison.refused == {"z": "no"}
-
-
-def test_several_laws_of_which_none_can_be_compared_are_refused(monkeypatch):
-    def refuse(*given, **options):
-        raise InputError("none of the laws")
-
-    monkeypatch.setattr(selection, "compare", refuse)
-    with pytest.raises(InputError, match="none of the laws"):
-        selection.automatic(pd.DataFrame({"N": [1e6], "loss": [3.0]}), ["power", "chinchilla"])

@@ -124,7 +124,7 @@ def test_commands_say_how_logs_were_read_and_csv_keeps_its_warnings(tmp_path):
     csv = commands.run(f"scalefit lr-transfer {tmp_path}/s.csv --at hidden_size=4096 --draws 20 --csv")
     assert csv.stdout.startswith("arm,size,lr")
     assert "! d_model 4096 lies 5 octaves beyond" in csv.stderr
-    assert "read: d_model is the column" in csv.stderr
+    assert "read:" not in csv.stderr
 
 
 def test_a_bad_value_of_a_joined_table_is_not_laid_to_the_curves(tmp_path):

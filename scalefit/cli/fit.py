@@ -10,6 +10,7 @@ import click
 from scalefit.cli import options
 from scalefit.cli.options import box, number, pairs, shared
 from scalefit.cli.output import Answer, OutputFile, answering, as_lines, coded, figures, records
+from scalefit.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
     from scalefit.diagnosis.checks import Check
     from scalefit.diagnosis.choices import Sensitivity
     from scalefit.fitting.result import Fit
-    from scalefit.selection import Automatic
 
 RESIDUALS = "The residuals that are minimised: differences of logarithms, or plain differences."
 LOSS = "The loss of a residual; huber and soft_l1 give outliers less weight."
 POINTS = "Rows read by a law without a schedule: the last of each run, or all; auto: all if only curves hold them."
+SKIP = "Leave out the rows up to this step; auto: the first steps that lie off the law of the later ones."
 DRAWS = (
     f"{options.SHARED['--draws']['help']} 0: no intervals. The Python function fit makes none (draws=0) unless asked, "
     f"this command {options.DRAWS}: each draw costs as much as a fit."
@@ -30,7 +31,7 @@ DRAWS = (
 
 @click.command()
 @options.logs
-@shared("--law", required=True)
+@shared("--law", default="auto", show_default="chosen by the runs")
 @shared("--hold-out")
 @shared("--target", show_default="the law's, mostly loss")
 @click.option("--residuals", type=click.Choice(["log", "linear"]), show_default="the law's, mostly log", help=RESIDUALS)
@@ -43,6 +44,7 @@ DRAWS = (
 @click.option("--start", multiple=True, metavar="NAME=VALUE", help="Values from which one more search starts; repeat.")
 @click.option("--starts", type=click.IntRange(1), default=8, help="Starts refined after the global search.")
 @click.option("--points", type=click.Choice(["auto", "final", "all"]), default="auto", help=POINTS)
+@click.option("--skip", metavar="STEPS|auto", help=SKIP)
 @shared("--drop-diverged")
 @click.option("--force", is_flag=True, help="Fit even where the runs cannot identify the law.")
 @shared("--draws", default=options.DRAWS, help=DRAWS)
@@ -60,23 +62,25 @@ def command(
     at: tuple[str, ...],
     save: str | None,
     plot: str | None,
+    skip: str | None,
     **given: Any,
 ) -> Answer:
-    """With --law auto, the law is chosen by back-test among the usual ones that the runs can identify.
+    """Without --law the law is chosen: every one that the runs identify is tried on rows held out beyond growing
+    scales, and forecasts mix those that come closest, with the weights in the answer.
 
     \b
     Exit code 1 where a check fails; each failed check is a line that begins with "!":
       not converged, starts disagree, not identified, at a bound, outside its domain
       runs that bend away from the fit with scale, influential runs, outliers
       under-trained runs, losses in mid-schedule, mixed conventions or runs
-      a prediction far beyond the data, for another recipe, or that depends on one run
+      a prediction far beyond the data, for another recipe, that depends on one run, or where the law has no value
+      a column that varies and that no law among those tried reads
 
     \b
     Example:
       scalefit fit data/schedules/curves.csv --where "d_model == 96" --law annealing:decay=0.99 --save fit.json
     """
-    from scalefit.fitting.fit import fit
-    from scalefit.selection import automatic
+    from scalefit.selection.automatic import fit
 
     runs = options.read(files, **{name: given.pop(name) for name in options.READING})
     place: dict[str, Any] = dict(pairs(at, "--at"))
@@ -85,16 +89,29 @@ def command(
         runs, held = runs.hold_out(hold_out)
         options.refuse_empty(held, "held out", "--hold-out")
     settings = _settings(given)
-    chosen = automatic(runs, **settings) if law == "auto" else None
-    result = chosen.comparison.best if chosen else fit(runs, law, **settings)
+    first: Any = skip if skip in (None, "auto") else number(skip, "--skip")
+    result = fit(runs, law, at=_numbers(place), skip=first, **settings)
     scores = result.score(held) if held is not None else None
-    point = (chosen or result).predict(**place) if at else None
+    point = result.predict(**place) if at else None
     cautions = result.cautions(**place) if at else ()
+    if held is not None:
+        cautions += tuple(check for check in result.cautions(held) if check.code == "no-image")
     if save:
         result.save(save)
     drawn = figures(plot, lambda: result.plot(held, at=place or None))
-    other = result.sensitivity(**place) if at and not chosen else None
-    return replace(_answer(result, scores, point, cautions, save, chosen, other), figures=drawn)
+    other = result.sensitivity(**place) if at and not result.choice else None
+    return replace(_answer(result, scores, point, cautions, save, other), figures=drawn)
+
+
+def _numbers(place: dict[str, Any]) -> dict[str, float]:
+    """The point of --at in numbers, as far as its values are numbers."""
+    found = {}
+    for name, text in place.items():
+        try:
+            found[name] = number(text, "--at")
+        except InputError:
+            continue  # the prediction refuses it, with the reason
+    return found
 
 
 def _settings(given: dict[str, Any]) -> dict[str, Any]:
@@ -117,19 +134,23 @@ def _answer(
     point: pd.DataFrame | None,
     cautions: tuple[Check, ...],
     saved: str | None,
-    chosen: Automatic | None,
     other: Sensitivity | None,
 ) -> Answer:
-    from scalefit.fitting.document import as_dict
+    import pandas as pd
 
-    text, left_out = [result.summary()], dict(chosen.comparison.refused) if chosen else {}
-    content = as_dict(result)
+    from scalefit.fitting.document import as_dict
+    from scalefit.selection.candidates import told
+
+    text, content = [result.summary()], as_dict(result)
     for heavy in ("points", "without", "choices"):
         content.pop(heavy)
-    if chosen is not None:
-        text = [f"chosen: {chosen.text}", "", *text]
-        laws = {"weights": dict(chosen.weights), "laws": records(chosen.comparison.table), "refused": left_out}
-        content["automatic"] = {"recommendation": chosen.comparison.recommendation, **laws}
+    if result.choice is not None:
+        chosen = content.pop("choice")
+        content["automatic"] = {"recommendation": chosen["text"], "laws": chosen["errors"]}
+        content["automatic"] |= {name: chosen[name] for name in ("weights", "tested", "refused")}
+        shown = pd.DataFrame(result.choice.errors).drop(columns="score")
+        text += ["", "laws tried:", as_lines(shown.assign(error=[f"{100 * e:.3g} %" for e in shown["error"]]))]
+        text += [f"  not tried further: {line}" for line in told(dict(result.choice.refused))]
     if scores is not None:
         text += ["", "held out:", as_lines(scores)]
         content["held_out"] = records(scores)
@@ -140,7 +161,6 @@ def _answer(
     if other is not None:
         text.append(other.text)
         content["sensitivity"] = {"spread": other.spread, "this": other.predicted, **other.others}
-    text += ["", *(f"! left out: {name}: {why}" for name, why in left_out.items())] if left_out else []
     text += ["", f"wrote {saved}"] if saved else []
-    sound = result.ok and not cautions and not left_out
+    sound = result.ok and not cautions
     return Answer("\n".join(text), content, result.table, sound, result.notes)

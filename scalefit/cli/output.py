@@ -128,7 +128,7 @@ def _show(answer: Answer, failed: Mapping[str, str], as_json: bool, as_csv: bool
     ]
     if as_csv and answer.table is not None:
         click.echo(lines_of(answer.table.to_csv(index=answer.table.index.name is not None)), nl=False)
-        for line in [*_warnings(answer.text), *lines, *_read(answer.notes)]:
+        for line in [*_warnings(answer.text), *lines]:
             click.echo(one_line(line), err=True)
         return
     click.echo(lines_of("\n".join([answer.text, *[""] * bool(lines), *lines])))

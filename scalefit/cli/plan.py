@@ -71,7 +71,7 @@ def command(
     if steps is not None or lr is not None:
         raise InputError("--steps and --lr without --schedules", where="plan", todo="give the schedules to rank")
     reading = {name: given.pop(name) for name in options.READING}
-    source: Any = _source(files, law, reading)
+    source: Any = source_of(files, law, reading)
     from scalefit.planning.allocation.plan import plan
 
     found = plan(source, law=law, draws=draws, seed=seed, **given, **held)
@@ -109,7 +109,7 @@ def _of_schedules(fit: Fit, asked: dict[str, Any], given: dict[str, Any], held: 
     return Answer(str(found), content, found.table, found.ok, figures=figures(asked["plot"], found.plot))
 
 
-def _source(files: tuple[str, ...], law: str, reading: dict[str, Any]) -> Fit | Runs:
+def source_of(files: tuple[str, ...], law: str, reading: dict[str, Any]) -> Fit | Runs:
     """The saved fit, or the run logs."""
     if Path(files[0]).suffix != ".json":
         return options.read(files, **reading)

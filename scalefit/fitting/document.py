@@ -11,6 +11,7 @@ import numpy as np
 
 from scalefit.laws.formula import FormulaLaw
 from scalefit.uncertainty import intervals
+from scalefit.uncertainty.mixture import Choice
 from scalefit.version import __version__
 from scalefit.writing import write_text
 
@@ -49,6 +50,19 @@ def as_dict(fit: Fit) -> dict[str, Any]:
         "notes": list(fit.notes),
         "data": [dict(origin) for origin in fit.origin],
         "intervals": intervals.as_dict(fit.intervals) if fit.intervals else None,
+        "choice": _choice(fit.choice) if fit.choice else None,
+    }
+
+
+def _choice(choice: Choice) -> dict[str, Any]:
+    """How the law was chosen, with the whole fits that are mixed with it."""
+    return {
+        "text": choice.text,
+        "tested": choice.tested,
+        "weights": dict(choice.weights),
+        "errors": [dict(record) for record in choice.errors],
+        "refused": dict(choice.refused),
+        "others": [as_dict(other) for other in choice.others],
     }
 
 

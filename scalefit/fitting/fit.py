@@ -11,7 +11,9 @@ import pandas as pd
 
 from scalefit.diagnosis.checks import Check, examine, find_outliers, sub_models
 from scalefit.diagnosis.choices import other_choices
+from scalefit.diagnosis.degenerate import degenerate
 from scalefit.diagnosis.influence import usual_target, without_each
+from scalefit.diagnosis.phases import stray_phases, transient
 from scalefit.diagnosis.residuals import outlier_checks, still_falling, trends, under_trained, units_of
 from scalefit.diagnosis.unread import unread
 from scalefit.fitting.prepare import Options, Prepared, prepare
@@ -166,6 +168,7 @@ def _warnings(ready: Prepared, solution: Solution) -> list[Check]:
     found = [Check("not-identified", text) for text in ready.doubts] + examine(
         law, ready.model, solution, rows, ready.weights
     )
+    found += degenerate(ready.model, ready.values, solution)
     found += unread(law, rows, runs)
     names = set(rows.frame["run"].astype(str))
     fitted = runs.table[runs.table["run"].astype(str).isin(names)]
@@ -177,6 +180,8 @@ def _warnings(ready: Prepared, solution: Solution) -> list[Check]:
     log = ready.settings.residuals == "log"
     units = units_of(law, rows, solution.residuals)
     unit = 1.0 if log else float(np.median(np.abs(ready.values)))
+    early = transient(rows, solution.residuals)
+    found += early or stray_phases(rows, solution.residuals, unit)
     found += under_trained(law, units, solution.sigma)
     found += trends(law, units, solution.sigma, unit)
     if solution.sigma > 0:

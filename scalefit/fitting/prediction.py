@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -19,9 +19,11 @@ from scalefit.runs.matching import canonical
 from scalefit.runs.quantities import quantity
 from scalefit.runs.table import DERIVED
 from scalefit.schedules import Schedule, parse_schedule
+from scalefit.uncertainty.calibration import student
 from scalefit.uncertainty.ceiling import capped
 from scalefit.uncertainty.earlier import EarlierCalibration
 from scalefit.uncertainty.folds import schedule_states
+from scalefit.uncertainty.mixture import Choice, mixed
 from scalefit.uncertainty.unlike import states_at
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ def predict(
     interval: Literal["observation", "mean"] = "observation",
 ) -> pd.DataFrame:
     """See :meth:`scalefit.Fit.predict`."""
+    if fit.choice is not None and fit.choice.others:
+        return _mixture(fit, fit.choice, data, schedule, every, at, level, interval)
     asked = asked_for(fit, data, schedule, every, at)
     table, variables, measured = asked.frame, asked.variables, asked.measured
     for name, column in fit.law.columns.items():
@@ -69,6 +73,43 @@ def predict(
     table["decades_beyond"] = np.max([np.zeros(len(table)), *decades_beyond(fit, variables).values()], axis=0)
     table.attrs["no_intervals"] = fit.no_intervals
     return table
+
+
+def _mixture(
+    fit: Fit,
+    choice: Choice,
+    data: Data,
+    schedule: Plan,
+    every: int | None,
+    at: Point,
+    level: float,
+    interval: Literal["observation", "mean"],
+) -> pd.DataFrame:
+    """The mixture of the forecasts of this fit and the others of its choice; those without a value there drop out."""
+    tables, weights, refusals = [], [], []
+    for each, weight in zip((replace(fit, choice=None), *choice.others), choice.weights.values(), strict=True):
+        own = at if data is not None else {name: value for name, value in at.items() if name in asked_of(each)}
+        try:
+            made = predict(each, data, schedule=schedule, every=every, at=own, level=level, interval=interval)
+        except InputError as error:
+            refusals.append(error)
+            continue
+        tables.append(made)
+        weights.append(weight)
+    if not tables:
+        raise refusals[0]
+    found = mixed(fit.target, weights, tables, student(level, np.inf), fit.settings.residuals == "log")
+    found.attrs["no_intervals"] = fit.no_intervals
+    return found
+
+
+def asked_of(fit: Fit) -> set[str]:
+    """The names by which a point may be given to a fit: its variables, and those from which they follow."""
+    wanted = {*fit.law.columns, *fit.law.columns.values(), *fit.law.path_columns}
+    for name, (_, sources) in DERIVED.items():
+        if name in wanted:
+            wanted |= {*sources}
+    return wanted
 
 
 def _refuse_nothing(fit: Fit, table: pd.DataFrame) -> None:

@@ -18,7 +18,7 @@ from scalefit.rows.resolve import resolve
 from scalefit.rows.rows import Rows
 from scalefit.runs import Runs
 from scalefit.solver.model import BoundLaw, bind
-from scalefit.solver.solve import Settings
+from scalefit.solver.solve import Settings, solve
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ def prepare(runs: Runs, law: str | Law | type[Law], options: Options | None = No
     rows = check_rows(chosen, rows, runs, residuals == "log", asked.drop_diverged)
     given = _settings_of(asked)
     mentioned = given["tie"].keys() | given["bounds"].keys()
-    given["fix"] = {name: v for name, v in chosen.held.items() if name not in mentioned} | given["fix"]
+    held = {**chosen.held, **_earlier_stages(chosen, runs, asked)}
+    given["fix"] = {name: v for name, v in held.items() if name not in mentioned} | given["fix"]
     weight = _weights(asked.weights, rows, runs)
     if weight is not None and not weight.all():
         rows = rows.keep(weight > 0, f"{counted(int(np.sum(weight == 0)), 'row')} of weight 0 left out")
@@ -91,6 +92,21 @@ def prepare(runs: Runs, law: str | Law | type[Law], options: Options | None = No
     settings = Settings(residuals, asked.loss, asked.delta, asked.starts)
     start, target = _starts(model, given["start"]), explained or chosen.target
     return Prepared(chosen, runs, rows, rows.values, weight, model, settings, start, target, given, doubts)
+
+
+def _earlier_stages(law: Law, runs: Runs, asked: Options) -> dict[str, float]:
+    """The parameters that a law takes from other laws, fitted first to the same runs."""
+    found = {}
+    for name, (other, column) in law.stages.items():
+        target = column or asked.target or law.target
+        first = prepare(runs, other, Options(target=target, drop_diverged=True, starts=asked.starts))
+        if not first.law.irreducible:
+            todo = f"name a law with an irreducible loss, such as {law.name}:floors_of=chinchilla"
+            raise InputError(f"{first.law.name} has no irreducible loss", where=f"law {law.spec}", todo=todo)
+        solution = solve(first.model, first.values, None, first.settings)
+        vector = first.model.vector(solution.theta[None])[0]
+        found[name] = float(vector[list(first.law.parameters).index(first.law.irreducible)])
+    return found
 
 
 def _weights(column: str | None, rows: Rows, runs: Runs) -> FloatArray | None:

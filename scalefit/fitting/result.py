@@ -26,6 +26,7 @@ from scalefit.solver.solve import Settings
 from scalefit.uncertainty.calibration import Calibration
 from scalefit.uncertainty.estimate import Estimate
 from scalefit.uncertainty.intervals import Intervals
+from scalefit.uncertainty.mixture import Choice
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,6 +76,7 @@ class Fit:
     recipe: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  #: settings that the law does not read
     choices: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  #: parameters under other choices of fitting
     intervals: Intervals | None = None  #: draws and calibration, where draws were asked for
+    choice: Choice | None = None  #: how the law was chosen, where it was, and what its forecasts are mixed with
 
     def __getitem__(self, name: str) -> float:
         return self.parameters[name]

@@ -67,7 +67,14 @@ def numbers(fit: Fit) -> list[str]:
         rows += f" from {left} degree{'s' * (left != 1)} of freedom: it may be off by a factor of {_off_by(left):.2g}"
     chosen = ", ".join(f"{name}={value}" for name, value in fit.law.options.items())
     assumed = [f"chosen, not fitted: {chosen} (see scalefit laws {fit.law.name})"] if chosen else []
-    return [f"law {fit.law.spec}: {fit.law.equation}", f"fitted: {formula_with_numbers(fit)}", *assumed, rows]
+    chosen_by = [f"chosen: {fit.choice}"] if fit.choice else []
+    return [
+        f"law {fit.law.spec}: {fit.law.equation}",
+        f"fitted: {formula_with_numbers(fit)}",
+        *assumed,
+        *chosen_by,
+        rows,
+    ]
 
 
 def _off_by(freedom: int) -> float:

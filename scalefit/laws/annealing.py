@@ -50,7 +50,7 @@ class Annealing(Law):
         ),
     )
 
-    decay = Option(0.999, "discount of the annealing area per step")
+    decay = Option(0.999, "discount of the annealing area per step", profiled=(0.98, 0.99, 0.995, 0.998))
     warmup = Option("real", "how warmup steps count: at their real learning rate, or at the peak", CONVENTIONS)
 
     S1 = Variable("lr step", "area under the learning-rate curve so far", span=(0.01, 100.0))

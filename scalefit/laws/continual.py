@@ -59,7 +59,7 @@ class Continual(Law):
         ),
     )
 
-    decay = Option(0.999, "discount of the annealing areas per step")
+    decay = Option(0.999, "discount of the annealing areas per step", profiled=(0.98, 0.99, 0.995, 0.998))
 
     S1 = Variable("lr step", "area under the learning-rate curve so far", span=(0.1, 100.0))
     S2 = Variable("lr step", "annealing area: discounted sum of learning-rate drops", span=(1e-4, 1.0), positive=False)

@@ -59,6 +59,7 @@ class Option:
     default: Any
     meaning: str
     choices: tuple[Any, ...] = ()
+    profiled: tuple[Any, ...] = ()  #: values among which the data choose where the law is not named by the user
 
     def read(self, name: str, value: Any, law: str) -> Any:
         """Convert a value (text from the command line, or a Python value) to the type of the default."""
@@ -168,6 +169,26 @@ class Law:
     def held(self) -> Mapping[str, float]:
         """Parameters that a fit holds at these values unless the user chooses to fix, tie or bound them otherwise."""
         return {}
+
+    @property
+    def stages(self) -> Mapping[str, tuple[str, str]]:
+        """Parameters held at the irreducible loss of another law, as (that law, the column that it explains).
+
+        That law is fitted to the same runs first; "" is the target.
+        """
+        return {}
+
+    def alternatives(self, others: Sequence[Law]) -> Sequence[Law]:
+        """The procedures among which held-out runs choose where the law's name alone is given.
+
+        ``others`` are the laws that the same runs identify.
+        """
+        return (self,)
+
+    @property
+    def irreducible(self) -> str:
+        """The parameter that is the loss which nothing reduces; empty where there is none."""
+        return next((name for name, p in self.parameters.items() if p.meaning.startswith("irreducible")), "")
 
     @property
     def is_trajectory(self) -> bool:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from scalefit.errors import IdentificationError, InputError
-from scalefit.laws.law import Array, Law, Parameter, Published, Variable
+from scalefit.laws.law import Array, Law, Option, Parameter, Published, Variable
 
 if TYPE_CHECKING:
     import pandas as pd
 
+WITHOUT_LAW = ("auto", "none", "free")
 LEAST = 1e-10  #: the smallest distance from the source's floor, as in arXiv:2502.12120
 
 
@@ -53,12 +54,38 @@ class LossToLoss(Law):
 
     floors: ClassVar[Mapping[str, str]] = {"E0": "loss_source"}
 
+    floors_of = Option(
+        "auto",
+        "whose irreducible losses are E0 and E1: those of a law of size and data that is fitted first to both losses "
+        "(its name), none (both zero), free (fitted with the rest), or auto: a mixture, by their errors on held-out "
+        "runs",
+    )
+
     loss_source = Variable("nats/token", "loss from which the other is predicted", span=(2.2, 4.0))
 
     K = Parameter("nats/token^(1-kappa)", "slope", linear=True)
     E1 = Parameter("nats/token", "irreducible loss of the target", linear=True)
     E0 = Parameter("nats/token", "irreducible loss of the source", starts=(0.0, 3.0))
     kappa = Parameter("1", "exponent", high=10.0, starts=(0.2, 2.5))
+
+    @property
+    def held(self) -> Mapping[str, float]:
+        """Both floors at zero, where there are to be none."""
+        return {"E0": 0.0, "E1": 0.0} if self.options["floors_of"] == "none" else {}
+
+    @property
+    def stages(self) -> Mapping[str, tuple[str, str]]:
+        """The floors of another law, where it is named."""
+        law = self.options["floors_of"]
+        return {} if law in WITHOUT_LAW else {"E0": (law, "loss_source"), "E1": (law, "")}
+
+    def alternatives(self, others: Sequence[Law]) -> Sequence[Law]:
+        """The floors of every law that has an irreducible loss, none, and both free."""
+        if self.options["floors_of"] != "auto":
+            return (self,)
+        staged = [law.spec for law in others if law.irreducible and not law.is_trajectory and law.target == "loss"]
+        staged = [name for name in staged if name != self.name]
+        return tuple(type(self)(floors_of=name) for name in ("none", "free", *staged))
 
     def check_fixed(self, variables: Mapping[str, Array], values: Array, fixed: Mapping[str, float]) -> None:
         """Refuse source losses at or below a held floor E0, and target losses at or below a held E1."""

@@ -67,7 +67,9 @@ def find_law(law: str | Law | type[Law], **options: Any) -> Law:
     if name in standard_laws():
         return built_in(text, **options)
     if name == "auto":
-        raise InputError('"auto" is no law', todo="choose one by back-test: scalefit.automatic(runs), or --law auto")
+        raise InputError(
+            '"auto" is no law', todo="let the runs choose: scalefit.fit(runs), or scalefit fit FILE without --law"
+        )
     if not text or not OPERATORS & set(text.replace("-", "")):
         near = nearest_names(name, law_names())
         known = f"did you mean {' or '.join(near)}?" if near else f"the laws: {', '.join(law_names())}"

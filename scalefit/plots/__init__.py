@@ -9,6 +9,7 @@ from scalefit.plots.dispatch import plot_fit
 from scalefit.plots.influence import plot_influence
 from scalefit.plots.isoflop import plot_isoflop
 from scalefit.plots.learning_rate import plot_lr_sensitivity, plot_lr_transfer
+from scalefit.plots.next_runs import plot_next_runs
 from scalefit.plots.parity import plot_parity
 from scalefit.plots.partial import plot_partial
 from scalefit.plots.plan import plot_plan
@@ -31,6 +32,7 @@ __all__ = [
     "plot_isoflop",
     "plot_lr_sensitivity",
     "plot_lr_transfer",
+    "plot_next_runs",
     "plot_parity",
     "plot_partial",
     "plot_plan",

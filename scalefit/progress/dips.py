@@ -27,8 +27,8 @@ def in_dips(loss: FloatArray, lr: FloatArray | None = None) -> NDArray[np.bool_]
 
     It begins far below the running median, like a spike upside down, and ends where the loss has come back by half of
     its depth for ten rows (three at the end of the log); or it is a narrow valley of the smoothed loss. A dip takes
-    three rows or more and no more than came before it, and the learning rate ``lr`` (n,) does not fall during it. Rows of a loss that is not
-    above zero are in none.
+    three rows or more and no more than came before it, and the learning rate ``lr`` (n,) does not fall during it. Rows
+    of a loss that is not above zero are in none.
 
     >>> loss = 3.0 + 0.01 * np.cos(np.arange(200.0) ** 2) - 0.5 * (np.abs(np.arange(200) - 120) < 8)
     >>> np.flatnonzero(in_dips(loss)).tolist() == list(range(113, 128))

@@ -64,7 +64,7 @@ REFUSED = [
     ("fit runs.csv --law chinchilla --fix alpha=big", ["--fix", "big"]),
     ("fit runs.csv --law chinchilla --bounds alpha=3:2", ["alpha", "3"]),
     ("fit runs.csv --law chinchilla --loss hubber", ["--loss", "huber", "scalefit fit --help"]),
-    ("fit runs.csv", ["--law", "scalefit fit --help"]),
+    ("fit runs.csv --fix E=1", ["fix without a law", "name the law"]),
     ("fitt runs.csv", ["fitt", "did you mean fit"]),
     ("laws nothing", ["nothing", "scalefit laws"]),
     ("data nothing", ["nothing", "schedules"]),

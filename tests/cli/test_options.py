@@ -13,6 +13,7 @@ import pytest
 import scalefit as sf
 from scalefit.cli import main
 from scalefit.cli.options import DRAWS
+from scalefit.fitting.fit import fit
 from scalefit.proxy import coordinate_check, run_sweep, train
 
 NAMES = main.list_commands(click.Context(main))
@@ -28,20 +29,21 @@ DIFFERENT = {
     "--steps": "the length of a run; or how long coordcheck trains",
     "--draws": "fit adds why its default is not that of Python",
 }
-FITTED = inspect.signature(sf.fit).parameters
+FITTED = inspect.signature(fit).parameters
 #: the Python function of each command; those that hand keywords on to ``fit`` share its defaults
 TWINS = {
-    "backtest": [sf.backtest, sf.fit],
+    "backtest": [sf.backtest, fit],
     "batch": [sf.batch_size],
-    "compare": [sf.compare, sf.fit],
+    "compare": [sf.compare, fit],
     "compare-recipes": [sf.compare_recipes],
     "coordcheck": [coordinate_check],
     "data": [sf.load],
-    "fit": [sf.fit],
+    "fit": [sf.fit, fit],
     "inspect": [sf.inspect, sf.read_runs],
     "isoflop": [sf.isoflop],
     "laws": [sf.find_law],
     "lr-transfer": [sf.lr_transfer],
+    "next": [sf.next_runs],
     "plan": [sf.plan],
     "plot": [sf.Fit.plot, sf.read_runs],
     "predict": [sf.Fit.predict, sf.predict_partial, sf.read_runs],

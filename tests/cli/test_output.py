@@ -81,9 +81,10 @@ def test_laws_that_auto_leaves_out_are_named_after_the_answer(there):
     sizes().to_csv("sizes.csv", index=False)
     command = "scalefit fit sizes.csv --law auto --draws 0"
     text = commands.run(command).stdout
-    refused = json.loads(commands.run(f"{command} --json").stdout)["automatic"]["refused"]
-    assert text.startswith("chosen: ")
-    assert all(text.index(f"! left out: {name}") > text.index("converged") for name in refused)
+    chosen = json.loads(commands.run(f"{command} --json").stdout)["automatic"]
+    assert "\n  chosen: " in text
+    assert sum(chosen["weights"].values()) == pytest.approx(1)
+    assert all(text.index(record["law"], text.index("laws tried:")) for record in chosen["laws"])
 
 
 def test_the_recommendation_of_a_comparison_comes_first(there):

@@ -21,6 +21,7 @@ PAIRS = [
     ("lr-transfer", "scalefit.transfer.lr_transfer.lr_transfer", ("draws", "seed")),
     ("compare-recipes", "scalefit.planning.recipes.compare.compare_recipes", ("draws", "seed")),
     ("isoflop", "scalefit.planning.isoflop.study.isoflop", ("curve", "draws", "seed")),
+    ("next", "scalefit.planning.next_runs.advice.next_runs", ("runs", "failure", "law", "draws", "seed")),
     ("plan", "scalefit.planning.allocation.plan.plan", ("law", "draws", "seed")),
     ("schedule", "scalefit.planning.run_schedule.schedule_of", ("rule", "beta")),
     ("stability", "scalefit.stability.forecast.forecast", ("epsilon", "rule", "beta")),

@@ -120,7 +120,13 @@ def test_rows_that_identify_too_little_are_fitted_by_force():
 
 
 def fit_of(law=CHINCHILLA, ranges=None, **more):
-    given = {"law": law, "ranges": ranges or {"N": (1e6, 1e8), "D": (1e8, 1e10)}, "target": "loss", "recipe": {}}
+    given = {
+        "law": law,
+        "ranges": ranges or {"N": (1e6, 1e8), "D": (1e8, 1e10)},
+        "target": "loss",
+        "recipe": {},
+        "parameters": {},
+    }
     return SimpleNamespace(**(given | more))
 
 

@@ -158,8 +158,9 @@ class TestRefusals:
             steps_for_loss(sizes, 2.0, "cosine:peak_lr=1e-3,steps=100")
 
     def test_another_peak_than_the_fitted_one_is_a_caution(self, fit):
-        assert rank_schedules(fit, ["cosine", "linear"]).ok
-        assert [check.code for check in rank_schedules(fit, "cosine", lr=4e-3).cautions] == ["another-recipe"]
+        codes = [check.code for check in rank_schedules(fit, ["cosine", "constant"]).cautions]
+        assert "another-recipe" not in codes
+        assert "another-recipe" in [check.code for check in rank_schedules(fit, "cosine", lr=4e-3).cautions]
 
 
 class TestLength:

@@ -55,4 +55,4 @@ def test_a_boundary_does_not_depend_on_the_order_of_the_sizes():
     one, other = (fit_boundary(dict(order), 6.0) for order in (cells.items(), reversed(cells.items())))
     assert one.sizes == other.sizes == (64.0, 128.0, 256.0)
     np.testing.assert_array_equal(one.slope, other.slope)
-    assert one.slope[0] == pytest.approx(-1)
+    assert one.slope[0] == pytest.approx(-1, abs=0.2)

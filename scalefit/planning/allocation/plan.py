@@ -66,7 +66,7 @@ def plan(
     >>> f"{found.table['N'][0]:.2e} {found.table['D'][0]:.2e}"
     '3.22e+10 2.98e+12'
     """
-    fitted = _fit_of(source, law, draws, seed)
+    fitted = fit_of(source, law, draws, seed)
     rate, given = rate_of(gpu), fixed_of(at)
     budgets, losses = budgets_of(compute, hours, money, rate), losses_of(loss)
     if not budgets and not losses:
@@ -91,7 +91,8 @@ def plan(
     return Plan(fitted, surface, rate, table, assumptions(fitted, surface, rate), cautions, notes)
 
 
-def _fit_of(source: Any, law: str, draws: int, seed: int) -> Fit:
+def fit_of(source: Any, law: str, draws: int, seed: int) -> Fit:
+    """A fit, the one in a file, or that of a law to run logs."""
     if isinstance(source, Fit):
         return source
     if isinstance(source, str | Path) and Path(source).suffix == ".json":

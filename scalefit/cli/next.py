@@ -1,0 +1,66 @@
+"""Which runs should be made next? Those that shrink the interval at a target most, within a budget of compute."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from scalefit.cli import options
+from scalefit.cli.output import Answer, answering, coded, figures, records
+from scalefit.cli.plan import source_of
+
+
+@click.command()
+@click.argument("files", metavar="FIT.json|FILE...", nargs=-1, required=True)
+@options.reading
+@click.option("--budget", required=True, metavar="FLOP", help="Compute of all runs together.")
+@options.shared("--at", metavar="N=7B,D=2T", required=True, help="The target whose interval is to shrink.")
+@click.option("--runs", type=int, default=4, help="At most so many runs.")
+@click.option(
+    "--candidates", metavar="seen|CSV", show_default="a grid around the fitted runs", help="What to choose from."
+)
+@click.option(
+    "--cost", metavar="FORMULA", show_default="6*N*D", help="FLOP of a run: a formula or shape:aspect=128,..."
+)
+@click.option("--active", type=float, metavar="SHARE", help="Share of all parameters that a token passes (experts).")
+@click.option("--failure", type=float, default=0.05, help="The chance that a run fails and tells nothing.")
+@options.shared("--law", default="chinchilla", help="The law to fit to FILE, or that of FIT.json in a file of yours.")
+@options.shared("--draws", default=options.DRAWS)
+@options.shared("--seed", "--plot")
+@answering
+def command(
+    files: tuple[str, ...],
+    at: tuple[str, ...],
+    candidates: str | None,
+    law: str,
+    draws: int,
+    seed: int,
+    plot: str | None,
+    **given: Any,
+) -> Answer:
+    """FIT.json is a saved fit with draws, by a law of size and data; to run logs one is fitted first. The answer lists
+    the runs in the order of what they add, with the interval expected after each, and the compute that would halve the
+    interval; or it says to stop, where no affordable run helps. Candidates are a grid, the sizes and data seen, or a
+    CSV with the columns of the law. Exit code 1 where a check of the fit failed.
+
+    \b
+    Example:
+      scalefit next data/size_data/runs.csv --where "d_model <= 64" --budget 3e12 --at N=1e6,D=1e7
+    """
+    from scalefit.planning.next_runs.advice import next_runs
+    from scalefit.runs import read_runs
+
+    reading = {name: given.pop(name) for name in options.READING}
+    source: Any = source_of(files, law, reading)
+    table: Any = candidates
+    if candidates is not None and candidates != "seen":
+        table = read_runs(candidates, need=()).table
+    target: dict[str, Any] = dict(options.pairs(at, "--at"))
+    found = next_runs(source, candidates=table, law=law, draws=draws, seed=seed, **given, **target)
+    notes = [] if files[0].endswith(".json") else options.told(source)
+    content: dict[str, Any] = {"law": found.fit.law.spec, "target": found.target, "budget": found.budget}
+    content |= {"stop": found.stop, "runs": records(found.table), "now": found.now, "after": found.after}
+    content |= {"halving": found.halving, "candidates": records(found.candidates), "cost": found.cost.text}
+    content["warnings"] = coded([*found.cautions, *found.fit.warnings])
+    return Answer(str(found), content, found.table, found.ok, notes, figures(plot, found.plot))

@@ -1,0 +1,246 @@
+"""Which runs to make next, for a target and a budget; what halving the interval costs; when to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from scalefit.answers import Shown, as_lines
+from scalefit.diagnosis.checks import Check
+from scalefit.errors import InputError
+from scalefit.fitting.result import Fit
+from scalefit.numerics import FloatArray
+from scalefit.planning.allocation.answer import said
+from scalefit.planning.allocation.cost import SIZES, Cost, cost_of
+from scalefit.planning.allocation.plan import DRAWS, LAW, fit_of
+from scalefit.planning.allocation.spread import constants_of
+from scalefit.planning.allocation.targets import budgets_of, fixed_of
+from scalefit.planning.next_runs.design import Design
+from scalefit.rows.scale import scale_of
+from scalefit.runs import Runs
+from scalefit.uncertainty.calibration import student
+from scalefit.uncertainty.earlier import EarlierCalibration
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SIZES_TRIED, RATIOS_TRIED = 16, 8  #: of the candidates; their ratios of data to size are those of the fitted runs
+LARGER = 2.0  #: candidates are at most so many times the larger of the target and the fitted runs
+HELPS = 0.05  #: share of the interval that the best batch must take away, else the advice is to stop
+FAILURE = 0.05
+DEARER = np.geomspace(1 / 16, 64, 13)  #: budgets, over the given one, at which halving is looked for
+MOST_RUNS = 12  #: of a batch that halves the interval
+HALF = 0.5
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class NextRuns(Shown):
+    """What :func:`next_runs` found."""
+
+    fit: Fit
+    target: dict[str, float]
+    budget: float
+    table: pd.DataFrame  #: the runs in the order of what they add: columns of the law, C, and the interval after each
+    predicted: pd.Series  #: the prediction at the target now: loss, low, high
+    now: float  #: half width of the 90 % interval of the law's value at the target, as a share of the loss
+    after: float  #: the same, expected after the runs
+    halving: float  #: FLOP of the batch that is expected to halve it; NaN where none was found
+    candidates: pd.DataFrame  #: all that were compared, with the interval expected after each alone
+    cost: Cost
+    failure: float
+    cautions: tuple[Check, ...]
+
+    @property
+    def stop(self) -> bool:
+        """Whether no affordable run helps."""
+        return not len(self.table) or self.after > (1 - HELPS) * self.now
+
+    @property
+    def ok(self) -> bool:
+        """Whether the fit has no warnings: advice from a doubtful fit is doubtful."""
+        return self.fit.ok
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The candidates in size and data, coloured by what each alone would leave, and the advised runs."""
+        from scalefit.plots.next_runs import plot_next_runs
+
+        return plot_next_runs(self, ax=ax)
+
+    def __str__(self) -> str:
+        where = ", ".join(f"{name} = {said(value)}" for name, value in self.target.items())
+        now = f"{self.fit.target} {self.predicted['loss']:.4g} ± {100 * self.now:.2g} %"
+        lines = [f"at {where}: {now} (90 %, of the law's value)"]
+        if self.stop:
+            lines.append(f"stop: no affordable run helps (the best take {100 * (1 - self.after / self.now):.1f} % off)")
+        else:
+            lines.append(
+                f"next {len(self.table)} run{'s' * (len(self.table) > 1)}: expected ± {100 * self.after:.2g} %"
+            )
+        if len(self.table):
+            names = [name for name in self.fit.law.columns.values() if name in self.table]
+            shown = pd.DataFrame({name: [said(value) for value in self.table[name]] for name in names})
+            shown["FLOP"] = [f"{value:.3g}" for value in self.table["C"]]
+            shown["then"] = [f"± {100 * value:.3g} %" for value in self.table["half_width"]]
+            lines += ["", as_lines(shown), f"  together {self.table['C'].sum():.3g} of {self.budget:.3g} FLOP"]
+        halves = f"about {self.halving:.2g} FLOP" if self.halving == self.halving else "not found within 64 budgets"
+        lines += ["", f"halving the interval: {halves}", "", "assumed:"]
+        lines.append(f"  law: {self.fit.law.equation}; noise of a run {100 * self.fit.sigma:.2g} %")
+        lines.append(f"  cost in FLOP: {self.cost.text}; {100 * self.failure:g} % of the runs fail")
+        lines.append(
+            "  expected variances from the draws, linear in the constants; the error of the law beyond the runs as"
+        )
+        lines.append("  in every prediction interval; settings tuned at each size as in the fitted runs")
+        return "\n".join([*lines, *(f"! {check.text}" for check in (*self.cautions, *self.fit.warnings))])
+
+
+def next_runs(
+    source: Fit | Runs | pd.DataFrame | str | Path,
+    budget: Any,
+    *,
+    runs: int = 4,
+    candidates: pd.DataFrame | str | None = None,
+    cost: str | None = None,
+    active: float | None = None,
+    failure: float = FAILURE,
+    law: str = LAW,
+    draws: int = DRAWS,
+    seed: int = 0,
+    **target: Any,
+) -> NextRuns:
+    """The affordable runs that are expected to shrink the interval at a target most.
+
+    ``source``: a fit with draws, the file of one, or run logs to which ``law`` is fitted first (with ``draws`` and
+    ``seed``). ``budget``: FLOP of all runs together; ``target``: the point to predict (``N=7e9, D=2e12``); ``runs``: at
+    most so many; ``candidates``: a table with the columns of the law, ``"seen"`` (sizes and data of the fitted
+    runs, crossed), or None, a grid of sizes and ratios around the fitted ones; ``cost``, ``active``: as for
+    :func:`scalefit.plan`; ``failure``: the chance that a run fails and tells nothing.
+
+    Raises InputError for a fit without draws, a law that reads no size and data, and a target that makes no sense.
+    """
+    fit = fit_of(source, law, draws, seed)
+    if fit.intervals is None:
+        raise InputError(f"a fit without intervals: {fit.no_intervals}", where="next", todo="fit with draws=200")
+    if fit.law.is_trajectory or "D" not in fit.law.columns.values():
+        todo = "fit a law of size and data, such as chinchilla"
+        raise InputError(f"law {fit.law.name} reads no size and data", where="next", todo=todo)
+    if not 0 <= failure < 1 or runs < 1:
+        raise InputError(f"{runs} runs, failure {failure:g}", where="next", todo="give 1 run or more, a chance below 1")
+    (money,) = budgets_of(budget, None, None, None)[:1]
+    goal = fixed_of(target)
+    predicted = fit.predict(**dict[str, Any](goal)).iloc[0]
+    price = cost_of(cost, tuple(fit.law.columns.values()), active, goal)
+    table = _candidates(fit, candidates, money, price, goal)
+    design = _design(fit, table, price, goal, failure)
+    affordable = table[design.costs <= money]
+    if not len(affordable):
+        cheapest = f"{design.costs.min():.3g} FLOP"
+        raise InputError(f"no candidate costs less than {cheapest}", where="next", todo="give a larger budget")
+    batch = design.best(money, runs)
+    steps = [design.expected(batch[: i + 1]) for i in range(len(batch))]
+    chosen = table.iloc[list(batch)].reset_index(drop=True).assign(C=design.costs[list(batch)], half_width=steps)
+    alone = design.with_one_more(())
+    every = table.assign(C=design.costs, half_width=alone)
+    now = design.expected(())
+    after = steps[-1] if steps else now
+    cautions = tuple(check for check in fit.cautions(**dict[str, Any](goal)) if check.code != "far-beyond")
+    return NextRuns(
+        fit, goal, money, chosen, predicted, now, after, _halving(design, money), every, price, failure, cautions
+    )
+
+
+def _halving(design: Design, budget: float) -> float:
+    """The least of some budgets whose best batch halves the interval; NaN where none does."""
+    aim = HALF * design.expected(())
+    for factor in DEARER:
+        batch = design.best(budget * float(factor), MOST_RUNS)
+        if batch and design.expected(batch) <= aim:
+            return float(design.costs[list(batch)].sum())
+    return float("nan")
+
+
+def _candidates(fit: Fit, given: Any, budget: float, cost: Cost, goal: Mapping[str, float]) -> pd.DataFrame:
+    """What is compared: a table with the law's columns."""
+    columns = list(fit.law.columns.values())
+    fixed = {name: goal[name] for name in columns if name not in (*SIZES, "D")}
+    if isinstance(given, pd.DataFrame):
+        lacking = [name for name in columns if name not in given.columns and name not in fixed]
+        if lacking:
+            raise InputError(
+                f'candidates have no column "{lacking[0]}"', where="next", todo=f"give {', '.join(columns)}"
+            )
+        table = given.assign(**{name: value for name, value in fixed.items() if name not in given.columns})[columns]
+        return table.astype(float).reset_index(drop=True)
+    rows = {
+        fit.law.columns[name]: np.asarray(values, dtype=np.float64) for name, values in fit.points.variables.items()
+    }
+    size = next(name for name in SIZES if name in columns)
+    shares = {name: float(np.median(rows[name] / rows[size])) for name in columns if name in SIZES}
+    if given == "seen":
+        N, D = np.meshgrid(np.unique(rows[size]), np.unique(rows["D"]), indexing="ij")
+    elif given is None:
+        ratios = rows["D"] / rows[size]
+        ratio = np.geomspace(ratios.min(), ratios.max(), RATIOS_TRIED)
+        most = budget * float(DEARER.max())
+        unit = {name: np.array([1.0]) * share for name, share in shares.items()} | {"D": ratio[:1]}
+        per_square = float(np.asarray(cost({**fixed, **unit})).min())  # of a run of one parameter
+        largest = max(np.sqrt(most / max(per_square, 1e-300)), rows[size].min() * 2)
+        sizes = np.geomspace(rows[size].min(), min(largest, max(rows[size].max(), goal[size]) * LARGER), SIZES_TRIED)
+        N, R = np.meshgrid(sizes, ratio, indexing="ij")
+        able = rows["D"].min() <= N * R  # fewer tokens than in any fitted run are another regime
+        N, D = N[able], (N * R)[able]
+    else:
+        raise InputError(f'no candidates "{given}"', where="next", todo='give a table, "seen", or nothing')
+    found = {name: N.ravel() * shares[name] for name in shares} | {"D": D.ravel()}
+    found |= {name: np.full(N.size, value) for name, value in fixed.items()}
+    return pd.DataFrame(found)[columns]
+
+
+def _design(fit: Fit, table: pd.DataFrame, cost: Cost, goal: Mapping[str, float], failure: float) -> Design:
+    """Covariances over the draws, costs, and how the back-test counts what is left."""
+    assert fit.intervals is not None
+    columns = {str(name): table[name].to_numpy(float) for name in table}
+    places = {name: np.concatenate([[goal[name]], values]) for name, values in columns.items()}
+    variables = {name: places[column] for name, column in fit.law.columns.items()}
+    made = fit.estimate.values(variables, constants_of(fit)[1:])
+    made = np.log(made) if fit.estimate.log else made / np.abs(fit.estimate.value(variables))
+    kept = made[np.isfinite(made).all(axis=1)]
+    covariance = fit.intervals.few**2 * np.cov(kept, rowvar=False)
+    made_costs = cost({**goal, **columns}) + np.zeros(len(table))
+    calibration, log = fit.intervals.calibration, fit.estimate.log
+
+    def width(variance: FloatArray, missed: FloatArray) -> FloatArray:
+        spread = np.sqrt(variance)
+        if calibration is None:
+            return np.asarray(spread * student(0.9, np.inf))
+        return calibration.half_width(spread, missed, 0.0, 0.9)
+
+    unit = 1.0 if log else abs(float(np.squeeze(fit.estimate.value({name: v[:1] for name, v in variables.items()}))))
+    noise = fit.sigma if log else fit.sigma / unit
+    missed = _missed(fit, variables, unit)
+    return Design(covariance, max(noise, 1e-12), made_costs, missed[1:], float(missed[0]), width, failure)
+
+
+def _missed(fit: Fit, variables: Mapping[str, FloatArray], unit: float) -> FloatArray:
+    """(1 + n,) the error that is believed of the law at the target, as a share of the loss: now, and with each run.
+
+    A run that reaches further than the fitted ones shortens the extrapolation.
+    """
+    assert fit.intervals is not None
+    calibration, law = fit.intervals.calibration, fit.law
+    scales = scale_of(law, dict(variables))
+    if calibration is None:
+        return np.zeros(len(scales))
+    goal = {name: values[:1] for name, values in variables.items()}
+    found = np.empty(len(scales))
+    for i, scale in enumerate(scales):
+        reached = calibration if i == 0 else replace(calibration, high=max(calibration.high, float(scale)))
+        if isinstance(reached, EarlierCalibration):
+            found[i] = reached.missed(reached.distance(law, goal), 1.0)[0]
+        else:
+            found[i] = reached.missed(law, goal)[0] / unit
+    return found

@@ -1,0 +1,45 @@
+"""Columns that vary between the runs, and that no law among those compared reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from scalefit.diagnosis.unread import RECIPE, SHAPE
+from scalefit.laws import Law, find_law, law_names
+from scalefit.runs import Runs
+from scalefit.runs.settings import FOLLOW, NEVER, is_setting
+
+SHOWN = 4
+
+
+def untold(runs: Runs, laws: Sequence[Law]) -> list[str]:
+    """One sentence for each such column: what it is, its values, and which law reads it.
+
+    Shapes and recipes have checks of their own, as have columns that follow from one that is read.
+    """
+    read = {column for law in laws for column in law.columns.values()} | {c for law in laws for c in law.path_columns}
+    readers: dict[str, list[str]] = {}
+    for law in map(find_law, law_names()):
+        for column in law.columns.values():
+            readers.setdefault(column, []).append(law.name)
+    known = {*read, *NEVER, *FOLLOW, *SHAPE, *RECIPE, *(law.target for law in laws), "C", "D", "N"}
+    found = []
+    for label in runs.table.columns:
+        name = str(label)
+        values = runs.table[name]
+        if name in known or values.nunique() < 2 or not (name in readers or is_setting(name, values)):
+            continue
+        if any(_follows(runs.table, name, other) for other in sorted(read & set(runs.table.columns))):
+            continue
+        shown = ", ".join(map(str, values.dropna().drop_duplicates().sort_values().head(SHOWN)))
+        laws_of_it = [law for law in readers.get(name, []) if law not in {other.name for other in laws}]
+        todo = f"fit the law {laws_of_it[0]}" if laws_of_it else f'fit one value at a time (--where "{name} == ...")'
+        found.append(f"{name} varies ({shown}) and none of the laws compared reads it: {todo}")
+    return found
+
+
+def _follows(table: pd.DataFrame, name: str, other: str) -> bool:
+    """Whether a column is a function of another."""
+    return bool(table.groupby(other)[name].nunique().max() <= 1) and table[other].nunique() < len(table)

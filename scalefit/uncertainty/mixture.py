@@ -1,0 +1,79 @@
+"""How the law of a fit was chosen, and the other laws whose forecasts are mixed with its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtr
+
+from scalefit.numerics import FloatArray
+
+if TYPE_CHECKING:
+    from scalefit.fitting.result import Fit
+
+HALVINGS = 60
+WIDEST = 6.0  #: the quantiles of a mixture lie within this many times its widest member
+NARROW = 1e-9  #: relative spread of a member without an interval
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The weights of the mixture by law, why, and the fits that are mixed with this one."""
+
+    weights: Mapping[str, float]  #: of this law, first, and of each of the others
+    text: str
+    tested: bool  #: whether held-out runs decided
+    errors: Sequence[Mapping[str, Any]]  #: one record a law: its errors on held-out runs, misfit, parameters
+    refused: Mapping[str, str] = field(default_factory=dict)
+    others: tuple[Fit, ...] = ()
+
+    def __str__(self) -> str:
+        mixed = " and ".join(f"{name} ({100 * weight:.0f} %)" for name, weight in self.weights.items())
+        return f"{self.text}; forecasts mix {mixed}" if len(self.weights) > 1 else self.text
+
+
+def mixed(target: str, weights: Sequence[float], tables: Sequence[pd.DataFrame], z: float, log: bool) -> pd.DataFrame:
+    """The forecast of a mixture from those of its members: the mean, and the quantiles of their distributions together.
+
+    Each member is a normal distribution whose two halves have the widths of its interval, ``z`` standard deviations
+    either side, in the logarithm where ``log``. A member without a value at a row does not count there.
+    """
+    share = np.array(weights)[:, None]
+    centre = np.array([table[target].to_numpy(dtype=float) for table in tables])
+    share = np.where(np.isfinite(centre), share, 0.0)
+    share = share / np.maximum(share.sum(axis=0), 1e-300)
+    found = tables[0].copy()
+    whole = np.where(share.sum(axis=0) > 0, np.nansum(share * centre, axis=0), np.nan)
+    found[target] = whole
+    ends = [np.array([table[side].to_numpy(dtype=float) for table in tables]) for side in ("low", "high")]
+    if np.isfinite(ends[0]).any():
+        forward, back = (np.log, np.exp) if log else (np.asarray, np.asarray)
+        with np.errstate(all="ignore"):
+            middle, low, high = (np.asarray(forward(part)) for part in (centre, *ends))
+        least = NARROW * (1.0 if log else np.abs(middle) + 1e-300)
+        below, above = (np.maximum(np.nan_to_num(part) / z, least) for part in (middle - low, high - middle))
+        tail = 1 - float(ndtr(z))
+        for side, level in (("low", tail), ("high", 1 - tail)):
+            found[side] = back(_quantile(level, share, middle, below, above))
+    if "measured" in found.columns:
+        found["relative_error"] = found[target] / found["measured"] - 1
+    return found
+
+
+def _quantile(level: float, share: FloatArray, middle: FloatArray, below: FloatArray, above: FloatArray) -> FloatArray:
+    """The quantile (n,) of a mixture of distributions (members, n), by halving."""
+    known = share > 0
+    reach = WIDEST * np.maximum(below, above)
+    low = np.min(np.where(known, middle - reach, np.inf), axis=0)
+    high = np.max(np.where(known, middle + reach, -np.inf), axis=0)
+    inside = np.where(known, middle, 0.0)
+    for _ in range(HALVINGS):
+        here = 0.5 * (low + high)
+        part = ndtr((here - inside) / np.where(here < inside, below, above))
+        up = np.sum(share * part, axis=0) < level
+        low, high = np.where(up, here, low), np.where(up, high, here)
+    return np.asarray(np.where(known.any(axis=0), 0.5 * (low + high), np.nan))

@@ -1,0 +1,30 @@
+"""A logarithm in disguise is called one; laws with a floor and laws without are not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit as sf
+
+N = np.geomspace(1e6, 1e9, 20)
+
+
+def codes(loss, law):
+    noise = np.exp(0.001 * np.random.default_rng(0).standard_normal(20))
+    return {check.code for check in sf.fit(pd.DataFrame({"N": N, "loss": loss * noise}), law).warnings}
+
+
+def test_a_logarithm_fitted_by_a_power_with_a_floor():
+    assert "degenerate" in codes(3 - 0.1 * np.log(N / 1e6), "E + A*N**-a")
+
+
+@pytest.mark.parametrize("law", ["E + A*N**-a", "power-floor:over=N", "power:over=N"])
+@pytest.mark.parametrize("floor", [0.0, 2.0])
+def test_powers_with_and_without_a_floor(law, floor):
+    assert "degenerate" not in codes(floor + 60 * N**-0.25, law)
+
+
+def test_a_slow_power_without_a_floor():
+    assert "degenerate" not in codes(6 * N**-0.04, "power:over=N")

@@ -1,0 +1,185 @@
+"""The next runs: expected variances against brute force, budgets, failures, and the errors of refits to them."""
+
+from __future__ import annotations
+
+import json
+from itertools import combinations
+
+import commands
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit as sf
+from scalefit.laws import find_law
+from scalefit.planning.next_runs.advice import next_runs
+from scalefit.planning.next_runs.design import Design
+
+TRUTH = {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658}
+TARGET = {"N": 7e9, "D": 2e11}
+
+
+def planted(N, D, seed=0, noise=0.004):
+    loss = find_law("chinchilla").evaluate({"N": N, "D": D}, TRUTH)
+    return pd.DataFrame(
+        {"N": N, "D": D, "loss": loss * np.exp(noise * np.random.default_rng(seed).standard_normal(len(N)))}
+    )
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return planted(np.repeat(np.geomspace(5e7, 1e9, 5), 4), np.tile(np.geomspace(1e9, 2e10, 4), 5))
+
+
+@pytest.fixture(scope="module")
+def fit(runs):
+    return sf.fit(runs, "chinchilla", draws=200)
+
+
+@pytest.fixture
+def design():
+    rng = np.random.default_rng(2)
+    made = rng.standard_normal((400, 3)) @ rng.standard_normal((3, 9))
+    costs = np.array([1.0, 2, 3, 4, 5, 6, 7, 8])
+    return Design(np.cov(made, rowvar=False), 0.5, costs, np.zeros(8), 0.0, lambda v, d: np.sqrt(v) + 0.1 * d)
+
+
+class TestDesign:
+    def test_the_variance_that_a_batch_leaves_is_that_of_a_regression(self, design):
+        """The residual variance of the target regressed on noisy measurements."""
+        rng = np.random.default_rng(0)
+        made = rng.multivariate_normal(np.zeros(9), design.covariance, size=400_000)
+        seen = made[:, [2, 5]] + 0.5 * rng.standard_normal((len(made), 2))
+        left = made[:, 0] - seen @ np.linalg.lstsq(seen, made[:, 0], rcond=None)[0]
+        assert design.after((1, 4))[0, 0] == pytest.approx(left.var(), rel=0.02)
+        np.testing.assert_allclose(design.after((1,))[0, 0], design.after((1, 4))[0, 0] + 0, rtol=1)
+
+    def test_one_more_is_the_batch_with_it(self, design):
+        more = design.with_one_more((1,))
+        for k in (0, 3, 7):
+            assert more[k] == pytest.approx(design.half_width((1, k)))
+
+    def test_the_best_pair_is_the_best_of_all_pairs(self, design):
+        for budget in (5, 9, 15):
+            pairs = [(i, j) for i, j in combinations(range(8), 2) if design.costs[i] + design.costs[j] <= budget]
+            pairs += [(i, i) for i in range(8) if 2 * design.costs[i] <= budget]
+            best = min(design.half_width(pair) for pair in pairs)
+            found = design.best(budget, 2)
+            assert design.costs[list(found)].sum() <= budget
+            assert design.half_width(found) <= best * 1.02
+
+    def test_failures_are_averaged(self, design):
+        risky = Design(design.covariance, 0.5, design.costs, design.missed, 0.0, design.width, failure=0.2)
+        none, first, second, both = (design.half_width(batch) for batch in ((), (1,), (4,), (1, 4)))
+        by_hand = 0.64 * both + 0.16 * first + 0.16 * second + 0.04 * none
+        assert risky.expected((1, 4)) == pytest.approx(by_hand)
+        assert risky.with_one_more(())[1] == pytest.approx(0.8 * first + 0.2 * none)
+
+    def test_a_run_that_reaches_further_shortens_the_extrapolation(self, design):
+        reach = np.full(8, 1.0)
+        reach[3] = 0.25
+        far = Design(design.covariance * 1e-9, 0.5, design.costs, reach, 1.0, design.width)
+        assert far.best(10, 1) == (3,)
+        assert far.half_width((3,)) == pytest.approx(0.025, abs=1e-3)
+
+
+class TestAdvice:
+    def test_it_keeps_the_budget_and_the_number_of_runs(self, fit):
+        for budget, count in ((1e21, 2), (3e21, 4)):
+            found = next_runs(fit, budget, runs=count, **TARGET)
+            assert 0 < len(found.table) <= count
+            assert found.table["C"].sum() <= budget * (1 + 1e-9)
+            np.testing.assert_allclose(found.table["C"], 6 * found.table["N"] * found.table["D"])
+            assert (np.diff(found.table["half_width"]) < 0).all()
+            assert found.after < found.now
+
+    def test_the_present_width_is_that_of_the_interval_of_the_law(self, fit):
+        found = next_runs(fit, 1e21, **TARGET)
+        row = fit.predict(interval="mean", **TARGET).iloc[0]
+        assert found.now == pytest.approx(np.log(row["high"] / row["low"]) / 2, rel=0.15)
+
+    def test_more_budget_never_hurts_and_nothing_affordable_is_to_stop(self, fit):
+        widths = [next_runs(fit, budget, **TARGET).after for budget in (1e18, 1e20, 1e21, 1e22)]
+        assert (np.diff(widths) <= 1e-9).all()
+        small = next_runs(fit, 1e18, **TARGET)
+        assert small.stop
+        assert "stop: no affordable run helps" in str(small)
+        assert not next_runs(fit, 1e22, **TARGET).stop
+
+    def test_what_halves_the_interval_does(self, fit):
+        found = next_runs(fit, 1e21, **TARGET)
+        assert found.halving > 0
+        again = next_runs(fit, found.halving * 1.01, runs=12, failure=0.05, **TARGET)
+        assert again.after <= 0.5 * found.now * 1.05
+
+    def test_errors_shrink_by_about_what_was_expected(self, runs):
+        """Errors at the target of fits to new noise, without and with the advised runs, against the expected spread."""
+        plain = sf.fit(runs, "chinchilla", draws=200, calibrated=False)
+        found = next_runs(plain, 2e21, runs=4, failure=0.0, **TARGET)
+        truth = float(np.log(find_law("chinchilla").evaluate(TARGET, TRUTH)))
+        N, D = runs["N"].to_numpy(), runs["D"].to_numpy()
+        more = [np.concatenate([old, found.table[name]]) for name, old in (("N", N), ("D", D))]
+
+        def errors(N, D):
+            fits = [sf.fit(planted(N, D, seed), "chinchilla", starts=4) for seed in range(10, 26)]
+            return np.array([np.log(each.predict(**TARGET)["loss"][0]) - truth for each in fits])
+
+        before, after = (float(np.sqrt(np.mean(errors(*each) ** 2))) for each in ((N, D), more))
+        assert 0.4 < 1.645 * after / found.after < 1.8
+        assert after < 0.8 * before
+
+    def test_candidates_of_ones_own_and_those_seen(self, fit):
+        mine = pd.DataFrame({"N": [1e9, 3e9], "D": [1e11, 6e10]})
+        found = next_runs(fit, 1e22, candidates=mine, **TARGET)
+        assert set(found.table["N"]) <= {1e9, 3e9}
+        seen = next_runs(fit, 1e22, candidates="seen", **TARGET)
+        assert set(seen.candidates["N"].round(-3)) == set(np.round(np.geomspace(5e7, 1e9, 5), -3))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"budget": 1e21}, "N is not given"),
+        ({"budget": -1, **TARGET}, "compute is -1"),
+        ({"budget": 1e12, **TARGET}, "no candidate costs less"),
+        ({"budget": 1e21, "runs": 0, **TARGET}, "0 runs"),
+        ({"budget": 1e21, "failure": 1.0, **TARGET}, "failure 1"),
+        ({"budget": 1e21, "candidates": "all", **TARGET}, 'no candidates "all"'),
+        ({"budget": 1e21, "candidates": pd.DataFrame({"N": [1e9]}), **TARGET}, 'no column "D"'),
+    ],
+)
+def test_what_makes_no_sense_is_refused(fit, given, message):
+    with pytest.raises(sf.InputError, match=message):
+        next_runs(fit, given.pop("budget"), **given)
+
+
+def test_a_fit_without_draws_or_of_compute_alone_is_refused(runs):
+    with pytest.raises(sf.InputError, match="without intervals"):
+        next_runs(sf.fit(runs, "chinchilla"), 1e21, **TARGET)
+    alone = sf.fit(runs.assign(C=6 * runs["N"] * runs["D"]), "power:over=C", draws=20, force=True)
+    with pytest.raises(sf.InputError, match="reads no size and data"):
+        next_runs(alone, 1e21, C=1e22)
+
+
+def test_the_command_says_what_python_says(fit, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fit.save("fit.json")
+    found = next_runs(fit, 1e21, N="7B", D="200B")
+    line = "scalefit next fit.json --budget 1e21 --at N=7B,D=200B"
+    assert str(found) in commands.run(line).stdout
+    content = json.loads(commands.run(f"{line} --json").stdout)
+    assert [row["N"] for row in content["runs"]] == pytest.approx(list(found.table["N"]))
+    pd.DataFrame({"N": [1e9], "D": [1e11]}).to_csv("mine.csv", index=False)
+    mine = json.loads(commands.run(f"{line} --candidates mine.csv --json").stdout)
+    assert {row["N"] for row in mine["runs"]} == {1e9}
+
+
+def test_the_figure_shows_the_advised_runs_in_their_order(fit):
+    import matplotlib.pyplot as plt
+
+    found = next_runs(fit, 3e21, **TARGET)
+    ax = found.plot()
+    (rings,) = [line for line in ax.lines if line.get_markersize() == 12]
+    np.testing.assert_allclose(rings.get_xdata(), found.table["N"])
+    assert [text.get_text() for text in ax.texts] == [str(i + 1) for i in range(len(found.table))]
+    plt.close("all")

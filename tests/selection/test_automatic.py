@@ -1,0 +1,152 @@
+"""A law chosen by the runs: planted truths, mixtures, procedures of one law, and what is said of it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+import scalefit as sf
+from scalefit.cli import main
+from scalefit.schedules import areas, parse_schedule
+
+STEPS = "peak_lr=1e-3,steps=1000"
+PLANS = {
+    "constant": f"constant:{STEPS}",
+    "cosine": f"cosine:{STEPS},final=1e-4",
+    "linear": f"linear:{STEPS},final=1e-5",
+}
+
+
+def ladder(floor=1.7, noise=0.002):
+    C = np.geomspace(1e17, 1e21, 30)
+    z = np.random.default_rng(0).standard_normal(30)
+    return pd.DataFrame({"C": C, "loss": (floor + 2e3 * C**-0.18) * np.exp(noise * z)})
+
+
+def curves(names=tuple(PLANS), decay=0.99):
+    rng, logs, steps = np.random.default_rng(1), [], np.arange(20, 1001, 20)
+    for name in names:
+        S1, S2 = areas(parse_schedule(PLANS[name]).per_step(), decay=decay)
+        loss = (2.5 + 0.5 * S1[steps] ** -0.5 - 3.0 * S2[steps]) * np.exp(0.0005 * rng.standard_normal(50))
+        logs.append(pd.DataFrame({"run": name, "step": steps, "loss": loss}))
+    return sf.read_runs(pd.concat(logs), schedule={name: PLANS[name] for name in names})
+
+
+@pytest.fixture(scope="module")
+def shifted():
+    """A loss from another without floors, whose free fit puts a floor next to the least source loss."""
+    x = np.linspace(2.66, 3.6, 60)
+    z = np.random.default_rng(0).standard_normal(60)
+    return pd.DataFrame({"loss_source": x, "loss": (0.1 + 0.82 * x**1.1) * np.exp(0.0014 * z)})
+
+
+@pytest.fixture(scope="module")
+def mixture():
+    """Runs of a pure power law: a floor that is not there costs a law with one little."""
+    return sf.fit(ladder(floor=0.0), draws=40)
+
+
+def test_the_law_that_stands_out_is_taken():
+    fit = sf.fit(ladder())
+    assert fit.law.spec == "power-floor:over=C"
+    assert fit.choice.tested
+    assert fit.predict(C=1e22)["loss"].iloc[0] == pytest.approx(1.7 + 2e3 * 1e22**-0.18, rel=0.01)
+
+
+def test_a_named_law_is_fitted_as_before():
+    assert sf.fit(ladder(), "power:over=C").choice is None
+
+
+def test_the_forecast_is_the_weighted_mean_of_the_members(mixture):
+    others = mixture.choice.others
+    if not others:
+        pytest.skip("the held-out rows told them apart")
+    assert sum(mixture.choice.weights.values()) == pytest.approx(1)
+    first = sf.fit(ladder(floor=0.0), mixture.law, draws=40)
+    each = [fit.predict(C=[1e20, 1e22])["loss"].to_numpy() for fit in (first, *others)]
+    expected = sum(w * e for w, e in zip(mixture.choice.weights.values(), each, strict=True))
+    np.testing.assert_allclose(mixture.predict(C=[1e20, 1e22])["loss"], expected, rtol=1e-12)
+
+
+def test_a_saved_mixture_forecasts_the_same(mixture, tmp_path):
+    again = sf.load_fit(mixture.save(tmp_path / "fit.json"))
+    pd.testing.assert_frame_equal(again.predict(C=1e22), mixture.predict(C=1e22))
+    assert dict(again.choice.weights) == dict(mixture.choice.weights)
+
+
+def test_weights_that_cannot_be_are_a_damaged_fit(mixture, tmp_path):
+    path = mixture.save(tmp_path / "fit.json")
+    content = json.loads(path.read_text())
+    content["choice"]["weights"] = {"power:over=C": 1.7}
+    path.write_text(json.dumps(content))
+    with pytest.raises(sf.InputError, match="damaged"):
+        sf.load_fit(path)
+
+
+def test_the_discount_of_the_planted_curves_is_found_and_two_curves_are_untested():
+    fit = sf.fit(curves(("constant", "cosine")))
+    assert not fit.choice.tested
+    assert "untested" in fit.choice.text
+    held = curves(("linear",))
+    assert float(fit.score(held)["mean_relative"].iloc[0]) < 0.004
+
+
+def test_of_three_curves_each_is_held_out():
+    fit = sf.fit(curves())
+    assert fit.choice.tested
+    assert max(record["folds"] for record in fit.choice.errors) >= 3
+    tried = {record["law"].partition(":")[0] for record in fit.choice.errors} | fit.choice.refused.keys()
+    assert {"annealing", "multi-power", "functional", "annealing-transfer"} <= tried
+
+
+def test_a_loss_from_another_is_right_below_the_least_source_loss(shifted):
+    fit = sf.fit(shifted, "loss-to-loss")
+    x = np.array([2.2, 2.4, 2.6])
+    np.testing.assert_allclose(fit.predict(loss_source=x)["loss"], 0.1 + 0.82 * x**1.1, rtol=0.006)
+
+
+def test_free_floors_are_not_identified_and_refused_below_their_image(shifted):
+    fit = sf.fit(shifted, "loss-to-loss:floors_of=free")
+    assert {"at-bound", "not-identified"} <= {check.code for check in fit.warnings}
+    with pytest.raises(sf.InputError, match="must be above E0"):
+        fit.predict(loss_source=2.3)
+    some = pd.DataFrame({"loss_source": [2.3, 3.0]})
+    table = fit.predict(some)
+    assert np.isnan(table["loss"].iloc[0]) and np.isfinite(table["loss"].iloc[1])
+    assert "no-image" in {check.code for check in fit.cautions(some)}
+
+
+def test_floors_of_a_law_of_size_and_data_come_from_the_same_runs():
+    N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e7, 1e9, 6), np.geomspace(1e9, 1e11, 6)))
+    source = 1.9 + 400 * N**-0.34 + 410 * D**-0.28
+    rows = pd.DataFrame({"N": N, "D": D, "loss_source": source, "loss": 1.3 + 0.7 * (source - 1.9) ** 1.1})
+    rows *= np.exp(1e-4 * np.random.default_rng(0).standard_normal(rows.shape) * [0, 0, 1, 1])
+    fit = sf.fit(rows, "loss-to-loss:floors_of=chinchilla")
+    assert fit["E0"] == pytest.approx(1.9, abs=0.03)
+    assert {"E0", "E1"} == set(fit.fixed)
+    default = sf.fit(rows, "loss-to-loss")
+    assert "loss-to-loss:floors_of=chinchilla" in {record["law"] for record in default.choice.errors}
+
+
+def test_a_column_that_no_law_reads_is_told_and_fails(tmp_path):
+    N = np.tile(np.geomspace(1e6, 1e9, 8), 2)
+    runs = pd.DataFrame({"N": N, "blend": np.repeat([8, 64], 8), "loss": 2 + 300 * N**-0.3})
+    runs["loss"] *= np.repeat([1.0, 0.9], 8)
+    runs.to_csv(tmp_path / "runs.csv", index=False)
+    result = CliRunner().invoke(main, ["fit", str(tmp_path / "runs.csv"), "--draws", "0"])
+    assert result.exit_code == 1
+    assert "! blend varies (8, 64) and none of the laws compared reads it" in result.stdout
+
+
+def test_constants_without_a_law_are_refused():
+    with pytest.raises(sf.InputError, match="name the law"):
+        sf.fit(ladder(), fix={"E": 1.0})
+
+
+def test_runs_of_no_law_are_refused_with_the_reason():
+    with pytest.raises(sf.InputError, match="identify no law"):
+        sf.fit(pd.DataFrame({"d_model": [1, 2, 3], "loss": [3.0, 2.9, 2.8]}))

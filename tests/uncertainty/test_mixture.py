@@ -1,0 +1,48 @@
+"""The distribution of a mixture, against draws of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scalefit.uncertainty.mixture import mixed
+
+Z = 1.6448536269514722
+
+
+def table(centre, below, above):
+    return pd.DataFrame({"loss": [centre], "low": [centre * np.exp(-Z * below)], "high": [centre * np.exp(Z * above)]})
+
+
+def halves(rng, count, centre, below, above):
+    z = rng.standard_normal(count)
+    return centre * np.exp(np.where(z < 0, below, above) * z)
+
+
+def test_ends_are_the_quantiles_of_the_mixed_draws():
+    rng = np.random.default_rng(0)
+    members = [(2.0, 0.01, 0.03), (2.2, 0.02, 0.02)]
+    drawn = np.concatenate([halves(rng, n, *m) for n, m in zip((700_000, 300_000), members, strict=True)])
+    found = mixed("loss", (0.7, 0.3), [table(*m) for m in members], Z, True).iloc[0]
+    assert found["loss"] == pytest.approx(0.7 * 2.0 + 0.3 * 2.2)
+    assert found["low"] == pytest.approx(np.quantile(drawn, 0.05), rel=5e-4)
+    assert found["high"] == pytest.approx(np.quantile(drawn, 0.95), rel=5e-4)
+
+
+def test_one_member_keeps_its_interval():
+    alone = table(2.0, 0.01, 0.03)
+    pd.testing.assert_frame_equal(mixed("loss", (1.0,), [alone], Z, True), alone, rtol=1e-9)
+
+
+def test_a_member_without_a_value_does_not_count():
+    none = pd.DataFrame({"loss": [np.nan], "low": [np.nan], "high": [np.nan]})
+    found = mixed("loss", (0.6, 0.4), [none, table(2.0, 0.01, 0.01)], Z, True).iloc[0]
+    assert found["loss"] == pytest.approx(2.0)
+    assert found["high"] == pytest.approx(2.0 * np.exp(0.01 * Z), rel=1e-6)
+    assert np.isnan(mixed("loss", (1.0,), [none], Z, True)["loss"].iloc[0])
+
+
+def test_relative_errors_are_those_of_the_mixture():
+    tables = [table(2.0, 0.01, 0.01).assign(measured=2.1, relative_error=0.0) for _ in range(2)]
+    assert mixed("loss", (0.5, 0.5), tables, Z, True)["relative_error"].iloc[0] == pytest.approx(2.0 / 2.1 - 1)
