@@ -198,6 +198,15 @@ class TestOptimum:
         found = sf.fit(runs, "E + A*N**-alpha + B*D**-alpha").plan(compute=6e20)
         assert found.table["N"][0] == pytest.approx(1e10, rel=1e-4)
 
+    def test_draws_in_which_the_size_gains_nothing_have_no_optimum(self):
+        """An exponent of 0, at the bound of its domain: no warning, and the others give the interval."""
+        law = find_law("chinchilla")
+        table = np.array(
+            [[each[name] for name in law.parameters] for each in (REPLICATION, {**REPLICATION, "alpha": 0.0})]
+        )
+        found = replace(surface("chinchilla", REPLICATION), table=table).optimum(1e22)
+        assert np.isfinite(found["N"]).tolist() == [True, False]
+
 
 class TestLoss:
     def test_the_compute_for_a_loss_is_the_inverse_of_the_loss_for_compute(self):
@@ -232,7 +241,7 @@ class TestLoss:
     def test_a_loss_that_some_draws_never_reach(self, noisy):
         between = (noisy["E"] + noisy.table.loc["E", "high"]) / 2
         found = noisy.plan(loss=between)
-        assert np.isinf(found.table["C_high"][0])
+        assert np.isinf(found.table[["C_high", "N_high", "D_high"]].iloc[0]).all()
         assert "is never reached in" in str(found)
         assert "unlimited" in str(found)
 

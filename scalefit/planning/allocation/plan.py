@@ -142,7 +142,10 @@ class _Asked:
             return _Row(row | {"floor": float(floor[0]), "floor_low": low, "floor_high": high})
         if surface.free:
             budget = surface.budget_for(loss)
-            place = surface.optimum(budget)
+            place = {
+                name: values if name == "precision" else np.where(np.isinf(budget), np.inf, values)
+                for name, values in surface.optimum(budget).items()
+            }
             budget = budget if surface.has_budget else np.full(len(floor), np.nan)
         else:
             place = {surface.pivot: surface.paid_for(loss)}

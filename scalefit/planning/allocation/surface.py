@@ -73,7 +73,9 @@ class Surface:
             return {self.pivot: np.broadcast_to(self.cost.spend(C, dict(self.held), self.pivot), (count,))}
         if self.free == ("N",) and self.pivot == "D" and self.cost.plain and self.law.name in CLOSED_FORMS:
             constants = {name: self.table[:, j] for j, name in enumerate(self.law.parameters)}
-            N = np.broadcast_to(CLOSED_FORMS[self.law.name](constants, C), (count,))
+            with np.errstate(all="ignore"):  # an exponent of 0 has no optimum
+                N = np.broadcast_to(CLOSED_FORMS[self.law.name](constants, C), (count,))
+                N = np.where(np.isfinite(N) & (N > 0), N, np.nan)
             return {"N": N, "D": self.cost.spend(C, {**self.held, "N": N}, "D")}
         low, high = (np.broadcast_to(ends, (count, len(self.free))).copy() for ends in self.log_ends)
         high = np.where(np.isnan(high), np.log(C)[:, None], high)

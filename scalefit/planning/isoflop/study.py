@@ -205,8 +205,9 @@ def _third(
 def _straight(table: FloatArray) -> FloatArray:
     """Exponent and log factor of N*, (B, 2), for a table of the law's constants (B, P)."""
     constants = dict(zip(find_law(LAW).parameters, table.T, strict=True))
-    first, last = (np.log(CLOSED_FORMS[LAW](constants, np.array(C))) for C in (1.0, np.e))
-    return np.stack([last - first, first], axis=1)
+    with np.errstate(all="ignore"):  # an exponent of 0 has no optimum
+        first, last = (np.log(CLOSED_FORMS[LAW](constants, np.array(C))) for C in (1.0, np.e))
+        return np.stack([last - first, first], axis=1)
 
 
 def _bias(points: pd.DataFrame, law: Fit, curve: Curve, target: float) -> dict[str, float] | None:
