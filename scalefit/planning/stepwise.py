@@ -25,6 +25,7 @@ from scalefit.planning.critical_batch import critical_batch, fit_tradeoff
 from scalefit.planning.isoflop.approaches import require_columns
 
 LEVELS = 30  #: losses at which steps of the batches are compared
+FLAT = 1e-9  #: an exponent of the converged losses that is no larger is rounding
 LARGE = 10.0  #: a batch this many times the critical one counts as infinite
 
 
@@ -64,7 +65,7 @@ def estimate_stepwise(converged: pd.DataFrame, curves: pd.DataFrame, levels: int
         todo = "give one model size at two or more batch sizes, one of them very large"
         raise IdentificationError(why, todo=todo)
     slope, height = _line(converged["N"].to_numpy(float), converged["loss"].to_numpy(float))
-    if slope >= 0:
+    if slope >= -FLAT:
         raise IdentificationError("converged losses do not fall with model size", todo="train the larger models longer")
     floor = float(np.exp(height + slope * np.log(float(curves["N"].iloc[0]))))
     table = _trade_offs(curves, levels)

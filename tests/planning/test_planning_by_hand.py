@@ -388,6 +388,9 @@ def test_constants_are_found_one_after_the_other():
         estimate_stepwise(converged.assign(loss=5 + converged["loss"]), pd.concat(rows))
     with pytest.raises(IdentificationError, match="do not fall with model size"):
         estimate_stepwise(converged.assign(loss=[2.0, 2.1, 2.2]), pd.concat(rows))
+    for flat in (2.7, 3.1, 1e-3):  # equal losses, whose fitted slope is rounding of either sign
+        with pytest.raises(IdentificationError, match="do not fall with model size"):
+            estimate_stepwise(converged.assign(loss=flat), pd.concat(rows))
     with pytest.raises(IdentificationError, match="only one model size"):
         estimate_stepwise(converged.iloc[:1], pd.concat(rows))
     with pytest.raises(IdentificationError, match="curves of 1 model sizes at 1 batch sizes"):
