@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from scalefit.runs import Runs
 from scalefit.runs.siblings import OPEN
+from scalefit.runs.table import Runs
 
 END, MANY_ROWS = 0.05, 100  #: share of its rows that are averaged at the end of a run with at least so many
 WHOLE = 0.9  #: a run with less than this share of the steps of the longest run of its size is unfinished,

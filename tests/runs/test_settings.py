@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from scalefit.errors import InputError
+from scalefit.runs import read_runs
 from scalefit.stability import forecast
 from scalefit.transfer.lr_transfer import lr_transfer
 from scalefit.transfer.sweeps import read_sweeps
@@ -171,3 +172,12 @@ def test_few_draws_are_refused_and_one_size_is_not_predicted():
         lr_transfer(sweep(), draws=0)
     answer = commands.run("scalefit lr-transfer data/lr_width/runs.csv --draws 0")
     assert answer.exit_code == 2
+
+
+def test_runs_without_a_loss_yet_are_never_called_diverged(tmp_path):
+    rows = ["a,64,.001,finished,3.1", "b,64,.002,crashed,nan", "c,64,.004,Running,", "d,64,.008,diverged,nan"]
+    text = "\n".join(["run,d_model,lr,status,loss", *rows, ""])
+    (tmp_path / "sweep.csv").write_text(text)
+    notes = {note.kind: note.text for note in read_runs(tmp_path / "sweep.csv").notes}
+    assert "1 row has no finite loss: d" in notes["diverged"]
+    assert "2 runs did not finish" in notes["suspect"]

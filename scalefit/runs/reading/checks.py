@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.errors import counted, listed
+from scalefit.runs.final import not_ended
 from scalefit.runs.siblings import NONE, lost_runs, stopped, unfinished_by_status
 from scalefit.runs.table import Note, Runs, axis_of
 
@@ -39,6 +40,8 @@ def _not_finite(frame: pd.DataFrame, curves: bool) -> Note | None:
     if "loss" not in frame.columns:
         return None
     lost = ~np.isfinite(frame["loss"].to_numpy())
+    if not curves:  # a run that has not ended has no loss yet
+        lost &= ~not_ended(frame, frame["loss"]).to_numpy()
     bad = np.flatnonzero(lost & ~_between_evaluations(frame) if curves else lost)
     if not bad.size:
         return None
