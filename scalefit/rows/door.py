@@ -12,6 +12,7 @@ from scalefit.rows.rows import Rows
 from scalefit.runs import Runs, Trajectory
 
 FEWEST_PARAMETERS, FEWEST_TOKENS = 1e4, 1e5  #: no model and no training is smaller than both
+LEAST_RATIO, MOST_RATIO = 1e-3, 1e6  #: tokens a parameter; outside one of the two lacks its unit
 LARGEST = 1e9  #: a measured value this many times the median is a fault of the log
 SAME = 1e-9  #: a variable with less relative spread is constant
 FLAT = 1e-6  #: learning rates with a smaller relative difference are equal
@@ -64,7 +65,10 @@ def refuse_units(law: Law, rows: Rows) -> None:
     counted = [name for name, variable in law.variables.items() if variable.unit in ("parameters", "tokens")]
     largest = {law.columns[name]: float(rows.variables[name].max(initial=0)) for name in counted}
     size = next((column for column in ("N", "N_total") if column in largest), None)
-    if size and "D" in largest and len(rows) and largest[size] < FEWEST_PARAMETERS and largest["D"] < FEWEST_TOKENS:
+    if not size or "D" not in largest or not len(rows):
+        return
+    few = largest[size] < FEWEST_PARAMETERS and largest["D"] < FEWEST_TOKENS
+    if few or not LEAST_RATIO <= largest["D"] / largest[size] <= MOST_RATIO:
         raise InputError(
             f"{size} is at most {largest[size]:g} and D at most {largest['D']:g}: no numbers of parameters and tokens",
             where=f"law {law.name}",

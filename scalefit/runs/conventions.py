@@ -5,6 +5,7 @@ Each finding is one sentence. Nothing is converted: a fit to rows that follow tw
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 
 import numpy as np
@@ -12,6 +13,10 @@ import pandas as pd
 
 from scalefit.errors import listed
 from scalefit.runs.matching import normalised
+
+#: names of perplexities, and words of names that count bits
+PERPLEXITY_NAME = re.compile(r"(^|[^a-z])(ppl|perplexity)([^a-z]|$)")
+BIT_WORDS = frozenset({"bits", "bpb", "bpc", "bpt"})
 
 SAME_SIZE = 0.03  #: log ratio within which two parameter counts agree
 LEAST_PART = 0.1  #: share of the rows that must follow a convention for it to count
@@ -149,3 +154,8 @@ def _numbers(table: pd.DataFrame, column: str) -> np.ndarray:
 
 def _named(table: pd.DataFrame, marked: np.ndarray) -> str:
     return listed(table["run"].to_numpy()[marked] if "run" in table.columns else np.flatnonzero(marked))
+
+
+def in_other_units(name: str) -> bool:
+    """Whether a name says that the column is a perplexity, or counts bits."""
+    return bool(PERPLEXITY_NAME.search(name.lower()) or set(re.split(r"[^a-z0-9]+", name.lower())) & BIT_WORDS)

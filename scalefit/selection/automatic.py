@@ -112,6 +112,8 @@ def automatic(
     found = _named(laws) if laws else _expanded(candidates_for(logs, options.get("target")), logs, options)
     if not found.laws:
         reasons = "; ".join(told(found.left_out)) or "see scalefit laws --for FILE"
+        if not options.get("target") and "loss" not in (logs.table if logs.curves is None else logs.curves).columns:
+            reasons = "no column is known as the loss: --map loss=COLUMN (perplexities and bits become nats)"
         raise InputError("these runs identify no law that explains the target", where="fit", todo=reasons)
     trials, refused = compared(logs, found, options, dict(at or {}))
     refused = {**found.left_out, **refused}

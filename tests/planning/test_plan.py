@@ -17,6 +17,7 @@ from scalefit.planning.allocation.cost import Rate, cost_of, rate_of
 from scalefit.planning.allocation.spread import ends, plain_ends
 from scalefit.planning.allocation.surface import surface_of
 from scalefit.planning.optimum.compute_optimal import CLOSED_FORMS, compute_optimal
+from scalefit.uncertainty.mixture import Choice
 
 UNROUNDED = {"E": 1.69337368, "A": 406.401018, "B": 410.722827, "alpha": 0.33917084, "beta": 0.2849083}
 REPLICATION = {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658}
@@ -421,3 +422,13 @@ def test_run_logs_are_fitted_first(tmp_path, monkeypatch):
     (row,) = json.loads(commands.run(line).stdout)["plans"]
     best = compute_optimal("chinchilla", {"E": 1.7, "A": 400.0, "B": 410.0, "alpha": 0.34, "beta": 0.28}, 1e19)
     assert row["N"] == pytest.approx(float(best.N), rel=1e-5)
+
+
+def test_a_plan_by_one_law_of_a_mixture_says_so():
+    one = fitted()
+    mixed = replace(one, choice=Choice({"chinchilla": 0.5, "skaling": 0.4, "kaplan-floor": 0.1}, "", True, ()))
+    found = mixed.plan(compute=1e21)
+    assert [check.code for check in found.cautions] == ["one-law-of-several"]
+    assert "(skaling 40 %, kaplan-floor 10 %)" in found.cautions[0].text and not found.ok
+    alone = replace(one, choice=Choice({"chinchilla": 0.95, "skaling": 0.05}, "", True, ()))
+    assert "one-law-of-several" not in [check.code for check in alone.plan(compute=1e21).cautions]

@@ -135,3 +135,70 @@ def test_one_name_for_all_rows_names_no_run_where_a_setting_differs(name):
     assert runs.table["D"].tolist() == frame["D"].tolist()
     curve = pd.DataFrame({name: "one", "step": [0, 1, 2], "N": 1e6, "loss": [4.0, 3, 2]})
     assert sf.read_runs(curve).names == ["one"]
+
+
+def rows_of(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    return sf.read_runs(tmp_path / name)
+
+
+def test_an_evaluation_after_the_last_step_is_no_run(tmp_path):
+    runs = rows_of(
+        tmp_path, "a.jsonl", '{"step":10,"loss":3.0}\n{"step":20,"loss":2.9}\n{"step":20,"eval_loss":2.95}\n'
+    )
+    assert len(runs.names) == 1
+    assert runs.curves["loss"].tolist() == [3.0, 2.9] and runs.curves["eval_loss"].tolist()[-1] == 2.95
+
+
+@pytest.mark.parametrize("cell", ["", "-", "n/a"])
+def test_a_closing_line_without_measurements_is_no_loss(tmp_path, cell):
+    lines = "".join(f"{step},{4 - step / 100},0.001\n" for step in range(10, 101, 10))
+    runs = rows_of(tmp_path, "a.csv", f"step,loss,lr\n{lines}105,{cell},{cell}\n")
+    assert runs.curves["step"].tolist() == list(range(10, 101, 10))
+    assert "diverged" not in runs.table.columns or not runs.table["diverged"].any()
+
+
+def test_a_loss_that_is_empty_while_the_rate_goes_on_is_lost(tmp_path):
+    lines = "".join(f"{step},{4 - step / 100 if step < 60 else ''},0.001\n" for step in range(10, 101, 10))
+    assert rows_of(tmp_path, "a.csv", f"step,loss,lr\n{lines}").table["diverged"].all()
+
+
+def test_the_word_nan_in_json_is_a_nan(tmp_path):
+    runs = rows_of(tmp_path, "a.jsonl", '{"step":1,"loss":3.0}\n{"step":2,"loss":"NaN"}\n{"step":2,"eval_loss":2.9}\n')
+    assert np.isnan(runs.curves["loss"].tolist()[-1]) and runs.curves["eval_loss"].tolist()[-1] == 2.9
+
+
+def test_steps_that_begin_again_with_every_epoch_are_refused(tmp_path):
+    lines = "".join(f"{epoch},{step},{4 - epoch - step / 200}\n" for epoch in range(3) for step in (20, 40, 60))
+    with pytest.raises(sf.InputError, match="the steps begin again with every epoch"):
+        rows_of(tmp_path, "a.csv", f"epoch,step,loss\n{lines}")
+    resumed = "epoch,step,loss\n0,20,3\n0,40,2.8\n1,60,2.6\n0,40,2.8\n1,60,2.5\n1,80,2.4\n"
+    assert rows_of(tmp_path, "b.csv", resumed).curves["step"].tolist() == [20, 40, 60, 80]
+
+
+def test_a_sweep_in_which_some_rates_ended_early_holds_results(tmp_path):
+    rates = (0.0005, 0.001, 0.002, 0.004, 0.008)
+    lines = "".join(
+        f"{width},{lr},{700 if lr == 0.008 else 1000},{3 + width / 1000 + lr}\n" for width in (64, 128) for lr in rates
+    )
+    assert len(rows_of(tmp_path, "a.csv", f"width,lr,step,loss\n{lines}").table) == 10
+
+
+@pytest.mark.parametrize("name", ["lr_t", "current_lr", "lr_now"])
+def test_the_rate_that_moves_is_taken_under_other_names_too(tmp_path, name):
+    text = f"step,learning_rate,{name},loss\n0,.002,.0001,3.2\n100,.002,.002,2.8\n200,.002,.001,2.6\n"
+    runs = rows_of(tmp_path, "a.csv", text)
+    assert runs.curves["lr"].tolist() == [0.0001, 0.002, 0.001]
+    assert runs.table["peak_lr"].tolist() == [0.002]
+
+
+def test_a_unit_that_one_of_two_columns_lacks_stops_a_fit(tmp_path):
+    rows = [(n, d) for n in (30e6, 60e6, 125e6, 500e6) for d in (1, 3, 10, 30)]
+    lines = "".join(f"{n},{d},{1.7 + 400 * n**-0.34 + 410 * (d * 1e9) ** -0.28}\n" for n, d in rows)
+    with pytest.raises(sf.InputError, match="no numbers of parameters and tokens"):
+        sf.fit(rows_of(tmp_path, "a.csv", f"N,D,loss\n{lines}"), "chinchilla")
+
+
+def test_a_perplexity_is_named_where_no_loss_is_known(tmp_path):
+    with pytest.raises(sf.InputError, match=r'rename=\{"valid_ppl": "loss"\}'):
+        rows_of(tmp_path, "a.csv", "N,D,valid_ppl\n1e7,1e9,20\n2e7,1e9,18\n")

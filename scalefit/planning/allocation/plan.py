@@ -26,6 +26,7 @@ from scalefit.runs import Runs, read_runs
 LAW = "chinchilla"  #: fitted where run logs are given instead of a fit
 DRAWS = 200
 MOST_LOST = 0.05  #: share of the draws without an optimum above which that is reported
+HEEDED = 0.1  #: weight from which on another law of the mixture is named
 
 
 def plan(
@@ -214,11 +215,22 @@ class _Asked:
         return found
 
 
+def _other_laws(fit: Fit) -> list[Check]:
+    """A warning where the forecast mixes laws: the sizes and data that are best follow one of them."""
+    weights = dict(fit.choice.weights) if fit.choice else {}
+    others = {name: weight for name, weight in weights.items() if name != fit.law.spec and weight >= HEEDED}
+    if not others:
+        return []
+    named = ", ".join(f"{name} {100 * weight:.0f} %" for name, weight in others.items())
+    text = f"the plan follows {fit.law.spec} alone, but these runs do not tell it from other laws ({named}), whose best"
+    return [Check("one-law-of-several", f"{text} size and data may lie elsewhere: plan with each of them (--law)")]
+
+
 def _cautions(fit: Fit, surface: Surface, table: pd.DataFrame) -> tuple[Check, ...]:
     """What ``predict`` warns about at the planned places, of each kind the one furthest beyond the data."""
+    found = {check.code: check for check in _other_laws(fit)}
     if "decades_beyond" not in table:
-        return ()
-    found: dict[str, Check] = {}
+        return tuple(found.values())
     columns = fit.law.columns.values()
     for _, row in table.dropna(subset=["decades_beyond"]).sort_values("decades_beyond", ascending=False).iterrows():
         where: dict[str, Any] = {name: surface.held.get(name, row.get(name)) for name in columns}

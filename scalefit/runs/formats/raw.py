@@ -105,7 +105,7 @@ def _plain(value: Any) -> Any:
 
 
 def nans_of(records: list[dict[str, Any]], numbers: list[int]) -> dict[str, list[int]]:
-    """The numbers of the records in which a key holds NaN, by key.
+    """The numbers of the records in which a key holds NaN, by key; also as the word, where JSON has no NaN.
 
     >>> nans_of([{"loss": 1.0}, {"loss": float("nan")}, {}], [1, 2, 3])
     {'loss': [2]}
@@ -113,6 +113,6 @@ def nans_of(records: list[dict[str, Any]], numbers: list[int]) -> dict[str, list
     found: dict[str, list[int]] = {}
     for record, number in zip(records, numbers, strict=True):
         for key, value in record.items():
-            if isinstance(value, float) and value != value:
+            if (isinstance(value, float) and value != value) or (isinstance(value, str) and value.lower() == "nan"):
                 found.setdefault(key, []).append(number)
     return found

@@ -130,7 +130,12 @@ def join_sparse_rows(tidy: Tidy) -> pd.DataFrame:
         other = [name for name in frame.columns if name not in (*PLACES, "loss") and filled[name]]
     if lost is not None:
         apart &= ~lost.to_numpy()
-    if not apart.any() or not other:
+    if not apart.any() or apart.all():
+        return logged
+    if not other:  # a closing record, or a line that holds a step alone
+        if told is not None:
+            tidy.frame = frame[~apart.to_numpy()].copy()
+            tidy.note("dropped", f"rows on which nothing but their {tidy.axis} was logged", int(apart.sum()))
         return logged
     keys = ["run", tidy.axis]
     extra = frame[apart.to_numpy()].groupby(keys, observed=True)[other].last()

@@ -94,7 +94,10 @@ def _grouped(tidy: Tidy, name: str) -> pd.Series:
 def _groupings(frame: pd.DataFrame) -> list[list[str]]:
     """Sets of columns that may distinguish runs, smallest first; none that makes every row a run."""
     shape = [name for name in TELLING if name in frame.columns]
-    words = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name].dtype) and name != "split"]
+    own = [
+        name for name in frame.columns if name != "split" and not str(name).startswith("__")
+    ]  # no mark of the reading
+    words = [name for name in own if not pd.api.types.is_numeric_dtype(frame[name].dtype)]
     both = list(dict.fromkeys([*shape, *words]))
     rate = [*both, "lr"] if "lr" in frame and not frame["lr"].hasnans else []
     tries = [shape[:1] if shape[:1] == ["schedule"] else [], shape, both, rate]

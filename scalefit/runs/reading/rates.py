@@ -28,6 +28,7 @@ def bound_rates(frame: pd.DataFrame, bindings: list[Binding]) -> tuple[list[Bind
     bound = next((each for each in bindings if each.name == "lr" and each.how != "mapped"), None)
     taken = {each.source for each in bindings}
     others = [name for name in map(str, frame.columns) if name not in taken and canonical(name) == "lr"]
+    others += [name for name in map(str, frame.columns) if name not in (taken | {*others}) and _is_rate(name)]
     settings = [name for name in others if SETTING.match(name)]
     if len(settings) == 1 and bound and not any(each.name == "peak_lr" for each in bindings):
         bindings = [*bindings, Binding("peak_lr", settings[0], "guessed")]
@@ -45,6 +46,12 @@ def bound_rates(frame: pd.DataFrame, bindings: list[Binding]) -> tuple[list[Bind
         new.insert(0, Binding("peak_lr", bound.source, "guessed"))
     text = f"lr is the column '{moving[0]}', which changes along the run; '{bound.source}' does not: it is a setting"
     return [*(each for each in bindings if each is not bound), *new], text
+
+
+def _is_rate(name: str) -> bool:
+    """Whether a name says that the column is a learning rate at the step, such as current_lr or lr_t."""
+    words = set(re.split(r"[^a-z0-9]+", normalised(name)))
+    return "lr" in words and words <= {"lr", "t", "now", "current", "cur", "step", "actual", "effective", "sched"}
 
 
 def _moves(frame: pd.DataFrame, name: str, run: str | None) -> bool:

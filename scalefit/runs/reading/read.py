@@ -12,6 +12,7 @@ import pandas as pd
 
 from scalefit.errors import InputError, counted, listed
 from scalefit.escaping import one_line
+from scalefit.runs.conventions import in_other_units
 from scalefit.runs.formats import RawTable
 from scalefit.runs.matching import normalised
 from scalefit.runs.reading.checks import checked
@@ -151,7 +152,10 @@ def _missing(name: str, tables: list[Tidy]) -> InputError:
     columns = [column for column in frame.columns if column not in ("run", "source")]
     if name == "loss" and {"step", "lr"} <= set(columns) <= {"step", "lr", "schedule"}:
         return InputError("the file holds a schedule, not a run", where=where, todo=f"pass it as --schedule {where}")
-    likely = [column for column in columns if name in normalised(column) and frame[column].dtype.kind in "iuf"]
+    numbers = [column for column in columns if frame[column].dtype.kind in "iuf"]
+    likely = [column for column in numbers if name in normalised(column)]
+    if name == "loss" and not likely:  # a loss in another unit
+        likely = [column for column in numbers if in_other_units(column)]
     what = f"there is no column {name}; the columns are {listed([source.get(each, each) for each in columns], 30)}"
     todo = f"say which one it is: --map {name}={likely[0] if likely else 'COLUMN'}"
     return InputError(what, where=where, todo=todo)

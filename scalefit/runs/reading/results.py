@@ -5,10 +5,13 @@ A restart repeats steps and changes nothing else. So what a run never changes (i
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.errors import InputError
 from scalefit.runs.settings import is_record, is_setting
 
 #: columns that have one value along a run
@@ -16,6 +19,8 @@ FIXED = (
     *("schedule", "N", "N_total", "N_enc", "N_dec", "N_vocab", "peak_lr", "d_model", "n_layer", "n_head", "d_head"),
     *("d_ff", "seq_len", "vocab", "warmup", "weight_decay", "seed", "optimizer", "parametrization", "U", "experts"),
 )
+#: columns that say where a row stands, and measure nothing
+PLACED = frozenset({"run", "step", "tokens", "epoch", "split", "source", "time", "timestamp"})
 SO_FAR = ("D", "C", "tokens")  #: of a whole run in a table of results, of the run so far in logs
 LOGGED = 20  #: rows of one size, one after another with steps that rise, from which on D and C are those so far
 
@@ -30,6 +35,39 @@ def settings_beside_one_name(frame: pd.DataFrame) -> list[str]:
     if "run" not in frame.columns or len(frame) < 2 or frame["run"].nunique(dropna=False) > 1:
         return []
     return [name for name in telling(frame) if name in ("N", "N_total", "d_model", "n_layer", "seed")]
+
+
+def _is_sweep(frame: pd.DataFrame, fixed: list[str], axis: str) -> bool:
+    """Whether the rows of each size hold each learning rate once, at one step or few: some runs ended early."""
+    if "lr" not in frame.columns or frame["lr"].isna().any() or frame.duplicated([*fixed, "lr"]).any():
+        return False
+    places = frame.groupby(fixed, dropna=False, observed=True, sort=False)[axis]
+    return bool((2 * places.nunique() <= places.size()).all())
+
+
+def steps_begin_with_epochs(frame: pd.DataFrame) -> bool:
+    """Whether the steps of a run are counted anew in every epoch: they fall where, and only where, the epoch rises.
+
+    >>> steps_begin_with_epochs(pd.DataFrame({"epoch": [0, 0, 1, 1], "step": [10, 20, 10, 20]}))
+    True
+    >>> steps_begin_with_epochs(pd.DataFrame({"epoch": [0, 0, 0, 0], "step": [10, 20, 10, 20]}))
+    False
+    """
+    if not {"epoch", "step"} <= set(frame.columns) or not pd.api.types.is_numeric_dtype(frame["epoch"].dtype):
+        return False
+    runs = frame["run"].astype(str) if "run" in frame.columns else pd.Series("", index=frame.index)
+    for _, rows in frame.groupby(runs, sort=False):
+        falls, rises = np.diff(rows["step"].to_numpy(float)) < 0, np.diff(rows["epoch"].to_numpy(float)) > 0
+        if falls.any() and np.array_equal(falls, rises):
+            return True
+    return False
+
+
+def refuse_steps_of_epochs(frame: pd.DataFrame, where: str) -> None:
+    """Raise :class:`InputError` where the steps are counted anew in every epoch."""
+    if steps_begin_with_epochs(frame):
+        todo = "map a column of steps that count on (--map step=COLUMN), or remove the steps to read by epochs"
+        raise InputError("the steps begin again with every epoch", where=where, todo=todo)
 
 
 def are_final_results(frame: pd.DataFrame, axis: str = "step") -> bool:
@@ -48,6 +86,8 @@ def are_final_results(frame: pd.DataFrame, axis: str = "step") -> bool:
     if not fixed:
         return len(frame) > 1 and frame[axis].nunique() == 1
     groups = frame.groupby(fixed, dropna=False, observed=True, sort=False)
+    if _is_sweep(frame, fixed, axis):
+        return True
     if (groups.size() == 1).all() or (groups[axis].nunique() == 1).all():
         return True
     data = [name for name in SO_FAR if name in frame.columns and (groups[name].nunique() > 1).any()]
@@ -79,7 +119,9 @@ def settings_of_blocks(frame: pd.DataFrame, axis: str = "step") -> list[str]:
         return []
     found = []
     for name in frame.columns:
-        if name == axis or frame[name].nunique(dropna=False) < 2 or not is_setting(name, frame[name]):
+        if name in (axis, "epoch") or str(name).startswith("__"):  # progress, and marks of the reading
+            continue
+        if frame[name].nunique(dropna=False) < 2 or not is_setting(name, frame[name]):
             continue
         if not is_record(name, frame[name]) and (frame[name].groupby(block).nunique(dropna=False) == 1).all():
             found.append(str(name))
@@ -111,3 +153,15 @@ def _counts_up(epochs: NDArray[np.float64]) -> bool:
         return True
     known = all(epochs[at + 1] in epochs[: at + 1] for at in back)
     return known and len(epochs) >= 3 * (len(back) + 1) and bool(np.all(np.delete(rises, back) == 1.0))
+
+
+def unlogged(frame: pd.DataFrame, nans: Collection[int], unsure: bool) -> pd.Series:
+    """For each row whether no loss was logged there; None where an empty cell may be a NaN all the same (``unsure``).
+
+    ``nans``: the rows in which NaN was logged. A row whose other measurements are empty too, as a closing record has
+    them, holds no NaN.
+    """
+    empty = frame["loss"].isna() & ~frame.index.isin(nans)
+    others = frame.drop(columns=["loss", *PLACED], errors="ignore")
+    blank = others.isna().all(axis=1) & bool(others.notna().any(axis=None))
+    return empty.astype(object).where(~empty | blank | (not unsure))

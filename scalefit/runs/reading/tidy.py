@@ -12,15 +12,22 @@ import pandas as pd
 
 from scalefit.errors import InputError
 from scalefit.runs.columns import COLUMNS
+from scalefit.runs.conventions import BIT_WORDS, PERPLEXITY_NAME
 from scalefit.runs.formats import RawTable
 from scalefit.runs.matching import Binding, match
 from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
 from scalefit.runs.reading.markers import marker, markers, value
 from scalefit.runs.reading.rates import bound_rates, sized
-from scalefit.runs.reading.results import are_final_results, epochs_count_up, settings_beside_one_name, telling
+from scalefit.runs.reading.results import (
+    are_final_results,
+    epochs_count_up,
+    refuse_steps_of_epochs,
+    settings_beside_one_name,
+    telling,
+    unlogged,
+)
 from scalefit.runs.table import Note
 
-PERPLEXITY, BITS = re.compile(r"(^|[^a-z])(ppl|perplexity)([^a-z]|$)"), {"bits", "bpb", "bpc", "bpt"}  #: names of units
 ONE_RATE = "peak_lr = lr: the table has one row per run"
 #: Columns in which text that is not a number stops the reading.
 STRICT = frozenset({"step", "tokens", "loss", "lr", "N", "N_total", "D", "C", "batch"})
@@ -74,9 +81,8 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) ->
     _find_axis(tidy)
     if tidy.axis and raw.nans is not None and "loss" in tidy.frame.columns:
         source = next((binding.source for binding in bindings if binding.name == "loss"), "loss")
-        loss = tidy.frame["loss"]
-        empty = loss.isna() & ~loss.index.isin(raw.nans.get(source, []))
-        tidy.frame = tidy.frame.assign(**{NO_LOSS: empty.astype(object).where(~empty) if raw.unsure else empty})
+        mark = unlogged(tidy.frame.drop(columns=LOST, errors="ignore"), raw.nans.get(source, []), raw.unsure)
+        tidy.frame = tidy.frame.assign(**{NO_LOSS: mark})
     if not tidy.axis:
         tidy.frame = tidy.frame.drop(columns=LOST, errors="ignore")
     return tidy
@@ -196,12 +202,12 @@ def _loss_in_nats(tidy: Tidy) -> None:
     if "loss" not in tidy.frame.columns or tidy.frame["loss"].dtype.kind not in "iuf":
         return
     loss = tidy.frame["loss"].astype(np.float64)
-    if PERPLEXITY.search(source.lower()):
+    if PERPLEXITY_NAME.search(source.lower()):
         with np.errstate(all="ignore"):
             tidy.frame = tidy.frame.assign(loss=np.log(loss))
         _rescaled(tidy, "loss", float("nan"))
         tidy.note("converted", f"loss is the logarithm of the column '{source}', a perplexity")
-    elif words & BITS:
+    elif words & BIT_WORDS:
         tidy.frame = tidy.frame.assign(loss=loss * np.log(2.0))
         _rescaled(tidy, "loss", float(np.log(2.0)))
         tidy.note(
@@ -229,6 +235,7 @@ def _find_axis(tidy: Tidy) -> None:
         told = f"{' and '.join(by)} differ between rows" if by else "all rows stand at one step"
         tidy.note("derived", f"each row is the result of a run and its step the length of that run: {told}", len(frame))
     elif "step" in columns and not one_row_per_run:
+        refuse_steps_of_epochs(frame, tidy.where)
         tidy.axis = "step"
         _whole_steps(tidy)
     elif "step" in columns and "steps" not in columns:
