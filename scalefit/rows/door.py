@@ -12,7 +12,8 @@ from scalefit.rows.rows import Rows
 from scalefit.runs import Runs, Trajectory
 
 FEWEST_PARAMETERS, FEWEST_TOKENS = 1e4, 1e5  #: no model and no training is smaller than both
-LEAST_RATIO, MOST_RATIO = 1e-3, 1e6  #: tokens a parameter; outside one of the two lacks its unit
+COUNTED = (1e-2, 1e4)  #: where the largest of a column lies that is counted in millions or billions
+ENOUGH = {"N": 1e6, "D": 1e8}  #: from which on the other column is a plain count
 LARGEST = 1e9  #: a measured value this many times the median is a fault of the log
 SAME = 1e-9  #: a variable with less relative spread is constant
 FLAT = 1e-6  #: learning rates with a smaller relative difference are equal
@@ -68,7 +69,11 @@ def refuse_units(law: Law, rows: Rows) -> None:
     if not size or "D" not in largest or not len(rows):
         return
     few = largest[size] < FEWEST_PARAMETERS and largest["D"] < FEWEST_TOKENS
-    if few or not LEAST_RATIO <= largest["D"] / largest[size] <= MOST_RATIO:
+    low, high = COUNTED
+    one = (low <= largest["D"] < high and largest[size] >= ENOUGH["N"]) or (
+        low <= largest[size] < high and largest["D"] >= ENOUGH["D"]
+    )
+    if few or one:
         raise InputError(
             f"{size} is at most {largest[size]:g} and D at most {largest['D']:g}: no numbers of parameters and tokens",
             where=f"law {law.name}",
