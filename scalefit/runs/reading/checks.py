@@ -18,6 +18,9 @@ SHOWN = 5
 LARGEST = 1e14  #: no model has so many parameters: a unit was counted twice
 LEAST = 1000.0  #: fewer parameters or tokens are probably counted in millions or billions
 
+TRAINED = frozenset({"train", "training"})  #: names of splits
+JUDGED = frozenset({"val", "valid", "validation", "eval", "evaluation", "test", "dev", "held-out"})
+
 
 def checked(runs: Runs, declared: Mapping[str, float] = NONE) -> Runs:
     """The same runs with notes on losses that are not finite, runs that stop early, implausible sizes and unknown
@@ -26,6 +29,7 @@ def checked(runs: Runs, declared: Mapping[str, float] = NONE) -> Runs:
     found = [
         _not_finite(frame, runs.curves is not None),
         _lost(runs),
+        _mixed_splits(runs),
         *unfinished_by_status(runs),
         *stopped(runs, declared),
     ]
@@ -70,6 +74,21 @@ def _lost(runs: Runs) -> Note | None:
         return None
     shown = listed(told, SHOWN, "; ")
     return Note("diverged", f"{counted(len(told), 'run')} diverged, with no finite loss at the end: {shown}", len(told))
+
+
+def _mixed_splits(runs: Runs) -> Note | None:
+    """Runs whose curve holds losses on training data and losses on other data, told apart by the column split alone."""
+    if runs.curves is None or not {"split", "loss"} <= set(runs.curves.columns):
+        return None
+    rows = runs.curves[runs.curves["loss"].notna()]
+    words = rows["split"].astype(str).str.strip().str.lower()
+    trained, judged = (words.isin(kind).groupby(rows["run"], observed=True).any() for kind in (TRAINED, JUDGED))
+    count = int((trained & judged).sum())
+    if not count:
+        return None
+    named = sorted(rows["split"].astype(str).unique())
+    todo = f"""choose one of them, such as --where "split == '{named[0]}'\""""
+    return Note("suspect", f"losses of {listed(named)} stand in one curve in {counted(count, 'run')}: {todo}", count)
 
 
 def _sizes(table: pd.DataFrame, name: str) -> Iterator[Note]:
