@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from types import TracebackType
 from typing import Any, NoReturn
 
 import click
@@ -77,23 +78,23 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-def run(args: Sequence[str] | None = None) -> NoReturn:
+def run() -> NoReturn:
     """The program ``scalefit``: an error that no command foresaw is one line with a request to report it.
 
-    With ``--traceback`` the error itself is raised. Called as a click command, ``main`` raises it always.
+    With ``--traceback`` it is shown as Python shows it. Called as a click command, ``main`` raises it always.
     """
-    words = sys.argv[1:] if args is None else list(args)
-    try:
-        main(words, prog_name="scalefit")
-    except Exception as error:
-        if "--traceback" in words:
-            raise
-        from scalefit.cli.output import fail
-
-        kind, text = type(error).__name__, str(error)[:LONGEST]
-        what = f"an unexpected error, a fault of scalefit ({kind}: {text})"
-        fail(ScalefitError(what, todo=REPORT), "--json" in words)
+    if "--traceback" not in sys.argv[1:]:
+        sys.excepthook = unforeseen
+    main(prog_name="scalefit")
     sys.exit(0)
+
+
+def unforeseen(kind: type[BaseException], error: BaseException, _: TracebackType | None) -> None:
+    """Show an error that reached the end of the program, and exit with 2."""
+    from scalefit.cli.output import fail
+
+    what = f"an unexpected error, a fault of scalefit ({kind.__name__}: {str(error)[:LONGEST]})"
+    fail(ScalefitError(what, todo=REPORT), "--json" in sys.argv[1:])
 
 
 @click.group(cls=Commands, invoke_without_command=True, context_settings=SETTINGS)
