@@ -20,10 +20,7 @@ from scalefit.cli.plan import source_of
 @click.option(
     "--candidates", metavar="seen|CSV", show_default="a grid around the fitted runs", help="What to choose from."
 )
-@click.option(
-    "--cost", metavar="FORMULA", show_default="6*N*D", help="FLOP of a run: a formula or shape:aspect=128,..."
-)
-@click.option("--active", type=float, metavar="SHARE", help="Share of all parameters that a token passes (experts).")
+@options.shared("--cost", "--active")
 @click.option("--failure", type=float, default=0.05, help="The chance that a run fails and tells nothing.")
 @options.shared("--law", default="chinchilla", help="The law to fit to FILE, or that of FIT.json in a file of yours.")
 @options.shared("--draws", default=options.DRAWS)

@@ -31,6 +31,16 @@ SHARED: dict[str, dict[str, Any]] = {
     "--ignore": {"multiple": True, "metavar": "COLUMN", "help": "A column that may differ between runs; repeat."},
     "--initial-loss": {"metavar": "LOSS", "help": "Loss of the untrained model, such as ln(vocabulary size)."},
     "--join": {"is_flag": True, "help": "Read runs that go on where others end, with the same settings, as one run."},
+    "--active": {
+        "type": float,
+        "metavar": "SHARE",
+        "help": "Share of all parameters that a token passes (experts).",
+    },
+    "--cost": {
+        "metavar": "FORMULA",
+        "show_default": "6*N*D",
+        "help": "FLOP of a run: a formula or shape:aspect=128,...",
+    },
     "--law": {"metavar": "LAW", "help": 'A law: its name, "name:option=value", a formula, or ./mine.py:MyLaw.'},
     "--lr": {"metavar": "LR", "help": "The peak learning rate."},
     "--map": {"multiple": True, "metavar": "NAME=COLUMN", "help": "Read NAME from this column; repeat."},

@@ -25,10 +25,7 @@ if TYPE_CHECKING:
 @click.option("--hours", metavar="HOURS", help="Budgets in GPU-hours, with --gpu.")
 @click.option("--money", metavar="PRICE", help="Budgets in money, with --gpu.")
 @click.option("--inference-tokens", metavar="TOKENS", help="Tokens served over the model's life, 2 N each.")
-@click.option(
-    "--cost", metavar="FORMULA", show_default="6*N*D", help="FLOP of a run: a formula or shape:aspect=128,..."
-)
-@click.option("--active", type=float, metavar="SHARE", help="Share of all parameters that a token passes (experts).")
+@options.shared("--cost", "--active")
 @click.option("--gpu", metavar="peak=989T,mfu=0.4,price=2", help="What a GPU does and costs; prints hours and price.")
 @click.option("--schedules", multiple=True, metavar="TEXT|CSV", help='Rank these schedules of one budget, or "all".')
 @options.shared("--steps", show_default="the longest fitted run")
