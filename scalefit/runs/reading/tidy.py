@@ -243,7 +243,8 @@ def _find_axis(tidy: Tidy) -> None:
         tidy.note("derived", "every run has one row: its step is the length of the run (steps)")
     elif "run" in columns and not one_row_per_run:
         keys = ["run", "split"] if "split" in columns else ["run"]
-        for name in ("tokens", "D", "steps"):
+        numbered = any(b.name == "run" and b.source.lower() == "id" for b in tidy.bindings)  # of anything
+        for name in ("tokens", "steps") if numbered else ("tokens", "D", "steps"):
             if name in columns and (frame.groupby(keys, observed=True)[name].nunique() > 1).any():
                 tidy.axis = "step" if name == "steps" else "tokens"
                 tidy.frame = frame.rename(columns={name: tidy.axis})
