@@ -109,7 +109,7 @@ def _is_table(value: Any) -> bool:
 
 
 def documents(folder: Path) -> list[Path]:
-    """The JSON files of a folder that hold a loss: one a run (r0.json, r1.json)."""
+    """The JSON files of a folder that hold a loss: one row per run (r0.json, r1.json)."""
     found = []
     for path in sorted(folder.glob("*.json")):
         try:
