@@ -140,7 +140,15 @@ COLUMNS: dict[str, Column] = {
         _words("hessian_max_eig hessian_max_eigenvalue hessian_top_eigenvalue lambda_max"),
     ),
     # learning rate
-    "lr": Column("1", "learning rate at the step, as fed to the optimiser", NAMES["lr"]),
+    "lr": Column(
+        "1",
+        "learning rate at the step, as fed to the optimiser",
+        NAMES["lr"],
+        _words(
+            "lr_[0-9]* lr/[0-9]* lr/muon* lr/adam* lr/group* lr/pg* lr_group* lr_pg* lr_muon* lr_adam* "
+            "learning_rate_[0-9]*"
+        ),
+    ),
     "peak_lr": Column(
         "1",
         "highest learning rate of the schedule",

@@ -139,7 +139,9 @@ def header_scale(name: str) -> float:
     >>> header_scale("#Params (B)"), header_scale("FLOPs (1E21)"), header_scale("loss (nats)")
     (1000000000.0, 1e+21, 1.0)
     """
-    found = re.search(r"[\(\[]\s*(?:in\s+)?([A-Za-z]+|\d*\.?\d*e\+?\d+|10\^\d+)\s*[\)\]]", str(name), re.IGNORECASE)
+    found = re.search(
+        r"[\(\[]\s*(?:in\s+)?([A-Za-z]+|\d*\.?\d*e[+-]?\d+|10\^[+-]?\d+)\s*[\)\]]", str(name), re.IGNORECASE
+    )
     if not found:
         return 1.0
     unit = found[1].lower().replace("10^", "1e")

@@ -15,25 +15,47 @@ SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 MISSING = frozenset({"", "na", "n/a", "null", "none", "-", "--"})
 PATTERN = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)\s*([kmbgt]?)", re.IGNORECASE)
 LOST = frozenset({"diverged", "div", "div.", "divergence", "failed", "crashed", "exploded"})
+MOST_LETTERS = 60  #: of a cell that is looked at more closely
 NO_NUMBERS = (bool, complex, datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
+#: thousands set apart by blanks, apostrophes, commas, or by points where there are two or more
+THOUSANDS = re.compile(
+    r"[+-]?\d{1,3}(?:(?:[,_]\d{3})+|(?:['’]\d{3})+|(?:[ \u00a0\u2009\u202f]\d{3})+)(?:\.\d+)?\s*[kmbgt]?", re.IGNORECASE
+)
+POINTS, ONE_POINT = re.compile(r"[+-]?\d{1,3}(?:\.\d{3}){2,}"), re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
+#: what people write around a number: emphasis, a word or an error in brackets, an error behind ±
+EMPHASIS = re.compile(r"^(\*\*|__|\*|_|`)(.+)\1$")
+BESIDE = re.compile(
+    r"^(.*\d\.?[kmbgt]?)\s*(?:(?:±|\+/-|\+-)\s*[\d.]+(?:e[+-]?\d+)?|\(\d+\)|\s[(\[][a-z][^)\]]*[)\]]|\*+|†)$", re.I
+)
+POWER = re.compile(r"(\d+(?:\.\d+)?)\s*(?:\^|\*\*)\s*[({]?\s*([+-]?\d+(?:\.\d+)?)\s*[)}]?")
+TIMES_POWER = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*[x×*·]\s*10\s*(?:\^|\*\*)\s*[({]?\s*([+-]?\d+)\s*[)}]?", re.I)
+SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)")
 WORDS = {"nan": float("nan"), "inf": float("inf"), "infinity": float("inf")}
 
 
 def quantity(text: str) -> float:
     """The number that a text stands for; K, M, B (or G) and T mean 1e3, 1e6, 1e9 and 1e12.
 
-    Thousands may be separated by commas or underscores. Raises InputError for anything else.
+    Thousands may be separated by commas, underscores, apostrophes, blanks, or several points. Powers, shares, and what
+    people write beside a number (`(best)`, an error, emphasis) are understood. Raises InputError for anything else.
 
     >>> [quantity(text) for text in ("1.3B", "20e9", "1,234,567", "2T", "300M", "nan")]
     [1300000000.0, 20000000000.0, 1234567.0, 2000000000000.0, 300000000.0, nan]
+    >>> [quantity(text) for text in ("3.0 (best)", "3.356 ± 0.01", "3.356(12)", "2^-11", "1/64", "1.000.000")]
+    [3.0, 3.356, 3.356, 0.00048828125, 0.015625, 1000000.0]
     >>> quantity("about 3")
     Traceback (most recent call last):
     ...
     scalefit.errors.InputError: 'about 3' is not a number; write it like 1300000000, 1.3e9 or 1.3B
     """
-    plain = str(text).strip()
-    if re.fullmatch(r"[+-]?\d{1,3}([,_]\d{3})+(\.\d+)?\s*[kmbgt]?", plain, re.IGNORECASE):
-        plain = plain.replace(",", "").replace("_", "")
+    plain = _bare(str(text))
+    if THOUSANDS.fullmatch(plain):
+        plain = re.sub(r"(?<=\d)[,_'’ \u00a0\u2009\u202f](?=\d)", "", plain)
+    elif POINTS.fullmatch(plain):
+        plain = plain.replace(".", "")
+    value = _worked_out(plain)
+    if value is not None:
+        return value
     found = PATTERN.fullmatch(plain)
     if found:  # read as one decimal number, so that 0.3B is the float nearest to 3e8
         mantissa, _, power = found[1].lower().partition("e")
@@ -44,6 +66,33 @@ def quantity(text: str) -> float:
     lost = plain.lower() in LOST
     todo = "write nan for a run that diverged" if lost else "write it like 1300000000, 1.3e9 or 1.3B"
     raise InputError(f"'{text}' is not a number", todo=todo)
+
+
+def _bare(text: str) -> str:
+    """A number without what is written around it."""
+    plain = text.strip()
+    if len(plain) > MOST_LETTERS:
+        return plain
+    while found := EMPHASIS.match(plain):
+        plain = found[2].strip()
+    found = BESIDE.match(plain)
+    return found[1].strip() if found else plain
+
+
+def _worked_out(plain: str) -> float | None:
+    """The value of a power, a number times a power of ten, or a share; None for anything else."""
+    if len(plain) > MOST_LETTERS:
+        return None
+    try:
+        if found := TIMES_POWER.fullmatch(plain):
+            return float(f"{found[1]}e{int(found[2])}")
+        if found := POWER.fullmatch(plain):
+            return float(float(found[1]) ** float(found[2]))
+        if found := SHARE.fullmatch(plain):
+            return float(found[1]) / float(found[2])
+    except (OverflowError, ZeroDivisionError):
+        return float("inf") if "/" not in plain else None
+    return None
 
 
 def is_quantity(cell: object) -> bool:
@@ -72,7 +121,10 @@ def numbers(column: pd.Series, where: str, unit_scale: float = 1.0) -> NDArray[n
     if not pd.api.types.is_string_dtype(column.dtype):
         column = column.astype(object).map(lambda cell: str(cell) if isinstance(cell, NO_NUMBERS) else cell)
     values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, copy=True) * unit_scale
-    for position in np.flatnonzero(np.isnan(values)).tolist():
+    odd = np.flatnonzero(np.isnan(values)).tolist()
+    if odd:
+        _refuse_doubtful(column, odd, where)
+    for position in odd:
         cell = column.iloc[position]
         if pd.isna(cell) or str(cell).strip().lower() in MISSING:
             continue
@@ -82,6 +134,21 @@ def numbers(column: pd.Series, where: str, unit_scale: float = 1.0) -> NDArray[n
             row = column.index[position]
             raise InputError(error.what, where=f"{where}, row {row}, column {column.name}", todo=error.todo) from error
     return np.asarray(values)
+
+
+def _refuse_doubtful(column: pd.Series, odd: list[int], where: str) -> None:
+    """Raise InputError for a cell such as `1.000` beside `1.000.000`, or a loss of `3,356`: which sign is decimal?"""
+    texts = column.map(lambda cell: str(cell).strip())
+    doubtful = pd.Series(False, index=column.index)
+    if any(POINTS.fullmatch(texts.iloc[at]) for at in odd):
+        doubtful = texts.map(lambda text: ONE_POINT.fullmatch(text) is not None)
+    elif column.name in ("loss", "lr"):
+        doubtful = texts.map(lambda text: re.fullmatch(r"\d{1,3},\d{3}", text) is not None)
+    if doubtful.any():
+        at = int(np.argmax(doubtful.to_numpy()))
+        place = f"{where}, row {column.index[at]}, column {column.name}"
+        todo = "write thousands without a sign between them, and a point before decimals"
+        raise InputError(f"'{texts.iloc[at]}' may be a thousand or a decimal", where=place, todo=todo)
 
 
 def states_unit(cell: object) -> bool:

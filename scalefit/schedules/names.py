@@ -24,7 +24,15 @@ NAMES: dict[str, tuple[str, ...]] = {
         *("train_step", "training_step", "current_steps", "num_updates", "optimizer_step"),
     ),
     "lr": (
-        *("learning_rate", "train/learning_rate", "train/lr", "optim/learning_rate", "optim/learning_rate_group0"),
+        *(
+            "learning_rate",
+            "train/learning_rate",
+            "train/lr",
+            "train_lr",
+            "training_lr",
+            "optim/learning_rate",
+            "optim/learning_rate_group0",
+        ),
         *("optim/lr", "lr_metrics/lr", "lr-*", "opt/lr"),
     ),
     "run": ("run_name", "run_id", "name", "exp_name", "experiment_name", "run_uuid"),

@@ -204,9 +204,10 @@ def test_a_perplexity_is_named_where_no_loss_is_known(tmp_path):
         rows_of(tmp_path, "a.csv", "N,D,valid_ppl\n1e7,1e9,20\n2e7,1e9,18\n")
 
 
-def test_training_and_validation_rows_in_one_curve_are_told(tmp_path):
+def test_training_and_validation_rows_in_one_curve_are_parted(tmp_path):
     text = "step,split,loss\n20,train,3.0\n20,val,3.1\n40,train,2.8\n40,val,2.9\n60,train,2.7\n60,val,2.8\n"
-    notes = [note.text for note in rows_of(tmp_path, "a.csv", text).notes if note.kind == "suspect"]
-    assert any("losses of train, val stand in one curve in 1 run: choose one of them" in note for note in notes)
+    runs = rows_of(tmp_path, "a.csv", text)
+    assert runs.curves["loss"].tolist() == [3.0, 2.8, 2.7] and runs.curves["val_loss"].tolist() == [3.1, 2.9, 2.8]
+    assert any("stand in one column, told apart by 'split'" in note.text for note in runs.notes)
     alone = rows_of(tmp_path, "b.csv", "step,split,loss\n20,train,3.0\n40,train,2.8\n")
-    assert not any("stand in one curve" in note.text for note in alone.notes)
+    assert not any("stand in one c" in note.text for note in alone.notes)

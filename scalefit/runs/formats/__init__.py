@@ -17,6 +17,7 @@ from types import ModuleType
 from scalefit.errors import InputError
 from scalefit.runs.formats import text_log
 from scalefit.runs.formats.hydra import with_settings
+from scalefit.runs.formats.json_document import documents
 from scalefit.runs.formats.raw import RawTable, Remark
 from scalefit.runs.formats.text import refuse_packed
 
@@ -110,6 +111,8 @@ def sources_in(folder: Path) -> tuple[list[Path], list[Path]]:
         if found:
             more, others = _elsewhere(folder, reader, found)
             return found + more, [file for file in rest if not any(file.is_relative_to(s) for s in found)] + others
+    if not rest and (own := documents(folder)):
+        return own, []
     if not rest:  # logs may lie any number of folders down
         parts = [sources_in(part) for part in _folders(folder)]
         return [path for found, _ in parts for path in found], [path for _, left in parts for path in left]

@@ -14,6 +14,10 @@ from scalefit.runs.formats.text import lines
 NAMES = ("*.md", "*.markdown", "*.txt", "*.csv", "*.log", "*.out")
 LOOKED_AT = 400  #: lines by which a file of another name is known
 RULE = re.compile(r"^\s*\|?\s*:?-{2,}:?\s*(\|\s*:?-{2,}:?\s*)*\|?\s*$")
+HEADING = re.compile(r"^\s*(?:#+\s+\S|\*\*[^|]+\*\*:?\s*$)")
+SETTING = re.compile(
+    r"(?P<name>[A-Za-z_][\w ./-]*?)\s*(?:=|:|\s)\s*(?P<value>[\d.]+(?:e[+-]?\d+)?[kmbt]?)", re.IGNORECASE
+)
 BAR = re.compile(r"(?<!\\)\|")
 MARKS = re.compile(r"^(\*\*|__|`|\*|_)(.*)\1$")
 
@@ -24,7 +28,10 @@ def claims(path: Path) -> bool:
 
 
 def read(path: Path) -> RawTable:
-    """Read the longest table of the page; the index is the line of each row. Others are counted in a remark.
+    """Read the longest table of the page and those with the same header; the index is the line of each row.
+
+    The heading above each of several tables tells them apart: as a setting where it is a name and a number
+    (`## width 128`), else as a word. Tables with other headers are named in a remark.
 
     Marks of emphasis around a cell are left out; an empty cell, a dash and n/a are missing values.
     """
@@ -34,9 +41,10 @@ def read(path: Path) -> RawTable:
         raise InputError(
             "there is no table on the page", where=str(path), todo="write | step | loss |, then a line of dashes"
         )
-    start, stop = max(found, key=lambda pair: pair[1] - pair[0])
+    start, _ = max(found, key=lambda pair: pair[1] - pair[0])
     names = _cells(texts[start])
-    rows = [(_cells(text) + [""] * len(names))[: len(names)] for text in texts[start + 2 : stop]]
+    same = [pair for pair in found if _cells(texts[pair[0]]) == names]
+    rows = [(_cells(texts[at]) + [""] * len(names))[: len(names)] for low, high in same for at in range(low + 2, high)]
     if not rows:
         raise InputError("the table has no rows", where=f"{path}, row {start + 1}", todo="add a row")
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -44,14 +52,38 @@ def read(path: Path) -> RawTable:
         raise InputError(
             f"two columns are named '{twice}'", where=f"{path}, row {start + 1}", todo="give one another name"
         )
-    frame = pd.DataFrame(rows, columns=names, index=range(start + 3, stop + 1))
+    frame = pd.DataFrame(rows, columns=names, index=[at + 1 for low, high in same for at in range(low + 2, high)])
+    told = _sections(texts, same, frame)
+    names = [str(name) for name in frame.columns]
     frame = frame.mask(frame.isin(["", "-", "–", "—", "n/a", "N/A"]))
     for name in names:
         plain = pd.to_numeric(frame[name], errors="coerce")
         if (plain.notna() == frame[name].notna()).all():
             frame[name] = plain
-    told = [Remark("dropped", f"{len(found) - 1} other tables of the page", len(found) - 1)] if len(found) > 1 else []
+    others = [pair for pair in found if pair not in same]
+    if others:
+        shown = "; ".join(f"row {low + 1}: {' | '.join(_cells(texts[low]))}"[:80] for low, _ in others[:3])
+        told.append(Remark("dropped", f"{len(others)} other tables of the page ({shown})", len(others)))
     return RawTable(path, frame, remarks=tuple(told))
+
+
+def _sections(texts: list[str], same: list[tuple[int, int]], frame: pd.DataFrame) -> list[Remark]:
+    """Put the headings of several tables into a column of the frame, and say that they were joined."""
+    if len(same) < 2:
+        return []
+    heads = [next((texts[at] for at in range(low - 1, -1, -1) if HEADING.match(texts[at])), "") for low, _ in same]
+    plain = [head.strip().strip("#* :_").strip() for head in heads]
+    sizes = [high - low - 2 for low, high in same]
+    told = f"{len(same)} tables of the page have the same header and are read as one"
+    if len(set(plain)) > 1:
+        found = [SETTING.fullmatch(head) for head in plain]
+        named = {hit["name"].strip() for hit in found if hit}
+        setting = len(named) == 1 and all(found) and not named & set(frame.columns)
+        name = named.pop() if setting else "section"
+        values = [hit["value"] if setting and hit else head for hit, head in zip(found, plain, strict=True)]
+        frame.insert(0, name, [value for value, size in zip(values, sizes, strict=True) for _ in range(size)])
+        told += f"; the heading above each is its {name}"
+    return [Remark("joined", told, len(same))]
 
 
 def _tables(texts: list[str]) -> list[tuple[int, int]]:

@@ -34,7 +34,7 @@ def read(path: Path) -> RawTable:
     start = _header(texts[:LOOKED_AT])
     if start is None:
         raise InputError("there is no header above columns of numbers", where=str(path), todo="add one: # step loss lr")
-    names = _words(texts[start])
+    names = _names(texts, start)
     rows, numbers, notes = list[list[str]](), list[int](), 0
     for number, text in enumerate(texts[start + 1 :], start=start + 2):
         if not text.strip():
@@ -68,6 +68,18 @@ def _words(text: str) -> list[str]:
     return text.lstrip().lstrip("#%").split()
 
 
+def _wide_words(text: str) -> list[str]:
+    """The names of a header in which one blank belongs to a name: they stand two blanks apart."""
+    return [word.strip() for word in re.split(r"\s{2,}|\t", text.strip().lstrip("#%").strip())]
+
+
+def _names(texts: list[str], start: int) -> list[str]:
+    """The names of the header: as many as the row below has cells."""
+    below = next(text.split() for text in texts[start + 1 :] if text.strip() and not text.lstrip().startswith("#"))
+    plain = _words(texts[start])
+    return plain if len(plain) == len(below) else _wide_words(texts[start])
+
+
 def _header(head: list[str]) -> int | None:
     """The line of the header: words, as many as the two next rows have numbers (lines with # may lie between)."""
     filled = [number for number, text in enumerate(head) if text.strip()]
@@ -76,7 +88,7 @@ def _header(head: list[str]) -> int | None:
         after, next_after, *_ = *(row for row in rows_only if row > number), None, None
         if after is None:
             return None
-        names, below = _words(head[number]), head[after].split()
+        names, below = _names(head, number), head[after].split()
         if len(names) < 2 or len(names) != len(below) or any(sign in head[number] for sign in ",;|\t{=:"):
             continue
         if any(NUMBER.fullmatch(name) for name in names) or len(set(names)) < len(names):

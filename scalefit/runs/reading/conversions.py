@@ -24,12 +24,38 @@ BATCHES = (
 MANY = 32768  #: a batch size of at least this is taken to count tokens, a smaller one sequences
 SAME = 0.02  #: log ratio within which two batch sizes agree
 BASES = {"log2": (2.0, "2"), "log10": (10.0, "10"), "ln": (float(np.e), "e")}
+#: names of tokens over parameters, and one that may be another ratio
+PER_PARAMETER = frozenset(
+    [
+        "tokens_per_param",
+        "tok_per_param",
+        "tokens_per_parameter",
+        "toks_per_param",
+        "tokens/param",
+        "tokens/params",
+        "tokens/parameter",
+        "tpp",
+        "d/n",
+        "d_n",
+        "d_over_n",
+        "d_per_n",
+        "tokens_per_n",
+        "token_param_ratio",
+        "tokens_to_params",
+        "data_to_params",
+        "tokens_params_ratio",
+        "chinchilla_ratio",
+        "tokens_over_params",
+    ]
+)
+MAYBE = frozenset({"ratio", "data_ratio", "token_ratio", "tokens_ratio"})
 RATES = ("lr", "learning_rate", "peak_lr", "max_lr")
 
 
 def read_settings(tidy: Tidy) -> None:
     """Add `batch`, in tokens if the table shows what it counts, and `lr` from its logarithm, each with a note."""
     _read_logarithm(tidy)
+    _read_ratio(tidy)
     _read_batch(tidy)
 
 
@@ -81,6 +107,26 @@ def _read_logarithm(tidy: Tidy) -> None:
     if target == "lr" and not tidy.axis:
         tidy.frame = tidy.frame.assign(peak_lr=tidy.frame["lr"])
         tidy.note("derived", ONE_RATE)
+
+
+def _read_ratio(tidy: Tidy) -> None:
+    """D from tokens per parameter times N, where there are no tokens; a note where the ratio stays unused."""
+    columns = set(tidy.frame.columns)
+    name = next((each for each in map(str, tidy.frame.columns) if normalised(each) in PER_PARAMETER), None)
+    size = next((each for each in ("N", "N_total") if each in columns), None)
+    maybe = next((each for each in map(str, tidy.frame.columns) if normalised(each) in MAYBE), None)
+    if name is None:
+        if maybe is not None and size and not {"D", "tokens"} & columns:
+            text = f"'{maybe}' may be tokens per parameter: --map tokens_per_param={maybe} derives D from it"
+            tidy.note("unknown", text)
+        return
+    ratio = _numbers(tidy, name)
+    if ratio is None or size is None or {"D", "tokens"} & columns:
+        why = "there is no N" if size is None else "D is known" if ratio is not None else "it holds text"
+        tidy.note("unknown", f"the column '{name}', tokens per parameter, is not used: {why}")
+        return
+    tidy.frame = tidy.frame.assign(D=ratio * tidy.frame[size].to_numpy(dtype=float))
+    tidy.note("derived", f"D is the column '{name}' (tokens per parameter) times {size}", len(tidy.frame))
 
 
 def _read_batch(tidy: Tidy) -> None:

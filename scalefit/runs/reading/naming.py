@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.errors import InputError
-from scalefit.runs.reading.results import settings_of_blocks, telling
+from scalefit.runs.reading.results import settings_of_blocks, settings_of_epochs, telling
 from scalefit.runs.reading.tidy import Tidy
 
 #: Columns that distinguish the runs of a table of curves without a column `run`.
@@ -72,6 +72,11 @@ def _grouped(tidy: Tidy, name: str) -> pd.Series:
     if tidy.single:
         return _category(np.zeros(len(frame), dtype=np.int8), [name], frame)
     axis = frame[tidy.axis].to_numpy()
+    if tidy.axis == "epoch" and (own := settings_of_epochs(frame)):
+        labels = _joined_labels(frame, own)
+        text = f"there is no column run: runs are distinguished by {', '.join(own)}"
+        tidy.note("named", text, labels.nunique())
+        return labels
     fixed = telling(frame)
     groups = _groupings(frame) if fixed or not np.all(axis[1:] > axis[:-1]) else []
     keys = ["split"] if "split" in frame.columns else []

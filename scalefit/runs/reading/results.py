@@ -141,9 +141,42 @@ def epochs_count_up(frame: pd.DataFrame) -> bool:
     named = "run" in frame.columns
     runs = frame["run"].astype(str) if named else pd.Series("", index=frame.index)
     counted = pd.to_numeric(frame["epoch"], errors="coerce")
-    if counted.isna().any() or len(frame) < 2 * runs.nunique() or (not named and telling(frame)):
+    if counted.isna().any() or len(frame) < 2 * runs.nunique():
         return False
+    if not named and (telling(frame) or settings_of_epochs(frame)):
+        return bool(settings_of_epochs(frame))
     return all(_counts_up(epochs.to_numpy(dtype=float)) for _, epochs in counted.groupby(runs, sort=False))
+
+
+def settings_of_epochs(frame: pd.DataFrame) -> list[str]:
+    """The settings for each of which the epochs rise evenly, at least three of them; none where one run is logged.
+
+    >>> rows = pd.DataFrame({"epoch": [0, 0, 1, 1, 2, 2], "seed": [1, 2] * 3, "loss": [3.0, 3.1, 2.5, 2.6, 2.2, 2.3]})
+    >>> settings_of_epochs(rows), settings_of_epochs(rows[rows["seed"] == 1])
+    (['seed'], [])
+    """
+    epochs = pd.to_numeric(frame["epoch"], errors="coerce")
+    if epochs.is_monotonic_increasing and epochs.is_unique:
+        return []
+    fixed = telling(frame)
+    rate = ["lr"] if "lr" in frame.columns and frame["lr"].nunique() > 1 else []
+    own = [
+        str(name)
+        for name in frame.columns
+        if name not in (*PLACED, *fixed, "lr", "loss") and not str(name).startswith("__")
+        and frame[name].nunique(dropna=False) > 1 and is_setting(str(name), frame[name])
+        and not is_record(str(name), frame[name])
+    ]  # fmt: skip
+    for group in (fixed, [*fixed, *rate], [*fixed, *own], [*fixed, *rate, *own]):
+        if group and all(_even(part) for _, part in epochs.groupby([frame[name].astype(str) for name in group])):
+            return group
+    return []
+
+
+def _even(epochs: pd.Series) -> bool:
+    """Whether at least three epochs rise by the same amount."""
+    rises = np.diff(epochs.to_numpy(dtype=float))
+    return len(epochs) >= 3 and bool(rises[0] > 0 and np.allclose(rises, rises[0]))
 
 
 def _counts_up(epochs: NDArray[np.float64]) -> bool:

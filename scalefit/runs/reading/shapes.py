@@ -12,15 +12,26 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from scalefit.errors import InputError
+from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats import delimited
 from scalefit.runs.formats.pivot import wide
 from scalefit.runs.formats.raw import RawTable, Remark, settled
+from scalefit.runs.formats.scaled_headers import unscaled
+from scalefit.runs.formats.splits import parted, split_column
+from scalefit.runs.formats.summaries import without_summaries
 from scalefit.runs.matching import canonical, match
 from scalefit.runs.quantities import is_quantity, numbers
+from scalefit.runs.reading.results import FIXED
+from scalefit.runs.settings import is_setting
 
-NAMED, VALUED = ("metric", "metric_name", "name", "tag", "key", "variable"), ("value", "metric_value", "scalar")
-OF = re.compile(r"\s*(\d+)\s*/\s*(\d+)\s*")
-TIMES = re.compile(r"\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)\s*[x×]\s*", re.IGNORECASE)
+NAMED = ("metric", "metric_name", "metric_key", "tag", "key", "variable", "measure", "quantity", "series", "name")
+VALUED = ("value", "metric_value", "scalar", "val", "v", "score", "measurement", "number")
+OF = re.compile(r"\s*[\[(]?\s*(\d+)\s*(?:/|of)\s*(\d+)\s*[\])]?\s*")
+COUNTED = re.compile(r"step|iter|epoch|batch|update|progress", re.IGNORECASE)
+NUMBER = r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)"
+TIMES = re.compile(rf"\s*{NUMBER}\s*[x×]\s*", re.IGNORECASE)
+TIMES_FIRST = re.compile(rf"\s*[x×]\s*{NUMBER}\s*", re.IGNORECASE)
 BETWEEN = re.compile(r"\s*(?:\\|\||/|,|→|\bvs\.?(?=\s)|\bby\b|\bx\b|×)\s*", re.IGNORECASE)
 SPLITS = {
     "train",
@@ -66,7 +77,18 @@ def shaped(raw: RawTable, mapped: Container[str] = ()) -> RawTable:
     if raw.along is not None and any(name in mapped for name in set(raw.along.columns) - set(raw.frame.columns)):
         raw = replace(raw, frame=raw.along)
     raw = settled(raw)
-    for reshape in (_counted, _multiplied, _long, _matrix, _wide):
+    for reshape in (
+        without_summaries,
+        unscaled,
+        _counted,
+        _multiplied,
+        _long,
+        _parted,
+        _same_rates,
+        _turned,
+        _matrix,
+        _wide,
+    ):
         made = reshape(raw)
         if made is not None and not any(name in mapped for name in set(raw.frame.columns) - set(made.frame.columns)):
             raw = made
@@ -90,7 +112,7 @@ def _counted(raw: RawTable) -> RawTable | None:
     """A step written `n/m`: step n of m."""
     for name in map(str, raw.frame.columns):
         parts = _cells(raw.frame[name], OF)
-        if parts is None:
+        if parts is None or (not COUNTED.search(name) and canonical(name) != "step"):
             continue
         first, slash, second = name.partition("/")
         both = (first, second) if slash and canonical(first) == "step" else (name, f"{name} in all")
@@ -105,6 +127,7 @@ def _multiplied(raw: RawTable) -> RawTable | None:
     """A quantity written as multiples, 0.25x or 2×."""
     for name in map(str, raw.frame.columns):
         parts = _cells(raw.frame[name], TIMES)
+        parts = _cells(raw.frame[name], TIMES_FIRST) if parts is None else parts
         if parts is not None:
             text = (
                 f"the column '{name}' holds multiples such as {raw.frame[name].dropna().iloc[0]}: read as plain numbers"
@@ -117,26 +140,84 @@ def _long(raw: RawTable) -> RawTable | None:
     """One value a row, with the name of its metric beside it: a column a metric, a row a step."""
     frame = raw.frame
     last = {re.split(r"[/.]", str(name))[-1].strip().lower(): str(name) for name in frame.columns}
-    key = next((last[name] for name in NAMED if name in last), None)
-    value = next((last[name] for name in VALUED if name in last), None)
-    axis = next((name for part, name in last.items() if canonical(part) == "step"), None)
+    key, value = (next((last[name] for name in names if name in last), None) for names in (NAMED, VALUED))
+    axes = {canonical(part): name for part, name in reversed(last.items())}
+    axis = axes.get("step", axes.get("epoch"))
     if key is None or value is None or axis is None or pd.api.types.is_numeric_dtype(frame[key].dtype):
         return None
     if not 1 <= frame[key].nunique() <= min(MOST_METRICS, len(frame) - 1) or frame[axis].isna().any():
         return None
     run = next((str(name) for name in frame.columns if canonical(str(name)) == "run" and name != key), None)
-    runs = frame[run].astype(str) if run else pd.Series("", index=frame.index)
+    split, fixed = split_column(frame.drop(columns=key)), _beside(frame, (key, value, axis, run))
+    fixed = [name for name in fixed if name != split]
+    runs = _names_of(frame, run, fixed)
     steps, names = numbers(frame[axis], str(raw.path)), frame[key].fillna("").astype(str)
+    names = names if split is None else frame[split].astype(str) + "/" + names
     amounts = pd.Series(numbers(frame[value], str(raw.path)), index=frame.index)
     points = pd.DataFrame({"run": runs, "key": names, "step": steps, "time": range(len(frame)), "value": amounts})
     known = _nans(raw) if amounts.hasnans else None
     empty = amounts.isna() & ~amounts.index.isin(known.get(value, [])) if known is not None else amounts.isna() & False
     table, told, nans = wide(points[~empty])
-    table = table if run else table.drop(columns="run")
+    for name in fixed:
+        table[name] = table["run"].map(dict(zip(runs, frame[name], strict=True)))
+    table = table if run or fixed else table.drop(columns="run")
+    table = table.rename(columns={"step": axis}) if axes.get("step") != axis else table
     text = f"one value a row, named in '{key}': a column for each of {', '.join(dict.fromkeys(points['key']))}"
     text += f"; empty cells, which are values that were not logged: {empty.sum()}" if empty.any() else ""
     made = _told(raw, table, "derived", text, nans)
     return replace(made, remarks=(*made.remarks, *told))
+
+
+def _beside(frame: pd.DataFrame, known: tuple[str | None, ...]) -> list[str]:
+    """The settings beside the values of a long table: columns of the glossary, and those that do not measure."""
+    rest = [str(name) for name in frame.columns if name not in known]
+    if known[3] is not None:
+        groups = frame.groupby(known[3], dropna=False)
+        return [name for name in rest if (groups[name].nunique(dropna=False) == 1).all()]
+    fixed = [name for name in rest if canonical(name) in FIXED or canonical(name) == "lr" or "time" not in name.lower()]
+    return [name for name in fixed if is_setting(canonical(name), frame[name]) or canonical(name) in (*FIXED, "lr")]
+
+
+def _names_of(frame: pd.DataFrame, run: str | None, fixed: list[str]) -> pd.Series:
+    """The run of each row: as it is named, or as its settings are."""
+    if run is not None:
+        return frame[run].astype(str)
+    runs = pd.Series("", index=frame.index)
+    for name in fixed:
+        runs = runs.str.cat(frame[name].astype(str), sep=", " if name != fixed[0] else f"{name}=")
+    return runs
+
+
+def _parted(raw: RawTable) -> RawTable | None:
+    """Losses of several splits in one column."""
+    return parted(raw, _nans(raw)) if split_column(raw.frame) else None
+
+
+def _same_rates(raw: RawTable) -> RawTable | None:
+    """Learning rates of several groups of parameters that are all the same: one of them."""
+    names = [str(name) for name in raw.frame.columns if canonical(str(name)) == "lr"]
+    if len(names) < 2 or "lr" in names or not all(raw.frame[name].equals(raw.frame[names[0]]) for name in names[1:]):
+        return None
+    text = f"the columns {', '.join(names[1:])} are the same as '{names[0]}'"
+    return _told(raw, raw.frame.drop(columns=names[1:]), "dropped", text, raw.nans)
+
+
+def _turned(raw: RawTable) -> RawTable | None:
+    """A column a run and a row a quantity: `N,1B,3B` above `loss,3.1,2.9`."""
+    frame = raw.frame
+    first, others = str(frame.columns[0]), [str(name) for name in frame.columns[1:]]
+    if len(others) < 2 or canonical(first) not in COLUMNS or not all(map(is_quantity, others)):
+        return None
+    if pd.api.types.is_numeric_dtype(frame[first].dtype):
+        todo = f"write both into the first cell, as in '{first} \\ width'"
+        raise InputError("the columns are named by numbers, and nothing says of what", where=str(raw.path), todo=todo)
+    names = [str(name).strip() for name in frame[first]]
+    if len(set(names)) < len(names) or not all(canonical(name) in COLUMNS for name in names):
+        return None
+    body = frame.drop(columns=first).T.set_axis(names, axis=1)
+    body.insert(0, first, others)
+    body = body.set_axis(pd.RangeIndex(1, len(body) + 1)).infer_objects()
+    return _told(raw, body, "derived", f"a row a quantity ({', '.join(names)}): turned, each column is a run", {})
 
 
 def _matrix(raw: RawTable) -> RawTable | None:

@@ -243,7 +243,8 @@ def _find_axis(tidy: Tidy) -> None:
         tidy.note("derived", "every run has one row: its step is the length of the run (steps)")
     elif "run" in columns and not one_row_per_run:
         keys = ["run", "split"] if "split" in columns else ["run"]
-        for name in ("tokens", "D", "steps"):
+        ids = any(b.name == "run" and b.source.lower() == "id" for b in tidy.bindings)  # of anything
+        for name in ("tokens", "steps") if ids else ("tokens", "D", "steps"):
             if name in columns and (frame.groupby(keys, observed=True)[name].nunique() > 1).any():
                 tidy.axis = "step" if name == "steps" else "tokens"
                 tidy.frame = frame.rename(columns={name: tidy.axis})
@@ -289,12 +290,11 @@ def _whole_steps(tidy: Tidy) -> None:
             raise InputError("there is no step", where=f"{tidy.where}, row {row}, column step", todo=todo)
         tidy.frame = tidy.frame[~empty]
         tidy.note("dropped", f"{int(empty.sum())} rows without a step and without a loss", int(empty.sum()))
-        step = tidy.frame["step"]
-    values = step.to_numpy()
+    values = tidy.frame["step"].to_numpy()
     whole = np.isfinite(values) & (values == np.floor(values)) & (values >= 0) & (values < 2.0**53)
     if not whole.all():
         row = int(np.argmin(whole))
         what, where = f"step {values[row]:g} is not a whole number from 0 to 2^53", f"{tidy.where}, row"
         todo = "map the column of optimiser steps: --map step=COLUMN"
-        raise InputError(what, where=f"{where} {step.index[row]}, column step", todo=todo)
+        raise InputError(what, where=f"{where} {tidy.frame.index[row]}, column step", todo=todo)
     tidy.frame = tidy.frame.assign(step=values.astype(np.int64))

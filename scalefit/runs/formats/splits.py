@@ -1,0 +1,97 @@
+"""Training and validation losses in one column, told apart by another one: a column for each split."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pandas as pd
+
+from scalefit.errors import listed
+from scalefit.runs.columns import COLUMNS
+from scalefit.runs.formats.raw import RawTable, Remark
+from scalefit.runs.matching import canonical
+
+TRAINED = frozenset({"train", "training", "trn", "tr"})
+JUDGED = frozenset(
+    {"val", "valid", "validation", "eval", "evaluation", "test", "testing", "dev", "heldout", "held", "holdout"}
+)
+#: words of what is measured on a split
+MEASURES = frozenset(
+    {"loss", "nll", "ce", "xent", "ppl", "perplexity", "bpb", "bpc", "acc", "accuracy", "error", "err", "entropy"}
+)  # fmt: skip
+AXES = ("step", "tokens", "epoch")
+
+
+def kind(cell: object) -> str:
+    """ "train" or "val" where a cell names a split, else "".
+
+    >>> kind("Train"), kind("val_c4"), kind("held-out"), kind("fit")
+    ('train', 'val', 'val', '')
+    """
+    word = re.split(r"[^a-z]+", str(cell).strip().lower())[0]
+    return "train" if word in TRAINED else "val" if word in JUDGED else ""
+
+
+def split_column(frame: pd.DataFrame) -> str | None:
+    """The column of words that are all names of splits, of which there are several, if there is one such column."""
+    found = []
+    for name in map(str, frame.columns):
+        if pd.api.types.is_numeric_dtype(frame[name].dtype) or canonical(name) == "run":
+            continue
+        words = frame[name].dropna().unique()
+        if 2 <= len(words) <= 12 and frame[name].notna().all() and all(kind(word) for word in words):
+            found.append(name)
+    return found[0] if len(found) == 1 else None
+
+
+def measured(name: str) -> bool:
+    """Whether a column holds what differs between splits: a loss or another measure, and no setting.
+
+    >>> measured("lm_loss"), measured("seed"), measured("lr")
+    (True, False, False)
+    """
+    words = set(re.split(r"[^a-z0-9]+", name.lower()))
+    return bool(words & MEASURES) or canonical(name) == "loss"
+
+
+def parted(raw: RawTable, nans: dict[str, list[int]] | None) -> RawTable | None:
+    """The table with a column of losses for each split, where one curve holds rows of several; None for any other.
+
+    Rows of the training split keep their columns; in the others `loss` is `val_loss`, by the word of the file.
+    ``nans``: the rows, by column, in which NaN was logged; None where every empty cell may be one.
+    """
+    frame = raw.frame
+    name = split_column(frame)
+    measures = [each for each in map(str, frame.columns) if measured(each)]
+    if name is None or not measures or not any(canonical(str(each)) in AXES for each in frame.columns):
+        return None
+    fixed = [each for each in map(str, frame.columns) if canonical(each) in _TELLING and each != name]
+    words = frame[name].astype(str).str.strip()
+    if fixed and (words.groupby([frame[each].astype(str) for each in fixed]).nunique() < 2).all():
+        return None  # the split of whole runs, such as those held out of a fit
+    made, logged = frame.drop(columns=[name]), dict[str, list[int]]()
+    for word in dict.fromkeys(words):
+        rows = words == word
+        own = re.sub(r"[^a-z0-9]+", "_", word.lower())
+        for each in measures:
+            new = each if kind(word) == "train" else f"{own}_{each.rsplit('/', 1)[-1]}"
+            values = frame[each].where(rows)
+            made[new] = values if new == each or new not in made else made[new].where(~rows, values)
+            empty = [int(at) for at in frame.index[rows & frame[each].isna()]]
+            known = empty if nans is None else [at for at in nans.get(each, []) if at in set(frame.index[rows])]
+            logged.setdefault(new, []).extend(known)
+    if not any(kind(word) == "train" for word in words):
+        made = made.drop(columns=measures)
+    text = f"losses of {listed(dict.fromkeys(words))} stand in one column, told apart by '{name}': each has its own"
+    told = [Remark("derived", f"{text}; --map loss=COLUMN reads another of {listed(_losses(made))}", len(frame))]
+    return replace(raw, frame=made, nans=logged, unsure=False, remarks=(*raw.remarks, *told))
+
+
+def _losses(frame: pd.DataFrame) -> list[str]:
+    return [name for name in map(str, frame.columns) if measured(name)]
+
+
+_TELLING = frozenset(
+    {"run", "N", "N_total", "d_model", "n_layer", "seed", "schedule", "peak_lr", "weight_decay", "optimizer"}
+) & frozenset(COLUMNS)  # fmt: skip
