@@ -11,6 +11,7 @@ import re
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from scalefit.errors import InputError
 from scalefit.runs.columns import COLUMNS, CONFIGURED, OTHER_UNITS, Column
@@ -108,6 +109,7 @@ def _spaced(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", name)
 
 
+@lru_cache(maxsize=1 << 14)
 def normalised(name: str) -> str:
     """The form in which names are compared with aliases: lower case, `_` for spaces and hyphens, no unit.
 
@@ -203,12 +205,12 @@ def _guessed(
 ) -> list[Binding]:
     """Bind by the aliases of one tier; each column is bound once, and a canonical name that is taken is skipped."""
     taken, used, found = {b.name for b in bound}, set[str](), list[Binding]()
+    scales = {name: fitting for name in free if (fitting := _scales(name, tier))}
     for canonical, column in COLUMNS.items():
         if canonical in taken or (ties and canonical in ties):
             continue
-        possible = [name for name in free if name not in used and not (column.numeric and name in words)]
-        scales = {name: _scale(name, canonical, column, tier) for name in possible}
-        candidates = {name: scale for name, scale in scales.items() if scale}
+        possible = [name for name in scales if name not in used and not (column.numeric and name in words)]
+        candidates = {name: scales[name][canonical] for name in possible if canonical in scales[name]}
         if tier == "last":
             candidates = dict(sorted(candidates.items(), key=lambda each: column.last.index(normalised(each[0])))[:1])
         if len(candidates) > 1 and tier in ("configured", "worded"):
@@ -225,6 +227,13 @@ def _guessed(
             unit = header_scale(name) if column.unit in LARGE or not LETTER.search(name) else 1.0
             found.append(Binding(canonical, name, "guessed", scale * unit))
     return found
+
+
+@lru_cache(maxsize=1 << 14)
+def _scales(name: str, tier: str) -> dict[str, float]:
+    """The canonical names that a name could be by the aliases of one tier, each with the factor to its unit."""
+    scales = {canonical: _scale(name, canonical, column, tier) for canonical, column in COLUMNS.items()}
+    return {canonical: scale for canonical, scale in scales.items() if scale}
 
 
 def _scale(name: str, canonical: str, column: Column, tier: str) -> float:
