@@ -34,7 +34,7 @@ SOME = 5  #: targets that a back-test needs for a median error
 MANY = 30  #: targets that a data set needs for its coverage to mean something
 EDGES = (0.0, 2.0, 5.0, 10.0, np.inf)
 DISTANCES = ("up to 2x", "2-5x", "5-10x", "over 10x")
-SLOW = ("multi-power",)  #: laws that are too slow for the row bootstrap
+SLOW = ("multi-power-fading",)  #: laws that are too slow for the row bootstrap
 BY_LMFIT = ("chinchilla", "annealing", "power-floor:over=D", "power-floor:over=C")
 Ends = tuple[np.ndarray, np.ndarray]
 NORMAL = NormalDist().inv_cdf(0.5 + LEVEL / 2)

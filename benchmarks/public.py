@@ -208,7 +208,7 @@ def mpl() -> Iterator[Case]:
         fixed = [name for name in names if name.endswith(("constant_24000", "cosine_24000", "wsdcon_9"))]
         sets = [fixed] + [list(rng.choice(names, size=count, replace=False)) for count in (2, 3, 3, 4, 4, 5)]
         yield from schedules("mpl", size, runs, ("annealing",), sets)
-        yield from schedules("mpl", size, runs, ("multi-power",), sets[:1])
+        yield from schedules("mpl", size, runs, ("multi-power-fading",), sets[:1])
 
 
 def epfl() -> Iterator[Case]:
@@ -242,7 +242,7 @@ def ends() -> Iterator[Case]:
         cosine = group.query("scheduler == 'cos' and cos_final_lr < 0 and total_steps == 50000")["run"].tolist()
         shortest = group.query("decay_frac == 0.1 and total_steps == 25000")["run"].tolist()
         sets = [constant + cosine, constant + shortest]
-        yield from schedules("ends", f"lr {peak:g}", some, ("annealing", "multi-power"), sets)
+        yield from schedules("ends", f"lr {peak:g}", some, ("annealing", "multi-power-fading"), sets)
 
 
 def olmo_cosines(warmups: float) -> Iterator[tuple[str, sf.Runs]]:

@@ -51,14 +51,30 @@ def page(law: Law) -> str:
 
 def index(laws: Sequence[Law]) -> str:
     """The table of all laws."""
-    rows = [(f"[{law.name}]({law.name}.md)", f"`{law.equation}`", law.title.rstrip("."), law.source) for law in laws]
+    rows = [
+        (f"[{law.name}]({law.name}.md)", f"`{law.equation}`", law.title.rstrip("."), law.source, proof(law))
+        for law in laws
+    ]
     parts = [
         "# Laws",
         f"{len(laws)} laws, one file each in `scalefit/laws/`. `scalefit laws NAME` prints the same page, and "
-        "`scalefit laws --for FILE` says which of them some runs can identify.",
-        table(("law", "formula", "what it says", "source"), rows),
+        "`scalefit laws --for FILE` says which of them some runs can identify. Proof: published values that the tests "
+        "hold the law to, or published constants that it carries; every law also passes the contract test (planted "
+        "constants come back). What each is known to get wrong is on its page.",
+        table(("law", "formula", "what it says", "source", "proof"), rows),
     ]
     return laid_out(parts)
+
+
+def proof(law: Law) -> str:
+    """How many published values a law reproduces, or which constants it carries, or that none is public."""
+    public = [one for one in law.published if not one.source.startswith("closed form")]
+    values = sum(len(one.values) for one in public)
+    if values:
+        return f"{values} published value{'s' * (values > 1)}"
+    if public:
+        return f"{len(public)} published set{'s' * (len(public) > 1)} of constants"
+    return "none is public" if not law.published else "a closed form; no constants are public"
 
 
 def described(law: Law) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scalefit.diagnosis.undetermined import undetermined
+from scalefit.diagnosis.undetermined import hardly_known, undetermined
 from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
 from scalefit.rows.rows import Rows
@@ -79,6 +79,7 @@ def examine(
             found.append(Check("outside-domain", text))
     assert rows.values is not None
     open_parameters = undetermined(model, rows.values, weights, solution)
+    found += [Check("hardly-identified", text) for text in hardly_known(model, rows.values, weights, solution)]
     return [*found, Check("not-identified", open_parameters)] if open_parameters else found
 
 

@@ -101,6 +101,31 @@ def unsettled(
     return wide
 
 
+def hardly_known(model: BoundLaw, values: FloatArray, weights: FloatArray | None, solution: Solution) -> list[str]:
+    """Sentences on the parameters of the law's ``hardly`` list of which twice or half fits these rows nearly as well.
+
+    By profile: the others are re-optimised, and the objective rises by less than a 90 % interval allows.
+    """
+    found = []
+    freedom = max(model.n - len(model.coordinates), 1)
+    for j, coordinate in enumerate(model.coordinates):
+        inside = coordinate.low < solution.theta[j] < coordinate.high
+        if coordinate.name not in model.law.hardly or not inside or solution.cost <= 0:
+            continue
+        search = Search(model, values, weights, solution, j)
+        value = float(np.exp(solution.theta[j])) if coordinate.log else float(solution.theta[j])
+        others = [(word, value * times) for word, times in (("twice", 2.0), ("half", 0.5))]
+        places = [(word, float(np.log(v)) if coordinate.log else v) for word, v in others]
+        allowed = student(LEVEL, freedom) ** 2
+        as_well = [word for word, at in places if at < coordinate.high and search.deviance(at) < allowed]
+        if as_well:
+            text = f"{coordinate.name} = {value:.3g} is hardly identified: {' and '.join(as_well)} as much"
+            lies = "lie" if len(as_well) > 1 else "lies"
+            todo = f"hold it with --fix {coordinate.name}=VALUE, or add runs that tell"
+            found.append(f"{text} {lies} inside its 90 % profile interval; {todo}")
+    return found
+
+
 def listed(names: Sequence[str]) -> str:
     """Names in a sentence.
 

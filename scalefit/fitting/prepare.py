@@ -17,6 +17,7 @@ from scalefit.rows.gather import Which, gather
 from scalefit.rows.resolve import resolve
 from scalefit.rows.rows import Rows
 from scalefit.runs import Runs
+from scalefit.solver.first_stage import held_by_base
 from scalefit.solver.model import BoundLaw, bind
 from scalefit.solver.solve import Settings, solve
 
@@ -74,6 +75,9 @@ def prepare(runs: Runs, law: str | Law | type[Law], options: Options | None = No
     given = _settings_of(asked)
     mentioned = given["tie"].keys() | given["bounds"].keys()
     held = {**chosen.held, **_earlier_stages(chosen, runs, asked)}
+    settings = Settings(residuals, asked.loss, asked.delta, asked.starts)
+    assert rows.values is not None
+    held |= held_by_base(chosen, rows.variables, rows.values, settings)
     given["fix"] = {name: v for name, v in held.items() if name not in mentioned} | given["fix"]
     weight = _weights(asked.weights, rows, runs)
     if weight is not None and not weight.all():
@@ -89,7 +93,6 @@ def prepare(runs: Runs, law: str | Law | type[Law], options: Options | None = No
             raise
         doubts = (str(error),)
     assert rows.values is not None
-    settings = Settings(residuals, asked.loss, asked.delta, asked.starts)
     start, target = _starts(model, given["start"]), explained or chosen.target
     return Prepared(chosen, runs, rows, rows.values, weight, model, settings, start, target, given, doubts)
 

@@ -56,7 +56,15 @@ def _law_of(content: dict[str, Any], law: str | Law | type[Law] | None) -> Law:
         return find_law(law)
     if content["kind"] == "formula":
         return FormulaLaw(content["law"], variables=tuple(content["columns"]))
-    return built_in(content["law"])  # a file that it may name is never opened
+    return built_in(_renamed(content))  # a file that it may name is never opened
+
+
+def _renamed(content: dict[str, Any]) -> str:
+    """The law's specification today: the form with ``fade`` bore the name of the paper's law."""
+    spec = str(content["law"])
+    if spec.partition(":")[0] == "multi-power" and "fade" in content["parameters"]:
+        return spec.replace("multi-power", "multi-power-fading", 1).replace("shape=paper", "shape=unfaded")
+    return spec
 
 
 def _checked(fit: Fit) -> Fit:

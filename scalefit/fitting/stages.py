@@ -12,12 +12,12 @@ import pandas as pd
 from scalefit.errors import InputError
 from scalefit.fitting.fit import fit
 from scalefit.fitting.result import Fit
-from scalefit.laws.data_constrained import UNIT, DataConstrained
+from scalefit.laws.data_constrained import ONCE as ONE_EPOCH
+from scalefit.laws.data_constrained import DataConstrained, held_base
 from scalefit.laws.loss_to_loss import pair_runs
 from scalefit.numerics import FloatArray
 from scalefit.rows.gather import Which
 
-ONE_EPOCH = 1.01  #: runs of at most this many epochs see their data once
 PAPER_DELTA = 1e-3  #: Huber threshold of the sources
 
 Procedure = Literal["stages", "joint"]
@@ -100,18 +100,6 @@ def data_constrained(
     last = fit(table, DataConstrained(), fix=held_base(base.parameters), **settings)
     how = f"base law from {len(once)} runs of one epoch, then R_D and R_N from {len(table)} runs"
     return Staged({"base": base, "repeats": last}, last, how)
-
-
-def held_base(constants: Mapping[str, float]) -> dict[str, float]:
-    """The parameters of the law ``data-constrained`` that an additive law's E, A, B, alpha, beta stand for.
-
-    >>> held = held_base({"E": 1.87, "A": 520.8, "B": 1488.0, "alpha": 0.35, "beta": 0.35})
-    >>> f"{held['N_opt']:.2e}"
-    '4.98e+08'
-    """
-    A, B, alpha, beta = (constants[name] for name in ("A", "B", "alpha", "beta"))
-    N_opt = (alpha * A / (beta * B) * UNIT**beta) ** (1 / alpha)
-    return {"E": constants["E"], "A": A, "alpha": alpha, "beta": beta, "N_opt": N_opt}
 
 
 def task_ladder(

@@ -32,9 +32,11 @@ class Functional(Law):
     fails = (
         "needs a drop that is held: constant and cosine curves alone leave c4 and gamma unknown, cooldowns come out "
         "5 % too high; where short curves do not show the fading, c3 ends at its upper bound; "
+        "c3, the part of a drop's gain that does not fade, is not identified by any public set of curves; "
         "does not transfer across peak learning rates (off by 2 to 7 %)"
     )
     schedules_needed: ClassVar[int] = 2
+    hardly: ClassVar[Sequence[str]] = ("c3",)
     published = (
         Published(
             "closed form, lr = 1, 1, 0.5, 0.25",

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.errors import IdentificationError
+from scalefit.errors import IdentificationError, InputError
 from scalefit.laws.law import Array
 
 SAME_PEAK = 1.02  #: peak learning rates within this factor count as one
@@ -44,6 +44,13 @@ def refuse_tied(
         where=f"law {law}",
         todo=todo,
     )
+
+
+def refuse_shares(law: str, variables: Mapping[str, Array], name: str) -> None:
+    """Raise :class:`InputError` for shares above one, which are percentages."""
+    largest = float(np.max(variables[name]))
+    if largest > 1:
+        raise InputError(f"{name} = {largest:g} is no share", where=f"law {law}", todo="divide percentages by 100")
 
 
 def mixed_peaks(paths: Mapping[str, Any]) -> Sequence[tuple[str, str]]:

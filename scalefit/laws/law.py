@@ -15,6 +15,7 @@ import numpy as np
 
 from scalefit.duals import differentiated
 from scalefit.errors import InputError
+from scalefit.laws.base import Base
 from scalefit.numerics import complex_step, nearest_names
 
 Array = Any
@@ -125,6 +126,8 @@ class Law:
     #: parameters that lie below a variable, by the variable's name: the law is a power of the difference, and has no
     #: value (no image) where the variable is not larger
     floors: ClassVar[Mapping[str, str]] = {}
+    #: parameters that public runs hardly identify: every fit says where twice and half of one fit as well
+    hardly: ClassVar[Sequence[str]] = ()
     declaration: ClassVar[Declaration] = Declaration()
     formula: ClassVar[Callable[..., Array]]
 
@@ -177,6 +180,11 @@ class Law:
         That law is fitted to the same runs first; "" is the target.
         """
         return {}
+
+    @property
+    def base(self) -> Base | None:
+        """The law of the first stage, where the source fits one to some of the rows and holds its parameters."""
+        return None
 
     def alternatives(self, others: Sequence[Law]) -> Sequence[Law]:
         """The procedures among which held-out runs choose where the law's name alone is given.

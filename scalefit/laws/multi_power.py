@@ -18,29 +18,18 @@ AUTHORS = {
 }
 
 
-#: the authors' starting values, and the fading found on other runs (see the docstring)
-HELD = {"C": 1.0, "beta": 0.5, "gamma": 0.5, "fade": 0.3}
-SHAPES: dict[str, dict[str, float]] = {"held": HELD, "paper": {"fade": 0.0}, "free": {}}
-
-
 class MultiPower(Law):
     """Loss along a run, every learning-rate drop with its own power law.
 
-        L(t) = L0 + A S1^-alpha - B sum_k gap_k w_k (1 - (1 + C gap_lr_k^-gamma gap_area_k)^-beta)
+        L(t) = L0 + A S1^-alpha - B sum_k gap_k (1 - (1 + C gap_lr_k^-gamma gap_area_k)^-beta)
 
     The sum goes over the steps k <= t at which the learning rate changed: gap holds the drops lr_{k-1} - lr_k, gap_lr
     the learning rates lr_k after them, and gap_area the sums of lr_i over k <= i <= t. S1 is the sum of lr_i over
     i <= t with the warmup at its real learning rate. Many small gaps (a cosine) are grouped into a few nodes a row
     whose sum agrees with the exact one to 1e-6 of the loss.
 
-    w_k = 1 - fade + fade T_k^-alpha, T_k being S1 at the drop. The source has w_k = 1, fade = 0; with fade > 0 a drop
-    gains less the later it comes, as in the law ``functional``.
-
-    ``shape`` says what is fitted. ``"paper"`` is the law of the source: seven parameters. On three curves C, beta and
-    gamma trade against one another, so its lower objective forecasts no better. The default, ``"held"``, fits L0, A, B
-    and alpha only and holds C = 1, beta = gamma = 0.5, the authors' starting values, and fade = 0.3, the fading that
-    this kernel has on other runs (0.29 on 30 schedules of a 124M model at peak 5e-4; 0.15 at 1e-3, none at 2e-3).
-    ``"free"`` fits all eight.
+    On three curves C, beta and gamma trade against one another: a lower objective forecasts no better. The law
+    ``multi-power-fading`` holds them and lets the gain of a drop fade; it forecasts better on the same curves.
 
     ``warmup="exclude"`` (the default) lets the sum begin after the first warmup. ``warmup="include"`` also sums the
     rises of the warmup as negative gaps, as the authors' code does; that adds a nearly constant 0.1 to 0.2 nats which
@@ -53,21 +42,21 @@ class MultiPower(Law):
     source = "arXiv:2503.12811"
     needs = "logged curves of at least two schedules at one peak learning rate, one of which lowers it"
     fails = (
-        "with shape=paper or free, C, beta and gamma trade against one another on few curves; very slow anneals gain "
-        "less than any choice of them says; does not transfer across peak learning rates (off by 2 to 7 %)"
+        "C, beta and gamma trade against one another on few curves; very slow anneals gain less than any choice of "
+        "them says; does not transfer across peak learning rates (off by 2 to 7 %)"
     )
     schedules_needed: ClassVar[int] = 2
     published = (
         *(
             Published(
                 f"arXiv:2503.12811, the authors' fit of {size} parameters (with warmup=include)",
-                dict(zip(("L0", "A", "alpha", "B", "C", "beta", "gamma", "fade"), (*constants, 0.0), strict=True)),
+                dict(zip(("L0", "A", "alpha", "B", "C", "beta", "gamma"), constants, strict=True)),
             )
             for size, constants in AUTHORS.items()
         ),
         Published(
             "closed form, lr = 1, 1, 0.5, 0.25",
-            {"L0": 1.0, "A": 2.0, "alpha": 0.5, "B": 0.3, "C": 2.0, "beta": 0.7, "gamma": 0.4, "fade": 0.0},
+            {"L0": 1.0, "A": 2.0, "alpha": 0.5, "B": 0.3, "C": 2.0, "beta": 0.7, "gamma": 0.4},
             (
                 ({"S1": 1.0, "gap": (), "gap_lr": (), "gap_area": ()}, 3.0),
                 ({"S1": 2.0, "gap": (), "gap_lr": (), "gap_area": ()}, 2.414214),
@@ -77,9 +66,6 @@ class MultiPower(Law):
         ),
     )
 
-    shape = Option(
-        "held", "which shape parameters are held: C, beta, gamma and fade, fade alone, or none", tuple(SHAPES)
-    )
     warmup = Option("exclude", "whether the rises of the first warmup count as gaps", ("exclude", "include"))
 
     S1 = Variable("lr step", "area under the learning-rate curve so far", span=(20.0, 100.0))
@@ -97,13 +83,6 @@ class MultiPower(Law):
     beta = Parameter("1", "exponent with which the gain of a drop completes", high=5.0, starts=(0.05, 2.0))
     gamma = Parameter("1", "how much faster the gain comes at a lower learning rate", high=3.0, starts=(0.1, 1.5))
 
-    fade = Parameter("1", "share of the gain that fades with training", high=1.0, starts=(0.0, 0.9))
-
-    @property
-    def held(self) -> Mapping[str, float]:
-        """The shape parameters that the option ``shape`` holds."""
-        return SHAPES[self.options["shape"]]
-
     def along(self, lr: Array, warmup: int) -> dict[str, Array]:
         """The forward area at every step."""
         return {"S1": areas(lr, warmup=warmup)[0]}
@@ -111,7 +90,7 @@ class MultiPower(Law):
     def at_steps(self, lr: Array, warmup: int, steps: Array, **marks: float) -> dict[str, Array]:
         """The forward area (n,) and the gaps (n, K) at some steps."""
         after = warmup if self.options["warmup"] == "exclude" else 0
-        found = gaps_at(lr, steps, after=after, fading=self.options["shape"] != "paper")
+        found = gaps_at(lr, steps, after=after)
         S1 = self.along(lr, warmup)["S1"]
         return {"S1": S1[steps], "gap": found.gap, "gap_lr": found.lr, "gap_area": found.area}
 
@@ -120,16 +99,7 @@ class MultiPower(Law):
         return mixed_peaks(paths)
 
     @staticmethod
-    def formula(S1, gap, gap_lr, gap_area, L0, A, B, alpha, C, beta, gamma, fade):
-        power, C, beta, gamma, part = (np.expand_dims(value, -1) for value in (alpha, C, beta, gamma, fade))
-        log_lr, log_time = np.log(gap_lr), np.log(_time(S1, gap, gap_lr, gap_area))
-        weight = gap * (1 - part + part * np.exp(-power * log_time))
-        done = 1 - np.exp(-beta * np.log(1 + C * gap_area * np.exp(-gamma * log_lr)))
-        gain = np.einsum("...k,...k->...", weight, done)
-        return L0 + A * S1**-alpha - B * gain
-
-
-def _time(S1: Array, gap: Array, gap_lr: Array, gap_area: Array) -> Array:
-    """S1 at each gap; 1 where there is no gap."""
-    time = np.asarray(S1)[..., None] - gap_area + gap_lr
-    return np.where((gap == 0) | (time <= 0), 1, time)
+    def formula(S1, gap, gap_lr, gap_area, L0, A, B, alpha, C, beta, gamma):
+        C, beta, gamma = (np.expand_dims(value, -1) for value in (C, beta, gamma))
+        done = 1 - np.exp(-beta * np.log(1 + C * gap_area * np.exp(-gamma * np.log(gap_lr))))
+        return L0 + A * S1**-alpha - B * np.einsum("...k,...k->...", gap, done)

@@ -185,6 +185,7 @@ COLUMNS: dict[str, Column] = {
     "N_dec": Column("parameters", "parameters of the decoder", _words("dec_params")),
     "N_vocab": Column("parameters", "parameters of the vocabulary: entries times width", _words("vocab_params")),
     "S_min": Column("optimiser steps", "steps needed at a batch size far above the critical one"),
+    "domain_share": Column("1", "share of the training tokens that is of the domain judged"),
     "experts": Column("1", "number of experts", _words("n_experts num_experts")),
     "granularity": Column("1", "how many times finer an expert is than a feed-forward layer"),
     "precision": Column("bits", "bits of weights, activations and key-value cache in training"),

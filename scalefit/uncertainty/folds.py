@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +13,7 @@ from scalefit.numerics import FloatArray
 from scalefit.rows.door import check_identified
 from scalefit.rows.rows import Rows
 from scalefit.rows.scale import scale_of
+from scalefit.solver.first_stage import held_again
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.solve import Settings, solve
 from scalefit.uncertainty.bootstrap import bootstrap, resampled_as_one
@@ -65,6 +68,8 @@ def _one_fold(
     check_identified(law, kept, len(model.coordinates))
     part, ahead = model.take(fitted), model.take(beyond)
     values = rows.values[fitted]
+    part = held_again(model, part, rows.values, values, settings)
+    ahead = replace(ahead, fixed=part.fixed)
     solution = solve(part, values, None, settings)
     blocks, method = resampled_as_one(solution.residuals, independent(kept), "auto")
     ones = np.ones(len(values))

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.fitting.stages import data_constrained, held_base, loss_to_loss, mixture, task_ladder
-from scalefit.laws.data_constrained import DataConstrained
+from scalefit.fitting.stages import data_constrained, loss_to_loss, mixture, task_ladder
+from scalefit.laws.data_constrained import DataConstrained, held_base
 from scalefit.laws.kaplan_floor import KaplanFloor
 from scalefit.laws.loss_to_loss import line_above_floors, pair_runs
 from scalefit.planning.translation import transfer, translate_law

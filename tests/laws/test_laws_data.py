@@ -268,6 +268,44 @@ class TestDataConstrained:
         assert free["R_D"] > 2 * published["R_D"]
         assert there.cost < 1.003 * free.cost, "the published constants lie in the same valley"
 
+    def test_runs_of_more_epochs_than_it_holds_are_said(self):
+        runs = self.runs()
+        few = runs[runs["D"] <= 41 * runs["U"]]
+
+        def codes(rows):
+            return {check.code: check.text for check in sf.fit(rows, "data-constrained:procedure=stages").warnings}
+
+        assert "58 of 161 runs see their data more than 40 times" in codes(runs)["too-many-epochs"]
+        assert "too-many-epochs" not in codes(few)
+
+    def test_that_R_D_is_hardly_identified_is_said_without_draws(self):
+        """Twice its value lies inside its profile interval, by an independent refit with R_D held there."""
+        runs, published = self.runs(), DataConstrained.published[0].parameters
+        base = {name: published[name] for name in ("E", "A", "alpha", "beta", "N_opt")}
+        found = sf.fit(runs, "data-constrained", fix=base, delta=1e-3)
+        said = [check.text for check in found.warnings if check.code == "hardly-identified"]
+        assert any(text.startswith("R_D = ") for text in said), said
+        twice = sf.fit(runs, "data-constrained", fix={**base, "R_D": 2 * found["R_D"]}, delta=1e-3)
+        assert twice.cost < 1.01 * found.cost
+
+    def test_the_staged_procedure_is_a_law_and_can_be_back_tested(self):
+        runs = self.runs()
+        runs = runs[runs["D"] <= 41 * runs["U"]].reset_index(drop=True)
+        by_hand = data_constrained(runs, procedure="stages").last
+        by_name = sf.fit(runs, "data-constrained:procedure=stages")
+        assert by_name["R_D"] == pytest.approx(by_hand["R_D"], rel=1e-3)
+        assert by_name.fixed == pytest.approx(by_hand.fixed, rel=1e-6)
+        table = sf.backtest(runs, "data-constrained:procedure=stages").table
+        fold = table[table["fold"] == table["fold"].iloc[-1]]
+        beyond = fold["run"].str.removeprefix("row ").astype(int).to_numpy()
+        inside = runs.drop(runs.index[beyond])
+        alone = sf.fit(inside, "data-constrained:procedure=stages").predict(runs.iloc[beyond])["loss"]
+        expected = runs["loss"].iloc[beyond].to_numpy() / alone.to_numpy() - 1
+        np.testing.assert_allclose(fold["error"], expected, atol=2e-4)
+        with pytest.raises(sf.InputError, match="only 3 runs of one epoch"):
+            once = runs[runs["D"] <= 1.01 * runs["U"]]
+            sf.fit(pd.concat([once[:3], runs[runs["D"] > 3 * runs["U"]]]), "data-constrained:procedure=stages")
+
     def test_joint_and_staged_fits_explain_more_than_the_published_constants(self):
         runs = self.runs()
         for procedure, least in (("stages", 0.70), ("joint", 0.90)):

@@ -12,7 +12,7 @@ import pytest
 import scalefit as sf
 from scalefit.errors import IdentificationError, InputError
 from scalefit.laws import find_law
-from scalefit.laws.multi_power import HELD
+from scalefit.laws.multi_power_fading import HELD
 from scalefit.planning.critical_batch import Tradeoff, critical_batch, fit_tradeoff, noise_scale
 from scalefit.planning.stepwise import estimate_stepwise
 from scalefit.schedules import cosine, cyclic, gaps_at, powered_area, relaxed_rate, wsd
@@ -38,7 +38,7 @@ def per_step(name):
 
 
 def authors(size):
-    law = find_law("multi-power:shape=paper,warmup=include")
+    law = find_law("multi-power:warmup=include")
     return law, next(p.parameters for p in law.published if f" {size} " in p.source)
 
 
@@ -49,7 +49,7 @@ def literal_multi_power(lr, steps, p, first):
     for t in steps:
         value = p["L0"] + p["A"] * sums[t + 1] ** -p["alpha"]
         for k in range(first + 1, t + 1):
-            weight = 1 - p["fade"] + p["fade"] * sums[k + 1] ** -p["alpha"]
+            weight = 1 - p.get("fade", 0.0) + p.get("fade", 0.0) * sums[k + 1] ** -p["alpha"]
             x = p["C"] * max(lr[k], 1e-300) ** -p["gamma"] * (sums[t + 1] - sums[k])
             value -= p["B"] * (lr[k - 1] - lr[k]) * weight * (1 - (1 + x) ** -p["beta"])
         found.append(value)
@@ -104,7 +104,7 @@ def test_gaps_beyond_the_schedule_are_refused():
 
 def test_a_long_schedule_costs_steps_plus_points():
     lr = cosine(np.arange(72_001), peak_lr=3e-4, steps=72_000, warmup=2000, final=3e-5)
-    law = find_law("multi-power:shape=paper")
+    law = find_law("multi-power")
     steps = np.linspace(2001, 72_000, 500).astype(int)
     found = law.at_steps(lr, 2000, steps)
     assert found["gap"].size < 500 * 100
@@ -117,8 +117,8 @@ def test_a_long_schedule_costs_steps_plus_points():
     ("name", "parameters", "expected"),
     [
         (
-            "multi-power:shape=paper",
-            {"L0": 1, "A": 2, "alpha": 0.5, "B": 0.3, "C": 2, "beta": 0.7, "gamma": 0.4, "fade": 0},
+            "multi-power",
+            {"L0": 1, "A": 2, "alpha": 0.5, "B": 0.3, "C": 2, "beta": 0.7, "gamma": 0.4},
             [3, 2.414214, 2.198148, 2.099285],
         ),
         (
@@ -156,7 +156,7 @@ def test_the_authors_fits_give_their_values(schedule, step, expected):
 @needs_curves
 @pytest.mark.parametrize(("schedule", "area"), [("cosine_24000", 3.925365), ("constant_24000", 6.852300)])
 def test_the_areas_of_the_authors_schedules(schedule, area):
-    variables = find_law("multi-power:shape=paper").at_steps(per_step(schedule), 2160, np.array([23920]))
+    variables = find_law("multi-power").at_steps(per_step(schedule), 2160, np.array([23920]))
     assert float(variables["S1"][0]) == pytest.approx(area, abs=6e-7)
 
 
@@ -164,16 +164,16 @@ def test_the_areas_of_the_authors_schedules(schedule, area):
 def test_without_warm_up_gaps_the_rise_costs_nothing():
     for size, value in (("25M", 3.207310), ("100M", 2.859885), ("400M", 2.601775)):
         parameters = authors(size)[1]
-        law = find_law("multi-power:shape=paper")
+        law = find_law("multi-power")
         variables = law.at_steps(per_step("cosine_24000"), 2160, np.array([23920]))
         assert float(law.evaluate(variables, parameters)[0]) == pytest.approx(value, abs=3e-6)
 
 
-@pytest.mark.parametrize("spec", ["multi-power", "multi-power:shape=paper"])
+@pytest.mark.parametrize("spec", ["multi-power-fading", "multi-power"])
 def test_multi_power_equals_the_loop(spec):
     law = find_law(spec)
     parameters = {"L0": 2.0, "A": 0.5, "alpha": 0.45, "B": 400.0, "C": 0.7, "beta": 0.4, "gamma": 0.6}
-    parameters["fade"] = law.held["fade"]
+    parameters |= {name: law.held[name] for name in {"fade"} & law.parameters.keys()}
     lr = cosine(np.arange(1501), peak_lr=1e-3, steps=1500, warmup=100, final=1e-4)
     steps = np.array([101, 400, 1500])
     values = law.evaluate(law.at_steps(lr, 100, steps), parameters)
@@ -185,7 +185,7 @@ def test_multi_power_equals_the_loop(spec):
 def test_the_papers_law_reaches_its_optimum(size, best):
     """The authors' two stages take 69 to 106 s of CPU and end at 2.91e-4 and 2.81e-4."""
     train, _ = curves(size)
-    found = sf.fit(train, "multi-power:shape=paper,warmup=include", delta=1e-3)
+    found = sf.fit(train, "multi-power:warmup=include", delta=1e-3)
     assert found.cost <= best
     assert found.status == "converged"
 
@@ -195,7 +195,7 @@ def test_the_papers_law_reaches_its_optimum(size, best):
 @pytest.mark.parametrize("delta", [1e-3, "auto"])
 def test_the_default_shape_forecasts_at_least_as_well_as_published(size, r2, mae, delta):
     train, test = curves(size)
-    found = sf.fit(train, "multi-power", delta=delta)
+    found = sf.fit(train, "multi-power-fading", delta=delta)
     mean = found.score(test).loc["mean"]
     assert mean["r2"] >= r2
     assert mean["mae"] <= mae
@@ -206,7 +206,7 @@ def test_the_default_shape_forecasts_at_least_as_well_as_published(size, r2, mae
 @needs_curves
 def test_a_held_parameter_yields_to_the_user_and_survives_saving(tmp_path):
     train, test = curves("25M")
-    found = sf.fit(train, "multi-power", fix={"fade": 0.0}, bounds={"C": (0.1, 10.0)})
+    found = sf.fit(train, "multi-power-fading", fix={"fade": 0.0}, bounds={"C": (0.1, 10.0)})
     assert found["fade"] == 0
     assert "C" not in found.fixed
     assert found["beta"] == 0.5
