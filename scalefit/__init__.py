@@ -82,7 +82,8 @@ _PLACES = {
     "shortest_warmup": "scalefit.stability",
     "split_parameters": "scalefit.planning.optimum.encoder_share",
     "steps_for_loss": "scalefit.planning.schedules.length",
-    "task_ladder": "scalefit.fitting.stages",
+    "task_ladder": "scalefit.planning.downstream.ladder",
+    "translate": "scalefit.planning.downstream.translate",
     "translate_law": "scalefit.planning.translation",
     "watch": "scalefit.progress.watch",
     "worth_of_repeats": "scalefit.planning.optimum.repeated_data",
@@ -97,12 +98,14 @@ if TYPE_CHECKING:
     from scalefit.fitting.profile import profile
     from scalefit.fitting.result import Fit
     from scalefit.fitting.saved import load_fit
-    from scalefit.fitting.stages import data_constrained, loss_to_loss, mixture, task_ladder
+    from scalefit.fitting.stages import data_constrained, loss_to_loss, mixture
     from scalefit.laws import Law, Option, Parameter, Variable, find_law, law_names
     from scalefit.planning.allocation.plan import plan
     from scalefit.planning.batch import batch_size
     from scalefit.planning.collapse import collapse
     from scalefit.planning.critical_batch import critical_batch, fit_tradeoff, noise_scale
+    from scalefit.planning.downstream.ladder import task_ladder
+    from scalefit.planning.downstream.translate import translate
     from scalefit.planning.isoflop import approach1, approach2, approach2_bias, isoflop, isoflop_grid
     from scalefit.planning.next_runs.advice import next_runs
     from scalefit.planning.noise import fit_batch_hessian, fit_lr_exponent, lr_for_batch, running_noise

@@ -48,6 +48,20 @@ def workspace(folder: Path) -> Path:
     return folder
 
 
+def evaluations(seed: int = 0, noise: float = 0.002) -> pd.DataFrame:
+    """Planted evaluations of checkpoints of nine runs: the law and the sigmoid of :func:`accuracy_at`."""
+    rng = np.random.default_rng(seed)
+    N, D, part = (x.ravel() for x in np.meshgrid([1e8, 3e8, 1e9], [1e9, 5e9, 3e10], np.arange(1, 21) / 20))
+    table = pd.DataFrame({"run": [f"{n:g}-{d:g}" for n, d in zip(N, D, strict=True)], "N": N, "tokens": D * part})
+    bpb = (0.3 + 14 * table["N"] ** -0.21 + 35 * table["tokens"] ** -0.23) * np.exp(noise * rng.standard_normal(len(N)))
+    return table.assign(bpb=bpb, acc=accuracy_at(bpb) + noise * rng.standard_normal(len(N)))
+
+
+def accuracy_at(bpb: float | pd.Series) -> float | pd.Series:
+    """The planted accuracy at a task loss."""
+    return 1 - 0.75 / (1 + np.exp(-9 * (bpb - 0.9)))
+
+
 def saved(folder: Path, lines: list[str]) -> Path:
     """A workspace in which the commands with ``--save`` have run, so that each of the others can run by itself."""
     workspace(folder)

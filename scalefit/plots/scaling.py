@@ -25,11 +25,12 @@ def plot_scaling(
     *,
     ax: Axes | None = None,
     target: Mapping[str, Any] | None = None,
+    reach: float | None = None,
 ) -> Axes:
     """Draw a law in one variable: fitted points and line, dashed beyond the fitted range; held-out points hollow.
 
     ``target`` is a point to predict (``{"C": 1e24}``), or several (``{"C": [1e23, 1e24]}``): each is marked by a star,
-    with its value and prediction interval.
+    with its value and prediction interval. ``reach`` is a value of the variable to which the line is drawn in any case.
     """
     if len(fit.law.columns) != 1:
         raise InputError(f"law {fit.law.name} has more than one variable", where="plot", todo="use plot_fit")
@@ -37,7 +38,7 @@ def plot_scaling(
     fitted, held = samples.fitted_rows(fit), samples.held_rows(fit, held_out)
     ax = canvas.new_axes(ax)
     aims = samples.predicted(fit, target) if target else held.iloc[:0]
-    everywhere = np.concatenate([fitted[column], held[column], aims[column]])
+    everywhere = np.concatenate([fitted[column], held[column], aims[column], [] if reach is None else [reach]])
     log = ticks.suits_log(everywhere)
     solid, dashed = _spans(fitted[column].to_numpy(), everywhere, log)
     spread = np.geomspace if log else np.linspace

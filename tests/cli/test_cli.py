@@ -50,6 +50,7 @@ def examples(name):
 def example_folder(tmp_path_factory):
     """One folder for all examples, in which that of ``fit`` has left its fit."""
     folder = commands.workspace(tmp_path_factory.mktemp("examples"))
+    commands.evaluations().to_csv(folder / "evaluations.csv", index=False)
     with contextlib.chdir(folder):
         assert [commands.run(line).exit_code for line in examples("fit")] == [0]
     return folder

@@ -44,6 +44,8 @@ TWINS = {
     "laws": [sf.find_law],
     "lr-transfer": [sf.lr_transfer],
     "next": [sf.next_runs],
+    "task-ladder": [sf.task_ladder],
+    "translate": [sf.translate],
     "plan": [sf.plan],
     "plot": [sf.Fit.plot, sf.read_runs],
     "predict": [sf.Fit.predict, sf.predict_partial, sf.read_runs],

@@ -22,6 +22,8 @@ PAIRS = [
     ("compare-recipes", "scalefit.planning.recipes.compare.compare_recipes", ("draws", "seed")),
     ("isoflop", "scalefit.planning.isoflop.study.isoflop", ("curve", "draws", "seed")),
     ("next", "scalefit.planning.next_runs.advice.next_runs", ("runs", "failure", "law", "draws", "seed")),
+    ("task-ladder", "scalefit.planning.downstream.ladder.task_ladder", ("average", "skip", "ideal", "draws", "seed")),
+    ("translate", "scalefit.planning.downstream.translate.translate", ("procedure", "draws", "seed")),
     ("plan", "scalefit.planning.allocation.plan.plan", ("law", "draws", "seed")),
     ("schedule", "scalefit.planning.run_schedule.schedule_of", ("rule", "beta")),
     ("stability", "scalefit.stability.forecast.forecast", ("epsilon", "rule", "beta")),

@@ -1,0 +1,99 @@
+"""A prediction by way of another loss, as an answer: what is reached, from what, and on what it rests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from scalefit.answers import Shown, interval
+from scalefit.diagnosis.checks import Check
+from scalefit.fitting.result import Fit
+from scalefit.planning.allocation.answer import said
+from scalefit.planning.downstream.chain import Ends, chained, spread_out
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Downstream(Shown):
+    """What :func:`scalefit.translate` and :func:`scalefit.task_ladder` found."""
+
+    first: Fit  #: the law in size and data of the loss on the way
+    second: Fit  #: the map from it to what is asked for
+    how: str  #: the procedure
+    at: Mapping[str, float]  #: the target
+    on_the_way: Ends  #: the loss on the way there, with its prediction interval
+    reached: Ends  #: what is reached there
+    direct: Ends | None  #: the same by a law of size and data fitted to its own runs, where there is one
+    cautions: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether neither stage has warnings and the target is within the reach of both."""
+        return self.second.ok and (self.first.ok or not self._through_law) and not self.cautions
+
+    @property
+    def _through_law(self) -> bool:
+        return "loss_source" not in self.at
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row: the target, the loss on the way and what is reached, with 90 % prediction intervals."""
+        row = dict(self.at) | dict(
+            zip(("on_the_way", "on_the_way_low", "on_the_way_high"), self.on_the_way, strict=True)
+        )
+        row |= dict(zip((self.second.target, "low", "high"), self.reached, strict=True))
+        return pd.DataFrame([row])
+
+    def predict(self, N: float, D: float) -> float:
+        """What is reached at N parameters and D tokens, without an interval."""
+        loss = self.first.evaluate({"N": np.asarray(N, dtype=float), "D": np.asarray(D, dtype=float)})
+        return float(self.second.evaluate({next(iter(self.second.law.variables)): loss}))
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The map with the pairs it was fitted to, and the target."""
+        from scalefit.plots.downstream import plot_downstream
+
+        return plot_downstream(self, ax=ax)
+
+    def __str__(self) -> str:
+        where = ", ".join(f"{name} = {said(value)}" for name, value in self.at.items())
+        what = self.second.target
+        lines = [f"{what} at {where}: {interval(self.reached, '.4g')}"]
+        way = next(iter(self.second.law.columns.values()))
+        if self._through_law:
+            lines.append(f"  by way of {'the source loss' if way == 'loss_source' else way}"
+                         f" {interval(self.on_the_way, '.4g')}")  # fmt: skip
+        if self.direct is not None:
+            lines.append(f"  by a law of size and data of its own: {interval(self.direct, '.4g')}")
+        lines += ["", "assumed:"]
+        lines += [f"  law: {self.first.law.equation}, fitted to {self.first.rows} runs"] if self._through_law else []
+        lines.append(f"  map: {self.second.law.equation}, fitted to {self.second.rows} rows")
+        lines += [f"  {self.how}", "  90 % intervals: the prediction intervals of both stages, taken as independent"]
+        warnings = (*self.cautions, *(self.first.warnings if self._through_law else ()), *self.second.warnings)
+        return "\n".join([*lines, *(f"! {text}" for text in dict.fromkeys(check.text for check in warnings))])
+
+
+def ends_of(fit: Fit, at: Mapping[str, float]) -> Ends:
+    """The prediction of a fit at one point with its interval."""
+    row = fit.predict(**dict(at)).iloc[0]  # type: ignore[arg-type]
+    return float(row[fit.target]), float(row["low"]), float(row["high"])
+
+
+def through(way: Ends, second: Fit, extra: float = 0.0, most: float = np.inf) -> Ends:
+    """What a map makes of a loss on the way: both intervals joined; ``extra``: a further 90 % half width of the map."""
+    name = next(iter(second.law.variables))
+    column = second.law.columns[name]
+    value, low, high = ends_of(second, {column: way[0]})
+    if not np.isfinite(low) or not np.isfinite(way[1] if way[1] == way[1] else way[0]):
+        return value, np.nan, np.nan
+    down, up = np.hypot(value - low, extra), np.hypot(high - value, extra)
+    errors = spread_out((0.0, -down, up), log=False)
+    losses = spread_out(way, log=True) if way[1] == way[1] else np.array([way[0]])
+    ends = chained(losses, lambda x: np.asarray(second.evaluate({name: x})), errors)
+    return value, min(ends[0], value), min(ends[1], most)
