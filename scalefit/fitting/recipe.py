@@ -19,6 +19,10 @@ REACH = 2.0  #: a law made for several peak learning rates is trusted up to this
 STICKS = ("vocab", "tokenizer")
 #: settings that a law in size does not read; numbers that vary among the fitted runs follow a rule of scaling
 SETTINGS = ("peak_lr", "batch", "seq_len", "optimizer", "parametrization", "dataset", "train_dataset", "weight_decay")
+#: what follows from two columns of final runs: the shape of a model, and how often its data are seen
+RATIOS = {"d_model/n_layer": ("d_model", "n_layer"), "epochs": ("D", "U")}
+SHAPE = 1.5  #: widths over depths, and epochs, are trusted up to this factor beyond the fitted ones
+AS_NEW = 4.0  #: epochs up to which repeated data are worth nearly as much as new ones (arXiv:2305.16264)
 READS_PEAKS = ("R1",)  #: variables of laws made for several peak learning rates
 
 
@@ -29,7 +33,21 @@ def recipe_of(law: Law, rows: Rows, runs: Runs) -> dict[str, tuple[Any, ...]]:
     if law.is_trajectory and rows.paths:
         peaks = [float(path.lr.max()) for path in rows.paths.values()]
         found["peak_lr"] = (min(peaks), max(peaks))
-    return found | {name: seen for name in _compared(law) if (seen := _seen(law, table, name))}
+    return found | _settings(law, table)
+
+
+def _settings(law: Law, table: pd.DataFrame) -> dict[str, tuple[Any, ...]]:
+    """The settings of the runs of a table, and the ratios of two of them that a law in size does not read."""
+    found = {name: seen for name in _compared(law) if (seen := _seen(law, table, name))}
+    for name, (above, below) in RATIOS.items():
+        if law.is_trajectory or below in law.columns.values() or not {above, below} <= {*table.columns}:
+            continue
+        pair = table[[above, below]].dropna().astype(float)
+        pair = pair[(pair > 0).all(axis=1)]
+        if len(pair):
+            ratio = pair[above] / pair[below]
+            found[name] = (float(ratio.min()), float(ratio.max()))
+    return found
 
 
 def _compared(law: Law) -> list[str]:
@@ -43,7 +61,7 @@ def asked_recipe(
     """The recipe for which a prediction is asked, as far as it is known."""
     if data is not None:
         logs = data if isinstance(data, Runs) else read_runs(data, need=())
-        found = {name: seen for name in _compared(law) if (seen := _seen(law, logs.table, name))}
+        found = _settings(law, logs.table)
         peaks = [float(logs.trajectory(run).lr.max()) for run in logs.names] if law.is_trajectory else []
         return found | ({"peak_lr": (min(peaks), max(peaks))} if peaks else {})
     if not law.is_trajectory or schedule is None:
@@ -86,6 +104,10 @@ def _covers(law: Law, name: str, fitted: tuple[Any, ...], values: tuple[Any, ...
         return {str(value) for value in values} <= {str(value) for value in fitted}
     if not law.is_trajectory and name in SETTINGS and float(fitted[-1]) > SAME * float(fitted[0]):
         return True
+    if name in RATIOS:
+        least = 0.0 if name == "epochs" else float(fitted[0]) / SHAPE
+        most = max(float(fitted[-1]) * SHAPE, AS_NEW if name == "epochs" else 0.0)
+        return bool(np.min(values) >= least * (1 - 1e-9) and np.max(values) <= most * (1 + 1e-9))
     reach = REACH if name == "peak_lr" and any(v in law.variables for v in READS_PEAKS) else SAME
     low, high = float(fitted[0]) / reach, float(fitted[-1]) * reach
     return bool(np.min(values) >= low * (1 - 1e-9) and np.max(values) <= high * (1 + 1e-9))

@@ -6,8 +6,10 @@ fitted range of scales, a law is believed to be off by
 
     m = R sqrt(WITHIN^2 + (BEYOND d^GROWTH)^2)
 
-For curves R is that of the middle 90 % of the rows, and there is a third part: SCHEDULE sqrt(u / UNLIKE) under a
-schedule at the distance u from the fitted ones (``unlike``), at most SCHEDULE.
+For curves R is that of the middle 90 % of the rows, and there is a third part: SCHEDULE f sqrt(u / UNLIKE) under a
+schedule at the distance u from the fitted ones (``unlike``), at most SCHEDULE f. What laws miss of a schedule is what
+its decay does, so f is the share of the peak by which the rate has fallen; under another peak it is u_p / UNLIKE where
+that is more, with u_p the distance from the nearest fitted peak.
 
 A back-test on the user's own runs (refits below growing scales; for curves, refits without one run each) gives errors e
 at known distances. With the spread s of the draws and the noise sigma, a prediction has the standard deviation
@@ -38,13 +40,13 @@ from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
 from scalefit.rows.scale import reads_scale, scale_of
 from scalefit.uncertainty.bootstrap import Method
-from scalefit.uncertainty.unlike import State, unlike
+from scalefit.uncertainty.unlike import FALLEN, PEAK, State, unlike
 
 WITHIN = 0.01  #: error assumed for every law on a new run, in units of R
 BEYOND = 0.15  #: and where it is as far beyond the fitted range as that is wide
 GROWTH = 0.75  #: how that grows with the distance
-SCHEDULE = 0.03  #: and under a schedule that is unlike the fitted ones
-UNLIKE = 0.25  #: distance from which on a schedule is no more like one that was fitted than any other
+SCHEDULE = 0.06  #: and where the rate has fallen to zero under a schedule that is unlike the fitted ones
+UNLIKE = 0.4  #: distance from which on a schedule is no more like one that was fitted than any other
 PRIOR_FOLDS = 2.0  #: how many folds the factor k = 1 counts as that is assumed before any back-test
 WORST = 6.0  #: largest estimate of k that a single fold can give
 LEVEL = 0.9
@@ -103,7 +105,9 @@ class Calibration(Reach):
         reach = self.distance(law, variables) / span
         error = np.hypot(WITHIN, BEYOND * reach**GROWTH)
         if states is not None and self.states:
-            error = np.hypot(error, SCHEDULE * np.sqrt(np.minimum(unlike(states, self.states) / UNLIKE, 1.0)))
+            peak = np.minimum(unlike(states[:, PEAK:], np.array(self.states)[:, PEAK:]) / UNLIKE, 1.0)
+            far = np.sqrt(np.minimum(unlike(states, self.states) / UNLIKE, 1.0))
+            error = np.hypot(error, SCHEDULE * np.maximum(states[:, FALLEN], peak) * far)
         return np.asarray(self.change * error)
 
     def half_width(self, spread: FloatArray, missed: FloatArray, noise: float, level: float) -> FloatArray:

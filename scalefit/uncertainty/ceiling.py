@@ -5,7 +5,9 @@ others, has no higher mean loss. So the upper end of its interval is at most
 
     the least measured value of all fitted runs that are smaller in every respect, plus noise,
 
-and at most the upper end of any smaller run: from the edge of the fitted ranges outwards, upper ends never rise.
+and at most the upper end of any smaller run: from the edge of the fitted ranges outwards, upper ends never rise. Only
+where the law itself predicts more than was measured there is the interval cut no further than to the noise of one run
+above the prediction: a new run scatters by that much on both sides, whatever the law misses.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ def capped(
     upper: Upper | None,
     level: float,
 ) -> FloatArray:
-    """Upper ends (n,) at the rows ``asked``, lowered to what the fitted rows allow, but not below the prediction.
+    """Upper ends (n,) at the rows ``asked``, lowered to what the fitted rows allow, but not below prediction and noise.
 
     ``upper`` gives those at any other rows, if that is possible.
     """
@@ -54,7 +56,8 @@ def capped(
     limit = least * np.exp(step) if fit.log else least + step
     if upper is not None:
         limit = np.minimum(limit, _on_the_way(fitted, asked, falling, upper))
-    return np.maximum(_never_rising(np.minimum(ends, limit), asked, falling), np.minimum(ends, centre))
+    one_run = centre * np.exp(step) if fit.log else centre + step
+    return np.maximum(_never_rising(np.minimum(ends, limit), asked, falling), np.minimum(ends, one_run))
 
 
 def never_rises(

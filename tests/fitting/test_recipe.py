@@ -62,6 +62,12 @@ def test_a_law_of_sizes_remembers_the_settings_that_it_does_not_read():
         ({"peak_lr": 1e-3}, {"peak_lr": 2e-3}, "peak_lr 0.002 (fitted: 0.001)"),
         ({"batch": [16, 32, 64, 128, 256]}, {"batch": 512}, ""),  # a rule of scaling, which goes on
         ({"batch": 64}, {}, ""),
+        ({"d_model": 512, "n_layer": 8}, {"d_model": 1024, "n_layer": 16}, ""),
+        ({"d_model": 512, "n_layer": 8}, {"d_model": 1024, "n_layer": 12}, ""),
+        ({"d_model": 512, "n_layer": 8}, {"d_model": 1024, "n_layer": 8}, "d_model/n_layer 128 (fitted: 64)"),
+        ({"d_model": 512, "n_layer": 8}, {"d_model": 512, "n_layer": 32}, "d_model/n_layer 16 (fitted: 64)"),
+        ({"D": 2e10, "U": 2e10}, {"D": 6e10, "U": 2e10}, ""),
+        ({"D": 2e10, "U": 2e10}, {"D": 2e11, "U": 2e10}, "epochs 10 (fitted: 1)"),
     ],
 )
 def test_laws_of_sizes_are_cautioned_for_another_recipe(fitted, asked, told):

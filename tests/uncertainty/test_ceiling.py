@@ -32,8 +32,18 @@ def test_no_upper_end_lies_above_the_least_loss_of_smaller_runs_plus_noise(seed)
     found = fit.predict(**at)
     for i in range(len(found)):
         smaller = runs[(runs["N"] <= at["N"][i]) & (runs["D"] <= at["D"][i])]
-        most = max(smaller["loss"].min() * np.exp(Z * fit.sigma), found["loss"][i]) if len(smaller) else np.inf
-        assert found["high"][i] <= most * (1 + 1e-12)
+        most = max(smaller["loss"].min(), found["loss"][i]) if len(smaller) else np.inf
+        assert found["high"][i] <= most * np.exp(Z * fit.sigma) * (1 + 1e-12)
+
+
+def test_a_prediction_above_what_smaller_runs_measured_keeps_the_noise_of_one_run():
+    """One lucky small run: everything predicted beyond it lies above the ceiling that it sets."""
+    runs = noisy(2, 20)
+    runs.loc[0, ["N", "D", "loss"]] = 1e7, 10**8.5, 0.6 * runs["loss"].min()
+    fit = sf.fit(runs, "chinchilla", draws=40)
+    found = fit.predict(N=np.geomspace(2e7, 1e8, 5), D=np.geomspace(6e8, 3e9, 5))
+    assert (found["loss"] > runs.loc[0, "loss"] * np.exp(Z * fit.sigma)).all()
+    np.testing.assert_allclose(found["high"] / found["loss"], np.exp(Z * fit.sigma), rtol=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(3))

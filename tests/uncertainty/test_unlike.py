@@ -8,6 +8,7 @@ import pytest
 
 import scalefit as sf
 from scalefit.schedules import parse_schedule
+from scalefit.uncertainty.calibration import SCHEDULE
 from scalefit.uncertainty.unlike import kept_states, states_at, unlike
 
 PLANS = {
@@ -69,6 +70,16 @@ def width(fit, schedule):
 
 def test_an_unseen_cooldown_is_wider_than_a_schedule_that_was_fitted(fitted):
     assert width(fitted, WSD.format(2000, 400)) > 2 * width(fitted, PLANS["cosine"])
+
+
+def test_the_error_under_another_schedule_grows_with_the_fall_of_the_rate_and_with_the_distance_of_the_peak(fitted):
+    calibration = fitted.intervals.calibration
+    at = {name: np.array(values[:1]).repeat(3) for name, values in fitted.points.variables.items()}
+    peak = calibration.states[0][3]
+    asked = np.array([[0.5, 0.05, 0.2, peak], [1.0, 0.05, 0.2, peak], [0.0, 0.0, 1.0, peak + 1.0]])
+    bare = calibration.missed(fitted.law, at)
+    own = np.sqrt(calibration.missed(fitted.law, at, asked) ** 2 - bare**2) / calibration.change
+    assert own == pytest.approx([0.5 * own[1], own[1], SCHEDULE], rel=1e-3)
 
 
 def test_another_schedule_is_a_caution_and_the_fitted_ones_are_none(fitted):
