@@ -12,6 +12,7 @@ from scalefit.solver.model import BoundLaw
 from scalefit.solver.objective import Objective
 
 FORWARD = 1e-6  #: step of the forward differences along the way, relative
+TOGETHER = 1 << 15  #: elements of predictions up to which several coordinates are stepped along in one evaluation
 DIFFERENCE = 1e-5  #: step of the second derivatives' central differences, relative
 
 
@@ -81,11 +82,14 @@ def _second_order(model: BoundLaw, theta: FloatArray, per_row: FloatArray, jacob
     second = np.zeros((count, p, p))
     curved, straight = model.curved, model.straight
     here = (jacobian @ per_row[:, :, None])[:, :, 0]
-    for j in curved:
-        ahead = theta.copy()
-        ahead[:, j] += FORWARD * np.maximum(np.abs(theta[:, j]), 0.1)
-        there = (model.jacobian(ahead)[1] @ per_row[:, :, None])[:, :, 0]
-        second[:, j] = (there - here) / (ahead[:, j] - theta[:, j])[:, None]
+    together = max(1, TOGETHER // (count * model.size))
+    for some in (curved[i : i + together] for i in range(0, len(curved), together)):
+        ahead = np.repeat(theta[None], len(some), axis=0)
+        at = (np.arange(len(some)), slice(None), some)
+        ahead[at] += FORWARD * np.maximum(np.abs(theta.T[some]), 0.1)
+        slopes = model.jacobian(ahead.reshape(-1, p))[1].reshape(len(some), count, p, -1)
+        there = (slopes @ per_row[:, :, None])[..., 0]
+        second[:, some] = ((there - here) / (ahead[at] - theta.T[some])[:, :, None]).transpose(1, 0, 2)
     second = np.where(np.isfinite(second), second, 0.0)
     among = (slice(None), curved[:, None], curved)
     second[among] = 0.5 * (second[among] + second[among].transpose(0, 2, 1))
