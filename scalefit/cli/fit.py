@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -149,7 +150,8 @@ def _answer(
         content["automatic"] = {"recommendation": chosen["text"], "laws": chosen["errors"]}
         content["automatic"] |= {name: chosen[name] for name in ("weights", "tested", "refused")}
         shown = pd.DataFrame(result.choice.errors).drop(columns="score")
-        text += ["", "laws tried:", as_lines(shown.assign(error=[f"{100 * e:.3g} %" for e in shown["error"]]))]
+        error = [f"{100 * e:.3g} %" if math.isfinite(e) else "untested" for e in shown["error"]]
+        text += ["", "laws tried:", as_lines(shown.assign(error=error))]
         text += [f"  not tried further: {line}" for line in told(dict(result.choice.refused))]
     if scores is not None:
         text += ["", "held out:", as_lines(scores)]

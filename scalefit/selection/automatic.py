@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -69,8 +70,17 @@ def fit(
     others = [] if known.alternatives(()) == (known,) else _others(logs, options.get("target"))
     procedures = known.alternatives(others)
     if len(procedures) == 1 or any(options.get(name) for name in OF_ONE_LAW):
-        return fit_one(logs, law, **options)
+        return _with_unread(fit_one(logs, law, **options), logs)
     return automatic(logs, procedures, at=at, **options)
+
+
+def _with_unread(found: Fit, runs: Runs) -> Fit:
+    """The fit of a named law, warned of every column that varies and that it does not read, said once."""
+    if found.law.is_trajectory:
+        return found  # which columns its runs share is a check of its own
+    told_of = " ".join(check.text for check in found.warnings)
+    lines = [line for line in untold(runs, [found.law]) if not re.search(rf"\b{re.escape(line.split()[0])}\b", told_of)]
+    return replace(found, warnings=(*(Check("unread", line) for line in lines), *found.warnings))
 
 
 def without_first_steps(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from scalefit.diagnosis.identifiable import Identified, identify
 from scalefit.laws import Law, find_law
 from scalefit.runs import Runs
+from scalefit.runs.columns import COLUMNS
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,15 @@ class Candidates:
 def candidates_for(runs: Runs, target: str | None = None) -> Candidates:
     """Every law of the registry that explains the target and that these runs identify.
 
-    Laws that were fitted with a warning only where there is no other. Runs of several sizes, each with its own amount
-    of data, are left to laws of size and data; other curves under different schedules to the laws along them, since no
-    law in one variable fits those. Where curves identify no law along a schedule, ``left_out`` says why.
+    Laws that were fitted with a warning, and laws of a loss in another unit, only where there is no other. Runs of
+    several sizes, each with its own amount of data, are left to laws of size and data; other curves under different
+    schedules to the laws along them, since no law in one variable fits those. Where curves identify no law along a
+    schedule, ``left_out`` says why.
     """
     known = [one for one in identify(runs, target) if explains(one, target)]
     able = [one for one in known if one.can]
     names = [one.law for one in able if not one.doubts] or [one.law for one in able]
-    laws = [find_law(name) for name in names]
+    laws = _of_this_unit([find_law(name) for name in names])
     sizes = [law for law in laws if not law.is_trajectory and _reads_size_and_data(law)]
     along = [law for law in laws if law.is_trajectory]
     if along and sizes and runs.table["N"].nunique() > 1:
@@ -44,6 +46,12 @@ def candidates_for(runs: Runs, target: str | None = None) -> Candidates:
     if runs.curves is not None and not along and not sizes:
         refused = {one.law: one.reason for one in known if not one.can and find_law(one.law).is_trajectory}
     return Candidates(tuple(forms_of(law) for law in sorted(laws, key=lambda law: len(law.parameters))), refused)
+
+
+def _of_this_unit(laws: list[Law]) -> list[Law]:
+    """Of laws of a loss those of cross-entropies: a law of another loss is a candidate where there is no other."""
+    unit = COLUMNS["loss"].unit
+    return [law for law in laws if law.target != "loss" or law.target_unit == unit] or laws
 
 
 def explains(one: Identified, target: str | None) -> bool:

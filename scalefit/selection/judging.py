@@ -3,7 +3,9 @@
 The score of a law is the geometric mean, over the folds, of its mean absolute error relative to the median law's; its
 weight is score^-2, and zero below a share of the best. Of public data sets (docs/choosing.md names those on which this
 was chosen and those that were not looked at) such a mixture is closer than the law with the least score, and about as
-close as the best single law in hindsight: back-tests rank laws by few and dependent errors. Where nothing can be held
+close as the best single law in hindsight: back-tests rank laws by few and dependent errors. A law with too many
+parameters to be refitted to parts of the runs enters where Akaike's criterion for few rows puts it before every law
+that was back-tested: with the best one's weight, times the gain in likelihood of one row. Where nothing can be held
 out, the weight is misfit^-2, less the penalty for parameters: exp(-criterion / m), the criterion as if of one row.
 """
 
@@ -42,10 +44,18 @@ def weigh(trials: Mapping[str, Trial]) -> tuple[dict[str, float], bool]:
     """The weight of each law in the mixture, the largest first, and whether held-out rows decided."""
     scored = scores(trials)
     if scored:
-        return shares({name: score**-POWER for name, score in scored.items()}), True
+        known = {name: score**-POWER for name, score in scored.items()}
+        return shares({**known, **_too_large(trials, known)}), True
     each = {name: trial.criterion / trial.independent for name, trial in trials.items()}
     least = min(each.values())
     return shares({name: float(np.exp(least - criterion)) for name, criterion in each.items()}), False
+
+
+def _too_large(trials: Mapping[str, Trial], known: Mapping[str, float]) -> dict[str, float]:
+    """The weights of laws without a score that fit better, by the corrected criterion, than every law with one."""
+    least, most = min(trials[name].corrected for name in known), max(known.values())
+    gains = {name: least - trial.corrected for name, trial in trials.items() if name not in known}
+    return {name: most * float(np.exp(gain)) for name, gain in gains.items() if 0 < gain < np.inf}
 
 
 def shares(weights: Mapping[str, float]) -> dict[str, float]:

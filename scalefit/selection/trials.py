@@ -48,6 +48,12 @@ class Trial:
         count = self.independent
         return count * 2 * float(np.log(max(self.misfit, 1e-12))) + self.free * float(np.log(count))
 
+    @property
+    def corrected(self) -> float:
+        """ln misfit^2 + 2 p / (m - p - 1): Akaike's criterion for few rows, as if of one; infinite without a spare."""
+        spare = self.independent - self.free - 1
+        return 2 * float(np.log(max(self.misfit, 1e-12))) + 2 * self.free / spare if spare > 0 else float("inf")
+
 
 @dataclass(frozen=True)
 class Ready:

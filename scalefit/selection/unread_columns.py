@@ -25,6 +25,7 @@ def untold(runs: Runs, laws: Sequence[Law]) -> list[str]:
         for column in law.columns.values():
             readers.setdefault(column, []).append(law.name)
     known = {*read, *NEVER, *FOLLOW, *SHAPE, *RECIPE, *(law.target for law in laws), "C", "D", "N"}
+    nobody = "none of the laws compared reads it" if len(laws) > 1 else f"the law {laws[0].name} does not read it"
     found = []
     for label in runs.table.columns:
         name = str(label)
@@ -36,7 +37,7 @@ def untold(runs: Runs, laws: Sequence[Law]) -> list[str]:
         shown = ", ".join(map(str, values.dropna().drop_duplicates().sort_values().head(SHOWN)))
         laws_of_it = [law for law in readers.get(name, []) if law not in {other.name for other in laws}]
         todo = f"fit the law {laws_of_it[0]}" if laws_of_it else f'fit one value at a time (--where "{name} == ...")'
-        found.append(f"{name} varies ({shown}) and none of the laws compared reads it: {todo}")
+        found.append(f"{name} varies ({shown}) and {nobody}: {todo}")
     return found
 
 

@@ -142,6 +142,14 @@ def test_a_column_that_no_law_reads_is_told_and_fails(tmp_path):
     assert "! blend varies (8, 64) and none of the laws compared reads it" in result.stdout
 
 
+def test_a_named_law_also_fails_where_it_leaves_a_column_unread():
+    N = np.geomspace(1e6, 1e9, 8)
+    runs = pd.DataFrame({"N": N, "experts": np.tile([1, 8], 4), "loss": 2 + 300 * N**-0.3})
+    said = [check.text for check in sf.fit(runs, "power-floor:over=N").warnings if check.code == "unread"]
+    assert len(said) == 1 and said[0].startswith("experts varies (1, 8)")
+    assert not [c for c in sf.fit(runs.assign(experts=8), "power-floor:over=N").warnings if c.code == "unread"]
+
+
 def test_constants_without_a_law_are_refused():
     with pytest.raises(sf.InputError, match="name the law"):
         sf.fit(ladder(), fix={"E": 1.0})

@@ -76,3 +76,10 @@ def test_nothing_is_left_out_where_there_are_no_curves():
 
 def test_each_reason_is_told_once():
     assert told({"a": "law a needs D", "b": "law b needs D"}) == ["a, b: the law needs D"]
+
+
+def test_a_law_of_another_loss_is_no_candidate_for_cross_entropies():
+    C = np.geomspace(1e17, 1e20, 4)
+    found = names(pd.DataFrame({"C": C, "loss": 2.0 + 2e3 * C**-0.18}))
+    assert {"power", "power-floor"} <= found
+    assert "diffusion-transformer" not in found

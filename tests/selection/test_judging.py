@@ -39,6 +39,16 @@ def test_a_law_that_predicted_few_of_the_folds_is_not_compared():
     assert weigh(tried)[0] == {"a": 1.0}
 
 
+def test_a_law_too_large_to_be_refitted_enters_by_the_corrected_criterion():
+    small = {"a": trial({"x": 0.01}, misfit=0.02, free=3, rows=12, runs=12)}
+    close = trial({}, misfit=0.004, free=5, rows=12, runs=12)
+    gain = 2 * np.log(0.02 / 0.004) + 2 * 3 / 8 - 2 * 5 / 6
+    weights, _ = weigh({**small, "b": close})
+    assert weights["b"] / weights["a"] == pytest.approx(np.exp(gain))
+    spent = trial({}, misfit=1e-4, free=11, rows=12, runs=12)
+    assert weigh({**small, "c": spent})[0] == {"a": 1.0}
+
+
 def test_an_exact_law_outweighs_all_others():
     weights, _ = weigh({"a": trial({"x": 1e-15}), "b": trial({"x": 1e-3})})
     assert weights == {"a": 1.0}
