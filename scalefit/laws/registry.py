@@ -72,7 +72,9 @@ def find_law(law: str | Law | type[Law], **options: Any) -> Law:
         )
     if not text or not OPERATORS & set(text.replace("-", "")):
         near = nearest_names(name, law_names())
-        known = f"did you mean {' or '.join(near)}?" if near else f"the laws: {', '.join(law_names())}"
+        known = (
+            f"did you mean {' or '.join(near)}?" if near else f"there are {len(law_names())} laws, such as chinchilla"
+        )
         raise InputError(f'no law "{name}"', todo=f"{known} (see: scalefit laws)")
     return FormulaLaw(text, **options)
 

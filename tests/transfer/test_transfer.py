@@ -391,8 +391,13 @@ def test_mixed_settings_are_refused_by_name():
     with pytest.raises(InputError, match=r"batch: 512, 1024; schedule: cosine, wsd.*--where \"batch == 512\""):
         read_sweeps(mixed)
     assert read_sweeps(mixed[mixed["batch"] == 512]).settings["schedule"] == "cosine"
-    with pytest.raises(InputError, match="epoch"):
-        read_sweeps(pd.concat([rows.assign(epoch=epoch) for epoch in range(3)]))
+
+
+def test_of_a_log_of_epochs_the_last_counts():
+    rows = planted(-1.0, widths=(64, 128))
+    epochs = pd.concat([rows.assign(epoch=epoch, loss=rows["loss"] + 1 - epoch / 2) for epoch in range(3)])
+    found, final = read_sweeps(epochs).points, read_sweeps(rows).points
+    pd.testing.assert_frame_equal(found.reset_index(drop=True), final.reset_index(drop=True))
 
 
 def test_every_answer_names_what_the_log_does_not_hold():
