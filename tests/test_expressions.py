@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from scalefit.errors import InputError
@@ -39,7 +39,10 @@ def formulas(functions=SMOOTH):
 def test_values_are_those_of_python(text):
     names = {name: getattr(np, name) for name in SMOOTH} | VALUES
     with np.errstate(all="ignore"):
-        expected = eval(text, {"__builtins__": {}}, names)  # the oracle: Python itself, in the test only
+        try:
+            expected = eval(text, {"__builtins__": {}}, names)  # the oracle: Python itself, in the test only
+        except ZeroDivisionError:  # Python has no infinity there
+            assume(False)
         got = parse(text)(VALUES)
     np.testing.assert_allclose(got, expected, rtol=1e-12)
 

@@ -14,7 +14,7 @@ class AdamwTimescale(Law):
     weights average their updates. Each row is an optimum: the timescale of lowest loss at one size and amount of data
     (column ``timescale``). Given it, weight decay follows from batch and learning rate.
 
-    Source: arXiv:2505.13738. Its constants are not given here: none was found to check.
+    Source: arXiv:2505.13738. The form is as we know it and could not be held against the paper; no constants are given.
     """
 
     name = "adamw-timescale"

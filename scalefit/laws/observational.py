@@ -18,7 +18,8 @@ class Observational(Law):
     S is the column ``capability``: one number a model, such as the first principal component of its scores on other
     benchmarks. Families share the curve; what compute gives each family is a line of its own (``power:over=C``).
 
-    Source: arXiv:2405.10938. No constants are given: they depend on the benchmarks of S.
+    Source: arXiv:2405.10938. The form is as we know it and could not be held against the paper; no constants are given,
+    since they depend on the benchmarks of S.
     """
 
     name = "observational"
