@@ -192,6 +192,7 @@ def test_a_folder_of_json_objects(read, tmp_path):
     (tmp_path / "runs" / "settings.json").write_text('{"seed": 1}')
     runs = sf.read_runs(tmp_path / "runs")
     assert runs.names == [*FINALS] and runs.table["N"].tolist() == [1e6, 4e6, 9e6]
+    assert any("settings.json" in str(note) for note in runs.notes)
 
 
 @pytest.mark.parametrize("head", ["run_id;key;step;val", "run;metric;iter;v", "run_name;measure;step;score"])

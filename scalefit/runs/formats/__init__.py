@@ -112,7 +112,7 @@ def sources_in(folder: Path) -> tuple[list[Path], list[Path]]:
             more, others = _elsewhere(folder, reader, found)
             return found + more, [file for file in rest if not any(file.is_relative_to(s) for s in found)] + others
     if not rest and (own := documents(folder)):
-        return own, []
+        return own, [file for file in files if fnmatchcase(file.name.lower(), "*.json") and file not in own]
     if not rest:  # logs may lie any number of folders down
         parts = [sources_in(part) for part in _folders(folder)]
         return [path for found, _ in parts for path in found], [path for _, left in parts for path in left]
