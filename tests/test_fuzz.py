@@ -153,6 +153,7 @@ def annealing(fits):
     return make.json.dumps(fits[2]).encode()
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of the saved fit, where an input fails
 @cases("schedules")
 def test_schedules(there, annealing, case):
     draw = random.Random(case)

@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 STEP_KEYS = ("steps", "warmup", "decay_steps")
 TEXT_KEYS = ("decay",)
 THOUSANDS = {"k": 1_000, "m": 1_000_000}
-LARGEST = 2**63  #: whole numbers beyond it are no steps
+LARGEST = 2**53  #: numbers beyond it are no steps
 LIST_KEYS = ("at", "lr", "factor")
 
 
@@ -151,11 +151,11 @@ def read_schedule_table(path: str) -> ScheduleTable:
     for column in ("step", "lr"):
         cells = frame[column].map(lambda cell: np.inf if isinstance(cell, int) and abs(cell) > LARGEST else cell)
         numbers = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=float)
-        bad = ~(np.isfinite(numbers) & (numbers >= 0))
+        bad = ~((numbers >= 0) & (numbers <= LARGEST))
         if bad.any():
             row = int(np.argmax(bad))
             where = f"{path}, row {row + 2}, column {column}"
-            what = f"'{frame[column].iloc[row]}' is not a number of at least 0"
+            what = f"'{frame[column].iloc[row]}' is not a number from 0 to 2^53"
             raise InputError(what, where=where, todo="correct or remove the row")
     groups = frame.groupby(keys[0], sort=False) if keys else [("", frame)]
     return ScheduleTable(path, keys[0] if keys else "", {str(name): _rows(part, path) for name, part in groups})

@@ -234,7 +234,8 @@ def test_schedules_of_a_file_are_named_by_it(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ("0,1\n1,-1\n", "row 3, column lr: '-1' is not a number of at least 0"),
+        ("0,1\n1,-1\n", "row 3, column lr: '-1' is not a number from 0 to 2"),
+        ("0,1\n1e300,1\n", "row 3, column step: '1e.300' is not a number from 0 to 2"),
         ("0,1\n-1,1\n", "row 3, column step"),
         ("0,1\n1,inf\n", "row 3, column lr"),
         ("0,1\n2,1\n1,1\n", "row 4, column step: step 1 does not come after step 2"),

@@ -111,6 +111,9 @@ def _joined(tables: list[Tidy], names: list[str], origin: tuple[Origin, ...], ne
             if "loss" not in each.frame.columns:
                 each.frame = each.frame.assign(**{NO_LOSS: True})
     tidy = one_table(curves)
+    if tidy.frame.empty:
+        todo = "map the column of optimiser steps (--map step=COLUMN), or rename a column called step that is none"
+        raise InputError("no row has a step", where=curves[0].where, todo=todo)
     before = len(tidy.notes)
     set_undecided_apart(tidy)
     logged = join_sparse_rows(tidy)
