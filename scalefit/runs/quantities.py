@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scalefit.errors import InputError
 
 SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
-MISSING = frozenset({"", "na", "n/a", "null", "none", "-", "--"})
+MISSING = frozenset({"", "na", "n/a", "n.a.", "null", "none", "-", "--", "---", "–", "—", "−", "…"})
 PATTERN = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)\s*([kmbgt]?)", re.IGNORECASE)
 LOST = frozenset({"diverged", "div", "div.", "divergence", "failed", "crashed", "exploded"})
 MOST_LETTERS = 60  #: of a cell that is looked at more closely

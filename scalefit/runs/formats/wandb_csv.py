@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pandas as pd
 from scalefit.runs.formats import delimited
 from scalefit.runs.formats.raw import RawTable, Remark
 from scalefit.runs.formats.text import ENDINGS, lines
+from scalefit.runs.formats.uneven import cells_of
 
 NAMES = tuple(f"*.csv{packed}" for packed in ENDINGS)
 BOUNDS = re.compile(r"__(MIN|MAX)$")
@@ -20,7 +20,7 @@ SEPARATOR = " - "
 def claims(path: Path) -> bool:
     """Whether the header is that of a chart: an x column, and for each column `run - metric` a __MIN and a __MAX."""
     head = lines(path, limit=1)
-    names = next(csv.reader(head), []) if head else []
+    names = cells_of(head[0], ",") if head else []
     plain = [name for name in names[1:] if not BOUNDS.search(name)]
     return len(plain) > 0 and all(SEPARATOR in name and f"{name}__MIN" in names for name in plain)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from scalefit.errors import InputError
 from scalefit.runs.settings import is_record, is_setting
+from scalefit.runs.siblings import NO_RESULT, OPEN
 
 #: columns that have one value along a run
 FIXED = (
@@ -198,3 +199,20 @@ def unlogged(frame: pd.DataFrame, nans: Collection[int], unsure: bool) -> pd.Ser
     others = frame.drop(columns=["loss", *PLACED], errors="ignore")
     blank = others.isna().all(axis=1) & bool(others.notna().any(axis=None))
     return empty.astype(object).where(~empty | blank | (not unsure))
+
+
+def without_a_result(frame: pd.DataFrame, nans: NDArray[np.bool_] | pd.Series) -> tuple[pd.DataFrame, list[int]]:
+    """Final results whose rows with an empty loss have the status that says so, and the numbers of these rows.
+
+    ``nans``: a mask of the rows whose loss was lost. A status of a run that has not ended, or has diverged, stays.
+    """
+    status = frame["status"].astype(str) if "status" in frame.columns else pd.Series("", index=frame.index)
+    said = status.str.strip().str.lower()
+    told = said.isin(OPEN | {"diverged"})
+    if "diverged" in frame.columns:
+        told |= frame["diverged"].astype(str).str.lower().isin(["true", "1", "1.0", "yes"])
+    empty = frame["loss"].isna() & ~told & ~np.asarray(nans, dtype=bool)
+    if not empty.any() or empty.all():
+        return frame, []
+    kept = frame["status"] if "status" in frame.columns else pd.Series("finished", index=frame.index)
+    return frame.assign(status=kept.where(~empty, NO_RESULT)), [int(at) for at in frame.index[empty]]
