@@ -33,10 +33,28 @@ NUMBER = r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)"
 TIMES = re.compile(rf"\s*{NUMBER}\s*[x×]\s*", re.IGNORECASE)
 TIMES_FIRST = re.compile(rf"\s*[x×]\s*{NUMBER}\s*", re.IGNORECASE)
 BETWEEN = re.compile(r"\s*(?:\\|\||/|,|→|\bvs\.?(?=\s)|\bby\b|\bx\b|×)\s*", re.IGNORECASE)
-SPLITS = set(["train", "training", "tr", "val", "valid", "validation", "eval", "test", "dev", "held", "out", "ema", "smooth"])
-MEASURES = set(
-    ["loss", "nll", "ce", "xent", "ppl", "perplexity", "bpb", "bpc", "error", "err", "acc", "accuracy", "top1", "top5", "mse", "rmse", "mae", "grad", "norm", "gnorm", "time", "sec", "seconds", "ms", "mem", "memory", "mfu", "tps", "lm", "aux", "avg", "mean", "max", "min", "total", "final", "best", "score", "bleu", "f1", "z", "kl", "reward"]
-)
+SPLITS = {*("train", "training", "tr", "val", "valid", "validation", "eval", "test", "dev", "held", "out", "ema")}
+MEASURES = {
+    *(
+        "loss",
+        "nll",
+        "ce",
+        "xent",
+        "ppl",
+        "perplexity",
+        "bpb",
+        "bpc",
+        "error",
+        "err",
+        "acc",
+        "accuracy",
+        "top1",
+        "top5",
+    ),
+    *("mse", "rmse", "mae", "grad", "norm", "gnorm", "time", "sec", "seconds", "ms", "mem", "memory", "mfu", "tps"),
+    *("lm", "aux", "avg", "mean", "max", "min", "total", "final", "best", "score", "bleu", "f1", "z", "kl", "reward"),
+    "smooth",
+}
 MOST_METRICS = 60  #: names of metrics in a long table
 ALIKE = 10.0  #: medians of the columns of a wide table lie within this factor
 
