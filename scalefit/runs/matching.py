@@ -14,7 +14,8 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from scalefit.errors import InputError
-from scalefit.runs.columns import COLUMNS, CONFIGURED, OTHER_UNITS, Column
+from scalefit.runs.columns import COLUMNS, CONFIGURED, Column
+from scalefit.runs.quantities import HEADER_UNITS, compute_unit, counts_other_things, header_scale
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,7 @@ PREFIX = re.compile(
 COUNTED = frozenset({"N", "N_total", "D", "tokens"})  #: columns whose name may end in a unit: params_M, tokens_B
 LARGE = frozenset({"parameters", "tokens", "FLOP", "optimiser steps", "examples"})  #: units of large counts
 LETTER = re.compile(r"[\(\[]\s*[A-Za-z]+\s*[\)\]]")  #: such as (B), which elsewhere says what was measured on
-ENDING = re.compile(r"[_\s-](m|b|t|bn|mn|millions?|billions?|trillions?)$", re.IGNORECASE)
-HEADER_UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "thousands": 1e3, "millions": 1e6, "billions": 1e9}
-HEADER_UNITS |= {"million": 1e6, "mn": 1e6, "billion": 1e9, "bn": 1e9, "trillion": 1e12, "trillions": 1e12}
+ENDING = re.compile(r"[_\s-](?:in[_\s-])?(m|b|t|bn|mn|millions?|billions?|trillions?)$", re.IGNORECASE)
 
 
 def _set(text: str) -> frozenset[str]:
@@ -131,21 +130,6 @@ def without_prefix(plain: str) -> str:
     while found := PREFIX.match(plain):
         plain = plain[found.end() :]
     return plain
-
-
-def header_scale(name: str) -> float:
-    """The factor that a unit in the header stands for: `Params (M)` counts millions, `FLOPs (1E21)` counts 1e21.
-
-    >>> header_scale("#Params (B)"), header_scale("FLOPs (1E21)"), header_scale("loss (nats)")
-    (1000000000.0, 1e+21, 1.0)
-    """
-    found = re.search(
-        r"[\(\[]\s*(?:in\s+)?([A-Za-z]+|\d*\.?\d*e[+-]?\d+|10\^[+-]?\d+)\s*[\)\]]", str(name), re.IGNORECASE
-    )
-    if not found:
-        return 1.0
-    unit = found[1].lower().replace("10^", "1e")
-    return float(unit) if unit[0].isdigit() else HEADER_UNITS.get(unit, 1.0)
 
 
 def match(
@@ -234,7 +218,9 @@ def _guessed(
 @lru_cache(maxsize=1 << 14)
 def _scales(name: str, tier: str) -> dict[str, float]:
     """The canonical names that a name could be by the aliases of one tier, each with the factor to its unit."""
-    scales = {canonical: _scale(name, canonical, column, tier) for canonical, column in COLUMNS.items()}
+    other = counts_other_things(name)  # tokens (words), D (samples), compute (GPU hours)
+    known = {canonical: column for canonical, column in COLUMNS.items() if not (other and column.unit in LARGE)}
+    scales = {canonical: _scale(name, canonical, column, tier) for canonical, column in known.items()}
     return {canonical: scale for canonical, scale in scales.items() if scale}
 
 
@@ -280,8 +266,8 @@ def _configured(name: str, plain: str, canonical: str, column: Column) -> float:
 
 
 def _known(plain: str, canonical: str, aliases: tuple[str, ...], first: bool) -> float:
-    if first and canonical == "C" and plain in OTHER_UNITS:
-        return OTHER_UNITS[plain]
+    if first and canonical == "C" and (unit := compute_unit(plain)):
+        return unit
     own = first and plain == canonical.lower() and len(canonical) > 1
     words = set(re.split(r"[^a-z]+", plain))
     own = own or (

@@ -1,4 +1,4 @@
-"""JSON lines: one object per line. Nested objects become columns `outer/inner`; `run.json` beside the file is added."""
+"""JSON lines: one object per line. Nested objects become columns `outer/inner`."""
 
 from __future__ import annotations
 
@@ -41,9 +41,6 @@ def read(path: Path) -> RawTable:
         else:
             records.append(record)
             numbers.append(number)
-    beside = path.with_name("run.json")
-    if beside.is_file():
-        scalars.update(_config(beside))
     frame, told = framed(records, numbers)
     return RawTable(path, frame, scalars, (*remarks, *told), nans_of(records, numbers))
 
@@ -94,11 +91,3 @@ def _record(text: str, number: int, path: Path, is_last: bool) -> dict[str, Any]
     except RecursionError as error:
         raise InputError("the objects are nested too deep", where=where, todo=OBJECTS) from error
     raise InputError("not a JSON object", where=where, todo=OBJECTS)
-
-
-def _config(path: Path) -> dict[str, object]:
-    try:
-        config = parsed(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise InputError("not a JSON file", where=str(path), todo="write one JSON object, or remove it") from error
-    return flattened(config) if isinstance(config, dict) else {}
