@@ -13,7 +13,9 @@ from scalefit.errors import InputError
 
 SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 MISSING = frozenset({"", "na", "n/a", "n.a.", "null", "none", "-", "--", "---", "–", "—", "−", "…"})
-PATTERN = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)\s*([kmbgt]?)", re.IGNORECASE)
+PATTERN = re.compile(
+    r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)\s*([kmbgt]?|thousand|mn|million|bn|billion|trillion)", re.IGNORECASE
+)
 LOST = frozenset({"diverged", "div", "div.", "divergence", "failed", "crashed", "exploded"})
 MOST_LETTERS = 60  #: of a cell that is looked at more closely
 NO_NUMBERS = (bool, complex, datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
@@ -35,7 +37,7 @@ HEADER_UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "thousands": 1e3, "mill
 HEADER_UNITS |= {"million": 1e6, "mn": 1e6, "billion": 1e9, "bn": 1e9, "trillion": 1e12, "trillions": 1e12}
 BRACKET = re.compile(r"[\(\[]\s*(?:in\s+)?([^\)\]]*?)\s*[\)\]]", re.IGNORECASE)
 TEN = re.compile(r"\d*\.?\d*e[+-]?\d+|10\^[+-]?\d+", re.IGNORECASE)
-PREFIXES = dict(zip(("", *"kmgtpezy"), (1e3**n for n in range(9)), strict=True))
+PREFIXES: dict[str, float] = dict(zip(("", *"kmgtpezy"), (1e3**n for n in range(9)), strict=True))
 LONG = ["kilo", "mega", "giga", "tera", "peta", "exa", "zetta", "yotta"]
 #: such as PFLOP, exaflops, pf-days, petaflop/s-days; a rate without days is no amount of compute
 FLOP = re.compile(rf"({'|'.join(LONG)}|[kmgtpezy]?)[\s_-]*flops?")
@@ -133,7 +135,7 @@ def quantity(text: str) -> float:
     found = PATTERN.fullmatch(plain)
     if found:  # read as one decimal number, so that 0.3B is the float nearest to 3e8
         mantissa, _, power = found[1].lower().partition("e")
-        return float(f"{mantissa}e{int(power or 0) + round(np.log10(SUFFIXES[found[2].lower()]))}")
+        return float(f"{mantissa}e{int(power or 0) + round(np.log10(SUFFIXES[found[2].lower()[:1]]))}")
     sign = -1.0 if plain.startswith("-") else 1.0
     if plain.lstrip("+-").lower() in WORDS:
         return sign * WORDS[plain.lstrip("+-").lower()]
@@ -231,8 +233,8 @@ def states_unit(cell: object) -> bool:
     >>> states_unit("1.3B"), states_unit("1,300"), states_unit(1.3), states_unit("b")
     (True, False, False, False)
     """
-    text = str(cell).strip()
-    return text[-1:].lower() in SUFFIXES.keys() - {""} and is_quantity(text)
+    found = PATTERN.fullmatch(_bare(str(cell)))
+    return bool(found and found[2])
 
 
 def header_scale(name: str) -> float:

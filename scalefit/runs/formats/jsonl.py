@@ -46,17 +46,29 @@ def read(path: Path) -> RawTable:
 
 
 def framed(records: list[dict[str, Any]], numbers: list[int]) -> tuple[pd.DataFrame, list[Remark]]:
-    """Flat records as a table; columns that hold lists are left out, with a remark.
+    """Flat records as a table; columns that hold lists are left out, with a remark, unless each list holds one number.
+
+    A scheduler gives its learning rate as a list, of one number a group of parameters: where these are the same, it is
+    the rate.
 
     >>> frame, told = framed([{"step": 1, "norms": [1, 2]}, {"step": 2}], [1, 2])
     >>> list(frame.columns), told[0].text
     (['step'], 'columns that hold lists: norms')
     """
     lists = dict.fromkeys(key for record in records for key, value in record.items() if isinstance(value, list))
+    single = {key for key in lists if all(_one(record[key]) for record in records if isinstance(record.get(key), list))}
+    if single:
+        records = [{k: v[0] if k in single and isinstance(v, list) else v for k, v in r.items()} for r in records]
+        lists = {key: None for key in lists if key not in single}
     if lists:
         records = [{key: value for key, value in record.items() if key not in lists} for record in records]
     told = [Remark("dropped", f"columns that hold lists: {', '.join(lists)}", len(lists))] if lists else []
     return pd.DataFrame(records, index=pd.Index(numbers)), told
+
+
+def _one(values: list[Any]) -> bool:
+    """Whether a list holds one number, once or several times."""
+    return bool(values) and all(type(each) in (int, float) and each == values[0] for each in values)
 
 
 def flattened(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -20,10 +20,12 @@ from scalefit.runs.reading.rates import bound_rates, sized
 from scalefit.runs.reading.results import (
     are_final_results,
     epochs_count_up,
+    logged_evenly,
     refuse_steps_of_epochs,
     settings_beside_one_name,
     telling,
     unlogged,
+    whole_steps,
     without_a_result,
 )
 from scalefit.runs.table import Note
@@ -103,7 +105,7 @@ def _words(frame: pd.DataFrame) -> set[str]:
     """Columns of text, by their first value: they are not guessed to be a numeric column."""
     texts = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name].dtype)]
     first = {name: next((cell for cell in frame[name].dropna() if not marker(cell)), 0) for name in texts}
-    return {str(name) for name, cell in first.items() if not is_quantity(cell)}
+    return {str(name) for name, cell in first.items() if not is_quantity(str(cell).lstrip("~≈<>≤≥= "))}
 
 
 def _name_columns(tidy: Tidy) -> None:
@@ -248,6 +250,10 @@ def _find_axis(tidy: Tidy) -> None:
                 tidy.axis = "step" if name == "steps" else "tokens"
                 tidy.frame = frame.rename(columns={name: tidy.axis})
                 break
+    if not columns & {"run", "step", "epoch"} and (name := logged_evenly(frame)):
+        tidy.axis = "step" if name == "steps" else "tokens"
+        _rename(tidy, {name: tidy.axis})
+        tidy.note("derived", f"{name} rise evenly from row to row: all rows are the curve of one run")
     if not tidy.axis and "epoch" in columns and not {"step", "steps"} & columns and epochs_count_up(frame):
         tidy.axis = "epoch"
         tidy.note("derived", "the epoch counts up: each run is a curve over epochs, and its steps are not known")
@@ -277,23 +283,6 @@ def _as_final_results(tidy: Tidy) -> None:
 
 def _whole_steps(tidy: Tidy) -> None:
     """Convert steps to int64 from 0; rows with neither a step nor a loss are left out."""
-    step = tidy.frame["step"]
-    if step.dtype.kind == "i" and step.min() >= 0:
-        return
-    without = step.isna()
-    if without.any():
-        empty = without & tidy.frame["loss"].isna() if "loss" in tidy.frame.columns else without
-        if (without & ~empty).any():
-            row = step.index[int(np.argmax((without & ~empty).to_numpy()))]
-            todo = "fill it in, or leave the row out"
-            raise InputError("there is no step", where=f"{tidy.where}, row {row}, column step", todo=todo)
-        tidy.frame = tidy.frame[~empty]
-        tidy.note("dropped", f"{int(empty.sum())} rows without a step and without a loss", int(empty.sum()))
-    values = tidy.frame["step"].to_numpy()
-    whole = np.isfinite(values) & (values == np.floor(values)) & (values >= 0) & (values < 2.0**53)
-    if not whole.all():
-        row = int(np.argmin(whole))
-        what, where = f"step {values[row]:g} is not a whole number from 0 to 2^53", f"{tidy.where}, row"
-        todo = "map the column of optimiser steps: --map step=COLUMN"
-        raise InputError(what, where=f"{where} {tidy.frame.index[row]}, column step", todo=todo)
-    tidy.frame = tidy.frame.assign(step=values.astype(np.int64))
+    tidy.frame, left = whole_steps(tidy.frame, tidy.where)
+    if left:
+        tidy.note("dropped", f"{left} rows without a step and without a loss", left)
