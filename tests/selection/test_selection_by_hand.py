@@ -15,7 +15,7 @@ from scalefit.rows.gather import gather
 from scalefit.rows.resolve import resolve
 from scalefit.rows.rows import Rows
 from scalefit.runs import read_runs
-from scalefit.selection import automatic, candidates, judging, skipping, trials
+from scalefit.selection import automatic, candidates, judging, skipping
 from scalefit.selection.candidates import Candidates
 from scalefit.selection.holding import Axis, Fold, axes_for, beyond_scales, column_of, left_out_runs
 from scalefit.selection.trials import Ready, Trial, attempt
@@ -101,7 +101,7 @@ def test_a_refit_needs_two_rows_more_than_constants(kept, known):
 
 
 def test_errors_are_in_units_of_the_usual_value_and_at_most_one():
-    """A line through the first four of six points; the last two lie 3 and 50 above it, where half of all lie below 6."""
+    """A line through the first four of six points; the last two lie 3 and 50 above it."""
     x = np.arange(1, 7.0)
     one = ready(x, 2 * x + np.array([0, 0, 0, 0, 3, 50]))
     held = x > 4
@@ -323,12 +323,12 @@ def test_two_curves_are_not_held_out_and_lengths_between_the_ends_are():
 # --- first steps ------------------------------------------------------------------------------------------------------
 
 
-def skipped(monkeypatch, squares, steps=np.arange(3, 301, 3)):
+def skipped(monkeypatch, squares):
     """First steps where the later rows miss by these amounts, one for each number of steps that is tried."""
     cuts, left = [], list(squares)
 
     class Made:
-        prepared = SimpleNamespace(rows=SimpleNamespace(frame=pd.DataFrame({"step": steps})))
+        prepared = SimpleNamespace(rows=SimpleNamespace(frame=pd.DataFrame({"step": np.arange(3, 301, 3)})))
 
         def solved(self, kept):
             cuts.append(int((~kept).sum()))
