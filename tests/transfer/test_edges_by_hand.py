@@ -75,10 +75,10 @@ def drawn(low, high, mean, share=0.25, sigma=1.0):
 
 
 def test_a_boundary_is_drawn_from_the_part_of_a_normal_distribution_in_its_gap():
-    """A quarter of the way in probability: of a half line the 62.5 % point, of the whole the 25 % point."""
+    """A quarter of the way in probability: the 62.5 % point of the upper half, the 12.5 % point of the lower."""
     assert drawn(0, np.inf, 0) == pytest.approx(0.318639, abs=1e-6)
     assert drawn(-np.inf, 0, 0) == pytest.approx(-1.150349, abs=1e-6)
-    assert drawn(-np.inf, np.inf, 5, sigma=2.0) == pytest.approx(5 - 2 * 0.674490)
+    assert drawn(5, np.inf, 5, sigma=2.0) == pytest.approx(5 + 2 * 0.318639, abs=1e-5)
     assert drawn(-1, 1, 0) == pytest.approx(-0.442, abs=2e-3)
 
 
