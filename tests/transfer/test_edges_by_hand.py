@@ -54,7 +54,7 @@ def test_draws_where_gaps_are_points_have_the_spread_of_a_regression():
     x = np.arange(8.0)[:, None]
     off = 0.4 * np.array([1, -1, -1, 1, 1, -1, -1, 1])
     y = -5 - 0.5 * x[:, 0] + off - np.polyval(np.polyfit(x[:, 0], off, 1), x[:, 0])
-    found = fit_edges([(value, value) for value in y], np.zeros(8, dtype=int), x, draws=400)
+    found = fit_edges([(value, value) for value in y], np.zeros(8, dtype=int), x, draws=250)
     squares = np.sum((y + 5 + 0.5 * x[:, 0]) ** 2)
     variance = (3 * 0.15**2 + squares) / 7
     assert np.mean(found.slope[1:]) == pytest.approx(-0.5, abs=0.03)
