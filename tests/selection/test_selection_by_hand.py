@@ -47,6 +47,12 @@ def test_a_law_is_compared_that_predicted_half_of_the_folds(predicted, compared)
     assert judging.scores({"a": trial()}) == {}
 
 
+def test_the_score_is_a_mean_over_the_logarithms_of_three_folds():
+    """Of two laws the median error is their mean: b is at 1, 1.5 and 1.8 times it, so that the root is that of 2.7."""
+    tried = {"a": trial({"x": 0.01, "y": 0.01, "z": 0.01}), "b": trial({"x": 0.01, "y": 0.03, "z": 0.09})}
+    assert judging.scores(tried) == pytest.approx({"a": (0.5 * 0.2) ** (1 / 3), "b": 2.7 ** (1 / 3)})
+
+
 def test_errors_below_a_billionth_are_rounding():
     tried = {"a": trial({"x": 1e-12}), "b": trial({"x": 1e-9}), "c": trial({"x": 2e-9})}
     assert judging.scores(tried) == pytest.approx({"a": 1.0, "b": 1.0, "c": 2.0})
