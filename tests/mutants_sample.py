@@ -85,6 +85,12 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
         "np.ptp(rest) < SAME * max(abs(float(rest[0])), 1e-300)",
         "two floats that are never equal but by both being 0",
     ),
+    (
+        "diagnosis/influence.py",
+        "np.ptp(rest) <= SAME",
+        "rest[-1]",
+        "of values that are the same to a billionth any one",
+    ),
     ("comparison.py", "judged[best] <= SAME", "judged[best] < SAME * judged.min()", "two floats that are never equal"),
     ("diagnosis/unread.py", "apart[0]", "apart[-1]", "one name there, as C is dealt with before"),
     ("runs/reading/joining.py", "len(curves) == 1", "0", "tables put below one another: of one the same, a copy later"),
