@@ -42,7 +42,7 @@ FLOORS = {
 REGISTRIES = {"laws", "runs.formats", "plots", "cli"}
 MOST_FILES = 14
 #: a library that is heavy or replaceable lives in one room
-ROOMS = {"torch": "proxy", "matplotlib": "plots", "click": "cli", "lmfit": "fitting"}
+ROOMS = {"torch": "proxy", "matplotlib": "plots", "click": "cli", "jinja2": "report", "lmfit": "fitting"}
 BANNED = {"utils", "helpers", "misc", "common", "manager", "handler"}
 LONGEST_FILE, LONGEST_FUNCTION, DEEPEST = 300, 60, 4
 

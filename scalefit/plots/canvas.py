@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from matplotlib.gridspec import GridSpecFromSubplotSpec
 
 from scalefit.fitting.result import Fit
 from scalefit.plots.colours import WARNING
+from scalefit.plots.dark import in_dark
 from scalefit.writing import refuse, write_whole
 
 SIZE = (6.0, 4.2)  #: inches, of a figure that was not given axes
@@ -102,6 +104,23 @@ def warn_of(ax: Axes, texts: Sequence[str], head: str = "") -> None:
         whole_words = lines[-1][: columns - len(more) - 2].rpartition(" ")[0]
         lines[-1] = f"{whole_words.rstrip(' ,;:')} …"
     ax.set_title("\n".join(lines) + more, loc="left", color=WARNING, fontsize="small")
+
+
+def as_svg(ax: Axes) -> tuple[str, str]:
+    """The figure of these axes as SVG for a light and for a dark page, texts as outlines; the figure is closed."""
+    import matplotlib.pyplot as plt
+
+    figure = ax.figure.canvas.figure
+    light, dark = io.StringIO(), io.StringIO()
+    how: Any = {"format": "svg", "bbox_inches": "tight", "metadata": DATELESS["svg"]}
+    try:
+        with matplotlib.rc_context({**FILE_SETTINGS, "svg.fonttype": "path"}):
+            figure.savefig(light, **how)
+            in_dark(figure)
+            figure.savefig(dark, **how)
+    finally:
+        plt.close(figure)
+    return light.getvalue(), dark.getvalue()
 
 
 def save_figure(ax: Axes, path: str | Path, *, close: bool = False) -> Path:
