@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SHARES = {"mean_relative", "worst_relative", "final", "relative_error"}  #: columns shown in percent
 FORMATS = {"points": ".0f", "r2": ".5f", "mae": ".4g", "rmse": ".4g", "decades_beyond": ".2f"}
-LOPSIDED = 0.3  #: by how much the nearer end is nearer than half of an interval, from which both ends are shown
+LOPSIDED = 0.3  #: by how much the nearer limit lies nearer than half of the interval, from which both are shown
 LEAST_PLAIN, MOST_PLAIN = 3, 5  #: numbers from 1e-3 and below 1e5 are written without a power of ten
 MOST_NAMED = 4  #: items that a note names before it only counts them
 
@@ -105,7 +105,7 @@ def interval(ends: tuple[float, float, float], form: str = ".3g") -> str:
 
 
 def rounded(value: float, low: float, high: float) -> str:
-    """A value rounded to its interval, two digits of whose half width are kept; its ends where they are lopsided.
+    """A value rounded to its interval, two digits of whose half width are kept; both limits where it is lopsided.
 
     >>> rounded(0.34123, 0.3211, 0.3613), rounded(406.4, 310.0, 612.0), rounded(1.69, float("nan"), float("nan"))
     ('0.341 ± 0.020', '406 [310, 612]', '1.69')

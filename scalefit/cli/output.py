@@ -158,7 +158,7 @@ def _table(answer: Answer, form: str) -> str:
     assert answer.table is not None
     if form == "csv":
         return lines_of(answer.table.to_csv(index=answer.table.index.name is not None))
-    from scalefit.report.tables import as_latex, as_markdown
+    from scalefit.reports.tables import as_latex, as_markdown
 
     equation = answer.content.get("equation") if "parameters" in answer.content else None
     return lines_of(as_markdown(answer.table) if form == "markdown" else as_latex(answer.table, equation))
@@ -166,7 +166,7 @@ def _table(answer: Answer, form: str) -> str:
 
 def _write_page(answer: Answer, path: str) -> None:
     """The answer as a page, with its figures."""
-    from scalefit.report.of_answer import page_of
+    from scalefit.reports.of_answer import page_of
 
     words = click.get_current_context().command_path.split()
     page_of(" ".join(words), answer.text, answer.table, answer.notes, [e.draw for e in answer.figures]).save(path)

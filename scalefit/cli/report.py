@@ -48,10 +48,10 @@ def command(
 
     \b
     Example:
-      scalefit report data/size_data/runs.csv --where "d_model <= 64" --law chinchilla --at N=400K,D=2M -o report.html
+      scalefit report fit.json --forecast cosine:peak_lr=8e-3,steps=2400,warmup=100 -o report.html
     """
-    from scalefit.report.of_answer import made_by
-    from scalefit.report.of_fit import report
+    from scalefit.reports.of_answer import made_by
+    from scalefit.reports.of_fit import report
 
     saved = Path(files[0]).suffix == ".json"
     if saved and (len(files) > 1 or hold_out or any(reading.values())):

@@ -20,6 +20,7 @@ from scalefit.plots.run_schedule import plot_run_schedule
 from scalefit.plots.scaling import plot_scaling
 from scalefit.plots.schedule_ranking import plot_schedule_ranking
 from scalefit.plots.sizes import plot_sizes
+from scalefit.plots.watch import plot_watch
 
 __all__ = [
     "plot_backtest",
@@ -44,5 +45,6 @@ __all__ = [
     "plot_schedule_ranking",
     "plot_sharpness",
     "plot_sizes",
+    "plot_watch",
     "save_figure",
 ]

@@ -113,6 +113,7 @@ def as_svg(ax: Axes) -> tuple[str, str]:
     figure = ax.figure.canvas.figure
     light, dark = io.StringIO(), io.StringIO()
     how: Any = {"format": "svg", "bbox_inches": "tight", "metadata": DATELESS["svg"]}
+    how["transparent"] = True  # the page shows through
     try:
         with matplotlib.rc_context({**FILE_SETTINGS, "svg.fonttype": "path"}):
             figure.savefig(light, **how)

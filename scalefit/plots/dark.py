@@ -14,6 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 
 DARKEST, LIGHTEST = 0.09, 0.96  #: what white and black become
+PALE, DIMMEST = 0.75, 0.6  #: colours that are no pale ground are lines and marks: no darker than this
 
 
 def turned(colour: Any) -> Any:
@@ -27,6 +28,7 @@ def turned(colour: Any) -> Any:
     *rgb, alpha = to_rgba(colour)
     hue, lightness, saturation = colorsys.rgb_to_hls(*rgb)
     light = LIGHTEST - lightness * (LIGHTEST - DARKEST)
+    light = max(light, DIMMEST) if lightness < PALE else light
     return (*colorsys.hls_to_rgb(hue, light, saturation), alpha)
 
 

@@ -6,7 +6,7 @@ import platform
 from importlib.metadata import version
 
 from scalefit.fitting.result import Fit
-from scalefit.report.blocks import Block, Table, Text, brief
+from scalefit.reports.blocks import Block, Table, Text, brief
 from scalefit.version import __version__
 
 LIBRARIES = ("numpy", "scipy", "pandas")

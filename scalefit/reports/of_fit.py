@@ -1,4 +1,4 @@
-"""The report of a fit: what it predicts and what speaks against it, then all that the prediction rests on."""
+"""The report of a fit: what it predicts and the warnings, then all that the prediction rests on."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from scalefit.errors import InputError, ScalefitError, counted, listed
 from scalefit.fitting.result import Fit
 from scalefit.fitting.saved import load_fit
 from scalefit.fitting.summary import formula_with_numbers, numbers, origin_of_intervals, remarks, verdict
-from scalefit.report.asked import Asked
-from scalefit.report.blocks import Block, Figure, Section, Table, Text, brief
-from scalefit.report.page import Report
-from scalefit.report.provenance import citations, provenance
-from scalefit.report.sensitivity import sensitivity_of
+from scalefit.reports.asked import Asked
+from scalefit.reports.blocks import Block, Figure, Section, Table, Text, brief
+from scalefit.reports.page import Report
+from scalefit.reports.provenance import citations, provenance
+from scalefit.reports.sensitivity import sensitivity_of
 from scalefit.runs import Runs, read_runs
 from scalefit.schedules import Schedule
 from scalefit.selection.automatic import AUTO
@@ -93,7 +93,9 @@ def report(
 def _verdict(asked: Asked, point: pd.DataFrame | None, tested: Backtest | str) -> str:
     """One sentence: the prediction with its interval, how far it reaches, and the back-test."""
     fit = asked.fit
-    judged = f"a back-test errs by {100 * tested.error:.2g} % in the median" if isinstance(tested, Backtest) else tested
+    judged = (
+        f"the median error of a back-test is {100 * tested.error:.2g} %" if isinstance(tested, Backtest) else tested
+    )
     if point is None:
         return f"The law {fit.law.name} {_state(fit)}; {judged}."
     last = point.iloc[-1]
@@ -165,7 +167,7 @@ def _law(fit: Fit) -> Section:
             Text([line[0].upper() + line[1:] + "." for line in numbers(fit)[2:]]),
             Table("Parameters", head, rows),
             Text([f"{line[0].upper()}{line[1:]}." for line in origin_of_intervals(fit)]),
-            *([Text([f"What this law is known to get wrong: {known}"])] if known else []),
+            *([Text([f"What this law is known to get wrong: {known}."])] if known else []),
         ],
     )
 
@@ -233,10 +235,13 @@ def _plan(asked: Asked, compute: Any) -> Section:
         found = plan(fit, compute=budget, **held)
     except ScalefitError as error:
         return Section("Plan", [Text([f"No plan by this law: {error}."])])
-    shown = [line for line in str(found).splitlines() if not line.startswith("!")]
+    lines = str(found).splitlines()
+    shown = [line for line in lines if not line.startswith("!")]
+    said = [line.removeprefix("! ") for line in lines if line.startswith("!")]
     alt = "Loss against model size at equal compute, with the path of the optima; the numbers are in the text above"
     caption = "Valleys of equal compute, the path of their lowest points, and the planned run."
-    return Section("Plan", [Text(shown, "code"), Figure.of(caption, alt, found.plot)])
+    warned = [Text(said, "warnings")] if said else []
+    return Section("Plan", [Text(shown, "code"), *warned, Figure.of(caption, alt, found.plot)])
 
 
 def _compute_of(asked: Asked) -> float:

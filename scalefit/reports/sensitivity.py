@@ -11,8 +11,8 @@ import pandas as pd
 from scalefit.errors import InputError
 from scalefit.fitting.fit import fit as fit_one
 from scalefit.fitting.result import Fit
-from scalefit.report.asked import Asked
-from scalefit.report.blocks import Block, Figure, Table, Text
+from scalefit.reports.asked import Asked
+from scalefit.reports.blocks import Block, Figure, Table, Text
 from scalefit.rows.scale import scale_of
 from scalefit.runs import Runs, read_runs
 from scalefit.selection.automatic import MANY

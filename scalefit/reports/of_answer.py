@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from scalefit.answers import grouped
-from scalefit.report.blocks import Block, Figure, Section, Table, Text, brief
-from scalefit.report.page import Report
+from scalefit.reports.blocks import Block, Figure, Section, Table, Text, brief
+from scalefit.reports.page import Report
+from scalefit.reports.tables import together
 from scalefit.version import __version__
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ def page_of(
     shown = said[:MOST_LINES] + ([f"... and {len(said) - MOST_LINES} more lines"] if len(said) > MOST_LINES else [])
     body: list[Block] = [Text([brief(line, 1000) for line in shown], "code")]
     drawn: list[Block] = [_figure(draw) for draw in figures]
-    tables: list[Block] = [Table.of("The main table of the answer", table)] if table is not None and len(table) else []
+    tables: list[Block] = (
+        [Table.of("The main table of the answer", together(table))] if table is not None and len(table) else []
+    )
     how: list[Block] = [Text(list(map(brief, grouped(notes))), "notes")] if notes else []
     made: list[Block] = [Text([made_by()], "code"), Text([f"scalefit {__version__}"])]
     sections = [

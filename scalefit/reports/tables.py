@@ -7,16 +7,10 @@ import re
 import pandas as pd
 
 from scalefit.answers import rounded
-from scalefit.report.blocks import Table
-from scalefit.report.page import rows_of_markdown
+from scalefit.reports.blocks import Table
+from scalefit.reports.equations import GREEK, latex_of
+from scalefit.reports.page import rows_of_markdown
 
-# fmt: off
-GREEK = (
-    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta",
-    "iota", "kappa", "lambda", "mu", "nu", "xi", "pi", "rho",
-    "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega",
-)
-# fmt: on
 SPECIAL = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}"}
 SPECIAL |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "×": r"$\times$"}
 SPECIAL |= {"–": "--", "±": r"$\pm$", "<": r"\textless{}", ">": r"\textgreater{}"}
@@ -75,30 +69,12 @@ def _cell(text: str) -> str:
         return f"${_numbers(text)}$"
     if SYMBOL.fullmatch(text):
         return f"${latex_of(text)}$"
-    return "".join(SPECIAL.get(letter, letter) for letter in text)
+    parts = re.split(r"\^(-?\w+)", text)  # every second one is an exponent
+    plain = ["".join(SPECIAL.get(letter, letter) for letter in part) for part in parts[::2]]
+    raised = [f"$^{{{latex_of(part)}}}$" for part in parts[1::2]]
+    return "".join(a + b for a, b in zip(plain, [*raised, ""], strict=True))
 
 
 def _numbers(text: str) -> str:
     powers = re.sub(r"e([-+]?)0*(\d+)", lambda hit: rf"\times 10^{{{hit[1].strip('+')}{hit[2]}}}", text)
     return powers.replace("±", r"\pm")
-
-
-def latex_of(equation: str) -> str:
-    r"""An equation of a law as LaTeX: exponents, Greek letters, indices, named functions.
-
-    >>> latex_of("L(N, D) = E + A N^-alpha + B D^-beta")
-    'L(N, D) = E + A N^{-\\alpha} + B D^{-\\beta}'
-    >>> latex_of("L = E + ((A/N)^(alpha/beta) + B/D)^beta"), latex_of("N_enc^-p_enc exp(x)")
-    ('L = E + ((A/N)^{\\alpha/\\beta} + B/D)^{\\beta}', 'N_{\\mathrm{enc}}^{-p_{\\mathrm{enc}}} \\exp(x)')
-    """
-    raised = re.sub(r"\^\(([^()]*)\)", r"^{\1}", equation.replace("**", "^"))
-    raised = re.sub(r"\^(-?[A-Za-z0-9_.]+)", r"^{\1}", raised)
-    indexed = re.sub(r"([A-Za-z]+)_(\w+)", _indexed, raised)
-    named = re.sub(r"(?<![\\A-Za-z])(exp|log|ln|min|max)(?![A-Za-z])", r"\\\1", indexed)
-    return re.sub(rf"(?<![\\A-Za-z])({'|'.join(GREEK)})(?![A-Za-z])", r"\\\1", named).replace("*", r" \cdot ")
-
-
-def _indexed(hit: re.Match[str]) -> str:
-    name, index = hit[1], hit[2]
-    word = index if len(index) == 1 or index.isdigit() or index in GREEK else rf"\mathrm{{{index}}}"
-    return f"{name}_{{{word}}}"

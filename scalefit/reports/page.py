@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from scalefit.errors import InputError
 from scalefit.escaping import lines_of
-from scalefit.report.blocks import Block, Figure, Section, Table
+from scalefit.reports.blocks import Block, Figure, Section, Table
 from scalefit.writing import refuse, write_text
 
 if TYPE_CHECKING:
@@ -23,16 +23,16 @@ HTML, MARKDOWN = (".html", ".htm"), (".md", ".markdown")
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """A page: its title, the verdict in one sentence, what speaks against it, and the sections."""
+    """A page: its title, the verdict in one sentence, the warnings, and the sections."""
 
     title: str
     verdict: str
-    warnings: Sequence[str]  #: what speaks against the verdict
+    warnings: Sequence[str]  #: every failed check
     sections: Sequence[Section]
 
     @property
     def ok(self) -> bool:
-        """Whether nothing speaks against the verdict."""
+        """Whether no check failed."""
         return not self.warnings
 
     def html(self) -> str:
@@ -85,7 +85,7 @@ def _template(name: str) -> jinja2.Template:
     import jinja2
 
     there = jinja2.Environment(
-        loader=jinja2.PackageLoader("scalefit.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.PackageLoader("scalefit.reports", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     return there.get_template(name)
 

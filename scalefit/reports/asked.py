@@ -36,7 +36,7 @@ class Asked:
 
     @property
     def place(self) -> str:
-        """The point that is asked for, in words."""
+        """The point that is asked for, as text."""
         parts = [f"{name} = {_said(value)}" for name, value in self.at.items()]
         under = [f"under the schedule {self.schedule}"] if self.schedule is not None else []
         return " ".join([*([f"at {', '.join(parts)}"] if parts else []), *under])
