@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, fields
 from functools import wraps
 from inspect import cleandoc
 from pathlib import Path
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 FORMATS = ("text", "csv", "json", "markdown", "latex")
+STYLES = ("screen", "paper", "dark")
+INCHES = {"in": 1.0, "cm": 1 / 2.54, "mm": 1 / 25.4}
+LEAST_WIDTH, MOST_WIDTH = 1.5, 30.0  #: inches
 FORMAT = "Print the main table in this format, numbers rounded to their intervals in markdown and latex."
 REPORT = "Write the answer with its figures as one page to forward: .html, or .md."
 
@@ -62,8 +68,44 @@ class OutputFile(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # ge
         self.kind = self.name = kind
 
 
+@dataclass(frozen=True)
+class Shape:
+    """How an answer is given: its format, the style and width of its figures, its page."""
+
+    as_json: bool
+    as_csv: bool
+    form: str | None
+    style: str
+    width: str | None
+    report: str | None
+
+    @property
+    def format(self) -> str:
+        """One of FORMATS."""
+        return "json" if self.as_json else self.form or ("csv" if self.as_csv else "text")
+
+    @property
+    def figures(self) -> AbstractContextManager[None]:
+        """Inside, figures are made in this style and width; matplotlib is loaded only where there is one to set."""
+        if self.style == "screen" and self.width is None:
+            return nullcontext()
+        from scalefit.plots import styled
+
+        return styled(self.style, _inches(self.width) if self.width else None)
+
+
+def _inches(text: str) -> float:
+    """A width such as 3.25in, 8.5cm or 85mm in inches."""
+    found = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*(in|cm|mm)?\s*", text)
+    width = float(found[1]) * INCHES[found[2] or "in"] if found else 0.0
+    if not LEAST_WIDTH <= width <= MOST_WIDTH:
+        todo = f"write --width 3.25in or 8.5cm, between {LEAST_WIDTH:g} and {MOST_WIDTH:g} inches"
+        raise InputError(f'"{text[:40]}" is no width of a figure', where="--width", todo=todo)
+    return width
+
+
 def answering(function: Callable[..., Answer]) -> Callable[..., None]:
-    """Give a command ``--json``, ``--csv`` and ``--exit-zero``, print its :class:`Answer`, and exit.
+    """Give a command the options of :class:`Shape` and ``--exit-zero``, print its :class:`Answer`, and exit.
 
     Its help begins with the first line of its file, which is also shown in the list of commands.
     """
@@ -71,30 +113,32 @@ def answering(function: Callable[..., Answer]) -> Callable[..., None]:
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing on stderr.")
     @click.option("--csv", "as_csv", is_flag=True, help="Print the main table as CSV, and warnings on stderr.")
     @click.option("--format", "form", type=click.Choice(FORMATS), show_default="text", help=FORMAT)
+    @click.option("--style", type=click.Choice(STYLES), default="screen", help="The style of figures.")
+    @click.option("--width", metavar="3.25in", show_default="by the figure", help="The width of figures, in in or cm.")
     @click.option("--report", type=OutputFile("report"), metavar="FILE", help=REPORT)
     @click.option("--exit-zero", is_flag=True, help="Exit with 0 even where a check failed.")
     @click.option("--traceback", is_flag=True, expose_value=False, help="Show where an unexpected error arose.")
     @wraps(function)
-    def command(
-        as_json: bool, as_csv: bool, form: str | None, report: str | None, exit_zero: bool, **options: Any
-    ) -> None:
-        as_json, form = as_json or form == "json", form or ("csv" if as_csv else None)
+    def command(exit_zero: bool, **options: Any) -> None:
+        shape = Shape(**{each.name: options.pop(each.name) for each in fields(Shape)})
         try:
-            _check_outputs(click.get_current_context().command.params, {**options, "report": report})
-            answer = function(**options)
-            if report:
-                _write_page(answer, report)
+            _check_outputs(click.get_current_context().command.params, {**options, "report": shape.report})
+            with shape.figures:
+                answer = function(**options)
+            if shape.report:
+                _write_page(answer, shape.report)
         except ScalefitError as error:
-            fail(error, as_json)
+            fail(error, shape.format == "json")
         except BrokenPipeError:
             sys.exit(0)
         failed: dict[str, str] = {}
         wanted = {each.path: each.draw for each in answer.figures if each.path}
         try:
             if wanted:
-                _draw(wanted, failed)
+                with shape.figures:
+                    _draw(wanted, failed)
         finally:  # whatever became of the figures
-            _show(answer, [*wanted, *([report] if report else [])], failed, "json" if as_json else form)
+            _show(answer, [*wanted, *([shape.report] if shape.report else [])], failed, shape.format)
         sys.exit(0 if (answer.ok and not failed) or exit_zero else 1)
 
     command.__doc__ = f"{sys.modules[function.__module__].__doc__}\n\n{cleandoc(function.__doc__ or '')}"
@@ -133,7 +177,7 @@ def _draw(figures: Mapping[str, Callable[[], Axes]], failed: dict[str, str]) -> 
             failed[path] = str(error)
 
 
-def _show(answer: Answer, written: Sequence[str], failed: Mapping[str, str], form: str | None) -> None:
+def _show(answer: Answer, written: Sequence[str], failed: Mapping[str, str], form: str) -> None:
     if form == "json":
         content = {"schema_version": SCHEMA, **answer.content}
         content |= {"read" if "notes" in content else "notes": answer.notes} if answer.notes else {}
@@ -143,14 +187,14 @@ def _show(answer: Answer, written: Sequence[str], failed: Mapping[str, str], for
     lines = [
         f"! the figure {path} was not drawn: {failed[path]}" if path in failed else f"wrote {path}" for path in written
     ]
-    if form in FORMATS and form != "text" and answer.table is not None:
+    if form != "text" and answer.table is not None:
         click.echo(_table(answer, form), nl=False)
         for line in [*_warnings(answer.text), *lines]:
             click.echo(one_line(line), err=True)
         return
     click.echo(lines_of("\n".join([answer.text, *[""] * bool(lines), *lines])))
     for line in _read(answer.notes):
-        click.echo(click.style(one_line(line), dim=True))
+        click.echo(click.style(one_line(line), dim=not os.environ.get("NO_COLOR")))
 
 
 def _table(answer: Answer, form: str) -> str:

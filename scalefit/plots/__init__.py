@@ -1,7 +1,7 @@
 """Figures: one function each. Every one takes ``ax`` and returns it, and sets nothing global."""
 
 from scalefit.plots.backtest import plot_backtest
-from scalefit.plots.canvas import save_figure
+from scalefit.plots.canvas import save_figure, styled
 from scalefit.plots.comparison import plot_comparison
 from scalefit.plots.coordinates import plot_coordinates
 from scalefit.plots.curves import plot_curves, plot_schedule_prediction
@@ -47,4 +47,5 @@ __all__ = [
     "plot_sizes",
     "plot_watch",
     "save_figure",
+    "styled",
 ]

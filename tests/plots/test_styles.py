@@ -1,6 +1,8 @@
-"""Figures on a dark page: every colour is turned round, none is lost against the ground."""
+"""Styles of figures: on a dark page every colour is turned round and none is lost; on paper the width is kept."""
 
 from __future__ import annotations
+
+import re
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,7 +10,9 @@ import pytest
 from matplotlib.colors import to_rgba
 from matplotlib.patheffects import withStroke
 
-from scalefit.plots.canvas import as_svg
+from scalefit.cli.output import _inches
+from scalefit.errors import InputError
+from scalefit.plots.canvas import as_svg, new_axes, save_figure, styled
 from scalefit.plots.colours import KINDS, TARGET, WARNING, ramp
 from scalefit.plots.dark import in_dark, turned
 
@@ -58,3 +62,37 @@ def test_svg_is_the_same_for_the_same_figure_and_closes_it():
     assert first == again
     assert first[0] != first[1]
     assert not plt.get_fignums()
+
+
+def test_a_style_sets_the_width_and_the_letters_and_nothing_afterwards(tmp_path):
+    before = dict(plt.rcParams)
+    with styled("paper", 3.25):
+        ax = new_axes(None, (6.0, 3.0))
+        ax.set_xlabel("compute")
+        assert ax.figure.get_size_inches() == pytest.approx([3.25, 1.625])
+        assert ax.xaxis.label.get_fontsize() == pytest.approx(8)
+        save_figure(ax, tmp_path / "a.svg", close=True)
+    assert dict(plt.rcParams) == before
+    assert new_axes(None, (6.0, 3.0)).figure.get_size_inches() == pytest.approx([6.0, 3.0])
+    text = (tmp_path / "a.svg").read_text()
+    assert 'width="234pt"' in text, "the width that was asked for, without trimming"
+    assert re.search(r"<text[^>]*>compute</text>", text), "texts can be edited"
+
+
+def test_the_dark_style_is_dark_in_the_file(tmp_path):
+    for style in ("screen", "dark"):
+        with styled(style):
+            save_figure(new_axes(None), tmp_path / f"{style}.png", close=True)
+    screen, dark = (plt.imread(tmp_path / f"{style}.png")[2, 2, :3].max() for style in ("screen", "dark"))
+    assert (screen, dark) == pytest.approx((1.0, 0.09), abs=0.01)
+
+
+@pytest.mark.parametrize(("text", "inches"), [("3.25in", 3.25), ("8.255cm", 3.25), ("82.55 mm", 3.25), ("4", 4.0)])
+def test_widths_have_units(text, inches):
+    assert _inches(text) == pytest.approx(inches)
+
+
+@pytest.mark.parametrize("text", ["wide", "0in", "-3", "1e9", "3.25pt", "nan"])
+def test_what_is_no_width_is_refused(text):
+    with pytest.raises(InputError, match="is no width of a figure"):
+        _inches(text)
