@@ -109,10 +109,11 @@ def _expected(fit_file: str, runs: Any) -> Any:
     """The loss by a saved fit at each row of the curves; NaN where it gives none, such as during warmup."""
     import numpy as np
 
+    from scalefit.fitting.prediction import predict
     from scalefit.fitting.saved import load_fit
 
     fit = load_fit(fit_file)
-    table = fit.predict(runs)
+    table = predict(fit, runs)
     values = table["predicted" if "predicted" in table.columns else fit.target].to_numpy(float)
     if len(table) == len(runs.curves):
         return values

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.errors import InputError
-from scalefit.fitting.prediction import errors
+from scalefit.fitting.prediction import errors, predict
 from scalefit.fitting.result import Fit
 from scalefit.plots.labels import percent
 from scalefit.runs import Runs, read_runs
@@ -35,7 +35,7 @@ def held_rows(fit: Fit, held_out: Runs | pd.DataFrame | None) -> pd.DataFrame:
     """
     if held_out is None:
         return fitted_rows(fit).iloc[:0]
-    frame = _renamed(fit.predict(held_out), fit.target)
+    frame = _renamed(predict(fit, held_out), fit.target)
     if not len(frame):
         raise InputError("there are no held-out rows", where="plot", todo="check the expression that selects them")
     frame = frame[~frame.pop("fitted")].reset_index(drop=True) if "fitted" in frame.columns else frame
@@ -44,7 +44,8 @@ def held_rows(fit: Fit, held_out: Runs | pd.DataFrame | None) -> pd.DataFrame:
 
 def predicted(fit: Fit, at: Mapping[str, Any]) -> pd.DataFrame:
     """Predictions at variables given by name, with the column ``predicted``."""
-    return _renamed(fit.predict(**dict(at)), fit.target)
+    rest = {name: value for name, value in at.items() if name != "schedule"}
+    return _renamed(predict(fit, schedule=at.get("schedule"), at=rest), fit.target)
 
 
 def _renamed(frame: pd.DataFrame, target: str) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from scalefit.answers import grouped, interval, rounded
 from scalefit.comparison import Backtest, backtest
 from scalefit.diagnosis.checks import Check
 from scalefit.errors import InputError, ScalefitError, counted, listed
+from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
 from scalefit.fitting.saved import load_fit
 from scalefit.fitting.summary import formula_with_numbers, numbers, origin_of_intervals, remarks, verdict
@@ -69,7 +70,7 @@ def report(
         place = {name: float(value) for name, value in at.items() if isinstance(value, (int, float))}
         fit = fit_law(runs, law, at=place, draws=draws, seed=seed)
     asked = Asked(fit, runs, held_out, schedule, at)
-    point = fit.predict(schedule=schedule, **at) if asked.any else None
+    point = predict(fit, schedule=schedule, at=at) if asked.any else None
     cautions = fit.cautions(schedule=schedule, **at) if asked.any else ()
     tested = _tested(asked, seed)
     sections = [
@@ -248,7 +249,7 @@ def _compute_of(asked: Asked) -> float:
     """The compute of the predicted run; without one, FARTHER times the largest fitted compute."""
     fit = asked.fit
     if asked.any:
-        last = fit.predict(schedule=asked.schedule, **asked.at).iloc[-1]
+        last = predict(fit, schedule=asked.schedule, at=asked.at).iloc[-1]
         return float(6.0 * last["N"] * last["D"])
     own = {column: np.asarray(fit.points.variables[name]) for name, column in fit.law.columns.items()}
     return float(FARTHER * 6.0 * np.max(own["N"] * own["D"]))

@@ -10,6 +10,7 @@ import pandas as pd
 
 from scalefit.errors import InputError
 from scalefit.fitting.fit import fit as fit_one
+from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
 from scalefit.reports.asked import Asked
 from scalefit.reports.blocks import Block, Figure, Table, Text
@@ -41,7 +42,7 @@ def sensitivity_of(asked: Asked) -> list[Block]:
 
 
 def _value(fit: Fit, asked: Asked) -> float:
-    return float(fit.predict(**asked.target)[fit.target].iloc[-1])
+    return float(predict(fit, schedule=asked.schedule, at=asked.at)[fit.target].iloc[-1])
 
 
 def _choices(asked: Asked) -> list[tuple[str, float]]:
