@@ -34,7 +34,7 @@ FITTED = inspect.signature(fit).parameters
 #: the Python function of each command; those that hand keywords on to ``fit`` share its defaults
 TWINS = {
     "doctor": [],
-    "report": [sf.report, fit],
+    "report": [sf.report],
     "backtest": [sf.backtest, fit],
     "batch": [sf.batch_size],
     "compare": [sf.compare, fit],
