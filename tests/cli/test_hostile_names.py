@@ -11,7 +11,7 @@ import pytest
 NAMES = ["<b>x</b><script>alert(1)</script>", "\x1b[2Jred", "y" * 1_000_000]
 COMMANDS = [
     "inspect a.csv",
-    "fit a.csv --law chinchilla --draws 10 --save f.json --plot f.svg --format markdown",
+    "fit a.csv --law chinchilla --draws 0 --plot f.svg --format markdown",
     "predict f.json a.csv",
     "report f.json --at N=1e10,D=1e12 -o r.html",
     "plot f.json a.csv -o g.svg",
@@ -26,6 +26,8 @@ def there(tmp_path_factory):
         for k, (N, D) in enumerate(itertools.product([1e7, 1e8, 1e9], [1e9, 1e10, 1e11]))
     ]
     pd.DataFrame(rows, columns=["run", "N", "D", "loss"]).to_csv(folder / "a.csv", index=False)
+    result = commands.run(f"scalefit fit {folder}/a.csv --law chinchilla --draws 0 --save {folder}/f.json")
+    assert result.exit_code == 0, result.output
     return folder
 
 
