@@ -106,4 +106,4 @@ class _Ends:
             return np.asarray(drawn)
         first = np.where(self.from_below, self.low, self.high - sigma)
         last = np.where(self.from_above, self.high, self.low + sigma)
-        return np.where(far, first + share * (last - first), drawn)
+        return np.asarray(np.where(far, first + share * (last - first), drawn))

@@ -61,7 +61,7 @@ class Design:
         more = left[0, 1:] ** 2 / (np.diag(left)[1:] + self.noise**2)
         variances = np.maximum(left[0, 0] - np.append(0.0, more), 0.0)  # the first without a further run
         alone, *works = self.width(variances, np.minimum(error, np.append(error, self.missed)))
-        return (1 - self.failure) * np.array(works) + self.failure * alone
+        return np.asarray((1 - self.failure) * np.array(works) + self.failure * alone)
 
     def expected(self, batch: tuple[int, ...]) -> float:
         """The half width after a batch, averaged over the failures of its runs."""
