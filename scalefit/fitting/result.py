@@ -18,6 +18,7 @@ from scalefit.fitting.cautions import cautions, warn_of
 from scalefit.fitting.document import save
 from scalefit.fitting.lmfit_bridge import to_lmfit
 from scalefit.fitting.prediction import last_point, predict, score
+from scalefit.fitting.starts import Starts
 from scalefit.fitting.summary import STATUSES, as_html, as_text
 from scalefit.laws.law import Law
 from scalefit.rows.points import Points
@@ -37,16 +38,6 @@ if TYPE_CHECKING:
     from scalefit.schedules import Schedule
 
 FEWEST_BEYOND = 2  #: runs beyond the number of constants that an interval needs
-
-
-@dataclass(frozen=True)
-class Starts:
-    """What became of the starts: how many there were, how many reached the optimum, where the others ended."""
-
-    count: int
-    agree: int
-    lost: Mapping[str, int] = field(default_factory=dict)
-    iterations: int = 0
 
 
 @dataclass(frozen=True)
