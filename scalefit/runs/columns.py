@@ -46,7 +46,12 @@ COLUMNS: dict[str, Column] = {
     "status": Column(
         "", "how the run ended: finished, crashed, failed, killed, running", _words("state run_state"), numeric=False
     ),
-    "diverged": Column("", "whether the run ends without a finite loss", numeric=False),
+    "diverged": Column(
+        "",
+        "whether the run ends without a finite loss",
+        _words("did_diverge is_diverged has_diverged diverges run_diverged"),
+        numeric=False,
+    ),
     # progress
     "step": Column("optimiser steps", "optimiser steps done", NAMES["step"]),
     "steps": Column("optimiser steps", "length of the run", _words("total_steps max_steps num_steps n_steps")),

@@ -233,6 +233,8 @@ def _scale(name: str, canonical: str, column: Column, tier: str) -> float:
         return 0.0  # of a detector, and no number of bits
     if tier == "aliases" and re.sub(r"\s*[\(\[].*[\)\]]$", "", name).strip() == canonical:
         return 1.0  # "N (B)": the canonical name with a unit
+    if tier == "aliases" and canonical == "N" and (_words_of(name) & EMBEDDINGS) and worded(name, canonical):
+        return _worded(name, canonical)  # of two counts the one that says that it leaves out embeddings
     ending = _counted(name, canonical)
     if ending and tier in ("aliases", "fallback"):
         counted = name[: ending.start()]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 from scalefit.errors import InputError
 from scalefit.runs.formats.flat_yaml import flat_yaml
 from scalefit.runs.formats.raw import RawTable, Remark
+from scalefit.runs.formats.splits import kind
 from scalefit.runs.formats.text import parsed
 from scalefit.runs.matching import canonical
 
@@ -31,7 +33,8 @@ def with_config(raw: RawTable) -> RawTable:
     several = any(canonical(str(name)) == "run" for name in raw.frame.columns)
     if found is None or several or found.stat().st_size > LARGEST:
         return raw
-    others = [file for file in path.parent.glob(f"*{path.suffix}") if file.name not in FILES and file != path]
+    logs = [file for file in path.parent.glob(f"*{path.suffix}") if file.name not in FILES and file != path]
+    others = [file for file in logs if not any(map(kind, re.split(r"[^a-z0-9]+", file.stem.lower())))]
     if others:
         text = f"{found.name} was not read: {len(others) + 1} logs lie beside it, and it does not say whose it is"
         return replace(raw, remarks=(*raw.remarks, Remark("dropped", text)))

@@ -17,6 +17,7 @@ import pandas as pd
 from scalefit.errors import InputError, listed
 from scalefit.runs.formats import RawTable, Remark, is_free_text, read_raw, sources_in
 from scalefit.runs.formats import pattern as own_pattern
+from scalefit.runs.formats.split_files import joined_splits
 from scalefit.runs.formats.uneven import cells_of
 from scalefit.runs.formats.wandb_api import fetch, is_address
 from scalefit.runs.quantities import is_quantity
@@ -134,6 +135,7 @@ def _of_path(path: Path, pattern: str | None) -> list[RawTable]:
             rest = [*rest, source]
     if not tables:
         raise refused[0]
+    tables = joined_splits(tables)
     names = listed([file.name for file in rest], 5)
     left = [Remark("dropped", f"other files in the folder were not read: {names}", len(rest))] if rest else []
     return [replace(tables[0], remarks=(*tables[0].remarks, *left)), *tables[1:]]
