@@ -29,7 +29,7 @@ def check_rows(law: Law, rows: Rows, runs: Runs, log_residuals: bool, drop_diver
     """
     assert rows.values is not None
     rows = _after_the_start(law, rows)
-    finite = np.isfinite(rows.values)
+    finite = np.isfinite(np.asarray(rows.values))
     if drop_diverged and not finite.all():
         bad = np.flatnonzero(~finite)
         names = listed([rows.place(runs, int(i)) for i in bad[:3]], count=len(bad))

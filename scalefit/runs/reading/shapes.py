@@ -182,19 +182,23 @@ def _same_rates(raw: RawTable) -> RawTable | None:
 
 
 def _turned(raw: RawTable) -> RawTable | None:
-    """A column a run and a row a quantity: `N,1B,3B` above `loss,3.1,2.9`."""
+    """A column a run and a row a quantity: `N,1B,3B` above `loss,3.1,2.9`, or names of runs above both."""
     frame = raw.frame
     first, others = str(frame.columns[0]), [str(name) for name in frame.columns[1:]]
-    if len(others) < 2 or canonical(first) not in COLUMNS or not all(map(is_quantity, others)):
+    if len(others) < 2:
         return None
-    if pd.api.types.is_numeric_dtype(frame[first].dtype):
+    headed = canonical(first) in COLUMNS and all(map(is_quantity, others))
+    if headed and pd.api.types.is_numeric_dtype(frame[first].dtype):
         todo = f"write both into the first cell, as in '{first} \\ width'"
         raise InputError("the columns are named by numbers, and nothing says of what", where=str(raw.path), todo=todo)
     names = [str(name).strip() for name in frame[first]]
     if len(set(names)) < len(names) or not all(canonical(name) in COLUMNS for name in names):
         return None
+    lossy = any(measured(name) for name in names) and len(names) > 1
+    if not headed and (not lossy or any(canonical(name) in COLUMNS or measured(name) for name in others)):
+        return None
     body = frame.drop(columns=first).T.set_axis(names, axis=1)
-    body.insert(0, first, others)
+    body.insert(0, first if headed else "run", others)
     body = body.set_axis(pd.RangeIndex(1, len(body) + 1)).infer_objects()
     return _told(raw, body, "derived", f"a row a quantity ({', '.join(names)}): turned, each column is a run", {})
 

@@ -105,7 +105,7 @@ def _words(frame: pd.DataFrame) -> set[str]:
     """Columns of text, by their first value: they are not guessed to be a numeric column."""
     texts = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name].dtype)]
     first = {name: next((cell for cell in frame[name].dropna() if not marker(cell)), 0) for name in texts}
-    return {str(name) for name, cell in first.items() if not is_quantity(str(cell).lstrip("~≈<>≤≥= "))}
+    return {str(name) for name, cell in first.items() if not is_quantity(str(cell).strip("~≈<>≤≥=+ "))}
 
 
 def _name_columns(tidy: Tidy) -> None:

@@ -68,3 +68,24 @@ def test_a_long_table_of_final_results_is_a_row_a_run(tmp_path):
     pd.DataFrame(rows, columns=["run", "N", "metric", "value"]).to_csv(tmp_path / "t.csv", index=False)
     table = sf.read_runs(tmp_path / "t.csv").table
     assert table["N"].tolist() == [1e6, 1e7, 1e8] and table["loss"].tolist() == [2.5, 2.25, 2.0]
+
+
+@pytest.mark.parametrize("first", ["", "metric", "Model", "quantity"])
+@pytest.mark.parametrize("ending", ["csv", "md"])
+def test_a_table_on_its_side_with_the_names_of_runs_above(tmp_path, first, ending):
+    rows = [(first, "Small", "Medium", "Large"), ("Params", "14M", "70M", "410M"), ("Tokens", "0.28B", "1.4B", "8.2B")]
+    rows += [("Val loss", "3.25", "2.875", "2.5")]
+    lines = [",".join(row) if ending == "csv" else f"| {' | '.join(row)} |" for row in rows]
+    lines = lines if ending == "csv" else [lines[0], "|--|--|--|--|", *lines[1:]]
+    (tmp_path / f"t.{ending}").write_text("\n".join(lines) + "\n")
+    table = sf.read_runs(tmp_path / f"t.{ending}").table
+    assert table["run"].tolist() == ["Small", "Medium", "Large"]
+    np.testing.assert_allclose(
+        table[["N", "D", "loss"]], [[14e6, 0.28e9, 3.25], [70e6, 1.4e9, 2.875], [410e6, 8.2e9, 2.5]]
+    )
+
+
+def test_the_runs_of_a_matrix_are_named_by_their_row_and_column(tmp_path):
+    (tmp_path / "t.csv").write_text("width \\ lr,1e-3,2e-3\n64,3.5,nan\n128,,3.0\n")
+    table = sf.read_runs(tmp_path / "t.csv").table
+    assert table["run"].tolist() == ["row 2, column 1e-3", "row 2, column 2e-3", "row 3, column 2e-3"]
