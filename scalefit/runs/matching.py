@@ -37,6 +37,7 @@ TIERS = (
     "worded",
     "last",
 )  #: what names are compared with, the surest first
+LONGEST = 200  #: letters of a name that may be known
 ROOMS = ("config/", "summary/", "hparams/")  #: "nested": a known name after one of these
 #: "configured": a known name after any number of these parts of a configuration or of a group of measurements
 PREFIX = re.compile(
@@ -166,7 +167,7 @@ def canonical(name: str) -> str:
     >>> canonical("width"), canonical("my_column")
     ('d_model', 'my_column')
     """
-    return next((binding.name for binding in match([name])), name)
+    return next((binding.name for binding in match([name])), name) if len(name) <= LONGEST else name
 
 
 def _mapped(rename: dict[str, str], where: str) -> list[Binding]:
@@ -192,13 +193,15 @@ def _guessed(
 ) -> list[Binding]:
     """Bind by the aliases of one tier; each column is bound once, and a canonical name that is taken is skipped."""
     taken, used, found = {b.name for b in bound}, set[str](), list[Binding]()
-    scales = {name: fitting for name in free if (fitting := _scales(name, tier))}
-    likely = set[str]().union(*scales.values())
-    for canonical, column in COLUMNS.items() if likely else ():
-        if canonical not in likely or canonical in taken or (ties and canonical in ties):
+    fitting = dict[str, dict[str, float]]()
+    for name in free:
+        for canonical, scale in _scales(name, tier).items():
+            fitting.setdefault(canonical, {})[name] = scale
+    for canonical, column in COLUMNS.items() if fitting else ():
+        if canonical not in fitting or canonical in taken or (ties and canonical in ties):
             continue
-        possible = [name for name in scales if name not in used and not (column.numeric and name in words)]
-        candidates = {name: scales[name][canonical] for name in possible if canonical in scales[name]}
+        names = {name: scale for name, scale in fitting[canonical].items() if name not in used}
+        candidates = {name: scale for name, scale in names.items() if not (column.numeric and name in words)}
         if tier == "last":
             candidates = dict(sorted(candidates.items(), key=lambda each: column.last.index(normalised(each[0])))[:1])
         if len(candidates) > 1 and tier in ("configured", "worded"):
@@ -220,6 +223,8 @@ def _guessed(
 @lru_cache(maxsize=1 << 14)
 def _scales(name: str, tier: str) -> dict[str, float]:
     """The canonical names that a name could be by the aliases of one tier, each with the factor to its unit."""
+    if len(name) > LONGEST:
+        return {}
     other = counts_other_things(name)  # tokens (words), D (samples), compute (GPU hours)
     known = {canonical: column for canonical, column in COLUMNS.items() if not (other and column.unit in LARGE)}
     scales = {canonical: _scale(name, canonical, column, tier) for canonical, column in known.items()}

@@ -35,7 +35,7 @@ SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)")
 #: units in the names of columns, and in brackets there
 HEADER_UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "thousands": 1e3, "millions": 1e6, "billions": 1e9}
 HEADER_UNITS |= {"million": 1e6, "mn": 1e6, "billion": 1e9, "bn": 1e9, "trillion": 1e12, "trillions": 1e12}
-BRACKET = re.compile(r"[\(\[]\s*(?:in\s+)?([^\)\]]*?)\s*[\)\]]", re.IGNORECASE)
+BRACKET = re.compile(r"[\(\[]([^\(\)\[\]]*)[\)\]]")
 TEN = re.compile(r"\d*\.?\d*e[+-]?\d+|10\^[+-]?\d+", re.IGNORECASE)
 PREFIXES: dict[str, float] = dict(zip(("", *"kmgtpezy"), (1e3**n for n in range(9)), strict=True))
 LONG = ["kilo", "mega", "giga", "tera", "peta", "exa", "zetta", "yotta"]
@@ -245,11 +245,16 @@ def header_scale(name: str) -> float:
     >>> header_scale("compute (PF-days)"), header_scale("C (EFLOPs)")
     (8.64e+19, 1e+18)
     """
-    found = BRACKET.search(str(name))
-    unit = found[1].lower() if found else ""
+    unit = _in_brackets(str(name))
     if TEN.fullmatch(unit):
         return float(unit.replace("10^", "1e"))
     return HEADER_UNITS.get(unit) or _flop(unit) or 1.0
+
+
+def _in_brackets(name: str) -> str:
+    """What stands in brackets in a name, without the word in."""
+    found = BRACKET.search(name)
+    return found[1].strip().lower().removeprefix("in ").strip() if found else ""
 
 
 def _flop(unit: str) -> float:
@@ -280,6 +285,5 @@ def counts_other_things(name: str) -> bool:
     >>> [counts_other_things(name) for name in ("D (samples)", "C (GPU hours)", "params (M)", "C (PF-days)")]
     [True, True, False, False]
     """
-    found = BRACKET.search(name)
-    unit = found[1].lower() if found else ""
+    unit = _in_brackets(name)
     return not _flop(unit) and bool(OTHERS & {unit, *re.split(r"[\s,.*-]+", unit)})

@@ -14,8 +14,9 @@ from scalefit.runs.formats.text import lines
 PAGES = (".md", ".markdown", ".org", ".rst")
 NAMES = (*(f"*{page}" for page in PAGES), "*.txt", "*.csv", "*.log", "*.out")
 Table = tuple[int, list[int]]  #: the line of the header and those of the rows, from 0
+LONGEST = 400  #: letters of a heading, and of a cell in which marks are looked for
 LOOKED_AT = 400  #: lines by which a file of another name is known
-RULE = re.compile(r"^\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$")
+DASHES = re.compile(r":?-+:?")
 #: what is drawn between the rows of tables of databases, terminals, org-mode and reStructuredText, and their bars
 DRAWN = frozenset("-=+:|─━═│┃║┌┐└┘├┤┬┴┼╔╗╚╝╠╣╦╩╬╞╡╪╤╧┏┓┗┛┣┫┳┻╋┡┩╇╈┯┷╭╮╰╯╟╢╫┠┨")
 BARS = str.maketrans("│┃║", "|||")
@@ -81,7 +82,10 @@ def _sections(texts: list[str], same: list[Table], frame: pd.DataFrame) -> list[
     """Put the headings of several tables into a column of the frame, and say that they were joined."""
     if len(same) < 2:
         return []
-    heads = [next((texts[at] for at in range(low - 1, -1, -1) if HEADING.match(texts[at])), "") for low, _ in same]
+    heads = [
+        next((texts[at] for at in range(low - 1, -1, -1) if len(texts[at]) <= LONGEST and HEADING.match(texts[at])), "")
+        for low, _ in same
+    ]
     plain = [head.strip().strip("#* :_").strip() for head in heads]
     sizes = [len(rows) for _, rows in same]
     told = f"{len(same)} tables of the page have the same header and are read as one"
@@ -100,7 +104,7 @@ def _tables(texts: list[str], plain: bool = False) -> list[Table]:
     """Header and rows, as line numbers from 0, of each table; with ``plain`` also those without a line of dashes."""
     found = list[Table]()
     for number in range(1, len(texts)):
-        if not RULE.match(texts[number]) or "|" not in texts[number - 1]:
+        if not _is_rule(texts[number]) or "|" not in texts[number - 1]:
             continue
         if len(_cells(texts[number])) != len(_cells(texts[number - 1])) or len(_cells(texts[number])) < 2:
             continue
@@ -109,6 +113,17 @@ def _tables(texts: list[str], plain: bool = False) -> list[Table]:
             stop += 1
         found.append((number - 1, [at for at in range(number + 1, stop) if not _is_line(texts[at])]))
     return found or _drawn(texts, plain)
+
+
+def _is_rule(text: str) -> bool:
+    """Whether a line is that of dashes below a header.
+
+    >>> [_is_rule(text) for text in ("|---|:-:|", "-|-", "| - | 3 |", "||")]
+    [True, True, False, False]
+    """
+    bare = text.strip()
+    cells = bare.removeprefix("|").removesuffix("|").split("|")
+    return set(bare) <= set("|:- \t") and all(DASHES.fullmatch(cell.strip()) for cell in cells)
 
 
 def _is_line(text: str) -> bool:
@@ -151,7 +166,11 @@ def _cells(text: str) -> list[str]:
     parts = parts[:-1] if parts and not parts[-1].strip() and len(parts) > 1 else parts
     cells = []
     for part in parts:
-        cell = ASIDE.sub("", LINK.sub(r"\1", part.strip().replace("\\|", "|"))).strip()
+        cell = part.strip().replace("\\|", "|")
+        if len(cell) > LONGEST:
+            cells.append(cell)
+            continue
+        cell = ASIDE.sub("", LINK.sub(r"\1", cell)).strip()
         while found := MARKS.match(cell):
             cell = found[2].strip()
         cells.append(cell)

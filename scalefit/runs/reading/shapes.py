@@ -39,6 +39,7 @@ VALUED_NAME = re.compile(
 NAMED_VALUE = re.compile(rf"(?P<value>{NUMBER[1:-1]}[kmbt]?)\s*(?P<name>[A-Za-z_][A-Za-z_ ]*)", re.IGNORECASE)
 BETWEEN = re.compile(r"\s*(?:\\|\||/|,|→|\bvs\.?(?=\s)|\bby\b|\bx\b|×)\s*", re.IGNORECASE)
 AXES = ("step", "tokens", "epoch")
+LONGEST = 60  #: letters of a name that states a setting
 MOST_METRICS = 60  #: names of metrics in a long table
 ALIKE = 10.0  #: medians of the columns of a wide table lie within this factor
 
@@ -76,6 +77,8 @@ def _told(raw: RawTable, frame: pd.DataFrame, kind: str, text: str, nans: dict[s
 def _cells(column: pd.Series, pattern: re.Pattern[str]) -> pd.DataFrame | None:
     """The groups of a pattern in a column of text, as numbers, where every filled cell fits it."""
     if pd.api.types.is_numeric_dtype(column.dtype) or not column.notna().any():
+        return None
+    if column.astype(str).str.len().max() > LONGEST:
         return None
     found = column.astype(str).str.fullmatch(pattern) | column.isna()
     return column.str.extract(f"^{pattern.pattern}$", flags=pattern.flags).astype(float) if found.all() else None
@@ -185,14 +188,18 @@ def _turned(raw: RawTable) -> RawTable | None:
     """A column a run and a row a quantity: `N,1B,3B` above `loss,3.1,2.9`, or names of runs above both."""
     frame = raw.frame
     first, others = str(frame.columns[0]), [str(name) for name in frame.columns[1:]]
-    if len(others) < 2:
+    if len(others) < 2 or len(frame) > len(COLUMNS):
         return None
     headed = canonical(first) in COLUMNS and all(map(is_quantity, others))
     if headed and pd.api.types.is_numeric_dtype(frame[first].dtype):
         todo = f"write both into the first cell, as in '{first} \\ width'"
         raise InputError("the columns are named by numbers, and nothing says of what", where=str(raw.path), todo=todo)
     names = [str(name).strip() for name in frame[first]]
-    if len(set(names)) < len(names) or not all(canonical(name) in COLUMNS for name in names):
+    if (
+        len(set(names)) < len(names)
+        or max(map(len, names), default=0) > LONGEST
+        or not all(canonical(name) in COLUMNS for name in names)
+    ):
         return None
     lossy = any(measured(name) for name in names) and len(names) > 1
     if not headed and (not lossy or any(canonical(name) in COLUMNS or measured(name) for name in others)):
@@ -228,6 +235,8 @@ def _matrix(raw: RawTable) -> RawTable | None:
 def _named_matrix(raw: RawTable) -> RawTable | None:
     """A loss for each pair of two settings, where the columns name theirs: `lr,d=128,d=256`, `params,1B tokens`."""
     first, others = str(raw.frame.columns[0]), [str(name) for name in raw.frame.columns[1:]]
+    if max(map(len, others), default=0) > LONGEST:
+        return None
     found = [VALUED_NAME.fullmatch(name) or NAMED_VALUE.fullmatch(name) for name in others]
     names = {hit["name"].strip() for hit in found if hit}
     if len(others) < 2 or not all(found) or len(names) != 1 or canonical(first) not in {*COLUMNS} - {*AXES}:
