@@ -1,0 +1,27 @@
+"""The figure of `predict` shows what was asked: a point or runs."""
+
+from __future__ import annotations
+
+import commands
+import pytest
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("predict")
+    commands.plant(place)
+    return place
+
+
+@pytest.mark.parametrize("asked", ["--at N=1e9,D=1e11", "runs.csv"])
+def test_a_figure_is_written_beside_the_answer(folder, monkeypatch, asked):
+    monkeypatch.chdir(folder)
+    plain = commands.run(f"scalefit predict fit.json {asked}")
+    result = commands.run(f"scalefit predict fit.json {asked} --plot p.svg")
+    assert result.exit_code == plain.exit_code
+    assert set(result.stdout.splitlines()) - set(plain.stdout.splitlines()) <= {"wrote p.svg", ""}
+    assert "wrote p.svg" in result.stdout
+    text = (folder / "p.svg").read_text(encoding="utf-8")
+    value = 1.7 + 400 * 1e9**-0.34 + 410 * 1e11**-0.28  # the planted loss at that point
+    assert (f">{value:.4g} [" in text) == ("--at" in asked)
+    (folder / "p.svg").unlink()
