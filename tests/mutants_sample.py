@@ -122,6 +122,13 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
     ("optimum/repeated_data.py", "DECADES * np.log(10)", "*", "the reach of a search that narrows to the same minimum"),
     ("solver/derivatives.py", "jacobian.sum(axis=(1, 2))", "2, 1", "a sum over both axes"),
     ("solver/model.py", "if low < smallest", "low <= smallest", "both branches begin at the same end there"),
+    ("solver/descent.py", "np.where(dead, 1.0,", "*", "the curvature of a coordinate that does not move"),
+    (
+        "fitting/recipe.py",
+        "{above, below} <=",
+        "{above, below} < {*table.columns}",
+        "the columns always hold run as well",
+    ),
     ("solver/starts.py", "CELLS =", "*", "how many places are ranked: the same minimum after more or fewer of them"),
     ("runs/inspect.py", "paths[0] if len(paths) == 1", "paths[-1]", "one path: the first is the last"),
     ("solver/descent.py", "if second is None and objective.loss", "*", "which steps are stretched: the same minimum"),
