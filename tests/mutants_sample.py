@@ -27,6 +27,7 @@ WINGS = {
     "proxy": ("proxy/",),
     "cli": ("cli/",),
     "plots": ("plots/",),
+    "reports": ("reports/",),
     "ground": (
         "answers.py",
         "duals.py",
