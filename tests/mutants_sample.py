@@ -129,6 +129,13 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
         "{above, below} < {*table.columns}",
         "the columns always hold run as well",
     ),
+    ("duals.py", "np.where(value == 0, 1.0, x)", "*", "times a value of 0"),
+    (
+        "solver/descent.py",
+        "(high & (step > 0))",
+        "(high & (step >= 0))",
+        "a step of nothing is that of one that is held",
+    ),
     ("solver/starts.py", "CELLS =", "*", "how many places are ranked: the same minimum after more or fewer of them"),
     ("runs/inspect.py", "paths[0] if len(paths) == 1", "paths[-1]", "one path: the first is the last"),
     ("solver/descent.py", "if second is None and objective.loss", "*", "which steps are stretched: the same minimum"),
