@@ -15,6 +15,7 @@ from scalefit.diagnosis.image import no_image
 from scalefit.diagnosis.one_sided import one_sided
 from scalefit.diagnosis.phases import first_steps, stray_phases, transient
 from scalefit.diagnosis.reach import decades_beyond
+from scalefit.diagnosis.undetermined import _idle
 from scalefit.fitting.prepare import Options, prepare
 from scalefit.laws import find_law
 from scalefit.rows.rows import Rows
@@ -210,3 +211,32 @@ def test_first_steps_are_told_of_curves_alone():
         found = transient(Rows({}, None, frame[columns], np.arange(12), in_curves), begun(4))
         assert len(found) == told
     assert "the first 40 steps lie off" in transient(Rows({}, None, frame, np.arange(12), True), begun(4))[0].text
+
+
+# --- parameters without effect ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("size", "slope", "idle"),
+    [
+        ([1.0, 0.0], [1.0, 0.0], ["b"]),
+        ([1.0, 0.0], [1.0, 5.0], []),  # it had an effect if the term that it stands in were not zero
+        ([1.0, 2.0], [1.0, 0.0], []),
+        ([0.0, 0.0], [0.0, 0.0], ["a", "b"]),
+    ],
+)
+def test_a_parameter_on_which_nothing_depends(size, slope, idle):
+    seen = []
+
+    def jacobian(theta):
+        seen.append(theta[0].tolist())
+        return None, np.array(slope)[None, :, None] * np.ones((1, 2, 3))
+
+    names = [SimpleNamespace(name="a", linear=True), SimpleNamespace(name="b", linear=False)]
+    model = SimpleNamespace(coordinates=names, low=np.full(2, -9.0), high=np.full(2, 9.0))
+    model.take = lambda rows: SimpleNamespace(jacobian=jacobian)
+    solution = SimpleNamespace(theta=np.array([0.0, 0.5]))
+    assert _idle(model, solution, np.array(size), slice(None)) == idle
+    assert all(theta == [1.0, 0.5] for theta in seen)
+    at_end = SimpleNamespace(theta=np.array([0.0, 9.0]))
+    assert "b" not in _idle(model, at_end, np.array(size), slice(None))
