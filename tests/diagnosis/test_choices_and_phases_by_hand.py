@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
+from scalefit.diagnosis import undetermined
 from scalefit.diagnosis.choices import Sensitivity, other_choices, sensitivity
 from scalefit.diagnosis.degenerate import degenerate
 from scalefit.diagnosis.image import no_image
@@ -22,6 +24,16 @@ from scalefit.rows.rows import Rows
 from scalefit.solver.solve import solve
 from scalefit.uncertainty.calibration import Bias
 from scalefit.uncertainty.estimate import Estimate
+
+
+@dataclass
+class Found:
+    """What is asked of a solution."""
+
+    theta: np.ndarray
+    residuals: np.ndarray
+    cost: float
+
 
 # --- other choices ----------------------------------------------------------------------------------------------------
 
@@ -240,3 +252,34 @@ def test_a_parameter_on_which_nothing_depends(size, slope, idle):
     assert all(theta == [1.0, 0.5] for theta in seen)
     at_end = SimpleNamespace(theta=np.array([0.0, 9.0]))
     assert "b" not in _idle(model, at_end, np.array(size), slice(None))
+
+
+@pytest.mark.parametrize(
+    ("error", "rise", "change", "wide"),
+    [
+        (0.51, 0.24, {}, True),  # a twentieth of a range of 10; a quarter of the noise
+        (0.49, 0.24, {}, False),
+        (0.51, 0.26, {}, False),
+        (0.51, 0.24, {"linear": True}, False),
+        (0.51, 0.24, {"signed": True}, False),
+        (0.51, 0.24, {"cost": 0.0}, False),
+        (0.0, 2.9, {"floors": {"a": "x"}}, True),  # a floor: 1.7109^2 of Student's t of 24 degrees of freedom
+        (0.0, 3.0, {"floors": {"a": "x"}}, False),
+    ],
+    ids=str,
+)
+def test_a_parameter_that_other_values_fit_as_well(monkeypatch, error, rise, change, wide):
+    """Moved to both ends of the range searched; a floor to the lower end of its domain."""
+    asked = []
+    monkeypatch.setattr(
+        undetermined, "Search", lambda *told: SimpleNamespace(deviance=lambda value: asked.append(value) or rise)
+    )
+    kind = {"name": "a", "linear": False, "signed": False, "start": (2.0, 12.0), "low": 0.5}
+    coordinate = SimpleNamespace(**kind | {key: change[key] for key in change if key in kind})
+    law = SimpleNamespace(floors=change.get("floors", {}))
+    model = SimpleNamespace(coordinates=[coordinate], law=law, n=25)
+    model.take = lambda rows: model
+    solution = Found(np.array([3.0]), np.zeros(25), change.get("cost", 1.0))
+    assert undetermined.unsettled(model, np.ones(25), None, solution, np.array([error])) == (["a"] if wide else [])
+    if wide:
+        assert asked == ([0.5] if "floors" in change else [12.0, 2.0])  # the farther end first
