@@ -210,6 +210,11 @@ def test_the_figure_has_a_row_for_each_schedule(fit):
     found = rank_schedules(fit, ["cosine", "wsd:decay=20%", "constant"], warmup=100)
     ax = found.plot()
     assert [text.get_text() for text in ax.get_yticklabels()] == list(found.table["schedule"])
+    ax.figure.draw_without_rendering()
+    (caption,) = [text for text in ax.texts if text.get_text() == "learning rate"]
+    ax.set_title("a warning above the axes, of which there may be two lines\nthat go on to the right", loc="left")
+    ax.figure.draw_without_rendering()
+    assert not caption.get_window_extent().overlaps(ax._left_title.get_window_extent())
     dots = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o"]
     assert dots == pytest.approx(list(found.table["difference"]))
     plt.close("all")
