@@ -83,8 +83,8 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) ->
         source = next((binding.source for binding in bindings if binding.name == "loss"), "loss")
         mark = unlogged(tidy.frame.drop(columns=LOST, errors="ignore"), raw.nans.get(source, []), raw.unsure)
         tidy.frame = tidy.frame.assign(**{NO_LOSS: mark})
-    if not tidy.axis:
-        tidy.frame = tidy.frame.drop(columns=LOST, errors="ignore")
+    if not tidy.axis and LOST in tidy.frame.columns:
+        tidy.frame = tidy.frame.drop(columns=LOST)
     return tidy
 
 
