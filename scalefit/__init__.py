@@ -77,6 +77,7 @@ _PLACES = {
     "read_runs": "scalefit.runs",
     "read_sweeps": "scalefit.transfer",
     "repeated_optimum": "scalefit.planning.allocation.single",
+    "report": "scalefit.reports.of_fit",
     "running_noise": "scalefit.planning.noise",
     "schedule_of": "scalefit.planning.run_schedule",
     "sharpness_threshold": "scalefit.stability",
@@ -127,6 +128,7 @@ if TYPE_CHECKING:
     from scalefit.plots import plot_fit
     from scalefit.progress.forecast import predict_partial
     from scalefit.progress.watch import watch
+    from scalefit.reports.of_fit import report
     from scalefit.runs import Runs, read_runs
     from scalefit.runs.inspect import inspect
     from scalefit.schedules import Schedule, parse_schedule

@@ -27,7 +27,16 @@ WINGS = {
     "proxy": ("proxy/",),
     "cli": ("cli/",),
     "plots": ("plots/",),
-    "ground": ("expressions.py", "numerics.py", "quoting.py"),
+    "ground": (
+        "answers.py",
+        "duals.py",
+        "errors.py",
+        "escaping.py",
+        "expressions.py",
+        "numerics.py",
+        "quoting.py",
+        "writing.py",
+    ),
 }
 #: (file, what its line holds, what the fault makes of it or * for anything, why no test can tell)
 EQUIVALENT: list[tuple[str, str, str, str]] = [
@@ -51,7 +60,7 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
         "arm.slope[-1]",
         "the draws of a slope are all finite, or none is",
     ),
-    ("laws/optimal_lr_batch.py", "N: Any = 1.0, alpha: Any = 0.0", "*", "without N, alpha is 0, and so N^-alpha is 1"),
+    ("laws/optimal_lr_batch.py", "N=1.0, alpha=0.0", "*", "without N, alpha is 0, and so N^-alpha is 1"),
     ("transfer/drift.py", "TAUS =", "39", "nodes of a sum that stands for an integral: one fewer gives the same"),
     ("fitting/streaming.py", "gained >= 0.5 * expected", "gained > 0.5 * expected", "two floats that are never equal"),
     ("progress/own_curve.py", "-gain]", "gain", "its prior has no sign, and only products of the column are used"),
@@ -76,18 +85,16 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
         "np.ptp(rest) < SAME * max(abs(float(rest[0])), 1e-300)",
         "two floats that are never equal but by both being 0",
     ),
-    ("comparison.py", "judged[best] <= SAME", "judged[best] < SAME * judged.min()", "two floats that are never equal"),
-    ("uncertainty/calibration.py", "/ 384", "383", "a third term: less than what the series leaves out"),
-    ("diagnosis/unread.py", "apart[0]", "apart[-1]", "one name there, as C is dealt with before"),
     (
-        "rows/door.py",
-        "law.schedules_needed > 1:",
-        "law.is_trajectory or law.schedules_needed > 1",
-        "needed is 0 for laws without a schedule; one schedule there always is",
+        "diagnosis/influence.py",
+        "np.ptp(rest) <= SAME",
+        "rest[-1]",
+        "of values that are the same to a billionth any one",
     ),
+    ("comparison.py", "judged[best] <= SAME", "judged[best] < SAME * judged.min()", "two floats that are never equal"),
+    ("diagnosis/unread.py", "apart[0]", "apart[-1]", "one name there, as C is dealt with before"),
     ("runs/reading/joining.py", "len(curves) == 1", "0", "tables put below one another: of one the same, a copy later"),
     ("schedules/gaps.py", "BINS =", "*", "tried in turn until the error is small enough: the same result, slower"),
-    ("fitting/prediction.py", "beyond > worst[0]", "beyond >= worst[0]", "which of two equally far variables is named"),
     ("numerics.py", "for _ in range(40)", "*", "steps of an iteration that has converged long before"),
     ("numerics.py", "ratio = 2.0", "*", "where an iteration begins that converges from anywhere"),
     ("expressions.py", "partial + np.zeros_like", "partial - np.zeros_like(found.value)", "zeros, for their shape"),
@@ -106,7 +113,6 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
         '{along, "loss"} < set(logs.curves.columns)',
         "the columns always hold run as well",
     ),
-    ("planning/isoflop.py", "wins = loss < best", "loss <= best", "two floats that are never equal"),
     (
         "planning/run_schedule.py",
         "run or runs.names[0]",
@@ -115,6 +121,10 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
     ),
     ("solver/derivatives.py", "jacobian.sum(axis=(1, 2))", "2, 1", "a sum over both axes"),
     ("solver/model.py", "if low < smallest", "low <= smallest", "both branches begin at the same end there"),
+    ("solver/starts.py", "CELLS =", "*", "how many places are ranked: the same minimum after more or fewer of them"),
+    ("runs/inspect.py", "paths[0] if len(paths) == 1", "paths[-1]", "one path: the first is the last"),
+    ("solver/descent.py", "if second is None and objective.loss", "*", "which steps are stretched: the same minimum"),
+    ("laws/law.py", "span: Span = (1.0, 100.0)", "*", "where the contract test draws values: either way round"),
 ]
 
 
