@@ -31,7 +31,7 @@ MEASURED = re.compile(
     r"(loss|nll|ppl|perplexity|bpb|acc|accuracy|score)"
     r"(final|best|last|min|mean|ema|std|val|valid|eval|test|train|\d+|c4|floor)*"
     r"|(attentionlogit|outputlogit|rmsact|rmsgrad|rmsupdate|rmsweight|gradnorm|noisetrace|noisegradsquare).*"
-    r"|sharpness(preconditioned|min|max)?|hessian(min|max)|wall.*|runtime|timestamp|elapsed.*|.*seconds|walltime"
+    r"|sharpness(preconditioned|min|max|trace)?|hessian(min|max)|wall.*|runtime|timestamp|elapsed.*|.*seconds|walltime"
     r"|duration.*|(train|run|step|total|wall|gpu)?time(s|ms|h|hours|minutes)?|.*persec(ond)?|throughput.*|mfu|hfu"
     r"|(peak|max|gpu)?mem(ory)?(gb|mb|allocated|used)?|memory.*|gpuhours|cost.*|energy.*|.*util(ization)?"
 )
