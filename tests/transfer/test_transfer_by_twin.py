@@ -13,10 +13,10 @@ from scalefit.answers import interval
 from scalefit.errors import InputError
 from scalefit.transfer import bowl, drift, optimum
 from scalefit.transfer.boundary import Boundary
-from scalefit.transfer.lr_transfer import Arm, _doubts, _sensitivities, regret, seed_noise
+from scalefit.transfer.lr_transfer import Arm, _doubts, regret, seed_noise
 from scalefit.transfer.optimum import Optimum
 from scalefit.transfer.reach import far_beyond, refuse_target
-from scalefit.transfer.sensitivity import lr_sensitivity, within_decades
+from scalefit.transfer.sensitivity import lr_sensitivity, sensitivities, within_decades
 from scalefit.transfer.sweeps import read_sweeps
 from scalefit.transfer.verdict import Apart, Interval, apart, verdict_of
 
@@ -447,7 +447,7 @@ def sweep_of(widths=(64, 128), losses=(3.0, 2.0, 4.0), lost=None, **more):
 
 def sensitivity(sweeps):
     optima = {name: {size: SimpleNamespace(stray=()) for size in sweeps.sizes(name)} for name in sweeps.names}
-    found, notes = _sensitivities(sweeps, optima)
+    found, notes = sensitivities(sweeps, optima)
     return list(found.values()), notes
 
 
