@@ -11,6 +11,7 @@ import pytest
 
 from scalefit.answers import interval
 from scalefit.errors import InputError
+from scalefit.numerics import offsets
 from scalefit.transfer import bowl, drift, optimum
 from scalefit.transfer.boundary import Boundary
 from scalefit.transfer.lr_transfer import Arm, _doubts, regret, seed_noise
@@ -206,7 +207,7 @@ def test_places_of_minima():
     [([0, 0, 0], (3, 0)), ([0, 0, 1], (3, 0)), ([0, 0, 1, 1], [[-1], [-1], [1], [1]]), ([2, 0, 1, 0, 1, 2], (6, 2))],
 )
 def test_offsets_of_seeds_sum_to_zero(seed, wanted):
-    columns = bowl.offsets(np.array(seed))
+    columns = offsets(np.array(seed))
     if isinstance(wanted, tuple):
         assert columns.shape == wanted
     else:
