@@ -18,7 +18,8 @@ from scalefit.diagnosis.residuals import outlier_checks, still_falling, trends, 
 from scalefit.diagnosis.unread import overridden, unread
 from scalefit.fitting.prepare import Options, Prepared, prepare
 from scalefit.fitting.recipe import recipe_of
-from scalefit.fitting.result import Fit, Starts
+from scalefit.fitting.result import Fit
+from scalefit.fitting.starts import Starts
 from scalefit.fitting.streaming import settle
 from scalefit.laws import Law
 from scalefit.rows.gather import Which

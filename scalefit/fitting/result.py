@@ -14,10 +14,11 @@ from scalefit.diagnosis.checks import Check, Outlier
 from scalefit.diagnosis.choices import Sensitivity, sensitivity
 from scalefit.diagnosis.influence import Influence
 from scalefit.diagnosis.one_sided import one_sided
-from scalefit.fitting.cautions import able, cautions
+from scalefit.fitting.cautions import able, cautions, warn_of
 from scalefit.fitting.document import save
 from scalefit.fitting.lmfit_bridge import to_lmfit
 from scalefit.fitting.prediction import last_point, predict, score
+from scalefit.fitting.starts import Starts
 from scalefit.fitting.summary import STATUSES, as_html, as_text
 from scalefit.laws.law import Law
 from scalefit.rows.points import Points
@@ -32,20 +33,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from scalefit.planning.allocation.answer import Plan
+    from scalefit.planning.hyperparameters.answer import Hyperparameters
     from scalefit.runs import Runs
     from scalefit.schedules import Schedule
 
 FEWEST_BEYOND = 2  #: runs beyond the number of constants that an interval needs
-
-
-@dataclass(frozen=True)
-class Starts:
-    """What became of the starts: how many there were, how many reached the optimum, where the others ended."""
-
-    count: int
-    agree: int
-    lost: Mapping[str, int] = field(default_factory=dict)
-    iterations: int = 0
 
 
 @dataclass(frozen=True)
@@ -186,9 +178,7 @@ class Fit:
     @property
     def draws(self) -> pd.DataFrame:
         """The resampled fits, one row per draw and one column per parameter; empty without draws."""
-        if self.intervals is None:
-            return pd.DataFrame(columns=list(self.parameters))
-        return pd.DataFrame(self.intervals.draws, columns=list(self.parameters))
+        return pd.DataFrame(self.intervals.draws if self.intervals else None, columns=list(self.parameters))
 
     @property
     def estimate(self) -> Estimate:
@@ -220,8 +210,12 @@ class Fit:
         measurement falls with probability ``level`` (``interval="mean"``: the law's own value, without the noise);
         ``decades_beyond``, the extrapolation in decades of the variable that lies furthest outside the fitted range.
         A fit without intervals has NaN in ``low`` and ``high``, and the reason in ``attrs["no_intervals"]``.
+
+        Warns with :class:`FitWarning` of each of :meth:`cautions`, and of a fit whose ``status`` is not sound.
         """
-        return predict(self, data, schedule=schedule, every=every, at=at, level=level, interval=interval)
+        table = predict(self, data, schedule=schedule, every=every, at=at, level=level, interval=interval)
+        warn_of(self, data, schedule=schedule, at=at)
+        return table
 
     def influence(
         self, data: Runs | pd.DataFrame | None = None, *, schedule: str | Schedule | None = None, **at: Any
@@ -275,11 +269,12 @@ class Fit:
 
         return plot_fit(self, held_out, schedule=schedule, at=at, ax=ax, **options)
 
-    def plan(self, **targets: Any) -> Plan:
-        """The best size and data for ``compute=1e23``, least compute for ``loss=2.2``: see :func:`scalefit.plan`."""
+    def plan(self, **targets: Any) -> Plan | Hyperparameters:
+        """The best size and data for ``compute=1e23``, least compute for ``loss=2.2``; ``hyperparameters=True``: the
+        settings at N and D; see :func:`scalefit.plan`."""
         from scalefit.planning.allocation.plan import plan
 
-        return plan(self, **targets)
+        return plan(self, **targets)  # type: ignore[no-any-return]
 
     def save(self, path: str | Path) -> Path:
         """Write the fit as plain JSON, to a temporary name and then in place."""

@@ -46,7 +46,7 @@ from scalefit.uncertainty.unlike import FALLEN, PEAK, SHARE, State, unlike
 WITHIN = 0.01  #: error assumed for every law on a new run, in units of R
 BEYOND = 0.13  #: and where it is as far beyond the fitted range as that is wide
 GROWTH = 0.45  #: how that grows with the distance
-SCHEDULE = 0.055  #: and where the rate has fallen to zero under a schedule that is unlike the fitted ones
+SCHEDULE = 0.05  #: and where the rate has fallen to zero under a schedule that is unlike the fitted ones
 UNLIKE = 0.4  #: distance from which on a schedule is no more like one that was fitted than any other
 LONGER = 0.5  #: how much further away a schedule is whose fall takes ten times the share of the steps of any fitted one
 SHORTEST = 1e-3  #: share of the steps below which falls count as equally long
@@ -122,11 +122,14 @@ class Calibration(Reach):
         narrow = deviation(0.0, spread, missed, noise)
         tail = 0.5 * (1 - level)
         inner, outer = narrow * student(level, np.inf), wide * student(level, np.inf)
+        both = -np.stack(np.broadcast_arrays(wide, narrow))
+        shares = np.array([self.misfit, 1 - self.misfit]).reshape(2, *[1] * (both.ndim - 1))
         with np.errstate(divide="ignore", invalid="ignore"):
             for _ in range(HALVINGS if self.misfit < 1 else 0):
                 middle = 0.5 * (inner + outer)
-                beyond = self.misfit * ndtr(-middle / wide) + (1 - self.misfit) * ndtr(-middle / narrow)
-                inner, outer = np.where(beyond > tail, middle, inner), np.where(beyond > tail, outer, middle)
+                beyond = shares * ndtr(middle / both)
+                further = beyond[0] + beyond[1] > tail
+                inner, outer = np.where(further, middle, inner), np.where(further, outer, middle)
         return np.asarray(outer)
 
 

@@ -133,7 +133,7 @@ def test_intervals_of_predictions(monkeypatch, log, kind, factor, misfit):
     noise = 0.02 if kind == "observation" else 0.0
     scale = 2 * np.log10(x)
     beyond = np.maximum(0, np.maximum(scale - 6.0, 5.0 - scale))  # in units of the fitted range, one decade
-    missed = 0.5 * np.hypot(cal.WITHIN, cal.BEYOND * beyond**cal.GROWTH)
+    missed = 0.5 * np.hypot(0.01, 0.15 * beyond**0.75)
     for side, spread, end in zip((-1, 1), 1.2 * off / NORMAL, (low, high), strict=True):
         narrow = np.sqrt(spread**2 + noise**2)
         wide = np.sqrt(narrow**2 + (factor * missed) ** 2) if factor else narrow
@@ -194,7 +194,7 @@ def fold(seed, sigma=0.01, n=6):
 
 def test_the_factor_from_folds_by_the_formula():
     folds = [fold(1), fold(2, sigma=0.03), fold(3, sigma=0.0)]
-    total = weight = cal.PRIOR_FOLDS
+    total = weight = 2.0
     for one in folds:
         s = np.where(one.error > 0, one.above, one.below)
         w = one.missed**2 / (one.missed**2 + s**2 + one.sigma**2) ** 2
@@ -202,7 +202,7 @@ def test_the_factor_from_folds_by_the_formula():
         k2 = np.sum(w * (one.error**2 - s**2 - one.sigma**2)) / whole
         doubt = np.sqrt(2 * (np.sum((w * one.sigma**2) ** 2) + np.sum(w * s**2) ** 2)) / whole
         trust = 1 / (1 + doubt**2)
-        total, weight = total + trust * min(max(k2, 0), cal.WORST**2), weight + trust
+        total, weight = total + trust * min(max(k2, 0), 36), weight + trust
     lost = fold(4)
     lost.error[:] = np.nan
     found, count, points = cal.factor_of([*folds, lost], level=0.8)

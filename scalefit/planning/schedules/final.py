@@ -93,7 +93,8 @@ def resolution(fit: Fit) -> float:
         lengths.append((points.steps or (0,))[last])
     if not lengths:
         return float("nan")
-    groups = np.unique(np.round(np.log(lengths) / np.log(SAME_LENGTH)), return_inverse=True)[1]
+    ordered, place = np.unique(np.log(lengths), return_inverse=True)
+    groups = np.cumsum(np.diff(ordered, prepend=ordered[0]) > np.log(SAME_LENGTH))[place]
     freedom = len(errors) - len(np.unique(groups))
     if freedom < LEAST_FREEDOM:
         return float("nan")

@@ -1,0 +1,55 @@
+"""What a plan is made from: one saved fit, or logs of any format, of which it says how they were read."""
+
+from __future__ import annotations
+
+import commands
+import pandas as pd
+import pytest
+
+from scalefit.cli import plan
+from scalefit.errors import InputError
+
+
+class Found:
+    """A plan that was made, of which nothing matters here."""
+
+    table, ok, plot = pd.DataFrame(), True, None
+
+    def __str__(self):
+        return "planned"
+
+
+def test_logs_in_two_formats_are_read_and_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("scalefit.planning.allocation.plan.plan", lambda source, **asked: Found())
+    monkeypatch.setattr(plan, "_content", lambda found: {})
+    table = pd.DataFrame({"N": [1e6, 2e6], "D": [1e8, 2e8], "val_loss": [3.0, 2.9]})
+    table.iloc[:1].to_csv(tmp_path / "a.csv", index=False)
+    table.iloc[1:].to_json(tmp_path / "b.json", orient="records")
+    said = commands.run(f"scalefit plan {tmp_path}/a.csv {tmp_path}/b.json --compute 1e20").stdout
+    assert said.startswith("planned\nread:")
+
+
+def test_a_saved_fit_stands_alone():
+    for files, reading in ((("fit.json", "a.csv"), {}), (("fit.json",), {"where": "N > 1"})):
+        with pytest.raises(InputError, match="a saved fit beside run logs"):
+            plan.source_of(files, "chinchilla", reading)
+
+
+@pytest.mark.parametrize(
+    ("files", "schedules", "schedule", "wanted"),
+    [
+        (("fit.json",), ("all",), None, True),
+        (("fit.json",), (), "cosine", True),
+        (("fit.json",), (), None, False),
+        (("a.csv",), (), "cosine", False),
+        (("a.csv",), ("all",), None, None),
+        (("fit.json", "a.csv"), ("all",), None, None),
+        (("fit.json", "a.csv"), (), "cosine", None),
+    ],
+)
+def test_schedules_are_asked_of_one_saved_fit(files, schedules, schedule, wanted):
+    if wanted is None:
+        with pytest.raises(InputError, match="ranked by a saved fit"):
+            plan._along(files, schedules, {"schedule": schedule})
+    else:
+        assert plan._along(files, schedules, {"schedule": schedule}) is wanted

@@ -1,0 +1,212 @@
+"""Other choices, errors on one side, logarithms in disguise, phases of curves: at each condition's two sides."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit as sf
+from scalefit.diagnosis.choices import Sensitivity, other_choices, sensitivity
+from scalefit.diagnosis.degenerate import degenerate
+from scalefit.diagnosis.image import no_image
+from scalefit.diagnosis.one_sided import one_sided
+from scalefit.diagnosis.phases import first_steps, stray_phases, transient
+from scalefit.diagnosis.reach import decades_beyond
+from scalefit.fitting.prepare import Options, prepare
+from scalefit.laws import find_law
+from scalefit.rows.rows import Rows
+from scalefit.solver.solve import solve
+from scalefit.uncertainty.calibration import Bias
+from scalefit.uncertainty.estimate import Estimate
+
+# --- other choices ----------------------------------------------------------------------------------------------------
+
+
+def test_the_prediction_at_the_last_row_under_each_choice():
+    line = Estimate(find_law("power:over=N"), {"A": 8.0, "alpha": 1.0}, log=True, sigma=0.01)
+    found = sensitivity(line, {"a": (12.0, 1.0), "lost": (np.nan, 1.0)}, {"x": np.array([1.0, 2.0])})
+    assert found == Sensitivity(4.0, {"a": 6.0})
+    assert sensitivity(line, {"lost": (np.nan, 1.0)}, {"x": np.array([2.0])}) is None
+
+
+@pytest.mark.parametrize(
+    ("predicted", "other", "said"), [(2.0, 2.5, "25 %"), (2.0, 1.6, "25 %"), (0.0, 0.5, "0.5"), (-0.5, -0.1, "0.4")]
+)
+def test_spreads_are_relative_where_all_values_are_positive(predicted, other, said):
+    assert Sensitivity(predicted, {"x": other}).text.startswith(f"sensitivity: {said} between")
+
+
+def test_the_threshold_of_the_papers_is_one_of_logarithms():
+    x = np.geomspace(1, 100, 12)
+    runs = sf.read_runs(pd.DataFrame({"x": x, "y": 2 + 3 * x**-0.5 + 0.01 * np.sin(9 * np.arange(12))}), need=())
+
+    def told(residuals):
+        ready = prepare(runs, "y = E + A*x**-b", Options(residuals=residuals))
+        solution = solve(ready.model, ready.values, None, ready.settings)
+        return other_choices(ready.law, ready.model, ready.rows, None, ready.settings, solution).keys()
+
+    assert told("log") - told("linear") == {"delta 1e-3"}
+    assert "least squares" in told("linear")
+
+
+# --- errors on one side -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "sigma", "count", "said"),
+    [
+        (0.0101, 0.005, 4, "too low"),
+        (-0.0101, 0.005, 5, "too high"),
+        (0.0099, 0.005, 4, ""),  # less than two standard errors
+        (0.0101, 0.005, 3, ""),  # three refits
+        (0.0011, 0.0001, 4, "too low"),
+        (0.0009, 0.0001, 4, ""),  # less than a thousandth
+    ],
+)
+def test_refits_that_err_alike(error, sigma, count, said):
+    found = one_sided([Bias(error, sigma)] * count, 1.0)
+    assert found.startswith(f"predicts {said} at scale: in {count} of {count} refits") if said else found == ""
+
+
+def test_the_size_of_an_error_on_one_side_is_its_mean_in_units_of_the_loss():
+    found = one_sided([Bias(0.02, 1e-3), Bias(0.04, 1e-3), Bias(0.03, 1e-3), Bias(0.03, 1e-3)], 2.0)
+    assert "by 1.5 % on average" in found
+    assert one_sided([*[Bias(0.03, 1e-3)] * 3, Bias(0.0, 1e-3)], 1.0) == ""  # no error is no side
+
+
+# --- logarithms in disguise -------------------------------------------------------------------------------------------
+
+
+def disguised(floor=21.0, exponent=0.049, changes=False, **kind):
+    """A law of a floor and an exponent; the largest value is 10."""
+    names = [
+        SimpleNamespace(name="E", linear=True, log=False),
+        SimpleNamespace(**{"name": "a", "linear": False, "log": False} | kind),
+    ]
+    slope = np.array([[1.0, 1.5 if changes else 1.0], [3.0, 4.0]])
+    model = SimpleNamespace(coordinates=names, straight=[0], jacobian=lambda theta: (None, slope[None]))
+    return degenerate(model, np.array([-10.0, 5.0]), SimpleNamespace(theta=np.array([floor, exponent])))
+
+
+def test_a_floor_beyond_twice_the_data_beside_an_exponent_near_zero():
+    (found,) = disguised()
+    assert found.text.startswith("E = 21 lies far outside the data (at most 10), and a = 0.049 is near 0")
+    assert disguised(floor=-21.0, exponent=-0.049)
+
+
+@pytest.mark.parametrize(
+    "change", [{"floor": 20.0}, {"exponent": 0.051}, {"changes": True}, {"linear": True}, {"log": True}], ids=str
+)
+def test_a_law_with_a_floor_and_a_slope_is_no_logarithm(change):
+    assert disguised(**change) == []
+
+
+# --- where a law has a value, and how far that is ---------------------------------------------------------------------
+
+
+def test_a_law_without_floors_has_values_everywhere():
+    assert no_image(find_law("chinchilla"), {}, {"N": np.ones(3), "D": np.ones(3)}).tolist() == [False] * 3
+
+
+def test_decades_outside_a_range():
+    found = decades_beyond({"N": (1e6, 1e8), "S2": (0.0, 10.0), "u": (0.0, 0.0)}, {"N": np.array([1e5, 1e7, 1e10])})
+    assert found["N"].tolist() == pytest.approx([1, -1, 2])
+    assert found.keys() == {"N"}
+    inside = decades_beyond({"S2": (0.0, 10.0), "u": (0.0, 0.0)}, {"S2": np.array([0, 1, 100]), "u": np.ones(3)})
+    assert inside["S2"].tolist() == [-np.inf, -1, 1]
+    assert inside.keys() == {"S2"}
+
+
+# --- phases -----------------------------------------------------------------------------------------------------------
+
+NOISE = 0.001 * np.tile([1.0, -1.0], 5)  #: sigma .0014826
+
+
+def phases(off, decayed=3, last=0.89, unit=1.0, noise=1.0, runs=("r",)):
+    """Ten rows at the peak and some at a lower rate, whose residuals are ``off``; the rows of each run alike."""
+    rate = np.r_[np.full(10, 1.0), np.full(decayed, last)]
+    names = np.repeat(runs, len(rate))
+    frame = pd.DataFrame({"run": names, "step": np.tile(np.arange(len(rate)), len(runs))})
+    residual = np.concatenate([np.r_[noise * NOISE, np.full(decayed, each)] for each in np.ravel([off])])
+    paths = {run: SimpleNamespace(lr=rate) for run in runs}
+    return stray_phases(Rows({}, None, frame, np.arange(len(frame)), True, paths), residual, unit)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"off": 0.0089}, True),  # six times the noise is .0089
+        ({"off": 0.0088}, False),
+        ({"off": -0.0089}, True),
+        ({"off": 0.0089, "decayed": 2}, False),
+        ({"off": 0.0089, "last": 0.91}, False),
+        ({"off": 0.0021, "noise": 0.0}, True),  # without noise from .002 on,
+        ({"off": 0.0019, "noise": 0.0}, False),
+        ({"off": 0.0021, "noise": 0.0, "unit": 2.0}, False),  # relative
+    ],
+    ids=str,
+)
+def test_rows_of_a_decayed_rate_that_lie_off_the_law(change, told):
+    assert bool(phases(**change)) is told
+
+
+def test_the_run_that_lies_farthest_off_gives_side_and_size():
+    """Residuals are predicted minus measured."""
+    (found,) = phases([0.02, -0.03, 0.01, 0.02], runs=("a", "b", "c", "d"))
+    assert "of 4 runs (a, b, c, ...) lie off the law, up to 20 sigma above it" in found.text
+    (found,) = phases([0.02, 0.001], runs=("a", "b"))
+    assert "of 1 runs (a) lie off the law, up to 13 sigma below it" in found.text
+    (found,) = phases([0.02], noise=0.0)
+    assert "up to far below it" in found.text
+
+
+def test_too_few_rows_at_the_peak_say_nothing_of_the_decay():
+    frame = pd.DataFrame({"run": "r", "step": np.arange(8)})
+    for peak, told in ((2, False), (3, True)):
+        rate = np.r_[np.ones(peak), np.full(8 - peak, 0.5)]
+        rows = Rows({}, None, frame, np.arange(8), True, {"r": SimpleNamespace(lr=rate)})
+        assert bool(stray_phases(rows, np.where(np.arange(8) < peak, 0.0, 0.1), 1.0)) is told
+
+
+def begun(off, count=12, height=0.0089):
+    """Rows of which the first ``off`` lie off the law by ``height``; the later ones have a noise of .0014826."""
+    residual = np.tile([0.001, -0.001], count)[:count]
+    residual[:off] = height
+    return residual
+
+
+@pytest.mark.parametrize(
+    ("off", "count", "height", "step"),
+    [
+        (4, 12, 0.0089, 40),
+        (2, 12, 0.0089, 30),  # smoothed over three rows, and so a row later
+        (3, 12, 0.0088, 0),
+        (4, 12, -0.0089, 40),
+        (3, 9, 0.02, 30),
+        (3, 8, 0.02, 0),  # a third of eight rows are two
+        (6, 12, 0.02, 40),  # at most a third
+    ],
+)
+def test_first_steps_end_with_the_last_row_far_off_in_the_first_third(off, count, height, step):
+    assert first_steps(np.zeros(count), 10 * np.arange(1, count + 1), begun(off, count, height)) == step
+
+
+def test_one_row_far_off_is_no_phase_and_the_longest_phase_of_all_runs_counts():
+    lone = begun(0)
+    lone[2] = 0.5
+    steps = 10 * np.arange(1, 13)
+    assert first_steps(np.zeros(12), steps, lone) == 0
+    both = np.concatenate([begun(4), begun(2)])
+    assert first_steps(np.repeat([0, 1], 12), np.tile(steps, 2), both) == 40
+    assert first_steps(np.repeat([0, 1], 12), np.tile(steps, 2), both[::-1].reshape(2, 12)[:, ::-1].ravel()) == 40
+
+
+def test_first_steps_are_told_of_curves_alone():
+    frame = pd.DataFrame({"run": "r", "step": 10 * np.arange(1, 13)})
+    for in_curves, columns, told in ((True, ["run", "step"], 1), (False, ["run", "step"], 0), (True, ["run"], 0)):
+        found = transient(Rows({}, None, frame[columns], np.arange(12), in_curves), begun(4))
+        assert len(found) == told
+    assert "the first 40 steps lie off" in transient(Rows({}, None, frame, np.arange(12), True), begun(4))[0].text

@@ -1,0 +1,380 @@
+"""What is tried, held out, weighed and told where no law is named: few numbers, at each condition's two sides."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scalefit.errors import InputError
+from scalefit.fitting.prepare import Options
+from scalefit.laws import find_law
+from scalefit.rows.gather import gather
+from scalefit.rows.resolve import resolve
+from scalefit.rows.rows import Rows
+from scalefit.runs import read_runs
+from scalefit.selection import automatic, candidates, judging, skipping
+from scalefit.selection.candidates import Candidates
+from scalefit.selection.holding import Axis, Fold, axes_for, beyond_scales, column_of, left_out_runs
+from scalefit.selection.trials import Ready, Trial, attempt
+from scalefit.selection.unread_columns import untold
+
+CHINCHILLA = find_law("chinchilla")
+LINE = "y = a + b*x"
+LINEAR = Options(target=None, residuals="linear", loss="squared")
+
+
+def trial(errors=(), misfit=0.01, free=3, rows=40, runs=40, law=CHINCHILLA):
+    return Trial(law, free, rows, runs, misfit, 1.0, dict(errors))
+
+
+# --- judging ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("errors", "members"), [((0.01, 0.057), 2), ((0.01, 0.058), 1)])
+def test_a_mixture_holds_the_laws_of_three_hundredths_of_the_best_weight(errors, members):
+    """Weights go as error^-2: 5.77^-2 is .03."""
+    found, _ = judging.weigh({name: trial({"x": error}) for name, error in zip("ab", errors, strict=True)})
+    assert len(found) == members
+
+
+@pytest.mark.parametrize(("predicted", "compared"), [(2, True), (1, False)])
+def test_a_law_is_compared_that_predicted_half_of_the_folds(predicted, compared):
+    tried = {"a": trial(dict.fromkeys("wxyz", 0.02)), "b": trial(dict.fromkeys("wxyz"[:predicted], 0.02))}
+    assert ("b" in judging.scores(tried)) is compared
+    assert judging.scores({"a": trial()}) == {}
+
+
+def test_the_score_is_a_mean_over_the_logarithms_of_three_folds():
+    """Of two laws the median error is their mean: b is at 1, 1.5 and 1.8 times it, so that the root is that of 2.7."""
+    tried = {"a": trial({"x": 0.01, "y": 0.01, "z": 0.01}), "b": trial({"x": 0.01, "y": 0.03, "z": 0.09})}
+    assert judging.scores(tried) == pytest.approx({"a": (0.5 * 0.2) ** (1 / 3), "b": 2.7 ** (1 / 3)})
+
+
+def test_errors_below_a_billionth_are_rounding():
+    tried = {"a": trial({"x": 1e-12}), "b": trial({"x": 1e-9}), "c": trial({"x": 2e-9})}
+    assert judging.scores(tried) == pytest.approx({"a": 1.0, "b": 1.0, "c": 2.0})
+
+
+def test_a_law_without_a_score_enters_only_where_it_gains():
+    """The gain is over the least corrected criterion, the weight a multiple of the largest."""
+    known = {"a": trial({"x": 0.01}, misfit=0.02), "b": trial({"x": 0.02}, misfit=0.03)}
+    assert judging.weigh({**known, "c": trial(misfit=0.021)})[0].keys() == {"a", "b"}
+    assert judging.weigh({**known, "c": trial(misfit=0.02)})[0].keys() == {"a", "b"}
+    found, tested = judging.weigh({**known, "c": trial(misfit=0.01)})
+    assert tested
+    assert found == pytest.approx({"c": 16 / 21, "a": 4 / 21, "b": 1 / 21})
+
+
+def test_criteria_by_the_formula():
+    one = trial(misfit=0.1, free=4, rows=25, runs=2)
+    assert one.independent == 20
+    assert one.criterion == pytest.approx(20 * np.log(0.01) + 4 * np.log(20))
+    assert one.corrected == pytest.approx(np.log(0.01) + 8 / 15)
+    assert trial(free=4, rows=6, runs=6).corrected == pytest.approx(np.log(1e-4) + 8)
+    assert trial(free=4, rows=5, runs=5).corrected == np.inf
+    assert trial(misfit=0.0, rows=10, runs=10).criterion == pytest.approx(10 * np.log(1e-24) + 3 * np.log(10))
+
+
+# --- trials -----------------------------------------------------------------------------------------------------------
+
+
+def ready(x, y, weights=None):
+    table = pd.DataFrame({"x": np.asarray(x, float), "y": np.asarray(y, float)})
+    return Ready.of(read_runs(table, need=()), find_law(LINE), LINEAR)
+
+
+@pytest.mark.parametrize(("count", "kept"), [(600, 600), (601, 301), (1201, 401)])
+def test_a_trial_reads_at_most_six_hundred_rows_evenly(count, kept):
+    x = np.arange(count) + 1.0
+    found = ready(x, 2 * x).prepared
+    assert len(found.rows) == len(found.values) == found.model.n == kept
+    assert found.rows.positions[:2].tolist() == [0, -(-count // 600)]
+
+
+@pytest.mark.parametrize(("kept", "known"), [(4, True), (3, False)])
+def test_a_refit_needs_two_rows_more_than_constants(kept, known):
+    x = np.arange(1, 9.0)
+    table = pd.DataFrame({"x": x, "y": 3 + 2 * x, "run": [f"r{i}" for i in range(8)]})
+    runs = read_runs(table, need=())
+    fold = Fold("far", names=frozenset(f"r{i}" for i in range(kept, 8)))
+    found = attempt(runs, [find_law(LINE)], LINEAR, [fold, Fold("none", names=frozenset())])
+    assert found.errors.keys() == ({"far"} if known else set())
+    assert (found.free, found.rows, found.runs, found.agree) == (2, 8, 8, 1.0)
+    assert found.misfit == pytest.approx(0, abs=1e-9)
+
+
+def test_errors_are_in_units_of_the_usual_value_and_at_most_one():
+    """A line through the first four of six points; the last two lie 3 and 50 above it."""
+    x = np.arange(1, 7.0)
+    one = ready(x, 2 * x + np.array([0, 0, 0, 0, 3, 50]))
+    held = x > 4
+    solution = one.solved(~held)
+    usual = np.median([2, 4, 6, 8, 13, 62])
+    assert one.misses(held, one.prepared, solution) == pytest.approx([-3 / usual, -1.0])
+    flipped = ready(x, -2 * x + np.array([0, 0, 0, 0, 3, 50]))
+    assert flipped.misses(held, flipped.prepared, flipped.solved(~held))[1] == -1.0
+
+
+def test_of_several_forms_the_one_with_the_least_misfit_is_taken_on_the_whole_and_in_each_fold():
+    x = np.arange(1, 11.0)
+    table = pd.DataFrame({"x": x, "y": x**2, "run": [f"r{i}" for i in range(10)]})
+    runs = read_runs(table, need=())
+    fold = Fold("far", names=frozenset(["r8", "r9"]))
+    forms = [find_law(LINE), find_law("y = a + b*x**2"), find_law("y = a + b*x**3")]
+    found = attempt(runs, forms, LINEAR, [fold])
+    assert found.law == forms[1]
+    assert found.errors["far"] == pytest.approx(0, abs=1e-9)
+
+
+# --- which laws -------------------------------------------------------------------------------------------------------
+
+
+def tried(monkeypatch, laws, criteria):
+    """Trials of made-up laws: the criterion of each, alone and with folds, or why it is refused."""
+    asked = []
+
+    def attempted(runs, forms, options, folds):
+        asked.append((forms[0].spec, len(folds)))
+        value = criteria[forms[0].spec]
+        if isinstance(value, str):
+            raise InputError(value)
+        return SimpleNamespace(law=forms[0], criterion=value, free=9)
+
+    monkeypatch.setattr(automatic, "attempt", attempted)
+    monkeypatch.setattr(automatic, "folds_for", lambda *told: ["one fold"])
+    forms = tuple(
+        (SimpleNamespace(spec=name, parameters=range(count), held=range(held)),) for name, count, held in laws
+    )
+    found, refused = automatic.compared(None, Candidates(forms), {"draws": 9, "loss": "squared"}, {})
+    return list(found), refused, asked
+
+
+def test_a_law_of_more_than_six_free_constants_must_first_fit_better_than_the_others(monkeypatch):
+    laws = [("six", 6, 0), ("seven", 7, 0), ("held", 8, 2), ("better", 7, 0)]
+    found, refused, asked = tried(monkeypatch, laws, {"six": -5.0, "seven": -5.0, "held": 3.0, "better": -5.1})
+    assert found == ["six", "held", "better"]
+    assert refused.keys() == {"seven"}
+    assert asked == [("six", 1), ("seven", 0), ("held", 1), ("better", 0), ("better", 1)]
+
+
+def test_a_large_law_alone_is_tried_at_once_and_one_that_cannot_be_fitted_is_refused(monkeypatch):
+    found, refused, asked = tried(monkeypatch, [("lost", 3, 0), ("large", 9, 0)], {"lost": "no image", "large": 1.0})
+    assert (found, asked) == (["large"], [("lost", 1), ("large", 1)])
+    assert "no image" in refused["lost"]
+
+
+def test_records_come_in_the_order_of_scores_then_of_criteria():
+    told = {
+        "b": trial({"x": 0.04, "y": 0.02}),
+        "a": trial({"x": 0.01, "y": 0.02}),
+        "d": trial(misfit=0.5),
+        "c": trial(misfit=0.2, free=2, rows=39),
+    }
+    found = automatic.records(told)
+    assert [one["law"] for one in found] == ["a", "b", "c", "d"]
+    assert (found[0]["error"], found[0]["folds"]) == (pytest.approx(0.015), 2)
+    assert (found[2]["misfit"], found[2]["parameters"], found[2]["rows"], found[2]["folds"]) == (0.2, 2, 39, 0)
+    assert np.isnan(found[2]["score"]) and np.isnan(found[2]["error"])
+
+
+def test_why_a_law_was_chosen_in_words():
+    two = {"a": trial({"x": 0.01, "y": 0.03}), "b": trial({"x": 0.02})}
+    assert automatic.reason(two, {"a": 1.0}, True) == (
+        "a of 2 laws, with a mean error of 2 % on rows held out in 2 ways"
+    )
+    assert automatic.reason(two, {"a": 1.0}, False).startswith("a, by its misfit with a penalty for parameters: unt")
+    alone = {"a": trial()}
+    assert automatic.reason(alone, {"a": 1.0}, False).startswith("a, the only law that these runs identify: untested")
+
+
+N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e6, 1e9, 4), np.geomspace(1e8, 1e11, 4)))
+TABLE = pd.DataFrame({"N": N, "D": D, "loss": 1.7 + 400 * N**-0.34 + 410 * D**-0.28})
+
+
+def curves(**lengths):
+    logs = [pd.DataFrame({"run": run, "step": np.arange(10, last + 1, 10)}) for run, last in lengths.items()]
+    table = pd.concat(logs)
+    return read_runs(table.assign(lr=1e-3, loss=2 + 3 * table["step"] ** -0.5), warmup=0)
+
+
+def rows_of(runs, law):
+    return gather(resolve(find_law(law), runs), runs)
+
+
+def test_what_is_held_out_follows_from_the_first_law_whose_rows_can_be_read():
+    laws = [find_law("power:over=vocab"), CHINCHILLA]
+    found = automatic.folds_for(read_runs(TABLE), laws, Options(), {})
+    assert [fold.axis.name for fold in found] == ["training"] * len(found)
+    assert automatic.folds_for(read_runs(TABLE), laws[:1], Options(), {}) == []
+    along = automatic.folds_for(curves(a=100, b=100, c=100), [find_law("annealing")], Options(), {})
+    assert [fold.label for fold in along] == ["without a", "without b", "without c"]
+
+
+def test_constants_without_a_law_are_refused_by_name():
+    for name in ("fix", "tie", "bounds", "parameters", "start"):
+        with pytest.raises(InputError, match=f"{name} without a law"):
+            automatic.fit(TABLE, **{name: {"E": 1.0}})
+
+
+def test_steps_can_be_skipped_where_there_are_some():
+    runs = curves(a=100)
+    left = automatic.without_first_steps(runs, "annealing", 40, None, {})
+    assert left.curves["step"].min() == 50
+    with pytest.raises(InputError, match="no steps to skip"):
+        automatic.without_first_steps(read_runs(TABLE), "chinchilla", 5, None, {})
+
+
+def test_a_law_of_another_loss_is_taken_where_there_is_no_other():
+    nats, other = (
+        SimpleNamespace(target="loss", target_unit="nats/token"),
+        SimpleNamespace(target="loss", target_unit=""),
+    )
+    score = SimpleNamespace(target="score", target_unit="1")
+    assert candidates._of_this_unit([nats, other, score]) == [nats, score]
+    assert candidates._of_this_unit([other]) == [other]
+
+
+def test_reasons_name_the_laws_that_they_hold_for():
+    found = candidates.told({"a": "the rows of a: no lr", "b": "the rows of b: no lr", "c": "another"})
+    assert found == ["a, b: the rows: no lr", "c: another"]
+
+
+def test_candidates_come_with_few_constants_first():
+    found = candidates.candidates_for(read_runs(TABLE))
+    counts = [len(forms[0].parameters) for forms in found.laws]
+    assert counts == sorted(counts)
+    assert counts[0] < counts[-1]
+
+
+# --- what is held out -------------------------------------------------------------------------------------------------
+
+
+def test_rows_beyond_the_four_quantiles_of_a_scale():
+    """Of 21 sizes evenly spaced: 40, 55, 70 and 85 % leave 9, 12, 15 and 18."""
+    x = np.geomspace(1e6, 1e9, 21)
+    runs = read_runs(pd.DataFrame({"N": x, "loss": 3 * x**-0.1}))
+    rows = rows_of(runs, "power:over=N")
+    found = beyond_scales(axes_for([find_law("power:over=N")], rows, runs, {}), rows, runs)
+    assert [fold.label for fold in found] == [f"smallest {n} rows by training" for n in (9, 12, 15, 18)]
+    assert [int(fold.held(rows, runs).sum()) for fold in found] == [12, 9, 6, 3]
+    assert all(fold.held(rows, runs)[-1] and not fold.held(rows, runs)[0] for fold in found)
+
+
+def test_a_scale_is_the_product_of_columns_to_their_powers():
+    runs = read_runs(TABLE)
+    rows = rows_of(runs, "chinchilla")
+    assert Axis("", {"N": 1.0, "D": 1.0}).of(rows, runs) == pytest.approx(np.log(N * D))
+    assert Axis("", {"N": 2.0, "D": -1.0}).of(rows, runs) == pytest.approx(np.log(N**2 / D))
+    assert np.isnan(Axis("", {"vocab": 1.0}).of(rows, runs)).all()
+
+
+@pytest.mark.parametrize(
+    ("target", "names"),
+    [
+        ({}, ["training"]),
+        ({"N": 1e9, "D": 1e8}, ["training"]),
+        ({"N": 1.001e9}, ["training", "N"]),
+        ({"D": 0.999e8}, ["training", "lower D"]),
+        ({"vocab": 5.0}, ["training"]),
+    ],
+)
+def test_only_what_the_target_takes_beyond_the_runs_is_walked_along(target, names):
+    runs = read_runs(TABLE)
+    found = axes_for([CHINCHILLA], rows_of(runs, "chinchilla"), runs, target)
+    assert [axis.name for axis in found] == names
+    assert dict(found[0].powers) == {"N": 1.0, "D": 1.0}
+    assert {axis.name: set(axis.powers.values()) for axis in found[1:]} == {
+        name: {-1.0 if name.startswith("lower") else 1.0} for name in names[1:]
+    }
+
+
+def test_training_is_what_varies_of_size_data_and_compute():
+    x = np.geomspace(1e18, 1e20, 8)
+    for columns, powers in (
+        ({"C": x}, {"C": 1.0}),
+        ({"C": x, "N": np.full(8, 1e8), "D": x}, {"D": 1.0}),
+        ({"C": x, "N": x}, {"N": 1.0}),
+    ):
+        runs = read_runs(pd.DataFrame({**columns, "loss": 3 * x**-0.01}))
+        law = "power:over=C"
+        found = axes_for([find_law(law)], rows_of(runs, law), runs, {})
+        assert [dict(axis.powers) for axis in found] == [powers]
+    alone = axes_for([find_law(law)], rows_of(runs, law), runs, {"N": 1e25})
+    assert [axis.name for axis in alone] == ["training"]  # it goes along N already
+
+
+def test_columns_of_runs_reach_the_rows_of_their_curves():
+    table = pd.concat([pd.DataFrame({"run": run, "step": [10, 20], "loss": 3.0, "lr": 1e-3}) for run in "ab"])
+    runs = read_runs(table.assign(N=np.repeat([1e6, 2e6], 2), tokens=np.tile([1e3, 2e3], 2)), warmup=0)
+    rows = Rows({}, None, runs.curves[["run", "step"]].iloc[[3, 0]], np.array([3, 0]), True)
+    assert column_of(rows, runs, "N").tolist() == [2e6, 1e6]
+    assert column_of(rows, runs, "D").tolist() == [2e3, 1e3]
+    assert column_of(rows, runs, "step").tolist() == [20, 10]
+    assert np.isnan(column_of(rows, runs, "vocab")).all()
+
+
+def rows_until(**lengths):
+    frame = pd.DataFrame([{"run": run, "step": step} for run, last in lengths.items() for step in (10, last)])
+    return Rows({}, None, frame, np.arange(len(frame)), True)
+
+
+def test_two_curves_are_not_held_out_and_lengths_between_the_ends_are():
+    assert [fold.label for fold in left_out_runs(rows_until(a=100, b=200, c=300, d=300))] == [
+        *(f"without {run}" for run in "abcd"),
+        "without runs of more than 200 steps",
+    ]
+    assert len(left_out_runs(rows_until(a=100, b=100, c=100))) == 3
+    assert left_out_runs(rows_until(a=100, b=200)) == []
+
+
+# --- first steps ------------------------------------------------------------------------------------------------------
+
+
+def skipped(monkeypatch, squares):
+    """First steps where the later rows miss by these amounts, one for each number of steps that is tried."""
+    cuts, left = [], list(squares)
+
+    class Made:
+        prepared = SimpleNamespace(rows=SimpleNamespace(frame=pd.DataFrame({"step": np.arange(3, 301, 3)})))
+
+        def solved(self, kept):
+            cuts.append(int((~kept).sum()))
+            if len(cuts) > len(squares):
+                raise InputError("too few rows")
+
+        def misses(self, late, fitted, solution):
+            assert int(late.sum()) == 67  # those beyond a third of the longest run: step 102 is the first
+            return np.full(67, np.sqrt(left[len(cuts) - 1]))
+
+    monkeypatch.setattr(skipping, "Ready", SimpleNamespace(of=lambda *told: Made()))
+    return skipping.first_steps_of(None, None, {"draws": 3}), cuts
+
+
+def test_the_fewest_steps_are_skipped_that_bring_nearly_all_of_the_gain(monkeypatch):
+    """67 rows: 67 ln(ratio) stays below ten up to a ratio of 1.161."""
+    found, cuts = skipped(monkeypatch, [2.0, 1.165, 1.158, 1.0])
+    tried = [0, *sorted({int(cut) for cut in np.geomspace(3, 100, 12)})]
+    assert cuts == [cut // 3 for cut in tried[:5]]
+    assert found == tried[2]
+    assert skipped(monkeypatch, [1.158, 1.0])[0] == 0
+    assert skipped(monkeypatch, [])[0] == 0
+
+
+# --- columns that no law reads ----------------------------------------------------------------------------------------
+
+
+def test_a_column_that_varies_is_told_with_up_to_four_of_its_values():
+    data = TABLE.assign(corpus=[f"c{i % 5}" for i in range(16)], same="x")
+    assert untold(read_runs(data), [CHINCHILLA]) == [
+        "corpus varies (c0, c1, c2, c3) and the law chinchilla does not read it: "
+        'fit one value at a time (--where "corpus == ...")'
+    ]
+    (line,) = untold(read_runs(data), [CHINCHILLA, find_law("kaplan")])
+    assert "none of the laws compared reads it" in line
+
+
+def test_a_column_that_follows_from_what_is_read_is_not_told():
+    assert untold(read_runs(TABLE.assign(corpus=np.where(N > 1e8, "a", "b"))), [CHINCHILLA]) == []
