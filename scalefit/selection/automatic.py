@@ -148,7 +148,7 @@ def compared(
     trials: dict[str, Trial] = {}
     refused: dict[str, str] = {}
     for number, forms in enumerate(found.laws, 1):
-        tell(f"trying law {forms[0].name}, {number} of {len(found.laws)}")
+        tell(f"trying law {forms[0].spec}, {number} of {len(found.laws)}")
         many = len(forms[0].parameters) - len(forms[0].held) > MANY
         try:
             if many and trials:
