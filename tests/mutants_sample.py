@@ -141,6 +141,7 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
     ("reports/equations.py", "following = tokens[i + 1] if i + 1", "2", "a caret is never the last token"),
     ("solver/expansion.py", "scale = (weights * objective.majorant", "*", "where refits begin: the same minimum"),
     ("fitting/streaming.py", "damping = max(10 * damping", "*", "steps that are tried: the same minimum"),
+    ("rows/door.py", "for i in bad[:3]]", "4", "three of them are shown, however many are given"),
     ("solver/starts.py", "CELLS =", "*", "how many places are ranked: the same minimum after more or fewer of them"),
     ("runs/inspect.py", "paths[0] if len(paths) == 1", "paths[-1]", "one path: the first is the last"),
     ("solver/descent.py", "if second is None and objective.loss", "*", "which steps are stretched: the same minimum"),
