@@ -19,7 +19,9 @@ from scalefit.errors import InputError
 @options.shared("--at", metavar="N=7B,D=2T", help="The target whose interval is to shrink.")
 @click.option("--sweep", is_flag=True, help="FILE holds a sweep of learning rates: what would decide it?")
 @click.option("--over", metavar="COLUMN", show_default="as for lr-transfer", help="With --sweep: the size's column.")
-@click.option("--arms", metavar="COLUMN", show_default="as for lr-transfer", help="With --sweep: what is compared.")
+@click.option(
+    "--arms", metavar="COLUMN", show_default="as for lr-transfer", help="The column whose values are compared."
+)
 @click.option("--runs", type=int, default=4, help="At most so many runs.")
 @click.option(
     "--candidates", metavar="seen|CSV", show_default="a grid around the fitted runs", help="What to choose from."
