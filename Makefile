@@ -1,12 +1,13 @@
 # make demo   fits the annealing law to four short runs, predicts four longer ones, draws out/annealing.png
 # make test   runs the tests: two processes of one thread each
+# make site   builds the pages of this repository as a site, out/site/README.html; a warning is an error
 # Both make the virtual environment if it is missing; the tests also install torch.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install -q --disable-pip-version-check
 
-.PHONY: demo test lint types benchmarks docs notebooks clean
+.PHONY: demo test lint types benchmarks docs site notebooks clean
 
 $(VENV)/core: pyproject.toml
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
@@ -35,6 +36,10 @@ types: $(VENV)/all
 
 docs: $(VENV)/all
 	$(BIN)/python docs/make_laws.py
+
+site: $(VENV)/core
+	$(PIP) -e '.[site]'
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -q -W --keep-going -c docs/site -b html . out/site
 
 notebooks: $(VENV)/all
 	$(BIN)/python examples/make_notebooks.py

@@ -75,6 +75,7 @@ _PLACES = {
     "rank_schedules": "scalefit.planning.schedules.ranking",
     "read_runs": "scalefit.runs",
     "read_sweeps": "scalefit.transfer",
+    "report": "scalefit.reports.of_fit",
     "repeated_optimum": "scalefit.planning.optimum.repeated_data",
     "running_noise": "scalefit.planning.noise",
     "schedule_of": "scalefit.planning.run_schedule",
@@ -125,6 +126,7 @@ if TYPE_CHECKING:
     from scalefit.plots import plot_fit
     from scalefit.progress.forecast import predict_partial
     from scalefit.progress.watch import watch
+    from scalefit.reports.of_fit import report
     from scalefit.runs import Runs, read_runs
     from scalefit.runs.inspect import inspect
     from scalefit.schedules import Schedule, parse_schedule

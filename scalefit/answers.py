@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Iterable, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
 SHARES = {"mean_relative", "worst_relative", "final", "relative_error"}  #: columns shown in percent
 FORMATS = {"points": ".0f", "r2": ".5f", "mae": ".4g", "rmse": ".4g", "decades_beyond": ".2f"}
+LOPSIDED = 0.3  #: by how much the nearer limit lies nearer than half of the interval, from which both are shown
+LEAST_PLAIN, MOST_PLAIN = 3, 5  #: numbers from 1e-3 and below 1e5 are written without a power of ten
 MOST_NAMED = 4  #: items that a note names before it only counts them
 
 
@@ -74,6 +78,22 @@ def _named(names: list[str]) -> str:
     return f"{len(names)} ({', '.join(names[:MOST_NAMED])}, ...)"
 
 
+#: what may differ between notes that say the same: numbers, names in quotes, files, and the name after "run"
+_NAMES = re.compile(r"""'[^']*'|"[^"]*"|(?<=\brun )[^\s:,]+|[^\s:,]*[\d/][^\s:,]*|[\w-]+\.[a-z]{2,7}\b""")
+
+
+def grouped(notes: Iterable[str]) -> list[str]:
+    """Notes in their order, those that differ only in a name or a number as one line with their count.
+
+    >>> grouped(["run a: 3 rows left out", "steps count from 0", "run b: 12 rows left out"])
+    ['run a: 3 rows left out (and 1 more like this)', 'steps count from 0']
+    """
+    alike: dict[str, list[str]] = {}
+    for note in notes:
+        alike.setdefault(re.sub(r"s\b", "", _NAMES.sub("#", note)), []).append(note)
+    return [first + (f" (and {len(rest)} more like this)" if rest else "") for first, *rest in alike.values()]
+
+
 def interval(ends: tuple[float, float, float], form: str = ".3g") -> str:
     """A value with the ends of its interval, or alone where there is none.
 
@@ -82,3 +102,26 @@ def interval(ends: tuple[float, float, float], form: str = ".3g") -> str:
     """
     value, low, high = (format(each, form) for each in ends)
     return f"{value} [{low}, {high}]" if ends[1] == ends[1] else value
+
+
+def rounded(value: float, low: float, high: float) -> str:
+    """A value rounded to its interval, two digits of whose half width are kept; both limits where it is lopsided.
+
+    >>> rounded(0.34123, 0.3211, 0.3613), rounded(406.4, 310.0, 612.0), rounded(1.69, float("nan"), float("nan"))
+    ('0.341 ± 0.020', '406 [310, 612]', '1.69')
+    >>> rounded(4.0612e10, 3.9e10, 4.22e10), rounded(2.0, 2.0, 2.0)
+    ('(4.06 ± 0.16)e10', '2')
+    """
+    half, near = 0.5 * (high - low), min(high - value, value - low)
+    if not (math.isfinite(value) and math.isfinite(half) and half > 0):
+        return f"{value:.4g}"
+    even = near > (1 - LOPSIDED) * half
+    size = math.floor(math.log10(max(abs(value), half)))
+    shift = size if not -LEAST_PLAIN <= size < MOST_PLAIN else 0
+    places = max(0, 1 - math.floor(math.log10(half if even or near <= 0 else near)) + shift)
+    parts = [f"{each / 10.0**shift:.{places}f}" for each in (value, half, low, high)]
+    power = f"e{shift}" if shift else ""
+    if not even:
+        return f"{parts[0]}{power} [{parts[2]}{power}, {parts[3]}{power}]"
+    plain = f"{parts[0]} ± {parts[1]}"
+    return f"({plain}){power}" if power else plain

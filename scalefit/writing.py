@@ -17,9 +17,10 @@ FIGURES = (".png", ".pdf", ".svg")
 KINDS = {
     "fit": re.compile(rb'\s*\{(?=[^}]*"schema_version"\s*:)(?=[^}]*"scalefit_version"\s*:)'),
     "figure": re.compile(rb"\x89PNG\r\n|%PDF-|\s*(<\?xml|<!--|<!DOCTYPE svg|<svg)"),
+    "report": re.compile(rb"\s*(<!DOCTYPE html>\s*)?<!-- scalefit report"),
     "table": re.compile(rb"[^\r\n\x00]*,[^\r\n\x00]*\r?\n"),
 }
-WORDS = {"fit": "a saved fit", "figure": "a figure", "table": "a table with these columns"}
+WORDS = {"fit": "a saved fit", "figure": "a figure", "report": "a report", "table": "a table with these columns"}
 
 
 def refuse(path: str | Path, kind: str = "", inputs: Iterable[str | Path] = (), header: str = "") -> Path:

@@ -35,14 +35,14 @@ FLOORS = {
     **dict.fromkeys(["planning.schedules", "planning.recipes", "planning.next_runs", "planning.downstream"], 5),
     **dict.fromkeys(["progress", "transfer", "stability"], 5),
     **dict.fromkeys(["proxy", "proxy.models", "proxy.optimizers", "proxy.tasks"], 5),
-    **dict.fromkeys(["plots", "report"], 6),
+    **dict.fromkeys(["plots", "reports"], 6),
     **dict.fromkeys(["cli", "__main__"], 7),
 }
 #: registries: one file a law, a format, a figure, a command
 REGISTRIES = {"laws", "runs.formats", "plots", "cli"}
 MOST_FILES = 14
 #: a library that is heavy or replaceable lives in one room
-ROOMS = {"torch": "proxy", "matplotlib": "plots", "click": "cli", "lmfit": "fitting"}
+ROOMS = {"torch": "proxy", "matplotlib": "plots", "click": "cli", "jinja2": "reports", "lmfit": "fitting"}
 BANNED = {"utils", "helpers", "misc", "common", "manager", "handler"}
 LONGEST_FILE, LONGEST_FUNCTION, DEEPEST = 300, 60, 4
 

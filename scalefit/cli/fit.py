@@ -81,6 +81,7 @@ def command(
     Example:
       scalefit fit data/schedules/curves.csv --where "d_model == 96" --law annealing:decay=0.99 --save fit.json
     """
+    from scalefit.fitting.prediction import predict
     from scalefit.selection.automatic import fit
 
     runs = options.read(files, **{name: given.pop(name) for name in options.READING})
@@ -93,7 +94,7 @@ def command(
     first: Any = skip if skip in (None, "auto") else number(skip, "--skip")
     result = fit(runs, law, at=_numbers(place), skip=first, **settings)
     scores = result.score(held) if held is not None else None
-    point = result.predict(**place) if at else None
+    point = predict(result, at=place) if at else None
     cautions = result.cautions(**place) if at else ()
     if held is not None:
         cautions += tuple(check for check in result.cautions(held) if check.code == "no-image")

@@ -84,7 +84,7 @@ def command(
             shown[name] = ["-" if value != value else f"{100 * value:.2f} %" for value in tested[name]]
         text += f"\n\nback-test, the largest size predicted from the smaller ones:\n{as_lines(shown, 3)}"
     drawn = figures(plot, lambda: _figure("plot_lr_transfer", found))
-    drawn |= figures(plot_sensitivity, lambda: _figure("plot_lr_sensitivity", found))
+    drawn += figures(plot_sensitivity, lambda: _figure("plot_lr_sensitivity", found))
     return Answer(text, _content(found, tested), found.table, not found.far, told(runs), drawn)
 
 

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 DRAWS = 200
 RULES = click.Choice(["adam", "heavy-ball", "gd"])
 
+
+def _laws(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    """The names of laws that begin so, for completion in a shell."""
+    from scalefit.laws import law_names
+
+    return [name for name in ("auto", *law_names()) if name.startswith(begun)]
+
+
 #: options that several commands have; what differs between commands (metavar, default, required) is given by each
 SHARED: dict[str, dict[str, Any]] = {
     "--at": {"multiple": True, "help": "Predict at this point, given by the values of its variables."},
@@ -41,7 +49,11 @@ SHARED: dict[str, dict[str, Any]] = {
         "show_default": "6*N*D",
         "help": "FLOP of a run: a formula or shape:aspect=128,...",
     },
-    "--law": {"metavar": "LAW", "help": 'A law: its name, "name:option=value", a formula, or ./mine.py:MyLaw.'},
+    "--law": {
+        "metavar": "LAW",
+        "shell_complete": _laws,
+        "help": 'A law: its name, "name:option=value", a formula, or ./mine.py:MyLaw.',
+    },
     "--lr": {"metavar": "LR", "help": "The peak learning rate."},
     "--map": {"multiple": True, "metavar": "NAME=COLUMN", "help": "Read NAME from this column; repeat."},
     "--pattern": {

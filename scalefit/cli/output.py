@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, fields
 from functools import wraps
 from inspect import cleandoc
 from pathlib import Path
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from scalefit.answers import as_lines as as_lines
+from scalefit.answers import grouped
 from scalefit.errors import InputError, ScalefitError
 from scalefit.escaping import lines_of, one_line
 from scalefit.writing import refuse
@@ -30,6 +33,20 @@ if TYPE_CHECKING:
     from scalefit.diagnosis.checks import Check
 
 SCHEMA = 1
+FORMATS = ("text", "csv", "json", "markdown", "latex")
+STYLES = ("screen", "paper", "dark")
+INCHES = {"in": 1.0, "cm": 1 / 2.54, "mm": 1 / 25.4}
+LEAST_WIDTH, MOST_WIDTH = 1.5, 30.0  #: inches
+FORMAT = "Print the main table in this format, numbers rounded to their intervals in markdown and latex."
+REPORT = "Write the answer with its figures as one page to forward: .html, or .md."
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of an answer, and the file to write it to, where one was asked for."""
+
+    path: str | None
+    draw: Callable[[], Axes]
 
 
 @dataclass
@@ -41,8 +58,7 @@ class Answer:
     table: pd.DataFrame | None = None
     ok: bool = True
     notes: Sequence[str] = ()  #: how the logs were read; shown after the text, alike ones as one line
-    #: figures to draw, by file; the answer is given whether or not they can be drawn
-    figures: Mapping[str, Callable[[], Axes]] = field(default_factory=dict)
+    figures: Sequence[Drawing] = ()  #: the answer is given whether or not they can be drawn
 
 
 class OutputFile(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in some versions
@@ -52,31 +68,77 @@ class OutputFile(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # ge
         self.kind = self.name = kind
 
 
+@dataclass(frozen=True)
+class Shape:
+    """How an answer is given: its format, the style and width of its figures, its page."""
+
+    as_json: bool
+    as_csv: bool
+    form: str | None
+    style: str
+    width: str | None
+    report: str | None
+
+    @property
+    def format(self) -> str:
+        """One of FORMATS."""
+        return "json" if self.as_json else self.form or ("csv" if self.as_csv else "text")
+
+    @property
+    def figures(self) -> AbstractContextManager[None]:
+        """Inside, figures are made in this style and width; matplotlib is loaded only where there is one to set."""
+        if self.style == "screen" and self.width is None:
+            return nullcontext()
+        from scalefit.plots import styled
+
+        return styled(self.style, _inches(self.width) if self.width else None)
+
+
+def _inches(text: str) -> float:
+    """A width such as 3.25in, 8.5cm or 85mm in inches."""
+    found = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*(in|cm|mm)?\s*", text)
+    width = float(found[1]) * INCHES[found[2] or "in"] if found else 0.0
+    if not LEAST_WIDTH <= width <= MOST_WIDTH:
+        todo = f"write --width 3.25in or 8.5cm, between {LEAST_WIDTH:g} and {MOST_WIDTH:g} inches"
+        raise InputError(f'"{text[:40]}" is no width of a figure', where="--width", todo=todo)
+    return width
+
+
 def answering(function: Callable[..., Answer]) -> Callable[..., None]:
-    """Give a command ``--json``, ``--csv`` and ``--exit-zero``, print its :class:`Answer`, and exit.
+    """Give a command the options of :class:`Shape` and ``--exit-zero``, print its :class:`Answer`, and exit.
 
     Its help begins with the first line of its file, which is also shown in the list of commands.
     """
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing on stderr.")
     @click.option("--csv", "as_csv", is_flag=True, help="Print the main table as CSV, and warnings on stderr.")
+    @click.option("--format", "form", type=click.Choice(FORMATS), show_default="text", help=FORMAT)
+    @click.option("--style", type=click.Choice(STYLES), default="screen", help="The style of figures.")
+    @click.option("--width", metavar="3.25in", show_default="by the figure", help="The width of figures, in in or cm.")
+    @click.option("--report", type=OutputFile("report"), metavar="FILE", help=REPORT)
     @click.option("--exit-zero", is_flag=True, help="Exit with 0 even where a check failed.")
     @click.option("--traceback", is_flag=True, expose_value=False, help="Show where an unexpected error arose.")
     @wraps(function)
-    def command(as_json: bool, as_csv: bool, exit_zero: bool, **options: Any) -> None:
+    def command(exit_zero: bool, **options: Any) -> None:
+        shape = Shape(**{each.name: options.pop(each.name) for each in fields(Shape)})
         try:
-            _check_outputs(click.get_current_context().command.params, options)
-            answer = function(**options)
+            _check_outputs(click.get_current_context().command.params, {**options, "report": shape.report})
+            with shape.figures:
+                answer = function(**options)
+            if shape.report:
+                _write_page(answer, shape.report)
         except ScalefitError as error:
-            fail(error, as_json)
+            fail(error, shape.format == "json")
         except BrokenPipeError:
             sys.exit(0)
         failed: dict[str, str] = {}
+        wanted = {each.path: each.draw for each in answer.figures if each.path}
         try:
-            if answer.figures:
-                _draw(answer.figures, failed)
+            if wanted:
+                with shape.figures:
+                    _draw(wanted, failed)
         finally:  # whatever became of the figures
-            _show(answer, failed, as_json, as_csv)
+            _show(answer, [*wanted, *([shape.report] if shape.report else [])], failed, shape.format)
         sys.exit(0 if (answer.ok and not failed) or exit_zero else 1)
 
     command.__doc__ = f"{sys.modules[function.__module__].__doc__}\n\n{cleandoc(function.__doc__ or '')}"
@@ -115,25 +177,43 @@ def _draw(figures: Mapping[str, Callable[[], Axes]], failed: dict[str, str]) -> 
             failed[path] = str(error)
 
 
-def _show(answer: Answer, failed: Mapping[str, str], as_json: bool, as_csv: bool) -> None:
-    if as_json:
+def _show(answer: Answer, written: Sequence[str], failed: Mapping[str, str], form: str) -> None:
+    if form == "json":
         content = {"schema_version": SCHEMA, **answer.content}
         content |= {"read" if "notes" in content else "notes": answer.notes} if answer.notes else {}
         content |= {"figures_not_drawn": failed} if failed else {}
         click.echo(json.dumps(_plain(content), indent=1, allow_nan=False))
         return
     lines = [
-        f"! the figure {path} was not drawn: {failed[path]}" if path in failed else f"wrote {path}"
-        for path in answer.figures
+        f"! the figure {path} was not drawn: {failed[path]}" if path in failed else f"wrote {path}" for path in written
     ]
-    if as_csv and answer.table is not None:
-        click.echo(lines_of(answer.table.to_csv(index=answer.table.index.name is not None)), nl=False)
+    if form != "text" and answer.table is not None:
+        click.echo(_table(answer, form), nl=False)
         for line in [*_warnings(answer.text), *lines]:
             click.echo(one_line(line), err=True)
         return
     click.echo(lines_of("\n".join([answer.text, *[""] * bool(lines), *lines])))
     for line in _read(answer.notes):
-        click.echo(click.style(one_line(line), dim=True))
+        click.echo(click.style(one_line(line), dim=not os.environ.get("NO_COLOR")))
+
+
+def _table(answer: Answer, form: str) -> str:
+    """The main table of an answer as CSV, Markdown or LaTeX."""
+    assert answer.table is not None
+    if form == "csv":
+        return lines_of(answer.table.to_csv(index=answer.table.index.name is not None))
+    from scalefit.reports.tables import as_latex, as_markdown
+
+    equation = answer.content.get("equation") if "parameters" in answer.content else None
+    return lines_of(as_markdown(answer.table) if form == "markdown" else as_latex(answer.table, equation))
+
+
+def _write_page(answer: Answer, path: str) -> None:
+    """The answer as a page, with its figures."""
+    from scalefit.reports.of_answer import page_of
+
+    words = click.get_current_context().command_path.split()
+    page_of(" ".join(words), answer.text, answer.table, answer.notes, [e.draw for e in answer.figures]).save(path)
 
 
 def _warnings(text: str) -> list[str]:
@@ -146,30 +226,14 @@ def _read(notes: Sequence[str]) -> list[str]:
     return [f"read: {note}" for note in grouped(notes)]
 
 
-#: what may differ between notes that say the same: numbers, names in quotes, files, and the name after "run"
-_NAMES = re.compile(r"""'[^']*'|"[^"]*"|(?<=\brun )[^\s:,]+|[^\s:,]*[\d/][^\s:,]*|[\w-]+\.[a-z]{2,7}\b""")
-
-
-def grouped(notes: Iterable[str]) -> list[str]:
-    """Notes in their order, those that differ only in a name or a number as one line with their count.
-
-    >>> grouped(["run a: 3 rows left out", "steps count from 0", "run b: 12 rows left out"])
-    ['run a: 3 rows left out (and 1 more like this)', 'steps count from 0']
-    """
-    alike: dict[str, list[str]] = {}
-    for note in notes:
-        alike.setdefault(re.sub(r"s\b", "", _NAMES.sub("#", note)), []).append(note)
-    return [first + (f" (and {len(rest)} more like this)" if rest else "") for first, *rest in alike.values()]
-
-
 def coded(checks: Iterable[Check]) -> list[dict[str, str]]:
     """Checks as JSON records."""
     return [{"code": check.code, "text": check.text} for check in checks]
 
 
-def figures(path: str | None, figure: Callable[[], Axes]) -> dict[str, Callable[[], Axes]]:
-    """The figure of an answer, where a file was asked for."""
-    return {path: figure} if path else {}
+def figures(path: str | None, draw: Callable[[], Axes]) -> tuple[Drawing, ...]:
+    """The figure of an answer, and the file to write it to, where one was asked for."""
+    return (Drawing(path, draw),)
 
 
 def fail(error: ScalefitError, as_json: bool) -> NoReturn:

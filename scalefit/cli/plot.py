@@ -64,7 +64,9 @@ def command(
 
 def _fitted_again(fit: Fit, held: Runs) -> list[str]:
     """A line on rows that were given as held out although they were fitted."""
-    table = fit.predict(held)
+    from scalefit.fitting.prediction import predict
+
+    table = predict(fit, held)
     if "fitted" not in table.columns:
         return []
     some = counted(int(table["fitted"].sum()), "row", "was", "were")

@@ -54,6 +54,7 @@ def command(
     Example:
       scalefit predict fit.json --schedule wsd:peak_lr=8e-3,steps=3000,warmup=100,decay_steps=600
     """
+    from scalefit.fitting.prediction import predict
     from scalefit.fitting.saved import load_fit
 
     fit = load_fit(fit_file, law) if fit_file else None
@@ -68,15 +69,16 @@ def command(
         what = "no saved fit" if fit is None else "--plot without --from-partial"
         raise InputError(what, where="predict", todo="give FIT.json, and see scalefit plot for its figure")
     schedule = reading["schedule"]
-    asked: dict[str, Any] = {"schedule": schedule, **options.pairs(at, "--at")}
+    place: dict[str, Any] = dict(options.pairs(at, "--at"))
+    asked: dict[str, Any] = {"schedule": schedule, **place}
     scores = runs = None
     if files:
         runs = options.read(files, **reading)
-        table, cautions = fit.predict(runs), fit.cautions(runs)
+        table, cautions = predict(fit, runs), fit.cautions(runs)
         if "measured" in table.columns and table["measured"].notna().any():
             scores = fit.score(runs)
     else:
-        table, cautions = fit.predict(every=every, **asked), fit.cautions(**asked)
+        table, cautions = predict(fit, schedule=schedule, every=every, at=place), fit.cautions(**asked)
     other = None if files else fit.sensitivity(**asked)
     answer = _answer(fit, table, scores, [*cautions, *fit.warnings], bool(cautions), other)
     return replace(answer, notes=_completed(runs, schedule))

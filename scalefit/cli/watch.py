@@ -8,11 +8,16 @@ import click
 
 from scalefit.cli import options
 from scalefit.cli.options import number, read, told
-from scalefit.cli.output import Answer, answering
+from scalefit.cli.output import Answer, answering, figures
 from scalefit.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
+    from matplotlib.axes import Axes
+
+    from scalefit.progress.watch import Watch
 
 
 @click.command()
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
 @options.shared("--initial-loss", show_default="the log's first, if it begins at step 0 or 1")
 @options.shared("--steps", show_default="as far ahead as the log goes back")
 @click.option("--fit", "fit_file", metavar="FIT.json", help="A saved fit, whose prediction the loss is compared with.")
+@options.shared("--plot")
 @answering
 def command(
     files: tuple[str, ...],
@@ -28,11 +34,12 @@ def command(
     initial_loss: str | None,
     steps: int | None,
     fit_file: str | None,
+    plot: str | None,
     **reading: Any,
 ) -> Answer:
     """A run has diverged, is diverging (its loss rises ever faster), is stuck (at its initial loss), has risen (its
-    loss stands above an earlier level), has spikes, is calm, or is too short to judge. Exit code 1 where a run has
-    diverged or is diverging.
+    loss stands above an earlier level), has spikes, is calm, or is too short to judge. --plot draws one run: of several
+    the one that is worst off. Exit code 1 where a run has diverged or is diverging.
 
     \b
     Example:
@@ -76,7 +83,18 @@ def command(
     }  # fmt: skip
     table = pd.DataFrame(rows, columns=["run", "status", "signal", "step", "text"])
     ok = all(seen.status not in ("diverged", "diverging") for seen in found.values())
-    return Answer("\n".join(lines), {"runs": runs_seen, "not_in_the_log": unseen}, table, ok, told(runs))
+    curves = runs.curves
+    drawn = figures(plot, lambda: _figure(found, curves))
+    return Answer("\n".join(lines), {"runs": runs_seen, "not_in_the_log": unseen}, table, ok, told(runs), drawn)
+
+
+def _figure(found: Mapping[str, Watch], curves: pd.DataFrame) -> Axes:
+    """The figure of the run that is worst off."""
+    from scalefit.plots import plot_watch
+    from scalefit.progress.watch import GRAVEST
+
+    name = min(found, key=lambda each: GRAVEST.index(found[each].status))
+    return plot_watch(found[name], curves[curves["run"] == name], name=name)
 
 
 def _unseen(signals: list[str]) -> list[str]:
@@ -91,10 +109,11 @@ def _expected(fit_file: str, runs: Any) -> Any:
     """The loss by a saved fit at each row of the curves; NaN where it gives none, such as during warmup."""
     import numpy as np
 
+    from scalefit.fitting.prediction import predict
     from scalefit.fitting.saved import load_fit
 
     fit = load_fit(fit_file)
-    table = fit.predict(runs)
+    table = predict(fit, runs)
     values = table["predicted" if "predicted" in table.columns else fit.target].to_numpy(float)
     if len(table) == len(runs.curves):
         return values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import numpy as np
 from scalefit.diagnosis.checks import Check
 from scalefit.diagnosis.image import without_image
 from scalefit.diagnosis.reach import decades_beyond
+from scalefit.errors import FitWarning
 from scalefit.fitting.prediction import Asked, Data, Plan, Point, asked_for, ends
 from scalefit.fitting.recipe import another_recipe, asked_recipe
 from scalefit.numerics import LEAST_BEYOND, MOST_BEYOND, FloatArray
@@ -19,6 +21,7 @@ from scalefit.uncertainty.unlike import unlike
 if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
 
+SOUND = ("converged", "at a bound")  #: what a fit may be without a warning with each of its predictions
 WIDE = 0.75  #: width of an interval, in units of the prediction, from which on it says next to nothing
 ANOTHER = 0.15  #: distance from the fitted schedules from which on a prediction is for another one
 
@@ -34,6 +37,13 @@ def cautions(fit: Fit, data: Data, *, schedule: Plan, at: Point) -> tuple[Check,
             found += fit.left_out.checks({name: values[-1:] for name, values in asked.variables.items()})
     known = {check.text for check in fit.warnings}
     return tuple(check for check in found if check.text not in known)
+
+
+def warn_of(fit: Fit, data: Data, *, schedule: Plan, at: Point) -> None:
+    """Raise a :class:`FitWarning`, as Python raises warnings, for each caution, and for a fit that is not sound."""
+    texts = [] if fit.status in SOUND else [f"{fit.status}: fit.warnings says why"]
+    for text in [*texts, *(check.text for check in cautions(fit, data, schedule=schedule, at=at))]:
+        warnings.warn(text, FitWarning, stacklevel=3)
 
 
 def far_beyond(fit: Fit, variables: Mapping[str, FloatArray]) -> list[Check]:

@@ -39,15 +39,16 @@ CURVE_POINTS = 200  #: rows of a predicted curve when no spacing is asked for
 
 def predict(
     fit: Fit,
-    data: Data,
+    data: Data = None,
     *,
-    schedule: Plan,
-    every: int | None,
-    at: Point,
+    schedule: Plan = None,
+    every: int | None = None,
+    at: Point | None = None,
     level: float = 0.9,
     interval: Literal["observation", "mean"] = "observation",
 ) -> pd.DataFrame:
-    """See :meth:`scalefit.Fit.predict`."""
+    """See :meth:`scalefit.Fit.predict`; without its warnings, for callers that show the cautions themselves."""
+    at = at or {}
     if fit.choice is not None and fit.choice.others:
         return _mixture(fit, fit.choice, data, schedule, every, at, level, interval)
     asked = asked_for(fit, data, schedule, every, at)

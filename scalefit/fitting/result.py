@@ -14,7 +14,7 @@ from scalefit.diagnosis.checks import Check, Outlier
 from scalefit.diagnosis.choices import Sensitivity, sensitivity
 from scalefit.diagnosis.influence import Influence
 from scalefit.diagnosis.one_sided import one_sided
-from scalefit.fitting.cautions import cautions
+from scalefit.fitting.cautions import cautions, warn_of
 from scalefit.fitting.document import save
 from scalefit.fitting.lmfit_bridge import to_lmfit
 from scalefit.fitting.prediction import last_point, predict, score
@@ -186,9 +186,7 @@ class Fit:
     @property
     def draws(self) -> pd.DataFrame:
         """The resampled fits, one row per draw and one column per parameter; empty without draws."""
-        if self.intervals is None:
-            return pd.DataFrame(columns=list(self.parameters))
-        return pd.DataFrame(self.intervals.draws, columns=list(self.parameters))
+        return pd.DataFrame(self.intervals.draws if self.intervals else None, columns=list(self.parameters))
 
     @property
     def estimate(self) -> Estimate:
@@ -220,8 +218,12 @@ class Fit:
         measurement falls with probability ``level`` (``interval="mean"``: the law's own value, without the noise);
         ``decades_beyond``, the extrapolation in decades of the variable that lies furthest outside the fitted range.
         A fit without intervals has NaN in ``low`` and ``high``, and the reason in ``attrs["no_intervals"]``.
+
+        Warns with :class:`FitWarning` of each of :meth:`cautions`, and of a fit whose ``status`` is not sound.
         """
-        return predict(self, data, schedule=schedule, every=every, at=at, level=level, interval=interval)
+        table = predict(self, data, schedule=schedule, every=every, at=at, level=level, interval=interval)
+        warn_of(self, data, schedule=schedule, at=at)
+        return table
 
     def influence(
         self, data: Runs | pd.DataFrame | None = None, *, schedule: str | Schedule | None = None, **at: Any

@@ -93,9 +93,9 @@ class NoiseScale:
 def noise_scale(small: float, large: float, small_batch: float, large_batch: float) -> NoiseScale:
     """Noise scale from the mean squared gradient norms at two batch sizes.
 
-        |G|^2 = (B_l g_l - B_s g_s)/(B_l - B_s),  tr(Sigma) = (g_s - g_l)/(1/B_s - 1/B_l)
+    ``|G|^2 = (B_l g_l - B_s g_s)/(B_l - B_s)``,  ``tr(Sigma) = (g_s - g_l)/(1/B_s - 1/B_l)``
 
-    ``small`` and ``large`` are averages of |gradient|^2 over steps. Both results are unbiased; average each before
+    ``small`` and ``large`` are averages of ``|gradient|^2`` over steps. Both results are unbiased; average each before
     taking their ratio. Raises InputError for batch sizes that are not increasing. Source: arXiv:1812.06162, appendix A.
 
     >>> found = noise_scale(3.0, 1.2, 64, 1024)

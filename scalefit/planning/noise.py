@@ -28,9 +28,9 @@ def running_noise(
 ) -> list[NoiseScale]:
     """Noise scale along a run from squared gradient norms at two batch sizes, logged at each step.
 
-    ``small``, ``large``: (n,), |gradient|^2 of batches of so many examples, before clipping.
-    |G|^2 and tr(Sigma) are averaged separately (exponentially, with weights that sum to one): at single steps either
-    may be negative, and a mean of ratios is meaningless. Steps that are not finite are skipped.
+    ``small``, ``large``: (n,), ``|gradient|^2`` of batches of so many examples, before clipping.
+    ``|G|^2`` and tr(Sigma) are averaged separately (exponentially, with weights that sum to one): at single steps
+    either may be negative, and a mean of ratios is meaningless. Steps that are not finite are skipped.
 
     >>> [round(each.batch, 4) for each in running_noise([3.0, 3.0], [1.2, 1.2], 64, 1024)]
     [113.7778, 113.7778]

@@ -1,7 +1,7 @@
 """Figures: one function each. Every one takes ``ax`` and returns it, and sets nothing global."""
 
 from scalefit.plots.backtest import plot_backtest
-from scalefit.plots.canvas import save_figure
+from scalefit.plots.canvas import save_figure, styled
 from scalefit.plots.comparison import plot_comparison
 from scalefit.plots.coordinates import plot_coordinates
 from scalefit.plots.curves import plot_curves, plot_schedule_prediction
@@ -20,6 +20,7 @@ from scalefit.plots.run_schedule import plot_run_schedule
 from scalefit.plots.scaling import plot_scaling
 from scalefit.plots.schedule_ranking import plot_schedule_ranking
 from scalefit.plots.sizes import plot_sizes
+from scalefit.plots.watch import plot_watch
 
 __all__ = [
     "plot_backtest",
@@ -44,5 +45,7 @@ __all__ = [
     "plot_schedule_ranking",
     "plot_sharpness",
     "plot_sizes",
+    "plot_watch",
     "save_figure",
+    "styled",
 ]

@@ -1,9 +1,12 @@
-"""What every figure is drawn on: new axes, the panel below them, the warning above them, and the file."""
+"""What every figure is drawn on: its style and size, new axes, the panel below, the warning above, and the file."""
 
 from __future__ import annotations
 
+import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from matplotlib.gridspec import GridSpecFromSubplotSpec
 
 from scalefit.fitting.result import Fit
 from scalefit.plots.colours import WARNING
+from scalefit.plots.dark import in_dark
 from scalefit.writing import refuse, write_whole
 
 SIZE = (6.0, 4.2)  #: inches, of a figure that was not given axes
@@ -21,8 +25,49 @@ DOTS = 200  #: per inch, in a PNG
 PANEL_SHARE = (3.6, 1.0)  #: heights of the main axes and of the learning-rate panel
 MOST_LINES = 2  #: of a warning
 #: applies while a file is written only: text stays text in a PDF, equal figures give equal files
-FILE_SETTINGS: Any = {"pdf.fonttype": 42, "svg.hashsalt": "scalefit"}
+FILE_SETTINGS: Any = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "scalefit"}
 DATELESS: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
+
+#: what a style sets while figures are made; dark colours are turned round when the file is written
+STYLES: dict[str, Any] = {
+    "screen": {},
+    "dark": {},
+    "paper": {"font.size": 8, "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6},
+}
+NARROW = 5.0  #: inches, of a figure below which letters are those of a paper
+PAPER_WIDTH = 5.5  #: inches, of a figure for a paper unless another width is given
+_chosen: ContextVar[tuple[str, float | None]] = ContextVar("style", default=("screen", None))
+
+
+@contextmanager
+def styled(style: str = "screen", width: float | None = None) -> Iterator[None]:
+    """Make and write figures inside in a style (``STYLES``), and with this width in inches.
+
+    >>> with styled("paper", 3.25):
+    ...     fitted_size((6.0, 4.2))
+    (3.25, 2.275)
+    """
+    token = _chosen.set((style, width))
+    try:
+        narrow = width is not None and width < NARROW
+        with matplotlib.rc_context(STYLES["paper" if narrow else style]):
+            yield
+    finally:
+        _chosen.reset(token)
+
+
+def font_name() -> str:
+    """The font in which figures are written on this machine."""
+    from matplotlib import font_manager
+
+    return str(font_manager.FontProperties(fname=font_manager.findfont(font_manager.FontProperties())).get_name())
+
+
+def fitted_size(size: tuple[float, float]) -> tuple[float, float]:
+    """A size in inches, at the width of the style."""
+    style, width = _chosen.get()
+    width = width or (PAPER_WIDTH if style == "paper" else size[0])
+    return (width, size[1] * width / size[0])
 
 
 def new_axes(ax: Axes | None, size: tuple[float, float] = SIZE) -> Axes:
@@ -30,7 +75,7 @@ def new_axes(ax: Axes | None, size: tuple[float, float] = SIZE) -> Axes:
     if ax is None:
         import matplotlib.pyplot as plt
 
-        ax = plt.subplots(figsize=size, layout="constrained")[1]
+        ax = plt.subplots(figsize=fitted_size(size), layout="constrained")[1]
     return tidy(ax)
 
 
@@ -104,6 +149,24 @@ def warn_of(ax: Axes, texts: Sequence[str], head: str = "") -> None:
     ax.set_title("\n".join(lines) + more, loc="left", color=WARNING, fontsize="small")
 
 
+def as_svg(ax: Axes) -> tuple[str, str]:
+    """The figure of these axes as SVG for a light and for a dark page, texts as outlines; the figure is closed."""
+    import matplotlib.pyplot as plt
+
+    figure = ax.figure.canvas.figure
+    light, dark = io.StringIO(), io.StringIO()
+    how: Any = {"format": "svg", "bbox_inches": "tight", "metadata": DATELESS["svg"]}
+    how["transparent"] = True  # the page shows through
+    try:
+        with matplotlib.rc_context({**FILE_SETTINGS, "svg.fonttype": "path"}):
+            figure.savefig(light, **how)
+            in_dark(figure)
+            figure.savefig(dark, **how)
+    finally:
+        plt.close(figure)
+    return light.getvalue(), dark.getvalue()
+
+
 def save_figure(ax: Axes, path: str | Path, *, close: bool = False) -> Path:
     """Write the figure of these axes as PNG, PDF or SVG; the file appears whole or not at all.
 
@@ -114,13 +177,14 @@ def save_figure(ax: Axes, path: str | Path, *, close: bool = False) -> Path:
     refuse(place, "figure")
     suffix = place.suffix.lower().lstrip(".")
     figure = ax.figure.canvas.figure
+    style, width = _chosen.get()
+    how: dict[str, Any] = {"format": suffix, "dpi": DOTS, "metadata": DATELESS[suffix]}
+    how["bbox_inches"] = None if width else "tight"  # a width that was asked for is kept
+    if style == "dark":
+        in_dark(figure)
     try:
         with matplotlib.rc_context(FILE_SETTINGS):
-            return write_whole(
-                place,
-                lambda to: figure.savefig(to, format=suffix, dpi=DOTS, bbox_inches="tight", metadata=DATELESS[suffix]),
-                "figure",
-            )
+            return write_whole(place, lambda to: figure.savefig(to, **how), "figure")
     finally:
         if close:  # the figure was made by pyplot, which keeps it
             import matplotlib.pyplot as plt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -18,6 +19,8 @@ from scalefit.transfer.lr_transfer import Arm, Transfer
 from scalefit.transfer.optimum import Optimum
 
 PANEL = (4.6, 4.2)  #: inches, of one arm
+NARROWEST, LEAST_HEIGHT = 2.4, 2.2  #: inches, of a panel
+LEGEND, ENTRY = 0.7, 1.25  #: inches: height of the legend below the panels, width of one of its entries
 HEADROOM = 0.35  #: room above the losses near the optima, as a share of their range
 FAR = 3  #: losses further than this from an optimum (octaves) do not set the scale of the y axis
 MOST_TICKS = 8
@@ -27,22 +30,49 @@ BAND = 0.08  #: opacity of the law's interval
 
 
 def plot_lr_transfer(transfer: Transfer, *, axes: Sequence[Axes] | None = None) -> Axes:
-    """Draw loss against learning rate (log2 axis), arms side by side, and return the first axes.
+    """Draw loss against learning rate (log2 axis), arms side by side, or below each other where the figure is narrow.
 
     Each dot is the mean over seeds, a cross at the top a diverged run; the diamond is the optimum, its bar the 90 %
-    interval; a dashed line is the law's optimum at the target. ``axes``: one for each arm.
+    interval; a dashed line is the law's optimum at the target. One legend serves all panels. ``axes``: one for each
+    arm. The first axes are returned.
     """
-    count = len(transfer.arms)
-    if axes is None:
-        import matplotlib.pyplot as plt
-
-        size = (PANEL[0] * count + 0.6, PANEL[1])
-        axes = plt.subplots(1, count, figsize=size, layout="constrained", sharey=True, squeeze=False)[1][0]
+    own = axes is None
+    panels = _panels(len(transfer.arms)) if axes is None else list(axes)
     limits = _limits(transfer)
-    for ax, arm in zip(axes, transfer.arms, strict=True):
-        _draw_arm(ax, transfer, arm, limits)
-    axes[0].set_ylabel(labels.axis_label("loss"))
-    return axes[0]
+    entries: list[Artist] = []
+    for ax, arm in zip(panels, transfer.arms, strict=True):
+        entries += _draw_arm(ax, transfer, arm, limits)
+    order = ["best at", "its 90 %", "diverged"]  # after the sizes
+    kept = {str(entry.get_label()): entry for entry in entries}
+    shown = sorted(kept.values(), key=lambda e: [str(e.get_label()).startswith(word) for word in reversed(order)])
+    title = labels.WORDS.get(transfer.sweeps.over, transfer.sweeps.over)
+    if own and len(panels) > 1:
+        columns = max(1, int(panels[0].figure.canvas.figure.get_figwidth() / ENTRY))
+        how: Any = {**legend.STYLE, "loc": "outside lower center", "ncols": columns}
+        panels[0].figure.canvas.figure.legend(handles=shown, title=title, **how)
+    else:
+        legend.place(panels[0], shown, title=title)
+        low, high = panels[0].get_ylim()  # the legend may have made room for itself
+        panels[0].set_ylim(min(limits[0], low), max(limits[1], high))
+    panels[0].set_ylabel(labels.axis_label("loss"))
+    return panels[0]
+
+
+def _panels(count: int) -> list[Axes]:
+    """Axes of a new figure: side by side where the width of the style has room for that, else below each other."""
+    import matplotlib.pyplot as plt
+
+    wide = (PANEL[0] * count + 0.6, PANEL[1])
+    width = canvas.fitted_size(wide)[0]
+    across = max(1, min(count, int(width / NARROWEST)))
+    down = -(-count // across)
+    size = (width, down * max(0.75 * width / across, LEAST_HEIGHT) + LEGEND)
+    figure, grid = plt.subplots(down, across, figsize=size, layout="constrained", sharey=True, squeeze=False)
+    for spare in grid.ravel()[count:]:
+        figure.delaxes(spare)
+    for ax in grid[:, 0]:
+        ax.set_ylabel(labels.axis_label("loss"))
+    return list(grid.ravel()[:count])
 
 
 def plot_lr_sensitivity(transfer: Transfer, *, ax: Axes | None = None) -> Axes:
@@ -63,7 +93,7 @@ def plot_lr_sensitivity(transfer: Transfer, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _draw_arm(ax: Axes, transfer: Transfer, arm: Arm, limits: tuple[float, float]) -> None:
+def _draw_arm(ax: Axes, transfer: Transfer, arm: Arm, limits: tuple[float, float]) -> list[Artist]:
     canvas.tidy(ax)
     sizes = list(arm.optima)
     paint, number = colours.ramp(sizes), labels.numbers_of(transfer.sweeps.over)
@@ -86,9 +116,7 @@ def _draw_arm(ax: Axes, transfer: Transfer, arm: Arm, limits: tuple[float, float
     entries += _mark_target(ax, transfer, arm)
     if any(transfer.sweeps.cell(arm.name, size)["loss"].isna().any() for size in sizes):
         entries.append(Line2D([], [], color=colours.TARGET, linestyle="", marker="x", label="diverged"))
-    legend.place(ax, entries, title=labels.WORDS.get(transfer.sweeps.over, transfer.sweeps.over))
-    low, high = ax.get_ylim()  # the legend may have made room for itself
-    ax.set_ylim(min(limits[0], low), max(limits[1], high))
+    return entries
 
 
 def _tick_rates(ax: Axes, logs: FloatArray) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import InputError
+from scalefit.errors import FitWarning, InputError
 from scalefit.fitting.prediction import errors
 from scalefit.fitting.result import Fit
 from scalefit.plots.labels import percent
@@ -35,7 +36,7 @@ def held_rows(fit: Fit, held_out: Runs | pd.DataFrame | None) -> pd.DataFrame:
     """
     if held_out is None:
         return fitted_rows(fit).iloc[:0]
-    frame = _renamed(fit.predict(held_out), fit.target)
+    frame = _renamed(_quietly(fit, held_out), fit.target)
     if not len(frame):
         raise InputError("there are no held-out rows", where="plot", todo="check the expression that selects them")
     frame = frame[~frame.pop("fitted")].reset_index(drop=True) if "fitted" in frame.columns else frame
@@ -44,7 +45,14 @@ def held_rows(fit: Fit, held_out: Runs | pd.DataFrame | None) -> pd.DataFrame:
 
 def predicted(fit: Fit, at: Mapping[str, Any]) -> pd.DataFrame:
     """Predictions at variables given by name, with the column ``predicted``."""
-    return _renamed(fit.predict(**dict(at)), fit.target)
+    return _renamed(_quietly(fit, **dict(at)), fit.target)
+
+
+def _quietly(fit: Fit, *data: Runs | pd.DataFrame, **at: Any) -> pd.DataFrame:
+    """Predictions without the warnings of Python: a figure shows them itself."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        return fit.predict(*data, **at)
 
 
 def _renamed(frame: pd.DataFrame, target: str) -> pd.DataFrame:

@@ -39,6 +39,8 @@ from scalefit.runs.divergence import LAST, NEAR_INITIAL, divergence
 from scalefit.runs.final import marked
 
 UNLEARNED = 6.0  #: standard errors by which the lowest level of a run that learned lies below the initial loss
+#: what a run can be, the gravest first
+GRAVEST = ("diverged", "diverging", "stuck", "risen", "spikes", "too short", "calm")
 JUDGED = 2 * GAP  #: fewest rows with which more than the end can be judged
 
 

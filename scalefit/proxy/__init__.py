@@ -5,6 +5,7 @@ from __future__ import annotations
 from scalefit.proxy.config import QUICK, Config
 from scalefit.proxy.coordinates import Coordinates, coordinate_check
 from scalefit.proxy.ensemble import Ensemble
+from scalefit.proxy.facts import gpu_name
 from scalefit.proxy.sweep import Job, collect_sweep, plan_sweep, run_sweep, sweep_status
 from scalefit.proxy.train import Stopped, Trainer, train, train_members
 
@@ -18,6 +19,7 @@ __all__ = [
     "Trainer",
     "collect_sweep",
     "coordinate_check",
+    "gpu_name",
     "plan_sweep",
     "run_sweep",
     "sweep_status",

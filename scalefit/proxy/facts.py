@@ -58,3 +58,8 @@ def environment(device: torch.device) -> dict[str, Any]:
         "device": kind,
         "threads": torch.get_num_threads(),
     }
+
+
+def gpu_name() -> str:
+    """The name of the first CUDA device; empty without one."""
+    return str(torch.cuda.get_device_name(0)) if torch.cuda.is_available() else ""

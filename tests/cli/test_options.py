@@ -25,6 +25,7 @@ DIFFERENT = {
     "--loss": "the robust loss of fit; or the loss to which batch counts steps",
     "--over": "the size of a sweep; or that of measured activations",
     "--out": "a folder of runs; or the file of a schedule",
+    "--output": "a figure; or a page",
     "--save": "a saved fit; or the table of a sweep",
     "--steps": "the length of a run; or how long coordcheck trains",
     "--draws": "fit adds why its default is not that of Python",
@@ -32,6 +33,8 @@ DIFFERENT = {
 FITTED = inspect.signature(fit).parameters
 #: the Python function of each command; those that hand keywords on to ``fit`` share its defaults
 TWINS = {
+    "doctor": [],
+    "report": [sf.report],
     "backtest": [sf.backtest, fit],
     "batch": [sf.batch_size],
     "compare": [sf.compare, fit],

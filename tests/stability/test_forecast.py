@@ -437,7 +437,7 @@ def test_the_command(tmp_path):
     assert commands.run(f"{base} --at N=1e8 --plot {tmp_path}/f.svg").exit_code == 0
     assert safe.stdout.startswith("no limit is likely to be crossed at N 1e+08 and learning rate 0.01\n")
     likeliest = safe.stdout.splitlines()[5].strip().split("  ")[0]
-    assert f"<!-- {likeliest} -->" in (tmp_path / "f.svg").read_text(encoding="utf-8")
+    assert f">{likeliest}<" in (tmp_path / "f.svg").read_text(encoding="utf-8")
     planted()[["N", "lr", "loss"]].to_csv(tmp_path / "bare.csv", index=False)
     bare = commands.run(f"scalefit stability {tmp_path}/bare.csv --lr 0.01 --at N=1e8 --plot {tmp_path}/g.svg")
     assert bare.exit_code == 1

@@ -642,7 +642,9 @@ def test_figures(shipped, tmp_path):
     ax = plot_lr_transfer(found)
     panels = ax.figure.axes
     assert [panel.get_title(loc="left").split(":")[0] for panel in panels] == ["mup", "sp"]
-    words = [text.get_text() for text in panels[1].get_legend().get_texts()]
+    (shared,) = ax.figure.legends
+    words = [text.get_text() for text in shared.get_texts()]
+    assert words[:-3] == ["16", "32", "64", "128"], "one legend for both panels"
     assert words[-3:] == ["best at 256, by the law", "its 90 % interval", "diverged"]
     diamonds = [line for panel in panels for line in panel.lines if line.get_marker() == "D"]
     assert sorted(round(float(line.get_xdata()[0]), 6) for line in diamonds) == sorted(

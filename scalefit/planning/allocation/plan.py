@@ -13,6 +13,7 @@ import pandas as pd
 from scalefit.diagnosis.checks import Check
 from scalefit.errors import InputError
 from scalefit.fitting.fit import fit as fit_law
+from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
 from scalefit.fitting.saved import load_fit
 from scalefit.numerics import FloatArray
@@ -178,7 +179,7 @@ class _Asked:
                 low, high = ends(values, self.few) if np.ptp(values[np.isfinite(values)]) > 0 else (np.nan, np.nan)
                 row |= {name: float(values[0]), f"{name}_low": low, f"{name}_high": high}
         where: dict[str, Any] = {**surface.held, **{name: float(values[0]) for name, values in place.items()}}
-        predicted = self.fit.predict(**{column: where[column] for column in law.columns.values()}).iloc[0]
+        predicted = predict(self.fit, at={column: where[column] for column in law.columns.values()}).iloc[0]
         row |= {"loss": predicted[self.fit.target], "low": predicted["low"], "high": predicted["high"]}
         if {"N", "D"} <= set(where):
             row["tokens_per_parameter"] = where["D"] / where["N"]

@@ -11,6 +11,7 @@ import pandas as pd
 
 from scalefit.answers import Shown, interval
 from scalefit.diagnosis.checks import Check
+from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
 from scalefit.planning.allocation.answer import said
 from scalefit.planning.downstream.chain import Ends, chained, spread_out
@@ -81,7 +82,7 @@ class Downstream(Shown):
 
 def ends_of(fit: Fit, at: Mapping[str, float]) -> Ends:
     """The prediction of a fit at one point with its interval."""
-    row = fit.predict(**dict(at)).iloc[0]  # type: ignore[arg-type]
+    row = predict(fit, at=at).iloc[0]
     return float(row[fit.target]), float(row["low"]), float(row["high"])
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from scalefit.answers import Shown, as_lines
 from scalefit.diagnosis.checks import Check
 from scalefit.errors import InputError
+from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
 from scalefit.numerics import FloatArray
 from scalefit.planning.allocation.answer import said
@@ -132,7 +133,7 @@ def next_runs(
         raise InputError(f"{runs} runs, failure {failure:g}", where="next", todo="give 1 run or more, a chance below 1")
     (money,) = budgets_of(budget, None, None, None)[:1]
     goal = fixed_of(target)
-    predicted = fit.predict(**dict[str, Any](goal)).iloc[0]
+    predicted = predict(fit, at=goal).iloc[0]
     price = cost_of(cost, tuple(fit.law.columns.values()), active, goal)
     table = _candidates(fit, candidates, money, price, goal)
     design = _design(fit, table, price, goal, failure)

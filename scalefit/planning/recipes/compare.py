@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.errors import InputError, listed
+from scalefit.fitting.prediction import predict
 from scalefit.numerics import FloatArray
 from scalefit.planning.allocation.spread import ends, plain_ends
 from scalefit.planning.allocation.targets import fixed_of
@@ -94,7 +95,7 @@ def _each(joint: Joint, target: dict[str, float]) -> pd.DataFrame:
     """The predicted loss of each recipe at the target, with its prediction interval."""
     rows = []
     for k, name in enumerate(joint.names):
-        found = joint.fit.predict(**_point(joint, k, target)).iloc[0]
+        found = predict(joint.fit, at=_point(joint, k, target)).iloc[0]
         rows.append({"recipe": name, "loss": found["loss"], "low": found["low"], "high": found["high"]})
     return pd.DataFrame(rows).sort_values("loss", kind="stable").reset_index(drop=True)
 

@@ -1,0 +1,51 @@
+"""The health of a run in progress: its loss so far, where it spiked, and when each signal first warned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from scalefit.errors import counted
+from scalefit.plots import canvas, colours, labels, legend, samples, ticks
+from scalefit.progress.watch import Watch
+
+SIZE = (6.4, 3.8)
+MOST_VERTICES = 2000
+MOST_WARNINGS = 6  #: that are drawn; the first ones
+
+
+def plot_watch(seen: Watch, rows: pd.DataFrame, *, name: str = "", ax: Axes | None = None) -> Axes:
+    """Draw the loss of a run against its step, spikes shaded, each warning as a triangle on the axis.
+
+    ``rows``: those that were watched, with columns step and loss. The title is the verdict.
+    """
+    ax = canvas.new_axes(ax, SIZE)
+    rows = rows.sort_values("step")
+    kept = rows[np.isfinite(rows["loss"].to_numpy(float)) & (rows["loss"] > 0)]
+    some = kept.iloc[samples.thinned(len(kept), MOST_VERTICES)]
+    ax.plot(some["step"], some["loss"], color=colours.FITTED, linewidth=1.1)
+    entries = [legend.stroke(colours.FITTED, "loss" if len(some) == len(kept) else f"loss ({len(some)} rows drawn)")]
+    for spike in seen.spikes:
+        ax.axvspan(spike.start, max(spike.stop, spike.start + 1), color=colours.WARNING, alpha=0.2, linewidth=0)
+    if seen.spikes:
+        entries.append(legend.stroke(colours.WARNING, counted(len(seen.spikes), "spike")))
+    first = seen.warnings[:MOST_WARNINGS]
+    paint = colours.kinds(["loss itself", *dict.fromkeys(each.signal for each in first)])
+    for each in first:  # small triangles on the axis, since lines would cross the legend
+        ax.plot([each.step], [0], transform=ax.get_xaxis_transform(), clip_on=False, **_mark(paint[each.signal]))
+    entries += [Line2D([], [], label=f"{name} warns", **_mark(paint[name])) for name in list(paint)[1:]]
+    ticks.set_value_axis(ax, "y", True)
+    ax.set_xlabel(labels.axis_label("step"))
+    ax.set_ylabel(labels.axis_label("loss"))
+    legend.place(ax, entries)
+    canvas.warn_of(ax, [f"{name + ': ' if name else ''}{seen.status}: {seen.why}"] if seen.status != "calm" else [])
+    return ax
+
+
+def _mark(colour: str) -> dict[str, Any]:
+    """The keywords of a warning's mark."""
+    return {"linestyle": "", "marker": "^", "markersize": 7, "color": colour, "zorder": 6}

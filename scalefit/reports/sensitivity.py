@@ -1,0 +1,115 @@
+"""How much a prediction changes under other defensible choices, without single runs, under other laws and floors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scalefit.errors import InputError
+from scalefit.fitting.fit import fit as fit_one
+from scalefit.fitting.prediction import predict
+from scalefit.fitting.result import Fit
+from scalefit.reports.asked import Asked
+from scalefit.reports.blocks import Block, Figure, Table, Text
+from scalefit.rows.scale import scale_of
+from scalefit.runs import Runs, read_runs
+from scalefit.selection.automatic import MANY
+from scalefit.selection.candidates import candidates_for
+
+FLOORS = ("E", "L0", "L_inf")  #: what laws call their irreducible loss
+
+
+def sensitivity_of(asked: Asked) -> list[Block]:
+    """A table of predictions under other choices, and the figure of what single runs do; nothing without a target."""
+    if not asked.any:
+        return [Text(["No point was asked for (--at, --forecast): nothing to compare."])]
+    rows = [*_choices(asked), *_ends_of_scale(asked), *_floors(asked), *_laws(asked)]
+    here = _value(asked.fit, asked)
+    values = np.array([here, *(value for _, value in rows)])
+    changes = ["", *(f"{100 * (value / here - 1):+.2f} %" for value in values[1:])]
+    names = ["this fit", *(name for name, _ in rows)]
+    values = np.array([here, *(value for _, value in rows)])
+    changes = ["", *(f"{100 * (value / here - 1):+.2f} %" for value in values[1:])]
+    names = ["this fit", *(name for name, _ in rows)]
+    shown = pd.DataFrame({"choice": names, asked.fit.target: values, "change": changes})
+    blocks: list[Block] = [Table.of("The prediction under other choices", shown)]
+    if any(asked.fit.without.values()):
+        blocks.append(_influence(asked))
+    return blocks
+
+
+def _value(fit: Fit, asked: Asked) -> float:
+    return float(predict(fit, schedule=asked.schedule, at=asked.at)[fit.target].iloc[-1])
+
+
+def _choices(asked: Asked) -> list[tuple[str, float]]:
+    found = asked.fit.sensitivity(**asked.target)
+    return list(found.others.items()) if found is not None else []
+
+
+def _ends_of_scale(asked: Asked) -> list[tuple[str, float]]:
+    """Without the largest and without the smallest run."""
+    fit = asked.fit
+    if not any(fit.without.values()):
+        return []
+    scale = scale_of(fit.law, {name: np.asarray(values) for name, values in fit.points.variables.items()})
+    by_run = pd.Series(scale).groupby(list(fit.points.runs), sort=False).max()
+    table = fit.influence(**asked.target)
+    table = table.set_index("run") if "run" in table.columns else table
+    found = []
+    for what, run in (("largest", by_run.idxmax()), ("smallest", by_run.idxmin())):
+        values = table["prediction"].to_numpy(float)[table.index == run]
+        if np.isfinite(values).all() and len(values):
+            found.append((f"without the {what} run ({run})", float(values[0])))
+    return found
+
+
+def _floors(asked: Asked) -> list[tuple[str, float]]:
+    """The floor held at either end of its interval, the rest fitted again."""
+    fit, data = asked.fit, asked.data
+    name = next((name for name in FLOORS if name in fit.parameters), None)
+    if name is None or data is None or fit.intervals is None or name in fit.fixed or name in fit.ties:
+        return []
+    found = []
+    for end in ("low", "high"):
+        value = float(fit.table[end].to_dict()[name])
+        how: dict[str, Any] = {**asked.settings, "fix": {**fit.fixed, name: value}}
+        try:
+            again = fit_one(data, fit.law, **how)
+        except InputError:
+            continue  # without it the runs identify less than the law has
+        found.append((f"{name} held at {value:.4g}", _value(again, asked)))
+    return found
+
+
+def _laws(asked: Asked) -> list[tuple[str, float]]:
+    """Each law of the mixture by itself, or, where a law was named, the others of few constants in its variables."""
+    fit, data = asked.fit, asked.data
+    others = _rivals(fit, data) if data is not None and fit.choice is None else []
+    others += fit.choice.others if fit.choice is not None else ()
+    return [(f"law {other.law.spec}", _value(replace(other, choice=None), asked)) for other in others]
+
+
+def _rivals(fit: Fit, data: Runs | pd.DataFrame) -> list[Fit]:
+    """The laws that read the same columns, fitted to the same rows."""
+    runs = data if isinstance(data, Runs) else read_runs(data, need=())
+    columns = set(fit.law.columns.values())
+    found = []
+    for law, *_ in candidates_for(runs, None if fit.target == "loss" else fit.target).laws:
+        few = len(law.parameters) - len(law.held) <= MANY
+        if few and law.name != fit.law.name and set(law.columns.values()) == columns:
+            found.append(fit_one(runs, law, target=fit.target, force=True))
+    return found
+
+
+def _influence(asked: Asked) -> Block:
+    from scalefit.plots import plot_influence
+
+    return Figure.of(
+        "How far the prediction moves without each run; a grey bar is the change that is likely by chance.",
+        "Change of the prediction without each run, the largest first",
+        lambda: plot_influence(asked.fit, schedule=asked.schedule, **asked.at),
+    )

@@ -1,0 +1,151 @@
+"""The report of a fit says what the fit says: prediction, checks, back-test, other choices, the plan."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import commands
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit as sf
+from scalefit.errors import InputError
+from scalefit.planning.allocation.answer import said
+from scalefit.reports.blocks import Figure, Table, Text
+
+
+@pytest.fixture(scope="module")
+def runs():
+    N, D = (x.ravel() for x in np.meshgrid([1e7, 3e7, 1e8, 3e8], [1e9, 1e10, 1e11]))
+    noise = np.exp(0.004 * np.random.default_rng(3).standard_normal(len(N)))
+    return pd.DataFrame({"N": N, "D": D, "loss": (1.7 + 400 * N**-0.34 + 410 * D**-0.28) * noise})
+
+
+@pytest.fixture(scope="module")
+def fit(runs):
+    return sf.fit(runs, "chinchilla", draws=30)
+
+
+@pytest.fixture(scope="module")
+def made(fit):
+    return sf.report(fit, N=1e9, D="300B")
+
+
+def part(made, title):
+    return next(section for section in made.sections if section.title == title)
+
+
+def table_of(made, title):
+    return next(block for block in part(made, title).blocks if isinstance(block, Table))
+
+
+def test_the_verdict_is_the_prediction_of_the_fit_and_the_error_of_the_back_test(made, fit, runs):
+    row = fit.predict(N=1e9, D="300B").iloc[-1]
+    error = sf.backtest(runs, "chinchilla", delta=fit.delta).error
+    said = [float(number) for number in re.findall(r"\d+\.\d+", made.verdict)]
+    assert said[:3] == pytest.approx([row["loss"], row["low"], row["high"]], rel=6e-4)
+    assert said[-1] == pytest.approx(100 * error, rel=0.06)
+    assert made.verdict.startswith("At N = 1e9, D = 300B the law chinchilla predicts a loss of")
+
+
+def test_what_speaks_against_the_prediction_is_all_that_the_fit_says(fit):
+    far = sf.report(fit, N=1e13, D=1e16)
+    assert not far.ok
+    texts = [check.text for check in (*fit.cautions(N=1e13, D=1e16), *fit.warnings)]
+    assert texts
+    assert list(far.warnings)[: len(texts)] == texts
+    assert set(texts) <= {line for block in part(far, "Checks").blocks for line in block.lines}
+
+
+def test_every_part_is_there_and_every_figure_was_drawn(made):
+    titles = [section.title for section in made.sections]
+    assert titles == [
+        *("Forecast", "Inputs", "The law", "Checks", "Fit and extrapolation", "Back-test", "Sensitivity", "Plan"),
+        *("Provenance", "How to cite"),
+    ]
+    assert len(made.figures) == 5
+    assert all("<svg" in figure.light and "<svg" in figure.dark for figure in made.figures)
+    assert all(figure.light != figure.dark for figure in made.figures)
+    texts = [line for each in made.sections for b in each.blocks if isinstance(b, Text) for line in b.lines]
+    assert not [line for line in texts if "was not drawn" in line]
+
+
+def test_sensitivity_is_refitted(made, fit, runs):
+    rows = {row[0]: float(row[1]) for row in table_of(made, "Sensitivity").rows}
+    table = fit.table
+    for end in ("low", "high"):
+        floor = table.loc["E", end]
+        again = sf.fit(runs, "chinchilla", fix={"E": floor}, delta=fit.delta)
+        assert rows[f"E held at {floor:.4g}"] == pytest.approx(again.predict(N=1e9, D="300B")["loss"][0], rel=1e-3)
+    largest = runs.drop(index=(runs["N"] * runs["D"]).idxmax())
+    without = sf.fit(largest, "chinchilla", delta=fit.delta).predict(N=1e9, D="300B")["loss"][0]
+    (value,) = (value for name, value in rows.items() if name.startswith("without the largest run"))
+    assert value == pytest.approx(without, rel=1e-3)
+    skaling = sf.fit(runs, "skaling").predict(N=1e9, D="300B")["loss"][0]
+    assert rows["law skaling"] == pytest.approx(skaling, rel=2e-3)
+
+
+def test_the_plan_is_for_the_compute_of_the_predicted_run(made, fit):
+    lines = "\n".join(line for block in part(made, "Plan").blocks if isinstance(block, Text) for line in block.lines)
+    assert "1.8e+21 FLOP" in lines
+    assert f"N {said(sf.plan(fit, compute=1.8e21).table['N'][0])} [" in lines
+    other = sf.report(fit, N=1e9, D="300B", compute=1e20)
+    assert "1e+20 FLOP" in str(part(other, "Plan").blocks[0])
+
+
+def test_a_law_without_size_and_data_has_no_plan_and_a_fit_without_a_target_says_what_to_give():
+    C = np.geomspace(1e18, 1e20, 8)
+    page = sf.report(sf.fit(pd.DataFrame({"C": C, "loss": 2 + 300 * C**-0.13}), "power-floor:over=C"))
+    assert "Plan" not in [section.title for section in page.sections]
+    assert "--at" in str(part(page, "Sensitivity").blocks[0])
+    assert page.verdict.startswith("The law power-floor fits 8 rows")
+
+
+def test_a_figure_that_cannot_be_drawn_is_a_line():
+    def refuse():
+        raise InputError("nothing to draw", todo="give runs")
+
+    drawn = Figure.of("The loss.", "loss", refuse)
+    assert isinstance(drawn, Text)
+    assert drawn.lines == ["This figure was not drawn (The loss.): nothing to draw; give runs"]
+
+
+@pytest.fixture
+def there(tmp_path, monkeypatch, runs):
+    monkeypatch.chdir(tmp_path)
+    runs.to_csv("runs.csv", index=False)
+    return tmp_path
+
+
+def test_the_command_writes_the_page_and_says_its_verdict(there, fit):
+    fit.save("fit.json")
+    result = commands.run("scalefit report fit.json --at N=1B,D=300B -o page.html --json")
+    content = json.loads(result.stdout)
+    text = (there / "page.html").read_text()
+    assert content["verdict"] in text.replace("&#39;", "'")
+    assert result.exit_code == (1 if content["warnings"] else 0)
+    refused = commands.run("scalefit report fit.json --at N=1B,D=300B -o page.png")
+    assert refused.exit_code == 2
+    assert commands.run("scalefit report fit.json --where 'N > 1' -o other.html").exit_code == 2
+    assert not (there / "other.html").exists()
+
+
+def test_every_answer_can_be_a_page_or_a_table_for_a_paper(there):
+    command = "scalefit plan runs.csv --compute 1e21 --draws 30"
+    plain = commands.run(command)
+    result = commands.run(f"{command} --report plan.html --format markdown")
+    assert result.exit_code == plain.exit_code
+    page = (there / "plan.html").read_text()
+    assert plain.stdout.splitlines()[0] in page
+    assert page.count("<figure>") == 1
+    head, _rule, *rows = result.stdout.splitlines()
+    assert head.startswith("| target | C | N | D |")
+    assert len(rows) == 1
+    assert "±" in rows[0] or "[" in rows[0]
+    latex = commands.run("scalefit fit runs.csv --law chinchilla --format latex --exit-zero").stdout
+    assert r"A N^{-\alpha} + B D^{-\beta}" in latex
+    assert json.loads(commands.run(f"{command} --format json").stdout) == json.loads(
+        commands.run(f"{command} --json").stdout
+    )
