@@ -75,8 +75,8 @@ _PLACES = {
     "rank_schedules": "scalefit.planning.schedules.ranking",
     "read_runs": "scalefit.runs",
     "read_sweeps": "scalefit.transfer",
+    "repeated_optimum": "scalefit.planning.allocation.single",
     "report": "scalefit.reports.of_fit",
-    "repeated_optimum": "scalefit.planning.optimum.repeated_data",
     "running_noise": "scalefit.planning.noise",
     "schedule_of": "scalefit.planning.run_schedule",
     "sharpness_threshold": "scalefit.stability",
@@ -102,6 +102,7 @@ if TYPE_CHECKING:
     from scalefit.fitting.stages import data_constrained, loss_to_loss, mixture
     from scalefit.laws import Law, Option, Parameter, Variable, find_law, law_names
     from scalefit.planning.allocation.plan import plan
+    from scalefit.planning.allocation.single import repeated_optimum
     from scalefit.planning.batch import batch_size
     from scalefit.planning.collapse import collapse
     from scalefit.planning.critical_batch import critical_batch, fit_tradeoff, noise_scale
@@ -114,7 +115,7 @@ if TYPE_CHECKING:
     from scalefit.planning.optimum.encoder_share import split_parameters
     from scalefit.planning.optimum.kaplan_frontier import kaplan_frontier, overfitting
     from scalefit.planning.optimum.learning_rate import best_lr_batch
-    from scalefit.planning.optimum.repeated_data import repeated_optimum, worth_of_repeats
+    from scalefit.planning.optimum.repeated_data import worth_of_repeats
     from scalefit.planning.optimum.rounding import critical_tokens
     from scalefit.planning.recipes.compare import compare_recipes
     from scalefit.planning.recipes.gain import compute_gain

@@ -113,7 +113,6 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
         "runs.names[-1]",
         "one run: several without a choice are refused",
     ),
-    ("optimum/repeated_data.py", "DECADES * np.log(10)", "*", "the reach of a search that narrows to the same minimum"),
     ("solver/derivatives.py", "jacobian.sum(axis=(1, 2))", "2, 1", "a sum over both axes"),
     ("solver/model.py", "if low < smallest", "low <= smallest", "both branches begin at the same end there"),
 ]

@@ -33,6 +33,7 @@ FLOORS = {
         ["comparison", "selection", "planning", "planning.optimum", "planning.allocation", "planning.isoflop"], 5
     ),
     **dict.fromkeys(["planning.schedules", "planning.recipes", "planning.next_runs", "planning.downstream"], 5),
+    "planning.hyperparameters": 5,
     **dict.fromkeys(["progress", "transfer", "stability"], 5),
     **dict.fromkeys(["proxy", "proxy.models", "proxy.optimizers", "proxy.tasks"], 5),
     **dict.fromkeys(["plots", "reports"], 6),

@@ -52,5 +52,6 @@ def command(
     content |= {"curve": found.curve, "target": found.target, "bias": found.bias, "missing": dict(found.missing)}
     content["how"] = {name: each.what for name, each in found.found.items()}
     content["left_out"] = [text for each in found.found.values() for text in each.left_out]
+    content["edges"] = [text for each in found.found.values() for text in each.edges]
     content |= {"disagreements": found.disagreements, "warnings": coded(found.law.warnings if found.law else ())}
     return Answer(str(found), content, found.table, found.ok, options.told(runs), figures(plot, found.plot))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("files", metavar="FIT.json|FILE...", nargs=-1, required=True)
+@click.argument("files", metavar="FIT.json|FILE...", nargs=-1)
 @options.reading
 @click.option("--compute", metavar="FLOP", help="Budgets: 1e23, or 1e21,1e23, or a range 1e20:1e24.")
 @click.option("--loss", metavar="LOSS", help="Losses to reach: 2.2, or 2.2,2.1.")
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 @options.shared("--cost", "--active")
 @click.option("--gpu", metavar="peak=989T,mfu=0.4,price=2", help="What a GPU does and costs; prints hours and price.")
 @click.option("--schedules", multiple=True, metavar="TEXT|CSV", help='Rank these schedules of one budget, or "all".')
+@click.option("--hyperparameters", is_flag=True, help="Learning rate, batch, weight decay at N and D (--at).")
+@click.option("--tuned", metavar="lr=3e-4,D=100B", help="A rate tuned at other tokens, for --hyperparameters.")
 @options.shared("--steps", show_default="the longest fitted run")
 @options.shared("--lr", show_default="the fitted peak")
 @options.shared("--at", metavar="N=7B|U=25B,...", help="Hold these; what else the law or the cost reads.")
@@ -45,6 +47,8 @@ def command(
     schedules: tuple[str, ...],
     steps: int | None,
     lr: str | None,
+    hyperparameters: bool,
+    tuned: str | None,
     **given: Any,
 ) -> Answer:
     """FIT.json is a saved fit; to run logs a law is fitted first. With --at N=7B or --at D=2T the rest is planned.
@@ -54,14 +58,25 @@ def command(
     one length by their final loss with paired differences, and --schedules wsd:decay=5%..60% looks for the best share;
     --loss with --schedule gives the steps that a schedule of that shape needs.
 
+    With --hyperparameters and --at N=7B,D=2T: the best peak learning rate, batch and weight decay, from fits of
+    lr-batch-surface, optimal-lr-batch, critical-batch and adamw-timescale (several FIT.json), from a sweep in FILE, and
+    by published rules, which need no fit. --at also takes batch, lr, loss, timescale, seq_len, n_layer and d_model.
+
     Exit code 1 where a check of the fit failed, or where a planned run lies far beyond its data. A loss below the
     floor of the law is an answer: it is unreachable, with the floor and its interval.
 
     \b
     Example:
+      scalefit plan --hyperparameters --at N=7B,D=2T,seq_len=4096
       scalefit plan data/size_data/runs.csv --where "d_model <= 64" --compute 1e11 --plot plan.png
     """
     held: dict[str, Any] = dict(options.pairs(at, "--at"))
+    if hyperparameters:
+        fitted = {"law": law, "draws": draws, "seed": seed, "tuned": tuned}
+        return _of_hyperparameters(files, fitted, given, held, plot)
+    if not files or tuned:
+        what = "--tuned without --hyperparameters" if tuned else "no fit and no run logs"
+        raise InputError(what, where="plan", todo="see scalefit plan --help")
     if _along(files, schedules, given):
         asked = {"schedules": schedules, "steps": steps, "lr": lr, "plot": plot}
         return _of_schedules(_saved(files[0], law), asked, given, held)
@@ -104,6 +119,25 @@ def _of_schedules(fit: Fit, asked: dict[str, Any], given: dict[str, Any], held: 
     content |= {"budget": vars(found.budget), "known": type(fit.law).fails}
     content["warnings"] = coded([*found.cautions, *fit.warnings])
     return Answer(str(found), content, found.table, found.ok, figures=figures(asked["plot"], found.plot))
+
+
+def _of_hyperparameters(
+    files: tuple[str, ...], fitted: dict[str, Any], given: dict[str, Any], held: dict[str, Any], plot: str | None
+) -> Answer:
+    """Learning rate, batch and weight decay at a place."""
+    from scalefit.planning.allocation.plan import plan
+
+    reading = {name: given.pop(name) for name in options.READING}
+    logs = tuple(name for name in files if Path(name).suffix != ".json")
+    sources: list[Any] = [_saved(name, fitted["law"]) for name in files if Path(name).suffix == ".json"]
+    sources += [options.read(logs, **reading)] if logs else []
+    given = {name: value for name, value in given.items() if value is not None}
+    found = plan(hyperparameters=sources, **fitted, **given, **held)
+    content: dict[str, Any] = {"at": found.at, "settings": records(found.table), "notes": list(found.notes)}
+    content |= {"conventions": list(found.conventions), "laws": [fit.law.spec for fit in found.fits]}
+    content["warnings"] = coded([*found.cautions, *(check for fit in found.fits for check in fit.warnings)])
+    notes = options.told(sources[-1]) if logs else []
+    return Answer(str(found), content, found.table, found.ok, notes, figures(plot, found.plot))
 
 
 def source_of(files: tuple[str, ...], law: str, reading: dict[str, Any]) -> Fit | Runs:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from scalefit.planning.allocation.answer import Plan
+    from scalefit.planning.hyperparameters.answer import Hyperparameters
     from scalefit.runs import Runs
     from scalefit.schedules import Schedule
 
@@ -275,11 +276,12 @@ class Fit:
 
         return plot_fit(self, held_out, schedule=schedule, at=at, ax=ax, **options)
 
-    def plan(self, **targets: Any) -> Plan:
-        """The best size and data for ``compute=1e23``, least compute for ``loss=2.2``: see :func:`scalefit.plan`."""
+    def plan(self, **targets: Any) -> Plan | Hyperparameters:
+        """The best size and data for ``compute=1e23``, least compute for ``loss=2.2``; ``hyperparameters=True``: the
+        settings at N and D; see :func:`scalefit.plan`."""
         from scalefit.planning.allocation.plan import plan
 
-        return plan(self, **targets)
+        return plan(self, **targets)  # type: ignore[no-any-return]
 
     def save(self, path: str | Path) -> Path:
         """Write the fit as plain JSON, to a temporary name and then in place."""

@@ -24,7 +24,7 @@ class Vocabulary(Law):
     comparable; it is mostly negative, so residuals are differences, not logarithms. N_vocab is entries times width. D
     counts tokens as each run's own tokenizer cuts them: a larger vocabulary makes fewer tokens of one text, and at one
     compute C = 6 (N + N_vocab) D it leaves less D. So vocabulary, size and data interact, and there is an optimum
-    (:func:`~scalefit.planning.optimum.vocabulary.best_vocabulary`). ``tie=yes``, as in the source, takes
+    (:func:`~scalefit.planning.allocation.single.best_vocabulary`). ``tie=yes``, as in the source, takes
     beta = alpha1: few tables determine both.
 
     Source: arXiv:2407.13623, approach 3; its constants count N and N_vocab in millions and D in billions.

@@ -16,9 +16,9 @@ from scalefit.laws.loss_to_loss import LossToLoss
 from scalefit.laws.mutual_information import information_of_halves
 from scalefit.laws.precision import Precision
 from scalefit.laws.routed import TABLE_3, Routed
+from scalefit.planning.allocation.single import best_vocabulary
 from scalefit.planning.critical_batch import critical_batch
 from scalefit.planning.optimum.compute_optimal import compute_optimal
-from scalefit.planning.optimum.vocabulary import best_vocabulary
 
 CHINCHILLA_PRINTED = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
 KAPLAN_TABLE_2 = {"N_c": 6.4e13, "D_c": 1.8e13, "alpha_N": 0.076, "alpha_D": 0.103}

@@ -87,6 +87,26 @@ class TestPlanted:
         found = isoflop(points[~((points["C"] == 1e19) & (points["N"] > best / 2))], draws=0)
         assert len(found.optima) == 3
         assert "left out: 1e+19 FLOP: its minimum lies outside its sizes" in str(found)
+        largest = points[(points["C"] == 1e19) & (points["N"] <= best / 2)]["N"].max()
+        assert f"at the edge: 1e+19 FLOP: lowest at its largest size, {largest:.3g}: add larger ones" in str(found)
+
+    def test_a_minimum_that_one_size_alone_brackets_is_said(self):
+        """Eight sizes, of which the best lies between the fourth and the fifth; of one budget the last three are lost."""
+        points = planted(sizes=8)
+        assert not isoflop(points, draws=0).found["approach 2"].edges
+        lost = points[points["C"] == 1e20].nlargest(3, "N").index
+        found = isoflop(points.drop(lost), draws=0)
+        assert found.found["approach 2"].edges == ("1e+20 FLOP: its minimum lies between its two largest sizes",)
+        assert "at the edge: 1e+20 FLOP: its minimum lies between its two largest sizes" in str(found)
+
+    def test_an_envelope_that_its_largest_size_ends_is_said(self):
+        """Final losses of four sizes, all far too small for the largest computes."""
+        N, D = (x.ravel() for x in np.meshgrid(np.geomspace(1e6, 3e7, 4), np.geomspace(1e9, 1e12, 8)))
+        loss = find_law("chinchilla").evaluate({"N": N, "D": D}, LAW)
+        found = isoflop(pd.DataFrame({"N": N, "D": D, "loss": loss}), draws=0)
+        (edge,) = [text for text in found.found["approach 1"].edges if "largest" in text]
+        assert edge.startswith("the largest of all sizes is best at ")
+        assert edge.endswith("its optimum may lie beyond")
 
     def test_the_envelope_of_curves_that_all_ended(self):
         rows = []

@@ -141,6 +141,7 @@ class TestAdvice:
     [
         ({"budget": 1e21}, "N is not given"),
         ({"budget": -1, **TARGET}, "compute is -1"),
+        ({"budget": 1e21, "at": TARGET}, "at is a dictionary; write N=7000000000.0, D=200000000000.0 without at="),
         ({"budget": 1e12, **TARGET}, "no candidate costs less"),
         ({"budget": 1e21, "runs": 0, **TARGET}, "0 runs"),
         ({"budget": 1e21, "failure": 1.0, **TARGET}, "failure 1"),

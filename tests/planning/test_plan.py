@@ -102,12 +102,16 @@ class TestOptimum:
         assert 6 * dense["N_total"][0] * dense["D"][0] == pytest.approx(1e22)
 
     def test_the_published_vocabulary_by_the_root_of_its_slope(self):
-        from scalefit.planning.optimum.vocabulary import best_vocabulary
-
         constants = find_law("vocabulary:tie=yes").published[0].parameters
         one = surface("vocabulary:tie=yes", constants, N=2.87e9)
         found = one.optimum(2.3e21)["N_vocab"][0]
-        assert found / 3200 == pytest.approx(best_vocabulary(constants, 2.87e9, 2.3e21, 3200), rel=1e-8)
+        A2, B, alpha, beta = (constants[name] for name in ("A2", "B", "alpha2", "alpha1"))
+
+        def gained_less_lost(V):
+            D = 2.3e21 / 6 / (2.87e9 + V)
+            return alpha * A2 * V ** -(alpha + 1) - beta * B * D**-beta / (2.87e9 + V)
+
+        assert found == pytest.approx(brentq(gained_less_lost, 1e6, 1e10, xtol=1e-3), rel=1e-8)
 
     def test_the_closed_form_of_many_draws_at_once(self):
         law = find_law("chinchilla")
@@ -159,6 +163,14 @@ class TestOptimum:
 
         other = minimize_scalar(loss, bounds=(np.log(1e9), np.log(5e10)), method="bounded", options={"xatol": 1e-9})
         assert found["N"][0] == pytest.approx(np.exp(other.x), rel=1e-5)
+
+    @pytest.mark.parametrize("U", [3e9, 25e9])
+    def test_at_the_bend_of_repeated_data(self, U):
+        """With the compute of one epoch at the optimal size of U tokens, that is the optimum; the law bends there."""
+        constants = DataConstrained.published[0].parameters
+        size = constants["N_opt"] * (U / 1e10) ** (constants["beta"] / constants["alpha"])
+        found = surface("data-constrained", constants, U=U).optimum(6 * size * U)
+        assert (found["N"][0], found["D"][0]) == pytest.approx((size, U), rel=1e-8)
 
     def test_encoder_and_decoder_share_the_compute(self):
         constants = {"L_inf": 1.2, "A": 0.5 * 1.5**0.18 * 2**0.31, "p_enc": 0.18, "p_dec": 0.31}

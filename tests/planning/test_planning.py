@@ -10,6 +10,7 @@ import scalefit as sf
 from scalefit.laws import find_law
 from scalefit.laws.data_constrained import DataConstrained
 from scalefit.laws.encoder_decoder import BASE, EncoderDecoder
+from scalefit.planning.allocation.single import repeated_optimum
 from scalefit.planning.isoflop import approach1, approach2, approach2_bias, isoflop_grid
 from scalefit.planning.optimum.compute_optimal import CLOSED_FORMS, compute_optimal, size_exponent, size_factor
 from scalefit.planning.optimum.encoder_share import encoder_share, split_parameters
@@ -21,7 +22,7 @@ from scalefit.planning.optimum.published import (
     one_epoch_allocation,
     published_size,
 )
-from scalefit.planning.optimum.repeated_data import repeated_optimum, worth_of_repeats
+from scalefit.planning.optimum.repeated_data import worth_of_repeats
 from scalefit.planning.optimum.rounding import critical_tokens
 from scalefit.planning.translation import translate_law
 

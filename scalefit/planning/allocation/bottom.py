@@ -1,6 +1,7 @@
 """The bottom of a valley, for many valleys at once: a grid, then halving by the sign of the slope.
 
-A minimum found by comparing values is known only to the root of the rounding error; by the slope, to 1e-10.
+A minimum found by comparing values is known only to the root of the rounding error; by the slope, to 1e-10. The slope
+is exact where the landscape's gradient is given; a stencil across a bend of the law would shift the minimum.
 """
 
 from __future__ import annotations
@@ -24,10 +25,13 @@ FIRST = 49.0  #: where the search for a zero begins: the logarithm of 2e21
 
 Line = Callable[[FloatArray], FloatArray]  #: losses (B, n) at logarithms (B, n)
 Landscape = Callable[[FloatArray], FloatArray]  #: losses (B, n) at logarithms (B, n, K)
+Gradient = Callable[[FloatArray], FloatArray]  #: their slopes (B, n, K) there
 
 
-def bottom(line: Line, low: FloatArray, high: FloatArray) -> FloatArray:
+def bottom(line: Line, low: FloatArray, high: FloatArray, slopes: Line | None = None) -> FloatArray:
     """Where each of B lines is least between low and high (B,); NaN where that is at an end, or nowhere finite.
+
+    ``slopes``: those of the lines, where they are known.
 
     >>> bottom(lambda x: (x - 1.25) ** 2, np.array([0.0]), np.array([5.0])).round(9).tolist()
     [1.25]
@@ -42,7 +46,7 @@ def bottom(line: Line, low: FloatArray, high: FloatArray) -> FloatArray:
     left, right = grid[here, np.maximum(best - 1, 0)], grid[here, np.minimum(best + 1, GRID - 1)]
     for _ in range(HALVINGS):
         middle = (left + right) / 2
-        uphill = slope(line, middle) > 0
+        uphill = (slope(line, middle) if slopes is None else slopes(middle[:, None])[:, 0]) > 0
         left, right = np.where(uphill, left, middle), np.where(uphill, middle, right)
     return np.where(inside, (left + right) / 2, np.nan)
 
@@ -53,23 +57,24 @@ def slope(line: Line, at: FloatArray) -> FloatArray:
     return np.asarray((around @ np.array([1.0, -8.0, 8.0, -1.0])) / (12 * STEP))
 
 
-def bottoms(landscape: Landscape, low: FloatArray, high: FloatArray) -> FloatArray:
+def bottoms(landscape: Landscape, low: FloatArray, high: FloatArray, gradient: Gradient | None = None) -> FloatArray:
     """The same for several coordinates: low and high are (B, K), so is the result.
 
     Passes of :func:`bottom` over one coordinate after the other come near it, Newton's steps arrive.
     """
     count = low.shape[1]
     if count == 1:
-        return bottom(lambda x: landscape(x[..., None]), low[:, 0], high[:, 0])[:, None]
+        alone = None if gradient is None else lambda x: gradient(x[..., None])[..., 0]
+        return bottom(lambda x: landscape(x[..., None]), low[:, 0], high[:, 0], alone)[:, None]
     at = (low + high) / 2
     for _ in range(ROUNDS):
         for k in range(count):
             at[:, k] = bottom(_along(landscape, at, k), low[:, k], high[:, k])
     for _ in range(NEWTON):
-        gradient, hessian = _derivatives(landscape, at)
-        good = np.flatnonzero(np.isfinite(gradient).all(axis=1) & (np.linalg.det(np.nan_to_num(hessian)) > 0))
+        slopes, hessian = _derivatives(landscape, at, gradient)
+        good = np.flatnonzero(np.isfinite(slopes).all(axis=1) & (np.linalg.det(np.nan_to_num(hessian)) > 0))
         step = np.zeros_like(at)
-        step[good] = np.linalg.solve(hessian[good], gradient[good][..., None])[..., 0]
+        step[good] = np.linalg.solve(hessian[good], slopes[good][..., None])[..., 0]
         at = at - np.clip(step, -FARTHEST, FARTHEST)
         if not np.any(np.abs(step) > ARRIVED):
             break
@@ -88,17 +93,20 @@ def _along(landscape: Landscape, at: FloatArray, k: int) -> Line:
     return line
 
 
-def _derivatives(landscape: Landscape, at: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _derivatives(landscape: Landscape, at: FloatArray, gradient: Gradient | None) -> tuple[FloatArray, FloatArray]:
     """Gradient (B, K) and matrix of second derivatives (B, K, K)."""
     count = at.shape[1]
-    gradient = np.stack([slope(_along(landscape, at, k), at[:, k]) for k in range(count)], axis=1)
+
+    def slopes(place: FloatArray) -> FloatArray:
+        if gradient is not None:
+            return gradient(place[:, None, :])[:, 0]
+        return np.stack([slope(_along(landscape, place, k), place[:, k]) for k in range(count)], axis=1)
+
     hessian = np.empty((len(at), count, count))
     for k in range(count):
         shift = CURVED * np.eye(count)[k]
-        ahead = [slope(_along(landscape, at + shift, j), at[:, j] + shift[j]) for j in range(count)]
-        behind = [slope(_along(landscape, at - shift, j), at[:, j] - shift[j]) for j in range(count)]
-        hessian[:, k] = (np.stack(ahead, axis=1) - np.stack(behind, axis=1)) / (2 * CURVED)
-    return gradient, (hessian + np.swapaxes(hessian, 1, 2)) / 2
+        hessian[:, k] = (slopes(at + shift) - slopes(at - shift)) / (2 * CURVED)
+    return slopes(at), (hessian + np.swapaxes(hessian, 1, 2)) / 2
 
 
 def falling_root(line: Line, low: FloatArray, high: FloatArray) -> FloatArray:

@@ -5,34 +5,39 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import pandas as pd
 
 from scalefit.diagnosis.checks import Check
 from scalefit.errors import InputError
-from scalefit.fitting.fit import fit as fit_law
 from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
-from scalefit.fitting.saved import load_fit
 from scalefit.numerics import FloatArray
 from scalefit.planning.allocation.answer import Plan, assumptions, floor_name
 from scalefit.planning.allocation.cost import Rate, cost_of, rate_of
+from scalefit.planning.allocation.source import DRAWS, LAW, fit_of
 from scalefit.planning.allocation.spread import constants_of, ends, plain_ends
 from scalefit.planning.allocation.surface import Surface, surface_of
 from scalefit.planning.allocation.targets import budgets_of, fixed_of, losses_of, positive
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs
 
-LAW = "chinchilla"  #: fitted where run logs are given instead of a fit
-DRAWS = 200
+if TYPE_CHECKING:
+    from scalefit.planning.hyperparameters.answer import Hyperparameters
+
 MOST_LOST = 0.05  #: share of the draws without an optimum above which that is reported
 HEEDED = 0.1  #: weight from which on another law of the mixture is named
 
 
+@overload
+def plan(source: Any, *, hyperparameters: Literal[False] = False, **targets: Any) -> Plan: ...
+@overload
+def plan(source: Any = None, *, hyperparameters: Any, **targets: Any) -> Hyperparameters: ...
 def plan(
-    source: Fit | Runs | pd.DataFrame | str | Path,
+    source: Fit | Runs | pd.DataFrame | str | Path | None = None,
     *,
+    hyperparameters: Any = False,
     compute: Any = None,
     loss: Any = None,
     hours: Any = None,
@@ -45,11 +50,13 @@ def plan(
     draws: int = DRAWS,
     seed: int = 0,
     **at: Any,
-) -> Plan:
+) -> Plan | Hyperparameters:
     """The best size and data for a budget, or the least compute that reaches a loss, with 90 % intervals.
 
     Args:
         source: a fit, the file of one, or run logs to which ``law`` is fitted first (with ``draws`` and ``seed``).
+        hyperparameters: True, or further fits: learning rate, batch and weight decay at ``N`` and ``D`` instead, see
+            :func:`scalefit.planning.hyperparameters.advice.hyperparameters`; there ``source`` may be left out.
         compute: FLOP: a number, several, or a range ``"1e20:1e23"``. ``hours``, ``money``: the same by the ``gpu``.
         loss: nats/token to reach, one or several.
         inference_tokens: tokens served over the life of the model; 2 N of them are added to the cost
@@ -68,6 +75,14 @@ def plan(
     >>> f"{found.table['N'][0]:.2e} {found.table['D'][0]:.2e}"
     '3.22e+10 2.98e+12'
     """
+    if hyperparameters is not False:
+        beside = {"compute": compute, "hours": hours, "money": money, "gpu": gpu, "inference_tokens": inference_tokens}
+        _refuse_budgets({name: value for name, value in beside.items() if value is not None})
+        more = {} if law == LAW else {"law": law}
+        more |= {} if loss is None else {"loss": loss}
+        return plan_hyperparameters(_sources(source, hyperparameters), draws=draws, seed=seed, **more, **at)
+    if source is None:
+        raise InputError("no fit and no run logs", where="plan", todo="give a fit, or run logs")
     fitted = fit_of(source, law, draws, seed)
     rate, given = rate_of(gpu), fixed_of(at)
     budgets, losses = budgets_of(compute, hours, money, rate), losses_of(loss)
@@ -93,14 +108,24 @@ def plan(
     return Plan(fitted, surface, rate, table, assumptions(fitted, surface, rate), cautions, notes)
 
 
-def fit_of(source: Any, law: str, draws: int, seed: int) -> Fit:
-    """A fit, the one in a file, or that of a law to run logs."""
-    if isinstance(source, Fit):
-        return source
-    if isinstance(source, str | Path) and Path(source).suffix == ".json":
-        return load_fit(source)
-    runs = source if isinstance(source, Runs) else read_runs(source)
-    return fit_law(runs, law, draws=draws, seed=seed)
+def plan_hyperparameters(*sources: Any, **given: Any) -> Hyperparameters:
+    """Learning rate, batch and weight decay of a planned run."""
+    from scalefit.planning.hyperparameters.advice import hyperparameters
+
+    return hyperparameters(*sources, **given)
+
+
+def _sources(source: Any, more: Any) -> list[Any]:
+    """All fits and logs from which hyperparameters are planned."""
+    others = [] if more is True else list(more) if isinstance(more, list | tuple) else [more]
+    return [*([] if source is None else [source]), *others]
+
+
+def _refuse_budgets(given: Mapping[str, Any]) -> None:
+    """Raise InputError for what hyperparameters do not depend on."""
+    if given:
+        todo = "plan size and data first, then give N and D to the hyperparameters"
+        raise InputError(f"hyperparameters beside {next(iter(given))}", where="plan", todo=todo)
 
 
 @dataclass(frozen=True)

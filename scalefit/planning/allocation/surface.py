@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit.duals import differentiated
 from scalefit.errors import InputError
 from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
@@ -85,9 +86,39 @@ class Surface:
             losses = self.loss(self.spent(C[:, None], chosen))
             return np.where(np.isfinite(losses), losses, np.inf)
 
+        def gradient(logs: FloatArray) -> FloatArray:
+            chosen = {name: np.exp(logs[..., k]) for k, name in enumerate(self.free)}
+            return self.slopes(self.spent(C[:, None], chosen))
+
         with np.errstate(all="ignore"):
-            found = np.exp(bottoms(landscape, low, high))
+            found = np.exp(bottoms(landscape, low, high, gradient if self._is_smooth else None))
             return self.spent(C, {name: found[:, k] for k, name in enumerate(self.free)})
+
+    @property
+    def _is_smooth(self) -> bool:
+        """Whether the formulas of law and cost are of operations whose derivatives are known."""
+        try:
+            self.slopes({name: np.ones((1, 1)) for name in (*self.free, self.pivot)})
+        except TypeError:
+            return False
+        return True
+
+    def slopes(self, place: Mapping[str, FloatArray]) -> FloatArray:
+        """(B, n, K): the slope of the loss in the logarithm of each free column, the pivot paid with the rest."""
+        columns = (*self.free, self.pivot)
+        names = {column: name for name, column in self.law.columns.items()}
+        own = {names[column]: place[column] for column in columns if column in names}
+        fixed: dict[str, Any] = {name: self.held[column] for column, name in names.items() if column in self.held}
+        fixed |= {name: self.table[:, j, None] for j, name in enumerate(self.law.parameters)}
+        with np.errstate(all="ignore"):
+            by_loss = differentiated(self.law.evaluate_flat, fixed, own).partials
+            by_cost = differentiated(self.cost.plainly, self.held, {name: place[name] for name in columns}).partials
+            lost = by_loss.get(names.get(self.pivot, ""), 0.0) / by_cost[self.pivot]
+            slopes = [
+                place[name] * (by_loss.get(names.get(name, ""), 0.0) - lost * by_cost[name]) for name in self.free
+            ]
+        shape = np.broadcast_shapes((len(self.table), 1), *(np.shape(each) for each in slopes))
+        return np.stack([np.broadcast_to(each, shape) for each in slopes], axis=-1)
 
     def least(self, budget: Any) -> FloatArray:
         """The loss (B,) of the optimum."""

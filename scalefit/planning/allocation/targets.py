@@ -81,6 +81,11 @@ def losses_of(loss: Any) -> list[float]:
 
 def fixed_of(at: Mapping[str, Any]) -> dict[str, float]:
     """What is held, by column; 0 is a number of what may be absent (sparsity, for one)."""
+    for name, value in at.items():
+        if isinstance(value, Mapping):
+            inside = ", ".join(f"{key}={each!r}" for key, each in value.items())
+            todo = f"write {inside} without {name}=, or **{{...}}"
+            raise InputError(f"{name} is a dictionary", where="plan", todo=todo)
     found = {name: number(name, value) for name, value in at.items()}
     for name, value in found.items():
         if not 0 <= value < np.inf or (value == 0 and name in (*SIZES, "D")):

@@ -10,7 +10,7 @@ import pandas as pd
 
 from scalefit.errors import InputError
 from scalefit.fitting.stages import task_ladder as staged
-from scalefit.planning.allocation.plan import DRAWS
+from scalefit.planning.allocation.source import DRAWS
 from scalefit.planning.allocation.targets import fixed_of
 from scalefit.planning.downstream.answer import Downstream, ends_of, through
 from scalefit.runs import Runs, read_runs

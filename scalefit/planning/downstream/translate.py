@@ -15,7 +15,7 @@ from scalefit.fitting.prepare import Options, prepare
 from scalefit.fitting.result import Fit
 from scalefit.fitting.stages import PAPER_DELTA, Procedure, Staged, loss_to_loss
 from scalefit.laws.loss_to_loss import pair_runs, refuse_below_floor
-from scalefit.planning.allocation.plan import DRAWS
+from scalefit.planning.allocation.source import DRAWS
 from scalefit.planning.allocation.targets import fixed_of
 from scalefit.planning.downstream.answer import Downstream, ends_of, through
 from scalefit.planning.downstream.chain import TAIL, Ends

@@ -35,6 +35,7 @@ class Found:
     optima: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["C", "N", "D", "loss"]))
     sizes: FloatArray = field(default_factory=_empty)  #: (draws, optima): the best size of each budget
     left_out: tuple[str, ...] = ()
+    edges: tuple[str, ...] = ()  #: optima at the edge of what was tried
 
     def exponent_ends(self) -> tuple[float, float]:
         """The 90 % interval of the exponent of N."""
@@ -143,6 +144,7 @@ class IsoFlopStudy(Shown):
             lines += ["", "best size of each budget (approach 2):", as_lines(shown)]
         for each in self.found.values():
             lines += [f"  left out: {text}" for text in each.left_out]
+            lines += [f"  at the edge: {text}" for text in each.edges]
         if self.bias is not None:
             lines += ["", self._bias_text(self.bias)]
         notes = [*self.disagreements, *([] if self.law is None else [check.text for check in self.law.warnings])]

@@ -8,7 +8,7 @@ also without noise: :func:`approach2_bias` gives the bias.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -20,9 +20,11 @@ from scalefit.planning.optimum.compute_optimal import FLOP_PER, compute_optimal
 
 SAME_BUDGET = 0.03  #: runs belong to one budget if their log compute differs by less
 FEWEST = 3  #: fewest sizes for a minimum
+MOST_AT_EDGE = 0.1  #: share of the computes at which the smallest or the largest size may be best unsaid
 GRID = 1500  #: compute values that approach 1 compares, as in the source
 
 OUTSIDE = "its minimum lies outside its sizes"
+EDGES = ("smallest", "largest")
 
 Curve = Literal["akima", "local", "parabola"]
 CURVES: dict[str, str] = {
@@ -41,6 +43,7 @@ class IsoFlop:
     exponent: float  #: a of N* ~ C^a; tokens grow as C^(1-a)
     log_factor: float  #: logarithm of N* at C = 1
     left_out: tuple[str, ...]  #: budgets without a minimum inside their sizes, and why
+    edges: tuple[str, ...] = ()  #: optima at the edge of what was tried
 
     def size(self, C: Any) -> FloatArray:
         """The best number of parameters at compute C (FLOP)."""
@@ -93,12 +96,20 @@ class Envelope:
         winner = np.argmin(losses, axis=0)
         least = losses.min(axis=0)
         won = np.isfinite(least)
-        optima = table_of(np.exp(self.log_C[won]), sizes[winner[won]], least[won])
+        best = sizes[winner[won]]
+        optima = table_of(np.exp(self.log_C[won]), best, least[won])
         if optima["N"].nunique() < 2:
             why = f"the size {optima['N'].iloc[0]:g} has the lowest loss at every compute"
             todo = "add runs of smaller and of larger models that reach the same compute"
             raise IdentificationError(why, where="isoFLOP approach 1", todo=todo)
-        return line(optima, ())
+        ends = ((sizes.min(), EDGES[0]), (sizes.max(), EDGES[1]))
+        shares = ((float(np.mean(best == end)), side) for end, side in ends)
+        edges = (
+            f"the {side} of all sizes is best at {100 * share:.0f} % of the computes: its optimum may lie beyond"
+            for share, side in shares
+            if share > MOST_AT_EDGE
+        )
+        return replace(line(optima, ()), edges=tuple(edges))
 
 
 def approach2(points: pd.DataFrame, *, curve: Curve = "akima") -> IsoFlop:
@@ -122,21 +133,24 @@ def approach2(points: pd.DataFrame, *, curve: Curve = "akima") -> IsoFlop:
     """
     require_columns(points, ("N", "loss"))
     table = points if "C" in points else points.assign(C=FLOP_PER * points["N"] * points["D"])
-    kept, left_out = [], []
+    kept, left_out, edges = [], [], []
     for _, rows in table.groupby(budgets_of(table["C"].to_numpy(float))):
         budget = float(np.exp(np.log(rows["C"].to_numpy(float)).mean()))
-        found = minimum(np.log(rows["N"].to_numpy(float)), rows["loss"].to_numpy(float), curve)
+        log_N, loss = np.log(rows["N"].to_numpy(float)), rows["loss"].to_numpy(float)
+        found = minimum(log_N, loss, curve)
         if isinstance(found, str):
             left_out.append(f"{budget:.3g} FLOP: {found}")
         else:
             kept.append((budget, np.exp(found[0]), found[1]))
+        edge = edge_of(log_N, loss) if isinstance(found, str) else hardly_inside(log_N, found[0])
+        edges += [f"{budget:.3g} FLOP: {edge}"] if edge else []
     if len(kept) < 2:
         others = listed(left_out, sep="; ") or "no others"
         why = f"{len(kept)} compute budgets have a minimum inside their sizes ({others})"
         todo = "add sizes on the side where the loss still falls, or budgets"
         raise IdentificationError(why, where="isoFLOP approach 2", todo=todo)
-    C, N, loss = (np.array(column) for column in zip(*kept, strict=True))
-    return line(table_of(C, N, loss), tuple(left_out))
+    C, N, least = (np.array(column) for column in zip(*kept, strict=True))
+    return replace(line(table_of(C, N, least), tuple(left_out)), edges=tuple(edges))
 
 
 def isoflop_grid(
@@ -242,6 +256,31 @@ def _akima_minimum(log_N: FloatArray, loss: FloatArray) -> tuple[float, float] |
     if np.log(least[-1]) <= heights[lowest] or at <= sizes[0]:
         return OUTSIDE
     return at, float(np.exp(heights[lowest]))
+
+
+def edge_of(log_N: FloatArray, loss: FloatArray) -> str:
+    """Of a budget without a minimum: at which of its sizes the loss is least, as text; empty where it is inside.
+
+    >>> edge_of(np.log([1e7, 1e8, 1e9]), np.array([3.2, 3.0, 2.9]))
+    'lowest at its largest size, 1e+09: add larger ones'
+    """
+    sizes, least = _least(log_N, loss)
+    if np.argmin(least) not in (0, len(sizes) - 1) or len(sizes) < FEWEST:
+        return ""
+    last = bool(np.argmin(least))
+    side = EDGES[last]
+    return f"lowest at its {side} size, {np.exp(sizes[-1 if last else 0]):.3g}: add {side.replace('est', 'er')} ones"
+
+
+def hardly_inside(log_N: FloatArray, at: float) -> str:
+    """Whether a minimum lies between the last two sizes of a budget, which bracket it by one point alone.
+
+    >>> hardly_inside(np.log([1e7, 3e7, 1e8, 3e8]), np.log(2e8))
+    'its minimum lies between its two largest sizes'
+    """
+    sizes = np.unique(log_N)
+    places = [k for k, near in enumerate((at < sizes[1], at > sizes[-2])) if near]
+    return f"its minimum lies between its two {EDGES[places[0]]} sizes" if len(places) == 1 else ""
 
 
 def table_of(C: FloatArray, N: FloatArray, loss: FloatArray) -> pd.DataFrame:

@@ -177,7 +177,7 @@ def _with_draws(own: IsoFlop, what: str, drawn: Callable[[], IsoFlop], draws: in
     for i, each in enumerate(made):
         place = {float(C): N for C, N in zip(each.optima["C"], each.optima["N"], strict=True)}
         sizes[i] = [place.get(float(C), np.nan) for C in own.optima["C"]]
-    return Found(what, own.exponent, own.log_factor, lines, own.optima, sizes, own.left_out)
+    return Found(what, own.exponent, own.log_factor, lines, own.optima, sizes, own.left_out, own.edges)
 
 
 def _third(

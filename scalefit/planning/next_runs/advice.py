@@ -18,7 +18,7 @@ from scalefit.fitting.result import Fit
 from scalefit.numerics import FloatArray
 from scalefit.planning.allocation.answer import said
 from scalefit.planning.allocation.cost import SIZES, Cost, cost_of
-from scalefit.planning.allocation.plan import DRAWS, LAW, fit_of
+from scalefit.planning.allocation.source import DRAWS, LAW, fit_of
 from scalefit.planning.allocation.spread import constants_of
 from scalefit.planning.allocation.targets import budgets_of, fixed_of
 from scalefit.planning.next_runs.design import Design

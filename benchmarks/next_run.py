@@ -1,0 +1,219 @@
+"""Next-run advice replayed on public grids: the error at a target for the compute that was spent, beside other choices.
+
+    python benchmarks/next_run.py ../shared/data [--sets chinchilla,porian]
+
+Every run of a grid was made, so a grid answers what any choice of runs would have measured. Targets are runs of the
+largest budgets; affordable are the runs of at most a quarter of the target's compute, and their cost together is the
+unit of spending. All choices start with the same cheap runs (of the lowest budgets) and fit the law chinchilla:
+
+    grid     the isoFLOP budgets one after the other, the lowest first; with all compute the whole grid
+    ladder   sizes that double, each with about 20 tokens per parameter, the smallest first
+    random   affordable runs in random order, as far as the compute goes (two orders)
+    advice   scalefit.next_runs in rounds: at each share of the compute the law is fitted again and asked
+
+The error is the root mean square of log(predicted/measured) over the targets of a set. The results are in
+docs/planning.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import scalefit as sf
+from scalefit.numerics import FloatArray
+from scalefit.planning.isoflop.approaches import budgets_of
+
+SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  #: of the compute of all affordable runs
+AFFORDABLE = 0.25  #: of the target's compute
+SEEDS = 10  #: cheap runs that every choice starts with
+TARGETS = 6  #: of a set, at most
+TOP = 2  #: budgets from which the targets are taken
+RATIO, DOUBLING = 20.0, 2.0
+ROUND = 6  #: runs that the advice may name in a round
+DRAWS = 64
+ORDERS = 2  #: of random choice
+FEWEST = 20  #: affordable runs, else a target is left out
+
+
+def chinchilla(data: Path) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The 240 points of arXiv:2404.10102."""
+    table = pd.read_csv(data / "chinchilla_epoch" / "chinchilla_245.csv")
+    table = table[~table["excluded_by_epoch"]]
+    yield "chinchilla", table.rename(columns={"params": "N", "tokens": "D"})
+
+
+def porian(data: Path) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The recipes of arXiv:2406.19146, counted with the output layer where there are two counts."""
+    table = pd.read_csv(data / "porian_isoflop" / "isoflop_points.csv").rename(columns={"params": "N", "tokens": "D"})
+    for name, rows in table[table["param_count"] == "standard"].groupby("condition"):
+        yield "porian " + "|".join(str(name).split("|")[1:4]), rows
+
+
+def families(data: Path) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The sweeps of arXiv:2411.12925, the loss on the own validation set; the largest runs are targets."""
+    table = pd.read_csv(data / "loss_to_loss" / "runs.csv")
+    table = table.rename(columns={"params": "N", "tokens": "D", "loss_own_val": "loss"})
+    for name, rows in table.groupby("train_dataset"):
+        yield f"loss-to-loss {name}", rows
+
+
+def marin(data: Path) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The isoFLOP sweep of Marin."""
+    table = pd.read_csv(data / "marin_isoflop" / "isoflop_comma.csv").rename(columns={"params": "N", "tokens": "D"})
+    yield "marin", table[table["kind"] == "isoflop"]
+
+
+SETS = {"chinchilla": chinchilla, "porian": porian, "families": families, "marin": marin}
+
+
+def fitted(runs: pd.DataFrame, **settings: object) -> sf.Fit:
+    """The law on some runs."""
+    return sf.fit(runs[["N", "D", "loss"]], "chinchilla", force=True, **settings)  # type: ignore[arg-type]
+
+
+def missed(runs: pd.DataFrame, target: pd.Series) -> float:
+    """log(predicted/measured) at a target, by the law on some runs."""
+    at = {"N": np.array([target["N"]]), "D": np.array([target["D"]])}
+    return float(np.log(fitted(runs).evaluate(at)[0] / target["loss"]))
+
+
+def within(order: FloatArray, costs: FloatArray, budget: float) -> list[int]:
+    """The runs of an order that a budget pays, those that are too dear passed over."""
+    chosen, left = [], budget
+    for k in order.astype(int):
+        if costs[k] <= left:
+            chosen.append(int(k))
+            left -= costs[k]
+    return chosen
+
+
+def ladder(pool: pd.DataFrame) -> FloatArray:
+    """Places of runs with about 20 tokens per parameter whose sizes double, the smallest first."""
+    off = np.abs(np.log(pool["D"] / pool["N"] / RATIO)).to_numpy()
+    sizes, chosen = pool["N"].to_numpy(), []
+    for size in np.exp(np.arange(np.log(sizes.min()), np.log(sizes.max()), np.log(DOUBLING))):
+        near = np.flatnonzero(np.abs(np.log(sizes / size)) <= np.log(DOUBLING) / 2)
+        if len(near):
+            chosen.append(int(near[np.argmin(off[near])]))
+    return np.array(list(dict.fromkeys(chosen)), dtype=float)
+
+
+def advised(first: pd.DataFrame, pool: pd.DataFrame, target: pd.Series, spent: FloatArray) -> list[float]:
+    """The error after each round of advice; ``spent``: compute up to which each may go."""
+    runs, left, used, errors = first, pool, 0.0, []
+    for limit in spent:
+        if limit > used:
+            fit = fitted(runs, draws=DRAWS)
+            try:
+                found = sf.next_runs(
+                    fit,
+                    limit - used,
+                    runs=ROUND,
+                    candidates=left[["N", "D"]],
+                    failure=0.0,
+                    N=target["N"],
+                    D=target["D"],
+                )
+                named = [int(np.flatnonzero((left["N"] == N) & (left["D"] == D))[0])
+                         for N, D in zip(found.table["N"], found.table["D"], strict=True)]  # fmt: skip
+            except sf.InputError:  # nothing left that is affordable
+                named = []
+            named = list(dict.fromkeys(named))
+            used += float(left["C"].iloc[named].sum())
+            runs = pd.concat([runs, left.iloc[named]])
+            left = left.drop(left.index[named])
+        errors.append(missed(runs, target))
+    return errors
+
+
+def replayed(runs: pd.DataFrame, target: pd.Series) -> dict[str, list[list[float]]] | None:
+    """Errors at one target by choice, each a list over the shares; several lists for random choice."""
+    pool = runs[runs["C"] <= AFFORDABLE * target["C"]].sort_values("C", kind="stable").reset_index(drop=True)
+    if len(pool) < FEWEST:
+        return None
+    first, rest = pool.iloc[:SEEDS], pool.iloc[SEEDS:].reset_index(drop=True)
+    costs, base = rest["C"].to_numpy(), float(first["C"].sum())
+    spent = np.array(SHARES) * float(pool["C"].sum()) - base
+    label = budgets_of(rest["C"].to_numpy())
+    found: dict[str, list[list[float]]] = {"grid": [], "ladder": [], "random": [], "advice": []}
+
+    def errors(order: FloatArray, whole: bool = False) -> list[float]:
+        made = []
+        for limit in spent:
+            chosen = within(order, costs, limit)
+            if whole:  # budgets of which every run is paid
+                chosen = [k for k in chosen if set(np.flatnonzero(label == label[k])) <= set(chosen)]
+            made.append(missed(pd.concat([first, rest.iloc[chosen]]), target))
+        return made
+
+    found["grid"].append(errors(np.arange(len(rest), dtype=float), whole=True))
+    found["ladder"].append(errors(ladder(rest)))
+    for order in range(ORDERS):
+        found["random"].append(errors(np.random.default_rng(order).permutation(len(rest)).astype(float)))
+    found["advice"].append([*advised(first, rest, target, spent[:-1]), np.nan])
+    return found
+
+
+def targets_of(runs: pd.DataFrame) -> list[pd.Series]:
+    """Runs of the largest budgets, evenly over their order in size."""
+    label = budgets_of(runs["C"].to_numpy())
+    last = np.sort(np.unique(label))[-TOP:]
+    top = runs[np.isin(label, last)].sort_values(["C", "N"])
+    places = np.unique(np.linspace(0, len(top) - 1, TARGETS).round().astype(int))
+    return [top.iloc[int(k)] for k in places]
+
+
+def judged(name: str, rows: pd.DataFrame) -> dict[str, object] | None:
+    """One set: the error by choice and share, and the share at which each is as good as the whole grid."""
+    runs = rows[["N", "D", "flops", "loss"]].astype(float).dropna().rename(columns={"flops": "C"})
+    made = [each for target in targets_of(runs) if (each := replayed(runs, target)) is not None]
+    if not made:
+        return None
+    row: dict[str, object] = {"set": name, "runs": len(runs), "targets": len(made)}
+    error = {
+        choice: np.sqrt(np.mean(np.square([line for each in made for line in each[choice]]), axis=0))
+        for choice in made[0]
+    }
+    goal = float(error["grid"][-1])
+    for choice, line in error.items():
+        as_good = np.flatnonzero(line <= goal)
+        row[f"{choice}_share"] = SHARES[int(as_good[0])] if len(as_good) else np.inf
+        row |= {f"{choice}_{share:.4g}": float(each) for share, each in zip(SHARES, line, strict=True)}
+    return row
+
+
+def main() -> None:
+    """Print a line for each set, and the medians."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--sets", default=",".join(SETS))
+    given = parser.parse_args()
+    warnings.simplefilter("ignore", sf.FitWarning)
+    rows = []
+    for kind in given.sets.split(","):
+        for name, table in SETS[kind](given.data):
+            begin = time.perf_counter()
+            row = judged(name, table)
+            if row is None:
+                print(f"{name}: too few affordable runs", flush=True)
+                continue
+            rows.append(row)
+            print(f"{name}: {row['runs']} runs, {row['targets']} targets ({time.perf_counter() - begin:.0f} s)")
+            for choice in ("grid", "ladder", "random", "advice"):
+                line = "  ".join(f"{100 * float(str(row[f'{choice}_{share:.4g}'])):6.2f}" for share in SHARES)
+                print(f"  {choice:7s} {line} %   as good as the grid with {row[f'{choice}_share']}", flush=True)
+    table = pd.DataFrame(rows)
+    for choice in ("grid", "ladder", "random", "advice"):
+        shares = table[f"{choice}_share"]
+        print(f"{choice}: median share {shares.median():.4g}; {int(np.isinf(shares).sum())} of {len(table)} sets never")
+
+
+if __name__ == "__main__":
+    main()
