@@ -15,10 +15,11 @@ from scalefit.diagnosis.degenerate import degenerate
 from scalefit.diagnosis.influence import usual_target, without_each
 from scalefit.diagnosis.phases import stray_phases, transient
 from scalefit.diagnosis.residuals import outlier_checks, still_falling, trends, under_trained, units_of
-from scalefit.diagnosis.unread import unread
+from scalefit.diagnosis.unread import overridden, unread
 from scalefit.fitting.prepare import Options, Prepared, prepare
 from scalefit.fitting.recipe import recipe_of
-from scalefit.fitting.result import Fit, Starts
+from scalefit.fitting.result import Fit
+from scalefit.fitting.starts import Starts
 from scalefit.fitting.streaming import settle
 from scalefit.laws import Law
 from scalefit.rows.gather import Which
@@ -111,8 +112,9 @@ def fit(
     result = _result(ready, solution)
     if draws and not result.none_worth_having:
         result = _with_intervals(result, ready, solution, resampling, calibrated)
-    influential = result.left_out.checks(usual_target(ready.law, ready.rows))
-    return replace(result, warnings=(*result.warnings, *influential))
+    beyond = usual_target(ready.law, ready.rows)
+    single = (*result.left_out.checks(beyond), *result.left_out.largest(beyond))
+    return replace(result, warnings=(*result.warnings, *single))
 
 
 def _with_intervals(result: Fit, ready: Prepared, solution: Solution, resampling: Resampling, calibrated: bool) -> Fit:
@@ -174,6 +176,8 @@ def _warnings(ready: Prepared, solution: Solution) -> list[Check]:
     fitted = runs.table[runs.table["run"].astype(str).isin(names)]
     read = {*law.columns.values(), *law.path_columns}
     found += [Check("mixed-conventions", text) for text in mixed_conventions(fitted, read, ready.target)]
+    if law.is_trajectory:
+        found += overridden(runs)
     if not law.is_trajectory:
         found += [Check("mid-schedule", text) for text in unfinished(runs, rows.in_curves, names)]
         found += still_falling(law, rows, runs, ready.target)

@@ -12,7 +12,8 @@ from scalefit.diagnosis.checks import Check, Outlier
 from scalefit.errors import InputError
 from scalefit.escaping import plain_words
 from scalefit.fitting.document import AS_THEY_ARE, SCHEMA, TUPLES
-from scalefit.fitting.result import Fit, Starts
+from scalefit.fitting.result import Fit
+from scalefit.fitting.starts import Starts
 from scalefit.laws import Law, find_law
 from scalefit.laws.formula import FormulaLaw
 from scalefit.laws.registry import built_in

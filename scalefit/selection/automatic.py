@@ -177,7 +177,7 @@ def folds_for(runs: Runs, laws: Sequence[Law], options: Options, at: Mapping[str
 
 def records(trials: Mapping[str, Trial]) -> list[dict[str, Any]]:
     """One record a law, the best first: score, mean error on held-out rows, misfit, parameters, rows."""
-    labels = list(dict.fromkeys(label for trial in trials.values() for label in trial.errors))
+    labels = list(dict.fromkeys(label for trial in trials.values() for label in trial.walked))
     scored = scores(trials)
     order = [*scored, *sorted(trials.keys() - scored.keys(), key=lambda name: trials[name].criterion)]
     return [
@@ -185,7 +185,7 @@ def records(trials: Mapping[str, Trial]) -> list[dict[str, Any]]:
             "law": name,
             "score": scored.get(name, float("nan")),
             "error": mean_error(trials[name], labels),
-            "folds": len(trials[name].errors),
+            "folds": len(trials[name].walked),
             "misfit": trials[name].misfit,
             "parameters": trials[name].free,
             "rows": trials[name].rows,
@@ -204,7 +204,7 @@ def reason(trials: Mapping[str, Trial], weights: Mapping[str, float], tested: bo
             else "the only law that these runs identify"
         )
         return f"{best}, {why}: untested, since too few runs can be held out; add runs at more scales or schedules"
-    labels = list(trials[best].errors)
+    labels = list(trials[best].walked) or list(trials[best].errors)
     error = 100 * mean_error(trials[best], labels)
     return f"{best} of {len(trials)} laws, with a mean error of {error:.2g} % on rows held out in {len(labels)} ways"
 

@@ -43,8 +43,8 @@ from scalefit.uncertainty.bootstrap import Method
 from scalefit.uncertainty.unlike import FALLEN, PEAK, State, unlike
 
 WITHIN = 0.01  #: error assumed for every law on a new run, in units of R
-BEYOND = 0.15  #: and where it is as far beyond the fitted range as that is wide
-GROWTH = 0.75  #: how that grows with the distance
+BEYOND = 0.13  #: and where it is as far beyond the fitted range as that is wide
+GROWTH = 0.45  #: how that grows with the distance
 SCHEDULE = 0.06  #: and where the rate has fallen to zero under a schedule that is unlike the fitted ones
 UNLIKE = 0.4  #: distance from which on a schedule is no more like one that was fitted than any other
 PRIOR_FOLDS = 2.0  #: how many folds the factor k = 1 counts as that is assumed before any back-test
