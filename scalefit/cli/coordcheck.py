@@ -41,7 +41,7 @@ def command(
 ) -> Answer:
     """Without FILE, small models are trained for a few steps at each size. FILE holds activations measured in your own
     models: a row for each module, size, step and seed (or a column for each module); the other options are for the
-    models trained here. Exit code 1 where a module does not keep its size, or may not.
+    models trained here. Exit code 1 where a module does not keep its size, or may not (undecided).
 
     \b
     Example:
@@ -63,11 +63,12 @@ def command(
     content |= given
     found = coordinate_check(Config.read(content, "--set"), grown, axis=axis, seeds=seeds, steps=steps)
     drawn = figures(plot, lambda: _figure(found, parametrization))
-    slopes = {module: {"slope": slope, "passed": found.passed[module]} for module, slope in found.worst.items()}
-    text = "\n".join([*found.lines, "pass" if found.ok else "FAIL: the learning rate will not transfer"])
-    return Answer(
-        text, {"axis": axis, "sizes": grown, "modules": slopes, "ok": found.ok}, found.table, found.ok, figures=drawn
-    )
+    slopes = {
+        module: {"slope": ends[0], "low": ends[1], "high": ends[2], "verdict": found.verdict[module]}
+        for module, ends in ((module, ends.tolist()) for module, ends in found.last.items())
+    }
+    answer = {"axis": axis, "sizes": grown, "modules": slopes, "ok": found.ok}
+    return Answer("\n".join(found.lines), answer, found.table, found.ok, figures=drawn)
 
 
 def _measured(file: str, over: str | None, measure: str | None, plot: str | None) -> Answer:
@@ -81,8 +82,9 @@ def _measured(file: str, over: str | None, measure: str | None, plot: str | None
 
 
 def _figure(found: Coordinates, name: str) -> Axes:
-    """Each module at the step of its worst slope."""
+    """Each module at the last step."""
     from scalefit.plots import plot_coordinates
 
-    at_worst = found.table[found.table["step"] == found.table["module"].map(found.worst_step)]
-    return plot_coordinates(at_worst, found.worst, gate=found.gate, name=name)
+    last = found.table[found.table["step"] == found.table["step"].max()]
+    slopes = {module: float(ends[0]) for module, ends in found.last.items()}
+    return plot_coordinates(last, slopes, verdicts=found.verdict, gate=found.gate, name=name)
