@@ -41,24 +41,51 @@ class Dual(np.lib.mixins.NDArrayOperatorsMixin):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if method != "__call__" or options:
             return NotImplemented
+        if ufunc in RULES:
+            return _chained(RULES[ufunc], *inputs)
         plain = [value_of(each) for each in inputs]
-        if ufunc in FLAT:
-            return ufunc(*plain)
-        value, factors = RULES[ufunc](*plain) if ufunc in RULES else _by_complex_step(ufunc, *plain)
-        partials: dict[str, Array] = {}
-        for each, factor in zip(inputs, factors, strict=True):
-            if isinstance(each, Dual):
-                slope = factor()
-                for name, inner in each.partials.items():
-                    term = _times(inner, slope)
-                    partials[name] = partials[name] + term if name in partials else term
-        return Dual(value, partials)
+        return ufunc(*plain) if ufunc in FLAT else _chained(partial(_by_complex_step, ufunc), *inputs)
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, options: Any) -> Any:
         return SHAPING[function](*args, **options) if function in SHAPING else NotImplemented
 
+    # The operators that formulas are made of, straight to their rules: a fit spends its time here.
+    def __add__(self, other: Any) -> Dual:
+        return _chained(_add, self, other)
+
+    def __radd__(self, other: Any) -> Dual:
+        return _chained(_add, other, self)
+
+    def __sub__(self, other: Any) -> Dual:
+        return _chained(_subtract, self, other)
+
+    def __rsub__(self, other: Any) -> Dual:
+        return _chained(_subtract, other, self)
+
+    def __mul__(self, other: Any) -> Dual:
+        return _chained(_multiply, self, other)
+
+    def __rmul__(self, other: Any) -> Dual:
+        return _chained(_multiply, other, self)
+
+    def __truediv__(self, other: Any) -> Dual:
+        return _chained(_divide, self, other)
+
+    def __rtruediv__(self, other: Any) -> Dual:
+        return _chained(_divide, other, self)
+
+    def __pow__(self, other: Any) -> Dual:
+        return _chained(_power, self, other)
+
+    def __rpow__(self, other: Any) -> Dual:
+        return _chained(_power, other, self)
+
+    def __neg__(self) -> Dual:
+        return _chained(_negative, self)
+
 
 Factor = Callable[[], Array]
+Rule = Callable[..., tuple[Array, tuple[Factor, ...]]]
 
 
 def value_of(each: Any) -> Array:
@@ -79,20 +106,59 @@ def differentiated(function: Callable[..., Any], plain: Mapping[str, Any], by: M
     return Dual(value_of(found), {name: partials.get(name, 0.0) for name in by})
 
 
+def _chained(rule: Rule, *inputs: Any) -> Dual:
+    """The chain rule: what a rule makes of the values, and its partial derivatives times those of the inputs."""
+    value, factors = rule(*[each.value if each.__class__ is Dual else each for each in inputs])
+    partials: dict[str, Array] = {}
+    for each, factor in zip(inputs, factors, strict=True):
+        if each.__class__ is not Dual or not each.partials:
+            continue
+        slope = factor()
+        for name, inner in each.partials.items():
+            term = _times(inner, slope)
+            partials[name] = partials[name] + term if name in partials else term
+    return Dual(value, partials)
+
+
 def _times(inner: Array, slope: Array) -> Array:
     """Their product, without work where one of them is the number 1."""
-    if isinstance(slope, tuple):  # small factors first: they may not depend on every member or row
+    kind = slope.__class__
+    if kind is tuple:  # small factors first: they may not depend on every member or row
         for part in slope:
             inner = _times(inner, part)
         return inner
-    if isinstance(inner, float) and inner == 1.0:
-        return slope
-    return inner if isinstance(slope, float) and slope == 1.0 else inner * slope
+    if kind is float and slope == 1.0:
+        return inner
+    return slope if inner.__class__ is float and inner == 1.0 else inner * slope
+
+
+def _one() -> float:
+    return 1.0
+
+
+def _minus_one() -> float:
+    return -1.0
+
+
+def _add(x: Array, y: Array) -> tuple[Array, tuple[Factor, Factor]]:
+    return x + y, (_one, _one)
+
+
+def _subtract(x: Array, y: Array) -> tuple[Array, tuple[Factor, Factor]]:
+    return x - y, (_one, _minus_one)
+
+
+def _multiply(x: Array, y: Array) -> tuple[Array, tuple[Factor, Factor]]:
+    return x * y, (lambda: y, lambda: x)
+
+
+def _negative(x: Array) -> tuple[Array, tuple[Factor]]:
+    return -x, (_minus_one,)
 
 
 def _power(x: Array, y: Array) -> tuple[Array, tuple[Factor, Factor]]:
     square = np.ndim(y) == 0 and y == 2
-    if square or not np.all(np.asarray(x) > 0):
+    if square or not (np.asarray(x) > 0).all():
         value = x * x if square else np.power(x, y)
         by_y = lambda: value * np.log(np.where(value == 0, 1.0, x))  # noqa: E731 - 0^y is 0 for every y > 0
         return value, (lambda: 2 * x if square else y * np.power(x, y - 1), by_y)
@@ -132,14 +198,14 @@ def _tanh(x: Array) -> tuple[Array, tuple[Factor]]:
 
 
 #: universal function -> its value and, one an argument, what makes its partial derivative
-RULES: dict[np.ufunc, Callable[..., tuple[Array, tuple[Factor, ...]]]] = {
-    np.add: lambda x, y: (x + y, (lambda: 1.0, lambda: 1.0)),
-    np.subtract: lambda x, y: (x - y, (lambda: 1.0, lambda: -1.0)),
-    np.multiply: lambda x, y: (x * y, (lambda: y, lambda: x)),
+RULES: dict[np.ufunc, Rule] = {
+    np.add: _add,
+    np.subtract: _subtract,
+    np.multiply: _multiply,
     np.divide: _divide,
     np.power: _power,
-    np.negative: lambda x: (-x, (lambda: -1.0,)),
-    np.positive: lambda x: (x, (lambda: 1.0,)),
+    np.negative: _negative,
+    np.positive: lambda x: (x, (_one,)),
     np.exp: _exp,
     np.log: lambda x: (np.log(x), (lambda: np.divide(1.0, x),)),
     np.log1p: lambda x: (np.log1p(x), (lambda: np.divide(1.0, 1.0 + x),)),

@@ -166,11 +166,12 @@ def match(
     """
     free = [str(name) for name in names]
     bound = _mapped(dict(rename or {}), where)
-    free = [name for name in free if name not in {b.source for b in bound}]
-    taken = {b.name for b in bound}
+    sources, taken = {b.source for b in bound}, {b.name for b in bound}
+    free = [name for name in free if name not in sources]
     bound += [Binding(name, name, "named") for name in free if name in COLUMNS and name not in taken]
     for tier in TIERS:
-        rest = [name for name in free if name not in {b.source for b in bound}]
+        sources = {b.source for b in bound}
+        rest = [name for name in free if name not in sources]
         bound += _guessed(rest, tier, bound, where, words, ties)
     return bound
 
@@ -208,8 +209,9 @@ def _guessed(
     """Bind by the aliases of one tier; each column is bound once, and a canonical name that is taken is skipped."""
     taken, used, found = {b.name for b in bound}, set[str](), list[Binding]()
     scales = {name: fitting for name in free if (fitting := _scales(name, tier))}
-    for canonical, column in COLUMNS.items():
-        if canonical in taken or (ties and canonical in ties):
+    likely = set[str]().union(*scales.values())
+    for canonical, column in COLUMNS.items() if likely else ():
+        if canonical not in likely or canonical in taken or (ties and canonical in ties):
             continue
         possible = [name for name in scales if name not in used and not (column.numeric and name in words)]
         candidates = {name: scales[name][canonical] for name in possible if canonical in scales[name]}

@@ -31,7 +31,7 @@ def measure(model: BoundLaw, objective: Objective, target: FloatArray, weights: 
     value, jacobian = model.jacobian(theta)
     residual = objective.residuals(value, target)
     rho = objective.rho(residual)
-    cost = rho @ weights if weights.ndim == 1 else np.sum(weights * rho, axis=1)
+    cost = rho @ weights if weights.ndim == 1 else (weights * rho).sum(axis=1)
     with np.errstate(all="ignore"):  # infinities of both signs may meet
         bad = ~np.isfinite(cost + jacobian.sum(axis=(1, 2)))
     return Local(np.where(bad, np.inf, cost), value, jacobian, residual)
@@ -53,22 +53,25 @@ def curvatures(
     ``second`` (n, p, p), the predictions' second derivatives at a point near all members, spares measuring them.
     """
     log = objective.space == "log"
-    scaled = local.jacobian / local.value[:, None, :] if log else local.jacobian
+    scaled, every = local.jacobian / local.value[:, None, :] if log else local.jacobian, bool(near.all())
     pull = weights * objective.psi(local.residual)
     gradient = (scaled @ pull[:, :, None])[:, :, 0]
     majorant = weights * objective.majorant(local.residual)
     diagonal = ((scaled * scaled) @ majorant[:, :, None])[:, :, 0]
-    row_curvature = np.where(near[:, None], weights * objective.curvature(local.residual), majorant)
+    row_curvature = weights * objective.curvature(local.residual)
     if log:
-        row_curvature = row_curvature - np.where(near[:, None], pull, 0.0)
+        row_curvature = row_curvature - pull
+    if not every:
+        row_curvature = np.where(near[:, None], row_curvature, majorant)
     matrix = (scaled * row_curvature[:, None, :]) @ scaled.transpose(0, 2, 1)
     bend = np.zeros_like(matrix)
     if near.any() and len(model.curved):
-        per_row = pull[near] / local.value[near] if log else pull[near]
+        some = slice(None) if every else near
+        per_row = pull[some] / local.value[some] if log else pull[some]
         if second is None:
-            bend[near] = _second_order(model, theta[near], per_row, local.jacobian[near])
+            bend[some] = _second_order(model, theta[some], per_row, local.jacobian[some])
         else:
-            bend[near] = (per_row @ second.reshape(len(second), -1)).reshape(-1, *second.shape[1:])
+            bend[some] = (per_row @ second.reshape(len(second), -1)).reshape(-1, *second.shape[1:])
     return gradient, matrix + bend, diagonal, bend
 
 

@@ -47,16 +47,20 @@ def newton_step(
     """Damped steps (B, p) with eigenvalues made positive; held coordinates do not move."""
     scale = np.sqrt(np.maximum(diagonal, 1e-300))
     dead = held | (diagonal <= 1e-290)
+    some_dead = dead.any()
     scaled = matrix / (scale[:, :, None] * scale[:, None, :])
-    blocked = dead[:, :, None] | dead[:, None, :]
-    scaled = np.where(blocked, 0.0, scaled)
-    index = np.arange(scaled.shape[1])
-    scaled[:, index, index] = np.where(dead, 1.0, scaled[:, index, index])
-    slope = np.where(dead, 0.0, gradient / scale)
-    eigenvalues, vectors = np.linalg.eigh(np.where(np.isfinite(scaled), scaled, 0.0))
+    slope = gradient / scale
+    if some_dead:
+        scaled = np.where(dead[:, :, None] | dead[:, None, :], 0.0, scaled)
+        index = np.arange(scaled.shape[1])
+        scaled[:, index, index] = np.where(dead, 1.0, scaled[:, index, index])
+        slope = np.where(dead, 0.0, slope)
+    finite = np.isfinite(scaled)
+    eigenvalues, vectors = np.linalg.eigh(scaled if finite.all() else np.where(finite, scaled, 0.0))
     strength = np.maximum(np.abs(eigenvalues), 1e-14) + damping[:, None]
     along = (slope[:, None, :] @ vectors)[:, 0] / strength
-    return np.where(dead, 0.0, -(vectors @ along[:, :, None])[:, :, 0] / scale)
+    step = -(vectors @ along[:, :, None])[:, :, 0] / scale
+    return np.where(dead, 0.0, step) if some_dead else np.asarray(step)
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # a trial may overflow: it is then rejected
@@ -193,7 +197,7 @@ def _advance(
     if not near.all():
         rows = majorised_weights(objective, weights, local.value, local.residual)
         trial[~near] = project_weighted(model, own_rows(values, ~near), rows[~near], trial[~near])
-    expected = np.abs(np.sum(gradient * (trial - theta), axis=1))
+    expected = np.abs((gradient * (trial - theta)).sum(axis=1))
     ahead = measure(model, objective, target, weights, trial)
     better = ahead.cost < local.cost
     gain = (local.cost - ahead.cost) / np.maximum(local.cost, 1e-300)
@@ -242,10 +246,10 @@ def _stretched(
     Few rows may lie inside the threshold: the quadratic model is then too bold, and its majorant too timid.
     """
     along = (step[:, None, :] @ local.jacobian)[:, 0]
-    curved = np.sum((step[:, None, :] @ bend)[:, 0] * step, axis=1)
+    curved = ((step[:, None, :] @ bend)[:, 0] * step).sum(axis=1)
     if objective.space == "log":
         along = along / local.value
-        curved -= np.where(near, np.sum(weights * objective.psi(local.residual) * along**2, axis=1), 0.0)
+        curved -= np.where(near, (weights * objective.psi(local.residual) * along**2).sum(axis=1), 0.0)
     rho = objective.rho(local.residual[:, None, :] + STRETCHES[:, None] * along[:, None, :])
     cost = rho @ weights if weights.ndim == 1 else (rho @ weights[:, :, None])[:, :, 0]
     cost += 0.5 * STRETCHES**2 * curved[:, None]

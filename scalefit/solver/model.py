@@ -119,11 +119,14 @@ class BoundLaw:
 
     def parameters(self, theta: FloatArray) -> dict[str, FloatArray]:
         """All parameters, (B, 1) each, from coordinates (B, p)."""
+        with np.errstate(over="ignore"):
+            return self._parameters(theta)
+
+    def _parameters(self, theta: FloatArray) -> dict[str, FloatArray]:
         found = {}
         for j, coordinate in enumerate(self.coordinates):
             column = theta[:, j : j + 1]
-            with np.errstate(over="ignore"):
-                found[coordinate.name] = np.exp(column) if coordinate.log else column
+            found[coordinate.name] = np.exp(column) if coordinate.log else column
         for name, value in self.fixed.items():
             found[name] = np.full((len(theta), 1), value, dtype=theta.dtype)
         for name, tie in self.ties.items():
@@ -137,18 +140,19 @@ class BoundLaw:
     def value(self, theta: FloatArray) -> FloatArray:
         """Predictions (B, n)."""
         with np.errstate(all="ignore"):
-            found = self.law.evaluate(self.variables, self.parameters(theta))
+            found = self.law.evaluate(self.variables, self._parameters(theta))
         return self._every_row(found, len(theta))
 
     def jacobian(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Predictions (B, n) and their derivatives by coordinate (B, p, n)."""
         out = np.empty((len(theta), len(self.coordinates), self.n), dtype=theta.dtype)
         with np.errstate(all="ignore"):
-            parameters = self.parameters(theta)
+            parameters = self._parameters(theta)
             value, partials = self.law.derivatives(self.variables, parameters)
             for j, coordinate in enumerate(self.coordinates):
-                partial = self._through_ties(coordinate.name, partials, parameters)
-                out[:, j] = partial * parameters[coordinate.name] if coordinate.log else partial
+                name = coordinate.name
+                partial = self._through_ties(name, partials, parameters) if self.ties else partials[name]
+                out[:, j] = partial * parameters[name] if coordinate.log else partial
         return self._every_row(value, len(theta)), out
 
     def _every_row(self, value: FloatArray, members: int) -> FloatArray:

@@ -52,6 +52,8 @@ class Objective:
         if self.space == "linear":
             return predicted - target
         positive = predicted > 0
+        if positive.all():
+            return np.log(predicted) - target
         return np.where(positive, np.log(np.where(positive, predicted, 1.0)) - target, np.inf)
 
     def rho(self, r: FloatArray) -> FloatArray:
@@ -70,7 +72,7 @@ class Objective:
             return r
         if self.loss == "soft_l1":
             return r / np.sqrt(1 + (r / self.delta) ** 2)
-        return np.clip(r, -self.delta, self.delta)
+        return np.minimum(np.maximum(r, -self.delta), self.delta)
 
     def curvature(self, r: FloatArray) -> FloatArray:
         """The second derivative of rho."""

@@ -11,6 +11,7 @@ restricted likelihood as in Rasmussen and Williams, Gaussian Processes for Machi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -53,26 +54,72 @@ def fit_bowl(
     """
     count = int(np.clip(np.ceil((ends[1] - ends[0]) / FINE) + 1, 3, MOST_PLACES))
     places = np.linspace(*ends, count)
-    centre, by_seed = float(x.mean()), offsets(seed)
-    trend = np.column_stack([np.vander(x - centre, 3, increasing=True), by_seed])
-    there = np.column_stack([np.vander(places - centre, 3, increasing=True), np.zeros((count, by_seed.shape[1]))])
-    freedom = len(x) - np.linalg.matrix_rank(trend)
+    trend, there, freedom = _trends(x, seed, places)
     if freedom <= 0:
         constants = np.linalg.lstsq(trend, y, rcond=None)[0]
         mean = there @ constants
         return Bowl(places, mean, trend @ constants, float("nan"), 0, np.repeat(mean[None], draws, axis=0))
-    fits = _fits(x, y, trend, int(freedom))
-    weight = np.exp(fits.likelihood - fits.likelihood.max())
-    weight[weight < LIKELY] = 0.0
-    weight /= weight.sum()
-    kept = [int(i) for i in np.flatnonzero(weight)]
+    fits = _fits(x, y, trend, freedom)
+    weight, kept = fits.weight, fits.kept
     taken = rng.multinomial(draws, weight)
     curves = {i: fits.curve(i, x, places, there) for i in kept}
     mean = np.sum([weight[i] * curves[i][0] for i in kept], axis=0)
-    fitted = np.sum([weight[i] * fits.fitted(i, trend) for i in kept], axis=0)
-    drawn = [_drawn(*curves[i], fits.variance[i], int(taken[i]), int(freedom), rng) for i in kept if taken[i]]
-    sigma = float(np.sqrt(weight @ fits.variance))
-    return Bowl(places, mean, fitted, sigma, int(freedom), rng.permutation(np.concatenate(drawn)))
+    drawn = [_drawn(*curves[i], fits.variance[i], int(taken[i]), freedom, rng) for i in kept if taken[i]]
+    return Bowl(places, mean, fits.fitted(trend), fits.sigma, freedom, rng.permutation(np.concatenate(drawn)))
+
+
+@dataclass(frozen=True)
+class Known:
+    """What runs say of one more run of the sweep, its seed's offset aside."""
+
+    value: float  #: of the curve there
+    error: float  #: standard deviation of the run around it: of the curve, and of the noise
+    freedom: int
+
+
+def known_at(x: FloatArray, y: FloatArray, seed: FloatArray, place: float) -> Known:
+    """The posterior at one place, without draws: its mean and variance are known exactly.
+
+    With s^2 of each kind of f times Student's n/(n - 2), the variance is that of the mixture of the kinds.
+
+    >>> x = np.arange(-3.0, 4.0)
+    >>> found = known_at(x, 1 + 0.05 * (x - 0.3) ** 2, np.zeros(7), 0.3)
+    >>> round(found.value, 3), found.freedom
+    (1.0, 4)
+    """
+    at = np.array([place])
+    trend, there, freedom = _trends(x, seed, at)
+    if freedom <= 2:
+        return Known(float("nan"), float("inf"), max(freedom, 0))
+    fits = _fits(x, y, trend, freedom)
+    mean, variance = (np.array(each) for each in zip(*(_at(fits, i, x, at, there) for i in fits.kept), strict=True))
+    weight = fits.weight[fits.kept]
+    value, wider = float(weight @ mean), freedom / (freedom - 2)
+    curve = float(weight @ (wider * variance * fits.variance[fits.kept] + (mean - value) ** 2))
+    return Known(value, float(np.hypot(np.sqrt(max(curve, 0.0)), fits.sigma)), freedom)
+
+
+def fitted_to(x: FloatArray, y: FloatArray, seed: FloatArray) -> FloatArray:
+    """(n,) the curve with its seed's offset at the points that it is fitted to."""
+    trend, _, freedom = _trends(x, seed, x)
+    if freedom <= 0:
+        return np.asarray(trend @ np.linalg.lstsq(trend, y, rcond=None)[0])
+    return _fits(x, y, trend, freedom).fitted(trend)
+
+
+def _at(fits: _Fits, kind: int, x: FloatArray, at: FloatArray, there: FloatArray) -> tuple[float, float]:
+    """Mean and variance at one place, the latter in units of the noise's."""
+    mean, covariance = fits.curve(kind, x, at, there)
+    return float(mean[0]), float(covariance[0, 0])
+
+
+def _trends(x: FloatArray, seed: FloatArray, places: FloatArray) -> tuple[FloatArray, FloatArray, int]:
+    """The columns of the trend at the points and at other places, and the degrees of freedom that it leaves."""
+    centre, by_seed = float(x.mean()), offsets(seed)
+    trend = np.column_stack([np.vander(x - centre, 3, increasing=True), by_seed])
+    none = np.zeros((len(places), by_seed.shape[1]))
+    there = np.column_stack([np.vander(places - centre, 3, increasing=True), none])
+    return trend, there, len(x) - int(np.linalg.matrix_rank(trend))
 
 
 def minima(places: FloatArray, curves: FloatArray) -> FloatArray:
@@ -135,10 +182,28 @@ class _Fits:
         mean = there @ self.constants[kind] + half.T @ self.misfit[kind]
         return mean, own - half.T @ half + gap @ self.inverse[kind] @ gap.T
 
-    def fitted(self, kind: int, trend: FloatArray) -> FloatArray:
+    @cached_property
+    def weight(self) -> FloatArray:
+        """Of each kind, by its likelihood."""
+        weight = np.exp(self.likelihood - self.likelihood.max())
+        weight[weight < LIKELY] = 0.0
+        return np.asarray(weight / weight.sum())
+
+    @cached_property
+    def kept(self) -> list[int]:
+        """The kinds that are likely enough."""
+        return [int(i) for i in np.flatnonzero(self.weight)]
+
+    @property
+    def sigma(self) -> float:
+        """Of one run."""
+        return float(np.sqrt(self.weight @ self.variance))
+
+    def fitted(self, trend: FloatArray) -> FloatArray:
         """The curve at the points, with their seeds' offsets."""
-        pulled = self.inside[kind] @ np.linalg.solve(self.root[kind].T, self.misfit[kind])
-        return np.asarray(trend @ self.constants[kind] + pulled)
+        pulled = {i: self.inside[i] @ np.linalg.solve(self.root[i].T, self.misfit[i]) for i in self.kept}
+        each = [self.weight[i] * (trend @ self.constants[i] + pulled[i]) for i in self.kept]
+        return np.asarray(np.sum(each, axis=0))
 
 
 def _fits(x: FloatArray, y: FloatArray, trend: FloatArray, freedom: int) -> _Fits:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dpotrf, dpotrs, dtrtrs
 from scipy.special import ndtr, ndtri
 
 from scalefit.numerics import FloatArray
@@ -63,14 +64,16 @@ def fit_edges(
     both = np.isfinite(low) & np.isfinite(high)
     middle = columns[both].T @ columns[both] / STRAY**2 + np.diag(spread**-2.0)
     kept = [np.linalg.solve(middle, columns[both].T @ y[both] / STRAY**2 + start / spread**2)]
-    variance = STRAY**2
+    ends, variance = _Ends.of(low, high), STRAY**2
+    gram, prior, mean = columns.T @ columns, np.diag(spread**-2.0), start / spread**2
     for step in range(BURN + THIN * draws):
-        precision = columns.T @ columns / variance + np.diag(spread**-2.0)
-        root = np.linalg.cholesky(precision)
-        mean = np.linalg.solve(precision, columns.T @ y / variance + start / spread**2)
-        constants = mean + np.linalg.solve(root.T, rng.standard_normal(len(mean)))
-        y = _within(low, high, columns @ constants, float(np.sqrt(variance)), rng)
-        left = float(np.sum((y - columns @ constants) ** 2))
+        root, _ = dpotrf(gram / variance + prior, lower=1)
+        centre, _ = dpotrs(root, columns.T @ y / variance + mean, lower=1)
+        away_from_it, _ = dtrtrs(root, rng.standard_normal(len(mean)), lower=1, trans=1)
+        constants = centre + away_from_it
+        line = columns @ constants
+        y = ends.drawn(line, float(np.sqrt(variance)), rng)
+        left = float(np.add.reduce((y - line) ** 2))
         variance = (STRAY_WORTH * STRAY**2 + left) / rng.chisquare(STRAY_WORTH + len(y))
         if step >= BURN and (step - BURN) % THIN == 0:
             kept.append(constants)
@@ -79,11 +82,28 @@ def fit_edges(
     return Edges(found[:, :groups], slope, found[:, 2 * groups + 1 :], origin)
 
 
-def _within(low: FloatArray, high: FloatArray, mean: FloatArray, sigma: float, rng: np.random.Generator) -> FloatArray:
-    """One draw of each normal distribution between its ends; uniform in a gap that lies too far out."""
-    below, above = ndtr((low - mean) / sigma), ndtr((high - mean) / sigma)
-    share = rng.uniform(size=len(mean))
-    drawn = mean + sigma * ndtri(np.clip(below + share * (above - below), LEAST_MASS, 1 - LEAST_MASS))
-    ends = np.where(np.isfinite(low), low, high - sigma), np.where(np.isfinite(high), high, low + sigma)
-    far = above - below < LEAST_MASS
-    return np.asarray(np.where(far, ends[0] + share * (ends[1] - ends[0]), np.clip(drawn, low, high)))
+@dataclass(frozen=True, eq=False)
+class _Ends:
+    """The gaps (n,), and which of their ends are finite."""
+
+    low: FloatArray
+    high: FloatArray
+    from_below: NDArray[np.bool_]
+    from_above: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, low: FloatArray, high: FloatArray) -> _Ends:
+        return cls(low, high, np.isfinite(low), np.isfinite(high))
+
+    def drawn(self, mean: FloatArray, sigma: float, rng: np.random.Generator) -> FloatArray:
+        """One draw of each normal distribution between its ends; uniform in a gap that lies too far out."""
+        below, above = ndtr((self.low - mean) / sigma), ndtr((self.high - mean) / sigma)
+        share, mass = rng.uniform(size=len(mean)), above - below
+        quantile = np.minimum(np.maximum(below + share * mass, LEAST_MASS), 1 - LEAST_MASS)
+        drawn = np.minimum(np.maximum(mean + sigma * ndtri(quantile), self.low), self.high)
+        far = mass < LEAST_MASS
+        if not far.any():
+            return np.asarray(drawn)
+        first = np.where(self.from_below, self.low, self.high - sigma)
+        last = np.where(self.from_above, self.high, self.low + sigma)
+        return np.asarray(np.where(far, first + share * (last - first), drawn))

@@ -15,7 +15,7 @@ from scalefit.answers import Shown, interval
 from scalefit.errors import InputError
 from scalefit.numerics import FloatArray
 from scalefit.runs.cliff import JUMP, cliff
-from scalefit.transfer.bowl import Bowl, fit_bowl, minima
+from scalefit.transfer.bowl import Bowl, fit_bowl, fitted_to, known_at, minima
 from scalefit.transfer.grid import levelled, means_of, snapped
 
 NEAREST = 7  #: distinct learning rates nearest to the smallest loss that enter the curve,
@@ -196,18 +196,14 @@ def _stray(x: FloatArray, y: FloatArray, seed: FloatArray) -> int | None:
     """The row, smallest or farthest from the curve, whose loss the curve through the others cannot explain; or None."""
     if len(x) < SCATTER + 3:
         return None
-    ends = (float(x.min()), float(x.max()))
-    whole = fit_bowl(x, y, seed, ends, 1, np.random.default_rng(0))
-    for row in dict.fromkeys((int(np.argmin(y)), int(np.argmax(np.abs(y - whole.fitted))))):
+    for row in dict.fromkeys((int(np.argmin(y)), int(np.argmax(np.abs(y - fitted_to(x, y, seed)))))):
         rest = np.delete(np.arange(len(x)), row)
         if len(np.unique(x[rest])) < LEAST_POINTS:
             continue
-        others = fit_bowl(x[rest], y[rest], seed[rest], ends, 60, np.random.default_rng(0))
+        others = known_at(x[rest], y[rest], seed[rest], float(x[row]))
         if others.freedom < SCATTER:
             continue
-        here = np.array([np.interp(x[row], others.places, curve) for curve in (others.mean, *others.draws)])
-        error = np.hypot(float(here[1:].std()), others.sigma)
-        away = abs(float(y[row]) - here[0]) / max(error, 1e-12)
+        away = abs(float(y[row]) - others.value) / max(others.error, 1e-12)
         if 2 * stdtr(others.freedom, -away) * len(x) < STRAY:
             return row
     return None

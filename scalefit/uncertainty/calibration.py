@@ -116,11 +116,14 @@ class Calibration(Reach):
         narrow = deviation(0.0, spread, missed, noise)
         tail = 0.5 * (1 - level)
         inner, outer = narrow * student(level, np.inf), wide * student(level, np.inf)
+        both = -np.stack(np.broadcast_arrays(wide, narrow))
+        shares = np.array([self.misfit, 1 - self.misfit]).reshape(2, *[1] * (both.ndim - 1))
         with np.errstate(divide="ignore", invalid="ignore"):
             for _ in range(HALVINGS if self.misfit < 1 else 0):
                 middle = 0.5 * (inner + outer)
-                beyond = self.misfit * ndtr(-middle / wide) + (1 - self.misfit) * ndtr(-middle / narrow)
-                inner, outer = np.where(beyond > tail, middle, inner), np.where(beyond > tail, outer, middle)
+                beyond = shares * ndtr(middle / both)
+                further = beyond[0] + beyond[1] > tail
+                inner, outer = np.where(further, middle, inner), np.where(further, outer, middle)
         return np.asarray(outer)
 
 

@@ -186,6 +186,22 @@ def test_draws_have_the_variance_of_the_posterior():
     np.testing.assert_allclose(np.cov(drawn.T), covariance * 0.04 * 10 / 8, rtol=0.05)
 
 
+@pytest.mark.parametrize("place", [-8.7, -6.3, -4.4])
+def test_what_is_known_of_one_more_run_is_what_many_draws_say(place):
+    found = bowl.known_at(X, Y, SEED, place)
+    drawn = bowl.fit_bowl(X, Y, SEED, (place - 0.01, place + 0.01), 20_000, np.random.default_rng(0))
+    assert found.freedom == drawn.freedom
+    assert found.value == pytest.approx(drawn.mean[1], rel=1e-9)
+    assert found.error == pytest.approx(np.hypot(drawn.draws[:, 1].std(), drawn.sigma), rel=0.03)
+    np.testing.assert_allclose(bowl.fitted_to(X, Y, SEED), drawn.fitted, rtol=1e-9)
+
+
+def test_three_rates_tell_nothing_of_the_noise_of_a_fourth():
+    x, y = np.array([-2.0, 0, 2]), np.array([4.0, 1, 2])
+    assert bowl.known_at(x, y, np.zeros(3), 1.0).freedom == 0
+    np.testing.assert_allclose(bowl.fitted_to(x, y, np.zeros(3)), y)
+
+
 def test_three_rates_leave_a_parabola_without_noise():
     found = bowl.fit_bowl(
         np.array([-2.0, 0, 2]), np.array([4.0, 1, 2]), np.zeros(3), (-2.0, 2.0), 5, np.random.default_rng(0)

@@ -57,10 +57,11 @@ class Design:
 
     def with_one_more(self, batch: tuple[int, ...]) -> FloatArray:
         """(n,) the half width expected after a batch and each candidate, which may fail."""
-        left = self.after(batch)
+        left, error = self.after(batch), self.error(batch)
         more = left[0, 1:] ** 2 / (np.diag(left)[1:] + self.noise**2)
-        works = self.width(np.maximum(left[0, 0] - more, 0.0), np.minimum(self.error(batch), self.missed))
-        return (1 - self.failure) * works + self.failure * self.half_width(batch)
+        variances = np.maximum(left[0, 0] - np.append(0.0, more), 0.0)  # the first without a further run
+        alone, *works = self.width(variances, np.minimum(error, np.append(error, self.missed)))
+        return np.asarray((1 - self.failure) * np.array(works) + self.failure * alone)
 
     def expected(self, batch: tuple[int, ...]) -> float:
         """The half width after a batch, averaged over the failures of its runs."""
@@ -95,13 +96,16 @@ class Design:
 
     def _exchanged(self, batch: tuple[int, ...], budget: float) -> tuple[int, ...]:
         """The batch after exchanging its runs one by one for better ones."""
+        least = self.half_width(batch)
         for _ in range(EXCHANGES if batch else 0):
             before = batch
             for i in range(len(batch)):
                 rest = batch[:i] + batch[i + 1 :]
                 made = np.where(self._able(rest, budget), self.with_one_more(rest), np.inf)
                 found = (*rest, int(np.argmin(made)))
-                batch = found if self.half_width(found) < self.half_width(batch) * (1 - 1e-9) else batch
+                width = self.half_width(found)
+                if width < least * (1 - 1e-9):
+                    batch, least = found, width
             if batch == before:
                 break
         return batch
