@@ -96,7 +96,7 @@ class _Ends:
         return cls(low, high, np.isfinite(low), np.isfinite(high))
 
     def drawn(self, mean: FloatArray, sigma: float, rng: np.random.Generator) -> FloatArray:
-        """One draw of each normal distribution between its ends; uniform in a gap that lies too far out."""
+        """One draw of each normal distribution inside its gap; uniform in a gap that lies too far out."""
         below, above = ndtr((self.low - mean) / sigma), ndtr((self.high - mean) / sigma)
         share, mass = rng.uniform(size=len(mean)), above - below
         quantile = np.minimum(np.maximum(below + share * mass, LEAST_MASS), 1 - LEAST_MASS)

@@ -163,7 +163,7 @@ def bowl(at):
 def test_bottoms_and_derivatives_of_a_landscape():
     low, high = np.array([[-4.0, -5.0]]), np.array([[5.0, 4.0]])
     assert valley.bottoms(bowl, low, high)[0] == pytest.approx([1, -2], abs=1e-8)
-    gradient, hessian = valley._derivatives(bowl, np.array([[1.5, -1.0]]))
+    gradient, hessian = valley._derivatives(bowl, np.array([[1.5, -1.0]]), None)
     assert gradient[0] == pytest.approx([np.sinh(0.5) + 1, 4.5], rel=1e-8)
     assert hessian[0] == pytest.approx(np.array([[np.cosh(0.5), 1], [1, 4]]), rel=1e-3)
     assert np.isnan(valley.bottoms(bowl, low, np.array([[0.5, 4.0]]))).all()

@@ -91,7 +91,7 @@ class TestPlanted:
         assert f"at the edge: 1e+19 FLOP: lowest at its largest size, {largest:.3g}: add larger ones" in str(found)
 
     def test_a_minimum_that_one_size_alone_brackets_is_said(self):
-        """Eight sizes, of which the best lies between the fourth and the fifth; of one budget the last three are lost."""
+        """Eight sizes, the best between the fourth and the fifth; of one budget the last three are lost."""
         points = planted(sizes=8)
         assert not isoflop(points, draws=0).found["approach 2"].edges
         lost = points[points["C"] == 1e20].nlargest(3, "N").index

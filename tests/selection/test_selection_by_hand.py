@@ -17,7 +17,7 @@ from scalefit.rows.rows import Rows
 from scalefit.runs import read_runs
 from scalefit.selection import automatic, candidates, judging, skipping
 from scalefit.selection.candidates import Candidates
-from scalefit.selection.holding import Axis, Fold, axes_for, beyond_scales, column_of, left_out_runs
+from scalefit.selection.holding import NEXT, Axis, Fold, axes_for, beyond_scales, column_of, left_out_runs
 from scalefit.selection.trials import Ready, Trial, attempt
 from scalefit.selection.unread_columns import untold
 
@@ -258,8 +258,9 @@ def test_rows_beyond_the_four_quantiles_of_a_scale():
     runs = read_runs(pd.DataFrame({"N": x, "loss": 3 * x**-0.1}))
     rows = rows_of(runs, "power:over=N")
     found = beyond_scales(axes_for([find_law("power:over=N")], rows, runs, {}), rows, runs)
-    assert [fold.label for fold in found] == [f"smallest {n} rows by training" for n in (9, 12, 15, 18)]
-    assert [int(fold.held(rows, runs).sum()) for fold in found] == [12, 9, 6, 3]
+    labels = [f"smallest {n} rows by training" for n in (9, 12, 15, 18)]
+    assert [fold.label for fold in found] == [*labels, NEXT]
+    assert [int(fold.held(rows, runs).sum()) for fold in found] == [12, 9, 6, 3, 1]
     assert all(fold.held(rows, runs)[-1] and not fold.held(rows, runs)[0] for fold in found)
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from scalefit.transfer.edges import Edges, _within, fit_edges
+from scalefit.transfer.edges import Edges, _Ends, fit_edges
 
 GROUP = np.array([0, 0, 1, 1, 1])
 X = np.array([[6.0, 1.0], [8.0, 3.0], [6.0, 2.0], [7.0, 1.0], [9.0, 5.0]])
@@ -71,7 +71,8 @@ def test_a_boundary_at_a_point_is_the_height_and_the_way_from_the_origin():
 
 def drawn(low, high, mean, share=0.25, sigma=1.0):
     rng = SimpleNamespace(uniform=lambda size: np.full(size, share))
-    return _within(*(np.array([float(value)]) for value in (low, high, mean)), sigma, rng)[0]
+    first, last, middle = (np.array([float(value)]) for value in (low, high, mean))
+    return _Ends.of(first, last).drawn(middle, sigma, rng)[0]
 
 
 def test_a_boundary_is_drawn_from_the_part_of_a_normal_distribution_in_its_gap():
