@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--sizes", default="32,64,128,256", help="The widths or depths to compare.")
 @click.option("--seeds", default=3, type=click.IntRange(min=1), help="Number of runs of each size.")
 @click.option("--steps", default=8, help="Optimiser steps of each run.")
-@options.shared("--set", "--plot")
+@options.shared("--lr", "--set", "--plot")
 @answering
 def command(
     file: str | None,
@@ -36,18 +36,23 @@ def command(
     sizes: str,
     seeds: int,
     steps: int,
+    lr: str | None,
     settings: tuple[str, ...],
     plot: str | None,
 ) -> Answer:
-    """Without FILE, small models are trained for a few steps at each size. FILE holds activations measured in your own
-    models: a row for each module, size, step and seed (or a column for each module); the other options are for the
-    models trained here. Exit code 1 where a module does not keep its size, or may not (undecided).
+    """Without FILE, small models are trained for a few steps at each size. FILE is a Python file with a model of your
+    own, mymodel.py:build, which is trained instead: build(size) returns it, and loss(model, generator) its loss on a
+    random batch. Or FILE holds activations that you measured: a row for each module, size, step and seed (or a column
+    for each module); the other options are for the models trained here. Exit code 1 where a module does not keep its
+    size, or may not (undecided).
 
     \b
-    Example:
+    Examples:
+      scalefit coordcheck mymodel.py:build --sizes 128,256,512
       scalefit coordcheck --parametrization mup --seeds 1 --steps 5
     """
-    if file is not None:
+    own = file is not None and (file.endswith(".py") or ".py:" in file)
+    if file is not None and not own:
         return _measured(file, over, measure, plot)
     torch_is_there()
     from scalefit.errors import InputError
@@ -57,7 +62,19 @@ def command(
         grown = [int(size) for size in sizes.split(",")]
     except ValueError:
         raise InputError(f'"{sizes}" is not a list of sizes', where="--sizes", todo="write 32,64,128") from None
-    content = {"parametrization": parametrization, "lr": 0.02, "seq_len": 32, "batch": 128, "eval_batch": 64}
+    rate = None if lr is None else options.number(lr, "--lr")
+    if file is not None:
+        if settings:
+            todo = "set what you need in build(size) and loss(model, generator)"
+            raise InputError("it is for the models that scalefit builds", where="--set", todo=todo)
+        return _own(file, grown, plot, parametrization, axis, seeds, steps, 0.01 if rate is None else rate)
+    content = {
+        "parametrization": parametrization,
+        "lr": 0.02 if rate is None else rate,
+        "seq_len": 32,
+        "batch": 128,
+        "eval_batch": 64,
+    }
     given = {key: plain(value) for key, value in options.pairs(settings, "--set").items()}
     content |= {} if "data" in given else {"data": "zipf-markov", "data_options": {"tokens": 50000}}
     content |= given
@@ -69,6 +86,37 @@ def command(
     }
     answer = {"axis": axis, "sizes": grown, "modules": slopes, "ok": found.ok}
     return Answer("\n".join(found.lines), answer, found.table, found.ok, figures=drawn)
+
+
+def _own(
+    file: str,
+    sizes: list[int],
+    plot: str | None,
+    parametrization: str,
+    axis: str,
+    seeds: int,
+    steps: int,
+    lr: float,
+) -> Answer:
+    """The verdict on a model of the user's own: changes keep their size, and what is put out does not grow."""
+    from scalefit.proxy.own.activations import AXES, GATE, activations, read_model_file
+    from scalefit.stability.coordinates import coordinate_slopes
+
+    own = read_model_file(file)
+    table = activations(own, sizes, parametrization, axis=axis, seeds=seeds, steps=steps, lr=lr)
+    change, rms = (
+        coordinate_slopes(table[table[name] != 0].drop(columns=other), AXES[axis], name, GATE)
+        for name, other in (("change", "rms"), ("rms", "change"))
+    )
+    larger = rms.table[rms.table["verdict"].isin(["grows", "not finite"])]
+    ok = change.ok and not len(larger)
+    lines = [str(change), f"! change: root mean square of the change since initialisation, under {parametrization}"]
+    lines += [
+        f"! the output of {row.module} itself: {row.verdict}, slope {row.slope:+.3f}" for row in larger.itertuples()
+    ]
+    content = {"over": change.over, "parametrization": parametrization, "sizes": change.sizes, "seeds": change.seeds}
+    content |= {"modules": records(change.table), "outputs": records(rms.table), "gate": GATE, "ok": ok}
+    return Answer("\n".join(lines), content, table, ok, figures=figures(plot, change.plot))
 
 
 def _measured(file: str, over: str | None, measure: str | None, plot: str | None) -> Answer:
