@@ -68,13 +68,8 @@ def command(
             todo = "set what you need in build(size) and loss(model, generator)"
             raise InputError("it is for the models that scalefit builds", where="--set", todo=todo)
         return _own(file, grown, plot, parametrization, axis, seeds, steps, 0.01 if rate is None else rate)
-    content = {
-        "parametrization": parametrization,
-        "lr": 0.02 if rate is None else rate,
-        "seq_len": 32,
-        "batch": 128,
-        "eval_batch": 64,
-    }
+    content = {"parametrization": parametrization, "lr": 0.02 if rate is None else rate}
+    content |= {"seq_len": 32, "batch": 128, "eval_batch": 64}
     given = {key: plain(value) for key, value in options.pairs(settings, "--set").items()}
     content |= {} if "data" in given else {"data": "zipf-markov", "data_options": {"tokens": 50000}}
     content |= given
@@ -99,6 +94,7 @@ def _own(
     lr: float,
 ) -> Answer:
     """The verdict on a model of the user's own: changes keep their size, and what is put out does not grow."""
+    from scalefit.errors import listed
     from scalefit.proxy.own.activations import AXES, GATE, activations, read_model_file
     from scalefit.stability.coordinates import coordinate_slopes
 
@@ -108,12 +104,10 @@ def _own(
         coordinate_slopes(table[table[name] != 0].drop(columns=other), AXES[axis], name, GATE)
         for name, other in (("change", "rms"), ("rms", "change"))
     )
-    larger = rms.table[rms.table["verdict"].isin(["grows", "not finite"])]
+    larger = rms.table.loc[rms.table["verdict"].isin(["grows", "not finite"]), "module"]
     ok = change.ok and not len(larger)
-    lines = [str(change), f"! change: root mean square of the change since initialisation, under {parametrization}"]
-    lines += [
-        f"! the output of {row.module} itself: {row.verdict}, slope {row.slope:+.3f}" for row in larger.itertuples()
-    ]
+    lines = [str(change), f"change: root mean square of the change since initialisation, in {parametrization}"]
+    lines += [f"! the outputs themselves grow: {listed(larger, 9)}"] if len(larger) else []
     content = {"over": change.over, "parametrization": parametrization, "sizes": change.sizes, "seeds": change.seeds}
     content |= {"modules": records(change.table), "outputs": records(rms.table), "gate": GATE, "ok": ok}
     return Answer("\n".join(lines), content, table, ok, figures=figures(plot, change.plot))

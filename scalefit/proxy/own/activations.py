@@ -1,8 +1,8 @@
 """A coordinate check of a torch model of your own: what each module puts out at several sizes, step by step.
 
-Models of several sizes take a few steps. Of every module two root mean squares are recorded on a fixed batch: that of its
-output, and that of the change of its output since initialisation. In a parametrisation that transfers neither depends on
-the size. Source: arXiv:2203.03466, appendix D.
+Models of several sizes take a few steps. Of every module two root mean squares are recorded on a fixed batch: that of
+its output, and that of the change of its output since initialisation. In a parametrisation that transfers neither depends
+on the size. Source: arXiv:2203.03466, appendix D.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ COLUMNS = ["step", "seed", "rms", "change"]
 Found = dict[str, tuple[float, float]]
 Outputs = dict[str, list[Tensor]]
 HELD_OUT = 2**31  #: seed of the batch on which outputs are compared
-SIGNATURES = {"build": "build(size), which returns a torch.nn.Module", "loss": "loss(model, generator), a scalar"}
+LOSS = "loss(model, generator), which returns the scalar loss on a batch that is drawn with the generator"
 #: what a user's file may raise
 FAILURES = (
     *(SyntaxError, ImportError, NameError, AttributeError, TypeError, ValueError, LookupError),
@@ -61,27 +62,16 @@ def read_model_file(text: str) -> ModelFile:
     if not place.is_file():
         raise InputError("no such file", where=str(place), todo="give a Python file: mymodel.py:build")
     module = _run_file(place)
-    found = {"build": getattr(module, name or "build", None), "loss": getattr(module, "loss", None)}
-    for key, value in found.items():
-        if not callable(value):
-            missing = (name or key) if key == "build" else key
-            todo = f"define {SIGNATURES[key]}" + (" on a batch drawn with the generator" if key == "loss" else "")
-            raise InputError(
-                f"it has no function {missing}", where=str(place), todo=todo.replace("build(", f"{missing}(")
-            )
-    _check(module, place)
-    return ModelFile(
-        **found, roles=getattr(module, "roles", {}), branches=getattr(module, "branches", ()), where=str(place)
-    )
-
-
-def _check(module: ModuleType, place: Path) -> None:
-    """Refuse roles and branches that `parametrize` could not read."""
+    name = name or "build"
+    for missing, todo in ((name, f"{name}(size), which returns a torch.nn.Module"), ("loss", LOSS)):
+        if not callable(getattr(module, missing, None)):
+            raise InputError(f"it has no function {missing}", where=str(place), todo=f"define {todo}")
     roles, branches = getattr(module, "roles", {}), getattr(module, "branches", [])
     if not isinstance(roles, dict):
         raise InputError("roles is no dictionary", where=str(place), todo='write roles = {"head.*": "readout"}')
     if not isinstance(branches, list | tuple):
         raise InputError("branches is no list", where=str(place), todo='write branches = ["blocks.*.attn"]')
+    return ModelFile(getattr(module, name), module.loss, roles, branches, str(place))
 
 
 def _run_file(place: Path) -> ModuleType:
@@ -115,22 +105,23 @@ def activations(
     """One row for each module, size, step and seed: root mean square of its output, and of the change of it.
 
     The smallest size is the base. Readouts begin at zero: random ones shrink as the model widens, which is allowed but
-    hides the slope. Dropout is off while outputs are measured. Raises InputError for fewer than two sizes, and for a
+    hides the slope. Dropout is off while outputs are measured. Along depth, modules inside residual branches are left
+    out: one of many branches may learn less. Raises InputError for fewer than two sizes, and for a
     model that fails, with its message.
     """
     import pandas as pd
 
     if len(set(sizes)) < 2 or min(sizes) < 1 or steps < 1 or axis not in AXES:
-        todo = "give at least two sizes, at least one step, and the axis width or depth"
-        raise InputError(
-            f"no slope can be measured from sizes {list(sizes)} along {axis!r} in {steps} steps", todo=todo
-        )
+        what = f"no slope can be measured from sizes {list(sizes)} along {axis!r} in {steps} steps"
+        raise InputError(what, todo="give at least two sizes, at least one step, and the axis width or depth")
+    inside = [each for pattern in own.branches for each in (pattern, f"{pattern}.*")]
     rows = [
         (module, size, step, seed, rms, change)
         for seed in range(seeds)
         for size in sizes
         for step, found in enumerate(_train(own, size, sizes, parametrization, seed, steps, lr, optimizer), start=1)
         for module, (rms, change) in found.items()
+        if axis == "width" or not any(fnmatchcase(module, pattern) for pattern in inside)
     ]
     return pd.DataFrame(rows, columns=["module", AXES[axis], *COLUMNS])
 
@@ -177,7 +168,7 @@ def _steps(own: ModelFile, model: nn.Module, scaled: Parametrized, seed: int, st
 def _changes(now: Outputs, first: Outputs, shown: Mapping[str, str]) -> Found:
     """Root mean squares of outputs and of their changes, over the layers that are shown under one name."""
     found: dict[str, list[float]] = {}
-    for name in now.keys() & first.keys():
+    for name in (name for name in now if name in first):
         total = found.setdefault(shown[name], [0.0, 0.0, 0.0])
         for new, old in zip(now[name], first[name], strict=True):
             for at, value in enumerate((new, new - old)):

@@ -60,8 +60,8 @@ class Parametrized(Shown):
         """Parameter groups for any torch optimiser of this kind, from the values at the base size.
 
         ``weight_decay`` is multiplied by the learning rate, as in torch.optim.AdamW and SGD. ``eps`` is Adam's. Each
-        group also has ``lr_factor``, for loops that set the rates: ``group["lr"] = rate * group["lr_factor"]``. Parameters that
-        need no gradient are left out.
+        group also has ``lr_factor``, for loops that set the rates: ``group["lr"] = rate * group["lr_factor"]``.
+        Parameters that need no gradient are left out.
         """
         if weight_decay and self.optimizer in COUPLED:
             what = f"{self.optimizer} adds the weight decay to the gradient, where no factor keeps its effect"

@@ -1,8 +1,8 @@
 """The role of each tensor of a torch model, from how its shape grows from that of a smaller model of the same code.
 
 A dimension whose size differs between the two models grows. A matrix (out, in) that grows in both is hidden, one that
-grows at the output alone is embed, at the input alone readout; gains and biases are gain inside repeated blocks and final
-outside. What grows in no dimension has width ratio 1.
+grows at the output alone is embed, at the input alone readout; gains and biases are gain inside repeated blocks and
+final outside. What grows in no dimension has width ratio 1.
 """
 
 from __future__ import annotations

@@ -25,9 +25,9 @@ class RunLogger:
 
     ``settings`` describe the run; ``lr`` among them is the peak learning rate. Each call appends one whole row, which
     is on the disk when it returns: a kill loses no row. Opened again with the same settings, a run goes on, and steps
-    that its log already has are not written twice. ``tensorboard=True`` and ``wandb=True`` (or the arguments of wandb.init)
-    send the rows there too. Raises InputError for a folder of another run or in use, for a step that is not above the
-    last one, a value that is no number, and a package that is missing.
+    that its log already has are not written twice. ``tensorboard=True`` and ``wandb=True`` (or the arguments of
+    wandb.init) send the rows there too. Raises InputError for a folder of another run or in use, for a step that is not
+    above the last one, a value that is no number, and a package that is missing.
     """
 
     def __init__(
