@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from scalefit.cli import options
 from scalefit.cli.output import Answer, answering, figures, records
@@ -41,10 +42,10 @@ def command(
     plot: str | None,
 ) -> Answer:
     """Without FILE, small models are trained for a few steps at each size. FILE is a Python file with a model of your
-    own, mymodel.py:build, which is trained instead: build(size) returns it, and loss(model, generator) its loss on a
-    random batch. Or FILE holds activations that you measured: a row for each module, size, step and seed (or a column
-    for each module); the other options are for the models trained here. Exit code 1 where a module does not keep its
-    size, or may not (undecided).
+    own, mymodel.py:build, which is trained instead (8 seeds, --lr 0.01): build(size) returns it, loss(model, generator)
+    its loss on a random batch. Or FILE holds activations that you measured: a row for each module, size, step and seed
+    (or a column for each module); the other options are for the models trained here. Exit code 1 where a module does
+    not keep its size, or may not (undecided).
 
     \b
     Examples:
@@ -67,7 +68,8 @@ def command(
         if settings:
             todo = "set what you need in build(size) and loss(model, generator)"
             raise InputError("it is for the models that scalefit builds", where="--set", todo=todo)
-        return _own(file, grown, plot, parametrization, axis, seeds, steps, 0.01 if rate is None else rate)
+        given_seeds = click.get_current_context().get_parameter_source("seeds") is not ParameterSource.DEFAULT
+        return _own(file, grown, plot, parametrization, axis, seeds if given_seeds else None, steps, rate)
     content = {"parametrization": parametrization, "lr": 0.02 if rate is None else rate}
     content |= {"seq_len": 32, "batch": 128, "eval_batch": 64}
     given = {key: plain(value) for key, value in options.pairs(settings, "--set").items()}
@@ -89,16 +91,17 @@ def _own(
     plot: str | None,
     parametrization: str,
     axis: str,
-    seeds: int,
+    seeds: int | None,
     steps: int,
-    lr: float,
+    lr: float | None,
 ) -> Answer:
     """The verdict on a model of the user's own: changes keep their size, and what is put out does not grow."""
     from scalefit.errors import listed
-    from scalefit.proxy.own.activations import AXES, GATE, activations, read_model_file
+    from scalefit.proxy.own.activations import AXES, GATE, LR, SEEDS, activations, read_model_file
     from scalefit.stability.coordinates import coordinate_slopes
 
     own = read_model_file(file)
+    seeds, lr = seeds or SEEDS, LR if lr is None else lr
     table = activations(own, sizes, parametrization, axis=axis, seeds=seeds, steps=steps, lr=lr)
     change, rms = (
         coordinate_slopes(table[table[name] != 0].drop(columns=other), AXES[axis], name, GATE)

@@ -1,8 +1,8 @@
 """A coordinate check of a torch model of your own: what each module puts out at several sizes, step by step.
 
 Models of several sizes take a few steps. Of every module two root mean squares are recorded on a fixed batch: that of
-its output, and that of the change of its output since initialisation. In a parametrisation that transfers neither depends
-on the size. Source: arXiv:2203.03466, appendix D.
+its output, and that of the change of its output since initialisation. In a parametrisation that transfers, neither
+depends on the size. Source: arXiv:2203.03466, appendix D.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 GATE = 0.25  #: half of the slope that a single missing factor gives: a slope nearer to zero than to 1/2 is flat
+SEEDS, LR = 8, 0.01
 AXES = {"width": "d_model", "depth": "n_layer"}
 COLUMNS = ["step", "seed", "rms", "change"]
 Found = dict[str, tuple[float, float]]
@@ -97,9 +98,9 @@ def activations(
     parametrization: str = "mup",
     *,
     axis: str = "width",
-    seeds: int = 3,
+    seeds: int = SEEDS,
     steps: int = 8,
-    lr: float = 0.01,
+    lr: float = LR,
     optimizer: str = "adamw",
 ) -> pd.DataFrame:
     """One row for each module, size, step and seed: root mean square of its output, and of the change of it.

@@ -22,6 +22,7 @@ MATRICES = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Bilinear, nn.Multihea
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)  #: weights are (in, out, ...)
 LOOKUPS = (nn.Embedding, nn.EmbeddingBag)  #: weights are (entries, out)
 NAME_IT = "name its role: roles={{{name!r}: ...}} with one of " + ", ".join(ROLES)
+LISTED = "give the repeated layers a list of their own, and the first and last one names of their own"
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,8 @@ def _grown(places: Sequence[Owned], known: Mapping[str, Owned], roles: Mapping[s
     names, base = tuple(place.name for place in places), _counterpart(each, known).value
     if len(named) == 1:
         return Grown(names, each.value, base, role, width)
-    if named == {"embed", "readout"}:
-        readouts = tuple(place.module for place, role, _ in found if role == "readout")
+    if named == {"embed", "readout"} or (named == {"embed", "hidden"} and width == 1.0):  # nothing grows: as tied
+        readouts = tuple(place.module for place, role, _ in found if role != "embed")
         return Grown(names, each.value, base, "embed", width, readouts)
     raise InputError(
         f"one tensor with two roles, {' and '.join(sorted(named))}",
@@ -148,8 +149,7 @@ def _counterpart(each: Owned, known: Mapping[str, Owned]) -> Owned:
         raise InputError("base has no such parameter", where=each.name, todo="build both by the same code")
     alike = [known[name] for name, apart in near.items() if apart == min(near.values())]
     if len({other.value.shape for other in alike}) > 1:
-        todo = "give the repeated layers a list of their own, and the first and last one names of their own"
-        raise InputError("the layers of base that it may stand for have different shapes", where=each.name, todo=todo)
+        raise InputError("the layers of base that it may stand for have different shapes", where=each.name, todo=LISTED)
     return alike[-1]
 
 
@@ -162,21 +162,19 @@ def _apart(name: str, other: str) -> tuple[int, int]:
 def _role(each: Owned, base: Owned, roles: Mapping[str, str]) -> tuple[str, float]:
     """Role and ratio of widths of one parameter."""
     new, old = tuple(each.value.shape), tuple(base.value.shape)
+    where = each.name if each.name == base.name else f"{each.name} (for {base.name} of base)"
     if len(new) != len(old) or type(each.module).__name__ != type(base.module).__name__:
         what = f"shape {new} of {type(each.module).__name__}, in base {old} of {type(base.module).__name__}"
-        raise InputError(what, where=each.name, todo="build both by the same code")
+        raise InputError(what, where=where, todo="build both by the same code")
     grows = {at: Fraction(n, o) for at, (n, o) in enumerate(zip(new, old, strict=True)) if n != o}
     given = next((role for pattern, role in roles.items() if fnmatchcase(each.name, pattern)), None)
-    role = given or _inferred(each, tuple(grows), old)
-    ratios = set(grows.values())
+    role, ratios, inputs = given or _inferred(each, tuple(grows), old), set(grows.values()), each.inputs
     if len(ratios) <= 1:
         return role, float(next(iter(ratios), Fraction(1)))
-    inputs = each.inputs
     if given is None or inputs is None or role in ("gain", "final"):
-        todo = "let all its dimensions grow alike" + (
-            "" if inputs is None else f", or {NAME_IT.format(name=each.name)}"
-        )
-        raise InputError(f"shape {old} grows to {new}, by different ratios", where=each.name, todo=todo)
+        todo = "let all its dimensions grow alike" if each.name == base.name else LISTED
+        todo += "" if inputs is None else f", or {NAME_IT.format(name=each.name)}"
+        raise InputError(f"shape {old} grows to {new}, by different ratios", where=where, todo=todo)
     at = inputs if role in ("hidden", "readout") else 1 - inputs
     return role, float(grows.get(at, Fraction(1)))
 
