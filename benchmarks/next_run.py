@@ -11,8 +11,9 @@ unit of spending. All choices start with the same cheap runs (of the lowest budg
     random   affordable runs in random order, as far as the compute goes (two orders)
     advice   scalefit.next_runs in rounds: at each share of the compute the law is fitted again and asked
 
-The error is the root mean square of log(predicted/measured) over the targets of a set. The results are in
-docs/planning.md.
+The error is the root mean square of log(predicted/measured) over the targets of a set. A choice is as good as the grid
+at the first share where its error is no larger than that of the whole grid, and stays so from the share on after which
+it is never more than a tenth larger. The results are in docs/planning.md.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ AFFORDABLE = 0.25  #: of the target's compute
 SEEDS = 10  #: cheap runs that every choice starts with
 TARGETS = 6  #: of a set, at most
 TOP = 2  #: budgets from which the targets are taken
+CLOSE = 1.1  #: of the grid's error; that of six targets is known to a third
 RATIO, DOUBLING = 20.0, 2.0
 ROUND = 6  #: runs that the advice may name in a round
 DRAWS = 64
@@ -157,7 +159,8 @@ def replayed(runs: pd.DataFrame, target: pd.Series) -> dict[str, list[list[float
     found["ladder"].append(errors(ladder(rest)))
     for order in range(ORDERS):
         found["random"].append(errors(np.random.default_rng(order).permutation(len(rest)).astype(float)))
-    found["advice"].append([*advised(first, rest, target, spent[:-1]), np.nan])
+    made = advised(first, rest, target, spent[:-1])
+    found["advice"].append([*made, made[-1]])  # the whole compute is the grid
     return found
 
 
@@ -165,7 +168,10 @@ def targets_of(runs: pd.DataFrame) -> list[pd.Series]:
     """Runs of the largest budgets, evenly over their order in size."""
     label = budgets_of(runs["C"].to_numpy())
     last = np.sort(np.unique(label))[-TOP:]
-    top = runs[np.isin(label, last)].sort_values(["C", "N"])
+    top = runs[np.isin(label, last)]
+    if len(top) < TARGETS:  # no budgets
+        top = runs.nlargest(2 * TARGETS, "C")
+    top = top.sort_values(["C", "N"])
     places = np.unique(np.linspace(0, len(top) - 1, TARGETS).round().astype(int))
     return [top.iloc[int(k)] for k in places]
 
@@ -183,10 +189,15 @@ def judged(name: str, rows: pd.DataFrame) -> dict[str, object] | None:
     }
     goal = float(error["grid"][-1])
     for choice, line in error.items():
-        as_good = np.flatnonzero(line <= goal)
-        row[f"{choice}_share"] = SHARES[int(as_good[0])] if len(as_good) else np.inf
+        row[f"{choice}_share"] = first_share(line <= goal)
+        row[f"{choice}_stays"] = first_share(np.logical_and.accumulate((line <= CLOSE * goal)[::-1])[::-1])
         row |= {f"{choice}_{share:.4g}": float(each) for share, each in zip(SHARES, line, strict=True)}
     return row
+
+
+def first_share(as_good: np.ndarray) -> float:
+    """The first share at which a choice is as good; infinite where it never is."""
+    return SHARES[int(np.argmax(as_good))] if as_good.any() else float("inf")
 
 
 def main() -> None:
@@ -208,11 +219,14 @@ def main() -> None:
             print(f"{name}: {row['runs']} runs, {row['targets']} targets ({time.perf_counter() - begin:.0f} s)")
             for choice in ("grid", "ladder", "random", "advice"):
                 line = "  ".join(f"{100 * float(str(row[f'{choice}_{share:.4g}'])):6.2f}" for share in SHARES)
-                print(f"  {choice:7s} {line} %   as good as the grid with {row[f'{choice}_share']}", flush=True)
+                shares = f"as good with {row[f'{choice}_share']:.4g}, and stays so with {row[f'{choice}_stays']:.4g}"
+                print(f"  {choice:7s} {line} %   {shares}", flush=True)
     table = pd.DataFrame(rows)
     for choice in ("grid", "ladder", "random", "advice"):
-        shares = table[f"{choice}_share"]
-        print(f"{choice}: median share {shares.median():.4g}; {int(np.isinf(shares).sum())} of {len(table)} sets never")
+        for how in ("share", "stays"):
+            shares = table[f"{choice}_{how}"]
+            never = f"never in {int(np.isinf(shares).sum())} of {len(table)} sets"
+            print(f"{choice}, {how}: median {shares.median():.4g}; {never}")
 
 
 if __name__ == "__main__":

@@ -65,6 +65,7 @@ _PLACES = {
     "lr_transfer": "scalefit.transfer",
     "mixture": "scalefit.fitting.stages",
     "next_runs": "scalefit.planning.next_runs.advice",
+    "next_sweeps": "scalefit.transfer.further",
     "noise_scale": "scalefit.planning.critical_batch",
     "overfitting": "scalefit.planning.optimum.kaplan_frontier",
     "parse_schedule": "scalefit.schedules",
@@ -143,6 +144,7 @@ if TYPE_CHECKING:
         lr_transfer,
         read_sweeps,
     )
+    from scalefit.transfer.further import next_sweeps
 
 
 def __getattr__(name: str) -> Any:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SHARES = {"mean_relative", "worst_relative", "final", "relative_error"}  #: columns shown in percent
 FORMATS = {"points": ".0f", "r2": ".5f", "mae": ".4g", "rmse": ".4g", "decades_beyond": ".2f"}
+MOST_LETTERS = 240  #: of one cell or item; the rest is counted
 LOPSIDED = 0.3  #: by how much the nearer limit lies nearer than half of the interval, from which both are shown
 LEAST_PLAIN, MOST_PLAIN = 3, 5  #: numbers from 1e-3 and below 1e5 are written without a power of ten
 MOST_NAMED = 4  #: items that a note names before it only counts them
@@ -30,6 +31,16 @@ class Shown:
         return f"<pre>{escape(str(self))}</pre>"
 
 
+def brief(text: str, most: int = MOST_LETTERS) -> str:
+    r"""A text on one line without control characters, cut where it is very long.
+
+    >>> brief("a\x1b[2J"), brief("x" * 500, 10)
+    ('a\\x1b[2J', 'xxxxxxxxxx … (500 letters)')
+    """
+    shown = one_line(text)
+    return shown if len(shown) <= most else f"{shown[:most]} … ({len(shown)} letters)"
+
+
 def as_lines(table: pd.DataFrame, digits: int = 6) -> str:
     """A table as aligned text; relative errors in percent; empty for a table without columns."""
     if not len(table.columns):
@@ -37,7 +48,7 @@ def as_lines(table: pd.DataFrame, digits: int = 6) -> str:
 
     def shown(column: str, value: Any) -> str:
         if not isinstance(value, float):
-            return one_line(str(value))
+            return brief(str(value))
         if column in SHARES:
             return f"{100 * value:z.2f} %"
         return format(value, FORMATS.get(column, f".{digits}g"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import re
 import shlex
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -62,21 +64,28 @@ def accuracy_at(bpb: float | pd.Series) -> float | pd.Series:
     return 1 - 0.75 / (1 + np.exp(-9 * (bpb - 0.9)))
 
 
-def saved(folder: Path, lines: list[str]) -> Path:
-    """A workspace in which the commands with ``--save`` have run, so that each of the others can run by itself."""
+def saved(folder: Path, lines: list[str]) -> dict[str, Result]:
+    """What the commands with ``--save`` answer in a workspace, where each of the others can then run by itself."""
     workspace(folder)
+    saving = dict.fromkeys(line for line in lines if line.startswith("scalefit ") and "--save" in line)
     with contextlib.chdir(folder):
-        for line in lines:
-            if line.startswith("scalefit ") and "--save" in line:
-                assert run(line).exit_code == 0, line
-    return folder
+        return {line: run(line) for line in saving}
 
 
 def plant(folder: Path) -> Path:
     """Nine runs without noise under planted constants, and their saved fit, in a folder."""
+    for name, content in _planted().items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@cache
+def _planted() -> dict[str, bytes]:
+    """The files of :func:`plant`: fitted once a process, since many tests begin with them."""
     N, D = np.repeat([1e6, 1e7, 1e8], 3), np.tile([1e8, 1e9, 1e10], 3)
     loss = 1.7 + 400 * N**-0.34 + 410 * D**-0.28
-    pd.DataFrame({"N": N, "D": D, "loss": loss}).to_csv(folder / "runs.csv", index=False)
-    result = run(f"scalefit fit {folder}/runs.csv --law chinchilla --save {folder}/fit.json")
-    assert result.exit_code == 0, result.output
-    return folder
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        pd.DataFrame({"N": N, "D": D, "loss": loss}).to_csv("runs.csv", index=False)
+        result = run("scalefit fit runs.csv --law chinchilla --save fit.json")
+        assert result.exit_code == 0, result.output
+        return {name: Path(name).read_bytes() for name in ("runs.csv", "fit.json")}

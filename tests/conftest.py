@@ -14,6 +14,12 @@ settings.register_profile("scalefit", deadline=None, suppress_health_check=[Heal
 settings.load_profile("scalefit")
 
 
+def pytest_configure(config):
+    """With several workers, the tests of one file stay in one of them: what they share is then made once."""
+    if getattr(config.option, "dist", "no") == "load":  # what -n alone means; absent without pytest-xdist
+        config.option.dist = "loadfile"
+
+
 @pytest.fixture(autouse=True)
 def no_figure_is_left_open():
     """Figures that a test leaves open count against those that the others open."""

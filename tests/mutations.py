@@ -122,7 +122,8 @@ class Finder(ast.NodeVisitor):
         for argument, default in [*pairs, *zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)]:
             if argument.arg in QUIET_KEYWORDS or "seed" in argument.arg:
                 continue
-            if isinstance(default, ast.Constant) and isinstance(default.value, (bool, int, float)):
+            kinds = (bool,) if self.is_figure else (bool, int, float)  # numbers are the looks of a figure
+            if isinstance(default, ast.Constant) and isinstance(default.value, kinds):
                 value = default.value
                 self.add("default", default, repr(changed(value)))
         self.returns(node)

@@ -53,6 +53,11 @@ def tree_of(file):
     return ast.parse(file.read_text(encoding="utf-8"))
 
 
+@cache
+def nodes_of(file):
+    return list(ast.walk(tree_of(file)))
+
+
 def module_of(file):
     """The dotted name of a file below the package; that of its folder for an __init__."""
     parts = file.relative_to(PACKAGE).with_suffix("").parts
@@ -73,9 +78,9 @@ def wing_of(file):
     return room_of(file).split(".")[0]
 
 
-def under_type_checking(tree):
+def under_type_checking(nodes):
     """The nodes that only a type checker sees."""
-    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
+    blocks = [node for node in nodes if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)]
     return {id(inner) for block in blocks for statement in block.body for inner in ast.walk(statement)}
 
 
@@ -85,14 +90,18 @@ def is_delegate(function):
     return function.name.startswith(("plot", "plan")) and [type(s) for s in body] == [ast.ImportFrom, ast.Return]
 
 
+@cache
 def imports_of(file):
     """(module, line) of every import that runs, wherever it stands, but for the licensed delegates."""
-    tree = tree_of(file)
-    skip = under_type_checking(tree)
-    for function in ast.walk(tree):
+    return tuple(found_imports(file))
+
+
+def found_imports(file):
+    skip = under_type_checking(nodes_of(file))
+    for function in nodes_of(file):
         if isinstance(function, ast.FunctionDef) and is_delegate(function):
             skip |= {id(node) for node in function.body}
-    for node in ast.walk(tree):
+    for node in nodes_of(file):
         if id(node) in skip:
             continue
         if isinstance(node, ast.Import):
@@ -206,12 +215,12 @@ def test_the_tests_mirror_the_package():
 
 @each_file
 def test_habits(file):
-    tree = tree_of(file)
-    calls = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    nodes = nodes_of(file)
+    calls = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     assert not calls & {"print", "eval", "exec", "breakpoint"}
     assert not {module.split(".")[0] for module, _ in imports_of(file)} & {"dill", "shelve", "marshal"}
     assert not re.search(r"pickle\.(load|dump)|weights_only=False|allow_pickle=True", file.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.ExceptHandler):
             caught = ast.dump(node.type) if node.type is not None else "everything"
             assert "everything" not in caught, f"line {node.lineno}: a bare except"
@@ -232,7 +241,7 @@ def depth(node, level=0):
 def test_size(file):
     lines = len(file.read_text(encoding="utf-8").splitlines())
     assert lines <= LONGEST_FILE
-    for node in ast.walk(tree_of(file)):
+    for node in nodes_of(file):
         if isinstance(node, ast.FunctionDef):
             body = [statement for statement in node.body if not isinstance(statement, ast.Expr)] or node.body
             assert body[-1].end_lineno - body[0].lineno + 1 <= LONGEST_FUNCTION, f"line {node.lineno}: {node.name}"

@@ -177,6 +177,8 @@ def drawn(ax, colour):
 def test_figure_of_a_back_test(tested):
     ax = tested.plot()
     outside = int((~tested.table["inside"]).sum())
+    rows = tested.table
+    assert (rows["inside"] == rows["error"].between(rows["low"], rows["high"])).all()
     assert drawn(ax, colours.WARNING) == outside
     assert drawn(ax, colours.FITTED) == len(tested.table) - outside
     assert "×" in ax.get_xticklabels()[0].get_text() and "%" in ax.get_ylabel()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import re
 import sys
@@ -28,10 +27,9 @@ def make_laws():
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """A workspace in which the commands with ``--save`` have run, as the others need, and what those answered."""
-    folder = commands.workspace(tmp_path_factory.mktemp("docs"))
-    with contextlib.chdir(folder):
-        return folder, {command: commands.run(command) for command in QUESTIONS if "--save" in command}
+    """A workspace in which the commands with ``--save`` have run once, as the others need, and what those answered."""
+    folder = tmp_path_factory.mktemp("docs")
+    return folder, commands.saved(folder, QUESTIONS)
 
 
 def test_the_pages_of_the_laws_are_fresh(make_laws, tmp_path):

@@ -54,3 +54,11 @@ def test_a_message_shows_200_letters_of_an_expression(letters, cut):
         parse(text)
     assert (text[:200] + "..." * cut + '"') in str(caught.value)
     assert ("..." in str(caught.value)) == cut
+
+
+def test_points_that_fill_a_cube_are_a_lattice_by_powers_of_one_ratio():
+    """In three dimensions the root of x^4 = x + 1, 1.2207: the first point lies one step from the middle."""
+    found = spread_points(7, 3)
+    assert found.shape == (7, 3)
+    steps = 1.2207440846057596 ** -np.arange(1.0, 4.0)
+    np.testing.assert_allclose(found, (0.5 + np.arange(1, 8)[:, None] * steps) % 1, atol=1e-12)

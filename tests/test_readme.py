@@ -21,14 +21,16 @@ NUMBER = re.compile(r"-?\d+\.?\d*(?:e[+-]?\d+)?")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return commands.saved(tmp_path_factory.mktemp("readme"), COMMANDS)
+def answered(tmp_path_factory):
+    """A workspace in which the commands with ``--save`` have run, and what those answered."""
+    folder = tmp_path_factory.mktemp("readme")
+    return folder, commands.saved(folder, COMMANDS)
 
 
 @pytest.fixture
-def there(folder, monkeypatch):
-    monkeypatch.chdir(folder)
-    yield folder
+def there(answered, monkeypatch):
+    monkeypatch.chdir(answered[0])
+    yield answered[0]
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")
 
@@ -79,8 +81,8 @@ def test_every_shell_command_is_one_of_those_tested_here():
 
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("scalefit ")])
-def test_the_commands_run(command, there):
-    result = commands.run(command)
+def test_the_commands_run(command, there, answered):
+    result = answered[1].get(command) or commands.run(command)
     assert result.exit_code == commands.wanted_exit(command), result.output
     assert result.stdout.strip()
 

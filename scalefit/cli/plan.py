@@ -11,6 +11,8 @@ from scalefit.cli import options
 from scalefit.cli.output import Answer, answering, coded, figures, records
 from scalefit.errors import InputError
 
+LAW = "chinchilla"
+
 if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
     from scalefit.planning.allocation.answer import Plan
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 @options.shared("--steps", show_default="the longest fitted run")
 @options.shared("--lr", show_default="the fitted peak")
 @options.shared("--at", metavar="N=7B|U=25B,...", help="Hold these; what else the law or the cost reads.")
-@options.shared("--law", default="chinchilla", help="The law to fit to FILE, or that of FIT.json in a file of yours.")
+@options.shared("--law", default=LAW, help="The law to fit to FILE, or that of FIT.json in a file of yours.")
 @options.shared("--draws", default=options.DRAWS)
 @options.shared("--seed", "--plot")
 @answering
@@ -54,7 +56,8 @@ def command(
     """FIT.json is a saved fit; to run logs a law is fitted first. With --at N=7B or --at D=2T the rest is planned.
     The law, what N counts, the cost and the distance beyond the fitted runs are printed with every plan.
 
-    For a saved fit along the run: --schedules all, or --schedules wsd:decay=20% --schedules cosine, ranks schedules of
+    For a saved fit along the run, or for loss curves in FILE (then by the law that misjudges their order least in a
+    back-test): --schedules all, or --schedules wsd:decay=20% --schedules cosine, ranks schedules of
     one length by their final loss with paired differences, and --schedules wsd:decay=5%..60% looks for the best share;
     --loss with --schedule gives the steps that a schedule of that shape needs.
 
@@ -77,9 +80,9 @@ def command(
     if not files or tuned:
         what = "--tuned without --hyperparameters" if tuned else "no fit and no run logs"
         raise InputError(what, where="plan", todo="see scalefit plan --help")
-    if _along(files, schedules, given):
-        asked = {"schedules": schedules, "steps": steps, "lr": lr, "plot": plot}
-        return _of_schedules(_saved(files[0], law), asked, given, held)
+    if schedules or (given["schedule"] is not None and files[0].endswith(".json")):
+        asked = {"schedules": schedules, "steps": steps, "lr": lr, "plot": plot, "draws": draws, "seed": seed}
+        return _of_schedules(_curves_or_fit(files, law, given), asked | {"law": law}, given, held)
     if steps is not None or lr is not None:
         raise InputError("--steps and --lr without --schedules", where="plan", todo="give the schedules to rank")
     reading = {name: given.pop(name) for name in options.READING}
@@ -91,34 +94,43 @@ def command(
     return Answer(str(found), _content(found), found.table, found.ok, notes, figures(plot, found.plot))
 
 
-def _along(files: tuple[str, ...], schedules: tuple[str, ...], given: dict[str, Any]) -> bool:
-    """Whether schedules are asked about; then the source is a saved fit."""
-    asked = bool(schedules) or (given["schedule"] is not None and Path(files[0]).suffix == ".json")
-    if asked and (len(files) > 1 or Path(files[0]).suffix != ".json"):
-        todo = "fit the curves first: scalefit fit FILE --law annealing --save fit.json"
-        raise InputError("schedules are ranked by a saved fit", where="--schedules", todo=todo)
-    return asked
+def _curves_or_fit(files: tuple[str, ...], law: str, given: dict[str, Any]) -> Fit | Runs:
+    """What schedules are ranked by: a saved fit, or curves."""
+    if files[0].endswith(".json") and len(files) == 1:
+        return _saved(files[0], law)
+    todo = "give a FIT.json of a law along the run, or loss curves under two or more schedules"
+    wrong = InputError("schedules are ranked by a saved fit, or by curves", where="--schedules", todo=todo)
+    if not all(Path(name).exists() and not name.endswith(".json") for name in files):
+        raise wrong
+    runs = options.read(files, **{name: given[name] for name in options.READING})
+    if runs.curves is None:
+        raise wrong
+    return runs
 
 
-def _of_schedules(fit: Fit, asked: dict[str, Any], given: dict[str, Any], held: dict[str, Any]) -> Answer:
+def _of_schedules(source: Fit | Runs, asked: dict[str, Any], given: dict[str, Any], held: dict[str, Any]) -> Answer:
     """The ranking of schedules, or the steps to a loss under one."""
+    from scalefit.fitting.result import Fit
     from scalefit.planning.schedules.length import steps_for_loss
     from scalefit.planning.schedules.ranking import rank_schedules
 
     if not asked["schedules"]:
-        if given["loss"] is None:
+        if given["loss"] is None or not isinstance(source, Fit):
             raise InputError("--schedule without --loss", where="plan", todo="give the loss to reach")
-        steps = steps_for_loss(fit, given["loss"], given["schedule"], **held)
-        answer: dict[str, Any] = {"law": fit.law.spec, "schedule": steps.schedule, "steps": records(steps.table)}
-        answer["warnings"] = coded([*steps.cautions, *fit.warnings])
+        steps = steps_for_loss(source, given["loss"], given["schedule"], **held)
+        answer: dict[str, Any] = {"law": source.law.spec, "schedule": steps.schedule, "steps": records(steps.table)}
+        answer["warnings"] = coded([*steps.cautions, *source.warnings])
         return Answer(str(steps), answer, steps.table, steps.ok)
-    peak = options.number(asked["lr"], "--lr") if asked["lr"] else None
-    found = rank_schedules(fit, asked["schedules"], steps=asked["steps"], lr=peak, warmup=given["warmup"] or 0, **held)
+    own = {"steps": asked["steps"], "lr": options.number(asked["lr"], "--lr") if asked["lr"] else None}
+    own |= {"draws": asked["draws"], "seed": asked["seed"], "law": None if asked["law"] == LAW else asked["law"]}
+    found = rank_schedules(source, asked["schedules"], warmup=given["warmup"] or 0, **own, **held)
+    fit = found.fit
     content: dict[str, Any] = {"law": fit.law.spec, "ranking": records(found.table), "shares": records(found.shares)}
-    content["resolution"] = found.resolution
+    content |= {"resolution": found.resolution, "choice": found.choice}
     content |= {"budget": vars(found.budget), "known": type(fit.law).fails}
     content["warnings"] = coded([*found.cautions, *fit.warnings])
-    return Answer(str(found), content, found.table, found.ok, figures=figures(asked["plot"], found.plot))
+    notes = [] if isinstance(source, Fit) else options.told(source)
+    return Answer(str(found), content, found.table, found.ok, notes, figures(asked["plot"], found.plot))
 
 
 def _of_hyperparameters(

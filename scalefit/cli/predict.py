@@ -45,7 +45,7 @@ def command(
 ) -> Answer:
     """Give FILES, --at, --schedule, or --from-partial with the run's --schedule. Where FILES hold measured losses, the
     errors of the prediction are shown as well. A run in progress is predicted from its curve so far: by a saved fit of
-    other runs, or, once half of its learning-rate decay is done, by its own curve alone; --plot draws that prediction.
+    other runs, or, once half of its learning-rate decay is done, by its own curve alone. --plot draws the prediction.
 
     Exit code 1 where a check of the fit failed, or for a prediction far beyond the data, for another recipe (peak
     learning rate, size, batch size), or one that depends on a single run.
@@ -65,9 +65,8 @@ def command(
         return _in_progress(fit, options.read((from_partial,), **reading), plot)
     if every is not None and every < 1:
         raise InputError(f"{every} steps", where="--every", todo="give a number of steps from 1 on")
-    if fit is None or plot:
-        what = "no saved fit" if fit is None else "--plot without --from-partial"
-        raise InputError(what, where="predict", todo="give FIT.json, and see scalefit plot for its figure")
+    if fit is None:
+        raise InputError("no saved fit", where="predict", todo="give FIT.json")
     schedule = reading["schedule"]
     place: dict[str, Any] = dict(options.pairs(at, "--at"))
     asked: dict[str, Any] = {"schedule": schedule, **place}
@@ -81,7 +80,8 @@ def command(
         table, cautions = predict(fit, schedule=schedule, every=every, at=place), fit.cautions(**asked)
     other = None if files else fit.sensitivity(**asked)
     answer = _answer(fit, table, scores, [*cautions, *fit.warnings], bool(cautions), other)
-    return replace(answer, notes=_completed(runs, schedule))
+    drawn = figures(plot, lambda: fit.plot(runs, schedule=None if files else schedule, at=place or None))
+    return replace(answer, notes=_completed(runs, schedule), figures=drawn)
 
 
 def _completed(runs: Runs | None, schedule: str | None) -> list[str]:

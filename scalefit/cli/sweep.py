@@ -22,14 +22,27 @@ SHOWN = ("run", "N", "D", "C", "loss", "val_loss", "status")  #: columns of a co
 @click.option(
     "--members", default=64, type=click.IntRange(min=1), help="run: most models of one shape trained together."
 )
+@click.option("--index", type=int, metavar="I", help="run: only job I of the sweep, from 0, as a task of an array.")
+@click.option("--chunk", type=click.IntRange(1), default=1, metavar="K", help="run: K jobs for each --index.")
+@click.option("--job", metavar="ID", help="run: only the job of this id.")
+@click.option("--max", "most", type=click.IntRange(1), metavar="N", help="run: at most N jobs.")
 @click.option("--curves", is_flag=True, help="collect: one row for each logged step, not for each run.")
 @click.option("--save", type=OutputFile("table"), metavar="FILE.csv", help="collect: write the table here.")
 @answering
 def command(
-    action: str, grid: str | None, out: str, device: str | None, members: int, curves: bool, save: str | None
+    action: str,
+    grid: str | None,
+    out: str,
+    device: str | None,
+    members: int,
+    curves: bool,
+    save: str | None,
+    **chosen: Any,
 ) -> Answer:
     """A run is identified by the hash of its configuration, so every action can be repeated: run trains only what is
-    not finished yet, and stopping it loses at most the steps since the last checkpoint.
+    not finished yet, and stopping it loses at most the steps since the last checkpoint. Any number of processes and
+    machines that share the folder may run one sweep; --index makes each task of an array (Slurm, GNU parallel) train
+    its own part.
 
     \b
     Example:
@@ -44,7 +57,7 @@ def command(
     if grid:
         raise InputError(f"{action} takes no grid", where=grid, todo=f"write scalefit sweep {action} --out {out}")
     if action == "run":
-        return _table(run_sweep(out, device=device, members=members, progress=progress()))
+        return _table(run_sweep(out, device=device, members=members, **chosen, progress=progress()))
     if action == "status":
         return _table(sweep_status(out))
     return _collect(out, curves, save)

@@ -188,7 +188,8 @@ class Influence:
         """A warning where the prediction at a point depends on single runs."""
         if not self.without:
             return []
-        found = self.changes(variables).query("influential")
+        changes = self.changes(variables)
+        found = changes[changes["influential"]]
         if found.empty:
             return []
         here = float(np.ravel(self.estimate.value(variables))[0])

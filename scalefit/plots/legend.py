@@ -53,8 +53,9 @@ def place(ax: Axes, handles: Sequence[Artist], title: str | None = None) -> Lege
 
     Texts at marks are moved to a free side of their mark before.
     """
-    ax.figure.canvas.figure.draw_without_rendering()
-    room.settle_texts(ax)
+    if ax.texts:
+        _lay_out(ax)
+        room.settle_texts(ax)
     legend, corner, share = _tried(ax, handles, title, 1)
     if share < CROWDED and len(handles) > MOST_IN_A_COLUMN:
         wide = _tried(ax, handles, title, 2)
@@ -70,5 +71,13 @@ def _tried(ax: Axes, handles: Sequence[Artist], title: str | None, columns: int)
     """A legend of some columns, its best corner, and the share of the height that it leaves to the data."""
     legend = ax.legend(handles=list(handles), title=title, ncols=columns, loc="upper right", **STYLE)
     legend.set_in_layout(False)
-    ax.figure.canvas.figure.draw_without_rendering()
+    _lay_out(ax)
     return legend, *room.best_corner(ax, legend)
+
+
+def _lay_out(ax: Axes) -> None:
+    """Give the axes the room that they will have: what drawing the figure begins with, without drawing it."""
+    figure = ax.figure.canvas.figure
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)

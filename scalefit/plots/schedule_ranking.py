@@ -46,7 +46,7 @@ def plot_schedule_ranking(ranking: ScheduleRanking, *, ax: Axes | None = None) -
         height = row + TALL / 2 - TALL * lr
         ax.plot(left + width * step, height, transform=ax.get_yaxis_transform(), color=colours.TARGET, linewidth=0.9,
                 clip_on=False)  # fmt: skip
-    ax.annotate("learning rate", (left, 1.0), (0, 2), xycoords="axes fraction", textcoords="offset points",
-                fontsize="small", color="0.35", annotation_clip=False)  # fmt: skip
+    ax.annotate("learning rate", (left + width / 2, 0.0), (0, -4), xycoords="axes fraction", va="top", ha="center",
+                textcoords="offset points", fontsize="small", color="0.35", annotation_clip=False)  # fmt: skip
     canvas.warn_of(ax, [check.text for check in ranking.cautions])
     return ax

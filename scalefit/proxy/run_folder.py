@@ -9,18 +9,14 @@ import os
 import pickle
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from scalefit.errors import InputError, ScalefitError
+from scalefit.proxy.claims import Lease, Lock, claim, is_claimed
 from scalefit.writing import write_text, write_whole
-
-try:
-    import fcntl
-except ImportError:  # Windows: no locks, so only one process may use a folder
-    fcntl = None  # type: ignore[assignment]
 
 Row = dict[str, Any]
 STATUSES = ("running", "stopped", "finished", "diverged")
@@ -35,14 +31,14 @@ class RunFolder:
     kill nor a loss of power loses a row that was flushed, or leaves a checkpoint that is ahead of the log.
 
     Reading changes nothing. What is damaged raises InputError, which names the file and the row. A process that writes
-    the log calls `claim` first, which only one can hold at a time; the lock is released with the process, however it
-    ends.
+    the log calls `claim` first, which only one can hold at a time (see `scalefit.proxy.claims`); it ends with the
+    process, however that ends.
     """
 
     def __init__(self, path: Path) -> None:
         self.path, self.log, self.last_step = path, path / "log.jsonl", -1
         self.note = ""  #: what was trained again, and why; goes into run.json
-        self._lock: IO[str] | None = None
+        self._claim: Lock | Lease | None = None
 
     def claim(self) -> bool:
         """Take the folder for this process and cut off a half-written last row; False if another process has it.
@@ -53,28 +49,26 @@ class RunFolder:
             what = "a log without the run.json that every run begins with: it was written by something else"
             raise InputError(what, where=str(self.log), todo="choose another name or folder, or delete it")
         _write(lambda: self.path.mkdir(parents=True, exist_ok=True), self.path)
-        _write(lambda: (self.path / "lock").touch(), self.path)
-        self._lock = (self.path / "lock").open("a", encoding="utf-8")
-        if not _locked(self._lock):
-            self.release()
+        _write(self._take, self.path)
+        if self._claim is None:
             return False
         if self.log.exists():
             os.truncate(self.log, len(self._whole_lines()))
         self.last_step = int(self.last_row().get("step", -1))
         return True
 
+    def _take(self) -> None:
+        self._claim = claim(self.path)
+
     def release(self) -> None:
         """Let other processes claim the folder."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        if self._claim is not None:
+            self._claim.release()
+            self._claim = None
 
     def is_claimed(self) -> bool:
         """Whether a process is training this run now."""
-        if not (self.path / "lock").exists():
-            return False
-        with (self.path / "lock").open(encoding="utf-8") as file:
-            return not _locked(file)
+        return is_claimed(self.path)
 
     def _whole_lines(self) -> bytes:
         data = self.log.read_bytes()
@@ -101,6 +95,8 @@ class RunFolder:
         if not fresh:
             return
         text = "".join(json.dumps(_strict(row)) + "\n" for row in fresh)
+        if self._claim is not None:
+            self._claim.check()
 
         def add() -> None:
             with self.log.open("a", encoding="utf-8") as file:
@@ -141,6 +137,8 @@ class RunFolder:
 
     def save(self, checkpoint: Mapping[str, Any]) -> None:
         """Replace checkpoint.pt."""
+        if self._claim is not None:
+            self._claim.check()
         memory = io.BytesIO()  # torch itself does not report why it cannot write a file
         torch.save(dict(checkpoint), memory)
         write_whole(self.path / "checkpoint.pt", lambda to: to.write_bytes(memory.getbuffer()))
@@ -184,16 +182,6 @@ def _strict(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_strict(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _locked(file: IO[str]) -> bool:
-    """Lock an open file until it is closed; False if another process has locked it."""
-    try:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:  # others than BlockingIOError come from a file system without locks
-        return not isinstance(error, BlockingIOError)
-    return True
 
 
 def _write(action: Callable[[], object], path: Path) -> None:

@@ -9,24 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from scalefit.answers import FORMATS, SHARES
+from scalefit.answers import brief as brief
 from scalefit.errors import ScalefitError
-from scalefit.escaping import one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST_LETTERS = 240  #: of one cell or item; the rest is counted
 MOST_ROWS = 40  #: of one table; the others are counted
-
-
-def brief(text: str, most: int = MOST_LETTERS) -> str:
-    r"""A text on one line without control characters, cut where it is very long.
-
-    >>> brief("a\x1b[2J"), brief("x" * 500, 10)
-    ('a\\x1b[2J', 'xxxxxxxxxx … (500 letters)')
-    """
-    shown = one_line(text)
-    return shown if len(shown) <= most else f"{shown[:most]} … ({len(shown)} letters)"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal
@@ -201,6 +202,12 @@ def _of_run(law: Law, by_run: pd.DataFrame, run: str, column: str, runs: Runs) -
     return float(by_run[column].to_numpy()[by_run.index.get_loc(run)])
 
 
+def _alike(column: str, name: str) -> int:
+    """How many words two names share: what is likeliest meant comes first."""
+    words = [set(re.findall(r"[a-z]+", text.lower())) for text in (column, name)]
+    return len(words[0] & words[1])
+
+
 def _require(law: Law, names: list[str], frame: pd.DataFrame, runs: Runs) -> None:
     meanings = {law.columns[name]: variable.meaning for name, variable in law.variables.items()}
     missing = [name for name in dict.fromkeys(names) if name not in frame.columns]
@@ -208,7 +215,8 @@ def _require(law: Law, names: list[str], frame: pd.DataFrame, runs: Runs) -> Non
         return
     said = {name: COLUMNS[name].meaning if name in COLUMNS else meanings.get(name, "") for name in missing}
     what = " and ".join(f'"{name}"' + f" ({meaning})" * bool(meaning) for name, meaning in said.items())
-    others = ", ".join(str(column) for column in frame.columns if column not in (*names, *ADDED))
+    there = [str(column) for column in frame.columns if column not in (*names, *ADDED)]
+    others = ", ".join(sorted(there, key=lambda column: -max(_alike(column, name) for name in missing)))
     maps = " ".join(f"--map {name}=COLUMN" for name in missing)
     todo = f"write {maps}{f' with one of: {others}' if others else ', or add it to the table'}"
     where = runs.origin[0].path if runs.origin else "runs"

@@ -40,7 +40,7 @@ RECORDS = {
     "uuid", "created", "updated", "date", "datetime", "started", "ended", "commit", "git", "sha", "hash", "host",
     "hostname", "cluster", "partition", "user", "author", "owner", "notes", "tags", "comment", "description", "job",
     "jobid", "slurm", "gpu", "gpus", "device", "devices", "torch", "cuda", "python", "resumed", "wandb", "heartbeat",
-    "pid", "identity",
+    "pid", "identity", "color", "colour", "colors", "colours", "marker", "linestyle",  # of someone's figure
 }  # fmt: skip
 #: words of which the names of other records consist: run_id and log_dir, but not tokenizer_id or data_dir
 WITH_RECORDS = RECORDS | {

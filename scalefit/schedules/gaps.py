@@ -28,6 +28,7 @@ SAMPLE = 12  #: rows on which grouped and exact sums are compared
 FADING = 0.5  #: power of T with which the comparison weighs gaps, for laws that do so
 KERNELS = ((0.4, 0.1, 0.9), (2.0, 0.6, 0.65), (50.0, 1.5, 0.4))  #: (C, beta, gamma) of the comparison
 LEVELS = 4096.0  #: larger than the number of levels of T
+BLOCK = 2048  #: rows whose nodes are found together
 LEAST = 1e-8  #: smallest learning rate and area, relative to the peak: steps at learning rate 0 have no effect
 Measure = tuple[Floats, Floats, Floats, Floats]  # gaps, lr, sum of lr before each, sum of lr up to each row
 
@@ -118,33 +119,65 @@ def _grouped(
     measure: Measure, reach: NDArray[np.intp], peak: float, bins: int, ratio: float, fading: bool
 ) -> tuple[Floats, ...]:
     """Two nodes in each bin of log area and log lr (and log T) that holds gaps, (n, K) each, absent ones with gap 0."""
-    gap, lr, before, now = measure
+    lr, before = measure[1:3]
+    level = np.floor(np.log(lr / peak) / np.log(ratio))
+    if fading:
+        level = level * LEVELS + np.floor(np.log((before + lr) / peak) / np.log(ratio))
+    starts = np.flatnonzero(np.diff(level, prepend=level[0] - 1))
+    sums = _sums_of_levels(measure, starts)
+    blocks = range(0, len(reach), BLOCK)
+    parts = [_block(measure, reach, peak, bins, starts, sums, slice(at, at + BLOCK)) for at in blocks]
+    width = max(part[0].shape[1] for part in parts)
+    filled = [[np.pad(x, ((0, 0), (0, width - x.shape[1]))) for x in part] for part in parts]
+    gap, rate, area = (np.concatenate(arrays) for arrays in zip(*filled, strict=True))
+    return gap, np.where(gap == 0, 1.0, np.maximum(rate, LEAST * peak)), np.where(gap == 0, 1.0, area)
+
+
+def _block(
+    measure: Measure,
+    reach: NDArray[np.intp],
+    peak: float,
+    bins: int,
+    starts: NDArray[np.intp],
+    sums: Levels,
+    rows: slice,
+) -> tuple[Floats, ...]:
+    """The nodes of some rows, from the left: each row's gaps are cut at the edges of its bins and of the levels."""
+    before, now, reach = measure[2], measure[3][rows], reach[rows]
     newest = np.maximum(now - before[np.maximum(reach - 1, 0)], LEAST * peak)
     oldest = np.maximum(now - before[0], newest)
     part = np.arange(bins + 1) / bins
     edges = now[:, None] - oldest[:, None] * (newest / oldest)[:, None] ** part
     edges[:, 0], edges[:, -1] = -np.inf, np.inf
-    level = np.floor(np.log(lr / peak) / np.log(ratio))
-    if fading:
-        level = level * LEVELS + np.floor(np.log((before + lr) / peak) / np.log(ratio))
+    cuts = np.concatenate([np.searchsorted(before, edges), np.broadcast_to(starts, (len(now), len(starts)))], axis=1)
+    cuts = np.sort(np.minimum(cuts, reach[:, None]), axis=1)
+    row, place = np.nonzero(cuts[:, 1:] > cuts[:, :-1])
+    nodes = _two_nodes(measure, now[row], cuts[row, place], cuts[row, place + 1], starts, sums)
+    kept = nodes[0] != 0  # (2, pairs)
+    order = np.argsort(np.tile(row, 2)[kept.ravel()], kind="stable")
+    row = np.tile(row, 2)[kept.ravel()][order]
+    rank = np.arange(len(row)) - np.searchsorted(row, row)
     found = []
-    for value in np.unique(level):
-        mine = np.flatnonzero(level == value)
-        ends = np.minimum(np.searchsorted(before[mine], edges), np.searchsorted(mine, reach)[:, None])
-        found.append(_two_nodes(gap[mine], lr[mine], before[mine], now, ends))
-    gap, lr, area = (np.concatenate(arrays, axis=1) for arrays in zip(*found, strict=True))
-    nothing = gap == 0
-    width = int(np.sum(~nothing, axis=1).max(initial=0))
-    order = np.argsort(nothing, axis=1, kind="stable")[:, :width]
-    gap, lr, area = (np.take_along_axis(x, order, axis=1) for x in (gap, lr, area))
-    return gap, np.maximum(lr, LEAST * peak), area
+    for values in nodes:
+        filled = np.zeros((len(now), int(rank.max(initial=-1)) + 1))
+        filled[row, rank] = values.ravel()[kept.ravel()][order]
+        found.append(filled)
+    return tuple(found)
 
 
-def _two_nodes(gap: Floats, lr: Floats, before: Floats, now: Floats, ends: NDArray[np.intp]) -> tuple[Floats, ...]:
-    """Gauss nodes of gaps i..j-1 for consecutive ends i, j of each row: gap, lr and area, (n, 2 bins) each."""
-    scale = max(float(before[-1]), float(np.finfo(float).tiny))
-    sums = _prefix_sums(gap, lr, before / scale)
-    mass, p1, p2, p3, r1, rp = np.diff(sums[:, ends], axis=2)
+def _two_nodes(
+    measure: Measure,
+    now: Floats,
+    first: NDArray[np.intp],
+    last: NDArray[np.intp],
+    starts: NDArray[np.intp],
+    sums: Levels,
+) -> tuple[Floats, ...]:
+    """Gauss nodes of the gaps first..last-1 of one level each, for m such pieces: gap, lr and area, (2, m) each."""
+    before = measure[2]
+    run = np.searchsorted(starts, first, side="right") - 1
+    mass, p1, p2, p3, r1, rp = sums.total[:, last + run] - sums.total[:, first + run]
+    scale = sums.scale[run]
     with np.errstate(all="ignore"):
         mean, rate = p1 / mass, r1 / mass
         variance = np.maximum(p2 / mass - mean**2, 0)
@@ -154,16 +187,35 @@ def _two_nodes(gap: Floats, lr: Floats, before: Floats, now: Floats, ends: NDArr
     narrow = ~(variance > 1e-16 * mean**2) | ~np.isfinite(skew)
     spread, skew, slope = (np.where(narrow, 0, x) for x in (spread, skew, slope))
     root = np.sqrt(4 + skew**2)
-    last = len(before) - 1
-    low, high = before[np.minimum(ends[:, :-1], last)], before[np.clip(ends[:, 1:] - 1, 0, last)]
     nodes = []
     for sign in (1, -1):
         weight = mass * (1 - sign * skew / root) / 2
-        there = np.abs(weight) > LEAST**2 * lr.max()  # a bin's second node may be rounding alone
-        place = np.clip((mean + spread * (skew + sign * root) / 2) * scale, low, high)
-        found = np.clip(rate + slope * (place / scale - mean), lr.min(), lr.max())
-        nodes.append([np.where(there, x, e) for x, e in ((weight, 0), (found, 1), (now[:, None] - place, 1))])
-    return tuple(np.concatenate(pair, axis=1).astype(np.float64) for pair in zip(*nodes, strict=True))
+        there = np.abs(weight) > LEAST**2 * sums.highest[run]  # a piece's second node may be rounding alone
+        place = np.clip((mean + spread * (skew + sign * root) / 2) * scale, before[first], before[last - 1])
+        found = np.clip(rate + slope * (place / scale - mean), sums.lowest[run], sums.highest[run])
+        nodes.append([np.where(there, x, 0) for x in (weight, found, now - place)])
+    return tuple(np.stack(pair).astype(np.float64) for pair in zip(*nodes, strict=True))
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Sums over the first gaps of each level, one level after the other: level r begins, with 0, at starts[r] + r."""
+
+    total: NDArray[np.longdouble]  #: (6, gaps + levels)
+    scale: Floats  #: (levels,) unit of the areas
+    lowest: Floats  #: (levels,) learning rate
+    highest: Floats
+
+
+def _sums_of_levels(measure: Measure, starts: NDArray[np.intp]) -> Levels:
+    gap, lr, before = measure[:3]
+    ends = np.append(starts[1:], len(gap))
+    tiny = float(np.finfo(float).tiny)
+    pieces = [slice(a, b) for a, b in zip(starts, ends, strict=True)]
+    scale = np.array([max(float(before[piece][-1]), tiny) for piece in pieces])
+    totals = [_prefix_sums(gap[p], lr[p], before[p] / unit) for p, unit in zip(pieces, scale, strict=True)]
+    lowest, highest = (np.array([float(of(lr[piece])) for piece in pieces]) for of in (np.min, np.max))
+    return Levels(np.concatenate(totals, axis=1), scale, lowest, highest)
 
 
 def _prefix_sums(gap: Floats, lr: Floats, before: Floats) -> NDArray[np.longdouble]:

@@ -74,10 +74,12 @@ def descend(
     tolerance: float = 1e-13,
     iterations: int = 200,
     second: FloatArray | None = None,
+    near: bool = False,
 ) -> Descent:
     """Advance all starts (B, p) together to local minima; ``values`` and ``weights`` are (n,) or one row per member.
 
-    With ``second`` (see :func:`curvatures`) the members are taken to lie near a minimum already, as resamples do.
+    ``near``: the members lie near a minimum already, and begin with an exact Newton step. With ``second`` (see
+    :func:`curvatures`) they are taken to do so, as resamples do.
     """
     block = max(1, (BLOCK if second is None else WARM_BLOCK) // model.size)
     if len(theta) > block:
@@ -91,6 +93,7 @@ def descend(
                 tolerance=tolerance,
                 iterations=iterations,
                 second=second,
+                near=near,
             )
             for i in range(0, len(theta), block)
         ]
@@ -100,7 +103,7 @@ def descend(
             np.concatenate([part.converged for part in parts]),
             max(part.iterations for part in parts),
         )
-    return _descend_block(model, objective, values, weights, theta, tolerance, iterations, second)
+    return _descend_block(model, objective, values, weights, theta, tolerance, iterations, second, near)
 
 
 def own_rows(rows: FloatArray, members: slice | NDArray[Any]) -> FloatArray:
@@ -140,6 +143,7 @@ def _descend_block(
     tolerance: float,
     iterations: int,
     second: FloatArray | None,
+    near: bool,
 ) -> Descent:
     target = objective.target(values)
     theta = np.clip(start, model.low, model.high)
@@ -154,7 +158,7 @@ def _descend_block(
         theta,
         local,
         np.full((count, 2), FIRST_DAMPING if second is None else WARM_DAMPING),
-        np.full(count, second is not None),
+        np.full(count, near or second is not None),
         np.zeros(count, dtype=np.intp),
     ).only(np.isfinite(local.cost))
     done_iterations = 0

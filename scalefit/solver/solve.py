@@ -29,6 +29,7 @@ ROUNDING = 1e-14  #: residuals smaller than this fraction of their unit are roun
 FIRST_DELTA = 1e-2  #: in log residuals, before any noise is known
 NOTHING = 1e-10  #: residuals smaller than this fraction of their unit do not tell two minima apart
 DELTA_ROUNDS = 30
+ON_THE_WAY = 1e-10  #: share of the objective that a step may still gain while the threshold is not settled
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,7 @@ def _settle_delta(
         objective = objective.with_delta(delta)
         if settled:
             break
-        one = descend(model, objective, values, weights, best)
+        one = descend(model, objective, values, weights, best, near=True, tolerance=ON_THE_WAY)
         best, sigma = one.theta, _noise(model, objective, values, one)
     found = descend(model, objective, values, weights, np.vstack([best, found.theta]))
     costs = found.objective[1:].copy()

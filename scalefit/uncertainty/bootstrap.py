@@ -95,6 +95,8 @@ def bootstrap(
             made = centre + sigma * rng.standard_normal((size, len(values)))
         return near.refits(np.exp(made) if objective.space == "log" else made)
 
+    if workers == 1:
+        return np.vstack([chunk(job) for job in jobs])
     with ThreadPoolExecutor(workers) as pool:
         return np.vstack(list(pool.map(chunk, jobs)))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 from types import SimpleNamespace
 
 import commands
@@ -9,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scalefit.cli import predict, watch
+from scalefit.cli import fit, lr_transfer, predict, stability, watch
 from scalefit.diagnosis.checks import Check
 from scalefit.errors import InputError
+from scalefit.transfer.verdict import Interval
 
 
 @pytest.fixture
@@ -101,3 +104,81 @@ def test_what_a_run_cannot_be(initial, steps, said):
 def test_of_which_rows_errors_are_told(fitted, said):
     table = pd.DataFrame({"measured": [3.0, 2.9, np.nan]})
     assert predict._errors_on(table if fitted is None else table.assign(fitted=fitted)) == said
+
+
+def transfer(target=None, value=-0.5):
+    arm = SimpleNamespace(
+        name="sp",
+        at=lambda size: Interval(0.01, 0.005, 0.02),
+        drift=Interval(-1.0, -1.2, -0.8),
+        law_drift=Interval(value, -0.6, -0.4),
+        expected=(-1.0, 0.4),
+        verdict="does not transfer",
+    )
+    sweeps = SimpleNamespace(over="d_model", settings={"vocab": 64})
+    table = pd.DataFrame({"arm": ["sp"]})
+    return SimpleNamespace(arms=[arm], target=target, far={"sp": "too far"}, sweeps=sweeps, table=table, notes=("n",))
+
+
+@pytest.mark.parametrize(
+    ("target", "value", "shown"), [(512.0, -0.5, True), (None, -0.5, False), (512.0, np.nan, False)]
+)
+def test_a_learning_rate_at_a_target_is_told_where_the_law_knows_one(target, value, shown):
+    content = lr_transfer._content(transfer(target, value), None)
+    (arm,) = content["arms"]
+    assert arm["at_target"] == ({"value": 0.01, "low": 0.005, "high": 0.02} if shown else None)
+    assert (arm["drift"]["value"], arm["theory"], arm["far_beyond"]) == (-1.0, (-1.0, 0.4), "too far")
+    assert (content["target"], content["backtest"], content["notes"]) == (target, None, ["n"])
+    assert lr_transfer._content(transfer(), pd.DataFrame({"regret": [0.1]}))["backtest"] == [{"regret": 0.1}]
+
+
+@pytest.mark.parametrize(
+    ("sharpness", "warmup", "code"), [([1.0], 5.0, 0), ([1.0], np.nan, 1), ([], np.nan, 0)], ids=str
+)
+def test_a_sharpness_that_allows_no_warmup_fails(monkeypatch, log, sharpness, warmup, code):
+    found = SimpleNamespace(
+        run="a",
+        lr=None,
+        peak_lr=0.1,
+        steps=9,
+        warmup=warmup,
+        threshold=2.0,
+        sharpness=pd.DataFrame({"s": sharpness}),
+        table=pd.DataFrame(),
+        notes=(),
+        missing={},
+    )
+    monkeypatch.setattr("scalefit.planning.run_schedule.schedule_of", lambda *told: found)
+    assert commands.run(f"scalefit schedule {log}").exit_code == code
+    assert commands.run(f"scalefit schedule {log} --out refined.csv").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [({}, 0), ({"likely": ["x"]}, 1), ({"far": ("x",)}, 1), ({"lost": "x"}, 1), ({"table": pd.DataFrame()}, 1)],
+    ids=str,
+)
+def test_a_forecast_of_trouble_fails(monkeypatch, log, change, code):
+    found = {"table": pd.DataFrame({"forecast": ["log Z"]}), "likely": [], "far": (), "lost": "", "found": ()}
+    found |= {"over": "N", "size": 1e9, "lr": 0.1, "missing": {}, "settings": {}, "notes": ()} | change
+    module = importlib.import_module("scalefit.stability.forecast")
+    monkeypatch.setattr(module, "forecast", lambda *told, **more: SimpleNamespace(**found))
+    monkeypatch.setattr(stability, "_records", lambda made: [])
+    told = commands.run(f"scalefit stability {log} --at N=1e9 --lr 0.1 --json")
+    assert told.exit_code == code
+    answer = json.loads(told.stdout)
+    assert answer["diverged_here"] == (change.get("lost") or None)
+    assert answer["far_beyond"] == (list(change.get("far", ())) or None)
+
+
+def test_settings_of_a_fit_from_texts():
+    none = dict.fromkeys(("fix", "tie", "bounds", "start"), ())
+    assert fit._settings({**none, "delta": "auto", "starts": 8}) == {
+        **{"delta": "auto", "starts": 8, "fix": {}, "tie": {}, "bounds": {}, "start": None}
+    }
+    given = {"delta": "1e-3", "fix": ("E=1.7",), "tie": ("a=b",), "bounds": ("A=1:2,B=:3",), "start": ("alpha=0.3",)}
+    assert fit._settings(given) == {
+        **{"delta": 1e-3, "fix": {"E": 1.7}, "tie": {"a": "b"}},
+        **{"bounds": {"A": (1.0, 2.0), "B": (None, 3.0)}, "start": {"alpha": 0.3}},
+    }
+    assert fit._numbers({"N": "7B", "corpus": "c4"}) == {"N": 7e9}

@@ -35,21 +35,11 @@ def test_a_saved_fit_stands_alone():
             plan.source_of(files, "chinchilla", reading)
 
 
-@pytest.mark.parametrize(
-    ("files", "schedules", "schedule", "wanted"),
-    [
-        (("fit.json",), ("all",), None, True),
-        (("fit.json",), (), "cosine", True),
-        (("fit.json",), (), None, False),
-        (("a.csv",), (), "cosine", False),
-        (("a.csv",), ("all",), None, None),
-        (("fit.json", "a.csv"), ("all",), None, None),
-        (("fit.json", "a.csv"), (), "cosine", None),
-    ],
-)
-def test_schedules_are_asked_of_one_saved_fit(files, schedules, schedule, wanted):
-    if wanted is None:
-        with pytest.raises(InputError, match="ranked by a saved fit"):
-            plan._along(files, schedules, {"schedule": schedule})
-    else:
-        assert plan._along(files, schedules, {"schedule": schedule}) is wanted
+@pytest.mark.parametrize("files", ["fit.json runs.csv", "nothing.csv", "runs.csv"])
+def test_schedules_are_asked_of_one_saved_fit_or_of_curves(files, tmp_path, monkeypatch):
+    """Not of a fit beside logs, of a file that is not there, or of final results."""
+    commands.plant(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    result = commands.run(f"scalefit plan {files} --schedules all")
+    assert result.exit_code == 2
+    assert "schedules are ranked by a saved fit, or by curves" in result.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,18 +10,30 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
+from scalefit.diagnosis import undetermined
 from scalefit.diagnosis.choices import Sensitivity, other_choices, sensitivity
 from scalefit.diagnosis.degenerate import degenerate
 from scalefit.diagnosis.image import no_image
 from scalefit.diagnosis.one_sided import one_sided
 from scalefit.diagnosis.phases import first_steps, stray_phases, transient
 from scalefit.diagnosis.reach import decades_beyond
+from scalefit.diagnosis.undetermined import _idle
 from scalefit.fitting.prepare import Options, prepare
 from scalefit.laws import find_law
 from scalefit.rows.rows import Rows
 from scalefit.solver.solve import solve
 from scalefit.uncertainty.calibration import Bias
 from scalefit.uncertainty.estimate import Estimate
+
+
+@dataclass
+class Found:
+    """What is asked of a solution."""
+
+    theta: np.ndarray
+    residuals: np.ndarray
+    cost: float
+
 
 # --- other choices ----------------------------------------------------------------------------------------------------
 
@@ -210,3 +223,63 @@ def test_first_steps_are_told_of_curves_alone():
         found = transient(Rows({}, None, frame[columns], np.arange(12), in_curves), begun(4))
         assert len(found) == told
     assert "the first 40 steps lie off" in transient(Rows({}, None, frame, np.arange(12), True), begun(4))[0].text
+
+
+# --- parameters without effect ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("size", "slope", "idle"),
+    [
+        ([1.0, 0.0], [1.0, 0.0], ["b"]),
+        ([1.0, 0.0], [1.0, 5.0], []),  # it had an effect if the term that it stands in were not zero
+        ([1.0, 2.0], [1.0, 0.0], []),
+        ([0.0, 0.0], [0.0, 0.0], ["a", "b"]),
+    ],
+)
+def test_a_parameter_on_which_nothing_depends(size, slope, idle):
+    seen = []
+
+    def jacobian(theta):
+        seen.append(theta[0].tolist())
+        return None, np.array(slope)[None, :, None] * np.ones((1, 2, 3))
+
+    names = [SimpleNamespace(name="a", linear=True), SimpleNamespace(name="b", linear=False)]
+    model = SimpleNamespace(coordinates=names, low=np.full(2, -9.0), high=np.full(2, 9.0))
+    model.take = lambda rows: SimpleNamespace(jacobian=jacobian)
+    solution = SimpleNamespace(theta=np.array([0.0, 0.5]))
+    assert _idle(model, solution, np.array(size), slice(None)) == idle
+    assert all(theta == [1.0, 0.5] for theta in seen)
+    at_end = SimpleNamespace(theta=np.array([0.0, 9.0]))
+    assert "b" not in _idle(model, at_end, np.array(size), slice(None))
+
+
+@pytest.mark.parametrize(
+    ("error", "rise", "change", "wide"),
+    [
+        (0.51, 0.24, {}, True),  # a twentieth of a range of 10; a quarter of the noise
+        (0.49, 0.24, {}, False),
+        (0.51, 0.26, {}, False),
+        (0.51, 0.24, {"linear": True}, False),
+        (0.51, 0.24, {"signed": True}, False),
+        (0.51, 0.24, {"cost": 0.0}, False),
+        (0.0, 2.9, {"floors": {"a": "x"}}, True),  # a floor: 1.7109^2 of Student's t of 24 degrees of freedom
+        (0.0, 3.0, {"floors": {"a": "x"}}, False),
+    ],
+    ids=str,
+)
+def test_a_parameter_that_other_values_fit_as_well(monkeypatch, error, rise, change, wide):
+    """Moved to both ends of the range searched; a floor to the lower end of its domain."""
+    asked = []
+    monkeypatch.setattr(
+        undetermined, "Search", lambda *told: SimpleNamespace(deviance=lambda value: asked.append(value) or rise)
+    )
+    kind = {"name": "a", "linear": False, "signed": False, "start": (2.0, 12.0), "low": 0.5}
+    coordinate = SimpleNamespace(**kind | {key: change[key] for key in change if key in kind})
+    law = SimpleNamespace(floors=change.get("floors", {}))
+    model = SimpleNamespace(coordinates=[coordinate], law=law, n=25)
+    model.take = lambda rows: model
+    solution = Found(np.array([3.0]), np.zeros(25), change.get("cost", 1.0))
+    assert undetermined.unsettled(model, np.ones(25), None, solution, np.array([error])) == (["a"] if wide else [])
+    if wide:
+        assert asked == ([0.5] if "floors" in change else [12.0, 2.0])  # the farther end first

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from scalefit.errors import InputError
-from scalefit.fitting import cautions, prediction
+from scalefit.fitting import cautions, prediction, recipe
 from scalefit.fitting.prediction import Asked
 from scalefit.laws import find_law
 from scalefit.uncertainty.calibration import Calibration
@@ -122,3 +122,37 @@ def test_rows_without_a_value_are_named():
     with pytest.raises(InputError, match=r"at run b, N = 2;"):
         prediction._refuse_nothing(fit, table.iloc[:2])
     prediction._refuse_nothing(fit, table.iloc[:1])
+
+
+@pytest.mark.parametrize(
+    ("name", "fitted", "asked", "covered"),
+    [
+        ("d_model/n_layer", (3.0, 3.0), 2.0, True),  # half as much again, or less by that
+        ("d_model/n_layer", (3.0, 3.0), 1.99, False),
+        ("d_model/n_layer", (3.0, 5.0), 7.5, True),
+        ("d_model/n_layer", (3.0, 5.0), 7.51, False),
+        ("epochs", (1.0, 2.0), 4.0, True),  # up to four epochs are as good as new data
+        ("epochs", (1.0, 2.0), 4.01, False),
+        ("epochs", (1.0, 4.0), 6.0, True),
+        ("epochs", (2.0, 4.0), 0.1, True),
+        ("vocab", (100.0, 100.0), 102.0, True),
+        ("vocab", (100.0, 100.0), 102.1, False),
+        ("vocab", (102.0, 102.0), 100.0, True),
+        ("vocab", (102.0, 102.0), 99.9, False),
+        ("batch", (100.0, 103.0), 1e9, True),  # it varies: by a rule of scaling
+        ("batch", (100.0, 102.0), 1e9, False),
+        ("peak_lr", (0.1, 0.1), 0.2, False),
+    ],
+)
+def test_what_of_a_recipe_is_covered_by_the_fitted_runs(name, fitted, asked, covered):
+    assert recipe._covers(find_law("chinchilla"), name, fitted, (asked,)) is covered
+
+
+def test_words_of_a_recipe_are_the_fitted_ones():
+    law = find_law("chinchilla")
+    assert recipe._covers(law, "optimizer", ("adam", "sgd"), ("sgd",))
+    assert not recipe._covers(law, "optimizer", ("adam", "sgd"), ("sgd", "lion"))
+    peaks = find_law("annealing-transfer")
+    assert recipe._covers(peaks, "peak_lr", (0.1, 0.1), (0.2,))
+    assert recipe._covers(peaks, "peak_lr", (0.1, 0.1), (0.05,))
+    assert not recipe._covers(peaks, "peak_lr", (0.1, 0.1), (0.201,))

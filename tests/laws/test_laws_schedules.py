@@ -15,7 +15,7 @@ from scalefit.laws import find_law
 from scalefit.laws.multi_power_fading import HELD
 from scalefit.planning.critical_batch import Tradeoff, critical_batch, fit_tradeoff, noise_scale
 from scalefit.planning.stepwise import estimate_stepwise
-from scalefit.schedules import cosine, cyclic, gaps_at, powered_area, relaxed_rate, wsd
+from scalefit.schedules import cosine, cyclic, gaps, gaps_at, powered_area, relaxed_rate, wsd
 
 DATA = commands.SHARED / "mpl_schedules"
 needs_curves = pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data/mpl_schedules")
@@ -87,6 +87,17 @@ def test_grouped_gaps_agree_with_the_exact_sum(shape, fading):
             sums.append(np.sum(weight * (1 - (1 + C * found.area * found.lr**-gamma) ** -beta), axis=1))
         gained = 0.25 / lr.max()  # nats per unit of learning rate
         assert np.abs(sums[0] - sums[1]).max() * gained < 3 * 1e-6
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_nodes_of_a_row_do_not_depend_on_the_rows_beside_it(shape, monkeypatch):
+    lr, after = SHAPES[shape]
+    steps = np.linspace(after + 100, 20_000, 12).astype(int)  # those on which the number of bins is chosen
+    whole = gaps_at(lr, steps, after=after)
+    monkeypatch.setattr(gaps, "BLOCK", 5)
+    parts = gaps_at(lr, steps, after=after)
+    for name in ("gap", "lr", "area"):
+        np.testing.assert_array_equal(getattr(whole, name), getattr(parts, name))
 
 
 def test_equal_learning_rates_have_no_gap():

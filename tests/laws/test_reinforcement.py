@@ -41,3 +41,10 @@ def test_percentages_are_refused_with_what_to_write():
     ):
         sf.fit(table, "reinforcement")
     assert sf.fit(table, "reinforcement:ceiling=100")["A"] == pytest.approx(62, abs=3)
+
+
+@pytest.mark.parametrize(("last", "told"), [(7.9e3, True), (8e3, True), (8.1e3, False)])
+def test_the_bend_lies_where_half_of_the_gain_is_made(last, told):
+    """A run that ends there, or before, does not show it."""
+    found = sf.find_law("reinforcement").doubts_fitted({"C": np.array([1e3, last])}, {"C_mid": 8e3})
+    assert bool(found) is told

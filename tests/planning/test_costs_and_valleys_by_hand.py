@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from scalefit.errors import InputError
@@ -202,3 +203,29 @@ def test_other_laws_of_a_tenth_of_the_weight_are_named(weights, told):
     assert len(found) == told
     if told:
         assert "follows a alone" in found[0].text and "(b 10 %)" in found[0].text
+
+
+def test_a_loss_below_the_floor_is_told_with_the_floor_of_the_fit_and_its_ends(monkeypatch):
+    monkeypatch.setattr(planned, "floor_name", lambda fit, floor: None)
+    surface = SimpleNamespace(floor=lambda: np.array([1.8, 1.5, 1.6, 1.9]))
+    asked = planned._Asked(SimpleNamespace(intervals=None), surface, None)
+    for loss in (1.7, 1.8):
+        found = asked.for_loss(loss).values
+        assert (found["aim"], found["floor"]) == (loss, 1.8)
+        assert (found["floor_low"], found["floor_high"]) == pytest.approx((1.51, 1.87))
+
+
+@pytest.mark.parametrize(("lost", "said"), [(1, False), (2, True)])
+def test_draws_without_an_optimum_are_told_above_a_twentieth(monkeypatch, lost, said):
+    """Of twenty draws one, or two."""
+    values = np.full(21, 3e9)
+    values[1 : 1 + lost] = np.nan
+    surface = SimpleNamespace(
+        table=np.zeros((21, 1)), held={}, free=(), has_budget=False, cost=SimpleNamespace(inference=0)
+    )
+    row = {"loss": 2.0, "low": 1.9, "high": 2.1, "decades_beyond": 0.5}
+    monkeypatch.setattr(planned, "predict", lambda fit, at: pd.DataFrame([row]))
+    fit = SimpleNamespace(intervals=None, target="loss", law=SimpleNamespace(columns={"N": "N"}))
+    found = planned._Asked(fit, surface, None)._completed({}, {"N": values}, 1e20)
+    assert bool(found.notes) is said
+    assert (found.values["N"], found.values["loss"], found.values["decades_beyond"]) == (3e9, 2.0, 0.5)

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
+from scalefit.planning.schedules import choice
 from scalefit.planning.schedules.candidates import Budget, candidates_of, complete
 from scalefit.planning.schedules.final import final_losses, resolution
 from scalefit.planning.schedules.length import steps_for_loss
@@ -209,6 +210,52 @@ def test_the_figure_has_a_row_for_each_schedule(fit):
     found = rank_schedules(fit, ["cosine", "wsd:decay=20%", "constant"], warmup=100)
     ax = found.plot()
     assert [text.get_text() for text in ax.get_yticklabels()] == list(found.table["schedule"])
+    ax.figure.draw_without_rendering()
+    (caption,) = [text for text in ax.texts if text.get_text() == "learning rate"]
+    ax.set_title("a warning above the axes, of which there may be two lines\nthat go on to the right", loc="left")
+    ax.figure.draw_without_rendering()
+    assert not caption.get_window_extent().overlaps(ax._left_title.get_window_extent())
     dots = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o"]
     assert dots == pytest.approx(list(found.table["difference"]))
     plt.close("all")
+
+
+class TestChoice:
+    """The law of choice, where curves are given. Refits of multi-power take seconds, so two others stand in for it."""
+
+    @pytest.fixture(autouse=True)
+    def quick(self, monkeypatch):
+        monkeypatch.setattr(choice, "LAWS", ("annealing", "annealing:decay=0.99"))
+        monkeypatch.setattr(choice, "MOST_DRAWS", 20)
+
+    def test_of_several_laws_the_one_that_misjudges_these_curves_least(self, curves):
+        found = rank_schedules(curves, ["cosine", "wsd:decay=20%"], warmup=100)
+        widths = {name: resolution(sf.fit(curves, name)) for name in choice.LAWS}
+        assert found.fit.law.spec == min(widths, key=lambda name: widths[name]) == "annealing:decay=0.99"
+        assert len(found.fit.draws) == 20
+        assert f"misjudges these curves least: by up to annealing {widths['annealing']:.2g}" in str(found)
+        assert found.resolution == pytest.approx(widths["annealing:decay=0.99"])
+
+    def test_of_too_few_runs_of_one_length_the_order_on_public_curves_decides(self, curves):
+        """Both laws are of one name; the noise tells its options apart."""
+        two = curves.where(f"run in {tuple(curves.names[:2])}")
+        found = rank_schedules(two, ["cosine", "wsd:decay=20%"], steps=1600, lr=8e-3, draws=0)
+        noise = {name: sf.fit(two, name).sigma for name in choice.LAWS}
+        assert found.fit.law.spec == min(noise, key=lambda name: noise[name])
+        assert "on public ones it misjudges least" in str(found)
+
+    def test_a_named_law_is_taken_as_it_is(self, curves, tmp_path, monkeypatch):
+        monkeypatch.chdir(commands.workspace(tmp_path))
+        line = 'scalefit plan data/schedules/curves.csv --where "d_model == 96" --schedules wsd:decay=20% --draws 0'
+        named = json.loads(commands.run(f"{line} --law annealing --json").stdout)
+        assert (named["law"], named["choice"]) == ("annealing", "")
+        chosen = json.loads(commands.run(f"{line} --json").stdout)
+        assert chosen["law"] == "annealing:decay=0.99"
+        assert "of 2 laws" in chosen["choice"]
+
+    def test_curves_under_one_schedule_are_refused(self, curves):
+        one = curves.where(f"run == {curves.names[0]!r}")
+        with pytest.raises(sf.InputError, match="no law along the run can be fitted"):
+            rank_schedules(one, "all")
+        with pytest.raises(sf.InputError, match="needs loss curves with a step"):
+            rank_schedules(pd.DataFrame({"N": [1e7, 1e8], "D": [1e9, 1e9], "loss": [3.0, 2.8]}), "all")

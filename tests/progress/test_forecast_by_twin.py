@@ -15,7 +15,7 @@ from scalefit.diagnosis.checks import Check
 from scalefit.errors import InputError
 from scalefit.numerics import MAD_TO_SIGMA
 from scalefit.progress.drift import Scale, ahead, chosen_rows, scale_from, squared, walk_covariance, white_noise
-from scalefit.progress.forecast import PartialForecast
+from scalefit.progress.forecast import PartialForecast, _forecasts_of_fitted
 from scalefit.progress.own_curve import fallen, own_curve
 from scalefit.progress.partial_run import PartialRun, read_partial
 from scalefit.rows.points import Points
@@ -327,3 +327,29 @@ def test_a_forecast_in_words(forecasts, said):
     assert "no forecast of a run that has diverged" in str(lost)
     assert str(lost).splitlines()[3:] == ["  seen", "! gone"]
     assert not lost.ok
+
+
+@pytest.mark.parametrize(
+    ("offsets", "sigma", "usual"), [((0.02, 0.04), 0.01, 0.03), ((0.02, 0.04), 0.05, 0.05), ((), 0.01, 0.01)]
+)
+def test_the_usual_offset_of_a_run_is_the_median_of_those_left_out_or_the_noise(offsets, sigma, usual):
+    """Runs of twenty rows that lie above a law of 1; of fewer than sixteen rows nothing is back-tested."""
+    rows = 20 if offsets else 15
+    names = np.repeat([f"r{i}" for i in range(max(len(offsets), 1))], rows)
+    high = np.repeat(offsets or (0.5,), rows)
+    steps = np.tile(np.arange(1, rows + 1), max(len(offsets), 1))
+    law = SimpleNamespace(parameters=("a",), evaluate=lambda variables, constants: np.ones(rows))
+    points = SimpleNamespace(
+        runs=tuple(names),
+        steps=tuple(steps),
+        values=tuple(np.exp(high)),
+        variables={},
+        area=tuple(np.log(steps)),
+        fall=tuple(0.0 * steps),
+    )
+    fit = SimpleNamespace(points=points, law=law, sigma=sigma, without=dict.fromkeys(names, (1.0,)))
+    found, level = _forecasts_of_fitted(fit)
+    assert level == pytest.approx(usual)
+    assert len(found) == len(offsets)
+    bare = SimpleNamespace(points=SimpleNamespace(area=None, fall=None))
+    assert _forecasts_of_fitted(bare) == ([], 0.0)

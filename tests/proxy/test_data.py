@@ -175,3 +175,11 @@ def test_held_out_examples_are_not_those_of_a_fixed_pool_nor_of_any_batch() -> N
     for seed in (0, 1):
         for step in (0, 1, 2):
             assert not held & {tuple(row) for row in endless.batch(seed, step, 16)["x"].tolist()}
+
+
+def test_windows_are_neighbouring_tokens_of_one_row(tmp_path: Path) -> None:
+    np.save(tmp_path / "c.npy", np.arange(1000, dtype=np.uint16))
+    source = open_source(str(tmp_path / "c.npy"), 8)
+    for windows in (source.held_out(5)["tokens"], source.batch(0, 1, 20)["tokens"]):
+        assert (windows.diff(dim=1) == 1).all()
+    assert source.held_out(5)["tokens"][-1, -1] == 999  # the last window ends with the text

@@ -252,3 +252,13 @@ def test_a_trained_run_meets_its_spikes_at_their_steps_and_spam_clips_them() -> 
         assert norms[24] > 20 * max(norms[:24] + norms[25:])
         moved[name] = second[24] / second[23]
     assert moved["adamw"] > 100 * moved["spam"]
+
+
+def test_momo_moves_each_coordinate_in_proportion_to_its_own_rate() -> None:
+    """The parametrisation gives some a quarter of the rate: with the same gradient they move a quarter as far."""
+    rule, theta = optimizer("momo")([{}] * K), torch.ones(K, P)
+    shares = torch.tensor([1.0, 0.25, 1.0, 0.5, 0.0, 1.0, 0.25])
+    rule.step(theta, torch.ones(K, P), rule.start(theta), LR * shares, None, torch.full((K,), 1e3))
+    moved = 1 - theta
+    torch.testing.assert_close(moved, moved[:, :1] * shares)
+    assert (moved[:, 0] > 0).all()

@@ -88,6 +88,27 @@ def test_a_sweep_runs_in_packs_and_a_diverged_run_is_a_result(
     assert curves.groupby("run").step.max().eq(6).all()
 
 
+def test_tasks_of_an_array_train_each_its_part(grid: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    ids = [job.id for job in plan_sweep(grid, out)]
+
+    def finished() -> list[str]:
+        return [row["id"] for row in sweep_status(out) if row["status"] in ("finished", "diverged")]
+
+    run_sweep(out, index=1)
+    assert finished() == ids[1:2]
+    run_sweep(out, index=0, chunk=2)
+    assert finished() == ids[:2], "what was done is left as it was"
+    run_sweep(out, job=ids[-1])
+    run_sweep(out, most=1)
+    assert len(finished()) == min(4, len(ids))
+    for wrong in ({"index": len(ids)}, {"index": -1}, {"job": "nothing"}):
+        with pytest.raises(InputError, match="there is no job"):
+            run_sweep(out, **wrong)
+    run_sweep(out)
+    assert finished() == ids
+
+
 def test_a_sweep_goes_on_where_it_was_stopped(grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
     plan_sweep(grid, out)

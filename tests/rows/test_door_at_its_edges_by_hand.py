@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -106,3 +108,10 @@ def test_the_length_of_a_run_is_its_last_step():
     rows = gather(find_law("power:over=step"), sf.read_runs(table, need=()))
     assert rows.variables["x"].tolist() == [10, 20, 40, 80]
     assert any("the length of each run" in note for note in rows.notes)
+
+
+def test_the_first_cell_that_is_no_number_is_named():
+    runs = sf.read_runs(pd.DataFrame({"N": [1e6, 2e6, 4e6], "D": [1e8, 2e8, 4e8], "loss": [3.0, 2.9, 2.8]}), need=())
+    runs = replace(runs, table=runs.table.assign(D=["1e8", "many", "more"]))
+    with pytest.raises(InputError, match="'many' is not a number"):
+        gather(LAW, runs)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import scalefit as sf
 from scalefit.errors import InputError
 from scalefit.runs import read_runs
 from scalefit.stability import forecast
@@ -181,3 +182,13 @@ def test_runs_without_a_loss_yet_are_never_called_diverged(tmp_path):
     notes = {note.kind: note.text for note in read_runs(tmp_path / "sweep.csv").notes}
     assert "1 row has no finite loss: d" in notes["diverged"]
     assert "2 runs did not finish" in notes["suspect"]
+
+
+def test_the_colours_of_a_figure_are_no_recipe():
+    """Points that were read off a published figure come with their colours."""
+    table = pd.DataFrame({"N": [1e8, 1e8, 1e9, 1e9], "D": [1e9, 1e10, 1e9, 1e10], "color": ["#aa0000", "#00aa00"] * 2})
+    table["loss"] = 1.7 + 400 * table["N"] ** -0.34 + 410 * table["D"] ** -0.28
+    fit = sf.fit(table, "power-floor:over=N", force=True)
+    assert not [check for check in fit.warnings if "color" in check.text]
+    named = sf.fit(table.rename(columns={"color": "recipe"}), "power-floor:over=N", force=True)
+    assert [check for check in named.warnings if "recipe" in check.text]

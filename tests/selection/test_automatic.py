@@ -28,10 +28,10 @@ def ladder(floor=1.7, noise=0.002):
 
 
 def curves(names=tuple(PLANS), decay=0.99):
-    rng, logs, steps = np.random.default_rng(1), [], np.arange(20, 1001, 20)
+    rng, logs, steps = np.random.default_rng(1), [], np.arange(40, 1001, 40)
     for name in names:
         S1, S2 = areas(parse_schedule(PLANS[name]).per_step(), decay=decay)
-        loss = (2.5 + 0.5 * S1[steps] ** -0.5 - 3.0 * S2[steps]) * np.exp(0.0005 * rng.standard_normal(50))
+        loss = (2.5 + 0.5 * S1[steps] ** -0.5 - 3.0 * S2[steps]) * np.exp(0.0005 * rng.standard_normal(len(steps)))
         logs.append(pd.DataFrame({"run": name, "step": steps, "loss": loss}))
     return sf.read_runs(pd.concat(logs), schedule={name: PLANS[name] for name in names})
 

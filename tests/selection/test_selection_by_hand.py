@@ -242,6 +242,11 @@ def test_reasons_name_the_laws_that_they_hold_for():
     assert found == ["a, b: the rows: no lr", "c: another"]
 
 
+def test_a_candidate_is_named_by_its_first_form():
+    first, second = find_law("annealing"), find_law("annealing:decay=0.98")
+    assert Candidates(((first, second), (CHINCHILLA,))).specs == ["annealing", "chinchilla"]
+
+
 def test_candidates_come_with_few_constants_first():
     found = candidates.candidates_for(read_runs(TABLE))
     counts = [len(forms[0].parameters) for forms in found.laws]

@@ -10,6 +10,7 @@ import pytest
 from scalefit.solver import starts
 from scalefit.solver.objective import Objective
 from scalefit.solver.projection import _enumerate, _solve, majorised_weights
+from scalefit.solver.refine import _quadratic
 from scalefit.solver.solve import Settings, _best, _first_objective, objective_unit
 
 
@@ -172,3 +173,21 @@ def test_weights_of_the_next_reweighted_step():
     assert plain == pytest.approx([1, 1.5, 0])
     relative = majorised_weights(Objective("log", "huber", 1.0), weights, predicted, residual)
     assert relative == pytest.approx([1, 1.5 / 4, 0])
+
+
+# --- the last digits --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("loss", "residual", "quadratic"),
+    [
+        ("huber", 0.99, True),
+        ("huber", 1.0, False),
+        ("huber", -1.01, False),
+        ("squared", 5.0, True),
+        ("soft_l1", 0.0, False),
+    ],
+)
+def test_digits_are_polished_where_every_residual_lies_in_the_quadratic_zone(loss, residual, quadratic):
+    model = SimpleNamespace(value=lambda theta: np.array([[0.0, residual]]))
+    assert _quadratic(model, Objective("linear", loss, 1.0), np.zeros(2), np.zeros(1)) is quadratic

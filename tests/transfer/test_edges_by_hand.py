@@ -39,13 +39,13 @@ def test_the_first_line_is_a_ridge_regression_of_the_middles_of_gaps(open_end):
         lower = open_end == 1
         gaps[open_end] = (gaps[open_end][0], np.inf) if lower else (-np.inf, gaps[open_end][1])
         y[open_end], known[open_end] = gaps[open_end][0 if lower else 1], False
-    found = fit_edges(gaps, GROUP, X, draws=1)
+    found = fit_edges(gaps, GROUP, X, draws=3)
     height0, height1, slope, own0, own1, other = ridge(X, y, GROUP, known)
     assert found.height[0] == pytest.approx([height0, height1])
     assert found.slope[0] == pytest.approx([slope + own0, slope + own1])
     assert found.others[0] == pytest.approx([other])
     assert found.origin == pytest.approx([7.2, 2.4])
-    assert len(found.height) == 2
+    assert len(found.height) == 4
     assert found.at(1, np.array([9.2, 3.4]))[0] == pytest.approx(height1 + 2 * (slope + own1) + other)
 
 
@@ -81,6 +81,7 @@ def test_a_boundary_is_drawn_from_the_part_of_a_normal_distribution_in_its_gap()
     assert drawn(-np.inf, 0, 0) == pytest.approx(-1.150349, abs=1e-6)
     assert drawn(5, np.inf, 5, sigma=2.0) == pytest.approx(5 + 2 * 0.318639, abs=1e-5)
     assert drawn(-1, 1, 0) == pytest.approx(-0.442, abs=2e-3)
+    assert drawn(1, np.inf, 0, sigma=2.0) == pytest.approx(2 * 0.7344, abs=1e-3)  # 69.1 % lie below: the 76.9 % point
 
 
 def test_far_from_the_line_it_is_uniform_in_the_gap_or_in_one_deviation_beside_its_end():

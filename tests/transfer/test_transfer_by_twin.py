@@ -481,3 +481,17 @@ def test_sensitivities_of_a_sweep():
     assert notes == ["LR sensitivity is missing where runs diverged: give the initial loss, ln(vocabulary)"]
     found, _ = sensitivity(sweep_of(lost=2, initial_loss=6.0))
     assert found == pytest.approx([(1 + 4) / 3, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("arm", "octaves", "spread"),
+    [("sp", -1.0, 0.4), ("mup", 0.0, 0.2), ("depth-mup", 0.0, 0.2), ("completep", 0.0, 0.2)],
+)
+def test_what_theory_expects_of_adam_over_the_width(arm, octaves, spread):
+    """In sp the optimum halves with each doubling of the width (arXiv:2203.03466); elsewhere it stays."""
+    assert drift.EXPECTED[arm, "d_model"] == (octaves, spread)
+
+
+def test_the_width_of_an_interval_in_octaves():
+    found = Optimum(0.01, 0.004, 0.032, 3.0, np.array([]))
+    assert (found.octaves, found.log2) == pytest.approx((3.0, np.log2(0.01)))

@@ -21,14 +21,19 @@ def noisy(seed=0, n=9):
     return pd.DataFrame({"N": N, "D": D, "loss": loss})
 
 
+@pytest.fixture(scope="module")
+def fits():
+    """The fits to three sets of few runs."""
+    return [sf.fit(noisy(seed), "chinchilla", draws=40) for seed in range(3)]
+
+
 def asked(n=12):
     return {"N": np.geomspace(5e7, 1e12, n), "D": np.geomspace(2e9, 1e14, n)}
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_no_upper_end_lies_above_the_least_loss_of_smaller_runs_plus_noise(seed):
-    runs, at = noisy(seed), asked()
-    fit = sf.fit(runs, "chinchilla", draws=40)
+def test_no_upper_end_lies_above_the_least_loss_of_smaller_runs_plus_noise(seed, fits):
+    runs, at, fit = noisy(seed), asked(), fits[seed]
     found = fit.predict(**at)
     for i in range(len(found)):
         smaller = runs[(runs["N"] <= at["N"][i]) & (runs["D"] <= at["D"][i])]
@@ -40,22 +45,21 @@ def test_a_prediction_above_what_smaller_runs_measured_keeps_the_noise_of_one_ru
     """One lucky small run: everything predicted beyond it lies above the ceiling that it sets."""
     runs = noisy(2, 20)
     runs.loc[0, ["N", "D", "loss"]] = 1e7, 10**8.5, 0.6 * runs["loss"].min()
-    fit = sf.fit(runs, "chinchilla", draws=40)
+    fit = sf.fit(runs, "chinchilla", draws=40, calibrated=False)
     found = fit.predict(N=np.geomspace(2e7, 1e8, 5), D=np.geomspace(6e8, 3e9, 5))
     assert (found["loss"] > runs.loc[0, "loss"] * np.exp(Z * fit.sigma)).all()
     np.testing.assert_allclose(found["high"] / found["loss"], np.exp(Z * fit.sigma), rtol=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_upper_ends_never_rise_outwards(seed):
-    fit = sf.fit(noisy(seed), "chinchilla", draws=40)
-    high = fit.predict(N=np.geomspace(1e8, 1e13, 11), D=np.geomspace(3e9, 3e14, 11))["high"].to_numpy()
+def test_upper_ends_never_rise_outwards(seed, fits):
+    high = fits[seed].predict(N=np.geomspace(1e8, 1e13, 11), D=np.geomspace(3e9, 3e14, 11))["high"].to_numpy()
     assert np.all(np.diff(high) <= 1e-3 * high[1:])
 
 
-def test_the_ceiling_cuts_something():
+def test_the_ceiling_cuts_something(fits):
     """Without it the interval would reach up farther."""
-    fit, at = sf.fit(noisy(1), "chinchilla", draws=40), {"N": np.array([1e11]), "D": np.array([1e13])}
+    fit, at = fits[1], {"N": np.array([1e11]), "D": np.array([1e13])}
     bare = fit.intervals.at(fit.estimate, at, 0.9, "observation")[1][0]
     assert bare > 1.02 * fit.predict(N=1e11, D=1e13)["high"][0]
 

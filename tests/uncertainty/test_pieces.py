@@ -92,7 +92,7 @@ def test_planted_floor_of_four_curves():
     inside = 0
     for seed in range(40):
         table = sf.fit(
-            curves(0.6, seed), "power-floor:over=step", points="all", draws=100, calibrated=False, starts=2
+            curves(0.6, seed), "power-floor:over=step", points="all", draws=60, calibrated=False, starts=2
         ).table
         inside += table.loc["L_inf", "low"] <= 2 <= table.loc["L_inf", "high"]
     assert 30 <= inside <= 40

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -214,6 +215,19 @@ def test_a_row_more_than_constants_and_one_is_needed_for_evidence(monkeypatch, c
 
 def test_residuals_without_noise_say_nothing(monkeypatch):
     assert given(monkeypatch, 12, sigma=0.0)[:2] == (0.85, [])
+
+
+def test_rows_that_are_not_independent_are_no_evidence_for_a_law(monkeypatch):
+    ready, solution = fitted(12)
+    monkeypatch.setattr(misfit, "_likelihood_ratio", lambda *told: 0.0)
+    plain = SimpleNamespace(is_trajectory=False, evaluate=ready.law.evaluate)
+    told = (ready.model, ready.rows, solution, True)
+    assert misfit.probability_of_misfit(plain, *told) == 0.0
+    assert misfit.probability_of_misfit(SimpleNamespace(is_trajectory=True), *told) == 1.0
+    curve = replace(ready.rows, in_curves=True)
+    assert misfit.probability_of_misfit(plain, ready.model, curve, solution, True) == 1.0
+    several = replace(ready.rows, variables={"x": np.ones((12, 2))})
+    assert misfit.probability_of_misfit(plain, ready.model, several, solution, True) == 1.0
 
 
 def test_residuals_are_clipped_at_three_sigma_and_thinned_to_160(monkeypatch):

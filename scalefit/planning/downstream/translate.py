@@ -66,10 +66,11 @@ def translate(
     first, second = _family(source, "loss"), _family(target, loss)
     settings: dict[str, Any] = {"draws": draws, "seed": seed}
     staged = _staged(first, second, procedure, settings)
-    law = fit(first, LAW, **settings)
+    asked = {**settings, "calibrated": "N" in goal}  # for the draws of the floors alone no back-test is needed
+    law = fit(first, LAW, **asked)
     way: Ends = (goal["loss_source"], np.nan, np.nan) if "loss_source" in goal else ends_of(law, goal)
     refuse_below_floor(np.array([way[0]]), staged.last["E0"])
-    own = fit(second, LAW, **settings) if "target" in staged.stages else None
+    own = fit(second, LAW, **asked) if "target" in staged.stages else None
     extra = 0.0 if own is None or not draws else _of_floors(law, own, staged.last, pair_runs(first, second), way[0])
     point = {"loss_source": way[0]}
     cautions = [*staged.last.cautions(**point), *(law.cautions(**goal) if "N" in goal else ())]  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,9 +18,12 @@ from scalefit.answers import Shown, as_lines
 from scalefit.diagnosis.checks import Check
 from scalefit.fitting.result import Fit
 from scalefit.numerics import FloatArray
+from scalefit.planning.allocation.source import DRAWS
 from scalefit.planning.allocation.spread import plain_ends
 from scalefit.planning.schedules.candidates import Budget, Family, candidates_of
+from scalefit.planning.schedules.choice import source_of
 from scalefit.planning.schedules.final import budget_of, final_losses, refuse_other_laws, refuse_unphysical, resolution
+from scalefit.runs import Runs
 from scalefit.schedules import Schedule
 
 if TYPE_CHECKING:
@@ -39,6 +43,7 @@ class ScheduleRanking(Shown):
     resolution: float  #: difference below which the law cannot order schedules, from its errors on the fitted runs
     shares: pd.DataFrame  #: family, share with its interval, edge, of the families that were searched
     cautions: tuple[Check, ...]
+    choice: str = ""  #: why the law is this one, where curves were given instead of a fit
 
     @property
     def alike(self) -> pd.DataFrame:
@@ -79,6 +84,8 @@ class ScheduleRanking(Shown):
         lines += ["", "assumed:", f"  law: {law.equation}, fitted to {self.fit.runs} runs"]
         lines.append(f"  all: {self.budget.steps} steps, peak {self.budget.peak_lr:g}, warmup {self.budget.warmup}")
         lines.append(f"  known of the law: {type(law).fails}")
+        if self.choice:
+            lines.append(f"  choice: {self.choice}")
         if self.resolution == self.resolution:
             lines.append(
                 f"  back-test: refits without each run misjudge differences by up to {self.resolution:.2g} (90 %)"
@@ -96,10 +103,21 @@ def _difference(row: pd.Series) -> str:
 
 
 def rank_schedules(
-    fit: Fit, schedules: str | Sequence[str] = "all", *, steps: Any = None, lr: Any = None, warmup: int = 0, **at: Any
+    source: Fit | Runs | pd.DataFrame | str | Path,
+    schedules: str | Sequence[str] = "all",
+    *,
+    steps: Any = None,
+    lr: Any = None,
+    warmup: int = 0,
+    law: str | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+    **at: Any,
 ) -> ScheduleRanking:
     """Schedules of one budget by the final loss that a law along the run predicts, with paired 90 % intervals.
 
+    ``source``: a fit by a law along the run, the file of one, or curves under several schedules, to which ``law`` is
+    fitted first (with ``draws`` and ``seed``); without one, the law that misjudges their order least in a back-test.
     ``schedules``: texts as for ``predict``, in which ``steps``, ``peak_lr`` and ``warmup`` may be left out, decays and
     final rates may be shares (``wsd:decay=20%,final=10%``), a range of decays is searched (``wsd:decay=5%..60%``); the
     name of a CSV of (schedule, step, lr); or ``"all"``. ``steps``: optimiser steps (default: the longest fitted run);
@@ -108,6 +126,7 @@ def rank_schedules(
     Raises InputError for a law that reads no schedule, for candidates of several lengths or peaks, and for those that
     rest at a learning rate of zero.
     """
+    fit, choice = source_of(source, law, draws, seed)
     refuse_other_laws(fit)
     length, peak = budget_of(fit, steps, lr)
     budget = Budget(length, peak, warmup)
@@ -124,7 +143,14 @@ def rank_schedules(
     cautions = {check.code: check for plan in found.values() for check in fit.cautions(schedule=plan, **_numbers(at))}
     columns = ["family", "share", "low", "high", "edge"]
     return ScheduleRanking(
-        fit, budget, table, found, resolution(fit), pd.DataFrame(shares, columns=columns), tuple(cautions.values())
+        fit,
+        budget,
+        table,
+        found,
+        resolution(fit),
+        pd.DataFrame(shares, columns=columns),
+        tuple(cautions.values()),
+        choice,
     )
 
 

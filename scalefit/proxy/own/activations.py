@@ -139,7 +139,7 @@ def _train(
 ) -> Iterator[Found]:
     """Root mean squares of a run after each of its steps."""
     with torch.random.fork_rng(devices=[]):
-        model, base, largest = (_called(own, own.build, seed, each) for each in (size, min(sizes), max(sizes)))
+        model, base, largest = (_built(own, seed, each) for each in (size, min(sizes), max(sizes)))
         readouts = {each.name for each in match(largest, base, own.roles) if each.role == "readout"}
         scaled = parametrize(model, base, parametrization, optimizer=optimizer, roles=own.roles, branches=own.branches)
         with torch.no_grad():
@@ -191,6 +191,14 @@ def _shown(model: nn.Module) -> dict[str, str]:
                 parts[at] = "*"
         shown.setdefault(name, ".".join(parts))
     return shown
+
+
+def _built(own: ModelFile, seed: int, size: int) -> nn.Module:
+    model = _called(own, own.build, seed, size)
+    if not isinstance(model, nn.Module):
+        what = f"{own.build.__name__}({size}) returns {type(model).__name__}"
+        raise InputError(what, where=own.where, todo="return a torch.nn.Module")
+    return model
 
 
 def _called(own: ModelFile, function: Callable[..., Any], seed: int | None, *arguments: Any) -> Any:
