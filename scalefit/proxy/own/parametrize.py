@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from scalefit.answers import Shown, as_lines
 from scalefit.errors import InputError
 from scalefit.proxy.models.parametrization import Parametrization, at, parametrization
 from scalefit.proxy.optimizers import optimizer as optimizer_named
@@ -48,7 +47,7 @@ class Scaled:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Parametrized(Shown):
+class Parametrized:
     """The factors of every tensor of a model, and parameter groups made of them."""
 
     parametrization: str
@@ -104,7 +103,11 @@ class Parametrized(Shown):
     def __str__(self) -> str:
         head = f"{self.parametrization} for {self.optimizer}: factors at this size, repeated layers in one line"
         shown = self.table.assign(name=[template(each.grown.name) for each in self.tensors])
-        return "\n".join([head, "", as_lines(shown.drop_duplicates()), *self.notes])
+        lines = shown.drop_duplicates().to_string(index=False, float_format="{:.4g}".format)
+        return "\n".join([head, "", lines, *self.notes])
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def parametrize(
