@@ -144,7 +144,7 @@ COLUMNS: dict[str, Column] = {
     "rms_update": Column("1", "root mean square of the parameter update", _words("update_rms")),
     "sharpness": Column(
         "1/lr",
-        "top eigenvalue of the Hessian, to be compared with 2/lr",
+        "top eigenvalue of the Hessian in the metric of the optimiser, to be compared with 2/lr",
         _words("hessian_max_eig hessian_max_eigenvalue hessian_top_eigenvalue lambda_max"),
     ),
     # learning rate

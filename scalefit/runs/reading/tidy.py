@@ -79,8 +79,8 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) ->
     _loss_in_nats(tidy)
     _find_axis(tidy)
     _mark_unlogged(tidy, raw)
-    if not tidy.axis:
-        tidy.frame = tidy.frame.drop(columns=LOST, errors="ignore")
+    if not tidy.axis and LOST in tidy.frame.columns:
+        tidy.frame = tidy.frame.drop(columns=LOST)
     return tidy
 
 
