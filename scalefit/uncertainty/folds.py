@@ -16,6 +16,7 @@ from scalefit.rows.scale import scale_of
 from scalefit.solver.first_stage import held_again
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.solve import Settings, solve
+from scalefit.status_line import tell
 from scalefit.uncertainty.bootstrap import bootstrap, resampled_as_one
 from scalefit.uncertainty.calibration import Calibration, Fold, small_sample, spreads
 from scalefit.uncertainty.pieces import distinct, independent
@@ -51,7 +52,8 @@ def walk(
     """Refit without each fold's rows and record the errors there; folds that cannot be fitted are left out."""
     assert rows.values is not None
     found = []
-    for label, held in folds:
+    for number, (label, held) in enumerate(folds, 1):
+        tell(f"back-test of law {law.name}: refit {number} of {len(folds)}")
         try:
             found.append(_one_fold(law, model, rows, settings, seed, label, held))
         except (InputError, np.linalg.LinAlgError):
