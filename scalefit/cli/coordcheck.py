@@ -45,7 +45,7 @@ def command(
 
     \b
     Example:
-      scalefit coordcheck --parametrization mup --seeds 1 --steps 5
+      scalefit coordcheck --parametrization mup --steps 6
     """
     if file is not None:
         return _measured(file, over, measure, plot)
