@@ -49,7 +49,7 @@ def command(
 
     \b
     Example:
-      scalefit coordcheck --parametrization mup --seeds 3 --steps 3
+      scalefit coordcheck --parametrization mup --steps 6
     """
     own = file is not None and (file.endswith(".py") or ".py:" in file)
     if file is not None and not own:
