@@ -48,9 +48,8 @@ def command(
     not keep its size, or may not (undecided).
 
     \b
-    Examples:
-      scalefit coordcheck mymodel.py:build --sizes 128,256,512
-      scalefit coordcheck --parametrization mup --seeds 1 --steps 5
+    Example:
+      scalefit coordcheck --parametrization mup --seeds 3 --steps 3
     """
     own = file is not None and (file.endswith(".py") or ".py:" in file)
     if file is not None and not own:

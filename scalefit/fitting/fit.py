@@ -31,6 +31,7 @@ from scalefit.runs.conventions import mixed_conventions
 from scalefit.runs.endings import unfinished
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.solve import Solution, solve
+from scalefit.status_line import tell
 from scalefit.uncertainty.bootstrap import Method
 from scalefit.uncertainty.intervals import Resampling, make_intervals
 
@@ -106,6 +107,7 @@ def fit(
         *(parameters, start, starts, points, drop_diverged, force),
     )
     ready = prepare(logs, law, options)
+    tell(f"fitting law {ready.law.name}")
     solution = solve(ready.model, ready.values, ready.weights, ready.settings, ready.start)
     if ready.rows.stream is not None and weights is None:
         solution = _settled(ready.model, ready.rows, solution)
@@ -120,6 +122,7 @@ def fit(
 def _with_intervals(result: Fit, ready: Prepared, solution: Solution, resampling: Resampling, calibrated: bool) -> Fit:
     """The fit with its intervals, and the fits under other choices."""
     given = (ready.law, ready.model, ready.rows, ready.weights)
+    tell(f"intervals of law {ready.law.name}: {resampling.draws} resamples and a back-test")
     made = make_intervals(*given, solution, ready.settings, resampling, calibrated)
     choices = {} if ready.rows.stream else other_choices(*given, ready.settings, solution)
     return replace(result, intervals=made, choices=choices)

@@ -73,5 +73,6 @@ def scales_asked(data: Runs | pd.DataFrame | None, at: Point) -> pd.DataFrame:
     """The sizes, amounts of data and compute for which a prediction is asked, one row each."""
     if data is not None:
         return (data if isinstance(data, Runs) else read_runs(data, need=())).table
-    found = {canonical(name): np.atleast_1d(quantity(v) if isinstance(v, str) else v) for name, v in at.items()}
-    return pd.DataFrame({name: pd.Series(values) for name, values in found.items() if name in ("N", "D", "C")}).ffill()
+    read = {canonical(name): value for name, value in at.items() if canonical(name) in ("N", "D", "C")}
+    found = {name: np.atleast_1d(quantity(v) if isinstance(v, str) else v) for name, v in read.items()}
+    return pd.DataFrame({name: pd.Series(values, dtype=float) for name, values in found.items()}).ffill()

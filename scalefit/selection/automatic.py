@@ -24,6 +24,7 @@ from scalefit.selection.judging import mean_error, scores, weigh
 from scalefit.selection.skipping import first_steps_of
 from scalefit.selection.trials import OF_A_FIT, Trial, attempt
 from scalefit.selection.unread_columns import untold
+from scalefit.status_line import tell
 from scalefit.uncertainty.mixture import Choice
 
 AUTO = "auto"
@@ -146,7 +147,8 @@ def compared(
     folds = folds_for(runs, [forms[0] for forms in found.laws], asked, at)
     trials: dict[str, Trial] = {}
     refused: dict[str, str] = {}
-    for forms in found.laws:
+    for number, forms in enumerate(found.laws, 1):
+        tell(f"trying law {forms[0].spec}, {number} of {len(found.laws)}")
         many = len(forms[0].parameters) - len(forms[0].held) > MANY
         try:
             if many and trials:
