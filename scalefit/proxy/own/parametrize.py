@@ -178,9 +178,8 @@ def _scaled(each: Grown, table: Parametrization, kind: str, depth: float) -> Sca
         block = at(table, kind=kind, m_L=depth)
         lr, decay, eps = lr * block.lr["hidden"], decay * block.decay["hidden"], eps * block.eps["hidden"]
     square = forward if kind == "adam" else forward**2
-    return Scaled(
-        each, found.std[role] * forward, lr * square, decay / square, eps / forward if kind == "adam" else 1.0, forward
-    )
+    eps = eps / forward if kind == "adam" else 1.0
+    return Scaled(each, found.std[role] * forward, lr * square, decay / square, eps, forward)
 
 
 def _refuse_uneven(grown: Sequence[Grown]) -> None:
