@@ -187,7 +187,7 @@ def _shown(model: nn.Module) -> dict[str, str]:
             parent = modules[".".join(name.split(".")[:at])]
             kinds = {type(child) for child in parent.children()}
             blocks = [child for child in parent.children() if list(child.children())]
-            if part.isdigit() and len(kinds) == 1 and len(blocks) > 1:
+            if part.isdigit() and len(kinds) == 1 and blocks:
                 parts[at] = "*"
         shown.setdefault(name, ".".join(parts))
     return shown

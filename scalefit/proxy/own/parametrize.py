@@ -24,7 +24,7 @@ from scalefit.errors import InputError
 from scalefit.proxy.models.parametrization import Parametrization, at, parametrization
 from scalefit.proxy.optimizers import optimizer as optimizer_named
 from scalefit.proxy.own.forward import branches_of, depths, hook, notes
-from scalefit.proxy.own.roles import Grown, match, stack_of, template
+from scalefit.proxy.own.roles import Grown, layer, match, stack_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,7 +102,7 @@ class Parametrized:
 
     def __str__(self) -> str:
         head = f"{self.parametrization} for {self.optimizer}: factors at this size, repeated layers in one line"
-        shown = self.table.assign(name=[template(each.grown.name) for each in self.tensors])
+        shown = self.table.assign(name=[layer(each.grown.name) for each in self.tensors])
         lines = shown.drop_duplicates().to_string(index=False, float_format="{:.4g}".format)
         return "\n".join([head, "", lines, *self.notes])
 
@@ -178,7 +178,8 @@ def _scaled(each: Grown, table: Parametrization, kind: str, depth: float) -> Sca
         block = at(table, kind=kind, m_L=depth)
         lr, decay, eps = lr * block.lr["hidden"], decay * block.decay["hidden"], eps * block.eps["hidden"]
     square = forward if kind == "adam" else forward**2
-    return Scaled(each, found.std[role] * forward, lr * square, decay / square, eps / forward, forward)
+    eps = eps / forward if kind == "adam" else 1.0
+    return Scaled(each, found.std[role] * forward, lr * square, decay / square, eps, forward)
 
 
 def _refuse_uneven(grown: Sequence[Grown]) -> None:

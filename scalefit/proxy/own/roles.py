@@ -96,6 +96,17 @@ def stack_of(name: str) -> str | None:
     return None if at is None else ".".join(parts[:at])
 
 
+def layer(name: str) -> str:
+    """A name as that of all layers of its list, where a layer is a block of several parts.
+
+    >>> layer("blocks.11.mlp.0.weight"), layer("net.2.weight")
+    ('blocks.*.mlp.0.weight', 'net.2.weight')
+    """
+    stack, parts = stack_of(name), name.split(".")
+    at = stack.count(".") + 1 if stack else len(parts)
+    return ".".join([*parts[:at], "*", *parts[at + 1 :]]) if at < len(parts) - 2 else name
+
+
 def match(model: nn.Module, base: nn.Module, roles: Mapping[str, str]) -> list[Grown]:
     """Every tensor of ``model`` with its role, in the order of the model.
 
