@@ -36,9 +36,15 @@ def number(value: float) -> str:
     return f"{value:.6g}"
 
 
+def equation_of(fit: Fit) -> str:
+    """The law's equation; that of a formula gives the column that it was fitted to."""
+    left, sign, right = fit.law.equation.partition(" = ")
+    return f"{fit.target}{sign}{right}" if left == fit.law.target else fit.law.equation
+
+
 def formula_with_numbers(fit: Fit) -> str:
     """The law's formula with the fitted values in place of the parameters' names."""
-    text = fit.law.equation
+    text = equation_of(fit)
     for name, column in fit.law.columns.items():
         text = re.sub(rf"\b{re.escape(name)}\b", column, text) if name != column else text
     left, sign, right = text.partition("=")
@@ -69,7 +75,7 @@ def numbers(fit: Fit) -> list[str]:
     assumed = [f"chosen, not fitted: {chosen} (see scalefit laws {fit.law.name})"] if chosen else []
     chosen_by = [f"chosen: {fit.choice}"] if fit.choice else []
     return [
-        f"law {fit.law.spec}: {fit.law.equation}",
+        f"law {fit.law.spec}: {equation_of(fit)}",
         f"fitted: {formula_with_numbers(fit)}",
         *assumed,
         *chosen_by,

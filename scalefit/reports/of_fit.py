@@ -15,7 +15,7 @@ from scalefit.errors import InputError, ScalefitError, counted, listed
 from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
 from scalefit.fitting.saved import load_fit
-from scalefit.fitting.summary import formula_with_numbers, numbers, origin_of_intervals, remarks, verdict
+from scalefit.fitting.summary import equation_of, formula_with_numbers, numbers, origin_of_intervals, remarks, verdict
 from scalefit.reports.asked import Asked
 from scalefit.reports.blocks import Block, Figure, Section, Table, Text, brief
 from scalefit.reports.page import Report
@@ -164,7 +164,7 @@ def _law(fit: Fit) -> Section:
     return Section(
         "The law",
         [
-            Text([fit.law.equation, f"fitted: {formula_with_numbers(fit)}"], "code"),
+            Text([equation_of(fit), f"fitted: {formula_with_numbers(fit)}"], "code"),
             Text([line[0].upper() + line[1:] + "." for line in numbers(fit)[2:]]),
             Table("Parameters", head, rows),
             Text([f"{line[0].upper()}{line[1:]}." for line in origin_of_intervals(fit)]),

@@ -36,3 +36,12 @@ def test_an_interval_ends_where_a_bound_that_was_given_ends():
     assert cut.table.loc[name, "high"] == pytest.approx(bound)
     other = fitted("loss", draws=200, bounds={name: (0.0, 10.0)})
     assert other.table.loc[name, "high"] == pytest.approx(free.table.loc[name, "high"], rel=0.02)
+
+
+def test_a_formula_is_shown_with_the_column_that_it_explains():
+    C = np.geomspace(1e18, 1e20, 8)
+    table = pd.DataFrame({"C": C, "loss": 2 + 300 * C**-0.13, "acc": 0.2 + 1e-3 * np.log(C)})
+    shown = sf.fit(table, "a + b*log(C)", target="acc", residuals="linear").summary()
+    assert "fitted: acc = " in shown
+    assert "loss = " not in shown
+    assert "fitted: loss = " in sf.fit(table, "a + b*C**-0.13").summary()
