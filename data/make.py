@@ -176,7 +176,8 @@ def sharpness(jobs: list[Job], out: Path, folder: Path) -> None:
     configs = {job.id: job.config for job in jobs}
     for key in ("d_model", "parametrization", "seed"):
         frame[key] = [getattr(configs[run], key) for run in frame["run"]]
-    columns = ["run", "parametrization", "d_model", "seed", "step", "lr", "loss", "sharpness"]
+    columns = ["run", "parametrization", "d_model", "seed", "step", "lr", "loss"]
+    columns += ["sharpness", "hessian_max", "sharpness_trace"]
     write(frame[columns].sort_values(["parametrization", "d_model", "seed", "step"]), folder / "curves.csv")
 
 

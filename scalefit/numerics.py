@@ -49,6 +49,55 @@ def robust_sigma(residuals: FloatArray, parameters: int = 0) -> float:
     return float(MAD_TO_SIGMA * np.median(np.abs(residuals)) * np.sqrt(n / max(n - parameters, 1)))
 
 
+def offsets(seed: NDArray[Any]) -> FloatArray:
+    """A column of +1 and -1 for each seed but one, (n, seeds - 1): offsets that sum to zero over the seeds."""
+    names, place = np.unique(seed, return_inverse=True)
+    counts = np.bincount(place)
+    if len(names) < 2 or counts.min() < 2:  # the offset of a seed with one run would fit that run exactly
+        return np.zeros((len(seed), 0))
+    columns = np.eye(len(names))[place][:, 1:]
+    columns[place == 0] = -1.0
+    return columns
+
+
+def slope_of(x: FloatArray, y: FloatArray, seed: NDArray[Any], level: float) -> tuple[float, float, float]:
+    """Slope of y over x by least squares with a height for each seed, and the ends of Student's interval from the
+    scatter; the ends are NaN without a degree of freedom, and so is the slope where a y is not finite. All (n,).
+
+    >>> x = np.array([0.0, 1.0, 2.0, 3.0])
+    >>> [round(end, 3) for end in slope_of(x, 0.5 * x + [0.1, -0.1, -0.1, 0.1], np.zeros(4), 0.9)]
+    [0.5, 0.315, 0.685]
+    """
+    from scipy.special import stdtrit
+
+    if not np.isfinite(y).all():
+        return np.nan, np.nan, np.nan
+    columns = np.column_stack([x - x.mean(), np.ones(len(x)), offsets(seed)])
+    constants = np.linalg.lstsq(columns, y, rcond=None)[0]
+    freedom, half = len(x) - int(np.linalg.matrix_rank(columns)), np.nan
+    if freedom > 0:
+        variance = float(np.sum((y - columns @ constants) ** 2)) / freedom
+        error = float(np.sqrt(variance * np.linalg.pinv(columns.T @ columns)[0, 0]))
+        half = float(stdtrit(freedom, 0.5 + level / 2)) * error
+    slope = float(constants[0])
+    return slope, slope - half, slope + half
+
+
+def flatness(slope: float, low: float, high: float, gate: float) -> str:
+    """Whether a slope is "flat" (its interval lies within ``gate`` of zero), "grows" or "shrinks" (it lies beyond), or
+    "undecided". Without an interval the slope decides alone; one that is no number is "not finite".
+
+    >>> [flatness(0.2, low, 0.3, 0.1) for low in (0.15, 0.05)], flatness(0.02, np.nan, np.nan, 0.1)
+    (['grows', 'undecided'], 'flat')
+    """
+    if not np.isfinite(slope):
+        return "not finite"
+    low, high = (low, high) if np.isfinite(low) else (slope, slope)
+    if -gate < low and high < gate:
+        return "flat"
+    return "grows" if low >= gate else "shrinks" if high <= -gate else "undecided"
+
+
 def spread_points(count: int, dimensions: int) -> FloatArray:
     """``count`` points that fill the unit cube evenly: a lattice by powers of the generalised golden ratio.
 

@@ -7,6 +7,7 @@ import re
 import sys
 
 import commands
+import pandas as pd
 import pytest
 
 from scalefit.laws import find_law, law_names
@@ -38,6 +39,30 @@ def test_the_pages_of_the_laws_are_fresh(make_laws, tmp_path):
     kept = {path.name: path.read_text(encoding="utf-8") for path in (DOCS / "laws").glob("*.md")}
     stale = sorted(name for name in fresh.keys() | kept.keys() if fresh.get(name) != kept.get(name))
     assert not stale, f"run make docs: {stale}"
+
+
+@pytest.mark.parametrize("law", ["power:over=C", "power-floor:over=C", "kaplan"])
+def test_the_index_says_how_far_a_law_can_be_trusted_as_it_is_measured(law, make_laws):
+    """Three of the back-tests, again; the others are those of the same script."""
+    spec = importlib.util.spec_from_file_location("measure_laws", DOCS / "measure_laws.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    kept = pd.read_csv(script.MEASURED, keep_default_na=False).set_index("law")
+    assert set(kept.index) == set(script.ON)
+    found = script.measured(law)
+    assert found["error"] == pytest.approx(kept.loc[law, "error"], rel=0.02)
+    assert found["coverage"] == pytest.approx(kept.loc[law, "coverage"], abs=0.03)
+    name = law.partition(":")[0]
+    row = next(row for row in (DOCS / "laws" / "index.md").read_text().splitlines() if row.startswith(f"| [{name}]("))
+    assert f"{100 * found['error']:.1f}"[:3] in row
+
+
+def test_every_law_of_the_index_has_a_failure_and_says_whether_it_was_measured(make_laws):
+    for law in map(find_law, law_names()):
+        row = next(each for each in make_laws.index([law]).splitlines() if each.startswith(f"| [{law.name}]("))
+        cells = [each.strip() for each in re.split(r"(?<!\\)\|", row)[1:-1]]
+        assert len(cells) == 8
+        assert all(cells)
 
 
 def test_pages_of_laws_that_are_gone_are_removed(make_laws, tmp_path):

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from scalefit.numerics import FloatArray
+from scalefit.numerics import FloatArray, flatness
 from scalefit.plots import canvas, colours, labels, legend, ticks
 from scalefit.stability.coordinates import CoordinateSlopes
 
@@ -20,32 +20,40 @@ ROOM = 1.08  #: of the y axis, beyond the largest change
 
 
 def plot_coordinates(
-    table: pd.DataFrame, slopes: Mapping[str, float], *, gate: float = 0.1, name: str = "", ax: Axes | None = None
+    table: pd.DataFrame,
+    slopes: Mapping[str, float],
+    *,
+    verdicts: Mapping[str, str] | None = None,
+    gate: float = 0.1,
+    name: str = "",
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw how the mean |x| of each module changes with the size of the model, relative to the smallest one.
 
     ``table``: columns module, the size (its name is on the axis), step, seed, mean_abs; of each module the rows of one
-    step, that of the slope. ``slopes``: of log mean |x| in log size, by module; one of ``gate`` or more fails and is
-    drawn dashed and hollow. Dots are means over seeds, bars from the least seed to the largest, lines the power law of
-    the slope; the shaded wedge is what the gate allows. ``name``: of the parametrisation, in the title.
+    step, that of the slope. ``slopes``: of log mean |x| in log size, by module; ``verdicts``: on them (default: flat
+    below ``gate``, else it fails). What is not flat is drawn dashed and hollow. Dots are means over seeds, bars from
+    the least seed to the largest, lines the power law of the slope; the shaded wedge is what the gate allows.
+    ``name``: of the parametrisation, in the title.
     """
     ax = canvas.new_axes(ax)
     over = str(table.columns[1])
     sizes = np.array(sorted(table[over].unique()), dtype=float)
     ratio = sizes / sizes[0]
     ax.fill_between(sizes, ratio**-gate, ratio**gate, color="0.88", linewidth=0, zorder=0.5)
+    judged = verdicts or {module: flatness(slope, np.nan, np.nan, gate) for module, slope in slopes.items()}
     colour = colours.kinds(list(slopes))
     entries = []
     for number, (module, slope) in enumerate(slopes.items()):
         rows = table[table["module"] == module]
-        hollow = not abs(slope) < gate
+        hollow = judged[module] != "flat"
         shift = ratio[-1] ** (APART * (number - (len(slopes) - 1) / 2))
         shown = _draw(ax, rows, sizes, slope, colour[module], hollow, shift, SHAPES[number % len(SHAPES)])
         text = labels.signed(slope, 3) if np.isfinite(slope) else "not finite"
         shown.set_label(f"{module} {text}")
         entries.append(shown)
     _scale(ax, table, sizes, over)
-    ax.set_title(_verdict(slopes, gate, over, name), loc="left", fontsize="medium")
+    ax.set_title(_verdict(judged, over, name), loc="left", fontsize="medium")
     wedge = Patch(color="0.88", label=f"allowed: ±{gate:g}")
     legend.place(ax, [*entries, wedge], f"slope in {labels.axis_label(over)}")
     return ax
@@ -56,7 +64,8 @@ def plot_slopes(found: CoordinateSlopes, *, ax: Axes | None = None) -> Axes:
     last = found.table.set_index("module")["step"]
     at_last = found.points[found.points["step"] == found.points["module"].map(last)]
     slopes = dict(zip(found.table["module"], found.table["slope"], strict=True))
-    return plot_coordinates(at_last, slopes, gate=found.gate, ax=ax)
+    verdicts = dict(zip(found.table["module"], found.table["verdict"], strict=True))
+    return plot_coordinates(at_last, slopes, verdicts=verdicts, gate=found.gate, ax=ax)
 
 
 def _draw(
@@ -89,11 +98,17 @@ def _scale(ax: Axes, table: pd.DataFrame, sizes: FloatArray, over: str) -> None:
     ax.set_ylabel(f"mean |x|, times that at {number(float(sizes[0]))}")
 
 
-def _verdict(slopes: Mapping[str, float], gate: float, over: str, name: str) -> str:
+def _verdict(verdicts: Mapping[str, str], over: str, name: str) -> str:
     """What the check says, in words."""
-    failed = [module for module, slope in slopes.items() if not abs(slope) < gate]
     start = f"{name}: " if name else ""
-    if not failed:
-        return f"{start}pass, every module keeps its size"
-    listed = " and ".join([", ".join(failed[:-1]), failed[-1]] if failed[1:] else failed)
-    return f"{start}FAIL, {listed} {'change' if failed[1:] else 'changes'} with {labels.axis_label(over)}"
+    failed = [module for module, verdict in verdicts.items() if verdict not in ("flat", "undecided")]
+    if failed:
+        return f"{start}FAIL, {_joined(failed)} {'change' if failed[1:] else 'changes'} with {labels.axis_label(over)}"
+    open_ = [module for module, verdict in verdicts.items() if verdict == "undecided"]
+    if open_:
+        return f"{start}undecided whether {_joined(open_)} {'keep their' if open_[1:] else 'keeps its'} size"
+    return f"{start}pass, every module keeps its size"
+
+
+def _joined(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)

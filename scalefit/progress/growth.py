@@ -1,12 +1,14 @@
 """Growth of a probe along a run: when the attention logit will reach its limit, and growth of the gradient norm.
 
 The shape of the growth is not known: a power of the step, an exponential and a line are fitted, and only those that
-predict the last third of the rows forecast the limit. Sources: own; arXiv:2309.14322 for the limit.
+predict the last third of the rows forecast the limit. That the true shape is among them is not known either: the same
+forecast, made at earlier rows of the log for what has been reached since, shows by how much it misses, and the range is
+widened by that, or given up. Sources: own; arXiv:2309.14322 for the limit.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import stdtrit
@@ -26,6 +28,15 @@ LOOKS = 100  #: rows at which the forecast is repeated with what was known then
 NARROW = 1.02  #: ratio of last to first step below which a range is written as one step
 FAR = 1e4  #: a crossing is looked for up to this many times the last step
 MULTIPLIED = 10.0  #: growth of the running median of a gradient norm that is warned about
+EARLIER = (
+    (0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+    (0.1, 0.2, 0.3),
+)  #: shares of the rows; the second where none of the first can
+NEAR = (
+    3.0  #: times as far (in the logarithm of the value) as an earlier forecast could be checked, a forecast may reach
+)
+WORTH = 3.0  #: factor by which earlier forecasts missed above which a range is worth nothing
+GREW = 1.05  #: growth since an earlier row without which there is nothing to check
 SHAPES = {"a power of the step": (True, True), "an exponential": (False, True), "a line": (False, False)}
 
 
@@ -36,8 +47,11 @@ class Growth:
     shapes: tuple[str, ...]  #: that predict the last third of the rows
     earliest: float  #: step
     latest: float  #: step; inf: the limit may never be reached
+    doubt: str = ""  #: why this range is not worth having
 
     def __str__(self) -> str:
+        if self.doubt:
+            return f"{' or '.join(self.shapes)}, but when cannot be told: {self.doubt}"
         when = f"between steps {self.earliest:.0f} and {self.latest:.0f}"
         if self.latest < NARROW * self.earliest:
             when = f"at step {(self.earliest * self.latest) ** 0.5:.0f}"
@@ -47,7 +61,8 @@ class Growth:
 
 
 def growth(step: FloatArray, value: FloatArray, limit: float) -> Growth | None:
-    """When a growing series reaches a limit, over the shapes that fit; None without significant growth.
+    """When a growing series reaches a limit, over the shapes that fit and checked against earlier rows; None without
+    significant growth.
 
     Of the recent stretches the longest that some shape describes is used: fitted to the first two thirds, it predicts
     the last third with an error of at most twice the noise. Shapes within 1.5 times the smallest error count as well.
@@ -57,8 +72,54 @@ def growth(step: FloatArray, value: FloatArray, limit: float) -> Growth | None:
     >>> found.shapes, round(found.earliest, -3), round(found.latest, -3)
     (('a power of the step',), 134000.0, 134000.0)
     """
-    known = np.flatnonzero(np.isfinite(value) & (value > 0) & (step > 0))
-    x, y = step[known].astype(float), value[known]
+    x, y = _known(step, value)
+    found = _growth(x, y, limit)
+    return found and _checked(x, y, limit, found)
+
+
+def _known(step: FloatArray, value: FloatArray) -> tuple[FloatArray, FloatArray]:
+    known = np.isfinite(value) & (value > 0) & (step > 0)
+    return step[known].astype(float), value[known]
+
+
+def _checked(x: FloatArray, y: FloatArray, limit: float, found: Growth) -> Growth:
+    """The range widened by the factor by which forecasts from earlier rows missed what was reached since, in the time
+    that was left; that factor grows with how much farther the limit is. A doubt where it is too large, or not known."""
+    missed: list[float] = []
+    for shares in EARLIER:
+        missed = missed or [miss for share in shares if (miss := _missed(x, y, limit, share)) is not None]
+    if not missed:
+        return replace(found, doubt="the log is too short to check a forecast so far ahead on its own past")
+    factor = max(missed)
+    if factor > WORTH:
+        by = f"by a factor of {factor:.2g}" if np.isfinite(factor) else "what followed"
+        return replace(found, doubt=f"forecasts from earlier rows missed {by} in the time left")
+    now = float(x[-1])
+    return replace(found, earliest=now + (found.earliest - now) / factor, latest=now + (found.latest - now) * factor)
+
+
+def _missed(x: FloatArray, y: FloatArray, limit: float, share: float) -> float | None:
+    """The factor of the time left by which a forecast from this share of the rows missed the last level, 1 for inside
+    its range, inf for none; None where it cannot be checked, or not near enough to the limit."""
+    width, rows = max(1, min(len(x) // BLOCKS, 50)), int(np.ceil(share * len(x)))
+    if rows < FEWEST or rows > len(x) - width:
+        return None
+    now, here, there = x[rows - 1], np.median(y[max(0, rows - width) : rows]), np.median(y[-width:])
+    if not (here < there / GREW and there < limit):
+        return None
+    farther = float(np.log(limit / there) / np.log(there / here))
+    if farther > NEAR:
+        return None
+    then = _growth(x[:rows], y[:rows], float(there))
+    if then is None:
+        return np.inf
+    took = float(x[-width:].mean()) - now
+    factor = max((then.earliest - now) / took, took / max(then.latest - now, 1e-9), 1.0)
+    return float(factor ** max(farther, 1.0))
+
+
+def _growth(x: FloatArray, y: FloatArray, limit: float) -> Growth | None:
+    """The growth by its shapes alone."""
     best: list[str] = []
     for share in STRETCHES:
         rows = max(FEWEST, int(np.ceil(share * len(x))))
@@ -116,9 +177,10 @@ def first_seen(step: FloatArray, value: FloatArray, limit: float, until: int | N
     """
     known = np.flatnonzero(np.isfinite(value))
     for row in np.unique(known[np.linspace(0, len(known) - 1, LOOKS).astype(int)]) if len(known) else []:
-        seen = growth(step[: row + 1], value[: row + 1], limit)
+        x, y = _known(step[: row + 1], value[: row + 1])
+        seen = _growth(x, y, limit)
         if seen and seen.earliest <= (until or 2 * step[row] - step[0]):
-            return int(step[row]), seen
+            return int(step[row]), _checked(x, y, limit, seen)
     return None
 
 

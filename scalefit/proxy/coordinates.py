@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scalefit.errors import InputError
+from scalefit.numerics import flatness, slope_of
 from scalefit.proxy.config import Config
 from scalefit.proxy.ensemble import Ensemble
 from scalefit.proxy.models.parametrization import Parametrization
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 AXES = {"width": "d_model", "depth": "n_layer"}
+FIRST, LEVEL = 3, 0.90  #: steps after which growth shows; of the intervals
 RECORDED = {"embed": "embed", "attention_out": "attention", "mlp_out": "mlp", "mlp_residual": "residual"}
 RECORDED |= {"output_logit": "logits"}
 MODULES = tuple(RECORDED.values())
@@ -39,7 +41,7 @@ class Coordinates:
     """What a coordinate check measured, per module.
 
     ``size[module]``: mean |x|, (sizes, steps, seeds); ``slope[module]``: slope of its logarithm against log size at
-    each step, (steps,), from means over seeds. A module passes if |slope| < ``gate`` at every step from ``first`` on.
+    each step, with the ends of its interval, (steps, 3). The last step is judged, as growth shows after some steps.
     """
 
     axis: str
@@ -47,12 +49,26 @@ class Coordinates:
     size: dict[str, Floats]
     slope: dict[str, Floats]
     gate: float
-    first: int
 
     @property
-    def worst(self) -> dict[str, float]:
-        """The slope farthest from zero from step ``first`` on, of each module that is judged on this axis."""
-        return {module: float(self.slope[module][step - 1]) for module, step in self.worst_step.items()}
+    def last(self) -> dict[str, Floats]:
+        """Slope and ends of its interval at the last step, of each module that is judged on this axis."""
+        return {module: self.slope[module][-1] for module in JUDGED[self.axis]}
+
+    @property
+    def verdict(self) -> dict[str, str]:
+        """flat, grows, shrinks, undecided or not finite: see `scalefit.numerics.flatness`."""
+        return {module: flatness(ends[0], ends[1], ends[2], self.gate) for module, ends in self.last.items()}
+
+    @property
+    def ok(self) -> bool:
+        """True when every module keeps its size."""
+        return set(self.verdict.values()) == {"flat"}
+
+    @property
+    def failed(self) -> list[str]:
+        """The modules that do not keep their size; of the others some may be undecided."""
+        return [module for module, verdict in self.verdict.items() if verdict not in ("flat", "undecided")]
 
     @property
     def table(self) -> pd.DataFrame:
@@ -69,29 +85,20 @@ class Coordinates:
         return pd.DataFrame(rows, columns=["module", AXES[self.axis], "step", "seed", "mean_abs"])
 
     @property
-    def worst_step(self) -> dict[str, int]:
-        """The step of each slope in ``worst``; the first step is 1."""
-        late = {module: np.abs(self.slope[module][self.first - 1 :]) for module in JUDGED[self.axis]}
-        return {module: int(np.argmax(slope)) + self.first for module, slope in late.items()}
-
-    @property
-    def passed(self) -> dict[str, bool]:
-        """Whether each module passed; a slope that is not finite fails."""
-        return {module: bool(abs(slope) < self.gate) for module, slope in self.worst.items()}
-
-    @property
-    def ok(self) -> bool:
-        """True when every module passed."""
-        return all(self.passed.values())
-
-    @property
     def lines(self) -> list[str]:
-        """The verdict as text, one line per module."""
-        what = f"slope of log mean |x| in log {AXES[self.axis]}"
-        return [
-            f"{'pass' if self.passed[module] else 'FAIL'}  {module:<9} {what}: {slope:+.3f}"
-            for module, slope in self.worst.items()
-        ]
+        """The verdict as text: of all modules, then one line per module."""
+        runs = "more seeds (--seeds) or steps would decide it"
+        head = "pass: every module keeps its size" if self.ok else f"undecided: {runs}"
+        head = "FAIL: the learning rate will not transfer" if self.failed else head
+        what = f"slope of log mean |x| in log {AXES[self.axis]} at the last step"
+        told = [f"{self.verdict[name]:<10} {name:<9} {what}: {_told(ends)}" for name, ends in self.last.items()]
+        none = all(np.isnan(ends[1]) for ends in self.last.values())
+        return [head, *told, *["! no interval: two sizes and one seed leave no scatter; add sizes or seeds"] * none]
+
+
+def _told(ends: Floats) -> str:
+    slope, low, high = ends.tolist()
+    return f"{slope:+.3f}" + (f" [{low:+.3f}, {high:+.3f}]" if np.isfinite(low) else "")
 
 
 def coordinate_check(
@@ -101,7 +108,6 @@ def coordinate_check(
     axis: str = "width",
     seeds: int = 3,
     steps: int = 8,
-    first: int = 3,
     gate: float = 0.1,
     table: Parametrization | None = None,
 ) -> Coordinates:
@@ -110,13 +116,14 @@ def coordinate_check(
     The learning rate is constant from the first step and should be larger than one for training (.02 for Adam at
     d_model 32): with a small one, wrong code passes. The readout starts at zero for width (a random one shrinks as
     the model widens, which is allowed but hides the slope) and at random for depth (so that all blocks learn from
-    the first step). ``table`` checks a parametrisation of your own. Raises InputError for fewer than two sizes or
-    fewer steps than ``first``.
+    the first step). Intervals are Student's, of 90 %, from the scatter of seeds and sizes about the line: one seed and
+    few sizes leave many slopes undecided. ``table`` checks a parametrisation of your own. Raises InputError for fewer
+    than two sizes or fewer than three steps.
     """
-    if axis not in AXES or len(set(sizes)) < 2 or steps < first:
+    if axis not in AXES or len(set(sizes)) < 2 or steps < FIRST:
         raise InputError(
             f"no slope can be measured from sizes {list(sizes)} along {axis!r} in {steps} steps",
-            todo=f"give at least two sizes, the axis width or depth, and at least {first} steps",
+            todo=f"give at least two sizes, the axis width or depth, and at least {FIRST} steps",
         )
     config = replace(config, steps=steps, warmup=0, schedule="constant", zero_readout=axis == "width")
     measured = []
@@ -125,17 +132,16 @@ def coordinate_check(
         measured.append(_measure([replace(config, seed=seed, **size) for seed in range(seeds)], table))
     found = {module: np.stack([one[module] for one in measured]) for module in MODULES}
     slope = {module: slopes(sizes, values) for module, values in found.items()}
-    return Coordinates(axis, tuple(sizes), found, slope, gate, first)
+    return Coordinates(axis, tuple(sizes), found, slope, gate)
 
 
 def slopes(sizes: Sequence[int], values: Floats) -> Floats:
-    """Least-squares slope of the log of the mean over seeds against log size at each step, (steps,); NaN where a mean
-    is zero. ``values``: (sizes, steps, seeds)."""
-    x = np.log(np.asarray(sizes, dtype=float))
-    x -= x.mean()
-    means = values.mean(-1)
-    log = np.log(means, out=np.full(means.shape, np.nan), where=means > 0)
-    return np.asarray(x @ log / (x @ x))
+    """Slope of log mean |x| against log size at each step and the ends of its interval, (steps, 3); NaN where a value
+    is zero or not finite. ``values``: (sizes, steps, seeds)."""
+    count, steps, seeds = values.shape
+    x, seed = np.repeat(np.log(np.asarray(sizes, dtype=float)), seeds), np.tile(np.arange(seeds), count)
+    log = np.log(values, out=np.full(values.shape, np.nan), where=values > 0)
+    return np.array([slope_of(x, log[:, step].ravel(), seed, LEVEL) for step in range(steps)])
 
 
 def _measure(members: list[Config], table: Parametrization | None) -> dict[str, Floats]:

@@ -71,8 +71,7 @@ class Ensemble:
         leaves, members = self.model.leaves, self.members
         eps_P = weights.spread(self.factors.eps, leaves)
         self.optimizer = optimizer(self.config.optimizer)([c.optimizer_options for c in members], eps_P)
-        seeds, scales = [c.seed for c in members], [c.init_scale for c in members]
-        self.theta = weights.initial(leaves, self.factors, seeds, scales).to(self.device)
+        self.theta = self._initial()
         self.state = self.optimizer.start(self.theta)
 
     def update(self, record: Recorder | None = None) -> dict[str, Tensor]:
@@ -94,7 +93,13 @@ class Ensemble:
         self.optimizer.step(theta_KP, grad_KP, self.state, lr, decay, row["loss"])
         if isinstance(record, probes.Probe):
             row |= record.values | probes.by_role("rms_update", theta_KP - before_KP, self.model.leaves)
+            row["init_distance"] = torch.linalg.vector_norm(theta_KP - self._initial(), dim=1)
         return row
+
+    def _initial(self) -> Tensor:
+        """The weights at step 0, (K, P), drawn again from the seeds."""
+        seeds, scales = [c.seed for c in self.members], [c.init_scale for c in self.members]
+        return weights.initial(self.model.leaves, self.factors, seeds, scales).to(self.device)
 
     def _gradient(self, theta_KP: Tensor, batch: Examples, record: Recorder | None) -> tuple[Tensor, dict[str, Tensor]]:
         """Gradient (K, P) and loss (K,) over the batch in ``accumulate`` parts; with several parts the noise too."""

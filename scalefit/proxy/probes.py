@@ -17,7 +17,8 @@ class Probe:
 
     Logged are ``rms_act/B.attention_out``, ``rms_act/B.mlp_out`` and ``rms_act/B.mlp_residual`` of block B,
     ``attention_logit_max/B`` and ``attention_logit_max`` over all blocks, ``output_logit_mean`` and
-    ``output_logit_logsumexp`` (mean over tokens).
+    ``output_logit_logsumexp`` (mean over tokens), and ``zero_gradient_tokens``, the share of tokens (or examples) whose
+    loss is zero in single precision: the model is so sure of them that they no longer pull at its weights.
     """
 
     def __init__(self) -> None:
@@ -30,6 +31,8 @@ class Probe:
         if name == "output_logit":
             self.values["output_logit_mean"] = flat.mean(1)
             self.values["output_logit_logsumexp"] = value.logsumexp(-1).flatten(1).mean(1)
+        elif name == "token_loss":
+            self.values["zero_gradient_tokens"] = (flat == 0).float().mean(1)
         elif name.endswith("_logit"):
             largest = flat.amax(1)
             self.values[f"attention_logit_max/{name.partition('.')[0]}"] = largest

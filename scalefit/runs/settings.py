@@ -31,7 +31,7 @@ MEASURED = re.compile(
     r"(loss|nll|ppl|perplexity|bpb|acc|accuracy|score)"
     r"(final|best|last|min|mean|ema|std|val|valid|eval|test|train|\d+|c4|floor)*"
     r"|(attentionlogit|outputlogit|rmsact|rmsgrad|rmsupdate|rmsweight|gradnorm|noisetrace|noisegradsquare).*"
-    r"|sharpness(preconditioned|min|max)?|hessian(min|max)|wall.*|runtime|timestamp|elapsed.*|.*seconds|walltime"
+    r"|sharpness(preconditioned|min|max|trace)?|hessian(min|max)|wall.*|runtime|timestamp|elapsed.*|.*seconds|walltime"
     r"|duration.*|(train|run|step|total|wall|gpu)?time(s|ms|h|hours|minutes)?|.*persec(ond)?|throughput.*|mfu|hfu"
     r"|(peak|max|gpu)?mem(ory)?(gb|mb|allocated|used)?|memory.*|gpuhours|cost.*|energy.*|.*util(ization)?"
 )
@@ -48,6 +48,10 @@ WITH_RECORDS = RECORDS | {
     "checkpoint", "ckpt", "path", "dir", "folder", "file", "url", "link", "log", "logs", "machine", "os", "platform",
     "state", "sweep", "exp", "experiment", "run", "out", "output", "save", "display", "",
 }  # fmt: skip
+
+#: names of the learning rate on another scale (log2_lr, lr_scaled), and words of rates that are settings of their own
+RATE = re.compile(r"(^|[^a-z])(log|ln)?\d*(lr|eta|learning_?rate)s?([^a-z]|$)|octaves?$|exponent$")
+OTHER_RATE = re.compile(r"final|min|end|last|warm|decay|step|sched|cool|ratio")
 
 
 def is_setting(name: str, column: pd.Series) -> bool:
@@ -108,12 +112,30 @@ def _varying(table: pd.DataFrame, cell: pd.Series, meant: set[str], lr: pd.Serie
     have one value for each learning rate, and more than two values in some cell."""
     key = cell + " " + lr.map("{:.6g}".format)
     for name in map(str, table.columns):
-        if name in meant or not is_setting(name, table[name]):
+        if name in meant or not is_setting(name, table[name]) or is_rate(table[name], cell, lr):
             continue
         text = _as_text(table[name])
         most = text.groupby(cell).nunique(dropna=False).max()
         if most > 1:
             yield name, bool(most > 2 and text.groupby(key).nunique(dropna=False).max() == 1)
+
+
+def is_rate(column: pd.Series, cell: pd.Series, lr: pd.Series) -> bool:
+    """Whether a column gives the learning rate on another scale: by its name, and because it rises (or falls) with the
+    learning rate in each cell.
+
+    >>> lr = pd.Series([0.01, 0.02, 0.04])
+    >>> [is_rate(pd.Series([-6.6, -5.6, last], name="log2_lr"), pd.Series("a", lr.index), lr) for last in (-4.6, -6.6)]
+    [True, False]
+    """
+    name, values = str(column.name).lower(), pd.to_numeric(column, errors="coerce")
+    if not RATE.search(name) or OTHER_RATE.search(name) or values.isna().any():
+        return False
+    ends = values.groupby([cell, lr]).agg(["min", "max"]).sort_index()
+    before = ends.groupby(level=0).shift()
+    later = before["min"].notna()
+    rises, falls = (ends["min"] > before["max"])[later], (ends["max"] < before["min"])[later]
+    return bool(len(rises) and (rises.all() or falls.all()))
 
 
 def following(table: pd.DataFrame, cell: pd.Series, meant: set[str], lr: pd.Series) -> tuple[str, ...]:

@@ -19,12 +19,10 @@ import pandas as pd
 
 from scalefit.answers import Shown, as_lines
 from scalefit.errors import InputError, counted, listed
-from scalefit.numerics import FloatArray
+from scalefit.numerics import FloatArray, flatness, slope_of
 from scalefit.runs.formats import read_raw
 from scalefit.runs.matching import canonical
 from scalefit.runs.quantities import numbers
-from scalefit.transfer.bowl import offsets
-from scalefit.uncertainty.calibration import student
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,6 +31,7 @@ GATE = 0.1  #: a slope within so much of zero is flat
 LEVEL = 0.90  #: of the intervals
 SIZES = ("d_model", "n_layer", "N", "N_total", "batch", "d_ff")
 MODULE = ("module", "layer", "name", "parameter", "tensor", "coordinate")
+LOST = ("nan", "inf", "-inf", "infinity", "none", "null", "")  #: what is written where a measurement was lost
 STEP = ("step", "t", "iteration", "iter", "global_step")
 #: names of a measured size, the most usual first
 MEASURES = ("mean_abs", "abs_mean", "l1", "rms", "l2", "std", "norm", "value", "activation", "size")
@@ -72,8 +71,8 @@ class CoordinateSlopes(Shown):
 
     def __str__(self) -> str:
         words = [
-            f"{listed(rows['module'], 4)} {verdict if len(rows) == 1 else PLURAL[verdict]}"
-            for verdict in ("grows", "shrinks", "undecided")
+            f"{listed(rows['module'], 4)} {(SINGULAR if len(rows) == 1 else PLURAL)[verdict]}"
+            for verdict in PLURAL
             if len(rows := self.table[self.table["verdict"] == verdict])
         ]
         head = "; ".join(words) if words else "pass: every module keeps its size"
@@ -89,7 +88,8 @@ class CoordinateSlopes(Shown):
         return "\n".join(lines)
 
 
-PLURAL = {"grows": "grow", "shrinks": "shrink", "undecided": "undecided"}
+PLURAL = {"grows": "grow", "shrinks": "shrink", "not finite": "are not finite", "undecided": "undecided"}
+SINGULAR = {verdict: verdict for verdict in PLURAL} | {"not finite": "is not finite"}
 
 
 def coordinate_slopes(
@@ -100,8 +100,9 @@ def coordinate_slopes(
     ``table``: one row for each module, size and, where there are several, step and seed; or one column for each module.
     ``over``: the column of the size (default: the width, depth or N); ``measure``: that of the measured size (default:
     mean_abs, l1, rms or the like). A slope is that of the last step, as growth shows after some steps; with an interval
-    wholly within ``gate`` of zero it is flat, wholly beyond it grows or shrinks, everything else is undecided. Raises
-    InputError for one size, a missing column, or a value that is not above 0.
+    wholly within ``gate`` of zero it is flat, wholly beyond it grows or shrinks, everything else is undecided. A module
+    with a value at that step that is missing or not finite is "not finite"; the others are judged. Raises InputError
+    for one size, a missing column, or a value that is zero or negative.
 
     >>> slopes = {"q": 0.0, "logits": 0.5}
     >>> rows = [(name, width, width**slope) for name, slope in slopes.items() for width in (64, 128, 256)]
@@ -132,7 +133,7 @@ def _points(frame: pd.DataFrame, over: str | None, measure: str | None, where: s
     module = _first(lower, MODULE)
     named = {name for name in (size, step, seed, module) if name}
     left = [name for name in frame.columns if name not in named and canonical(name) not in NOT_MEASURED]
-    numeric = [name for name in left if pd.to_numeric(frame[name], errors="coerce").notna().any()]
+    numeric = [name for name in left if _is_measured(frame[name])]
     if module:
         value = measure or _first(lower, MEASURES) or (numeric[0] if len(numeric) == 1 else "")
         if value not in frame.columns or value in named:
@@ -146,24 +147,36 @@ def _points(frame: pd.DataFrame, over: str | None, measure: str | None, where: s
     points = pd.DataFrame({"module": frame[module].astype(str), size: _numbers(frame, size, where)})
     points["step"] = _numbers(frame, step, where) if step else 0.0
     points["seed"] = frame[seed].astype(str) if seed else ""
-    points["mean_abs"] = _numbers(frame, value, where)
+    points["mean_abs"] = _numbers(frame, value, where, measured=True)
     return points, size, measure or value
 
 
+def _is_measured(column: pd.Series) -> bool:
+    """Whether a column holds numbers: some, or nothing but cells of a measurement that was lost (nan, inf)."""
+    values = pd.to_numeric(column, errors="coerce")
+    return bool(values.notna().any() or column.isna().all() or column.astype(str).str.lower().isin(LOST).all())
+
+
 def _melted(frame: pd.DataFrame, kept: list[str], modules: list[str]) -> pd.DataFrame:
-    """One row for each module of a table with one column for each; the index stays that of the file."""
+    """One row for each module of a table with one column for each; the index stays that of the file. A step at which a
+    module was not measured at any size is left out, unless there is no other."""
     long = frame.melt(id_vars=kept, value_vars=modules, var_name="module", value_name="mean_abs", ignore_index=False)
-    return long[long["mean_abs"].notna()]
+    there = pd.to_numeric(long["mean_abs"], errors="coerce").notna()
+    step = [name for name in kept if name.lower().strip() in STEP]
+    at_step = there.groupby([long["module"], *(long[name] for name in step)]).transform("any")
+    return long[at_step | ~there.groupby(long["module"]).transform("any")]
 
 
 def _first(lower: dict[str, str], names: tuple[str, ...]) -> str:
     return next((lower[name] for name in names if name in lower), "")
 
 
-def _numbers(frame: pd.DataFrame, name: str, where: str) -> FloatArray:
-    """A column of numbers above 0 (steps: from 0 on)."""
+def _numbers(frame: pd.DataFrame, name: str, where: str, measured: bool = False) -> FloatArray:
+    """A column of numbers above 0 (steps: from 0 on); what was ``measured`` may be lost (NaN)."""
     values = np.asarray(numbers(frame[name], where), dtype=float)
-    bad = ~(values >= 0 if name.lower() in STEP else values > 0) | ~np.isfinite(values)
+    lost = ~np.isfinite(values)
+    values = np.where(lost & measured, np.nan, values)
+    bad = ~(values >= 0 if name.lower() in STEP else values > 0) & ~(lost & measured) | lost & (not measured)
     if bad.any():
         row = int(np.argmax(bad))
         more = f" (and {counted(int(bad.sum()) - 1, 'more row')})" if bad.sum() > 1 else ""
@@ -180,11 +193,7 @@ def _judged(module: str, rows: pd.DataFrame, size: str, gate: float) -> tuple[ob
         return module, np.nan, np.nan, np.nan, "undecided", np.nan, np.nan
     last, first = max(by_step), min(by_step)
     slope, low, high = by_step[last]
-    flat, out = (abs(slope) < gate, abs(slope) >= gate) if low != low else (
-        -gate < low and high < gate, low >= gate or high <= -gate,
-    )  # fmt: skip
-    verdict = "flat" if flat else "undecided" if not out else "grows" if slope > 0 else "shrinks"
-    return module, slope, low, high, verdict, last, by_step[first][0]
+    return module, slope, low, high, flatness(slope, low, high, gate), last, by_step[first][0]
 
 
 def _slopes(rows: pd.DataFrame, size: str) -> Iterator[tuple[float, tuple[float, float, float]]]:
@@ -193,11 +202,4 @@ def _slopes(rows: pd.DataFrame, size: str) -> Iterator[tuple[float, tuple[float,
         x, y = np.log(at[size].to_numpy(float)), np.log(at["mean_abs"].to_numpy(float))
         if len(np.unique(x)) < 2:
             continue
-        columns = np.column_stack([x - x.mean(), np.ones(len(x)), offsets(at["seed"].to_numpy(str))])
-        constants = np.linalg.lstsq(columns, y, rcond=None)[0]
-        freedom = len(x) - int(np.linalg.matrix_rank(columns))
-        half = np.nan
-        if freedom > 0:
-            variance = float(np.sum((y - columns @ constants) ** 2)) / freedom
-            half = student(LEVEL, freedom) * float(np.sqrt(variance * np.linalg.pinv(columns.T @ columns)[0, 0]))
-        yield float(str(step)), (float(constants[0]), float(constants[0] - half), float(constants[0] + half))
+        yield float(str(step)), slope_of(x, y, at["seed"].to_numpy(str), LEVEL)

@@ -18,13 +18,15 @@ def sharpness_threshold(rule: str, beta: float = 0.9) -> float:
     =============  ======================  =======================================  =====================
     rule           sharpness of            threshold                                source
     =============  ======================  =======================================  =====================
-    gd             the Hessian             2                                        quadratic model
-    heavy-ball     the Hessian             2 (1 + beta), buffer = beta buffer + g   quadratic model
+    gd             √P H √P                 2                                        quadratic model
+    heavy-ball     √P H √P                 2 (1 + beta), buffer = beta buffer + g   quadratic model
     adam           preconditioned Hessian  2 (1 + beta)/(1 - beta), 38 at beta .9   arXiv:2207.14484
     =============  ======================  =======================================  =====================
 
-    Do not compare the raw sharpness with 2/lr under Adam: it keeps growing there. Raises InputError for an
-    unknown rule, or beta outside [0, 1).
+    H is the Hessian, P the factors by which a parametrisation multiplies the learning rate of each weight: one
+    everywhere in the standard and the NTK parametrisation, not in mup. The eigenvalues of H alone say nothing of
+    stability where P is not one, nor under Adam, where they keep growing. Raises InputError for an unknown rule, or
+    beta outside [0, 1).
 
     >>> sharpness_threshold("gd"), sharpness_threshold("heavy-ball"), round(sharpness_threshold("adam"), 9)
     (2.0, 3.8, 38.0)

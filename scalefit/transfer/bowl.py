@@ -16,7 +16,7 @@ from itertools import product
 
 import numpy as np
 
-from scalefit.numerics import FloatArray
+from scalefit.numerics import FloatArray, offsets
 
 LENGTHS = (0.8, 1.5, 3.0, 6.0)  #: octaves over which f changes
 RATIOS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  #: standard deviation of f over that of the noise
@@ -221,14 +221,3 @@ def _fits(x: FloatArray, y: FloatArray, trend: FloatArray, freedom: int) -> _Fit
     spread = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
     likelihood = -spread - 0.5 * size - 0.5 * freedom * np.log(variance)
     return _Fits(likelihood, variance, inside, root, X, inverse, constants, misfit)
-
-
-def offsets(seed: FloatArray) -> FloatArray:
-    """A column of +1 and -1 for each seed but one, (n, seeds - 1): offsets that sum to zero over the seeds."""
-    names, place = np.unique(seed, return_inverse=True)
-    counts = np.bincount(place)
-    if len(names) < 2 or counts.min() < 2:  # the offset of a seed with one run would fit that run exactly
-        return np.zeros((len(seed), 0))
-    columns = np.eye(len(names))[place][:, 1:]
-    columns[place == 0] = -1.0
-    return columns

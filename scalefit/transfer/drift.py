@@ -25,6 +25,8 @@ EXPECTED = {
 LEAST_ERROR = 0.02  #: octaves: smallest standard error of an optimum
 STRAY, STRAY_WORTH = 0.15, 3.0  #: prior of the octaves by which optima stray from a line, and its weight in optima
 TAUS = np.geomspace(0.02, 1.5, 40)  #: octaves: the values of that stray which are weighed
+NO_OPTIMA = np.empty((0, 3))
+BEYOND = 10  #: doublings beyond the largest size over which theory must stay within the measured line's interval
 APART = 2.0  #: joint standard deviations between measured and expected drift above which theory is left out
 
 
@@ -77,11 +79,17 @@ def _weighted(x: FloatArray, y: FloatArray, variance: FloatArray) -> FloatArray:
 
 
 def with_theory(
-    height: FloatArray, slope: FloatArray, expected: tuple[float, float] | None, seed: int
+    height: FloatArray,
+    slope: FloatArray,
+    expected: tuple[float, float] | None,
+    seed: int,
+    optima: FloatArray = NO_OPTIMA,
 ) -> tuple[FloatArray, FloatArray, str]:
     """The line with theory's slope as one more measurement, and why theory was left out, or "".
 
     Measured and expected slope are weighted by inverse variance; the height follows by its covariance with the slope.
+    Theory only narrows what was measured: it is left out where it would move the drift, or the line at one of the
+    ``optima`` (n, 3: octaves of the size, ends of the interval) or beyond them, out of what the measurement allows.
     """
     if expected is None:
         return height, slope, ""
@@ -91,12 +99,26 @@ def with_theory(
     covariance = np.cov(slope[1:], height[1:])
     variance = float(covariance[0, 0])
     away = abs(float(slope[0]) - mean)
-    if away > APART * np.hypot(spread, np.sqrt(variance)):
-        said = f"the measured drift, {slope[0]:+.2f} octaves per doubling, contradicts theory's {mean:+g} ± {spread:g}"
-        return height, slope, f"{said}: the law follows the measured one"
+    apart = away > APART * np.hypot(spread, np.sqrt(variance))
     share = variance / (variance + spread**2)  # of theory
     moved = (1 - share) * slope + share * (mean + spread * _normal(len(slope), seed))
-    return height + float(covariance[0, 1]) / max(variance, 1e-300) * (moved - slope), moved, ""
+    raised = height + float(covariance[0, 1]) / max(variance, 1e-300) * (moved - slope)
+    if apart or _pushed_out(height, slope, raised[0], moved[0], optima):
+        said = f"the measured drift, {slope[0]:+.2f} octaves per doubling, contradicts theory's {mean:+g} ± {spread:g}"
+        return height, slope, f"{said}: the law follows the measured one"
+    return raised, moved, ""
+
+
+def _pushed_out(height: FloatArray, slope: FloatArray, raised: float, moved: float, optima: FloatArray) -> bool:
+    """Whether a line leaves the interval of the measured ones in its slope, at a size or up to ten doublings beyond, or
+    leaves the interval of an optimum in which the measured line lies."""
+    x = optima[:, 0]
+    far = np.concatenate([x, x.max() + np.arange(1, BEYOND + 1)]) if len(x) else x
+    pairs = [(moved, interval_of(slope)), *((raised + moved * at, interval_of(height + slope * at)) for at in far)]
+    for at, low, high in optima:
+        if low <= height[0] + slope[0] * at <= high:
+            pairs.append((raised + moved * at, Interval(np.nan, low, high)))
+    return any(not each.low <= line <= each.high for line, each in pairs)
 
 
 def _normal(count: int, seed: int) -> FloatArray:

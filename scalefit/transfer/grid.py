@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from scalefit.numerics import FloatArray
-from scalefit.transfer.bowl import offsets
+from scalefit.numerics import FloatArray, offsets
 
 SAME = 1e-6  #: relative difference up to which two learning rates are the same
 

@@ -15,11 +15,11 @@ from scalefit.answers import Shown, alike, as_lines, interval
 from scalefit.errors import IdentificationError, InputError
 from scalefit.numerics import FloatArray
 from scalefit.runs import Runs
-from scalefit.runs.settings import said
+from scalefit.runs.settings import UNKNOWN, said
 from scalefit.transfer.drift import EXPECTED, drift_line, interval_of, with_theory
 from scalefit.transfer.optimum import Optimum, best_lr
 from scalefit.transfer.reach import far_beyond, refuse_target
-from scalefit.transfer.sensitivity import lr_sensitivity
+from scalefit.transfer.sensitivity import sensitivities
 from scalefit.transfer.sweeps import Sweeps, read_sweeps
 from scalefit.transfer.verdict import Interval, apart, verdict_of
 
@@ -149,8 +149,8 @@ def lr_transfer(
         why = "no size has a minimum inside its grid"
         raise IdentificationError(why, where=f"{sweeps.over} {size:g}", todo=best.refused)
     found = tuple(_arm(sweeps, name, each, theory, seed) for name, each in optima.items())
-    sensitivities, notes = _sensitivities(sweeps, optima)
-    table = _table(found, sensitivities)
+    costs, notes = sensitivities(sweeps, optima)
+    table = _table(found, costs)
     return Transfer(sweeps, found, table, target, (*sweeps.notes, *_doubts(found), *notes))
 
 
@@ -241,50 +241,27 @@ def _arm(sweeps: Sweeps, name: str, optima: dict[float, Optimum], theory: bool, 
     origin = float(np.exp2(np.mean(np.log2(sizes))))
     height, slope = drift_line(np.log2(sizes / origin), np.array([[b.log2, *b.draws] for b in found.values()]), seed)
     drift = interval_of(slope) if len(sizes) > 1 else NOTHING
-    expected = EXPECTED.get((name.lower().replace("_", "-"), sweeps.over)) if theory else None
-    height, slope, contradicts = with_theory(height, slope, expected, seed)
+    along = sweeps.along(name)
+    expected = _expected(sweeps, name) if theory and not along else None
+    height, slope, contradicts = with_theory(height, slope, expected, seed, _measured(found, origin))
     beyond = apart({size: best.log2 for size, best in found.items()}, bounds)
-    verdict = verdict_of(name, sweeps.over, drift, sizes, beyond)
+    verdict = verdict_of(name, sweeps.over, drift, sizes, beyond, along)
     expected, law_drift = None if contradicts else expected, interval_of(slope)
     return Arm(
         name, optima, drift, law_drift, expected, height, slope, origin, verdict, contradicts, sweeps.over
     )  # fmt: skip
 
 
-def _sensitivities(
-    sweeps: Sweeps, optima: dict[str, dict[float, Optimum]]
-) -> tuple[dict[tuple[str, float], float], list[str]]:
-    """Learning-rate sensitivity by arm and size, over the learning rates that all of them share; and notes on it."""
-    cells = {
-        (arm, size): _without(sweeps.cell(arm, size), best.stray)
-        for arm, each in optima.items()
-        for size, best in each.items()
-    }
-    grids = [set(cell["lr"]) for cell in cells.values()]
-    shared = set.intersection(*grids)
-    if len(shared) < 3:
-        return dict.fromkeys(cells, np.nan), ["LR sensitivity is missing: all sizes share fewer than 3 learning rates"]
-    notes, found, start = [], {}, sweeps.initial_loss
-    if any(grid != shared for grid in grids):
-        notes.append(f"LR sensitivity is taken over the {len(shared)} learning rates that all sizes share")
-    for key, cell in cells.items():
-        same = cell[cell["lr"].isin(shared)]
-        # a seed that diverged counts as the initial loss before the mean over seeds, as defined
-        capped = same["loss"].fillna(start).clip(upper=start if np.isfinite(start) else None)
-        means = capped.groupby(same["lr"]).mean().to_numpy()
-        found[key] = lr_sensitivity(means) if np.isfinite(means).all() else float("nan")
-    if any(not np.isfinite(value) for value in found.values()):
-        notes.append("LR sensitivity is missing where runs diverged: give the initial loss, ln(vocabulary)")
-    elif not np.isfinite(start):
-        notes.append("LR sensitivity: no loss is capped, as the initial loss is not known")
-    return found, notes
+def _expected(sweeps: Sweeps, arm: str) -> tuple[float, float] | None:
+    """The drift that theory expects of an arm, which it does for Adam alone; None where there is none."""
+    rule = sweeps.settings.get("optimizer", UNKNOWN).lower()
+    known = rule == UNKNOWN or "adam" in rule
+    return EXPECTED.get((arm.lower().replace("_", "-"), sweeps.over)) if known else None
 
 
-def _without(cell: pd.DataFrame, stray: tuple[tuple[float, float], ...]) -> pd.DataFrame:
-    """The runs of a cell without those left out as far from the curve."""
-    for lr, loss in stray:
-        cell = cell[~(np.isclose(cell["lr"], lr, rtol=1e-5) & np.isclose(cell["loss"], loss, rtol=1e-9))]
-    return cell
+def _measured(found: dict[float, Optimum], origin: float) -> FloatArray:
+    """Octaves of the size, and of the ends of the interval of its optimum, (n, 3)."""
+    return np.log2([[size / origin, best.low, best.high] for size, best in found.items()])
 
 
 def _table(arms: tuple[Arm, ...], sensitivities: dict[tuple[str, float], float]) -> pd.DataFrame:

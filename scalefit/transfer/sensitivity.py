@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from scalefit.errors import InputError, counted
 from scalefit.numerics import FloatArray
+from scalefit.transfer.optimum import Optimum
+from scalefit.transfer.sweeps import Sweeps
 
 
 def lr_sensitivity(loss: ArrayLike, initial_loss: float = np.inf) -> float:
@@ -31,6 +36,42 @@ def lr_sensitivity(loss: ArrayLike, initial_loss: float = np.inf) -> float:
         raise InputError(why, todo="give the initial loss: ln(vocabulary) if the head starts at zero")
     capped: FloatArray = np.minimum(np.where(finite, values, np.inf), initial_loss)  # min(nan, x) would be nan
     return float(np.mean(capped) - capped.min())
+
+
+def sensitivities(
+    sweeps: Sweeps, optima: Mapping[str, Mapping[float, Optimum]]
+) -> tuple[dict[tuple[str, float], float], list[str]]:
+    """Learning-rate sensitivity by arm and size, over the learning rates that all of them share; and notes on it."""
+    cells = {
+        (arm, size): _without(sweeps.cell(arm, size), best.stray)
+        for arm, each in optima.items()
+        for size, best in each.items()
+    }
+    grids = [set(cell["lr"]) for cell in cells.values()]
+    shared = set.intersection(*grids)
+    if len(shared) < 3:
+        return dict.fromkeys(cells, np.nan), ["LR sensitivity is missing: all sizes share fewer than 3 learning rates"]
+    notes, found, start = [], {}, sweeps.initial_loss
+    if any(grid != shared for grid in grids):
+        notes.append(f"LR sensitivity is taken over the {len(shared)} learning rates that all sizes share")
+    for key, cell in cells.items():
+        same = cell[cell["lr"].isin(shared)]
+        # a seed that diverged counts as the initial loss before the mean over seeds, as defined
+        capped = same["loss"].fillna(start).clip(upper=start if np.isfinite(start) else None)
+        means = capped.groupby(same["lr"]).mean().to_numpy()
+        found[key] = lr_sensitivity(means) if np.isfinite(means).all() else float("nan")
+    if any(not np.isfinite(value) for value in found.values()):
+        notes.append("LR sensitivity is missing where runs diverged: give the initial loss, ln(vocabulary)")
+    elif not np.isfinite(start):
+        notes.append("LR sensitivity: no loss is capped, as the initial loss is not known")
+    return found, notes
+
+
+def _without(cell: pd.DataFrame, stray: tuple[tuple[float, float], ...]) -> pd.DataFrame:
+    """The runs of a cell without those left out as far from the curve."""
+    for lr, loss in stray:
+        cell = cell[~(np.isclose(cell["lr"], lr, rtol=1e-5) & np.isclose(cell["loss"], loss, rtol=1e-9))]
+    return cell
 
 
 def within_decades(lr: ArrayLike, centre: float, decades: float = 3.0) -> np.ndarray:

@@ -17,10 +17,13 @@ from scalefit.runs import Runs, read_runs
 from scalefit.runs.cliff import lost
 from scalefit.runs.final import cells_of, diverged, final_losses, finished
 from scalefit.runs.matching import canonical
-from scalefit.runs.settings import following, moving, passed_over, refuse_mixed, shared
+from scalefit.runs.settings import following, is_rate, moving, passed_over, refuse_mixed, shared
 from scalefit.transfer.grid import snapped
 
 SIZES = ("d_model", "N", "n_layer", "batch", "D")  #: what an optimum may drift over, the most usual first
+IMPLIED = {"d_model": {"N"}, "n_layer": {"N"}, "batch": {"D", "steps"}, "D": {"steps"}}  #: what a size brings with it
+AXES = (*SIZES, "steps")
+ALONG = 1.1  #: the factor above which another size counts as changing
 ADDED = {"run", "run_in_file", "peak_lr", "source"}  #: columns that reading adds
 INITIAL = ("initial_loss", "loss_initial", "init_loss")
 
@@ -31,7 +34,7 @@ class Sweeps:
 
     over: str  #: the column that holds the size
     arms: str  #: the column that holds the arm, "" for one arm
-    points: pd.DataFrame  #: arm, size, lr, seed, loss (NaN: diverged)
+    points: pd.DataFrame  #: arm, size, lr, seed, loss (NaN: diverged), and the other columns of a size in the log
     settings: dict[str, str]  #: batch, schedule, ... in words
     notes: tuple[str, ...]
     initial_loss: float  #: NaN where not known
@@ -45,6 +48,24 @@ class Sweeps:
         """The sizes of an arm, rising."""
         return sorted(float(size) for size in self.points.loc[self.points["arm"] == arm, "size"].unique())
 
+    def along(self, arm: str) -> dict[str, list[float]]:
+        """Other sizes that change from one size of an arm to another, with their values: of a drift over several sizes
+        it cannot be told which of them causes it. What a size brings with it does not count: N with the width alone.
+        """
+        means = self.points[self.points["arm"] == arm].groupby("size").mean(numeric_only=True)
+        means[self.over] = means.index
+        names = [name for name in AXES if name in means and name not in {self.over} | self._implied(means)]
+        found = {name: means[name].tolist() for name in names if _changes(means[name])}
+        return {name: each for name, each in found.items() if not (name == "N" and {"d_model", "n_layer"} & set(found))}
+
+    def _implied(self, means: pd.DataFrame) -> set[str]:
+        """The columns that follow from the size: steps from tokens; of N the width or the depth, unless both change."""
+        implied = IMPLIED.get(self.over, set()) | ({"steps"} if "D" in means else set())
+        depth = means["n_layer"] if "n_layer" in means else means[self.over] ** 0
+        width = means["d_model"] if "d_model" in means else means[self.over] / depth
+        one = self.over == "N" and not (_changes(width) and _changes(depth))
+        return implied | ({"d_model", "n_layer"} if one else set())
+
     def cell(self, arm: str, size: float) -> pd.DataFrame:
         """The runs of one arm and size, by rising learning rate."""
         rows = self.points[(self.points["arm"] == arm) & (self.points["size"] == size)]
@@ -54,6 +75,10 @@ class Sweeps:
         """The same sweeps without the sizes from ``size`` on."""
         kept = self.points[self.points["size"] < size]
         return Sweeps(self.over, self.arms, kept, self.settings, self.notes, self.initial_loss)
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    return pd.to_numeric(column, errors="coerce").astype(float)
 
 
 def read_sweeps(
@@ -99,6 +124,7 @@ def read_sweeps(
             "lr": rates,
             "seed": table["seed"].astype(str) if "seed" in table.columns else "",
             "loss": table["loss"].astype(float).where(~diverged(table)),
+            **{name: _numbers(table[name]) for name in AXES if name in table and name != over},
         }
     )
     repeated = points[points.duplicated(["arm", "size", "lr", "seed"], keep=False)]
@@ -116,10 +142,18 @@ def read_sweeps(
         *which,
         *unfinished,
         *without_loss,
-        *moving(table, over, arms or ""),
+        *moving(table.drop(columns=_rates(table, cell, rates, meant)), over, arms or ""),
         *following(table, cell, meant, rates),
     )
     return Sweeps(over, arms or "", points, shared(table, over), (*notes, *passed_over(table, meant)), start)
+
+
+def _changes(values: pd.Series) -> bool:
+    return bool(values.max() > ALONG * values.min())
+
+
+def _rates(table: pd.DataFrame, cell: pd.Series, lr: pd.Series, meant: set[str]) -> list[str]:
+    return [str(name) for name in table.columns if name not in meant and is_rate(table[name], cell, lr)]
 
 
 def without(table: pd.DataFrame, ignore: Sequence[str]) -> pd.DataFrame:

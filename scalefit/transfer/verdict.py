@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from scalefit.errors import listed
 from scalefit.numerics import FloatArray
 
 ONE_OCTAVE = 1.0  #: an optimum that moves by less than this transfers
@@ -63,25 +64,31 @@ def apart(found: Mapping[float, float], bounds: Mapping[float, tuple[float, floa
     return far
 
 
-def verdict_of(arm: str, over: str, drift: Interval, sizes: FloatArray, beyond: Apart = NOT_APART) -> str:
+def verdict_of(
+    arm: str,
+    over: str,
+    drift: Interval,
+    sizes: FloatArray,
+    beyond: Apart = NOT_APART,
+    along: Mapping[str, Sequence[float]] | None = None,
+) -> str:
     """One or two sentences on an arm whose optimum drifts by ``drift`` octaves per doubling of ``over``.
 
     The optimum transfers where the whole interval stays within one octave over the measured sizes and within half an
     octave per doubling. It does not where the whole interval lies beyond one octave, or where two optima are sure to
-    lie further apart than that (``beyond``). Everything else is undecided.
+    lie further apart than that (``beyond``). Everything else is undecided. Where other sizes change ``along`` with this
+    one, there is no verdict: the drift may be one effect or two.
 
     >>> verdict_of("sp", "d_model", Interval(-1.0, -1.2, -0.8), np.array([64, 128, 256]))[:63]
     'does not transfer: the best learning rate falls by 2.00 octaves'
     """
+    if along and (np.isfinite(drift.value) or beyond.octaves > ONE_OCTAVE):
+        return _one_or_two(over, drift, sizes, beyond, along)
     if beyond.octaves > ONE_OCTAVE:
         return f"does not transfer: {beyond.text}. Use the fitted law, or {_cure(arm, over)}"
     if not np.isfinite(drift.value):
         return f"not known: only one {over} has an optimum, which shows no drift; add a sweep at another {over}"
-    doublings = float(np.log2(sizes.max() / sizes.min()))
-    moved, low, high = (end * doublings for end in drift)
-    way = "falls" if moved < 0 else "rises"
-    span = f"over a factor of {sizes.max() / sizes.min():.3g} in {over}"
-    detail = f"the best learning rate {way} by {abs(moved):.2f} octaves {span} [{low:+.2f}, {high:+.2f}]"
+    (_, low, high), detail = _moved(over, drift, sizes)
     if low > ONE_OCTAVE or high < -ONE_OCTAVE:
         return f"does not transfer: {detail}. Use the fitted law, or {_cure(arm, over)}"
     if max(abs(low), abs(high)) > ONE_OCTAVE:
@@ -95,6 +102,33 @@ def verdict_of(arm: str, over: str, drift: Interval, sizes: FloatArray, beyond: 
     if fastest < SLOW:
         return f"transfers: {detail}; the drift is too small to give a limit in {over}"
     return f"transfers: {detail}; it stays within an octave over a factor of at least {2 ** (ONE_OCTAVE / fastest):.3g}"
+
+
+def _moved(over: str, drift: Interval, sizes: FloatArray) -> tuple[Interval, str]:
+    """By how many octaves the optimum moves over all the sizes, also in words."""
+    doublings = float(np.log2(sizes.max() / sizes.min()))
+    moved = Interval(*(end * doublings for end in drift))
+    way = "falls" if moved.value < 0 else "rises"
+    span = f"over a factor of {sizes.max() / sizes.min():.3g} in {over}"
+    said = (
+        f"the best learning rate {way} by {abs(moved.value):.2f} octaves {span} [{moved.low:+.2f}, {moved.high:+.2f}]"
+    )
+    return moved, said
+
+
+def _one_or_two(
+    over: str, drift: Interval, sizes: FloatArray, beyond: Apart, along: Mapping[str, Sequence[float]]
+) -> str:
+    """What can be said of a drift over a size with which others change."""
+    detail = beyond.text if beyond.octaves > ONE_OCTAVE else _moved(over, drift, sizes)[1]
+    names = " and ".join(along)
+    values = "; ".join(listed([f"{value:.4g}" for value in each], 4) for each in along.values())
+    verb = "change" if len(along) > 1 else "changes"
+    alone = f"at one {names}" if len(along) == 1 or over != "N" else f"over {names} one at a time"
+    return (
+        f"one effect or two? {detail}, but {names} {verb} along with {over} ({values}): each may move it, or one may "
+        f"hide the other. The fitted law holds while they go on together; sweep the learning rate {alone} to part them"
+    )
 
 
 def _cure(arm: str, over: str) -> str:

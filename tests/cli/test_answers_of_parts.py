@@ -56,7 +56,7 @@ def test_a_coordinate_check_trains_small_models_unless_told_otherwise(monkeypatc
 
     def checked(config, sizes, **more):
         asked.append((config, sizes, more))
-        return SimpleNamespace(worst={}, passed={}, lines=["done"], ok=True, table=pd.DataFrame())
+        return SimpleNamespace(last={}, verdict={}, lines=["done"], ok=True, table=pd.DataFrame())
 
     monkeypatch.setattr(proxy, "coordinate_check", checked)
     assert commands.run("scalefit coordcheck --seeds 1 --steps 5 --sizes 16,64").exit_code == 0

@@ -576,16 +576,19 @@ def test_the_change_of_modules_with_size(ax):
 
 
 @pytest.mark.parametrize(
-    ("slopes", "said"),
+    ("verdicts", "said"),
     [
-        ({"a": 0.05, "b": -0.09}, "mup: pass, every module keeps its size"),
-        ({"a": 0.1, "b": 0.0}, "mup: FAIL, a changes with width"),
-        ({"a": -0.2, "b": np.nan, "c": 0.3}, "mup: FAIL, a, b and c change with width"),
+        ({"a": "flat", "b": "flat"}, "mup: pass, every module keeps its size"),
+        ({"a": "grows", "b": "flat"}, "mup: FAIL, a changes with width"),
+        ({"a": "shrinks", "b": "not finite", "c": "grows"}, "mup: FAIL, a, b and c change with width"),
+        ({"a": "undecided", "b": "shrinks"}, "mup: FAIL, b changes with width"),
+        ({"a": "undecided", "b": "flat"}, "mup: undecided whether a keeps its size"),
+        ({"a": "undecided", "b": "undecided"}, "mup: undecided whether a and b keep their size"),
     ],
 )
-def test_the_verdict_on_coordinates(slopes, said):
-    assert coordinates._verdict(slopes, 0.1, "d_model", "mup") == said
-    assert coordinates._verdict(slopes, 0.1, "d_model", "") == said.removeprefix("mup: ")
+def test_the_verdict_on_coordinates(verdicts, said):
+    assert coordinates._verdict(verdicts, "d_model", "mup") == said
+    assert coordinates._verdict(verdicts, "d_model", "") == said.removeprefix("mup: ")
 
 
 def test_markers_of_modules_stand_apart(ax):

@@ -11,14 +11,18 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from scalefit.errors import InputError  # noqa: E402
 from scalefit.proxy import Config, Ensemble, train  # noqa: E402
 from scalefit.proxy.curvature import (  # noqa: E402
     critical_sharpness,
     gauss_newton_product,
     hessian_product,
     lanczos,
-    preconditioned,
+    measure,
+    rates,
+    scaled,
     sharpness,
+    trace,
 )
 from scalefit.proxy.models import weights  # noqa: E402
 from scalefit.proxy.tasks.data import Examples  # noqa: E402
@@ -60,14 +64,14 @@ def dense(ensemble: Ensemble, batch: Examples, k: int = 0) -> torch.Tensor:
         losses = ensemble.model.losses(weights.views(at, ensemble.model.leaves), batch)[0]
         return weights.gradient(at, losses)
 
-    step = 1e-5 * torch.eye(P, dtype=theta.dtype)
-    hessian = (gradient(theta + step) - gradient(theta - step)) / 2e-5
+    step = 1e-6 * torch.eye(P, dtype=theta.dtype)
+    hessian = (gradient(theta + step) - gradient(theta - step)) / 2e-6
     return (hessian + hessian.T) / 2
 
 
 def test_both_ends_agree_with_the_dense_hessian_at_initialisation() -> None:
     ensemble, batch = tiny(2)
-    found = sharpness(ensemble, batch, iterations=60)
+    found = sharpness(ensemble, batch, raw=True, iterations=60, tolerance=0)
     for k in range(2):
         values = torch.linalg.eigvalsh(dense(ensemble, batch, k))
         assert found.largest[k].item() == pytest.approx(values[-1].item(), rel=1e-4)
@@ -77,16 +81,90 @@ def test_both_ends_agree_with_the_dense_hessian_at_initialisation() -> None:
     assert torch.allclose(product(v), found.largest[:, None] * v, atol=1e-4 * found.largest.max().item())
 
 
-def test_preconditioned_values_are_those_of_the_scaled_dense_hessian() -> None:
-    ensemble, batch = tiny()
+FOUR_TIMES_AS_WIDE = {"d_model": 4, "d_head": 2, "d_ff": 4, "base_width": 1, "n_layer": 2, "base_depth": 1}
+FACTORS_OF_SGD = {  # on the learning rate at four times the base width and twice the base depth, by role
+    "sp": {},
+    "sp-layerwise": {"embed": 4, "readout": 1 / 4},
+    "ntk": {},
+    "mup": {"embed": 4, "gain": 4, "final": 4, "readout": 4},
+    "depth-mup": {"embed": 4, "gain": 4, "final": 4, "readout": 4},
+    "completep": {"embed": 4, "gain": 8, "final": 4, "hidden": 2, "readout": 4},
+}
+
+
+@pytest.mark.parametrize("name", FACTORS_OF_SGD)
+def test_sharpness_is_that_of_the_dense_hessian_in_the_metric_of_the_rates(name: str) -> None:
+    """The eigenvalues of P H, of which √P H √P is the symmetric form: what descent at these rates feels."""
+    ensemble, batch = tiny(parametrization=name, optimizer="sgd", init_scale=0.5, **FOUR_TIMES_AS_WIDE)
+    for _ in range(3):
+        ensemble.update()
+    of = FACTORS_OF_SGD[name]
+    P = torch.cat([torch.full((leaf.size,), float(of.get(leaf.role, 1))) for leaf in ensemble.model.leaves.values()])
+    hessian = dense(ensemble, batch)
+    raw, own = torch.linalg.eigvalsh(hessian)[-1], torch.linalg.eigvals(P[:, None] * hessian).real.max()
+    assert sharpness(ensemble, batch).largest.item() == pytest.approx(own.item(), rel=1e-4)
+    assert sharpness(ensemble, batch, raw=True).largest.item() == pytest.approx(raw.item(), rel=1e-4)
+    assert (own > 1.2 * raw) == (name not in ("sp", "ntk"))  # so that one cannot pass for the other
+
+
+@pytest.mark.parametrize("name", ["sp", "mup", "completep"])
+def test_under_adam_sharpness_is_preconditioned_too(name: str) -> None:
+    ensemble, batch = tiny(parametrization=name, **FOUR_TIMES_AS_WIDE)
     for _ in range(5):
         ensemble.update()
-    hessian, rule, state = dense(ensemble, batch), ensemble.optimizer, ensemble.state
-    scale = (state["v"][0] / (1 - 0.95**5)).sqrt() + 1e-8
-    values = torch.linalg.eigvals(hessian / scale[:, None]).real
-    found = sharpness(ensemble, batch, precondition=True, iterations=80)
-    assert rule.name == "adamw"
+    hessian, state = dense(ensemble, batch), ensemble.state
+    per_m = 1.0 if name == "sp" else 1 / 4
+    factor = torch.cat(
+        [torch.full((x.size,), {"hidden": per_m}.get(x.role, 1.0)) for x in ensemble.model.leaves.values()]
+    )
+    eps = torch.full_like(factor, 1e-8)  # far below the gradients here
+    metric = factor / ((state["v"][0] / (1 - 0.95**5)).sqrt() + eps)
+    values = torch.linalg.eigvals(metric[:, None] * hessian).real
+    found = sharpness(ensemble, batch, iterations=200)
     assert found.largest.item() == pytest.approx(values.max().item(), rel=1e-4)
+
+
+def test_adam_has_no_metric_before_its_first_step() -> None:
+    ensemble, batch = tiny()
+    with pytest.raises(InputError, match="no second moments before its first update"):
+        sharpness(ensemble, batch)
+
+
+def test_the_trace_is_that_of_the_dense_hessian_in_the_metric_of_the_rates() -> None:
+    ensemble, batch = tiny(parametrization="mup", optimizer="sgd", **FOUR_TIMES_AS_WIDE)
+    for _ in range(3):
+        ensemble.update()
+    matrix = rates(ensemble)[0][:, None] * dense(ensemble, batch)
+    found = trace(scaled(hessian_product(ensemble, batch), rates(ensemble)), ensemble.theta, draws=100)
+    spread = (2 * matrix.square().sum() / 100).sqrt()  # of the mean of zᵀ A z over signs, at most
+    assert abs(found.item() - matrix.trace().item()) < 3 * spread.item()
+    assert spread < 0.2 * matrix.trace()
+
+
+def test_what_is_logged_of_a_member_is_what_it_has_alone_to_the_bit() -> None:
+    """Members converge after different numbers of products, and none waits for another."""
+    base = Config(model="mlp", data="sparse-parity", d_model=16, n_layer=2, batch=64, steps=40, eval_batch=64)
+    base = replace(base, parametrization="mup", base_width=4, optimizer="sgd", schedule="constant", warmup=0)
+    members = [replace(base, seed=seed, lr=lr) for seed, lr in ((0, 0.01), (1, 0.5), (2, 0.1))]
+    together = Ensemble(members)
+    apart = [Ensemble([config]) for config in members]
+    for ensemble in (together, *apart):
+        for _ in range(20):
+            ensemble.update()
+    rows = measure(together), [measure(ensemble) for ensemble in apart]
+    assert set(rows[0]) == {"sharpness", "sharpness_trace", "hessian_max", "hessian_min"}
+    for name, value in rows[0].items():
+        for k, alone in enumerate(rows[1]):
+            assert torch.equal(apart[k].theta[0], together.theta[k])
+            assert torch.equal(value[k], alone[name][0]), name
+
+
+def test_a_member_that_is_lost_does_not_stop_the_others() -> None:
+    ensemble, batch = tiny(2, optimizer="sgd")
+    ensemble.theta[0] = torch.nan
+    found = sharpness(ensemble, batch)
+    assert torch.isnan(found.largest[0])
+    assert found.residual[1] <= 1e-3 * found.largest[1]
 
 
 def test_gauss_newton_is_the_hessian_without_the_networks_own_curvature() -> None:
@@ -141,7 +219,7 @@ def full_batch(optimizer: str, rates: tuple[float, float], late: range, **shape:
     for step in range(1, late[-1] + 1):
         ensemble.update()
         if step in late:
-            ends = sharpness(ensemble, fixed, precondition=optimizer == "adamw", iterations=8)
+            ends = sharpness(ensemble, fixed, iterations=8)
             found.append(ends.largest.numpy() * rates)
     return np.transpose(found)
 
@@ -156,10 +234,10 @@ def test_adam_hovers_near_38_over_lr() -> None:
     assert (np.abs(np.median(late, axis=1) - 38) < 8).all(), late
 
 
-def test_preconditioning_scales_both_sides() -> None:
+def test_the_metric_scales_both_sides() -> None:
     ensemble, batch = tiny()
     ensemble.update()
-    product = preconditioned(hessian_product(ensemble, batch), ensemble)
+    product = scaled(hessian_product(ensemble, batch), rates(ensemble))
     generator = torch.Generator().manual_seed(0)
     a, b = (torch.randn(ensemble.theta.shape, dtype=torch.float64, generator=generator) for _ in range(2))
     assert (a * product(b)).sum().item() == pytest.approx((b * product(a)).sum().item(), rel=1e-9)
@@ -170,5 +248,6 @@ def test_sharpness_is_logged_at_its_steps(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in (path / "log.jsonl").read_text().splitlines()]
     measured = [row for row in rows if "sharpness" in row]
     assert [row["step"] for row in measured] == [10, 20]
-    assert all(row["sharpness"] > row["hessian_min"] for row in measured)
-    assert all(row["sharpness_preconditioned"] > 0 for row in measured)
+    assert all(row["hessian_max"] > row["hessian_min"] for row in measured)
+    assert all(row["sharpness"] == row["sharpness_preconditioned"] > 0 for row in measured)
+    assert all(row["sharpness"] != row["hessian_max"] for row in measured)

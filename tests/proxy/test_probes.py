@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 
 from scalefit.proxy import Config, Ensemble, train  # noqa: E402
 from scalefit.proxy.models import weights  # noqa: E402
+from scalefit.proxy.models.model import member_cross_entropy  # noqa: E402
 from scalefit.proxy.probes import Probe, by_role, noise, noise_scale  # noqa: E402
 
 torch.set_num_threads(1)
@@ -97,3 +98,24 @@ def test_noise_scale_passes_over_what_is_not_finite() -> None:
     scale = noise_scale([np.nan, 2.0, np.nan], [np.nan, 1.0, np.nan])
     assert np.isnan(scale[0])
     assert scale[1:].tolist() == [2.0, 2.0]
+
+
+def test_the_distance_from_initialisation_is_that_of_the_saved_weights(tmp_path: Path) -> None:
+    """Also after a resume, which does not hold the first weights: they are drawn again."""
+    ensemble = Ensemble([CONFIG, Config(**{**CONFIG.as_dict(), "seed": 1, "init_scale": 0.5})])
+    before = ensemble.theta.clone()
+    for _ in range(3):
+        row = ensemble.update(Probe())
+    moved = (ensemble.theta - before).double().square().sum(1).sqrt()
+    assert row["init_distance"].tolist() == pytest.approx(moved.tolist(), rel=1e-5)
+    assert "init_distance" not in ensemble.update()
+
+
+def test_tokens_without_a_gradient_are_those_of_which_the_model_is_sure() -> None:
+    """Logits of 0 and 200: the first of two symbols is sure where it is the target, and dead wrong elsewhere."""
+    probe, logits = Probe(), torch.tensor([[[200.0, 0.0]] * 4, [[0.0, 0.1]] * 4])
+    loss = member_cross_entropy(logits, torch.tensor([[0, 0, 0, 1]] * 2), probe)
+    assert probe.values["zero_gradient_tokens"].tolist() == [0.75, 0.0]
+    assert loss[0].item() == pytest.approx(50.0)
+    gradient = torch.softmax(logits[0], -1) - torch.eye(2)[[0, 0, 0, 1]]
+    assert (gradient.abs().sum(-1) == 0).float().mean() == 0.75

@@ -36,9 +36,7 @@ def test_the_size_cannot_be_what_was_measured():
         sf.coordinate_slopes(table(), measure="width")
 
 
-@pytest.mark.parametrize(
-    ("value", "more"), [(0.0, ""), (-1.0, ""), (np.inf, ""), ("all", r" \(and 2 more rows\)")], ids=str
-)
+@pytest.mark.parametrize(("value", "more"), [(0.0, ""), (-1.0, ""), ("all", r" \(and 2 more rows\)")], ids=str)
 def test_a_size_without_a_logarithm_is_refused_with_its_row(value, more):
     bad = [0.0] * 3 if value == "all" else [1.0, value, 1.0]
     row = 0 if value == "all" else 1
@@ -116,11 +114,12 @@ def test_modules_that_grow_and_shrink_are_named_in_the_verdict():
     assert str(sf.coordinate_slopes(parts[3])).startswith("pass: every module keeps its size as width grows")
 
 
-def test_one_column_for_each_module_with_gaps_and_their_rows_in_the_file():
+def test_one_column_for_each_module_with_a_lost_value_and_the_rows_of_the_file():
+    """A value that is missing at one size only may be one that was lost there: without it the others would be flat."""
     wide = pd.DataFrame({"width": WIDTHS, "step": 7, "q": [1.0, 1.0, np.nan], "z": [1.0, 2.0, 4.0]})
     found = sf.coordinate_slopes(wide)
-    assert found.table[["module", "verdict"]].to_numpy().tolist() == [["q", "flat"], ["z", "grows"]]
-    assert len(found.points) == 5
+    assert found.table[["module", "verdict"]].to_numpy().tolist() == [["q", "not finite"], ["z", "grows"]]
+    assert len(found.points) == 6
     with pytest.raises(InputError, match="row 1, column mean_abs: mean_abs is 0"):
         sf.coordinate_slopes(wide.assign(z=[1.0, 0.0, 4.0]))
     with pytest.raises(InputError, match="no column of a module"):

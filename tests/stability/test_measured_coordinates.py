@@ -81,6 +81,44 @@ def test_tables_without_an_answer_are_refused(change, said):
         sf.coordinate_slopes(change(table({"m": 0.0})))
 
 
+def lost_at(table, module, **where):
+    """The table with the module's value lost at some places: NaN, as a model that diverged writes it."""
+    rows = table["module"] == module
+    for name, value in where.items():
+        rows &= table[name] == value
+    return table.assign(mean_abs=table["mean_abs"].mask(rows))
+
+
+@pytest.mark.parametrize("where", [{}, {"step": 3}, {"width": 512}, {"width": 512, "step": 3}])
+@pytest.mark.parametrize("wide", [False, True])
+def test_one_module_that_is_not_finite_is_named_and_the_others_are_judged(where, wide):
+    made = lost_at(table({"mlp": 0.0, "q": 0.0, "logits": 0.5}), "mlp", **where)
+    if wide:
+        made = made.pivot(index=["width", "step"], columns="module", values="mean_abs").reset_index()
+    found = sf.coordinate_slopes(made)
+    not_measured = wide and where == {"step": 3}  # at no size: an empty column of that step is no loss
+    assert found["mlp"]["verdict"] == ("flat" if not_measured else "not finite")
+    assert found["q"]["verdict"] == "flat"
+    assert found["logits"]["verdict"] == "grows"
+    assert str(found).startswith("logits grows" if not_measured else "logits grows; mlp is not finite")
+    assert not found.ok
+
+
+def test_an_infinite_value_is_no_size_either_and_a_loss_at_an_earlier_step_is_none():
+    made = table({"mlp": 0.0})
+    assert sf.coordinate_slopes(made.assign(mean_abs=np.inf)).table["verdict"].tolist() == ["not finite"]
+    assert sf.coordinate_slopes(lost_at(made, "mlp", step=1))["mlp"]["verdict"] == "flat"
+    both = pd.concat([made, made.assign(module="q")])
+    assert str(sf.coordinate_slopes(both.assign(mean_abs=np.nan))).startswith("mlp, q are not finite as width grows")
+
+
+def test_the_command_on_a_lost_module(tmp_path):
+    lost_at(table({"mlp": 0.0, "q": 0.0}), "mlp", width=512).to_csv(tmp_path / "c.csv", index=False, na_rep="nan")
+    told = commands.run(f"scalefit coordcheck {tmp_path}/c.csv --plot {tmp_path}/c.svg")
+    assert told.exit_code == 1
+    assert told.stdout.startswith("mlp is not finite as width grows from 64 to 512")
+
+
 def test_the_command(tmp_path):
     table({"readout": -0.3, "q": 0.0, "logits": 0.5}).to_csv(tmp_path / "c.csv", index=False)
     told = commands.run(f"scalefit coordcheck {tmp_path}/c.csv --plot {tmp_path}/c.svg")

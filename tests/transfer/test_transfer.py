@@ -482,7 +482,7 @@ def test_regret_at_the_held_out_largest_width(shipped, theory):
 
 @pytest.mark.skipif(not PUBLIC.exists(), reason="the public data sets are not beside the repository")
 def test_mup_mlp_on_cifar():
-    rows = pd.read_csv(PUBLIC / "mup_mlp_cifar" / "train_loss_by_epoch.csv").drop(columns="log2_lr")
+    rows = pd.read_csv(PUBLIC / "mup_mlp_cifar" / "train_loss_by_epoch.csv")
     rows = rows.rename(columns={"train_loss": "loss", "parameterization": "parametrization"})
     found = lr_transfer(rows[rows["epoch"] == 20], initial_loss=np.log(10), draws=100)
     assert found["muP"].verdict.startswith("transfers")

@@ -11,12 +11,13 @@ import pytest
 
 from scalefit.answers import interval
 from scalefit.errors import InputError
+from scalefit.numerics import offsets
 from scalefit.transfer import bowl, drift, optimum
 from scalefit.transfer.boundary import Boundary
-from scalefit.transfer.lr_transfer import Arm, _doubts, _sensitivities, regret, seed_noise
+from scalefit.transfer.lr_transfer import Arm, _doubts, regret, seed_noise
 from scalefit.transfer.optimum import Optimum
 from scalefit.transfer.reach import far_beyond, refuse_target
-from scalefit.transfer.sensitivity import lr_sensitivity, within_decades
+from scalefit.transfer.sensitivity import lr_sensitivity, sensitivities, within_decades
 from scalefit.transfer.sweeps import read_sweeps
 from scalefit.transfer.verdict import Apart, Interval, apart, verdict_of
 
@@ -222,7 +223,7 @@ def test_places_of_minima():
     [([0, 0, 0], (3, 0)), ([0, 0, 1], (3, 0)), ([0, 0, 1, 1], [[-1], [-1], [1], [1]]), ([2, 0, 1, 0, 1, 2], (6, 2))],
 )
 def test_offsets_of_seeds_sum_to_zero(seed, wanted):
-    columns = bowl.offsets(np.array(seed))
+    columns = offsets(np.array(seed))
     if isinstance(wanted, tuple):
         assert columns.shape == wanted
     else:
@@ -463,7 +464,7 @@ def sweep_of(widths=(64, 128), losses=(3.0, 2.0, 4.0), lost=None, **more):
 
 def sensitivity(sweeps):
     optima = {name: {size: SimpleNamespace(stray=()) for size in sweeps.sizes(name)} for name in sweeps.names}
-    found, notes = _sensitivities(sweeps, optima)
+    found, notes = sensitivities(sweeps, optima)
     return list(found.values()), notes
 
 

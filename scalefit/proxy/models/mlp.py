@@ -53,5 +53,5 @@ class MLP:
     def losses(self, w: Weights, batch: Batch, record: Recorder | None = None) -> tuple[Tensor, Tensor]:
         """Cross-entropy, nats per example, (K,), of ``batch["x"]`` (K or 1, B, I) and ``"y"`` (K or 1, B)."""
         logits_KBV = at_least_float32(self.logits(w, batch["x"].to(w["in"].dtype), record))
-        loss_K = member_cross_entropy(logits_KBV, batch["y"].expand(logits_KBV.shape[:2]))
+        loss_K = member_cross_entropy(logits_KBV, batch["y"].expand(logits_KBV.shape[:2]), record)
         return loss_K, loss_K

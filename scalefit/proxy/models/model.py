@@ -93,11 +93,14 @@ def rotate(x_TC: Tensor, cos_TC: Tensor, sin_TC: Tensor) -> Tensor:
     return x_TC * cos_TC + torch.cat((b, a), dim=-1) * sin_TC
 
 
-def member_cross_entropy(logits_KNV: Tensor, target_KN: Tensor) -> Tensor:
+def member_cross_entropy(logits_KNV: Tensor, target_KN: Tensor, record: Recorder | None = None) -> Tensor:
     """Mean cross-entropy of each member, (K,)."""
     K, N, V = logits_KNV.shape
     loss = F.cross_entropy(logits_KNV.reshape(K * N, V), target_KN.reshape(K * N), reduction="none")
-    return loss.view(K, N).mean(1)
+    loss_KN = loss.view(K, N)
+    if record is not None:
+        record("token_loss", loss_KN)
+    return loss_KN.mean(1)
 
 
 @dataclass(frozen=True)
@@ -268,7 +271,7 @@ class Decoder:
         logits_KNV = at_least_float32(logits_KBTV.flatten(1, 2))
         if record is not None:
             record("output_logit", logits_KNV)
-        loss_K = member_cross_entropy(logits_KNV, target_KBT.expand(logits_KBTV.shape[:3]))
+        loss_K = member_cross_entropy(logits_KNV, target_KBT.expand(logits_KBTV.shape[:3]), record)
         if not self.z_loss:
             return loss_K, loss_K
         return loss_K + self.z_loss * logits_KNV.logsumexp(-1).square().mean(1), loss_K

@@ -80,7 +80,7 @@ def _grouped(tidy: Tidy, name: str) -> pd.Series:
         tidy.note("named", text, labels.nunique())
         return labels
     fixed = telling(frame)
-    groups = _groupings(frame) if fixed or not np.all(axis[1:] > axis[:-1]) else []
+    groups = _groupings(frame) if fixed or len(np.unique(axis)) < len(axis) else []
     keys = ["split"] if "split" in frame.columns else []
     for group in groups:
         if not frame.duplicated([*group, *keys, tidy.axis]).any():
