@@ -29,7 +29,9 @@ ROUNDING = 1e-14  #: residuals smaller than this fraction of their unit are roun
 FIRST_DELTA = 1e-2  #: in log residuals, before any noise is known
 NOTHING = 1e-10  #: residuals smaller than this fraction of their unit do not tell two minima apart
 DELTA_ROUNDS = 30
-ON_THE_WAY = 1e-10  #: share of the objective that a step may still gain while the threshold is not settled
+#: while the threshold is not settled: share of the objective that a step may still gain, and steps in a flat valley,
+#: along which neither the objective nor the noise changes
+ON_THE_WAY, FEW_STEPS = 1e-10, 40
 
 
 @dataclass(frozen=True)
@@ -205,7 +207,7 @@ def _settle_delta(
         objective = objective.with_delta(delta)
         if settled:
             break
-        one = descend(model, objective, values, weights, best, near=True, tolerance=ON_THE_WAY)
+        one = descend(model, objective, values, weights, best, near=True, tolerance=ON_THE_WAY, iterations=FEW_STEPS)
         best, sigma = one.theta, _noise(model, objective, values, one)
     found = descend(model, objective, values, weights, np.vstack([best, found.theta]))
     costs = found.objective[1:].copy()
