@@ -3,6 +3,7 @@
 python benchmarks/diagnostics.py            both tables, 200 data sets per row (three minutes)
 python benchmarks/diagnostics.py 1000       more data sets
 python benchmarks/diagnostics.py 200 predictions  only what needs draws: schedules, and refits that err on one side
+python benchmarks/diagnostics.py 20 laws          only laws of every kind with a prediction each, and the other faults
 
 Runs without a fault follow a law with normal noise on the log loss, in the designs that papers use. Runs with a fault
 have one thing wrong, by so much that the forecast moves by more than the noise.
@@ -17,13 +18,16 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from faults import PLANTED
 from planted import PLANS, SCHEDULES, simulated
+from sound import CURVES, TABLES
 
 import scalefit as sf
 from scalefit.schedules import areas, parse_schedule
 
 SETS = 200
 FIRST_SEED = 10_000  #: of seeds that no test uses
+DRAWN = 4  #: one set in so many of the laws of every kind is also given intervals, which costs more
 Rng = np.random.Generator
 Made = tuple[sf.Runs | pd.DataFrame, str]  #: runs and the law to fit
 
@@ -257,8 +261,29 @@ def shown(name: str, counts: Counter[str], sets: int) -> str:
     return f"| {name} | {100 * counts['any'] / sets:.1f} | {others or '-'} |"
 
 
+def told_of_laws(sets: int) -> None:
+    """Fits of many laws to runs that follow them, with a prediction each; then a fault for each of the other checks."""
+    print("\n| runs without a fault, with a prediction | any alarm (%) | which (%) |\n|---|---|---|")
+    for name, plan in {**TABLES, **CURVES}.items():
+        found: Counter[str] = Counter()
+        for seed in range(FIRST_SEED, FIRST_SEED + sets):
+            fit, at = plan.fit(np.random.default_rng(seed), 20 if seed % DRAWN == 0 else 0)
+            codes = {check.code for check in (*fit.warnings, *fit.cautions(**at))}
+            found.update(codes | ({"any"} if codes else set()))
+        print(shown(name, found, sets), flush=True)
+    print("\n| fault | diagnosis | found (%) | also said (%) |\n|---|---|---|---|")
+    for name, (code, said) in PLANTED.items():
+        seeds = range(FIRST_SEED, FIRST_SEED + sets)
+        found = Counter(c for seed in seeds for c in {check.code for check in said(np.random.default_rng(seed))})
+        also = ", ".join(f"{c} {100 * n / sets:.1f}" for c, n in found.most_common() if c != code)
+        print(f"| {name} | `{code}` | {100 * found[code] / sets:.1f} | {also or '-'} |", flush=True)
+
+
 def main() -> None:
     sets = int(sys.argv[1]) if len(sys.argv) > 1 else SETS
+    if sys.argv[2:] == ["laws"]:
+        told_of_laws(sets)
+        return
     told_of_schedules(max(1, sets // 4))
     told_of_sides(max(1, sets // 4))
     if sys.argv[2:] == ["predictions"]:

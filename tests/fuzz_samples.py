@@ -285,6 +285,18 @@ def samples() -> dict[str, Files]:
         "keras": {"history.csv": "\n".join([*trainers.keras_csv(), ""]).encode()},
         "yolo": {"results.csv": "\n".join([*trainers.yolo(), ""]).encode()},
         "printed objects": {"log.txt": "".join(f"{row}\n" for row in ROWS).encode()},
+        "history": {"history.json": json.dumps({"losses": [3.0, 2.5, 2.2], "val_loss": [3.1, 2.6, 2.4]}).encode()},
+        "frame by columns": {"log.json": pd.DataFrame(ROWS).to_json().encode()},
+        "frame apart": {"log.json": pd.DataFrame(ROWS).to_json(orient="split").encode()},
+        "runs with histories": {"runs.json": json.dumps([{"name": n, "config": {"N": 1e6}, "log": ROWS} for n in "ab"]).encode()},
+        "side by side": {"log.csv": pd.DataFrame({"step": STEPS, **{f"{n}/{m}": 2.5 for n in "ab" for m in ("loss", "lr")}}).to_csv(index=False).encode()},
+        "named matrix": {"sweep.csv": b"lr,d=64,d=128,d=256\n1e-3,3,2.9,2.8\n1e-2,2.9,2.7,2.9\n"},
+        "settings beside": {"log.csv": plain, "config.json": b'{"n_params": 1000000, "optimizer": {"lr": 0.01}}'},
+        "titles": {"runs.csv": b"Sweep of March,,\nall on A100,,\nparams (M),compute (PF-days),loss\n1,2.5,3.1\n3,9,2.9\n9,30,2.8\n"},
+        "drawn": {"t.txt": b"+--------+------+\n| params | loss |\n+--------+------+\n| 1M     | 3.1  |\n| 3M     | 2.9  |\n+--------+------+\n"},
+        "printed frame": {"t.txt": b"    step  loss      lr\n0     10   3.0  0.0010\n1     20   2.5  0.0010\n2     30   2.2  0.0005\n"},
+        "decimal commas": {"log.csv": b"step;loss;lr\n1.000;3,5;0,001\n2.000;3,25;0,001\n3.000;3,125;0,0005\n"},
+        "parts of epochs": {"log.txt": b"".join(b"Train Epoch: %d [%d/60 (0%%)]\tLoss: %.4f\n" % (e, p, 3 - e / 4 - p / 400) for e in (1, 2, 3) for p in (0, 20, 40))},
         "plain lines": {"log.txt": "".join(f"step {r['step']}: loss {r['loss']:.4f}, lr 0.01\n" for r in ROWS).encode()},
     }  # fmt: skip
     for name in LOGS:

@@ -96,7 +96,7 @@ def test_ambiguous_column(tmp_path):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_loss_that_is_not_finite_names_file_and_row(tmp_path, value):
-    path = in_file(tmp_path, table(loss=(4, value)).to_csv(index=False))
+    path = in_file(tmp_path, table(loss=(4, value)).to_csv(index=False, na_rep="nan"))
     text = said(lambda: fit_file(path))
     assert f"{path}, row 6" in text  # the header is row 1
     assert "loss" in text

@@ -249,7 +249,7 @@ def test_diverged_runs_are_left_out_when_asked_for_and_refused_once(tmp_path):
     path = tmp_path / "runs.csv"
     runs = ladder()
     runs.loc[3, "loss"] = np.nan
-    runs.to_csv(path, index=False)
+    runs.to_csv(path, index=False, na_rep="nan")
     words = ["compare", str(path), "--law", "power:over=C", "--law", "power-floor:over=C"]
     refused = CliRunner().invoke(main, words)
     assert (refused.exit_code, refused.stderr.count("loss is nan")) == (2, 1)

@@ -9,6 +9,7 @@ import pytest
 
 from scalefit.errors import InputError
 from scalefit.expressions import parse
+from scalefit.runs import read_runs
 from scalefit.runs.formats.parquet import MOST_CELLS
 from scalefit.runs.formats.raw import refuse_long_names
 from scalefit.runs.formats.text import MOST_UNPACKED
@@ -68,3 +69,11 @@ def test_a_run_has_at_most_fifty_million_steps():
     refuse_too_long(50_000_000, "a")
     with pytest.raises(InputError, match=r"at most 5e\+07"):
         refuse_too_long(50_000_001, "a")
+
+
+@pytest.mark.parametrize(("letters", "rows"), [(20_000, 5), (20_001, 4)])
+def test_lines_of_a_log_are_read_up_to_twenty_thousand_letters(tmp_path, letters, rows):
+    lines = [f"step {step} | loss {5 - 0.1 * step:.3f}" for step in range(1, 6)]
+    lines[2] = lines[2].ljust(letters)
+    (tmp_path / "train.log").write_text("\n".join(lines) + "\n")
+    assert len(read_runs(tmp_path / "train.log", need=()).curves) == rows

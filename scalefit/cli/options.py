@@ -47,7 +47,7 @@ SHARED: dict[str, dict[str, Any]] = {
     "--cost": {
         "metavar": "FORMULA",
         "show_default": "6*N*D",
-        "help": "FLOP of a run: a formula or shape:aspect=128,...",
+        "help": "FLOP of a run: a formula, shape:aspect=128,..., or fitted:COLUMN.",
     },
     "--law": {
         "metavar": "LAW",

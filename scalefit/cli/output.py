@@ -10,8 +10,8 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, fields
 from functools import wraps
 from inspect import cleandoc
@@ -24,6 +24,7 @@ from scalefit.answers import as_lines as as_lines
 from scalefit.answers import grouped
 from scalefit.errors import InputError, ScalefitError
 from scalefit.escaping import lines_of, one_line
+from scalefit.status_line import heard
 from scalefit.writing import refuse
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from scalefit.diagnosis.checks import Check
 
 SCHEMA = 1
+CLEARED, WIDTH = "\r\x1b[K", 70  #: back to the beginning of an empty line; letters of what is being done
 FORMATS = ("text", "csv", "json", "markdown", "latex")
 STYLES = ("screen", "paper", "dark")
 INCHES = {"in": 1.0, "cm": 1 / 2.54, "mm": 1 / 25.4}
@@ -94,6 +96,23 @@ class Shape:
         return styled(self.style, _inches(self.width) if self.width else None)
 
 
+@contextmanager
+def _told(form: str) -> Iterator[None]:
+    """Inside, what is being done is one line on stderr, where that is a terminal; it is gone afterwards."""
+    if form == "json" or not sys.stderr.isatty():
+        yield
+        return
+
+    def show(text: str) -> None:
+        click.echo(f"{CLEARED}{one_line(text)[:WIDTH]} ...", err=True, nl=False)
+
+    try:
+        with heard(show):
+            yield
+    finally:
+        click.echo(CLEARED, err=True, nl=False)
+
+
 def _inches(text: str) -> float:
     """A width such as 3.25in, 8.5cm or 85mm in inches."""
     found = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*(in|cm|mm)?\s*", text)
@@ -123,7 +142,7 @@ def answering(function: Callable[..., Answer]) -> Callable[..., None]:
         shape = Shape(**{each.name: options.pop(each.name) for each in fields(Shape)})
         try:
             _check_outputs(click.get_current_context().command.params, {**options, "report": shape.report})
-            with shape.figures:
+            with shape.figures, _told(shape.format):
                 answer = function(**options)
             if shape.report:
                 _write_page(answer, shape.report)

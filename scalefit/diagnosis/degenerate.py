@@ -24,7 +24,9 @@ def degenerate(model: BoundLaw, values: FloatArray, solution: Solution) -> list[
     tiny = [
         coordinate.name
         for coordinate, at in zip(model.coordinates, solution.theta, strict=True)
-        if not (coordinate.linear or coordinate.log) and abs(at) < TINY
+        if not coordinate.linear
+        and (not coordinate.log or "exponent" in model.law.parameters[coordinate.name].meaning)
+        and abs(np.exp(at) if coordinate.log else at) < TINY
     ]
     for j in model.straight:
         column = jacobian[0, j]
@@ -38,4 +40,6 @@ def degenerate(model: BoundLaw, values: FloatArray, solution: Solution) -> list[
 
 
 def _value(model: BoundLaw, solution: Solution, name: str) -> float:
-    return float(solution.theta[[c.name for c in model.coordinates].index(name)])
+    place = [c.name for c in model.coordinates].index(name)
+    at = float(solution.theta[place])
+    return float(np.exp(at)) if model.coordinates[place].log else at

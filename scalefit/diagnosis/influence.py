@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from scalefit.diagnosis.checks import Check
-from scalefit.diagnosis.leverage import expected_changes
+from scalefit.diagnosis.leverage import expected_changes, leverage_of
 from scalefit.laws.law import Law
 from scalefit.numerics import MAD_TO_SIGMA, FloatArray
 from scalefit.rows.door import SAME, distinct_schedules
 from scalefit.rows.points import Points
 from scalefit.rows.rows import Rows
-from scalefit.rows.scale import GROWS_WITH_DATA, scale_of
+from scalefit.rows.scale import GROWS_WITH_DATA, reads_scale, scale_of
 from scalefit.solver.derivatives import second_derivatives
 from scalefit.solver.descent import descend
 from scalefit.solver.model import BoundLaw
@@ -34,6 +34,8 @@ MATTERS = 0.1  #: runs with less than this share of the largest expected change 
 MOST_NAMED = 3
 LEAST = 0.003  #: relative change of the prediction from which a run can be called influential
 OF_INTERVAL = 0.5  #: share of the half width of an interval, where there is one, that a change must exceed
+OFF = 0.01  #: chance that the largest run of a set that follows the law is said to lie off it
+OFF_BY = 0.01  #: and the least relative error
 FAR = 10.0  #: influence is judged at this many times the largest fitted compute
 
 
@@ -138,6 +140,49 @@ class Influence:
         point = {name: np.asarray(values) for name, values in variables.items()}
         low, high = (float(np.ravel(end)[0]) for end in self.intervals.at(fit, point, 0.9, "mean"))
         return max(least, OF_INTERVAL * (high - low) / 2 / (abs(here) if fit.log else 1.0))
+
+    def largest(self, variables: Mapping[str, Any]) -> list[Check]:
+        """A warning where the largest run does not lie where the others predict it; ``variables``: a point beyond.
+
+        A forecast rests on that run more than on any other, and the fit bends towards it, so that its residual tells
+        little. What the others predict there scatters by the noise over sqrt(1 - h), with h its leverage; the noise is
+        that of the others around their own fit.
+        """
+        fit, points = self.estimate, self.points
+        own = self._largest_alone()
+        if own is None:
+            return []
+        name, refit = points.runs[own], np.array([self.without[points.runs[own]]])
+        fitted = {key: np.array(column) for key, column in points.variables.items()}
+        made, measured = fit.values(fitted, refit)[0], np.array(points.values)
+        with np.errstate(all="ignore"):
+            error = np.log(measured / made) if fit.log else measured - made
+        others = np.delete(error, own)
+        freedom = len(others) - self.free
+        at = {key: column[own : own + 1] for key, column in fitted.items()}
+        pulled = expected_changes(fit, self.without, points, at)[list(self.without).index(name)]
+        if freedom < 2 or not np.isfinite([*error, pulled]).all():
+            return []
+        noise = float(np.sqrt(np.sum(others**2) / freedom)) / np.sqrt(1 - leverage_of(pulled))
+        size, unit = abs(float(error[own])), 1.0 if fit.log else float(np.median(np.abs(measured))) or 1.0
+        if not size > max(student(1 - OFF, freedom) * noise, OFF_BY * unit):
+            return []
+        side = "above" if error[own] > 0 else "below"
+        here, there = float(np.ravel(fit.value(variables))[0]), float(np.ravel(fit.values(variables, refit))[0])
+        text = f"the largest run, {name}, lies {100 * size / unit:.2g} % {side} what the others predict, "
+        text += (
+            f"{size / noise:.2g} times their error: the forecast at {point(fit.law, variables)} is {here:.4g} with it"
+        )
+        return [Check("largest-run", f"{text}, {there:.4g} without; check that run, or add one like it")]
+
+    def _largest_alone(self) -> int | None:
+        """The position of the largest of the fitted rows, where each is a run and no other is as large."""
+        if self.points.steps is not None or len(set(self.points.runs)) < len(self.points.runs):
+            return None
+        scale = scale_of(self.estimate.law, {key: np.array(column) for key, column in self.points.variables.items()})
+        own = int(np.argmax(scale))
+        known = self.without.get(self.points.runs[own]) and np.sum(scale > scale[own] - 1e-9) == 1
+        return own if known and reads_scale(self.estimate.law) else None
 
     def checks(self, variables: Mapping[str, Any]) -> list[Check]:
         """A warning where the prediction at a point depends on single runs."""

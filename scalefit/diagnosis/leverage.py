@@ -50,6 +50,16 @@ def expected_changes(
     return sizes
 
 
+def leverage_of(change: float) -> float:
+    """The leverage h of a row whose own prediction changes by c = h / sqrt(1 - h) without it, for a unit of noise.
+
+    >>> round(leverage_of(0.5 / 0.5**0.5), 12)
+    0.5
+    """
+    square = change**2
+    return float(0.5 * (np.sqrt(square**2 + 4 * square) - square))
+
+
 def _directions(fit: Estimate, refits: list[tuple[float, ...]]) -> FloatArray:
     """Directions in which the refits without a run move the parameters, (k, p), each of the usual length."""
     here = np.array([*fit.parameters.values()])

@@ -32,10 +32,12 @@ def undetermined(model: BoundLaw, values: FloatArray, weights: FloatArray | None
     rows = slice(None, None, max(1, model.n // MOST_ROWS))
     value, jacobian = model.take(rows).jacobian(solution.theta[None])
     matrix = jacobian[0] / value[0] if solution.objective.space == "log" else jacobian[0]
-    size = np.sqrt(np.sum(matrix**2, axis=1))
-    inside = (solution.theta > model.low) & (solution.theta < model.high) & (size > 0)
     if not np.isfinite(matrix).all():
         return ""
+    largest = np.abs(matrix).max(axis=1, initial=0.0)  # whose square may be beyond all floats
+    with np.errstate(over="ignore"):
+        size = largest * np.sqrt(np.sum((matrix / np.where(largest > 0, largest, 1.0)[:, None]) ** 2, axis=1))
+    inside = (solution.theta > model.low) & (solution.theta < model.high) & (size > 0)
     idle = _idle(model, solution, size, rows)
     if idle:
         return f"{listed(idle)} cannot be identified: no prediction for these rows depends on it; {TODO}"

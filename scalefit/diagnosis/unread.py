@@ -18,6 +18,7 @@ RECIPE = ("peak_lr", "batch", "weight_decay", "optimizer", "schedule", "parametr
 SWEPT = 0.25  #: a column counts as swept when this share of the rows has a neighbour that differs in it alone
 DIGITS = 4  #: decimals of the natural logarithm to which values count as equal
 APART = 0.1  #: scatter, in decades, beyond which one scale is not a function of another
+UNLIKE, FEW_ROWS = 0.01, 0.05  #: differences from a schedule over its peak that matter, and the share of rows that may
 FEWEST = 3  #: values of x that a law in x needs
 
 
@@ -29,6 +30,17 @@ def unread(law: Law, rows: Rows, runs: Runs) -> list[Check]:
     if "x" in law.variables and law.options.get("over"):
         found += _other_scale(law, rows, runs)
     return found
+
+
+def overridden(runs: Runs) -> list[Check]:
+    """A warning where a schedule was given beside logged learning rates that follow another one."""
+    apart = runs.learning_rates.apart()
+    differing = float(np.mean(apart > UNLIKE)) if len(apart) else 0.0
+    if differing <= FEW_ROWS:
+        return []
+    text = "the given schedule is used, but the logged learning rates follow another one: "
+    text += f"{100 * differing:.0f} % of them differ, by up to {100 * apart.max():.3g} % of its peak"
+    return [Check("schedule-overrides", f"{text}; leave out --schedule, or correct it")]
 
 
 def _differing(law: Law, rows: Rows, runs: Runs) -> list[Check]:

@@ -13,8 +13,9 @@ from scalefit.diagnosis.image import without_image
 from scalefit.diagnosis.reach import decades_beyond
 from scalefit.errors import FitWarning
 from scalefit.fitting.prediction import Asked, Data, Plan, Point, asked_for, ends
-from scalefit.fitting.recipe import another_recipe, asked_recipe
+from scalefit.fitting.recipe import another_recipe, asked_recipe, off_the_line
 from scalefit.numerics import LEAST_BEYOND, MOST_BEYOND, FloatArray
+from scalefit.rows.asked import own_point, scales_asked, takes
 from scalefit.uncertainty.calibration import Calibration
 from scalefit.uncertainty.unlike import unlike
 
@@ -28,8 +29,11 @@ ANOTHER = 0.15  #: distance from the fitted schedules from which on a prediction
 
 def cautions(fit: Fit, data: Data, *, schedule: Plan, at: Point) -> tuple[Check, ...]:
     """See :meth:`scalefit.Fit.cautions`."""
+    scales = scales_asked(data, at)
+    fit, at = able(fit, data, at)
     asked = asked_for(fit, data, schedule, None, at)
     recipe = another_recipe(fit.law, fit.recipe, asked_recipe(fit.law, data, schedule))
+    recipe += off_the_line(fit.law, fit.recipe, scales)
     with np.errstate(all="ignore"):  # a fit of damaged logs can be steep beyond all numbers
         found = without_image(fit.law, fit.parameters, asked.variables)
         found += [*far_beyond(fit, asked.variables), *recipe, *another_schedule(fit, asked), *too_wide(fit, asked)]
@@ -44,6 +48,14 @@ def warn_of(fit: Fit, data: Data, *, schedule: Plan, at: Point) -> None:
     texts = [] if fit.status in SOUND else [f"{fit.status}: fit.warnings says why"]
     for text in [*texts, *(check.text for check in cautions(fit, data, schedule=schedule, at=at))]:
         warnings.warn(text, FitWarning, stacklevel=3)
+
+
+def able(fit: Fit, data: Data, at: Point) -> tuple[Fit, Point]:
+    """Of a mixture the first member that a point can be asked of, and what its law takes of it."""
+    if fit.choice is None or not fit.choice.others or data is not None:
+        return fit, at
+    one = next((each for each in (fit, *fit.choice.others) if takes(each.law, at)), fit)
+    return one, own_point(one.law, at)
 
 
 def far_beyond(fit: Fit, variables: Mapping[str, FloatArray]) -> list[Check]:

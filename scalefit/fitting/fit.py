@@ -15,7 +15,7 @@ from scalefit.diagnosis.degenerate import degenerate
 from scalefit.diagnosis.influence import usual_target, without_each
 from scalefit.diagnosis.phases import stray_phases, transient
 from scalefit.diagnosis.residuals import outlier_checks, still_falling, trends, under_trained, units_of
-from scalefit.diagnosis.unread import unread
+from scalefit.diagnosis.unread import overridden, unread
 from scalefit.fitting.prepare import Options, Prepared, prepare
 from scalefit.fitting.recipe import recipe_of
 from scalefit.fitting.result import Fit
@@ -31,6 +31,7 @@ from scalefit.runs.conventions import mixed_conventions
 from scalefit.runs.endings import unfinished
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.solve import Solution, solve
+from scalefit.status_line import tell
 from scalefit.uncertainty.bootstrap import Method
 from scalefit.uncertainty.intervals import Resampling, make_intervals
 
@@ -106,19 +107,22 @@ def fit(
         *(parameters, start, starts, points, drop_diverged, force),
     )
     ready = prepare(logs, law, options)
+    tell(f"fitting law {ready.law.name}")
     solution = solve(ready.model, ready.values, ready.weights, ready.settings, ready.start)
     if ready.rows.stream is not None and weights is None:
         solution = _settled(ready.model, ready.rows, solution)
     result = _result(ready, solution)
     if draws and not result.none_worth_having:
         result = _with_intervals(result, ready, solution, resampling, calibrated)
-    influential = result.left_out.checks(usual_target(ready.law, ready.rows))
-    return replace(result, warnings=(*result.warnings, *influential))
+    beyond = usual_target(ready.law, ready.rows)
+    single = (*result.left_out.checks(beyond), *result.left_out.largest(beyond))
+    return replace(result, warnings=(*result.warnings, *single))
 
 
 def _with_intervals(result: Fit, ready: Prepared, solution: Solution, resampling: Resampling, calibrated: bool) -> Fit:
     """The fit with its intervals, and the fits under other choices."""
     given = (ready.law, ready.model, ready.rows, ready.weights)
+    tell(f"intervals of law {ready.law.name}: {resampling.draws} resamples and a back-test")
     made = make_intervals(*given, solution, ready.settings, resampling, calibrated)
     choices = {} if ready.rows.stream else other_choices(*given, ready.settings, solution)
     return replace(result, intervals=made, choices=choices)
@@ -175,6 +179,8 @@ def _warnings(ready: Prepared, solution: Solution) -> list[Check]:
     fitted = runs.table[runs.table["run"].astype(str).isin(names)]
     read = {*law.columns.values(), *law.path_columns}
     found += [Check("mixed-conventions", text) for text in mixed_conventions(fitted, read, ready.target)]
+    if law.is_trajectory:
+        found += overridden(runs)
     if not law.is_trajectory:
         found += [Check("mid-schedule", text) for text in unfinished(runs, rows.in_curves, names)]
         found += still_falling(law, rows, runs, ready.target)

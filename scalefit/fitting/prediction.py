@@ -13,6 +13,7 @@ from scalefit.diagnosis.image import TODO, floors, no_image
 from scalefit.diagnosis.reach import decades_beyond
 from scalefit.errors import InputError, counted
 from scalefit.numerics import FloatArray
+from scalefit.rows.asked import own_point, refuse_unread
 from scalefit.rows.gather import gather
 from scalefit.rows.rows import Rows
 from scalefit.runs import Runs, read_runs
@@ -89,8 +90,10 @@ def _mixture(
 ) -> pd.DataFrame:
     """The mixture of the forecasts of this fit and the others of its choice; those without a value there drop out."""
     tables, weights, refusals = [], [], []
-    for each, weight in zip((replace(fit, choice=None), *choice.others), choice.weights.values(), strict=True):
-        own = at if data is not None else {name: value for name, value in at.items() if name in asked_of(each)}
+    members = (replace(fit, choice=None), *choice.others)
+    refuse_unread([each.law for each in members], at)
+    for each, weight in zip(members, choice.weights.values(), strict=True):
+        own = at if data is not None else own_point(each.law, at)
         try:
             made = predict(each, data, schedule=schedule, every=every, at=own, level=level, interval=interval)
         except InputError as error:
@@ -103,15 +106,6 @@ def _mixture(
     found = mixed(fit.target, weights, tables, student(level, np.inf), fit.settings.residuals == "log")
     found.attrs["no_intervals"] = fit.no_intervals
     return found
-
-
-def asked_of(fit: Fit) -> set[str]:
-    """The names by which a point may be given to a fit: its variables, and those from which they follow."""
-    wanted = {*fit.law.columns, *fit.law.columns.values(), *fit.law.path_columns}
-    for name, (_, sources) in DERIVED.items():
-        if name in wanted:
-            wanted |= {*sources}
-    return wanted
 
 
 def _refuse_nothing(fit: Fit, table: pd.DataFrame) -> None:

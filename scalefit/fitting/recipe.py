@@ -23,6 +23,9 @@ SETTINGS = ("peak_lr", "batch", "seq_len", "optimizer", "parametrization", "data
 RATIOS = {"d_model/n_layer": ("d_model", "n_layer"), "epochs": ("D", "U")}
 SHAPE = 1.5  #: widths over depths, and epochs, are trusted up to this factor beyond the fitted ones
 AS_NEW = 4.0  #: epochs up to which repeated data are worth nearly as much as new ones (arXiv:2305.16264)
+SCALES = ("N", "D", "C")  #: scales of training, of which two give the third
+TIED = 0.1  #: scatter, in decades, up to which one scale follows another
+STILL = 0.01  #: exponent below which the other scale is one number
 READS_PEAKS = ("R1",)  #: variables of laws made for several peak learning rates
 
 
@@ -33,7 +36,65 @@ def recipe_of(law: Law, rows: Rows, runs: Runs) -> dict[str, tuple[Any, ...]]:
     if law.is_trajectory and rows.paths:
         peaks = [float(path.lr.max()) for path in rows.paths.values()]
         found["peak_lr"] = (min(peaks), max(peaks))
-    return found | _settings(law, table)
+    return found | _settings(law, table) | tie_of(law, table)
+
+
+def tie_of(law: Law, table: pd.DataFrame) -> dict[str, tuple[Any, ...]]:
+    """How the scale that a law in one scale does not read follows it: {"D by N": (b, lowest, highest of D / N^b)}.
+
+    Empty for other laws, where the other scale is not known, and where it varies at the same value of the one read.
+    """
+    names, scales = _tied_names(law), _with_all_scales(table)
+    if not names or not {*names} <= {*scales.columns}:
+        return {}
+    with np.errstate(all="ignore"):
+        x, other = (np.log(scales[name].to_numpy(float)) for name in names)
+    known = np.isfinite(x) & np.isfinite(other)
+    if known.sum() < 2 or np.ptp(x[known]) == 0:
+        return {}
+    slope = float(np.polyfit(x[known], other[known], 1)[0])
+    left = other[known] - slope * x[known]
+    if np.std(left) > TIED * np.log(10):
+        return {}
+    return {f"{names[1]} by {names[0]}": (slope, float(np.exp(left.min())), float(np.exp(left.max())))}
+
+
+def _tied_names(law: Law) -> tuple[str, str] | None:
+    """The scale that a law in one scale reads, and the one that it is compared with."""
+    over = law.columns.get("x")
+    return (over, "D" if over == "N" else "N") if len(law.variables) == 1 and over in SCALES else None
+
+
+def off_the_line(law: Law, recipe: Mapping[str, tuple[Any, ...]], asked: pd.DataFrame) -> list[Check]:
+    """A warning where a point leaves the line along which size and data grew together in all fitted runs."""
+    names = _tied_names(law)
+    line = recipe.get(f"{names[1]} by {names[0]}") if names else None
+    table = _with_all_scales(asked)
+    if names is None or line is None or not {*names} <= {*table.columns}:
+        return []
+    slope, low, high = line
+    with np.errstate(all="ignore"):
+        place = table[names[1]].to_numpy(float) / table[names[0]].to_numpy(float) ** slope
+        off = np.maximum(place / high, low / place)
+    row = int(np.argmax(np.nan_to_num(off)))
+    if not off[row] > SHAPE:
+        return []
+    (x, other), middle = names, float(np.sqrt(low * high))
+    power = f" {x}^{slope:.2g}" if abs(slope) > STILL else ""
+    text = f"in all fitted runs {other} = {middle:.3g}{power}, and {x} = {table[x].iloc[row]:.3g}, {other} = "
+    text += f"{table[other].iloc[row]:.3g} leaves that by a factor of {off[row]:.2g}: these runs do not tell the two "
+    return [Check("tied-scales", f"{text}apart, and no interval holds there; add a run of another {other}")]
+
+
+def _with_all_scales(table: pd.DataFrame) -> pd.DataFrame:
+    """The scales of training in a table, that which follows from two others among them."""
+    found = {name: pd.to_numeric(table[name], errors="coerce") for name in SCALES if name in table.columns}
+    if found.keys() == {"N", "D"}:
+        found["C"] = 6.0 * found["N"] * found["D"]
+    for one, other in (("N", "D"), ("D", "N")):
+        if found.keys() == {"C", one}:
+            found[other] = found["C"] / (6.0 * found[one])
+    return pd.DataFrame(found)
 
 
 def _settings(law: Law, table: pd.DataFrame) -> dict[str, tuple[Any, ...]]:

@@ -14,7 +14,7 @@ from scalefit.diagnosis.checks import Check, Outlier
 from scalefit.diagnosis.choices import Sensitivity, sensitivity
 from scalefit.diagnosis.influence import Influence
 from scalefit.diagnosis.one_sided import one_sided
-from scalefit.fitting.cautions import cautions, warn_of
+from scalefit.fitting.cautions import able, cautions, warn_of
 from scalefit.fitting.document import save
 from scalefit.fitting.lmfit_bridge import to_lmfit
 from scalefit.fitting.prediction import last_point, predict, score
@@ -227,7 +227,8 @@ class Fit:
         ``alone``, whether the run carries nine tenths of the prediction's variance; ``influential``, whether the change
         exceeds the noise and the run is alone or its change is larger than chance makes it in 99 of 100 sets of runs.
         """
-        return self.left_out.changes(last_point(self, data, schedule=schedule, at=at))
+        one, own = able(self, data, at)
+        return one.left_out.changes(last_point(one, data, schedule=schedule, at=own))
 
     def cautions(
         self, data: Runs | pd.DataFrame | None = None, *, schedule: str | Schedule | None = None, **at: Any
@@ -242,7 +243,8 @@ class Fit:
 
         Of several rows the last counts. None for a fit without intervals, for which no other choices were tried.
         """
-        return sensitivity(self.estimate, self.choices, last_point(self, data, schedule=schedule, at=at))
+        one, own = able(self, data, at)
+        return sensitivity(one.estimate, one.choices, last_point(one, data, schedule=schedule, at=own))
 
     def score(self, data: Runs | pd.DataFrame) -> pd.DataFrame:
         """Errors of the prediction on measured runs: R2, MAE, RMSE; mean, worst and final relative error."""

@@ -6,6 +6,8 @@ from scalefit.proxy.config import QUICK, Config
 from scalefit.proxy.coordinates import Coordinates, coordinate_check
 from scalefit.proxy.ensemble import Ensemble
 from scalefit.proxy.facts import gpu_name
+from scalefit.proxy.own.parametrize import Parametrized, parametrize
+from scalefit.proxy.own.run_logger import RunLogger
 from scalefit.proxy.sweep import Job, collect_sweep, plan_sweep, run_sweep, sweep_status
 from scalefit.proxy.train import Stopped, Trainer, train, train_members
 
@@ -15,11 +17,14 @@ __all__ = [
     "Coordinates",
     "Ensemble",
     "Job",
+    "Parametrized",
+    "RunLogger",
     "Stopped",
     "Trainer",
     "collect_sweep",
     "coordinate_check",
     "gpu_name",
+    "parametrize",
     "plan_sweep",
     "run_sweep",
     "sweep_status",

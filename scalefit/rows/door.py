@@ -14,6 +14,7 @@ from scalefit.runs import Runs, Trajectory
 FEWEST_PARAMETERS, FEWEST_TOKENS = 1e4, 1e5  #: no model and no training is smaller than both
 COUNTED = (1e-2, 1e4)  #: where the largest of a column lies that is counted in millions or billions
 ENOUGH = {"N": 1e6, "D": 1e8}  #: from which on the other column is a plain count
+PROGRESS = ("step", "epoch", "tokens", "D", "C")  #: columns of curves that are 0 before training
 LARGEST = 1e9  #: a measured value this many times the median is a fault of the log
 SAME = 1e-9  #: a variable with less relative spread is constant
 FLAT = 1e-6  #: learning rates with a smaller relative difference are equal
@@ -27,7 +28,8 @@ def check_rows(law: Law, rows: Rows, runs: Runs, log_residuals: bool, drop_diver
     that must be positive and is not (with ``log_residuals`` also the loss).
     """
     assert rows.values is not None
-    finite = np.isfinite(rows.values)
+    rows = _after_the_start(law, rows)
+    finite = np.isfinite(np.asarray(rows.values))
     if drop_diverged and not finite.all():
         bad = np.flatnonzero(~finite)
         names = listed([rows.place(runs, int(i)) for i in bad[:3]], count=len(bad))
@@ -58,6 +60,19 @@ def check_rows(law: Law, rows: Rows, runs: Runs, log_residuals: bool, drop_diver
     refuse_units(law, rows)
     if not len(rows):
         raise InputError("there is no row to fit", where=f"law {law.name}", todo="hold out fewer runs, or select more")
+    return rows
+
+
+def _after_the_start(law: Law, rows: Rows) -> Rows:
+    """The rows of curves without those at step, epoch or token 0, of which no power is taken (with a note)."""
+    assert rows.values is not None
+    names = [name for name, each in law.variables.items() if each.positive and law.columns[name] in PROGRESS]
+    for name in names if rows.in_curves and not law.is_trajectory else ():
+        begun = rows.variables[name] != 0
+        if begun.any() and not begun.all():
+            count = int((~begun).sum())
+            note = f"{counted(count, 'row')} at {law.columns[name]} 0, before any training, left out"
+            rows = rows.keep(begun, note)
     return rows
 
 

@@ -46,7 +46,12 @@ COLUMNS: dict[str, Column] = {
     "status": Column(
         "", "how the run ended: finished, crashed, failed, killed, running", _words("state run_state"), numeric=False
     ),
-    "diverged": Column("", "whether the run ends without a finite loss", numeric=False),
+    "diverged": Column(
+        "",
+        "whether the run ends without a finite loss",
+        _words("did_diverge is_diverged has_diverged diverges run_diverged"),
+        numeric=False,
+    ),
     # progress
     "step": Column("optimiser steps", "optimiser steps done", NAMES["step"]),
     "steps": Column("optimiser steps", "length of the run", _words("total_steps max_steps num_steps n_steps")),
@@ -86,7 +91,10 @@ COLUMNS: dict[str, Column] = {
     "C": Column(
         "FLOP",
         "training compute (6 N D unless measured)",
-        _words("flops flop training_flop training_flops train_flops total_flops total_flos compute total_compute"),
+        _words(
+            "flops flop training_flop training_flops train_flops total_flops total_flos compute "
+            "total_compute training_compute train_compute"
+        ),
     ),
     "batch": Column(
         "tokens",
@@ -212,15 +220,6 @@ COLUMNS: dict[str, Column] = {
     "gap_lr": Column("1", "learning rate after each drop"),
     "gap_area": Column("lr step", "area under the learning-rate curve since each drop"),
     "S2": Column("lr step", "annealing area: discounted sum of learning-rate drops"),
-}
-
-#: Names of compute in another unit: normalised name -> factor to FLOP.
-OTHER_UNITS: dict[str, float] = {
-    **dict.fromkeys(_words("pf_days pfdays petaflop_days"), 8.64e19),
-    "exaflops": 1e18,
-    **dict.fromkeys(_words("zflops zettaflops"), 1e21),
-    **dict.fromkeys(_words("total_gflops throughput/total_gflops"), 1e9),
-    **dict.fromkeys(_words("total_training_gflops throughput/total_training_gflops"), 1e9),
 }
 
 #: Columns whose name may follow a prefix such as `model.` or `optimizer.`: settings of a run and probes, but neither

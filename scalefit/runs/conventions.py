@@ -156,6 +156,21 @@ def _named(table: pd.DataFrame, marked: np.ndarray) -> str:
     return listed(table["run"].to_numpy()[marked] if "run" in table.columns else np.flatnonzero(marked))
 
 
+def in_nats(loss: np.ndarray, source: str) -> tuple[np.ndarray, float, str] | None:
+    """A loss (n,) in nats, the factor (NaN: no factor) and how, where its column is a perplexity or counts bits.
+
+    >>> in_nats(np.array([1.0]), "val_ppl")[0].tolist(), in_nats(np.array([1.0]), "loss")
+    ([0.0], None)
+    """
+    if PERPLEXITY_NAME.search(source.lower()):
+        with np.errstate(all="ignore"):
+            return np.log(loss), float("nan"), f"loss is the logarithm of the column '{source}', a perplexity"
+    if set(re.split(r"[^a-z0-9]+", source.lower())) & BIT_WORDS:
+        how = f"loss is the column '{source}' times ln 2: from bits to nats (per byte, if it counts bytes)"
+        return loss * NATS_PER_BIT, NATS_PER_BIT, how
+    return None
+
+
 def in_other_units(name: str) -> bool:
     """Whether a name says that the column is a perplexity, or counts bits."""
     return bool(PERPLEXITY_NAME.search(name.lower()) or set(re.split(r"[^a-z0-9]+", name.lower())) & BIT_WORDS)

@@ -14,7 +14,8 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from scalefit.errors import InputError
-from scalefit.runs.columns import COLUMNS, CONFIGURED, OTHER_UNITS, Column
+from scalefit.runs.columns import COLUMNS, CONFIGURED, Column
+from scalefit.runs.quantities import HEADER_UNITS, compute_unit, counts_other_things, header_scale
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ TIERS = (
     "worded",
     "last",
 )  #: what names are compared with, the surest first
+LONGEST = 200  #: letters of a name that may be known
 ROOMS = ("config/", "summary/", "hparams/")  #: "nested": a known name after one of these
 #: "configured": a known name after any number of these parts of a configuration or of a group of measurements
 PREFIX = re.compile(
@@ -46,9 +48,7 @@ PREFIX = re.compile(
 COUNTED = frozenset({"N", "N_total", "D", "tokens"})  #: columns whose name may end in a unit: params_M, tokens_B
 LARGE = frozenset({"parameters", "tokens", "FLOP", "optimiser steps", "examples"})  #: units of large counts
 LETTER = re.compile(r"[\(\[]\s*[A-Za-z]+\s*[\)\]]")  #: such as (B), which elsewhere says what was measured on
-ENDING = re.compile(r"[_\s-](m|b|t|bn|mn|millions?|billions?|trillions?)$", re.IGNORECASE)
-HEADER_UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "thousands": 1e3, "millions": 1e6, "billions": 1e9}
-HEADER_UNITS |= {"million": 1e6, "mn": 1e6, "billion": 1e9, "bn": 1e9, "trillion": 1e12, "trillions": 1e12}
+ENDING = re.compile(r"[_\s-](?:in[_\s-])?(m|b|t|bn|mn|millions?|billions?|trillions?)$", re.IGNORECASE)
 
 
 def _set(text: str) -> frozenset[str]:
@@ -133,21 +133,6 @@ def without_prefix(plain: str) -> str:
     return plain
 
 
-def header_scale(name: str) -> float:
-    """The factor that a unit in the header stands for: `Params (M)` counts millions, `FLOPs (1E21)` counts 1e21.
-
-    >>> header_scale("#Params (B)"), header_scale("FLOPs (1E21)"), header_scale("loss (nats)")
-    (1000000000.0, 1e+21, 1.0)
-    """
-    found = re.search(
-        r"[\(\[]\s*(?:in\s+)?([A-Za-z]+|\d*\.?\d*e[+-]?\d+|10\^[+-]?\d+)\s*[\)\]]", str(name), re.IGNORECASE
-    )
-    if not found:
-        return 1.0
-    unit = found[1].lower().replace("10^", "1e")
-    return float(unit) if unit[0].isdigit() else HEADER_UNITS.get(unit, 1.0)
-
-
 def match(
     names: Iterable[str],
     rename: Mapping[str, str] | None = None,
@@ -182,7 +167,7 @@ def canonical(name: str) -> str:
     >>> canonical("width"), canonical("my_column")
     ('d_model', 'my_column')
     """
-    return next((binding.name for binding in match([name])), name)
+    return next((binding.name for binding in match([name])), name) if len(name) <= LONGEST else name
 
 
 def _mapped(rename: dict[str, str], where: str) -> list[Binding]:
@@ -208,13 +193,15 @@ def _guessed(
 ) -> list[Binding]:
     """Bind by the aliases of one tier; each column is bound once, and a canonical name that is taken is skipped."""
     taken, used, found = {b.name for b in bound}, set[str](), list[Binding]()
-    scales = {name: fitting for name in free if (fitting := _scales(name, tier))}
-    likely = set[str]().union(*scales.values())
-    for canonical, column in COLUMNS.items() if likely else ():
-        if canonical not in likely or canonical in taken or (ties and canonical in ties):
+    fitting = dict[str, dict[str, float]]()
+    for name in free:
+        for canonical, scale in _scales(name, tier).items():
+            fitting.setdefault(canonical, {})[name] = scale
+    for canonical, column in COLUMNS.items() if fitting else ():
+        if canonical not in fitting or canonical in taken or (ties and canonical in ties):
             continue
-        possible = [name for name in scales if name not in used and not (column.numeric and name in words)]
-        candidates = {name: scales[name][canonical] for name in possible if canonical in scales[name]}
+        names = {name: scale for name, scale in fitting[canonical].items() if name not in used}
+        candidates = {name: scale for name, scale in names.items() if not (column.numeric and name in words)}
         if tier == "last":
             candidates = dict(sorted(candidates.items(), key=lambda each: column.last.index(normalised(each[0])))[:1])
         if len(candidates) > 1 and tier in ("configured", "worded"):
@@ -236,7 +223,11 @@ def _guessed(
 @lru_cache(maxsize=1 << 14)
 def _scales(name: str, tier: str) -> dict[str, float]:
     """The canonical names that a name could be by the aliases of one tier, each with the factor to its unit."""
-    scales = {canonical: _scale(name, canonical, column, tier) for canonical, column in COLUMNS.items()}
+    if len(name) > LONGEST:
+        return {}
+    other = counts_other_things(name)  # tokens (words), D (samples), compute (GPU hours)
+    known = {canonical: column for canonical, column in COLUMNS.items() if not (other and column.unit in LARGE)}
+    scales = {canonical: _scale(name, canonical, column, tier) for canonical, column in known.items()}
     return {canonical: scale for canonical, scale in scales.items() if scale}
 
 
@@ -247,6 +238,8 @@ def _scale(name: str, canonical: str, column: Column, tier: str) -> float:
         return 0.0  # of a detector, and no number of bits
     if tier == "aliases" and re.sub(r"\s*[\(\[].*[\)\]]$", "", name).strip() == canonical:
         return 1.0  # "N (B)": the canonical name with a unit
+    if tier == "aliases" and canonical == "N" and (_words_of(name) & EMBEDDINGS) and worded(name, canonical):
+        return _worded(name, canonical)  # of two counts the one that says that it leaves out embeddings
     ending = _counted(name, canonical)
     if ending and tier in ("aliases", "fallback"):
         counted = name[: ending.start()]
@@ -282,8 +275,8 @@ def _configured(name: str, plain: str, canonical: str, column: Column) -> float:
 
 
 def _known(plain: str, canonical: str, aliases: tuple[str, ...], first: bool) -> float:
-    if first and canonical == "C" and plain in OTHER_UNITS:
-        return OTHER_UNITS[plain]
+    if first and canonical == "C" and (unit := compute_unit(plain)):
+        return unit
     own = first and plain == canonical.lower() and len(canonical) > 1
     words = set(re.split(r"[^a-z]+", plain))
     own = own or (

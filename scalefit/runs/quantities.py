@@ -1,4 +1,4 @@
-"""Numbers as people write them: `1.3B`, `20e9`, `1,234,567`, `2T`, `300M`."""
+"""Numbers as people write them: `1.3B`, `20e9`, `1,234,567`, `2T`, `300M`; and units in the names of columns."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from scalefit.errors import InputError
 
 SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
-MISSING = frozenset({"", "na", "n/a", "null", "none", "-", "--"})
-PATTERN = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)\s*([kmbgt]?)", re.IGNORECASE)
+MISSING = frozenset({"", "na", "n/a", "n.a.", "null", "none", "-", "--", "---", "–", "—", "−", "…"})
+PATTERN = re.compile(
+    r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)\s*([kmbgt]?|thousand|mn|million|bn|billion|trillion)", re.IGNORECASE
+)
 LOST = frozenset({"diverged", "div", "div.", "divergence", "failed", "crashed", "exploded"})
 MOST_LETTERS = 60  #: of a cell that is looked at more closely
 NO_NUMBERS = (bool, complex, datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
@@ -30,6 +32,80 @@ BESIDE = re.compile(
 POWER = re.compile(r"(\d+(?:\.\d+)?)\s*(?:\^|\*\*)\s*[({]?\s*([+-]?\d+(?:\.\d+)?)\s*[)}]?")
 TIMES_POWER = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*[x×*·]\s*10\s*(?:\^|\*\*)\s*[({]?\s*([+-]?\d+)\s*[)}]?", re.I)
 SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)")
+#: units in the names of columns, and in brackets there
+HEADER_UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "thousands": 1e3, "millions": 1e6, "billions": 1e9}
+HEADER_UNITS |= {"million": 1e6, "mn": 1e6, "billion": 1e9, "bn": 1e9, "trillion": 1e12, "trillions": 1e12}
+BRACKET = re.compile(r"[\(\[]([^\(\)\[\]]*)[\)\]]")
+TEN = re.compile(r"\d*\.?\d*e[+-]?\d+|10\^[+-]?\d+", re.IGNORECASE)
+PREFIXES: dict[str, float] = dict(zip(("", *"kmgtpezy"), (1e3**n for n in range(9)), strict=True))
+LONG = ["kilo", "mega", "giga", "tera", "peta", "exa", "zetta", "yotta"]
+#: such as PFLOP, exaflops, pf-days, petaflop/s-days; a rate without days is no amount of compute
+FLOP = re.compile(rf"({'|'.join(LONG)}|[kmgtpezy]?)[\s_-]*flops?")
+DAYS = re.compile(rf"({'|'.join(LONG)}|[kmgtpezy])[\s_-]*f(?:lops?)?(?:/s)?[\s_-]*days?")
+DAY = 86400.0
+#: words of a name that may stand beside a unit of compute
+COMPUTE = re.compile(r"\b(?:training|train|total|throughput|compute|model|c|in)\b")
+#: what a number of tokens, parameters or operations does not count
+OTHERS = frozenset(
+    [
+        "samples",
+        "sample",
+        "sequences",
+        "sequence",
+        "seqs",
+        "examples",
+        "example",
+        "images",
+        "image",
+        "words",
+        "word",
+        "characters",
+        "chars",
+        "bytes",
+        "byte",
+        "kb",
+        "mb",
+        "gb",
+        "tb",
+        "kib",
+        "mib",
+        "gib",
+        "tib",
+        "documents",
+        "docs",
+        "pairs",
+        "sentences",
+        "lines",
+        "files",
+        "hours",
+        "hour",
+        "hrs",
+        "h",
+        "days",
+        "day",
+        "minutes",
+        "seconds",
+        "sec",
+        "s",
+        "epochs",
+        "epoch",
+        "steps",
+        "iterations",
+        "layers",
+        "usd",
+        "dollars",
+        "kwh",
+        "kg",
+        "$",
+        "€",
+        "%",
+        "percent",
+        "flop/s",
+        "flops/s",
+        "tflop/s",
+        "tflops/s",
+    ]
+)
 WORDS = {"nan": float("nan"), "inf": float("inf"), "infinity": float("inf")}
 
 
@@ -59,7 +135,7 @@ def quantity(text: str) -> float:
     found = PATTERN.fullmatch(plain)
     if found:  # read as one decimal number, so that 0.3B is the float nearest to 3e8
         mantissa, _, power = found[1].lower().partition("e")
-        return float(f"{mantissa}e{int(power or 0) + round(np.log10(SUFFIXES[found[2].lower()]))}")
+        return float(f"{mantissa}e{int(power or 0) + round(np.log10(SUFFIXES[found[2].lower()[:1]]))}")
     sign = -1.0 if plain.startswith("-") else 1.0
     if plain.lstrip("+-").lower() in WORDS:
         return sign * WORDS[plain.lstrip("+-").lower()]
@@ -157,5 +233,57 @@ def states_unit(cell: object) -> bool:
     >>> states_unit("1.3B"), states_unit("1,300"), states_unit(1.3), states_unit("b")
     (True, False, False, False)
     """
-    text = str(cell).strip()
-    return text[-1:].lower() in SUFFIXES.keys() - {""} and is_quantity(text)
+    found = PATTERN.fullmatch(_bare(str(cell)))
+    return bool(found and found[2])
+
+
+def header_scale(name: str) -> float:
+    """The factor that a unit in the header stands for: `Params (M)` counts millions, `FLOPs (1E21)` counts 1e21.
+
+    >>> header_scale("#Params (B)"), header_scale("FLOPs (1E21)"), header_scale("loss (nats)")
+    (1000000000.0, 1e+21, 1.0)
+    >>> header_scale("compute (PF-days)"), header_scale("C (EFLOPs)")
+    (8.64e+19, 1e+18)
+    """
+    unit = _in_brackets(str(name))
+    if TEN.fullmatch(unit):
+        return float(unit.replace("10^", "1e"))
+    return HEADER_UNITS.get(unit) or _flop(unit) or 1.0
+
+
+def _in_brackets(name: str) -> str:
+    """What stands in brackets in a name, without the word in."""
+    found = BRACKET.search(name)
+    return found[1].strip().lower().removeprefix("in ").strip() if found else ""
+
+
+def _flop(unit: str) -> float:
+    """The FLOP that a unit of compute stands for, 0 if it is none."""
+    for pattern, factor in ((DAYS, DAY), (FLOP, 1.0)):
+        if found := pattern.fullmatch(unit):
+            return PREFIXES[found[1][:1]] * factor
+    return 0.0
+
+
+def compute_unit(plain: str) -> float:
+    """The FLOP that a name of compute counts in, by a normalised name: total_gflops, pf_days; 0 for any other name.
+
+    A name without a prefix, such as flops, is none of these; teraflops alone are those of a second.
+
+    >>> compute_unit("total_gflops"), compute_unit("pf_days"), compute_unit("flops"), compute_unit("tflops")
+    (1000000000.0, 8.64e+19, 0.0, 0.0)
+    """
+    words = re.sub(r"[\s_]+", " ", COMPUTE.sub(" ", plain.replace("/s", "~s").replace("_", " ").replace("/", " ")))
+    factor, said = _flop(words.replace("~s", "/s").strip()), {*COMPUTE.findall(plain.replace("_", " "))}
+    rate = factor in (1e9, 1e12, 1e15) and not said & {"total", "training", "train", "compute", "c"}
+    return 0.0 if factor <= 1.0 or rate else factor
+
+
+def counts_other_things(name: str) -> bool:
+    """Whether a unit in brackets says that a column counts no tokens, parameters or operations.
+
+    >>> [counts_other_things(name) for name in ("D (samples)", "C (GPU hours)", "params (M)", "C (PF-days)")]
+    [True, True, False, False]
+    """
+    unit = _in_brackets(name)
+    return not _flop(unit) and bool(OTHERS & {unit, *re.split(r"[\s,.*-]+", unit)})

@@ -15,10 +15,11 @@ from scalefit.runs.table import Note, Runs, axis_of, spans
 
 SHOWN = 5
 DONE = frozenset({"done", "finished", "completed", "success", "diverged"})  #: the status of a run that reached its end
+NO_RESULT = "without a loss"  #: the status given to a run whose final loss is an empty cell
 OPEN = frozenset(
-    {"crashed", "failed", "killed", "running", "preempted", "preempting", "pending", "error", "timeout", "aborted",
-     "cancelled", "canceled", "pruned", "planned", "stopped", "paused", "queued", "waiting", "scheduled", "interrupted",
-     "unfinished", "started", "active", "in progress", "not started"}
+    {NO_RESULT, "crashed", "failed", "killed", "running", "preempted", "preempting", "pending", "error", "timeout",
+     "aborted", "cancelled", "canceled", "pruned", "planned", "stopped", "paused", "queued", "waiting", "scheduled",
+     "interrupted", "unfinished", "started", "active", "in progress", "not started"}
 )  # fmt: skip
 NONE: Mapping[str, float] = {}
 
@@ -96,7 +97,7 @@ def unfinished_by_status(runs: Runs) -> Iterator[Note]:
     if "status" not in runs.table.columns:
         return
     said = runs.table["status"].astype(str)
-    left = said.str.strip().str.lower().isin(OPEN).to_numpy()
+    left = said.str.strip().str.lower().isin(OPEN - {NO_RESULT}).to_numpy()
     if not left.any():
         return
     names = runs.table["run"].astype(str)

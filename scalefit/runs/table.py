@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from scalefit.errors import InputError, counted, listed, spoken
 from scalefit.expressions import Expression, parse
 from scalefit.quoting import quoted
+from scalefit.runs.columns import COLUMNS
 from scalefit.runs.matching import Binding
 from scalefit.runs.trajectory import LearningRates, Trajectory, rows_of
 
 #: Columns that follow from two others: name -> (C = 6 N D solved for it, the names in it).
+SHOWN = 12  #: columns and rows of a table that are shown
 DERIVED = {"C": ("C = 6 N D", ("N", "D")), "D": ("D = C / (6 N)", ("C", "N")), "N": ("N = C / (6 D)", ("C", "D"))}
 
 
@@ -83,11 +85,17 @@ class Runs:
 
     def __repr__(self) -> str:
         rows = f", {len(self.curves)} rows" if self.curves is not None else ""
-        return f"Runs({len(self)} runs{rows}; {', '.join(map(str, self.table.columns))})"
+        return f"Runs({len(self)} runs{rows}; {listed(self._known_first, SHOWN)})"
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<li>{escape(note.text)}</li>" for note in self.notes)
-        return f"<p>{escape(repr(self))}</p>{self.table.to_html(max_rows=12, border=0)}<ul>{notes}</ul>"
+        shown = self.table[self._known_first[:SHOWN]].to_html(max_rows=SHOWN, border=0)
+        return f"<p>{escape(repr(self))}</p>{shown}<ul>{notes}</ul>"
+
+    @property
+    def _known_first(self) -> list[str]:
+        """The columns of the table, those of the glossary before others, so that the loss is among those shown."""
+        return sorted(map(str, self.table.columns), key=lambda name: name not in COLUMNS)
 
     def where(self, expression: str) -> Runs:
         """The runs, or the rows of curves, for which the expression holds, e.g. "N > 1e9 and split == 'fit'".

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.errors import InputError, listed
+from scalefit.numerics import FloatArray
 from scalefit.schedules import Schedule, ScheduleTable, parse_schedule, per_step_lr, warmup_end
 from scalefit.schedules.text import is_schedule_file, read_schedule_table
 
@@ -45,6 +46,17 @@ class LearningRates:
     given: Mapping[str, Schedule] | None = None
     missing: Mapping[str, str] | None = None
     warmup: int | None = None
+
+    def apart(self) -> FloatArray:
+        """By how much each logged learning rate differs from the given schedule, (n,), over the peak of the latter."""
+        found = [np.zeros(0)]
+        for run, schedule in (self.given or {}).items():
+            part = rows_of(self.rows, run).dropna(subset=["lr"]) if self.rows is not None else pd.DataFrame()
+            if len(part) and schedule.steps >= part["step"].max():
+                expected = schedule(part["step"].to_numpy())
+                scale = max(float(np.max(expected)), np.finfo(float).tiny)
+                found.append(np.abs(part["lr"].to_numpy(float) - expected) / scale)
+        return np.concatenate(found)
 
     def trajectory(self, run: str, steps: NDArray[np.int64]) -> Trajectory:
         """The learning rate of `run` at every step up to the last of `steps`; InputError if it is not known."""

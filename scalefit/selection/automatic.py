@@ -24,6 +24,7 @@ from scalefit.selection.judging import mean_error, scores, weigh
 from scalefit.selection.skipping import first_steps_of
 from scalefit.selection.trials import OF_A_FIT, Trial, attempt
 from scalefit.selection.unread_columns import untold
+from scalefit.status_line import tell
 from scalefit.uncertainty.mixture import Choice
 
 AUTO = "auto"
@@ -146,7 +147,8 @@ def compared(
     folds = folds_for(runs, [forms[0] for forms in found.laws], asked, at)
     trials: dict[str, Trial] = {}
     refused: dict[str, str] = {}
-    for forms in found.laws:
+    for number, forms in enumerate(found.laws, 1):
+        tell(f"trying law {forms[0].spec}, {number} of {len(found.laws)}")
         many = len(forms[0].parameters) - len(forms[0].held) > MANY
         try:
             if many and trials:
@@ -177,7 +179,7 @@ def folds_for(runs: Runs, laws: Sequence[Law], options: Options, at: Mapping[str
 
 def records(trials: Mapping[str, Trial]) -> list[dict[str, Any]]:
     """One record a law, the best first: score, mean error on held-out rows, misfit, parameters, rows."""
-    labels = list(dict.fromkeys(label for trial in trials.values() for label in trial.errors))
+    labels = list(dict.fromkeys(label for trial in trials.values() for label in trial.walked))
     scored = scores(trials)
     order = [*scored, *sorted(trials.keys() - scored.keys(), key=lambda name: trials[name].criterion)]
     return [
@@ -185,7 +187,7 @@ def records(trials: Mapping[str, Trial]) -> list[dict[str, Any]]:
             "law": name,
             "score": scored.get(name, float("nan")),
             "error": mean_error(trials[name], labels),
-            "folds": len(trials[name].errors),
+            "folds": len(trials[name].walked),
             "misfit": trials[name].misfit,
             "parameters": trials[name].free,
             "rows": trials[name].rows,
@@ -204,7 +206,7 @@ def reason(trials: Mapping[str, Trial], weights: Mapping[str, float], tested: bo
             else "the only law that these runs identify"
         )
         return f"{best}, {why}: untested, since too few runs can be held out; add runs at more scales or schedules"
-    labels = list(trials[best].errors)
+    labels = list(trials[best].walked) or list(trials[best].errors)
     error = 100 * mean_error(trials[best], labels)
     return f"{best} of {len(trials)} laws, with a mean error of {error:.2g} % on rows held out in {len(labels)} ways"
 

@@ -17,6 +17,8 @@ CUTS = (0.4, 0.55, 0.7, 0.85)  #: quantiles of a scale beyond which rows are hel
 FALLS = "nats/token"  #: unit of variables that fall as runs grow: losses
 DATA = ("D", "tokens", "step")  #: the amount of training, by the first column that is known
 FEWEST_RUNS = 3  #: curves that a back-test needs
+SAME = 1e-6  #: difference of logarithms below which two scales are one
+NEXT = "all but the largest rows by training"  #: label of the fold on which laws of many constants are judged
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,10 @@ def axes_for(laws: Iterable[Law], rows: Rows, runs: Runs, target: Mapping[str, f
 
 
 def beyond_scales(axes: Sequence[Axis], rows: Rows, runs: Runs) -> list[Fold]:
-    """The rows beyond growing values of each axis; two cuts that hold out the same rows are one."""
+    """The rows beyond growing values of each axis; two cuts that hold out the same rows are one.
+
+    The last fold, NEXT, holds out the largest rows of the first axis alone.
+    """
     found = {}
     for axis in axes:
         scale = axis.of(rows, runs)
@@ -99,6 +104,9 @@ def beyond_scales(axes: Sequence[Axis], rows: Rows, runs: Runs) -> list[Fold]:
             if held.any():
                 label = f"smallest {int((~held).sum())} rows by {axis.name}"
                 found[label] = Fold(label, axis, float(cut) + 1e-9)
+    if found:
+        scale = axes[0].of(rows, runs)
+        found[NEXT] = Fold(NEXT, axes[0], float(scale.max()) - SAME)
     return list(found.values())
 
 

@@ -4,9 +4,10 @@ The score of a law is the geometric mean, over the folds, of its mean absolute e
 weight is score^-2, and zero below a share of the best. Of public data sets (docs/choosing.md names those on which this
 was chosen and those that were not looked at) such a mixture is closer than the law with the least score, and about as
 close as the best single law in hindsight: back-tests rank laws by few and dependent errors. A law with too many
-parameters to be refitted to parts of the runs enters where Akaike's criterion for few rows puts it before every law
-that was back-tested: with the best one's weight, times the gain in likelihood of one row. Where nothing can be held
-out, the weight is misfit^-2, less the penalty for parameters: exp(-criterion / m), the criterion as if of one row.
+parameters to be refitted to parts of the runs is compared with the best one on the folds that both predicted, the
+largest rows alone among them; or it enters where Akaike's criterion for few rows puts it before every law that was
+back-tested: with the best one's weight, times the gain in likelihood of one row. Where nothing can be held out, the
+weight is misfit^-2, less the penalty for parameters: exp(-criterion / m), the criterion as if of one row.
 """
 
 from __future__ import annotations
@@ -25,16 +26,16 @@ EXACT = 1e-9  #: errors below this are rounding
 
 def scores(trials: Mapping[str, Trial]) -> dict[str, float]:
     """The score of each law that predicted enough of the folds, the least first; empty without folds."""
-    labels = {label for trial in trials.values() for label in trial.errors}
-    tried = {name: trial for name, trial in trials.items() if len(trial.errors) >= TESTED * max(len(labels), 1)}
+    labels = {label for trial in trials.values() for label in trial.walked}
+    tried = {name: trial for name, trial in trials.items() if len(trial.walked) >= TESTED * max(len(labels), 1)}
     if not labels or not tried:
         return {}
     usual = {
-        label: max(float(np.median([t.errors[label] for t in trials.values() if label in t.errors])), EXACT)
+        label: max(float(np.median([t.walked[label] for t in trials.values() if label in t.walked])), EXACT)
         for label in labels
     }
     found = {
-        name: float(np.exp(np.mean([np.log(max(e, EXACT) / usual[label]) for label, e in trial.errors.items()])))
+        name: float(np.exp(np.mean([np.log(max(e, EXACT) / usual[label]) for label, e in trial.walked.items()])))
         for name, trial in tried.items()
     }
     return dict(sorted(found.items(), key=lambda each: each[1]))
@@ -52,10 +53,28 @@ def weigh(trials: Mapping[str, Trial]) -> tuple[dict[str, float], bool]:
 
 
 def _too_large(trials: Mapping[str, Trial], known: Mapping[str, float]) -> dict[str, float]:
-    """The weights of laws without a score that fit better, by the corrected criterion, than every law with one."""
-    least, most = min(trials[name].corrected for name in known), max(known.values())
-    gains = {name: least - trial.corrected for name, trial in trials.items() if name not in known}
-    return {name: most * float(np.exp(gain)) for name, gain in gains.items() if 0 < gain < np.inf}
+    """The weights of laws without a score: by the criterion, or by the folds that they share with the best law."""
+    best = max(known, key=lambda name: known[name])
+    least = min(trials[name].corrected for name in known)
+    found = {}
+    for name in trials.keys() - known.keys():
+        gain = least - trials[name].corrected
+        by_criterion = float(np.exp(gain)) if 0 < gain < np.inf else 0.0
+        found[name] = known[best] * max(by_criterion, _on_few_folds(trials[name], trials[best]))
+    return {name: weight for name, weight in found.items() if weight > 0}
+
+
+def _on_few_folds(law: Trial, best: Trial) -> float:
+    """The weight of a law over that of the best one by the folds that both predicted; zero where there is none.
+
+    Errors are not counted below the noise that the law leaves, and n folds count with n / (n + 1) of the usual power.
+    """
+    shared = law.errors.keys() & best.errors.keys()
+    if not shared:
+        return 0.0
+    floor = max(law.noise, EXACT)
+    ratio = [np.log(np.hypot(law.errors[f], floor) / np.hypot(best.errors[f], floor)) for f in shared]
+    return float(np.exp(-POWER * len(shared) / (len(shared) + 1) * np.mean(ratio)))
 
 
 def shares(weights: Mapping[str, float]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from scalefit.laws import Law
 from scalefit.numerics import FloatArray
 from scalefit.rows.door import check_identified
 from scalefit.runs import Runs
-from scalefit.selection.holding import Fold
+from scalefit.selection.holding import NEXT, Fold
 from scalefit.solver.solve import Settings, Solution, solve
 
 OF_A_FIT = ("draws", "seed", "method", "calibrated", "workers")  #: keywords that a trial does not take
@@ -36,6 +36,16 @@ class Trial:
     misfit: float  #: mean absolute residual of the fit to all rows
     agree: float  #: share of its starts that agree
     errors: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def walked(self) -> dict[str, float]:
+        """The errors of the folds that every candidate is compared on, without the one of the largest rows alone."""
+        return {label: error for label, error in self.errors.items() if label != NEXT}
+
+    @property
+    def noise(self) -> float:
+        """The misfit as an estimate of the noise, corrected for the constants that were fitted."""
+        return self.misfit * float(np.sqrt(self.rows / max(self.rows - self.free, 1)))
 
     @property
     def independent(self) -> int:

@@ -77,6 +77,10 @@ class Sweeps:
         return Sweeps(self.over, self.arms, kept, self.settings, self.notes, self.initial_loss)
 
 
+def _numbers(column: pd.Series) -> pd.Series:
+    return pd.to_numeric(column, errors="coerce").astype(float)
+
+
 def read_sweeps(
     runs: Runs | pd.DataFrame,
     over: str | None = None,
@@ -120,7 +124,7 @@ def read_sweeps(
             "lr": rates,
             "seed": table["seed"].astype(str) if "seed" in table.columns else "",
             "loss": table["loss"].astype(float).where(~diverged(table)),
-            **{name: pd.to_numeric(table[name], errors="coerce") for name in AXES if name in table and name != over},
+            **{name: _numbers(table[name]) for name in AXES if name in table and name != over},
         }
     )
     repeated = points[points.duplicated(["arm", "size", "lr", "seed"], keep=False)]

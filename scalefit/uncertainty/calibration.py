@@ -6,10 +6,11 @@ fitted range of scales, a law is believed to be off by
 
     m = R sqrt(WITHIN^2 + (BEYOND d^GROWTH)^2)
 
-For curves R is that of the middle 90 % of the rows, and there is a third part: SCHEDULE f sqrt(u / UNLIKE) under a
-schedule at the distance u from the fitted ones (``unlike``), at most SCHEDULE f. What laws miss of a schedule is what
-its decay does, so f is the share of the peak by which the rate has fallen; under another peak it is u_p / UNLIKE where
-that is more, with u_p the distance from the nearest fitted peak.
+For curves R leaves out the highest twentieth of the rows, and there is a third part: SCHEDULE f sqrt(u / UNLIKE) under
+a schedule at the distance u from the fitted ones (``unlike``), at most SCHEDULE f. A fall of a larger share of the
+steps than any fitted one is further away, by LONGER for each decade. What laws miss of a schedule is what its decay
+does, so f is the share of the peak by which the rate has fallen; under another peak it is u_p / UNLIKE where that is
+more, with u_p the distance from the nearest fitted peak.
 
 A back-test on the user's own runs (refits below growing scales; for curves, refits without one run each) gives errors e
 at known distances. With the spread s of the draws and the noise sigma, a prediction has the standard deviation
@@ -40,13 +41,15 @@ from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
 from scalefit.rows.scale import reads_scale, scale_of
 from scalefit.uncertainty.bootstrap import Method
-from scalefit.uncertainty.unlike import FALLEN, PEAK, State, unlike
+from scalefit.uncertainty.unlike import FALLEN, PEAK, SHARE, State, unlike
 
 WITHIN = 0.01  #: error assumed for every law on a new run, in units of R
-BEYOND = 0.15  #: and where it is as far beyond the fitted range as that is wide
-GROWTH = 0.75  #: how that grows with the distance
-SCHEDULE = 0.06  #: and where the rate has fallen to zero under a schedule that is unlike the fitted ones
+BEYOND = 0.13  #: and where it is as far beyond the fitted range as that is wide
+GROWTH = 0.45  #: how that grows with the distance
+SCHEDULE = 0.05  #: and where the rate has fallen to zero under a schedule that is unlike the fitted ones
 UNLIKE = 0.4  #: distance from which on a schedule is no more like one that was fitted than any other
+LONGER = 0.5  #: how much further away a schedule is whose fall takes ten times the share of the steps of any fitted one
+SHORTEST = 1e-3  #: share of the steps below which falls count as equally long
 PRIOR_FOLDS = 2.0  #: how many folds the factor k = 1 counts as that is assumed before any back-test
 WORST = 6.0  #: largest estimate of k that a single fold can give
 LEVEL = 0.9
@@ -105,8 +108,11 @@ class Calibration(Reach):
         reach = self.distance(law, variables) / span
         error = np.hypot(WITHIN, BEYOND * reach**GROWTH)
         if states is not None and self.states:
-            peak = np.minimum(unlike(states[:, PEAK:], np.array(self.states)[:, PEAK:]) / UNLIKE, 1.0)
-            far = np.sqrt(np.minimum(unlike(states, self.states) / UNLIKE, 1.0))
+            fitted = np.array(self.states)
+            peak = np.minimum(unlike(states[:, PEAK:], fitted[:, PEAK:]) / UNLIKE, 1.0)
+            longest = max(float(fitted[:, SHARE].max()), SHORTEST)
+            longer = np.log10(np.maximum(states[:, SHARE], longest) / longest)
+            far = np.sqrt(np.minimum((unlike(states, fitted) + LONGER * longer) / UNLIKE, 1.0))
             error = np.hypot(error, SCHEDULE * np.maximum(states[:, FALLEN], peak) * far)
         return np.asarray(self.change * error)
 

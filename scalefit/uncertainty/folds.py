@@ -16,6 +16,7 @@ from scalefit.rows.scale import scale_of
 from scalefit.solver.first_stage import held_again
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.solve import Settings, solve
+from scalefit.status_line import tell
 from scalefit.uncertainty.bootstrap import bootstrap, resampled_as_one
 from scalefit.uncertainty.calibration import Calibration, Fold, small_sample, spreads
 from scalefit.uncertainty.pieces import distinct, independent
@@ -23,7 +24,7 @@ from scalefit.uncertainty.unlike import kept_states, states_of
 
 CUTS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  #: quantiles of scale below which the law is refitted
 FOLD_DRAWS = 60
-MIDDLE = (0.05, 0.95)  #: quantiles of the predictions along curves between which their range is taken
+HIGHEST = 0.95  #: quantile of the predictions along curves up to which their range is taken
 FOLD_ROWS = 4000  #: most rows that a refit reads, and most that it predicts
 
 
@@ -51,7 +52,8 @@ def walk(
     """Refit without each fold's rows and record the errors there; folds that cannot be fitted are left out."""
     assert rows.values is not None
     found = []
-    for label, held in folds:
+    for number, (label, held) in enumerate(folds, 1):
+        tell(f"back-test of law {law.name}: refit {number} of {len(folds)}")
         try:
             found.append(_one_fold(law, model, rows, settings, seed, label, held))
         except (InputError, np.linalg.LinAlgError):
@@ -95,8 +97,8 @@ def fitted_range(law: Law, rows: Rows, predicted: FloatArray, log: bool) -> Cali
     """What was fitted, before any back-test: the range of scales, and that of the predictions."""
     scale, states = scale_of(law, dict(rows.variables)), schedule_states(law, rows)
     made = np.log(predicted) if log else predicted
-    if law.is_trajectory:  # the first rows of a curve say little of what a schedule can change
-        made = np.quantile(made, MIDDLE)
+    if law.is_trajectory:  # the first rows of a curve say little of what a schedule can change, the last ones all
+        made = np.minimum(made, np.quantile(made, HIGHEST))
     kept = () if states is None else kept_states(states)
     return Calibration(1.0, 0, 0, float(scale.min()), float(scale.max()), float(np.ptp(made)), states=kept)
 

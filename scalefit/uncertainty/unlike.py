@@ -21,7 +21,7 @@ from scalefit.runs import Trajectory
 FALLING = 0.95  #: share of the peak below which a rate counts as falling
 MOST_STATES = 200  #: states of the fitted rows that are kept
 BLOCK = 1 << 20  #: pairs of states that are compared at a time
-FALLEN, PEAK = 0, 3  #: columns of a state: the fall from the peak, and the peak
+FALLEN, SHARE, PEAK = 0, 1, 3  #: columns of a state: the fall from the peak, its share of the steps, and the peak
 
 State = tuple[float, float, float, float]
 

@@ -31,7 +31,7 @@ REFUSED = [
     ("fit missing.csv --law chinchilla", ["missing.csv", "no such file"]),
     ("fit empty.csv --law chinchilla", ["empty.csv", "empty"]),
     ("fit header.csv --law chinchilla", ["header.csv", "no rows"]),
-    ("fit prose.csv --law chinchilla", ["prose.csv", "not a table"]),
+    ("fit prose.csv --law chinchilla", ["prose.csv", "the table has no rows"]),
     ("fit no_d.csv --law chinchilla", ["no_d.csv", 'no column "D"', "--map D="]),
     ("fit tie.csv --law chinchilla", ["tie.csv", "train/loss", "val/loss", "--map loss="]),
     ("fit nan.csv --law chinchilla", ["nan.csv, row 2, column loss", "nan"]),

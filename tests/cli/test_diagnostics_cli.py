@@ -42,8 +42,10 @@ N = np.geomspace(1e6, 1e9, 20)
 WAVE = np.arange(80.0)
 LADDER = np.r_[np.geomspace(1e16, 1e17, 13), 1e20]
 FLAT = np.full(20, 1e9)
+C = np.geomspace(1e16, 1e20, 20)
 CASES = {
     "influential": (table((1.7 + 2e3 * LADDER**-0.18) * np.r_[np.ones(13), 1.03], C=LADDER), "power-floor:over=C"),
+    "largest-run": (table((1.7 + 2e3 * C**-0.18) * np.r_[np.ones(19), 1.03], C=C), "power-floor:over=C"),
     "at-bound": (table(5 * N**-0.05 - 1, N=N), "power-floor:over=N"),
     "not-identified": (table(1.7 + 400 * N**-0.34, N=N, D=FLAT), "chinchilla --force"),
     "outside-domain": (table(1.7 + 400 * N**-0.34 + 410 * FLAT**-0.28, N=N), "power-floor:over=N --fix L_inf=-1"),

@@ -93,14 +93,15 @@ def test_the_size_of_an_error_on_one_side_is_its_mean_in_units_of_the_loss():
 # --- logarithms in disguise -------------------------------------------------------------------------------------------
 
 
-def disguised(floor=21.0, exponent=0.049, changes=False, **kind):
+def disguised(floor=21.0, exponent=0.049, changes=False, meaning="exponent of size", **kind):
     """A law of a floor and an exponent; the largest value is 10."""
     names = [
         SimpleNamespace(name="E", linear=True, log=False),
         SimpleNamespace(**{"name": "a", "linear": False, "log": False} | kind),
     ]
     slope = np.array([[1.0, 1.5 if changes else 1.0], [3.0, 4.0]])
-    model = SimpleNamespace(coordinates=names, straight=[0], jacobian=lambda theta: (None, slope[None]))
+    law = SimpleNamespace(parameters={"a": SimpleNamespace(meaning=meaning)})
+    model = SimpleNamespace(coordinates=names, straight=[0], jacobian=lambda theta: (None, slope[None]), law=law)
     return degenerate(model, np.array([-10.0, 5.0]), SimpleNamespace(theta=np.array([floor, exponent])))
 
 
@@ -108,10 +109,18 @@ def test_a_floor_beyond_twice_the_data_beside_an_exponent_near_zero():
     (found,) = disguised()
     assert found.text.startswith("E = 21 lies far outside the data (at most 10), and a = 0.049 is near 0")
     assert disguised(floor=-21.0, exponent=-0.049)
+    (found,) = disguised(log=True, exponent=np.log(0.049))  # searched in its logarithm
+    assert "a = 0.049 is near 0" in found.text
 
 
 @pytest.mark.parametrize(
-    "change", [{"floor": 20.0}, {"exponent": 0.051}, {"changes": True}, {"linear": True}, {"log": True}], ids=str
+    "change",
+    [
+        *({"floor": 20.0}, {"exponent": 0.051}, {"changes": True}, {"linear": True}),
+        {"log": True, "exponent": np.log(0.049), "meaning": "size of a term"},
+        {"log": True, "exponent": np.log(0.051)},
+    ],
+    ids=str,
 )
 def test_a_law_with_a_floor_and_a_slope_is_no_logarithm(change):
     assert disguised(**change) == []

@@ -105,6 +105,29 @@ def test_one_run_far_out_alone_decides_the_forecast():
     assert len(plots.plot_influence(fit, N=1e10).get_yticks()) == 14
 
 
+def ladder(by, seed, count=20, noise=0.003):
+    """Runs along compute, the largest of which is off by a factor."""
+    C = np.geomspace(1e16, 1e20, count)
+    loss = (1.7 + 2e3 * C**-0.18) * np.exp(noise * np.random.default_rng(seed).standard_normal(count))
+    loss[-1] *= by
+    return pd.DataFrame({"run": [f"r{i}" for i in range(count)], "C": C, "loss": loss})
+
+
+def test_a_largest_run_that_the_others_do_not_predict_is_told():
+    found = [codes(sf.fit(ladder(by, seed), "power-floor:over=C")) for by in (1.03, 0.97) for seed in range(6)]
+    assert sum("largest-run" in each for each in found) >= 11
+    assert not any("largest-run" in codes(sf.fit(ladder(1.0, seed), "power-floor:over=C")) for seed in range(6))
+
+
+def test_what_is_said_of_the_largest_run_is_the_refit_without_it():
+    runs = ladder(1.03, 0)
+    (told,) = [c for c in sf.fit(runs, "power-floor:over=C").warnings if c.code == "largest-run"]
+    without = sf.fit(runs[:-1], "power-floor:over=C")
+    off = 100 * (runs["loss"].iloc[-1] / without.predict(C=1e20)["loss"][0] - 1)
+    assert f"r19, lies {off:.2g} % above" in told.text
+    assert f"{without.predict(C=1e21)['loss'][0]:.4g} without" in told.text
+
+
 def test_influence_is_the_refit_without_the_run(clean):
     table = clean.influence(N=1e10, D=1e12)
     for run in table.index[[0, 10, -1]]:

@@ -87,3 +87,59 @@ def test_another_peak_is_cautioned_up_to_two_percent(fit):
     for peak, told in (("1.015e-3", False), ("1.03e-3", True), ("0.97e-3", True)):
         plan = f"cosine:peak_lr={peak},steps=600,warmup=50"
         assert ("another-recipe" in codes(fit, schedule=plan)) == told
+
+
+def tied(**columns):
+    """Twelve runs of 20 tokens a parameter, or of one amount of data."""
+    N = np.geomspace(1e7, 2e9, 12)
+    noise = np.exp(0.003 * np.random.default_rng(0).standard_normal(12))
+    return pd.DataFrame({"N": N, "D": 20 * N, **columns}).assign(loss=(1.8 + 300 * N**-0.32) * noise)
+
+
+@pytest.mark.parametrize(
+    ("columns", "law", "asked", "told"),
+    [
+        ({}, "power-floor:over=N", {"N": 7e9, "D": 1.5e11}, ""),
+        ({}, "power-floor:over=N", {"N": 7e9, "D": 2e12}, "D = 20 N^1"),
+        ({}, "power-floor:over=D", {"N": 1e9, "D": 2e11}, "N = 0.05 D^1"),
+        ({}, "power-floor:over=C", {"N": 1e10, "D": 2e11}, ""),
+        ({}, "power-floor:over=C", {"N": 1e9, "D": 2e12}, "leaves that by a factor of"),
+        ({"D": 1e10}, "power-floor:over=N", {"N": 7e9, "D": 1e11}, "D = 1e+10, and N = 7e+09, D = 1e+11"),
+        ({"D": 1e10}, "power-floor:over=N", {"N": 7e9, "D": 1e10}, ""),
+    ],
+)
+def test_a_point_off_the_line_of_size_and_data_is_told(columns, law, asked, told):
+    fit = sf.fit(tied(**columns), law)
+    found = [check.text for check in fit.cautions(pd.DataFrame({k: [v] for k, v in asked.items()}))]
+    found = [text for text in found if "in all fitted runs" in text]
+    assert len(found) == bool(told)
+    assert all(told in text for text in found)
+
+
+def test_a_mixture_of_laws_in_one_scale_each_is_asked_for_all_of_them():
+    fit = sf.automatic(tied(), ["power-floor:over=D", "power-floor:over=N", "power:over=C"])
+    assert not codes(fit, N=3e9, D=6e10)
+    assert codes(fit, N=3e9, D=6e11) == ["tied-scales"]
+    low, high = (
+        sf.fit(tied(), f"power-floor:over={x}").predict(**{x: value})["loss"][0]
+        for x, value in (("D", 6e11), ("N", 3e9))
+    )
+    assert low < fit.predict(N=3e9, D=6e11)["loss"][0] < high
+    assert fit.predict(N=3e9)["loss"][0] == pytest.approx(high)
+    with pytest.raises(sf.InputError, match='has a variable "experts"'):
+        fit.predict(N=3e9, experts=8)
+
+
+def test_a_schedule_that_contradicts_the_logged_rates_is_told():
+    logs = curves(PLANS)
+    for run, text in PLANS.items():
+        own = logs.curves["run"] == run
+        logs.curves.loc[own, "lr"] = parse_schedule(text)(logs.curves.loc[own, "step"].to_numpy())
+    table = logs.curves[["run", "step", "loss", "lr"]]
+    assert not sf.fit(sf.read_runs(table, schedule=PLANS), "annealing:decay=0.99").warnings
+    wrong = {**PLANS, "decaying": PLANS["decaying"].replace("decay_steps=300", "decay_steps=500")}
+    (told,) = (
+        c for c in sf.fit(sf.read_runs(table, schedule=wrong), "annealing:decay=0.99").warnings if "given" in c.text
+    )
+    assert told.code == "schedule-overrides"
+    assert "leave out --schedule" in told.text

@@ -137,3 +137,14 @@ def test_laws_are_compared_on_runs_without_noise_and_at_tiny_scales():
     for scale in (1.0, 1e-104):
         runs = pd.DataFrame({"N": n, "D": d * scale, "loss": kaplan})
         assert sf.compare(runs, ["kaplan", "chinchilla"]).recommendation
+
+
+@pytest.mark.parametrize("formula", ["(A/N)**alE", "(A/N)**alpha", "(1e200*A/N)**b"])
+def test_derivatives_whose_squares_are_beyond_all_floats_are_no_error(formula):
+    """Found by mutation: numpy's warning reached the user, and ended the tests."""
+    rows = pd.DataFrame({"N": [1e6, 1e7, 1e8, 1e9], "loss": [4.0, 3.5, 3.0, 2.5]})
+    try:
+        answer = sf.fit(rows, formula, starts=1).status
+    except sf.ScalefitError as error:
+        answer = str(error)
+    assert answer and "\n" not in answer

@@ -291,6 +291,42 @@ class TestInference:
 
 
 class TestCost:
+    def test_a_cost_fitted_to_measured_flop_is_the_planted_one(self):
+        """8 N^1.1 D with 3 % of scatter: the plan is that of the formula."""
+        N, D = (x.ravel() for x in np.meshgrid(np.geomspace(1e7, 1e9, 5), np.geomspace(1e9, 1e11, 5)))
+        loss = find_law("chinchilla").evaluate({"N": N, "D": D}, REPLICATION)
+        wiggle = np.exp(0.03 * np.random.default_rng(0).standard_normal(25))
+        runs = pd.DataFrame({"N": N, "D": D, "loss": loss, "measured": 8 * N**1.1 * D * wiggle})
+        found = sf.plan(runs, compute=1e23, cost="fitted:measured", draws=0)
+        exact = sf.plan(runs, compute=1e23, cost="8*N**1.1*D", draws=0)
+        assert found.table["N"][0] == pytest.approx(exact.table["N"][0], rel=0.03)
+        assert found.table["N"][0] < 0.8 * sf.plan(runs, compute=1e23, draws=0).table["N"][0]
+        x = np.stack([np.ones(25), np.log(N)], axis=1)
+        left = np.log(wiggle) - x @ np.linalg.lstsq(x, np.log(wiggle), rcond=None)[0]
+        scatter = np.sqrt(left @ left / 23)
+        assert f"fitted to measured of 25 runs, which scatter by {100 * scatter:.2g} %" in str(found)
+        advice = sf.next_runs(runs, 1e21, cost="fitted:measured", draws=20, N=7e9, D=2e11)
+        np.testing.assert_allclose(advice.table["C"], 8 * advice.table["N"] ** 1.1 * advice.table["D"], rtol=0.05)
+
+    def test_measured_hours_make_budgets_in_hours(self):
+        """At 4e14 FLOP/s a run of 6 N D FLOP takes 6 N D/(3600 x 4e14) hours."""
+        N, D = (x.ravel() for x in np.meshgrid([1e8, 1e9, 1e10], [1e9, 1e10, 1e11]))
+        loss = find_law("chinchilla").evaluate({"N": N, "D": D}, REPLICATION)
+        runs = pd.DataFrame({"N": N, "D": D, "loss": loss, "gpu_hours": 6 * N * D / (3600 * 4e14)})
+        found = sf.plan(runs, hours=1e5, cost="fitted:gpu_hours", draws=0).table.iloc[0]
+        assert found["C"] == pytest.approx(1e5 * 3600 * 4e14, rel=1e-6)
+        assert found["gpu_hours"] == pytest.approx(1e5, rel=1e-6)
+        assert found["N"] == pytest.approx(float(compute_optimal("chinchilla", REPLICATION, 1.44e23).N), rel=1e-3)
+
+    def test_a_measured_cost_needs_its_column(self):
+        runs = pd.DataFrame({"N": [1e7, 1e8] * 4, "D": np.geomspace(1e9, 1e11, 8), "loss": np.linspace(4, 3, 8)})
+        with pytest.raises(sf.InputError, match='no column "hours"'):
+            sf.plan(runs, compute=1e20, cost="fitted:hours", draws=0)
+        with pytest.raises(sf.InputError, match='a saved fit has no column "flops"'):
+            fitted().plan(compute=1e20, cost="fitted:flops")
+        with pytest.raises(sf.InputError, match="8 runs of 1 sizes measured h"):
+            sf.plan(runs.assign(N=1e8, h=1.0), compute=1e20, cost="fitted:h", law="E + B*D**-beta", draws=0, N=1e8)
+
     def test_a_formula_that_says_the_same_gives_the_same(self):
         plain, written = fitted().plan(compute=1e22), fitted().plan(compute=1e22, cost="6*N*D + 0*D")
         assert written.table["N"][0] == pytest.approx(plain.table["N"][0], rel=1e-8)

@@ -11,7 +11,7 @@ import pytest
 
 import scalefit as sf
 from scalefit.errors import InputError
-from scalefit.planning.downstream import ladder, translate
+from scalefit.planning.downstream import answer, ladder, translate
 from scalefit.planning.downstream.chain import chained, spread_out
 from scalefit.planning.recipes import compare
 from scalefit.planning.recipes import structure as structures
@@ -267,3 +267,22 @@ def test_with_fewer_than_seven_runs_the_floor_of_the_target_is_fitted_with_the_m
     else:
         with pytest.raises(InputError, match="by hand"):
             translate._staged(table, table, procedure, {})
+
+
+@pytest.mark.parametrize("extra", [0.0, 0.3])
+def test_the_interval_of_two_stages_joins_that_of_the_way_and_that_of_the_map(monkeypatch, extra):
+    """The map is the loss itself, known to .1 below and .2 above; a further error adds in quadrature."""
+    monkeypatch.setattr(
+        answer, "ends_of", lambda fit, at: (at["loss_source"], at["loss_source"] - 0.1, at["loss_source"] + 0.2)
+    )
+    law = SimpleNamespace(variables={"x": None}, columns={"x": "loss_source"})
+    second = SimpleNamespace(law=law, evaluate=lambda values: values["x"])
+    errors = spread_out((0.0, -np.hypot(0.1, extra), np.hypot(0.2, extra)), log=False)
+    joined = spread_out((2.0, 1.7, 2.5), log=True)[:, None] + errors
+    found = answer.through((2.0, 1.7, 2.5), second, extra)
+    assert found == pytest.approx((2.0, *np.quantile(joined, [0.05, 0.95])))
+    alone = answer.through((2.0, np.nan, np.nan), second, extra)
+    assert alone == pytest.approx((2.0, *np.quantile(2 + errors, [0.05, 0.95])))
+    assert alone[2] - alone[1] < 0.8 * (found[2] - found[1])
+    capped = answer.through((2.0, 1.7, 2.5), second, extra, most=2.1)
+    assert capped[2] == 2.1

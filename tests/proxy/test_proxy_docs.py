@@ -7,9 +7,12 @@ import re
 import tomllib
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 import commands
 import pytest
+
+import scalefit as sf
 
 torch = pytest.importorskip("torch")
 
@@ -67,11 +70,24 @@ def test_the_columns_of_the_log_are_those_that_are_named(tmp_path: Path) -> None
 @pytest.mark.parametrize("command", [line for line in LISTED if "fit runs" not in line and "inspect runs" not in line])
 def test_its_commands_run(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(commands.workspace(tmp_path))
+    (tmp_path / "mymodel.py").write_text(commands.blocks(PAGE, "python")[0], encoding="utf-8")
     small = " --set steps=12 --set warmup=2 --set eval_batch=512 --set batch=128" if "--quick" in command else ""
     if "status" in command:
         assert commands.run(command.replace("status", "plan data/size_data/grid.toml")).exit_code == 0
     result = commands.run(command.partition("#")[0] + small)
     assert result.exit_code == commands.wanted_exit(command), result.output
+
+
+def test_the_code_for_a_model_of_ones_own_runs(tmp_path: Path) -> None:
+    """As it stands: mup moves the weights of width 64, writes a log that is read, and shows its factors."""
+    names: dict[str, Any] = {}
+    exec(commands.blocks(PAGE, "python")[0], names)
+    scaled = names["train"](64, 0.01, 3, tmp_path / "runs" / "a")
+    assert scaled.table.set_index("name")["lr"].to_dict()["4.weight"] == 0.5
+    runs = sf.read_runs(tmp_path / "runs")
+    assert (runs.table["d_model"].item(), runs.table["peak_lr"].item()) == (64, 0.01)
+    assert runs.curves is not None
+    assert runs.curves["step"].tolist() == [1, 2, 3]
 
 
 def test_a_run_is_read_back_and_fitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import scalefit as sf
 from scalefit.errors import IdentificationError, InputError
 from scalefit.laws import find_law
 from scalefit.rows.door import check_identified, check_rows, distinct_schedules
@@ -170,3 +171,12 @@ def test_the_scale_of_a_law_is_compute_or_twice_the_decades_of_size_or_data_alon
     rows = {name: np.array([value, value]) for name, value in variables.items()}
     np.testing.assert_allclose(scale_of(found, rows), [decades, decades], rtol=1e-12)
     assert reads_scale(found) == (law != "power:over=seq_len")
+
+
+@pytest.mark.parametrize(("axis", "column"), [("step", "step"), ("epoch", "epoch"), ("tokens", "D")])
+def test_the_row_before_training_is_left_out_of_a_power_law_and_counted(axis, column):
+    places = np.arange(0, 400, 10)
+    loss = np.r_[10.5, 2 + 3 * places[1:] ** -0.5]
+    fit = sf.fit(pd.DataFrame({"run": "a", axis: places, "loss": loss}), f"power-floor:over={column}", points="all")
+    np.testing.assert_allclose([fit[name] for name in ("L_inf", "A", "alpha")], [2, 3, 0.5], rtol=1e-6)
+    assert any(f"1 row at {column} 0, before any training, left out" in note for note in fit.notes)

@@ -137,3 +137,11 @@ def test_a_run_that_logged_nan_from_the_start_is_diverged_and_not_undecided(tmp_
     runs = read_runs([tmp_path / "a.jsonl", tmp_path / "b.jsonl"])
     assert runs.names == ["a", "b"]
     assert runs.table["diverged"].tolist() == [True, False]
+
+
+def test_the_loss_is_shown_among_many_columns():
+    """As Python and a notebook show runs, also where the file has it last."""
+    others = {f"a_long_name_of_a_setting_{at}": 1.0 for at in range(30)}
+    runs = read_runs(pd.DataFrame({"run": ["a", "b"], **others, "N": [1e6, 2e6], "loss": [3.0, 2.5]}))
+    assert repr(runs).startswith("Runs(2 runs; run, N, loss, a_long_name") and repr(runs).endswith("and 21 more)")
+    assert "<th>loss</th>" in runs._repr_html_() and "..." not in runs._repr_html_()

@@ -9,7 +9,7 @@ import scalefit as sf
 from scalefit.laws import find_law
 from scalefit.rows.gather import gather
 from scalefit.rows.resolve import resolve
-from scalefit.selection.holding import axes_for, beyond_scales, left_out_runs
+from scalefit.selection.holding import NEXT, axes_for, beyond_scales, left_out_runs
 
 N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e6, 1e9, 4), np.geomspace(1e8, 1e11, 4)))
 U = D / np.tile([1, 4], 8)
@@ -56,6 +56,12 @@ def test_losses_are_walked_downwards():
     x = np.linspace(2.5, 4, 30)
     for held in folds(pd.DataFrame({"loss_source": x, "loss": 0.9 * x}), "loss-to-loss").values():
         assert x[held].max() < x[~held].min()
+
+
+def test_one_fold_holds_out_the_largest_rows_alone():
+    held = folds(TABLE, "chinchilla")[NEXT]
+    assert (N * D)[held].min() == (N * D).max()
+    assert (N * D)[~held].max() < (N * D).max()
 
 
 def test_no_two_folds_hold_out_the_same_rows():

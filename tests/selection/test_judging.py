@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from scalefit.laws import find_law
+from scalefit.selection.holding import NEXT
 from scalefit.selection.judging import mean_error, scores, shares, weigh
 from scalefit.selection.trials import Trial
 
@@ -34,9 +35,27 @@ def test_a_law_far_off_does_not_enter():
     assert weights == {"a": 1.0}
 
 
-def test_a_law_that_predicted_few_of_the_folds_is_not_compared():
-    tried = {"a": trial(dict.fromkeys("wxyz", 0.02)), "b": trial({"w": 1e-6})}
-    assert weigh(tried)[0] == {"a": 1.0}
+def test_a_law_that_predicted_few_of_the_folds_is_compared_on_those_alone_and_counts_less():
+    small = {"a": trial(dict.fromkeys("wxyz", 0.02) | {NEXT: 0.03}, misfit=0.001)}
+    noise = 0.001 * np.sqrt(40 / (40 - 6))
+    one = trial({NEXT: 0.004}, misfit=0.001, free=6)
+    weights, _ = weigh({**small, "b": one})
+    assert weights["b"] / weights["a"] == pytest.approx(np.hypot(0.03, noise) / np.hypot(0.004, noise))
+    two = trial({NEXT: 0.004, "w": 0.02}, misfit=0.001, free=6)
+    weights, _ = weigh({**small, "b": two})
+    square = np.hypot(0.03, noise) / np.hypot(0.004, noise)
+    assert weights["b"] / weights["a"] == pytest.approx(square ** (2 / 3))
+
+
+def test_an_error_below_the_noise_of_the_law_is_chance():
+    small = {"a": trial(dict.fromkeys("wxyz", 0.02) | {NEXT: 0.02}, misfit=0.05)}
+    weights, _ = weigh({**small, "b": trial({NEXT: 1e-9}, misfit=0.05, free=6)})
+    assert weights["b"] / weights["a"] == pytest.approx(1.0, abs=0.1)
+
+
+def test_the_largest_rows_alone_do_not_rank_laws_that_predicted_the_other_folds():
+    tried = {"a": trial({"x": 0.01, NEXT: 0.05}), "b": trial({"x": 0.02, NEXT: 0.001})}
+    assert weigh(tried)[0] == pytest.approx({"a": 0.8, "b": 0.2})
 
 
 def test_a_law_too_large_to_be_refitted_enters_by_the_corrected_criterion():

@@ -17,7 +17,7 @@ from scalefit.rows.rows import Rows
 from scalefit.runs import read_runs
 from scalefit.selection import automatic, candidates, judging, skipping
 from scalefit.selection.candidates import Candidates
-from scalefit.selection.holding import Axis, Fold, axes_for, beyond_scales, column_of, left_out_runs
+from scalefit.selection.holding import NEXT, Axis, Fold, axes_for, beyond_scales, column_of, left_out_runs
 from scalefit.selection.trials import Ready, Trial, attempt
 from scalefit.selection.unread_columns import untold
 
@@ -258,13 +258,13 @@ def test_candidates_come_with_few_constants_first():
 
 
 def test_rows_beyond_the_four_quantiles_of_a_scale():
-    """Of 21 sizes evenly spaced: 40, 55, 70 and 85 % leave 9, 12, 15 and 18."""
+    """Of 21 sizes evenly spaced: 40, 55, 70 and 85 % leave 9, 12, 15 and 18; and the largest is held out alone."""
     x = np.geomspace(1e6, 1e9, 21)
     runs = read_runs(pd.DataFrame({"N": x, "loss": 3 * x**-0.1}))
     rows = rows_of(runs, "power:over=N")
     found = beyond_scales(axes_for([find_law("power:over=N")], rows, runs, {}), rows, runs)
-    assert [fold.label for fold in found] == [f"smallest {n} rows by training" for n in (9, 12, 15, 18)]
-    assert [int(fold.held(rows, runs).sum()) for fold in found] == [12, 9, 6, 3]
+    assert [fold.label for fold in found] == [*(f"smallest {n} rows by training" for n in (9, 12, 15, 18)), NEXT]
+    assert [int(fold.held(rows, runs).sum()) for fold in found] == [12, 9, 6, 3, 1]
     assert all(fold.held(rows, runs)[-1] and not fold.held(rows, runs)[0] for fold in found)
 
 

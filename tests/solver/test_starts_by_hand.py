@@ -7,7 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from scalefit.errors import InputError
 from scalefit.solver import starts
+from scalefit.solver.first_stage import held_by_base
 from scalefit.solver.objective import Objective
 from scalefit.solver.projection import _enumerate, _solve, majorised_weights
 from scalefit.solver.refine import _quadratic
@@ -191,3 +193,28 @@ def test_weights_of_the_next_reweighted_step():
 def test_digits_are_polished_where_every_residual_lies_in_the_quadratic_zone(loss, residual, quadratic):
     model = SimpleNamespace(value=lambda theta: np.array([[0.0, residual]]))
     assert _quadratic(model, Objective("linear", loss, 1.0), np.zeros(2), np.zeros(1)) is quadratic
+
+
+# --- what an earlier stage holds --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("rows", "can"), [(3, True), (2, False)])
+def test_the_base_of_a_law_needs_a_row_more_than_it_has_constants(rows, can):
+    """8 / x through the rows that belong to the base; the others follow another law."""
+    x = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
+    values = np.where(np.arange(5) < rows, 8 / x, 99.0)
+    base = SimpleNamespace(
+        law="power:over=N",
+        rows=lambda variables: np.arange(5) < rows,
+        ties={},
+        what="of the base",
+        delta="auto",
+        held=lambda constants: constants,
+    )
+    law = SimpleNamespace(base=base, spec="staged")
+    if can:
+        assert held_by_base(law, {"x": x}, values, Settings()) == pytest.approx({"A": 8.0, "alpha": 1.0}, rel=1e-6)
+    else:
+        with pytest.raises(InputError, match=r"only 2 runs of the base \(3 are needed\)"):
+            held_by_base(law, {"x": x}, values, Settings())
+    assert held_by_base(SimpleNamespace(base=None), {"x": x}, values, Settings()) == {}

@@ -133,7 +133,7 @@ def test_intervals_of_predictions(monkeypatch, log, kind, factor, misfit):
     noise = 0.02 if kind == "observation" else 0.0
     scale = 2 * np.log10(x)
     beyond = np.maximum(0, np.maximum(scale - 6.0, 5.0 - scale))  # in units of the fitted range, one decade
-    missed = 0.5 * np.hypot(0.01, 0.15 * beyond**0.75)
+    missed = 0.5 * np.hypot(0.01, 0.13 * beyond**0.45)
     for side, spread, end in zip((-1, 1), 1.2 * off / NORMAL, (low, high), strict=True):
         narrow = np.sqrt(spread**2 + noise**2)
         wide = np.sqrt(narrow**2 + (factor * missed) ** 2) if factor else narrow

@@ -8,7 +8,7 @@ import pytest
 
 import scalefit as sf
 from scalefit.schedules import parse_schedule
-from scalefit.uncertainty.calibration import SCHEDULE
+from scalefit.uncertainty.calibration import LONGER, SCHEDULE, UNLIKE, WITHIN, Calibration
 from scalefit.uncertainty.unlike import kept_states, states_at, unlike
 
 PLANS = {
@@ -80,6 +80,20 @@ def test_the_error_under_another_schedule_grows_with_the_fall_of_the_rate_and_wi
     bare = calibration.missed(fitted.law, at)
     own = np.sqrt(calibration.missed(fitted.law, at, asked) ** 2 - bare**2) / calibration.change
     assert own == pytest.approx([0.5 * own[1], own[1], SCHEDULE], rel=1e-3)
+
+
+def test_a_fall_of_a_larger_share_of_the_steps_is_further_away_than_one_of_a_smaller_share():
+    own = Calibration(1.0, 0, 0, -5.0, 5.0, 1.0, states=((1.0, 0.2, 0.5, -3.0),))
+    law, at = sf.find_law("annealing"), {"S1": np.ones(2), "S2": np.ones(2)}
+    shorter, longer = own.missed(law, at, np.array([[1.0, 0.1, 0.5, -3.0], [1.0, 0.3, 0.5, -3.0]]))
+    assert shorter == pytest.approx(np.hypot(WITHIN, SCHEDULE * np.sqrt(0.1 / UNLIKE)))
+    assert longer == pytest.approx(np.hypot(WITHIN, SCHEDULE * np.sqrt((0.1 + LONGER * np.log10(1.5)) / UNLIKE)))
+
+
+def test_the_range_of_curves_holds_their_lowest_rows_and_not_their_highest(fitted):
+    """A short cooldown is a few rows, and what a law may miss of a longer one scales with what they fell by."""
+    made = np.log(fitted.evaluate({name: np.array(v) for name, v in fitted.points.variables.items()}))
+    assert fitted.intervals.calibration.change == pytest.approx(np.quantile(made, 0.95) - made.min())
 
 
 def test_another_schedule_is_a_caution_and_the_fitted_ones_are_none(fitted):

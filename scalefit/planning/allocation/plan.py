@@ -16,7 +16,8 @@ from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
 from scalefit.numerics import FloatArray
 from scalefit.planning.allocation.answer import Plan, assumptions, floor_name
-from scalefit.planning.allocation.cost import Rate, cost_of, rate_of
+from scalefit.planning.allocation.cost import Rate, rate_of
+from scalefit.planning.allocation.measured import priced
 from scalefit.planning.allocation.source import DRAWS, LAW, fit_of
 from scalefit.planning.allocation.spread import constants_of, ends, plain_ends
 from scalefit.planning.allocation.surface import Surface, surface_of
@@ -61,7 +62,8 @@ def plan(
         loss: nats/token to reach, one or several.
         inference_tokens: tokens served over the life of the model; 2 N of them are added to the cost
             (arXiv:2401.00448).
-        cost: another cost than 6 N D, see :mod:`scalefit.planning.allocation.cost`; ``active``: the share of all
+        cost: another cost than 6 N D, see :mod:`scalefit.planning.allocation.cost`; ``"fitted:COLUMN"`` fits it to
+            FLOP or GPU-hours that the runs measured (then ``hours`` needs no ``gpu``); ``active``: the share of all
             parameters that a token passes, for laws of the total size of mixtures of experts.
         gpu: ``"peak=989T,mfu=0.4,price=2"``, for hours and money.
         at: columns that are held: what else the law reads (``U="25B"``), or N or D, so that the rest is planned.
@@ -84,12 +86,12 @@ def plan(
     if source is None:
         raise InputError("no fit and no run logs", where="plan", todo="give a fit, or run logs")
     fitted = fit_of(source, law, draws, seed)
-    rate, given = rate_of(gpu), fixed_of(at)
+    columns, given = tuple(fitted.law.columns.values()), fixed_of(at)
+    price, measured = priced(cost, source, columns, active, given)
+    rate = rate_of(gpu) or measured
     budgets, losses = budgets_of(compute, hours, money, rate), losses_of(loss)
     if not budgets and not losses:
         raise InputError("no target", where="plan", todo="give compute=1e23, or loss=2.2 (--compute, --loss)")
-    columns = tuple(fitted.law.columns.values())
-    price = cost_of(cost, columns, active, given)
     if inference_tokens is not None:
         price = price.with_inference(positive("inference_tokens", inference_tokens))
     unknown = [name for name in given if name not in {*columns, "D", *price.numbers}]

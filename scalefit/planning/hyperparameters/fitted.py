@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from scalefit.errors import InputError
+from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
 from scalefit.numerics import FloatArray
 from scalefit.planning.allocation.answer import said
@@ -79,7 +80,7 @@ def _beyond(fit: Fit, place: Mapping[str, float]) -> str:
     if set(columns) != set(fit.law.columns.values()):
         return ""
     where: dict[str, Any] = {column: place[column] for column in columns}
-    far = float(fit.predict(**where)["decades_beyond"].iloc[0])
+    far = float(predict(fit, at=where)["decades_beyond"].iloc[0])
     return f"outside: {far:.2g} decades beyond the fitted runs" if far > 0 else ""
 
 

@@ -17,7 +17,8 @@ from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
 from scalefit.numerics import FloatArray
 from scalefit.planning.allocation.answer import said
-from scalefit.planning.allocation.cost import SIZES, Cost, cost_of
+from scalefit.planning.allocation.cost import SIZES, Cost
+from scalefit.planning.allocation.measured import priced
 from scalefit.planning.allocation.source import DRAWS, LAW, fit_of
 from scalefit.planning.allocation.spread import constants_of
 from scalefit.planning.allocation.targets import budgets_of, fixed_of
@@ -134,7 +135,7 @@ def next_runs(
     (money,) = budgets_of(budget, None, None, None)[:1]
     goal = fixed_of(target)
     predicted = predict(fit, at=goal).iloc[0]
-    price = cost_of(cost, tuple(fit.law.columns.values()), active, goal)
+    price, _ = priced(cost, source, tuple(fit.law.columns.values()), active, goal)
     table = _candidates(fit, candidates, money, price, goal)
     design = _design(fit, table, price, goal, failure)
     affordable = table[design.costs <= money]

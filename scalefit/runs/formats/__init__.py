@@ -16,8 +16,10 @@ from types import ModuleType
 
 from scalefit.errors import InputError
 from scalefit.runs.formats import text_log
+from scalefit.runs.formats.beside import with_config
 from scalefit.runs.formats.hydra import with_settings
 from scalefit.runs.formats.json_document import documents
+from scalefit.runs.formats.markdown import PAGES
 from scalefit.runs.formats.raw import RawTable, Remark
 from scalefit.runs.formats.text import refuse_packed
 
@@ -64,16 +66,16 @@ def read_raw(path: Path) -> RawTable:
     if table.frame.empty:
         todo = "give a table with one row for each run or logged step"
         raise InputError("the table has no rows", where=str(path), todo=todo)
-    return with_settings(table)
+    return with_settings(with_config(table))
 
 
 def is_free_text(path: Path) -> bool:
-    """Whether a file is named as texts of any kind are (job.log, notes.txt), which need not be run logs.
+    """Whether a file is named as texts of any kind are (job.log, notes.txt, README.md), which need not be run logs.
 
     >>> is_free_text(Path("train.log")), is_free_text(Path("train.csv"))
     (True, False)
     """
-    return any(fnmatchcase(path.name.lower(), pattern) for pattern in text_log.NAMES)
+    return any(fnmatchcase(path.name.lower(), pattern) for pattern in (*text_log.NAMES, *(f"*{end}" for end in PAGES)))
 
 
 def _reader(path: Path) -> ModuleType:
@@ -104,7 +106,7 @@ def sources_in(folder: Path) -> tuple[list[Path], list[Path]]:
     """What to read in a folder (the sources of the first reader that finds some, else every file with a known name),
     and the files with known names that are not read."""
     known = [pattern for pattern in patterns() if pattern not in ("*.json", "*.db")]
-    files = [file for file in sorted(folder.iterdir()) if file.is_file()]
+    files = [file for file in sorted(folder.iterdir()) if file.is_file() and not file.name.startswith(".")]
     rest = [file for file in files if any(fnmatchcase(file.name.lower(), pattern) for pattern in known)]
     for reader in sorted((r for r in _readers() if hasattr(r, "sources")), key=lambda r: r.FOLDER_RANK):
         found = reader.sources(folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import warnings
 from pathlib import Path
@@ -10,13 +9,16 @@ from pathlib import Path
 import pandas as pd
 
 from scalefit.errors import InputError
+from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats.raw import RawTable, Remark, refuse_long_names
-from scalefit.runs.formats.text import ENDINGS, OPENERS, encoding, lines, packing
-from scalefit.runs.matching import match
+from scalefit.runs.formats.text import ENDINGS, encoding, lines, packing
+from scalefit.runs.formats.uneven import cells_of, whole_rows
+from scalefit.runs.matching import LARGE, canonical, match
 from scalefit.runs.quantities import is_quantity
 
 NAMES = tuple(f"*{kind}{packed}" for kind in (".csv", ".tsv", ".tab") for packed in ENDINGS)
-NAN = re.compile(r"\bnan\b", re.IGNORECASE)
+TITLES = 10  #: lines above a header at most
+POINT = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?")  #: thousands set apart by points
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 
 
@@ -31,12 +33,13 @@ def read(path: Path) -> RawTable:
     start = _header_line(head, path)
     separator = separator_of(head[start])
     decimal = _decimal(head[start + 1 :], separator)
-    header = next(csv.reader([head[start]], delimiter=separator, skipinitialspace=True))
-    refuse_long_names(header, str(path))
+    header = cells_of(head[start], separator)
+    refuse_long_names(header or [head[start]], str(path))
     frame = _parsed(path, start, separator, decimal, header)
     if any("\x00" in str(name) for name in frame.columns):
         raise InputError("not a table: the file is binary", where=str(path), todo="save it as UTF-8 text")
-    if all(is_quantity(str(name).split(".")[0] or "x") for name in frame.columns):
+    words = [str(name) for name in frame.columns] if len(frame.columns) > 1 else head[start].split()
+    if all(is_quantity(name) or is_quantity(name.split(".")[0] or "x") for name in words):
         todo = "add a header, e.g. step,lr,loss"
         raise InputError("the first line holds numbers, not column names", where=str(path), todo=todo)
     frame.index = pd.RangeIndex(start + 2, start + len(frame) + 2)
@@ -52,17 +55,16 @@ def read(path: Path) -> RawTable:
     if unnamed:  # separators at the ends of lines
         frame = frame.drop(columns=unnamed)
         copies.append(Remark("dropped", f"{len(unnamed)} columns without a name and without a value", len(unnamed)))
+    if frame.empty:
+        return RawTable(path, frame)
+    frame, uneven, says_nan = whole_rows(path, frame, separator)
     if all(frame[name].hasnans for name in frame.columns):  # else no line is empty
         frame = frame.dropna(how="all").infer_objects()
-    nans = nan_cells(path) if any(frame[name].hasnans for name in frame.columns) and _says_nan(path) else {}
-    return RawTable(path, frame, remarks=(*remarks, *copies), nans=nans, unsure=True)
-
-
-def _says_nan(path: Path) -> bool:
-    """Whether a word NaN is in the file at all: most files have none, and need not be read cell by cell."""
-    packed = packing(path)
-    with OPENERS[packed](path, "rt", encoding=encoding(path, packed)) as file:
-        return any(NAN.search(line) for line in file)
+    if decimal == ",":
+        frame, points = _without_points(frame, path)
+        uneven += points
+    nans = nan_cells(path) if says_nan else {}
+    return RawTable(path, frame, remarks=(*remarks, *copies, *uneven), nans=nans, unsure=True)
 
 
 def nan_cells(path: Path) -> dict[str, list[int]]:
@@ -127,14 +129,55 @@ def separator_of(line: str) -> str:
 
 
 def _header_line(head: list[str], path: Path) -> int:
-    """The index of the header; a line with `#` is the header if the next line has as many cells."""
+    """The index of the header; a line with `#` is the header if the next line has as many cells.
+
+    Lines with one filled cell, their first, above a line of several words are titles.
+    """
     filled = [index for index, line in enumerate(head) if line.strip()]
+    filled = filled[_titles([head[index] for index in filled[:TITLES]]) :]
     for index, following in zip(filled, [*filled[1:], -1], strict=False):
         line, after = head[index], head[following]
         separator = separator_of(line)
         if not line.lstrip().startswith("#") or (following > 0 and line.count(separator) == after.count(separator) > 0):
             return index
     raise InputError("there is no table in the file", where=str(path), todo="give a CSV with a header")
+
+
+def _titles(head: list[str]) -> int:
+    """How many of the first lines are titles above the header."""
+    for count, line in enumerate(head):
+        cells = cells_of(line, separator_of(line))
+        words = [cell for cell in cells if cell.strip()]
+        if line.lstrip().startswith("#") or line.count('"') % 2:
+            return 0
+        if len(words) > 1:
+            return 0 if any(map(is_quantity, words)) else count
+        if not cells or (words and (cells[0] not in words or is_quantity(cells[0]))):
+            return 0
+    return 0
+
+
+def _without_points(frame: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[Remark]]:
+    """Where decimals follow a comma, a point sets thousands apart in counts (`1.000` steps).
+
+    Raises InputError for another known column in which it may be either.
+    """
+    told = list[Remark]()
+    for name in map(str, frame.columns):
+        column, known = frame[name], COLUMNS.get(canonical(name))
+        if known is None or not known.numeric or pd.api.types.is_numeric_dtype(column.dtype):
+            continue
+        cells = column.dropna().astype(str).str.strip()
+        pointed = cells.str.fullmatch(POINT)
+        if not pointed.any() or not (pointed | ~cells.str.contains(".", regex=False)).all():
+            continue
+        if known.unit not in LARGE and not (cells.str.count(r"\.") > 1).any():
+            where, todo = f"{path}, row {cells.index[pointed][0]}, column {name}", "write thousands without a point"
+            raise InputError(f"'{cells[pointed].iloc[0]}' may be a thousand or a decimal", where=where, todo=todo)
+        plain = column.astype(str).str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
+        frame = frame.assign(**{name: plain.where(column.notna())})
+        told.append(Remark("converted", f"the points in column '{name}' set thousands apart"))
+    return frame, told
 
 
 def _decimal(body: list[str], separator: str) -> str:

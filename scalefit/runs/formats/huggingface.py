@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from scalefit.errors import InputError
 from scalefit.runs.formats.jsonl import flattened, framed
 from scalefit.runs.formats.raw import RawTable, Remark, nans_of
@@ -59,12 +61,26 @@ def read(path: Path) -> RawTable:
     if joined:
         remarks.append(Remark("joined", f"{joined} records with the previous one of the same step", joined))
     frame, told = framed(rows, numbers)
-    remarks += told
+    nans = nans_of(rows, numbers)
+    remarks += [*told, *zeros_of_lost_losses(frame, nans)]
     if "loss" in frame.columns:
         remarks += [Remark("unknown", text) for text in KNOWN]
     names = ("max_steps", "num_train_epochs", "train_batch_size", "logging_steps")
     scalars = {name: state[name] for name in names if isinstance(state.get(name), int | float)}
-    return RawTable(path, frame, scalars, tuple(remarks), nans_of(rows, numbers), single=True)
+    return RawTable(path, frame, scalars, tuple(remarks), nans, single=True)
+
+
+def zeros_of_lost_losses(frame: pd.DataFrame, nans: dict[str, list[int]]) -> list[Remark]:
+    """Make NaN of a loss of 0 beside a gradient norm of NaN, which the Trainer logs for a loss that was NaN."""
+    if not {"loss", "grad_norm"} <= set(frame.columns):
+        return []
+    zero = frame["loss"].eq(0) & frame.index.isin(nans.get("grad_norm", []))
+    if not zero.any():
+        return []
+    frame["loss"] = frame["loss"].astype(float).where(~zero)
+    nans["loss"] = sorted({*nans.get("loss", []), *(int(at) for at in frame.index[zero])})
+    text = f"a loss of 0 beside a gradient norm of NaN stands for NaN: {zero.sum()} records are read so"
+    return [Remark("diverged", text, int(zero.sum()))]
 
 
 def _repeats(row: dict[str, Any], record: dict[str, Any]) -> bool:

@@ -9,8 +9,9 @@ from typing import Any
 from scalefit.errors import InputError
 from scalefit.runs.formats import huggingface, jsonl
 from scalefit.runs.formats.flat_yaml import flat_yaml
+from scalefit.runs.formats.json_shapes import rows_of, unwrapped
 from scalefit.runs.formats.jsonl import flattened, framed
-from scalefit.runs.formats.raw import RawTable, nans_of
+from scalefit.runs.formats.raw import RawTable, Remark, nans_of
 from scalefit.runs.formats.text import ENDINGS, lines, parsed
 from scalefit.runs.formats.wandb_offline import CLOCKS
 from scalefit.runs.matching import match
@@ -44,12 +45,16 @@ def read(path: Path) -> RawTable:
         return jsonl.read(path)
     if isinstance(content, dict) and "log_history" in content:
         return huggingface.read(path)
-    content, scalars = _unwrapped(content)
+    try:
+        content, scalars = unwrapped(content)
+    except RecursionError as error:
+        raise InputError("the objects are nested too deep", where=str(path), todo=jsonl.OBJECTS) from error
+    counted = list[Remark]()
     if isinstance(content, dict) and content and all(isinstance(values, list) for values in content.values()):
         if len({len(values) for values in content.values()}) > 1:
             todo = "give every column the same number of values"
             raise InputError("the columns have different lengths", where=str(path), todo=todo)
-        content = [dict(zip(content, row, strict=True)) for row in zip(*content.values(), strict=True)]
+        content, counted = rows_of(content, path.stem)
     if isinstance(content, dict) and content and not any(isinstance(values, list) for values in content.values()):
         return _summary(path, flattened(content))
     if not isinstance(content, list) or not all(isinstance(record, dict) for record in content):
@@ -57,55 +62,7 @@ def read(path: Path) -> RawTable:
         raise InputError("the JSON is not a table", where=str(path), todo=todo)
     records, numbers = [flattened(record) for record in content], list(range(1, len(content) + 1))
     frame, told = framed(records, numbers)
-    return RawTable(path, frame, scalars, remarks=tuple(told), nans=nans_of(records, numbers))
-
-
-def _unwrapped(content: Any) -> tuple[Any, dict[str, object]]:
-    """The table inside an object: `{"runs": [...]}`, `{"history": {...}}` an object of runs; and what is beside it."""
-    if not isinstance(content, dict):
-        return content, {}
-    tables = [key for key, value in content.items() if _is_table(value)]
-    if len(tables) == 1:
-        beside = {key: value for key, value in content.items() if key != tables[0]}
-        inner = content[tables[0]]
-        if not isinstance(inner, dict) or all(isinstance(value, list) for value in inner.values()):
-            return inner, flattened(beside)
-    named = [key for key, value in content.items() if isinstance(value, dict) and _shared(value)]
-    if len(named) == 1 and not _shared(content):
-        beside = {key: value for key, value in content.items() if key != named[0]}
-        return _of_runs(content[named[0]]), flattened(beside)
-    if _shared(content):
-        return _of_runs(content), {}
-    if len(content) > 1 and all(_is_table(value) and isinstance(value, list) for value in content.values()):
-        return _of_runs(content), {}
-    return content, {}
-
-
-def _shared(content: dict[str, Any]) -> bool:
-    """Whether an object holds several objects that have a key in common."""
-    inner = [value for value in content.values() if isinstance(value, dict) and value]
-    return len(inner) == len(content) > 1 and bool(set.intersection(*map(set, inner)))
-
-
-def _of_runs(content: dict[str, Any]) -> list[dict[str, Any]]:
-    """The records of an object of runs: one a run, or one a step where a run holds lists."""
-    found = []
-    for run, value in content.items():
-        inner, beside = _unwrapped(value)
-        if isinstance(inner, dict) and _is_table(inner):
-            names, columns = list(inner), list(inner.values())
-            length = max(map(len, columns))
-            inner = [{k: c[at] for k, c in zip(names, columns, strict=True) if at < len(c)} for at in range(length)]
-        rows = inner if isinstance(inner, list) else [inner]
-        found += [{"run": run, **beside, **row} for row in rows]
-    return found
-
-
-def _is_table(value: Any) -> bool:
-    """Whether a value is a list of objects, or an object of lists."""
-    if isinstance(value, list):
-        return bool(value) and all(isinstance(each, dict) for each in value)
-    return isinstance(value, dict) and bool(value) and all(isinstance(each, list) for each in value.values())
+    return RawTable(path, frame, scalars, remarks=(*counted, *told), nans=nans_of(records, numbers))
 
 
 def documents(folder: Path) -> list[Path]:
@@ -113,10 +70,9 @@ def documents(folder: Path) -> list[Path]:
     found = []
     for path in sorted(folder.glob("*.json")):
         try:
-            content = parsed(path.read_bytes())
+            table, _ = unwrapped(parsed(path.read_bytes()))
         except (ValueError, RecursionError, OSError):
             continue
-        table, _ = _unwrapped(content)
         rows = table if isinstance(table, list) else [table]
         keys = {key.lower() for row in rows[:50] if isinstance(row, dict) for key in flattened(row)}
         if any("loss" in key or "nll" in key for key in keys):

@@ -1,4 +1,4 @@
-"""JSON lines: one object per line. Nested objects become columns `outer/inner`; `run.json` beside the file is added."""
+"""JSON lines: one object per line. Nested objects become columns `outer/inner`."""
 
 from __future__ import annotations
 
@@ -41,25 +41,34 @@ def read(path: Path) -> RawTable:
         else:
             records.append(record)
             numbers.append(number)
-    beside = path.with_name("run.json")
-    if beside.is_file():
-        scalars.update(_config(beside))
     frame, told = framed(records, numbers)
     return RawTable(path, frame, scalars, (*remarks, *told), nans_of(records, numbers))
 
 
 def framed(records: list[dict[str, Any]], numbers: list[int]) -> tuple[pd.DataFrame, list[Remark]]:
-    """Flat records as a table; columns that hold lists are left out, with a remark.
+    """Flat records as a table; columns that hold lists are left out, with a remark, unless each list holds one number.
+
+    A scheduler gives its learning rate as a list, of one number a group of parameters: where these are the same, it is
+    the rate.
 
     >>> frame, told = framed([{"step": 1, "norms": [1, 2]}, {"step": 2}], [1, 2])
     >>> list(frame.columns), told[0].text
     (['step'], 'columns that hold lists: norms')
     """
     lists = dict.fromkeys(key for record in records for key, value in record.items() if isinstance(value, list))
+    single = {key for key in lists if all(_one(record[key]) for record in records if isinstance(record.get(key), list))}
+    if single:
+        records = [{k: v[0] if k in single and isinstance(v, list) else v for k, v in r.items()} for r in records]
+        lists = {key: None for key in lists if key not in single}
     if lists:
         records = [{key: value for key, value in record.items() if key not in lists} for record in records]
     told = [Remark("dropped", f"columns that hold lists: {', '.join(lists)}", len(lists))] if lists else []
     return pd.DataFrame(records, index=pd.Index(numbers)), told
+
+
+def _one(values: list[Any]) -> bool:
+    """Whether a list holds one number, once or several times."""
+    return bool(values) and all(type(each) in (int, float) and each == values[0] for each in values)
 
 
 def flattened(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -94,11 +103,3 @@ def _record(text: str, number: int, path: Path, is_last: bool) -> dict[str, Any]
     except RecursionError as error:
         raise InputError("the objects are nested too deep", where=where, todo=OBJECTS) from error
     raise InputError("not a JSON object", where=where, todo=OBJECTS)
-
-
-def _config(path: Path) -> dict[str, object]:
-    try:
-        config = parsed(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise InputError("not a JSON file", where=str(path), todo="write one JSON object, or remove it") from error
-    return flattened(config) if isinstance(config, dict) else {}

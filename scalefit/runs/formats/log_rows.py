@@ -67,7 +67,7 @@ class LogRows:
         """The table of the rows; several trainings, one after another, are runs of their own."""
         told = [*remarks]
         frame = pd.DataFrame(self.rows, index=pd.Index(self.lines))
-        frame = _through_epochs(path, frame, told)
+        frame = _within_epochs(path, _through_epochs(path, frame, told), told)
         axis = next((name for name in ("step", "epoch") if name in frame.columns), None)
         part = trainings(pd.to_numeric(frame[axis], errors="coerce").to_numpy()) if axis and "run" not in frame else [1]
         if part[-1] > 1:
@@ -110,6 +110,26 @@ def _through_epochs(path: Path, frame: pd.DataFrame, told: list[Remark]) -> pd.D
     text = f"steps begin again in each epoch: counted through, with {each[0]:g} steps an epoch"
     told.append(Remark("derived", text, int(again.sum())))
     return frame.assign(step=through.astype(np.int64)).drop(columns="steps")
+
+
+def _within_epochs(path: Path, frame: pd.DataFrame, told: list[Remark]) -> pd.DataFrame:
+    """Rows of one epoch, each with the samples seen of those in an epoch: the epoch with its part that is done.
+
+    Raises InputError where rows of one epoch differ, and the log does not say where in the epoch they stand.
+    """
+    if "step" in frame.columns or "epoch" not in frame.columns or frame["epoch"].isna().any():
+        return frame
+    epoch = frame["epoch"].to_numpy(dtype=float)
+    if {"samples", "of_samples"} <= set(frame.columns):
+        part = frame["samples"].to_numpy(dtype=float) / frame["of_samples"].to_numpy(dtype=float)
+        text = "the epoch of each line is that of its samples, of those in an epoch"
+        told.append(Remark("derived", text, len(frame)))
+        return frame.assign(epoch=epoch - min(1.0, epoch[0]) + part).drop(columns=["samples", "of_samples"])
+    if "run" not in frame.columns and (np.diff(epoch) == 0).any():
+        what = "several lines of one epoch have different losses, and the log does not say at which step"
+        raise InputError(what, where=f"{path}, row {frame.index[int(np.argmax(np.diff(epoch) == 0)) + 1]}",
+                         todo="print the step of the whole run, and give that")  # fmt: skip
+    return frame
 
 
 def passed_over(texts: list[str], taken: Iterable[int]) -> list[Remark]:

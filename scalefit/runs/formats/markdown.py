@@ -11,9 +11,17 @@ from scalefit.errors import InputError
 from scalefit.runs.formats.raw import RawTable, Remark
 from scalefit.runs.formats.text import lines
 
-NAMES = ("*.md", "*.markdown", "*.txt", "*.csv", "*.log", "*.out")
+PAGES = (".md", ".markdown", ".org", ".rst")
+NAMES = (*(f"*{page}" for page in PAGES), "*.txt", "*.csv", "*.log", "*.out")
+Table = tuple[int, list[int]]  #: the line of the header and those of the rows, from 0
+LONGEST = 400  #: letters of a heading, and of a cell in which marks are looked for
 LOOKED_AT = 400  #: lines by which a file of another name is known
-RULE = re.compile(r"^\s*\|?\s*:?-{2,}:?\s*(\|\s*:?-{2,}:?\s*)*\|?\s*$")
+DASHES = re.compile(r":?-+:?")
+#: what is drawn between the rows of tables of databases, terminals, org-mode and reStructuredText, and their bars
+DRAWN = frozenset("-=+:|─━═│┃║┌┐└┘├┤┬┴┼╔╗╚╝╠╣╦╩╬╞╡╪╤╧┏┓┗┛┣┫┳┻╋┡┩╇╈┯┷╭╮╰╯╟╢╫┠┨")
+BARS = str.maketrans("│┃║", "|||")
+ASIDE = re.compile(r"<sup>.*?</sup>|~~.*?~~|</?\w+/?>", re.IGNORECASE)  #: marks of footnotes, what is struck out, HTML
+LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 HEADING = re.compile(r"^\s*(?:#+\s+\S|\*\*[^|]+\*\*:?\s*$)")
 SETTING = re.compile(
     r"(?P<name>[A-Za-z_][\w ./-]*?)\s*(?:=|:|\s)\s*(?P<value>[\d.]+(?:e[+-]?\d+)?[kmbt]?)", re.IGNORECASE
@@ -24,7 +32,8 @@ MARKS = re.compile(r"^(\*\*|__|`|\*|_)(.*)\1$")
 
 def claims(path: Path) -> bool:
     """Whether it is a page by its name, or holds a line of dashes and bars below a line with as many cells."""
-    return path.suffix.lower() in (".md", ".markdown") or bool(_tables(lines(path, limit=LOOKED_AT)))
+    page = path.suffix.lower() in PAGES
+    return path.suffix.lower() in PAGES[:2] or bool(_tables(lines(path, limit=LOOKED_AT), plain=page))
 
 
 def read(path: Path) -> RawTable:
@@ -36,15 +45,16 @@ def read(path: Path) -> RawTable:
     Marks of emphasis around a cell are left out; an empty cell, a dash and n/a are missing values.
     """
     texts = lines(path)
-    found = _tables(texts)
+    found = _tables(texts, plain=path.suffix.lower() in PAGES)
     if not found:
         raise InputError(
             "there is no table on the page", where=str(path), todo="write | step | loss |, then a line of dashes"
         )
-    start, _ = max(found, key=lambda pair: pair[1] - pair[0])
+    start, _ = max(found, key=lambda table: len(table[1]))
     names = _cells(texts[start])
-    same = [pair for pair in found if _cells(texts[pair[0]]) == names]
-    rows = [(_cells(texts[at]) + [""] * len(names))[: len(names)] for low, high in same for at in range(low + 2, high)]
+    same = [table for table in found if _cells(texts[table[0]]) == names]
+    places = [at for _, rows in same for at in rows]
+    rows = [(_cells(texts[at]) + [""] * len(names))[: len(names)] for at in places]
     if not rows:
         raise InputError("the table has no rows", where=f"{path}, row {start + 1}", todo="add a row")
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -52,7 +62,7 @@ def read(path: Path) -> RawTable:
         raise InputError(
             f"two columns are named '{twice}'", where=f"{path}, row {start + 1}", todo="give one another name"
         )
-    frame = pd.DataFrame(rows, columns=names, index=[at + 1 for low, high in same for at in range(low + 2, high)])
+    frame = pd.DataFrame(rows, columns=names, index=[at + 1 for at in places])
     told = _sections(texts, same, frame)
     names = [str(name) for name in frame.columns]
     frame = frame.mask(frame.isin(["", "-", "–", "—", "n/a", "N/A"]))
@@ -60,20 +70,24 @@ def read(path: Path) -> RawTable:
         plain = pd.to_numeric(frame[name], errors="coerce")
         if (plain.notna() == frame[name].notna()).all():
             frame[name] = plain
-    others = [pair for pair in found if pair not in same]
+    nans = {name: [int(at) for at in frame.index[frame[name].astype(str).str.lower() == "nan"]] for name in names}
+    others = [table for table in found if table not in same]
     if others:
         shown = "; ".join(f"row {low + 1}: {' | '.join(_cells(texts[low]))}"[:80] for low, _ in others[:3])
         told.append(Remark("dropped", f"{len(others)} other tables of the page ({shown})", len(others)))
-    return RawTable(path, frame, remarks=tuple(told))
+    return RawTable(path, frame, remarks=tuple(told), nans=nans)
 
 
-def _sections(texts: list[str], same: list[tuple[int, int]], frame: pd.DataFrame) -> list[Remark]:
+def _sections(texts: list[str], same: list[Table], frame: pd.DataFrame) -> list[Remark]:
     """Put the headings of several tables into a column of the frame, and say that they were joined."""
     if len(same) < 2:
         return []
-    heads = [next((texts[at] for at in range(low - 1, -1, -1) if HEADING.match(texts[at])), "") for low, _ in same]
+    heads = [
+        next((texts[at] for at in range(low - 1, -1, -1) if len(texts[at]) <= LONGEST and HEADING.match(texts[at])), "")
+        for low, _ in same
+    ]
     plain = [head.strip().strip("#* :_").strip() for head in heads]
-    sizes = [high - low - 2 for low, high in same]
+    sizes = [len(rows) for _, rows in same]
     told = f"{len(same)} tables of the page have the same header and are read as one"
     if len(set(plain)) > 1:
         found = [SETTING.fullmatch(head) for head in plain]
@@ -86,29 +100,77 @@ def _sections(texts: list[str], same: list[tuple[int, int]], frame: pd.DataFrame
     return [Remark("joined", told, len(same))]
 
 
-def _tables(texts: list[str]) -> list[tuple[int, int]]:
-    """Header and end, as line numbers from 0, of each table."""
-    found = []
+def _tables(texts: list[str], plain: bool = False) -> list[Table]:
+    """Header and rows, as line numbers from 0, of each table; with ``plain`` also those without a line of dashes."""
+    found = list[Table]()
     for number in range(1, len(texts)):
-        if not RULE.match(texts[number]) or "|" not in texts[number - 1]:
+        if not _is_rule(texts[number]) or "|" not in texts[number - 1]:
             continue
         if len(_cells(texts[number])) != len(_cells(texts[number - 1])) or len(_cells(texts[number])) < 2:
             continue
         stop = number + 1
         while stop < len(texts) and "|" in texts[stop] and texts[stop].strip():
             stop += 1
-        found.append((number - 1, stop))
-    return found
+        found.append((number - 1, [at for at in range(number + 1, stop) if not _is_line(texts[at])]))
+    return found or _drawn(texts, plain)
+
+
+def _is_rule(text: str) -> bool:
+    """Whether a line is that of dashes below a header.
+
+    >>> [_is_rule(text) for text in ("|---|:-:|", "-|-", "| - | 3 |", "||")]
+    [True, True, False, False]
+    """
+    bare = text.strip()
+    cells = bare.removeprefix("|").removesuffix("|").split("|")
+    return set(bare) <= set("|:- \t") and all(DASHES.fullmatch(cell.strip()) for cell in cells)
+
+
+def _is_line(text: str) -> bool:
+    """Whether a line is drawn between the rows of a table.
+
+    >>> [_is_line(text) for text in ("+----+---+", "|----+---|", "┡━━━╇━━━┩", "| -- | 3 |", "a--b")]
+    [True, True, True, False, False]
+    """
+    bare = text.strip()
+    return len(bare) > 2 and set(bare) <= DRAWN and any(two in bare for two in ("--", "==", "──", "━━", "══"))
+
+
+def _drawn(texts: list[str], plain: bool) -> list[Table]:
+    """Tables whose every line begins and ends with a bar, or is a line drawn between the rows.
+
+    On a page such a table need not have a line that is drawn, in another file these lines must be most of all.
+    """
+    found, rows, lines = list[Table](), list[int](), 0
+    for at, text in enumerate([*texts, ""]):
+        bare = text.translate(BARS).strip()
+        lines += _is_line(text)
+        if _is_line(text) and (rows or bare):
+            continue
+        same = not rows or len(_cells(text)) == len(_cells(texts[rows[0]]))
+        if len(bare) > 2 and bare[0] == bare[-1] == "|" and same:
+            rows.append(at)
+            continue
+        if len(rows) > 1 and len(_cells(texts[rows[0]])) > 1:
+            found.append((rows[0], rows[1:]))
+        rows = []
+    filled = sum(bool(text.strip()) for text in texts)
+    most = 2 * (lines + sum(len(rows) + 1 for _, rows in found)) > filled
+    return found if plain or (lines and most) else []
 
 
 def _cells(text: str) -> list[str]:
     """The cells of a line, without bars, blanks and marks of emphasis."""
-    parts = BAR.split(text.strip())
+    parts = BAR.split(text.translate(BARS).strip())
     parts = parts[1:] if parts and not parts[0].strip() else parts
     parts = parts[:-1] if parts and not parts[-1].strip() and len(parts) > 1 else parts
     cells = []
     for part in parts:
         cell = part.strip().replace("\\|", "|")
+        if len(cell) > LONGEST:
+            cells.append(cell)
+            continue
+        cell = ASIDE.sub("", LINK.sub(r"\1", cell)).strip()
         while found := MARKS.match(cell):
             cell = found[2].strip()
         cells.append(cell)

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from scalefit.runs.formats.huggingface import zeros_of_lost_losses
 from scalefit.runs.formats.jsonl import flattened, framed
 from scalefit.runs.formats.log_rows import passed_over
 from scalefit.runs.formats.raw import BEYOND, RawTable, Remark, nans_of
@@ -61,14 +62,15 @@ def read(path: Path) -> RawTable:
             found.add(record, number)
     told = _bars(texts, found)
     frame, lists = framed(found.records, found.numbers)
-    told += [*lists, *found.remarks(), *passed_over(texts, found.taken)]
+    nans = nans_of(found.records, found.numbers)
+    told += [*zeros_of_lost_losses(frame, nans), *lists, *found.remarks(), *passed_over(texts, found.taken)]
     if len(set(found.part)) > 1 and "run" not in frame.columns:
         frame.insert(0, "run", [f"{path.stem}, training {part}" for part in found.part])
         count = len(set(found.part))
         told.append(
             Remark("named", f"a closing record ends each of {count} trainings in the log: each is a run", count)
         )
-    return RawTable(path, frame, remarks=tuple(told), nans=nans_of(found.records, found.numbers))
+    return RawTable(path, frame, remarks=tuple(told), nans=nans)
 
 
 @dataclass

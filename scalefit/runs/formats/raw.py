@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from scalefit.errors import InputError
 from scalefit.escaping import one_line
 from scalefit.runs.table import Note
 
+BREAK = re.compile(r"\s*[\r\n]+\s*")  #: the end of a line within a name
 LONGEST_NAME = 2000  #: letters of the name of a column
 BEYOND = 1 << 1023  #: whole numbers from here on are infinite
 Remark = Note  #: one thing that a reader did, or knows about its format; its text does not name the file
@@ -59,7 +61,7 @@ def settled(raw: RawTable) -> RawTable:
     where two columns then have the same name.
     """
     refuse_long_names(raw.frame.columns, str(raw.path))
-    names = {each: one_line(str(each)) for each in raw.frame.columns}
+    names = {each: one_line(BREAK.sub(" ", str(each))) for each in raw.frame.columns}
     names = {each: plain for each, plain in names.items() if plain != each and isinstance(each, str)}
     frame = raw.frame.rename(columns=names) if names else raw.frame
     if names and not frame.columns.is_unique:

@@ -10,7 +10,7 @@ import pandas as pd
 from scalefit.errors import InputError
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats.raw import RawTable, Remark
-from scalefit.runs.matching import canonical
+from scalefit.runs.matching import LONGEST, canonical
 from scalefit.runs.quantities import numbers
 
 FACTOR = r"(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|10\s*(?:\^|\*\*)\s*\{?[+-]?\d+\}?|[kmbt])"
@@ -42,6 +42,8 @@ def unscaled(raw: RawTable) -> RawTable | None:
     """
     frame, told = raw.frame, list[Remark]()
     for name in map(str, raw.frame.columns):
+        if len(name) > LONGEST:
+            continue
         _refuse_doubtful(name, str(raw.path))
         found = DIVIDED.fullmatch(name)
         group = found is not None and found["factor"].isdigit() and canonical(name) in COLUMNS  # lr/0: one of several

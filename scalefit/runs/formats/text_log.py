@@ -16,6 +16,7 @@ from scalefit.runs.formats.text_patterns import ANSI, BLOCK_NAMES, FEWEST_PLAIN,
 
 NAMES = tuple(f"*{kind}{packed}" for kind in (".log", ".txt", ".out", ".stdout") for packed in ENDINGS)
 LONGEST = 20_000  #: letters of a line that is tried
+PLACES = {"step", "steps", "iteration", "epoch", "epochs", "samples", "of_samples"}  #: groups that measure nothing
 FEWEST_CUT = 3  #: lines that must be cut at one width to be joined again
 
 
@@ -112,7 +113,7 @@ def _rows(texts: list[str], style: TextFormat) -> tuple[LogRows, set[int], list[
             parts = [*takewhile(style.pairs.match, (texts[below] for below in range(at + 1, len(texts))))]
             used |= set(range(at + 2, at + 2 + len(parts)))
         _add_pairs(values, style, parts)
-        if _placed(values, found) and values.keys() - {"step", "steps", "iteration", "epoch", "epochs"}:
+        if _placed(values, found) and values.keys() - PLACES:
             found.add(values, at + 1)
             taken |= used
     return found, taken, told
@@ -148,24 +149,24 @@ def _cut_at(texts: list[str], style: TextFormat) -> int:
         return 0
     rows = [at for at, text in enumerate(texts) if _is_row(style, text)]
     width = max((len(text) for text in texts), default=0)
-    cut = [
-        at
-        for at in rows
-        if width - 2 <= len(texts[at]) <= width
-        and not (style.end and texts[at].endswith(style.end))
-        and at + 1 < len(texts)
-        and texts[at + 1].strip()
-        and not _is_row(style, texts[at + 1])
-    ]
+    cut = [at for at in rows if at + 1 < len(texts) and _goes_on(texts, at, width, style)]
     return width if len(cut) >= FEWEST_CUT and 5 * len(cut) >= 4 * len(rows) else 0
+
+
+def _goes_on(texts: list[str], at: int, width: int, style: TextFormat, inside: bool = False) -> bool:
+    """Whether a line fills the width, or lacks the mark that ends every line (blanks at its end may be lost), and the
+    next one may be its rest; ``inside`` a line that was cut between words, a part may end in that mark."""
+    if not texts[at + 1].strip() or _is_row(style, texts[at + 1]):
+        return False
+    if style.end:
+        return (inside or not texts[at].endswith(style.end)) and style.end in texts[at + 1]
+    return width - 2 <= len(texts[at]) <= width
 
 
 def _whole(texts: list[str], at: int, width: int, style: TextFormat) -> tuple[str, set[int]]:
     """A line with what a terminal moved to the lines below it, and their numbers from 1."""
     text, used, here = texts[at], {at + 1}, at
-    while width - 2 <= len(texts[here]) <= width and here + 1 < len(texts) and not _is_row(style, texts[here + 1]):
-        if style.end and text.endswith(style.end):
-            break
+    while here + 1 < len(texts) and _goes_on(texts, here, width, style, here > at):
         here += 1
         text = text.ljust(width * len(used)) + texts[here]
         used.add(here + 1)

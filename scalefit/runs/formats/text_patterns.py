@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-NUMBER = r"[-+]?(?:\d[\d,]*\.?\d*(?:[eE][-+]?\d+)?|\.\d+|nan|inf)"
+NUMBER = r"[-+]?(?:\d[\d,]*\.?\d*(?:[eE][-+]?\d+)?|\.\d+|(?i:nan|inf)\b)"
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ FORMATS = (
     ),
 )
 
-LOSS = r"(?=.*\bloss[ :=\[]+[-+\dni.])"  #: a loss further on in the line
+LOSS = r"(?=.*(?:\b|_)loss[ :=\[]+[-+\dni.])"  #: a loss further on in the line
 #: Lines of no known trainer that give a step and a loss: step 10/200 | loss 2.91 | lr 1e-3
 PLAIN = TextFormat(
     "a step and a loss",
@@ -171,6 +171,7 @@ PLAIN = TextFormat(
             r"(?: *(?:/|of) *<steps>)?\b"
         ),
         _row(rf"^(?!.*\btrain epoch){LOSS}.*?\b(?:epoch|train)[ :]*\[?<epoch>\]?[ ,|]*\[ *<step> */ *<steps>"),
+        _row(rf"^(?=.*\btrain epoch){LOSS}.*?\bepoch[ :]*<epoch>[ ,|]*\[ *<samples> */ *<of_samples>"),
         _row(rf"^\s*<step>(?: */ *<steps>)? *[|:] *{LOSS}"),
         _row(rf"^(?!.*\b(?:step|iter)){LOSS}.*?\bepoch[ :=#\[]*<epoch>(?: *(?:/|of) *<epochs>)?\b"),
     ),

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from pathlib import Path
 
 import pandas as pd
 
+from scalefit.errors import InputError
 from scalefit.runs.formats import delimited
 from scalefit.runs.formats.raw import RawTable, Remark
 from scalefit.runs.formats.text import ENDINGS, lines
+from scalefit.runs.formats.uneven import cells_of
 
 NAMES = tuple(f"*.csv{packed}" for packed in ENDINGS)
 BOUNDS = re.compile(r"__(MIN|MAX)$")
 SEPARATOR = " - "
+TIME = re.compile(r"\btime\b|_runtime|_timestamp", re.IGNORECASE)  #: Relative Time (Process), Wall Time
 
 
 def claims(path: Path) -> bool:
     """Whether the header is that of a chart: an x column, and for each column `run - metric` a __MIN and a __MAX."""
     head = lines(path, limit=1)
-    names = next(csv.reader(head), []) if head else []
+    names = cells_of(head[0], ",") if head else []
     plain = [name for name in names[1:] if not BOUNDS.search(name)]
     return len(plain) > 0 and all(SEPARATOR in name and f"{name}__MIN" in names for name in plain)
 
@@ -33,6 +35,9 @@ def read(path: Path) -> RawTable:
     """
     raw = delimited.read(path)
     axis, *rest = [str(name) for name in raw.frame.columns]
+    if TIME.search(axis):
+        todo = "export the chart with the step as its x axis"
+        raise InputError(f"the x axis of the chart is '{axis}', which is no step", where=str(path), todo=todo)
     plain = [name for name in rest if not BOUNDS.search(name)]
     runs: dict[str, dict[str, str]] = {}
     for name in plain:

@@ -113,7 +113,7 @@ def _sizes(table: pd.DataFrame, name: str) -> Iterator[Note]:
 def _repeated_rows(runs: Runs) -> Note | None:
     """Rows of a table of final losses that equal another one in every column, as after a log was joined twice."""
     table = runs.table
-    if runs.curves is not None or "loss" not in table.columns:
+    if runs.curves is not None or "loss" not in table.columns or not table["loss"].duplicated().any():
         return None
     told = table.drop(columns=["run"])
     again = (told.duplicated() & table["loss"].notna()).to_numpy() if len(told.columns) > 1 else np.zeros(0, bool)

@@ -30,7 +30,7 @@ def name_runs(tidy: Tidy, name: str) -> None:
         tidy.note("named", "there is no column run: each row is a run, named after its line", len(frame))
     if not tidy.axis:
         labels = _told_apart(tidy, labels.astype(str))
-    frame = tidy.frame.drop(columns="run", errors="ignore").copy(deep=False)
+    frame = (tidy.frame.drop(columns="run") if "run" in tidy.frame.columns else tidy.frame).copy(deep=False)
     frame.insert(0, "run", labels)
     tidy.frame = frame
 
@@ -55,6 +55,8 @@ def _labels(tidy: Tidy) -> pd.Series:
 
 def _told_apart(tidy: Tidy, labels: pd.Series) -> pd.Series:
     """In a table with one row per run, rows that share a name (and split) are separate runs, named after their line."""
+    if labels.is_unique:
+        return labels
     keys = pd.DataFrame({"run": labels, "split": tidy.frame["split"] if "split" in tidy.frame.columns else ""})
     if not keys.duplicated().any():
         return labels
@@ -78,7 +80,7 @@ def _grouped(tidy: Tidy, name: str) -> pd.Series:
         tidy.note("named", text, labels.nunique())
         return labels
     fixed = telling(frame)
-    groups = _groupings(frame) if fixed or not np.all(axis[1:] > axis[:-1]) else []
+    groups = _groupings(frame) if fixed or len(np.unique(axis)) < len(axis) else []
     keys = ["split"] if "split" in frame.columns else []
     for group in groups:
         if not frame.duplicated([*group, *keys, tidy.axis]).any():

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 
-import numpy as np
 import pandas as pd
 
 from scalefit.errors import InputError, counted, listed
@@ -234,11 +233,6 @@ def _interpolated(given: LearningRates) -> list[Note]:
 
 def _difference(runs: Runs, given: LearningRates) -> str:
     """How far the logged learning rate is from the given schedule, as text."""
-    rows, worst = runs.learning_rates.rows, 0.0
-    for run, schedule in (given.given or {}).items():
-        part = rows[rows["run"] == run] if rows is not None else pd.DataFrame()
-        if len(part) and schedule.steps >= part["step"].max():
-            expected = schedule(part["step"].to_numpy())
-            scale = max(float(np.max(expected)), np.finfo(float).tiny)
-            worst = max(worst, float(np.nanmax(np.abs(part["lr"].to_numpy() - expected))) / scale)
+    apart = replace(given, rows=runs.learning_rates.rows).apart()
+    worst = max(apart.max(initial=0.0), 0.0)
     return f"; they differ by up to {worst:.2%} of the peak" if worst > 0.001 else " and agrees with it"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from scalefit.errors import InputError
 from scalefit.runs.settings import is_record, is_setting
+from scalefit.runs.siblings import NO_RESULT, OPEN
 
 #: columns that have one value along a run
 FIXED = (
@@ -22,6 +23,7 @@ FIXED = (
 #: columns that say where a row stands, and measure nothing
 PLACED = frozenset({"run", "step", "tokens", "epoch", "split", "source", "time", "timestamp"})
 SO_FAR = ("D", "C", "tokens")  #: of a whole run in a table of results, of the run so far in logs
+EVENLY = 8  #: rows of a table without runs whose tokens rise evenly, from which on it is the log of one run
 LOGGED = 20  #: rows of one size, one after another with steps that rise, from which on D and C are those so far
 
 
@@ -128,6 +130,23 @@ def settings_of_blocks(frame: pd.DataFrame, axis: str = "step") -> list[str]:
     return found
 
 
+def logged_evenly(frame: pd.DataFrame) -> str:
+    """`tokens` or `steps`, where they rise evenly from row to row as a log does, and no setting differs; else "".
+
+    >>> logged_evenly(pd.DataFrame({"tokens": np.arange(1, 11) * 5e5, "loss": 4 / np.arange(1, 11)}))
+    'tokens'
+    >>> logged_evenly(pd.DataFrame({"tokens": 2.0 ** np.arange(10), "loss": 4 / np.arange(1, 11)}))
+    ''
+    """
+    for name in ("steps", "tokens"):
+        if name not in frame.columns or len(frame) < EVENLY or telling(frame) or frame[name].dtype.kind not in "iuf":
+            continue
+        rises = np.diff(frame[name].to_numpy(dtype=float))
+        if rises[0] > 0 and np.allclose(rises[1:-1], rises[1], rtol=0.01) and 0 < rises[-1] <= 1.01 * rises[1]:
+            return name
+    return ""
+
+
 def epochs_count_up(frame: pd.DataFrame) -> bool:
     """Whether the epochs of each run rise from row to row, and nothing that a run never changes differs inside one.
 
@@ -198,3 +217,46 @@ def unlogged(frame: pd.DataFrame, nans: Collection[int], unsure: bool) -> pd.Ser
     others = frame.drop(columns=["loss", *PLACED], errors="ignore")
     blank = others.isna().all(axis=1) & bool(others.notna().any(axis=None))
     return empty.astype(object).where(~empty | blank | (not unsure))
+
+
+def whole_steps(frame: pd.DataFrame, where: str) -> tuple[pd.DataFrame, int]:
+    """The table with steps as int64 from 0, without rows that have neither a step nor a loss; and how many these were.
+
+    Raises InputError for a loss without a step, and for a step that is no whole number.
+    """
+    step = frame["step"]
+    if step.dtype.kind == "i" and step.min() >= 0:
+        return frame, 0
+    without = step.isna()
+    empty = without & frame["loss"].isna() if "loss" in frame.columns else without
+    if (without & ~empty).any():
+        row = step.index[int(np.argmax((without & ~empty).to_numpy()))]
+        raise InputError(
+            "there is no step", where=f"{where}, row {row}, column step", todo="fill it in, or leave the row out"
+        )
+    frame = frame[~empty] if empty.any() else frame
+    values = frame["step"].to_numpy()
+    whole = np.isfinite(values) & (values == np.floor(values)) & (values >= 0) & (values < 2.0**53)
+    if not whole.all():
+        row = int(np.argmin(whole))
+        what = f"step {values[row]:g} is not a whole number from 0 to 2^53"
+        todo = "map the column of optimiser steps: --map step=COLUMN"
+        raise InputError(what, where=f"{where}, row {frame.index[row]}, column step", todo=todo)
+    return frame.assign(step=values.astype(np.int64)), int(empty.sum())
+
+
+def without_a_result(frame: pd.DataFrame, nans: NDArray[np.bool_] | pd.Series) -> tuple[pd.DataFrame, list[int]]:
+    """Final results whose rows with an empty loss have the status that says so, and the numbers of these rows.
+
+    ``nans``: a mask of the rows whose loss was lost. A status of a run that has not ended, or has diverged, stays.
+    """
+    status = frame["status"].astype(str) if "status" in frame.columns else pd.Series("", index=frame.index)
+    said = status.str.strip().str.lower()
+    told = said.isin(OPEN | {"diverged"})
+    if "diverged" in frame.columns:
+        told |= frame["diverged"].astype(str).str.lower().isin(["true", "1", "1.0", "yes"])
+    empty = frame["loss"].isna() & ~told & ~np.asarray(nans, dtype=bool)
+    if not empty.any() or empty.all():
+        return frame, []
+    kept = frame["status"] if "status" in frame.columns else pd.Series("finished", index=frame.index)
+    return frame.assign(status=kept.where(~empty, NO_RESULT)), [int(at) for at in frame.index[empty]]

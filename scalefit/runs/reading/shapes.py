@@ -18,7 +18,8 @@ from scalefit.runs.formats import delimited
 from scalefit.runs.formats.pivot import wide
 from scalefit.runs.formats.raw import RawTable, Remark, settled
 from scalefit.runs.formats.scaled_headers import unscaled
-from scalefit.runs.formats.splits import parted, split_column
+from scalefit.runs.formats.side_by_side import is_measure, side_by_side
+from scalefit.runs.formats.splits import measured, parted, split_column
 from scalefit.runs.formats.summaries import without_summaries
 from scalefit.runs.matching import canonical, match
 from scalefit.runs.quantities import is_quantity, numbers
@@ -32,42 +33,13 @@ COUNTED = re.compile(r"step|iter|epoch|batch|update|progress", re.IGNORECASE)
 NUMBER = r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)"
 TIMES = re.compile(rf"\s*{NUMBER}\s*[x×]\s*", re.IGNORECASE)
 TIMES_FIRST = re.compile(rf"\s*[x×]\s*{NUMBER}\s*", re.IGNORECASE)
+VALUED_NAME = re.compile(
+    rf"(?P<name>[A-Za-z_][A-Za-z_ ]*?)\s*[=:@ _]?\s*(?P<value>{NUMBER[1:-1]}[kmbt]?)", re.IGNORECASE
+)
+NAMED_VALUE = re.compile(rf"(?P<value>{NUMBER[1:-1]}[kmbt]?)\s*(?P<name>[A-Za-z_][A-Za-z_ ]*)", re.IGNORECASE)
 BETWEEN = re.compile(r"\s*(?:\\|\||/|,|→|\bvs\.?(?=\s)|\bby\b|\bx\b|×)\s*", re.IGNORECASE)
-SPLITS = {
-    "train",
-    "training",
-    "tr",
-    "val",
-    "valid",
-    "validation",
-    "eval",
-    "test",
-    "dev",
-    "held",
-    "out",
-    "ema",
-    "smooth",
-}
-MEASURES = {
-    *(
-        "loss",
-        "nll",
-        "ce",
-        "xent",
-        "ppl",
-        "perplexity",
-        "bpb",
-        "bpc",
-        "error",
-        "err",
-        "acc",
-        "accuracy",
-        "top1",
-        "top5",
-    ),
-    *("mse", "rmse", "mae", "grad", "norm", "gnorm", "time", "sec", "seconds", "ms", "mem", "memory", "mfu", "tps"),
-    *("lm", "aux", "avg", "mean", "max", "min", "total", "final", "best", "score", "bleu", "f1", "z", "kl", "reward"),
-}
+AXES = ("step", "tokens", "epoch")
+LONGEST = 60  #: letters of a name that states a setting
 MOST_METRICS = 60  #: names of metrics in a long table
 ALIKE = 10.0  #: medians of the columns of a wide table lie within this factor
 
@@ -87,6 +59,8 @@ def shaped(raw: RawTable, mapped: Container[str] = ()) -> RawTable:
         _same_rates,
         _turned,
         _matrix,
+        _named_matrix,
+        side_by_side,
         _wide,
     ):
         made = reshape(raw)
@@ -103,6 +77,8 @@ def _told(raw: RawTable, frame: pd.DataFrame, kind: str, text: str, nans: dict[s
 def _cells(column: pd.Series, pattern: re.Pattern[str]) -> pd.DataFrame | None:
     """The groups of a pattern in a column of text, as numbers, where every filled cell fits it."""
     if pd.api.types.is_numeric_dtype(column.dtype) or not column.notna().any():
+        return None
+    if column.astype(str).str.len().max() > LONGEST:
         return None
     found = column.astype(str).str.fullmatch(pattern) | column.isna()
     return column.str.extract(f"^{pattern.pattern}$", flags=pattern.flags).astype(float) if found.all() else None
@@ -137,21 +113,26 @@ def _multiplied(raw: RawTable) -> RawTable | None:
 
 
 def _long(raw: RawTable) -> RawTable | None:
-    """One value a row, with the name of its metric beside it: a column a metric, a row a step."""
+    """One value a row, with the name of its metric beside it: a column a metric, a row a step (or a run)."""
     frame = raw.frame
     last = {re.split(r"[/.]", str(name))[-1].strip().lower(): str(name) for name in frame.columns}
     key, value = (next((last[name] for name in names if name in last), None) for names in (NAMED, VALUED))
     axes = {canonical(part): name for part, name in reversed(last.items())}
     axis = axes.get("step", axes.get("epoch"))
-    if key is None or value is None or axis is None or pd.api.types.is_numeric_dtype(frame[key].dtype):
+    if key is None or value is None or pd.api.types.is_numeric_dtype(frame[key].dtype):
         return None
-    if not 1 <= frame[key].nunique() <= min(MOST_METRICS, len(frame) - 1) or frame[axis].isna().any():
+    if not 1 <= frame[key].nunique() <= min(MOST_METRICS, len(frame) - 1) or (axis and frame[axis].isna().any()):
+        return None
+    if axis is None and not any(measured(str(name)) for name in frame[key].unique()):
         return None
     run = next((str(name) for name in frame.columns if canonical(str(name)) == "run" and name != key), None)
     split, fixed = split_column(frame.drop(columns=key)), _beside(frame, (key, value, axis, run))
     fixed = [name for name in fixed if name != split]
     runs = _names_of(frame, run, fixed)
-    steps, names = numbers(frame[axis], str(raw.path)), frame[key].fillna("").astype(str)
+    if axis is None and (not runs.nunique() > 1 or pd.DataFrame({"run": runs, "key": frame[key]}).duplicated().any()):
+        return None
+    steps = np.zeros(len(frame)) if axis is None else numbers(frame[axis], str(raw.path))
+    names = frame[key].fillna("").astype(str)
     names = names if split is None else frame[split].astype(str) + "/" + names
     amounts = pd.Series(numbers(frame[value], str(raw.path)), index=frame.index)
     points = pd.DataFrame({"run": runs, "key": names, "step": steps, "time": range(len(frame)), "value": amounts})
@@ -161,7 +142,8 @@ def _long(raw: RawTable) -> RawTable | None:
     for name in fixed:
         table[name] = table["run"].map(dict(zip(runs, frame[name], strict=True)))
     table = table if run or fixed else table.drop(columns="run")
-    table = table.rename(columns={"step": axis}) if axes.get("step") != axis else table
+    table = table.drop(columns="step") if axis is None else table
+    table = table.rename(columns={"step": axis}) if axis and axes.get("step") != axis else table
     text = f"one value a row, named in '{key}': a column for each of {', '.join(dict.fromkeys(points['key']))}"
     text += f"; empty cells, which are values that were not logged: {empty.sum()}" if empty.any() else ""
     made = _told(raw, table, "derived", text, nans)
@@ -203,19 +185,27 @@ def _same_rates(raw: RawTable) -> RawTable | None:
 
 
 def _turned(raw: RawTable) -> RawTable | None:
-    """A column a run and a row a quantity: `N,1B,3B` above `loss,3.1,2.9`."""
+    """A column a run and a row a quantity: `N,1B,3B` above `loss,3.1,2.9`, or names of runs above both."""
     frame = raw.frame
     first, others = str(frame.columns[0]), [str(name) for name in frame.columns[1:]]
-    if len(others) < 2 or canonical(first) not in COLUMNS or not all(map(is_quantity, others)):
+    if len(others) < 2 or len(frame) > len(COLUMNS):
         return None
-    if pd.api.types.is_numeric_dtype(frame[first].dtype):
+    headed = canonical(first) in COLUMNS and all(map(is_quantity, others))
+    if headed and pd.api.types.is_numeric_dtype(frame[first].dtype):
         todo = f"write both into the first cell, as in '{first} \\ width'"
         raise InputError("the columns are named by numbers, and nothing says of what", where=str(raw.path), todo=todo)
     names = [str(name).strip() for name in frame[first]]
-    if len(set(names)) < len(names) or not all(canonical(name) in COLUMNS for name in names):
+    if (
+        len(set(names)) < len(names)
+        or max(map(len, names), default=0) > LONGEST
+        or not all(canonical(name) in COLUMNS for name in names)
+    ):
+        return None
+    lossy = any(measured(name) for name in names) and len(names) > 1
+    if not headed and (not lossy or any(canonical(name) in COLUMNS or measured(name) for name in others)):
         return None
     body = frame.drop(columns=first).T.set_axis(names, axis=1)
-    body.insert(0, first, others)
+    body.insert(0, first if headed else "run", others)
     body = body.set_axis(pd.RangeIndex(1, len(body) + 1)).infer_objects()
     return _told(raw, body, "derived", f"a row a quantity ({', '.join(names)}): turned, each column is a run", {})
 
@@ -233,11 +223,32 @@ def _matrix(raw: RawTable) -> RawTable | None:
     body = frame.rename(columns={first: down}).melt(
         id_vars=[down], var_name=across, value_name="loss", ignore_index=False
     )
+    if canonical(down) not in AXES and "run" not in map(canonical, (down, across)):
+        body["run"] = [f"row {at}, column {name}" for at, name in zip(body.index, body[across], strict=True)]
     body, empty, nans = _logged(raw, body, across)
     body[across] = numbers(body[across], str(raw.path))
     left = f"; empty cells, which are no runs: {empty}" if empty else ""
     text = f"a table of {down} (down) by {across} (across): each of {len(body)} cells is taken for the loss of a run"
     return _told(raw, body, "derived", text + left, nans)
+
+
+def _named_matrix(raw: RawTable) -> RawTable | None:
+    """A loss for each pair of two settings, where the columns name theirs: `lr,d=128,d=256`, `params,1B tokens`."""
+    first, others = str(raw.frame.columns[0]), [str(name) for name in raw.frame.columns[1:]]
+    if max(map(len, others), default=0) > LONGEST:
+        return None
+    found = [VALUED_NAME.fullmatch(name) or NAMED_VALUE.fullmatch(name) for name in others]
+    names = {hit["name"].strip() for hit in found if hit}
+    if len(others) < 2 or not all(found) or len(names) != 1 or canonical(first) not in {*COLUMNS} - {*AXES}:
+        return None
+    across = names.pop()
+    across = {"d": "width", "w": "width", "n": "N"}.get(across, across)
+    if canonical(across) not in COLUMNS or measured(across) or canonical(across) == canonical(first):
+        return None
+    values = [hit["value"] for hit in found if hit]
+    frame = raw.frame.set_axis([f"{first} \\ {across}", *values], axis=1)
+    nans = {f"{value}": (raw.nans or {}).get(name, []) for name, value in zip(others, values, strict=True)}
+    return _matrix(replace(raw, frame=frame, nans=None if raw.nans is None else nans))
 
 
 def _wide(raw: RawTable) -> RawTable | None:
@@ -254,7 +265,7 @@ def _wide(raw: RawTable) -> RawTable | None:
     middles = frame[runs].median()
     if (
         middles.max() > ALIKE * middles.min()
-        or any(map(_is_measure, runs))
+        or any(map(is_measure, runs))
         or not frame[axes[0]].is_monotonic_increasing
     ):
         return None
@@ -287,9 +298,3 @@ def _like_a_loss(column: pd.Series) -> bool:
     """Whether a column is positive and ends below its beginning."""
     values = column.dropna().to_numpy(dtype=float)
     return len(values) > 1 and bool((values > 0).all()) and bool(np.isfinite(values).all() and values[-1] < values[0])
-
-
-def _is_measure(name: str) -> bool:
-    """Whether a name says what was measured, and of which split at most: no name of a run (train_loss, grad norm)."""
-    words = {word for word in re.split(r"[^a-z0-9]+", name.lower()) if word}
-    return not words - SPLITS - MEASURES

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import glob
 import hashlib
 import json
@@ -18,6 +17,8 @@ import pandas as pd
 from scalefit.errors import InputError, listed
 from scalefit.runs.formats import RawTable, Remark, is_free_text, read_raw, sources_in
 from scalefit.runs.formats import pattern as own_pattern
+from scalefit.runs.formats.split_files import joined_splits
+from scalefit.runs.formats.uneven import cells_of
 from scalefit.runs.formats.wandb_api import fetch, is_address
 from scalefit.runs.quantities import is_quantity
 from scalefit.runs.reading.shapes import shaped
@@ -91,7 +92,7 @@ def _ending(data: bytes) -> str:
             return ".json" if head[0].strip() in ("[", "{") else ".txt"
         return ".jsonl" if head[0].lstrip()[0] == "{" else ".json"
     for mark in (",", ";", "\t"):
-        rows = list(csv.reader(head, delimiter=mark))
+        rows = [cells_of(line, mark) for line in head]
         if len(rows) == 2 and len(rows[0]) == len(rows[1]) > 1 and any(map(is_quantity, rows[1])):
             names = not any(is_quantity(cell) or ": " in cell or "=" in cell for cell in rows[0])
             return ".csv" if names else ".txt"
@@ -134,6 +135,7 @@ def _of_path(path: Path, pattern: str | None) -> list[RawTable]:
             rest = [*rest, source]
     if not tables:
         raise refused[0]
+    tables = joined_splits(tables)
     names = listed([file.name for file in rest], 5)
     left = [Remark("dropped", f"other files in the folder were not read: {names}", len(rest))] if rest else []
     return [replace(tables[0], remarks=(*tables[0].remarks, *left)), *tables[1:]]

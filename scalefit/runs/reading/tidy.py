@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import InputError
+from scalefit.errors import InputError, counted, listed
 from scalefit.runs.columns import COLUMNS
-from scalefit.runs.conventions import BIT_WORDS, PERPLEXITY_NAME
+from scalefit.runs.conventions import in_nats
 from scalefit.runs.formats import RawTable
 from scalefit.runs.matching import Binding, match
 from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
@@ -21,20 +20,20 @@ from scalefit.runs.reading.rates import bound_rates, sized
 from scalefit.runs.reading.results import (
     are_final_results,
     epochs_count_up,
+    logged_evenly,
     refuse_steps_of_epochs,
     settings_beside_one_name,
     telling,
     unlogged,
+    whole_steps,
+    without_a_result,
 )
 from scalefit.runs.table import Note
 
 ONE_RATE = "peak_lr = lr: the table has one row per run"
-#: Columns in which text that is not a number stops the reading.
-STRICT = frozenset({"step", "tokens", "loss", "lr", "N", "N_total", "D", "C", "batch"})
-#: Column that marks, until sparse rows are joined, the rows of curves at which no loss was logged.
-NO_LOSS = "__no_loss"
-#: Column that marks, until then, the rows of curves with a word such as "diverged" for a loss.
-LOST = "__lost"
+STRICT = frozenset({"step", "tokens", "loss", "lr", "N", "N_total", "D", "C", "batch"})  #: other text stops the reading
+#: Columns that mark, until sparse rows are joined, the rows of curves without a loss, and with a word such as diverged.
+NO_LOSS, LOST = "__no_loss", "__lost"
 
 
 @dataclass
@@ -79,20 +78,34 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) ->
     _read_numbers(tidy)
     _loss_in_nats(tidy)
     _find_axis(tidy)
-    if tidy.axis and raw.nans is not None and "loss" in tidy.frame.columns:
-        source = next((binding.source for binding in bindings if binding.name == "loss"), "loss")
-        mark = unlogged(tidy.frame.drop(columns=LOST, errors="ignore"), raw.nans.get(source, []), raw.unsure)
-        tidy.frame = tidy.frame.assign(**{NO_LOSS: mark})
-    if not tidy.axis:
-        tidy.frame = tidy.frame.drop(columns=LOST, errors="ignore")
+    _mark_unlogged(tidy, raw)
+    if not tidy.axis and LOST in tidy.frame.columns:
+        tidy.frame = tidy.frame.drop(columns=LOST)
     return tidy
+
+
+def _mark_unlogged(tidy: Tidy, raw: RawTable) -> None:
+    """Mark the rows without a loss that hold no NaN: in curves for the joining of rows, in results by their status."""
+    if raw.nans is None or "loss" not in tidy.frame.columns:
+        return
+    source = next((binding.source for binding in tidy.bindings if binding.name == "loss"), "loss")
+    nans = raw.nans.get(source, [])
+    if tidy.axis:
+        mark = unlogged(tidy.frame.drop(columns=LOST, errors="ignore"), nans, raw.unsure)
+        tidy.frame = tidy.frame.assign(**{NO_LOSS: mark})
+        return
+    lost = tidy.frame.get(LOST, pd.Series(False, index=tidy.frame.index)) | tidy.frame.index.isin(nans)
+    tidy.frame, rows = without_a_result(tidy.frame, lost)
+    if rows:
+        text = f"{counted(len(rows), 'row', 'has', 'have')} an empty loss, which is no result: row {listed(rows)}"
+        tidy.note("unknown", f"{text}; write nan where a run diverged", len(rows))
 
 
 def _words(frame: pd.DataFrame) -> set[str]:
     """Columns of text, by their first value: they are not guessed to be a numeric column."""
     texts = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name].dtype)]
     first = {name: next((cell for cell in frame[name].dropna() if not marker(cell)), 0) for name in texts}
-    return {str(name) for name, cell in first.items() if not is_quantity(cell)}
+    return {str(name) for name, cell in first.items() if not is_quantity(str(cell).strip("~≈<>≤≥=+ "))}
 
 
 def _name_columns(tidy: Tidy) -> None:
@@ -198,26 +211,14 @@ _WIDE = {"i": np.int64, "u": np.int64, "f": np.float64}
 def _loss_in_nats(tidy: Tidy) -> None:
     """Convert a perplexity, or a loss in bits, by the name of its column."""
     source = next((b.source for b in tidy.bindings if b.name == "loss"), "")
-    words = set(re.split(r"[^a-z0-9]+", source.lower()))
     if "loss" not in tidy.frame.columns or tidy.frame["loss"].dtype.kind not in "iuf":
         return
-    loss = tidy.frame["loss"].astype(np.float64)
-    if PERPLEXITY_NAME.search(source.lower()):
-        with np.errstate(all="ignore"):
-            tidy.frame = tidy.frame.assign(loss=np.log(loss))
-        _rescaled(tidy, "loss", float("nan"))
-        tidy.note("converted", f"loss is the logarithm of the column '{source}', a perplexity")
-    elif words & BIT_WORDS:
-        tidy.frame = tidy.frame.assign(loss=loss * np.log(2.0))
-        _rescaled(tidy, "loss", float(np.log(2.0)))
-        tidy.note(
-            "converted", f"loss is the column '{source}' times ln 2: from bits to nats (per byte, if it counts bytes)"
-        )
-
-
-def _rescaled(tidy: Tidy, name: str, by: float) -> None:
-    """Record that the values of a column are those of its source times a factor (NaN: another function of them)."""
-    tidy.bindings = [replace(b, scale=b.scale * by) if b.name == name else b for b in tidy.bindings]
+    found = in_nats(tidy.frame["loss"].to_numpy(dtype=np.float64), source)
+    if found is not None:
+        values, by, how = found
+        tidy.frame = tidy.frame.assign(loss=values)
+        tidy.bindings = [replace(b, scale=b.scale * by) if b.name == "loss" else b for b in tidy.bindings]
+        tidy.note("converted", how)
 
 
 def _find_axis(tidy: Tidy) -> None:
@@ -249,6 +250,10 @@ def _find_axis(tidy: Tidy) -> None:
                 tidy.axis = "step" if name == "steps" else "tokens"
                 tidy.frame = frame.rename(columns={name: tidy.axis})
                 break
+    if not columns & {"run", "step", "epoch"} and (name := logged_evenly(frame)):
+        tidy.axis = "step" if name == "steps" else "tokens"
+        _rename(tidy, {name: tidy.axis})
+        tidy.note("derived", f"{name} rise evenly from row to row: all rows are the curve of one run")
     if not tidy.axis and "epoch" in columns and not {"step", "steps"} & columns and epochs_count_up(frame):
         tidy.axis = "epoch"
         tidy.note("derived", "the epoch counts up: each run is a curve over epochs, and its steps are not known")
@@ -278,23 +283,6 @@ def _as_final_results(tidy: Tidy) -> None:
 
 def _whole_steps(tidy: Tidy) -> None:
     """Convert steps to int64 from 0; rows with neither a step nor a loss are left out."""
-    step = tidy.frame["step"]
-    if step.dtype.kind == "i" and step.min() >= 0:
-        return
-    without = step.isna()
-    if without.any():
-        empty = without & tidy.frame["loss"].isna() if "loss" in tidy.frame.columns else without
-        if (without & ~empty).any():
-            row = step.index[int(np.argmax((without & ~empty).to_numpy()))]
-            todo = "fill it in, or leave the row out"
-            raise InputError("there is no step", where=f"{tidy.where}, row {row}, column step", todo=todo)
-        tidy.frame = tidy.frame[~empty]
-        tidy.note("dropped", f"{int(empty.sum())} rows without a step and without a loss", int(empty.sum()))
-    values = tidy.frame["step"].to_numpy()
-    whole = np.isfinite(values) & (values == np.floor(values)) & (values >= 0) & (values < 2.0**53)
-    if not whole.all():
-        row = int(np.argmin(whole))
-        what, where = f"step {values[row]:g} is not a whole number from 0 to 2^53", f"{tidy.where}, row"
-        todo = "map the column of optimiser steps: --map step=COLUMN"
-        raise InputError(what, where=f"{where} {tidy.frame.index[row]}, column step", todo=todo)
-    tidy.frame = tidy.frame.assign(step=values.astype(np.int64))
+    tidy.frame, left = whole_steps(tidy.frame, tidy.where)
+    if left:
+        tidy.note("dropped", f"{left} rows without a step and without a loss", left)

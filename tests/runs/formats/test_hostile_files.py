@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import datetime
 import gzip
 import json
@@ -216,3 +217,20 @@ def test_the_length_of_a_name_has_a_limit(name, there):
     (there / "x.csv").write_text(f'step,"{name}"\n1,2\n')
     (there / "x.jsonl").write_text(json.dumps({"step": 1, name: 2}) + "\n")
     assert "2000 are the most" in refused("x.csv") and "2000 are the most" in refused("x.jsonl")
+
+
+@pytest.mark.parametrize("sign", ["[", "<sup>", "~~", "**", "*", "(", "(in ", " ", "-", "|", "_", "a_", ":-"])
+@pytest.mark.parametrize("where", ["cell", "name", "line"])
+@pytest.mark.parametrize("name", ["page.md", "runs.csv"])
+def test_a_sign_many_times_is_read_or_refused_at_once(tmp_path, sign, where, name):
+    """Expressions whose time grows with the square of the letters, or faster, would not come to an end here."""
+    many = sign * (100_000 // len(sign)) if where != "name" else "x" + sign * (1900 // len(sign))
+    head, cells = (f"{many}" if where == "name" else "a", "loss", "N"), (many if where == "cell" else "1", "3.0", "1e6")
+    table = [head, ("--", "--", "--"), cells, ("2", "2.5", "1e7")]
+    if name.endswith("csv"):
+        text = "\n".join(",".join(f'"{cell}"' for cell in row) for row in table if row[0] != "--")
+    else:
+        text = "\n".join(f"| {' | '.join(row)} |" for row in table)
+    (tmp_path / name).write_text(f"{many}\n{text}\n" if where == "line" else f"{text}\n")
+    with contextlib.suppress(sf.InputError):
+        sf.read_runs(tmp_path / name)

@@ -80,7 +80,7 @@ def test_a_log_of_each_format_gives_a_law_in_one_command(folder, command):
     floor = float(re.search(r"fitted: L\(\w+\) = (-?[\d.]+)", result.stdout)[1])
     assert floor < max(made.LOSSES)
     rows = int(re.search(r"(\d+) rows? of", result.stdout)[1])
-    assert rows == (len(SIZES) if "over=N" in command else len(made.STEPS) - ("epoch > 0" in command))
+    assert rows == (len(SIZES) if "over=N" in command else len(made.STEPS) - ("over=epoch" in command))
 
 
 def test_every_file_made_here_has_its_command_and_every_trainer_its_row():

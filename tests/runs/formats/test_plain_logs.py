@@ -51,3 +51,35 @@ def test_prose_is_no_log(tmp_path):
     (tmp_path / "notes.txt").write_text("at step 5 the loss 3 was odd\nwe stopped\nat step 9 the loss 2\n")
     with pytest.raises(sf.InputError):
         sf.read_runs(tmp_path / "notes.txt")
+
+
+@pytest.mark.parametrize("name", ["train_loss", "loss", "training_loss"])
+@pytest.mark.parametrize("before", ["", "2026-01-01 00:00:00.123 | INFO | __main__:train:45 - ", "[rank0] "])
+def test_the_name_of_a_loss_may_have_a_word_before_it(tmp_path, name, before):
+    texts = lines(f"{before}step={{s}} {name}={{loss:.4f}} lr={{lr:.6f}}")
+    texts += [f"{before}step=50 val_loss=2.75"] if name == "loss" else []
+    (tmp_path / "train.log").write_text("\n".join(texts))
+    runs = sf.read_runs(tmp_path / "train.log")
+    np.testing.assert_allclose(runs.curves["loss"], 3 - np.arange(0, 1.01, 0.1), atol=1e-9)
+
+
+@pytest.mark.parametrize("each", [640, 1000])
+@pytest.mark.parametrize("first", [0, 1])
+def test_lines_that_say_how_much_of_an_epoch_is_done_are_one_curve_over_epochs(tmp_path, each, first):
+    rows = [(epoch, part) for epoch in range(3) for part in range(0, each, each // 5)]
+    texts = [
+        f"Train Epoch: {epoch + first} [{part}/{each} ({100 * part / each:.0f}%)]\tLoss: {3 - epoch - part / each:.6f}"
+        for epoch, part in rows
+    ]
+    (tmp_path / "mnist.log").write_text("\n".join(texts))
+    runs = sf.read_runs(tmp_path / "mnist.log")
+    assert len(runs) == 1
+    np.testing.assert_allclose(runs.curves["epoch"], [epoch + part / each for epoch, part in rows])
+    np.testing.assert_allclose(runs.curves["loss"], 3 - runs.curves["epoch"], atol=1e-6)
+
+
+def test_several_losses_of_one_epoch_without_a_step_are_refused_by_row(tmp_path):
+    texts = [f"epoch {epoch} loss {3 - epoch - part / 5:.3f}" for epoch in range(3) for part in range(4)]
+    (tmp_path / "train.log").write_text("\n".join(texts))
+    with pytest.raises(sf.InputError, match="row 2: several lines of one epoch have different losses"):
+        sf.read_runs(tmp_path / "train.log")

@@ -1,6 +1,8 @@
 """What trainers print is read with its steps, losses and rates, as far as they are printed; the rest is counted."""
 
 import math
+import re
+import textwrap
 
 import numpy as np
 import pytest
@@ -71,6 +73,35 @@ def test_lines_whose_end_is_lost_are_named(tmp_path, kept):
     lines = [line[:kept] for line in made.megatron() if "validation" not in line]
     runs = sf.read_runs(made.written(tmp_path, "job.out", lines), need=())
     assert noted(runs, f"{len(made.STEPS)} lines give a step and no loss", "they are cut")
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["blanks kept", "blanks lost"])
+@pytest.mark.parametrize("width", [78, 80, 81, 100, 132])
+def test_lines_cut_within_padding_are_joined(tmp_path, width, kept):
+    """The numbers are padded with blanks, and a copy from a terminal may lose those at the end of a line."""
+    parts = [line[at : at + width] for line in made.megatron() for at in range(0, len(line), width)]
+    runs = sf.read_runs(made.written(tmp_path, "job.out", parts if kept else [part.rstrip() for part in parts]))
+    assert runs.curves["step"].tolist() == made.STEPS
+    np.testing.assert_allclose(runs.curves["loss"], made.LOSSES, atol=1e-5)
+    np.testing.assert_allclose(runs.curves["lr"], made.RATES, rtol=1e-6)
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_lines_cut_between_words_are_joined(tmp_path, width):
+    parts = [part for line in made.megatron() for part in textwrap.wrap(line, width, break_on_hyphens=False)]
+    runs = sf.read_runs(made.written(tmp_path, "job.out", parts))
+    assert runs.curves["step"].tolist() == made.STEPS
+    np.testing.assert_allclose(runs.curves["loss"], made.LOSSES, atol=1e-5)
+
+
+@pytest.mark.parametrize("word", ["NAN", "nan", "INF", "inf"])
+def test_a_loss_that_is_no_number_is_kept_as_it_is_printed(tmp_path, word):
+    """`%.6E` prints NAN, `%.6e` nan."""
+    lines, at = [line for line in made.megatron() if "validation" not in line and "-----" not in line], 7
+    lines[at] = re.sub(r"lm loss: \S+", f"lm loss: {word}", lines[at])
+    loss = sf.read_runs(made.written(tmp_path, "job.out", lines)).curves["loss"].to_numpy()
+    assert len(loss) == len(made.STEPS) and np.flatnonzero(~np.isfinite(loss)).tolist() == [at]
+    assert np.isnan(loss[at]) == (word[0].lower() == "n")
 
 
 def test_a_trainer_whose_lines_are_whole_is_not_joined_with_what_follows(tmp_path):

@@ -1,0 +1,90 @@
+"""How often a measured loss on another data set, or accuracy on a task, lies inside the interval of its forecast.
+
+    python benchmarks/downstream.py [--sets 500]
+
+translate: two families of runs under the law kaplan-floor with the constants of arXiv:2411.12925 and the map to
+ProofPile 2, 24 pairs of runs with .4 % of noise on either loss; the target costs twenty times the largest run.
+task-ladder: twelve runs of twenty checkpoints, .3 % of noise on the task's loss and .005 on the accuracy; the target
+costs thirty times the largest run. The measured value is the planted one with the noise of one run. The results are in
+docs/planning.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+
+import numpy as np
+import pandas as pd
+
+import scalefit as sf
+from scalefit.laws import find_law
+
+SOURCE = {"E": 1.96690513, "A": 66798878.459, "B": 889955656.432, "alpha": 0.41289807, "beta": 0.4555813}
+K, KAPPA, E1 = 0.6048867, 1.066258, 1.3191056
+PAIRED = 0.004  #: noise of a loss, relative
+TARGET = {"N": 3.3e9, "D": 5e10}
+STEP, SCATTER = 0.003, 0.005  #: noise of a checkpoint's loss (relative) and of its accuracy
+LADDER = {"N": 7e9, "D": 1e12}
+DRAWS = 100
+
+
+def translated(seed: int) -> tuple[bool, float]:
+    """Whether the measured loss lies inside, and the width of the interval relative to it."""
+    rng = np.random.default_rng([1, seed])
+    N, D = (x.ravel() for x in np.meshgrid(np.geomspace(3e7, 1.2e9, 6), np.geomspace(1e9, 2e10, 4)))
+    law = find_law("kaplan-floor")
+
+    def losses(N: object, D: object) -> tuple[np.ndarray, np.ndarray]:
+        first = np.asarray(law.evaluate({"N": N, "D": D}, SOURCE))
+        return first, E1 + K * (first - SOURCE["E"]) ** KAPPA
+
+    families = [
+        pd.DataFrame({"N": N, "D": D, "loss": each * np.exp(PAIRED * rng.standard_normal(len(N)))})
+        for each in losses(N, D)
+    ]
+    found = sf.translate(*families, draws=DRAWS, seed=seed, **TARGET)
+    measured = float(losses(**TARGET)[1] * np.exp(PAIRED * rng.standard_normal()))
+    _, low, high = found.reached
+    return low <= measured <= high, (high - low) / measured
+
+
+def climbed(seed: int) -> tuple[bool, float]:
+    """Whether the measured accuracy lies inside, and the width of the interval."""
+    rng = np.random.default_rng([2, seed])
+    N, D, part = (x.ravel() for x in np.meshgrid(np.geomspace(1e8, 1e9, 4), [2e9, 1e10, 4e10], np.arange(1, 21) / 20))
+
+    def task(N: object, D: object) -> tuple[np.ndarray, np.ndarray]:
+        bits = np.asarray(0.3 + 14 * np.asarray(N) ** -0.21 + 35 * np.asarray(D) ** -0.23)
+        return bits, 1 - 0.75 / (1 + np.exp(-9 * (bits - 0.9)))
+
+    bits, accuracy = task(N, D * part)
+    table = pd.DataFrame({"run": [f"{n:g}-{d:g}" for n, d in zip(N, D, strict=True)], "N": N, "D": D * part})
+    table["loss"] = bits * np.exp(STEP * rng.standard_normal(len(N)))
+    table["accuracy"] = accuracy + SCATTER * rng.standard_normal(len(N))
+    found = sf.task_ladder(table, draws=DRAWS, seed=seed, **LADDER)
+    measured = float(task(**LADDER)[1] + SCATTER * rng.standard_normal())
+    _, low, high = found.reached
+    return low <= measured <= high, high - low
+
+
+def main() -> None:
+    """Print one line for each."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--sets", type=int, default=500)
+    given = parser.parse_args()
+    warnings.simplefilter("ignore", sf.FitWarning)
+    for name, judged in (("task-ladder", climbed), ("translate", translated)):
+        begin = time.perf_counter()
+        rows = np.array([judged(seed) for seed in range(given.sets)], dtype=float)
+        inside, width = rows[:, 0].mean(), np.median(rows[:, 1])
+        took = f"{time.perf_counter() - begin:.0f} s"
+        print(
+            f"{name}: {100 * inside:.1f} % of {given.sets} inside, median width {width:.3g}; {took}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""The ways in which a JSON document holds a table: columns, rows, runs of one or many rows, frames of pandas."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from scalefit.runs.columns import COLUMNS
+from scalefit.runs.formats.jsonl import flattened
+from scalefit.runs.formats.raw import Remark
+from scalefit.runs.formats.splits import measured
+from scalefit.runs.matching import canonical
+
+PLURALS = ((re.compile(r"losses$"), "loss"), (re.compile(r"(step|epoch|iter|iteration|lr|rate)s$"), r"\1"))
+
+
+def unwrapped(content: Any) -> tuple[Any, dict[str, object]]:
+    """The table inside an object: `{"runs": [...]}`, `{"history": {...}}` an object of runs; and what is beside it."""
+    content = _of_pandas(content)
+    if isinstance(content, list):
+        return _of_records(content), {}
+    if not isinstance(content, dict):
+        return content, {}
+    tables = [key for key, value in content.items() if is_table(value)]
+    if len(tables) == 1:
+        beside = {key: value for key, value in content.items() if key != tables[0]}
+        inner = content[tables[0]]
+        if not isinstance(inner, dict) or all(isinstance(value, list) for value in inner.values()):
+            return inner, flattened(beside)
+    named = [key for key, value in content.items() if isinstance(value, dict) and _shared(value)]
+    if len(named) == 1 and not _shared(content):
+        beside = {key: value for key, value in content.items() if key != named[0]}
+        return _of_runs(content[named[0]]), flattened(beside)
+    if _shared(content):
+        return _of_runs(content), {}
+    if len(content) > 1 and all(is_table(value) and isinstance(value, list) for value in content.values()):
+        return _of_runs(content), {}
+    return content, {}
+
+
+def is_table(value: Any) -> bool:
+    """Whether a value is a list of objects, or an object of lists."""
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(each, dict) for each in value)
+    return isinstance(value, dict) and bool(value) and all(isinstance(each, list) for each in value.values())
+
+
+def rows_of(columns: dict[str, list[Any]], stem: str = "") -> tuple[list[dict[str, Any]], list[Remark]]:
+    """The rows of an object of columns; names of lists are plural at times, and a history of losses counts epochs.
+
+    >>> rows_of({"losses": [3.0, 2.5], "val_losses": [3.1, 2.7]})[0]
+    [{'epoch': 0, 'loss': 3.0, 'val_loss': 3.1}, {'epoch': 1, 'loss': 2.5, 'val_loss': 2.7}]
+    """
+    names, told = _singular(columns), list[Remark]()
+    length = max((len(values) for values in columns.values()), default=0)
+    rates = [column for name, column in zip(names, columns.values(), strict=True) if canonical(name) == "lr"]
+    others = [name for name in names if canonical(name) != "lr"]
+    swept = any(len(set(map(str, rate))) == len(rate) for rate in rates) and "history" not in stem.lower()
+    history = "history" in stem.lower() or len(others) > 1
+    if length > 1 and others and all(map(measured, others)) and history and not swept:
+        columns, names = {"epoch": list(range(length)), **columns}, ["epoch", *names]
+        told.append(Remark("derived", "the lists hold one value an epoch: epochs are counted from 0", length))
+    pairs = [(name, values) for name, values in zip(names, columns.values(), strict=True)]
+    return [{name: values[at] for name, values in pairs if at < len(values)} for at in range(length)], told
+
+
+def _singular(columns: dict[str, list[Any]]) -> list[str]:
+    """The names of columns, each in the singular where a list of values has a plural name of the glossary."""
+    names = list(columns)
+    for at, (name, values) in enumerate(columns.items()):
+        for pattern, to in PLURALS:
+            one = pattern.sub(to, name)
+            varies = canonical(one) != "step" or len({str(value) for value in values}) > 1  # else the length of a run
+            if one != name and one not in names and varies and (canonical(one) in COLUMNS or measured(one)):
+                names[at] = one
+    return names
+
+
+def _of_pandas(content: Any) -> Any:
+    """A frame as pandas writes it: by columns, by rows that are counted, or with columns, index and data apart."""
+    if not isinstance(content, dict):
+        return content
+    if {"columns", "data"} <= content.keys() <= {"columns", "data", "index", "index_names", "column_names", "schema"}:
+        names, rows = content["columns"], content["data"]
+        if isinstance(names, list) and isinstance(rows, list) and all(isinstance(row, list) for row in rows):
+            return [dict(zip(map(str, names), row, strict=False)) for row in rows]
+    inner = [value for value in content.values() if isinstance(value, dict)]
+    if not inner or len(inner) < len(content):
+        return content
+    if len(content) > 1 and list(content) == list(map(str, range(len(content)))):
+        return inner
+    keys = list(inner[0])
+    if keys != list(map(str, range(len(keys)))) or any(list(each) != keys for each in inner):
+        return _curves_by_step(content)
+    if any(isinstance(cell, dict | list) for each in inner for cell in each.values()):
+        return content
+    return [{name: column[key] for name, column in content.items()} for key in keys]
+
+
+def _curves_by_step(content: dict[str, dict[str, Any]]) -> Any:
+    """Runs as objects from the step to the loss, `{"a": {"10": 4.1, "20": 3.9}}`, as rows."""
+    numeric = all(len(curve) > 1 and all(key.isdigit() for key in curve) for curve in content.values())
+    if not numeric or any(not isinstance(loss, int | float) for curve in content.values() for loss in curve.values()):
+        return content
+    if any(canonical(name) in COLUMNS for name in content):
+        return content
+    return [
+        {"run": run, "step": int(step), "loss": loss} for run, curve in content.items() for step, loss in curve.items()
+    ]
+
+
+def _of_records(records: list[Any]) -> list[Any]:
+    """Records that each hold a table under one key, such as the history of a run: the rows of these."""
+    if not records or not all(isinstance(record, dict) for record in records):
+        return records
+    keys = [[key for key, value in record.items() if is_table(value)] for record in records]
+    if any(len(found) != 1 or found != keys[0] for found in keys):
+        return records
+    found = list[Any]()
+    for number, record in enumerate(records, start=1):
+        inner, beside = unwrapped(record)
+        beside = {} if any(canonical(name) == "run" for name in beside) else {"run": f"run {number}"} | beside
+        beside |= flattened({key: value for key, value in record.items() if key != keys[0][0]})
+        rows = rows_of(inner)[0] if isinstance(inner, dict) else inner
+        found += [{**beside, **flattened(row)} for row in rows]
+    return found
+
+
+def _shared(content: dict[str, Any]) -> bool:
+    """Whether an object holds several objects that have a key in common."""
+    inner = [value for value in content.values() if isinstance(value, dict) and value]
+    return len(inner) == len(content) > 1 and bool(set.intersection(*map(set, inner)))
+
+
+def _of_runs(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """The records of an object of runs: one a run, or one a step where a run holds lists."""
+    found = []
+    for run, value in content.items():
+        inner, beside = unwrapped(value)
+        if isinstance(inner, dict) and is_table(inner):
+            inner = rows_of(inner)[0]
+        rows = inner if isinstance(inner, list) else [inner]
+        found += [{"run": run, **beside, **row} for row in rows]
+    return found

@@ -1,0 +1,83 @@
+"""Rows of a delimited file that are no whole rows: comments among them, a last one that is cut off, short ones."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from scalefit.runs.formats.raw import Remark
+from scalefit.runs.formats.text import OPENERS, encoding, packing
+
+NAN = re.compile(r"\bnan\b", re.IGNORECASE)
+
+
+def whole_rows(path: Path, frame: pd.DataFrame, separator: str) -> tuple[pd.DataFrame, list[Remark], bool]:
+    """The table without comments and without a last row that was cut off, what is to be said of it, and whether the
+    word NaN stands in the file.
+
+    Only a table that has an empty cell in its last column has such rows; then the file is read once more.
+    """
+    told = list[Remark]()
+    last = frame.columns[-1]
+    if frame[last].hasnans and len(frame.columns) > 1:
+        frame, told = _without_comments(frame)
+    if not any(frame[name].hasnans for name in frame.columns):
+        return frame, told, False
+    says_nan, short, torn = _scanned(path, separator, len(frame.columns), int(frame.index[0]))
+    if torn and len(frame) > 1:
+        frame = frame.iloc[:-1].infer_objects()
+        told.append(Remark("dropped", "the last line, which is incomplete"))
+        short = [line for line in short if line != torn]
+    if short and frame[last].hasnans:
+        count = len(short)
+        text = f"{count} rows have fewer cells than the header, the first is row {short[0]}: the others are empty"
+        told.append(Remark("suspect", text, count))
+    return frame, told, says_nan
+
+
+def _without_comments(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Remark]]:
+    """The table without lines that begin with `#` and fill fewer cells than the header has."""
+    first, last = frame.columns[0], frame.columns[-1]
+    if pd.api.types.is_numeric_dtype(frame[first].dtype) or str(first).startswith("#"):
+        return frame, []
+    comment = frame[first].astype(str).str.lstrip().str.startswith("#") & frame[last].isna()
+    if not comment.any():
+        return frame, []
+    told = Remark("dropped", f"{comment.sum()} lines that begin with # below the header", int(comment.sum()))
+    frame = frame[~comment]
+    plain = {name: _plain(frame[name]) for name in frame.columns}
+    return frame.assign(**plain), [told]
+
+
+def _plain(column: pd.Series) -> pd.Series:
+    """A column as numbers where all its filled cells are."""
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return column
+    values = pd.to_numeric(column, errors="coerce")
+    return values if (values.notna() == column.notna()).all() else column
+
+
+def _scanned(path: Path, separator: str, cells: int, first: int) -> tuple[bool, list[int], int]:
+    """Whether the word NaN is in the file, the numbers of rows with fewer cells than the header, and the number of a
+    last line that is cut off (0: it is whole)."""
+    packed, says_nan, short, number, line = packing(path), False, list[int](), 0, ""
+    with OPENERS[packed](path, "rt", encoding=encoding(path, packed)) as file:
+        for number, line in enumerate(file, start=1):
+            says_nan = says_nan or NAN.search(line) is not None
+            if number < first or line.count(separator) >= cells - 1 or '"' in line or not line.strip():
+                continue
+            if not line.lstrip().startswith("#"):
+                short.append(number)
+    torn = number if short[-1:] == [number] and not line.endswith(("\n", "\r")) else 0
+    return says_nan, short, torn
+
+
+def cells_of(line: str, separator: str) -> list[str]:
+    """The cells of a line; none where one is longer than any table has."""
+    try:
+        return next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
+    except csv.Error:
+        return []

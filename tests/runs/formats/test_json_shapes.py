@@ -1,0 +1,99 @@
+"""One table in the ways in which JSON holds it: as pandas writes it, by runs, as lists; every number in its place."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit as sf
+
+STEPS = list(range(0, 120, 10))
+CURVE = pd.DataFrame({"step": STEPS, "loss": [4 - step / 64 for step in STEPS], "lr": [1e-3] * len(STEPS)})
+ORIENTS = ["columns", "index", "split", "records"]
+
+
+@pytest.fixture
+def read(tmp_path):
+    def of(content, name="log.json", **options):
+        (tmp_path / name).write_text(content if isinstance(content, str) else json.dumps(content))
+        return sf.read_runs(tmp_path / name, **{"need": (), **options})
+
+    return of
+
+
+@pytest.mark.parametrize("orient", ORIENTS)
+def test_a_curve_as_pandas_writes_it(read, orient):
+    runs = read(CURVE.to_json(orient=orient))
+    assert len(runs) == 1
+    np.testing.assert_allclose(runs.curves[["step", "loss", "lr"]], CURVE)
+
+
+@pytest.mark.parametrize("orient", ORIENTS)
+def test_final_results_as_pandas_writes_them(read, orient):
+    table = pd.DataFrame({"N": [1e6, 3e6, 9e6], "D": [1e8, 2e8, 4e8], "loss": [3.5, 3.25, 3.0]})
+    np.testing.assert_allclose(read(table.to_json(orient=orient)).table[["N", "D", "loss"]], table)
+
+
+def test_runs_in_an_object_keep_their_names_also_where_these_are_numbers(read):
+    runs = read({"7": {"N": 1e6, "loss": 3.5}, "9": {"N": 2e6, "loss": 3.25}})
+    assert runs.table["run"].tolist() == ["7", "9"] and runs.table["N"].tolist() == [1e6, 2e6]
+
+
+def test_a_loss_by_its_step_for_each_run(read):
+    runs = read({name: {str(step): 4 - step / 64 - at for step in STEPS[1:]} for at, name in enumerate(["a", "b"])})
+    assert runs.names == ["a", "b"] and runs.curves["step"].tolist() == STEPS[1:] * 2
+    assert runs.curves["loss"].tolist() == [4 - step / 64 - at for at in (0, 1) for step in STEPS[1:]]
+
+
+@pytest.mark.parametrize(
+    "names", [("steps", "losses", "lrs"), ("step", "loss", "learning_rates"), ("iters", "losses", "lr")]
+)
+@pytest.mark.parametrize("runs_of", [1, 2])
+def test_lists_with_plural_names(read, names, runs_of):
+    lists = dict(zip(names, CURVE.to_dict("list").values(), strict=True))
+    runs = read(lists if runs_of == 1 else {"a": lists, "b": lists})
+    assert len(runs) == runs_of
+    np.testing.assert_allclose(runs.curves[["step", "loss", "lr"]], pd.concat([CURVE] * runs_of))
+
+
+@pytest.mark.parametrize("inner", ["records", "lists"])
+def test_a_list_of_runs_each_with_its_settings_and_its_history(read, inner):
+    history = CURVE.to_dict("records" if inner == "records" else "list")
+    runs = read(
+        [{"name": name, "config": {"n_params": size}, "history": history} for name, size in (("a", 1e6), ("b", 4e6))]
+    )
+    assert runs.names == ["a", "b"] and runs.table["N"].tolist() == [1e6, 4e6]
+    np.testing.assert_allclose(runs.curves["loss"], [*CURVE["loss"], *CURVE["loss"]])
+
+
+def test_the_history_of_keras_counts_epochs(read):
+    history = {"loss": [3.0, 2.5, 2.25], "val_loss": [3.1, 2.7, 2.6], "lr": [1e-3, 1e-3, 5e-4]}
+    runs = read(history)
+    assert runs.curves["epoch"].tolist() == [0, 1, 2] and runs.curves["loss"].tolist() == history["loss"]
+
+
+def test_lists_of_a_sweep_are_final_results(read):
+    runs = read(
+        {"lr": [1e-4, 1e-3, 1e-2], "loss": [3.0, 2.5, 2.75], "val_loss": [3.1, 2.6, 2.9]}, rename={"val_loss": "loss"}
+    )
+    assert runs.curves is None and runs.table["peak_lr"].tolist() == [1e-4, 1e-3, 1e-2]
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+def test_a_rate_that_a_scheduler_gives_as_a_list(read, groups):
+    rows = [{**row, "lr": [row["lr"]] * groups} for row in CURVE.to_dict("records")]
+    runs = read("".join(json.dumps(row) + "\n" for row in rows), "log.jsonl")
+    assert runs.curves["lr"].tolist() == CURVE["lr"].tolist()
+
+
+def test_rates_of_groups_that_differ_are_named_and_not_read(read):
+    rows = [{**row, "lr": [row["lr"], row["lr"] / 2]} for row in CURVE.to_dict("records")]
+    runs = read("".join(json.dumps(row) + "\n" for row in rows), "log.jsonl")
+    assert "lr" not in runs.curves.columns and any("columns that hold lists: lr" in note.text for note in runs.notes)
+
+
+@pytest.mark.parametrize("deep", [300, 900, 5000])
+def test_objects_nested_deep_are_refused(read, deep):
+    with pytest.raises(sf.InputError):
+        read('{"a": [' * deep + '{"loss": 1}' + "]}" * deep)

@@ -1,0 +1,120 @@
+"""What the names of columns say of their units: applied, or the column is not taken for what it does not count."""
+
+import numpy as np
+import pytest
+
+import scalefit as sf
+
+
+@pytest.fixture
+def read(tmp_path):
+    def of(text, name="table.csv", **options):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return sf.read_runs(tmp_path / name, **{"need": (), **options})
+
+    return of
+
+
+COMPUTE = {
+    "compute (PF-days)": 8.64e19,
+    "C (petaflop/s-days)": 8.64e19,
+    "pf_days": 8.64e19,
+    "petaflop/s-days": 8.64e19,
+    "FLOPs (1e18)": 1e18,
+    "Training compute (ZFLOPs)": 1e21,
+    "training compute [EFLOP]": 1e18,
+    "EFLOPs": 1e18,
+    "exaflops": 1e18,
+    "total_gflops": 1e9,
+    "throughput/total_gflops": 1e9,
+    "compute (exa FLOPs)": 1e18,
+    "flops": 1.0,
+}
+
+
+@pytest.mark.parametrize("name", COMPUTE)
+def test_compute_is_read_in_its_unit(read, name):
+    table = read(f'"{name}",loss\n1,3.5\n10,3.0\n250,2.5\n').table
+    np.testing.assert_allclose(table["C"], np.array([1, 10, 250]) * COMPUTE[name], rtol=1e-12)
+
+
+OTHER = ["D (samples)", "tokens (words)", "tokens (GB)", "compute (GPU hours)", "C (A100-hours)", "tokens [sequences]"]
+
+
+@pytest.mark.parametrize("name", [*OTHER, "tflops", "compute (TFLOP/s)"])
+def test_a_column_that_counts_something_else_is_not_guessed(read, name):
+    table = read(f'N,"{name}",loss\n1e6,1000,3.5\n2e6,2000,3.0\n').table
+    assert not {"D", "C", "tokens"} & set(table.columns) and name in table.columns
+
+
+def test_it_may_be_mapped_all_the_same(read):
+    table = read("N,D (samples),loss\n1e6,1000,3.5\n2e6,2000,3.0\n", rename={"D (samples)": "D"}).table
+    assert table["D"].tolist() == [1000, 2000]
+
+
+COUNTED = ["tokens_in_billions", "Tokens in billions", "tokens (in B)", "tokens_B", "Tokens (billion)"]
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_billions_in_words(read, name):
+    assert read(f"N,{name},loss\n1e6,2.5,3.5\n2e6,40,3.0\n").table["D"].tolist() == [2.5e9, 40e9]
+
+
+@pytest.mark.parametrize(("header", "factor"), [("model size", 1.0), ("params (M)", 1.0)])
+def test_a_number_with_a_word_for_its_unit_is_read_as_written(read, header, factor):
+    table = read(f"{header},loss\n125 million,3.5\n1.3 billion,3.0\n2bn,2.75\n").table
+    assert table["N"].tolist() == [125e6 * factor, 1.3e9 * factor, 2e9 * factor]
+
+
+@pytest.mark.parametrize("cell", ["~1M", "≈2e6", ">3M", "<= 5M"])
+def test_a_size_that_is_no_exact_number_is_refused_by_row(read, cell):
+    with pytest.raises(sf.InputError, match=r"row 2, column N: .* is not a number"):
+        read(f"params,loss\n{cell},3.5\n2M,3.0\n")
+
+
+@pytest.mark.parametrize("order", ["as logged", "reversed", "shuffled"])
+@pytest.mark.parametrize("extra", ["lr", "phase"])
+def test_rows_of_one_run_in_any_order_are_one_run(read, order, extra):
+    steps = np.arange(10, 210, 10)
+    own = [f"{min(1, s / 50) / 1000}" if extra == "lr" else ("warmup" if s < 50 else "decay") for s in steps]
+    rows = [f"{s},{4 - s / 256},{cell}" for s, cell in zip(steps, own, strict=True)]
+    rows = rows[::-1] if order == "reversed" else rows
+    rows = [rows[at] for at in np.random.default_rng(3).permutation(len(rows))] if order == "shuffled" else rows
+    runs = read("\n".join([f"step,loss,{extra}", *rows]) + "\n")
+    assert len(runs) == 1 and runs.curves["step"].tolist() == steps.tolist()
+    assert runs.curves["loss"].tolist() == [4 - s / 256 for s in steps]
+
+
+@pytest.mark.parametrize(
+    ("name", "axis", "factor"), [("tokens", "tokens", 1), ("tokens (M)", "tokens", 1e6), ("steps", "step", 1)]
+)
+def test_tokens_or_steps_that_rise_evenly_are_the_axis_of_one_curve(read, name, axis, factor):
+    places = np.arange(500, 6000, 500)
+    runs = read(f"{name},loss,lr\n" + "".join(f"{at},{4 - at / 8192},{at * 1e-6}\n" for at in places))
+    assert len(runs) == 1 and runs.curves[axis].tolist() == (places * factor).tolist()
+    assert runs.curves["loss"].tolist() == [4 - at / 8192 for at in places]
+
+
+@pytest.mark.parametrize("places", [2.0 ** np.arange(10) * 1e6, [1e6, 2e6, 3e6]], ids=["doubling", "three"])
+def test_amounts_of_data_of_several_runs_are_not(read, places):
+    runs = read("tokens,loss\n" + "".join(f"{at},{4 - i / 8}\n" for i, at in enumerate(places)))
+    assert runs.curves is None and runs.table["D"].tolist() == list(places)
+
+
+@pytest.mark.parametrize("axis", ["Relative Time (Process)", "Relative Time (Wall)", "Wall Time"])
+def test_a_chart_over_time_has_no_steps_and_is_refused(read, axis):
+    head = ",".join(f'"{name}"' for name in (axis, "a - loss", "a - loss__MIN", "a - loss__MAX"))
+    with pytest.raises(sf.InputError, match=r"the x axis of the chart is .*, which is no step"):
+        read(head + "\n" + "".join(f"{at},3,3,3\n" for at in range(5)))
+
+
+def test_a_loss_of_zero_beside_a_gradient_of_nan_is_a_lost_loss(read):
+    rows = [{"step": s, "loss": 4 - s / 64, "grad_norm": 1.0} for s in range(10, 60, 10)]
+    lost = ", ".join(f'{{"step": {s}, "loss": 0.0, "grad_norm": NaN}}' for s in range(60, 100, 10))
+    history = ", ".join(str(row).replace("'", '"') for row in rows)
+    runs = read(f'{{"log_history": [{history}, {lost}]}}', "trainer_state.json")
+    assert np.isnan(runs.curves["loss"]).tolist() == [False] * 5 + [True] * 4
+    assert runs.table["diverged"].tolist() == [True] and runs.table["loss"].tolist() == [4 - 50 / 64]
+    told = "".join(f"{{'loss': {r['loss']}, 'grad_norm': 1.0, 'epoch': {r['step'] / 100}}}\n" for r in rows)
+    told += "".join(f"{{'loss': 0.0, 'grad_norm': nan, 'epoch': {s / 100}}}\n" for s in range(60, 100, 10))
+    assert np.isnan(read(told, "train.log").curves["loss"]).sum() == 4
