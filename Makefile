@@ -25,7 +25,7 @@ demo: $(VENV)/core
 	  --save out/annealing.json --plot out/annealing.png
 
 test: $(VENV)/all
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2
 
 lint: $(VENV)/all
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 import sys
@@ -126,3 +127,14 @@ def test_the_law_of_the_contributing_page_is_a_law(tmp_path, monkeypatch):
     (tmp_path / "runs.csv").write_text(f"D,loss\n{rows}\n")
     result = commands.run("scalefit fit runs.csv --law ./mine.py:Saturating --json")
     assert result.exit_code == 0, result.output
+
+
+def test_every_page_has_its_place_in_the_site():
+    """The tree of the site names each page; the pages of the laws and of the reference are added from the code."""
+    conf = ast.parse((DOCS / "site" / "conf.py").read_text(encoding="utf-8"))
+    (tree,) = (node.value for node in conf.body if isinstance(node, ast.Assign) and node.targets[0].id == "TREE")
+    placed = [leaf.value for leaf in ast.walk(tree) if isinstance(leaf, ast.Constant)]
+    pages = {f"docs/{path.stem}" for path in PAGES}
+    assert pages <= set(placed)
+    assert {name for name in placed if name.startswith("docs/") and name.count("/") == 1} <= pages
+    assert len(placed) == len(set(placed))

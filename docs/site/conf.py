@@ -40,7 +40,7 @@ REFERENCE = ROOT / "docs" / "reference"
 
 #: the tree of the site, by caption
 TREE = {
-    "Start": ["docs/tutorial", "docs/index", "docs/questions", "docs/logs", "docs/glossary"],
+    "Start": ["docs/tutorial", "docs/index", "docs/questions", "docs/logs", "docs/limits", "docs/glossary"],
     "Forecasts": ["docs/choosing", "docs/intervals", "docs/diagnostics", "docs/partial", "docs/conventions"],
     "Decisions": ["docs/planning", "docs/learning_rate", "docs/proxy", "docs/reports"],
     "Laws": ["docs/laws/index"],
