@@ -33,6 +33,12 @@ def made(fit):
     return sf.report(fit, N=1e9, D="300B")
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Reports without their figures, which take most of the time."""
+    monkeypatch.setattr(Figure, "of", lambda *_: Text(["a figure"]))
+
+
 def part(made, title):
     return next(section for section in made.sections if section.title == title)
 
@@ -50,7 +56,7 @@ def test_the_verdict_is_the_prediction_of_the_fit_and_the_error_of_the_back_test
     assert made.verdict.startswith("At N = 1e9, D = 300B the law chinchilla predicts a loss of")
 
 
-def test_what_speaks_against_the_prediction_is_all_that_the_fit_says(fit):
+def test_what_speaks_against_the_prediction_is_all_that_the_fit_says(fit, undrawn):
     far = sf.report(fit, N=1e13, D=1e16)
     assert not far.ok
     texts = [check.text for check in (*fit.cautions(N=1e13, D=1e16), *fit.warnings)]
@@ -87,7 +93,7 @@ def test_sensitivity_is_refitted(made, fit, runs):
     assert rows["law skaling"] == pytest.approx(skaling, rel=2e-3)
 
 
-def test_the_plan_is_for_the_compute_of_the_predicted_run(made, fit):
+def test_the_plan_is_for_the_compute_of_the_predicted_run(made, fit, undrawn):
     lines = "\n".join(line for block in part(made, "Plan").blocks if isinstance(block, Text) for line in block.lines)
     assert "1.8e+21 FLOP" in lines
     assert f"N {said(sf.plan(fit, compute=1.8e21).table['N'][0])} [" in lines
@@ -95,7 +101,7 @@ def test_the_plan_is_for_the_compute_of_the_predicted_run(made, fit):
     assert "1e+20 FLOP" in str(part(other, "Plan").blocks[0])
 
 
-def test_a_law_without_size_and_data_has_no_plan_and_a_fit_without_a_target_says_what_to_give():
+def test_a_law_without_size_and_data_has_no_plan_and_a_fit_without_a_target_says_what_to_give(undrawn):
     C = np.geomspace(1e18, 1e20, 8)
     page = sf.report(sf.fit(pd.DataFrame({"C": C, "loss": 2 + 300 * C**-0.13}), "power-floor:over=C"))
     assert "Plan" not in [section.title for section in page.sections]
@@ -119,7 +125,7 @@ def there(tmp_path, monkeypatch, runs):
     return tmp_path
 
 
-def test_the_command_writes_the_page_and_says_its_verdict(there, fit):
+def test_the_command_writes_the_page_and_says_its_verdict(there, fit, undrawn):
     fit.save("fit.json")
     result = commands.run("scalefit report fit.json --at N=1B,D=300B -o page.html --json")
     content = json.loads(result.stdout)
