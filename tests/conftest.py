@@ -3,6 +3,7 @@
 Two workers on two cores with two threads each cost a quarter more processor time, and gain nothing.
 """
 
+import gc
 import os
 import sys
 
@@ -18,6 +19,13 @@ def pytest_configure(config):
     """With several workers, the tests of one file stay in one of them: what they share is then made once."""
     if getattr(config.option, "dist", "no") == "load":  # what -n alone means; absent without pytest-xdist
         config.option.dist = "loadfile"
+
+
+def pytest_collection_finish(session):
+    """What was collected stays to the end: looking through it for waste cost a fourteenth of the processor time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)
