@@ -26,12 +26,11 @@ def read(text):
 
 
 @given(SIZES, st.floats(1e-6, 10), st.floats(0.01, 1))
-def test_a_rounded_value_is_off_by_less_than_a_tenth_of_its_half_width(value, share, skew):
+def test_a_rounded_value_is_off_by_at_most_a_twentieth_of_half_its_interval(value, share, skew):
     half = share * abs(value)
     low, high = value - skew * half, value + half
     first, *others = read(rounded(value, low, high))
-    near = min(value - low, high - value)
-    assert abs(first - value) <= 0.0501 * max(near, 0.1 * half) + 1e-9 * abs(value)
+    assert abs(first - value) <= 0.0501 * 0.5 * (high - low) + 1e-9 * abs(value)
     ends = others if len(others) == 2 else (first - others[0], first + others[0])
     assert ends[1] == pytest.approx(high, abs=0.35 * half)
     assert ends[0] == pytest.approx(low, abs=0.35 * half)
