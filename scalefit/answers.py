@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SHARES = {"mean_relative", "worst_relative", "final", "relative_error"}  #: columns shown in percent
 FORMATS = {"points": ".0f", "r2": ".5f", "mae": ".4g", "rmse": ".4g", "decades_beyond": ".2f"}
 MOST_LETTERS = 240  #: of one cell or item; the rest is counted
-LOPSIDED = 0.3  #: by how much the nearer limit lies nearer than half of the interval, from which both are shown
+LOPSIDED = 0.1  #: by how much the nearer limit lies nearer than half of the interval, from which both are shown
 LEAST_PLAIN, MOST_PLAIN = 3, 5  #: numbers from 1e-3 and below 1e5 are written without a power of ten
 MOST_NAMED = 4  #: items that a note names before it only counts them
 

@@ -102,11 +102,12 @@ def _answer(
     failed: bool,
     other: Sensitivity | None,
 ) -> Answer:
-    from scalefit.fitting.summary import origin_of_intervals
+    from scalefit.fitting.summary import forecaster, origin_of_intervals
 
     content: dict[str, Any] = {"law": fit.law.spec, "status": fit.status, "predictions": records(table)}
     content["warnings"] = coded(checks)
-    text = [f"{fit.law.spec} ({fit.status}): {len(table)} prediction{'s' * (len(table) > 1)}"]
+    name = forecaster(fit).removeprefix("law ")
+    text = [f"{name} ({fit.status}): {len(table)} prediction{'s' * (len(table) > 1)}"]
     shown = table if len(table) <= MOST_SHOWN else _shown(table)
     text.append(as_lines(shown))
     if len(shown) < len(table):

@@ -27,7 +27,7 @@ FORECAST = "Predict the end of a run under this schedule."
 @click.option("--forecast", metavar="SCHEDULE", help=FORECAST)
 @click.option("--compute", metavar="FLOP", show_default="that of the predicted run", help="The budget to plan for.")
 @options.shared("--draws", default=options.DRAWS)
-@options.shared("--seed")
+@options.shared("--seed", "--drop-diverged")
 @answering
 def command(
     files: tuple[str, ...],
@@ -39,6 +39,7 @@ def command(
     compute: str | None,
     draws: int,
     seed: int,
+    drop_diverged: bool,
     **reading: Any,
 ) -> Answer:
     """The page is one file without scripts that opens anywhere, on a light or a dark screen and in print; as .md its
@@ -54,16 +55,22 @@ def command(
     from scalefit.reports.of_fit import report
 
     saved = Path(files[0]).suffix == ".json"
-    if saved and (len(files) > 1 or hold_out or any(reading.values())):
+    if saved and (len(files) > 1 or hold_out or law != "auto" or drop_diverged or any(reading.values())):
         todo = "give the fit alone, or the logs alone"
-        raise InputError("a saved fit beside run logs or their options", where=files[0], todo=todo)
+        raise InputError("a saved fit beside run logs, another law or their options", where=files[0], todo=todo)
     source: Any = files[0] if saved else options.read(files, **reading)
     held = None
     if hold_out:
         source, held = source.hold_out(hold_out)
         options.refuse_empty(held, "held out", "--hold-out")
     place: dict[str, Any] = dict(options.pairs(at, "--at"))
-    asked: dict[str, Any] = {"schedule": forecast, "compute": compute, "draws": draws, "seed": seed}
+    asked: dict[str, Any] = {
+        "schedule": forecast,
+        "compute": compute,
+        "draws": draws,
+        "seed": seed,
+        "drop_diverged": drop_diverged,
+    }
     made = report(source, law=law, held_out=held, command=made_by(), **asked, **place)
     path = made.save(output)
     content = {"report": str(path), "title": made.title, "verdict": made.verdict, "warnings": list(made.warnings)}

@@ -36,6 +36,13 @@ def number(value: float) -> str:
     return f"{value:.6g}"
 
 
+def forecaster(fit: Fit) -> str:
+    """What forecasts: the law, or the mixture of laws with their weights."""
+    if fit.choice is None or not fit.choice.others:
+        return f"law {fit.law.spec}"
+    return "mixture of " + ", ".join(f"{name} ({100 * weight:.0f} %)" for name, weight in fit.choice.weights.items())
+
+
 def equation_of(fit: Fit) -> str:
     """The law's equation; that of a formula gives the column that it was fitted to."""
     left, sign, right = fit.law.equation.partition(" = ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,16 @@ from scalefit.errors import InputError, ScalefitError, counted, listed
 from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
 from scalefit.fitting.saved import load_fit
-from scalefit.fitting.summary import equation_of, formula_with_numbers, numbers, origin_of_intervals, remarks, verdict
+from scalefit.fitting.summary import (
+    equation_of,
+    forecaster,
+    formula_with_numbers,
+    numbers,
+    origin_of_intervals,
+    remarks,
+    verdict,
+)
+from scalefit.planning.allocation.targets import budgets_of
 from scalefit.reports.asked import Asked
 from scalefit.reports.blocks import Block, Figure, Section, Table, Text, brief
 from scalefit.reports.page import Report
@@ -27,6 +37,8 @@ from scalefit.selection.automatic import AUTO
 from scalefit.selection.automatic import fit as fit_law
 
 DRAWS = 200
+NOTHING = 0.005  #: decades that are called none
+FEWEST = 5  #: held-out predictions about as far out from which their error is quoted
 FARTHER = 10.0  #: the budget that is planned where no target is given, in units of the largest fitted compute
 MOST_RUNS = 3  #: runs that the title names
 
@@ -40,6 +52,7 @@ def report(
     compute: Any = None,
     draws: int = DRAWS,
     seed: int = 0,
+    drop_diverged: bool = False,
     command: str = "",
     **at: Any,
 ) -> Report:
@@ -50,6 +63,7 @@ def report(
         held_out: runs that were not fitted, and on which the prediction is judged.
         schedule, at: the prediction, as for :meth:`scalefit.Fit.predict`: ``N=7e9, D="2T"``, or a schedule.
         compute: FLOP to plan for; by default those of the predicted run, or ten times the largest fitted one.
+        drop_diverged: leave out rows without a finite loss, and count them.
         command: the command that makes the page again, shown with its provenance.
 
     Raises InputError where the logs cannot be read or the law has no such variable.
@@ -60,6 +74,8 @@ def report(
     >>> page.verdict.partition(":")[0]
     'At N = 7e9, D = 2T the law chinchilla predicts a loss of 2.027 (no interval)'
     """
+    if isinstance(at.get("at"), Mapping):
+        at = {**at.pop("at"), **at}
     runs: Runs | None = None
     if isinstance(source, Fit):
         fit = source
@@ -68,7 +84,9 @@ def report(
     else:
         runs = source if isinstance(source, Runs) else read_runs(source, need=())
         place = {name: float(value) for name, value in at.items() if isinstance(value, (int, float))}
-        fit = fit_law(runs, law, at=place, draws=draws, seed=seed)
+        fit = fit_law(runs, law, at=place, draws=draws, seed=seed, drop_diverged=drop_diverged)
+    if compute is not None:
+        _refuse_plan(fit, compute)
     asked = Asked(fit, runs, held_out, schedule, at)
     point = predict(fit, schedule=schedule, at=at) if asked.any else None
     cautions = fit.cautions(schedule=schedule, **at) if asked.any else ()
@@ -94,18 +112,28 @@ def report(
 def _verdict(asked: Asked, point: pd.DataFrame | None, tested: Backtest | str) -> str:
     """One sentence: the prediction with its interval, how far it reaches, and the back-test."""
     fit = asked.fit
-    judged = (
-        f"the median error of a back-test is {100 * tested.error:.2g} %" if isinstance(tested, Backtest) else tested
-    )
     if point is None:
-        return f"The law {fit.law.name} {_state(fit)}; {judged}."
+        return f"The {forecaster(fit)} {_state(fit)}; {_judged(tested, 0.0)}."
     last = point.iloc[-1]
     value = interval((float(last[fit.target]), float(last["low"]), float(last["high"])), ".4g")
     ends = " (90 % prediction interval)" if last["low"] == last["low"] else " (no interval)"
     far = float(last["decades_beyond"])
-    reach = f"{far:.2g} decades beyond the fitted runs" if far > 0 else "within the fitted runs"
-    head = f"{asked.place[:1].upper()}{asked.place[1:]} the law {fit.law.name} predicts a {fit.target} of {value}"
-    return f"{head}{ends}: {reach}; {judged}."
+    reach = f"{far:.2g} decades beyond the fitted runs" if far >= NOTHING else "within the fitted runs"
+    head = f"{asked.place[:1].upper()}{asked.place[1:]} the {forecaster(fit)} predicts a {fit.target} of {value}"
+    return f"{head}{ends}: {reach}; {_judged(tested, far)}."
+
+
+def _judged(tested: Backtest | str, far: float) -> str:
+    """The median error of the back-test, of predictions that reach about as far where there are some."""
+    if not isinstance(tested, Backtest):
+        return tested
+    overall = f"the median error of a back-test of {tested.law} is {100 * tested.error:.2g} %"
+    if far < NOTHING:
+        return overall
+    out = tested.table["error"].abs()[tested.table["decades"] >= 0.7 * far]
+    if len(out) < FEWEST:
+        return f"{overall}, nearer to the fitted runs than this"
+    return f"the median error of a back-test of {tested.law} so far out is {100 * float(out.median()):.2g} %"
 
 
 def _state(fit: Fit) -> str:
@@ -223,12 +251,24 @@ def _backtest(fit: Fit, tested: Backtest | str) -> Section:
     )
 
 
+def _refuse_plan(fit: Fit, compute: Any) -> None:
+    """Raise where a budget is none, or where the law has no plan."""
+    budgets_of(compute, None, None, None)
+    if not _has_plan(fit):
+        todo = "leave it out, or take a law of size and data"
+        raise InputError(f"law {fit.law.name} plans no size and data", where="compute", todo=todo)
+
+
+def _has_plan(fit: Fit) -> bool:
+    return {"N", "D"} <= set(fit.law.columns.values()) and not fit.law.is_trajectory
+
+
 def _plan(asked: Asked, compute: Any) -> Section:
     """The best size and data for the compute, for laws that have them; else nothing."""
     from scalefit.planning.allocation.plan import plan
 
     fit = asked.fit
-    if not {"N", "D"} <= set(fit.law.columns.values()) or fit.law.is_trajectory:
+    if not _has_plan(fit):
         return Section("Plan")
     held = {name: value for name, value in asked.at.items() if name not in ("N", "D", "C")}
     budget = compute or _compute_of(asked)

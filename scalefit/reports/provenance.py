@@ -6,6 +6,7 @@ import platform
 from importlib.metadata import version
 
 from scalefit.fitting.result import Fit
+from scalefit.fitting.summary import forecaster
 from scalefit.reports.blocks import Block, Table, Text, brief
 from scalefit.version import __version__
 
@@ -16,7 +17,7 @@ def provenance(fit: Fit, command: str) -> list[Block]:
     """The command, the hashes of the files, the settings and the versions."""
     settings = fit.settings
     rows = [
-        ["law", fit.law.spec],
+        ["forecast by", forecaster(fit)],
         ["target", fit.target],
         ["residuals", settings.residuals],
         ["loss of a residual", f"{settings.loss}, threshold {fit.delta:.4g}"],

@@ -26,15 +26,19 @@ def sensitivity_of(asked: Asked) -> list[Block]:
     """A table of predictions under other choices, and the figure of what single runs do; nothing without a target."""
     if not asked.any:
         return [Text(["No point was asked for (--at, --forecast): nothing to compare."])]
-    rows = [*_choices(asked), *_ends_of_scale(asked), *_floors(asked), *_laws(asked)]
-    here = _value(asked.fit, asked)
-    values = np.array([here, *(value for _, value in rows)])
-    changes = ["", *(f"{100 * (value / here - 1):+.2f} %" for value in values[1:])]
-    names = ["this fit", *(name for name, _ in rows)]
-    values = np.array([here, *(value for _, value in rows)])
-    changes = ["", *(f"{100 * (value / here - 1):+.2f} %" for value in values[1:])]
-    names = ["this fit", *(name for name, _ in rows)]
-    shown = pd.DataFrame({"choice": names, asked.fit.target: values, "change": changes})
+    fit, here = asked.fit, _value(asked.fit, asked)
+    alone = replace(asked, fit=replace(fit, choice=None))
+    own = _value(alone.fit, alone)
+    mixed = [] if fit.choice is None else [(f"law {fit.law.spec}", own), *_laws(asked)]
+    rows = [(name, value, here) for name, value in mixed]
+    one = f"law {fit.law.spec}, " if mixed else ""
+    choices = [*_choices(alone), *_ends_of_scale(alone), *_floors(alone)]
+    rows += [(f"{one}{name}", value, own) for name, value in choices]
+    rows += [] if mixed else [(name, value, here) for name, value in _laws(asked)]
+    changes = ["", *(f"{100 * (value / base - 1):+.2f} %" for _, value, base in rows)]
+    names = ["this forecast", *(name for name, _, _ in rows)]
+    values = [here, *(value for _, value, _ in rows)]
+    shown = pd.DataFrame({"choice": names, fit.target: values, "change": changes})
     blocks: list[Block] = [Table.of("The prediction under other choices", shown)]
     if any(asked.fit.without.values()):
         blocks.append(_influence(asked))

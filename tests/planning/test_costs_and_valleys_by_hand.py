@@ -225,7 +225,7 @@ def test_draws_without_an_optimum_are_told_above_a_twentieth(monkeypatch, lost, 
     )
     row = {"loss": 2.0, "low": 1.9, "high": 2.1, "decades_beyond": 0.5}
     monkeypatch.setattr(planned, "predict", lambda fit, at: pd.DataFrame([row]))
-    fit = SimpleNamespace(intervals=None, target="loss", law=SimpleNamespace(columns={"N": "N"}))
+    fit = SimpleNamespace(intervals=None, choice=None, target="loss", law=SimpleNamespace(columns={"N": "N"}))
     found = planned._Asked(fit, surface, None)._completed({}, {"N": values}, 1e20)
     assert bool(found.notes) is said
     assert (found.values["N"], found.values["loss"], found.values["decades_beyond"]) == (3e9, 2.0, 0.5)

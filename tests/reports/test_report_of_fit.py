@@ -49,10 +49,13 @@ def table_of(made, title):
 
 def test_the_verdict_is_the_prediction_of_the_fit_and_the_error_of_the_back_test(made, fit, runs):
     row = fit.predict(N=1e9, D="300B").iloc[-1]
-    error = sf.backtest(runs, "chinchilla", delta=fit.delta).error
+    tested = sf.backtest(runs, "chinchilla", delta=fit.delta).table
+    far = tested[tested["decades"] >= 0.7 * row["decades_beyond"]]
+    assert len(far) >= 5
+    error = float(far["error"].abs().median())
     said = [float(number) for number in re.findall(r"\d+\.\d+", made.verdict)]
     assert said[:3] == pytest.approx([row["loss"], row["low"], row["high"]], rel=6e-4)
-    assert said[-1] == pytest.approx(100 * error, rel=0.06)
+    assert float(re.search(r"so far out is ([\d.]+) %", made.verdict)[1]) == pytest.approx(100 * error, rel=0.06)
     assert made.verdict.startswith("At N = 1e9, D = 300B the law chinchilla predicts a loss of")
 
 
@@ -93,6 +96,33 @@ def test_sensitivity_is_refitted(made, fit, runs):
     assert rows["law skaling"] == pytest.approx(skaling, rel=2e-3)
 
 
+def test_a_mixture_is_named_and_each_law_of_it_is_compared_with_its_own_refits(runs, undrawn):
+    fit = sf.fit(runs)
+    assert fit.choice.others, "a mixture"
+    page = sf.report(fit, N=1e9, D="300B")
+    assert page.verdict.startswith(f"At N = 1e9, D = 300B the mixture of {fit.law.spec} (")
+    rows = table_of(page, "Sensitivity").rows
+    own = sf.fit(runs, fit.law.spec).predict(N=1e9, D="300B")["loss"][0]
+    assert float(rows[0][1]) == pytest.approx(fit.predict(N=1e9, D="300B")["loss"][0], rel=1e-4)
+    assert (rows[1][0], float(rows[1][1])) == (f"law {fit.law.spec}", pytest.approx(own, rel=1e-4))
+    (left,) = (row for row in rows if "without the largest run" in row[0])
+    assert left[0].startswith(f"law {fit.law.spec}, ")
+    assert float(left[2].removesuffix(" %")) == pytest.approx(100 * (float(left[1]) / own - 1), abs=0.02)
+
+
+@pytest.mark.parametrize("compute", ["abc", -5, 0, float("nan")])
+def test_a_budget_that_is_none_is_refused(fit, compute):
+    with pytest.raises(InputError, match="compute"):
+        sf.report(fit, compute=compute)
+
+
+def test_a_budget_for_a_law_without_a_plan_is_refused():
+    C = np.geomspace(1e18, 1e20, 8)
+    power = sf.fit(pd.DataFrame({"C": C, "loss": 2 + 300 * C**-0.13}), "power-floor:over=C")
+    with pytest.raises(InputError, match="plans no size and data"):
+        sf.report(power, compute=1e20)
+
+
 def test_the_plan_is_for_the_compute_of_the_predicted_run(made, fit, undrawn):
     lines = "\n".join(line for block in part(made, "Plan").blocks if isinstance(block, Text) for line in block.lines)
     assert "1.8e+21 FLOP" in lines
@@ -106,7 +136,7 @@ def test_a_law_without_size_and_data_has_no_plan_and_a_fit_without_a_target_says
     page = sf.report(sf.fit(pd.DataFrame({"C": C, "loss": 2 + 300 * C**-0.13}), "power-floor:over=C"))
     assert "Plan" not in [section.title for section in page.sections]
     assert "--at" in str(part(page, "Sensitivity").blocks[0])
-    assert page.verdict.startswith("The law power-floor fits 8 rows")
+    assert page.verdict.startswith("The law power-floor:over=C fits 8 rows")
 
 
 def test_a_figure_that_cannot_be_drawn_is_a_line():
@@ -134,7 +164,8 @@ def test_the_command_writes_the_page_and_says_its_verdict(there, fit, undrawn):
     assert result.exit_code == (1 if content["warnings"] else 0)
     refused = commands.run("scalefit report fit.json --at N=1B,D=300B -o page.png")
     assert refused.exit_code == 2
-    assert commands.run("scalefit report fit.json --where 'N > 1' -o other.html").exit_code == 2
+    for other in ("--where 'N > 1'", "--law kaplan", "--drop-diverged"):
+        assert commands.run(f"scalefit report fit.json {other} -o other.html").exit_code == 2
     assert not (there / "other.html").exists()
 
 

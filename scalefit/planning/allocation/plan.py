@@ -206,7 +206,8 @@ class _Asked:
                 low, high = ends(values, self.few) if np.ptp(values[np.isfinite(values)]) > 0 else (np.nan, np.nan)
                 row |= {name: float(values[0]), f"{name}_low": low, f"{name}_high": high}
         where: dict[str, Any] = {**surface.held, **{name: float(values[0]) for name, values in place.items()}}
-        predicted = predict(self.fit, at={column: where[column] for column in law.columns.values()}).iloc[0]
+        fit = self.fit if self.fit.choice is None else replace(self.fit, choice=None)  # whose sizes these are
+        predicted = predict(fit, at={column: where[column] for column in law.columns.values()}).iloc[0]
         row |= {"loss": predicted[self.fit.target], "low": predicted["low"], "high": predicted["high"]}
         if {"N", "D"} <= set(where):
             row["tokens_per_parameter"] = where["D"] / where["N"]
