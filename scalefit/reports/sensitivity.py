@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 
 from scalefit.errors import InputError
+from scalefit.fitting.cautions import able
 from scalefit.fitting.fit import fit as fit_one
 from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
 from scalefit.reports.asked import Asked
 from scalefit.reports.blocks import Block, Figure, Table, Text
+from scalefit.rows.asked import own_point
 from scalefit.rows.scale import scale_of
 from scalefit.runs import Runs, read_runs
 from scalefit.selection.automatic import MANY
@@ -26,22 +28,26 @@ def sensitivity_of(asked: Asked) -> list[Block]:
     """A table of predictions under other choices, and the figure of what single runs do; nothing without a target."""
     if not asked.any:
         return [Text(["No point was asked for (--at, --forecast): nothing to compare."])]
-    fit, here = asked.fit, _value(asked.fit, asked)
-    alone = replace(asked, fit=replace(fit, choice=None))
+    fit, here, refused = asked.fit, _value(asked.fit, asked), list[str]()
+    one_law, at = able(fit, None, asked.at)
+    alone = replace(asked, fit=replace(one_law, choice=None), at=at)
     own = _value(alone.fit, alone)
-    mixed = [] if fit.choice is None else [(f"law {fit.law.spec}", own), *_laws(asked)]
+    others = _laws(asked, one_law, refused)
+    mixed = [] if fit.choice is None else [(f"law {one_law.law.spec}", own), *others]
     rows = [(name, value, here) for name, value in mixed]
-    one = f"law {fit.law.spec}, " if mixed else ""
+    one = f"law {one_law.law.spec}, " if mixed else ""
     choices = [*_choices(alone), *_ends_of_scale(alone), *_floors(alone)]
     rows += [(f"{one}{name}", value, own) for name, value in choices]
-    rows += [] if mixed else [(name, value, here) for name, value in _laws(asked)]
+    rows += [] if mixed else [(name, value, here) for name, value in others]
     changes = ["", *(f"{100 * (value / base - 1):+.2f} %" for _, value, base in rows)]
     names = ["this forecast", *(name for name, _, _ in rows)]
     values = [here, *(value for _, value, _ in rows)]
     shown = pd.DataFrame({"choice": names, fit.target: values, "change": changes})
     blocks: list[Block] = [Table.of("The prediction under other choices", shown)]
-    if any(asked.fit.without.values()):
-        blocks.append(_influence(asked))
+    if refused:
+        blocks.append(Text(refused, "notes"))
+    if any(alone.fit.without.values()):
+        blocks.append(_influence(alone))
     return blocks
 
 
@@ -89,15 +95,27 @@ def _floors(asked: Asked) -> list[tuple[str, float]]:
     return found
 
 
-def _laws(asked: Asked) -> list[tuple[str, float]]:
-    """Each law of the mixture by itself, or, where a law was named, the others of few constants in its variables."""
+def _laws(asked: Asked, but: Fit, refused: list[str]) -> list[tuple[str, float]]:
+    """Each other law of the mixture by itself, or, where a law was named, the others of few constants in its variables.
+
+    Those that cannot be fitted, or that have no value at the point, are named in ``refused``.
+    """
     fit, data = asked.fit, asked.data
-    others = _rivals(fit, data) if data is not None and fit.choice is None else []
-    others += fit.choice.others if fit.choice is not None else ()
-    return [(f"law {other.law.spec}", _value(replace(other, choice=None), asked)) for other in others]
+    if fit.choice is not None:
+        members = [each for each in (fit, *fit.choice.others) if each is not but]
+    else:
+        members = _rivals(fit, data, refused) if data is not None else []
+    found = []
+    for other in members:
+        one = replace(asked, fit=replace(other, choice=None), at=own_point(other.law, asked.at))
+        try:
+            found.append((f"law {other.law.spec}", _value(one.fit, one)))
+        except InputError as error:
+            refused.append(f"law {other.law.spec} is not compared: {error}")
+    return found
 
 
-def _rivals(fit: Fit, data: Runs | pd.DataFrame) -> list[Fit]:
+def _rivals(fit: Fit, data: Runs | pd.DataFrame, refused: list[str]) -> list[Fit]:
     """The laws that read the same columns, fitted to the same rows."""
     runs = data if isinstance(data, Runs) else read_runs(data, need=())
     columns = set(fit.law.columns.values())
@@ -105,7 +123,10 @@ def _rivals(fit: Fit, data: Runs | pd.DataFrame) -> list[Fit]:
     for law, *_ in candidates_for(runs, None if fit.target == "loss" else fit.target).laws:
         few = len(law.parameters) - len(law.held) <= MANY
         if few and law.name != fit.law.name and set(law.columns.values()) == columns:
-            found.append(fit_one(runs, law, target=fit.target, force=True))
+            try:
+                found.append(fit_one(runs, law, target=fit.target, force=True))
+            except InputError as error:
+                refused.append(f"law {law.spec} is not compared: {error}")
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import commands
 import numpy as np
@@ -14,6 +15,7 @@ import scalefit as sf
 from scalefit.errors import InputError
 from scalefit.planning.allocation.answer import said
 from scalefit.reports.blocks import Figure, Table, Text
+from scalefit.uncertainty.mixture import Choice
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +110,19 @@ def test_a_mixture_is_named_and_each_law_of_it_is_compared_with_its_own_refits(r
     (left,) = (row for row in rows if "without the largest run" in row[0])
     assert left[0].startswith(f"law {fit.law.spec}, ")
     assert float(left[2].removesuffix(" %")) == pytest.approx(100 * (float(left[1]) / own - 1), abs=0.02)
+
+
+def test_a_law_of_the_mixture_that_cannot_answer_is_named_and_the_page_is_made(runs, fit, undrawn):
+    """One member reads the width, which the point does not give; another is the law that can."""
+    wide = sf.fit(runs.assign(width=runs["N"] ** 0.5), "power:over=width", force=True)
+    mixture = replace(fit, choice=Choice({"chinchilla": 0.6, "power:over=width": 0.4}, "tried", True, (), {}, (wide,)))
+    page = sf.report(mixture, N=1e9, D="300B")
+    assert page.verdict.startswith("At N = 1e9, D = 300B the mixture of chinchilla (60 %), power:over=width (40 %)")
+    lines = [line for block in part(page, "Sensitivity").blocks if isinstance(block, Text) for line in block.lines]
+    assert any(line.startswith("law power:over=d_model is not compared: ") for line in lines)
+    first = replace(wide, choice=Choice({"power:over=width": 0.6, "chinchilla": 0.4}, "tried", True, (), {}, (fit,)))
+    rows = table_of(sf.report(first, N=1e9, D="300B"), "Sensitivity").rows
+    assert rows[1][0] == "law chinchilla", "the first that takes the point"
 
 
 @pytest.mark.parametrize("compute", ["abc", -5, 0, float("nan")])
