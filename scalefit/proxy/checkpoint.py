@@ -1,4 +1,8 @@
-"""What checkpoint.pt holds, and how it is written and read: by torch, without executing anything that a file says."""
+"""What checkpoint.pt holds, and how it is written and read: by torch, without executing anything that a file says.
+
+While the members of a pack are saved one after the other, each keeps the checkpoint before as EARLIER (empty: there was
+none), so that after a kill in between all can go on from the same step: only then do they compute what they would have.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +19,19 @@ from scalefit.errors import InputError
 from scalefit.writing import write_whole
 
 KINDS = {"identity": str, "step": int, "wall": float, "ema": float, "theta": Tensor, "state": dict, "torch": str}
+EARLIER = "checkpoint.earlier.pt"
 
 
-def write(path: Path, checkpoint: Mapping[str, Any]) -> None:
-    """Replace the file, whole or not at all."""
+def write(path: Path, checkpoint: Mapping[str, Any], keep: bool = False) -> None:
+    """Replace the file, whole or not at all; with ``keep`` the one before stays beside it as EARLIER."""
     memory = io.BytesIO()  # torch itself does not report why it cannot write a file
     torch.save(dict(checkpoint), memory)
+    if keep:
+        earlier = path.with_name(EARLIER)
+        if path.exists():
+            path.replace(earlier)
+        else:
+            earlier.touch()
     write_whole(path, lambda to: to.write_bytes(memory.getbuffer()))
 
 

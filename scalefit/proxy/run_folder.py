@@ -128,13 +128,42 @@ class RunFolder:
         interrupted = found["status"] == "running" and not self.is_claimed()
         return "stopped" if interrupted or (found["status"] in DONE and not whole) else str(found["status"])
 
-    def save(self, checkpoint: Mapping[str, Any]) -> None:
-        """Replace checkpoint.pt."""
+    def save(self, checkpoint: Mapping[str, Any], keep: bool = False) -> None:
+        """Replace checkpoint.pt; with ``keep`` the one before stays until :meth:`forget`."""
         from scalefit.proxy.checkpoint import write
 
         if self._claim is not None:
             self._claim.check()
-        write(self.path / "checkpoint.pt", checkpoint)
+        _write(lambda: write(self.path / "checkpoint.pt", checkpoint, keep), self.path)
+
+    def forget(self) -> None:
+        """Remove the earlier checkpoint: every member of the pack has the new one."""
+        from scalefit.proxy.checkpoint import EARLIER
+
+        (self.path / EARLIER).unlink(missing_ok=True)
+
+    def steps(self, identity: str) -> list[int]:
+        """The steps from which training can go on, the last first: two after a kill while a pack was saved."""
+        from scalefit.proxy.checkpoint import EARLIER, read
+
+        saved, earlier = self.checkpoint(identity), self.path / EARLIER
+        last = [int(saved["step"]) if saved else 0]
+        if not earlier.exists():
+            return last
+        before = int(read(earlier)["step"]) if earlier.stat().st_size else 0
+        return [*last, before] if (self.path / "checkpoint.pt").exists() else [before]
+
+    def go_back(self, step: int) -> None:
+        """Make the earlier checkpoint the last one where it is the one of this step."""
+        from scalefit.proxy.checkpoint import EARLIER, read
+
+        last, earlier = self.path / "checkpoint.pt", self.path / EARLIER
+        if not earlier.exists() or (last.exists() and read(last)["step"] == step):
+            return
+        if earlier.stat().st_size:
+            earlier.replace(last)
+        else:
+            last.unlink(missing_ok=True)
 
     def checkpoint(self, identity: str) -> dict[str, Any] | None:
         """The checkpoint; None where there is none, or where the log ends before it, which goes into the note.

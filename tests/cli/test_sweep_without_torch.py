@@ -55,7 +55,7 @@ def test_status_and_collect(sweep):
     assert "2 planned" in text or text.count("planned") == 2
     code, text, _ = without_torch("sweep", "collect", "--out", str(sweep), "--curves", "--csv")
     assert code == 0
-    assert [line.split(",")[0] for line in text.splitlines()][0] == "run"
+    assert text.startswith("run,")
     assert len(text.splitlines()) == 1 + 3
 
 

@@ -49,8 +49,12 @@ def run_on_ray(
         ray.init(address=address, log_to_driver=False, logging_level="error")
     try:
         task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES, retry_exceptions=[Stopped])(_train)
-        while left := [job for job in jobs if job.id not in failed and status_of(folder, job)["status"] not in DONE]:
-            packs = packs_of(folder, left, device, members, len(left))
+        while any(job.id not in failed and status_of(folder, job)["status"] not in DONE for job in jobs):
+            packs = [
+                pack
+                for pack in packs_of(folder, jobs, device, members, len(jobs))
+                if not failed.keys() & {config.name for config in pack}
+            ]
             failed |= _ended({task.remote(pack, str(folder)): pack for pack in packs}, progress)
             if not packs:  # others train them, or the lease of a lost machine has not run out
                 time.sleep(PAUSE)

@@ -62,10 +62,16 @@ def _chosen(jobs: list[Job], index: int | None, chunk: int, job: str | None, whe
 
 
 def packs_of(out: Path, jobs: Sequence[Job], device: str | None, members: int, most: int) -> list[list[Config]]:
-    """The first jobs that no process has trained or is training, in packs of equal shape."""
-    waiting: dict[str, list[Config]] = {}
-    open_jobs = [job for job in jobs if status_of(out, job)["status"] not in (*DONE, "running")]
-    for job in open_jobs[:most]:
+    """The first jobs that no process has trained or is training, in packs of equal shape.
+
+    Which jobs share a pack does not depend on which of them are done, so that a sweep that was stopped goes on with the
+    same packs, and comes to the same numbers.
+    """
+    of_shape: dict[str, list[Config]] = {}
+    for job in jobs:
         config = replace(job.config, device=device or job.config.device)
-        waiting.setdefault(config.pack_key(), []).append(config)
-    return [group[at : at + members] for group in waiting.values() for at in range(0, len(group), members)]
+        of_shape.setdefault(config.pack_key(), []).append(config)
+    packs = [group[at : at + members] for group in of_shape.values() for at in range(0, len(group), members)]
+    left = [job.id for job in jobs if status_of(out, job)["status"] not in (*DONE, "running")][:most]
+    open_packs = ([config for config in pack if config.name in left] for pack in packs)
+    return [pack for pack in open_packs if pack]
