@@ -19,6 +19,14 @@ DRAWS = 200
 RULES = click.Choice(["adam", "heavy-ball", "gd"])
 
 
+def _at_a_time(context: click.Context, parameter: click.Parameter, workers: int | None) -> None:
+    """Let joblib run so many processes until the command has ended."""
+    if workers is not None:
+        from joblib import parallel_config
+
+        context.with_resource(parallel_config(n_jobs=workers))
+
+
 def _laws(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
     """The names of laws that begin so, for completion in a shell."""
     from scalefit.laws import law_names
@@ -81,6 +89,13 @@ SHARED: dict[str, dict[str, Any]] = {
     "--steps": {"type": int, "metavar": "STEPS", "help": "Length of the whole run, in optimiser steps."},
     "--target": {"metavar": "COLUMN", "help": "The column that the law explains."},
     "--warmup": {"type": int, "metavar": "STEPS", "help": "Length of a linear warmup before the first logged row."},
+    "--workers": {
+        "type": click.IntRange(1),
+        "metavar": "N",
+        "expose_value": False,
+        "callback": _at_a_time,
+        "help": "Processes for folders of logs, back-tests, comparisons and resamples; the answer is the same.",
+    },
     "--where": {"metavar": "EXPR", "help": 'Use only the rows for which this holds, such as "N > 1e8".'},
 }
 NAMED = {"--map": "map_", "--set": "settings"}  #: parameters that are not named as their option
@@ -102,7 +117,7 @@ def shared(*names: str, **settings: Any) -> Decorator:
 
 READING = ("map_", "where", "schedule", "warmup", "pattern", "join")  #: the parameters of :func:`read`
 #: how run logs are read; the values go to :func:`read`
-reading = shared("--map", "--where", "--schedule", "--warmup", "--pattern", "--join")
+reading = shared("--map", "--where", "--schedule", "--warmup", "--pattern", "--join", "--workers")
 
 
 def logs(function: Callable[..., Any]) -> Callable[..., Any]:

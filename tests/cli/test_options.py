@@ -115,7 +115,7 @@ def test_the_defaults_are_those_of_the_python_function(name):
 
 def test_every_default_of_fit_that_the_command_line_hides_is_listed_by_hand():
     here = {param.name for param in params("fit")}
-    assert set(FITTED) - here == {"runs", "parameters", "method", "calibrated", "workers"}
+    assert set(FITTED) - here == {"runs", "parameters", "method", "calibrated"}
 
 
 def test_both_defaults_of_draws_are_stated_in_both_places():
