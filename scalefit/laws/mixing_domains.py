@@ -14,8 +14,10 @@ class MixingDomains(Law):
         L(r, D) = r^-alpha (C + B D^-beta)
 
     r is the column ``domain_share``, the domain's own share of the mixture. One fit for each domain and size of model.
+    The source writes A r^-alpha (C + B s^-beta) in steps s of one batch size, and fits A too, of which A C and A B are
+    all that shows.
 
-    Source: arXiv:2405.14908. The form is as we know it and could not be held against the paper; no constants are given.
+    Source: arXiv:2405.14908, equation 3. It prints no constants.
     """
 
     name = "mixing-domains"
