@@ -19,7 +19,7 @@ DRAWS = 200
 RULES = click.Choice(["adam", "heavy-ball", "gd"])
 
 
-def _laws(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+def laws(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
     """The names of laws that begin so, for completion in a shell."""
     from scalefit.laws import law_names
 
@@ -51,7 +51,7 @@ SHARED: dict[str, dict[str, Any]] = {
     },
     "--law": {
         "metavar": "LAW",
-        "shell_complete": _laws,
+        "shell_complete": laws,
         "help": 'A law: its name, "name:option=value", a formula, or ./mine.py:MyLaw.',
     },
     "--lr": {"metavar": "LR", "help": "The peak learning rate."},
