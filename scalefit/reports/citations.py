@@ -1,7 +1,8 @@
 """What to cite, as BibTeX: the sources that a law declares, and this program.
 
 An entry holds what follows from a source's identifier and nothing else: of an arXiv number the address, the DOI under
-which arXiv registers it, and the year of its first version. A law states neither titles nor authors, so none is written.
+which arXiv registers it, and the year of its first version.
+A law states no titles and no authors, so none is written.
 """
 
 from __future__ import annotations
