@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scalefit.cli import options
+from scalefit.cli.completion import laws as laws_begun
 from scalefit.cli.output import Answer, answering
 from scalefit.errors import InputError
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name", required=False, shell_complete=options.laws)
+@click.argument("name", required=False, shell_complete=laws_begun)
 @click.option("--for", "for_", metavar="FILE", help="Say which laws these runs can identify, and what others lack.")
 @click.option("--bibtex", is_flag=True, help="Print what to cite as BibTeX: the law's sources, and this program.")
 @options.shared("--target", show_default="each law's own")
