@@ -10,6 +10,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from functools import wraps
 from inspect import cleandoc, signature
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from scalefit.diagnosis.checks import Check
 
 SCHEMA = 1
+_shape: ContextVar[Shape | None] = ContextVar("shape", default=None)  #: of the answer that is being made
 CLEARED, WIDTH = "\r\x1b[K", 70  #: back to the beginning of an empty line; letters of what is being done
 
 
@@ -57,21 +59,33 @@ class Answer:
     figures: Sequence[Drawing] = ()  #: the answer is given whether or not they can be drawn
 
 
+def live(lines: Sequence[str]) -> None:
+    """Print lines of an answer that is still being made, where it is printed as text."""
+    shape = _shape.get()
+    if shape is None or shape.format != "text":
+        return
+    if lines and sys.stderr.isatty() and not shape.quiet:
+        click.echo(CLEARED, err=True, nl=False)
+    for line in lines:
+        click.echo(one_line(line))
+
+
 @contextmanager
 def _told(shape: Shape) -> Iterator[None]:
     """Inside, what is being done is one line on stderr, where that is a terminal; it is gone afterwards."""
-    if shape.format == "json" or shape.quiet or not sys.stderr.isatty():
-        yield
-        return
+    token = _shape.set(shape)
+    shown = sys.stderr.isatty() and shape.format != "json" and not shape.quiet
 
     def show(text: str) -> None:
         click.echo(f"{CLEARED}{one_line(text)[:WIDTH]} ...", err=True, nl=False)
 
     try:
-        with heard(show):
+        with heard(show if shown else None):
             yield
     finally:
-        click.echo(CLEARED, err=True, nl=False)
+        _shape.reset(token)
+        if shown:
+            click.echo(CLEARED, err=True, nl=False)
 
 
 def answering(function: Callable[..., Answer]) -> Callable[..., None]:

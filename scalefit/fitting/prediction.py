@@ -244,8 +244,7 @@ def _given(column: str, at: Point) -> float:
         raise InputError(f"{column} is not given", where="predict", todo=f"give {column}")
     value = np.ravel(_number(column, at[column]))
     if len(value) != 1:
-        todo = "ask for one size at a time"
-        raise InputError(f"{len(value)} values of {column} for one schedule", where="predict", todo=todo)
+        raise InputError(f"{len(value)} values of {column} for one schedule", where="predict", todo="give one")
     return float(value[0])
 
 
