@@ -208,7 +208,7 @@ class Trainer:
         for k, (config, folder) in enumerate(self.runs):
             own = {name: value[k] for name, value in final.items()}
             diverged = bool(own) and not own["val_loss"] < math.log(e.source.vocab) + 1
-            about = facts(config, sizes, e.validation, e.step, e.device)
+            about = facts(config, sizes, e.validation, e.step, e.device, e.teacher.facts if e.teacher else None)
             ended = {"status": "diverged" if diverged else status, **({"note": folder.note} if folder.note else {})}
             folder.describe(about | ran | ended | own)
 
