@@ -1,7 +1,7 @@
 """One run on several processes, begun by torchrun: each computes its share of every batch, the first writes the files.
 
 The weights are on every process. What is computed is what one process computes but for the order of sums, so that a
-run may go on from its checkpoint on any number of processes. The balance loss of experts is that within each share, as it
+run may go on from its checkpoint on any number of processes. The balance loss of experts is that of each share, as it
 is within each part of an accumulated batch.
 """
 
