@@ -1,4 +1,4 @@
-"""Large logs: rows of Parquet, folders of many runs, many curves at once: python benchmarks/large.py [rows|folders|curves].
+"""Large logs: rows of Parquet, folders of runs, many curves: python benchmarks/large.py [rows] [folders] [curves].
 
 - rows: curves of 1e4 to 1e8 rows in one Parquet file, read and fitted; CPU seconds and the most memory of the process.
   The exponent p is that of a + b rows^p, where a is what a file of 1,000 rows costs; `--most 1e8` needs 2 GB of disk.

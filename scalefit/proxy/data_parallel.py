@@ -73,7 +73,7 @@ def rank() -> int:
 def joined(device: str) -> Iterator[Peers | None]:
     """Join the processes that torchrun began, by NCCL where each has a GPU, else by Gloo; None without torchrun.
 
-    When the leader leaves, the others are told that nothing more is to be done.
+    When the leader leaves, it says to the others that nothing more is to be done.
     """
     alone = not dist.is_available() or not dist.is_torchelastic_launched() or os.environ.get("WORLD_SIZE") == "1"
     if alone:
