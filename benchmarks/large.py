@@ -29,10 +29,12 @@ RUNS = 4
 CURVE_ROWS = 50
 
 
-def curve(rng: np.random.Generator, first: int, stop: int, length: int, area: float) -> tuple[pd.DataFrame, float]:
-    """A part of a run along a cosine, by a law without annealing; and the area of the learning rate up to its end."""
+def curve(
+    rng: np.random.Generator, first: int, stop: int, length: int, area: float, cosine: bool = True
+) -> tuple[pd.DataFrame, float]:
+    """A part of a run along a cosine or a line, by a law without annealing; and the area of the rate up to its end."""
     step = np.arange(first, stop)
-    lr = PEAK * 0.5 * (1 + np.cos(np.pi * step / length))
+    lr = PEAK * (0.5 * (1 + np.cos(np.pi * step / length)) if cosine else np.minimum(1, 5 * (1 - step / length)))
     areas = area + np.cumsum(lr)
     loss = (2.5 + 0.8 * areas**-0.4) * np.exp(0.002 * rng.standard_normal(len(step)))
     return pd.DataFrame({"step": step, "lr": lr, "loss": loss}), float(areas[-1])
@@ -47,7 +49,7 @@ def write_rows(path: Path, rows: int) -> None:
     for run in range(RUNS):
         area, length = 0.0, rows // RUNS
         for first in range(1, length + 1, 10**6):
-            frame, area = curve(rng, first, min(first + 10**6, length + 1), length, area)
+            frame, area = curve(rng, first, min(first + 10**6, length + 1), length, area, run % 2 == 0)
             table = pa.Table.from_pandas(frame.assign(run=f"run{run}"), preserve_index=False)
             writer = writer or parquet.ParquetWriter(path, table.schema)
             writer.write_table(table)
@@ -74,7 +76,9 @@ def cost(code: str, *words: str) -> tuple[float, float, float, str]:
     measure = f"{code}\nimport resource\nsys.stdout.write(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-W", "ignore", "-c", measure, *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if done.returncode:
+        raise SystemExit(done.stderr)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return cpu, time.perf_counter() - began, int(done.stdout) / 2**20, done.stderr.splitlines()[-1]
@@ -127,7 +131,7 @@ def curves(folder: Path, most: float) -> None:
         rng, parts = np.random.default_rng(0), []
         for run in range(count):
             length = int(rng.integers(500, 1000))
-            frame, _ = curve(rng, 1, length + 1, length, 0.0)
+            frame, _ = curve(rng, 1, length + 1, length, 0.0, run % 2 == 0)
             parts.append(frame.iloc[:: length // CURVE_ROWS].assign(run=f"run{run:05}"))
         path = folder / "curves.csv"
         table = pd.concat(parts)
