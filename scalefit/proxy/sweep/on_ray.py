@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -48,6 +49,8 @@ def run_on_ray(
     if began:
         ray.init(address=address, log_to_driver=False, logging_level="error")
     try:
+        if began and address is None and "RAY_ADDRESS" not in os.environ:
+            _check_here(ray.cluster_resources(), gpus, cpus)
         task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES, retry_exceptions=[Stopped])(_train)
         while any(job.id not in failed and status_of(folder, job)["status"] not in DONE for job in jobs):
             packs = [
@@ -66,6 +69,16 @@ def run_on_ray(
         todo = "mend the cause and run it again: what is done stays"
         raise ScalefitError(f"{len(failed)} runs failed, the first with: {failed[first]}", where=first, todo=todo)
     return sweep_status(folder)
+
+
+def _check_here(there: Mapping[str, float], gpus: float, cpus: float) -> None:
+    """Raise InputError where this machine alone can never give a pack what it takes."""
+    for name, wanted in (("GPU", gpus), ("CPU", cpus)):
+        if wanted > there.get(name, 0):
+            what = f"a pack takes {wanted:g} {name}s, and Ray finds {there.get(name, 0):g} on this machine"
+            raise InputError(
+                what, where="--engine ray", todo="name a cluster by --address or RAY_ADDRESS, or take fewer"
+            )
 
 
 def _train(pack: Sequence[Config], out: str) -> None:

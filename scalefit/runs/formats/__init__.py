@@ -112,7 +112,8 @@ def sources_in(folder: Path) -> tuple[list[Path], list[Path]]:
         found = reader.sources(folder)
         if found:
             more, others = _elsewhere(folder, reader, found)
-            return found + more, [file for file in rest if not any(file.is_relative_to(s) for s in found)] + others
+            read = set(found)
+            return found + more, [file for file in rest if read.isdisjoint((file, *file.parents))] + others
     if not rest and (own := documents(folder)):
         return own, [file for file in files if fnmatchcase(file.name.lower(), "*.json") and file not in own]
     if not rest:  # logs may lie any number of folders down
@@ -129,8 +130,9 @@ def _elsewhere(folder: Path, reader: ModuleType, found: list[Path]) -> tuple[lis
     more, others = list[Path](), list[Path]()
     if any(source == folder or (source.is_file() and source.parent == folder) for source in found):
         return more, others
+    holding = {place for source in found for place in (source, *source.parents)}
     for part in _folders(folder):
-        if not any(source.is_relative_to(part) for source in found):
+        if part not in holding:
             same = _below(reader, part)
             more += same
             others += [] if same else sources_in(part)[0]

@@ -11,6 +11,7 @@ import pandas as pd
 
 from scalefit.errors import InputError, counted, listed
 from scalefit.escaping import one_line
+from scalefit.parallel import each
 from scalefit.runs.conventions import in_other_units
 from scalefit.runs.formats import RawTable
 from scalefit.runs.matching import normalised
@@ -66,7 +67,7 @@ def read_runs(
     raws, origin = raw_tables(sources, {**(defaults or {}), **(rename or {})}, pattern)
     maps = _renames(raws, {one_line(name): target for name, target in (rename or {}).items()}, defaults or {})
     names = file_names([raw.path for raw in raws])
-    tables = [tidied(raw, renames, tell_ties) for raw, renames in zip(raws, maps, strict=True)]
+    tables = each(lambda given: tidied(*given, tell_ties), list(zip(raws, maps, strict=True)))
     for tidy, name in zip(tables, names, strict=True):
         read_settings(tidy)
         name_runs(tidy, tidy.name or name)

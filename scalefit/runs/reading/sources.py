@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -59,8 +60,9 @@ def _tables(source: Source, mapped: Container[str], pattern: str | None) -> Iter
     elif fspath(source) == STANDARD_INPUT:
         yield _standard_input(mapped, pattern)
     else:
-        for raw in (each for place in _expanded(Path(source)) for each in _of_path(place, pattern)):
-            yield shaped(raw, mapped), Origin(str(raw.path), _file_hash(raw.path), len(raw.frame))
+        raws = [raw for place in _expanded(Path(source)) for raw in _of_path(place, pattern)]
+        for raw, inside in zip(each(partial(shaped, mapped=mapped), raws), raws, strict=True):
+            yield raw, Origin(str(inside.path), _file_hash(inside.path), len(inside.frame))
 
 
 def _standard_input(mapped: Container[str], pattern: str | None) -> tuple[RawTable, Origin]:

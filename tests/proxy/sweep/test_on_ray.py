@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,6 +26,18 @@ def test_without_ray_the_extra_is_named(tmp_path):
     planned(tmp_path, 2, steps=2)
     with pytest.raises(InputError, match=r"Ray is not installed; pip install"):
         run_on_ray(tmp_path)
+
+
+def test_what_this_machine_does_not_have_is_not_waited_for(tmp_path, monkeypatch):
+    ended = []
+    fake = SimpleNamespace(is_initialized=lambda: False, init=lambda **_: None, shutdown=lambda: ended.append(1))
+    fake.cluster_resources = lambda: {"CPU": 2.0}
+    monkeypatch.setitem(sys.modules, "ray", fake)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    planned(tmp_path, 2, steps=2)
+    with pytest.raises(InputError, match=r"a pack takes 0\.25 GPUs, and Ray finds 0 on this machine"):
+        run_on_ray(tmp_path, gpus=0.25)
+    assert ended, "Ray is ended all the same"
 
 
 @pytest.fixture(scope="module")
