@@ -51,7 +51,7 @@ def cluster():
 
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     made.nodes = [made.add_node(num_cpus=1, num_gpus=1, wait=False) for _ in range(2)]
-    made.wait_for_nodes(timeout=180)
+    made.wait_for_nodes(timeout=600)
     ray.init(address=made.address, log_to_driver=False, logging_level="error")
     yield made
     ray.shutdown()
@@ -68,7 +68,7 @@ def test_a_sweep_of_which_a_node_is_killed_equals_a_plain_run(tmp_path, cluster)
         return sum(row["status"] == kind for row in sweep_status(out))
 
     def kill():
-        until = time.monotonic() + 240
+        until = time.monotonic() + 900
         while count("finished") < 5 and time.monotonic() < until:
             time.sleep(0.1)
         began.append(count("finished"))
