@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 
 from clusters import assert_same, planned  # noqa: E402
 
-from scalefit.proxy import run_sweep  # noqa: E402
+from scalefit.proxy import Trainer, run_sweep  # noqa: E402
 from scalefit.proxy.run_folder import RunFolder  # noqa: E402
 
 
@@ -16,8 +16,18 @@ class Killed(BaseException):
     """Stands for the end of a process: nothing catches it."""
 
 
+@pytest.fixture
+def packs(monkeypatch):
+    """How many members each pack has that is trained, and the step at which it begins."""
+    found, run = [], Trainer.run
+    monkeypatch.setattr(Trainer, "run", lambda self: (found.append((len(self.runs), self.ensemble.step)), run(self))[1])
+    return found
+
+
 @pytest.mark.parametrize("saved", [1, 3, 5])
-def test_members_that_saved_and_members_that_did_not_end_as_if_nothing_had_happened(tmp_path, monkeypatch, saved):
+def test_members_that_saved_and_members_that_did_not_end_as_if_nothing_had_happened(
+    tmp_path, monkeypatch, saved, packs
+):
     torch.set_num_threads(1)
     out, whole = tmp_path / "out", tmp_path / "whole"
     for place in (out, whole):
@@ -31,17 +41,18 @@ def test_members_that_saved_and_members_that_did_not_end_as_if_nothing_had_happe
         count.append(folder)
         save(folder, *given, **named)
 
-    monkeypatch.setattr(RunFolder, "save", until_killed)
-    with pytest.raises(Killed):
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(RunFolder, "save", until_killed)
         run_sweep(out)
-    monkeypatch.undo()
     steps = {job.id: RunFolder(out / job.id).last_row()["step"] for job in jobs}
     assert set(steps.values()) == {10 * (1 + saved // 5)}, "the log is written before the checkpoints"
+    packs.clear()
     run_sweep(out)
+    assert packs == [(4, 10 * (saved // 5))], "all go on together, from the last step that all have saved"
     assert_same(out, whole)
 
 
-def test_a_pack_of_which_some_were_called_finished_leaves_the_next_packs_as_they_are(tmp_path, monkeypatch):
+def test_a_pack_of_which_some_were_called_finished_leaves_the_next_packs_as_they_are(tmp_path, monkeypatch, packs):
     torch.set_num_threads(1)
     out, whole = tmp_path / "out", tmp_path / "whole"
     for place in (out, whole):
@@ -55,9 +66,10 @@ def test_a_pack_of_which_some_were_called_finished_leaves_the_next_packs_as_they
             raise Killed
         describe(folder, facts)
 
-    monkeypatch.setattr(RunFolder, "describe", until_killed)
-    with pytest.raises(Killed):
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(RunFolder, "describe", until_killed)
         run_sweep(out, members=3)
-    monkeypatch.undo()
+    packs.clear()
     run_sweep(out, members=3)
+    assert packs == [(2, 12), (3, 0)]
     assert_same(out, whole)
