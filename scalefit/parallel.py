@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from scalefit.errors import ON_COMMAND_LINE
+from scalefit.errors import ON_COMMAND_LINE, ScalefitError
 
 Given = TypeVar("Given")
 Found = TypeVar("Found")
@@ -23,8 +23,8 @@ def each(
 ) -> list[Found]:
     """``[function(job) for job in jobs]``. ``workers``: how many at a time; None leaves it to joblib's configuration.
 
-    ``threads``: threads serve it as well as processes, as where NumPy does the work. Exceptions are those of the first
-    job that fails.
+    ``threads``: threads serve it as well as processes, as where NumPy does the work. Of several jobs that fail, the
+    first in order is the one whose error is raised.
 
     >>> each(abs, [-1, 2, -3])
     [1, 2, 3]
@@ -35,8 +35,18 @@ def each(
     from joblib import Parallel, delayed
 
     called = delayed(_Elsewhere(function, ON_COMMAND_LINE.get()))
-    found: list[Found] = Parallel(n_jobs=workers, prefer="threads" if threads else None)(map(called, todo))
-    return found
+    found = Parallel(n_jobs=workers, prefer="threads" if threads else None)(map(called, todo))
+    for one in found:
+        if isinstance(one, _Refused):
+            raise one.error
+    return list(found)
+
+
+@dataclass(frozen=True)
+class _Refused:
+    """Why a job failed: an answer, so that which one fails first does not depend on who is faster."""
+
+    error: ScalefitError
 
 
 @dataclass(frozen=True)
@@ -46,9 +56,11 @@ class _Elsewhere(Generic[Given, Found]):
     function: Callable[[Given], Found]
     on_command_line: bool
 
-    def __call__(self, job: Given) -> Found:
+    def __call__(self, job: Given) -> Found | _Refused:
         token = ON_COMMAND_LINE.set(self.on_command_line)
         try:
             return self.function(job)
+        except ScalefitError as error:
+            return _Refused(error)
         finally:
             ON_COMMAND_LINE.reset(token)

@@ -91,7 +91,7 @@ def submitted(script):
     return done.stdout.strip()
 
 
-def wait_until(what, seconds=240):
+def wait_until(what, seconds=900):
     until = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < until, "the array of Slurm takes too long"
