@@ -7,19 +7,17 @@ import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scalefit.errors import InputError
 from scalefit.numerics import suggestion
 from scalefit.proxy.limits import LARGEST, refuse_impossible
-from scalefit.proxy.models.encoder_decoder import EncoderDecoder
-from scalefit.proxy.models.layers import Model
-from scalefit.proxy.models.mlp import MLP
-from scalefit.proxy.models.model import Decoder
 from scalefit.proxy.models.parametrization import Factors, Parametrization, at, parametrization
-from scalefit.proxy.optimizers import optimizer
-from scalefit.proxy.tasks.data import Source
 from scalefit.schedules import SHAPES, Schedule, parse_schedule
+
+if TYPE_CHECKING:  # torch is loaded when a model is built: plans and tables of sweeps need none
+    from scalefit.proxy.models.layers import Model
+    from scalefit.proxy.tasks.data import Source
 
 #: keys that do not change the result: configurations that differ only in these are the same run
 UNIDENTIFYING = ("device", "compile", "checkpoint_every", "flush_every", "probe_every", "curvature_every", "name")
@@ -197,6 +195,8 @@ class Config:
 
     def factors(self, table: Parametrization | None = None) -> Factors:
         """The parametrisation's factors at this size; ``table`` replaces the parametrisation."""
+        from scalefit.proxy.optimizers import optimizer
+
         found = at(
             table or parametrization(self.parametrization),
             kind=optimizer(self.optimizer).kind,
@@ -211,6 +211,10 @@ class Config:
 
     def build(self, source: Source, table: Factors | None = None) -> Model:
         """The model for this data; ``table`` replaces the parametrisation's factors."""
+        from scalefit.proxy.models.encoder_decoder import EncoderDecoder
+        from scalefit.proxy.models.mlp import MLP
+        from scalefit.proxy.models.model import Decoder
+
         if self.model not in TASKS:
             raise InputError(f"no model {self.model!r}", todo=suggestion(self.model, TASKS))
         if source.task != TASKS[self.model]:
