@@ -60,7 +60,8 @@ class Option:
     default: Any
     meaning: str
     choices: tuple[Any, ...] = ()
-    profiled: tuple[Any, ...] = ()  #: values among which the data choose where the law is not named by the user
+    profiled: tuple[Any, ...] = ()  #: values among which the misfit chooses where the law is not named by the user
+    judged: tuple[Any, ...] = ()  #: values tried beside the default on held-out runs where no law is named
 
     def read(self, name: str, value: Any, law: str) -> Any:
         """Convert a value (text from the command line, or a Python value) to the type of the default."""
@@ -187,11 +188,17 @@ class Law:
         return None
 
     def alternatives(self, others: Sequence[Law]) -> Sequence[Law]:
-        """The procedures among which held-out runs choose where the law's name alone is given.
+        """The forms among which held-out runs choose where no law is named, or this one's name alone.
 
-        ``others`` are the laws that the same runs identify.
+        ``others`` are the laws that the same runs identify; none where this law is named, which is then fitted as it is
+        unless it overrides this.
         """
-        return (self,)
+        judged = [
+            type(self)(**{**self.options, name: value})
+            for name, option in self.declaration.options.items()
+            for value in (option.judged if others and self.options[name] == option.default else ())
+        ]
+        return (self, *judged)
 
     @property
     def irreducible(self) -> str:

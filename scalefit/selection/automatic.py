@@ -153,7 +153,8 @@ def compared(
         try:
             if many and trials:
                 alone = attempt(runs, forms, asked, ())
-                if alone.criterion >= min(trial.criterion for trial in trials.values()):
+                least = min(trial.criterion for trial in trials.values())
+                if alone.free > MANY and alone.criterion >= least:
                     refused[forms[0].spec] = f"{alone.free} parameters fit these rows no better than fewer do"
                     continue
             trial = attempt(runs, forms, asked, folds)
