@@ -28,7 +28,7 @@ class MixingDomains(Law):
     domain_share = Variable("1", "share of the tokens that is of the domain", span=(0.03, 0.97))
     D = Variable("tokens", "training tokens", span=(1e8, 1e11))
 
-    C = Parameter("nats/token", "irreducible loss with all tokens of the domain", linear=True)
+    C = Parameter("nats/token", "loss that remains with all tokens of the domain", linear=True)
     B = Parameter("nats/token tokens^beta", "size of the data term with all tokens of the domain", linear=True)
     alpha = Parameter("1", "exponent of the share", high=5.0, starts=(0.02, 0.8))
     beta = Parameter("1", "exponent of data", high=5.0, starts=(0.05, 0.8))
