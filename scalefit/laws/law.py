@@ -105,9 +105,8 @@ class Law:
     """Base of every law; subclasses declare, they do not compute.
 
     A subclass states ``name``, ``source``, its :class:`Variable` s and :class:`Parameter` s, and a static method
-    ``formula`` of all of them by name, built of NumPy operations that broadcast: variables come as ``(n,)``,
-    parameters as ``(B, 1)``, the result is ``(B, n)``. Its derivatives follow from the formula
-    (:mod:`scalefit.duals`, or complex steps where it calls what that does not know).
+    ``formula`` of all of them by name, built of NumPy operations that broadcast: variables come as ``(n,)``, parameters
+    as ``(B, 1)``, the result is ``(B, n)``. Derivatives follow (:mod:`scalefit.duals`, or complex steps).
     A trajectory law also has ``along(lr, warmup)``, which computes its variables at every step from the learning rate
     at every step. One whose rows hold several values of a variable (``many=True``: one for each earlier change of the
     learning rate), or that also needs other facts of the run (``path_columns``), overrides ``at_steps``.
@@ -190,15 +189,11 @@ class Law:
     def alternatives(self, others: Sequence[Law]) -> Sequence[Law]:
         """The forms among which held-out runs choose where no law is named, or this one's name alone.
 
-        ``others`` are the laws that the same runs identify; none where this law is named, which is then fitted as it is
-        unless it overrides this.
+        ``others`` are the laws that the same runs identify; none where this law is named, and fitted as it is.
         """
-        judged = [
-            type(self)(**{**self.options, name: value})
-            for name, option in self.declaration.options.items()
-            for value in (option.judged if others and self.options[name] == option.default else ())
-        ]
-        return (self, *judged)
+        known = self.declaration.options.items() if others else ()
+        free = [(name, value) for name, o in known if self.options[name] == o.default for value in o.judged]
+        return (self, *(type(self)(**{**self.options, name: value}) for name, value in free))
 
     @property
     def irreducible(self) -> str:
@@ -259,8 +254,7 @@ class Law:
     def check(self, variables: Mapping[str, Array]) -> None:
         """Raise :class:`~scalefit.errors.IdentificationError` where these rows cannot identify the law.
 
-        The fit itself checks what holds for all laws (a variable that does not vary, too few rows, too few
-        schedules); a law adds what is its own.
+        What holds for all laws (a constant variable, too few rows or schedules) is checked by the fit itself.
         """
 
     def check_target(self, variables: Mapping[str, Array], values: Array) -> None:
