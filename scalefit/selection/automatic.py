@@ -154,7 +154,7 @@ def compared(
         try:
             if rivals:
                 alone = attempt(runs, forms, asked, ())
-                if alone.criterion >= min(trial.criterion for trial in rivals):
+                if alone.free > MANY and alone.criterion >= min(trial.criterion for trial in rivals):
                     return f"{alone.free} parameters fit these rows no better than fewer do"
             return attempt(runs, forms, asked, folds)
         except InputError as error:

@@ -140,7 +140,7 @@ def _error(ready: Sequence[Ready], fold: Fold, runs: Runs) -> float:
         if not held.any() or int((~held).sum()) < each.prepared.free + SPARE:
             continue
         try:
-            staged = bool(each.prepared.law.stages)
+            staged = bool(each.prepared.law.stages) or each.prepared.law.base is not None
             part = _staged(each, ~held) if staged else each
             solution = part.solved(None if staged else ~held)
         except (InputError, np.linalg.LinAlgError):
