@@ -192,7 +192,8 @@ def _turned(raw: RawTable) -> RawTable | None:
         return None
     headed = canonical(first) in COLUMNS and all(map(is_quantity, others))
     if headed and pd.api.types.is_numeric_dtype(frame[first].dtype):
-        todo = f"write both into the first cell, as in '{first} \\ width'"
+        other = "lr" if canonical(first) not in ("lr", "peak_lr") else "width"
+        todo = f"write both into the first cell, as in '{first} \\ {other}'"
         raise InputError("the columns are named by numbers, and nothing says of what", where=str(raw.path), todo=todo)
     names = [str(name).strip() for name in frame[first]]
     if (
