@@ -108,7 +108,7 @@ OTHERS = frozenset(
         "tflops/s",
     ]
 )
-WORDS = {"nan": float("nan"), "inf": float("inf"), "infinity": float("inf")}
+WORDS = {"nan": float("nan"), "inf": float("inf"), "infinity": float("inf"), "∞": float("inf")}
 
 
 def quantity(text: str) -> float:

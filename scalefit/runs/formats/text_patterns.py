@@ -184,6 +184,7 @@ PLAIN = TextFormat(
         _row(rf"^(?=.*\btrain epoch){LOSS}.*?\bepoch[ :]*<epoch>[ ,|]*\[ *<samples> */ *<of_samples>"),
         _row(rf"^\s*<step>(?: */ *<steps>)? *[|:] *{LOSS}"),
         _row(rf"^{LOSS}[^|]*\|[^|]*\|\s*<step>/<steps>\s*\["),
+        _row(rf"^(?!.*\b(?:step|iter|epoch)\b){LOSS}(?:[^|\]]*\] )?\[<step>(?: */ *<steps>)?\] "),
         _row(rf"^(?!.*\b(?:step|iter)){LOSS}.*?\bepoch[ :=#\[]*<epoch>(?: *(?:/|of) *<epochs>)?\b"),
     ),
     re.compile(
