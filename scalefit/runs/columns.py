@@ -216,6 +216,7 @@ COLUMNS: dict[str, Column] = {
     "precision_post": Column("bits", "bits to which the weights are rounded after training"),
     "streams": Column("1", "parallel streams of one model"),
     "examples": Column("examples", "examples of fine-tuning, or training pairs"),
+    "distance": Column("1", "distance of the parameters from the best ones"),
     "loss_source": Column("nats/token", "loss from which another loss is predicted"),
     "error": Column("1", "error rate of a task, or the mean of several"),
     "accuracy": Column("1", "accuracy of a task, or the mean of several"),
