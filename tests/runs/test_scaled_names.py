@@ -96,9 +96,15 @@ def test_a_first_row_of_words_is_no_row_of_units(tmp_path):
         sf.read_runs(tmp_path / "runs.csv")
 
 
-@pytest.mark.parametrize("name", ["Schritt", "time", "kimg"])
+@pytest.mark.parametrize("name", ["Schritt", "time", "kimg", "done"])
 def test_rows_that_may_be_one_curve_are_told(name):
-    along = STEPS / 10 if name != "time" else pd.Series(pd.to_timedelta(STEPS / 10, unit="s")).astype(str).str[7:]
+    along = (
+        [f"{each}%" for each in STEPS // 1000]
+        if name == "done"
+        else STEPS / 10
+        if name != "time"
+        else pd.Series(pd.to_timedelta(STEPS / 10, unit="s")).astype(str).str[7:]
+    )
     runs = sf.read_runs(pd.DataFrame({name: along, "loss": LOSS}))
     told = [note.text for note in runs.notes if note.kind == "suspect"]
     assert any(f"'{name}' rises evenly" in text and f'{{"{name}": "step"}}' in text for text in told)

@@ -165,3 +165,11 @@ def test_a_nan_in_a_matrix_on_a_page_is_a_run_that_diverged(tmp_path):
     table = sf.read_runs(tmp_path / "page.md").table
     assert table["loss"].fillna(-1).tolist() == [3.4, 3.5, 3.3, -1]
     assert table["d_model"].tolist() == [128, 128, 256, 256]
+
+
+def test_one_column_a_run_over_epochs():
+    epochs = np.arange(12)
+    table = pd.DataFrame({"epoch": epochs, "small": 4 - epochs / 12, "base": 3.8 - epochs / 12})
+    runs = sf.read_runs(table)
+    assert runs.names == ["small", "base"]
+    np.testing.assert_allclose(runs.curves["loss"], np.r_[table["small"], table["base"]])

@@ -84,9 +84,9 @@ def wide_runs(raw: RawTable) -> RawTable | None:
     frame = raw.frame
     names = [str(name) for name in frame.columns]
     bound = {binding.source: binding.name for binding in match(names, ties={})}
-    axes = [source for source, name in bound.items() if name in ("step", "tokens")]
+    axes = [source for source, name in bound.items() if name in AXES]
     runs = [name for name in names if name not in bound]
-    if len(axes) != 1 or set(bound.values()) - {"step", "tokens"} or len(runs) < 2 or len(names) != len(runs) + 1:
+    if len(axes) != 1 or set(bound.values()) - {*AXES} or len(runs) < 2 or len(names) != len(runs) + 1:
         return None
     if not all(pd.api.types.is_numeric_dtype(frame[name].dtype) and _like_a_loss(frame[name]) for name in runs):
         return None
