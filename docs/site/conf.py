@@ -51,7 +51,9 @@ TREE = {
     "Decisions": ["docs/planning", "docs/learning_rate", "docs/proxy", "docs/reports"],
     "Laws": ["docs/laws/index", "docs/reference/gallery"],
     "Examples": [
-        *("examples/predict_a_schedule", "examples/predict_a_larger_model", "examples/which_learning_rate_survives"),
+        *("examples/my_own_table", "examples/predict_a_larger_model", "examples/plan_and_next_run"),
+        *("examples/predict_a_schedule", "examples/schedule_for_a_budget", "examples/which_learning_rate_survives"),
+        *("examples/two_recipes", "examples/one_loss_from_another", "examples/from_wandb_to_a_figure"),
         *("examples/experiments/README", "data/README"),
     ],
     "Reference": ["docs/command_line", "docs/reference/python", "docs/reference/commands", "docs/architecture"],
