@@ -27,6 +27,7 @@ SMALLEST_DELTA = 1e-9  #: the threshold on data without noise, relative to the r
 NEARBY = 0.1  #: decades around the end of a given start from which it is tried again
 ROUNDING = 1e-14  #: residuals smaller than this fraction of their unit are rounding
 FIRST_DELTA = 1e-2  #: in log residuals, before any noise is known
+EXACT = 1e-7  #: starts that leave smaller residuals than this fraction of their unit agree: both explain every row
 NOTHING = 1e-10  #: residuals smaller than this fraction of their unit do not tell two minima apart
 DELTA_ROUNDS = 30
 #: while the threshold is not settled: share of the objective that a step may still gain, and steps in a flat valley,
@@ -124,7 +125,7 @@ def solve(
         found.objective,
         bool(found.converged[best]),
         found.iterations,
-        nothing,
+        float(np.sum(weights)) * (EXACT * objective_unit(settings, values)) ** 2,
     )
 
 
