@@ -52,7 +52,7 @@ def without_each(
     chosen = np.unique(np.linspace(0, count - 1, min(count, MOST_RUNS)).astype(int))
     own = np.ones(len(values)) if weights is None else weights[keep]
     drawn = np.vstack([own, *(np.where(blocks == run, 0.0, own)[None] for run in chosen)])
-    part = model.take(keep)
+    part = model.condensed_at(solution.theta).take(keep)
     start = np.repeat(solution.theta[None], len(drawn), axis=0)
     second = second_derivatives(part, solution.theta)
     ends = refit(part, solution.objective, values, drawn, start, second).theta

@@ -28,7 +28,7 @@ MOST_STALLS = 8  #: rejected steps in a row after which a member is as low as ro
 LOOSE = 1e-2  #: a step damped more than this says nothing about convergence
 ROUNDING = 1e-15  #: residuals below this are zero
 QUICK = 16  #: steps that most resamples need
-PACE = 20  #: steps after which the progress of each member is judged
+PACE = 20  #: steps after which the progress of each start is judged; that of a refit after half as many
 CATCHING_UP = 5.0  #: a start is given up that would not reach the best one at so many times its pace
 CRAWLS = 1e-5  #: a refit is taken for converged whose objective fell by less than this share in so many steps
 BLOCK = 1 << 17  #: elements of predictions that one batch holds at a time
@@ -174,6 +174,7 @@ def _descend_block(
         np.ones(count, dtype=bool),
     ).only(np.isfinite(local.cost))
     done_iterations, before = 0, local.cost.copy()
+    pace = PACE if weights.ndim == values.ndim == 1 else PACE // 2  # refits do not all seek the same minimum
     while len(batch.member) and done_iterations < iterations:
         own, own_target, own_weights = (own_rows(rows, batch.member) for rows in (values, target, weights))
         done, flat = _advance(
@@ -181,9 +182,9 @@ def _descend_block(
         )
         final_theta[batch.member], final_cost[batch.member] = batch.theta, batch.local.cost
         done_iterations += 1
-        if done_iterations % PACE == 0:
+        if done_iterations % pace == 0:
             cost, gained = batch.local.cost, before[batch.member] - batch.local.cost
-            if weights.ndim == values.ndim == 1:  # all seek the same minimum
+            if pace == PACE:
                 ahead = CATCHING_UP * gained * (iterations - done_iterations) / PACE
                 done |= (cost - ahead > final_cost.min()) & ~flat
             else:

@@ -94,6 +94,7 @@ def solve(
     """
     settings = settings or Settings()
     weights = np.ones(model.n) if weights is None else weights
+    exact, model = model, model.condensed
     objective = _first_objective(settings, values)
     points = _points(model, objective, values, weights, start, settings.starts)
     found = descend(model, objective, values, weights, points)
@@ -108,6 +109,10 @@ def solve(
         least = SMALLEST_DELTA * objective_unit(settings, values)
         objective, found, sigma = _settle_delta(model, objective, values, weights, found, sigma, least)
     best = _best(found, start, len(values) * (NOTHING * objective_unit(settings, values)) ** 2)
+    if model is not exact:
+        model = exact
+        end = descend(model, objective, values, weights, found.theta[[best]], near=True)
+        found.theta[best], found.objective[best], found.converged[best] = end.theta, end.objective[0], end.converged[0]
     theta = refine(model, objective, values, weights, found.theta[best])
     residuals = objective.residuals(model.value(theta[None]), objective.target(values))[0]
     cost = float(weights @ objective.rho(residuals))

@@ -71,6 +71,7 @@ def bootstrap(
     resampled: Literal["weights", "values"] = "weights" if method in ("pairs", "bayesian") else "values"
     sizes = [min(CHUNK, draws - begin) for begin in range(0, draws, CHUNK)]
     jobs = list(zip(sizes, np.random.SeedSequence(seed).spawn(len(sizes)), strict=True))
+    model = model.condensed_at(theta)
     second = second_derivatives(model, theta)
     expansion = Expansion.at(model, objective, theta, second)
     if method == "sandwich":
