@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
-from scipy.linalg import qr, solve_triangular
 
 from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
@@ -66,6 +65,8 @@ def _of_each(
 
 def _spanning(made: FloatArray) -> tuple[np.ndarray, FloatArray]:
     """Columns of (POINTS, k) that span the others, and the factors with which they add up to all of them."""
+    from scipy.linalg import qr, solve_triangular  # needed by few laws, and slow to load
+
     size = np.abs(made).sum(axis=1, keepdims=True)
     if not made.shape[1] or not np.isfinite(size).all() or not size.any():
         return np.arange(made.shape[1]), np.ones(made.shape[1])
