@@ -32,6 +32,7 @@ class Variable:
     positive: bool = True  #: whether values at or below zero are refused
     may_be_constant: bool = False  #: whether rows that all hold one value of it can still identify the law
     many: bool = False  #: whether a row holds several values of it: (n, K), the law sums over the last axis
+    weighs: bool = False  #: of ``many``: whether the law is linear in it, so that fewer values can stand for them all
     absent: float = 0.0  #: what fills the rows of ``many`` that have fewer values than others
 
 

@@ -154,4 +154,5 @@ def _error(ready: Sequence[Ready], fold: Fold, runs: Runs) -> float:
 def _staged(each: Ready, kept: NDArray[np.bool_]) -> Ready:
     """A law whose constants come from an earlier stage, prepared again from the kept rows alone."""
     positions = each.prepared.rows.positions[kept]
-    return Ready.of(replace(each.runs, table=each.runs.table.iloc[positions]), each.prepared.law, each.options)
+    few = replace(each.options, starts=FOLD_STARTS)
+    return Ready.of(replace(each.runs, table=each.runs.table.iloc[positions]), each.prepared.law, few)
