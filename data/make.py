@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from scalefit.proxy import Job, collect_sweep, plan_sweep, run_sweep
-from scalefit.proxy.sweep import varied
+from scalefit.proxy.sweep.jobs import varied
 from scalefit.schedules import parse_schedule
 
 HERE = Path(__file__).parent

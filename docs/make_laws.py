@@ -27,6 +27,11 @@ OPTIMA = {
     "lr-batch-surface": "closed form (`best_lr_batch`)",
     "optimal-lr-batch": "is one",
     "adamw-timescale": "is one",
+    "distillation": "numeric (`best_teacher`)",
+    "mixture-scale": "numeric (`best_shares`), `scalefit plan`",
+    "sample-size": "closed form (`enough`)",
+    "vocabulary": "numeric (`best_vocabulary`), `scalefit plan`",
+    "width-depth": "closed form (`best_shape`), `scalefit plan`",
 }
 
 

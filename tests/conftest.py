@@ -34,3 +34,12 @@ def no_figure_is_left_open():
     yield
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Tests of clusters run where they are asked for by their marker."""
+    if "cluster" in config.option.markexpr:
+        return
+    for item in items:
+        if "cluster" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="starts a cluster; python -m pytest -m cluster runs it"))

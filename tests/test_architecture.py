@@ -35,7 +35,7 @@ FLOORS = {
     **dict.fromkeys(["planning.schedules", "planning.recipes", "planning.next_runs", "planning.downstream"], 5),
     "planning.hyperparameters": 5,
     **dict.fromkeys(["progress", "transfer", "stability"], 5),
-    **dict.fromkeys(["proxy", "proxy.models", "proxy.optimizers", "proxy.tasks", "proxy.own"], 5),
+    **dict.fromkeys(["proxy", "proxy.models", "proxy.optimizers", "proxy.tasks", "proxy.own", "proxy.sweep"], 5),
     **dict.fromkeys(["plots", "reports"], 6),
     **dict.fromkeys(["cli", "__main__"], 7),
 }

@@ -48,7 +48,7 @@ TREE = {
         *("examples/predict_a_schedule", "examples/predict_a_larger_model", "examples/which_learning_rate_survives"),
         *("examples/experiments/README", "data/README"),
     ],
-    "Reference": ["docs/reference/python", "docs/reference/commands", "docs/architecture"],
+    "Reference": ["docs/command_line", "docs/reference/python", "docs/reference/commands", "docs/architecture"],
     "Project": ["CHANGELOG", "CONTRIBUTING", "tests/README"],
 }
 

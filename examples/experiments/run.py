@@ -17,8 +17,7 @@ import pandas as pd
 import torch
 
 from scalefit.cli import main as scalefit
-from scalefit.proxy import plan_sweep, run_sweep
-from scalefit.proxy.sweep import collect_sweep
+from scalefit.proxy import collect_sweep, plan_sweep, run_sweep
 
 HERE = Path(__file__).parent
 TAIL = 0.2

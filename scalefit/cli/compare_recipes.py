@@ -7,13 +7,20 @@ from typing import Any
 import click
 
 from scalefit.cli import options
+from scalefit.cli.completion import columns
 from scalefit.cli.options import pairs, read
 from scalefit.cli.output import Answer, answering, coded, figures, records
 
 
 @click.command()
 @options.logs
-@click.option("--by", required=True, metavar="COLUMN", help="The column that names the recipe of each run.")
+@click.option(
+    "--by",
+    required=True,
+    metavar="COLUMN",
+    shell_complete=columns,
+    help="The column that names the recipe of each run.",
+)
 @options.shared("--at", metavar="C=1e23|N=7B,D=2T", required=True, help="The target at which recipes are compared.")
 @click.option("--reference", metavar="NAME", show_default="the best at the target", help="The recipe to compare with.")
 @options.shared("--draws", default=options.DRAWS)

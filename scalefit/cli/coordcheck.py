@@ -8,6 +8,7 @@ import click
 from click.core import ParameterSource
 
 from scalefit.cli import options
+from scalefit.cli.completion import columns
 from scalefit.cli.output import Answer, answering, figures, records
 from scalefit.cli.train import plain, torch_is_there
 
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", required=False, metavar="[FILE]")
-@click.option("--over", metavar="COLUMN", show_default="width, depth or N", help="FILE: the column of the size.")
+@click.option(
+    "--over",
+    metavar="COLUMN",
+    shell_complete=columns,
+    show_default="width, depth or N",
+    help="FILE: the column of the size.",
+)
 @click.option("--measure", metavar="COLUMN", show_default="mean_abs, l1, rms, ...", help="FILE: what was measured.")
 @click.option("--parametrization", default="mup", help="One of sp, ntk, mup, depth-mup, completep.")
 @click.option("--axis", type=click.Choice(["width", "depth"]), default="width", help="How the model grows.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scalefit.cli import options
+from scalefit.cli.completion import columns
 from scalefit.cli.options import box, number, pairs, shared
 from scalefit.cli.output import Answer, OutputFile, answering, as_lines, coded, figures, records
 from scalefit.errors import InputError
@@ -38,7 +39,7 @@ DRAWS = (
 @click.option("--residuals", type=click.Choice(["log", "linear"]), show_default="the law's, mostly log", help=RESIDUALS)
 @click.option("--loss", type=click.Choice(["huber", "squared", "soft_l1"]), default="huber", help=LOSS)
 @click.option("--delta", default="auto", help="Residual from which a row counts less; papers use 1e-3.")
-@click.option("--weights", metavar="COLUMN", help="A column of row weights.")
+@click.option("--weights", metavar="COLUMN", shell_complete=columns, help="A column of row weights.")
 @click.option("--fix", multiple=True, metavar="NAME=VALUE", help="Hold a parameter at a value; repeat.")
 @click.option("--tie", multiple=True, metavar="NAME=EXPR", help="Compute a parameter from others: beta=alpha; repeat.")
 @click.option("--bounds", multiple=True, metavar="NAME=LOW:HIGH", help="Bound a parameter: E=1:2, E=:2; repeat.")
@@ -85,7 +86,7 @@ def command(
     from scalefit.selection.automatic import fit
 
     runs = options.read(files, **{name: given.pop(name) for name in options.READING})
-    place: dict[str, Any] = dict(pairs(at, "--at"))
+    place: dict[str, Any] = options.points(at)
     held = None
     if hold_out:
         runs, held = runs.hold_out(hold_out)
@@ -95,13 +96,14 @@ def command(
     result = fit(runs, law, at=_numbers(place), skip=first, **settings)
     scores = result.score(held) if held is not None else None
     point = predict(result, at=place) if at else None
-    cautions = result.cautions(**place) if at else ()
+    asked = options.one_by_one(place)
+    cautions = tuple(dict.fromkeys(check for each in asked for check in result.cautions(**each)))
     if held is not None:
         cautions += tuple(check for check in result.cautions(held) if check.code == "no-image")
     if save:
         result.save(save)
     drawn = figures(plot, lambda: result.plot(held, at=place or None))
-    other = result.sensitivity(**place) if at and not result.choice else None
+    other = result.sensitivity(**place) if len(asked) == 1 and not result.choice else None
     return replace(_answer(result, scores, point, cautions, save, other), figures=drawn)
 
 
@@ -110,7 +112,7 @@ def _numbers(place: dict[str, Any]) -> dict[str, float]:
     found = {}
     for name, text in place.items():
         try:
-            found[name] = number(text, "--at")
+            found[name] = number(text[-1] if isinstance(text, list) else text, "--at")
         except InputError:
             continue  # the prediction refuses it, with the reason
     return found

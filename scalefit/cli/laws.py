@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from scalefit.cli import options
+from scalefit.cli.completion import laws as laws_begun
 from scalefit.cli.output import Answer, answering
+from scalefit.errors import InputError
 
 if TYPE_CHECKING:
     from scalefit.laws import Law
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=laws_begun)
 @click.option("--for", "for_", metavar="FILE", help="Say which laws these runs can identify, and what others lack.")
+@click.option("--bibtex", is_flag=True, help="Print what to cite as BibTeX: the law's sources, and this program.")
 @options.shared("--target", show_default="each law's own")
 @options.reading
 @answering
-def command(name: str | None, for_: str | None, target: str | None, **reading: Any) -> Answer:
-    """The other options apply to the runs given by --for.
+def command(name: str | None, for_: str | None, bibtex: bool, target: str | None, **reading: Any) -> Answer:
+    """The other options apply to the runs given by --for. --bibtex without a NAME is that of all laws.
 
     \b
     Example:
@@ -30,6 +34,10 @@ def command(name: str | None, for_: str | None, target: str | None, **reading: A
 
     from scalefit.laws import find_law, law_names
 
+    if bibtex:
+        if for_:
+            raise InputError("two questions, --bibtex and --for", where="laws", todo="ask one of them")
+        return _cited([find_law(each) for each in ([name] if name else law_names())])
     if for_:
         from scalefit.diagnosis.identifiable import identify
 
@@ -51,6 +59,18 @@ def command(name: str | None, for_: str | None, target: str | None, **reading: A
         lines.append(f"  {law.name:<{width}}  {law.equation}")
         lines.append(f"  {'':<{width}}  {law.title.rstrip('.')}; {', '.join(law.columns.values())}; {law.source}")
     return Answer("\n".join(lines), {"laws": [_content(law) for law in laws]}, pd.DataFrame(map(_flat, laws)))
+
+
+def _cited(laws: list[Law]) -> Answer:
+    """What to cite for some laws; the entries alone are printed, so that they can be appended to a bibliography."""
+    import pandas as pd
+
+    from scalefit.reports.citations import INCOMPLETE, entries_of
+
+    found = entries_of(laws)
+    rows = [{"entry": each.key, "kind": each.kind, **each.fields} for each in found]
+    text = "\n\n".join(["\n".join(f"% {line}" for line in wrap(INCOMPLETE, 100)), *map(str, found)])
+    return Answer(text, {"entries": rows, "bibtex": "\n\n".join(map(str, found))}, pd.DataFrame(rows).fillna(""))
 
 
 def _flat(law: Law) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scalefit.cli import options
+from scalefit.cli.completion import columns
 from scalefit.cli.options import number, pairs, read, told
 from scalefit.cli.output import Answer, OutputFile, answering, as_lines, figures, records
 from scalefit.errors import InputError
@@ -24,8 +25,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @options.logs
-@click.option("--over", metavar="COLUMN", show_default=SIZES, help="The column of the size.")
-@click.option("--arms", metavar="COLUMN", show_default="parametrization", help="The column whose values are compared.")
+@click.option("--over", metavar="COLUMN", shell_complete=columns, show_default=SIZES, help="The column of the size.")
+@click.option(
+    "--arms",
+    metavar="COLUMN",
+    shell_complete=columns,
+    show_default="parametrization",
+    help="The column whose values are compared.",
+)
 @options.shared("--at", metavar="d_model=512")
 @options.shared("--ignore")
 @options.shared("--initial-loss", show_default="a column of the log, else ln(vocab)")

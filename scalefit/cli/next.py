@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from scalefit.cli import options
+from scalefit.cli.completion import columns
 from scalefit.cli.output import Answer, answering, coded, figures, records
 from scalefit.cli.plan import source_of
 from scalefit.errors import InputError
@@ -18,9 +19,19 @@ from scalefit.errors import InputError
 @click.option("--budget", metavar="FLOP", help="Compute of all runs together.")
 @options.shared("--at", metavar="N=7B,D=2T", help="The target whose interval is to shrink.")
 @click.option("--sweep", is_flag=True, help="FILE holds a sweep of learning rates: what would decide it?")
-@click.option("--over", metavar="COLUMN", show_default="as for lr-transfer", help="With --sweep: the size's column.")
 @click.option(
-    "--arms", metavar="COLUMN", show_default="as for lr-transfer", help="The column whose values are compared."
+    "--over",
+    metavar="COLUMN",
+    shell_complete=columns,
+    show_default="as for lr-transfer",
+    help="With --sweep: the size's column.",
+)
+@click.option(
+    "--arms",
+    metavar="COLUMN",
+    shell_complete=columns,
+    show_default="as for lr-transfer",
+    help="The column whose values are compared.",
 )
 @click.option("--runs", type=int, default=4, help="At most so many runs.")
 @click.option(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from scalefit.cli import completion
 from scalefit.cli.output import OutputFile
 from scalefit.errors import InputError
 
@@ -16,27 +17,31 @@ if TYPE_CHECKING:
 #: how many resampled fits ``scalefit fit`` makes. ``sf.fit`` makes none unless asked, since each costs as much as a fit
 #: and code often fits many times; every other default is the same in Python.
 DRAWS = 200
+AT = "Predict at this point, given by the values of its variables; several, each with all of them, give several rows."
 RULES = click.Choice(["adam", "heavy-ball", "gd"])
-
-
-def _laws(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
-    """The names of laws that begin so, for completion in a shell."""
-    from scalefit.laws import law_names
-
-    return [name for name in ("auto", *law_names()) if name.startswith(begun)]
 
 
 #: options that several commands have; what differs between commands (metavar, default, required) is given by each
 SHARED: dict[str, dict[str, Any]] = {
-    "--at": {"multiple": True, "help": "Predict at this point, given by the values of its variables."},
+    "--at": {
+        "multiple": True,
+        "shell_complete": completion.points,
+        "help": AT,
+    },
     "--beta": {"default": 0.9, "help": "Adam's first beta, or the momentum."},
     "--draws": {"type": int, "help": "Number of resampled fits from which intervals are made."},
     "--drop-diverged": {"is_flag": True, "help": "Leave out rows without a finite loss, and report how many."},
     "--hold-out": {
         "metavar": "EXPR",
+        "shell_complete": completion.columns,
         "help": "Keep these rows out of the fit and report the error of their prediction.",
     },
-    "--ignore": {"multiple": True, "metavar": "COLUMN", "help": "A column that may differ between runs; repeat."},
+    "--ignore": {
+        "multiple": True,
+        "metavar": "COLUMN",
+        "shell_complete": completion.columns,
+        "help": "A column that may differ between runs; repeat.",
+    },
     "--initial-loss": {"metavar": "LOSS", "help": "Loss of the untrained model, such as ln(vocabulary size)."},
     "--join": {"is_flag": True, "help": "Read runs that go on where others end, with the same settings, as one run."},
     "--active": {
@@ -51,11 +56,16 @@ SHARED: dict[str, dict[str, Any]] = {
     },
     "--law": {
         "metavar": "LAW",
-        "shell_complete": _laws,
+        "shell_complete": completion.laws,
         "help": 'A law: its name, "name:option=value", a formula, or ./mine.py:MyLaw.',
     },
     "--lr": {"metavar": "LR", "help": "The peak learning rate."},
-    "--map": {"multiple": True, "metavar": "NAME=COLUMN", "help": "Read NAME from this column; repeat."},
+    "--map": {
+        "multiple": True,
+        "metavar": "NAME=COLUMN",
+        "shell_complete": completion.maps,
+        "help": "Read NAME from this column; repeat.",
+    },
     "--pattern": {
         "metavar": "PATTERN",
         "help": "How a line of a text log is written: 'step {step} .* loss {loss} lr {lr}'.",
@@ -70,7 +80,11 @@ SHARED: dict[str, dict[str, Any]] = {
         "default": "adam",
         "help": "The optimiser, which sets the largest stable lr × sharpness.",
     },
-    "--run": {"metavar": "NAME", "help": "The run to read, where the logs hold several."},
+    "--run": {
+        "metavar": "NAME",
+        "shell_complete": completion.runs,
+        "help": "The run to read, where the logs hold several.",
+    },
     "--schedule": {
         "metavar": "TEXT|CSV",
         "help": "The learning rate at every step: cosine:peak_lr=3e-4,steps=60000,warmup=1000, or a CSV of (step, lr) "
@@ -79,9 +93,17 @@ SHARED: dict[str, dict[str, Any]] = {
     "--seed": {"default": 0, "help": "Seed of the resampling."},
     "--set": {"multiple": True, "metavar": "KEY=VALUE", "help": "Change a key of the configuration; repeat."},
     "--steps": {"type": int, "metavar": "STEPS", "help": "Length of the whole run, in optimiser steps."},
-    "--target": {"metavar": "COLUMN", "help": "The column that the law explains."},
+    "--target": {
+        "metavar": "COLUMN",
+        "shell_complete": completion.columns,
+        "help": "The column that the law explains.",
+    },
     "--warmup": {"type": int, "metavar": "STEPS", "help": "Length of a linear warmup before the first logged row."},
-    "--where": {"metavar": "EXPR", "help": 'Use only the rows for which this holds, such as "N > 1e8".'},
+    "--where": {
+        "metavar": "EXPR",
+        "shell_complete": completion.columns,
+        "help": 'Use only the rows for which this holds, such as "N > 1e8".',
+    },
 }
 NAMED = {"--map": "map_", "--set": "settings"}  #: parameters that are not named as their option
 
@@ -169,6 +191,28 @@ def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
                 raise InputError(f"{name.strip()} is given twice", where=option, todo="give it once")
             found[name.strip()] = value.strip()
     return found
+
+
+def points(texts: tuple[str, ...]) -> dict[str, Any]:
+    """The texts of ``--at`` as one point, or, where each gives the same variables, as several.
+
+    >>> points(("N=1e9", "D=2e10")), points(("N=1e9,D=2e10", "N=7e9,D=1e11"))
+    ({'N': '1e9', 'D': '2e10'}, {'N': ['1e9', '7e9'], 'D': ['2e10', '1e11']})
+    """
+    found = [pairs((text,), "--at") for text in texts]
+    names = [set(each) for each in found]
+    if len(found) < 2 or len(set().union(*names)) == sum(map(len, names)):
+        return dict(pairs(texts, "--at"))
+    if any(each != names[0] for each in names):
+        what = f"points of different variables: {'; '.join(', '.join(each) for each in found)}"
+        raise InputError(what, where="--at", todo="give the same variables in each --at")
+    return {name: [each[name] for each in found] for name in found[0]}
+
+
+def one_by_one(place: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each point of :func:`points` by itself; none where nothing is asked for."""
+    count = max((len(value) for value in place.values() if isinstance(value, list)), default=min(len(place), 1))
+    return [{name: v[i] if isinstance(v, list) else v for name, v in place.items()} for i in range(count)]
 
 
 def number(text: str, option: str) -> float:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from functools import wraps
-from inspect import cleandoc
+from inspect import cleandoc, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,6 +21,8 @@ import click
 
 from scalefit.answers import as_lines as as_lines
 from scalefit.answers import grouped
+from scalefit.cli.shape import OutputFile as OutputFile
+from scalefit.cli.shape import Shape, paged, shaping
 from scalefit.errors import InputError, ScalefitError
 from scalefit.escaping import lines_of, one_line
 from scalefit.status_line import heard
@@ -34,13 +35,8 @@ if TYPE_CHECKING:
     from scalefit.diagnosis.checks import Check
 
 SCHEMA = 1
+_shape: ContextVar[Shape | None] = ContextVar("shape", default=None)  #: of the answer that is being made
 CLEARED, WIDTH = "\r\x1b[K", 70  #: back to the beginning of an empty line; letters of what is being done
-FORMATS = ("text", "csv", "json", "markdown", "latex")
-STYLES = ("screen", "paper", "dark")
-INCHES = {"in": 1.0, "cm": 1 / 2.54, "mm": 1 / 25.4}
-LEAST_WIDTH, MOST_WIDTH = 1.5, 30.0  #: inches
-FORMAT = "Print the main table in this format, numbers rounded to their intervals in markdown and latex."
-REPORT = "Write the answer with its figures as one page to forward: .html, or .md."
 
 
 @dataclass(frozen=True)
@@ -63,105 +59,85 @@ class Answer:
     figures: Sequence[Drawing] = ()  #: the answer is given whether or not they can be drawn
 
 
-class OutputFile(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in some versions
-    """The type of an option that names a file to write: a fit, a figure or a table (see :mod:`scalefit.writing`)."""
-
-    def __init__(self, kind: str) -> None:
-        self.kind = self.name = kind
-
-
-@dataclass(frozen=True)
-class Shape:
-    """How an answer is given: its format, the style and width of its figures, its page."""
-
-    as_json: bool
-    as_csv: bool
-    form: str | None
-    style: str
-    width: str | None
-    report: str | None
-
-    @property
-    def format(self) -> str:
-        """One of FORMATS."""
-        return "json" if self.as_json else self.form or ("csv" if self.as_csv else "text")
-
-    @property
-    def figures(self) -> AbstractContextManager[None]:
-        """Inside, figures are made in this style and width; matplotlib is loaded only where there is one to set."""
-        if self.style == "screen" and self.width is None:
-            return nullcontext()
-        from scalefit.plots import styled
-
-        return styled(self.style, _inches(self.width) if self.width else None)
+def live(lines: Sequence[str]) -> None:
+    """Print lines of an answer that is still being made, where it is printed as text."""
+    shape = _shape.get()
+    if shape is None or shape.format != "text":
+        return
+    if lines and sys.stderr.isatty() and not shape.quiet:
+        click.echo(CLEARED, err=True, nl=False)
+    for line in lines:
+        click.echo(one_line(line))
 
 
 @contextmanager
-def _told(form: str) -> Iterator[None]:
+def _told(shape: Shape) -> Iterator[None]:
     """Inside, what is being done is one line on stderr, where that is a terminal; it is gone afterwards."""
-    if form == "json" or not sys.stderr.isatty():
-        yield
-        return
+    token = _shape.set(shape)
+    shown = sys.stderr.isatty() and shape.format != "json" and not shape.quiet
 
     def show(text: str) -> None:
         click.echo(f"{CLEARED}{one_line(text)[:WIDTH]} ...", err=True, nl=False)
 
     try:
-        with heard(show):
+        with heard(show if shown else None):
             yield
     finally:
-        click.echo(CLEARED, err=True, nl=False)
-
-
-def _inches(text: str) -> float:
-    """A width such as 3.25in, 8.5cm or 85mm in inches."""
-    found = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*(in|cm|mm)?\s*", text)
-    width = float(found[1]) * INCHES[found[2] or "in"] if found else 0.0
-    if not LEAST_WIDTH <= width <= MOST_WIDTH:
-        todo = f"write --width 3.25in or 8.5cm, between {LEAST_WIDTH:g} and {MOST_WIDTH:g} inches"
-        raise InputError(f'"{text[:40]}" is no width of a figure', where="--width", todo=todo)
-    return width
+        _shape.reset(token)
+        if shown:
+            click.echo(CLEARED, err=True, nl=False)
 
 
 def answering(function: Callable[..., Answer]) -> Callable[..., None]:
     """Give a command the options of :class:`Shape` and ``--exit-zero``, print its :class:`Answer`, and exit.
 
-    Its help begins with the first line of its file, which is also shown in the list of commands.
+    Its help begins with the first line of its file, which is also shown in the list of commands. A command that writes
+    a page of its own, in a parameter ``report``, has no ``--report`` beside it.
     """
+    own_page = "report" in signature(function).parameters
 
-    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing on stderr.")
-    @click.option("--csv", "as_csv", is_flag=True, help="Print the main table as CSV, and warnings on stderr.")
-    @click.option("--format", "form", type=click.Choice(FORMATS), show_default="text", help=FORMAT)
-    @click.option("--style", type=click.Choice(STYLES), default="screen", help="The style of figures.")
-    @click.option("--width", metavar="3.25in", show_default="by the figure", help="The width of figures, in in or cm.")
-    @click.option("--report", type=OutputFile("report"), metavar="FILE", help=REPORT)
+    @(shaping if own_page else paged)
     @click.option("--exit-zero", is_flag=True, help="Exit with 0 even where a check failed.")
     @click.option("--traceback", is_flag=True, expose_value=False, help="Show where an unexpected error arose.")
     @wraps(function)
     def command(exit_zero: bool, **options: Any) -> None:
-        shape = Shape(**{each.name: options.pop(each.name) for each in fields(Shape)})
+        names = {each.name for each in fields(Shape)} - ({"report"} if own_page else set())
+        shape = Shape(**{name: options.pop(name) for name in names})
+        parameters = click.get_current_context().command.params
         try:
-            _check_outputs(click.get_current_context().command.params, {**options, "report": shape.report})
-            with shape.figures, _told(shape.format):
+            shape.check()
+            _check_outputs(parameters, options if own_page else {**options, "report": shape.report})
+            with shape.figures, _told(shape):
                 answer = function(**options)
-            if shape.report:
-                _write_page(answer, shape.report)
+                if shape.report:
+                    _write_page(answer, shape.report)
         except ScalefitError as error:
             fail(error, shape.format == "json")
         except BrokenPipeError:
             sys.exit(0)
         failed: dict[str, str] = {}
         wanted = {each.path: each.draw for each in answer.figures if each.path}
+        unused = [] if own_page or shape.report or wanted else _unused(shape.styled, parameters)
         try:
             if wanted:
                 with shape.figures:
                     _draw(wanted, failed)
         finally:  # whatever became of the figures
-            _show(answer, [*wanted, *([shape.report] if shape.report else [])], failed, shape.format)
+            written = [*wanted, *([shape.report] if shape.report else [])]
+            _show(answer, written, failed, unused, shape)
         sys.exit(0 if (answer.ok and not failed) or exit_zero else 1)
 
     command.__doc__ = f"{sys.modules[function.__module__].__doc__}\n\n{cleandoc(function.__doc__ or '')}"
     return command
+
+
+def _unused(styled: Sequence[str], parameters: Sequence[click.Parameter]) -> list[str]:
+    """A line on options for figures where none is written."""
+    drawn = [str(each.name) for each in parameters if isinstance(each.type, OutputFile) and each.type.kind == "figure"]
+    if not styled or [name for name in drawn if name != "plot"]:  # such a file is always written
+        return []
+    why = "no figure was written; --plot FILE writes it" if drawn else "this command draws no figure"
+    return [f"{' and '.join(styled)} changed nothing: {why}"]
 
 
 def _check_outputs(parameters: Sequence[click.Parameter], options: Mapping[str, Any]) -> None:
@@ -196,24 +172,25 @@ def _draw(figures: Mapping[str, Callable[[], Axes]], failed: dict[str, str]) -> 
             failed[path] = str(error)
 
 
-def _show(answer: Answer, written: Sequence[str], failed: Mapping[str, str], form: str) -> None:
-    if form == "json":
+def _show(answer: Answer, written: Sequence[str], failed: Mapping[str, str], unused: list[str], shape: Shape) -> None:
+    if shape.format == "json":
         content = {"schema_version": SCHEMA, **answer.content}
         content |= {"read" if "notes" in content else "notes": answer.notes} if answer.notes else {}
         content |= {"figures_not_drawn": failed} if failed else {}
+        content |= {"unused_options": unused} if unused else {}
         click.echo(json.dumps(_plain(content), indent=1, allow_nan=False))
         return
     lines = [
         f"! the figure {path} was not drawn: {failed[path]}" if path in failed else f"wrote {path}" for path in written
-    ]
-    if form != "text" and answer.table is not None:
-        click.echo(_table(answer, form), nl=False)
+    ] + unused
+    if shape.format != "text" and answer.table is not None:
+        click.echo(_table(answer, shape.format), nl=False)
         for line in [*_warnings(answer.text), *lines]:
             click.echo(one_line(line), err=True)
         return
     click.echo(lines_of("\n".join([answer.text, *[""] * bool(lines), *lines])))
-    for line in _read(answer.notes):
-        click.echo(click.style(one_line(line), dim=not os.environ.get("NO_COLOR")))
+    for line in [] if shape.quiet else _read(answer.notes, shape.verbose):
+        click.echo(click.style(one_line(line), dim=True) if shape.coloured else one_line(line))
 
 
 def _table(answer: Answer, form: str) -> str:
@@ -240,9 +217,9 @@ def _warnings(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.lstrip().startswith("!")]
 
 
-def _read(notes: Sequence[str]) -> list[str]:
-    """How the logs were read, in lines."""
-    return [f"read: {note}" for note in grouped(notes)]
+def _read(notes: Sequence[str], every: bool) -> list[str]:
+    """How the logs were read, in lines; alike ones as one, unless every one is asked for."""
+    return [f"read: {note}" for note in (notes if every else grouped(notes))]
 
 
 def coded(checks: Iterable[Check]) -> list[dict[str, str]]:

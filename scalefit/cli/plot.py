@@ -57,7 +57,7 @@ def command(
     held = options.read(files, **reading) if files else None
     again = _fitted_again(fit, held) if held is not None else []
     schedule = None if files else reading["schedule"]
-    save_figure(fit.plot(held, schedule=schedule, at=options.pairs(at, "--at") or None), path, close=True)
+    save_figure(fit.plot(held, schedule=schedule, at=options.points(at) or None), path, close=True)
     content = {"figure": str(path), "status": fit.status}
     return Answer("\n".join([f"wrote {path}", *again]), content, pd.DataFrame([content]), fit.ok)
 

@@ -68,8 +68,9 @@ def command(
     if fit is None:
         raise InputError("no saved fit", where="predict", todo="give FIT.json")
     schedule = reading["schedule"]
-    place: dict[str, Any] = dict(options.pairs(at, "--at"))
+    place: dict[str, Any] = options.points(at)
     asked: dict[str, Any] = {"schedule": schedule, **place}
+    single = [{**asked, **each} for each in options.one_by_one(place) or [{}]]
     scores = runs = None
     if files:
         runs = options.read(files, **reading)
@@ -77,8 +78,9 @@ def command(
         if "measured" in table.columns and table["measured"].notna().any():
             scores = fit.score(runs)
     else:
-        table, cautions = predict(fit, schedule=schedule, every=every, at=place), fit.cautions(**asked)
-    other = None if files else fit.sensitivity(**asked)
+        table = predict(fit, schedule=schedule, every=every, at=place)
+        cautions = tuple(dict.fromkeys(check for each in single for check in fit.cautions(**each)))
+    other = None if files or len(single) > 1 else fit.sensitivity(**asked)
     answer = _answer(fit, table, scores, [*cautions, *fit.warnings], bool(cautions), other)
     drawn = figures(plot, lambda: fit.plot(runs, schedule=None if files else schedule, at=place or None))
     return replace(answer, notes=_completed(runs, schedule), figures=drawn)

@@ -19,7 +19,14 @@ FORECAST = "Predict the end of a run under this schedule."
 @click.argument("files", metavar="FIT.json|FILE...", nargs=-1, required=True)
 @options.reading
 @click.option(
-    "-o", "--output", type=OutputFile("report"), required=True, metavar="FILE", help="The page: .html, or .md."
+    "-o",
+    "--output",
+    "--report",
+    "report",
+    type=OutputFile("report"),
+    required=True,
+    metavar="FILE",
+    help="The page: .html, or .md.",
 )
 @options.shared("--law", default="auto", show_default="chosen by the runs; that of FIT.json")
 @options.shared("--hold-out")
@@ -31,7 +38,7 @@ FORECAST = "Predict the end of a run under this schedule."
 @answering
 def command(
     files: tuple[str, ...],
-    output: str,
+    report: str,
     law: str,
     hold_out: str | None,
     at: tuple[str, ...],
@@ -52,7 +59,7 @@ def command(
       scalefit report fit.json --forecast cosine:peak_lr=8e-3,steps=2400,warmup=100 -o report.html
     """
     from scalefit.reports.of_answer import made_by
-    from scalefit.reports.of_fit import report
+    from scalefit.reports.of_fit import report as report_of
 
     saved = Path(files[0]).suffix == ".json"
     if saved and (len(files) > 1 or hold_out or law != "auto" or drop_diverged or any(reading.values())):
@@ -71,8 +78,8 @@ def command(
         "seed": seed,
         "drop_diverged": drop_diverged,
     }
-    made = report(source, law=law, held_out=held, command=made_by(), **asked, **place)
-    path = made.save(output)
+    made = report_of(source, law=law, held_out=held, command=made_by(), **asked, **place)
+    path = made.save(report)
     content = {"report": str(path), "title": made.title, "verdict": made.verdict, "warnings": list(made.warnings)}
     notes = [] if saved else options.told(source)
     text = "\n".join([made.verdict, *(f"! {line}" for line in made.warnings), "", f"wrote {path}"])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import click
 
+from scalefit import proxy
 from scalefit.cli.output import Answer, OutputFile, answering, as_lines, records
 from scalefit.cli.train import progress, read_toml, torch_is_there
 from scalefit.errors import InputError
@@ -15,67 +15,88 @@ SHOWN = ("run", "N", "D", "C", "loss", "val_loss", "status")  #: columns of a co
 
 
 @click.command()
-@click.argument("action", type=click.Choice(["plan", "run", "status", "collect"]))
+@click.argument("action", type=click.Choice(["plan", "run", "status", "collect", "slurm"]))
 @click.argument("grid", required=False, metavar="[GRID.toml]")
 @click.option("--out", default="sweep", metavar="FOLDER", help="Write into this folder.")
-@click.option("--device", metavar="cpu|cuda", show_default="as each configuration says", help="run: train there.")
 @click.option(
-    "--members", default=64, type=click.IntRange(min=1), help="run: most models of one shape trained together."
+    "--device", metavar="cpu|cuda", show_default="as each configuration says", help="run, slurm: train there."
+)
+@click.option(
+    "--members", default=64, type=click.IntRange(min=1), help="run, slurm: most models of one shape trained together."
 )
 @click.option("--index", type=int, metavar="I", help="run: only job I of the sweep, from 0, as a task of an array.")
-@click.option("--chunk", type=click.IntRange(1), default=1, metavar="K", help="run: K jobs for each --index.")
+@click.option("--chunk", type=click.IntRange(1), default=1, metavar="K", help="run, slurm: K jobs for each --index.")
 @click.option("--job", metavar="ID", help="run: only the job of this id.")
 @click.option("--max", "most", type=click.IntRange(1), metavar="N", help="run: at most N jobs.")
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", help="run: in this process, or on Ray.")
+@click.option(
+    "--gpus",
+    type=click.FloatRange(0),
+    default=0.0,
+    metavar="X",
+    help="run on Ray: GPUs for each pack, or a part of one.",
+)
+@click.option("--address", metavar="HOST:PORT", help="run on Ray: the cluster, if RAY_ADDRESS does not name it.")
+@click.option("--sbatch", multiple=True, metavar="OPTION", help='slurm: a line for sbatch, such as "--gpus=1".')
 @click.option("--curves", is_flag=True, help="collect: one row for each logged step, not for each run.")
 @click.option("--save", type=OutputFile("table"), metavar="FILE.csv", help="collect: write the table here.")
 @answering
-def command(
-    action: str,
-    grid: str | None,
-    out: str,
-    device: str | None,
-    members: int,
-    curves: bool,
-    save: str | None,
-    **chosen: Any,
-) -> Answer:
+def command(action: str, grid: str | None, out: str, curves: bool, save: str | None, **chosen: Any) -> Answer:
     """A run is identified by the hash of its configuration, so every action can be repeated: run trains only what is
     not finished yet, and stopping it loses at most the steps since the last checkpoint. Any number of processes and
-    machines that share the folder may run one sweep; --index makes each task of an array (Slurm, GNU parallel) train
-    its own part.
+    machines that share the folder may run one sweep: --index makes each task of an array (GNU parallel, Slurm) train
+    its own part, slurm writes such an array, and --engine ray trains on a Ray cluster.
 
     \b
     Example:
       scalefit sweep plan data/size_data/grid.toml --out sweep
       scalefit sweep status --out sweep
     """
-    torch_is_there()
-    from scalefit.proxy import plan_sweep, run_sweep, sweep_status
-
+    if action in ("plan", "slurm") and grid:
+        planned = _plan(grid, out)
+        return planned if action == "plan" else _slurm(out, chosen)
     if action == "plan":
-        return _plan(plan_sweep, grid, out)
+        raise InputError("no grid is given", where="sweep plan", todo="write scalefit sweep plan GRID.toml")
     if grid:
         raise InputError(f"{action} takes no grid", where=grid, todo=f"write scalefit sweep {action} --out {out}")
-    if action == "run":
-        return _table(run_sweep(out, device=device, members=members, **chosen, progress=progress()))
-    if action == "status":
-        return _table(sweep_status(out))
-    return _collect(out, curves, save)
+    if action == "collect":
+        return _collect(out, curves, save)
+    if action == "slurm":
+        return _slurm(out, chosen)
+    return _table(_run(out, chosen) if action == "run" else proxy.sweep_status(out))
 
 
-def _plan(plan_sweep: Callable[..., list[Any]], grid: str | None, out: str) -> Answer:
-    if not grid:
-        raise InputError("no grid is given", where="sweep plan", todo="write scalefit sweep plan GRID.toml")
+def _plan(grid: str, out: str) -> Answer:
     read_toml(grid)
-    jobs = plan_sweep(grid, out)
+    jobs = proxy.plan_sweep(grid, out)
     return Answer(f"{len(jobs)} runs planned in {out}; next: scalefit sweep run --out {out}", {"jobs": len(jobs)})
 
 
+def _run(out: str, chosen: dict[str, Any]) -> list[dict[str, Any]]:
+    """Train the jobs that are not done, here or on Ray."""
+    torch_is_there()
+    parts = {key: chosen[key] for key in ("index", "chunk", "job", "most")}
+    kind = {key: chosen[key] for key in ("device", "members")}
+    if chosen["engine"] == "local":
+        return proxy.run_sweep(out, **kind, **parts, progress=progress())
+    if any(parts[key] is not None for key in ("index", "job", "most")):
+        what = "--index, --job and --max are for arrays of other schedulers"
+        raise InputError(what, where="--engine ray", todo="leave them out: Ray gives out the jobs")
+    return proxy.run_on_ray(out, **kind, gpus=chosen["gpus"], address=chosen["address"], progress=progress())
+
+
+def _slurm(out: str, chosen: dict[str, Any]) -> Answer:
+    """Write the array of what is not done."""
+    words = ["--members", str(chosen["members"])] + (["--device", chosen["device"]] if chosen["device"] else [])
+    place = proxy.write_slurm(out, chosen["sbatch"], chunk=chosen["chunk"], run=words)
+    tasks = next(line for line in place.read_text().splitlines() if "--array" in line).removeprefix("#SBATCH --array=")
+    return Answer(f"{place}: tasks {tasks}; next: sbatch {place}", {"script": str(place), "array": tasks})
+
+
 def _collect(out: str, curves: bool, save: str | None) -> Answer:
-    from scalefit.proxy import collect_sweep
     from scalefit.writing import write_text
 
-    table = collect_sweep(out, curves=curves)
+    table = proxy.collect_sweep(out, curves=curves)
     if save:
         write_text(save, table.to_csv(index=False), "table")
     constant = [name for name in table.columns if name not in SHOWN and table[name].nunique(dropna=False) < 2]

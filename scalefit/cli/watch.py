@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from scalefit.cli import options
-from scalefit.cli.options import number, read, told
-from scalefit.cli.output import Answer, answering, figures
+from scalefit.cli.options import number, told
+from scalefit.cli.output import Answer, answering, figures, live
 from scalefit.errors import InputError
+from scalefit.status_line import tell
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import pandas as pd
     from matplotlib.axes import Axes
 
     from scalefit.progress.watch import Watch
+    from scalefit.runs import Runs
+
+POLL = "With --follow: how often the log is looked at."
+IDLE = "With --follow: end where the log has not grown for so long."
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """One look at the logs: the runs, and the health of each that is watched."""
+
+    runs: Runs
+    found: Mapping[str, Watch]
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        assert self.runs.curves is not None
+        return self.runs.curves
 
 
 @click.command()
@@ -26,6 +45,9 @@ if TYPE_CHECKING:
 @options.shared("--initial-loss", show_default="the log's first, if it begins at step 0 or 1")
 @options.shared("--steps", show_default="as far ahead as the log goes back")
 @click.option("--fit", "fit_file", metavar="FIT.json", help="A saved fit, whose prediction the loss is compared with.")
+@click.option("--follow", is_flag=True, help="Look again whenever the log has grown, until its runs end, or Ctrl-C.")
+@click.option("--poll", type=click.FloatRange(0.1), default=5.0, metavar="SECONDS", help=POLL)
+@click.option("--idle", type=click.FloatRange(0), default=30.0, metavar="MINUTES", help=IDLE)
 @options.shared("--plot")
 @answering
 def command(
@@ -34,6 +56,9 @@ def command(
     initial_loss: str | None,
     steps: int | None,
     fit_file: str | None,
+    follow: bool,
+    poll: float,
+    idle: float,
     plot: str | None,
     **reading: Any,
 ) -> Answer:
@@ -41,17 +66,81 @@ def command(
     loss stands above an earlier level), has spikes, is calm, or is too short to judge. --plot draws one run: of several
     the one that is worst off. Exit code 1 where a run has diverged or is diverging.
 
+    --follow prints a line whenever a run is judged differently or a new warning appears. It ends by itself when every
+    run has diverged, has ended by its log, or is at its last step (--steps, a column such as total_steps, --schedule).
+
     \b
     Example:
       scalefit watch data/schedules/curves.csv --run d96-cosine-1600
     """
-    import pandas as pd
 
+    def look() -> _Seen:
+        return _look(options.read(files, **reading), run, initial_loss, steps, fit_file)
+
+    seen, reason = _followed(look, files, steps, poll, 60 * idle) if follow else (look(), "")
+    return _answer(seen, reason, plot)
+
+
+def _followed(
+    look: Callable[[], _Seen], files: tuple[str, ...], steps: int | None, poll: float, idle: float
+) -> tuple[_Seen, str]:
+    """The last look at a growing log, and why it was the last; what changes is printed as it is seen."""
+    from scalefit.progress.follow import end_of, has_begun, looks, mark_of
+
+    if "-" in files:
+        raise InputError("standard input cannot be looked at twice", where="--follow", todo="name the file")
+    seen, told_before = None, dict[str, set[tuple[str, int, str]]]()
+    every = looks(
+        look, lambda: mark_of(files), lambda: pause(poll), begun=lambda: has_begun(files), idle=max(idle, poll)
+    )
+    try:
+        for each in every:
+            seen = each
+            for name, watched in each.found.items():
+                live(_news(name, watched, told_before))
+            tell(_where(each))
+            reason = end_of(each.runs, each.found, steps)
+            if reason:
+                return each, reason
+    except KeyboardInterrupt:
+        if seen is None:
+            raise
+        return seen, "Ctrl-C"
+    assert seen is not None  # the generator raises where no look succeeds
+    return seen, f"the log has not grown for {idle / 60:.3g} minutes"
+
+
+def pause(seconds: float) -> float:
+    """Let some time pass; how many seconds that was."""
+    time.sleep(seconds)
+    return seconds
+
+
+def _news(name: str, watched: Watch, told_before: dict[str, set[tuple[str, int, str]]]) -> list[str]:
+    """Lines on what is new about a run: how it is judged, and each warning, once."""
+    now = {("", 0, watched.status), *((each.signal, each.step, "") for each in watched.warnings)}
+    before = told_before.get(name, set())
+    told_before[name] = now | {one for one in before if one[0]}
+    lines = [f"{name}: {watched.status} at step {watched.step}: {watched.why}"] * (
+        ("", 0, watched.status) not in before
+    )
+    new = [each for each in watched.warnings if (each.signal, each.step, "") not in before]
+    return lines + [f"  step {each.step}: {each.signal} {each.text}" for each in new]
+
+
+def _where(seen: _Seen) -> str:
+    """Where the runs are: the line that is renewed on a terminal."""
+    last = seen.curves.groupby("run", observed=True).tail(1)
+    rows = [row for row in last.itertuples() if str(row.run) in seen.found]
+    return "following " + ", ".join(f"{row.run} at step {row.step}, loss {row.loss:.4g}" for row in rows[:3])
+
+
+def _look(runs: Runs, run: str | None, initial_loss: str | None, steps: int | None, fit_file: str | None) -> _Seen:
+    """The health of the runs as their logs are now."""
     from scalefit.progress.watch import watch
     from scalefit.runs.final import marked
     from scalefit.runs.table import spans
 
-    runs = read(files, **reading)
     if runs.curves is None:
         raise InputError("the log holds no steps", todo="give a log with one row per logged step")
     if run is not None and run not in runs.names:
@@ -70,22 +159,32 @@ def command(
         for name, start, stop in spans(runs.curves)
         if run is None or name == run
     }
+    return _Seen(runs, found)
+
+
+def _answer(seen: _Seen, reason: str, plot: str | None) -> Answer:
+    import pandas as pd
+
+    found, curves = seen.found, seen.curves
     rows = []
-    for name, seen in found.items():
-        rows.append({"run": name, "status": seen.status, "signal": "", "step": seen.step, "text": seen.why})
-        rows += [{"run": name, "status": seen.status, **vars(each)} for each in seen.warnings]
-    unseen = sorted({signal for seen in found.values() for signal in seen.unseen})
-    lines = [*(f"{name}: {seen}" for name, seen in found.items()), *_unseen(unseen)]
-    runs_seen = {
-        name: {"status": seen.status, "step": seen.step, "why": seen.why, "warnings": [vars(w) for w in seen.warnings],
-               "spikes": [vars(s) for s in seen.spikes]}
-        for name, seen in found.items()
+    for name, each in found.items():
+        rows.append({"run": name, "status": each.status, "signal": "", "step": each.step, "text": each.why})
+        rows += [{"run": name, "status": each.status, **vars(one)} for one in each.warnings]
+    unseen = sorted({signal for each in found.values() for signal in each.unseen})
+    lines = [*(f"{name}: {each}" for name, each in found.items()), *([f"followed until: {reason}"] if reason else [])]
+    lines += _unseen(unseen)
+    content: dict[str, Any] = {
+        "runs": {
+            name: {"status": each.status, "step": each.step, "why": each.why,
+                   "warnings": [vars(w) for w in each.warnings], "spikes": [vars(s) for s in each.spikes]}
+            for name, each in found.items()
+        },
+        "not_in_the_log": unseen,
     }  # fmt: skip
+    content |= {"followed_until": reason} if reason else {}
     table = pd.DataFrame(rows, columns=["run", "status", "signal", "step", "text"])
-    ok = all(seen.status not in ("diverged", "diverging") for seen in found.values())
-    curves = runs.curves
-    drawn = figures(plot, lambda: _figure(found, curves))
-    return Answer("\n".join(lines), {"runs": runs_seen, "not_in_the_log": unseen}, table, ok, told(runs), drawn)
+    ok = all(each.status not in ("diverged", "diverging") for each in found.values())
+    return Answer("\n".join(lines), content, table, ok, told(seen.runs), figures(plot, lambda: _figure(found, curves)))
 
 
 def _figure(found: Mapping[str, Watch], curves: pd.DataFrame) -> Axes:

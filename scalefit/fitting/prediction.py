@@ -205,6 +205,9 @@ def _single(fit: Fit, at: Point) -> dict[str, FloatArray]:
 
 
 def _number(name: str, value: Any) -> Any:
+    """A value of a point, or several of a list: numbers, or texts such as 7B."""
+    if isinstance(value, list | tuple):
+        return np.array([float(_number(name, each)) for each in value])
     if isinstance(value, str):
         try:
             return quantity(value)
@@ -239,7 +242,10 @@ def _given(column: str, at: Point) -> float:
     """A number of the run that does not follow from its schedule."""
     if column not in at:
         raise InputError(f"{column} is not given", where="predict", todo=f"give {column}")
-    return float(_number(column, at[column]))
+    value = np.ravel(_number(column, at[column]))
+    if len(value) != 1:
+        raise InputError(f"{len(value)} values of {column} for one schedule", where="predict", todo="give one")
+    return float(value[0])
 
 
 def score(fit: Fit, data: Runs | pd.DataFrame) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from scalefit.fitting.result import Fit
 from scalefit.laws.data_constrained import ONCE as ONE_EPOCH
 from scalefit.laws.data_constrained import DataConstrained, held_base
 from scalefit.laws.loss_to_loss import pair_runs
-from scalefit.numerics import FloatArray
+from scalefit.numerics import FloatArray, robust_sigma
 from scalefit.rows.gather import Which
 
 PAPER_DELTA = 1e-3  #: Huber threshold of the sources
@@ -42,6 +42,7 @@ class Ladder:
     loss: Fit  #: the task's loss in N and D
     accuracy: Fit  #: the accuracy in the task's loss
     how: str  #: description of the procedure
+    scatter: float = 0.0  #: of the accuracy of one evaluation about the running mean; its standard deviation
 
     def predict(self, N: float | FloatArray, D: float | FloatArray) -> FloatArray:
         """The accuracy at N parameters and D tokens, one number or (n,)."""
@@ -152,7 +153,13 @@ def task_ladder(
         f"loss in N and D from {len(finals)} runs, each the mean of its last {average} checkpoints; accuracy in loss "
         f"from {len(kept)} checkpoints, running means of {average}{', and the ideal point' if ideal else ''}"
     )
-    return Ladder(first, second, how)
+    return Ladder(first, second, how, _scatter(kept, average))
+
+
+def _scatter(kept: pd.DataFrame, average: int) -> float:
+    """The standard deviation of one evaluation's accuracy about the mean of ``average``, from neighbours of a run."""
+    steps = kept.groupby("run", sort=False)["accuracy"].diff().dropna().to_numpy(float)
+    return float(robust_sigma(steps) * np.sqrt(0.5 * (1 - 1 / average))) if len(steps) else 0.0
 
 
 def _evaluations(checkpoints: pd.DataFrame, loss: str, accuracy: str) -> pd.DataFrame:

@@ -16,7 +16,8 @@ class ContinualRatio(Law):
     r is the column ``domain_share``. More of the domain lowers the last term and slows what further tokens give. One
     fit for each domain that is judged (the domain itself, with r; general text, with r its own share).
 
-    Source: arXiv:2406.01375. The form is as we know it and could not be held against the paper; no constants are given.
+    Source: arXiv:2406.01375. The form was held against two accounts of it by others, not the paper; no constants are
+    given.
     """
 
     name = "continual-ratio"

@@ -23,7 +23,7 @@ class FineTuning(Law):
 
     examples = Variable("examples", "examples of the fine-tuning set", span=(1e2, 1e6))
 
-    E = Parameter("nats/token", "loss with unlimited examples", linear=True)
+    E = Parameter("nats/token", "irreducible loss, with unlimited examples", linear=True)
     B = Parameter("nats/token examples^beta", "size of the term that examples remove", linear=True)
     D_l = Parameter("examples^beta", "what earlier training is worth", starts=(1.0, 1e4))
     beta = Parameter("1", "exponent of examples", high=5.0, starts=(0.1, 1.5))

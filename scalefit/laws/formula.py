@@ -128,6 +128,19 @@ class FormulaLaw(Law):
         return self.expression.text
 
     @property
+    def irreducible(self) -> str:
+        """The first parameter that is added as it stands: the E of E + A N^-alpha.
+
+        >>> FormulaLaw("2*A*N**-alpha + B*D**-beta + floor").irreducible
+        'floor'
+        """
+        place = {name: np.array([0.31, 0.77]) + 0.13 * i for i, name in enumerate(self.expression.names)}
+        linear = [name for name, each in self._parameters.items() if each.linear]
+        with np.errstate(all="ignore"):
+            slopes = self.expression.gradient(place, linear)[1]
+        return next((name for name in linear if np.all(np.asarray(slopes[name]) == 1.0)), "")
+
+    @property
     def equation(self) -> str:
         """The formula itself."""
         return f"{self.target} = {self.expression.text}"

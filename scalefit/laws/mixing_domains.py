@@ -14,8 +14,10 @@ class MixingDomains(Law):
         L(r, D) = r^-alpha (C + B D^-beta)
 
     r is the column ``domain_share``, the domain's own share of the mixture. One fit for each domain and size of model.
+    The source writes A r^-alpha (C + B s^-beta) in steps s of one batch size, and fits A too, of which A C and A B are
+    all that shows.
 
-    Source: arXiv:2405.14908. The form is as we know it and could not be held against the paper; no constants are given.
+    Source: arXiv:2405.14908, equation 3. It prints no constants.
     """
 
     name = "mixing-domains"
@@ -26,7 +28,7 @@ class MixingDomains(Law):
     domain_share = Variable("1", "share of the tokens that is of the domain", span=(0.03, 0.97))
     D = Variable("tokens", "training tokens", span=(1e8, 1e11))
 
-    C = Parameter("nats/token", "irreducible loss with all tokens of the domain", linear=True)
+    C = Parameter("nats/token", "loss that remains with all tokens of the domain", linear=True)
     B = Parameter("nats/token tokens^beta", "size of the data term with all tokens of the domain", linear=True)
     alpha = Parameter("1", "exponent of the share", high=5.0, starts=(0.02, 0.8))
     beta = Parameter("1", "exponent of data", high=5.0, starts=(0.05, 0.8))

@@ -8,14 +8,14 @@ from itertools import combinations
 import numpy as np
 
 from scalefit.laws.identification import refuse_tied
-from scalefit.laws.law import Array, Law, Option, Parameter, Variable
+from scalefit.laws.law import Array, Law, Option, Parameter, Published, Variable
 
-#: what is stored in few bits: column of its bits, its two parameters, how many parts of the model share it
+#: what is stored in few bits: column of its bits, its three parameters, how many parts of the model share it
 PARTS = {
-    "precision_w": ("gamma_w", "C_w", 1),
-    "precision_a": ("gamma_a", "C_a", 1),
-    "precision_kv": ("gamma_kv", "C_kv", 1),
-    "precision": ("gamma", "C", 3),
+    "precision_w": ("gamma_w", "C_w", "n_w", 1),
+    "precision_a": ("gamma_a", "C_a", "n_a", 1),
+    "precision_kv": ("gamma_kv", "C_kv", "n_kv", 1),
+    "precision": ("gamma", "C", "n", 3),
 }
 CHOICES = {
     "separate": ("precision_w", "precision_a", "precision_kv"),
@@ -24,6 +24,8 @@ CHOICES = {
 }
 POST = ("C_T", "gamma_D", "gamma_N", "gamma_post")
 FAST = (0.1, 3.0)  #: starts of C_w, C_a, C_kv and C
+SHIFTS = (-0.6, 0.2)  #: starts of n_w, n_a, n_kv and n
+LEAST = 1e-6  #: share of a model that counts at the least, where a shift would leave none
 
 
 class Precision(Law):
@@ -39,7 +41,10 @@ class Precision(Law):
     that was trained in few bits lose less: rounding to the bits of training, or to more, costs nothing. Give runs that
     were not rounded their bits of training as P_post.
 
-    Source: arXiv:2411.04330, equation 9. No constants of it are given here: none was found to check.
+    ``shift=yes`` writes exp(n_w - P_w/gamma_w), and so with n_a and n_kv for the others (n where they have one number
+    of bits), as the source fits it; its text leaves that out.
+
+    Source: arXiv:2411.04330, equation 9, and table 2 for the constants (alpha and beta tied).
     """
 
     name = "precision"
@@ -47,7 +52,16 @@ class Precision(Law):
     needs = "runs at several N and D, and at four or more numbers of bits that change separately for each part"
     fails = "beyond about 12 bits nothing changes, so gamma is known only from runs at 3 to 8 bits"
 
+    published = (
+        Published(
+            "arXiv:2411.04330 table 2, with its shifts n",
+            {"E": 2.7648, "A": 4.299e3, "B": 1.806e4, "alpha": 0.4965, "beta": 0.4965}
+            | {"gamma_w": 2.6745, "gamma_a": 2.2102, "gamma_kv": 0.9578, "n_w": 0.3037, "n_a": 1.4072, "n_kv": 2.4185},
+        ),
+    )
+
     parts = Option("separate", "which parts have bits of their own", tuple(CHOICES))
+    shift = Option("no", "whether the exponents of the bits have constants n", ("no", "yes"))
     post = Option("no", "whether models were rounded after training", ("no", "yes"))
 
     N = Variable("parameters", "model size, by the convention of the runs", span=(1e7, 1e10))
@@ -67,6 +81,10 @@ class Precision(Law):
     gamma_a = Parameter("bits", "bits that make activations count, by a factor e", high=50.0, starts=(0.5, 8.0))
     gamma_kv = Parameter("bits", "bits that make the cache count, by a factor e", high=50.0, starts=(0.5, 8.0))
     gamma = Parameter("bits", "bits that make all three count, by a factor e", high=50.0, starts=(0.5, 8.0))
+    n_w = Parameter("1", "shift of the exponent of the weights' bits", low=-10.0, high=10.0, starts=SHIFTS)
+    n_a = Parameter("1", "the same for the activations", low=-10.0, high=10.0, starts=SHIFTS)
+    n_kv = Parameter("1", "the same for the cache", low=-10.0, high=10.0, starts=SHIFTS)
+    n = Parameter("1", "the same for all three", low=-10.0, high=10.0, starts=SHIFTS)
     C_T = Parameter("nats/token", "size of the loss from rounding", linear=True)
     C_w = Parameter("1/bits", "how fast that loss grows with the bits taken from the weights", high=50.0, starts=FAST)
     C_a = Parameter("1/bits", "the same for the bits of the activations in training", high=50.0, starts=FAST)
@@ -87,7 +105,8 @@ class Precision(Law):
         """Those of the additive law, one gamma for each number of bits, and the loss from rounding."""
         parts = [PARTS[part] for part in CHOICES[self.options["parts"]]]
         gammas, growths = [part[0] for part in parts], [part[1] for part in parts]
-        kept = ("E", "A", "B", "alpha", "beta", *gammas, *([*POST, *growths] if self._rounded else []))
+        shifts = [part[2] for part in parts] if self.options["shift"] == "yes" else []
+        kept = ("E", "A", "B", "alpha", "beta", *gammas, *shifts, *([*POST, *growths] if self._rounded else []))
         return {name: super(Precision, self).parameters[name] for name in kept}
 
     @property
@@ -105,8 +124,11 @@ class Precision(Law):
     @staticmethod
     def formula(N, D, E, A, B, alpha, beta, **bits):
         useful, kept = N, 1.0
-        for part, (gamma, growth, power) in PARTS.items():
-            if gamma in bits:
+        for part, (gamma, growth, shift, power) in PARTS.items():
+            if shift in bits:
+                share = 1 - np.exp(bits[shift] - bits[part] / bits[gamma])
+                useful = useful * np.maximum(share, LEAST) ** power
+            elif gamma in bits:
                 useful = useful * (1 - np.exp(-bits[part] / bits[gamma])) ** power
             if growth in bits:
                 taken = np.maximum(bits[part] - bits["precision_post"], 0)

@@ -20,8 +20,8 @@ class QuantizedTraining(Law):
     falls with size, and rises with the tokens and with coarser groups. One fit for each number of bits; for several
     numbers of bits at one group size see ``precision``.
 
-    Source: arXiv:2505.14302. What the error depends on and in which direction was checked against its abstract; the
-    powers are as we know them. No constants are given.
+    Source: arXiv:2505.14302. The error was held against two accounts of it by others; no constants are given, since
+    none was found to check.
     """
 
     name = "quantized-training"

@@ -33,6 +33,15 @@ def from_source(a: float, b: float, c: float, d: float, E_start: float, E_max: f
     return {"K": K, "a": -a, "b": gain, "c": c / math.log(10), "E_start": E_start, "E_max": E_max}
 
 
+def useful_experts(experts: Array, E_start: Array, E_max: Array) -> Array:
+    """Experts that count, between E_start for a dense model and E_max; shapes broadcast.
+
+    >>> round(float(useful_experts(1.0, 1.847, 314.478)), 3)
+    1.847
+    """
+    return 1 / (1 / (experts - 1 + 1 / (1 / E_start - 1 / E_max)) + 1 / E_max)
+
+
 class Routed(Law):
     """Loss of routed models in dense size and number of experts, whose gain saturates and shrinks with size.
 
@@ -86,5 +95,5 @@ class Routed(Law):
     @staticmethod
     def formula(N, experts, K, a, b, c, E_start, E_max, E=0.0):
         log_N = np.log(N / BASE)
-        useful = 1 / (1 / (experts - 1 + 1 / (1 / E_start - 1 / E_max)) + 1 / E_max)
-        return E + K * np.exp(-a * log_N - (b - c * log_N) * np.log(useful))
+        gain = (b - c * log_N) * np.log(useful_experts(experts, E_start, E_max))
+        return E + K * np.exp(-a * log_N - gain)

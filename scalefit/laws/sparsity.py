@@ -20,7 +20,8 @@ class Sparsity(Law):
     model, 63/64 where one of 64 experts is active. The last two terms are the price of idle parameters, the second one
     the smaller the larger the model.
 
-    Source: arXiv:2501.12370. Its constants are not given here: none was found to check.
+    Source: arXiv:2501.12370, equation 6, held against an account by others. No constants are given: none was found to
+    check.
     """
 
     name = "sparsity"

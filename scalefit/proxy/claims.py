@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import threading
+import time
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +25,7 @@ except ImportError:  # Windows has none
     fcntl = None  # type: ignore[assignment]
 
 BEAT, STALE = 30.0, 600.0  #: seconds
+TRIES, MOMENT = 5, 0.01  #: how often, and after how many seconds, a lock is tried that a reader may hold for a moment
 LEASE = "lease.json"
 
 
@@ -74,6 +76,11 @@ def claim(folder: Path) -> Lock | Lease | None:
     (folder / "lock").touch()
     file = (folder / "lock").open("a", encoding="utf-8")
     locked = _lock(file)
+    for _ in range(TRIES):
+        if locked is not False:
+            break
+        time.sleep(MOMENT)
+        locked = _lock(file)
     if locked:
         return Lock(file)
     file.close()

@@ -5,21 +5,19 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from pathlib import PurePath
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
 
 from scalefit.errors import InputError
 from scalefit.numerics import suggestion
-from scalefit.proxy.models.encoder_decoder import EncoderDecoder
-from scalefit.proxy.models.mlp import MLP
-from scalefit.proxy.models.model import Decoder, Model
+from scalefit.proxy.limits import LARGEST, refuse_impossible
 from scalefit.proxy.models.parametrization import Factors, Parametrization, at, parametrization
-from scalefit.proxy.optimizers import optimizer
-from scalefit.proxy.tasks.data import Source
 from scalefit.schedules import SHAPES, Schedule, parse_schedule
+
+if TYPE_CHECKING:  # torch is loaded when a model is built: plans and tables of sweeps need none
+    from scalefit.proxy.models.layers import Model
+    from scalefit.proxy.tasks.data import Source
 
 #: keys that do not change the result: configurations that differ only in these are the same run
 UNIDENTIFYING = ("device", "compile", "checkpoint_every", "flush_every", "probe_every", "curvature_every", "name")
@@ -27,19 +25,22 @@ UNIDENTIFYING = ("device", "compile", "checkpoint_every", "flush_every", "probe_
 MEMBER_KEYS: tuple[str, ...] = ("name", "seed", "data_seed", "lr", "schedule", "final_ratio", "warmup", "weight_decay")
 MEMBER_KEYS += ("independent_decay", "init_scale", "optimizer_options")
 #: keys that a decoder takes as they are
-SHAPE = ("d_model", "n_layer", "d_head", "norm", "activation", "qk_norm", "tied", "zero_readout", "embed_std", "z_loss")
+SHAPE: tuple[str, ...] = (
+    "d_model",
+    "n_layer",
+    "d_head",
+    "norm",
+    "activation",
+    "qk_norm",
+    "tied",
+    "zero_readout",
+    "embed_std",
+    "z_loss",
+)
+SHAPE += ("norm_type", "kv_group", "biases", "dropout", "experts", "experts_per_token", "balance", "zero_query")
+SHAPE += ("distill", "temperature")
 #: what each model learns
 TASKS = {"decoder": "language", "encoder-decoder": "translation", "mlp": "classification"}
-
-#: the smallest value allowed
-LEAST = dict.fromkeys(("d_model", "n_layer", "n_encoder_layer", "d_head", "seq_len", "steps", "batch", "accumulate"), 1)
-LEAST |= dict.fromkeys(("eval_every", "eval_batch", "checkpoint_every", "flush_every", "base_width", "base_depth"), 1)
-LEAST |= dict.fromkeys(("d_ff", "encoder_width", "encoder_ff", "base_d_head", "probe_every", "curvature_every"), 0)
-LEAST |= dict.fromkeys(("warmup", "clip", "weight_decay", "z_loss", "embed_std", "init_scale"), 0)
-LEAST |= dict.fromkeys(("spike_every", "spike_size", "spike_share"), 0)
-
-
-LARGEST = 2**53  #: whole numbers from here on are not told apart as floats
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,18 @@ class Config:
     d_ff: int = 0  # 0: 4 d_model
     seq_len: int = 64
     norm: str = "pre"  # pre | post | peri
+    norm_type: str = "layer"  # layer | rms
     activation: str = "gelu"  # gelu | swiglu
     qk_norm: bool = True
+    kv_group: int = 1  # heads that share one key and value
+    biases: bool = False
+    dropout: float = 0.0
+    experts: int = 1  # feed-forward layers of a block, of which a token passes experts_per_token
+    experts_per_token: int = 1
+    balance: float = 0.01  # factor of the balance loss
     tied: bool = False
     zero_readout: bool = True
+    zero_query: bool = False
     embed_std: float = 0.1
     init_scale: float = 1.0
     base_width: int = 32
@@ -79,6 +88,8 @@ class Config:
     optimizer: str = "adamw"
     optimizer_options: dict[str, float] = field(default_factory=dict)
     lr: float = 1e-2
+    embed_lr: float = 1.0  # factor on the learning rate of embeddings
+    output_mult: float = 1.0  # factor on the output logits
     weight_decay: float = 0.0
     independent_decay: bool = True
     clip: float = 1.0
@@ -86,12 +97,19 @@ class Config:
     spike_size: float = 1000.0  # of a spike, in units of the gradient's root mean square
     spike_share: float = 0.01  # of the weights, which a spike hits
     z_loss: float = 0.0
+    weight_bits: int = 0  # to which hidden matrices are rounded in the forward pass; 0: not rounded
+    teacher: str = ""  # folder of a finished run whose logits are learned
+    distill: float = 1.0  # share of the divergence from the teacher in what is minimised; the rest is cross-entropy
+    temperature: float = 1.0  # of both distributions in that divergence
     schedule: str = "cosine"
     steps: int = 1000
     warmup: int = 50
     final_ratio: float = 0.0
     data: str = "stdlib"
     data_options: dict[str, float] = field(default_factory=dict)
+    mixture: dict[str, float] = field(default_factory=dict)  # in place of data: sources with their weights
+    sources: dict[str, str] = field(default_factory=dict)  # what those names stand for: name -> data
+    tokenizer: str = ""  # tokenizer.json for text; without one text is bytes
     val: dict[str, str] = field(default_factory=dict)  # further held-out sets: name -> data
     batch: int = 1024
     accumulate: int = 1
@@ -109,28 +127,12 @@ class Config:
     name: str = ""
 
     def __post_init__(self) -> None:
-        for key, least in LEAST.items():
-            if not getattr(self, key) >= least:
-                raise InputError(f"{key} is {getattr(self, key)}", todo=f"give a value of at least {least}")
+        refuse_impossible(self.as_dict(), {f.name: f.default for f in fields(self)})
         tokens = self.sequence_tokens * self.accumulate
         if self.batch % tokens:
             raise InputError(
                 f"batch={self.batch} is not a multiple of {self.accumulate} × {self.sequence_tokens} tokens",
                 todo=f"choose batch={max(self.batch // tokens, 1) * tokens}",
-            )
-        if self.spike_share > 1:
-            raise InputError(f"spike_share is {self.spike_share}", todo="give a share of the weights, at most 1")
-        if self.precision not in ("fp32", "bf16"):
-            raise InputError(f"precision is {self.precision!r}", todo="choose fp32 or bf16")
-        _refuse_impossible(self.as_dict())
-        if (
-            self.name != PurePath(self.name).name
-            or self.name == ".."
-            or "\\" in self.name
-            or not self.name.isprintable()
-        ):
-            raise InputError(
-                f"name is {self.name!r}", todo="give the name of a folder without a path; out says where it lies"
             )
 
     @property
@@ -193,16 +195,26 @@ class Config:
 
     def factors(self, table: Parametrization | None = None) -> Factors:
         """The parametrisation's factors at this size; ``table`` replaces the parametrisation."""
-        return at(
+        from scalefit.proxy.optimizers import optimizer
+
+        found = at(
             table or parametrization(self.parametrization),
             kind=optimizer(self.optimizer).kind,
             m=self.d_model / self.base_width,
             m_L=self.n_layer / self.base_depth,
             m_head=self.d_head / (self.base_d_head or self.d_head),
         )
+        rates, forward = dict(found.lr), dict(found.forward)
+        rates["embed"] *= self.embed_lr
+        forward["readout"] *= self.output_mult
+        return replace(found, lr=rates, forward=forward)
 
     def build(self, source: Source, table: Factors | None = None) -> Model:
         """The model for this data; ``table`` replaces the parametrisation's factors."""
+        from scalefit.proxy.models.encoder_decoder import EncoderDecoder
+        from scalefit.proxy.models.mlp import MLP
+        from scalefit.proxy.models.model import Decoder
+
         if self.model not in TASKS:
             raise InputError(f"no model {self.model!r}", todo=suggestion(self.model, TASKS))
         if source.task != TASKS[self.model]:
@@ -226,24 +238,13 @@ def _json_without(keys: Sequence[str], values: Mapping[str, Any]) -> str:
     return json.dumps({key: value for key, value in values.items() if key not in keys}, sort_keys=True)
 
 
-def _refuse_impossible(values: Mapping[str, Any], inside: str = "") -> None:
-    """Raise for a number that is not finite, or a whole number that no computer counts to."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            _refuse_impossible(value, f"{key}.")
-        elif isinstance(value, int) and abs(value) >= LARGEST:
-            raise InputError(f"{inside}{key} has {len(hex(value)) - 2} hexadecimal digits", todo="give one below 2^53")
-        elif isinstance(value, float) and not math.isfinite(value):
-            raise InputError(f"{inside}{key} is {value}", todo="give a finite number")
-
-
 def _fits(value: object, default: object) -> bool:
     if isinstance(default, bool) or isinstance(value, bool):
         return isinstance(default, bool) and isinstance(value, bool)
     if isinstance(default, float):
         return isinstance(value, float) or (isinstance(value, int) and abs(value) < LARGEST)
     if isinstance(default, dict):
-        kinds = str if default is BASE.val else int | float
+        kinds = str if default is BASE.val or default is BASE.sources else int | float
         return isinstance(value, dict) and all(isinstance(each, kinds) for each in value.values())
     return isinstance(value, type(default))
 

@@ -22,7 +22,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from scalefit.errors import InputError
 from scalefit.proxy.ensemble import Ensemble
-from scalefit.proxy.models import weights
 from scalefit.proxy.models.model import Decoder
 from scalefit.proxy.tasks.data import Examples
 
@@ -114,7 +113,7 @@ def hessian_product(ensemble: Ensemble, batch: Examples) -> Product:
     """v -> H v for each member's loss on ``batch``; the graph of the gradient is built once and kept."""
     theta_KP = ensemble.theta.detach().clone().requires_grad_()
     with sdpa_kernel(SDPBackend.MATH):
-        losses_K = ensemble.model.losses(weights.views(theta_KP, ensemble.model.leaves), batch)[0]
+        losses_K = ensemble.model.losses(ensemble.weights(theta_KP), batch)[0]
         (grad_KP,) = torch.autograd.grad(losses_K.sum(), theta_KP, create_graph=True)
 
     def product(v_KP: Tensor) -> Tensor:
@@ -133,7 +132,7 @@ def gauss_newton_product(ensemble: Ensemble, batch: Examples) -> Product:
     assert isinstance(model, Decoder)
     theta_KP = ensemble.theta.detach().clone().requires_grad_()
     with sdpa_kernel(SDPBackend.MATH):
-        logits = model.logits(weights.views(theta_KP, model.leaves), batch["tokens"][..., :-1])
+        logits = model.logits(ensemble.weights(theta_KP), batch["tokens"][..., :-1])
     p, number = logits.detach().softmax(-1), logits[0, ..., 0].numel()
     dummy = torch.zeros_like(logits, requires_grad=True)
     (pulled_KP,) = torch.autograd.grad(logits, theta_KP, dummy, create_graph=True)
@@ -151,6 +150,9 @@ def rates(ensemble: Ensemble) -> Tensor:
     """How far each weight moves per unit of learning rate and gradient, (K, P), (1, P) or (1, 1): the factors of the
     parametrisation, over √v̂ + ε where the optimiser keeps second moments. Raises InputError before their first update.
     """
+    if ensemble.optimizer.kind == "muon":
+        todo = "ask for the Hessian alone (raw=True)"
+        raise InputError("orthogonal steps have no metric in which they follow the gradient", todo=todo)
     if not _has_second_moments(ensemble):
         return ensemble.lr_P[None]
     if not (ensemble.state["count"] > 0).all():
@@ -218,15 +220,20 @@ def measure(ensemble: Ensemble) -> dict[str, Tensor]:
     ``sharpness``, the largest eigenvalue in the metric of the optimiser, and ``sharpness_trace``, the trace of the same
     matrix; ``hessian_max`` and ``hessian_min``, the ends of the spectrum of the Hessian itself. Where the optimiser
     keeps second moments, ``sharpness`` stands as ``sharpness_preconditioned`` too, the only name under which a
-    forecast for Adam reads it: in the logs of others ``sharpness`` may be that of the Hessian.
+    forecast for Adam reads it: in the logs of others ``sharpness`` may be that of the Hessian. The steps of Muon are
+    no multiples of the gradient in any metric: of it the last two alone are measured.
     """
-    hessian, rates_KP, start = hessian_product(ensemble, ensemble.batch(0)), rates(ensemble), _start(ensemble)
-    product = scaled(hessian, rates_KP)
+    hessian, start = hessian_product(ensemble, ensemble.batch(0)), _start(ensemble)
     raw = lanczos(hessian, start, MOST, TOLERANCE)
+    ends = {"hessian_max": raw.largest, "hessian_min": raw.smallest}
+    if ensemble.optimizer.kind == "muon":
+        return ends
+    rates_KP = rates(ensemble)
+    product = scaled(hessian, rates_KP)
     own = raw if bool((rates_KP == 1).all()) else lanczos(product, start, MOST, TOLERANCE)
     row = {"sharpness": own.largest, "sharpness_trace": trace(product, start)}
     row |= {"sharpness_preconditioned": own.largest} if _has_second_moments(ensemble) else {}
-    return row | {"hessian_max": raw.largest, "hessian_min": raw.smallest}
+    return row | ends
 
 
 def critical_sharpness(
@@ -241,7 +248,7 @@ def critical_sharpness(
 
     def loss_at(log2_step_K: Tensor) -> Tensor:
         theta = ensemble.theta + direction_KP * torch.exp2(log2_step_K).unsqueeze(1)
-        return ensemble.model.losses(weights.views(theta, ensemble.model.leaves), batch)[1]
+        return ensemble.model.losses(ensemble.weights(theta), batch)[1]
 
     with torch.no_grad():
         here = loss_at(torch.full_like(lr_K, -torch.inf))

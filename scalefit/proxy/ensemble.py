@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,15 @@ from scalefit.errors import InputError
 from scalefit.proxy import probes, spikes
 from scalefit.proxy.config import Config
 from scalefit.proxy.models import weights
-from scalefit.proxy.models.model import Recorder, Weights
+from scalefit.proxy.models.layers import Recorder, Weights
 from scalefit.proxy.models.parametrization import Factors
 from scalefit.proxy.optimizers import optimizer
-from scalefit.proxy.tasks.data import Examples, Source, open_source
+from scalefit.proxy.tasks.data import Examples, Source, draws, open_source
+from scalefit.proxy.tasks.mixture import Mixture
+from scalefit.proxy.teacher import Teacher
 
 CHUNK = 2**15  # tokens per forward pass in evaluation
+DROPOUT = 2**61  # seeds of dropout begin here: a stream that no batch uses
 
 
 class Ensemble:
@@ -38,18 +41,19 @@ class Ensemble:
         self.members, self.step = list(members), 0
         self.factors = factors or c.factors()
         self.device = _device(c.device)
-        self.source = open_source(c.data, c.seq_len, c.data_options)
+        self.source = self._training_data()
         if 0 < self.source.facts.get("tokens", 0) < c.batch:
             raise InputError(
                 f"the training data of {self.source.facts['tokens']} tokens is smaller than one batch of {c.batch}",
                 where=c.data,
                 todo="give more data or a smaller batch",
             )
-        self.validation = {"val_loss": self.source} | {
-            f"val_loss_{name}": open_source(data, c.seq_len) for name, data in c.val.items()
-        }
+        self.validation: dict[str, Source] = {"val_loss": self.source}
+        self.validation |= {f"val_loss_{name}": part for name, part in self.source.parts.items()}
+        self.validation |= {f"val_loss_{name}": self._open(data) for name, data in c.val.items()}
         self.held_out = {name: self._held_out(source) for name, source in self.validation.items()}
         self.model = c.build(self.source, self.factors)
+        self.teacher = Teacher(c.teacher, self.source, self.device) if c.teacher else None
         self.losses = torch.compile(self.model.losses) if c.compile else self.model.losses
         self._schedule()
         self._start()
@@ -70,7 +74,7 @@ class Ensemble:
     def _start(self) -> None:
         leaves, members = self.model.leaves, self.members
         eps_P = weights.spread(self.factors.eps, leaves)
-        self.optimizer = optimizer(self.config.optimizer)([c.optimizer_options for c in members], eps_P)
+        self.optimizer = optimizer(self.config.optimizer)([c.optimizer_options for c in members], eps_P, leaves)
         self.theta = self._initial()
         self.state = self.optimizer.start(self.theta)
 
@@ -79,7 +83,7 @@ class Ensemble:
         self.step += 1
         theta_KP = self.theta.requires_grad_()
         probing = isinstance(record, probes.Probe)
-        grad_KP, row = self._gradient(theta_KP, self.batch(self.step), record)
+        grad_KP, row = self._gradient(theta_KP, self.batch(self.step) | self._dropped(), record)
         theta_KP.requires_grad_(False)
         c = self.config
         if c.spike_every and self.step % c.spike_every == 0:
@@ -108,7 +112,7 @@ class Ensemble:
         grads, losses = [], []
         for number, piece in enumerate(pieces):
             chunk = dict(zip(batch, piece, strict=True))
-            w = weights.views(theta_KP, self.model.leaves)
+            w = self.weights(theta_KP)
             with self._precision():
                 watched = record is not None and number == 0
                 objective_K, loss_K = self.model.losses(w, chunk, record) if watched else self.losses(w, chunk)
@@ -126,12 +130,34 @@ class Ensemble:
         batches = {seed: self.source.batch(seed, step, self.config.examples) for seed in set(seeds)}
         chosen = seeds if len(batches) > 1 else seeds[:1]
         names = batches[seeds[0]]
-        return {name: torch.stack([batches[seed][name] for seed in chosen]).to(self.device) for name in names}
+        found = {name: torch.stack([batches[seed][name] for seed in chosen]).to(self.device) for name in names}
+        return found | (self.teacher.logits(found) if self.teacher else {})
+
+    def weights(self, theta_KP: Tensor) -> Weights:
+        """The weights by name as the model sees them: rounded, where the configuration gives them few bits."""
+        w, bits = weights.views(theta_KP, self.model.leaves), self.config.weight_bits
+        return weights.rounded(w, self.model.leaves, bits) if bits else w
+
+    def _dropped(self) -> Examples:
+        """The keys of what dropout drops in this step, (K, B), from each member's seed."""
+        if not self.config.dropout:
+            return {}
+        keys = [draws(DROPOUT + c.seed, self.step).integers(2**62, size=self.config.examples) for c in self.members]
+        return {"dropout": torch.from_numpy(np.stack(keys)).to(self.device)}
+
+    def _open(self, name: str, options: Mapping[str, float] | None = None) -> Source:
+        return open_source(name, self.config.seq_len, options, self.config.tokenizer)
+
+    def _training_data(self) -> Source:
+        c = self.config
+        if not c.mixture:
+            return self._open(c.data, c.data_options)
+        return Mixture({name: self._open(c.sources.get(name, name)) for name in c.mixture}, c.mixture)
 
     def evaluate(self) -> dict[str, Tensor]:
         """Held-out losses, (K,) each."""
         with torch.no_grad():
-            w = weights.views(self.optimizer.evaluation_point(self.theta, self.state), self.model.leaves)
+            w = self.weights(self.optimizer.evaluation_point(self.theta, self.state))
             return {name: self._mean_loss(w, examples) for name, examples in self.held_out.items()}
 
     def _mean_loss(self, w: Weights, examples: Examples) -> Tensor:

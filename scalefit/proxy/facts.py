@@ -21,9 +21,15 @@ COPIED = ("d_model", "n_layer", "d_head", "seq_len", "batch", "seed", "data_seed
 
 
 def facts(
-    config: Config, sizes: Mapping[str, int], sources: Mapping[str, Source], step: int, device: torch.device
+    config: Config,
+    sizes: Mapping[str, int],
+    sources: Mapping[str, Source],
+    step: int,
+    device: torch.device,
+    teacher: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Everything about a run but how it ended. C counts forward and backward passes, the causal mask not deducted."""
+    """Everything about a run but how it ended. C counts forward and backward passes, the causal mask not deducted, of
+    experts those that a token passes, and not what a ``teacher`` computes."""
     schedule, decoder = config.lr_schedule(), config.n_layer * config.d_model
     encoder = config.n_encoder_layer * (config.encoder_width or config.d_model)
     attended = {"mlp": 0, "decoder": decoder, "encoder-decoder": encoder + 2 * decoder}[config.model]
@@ -42,11 +48,34 @@ def facts(
         "n_head": config.d_model // config.d_head,
         "d_ff": config.d_ff or 4 * config.d_model,
         **{key: getattr(config, key) for key in COPIED},
+        **_of_model(config),
+        **_of_data(sources["val_loss"], step * config.batch),
+        **({"loss_teacher": teacher["val_loss"], "teacher": dict(teacher)} if teacher else {}),
         "step": step,
         "config": config.as_dict(),
         "data": {name: source.facts for name, source in sources.items()},
         "environment": environment(device),
     }
+
+
+def _of_model(config: Config) -> dict[str, Any]:
+    """What laws of experts and of few bits read, of models that have them."""
+    found: dict[str, Any] = {"precision_w": config.weight_bits} if config.weight_bits else {}
+    if config.experts == 1:
+        return found
+    finer = 4 * config.d_model / (config.d_ff or 4 * config.d_model)
+    idle = 1 - config.experts_per_token / config.experts
+    return found | {"experts": config.experts, "sparsity": idle, "granularity": finer}
+
+
+def _of_data(source: Source, D: int) -> dict[str, Any]:
+    """Unique tokens and how often a run of D sees them; of a mixture the share of each source."""
+    shares, unique = source.facts.get("shares", {}), source.facts.get("tokens", 0)
+    found = {f"share_{name}": share for name, share in shares.items()}
+    for name, share in shares.items():
+        if tokens := source.facts["sources"][name].get("tokens", 0):
+            found[f"epochs_{name}"] = share * D / tokens
+    return found | ({"U": unique, "epochs": D / unique} if unique else {})
 
 
 def environment(device: torch.device) -> dict[str, Any]:

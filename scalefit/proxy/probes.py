@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from scalefit.proxy.models.model import Leaf
+from scalefit.proxy.models.layers import Leaf
 
 
 class Probe:

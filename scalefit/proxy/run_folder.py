@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import os
-import pickle
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from scalefit.errors import InputError, ScalefitError
 from scalefit.proxy.claims import Lease, Lock, claim, is_claimed
-from scalefit.writing import write_text, write_whole
+from scalefit.writing import write_text
 
 Row = dict[str, Any]
 STATUSES = ("running", "stopped", "finished", "diverged")
 DONE = ("finished", "diverged")
-#: what a checkpoint holds
-CHECKPOINT = {"identity": str, "step": int, "wall": float, "ema": float, "theta": Tensor, "state": dict, "torch": str}
 ANEW = "delete the folder to train again"
 
 
@@ -135,32 +128,57 @@ class RunFolder:
         interrupted = found["status"] == "running" and not self.is_claimed()
         return "stopped" if interrupted or (found["status"] in DONE and not whole) else str(found["status"])
 
-    def save(self, checkpoint: Mapping[str, Any]) -> None:
-        """Replace checkpoint.pt."""
+    def save(self, checkpoint: Mapping[str, Any], keep: bool = False) -> None:
+        """Replace checkpoint.pt; with ``keep`` the one before stays until :meth:`forget`."""
+        from scalefit.proxy.checkpoint import write
+
         if self._claim is not None:
             self._claim.check()
-        memory = io.BytesIO()  # torch itself does not report why it cannot write a file
-        torch.save(dict(checkpoint), memory)
-        write_whole(self.path / "checkpoint.pt", lambda to: to.write_bytes(memory.getbuffer()))
+        _write(lambda: write(self.path / "checkpoint.pt", checkpoint, keep), self.path)
+
+    def forget(self) -> None:
+        """Remove the earlier checkpoint: every member of the pack has the new one."""
+        from scalefit.proxy.checkpoint import EARLIER
+
+        (self.path / EARLIER).unlink(missing_ok=True)
+
+    def steps(self, identity: str) -> list[int]:
+        """The steps from which training can go on, the last first: two after a kill while a pack was saved."""
+        from scalefit.proxy.checkpoint import EARLIER, read
+
+        saved, earlier = self.checkpoint(identity), self.path / EARLIER
+        last = [int(saved["step"]) if saved else 0]
+        if not earlier.exists():
+            return last
+        before = int(read(earlier)["step"]) if earlier.stat().st_size else 0
+        return [*last, before] if (self.path / "checkpoint.pt").exists() else [before]
+
+    def go_back(self, step: int) -> None:
+        """Make the earlier checkpoint the last one where it is the one of this step."""
+        from scalefit.proxy.checkpoint import EARLIER, read
+
+        last, earlier = self.path / "checkpoint.pt", self.path / EARLIER
+        if not earlier.exists() or (last.exists() and read(last)["step"] == step):
+            return
+        if earlier.stat().st_size:
+            earlier.replace(last)
+        else:
+            last.unlink(missing_ok=True)
 
     def checkpoint(self, identity: str) -> dict[str, Any] | None:
         """The checkpoint; None where there is none, or where the log ends before it, which goes into the note.
 
         Raises InputError when it is damaged or belongs to another configuration.
         """
+        from scalefit.proxy.checkpoint import read
+
         path = self.path / "checkpoint.pt"
         if not path.exists():
             return None
-        try:
-            saved: Any = torch.load(path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError, AttributeError,
-                AssertionError, pickle.UnpicklingError) as error:  # fmt: skip
-            raise InputError("not a checkpoint", where=str(path), todo="delete it to train again") from error
-        if not isinstance(saved, dict) or any(not isinstance(saved.get(key), kind) for key, kind in CHECKPOINT.items()):
-            raise InputError("not a checkpoint of a run", where=str(path), todo="delete it to train again")
+        saved = read(path)
         self.check(saved["identity"], identity, path)
         if saved["step"] <= self.last_step:
-            return dict(saved)
+            return saved
         ends = f"ended at step {self.last_step}" if self.last_step >= 0 else "was empty"
         self.note = f"the log {ends}, before its checkpoint at step {saved['step']}: trained again from step 0"
         return None

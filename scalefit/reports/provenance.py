@@ -8,6 +8,7 @@ from importlib.metadata import version
 from scalefit.fitting.result import Fit
 from scalefit.fitting.summary import forecaster
 from scalefit.reports.blocks import Block, Table, Text, brief
+from scalefit.reports.citations import entries_of
 from scalefit.version import __version__
 
 LIBRARIES = ("numpy", "scipy", "pandas")
@@ -36,5 +37,7 @@ def provenance(fit: Fit, command: str) -> list[Block]:
 
 def citations(fit: Fit) -> list[Block]:
     """What to cite: the source of the law, and this program."""
+    laws = [fit.law, *(other.law for other in (fit.choice.others if fit.choice else ()))]
     law = f"The law {fit.law.name}: {fit.law.source}." if fit.law.source else "The law is a formula of the user's own."
-    return [Text([law, f"The fit and its intervals: scalefit {__version__}."])]
+    entries = "\n\n".join(map(str, entries_of(laws)))
+    return [Text([law, f"The fit and its intervals: scalefit {__version__}."]), Text(entries.splitlines(), "code")]

@@ -21,8 +21,6 @@ from scalefit.runs import Runs, read_runs
 from scalefit.selection.automatic import MANY
 from scalefit.selection.candidates import candidates_for
 
-FLOORS = ("E", "L0", "L_inf")  #: what laws call their irreducible loss
-
 
 def sensitivity_of(asked: Asked) -> list[Block]:
     """A table of predictions under other choices, and the figure of what single runs do; nothing without a target."""
@@ -67,6 +65,7 @@ def _ends_of_scale(asked: Asked) -> list[tuple[str, float]]:
         return []
     scale = scale_of(fit.law, {name: np.asarray(values) for name, values in fit.points.variables.items()})
     by_run = pd.Series(scale).groupby(list(fit.points.runs), sort=False).max()
+    by_run = by_run[np.isfinite(by_run)]  # a perfect model is no run
     table = fit.influence(**asked.target)
     table = table.set_index("run") if "run" in table.columns else table
     found = []
@@ -80,8 +79,8 @@ def _ends_of_scale(asked: Asked) -> list[tuple[str, float]]:
 def _floors(asked: Asked) -> list[tuple[str, float]]:
     """The floor held at either end of its interval, the rest fitted again."""
     fit, data = asked.fit, asked.data
-    name = next((name for name in FLOORS if name in fit.parameters), None)
-    if name is None or data is None or fit.intervals is None or name in fit.fixed or name in fit.ties:
+    name = fit.law.irreducible
+    if not name or data is None or fit.intervals is None or name in fit.fixed or name in fit.ties:
         return []
     found = []
     for end in ("low", "high"):

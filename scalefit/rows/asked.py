@@ -74,5 +74,6 @@ def scales_asked(data: Runs | pd.DataFrame | None, at: Point) -> pd.DataFrame:
     if data is not None:
         return (data if isinstance(data, Runs) else read_runs(data, need=())).table
     read = {canonical(name): value for name, value in at.items() if canonical(name) in ("N", "D", "C")}
-    found = {name: np.atleast_1d(quantity(v) if isinstance(v, str) else v) for name, v in read.items()}
+    several = {name: value if isinstance(value, list | tuple) else np.atleast_1d(value) for name, value in read.items()}
+    found = {name: [quantity(v) if isinstance(v, str) else v for v in values] for name, values in several.items()}
     return pd.DataFrame({name: pd.Series(values, dtype=float) for name, values in found.items()}).ffill()

@@ -30,7 +30,13 @@ def _words(text: str) -> tuple[str, ...]:
 
 COLUMNS: dict[str, Column] = {
     # identity
-    "run": Column("", "name of the training run", NAMES["run"], ("id",), numeric=False),
+    "run": Column(
+        "",
+        "name of the training run",
+        NAMES["run"],
+        _words("id run/hash run_hash experiment_key experimentkey"),
+        numeric=False,
+    ),
     "split": Column(
         "",
         "data on which the loss was measured, or use of the row",
@@ -61,7 +67,8 @@ COLUMNS: dict[str, Column] = {
         "training tokens seen so far",
         _words(
             "tokens_seen n_tokens_seen total_tokens throughput/total_tokens num_tokens n_tokens consumed_tokens "
-            "tokens_trained train_tokens training_tokens num_input_tokens_seen train/tokens train/tokens_seen"
+            "tokens_trained train_tokens training_tokens num_input_tokens_seen train/tokens "
+            "train/tokens_seen"
         ),
     ),
     # size and compute
@@ -145,7 +152,13 @@ COLUMNS: dict[str, Column] = {
     "sharpness": Column(
         "1/lr",
         "top eigenvalue of the Hessian in the metric of the optimiser, to be compared with 2/lr",
-        _words("hessian_max_eig hessian_max_eigenvalue hessian_top_eigenvalue lambda_max"),
+    ),
+    "hessian_max": Column(
+        "1",
+        "top eigenvalue of the Hessian itself, whatever the optimiser",
+        _words(
+            "hessian_max_eig hessian_max_eigenvalue hessian_top_eigenvalue lambda_max top_eigenvalue max_eigenvalue"
+        ),
     ),
     # learning rate
     "lr": Column(
@@ -203,6 +216,7 @@ COLUMNS: dict[str, Column] = {
     "precision_post": Column("bits", "bits to which the weights are rounded after training"),
     "streams": Column("1", "parallel streams of one model"),
     "examples": Column("examples", "examples of fine-tuning, or training pairs"),
+    "distance": Column("1", "distance of the parameters from the best ones"),
     "loss_source": Column("nats/token", "loss from which another loss is predicted"),
     "error": Column("1", "error rate of a task, or the mean of several"),
     "accuracy": Column("1", "accuracy of a task, or the mean of several"),

@@ -137,6 +137,7 @@ def read_sweeps(
         why = f"an initial loss of {initial_loss:g} lies below every loss (the smallest is {least:g})"
         raise InputError(why, todo="give the loss of the untrained model, ln(vocabulary)")
     start = initial_loss_of(table) if initial_loss is None else initial_loss
+    points = points.sort_values(["arm", "size", "lr", "seed", "loss"], kind="stable")  # one answer in any order
     points, without_loss = _without_diverged(points, start)
     notes = (
         *which,

@@ -39,8 +39,9 @@ def folds_of(law: Law, rows: Rows, free: int) -> list[tuple[str, NDArray[np.bool
         return [(f"without {names[runs == code][0]}", runs == code) for code in range(count)]
     scale = scale_of(law, dict(rows.variables))
     found: dict[int, NDArray[np.bool_]] = {}
-    for cut in np.quantile(scale, CUTS):
-        held = scale > cut + 1e-9
+    a_run = np.isfinite(scale)  # not the point of a perfect model, which no run reaches and none is forecast from
+    for cut in np.quantile(scale[a_run], CUTS) if a_run.any() else ():
+        held = a_run & (scale > cut + 1e-9)
         if held.any() and int((~held).sum()) >= free + 3:
             found[int((~held).sum())] = held  # two cuts can leave the same rows
     return [(f"smallest {count} rows", held) for count, held in found.items()]
@@ -100,7 +101,9 @@ def fitted_range(law: Law, rows: Rows, predicted: FloatArray, log: bool) -> Cali
     if law.is_trajectory:  # the first rows of a curve say little of what a schedule can change, the last ones all
         made = np.minimum(made, np.quantile(made, HIGHEST))
     kept = () if states is None else kept_states(states)
-    return Calibration(1.0, 0, 0, float(scale.min()), float(scale.max()), float(np.ptp(made)), states=kept)
+    a_run = np.isfinite(scale)
+    low, high = (float(end(scale[a_run])) for end in (np.min, np.max)) if a_run.any() else (0.0, 0.0)
+    return Calibration(1.0, 0, 0, low, high, float(np.ptp(made[a_run] if a_run.any() else made)), states=kept)
 
 
 def schedule_states(law: Law, rows: Rows) -> FloatArray | None:

@@ -17,9 +17,10 @@ import numpy as np
 from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
 from scalefit.rows.rows import Rows
+from scalefit.rows.scale import maps_a_loss
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.solve import Solution
-from scalefit.uncertainty.pieces import distinct
+from scalefit.uncertainty.pieces import distinct, pieces
 
 SIZES = np.geomspace(0.06, 1.0, 9)  #: sizes k of a smooth error that matters; they are averaged over
 SMALLER = np.geomspace(0.01, 0.05, 5)  #: sizes that noise hides: they count only where the evidence is
@@ -34,10 +35,15 @@ MOST = 300.0  #: largest logarithm of the ratio of likelihoods
 
 
 def probability_of_misfit(law: Law, model: BoundLaw, rows: Rows, solution: Solution, log: bool) -> float:
-    """The probability that the law misses something; 1 for curves, whose rows are not independent."""
-    if rows.in_curves or law.is_trajectory or any(values.ndim > 1 for values in rows.variables.values()):
+    """The probability that the law misses something; 1 for curves, whose rows are not independent.
+
+    Of a map from a loss, rows along a run count that are as far apart as their errors are correlated.
+    """
+    alone = not rows.in_curves or maps_a_loss(law)
+    if not alone or law.is_trajectory or any(values.ndim > 1 for values in rows.variables.values()):
         return 1.0
-    first = np.unique(distinct(rows), return_index=True)[1]
+    apart = pieces(solution.residuals, rows.run_codes) if rows.in_curves else distinct(rows)
+    first = np.unique(apart, return_index=True)[1]
     keep = first[np.unique(np.linspace(0, len(first) - 1, min(len(first), MOST_ROWS)).astype(np.intp))]
     if len(keep) <= len(model.coordinates) + 1 or not solution.sigma > 0:
         return BEFOREHAND

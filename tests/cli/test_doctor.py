@@ -9,8 +9,7 @@ import commands
 import yaml
 
 import scalefit
-from scalefit.cli import doctor, main
-from scalefit.laws import law_names
+from scalefit.cli import doctor
 
 
 def test_versions_are_those_that_are_installed():
@@ -33,13 +32,6 @@ def test_a_missing_library_is_named_with_what_to_do(monkeypatch):
     assert result.exit_code == 1
     assert "! lmfit is missing: install scalefit again" in result.stdout
     assert "install the extra wandb" in result.stdout
-
-
-def test_a_shell_completes_the_names_of_laws():
-    option = next(each for each in main.get_command(None, "fit").params if each.name == "law")
-    offered = [item.value for item in option.shell_complete(None, "annealing")]
-    assert offered == [name for name in law_names() if name.startswith("annealing")]
-    assert len(offered) > 1
 
 
 def test_the_citation_file_names_this_version():

@@ -25,7 +25,7 @@ DIFFERENT = {
     "--loss": "the robust loss of fit; or the loss to which batch counts steps",
     "--over": "the size of a sweep; or that of measured activations",
     "--out": "a folder of runs; or the file of a schedule",
-    "--output": "a figure; or a page",
+    "--report": "a page beside the answer; or the page that is the answer",
     "--save": "a saved fit; or the table of a sweep",
     "--steps": "the length of a run; or how long coordcheck trains",
     "--draws": "fit adds why its default is not that of Python",

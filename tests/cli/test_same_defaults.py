@@ -27,7 +27,7 @@ PAIRS = [
     ("plan", "scalefit.planning.allocation.plan.plan", ("law", "draws", "seed")),
     ("schedule", "scalefit.planning.run_schedule.schedule_of", ("rule", "beta")),
     ("stability", "scalefit.stability.forecast.forecast", ("epsilon", "rule", "beta")),
-    ("train", "scalefit.proxy.train.train", ("out",)),
+    ("train", "scalefit.proxy.trainer.train", ("out",)),
 ]
 
 

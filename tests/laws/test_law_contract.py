@@ -282,3 +282,15 @@ def test_a_law_in_a_file_of_ones_own(tmp_path, spelling):
     found = sf.fit(pd.DataFrame({"N": N, "loss": 1.5 + 0.7 * np.exp(-0.09 * N)}), spelling.format(file))
     assert (found["E"], found["A"], found["k"]) == pytest.approx((1.5, 0.7, 0.09), rel=1e-9)
     assert found.law.equation == "L(N) = E + A exp(-k N)"
+
+
+@each_law
+def test_what_is_called_irreducible_is_added_as_it_stands(law):
+    """One rule says which parameter is the floor: raising it by a tenth of a nat raises every loss by that."""
+    if not law.irreducible:
+        return
+    variables = draw_variables(law, 20)
+    constants = plant(law, variables, "first")
+    higher = constants | {law.irreducible: constants[law.irreducible] + 0.1}
+    change = np.asarray(law.evaluate(variables, higher)) - np.asarray(law.evaluate(variables, constants))
+    np.testing.assert_allclose(change, 0.1, rtol=1e-6)

@@ -83,10 +83,24 @@ class TestRules:
         found = sf.plan(hyperparameters=True, N=1e9, D=1e11, loss=3.0)
         assert found.value("critical_batch", "Kaplan") == pytest.approx(1.122570e6, rel=1e-6)
 
+    def test_a_range_that_no_source_at_hand_states_is_not_stated(self):
+        for rule in (DEEPSEEK, TOKEN_HORIZON):
+            assert rule.outside({"N": 7e9, "D": 2e15, "C": 1e26}) == ""
+            assert "the range of its runs is not stated here" in rule.text
+        assert "from N 210M to 1.1B, D 4B to 100B" in STEP_LAW.text
+
+    @pytest.mark.skipif(not commands.SHARED.exists(), reason="public data not at hand")
+    def test_the_range_of_the_step_law_holds_its_public_sweeps(self):
+        runs = pd.read_csv(commands.SHARED / "steplaw" / "dense_lr_bs_sweep.csv")
+        for name, column in (("N", "params"), ("D", "tokens")):
+            low, high = STEP_LAW.spans[name]
+            assert low <= runs[column].min() and runs[column].max() <= high
+            assert runs[column].min() == pytest.approx(low, rel=0.03)
+
     def test_outside_its_range_is_said_by_name(self):
         assert STEP_LAW.outside({"N": 3e8, "D": 1e10}) == ""
-        assert STEP_LAW.outside({"N": 7e9, "D": 1e9}) == "outside: N = 7B is above 1.1B, D = 1B is below 2B"
-        inside, beyond = (str(sf.plan(hyperparameters=True, N=N, D=1e10)) for N in (1e8, 7e9))
+        assert STEP_LAW.outside({"N": 7e9, "D": 1e9}) == "outside: N = 7B is above 1.1B, D = 1B is below 4B"
+        inside, beyond = (str(sf.plan(hyperparameters=True, N=N, D=1e10)) for N in (3e8, 7e9))
         assert "outside: N" not in inside
         assert "outside: N = 7B" in beyond
 

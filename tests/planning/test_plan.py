@@ -246,6 +246,13 @@ class TestLoss:
         assert "compute" not in str(found).split("assumed")[0]
         assert found.ok
 
+    @pytest.mark.parametrize("name", ["E", "lowest", "L_min"])
+    def test_the_floor_of_a_formula_is_the_parameter_that_is_added(self, name):
+        N, D = np.repeat([1e8, 1e9, 1e10], 3), np.tile([1e9, 1e10, 1e11], 3)
+        loss = find_law("chinchilla").evaluate({"N": N, "D": D}, REPLICATION)
+        found = sf.fit(pd.DataFrame({"N": N, "D": D, "loss": loss}), f"A*N**-alpha + B*D**-beta + {name}")
+        assert f"unreachable: {name} is 1.817" in str(found.plan(loss=1.7))
+
     def test_unique_data_raise_the_floor(self):
         constants = DataConstrained.published[0].parameters
         assert surface("data-constrained", constants, U=25e9).floor()[0] > surface("chinchilla", UNROUNDED).floor()[0]

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.colors import to_rgba
 from matplotlib.patheffects import withStroke
 
-from scalefit.cli.output import _inches
+from scalefit.cli.shape import inches as inches_of
 from scalefit.errors import InputError
 from scalefit.plots.canvas import as_svg, new_axes, save_figure, styled
 from scalefit.plots.colours import KINDS, TARGET, WARNING, ramp
@@ -89,10 +89,10 @@ def test_the_dark_style_is_dark_in_the_file(tmp_path):
 
 @pytest.mark.parametrize(("text", "inches"), [("3.25in", 3.25), ("8.255cm", 3.25), ("82.55 mm", 3.25), ("4", 4.0)])
 def test_widths_have_units(text, inches):
-    assert _inches(text) == pytest.approx(inches)
+    assert inches_of(text) == pytest.approx(inches)
 
 
 @pytest.mark.parametrize("text", ["wide", "0in", "-3", "1e9", "3.25pt", "nan"])
 def test_what_is_no_width_is_refused(text):
     with pytest.raises(InputError, match="is no width of a figure"):
-        _inches(text)
+        inches_of(text)

@@ -43,6 +43,8 @@ VARIANTS = [
     {"activation": "swiglu", "qk_norm": False},
     {"tied": True, "parametrization": "mup", "d_model": 32},
     {"parametrization": "completep", "n_layer": 3},
+    {"norm_type": "rms", "kv_group": 2, "biases": True, "norm": "peri"},
+    {"experts": 4, "experts_per_token": 2, "activation": "swiglu"},
 ]
 
 
@@ -67,10 +69,10 @@ def test_a_logit_depends_on_no_later_token(changes: dict[str, object]) -> None:
 
 
 def _embedded_like(model: Decoder, w: dict[str, torch.Tensor], embedded: torch.Tensor) -> torch.Tensor:
-    from scalefit.proxy.models.model import layer_norm, scaled
+    from scalefit.proxy.models.layers import scaled
 
     x = scaled(embedded.flatten(1, 2), model.factors.forward["embed"])
-    return layer_norm(x, w["embed_norm"]) if model.norm == "peri" else x
+    return model._normed(x, w["embed_norm"]) if model.norm == "peri" else x
 
 
 @pytest.mark.parametrize("name", TABLE)

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from scalefit.proxy import Config, Ensemble, train  # noqa: E402
 from scalefit.proxy.models import weights  # noqa: E402
-from scalefit.proxy.models.model import member_cross_entropy  # noqa: E402
+from scalefit.proxy.models.layers import member_cross_entropy  # noqa: E402
 from scalefit.proxy.probes import Probe, by_role, noise, noise_scale  # noqa: E402
 
 torch.set_num_threads(1)

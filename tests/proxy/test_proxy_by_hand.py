@@ -121,6 +121,23 @@ DEFAULTS = {
     "checkpoint_every": 500,
     "flush_every": 50,
     "name": "",
+    "norm_type": "layer",
+    "kv_group": 1,
+    "biases": False,
+    "dropout": 0.0,
+    "experts": 1,
+    "experts_per_token": 1,
+    "balance": 0.01,
+    "zero_query": False,
+    "embed_lr": 1.0,
+    "output_mult": 1.0,
+    "weight_bits": 0,
+    "teacher": "",
+    "distill": 1.0,
+    "temperature": 1.0,
+    "mixture": {},
+    "sources": {},
+    "tokenizer": "",
 }
 
 

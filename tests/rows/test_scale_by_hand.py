@@ -7,7 +7,7 @@ import pytest
 
 from scalefit.laws import find_law
 from scalefit.rows.door import distinct_schedules
-from scalefit.rows.scale import reads_scale, scale_of
+from scalefit.rows.scale import maps_a_loss, reads_scale, scale_of
 from scalefit.runs import Trajectory
 
 SIZE, DATA = np.array([1e6, 1e9]), np.array([2e9, 2e10])
@@ -56,3 +56,11 @@ def test_values_of_zero_have_no_part_in_a_scale():
     law = find_law("power:over=width")
     assert scale_of(law, {"x": np.array([0.0, 10.0])}).tolist() == [0, 0]
     assert scale_of(law, {"x": np.array([1.0, 10.0])}).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(("name", "column"), [("task-ladder", "loss"), ("loss-to-loss", "loss_source")])
+def test_a_map_from_a_loss_extrapolates_downwards_and_no_run_is_perfect(name, column):
+    law = find_law(name)
+    assert maps_a_loss(law) and not maps_a_loss(find_law("chinchilla"))
+    found = scale_of(law, {column: np.array([10.0, 1.0, 0.1, 0.0])})
+    assert found.tolist() == [-1.0, 0.0, 1.0, np.inf]

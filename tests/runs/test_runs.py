@@ -189,7 +189,7 @@ def test_final_results_of_one_name_in_two_files_are_kept_apart(csv):
         (["val_loss", "best_val_loss"], ["loss", None]),
         (["attn/max_logit", "logit_z", "grad_rms"], ["attention_logit_max", "output_logit_logsumexp", "rms_grad"]),
         (["max_attention_logits", "max_logit", "lse"], ["attention_logit_max", None, "output_logit_logsumexp"]),
-        (["act_rms", "lambda_max", "grad/norm"], ["rms_act", "sharpness", "grad_norm"]),
+        (["act_rms", "lambda_max", "grad/norm"], ["rms_act", "hessian_max", "grad_norm"]),
         (["gnorm", "probes.activation_rms", "train/max_attn_logit"], ["grad_norm", "rms_act", "attention_logit_max"]),
     ],
 )

@@ -80,7 +80,7 @@ def test_small_sample_is_the_degrees_of_freedom_factor():
         ("power-floor:over=C", {"x": 1e20}, 20),
         ("power-floor:over=D", {"x": 1e10}, 20),
         ("annealing", {"S1": 10.0, "S2": 0.1}, 2),
-        ("loss-to-loss", {"loss_source": 3.0}, np.log10(3.0)),
+        ("loss-to-loss", {"loss_source": 3.0}, -np.log10(3.0)),
     ],
 )
 def test_scale_counts_decades_of_compute(law, columns, expected):
@@ -90,7 +90,7 @@ def test_scale_counts_decades_of_compute(law, columns, expected):
 
 def test_distance_of_a_law_without_sizes_is_relative_to_the_fitted_span():
     law = sf.find_law("loss-to-loss")
-    inside = Calibration(1.0, 0, 0, np.log10(2.5), np.log10(4.0), 0.5)
+    inside = Calibration(1.0, 0, 0, -np.log10(4.0), -np.log10(2.5), 0.5)
     beyond = inside.distance(law, {"loss_source": np.array([3.0, 2.5 / 1.6, 4.0 * 1.6])})
     assert beyond == pytest.approx([0, 2, 2])
 

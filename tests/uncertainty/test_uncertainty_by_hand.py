@@ -220,7 +220,7 @@ def test_residuals_without_noise_say_nothing(monkeypatch):
 def test_rows_that_are_not_independent_are_no_evidence_for_a_law(monkeypatch):
     ready, solution = fitted(12)
     monkeypatch.setattr(misfit, "_likelihood_ratio", lambda *told: 0.0)
-    plain = SimpleNamespace(is_trajectory=False, evaluate=ready.law.evaluate)
+    plain = SimpleNamespace(is_trajectory=False, columns={"x": "C"}, evaluate=ready.law.evaluate)
     told = (ready.model, ready.rows, solution, True)
     assert misfit.probability_of_misfit(plain, *told) == 0.0
     assert misfit.probability_of_misfit(SimpleNamespace(is_trajectory=True), *told) == 1.0

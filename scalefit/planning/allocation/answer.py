@@ -22,7 +22,6 @@ Row = Mapping[str, Any]  #: what is known of one target
 
 SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 MOST_BLOCKS = 3  #: targets that are told one by one; more become a table
-FLOORS = ("E", "L0", "L_inf", "c")  #: what laws call their irreducible loss
 
 
 def said(value: float) -> str:
@@ -148,8 +147,9 @@ class Plan(Shown):
 
 
 def floor_name(fit: Fit, floor: float) -> str:
-    """The parameter that is the least loss of the law, or "" where none is."""
-    return next((name for name in FLOORS if abs(fit.parameters.get(name, np.inf) - floor) < 1e-6), "")
+    """The law's irreducible loss, where that is the least loss with what is held; else ""."""
+    name = fit.law.irreducible
+    return name if name and abs(fit.parameters[name] - floor) < 1e-6 else ""
 
 
 def assumptions(fit: Fit, surface: Surface, rate: Rate | None) -> tuple[str, ...]:

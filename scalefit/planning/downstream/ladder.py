@@ -13,6 +13,7 @@ from scalefit.fitting.stages import task_ladder as staged
 from scalefit.planning.allocation.source import DRAWS
 from scalefit.planning.allocation.targets import fixed_of
 from scalefit.planning.downstream.answer import Downstream, ends_of, through
+from scalefit.planning.downstream.chain import TAIL
 from scalefit.runs import Runs, read_runs
 
 #: checks of loss curves by step; the points of the second stage are numbered in their order, but the law has no steps
@@ -35,7 +36,8 @@ def task_ladder(
 
     ``checkpoints`` has one row per evaluation: ``run``, ``N``, ``D`` (tokens so far) and the columns that ``loss`` and
     ``accuracy`` name. The procedure, with ``average``, ``skip`` and ``ideal``, is that of
-    :func:`scalefit.fitting.stages.task_ladder`. The interval joins the prediction intervals of both steps.
+    :func:`scalefit.fitting.stages.task_ladder`. The interval is that of one evaluation: it joins the prediction
+    intervals of both steps and the scatter of single evaluations about their running mean.
 
     Source: arXiv:2412.04403. Raises InputError for a missing column, a target without N and D, or too few runs.
     """
@@ -49,7 +51,7 @@ def task_ladder(
     kept = tuple(check for check in made.accuracy.warnings if check.code not in OF_STEPS)
     sigmoid = replace(made.accuracy, warnings=kept)
     way = ends_of(made.loss, goal)
-    reached = through(way, sigmoid, most=1.0)
+    reached = through(way, sigmoid, TAIL * made.scatter, most=1.0)
     cautions = (*made.loss.cautions(**goal), *sigmoid.cautions(loss=way[0]))  # type: ignore[arg-type]
     return Downstream(made.loss, sigmoid, made.how, goal, way, reached, None, cautions)
 

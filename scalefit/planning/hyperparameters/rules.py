@@ -1,7 +1,7 @@
 """Published rules for learning rate and batch, each with what it counts and the range that it comes from.
 
-Batches count tokens in all of them. The ranges are given as we know them, for a word of warning outside; the constants
-are those of the sources.
+Batches count tokens in all of them. The constants are those of the sources. A range is given only where the source's
+public runs or pages show it, for a word of warning outside.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Rule:
     source: str
     formula: str
     conventions: str
-    spans: Mapping[str, tuple[float, float]]  #: from which range it comes
+    spans: Mapping[str, tuple[float, float]]  #: from which range it comes; empty where no source at hand says so
     gives: Mapping[str, Callable[[Place], float]]  #: settings, from a place
     needs: tuple[str, ...] = ("N", "D")
 
@@ -50,7 +50,8 @@ class Rule:
     def text(self) -> str:
         """The rule in one line."""
         known = ", ".join(f"{name} {said(low)} to {said(high)}" for name, (low, high) in self.spans.items())
-        return f"{self.name} ({self.source}): {self.formula}; {self.conventions}" + (f"; from {known}" if known else "")
+        known = f"from {known}" if known else "the range of its runs is not stated here"
+        return f"{self.name} ({self.source}): {self.formula}; {self.conventions}; {known}"
 
 
 def _step_lr(place: Place) -> float:
@@ -66,7 +67,7 @@ STEP_LAW = Rule(
     "arXiv:2503.04715",
     "lr = 1.79 N^-0.713 D^0.307, batch = 0.58 D^0.571",
     "N without embeddings, D and batch in tokens, every schedule decays to a rate of 1e-5 (not to a share of the peak)",
-    {"N": (6e7, 1.1e9), "D": (2e9, 1e11)},
+    {"N": (2.1e8, 1.1e9), "D": (4e9, 1e11)},  # its public sweeps, and its page's sweep of 1B models on 100B tokens
     {"peak_lr": _step_lr, "batch": _step_batch},
 )
 DEEPSEEK = Rule(
@@ -74,7 +75,7 @@ DEEPSEEK = Rule(
     "arXiv:2401.02954",
     "lr = 0.3118 C^-0.1250, batch = 0.2920 C^0.3271",
     "C = M D in FLOP with M the non-embedding FLOP a token, attention counted; batch in tokens; multi-step schedule",
-    {"C": (1e17, 2e19)},
+    {},
     {
         "peak_lr": lambda place: 0.3118 * place["C"] ** -0.1250,
         "batch": lambda place: 0.2920 * place["C"] ** 0.3271,
@@ -86,7 +87,7 @@ TOKEN_HORIZON = Rule(
     "arXiv:2409.19913",
     "lr = lr_0 (D/D_0)^-0.32",
     "lr_0 was tuned at D_0 tokens with the same size and batch",
-    {"D": (2.5e10, 8e11)},
+    {},
     {"peak_lr": lambda place: place["tuned_lr"] * (place["D"] / place["tuned_D"]) ** -HORIZON},
     needs=("D", "tuned_lr", "tuned_D"),
 )

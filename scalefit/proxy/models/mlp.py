@@ -9,7 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scalefit.proxy.models.model import Batch, Leaf, Recorder, Weights, at_least_float32, member_cross_entropy, scaled
+from scalefit.proxy.models.layers import (
+    Batch,
+    Leaf,
+    Recorder,
+    Weights,
+    at_least_float32,
+    member_cross_entropy,
+    scaled,
+    spread,
+)
 from scalefit.proxy.models.parametrization import Factors
 
 
@@ -42,10 +51,10 @@ class MLP:
         """Class logits, (K, B, V)."""
         forward, K = self.factors.forward, w["in"].shape[0]
         h_KBD = scaled(torch.bmm(x_KBI.expand(K, *x_KBI.shape[1:]), w["in"]), forward["embed"])
-        h_KBD = F.relu(h_KBD + w["in_bias"].unsqueeze(1))
+        h_KBD = F.relu(h_KBD + spread(w["in_bias"], h_KBD.shape[1]))
         for layer in range(1, self.n_layer):
-            h_KBD = scaled(torch.bmm(h_KBD, w[f"{layer}.w"]), forward["hidden"]) + w[f"{layer}.bias"].unsqueeze(1)
-            h_KBD = F.relu(h_KBD)
+            h_KBD = scaled(torch.bmm(h_KBD, w[f"{layer}.w"]), forward["hidden"])
+            h_KBD = F.relu(h_KBD + spread(w[f"{layer}.bias"], h_KBD.shape[1]))
             if record is not None:
                 record(f"{layer}.hidden_out", h_KBD)
         return scaled(torch.bmm(h_KBD, w["readout"]), forward["readout"])

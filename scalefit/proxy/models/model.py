@@ -4,110 +4,55 @@ Every tensor has a leading member axis: K models of one shape are trained as one
 model is the case K = 1. No operation mixes members, so one that diverges does not affect the others.
 
 Letters in names are axes: K member, B sequence, T position, N = B·T token, D d_model, H head, C d_head,
-F d_ff, V vocabulary, G gate and up together. Weights are stored as (in, out).
+F d_ff, V vocabulary, G gate and up together, E expert. Weights are stored as (in, out).
 
-Sources: RoPE arXiv:2104.09864, qk-layernorm arXiv:2302.05442, SwiGLU arXiv:2002.05202,
-peri-LN arXiv:2502.02732; defaults follow arXiv:2309.14322 (no biases, pre-LN, RoPE, untied head).
+Sources: RoPE arXiv:2104.09864, qk-layernorm arXiv:2302.05442, SwiGLU arXiv:2002.05202, RMSNorm arXiv:1910.07467,
+grouped queries arXiv:2305.13245, peri-LN arXiv:2502.02732; defaults follow arXiv:2309.14322 (no biases, pre-LN, RoPE,
+untied head).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import Protocol
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from scalefit.errors import InputError
+from scalefit.proxy.models.experts import dispatch, route
+from scalefit.proxy.models.layers import (
+    NORM_TYPES,
+    Batch,
+    Leaf,
+    Pass,
+    Recorder,
+    Weights,
+    at_least_float32,
+    drop,
+    member_cross_entropy,
+    member_divergence,
+    rope_table,
+    rotate,
+    scaled,
+    spread,
+)
 from scalefit.proxy.models.parametrization import Factors
 
-Weights = Mapping[str, Tensor]  # name -> (K, *shape)
-Batch = Mapping[str, Tensor]  # name -> (K or 1, B, ...)
-Recorder = Callable[
-    [str, Tensor], None
-]  # receives tensors of the forward pass by name, member axis first; see `probes`
+ROUTER = 0.1  #: initial size of a router relative to a matrix: at first all experts weigh nearly alike, at any width
 NORMS, ACTIVATIONS = ("pre", "post", "peri"), ("gelu", "swiglu")
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """One weight tensor: shape without the member axis, role in the parametrisation, initial standard deviation at the
-    base size (None: ones, 0: zeros)."""
-
-    shape: tuple[int, ...]
-    role: str
-    std: float | None
-
-    @property
-    def size(self) -> int:
-        """How many numbers it holds in one member."""
-        return int(torch.Size(self.shape).numel())
-
-
-class Model(Protocol):
-    """What the trainer needs of a model."""
-
-    @property
-    def leaves(self) -> dict[str, Leaf]:
-        """Weights by name."""
-        ...
-
-    def losses(self, w: Weights, batch: Batch, record: Recorder | None = None) -> tuple[Tensor, Tensor]:
-        """Two losses of each member, (K,): the one that is minimised, and the one in nats per token that is logged."""
-        ...
-
-
-def scaled(x: Tensor, factor: float) -> Tensor:
-    """factor · x; x itself where the factor is one, as most are."""
-    return x if factor == 1.0 else x * factor
-
-
-def at_least_float32(x: Tensor) -> Tensor:
-    """Half precision raised to float32, which logits need; single and double precision unchanged."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def layer_norm(x: Tensor, gain_KD: Tensor) -> Tensor:
-    """Mean 0 and variance 1 over the last axis of x (K, ..., D), times the member's gain; no bias."""
-    K, D = gain_KD.shape
-    if K == 1:  # the same values from one kernel
-        return F.layer_norm(x, (D,), gain_KD.view(D), eps=1e-6)
-    return F.layer_norm(x, (D,), eps=1e-6) * gain_KD.view(K, *[1] * (x.dim() - 2), D)
-
-
-@lru_cache(maxsize=8)
-def rope_table(T: int, C: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """cos and ∓sin of position times frequency, (T, C) each, for the pairs (i, i + C/2)."""
-    frequency = 10000.0 ** (-torch.arange(0, C, 2, dtype=torch.float64) / C)
-    angle = torch.outer(torch.arange(T, dtype=torch.float64), frequency)
-    cos, sin = angle.cos(), angle.sin()
-    return torch.cat((cos, cos), -1).to(device, dtype), torch.cat((-sin, sin), -1).to(device, dtype)
-
-
-def rotate(x_TC: Tensor, cos_TC: Tensor, sin_TC: Tensor) -> Tensor:
-    """Rotate each pair (i, i + C/2) of the last axis by its position's angle."""
-    a, b = x_TC.chunk(2, dim=-1)
-    return x_TC * cos_TC + torch.cat((b, a), dim=-1) * sin_TC
-
-
-def member_cross_entropy(logits_KNV: Tensor, target_KN: Tensor, record: Recorder | None = None) -> Tensor:
-    """Mean cross-entropy of each member, (K,)."""
-    K, N, V = logits_KNV.shape
-    loss = F.cross_entropy(logits_KNV.reshape(K * N, V), target_KN.reshape(K * N), reduction="none")
-    loss_KN = loss.view(K, N)
-    if record is not None:
-        record("token_loss", loss_KN)
-    return loss_KN.mean(1)
 
 
 @dataclass(frozen=True)
 class Decoder:
     """Decoder-only language model; ``factors`` holds what the parametrisation prescribes at this size.
 
-    ``norm`` is the place of layer norm: pre y = x + f(N(x)), post y = N(x + f(x)), peri y = x + N(f(N(x))). With
+    ``norm`` is the place of the norm, whose kind is ``norm_type``: pre y = x + f(N(x)), post y = N(x + f(x)), peri
+    y = x + N(f(N(x))). ``kv_group`` heads share one key and value. ``dropout`` is the share dropped of the embedding
+    and of what each branch adds, in training alone. With ``experts`` > 1 the feed-forward layer is that many, of which
+    each token passes ``experts_per_token``, and ``balance`` times their mean balance loss is added to what is
+    minimised; of that, ``distill`` is the share of the divergence from a teacher whose logits the batch holds. With
     ``sees_all`` it is an encoder: attention is not causal, and only the attention logits are recorded.
     Raises InputError for a shape that cannot be built.
     """
@@ -119,24 +64,46 @@ class Decoder:
     d_ff: int
     factors: Factors
     norm: str = "pre"
+    norm_type: str = "layer"
     activation: str = "gelu"
     qk_norm: bool = True
+    kv_group: int = 1
+    biases: bool = False
+    dropout: float = 0.0
+    experts: int = 1
+    experts_per_token: int = 1
+    balance: float = 0.01
     tied: bool = False
     zero_readout: bool = True
+    zero_query: bool = False
     embed_std: float = 0.1
     z_loss: float = 0.0
+    distill: float = 1.0
+    temperature: float = 1.0
     sees_all: bool = False
 
     def __post_init__(self) -> None:
+        heads = self.d_model // self.d_head
         if self.d_model % self.d_head or self.d_head % 2:
             raise InputError(
                 f"d_model={self.d_model} cannot be divided into heads of d_head={self.d_head}",
                 todo="choose an even d_head that divides d_model",
             )
-        if self.norm not in NORMS or self.activation not in ACTIVATIONS:
+        if heads % self.kv_group:
             raise InputError(
-                f"unknown norm={self.norm!r} or activation={self.activation!r}",
-                todo=f"choose norm from {', '.join(NORMS)} and activation from {', '.join(ACTIVATIONS)}",
+                f"{heads} heads cannot share keys and values in groups of kv_group={self.kv_group}",
+                todo=f"choose a divisor of {heads}",
+            )
+        if self.experts_per_token > self.experts:
+            raise InputError(
+                f"experts_per_token={self.experts_per_token} of experts={self.experts}",
+                todo="send a token to at most as many experts as there are",
+            )
+        if self.norm not in NORMS or self.activation not in ACTIVATIONS or self.norm_type not in NORM_TYPES:
+            raise InputError(
+                f"unknown norm={self.norm!r}, norm_type={self.norm_type!r} or activation={self.activation!r}",
+                todo=f"choose norm from {', '.join(NORMS)}, norm_type from {', '.join(NORM_TYPES)} and activation from "
+                f"{', '.join(ACTIVATIONS)}",
             )
 
     @cached_property
@@ -160,88 +127,110 @@ class Decoder:
 
     @cached_property
     def _block(self) -> dict[str, Leaf]:
-        D, C, F_ = self.d_model, self.d_head, self.d_ff
-        wide = F_ if self.activation == "gelu" else 2 * F_
-        gain = Leaf((D,), "gain", None)
+        """Weights of one block; gate and up lie side by side in mlp_in."""
+        D, F_, C = self.d_model, self.d_ff, self.d_head
+        wide, gain = (2 * F_ if self.activation == "swiglu" else F_), Leaf((D,), "gain", None)
+        joint = D + 2 * D // self.kv_group
         leaves = {
             "attention_norm": gain,
-            "qkv": Leaf((D, 3 * D), "hidden", self._std(D)),
+            "qkv": Leaf((D, joint), "hidden", self._std(D), zeros=D if self.zero_query else 0),
             "attention_out": Leaf((D, D), "hidden", self._std(D)),
             "mlp_norm": gain,
-            "mlp_in": Leaf((D, wide), "hidden", self._std(D)),
-            "mlp_out": Leaf((F_, D), "hidden", self._std(F_)),
         }
+        if self.experts == 1:
+            leaves |= {"mlp_in": Leaf((D, wide), "hidden", self._std(D))}
+            leaves |= {"mlp_out": Leaf((F_, D), "hidden", self._std(F_))}
+        else:
+            active = self.experts_per_token / self.experts
+            leaves["router"] = Leaf((D, self.experts), "router", ROUTER * self._std(D))
+            leaves["mlp_in"] = Leaf((self.experts, D, wide), "hidden", self._std(D), active=active)
+            leaves["mlp_out"] = Leaf((self.experts, F_, D), "hidden", self._std(F_), active=active)
         if self.qk_norm:
             leaves |= {"q_norm": Leaf((C,), "gain", None), "k_norm": Leaf((C,), "gain", None)}
         if self.norm == "peri":
             leaves |= {"attention_out_norm": gain, "mlp_out_norm": gain}
-        return leaves
+        return leaves | self._biases(leaves)
+
+    def _biases(self, leaves: Weights | dict[str, Leaf]) -> dict[str, Leaf]:
+        """A bias for each matrix, whose rules are those of a gain; experts and routers have none."""
+        matrices = {name: leaf.shape for name, leaf in leaves.items() if len(leaf.shape) == 2 and name != "router"}
+        return {f"{name}_bias": Leaf(shape[1:], "gain", 0.0) for name, shape in matrices.items() if self.biases}
 
     def logits(self, w: Weights, ids_KBT: Tensor, record: Recorder | None = None) -> Tensor:
         """Next-token logits (K, B, T, V) in the dtype of the weights; ``ids_KBT`` may have K = 1 (shared)."""
-        x_KND = self._embed(w, ids_KBT)
-        if record is not None:
-            record("embed", x_KND)
-        shape = ids_KBT.shape[1:]
+        return self._logits(w, ids_KBT, Pass(ids_KBT.shape[1:], record))
+
+    def _logits(self, w: Weights, ids_KBT: Tensor, run: Pass) -> Tensor:
+        x_KND = drop(self._embed(w, ids_KBT), self.dropout, run, 0)
+        if run.record is not None:
+            run.record("embed", x_KND)
         for layer in range(self.n_layer):
-            x_KND = self._layer(w, layer, x_KND, shape, record)
-        return self._read_out(w, x_KND).unflatten(1, shape)
+            x_KND = self._layer(w, layer, x_KND, run)
+        return self._read_out(w, x_KND).unflatten(1, run.shape)
 
     def _embed(self, w: Weights, ids_KBT: Tensor) -> Tensor:
         K, V, D = w["embed"].shape
         ids_KN = ids_KBT.expand(K, -1, -1).flatten(1)
         row_KN = ids_KN + V * torch.arange(K, device=ids_KN.device).unsqueeze(1)
         x_KND = scaled(F.embedding(row_KN, w["embed"].reshape(K * V, D)), self.factors.forward["embed"])
-        return layer_norm(x_KND, w["embed_norm"]) if self.norm == "peri" else x_KND
+        return self._normed(x_KND, w["embed_norm"]) if self.norm == "peri" else x_KND
 
-    def _layer(self, w: Weights, layer: int, x_KND: Tensor, shape: tuple[int, int], record: Recorder | None) -> Tensor:
+    def _normed(self, x: Tensor, gain_KD: Tensor) -> Tensor:
+        return NORM_TYPES[self.norm_type](x, gain_KD)
+
+    def _layer(self, w: Weights, layer: int, x_KND: Tensor, run: Pass) -> Tensor:
         block = {name: w[f"{layer}.{name}"] for name in self._block}
-        x_KND = self._residual(block, "attention", x_KND, shape, layer, record)
-        return self._residual(block, "mlp", x_KND, shape, layer, record)
+        x_KND = self._residual(block, "attention", x_KND, layer, run)
+        return self._residual(block, "mlp", x_KND, layer, run)
 
     def _read_out(self, w: Weights, x_KND: Tensor) -> Tensor:
         """Logits (K, N, V) from the residual stream after the last block."""
-        x_KND = x_KND if self.norm == "post" else layer_norm(x_KND, w["final_norm"])
+        x_KND = x_KND if self.norm == "post" else self._normed(x_KND, w["final_norm"])
         head_KDV = w["embed"].transpose(1, 2) if self.tied else w["readout"]
         return scaled(torch.bmm(x_KND, head_KDV), self.factors.forward["readout"])
 
-    def _residual(
-        self, w: Weights, kind: str, x_KND: Tensor, shape: tuple[int, int], layer: int, record: Recorder | None
-    ) -> Tensor:
+    def _residual(self, w: Weights, kind: str, x_KND: Tensor, layer: int, run: Pass) -> Tensor:
         """The stream after one residual branch, attention or mlp, with its norms."""
-        gain_KD = w[f"{kind}_norm"]
-        y_KND = x_KND if self.norm == "post" else layer_norm(x_KND, gain_KD)
-        name = f"{layer}.{kind}"
-        y_KND = self._attention(w, y_KND, shape, name, record) if kind == "attention" else self._mlp(w, y_KND)
+        gain_KD, name = w[f"{kind}_norm"], f"{layer}.{kind}"
+        y_KND = x_KND if self.norm == "post" else self._normed(x_KND, gain_KD)
+        y_KND = self._attention(w, y_KND, run, name) if kind == "attention" else self._mlp(w, y_KND, run, name)
         if self.norm == "peri":
-            y_KND = layer_norm(y_KND, w[f"{kind}_out_norm"])
+            y_KND = self._normed(y_KND, w[f"{kind}_out_norm"])
+        y_KND = drop(y_KND, self.dropout, run, 2 * layer + (1 if kind == "attention" else 2))
         x_KND = x_KND + scaled(y_KND, self.factors.residual)
-        x_KND = layer_norm(x_KND, gain_KD) if self.norm == "post" else x_KND
-        if record is not None and not self.sees_all:
-            record(f"{name}_out", y_KND)
-            record(f"{name}_residual", x_KND)
+        x_KND = self._normed(x_KND, gain_KD) if self.norm == "post" else x_KND
+        if run.record is not None and not self.sees_all:
+            run.record(f"{name}_out", y_KND)
+            run.record(f"{name}_residual", x_KND)
         return x_KND
 
-    def _linear(self, x_KND: Tensor, w_KDF: Tensor) -> Tensor:
-        return scaled(torch.bmm(x_KND, w_KDF), self.factors.forward["hidden"])
+    def _linear(self, w: Weights, name: str, x_KND: Tensor) -> Tensor:
+        y_KNF = scaled(torch.bmm(x_KND, w[name]), self.factors.forward["hidden"])
+        bias_KF = w.get(f"{name}_bias")
+        return y_KNF if bias_KF is None else y_KNF + spread(bias_KF, y_KNF.shape[1]).to(y_KNF.dtype)
 
-    def _attention(
-        self, w: Weights, x_KND: Tensor, shape: tuple[int, int], name: str, record: Recorder | None
-    ) -> Tensor:
-        qkv = self._linear(x_KND, w["qkv"]).view(len(x_KND), *shape, 3, -1, self.d_head)
-        q_KBHTC, k_KBHTC, v_KBHTC = qkv.permute(3, 0, 1, 4, 2, 5).unbind(0)
+    def _attention(self, w: Weights, x_KND: Tensor, run: Pass, name: str) -> Tensor:
+        qkv, D = self._linear(w, "qkv", x_KND), self.d_model
+        q, k, v = (self._heads(part, run.shape) for part in qkv.split([D, D // self.kv_group, D // self.kv_group], -1))
         name = f"encoder{name}" if self.sees_all else name
-        y_KND = self._attend(w, q_KBHTC, k_KBHTC, v_KBHTC, name, record, causal=not self.sees_all)
-        return self._linear(y_KND, w["attention_out"])
+        y_KND = self._attend(w, q, k, v, name, run.record, causal=not self.sees_all)
+        return self._linear(w, "attention_out", y_KND)
+
+    def _heads(self, x_KND: Tensor, shape: tuple[int, int]) -> Tensor:
+        """(K, B, H, T, C)."""
+        return x_KND.unflatten(1, shape).unflatten(-1, (-1, self.d_head)).transpose(2, 3)
 
     def _attend(
         self, w: Weights, q: Tensor, k: Tensor, v: Tensor, name: str, record: Recorder | None, causal: bool
     ) -> Tensor:
-        """Norm, rotate and attend: q (K, B, H, T, C) over k and v, whose length may differ; heads joined, (K, N, D)."""
+        """Norm, rotate and attend: q (K, B, H, T, C) over k and v, whose length may differ and which may have fewer
+        heads; heads joined, (K, N, D)."""
         T, C = q.shape[3:]
         if self.qk_norm:
-            q, k = layer_norm(q, w["q_norm"]), layer_norm(k, w["k_norm"])
+            q, k = self._normed(q, w["q_norm"]), self._normed(k, w["k_norm"])
         q, k = (rotate(x, *rope_table(x.shape[3], C, x.device, x.dtype)) for x in (q, k))
+        if self.kv_group > 1:
+            k, v = (x.repeat_interleave(self.kv_group, dim=2) for x in (k, v))
         scale = self.factors.attention * C**-0.5
         if record is not None:
             future = torch.ones(T, k.shape[3], dtype=torch.bool, device=q.device).triu(1)
@@ -252,26 +241,51 @@ class Decoder:
         )
         return y.view(q.shape).transpose(2, 3).flatten(3).flatten(1, 2)
 
-    def _mlp(self, w: Weights, x_KND: Tensor) -> Tensor:
-        h_KNF = self._linear(x_KND, w["mlp_in"])
-        if self.activation == "swiglu":
-            gate_KNF, up_KNF = h_KNF.chunk(2, dim=-1)
-            return self._linear(F.silu(gate_KNF) * up_KNF, w["mlp_out"])
-        return self._linear(F.gelu(h_KNF), w["mlp_out"])
+    def _mlp(self, w: Weights, x_KND: Tensor, run: Pass, name: str) -> Tensor:
+        if self.experts == 1:
+            return self._linear(w, "mlp_out", self._activated(self._linear(w, "mlp_in", x_KND)))
+        logits_KNE = scaled(torch.bmm(x_KND, w["router"]), self.factors.forward["router"])
+        gate_KNS, chosen_KNS = route(logits_KNE, self.experts_per_token, run, f"{name}_router")
+        first, second = (w[part].flatten(0, 1).unbind() for part in ("mlp_in", "mlp_out"))
+        forward = self.factors.forward["hidden"]
+
+        def expert(x_nD: Tensor, number: int) -> Tensor:
+            h_nF = self._activated(scaled(x_nD @ first[number], forward))
+            return scaled(h_nF @ second[number], forward)
+
+        return dispatch(x_KND, gate_KNS, chosen_KNS, self.experts, expert)
+
+    def _activated(self, h: Tensor) -> Tensor:
+        if self.activation == "gelu":
+            return F.gelu(h)
+        gate, up = h.chunk(2, dim=-1)
+        return F.silu(gate) * up
 
     def losses(self, w: Weights, batch: Batch, record: Recorder | None = None) -> tuple[Tensor, Tensor]:
-        """Cross-entropy plus z_loss · (log Z)^2, and cross-entropy alone: (K,) each, nats per token.
+        """What is minimised, and the cross-entropy alone: (K,) each, nats per token.
 
-        ``batch["tokens"]``: (K or 1, B, T + 1); every token but the first is predicted from those before it.
+        ``batch["tokens"]``: (K or 1, B, T + 1); every token but the first is predicted from those before it. It may
+        hold ``"dropout"``, the keys of what is dropped, (K or 1, B), and ``"teacher"``, logits (K or 1, B, T, V).
         """
         ids = batch["tokens"]
-        return self._losses(self.logits(w, ids[..., :-1], record), ids[..., 1:], record)
+        run = Pass(ids[..., :-1].shape[1:], record, batch.get("dropout"))
+        return self._losses(self._logits(w, ids[..., :-1], run), ids[..., 1:], run, batch.get("teacher"))
 
-    def _losses(self, logits_KBTV: Tensor, target_KBT: Tensor, record: Recorder | None) -> tuple[Tensor, Tensor]:
+    def _losses(
+        self, logits_KBTV: Tensor, target_KBT: Tensor, run: Pass, teacher_KBTV: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Cross-entropy, or its blend with the divergence from a teacher, plus z_loss · (log Z)² and the balance loss;
+        and the cross-entropy alone."""
         logits_KNV = at_least_float32(logits_KBTV.flatten(1, 2))
-        if record is not None:
-            record("output_logit", logits_KNV)
-        loss_K = member_cross_entropy(logits_KNV, target_KBT.expand(logits_KBTV.shape[:3]), record)
-        if not self.z_loss:
-            return loss_K, loss_K
-        return loss_K + self.z_loss * logits_KNV.logsumexp(-1).square().mean(1), loss_K
+        if run.record is not None:
+            run.record("output_logit", logits_KNV)
+        loss_K = member_cross_entropy(logits_KNV, target_KBT.expand(logits_KBTV.shape[:3]), run.record)
+        objective_K = loss_K
+        if teacher_KBTV is not None:
+            apart_K = member_divergence(logits_KNV, teacher_KBTV.flatten(1, 2), self.temperature)
+            objective_K = torch.lerp(loss_K, apart_K, self.distill)
+        if self.z_loss:
+            objective_K = objective_K + self.z_loss * logits_KNV.logsumexp(-1).square().mean(1)
+        if run.balance:
+            objective_K = objective_K + self.balance * torch.stack(run.balance).mean(0)
+        return objective_K, loss_K

@@ -9,6 +9,7 @@ of a tensor says which of its dimensions grow with width:
 - ``final``   gains of the norms outside residual blocks
 - ``hidden``  both dimensions grow
 - ``readout`` one growing dimension, at the output
+- ``router``  the same inside residual blocks: routers of experts
 
 Sources: mup arXiv:2203.03466, depth-mup arXiv:2310.02244, completep arXiv:2505.01618, per-layer rates
 for the standard parametrisation arXiv:2407.05872. Where those give no epsilon (embedding, readout) or no
@@ -23,7 +24,8 @@ from dataclasses import dataclass, replace
 from scalefit.errors import InputError
 from scalefit.numerics import suggestion
 
-ROLES = ("embed", "gain", "final", "hidden", "readout")
+ROLES = ("embed", "gain", "final", "hidden", "readout")  #: of any model; ours has routers as well
+OURS = (*ROLES, "router")
 
 
 @dataclass(frozen=True)
@@ -66,18 +68,25 @@ class Update:
 @dataclass(frozen=True)
 class Rule:
     """One role: factor on the initial standard deviation, factor in the forward pass, and the factors on updates of
-    optimisers whose step is proportional to the gradient (``sgd``) or independent of its size (``adam``)."""
+    optimisers whose step is proportional to the gradient (``sgd``), independent of its size (``adam``), or a matrix
+    whose singular values are all alike (``muon``; None: as adam)."""
 
     std: Power = ONE
     forward: Power = ONE
     adam: Update = Update()
     sgd: Update = Update()
+    muon: Update | None = None
+
+    def update(self, kind: str) -> Update:
+        """The factors for that kind of optimiser."""
+        return self.sgd if kind == "sgd" else self.muon if kind == "muon" and self.muon else self.adam
 
 
 @dataclass(frozen=True)
 class Parametrization:
     """The rules of all roles, and the factor on each residual branch. ``attention`` is the exponent of
-    d_head / base d_head in the factor on attention logits, beside 1/sqrt(d_head)."""
+    d_head / base d_head in the factor on attention logits, beside 1/sqrt(d_head). Without a rule of its own a router
+    has that of the readout."""
 
     embed: Rule
     gain: Rule
@@ -86,6 +95,12 @@ class Parametrization:
     readout: Rule
     residual: Power = ONE
     attention: float = 0.0
+    router: Rule | None = None
+
+    def rule(self, role: str) -> Rule:
+        """The rule of a role."""
+        found: Rule | None = getattr(self, role)
+        return found or self.readout
 
 
 @dataclass(frozen=True)
@@ -114,7 +129,7 @@ SP = Parametrization(embed=_fixed, gain=_free_gain, final=_free_gain, hidden=_fa
 
 SP_LAYERWISE = replace(
     SP,
-    hidden=Rule(std=_per_root_m, adam=Update(_per_m, _m), sgd=Update()),
+    hidden=Rule(std=_per_root_m, adam=Update(_per_m, _m), sgd=Update(), muon=Update()),
     readout=Rule(std=_per_root_m, adam=Update(_per_m, _m), sgd=Update(_per_m, _m)),
     embed=Rule(sgd=Update(_m, _per_m)),
 )
@@ -128,7 +143,7 @@ MUP = Parametrization(
     embed=_mup_vector,
     gain=_mup_gain,
     final=_mup_gain,
-    hidden=Rule(std=_per_root_m, adam=Update(_per_m, _m, _per_m)),
+    hidden=Rule(std=_per_root_m, adam=Update(_per_m, _m, _per_m), muon=Update()),
     readout=replace(_mup_vector, forward=_per_m),
     attention=-0.5,
 )
@@ -138,8 +153,11 @@ def _in_depth(alpha: float) -> Parametrization:
     """mup with residual branches multiplied by m_L^-alpha, and the factors on the blocks' updates that follow."""
     adam = Update(lr=Power(depth=alpha - 1), eps=Power(depth=-alpha))
     sgd = Update(lr=Power(depth=2 * alpha - 1))
-    gain, hidden = (replace(rule, adam=rule.adam * adam, sgd=rule.sgd * sgd) for rule in (MUP.gain, MUP.hidden))
-    return replace(MUP, gain=gain, hidden=hidden, residual=Power(depth=-alpha))
+    gain, hidden, router = (
+        replace(rule, adam=rule.adam * adam, sgd=rule.sgd * sgd, muon=rule.muon and rule.muon * adam)
+        for rule in (MUP.gain, MUP.hidden, MUP.readout)
+    )
+    return replace(MUP, gain=gain, hidden=hidden, router=router, residual=Power(depth=-alpha))
 
 
 TABLE: dict[str, Parametrization] = {
@@ -166,14 +184,14 @@ def parametrization(name: str) -> Parametrization:
 def at(table: Parametrization, *, kind: str, m: float = 1.0, m_L: float = 1.0, m_head: float = 1.0) -> Factors:
     """``table`` at width ratio m, depth ratio m_L and head-size ratio m_head.
 
-    ``kind`` is that of the optimiser: "adam" or "sgd".
+    ``kind`` is that of the optimiser: "adam", "sgd" or "muon".
 
     >>> mup = at(parametrization("mup"), kind="adam", m=4.0)
     >>> mup.lr["hidden"], mup.lr["embed"], mup.forward["readout"], mup.decay["hidden"]
     (0.25, 1.0, 0.25, 4.0)
     """
-    rules: dict[str, Rule] = {role: getattr(table, role) for role in ROLES}
-    updates: dict[str, Update] = {role: getattr(rule, kind) for role, rule in rules.items()}
+    rules = {role: table.rule(role) for role in OURS}
+    updates = {role: rule.update(kind) for role, rule in rules.items()}
     return Factors(
         std={role: rule.std(m, m_L) for role, rule in rules.items()},
         forward={role: rule.forward(m, m_L) for role, rule in rules.items()},

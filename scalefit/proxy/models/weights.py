@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from scalefit.proxy.models.model import Leaf
+from scalefit.proxy.models.layers import Leaf
 from scalefit.proxy.models.parametrization import Factors
 
 Leaves = Mapping[str, Leaf]
@@ -44,6 +44,7 @@ def initial(leaves: Leaves, factors: Factors, seeds: Sequence[int], scales: Sequ
             part = torch.ones(leaf.shape)
             if leaf.std is not None:
                 part = torch.randn(leaf.shape, generator=generator) * (leaf.std * (factors.std[leaf.role] * scale))
+                part[..., : leaf.zeros] = 0.0
             parts.append(part.flatten())
         rows.append(torch.cat(parts))
     return torch.stack(rows)
@@ -73,23 +74,42 @@ def clip_(grad_KP: Tensor, max_norm: float) -> Tensor:
     return norm_K
 
 
+def rounded(w: Mapping[str, Tensor], leaves: Leaves, bits: int) -> dict[str, Tensor]:
+    """The weights with each hidden matrix rounded to ``bits`` bits, which the gradient does not see (straight-through).
+
+    Each column (the weights into one output) has its own scale: the largest of them becomes 2^(bits − 1) − 1.
+
+    >>> leaves = {"w": Leaf((2, 1), "hidden", 1.0)}
+    >>> rounded({"w": torch.tensor([[[0.9], [-0.2]]])}, leaves, 2)["w"].flatten().tolist()
+    [0.8999999761581421, 0.0]
+    """
+    most, found = 2 ** (bits - 1) - 1, dict(w)
+    for name, leaf in leaves.items():
+        if leaf.role == "hidden":
+            value = w[name].detach()
+            step = value.abs().amax(-2, keepdim=True).clamp(min=torch.finfo(value.dtype).tiny) / most
+            found[name] = w[name] + ((value / step).round() * step - value)
+    return found
+
+
 def counts(leaves: Leaves) -> dict[str, int]:
     """Parameter counts by several conventions: N without embedding and readout, N_readout with the readout, N_total
     with both, N_matrices only the matrices inside blocks; of an encoder-decoder also N_enc and N_dec. These two leave
     out the matrices that turn the encoder's output into keys and values of the decoder: those grow with both widths,
-    and the size of one side must not change with the other.
+    and the size of one side must not change with the other. Of experts, N_total counts all, the others those that one
+    token passes.
 
     >>> counts({"embed": Leaf((9, 4), "embed", 1.0), "w": Leaf((4, 4), "hidden", 1.0)})
     {'N': 16, 'N_readout': 16, 'N_total': 52, 'N_matrices': 16}
     """
-    total = sum(leaf.size for leaf in leaves.values())
+    used = sum(leaf.used for leaf in leaves.values())
     embed, readout, matrices = (
-        sum(leaf.size for leaf in leaves.values() if leaf.role == role) for role in ("embed", "readout", "hidden")
+        sum(leaf.used for leaf in leaves.values() if leaf.role == role) for role in ("embed", "readout", "hidden")
     )
-    N = total - embed - readout
-    found = {"N": N, "N_readout": total - embed, "N_total": total, "N_matrices": matrices}
+    N, total = used - embed - readout, sum(leaf.size for leaf in leaves.values())
+    found = {"N": N, "N_readout": used - embed, "N_total": total, "N_matrices": matrices}
     if not any(name.startswith("encoder.") for name in leaves):
         return found
-    encoder = sum(leaf.size for name, leaf in leaves.items() if name.startswith("encoder.") and leaf.role != "embed")
-    joint = sum(leaf.size for name, leaf in leaves.items() if name.endswith("cross_kv"))
+    encoder = sum(leaf.used for name, leaf in leaves.items() if name.startswith("encoder.") and leaf.role != "embed")
+    joint = sum(leaf.used for name, leaf in leaves.items() if name.endswith("cross_kv"))
     return found | {"N_enc": encoder, "N_dec": N - encoder - joint}

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from scalefit.errors import InputError
 from scalefit.numerics import suggestion
+from scalefit.proxy.models.layers import Leaf
 
 State = dict[str, Tensor]
 
@@ -20,7 +21,8 @@ class Optimizer:
         class Lion(Optimizer, slots="m", beta1=0.9, beta2=0.99)
 
     ``name`` is what configurations call it. ``kind`` says whether the step is proportional to the gradient ("sgd")
-    or independent of its size ("adam"), which chooses the column of the parametrisation's table. ``slots`` names
+    or independent of its size ("adam", or "muon" where matrices are orthogonal), which chooses the column of the
+    parametrisation's table. ``slots`` names
     state tensors of theta's shape (K, P), ``member_slots`` those of shape (K, 1). All further keywords are the
     options that a user may set, with their defaults. Options may differ between members: ``self.of["beta1"]`` holds
     them, (K, 1), and ``self.rest["beta1"]`` holds 1 − beta1, computed in double precision.
@@ -39,13 +41,19 @@ class Optimizer:
     def __init_subclass__(cls, *, slots: str, member_slots: str = "", **options: float) -> None:
         cls.slots, cls.member_slots, cls.options = slots.split(), member_slots.split(), options
 
-    def __init__(self, members: Sequence[Mapping[str, float]], eps_P: Tensor | float = 1.0) -> None:
+    def __init__(
+        self,
+        members: Sequence[Mapping[str, float]],
+        eps_P: Tensor | float = 1.0,
+        leaves: Mapping[str, Leaf] | None = None,
+    ) -> None:
         for given in members:
             self._check(given)
         rows = [dict(self.options) | dict(given) for given in members]
         self.exact = {key: torch.tensor([[row[key]] for row in rows], dtype=torch.float64) for key in self.options}
         self.of = self.rest = {key: value.float() for key, value in self.exact.items()}
         self.eps_P, self.eps = eps_P, torch.zeros(())  # (K, 1) or (K, P) from `start` on
+        self.leaves = leaves or {}  # what the weights of a row are
 
     def _check(self, given: Mapping[str, float]) -> None:
         for key, value in given.items():

@@ -177,8 +177,8 @@ def _scaled(each: Grown, table: Parametrization, kind: str, depth: float) -> Sca
     if role in ("embed", "readout"):  # inside a block it has the block's factors of depth as well
         block = at(table, kind=kind, m_L=depth)
         lr, decay, eps = lr * block.lr["hidden"], decay * block.decay["hidden"], eps * block.eps["hidden"]
-    square = forward if kind == "adam" else forward**2
-    eps = eps / forward if kind == "adam" else 1.0
+    square = forward**2 if kind == "sgd" else forward
+    eps = 1.0 if kind == "sgd" else eps / forward
     return Scaled(each, found.std[role] * forward, lr * square, decay / square, eps, forward)
 
 

@@ -9,22 +9,20 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
-import json
 import sysconfig
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from scalefit.errors import InputError
 from scalefit.numerics import suggestion
+from scalefit.proxy.tasks.shelves import Shelf, Tokens
 
-Tokens = NDArray[Any]  # integers, (rows, length); a window lies within one row
 Examples = dict[str, Tensor]
 BYTES = 256
 
@@ -39,7 +37,7 @@ class Source:
 
     ``task`` is language, translation or classification, and ``facts`` is what run.json records: sizes, hashes, exact
     entropies. With ``examples`` > 0 every batch is taken from that many fixed examples; a batch of exactly that size
-    holds each of them once (full-batch descent).
+    holds each of them once (full-batch descent). ``parts`` are the sources that are evaluated by themselves as well.
     """
 
     task: str
@@ -47,6 +45,7 @@ class Source:
     inputs = 0
     examples = 0
     facts: dict[str, Any]
+    parts: Mapping[str, Source] = {}
 
     def draw(self, generator: np.random.Generator, size: int) -> Examples:
         """``size`` random training examples."""
@@ -74,54 +73,92 @@ class Source:
 class TokenSource(Source):
     """Windows of ``seq_len + 1`` tokens, drawn uniformly from training rows and evenly spaced from held-out rows.
 
-    ``limit`` keeps only the first tokens of the training rows (to study repeated data), ``examples`` is as in
-    `Source`. Raises InputError where a row is shorter than a window.
+    ``limit`` keeps only the first tokens of the training rows (to study repeated data). With ``passes`` = 1 windows are
+    not drawn, but all of them taken in a new order in each pass, so that every token is seen as often as any other.
+    ``examples`` is as in `Source`. ``unchecked`` tokens are held against ``vocab`` as they are read. Raises InputError
+    where no row is as long as a window.
     """
 
     task = "language"
 
     def __init__(
         self,
-        train: Tokens,
-        held: Tokens,
+        train: Sequence[Tokens] | Tokens,
+        held: Sequence[Tokens] | Tokens,
         seq_len: int,
         vocab: int,
         facts: Mapping[str, Any],
         limit: int = 0,
         examples: int = 0,
+        passes: int = 0,
+        unchecked: bool = False,
     ) -> None:
-        rows, self.examples = len(train), examples
-        self.train = train[:, : max(limit // rows, 1)] if limit else train
-        self.held, self.window, self.vocab = held, seq_len + 1, vocab
-        self.facts = {"tokens": int(self.train.size), "held_out_tokens": int(held.size), **facts}
-        for part, row in (("training", self.train), ("held-out", held)):
-            if row.shape[1] < self.window:
+        if limit and isinstance(train, np.ndarray):
+            length = max(limit // len(train), seq_len + 1)  # of fewer rows where they would be too short
+            train = train[: max(limit // length, 1), :length]
+        elif limit:
+            train = _first(list(train), limit)
+        window, self.examples, self.passes = seq_len + 1, examples, passes
+        self.train, self.held, self.vocab = Shelf(train, window), Shelf(held, window), vocab
+        self.unchecked = unchecked
+        self.facts = {"tokens": self.train.size, "held_out_tokens": self.held.size, **facts}
+        for part, shelf in (("training", self.train), ("held-out", self.held)):
+            if shelf.longest < window:
                 raise InputError(
-                    f"the {part} text of {row.shape[1]} tokens is shorter than one sequence of {self.window}",
+                    f"the {part} text of {shelf.longest} tokens is shorter than one sequence of {window}",
                     where=str(facts.get("source", "data")),
                     todo="give more text or a smaller seq_len",
                 )
 
+    def batch(self, seed: int, step: int, size: int) -> Examples:
+        """``size`` training examples of this step; step 0, which no update uses, is drawn at random."""
+        if not self.passes or self.examples or step < 1:
+            return super().batch(seed, step, size)
+        return self._examples(self.train.in_passes((step - 1) * size, size, seed))
+
     def draw(self, generator: np.random.Generator, size: int) -> Examples:
         """Windows at random places, (size, seq_len + 1)."""
-        row = generator.integers(len(self.train), size=size)
-        return self._windows(self.train, row, generator.integers(self.train.shape[1] - self.window + 1, size=size))
+        return self._examples(self.train.random(generator, size))
 
     def held_out(self, size: int) -> Examples:
         """``size`` windows evenly spaced over the held-out rows."""
-        places = len(self.held) * (self.held.shape[1] - self.window + 1)
-        place = np.linspace(0, places - 1, size).astype(np.int64)
-        return self._windows(self.held, place % len(self.held), place // len(self.held))
+        return self._examples(self.held.spaced(size))
 
-    def _windows(self, rows: Tokens, row: NDArray[np.int64], start: NDArray[np.int64]) -> Examples:
-        ids = rows[row[:, None], start[:, None] + np.arange(self.window)]
+    def _examples(self, ids: Tokens) -> Examples:
+        if self.unchecked and ids.size and not 0 <= ids.min() <= ids.max() < self.vocab:
+            raise InputError(
+                f"tokens run from {ids.min()} to {ids.max()}, but the vocabulary has {self.vocab}",
+                where=str(self.facts["source"]),
+                todo=f"use tokens from 0 to {self.vocab - 1}, or correct data_options.vocab",
+            )
         return {"tokens": torch.from_numpy(ids.astype(np.int64))}
 
 
-def from_texts(texts: Mapping[str, bytes], seq_len: int, source: str, limit: int = 0, examples: int = 0) -> TokenSource:
+def _first(rows: Sequence[Tokens], limit: int) -> list[Tokens]:
+    """The rows up to ``limit`` tokens together."""
+    kept, left = [], limit
+    for row in rows:
+        kept.append(row[:left])
+        left -= len(kept[-1])
+        if not left:
+            break
+    return kept
+
+
+def from_texts(
+    texts: Mapping[str, bytes],
+    seq_len: int,
+    source: str,
+    tokenizer: str = "",
+    *,
+    limit: int = 0,
+    examples: int = 0,
+    passes: int = 0,
+) -> TokenSource:
     """Bytes of named texts, of which whole texts are held out: about one in twenty, chosen by the hash of its name.
 
-    The split depends on names alone, so it stays the same when a text changes or another is added.
+    The split depends on names alone, so it stays the same when a text changes or another is added. With a
+    ``tokenizer`` file the tokens are its own.
     """
     names = sorted(texts)
     held = [name for name in names if hashlib.sha256(name.encode()).digest()[0] < 13] or names[-1:]
@@ -139,8 +176,26 @@ def from_texts(texts: Mapping[str, bytes], seq_len: int, source: str, limit: int
         "sha256": digests[0],
         "held_out_sha256": digests[1],
     }
-    rows = [np.frombuffer(part, dtype=np.uint8)[None, :] for part in parts]
-    return TokenSource(rows[0], rows[1], seq_len, BYTES, facts, limit, examples)
+    rows, vocab = [np.frombuffer(part, dtype=np.uint8)[None, :] for part in parts], BYTES
+    if tokenizer:
+        rows, vocab, about = tokenized(parts, tokenizer)
+        facts |= about
+    return TokenSource(rows[0], rows[1], seq_len, vocab, facts, limit, examples, passes)
+
+
+def tokenized(parts: Sequence[bytes], path: str) -> tuple[list[Tokens], int, dict[str, Any]]:
+    """The tokens of texts, (1, n) each, by a tokenizer.json; the size of its vocabulary; and what is recorded of it."""
+    try:
+        from tokenizers import Tokenizer
+    except ImportError as error:
+        raise InputError("tokenizers is not installed", where=path, todo="pip install tokenizers") from error
+    if not Path(path).is_file():
+        raise InputError("no such file", where=path, todo="give the tokenizer.json of a tokenizer")
+    maker = Tokenizer.from_file(path)
+    rows = [np.array(maker.encode(part.decode(errors="replace")).ids, dtype=np.uint32)[None, :] for part in parts]
+    digest, longer = hashlib.sha256(Path(path).read_bytes()).hexdigest(), len(parts[0]) / max(rows[0].size, 1)
+    facts = {"unit": "tokens", "tokenizer_sha256": digest, "bytes_per_token": round(longer, 4)}
+    return rows, maker.get_vocab_size(), facts
 
 
 @lru_cache(maxsize=1)
@@ -159,14 +214,16 @@ def language_reference() -> dict[str, bytes]:
     return {name: text.encode() for name, text in topics.items()}
 
 
-def stdlib(seq_len: int, *, limit: int = 0, examples: int = 0) -> TokenSource:
+def stdlib(seq_len: int, tokenizer: str, *, limit: int = 0, examples: int = 0, passes: int = 0) -> TokenSource:
     """The source code of Python's standard library."""
-    return from_texts(standard_library(), seq_len, "stdlib", limit, examples)
+    options = {"limit": limit, "examples": examples, "passes": passes}
+    return from_texts(standard_library(), seq_len, "stdlib", tokenizer, **options)
 
 
-def pydoc(seq_len: int, *, limit: int = 0, examples: int = 0) -> TokenSource:
+def pydoc(seq_len: int, tokenizer: str, *, limit: int = 0, examples: int = 0, passes: int = 0) -> TokenSource:
     """The English prose of Python's language reference."""
-    return from_texts(language_reference(), seq_len, "pydoc", limit, examples)
+    options = {"limit": limit, "examples": examples, "passes": passes}
+    return from_texts(language_reference(), seq_len, "pydoc", tokenizer, **options)
 
 
 #: built-in sources: module and callable, whose keywords are the data_options
@@ -179,20 +236,22 @@ EMBEDDED = {
 }
 
 
-def open_source(name: str, seq_len: int, options: Mapping[str, float] | None = None) -> Source:
-    """A built-in source by name, or the user's own: a text file, a folder of texts, .jsonl (field "text"),
-    or tokens in .npy or .bin (unsigned 16-bit), which stay on disk.
+def open_source(name: str, seq_len: int, options: Mapping[str, float] | None = None, tokenizer: str = "") -> Source:
+    """A built-in source by name, with its options where it has them ("zipf-markov:seed=1,order=1"), or the user's own:
+    a text file, a folder of texts, .jsonl (field "text"), tokens in .npy or .bin (unsigned 16 or 32 bits), a folder of
+    such shards, or a data set of Hugging Face on disk. Tokens stay on disk.
 
     Raises InputError for an unknown name or option and for a file that cannot be read.
     """
-    make: Callable[..., Source] = from_path
-    if name in EMBEDDED:
-        module, attribute = EMBEDDED[name]
-        make = getattr(importlib.import_module(f"scalefit.proxy.tasks.{module}"), attribute)
+    base, _, rest = name.partition(":")
+    own = _said(rest, name) if base in EMBEDDED else {}
+    module, attribute = EMBEDDED.get(base, ("files", "from_path"))
+    make: Callable[..., Source] = getattr(importlib.import_module(f"scalefit.proxy.tasks.{module}"), attribute)
     takes = inspect.signature(make).parameters
     known = {key: parameter.default for key, parameter in takes.items() if parameter.kind is parameter.KEYWORD_ONLY}
-    given: dict[str, Any] = {key: value for key, value in (("seq_len", seq_len), ("path", Path(name))) if key in takes}
-    for key, value in (options or {}).items():
+    place = {"seq_len": seq_len, "path": Path(name), "tokenizer": tokenizer}
+    given: dict[str, Any] = {key: value for key, value in place.items() if key in takes}
+    for key, value in {**(options or {}), **own}.items():
         if key not in known:
             raise InputError(f"data {name!r} has no option {key!r}", todo=suggestion(key, known))
         if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
@@ -201,54 +260,13 @@ def open_source(name: str, seq_len: int, options: Mapping[str, float] | None = N
     return make(**given)
 
 
-def from_path(seq_len: int, path: Path, *, limit: int = 0, examples: int = 0, vocab: int = 0) -> TokenSource:
-    """A file or folder of the user's."""
-    if not path.exists():
-        raise InputError(
-            f"no data {str(path)!r}: neither a file or folder nor a built-in source",
-            todo=f"give a path that exists, or a built-in source: {suggestion(str(path), EMBEDDED)}",
-        )
-    if path.suffix in (".npy", ".bin"):
-        return _from_tokens(path, seq_len, limit, examples, vocab)
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-        texts = {str(file.relative_to(path)): file.read_bytes() for file in files}
-    elif path.suffix == ".jsonl":
-        texts = _jsonl_texts(path)
-    else:
-        texts = {path.name: path.read_bytes()}
-    return from_texts(texts, seq_len, str(path), limit, examples)
-
-
-def _jsonl_texts(path: Path) -> dict[str, bytes]:
-    texts = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+def _said(text: str, where: str) -> dict[str, float]:
+    """The options in "seed=1,order=1"."""
+    found = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        key, _, value = part.partition("=")
         try:
-            texts[f"{number:09d}"] = str(json.loads(line)["text"]).encode()
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise InputError(
-                "not a JSON object with a field text", where=f"{path}, line {number}", todo="correct the line"
-            ) from error
-    return texts
-
-
-def _from_tokens(path: Path, seq_len: int, limit: int, examples: int, vocab: int) -> TokenSource:
-    """A file of tokens, of which the last twentieth is held out."""
-    try:
-        tokens: Tokens = np.load(path, mmap_mode="r") if path.suffix == ".npy" else np.memmap(path, np.uint16, "r")
-    except (ValueError, EOFError) as error:
-        raise InputError(
-            f"not a token file ({error})", where=str(path), todo="save a flat array of integers"
-        ) from error
-    if tokens.ndim != 1 or not np.issubdtype(tokens.dtype, np.integer):
-        raise InputError("not a flat array of integers", where=str(path), todo="save one")
-    low, high = (int(tokens.min()), int(tokens.max())) if tokens.size else (0, 0)
-    if low < 0 or (vocab and high >= vocab):
-        raise InputError(
-            f"tokens run from {low} to {high}",
-            where=str(path),
-            todo=f"use tokens from 0 to {vocab - 1 if vocab else high}",
-        )
-    rows, cut = tokens.reshape(1, -1), tokens.size * 19 // 20
-    facts = {"source": str(path), "unit": "tokens", "bytes": path.stat().st_size}
-    return TokenSource(rows[:, :cut], rows[:, cut:], seq_len, vocab or high + 1, facts, limit, examples)
+            found[key.strip()] = float(value)
+        except ValueError as error:
+            raise InputError(f"{part!r} is no option", where=where, todo="write KEY=NUMBER") from error
+    return found

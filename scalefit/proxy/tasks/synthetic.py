@@ -107,6 +107,7 @@ def zipf_markov(
     *,
     tokens: int = 2**22,
     limit: int = 0,
+    passes: int = 0,
     vocab: int = 32,
     order: int = 2,
     exponent: float = 1.0,
@@ -124,7 +125,7 @@ def zipf_markov(
         "loss_floor": language.floor(seq_len),
         "rows_sha256": hashlib.sha256(language.rows.tobytes()).hexdigest(),
     }
-    return TokenSource(train, held, seq_len, vocab, facts, limit)
+    return TokenSource(train, held, seq_len, vocab, facts, limit, passes=passes)
 
 
 @dataclass(kw_only=True, eq=False)

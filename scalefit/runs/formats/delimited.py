@@ -181,11 +181,18 @@ def _without_points(frame: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list
 
 
 def _decimal(body: list[str], separator: str) -> str:
-    """The decimal mark: a comma only if semicolons separate the cells and some look like 3,25."""
-    if separator != ";":
+    """The decimal mark: a comma only if semicolons or tabs separate the cells and some look like 3,25.
+
+    Between tabs `3,250` may be a thousand, and a point in another cell a decimal one.
+    """
+    if separator not in ";\t":
         return "."
-    cells = [cell.strip().strip('"') for line in body for cell in line.split(";")]
-    return "," if any(re.fullmatch(r"[+-]?\d*,\d+(e[+-]?\d+)?", cell, re.IGNORECASE) for cell in cells) else "."
+    cells = [cell.strip().strip('"') for line in body for cell in line.split(separator)]
+    found = [cell for cell in cells if re.fullmatch(r"[+-]?\d*,\d+(e[+-]?\d+)?", cell, re.IGNORECASE)]
+    if separator == "\t":
+        pointed = any(re.fullmatch(r"[+-]?\d*\.\d+(e[+-]?\d+)?", cell, re.IGNORECASE) for cell in cells)
+        found = [] if pointed else [cell for cell in found if not re.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}", cell)]
+    return "," if found else "."
 
 
 def _without_copies(frame: pd.DataFrame, header: list[str], path: Path) -> tuple[pd.DataFrame, list[Remark]]:

@@ -33,7 +33,9 @@ MARKS = re.compile(r"^(\*\*|__|`|\*|_)(.*)\1$")
 def claims(path: Path) -> bool:
     """Whether it is a page by its name, or holds a line of dashes and bars below a line with as many cells."""
     page = path.suffix.lower() in PAGES
-    return path.suffix.lower() in PAGES[:2] or bool(_tables(lines(path, limit=LOOKED_AT), plain=page))
+    head = lines(path, limit=LOOKED_AT)
+    marked_up = any("<table" in line.lower() or "\\begin{tabular" in line for line in head)
+    return bool(_tables(head, plain=page)) or (path.suffix.lower() in PAGES[:2] and not marked_up)
 
 
 def read(path: Path) -> RawTable:
@@ -64,18 +66,29 @@ def read(path: Path) -> RawTable:
         )
     frame = pd.DataFrame(rows, columns=names, index=[at + 1 for at in places])
     told = _sections(texts, same, frame)
-    names = [str(name) for name in frame.columns]
-    frame = frame.mask(frame.isin(["", "-", "–", "—", "n/a", "N/A"]))
-    for name in names:
-        plain = pd.to_numeric(frame[name], errors="coerce")
-        if (plain.notna() == frame[name].notna()).all():
-            frame[name] = plain
-    nans = {name: [int(at) for at in frame.index[frame[name].astype(str).str.lower() == "nan"]] for name in names}
+    frame, nans = plain_cells(frame)
     others = [table for table in found if table not in same]
     if others:
         shown = "; ".join(f"row {low + 1}: {' | '.join(_cells(texts[low]))}"[:80] for low, _ in others[:3])
         told.append(Remark("dropped", f"{len(others)} other tables of the page ({shown})", len(others)))
     return RawTable(path, frame, remarks=tuple(told), nans=nans)
+
+
+def frame_of(names: list[str], rows: list[list[str]], places: list[int]) -> tuple[pd.DataFrame, dict[str, list[int]]]:
+    """The frame of rows of text, with the line of each as its index, and the rows that hold NaN by column."""
+    return plain_cells(pd.DataFrame(rows, columns=names, index=places))
+
+
+def plain_cells(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, list[int]]]:
+    """A frame of texts with missing values and with numbers where a column has no other cells; and its NaNs."""
+    frame = frame.mask(frame.isin(["", "-", "–", "—", "n/a", "N/A"]))
+    names = [str(name) for name in frame.columns]
+    for name in names:
+        plain = pd.to_numeric(frame[name], errors="coerce")
+        if (plain.notna() == frame[name].notna()).all():
+            frame[name] = plain
+    nans = {name: [int(at) for at in frame.index[frame[name].astype(str).str.lower() == "nan"]] for name in names}
+    return frame, nans
 
 
 def _sections(texts: list[str], same: list[Table], frame: pd.DataFrame) -> list[Remark]:

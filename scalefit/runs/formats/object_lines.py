@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import gcd
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ NAN, INF = (re.compile(rf"(?<=[:\s-]){word}(?=[,}}\s])") for word in ("nan", "in
 QUOTED = re.compile(
     r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|[+-]?inf", re.IGNORECASE
 )  #: a number printed in quotes
+Bar = tuple[int, int]  #: the step of a progress bar, and its length
 LOSS = re.compile(r"(^|[^a-z])(loss|nll|ppl|perplexity)([^a-z]|$)")
 PLACES = {"step", "epoch", "iter", "iteration", "global_step", "current_steps", "global_step/max_steps", "num_updates"}
 BAR = re.compile(r"\|\s*(?P<step>\d+)/(?P<steps>\d+)\s*\[\d+:\d+")  #: a progress bar: 10/873 [00:31<44:02, ...
@@ -172,24 +175,49 @@ def _beside(last: dict[str, Any], record: dict[str, Any]) -> bool:
 
 
 def _bars(texts: list[str], found: _Found) -> list[Remark]:
-    """Give records without a step that of the progress bar that is drawn anew below each, with a remark.
+    """Give records without a step that of the progress bar that is drawn anew below each, or stands above it.
 
-    It is done only where all records have such a bar, and the steps are those of the epochs, as these are rounded.
+    It is done, with a remark, only where all records have such a bar, and the steps are those of the epochs, as these
+    are rounded. A bar below may be that of the next step, and one above that of an earlier one, as bars are not drawn
+    at every step: above, the steps must be regular, and where both fit those with the larger common divisor count.
     """
     if not found.records or any(record.keys() & PLACES != {"epoch"} for record in found.records):
         return []
-    ends = [*found.numbers[1:], len(texts) + 1]
-    bars = list[tuple[int, int]]()
-    for number, end in zip(found.numbers, ends, strict=True):
-        below = (BAR.search(texts[at]) for at in range(number, min(end - 1, len(texts))))
-        bars.append(next(((int(hit["step"]), int(hit["steps"])) for hit in below if hit), (0, 0)))
-    for part in set(found.part):
-        here = [(record, bar) for record, bar, of in zip(found.records, bars, found.part, strict=True) if of == part]
-        if not _fit([(float(record["epoch"]), *bar) for record, bar in here]):
-            return []
-    for record, (step, total) in zip(found.records, bars, strict=True):
+    drawn = [[(int(hit["step"]), int(hit["steps"])) for hit in BAR.finditer(text)] for text in texts]
+    fitting = dict[str, list[Bar]]()
+    for where in ("below", "above"):
+        bars = _beside_each(found.numbers, drawn, where)
+        parts = [[at for at, of in enumerate(found.part) if of == part] for part in set(found.part)]
+        fits = all(_fit([(float(found.records[at]["epoch"]), *bars[at]) for at in part]) for part in parts)
+        if fits and (where == "below" or all(_regular([bars[at][0] for at in part]) for part in parts)):
+            fitting[where] = bars
+    if not fitting:
+        return []
+    where = max(fitting, key=lambda each: gcd(*(step for step, _ in fitting[each][1:])))
+    for record, (step, total) in zip(found.records, fitting[where], strict=True):
         record["step"], record["steps"] = step, total
-    return [Remark("derived", "step is that of the progress bar below each record", len(bars))]
+    return [Remark("derived", f"step is that of the progress bar {where} each record", len(found.records))]
+
+
+def _regular(steps: list[int]) -> bool:
+    """Whether steps are those of a log at every k-th one: multiples of k, but for the last one, or each from 1 on."""
+    return steps == [*range(1, len(steps) + 1)] or (len(steps) > 3 and gcd(*steps[1:-1]) > 1)
+
+
+def _beside_each(numbers: list[int], drawn: list[list[Bar]], where: str) -> list[Bar]:
+    """The bar below (or above) each record, before the next one; (0, 0) where there is none.
+
+    Above, a bar of another length than most is that of an evaluation and does not count.
+    """
+    if where == "below":
+        parts = [
+            drawn[low:high] for low, high in zip(numbers, [*(n - 1 for n in numbers[1:]), len(drawn)], strict=True)
+        ]
+        return [next((bar for line in lines for bar in line), (0, 0)) for lines in parts]
+    lengths = Counter(total for bars in drawn for _, total in bars)
+    most = max(lengths, key=lambda total: (lengths[total], total), default=0)
+    parts = [drawn[low:high] for low, high in zip([0, *numbers], [n - 1 for n in numbers], strict=False)]
+    return [next((bar for line in lines[::-1] for bar in line[::-1] if bar[1] == most), (0, 0)) for lines in parts]
 
 
 def _fit(rows: list[tuple[float, int, int]]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,8 @@ class RawTable:
     and `unsure` if an empty cell may be a NaN all the same, as pandas writes it. `name` is that of the run of a table
     which has no column for it, and `single` says that all its rows are one run. `identified`: runs of one name are one
     run, since the format gives each an identifier. `along`: another table, of values along the runs, which is read
-    instead if a column that only it has is mapped.
+    instead if a column that only it has is mapped. `clock`: a column of times along which the rows of a run stand,
+    which is no step.
     """
 
     path: Path
@@ -43,6 +44,21 @@ class RawTable:
     single: bool = False
     identified: bool = False
     along: pd.DataFrame | None = None
+    clock: str = ""
+
+
+def reshaped(raw: RawTable, frame: pd.DataFrame, kind: str, text: str, nans: dict[str, list[int]] | None) -> RawTable:
+    """The same table in another shape, with a remark on what was done and the NaNs of its new rows."""
+    unsure = raw.unsure and nans is raw.nans
+    return replace(raw, frame=frame, remarks=(*raw.remarks, Remark(kind, text)), nans=nans, unsure=unsure)
+
+
+def refuse_clock(raw: RawTable, known: Container[str]) -> None:
+    """Raise InputError for rows along times of which no column of steps, tokens or epochs is known."""
+    if raw.clock and not any(name in known for name in ("step", "tokens", "epoch")):
+        what = f"the x axis of the chart is '{raw.clock}', which is no step"
+        todo = "export the chart with the step as its x axis, or name a column of steps in it: --map step=COLUMN"
+        raise InputError(what, where=str(raw.path), todo=todo)
 
 
 def refuse_long_names(names: Iterable[object], where: str) -> None:

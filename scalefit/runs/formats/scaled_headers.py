@@ -1,13 +1,18 @@
-"""Factors in the names of columns: `tokens/1e9` is applied, `loss x100` says not which way and is refused."""
+"""Factors in the names of columns: `tokens/1e9`, `ksteps`, `error (%)` and `log10_N` are applied, `loss x100` says not
+which way and is refused.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Container, Mapping
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
 from scalefit.errors import InputError
+from scalefit.numerics import FloatArray
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats.raw import RawTable, Remark
 from scalefit.runs.matching import LONGEST, canonical
@@ -22,7 +27,23 @@ TIMES = re.compile(
     re.IGNORECASE,
 )
 INNER = re.compile(rf"(?:[x×*·]\s*{FACTOR}|{FACTOR}\s*[x×*·]|times\s+{FACTOR})", re.IGNORECASE)
-LETTERS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
+UNIT_FIRST = re.compile(
+    r"(?P<unit>[kmbgt])(?P<name>tok(?:ens?|s)?|params?|parameters)", re.IGNORECASE
+)  #: Mtokens, Bparams
+STEPS = r"(?:steps?|iters?|iterations?|updates?)"
+THOUSANDS = re.compile(rf"k[_\s-]?{STEPS}|{STEPS}[_\s-](?:in[_\s-])?(?:k|thousands?)", re.IGNORECASE)
+PERCENT = re.compile(
+    r"(?P<name>.*?\w)\s*(?:[(\[]\s*(?:in\s+)?(?:%|percent|pct)\s*[)\]]|%|[_\s-](?:pct|percent|percentage))",
+    re.IGNORECASE,
+)
+SHARES = frozenset({"error", "accuracy", "domain_share"})  #: columns of shares, which people write in per cent
+LOGARITHM = re.compile(
+    r"(?P<base>log_?10|log_?2|ln|log)(?:[_\s-]*[(\[]\s*(?P<inner>[^()\[\]]+?)\s*[)\]]|(?P<sep>[_\s-]*)(?P<name>[A-Za-z]\w*))",
+    re.IGNORECASE,
+)
+BASES = {"log10": 10.0, "log2": 2.0, "ln": float(np.e)}
+COUNTS = frozenset({"N", "N_total", "D", "C", "tokens", "batch"})  #: what people write the logarithm of
+LETTERS = {"k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 
 
 def factor(text: str) -> float:
@@ -35,9 +56,10 @@ def factor(text: str) -> float:
     return LETTERS.get(plain) or float(plain)
 
 
-def unscaled(raw: RawTable) -> RawTable | None:
+def unscaled(raw: RawTable, mapped: Container[str] = ()) -> RawTable | None:
     """The table in which a column such as `tokens/1e9` holds tokens; None where no name has a factor.
 
+    A column that the user mapped keeps its name, and is converted as well.
     Raises InputError for a known column with a factor that may have been multiplied by or divided by.
     """
     frame, told = raw.frame, list[Remark]()
@@ -54,9 +76,71 @@ def unscaled(raw: RawTable) -> RawTable | None:
         except InputError:
             continue
         by, bare = factor(found["factor"]), found["name"]
-        frame = frame.assign(**{name: values * by}).rename(columns={name: bare})
+        frame = frame.assign(**{name: values * by}).rename(columns={} if name in mapped else {name: bare})
         told.append(Remark("converted", f"'{name}' times {by:g} is {bare}"))
+    for name in [each for each in map(str, frame.columns) if len(each) <= LONGEST]:
+        for convert in (_of_unit, _of_logarithm):
+            made = convert(frame, name, str(raw.path))
+            if made is not None:
+                amounts, bare, text = made
+                frame = frame.assign(**{name: amounts}).rename(columns={} if name in mapped else {name: bare})
+                told.append(Remark("converted", text))
+                break
     return replace(raw, frame=frame, remarks=(*raw.remarks, *told)) if told else None
+
+
+def _of_unit(frame: pd.DataFrame, name: str, where: str) -> tuple[FloatArray, str, str] | None:
+    """A column of thousands of steps, of Mtokens or of per cent in its own unit, its name there, and what was done."""
+    by, bare, first, percent = 0.0, name, UNIT_FIRST.fullmatch(name.strip()), PERCENT.fullmatch(name.strip())
+    if THOUSANDS.fullmatch(name.strip()):
+        by, bare = 1e3, "step"
+    elif first:
+        by, bare = LETTERS[first["unit"].lower()], "tokens" if "tok" in name.lower() else "params"
+    elif percent and canonical(percent["name"]) in SHARES:
+        by, bare = 0.01, percent["name"]
+    try:
+        values = numbers(frame[name], where, by) if by else None
+    except InputError:
+        return None
+    if values is None:
+        return None
+    return (values, bare, f"'{name}' times {by:g} is {canonical(bare)}") if bare not in frame.columns else None
+
+
+def _of_logarithm(frame: pd.DataFrame, name: str, where: str) -> tuple[FloatArray, str, str] | None:
+    """The quantity whose logarithm a column holds, to a base that its name states, its name, and what was done."""
+    found = LOGARITHM.fullmatch(name.strip())
+    bare = (found["inner"] or found["name"]) if found else ""
+    base = BASES.get(found["base"].lower().replace("_", "")) if found else None
+    clear = found is not None and bool(found["inner"] or found["sep"] or found["base"].lower() != "ln")
+    if found is None or base is None or not clear or bare in frame.columns:
+        return None
+    if canonical(bare) not in COUNTS and not _of_loss(found, bare):
+        return None
+    try:
+        values = numbers(frame[name], where)
+    except InputError:
+        return None
+    with np.errstate(over="ignore"):
+        values = base**values
+    return values, bare, f"{bare} is {'e' if base == BASES['ln'] else f'{base:g}'} to the power of the column '{name}'"
+
+
+def refuse_logarithms(renames: Mapping[str, str], where: str) -> None:
+    """Raise InputError where a column is mapped to a quantity whose logarithm it is, to a base that is not stated."""
+    for name, target in renames.items():
+        found = LOGARITHM.fullmatch(name.strip()) if len(name) <= LONGEST and target in {*COUNTS, "loss"} else None
+        bare = (found["inner"] or found["name"]) if found else ""
+        if found is None or found["base"].lower() != "log" or canonical(bare) not in {*COUNTS, "loss"}:
+            continue
+        if target != "loss" or _of_loss(found, bare):
+            todo = f"name it log10_{bare}, log2_{bare} or ln_{bare}: its power is then read as {target}"
+            raise InputError(f"the column '{name}' is a logarithm of {target}", where=where, todo=todo)
+
+
+def _of_loss(found: re.Match[str], bare: str) -> bool:
+    """Whether a name is that of the logarithm of a loss: log_loss is another name of a loss."""
+    return canonical(bare) == "loss" and bool(found["inner"] or found["base"].lower() != "log")
 
 
 def _known(name: str) -> bool:

@@ -66,7 +66,7 @@ def parted(raw: RawTable, nans: dict[str, list[int]] | None) -> RawTable | None:
     measures = [each for each in map(str, frame.columns) if measured(each)]
     if name is None or not measures or not any(canonical(str(each)) in AXES for each in frame.columns):
         return None
-    fixed = [each for each in map(str, frame.columns) if canonical(each) in _TELLING and each != name]
+    fixed = [each for each in map(str, frame.columns) if canonical(each) in TELLING and each != name]
     words = frame[name].astype(str).str.strip()
     if fixed and (words.groupby([frame[each].astype(str) for each in fixed]).nunique() < 2).all():
         return None  # the split of whole runs, such as those held out of a fit
@@ -92,6 +92,6 @@ def _losses(frame: pd.DataFrame) -> list[str]:
     return [name for name in map(str, frame.columns) if measured(name)]
 
 
-_TELLING = frozenset(
+TELLING = frozenset(
     {"run", "N", "N_total", "d_model", "n_layer", "seed", "schedule", "peak_lr", "weight_decay", "optimizer"}
 ) & frozenset(COLUMNS)  # fmt: skip

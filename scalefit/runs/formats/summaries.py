@@ -1,13 +1,38 @@
-"""Rows that are no runs and no steps: a header that is repeated among the rows, means and deviations below them."""
+"""Rows that are no runs and no steps: units below the header, a header that is repeated among the rows, means and
+deviations below them.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pandas as pd
 
 from scalefit.runs.formats.raw import RawTable, Remark
+from scalefit.runs.quantities import header_scale, is_quantity
 
+NO_UNIT = frozenset({"-", "–", "—", "1"})  #: of a column without a unit
+#: words of units that need no factor
+UNIT_WORDS = frozenset(
+    [
+        "nats",
+        "nat",
+        "token",
+        "tokens",
+        "per",
+        "params",
+        "parameters",
+        "steps",
+        "step",
+        "flop",
+        "flops",
+        "loss",
+        "ce",
+        "hours",
+        "",
+    ]
+)
 SUMMARY = frozenset(
     [
         "mean",
@@ -30,6 +55,27 @@ SUMMARY = frozenset(
         "worst",
     ]
 )
+
+
+def with_units(raw: RawTable) -> RawTable | None:
+    """The table whose first row holds units, such as (M) or tokens, with these in the names of its columns."""
+    frame = raw.frame
+    first = (
+        frame.iloc[0].map(lambda cell: "" if pd.isna(cell) else str(cell).strip()) if len(frame) > 1 else pd.Series()
+    )
+    units = {name: cell.strip("()[] ") for name, cell in first.items() if cell and cell not in NO_UNIT}
+    scaled = [name for name, unit in units.items() if header_scale(f"x ({unit})") != 1.0]
+    if not scaled or any(is_quantity(unit) or not _is_unit(unit) for unit in units.values()):
+        return None
+    kept = _as_numbers(frame.iloc[1:].copy(), list(frame.columns))
+    kept = kept.rename(columns={name: f"{name} ({unit})" for name, unit in units.items()})
+    shown = ", ".join(f"{name} ({units[name]})" for name in scaled)
+    told = Remark("converted", f"the first row below the header holds units: {shown}")
+    return replace(raw, frame=kept, remarks=(*raw.remarks, told))
+
+
+def _is_unit(text: str) -> bool:
+    return header_scale(f"x ({text})") != 1.0 or set(re.split(r"[^a-z]+", text.lower())) <= UNIT_WORDS
 
 
 def without_summaries(raw: RawTable) -> RawTable | None:
@@ -55,12 +101,16 @@ def without_summaries(raw: RawTable) -> RawTable | None:
         words = ", ".join(dict.fromkeys(cells[texts[0]][last]))
         text = f"{last.sum()} rows at the end sum up the others ({words}, from row {frame.index[int(last.argmax())]})"
         told.append(Remark("dropped", text, int(last.sum())))
-    kept = frame[~gone].copy()
-    for name in texts:
-        plain = pd.to_numeric(kept[name], errors="coerce")
-        if kept[name].notna().any() and (plain.notna() == kept[name].notna()).all():
-            kept[name] = plain
-    return replace(raw, frame=kept, remarks=(*raw.remarks, *told))
+    return replace(raw, frame=_as_numbers(frame[~gone].copy(), texts), remarks=(*raw.remarks, *told))
+
+
+def _as_numbers(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """The frame with numbers in those of these columns that now hold nothing else."""
+    for name in names:
+        plain = pd.to_numeric(frame[name], errors="coerce")
+        if frame[name].notna().any() and (plain.notna() == frame[name].notna()).all():
+            frame[name] = plain
+    return frame
 
 
 def _at_end(first: pd.Series) -> list[object]:

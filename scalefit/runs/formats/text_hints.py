@@ -40,15 +40,30 @@ HINTS = (
     ),
     ("W&B", r"^wandb: (?:Run (?:summary|history)|Tracking run|Syncing run)", "give the folder wandb/ of the job"),
 )
+#: what a file is, by the end of its name, and what to give instead
+NAMED = {
+    ".ipynb": ("a notebook", "write the table that it shows: frame.to_csv('runs.csv')"),
+    **dict.fromkeys(
+        (".yaml", ".yml", ".toml", ".ini", ".cfg"),
+        ("a file of settings", "give the log beside it, or write results as CSV"),
+    ),
+    ".pdf": ("a PDF", "copy the table into a Markdown page or a CSV"),
+}
 PATTERNS = tuple((name, re.compile(text, re.MULTILINE), todo) for name, text, todo in HINTS)
 
 
-def hint(texts: Iterable[str]) -> tuple[str, str] | None:
-    """What is wrong and what to do, where the lines look like the output of a trainer that is known by name.
+def hint(texts: Iterable[str], ending: str = "") -> tuple[str, str] | None:
+    """What is wrong and what to do, where the lines look like the output of a trainer that is known by name, or the
+    name of the file ends as those of other things do.
 
     >>> hint(["Epoch 1/5", "60/60 [=====] - 3s 50ms/step - accuracy: 0.9"])[0]
     'no loss with its step is printed; the text looks like the output of Keras'
+    >>> hint([], ".pdf")
+    ('a PDF and no run log', 'copy the table into a Markdown page or a CSV')
     """
+    if ending.lower() in NAMED:
+        what, todo = NAMED[ending.lower()]
+        return f"{what} and no run log", todo
     whole = "\n".join(texts)
     for name, pattern, todo in PATTERNS:
         if pattern.search(whole):

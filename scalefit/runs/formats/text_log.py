@@ -9,10 +9,20 @@ from pathlib import Path
 from scalefit.errors import InputError, listed
 from scalefit.runs.formats import delimited
 from scalefit.runs.formats.log_rows import LogRows, Value, number, passed_over, shortened
+from scalefit.runs.formats.processes import lines_of_one_process
 from scalefit.runs.formats.raw import RawTable, Remark
 from scalefit.runs.formats.text import ENDINGS, lines
 from scalefit.runs.formats.text_hints import hint
-from scalefit.runs.formats.text_patterns import ANSI, BLOCK_NAMES, FEWEST_PLAIN, FORMATS, NO_LR, PLAIN, TextFormat
+from scalefit.runs.formats.text_patterns import (
+    ANSI,
+    BLOCK_NAMES,
+    FEWEST_PLAIN,
+    FORMATS,
+    NO_LR,
+    PLAIN,
+    RATE_LINE,
+    TextFormat,
+)
 
 NAMES = tuple(f"*{kind}{packed}" for kind in (".log", ".txt", ".out", ".stdout") for packed in ENDINGS)
 LONGEST = 20_000  #: letters of a line that is tried
@@ -34,7 +44,7 @@ def read(path: Path) -> RawTable:
     if not counts[best.name]:
         return _as_table(path, texts)
     cut = whole != texts
-    texts = whole
+    texts, ranks = lines_of_one_process(whole, lambda text: _step_in(best, text))
     found, taken, told = _rows(texts, best)
     if counts[PLAIN.name] >= counts[best.name] and not any("lr" in row for row in found.rows):
         plain = _rows(texts, PLAIN)  # a trainer of one's own may print as another does, and the rate besides
@@ -43,7 +53,7 @@ def read(path: Path) -> RawTable:
     if not found.rows:
         return _as_table(path, texts)
     told += [Remark("joined", "lines that a terminal cut, with the rest below them")] if cut else []
-    told = [*_about_format(best, counts), *told, *found.remarks(), *_about_rows(best, found, texts)]
+    told = [*_about_format(best, counts), *ranks, *told, *found.remarks(), *_about_rows(best, found, texts)]
     return found.table(path, [*told, *passed_over(texts, taken)])
 
 
@@ -91,6 +101,12 @@ def _is_row(style: TextFormat, text: str) -> bool:
     return any(row.search(text) for row in style.rows)
 
 
+def _step_in(style: TextFormat, text: str) -> str | None:
+    """The step that a line of this format prints; None for another line."""
+    hit = next((hit for row in style.rows if (hit := row.search(text))), None)
+    return hit.groupdict().get("step") if hit else None
+
+
 def _rows(texts: list[str], style: TextFormat) -> tuple[LogRows, set[int], list[Remark]]:
     """The rows of a format, the lines that they took, and remarks."""
     found, taken, told = LogRows(style.parts), set[int](), list[Remark]()
@@ -98,7 +114,7 @@ def _rows(texts: list[str], style: TextFormat) -> tuple[LogRows, set[int], list[
     if width:
         told.append(Remark("joined", f"lines that a terminal cut after {width} letters, with the rest below them"))
     for at, text in enumerate(texts):
-        if style is PLAIN and "loss" not in text.lower():
+        if style is PLAIN and "loss" not in text.lower() and not RATE_LINE.search(text):
             continue
         match = next((hit for row in style.rows if (hit := row.search(text))), None)
         if not match:
@@ -179,7 +195,7 @@ def _as_table(path: Path, texts: list[str]) -> RawTable:
     what = "no line is in the format of a known trainer, and the file is not a table"
     todo = f"known: {known}; or say how a line is written: --pattern 'step {{step}} .* loss {{loss}}', or write a CSV"
     refusal = InputError(what, where=str(path), todo=todo)
-    looks = hint(texts)
+    looks = hint(texts, path.suffix)
     if looks:
         what, todo = looks
         raise InputError(what, where=str(path), todo=todo)

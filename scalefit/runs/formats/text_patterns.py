@@ -170,13 +170,17 @@ PLAIN = TextFormat(
             rf"^{LOSS}.*?(?<!in )\b(?:global_|total_)?(?:step|iter|iteration|update)s?[ :=#\[]*<step>"
             r"(?: *(?:/|of) *<steps>)?\b"
         ),
+        _row(rf"^{LOSS}[^|]*?\bepoch[ :=#\[]*<epoch>\b[^|]*\|[^|]*\|\s*<step>/<steps>\s*\["),
+        _row(rf"^{LOSS}.*?\biter\(train\) *\[ *<step> */ *<steps>\]"),
+        _row(r"\bstep=<step>, skipped=\d+, lr=\[<lr>"),
         _row(rf"^(?!.*\btrain epoch){LOSS}.*?\b(?:epoch|train)[ :]*\[?<epoch>\]?[ ,|]*\[ *<step> */ *<steps>"),
         _row(rf"^(?=.*\btrain epoch){LOSS}.*?\bepoch[ :]*<epoch>[ ,|]*\[ *<samples> */ *<of_samples>"),
         _row(rf"^\s*<step>(?: */ *<steps>)? *[|:] *{LOSS}"),
+        _row(rf"^{LOSS}[^|]*\|[^|]*\|\s*<step>/<steps>\s*\["),
         _row(rf"^(?!.*\b(?:step|iter)){LOSS}.*?\bepoch[ :=#\[]*<epoch>(?: *(?:/|of) *<epochs>)?\b"),
     ),
     re.compile(
-        r"\b(?P<key>(?:train(?:ing)?|val(?:id(?:ation)?)?|eval|test)[ _/]loss|loss|lr|learning[ _]rate|epoch"
+        r"\b(?P<key>(?:train(?:ing)?|val(?:id(?:ation)?)?|eval|test|total)[ _/]loss|loss|lr|learning[ _]rate|epoch"
         r"|grad(?:ient)?[ _]norm)"
         rf"[ :=\[]+(?P<value>{NUMBER})",
         re.IGNORECASE,
@@ -184,12 +188,14 @@ PLAIN = TextFormat(
     keep={
         **dict.fromkeys(("train loss", "training loss"), "train_loss"),
         **dict.fromkeys(("val loss", "valid loss", "validation loss", "eval loss", "test loss"), "val_loss"),
+        "total loss": "total_loss",
         **dict.fromkeys(("lr", "learning rate"), "lr"),
         **dict.fromkeys(("grad norm", "gradient norm"), "grad_norm"),
         "loss": "loss",
         "epoch": "epoch",
     },
 )
+RATE_LINE = re.compile(r"\bstep=\d+, skipped=\d+, lr=\[")  #: of DeepSpeed, beside lines with a loss
 FEWEST_PLAIN = 3  #: such lines that make a log
 
 #: Keys of blocks that get another name, so that the training loss is not confused with evaluations.

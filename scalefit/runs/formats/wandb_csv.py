@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from scalefit.errors import InputError
 from scalefit.runs.formats import delimited
 from scalefit.runs.formats.raw import RawTable, Remark
 from scalefit.runs.formats.text import ENDINGS, lines
@@ -35,9 +34,6 @@ def read(path: Path) -> RawTable:
     """
     raw = delimited.read(path)
     axis, *rest = [str(name) for name in raw.frame.columns]
-    if TIME.search(axis):
-        todo = "export the chart with the step as its x axis"
-        raise InputError(f"the x axis of the chart is '{axis}', which is no step", where=str(path), todo=todo)
     plain = [name for name in rest if not BOUNDS.search(name)]
     runs: dict[str, dict[str, str]] = {}
     for name in plain:
@@ -58,7 +54,7 @@ def read(path: Path) -> RawTable:
         text = "Step is the x axis of the chart: by default the calls of log(), which need not be optimiser steps"
         told.append(Remark("unknown", text))
     told.append(Remark("named", f"run and metric are taken from the column names, e.g. '{plain[0]}'", len(plain)))
-    return RawTable(path, frame, raw.scalars, (*raw.remarks, *told))
+    return RawTable(path, frame, raw.scalars, (*raw.remarks, *told), clock=axis if TIME.search(axis) else "")
 
 
 def _spread(frame: pd.DataFrame, name: str) -> bool:

@@ -36,6 +36,7 @@ def checked(runs: Runs, declared: Mapping[str, float] = NONE) -> Runs:
     for name in ("N", "N_total", "D", "C"):
         if name in runs.table.columns:
             found += _sizes(runs.table, name)
+    found += [_above_one(runs.table, name) for name in ("accuracy", "error")]
     found += [_repeated_runs(runs), _repeated_rows(runs), _convention(runs)]
     return replace(runs, notes=(*runs.notes, *(note for note in found if note is not None)))
 
@@ -108,6 +109,15 @@ def _sizes(table: pd.DataFrame, name: str) -> Iterator[Note]:
         reach = f"{name} is {np.nanmin(sizes):g} to {np.nanmax(sizes):g}"
         text = f"{reach}, probably counted in millions or billions: write the unit"
         yield Note("suspect", f'{text} into the header, as in "{name} (B)"', small.size)
+
+
+def _above_one(table: pd.DataFrame, name: str) -> Note | None:
+    """Shares above one, which are probably per cent."""
+    if name not in table.columns or not pd.api.types.is_numeric_dtype(table[name].dtype):
+        return None
+    most, count = float(table[name].max()), int((table[name] > 1).sum())
+    text = f"{name} is up to {most:g}, and a share is at most 1: write per cent into the header, as in '{name} (%)'"
+    return Note("suspect", text, count) if count else None
 
 
 def _repeated_rows(runs: Runs) -> Note | None:

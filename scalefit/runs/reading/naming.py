@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 from scalefit.errors import InputError
 from scalefit.runs.reading.results import settings_of_blocks, settings_of_epochs, telling
 from scalefit.runs.reading.tidy import Tidy
+from scalefit.runs.settings import is_record, is_setting
 
 #: Columns that distinguish the runs of a table of curves without a column `run`.
 TELLING = ("schedule", "N", "N_total", "D", "C", "batch", "peak_lr", "d_model", "n_layer", "n_head", "d_head", "d_ff",
            "seq_len", "vocab", "warmup", "weight_decay", "seed", "optimizer", "parametrization", "U")  # fmt: skip
+
+CROSSED = 0.9  #: share of all pairs of a step and a setting that are logged where each setting is a run
 
 
 def name_runs(tidy: Tidy, name: str) -> None:
@@ -80,7 +83,7 @@ def _grouped(tidy: Tidy, name: str) -> pd.Series:
         tidy.note("named", text, labels.nunique())
         return labels
     fixed = telling(frame)
-    groups = _groupings(frame) if fixed or len(np.unique(axis)) < len(axis) else []
+    groups = _groupings(frame, tidy.axis) if fixed or len(np.unique(axis)) < len(axis) else []
     keys = ["split"] if "split" in frame.columns else []
     for group in groups:
         if not frame.duplicated([*group, *keys, tidy.axis]).any():
@@ -98,7 +101,17 @@ def _grouped(tidy: Tidy, name: str) -> pd.Series:
     return _category(np.zeros(len(frame), dtype=np.int8), [name], frame)
 
 
-def _groupings(frame: pd.DataFrame) -> list[list[str]]:
+def _crossed(frame: pd.DataFrame, axis: str, names: list[str]) -> list[str]:
+    """Settings of no known name of which nearly every step has every combination, as where several runs were logged."""
+    own = [name for name in names if name not in (axis, "epoch") and frame[name].nunique() > 1]
+    own = [name for name in own if is_setting(name, frame[name]) and not is_record(name, frame[name])]
+    if not own or frame.duplicated([*own, axis]).any():
+        return []
+    whole = len(frame[own].drop_duplicates()) * frame[axis].nunique()
+    return own if len(frame) >= CROSSED * whole else []
+
+
+def _groupings(frame: pd.DataFrame, axis: str) -> list[list[str]]:
     """Sets of columns that may distinguish runs, smallest first; none that makes every row a run."""
     shape = [name for name in TELLING if name in frame.columns]
     own = [
@@ -107,7 +120,7 @@ def _groupings(frame: pd.DataFrame) -> list[list[str]]:
     words = [name for name in own if not pd.api.types.is_numeric_dtype(frame[name].dtype)]
     both = list(dict.fromkeys([*shape, *words]))
     rate = [*both, "lr"] if "lr" in frame and not frame["lr"].hasnans else []
-    tries = [shape[:1] if shape[:1] == ["schedule"] else [], shape, both, rate]
+    tries = [shape[:1] if shape[:1] == ["schedule"] else [], shape, both, rate, _crossed(frame, axis, own)]
     return [group for group in tries if group and len(frame[group].drop_duplicates()) <= len(frame) / 2]
 
 

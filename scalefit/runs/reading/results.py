@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.errors import InputError
+from scalefit.runs.columns import COLUMNS
 from scalefit.runs.settings import is_record, is_setting
 from scalefit.runs.siblings import NO_RESULT, OPEN
 
@@ -23,6 +24,7 @@ FIXED = (
 #: columns that say where a row stands, and measure nothing
 PLACED = frozenset({"run", "step", "tokens", "epoch", "split", "source", "time", "timestamp"})
 SO_FAR = ("D", "C", "tokens")  #: of a whole run in a table of results, of the run so far in logs
+CLOCK = r"\d{1,3}:\d{2}:\d{2}(?:\.\d+)?"
 EVENLY = 8  #: rows of a table without runs whose tokens rise evenly, from which on it is the log of one run
 LOGGED = 20  #: rows of one size, one after another with steps that rise, from which on D and C are those so far
 
@@ -145,6 +147,42 @@ def logged_evenly(frame: pd.DataFrame) -> str:
         if rises[0] > 0 and np.allclose(rises[1:-1], rises[1], rtol=0.01) and 0 < rises[-1] <= 1.01 * rises[1]:
             return name
     return ""
+
+
+def rises_like_steps(frame: pd.DataFrame) -> str:
+    """A column of no known name that rises evenly from row to row while the loss falls, beside no setting; else "".
+
+    >>> rises_like_steps(pd.DataFrame({"Schritt": range(0, 100, 10), "loss": np.linspace(4, 3, 10)}))
+    'Schritt'
+    >>> rises_like_steps(pd.DataFrame({"Schritt": range(0, 100, 10), "loss": np.linspace(4, 3, 10), "N": range(10)}))
+    ''
+    """
+    known = [name for name in map(str, frame.columns) if name in COLUMNS and COLUMNS[name].unit and name != "loss"]
+    if len(frame) < EVENLY or "run" in frame.columns or any(frame[name].nunique() > 1 for name in known):
+        return ""
+    for name in map(str, frame.columns):
+        values = frame[name] if pd.api.types.is_numeric_dtype(frame[name].dtype) else seconds(frame[name])
+        if name in COLUMNS or values is None or values.isna().any():
+            continue
+        rises = np.diff(values.to_numpy(dtype=float))
+        if rises[0] > 0 and np.allclose(rises, rises[0], rtol=0.01) and _falls_with(frame):
+            return name
+    return ""
+
+
+def seconds(column: pd.Series) -> pd.Series | None:
+    """A column of times such as 00:01:30 in seconds; None for any other."""
+    if not column.astype(str).str.fullmatch(CLOCK).all():
+        return None
+    return pd.Series(pd.to_timedelta(column.astype(str)).dt.total_seconds(), index=column.index)
+
+
+def _falls_with(frame: pd.DataFrame) -> bool:
+    """Whether the loss, if there is one, is lower in the last quarter of the rows than in the first."""
+    if "loss" not in frame.columns or frame["loss"].dtype.kind not in "iuf":
+        return False
+    part = max(1, len(frame) // 4)
+    return bool(frame["loss"].iloc[-part:].median() < frame["loss"].iloc[:part].median())
 
 
 def epochs_count_up(frame: pd.DataFrame) -> bool:

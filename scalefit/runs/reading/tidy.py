@@ -13,6 +13,8 @@ from scalefit.errors import InputError, counted, listed
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.conventions import in_nats
 from scalefit.runs.formats import RawTable
+from scalefit.runs.formats.raw import refuse_clock
+from scalefit.runs.formats.scaled_headers import refuse_logarithms
 from scalefit.runs.matching import Binding, match
 from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
 from scalefit.runs.reading.markers import marker, markers, value
@@ -22,6 +24,7 @@ from scalefit.runs.reading.results import (
     epochs_count_up,
     logged_evenly,
     refuse_steps_of_epochs,
+    rises_like_steps,
     settings_beside_one_name,
     telling,
     unlogged,
@@ -63,8 +66,10 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) ->
     """
     where = str(raw.path)
     ties: dict[str, str] = {}
+    refuse_logarithms(rename, where)
     bindings = match(raw.frame.columns, rename, where, _words(raw.frame), ties if tell_ties else None)
     bindings = sized(raw.frame, bindings)
+    refuse_clock(raw, {binding.name for binding in bindings})
     bindings, chosen = bound_rates(raw.frame, bindings)
     tidy = Tidy(raw.frame, "", where, bindings, dict(raw.scalars))
     tidy.identified, tidy.name, tidy.single = raw.identified, raw.name, raw.single
@@ -258,6 +263,11 @@ def _find_axis(tidy: Tidy) -> None:
         tidy.axis = "epoch"
         tidy.note("derived", "the epoch counts up: each run is a curve over epochs, and its steps are not known")
     if not tidy.axis:
+        if name := rises_like_steps(tidy.frame):
+            text = (
+                f"'{name}' rises evenly from row to row as steps do, and each row is read as a run of its own: map it"
+            )
+            tidy.note("suspect", f"{text} if the rows are one curve (--map step={name})", len(tidy.frame))
         _as_final_results(tidy)
 
 

@@ -72,11 +72,16 @@ def train_members(
 
 
 def _groups(runs: Sequence[tuple[Config, RunFolder]]) -> list[list[tuple[Config, RunFolder]]]:
-    """Runs grouped by the step of their checkpoints."""
+    """Runs that go on from the same step: all together where they can, else each from its last checkpoint."""
+    steps = [folder.steps(config.identity()) for config, folder in runs]
+    together = max(set.intersection(*map(set, steps)), default=None) if steps else None
     groups: dict[int, list[tuple[Config, RunFolder]]] = {}
-    for config, folder in runs:
-        saved = folder.checkpoint(config.identity()) or {"step": 0}
-        groups.setdefault(saved["step"], []).append((config, folder))
+    for (config, folder), known in zip(runs, steps, strict=True):
+        step = known[0] if together is None else together
+        folder.go_back(step)
+        groups.setdefault(step, []).append((config, folder))
+    for _, folder in runs:
+        folder.forget()
     return list(groups.values())
 
 
@@ -188,21 +193,32 @@ class Trainer:
                     "theta": e.theta[k].cpu().clone(),
                     "state": {name: value[k].cpu().clone() for name, value in e.state.items()},
                     "torch": str(torch.__version__),
-                }
+                },
+                keep=len(self.runs) > 1,
             )
+        for _, folder in self.runs:
+            folder.forget()
 
     def _describe(self, status: str) -> None:
         """Write run.json. A run has diverged when its final loss is not a number or over one nat above log vocab."""
         e = self.ensemble
-        final = {name: value.tolist() for name, value in e.evaluate().items()} if status == "finished" else {}
+        final = self._final() if status == "finished" else {}
         sizes = weights.counts(e.model.leaves)
         ran = {"wall_s": round(self.wall, 3), "members": len(self.runs)}
         for k, (config, folder) in enumerate(self.runs):
             own = {name: value[k] for name, value in final.items()}
             diverged = bool(own) and not own["val_loss"] < math.log(e.source.vocab) + 1
-            about = facts(config, sizes, e.validation, e.step, e.device)
+            about = facts(config, sizes, e.validation, e.step, e.device, e.teacher.facts if e.teacher else None)
             ended = {"status": "diverged" if diverged else status, **({"note": folder.note} if folder.note else {})}
             folder.describe(about | ran | ended | own)
+
+    def _final(self) -> dict[str, list[float]]:
+        """The held-out losses of the last step, as logged where it was evaluated: run.json says what the log says."""
+        e, names = self.ensemble, self.ensemble.validation
+        if e.step < self.config.steps:
+            return {name: value.tolist() for name, value in e.evaluate().items()}
+        rows = [folder.last_row() for _, folder in self.runs]
+        return {name: [math.nan if row[name] is None else row[name] for row in rows] for name in names}
 
     def _telling(self) -> Callable[[], None]:
         """A function that reports progress at most once a second."""

@@ -1,0 +1,65 @@
+"""What values the keys of a configuration may have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+from scalefit.errors import InputError
+
+LARGEST = 2**53  #: whole numbers from here on are not told apart as floats
+
+#: the smallest value allowed
+LEAST = dict.fromkeys(("d_model", "n_layer", "n_encoder_layer", "d_head", "seq_len", "steps", "batch", "accumulate"), 1)
+LEAST |= dict.fromkeys(("eval_every", "eval_batch", "checkpoint_every", "flush_every", "base_width", "base_depth"), 1)
+LEAST |= dict.fromkeys(("kv_group", "experts", "experts_per_token"), 1)
+LEAST |= dict.fromkeys(("d_ff", "encoder_width", "encoder_ff", "base_d_head", "probe_every", "curvature_every"), 0)
+LEAST |= dict.fromkeys(("warmup", "clip", "weight_decay", "z_loss", "embed_std", "init_scale"), 0)
+LEAST |= dict.fromkeys(("spike_every", "spike_size", "spike_share", "dropout", "balance", "embed_lr", "output_mult"), 0)
+LEAST |= dict.fromkeys(("weight_bits", "distill"), 0)
+#: the largest value allowed
+MOST = {"spike_share": 1, "distill": 1, "weight_bits": 24}
+#: keys that an MLP does not know
+NOT_OF_MLP = ("kv_group", "biases", "dropout", "experts", "zero_query", "teacher", "tokenizer")
+
+
+def refuse_impossible(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Raise InputError for a value out of range, and for values that contradict each other."""
+    for key, least in LEAST.items():
+        if not values[key] >= least:
+            raise InputError(f"{key} is {values[key]}", todo=f"give a value of at least {least}")
+    for key, most in MOST.items():
+        if values[key] > most:
+            raise InputError(f"{key} is {values[key]}", todo=f"give a value of at most {most}")
+    if values["dropout"] >= 1:
+        raise InputError(f"dropout is {values['dropout']}", todo="give a share below 1")
+    if values["weight_bits"] == 1:
+        raise InputError("weight_bits is 1", todo="give 2 bits or more, or 0 for weights that are not rounded")
+    if not values["temperature"] > 0:
+        raise InputError(f"temperature is {values['temperature']}", todo="give a value above 0")
+    if values["precision"] not in ("fp32", "bf16"):
+        raise InputError(f"precision is {values['precision']!r}", todo="choose fp32 or bf16")
+    foreign = [key for key in NOT_OF_MLP if values["model"] == "mlp" and values[key] != defaults[key]]
+    if foreign:
+        raise InputError(f"model 'mlp' has no {foreign[0]}", todo="leave it out, or choose another model")
+    _refuse_unthinkable(values)
+    _refuse_paths(values["name"])
+
+
+def _refuse_unthinkable(values: Mapping[str, Any], inside: str = "") -> None:
+    """Raise for a number that is not finite, or a whole number that no computer counts to."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            _refuse_unthinkable(value, f"{key}.")
+        elif isinstance(value, int) and abs(value) >= LARGEST:
+            raise InputError(f"{inside}{key} has {len(hex(value)) - 2} hexadecimal digits", todo="give one below 2^53")
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{inside}{key} is {value}", todo="give a finite number")
+
+
+def _refuse_paths(name: str) -> None:
+    if name != PurePath(name).name or name == ".." or "\\" in name or not name.isprintable():
+        todo = "give the name of a folder without a path; out says where it lies"
+        raise InputError(f"name is {name!r}", todo=todo)

@@ -1,0 +1,153 @@
+"""The user's own data: texts, and files of tokens that stay on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scalefit.errors import InputError
+from scalefit.numerics import suggestion
+from scalefit.proxy.tasks.data import EMBEDDED, TokenSource, from_texts
+from scalefit.proxy.tasks.shelves import Tokens
+
+#: magic numbers of the headers of 256 whole numbers of 32 bits that llm.c writes, and the bits of their tokens
+HEADERS = {20240520: 16, 20240801: 32}
+HEADER = 256 * 4  #: bytes of it
+SCANNED = 2**24  #: tokens that are read to find the vocabulary where nothing says it
+TOKEN_FILES = (".npy", ".bin")
+IDS, TEXT = ("input_ids", "tokens", "ids"), "text"  #: columns of Hugging Face data sets
+
+
+def from_path(
+    seq_len: int,
+    path: Path,
+    tokenizer: str,
+    *,
+    limit: int = 0,
+    examples: int = 0,
+    passes: int = 0,
+    vocab: int = 0,
+    bits: int = 0,
+) -> TokenSource:
+    """A file or folder of the user's."""
+    options = {"limit": limit, "examples": examples, "passes": passes}
+    if not path.exists():
+        raise InputError(
+            f"no data {str(path)!r}: neither a file or folder nor a built-in source",
+            todo=f"give a path that exists, or a built-in source: {suggestion(str(path), EMBEDDED)}",
+        )
+    if path.suffix in TOKEN_FILES:
+        rows = [_tokens(path, bits)]
+        return _from_tokens(rows, [], path, seq_len, vocab, **options)
+    if path.is_dir():
+        if (path / "state.json").exists() or (path / "dataset_dict.json").exists():
+            return _from_hugging_face(path, seq_len, tokenizer, vocab, **options)
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        shards = [file for file in files if file.suffix in TOKEN_FILES]
+        if shards:
+            held = [file for file in shards if "val" in file.stem.lower()] or shards[-1:]
+            parts = ([each for each in shards if each not in held] or held, held)
+            rows, apart = ([_tokens(each, bits) for each in part] for part in parts)
+            return _from_tokens(rows, [] if parts[0] == held else apart, path, seq_len, vocab, **options)
+        texts = {str(file.relative_to(path)): file.read_bytes() for file in files}
+    elif path.suffix == ".jsonl":
+        texts = _jsonl_texts(path)
+    else:
+        texts = {path.name: path.read_bytes()}
+    return from_texts(texts, seq_len, str(path), tokenizer, **options)
+
+
+def _jsonl_texts(path: Path) -> dict[str, bytes]:
+    texts = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            texts[f"{number:09d}"] = str(json.loads(line)["text"]).encode()
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise InputError(
+                "not a JSON object with a field text", where=f"{path}, line {number}", todo="correct the line"
+            ) from error
+    return texts
+
+
+def _tokens(path: Path, bits: int) -> Tokens:
+    """The tokens of a file, which stay on disk: .npy, or .bin of 16 or 32 bits with the header of llm.c or none."""
+    if bits not in (0, 16, 32):
+        raise InputError(f"bits is {bits}", where=str(path), todo="give 16 or 32, the bits of a token")
+    try:
+        if path.suffix == ".npy":
+            tokens: Tokens = np.load(path, mmap_mode="r")
+        else:
+            head = np.fromfile(path, dtype=np.int32, count=3)
+            said = HEADERS.get(int(head[0])) if len(head) == 3 and path.stat().st_size >= HEADER else None
+            kind = np.uint32 if (said or bits) == 32 else np.uint16
+            count = (int(head[2]),) if said else None
+            tokens = np.memmap(path, kind, "r", offset=HEADER if said else 0, shape=count)
+    except (ValueError, EOFError) as error:
+        raise InputError(
+            f"not a token file ({error})", where=str(path), todo="save a flat array of integers"
+        ) from error
+    if tokens.ndim != 1 or not np.issubdtype(tokens.dtype, np.integer):
+        raise InputError("not a flat array of integers", where=str(path), todo="save one")
+    return tokens
+
+
+def _from_tokens(
+    train: Sequence[Tokens], held: Sequence[Tokens], path: Path, seq_len: int, vocab: int, **options: int
+) -> TokenSource:
+    """Shards of tokens, and those held out; without such the last twentieth of each is held out."""
+    if not held:
+        held = [row[len(row) * 19 // 20 :] for row in train]
+        train = [row[: len(row) * 19 // 20] for row in train]
+    facts: dict[str, Any] = {"source": str(path), "unit": "tokens", "shards": len(train)}
+    vocab = vocab or _vocabulary([*train, *held], path)
+    return TokenSource(train, held, seq_len, vocab, facts, unchecked=True, **options)
+
+
+def _vocabulary(rows: Sequence[Tokens], path: Path) -> int:
+    """One above the largest token; of many tokens only the first are read, and the user must say it."""
+    low = high = read = 0
+    for row in rows:
+        part = row[: max(SCANNED - read, 0)]
+        read += len(part)
+        low, high = (min(low, int(part.min())), max(high, int(part.max()))) if len(part) else (low, high)
+    if low < 0:
+        raise InputError(f"tokens run from {low} to {high}", where=str(path), todo="use tokens of at least 0")
+    if read < sum(map(len, rows)):
+        what = f"{sum(map(len, rows)):,} tokens are too many to read for their vocabulary (over {high} at least)"
+        raise InputError(what, where=str(path), todo=f"say it: --set data_options.vocab={high + 1} or more")
+    return high + 1
+
+
+def _from_hugging_face(path: Path, seq_len: int, tokenizer: str, vocab: int, **options: int) -> TokenSource:
+    """A data set of Hugging Face ``datasets`` on disk: a column of tokens, which stays there, or of texts."""
+    try:
+        from datasets import load_from_disk
+    except ImportError as error:
+        raise InputError(
+            "a data set of Hugging Face, whose package is not installed", where=str(path), todo="pip install datasets"
+        ) from error
+    found = load_from_disk(str(path))
+    parts = dict(found) if isinstance(found, dict) else {"train": found}
+    names = parts[next(iter(parts))].column_names
+    ids = next((name for name in IDS if name in names), None)
+    if ids is None and TEXT not in names:
+        todo = f"name the tokens {', '.join(IDS)}, or the texts {TEXT}"
+        raise InputError(f"the columns are {', '.join(names)}", where=str(path), todo=todo)
+    train = next((name for name in parts if "train" in name), next(iter(parts)))
+    held = [name for name in parts if name != train and ("val" in name or "test" in name)][:1]
+    if ids is None:
+        texts = {f"{number:09d}": text.encode() for number, text in enumerate(parts[train][TEXT])}
+        return from_texts(texts, seq_len, str(path), tokenizer, **options)
+    rows, apart = (
+        [
+            chunk.flatten().to_numpy(zero_copy_only=False)
+            for name in part
+            for chunk in parts[name].data.column(ids).chunks
+        ]
+        for part in ([train], held)
+    )
+    return _from_tokens(rows, apart, path, seq_len, vocab, **options)

@@ -1,0 +1,204 @@
+"""Tables with a loss for each pair of a row and a column: two settings, or steps and runs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from scalefit.errors import listed
+from scalefit.runs.columns import COLUMNS
+from scalefit.runs.formats import delimited
+from scalefit.runs.formats.raw import RawTable, reshaped
+from scalefit.runs.formats.side_by_side import is_measure
+from scalefit.runs.formats.splits import measured
+from scalefit.runs.matching import canonical, match
+from scalefit.runs.quantities import is_quantity, numbers, quantity, states_unit
+
+NUMBER = r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)"
+VALUED_NAME = re.compile(
+    rf"(?P<name>[A-Za-z_][A-Za-z_ ]*?)\s*[=:@ _]?\s*(?P<value>{NUMBER[1:-1]}[kmbt]?)", re.IGNORECASE
+)
+NAMED_VALUE = re.compile(rf"(?P<value>{NUMBER[1:-1]}[kmbt]?)\s*(?P<name>[A-Za-z_][A-Za-z_ ]*)", re.IGNORECASE)
+BETWEEN = re.compile(r"\s*(?:\\|\||/|,|→|\bvs\.?(?=\s)|\bby\b|\bx\b|×)\s*", re.IGNORECASE)
+AXES = ("step", "tokens", "epoch")
+ALIKE = 10.0  #: medians of the columns of a wide table lie within this factor
+LONGEST = 60  #: letters of a name that states a setting
+WITH_VALUE = re.compile(
+    rf"(?P<measure>[A-Za-z][A-Za-z_./ -]*?)(?P<at>\s*(?:@|\bat\b|[(\[_:/ -])\s*)+"
+    rf"(?:(?P<name>[A-Za-z_]+?)\s*[=:_ ]?\s*)?(?P<value>{NUMBER[1:-1]}\s?[kmbt]?)"
+    r"\s*(?P<unit>tokens?|toks?|steps?|params?)?\s*[)\]]?",
+    re.IGNORECASE,
+)
+VALUE_FIRST = re.compile(
+    rf"(?P<value>{NUMBER[1:-1]}\s?[kmbt])(?:[\s_./:-]+(?P<measure>[A-Za-z][A-Za-z_./ -]*))?", re.IGNORECASE
+)
+MEANT = {"d": "width", "w": "width", "n": "N", "tok": "tokens", "token": "tokens", "param": "N", "s": "seed"}
+
+
+def matrix(raw: RawTable) -> RawTable | None:
+    """A loss for each pair of two settings: `lr \\ weight_decay` above the first column, numbers above the others."""
+    frame = raw.frame
+    first, others = str(frame.columns[0]), [str(name) for name in frame.columns[1:]]
+    parts = [part for part in BETWEEN.split(first) if part]
+    if len(others) < 2 or len(frame) < 2 or len(parts) != 2 or not all(map(is_quantity, others)):
+        return None
+    if not all(pd.api.types.is_numeric_dtype(frame[name].dtype) for name in others):
+        return None
+    down, across = parts
+    body = frame.rename(columns={first: down}).melt(
+        id_vars=[down], var_name=across, value_name="loss", ignore_index=False
+    )
+    if canonical(down) not in AXES and "run" not in map(canonical, (down, across)):
+        body["run"] = [f"row {at}, column {name}" for at, name in zip(body.index, body[across], strict=True)]
+    body, empty, nans = _logged(raw, body, across)
+    body[across] = numbers(body[across], str(raw.path))
+    left = f"; empty cells, which are no runs: {empty}" if empty else ""
+    text = f"a table of {down} (down) by {across} (across): each of {len(body)} cells is taken for the loss of a run"
+    return reshaped(raw, body, "derived", text + left, nans)
+
+
+def named_matrix(raw: RawTable) -> RawTable | None:
+    """A loss for each pair of two settings, where the columns name theirs: `lr,d=128,d=256`, `params,1B tokens`."""
+    first, others = str(raw.frame.columns[0]), [str(name) for name in raw.frame.columns[1:]]
+    if max(map(len, others), default=0) > LONGEST:
+        return None
+    found = [VALUED_NAME.fullmatch(name) or NAMED_VALUE.fullmatch(name) for name in others]
+    names = {hit["name"].strip() for hit in found if hit}
+    if len(others) < 2 or not all(found) or len(names) != 1 or canonical(first) not in {*COLUMNS} - {*AXES}:
+        return None
+    across = names.pop()
+    across = {"d": "width", "w": "width", "n": "N"}.get(across, across)
+    if canonical(across) not in COLUMNS or measured(across) or canonical(across) == canonical(first):
+        return None
+    values = [hit["value"] for hit in found if hit]
+    frame = raw.frame.set_axis([f"{first} \\ {across}", *values], axis=1)
+    nans = {f"{value}": (raw.nans or {}).get(name, []) for name, value in zip(others, values, strict=True)}
+    return matrix(replace(raw, frame=frame, nans=None if raw.nans is None else nans))
+
+
+def wide_runs(raw: RawTable) -> RawTable | None:
+    """The losses of several runs side by side, one column a run, beside one column of steps."""
+    frame = raw.frame
+    names = [str(name) for name in frame.columns]
+    bound = {binding.source: binding.name for binding in match(names, ties={})}
+    axes = [source for source, name in bound.items() if name in ("step", "tokens")]
+    runs = [name for name in names if name not in bound]
+    if len(axes) != 1 or set(bound.values()) - {"step", "tokens"} or len(runs) < 2 or len(names) != len(runs) + 1:
+        return None
+    if not all(pd.api.types.is_numeric_dtype(frame[name].dtype) and _like_a_loss(frame[name]) for name in runs):
+        return None
+    middles = frame[runs].median()
+    if (
+        middles.max() > ALIKE * middles.min()
+        or any(map(is_measure, runs))
+        or not frame[axes[0]].is_monotonic_increasing
+    ):
+        return None
+    body = frame.melt(id_vars=axes, value_vars=runs, var_name="run", value_name="loss", ignore_index=False)
+    body, empty, nans = _logged(raw, body, "run")
+    shown = ", ".join(runs[:6]) + (f" and {len(runs) - 6} more" if len(runs) > 6 else "")
+    left = f"; empty cells, which are steps that were not logged: {empty}" if empty else ""
+    text = f"each of the columns {shown} is taken for the loss of a run{left}"
+    return reshaped(raw, body, "derived", text, nans)
+
+
+def _logged(raw: RawTable, body: pd.DataFrame, column: str) -> tuple[pd.DataFrame, int, dict[str, list[int]]]:
+    """The cells that hold a loss or the word NaN (a diverged run), how many are empty, and the rows of those NaN."""
+    nans = (nans_of_table(raw) or {}) if body["loss"].hasnans else {}
+    at = {(row, name) for name, lines in nans.items() for row in lines}
+    named = np.array([key in at for key in zip(body.index, body[column].astype(str), strict=True)], dtype=bool)
+    kept = body["loss"].notna().to_numpy() | named
+    made = body[kept].set_index(pd.RangeIndex(1, int(kept.sum()) + 1))
+    return made, int((~kept).sum()), {"loss": made.index[made["loss"].isna()].tolist()}
+
+
+def nans_of_table(raw: RawTable) -> dict[str, list[int]] | None:
+    """The rows, by column, that hold the word NaN; None where the table does not hold it apart from an empty cell."""
+    if raw.nans is None and any(raw.path.match(name) for name in delimited.NAMES):
+        return delimited.nan_cells(raw.path)
+    return raw.nans
+
+
+def _like_a_loss(column: pd.Series) -> bool:
+    """Whether a column is positive and ends below its beginning."""
+    values = column.dropna().to_numpy(dtype=float)
+    return len(values) > 1 and bool((values > 0).all()) and bool(np.isfinite(values).all() and values[-1] < values[0])
+
+
+def columns_by_value(raw: RawTable) -> RawTable | None:
+    """A loss in several columns that state a size, a horizon or a setting: `loss@1B`, `loss_seed0`, `14M` by tokens.
+
+    A value without a word is the length of a run beside sizes (`N,loss@1B`), and a size beside lengths or steps.
+    """
+    frame = raw.frame
+    names = [str(name) for name in frame.columns]
+    found = {name: hit for name in names if len(name) <= LONGEST and (hit := _valued(name)) is not None}
+    others = [name for name in names if name not in found]
+    kinds = {(hit["measure"], hit["name"]) for hit in found.values()}
+    if len(found) < 2 or not others or len(kinds) != 1 or any(map(measured, others)):
+        return None
+    measure, name = kinds.pop()
+    across = name or _meaning(frame[others], [hit["value"] for hit in found.values()], measure)
+    if across is None or not all(_of_numbers(frame[each]) for each in found):
+        return None
+    values = [quantity(hit["value"].replace(" ", "")) for hit in found.values()]
+    if len(set(values)) < len(values) or canonical(across) in map(canonical, others):
+        return None
+    if not measure and not _falls(frame, [each for _, each in sorted(zip(values, found, strict=True))]):
+        return None
+    body = frame.melt(others, [*found], "__column", "loss", ignore_index=False)
+    body, empty, nans = _logged(raw, body, "__column")
+    body.insert(len(others), across, body.pop("__column").map(dict(zip(found, values, strict=True))))
+    body = body.rename(columns={"loss": measure or "loss"})
+    text = f"the columns {listed(found, 4)} hold the {measure or 'loss'} at several values of {across}: a row for each"
+    text += f"; empty cells, which were not measured: {empty}" if empty else ""
+    return reshaped(raw, body, "derived", text, {measure or "loss": nans["loss"]})
+
+
+def _valued(name: str) -> dict[str, str] | None:
+    """What a name measures ("" where it does not say), which setting it names, and the value of that."""
+    first, last = VALUE_FIRST.fullmatch(name.strip()), WITH_VALUE.fullmatch(name.strip())
+    hit = first or last
+    if hit is None or (hit["measure"] and not measured(hit["measure"])):
+        return None
+    said = {} if first else {key: hit[key] or "" for key in ("name", "unit")}
+    word = (said.get("name", "") or said.get("unit", "")).strip("_ ")
+    word = word if word in COLUMNS else word.lower()  # D is no width
+    word = MEANT.get(word.rstrip("s") if word != "s" else word, word)
+    if word and canonical(word) not in COLUMNS:
+        return None
+    if not word and hit["value"].strip()[-1].isdigit() and "@" not in name:
+        return None
+    return {"measure": (hit["measure"] or "").strip(" _./-"), "name": word, "value": hit["value"].strip()}
+
+
+def _meaning(others: pd.DataFrame, values: list[str], measure: str) -> str | None:
+    """The column that values without a word belong to, by the columns beside them; None where it is not clear."""
+    known = {canonical(name) for name in map(str, others.columns)}
+    rest = [name for name in map(str, others.columns) if canonical(name) not in {"D", "tokens", "step", "run"}]
+    sized = bool(known & {"N", "N_total"}) or any(_of_sizes(others[name]) for name in rest)
+    if all(value[-1].isdigit() for value in values):
+        return "step" if "step" not in known else None
+    if not all(value[-1].isalpha() for value in values):
+        return None
+    if known & {"D", "tokens", "step"} and not sized:
+        return "N"
+    return "tokens" if not known & {"D", "tokens", "step"} and (sized or measure) else None
+
+
+def _of_sizes(column: pd.Series) -> bool:
+    """Whether all cells are counts with a unit, such as 14M, 1.3B."""
+    return not pd.api.types.is_numeric_dtype(column.dtype) and all(map(states_unit, column.dropna()))
+
+
+def _of_numbers(column: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(column.dtype) or all(map(is_quantity, column.dropna()))
+
+
+def _falls(frame: pd.DataFrame, columns: list[str]) -> bool:
+    """Whether the values are positive and those of the last column lie below those of the first."""
+    first, last = (pd.to_numeric(frame[name], errors="coerce") for name in (columns[0], columns[-1]))
+    return bool((first > 0).any() and (last > 0).any() and last.median() < first.median())

@@ -1,0 +1,83 @@
+"""Sweeps on Ray: on a cluster of two worker nodes, of which one is killed."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import threading
+import time
+
+import pytest
+
+pytest.importorskip("torch")
+
+from clusters import assert_same, planned
+
+from scalefit.errors import InputError, ScalefitError
+from scalefit.proxy import run_on_ray, run_sweep, sweep_status
+
+HERE = importlib.util.find_spec("ray") is not None
+
+
+@pytest.mark.skipif(HERE, reason="Ray is installed")
+def test_without_ray_the_extra_is_named(tmp_path):
+    planned(tmp_path, 2, steps=2)
+    with pytest.raises(InputError, match=r"Ray is not installed; pip install"):
+        run_on_ray(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A head without processors and two worker nodes of one each."""
+    if not HERE:
+        pytest.skip("ray is not installed")
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    import ray
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    made.nodes = [made.add_node(num_cpus=1, num_gpus=1, wait=False) for _ in range(2)]
+    made.wait_for_nodes(timeout=180)
+    ray.init(address=made.address, log_to_driver=False, logging_level="error")
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+@pytest.mark.cluster
+def test_a_sweep_of_which_a_node_is_killed_equals_a_plain_run(tmp_path, cluster):
+    out, reference = tmp_path / "out", tmp_path / "reference"
+    jobs = planned(out, 40, steps=200)
+    planned(reference, 40, steps=200)
+
+    def count(kind):
+        return sum(row["status"] == kind for row in sweep_status(out))
+
+    def kill():
+        until = time.monotonic() + 240
+        while count("finished") < 5 and time.monotonic() < until:
+            time.sleep(0.1)
+        began.append(count("finished"))
+        cluster.remove_node(cluster.nodes[0], allow_graceful=False)
+
+    began = []
+    killer = threading.Thread(target=kill)
+    killer.start()
+    rows = run_on_ray(out, members=1)
+    killer.join()
+    assert 5 <= began[0] < 40
+    assert [row["id"] for row in rows] == [job.id for job in jobs]
+    run_sweep(reference, members=1)
+    assert_same(out, reference)
+    before = {job.id: (out / job.id / "log.jsonl").stat().st_mtime_ns for job in jobs}
+    run_on_ray(out, members=1)
+    assert before == {job.id: (out / job.id / "log.jsonl").stat().st_mtime_ns for job in jobs}
+
+
+@pytest.mark.cluster
+def test_a_run_that_fails_is_named_after_the_others_have_ended(tmp_path, cluster):
+    planned(tmp_path, 4, steps=2)
+    planned(tmp_path, 2, steps=2, batch=2**16)  # more than there is to train on
+    with pytest.raises(ScalefitError, match=r"2 runs failed, the first with: .*smaller than one batch"):
+        run_on_ray(tmp_path, members=1, gpus=0.25, cpus=0.25, device="cpu")
+    assert [row["status"] for row in sweep_status(tmp_path)] == ["finished"] * 4 + ["planned"] * 2

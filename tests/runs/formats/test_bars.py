@@ -1,0 +1,112 @@
+"""Losses beside progress bars, and the lines of further trainers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import scalefit as sf
+
+STEPS = np.arange(10, 210, 10)
+LOSS = 2.5 + 3.0 / (1.0 + STEPS / 40.0)
+RATE = 1e-3 * (1 - STEPS / 400.0)
+
+
+def bar(step, of=200, text=""):
+    return f" {100 * step // of:3d}%|{'█' * (step * 9 // of):9s}| {step}/{of} [00:31<44:02,  3.06s/it{text}]\n"
+
+
+def record(at):
+    return f"{{'loss': {LOSS[at]:.4f}, 'learning_rate': {RATE[at]:.6g}, 'epoch': {STEPS[at] / 100:.2f}}}\n"
+
+
+def printed(every, redrawn):
+    """What a Trainer prints: a bar at every so many steps, a record at each tenth, drawn anew below it or not."""
+    text = ""
+    for step in range(1, 201):
+        text += bar(step) if step % every == 0 else ""
+        if step in STEPS:
+            text += record(step // 10 - 1) + (bar(step) if redrawn else "")
+    return text + "{'train_runtime': 900.0, 'train_loss': 3.1, 'epoch': 2.0}\n"
+
+
+@pytest.mark.parametrize("every", [1, 2, 10])
+@pytest.mark.parametrize("redrawn", [False, True])
+def test_steps_are_those_of_bars_above_or_below(tmp_path, every, redrawn):
+    (tmp_path / "train.log").write_text(printed(every, redrawn))
+    runs = sf.read_runs(tmp_path / "train.log")
+    assert runs.curves["step"].tolist() == STEPS.tolist()
+    np.testing.assert_allclose(runs.curves["loss"], LOSS, atol=6e-5)
+
+
+def test_a_last_bar_below_the_last_record_does_not_shift_the_others(tmp_path):
+    text = printed(1, False).replace("{'train_runtime'", bar(200) + "{'train_runtime'")
+    (tmp_path / "train.log").write_text(text)
+    assert sf.read_runs(tmp_path / "train.log").curves["step"].tolist() == STEPS.tolist()
+
+
+@pytest.mark.parametrize("late", [1, 3])
+def test_bars_above_that_come_late_give_no_steps(tmp_path, late):
+    text = "".join(bar(step - late) + record(at) for at, step in enumerate(STEPS))
+    (tmp_path / "train.log").write_text(text)
+    assert "step" not in sf.read_runs(tmp_path / "train.log").curves.columns
+
+
+def test_bars_of_evaluations_between_do_not_count(tmp_path):
+    text = "".join(bar(step) + bar(7, of=32) + record(at) for at, step in enumerate(STEPS))
+    (tmp_path / "train.log").write_text(text)
+    assert sf.read_runs(tmp_path / "train.log").curves["step"].tolist() == STEPS.tolist()
+
+
+@pytest.mark.parametrize("between", ["\n", "\r"])
+def test_a_loss_beside_a_bar(tmp_path, between):
+    lines = [
+        f"train: {bar(step, text=f', loss={y:.3f}, lr={lr:.2e}').strip()}"
+        for step, y, lr in zip(STEPS, LOSS, RATE, strict=True)
+    ]
+    (tmp_path / "job.log").write_text(between.join(lines) + "\n")
+    runs = sf.read_runs(tmp_path / "job.log")
+    assert runs.curves["step"].tolist() == STEPS.tolist()
+    np.testing.assert_allclose(runs.curves["loss"], LOSS, atol=6e-4)
+    np.testing.assert_allclose(runs.curves["lr"], RATE, rtol=6e-3)
+
+
+def test_bars_that_begin_again_in_each_epoch_are_counted_through(tmp_path):
+    text = "".join(
+        f"Epoch {(step - 1) // 100}: " + bar((step - 1) % 100 + 1, 100, f", loss={y:.3f}").strip() + "\n"
+        for step, y in zip(STEPS, LOSS, strict=True)
+    )
+    (tmp_path / "job.log").write_text(text)
+    runs = sf.read_runs(tmp_path / "job.log")
+    assert runs.curves["step"].tolist() == STEPS.tolist()
+    np.testing.assert_allclose(runs.curves["loss"], LOSS, atol=6e-4)
+
+
+LINES = {
+    "maxtext": "I0811 21:55:44.9 metric_logger.py:226] completed step: {step}, seconds: 0.6, loss: {loss:.4f}",
+    "mmengine": "05/01 10:00:00 - mmengine - INFO - Iter(train) [{step:4d}/200]  lr: {lr:.4e}  loss: {loss:.4f}",
+    "paddle": "[2024-05-01] [    INFO] - loss: {loss:.4f}, learning_rate: {lr:.4e}, global_step: {step}, runtime: 1",
+    "deepspeed": "[logging.py:96:log_dist] [Rank 0] step={step}, skipped=0, lr=[{lr:.4e}, {lr:.4e}], mom=[[0.9]]\n"
+    "steps: {step} loss: {loss:.4f} iter time (s): 0.5 samples/sec: 64.1",
+}
+
+
+@pytest.mark.parametrize("trainer", LINES)
+def test_lines_of_further_trainers(tmp_path, trainer):
+    form = LINES[trainer]
+    text = "".join(form.format(step=s, loss=y, lr=lr) + "\n" for s, y, lr in zip(STEPS, LOSS, RATE, strict=True))
+    (tmp_path / "job.log").write_text("starting\n" + text)
+    runs = sf.read_runs(tmp_path / "job.log")
+    assert runs.curves["step"].tolist() == STEPS.tolist()
+    np.testing.assert_allclose(runs.curves["loss"], LOSS, atol=6e-5)
+    if "{lr" in form:
+        np.testing.assert_allclose(runs.curves["lr"], RATE, rtol=6e-5)
+
+
+def test_a_total_of_several_losses_is_proposed_and_not_taken(tmp_path):
+    form = "d2.utils.events:  eta: 1:00:00  iter: {}  total_loss: {:.4f}  loss_cls: 0.3  lr: 0.01\n"
+    (tmp_path / "job.log").write_text("".join(form.format(s, y) for s, y in zip(STEPS, LOSS, strict=True)))
+    with pytest.raises(sf.InputError, match="no column loss"):
+        sf.read_runs(tmp_path / "job.log")
+    runs = sf.read_runs(tmp_path / "job.log", rename={"total_loss": "loss"})
+    np.testing.assert_allclose(runs.curves["loss"], LOSS, atol=6e-5)

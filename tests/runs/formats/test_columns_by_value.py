@@ -1,0 +1,109 @@
+"""Losses in several columns that state a size, a horizon, a step or a seed are rows with that value."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit as sf
+
+SIZES, LENGTHS = {"14M": 1.4e7, "60M": 6e7, "0.2B": 2e8}, {"1B": 1e9, "4B": 4e9, "20B": 2e10, "0.1T": 1e11}
+
+
+def loss(N, D):
+    return 1.7 + 400 * N**-0.34 + 410 * D**-0.28
+
+
+def by_length(name, first="N"):
+    """A row a size, a column a length."""
+    table = pd.DataFrame({first: list(SIZES)})
+    for text, D in LENGTHS.items():
+        table[name.format(text)] = [loss(N, D) for N in SIZES.values()]
+    return table
+
+
+def by_size(name, first="tokens"):
+    table = pd.DataFrame({first: list(LENGTHS)})
+    for text, N in SIZES.items():
+        table[name.format(text)] = [loss(N, D) for D in LENGTHS.values()]
+    return table
+
+
+def assert_planted(table, rows=12):
+    assert len(table) == rows
+    np.testing.assert_allclose(table["loss"], loss(table["N"].astype(float), table["D"].astype(float)), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "name", ["loss@{}", "val_loss@{}", "loss @ {}", "loss_{}", "val loss at {} tokens", "{}", "loss (D={})"]
+)
+def test_a_column_a_horizon_beside_sizes(tmp_path, name):
+    by_length(name).to_csv(tmp_path / "grid.csv", index=False)
+    runs = sf.read_runs(tmp_path / "grid.csv")
+    assert_planted(runs.table)
+    assert any("at several values of" in note.text for note in runs.notes)
+
+
+@pytest.mark.parametrize("name", ["{}", "{} loss", "loss_{}", "loss (N={})"])
+def test_a_column_a_size_beside_lengths(tmp_path, name):
+    by_size(name).to_csv(tmp_path / "grid.csv", index=False)
+    assert_planted(sf.read_runs(tmp_path / "grid.csv").table)
+
+
+def test_an_empty_cell_is_no_run_and_a_nan_is_one(tmp_path):
+    text = by_length("loss@{}").astype(object)
+    text.iloc[0, 1], text.iloc[2, 4] = "", "nan"
+    text.to_csv(tmp_path / "grid.csv", index=False)
+    table = sf.read_runs(tmp_path / "grid.csv").table
+    assert len(table) == 11
+    lost = table[table["loss"].isna()]
+    assert lost[["N", "D"]].to_numpy(float).tolist() == [[2e8, 1e11]]
+
+
+def test_steps_of_one_run_are_its_curve():
+    table = pd.DataFrame({"run": ["a", "b"], "lr": [1e-3, 2e-3], "loss@1000": [3.9, 3.8], "loss@5000": [3.5, 3.4]})
+    runs = sf.read_runs(table)
+    assert runs.curves[["run", "step", "loss"]].astype({"run": str}).values.tolist() == [
+        ["a", 1000, 3.9], ["a", 5000, 3.5], ["b", 1000, 3.8], ["b", 5000, 3.4]
+    ]  # fmt: skip
+
+
+def test_curves_of_several_sizes_know_their_size():
+    steps = np.arange(0, 500, 10)
+    table = pd.DataFrame({"step": steps, **{f"loss_{text}": loss(N, 1e6 * (steps + 1)) for text, N in SIZES.items()}})
+    runs = sf.read_runs(table)
+    assert runs.table["N"].tolist() == list(SIZES.values())
+    assert len(runs.curves) == 150
+
+
+@pytest.mark.parametrize("name", ["loss_seed{}", "loss (seed {})", "loss_s{}"])
+def test_a_column_a_seed(name):
+    rates = [1e-3, 2e-3, 4e-3]
+    table = pd.DataFrame(
+        {"lr": rates, **{name.format(seed): [3.0 + seed / 10 + r for r in rates] for seed in (0, 1, 2)}}
+    )
+    found = sf.read_runs(table).table
+    assert len(found) == 9
+    np.testing.assert_allclose(found["loss"], 3.0 + found["seed"].astype(float) / 10 + found["lr"])
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pd.DataFrame({"N": [1e6, 4e6], "loss": [3.0, 2.9], "loss@1B": [3.2, 3.1], "loss@2B": [3.1, 3.0]}),
+        pd.DataFrame({"model": ["a", "b"], "acc@1": [0.3, 0.4], "acc@5": [0.5, 0.6], "loss": [3.0, 2.9]}),
+        pd.DataFrame({"N": [1e6, 4e6], "loss_1": [3.0, 2.9], "loss_2": [0.1, 0.2]}),
+    ],
+    ids=["beside a loss", "no losses", "parts of a loss"],
+)
+def test_other_columns_stay(table):
+    assert [name for name in table if name in sf.read_runs(table, need=(), tell_ties=True).table] == list(table)
+
+
+def test_values_that_rise_with_the_length_are_no_losses(tmp_path):
+    table = by_length("{}")
+    table.iloc[:, 1:] = 1 / table.iloc[:, 1:]  # an accuracy
+    table.to_csv(tmp_path / "grid.csv", index=False)
+    with pytest.raises(sf.InputError, match="no column loss"):
+        sf.read_runs(tmp_path / "grid.csv")
