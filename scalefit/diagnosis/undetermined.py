@@ -131,8 +131,8 @@ def hardly_known(model: BoundLaw, values: FloatArray, weights: FloatArray | None
 def open_above(model: BoundLaw, values: FloatArray, weights: FloatArray | None, solution: Solution, name: str) -> bool:
     """Whether a searched parameter at the upper end of the law's own domain might as well lie at half of it.
 
-    These rows then bound it from below alone (a sum of powers that has become an exponential), and its end changes
-    nothing that they tell. By profile: the others are re-optimised.
+    Rows that tell it from the least start bound it from below alone (a power that has become an exponential), and
+    where its domain ends changes nothing that they tell. By profile: the others are re-optimised.
     """
     j = next(i for i, coordinate in enumerate(model.coordinates) if coordinate.name == name)
     coordinate, at = model.coordinates[j], float(solution.theta[j])
@@ -142,7 +142,9 @@ def open_above(model: BoundLaw, values: FloatArray, weights: FloatArray | None, 
         return False
     half = float(np.log(high / 2)) if coordinate.log else high / 2
     allowed = student(LEVEL, max(model.n - len(model.coordinates), 1)) ** 2
-    return coordinate.low < half and abs(Search(model, values, weights, solution, j).deviance(half)) < allowed
+    search = Search(model, values, weights, solution, j)
+    as_well = coordinate.low < half and abs(search.deviance(half)) < allowed
+    return as_well and search.deviance(coordinate.start[0]) >= allowed
 
 
 def listed(names: Sequence[str]) -> str:

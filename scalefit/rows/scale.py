@@ -17,7 +17,7 @@ def scale_of(law: Law, variables: dict[str, FloatArray]) -> FloatArray:
     The scale is compute if the law reads C, or N and D. For a law of size alone, or of data or schedule area alone, it
     is the square of that: compute, if size and data grow alike. For a law that reads a loss, it grows as the loss
     falls; a loss of 0 is that of no run, but of a perfect model, and its scale is infinite. For other laws it is the
-    product of their positive variables. A step of zero, which a formula may well read, counts as the first one after it.
+    product of their positive variables. A step of zero, which formulas may read, counts as the first one after it.
     """
     by_column = {column: variables[name] for name, column in law.columns.items()}
     if "C" in by_column:
