@@ -204,9 +204,10 @@ def _without_words(tidy: Tidy, column: pd.Series) -> pd.Series:
     if 2 * words.sum() >= column.notna().sum():
         return column
     cell, row = column[words].iloc[0], column.index[int(np.argmax(words))]
-    count = int(words.sum())
-    text = f"column {column.name}: {count} cells such as '{cell}' (row {row}) are not numbers and count as missing"
-    tidy.note("unknown", text, count)
+    text = (
+        f"column {column.name}: {words.sum()} cells such as '{cell}' (row {row}) are not numbers and count as missing"
+    )
+    tidy.note("unknown", text, int(words.sum()))
     return column.where(~words)
 
 
