@@ -16,7 +16,7 @@ from scalefit.errors import InputError
 from scalefit.numerics import FloatArray
 from scalefit.parallel import each
 from scalefit.solver.derivatives import second_derivatives
-from scalefit.solver.descent import Descent, descend, own_rows
+from scalefit.solver.descent import own_rows, refit
 from scalefit.solver.expansion import Expansion
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.objective import Objective
@@ -28,8 +28,6 @@ Method = Literal["auto", "pairs", "bayesian", "wild", "parametric", "sandwich"]
 METHODS = ("auto", "pairs", "bayesian", "wild", "parametric", "sandwich")
 FEW_BLOCKS = 20  #: below this many runs, runs get random weights: drawing them with replacement is too coarse
 FEWER_BLOCKS = 6  #: below this many, residuals change sign: with random weights the law may not be identified
-QUICK = 16  #: steps that most resamples need
-MOST = 200  #: steps after which the refit of a resample is stopped
 TOLERANCE = 1e-11  #: a refit stops when a further step would lower the objective by less than this share
 BLOCK = 1 << 17  #: elements of predictions held at a time
 CHUNK = 250  #: draws that share one random stream, whatever the number of workers
@@ -73,6 +71,7 @@ def bootstrap(
     resampled: Literal["weights", "values"] = "weights" if method in ("pairs", "bayesian") else "values"
     sizes = [min(CHUNK, draws - begin) for begin in range(0, draws, CHUNK)]
     jobs = list(zip(sizes, np.random.SeedSequence(seed).spawn(len(sizes)), strict=True))
+    model = model.condensed_at(theta)
     second = second_derivatives(model, theta)
     expansion = Expansion.at(model, objective, theta, second)
     if method == "sandwich":
@@ -119,26 +118,12 @@ class Near:
     second: FloatArray
 
     def refits(self, drawn: FloatArray) -> FloatArray:
-        """Coordinates (B, p) of refits to drawn weights or values (B, n); the few that take long get more steps."""
-        found = self._descend(drawn, self._starts(drawn), QUICK)
-        left = ~found.converged
-        if left.any():
-            found.theta[left] = self._descend(drawn[left], found.theta[left], MOST).theta
-        return found.theta
+        """Coordinates (B, p) of refits to drawn weights or values (B, n)."""
+        rows = self._rows(drawn)
+        return refit(self.model, self.objective, *rows, self._starts(drawn), self.second, TOLERANCE).theta
 
     def _rows(self, drawn: FloatArray) -> tuple[FloatArray, FloatArray]:
         return (self.values, drawn) if self.resampled == "weights" else (drawn, self.weights)
-
-    def _descend(self, drawn: FloatArray, start: FloatArray, iterations: int) -> Descent:
-        return descend(
-            self.model,
-            self.objective,
-            *self._rows(drawn),
-            start,
-            tolerance=TOLERANCE,
-            iterations=iterations,
-            second=self.second,
-        )
 
     def _starts(self, drawn: FloatArray) -> FloatArray:
         """Starts: the optimum of the second-order expansion where it is better than the fit itself, else the fit."""

@@ -21,6 +21,7 @@ NAMES = main.list_commands(click.Context(main))
 DIFFERENT = {
     "--at": "a point to predict; or what a plan holds",
     "--compute": "budgets to plan; or where isoflop predicts the best size",
+    "--for": "the runs of which laws are asked; or the question of a planned sweep",
     "--law": "of a new fit; or the file that holds the law of a saved one",
     "--loss": "the robust loss of fit; or the loss to which batch counts steps",
     "--over": "the size of a sweep; or that of measured activations",
