@@ -173,6 +173,13 @@ def test_the_scale_of_a_law_is_compute_or_twice_the_decades_of_size_or_data_alon
     assert reads_scale(found) == (law != "power:over=seq_len")
 
 
+def test_step_zero_counts_as_the_first_step_after_it():
+    law = resolve(find_law("L0 + A*exp(-step/tau)"), read_runs(pd.DataFrame({"step": [0, 10], "loss": [3.0, 2.0]})))
+    with np.errstate(all="raise"):
+        assert scale_of(law, {"step": np.array([0.0, 10.0, 1000.0])}).tolist() == [2.0, 2.0, 6.0]
+        assert scale_of(law, {"step": np.zeros(1)}).tolist() == [0.0]
+
+
 @pytest.mark.parametrize(("axis", "column"), [("step", "step"), ("epoch", "epoch"), ("tokens", "D")])
 def test_the_row_before_training_is_left_out_of_a_power_law_and_counted(axis, column):
     places = np.arange(0, 400, 10)

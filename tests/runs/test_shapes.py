@@ -1,10 +1,13 @@
 """Tables of other shapes give the same runs as the table that is read: wide, long, a matrix, n/m, multiples."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import scalefit as sf
+from scalefit.runs.formats.matrices import matrix
 from scalefit.runs.formats.raw import RawTable
 from scalefit.runs.reading.shapes import shaped
 
@@ -63,6 +66,12 @@ def test_a_matrix_of_two_settings(header):
         for j, decay in enumerate(decays):
             chosen = (runs["peak_lr"] == rate) & (runs["weight_decay"] == decay)
             assert runs["loss"][chosen].tolist() == [loss[i, j]]
+
+
+@pytest.mark.parametrize("header", ["lr \\ lr", ".. / ..", "loss \\ lr", "lr vs loss"])
+def test_a_matrix_of_one_setting_or_of_the_loss_is_none(header):
+    table = pd.DataFrame({header: [0.1, 0.2], "0.3": [3.0, 2.9], "0.4": [2.8, 2.7]})
+    assert matrix(RawTable(Path("runs.csv"), table)) is None
 
 
 def test_an_empty_cell_of_a_matrix_is_no_run():

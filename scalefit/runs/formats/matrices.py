@@ -43,7 +43,13 @@ def matrix(raw: RawTable) -> RawTable | None:
     frame = raw.frame
     first, others = str(frame.columns[0]), [str(name) for name in frame.columns[1:]]
     parts = [part for part in BETWEEN.split(first) if part]
-    if len(others) < 2 or len(frame) < 2 or len(parts) != 2 or not all(map(is_quantity, others)):
+    if (
+        len(others) < 2
+        or len(frame) < 2
+        or len({*parts, "loss"}) != 3
+        or len(parts) != 2
+        or not all(map(is_quantity, others))
+    ):
         return None
     if not all(pd.api.types.is_numeric_dtype(frame[name].dtype) for name in others):
         return None

@@ -203,10 +203,9 @@ def _without_words(tidy: Tidy, column: pd.Series) -> pd.Series:
     words = np.array([_is_word(cell) for cell in column], dtype=bool)
     if 2 * words.sum() >= column.notna().sum():
         return column
-    cell, row = column[words].iloc[0], column.index[int(np.argmax(words))]
-    count = int(words.sum())
-    text = f"column {column.name}: {count} cells such as '{cell}' (row {row}) are not numbers and count as missing"
-    tidy.note("unknown", text, count)
+    row = column.index[int(np.argmax(words))]
+    text = f"{words.sum()} cells such as '{column[words].iloc[0]}' (row {row}) are not numbers and count as missing"
+    tidy.note("unknown", f"column {column.name}: {text}", int(words.sum()))
     return column.where(~words)
 
 
