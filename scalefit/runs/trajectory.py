@@ -92,8 +92,9 @@ class LearningRates:
         found: dict[str, list[str]] = {}
         if self.rows is None or self.given is not None or self.warmup is not None:
             return found
-        for run, part in self.rows.groupby("run", observed=True, sort=False):
-            head = part[["step", "lr"]].dropna()[:FIRST]
+        first = self.rows.groupby("run", observed=True, sort=False).head(FIRST)
+        for run, part in first.groupby("run", observed=True, sort=False):
+            head = part[["step", "lr"]].dropna()
             at, lr = head["step"].to_numpy(), head["lr"].to_numpy(dtype=float)
             if len(at) and at[0] > 1 and (rows := rises_from_zero(at, lr)):
                 found.setdefault(guessed_warmup(int(at[rows - 1]), rows), []).append(str(run))

@@ -38,7 +38,8 @@ def read(path: Path) -> RawTable:
     frame = _parsed(path, start, separator, decimal, header)
     if any("\x00" in str(name) for name in frame.columns):
         raise InputError("not a table: the file is binary", where=str(path), todo="save it as UTF-8 text")
-    words = [str(name) for name in frame.columns] if len(frame.columns) > 1 else head[start].split()
+    words = [str(name) for name in frame.columns if not str(name).startswith("Unnamed: ")]
+    words = words if len(words) > 1 else head[start].split()
     if all(is_quantity(name) or is_quantity(name.split(".")[0] or "x") for name in words):
         todo = "add a header, e.g. step,lr,loss"
         raise InputError("the first line holds numbers, not column names", where=str(path), todo=todo)

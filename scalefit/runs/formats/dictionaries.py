@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -13,12 +14,15 @@ from scalefit.errors import listed
 from scalefit.runs.formats.jsonl import flattened
 from scalefit.runs.formats.raw import RawTable, Remark
 
+#: names of columns whose cells are taken apart
+NAMES = frozenset(["config", "summary", "params", "parameters", "hparams", "settings", "args", "metrics", "results"])
 LONGEST, MOST = 100_000, 500  #: letters of a cell, and entries of the cells of one column
 
 
 def with_entries(raw: RawTable) -> RawTable | None:
     """The table with a column for each entry, `config/lr`; entries that hold lists are left out."""
-    found = {name: cells for name in map(str, raw.frame.columns) if (cells := _dictionaries(raw.frame[name]))}
+    named = [name for name in map(str, raw.frame.columns) if re.split(r"[./_ ]", name.lower())[-1] in NAMES]
+    found = {name: cells for name in named if (cells := _dictionaries(raw.frame[name]))}
     if not found:
         return None
     frame = raw.frame.drop(columns=list(found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +19,7 @@ from scalefit.runs.matching import canonical
 FOLLOWS = frozenset({"step", "epoch", "status", "diverged", "grad_norm"})  #: columns that may be empty in single rows
 
 
-def without_merged_cells(raw: RawTable) -> RawTable | None:
+def without_merged_cells(raw: RawTable, renames: Mapping[str, str]) -> RawTable | None:
     """The table with each setting in every row of its group; None where no column has the form of merged cells.
 
     Such a column is filled in its first row and at the beginning of each group of rows, whose groups have one length
@@ -28,7 +29,7 @@ def without_merged_cells(raw: RawTable) -> RawTable | None:
     losses = [name for name in map(str, frame.columns) if measured(name)]
     if len(frame) < 4 or not losses or not frame.isna().any(axis=None):
         return None
-    axis, _ = axis_of_rows(frame)
+    axis, _ = axis_of_rows(frame, renames)
     axis = None if axis is None or frame[axis].hasnans else axis
     names = [name for name in map(str, frame.columns) if name not in losses and _may_be_merged(frame, name, axis)]
     results = frame[losses].notna().any(axis=1).to_numpy()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -30,20 +30,24 @@ SETTINGS = TELLING | {"n_head", "d_ff", "seq_len", "vocab", "warmup", "batch", "
 AXES = ("step", "tokens", "epoch")
 
 
-def axis_of_rows(frame: pd.DataFrame) -> tuple[str | None, str | None]:
-    """The column of steps (else tokens, else epochs) and that of runs, as the file names them."""
-    bound = {binding.name: binding.source for binding in match(frame.columns, ties={})}
-    return next((bound[name] for name in AXES if name in bound), None), bound.get("run")
+def axis_of_rows(frame: pd.DataFrame, renames: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """The column of steps (else tokens, else epochs) and that of runs, as the file names them; none where two could be
+    that of steps and the user mapped neither."""
+    ties = dict[str, str]()
+    mapped = {name: target for name, target in renames.items() if name in frame.columns}
+    bound = {binding.name: binding.source for binding in match(frame.columns, mapped, ties=ties)}
+    axis = None if set(AXES) & {*ties} else next((bound[name] for name in AXES if name in bound), None)
+    return axis, bound.get("run")
 
 
-def of_one_process(raw: RawTable) -> RawTable | None:
+def of_one_process(raw: RawTable, renames: Mapping[str, str]) -> RawTable | None:
     """The rows of the first process, where a column such as `rank` tells apart rows of several at the same steps."""
     frame = raw.frame
     names = [str(name) for name in frame.columns if NAME.fullmatch(normalised(str(name)))]
     names = [name for name in names if frame[name].nunique() > 1 and frame[name].notna().all()]
     if len(names) != 1:
         return None
-    axis, run = axis_of_rows(frame.drop(columns=names))
+    axis, run = axis_of_rows(frame.drop(columns=names), renames)
     if axis is None:
         return None
     name = names[0]
@@ -62,11 +66,11 @@ def _tells(name: str) -> bool:
     return canonical(name) in SETTINGS
 
 
-def one_in_a_row(raw: RawTable) -> RawTable | None:
+def one_in_a_row(raw: RawTable, renames: Mapping[str, str]) -> RawTable | None:
     """The first row of each step, where most steps stand several times in a row with other losses, and nothing but
     measurements differs between these rows: several processes wrote them, or parts of a step were logged."""
     frame = raw.frame
-    axis, run = axis_of_rows(frame)
+    axis, run = axis_of_rows(frame, renames)
     losses = [name for name in map(str, frame.columns) if measured(name)]
     if axis is None or not losses or not pd.api.types.is_numeric_dtype(frame[axis].dtype):
         return None
@@ -86,6 +90,8 @@ def one_in_a_row(raw: RawTable) -> RawTable | None:
         or frame.loc[several, losses].isna().any(axis=None)
     ):
         return None
+    if canonical(axis) == "epoch" and any(_rises(frame[name]) for name in frame.columns if name not in losses):
+        return None  # another column counts the rows of an epoch
     if any(_setting(frame[name], steps) for name in frame.columns if name not in (axis, *losses)):
         return None
     if not any((frame[name].groupby(steps).nunique() > 1).any() for name in losses):
@@ -93,6 +99,12 @@ def one_in_a_row(raw: RawTable) -> RawTable | None:
     text = f"{many} of {len(counts)} steps stand several times in a row, as where several processes log, or parts of a "
     text += f"step: the first row of each is read, {int(again.sum())} others are left out"
     return replace(raw, frame=frame[~again], remarks=(*raw.remarks, Remark("suspect", text, int(again.sum()))))
+
+
+def _rises(column: pd.Series) -> bool:
+    """Whether a column of numbers rises from each row to the next."""
+    values = column.to_numpy() if pd.api.types.is_numeric_dtype(column.dtype) else np.zeros(2)
+    return bool((np.diff(values.astype(float)) > 0).all())
 
 
 def _setting(column: pd.Series, steps: NDArray[np.int64]) -> bool:

@@ -143,7 +143,7 @@ def _add_pairs(values: dict[str, Value], style: TextFormat, parts: Iterable[str]
         key = hit["key"].strip()
         plain = key.lower().replace("_", " ").replace("/", " ")
         name = style.keep.get(key, style.keep.get(plain)) if style.keep else BLOCK_NAMES.get(key, key)
-        if style is PLAIN and plain.endswith("loss"):
+        if style is PLAIN and "loss" in plain:
             name = name_of_loss(key, text[: hit.start()]) + " (bits)" * bool(hit["unit"])
             if name == "loss" and name in values and plain != "loss":  # one of that name goes before others
                 continue

@@ -167,7 +167,8 @@ FORMATS = (
     ),
 )
 
-LOSS = r"(?=.*(?:\b|_)loss[ :=\[]+[-+\dni.])"  #: a loss further on in the line
+OF = r"(?:[_/](?:train|tr|val|valid|eval|test|total|aux|lm))?"  #: what may follow the word in the name of a loss
+LOSS = rf"(?=.*(?:\b|_)loss{OF}[ :=\[]+(?:tensor\()?[-+\dni.])"  #: a loss further on in the line
 #: Lines of no known trainer that give a step and a loss: step 10/200 | loss 2.91 | lr 1e-3
 PLAIN = TextFormat(
     "a step and a loss",
@@ -188,8 +189,10 @@ PLAIN = TextFormat(
         _row(rf"^(?!.*\b(?:step|iter)){LOSS}.*?\bepoch[ :=#\[]*<epoch>(?: *(?:/|of) *<epochs>)?\b"),
     ),
     re.compile(
-        r"(?<![\w./-])(?P<key>(?:[a-z][a-z0-9]*[ _/-]){0,3}loss|lr|learning[ _]rate|epoch|grad(?:ient)?[ _]norm)"
-        rf"[ :=\[]+(?P<value>{NUMBER})(?P<unit>\s*\(?(?:bits?|bpb|bpc)\b)?",
+        r"(?<![\w./-])(?P<key>(?:[a-z][a-z0-9]*[ _/-]){0,3}loss"
+        + OF
+        + r"|lr|learning[ _]rate|epoch|grad(?:ient)?[ _]norm)"
+        rf"[ :=\[]+(?:tensor\()?(?P<value>{NUMBER})(?P<unit>\s*\(?(?:bits?|bpb|bpc)\b)?",
         re.IGNORECASE,
     ),
     keep={
@@ -213,9 +216,10 @@ def name_of_loss(key: str, before: str) -> str:
     words = re.split(r"[ _/-]+", key.lower())
     if set(words) & OTHER_LOSSES:
         return "_".join(words)
-    if TRAINED.search(key):
+    spaced = key.replace("_", " ")
+    if TRAINED.search(spaced):
         return "train_loss"
-    judged = JUDGED.search(key.replace("_", " ")) or (len(words) == 1 and JUDGED.search(before))
+    judged = JUDGED.search(spaced) or (len(words) == 1 and JUDGED.search(before))
     return "val_loss" if judged and not (len(words) == 1 and TRAINED.search(before)) else "loss"
 
 

@@ -164,6 +164,14 @@ def _cells(frame: pd.DataFrame, name: str, positions: NDArray[np.intp]) -> str:
     return listed(cells, SHOWN, "; ", len(positions))
 
 
+def may_be_a_curve(frame: pd.DataFrame) -> str:
+    """What to map where the rows, each read as a run of its own, may be one curve; "" where they are none."""
+    name = rises_like_steps(frame)
+    shown = f'"{name}"' if " " in name else name
+    text = f"'{name}' rises evenly from row to row as steps do, and each row is read as a run of its own: map it if the"
+    return f"{text} rows are one curve (--map step={shown})" if name else ""
+
+
 def rises_like_steps(frame: pd.DataFrame) -> str:
     """A column of no known name that rises evenly from row to row while the loss falls, beside no setting; else "".
 
@@ -177,7 +185,7 @@ def rises_like_steps(frame: pd.DataFrame) -> str:
         return ""
     for name in map(str, frame.columns):
         values = frame[name] if pd.api.types.is_numeric_dtype(frame[name].dtype) else _progress(frame[name])
-        if name in COLUMNS or values is None or values.isna().any():
+        if name in COLUMNS or name.startswith("Unnamed: ") or values is None or values.isna().any():
             continue
         rises = np.diff(values.to_numpy(dtype=float))
         if rises[0] > 0 and np.allclose(rises, rises[0], rtol=0.01) and _falls_with(frame):

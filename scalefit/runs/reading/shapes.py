@@ -6,7 +6,7 @@ Each function knows one other shape. It returns None for a table that does not h
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -49,18 +49,19 @@ def shaped(raw: RawTable, mapped: Container[str] = ()) -> RawTable:
     if raw.along is not None and any(name in mapped for name in set(raw.along.columns) - set(raw.frame.columns)):
         raw = replace(raw, frame=raw.along)
     raw = settled(raw)
+    renames = mapped if isinstance(mapped, Mapping) else {}
     for reshape in (
         with_entries,
         with_units,
         without_summaries,
-        without_merged_cells,
+        lambda raw: without_merged_cells(raw, renames),
         lambda raw: unscaled(raw, mapped),
         _counted,
         _multiplied,
         _long,
         _parted,
-        of_one_process,
-        one_in_a_row,
+        lambda raw: of_one_process(raw, renames),
+        lambda raw: one_in_a_row(raw, renames),
         _same_rates,
         _turned,
         matrix,

@@ -17,7 +17,7 @@ from scalefit.runs.formats.raw import refuse_clock
 from scalefit.runs.formats.scaled_headers import refuse_logarithms
 from scalefit.runs.matching import Binding, match
 from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
-from scalefit.runs.reading.checks import rises_like_steps
+from scalefit.runs.reading.checks import may_be_a_curve
 from scalefit.runs.reading.markers import marker, markers, value
 from scalefit.runs.reading.rates import bound_rates, sized
 from scalefit.runs.reading.results import (
@@ -265,11 +265,8 @@ def _find_axis(tidy: Tidy) -> None:
         tidy.axis = "epoch"
         tidy.note("derived", "the epoch counts up: each run is a curve over epochs, and its steps are not known")
     if not tidy.axis:
-        if name := rises_like_steps(tidy.frame):
-            text = (
-                f"'{name}' rises evenly from row to row as steps do, and each row is read as a run of its own: map it"
-            )
-            tidy.note("suspect", f"{text} if the rows are one curve (--map step={name})", len(tidy.frame))
+        if text := may_be_a_curve(tidy.frame):
+            tidy.note("suspect", text, len(tidy.frame))
         _as_final_results(tidy)
 
 

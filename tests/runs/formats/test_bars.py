@@ -141,6 +141,9 @@ def test_steps_in_thousands_and_with_commas(tmp_path, form, scale):
         "step {step} | aux_loss 0.0123 | loss {loss:.4f} | z-loss 0.5",
         "step {step}, balancing loss: 0.01, loss: {loss:.4f}, KL loss: 0.2, best_val_loss: 1.0",
         "train step={step} loss={loss:.4f} router_z_loss=0.1",
+        "step={step} loss_lm={loss:.4f} loss_aux=0.1 loss_scale=65536.0",
+        "step {step} loss tensor({loss:.4f}, device='cuda:0') aux_loss 0.2",
+        "step {step} loss_sum 503.0 loss {loss:.4f}",
     ],
 )
 def test_of_several_losses_in_a_line_the_one_of_the_model_counts(tmp_path, form):
@@ -182,3 +185,9 @@ def test_the_example_of_word_language_models(tmp_path):
     runs = sf.read_runs(tmp_path / "job.log")
     assert runs.curves["step"].tolist() == STEPS.tolist()
     np.testing.assert_allclose(runs.curves["loss"], LOSS, atol=6e-3)
+
+
+def test_splits_behind_the_word(tmp_path):
+    runs = log(tmp_path, "step={step} | loss_train={loss:.4f} | loss_val=9.5", rename={"train_loss": "loss"})
+    np.testing.assert_allclose(runs.curves["loss"], LOSS, atol=6e-5)
+    assert set(runs.curves["val_loss"]) == {9.5}

@@ -8,7 +8,7 @@ import scalefit as sf
 from scalefit.errors import InputError
 
 
-@pytest.mark.parametrize("line", ["1,2.5", "10,2.5,2.5", "1e-3,-2.5", "0.5,0.5,0.5"])
+@pytest.mark.parametrize("line", ["| 10 | 2.5 |", "1,2.5", "10,2.5,2.5", "1e-3,-2.5", "0.5,0.5,0.5"])
 def test_a_file_without_a_header_is_refused(tmp_path, line):
     path = tmp_path / "bare.csv"
     path.write_text(f"{line}\n{line}\n")

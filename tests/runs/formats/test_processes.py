@@ -121,3 +121,15 @@ def test_lines_of_which_one_process_prints_each_step_are_all_read(tmp_path):
     ]
     (tmp_path / "job.log").write_text("".join(lines))
     assert_first(sf.read_runs(tmp_path / "job.log"))
+
+
+@pytest.mark.parametrize("mapped", ["_step", "trainer/global_step", "count"])
+def test_epochs_are_no_axis_where_the_step_is_mapped(mapped):
+    """W&B beside Lightning logs two counters and the epoch: all rows of an epoch are read."""
+    table = pd.DataFrame({"_step": range(40), "trainer/global_step": STEPS, "epoch": STEPS // 100, "loss": LOSS})
+    if mapped == "count":
+        table = table[["_step", "epoch", "loss"]].rename(columns={"_step": "count"})
+    runs = sf.read_runs(table, rename={mapped: "step"})
+    assert len(runs.curves) == 40
+    np.testing.assert_allclose(runs.curves["loss"], LOSS)
+    assert not any("in a row" in note.text for note in sf.read_runs(table, tell_ties=True, need=()).notes)
