@@ -81,7 +81,7 @@ def unsettled(
     at all, the lower end of its domain, lies within its 90 % profile interval.
     """
     thin = slice(None, None, max(1, model.n // PROFILED_ROWS))
-    part, some = model.take(thin), values[thin]
+    part, some = model.condensed_at(solution.theta).take(thin), values[thin]
     own = None if weights is None else weights[thin]
     here = replace(solution, residuals=solution.residuals[thin])
     if thin.step > 1:
@@ -114,7 +114,7 @@ def hardly_known(model: BoundLaw, values: FloatArray, weights: FloatArray | None
         inside = coordinate.low < solution.theta[j] < coordinate.high
         if coordinate.name not in model.law.hardly or not inside or solution.cost <= 0:
             continue
-        search = Search(model, values, weights, solution, j)
+        search = Search(model.condensed_at(solution.theta), values, weights, solution, j)
         value = float(np.exp(solution.theta[j])) if coordinate.log else float(solution.theta[j])
         others = [(word, value * times) for word, times in (("twice", 2.0), ("half", 0.5))]
         places = [(word, float(np.log(v)) if coordinate.log else v) for word, v in others]

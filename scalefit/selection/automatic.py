@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from scalefit.fitting.fit import fit as fit_one
 from scalefit.fitting.prepare import Options
 from scalefit.fitting.result import Fit
 from scalefit.laws import Law, find_law
+from scalefit.parallel import each
 from scalefit.rows.gather import gather
 from scalefit.rows.resolve import resolve
 from scalefit.runs import Runs, read_runs
@@ -162,22 +163,37 @@ def compared(
     """Every candidate tried on the same folds, those with few parameters first; and why some are refused."""
     asked = Options(**{name: value for name, value in options.items() if name not in OF_A_FIT})
     folds = folds_for(runs, [forms[0] for forms in found.laws], asked, at)
+    count = len(found.laws)
+
+    def one(numbered: tuple[int, Sequence[Law]], rivals: Collection[Trial] = ()) -> Trial | str:
+        number, forms = numbered
+        tell(f"trying law {forms[0].spec}, {number} of {count}")
+        try:
+            if rivals:
+                alone = attempt(runs, forms, asked, ())
+                if alone.free > MANY and alone.criterion >= min(trial.criterion for trial in rivals):
+                    return f"{alone.free} parameters fit these rows no better than fewer do"
+            return attempt(runs, forms, asked, folds)
+        except InputError as error:
+            return str(error)
+
+    numbered = list(enumerate(found.laws, 1))
+    large = [len(forms[0].parameters) - len(forms[0].held) > MANY for forms in found.laws]
+    first = [law for law, many in zip(numbered, large, strict=True) if not many]
+    outcomes = dict(zip((number for number, _ in first), each(one, first), strict=True))
+    for law, many in zip(numbered, large, strict=True):
+        if many:
+            outcomes[law[0]] = one(
+                law, [made for number, made in outcomes.items() if number < law[0] and not isinstance(made, str)]
+            )
     trials: dict[str, Trial] = {}
     refused: dict[str, str] = {}
-    for number, forms in enumerate(found.laws, 1):
-        tell(f"trying law {forms[0].spec}, {number} of {len(found.laws)}")
-        many = len(forms[0].parameters) - len(forms[0].held) > MANY
-        try:
-            if many and trials:
-                alone = attempt(runs, forms, asked, ())
-                if alone.criterion >= min(trial.criterion for trial in trials.values()):
-                    refused[forms[0].spec] = f"{alone.free} parameters fit these rows no better than fewer do"
-                    continue
-            trial = attempt(runs, forms, asked, folds)
-        except InputError as error:
-            refused[forms[0].spec] = str(error)
-            continue
-        trials[trial.law.spec] = trial
+    for number, forms in numbered:
+        made = outcomes[number]
+        if isinstance(made, str):
+            refused[forms[0].spec] = made
+        else:
+            trials[made.law.spec] = made
     return trials, refused
 
 

@@ -154,7 +154,7 @@ def _errors(ready: Sequence[Ready], fold: Fold, runs: Runs) -> tuple[float, floa
         if not held.any() or int((~held).sum()) < each.prepared.free + SPARE:
             continue
         try:
-            staged = bool(each.prepared.law.stages)
+            staged = bool(each.prepared.law.stages) or each.prepared.law.base is not None
             part = _staged(each, ~held) if staged else each
             solution = part.solved(None if staged else ~held)
         except (InputError, np.linalg.LinAlgError):
@@ -171,4 +171,5 @@ def _errors(ready: Sequence[Ready], fold: Fold, runs: Runs) -> tuple[float, floa
 def _staged(each: Ready, kept: NDArray[np.bool_]) -> Ready:
     """A law whose constants come from an earlier stage, prepared again from the kept rows alone."""
     positions = each.prepared.rows.positions[kept]
-    return Ready.of(replace(each.runs, table=each.runs.table.iloc[positions]), each.prepared.law, each.options)
+    few = replace(each.options, starts=FOLD_STARTS)
+    return Ready.of(replace(each.runs, table=each.runs.table.iloc[positions]), each.prepared.law, few)

@@ -187,3 +187,14 @@ def test_the_row_before_training_is_left_out_of_a_power_law_and_counted(axis, co
     fit = sf.fit(pd.DataFrame({"run": "a", axis: places, "loss": loss}), f"power-floor:over={column}", points="all")
     np.testing.assert_allclose([fit[name] for name in ("L_inf", "A", "alpha")], [2, 3, 0.5], rtol=1e-6)
     assert any(f"1 row at {column} 0, before any training, left out" in note for note in fit.notes)
+
+
+@pytest.mark.parametrize("over", ["power-floor:over=C", "power:over=C"])
+def test_compute_in_other_units_without_a_word_is_refused(over):
+    C = np.geomspace(1.0, 300.0, 8)
+    runs = pd.DataFrame({"C": C, "loss": 2 + 3 * (C * 1e18) ** -0.05})
+    with pytest.raises(sf.InputError, match="no amount of compute in FLOP") as error:
+        sf.fit(runs, over)
+    assert "C (EFLOPs)" in error.value.todo
+    units = runs.rename(columns={"C": "C (EFLOPs)"})
+    assert sf.fit(units, "power-floor:over=C").predict(C=1e20)["loss"].iloc[0] == pytest.approx(2.3, abs=1e-3)
