@@ -76,6 +76,18 @@ def test_the_forecast_is_the_weighted_mean_of_the_members(mixture):
     np.testing.assert_allclose(mixture.predict(C=[1e20, 1e22])["loss"], expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize(("share", "lead"), [(0.6, "power:over=C"), (0.7, "power-floor:over=C")])
+def test_of_laws_of_about_equal_weight_one_whose_constants_are_known_leads(monkeypatch, share, lead):
+    """These losses fall faster than a power, so that the floor of the heavier law ends at its bound."""
+    weights = {"power-floor:over=C": share, "power:over=C": 1 - share}
+    monkeypatch.setattr("scalefit.selection.automatic.weigh", lambda trials: (weights, True))
+    fit = sf.automatic(ladder(floor=-0.2), list(weights))
+    assert fit.law.spec == lead == next(iter(fit.choice.weights))
+    assert dict(fit.choice.weights) == weights
+    assert [other.law.spec for other in fit.choice.others] == list(fit.choice.weights)[1:]
+    assert ("at-bound" in {check.code for check in fit.warnings}) == (share == 0.7)
+
+
 def test_a_saved_mixture_forecasts_the_same(mixture, tmp_path):
     again = sf.load_fit(mixture.save(tmp_path / "fit.json"))
     pd.testing.assert_frame_equal(again.predict(C=1e22), mixture.predict(C=1e22))
