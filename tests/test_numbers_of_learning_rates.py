@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import commands
 import pytest
 
 DOCS = commands.ROOT / "docs"
-SPEC = importlib.util.spec_from_file_location("make_learning_rate", DOCS / "make_learning_rate.py")
-MADE = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(MADE)
+MADE = commands.script(DOCS / "make_learning_rate.py")
 TEXT = MADE.PAGE.read_text(encoding="utf-8")
 
 
