@@ -132,6 +132,7 @@ ROUTED = "routing_dm"
 #: law -> the data on which it is back-tested
 ON = {
     "annealing": CURVES,
+    "annealing-size": On("schedules"),
     "broken:over=examples": On("bnsl_4digit_addition", read=added),
     "chinchilla": SIZES,
     "data-constrained": On("datablations", read=repeated),
@@ -144,6 +145,7 @@ ON = {
     "kaplan-floor": SIZES,
     "loss-to-loss": On("loss_to_loss", "loss_stdlib from loss", on_another_set),
     "lr-batch-surface": On("steplaw", "within 2 % of the best", partial(swept, 0.02)),
+    "multi-power-fading": CURVES,
     "optimal-lr-batch": On("steplaw", "best rates", best_settings),
     "optimal-lr-batch:of=batch": On("steplaw", "best batches", best_settings),
     "over-training": SIZES,
