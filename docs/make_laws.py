@@ -91,7 +91,7 @@ def index(laws: Sequence[Law]) -> str:
         "hold the law to, or published constants that it carries; every law also passes the contract test (planted "
         "constants come back). Extrapolated: the median error of predictions of held-out larger runs (or left-out "
         "schedules) on a bundled or public data set, mean over refits, with the share of them inside the 90 % "
-        "intervals and how far beyond the fitted runs they reach, as `scalefit backtest` measures them "
+        "intervals and how many times their compute lies beyond the fitted runs, as `scalefit backtest` measures them "
         "(`python docs/measure_laws.py`). "
         "Known failure: the first of those on its page. Optimum: what finds the best size, data or setting.",
         table(("law", "formula", "what it says", "source", "proof", "extrapolated", "known failure", "optimum"), rows),

@@ -18,8 +18,11 @@ import numpy as np
 import pandas as pd
 
 import scalefit as sf
+from scalefit.laws import find_law
+from scalefit.rows.scale import reads_scale
 
 MEASURED = Path(__file__).parent / "laws" / "measured.csv"
+BUNDLED = Path(__file__).parents[1] / "data"
 PUBLIC = Path(__file__).parents[2] / "shared" / "data"
 COLUMNS = ["law", "data", "where", "error", "coverage", "predictions", "beyond"]
 BATCH = 131072.0  #: tokens per step of the runs of arXiv:2202.01169
@@ -31,12 +34,12 @@ class On:
 
     data: str
     where: str = ""
-    read: Callable[[], pd.DataFrame] | None = None  #: from the public folder; bundled sets need none
+    read: Callable[[], pd.DataFrame] | None = None  #: a bundled set as it is needs none
 
     @property
     def present(self) -> bool:
         """Whether the data are at hand."""
-        return self.read is None or (PUBLIC / self.data).is_dir()
+        return self.read is None or any((folder / self.data).is_dir() for folder in (BUNDLED, PUBLIC))
 
     def runs(self) -> sf.Runs | pd.DataFrame:
         """The rows to back-test on."""
@@ -125,6 +128,21 @@ def on_another_set() -> pd.DataFrame:
     return pd.DataFrame({"N": rows["N"], "D": rows["D"], "loss_source": rows["loss"], "loss": rows["loss_stdlib"]})
 
 
+def along() -> pd.DataFrame:
+    """One run at a constant rate, after its first steps."""
+    curves = sf.load("schedules").curves
+    assert curves is not None
+    return curves.query("run == 'd96-constant-2400' and step > 200")[["step", "loss"]]
+
+
+def reached() -> pd.DataFrame:
+    """The fewest steps to some losses by the batch size."""
+    runs = sf.read_runs(BUNDLED / "lr_batch_sgd" / "curves.csv")
+    losses = (2.9, 2.95, 3.0, 3.05, 3.1, 3.15)
+    rows = pd.concat([sf.batch_size(runs, loss=loss).reached.assign(loss=loss) for loss in losses])
+    return rows.assign(step=rows["steps"].round())[["loss", "batch", "step"]]
+
+
 SIZES = On("size_data")
 CURVES = On("schedules", "d_model == 64")
 MARKOV = On("zipf_markov")
@@ -135,6 +153,7 @@ ON = {
     "annealing-size": On("schedules"),
     "broken:over=examples": On("bnsl_4digit_addition", read=added),
     "chinchilla": SIZES,
+    "critical-batch": On("lr_batch_sgd", "steps to six losses", reached),
     "data-constrained": On("datablations", read=repeated),
     "downstream-error": On("gadre_overtraining", "C4, 46 tasks", answered),
     "encoder-decoder": On("encoder_decoder", "d_model <= 20"),
@@ -146,6 +165,7 @@ ON = {
     "loss-to-loss": On("loss_to_loss", "loss_stdlib from loss", on_another_set),
     "lr-batch-surface": On("steplaw", "within 2 % of the best", partial(swept, 0.02)),
     "multi-power-fading": CURVES,
+    "one-epoch": On("schedules", "along one run", along),
     "optimal-lr-batch": On("steplaw", "best rates", best_settings),
     "optimal-lr-batch:of=batch": On("steplaw", "best batches", best_settings),
     "over-training": SIZES,
@@ -167,7 +187,8 @@ def measured(law: str) -> dict[str, object]:
     tested = sf.backtest(on.runs(), law)
     row = {"law": law, "data": on.data, "where": on.where, "error": tested.error}
     row |= {"coverage": float(tested.table["inside"].mean()), "predictions": len(tested.table)}
-    return row | {"beyond": float(10 ** tested.table["decades"].max())}
+    far = tested.table["decades"].max() if reads_scale(find_law(law)) else 0.0  # without a size there is no such factor
+    return row | {"beyond": float(10**far)}
 
 
 def main(laws: Sequence[str]) -> None:
