@@ -32,6 +32,7 @@ class Variable:
     positive: bool = True  #: whether values at or below zero are refused
     may_be_constant: bool = False  #: whether rows that all hold one value of it can still identify the law
     many: bool = False  #: whether a row holds several values of it: (n, K), the law sums over the last axis
+    weighs: bool = False  #: of ``many``: whether the law is linear in it, so that fewer values can stand for them all
     absent: float = 0.0  #: what fills the rows of ``many`` that have fewer values than others
 
 
@@ -39,10 +40,9 @@ class Variable:
 class Parameter:
     """A number that the fit finds.
 
-    ``low`` and ``high`` are its domain. ``starts`` is the range in which the search begins (for a positive
-    parameter it is filled evenly in its logarithm when it spans more than a decade); the name of a variable stands
-    for that variable's range in the data. ``linear=True`` says that the law is linear in it, jointly with the other
-    linear ones: it is then solved for exactly and needs no start.
+    ``low`` and ``high`` are its domain. ``starts`` is the range in which the search begins (evenly in the logarithm
+    if the parameter is positive and spans over a decade); the name of a variable stands for its range in the data.
+    ``linear=True`` says that the law is linear in it, jointly with the others: it is solved for and needs no start.
     """
 
     unit: str
