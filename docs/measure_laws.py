@@ -143,6 +143,17 @@ def reached() -> pd.DataFrame:
     return rows.assign(step=rows["steps"].round())[["loss", "batch", "step"]]
 
 
+def taught() -> pd.DataFrame:
+    """Students of four teachers, three sizes and three lengths."""
+    return sf.load("distillation").table[["N", "D", "loss_teacher", "loss_supervised", "loss"]]
+
+
+def mixed() -> pd.DataFrame:
+    """The loss on code of models of three sizes and two lengths on ten mixtures."""
+    rows = sf.load("mixture").table
+    return rows[["N", "D", "share_code", "share_prose", "share_chain"]].assign(loss=rows["loss_code"])
+
+
 SIZES = On("size_data")
 CURVES = On("schedules", "d_model == 64")
 MARKOV = On("zipf_markov")
@@ -155,6 +166,7 @@ ON = {
     "chinchilla": SIZES,
     "critical-batch": On("lr_batch_sgd", "steps to six losses", reached),
     "data-constrained": On("datablations", read=repeated),
+    "distillation": On("distillation", read=taught),
     "downstream-error": On("gadre_overtraining", "C4, 46 tasks", answered),
     "encoder-decoder": On("encoder_decoder", "d_model <= 20"),
     "expert-count": On(ROUTED, "every 50,000 steps", partial(trained, "N", "D", "experts", "loss")),
@@ -164,6 +176,7 @@ ON = {
     "kaplan-floor": SIZES,
     "loss-to-loss": On("loss_to_loss", "loss_stdlib from loss", on_another_set),
     "lr-batch-surface": On("steplaw", "within 2 % of the best", partial(swept, 0.02)),
+    "mixture-scale:over=share_code+share_prose+share_chain": On("mixture", "loss on code", mixed),
     "multi-power-fading": CURVES,
     "one-epoch": On("schedules", "along one run", along),
     "optimal-lr-batch": On("steplaw", "best rates", best_settings),
