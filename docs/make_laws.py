@@ -21,7 +21,7 @@ from scalefit.planning.optimum.compute_optimal import CLOSED_FORMS
 HERE = Path(__file__).parent / "laws"
 MEASURED = HERE / "measured.csv"
 #: what stands in the index for a law that was not back-tested
-UNMEASURED = "none: no data set at hand has what it reads ({})"
+UNMEASURED = "none: no data set at hand allows a back-test; it reads {}"
 #: law -> what finds its optimum, where that is no plan of size and data
 OPTIMA = {
     "encoder-decoder": "closed form (`encoder_share`)",
