@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from itertools import product
 
 import numpy as np
 import pandas as pd
 
-from scalefit.transfer.lr_transfer import lr_transfer
-from scalefit.transfer.optimum import best_lr
+from scalefit.transfer.lr_transfer import Arm, lr_transfer
+from scalefit.transfer.optimum import Optimum, best_lr
 
 Shape = Callable[[np.ndarray], np.ndarray]
 NOISE = 0.003  #: of the log loss
@@ -27,48 +28,49 @@ SHAPES: dict[str, Shape] = {
 }
 
 
+def sweep(name: str, step: float, seeds: int, k: int) -> Optimum:
+    """The optimum found in one sweep of a shape, whose own is at 2^-8."""
+    rng = np.random.default_rng(k)
+    z = np.repeat(np.arange(-5, 5, step) + rng.uniform(-0.5, 0.5) * step, seeds)
+    loss = SHAPES[name](z) * np.exp(NOISE * rng.standard_normal(len(z)))
+    return best_lr(2.0 ** (z - 8), loss, np.tile(np.arange(seeds), len(z) // seeds), rng_seed=k)
+
+
+def swept(drift: float, stray: float, k: int) -> Arm:
+    """What is found of three widths whose optima stray from a line."""
+    rng, rows = np.random.default_rng(k), []
+    for i in range(3):
+        away = stray * rng.standard_normal()
+        z = np.arange(-5, 5, 0.5)
+        loss = SHAPES["tilted"](z - drift * (i - 1) - away) * np.exp(NOISE * rng.standard_normal(len(z)))
+        rows.append(pd.DataFrame({"width": 64 * 2**i, "lr": 2.0 ** (z - 8), "loss": loss}))
+    (arm,) = lr_transfer(pd.concat(rows), seed=k).arms
+    return arm
+
+
 def optima(repeats: int) -> Iterator[dict[str, object]]:
     """Coverage of the optimum's interval, and its root mean square error and width in octaves."""
-    for name, shape in SHAPES.items():
-        for step in (0.5, 1.0, 2.0):
-            for seeds in (1, 4):
-                held, off, width = [], [], []
-                for k in range(repeats):
-                    rng = np.random.default_rng(k)
-                    z = np.repeat(np.arange(-5, 5, step) + rng.uniform(-0.5, 0.5) * step, seeds)
-                    loss = shape(z) * np.exp(NOISE * rng.standard_normal(len(z)))
-                    found = best_lr(2.0 ** (z - 8), loss, np.tile(np.arange(seeds), len(z) // seeds), rng_seed=k)
-                    if not found.refused:
-                        held.append(found.low <= 2.0**-8 <= found.high)
-                        off.append(found.log2 + 8)
-                        width.append(found.octaves)
-                rms = float(np.sqrt(np.mean(np.square(off))))
-                yield {
-                    "shape": name, "step": step, "seeds": seeds, "held": np.mean(held), "rms_error": rms,
-                    "width": np.median(width),
-                }  # fmt: skip
+    for name, step, seeds in product(SHAPES, (0.5, 1.0, 2.0), (1, 4)):
+        known = [each for k in range(repeats) if not (each := sweep(name, step, seeds, k)).refused]
+        off = [each.log2 + 8 for each in known]
+        yield {
+            "shape": name, "step": step, "seeds": seeds, "held": np.mean([e.low <= 2.0**-8 <= e.high for e in known]),
+            "rms_error": float(np.sqrt(np.mean(np.square(off)))), "width": np.median([e.octaves for e in known]),
+        }  # fmt: skip
 
 
 def drifts(repeats: int) -> Iterator[dict[str, object]]:
     """Coverage of the drift over three widths and of the law at twice the largest width, and the verdicts."""
-    for drift in (-1.0, -0.5, 0.0):
-        for stray in (0.0, 0.15, 0.3):
-            held, law, words = [], [], []
-            for k in range(repeats):
-                rng = np.random.default_rng(k)
-                rows = []
-                for i in range(3):
-                    away = stray * rng.standard_normal()
-                    z = np.arange(-5, 5, 0.5)
-                    loss = SHAPES["tilted"](z - drift * (i - 1) - away) * np.exp(NOISE * rng.standard_normal(len(z)))
-                    rows.append(pd.DataFrame({"width": 64 * 2**i, "lr": 2.0 ** (z - 8), "loss": loss}))
-                (arm,) = lr_transfer(pd.concat(rows), seed=k).arms
-                at = arm.at(512)
-                held.append(arm.drift.low <= drift <= arm.drift.high)
-                law.append(at.low <= 2.0 ** (-8 + 2 * drift) <= at.high)
-                words.append(arm.verdict.split(":")[0])
-            counted = pd.Series(words).value_counts(normalize=True).to_dict()
-            yield {"drift": drift, "stray": stray, "held": np.mean(held), "law_held": np.mean(law), **counted}
+    for drift, stray in product((-1.0, -0.5, 0.0), (0.0, 0.15, 0.3)):
+        held, law, words = [], [], []
+        for k in range(repeats):
+            arm = swept(drift, stray, k)
+            at = arm.at(512)
+            held.append(arm.drift.low <= drift <= arm.drift.high)
+            law.append(at.low <= 2.0 ** (-8 + 2 * drift) <= at.high)
+            words.append(arm.verdict.split(":")[0])
+        counted = pd.Series(words).value_counts(normalize=True).to_dict()
+        yield {"drift": drift, "stray": stray, "held": np.mean(held), "law_held": np.mean(law), **counted}
 
 
 def main() -> None:

@@ -20,6 +20,8 @@ from scalefit.planning.optimum.compute_optimal import CLOSED_FORMS
 
 HERE = Path(__file__).parent / "laws"
 MEASURED = HERE / "measured.csv"
+#: what stands in the index for a law that was not back-tested
+UNMEASURED = "none: no data set at hand allows a back-test; it reads {}"
 #: law -> what finds its optimum, where that is no plan of size and data
 OPTIMA = {
     "encoder-decoder": "closed form (`encoder_share`)",
@@ -76,7 +78,7 @@ def index(laws: Sequence[Law]) -> str:
             law.title.rstrip("."),
             law.source,
             proof(law),
-            found.get(law.name, "not measured"),
+            found.get(law.name, UNMEASURED.format(columns(law))),
             law.fails.split("; ")[0].rstrip("."),
             optimum(law),
         )
@@ -88,8 +90,9 @@ def index(laws: Sequence[Law]) -> str:
         "`scalefit laws --for FILE` says which of them some runs can identify. Proof: published values that the tests "
         "hold the law to, or published constants that it carries; every law also passes the contract test (planted "
         "constants come back). Extrapolated: the median error of predictions of held-out larger runs (or left-out "
-        "schedules) on a bundled data set, mean over refits, with the share of them inside the 90 % intervals and how "
-        "far beyond the fitted runs they reach, as `scalefit backtest` measures them (`python docs/measure_laws.py`). "
+        "schedules) on a bundled or public data set, mean over refits, with the share of them inside the 90 % "
+        "intervals and how many times their compute lies beyond the fitted runs, as `scalefit backtest` measures them "
+        "(`python docs/measure_laws.py`). "
         "Known failure: the first of those on its page. Optimum: what finds the best size, data or setting.",
         table(("law", "formula", "what it says", "source", "proof", "extrapolated", "known failure", "optimum"), rows),
     ]
@@ -97,10 +100,18 @@ def index(laws: Sequence[Law]) -> str:
 
 
 def extrapolated() -> dict[str, str]:
-    """By law, the bundled data set on which it was back-tested, and what came out."""
+    """By law, the data sets on which it was back-tested, and what came out."""
+    found: dict[str, str] = {}
     with MEASURED.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {row["law"].partition(":")[0]: outcome(row) for row in rows}
+        for row in csv.DictReader(file):
+            name = row["law"].partition(":")[0]
+            found[name] = "; ".join([*([found[name]] if name in found else []), outcome(row)])
+    return found
+
+
+def columns(law: Law) -> str:
+    """What a law reads, in words."""
+    return ", ".join(["schedules", *law.path_columns] if law.is_trajectory else law.columns.values())
 
 
 def optimum(law: Law) -> str:

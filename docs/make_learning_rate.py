@@ -24,9 +24,11 @@ from scalefit.transfer import backtest_transfer, lr_transfer
 from scalefit.transfer.boundary import backtest_divergence
 from scalefit.transfer.sensitivity import lr_sensitivity
 from scalefit.transfer.sweeps import read_sweeps
+from scalefit.transfer.verdict import Interval
 
 PAGE = Path(__file__).parent / "learning_rate.md"
 DATA = Path(__file__).parents[1] / "data"
+PUBLIC = Path(__file__).parents[2] / "shared" / "data"
 UNTRAINED = float(np.log(256))
 NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
 PARTS: list[Callable[[], Iterator[str]]] = []
@@ -73,6 +75,11 @@ def over_width() -> Iterator[str]:
         yield row(name, [shown, says, f"{100 * test['regret']:.2f} %", f"{100 * test['noise']:.2f} %"])
     one, two = (f"{100 * plain.loc[name, 'regret']:.2f} % ({name})" for name in ("sp", "mup"))
     yield f"With `--measured-only` the regrets are {one} and {two}"
+    two = 100 * backtest_transfer(shipped.where("seed < 2")).set_index("arm").loc[["sp", "mup"], ["regret", "noise"]]
+    regrets, errors = (" and ".join(f"{value:.2f}" for value in two[name]) for name in ("regret", "noise"))
+    yield f"with two seeds the same fit gave {regrets} %, with standard errors of {errors} %"
+    (normed,) = lr_transfer(sf.load("weight_decay").where("weight_decay == 0")).arms
+    yield f"drifted by {ends(normed.drift)} octaves per doubling in sp"
     costs = found.table.set_index("arm")["lr_sensitivity"]
     sp, mup = (", ".join(f"{value:.2f}" for value in costs[name]) for name in ("sp", "mup"))
     yield f"LR sensitivity rises with the width in sp ({sp}) but not in mup ({mup})"
@@ -99,6 +106,15 @@ def over_depth() -> Iterator[str]:
         streams = ", ".join(f"{stream[name, layers]:.2g}" for layers in (2, 8))
         cells = [f"{ends(arm.drift)}, {says}", losses, streams, f"{100 * tested.loc[name, 'regret']:.1f} %"]
         yield row(shown, cells)
+    noise = 100 * tested["noise"]
+    yield f"The standard error of a difference is {noise.min():.1f} to {noise.max():.1f} %"
+    deep = shipped.table[(shipped.table["n_layer"] == 8) & shipped.table["lr"].between(2**-7.6, 2**-5.9)]
+    losses = deep.pivot_table(index=["lr", "seed"], columns="parametrization", values="loss")
+    one, two = (
+        f"{gain.mean():.3f} ± {gain.std() / np.sqrt(len(gain)):.3f}"
+        for gain in ((losses["sp"] - losses[name]).dropna() for name in ("depth-mup", "completep"))
+    )
+    yield f"below that of the standard parametrisation by {one} nats in depth-mup and by {two} in completep"
 
 
 @part
@@ -141,6 +157,9 @@ def warmup() -> Iterator[str]:
     assert shortest_warmup(step, top, 2**-8, "adam") == 30
     assert np.isnan(shortest_warmup(step, top, 2**-6, "adam"))
     yield f"stays between {late.min() / 1e3:.1f}e3 and {late.max() / 1e3:.1f}e3"
+    first, then = (float(top[step == at].iloc[0]) for at in (20, 30))
+    yield f"falls from {first / 1e6:.1f}e6 to {then / 1e3:.1f}e3 between steps 20 and 30"
+    yield f"from step 30 on, 38/sharpness is {38 / late.median():.4f}"
 
 
 @part
@@ -154,6 +173,10 @@ def weight_decay() -> Iterator[str]:
     for width in (16, 32, 64, 128):
         costs = [lr_sensitivity(large[width, name], UNTRAINED) for name in ("none", "independent", "coupled")]
         yield row(width, [f"{value:.3f}" for value in costs])
+    at = losses[128].iloc[int(np.argmin(np.abs(np.log2(losses.index) + 2)))]
+    yield f"(loss {at['coupled']:.2f} against {at['independent']:.2f} at 2^-2 and width 128)"
+    least = losses.min().unstack()
+    assert list(least.index[least["none"] == least.min(axis=1)]) == [32, 64, 128]
     whole = {
         name: [lr_sensitivity(losses[width, name], UNTRAINED) for width in (16, 32, 64, 128)]
         for name in ("independent", "coupled")
@@ -202,6 +225,22 @@ def norms() -> Iterator[str]:
             start = rows["rms_start"].mean()
             cells.append(f"{', '.join(end)} ({start:.2g})" if norm == "post" else f"{', '.join(end)} ({start:.1f})")
         yield row(layers, cells)
+    ends_of = last.groupby(["norm", "n_layer", "lr"])[["rms_end", "rms_start"]].mean()
+    grown = (ends_of["rms_end"] / ends_of["rms_start"]).groupby("norm").max()
+    yield f"multiplies the stream by up to {grown['pre']:.0f} in Pre-LN"
+    yield f"by up to {grown['peri']:.1f} in Peri-LN"
+    rows = blocks[(blocks["n_layer"] == 16) & blocks["norm"].isin(("pre", "peri"))]
+    variance = rows.groupby(["norm", "lr", "block"])[["rms_start", "rms_end"]].mean() ** 2
+    straight = [
+        np.corrcoef(np.arange(len(group)), group[column])[0, 1] ** 2
+        for _, group in variance.groupby(["norm", "lr"])
+        for column in group
+    ]
+    yield f"(R² of a line {np.floor(100 * min(straight)) / 100:.2f} or more)"
+    means = sf.load("norm_placement").table.groupby(["norm", "n_layer", "lr"])["loss"].mean()
+    faster = means.loc[["peri", "pre"], 16].groupby("norm").last()
+    yield f"({faster['peri']:.2f} against {faster['pre']:.2f} at 16 layers and 2^-6)"
+    yield f"learns only the frequencies of bytes ({means['post'].loc[8:].mean():.2f})"
 
 
 @part
@@ -219,6 +258,10 @@ def spikes() -> Iterator[str]:
     paired = [harm["slow", clip] - harm["spam", clip] for clip in (0.0, 1.0)]
     one, two = (f"{each.mean():.3f} ± {each.std() / np.sqrt(len(each)):.3f}" for each in paired)
     yield f"SPAM suffers less than AdamW with the same β2, by {one} and {two}"
+    means = losses.groupby(["arm", "clip", "lr"]).mean()[20].groupby(["arm", "clip"]).min()
+    best, reset, slower = means["adamw", 0.0], means["spam"].min(), means["slow"].min()
+    assert best == means.min()
+    yield f"({best:.2f} without clipping; SPAM {reset:.2f}, AdamW with β2 .999 {slower:.2f})"
 
 
 @part
@@ -230,8 +273,27 @@ def batches() -> Iterator[str]:
         f"{c.value:.0f} [{c.low:.0f}, {c.high:.0f}], {each.loss:.2f}" for c, each in zip(limits, both, strict=True)
     ]
     yield row("critical batch size, tokens, to a loss of", least)
+    passed = []
+    for each in both:
+        assert each.tradeoff is not None
+        line = each.tradeoff.S_min * (1 + each.tradeoff.B_crit / each.reached["batch"])
+        passed.append(f"{100 * np.abs(each.reached['steps'] / line - 1).max():.0f} %")
+    yield row("the hyperbola passes the six batch sizes within", passed)
+    fastest = [f"batch^{spread(each.fastest)}" for each in both]
+    yield row("learning rate of the fewest steps to that loss", fastest)
+    lowest = [lr_transfer(sf.load(name), over="batch").arms[0].drift for name in ("lr_batch", "lr_batch_sgd")]
+    command = "`lr-transfer data/lr_batch/runs.csv --over batch`"
+    yield row(f"learning rate of the lowest final loss ({command})", [f"batch^{spread(each)}" for each in lowest])
+    critical = limits[1].value
+    grown = np.log((1 + critical / 128) / (1 + critical / 4096)) / np.log(4096 / 128)
+    yield f"lr_max/(1 + {critical:.0f}/batch) grows from batch size 128 to 4096 as batch^{grown:.2f}"
     noises = [each.noise["noise_scale"] for each in both]
     yield row("noise scale at the end of the runs", [f"{hundreds(n.min())} to {hundreds(n.max())}" for n in noises])
+
+
+def spread(exponent: Interval) -> str:
+    """An exponent with its interval."""
+    return f"{plain(exponent.value)} [{plain(exponent.low)}, {plain(exponent.high)}]"
 
 
 def hundreds(scale: float) -> str:
@@ -256,10 +318,20 @@ def probes() -> Iterator[str]:
     right = (judged.table["seen"] == judged.table["predicted"]).sum()
     said = f"precision {judged.precision:.2g}, recall {judged.recall:.2f}: {right} of {len(judged.table)}"
     yield f"{said} learning rates are right, and {judged.table['seen'].sum()} diverge"
+    (missed,) = judged.table.loc[judged.table["seen"] & ~judged.table["predicted"], "lr"]
+    yield f"the missed one, {missed:.4f}, lies at the predicted boundary"
+    tops = sp.pivot_table(index="lr", columns="d_model", values="attention_logit_max")
+    yield f"(grows from {tops[128].iloc[0]:.0f} at 2^-11 to 10^{np.log10(tops[128].loc[0.25]):.0f} at 2^-2)"
+    octaves = np.log(sp[sp["d_model"] == 128]["N"].iloc[0] / sp[sp["d_model"] == 16]["N"].iloc[0])
+    steep = (tops[128] / tops[16])[(tops.index > 2**-6.1) & (tops.index < 2**-2.9)]
+    grown = [f"N^{np.log(each) / octaves:.1f}" for each in (steep.min(), steep.max())]
+    yield f"as {grown[0]} to {grown[1]} at 2^-6 to 2^-3 ({steep.min():.0f} to {steep.max():.0f} times)"
     cured = pd.read_csv(DATA / "attention_logit" / "runs.csv")
     cured = cured[cured["lr"] < 0.2].pivot_table(index="lr", columns="d_model", values="attention_logit_max")
     yield f"at learning rates up to 2^-3 it stays below {np.ceil(cured.to_numpy().max()):.0f}"
     times = cured[128] / cured[16]
+    slow, fast = (np.log(each) / octaves for each in (times.min(), times.max()))
+    yield f"it grows as N^{slow:.2f} to N^{fast:.2f}"
     yield f"{times.min():.1f} to {times.max():.1f} times over 63 times the size"
     log_z = pd.read_csv(DATA / "z_loss" / "runs.csv").groupby("z_loss")["output_logit_logsumexp"].agg(["min", "max"])
     free, little, much = (f"{low:.2g} to {high:.2g}" for low, high in log_z.to_numpy())
@@ -285,6 +357,106 @@ def divergence() -> Iterator[str]:
     yield f"the logit is above the limit at step {step[np.argmax(logit > 1e4)]:.0f}"
     last = lost.loc[lost["loss"] <= lost["loss"].cummin() + 1, "step"].max()
     yield f"The loss is last within a nat of its lowest at step {last:.0f}"
+
+
+@cache
+def simulated(kind: str) -> pd.DataFrame:
+    """What docs/simulate_learning_rates.py drew: one row a case, one letter a sample."""
+    rows = pd.read_csv(Path(__file__).parent / "simulated.csv", dtype={"outcomes": str}).query(f"kind == '{kind}'")
+    return rows.set_index(pd.MultiIndex.from_tuples(rows["case"].str.split("; ").map(tuple)))
+
+
+def share(letters: str, counted: str = "1") -> float:
+    """How many percent of the samples have one of these letters."""
+    return 100 * sum(each in counted for each in letters) / len(letters)
+
+
+@part
+def coverage() -> Iterator[str]:
+    """Coverage of the optimum of a sweep and of the drift over three."""
+    names = {"parabola": "parabola", "tilted": "lopsided", "walled": "a steep wall on the right"}
+    names |= {"saturating": "saturating on both sides"}
+    names |= {"kinked": "a corner at the minimum, ten times as steep on the right"}
+    sweeps = simulated("optimum")
+    for shape, shown in names.items():
+        cells = []
+        for step in ("0.5", "1.0", "2.0"):
+            one, four = (sweeps.loc[(shape, step, seeds)] for seeds in ("1", "4"))
+            inside = f"{share(one['outcomes']):.0f}, {share(four['outcomes']):.0f} %"
+            cells.append(f"{inside}; {one['median']:.2g}, {four['median']:.2g}")
+        yield row(shown, cells)
+    drifts = simulated("drift")
+    drift, law = (
+        [share("".join(drifts.xs(stray, level=1)["outcomes"]), letters) for stray in ("0.0", "0.15", "0.3")]
+        for letters in ("bd", "bl")
+    )
+    first, second, third = (f"{each:.0f} %" for each in drift)
+    yield f"coverage is {first} where the optima lie on a line, {second} where they stray from it by 0.15 octaves"
+    yield f"and {third} where they stray by 0.3"
+    first, second, third = (f"{each:.0f}" for each in law)
+    yield f"for the law at twice the largest width it is {first}, {second} and {third} %"
+    assert drifts.xs("-1.0")["most"].max() <= 0
+    assert drifts.xs("0.0")["least"].min() >= 0
+    yield "No sweep with a drift of −1 was judged to transfer, and none with a drift of 0 not to"
+
+
+@part
+def watched() -> Iterator[str]:
+    """How often a calm log raises an alarm, and how often a fault is found."""
+    calm = simulated("calm")
+    alarms = "".join(calm["outcomes"])
+    noises = {"correlated": "correlated", "fading": "fading", "laplace": "Laplace", "normal": "normal"}
+    noises |= {"student 3": "Student's t"}
+    counts = calm["outcomes"].groupby(level=1).sum().str.count("1")
+    by_noise = [f"{counts[noise]} with {shown}" for noise, shown in noises.items()]
+    yield f"There were {alarms.count('1')} false alarms in {len(alarms)} calm logs ({share(alarms):.1f} %)"
+    yield f"{', '.join(by_noise)} noise"
+    grown = "".join(simulated("growing")["outcomes"])
+    yield f"{grown.count('1')} of {len(grown)} calm logs ({share(grown):.1f} %) gave a false alarm at some point"
+    dips = simulated("dip").set_index("case")["outcomes"]
+    others = "".join(dips.drop("gradual"))
+    yield f"in {others.count('1')} of {len(others)} cases for abrupt dips, evaluations and small losses"
+    yield f"in {dips['gradual'].count('1')} of {len(dips['gradual'])} for gradual dips"
+    faults = simulated("fault")["outcomes"]
+    for fault, shown in FAULTS.items():
+        yield row(shown, [f"{share(faults[fault, noise]):.0f} %" for noise in ("normal", "student 3")])
+    normed, bare = ("".join(faults[name]) for name in ("diverging", "diverging, no norm"))
+    yield f"was called diverging in {normed.count('1')} of {len(normed)} logs with a gradient norm that rises with it"
+    yield f"in {bare.count('1')} of {len(bare)} without one"
+
+
+FAULTS = {
+    "shift 0.3": "+0.3 nats for good",
+    "shift 0.6": "+0.6 nats for good",
+    "shift 0.95": "+0.95 nats for good",
+    "slow rise": "+0.95 nats, slowly",
+    "spike": "1.5 times the loss for three rows",
+    "gradient norm": "gradient norm up to 50 times, smoothly",
+    "attention logit": "attention logit that reaches 1e4 at 1.2 to 1.8 times the length",
+}
+
+
+def public() -> Iterator[str]:
+    """Sweeps that others have published."""
+    rows = pd.read_csv(PUBLIC / "mup_mlp_cifar" / "train_loss_by_epoch.csv").drop(columns="log2_lr")
+    rows = rows.rename(columns={"train_loss": "loss", "parameterization": "parametrization"})
+    found = lr_transfer(rows[rows["epoch"] == 20], initial_loss=np.log(10))
+    shown = [f"{ends(found[name].drift)}, {found[name].verdict.split(':')[0]}" for name in ("SP", "muP")]
+    yield row("MLP on CIFAR-10, epoch 20, widths 256 to 2048, one seed", [f"sp {shown[0]}; mup {shown[1]}"])
+    for epoch in (1, 20):
+        judged = backtest_divergence(read_sweeps(rows[rows["epoch"] == epoch], initial_loss=np.log(10)))
+        shares = f"precision {judged.precision:.2f} and recall {judged.recall:.2f} at epoch {epoch}"
+        yield f"{shares} ({judged.table['seen'].sum()} of {len(judged.table)} learning rates diverge)"
+    runs = sf.read_runs(PUBLIC / "steplaw" / "dense_lr_bs_sweep.csv", need=())
+    sizes = ("N < 2.6e8", "N > 2.6e8 and N < 2.7e8", "N > 2.7e8")
+    tested = pd.concat([backtest_transfer(runs.where(size), over="D", arms="batch") for size in sizes])
+    inside = (tested["low"] <= tested["least_at"]) & (tested["least_at"] <= tested["high"])
+    said = f"mean regret {100 * tested['regret'].mean():.2f} % over {tested['regret'].notna().sum()} sweeps"
+    yield f"{said}; the interval holds the grid point of lowest loss in {inside.sum()} of {len(tested)}"
+
+
+if PUBLIC.is_dir():
+    part(public)
 
 
 def missing(page: str, text: str) -> str:

@@ -1,55 +1,219 @@
-"""Measure how far laws can be trusted on bundled data: ``python docs/measure_laws.py [LAW ...]``.
+"""Measure how far laws can be trusted: ``python docs/measure_laws.py [LAW ...]``.
 
-Back-tests each law of `ON` on its data set (the smaller runs predict the larger ones, or each schedule is left out
-once) and writes what it finds to docs/laws/measured.csv, from which docs/make_laws.py makes a column of the index. With
-names of laws only those are measured again.
+Back-tests each law of `ON` on its data set, bundled or public (beside the repository, in ``../shared/data``): the
+smaller runs predict the larger ones, or each schedule is left out once. What it finds goes to docs/laws/measured.csv,
+from which docs/make_laws.py makes a column of the index; rows whose data are absent stay as they are. With names of
+laws only those are measured again. A data set is added by a line of `ON`.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 import scalefit as sf
+from scalefit.laws import find_law
+from scalefit.rows.scale import reads_scale
 
 MEASURED = Path(__file__).parent / "laws" / "measured.csv"
+BUNDLED = Path(__file__).parents[1] / "data"
+PUBLIC = Path(__file__).parents[2] / "shared" / "data"
 COLUMNS = ["law", "data", "where", "error", "coverage", "predictions", "beyond"]
-#: law -> bundled data set and the condition that selects its runs
+BATCH = 131072.0  #: tokens per step of the runs of arXiv:2202.01169
+
+
+@dataclass(frozen=True)
+class On:
+    """A data set: its name, which of its rows in words or as a condition, and what reads them."""
+
+    data: str
+    where: str = ""
+    read: Callable[[], pd.DataFrame] | None = None  #: a bundled set as it is needs none
+
+    @property
+    def present(self) -> bool:
+        """Whether the data are at hand."""
+        return self.read is None or any((folder / self.data).is_dir() for folder in (BUNDLED, PUBLIC))
+
+    def runs(self) -> sf.Runs | pd.DataFrame:
+        """The rows to back-test on."""
+        if self.read is not None:
+            return self.read()
+        runs = sf.load(self.data)
+        return runs.where(self.where) if self.where else runs
+
+
+def table(file: str, **columns: str) -> pd.DataFrame:
+    """A public table with columns under other names, all of its own kept."""
+    return pd.read_csv(PUBLIC / file).rename(columns={old: new for new, old in columns.items()})
+
+
+def routed() -> pd.DataFrame:
+    """Dense and routed models every 50,000 steps; the last rows of each run are those of the most tokens."""
+    rows = table("routing_dm/curves_dense_sbase.csv", N="params", N_total="params_total")
+    rows = rows.query("k == 1 and routing_frequency == 0.5 and seed == 42 and step > 0").dropna(subset="loss")
+    rows = rows.assign(D=BATCH * rows["step"], sparsity=1 - 1 / rows["experts"])
+    return rows[["run", "step", "N", "N_total", "D", "experts", "sparsity", "loss"]]
+
+
+def trained(*columns: str) -> pd.DataFrame:
+    """Some columns of the routed models, every 50,000 steps."""
+    return routed().query("step % 50000 == 0")[list(columns)]
+
+
+def ended() -> pd.DataFrame:
+    """The routed models at their last row."""
+    return routed().sort_values("step").groupby("run").tail(1)[["N", "experts", "loss"]]
+
+
+def swept(within: float) -> pd.DataFrame:
+    """Rates and batches of arXiv:2503.04715 whose loss lies within some share of the best of their size and data."""
+    rows = table("steplaw/dense_lr_bs_sweep.csv", N="params", D="tokens", batch="batch_tokens").query("not diverged")
+    best = rows.groupby(["N", "D"])["loss"].transform("min")
+    return rows[rows["loss"] <= (1 + within) * best][["N", "D", "lr", "batch", "loss"]]
+
+
+def best_settings() -> pd.DataFrame:
+    """The mean logarithms of the rates and batches within .25 % of the best, by size and data."""
+    cells = np.log(swept(0.0025)).groupby(["N", "D"])[["lr", "batch"]].mean()
+    return np.exp(cells.reset_index())
+
+
+def shaped() -> pd.DataFrame:
+    """Models of 20 shapes at the ends of their cooldowns."""
+    names = {"N": "params", "D": "tokens", "d_model": "width", "n_layer": "depth"}
+    return table("gemstones/loss_cool_end.csv", **names)[[*names, "loss"]]
+
+
+def repeated() -> pd.DataFrame:
+    """Runs of one to thousands of epochs."""
+    names = {"N": "params", "D": "tokens", "U": "unique_tokens"}
+    return table("datablations/published_fit_182.csv", **names)[[*names, "loss"]]
+
+
+def answered() -> pd.DataFrame:
+    """The mean error over 46 tasks of models trained on C4, and their loss there."""
+    rows = table("gadre_overtraining/runs.csv", N="params", D="tokens", loss="loss_c4_val")
+    rows = rows.query("train_dataset == 'C4'").dropna(subset=rows.filter(like="acc_").columns)
+    return rows[["N", "D", "loss"]].assign(error=1 - rows.filter(like="acc_").mean(axis=1))
+
+
+def laddered() -> pd.DataFrame:
+    """Loss on the right answers of HellaSwag and the accuracy there, along the runs of a ladder."""
+    task = "hellaswag_val_rc_5shot"
+    rows = table("olmo_ladder/eval_curves.csv").dropna(subset=[f"bpb_{task}", f"acc_{task}"])
+    return pd.DataFrame({"loss": np.log(2) * rows[f"bpb_{task}"], "accuracy": rows[f"acc_{task}"]})
+
+
+def translated() -> pd.DataFrame:
+    """Losses of one architecture of translation models in the number of training pairs."""
+    rows = table("nmt_data_scaling/learning_curves.csv")
+    return rows[rows["run"] == rows["run"].iloc[0]][["examples", "loss"]]
+
+
+def added() -> pd.DataFrame:
+    """Losses of models that add numbers of four digits in the number of examples."""
+    return table("bnsl_4digit_addition/curve.csv", examples="train_examples")[["examples", "loss"]]
+
+
+def on_another_set() -> pd.DataFrame:
+    """The losses of the bundled runs on Python's standard library from those on their own held-out text."""
+    rows = sf.load("loss_to_loss").table
+    return pd.DataFrame({"N": rows["N"], "D": rows["D"], "loss_source": rows["loss"], "loss": rows["loss_stdlib"]})
+
+
+def along() -> pd.DataFrame:
+    """One run at a constant rate, after its first steps."""
+    curves = sf.load("schedules").curves
+    assert curves is not None
+    return curves.query("run == 'd96-constant-2400' and step > 200")[["step", "loss"]]
+
+
+def reached() -> pd.DataFrame:
+    """The fewest steps to some losses by the batch size."""
+    runs = sf.read_runs(BUNDLED / "lr_batch_sgd" / "curves.csv")
+    losses = (2.9, 2.95, 3.0, 3.05, 3.1, 3.15)
+    rows = pd.concat([sf.batch_size(runs, loss=loss).reached.assign(loss=loss) for loss in losses])
+    return rows.assign(step=rows["steps"].round())[["loss", "batch", "step"]]
+
+
+def taught() -> pd.DataFrame:
+    """Students of four teachers, three sizes and three lengths."""
+    return sf.load("distillation").table[["N", "D", "loss_teacher", "loss_supervised", "loss"]]
+
+
+def mixed() -> pd.DataFrame:
+    """The loss on code of models of three sizes and two lengths on ten mixtures."""
+    rows = sf.load("mixture").table
+    return rows[["N", "D", "share_code", "share_prose", "share_chain"]].assign(loss=rows["loss_code"])
+
+
+SIZES = On("size_data")
+CURVES = On("schedules", "d_model == 64")
+MARKOV = On("zipf_markov")
+ROUTED = "routing_dm"
+#: law -> the data on which it is back-tested
 ON = {
-    "annealing": ("schedules", "d_model == 64"),
-    "chinchilla": ("size_data", ""),
-    "encoder-decoder": ("encoder_decoder", "d_model <= 20"),
-    "farseer": ("size_data", ""),
-    "kaplan": ("size_data", ""),
-    "kaplan-floor": ("size_data", ""),
-    "over-training": ("size_data", ""),
-    "power:over=C": ("zipf_markov", ""),
-    "power-floor:over=C": ("zipf_markov", ""),
-    "skaling": ("size_data", ""),
+    "annealing": CURVES,
+    "annealing-size": On("schedules"),
+    "broken:over=examples": On("bnsl_4digit_addition", read=added),
+    "chinchilla": SIZES,
+    "critical-batch": On("lr_batch_sgd", "steps to six losses", reached),
+    "data-constrained": On("datablations", read=repeated),
+    "distillation": On("distillation", read=taught),
+    "downstream-error": On("gadre_overtraining", "C4, 46 tasks", answered),
+    "encoder-decoder": On("encoder_decoder", "d_model <= 20"),
+    "expert-count": On(ROUTED, "every 50,000 steps", partial(trained, "N", "D", "experts", "loss")),
+    "expert-count:saturates=yes": On(ROUTED, "every 50,000 steps", partial(trained, "N", "D", "experts", "loss")),
+    "farseer": SIZES,
+    "kaplan": SIZES,
+    "kaplan-floor": SIZES,
+    "loss-to-loss": On("loss_to_loss", "loss_stdlib from loss", on_another_set),
+    "lr-batch-surface": On("steplaw", "within 2 % of the best", partial(swept, 0.02)),
+    "mixture-scale:over=share_code+share_prose+share_chain": On("mixture", "loss on code", mixed),
+    "multi-power-fading": CURVES,
+    "one-epoch": On("schedules", "along one run", along),
+    "optimal-lr-batch": On("steplaw", "best rates", best_settings),
+    "optimal-lr-batch:of=batch": On("steplaw", "best batches", best_settings),
+    "over-training": SIZES,
+    "power:over=C": MARKOV,
+    "power-floor:over=C": MARKOV,
+    "power-floor:over=examples": On("nmt_data_scaling", "one architecture", translated),
+    "routed": On(ROUTED, "last steps", ended),
+    "routed:floor=yes": On(ROUTED, "last steps", ended),
+    "skaling": SIZES,
+    "sparsity": On(ROUTED, "every 50,000 steps", partial(trained, "N_total", "D", "sparsity", "loss")),
+    "task-ladder": On("olmo_ladder", "HellaSwag, along the runs", laddered),
+    "width-depth": On("gemstones", "ends of cooldowns", shaped),
 }
 
 
 def measured(law: str) -> dict[str, object]:
     """One row: the mean over refits of the median absolute error, and the farthest extrapolation."""
-    data, where = ON[law]
-    runs = sf.load(data)
-    tested = sf.backtest(runs.where(where) if where else runs, law)
-    row = {"law": law, "data": data, "where": where, "error": tested.error}
+    on = ON[law]
+    tested = sf.backtest(on.runs(), law)
+    row = {"law": law, "data": on.data, "where": on.where, "error": tested.error}
     row |= {"coverage": float(tested.table["inside"].mean()), "predictions": len(tested.table)}
-    return row | {"beyond": float(10 ** tested.table["decades"].max())}
+    far = tested.table["decades"].max() if reads_scale(find_law(law)) else 0.0  # without a size there is no such factor
+    return row | {"beyond": float(10**far)}
 
 
 def main(laws: Sequence[str]) -> None:
-    """Write the rows of these laws; the others stay as they are."""
+    """Write the rows of these laws; the others, and those whose data are absent, stay as they are."""
     kept = pd.read_csv(MEASURED, keep_default_na=False) if MEASURED.exists() else pd.DataFrame(columns=COLUMNS)
-    for law in laws or ON:
+    kept = kept[kept["law"].isin(ON)]
+    for law in (law for law in laws or ON if ON[law].present):
         rows = [*kept[kept["law"] != law].to_dict("records"), measured(law)]
         kept = pd.DataFrame(rows, columns=COLUMNS).sort_values("law")
         kept.to_csv(MEASURED, index=False, float_format="%.4g")
         sys.stdout.write(f"{law}: {kept.set_index('law').loc[law, 'error']:.3g}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

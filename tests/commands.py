@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import re
 import shlex
+import sys
 import tempfile
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -18,6 +21,17 @@ from scalefit.cli import main
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"  #: public data sets, where they are at hand
 EXIT = re.compile(r"#.*exit code (\d)")
+
+
+def script(path: Path) -> ModuleType:
+    """A script that is no part of the package, as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
 
 
 def blocks(text: str, language: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import re
 import sys
 
@@ -21,10 +20,7 @@ QUESTIONS = [command for page in ANSWERED for command in commands.listed(page)]
 
 @pytest.fixture(scope="module")
 def make_laws():
-    spec = importlib.util.spec_from_file_location("make_laws", DOCS / "make_laws.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return commands.script(DOCS / "make_laws.py")
 
 
 @pytest.fixture(scope="module")
@@ -42,20 +38,20 @@ def test_the_pages_of_the_laws_are_fresh(make_laws, tmp_path):
     assert not stale, f"run make docs: {stale}"
 
 
-@pytest.mark.parametrize("law", ["power:over=C", "power-floor:over=C", "kaplan"])
+@pytest.mark.parametrize("law", ["power:over=C", "power-floor:over=C", "kaplan", "downstream-error", "sparsity"])
 def test_the_index_says_how_far_a_law_can_be_trusted_as_it_is_measured(law, make_laws):
-    """Three of the back-tests, again; the others are those of the same script."""
-    spec = importlib.util.spec_from_file_location("measure_laws", DOCS / "measure_laws.py")
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    """Some of the back-tests, again; the others are those of the same script."""
+    script = commands.script(DOCS / "measure_laws.py")
     kept = pd.read_csv(script.MEASURED, keep_default_na=False).set_index("law")
     assert set(kept.index) == set(script.ON)
+    if not script.ON[law].present:
+        pytest.skip("its public data are not beside the repository")
     found = script.measured(law)
     assert found["error"] == pytest.approx(kept.loc[law, "error"], rel=0.02)
     assert found["coverage"] == pytest.approx(kept.loc[law, "coverage"], abs=0.03)
     name = law.partition(":")[0]
     row = next(row for row in (DOCS / "laws" / "index.md").read_text().splitlines() if row.startswith(f"| [{name}]("))
-    assert f"{100 * found['error']:.1f}"[:3] in row
+    assert f": {100 * kept.loc[law, 'error']:.2g} %, " in row
 
 
 def test_every_law_of_the_index_has_a_failure_and_says_whether_it_was_measured(make_laws):
@@ -64,6 +60,8 @@ def test_every_law_of_the_index_has_a_failure_and_says_whether_it_was_measured(m
         cells = [each.strip() for each in re.split(r"(?<!\\)\|", row)[1:-1]]
         assert len(cells) == 8
         assert all(cells)
+        measured = re.search(r"\d %, \d+ % inside of \d+", cells[5])
+        assert measured or re.search(r"^none: no data set at hand allows a back-test; it reads \w", cells[5])
 
 
 def test_pages_of_laws_that_are_gone_are_removed(make_laws, tmp_path):

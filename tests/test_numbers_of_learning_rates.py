@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import commands
+import pandas as pd
 import pytest
 
 DOCS = commands.ROOT / "docs"
-SPEC = importlib.util.spec_from_file_location("make_learning_rate", DOCS / "make_learning_rate.py")
-MADE = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(MADE)
+MADE = commands.script(DOCS / "make_learning_rate.py")
+SIMULATED = commands.script(DOCS / "simulate_learning_rates.py")
 TEXT = MADE.PAGE.read_text(encoding="utf-8")
 
 
@@ -19,6 +17,17 @@ def test_the_page_says_what_the_data_say(part):
     found = list(part())
     assert found
     assert not [why for text in found if (why := MADE.missing(TEXT, text))]
+
+
+@pytest.mark.parametrize("kind", SIMULATED.KINDS)
+def test_the_outcomes_of_simulated_logs_are_those_kept(kind):
+    """The first samples of the first and the last case, again."""
+    kept = pd.read_csv(SIMULATED.KEPT, dtype={"outcomes": str}).set_index(["kind", "case"])["outcomes"]
+    cases = {"; ".join(map(str, case)): case for case in SIMULATED.KINDS[kind].cases}
+    assert set(kept[kind].index) == set(cases)
+    assert set(kept[kind].map(len)) == {SIMULATED.KINDS[kind].samples}
+    for name in (min(cases), max(cases)):
+        assert SIMULATED.KINDS[kind].judge(cases[name], 0)[0] == kept[kind, name][0]
 
 
 @pytest.mark.parametrize(
