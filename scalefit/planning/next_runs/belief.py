@@ -25,7 +25,7 @@ from scalefit.uncertainty.calibration import BEYOND, GROWTH
 
 CONSTANTS = 2.0
 LENGTH = 3.0  #: decades
-ROUNDING = 1e-10
+ROUNDING = 1e-13
 MOST_ROWS = 400  #: fitted rows that are counted, evenly spaced
 
 
