@@ -41,7 +41,7 @@ class Design:
         chosen = 1 + np.array(batch)
         among = self.covariance[np.ix_(chosen, chosen)] + self.noise**2 * np.eye(len(chosen))
         cross = self.covariance[:, chosen]
-        return np.asarray(self.covariance - cross @ np.linalg.solve(among, cross.T))
+        return np.asarray(self.covariance - cross @ np.linalg.lstsq(among, cross.T)[0])  # twice one run without noise
 
     def half_width(self, batch: tuple[int, ...]) -> float:
         """The half width of the interval after a batch that does not fail."""
@@ -50,7 +50,7 @@ class Design:
     def with_one_more(self, batch: tuple[int, ...]) -> FloatArray:
         """(n,) the half width expected after a batch and each candidate, which may fail."""
         left = self.after(batch)
-        more = left[0, 1:] ** 2 / (np.diag(left)[1:] + self.noise**2)
+        more = left[0, 1:] ** 2 / np.maximum(np.diag(left)[1:] + self.noise**2, np.finfo(float).tiny)
         works = self.width * np.sqrt(np.maximum(left[0, 0] - more, 0.0))
         return np.asarray((1 - self.failure) * works + self.failure * self.half_width(batch))
 
