@@ -8,8 +8,8 @@ ProofPile 2, 24 pairs of runs with .4 % of noise on either loss; the target cost
 task-ladder: twelve runs of twenty checkpoints, .3 % of noise on the task's loss and .005 on the accuracy; the target
 costs thirty times the largest run. The measured value is the planted one with the noise of one run.
 
---public: each task of the ladder of arXiv:2412.04403; its runs below 1e9 parameters, of all lengths and of the short ones,
-predict the last evaluation of the 1.3B runs. The results are in docs/planning.md.
+--public: each task of the ladder of arXiv:2412.04403; its runs below 1e9 parameters, of all lengths and of the short
+ones, predict the last evaluation of the 1.3B runs. The results are in docs/planning.md.
 """
 
 from __future__ import annotations
