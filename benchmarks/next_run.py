@@ -13,7 +13,8 @@ unit of spending. All choices start with the same cheap runs (of the lowest budg
 
 The kind of belief that the advice rests on, and its one length, were chosen on four of the sets (CHOSEN).
 
-The error is the root mean square of log(predicted/measured) over the targets of a set. A choice is as good as the grid
+The compute at equal error is the share of compute at which a choice is first as good as the grid with a quarter, a half
+and all of it, over that share of the grid. The error is the root mean square of log(predicted/measured) over the targets of a set. A choice is as good as the grid
 at the first share where its error is no larger than that of the whole grid, and stays so from the share on after which
 it is never more than a tenth larger. The results are in docs/planning.md.
 """
@@ -41,6 +42,7 @@ AFFORDABLE = 0.25  #: of the target's compute
 SEEDS = 10  #: cheap runs that every choice starts with
 TARGETS = 6  #: of a set, at most
 TOP = 2  #: budgets from which the targets are taken
+LEAST_SHARE = 0.25  #: of the grid's compute from which on its error is compared
 CLOSE = 1.1  #: of the grid's error; that of six targets is known to a third
 RATIO, DOUBLING = 20.0, 2.0
 ROUND = 6  #: runs that the advice may name in a round
@@ -186,6 +188,9 @@ def judged(name: str, rows: pd.DataFrame, choices: list[str]) -> dict[str, objec
     goal = float(error["grid"][-1])
     for choice, line in error.items():
         row[f"{choice}_share"] = first_share(line <= goal)
+        row[f"{choice}_equal"] = [
+            first_share(line <= error["grid"][k]) / SHARES[k] for k in range(SHARES.index(LEAST_SHARE), len(SHARES))
+        ]
         row[f"{choice}_stays"] = first_share(np.logical_and.accumulate((line <= CLOSE * goal)[::-1])[::-1])
         row |= {f"{choice}_{share:.4g}": float(each) for share, each in zip(SHARES, line, strict=True)}
     return row
@@ -224,6 +229,8 @@ def main() -> None:
     for which, part in (("all sets", table), ("the sets that no constant was chosen on", table[~seen])):
         print(which)
         for choice in choices:
+            equal = np.array(part[f"{choice}_equal"].tolist())
+            print(f"  {choice}: compute at equal error, median {np.median(equal) if len(equal) else np.nan:.3g}")
             for how in ("share", "stays"):
                 shares = part[f"{choice}_{how}"]
                 never = f"never in {int(np.isinf(shares).sum())} of {len(part)} sets"
