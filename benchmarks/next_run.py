@@ -13,10 +13,11 @@ unit of spending. All choices start with the same cheap runs (of the lowest budg
 
 The kind of belief that the advice rests on, and its one length, were chosen on four of the sets (CHOSEN).
 
-The error is the root mean square of log(predicted/measured) over the targets of a set. The compute at equal error is the
-share of compute at which a choice is first as good as the grid with a quarter, a half and all of it, over that share of
-the grid. A choice is as good as the grid at the first share where its error is no larger than that of the whole grid, and
-stays so from the share on after which it is never more than a tenth larger. The results are in docs/planning.md.
+The error is the root mean square of log(predicted/measured) over the targets of a set. The compute at equal error
+is the share of compute at which a choice is first as good as the grid with a quarter, a half and all of it, over
+that share of the grid. A choice is as good as the grid at the first share where its error is no larger than that of
+the whole grid, and stays so from the share on after which it is never more than a tenth larger. The results are in
+docs/planning.md.
 """
 
 from __future__ import annotations
