@@ -1,12 +1,15 @@
 """How often a measured loss on another data set, or accuracy on a task, lies inside the interval of its forecast.
 
     python benchmarks/downstream.py [--sets 500]
+    python benchmarks/downstream.py --public ../shared/data
 
 translate: two families of runs under the law kaplan-floor with the constants of arXiv:2411.12925 and the map to
 ProofPile 2, 24 pairs of runs with .4 % of noise on either loss; the target costs twenty times the largest run.
 task-ladder: twelve runs of twenty checkpoints, .3 % of noise on the task's loss and .005 on the accuracy; the target
-costs thirty times the largest run. The measured value is the planted one with the noise of one run. The results are in
-docs/planning.md.
+costs thirty times the largest run. The measured value is the planted one with the noise of one run.
+
+--public: each task of the ladder of arXiv:2412.04403; its runs below 1e9 parameters, of all lengths and of the short
+ones, predict the last evaluation of the 1.3B runs. The results are in docs/planning.md.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import argparse
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -28,6 +32,7 @@ TARGET = {"N": 3.3e9, "D": 5e10}
 STEP, SCATTER = 0.003, 0.005  #: noise of a checkpoint's loss (relative) and of its accuracy
 LADDER = {"N": 7e9, "D": 1e12}
 DRAWS = 100
+LARGEST = 1e9  #: parameters above which runs of the public ladder are forecast
 
 
 def translated(seed: int) -> tuple[bool, float]:
@@ -69,12 +74,45 @@ def climbed(seed: int) -> tuple[bool, float]:
     return low <= measured <= high, high - low
 
 
+def measured(data: Path) -> pd.DataFrame:
+    """Forecast and measured accuracies of the largest runs of a public ladder, one row for each task and run."""
+    table = pd.read_csv(data / "olmo_ladder" / "eval_curves.csv").query("not run.str.endswith('rerun')")
+    horizon = table["run"].str.extract(r"-([\d.]+)xC")[0].astype(float)
+    found = []
+    for task in [name.removeprefix("acc_") for name in table if f"bpb_{name.removeprefix('acc_')}" in table]:
+        names = {"params": "N", "tokens": "D", f"bpb_{task}": "loss", f"acc_{task}": "accuracy"}
+        rows = table[["run", *names]].rename(columns=names).assign(horizon=horizon).dropna()
+        for lengths, most in (("all", np.inf), ("short", 2.0)):
+            small = rows[(rows["N"] < LARGEST) & (rows["horizon"] <= most)]
+            for _, last in rows[(rows["N"] > LARGEST) & (rows["horizon"] >= 1)].groupby("run"):
+                end = last.sort_values("D").iloc[-1]
+                forecast = sf.task_ladder(small, draws=DRAWS, N=float(end["N"]), D=float(end["D"]))
+                value, low, high = forecast.reached
+                row = {"task": task, "lengths": lengths, "measured": end["accuracy"], "forecast": value}
+                found.append(row | {"low": low, "high": high})
+    return pd.DataFrame(found)
+
+
+def public(data: Path) -> None:
+    """Print what part of the public accuracies lies inside, for each choice of lengths."""
+    for lengths, rows in measured(data).groupby("lengths"):
+        outside = np.maximum(rows["low"] - rows["measured"], 0) + np.maximum(rows["measured"] - rows["high"], 0)
+        width = rows["high"] - rows["low"]
+        score = float(np.mean(width + 20 * outside))
+        print(f"{lengths} lengths: {100 * (outside == 0).mean():.1f} % of {len(rows)} inside, median width "
+              f"{width.median():.3g}, interval score {score:.3g}", flush=True)  # fmt: skip
+
+
 def main() -> None:
     """Print one line for each."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--sets", type=int, default=500)
+    parser.add_argument("--public", type=Path, help="the folder of the public data")
     given = parser.parse_args()
     warnings.simplefilter("ignore", sf.FitWarning)
+    if given.public:
+        public(given.public)
+        return
     for name, judged in (("task-ladder", climbed), ("translate", translated)):
         begin = time.perf_counter()
         rows = np.array([judged(seed) for seed in range(given.sets)], dtype=float)

@@ -9,13 +9,15 @@ unit of spending. All choices start with the same cheap runs (of the lowest budg
     grid     the isoFLOP budgets one after the other, the lowest first; with all compute the whole grid
     ladder   sizes that double, each with about 20 tokens per parameter, the smallest first
     random   affordable runs in random order, as far as the compute goes (two orders)
-    advice   scalefit.next_runs in rounds: at each share of the compute the law is fitted again and asked
+    advice   that of scalefit.next_runs in rounds: at each share of the compute the law is fitted again and asked
 
 The kind of belief that the advice rests on, and its one length, were chosen on four of the sets (CHOSEN).
 
-The error is the root mean square of log(predicted/measured) over the targets of a set. A choice is as good as the grid
-at the first share where its error is no larger than that of the whole grid, and stays so from the share on after which
-it is never more than a tenth larger. The results are in docs/planning.md.
+The error is the root mean square of log(predicted/measured) over the targets of a set. The compute at equal error
+is the share of compute at which a choice is first as good as the grid with a quarter, a half and all of it, over
+that share of the grid. A choice is as good as the grid at the first share where its error is no larger than that of
+the whole grid, and stays so from the share on after which it is never more than a tenth larger. The results are in
+docs/planning.md.
 """
 
 from __future__ import annotations
@@ -31,13 +33,17 @@ import pandas as pd
 
 import scalefit as sf
 from scalefit.numerics import FloatArray
+from scalefit.planning.allocation.cost import cost_of
 from scalefit.planning.isoflop.approaches import budgets_of
+from scalefit.planning.next_runs.advice import _design
 
+CHOICES = ("grid", "ladder", "random", "advice")
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  #: of the compute of all affordable runs
 AFFORDABLE = 0.25  #: of the target's compute
 SEEDS = 10  #: cheap runs that every choice starts with
 TARGETS = 6  #: of a set, at most
 TOP = 2  #: budgets from which the targets are taken
+LEAST_SHARE = 0.25  #: of the grid's compute from which on its error is compared
 CLOSE = 1.1  #: of the grid's error; that of six targets is known to a third
 RATIO, DOUBLING = 20.0, 2.0
 ROUND = 6  #: runs that the advice may name in a round
@@ -117,21 +123,9 @@ def advised(first: pd.DataFrame, pool: pd.DataFrame, target: pd.Series, spent: F
     for limit in spent:
         if limit > used:
             fit = fitted(runs, draws=DRAWS)
-            try:
-                found = sf.next_runs(
-                    fit,
-                    limit - used,
-                    runs=ROUND,
-                    candidates=left[["N", "D"]],
-                    failure=0.0,
-                    N=target["N"],
-                    D=target["D"],
-                )
-                named = [int(np.flatnonzero((left["N"] == N) & (left["D"] == D))[0])
-                         for N, D in zip(found.table["N"], found.table["D"], strict=True)]  # fmt: skip
-            except sf.InputError:  # nothing left that is affordable
-                named = []
-            named = list(dict.fromkeys(named))
+            goal = {name: float(target[name]) for name in ("N", "D")}
+            design = _design(fit, left[["N", "D"]], cost_of(None, ("N", "D"), None, goal), goal, failure=0.0)
+            named = list(dict.fromkeys(design.best(limit - used, ROUND)))
             used += float(left["C"].iloc[named].sum())
             runs = pd.concat([runs, left.iloc[named]])
             left = left.drop(left.index[named])
@@ -139,7 +133,7 @@ def advised(first: pd.DataFrame, pool: pd.DataFrame, target: pd.Series, spent: F
     return errors
 
 
-def replayed(runs: pd.DataFrame, target: pd.Series) -> dict[str, list[list[float]]] | None:
+def replayed(runs: pd.DataFrame, target: pd.Series, choices: list[str]) -> dict[str, list[list[float]]] | None:
     """Errors at one target by choice, each a list over the shares; several lists for random choice."""
     pool = runs[runs["C"] <= AFFORDABLE * target["C"]].sort_values("C", kind="stable").reset_index(drop=True)
     if len(pool) < FEWEST:
@@ -148,7 +142,7 @@ def replayed(runs: pd.DataFrame, target: pd.Series) -> dict[str, list[list[float
     costs, base = rest["C"].to_numpy(), float(first["C"].sum())
     spent = np.array(SHARES) * float(pool["C"].sum()) - base
     label = budgets_of(rest["C"].to_numpy())
-    found: dict[str, list[list[float]]] = {"grid": [], "ladder": [], "random": [], "advice": []}
+    found: dict[str, list[list[float]]] = {choice: [] for choice in choices}
 
     def errors(order: FloatArray, whole: bool = False) -> list[float]:
         made = []
@@ -160,8 +154,9 @@ def replayed(runs: pd.DataFrame, target: pd.Series) -> dict[str, list[list[float
         return made
 
     found["grid"].append(errors(np.arange(len(rest), dtype=float), whole=True))
-    found["ladder"].append(errors(ladder(rest)))
-    for order in range(ORDERS):
+    if "ladder" in found:
+        found["ladder"].append(errors(ladder(rest)))
+    for order in range(ORDERS if "random" in found else 0):
         found["random"].append(errors(np.random.default_rng(order).permutation(len(rest)).astype(float)))
     made = advised(first, rest, target, spent[:-1])
     found["advice"].append([*made, made[-1]])  # the whole compute is the grid
@@ -180,10 +175,10 @@ def targets_of(runs: pd.DataFrame) -> list[pd.Series]:
     return [top.iloc[int(k)] for k in places]
 
 
-def judged(name: str, rows: pd.DataFrame) -> dict[str, object] | None:
+def judged(name: str, rows: pd.DataFrame, choices: list[str]) -> dict[str, object] | None:
     """One set: the error by choice and share, and the share at which each is as good as the whole grid."""
     runs = rows[["N", "D", "flops", "loss"]].astype(float).dropna().rename(columns={"flops": "C"})
-    made = [each for target in targets_of(runs) if (each := replayed(runs, target)) is not None]
+    made = [each for target in targets_of(runs) if (each := replayed(runs, target, choices)) is not None]
     if not made:
         return None
     row: dict[str, object] = {"set": name, "runs": len(runs), "targets": len(made)}
@@ -194,6 +189,9 @@ def judged(name: str, rows: pd.DataFrame) -> dict[str, object] | None:
     goal = float(error["grid"][-1])
     for choice, line in error.items():
         row[f"{choice}_share"] = first_share(line <= goal)
+        row[f"{choice}_equal"] = [
+            first_share(line <= error["grid"][k]) / SHARES[k] for k in range(SHARES.index(LEAST_SHARE), len(SHARES))
+        ]
         row[f"{choice}_stays"] = first_share(np.logical_and.accumulate((line <= CLOSE * goal)[::-1])[::-1])
         row |= {f"{choice}_{share:.4g}": float(each) for share, each in zip(SHARES, line, strict=True)}
     return row
@@ -209,19 +207,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--sets", default=",".join(SETS))
+    parser.add_argument("--choices", default=",".join(CHOICES), help="beside the grid")
     given = parser.parse_args()
+    choices = ["grid", *(choice for choice in given.choices.split(",") if choice != "grid")]
     warnings.simplefilter("ignore", sf.FitWarning)
     rows = []
     for kind in given.sets.split(","):
         for name, table in SETS[kind](given.data):
             begin = time.perf_counter()
-            row = judged(name, table)
+            row = judged(name, table, choices)
             if row is None:
                 print(f"{name}: too few affordable runs", flush=True)
                 continue
             rows.append(row)
             print(f"{name}: {row['runs']} runs, {row['targets']} targets ({time.perf_counter() - begin:.0f} s)")
-            for choice in ("grid", "ladder", "random", "advice"):
+            for choice in choices:
                 line = "  ".join(f"{100 * float(str(row[f'{choice}_{share:.4g}'])):6.2f}" for share in SHARES)
                 shares = f"as good with {row[f'{choice}_share']:.4g}, and stays so with {row[f'{choice}_stays']:.4g}"
                 print(f"  {choice:7s} {line} %   {shares}", flush=True)
@@ -229,7 +229,9 @@ def main() -> None:
     seen = table["set"].isin(CHOSEN)
     for which, part in (("all sets", table), ("the sets that no constant was chosen on", table[~seen])):
         print(which)
-        for choice in ("grid", "ladder", "random", "advice"):
+        for choice in choices:
+            equal = np.array(part[f"{choice}_equal"].tolist())
+            print(f"  {choice}: compute at equal error, median {np.median(equal) if len(equal) else np.nan:.3g}")
             for how in ("share", "stays"):
                 shares = part[f"{choice}_{how}"]
                 never = f"never in {int(np.isinf(shares).sum())} of {len(part)} sets"

@@ -172,6 +172,9 @@ class TestAdvice:
     [
         ({"budget": 1e21}, "N is not given"),
         ({"budget": -1, **TARGET}, "compute is -1"),
+        ({"budget": "1e20,1e21", **TARGET}, "2 budgets"),
+        ({"budget": 1e21, "N": 3, "D": 2e11}, "N = 3 parameters is no run"),
+        ({"budget": 1e21, "N": 7e9, "D": 1e30}, r"D = 1e\+30 tokens is no run"),
         ({"budget": 1e21, "at": TARGET}, "at is a dictionary; write N=7000000000.0, D=200000000000.0 without at="),
         ({"budget": 1e12, **TARGET}, "no candidate costs less"),
         ({"budget": 1e21, "runs": 0, **TARGET}, "0 runs"),

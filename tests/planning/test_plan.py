@@ -16,6 +16,7 @@ from scalefit.laws.data_constrained import DataConstrained
 from scalefit.planning.allocation.cost import Rate, cost_of, rate_of
 from scalefit.planning.allocation.spread import ends, plain_ends
 from scalefit.planning.allocation.surface import surface_of
+from scalefit.planning.allocation.targets import listed_numbers
 from scalefit.planning.optimum.compute_optimal import CLOSED_FORMS, compute_optimal
 from scalefit.uncertainty.mixture import Choice
 
@@ -487,3 +488,15 @@ def test_a_plan_by_one_law_of_a_mixture_says_so():
     assert "(skaling 40 %, kaplan-floor 10 %)" in found.cautions[0].text and not found.ok
     alone = replace(one, choice=Choice({"chinchilla": 0.95, "skaling": 0.05}, "", True, ()))
     assert "one-law-of-several" not in [check.code for check in alone.plan(compute=1e21).cautions]
+
+
+@pytest.mark.parametrize("count", ["-3", "1", "2.5", "1e9", "nan"])
+def test_a_range_of_a_senseless_number_of_budgets_is_refused(count):
+    with pytest.raises(sf.InputError, match=f"asks for {count} values; give a whole number from 2"):
+        listed_numbers("compute", f"1e20:1e21:{count}")
+
+
+@pytest.mark.parametrize("given", [{"N": 1}, {"D": "1e30"}, {"N": 1e20}])
+def test_a_size_or_data_of_no_run_are_refused(given):
+    with pytest.raises(sf.InputError, match="is no run that anyone plans"):
+        fitted().plan(loss=2.2, **given)

@@ -198,3 +198,10 @@ def test_the_figure_has_a_curve_and_a_star_for_each(scaled):
     dashed = [line for line in ax.lines if line.get_linestyle() == "--"]
     assert len(dashed) == 2
     plt.close("all")
+
+
+@pytest.mark.parametrize("C", [1.0, 1e60])
+def test_a_target_that_is_no_run_is_refused(C):
+    rows = pd.DataFrame({"recipe": ["a", "b"] * 4, "C": np.geomspace(1e18, 1e20, 8), "loss": np.linspace(3, 2.5, 8)})
+    with pytest.raises(sf.InputError, match=r"C = 1(e\+60)? FLOP is no run"):
+        sf.compare_recipes(rows, "recipe", C=C)

@@ -14,6 +14,10 @@ from scalefit.runs.quantities import quantity
 PER_DECADE = 2  #: budgets of a range "1e20:1e23" in each decade
 LEAST_FLOP, MOST_FLOP = 1e6, 1e35  #: budgets beyond are slips of the pen
 MOST_LOSS = 50.0  #: nats/token
+MOST_LISTED = 500  #: budgets of a range
+#: sizes, tokens and compute beyond are no run that anyone plans
+RUNS = {**dict.fromkeys(SIZES, (100.0, 1e16)), "D": (100.0, 1e20), "C": (LEAST_FLOP, MOST_FLOP)}
+UNITS = {"D": "tokens", "C": "FLOP"}
 
 
 def number(name: str, value: Any) -> float:
@@ -44,8 +48,11 @@ def listed_numbers(name: str, value: Any) -> list[float]:
         parts = value.split(":")
         if len(parts) in (2, 3):
             low, high = sorted(positive(name, part) for part in parts[:2])
-            count = round(PER_DECADE * np.log10(high / low)) + 1 if len(parts) == 2 else int(number(name, parts[2]))
-            return [float(each) for each in np.geomspace(low, high, max(count, 2))]
+            count = round(PER_DECADE * np.log10(high / low)) + 1.0 if len(parts) == 2 else number(name, parts[2])
+            if len(parts) == 3 and not (2 <= count <= MOST_LISTED and count % 1 == 0):
+                todo = f"give a whole number from 2 to {MOST_LISTED} after the second colon"
+                raise InputError(f"{name} {value} asks for {parts[2]} values", where="plan", todo=todo)
+            return [float(each) for each in np.geomspace(low, high, int(np.clip(count, 2, MOST_LISTED)))]
         value = value.split(",") if "," in value else [value]
     many = value if isinstance(value, Sequence | np.ndarray) else [value]
     return [positive(name, each) for each in many]
@@ -90,4 +97,8 @@ def fixed_of(at: Mapping[str, Any]) -> dict[str, float]:
     for name, value in found.items():
         if not 0 <= value < np.inf or (value == 0 and name in (*SIZES, "D")):
             raise InputError(f"{name} is {value:g}", where="plan", todo=f"give a finite {name} above 0")
+        low, high = RUNS.get(name, (0.0, np.inf))
+        if not low <= value <= high:
+            what = f"{name} = {value:.3g} {UNITS.get(name, 'parameters')} is no run that anyone plans"
+            raise InputError(what, where="plan", todo=f"give {name} from {low:g} to {high:g}")
     return found

@@ -35,6 +35,7 @@ DEARER = np.geomspace(1 / 16, 64, 13)  #: budgets, over the given one, at which 
 MOST_RUNS = 12  #: of a batch that halves the interval
 HALF = 0.5
 LEVEL = 0.9
+LEAST_NOISE = 1e-5  #: of a run, as a share of its loss
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -129,7 +130,10 @@ def next_runs(
         raise InputError(f"law {fit.law.name} reads no size and data", where="next", todo=todo)
     if not 0 <= failure < 1 or runs < 1:
         raise InputError(f"{runs} runs, failure {failure:g}", where="next", todo="give 1 run or more, a chance below 1")
-    (money,) = budgets_of(budget, None, None, None)[:1]
+    budgets = budgets_of(budget, None, None, None)
+    if len(budgets) != 1:
+        raise InputError(f"{len(budgets)} budgets", where="next", todo="give one, of all runs together (--budget 3e20)")
+    (money,) = budgets
     goal = fixed_of(target)
     predicted = predict(fit, at=goal).iloc[0]
     price, _ = priced(cost, source, tuple(fit.law.columns.values()), active, goal)
@@ -209,7 +213,7 @@ def _design(fit: Fit, table: pd.DataFrame, cost: Cost, goal: Mapping[str, float]
     low, high = (float(end[0]) for end in fit.intervals.at(fit.estimate, first, LEVEL, "mean"))
     unit = abs(float(np.squeeze(fit.estimate.value(first))))
     now = 0.5 * (np.log(high / low) if fit.estimate.log else (high - low) / unit)
-    noise = max(fit.sigma if fit.estimate.log else fit.sigma / unit, 1e-12)
+    noise = max(fit.sigma if fit.estimate.log else fit.sigma / unit, LEAST_NOISE)
     covariance = believed(fit, variables, noise, unit)
     deviation = float(np.sqrt(max(covariance[0, 0], 1e-300)))
     costs = cost({**goal, **columns}) + np.zeros(len(table))

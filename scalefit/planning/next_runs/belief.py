@@ -25,6 +25,7 @@ from scalefit.uncertainty.calibration import BEYOND, GROWTH
 
 CONSTANTS = 2.0
 LENGTH = 3.0  #: decades
+ROUNDING = 1e-13
 MOST_ROWS = 400  #: fitted rows that are counted, evenly spaced
 
 
@@ -42,7 +43,8 @@ def believed(fit: Fit, places: Mapping[str, FloatArray], noise: float, unit: flo
     own = slice(count, None)
     spread = CONSTANTS**2 * slopes @ slopes.T + _errors(fit, every, float(np.ptp(values[own])))
     across = spread[:count, own]
-    known = spread[own, own] + noise**2 * np.eye(len(kept))
+    least = ROUNDING * float(np.max(np.diag(spread)[own]))  # runs without noise leave nothing that a run could add
+    known = spread[own, own] + (noise**2 + least) * np.eye(len(kept))
     return np.asarray(spread[:count, :count] - across @ np.linalg.solve(known, across.T))
 
 
