@@ -7,6 +7,7 @@ update, ``val_loss`` the held-out loss after it. Row 0 is the model at initialis
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import signal
 import threading
@@ -27,7 +28,7 @@ from scalefit.proxy.ensemble import Ensemble
 from scalefit.proxy.facts import facts
 from scalefit.proxy.models import weights
 from scalefit.proxy.probes import Probe
-from scalefit.proxy.run_folder import DONE, RunFolder
+from scalefit.proxy.run_folder import DONE, RunFolder, strict
 
 Progress = Callable[[str], None]
 EMA = 0.98
@@ -113,6 +114,7 @@ class Trainer:
         self.rows: list[tuple[int, dict[str, Tensor]]] = []
         self.wall, self.ema = 0.0, [math.nan] * len(self.runs)
         self._resume()
+        self.spikes = [[each for each in folder.spikes() if each["step"] <= ensemble.step] for _, folder in self.runs]
 
     def _resume(self) -> None:
         saved = list(filter(None, (folder.checkpoint(config.identity()) for config, folder in self.runs)))
@@ -169,6 +171,10 @@ class Trainer:
         for k, (_, folder) in enumerate(self.runs):
             folder.append(self._row(k, step, row) for step, row in host)
         self.rows.clear()
+        for k, spike in self.ensemble.spiked:
+            self.spikes[k].append(spike)
+            self.runs[k][1].replace("spikes.json", json.dumps(strict({"spikes": self.spikes[k]}), indent=1) + "\n")
+        self.ensemble.spiked.clear()
         return bool(np.isfinite(self.ema).any()) or self.ensemble.step == 0
 
     def _row(self, k: int, step: int, row: dict[str, list[float]]) -> dict[str, Any]:

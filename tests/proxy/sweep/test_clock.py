@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from scalefit.proxy.sweep import run  # noqa: E402
+from scalefit.proxy.sweep import run
 
 
 def test_the_clock_believes_the_estimate_until_a_pack_is_done_and_then_what_it_took(
