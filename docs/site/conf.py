@@ -42,7 +42,8 @@ REFERENCE = ROOT / "docs" / "reference"
 TREE = {
     "Start": ["docs/tutorial", "docs/index", "docs/questions", "docs/logs", "docs/limits", "docs/glossary"],
     "Forecasts": ["docs/choosing", "docs/intervals", "docs/diagnostics", "docs/partial", "docs/conventions"],
-    "Decisions": ["docs/planning", "docs/learning_rate", "docs/proxy", "docs/reports"],
+    "Decisions": ["docs/planning", "docs/learning_rate", "docs/reports"],
+    "The trainer": ["docs/proxy", "docs/own_model", "docs/proxy_measured"],
     "Laws": ["docs/laws/index"],
     "Examples": [
         *("examples/predict_a_schedule", "examples/predict_a_larger_model", "examples/which_learning_rate_survives"),
