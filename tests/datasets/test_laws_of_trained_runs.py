@@ -12,13 +12,13 @@ import pytest
 
 import scalefit as sf
 
-STARTS = 3  #: that are refined; the fits of these tests are small
+STARTS = 2  #: that are refined; the fits of these tests are small
 PLAIN = "chinchilla"
 
 
 def error(table: pd.DataFrame, held: pd.Series, law: str, target: str = "loss") -> float:
     """Median relative error of the law on the held-out runs, fitted to the others."""
-    fit = sf.fit(table[~held], law, target=target, starts=STARTS)
+    fit = sf.fit(table[~held], law, target=target, starts=STARTS, loss="squared")
     predicted = np.asarray(fit.predict(table[held])[target], dtype=float)
     return float(np.median(np.abs(predicted / table.loc[held, target] - 1)))
 
@@ -71,3 +71,29 @@ def test_a_repeated_token_is_worth_less_than_a_new_one() -> None:
     runs = columns("repeated")
     held = (runs["d_model"] == 32) & (runs["steps"] == 1024)
     assert error(runs, held, "data-constrained") < min(0.04, 0.8 * error(runs, held, PLAIN))
+
+
+def test_a_law_of_encoder_and_decoder_holds_for_a_task_that_was_not_built_for_it() -> None:
+    """Thirds of the grid of widths, cut along its diagonals, each from the other two; then both sides larger."""
+    runs = (
+        columns("infix_postfix").groupby(["encoder_width", "d_model", "N_enc", "N_dec"], as_index=False)["loss"].mean()
+    )
+    place = sum(runs[name].rank(method="dense") for name in ("encoder_width", "d_model"))
+    spread = np.median(np.abs(runs["loss"] / runs["loss"].mean() - 1))
+    for third in range(3):
+        assert error(runs, place % 3 == third, "encoder-decoder") < min(0.04, 0.3 * spread)
+    assert error(runs, (runs["encoder_width"] == 24) & (runs["d_model"] == 24), "encoder-decoder") < 0.1
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_three_widths_say_the_best_rate_of_the_fourth_within_an_octave(optimizer: str) -> None:
+    runs = columns("muon_width")
+    runs = runs[runs["optimizer"] == optimizer]
+    small = sf.lr_transfer(runs[runs["d_model"] < 128], target=128, draws=20)
+    own = runs[runs["d_model"] == 128].sort_values("loss")["lr"].iloc[0]
+    assert abs(np.log2(small.arms[0].at(128).value / own)) <= 1
+
+
+def test_muon_learns_more_in_as_many_steps_at_every_width() -> None:
+    best = columns("muon_width").groupby(["optimizer", "d_model"])["loss"].min().unstack()
+    assert (best.loc["muon"] < best.loc["adamw"]).all()
