@@ -87,7 +87,7 @@ class RunFolder:
         fresh = [row for row in rows if row["step"] > self.last_step]
         if not fresh:
             return
-        text = "".join(json.dumps(strict(row)) + "\n" for row in fresh)
+        text = "".join(json.dumps(_strict(row)) + "\n" for row in fresh)
         if self._claim is not None:
             self._claim.check()
 
@@ -100,17 +100,18 @@ class RunFolder:
         _write(add, self.log)
         self.last_step = int(fresh[-1]["step"])
 
-    def spikes(self) -> list[dict[str, Any]]:
-        """What spikes.json says of the examples behind spikes of the loss; none where there is no such file."""
+    def add_spike(self, spike: Mapping[str, Any]) -> None:
+        """Write the examples behind a spike of the loss to spikes.json; those of later steps there are repeated."""
         path = self.path / "spikes.json"
         found = loaded(path.read_bytes(), str(path), "delete it").get("spikes") if path.exists() else []
         if not isinstance(found, list) or any(not isinstance(each, dict) or "step" not in each for each in found):
             raise InputError("not the spikes of a run", where=str(path), todo="delete it")
-        return found
+        rows = [*(each for each in found if each["step"] < spike["step"]), dict(spike)]
+        self.replace("spikes.json", json.dumps(_strict({"spikes": rows}), indent=1) + "\n")
 
     def describe(self, facts: Mapping[str, Any]) -> None:
         """Replace run.json."""
-        self.replace("run.json", json.dumps(strict(dict(facts)), indent=1) + "\n")
+        self.replace("run.json", json.dumps(_strict(dict(facts)), indent=1) + "\n")
 
     def replace(self, name: str, text: str) -> None:
         """Replace a text file of the folder."""
@@ -201,12 +202,12 @@ class RunFolder:
             )
 
 
-def strict(value: Any) -> Any:
+def _strict(value: Any) -> Any:
     """The same with None for numbers that are not finite, which JSON does not have."""
     if isinstance(value, dict):
-        return {key: strict(item) for key, item in value.items()}
+        return {key: _strict(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [strict(item) for item in value]
+        return [_strict(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -18,7 +18,7 @@ Tree = tuple[Any, ...]  # (operator, level, left, right), or (leaf,)
 
 
 class Postfix(Source):
-    """The encoder reads an expression such as ``a * ( b - c )``, and the decoder tells it in postfix, ``a b c - *``.
+    """The encoder reads an expression such as ``a * ( b + c - d )``, the decoder writes postfix, ``a b c + d - *``.
 
     ``seq_len`` = 2 n − 1 target symbols stand for n variables and n − 1 binary operators of two levels of precedence,
     all of which group from the left; parentheses stand only where they must. Every shape of expression with every
@@ -60,9 +60,8 @@ class Postfix(Source):
         operators = self.variables + PER_LEVEL * self.levels[chosen] + which
         signs = np.broadcast_to(self.signs, (size, len(self.signs)))
         said = np.concatenate([letters, operators, signs], axis=1)  # an index below zero counts from the end
-        source, target = (
-            np.take_along_axis(said, part[chosen] % said.shape[1], 1) for part in (self.infix, self.postfix)
-        )
+        places = (part[chosen] % said.shape[1] for part in (self.infix, self.postfix))
+        source, target = (np.take_along_axis(said, place, 1) for place in places)
         tokens = np.concatenate([np.full((size, 1), self.begin), target[:, :-1]], axis=1)
         return {name: torch.from_numpy(x) for name, x in (("source", source), ("tokens", tokens), ("target", target))}
 
