@@ -48,7 +48,8 @@ REFERENCE = ROOT / "docs" / "reference"
 TREE = {
     "Start": ["docs/tutorial", "docs/index", "docs/questions", "docs/logs", "docs/limits", "docs/glossary"],
     "Forecasts": ["docs/choosing", "docs/intervals", "docs/diagnostics", "docs/partial", "docs/conventions"],
-    "Decisions": ["docs/planning", "docs/learning_rate", "docs/proxy", "docs/reports"],
+    "Decisions": ["docs/planning", "docs/learning_rate", "docs/reports"],
+    "The trainer": ["docs/proxy", "docs/own_model", "docs/proxy_measured"],
     "Laws": ["docs/laws/index", "docs/reference/gallery"],
     "Examples": [
         *("examples/my_own_table", "examples/predict_a_larger_model", "examples/plan_and_next_run"),

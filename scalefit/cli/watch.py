@@ -78,7 +78,7 @@ def command(
         return _look(options.read(files, **reading), run, initial_loss, steps, fit_file)
 
     seen, reason = _followed(look, files, steps, poll, 60 * idle) if follow else (look(), "")
-    return _answer(seen, reason, plot)
+    return _answer(seen, files, reason, plot)
 
 
 def _followed(
@@ -162,8 +162,10 @@ def _look(runs: Runs, run: str | None, initial_loss: str | None, steps: int | No
     return _Seen(runs, found)
 
 
-def _answer(seen: _Seen, reason: str, plot: str | None) -> Answer:
+def _answer(seen: _Seen, files: tuple[str, ...], reason: str, plot: str | None) -> Answer:
     import pandas as pd
+
+    from scalefit.progress.behind import as_told, named_behind
 
     found, curves = seen.found, seen.curves
     rows = []
@@ -171,12 +173,15 @@ def _answer(seen: _Seen, reason: str, plot: str | None) -> Answer:
         rows.append({"run": name, "status": each.status, "signal": "", "step": each.step, "text": each.why})
         rows += [{"run": name, "status": each.status, **vars(one)} for one in each.warnings]
     unseen = sorted({signal for each in found.values() for signal in each.unseen})
-    lines = [*(f"{name}: {each}" for name, each in found.items()), *([f"followed until: {reason}"] if reason else [])]
+    behind = {name: named_behind(files, name) for name in found}
+    lines = [line for name, each in found.items() for line in (f"{name}: {each}", *map(as_told, behind[name]))]
+    lines += [f"followed until: {reason}"] if reason else []
     lines += _unseen(unseen)
     content: dict[str, Any] = {
         "runs": {
             name: {"status": each.status, "step": each.step, "why": each.why,
-                   "warnings": [vars(w) for w in each.warnings], "spikes": [vars(s) for s in each.spikes]}
+                   "warnings": [vars(w) for w in each.warnings], "spikes": [vars(s) for s in each.spikes],
+                   "examples": behind[name]}
             for name, each in found.items()
         },
         "not_in_the_log": unseen,

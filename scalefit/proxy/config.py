@@ -96,6 +96,7 @@ class Config:
     spike_every: int = 0  # steps between gradient spikes added on purpose; 0: none
     spike_size: float = 1000.0  # of a spike, in units of the gradient's root mean square
     spike_share: float = 0.01  # of the weights, which a spike hits
+    spike_examples: int = 0  # steps between weights that are kept, to rank examples over a spike of the loss; 0: none
     z_loss: float = 0.0
     weight_bits: int = 0  # to which hidden matrices are rounded in the forward pass; 0: not rounded
     teacher: str = ""  # folder of a finished run whose logits are learned

@@ -81,6 +81,8 @@ class Ensemble:
         self.optimizer = optimizer(self.config.optimizer)([c.optimizer_options for c in members], eps_P, leaves)
         self.theta = self._initial()
         self.state = self.optimizer.start(self.theta)
+        self.state |= spikes.watched(self.theta) if self.config.spike_examples else {}
+        self.spiked: list[tuple[int, dict[str, Any]]] = []  #: member, and what is saved of the spikes of its loss
 
     def update(self, record: Recorder | None = None) -> dict[str, Tensor]:
         """One optimiser step; returns what is logged about it, (K,) each. ``record`` receives the forward pass."""
@@ -90,6 +92,9 @@ class Ensemble:
         grad_KP, row = self._gradient(theta_KP, self.batch(self.step) | self._dropped(), record)
         theta_KP.requires_grad_(False)
         c = self.config
+        if c.spike_examples:
+            for k in spikes.begun(self.state, theta_KP, row["loss"], self.step, c.spike_examples):
+                self.spiked.append((k, self._behind(k)))
         if c.spike_every and self.step % c.spike_every == 0:
             spikes.add_spikes_(grad_KP, [m.data_seed for m in self.members], self.step, c.spike_size, c.spike_share)
         if probing:
@@ -103,6 +108,34 @@ class Ensemble:
             row |= record.values | probes.by_role("rms_update", theta_KP - before_KP, self.model.leaves)
             row["init_distance"] = torch.linalg.vector_norm(theta_KP - self._initial(), dim=1)
         return row
+
+    def _behind(self, k: int) -> dict[str, Any]:
+        """The examples of the last batches whose loss changed most since the weights before a spike of member k."""
+        steps = range(max(self.step - spikes.BATCHES + 1, 1), self.step + 1)
+        batches = [self.batch(step) for step in steps]
+        before, now = (
+            torch.cat([self._example_losses(theta, batch)[k] for batch in batches])
+            for theta in (self.state[spikes.BEFORE], self.theta)
+        )
+        rows: list[dict[str, Any]] = spikes.ranked(now - before, before, steps[0], self.config.examples)
+        for row in rows:
+            tokens = batches[int(row["step"]) - steps[0]].get("tokens")
+            if tokens is not None:
+                ids = tokens[min(k, len(tokens) - 1), int(row["example"])].tolist()
+                row |= {"text": bytes(ids).decode(errors="replace")} if self._reads_bytes else {"tokens": ids}
+        since = int(self.state[spikes.STEPS][k, 0].item())
+        return {"step": self.step, "since": since, "loss": now.mean().item(), "examples": rows}
+
+    @property
+    def _reads_bytes(self) -> bool:
+        return bool(self.source.facts.get("unit") == "bytes")
+
+    def _example_losses(self, theta_KP: Tensor, batch: Examples) -> Tensor:
+        """Mean over the tokens of each example, (K, B)."""
+        seen: dict[str, Tensor] = {}
+        with torch.no_grad(), self._precision():
+            self.model.losses(self.weights(theta_KP), batch, seen.__setitem__)
+        return seen["token_loss"].unflatten(1, (self.config.examples, -1)).mean(-1)
 
     def _initial(self) -> Tensor:
         """The weights at step 0, (K, P), drawn again from the seeds."""

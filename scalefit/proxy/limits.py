@@ -18,7 +18,7 @@ LEAST |= dict.fromkeys(("kv_group", "experts", "experts_per_token"), 1)
 LEAST |= dict.fromkeys(("d_ff", "encoder_width", "encoder_ff", "base_d_head", "probe_every", "curvature_every"), 0)
 LEAST |= dict.fromkeys(("warmup", "clip", "weight_decay", "z_loss", "embed_std", "init_scale"), 0)
 LEAST |= dict.fromkeys(("spike_every", "spike_size", "spike_share", "dropout", "balance", "embed_lr", "output_mult"), 0)
-LEAST |= dict.fromkeys(("weight_bits", "distill"), 0)
+LEAST |= dict.fromkeys(("weight_bits", "distill", "spike_examples"), 0)
 #: the largest value allowed
 MOST = {"spike_share": 1, "distill": 1, "weight_bits": 24}
 #: keys that an MLP does not know

@@ -100,6 +100,15 @@ class RunFolder:
         _write(add, self.log)
         self.last_step = int(fresh[-1]["step"])
 
+    def add_spike(self, spike: Mapping[str, Any]) -> None:
+        """Write the examples behind a spike of the loss to spikes.json; those of later steps there are repeated."""
+        path = self.path / "spikes.json"
+        found = loaded(path.read_bytes(), str(path), "delete it").get("spikes") if path.exists() else []
+        if not isinstance(found, list) or any(not isinstance(each, dict) or "step" not in each for each in found):
+            raise InputError("not the spikes of a run", where=str(path), todo="delete it")
+        rows = [*(each for each in found if each["step"] < spike["step"]), dict(spike)]
+        self.replace("spikes.json", json.dumps(_strict({"spikes": rows}), indent=1) + "\n")
+
     def describe(self, facts: Mapping[str, Any]) -> None:
         """Replace run.json."""
         self.replace("run.json", json.dumps(_strict(dict(facts)), indent=1) + "\n")

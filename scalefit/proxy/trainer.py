@@ -204,6 +204,9 @@ class Trainer:
         for k, (_, folder) in enumerate(self.runs):
             folder.append(self._row(k, step, row) for step, row in host)
         self.rows.clear()
+        for k, spike in self.ensemble.spiked:
+            self.runs[k][1].add_spike(spike)
+        self.ensemble.spiked.clear()
         return bool(np.isfinite(self.ema).any()) or self.ensemble.step == 0
 
     def _row(self, k: int, step: int, row: dict[str, list[float]]) -> dict[str, Any]:
@@ -276,10 +279,7 @@ class Trainer:
 
 @contextlib.contextmanager
 def stopping() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set (in the main thread; in others no signal is caught).
-
-    A second signal has its usual effect: pressing Ctrl-C twice ends at once.
-    """
+    """An event that SIGTERM and SIGINT set (in the main thread); a second signal has its usual effect."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event

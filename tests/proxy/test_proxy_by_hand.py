@@ -138,6 +138,7 @@ DEFAULTS = {
     "mixture": {},
     "sources": {},
     "tokenizer": "",
+    "spike_examples": 0,
 }
 
 

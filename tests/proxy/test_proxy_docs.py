@@ -1,4 +1,4 @@
-"""The page about the trainer: its configurations are read, its commands run, its tables name what there is."""
+"""The pages about the trainer: its configurations are read, its commands run, its tables name what there is."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from scalefit.proxy.optimizers import optimizers  # noqa: E402
 from scalefit.proxy.tasks.data import EMBEDDED  # noqa: E402
 
 torch.set_num_threads(1)
-PAGE = (commands.ROOT / "docs" / "proxy.md").read_text(encoding="utf-8")
-LISTED = [line for line in commands.listed(PAGE) if line.startswith("scalefit")]
+PAGE, OWN = ((commands.ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("proxy.md", "own_model.md"))
+LISTED = [line for page in (PAGE, OWN) for line in commands.listed(page) if line.startswith("scalefit")]
 
 
 def rows(heading: str) -> list[list[str]]:
@@ -70,7 +70,7 @@ def test_the_columns_of_the_log_are_those_that_are_named(tmp_path: Path) -> None
 @pytest.mark.parametrize("command", [line for line in LISTED if "fit runs" not in line and "inspect runs" not in line])
 def test_its_commands_run(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(commands.workspace(tmp_path))
-    (tmp_path / "mymodel.py").write_text(commands.blocks(PAGE, "python")[0], encoding="utf-8")
+    (tmp_path / "mymodel.py").write_text(commands.blocks(OWN, "python")[0], encoding="utf-8")
     small = " --set steps=12 --set warmup=2 --set eval_batch=512 --set batch=128" if "--quick" in command else ""
     if "status" in command:
         assert commands.run(command.replace("status", "plan data/size_data/grid.toml")).exit_code == 0
@@ -81,7 +81,7 @@ def test_its_commands_run(command: str, tmp_path: Path, monkeypatch: pytest.Monk
 def test_the_code_for_a_model_of_ones_own_runs(tmp_path: Path) -> None:
     """As it stands: mup moves the weights of width 64, writes a log that is read, and shows its factors."""
     names: dict[str, Any] = {}
-    exec(commands.blocks(PAGE, "python")[0], names)
+    exec(commands.blocks(OWN, "python")[0], names)
     scaled = names["train"](64, 0.01, 3, tmp_path / "runs" / "a")
     assert scaled.table.set_index("name")["lr"].to_dict()["4.weight"] == 0.5
     runs = sf.read_runs(tmp_path / "runs")
