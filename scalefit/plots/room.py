@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.path import Path
@@ -27,9 +28,12 @@ SIDES: tuple[Side, ...] = (
     (-9, 13, "right", "bottom"),
     (9, -13, "left", "top"),
     (-9, 0, "right", "bottom"),
+    (-6, -34, "right", "top"),
+    (-6, -52, "right", "top"),
 )
 MARK = "mark"  #: the gid of texts that may be moved to another side of their mark
 GAP = 0.025  #: of the axes' height and width, around the legend
+BAR = 60  #: places of an error bar, which no text may cover
 LEAST = 0.55  #: the data keep at least this share of the height
 
 
@@ -99,6 +103,11 @@ def _taken(ax: Axes, texts: Sequence[Text] = ()) -> np.ndarray:
         vertices = np.asarray(line.get_xydata(), dtype=np.float64)
         if len(vertices) and line.get_transform().contains_branch(ax.transData):
             found.append(to_axes.transform(_dense(line.get_transform().transform(vertices), line)))
+    for bars in (each for each in ax.collections if isinstance(each, LineCollection)):  # error bars
+        for segment in bars.get_segments():
+            if len(segment) > 1:
+                path = Path(bars.get_transform().transform(segment)).interpolated(BAR)
+                found.append(to_axes.transform(path.vertices))
     for text in texts:
         (left, low), (right, high) = _box(ax, text).get_points()
         found.append(np.array([[x, y] for x in np.linspace(left, right, 5) for y in (low, high)]))

@@ -65,7 +65,7 @@ def frame(**columns):
         (ticks.plain, 1e-4, "0.0001"),
         (ticks.plain, 9e-5, r"$9\times10^{-5}$"),
         (ticks.plain, 1e6, "$10^{6}$"),
-        (ticks.plain, 999999, "1e+06"),
+        (ticks.plain, 999999, "$10^{6}$"),
         (ticks.plain, -2.5, "-2.5"),
         (ticks.rate, 0.01, "0.01"),
         (ticks.rate, 0.0099, "9.9e-3"),
