@@ -69,6 +69,7 @@ def place(ax: Axes, handles: Sequence[Artist], title: str | None = None) -> Lege
     room.grow(ax, corner, share)
     if len(ax.texts) > 1:  # several marks, which have come closer to each other
         room.settle_texts(ax, legend.get_texts())
+    room.lift_texts(ax)
     return legend
 
 

@@ -34,6 +34,7 @@ SIDES: tuple[Side, ...] = (
 MARK = "mark"  #: the gid of texts that may be moved to another side of their mark
 GAP = 0.025  #: of the axes' height and width, around the legend
 BAR = 60  #: places of an error bar, which no text may cover
+LIFTS = 3  #: times that texts are lifted at most
 LEAST = 0.55  #: the data keep at least this share of the height
 
 
@@ -66,6 +67,14 @@ def settle_texts(ax: Axes, others: Sequence[Text] = ()) -> None:
         covered = [_covered(_put(ax, text, side), taken, texts) for side in SIDES]
         _put(ax, text, SIDES[int(np.argmin(covered))])
         _lift(ax, text)
+
+
+def lift_texts(ax: Axes) -> None:
+    """Lower the y axis until no text at a mark hangs out of it: where one is lifted, the others have moved."""
+    for _ in range(LIFTS):
+        for text in ax.texts:
+            if isinstance(text, Annotation) and text.get_gid() == MARK:
+                _lift(ax, text)
 
 
 def _put(ax: Axes, text: Annotation, side: Side) -> Bbox:
