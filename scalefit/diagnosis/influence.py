@@ -18,7 +18,7 @@ from scalefit.rows.points import Points
 from scalefit.rows.rows import Rows
 from scalefit.rows.scale import GROWS_WITH_DATA, reads_scale, scale_of
 from scalefit.solver.derivatives import second_derivatives
-from scalefit.solver.descent import descend
+from scalefit.solver.descent import refit
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.solve import Solution
 from scalefit.uncertainty.calibration import student
@@ -52,10 +52,10 @@ def without_each(
     chosen = np.unique(np.linspace(0, count - 1, min(count, MOST_RUNS)).astype(int))
     own = np.ones(len(values)) if weights is None else weights[keep]
     drawn = np.vstack([own, *(np.where(blocks == run, 0.0, own)[None] for run in chosen)])
-    part = model.take(keep)
+    part = model.condensed_at(solution.theta).take(keep)
     start = np.repeat(solution.theta[None], len(drawn), axis=0)
     second = second_derivatives(part, solution.theta)
-    ends = descend(part, solution.objective, values, drawn, start, second=second).theta
+    ends = refit(part, solution.objective, values, drawn, start, second).theta
     ends = np.clip(ends[1:] + (solution.theta - ends[0]), model.low, model.high)  # thinning alone moves ends[0]
     table = model.vector(ends)
     names = rows.frame["run"].astype(str).to_numpy()[keep]

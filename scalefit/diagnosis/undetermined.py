@@ -81,7 +81,7 @@ def unsettled(
     at all, the lower end of its domain, lies within its 90 % profile interval.
     """
     thin = slice(None, None, max(1, model.n // PROFILED_ROWS))
-    part, some = model.take(thin), values[thin]
+    part, some = model.condensed_at(solution.theta).take(thin), values[thin]
     own = None if weights is None else weights[thin]
     here = replace(solution, residuals=solution.residuals[thin])
     if thin.step > 1:
@@ -114,7 +114,7 @@ def hardly_known(model: BoundLaw, values: FloatArray, weights: FloatArray | None
         inside = coordinate.low < solution.theta[j] < coordinate.high
         if coordinate.name not in model.law.hardly or not inside or solution.cost <= 0:
             continue
-        search = Search(model, values, weights, solution, j)
+        search = Search(model.condensed_at(solution.theta), values, weights, solution, j)
         value = float(np.exp(solution.theta[j])) if coordinate.log else float(solution.theta[j])
         others = [(word, value * times) for word, times in (("twice", 2.0), ("half", 0.5))]
         places = [(word, float(np.log(v)) if coordinate.log else v) for word, v in others]
@@ -126,6 +126,25 @@ def hardly_known(model: BoundLaw, values: FloatArray, weights: FloatArray | None
             todo = f"hold it with --fix {coordinate.name}=VALUE, or add runs that tell"
             found.append(f"{text} {lies} inside its 90 % profile interval; {todo}")
     return found
+
+
+def open_above(model: BoundLaw, values: FloatArray, weights: FloatArray | None, solution: Solution, name: str) -> bool:
+    """Whether a searched parameter at the upper end of the law's own domain might as well lie at half of it.
+
+    Rows that tell it from the least start bound it from below alone (a power that has become an exponential), and
+    where its domain ends changes nothing that they tell. By profile: the others are re-optimised.
+    """
+    j = next(i for i, coordinate in enumerate(model.coordinates) if coordinate.name == name)
+    coordinate, at = model.coordinates[j], float(solution.theta[j])
+    high = float(np.exp(coordinate.high)) if coordinate.log else coordinate.high
+    own = 0 < high < np.inf and bool(np.isclose(high, model.law.parameters[name].high))
+    if coordinate.linear or not own or coordinate.high - at > at - coordinate.low or not solution.cost > 0:
+        return False
+    half = float(np.log(high / 2)) if coordinate.log else high / 2
+    allowed = student(LEVEL, max(model.n - len(model.coordinates), 1)) ** 2
+    search = Search(model, values, weights, solution, j)
+    as_well = coordinate.low < half and abs(search.deviance(half)) < allowed
+    return as_well and search.deviance(coordinate.start[0]) >= allowed
 
 
 def listed(names: Sequence[str]) -> str:

@@ -16,9 +16,9 @@ import numpy as np
 from scalefit.numerics import FloatArray
 from scalefit.rows.streams import Stream
 from scalefit.solver.derivatives import Local, curvatures, measure
-from scalefit.solver.descent import newton_step
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.objective import Objective
+from scalefit.solver.steps import newton_step
 
 PASSES = 12
 SETTLED = 1e-9  #: a fit has settled when a further pass would lower the objective by less than this share

@@ -51,7 +51,7 @@ class Functional(Law):
     )
 
     S1 = Variable("lr step", "area under the learning-rate curve so far", span=(20.0, 100.0))
-    gap = Variable("1", "drops of the learning rate so far", span=(1e-6, 1e-3), positive=False, many=True)
+    gap = Variable("1", "drops of the learning rate so far", span=(1e-6, 1e-3), positive=False, many=True, weighs=True)
     gap_lr = Variable("1", "learning rate after each drop", span=(1e-5, 1e-3), many=True, absent=1.0)
     gap_area = Variable(
         "lr step", "area under the learning-rate curve since each drop", span=(1e-2, 10.0), many=True, absent=1.0

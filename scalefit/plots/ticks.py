@@ -52,7 +52,7 @@ def power_of_ten(value: float, position: Any = None) -> str:
         return "0"
     exponent = math.floor(math.log10(abs(value)) + 1e-9)
     lead = f"{value / 10.0**exponent:.3g}"
-    if lead.lstrip("-") == "10":  # rounded up
+    if lead.lstrip("-") == "10":  # rounded up to the next power
         lead, exponent = lead[:-1], exponent + 1
     return f"$10^{{{exponent}}}$" if lead == "1" else f"${lead}\\times10^{{{exponent}}}$"
 

@@ -18,15 +18,19 @@ from scalefit.solver.derivatives import Local, curvatures, measure
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.objective import Objective
 from scalefit.solver.projection import majorised_weights, project_weighted
+from scalefit.solver.steps import aims, bounded_step, retract, stretched
 
 NEAR = 0.1  #: below this relative decrease of the objective a member takes exact Newton steps
 FIRST_DAMPING = 1e-4
 WARM_DAMPING = 1e-6  #: of members that begin near a minimum
 STALLED = 1e-6  #: relative decrease below which a member that no step improves has converged
 MOST_STALLS = 8  #: rejected steps in a row after which a member is as low as rounding allows
-STRETCHES = np.array([1.0, 0.5, 0.2, 2.0])  #: multiples of a step that are compared along the tangents
 LOOSE = 1e-2  #: a step damped more than this says nothing about convergence
 ROUNDING = 1e-15  #: residuals below this are zero
+QUICK = 16  #: steps that most resamples need
+PACE = 20  #: steps after which the progress of each start is judged; that of a refit after half as many
+CATCHING_UP = 5.0  #: a start is given up that would not reach the best one at so many times its pace
+CRAWLS = 1e-5  #: a refit is taken for converged whose objective fell by less than this share in so many steps
 BLOCK = 1 << 17  #: elements of predictions that one batch holds at a time
 WARM_BLOCK = 1 << 15  #: the same for members that need few steps: small enough to stay in cache
 
@@ -39,28 +43,6 @@ class Descent:
     objective: FloatArray  #: (B,)
     converged: NDArray[np.bool_]  #: (B,)
     iterations: int
-
-
-def newton_step(
-    gradient: FloatArray, matrix: FloatArray, diagonal: FloatArray, damping: FloatArray, held: NDArray[np.bool_]
-) -> FloatArray:
-    """Damped steps (B, p) with eigenvalues made positive; held coordinates do not move."""
-    scale = np.sqrt(np.maximum(diagonal, 1e-300))
-    dead = held | (diagonal <= 1e-290)
-    some_dead = dead.any()
-    scaled = matrix / (scale[:, :, None] * scale[:, None, :])
-    slope = gradient / scale
-    if some_dead:
-        scaled = np.where(dead[:, :, None] | dead[:, None, :], 0.0, scaled)
-        index = np.arange(scaled.shape[1])
-        scaled[:, index, index] = np.where(dead, 1.0, scaled[:, index, index])
-        slope = np.where(dead, 0.0, slope)
-    finite = np.isfinite(scaled)
-    eigenvalues, vectors = np.linalg.eigh(scaled if finite.all() else np.where(finite, scaled, 0.0))
-    strength = np.maximum(np.abs(eigenvalues), 1e-14) + damping[:, None]
-    along = (slope[:, None, :] @ vectors)[:, 0] / strength
-    step = -(vectors @ along[:, :, None])[:, :, 0] / scale
-    return np.where(dead, 0.0, step) if some_dead else np.asarray(step)
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # a trial may overflow: it is then rejected
@@ -106,6 +88,30 @@ def descend(
     return _descend_block(model, objective, values, weights, theta, tolerance, iterations, second, near)
 
 
+def refit(
+    model: BoundLaw,
+    objective: Objective,
+    values: FloatArray,
+    weights: FloatArray,
+    start: FloatArray,
+    second: FloatArray,
+    tolerance: float = 1e-13,
+) -> Descent:
+    """Advance resamples, (n,) or (B, n) values and weights, from starts near a fit with second derivatives ``second``.
+
+    The few that take long lie far from the fit: they go on with second derivatives of their own.
+    """
+    found = descend(
+        model, objective, values, weights, start, tolerance=tolerance, iterations=QUICK, second=second, near=True
+    )
+    left = ~found.converged
+    if left.any():
+        own_values, own_weights = own_rows(values, left), own_rows(weights, left)
+        rest = descend(model, objective, own_values, own_weights, found.theta[left], tolerance=tolerance, near=True)
+        found.theta[left], found.objective[left], found.converged[left] = rest.theta, rest.objective, rest.converged
+    return found
+
+
 def own_rows(rows: FloatArray, members: slice | NDArray[Any]) -> FloatArray:
     """What some members have in rows (n,) that all share, or in rows of their own (B, n)."""
     return rows if rows.ndim == 1 else rows[members]
@@ -121,6 +127,7 @@ class Batch:
     damping: FloatArray  # (B, 2), one for each kind of step
     near: NDArray[np.bool_]  # whether the next step is an exact Newton step
     stalls: NDArray[np.intp]  # rejected steps in a row
+    factor: NDArray[np.bool_]  # whether the size of a term moves by a factor
 
     def only(self, alive: NDArray[np.bool_]) -> Batch:
         """The members where ``alive`` holds."""
@@ -130,7 +137,13 @@ class Batch:
             *(x[alive] for x in (self.local.cost, self.local.value, self.local.jacobian, self.local.residual))
         )
         return Batch(
-            self.member[alive], self.theta[alive], local, self.damping[alive], self.near[alive], self.stalls[alive]
+            self.member[alive],
+            self.theta[alive],
+            local,
+            self.damping[alive],
+            self.near[alive],
+            self.stalls[alive],
+            self.factor[alive],
         )
 
 
@@ -145,12 +158,10 @@ def _descend_block(
     second: FloatArray | None,
     near: bool,
 ) -> Descent:
-    target = objective.target(values)
+    target, count = objective.target(values), len(start)
     theta = np.clip(start, model.low, model.high)
     local = measure(model, objective, target, weights, theta)
-    count = len(theta)
-    final_theta, final_cost = theta.copy(), local.cost.copy()
-    converged = np.zeros(count, dtype=bool)
+    final_theta, final_cost, converged = theta.copy(), local.cost.copy(), np.zeros(count, dtype=bool)
     unit = float(np.mean(target**2)) if objective.space == "linear" else 1.0
     floor = np.broadcast_to(0.5 * np.sum(weights, axis=-1) * ROUNDING**2 * unit, (count,))
     batch = Batch(
@@ -160,17 +171,27 @@ def _descend_block(
         np.full((count, 2), FIRST_DAMPING if second is None else WARM_DAMPING),
         np.full(count, near or second is not None),
         np.zeros(count, dtype=np.intp),
+        np.ones(count, dtype=bool),
     ).only(np.isfinite(local.cost))
-    done_iterations = 0
+    done_iterations, before = 0, local.cost.copy()
+    pace = PACE if weights.ndim == values.ndim == 1 else PACE // 2  # refits do not all seek the same minimum
     while len(batch.member) and done_iterations < iterations:
         own, own_target, own_weights = (own_rows(rows, batch.member) for rows in (values, target, weights))
         done, flat = _advance(
             model, objective, own, own_target, own_weights, batch, tolerance, floor[batch.member], second
         )
         final_theta[batch.member], final_cost[batch.member] = batch.theta, batch.local.cost
+        done_iterations += 1
+        if done_iterations % pace == 0:
+            cost, gained = batch.local.cost, before[batch.member] - batch.local.cost
+            if pace == PACE:
+                ahead = CATCHING_UP * gained * (iterations - done_iterations) / PACE
+                done |= (cost - ahead > final_cost.min()) & ~flat
+            else:
+                done, flat = done | (gained <= CRAWLS * cost), flat | (gained <= CRAWLS * cost)
+            before[batch.member] = cost
         converged[batch.member[done & flat]] = True
         batch = batch.only(~done)
-        done_iterations += 1
     return Descent(final_theta, final_cost, converged, done_iterations)
 
 
@@ -194,13 +215,14 @@ def _advance(
     kind = (np.arange(len(theta)), near.astype(np.intp))
     mu = batch.damping[kind]
     gradient, matrix, diagonal, bend = curvatures(model, objective, weights, theta, local, near, second)
-    step = _bounded_step(model, theta, gradient, matrix, diagonal, mu)
+    step = bounded_step(model, theta, gradient, matrix, diagonal, mu)
     if second is None and objective.loss != "squared":
-        step = _stretched(objective, weights, local, near, bend, step)
-    trial = _retract(model, theta, step)
+        step = stretched(objective, weights, local, near, bend, step)
+    trial = retract(model, theta, step, batch.factor)
     if not near.all():
         rows = majorised_weights(objective, weights, local.value, local.residual)
-        trial[~near] = project_weighted(model, own_rows(values, ~near), rows[~near], trial[~near])
+        wanted = aims(objective, values, local)
+        trial[~near] = project_weighted(model, wanted[~near], rows[~near], trial[~near])
     expected = np.abs((gradient * (trial - theta)).sum(axis=1))
     ahead = measure(model, objective, target, weights, trial)
     better = ahead.cost < local.cost
@@ -208,69 +230,13 @@ def _advance(
     done = near & (mu <= LOOSE) & (expected <= tolerance * local.cost + floor)
     done |= near & ~better & (batch.stalls >= MOST_STALLS)
     batch.damping[kind] = np.where(better, 0.15 * mu, np.maximum(mu, 1e-8) * 32)
-    # a rejected step is followed by one of the other kind
-    batch.near = np.where(better, (gain < NEAR) & (mu <= LOOSE), ~near)
+    # a rejected step is followed by one of the kind that is damped less
+    batch.near = np.where(better, (gain < NEAR) & (mu <= LOOSE), batch.damping[:, 1] <= batch.damping[:, 0])
+    batch.factor ^= near & ~better  # the valley may be straight in the other way
     batch.stalls = np.where(better, 0, batch.stalls + 1)
     batch.theta = np.where(better[:, None], trial, theta)
     batch.local = _choose(better, ahead, local)
     return np.asarray(done), np.asarray(expected <= STALLED * local.cost + MOST_STALLS * floor)
-
-
-def _bounded_step(
-    model: BoundLaw,
-    theta: FloatArray,
-    gradient: FloatArray,
-    matrix: FloatArray,
-    diagonal: FloatArray,
-    damping: FloatArray,
-) -> FloatArray:
-    """Steps that lead out of the box at no coordinate that stands at an end of it: such a one is held instead."""
-    low, high = theta <= model.low, theta >= model.high
-    held = (low & (gradient > 0)) | (high & (gradient < 0))
-    step = newton_step(gradient, matrix, diagonal, damping, held)
-    for _ in range(theta.shape[1]):
-        outward = (low & (step < 0)) | (high & (step > 0))
-        if not outward.any():
-            break
-        held |= outward
-        step = newton_step(gradient, matrix, diagonal, damping, held)
-    return step
-
-
-def _stretched(
-    objective: Objective,
-    weights: FloatArray,
-    local: Local,
-    near: NDArray[np.bool_],
-    bend: FloatArray,
-    step: FloatArray,
-) -> FloatArray:
-    """Each step times the multiple that lowers the cost most in its own model, with the loss itself in every row.
-
-    Few rows may lie inside the threshold: the quadratic model is then too bold, and its majorant too timid.
-    """
-    along = (step[:, None, :] @ local.jacobian)[:, 0]
-    curved = ((step[:, None, :] @ bend)[:, 0] * step).sum(axis=1)
-    if objective.space == "log":
-        along = along / local.value
-        curved -= np.where(near, (weights * objective.psi(local.residual) * along**2).sum(axis=1), 0.0)
-    rho = objective.rho(local.residual[:, None, :] + STRETCHES[:, None] * along[:, None, :])
-    cost = rho @ weights if weights.ndim == 1 else (rho @ weights[:, :, None])[:, :, 0]
-    cost += 0.5 * STRETCHES**2 * curved[:, None]
-    best = np.argmin(np.where(np.isfinite(cost), cost, np.inf), axis=1)
-    return np.asarray(step * STRETCHES[best, None])
-
-
-def _retract(model: BoundLaw, theta: FloatArray, step: FloatArray) -> FloatArray:
-    """The point that a step leads to, inside the box.
-
-    The size of a term moves exponentially with its exponent (A with alpha in A N^-alpha), so a linear coordinate
-    takes a small relative step as a factor: the valley between the two is then straight.
-    """
-    ratio = step / theta
-    factor = theta * np.exp(ratio)
-    as_factor = model.linear & (np.abs(ratio) < 1)
-    return np.minimum(np.maximum(np.where(as_factor, factor, theta + step), model.low), model.high)
 
 
 def _choose(better: NDArray[np.bool_], ahead: Local, local: Local) -> Local:

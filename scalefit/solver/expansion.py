@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.numerics import FloatArray
-from scalefit.solver.descent import newton_step
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.objective import Objective
+from scalefit.solver.steps import newton_step
 
 PATH = (4.0, 2.0, 1.3, 1.0)  #: thresholds on the way, in units of the objective's
 DAMPING = 1e-4

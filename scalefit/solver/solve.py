@@ -27,6 +27,7 @@ SMALLEST_DELTA = 1e-9  #: the threshold on data without noise, relative to the r
 NEARBY = 0.1  #: decades around the end of a given start from which it is tried again
 ROUNDING = 1e-14  #: residuals smaller than this fraction of their unit are rounding
 FIRST_DELTA = 1e-2  #: in log residuals, before any noise is known
+EXACT = 1e-7  #: starts that leave smaller residuals than this fraction of their unit agree: both explain every row
 NOTHING = 1e-10  #: residuals smaller than this fraction of their unit do not tell two minima apart
 DELTA_ROUNDS = 30
 #: while the threshold is not settled: share of the objective that a step may still gain, and steps in a flat valley,
@@ -93,6 +94,7 @@ def solve(
     """
     settings = settings or Settings()
     weights = np.ones(model.n) if weights is None else weights
+    exact, model = model, model.condensed
     objective = _first_objective(settings, values)
     points = _points(model, objective, values, weights, start, settings.starts)
     found = descend(model, objective, values, weights, points)
@@ -107,6 +109,10 @@ def solve(
         least = SMALLEST_DELTA * objective_unit(settings, values)
         objective, found, sigma = _settle_delta(model, objective, values, weights, found, sigma, least)
     best = _best(found, start, len(values) * (NOTHING * objective_unit(settings, values)) ** 2)
+    if model is not exact:
+        model = exact
+        end = descend(model, objective, values, weights, found.theta[[best]], near=True)
+        found.theta[best], found.objective[best], found.converged[best] = end.theta, end.objective[0], end.converged[0]
     theta = refine(model, objective, values, weights, found.theta[best])
     residuals = objective.residuals(model.value(theta[None]), objective.target(values))[0]
     cost = float(weights @ objective.rho(residuals))
@@ -124,7 +130,7 @@ def solve(
         found.objective,
         bool(found.converged[best]),
         found.iterations,
-        nothing,
+        float(np.sum(weights)) * (EXACT * objective_unit(settings, values)) ** 2,
     )
 
 

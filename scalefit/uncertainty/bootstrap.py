@@ -6,7 +6,6 @@ is re-optimised fully.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,8 +14,9 @@ from numpy.typing import NDArray
 
 from scalefit.errors import InputError
 from scalefit.numerics import FloatArray
+from scalefit.parallel import each
 from scalefit.solver.derivatives import second_derivatives
-from scalefit.solver.descent import Descent, descend, own_rows
+from scalefit.solver.descent import own_rows, refit
 from scalefit.solver.expansion import Expansion
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.objective import Objective
@@ -28,8 +28,6 @@ Method = Literal["auto", "pairs", "bayesian", "wild", "parametric", "sandwich"]
 METHODS = ("auto", "pairs", "bayesian", "wild", "parametric", "sandwich")
 FEW_BLOCKS = 20  #: below this many runs, runs get random weights: drawing them with replacement is too coarse
 FEWER_BLOCKS = 6  #: below this many, residuals change sign: with random weights the law may not be identified
-QUICK = 16  #: steps that most resamples need
-MOST = 200  #: steps after which the refit of a resample is stopped
 TOLERANCE = 1e-11  #: a refit stops when a further step would lower the objective by less than this share
 BLOCK = 1 << 17  #: elements of predictions held at a time
 CHUNK = 250  #: draws that share one random stream, whatever the number of workers
@@ -53,7 +51,7 @@ def bootstrap(
     seed: int,
     method: Method = "auto",
     sigma: float = 0.0,
-    workers: int = 1,
+    workers: int | None = None,
 ) -> FloatArray:
     """Coordinates of ``draws`` refits, (draws, p).
 
@@ -63,7 +61,7 @@ def bootstrap(
     ``parametric``: normal noise of the given ``sigma``; ``sandwich``: no refits, normal draws from the covariance of
     :func:`~scalefit.uncertainty.covariance.sandwich`, refused where that is not valid. ``auto`` is ``pairs`` from 20
     blocks on, ``bayesian`` from 6, else ``wild``, which keeps every row, so that the law stays identified.
-    The draws depend on the seed only, not on ``workers``.
+    The draws depend on the seed only, not on ``workers`` (see :func:`scalefit.parallel.each`).
     """
     if method not in METHODS:
         raise InputError(f'bootstrap method "{method}" is not known', todo=f"choose one of {', '.join(METHODS)}")
@@ -73,6 +71,7 @@ def bootstrap(
     resampled: Literal["weights", "values"] = "weights" if method in ("pairs", "bayesian") else "values"
     sizes = [min(CHUNK, draws - begin) for begin in range(0, draws, CHUNK)]
     jobs = list(zip(sizes, np.random.SeedSequence(seed).spawn(len(sizes)), strict=True))
+    model = model.condensed_at(theta)
     second = second_derivatives(model, theta)
     expansion = Expansion.at(model, objective, theta, second)
     if method == "sandwich":
@@ -95,10 +94,7 @@ def bootstrap(
             made = centre + sigma * rng.standard_normal((size, len(values)))
         return near.refits(np.exp(made) if objective.space == "log" else made)
 
-    if workers == 1:
-        return np.vstack([chunk(job) for job in jobs])
-    with ThreadPoolExecutor(workers) as pool:
-        return np.vstack(list(pool.map(chunk, jobs)))
+    return np.vstack(each(chunk, jobs, workers, threads=True))
 
 
 def resampled_as_one(residuals: FloatArray, runs: NDArray[np.intp], method: Method) -> tuple[NDArray[np.intp], Method]:
@@ -122,26 +118,12 @@ class Near:
     second: FloatArray
 
     def refits(self, drawn: FloatArray) -> FloatArray:
-        """Coordinates (B, p) of refits to drawn weights or values (B, n); the few that take long get more steps."""
-        found = self._descend(drawn, self._starts(drawn), QUICK)
-        left = ~found.converged
-        if left.any():
-            found.theta[left] = self._descend(drawn[left], found.theta[left], MOST).theta
-        return found.theta
+        """Coordinates (B, p) of refits to drawn weights or values (B, n)."""
+        rows = self._rows(drawn)
+        return refit(self.model, self.objective, *rows, self._starts(drawn), self.second, TOLERANCE).theta
 
     def _rows(self, drawn: FloatArray) -> tuple[FloatArray, FloatArray]:
         return (self.values, drawn) if self.resampled == "weights" else (drawn, self.weights)
-
-    def _descend(self, drawn: FloatArray, start: FloatArray, iterations: int) -> Descent:
-        return descend(
-            self.model,
-            self.objective,
-            *self._rows(drawn),
-            start,
-            tolerance=TOLERANCE,
-            iterations=iterations,
-            second=self.second,
-        )
 
     def _starts(self, drawn: FloatArray) -> FloatArray:
         """Starts: the optimum of the second-order expansion where it is better than the fit itself, else the fit."""

@@ -85,7 +85,7 @@ def test_labels_of_one_axis_have_the_same_decimals():
     write = ticks.EvenFormatter().format_ticks
     assert write([-1.5, 0.25]) == ["\N{MINUS SIGN}1.50", "0.25"]
     assert write([1.0, 2.0]) == ["1", "2"]
-    assert write([0.5, 1e-7]) == ["0.5", r"$10^{-7}$"]
+    assert write([0.5, 1e-7]) == [r"$5\times10^{-1}$", "$10^{-7}$"]
     assert write([]) == []
 
 

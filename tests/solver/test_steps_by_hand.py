@@ -9,8 +9,9 @@ import pytest
 
 from scalefit.solver import descent
 from scalefit.solver.derivatives import Local
-from scalefit.solver.descent import Batch, _bounded_step, _retract, _stretched, newton_step
+from scalefit.solver.descent import Batch
 from scalefit.solver.objective import Objective
+from scalefit.solver.steps import bounded_step, newton_step, retract, stretched
 
 
 def step_of(gradient, matrix, damping=0.0, held=(False, False), diagonal=None):
@@ -35,7 +36,7 @@ def test_a_coupled_step_solves_for_both_and_a_held_one_does_not_move():
 def bounded(theta, gradient, matrix):
     model = SimpleNamespace(low=np.zeros(2), high=np.ones(2))
     given = [np.array([each], float) for each in (theta, gradient, matrix, np.diag(matrix))]
-    return _bounded_step(model, *given, np.zeros(1))[0]
+    return bounded_step(model, *given, np.zeros(1))[0]
 
 
 def test_no_step_leads_out_of_the_box():
@@ -45,16 +46,31 @@ def test_no_step_leads_out_of_the_box():
     assert bounded((0.0, 1.0), (-0.2, 0.1), plain) == pytest.approx([0.2, -0.1])  # inwards
     coupled = np.array([[1.0, 0.9], [0.9, 1.0]])  # downhill at the end is inwards, but the step leads outwards
     assert np.linalg.solve(coupled, [0.1, -1.0])[0] > 0
-    assert bounded((0.0, 0.5), (-0.1, -1.0), coupled) == pytest.approx([0, 1.0])
+    assert bounded((0.0, 0.5), (-0.1, -0.4), coupled) == pytest.approx([0, 0.4])
+
+
+def test_what_would_leave_the_box_stops_at_its_end_and_the_other_coordinate_follows():
+    """At the end of the first coordinate, 0.1 below, the slope of the second is -0.2 - 0.9 x 0.1."""
+    coupled = np.array([[1.0, 0.9], [0.9, 1.0]])
+    assert np.linalg.solve(coupled, [0.5, -0.2])[0] > 0.1
+    assert bounded((0.1, 0.5), (0.5, -0.2), coupled) == pytest.approx([-0.1, 0.29])
+
+
+def test_only_what_leaves_the_box_first_stops_there():
+    """Together both would leave; with the first at its end, the second hardly moves."""
+    coupled = np.array([[1.0, -0.99], [-0.99, 1.0]])
+    assert np.all(-np.linalg.solve(coupled, [1.0, 0.0]) < [0.0, -0.5])
+    assert bounded((0.0, 0.5), (1.0, -0.0), coupled) == pytest.approx([0, 0])
 
 
 def test_a_linear_coordinate_moves_by_a_factor_for_small_steps():
     model = SimpleNamespace(low=np.full(3, -9.0), high=np.full(3, 9.0), linear=np.array([True, True, False]))
-    found = _retract(model, np.array([[2.0, 2.0, 2.0]]), np.array([[1.0, -2.0, 1.0]]))[0]
+    by_factor, plain = np.array([True]), np.array([False])
+    found = retract(model, np.array([[2.0, 2.0, 2.0]]), np.array([[1.0, -2.0, 1.0]]), by_factor)[0]
     assert found == pytest.approx([2 * np.exp(0.5), 0.0, 3.0])
-    assert _retract(model, np.array([[2.0, -2.0, 2.0]]), np.array([[1.9, -1.0, 8.0]]))[0] == pytest.approx(
-        [2 * np.exp(0.95), -2 * np.exp(0.5), 9.0]
-    )
+    start, step = np.array([[2.0, -2.0, 2.0]]), np.array([[1.9, -1.0, 8.0]])
+    assert retract(model, start, step, by_factor)[0] == pytest.approx([2 * np.exp(0.95), -2 * np.exp(0.5), 9.0])
+    assert retract(model, start, step, plain)[0] == pytest.approx([3.9, -3.0, 9.0])
 
 
 @pytest.mark.parametrize("space", ["linear", "log"])
@@ -78,13 +94,15 @@ def test_the_multiple_of_a_step_is_that_of_the_least_modelled_cost(space, near, 
         best = min(costs, key=costs.get)
         local = Local(np.zeros(1), value[None], jacobian[None], residual[None])
         told = weights[None] if own else weights
-        found = _stretched(objective, told, local, np.array([near]), bend[None], step[None])
+        found = stretched(objective, told, local, np.array([near]), bend[None], step[None])
         assert found[0] == pytest.approx(best * step)
         seen.add(best)
     assert len(seen) > 1
 
 
-def advanced(monkeypatch, *, ahead, damping=1e-3, near=True, stalls=0, gradient=2.0, tolerance=0.0, floor=0.0):
+def advanced(
+    monkeypatch, *, ahead, damping=1e-3, near=True, stalls=0, gradient=2.0, tolerance=0.0, floor=0.0, other=7.0
+):
     """One step down a slope: from 1 by -gradient / 4 / (1 + damping), where the cost is 1 and then ``ahead``."""
     there = Local(np.array([ahead]), np.ones((1, 1)), np.ones((1, 1, 1)), np.ones((1, 1)))
     here = Local(np.array([1.0]), np.zeros((1, 1)), np.zeros((1, 1, 1)), np.zeros((1, 1)))
@@ -94,14 +112,13 @@ def advanced(monkeypatch, *, ahead, damping=1e-3, near=True, stalls=0, gradient=
     monkeypatch.setattr(descent, "majorised_weights", lambda *told: np.ones((1, 1)))
     monkeypatch.setattr(descent, "project_weighted", lambda model, values, rows, trial: trial)
     model = SimpleNamespace(low=np.array([-9.0]), high=np.array([9.0]), linear=np.array([False]))
-    both = np.array([[7.0, 7.0]])
+    both = np.array([[other, other]])
     both[0, int(near)] = damping
-    batch = Batch(np.arange(1), np.array([[1.0]]), here, both, np.array([near]), np.array([stalls]))
+    batch = Batch(np.arange(1), np.array([[1.0]]), here, both, np.array([near]), np.array([stalls]), np.array([True]))
     objective = Objective("linear", "squared", 1.0)
     ones = np.ones(1)
-    done, flat = descent._advance(
-        model, objective, ones, ones, ones, batch, tolerance, np.array([floor]), np.zeros((1, 1, 1))
-    )
+    told = (tolerance, np.array([floor]), np.zeros((1, 1, 1)))
+    done, flat = descent._advance(model, objective, ones, ones, ones, batch, *told)
     return batch, bool(done[0]), bool(flat[0]), both[0].tolist()
 
 
@@ -113,12 +130,15 @@ def test_after_a_step_that_helps_the_damping_falls(monkeypatch):
         assert (batch.local.cost[0], batch.stalls[0], done) == (0.95, 0, False)
 
 
-def test_after_one_that_does_not_it_grows_and_the_other_kind_is_tried(monkeypatch):
+def test_after_one_that_does_not_it_grows_and_the_kind_that_is_damped_less_is_tried(monkeypatch):
+    for near, other in ((True, 0.031), (True, 0.033), (False, 0.031), (False, 0.033)):
+        batch, *_ = advanced(monkeypatch, ahead=1.0, near=near, other=other)
+        assert bool(batch.near[0]) is (near if other > 0.032 else not near)
     for near in (True, False):
         batch, done, _, _ = advanced(monkeypatch, ahead=1.0, near=near, stalls=3)
         assert batch.damping[0].tolist() == pytest.approx([7.0, 0.032] if near else [0.032, 7.0])
         assert (batch.theta[0, 0], batch.local.cost[0], batch.stalls[0], done) == (1.0, 1.0, 4, False)
-        assert bool(batch.near[0]) != near
+        assert bool(batch.factor[0]) is not near
     batch, *_ = advanced(monkeypatch, ahead=2.0, damping=1e-12)
     assert batch.damping[0, 1] == pytest.approx(3.2e-7)
 
