@@ -74,5 +74,5 @@ ax.figure.savefig("my_own_table.png", dpi=150)
 # %% [markdown]
 # One page to forward: `sf.report(fit, N="220K", D="1.5M").save("forecast.html")`.
 #
-# **Change one line, rerun:** set `FILE` to your table (and leave out the line that writes it),
-# and `COLUMNS` to the name of its loss.
+# **Change one line, rerun:** set `FILE` to your table (and leave out the line that writes it), and `COLUMNS` to the
+# name of its loss.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from scalefit.answers import interval
 from scalefit.cli import options
 from scalefit.cli.completion import columns
 from scalefit.cli.options import box, number, pairs, shared
@@ -107,6 +108,19 @@ def command(
     return replace(_answer(result, scores, point, cautions, save, other), figures=drawn)
 
 
+def _forecasts(result: Fit, point: pd.DataFrame | None) -> list[str]:
+    """What is predicted, a line for each point: the answer comes first, what it rests on below it."""
+    if point is None or "step" in point.columns:
+        return []
+    names = [name for name in result.law.columns.values() if name in point.columns]
+    lines = []
+    for _, row in point.iterrows():
+        where = ", ".join(f"{name} = {row[name]:.4g}" for name in names)
+        ends = interval((float(row[result.target]), float(row["low"]), float(row["high"])), ".4g")
+        lines.append(f"{result.target} {ends} at {where}, {row['decades_beyond']:.1f} decades beyond the fitted runs")
+    return [*lines, ""]
+
+
 def _numbers(place: dict[str, Any]) -> dict[str, float]:
     """The point of --at in numbers, as far as its values are numbers."""
     found = {}
@@ -145,7 +159,7 @@ def _answer(
     from scalefit.fitting.document import as_dict
     from scalefit.selection.candidates import told
 
-    text, content = [result.summary()], as_dict(result)
+    text, content = [*_forecasts(result, point), result.summary()], as_dict(result)
     for heavy in ("points", "without", "choices"):
         content.pop(heavy)
     if result.choice is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from scalefit.answers import interval
 from scalefit.cli import options
 from scalefit.cli.output import Answer, answering, as_lines, coded, figures, records
 from scalefit.errors import InputError
@@ -109,7 +110,7 @@ def _answer(
     content: dict[str, Any] = {"law": fit.law.spec, "status": fit.status, "predictions": records(table)}
     content["warnings"] = coded(checks)
     name = forecaster(fit).removeprefix("law ")
-    text = [f"{name} ({fit.status}): {len(table)} prediction{'s' * (len(table) > 1)}"]
+    text = [f"{name} ({fit.status}): {len(table)} prediction{'s' * (len(table) > 1)}{_at_the_end(fit, table)}"]
     shown = table if len(table) <= MOST_SHOWN else _shown(table)
     text.append(as_lines(shown))
     if len(shown) < len(table):
@@ -123,6 +124,15 @@ def _answer(
         text += ["", _errors_on(table), as_lines(scores)]
     text += [f"! {check.text}" for check in checks]
     return Answer("\n".join(text), content, table, fit.ok and not failed)
+
+
+def _at_the_end(fit: Fit, table: pd.DataFrame) -> str:
+    """The last prediction along one run, which is what is mostly asked for."""
+    if "step" not in table.columns or "run" in table.columns:
+        return ""
+    last = table.iloc[-1]
+    ends = interval((float(last[fit.target]), float(last["low"]), float(last["high"])), ".4g")
+    return f"; {fit.target} {ends} at the last step, {last['step']:.0f}"
 
 
 def _errors_on(table: pd.DataFrame) -> str:

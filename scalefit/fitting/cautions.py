@@ -102,7 +102,8 @@ def another_schedule(fit: Fit, asked: Asked) -> list[Check]:
     if far[row] <= ANOTHER:
         return []
     near = shapes[0][int(np.argmin(np.sum((shapes[0] - shapes[1][row]) ** 2, axis=1)))]
-    text = f"the learning rate {_falls(shapes[1][row])}; of the fitted runs the nearest {_falls(near)}"
+    text = "no fitted run lowers its learning rate like this: "
+    text += f"here it {_falls(shapes[1][row])}; of the fitted runs the nearest {_falls(near)}"
     todo = "the interval allows for that, but add a run with such a schedule, a short one will do"
     return [Check("another-schedule", f"{text}: {todo}")]
 

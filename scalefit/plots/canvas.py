@@ -18,6 +18,7 @@ from matplotlib.gridspec import GridSpecFromSubplotSpec
 from scalefit.fitting.result import Fit
 from scalefit.plots.colours import WARNING
 from scalefit.plots.dark import in_dark
+from scalefit.plots.narrow import finish
 from scalefit.writing import refuse, write_whole
 
 SIZE = (6.0, 4.2)  #: inches, of a figure that was not given axes
@@ -35,6 +36,7 @@ STYLES: dict[str, Any] = {
     "paper": {"font.size": 8, "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6},
 }
 NARROW = 5.0  #: inches, of a figure below which letters are those of a paper
+TALLER = 0.25  #: how much of the height that a narrow figure would lose is kept
 PAPER_WIDTH = 5.5  #: inches, of a figure for a paper unless another width is given
 _chosen: ContextVar[tuple[str, float | None]] = ContextVar("style", default=("screen", None))
 
@@ -43,9 +45,9 @@ _chosen: ContextVar[tuple[str, float | None]] = ContextVar("style", default=("sc
 def styled(style: str = "screen", width: float | None = None) -> Iterator[None]:
     """Make and write figures inside in a style (``STYLES``), and with this width in inches.
 
-    >>> with styled("paper", 3.25):
-    ...     fitted_size((6.0, 4.2))
-    (3.25, 2.275)
+    >>> with styled("paper", 3.0):
+    ...     fitted_size((6.0, 4.0))
+    (3.0, 2.5)
     """
     token = _chosen.set((style, width))
     try:
@@ -67,7 +69,8 @@ def fitted_size(size: tuple[float, float]) -> tuple[float, float]:
     """A size in inches, at the width of the style."""
     style, width = _chosen.get()
     width = width or (PAPER_WIDTH if style == "paper" else size[0])
-    return (width, size[1] * width / size[0])
+    share = width / size[0]
+    return (width, size[1] * (share + TALLER * max(0.0, 1 - share)))  # letters and legends do not shrink with it
 
 
 def new_axes(ax: Axes | None, size: tuple[float, float] = SIZE) -> Axes:
@@ -154,6 +157,7 @@ def as_svg(ax: Axes) -> tuple[str, str]:
     import matplotlib.pyplot as plt
 
     figure = ax.figure.canvas.figure
+    finish(figure)
     light, dark = io.StringIO(), io.StringIO()
     how: Any = {"format": "svg", "bbox_inches": "tight", "metadata": DATELESS["svg"]}
     how["transparent"] = True  # the page shows through
@@ -180,6 +184,7 @@ def save_figure(ax: Axes, path: str | Path, *, close: bool = False) -> Path:
     style, width = _chosen.get()
     how: dict[str, Any] = {"format": suffix, "dpi": DOTS, "metadata": DATELESS[suffix]}
     how["bbox_inches"] = None if width else "tight"  # a width that was asked for is kept
+    finish(figure)
     if style == "dark":
         in_dark(figure)
     try:

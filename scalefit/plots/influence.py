@@ -64,8 +64,4 @@ def _dress(ax: Axes, fit: Fit, shown: pd.DataFrame, known: pd.DataFrame, unit: f
     entries.append(Line2D([], [], color="0.88", linewidth=7, label="likely because of chance"))
     legend.above(ax, entries)
     if left := len(known) - len(shown):
-        low, high = ax.get_xlim()
-        side, shift, ha = (0, 4, "left") if -low > high else (1, -2, "right")  # where the axis has room
-        place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": ha, "va": "bottom"}
-        text = f"{left} more runs move it less"
-        ax.annotate(text, (side, 0.0), (shift, 3), fontsize="x-small", color="0.35", **place)
+        ax.set_xlabel(f"{ax.get_xlabel()}\n{left} more runs move it less")

@@ -9,6 +9,7 @@ from matplotlib.gridspec import GridSpecFromSubplotSpec
 from scalefit.planning.isoflop.answer import Found, IsoFlopStudy
 from scalefit.planning.isoflop.approaches import FEWEST, budgets_of
 from scalefit.plots import canvas, colours, labels, legend, marks, ticks
+from scalefit.plots.narrow import NARROW
 
 SIZE = (8.6, 4.2)
 LINE_POINTS = 60
@@ -57,13 +58,16 @@ def plot_isoflop(study: IsoFlopStudy, *, ax: Axes | None = None) -> Axes:
 
 
 def _beside(ax: Axes) -> Axes:
-    """Axes to the right of these, cut from their room."""
+    """Axes to the right of these, cut from their room; below them where the figure is narrow."""
     present = getattr(ax, "line_axes", None)
     if isinstance(present, Axes):
         return present
     spec = ax.get_subplotspec()
     if spec is not None:
-        parts = GridSpecFromSubplotSpec(1, 2, spec, wspace=0.04)
+        narrow = ax.figure.canvas.figure.get_figwidth() < NARROW
+        parts = GridSpecFromSubplotSpec(*((2, 1) if narrow else (1, 2)), spec, wspace=0.04, hspace=0.08)
+        if narrow:
+            ax.figure.canvas.figure.set_figheight(2 * ax.figure.canvas.figure.get_figheight())
         ax.set_subplotspec(parts[0])
         right = ax.figure.add_subplot(parts[1])
     else:

@@ -16,6 +16,7 @@ Line = Literal["", "-", "--"]
 
 CROWDED = 0.8  #: below this share of the height for the data, a legend of two columns is tried
 MOST_IN_A_COLUMN = 4
+SMALLEST = 5.5  #: points, of a letter in a legend
 STYLE: Any = {"fontsize": "small", "title_fontsize": "small", "frameon": False, "handlelength": 1.7}
 STYLE |= {"labelspacing": 0.35, "columnspacing": 1.2, "borderaxespad": 0.4}
 
@@ -59,11 +60,16 @@ def place(ax: Axes, handles: Sequence[Artist], title: str | None = None) -> Lege
     legend, corner, share = _tried(ax, handles, title, 1)
     if share < CROWDED and len(handles) > MOST_IN_A_COLUMN:
         wide = _tried(ax, handles, title, 2)
-        legend, corner, share = wide if wide[2] > share else _tried(ax, handles, title, 1)
+        better = wide[2] > share and _width(ax, wide[0]) <= 1
+        legend, corner, share = wide if better else _tried(ax, handles, title, 1)
+    if _width(ax, legend) > 1:  # a long entry on narrow axes
+        for text in (*legend.get_texts(), legend.get_title()):
+            text.set_fontsize(max(SMALLEST, float(text.get_fontsize()) / _width(ax, legend)))
     legend.set_loc(corner)
     room.grow(ax, corner, share)
     if len(ax.texts) > 1:  # several marks, which have come closer to each other
         room.settle_texts(ax, legend.get_texts())
+    room.lift_texts(ax)
     return legend
 
 
@@ -73,6 +79,11 @@ def _tried(ax: Axes, handles: Sequence[Artist], title: str | None, columns: int)
     legend.set_in_layout(False)
     _lay_out(ax)
     return legend, *room.best_corner(ax, legend)
+
+
+def _width(ax: Axes, legend: Legend) -> float:
+    """The width of a legend as a share of that of the axes."""
+    return float(legend.get_window_extent().width / ax.get_window_extent().width)
 
 
 def _lay_out(ax: Axes) -> None:

@@ -31,13 +31,15 @@ def line(
     band(ax, x, rows, colour)
 
 
-def star(ax: Axes, x: float, row: pd.Series, what: str, colour: str = colours.TARGET) -> None:
-    """A prediction: a star, its interval as a bar, its value with the interval printed below it."""
+def star(ax: Axes, x: float, row: pd.Series, what: str, colour: str = colours.TARGET, *, named: bool = True) -> None:
+    """A prediction: a star, its interval as a bar and, where it is ``named``, its value with the interval below it."""
     value, low, high = value_of(row)
     if low is not None and high is not None:
         ax.plot([x, x], [low, high], color=colour, marker="_", markersize=6, zorder=5)  # a line, so that texts avoid it
     dot: dict[str, Any] = {"marker": "*", "markersize": 12, "markerfacecolor": colour, "markeredgecolor": "white"}
     ax.plot([x], [value], linestyle="", zorder=6, clip_on=False, **dot)
+    if not named:
+        return
     text = labels.value_text(value, low, high)
     place: dict[str, Any] = {"xytext": room.SIDES[0][:2], "textcoords": "offset points", "gid": room.MARK, "zorder": 6}
     place["path_effects"] = [withStroke(linewidth=2.5, foreground="white")]

@@ -22,6 +22,7 @@ STOPS, FEW_STOPS = 31, 9  #: points of the path; where several columns are free
 VALLEYS = 3  #: budgets drawn inside the fitted range
 NEAR = 1.5  #: budgets of the fitted range closer to a target than this factor are not drawn
 MOST_DOTS = 400
+MOST_NAMED = 2  #: targets whose numbers are printed beside them
 
 
 def plot_plan(plan: Plan, *, ax: Axes | None = None) -> Axes:
@@ -119,12 +120,13 @@ def _inside(sides: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _targets(ax: Axes, plan: Plan, aims: pd.DataFrame, size: str) -> None:
-    """A star for each target, with its size and its loss."""
-    for _, row in aims.iterrows():
+    """A star for each target, with its size and its loss; of many the first and the last are named."""
+    named = {0, len(aims) - 1} if len(aims) > MOST_NAMED else set(range(len(aims)))
+    for i, (_, row) in enumerate(aims.iterrows()):
         N = row[size] if size in row and np.isfinite(row[size]) else plan.surface.held.get(size, np.nan)
         if np.isfinite(N):
             shown = pd.Series({"predicted": row["loss"], "low": row["low"], "high": row["high"]}).dropna()
-            marks.star(ax, float(N), shown, labels.point_text({size: float(f"{N:.3g}")}))
+            marks.star(ax, float(N), shown, labels.point_text({size: float(f"{N:.3g}")}), named=i in named)
 
 
 def _floors(ax: Axes, plan: Plan) -> None:

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.path import Path
@@ -27,9 +28,13 @@ SIDES: tuple[Side, ...] = (
     (-9, 13, "right", "bottom"),
     (9, -13, "left", "top"),
     (-9, 0, "right", "bottom"),
+    (-6, -34, "right", "top"),
+    (-6, -52, "right", "top"),
 )
 MARK = "mark"  #: the gid of texts that may be moved to another side of their mark
 GAP = 0.025  #: of the axes' height and width, around the legend
+BAR = 60  #: places of an error bar, which no text may cover
+LIFTS = 3  #: times that texts are lifted at most
 LEAST = 0.55  #: the data keep at least this share of the height
 
 
@@ -62,6 +67,14 @@ def settle_texts(ax: Axes, others: Sequence[Text] = ()) -> None:
         covered = [_covered(_put(ax, text, side), taken, texts) for side in SIDES]
         _put(ax, text, SIDES[int(np.argmin(covered))])
         _lift(ax, text)
+
+
+def lift_texts(ax: Axes) -> None:
+    """Lower the y axis until no text at a mark hangs out of it: where one is lifted, the others have moved."""
+    for _ in range(LIFTS):
+        for text in ax.texts:
+            if isinstance(text, Annotation) and text.get_gid() == MARK:
+                _lift(ax, text)
 
 
 def _put(ax: Axes, text: Annotation, side: Side) -> Bbox:
@@ -99,6 +112,11 @@ def _taken(ax: Axes, texts: Sequence[Text] = ()) -> np.ndarray:
         vertices = np.asarray(line.get_xydata(), dtype=np.float64)
         if len(vertices) and line.get_transform().contains_branch(ax.transData):
             found.append(to_axes.transform(_dense(line.get_transform().transform(vertices), line)))
+    for bars in (each for each in ax.collections if isinstance(each, LineCollection)):  # error bars
+        for segment in bars.get_segments():
+            if len(segment) > 1:
+                path = Path(bars.get_transform().transform(segment)).interpolated(BAR)
+                found.append(to_axes.transform(path.vertices))
     for text in texts:
         (left, low), (right, high) = _box(ax, text).get_points()
         found.append(np.array([[x, y] for x in np.linspace(left, right, 5) for y in (low, high)]))

@@ -16,6 +16,7 @@ POWERS_FROM = 1e16  #: from here on numbers are written as powers of ten
 LINEAR_BELOW = 4.0  #: a log axis spanning less than this factor gets evenly spaced round numbers
 LOG_FROM = 6.0  #: a positive variable that spans this factor is drawn on a log axis
 MOST_LABELS = 8
+LABEL_EMS, LINE_EMS = 4.6, 1.8  #: room of a label beside others and above others, in its size
 STEPS = [1, 2, 2.5, 5, 10]  #: between ticks of a linear axis, times a power of ten
 #: the leading digits of the ticks of a log axis that spans less than a factor
 LEADS = ((10, (1, 1.5, 2, 3, 4, 6, 8)), (30, (1, 2, 3, 5)), (500, (1, 2, 5)), (math.inf, (1,)))
@@ -80,7 +81,8 @@ class EvenFormatter(Formatter):
         """The labels of all ticks of an axis."""
         texts = [plain(value) for value in values]
         if any("$" in text for text in texts):
-            return [power_of_ten(value) for value in values]
+            large = max(map(abs, values)) >= MOST_PLAIN
+            return [power_of_ten(value) if large else text for value, text in zip(values, texts, strict=True)]
         decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
         return [f"{value:.{decimals}f}".replace("-", "\N{MINUS SIGN}") for value in values]
 
@@ -97,6 +99,29 @@ def rate(value: float, position: Any = None) -> str:
     return f"{float(lead):g}e{int(exponent)}"
 
 
+def most_labels(axis: Any) -> int:
+    """How many labels an axis has room for, by its length and the size of its letters."""
+    if getattr(axis, "axes", None) is None:  # of no figure
+        return MOST_LABELS + 1
+    box = axis.axes.get_window_extent()
+    letters = axis.get_major_ticks(1)[0].label1.get_size() * axis.axes.figure.dpi / 72
+    size, room = (LINE_EMS, box.height) if axis.axis_name == "y" else (LABEL_EMS, box.width)
+    return max(2, int(room / (size * letters)))
+
+
+class FittingLocator(MaxNLocator):
+    """Round numbers on a linear axis, at most as many as it has room for."""
+
+    def __init__(self, nbins: int, steps: Sequence[float]) -> None:
+        super().__init__(nbins=nbins, steps=steps)
+        self._most = nbins
+
+    def __call__(self) -> Sequence[float]:
+        """The ticks of the axis' present limits."""
+        self.set_params(nbins=max(2, min(self._most, most_labels(self.axis) - 1)))
+        return super().__call__()  # type: ignore[no-any-return]
+
+
 class RoundLogLocator(Locator):
     """Ticks of a log axis at round numbers, as many as can be read.
 
@@ -109,7 +134,17 @@ class RoundLogLocator(Locator):
     def __call__(self) -> Sequence[float]:
         """The ticks of the axis' present limits."""
         low, high = self.axis.get_view_interval()  # type: ignore[union-attr]
-        return self.tick_values(low, high)
+        return self.thinned(self.tick_values(low, high), most_labels(self.axis))
+
+    @staticmethod
+    def thinned(found: Sequence[float], most: int) -> Sequence[float]:
+        """At most so many of some ticks: those of the rounder numbers, evenly thinned where that is not enough."""
+        for leads in ((1, 2, 5), (1, 3), (1,)):
+            if len(found) <= most:
+                return found
+            rounder = [tick for tick in found if round(tick / 10.0 ** math.floor(math.log10(tick) + 1e-9), 6) in leads]
+            found = rounder if len(rounder) > 1 else found
+        return found if len(found) <= most else found[:: math.ceil(len(found) / most)]
 
     def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
         """The ticks between two limits."""
@@ -149,7 +184,7 @@ def set_fixed(ax: Axes, places: Sequence[float], texts: Sequence[str]) -> None:
 def set_linear(ax: Axes, which: Literal["x", "y"], label: Scale, nbins: int = 7) -> None:
     """Keep an axis linear, with readable ticks."""
     axis = ax.xaxis if which == "x" else ax.yaxis
-    axis.set_major_locator(MaxNLocator(nbins=nbins, steps=STEPS if nbins > 4 else [1, 1.5, 2, 3, 5, 10]))
+    axis.set_major_locator(FittingLocator(nbins, STEPS if nbins > 4 else [1, 1.5, 2, 3, 5, 10]))
     axis.set_major_formatter(EvenFormatter() if label is plain else FuncFormatter(label))
 
 

@@ -69,7 +69,7 @@ def test_a_style_sets_the_width_and_the_letters_and_nothing_afterwards(tmp_path)
     with styled("paper", 3.25):
         ax = new_axes(None, (6.0, 3.0))
         ax.set_xlabel("compute")
-        assert ax.figure.get_size_inches() == pytest.approx([3.25, 1.625])
+        assert ax.figure.get_size_inches() == pytest.approx([3.25, 1.625 + 0.25 * 1.375])
         assert ax.xaxis.label.get_fontsize() == pytest.approx(8)
         save_figure(ax, tmp_path / "a.svg", close=True)
     assert dict(plt.rcParams) == before
