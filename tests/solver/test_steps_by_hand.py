@@ -143,7 +143,9 @@ def test_after_one_that_does_not_it_grows_and_the_kind_that_is_damped_less_is_tr
     assert batch.damping[0, 1] == pytest.approx(3.2e-7)
 
 
-@pytest.mark.parametrize(("ahead", "damping", "near"), [(0.971, 1e-2, True), (0.969, 1e-2, False), (0.971, 1.1e-2, False)])
+@pytest.mark.parametrize(
+    ("ahead", "damping", "near"), [(0.971, 1e-2, True), (0.969, 1e-2, False), (0.971, 1.1e-2, False)]
+)
 def test_newton_s_steps_follow_small_gains_of_hardly_damped_ones(monkeypatch, ahead, damping, near):
     assert bool(advanced(monkeypatch, ahead=ahead, damping=damping)[0].near[0]) is near
 
