@@ -4,8 +4,7 @@ The plain loop trains one model written with torch.nn, torch.optim.AdamW and cli
 Both train the same shape on the same batches. Times are CPU times of one thread, or synchronised wall times on a GPU;
 the smallest of interleaved repeats counts.
 
-On a GPU a second table packs 1, 8, 64 and 256 members, run eagerly, compiled, and as one captured CUDA graph per step,
-and a third trains one wide model in bfloat16. The peak is what the same card reaches in one large matrix product.
+What packing, compiling and captured graphs give on a GPU is measured by gpu.py.
 """
 
 from __future__ import annotations
@@ -20,8 +19,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scalefit.proxy import Config, Ensemble
-from scalefit.proxy.facts import facts
-from scalefit.proxy.models import weights
 
 
 class Block(nn.Module):
@@ -107,88 +104,6 @@ def least(steps: dict[str, Callable[[], None]], device: str, repeats: int) -> di
     return best
 
 
-def graph_step(config: Config, members: int) -> Callable[[], None]:
-    """One update as one CUDA graph; each step copies its batch into the graph's inputs. The learning rate is constant,
-    so that the graph does not depend on the step."""
-    ensemble = Ensemble([replace(config, seed=seed) for seed in range(members)])
-    draw, inputs = ensemble.batch, ensemble.batch(1)
-    ensemble.batch = lambda step: inputs  # type: ignore[method-assign]
-    aside = torch.cuda.Stream()
-    aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):
-        for _ in range(3):
-            ensemble.update()
-    torch.cuda.current_stream().wait_stream(aside)
-    graph, steps = torch.cuda.CUDAGraph(), iter(range(4, 10**9))
-    with torch.cuda.graph(graph):
-        ensemble.update()
-
-    def run() -> None:
-        for name, value in draw(next(steps)).items():
-            inputs[name].copy_(value)
-        graph.replay()
-
-    return run
-
-
-def compiled_step(config: Config, members: int) -> Callable[[], None]:
-    return our_step(replace(config, compile=True), members)
-
-
-WAYS = {"eager": our_step, "compiled": compiled_step, "graph": graph_step}
-
-
-def flops_per_token(config: Config) -> int:
-    """FLOPs of forward and backward pass, as in run.json."""
-    ensemble = Ensemble([replace(config, device="cpu")])
-    about = facts(config, weights.counts(ensemble.model.leaves), ensemble.validation, 1, ensemble.device)
-    return int(about["flops_per_token"])
-
-
-def peak(dtype: torch.dtype, size: int = 8192) -> float:
-    """FLOP/s of this card in one large matrix product."""
-    a, b = (torch.randn(size, size, device="cuda", dtype=dtype) for _ in range(2))
-    return 2 * size**3 / least({"": lambda: torch.mm(a, b)}, "cuda", 5)[""]
-
-
-def row_of(config: Config, members: int, way: str, top: float, repeats: int) -> float:
-    """Measure and print one row; returns tokens/s of all members together."""
-    torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats()
-    took = least({"": WAYS[way](config, members)}, "cuda", repeats)[""]
-    rate, memory = members * config.batch / took, torch.cuda.max_memory_allocated() / 2**30
-    share = rate * flops_per_token(config) / top
-    print(f"| {config.d_model} | {members} | {way} | {rate:,.0f} | {memory:.2f} | {share:.1%} |", flush=True)
-    return rate
-
-
-def packing(repeats: int) -> None:
-    """All numbers of members in all ways, in float32, and up to which width packing pays."""
-    print(f"\n{torch.cuda.get_device_name()}, float32, 16 sequences of 64, 2 layers\n")
-    print("| d_model | members | how | tokens/s | memory, GiB | share of peak |\n|---|---|---|---|---|---|")
-    top, gains = peak(torch.float32), {}
-    for width in (32, 64, 128, 256, 512, 1024):
-        config = Config(d_model=width, batch=1024, eval_batch=64, steps=10**6, schedule="constant", device="cuda")
-        best = {}
-        for members in (1, 8, 64, 256):
-            if members * width**2 <= 2**25:  # what fits into 80 GB
-                best[members] = max(row_of(config, members, way, top, repeats) for way in WAYS)
-        gains[width] = max(best.values()) / best[1]
-    print("\nbest packing over the best single member: " + ", ".join(f"{w}: {g:.1f}" for w, g in gains.items()))
-
-
-def wide(repeats: int) -> None:
-    """One model of d_model 1024 and 2048 in bfloat16."""
-    print("\nbfloat16, one member, 8 layers, 32 sequences of 512\n")
-    print("| d_model | members | how | tokens/s | memory, GiB | share of peak |\n|---|---|---|---|---|---|")
-    top = peak(torch.bfloat16)
-    for width in (1024, 2048):
-        config = Config(d_model=width, n_layer=8, d_head=64, seq_len=512, batch=32 * 512, eval_batch=512, steps=10**6)
-        config = replace(config, schedule="constant", device="cuda", precision="bf16")
-        for way in ("eager", "compiled"):
-            row_of(config, 1, way, top, repeats)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="cpu")
@@ -209,9 +124,6 @@ def main() -> None:
         many = chosen.members * config.batch / took["many"]
         row = (f"{plain:,.0f}", f"{one:,.0f}", f"{one / plain:.2f}", f"{many:,.0f}", f"{many / plain:.2f}")
         print(f"| {sequences} × {length} | {width} | {' | '.join(row)} |", flush=True)
-    if chosen.device == "cuda":
-        packing(chosen.repeats)
-        wide(chosen.repeats)
 
 
 if __name__ == "__main__":

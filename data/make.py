@@ -7,8 +7,10 @@ the tables in data/NAME.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from scalefit.proxy import Job, collect_sweep, plan_sweep, run_sweep
+from scalefit.proxy import Config, Job, collect_sweep, plan_sweep, run_sweep, train
 from scalefit.proxy.sweep.jobs import varied
 from scalefit.schedules import parse_schedule
 
@@ -37,6 +39,8 @@ SETTINGS = (
     "weight_decay",
     "optimizer",
 )
+FULL = 32  # bits of a weight that is not rounded
+EXTRA = ("experts", "precision_w", "U", "epochs")  # columns of single data sets, where they vary
 RUNS = ("run", "N", "N_total", "D", "C", "d_model", "parametrization", "lr", "steps", "seed", "schedule")
 
 
@@ -82,7 +86,12 @@ def finals(jobs: list[Job], out: Path, folder: Path) -> None:
     for key in ("d_model", "parametrization", "lr", "steps", "seed", "schedule"):
         frame[key] = [getattr(configs[run], key) for run in frame["run"]]
     frame["loss"] = frame["val_loss"]
-    sides = [name for name in ("encoder_width", "N_enc", "N_dec") if name in frame]
+    if frame["weight_bits"].nunique() > 1:
+        frame["precision_w"] = frame["weight_bits"].where(frame["weight_bits"] > 0, FULL)
+    sides = [name for name in EXTRA if name in frame and frame[name].nunique() > 1]
+    sides = [name for name in sides if name != "epochs" or "U" in sides]  # else D says the same
+    sides += [name for name in ("encoder_width", "N_enc", "N_dec") if "N_enc" in frame]
+    sides += [name for name in frame if name.startswith("share_")]
     more = [name for name in frame if name.startswith("val_loss_")]
     floors = {run: floor(out / run) for run in frame["run"]}
     if any(value is not None for value in floors.values()):
@@ -90,8 +99,27 @@ def finals(jobs: list[Job], out: Path, folder: Path) -> None:
         more.append("loss_floor")
     renamed = {name: name.removeprefix("val_") for name in more}
     frame = frame[[*RUNS, *sides, "loss", *more, "status"]].rename(columns=renamed)
-    order = ["parametrization", "d_model", *sides[:1], "steps", "seed", "lr"]
-    write(frame.sort_values(order), folder / "runs.csv")
+    order = ["parametrization", "d_model", *sides, "steps", "seed", "lr"]
+    write(frame.sort_values(order, kind="stable"), folder / "runs.csv")
+
+
+def students(jobs: list[Job], out: Path, folder: Path) -> None:
+    """One row a student, with its teacher's loss, and its own loss without a teacher (loss_supervised)."""
+    frame = collect_sweep(out)
+    frame["loss"] = frame["val_loss"]
+    alone = frame[frame["teacher"].isna() | (frame["teacher"] == "")].set_index(["d_model", "steps"])["loss"]
+    taught = frame[frame["loss_teacher"].notna()].copy()
+    pairs = zip(taught["d_model"], taught["steps"], strict=True)
+    taught["loss_supervised"] = [alone[pair] for pair in pairs]
+    columns = ["teacher", "loss_teacher", "loss_supervised", "loss", "status"]
+    write(taught[[*RUNS, *columns]].sort_values(["d_model", "steps", "loss_teacher"]), folder / "runs.csv")
+
+
+def teach(folder: Path, out: Path) -> None:
+    """Train the teachers of a distillation into ``out``/teachers, under their names."""
+    table = tomllib.loads((folder / "teachers.toml").read_text(encoding="utf-8"))
+    for name, own in table["teachers"].items():
+        train(Config.read({**table["base"], **own, "name": name}), out / "teachers", say)
 
 
 def probed(jobs: list[Job], out: Path, folder: Path) -> None:
@@ -191,6 +219,7 @@ def table(name: str, jobs: list[Job]) -> Callable[[list[Job], Path, Path], None]
     """What is written of a sweep."""
     config = jobs[0].config
     special = {
+        "distillation": students,
         "schedules": curves,
         "norm_placement": blocks,
         "warmup": warmups,
@@ -208,6 +237,9 @@ def main() -> None:
     torch.set_num_threads(1)
     name = sys.argv[1]
     out = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(tempfile.gettempdir()) / "scalefit-runs" / name
+    if (HERE / name / "teachers.toml").exists():
+        teach(HERE / name, out)
+        os.chdir(out)  # what a teacher's path in the grid begins from
     jobs = plan_sweep(HERE / name / "grid.toml", out)
     run_sweep(out, progress=say)
     table(name, jobs)(jobs, out, HERE / name)

@@ -78,3 +78,7 @@ sf.compare(small, ["chinchilla", "kaplan-floor"], judge=large).table.round(4)
 # %%
 again = sf.load_fit(fit.save("predict_a_larger_model.json"))
 assert again.parameters == fit.parameters
+
+# %% [markdown]
+# **Change one line, rerun:** hold out two sizes instead of `"d_model > 64"`, and see whether the errors grow as the
+# intervals do. With your own table: `sf.read_runs("runs.csv", rename={"val_loss": "loss"})`.

@@ -79,3 +79,7 @@ for decay, final in finals.items():
 # %%
 again = sf.load_fit(fit.save("predict_a_schedule.json"))
 assert again.parameters == fit.parameters
+
+# %% [markdown]
+# **Change one line, rerun:** set `schedule` to one that you think of, such as
+# `"wsd:peak_lr=8e-3,steps=4000,warmup=100,decay_steps=400"`.

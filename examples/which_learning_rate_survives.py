@@ -100,3 +100,7 @@ for step in (50, 150, 300):
     seen = sf.watch(log[log["step"] <= step], steps=400)
     first = f"; first warning: {seen.first.signal} {seen.first.text}" if seen.first else ""
     print(f"step {step}: loss {log.loc[log['step'] <= step, 'loss'].iloc[-1]:.2f}, {seen.status}{first}")
+
+# %% [markdown]
+# **Change one line, rerun:** set `lr` to the learning rate that you would like to use, and read your own sweep:
+# `sf.read_runs("sweep.csv", rename={"width": "d_model"})`.

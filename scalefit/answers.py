@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from scalefit.escaping import one_line
+from scalefit.escaping import lines_of, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,17 +18,56 @@ FORMATS = {"points": ".0f", "r2": ".5f", "mae": ".4g", "rmse": ".4g", "decades_b
 MOST_LETTERS = 240  #: of one cell or item; the rest is counted
 LOPSIDED = 0.1  #: by how much the nearer limit lies nearer than half of the interval, from which both are shown
 LEAST_PLAIN, MOST_PLAIN = 3, 5  #: numbers from 1e-3 and below 1e5 are written without a power of ten
+FEWEST_LINES, FEWEST_CELLS = 2, 3  #: of what is shown as a table in a notebook
+WARNED = "color:#c52"  #: how warnings look there
 MOST_NAMED = 4  #: items that a note names before it only counts them
 
 
 class Shown:
-    """An answer whose ``str()`` is written for people: its repr is that text, in a notebook as escaped HTML."""
+    """An answer whose ``str()`` is written for people: its repr is that text; in a notebook its tables are tables."""
 
     def __repr__(self) -> str:
         return str(self)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{escape(str(self))}</pre>"
+        return as_html(str(self))
+
+
+def as_html(text: str) -> str:
+    """An answer for a notebook: the verdict, which is the first line, then texts and tables, then the warnings.
+
+    >>> as_html("calm <1>\\n! few rows")
+    "<div><p><strong>calm &lt;1&gt;</strong></p><ul style='color:#c52'><li>few rows</li></ul></div>"
+    """
+    first, *rest = lines_of(text).splitlines() or [""]
+    warnings = [line.lstrip()[1:].strip() for line in (first, *rest) if line.lstrip().startswith("!")]
+    blocks: list[list[str]] = [[]]
+    for line in (line for line in rest if not line.lstrip().startswith("!")):
+        if blocks[-1] and len(_cells(line)) != len(_cells(blocks[-1][-1])):
+            blocks.append([])
+        blocks[-1].append(line)
+    head = "" if first.lstrip().startswith("!") else f"<p><strong>{escape(first)}</strong></p>"
+    said = "".join(f"<li>{escape(line)}</li>" for line in warnings)
+    warned = f"<ul style='{WARNED}'>{said}</ul>" if warnings else ""
+    return f"<div>{head}{warned}{''.join(_block(block) for block in blocks if any(block))}</div>"
+
+
+def _cells(line: str) -> list[str]:
+    """The cells of a line of :func:`as_lines`; the whole of a line that is none."""
+    return re.split(" {2,}", line.strip()) if line.startswith("  ") else [line]
+
+
+def _block(lines: list[str]) -> str:
+    """Lines of as many cells as a table, others as they are."""
+    rows = [[escape(cell) for cell in _cells(line)] for line in lines]
+    if len(rows) < FEWEST_LINES or len(rows[0]) < FEWEST_CELLS:
+        return f"<pre>{escape(chr(10).join(lines))}</pre>"
+    head, *body = ["".join(f"<{tag}>{cell}</{tag}>" for cell in row) for tag, row in _tagged(rows)]
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(f'<tr>{row}</tr>' for row in body)}</tbody></table>"
+
+
+def _tagged(rows: list[list[str]]) -> list[tuple[str, list[str]]]:
+    return [("th", rows[0]), *(("td", row) for row in rows[1:])]
 
 
 def brief(text: str, most: int = MOST_LETTERS) -> str:

@@ -16,6 +16,7 @@ from scalefit.fitting.fit import fit
 from scalefit.fitting.prepare import Options, prepare
 from scalefit.fitting.result import Fit
 from scalefit.laws import Law
+from scalefit.parallel import each
 from scalefit.runs import Runs, read_runs
 from scalefit.selection.automatic import compared, records
 from scalefit.selection.candidates import candidates_for
@@ -79,11 +80,14 @@ class Backtest:
         return plot_backtest(self, ax=ax)
 
 
-def backtest(runs: Runs | pd.DataFrame, law: str | Law | type[Law], *, seed: int = 0, **options: Any) -> Backtest:
+def backtest(
+    runs: Runs | pd.DataFrame, law: str | Law | type[Law], *, seed: int = 0, workers: int | None = None, **options: Any
+) -> Backtest:
     """Back-test a law: fit the runs below growing scales and predict those above; for curves, leave each run out once.
 
-    The interval of each prediction is calibrated on the other refits only. Options are those of
-    :func:`scalefit.fit`. Raises :class:`InputError` where no part of the runs can be held out.
+    The interval of each prediction is calibrated on the other refits only. ``workers`` refits are made at a time; None
+    leaves their number to ``joblib.parallel_config``. Options are those of :func:`scalefit.fit`. Raises
+    :class:`InputError` where no part of the runs can be held out.
 
     >>> N = np.repeat(np.geomspace(1e7, 1e9, 5), 5)
     >>> D = np.tile(np.geomspace(1e9, 1e11, 5), 5)
@@ -93,7 +97,8 @@ def backtest(runs: Runs | pd.DataFrame, law: str | Law | type[Law], *, seed: int
     """
     logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
     ready = prepare(logs, law, Options(**options))
-    folds = walk(ready.law, ready.model, ready.rows, ready.settings, seed, folds_of(ready.law, ready.rows, ready.free))
+    held = folds_of(ready.law, ready.rows, ready.free)
+    folds = walk(ready.law, ready.model, ready.rows, ready.settings, seed, held, workers)
     if not folds:
         what = f"no part of these {len(ready.rows)} rows both identifies the law and leaves runs to predict"
         todo = "add runs at more scales (more schedules for curves)"
@@ -169,27 +174,33 @@ def compare(
     judge: Runs | pd.DataFrame | None = None,
     draws: int = 0,
     seed: int = 0,
+    workers: int | None = None,
     **options: Any,
 ) -> Comparison:
     """Fit several laws and compare how well they extrapolate: in a back-test, and on the held-out runs ``judge``.
 
     The table: error and coverage of the back-test, error on held-out runs, noise within the fitted range, Bayesian
     information criterion of the robust fit, free parameters, rows. Laws that cannot be fitted or back-tested are listed
-    in ``refused`` with the reason. Without names, every law that the runs identify is
-    tried quickly, and the best six are compared.
+    in ``refused`` with the reason. Without names, every law that the runs identify is tried quickly, and the best six
+    are compared. ``workers`` laws are fitted at a time; None leaves their number to ``joblib.parallel_config``.
     """
     logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
     names, refused = (laws, {}) if laws else _best_of_all(logs, options)
     fits: dict[str, Fit] = {}
     tests: dict[str, Backtest] = {}
     rows = []
-    for law in names:
+
+    def one(law: str | Law | type[Law]) -> tuple[Fit, Backtest] | str:
         try:
-            found = fit(logs, law, draws=draws, seed=seed, **options)
-            tested = backtest(logs, law, seed=seed, **options)
+            return fit(logs, law, draws=draws, seed=seed, **options), backtest(logs, law, seed=seed, **options)
         except InputError as error:
-            refused[str(law)] = str(error)
+            return str(error)
+
+    for law, made in zip(names, each(one, names, workers), strict=True):
+        if isinstance(made, str):
+            refused[str(law)] = made
             continue
+        found, tested = made
         name = found.law.spec
         fits[name], tests[name] = found, tested
         rows.append({"law": name, **judged(found, tested, judge)})

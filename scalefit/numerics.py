@@ -136,3 +136,25 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     names = list(known)
     near = nearest_names(name, names)
     return f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(names) or 'none'}"
+
+
+def errors(predicted: FloatArray, measured: FloatArray) -> dict[str, float]:
+    """Agreement of predictions with measurements.
+
+    r2 = 1 - sum (p - m)^2 / sum (m - mean m)^2; mae and rmse in the unit of the loss; mean_relative and
+    worst_relative of |p / m - 1|.
+
+    >>> errors(np.array([2.0, 3.0]), np.array([2.0, 4.0]))["worst_relative"]
+    0.25
+    """
+    difference = predicted - measured
+    spread = float(np.sum((measured - measured.mean()) ** 2))
+    relative = np.abs(difference / measured)
+    return {
+        "points": len(measured),
+        "r2": 1 - float(np.sum(difference**2)) / spread if spread > 0 else float("nan"),
+        "mae": float(np.mean(np.abs(difference))),
+        "rmse": float(np.sqrt(np.mean(difference**2))),
+        "mean_relative": float(relative.mean()),
+        "worst_relative": float(relative.max()),
+    }

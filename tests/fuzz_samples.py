@@ -297,6 +297,18 @@ def samples() -> dict[str, Files]:
         "printed frame": {"t.txt": b"    step  loss      lr\n0     10   3.0  0.0010\n1     20   2.5  0.0010\n2     30   2.2  0.0005\n"},
         "decimal commas": {"log.csv": b"step;loss;lr\n1.000;3,5;0,001\n2.000;3,25;0,001\n3.000;3,125;0,0005\n"},
         "parts of epochs": {"log.txt": b"".join(b"Train Epoch: %d [%d/60 (0%%)]\tLoss: %.4f\n" % (e, p, 3 - e / 4 - p / 400) for e in (1, 2, 3) for p in (0, 20, 40))},
+        "latex": {"t.tex": b"\\begin{tabular}{lrr}\nModel & Params & Loss \\\\ \\hline\n"
+                  b"\\multirow{2}{*}{S} & 14M & $3.9 \\pm 0.1$ \\\\\n & 60M & \\textbf{3.4} \\\\\n\\end{tabular}\n"},
+        "html": {"t.html": b"<table><tr><th rowspan=2>N</th><th colspan=2>loss</th></tr><tr><td>a</td><td>b</td></tr>"
+                 b"<tr><td>14M</td><td>3.9</td><td>3.8</td></tr><tr><td>60M</td><td>3.4</td><td>3.3</td></tr></table>"},
+        "ranks": {"log.csv": table([{"rank": rank, **row} for row in ROWS for rank in (0, 1)])},
+        "lines of ranks": {"log.txt": b"".join(b"[rank%d]: step %d loss %.3f\n" % (r, s, 3 - s / 99) for s in range(9) for r in (0, 1))},
+        "horizons": {"runs.csv": b"N,loss@1B,loss@2B,loss@5B\n14M,3.9,3.7,3.5\n60M,3.5,3.3,3.1\n160M,3.2,3.0,\n"},
+        "merged cells": {"runs.csv": b"width,lr,loss\n128,0.001,3.4\n,0.002,3.3\n256,0.001,3.2\n,0.002,3.1\n"},
+        "units below": {"runs.csv": b"model,N,D,loss\n,(M),(B),(nats)\na,14,0.3,3.9\nb,60,1.2,3.4\nc,160,3.2,3.0\n"},
+        "logarithms": {"runs.csv": b"log10_N,ln(tokens),error (%)\n6,18.4,40\n7,20.7,30\n8,23,22\n"},
+        "an export": {"export.csv": b"run_id,attribute_path,step,float_value\n" + b"".join(b"r%d,train/%s,%d,%f\n" % (r, n, s, 3 - s / 99) for r in (1, 2) for n in (b"loss", b"lr") for s in range(9))},
+        "bars": {"log.txt": b"".join(b"%d%%|#| %d/9 [00:01<00:02, 1it/s]\n{'loss': %.2f, 'epoch': %.2f}\n" % (s, s, 3 - s / 99, s / 9) for s in range(1, 10))},
         "plain lines": {"log.txt": "".join(f"step {r['step']}: loss {r['loss']:.4f}, lr 0.01\n" for r in ROWS).encode()},
     }  # fmt: skip
     for name in LOGS:

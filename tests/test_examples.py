@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -11,11 +12,16 @@ import warnings
 from os import environ
 
 import commands
+import matplotlib.pyplot as plt
 import pytest
 
 EXAMPLES = commands.ROOT / "examples"
 SCRIPTS = sorted(set(EXAMPLES.glob("*.py")) - {EXAMPLES / "make_notebooks.py"})
 MOST_BYTES = 400_000
+#: how the examples are run: one as a script, two as notebooks, the others in this process, which is ten times quicker
+AS_NOTEBOOKS = ["predict_a_larger_model", "which_learning_rate_survives"]
+IN_THIS_PROCESS = ["from_wandb_to_a_figure", "my_own_table", "one_loss_from_another", "plan_and_next_run"]
+IN_THIS_PROCESS += ["schedule_for_a_budget", "two_recipes"]
 
 jupytext = pytest.importorskip("jupytext")
 nbformat = pytest.importorskip("nbformat")
@@ -25,12 +31,8 @@ def notebook(script):
     return nbformat.read(script.with_suffix(".ipynb"), as_version=4)
 
 
-def test_there_are_three_and_every_notebook_has_its_script():
-    assert [script.stem for script in SCRIPTS] == [
-        "predict_a_larger_model",
-        "predict_a_schedule",
-        "which_learning_rate_survives",
-    ]
+def test_every_notebook_has_its_script():
+    assert [script.stem for script in SCRIPTS] == sorted(["predict_a_schedule", *AS_NOTEBOOKS, *IN_THIS_PROCESS])
     assert {path.stem for path in EXAMPLES.glob("*.ipynb")} == {script.stem for script in SCRIPTS}
 
 
@@ -71,7 +73,7 @@ def test_one_script_runs_and_leaves_its_figure(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["predict_a_larger_model", "which_learning_rate_survives"])
+@pytest.mark.parametrize("name", AS_NOTEBOOKS)
 def test_the_others_run_as_notebooks_and_give_what_their_notebooks_show(name, tmp_path, monkeypatch):
     pytest.importorskip("nbclient")
     monkeypatch.setenv("PYTHONPATH", str(commands.ROOT))
@@ -86,6 +88,25 @@ def test_the_others_run_as_notebooks_and_give_what_their_notebooks_show(name, tm
     assert (tmp_path / f"{name}.png").is_file()
     for ours, theirs in zip(shapes(fresh), shapes(notebook(script)), strict=True):
         assert ours == theirs
+
+
+@pytest.mark.parametrize("name", IN_THIS_PROCESS)
+def test_the_short_ones_run_and_leave_their_figure(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(EXAMPLES / f"{name}.py"))
+    plt.close("all")
+    assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_each_says_at_its_end_which_line_to_change(script):
+    last = notebook(script).cells[-1]
+    assert last.cell_type == "markdown"
+    assert "**Change one line, rerun:**" in last.source
+    code = "\n".join(cell.source for cell in notebook(script).cells if cell.cell_type == "code")
+    named = re.search(r"\*\*Change one line, rerun:\*\* [^`]*`([^`]+)`", last.source)[1]
+    assert named in code, "the line is there"
 
 
 def texts(cell):

@@ -7,6 +7,7 @@ names and of the commands, is written while it is built, from the code.
 from __future__ import annotations
 
 import inspect
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ from sphinx.application import Sphinx
 
 import scalefit
 from scalefit.cli import main
+from scalefit.laws import find_law
+
+sys.path.insert(0, str(Path(__file__).parent))
+import gallery  # beside this file
 
 ROOT = Path(__file__).parents[2]
 project = "scalefit"
@@ -31,6 +36,7 @@ html_theme = "furo"
 html_title = f"scalefit {release}"
 html_show_search_summary = False  # a browser does not let a page read another file
 nb_execution_mode = "off"  # a test runs the notebooks; the site shows what they gave
+myst_enable_extensions = ["attrs_inline"]
 myst_heading_anchors = 4
 suppress_warnings = ["mystnb.unknown_mime_type"]
 autodoc_typehints = "signature"
@@ -43,9 +49,11 @@ TREE = {
     "Start": ["docs/tutorial", "docs/index", "docs/questions", "docs/logs", "docs/limits", "docs/glossary"],
     "Forecasts": ["docs/choosing", "docs/intervals", "docs/diagnostics", "docs/partial", "docs/conventions"],
     "Decisions": ["docs/planning", "docs/learning_rate", "docs/proxy", "docs/reports"],
-    "Laws": ["docs/laws/index"],
+    "Laws": ["docs/laws/index", "docs/reference/gallery"],
     "Examples": [
-        *("examples/predict_a_schedule", "examples/predict_a_larger_model", "examples/which_learning_rate_survives"),
+        *("examples/my_own_table", "examples/predict_a_larger_model", "examples/plan_and_next_run"),
+        *("examples/predict_a_schedule", "examples/schedule_for_a_budget", "examples/which_learning_rate_survives"),
+        *("examples/two_recipes", "examples/one_loss_from_another", "examples/from_wandb_to_a_figure"),
         *("examples/experiments/README", "data/README"),
     ],
     "Reference": ["docs/command_line", "docs/reference/python", "docs/reference/commands", "docs/architecture"],
@@ -63,6 +71,8 @@ def grown(app: Sphinx, page: str, source: list[str]) -> None:
     """Add the trees to the pages that head them."""
     if page == root_doc:
         source[0] += "".join(toctree(names, caption) for caption, names in TREE.items())
+    if page.startswith("docs/laws/") and page != "docs/laws/index":
+        source[0] += "\n## Figure\n\n" + gallery.shown(find_law(page.rpartition("/")[2]), "../reference/laws/")
     if page == "docs/laws/index":
         names = sorted(each.stem for each in (ROOT / "docs" / "laws").glob("*.md") if each.stem != "index")
         source[0] += toctree([f"docs/laws/{name}" for name in names])
@@ -71,7 +81,7 @@ def grown(app: Sphinx, page: str, source: list[str]) -> None:
 
 
 def written(app: Sphinx) -> None:
-    """Write the reference: one page for each public name, and one with the help of every command."""
+    """Write the reference: a page for each public name, one with the help of every command, and the gallery of laws."""
     REFERENCE.mkdir(exist_ok=True)
     names = [name for name in scalefit.__all__ if name != "__version__"]
     rows = []
@@ -85,6 +95,7 @@ def written(app: Sphinx) -> None:
         (REFERENCE / f"{name}.md").write_text(text, encoding="utf-8")
     head = "# Python\n\nEvery public name of `import scalefit as sf`.\n\n| name | what it is |\n|---|---|\n"
     (REFERENCE / "python.md").write_text(head + "\n".join(rows) + "\n", encoding="utf-8")
+    gallery.written(REFERENCE / "laws")
     (REFERENCE / "commands.md").write_text(commands(), encoding="utf-8")
 
 

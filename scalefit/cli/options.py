@@ -21,6 +21,14 @@ AT = "Predict at this point, given by the values of its variables; several, each
 RULES = click.Choice(["adam", "heavy-ball", "gd"])
 
 
+def _at_a_time(context: click.Context, parameter: click.Parameter, workers: int | None) -> None:
+    """Let joblib run so many processes until the command has ended."""
+    if workers is not None:
+        from joblib import parallel_config
+
+        context.with_resource(parallel_config(n_jobs=workers))
+
+
 #: options that several commands have; what differs between commands (metavar, default, required) is given by each
 SHARED: dict[str, dict[str, Any]] = {
     "--at": {
@@ -99,6 +107,13 @@ SHARED: dict[str, dict[str, Any]] = {
         "help": "The column that the law explains.",
     },
     "--warmup": {"type": int, "metavar": "STEPS", "help": "Length of a linear warmup before the first logged row."},
+    "--workers": {
+        "type": click.IntRange(1),
+        "metavar": "N",
+        "expose_value": False,
+        "callback": _at_a_time,
+        "help": "Processes for folders of logs, back-tests, comparisons and resamples; the answer is the same.",
+    },
     "--where": {
         "metavar": "EXPR",
         "shell_complete": completion.columns,
@@ -124,7 +139,7 @@ def shared(*names: str, **settings: Any) -> Decorator:
 
 READING = ("map_", "where", "schedule", "warmup", "pattern", "join")  #: the parameters of :func:`read`
 #: how run logs are read; the values go to :func:`read`
-reading = shared("--map", "--where", "--schedule", "--warmup", "--pattern", "--join")
+reading = shared("--map", "--where", "--schedule", "--warmup", "--pattern", "--join", "--workers")
 
 
 def logs(function: Callable[..., Any]) -> Callable[..., Any]:

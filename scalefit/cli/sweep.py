@@ -7,16 +7,21 @@ from typing import Any
 import click
 
 from scalefit import proxy
+from scalefit.cli import options
 from scalefit.cli.output import Answer, OutputFile, answering, as_lines, records
-from scalefit.cli.train import progress, read_toml, torch_is_there
+from scalefit.cli.train import plain, progress, read_toml, torch_is_there
 from scalefit.errors import InputError
 
+QUESTIONS = "lr-transfer|chinchilla|annealing|encoder-decoder"  #: names of `scalefit.proxy.sweep.designs`
 SHOWN = ("run", "N", "D", "C", "loss", "val_loss", "status")  #: columns of a collected sweep that are always printed
 
 
 @click.command()
 @click.argument("action", type=click.Choice(["plan", "run", "status", "collect", "slurm"]))
 @click.argument("grid", required=False, metavar="[GRID.toml]")
+@click.option("--for", "question", metavar="QUESTION", help="plan: a grid of its own, for this question: " + QUESTIONS)
+@click.option("--core-hours", type=click.FloatRange(0, min_open=True), metavar="H", help="plan: what --for may cost.")
+@options.shared("--set")
 @click.option("--out", default="sweep", metavar="FOLDER", help="Write into this folder.")
 @click.option(
     "--device", metavar="cpu|cuda", show_default="as each configuration says", help="run, slurm: train there."
@@ -41,17 +46,33 @@ SHOWN = ("run", "N", "D", "C", "loss", "val_loss", "status")  #: columns of a co
 @click.option("--curves", is_flag=True, help="collect: one row for each logged step, not for each run.")
 @click.option("--save", type=OutputFile("table"), metavar="FILE.csv", help="collect: write the table here.")
 @answering
-def command(action: str, grid: str | None, out: str, curves: bool, save: str | None, **chosen: Any) -> Answer:
+def command(
+    action: str,
+    grid: str | None,
+    question: str | None,
+    core_hours: float | None,
+    settings: tuple[str, ...],
+    out: str,
+    curves: bool,
+    save: str | None,
+    **chosen: Any,
+) -> Answer:
     """A run is identified by the hash of its configuration, so every action can be repeated: run trains only what is
     not finished yet, and stopping it loses at most the steps since the last checkpoint. Any number of processes and
     machines that share the folder may run one sweep: --index makes each task of an array (GNU parallel, Slurm) train
-    its own part, slurm writes such an array, and --engine ray trains on a Ray cluster.
+    its own part, slurm writes such an array, and --engine ray trains on a Ray cluster. With --for, plan proposes the
+    grid, seeds and steps that decide a question within a budget, and keeps them in FOLDER/grid.toml.
 
     \b
     Example:
       scalefit sweep plan data/size_data/grid.toml --out sweep
       scalefit sweep status --out sweep
+      scalefit sweep plan --for lr-transfer --core-hours 0.5 --out transfer
     """
+    if (question or core_hours or settings) and (grid or action != "plan"):
+        raise InputError("--for, --core-hours and --set plan a grid of their own", todo="leave them out")
+    if question or core_hours or settings:
+        return _design(question, core_hours, settings, out)
     if action in ("plan", "slurm") and grid:
         planned = _plan(grid, out)
         return planned if action == "plan" else _slurm(out, chosen)
@@ -70,6 +91,28 @@ def _plan(grid: str, out: str) -> Answer:
     read_toml(grid)
     jobs = proxy.plan_sweep(grid, out)
     return Answer(f"{len(jobs)} runs planned in {out}; next: scalefit sweep run --out {out}", {"jobs": len(jobs)})
+
+
+def _design(question: str | None, core_hours: float | None, settings: tuple[str, ...], out: str) -> Answer:
+    """Plan a grid for a question, and keep it beside the jobs."""
+    from pathlib import Path
+
+    from scalefit.proxy.sweep.designs import DESIGNS, as_toml, design
+    from scalefit.writing import write_text
+
+    if not question or not core_hours:
+        todo = f"write --for {question or QUESTIONS} --core-hours 0.5"
+        raise InputError("a question and a budget are needed", where="sweep plan", todo=todo)
+    own = {key: plain(value) for key, value in options.pairs(settings, "--set").items()}
+    table, hours = design(question, core_hours, own)
+    jobs = proxy.plan_sweep(table, out)
+    head = f"For {question}, within {core_hours:g} core-hours: about {hours:.2g} of one 2.5 GHz core."
+    place = Path(out) / "grid.toml"
+    write_text(place, as_toml(table, head), "grid")
+    steps = ", ".join(map(str, table["grid"]["steps"]))
+    lines = [f"{len(jobs)} runs of {steps} steps planned in {out}, about {hours:.2g} core-hours; grid: {place}"]
+    lines += [f"next: scalefit sweep run --out {out}, then {DESIGNS[question].verdict} {out}"]
+    return Answer("\n".join(lines), {"jobs": len(jobs), "core_hours": hours, "grid": table})
 
 
 def _run(out: str, chosen: dict[str, Any]) -> list[dict[str, Any]]:

@@ -31,6 +31,7 @@ def command(config: str | None, quick: bool, settings: tuple[str, ...], out: str
     from dataclasses import asdict
 
     from scalefit.proxy import QUICK, Config, train
+    from scalefit.proxy.data_parallel import rank
     from scalefit.runs import read_runs
 
     content: dict[str, Any] = asdict(QUICK) if quick else {}
@@ -39,6 +40,8 @@ def command(config: str | None, quick: bool, settings: tuple[str, ...], out: str
         raise InputError("nothing to train", todo="give a TOML file, --quick, or --set KEY=VALUE")
     content |= {key: plain(value) for key, value in options.pairs(settings, "--set").items()}
     folder = train(Config.read(content, config or "--set"), out, progress())
+    if rank():  # the first of several processes answers for all
+        sys.exit(0)
     runs = read_runs(folder)
     curve = runs.curves
     assert curve is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from scalefit.datasets.fetching import public
 from scalefit.errors import InputError
 from scalefit.numerics import nearest_names
 from scalefit.runs import Runs, read_runs
@@ -30,13 +31,17 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Runs:
-    """The run logs of a bundled data set.
+    """The run logs of a bundled data set, or of a public one that was fetched (``scalefit data fetch NAME``).
 
-    Raises :class:`InputError` with the known names for an unknown one.
+    Raises :class:`InputError` with the known names for an unknown one, and for a public one that was not fetched.
 
     >>> len(load("schedules")) > 3
     True
     """
+    if name in public():
+        if not public()[name].path.is_file():
+            raise InputError(f"{name} is not here yet", where="load", todo=f"fetch it: scalefit data fetch {name}")
+        return read_runs(public()[name].path)
     folder = root() / name
     table = _table(folder)
     if table is None:

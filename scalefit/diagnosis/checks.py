@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scalefit.diagnosis.undetermined import hardly_known, undetermined
+from scalefit.diagnosis.undetermined import hardly_known, open_above, undetermined
 from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
 from scalefit.rows.rows import Rows
@@ -62,7 +62,10 @@ def examine(
     if total > 1 and solution.agree < max(2, total // 2):
         text = f"only {solution.agree} of {total} starts reached this optimum, so that a better one may exist"
         found.append(Check("starts-disagree", f"{text}; raise --starts, or take a law with fewer parameters"))
+    assert rows.values is not None
     for name, (bound, gone) in at_bounds(model, solution.theta).items():
+        if open_above(model, rows.values, weights, solution, name):
+            continue
         meaning = law.parameters[name].meaning
         if not gone:
             text = "; widen its bounds, or add runs over a wider range"
@@ -77,7 +80,6 @@ def examine(
         if (name in model.fixed or name in model.ties) and not low <= value <= high:
             text = f"{name} = {value:g} lies outside its domain, {low:g} to {high:g}; give it a value inside"
             found.append(Check("outside-domain", text))
-    assert rows.values is not None
     open_parameters = undetermined(model, rows.values, weights, solution)
     found += [Check("hardly-identified", text) for text in hardly_known(model, rows.values, weights, solution)]
     return [*found, Check("not-identified", open_parameters)] if open_parameters else found

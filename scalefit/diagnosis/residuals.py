@@ -31,6 +31,7 @@ FEW = 0.25  #: short runs are at most this share of all
 STEEP, STEEPER = 0.15, 3.0  #: slope d log loss / d log step of the last rows, and how many times the median one
 BITS = float(np.log(1 / np.log(2.0)))  #: how far a loss in bits lies above one in nats, in the logarithm
 FAR_OUT = 8.0  #: how many times the noise an outlier lies from the law
+APART = 3.5  #: and how many times as far as the furthest run that is none
 SHOWN = 3
 
 
@@ -180,12 +181,13 @@ def outlier_checks(units: Units, residuals: FloatArray, rows: int, sigma: float,
     """Runs far from the law, and runs whose loss looks like bits among nats.
 
     Far: more than 8 sigma, and 8 times what the 90 % quantile of all residuals would be for sigma 1, so that the tail
-    of a law that is a little wrong everywhere does not count as outliers.
+    of a law that is a little wrong everywhere does not count as outliers; and apart from all other runs, since the
+    largest of residuals that grow little by little (runs of ever fewer tokens per parameter) is no fault of one run.
     """
     size = np.abs(units.residual)
     tail = float(np.quantile(np.abs(residuals), 0.9)) / student(0.9, np.inf)
     least = LARGE * (1.0 if log else sigma / LARGE)
-    far = size > max(FAR_OUT * sigma, FAR_OUT * tail, least)
+    far = _apart(size, max(FAR_OUT * sigma, FAR_OUT * tail, least))
     found = []
     bits = np.abs(size - BITS) < max(5 * sigma, 0.01)
     if log and sigma < BITS / 20 and bits.sum() >= 2:
@@ -199,6 +201,14 @@ def outlier_checks(units: Units, residuals: FloatArray, rows: int, sigma: float,
         text = f"outliers: {_runs(units.names[order], what)} of {len(size)}, up to {size.max() / sigma:.2g} sigma from"
         found.append(Check("outliers", f"{text} the law; check the logs, or leave out with --where"))
     return found
+
+
+def _apart(size: FloatArray, least: float) -> np.ndarray:
+    """Which residuals are larger than ``least`` and APART times as large as every other one."""
+    ordered = np.sort(size)[::-1]
+    gaps = ordered[:-1] >= APART * ordered[1:]
+    beyond = np.flatnonzero(gaps & (ordered[:-1] > least))
+    return size >= ordered[beyond[-1]] if len(beyond) else np.zeros(len(size), dtype=bool)
 
 
 def _runs(names: np.ndarray, what: str = "run") -> str:

@@ -128,6 +128,25 @@ def hardly_known(model: BoundLaw, values: FloatArray, weights: FloatArray | None
     return found
 
 
+def open_above(model: BoundLaw, values: FloatArray, weights: FloatArray | None, solution: Solution, name: str) -> bool:
+    """Whether a searched parameter at the upper end of the law's own domain might as well lie at half of it.
+
+    Rows that tell it from the least start bound it from below alone (a power that has become an exponential), and
+    where its domain ends changes nothing that they tell. By profile: the others are re-optimised.
+    """
+    j = next(i for i, coordinate in enumerate(model.coordinates) if coordinate.name == name)
+    coordinate, at = model.coordinates[j], float(solution.theta[j])
+    high = float(np.exp(coordinate.high)) if coordinate.log else coordinate.high
+    own = 0 < high < np.inf and bool(np.isclose(high, model.law.parameters[name].high))
+    if coordinate.linear or not own or coordinate.high - at > at - coordinate.low or not solution.cost > 0:
+        return False
+    half = float(np.log(high / 2)) if coordinate.log else high / 2
+    allowed = student(LEVEL, max(model.n - len(model.coordinates), 1)) ** 2
+    search = Search(model, values, weights, solution, j)
+    as_well = coordinate.low < half and abs(search.deviance(half)) < allowed
+    return as_well and search.deviance(coordinate.start[0]) >= allowed
+
+
 def listed(names: Sequence[str]) -> str:
     """Names in a sentence.
 

@@ -60,7 +60,7 @@ def fit(
     seed: int = 0,
     method: Method = "auto",
     calibrated: bool = True,
-    workers: int = 1,
+    workers: int | None = None,
 ) -> Fit:
     """Fit a law to run logs.
 
@@ -85,7 +85,7 @@ def fit(
             each draw costs as much as a fit. The command ``scalefit fit`` makes 200. A single curve, or a fit that did
             not converge, has none.
         seed, method, workers: of the resampling (see :func:`scalefit.uncertainty.bootstrap.bootstrap`); the same seed
-            gives the same draws on any number of workers.
+            gives the same draws on any number of workers, and None leaves the number to ``joblib.parallel_config``.
         calibrated: also back-test the law on these runs, and scale the prediction intervals by its errors.
 
     Raises:

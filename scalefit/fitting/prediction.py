@@ -12,7 +12,7 @@ import pandas as pd
 from scalefit.diagnosis.image import TODO, floors, no_image
 from scalefit.diagnosis.reach import decades_beyond
 from scalefit.errors import InputError, counted
-from scalefit.numerics import FloatArray
+from scalefit.numerics import FloatArray, errors
 from scalefit.rows.asked import own_point, refuse_unread
 from scalefit.rows.gather import gather
 from scalefit.rows.rows import Rows
@@ -25,7 +25,7 @@ from scalefit.uncertainty.calibration import student
 from scalefit.uncertainty.ceiling import capped
 from scalefit.uncertainty.earlier import EarlierCalibration
 from scalefit.uncertainty.folds import schedule_states
-from scalefit.uncertainty.mixture import Choice, mixed
+from scalefit.uncertainty.mixture import Choice, mixed, moved
 from scalefit.uncertainty.unlike import states_at
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def predict(
 ) -> pd.DataFrame:
     """See :meth:`scalefit.Fit.predict`; without its warnings, for callers that show the cautions themselves."""
     at = at or {}
-    if fit.choice is not None and fit.choice.others:
+    if fit.choice is not None and fit.choice.mixes:
         return _mixture(fit, fit.choice, data, schedule, every, at, level, interval)
     asked = asked_for(fit, data, schedule, every, at)
     table, variables, measured = asked.frame, asked.variables, asked.measured
@@ -99,8 +99,15 @@ def _mixture(
         except InputError as error:
             refusals.append(error)
             continue
+        drawn = choice.drawn.get(each.law.spec)
+        share = drawn.share if drawn else 0.0
         tables.append(made)
-        weights.append(weight)
+        weights.append(weight * (1 - share))
+        if drawn:
+            variables = asked_for(each, data, schedule, every, own).variables
+            estimate = replace(each.estimate, parameters=drawn.parameters)
+            tables.append(moved(made, fit.target, estimate, variables, each.points, level))
+            weights.append(weight * share)
     if not tables:
         raise refusals[0]
     found = mixed(fit.target, weights, tables, student(level, np.inf), fit.settings.residuals == "log")
@@ -276,25 +283,3 @@ def score(fit: Fit, data: Runs | pd.DataFrame) -> pd.DataFrame:
         return table
     mean = table.assign(final=table["final"].abs()).mean().rename("mean").to_frame().T
     return pd.concat([table, mean]).rename_axis("run").astype({"points": int})
-
-
-def errors(predicted: FloatArray, measured: FloatArray) -> dict[str, float]:
-    """Agreement of predictions with measurements.
-
-    r2 = 1 - sum (p - m)^2 / sum (m - mean m)^2; mae and rmse in the unit of the loss; mean_relative and
-    worst_relative of |p / m - 1|.
-
-    >>> errors(np.array([2.0, 3.0]), np.array([2.0, 4.0]))["worst_relative"]
-    0.25
-    """
-    difference = predicted - measured
-    spread = float(np.sum((measured - measured.mean()) ** 2))
-    relative = np.abs(difference / measured)
-    return {
-        "points": len(measured),
-        "r2": 1 - float(np.sum(difference**2)) / spread if spread > 0 else float("nan"),
-        "mae": float(np.mean(np.abs(difference))),
-        "rmse": float(np.sqrt(np.mean(difference**2))),
-        "mean_relative": float(relative.mean()),
-        "worst_relative": float(relative.max()),
-    }

@@ -20,7 +20,7 @@ from scalefit.laws.registry import built_in
 from scalefit.rows.points import Points
 from scalefit.solver.solve import Settings
 from scalefit.uncertainty.intervals import from_dict
-from scalefit.uncertainty.mixture import Choice
+from scalefit.uncertainty.mixture import Choice, Drawn
 from scalefit.version import __version__
 
 
@@ -141,16 +141,24 @@ def _from_dict(content: dict[str, Any], law: str | Law | type[Law] | None) -> Fi
             *(None if points.get(name) is None else tuple(points[name]) for name in ("area", "fall")),
         ),
         intervals=from_dict(content["intervals"]) if content.get("intervals") else None,
-        choice=_choice(content["choice"]) if content.get("choice") else None,
+        choice=_choice(content["choice"], known) if content.get("choice") else None,
         **{name: content[name] for name in AS_THEY_ARE},
         **tuples,
     )
 
 
-def _choice(content: dict[str, Any]) -> Choice:
+def _choice(content: dict[str, Any], first: Law) -> Choice:
     """How the law was chosen; each of the other fits is checked like the first."""
     others = tuple(_checked(_from_dict(other, None)) for other in content["others"])
     weights = {str(name): float(weight) for name, weight in content["weights"].items()}
     if len(weights) != len(others) + 1 or not all(0 < weight <= 1 for weight in weights.values()):
         raise ValueError("impossible weights")
-    return Choice(weights, content["text"], content["tested"], content["errors"], content["refused"], others)
+    drawn = {
+        name: Drawn(float(each["share"]), dict(each["parameters"])) for name, each in content.get("drawn", {}).items()
+    }
+    for name, each in drawn.items():
+        law = next((other.law for other in others if other.law.spec == name), first)
+        finite = np.isfinite(list(each.parameters.values())).all()
+        if not (name in weights and each.parameters.keys() == law.parameters.keys() and finite and 0 < each.share <= 1):
+            raise ValueError("impossible drawn constants")
+    return Choice(weights, content["text"], content["tested"], content["errors"], content["refused"], others, drawn)

@@ -32,7 +32,7 @@ class ExpertCount(Law):
         "E_start and E_max few and very many experts"
     )
 
-    saturates = Option("no", "whether more experts help less and less, up to E_max", ("no", "yes"))
+    saturates = Option("no", "whether more experts help less and less, up to E_max", ("no", "yes"), judged=("yes",))
 
     N = Variable("parameters", "parameters that one token uses", span=(1e7, 1e10))
     D = Variable("tokens", "training tokens", span=(1e9, 1e12))

@@ -40,10 +40,9 @@ class Variable:
 class Parameter:
     """A number that the fit finds.
 
-    ``low`` and ``high`` are its domain. ``starts`` is the range in which the search begins (for a positive
-    parameter it is filled evenly in its logarithm when it spans more than a decade); the name of a variable stands
-    for that variable's range in the data. ``linear=True`` says that the law is linear in it, jointly with the other
-    linear ones: it is then solved for exactly and needs no start.
+    ``low`` and ``high`` are its domain. ``starts`` is the range in which the search begins (evenly in the logarithm
+    if the parameter is positive and spans over a decade); the name of a variable stands for its range in the data.
+    ``linear=True`` says that the law is linear in it, jointly with the others: it is solved for and needs no start.
     """
 
     unit: str
@@ -61,7 +60,8 @@ class Option:
     default: Any
     meaning: str
     choices: tuple[Any, ...] = ()
-    profiled: tuple[Any, ...] = ()  #: values among which the data choose where the law is not named by the user
+    profiled: tuple[Any, ...] = ()  #: values among which the misfit chooses where the law is not named by the user
+    judged: tuple[Any, ...] = ()  #: values tried beside the default on held-out runs where no law is named
 
     def read(self, name: str, value: Any, law: str) -> Any:
         """Convert a value (text from the command line, or a Python value) to the type of the default."""
@@ -105,9 +105,8 @@ class Law:
     """Base of every law; subclasses declare, they do not compute.
 
     A subclass states ``name``, ``source``, its :class:`Variable` s and :class:`Parameter` s, and a static method
-    ``formula`` of all of them by name, built of NumPy operations that broadcast: variables come as ``(n,)``,
-    parameters as ``(B, 1)``, the result is ``(B, n)``. Its derivatives follow from the formula
-    (:mod:`scalefit.duals`, or complex steps where it calls what that does not know).
+    ``formula`` of all of them by name, built of NumPy operations that broadcast: variables come as ``(n,)``, parameters
+    as ``(B, 1)``, the result is ``(B, n)``. Derivatives follow (:mod:`scalefit.duals`, or complex steps).
     A trajectory law also has ``along(lr, warmup)``, which computes its variables at every step from the learning rate
     at every step. One whose rows hold several values of a variable (``many=True``: one for each earlier change of the
     learning rate), or that also needs other facts of the run (``path_columns``), overrides ``at_steps``.
@@ -188,11 +187,13 @@ class Law:
         return None
 
     def alternatives(self, others: Sequence[Law]) -> Sequence[Law]:
-        """The procedures among which held-out runs choose where the law's name alone is given.
+        """The forms among which held-out runs choose where no law is named, or this one's name alone.
 
-        ``others`` are the laws that the same runs identify.
+        ``others`` are the laws that the same runs identify; none where this law is named, and fitted as it is.
         """
-        return (self,)
+        known = self.declaration.options.items() if others else ()
+        free = [(name, value) for name, o in known if self.options[name] == o.default for value in o.judged]
+        return (self, *(type(self)(**{**self.options, name: value}) for name, value in free))
 
     @property
     def irreducible(self) -> str:
@@ -253,8 +254,7 @@ class Law:
     def check(self, variables: Mapping[str, Array]) -> None:
         """Raise :class:`~scalefit.errors.IdentificationError` where these rows cannot identify the law.
 
-        The fit itself checks what holds for all laws (a variable that does not vary, too few rows, too few
-        schedules); a law adds what is its own.
+        What holds for all laws (a constant variable, too few rows or schedules) is checked by the fit itself.
         """
 
     def check_target(self, variables: Mapping[str, Array], values: Array) -> None:

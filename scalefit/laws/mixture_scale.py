@@ -43,7 +43,9 @@ class MixtureScale(Law):
     )
 
     over = Option("r1+r2", "columns of the shares of all sources, joined by +")
-    form = Option("additive", "whether the terms of size and data depend on the mixture", ("additive", "joint"))
+    form = Option(
+        "additive", "whether the terms of size and data depend on the mixture", ("additive", "joint"), judged=("joint",)
+    )
 
     N = Variable("parameters", "model size, by the convention of the runs", span=(1e7, 1e10))
     D = Variable("tokens", "training tokens", span=(1e9, 1e12))

@@ -67,7 +67,9 @@ class Routed(Law):
         Published(f"arXiv:2202.01169 table 3, {router}", from_source(*row)) for router, row in TABLE_3.items()
     )
 
-    floor = Option("no", "whether an irreducible loss E is added, which the source does not have", ("no", "yes"))
+    floor = Option(
+        "no", "whether an irreducible loss E is added, which the source does not have", ("no", "yes"), judged=("yes",)
+    )
 
     alike: ClassVar[Sequence[str]] = ("D", "steps")
 

@@ -41,7 +41,7 @@ def axis_label(column: str, law: Law | None = None) -> str:
     """
     unit = unit_of(column, law)
     words = WORDS.get(column, column)
-    return words if unit in NO_UNIT else f"{words} ({unit})"
+    return words if unit in (*NO_UNIT, column) else f"{words} ({unit})"
 
 
 def unit_of(column: str, law: Law | None = None) -> str:

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from scalefit.errors import FitWarning, InputError
-from scalefit.fitting.prediction import errors
 from scalefit.fitting.result import Fit
+from scalefit.numerics import errors
 from scalefit.plots.labels import percent
 from scalefit.runs import Runs, read_runs
 from scalefit.schedules import Schedule, parse_schedule

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import Formatter, FuncFormatter, Locator, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
+MOST_PLAIN = 99_999.5  #: from here on five digits do not suffice
 POWERS_FROM = 1e16  #: from here on numbers are written as powers of ten
 LINEAR_BELOW = 4.0  #: a log axis spanning less than this factor gets evenly spaced round numbers
 LOG_FROM = 6.0  #: a positive variable that spans this factor is drawn on a log axis
@@ -50,23 +51,25 @@ def power_of_ten(value: float, position: Any = None) -> str:
         return "0"
     exponent = math.floor(math.log10(abs(value)) + 1e-9)
     lead = f"{value / 10.0**exponent:.3g}"
+    if lead.lstrip("-") == "10":  # rounded up to the next power
+        lead, exponent = lead[:-1], exponent + 1
     return f"$10^{{{exponent}}}$" if lead == "1" else f"${lead}\\times10^{{{exponent}}}$"
 
 
 def plain(value: float, position: Any = None) -> str:
     """A number as it stands, up to five digits, or a power of ten when it is very small or large.
 
-    >>> plain(2.4), plain(0.035), plain(3e-7)
-    ('2.4', '0.035', '$3\\\\times10^{-7}$')
+    >>> plain(2.4), plain(0.035), plain(3e-7), plain(1e5)
+    ('2.4', '0.035', '$3\\\\times10^{-7}$', '$10^{5}$')
     """
-    return f"{value:.5g}" if value == 0 or 1e-4 <= abs(value) < 1e6 else power_of_ten(value)
+    return f"{value:.5g}" if value == 0 or 1e-4 <= abs(value) < MOST_PLAIN else power_of_ten(value)
 
 
 class EvenFormatter(Formatter):
-    """Plain numbers, all with as many decimals as the one that needs most: 2.8, 3.0, 3.2.
+    """Plain numbers, all with as many decimals as the one that needs most: 2.8, 3.0, 3.2; or all as powers of ten.
 
-    >>> EvenFormatter().format_ticks([2.75, 3.0])
-    ['2.75', '3.00']
+    >>> EvenFormatter().format_ticks([2.75, 3.0]), EvenFormatter().format_ticks([1e3, 1e5])
+    (['2.75', '3.00'], ['$10^{3}$', '$10^{5}$'])
     """
 
     def __call__(self, value: float, pos: int | None = None) -> str:
@@ -76,8 +79,8 @@ class EvenFormatter(Formatter):
     def format_ticks(self, values: Any) -> list[str]:
         """The labels of all ticks of an axis."""
         texts = [plain(value) for value in values]
-        if any("$" in text or "e" in text for text in texts):
-            return texts
+        if any("$" in text for text in texts):
+            return [power_of_ten(value) for value in values]
         decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
         return [f"{value:.{decimals}f}".replace("-", "\N{MINUS SIGN}") for value in values]
 

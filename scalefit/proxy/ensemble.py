@@ -13,6 +13,7 @@ from torch import Tensor
 from scalefit.errors import InputError
 from scalefit.proxy import probes, spikes
 from scalefit.proxy.config import Config
+from scalefit.proxy.data_parallel import Peers
 from scalefit.proxy.models import weights
 from scalefit.proxy.models.layers import Recorder, Weights
 from scalefit.proxy.models.parametrization import Factors
@@ -29,16 +30,19 @@ class Ensemble:
     """Members that differ in learning rate, seed, decay, … and share everything else; K = 1 is no special case.
 
     ``theta`` (K, P) holds the weights, ``state`` is the optimiser's, ``step`` counts the updates done. ``factors``
-    replaces those of the configured parametrisation. Raises InputError for members that cannot be built together.
+    replaces those of the configured parametrisation. With ``peers`` this process computes its share of each batch.
+    Raises InputError for members that cannot be built together.
     """
 
-    def __init__(self, members: Sequence[Config], factors: Factors | None = None) -> None:
+    def __init__(self, members: Sequence[Config], factors: Factors | None = None, peers: Peers | None = None) -> None:
         if len({config.pack_key() for config in members}) > 1:
             raise InputError(
                 "the members differ in more than learning rate, seed, decay and schedule", todo="train them separately"
             )
         c = self.config = members[0]
-        self.members, self.step = list(members), 0
+        self.members, self.step, self.peers = list(members), 0, peers
+        if peers:
+            peers.check(c.examples, c.accumulate)
         self.factors = factors or c.factors()
         self.device = _device(c.device)
         self.source = self._training_data()
@@ -115,14 +119,24 @@ class Ensemble:
             w = self.weights(theta_KP)
             with self._precision():
                 watched = record is not None and number == 0
+                if self.peers:
+                    self._watch_whole(w, chunk, record if watched else None)
+                    chunk, watched = self.peers.share(chunk), False
                 objective_K, loss_K = self.model.losses(w, chunk, record) if watched else self.losses(w, chunk)
-            grads.append(weights.gradient(theta_KP, objective_K))
-            losses.append(loss_K.detach())
+            grad_KP, loss_K = weights.gradient(theta_KP, objective_K), loss_K.detach()
+            grads.append(self.peers.mean(grad_KP) if self.peers else grad_KP)
+            losses.append(self.peers.mean(loss_K) if self.peers else loss_K)
         if parts == 1:
             return grads[0], {"loss": losses[0]}
         grad_KP = torch.stack(grads).mean(0)
         row = {"loss": torch.stack(losses).mean(0)}
         return grad_KP, row | probes.noise(grads, grad_KP, self.config.examples)
+
+    def _watch_whole(self, w: Weights, chunk: Examples, record: Recorder | None) -> None:
+        """Record the forward pass of all examples, of which this process computes the gradient of a share."""
+        if record is not None:
+            with torch.no_grad():
+                self.model.losses(w, chunk, record)
 
     def batch(self, step: int) -> Examples:
         """Examples of a step, with a member axis of length K, or 1 where all members see the same examples."""

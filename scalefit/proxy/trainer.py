@@ -23,6 +23,7 @@ from torch import Tensor
 from scalefit.errors import InputError, ScalefitError
 from scalefit.proxy.config import Config
 from scalefit.proxy.curvature import measure
+from scalefit.proxy.data_parallel import Peers, joined
 from scalefit.proxy.ensemble import Ensemble
 from scalefit.proxy.facts import facts
 from scalefit.proxy.models import weights
@@ -41,10 +42,27 @@ def train(config: Config, out: str | Path = "runs", progress: Progress | None = 
     """Train one run and return its folder: ``out``/name, or ``out``/identity where the configuration has no name.
 
     A finished run is not trained again, a stopped one continues from its checkpoint. ``progress`` receives a line of
-    text about once a second. Raises InputError for a configuration that cannot be trained, ScalefitError when the
-    folder cannot be written, Stopped after SIGTERM or SIGINT.
+    text about once a second. Under torchrun, all processes train the run together, each its share of every batch.
+    Raises InputError for a configuration that cannot be trained, ScalefitError when the folder cannot be written,
+    Stopped after SIGTERM or SIGINT.
     """
-    return train_members([config], out, progress)[0]
+    with joined(config.device) as peers:
+        if peers is None or peers.rank == 0:
+            return train_members([config], out, progress, peers=peers)[0]
+        _follow(peers)
+    return Path(out) / (config.name or config.identity())
+
+
+def _follow(peers: Peers) -> None:
+    """Compute a share of every batch, as the leading process says, and write nothing."""
+    with stopping():  # the leader decides when to stop
+        while (told := peers.tell()) is not None:
+            members, step = told
+            ensemble = Ensemble(members, peers=peers)
+            ensemble.step = step
+            peers.same([ensemble.theta, *ensemble.state.values()])
+            while peers.goes_on():
+                ensemble.update()
 
 
 def train_members(
@@ -53,6 +71,7 @@ def train_members(
     progress: Progress | None = None,
     *,
     leave_claimed: bool = False,
+    peers: Peers | None = None,
 ) -> list[Path]:
     """Train configurations that differ only in member keys (seed, lr, schedule, decay, …) as one batch.
 
@@ -63,7 +82,7 @@ def train_members(
     try:
         mine = [pair for pair in zip(members, folders, strict=True) if _is_ours(*pair, leave_claimed)]
         for group in _groups(mine):
-            ensemble = Ensemble([config for config, _ in group])
+            ensemble = Ensemble([config for config, _ in group], peers=peers)
             Trainer(ensemble, [folder for _, folder in group], progress).run()
     finally:
         for folder in folders:
@@ -136,7 +155,7 @@ class Trainer:
         self._describe("running")
         if e.step == 0:
             self.rows.append((0, e.evaluate()))
-        with stopping() as stop:
+        with stopping() as stop, self._leading():
             while e.step < c.steps and not stop.is_set():
                 self._step()
                 self.wall = time.monotonic() - began
@@ -151,9 +170,25 @@ class Trainer:
         if ended:
             raise Stopped(f"stopped at step {e.step} of {c.steps}", todo="run it again to continue")
 
+    @contextlib.contextmanager
+    def _leading(self) -> Iterator[None]:
+        """Give the other processes of torchrun the run as it stands, and tell them in the end that it has."""
+        e, peers = self.ensemble, self.ensemble.peers
+        if peers is None:
+            yield
+            return
+        peers.tell((e.members, e.step))
+        peers.same([e.theta, *e.state.values()])
+        try:
+            yield
+        finally:
+            peers.goes_on(False)
+
     def _step(self) -> None:
         c, e = self.config, self.ensemble
         probing = c.probe_every and (e.step + 1) % c.probe_every == 0
+        if e.peers:
+            e.peers.goes_on()
         row = e.update(Probe() if probing else None)
         if e.step % c.eval_every == 0 or e.step == c.steps:
             row |= e.evaluate()
@@ -204,7 +239,7 @@ class Trainer:
         e = self.ensemble
         final = self._final() if status == "finished" else {}
         sizes = weights.counts(e.model.leaves)
-        ran = {"wall_s": round(self.wall, 3), "members": len(self.runs)}
+        ran = {"wall_s": round(self.wall, 3), "members": len(self.runs), "processes": e.peers.size if e.peers else 1}
         for k, (config, folder) in enumerate(self.runs):
             own = {name: value[k] for name, value in final.items()}
             diverged = bool(own) and not own["val_loss"] < math.log(e.source.vocab) + 1

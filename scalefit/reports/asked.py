@@ -55,8 +55,9 @@ class Asked:
     def settings(self) -> dict[str, Any]:
         """The keywords with which the law is fitted again as it was."""
         fit = self.fit
-        how: dict[str, Any] = {name: getattr(fit.settings, name) for name in ("residuals", "loss")}
-        return how | {"target": fit.target, "delta": fit.delta, "fix": dict(fit.fixed), "tie": dict(fit.ties)}
+        how: dict[str, Any] = {name: getattr(fit.settings, name) for name in ("residuals", "loss", "delta", "starts")}
+        held = {"fix": dict(fit.fixed), "tie": dict(fit.ties), "bounds": dict(fit.bounds)}
+        return how | held | {"target": fit.target}
 
 
 def _said(value: Any) -> str:

@@ -69,15 +69,27 @@ class Report:
         beside = [place.with_name(f"{place.stem}-{i}.svg") for i in range(1, len(self.figures) + 1)]
         for each in (place, *beside):
             refuse(each, "report" if each is place else "figure")
+        before = _figures_of(place)
         for figure, each in zip(self.figures, beside, strict=True):
             write_text(each, figure.light, "figure")
-        return write_text(place, self.markdown([each.name for each in beside]), "report")
+        made = write_text(place, self.markdown([each.name for each in beside]), "report")
+        for stale in before - set(beside):
+            stale.unlink(missing_ok=True)
+        return made
 
     def _repr_html_(self) -> str:
         return self.html()
 
     def __repr__(self) -> str:
         return "\n".join([self.title, self.verdict, *(f"! {text}" for text in self.warnings)])
+
+
+def _figures_of(page: Path) -> set[Path]:
+    """The figures beside a Markdown report that is there already: those of the report that it links to."""
+    if not page.is_file():
+        return set()
+    links = re.findall(rf"\]\(({re.escape(page.stem)}-\d+\.svg)\)", page.read_text(encoding="utf-8", errors="replace"))
+    return {page.with_name(name) for name in links}
 
 
 @cache

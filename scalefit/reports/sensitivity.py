@@ -85,7 +85,8 @@ def _floors(asked: Asked) -> list[tuple[str, float]]:
     found = []
     for end in ("low", "high"):
         value = float(fit.table[end].to_dict()[name])
-        how: dict[str, Any] = {**asked.settings, "fix": {**fit.fixed, name: value}}
+        bounds = {other: ends for other, ends in fit.bounds.items() if other != name}
+        how: dict[str, Any] = {**asked.settings, "fix": {**fit.fixed, name: value}, "bounds": bounds}
         try:
             again = fit_one(data, fit.law, **how)
         except InputError:

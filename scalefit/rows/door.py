@@ -12,6 +12,7 @@ from scalefit.rows.rows import Rows
 from scalefit.runs import Runs, Trajectory
 
 FEWEST_PARAMETERS, FEWEST_TOKENS = 1e4, 1e5  #: no model and no training is smaller than both
+FEWEST_FLOP = 1e6  #: no training takes fewer operations
 COUNTED = (1e-2, 1e4)  #: where the largest of a column lies that is counted in millions or billions
 ENOUGH = {"N": 1e6, "D": 1e8}  #: from which on the other column is a plain count
 PROGRESS = ("step", "epoch", "tokens", "D", "C")  #: columns of curves that are 0 before training
@@ -77,7 +78,17 @@ def _after_the_start(law: Law, rows: Rows) -> Rows:
 
 
 def refuse_units(law: Law, rows: Rows) -> None:
-    """Refuse sizes and amounts of data that are counted in millions or billions without saying so."""
+    """Refuse sizes, amounts of data and of compute that are counted in larger units without saying so."""
+    scales = [
+        name
+        for name, unit in law.variables.items()
+        if law.columns[name] == "C" and (unit.unit == "FLOP" or name != "C")
+    ]
+    compute = max((float(rows.variables[name].max(initial=0)) for name in scales), default=0.0)
+    if 0 < compute < FEWEST_FLOP:
+        what = f"C is at most {compute:g}: no amount of compute in FLOP"
+        todo = "write the unit into the name of the column, such as C (EFLOPs) or compute (PF-days), or multiply"
+        raise InputError(what, where=f"law {law.name}", todo=todo)
     counted = [name for name, variable in law.variables.items() if variable.unit in ("parameters", "tokens")]
     largest = {law.columns[name]: float(rows.variables[name].max(initial=0)) for name in counted}
     size = next((column for column in ("N", "N_total") if column in largest), None)

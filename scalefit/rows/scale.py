@@ -17,16 +17,16 @@ def scale_of(law: Law, variables: dict[str, FloatArray]) -> FloatArray:
     The scale is compute if the law reads C, or N and D. For a law of size alone, or of data or schedule area alone, it
     is the square of that: compute, if size and data grow alike. For a law that reads a loss, it grows as the loss
     falls; a loss of 0 is that of no run, but of a perfect model, and its scale is infinite. For other laws it is the
-    product of their positive variables.
+    product of their positive variables. A step of zero, which formulas may read, counts as the first one after it.
     """
     by_column = {column: variables[name] for name, column in law.columns.items()}
     if "C" in by_column:
-        return np.log10(by_column["C"])
+        return _logarithm(by_column["C"])
     data = next((by_column[name] for name in GROWS_WITH_DATA if name in by_column), None)
     if "N" in by_column and data is not None:
-        return np.log10(6.0 * by_column["N"] * data)
+        return _logarithm(6.0 * by_column["N"] * data)
     if "N" in by_column or data is not None:
-        return 2.0 * np.log10(by_column["N"] if data is None else data)
+        return 2.0 * _logarithm(by_column["N"] if data is None else data)
     fallen = next((by_column[name] for name in FALLS if name in by_column), None)
     if fallen is not None:
         return np.asarray(-np.log10(fallen, out=np.full(np.shape(fallen), -np.inf), where=fallen > 0))
@@ -34,6 +34,12 @@ def scale_of(law: Law, variables: dict[str, FloatArray]) -> FloatArray:
     if not positive:
         return np.zeros(len(next(iter(variables.values()))))
     return np.asarray(sum(np.log10(v) for v in positive))
+
+
+def _logarithm(values: FloatArray) -> FloatArray:
+    """The decimal logarithm of values, those that are not positive counted as the least one that is."""
+    least = float(np.min(values, where=values > 0, initial=np.inf))
+    return np.asarray(np.log10(np.maximum(values, least if np.isfinite(least) else 1.0)))
 
 
 def reads_scale(law: Law) -> bool:

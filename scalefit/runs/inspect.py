@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from scalefit.answers import Shown
 from scalefit.errors import InputError, listed
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.endings import spacing
@@ -35,8 +36,8 @@ class RunExtent:
     lr: str
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, repr=False)
+class Report(Shown):
     """The result of `inspect`: `lines` for people, `as_dict()` for programs."""
 
     runs: Runs

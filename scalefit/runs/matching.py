@@ -63,6 +63,10 @@ EMBEDDINGS = _set("emb embd embed embeds embedding embeddings nonemb noemb nonem
 PARAMETERS = _set("param params parameter parameters")
 TRAINED = _set("n num number of count total train training trained seen so far data dataset consumed processed")
 SPLITS = _set("train training tr val valid validation eval evaluation test dev heldout held out")
+STEP_WORDS = _set("step iter iteration update steps iters iterations updates")
+STEP_BESIDE = _set(
+    "n num number no count idx index global train training trainer opt optim optimizer optimiser cur current"
+)
 BESIDE = SPLITS | _set("loss nll lm mean avg average final last token tokens per nats")
 #: words of losses that are no cross-entropy of the model, and of what is no loss
 OTHER_LOSSES = _set(
@@ -74,7 +78,7 @@ OTHER_LOSSES = _set(
 
 
 def worded(name: str, canonical: str) -> bool:
-    """Whether the words of a name, and no other word in it, say that it is this column: N, N_total, tokens, D or loss.
+    """Whether the words of a name, and no other word in it, say that it is this column: N, tokens, D, step or loss.
 
     >>> [worded("n_params_nonemb", "N"), worded("paramsNoEmb", "N"), worded("total_params_with_emb", "N_total")]
     [True, True, True]
@@ -88,6 +92,9 @@ def worded(name: str, canonical: str) -> bool:
         return known and (
             whole if canonical == "N_total" else not whole and bool(words & EMBEDDINGS) <= bool(words & WITHOUT)
         )
+    if canonical == "step":
+        one, several = bool(words & STEP_WORDS), bool(words & {"steps", "iters", "iterations", "updates"})
+        return one and words <= STEP_WORDS | STEP_BESIDE and not (several and words & {"num", "n", "number", "count"})
     if canonical in ("tokens", "D"):
         return bool(words & {"token", "tokens"}) and words <= TRAINED | {"token", "tokens"}
     if canonical != "loss" or not words & {"loss", "nll"} or words & OTHER_LOSSES:

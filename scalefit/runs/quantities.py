@@ -31,6 +31,8 @@ BESIDE = re.compile(
 )
 POWER = re.compile(r"(\d+(?:\.\d+)?)\s*(?:\^|\*\*)\s*[({]?\s*([+-]?\d+(?:\.\d+)?)\s*[)}]?")
 TIMES_POWER = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*[x×*·]\s*10\s*(?:\^|\*\*)\s*[({]?\s*([+-]?\d+)\s*[)}]?", re.I)
+RAISED = re.compile(r"[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)")
 #: units in the names of columns, and in brackets there
 HEADER_UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "thousands": 1e3, "millions": 1e6, "billions": 1e9}
@@ -106,7 +108,7 @@ OTHERS = frozenset(
         "tflops/s",
     ]
 )
-WORDS = {"nan": float("nan"), "inf": float("inf"), "infinity": float("inf")}
+WORDS = {"nan": float("nan"), "inf": float("inf"), "infinity": float("inf"), "∞": float("inf")}
 
 
 def quantity(text: str) -> float:
@@ -149,6 +151,7 @@ def _bare(text: str) -> str:
     plain = text.strip()
     if len(plain) > MOST_LETTERS:
         return plain
+    plain = RAISED.sub(lambda found: f"^{found[0].translate(DIGITS)}", plain).replace("−", "-")
     while found := EMPHASIS.match(plain):
         plain = found[2].strip()
     found = BESIDE.match(plain)

@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from scalefit.errors import InputError, listed
 from scalefit.numerics import FloatArray
 from scalefit.schedules import Schedule, ScheduleTable, parse_schedule, per_step_lr, warmup_end
+from scalefit.schedules.areas import guessed_warmup, rises_from_zero
 from scalefit.schedules.text import is_schedule_file, read_schedule_table
+
+FIRST = 1000  #: rows of a run in which a warmup is looked for
 
 ScheduleSource = str | PathLike[str] | Schedule | Mapping[str, "str | PathLike[str] | Schedule"]
 
@@ -83,6 +86,18 @@ class LearningRates:
             lr = np.concatenate([lr, np.full(last + 1 - lr.size, lr[-1])])
             how += f"; held after its last logged value at step {at[-1]}"
         return Trajectory(run, steps, lr[: last + 1], warmup_end(lr), how)
+
+    def guessed(self) -> dict[str, list[str]]:
+        """The runs whose log begins within a warmup, and what is guessed; none where a warmup is given."""
+        found: dict[str, list[str]] = {}
+        if self.rows is None or self.given is not None or self.warmup is not None:
+            return found
+        for run, part in self.rows.groupby("run", observed=True, sort=False):
+            head = part[["step", "lr"]].dropna()[:FIRST]
+            at, lr = head["step"].to_numpy(), head["lr"].to_numpy(dtype=float)
+            if len(at) and at[0] > 1 and (rows := rises_from_zero(at, lr)):
+                found.setdefault(guessed_warmup(int(at[rows - 1]), rows), []).append(str(run))
+        return found
 
     def _scheduled(self, run: str, steps: NDArray[np.int64], last: int, given: Mapping[str, Schedule]) -> Trajectory:
         if run not in given:

@@ -149,6 +149,13 @@ def rises_from_zero(steps: ArrayLike, lr: ArrayLike) -> int:
     return most if known else 0
 
 
+def guessed_warmup(end: int, rows: int) -> str:
+    """What is guessed where the first ``rows`` logged rates, up to step ``end``, lie on a line through 0."""
+    return (
+        f"linear warmup from 0 over about {end} steps (guessed: the first {rows} logged rates lie on a line through 0)"
+    )
+
+
 def _before_first_row(
     at: Floats, values: Floats, spacing: int, warmup: int | None, where: str
 ) -> tuple[tuple[list[int], list[float]], str]:
@@ -156,7 +163,7 @@ def _before_first_row(
     first, lr = int(at[0]), float(values[0])
     rising = rises_from_zero(at, values)
     if warmup is None and rising:
-        return ([0], [0.0]), f"linear warmup from 0 (guessed: the first {rising} logged rates lie on a line through 0)"
+        return ([0], [0.0]), guessed_warmup(int(at[rising - 1]), rising)
     if warmup == 0 and rising:
         what = f"warmup=0, but the first {rising} logged rates lie on a line through 0: the log begins within a warmup"
         raise InputError(what, where=where, todo="leave --warmup out, or give the length of the warmup")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -15,20 +15,23 @@ from scalefit.fitting.fit import fit as fit_one
 from scalefit.fitting.prepare import Options
 from scalefit.fitting.result import Fit
 from scalefit.laws import Law, find_law
+from scalefit.parallel import each
 from scalefit.rows.gather import gather
 from scalefit.rows.resolve import resolve
 from scalefit.runs import Runs, read_runs
 from scalefit.selection.candidates import Candidates, candidates_for, told
 from scalefit.selection.holding import Fold, axes_for, beyond_scales, left_out_runs
-from scalefit.selection.judging import mean_error, scores, weigh
+from scalefit.selection.judging import drawn_shares, mean_error, scores, weigh
 from scalefit.selection.skipping import first_steps_of
 from scalefit.selection.trials import OF_A_FIT, Trial, attempt
 from scalefit.selection.unread_columns import untold
 from scalefit.status_line import tell
-from scalefit.uncertainty.mixture import Choice
+from scalefit.uncertainty.mixture import Choice, Drawn
 
 AUTO = "auto"
 MANY = 6  #: a law of more free parameters than this is tried only where it fits better than every smaller one
+LEADS = 0.5  #: share of the largest weight from which on a law whose constants are known goes before one without them
+OPEN = {"not-converged", "not-identified", "at-bound", "degenerate"}  #: warnings that its constants are not known
 OF_ONE_LAW = ("fix", "tie", "bounds", "parameters", "start")  #: keywords that name the parameters of a law
 
 
@@ -131,12 +134,27 @@ def automatic(
     if not trials:
         raise InputError("none of the laws can be fitted", where="fit", todo="; ".join(told(refused)))
     weights, tested = weigh(trials)
-    first, *others = (fit_one(logs, trials[name].law, **options) for name in weights)
+    members = {name: fit_one(logs, trials[name].law, **options) for name in weights}
+    lead = next((n for n in weights if known(members[n]) and weights[n] >= LEADS * max(weights.values())), None)
+    order = list(weights) if lead is None else [lead, *(name for name in weights if name != lead)]
+    weights = {name: weights[name] for name in order}
+    first, *others = (members[name] for name in order)
+    shares = drawn_shares(trials) if tested else {}
+    drawn = {
+        name: Drawn(share, dict(zip(trials[name].law.parameters, trials[name].drawn, strict=True)))
+        for name, share in shares.items()
+        if name in weights
+    }
     text = reason(trials, weights, tested)
-    choice = Choice(weights, text, tested, records(trials), refused, tuple(others))
+    choice = Choice(weights, text, tested, records(trials), refused, tuple(others), drawn)
     unread = [Check("unread", line) for line in untold(logs, [trial.law for trial in trials.values()])]
     left = [Check("left-out", f"left out: {line}") for line in told(found.left_out)]
     return replace(first, choice=choice, warnings=(*unread, *left, *first.warnings))
+
+
+def known(fit: Fit) -> bool:
+    """Whether these runs determine the constants of a fit."""
+    return not {check.code for check in fit.warnings} & OPEN
 
 
 def compared(
@@ -145,22 +163,37 @@ def compared(
     """Every candidate tried on the same folds, those with few parameters first; and why some are refused."""
     asked = Options(**{name: value for name, value in options.items() if name not in OF_A_FIT})
     folds = folds_for(runs, [forms[0] for forms in found.laws], asked, at)
+    count = len(found.laws)
+
+    def one(numbered: tuple[int, Sequence[Law]], rivals: Collection[Trial] = ()) -> Trial | str:
+        number, forms = numbered
+        tell(f"trying law {forms[0].spec}, {number} of {count}")
+        try:
+            if rivals:
+                alone = attempt(runs, forms, asked, ())
+                if alone.free > MANY and alone.criterion >= min(trial.criterion for trial in rivals):
+                    return f"{alone.free} parameters fit these rows no better than fewer do"
+            return attempt(runs, forms, asked, folds)
+        except InputError as error:
+            return str(error)
+
+    numbered = list(enumerate(found.laws, 1))
+    large = [len(forms[0].parameters) - len(forms[0].held) > MANY for forms in found.laws]
+    first = [law for law, many in zip(numbered, large, strict=True) if not many]
+    outcomes = dict(zip((number for number, _ in first), each(one, first), strict=True))
+    for law, many in zip(numbered, large, strict=True):
+        if many:
+            outcomes[law[0]] = one(
+                law, [made for number, made in outcomes.items() if number < law[0] and not isinstance(made, str)]
+            )
     trials: dict[str, Trial] = {}
     refused: dict[str, str] = {}
-    for number, forms in enumerate(found.laws, 1):
-        tell(f"trying law {forms[0].spec}, {number} of {len(found.laws)}")
-        many = len(forms[0].parameters) - len(forms[0].held) > MANY
-        try:
-            if many and trials:
-                alone = attempt(runs, forms, asked, ())
-                if alone.criterion >= min(trial.criterion for trial in trials.values()):
-                    refused[forms[0].spec] = f"{alone.free} parameters fit these rows no better than fewer do"
-                    continue
-            trial = attempt(runs, forms, asked, folds)
-        except InputError as error:
-            refused[forms[0].spec] = str(error)
-            continue
-        trials[trial.law.spec] = trial
+    for number, forms in numbered:
+        made = outcomes[number]
+        if isinstance(made, str):
+            refused[forms[0].spec] = made
+        else:
+            trials[made.law.spec] = made
     return trials, refused
 
 

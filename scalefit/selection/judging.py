@@ -8,6 +8,9 @@ parameters to be refitted to parts of the runs is compared with the best one on 
 largest rows alone among them; or it enters where Akaike's criterion for few rows puts it before every law that was
 back-tested: with the best one's weight, times the gain in likelihood of one row. Where nothing can be held out, the
 weight is misfit^-2, less the penalty for parameters: exp(-criterion / m), the criterion as if of one row.
+
+A law with a form whose constants are drawn towards published ones (``published``) has the weights of both forms, each
+by its own score; within the law they share its forecast.
 """
 
 from __future__ import annotations
@@ -30,22 +33,49 @@ def scores(trials: Mapping[str, Trial]) -> dict[str, float]:
     tried = {name: trial for name, trial in trials.items() if len(trial.walked) >= TESTED * max(len(labels), 1)}
     if not labels or not tried:
         return {}
-    usual = {
+    usual = _usual(trials)
+    found = {name: _score(trial.walked, usual) for name, trial in tried.items()}
+    return dict(sorted(found.items(), key=lambda each: each[1]))
+
+
+def _usual(trials: Mapping[str, Trial]) -> dict[str, float]:
+    """The error of the median law in each fold."""
+    labels = {label for trial in trials.values() for label in trial.walked}
+    return {
         label: max(float(np.median([t.walked[label] for t in trials.values() if label in t.walked])), EXACT)
         for label in labels
     }
-    found = {
-        name: float(np.exp(np.mean([np.log(max(e, EXACT) / usual[label]) for label, e in trial.walked.items()])))
-        for name, trial in tried.items()
+
+
+def _score(errors: Mapping[str, float], usual: Mapping[str, float]) -> float:
+    return float(np.exp(np.mean([np.log(max(error, EXACT) / usual[label]) for label, error in errors.items()])))
+
+
+def _drawn(trials: Mapping[str, Trial], scored: Mapping[str, float]) -> dict[str, float]:
+    """The weight of the form that is drawn towards published constants, of each law that has one in every fold."""
+    usual = _usual(trials)
+    found = {name: {f: e for f, e in trials[name].drawn_errors.items() if f in trials[name].walked} for name in scored}
+    return {
+        name: _score(errors, usual) ** -POWER
+        for name, errors in found.items()
+        if trials[name].drawn and errors.keys() == trials[name].walked.keys()
     }
-    return dict(sorted(found.items(), key=lambda each: each[1]))
+
+
+def drawn_shares(trials: Mapping[str, Trial]) -> dict[str, float]:
+    """The share of each law's forecast that its form drawn towards published constants has, where it matters."""
+    scored = scores(trials)
+    drawn = _drawn(trials, scored)
+    found = {name: weight / (weight + scored[name] ** -POWER) for name, weight in drawn.items()}
+    return {name: share for name, share in found.items() if share >= LEAST}
 
 
 def weigh(trials: Mapping[str, Trial]) -> tuple[dict[str, float], bool]:
     """The weight of each law in the mixture, the largest first, and whether held-out rows decided."""
     scored = scores(trials)
     if scored:
-        known = {name: score**-POWER for name, score in scored.items()}
+        drawn = _drawn(trials, scored)
+        known = {name: score**-POWER + drawn.get(name, 0.0) for name, score in scored.items()}
         return shares({**known, **_too_large(trials, known)}), True
     each = {name: trial.criterion / trial.independent for name, trial in trials.items()}
     least = min(each.values())

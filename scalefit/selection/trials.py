@@ -15,6 +15,7 @@ from scalefit.numerics import FloatArray
 from scalefit.rows.door import check_identified
 from scalefit.runs import Runs
 from scalefit.selection.holding import NEXT, Fold
+from scalefit.selection.published import drawn_to_published
 from scalefit.solver.solve import Settings, Solution, solve
 
 OF_A_FIT = ("draws", "seed", "method", "calibrated", "workers")  #: keywords that a trial does not take
@@ -36,6 +37,8 @@ class Trial:
     misfit: float  #: mean absolute residual of the fit to all rows
     agree: float  #: share of its starts that agree
     errors: dict[str, float] = field(default_factory=dict)
+    drawn: tuple[float, ...] = ()  #: the parameters drawn towards published ones, where the law has such a form
+    drawn_errors: dict[str, float] = field(default_factory=dict)  #: and the errors of that form
 
     @property
     def walked(self) -> dict[str, float]:
@@ -98,6 +101,14 @@ class Ready:
         few = Settings(ready.settings.residuals, ready.settings.loss, ready.settings.delta, FOLD_STARTS)
         return solve(ready.model.take(kept), ready.values[kept], weights, few)
 
+    def drawn(self, solution: Solution, kept: NDArray[np.bool_] | None = None) -> FloatArray | None:
+        """The coordinates of a solution drawn towards published ones, where the law has such a form."""
+        ready = self.prepared
+        rows = slice(None) if kept is None else kept
+        weights = None if ready.weights is None else ready.weights[rows]
+        model = ready.model if kept is None else ready.model.take(kept)
+        return drawn_to_published(model, solution.objective, ready.values[rows], weights, solution.theta)
+
     def misses(self, held: NDArray[np.bool_], fitted: Prepared, solution: Solution) -> FloatArray:
         """Predicted minus measured in residual space, in units of the target where that is linear; (held,)."""
         rows, values, objective = self.prepared.rows, self.prepared.values, solution.objective
@@ -116,7 +127,8 @@ def attempt(runs: Runs, forms: Sequence[Law], options: Options, folds: Sequence[
     misfits = [_misfit(solution) for solution in whole]
     best = int(np.argmin(misfits))
     prepared = ready[best].prepared
-    errors = {fold.label: _error(ready, fold, runs) for fold in folds}
+    errors = {fold.label: _errors(ready, fold, runs) for fold in folds}
+    drawn = ready[best].drawn(whole[best]) if folds else None
     return Trial(
         prepared.law,
         prepared.free,
@@ -124,7 +136,9 @@ def attempt(runs: Runs, forms: Sequence[Law], options: Options, folds: Sequence[
         int(prepared.rows.run_codes.max()) + 1,
         misfits[best],
         whole[best].agree / len(whole[best].costs),
-        {label: error for label, error in errors.items() if np.isfinite(error)},
+        {label: error for label, (error, _) in errors.items() if np.isfinite(error)},
+        () if drawn is None else tuple(prepared.model.vector(drawn[None])[0].tolist()),
+        {label: error for label, (_, error) in errors.items() if np.isfinite(error)},
     )
 
 
@@ -132,22 +146,25 @@ def _misfit(solution: Solution) -> float:
     return float(np.mean(np.abs(solution.residuals)))
 
 
-def _error(ready: Sequence[Ready], fold: Fold, runs: Runs) -> float:
-    """The mean absolute error of a fold; NaN where the law cannot be fitted to the rows that it leaves."""
-    found, least = np.nan, np.inf
+def _errors(ready: Sequence[Ready], fold: Fold, runs: Runs) -> tuple[float, float]:
+    """The mean absolute errors of a fold, as fitted and drawn towards published constants; NaN where there is none."""
+    found, least = (np.nan, np.nan), np.inf
     for each in ready:
         held = fold.held(each.prepared.rows, runs)
         if not held.any() or int((~held).sum()) < each.prepared.free + SPARE:
             continue
         try:
-            staged = bool(each.prepared.law.stages)
+            staged = bool(each.prepared.law.stages) or each.prepared.law.base is not None
             part = _staged(each, ~held) if staged else each
             solution = part.solved(None if staged else ~held)
         except (InputError, np.linalg.LinAlgError):
             continue  # the remaining rows do not identify it
         if _misfit(solution) < least:
             least = _misfit(solution)
-            found = float(np.mean(np.abs(each.misses(held, part.prepared, solution))))
+            drawn = part.drawn(solution, None if staged else ~held)
+            both = [solution, *([] if drawn is None else [replace(solution, theta=drawn)])]
+            missed = [float(np.mean(np.abs(each.misses(held, part.prepared, one)))) for one in both]
+            found = missed[0], missed[1] if len(missed) > 1 else np.nan
     return found
 
 

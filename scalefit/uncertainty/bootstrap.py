@@ -6,7 +6,6 @@ is re-optimised fully.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from scalefit.errors import InputError
 from scalefit.numerics import FloatArray
+from scalefit.parallel import each
 from scalefit.solver.derivatives import second_derivatives
 from scalefit.solver.descent import own_rows, refit
 from scalefit.solver.expansion import Expansion
@@ -51,7 +51,7 @@ def bootstrap(
     seed: int,
     method: Method = "auto",
     sigma: float = 0.0,
-    workers: int = 1,
+    workers: int | None = None,
 ) -> FloatArray:
     """Coordinates of ``draws`` refits, (draws, p).
 
@@ -61,7 +61,7 @@ def bootstrap(
     ``parametric``: normal noise of the given ``sigma``; ``sandwich``: no refits, normal draws from the covariance of
     :func:`~scalefit.uncertainty.covariance.sandwich`, refused where that is not valid. ``auto`` is ``pairs`` from 20
     blocks on, ``bayesian`` from 6, else ``wild``, which keeps every row, so that the law stays identified.
-    The draws depend on the seed only, not on ``workers``.
+    The draws depend on the seed only, not on ``workers`` (see :func:`scalefit.parallel.each`).
     """
     if method not in METHODS:
         raise InputError(f'bootstrap method "{method}" is not known', todo=f"choose one of {', '.join(METHODS)}")
@@ -94,10 +94,7 @@ def bootstrap(
             made = centre + sigma * rng.standard_normal((size, len(values)))
         return near.refits(np.exp(made) if objective.space == "log" else made)
 
-    if workers == 1:
-        return np.vstack([chunk(job) for job in jobs])
-    with ThreadPoolExecutor(workers) as pool:
-        return np.vstack(list(pool.map(chunk, jobs)))
+    return np.vstack(each(chunk, jobs, workers, threads=True))
 
 
 def resampled_as_one(residuals: FloatArray, runs: NDArray[np.intp], method: Method) -> tuple[NDArray[np.intp], Method]:

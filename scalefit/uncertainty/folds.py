@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scalefit.errors import InputError
 from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
+from scalefit.parallel import each
 from scalefit.rows.door import check_identified
 from scalefit.rows.rows import Rows
 from scalefit.rows.scale import scale_of
@@ -48,18 +49,25 @@ def folds_of(law: Law, rows: Rows, free: int) -> list[tuple[str, NDArray[np.bool
 
 
 def walk(
-    law: Law, model: BoundLaw, rows: Rows, settings: Settings, seed: int, folds: list[tuple[str, NDArray[np.bool_]]]
+    law: Law,
+    model: BoundLaw,
+    rows: Rows,
+    settings: Settings,
+    seed: int,
+    folds: list[tuple[str, NDArray[np.bool_]]],
+    workers: int | None = None,
 ) -> list[Fold]:
     """Refit without each fold's rows and record the errors there; folds that cannot be fitted are left out."""
-    assert rows.values is not None
-    found = []
-    for number, (label, held) in enumerate(folds, 1):
+
+    def one(fold: tuple[int, tuple[str, NDArray[np.bool_]]]) -> Fold | None:
+        number, (label, held) = fold
         tell(f"back-test of law {law.name}: refit {number} of {len(folds)}")
         try:
-            found.append(_one_fold(law, model, rows, settings, seed, label, held))
+            return _one_fold(law, model, rows, settings, seed, label, held)
         except (InputError, np.linalg.LinAlgError):
-            continue  # the remaining runs do not identify the law
-    return found
+            return None  # the remaining runs do not identify the law
+
+    return [fold for fold in each(one, enumerate(folds, 1), workers) if fold is not None]
 
 
 def _one_fold(

@@ -34,7 +34,7 @@ class Resampling:
     draws: int
     seed: int = 0
     method: Method = "auto"
-    workers: int = 1
+    workers: int | None = None
 
     def __post_init__(self) -> None:
         if self.draws and self.draws < FEWEST_DRAWS:

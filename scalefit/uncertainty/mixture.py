@@ -11,6 +11,9 @@ import pandas as pd
 from scipy.special import ndtr
 
 from scalefit.numerics import FloatArray
+from scalefit.rows.points import Points
+from scalefit.uncertainty.ceiling import capped
+from scalefit.uncertainty.estimate import Estimate
 
 if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
@@ -18,6 +21,14 @@ if TYPE_CHECKING:
 HALVINGS = 60
 WIDEST = 6.0  #: the quantiles of a mixture lie within this many times its widest member
 NARROW = 1e-9  #: relative spread of a member without an interval
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A law's constants drawn towards published ones, and the share of the law's forecast that is made with them."""
+
+    share: float
+    parameters: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -30,10 +41,36 @@ class Choice:
     errors: Sequence[Mapping[str, Any]]  #: one record a law: its errors on held-out runs, misfit, parameters
     refused: Mapping[str, str] = field(default_factory=dict)
     others: tuple[Fit, ...] = ()
+    drawn: Mapping[str, Drawn] = field(default_factory=dict)  #: by law, where held-out runs speak for it
+
+    @property
+    def mixes(self) -> bool:
+        """Whether forecasts are not those of one law as it was fitted."""
+        return bool(self.others or self.drawn)
 
     def __str__(self) -> str:
         mixed = " and ".join(f"{name} ({100 * weight:.0f} %)" for name, weight in self.weights.items())
-        return f"{self.text}; forecasts mix {mixed}" if len(self.weights) > 1 else self.text
+        text = f"{self.text}; forecasts mix {mixed}" if len(self.weights) > 1 else self.text
+        share = sum(self.weights[name] * drawn.share for name, drawn in self.drawn.items())
+        rest = "of this on exponents and floors that are drawn towards published ones"
+        return f"{text}, {100 * share:.0f} % {rest}" if self.drawn else text
+
+
+def moved(
+    table: pd.DataFrame, target: str, estimate: Estimate, variables: Mapping[str, Any], points: Points, level: float
+) -> pd.DataFrame:
+    """A member's forecast with other constants: its intervals go with it, but no higher than smaller runs allow."""
+    found, centre = table.copy(), table[target].to_numpy(dtype=float)
+    value = np.where(np.isfinite(centre), estimate.value(variables) + np.zeros(len(table)), np.nan)
+    low, high = (table[side].to_numpy(dtype=float) for side in ("low", "high"))
+    low, high = (
+        (value * low / centre, value * high / centre) if estimate.log else (value + low - centre, value + high - centre)
+    )
+    if np.isfinite(high).any():
+        fitted = {name: np.asarray(values) for name, values in points.variables.items()}
+        asked = {name: values + np.zeros(len(table)) for name, values in variables.items()}
+        high = capped(estimate, fitted, np.asarray(points.values), asked, high, None, level)
+    return found.assign(**{target: value, "low": low, "high": high})
 
 
 def mixed(target: str, weights: Sequence[float], tables: Sequence[pd.DataFrame], z: float, log: bool) -> pd.DataFrame:

@@ -21,6 +21,7 @@ NAMES = main.list_commands(click.Context(main))
 DIFFERENT = {
     "--at": "a point to predict; or what a plan holds",
     "--compute": "budgets to plan; or where isoflop predicts the best size",
+    "--for": "the runs of which laws are asked; or the question of a planned sweep",
     "--law": "of a new fit; or the file that holds the law of a saved one",
     "--loss": "the robust loss of fit; or the loss to which batch counts steps",
     "--over": "the size of a sweep; or that of measured activations",
@@ -115,7 +116,7 @@ def test_the_defaults_are_those_of_the_python_function(name):
 
 def test_every_default_of_fit_that_the_command_line_hides_is_listed_by_hand():
     here = {param.name for param in params("fit")}
-    assert set(FITTED) - here == {"runs", "parameters", "method", "calibrated", "workers"}
+    assert set(FITTED) - here == {"runs", "parameters", "method", "calibrated"}
 
 
 def test_both_defaults_of_draws_are_stated_in_both_places():

@@ -287,7 +287,7 @@ def test_a_parameter_that_other_values_fit_as_well(monkeypatch, error, rise, cha
     coordinate = SimpleNamespace(**kind | {key: change[key] for key in change if key in kind})
     law = SimpleNamespace(floors=change.get("floors", {}))
     model = SimpleNamespace(coordinates=[coordinate], law=law, n=25)
-    model.take = lambda rows: model
+    model.take = model.condensed_at = lambda rows: model
     solution = Found(np.array([3.0]), np.zeros(25), change.get("cost", 1.0))
     assert undetermined.unsettled(model, np.ones(25), None, solution, np.array([error])) == (["a"] if wide else [])
     if wide:

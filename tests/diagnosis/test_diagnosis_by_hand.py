@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+import scalefit as sf
 from scalefit.diagnosis import influence
 from scalefit.diagnosis.checks import at_bounds, examine, find_outliers, sub_models
 from scalefit.diagnosis.influence import Influence, standing_out, usual_target, without_each
@@ -16,7 +17,7 @@ from scalefit.diagnosis.leverage import expected_changes
 from scalefit.diagnosis.residuals import Units, outlier_checks, still_falling, trends, under_trained, units_of
 from scalefit.diagnosis.undetermined import undetermined
 from scalefit.diagnosis.unread import unread
-from scalefit.laws import find_law
+from scalefit.laws import Law, Parameter, Variable, find_law
 from scalefit.numerics import MAD_TO_SIGMA
 from scalefit.rows.gather import gather
 from scalefit.rows.points import Points
@@ -293,9 +294,28 @@ def test_outliers_in_words_the_farthest_first():
 def test_the_tail_of_the_residuals_sets_what_is_an_outlier():
     """90 % of the residuals lie within 0.0164: as for a normal noise of 0.01, of which eight are 0.08."""
     residuals = np.r_[np.full(95, 0.0164485), np.full(5, 1.0)]
-    units = Units(np.array(["a", "b"]), np.array([0.0801, 0.0799]), {})
-    (found,) = outlier_checks(units, residuals, 2, 0.001, True)
-    assert "1 row (a) of 2" in found.text
+
+    def found(largest):
+        units = Units(np.array(["a", "b"]), np.array([largest, 0.0164]), {})
+        return [check.text for check in outlier_checks(units, residuals, 2, 0.001, True)]
+
+    assert "1 row (a) of 2" in found(0.0801)[0]
+    assert found(0.0799) == []
+
+
+@pytest.mark.parametrize(
+    ("others", "count"),
+    [
+        ([0.06, 0.035, 0.02, 0.01], 0),  # each run lies a little further off than the next: the law's own tail
+        ([0.034, 0.01, 0.01, 0.01], 1),
+        ([0.044, 0.01, 0.01, 0.01], 2),  # three and a half times as far as the next is apart, and both are far
+        ([0.12, 0.1, 0.01, 0.01], 3),
+    ],
+)
+def test_outliers_stand_apart_from_all_other_runs(others, count):
+    size = np.array([0.15, *others, *[0.004] * 60])
+    found = outlier_checks(Units(np.arange(65).astype(str), size, {}), size, 65, 0.0043, True)
+    assert ([check.text.partition(" row")[0] for check in found] or ["outliers: 0"]) == [f"outliers: {count}"]
 
 
 # --- columns that the law does not read -------------------------------------------------------------------------------
@@ -486,3 +506,33 @@ def test_refits_without_each_run_are_fits_without_it():
     assert without_each(law, model, one, None, solve(model, loss, None, settings)) == {}
     assert influence._needed(law, rows_of(loss[:3], x=[1.0, 1.0, 2.0]), 2, 3)
     assert not influence._needed(law, rows_of(loss[:3], x=[1.0, 1.0, 2.0]), 0, 3)
+
+
+# --- an end of the domain that these rows do not press against --------------------------------------------------------
+
+
+class Fading(Law):
+    """A power that becomes an exponential where its exponent is large.
+
+    L(t) = A (1 + c t)^-b
+    """
+
+    name = "fading-power"
+    t = Variable("1", "time", span=(0.1, 10.0))
+    A = Parameter("nats/token", "size", linear=True)
+    b = Parameter("1", "exponent", high=5.0, starts=(0.05, 2.0))
+    c = Parameter("1", "rate", starts=(0.01, 10.0))
+
+    @staticmethod
+    def formula(t, A, b, c):
+        return A * (1 + c * t) ** -b
+
+
+@pytest.mark.parametrize(("longest", "pressed"), [(0.2, False), (5.0, True)])
+def test_an_upper_end_is_told_only_where_the_rows_press_against_it(longest, pressed):
+    """Rows of an exponential: over a fifth of its decay time b = 2.5 fits as well as 5, over five times it does not."""
+    t = np.linspace(0.01, longest, 40)
+    wobble = 0.01 * np.cos(7 * np.arange(40))
+    fit = sf.fit(pd.DataFrame({"t": t, "loss": 3 * np.exp(-t + wobble - 0.05 * t**2)}), Fading)
+    assert fit["b"] == pytest.approx(5.0, rel=1e-3)
+    assert ("at-bound" in {check.code for check in fit.warnings}) == pressed

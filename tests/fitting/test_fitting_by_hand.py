@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scalefit import numerics
 from scalefit.diagnosis.checks import Check, Outlier
 from scalefit.errors import InputError
 from scalefit.fitting import cautions, prediction, summary
@@ -174,11 +175,11 @@ def test_single_values_by_name():
 
 def test_errors_of_predictions():
     """Off by 1, -1 and 0 where 2, 4 and 3 were measured, whose squared spread is 2."""
-    found = prediction.errors(np.array([3.0, 3.0, 3.0]), np.array([2.0, 4.0, 3.0]))
+    found = numerics.errors(np.array([3.0, 3.0, 3.0]), np.array([2.0, 4.0, 3.0]))
     assert found == pytest.approx(
         {"points": 3, "r2": 0.0, "mae": 2 / 3, "rmse": (2 / 3) ** 0.5, "mean_relative": 0.25, "worst_relative": 0.5}
     )
-    assert np.isnan(prediction.errors(np.array([3.0]), np.array([3.0]))["r2"])
+    assert np.isnan(numerics.errors(np.array([3.0]), np.array([3.0]))["r2"])
 
 
 CURVE = find_law("annealing")

@@ -125,7 +125,7 @@ def test_a_mixture_of_laws_in_one_scale_each_is_asked_for_all_of_them():
         for x, value in (("D", 6e11), ("N", 3e9))
     )
     assert low < fit.predict(N=3e9, D=6e11)["loss"][0] < high
-    assert fit.predict(N=3e9)["loss"][0] == pytest.approx(high)
+    assert fit.predict(N=3e9)["loss"][0] == pytest.approx(high, rel=1e-3)  # in part with constants near published ones
     with pytest.raises(sf.InputError, match='has a variable "experts"'):
         fit.predict(N=3e9, experts=8)
 

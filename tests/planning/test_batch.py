@@ -185,13 +185,13 @@ def test_answers_show_the_verdict_and_the_numbers_on_one_screen():
     assert lines[0].startswith(f"critical batch {found.critical.value:.3g} [{found.critical.low:.3g}, ")
     assert lines[4].startswith("fewest steps to a loss of ")
     assert len(lines) < 25
-    assert found._repr_html_() == f"<pre>{found}</pre>"
+    assert found._repr_html_().startswith(f"<div><p><strong>{lines[0]}</strong></p>")
     assert repr(batch_size(planted(batches=(500,)))).endswith("no critical batch: all runs have one batch size")
     schedule = schedule_of(log_of(lambda share: 1 + 0 * share).assign(run="<a>"))
     lines = repr(schedule).splitlines()
     assert lines[:2] == ["<a>: 400 steps, peak learning rate 0.01", "refined schedule: its peak is at 0 % of the run"]
     assert lines[-1] == "no warmup: no column sharpness_preconditioned"
-    assert schedule._repr_html_().startswith("<pre>&lt;a&gt;: 400 steps")
+    assert schedule._repr_html_().startswith("<div><p><strong>&lt;a&gt;: 400 steps")
 
 
 def test_sequences_are_not_called_tokens():

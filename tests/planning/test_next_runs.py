@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import combinations
 
 import commands
@@ -13,6 +14,7 @@ import pytest
 import scalefit as sf
 from scalefit.laws import find_law
 from scalefit.planning.next_runs.advice import next_runs
+from scalefit.planning.next_runs.belief import CONSTANTS, believed
 from scalefit.planning.next_runs.design import Design
 
 TRUTH = {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658}
@@ -41,7 +43,7 @@ def design():
     rng = np.random.default_rng(2)
     made = rng.standard_normal((400, 3)) @ rng.standard_normal((3, 9))
     costs = np.array([1.0, 2, 3, 4, 5, 6, 7, 8])
-    return Design(np.cov(made, rowvar=False), 0.5, costs, np.zeros(8), 0.0, lambda v, d: np.sqrt(v) + 0.1 * d)
+    return Design(np.cov(made, rowvar=False), 0.5, costs, 1.645)
 
 
 class TestDesign:
@@ -69,18 +71,47 @@ class TestDesign:
             assert design.half_width(found) <= best * 1.02
 
     def test_failures_are_averaged(self, design):
-        risky = Design(design.covariance, 0.5, design.costs, design.missed, 0.0, design.width, failure=0.2)
+        risky = Design(design.covariance, 0.5, design.costs, design.width, failure=0.2)
         none, first, second, both = (design.half_width(batch) for batch in ((), (1,), (4,), (1, 4)))
         by_hand = 0.64 * both + 0.16 * first + 0.16 * second + 0.04 * none
         assert risky.expected((1, 4)) == pytest.approx(by_hand)
         assert risky.with_one_more(())[1] == pytest.approx(0.8 * first + 0.2 * none)
 
-    def test_a_run_that_reaches_further_shortens_the_extrapolation(self, design):
-        reach = np.full(8, 1.0)
-        reach[3] = 0.25
-        far = Design(design.covariance * 1e-9, 0.5, design.costs, reach, 1.0, design.width)
-        assert far.best(10, 1) == (3,)
-        assert far.half_width((3,)) == pytest.approx(0.025, abs=1e-3)
+
+PLACES = {"N": np.array([7e9, 5e9, 2e9, 5e9]), "D": np.array([2e11, 1.5e11, 2e10, 1e10])}
+
+
+class TestBelief:
+    """The covariance of the losses at target and candidates, given the fitted runs."""
+
+    def test_without_an_error_of_the_law_it_is_that_of_a_regression_on_the_constants(self, runs):
+        """Its inverse from the normal equations, slopes by finite differences."""
+        fit = sf.fit(runs, "chinchilla", draws=20, calibrated=False)
+        names = list(fit.parameters)
+
+        def slopes(at):
+            def log(name, factor):
+                return np.log(fit.law.evaluate(at, {**fit.parameters, name: fit[name] * factor}))
+
+            return np.stack([(log(name, np.exp(1e-5)) - log(name, np.exp(-1e-5))) / 2e-5 for name in names], axis=1)
+
+        own, there = slopes({name: runs[name].to_numpy() for name in ("N", "D")}), slopes(PLACES)
+        inverse = np.linalg.inv(own.T @ own / 0.004**2 + np.eye(len(names)) / CONSTANTS**2)
+        found = believed(fit, PLACES, 0.004, 1.0)
+        np.testing.assert_allclose(found, there @ inverse @ there.T, rtol=1e-4, atol=1e-10)
+
+    def test_under_a_law_with_an_error_a_run_says_more_the_nearer_it_is(self, fit):
+        """The same compute nearer to the target's ratio of data to size leaves less."""
+        wrong = replace(fit.intervals, calibration=replace(fit.intervals.calibration, factor=3.0, misfit=1.0))
+        covariance = believed(replace(fit, intervals=wrong), PLACES, 0.004, 1.0)
+        near, small, lopsided = Design(covariance, 0.004, np.ones(3)).with_one_more(())
+        assert near < 0.6 * min(small, lopsided)
+
+    def test_under_a_law_with_an_error_a_second_run_at_one_place_adds_little(self, fit):
+        wrong = replace(fit.intervals, calibration=replace(fit.intervals.calibration, factor=3.0, misfit=1.0))
+        design = Design(believed(replace(fit, intervals=wrong), PLACES, 0.001, 1.0), 0.001, np.ones(3))
+        none, once, twice = (design.half_width(batch) for batch in ((), (1,), (1, 1)))
+        assert none - once > 20 * (once - twice)
 
 
 class TestAdvice:
@@ -96,7 +127,7 @@ class TestAdvice:
     def test_the_present_width_is_that_of_the_interval_of_the_law(self, fit):
         found = next_runs(fit, 1e21, **TARGET)
         row = fit.predict(interval="mean", **TARGET).iloc[0]
-        assert found.now == pytest.approx(np.log(row["high"] / row["low"]) / 2, rel=0.15)
+        assert found.now == pytest.approx(np.log(row["high"] / row["low"]) / 2, rel=1e-6)
 
     def test_more_budget_never_hurts_and_nothing_affordable_is_to_stop(self, fit):
         widths = [next_runs(fit, budget, **TARGET).after for budget in (1e18, 1e20, 1e21, 1e22)]

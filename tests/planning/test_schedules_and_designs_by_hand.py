@@ -218,11 +218,9 @@ def test_the_best_share_of_a_family_and_whether_it_is_an_end(monkeypatch, best, 
 # --- next runs --------------------------------------------------------------------------------------------------------
 
 
-def design(covariance, costs=None, missed=None, **more):
-    count = len(covariance) - 1
-    given = (np.ones(count) if costs is None else costs, np.zeros(count) if missed is None else missed)
-    told = (np.array(covariance, float), 1.0, np.asarray(given[0], float), np.asarray(given[1], float))
-    return Design(*told, **{"now": 0.0, "width": lambda v, d: np.sqrt(v + d**2)} | more)
+def design(covariance, costs=None, **more):
+    costs = np.ones(len(covariance) - 1) if costs is None else costs
+    return Design(np.array(covariance, float), 1.0, np.asarray(costs, float), **more)
 
 
 def apart(*gains):
@@ -241,12 +239,6 @@ def test_one_run_takes_off_what_its_covariance_says():
     assert one.with_one_more(()).tolist() == pytest.approx([9, 8])
     assert one.half_width((0, 1)) == pytest.approx(np.sqrt(45))
     assert design(apart(100.0)).half_width((0,)) == pytest.approx(0, abs=1e-6)
-
-
-def test_the_furthest_run_shortens_the_extrapolation():
-    one = design(apart(0.0, 0.0), missed=[4.0, 2.0], now=3.0)
-    assert [one.error(batch) for batch in ((), (0,), (1,), (0, 1))] == [3, 3, 2, 2]
-    assert one.with_one_more(()).tolist() == pytest.approx([np.sqrt(109), np.sqrt(104)])
 
 
 def test_failures_are_averaged_over_up_to_eight_runs():

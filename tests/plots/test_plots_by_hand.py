@@ -65,7 +65,7 @@ def frame(**columns):
         (ticks.plain, 1e-4, "0.0001"),
         (ticks.plain, 9e-5, r"$9\times10^{-5}$"),
         (ticks.plain, 1e6, "$10^{6}$"),
-        (ticks.plain, 999999, "1e+06"),
+        (ticks.plain, 999999, "$10^{6}$"),
         (ticks.plain, -2.5, "-2.5"),
         (ticks.rate, 0.01, "0.01"),
         (ticks.rate, 0.0099, "9.9e-3"),
@@ -85,7 +85,7 @@ def test_labels_of_one_axis_have_the_same_decimals():
     write = ticks.EvenFormatter().format_ticks
     assert write([-1.5, 0.25]) == ["\N{MINUS SIGN}1.50", "0.25"]
     assert write([1.0, 2.0]) == ["1", "2"]
-    assert write([0.5, 1e-7]) == ["0.5", r"$10^{-7}$"]
+    assert write([0.5, 1e-7]) == [r"$5\times10^{-1}$", "$10^{-7}$"]
     assert write([]) == []
 
 

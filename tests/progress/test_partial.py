@@ -61,7 +61,7 @@ def test_an_answer_shows_the_verdict_first(family):
     assert verdict.startswith(f"<a>: final loss {made.final:.5g}, 90 % interval [{made.low:.5g}, {made.high:.5g}] (±")
     assert now.startswith("  now at step 1200 of 2000 (60 %), loss ")
     assert basis.endswith(f"scaled by {made.scale:.2g} from the errors of {made.forecasts} back-tested forecasts")
-    assert made._repr_html_().startswith("<pre>&lt;a&gt;: final loss")
+    assert made._repr_html_().startswith("<div><p><strong>&lt;a&gt;: final loss")
 
 
 def test_the_end_is_inside_and_the_interval_narrows(family):

@@ -165,7 +165,7 @@ def test_an_answer_shows_the_verdict_and_what_warned():
     verdict, warning = repr(seen).splitlines()
     assert verdict == "spikes at step 3990: 1 spike of the loss, 1 recovered"
     assert warning.startswith("  step 1000: loss rises by 9") or warning.startswith("  step 1000: loss rises by 10")
-    assert seen._repr_html_() == f"<pre>{seen}</pre>"
+    assert seen._repr_html_() == f"<div><p><strong>{verdict}</strong></p><pre>{warning}</pre></div>"
     rows.loc[rows["step"] == 1000, "loss"] *= np.exp(3)
     text = rows.assign(data=np.where(STEPS < 1000, "<b>", "web"))
     assert "<b>" not in watch(text.assign(loss=rows["loss"] + 0.5 * (STEPS > 1200)))._repr_html_()

@@ -91,6 +91,17 @@ def test_markdown_shows_words_as_they_are_and_links_its_figures(tmp_path):
     assert (tmp_path / "report-1.svg").read_text() == "<svg/>"
 
 
+def test_figures_of_an_earlier_markdown_page_do_not_stay(tmp_path):
+    figure = Figure("The loss.", "loss", "<svg/>", "<svg/>")
+    mine = tmp_path / "report-7.svg"
+    mine.write_text("<svg id='mine'/>")
+    for count in (3, 1):
+        Report("A title", "A verdict.", [], [Section("Part", [figure] * count)]).save(tmp_path / "report.md")
+        assert len(list(tmp_path.glob("report-?.svg"))) == count + 1
+    assert (tmp_path / "report-1.svg").exists()
+    assert mine.read_text() == "<svg id='mine'/>", "a file that the page does not link to is not touched"
+
+
 def test_a_page_is_written_over_a_page_and_over_nothing_else(tmp_path):
     place = page().save(tmp_path / "report.html")
     page().save(place)

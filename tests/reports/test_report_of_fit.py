@@ -51,7 +51,7 @@ def table_of(made, title):
 
 def test_the_verdict_is_the_prediction_of_the_fit_and_the_error_of_the_back_test(made, fit, runs):
     row = fit.predict(N=1e9, D="300B").iloc[-1]
-    tested = sf.backtest(runs, "chinchilla", delta=fit.delta).table
+    tested = sf.backtest(runs, "chinchilla").table
     far = tested[tested["decades"] >= 0.7 * row["decades_beyond"]]
     assert len(far) >= 5
     error = float(far["error"].abs().median())

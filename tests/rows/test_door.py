@@ -173,6 +173,13 @@ def test_the_scale_of_a_law_is_compute_or_twice_the_decades_of_size_or_data_alon
     assert reads_scale(found) == (law != "power:over=seq_len")
 
 
+def test_step_zero_counts_as_the_first_step_after_it():
+    law = resolve(find_law("L0 + A*exp(-step/tau)"), read_runs(pd.DataFrame({"step": [0, 10], "loss": [3.0, 2.0]})))
+    with np.errstate(all="raise"):
+        assert scale_of(law, {"step": np.array([0.0, 10.0, 1000.0])}).tolist() == [2.0, 2.0, 6.0]
+        assert scale_of(law, {"step": np.zeros(1)}).tolist() == [0.0]
+
+
 @pytest.mark.parametrize(("axis", "column"), [("step", "step"), ("epoch", "epoch"), ("tokens", "D")])
 def test_the_row_before_training_is_left_out_of_a_power_law_and_counted(axis, column):
     places = np.arange(0, 400, 10)
@@ -180,3 +187,14 @@ def test_the_row_before_training_is_left_out_of_a_power_law_and_counted(axis, co
     fit = sf.fit(pd.DataFrame({"run": "a", axis: places, "loss": loss}), f"power-floor:over={column}", points="all")
     np.testing.assert_allclose([fit[name] for name in ("L_inf", "A", "alpha")], [2, 3, 0.5], rtol=1e-6)
     assert any(f"1 row at {column} 0, before any training, left out" in note for note in fit.notes)
+
+
+@pytest.mark.parametrize("over", ["power-floor:over=C", "power:over=C"])
+def test_compute_in_other_units_without_a_word_is_refused(over):
+    C = np.geomspace(1.0, 300.0, 8)
+    runs = pd.DataFrame({"C": C, "loss": 2 + 3 * (C * 1e18) ** -0.05})
+    with pytest.raises(sf.InputError, match="no amount of compute in FLOP") as error:
+        sf.fit(runs, over)
+    assert "C (EFLOPs)" in error.value.todo
+    units = runs.rename(columns={"C": "C (EFLOPs)"})
+    assert sf.fit(units, "power-floor:over=C").predict(C=1e20)["loss"].iloc[0] == pytest.approx(2.3, abs=1e-3)

@@ -23,6 +23,10 @@ def test_a_log_that_begins_within_its_warmup_shows_it(offset, warmup, every):
     exact = 2e-3 * np.minimum(np.arange(1001) / warmup, 1.0)
     np.testing.assert_allclose(path.lr, exact, atol=2e-3 * 1.5 / warmup)
     assert abs(path.warmup - warmup) <= every
+    told = [note.text for note in sf.read_runs(table).notes if "linear warmup from 0 over about" in note.text]
+    assert len(told) == 1
+    assert abs(int(told[0].split("about ")[1].split()[0]) - warmup) <= every
+    assert not any("about" in note.text for note in sf.read_runs(table, warmup=warmup).notes)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Final results with a step are runs, a restart is one run, and what adds nothing to a table changes nothing."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -211,3 +213,57 @@ def test_training_and_validation_rows_in_one_curve_are_parted(tmp_path):
     assert any("stand in one column, told apart by 'split'" in note.text for note in runs.notes)
     alone = rows_of(tmp_path, "b.csv", "step,split,loss\n20,train,3.0\n40,train,2.8\n")
     assert not any("stand in one c" in note.text for note in alone.notes)
+
+
+def lengths(names):
+    """Results of every combination of these settings, each with the step at which its run ended."""
+    values = {
+        "batch": [2**17, 2**18, 2**19],
+        "batch_size": [128, 256, 512],
+        "D": [1e9, 4e9, 1.6e10],
+        "N": [1e7, 4e7],
+        "lr": [5e-4, 1e-3, 2e-3],
+    }
+    rows = [dict(zip(names, each, strict=True)) for each in itertools.product(*(values[name] for name in names))]
+    for row in rows:
+        tokens, batch = row.get("D", 2e9), row.get("batch", row.get("batch_size", 256) * 1024)
+        row["step"] = int(tokens / batch)
+        row["loss"] = 3 + 0.1 * (np.log2(row["lr"]) + 10) ** 2 + 1e5 / row["step"] ** 2 + row.get("N", 0.0) * 1e-9
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("batch", "lr"), ("batch_size", "lr"), ("D", "lr"), ("N", "D", "lr"), ("N", "batch", "lr"), ("D", "batch", "lr")],
+)
+@pytest.mark.parametrize("order", ["as written", "by step", "shuffled"])
+def test_rates_at_every_length_are_results_in_any_order(names, order):
+    table = lengths(names)
+    wanted = table
+    if order != "as written":
+        table = table.sort_values("step") if order == "by step" else table.sample(frac=1, random_state=5)
+    runs = sf.read_runs(table.reset_index(drop=True))
+    assert runs.curves is None
+    assert len(runs) == len(wanted)
+    assert sorted(zip(runs.table["peak_lr"], runs.table["steps"], runs.table["loss"], strict=True)) == sorted(
+        zip(wanted["lr"], wanted["step"], wanted["loss"], strict=True)
+    )
+
+
+@pytest.mark.parametrize("order", ["as written", "shuffled"])
+def test_rates_at_every_step_without_more_lose_no_row(order):
+    table = pd.DataFrame([(lr, s, 3 + lr * 10 + 100 / s) for lr in (5e-4, 1e-3, 2e-3) for s in (1000, 2000, 4000)])
+    table = table.set_axis(["lr", "step", "loss"], axis=1)
+    runs = sf.read_runs(table if order == "as written" else table.sample(frac=1, random_state=1))
+    assert len(runs) == 3
+    assert len(runs.curves) == 9
+
+
+@pytest.mark.parametrize("after", [1.0, 0.9])
+def test_a_log_of_tokens_that_was_resumed_with_another_rate_stays_a_log(after):
+    step = np.arange(0, 1000, 10)
+    part = pd.DataFrame({"step": step, "tokens": step * 2**18, "lr": 1e-3 * (1 - step / 2000), "loss": 4 - step / 1e3})
+    again = part.iloc[50:].assign(lr=part["lr"].iloc[50:] * after)
+    runs = sf.read_runs(pd.concat([part.iloc[:90], again], ignore_index=True))
+    assert len(runs) == 1
+    assert runs.curves["step"].tolist() == step.tolist()

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
+from scalefit.runs.quantities import quantity
 
 STEPS = np.arange(0, 40_000, 1000)
 LOSS = 2.5 + 3.0 / (1.0 + STEPS / 4000.0)
@@ -95,9 +96,15 @@ def test_a_first_row_of_words_is_no_row_of_units(tmp_path):
         sf.read_runs(tmp_path / "runs.csv")
 
 
-@pytest.mark.parametrize("name", ["Schritt", "time", "kimg"])
+@pytest.mark.parametrize("name", ["Schritt", "time", "kimg", "done"])
 def test_rows_that_may_be_one_curve_are_told(name):
-    along = STEPS / 10 if name != "time" else pd.Series(pd.to_timedelta(STEPS / 10, unit="s")).astype(str).str[7:]
+    along = (
+        [f"{each}%" for each in STEPS // 1000]
+        if name == "done"
+        else STEPS / 10
+        if name != "time"
+        else pd.Series(pd.to_timedelta(STEPS / 10, unit="s")).astype(str).str[7:]
+    )
     runs = sf.read_runs(pd.DataFrame({name: along, "loss": LOSS}))
     told = [note.text for note in runs.notes if note.kind == "suspect"]
     assert any(f"'{name}' rises evenly" in text and f'{{"{name}": "step"}}' in text for text in told)
@@ -126,3 +133,26 @@ def test_the_top_eigenvalue_of_the_hessian_is_not_the_sharpness_in_the_metric_of
     runs = sf.read_runs(table)
     assert "hessian_max" in runs.curves.columns
     assert "sharpness" not in runs.curves.columns
+
+
+@pytest.mark.parametrize(
+    "name", ["iter_num", "step_num", "trainIter", "opt_step", "current_step_idx", "training/iteration_number"]
+)
+def test_names_of_steps_by_their_words(name):
+    runs = sf.read_runs(pd.DataFrame({name: STEPS, "loss": LOSS, "lr": 1e-3 - STEPS * 1e-8}))
+    assert len(runs) == 1
+    assert runs.curves["step"].tolist() == STEPS.tolist()
+
+
+@pytest.mark.parametrize("name", ["num_steps", "eval_step", "step_time", "warmup_iters", "micro_step", "n_iters"])
+def test_other_names_with_these_words_are_no_steps(name):
+    runs = sf.read_runs(pd.DataFrame({"run": list("ab"), name: [10, 20], "loss": [3.0, 2.9]}))
+    assert runs.curves is None
+    assert "step" not in [binding.name for binding in runs.columns]
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"), [("3×10⁸", 3e8), ("3e−4", 3e-4), ("2⁻¹¹", 2.0**-11), ("10⁻³", 1e-3), ("−0.5", -0.5)]
+)
+def test_signs_of_typesetters(cell, value):
+    assert quantity(cell) == pytest.approx(value)

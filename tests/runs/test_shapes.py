@@ -1,10 +1,13 @@
 """Tables of other shapes give the same runs as the table that is read: wide, long, a matrix, n/m, multiples."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import scalefit as sf
+from scalefit.runs.formats.matrices import matrix
 from scalefit.runs.formats.raw import RawTable
 from scalefit.runs.reading.shapes import shaped
 
@@ -63,6 +66,12 @@ def test_a_matrix_of_two_settings(header):
         for j, decay in enumerate(decays):
             chosen = (runs["peak_lr"] == rate) & (runs["weight_decay"] == decay)
             assert runs["loss"][chosen].tolist() == [loss[i, j]]
+
+
+@pytest.mark.parametrize("header", ["lr \\ lr", ".. / ..", "loss \\ lr", "lr vs loss"])
+def test_a_matrix_of_one_setting_or_of_the_loss_is_none(header):
+    table = pd.DataFrame({header: [0.1, 0.2], "0.3": [3.0, 2.9], "0.4": [2.8, 2.7]})
+    assert matrix(RawTable(Path("runs.csv"), table)) is None
 
 
 def test_an_empty_cell_of_a_matrix_is_no_run():
@@ -149,3 +158,27 @@ def test_an_empty_value_of_a_long_table_was_not_logged_and_a_nan_was(tmp_path):
     runs = sf.read_runs(tmp_path / "log.csv")
     assert runs.curves.loc[runs.curves["loss"].isna(), "step"].tolist() == [STEPS[-1]]
     assert noted(runs, "not logged: 1")
+
+
+def test_losses_on_several_sets_are_those_of_one_run():
+    steps = np.arange(0, 100, 10)
+    table = pd.DataFrame({"step": steps, "eval/c4/loss": 4 - steps / 100, "eval/pile/loss": 4.2 - steps / 100})
+    with pytest.raises(sf.InputError, match="'eval/c4/loss' and 'eval/pile/loss' could both be loss"):
+        sf.read_runs(table)
+    assert len(sf.read_runs(table, rename={"eval/pile/loss": "loss"})) == 1
+
+
+def test_a_nan_in_a_matrix_on_a_page_is_a_run_that_diverged(tmp_path):
+    page = "| lr | d=128 | d=256 |\n|---|---|---|\n| 1e-3 | 3.4 | **3.3** |\n| 2e-3 | 3.5 | NaN |\n"
+    (tmp_path / "page.md").write_text(page)
+    table = sf.read_runs(tmp_path / "page.md").table
+    assert table["loss"].fillna(-1).tolist() == [3.4, 3.5, 3.3, -1]
+    assert table["d_model"].tolist() == [128, 128, 256, 256]
+
+
+def test_one_column_a_run_over_epochs():
+    epochs = np.arange(12)
+    table = pd.DataFrame({"epoch": epochs, "small": 4 - epochs / 12, "base": 3.8 - epochs / 12})
+    runs = sf.read_runs(table)
+    assert runs.names == ["small", "base"]
+    np.testing.assert_allclose(runs.curves["loss"], np.r_[table["small"], table["base"]])

@@ -67,8 +67,12 @@ def test_the_forecast_is_the_weighted_mean_of_the_members(mixture):
         pytest.skip("the held-out rows told them apart")
     assert sum(mixture.choice.weights.values()) == pytest.approx(1)
     first = sf.fit(ladder(floor=0.0), mixture.law, draws=40)
-    each = [fit.predict(C=[1e20, 1e22])["loss"].to_numpy() for fit in (first, *others)]
-    expected = sum(w * e for w, e in zip(mixture.choice.weights.values(), each, strict=True))
+    C, expected = np.array([1e20, 1e22]), np.zeros(2)
+    for fit, weight in zip((first, *others), mixture.choice.weights.values(), strict=True):
+        drawn = mixture.choice.drawn.get(fit.law.spec)
+        share = drawn.share if drawn else 0.0
+        expected += weight * (1 - share) * fit.predict(C=C)["loss"].to_numpy()
+        expected += weight * share * (fit.law.evaluate({"x": C}, drawn.parameters) if drawn else 0.0)
     np.testing.assert_allclose(mixture.predict(C=[1e20, 1e22])["loss"], expected, rtol=1e-12)
 
 
@@ -76,12 +80,22 @@ def test_a_saved_mixture_forecasts_the_same(mixture, tmp_path):
     again = sf.load_fit(mixture.save(tmp_path / "fit.json"))
     pd.testing.assert_frame_equal(again.predict(C=1e22), mixture.predict(C=1e22))
     assert dict(again.choice.weights) == dict(mixture.choice.weights)
+    assert again.choice.drawn == mixture.choice.drawn
 
 
-def test_weights_that_cannot_be_are_a_damaged_fit(mixture, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("weights", {"power:over=C": 1.7}),
+        ("drawn", {"power:over=C": {"share": 0.5, "parameters": {"A": 1.0}}}),
+        ("drawn", {"chinchilla": {"share": 0.5, "parameters": {"A": 1.0, "alpha": 0.1}}}),
+        ("drawn", {"power:over=C": {"share": 1.5, "parameters": {"A": 1.0, "alpha": 0.1}}}),
+    ],
+)
+def test_weights_that_cannot_be_are_a_damaged_fit(mixture, tmp_path, name, value):
     path = mixture.save(tmp_path / "fit.json")
     content = json.loads(path.read_text())
-    content["choice"]["weights"] = {"power:over=C": 1.7}
+    content["choice"][name] = value
     path.write_text(json.dumps(content))
     with pytest.raises(sf.InputError, match="damaged"):
         sf.load_fit(path)

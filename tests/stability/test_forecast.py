@@ -107,7 +107,7 @@ def test_answers_show_the_verdict_and_the_numbers_on_one_screen():
     assert len(lines) < 20
     far = [line for line in lines if "octaves beyond" in line]
     assert far == ["! largest attention logit, log Z, gradient RMS, sharpness times lr: " + found.found[0].far]
-    assert found._repr_html_().startswith("<pre>2 limits are likely")
+    assert found._repr_html_().startswith("<div><p><strong>2 limits are likely")
     two = forecast(planted(sizes=(1e6, 1e7)), 1e8, 0.01)
     assert "largest attention logit: no interval and no probability: 2 sizes are too few" in repr(two)
 

@@ -531,7 +531,7 @@ def test_answers_show_the_verdict_and_the_numbers_on_one_screen(shipped):
     best = found["a<b>"].optima
     assert re.fullmatch(r"learning rate 0\.0\d+ \[0\.0\d+, 0\.0\d+\], loss 2\.5\d*", repr(best[64.0]))
     assert repr(best[256.0]).startswith("no optimum: the smallest loss")
-    assert found._repr_html_().startswith("<pre>a&lt;b&gt;: does not transfer")
+    assert found._repr_html_().startswith("<div><p><strong>a&lt;b&gt;: does not transfer")
     assert "<b>" not in found._repr_html_()
 
 

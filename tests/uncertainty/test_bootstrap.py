@@ -117,6 +117,7 @@ def test_default_tolerances_give_intervals_that_are_too_narrow(points, resampled
 
 
 def test_the_seed_decides_not_the_workers():
+    pytest.importorskip("joblib")
     runs = planted()
     one, two, other = (
         sf.fit(runs, "chinchilla", draws=2 * CHUNK + 7, seed=seed, workers=workers, calibrated=False).draws

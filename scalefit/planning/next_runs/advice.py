@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +15,14 @@ from scalefit.diagnosis.checks import Check
 from scalefit.errors import InputError
 from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
-from scalefit.numerics import FloatArray
 from scalefit.planning.allocation.answer import said
 from scalefit.planning.allocation.cost import SIZES, Cost
 from scalefit.planning.allocation.measured import priced
 from scalefit.planning.allocation.source import DRAWS, LAW, fit_of
-from scalefit.planning.allocation.spread import constants_of
 from scalefit.planning.allocation.targets import budgets_of, fixed_of
+from scalefit.planning.next_runs.belief import believed
 from scalefit.planning.next_runs.design import Design
-from scalefit.rows.scale import scale_of
 from scalefit.runs import Runs
-from scalefit.uncertainty.calibration import student
-from scalefit.uncertainty.earlier import EarlierCalibration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,6 +34,7 @@ FAILURE = 0.05
 DEARER = np.geomspace(1 / 16, 64, 13)  #: budgets, over the given one, at which halving is looked for
 MOST_RUNS = 12  #: of a batch that halves the interval
 HALF = 0.5
+LEVEL = 0.9
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -94,9 +91,9 @@ class NextRuns(Shown):
         lines.append(f"  law: {self.fit.law.equation}; noise of a run {100 * self.fit.sigma:.2g} %")
         lines.append(f"  cost in FLOP: {self.cost.text}; {100 * self.failure:g} % of the runs fail")
         lines.append(
-            "  expected variances from the draws, linear in the constants; the error of the law beyond the runs as"
+            "  expected variances, linear in the constants; the law's error is that of every prediction interval, and"
         )
-        lines.append("  in every prediction interval; settings tuned at each size as in the fitted runs")
+        lines.append("  is alike for runs near one another; settings tuned at each size as in the fitted runs")
         return "\n".join([*lines, *(f"! {check.text}" for check in (*self.cautions, *self.fit.warnings))])
 
 
@@ -203,46 +200,17 @@ def _candidates(fit: Fit, given: Any, budget: float, cost: Cost, goal: Mapping[s
 
 
 def _design(fit: Fit, table: pd.DataFrame, cost: Cost, goal: Mapping[str, float], failure: float) -> Design:
-    """Covariances over the draws, costs, and how the back-test counts what is left."""
+    """What is believed of the losses at target and candidates, their costs, and the width of the interval now."""
     assert fit.intervals is not None
     columns = {str(name): table[name].to_numpy(float) for name in table}
-    places = {name: np.concatenate([[goal[name]], values]) for name, values in columns.items()}
+    places = {column: np.concatenate([[goal[column]], values]) for column, values in columns.items()}
     variables = {name: places[column] for name, column in fit.law.columns.items()}
-    made = fit.estimate.values(variables, constants_of(fit)[1:])
-    made = np.log(made) if fit.estimate.log else made / np.abs(fit.estimate.value(variables))
-    kept = made[np.isfinite(made).all(axis=1)]
-    covariance = fit.intervals.few**2 * np.cov(kept, rowvar=False)
-    made_costs = cost({**goal, **columns}) + np.zeros(len(table))
-    calibration, log = fit.intervals.calibration, fit.estimate.log
-
-    def width(variance: FloatArray, missed: FloatArray) -> FloatArray:
-        spread = np.sqrt(variance)
-        if calibration is None:
-            return np.asarray(spread * student(0.9, np.inf))
-        return calibration.half_width(spread, missed, 0.0, 0.9)
-
-    unit = 1.0 if log else abs(float(np.squeeze(fit.estimate.value({name: v[:1] for name, v in variables.items()}))))
-    noise = fit.sigma if log else fit.sigma / unit
-    missed = _missed(fit, variables, unit)
-    return Design(covariance, max(noise, 1e-12), made_costs, missed[1:], float(missed[0]), width, failure)
-
-
-def _missed(fit: Fit, variables: Mapping[str, FloatArray], unit: float) -> FloatArray:
-    """(1 + n,) the error that is believed of the law at the target, as a share of the loss: now, and with each run.
-
-    A run that reaches further than the fitted ones shortens the extrapolation.
-    """
-    assert fit.intervals is not None
-    calibration, law = fit.intervals.calibration, fit.law
-    scales = scale_of(law, dict(variables))
-    if calibration is None:
-        return np.zeros(len(scales))
-    goal = {name: values[:1] for name, values in variables.items()}
-    found = np.empty(len(scales))
-    for i, scale in enumerate(scales):
-        reached = calibration if i == 0 else replace(calibration, high=max(calibration.high, float(scale)))
-        if isinstance(reached, EarlierCalibration):
-            found[i] = reached.missed(reached.distance(law, goal), 1.0)[0]
-        else:
-            found[i] = reached.missed(law, goal)[0] / unit
-    return found
+    first = {name: values[:1] for name, values in variables.items()}
+    low, high = (float(end[0]) for end in fit.intervals.at(fit.estimate, first, LEVEL, "mean"))
+    unit = abs(float(np.squeeze(fit.estimate.value(first))))
+    now = 0.5 * (np.log(high / low) if fit.estimate.log else (high - low) / unit)
+    noise = max(fit.sigma if fit.estimate.log else fit.sigma / unit, 1e-12)
+    covariance = believed(fit, variables, noise, unit)
+    deviation = float(np.sqrt(max(covariance[0, 0], 1e-300)))
+    costs = cost({**goal, **columns}) + np.zeros(len(table))
+    return Design(covariance, noise, costs, float(now) / deviation, failure)

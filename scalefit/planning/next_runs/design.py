@@ -1,17 +1,16 @@
-"""What a run would tell about a target, from the draws of a fit: expected variances, chosen runs, failures.
+"""What a run would tell about a target: expected variances, chosen runs, failures.
 
-The draws give the covariance of the logarithms of the losses at the target and at the candidates. A run measures one of
-them with the noise of the fit, which leaves the variance
+The losses at the target and at the candidates have a covariance (:mod:`scalefit.planning.next_runs.belief`). A run
+measures one of them with the noise of the fit, which leaves the variance
 
     Var(t | y) = Var(t) - Cov(t, y)^2 / (Var(y) + sigma^2)
 
-at the target, whatever it measures: the law is linear in its constants over their draws, as far as that goes. A batch
-is chosen run by run and then improved by exchanges; a run that fails tells nothing.
+at the target, whatever it measures. A batch is chosen run by run and then improved by exchanges; a run that fails tells
+nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 
@@ -32,9 +31,7 @@ class Design:
     covariance: FloatArray  #: (1 + n, 1 + n)
     noise: float  #: standard deviation of one run
     costs: FloatArray  #: (n,)
-    missed: FloatArray  #: (n,) error that is believed of the law at the target with this candidate
-    now: float  #: the same without any
-    width: Callable[[FloatArray, FloatArray], FloatArray]  #: half width of the interval, from variance and that error
+    width: float = 1.0  #: half width of the interval in standard deviations
     failure: float = 0.0  #: chance that a run fails
 
     def after(self, batch: tuple[int, ...]) -> FloatArray:
@@ -44,24 +41,18 @@ class Design:
         chosen = 1 + np.array(batch)
         among = self.covariance[np.ix_(chosen, chosen)] + self.noise**2 * np.eye(len(chosen))
         cross = self.covariance[:, chosen]
-        return np.asarray(self.covariance - cross @ np.linalg.solve(among, cross.T))
-
-    def error(self, batch: tuple[int, ...]) -> float:
-        """What is believed of the law at the target after a batch: the least, that with its furthest run."""
-        return float(min([self.now, *(self.missed[k] for k in batch)]))
+        return np.asarray(self.covariance - cross @ np.linalg.lstsq(among, cross.T)[0])  # twice one run without noise
 
     def half_width(self, batch: tuple[int, ...]) -> float:
         """The half width of the interval after a batch that does not fail."""
-        left = np.maximum(self.after(batch)[:1, 0], 0.0)
-        return float(self.width(left, np.array([self.error(batch)]))[0])
+        return float(self.width * np.sqrt(np.maximum(self.after(batch)[0, 0], 0.0)))
 
     def with_one_more(self, batch: tuple[int, ...]) -> FloatArray:
         """(n,) the half width expected after a batch and each candidate, which may fail."""
-        left, error = self.after(batch), self.error(batch)
-        more = left[0, 1:] ** 2 / (np.diag(left)[1:] + self.noise**2)
-        variances = np.maximum(left[0, 0] - np.append(0.0, more), 0.0)  # the first without a further run
-        alone, *works = self.width(variances, np.minimum(error, np.append(error, self.missed)))
-        return np.asarray((1 - self.failure) * np.array(works) + self.failure * alone)
+        left = self.after(batch)
+        more = left[0, 1:] ** 2 / np.maximum(np.diag(left)[1:] + self.noise**2, np.finfo(float).tiny)
+        works = self.width * np.sqrt(np.maximum(left[0, 0] - more, 0.0))
+        return np.asarray((1 - self.failure) * works + self.failure * self.half_width(batch))
 
     def expected(self, batch: tuple[int, ...]) -> float:
         """The half width after a batch, averaged over the failures of its runs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from scalefit.errors import InputError
 from scalefit.proxy.config import Config
 from scalefit.proxy.run_folder import DONE
+from scalefit.proxy.sweep.designs import seconds
 from scalefit.proxy.sweep.jobs import Job, known
 from scalefit.proxy.sweep.tables import status_of, sweep_status
 from scalefit.proxy.trainer import Progress, train_members
@@ -39,11 +41,39 @@ def run_sweep(
     left = len(chosen) if most is None else most
     while packs := packs_of(Path(out), chosen, device, members, left):
         left -= sum(map(len, packs)) if most is not None else 0
+        clock = Clock([sum(map(seconds, pack)) for pack in packs])
         for number, pack in enumerate(packs, 1):
             if progress:
-                progress(f"pack {number} of {len(packs)}: {len(pack)} runs of d_model {pack[0].d_model}")
-            train_members(pack, out, progress, leave_claimed=True)
+                progress(f"pack {number} of {len(packs)}: {len(pack)} runs of d_model {pack[0].d_model}; {clock}")
+            train_members(pack, out, clock.beside(progress), leave_claimed=True)
+            clock.ended()
     return sweep_status(out)
+
+
+class Clock:
+    """How long a sweep will still take, from what its packs should cost and what those that are done did."""
+
+    def __init__(self, costs: Sequence[float]) -> None:
+        self.costs, self.done = costs, 0
+        self.began = self.last = time.monotonic()
+
+    def ended(self) -> None:
+        """Note that one more pack is done."""
+        self.done, self.last = self.done + 1, time.monotonic()
+
+    def left(self) -> float:
+        """Seconds: costs as estimated until the first pack is done, then as it turned out."""
+        done = sum(self.costs[: self.done])
+        pace = (self.last - self.began) / done if done else 1.0
+        return max(pace * sum(self.costs[self.done :]) - (time.monotonic() - self.last), 0.0)
+
+    def __str__(self) -> str:
+        left = self.left()
+        return f"sweep {left / 3600:.1f} h left" if left > 5400 else f"sweep {left / 60:.0f} min left"
+
+    def beside(self, progress: Progress | None) -> Progress | None:
+        """What receives progress, with this clock at the end of each line."""
+        return None if progress is None else lambda line: progress(f"{line}  {self}")
 
 
 def _chosen(jobs: list[Job], index: int | None, chunk: int, job: str | None, where: str) -> list[Job]:

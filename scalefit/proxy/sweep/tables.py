@@ -15,7 +15,13 @@ from scalefit.proxy.sweep.jobs import Job, known, varied
 if TYPE_CHECKING:
     import pandas as pd
 
-NOT_OF_RUN = ("run", "flops_formula", "step", "members")  #: entries of run.json that do not say how it was trained
+NOT_OF_RUN = (
+    "run",
+    "flops_formula",
+    "step",
+    "members",
+    "processes",
+)  #: entries of run.json that do not say how it was trained
 
 
 def sweep_status(out: str | Path) -> list[dict[str, Any]]:

@@ -233,6 +233,7 @@ EMBEDDED = {
     "zipf-markov": ("synthetic", "zipf_markov"),
     "sparse-parity": ("synthetic", "SparseParity"),
     "translation": ("translation", "Translation"),
+    "postfix": ("postfix", "Postfix"),
 }
 
 

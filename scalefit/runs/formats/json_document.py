@@ -11,7 +11,7 @@ from scalefit.runs.formats import huggingface, jsonl
 from scalefit.runs.formats.flat_yaml import flat_yaml
 from scalefit.runs.formats.json_shapes import rows_of, unwrapped
 from scalefit.runs.formats.jsonl import flattened, framed
-from scalefit.runs.formats.raw import RawTable, Remark, nans_of
+from scalefit.runs.formats.raw import RawTable, Remark, ends_empty, nans_of
 from scalefit.runs.formats.text import ENDINGS, lines, parsed
 from scalefit.runs.formats.wandb_offline import CLOCKS
 from scalefit.runs.matching import match
@@ -62,7 +62,8 @@ def read(path: Path) -> RawTable:
         raise InputError("the JSON is not a table", where=str(path), todo=todo)
     records, numbers = [flattened(record) for record in content], list(range(1, len(content) + 1))
     frame, told = framed(records, numbers)
-    return RawTable(path, frame, scalars, remarks=(*counted, *told), nans=nans_of(records, numbers))
+    nans = nans_of(records, numbers)
+    return RawTable(path, frame, scalars, remarks=(*counted, *told), nans=nans, unsure=ends_empty(records))
 
 
 def documents(folder: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from scalefit.errors import InputError
-from scalefit.runs.formats.raw import RawTable, Remark, nans_of
+from scalefit.runs.formats.raw import RawTable, Remark, ends_empty, nans_of
 from scalefit.runs.formats.text import ENDINGS, lines, parsed
 
 NAMES = tuple(f"*{kind}{packed}" for kind in (".jsonl", ".ndjson") for packed in ENDINGS)
@@ -42,7 +42,8 @@ def read(path: Path) -> RawTable:
             records.append(record)
             numbers.append(number)
     frame, told = framed(records, numbers)
-    return RawTable(path, frame, scalars, (*remarks, *told), nans_of(records, numbers))
+    nans = nans_of(records, numbers)
+    return RawTable(path, frame, scalars, (*remarks, *told), nans, unsure=ends_empty(records))
 
 
 def framed(records: list[dict[str, Any]], numbers: list[int]) -> tuple[pd.DataFrame, list[Remark]]:

@@ -82,12 +82,13 @@ def frame_of(names: list[str], rows: list[list[str]], places: list[int]) -> tupl
 def plain_cells(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, list[int]]]:
     """A frame of texts with missing values and with numbers where a column has no other cells; and its NaNs."""
     frame = frame.mask(frame.isin(["", "-", "–", "—", "n/a", "N/A"]))
-    names = [str(name) for name in frame.columns]
-    for name in names:
+    nans = dict[str, list[int]]()
+    for name in map(str, frame.columns):
+        lost = frame[name].notna() & (frame[name].astype(str).str.lower() == "nan")
+        nans[name] = [int(at) for at in frame.index[lost]]
         plain = pd.to_numeric(frame[name], errors="coerce")
-        if (plain.notna() == frame[name].notna()).all():
+        if ((plain.notna() | lost) == frame[name].notna()).all():
             frame[name] = plain
-    nans = {name: [int(at) for at in frame.index[frame[name].astype(str).str.lower() == "nan"]] for name in names}
     return frame, nans
 
 

@@ -13,7 +13,7 @@ from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats import delimited
 from scalefit.runs.formats.raw import RawTable, reshaped
 from scalefit.runs.formats.side_by_side import is_measure
-from scalefit.runs.formats.splits import measured
+from scalefit.runs.formats.splits import JUDGED, TRAINED, measured
 from scalefit.runs.matching import canonical, match
 from scalefit.runs.quantities import is_quantity, numbers, quantity, states_unit
 
@@ -43,7 +43,13 @@ def matrix(raw: RawTable) -> RawTable | None:
     frame = raw.frame
     first, others = str(frame.columns[0]), [str(name) for name in frame.columns[1:]]
     parts = [part for part in BETWEEN.split(first) if part]
-    if len(others) < 2 or len(frame) < 2 or len(parts) != 2 or not all(map(is_quantity, others)):
+    if (
+        len(others) < 2
+        or len(frame) < 2
+        or len({*parts, "loss"}) != 3
+        or len(parts) != 2
+        or not all(map(is_quantity, others))
+    ):
         return None
     if not all(pd.api.types.is_numeric_dtype(frame[name].dtype) for name in others):
         return None
@@ -84,9 +90,9 @@ def wide_runs(raw: RawTable) -> RawTable | None:
     frame = raw.frame
     names = [str(name) for name in frame.columns]
     bound = {binding.source: binding.name for binding in match(names, ties={})}
-    axes = [source for source, name in bound.items() if name in ("step", "tokens")]
+    axes = [source for source, name in bound.items() if name in AXES]
     runs = [name for name in names if name not in bound]
-    if len(axes) != 1 or set(bound.values()) - {"step", "tokens"} or len(runs) < 2 or len(names) != len(runs) + 1:
+    if len(axes) != 1 or set(bound.values()) - {*AXES} or len(runs) < 2 or len(names) != len(runs) + 1:
         return None
     if not all(pd.api.types.is_numeric_dtype(frame[name].dtype) and _like_a_loss(frame[name]) for name in runs):
         return None
@@ -94,6 +100,7 @@ def wide_runs(raw: RawTable) -> RawTable | None:
     if (
         middles.max() > ALIKE * middles.min()
         or any(map(is_measure, runs))
+        or all(map(_of_evaluation, runs))
         or not frame[axes[0]].is_monotonic_increasing
     ):
         return None
@@ -103,6 +110,12 @@ def wide_runs(raw: RawTable) -> RawTable | None:
     left = f"; empty cells, which are steps that were not logged: {empty}" if empty else ""
     text = f"each of the columns {shown} is taken for the loss of a run{left}"
     return reshaped(raw, body, "derived", text, nans)
+
+
+def _of_evaluation(name: str) -> bool:
+    """Whether a name is that of a measure on a split, such as eval/c4/loss."""
+    words = re.split(r"[^a-z0-9]+", name.lower())
+    return measured(name) and bool(set(words) & {*TRAINED, *JUDGED})
 
 
 def _logged(raw: RawTable, body: pd.DataFrame, column: str) -> tuple[pd.DataFrame, int, dict[str, list[int]]]:

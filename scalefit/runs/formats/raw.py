@@ -16,6 +16,7 @@ from scalefit.escaping import one_line
 from scalefit.runs.table import Note
 
 BREAK = re.compile(r"\s*[\r\n]+\s*")  #: the end of a line within a name
+EMPTY_END = 3  #: records without a loss at the end of a log that may be those of a run that diverged
 LONGEST_NAME = 2000  #: letters of the name of a column
 BEYOND = 1 << 1023  #: whole numbers from here on are infinite
 Remark = Note  #: one thing that a reader did, or knows about its format; its text does not name the file
@@ -120,6 +121,20 @@ def _plain(value: Any) -> Any:
     if isinstance(value, int) and abs(value) >= BEYOND:
         return float("inf") if value > 0 else float("-inf")
     return value
+
+
+def ends_empty(records: list[dict[str, Any]]) -> bool:
+    """Whether a loss that every record names is null from some record to the end, as JSON writers store NaN.
+
+    >>> ends_empty([{"loss": 3.0}] * 4 + [{"loss": None}] * 4), ends_empty([{"loss": 3.0}] * 4 + [{"loss": None}])
+    (True, False)
+    """
+    last = records[-EMPTY_END:]
+    named = [key for key in (last[-1] if last else {}) if "loss" in key.lower() or "nll" in key.lower()]
+    lost = [key for key in named if all(key in record and record[key] is None for record in last)]
+    return len(records) > EMPTY_END and any(
+        all(key in record for record in records) and any(record[key] is not None for record in records) for key in lost
+    )
 
 
 def nans_of(records: list[dict[str, Any]], numbers: list[int]) -> dict[str, list[int]]:

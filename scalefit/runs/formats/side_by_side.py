@@ -9,7 +9,7 @@ import pandas as pd
 
 from scalefit.errors import listed
 from scalefit.runs.formats.raw import RawTable, Remark
-from scalefit.runs.formats.splits import measured
+from scalefit.runs.formats.splits import kind, measured
 from scalefit.runs.matching import canonical
 
 SPLITS = {*("train", "training", "tr", "val", "valid", "validation", "eval", "test", "dev", "held", "out", "ema")}
@@ -59,6 +59,14 @@ def side_by_side(raw: RawTable) -> RawTable | None:
         runs = dict.fromkeys(run for run, _ in parts.values())
         measures = dict.fromkeys(measure for _, measure in parts.values())
         whole = "" not in runs and "" not in measures and len(set(parts.values())) == len(rest)
+        if (
+            whole
+            and len(runs) > 1
+            and len(measures) > 1
+            and all(kind(each) and not measured(each) for each in measures)
+        ):  # a (train), a (val)
+            parts = {name: (run, f"{measure}_loss") for name, (run, measure) in parts.items()}
+            measures = dict.fromkeys(measure for _, measure in parts.values())
         if whole and len(runs) > 1 and len(measures) > 1 and any(map(measured, measures)):
             return _made(raw, axes[0], parts)
     return None
@@ -77,7 +85,7 @@ def _parts(name: str, last: bool) -> tuple[str, str]:
         return "", ""
     edge = ordered[count - 1].start() if last else ordered[count - 1].end()
     pair = (name[:edge], name[edge:]) if last else (name[edge:], name[:edge])
-    return pair[0].strip(" _/.:|-"), pair[1].strip(" _/.:|-")
+    return pair[0].strip(" _/.:|-()[]"), pair[1].strip(" _/.:|-()[]")
 
 
 def _made(raw: RawTable, axis: str, parts: dict[str, tuple[str, str]]) -> RawTable:

@@ -12,6 +12,7 @@ import pandas as pd
 from scalefit.runs.formats.raw import RawTable, Remark
 from scalefit.runs.quantities import header_scale, is_quantity
 
+MOST_NOTES = 50  #: rows of notes below a table
 NO_UNIT = frozenset({"-", "–", "—", "1"})  #: of a column without a unit
 #: words of units that need no factor
 UNIT_WORDS = frozenset(
@@ -89,11 +90,16 @@ def without_summaries(raw: RawTable) -> RawTable | None:
     again = pd.Series(len(texts) == len(names), index=frame.index)
     for name in texts:
         again &= cells[name] == name.strip()
-    last = frame.index.isin(_at_end(cells[texts[0]])) if texts[0] == names[0] else again.to_numpy() & False
-    gone = again.to_numpy() | last
+    first = texts[0] == names[0]
+    noted = frame.index.isin(_notes(frame)) if first else again.to_numpy() & False
+    last = frame.index.isin(_at_end(cells[texts[0]][~noted])) if first else noted
+    gone = again.to_numpy() | last | noted
     if not gone.any() or gone.all():
         return None
     told = []
+    if noted.any():
+        text = f"{noted.sum()} rows at the end are notes: '{cells[texts[0]][noted].iloc[0][:60]}'"
+        told.append(Remark("dropped", text, int(noted.sum())))
     if again.any():
         lines = f"first in row {frame.index[int(again.to_numpy().argmax())]}"
         told.append(Remark("dropped", f"{again.sum()} rows repeat the header ({lines})", int(again.sum())))
@@ -111,6 +117,18 @@ def _as_numbers(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
         if frame[name].notna().any() and (plain.notna() == frame[name].notna()).all():
             frame[name] = plain
     return frame
+
+
+def _notes(frame: pd.DataFrame) -> list[object]:
+    """The rows, from the last one up, that have words in their first cell and nothing else; none where all are."""
+    found, frame = list[object](), frame.tail(MOST_NOTES)
+    empty = frame.iloc[:, 1:].isna().all(axis=1) if frame.shape[1] > 1 else pd.Series(False, index=frame.index)
+    for row, cell in zip(frame.index[::-1], frame.iloc[::-1, 0], strict=True):
+        words = str(cell).strip().lower().rstrip(":.")
+        if not empty[row] or pd.isna(cell) or is_quantity(cell) or words in SUMMARY or " " not in words:
+            return found
+        found.append(row)
+    return []
 
 
 def _at_end(first: pd.Series) -> list[object]:

@@ -22,6 +22,7 @@ from scalefit.runs.formats.text_patterns import (
     PLAIN,
     RATE_LINE,
     TextFormat,
+    name_of_loss,
 )
 
 NAMES = tuple(f"*{kind}{packed}" for kind in (".log", ".txt", ".out", ".stdout") for packed in ENDINGS)
@@ -48,7 +49,7 @@ def read(path: Path) -> RawTable:
     found, taken, told = _rows(texts, best)
     if counts[PLAIN.name] >= counts[best.name] and not any("lr" in row for row in found.rows):
         plain = _rows(texts, PLAIN)  # a trainer of one's own may print as another does, and the rate besides
-        if any("lr" in row for row in plain[0].rows):
+        if any("lr" in row for row in plain[0].rows) or not found.rows:
             best, (found, taken, told) = PLAIN, plain
     if not found.rows:
         return _as_table(path, texts)
@@ -137,10 +138,15 @@ def _rows(texts: list[str], style: TextFormat) -> tuple[LogRows, set[int], list[
 
 def _add_pairs(values: dict[str, Value], style: TextFormat, parts: Iterable[str]) -> None:
     """Add the keys and values of the lines to a row."""
-    for hit in (hit for part in parts for hit in style.pairs.finditer(part)) if style.pairs else ():
+    found = [(text, hit) for text in parts for hit in style.pairs.finditer(text)] if style.pairs else []
+    for text, hit in found:
         key = hit["key"].strip()
         plain = key.lower().replace("_", " ").replace("/", " ")
         name = style.keep.get(key, style.keep.get(plain)) if style.keep else BLOCK_NAMES.get(key, key)
+        if style is PLAIN and plain.endswith("loss"):
+            name = name_of_loss(key, text[: hit.start()]) + " (bits)" * bool(hit["unit"])
+            if name == "loss" and name in values and plain != "loss":  # one of that name goes before others
+                continue
         if name and not (name == "epoch" and "epoch" in values):
             values[name] = number(hit["value"])
 

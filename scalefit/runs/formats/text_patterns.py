@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from scalefit.runs.matching import OTHER_LOSSES
+
 NUMBER = r"[-+]?(?:\d[\d,]*\.?\d*(?:[eE][-+]?\d+)?|\.\d+|(?i:nan|inf)\b)"
 
 
@@ -29,8 +31,12 @@ class TextFormat:
 
 
 def _row(pattern: str) -> re.Pattern[str]:
-    """The expression in which `<name>` stands for a number in the column `name`."""
-    return re.compile(re.sub(r"<(\w+)>", lambda name: f"(?P<{name[1]}>{NUMBER})", pattern), re.IGNORECASE)
+    """The expression in which `<name>` stands for a number in the column `name`, a step also for one such as 1.5k."""
+    return re.compile(re.sub(r"<(\w+)>", lambda name: f"(?P<{name[1]}>{_number(name[1])})", pattern), re.IGNORECASE)
+
+
+def _number(name: str) -> str:
+    return rf"{NUMBER}(?:[kKmM](?![A-Za-z]))?(?![.\w]*\d)" if name in ("step", "steps") else NUMBER
 
 
 NO_LR = ("unknown", "the learning rate is not printed")
@@ -90,7 +96,7 @@ FORMATS = (
     ),
     TextFormat(
         "torchtune",
-        (_row(r"^(?:\[[^\]]*\]:? ?)*Step <step> \| ?(?=.*\bloss:)"),),
+        (_row(r"^(?:\[[^\]]*\]:? ?)*Step <step> \| ?(?=.*\bloss:[-+\dni.])"),),
         re.compile(rf"(?<!\S)(?P<key>[A-Za-z][\w/]*):(?P<value>{NUMBER})(?!\S)"),
     ),
     TextFormat(
@@ -167,34 +173,52 @@ PLAIN = TextFormat(
     "a step and a loss",
     (
         _row(
-            rf"^{LOSS}.*?(?<!in )\b(?:global_|total_)?(?:step|iter|iteration|update)s?[ :=#\[]*<step>"
+            rf"^{LOSS}.*?(?<!\bin )\b(?:global_|total_)?(?:step|iter|iteration|update)s?[ :=#\[]*<step>"
             r"(?: *(?:/|of) *<steps>)?\b"
         ),
         _row(rf"^{LOSS}[^|]*?\bepoch[ :=#\[]*<epoch>\b[^|]*\|[^|]*\|\s*<step>/<steps>\s*\["),
         _row(rf"^{LOSS}.*?\biter\(train\) *\[ *<step> */ *<steps>\]"),
         _row(r"\bstep=<step>, skipped=\d+, lr=\[<lr>"),
+        _row(rf"^{LOSS}.*?\bepoch +<epoch> *\| *<step>/ *<steps> batches"),
         _row(rf"^(?!.*\btrain epoch){LOSS}.*?\b(?:epoch|train)[ :]*\[?<epoch>\]?[ ,|]*\[ *<step> */ *<steps>"),
         _row(rf"^(?=.*\btrain epoch){LOSS}.*?\bepoch[ :]*<epoch>[ ,|]*\[ *<samples> */ *<of_samples>"),
         _row(rf"^\s*<step>(?: */ *<steps>)? *[|:] *{LOSS}"),
         _row(rf"^{LOSS}[^|]*\|[^|]*\|\s*<step>/<steps>\s*\["),
+        _row(rf"^(?!.*\b(?:step|iter|epoch)\b){LOSS}(?:[^|\]]*\] )?\[<step>(?: */ *<steps>)?\] "),
         _row(rf"^(?!.*\b(?:step|iter)){LOSS}.*?\bepoch[ :=#\[]*<epoch>(?: *(?:/|of) *<epochs>)?\b"),
     ),
     re.compile(
-        r"\b(?P<key>(?:train(?:ing)?|val(?:id(?:ation)?)?|eval|test|total)[ _/]loss|loss|lr|learning[ _]rate|epoch"
-        r"|grad(?:ient)?[ _]norm)"
-        rf"[ :=\[]+(?P<value>{NUMBER})",
+        r"(?<![\w./-])(?P<key>(?:[a-z][a-z0-9]*[ _/-]){0,3}loss|lr|learning[ _]rate|epoch|grad(?:ient)?[ _]norm)"
+        rf"[ :=\[]+(?P<value>{NUMBER})(?P<unit>\s*\(?(?:bits?|bpb|bpc)\b)?",
         re.IGNORECASE,
     ),
     keep={
-        **dict.fromkeys(("train loss", "training loss"), "train_loss"),
-        **dict.fromkeys(("val loss", "valid loss", "validation loss", "eval loss", "test loss"), "val_loss"),
-        "total loss": "total_loss",
         **dict.fromkeys(("lr", "learning rate"), "lr"),
         **dict.fromkeys(("grad norm", "gradient norm"), "grad_norm"),
-        "loss": "loss",
         "epoch": "epoch",
     },
 )
+JUDGED = re.compile(r"\b(?:val(?:id(?:ation)?)?|eval(?:uation)?|test)\b", re.IGNORECASE)  #: in front of a plain loss
+TRAINED = re.compile(r"\btrain(?:ing)?(?:\b|_)", re.IGNORECASE)
+
+
+def name_of_loss(key: str, before: str) -> str:
+    """The column of a loss in a line of no known trainer: by the words of its key, or by what stands before it.
+
+    >>> name_of_loss("train_loss", "step 10 "), name_of_loss("lm loss", ""), name_of_loss("loss", "eval | step 10 | ")
+    ('train_loss', 'loss', 'val_loss')
+    >>> name_of_loss("moe aux loss", "step 10 | "), name_of_loss("best_val_loss", "")
+    ('moe_aux_loss', 'best_val_loss')
+    """
+    words = re.split(r"[ _/-]+", key.lower())
+    if set(words) & OTHER_LOSSES:
+        return "_".join(words)
+    if TRAINED.search(key):
+        return "train_loss"
+    judged = JUDGED.search(key.replace("_", " ")) or (len(words) == 1 and JUDGED.search(before))
+    return "val_loss" if judged and not (len(words) == 1 and TRAINED.search(before)) else "loss"
+
+
 RATE_LINE = re.compile(r"\bstep=\d+, skipped=\d+, lr=\[")  #: of DeepSpeed, beside lines with a loss
 FEWEST_PLAIN = 3  #: such lines that make a log
 

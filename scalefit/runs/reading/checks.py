@@ -10,11 +10,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.errors import counted, listed
+from scalefit.runs.columns import COLUMNS
 from scalefit.runs.final import not_ended
 from scalefit.runs.siblings import NONE, lost_runs, stopped, unfinished_by_status
 from scalefit.runs.table import Note, Runs, axis_of
 
 SHOWN = 5
+EVENLY = 8  #: rows that rise evenly and may be those of one curve
+CLOCK, PERCENT = r"\d{1,3}:\d{2}:\d{2}(?:\.\d+)?", r"\d+(?:\.\d+)?\s*%"
 LARGEST = 1e14  #: no model has so many parameters: a unit was counted twice
 LEAST = 1000.0  #: fewer parameters or tokens are probably counted in millions or billions
 
@@ -159,3 +162,42 @@ def _cells(frame: pd.DataFrame, name: str, positions: NDArray[np.intp]) -> str:
         place = run if run.endswith((row, f"({row})")) else f"{run}, {row}"
         cells.append(f"{place} ({frame[name].iloc[at]:g})")
     return listed(cells, SHOWN, "; ", len(positions))
+
+
+def rises_like_steps(frame: pd.DataFrame) -> str:
+    """A column of no known name that rises evenly from row to row while the loss falls, beside no setting; else "".
+
+    >>> rises_like_steps(pd.DataFrame({"Schritt": range(0, 100, 10), "loss": np.linspace(4, 3, 10)}))
+    'Schritt'
+    >>> rises_like_steps(pd.DataFrame({"Schritt": range(0, 100, 10), "loss": np.linspace(4, 3, 10), "N": range(10)}))
+    ''
+    """
+    known = [name for name in map(str, frame.columns) if name in COLUMNS and COLUMNS[name].unit and name != "loss"]
+    if len(frame) < EVENLY or "run" in frame.columns or any(frame[name].nunique() > 1 for name in known):
+        return ""
+    for name in map(str, frame.columns):
+        values = frame[name] if pd.api.types.is_numeric_dtype(frame[name].dtype) else _progress(frame[name])
+        if name in COLUMNS or values is None or values.isna().any():
+            continue
+        rises = np.diff(values.to_numpy(dtype=float))
+        if rises[0] > 0 and np.allclose(rises, rises[0], rtol=0.01) and _falls_with(frame):
+            return name
+    return ""
+
+
+def _progress(column: pd.Series) -> pd.Series | None:
+    """A column of times such as 00:01:30 in seconds, or of per cent such as 5%; None for any other."""
+    texts = column.astype(str).str.strip()
+    if texts.str.fullmatch(PERCENT).all():
+        return texts.str.rstrip("% ").astype(float)
+    if not texts.str.fullmatch(CLOCK).all():
+        return None
+    return pd.Series(pd.to_timedelta(column.astype(str)).dt.total_seconds(), index=column.index)
+
+
+def _falls_with(frame: pd.DataFrame) -> bool:
+    """Whether the loss, if there is one, is lower in the last quarter of the rows than in the first."""
+    if "loss" not in frame.columns or frame["loss"].dtype.kind not in "iuf":
+        return False
+    part = max(1, len(frame) // 4)
+    return bool(frame["loss"].iloc[-part:].median() < frame["loss"].iloc[:part].median())

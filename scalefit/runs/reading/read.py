@@ -200,7 +200,11 @@ def _with_learning_rates(runs: Runs, schedule: ScheduleSource | None, warmup: in
     if warmup is not None and warmup < 0:
         raise InputError(f"warmup={warmup} is negative", todo="give a number of steps from 0")
     if schedule is None:
-        return replace(runs, learning_rates=replace(runs.learning_rates, warmup=warmup))
+        rates = replace(runs.learning_rates, warmup=warmup)
+        told = [
+            Note("derived", f"the learning rate of {listed(which)}: {how}") for how, which in rates.guessed().items()
+        ]
+        return replace(runs, notes=(*runs.notes, *told), learning_rates=rates)
     given = schedules_of(schedule, runs.table, warmup)
     notes = [*runs.notes]
     if runs.learning_rates.rows is not None:

@@ -5,6 +5,7 @@ A restart repeats steps and changes nothing else. So what a run never changes (i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 import numpy as np
@@ -12,7 +13,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.errors import InputError
-from scalefit.runs.columns import COLUMNS
 from scalefit.runs.settings import is_record, is_setting
 from scalefit.runs.siblings import NO_RESULT, OPEN
 
@@ -24,7 +24,7 @@ FIXED = (
 #: columns that say where a row stands, and measure nothing
 PLACED = frozenset({"run", "step", "tokens", "epoch", "split", "source", "time", "timestamp"})
 SO_FAR = ("D", "C", "tokens")  #: of a whole run in a table of results, of the run so far in logs
-CLOCK = r"\d{1,3}:\d{2}:\d{2}(?:\.\d+)?"
+BATCH = re.compile(r"(^|[^a-z])(batch|bs)([^a-z]|$)", re.IGNORECASE)
 EVENLY = 8  #: rows of a table without runs whose tokens rise evenly, from which on it is the log of one run
 LOGGED = 20  #: rows of one size, one after another with steps that rise, from which on D and C are those so far
 
@@ -87,6 +87,8 @@ def are_final_results(frame: pd.DataFrame, axis: str = "step") -> bool:
     fixed = telling(frame)
     if frame[axis].isna().any():
         return False
+    if _one_step_each(frame, fixed, axis):
+        return True
     if not fixed:
         return len(frame) > 1 and frame[axis].nunique() == 1
     groups = frame.groupby(fixed, dropna=False, observed=True, sort=False)
@@ -100,6 +102,22 @@ def are_final_results(frame: pd.DataFrame, axis: str = "step") -> bool:
         and not frame.duplicated([*fixed, *data]).any()
         and not _are_logs(frame, fixed, axis, LOGGED if {"D", "C"} & {*data} else 2)
     )
+
+
+def _one_step_each(frame: pd.DataFrame, fixed: list[str], axis: str) -> bool:
+    """Whether each amount of data in batches of one size has one step, at which learning rates differ from row to row.
+
+    >>> rows = pd.DataFrame({"batch": [64, 64, 128, 128], "lr": [1, 2, 1, 2], "step": [800, 800, 400, 400]})
+    >>> _one_step_each(rows, [], "step"), _one_step_each(rows.drop_duplicates("step"), [], "step")
+    (True, False)
+    """
+    sized = [name for name in map(str, frame.columns) if name in SO_FAR or BATCH.search(name)]
+    keys = [*fixed, *(name for name in sized if frame[name].nunique() > 1)]
+    if not keys or "lr" not in frame.columns or frame[[*keys, "lr"]].isna().any(axis=None):
+        return False
+    groups = frame.groupby(keys, observed=True, sort=False)[axis]
+    few = frame[axis].nunique() < LOGGED and len(frame) >= 2 * groups.ngroups
+    return few and not frame.duplicated([*keys, "lr"]).any() and bool((groups.nunique() == 1).all())
 
 
 def _are_logs(frame: pd.DataFrame, fixed: list[str], axis: str, fewest: int) -> bool:
@@ -147,42 +165,6 @@ def logged_evenly(frame: pd.DataFrame) -> str:
         if rises[0] > 0 and np.allclose(rises[1:-1], rises[1], rtol=0.01) and 0 < rises[-1] <= 1.01 * rises[1]:
             return name
     return ""
-
-
-def rises_like_steps(frame: pd.DataFrame) -> str:
-    """A column of no known name that rises evenly from row to row while the loss falls, beside no setting; else "".
-
-    >>> rises_like_steps(pd.DataFrame({"Schritt": range(0, 100, 10), "loss": np.linspace(4, 3, 10)}))
-    'Schritt'
-    >>> rises_like_steps(pd.DataFrame({"Schritt": range(0, 100, 10), "loss": np.linspace(4, 3, 10), "N": range(10)}))
-    ''
-    """
-    known = [name for name in map(str, frame.columns) if name in COLUMNS and COLUMNS[name].unit and name != "loss"]
-    if len(frame) < EVENLY or "run" in frame.columns or any(frame[name].nunique() > 1 for name in known):
-        return ""
-    for name in map(str, frame.columns):
-        values = frame[name] if pd.api.types.is_numeric_dtype(frame[name].dtype) else seconds(frame[name])
-        if name in COLUMNS or values is None or values.isna().any():
-            continue
-        rises = np.diff(values.to_numpy(dtype=float))
-        if rises[0] > 0 and np.allclose(rises, rises[0], rtol=0.01) and _falls_with(frame):
-            return name
-    return ""
-
-
-def seconds(column: pd.Series) -> pd.Series | None:
-    """A column of times such as 00:01:30 in seconds; None for any other."""
-    if not column.astype(str).str.fullmatch(CLOCK).all():
-        return None
-    return pd.Series(pd.to_timedelta(column.astype(str)).dt.total_seconds(), index=column.index)
-
-
-def _falls_with(frame: pd.DataFrame) -> bool:
-    """Whether the loss, if there is one, is lower in the last quarter of the rows than in the first."""
-    if "loss" not in frame.columns or frame["loss"].dtype.kind not in "iuf":
-        return False
-    part = max(1, len(frame) // 4)
-    return bool(frame["loss"].iloc[-part:].median() < frame["loss"].iloc[:part].median())
 
 
 def epochs_count_up(frame: pd.DataFrame) -> bool:

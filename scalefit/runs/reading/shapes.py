@@ -14,6 +14,7 @@ import pandas as pd
 
 from scalefit.errors import InputError
 from scalefit.runs.columns import COLUMNS
+from scalefit.runs.formats.dictionaries import with_entries
 from scalefit.runs.formats.matrices import columns_by_value, matrix, named_matrix, nans_of_table, wide_runs
 from scalefit.runs.formats.merged_cells import without_merged_cells
 from scalefit.runs.formats.pivot import wide
@@ -49,6 +50,7 @@ def shaped(raw: RawTable, mapped: Container[str] = ()) -> RawTable:
         raw = replace(raw, frame=raw.along)
     raw = settled(raw)
     for reshape in (
+        with_entries,
         with_units,
         without_summaries,
         without_merged_cells,
@@ -192,7 +194,8 @@ def _turned(raw: RawTable) -> RawTable | None:
         return None
     headed = canonical(first) in COLUMNS and all(map(is_quantity, others))
     if headed and pd.api.types.is_numeric_dtype(frame[first].dtype):
-        todo = f"write both into the first cell, as in '{first} \\ width'"
+        other = "lr" if canonical(first) not in ("lr", "peak_lr") else "width"
+        todo = f"write both into the first cell, as in '{first} \\ {other}'"
         raise InputError("the columns are named by numbers, and nothing says of what", where=str(raw.path), todo=todo)
     names = [str(name).strip() for name in frame[first]]
     if (

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 
 from scalefit.errors import InputError, listed
+from scalefit.parallel import each
 from scalefit.runs.formats import RawTable, Remark, is_free_text, read_raw, sources_in
 from scalefit.runs.formats import pattern as own_pattern
 from scalefit.runs.formats.split_files import joined_splits
@@ -123,16 +124,20 @@ def _of_path(path: Path, pattern: str | None) -> list[RawTable]:
         if pattern is not None and not path.exists():
             raise InputError("there is no such file", where=str(path), todo="give the path of a run log or of a folder")
         return [read(path)]
-    found, rest = _in_folder(path, pattern)
-    tables, refused = list[RawTable](), list[InputError]()
-    for source in found:
+
+    def tried(file: Path) -> RawTable | InputError:
         try:
-            tables.append(read(source))
+            return read(file)
         except InputError as error:
-            if not is_free_text(source):
+            if not is_free_text(file):
                 raise
-            refused.append(error)
-            rest = [*rest, source]
+            return error
+
+    found, rest = _in_folder(path, pattern)
+    outcomes = each(tried, found)
+    tables = [one for one in outcomes if isinstance(one, RawTable)]
+    refused = [one for one in outcomes if isinstance(one, InputError)]
+    rest = [*rest, *(file for file, one in zip(found, outcomes, strict=True) if isinstance(one, InputError))]
     if not tables:
         raise refused[0]
     tables = joined_splits(tables)

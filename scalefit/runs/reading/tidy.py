@@ -17,6 +17,7 @@ from scalefit.runs.formats.raw import refuse_clock
 from scalefit.runs.formats.scaled_headers import refuse_logarithms
 from scalefit.runs.matching import Binding, match
 from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
+from scalefit.runs.reading.checks import rises_like_steps
 from scalefit.runs.reading.markers import marker, markers, value
 from scalefit.runs.reading.rates import bound_rates, sized
 from scalefit.runs.reading.results import (
@@ -24,7 +25,6 @@ from scalefit.runs.reading.results import (
     epochs_count_up,
     logged_evenly,
     refuse_steps_of_epochs,
-    rises_like_steps,
     settings_beside_one_name,
     telling,
     unlogged,
@@ -203,10 +203,9 @@ def _without_words(tidy: Tidy, column: pd.Series) -> pd.Series:
     words = np.array([_is_word(cell) for cell in column], dtype=bool)
     if 2 * words.sum() >= column.notna().sum():
         return column
-    cell, row = column[words].iloc[0], column.index[int(np.argmax(words))]
-    count = int(words.sum())
-    text = f"column {column.name}: {count} cells such as '{cell}' (row {row}) are not numbers and count as missing"
-    tidy.note("unknown", text, count)
+    row = column.index[int(np.argmax(words))]
+    text = f"{words.sum()} cells such as '{column[words].iloc[0]}' (row {row}) are not numbers and count as missing"
+    tidy.note("unknown", f"column {column.name}: {text}", int(words.sum()))
     return column.where(~words)
 
 
@@ -238,7 +237,10 @@ def _find_axis(tidy: Tidy) -> None:
     if "step" in columns and "run" not in columns and are_final_results(frame):
         by = telling(frame)
         _rename(tidy, {} if "steps" in columns else {"step": "steps"})
-        told = f"{' and '.join(by)} differ between rows" if by else "all rows stand at one step"
+        one = (
+            "all rows stand at one step" if frame["step"].nunique() == 1 else "rows of one length differ in their rate"
+        )
+        told = f"{' and '.join(by)} differ between rows" if by else one
         tidy.note("derived", f"each row is the result of a run and its step the length of that run: {told}", len(frame))
     elif "step" in columns and not one_row_per_run:
         refuse_steps_of_epochs(frame, tidy.where)

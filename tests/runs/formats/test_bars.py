@@ -110,3 +110,75 @@ def test_a_total_of_several_losses_is_proposed_and_not_taken(tmp_path):
         sf.read_runs(tmp_path / "job.log")
     runs = sf.read_runs(tmp_path / "job.log", rename={"total_loss": "loss"})
     np.testing.assert_allclose(runs.curves["loss"], LOSS, atol=6e-5)
+
+
+def log(tmp_path, form, **more):
+    rows = zip(STEPS, LOSS, RATE, strict=True)
+    text = "".join(
+        form.format(step=s, thousands=s / 1000, comma=f"{s * 1000:,}", loss=y, lr=lr, bits=y / np.log(2)) + "\n"
+        for s, y, lr in rows
+    )
+    (tmp_path / "job.log").write_text(text)
+    return sf.read_runs(tmp_path / "job.log", **more)
+
+
+@pytest.mark.parametrize(
+    ("form", "scale"),
+    [
+        ("step {thousands:g}k | loss {loss:.4f}", 1),
+        ("iter: {thousands}K loss: {loss:.4f}", 1),
+        ("step {comma} loss {loss:.4f}", 1000),
+    ],
+)
+def test_steps_in_thousands_and_with_commas(tmp_path, form, scale):
+    assert log(tmp_path, form).curves["step"].tolist() == (scale * STEPS).tolist()
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "step {step} | lm loss {loss:.4f} | moe aux loss 0.0123 | total loss 9.0",
+        "step {step} | aux_loss 0.0123 | loss {loss:.4f} | z-loss 0.5",
+        "step {step}, balancing loss: 0.01, loss: {loss:.4f}, KL loss: 0.2, best_val_loss: 1.0",
+        "train step={step} loss={loss:.4f} router_z_loss=0.1",
+    ],
+)
+def test_of_several_losses_in_a_line_the_one_of_the_model_counts(tmp_path, form):
+    np.testing.assert_allclose(log(tmp_path, form).curves["loss"], LOSS, atol=6e-5)
+
+
+@pytest.mark.parametrize("form", ["step {step} loss {bits:.5f} bits", "step {step} | loss: {bits:.5f} (bpb) lr 1"])
+def test_a_unit_behind_a_loss(tmp_path, form):
+    runs = log(tmp_path, form)
+    np.testing.assert_allclose(runs.curves["loss"], LOSS, atol=6e-5)
+    assert any("from bits to nats" in note.text for note in runs.notes)
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("train step {} loss {:.4f}", "val step {} loss {:.4f}"),
+        ("step {} | loss: {:.4f}", "[eval] step {} | loss: {:.4f}"),
+        ("INFO train | step={} loss={:.4f}", "INFO valid | step={} loss={:.4f}"),
+    ],
+)
+def test_lines_of_evaluations_are_no_restart(tmp_path, pair):
+    text = "".join(
+        pair[0].format(s, y) + "\n" + (pair[1].format(s, y + 0.2) + "\n" if s % 50 == 0 else "")
+        for s, y in zip(STEPS, LOSS, strict=True)
+    )
+    (tmp_path / "job.log").write_text(text)
+    runs = sf.read_runs(tmp_path / "job.log", rename={"loss": "loss"})
+    np.testing.assert_allclose(runs.curves["loss"], LOSS, atol=6e-5)
+    np.testing.assert_allclose(runs.curves["val_loss"].dropna(), LOSS[4::5] + 0.2, atol=6e-5)
+
+
+def test_the_example_of_word_language_models(tmp_path):
+    form = "| epoch {:3d} | {:5d}/  100 batches | lr 5.00 | ms/batch 11.2 | loss {:5.2f} | ppl {:8.2f}\n"
+    text = "".join(
+        form.format((s - 1) // 100 + 1, (s - 1) % 100 + 1, y, np.exp(y)) for s, y in zip(STEPS, LOSS, strict=True)
+    )
+    (tmp_path / "job.log").write_text(text)
+    runs = sf.read_runs(tmp_path / "job.log")
+    assert runs.curves["step"].tolist() == STEPS.tolist()
+    np.testing.assert_allclose(runs.curves["loss"], LOSS, atol=6e-3)

@@ -89,3 +89,18 @@ def test_the_runs_of_a_matrix_are_named_by_their_row_and_column(tmp_path):
     (tmp_path / "t.csv").write_text("width \\ lr,1e-3,2e-3\n64,3.5,nan\n128,,3.0\n")
     table = sf.read_runs(tmp_path / "t.csv").table
     assert table["run"].tolist() == ["row 2, column 1e-3", "row 2, column 2e-3", "row 3, column 2e-3"]
+
+
+@pytest.mark.parametrize(
+    "form", ["{} (train)|{} (val)", "{}/train|{}/val", "train {}|val {}", "{}_training|{}_validation"]
+)
+def test_the_splits_of_each_run_without_the_word_of_a_measure(form):
+    names = [each.format(run) for run in ("a", "b") for each in form.split("|")]
+    steps = np.arange(0, 300, 10)
+    table = pd.DataFrame({"step": steps, **{name: 4 + at / 10 - steps / 300 for at, name in enumerate(names)}})
+    losses = {"a": 4.1 - steps / 300, "b": 4.3 - steps / 300}
+    word = "validation_loss" if "validation" in form else "val_loss"
+    runs = sf.read_runs(table, rename={word: "loss"})
+    assert runs.names == ["a", "b"]
+    for name, part in runs.curves.groupby("run", observed=True):
+        np.testing.assert_allclose(part["loss"], losses[name])

@@ -1,0 +1,69 @@
+"""What is believed of the losses at a target and at candidates, the fitted runs being known.
+
+    log L(x) = log law(x; theta) + delta(x)
+
+The constants theta are free (CONSTANTS standard deviations in their logarithms), the law is linear in them about the
+fit. Every law has an error: delta is smooth, with the covariance
+
+    Cov(delta(x), delta(y)) = (k BEYOND R)^2 exp(-(h / LENGTH)^(2 GROWTH))
+
+h the distance in the decimal logarithms of size and data, R the range of the law over the fitted runs. Near h = 0 that
+is the error that prediction intervals believe (:mod:`scalefit.uncertainty.calibration`), with its factor and the
+probability that the law misses anything. So a run says more of a target, the nearer it lies in size and in data, and
+a run like another one says little more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from scalefit.fitting.result import Fit
+from scalefit.numerics import FloatArray
+from scalefit.uncertainty.calibration import BEYOND, GROWTH
+
+CONSTANTS = 2.0
+LENGTH = 3.0  #: decades
+MOST_ROWS = 400  #: fitted rows that are counted, evenly spaced
+
+
+def believed(fit: Fit, places: Mapping[str, FloatArray], noise: float, unit: float) -> FloatArray:
+    """The covariance (n, n) of the losses at places, given the fitted runs; ``unit``: of a residual, in the loss.
+
+    ``places`` holds (n,) for each of the law's variables; ``noise`` is that of one run.
+    """
+    fitted = {name: np.asarray(values, dtype=np.float64) for name, values in fit.points.variables.items()}
+    rows = len(next(iter(fitted.values())))
+    kept = np.unique(np.linspace(0, rows - 1, min(rows, MOST_ROWS)).astype(np.intp))
+    every = {name: np.concatenate([places[name], fitted[name][kept]]) for name in places}
+    slopes, values = _slopes(fit, every, unit)
+    count = len(values) - len(kept)
+    own = slice(count, None)
+    spread = CONSTANTS**2 * slopes @ slopes.T + _errors(fit, every, float(np.ptp(values[own])))
+    across = spread[:count, own]
+    known = spread[own, own] + noise**2 * np.eye(len(kept))
+    return np.asarray(spread[:count, :count] - across @ np.linalg.solve(known, across.T))
+
+
+def _slopes(fit: Fit, places: Mapping[str, FloatArray], unit: float) -> tuple[FloatArray, FloatArray]:
+    """(n, p) of the law's value in the logarithm of each constant, and the values (n,), both as residuals."""
+    law = fit.law
+    value, partials = law.derivatives(dict(places), fit.parameters)
+    value = np.asarray(value) + np.zeros(len(next(iter(places.values()))))
+    free = [name for name in law.parameters if name not in fit.fixed and name not in fit.ties]
+    scale = value if fit.estimate.log else np.full_like(value, unit)
+    columns = [fit.parameters[name] * np.asarray(partials[name]) / scale for name in free]
+    slopes = np.stack([np.broadcast_to(column, value.shape) for column in columns], axis=1)
+    return slopes, np.log(value) if fit.estimate.log else value / unit
+
+
+def _errors(fit: Fit, places: Mapping[str, FloatArray], change: float) -> FloatArray:
+    """(n, n) the covariance of the law's errors; zero for a fit that was not calibrated."""
+    calibration = fit.intervals.calibration if fit.intervals else None
+    if calibration is None:
+        return np.zeros((1, 1))
+    logs = [np.log10(values) for values in places.values() if values.ndim == 1 and np.all(values > 0)]
+    apart = np.sqrt(sum((log[:, None] - log[None]) ** 2 for log in logs))
+    size = BEYOND * change * calibration.factor * np.sqrt(getattr(calibration, "misfit", 1.0))
+    return np.asarray(size**2 * np.exp(-((apart / LENGTH) ** (2 * GROWTH))))

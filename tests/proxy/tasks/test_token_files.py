@@ -1,0 +1,193 @@
+"""Files and folders of tokens: what is read, what is held out, and what is not read."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from scalefit.errors import InputError  # noqa: E402
+from scalefit.proxy.tasks import files  # noqa: E402
+from scalefit.proxy.tasks.data import TokenSource, open_source  # noqa: E402
+from scalefit.proxy.tasks.shelves import Shelf, shuffled  # noqa: E402
+
+TOKENS = np.random.default_rng(0).integers(0, 90000, size=4000)
+
+
+def write(path: Path, tokens: np.ndarray, magic: int = 0, bits: int = 16) -> Path:
+    """A .bin with the header of llm.c where a magic number is given: that, a version, the number of tokens."""
+    head = np.zeros(256, np.int32)
+    head[:3] = magic, 1, len(tokens)
+    body = tokens.astype(np.uint32 if bits == 32 else np.uint16).tobytes()
+    path.write_bytes((head.tobytes() if magic else b"") + body)
+    return path
+
+
+def opened(path: Path, **options: float) -> TokenSource:
+    source = open_source(str(path), 16, options)
+    assert isinstance(source, TokenSource)
+    return source
+
+
+@pytest.mark.parametrize(
+    ("magic", "bits", "options"),
+    [(20240520, 16, {}), (20240801, 32, {}), (0, 16, {}), (0, 32, {"bits": 32})],
+)
+def test_a_bin_is_read_with_or_without_a_header(tmp_path: Path, magic: int, bits: int, options: dict[str, int]) -> None:
+    tokens = TOKENS if bits == 32 else TOKENS % 50000
+    source = opened(write(tmp_path / "a.bin", tokens, magic, bits), **options)
+    assert source.facts["tokens"] == 3800 and source.facts["held_out_tokens"] == 200
+    assert source.vocab == tokens.max() + 1
+    window = source.batch(0, 1, 4)["tokens"].numpy()
+    text = tokens[:3800].astype("<i8").tobytes()
+    assert all(row.astype("<i8").tobytes() in text for row in window)
+    held = source.held_out(5)["tokens"].numpy()
+    assert held[0].tolist() == tokens[3800:3817].tolist()
+    assert held[-1].tolist() == tokens[-17:].tolist()
+
+
+def test_shards_are_one_text_without_windows_across_them_and_the_one_named_val_is_held_out(tmp_path: Path) -> None:
+    parts = {"train_0.bin": np.full(300, 1), "train_1.bin": np.full(50, 2), "train_2.bin": np.full(10, 3)}
+    for name, tokens in (parts | {"val.bin": np.full(40, 4)}).items():
+        write(tmp_path / name, tokens)
+    source = opened(tmp_path)
+    assert source.facts["shards"] == 3 and source.facts["tokens"] == 360
+    drawn = source.batch(0, 1, 2000)["tokens"]
+    assert (drawn == drawn[:, :1]).all()
+    share = (drawn[:, 0] == 2).float().mean().item()
+    assert share == pytest.approx(34 / (284 + 34), abs=0.03)  # windows of 17 in 300 and 50 tokens; none in 10
+    assert set(source.held_out(9)["tokens"].flatten().tolist()) == {4}
+    assert set(opened(tmp_path, limit=320).batch(0, 1, 500)["tokens"].flatten().tolist()) == {1, 2}
+
+
+def test_nothing_is_scanned_where_the_vocabulary_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "SCANNED", 100)
+    path = write(tmp_path / "a.bin", TOKENS % 50000)
+    with pytest.raises(InputError, match=r"too many to read for their vocabulary .*--set data_options.vocab="):
+        opened(path)
+    read: list[int] = []
+    monkeypatch.setattr(files, "_vocabulary", lambda *_: read.append(1))
+    assert opened(path, vocab=50000).vocab == 50000
+    assert not read
+
+
+def test_a_token_outside_of_what_was_said_is_refused_when_it_is_read(tmp_path: Path) -> None:
+    source = opened(write(tmp_path / "a.bin", np.full(400, 7)), vocab=7)
+    with pytest.raises(InputError, match="tokens run from 7 to 7, but the vocabulary has 7"):
+        source.batch(0, 1, 2)
+
+
+@pytest.mark.parametrize("bad", [{"bits": 8}, {"bts": 16}])
+def test_what_is_no_option_is_refused(tmp_path: Path, bad: dict[str, int]) -> None:
+    with pytest.raises(InputError):
+        opened(write(tmp_path / "a.bin", TOKENS % 50000), **bad)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 64, 65, 1000])
+def test_an_order_is_a_permutation_and_each_turn_has_its_own(size: int) -> None:
+    orders = [shuffled(np.arange(size), size, seed, turn) for seed, turn in ((0, 0), (0, 1), (1, 0))]
+    assert all(sorted(order) == list(range(size)) for order in orders)
+    if size >= 64:
+        assert all((a != b).mean() > 0.8 for a, b in ((orders[0], orders[1]), (orders[0], orders[2])))
+        assert (orders[0] != np.arange(size)).mean() > 0.8
+        assert (np.diff(orders[0]) != 1).mean() > 0.8
+
+
+def test_each_number_goes_everywhere_alike() -> None:
+    """Over 1000 turns of 5 places: each place 200 times, with a standard deviation of 13."""
+    places = np.array([shuffled(np.array([3]), 5, 0, turn)[0] for turn in range(1000)])
+    assert np.abs(np.bincount(places, minlength=5) - 200).max() < 52
+
+
+def test_a_pass_predicts_every_token_once() -> None:
+    rows = [np.arange(100), np.arange(100, 135), np.arange(135, 140)]
+    shelf = Shelf(rows, 9)
+    windows = 99 // 8 + 34 // 8
+    for turn in range(3):
+        found = np.concatenate([shelf.in_passes(turn * windows + at, 4, seed=2) for at in range(0, windows, 4)])
+        predicted = sorted(found[:, 1:].ravel().tolist())
+        assert predicted == [*range(1, 97), *range(101, 133)]
+    assert (shelf.in_passes(0, windows, 2) != shelf.in_passes(windows, windows, 2)).any()
+
+
+def test_run_json_says_how_often_the_data_were_seen(tmp_path: Path) -> None:
+    from scalefit.proxy import Config, train
+
+    tokens = write(tmp_path / "a.bin", np.arange(1001) % 9)
+    small = {"d_model": 8, "d_head": 4, "n_layer": 1, "seq_len": 10, "batch": 100, "steps": 20, "eval_batch": 20}
+    config = Config.read({**small, "warmup": 1, "data": str(tokens), "data_options": {"passes": 1, "limit": 801}})
+    said = json.loads((train(config, tmp_path / "runs") / "run.json").read_text())
+    assert (said["U"], said["epochs"]) == (801, 2000 / 801)
+    mixed = {"mixture": {"a": 1, "b": 3}, "sources": {"a": str(tokens), "b": str(tokens)}}
+    said = json.loads((train(Config.read({**small, "warmup": 1, **mixed}), tmp_path / "runs") / "run.json").read_text())
+    assert (said["share_a"], said["share_b"]) == (0.25, 0.75)
+    assert said["epochs_b"] == pytest.approx(0.75 * 2000 / 950)
+    assert {"val_loss", "val_loss_a", "val_loss_b"} <= said.keys()
+
+
+def test_sources_are_mixed_in_their_proportion_and_held_out_each_by_itself(tmp_path: Path) -> None:
+    from scalefit.proxy.tasks.mixture import Mixture
+
+    parts = {name: opened(write(tmp_path / f"{name}.bin", np.full(400, i))) for i, name in enumerate("abc")}
+    source = Mixture(parts, {"a": 1.0, "b": 3.0, "c": 0.0})
+    drawn = source.batch(3, 1, 4000)["tokens"]
+    counts = np.bincount(drawn[:, 0].numpy(), minlength=3)
+    assert counts[1] == pytest.approx(3000, abs=110) and counts[2] == 0  # four standard deviations
+    assert (np.diff(drawn[:, 0].numpy()) != 0).mean() == pytest.approx(2 * 0.25 * 0.75, abs=0.04)
+    assert np.bincount(source.held_out(8)["tokens"][:, 0].numpy(), minlength=3).tolist() == [2, 6, 0]
+    assert source.vocab == 3 and set(source.parts) == {"a", "b", "c"}
+    with pytest.raises(InputError, match="give weights of at least 0"):
+        Mixture(parts, {"a": 0.0, "b": 0.0, "c": 0.0})
+
+
+def test_a_source_may_have_its_options_in_its_name() -> None:
+    options = {"vocab": 8, "order": 1, "tokens": 20000}
+    named = open_source("zipf-markov:vocab=8, order=1,tokens=2e4", 8)
+    given = open_source("zipf-markov", 8, options)
+    assert named.facts == given.facts
+    for bad in ("zipf-markov:vocab", "zipf-markov:vocabulary=8", "zipf-markov:vocab=x"):
+        with pytest.raises(InputError):
+            open_source(bad, 8)
+
+
+def test_text_is_read_by_a_tokenizer(tmp_path: Path) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    maker = tokenizers.Tokenizer(tokenizers.models.WordLevel({"a": 0, "b": 1, "?": 2}, unk_token="?"))
+    maker.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    maker.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "text.txt").write_text("a b b c " * 200)
+    source: Any = open_source(str(tmp_path / "text.txt"), 4, {}, str(tmp_path / "tokenizer.json"))
+    assert (source.vocab, source.facts["unit"], source.facts["bytes_per_token"]) == (3, "tokens", 2.0)
+    assert source.train.rows[0, :4].tolist() == [0, 1, 1, 2]
+
+
+HUGGING_FACE = """
+import sys, datasets
+from scalefit.proxy.tasks.data import open_source
+where, rows = sys.argv[1], {"input_ids": [[i] * 30 for i in range(20)], "text": ["abcdefghij" * 5] * 200}
+for column, vocab in (("input_ids", 20), ("text", 256)):
+    datasets.Dataset.from_dict({column: rows[column]}).save_to_disk(f"{where}/{column}")
+    source = open_source(f"{where}/{column}", 8)
+    assert source.vocab == vocab
+    assert source.batch(0, 1, 4)["tokens"].shape == (4, 9)
+"""
+
+
+def test_a_data_set_of_hugging_face_is_read_from_disk(tmp_path: Path) -> None:
+    """In a process of its own, because a folder of these tests has the name of the package."""
+    try:
+        importlib.metadata.version("datasets")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("datasets is not installed")
+    ran = subprocess.run(
+        [sys.executable, "-c", HUGGING_FACE, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
