@@ -215,7 +215,7 @@ def _advance(
     kind = (np.arange(len(theta)), near.astype(np.intp))
     mu = batch.damping[kind]
     gradient, matrix, diagonal, bend = curvatures(model, objective, weights, theta, local, near, second)
-    step = bounded_step(model, theta, gradient, matrix, diagonal, mu)
+    step = bounded_step(model, theta, gradient, matrix, diagonal, mu, near)
     if second is None and objective.loss != "squared":
         step = stretched(objective, weights, local, near, bend, step)
     trial = retract(model, theta, step, batch.factor)

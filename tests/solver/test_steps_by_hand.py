@@ -33,10 +33,10 @@ def test_a_coupled_step_solves_for_both_and_a_held_one_does_not_move():
     assert step_of((2, 3), matrix, diagonal=(4, 1e-291)) == pytest.approx([-0.5, 0])
 
 
-def bounded(theta, gradient, matrix):
+def bounded(theta, gradient, matrix, near=True):
     model = SimpleNamespace(low=np.zeros(2), high=np.ones(2))
     given = [np.array([each], float) for each in (theta, gradient, matrix, np.diag(matrix))]
-    return bounded_step(model, *given, np.zeros(1))[0]
+    return bounded_step(model, *given, np.zeros(1), np.array([near]))[0]
 
 
 def test_no_step_leads_out_of_the_box():
@@ -54,6 +54,9 @@ def test_what_would_leave_the_box_stops_at_its_end_and_the_other_coordinate_foll
     coupled = np.array([[1.0, 0.9], [0.9, 1.0]])
     assert np.linalg.solve(coupled, [0.5, -0.2])[0] > 0.1
     assert bounded((0.1, 0.5), (0.5, -0.2), coupled) == pytest.approx([-0.1, 0.29])
+    assert bounded((0.1, 0.5), (0.5, -0.2), coupled, near=False) == pytest.approx(
+        -np.linalg.solve(coupled, [0.5, -0.2])
+    )
 
 
 def test_only_what_leaves_the_box_first_stops_there():
