@@ -28,39 +28,36 @@ def condense(law: Law, variables: Variables, parameters: Mapping[str, FloatArray
     weight = next((name for name, variable in law.variables.items() if variable.weighs), None)
     if weight is None or variables[weight].shape[1] <= FEW:
         return variables
-    row, place = np.nonzero(variables[weight])
-    made = _of_each(law, variables, parameters, weight, row, place)
-    ends = np.searchsorted(row, np.arange(len(variables[weight]) + 1))
-    kept = [_spanning(made[:, a:b]) for a, b in pairwise(ends)]
-    width = max(len(chosen) for chosen, _ in kept)
-    many = [name for name, variable in law.variables.items() if variable.many]
-    found = {name: np.full((len(kept), width), law.variables[name].absent) for name in many}
-    for i, (begin, (chosen, factor)) in enumerate(zip(ends[:-1], kept, strict=True)):
+    count, width = variables[weight].shape
+    step = max(1, BLOCK // (POINTS * width))
+    blocks = (slice(begin, begin + step) for begin in range(0, count, step))
+    kept = [
+        each
+        for block in blocks
+        for each in _kept(law, {name: x[block] for name, x in variables.items()}, parameters, weight)
+    ]
+    many, widest = [name for name, variable in law.variables.items() if variable.many], max(len(at) for at, _ in kept)
+    found = {name: np.full((count, widest), law.variables[name].absent) for name in many}
+    for i, (places, factor) in enumerate(kept):
         for name in many:
-            found[name][i, : len(chosen)] = variables[name][i, place[begin + chosen]]
-        found[weight][i, : len(chosen)] *= factor
+            found[name][i, : len(places)] = variables[name][i, places]
+        found[weight][i, : len(places)] *= factor
     return {**variables, **found}
 
 
-def _of_each(
-    law: Law,
-    variables: Variables,
-    parameters: Mapping[str, FloatArray],
-    weight: str,
-    row: np.ndarray,
-    place: np.ndarray,
-) -> FloatArray:
-    """What each of m values adds to the prediction of its row, at every choice of parameters; (POINTS, m)."""
-    made = np.empty((POINTS, len(row)))
-    block = max(1, BLOCK // POINTS)
-    for begin in range(0, len(row), block):
-        some = slice(begin, begin + block)
-        at, own = row[some], place[some]
-        single = {name: x[at, own][:, None] if law.variables[name].many else x[at] for name, x in variables.items()}
-        weights = single[weight][:, 0]
-        one, none = (law.evaluate({**single, weight: np.full((len(at), 1), w)}, parameters) for w in (1.0, 0.0))
-        made[:, some] = (one - none) * weights
-    return made
+def _kept(
+    law: Law, variables: Variables, parameters: Mapping[str, FloatArray], weight: str
+) -> list[tuple[np.ndarray, FloatArray]]:
+    """For each row the places of the values that are kept, and the factors of their weights."""
+    row, place = np.nonzero(variables[weight])
+    single = {name: x[row, place][:, None] if law.variables[name].many else x[row] for name, x in variables.items()}
+    one, none = (law.evaluate({**single, weight: np.full((len(row), 1), w)}, parameters) for w in (1.0, 0.0))
+    made = np.broadcast_to(one - none, (POINTS, len(row))) * single[weight][:, 0]
+    found = []
+    for a, b in pairwise(np.searchsorted(row, np.arange(len(variables[weight]) + 1))):
+        chosen, factor = _spanning(made[:, a:b])
+        found.append((place[a:b][chosen], factor))
+    return found
 
 
 def _spanning(made: FloatArray) -> tuple[np.ndarray, FloatArray]:

@@ -20,7 +20,7 @@ from scalefit.solver.objective import Objective
 from scalefit.solver.projection import majorised_weights, project_weighted
 from scalefit.solver.steps import aims, bounded_step, retract, stretched
 
-NEAR = 0.1  #: below this relative decrease of the objective a member takes exact Newton steps
+NEAR = 0.03  #: below this relative decrease of the objective a member takes exact Newton steps
 FIRST_DAMPING = 1e-4
 WARM_DAMPING = 1e-6  #: of members that begin near a minimum
 STALLED = 1e-6  #: relative decrease below which a member that no step improves has converged
@@ -215,7 +215,7 @@ def _advance(
     kind = (np.arange(len(theta)), near.astype(np.intp))
     mu = batch.damping[kind]
     gradient, matrix, diagonal, bend = curvatures(model, objective, weights, theta, local, near, second)
-    step = bounded_step(model, theta, gradient, matrix, diagonal, mu)
+    step = bounded_step(model, theta, gradient, matrix, diagonal, mu, near)
     if second is None and objective.loss != "squared":
         step = stretched(objective, weights, local, near, bend, step)
     trial = retract(model, theta, step, batch.factor)

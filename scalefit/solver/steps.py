@@ -43,14 +43,19 @@ def bounded_step(
     matrix: FloatArray,
     diagonal: FloatArray,
     damping: FloatArray,
+    near: NDArray[np.bool_],
 ) -> FloatArray:
-    """Steps inside the box: the coordinate that a step would take out of it first goes to the end, the others adapt."""
+    """Steps that lead out of the box at no coordinate that stands at an end of it: such a one is held instead.
+
+    Near a minimum the coordinate that would leave the box first goes to the end, and the others adapt; elsewhere the
+    linear ones are projected after the step, inside the box.
+    """
     held = np.zeros(theta.shape, dtype=bool)
     step = newton_step(gradient, matrix, diagonal, damping, held)
     moved = np.zeros_like(theta)
     for _ in range(theta.shape[1]):
         room = np.where(step < 0, model.low, model.high) - theta
-        leaves = ~held & (np.abs(step) > np.abs(room))
+        leaves = ~held & (np.abs(step) > np.abs(room)) & (near[:, None] | (room == 0))
         if not leaves.any():
             break
         share = np.where(leaves, np.abs(room) / np.abs(step), np.inf)
