@@ -81,8 +81,7 @@ class EvenFormatter(Formatter):
         """The labels of all ticks of an axis."""
         texts = [plain(value) for value in values]
         if any("$" in text for text in texts):
-            large = max(map(abs, values)) >= MOST_PLAIN
-            return [power_of_ten(value) if large else text for value, text in zip(values, texts, strict=True)]
+            return [power_of_ten(value) for value in values]
         decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
         return [f"{value:.{decimals}f}".replace("-", "\N{MINUS SIGN}") for value in values]
 
