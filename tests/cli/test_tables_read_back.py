@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 
 import commands
@@ -62,10 +61,6 @@ def check(text, folder):
     written, runs, found = read_back(text, folder)
     assert len(found) == len(written)
     for name in written.columns:
-        if written[name].map(lambda cell: str(cell).startswith("{")).all():  # an object in each cell is its entries
-            for cell, (_, row) in zip(written[name], found.iterrows(), strict=True):
-                assert {key: row[f"{name}/{key}"] for key in json.loads(cell)} == json.loads(cell)
-            continue
         back = next(each for each in (name, f"{name}_in_file", RENAMED.get(name)) if each in found.columns)
         one, other = written[name].to_numpy(), found[back].to_numpy()
         if written[name].dtype.kind in "iuf":
