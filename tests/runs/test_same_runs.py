@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -86,3 +87,36 @@ def test_other_names_of_the_glossary_change_nothing(seed, table, data):
     frame = table(seed)
     new = {name: data.draw(st.sampled_from([name, *OTHERS[name]])) for name in frame.columns if name in OTHERS}
     assert read(frame.rename(columns=new)) == read(frame)
+
+
+def curves_of_one_name(name, values):
+    """Two trainings called cosine, which differ in one setting, and one called wsd."""
+    trainings = [("cosine", 0), ("cosine", 1), ("wsd", 0)]
+    return pd.DataFrame(
+        [
+            {"run": run, "step": step, "loss": 3 + at - step / 100, name: values[at]}
+            for run, at in trainings
+            for step in range(10, 110, 10)
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "values"), [("d_model", (64, 128)), ("seed", (0, 1)), ("optimizer", ("adamw", "muon")), ("N", (1e6, 4e6))]
+)
+@pytest.mark.parametrize("by", ["run", "step"])
+def test_one_name_at_two_settings_is_two_runs(name, values, by):
+    frame = curves_of_one_name(name, values)
+    runs = sf.read_runs(frame.sort_values(by, kind="stable").reset_index(drop=True))
+    assert len(runs.curves) == len(frame)
+    ends = {(each.run.partition(",")[0], each[name]): each.loss for _, each in runs.table.iterrows()}
+    assert ends == pytest.approx({("cosine", values[0]): 2.0, ("cosine", values[1]): 3.0, ("wsd", values[0]): 2.0})
+    assert "wsd" in runs.names
+    assert any(f"begin anew with another {name}" in note.text for note in runs.notes)
+
+
+def test_a_restart_with_another_seed_is_one_run():
+    frame = curves_of_one_name("seed", (0, 1))
+    runs = sf.read_runs(frame[(frame.seed == 0) & (frame.step <= 60) | (frame.seed == 1) & (frame.step > 40)])
+    assert runs.names == ["cosine", "wsd"]
+    assert runs.curves.step[runs.curves.run == "cosine"].tolist() == list(range(10, 110, 10))
