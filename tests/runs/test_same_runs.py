@@ -120,3 +120,22 @@ def test_a_restart_with_another_seed_is_one_run():
     runs = sf.read_runs(frame[(frame.seed == 0) & (frame.step <= 60) | (frame.seed == 1) & (frame.step > 40)])
     assert runs.names == ["cosine", "wsd"]
     assert runs.curves.step[runs.curves.run == "cosine"].tolist() == list(range(10, 110, 10))
+
+
+@pytest.mark.parametrize(
+    ("settings", "D"),
+    [
+        ({"batch_size": 524288}, 524288e3),
+        ({"batch_size": 256, "seq_len": 1024}, 262144e3),
+        ({"global_batch_size": 256, "seq_length": 1024}, 262144e3),
+        ({"batch_size": 256}, None),  # of sequences of a length that is not known
+        ({"batch": 256, "seq_len": 1024}, None),  # called tokens, and too small to be
+    ],
+)
+def test_steps_times_a_batch_in_tokens_are_the_data(settings, D):
+    table = pd.DataFrame({"N": [1e7, 2e7], "steps": [1000, 2000], "loss": [3.0, 2.5], **settings})
+    read = sf.read_runs(table).table
+    assert ("D" in read.columns) == (D is not None)
+    assert D is None or read.D.tolist() == [D, 2 * D]
+    told = sf.read_runs(table.assign(D=7e9))
+    assert told.table.D.tolist() == [7e9, 7e9]
