@@ -180,6 +180,8 @@ def _mapped(rename: dict[str, str], where: str) -> list[Binding]:
             raise InputError(f"{' and '.join(several)} are both mapped to {target}", where=where, todo="map only one")
         ending = _counted(source, target)
         scale = HEADER_UNITS[ending[1].lower()] if ending else _unit(source, COLUMNS.get(target))
+        if target == "C" and scale == 1.0:  # TFLOPs alone may be those of a second, and no longer where they are mapped
+            scale = compute_unit(f"total_{normalised(source)}") or 1.0
         bound.append(Binding(target, source, "mapped", scale))
     return bound
 

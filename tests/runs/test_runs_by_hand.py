@@ -575,6 +575,18 @@ def test_units_in_headers(unit, factor):
     assert (found.name, found.scale) == ("tokens", factor)
 
 
+def test_mapped_compute_is_read_in_its_unit():
+    wanted = {
+        "TFLOPs": 1e12,
+        "PF-days": 8.64e19,
+        "EFLOPs": 1e18,
+        "total_gflops": 1e9,
+        "my_compute": 1.0,
+        "TFLOP/s": 1.0,
+    }
+    assert {name: match([name], {name: "C"})[0].scale for name in wanted} == wanted
+
+
 @pytest.mark.parametrize(
     ("name", "factor"),
     [("loss (1e9 tokens)", 1.0), ("loss (B tokens)", 1.0), ("lr (1e-3)", 1e-3), ("lr (in 1e-3)", 1e-3)],
