@@ -115,6 +115,18 @@ def test_one_name_at_two_settings_is_two_runs(name, values, by):
     assert any(f"begin anew with another {name}" in note.text for note in runs.notes)
 
 
+def test_the_schedule_of_a_name_holds_for_each_of_its_runs(tmp_path):
+    frame, file = curves_of_one_name("seed", (0, 1)), tmp_path / "lr.csv"
+    rates = {"cosine": 1e-3, "wsd": 2e-3}
+    file.write_text("run,step,lr\n" + "".join(f"{run},{s},{lr}\n" for run, lr in rates.items() for s in range(101)))
+    constant = {run: f"constant:peak_lr={lr},steps=100" for run, lr in rates.items()}
+    for schedule in (file, constant):
+        runs = sf.read_runs(frame, schedule=schedule)
+        assert len(runs.names) == 3
+        for run in runs.names:
+            assert runs.trajectory(run).lr[50] == rates[run.partition(",")[0]]
+
+
 def test_a_restart_with_another_seed_is_one_run():
     frame = curves_of_one_name("seed", (0, 1))
     runs = sf.read_runs(frame[(frame.seed == 0) & (frame.step <= 60) | (frame.seed == 1) & (frame.step > 40)])
