@@ -15,6 +15,8 @@ from scalefit.runs.settings import is_setting
 
 SHAPE = ("d_model", "n_layer")
 RECIPE = ("peak_lr", "batch", "weight_decay", "optimizer", "schedule", "parametrization", "warmup")
+#: settings in words in which runs of one law must agree, also where no two runs of one size differ in them
+WORDS = ("optimizer", "parametrization", "schedule", "recipe", "precision", "dtype", "activation")
 SWEPT = 0.25  #: a column counts as swept when this share of the rows has a neighbour that differs in it alone
 DIGITS = 4  #: decimals of the natural logarithm to which values count as equal
 APART = 0.1  #: scatter, in decades, beyond which one scale is not a function of another
@@ -26,7 +28,7 @@ def unread(law: Law, rows: Rows, runs: Runs) -> list[Check]:
     """Warnings about columns in which these runs differ and that the law does not read."""
     found = _differing(law, rows, runs)
     if not law.is_trajectory:
-        found += _swept(law, rows, runs)
+        found += _swept(law, rows, runs) or _moved(law, rows, runs)
     if "x" in law.variables and law.options.get("over"):
         found += _other_scale(law, rows, runs)
     return found
@@ -90,6 +92,23 @@ def _swept(law: Law, rows: Rows, runs: Runs) -> list[Check]:
     if not pd.api.types.is_numeric_dtype(runs.table[first].dtype):
         todo += f", or compare them: scalefit compare-recipes --by {first}"
     return [Check("mixed-runs", f"{text} law does not read: {todo}")]
+
+
+def _moved(law: Law, rows: Rows, runs: Runs) -> list[Check]:
+    """Runs of several recipes none of which was run at the sizes of another: the law takes their difference for one of
+    size. A word that merely names the value of a variable, such as a schedule for each amount of data, is none."""
+    for name in (each for each in WORDS if each in runs.table.columns and each not in law.columns.values()):
+        words = _by_run(runs, rows, name)
+        if pd.api.types.is_numeric_dtype(words.dtype) or words.nunique() < 2:
+            continue
+        scales = [pd.Series(_rounded(values)) for values in rows.variables.values() if values.ndim == 1]
+        if not scales or any(scale.groupby(words).nunique().max() == 1 for scale in scales):
+            continue
+        values = sorted(words.dropna().astype(str).unique())
+        text = f"the runs differ in {name} ({listed(values[:4])}), which the law does not read"
+        text += ": it takes the difference for one of " + listed(list(rows.variables))
+        return [Check("mixed-runs", f'{text}; fit runs of one {name} (--where "{name} == {values[0]!r}")')]
+    return []
 
 
 def _other_scale(law: Law, rows: Rows, runs: Runs) -> list[Check]:

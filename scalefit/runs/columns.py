@@ -195,7 +195,7 @@ COLUMNS: dict[str, Column] = {
     "seq_len": Column(
         "tokens",
         "length of a sequence",
-        _words("sequence_length context_length block_size max_seq_len ctx_len context"),
+        _words("sequence_length seq_length context_length block_size max_seq_len max_seq_length ctx_len context"),
     ),
     "vocab": Column("1", "size of the vocabulary", _words("vocab_size n_vocab")),
     # variables of single laws

@@ -29,14 +29,8 @@ class Binding:
     scale: float = 1.0
 
 
-TIERS = (
-    "aliases",
-    "fallback",
-    "nested",
-    "configured",
-    "worded",
-    "last",
-)  #: what names are compared with, the surest first
+#: what names are compared with, the surest first
+TIERS = ("aliases", "fallback", "nested", "configured", "worded", "last")
 LONGEST = 200  #: letters of a name that may be known
 ROOMS = ("config/", "summary/", "hparams/")  #: "nested": a known name after one of these
 #: "configured": a known name after any number of these parts of a configuration or of a group of measurements
@@ -47,7 +41,8 @@ PREFIX = re.compile(
 )
 COUNTED = frozenset({"N", "N_total", "D", "tokens"})  #: columns whose name may end in a unit: params_M, tokens_B
 LARGE = frozenset({"parameters", "tokens", "FLOP", "optimiser steps", "examples"})  #: units of large counts
-LETTER = re.compile(r"[\(\[]\s*[A-Za-z]+\s*[\)\]]")  #: such as (B), which elsewhere says what was measured on
+#: such as (B) or (1e9 tokens), which elsewhere says what was measured on
+LETTER = re.compile(r"[\(\[]\s*(?!in\s+1)(?:\d\S*\s+)?[A-Za-z][^\)\]]*[\)\]]")
 ENDING = re.compile(r"[_\s-](?:in[_\s-])?(m|b|t|bn|mn|millions?|billions?|trillions?)$", re.IGNORECASE)
 
 
@@ -184,7 +179,9 @@ def _mapped(rename: dict[str, str], where: str) -> list[Binding]:
         if len(several) > 1:
             raise InputError(f"{' and '.join(several)} are both mapped to {target}", where=where, todo="map only one")
         ending = _counted(source, target)
-        scale = HEADER_UNITS[ending[1].lower()] if ending else header_scale(source)
+        scale = HEADER_UNITS[ending[1].lower()] if ending else _unit(source, COLUMNS.get(target))
+        if target == "C" and scale == 1.0:  # TFLOPs alone may be those of a second, and no longer where they are mapped
+            scale = compute_unit(f"total_{normalised(source)}") or 1.0
         bound.append(Binding(target, source, "mapped", scale))
     return bound
 
@@ -222,9 +219,14 @@ def _guessed(
             continue
         for name, scale in candidates.items():
             used.add(name)
-            unit = header_scale(name) if column.unit in LARGE or not LETTER.search(name) else 1.0
-            found.append(Binding(canonical, name, "guessed", scale * unit))
+            found.append(Binding(canonical, name, "guessed", scale * _unit(name, column)))
     return found
+
+
+def _unit(name: str, column: Column | None) -> float:
+    """The factor of the unit in a name, where it can be one of this column: no loss counts millions of tokens."""
+    large = column is None or column.unit in LARGE
+    return header_scale(name) if large or not LETTER.search(name) else 1.0
 
 
 @lru_cache(maxsize=1 << 14)

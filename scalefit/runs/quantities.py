@@ -37,6 +37,11 @@ SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)")
 #: units in the names of columns, and in brackets there
 HEADER_UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "thousands": 1e3, "millions": 1e6, "billions": 1e9}
 HEADER_UNITS |= {"million": 1e6, "mn": 1e6, "billion": 1e9, "bn": 1e9, "trillion": 1e12, "trillions": 1e12}
+HEADER_UNITS |= {"thousand": 1e3, "g": 1e9, "mil": 1e6, "mio": 1e6}
+#: what may stand beside such a unit in brackets: (M tokens), (B params), (M, non-embedding), (Mtok)
+TOKENS = r"tok(?:en)?s?|param(?:eter)?s?"
+COUNTED = re.compile(rf"(?:of|no|non|without|with|excl|incl|emb\w*|nonemb\w*|total|trained|training|train|{TOKENS})\.?")
+JOINED = re.compile(rf"(k|m|g|b|t|mn|bn)(?={TOKENS}$)")
 BRACKET = re.compile(r"[\(\[]([^\(\)\[\]]*)[\)\]]")
 TEN = re.compile(r"\d*\.?\d*e[+-]?\d+|10\^[+-]?\d+", re.IGNORECASE)
 PREFIXES: dict[str, float] = dict(zip(("", *"kmgtpezy"), (1e3**n for n in range(9)), strict=True))
@@ -48,66 +53,13 @@ DAY = 86400.0
 #: words of a name that may stand beside a unit of compute
 COMPUTE = re.compile(r"\b(?:training|train|total|throughput|compute|model|c|in)\b")
 #: what a number of tokens, parameters or operations does not count
-OTHERS = frozenset(
-    [
-        "samples",
-        "sample",
-        "sequences",
-        "sequence",
-        "seqs",
-        "examples",
-        "example",
-        "images",
-        "image",
-        "words",
-        "word",
-        "characters",
-        "chars",
-        "bytes",
-        "byte",
-        "kb",
-        "mb",
-        "gb",
-        "tb",
-        "kib",
-        "mib",
-        "gib",
-        "tib",
-        "documents",
-        "docs",
-        "pairs",
-        "sentences",
-        "lines",
-        "files",
-        "hours",
-        "hour",
-        "hrs",
-        "h",
-        "days",
-        "day",
-        "minutes",
-        "seconds",
-        "sec",
-        "s",
-        "epochs",
-        "epoch",
-        "steps",
-        "iterations",
-        "layers",
-        "usd",
-        "dollars",
-        "kwh",
-        "kg",
-        "$",
-        "€",
-        "%",
-        "percent",
-        "flop/s",
-        "flops/s",
-        "tflop/s",
-        "tflops/s",
-    ]
-)
+OTHERS = frozenset([
+    "samples", "sample", "sequences", "sequence", "seqs", "examples", "example", "images", "image",
+    "words", "word", "characters", "chars", "bytes", "byte", "kb", "mb", "gb", "tb", "kib", "mib", "gib",
+    "tib", "documents", "docs", "pairs", "sentences", "lines", "files", "hours", "hour", "hrs", "h",
+    "days", "day", "minutes", "seconds", "sec", "s", "epochs", "epoch", "steps", "iterations", "layers",
+    "usd", "dollars", "kwh", "kg", "$", "€", "%", "percent", "flop/s", "flops/s", "tflop/s", "tflops/s"
+])  # fmt: skip
 WORDS = {"nan": float("nan"), "inf": float("inf"), "infinity": float("inf"), "∞": float("inf")}
 
 
@@ -247,11 +199,16 @@ def header_scale(name: str) -> float:
     (1000000000.0, 1e+21, 1.0)
     >>> header_scale("compute (PF-days)"), header_scale("C (EFLOPs)")
     (8.64e+19, 1e+18)
+    >>> header_scale("D (M tokens)"), header_scale("N [B params]"), header_scale("D (10 B tokens)")
+    (1000000.0, 1000000000.0, 1.0)
     """
     unit = _in_brackets(str(name))
-    if TEN.fullmatch(unit):
-        return float(unit.replace("10^", "1e"))
-    return HEADER_UNITS.get(unit) or _flop(unit) or 1.0
+    words = [JOINED.sub(r"\1 ", word) for word in re.split(r"[\s,;_]+|(?<=[a-z])-", unit)]
+    left = [word for word in " ".join(words).split() if not COUNTED.fullmatch(word)]
+    plain = left[0] if len(left) == 1 else unit
+    if TEN.fullmatch(plain):
+        return float(plain.replace("10^", "1e"))
+    return HEADER_UNITS.get(plain) or _flop(unit) or 1.0
 
 
 def _in_brackets(name: str) -> str:

@@ -133,6 +133,10 @@ def schedules_of(source: ScheduleSource, table: pd.DataFrame, warmup: int | None
     if isinstance(source, Schedule):
         return LearningRates(given=dict.fromkeys(runs, source), warmup=warmup)
     if isinstance(source, Mapping):
+        in_file = _names_in_file(table)
+        own = {str(name): item for name, item in source.items()}
+        shared = {run: own[name] for run, name in in_file.items() if run not in own and name in own}
+        source = {run: item for run, item in own.items() if run in runs or run not in in_file.values()} | shared
         unknown = [str(run) for run in source if str(run) not in runs]
         if unknown:
             todo = f"the runs are {listed(runs, 9)}"
@@ -150,12 +154,21 @@ def schedules_of(source: ScheduleSource, table: pd.DataFrame, warmup: int | None
     return LearningRates(given=dict.fromkeys(runs, parse_schedule(source, warmup=warmup)), warmup=warmup)
 
 
+def _names_in_file(table: pd.DataFrame) -> dict[str, str]:
+    """The name of each run in its file, which several runs may share."""
+    own = table["run"].astype(str)
+    named = table["run_in_file"].astype(str) if "run_in_file" in table.columns else own
+    return dict(zip(own, named.where(named != "nan", own), strict=True))
+
+
 def _joined(rows: ScheduleTable, table: pd.DataFrame, warmup: int | None) -> LearningRates:
     if rows.key not in table.columns:
         what = f"the schedules are named by a column {rows.key}, which the runs do not have"
         todo = f"add it to the runs, or choose one schedule for all: csv:{rows.path}#NAME"
         raise InputError(what, where=rows.path, todo=todo)
     names = dict(zip(table["run"].astype(str), table[rows.key].astype(str), strict=True))
+    if rows.key == "run":  # one schedule may hold for several runs of a name, such as those of several seeds
+        names = {run: run if run in rows.rows else name for run, name in _names_in_file(table).items()}
     known = {name: rows.schedule(name, warmup) for name in dict.fromkeys(names.values()) if name in rows.rows}
     missing = {run: f"{rows.path} has no {rows.key} '{name}'" for run, name in names.items() if name not in known}
     given = {run: known[name] for run, name in names.items() if name in known}

@@ -34,3 +34,20 @@ def test_a_setting_that_is_a_number_is_no_recipe():
     told = " ".join(check.text for check in sf.fit(grid("dropout", [0.0, 0.1]), "chinchilla", draws=0).warnings)
     assert "differ in dropout" in told
     assert "compare-recipes" not in told
+
+
+def told_of(column, words):
+    frame = grid("seed", [0])
+    frame[column] = words(frame)
+    return " ".join(check.text for check in sf.fit(frame, "chinchilla", draws=0).warnings)
+
+
+def test_another_recipe_at_the_larger_sizes_is_told():
+    told = told_of("optimizer", lambda frame: np.where(frame.N > 1e8, "muon", "adamw"))
+    assert "the runs differ in optimizer (adamw and muon), which the law does not read" in told
+    assert "--where \"optimizer == 'adamw'\"" in told
+
+
+def test_a_word_for_each_amount_of_data_is_not():
+    assert "schedule" not in told_of("schedule", lambda frame: "cosine over " + frame.D.map("{:.3g}".format))
+    assert "comment" not in told_of("comment", lambda frame: np.where(frame.N > 1e8, "large", "small"))

@@ -566,12 +566,34 @@ def test_compute_size_and_data_from_one_another(name, given, wanted):
     ("unit", "factor"),
     [("K", 1e3), ("M", 1e6), ("millions", 1e6), ("B", 1e9), ("billion", 1e9), ("bn", 1e9), ("T", 1e12),
      ("trillions", 1e12), ("trillion", 1e12), ("million", 1e6), ("mn", 1e6), ("billions", 1e9), ("thousands", 1e3),
-     ("10^9", 1e9), ("in 1e6", 1e6)],
+     ("10^9", 1e9), ("in 1e6", 1e6), ("M tokens", 1e6), ("Btok", 1e9), ("thousands of tokens", 1e3), ("mio", 1e6),
+     ("1e9 tokens", 1e9), ("B, training", 1e9), ("G", 1e9), ("mil", 1e6)],
 )  # fmt: skip
 def test_units_in_headers(unit, factor):
     assert header_scale(f"Tokens ({unit})") == factor
     (found,) = match([f"tokens ({unit})"])
     assert (found.name, found.scale) == ("tokens", factor)
+
+
+def test_mapped_compute_is_read_in_its_unit():
+    wanted = {
+        "TFLOPs": 1e12,
+        "PF-days": 8.64e19,
+        "EFLOPs": 1e18,
+        "total_gflops": 1e9,
+        "my_compute": 1.0,
+        "TFLOP/s": 1.0,
+    }
+    assert {name: match([name], {name: "C"})[0].scale for name in wanted} == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "factor"),
+    [("loss (1e9 tokens)", 1.0), ("loss (B tokens)", 1.0), ("lr (1e-3)", 1e-3), ("lr (in 1e-3)", 1e-3)],
+)
+def test_only_counts_are_in_millions_of_tokens(name, factor):
+    (guessed,), (mapped,) = match([name]), match([name], {name: name.split()[0]})
+    assert guessed.scale == mapped.scale == factor
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -86,3 +87,67 @@ def test_other_names_of_the_glossary_change_nothing(seed, table, data):
     frame = table(seed)
     new = {name: data.draw(st.sampled_from([name, *OTHERS[name]])) for name in frame.columns if name in OTHERS}
     assert read(frame.rename(columns=new)) == read(frame)
+
+
+def curves_of_one_name(name, values):
+    """Two trainings called cosine, which differ in one setting, and one called wsd."""
+    trainings = [("cosine", 0), ("cosine", 1), ("wsd", 0)]
+    return pd.DataFrame(
+        [
+            {"run": run, "step": step, "loss": 3 + at - step / 100, name: values[at]}
+            for run, at in trainings
+            for step in range(10, 110, 10)
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "values"), [("d_model", (64, 128)), ("seed", (0, 1)), ("optimizer", ("adamw", "muon")), ("N", (1e6, 4e6))]
+)
+@pytest.mark.parametrize("by", ["run", "step"])
+def test_one_name_at_two_settings_is_two_runs(name, values, by):
+    frame = curves_of_one_name(name, values)
+    runs = sf.read_runs(frame.sort_values(by, kind="stable").reset_index(drop=True))
+    assert len(runs.curves) == len(frame)
+    ends = {(each.run.partition(",")[0], each[name]): each.loss for _, each in runs.table.iterrows()}
+    assert ends == pytest.approx({("cosine", values[0]): 2.0, ("cosine", values[1]): 3.0, ("wsd", values[0]): 2.0})
+    assert "wsd" in runs.names
+    assert any(f"begin anew with another {name}" in note.text for note in runs.notes)
+
+
+def test_the_schedule_of_a_name_holds_for_each_of_its_runs(tmp_path):
+    frame, file = curves_of_one_name("seed", (0, 1)), tmp_path / "lr.csv"
+    rates = {"cosine": 1e-3, "wsd": 2e-3}
+    file.write_text("run,step,lr\n" + "".join(f"{run},{s},{lr}\n" for run, lr in rates.items() for s in range(101)))
+    constant = {run: f"constant:peak_lr={lr},steps=100" for run, lr in rates.items()}
+    for schedule in (file, constant):
+        runs = sf.read_runs(frame, schedule=schedule)
+        assert len(runs.names) == 3
+        for run in runs.names:
+            assert runs.trajectory(run).lr[50] == rates[run.partition(",")[0]]
+
+
+def test_a_restart_with_another_seed_is_one_run():
+    frame = curves_of_one_name("seed", (0, 1))
+    runs = sf.read_runs(frame[(frame.seed == 0) & (frame.step <= 60) | (frame.seed == 1) & (frame.step > 40)])
+    assert runs.names == ["cosine", "wsd"]
+    assert runs.curves.step[runs.curves.run == "cosine"].tolist() == list(range(10, 110, 10))
+
+
+@pytest.mark.parametrize(
+    ("settings", "D"),
+    [
+        ({"batch_size": 524288}, 524288e3),
+        ({"batch_size": 256, "seq_len": 1024}, 262144e3),
+        ({"global_batch_size": 256, "seq_length": 1024}, 262144e3),
+        ({"batch_size": 256}, None),  # of sequences of a length that is not known
+        ({"batch": 256, "seq_len": 1024}, None),  # called tokens, and too small to be
+    ],
+)
+def test_steps_times_a_batch_in_tokens_are_the_data(settings, D):
+    table = pd.DataFrame({"N": [1e7, 2e7], "steps": [1000, 2000], "loss": [3.0, 2.5], **settings})
+    read = sf.read_runs(table).table
+    assert ("D" in read.columns) == (D is not None)
+    assert D is None or read.D.tolist() == [D, 2 * D]
+    told = sf.read_runs(table.assign(D=7e9))
+    assert told.table.D.tolist() == [7e9, 7e9]

@@ -57,6 +57,7 @@ def read_settings(tidy: Tidy) -> None:
     _read_logarithm(tidy)
     _read_ratio(tidy)
     _read_batch(tidy)
+    _read_data(tidy)
 
 
 def peak_of_settings(tidy: Tidy) -> None:
@@ -142,6 +143,19 @@ def _read_batch(tidy: Tidy) -> None:
     scale = float(factor) if np.ndim(factor) == 0 else float("nan")
     tidy.bindings = [*tidy.bindings, Binding("batch", name, "guessed", scale)]
     tidy.note(kind, text)
+
+
+def _read_data(tidy: Tidy) -> None:
+    """D of final results from their steps times the tokens of a batch, where nothing else says it."""
+    if tidy.axis or {"D", "tokens", "C"} & set(tidy.frame.columns):
+        return
+    steps, batch, length = (_known(tidy.frame, name) for name in ("steps", "batch", "seq_len"))
+    if steps is None or batch is None:
+        return
+    whole = length is not None and bool((batch >= length).all() and (np.mod(batch, length) == 0).all())
+    if whole or np.median(batch) >= MANY:  # a smaller batch may count sequences
+        tidy.frame = tidy.frame.assign(D=steps * batch)
+        tidy.note("derived", "D = steps times batch, which counts tokens", len(tidy.frame))
 
 
 def _tokens_of(frame: pd.DataFrame, size: FloatArray, name: str) -> tuple[FloatArray | float, str, str]:

@@ -7,14 +7,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.errors import InputError
-from scalefit.runs.reading.results import settings_of_blocks, settings_of_epochs, telling
+from scalefit.runs.reading.results import FIXED, settings_of_blocks, settings_of_epochs, telling
 from scalefit.runs.reading.tidy import Tidy
 from scalefit.runs.settings import is_record, is_setting
 
 #: Columns that distinguish the runs of a table of curves without a column `run`.
 TELLING = ("schedule", "N", "N_total", "D", "C", "batch", "peak_lr", "d_model", "n_layer", "n_head", "d_head", "d_ff",
            "seq_len", "vocab", "warmup", "weight_decay", "seed", "optimizer", "parametrization", "U")  # fmt: skip
-
+#: settings beside these that a new run of the same name may differ in
+RECIPES = ("batch", "recipe", "precision", "dtype", "activation", "data", "dataset", "mixture", "arm", "data_seed")
 CROSSED = 0.9  #: share of all pairs of a step and a setting that are logged where each setting is a run
 
 
@@ -33,6 +34,8 @@ def name_runs(tidy: Tidy, name: str) -> None:
         tidy.note("named", "there is no column run: each row is a run, named after its line", len(frame))
     if not tidy.axis:
         labels = _told_apart(tidy, labels.astype(str))
+    elif "run" in frame.columns:
+        labels = _with_settings(tidy, labels)
     frame = (tidy.frame.drop(columns="run") if "run" in tidy.frame.columns else tidy.frame).copy(deep=False)
     frame.insert(0, "run", labels)
     tidy.frame = frame
@@ -69,6 +72,41 @@ def _told_apart(tidy: Tidy, labels: pd.Series) -> pd.Series:
     count = int(repeated.sum())
     tidy.note("named", f"{count} rows share the name of their run: each is a separate run, named after its line", count)
     return labels.where(~repeated, labels + lines)
+
+
+def _with_settings(tidy: Tidy, labels: pd.Series) -> pd.Series:
+    """Curves of one name that begin anew with another size, seed or recipe are runs of their own, and no restart."""
+    frame, axis = tidy.frame, tidy.axis
+    place = [labels.rename("run"), *(frame[name] for name in (axis, "split") if name in frame.columns)]
+    if not pd.concat(place, axis=1).duplicated().any():
+        return labels
+    names = [name for name in frame.columns if name in FIXED or str(name).lower() in RECIPES]
+    names = [
+        str(name) for name in names if name not in ("run", axis, "split") and _begins_anew(frame, labels, name, axis)
+    ]
+    if not names:
+        return labels
+    of_run = frame[names].assign(run=labels).drop_duplicates()
+    several = of_run["run"].astype(str).duplicated(keep=False)
+    kept = of_run.loc[several, names].nunique()
+    names = [name for name in names if kept[name] > 1]
+    made = labels.astype(str)
+    apart = made.isin(set(of_run.loc[several, "run"].astype(str)))
+    for name in names:
+        made = made.where(~apart, made + f", {name}=" + frame[name].map(_short))
+    tidy.frame = frame.assign(run_in_file=labels.astype(str))
+    text = f"runs of one name begin anew with another {', '.join(names)}: each is a run of its own"
+    tidy.note("named", text, made[apart].nunique())
+    return pd.Series(pd.Categorical(made, categories=made.unique()), index=frame.index)
+
+
+def _begins_anew(frame: pd.DataFrame, labels: pd.Series, name: str, axis: str) -> bool:
+    """Whether a column changes within runs, and each of its values has rows from the first step of the run on."""
+    if frame[name].isna().any():
+        return False
+    first = frame.groupby([labels, frame[name]], observed=True, sort=False)[axis].min()
+    runs = first.groupby(level=0, observed=True)
+    return bool((runs.size() > 1).any() and (first == runs.transform("min")).all())
 
 
 def _grouped(tidy: Tidy, name: str) -> pd.Series:
