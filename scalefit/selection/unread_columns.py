@@ -8,11 +8,11 @@ import pandas as pd
 
 from scalefit.diagnosis.unread import RECIPE, SHAPE
 from scalefit.laws import Law, find_law, law_names
+from scalefit.laws.identification import ROUNDED
 from scalefit.runs import Runs
 from scalefit.runs.settings import FOLLOW, NEVER, is_setting
 
 SHOWN = 4
-ROUNDED = 0.005  #: how far the shares of a mixture may be from one together
 
 
 def untold(runs: Runs, laws: Sequence[Law]) -> list[str]:
@@ -52,9 +52,9 @@ def _shares(table: pd.DataFrame, read: Collection[str]) -> list[str]:
 
 
 def _mixture_of(table: pd.DataFrame, shares: Sequence[str]) -> str:
-    """The law of these shares: with size and data where both vary."""
+    """The law of these shares: with size and data where both vary, else of all shares but one."""
     both = all(name in table and table[name].nunique() > 1 for name in ("N", "D"))
-    return f"{'mixture-scale' if both else 'mixture'}:over={'+'.join(shares)}"
+    return f"mixture-scale:over={'+'.join(shares)}" if both else f"mixture:over={'+'.join(shares[:-1])}"
 
 
 def _follows(table: pd.DataFrame, name: str, other: str) -> bool:
