@@ -111,7 +111,7 @@ def hardly_known(model: BoundLaw, values: FloatArray, weights: FloatArray | None
     found = []
     freedom = max(model.n - len(model.coordinates), 1)
     for j, coordinate in enumerate(model.coordinates):
-        inside = coordinate.low < solution.theta[j] < coordinate.high
+        inside = solution.theta[j] > coordinate.low  # at the upper end half may fit as well
         if coordinate.name not in model.law.hardly or not inside or solution.cost <= 0:
             continue
         search = Search(model.condensed_at(solution.theta), values, weights, solution, j)

@@ -12,6 +12,7 @@ import pandas as pd
 from scalefit.diagnosis.image import TODO, floors, no_image
 from scalefit.diagnosis.reach import decades_beyond
 from scalefit.errors import InputError, counted
+from scalefit.laws.identification import refuse_no_shares
 from scalefit.numerics import FloatArray, errors
 from scalefit.rows.asked import own_point, refuse_unread
 from scalefit.rows.gather import gather
@@ -57,6 +58,7 @@ def predict(
     for name, column in fit.law.columns.items():
         if column not in table.columns and variables[name].ndim == 1:
             table[column] = variables[name]
+    refuse_no_shares(fit.law, variables)
     outside = no_image(fit.law, fit.parameters, variables)
     if len(table) and outside.all():
         raise InputError(f"the law has no value there: {floors(fit.law, fit.parameters)}", where="predict", todo=TODO)

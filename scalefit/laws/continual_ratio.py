@@ -27,7 +27,7 @@ class ContinualRatio(Law):
 
     N = Variable("parameters", "model size, by the convention of the runs", span=(1e8, 1e10))
     D = Variable("tokens", "tokens of continual pre-training", span=(1e8, 1e11))
-    domain_share = Variable("1", "share of the tokens that is of the domain", span=(0.03, 0.97))
+    domain_share = Variable("1", "share of the tokens that is of the domain", span=(0.03, 0.97), share="part")
 
     E = Parameter("nats/token", "irreducible loss", linear=True)
     A = Parameter("nats/token parameters^alpha", "size of the model-size term", linear=True)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from scalefit.errors import IdentificationError, InputError
-from scalefit.laws.law import Array
+from scalefit.laws.law import Array, Law
 
 SAME_PEAK = 1.02  #: peak learning rates within this factor count as one
+ROUNDED = 0.005  #: how far the shares of a mixture may be from one together
 TIED = 0.01  #: two variables move together when one explains all but this fraction of the other's spread
 
 
@@ -51,6 +52,20 @@ def refuse_shares(law: str, variables: Mapping[str, Array], name: str) -> None:
     largest = float(np.max(variables[name]))
     if largest > 1:
         raise InputError(f"{name} = {largest:g} is no share", where=f"law {law}", todo="divide percentages by 100")
+
+
+def refuse_no_shares(law: Law, variables: Mapping[str, Array]) -> None:
+    """Raise :class:`InputError` for shares outside 0 to 1, and for whole sets of them that do not make up 1."""
+    for name, one in law.variables.items():
+        values = np.asarray(variables[name], dtype=float)
+        if one.share and np.any(wrong := (values < 0) | (values > 1)):
+            what = f"{law.columns[name]} = {values[wrong][0]:g} is no share"
+            raise InputError(what, where="predict", todo="give one between 0 and 1; divide percentages by 100")
+    whole = [name for name, one in law.variables.items() if one.share == "whole"]
+    together = np.sum([variables[name] for name in whole], axis=0) if whole else np.ones(1)
+    if np.any(wrong := np.abs(together - 1) > ROUNDED):
+        what = f"{' + '.join(law.columns[name] for name in whole)} = {together[wrong][0]:g}"
+        raise InputError(what, where="predict", todo="give shares that add up to 1")
 
 
 def mixed_peaks(paths: Mapping[str, Any]) -> Sequence[tuple[str, str]]:

@@ -30,6 +30,7 @@ class Variable:
     meaning: str
     span: Span = (1.0, 100.0)
     positive: bool = True  #: whether values at or below zero are refused
+    share: str = ""  #: "part" of one, or "whole": with the others of its kind it makes up one
     may_be_constant: bool = False  #: whether rows that all hold one value of it can still identify the law
     many: bool = False  #: whether a row holds several values of it: (n, K), the law sums over the last axis
     weighs: bool = False  #: of ``many``: whether the law is linear in it, so that fewer values can stand for them all
@@ -252,10 +253,8 @@ class Law:
         return self.evaluate(variables, values)
 
     def check(self, variables: Mapping[str, Array]) -> None:
-        """Raise :class:`~scalefit.errors.IdentificationError` where these rows cannot identify the law.
-
-        What holds for all laws (a constant variable, too few rows or schedules) is checked by the fit itself.
-        """
+        """Raise :class:`~scalefit.errors.IdentificationError` where these rows cannot identify the law; what holds for
+        all laws (a constant variable, too few rows or schedules) is checked by the fit itself."""
 
     def check_target(self, variables: Mapping[str, Array], values: Array) -> None:
         """The same, of the values (n,) that the law is to explain."""

@@ -25,7 +25,7 @@ class MixingDomains(Law):
     needs = "losses on one domain at three or more shares (column domain_share), each at three or more lengths"
     fails = "the loss is endless at a share of zero, so that domains that help one another are not described"
 
-    domain_share = Variable("1", "share of the tokens that is of the domain", span=(0.03, 0.97))
+    domain_share = Variable("1", "share of the tokens that is of the domain", span=(0.03, 0.97), share="part")
     D = Variable("tokens", "training tokens", span=(1e8, 1e11))
 
     C = Parameter("nats/token", "loss that remains with all tokens of the domain", linear=True)

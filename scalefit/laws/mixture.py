@@ -63,7 +63,11 @@ class Mixture(Law):
         """One share for each column."""
         return {
             name: Variable(
-                "1", f"share of data source {name[1:]}", span=(0.02, 0.9 / len(self.columns)), positive=False
+                "1",
+                f"share of data source {name[1:]}",
+                span=(0.02, 0.9 / len(self.columns)),
+                positive=False,
+                share="part",
             )
             for name in self.columns
         }

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from scalefit.errors import IdentificationError
-from scalefit.laws.identification import refuse_shares, refuse_tied
+from scalefit.errors import IdentificationError, InputError
+from scalefit.laws.identification import ROUNDED, refuse_shares, refuse_tied
 from scalefit.laws.law import Array, Law, Option, Parameter, Variable
 
 LEAST = 1e-12  #: stands for a share of zero, whose logarithm has no value
@@ -72,7 +72,7 @@ class MixtureScale(Law):
         """N, D and one share for each source."""
         span = (0.02, 0.9 / len(self.sources))
         shares = {
-            f"r{i}": Variable("1", f"share of data source {i}", span=span, positive=False)
+            f"r{i}": Variable("1", f"share of data source {i}", span=span, positive=False, share="whole")
             for i in range(1, len(self.sources) + 1)
         }
         return {**super().variables, **shares}
@@ -101,6 +101,10 @@ class MixtureScale(Law):
         for name in names:
             refuse_shares(self.name, variables, name)
         shares = np.stack([np.asarray(variables[name], dtype=float) for name in names], axis=1)
+        together = shares.sum(axis=1)
+        if np.any(np.abs(together - 1) > ROUNDED):
+            what = f"the shares {', '.join(self.sources)} add up to {together[np.argmax(np.abs(together - 1))]:.4g}"
+            raise InputError(what, where=f"law {self.name}", todo="name the columns of all shares, which make up 1")
         refuse_tied(self.name, variables, "N", "D", "add a run with another ratio of tokens to size", additive=True)
         centred = shares - shares.mean(axis=0)
         if np.linalg.matrix_rank(centred, tol=1e-6 * max(float(np.linalg.norm(centred)), 1e-9)) < shares.shape[1] - 1:

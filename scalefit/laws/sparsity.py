@@ -31,7 +31,9 @@ class Sparsity(Law):
 
     N_total = Variable("parameters", "parameters of all experts and the rest", span=(1e8, 1e11))
     D = Variable("tokens", "training tokens", span=(1e9, 1e12))
-    sparsity = Variable("1", "share of the experts that a token leaves idle", span=(0.05, 0.99), positive=False)
+    sparsity = Variable(
+        "1", "share of the experts that a token leaves idle", span=(0.05, 0.99), positive=False, share="part"
+    )
 
     e = Parameter("nats/token", "irreducible loss", linear=True)
     a = Parameter("nats/token parameters^alpha", "size of the model-size term", linear=True)

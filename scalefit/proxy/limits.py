@@ -45,7 +45,21 @@ def refuse_impossible(values: Mapping[str, Any], defaults: Mapping[str, Any]) ->
     if foreign:
         raise InputError(f"model 'mlp' has no {foreign[0]}", todo="leave it out, or choose another model")
     _refuse_unthinkable(values)
+    _refuse_mixed(values)
     _refuse_paths(values["name"])
+
+
+def _refuse_mixed(values: Mapping[str, Any]) -> None:
+    """Raise for options of the data beside a mixture, and for a held-out set of the name of one of its sources."""
+    if values["mixture"] and values["data_options"]:
+        name, option = next(iter(values["mixture"])), next(iter(values["data_options"]))
+        said = f"{values['sources'].get(name, name)}:{option}={values['data_options'][option]}"
+        todo = f'write the options of each source behind its name: sources = {{ {name} = "{said}" }}'
+        raise InputError("data_options beside a mixture: they are of no source", todo=todo)
+    twice = [name for name in values["val"] if name in values["mixture"]]
+    if twice:
+        todo = "give it another name: a source of the mixture is evaluated under its own"
+        raise InputError(f"val.{twice[0]} has the name of a source of the mixture", todo=todo)
 
 
 def _refuse_unthinkable(values: Mapping[str, Any], inside: str = "") -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from scalefit.diagnosis.checks import Check
+from scalefit.diagnosis.identifiable import identify
 from scalefit.errors import InputError
 from scalefit.fitting.fit import fit as fit_one
 from scalefit.fitting.prepare import Options
@@ -19,7 +20,7 @@ from scalefit.parallel import each
 from scalefit.rows.gather import gather
 from scalefit.rows.resolve import resolve
 from scalefit.runs import Runs, read_runs
-from scalefit.selection.candidates import Candidates, candidates_for, told
+from scalefit.selection.candidates import Candidates, candidates_for, explains, told
 from scalefit.selection.holding import Fold, axes_for, beyond_scales, left_out_runs
 from scalefit.selection.judging import drawn_shares, mean_error, scores, weigh
 from scalefit.selection.skipping import first_steps_of
@@ -128,6 +129,8 @@ def automatic(
         reasons = "; ".join(told(found.left_out)) or "see scalefit laws --for FILE"
         if not options.get("target") and "loss" not in (logs.table if logs.curves is None else logs.curves).columns:
             reasons = "no column is known as the loss: --map loss=COLUMN (perplexities and bits become nats)"
+            other = [find_law(one.law) for one in identify(logs) if one.can and not explains(one, None)]
+            reasons += "".join(f"; or fit {law.target} with --law {law.name}" for law in other[:1])
         raise InputError("these runs identify no law that explains the target", where="fit", todo=reasons)
     trials, refused = compared(logs, found, options, dict(at or {}))
     refused = {**found.left_out, **refused}

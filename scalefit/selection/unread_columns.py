@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pandas as pd
 
 from scalefit.diagnosis.unread import RECIPE, SHAPE
 from scalefit.laws import Law, find_law, law_names
+from scalefit.laws.identification import ROUNDED
 from scalefit.runs import Runs
 from scalefit.runs.settings import FOLLOW, NEVER, is_setting
 
@@ -26,7 +27,7 @@ def untold(runs: Runs, laws: Sequence[Law]) -> list[str]:
             readers.setdefault(column, []).append(law.name)
     known = {*read, *NEVER, *FOLLOW, *SHAPE, *RECIPE, *(law.target for law in laws), "C", "D", "N"}
     nobody = "none of the laws compared reads it" if len(laws) > 1 else f"the law {laws[0].name} does not read it"
-    found = []
+    found, shares = [], _shares(runs.table, read)
     for label in runs.table.columns:
         name = str(label)
         values = runs.table[name]
@@ -36,9 +37,24 @@ def untold(runs: Runs, laws: Sequence[Law]) -> list[str]:
             continue
         shown = ", ".join(map(str, values.dropna().drop_duplicates().sort_values().head(SHOWN)))
         laws_of_it = [law for law in readers.get(name, []) if law not in {other.name for other in laws}]
+        laws_of_it = [_mixture_of(runs.table, shares), *laws_of_it] if name in shares else laws_of_it
         todo = f"fit the law {laws_of_it[0]}" if laws_of_it else f'fit one value at a time (--where "{name} == ...")'
         found.append(f"{name} varies ({shown}) and {nobody}: {todo}")
     return found
+
+
+def _shares(table: pd.DataFrame, read: Collection[str]) -> list[str]:
+    """Columns of shares that vary and add up to one in every row: those of the sources of a mixture."""
+    numbers = table.drop(columns=[name for name in read if name in table]).select_dtypes("number").dropna(axis=1)
+    kept = [str(name) for name in numbers if numbers[name].between(0, 1).all() and numbers[name].nunique() > 1]
+    whole = numbers[kept].sum(axis=1) if len(kept) > 1 else pd.Series([0.0])
+    return kept if bool(((whole - 1).abs() < ROUNDED).all()) else []
+
+
+def _mixture_of(table: pd.DataFrame, shares: Sequence[str]) -> str:
+    """The law of these shares: with size and data where both vary, else of all shares but one."""
+    both = all(name in table and table[name].nunique() > 1 for name in ("N", "D"))
+    return f"mixture-scale:over={'+'.join(shares)}" if both else f"mixture:over={'+'.join(shares[:-1])}"
 
 
 def _follows(table: pd.DataFrame, name: str, other: str) -> bool:

@@ -91,3 +91,19 @@ def test_one_teacher_for_each_student_is_refused(students):
     tied = students.assign(D=20 * students["N"])
     with pytest.raises(IdentificationError, match="N and D move together"):
         sf.fit(tied, "distillation")
+
+
+def test_a_bend_that_ran_into_the_end_of_its_domain_is_said():
+    """Half of c1 fits as well, by an independent refit with c1 held there."""
+    rng, sizes = np.random.default_rng(1), [1e8, 3e8, 1e9, 3e9]
+    rows = [(N, D, teacher) for N in sizes for D in (4e9, 2e10, 1e11) for teacher in (1.7, 1.9, 2.1, 2.4, 2.8)]
+    N, D, teacher = np.array(rows).T
+    data = {"N": N, "D": D, "loss_teacher": teacher, "loss_supervised": supervised(N, D)}
+    table = pd.DataFrame({**data, "loss": LAW.evaluate(data, PUBLISHED) * np.exp(rng.normal(0, 0.002, len(N)))})
+    held = {"alpha": 0.321, "beta": 0.637, "gamma": 0.764, "B": PUBLISHED["B"]}
+    found = sf.fit(table, LAW, fix=held, draws=0)
+    assert found["c1"] == pytest.approx(LAW.parameters["c1"].high)
+    said = [check.text for check in found.warnings if check.code == "hardly-identified"]
+    assert said and said[0].startswith("c1 = 1e+05 is hardly identified: half as much")
+    half = sf.fit(table, LAW, fix={**held, "c1": found["c1"] / 2}, draws=0)
+    assert half.cost < 1.02 * found.cost

@@ -46,13 +46,16 @@ TRUTHS = {"first": (0.35, (1.0, 0.6, 1.5)), "second": (0.62, (0.5, 1.4, 0.8))}
 
 
 def draw_variables(law, rows=ROWS, seed=0):
-    """Values in the declared spans, even in the logarithm."""
+    """Values in the declared spans, even in the logarithm; shares that are all there are, over their sum."""
     rng = np.random.default_rng(seed)
     drawn = {
         name: np.exp(rng.uniform(*np.log(variable.span), (rows, GAPS) if variable.many else rows))
         for name, variable in law.variables.items()
     }
-    return {name: np.rint(v) if law.columns[name] in ("step", "steps") else v for name, v in drawn.items()}
+    found = {name: np.rint(v) if law.columns[name] in ("step", "steps") else v for name, v in drawn.items()}
+    whole = [name for name, variable in law.variables.items() if variable.share == "whole"]
+    together = sum(found[name] for name in whole)
+    return found | {name: found[name] / together for name in whole}
 
 
 def span_of(parameter, variables):

@@ -114,3 +114,30 @@ def test_it_is_proposed_for_runs_with_shares():
     without = {one.law: one for one in identify(sf.read_runs(table[["N", "D"]].assign(loss=2 + 1e3 / table["N"])))}
     assert not without["mixture-scale"].can
     assert "r1" in without["mixture-scale"].reason
+
+
+def two_sources() -> pd.DataFrame:
+    rows = [(N, D, web) for N in (1e7, 4e7, 2e8) for D in (2e8, 1e9, 8e9) for web in (0.1, 0.25, 0.5, 0.75, 0.9)]
+    N, D, web = np.array(rows).T
+    loss = 1.2 + 0.8 / (web**0.4 + 1.5 * (1 - web) ** 0.7) + 406 * N**-0.34 + 410 * D**-0.28
+    return pd.DataFrame({"N": N, "D": D, "web": web, "code": 1 - web, "loss": loss})
+
+
+@pytest.mark.parametrize("over", ["web", "web+web", "web+half"])
+def test_columns_that_are_not_all_shares_are_refused(over):
+    table = two_sources()
+    with pytest.raises(sf.InputError, match="add up to"):
+        sf.fit(table.assign(half=table["code"] / 2), f"mixture-scale:over={over}", draws=0)
+
+
+def test_a_point_whose_shares_are_none_has_no_prediction():
+    found = sf.fit(two_sources(), "mixture-scale:over=web+code", draws=0)
+    at = {"N": 1e9, "D": 1e11}
+    assert found.predict(**at, web=0.334, code=0.665)["loss"].notna().all()  # rounded
+    with pytest.raises(sf.InputError, match="web = 50 is no share"):
+        found.predict(**at, web=50, code=50)
+    for wrong in ({"web": 0.5, "code": 0.9}, {"web": [0.5, 0.2], "code": [0.5, 0.2]}):
+        with pytest.raises(sf.InputError, match=r"web \+ code = (1|0)\.4"):
+            found.predict(**at, **wrong)
+    with pytest.raises(sf.InputError, match="give shares that add up to 1"):
+        found.predict(pd.DataFrame({"N": [1e9], "D": [1e11], "web": [0.5], "code": [0.1]}))

@@ -184,3 +184,9 @@ def test_constants_without_a_law_are_refused():
 def test_runs_of_no_law_are_refused_with_the_reason():
     with pytest.raises(sf.InputError, match="identify no law"):
         sf.fit(pd.DataFrame({"d_model": [1, 2, 3], "loss": [3.0, 2.9, 2.8]}))
+
+
+def test_runs_without_a_loss_are_told_which_law_explains_what_they_have():
+    table = pd.DataFrame({"N": [1e7, 1e7, 1e8, 1e8], "D": [1e8, 1e9, 1e9, 1e10], "timescale": [0.3, 0.1, 0.3, 0.1]})
+    with pytest.raises(sf.InputError, match=r"no column is known as the loss.*--law adamw-timescale"):
+        sf.fit(table)

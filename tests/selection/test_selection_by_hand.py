@@ -383,3 +383,14 @@ def test_a_column_that_varies_is_told_with_up_to_four_of_its_values():
 
 def test_a_column_that_follows_from_what_is_read_is_not_told():
     assert untold(read_runs(TABLE.assign(corpus=np.where(N > 1e8, "a", "b"))), [CHINCHILLA]) == []
+
+
+@pytest.mark.parametrize(("one_size", "law"), [(False, "mixture-scale:over=web+code"), (True, "mixture:over=web")])
+def test_shares_that_add_up_to_one_are_told_with_the_law_of_mixtures_that_reads_them(one_size, law):
+    web = np.array([0.1, 0.3, 0.6, 0.9])[(np.arange(16) + np.arange(16) // 4) % 4]
+    data = TABLE.assign(web=web, code=np.round(1 - web, 3))
+    data = data.assign(N=1e8) if one_size else data
+    lines = [line for line in untold(read_runs(data), [CHINCHILLA]) if line.startswith(("web", "code"))]
+    assert len(lines) == 2 and all(line.endswith(f": fit the law {law}") for line in lines)
+    (line,) = [line for line in untold(read_runs(data.assign(code=web)), [CHINCHILLA]) if line.startswith("web")]
+    assert "fit one value at a time" in line

@@ -36,6 +36,9 @@ def slurm_script(out: str | Path, options: Sequence[str] = (), *, chunk: int = 1
     for option in options:
         if not OPTION.fullmatch(option):
             raise InputError(f"{option!r} is not an option of sbatch", where="--sbatch", todo='write "--gpus=1"')
+        if re.match(r"--array\b|-a", option):
+            todo = "leave it out, and give --chunk for fewer tasks"
+            raise InputError("the array is that of the runs which are not done", where="--sbatch", todo=todo)
     folder, jobs = Path(out).resolve(), known(out)
     if re.search(r"[\s%\\\"']", str(folder)):
         todo = "choose a folder whose path has no space, quote or %"

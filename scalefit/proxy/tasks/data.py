@@ -43,7 +43,7 @@ class Source:
     task: str
     vocab: int
     inputs = 0
-    examples = 0
+    examples = passes = 0
     facts: dict[str, Any]
     parts: Mapping[str, Source] = {}
 
@@ -238,19 +238,19 @@ EMBEDDED = {
 
 
 def open_source(name: str, seq_len: int, options: Mapping[str, float] | None = None, tokenizer: str = "") -> Source:
-    """A built-in source by name, with its options where it has them ("zipf-markov:seed=1,order=1"), or the user's own:
+    """A source with its options where it has them ("zipf-markov:seed=1,order=1"): a built-in one, or the user's own,
     a text file, a folder of texts, .jsonl (field "text"), tokens in .npy or .bin (unsigned 16 or 32 bits), a folder of
     such shards, or a data set of Hugging Face on disk. Tokens stay on disk.
 
     Raises InputError for an unknown name or option and for a file that cannot be read.
     """
-    base, _, rest = name.partition(":")
-    own = _said(rest, name) if base in EMBEDDED else {}
+    base, rest = _parted(name)
+    own = _said(rest, name)
     module, attribute = EMBEDDED.get(base, ("files", "from_path"))
     make: Callable[..., Source] = getattr(importlib.import_module(f"scalefit.proxy.tasks.{module}"), attribute)
     takes = inspect.signature(make).parameters
     known = {key: parameter.default for key, parameter in takes.items() if parameter.kind is parameter.KEYWORD_ONLY}
-    place = {"seq_len": seq_len, "path": Path(name), "tokenizer": tokenizer}
+    place = {"seq_len": seq_len, "path": Path(base), "tokenizer": tokenizer}
     given: dict[str, Any] = {key: value for key, value in place.items() if key in takes}
     for key, value in {**(options or {}), **own}.items():
         if key not in known:
@@ -259,6 +259,15 @@ def open_source(name: str, seq_len: int, options: Mapping[str, float] | None = N
             raise InputError(f"data {name!r}: {key} = {value!r} is not a finite number", todo="correct data_options")
         given[key] = type(known[key])(value)
     return make(**given)
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """The source and its options; the colon may also be part of a path."""
+    base, _, rest = name.partition(":")
+    if base not in EMBEDDED:
+        base, _, rest = name.rpartition(":")
+    known = base in EMBEDDED or (not Path(name).exists() and bool(base) and Path(base).exists())
+    return (base, rest) if known else (name, "")
 
 
 def _said(text: str, where: str) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from scalefit.proxy.tasks.shelves import Tokens
 HEADERS = {20240520: 16, 20240801: 32}
 HEADER = 256 * 4  #: bytes of it
 SCANNED = 2**24  #: tokens that are read to find the vocabulary where nothing says it
+LOOKED, UPPER = 2**16, 4  #: tokens that tell 16 bits from 32; no vocabulary reaches UPPER times 65,536
 TOKEN_FILES = (".npy", ".bin")
 IDS, TEXT = ("input_ids", "tokens", "ids"), "text"  #: columns of Hugging Face data sets
 
@@ -62,14 +64,21 @@ def from_path(
 
 
 def _jsonl_texts(path: Path) -> dict[str, bytes]:
+    """The texts of the lines, which end at newlines alone: a text may hold other separators as they are."""
     texts = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n"), 1):
+        if not line.strip():
+            continue
         try:
-            texts[f"{number:09d}"] = str(json.loads(line)["text"]).encode()
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            text = json.loads(line)["text"]
+        except (ValueError, KeyError, TypeError) as error:  # ValueError: no JSON, or no UTF-8
             raise InputError(
                 "not a JSON object with a field text", where=f"{path}, line {number}", todo="correct the line"
             ) from error
+        if not isinstance(text, str):
+            what = f"the field text is {json.dumps(text)[:40]}, no text"
+            raise InputError(what, where=f"{path}, line {number}", todo="leave out the line, or give its text")
+        texts[f"{number:09d}"] = text.encode(errors="replace")
     return texts
 
 
@@ -77,6 +86,7 @@ def _tokens(path: Path, bits: int) -> Tokens:
     """The tokens of a file, which stay on disk: .npy, or .bin of 16 or 32 bits with the header of llm.c or none."""
     if bits not in (0, 16, 32):
         raise InputError(f"bits is {bits}", where=str(path), todo="give 16 or 32, the bits of a token")
+    said = None
     try:
         if path.suffix == ".npy":
             tokens: Tokens = np.load(path, mmap_mode="r")
@@ -90,9 +100,19 @@ def _tokens(path: Path, bits: int) -> Tokens:
         raise InputError(
             f"not a token file ({error})", where=str(path), todo="save a flat array of integers"
         ) from error
+    if path.suffix == ".bin" and not (said or bits) and _in_halves(tokens):
+        what = "of 16 bits, every second token would be a number below 4: these look like tokens of 32 bits"
+        todo = f"say their bits: data_options.bits=32 (or 16), or {path}:bits=32"
+        raise InputError(what, where=str(path), todo=todo)
     if tokens.ndim != 1 or not np.issubdtype(tokens.dtype, np.integer):
         raise InputError("not a flat array of integers", where=str(path), todo="save one")
     return tokens
+
+
+def _in_halves(tokens: Tokens) -> bool:
+    """Whether numbers of 16 bits are halves of tokens of 32, whose upper halves are small in any vocabulary."""
+    first, upper = tokens[: 2 * LOOKED : 2], tokens[1 : 2 * LOOKED : 2]
+    return len(tokens) % 2 == 0 and bool(upper.size) and int(upper.max()) < UPPER <= int(first.max())
 
 
 def _from_tokens(

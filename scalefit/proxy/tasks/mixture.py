@@ -15,7 +15,8 @@ class Mixture(Source):
     """Every example comes from one of several sources, chosen with probability proportional to its weight.
 
     Held-out examples are in the same proportion, and each source has its own held-out set besides (``parts``), also
-    one with weight 0. Raises InputError for weights that are negative or all zero, and for sources of different tasks.
+    one with weight 0. Raises InputError for weights that are negative or all zero, for sources of different tasks, and
+    for one that is to be read in passes or to have fixed examples.
     """
 
     def __init__(self, parts: Mapping[str, Source], weights: Mapping[str, float]) -> None:
@@ -26,6 +27,10 @@ class Mixture(Source):
         if len({source.task for source in self.parts.values()}) > 1:
             told = ", ".join(f"{name} is for {source.task}" for name, source in self.parts.items())
             raise InputError(f"sources of different tasks: {told}", where="mixture", todo="choose one task")
+        whole = [name for name, source in self.parts.items() if source.examples or source.passes]
+        if whole:
+            todo = "leave out passes and examples: a mixture draws at random; limit holds a source to fewer tokens"
+            raise InputError(f"{whole[0]} has passes or a fixed number of examples", where="mixture", todo=todo)
         self.task, self.vocab = first.task, max(source.vocab for source in self.parts.values())
         self.inputs = first.inputs
         share = np.array([weights[name] for name in self.parts], dtype=float)

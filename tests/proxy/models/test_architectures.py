@@ -144,6 +144,13 @@ def test_sizes_of_experts_count_all_and_those_that_a_token_passes() -> None:
     assert sizes[2]["N"] - sizes[4]["N"] == layer == sizes[2]["N_matrices"] - sizes[1]["N_matrices"]
 
 
+def test_a_tied_embedding_counts_as_a_readout_though_once() -> None:
+    """It multiplies the stream as a readout does: compute is that of the model whose readout is its own."""
+    own, tied = (weights.counts(Ensemble([replace(BASE, tied=each)]).model.leaves) for each in (False, True))
+    assert tied["N_readout"] == own["N_readout"] and tied["N"] == own["N"]
+    assert own["N_total"] - tied["N_total"] == own["N_readout"] - own["N"] > 0
+
+
 def test_dropout_drops_its_share_in_training_alone() -> None:
     config = replace(BASE, dropout=0.5, batch=1600, eval_batch=1600)
     ensemble, calm = Ensemble([config]), Ensemble([replace(config, dropout=0.0)])

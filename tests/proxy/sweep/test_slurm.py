@@ -62,6 +62,14 @@ def test_what_is_no_option_of_sbatch_is_refused(tmp_path, option):
     assert not (tmp_path / "out/slurm").exists()
 
 
+@pytest.mark.parametrize("option", ["--array=0-3", "--array 1", "-a0-3"])
+def test_a_second_array_is_refused(tmp_path, option):
+    """Of two lines sbatch would heed the last, and leave runs out."""
+    planned(tmp_path / "out", 2, steps=2)
+    with pytest.raises(InputError, match="the array is that of the runs"):
+        write_slurm(tmp_path / "out", [option])
+
+
 def test_a_folder_that_slurm_cannot_name_is_refused(tmp_path):
     planned(tmp_path / "a sweep", 2, steps=2)
     with pytest.raises(InputError, match="no space, quote or %"):

@@ -191,3 +191,50 @@ def test_a_data_set_of_hugging_face_is_read_from_disk(tmp_path: Path) -> None:
         [sys.executable, "-c", HUGGING_FACE, str(tmp_path)], capture_output=True, text=True, check=False
     )
     assert ran.returncode == 0, ran.stderr
+
+
+def test_a_bin_of_halves_of_tokens_is_refused_until_its_bits_are_said(tmp_path: Path) -> None:
+    """Read as 16 bits, every second token of it would be the empty upper half of a token of 32."""
+    tokens = np.random.default_rng(1).integers(0, 900, size=4000)
+    path = write(tmp_path / "a.bin", tokens, bits=32)
+    with pytest.raises(InputError, match="look like tokens of 32 bits"):
+        opened(path)
+    assert opened(path, bits=16).facts["tokens"] == 7600
+    named = open_source(f"{path}:bits=32,vocab=1000", 16)
+    assert (named.facts["tokens"], named.vocab) == (3800, 1000)
+    assert opened(write(tmp_path / "b.bin", tokens % 4)).facts["tokens"] == 3800  # a small vocabulary is no sign of it
+
+
+def test_a_text_of_a_jsonl_may_hold_any_separator(tmp_path: Path) -> None:
+    path, text = tmp_path / "a.jsonl", "one\u2028two\x85three " * 9
+    line = json.dumps({"text": text}, ensure_ascii=False)
+    path.write_bytes(b"\xef\xbb\xbf" + "\n".join([*[line] * 40, "", ""]).encode())
+    assert open_source(str(path), 16).facts["texts"] + open_source(str(path), 16).facts["held_out_texts"] == 40
+
+
+@pytest.mark.parametrize("bad", [b'{"text": null}', b'{"text": "caf\xe9"}', b'{"txt": ""}', b"[1]"])
+def test_a_line_without_a_text_is_named(tmp_path: Path, bad: bytes) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"text": "some words of a text"}\n' * 3 + bad)
+    with pytest.raises(InputError, match=r"a\.jsonl, line 4"):
+        open_source(str(path), 4)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"data_options": {"limit": 1000}}, "data_options beside a mixture"),
+        ({"val": {"a": "pydoc"}}, "val.a has the name of a source"),
+        ({"sources": {"a": "pydoc:passes=1", "b": "pydoc"}}, "a has passes"),
+        ({"sources": {"a": "pydoc", "b": "pydoc:examples=4"}}, "b has passes or a fixed number"),
+    ],
+)
+def test_what_a_mixture_would_not_heed_is_refused(values: dict[str, Any], said: str) -> None:
+    from scalefit.proxy.config import Config
+    from scalefit.proxy.ensemble import Ensemble
+
+    small = {"d_model": 8, "d_head": 4, "n_layer": 1, "seq_len": 10, "batch": 100, "eval_batch": 20}
+    mixed = {"mixture": {"a": 1, "b": 3}, "sources": {"a": "pydoc", "b": "pydoc:limit=2000"}}
+    assert Ensemble([Config.read({**small, **mixed})]).source.facts["sources"]["b"]["tokens"] == 2000
+    with pytest.raises(InputError, match=said):
+        Ensemble([Config.read({**small, **mixed, **values})])
