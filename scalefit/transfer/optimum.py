@@ -267,6 +267,9 @@ def _at_edge(grid: FloatArray, means: FloatArray, tried: FloatArray) -> tuple[st
         why = f"none of {len(tried)} learning rates has a finite loss below the cliff of divergence: add smaller ones"
         return why, (-np.inf, float(tried[0]))
     least = int(np.argmin(means))
+    if len(grid) > 1 and np.ptp(means) == 0:
+        why = f"all {len(grid)} learning rates have the same loss, {means[0]:.5g}: see that it is the final loss"
+        return why, anywhere
     if least == 0:
         up = float(grid[1]) if len(grid) > 1 else float(tried[-1])
         return end.format("smallest", 2 ** grid[0], "smaller"), (-np.inf, up)

@@ -75,3 +75,10 @@ def test_stability_follows_a_boundary_over_size_and_batch():
     alone = fit_boundary({64.0: sweep(64, 1, -4), 128.0: sweep(128, 1, -5)})
     assert alone is not None
     assert alone.slope[0] == pytest.approx(-1.0, abs=0.05)
+
+
+def test_equal_losses_are_not_advised_to_try_smaller_rates():
+    rows = pd.DataFrame({"d_model": np.repeat([64, 128], 5), "lr": np.tile(2.0 ** np.arange(-9, -4), 2), "loss": 3.0})
+    with pytest.raises(sf.InputError, match="all 5 learning rates have the same loss, 3") as caught:
+        sf.lr_transfer(rows)
+    assert "add smaller ones" not in str(caught.value)
