@@ -52,6 +52,8 @@ class TestTranslate:
         assert found.reached[0] == pytest.approx(TRUTH, rel=1e-3)
         assert found.direct is None
         assert "E1 from 5 pairs" in found.how
+        assert "no interval: there are no draws" in str(found)
+        assert "90 % intervals" not in str(found)
 
     def test_the_interval_holds_the_truth_and_is_wider_than_that_of_the_map_alone(self, noisy):
         found = noisy
