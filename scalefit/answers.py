@@ -159,9 +159,11 @@ def rounded(value: float, low: float, high: float) -> str:
 
     >>> rounded(0.34123, 0.3211, 0.3613), rounded(406.4, 310.0, 612.0), rounded(1.69, float("nan"), float("nan"))
     ('0.341 ± 0.020', '406 [310, 612]', '1.69')
-    >>> rounded(4.0612e10, 3.9e10, 4.22e10), rounded(2.0, 2.0, 2.0)
-    ('(4.06 ± 0.16)e10', '2')
+    >>> rounded(4.0612e10, 3.9e10, 4.22e10), rounded(2.0, 2.0, 2.0), rounded(3.0, 1.5, float("inf"))
+    ('(4.06 ± 0.16)e10', '2', '3 [1.5, inf]')
     """
+    if math.isinf(low) or math.isinf(high):
+        return f"{value:.4g} [{low:.4g}, {high:.4g}]"
     half, near = 0.5 * (high - low), min(high - value, value - low)
     if not (math.isfinite(value) and math.isfinite(half) and half > 0):
         return f"{value:.4g}"

@@ -136,6 +136,9 @@ def task_ladder(
     >>> round(float(ladder.predict(1e10, 1e12)), 2)
     0.98
     """
+    if not (average >= 1 and 0 <= skip < 1):
+        what = f"a mean of {average} checkpoints, {skip:g} of each run left out"
+        raise InputError(what, where="task_ladder", todo="average 1 or more, leave out a share from 0 to below 1")
     table = _evaluations(checkpoints, loss, accuracy)
     last = table.groupby("run", sort=False).tail(average).groupby("run", sort=False)
     finals = last.agg({"N": "last", "D": "last", "loss": "mean"}).reset_index()

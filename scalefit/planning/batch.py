@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.interpolate import PchipInterpolator
+from scipy.optimize import brentq
 from scipy.special import stdtrit
 
 from scalefit.answers import Shown, as_lines, interval
@@ -144,7 +146,7 @@ def batch_size(runs: Runs | pd.DataFrame, loss: float | None = None) -> BatchAns
 def steps_to(step: FloatArray, loss: FloatArray, target: float) -> float:
     """The step at which a curve, smoothed by a running median, first reaches a loss; NaN where it never does.
 
-    0 where the first row is already below it: then the step is not known.
+    Between rows the curve is a monotone cubic. 0 where the first row is already below it: then the step is not known.
 
     >>> steps_to(np.array([0.0, 10.0, 20.0]), np.array([4.0, 3.0, 2.0]), 2.5)
     15.0
@@ -155,8 +157,9 @@ def steps_to(step: FloatArray, loss: FloatArray, target: float) -> float:
     if not len(below) or below[0] == 0:
         return 0.0 if len(below) else float("nan")
     i = int(below[0])
-    share = (smooth[i - 1] - target) / (smooth[i - 1] - smooth[i])
-    return float(step[i - 1] + share * (step[i] - step[i - 1]))
+    near = slice(max(i - 2, 0), i + 2)  # a straight line through a falling, curved loss would be passed too late
+    curve = PchipInterpolator(step[near], smooth[near] - target)
+    return float(brentq(curve, step[i - 1], step[i]) if curve(step[i]) < 0 else step[i])
 
 
 def _reached(

@@ -115,13 +115,22 @@ def watch(
         "diverged": _lost(step, loss, lone | dips, initial_loss) or _marked(rows),
         "diverging": _diverging(rows[kept], spikes, risen),
         "stuck": stuck,
-        "too short": f"{len(step)} rows are too few to judge, {JUDGED} are needed" if len(step) < JUDGED else "",
+        "too short": _few(loss),
         "risen": "".join(f"the loss is {each.warned.text}" for each in risen if not each.explained),
         "spikes": _counted(spikes, {each.warned.step for each in brief if not each.explained}, gaps),
         "calm": "".join(f"the loss is {each.warned.text}" for each in risen) or "no spike of the loss" + few,
     }
     status = next(name for name, why in reasons.items() if why)
     return Watch(status, int(step[-1]), tuple(spikes), tuple(warnings), tuple(unseen), reasons[status])
+
+
+def _few(loss: FloatArray) -> str:
+    """Why the rows are too few to judge, or "": those with a loss that is not above zero do not count."""
+    if len(loss) < JUDGED:
+        return f"{len(loss)} rows are too few to judge, {JUDGED} are needed"
+    left = int((~(loss <= 0)).sum())
+    what = f"{left} of {len(loss)} rows have a loss above zero, {JUDGED} are needed to judge"
+    return f"{what}; see that the loss is the right column (--map loss=COLUMN)" if left < JUDGED else ""
 
 
 def _marked(rows: pd.DataFrame) -> str:

@@ -23,6 +23,8 @@ def together(table: pd.DataFrame) -> pd.DataFrame:
 
     >>> together(pd.DataFrame({"loss": [2.0312], "low": [1.981], "high": [2.082]})).to_dict("list")
     {'loss': ['2.031 ± 0.050']}
+    >>> together(pd.DataFrame({"N": [float("nan")], "N_low": [1.0], "N_high": [2.0]})).to_dict("list")
+    {'N': ['–']}
     """
     found = table.copy()
     for column in list(table.columns):
@@ -34,7 +36,7 @@ def together(table: pd.DataFrame) -> pd.DataFrame:
         if own not in table.columns or high not in table.columns or not pd.api.types.is_numeric_dtype(table[own]):
             continue
         ends = zip(table[own], table[column], table[high], strict=True)
-        found[own] = [rounded(float(value), float(low), float(top)) for value, low, top in ends]
+        found[own] = [rounded(*map(float, each)) if each[0] == each[0] else "–" for each in ends]
         found = found.drop(columns=[column, high])
     return found
 

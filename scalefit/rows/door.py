@@ -36,7 +36,9 @@ def check_rows(law: Law, rows: Rows, runs: Runs, log_residuals: bool, drop_diver
         names = listed([rows.place(runs, int(i)) for i in bad[:3]], count=len(bad))
         rows = rows.keep(finite, f"{counted(len(bad), 'row')} without a finite {law.target} left out ({names})")
     measured = np.asarray(rows.values)
-    todo = "pass --drop-diverged to leave such rows out (a note counts them)"
+    todo = (
+        f'leave such rows out (--where "abs({quoted(law.target)}) < 1e299", or --drop-diverged where a command has it)'
+    )
     _refuse(rows, runs, ~np.isfinite(measured), law.target, measured, todo)
     usual = float(np.median(np.abs(measured))) if len(measured) else 0.0
     far = np.abs(measured) > (LARGEST * usual if usual > 0 else np.inf)

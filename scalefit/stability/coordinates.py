@@ -83,7 +83,7 @@ class CoordinateSlopes(Shown):
         for name in ("slope", "low", "high", "first_slope"):
             shown[name] = ["-" if value != value else f"{value:+.3f}" for value in self.table[name]]
         lines.append(as_lines(shown))
-        if ends == "none":
+        if ends == "none" and self.table["slope"].notna().any():
             lines.append("! no interval: two sizes and one seed leave no scatter to estimate it; add sizes or seeds")
         return "\n".join(lines)
 

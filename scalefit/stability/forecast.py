@@ -227,9 +227,7 @@ def _forecast(probe: Probe, column: str, lines: Lines, line: Line, over: str, si
         probe = replace(probe, limit=-probe.limit, above=False)
     sign, limit = 1.0 if probe.above else -1.0, float(np.log(probe.limit)) if probe.log else probe.limit
     value = Interval(*(np.exp(ends) if probe.log else ends).tolist())
-    sizes = np.geomspace(line.smallest, LARGEST_N, 2000)
-    chance = line.chance(sizes, limit, sign)
-    crossing = Interval(*(_first(sizes, chance, share) for share in (0.5, EARLY, LATE)))
+    crossing = Interval(*(_first(line, limit, sign, share) for share in (0.5, EARLY, LATE)))
     at_target = float(line.chance(target, limit, sign)[0])
     far = far_beyond(over, [line.smallest, line.largest], size)
     return Forecast(
@@ -250,12 +248,17 @@ def _in_words(table: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
-def _first(sizes: FloatArray, chance: FloatArray, share: float) -> float:
+def _first(line: Line, limit: float, sign: float, share: float) -> float:
     """The first size at which the probability is at least a share; NaN where no probability is known."""
+    sizes = np.geomspace(line.smallest, LARGEST_N, 2000)
+    chance = line.chance(sizes, limit, sign)
     if np.isnan(chance).all():
         return float("nan")
     reached = np.flatnonzero(chance >= share)
-    return float(sizes[reached[0]]) if len(reached) else float("inf")
+    if not len(reached) or not reached[0]:
+        return float(sizes[0]) if len(reached) else float("inf")
+    finer = np.geomspace(float(sizes[reached[0] - 1]), float(sizes[reached[0]]), 50)
+    return float(finer[np.argmax(line.chance(finer, limit, sign) >= share)])
 
 
 def _lr_limit(lines: Lines, size: float, limit: float, sign: float) -> float:

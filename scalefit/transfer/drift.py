@@ -103,9 +103,12 @@ def with_theory(
     share = variance / (variance + spread**2)  # of theory
     moved = (1 - share) * slope + share * (mean + spread * _normal(len(slope), seed))
     raised = height + float(covariance[0, 1]) / max(variance, 1e-300) * (moved - slope)
-    if apart or _pushed_out(height, slope, raised[0], moved[0], optima):
-        said = f"the measured drift, {slope[0]:+.2f} octaves per doubling, contradicts theory's {mean:+g} ± {spread:g}"
-        return height, slope, f"{said}: the law follows the measured one"
+    said = f"the measured drift, {slope[0]:+.2f} octaves per doubling,"
+    if apart:
+        return height, slope, f"{said} contradicts theory's {mean:+g} ± {spread:g}: the law follows the measured one"
+    if _pushed_out(height, slope, raised[0], moved[0], optima):
+        why = f"does not go with theory's {mean:+g} ± {spread:g}, which would move the law out of what was measured"
+        return height, slope, f"{said} {why}: the law follows the measured one"
     return raised, moved, ""
 
 

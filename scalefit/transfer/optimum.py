@@ -99,13 +99,12 @@ def best_lr(
         beyond &= np.abs(x - x[finite][np.argmin(y[finite])]) <= FARTHEST + 1
     kept, doubts = _stable(x, finite & ~beyond)
     left_out = int((beyond & finite).sum())
-    x, y, seed = x[kept], levelled(x[kept], y[kept], seed[kept]), seed[kept]
-    log = bool(np.all(y > 0))
-    rows, said = _without_stray(x, np.log(y) if log else y, seed, log)
-    stray = tuple((float(2 ** x[i]), float(np.asarray(loss, dtype=float)[kept][i])) for i in np.flatnonzero(~rows))
+    x, y, seed = x[kept], y[kept], seed[kept]
+    rows, said = _without_stray(x, y, seed)
+    stray = tuple((float(2 ** x[i]), float(y[i])) for i in np.flatnonzero(~rows))
     doubts += said
     tried = np.setdiff1d(tried, np.setdiff1d(x[~rows], x[rows]))  # a learning rate that is left out has not diverged
-    x, y, seed = x[rows], y[rows], seed[rows]
+    x, y, seed = x[rows], levelled(x[rows], y[rows], seed[rows]), seed[rows]
     grid, means = means_of(x, y)
     refused, within = _at_edge(grid, means, tried)
     if refused:
@@ -174,19 +173,23 @@ def _reach(x: FloatArray, y: FloatArray) -> float:
     return max(min(reach, FARTHEST), float(nearest[min(LEAST_POINTS, len(grid)) - 1]))
 
 
-def _without_stray(x: FloatArray, y: FloatArray, seed: FloatArray, log: bool) -> tuple[np.ndarray, list[str]]:
-    """A mask of the runs whose loss agrees with the curve through the others, and notes on those left out."""
+def _without_stray(x: FloatArray, loss: FloatArray, seed: FloatArray) -> tuple[np.ndarray, list[str]]:
+    """A mask of the runs whose loss agrees with the curve through the others, and notes on those left out.
+
+    Seeds are levelled anew without each run that is left out, as its loss has shifted the others of its seed.
+    """
     doubts: list[str] = []
-    kept = np.ones(len(x), dtype=bool)
+    kept, log = np.ones(len(x), dtype=bool), bool(np.all(loss > 0))
     while kept.any() and len(doubts) < MOST_STRAY:
         rows = np.flatnonzero(kept)
-        near = rows[np.abs(x[rows] - x[rows][np.argmin(y[rows])]) <= _reach(x[rows], y[rows])]
-        drop, stray = _drops_at_end(x[rows], y[rows]), _stray(x[near], y[near], seed[near])
-        row = int(rows[drop]) if drop is not None else -1 if stray is None else int(near[stray])
+        y = levelled(x[rows], loss[rows], seed[rows])
+        y = np.log(y) if log else y
+        near = np.flatnonzero(np.abs(x[rows] - x[rows][np.argmin(y)]) <= _reach(x[rows], y))
+        drop, stray = _drops_at_end(x[rows], y), _stray(x[rows][near], y[near], seed[rows][near])
+        row = int(rows[drop]) if drop is not None else -1 if stray is None else int(rows[near[stray]])
         if row < 0 or len(np.unique(x[rows[rows != row]])) < LEAST_POINTS:
             break
-        value = float(np.exp(y[row])) if log else float(y[row])
-        said = f"the loss {value:.5g} at learning rate {2 ** x[row]:.4g}"
+        said = f"the loss {loss[row]:.5g} at learning rate {2 ** x[row]:.4g}"
         doubts.append(f"{said} lies far from the curve through the others: left out")
         kept[row] = False
     return kept, doubts
@@ -267,6 +270,9 @@ def _at_edge(grid: FloatArray, means: FloatArray, tried: FloatArray) -> tuple[st
         why = f"none of {len(tried)} learning rates has a finite loss below the cliff of divergence: add smaller ones"
         return why, (-np.inf, float(tried[0]))
     least = int(np.argmin(means))
+    if len(grid) > 1 and np.ptp(means) == 0:
+        why = f"all {len(grid)} learning rates have the same loss, {means[0]:.5g}: see that it is the final loss"
+        return why, anywhere
     if least == 0:
         up = float(grid[1]) if len(grid) > 1 else float(tried[-1])
         return end.format("smallest", 2 ** grid[0], "smaller"), (-np.inf, up)

@@ -112,6 +112,7 @@ def read_sweeps(
     over, arms = (column_named(table, known.column(name)) if name else name for name in (over, arms))
     over = over or _size_column(table, table["_lr"], arms or "")
     refuse_unusable(table, {"lr": table["_lr"], over: table[over]})
+    _refuse_zero(table)
     table, unfinished = finished(table, over, arms or "", curves=known.curves is not None)
     rates = table.pop("_lr")
     arm, cell = cells_of(table, over, arms or "")
@@ -206,6 +207,14 @@ def refuse_unusable(table: pd.DataFrame, columns: dict[str, pd.Series]) -> None:
             why = f"{name} is {column[bad].iloc[0]}, not a number above 0, in {int(bad.sum())} of {len(bad)} runs"
             todo = f'correct it, or leave it out with --where "{name} > 0"'
             raise InputError(why, where=f"row {bad.idxmax()}", todo=todo)
+
+
+def _refuse_zero(table: pd.DataFrame) -> None:
+    """Raise InputError where some losses are exactly 0, which no training ends at but failed runs are logged with."""
+    zero = table["loss"].astype(float) == 0
+    if zero.any() and not zero.all():
+        why = f"loss is 0 in {table['run'].astype(str)[zero].iloc[0]} ({int(zero.sum())} of {len(zero)} runs)"
+        raise InputError(why, todo='write nan where a run diverged, or leave such runs out (--where "loss != 0")')
 
 
 def _without_diverged(points: pd.DataFrame, initial: float) -> tuple[pd.DataFrame, tuple[str, ...]]:

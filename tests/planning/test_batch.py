@@ -71,6 +71,20 @@ def test_steps_to_a_loss():
     assert steps_to(step[:3], np.array([np.nan, 3.0, 2.0]), 2.5) == pytest.approx(2.5)
 
 
+@pytest.mark.parametrize("every", [25, 50])
+def test_a_sparse_log_does_not_bend_the_critical_batch(every):
+    """Between rows a falling loss is curved: a straight line would be passed late, most at the largest batches."""
+    step = np.arange(every, 3001, every)
+    frames = [
+        pd.DataFrame({"run": f"b{batch}", "step": step, "batch": batch, "lr": 0.01, "loss": 2 + 5 * pace**-0.5})
+        for batch in 1024 * 2 ** np.arange(1, 8)
+        for pace in [step / (1 + 20_000 / batch)]
+    ]
+    found = batch_size(pd.concat(frames), loss=2.4)
+    assert found.tradeoff.S_min == pytest.approx((5 / 0.4) ** 2, rel=3e-3)
+    assert found.tradeoff.B_crit == pytest.approx(20_000, rel=5e-3)
+
+
 def test_a_learning_rate_that_loses_a_seed_does_not_count():
     rows = planted(seeds=2)
     fastest = batch_size(rows).reached.set_index("batch").loc[8000, "lr"]

@@ -52,6 +52,8 @@ class TestTranslate:
         assert found.reached[0] == pytest.approx(TRUTH, rel=1e-3)
         assert found.direct is None
         assert "E1 from 5 pairs" in found.how
+        assert "no interval: there are no draws" in str(found)
+        assert "90 % intervals" not in str(found)
 
     def test_the_interval_holds_the_truth_and_is_wider_than_that_of_the_map_alone(self, noisy):
         found = noisy
@@ -98,6 +100,24 @@ class TestTaskLadder:
     def test_a_target_without_data_is_refused(self):
         with pytest.raises(sf.InputError, match="a target in N"):
             sf.task_ladder(commands.evaluations(), loss="bpb", accuracy="acc", N=3e9)
+
+    @pytest.mark.parametrize("wrong", [{"average": 0}, {"average": -2}, {"skip": 1.0}, {"skip": -0.1}])
+    def test_means_that_make_no_sense_are_refused(self, wrong):
+        table = commands.evaluations().rename(columns={"tokens": "D"})
+        with pytest.raises(sf.InputError, match="average 1 or more"):
+            sf.task_ladder(table, loss="bpb", accuracy="acc", draws=0, N=3e9, D=1e11, **wrong)
+
+    def test_a_mean_that_reaches_far_back_is_no_final_loss(self):
+        """Four evaluations a run, at each quarter: the mean of the last five is that of the whole run."""
+        table = commands.evaluations().rename(columns={"tokens": "D"})
+        last = table.groupby("run")["D"].transform("max")
+        few = table[np.isclose((table["D"] / last * 4) % 1, 0)]
+        asked = {"loss": "bpb", "accuracy": "acc", "draws": 0, "N": 3e9, "D": 1e11}
+        found = sf.task_ladder(few, **asked)
+        assert "begin as early as at 25% of its tokens" in str(found)
+        assert not found.ok
+        assert "no final loss" not in str(sf.task_ladder(few, average=1, **asked))
+        assert "no final loss" not in str(sf.task_ladder(table, **asked))
 
     def test_the_command_reads_the_table_as_the_function_does(self, tmp_path):
         path = tmp_path / "evaluations.csv"

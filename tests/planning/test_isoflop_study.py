@@ -195,3 +195,26 @@ def test_the_figure_shows_minima_and_lines():
     assert len(lines) == len(found.found)
     assert [line.get_linestyle() for line in ax.line_axes.lines].count("--") == len(found.found)
     plt.close("all")
+
+
+class TestWhatWasSilent:
+    @pytest.mark.parametrize("seed", range(4))
+    def test_every_interval_holds_its_value(self, seed):
+        """A spline goes through the noise of each size, and most resamples leave the lowest size out."""
+        found = isoflop(planted(0.002, seed), draws=40, seed=seed)
+        for name in ("exponent_N", "exponent_D", "N", "D"):
+            row = found.table.loc["approach 2"]
+            assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"]
+        assert (found.optima["N_low"] <= found.optima["N"]).all()
+        assert (found.optima["N"] <= found.optima["N_high"]).all()
+
+    def test_a_loss_of_zero_is_refused_as_fits_refuse_it(self):
+        points = planted()
+        points.loc[12, "loss"] = 0.0
+        with pytest.raises(sf.InputError, match=r"loss is 0.*not above 0 \(1 of 36 runs\)"):
+            isoflop(points, draws=0)
+
+    @pytest.mark.parametrize("draws", [-1, 5])
+    def test_too_few_draws_are_refused_for_all_approaches(self, draws):
+        with pytest.raises(sf.InputError, match=f"{draws} draws are too few"):
+            isoflop(planted(), draws=draws)

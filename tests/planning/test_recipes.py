@@ -205,3 +205,33 @@ def test_a_target_that_is_no_run_is_refused(C):
     rows = pd.DataFrame({"recipe": ["a", "b"] * 4, "C": np.geomspace(1e18, 1e20, 8), "loss": np.linspace(3, 2.5, 8)})
     with pytest.raises(sf.InputError, match=r"C = 1(e\+60)? FLOP is no run"):
         sf.compare_recipes(rows, "recipe", C=C)
+
+
+class TestWhatIsSaidOfADifference:
+    def test_an_interval_without_zero_is_a_difference_whatever_the_criterion_prefers(self):
+        """Six runs of each, 1 % apart in the size of the term: the penalty for few runs prefers one curve."""
+        table = runs(power(1.8, 30, 0.075), power(1.8, 29.6, 0.075), noise=0.002, count=6, seed=3)
+        found = compare_recipes(table, "recipe", C=TARGET, draws=60)
+        row = found.pairs.iloc[0]
+        assert found.sensitivity["structure"].iloc[0] == "one curve for all"
+        assert row["difference_low"] > 0
+        assert not found.alike
+        assert "no difference is found" not in str(found)
+        assert "the runs tell recipes apart at the target" in str(found)
+
+    @pytest.mark.parametrize(("draws", "chance"), [(0, ""), (40, " in 100 % of the draws")])
+    def test_a_reference_that_is_worse_is_not_called_better(self, draws, chance):
+        found = compare_recipes(SCALED, "recipe", reference="old", C=TARGET, draws=draws)
+        assert f"old is worse than new{chance}" in str(found)
+        assert "old is better" not in str(found)
+
+    def test_equal_losses_have_nothing_to_compare(self):
+        with pytest.raises(sf.InputError, match="all 16 runs have the same loss, 3: there is nothing to compare"):
+            compare_recipes(SCALED.assign(loss=3.0), "recipe", C=TARGET, draws=0)
+
+    def test_a_loss_of_zero_is_named_by_its_row_in_the_file(self, tmp_path):
+        loss = SCALED["loss"].to_numpy().copy()
+        loss[[2, 3]] = [np.nan, 0.0]
+        SCALED.assign(loss=loss).to_csv(tmp_path / "runs.csv", index=False)
+        with pytest.raises(sf.InputError, match=r"loss is 0 in row 5, not above 0 \(1 of 16 runs\)"):
+            compare_recipes(sf.read_runs(tmp_path / "runs.csv", need=()), "recipe", C=TARGET, draws=0)

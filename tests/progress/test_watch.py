@@ -205,3 +205,10 @@ def test_a_fit_is_held_against_a_log_that_begins_during_warmup(tmp_path):
     done = commands.run(f"scalefit watch {tmp_path}/log.csv --fit {tmp_path}/fit.json --warmup 50")
     assert done.exit_code == 0, done.output
     assert "residual against a fitted law" not in done.stdout
+
+
+def test_a_run_without_losses_above_zero_is_not_called_calm():
+    rows = pd.DataFrame({"step": np.arange(100), "loss": np.where(np.arange(100) < 19, 3.0, -1.0)})
+    seen = watch(rows)
+    assert seen.status == "too short"
+    assert "19 of 100 rows have a loss above zero, 20 are needed to judge" in seen.why

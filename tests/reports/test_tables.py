@@ -45,6 +45,7 @@ def test_a_rounded_value_is_off_by_at_most_a_twentieth_of_half_its_interval(valu
         ((2.3e-5, 2.1e-5, 2.5e-5), "(2.30 ± 0.20)e-5"),
         ((math.nan, 1, 2), "nan"),
         ((3.14159, math.nan, math.nan), "3.142"),
+        ((3.14159, 1.02, math.inf), "3.142 [1.02, inf]"),
     ],
 )
 def test_rounding_by_hand(ends, text):
@@ -54,6 +55,8 @@ def test_rounding_by_hand(ends, text):
 def test_values_and_ends_become_one_column():
     table = pd.DataFrame({"N": [1e9], "N_low": [0.9e9], "N_high": [1.1e9], "loss": [2.0], "low": [1.9], "high": [2.1]})
     assert together(table).to_dict("list") == {"N": ["(1.00 ± 0.10)e9"], "loss": ["2.00 ± 0.10"]}
+    missing = pd.DataFrame({"N": [math.nan, 3.0], "N_low": [math.nan, 1.5], "N_high": [math.nan, math.inf]})
+    assert together(missing)["N"].tolist() == ["–", "3 [1.5, inf]"]
     other = pd.DataFrame({"run": ["a"], "low": ["x"], "high": ["y"]})
     assert together(other).equals(other), "columns of words are no interval"
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+import commands
 import numpy as np
 import pandas as pd
 import pytest
@@ -43,3 +46,17 @@ def test_finals_without_losses_are_predicted_and_not_fitted():
     assert fit.predict(bare)["loss"].to_numpy() == pytest.approx(loss, rel=1e-5)
     with pytest.raises(InputError, match="loss"):
         sf.fit(bare, "power-floor:over=N")
+
+
+def test_the_advice_on_a_loss_that_is_not_finite_works_in_every_command(tmp_path, monkeypatch):
+    """``plan`` fits FILE and has no --drop-diverged."""
+    monkeypatch.chdir(tmp_path)
+    N, D = (x.ravel() for x in np.meshgrid([1e7, 1e8, 1e9], [1e9, 1e10, 1e11]))
+    loss = (1.7 + 400 * N**-0.34 + 410 * D**-0.28).astype(object)
+    loss[4] = "nan"
+    pd.DataFrame({"N": N, "D": D, "loss": loss}).to_csv("runs.csv", index=False)
+    line = "scalefit plan runs.csv --compute 1e21 --draws 0"
+    refused = commands.run(line)
+    advice = re.search(r'(--where "[^"]+")', refused.stderr)
+    assert refused.exit_code == 2
+    assert "plan by law chinchilla" in commands.run(f"{line} {advice[1]}").stdout

@@ -125,11 +125,24 @@ def test_runs_near_this_rate_that_diverged_are_named():
     assert forecast(endless, 1e9, 0.01).lost.startswith("runs of N 1e+08 at")
 
 
+class Rising:
+    """A line whose chance of lying beyond a limit is the share of the way from 1 to a size, in the logarithm."""
+
+    smallest = 1.0
+
+    def __init__(self, certain):
+        self.certain = certain
+
+    def chance(self, size, limit, sign):
+        return np.clip(np.log(size) / np.log(self.certain), 0, 1) if self.certain else np.full(len(size), np.nan)
+
+
 def test_the_first_size_at_which_a_probability_is_reached():
-    sizes, chance = np.array([1.0, 2.0, 3.0]), np.array([0.1, 0.5, 0.9])
-    assert [_first(sizes, chance, share) for share in (0.05, 0.5, 0.51)] == [1.0, 2.0, 3.0]
-    assert _first(sizes, chance, 0.95) == np.inf
-    assert np.isnan(_first(sizes, np.full(3, np.nan), 0.5))
+    for share in (0.05, 0.5, 0.95):
+        assert _first(Rising(1e12), 0.0, 1.0, share) == pytest.approx(1e12**share, rel=5e-4)
+    assert _first(Rising(1e12), 0.0, 1.0, 0.0) == 1.0
+    assert _first(Rising(1e30), 0.0, 1.0, 0.95) == np.inf
+    assert np.isnan(_first(Rising(None), 0.0, 1.0, 0.5))
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,11 @@ def test_an_infinite_value_is_no_size_either_and_a_loss_at_an_earlier_step_is_no
     assert str(sf.coordinate_slopes(both.assign(mean_abs=np.nan))).startswith("mlp, q are not finite as width grows")
 
 
+def test_lost_modules_of_several_seeds_are_not_said_to_lack_seeds():
+    made = table({"q": 0.0}, seeds=3, noise=0.01)
+    assert "no interval" not in str(sf.coordinate_slopes(made.assign(mean_abs=np.nan)))
+
+
 def test_the_command_on_a_lost_module(tmp_path):
     lost_at(table({"mlp": 0.0, "q": 0.0}), "mlp", width=512).to_csv(tmp_path / "c.csv", index=False, na_rep="nan")
     told = commands.run(f"scalefit coordcheck {tmp_path}/c.csv --plot {tmp_path}/c.svg")

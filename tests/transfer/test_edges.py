@@ -75,3 +75,38 @@ def test_stability_follows_a_boundary_over_size_and_batch():
     alone = fit_boundary({64.0: sweep(64, 1, -4), 128.0: sweep(128, 1, -5)})
     assert alone is not None
     assert alone.slope[0] == pytest.approx(-1.0, abs=0.05)
+
+
+def test_equal_losses_are_not_advised_to_try_smaller_rates():
+    rows = pd.DataFrame({"d_model": np.repeat([64, 128], 5), "lr": np.tile(2.0 ** np.arange(-9, -4), 2), "loss": 3.0})
+    with pytest.raises(sf.InputError, match="all 5 learning rates have the same loss, 3") as caught:
+        sf.lr_transfer(rows)
+    assert "add smaller ones" not in str(caught.value)
+
+
+def with_one_loss(value, lr):
+    """Three seeds at two widths, of which one run has another loss."""
+    rng = np.random.default_rng(4)
+    rows = [
+        (width, rate, seed, 3 + 0.02 * (np.log2(rate) + 6) ** 2 + 0.004 * rng.standard_normal())
+        for width in (64, 128)
+        for rate in 2.0 ** np.arange(-12, -2)
+        for seed in range(3)
+    ]
+    table = pd.DataFrame(rows, columns=["d_model", "lr", "seed", "loss"])
+    at = (table["d_model"] == 64) & (table["lr"] == lr) & (table["seed"] == 1)
+    return table.assign(loss=table["loss"].mask(at, value))
+
+
+def test_one_absurd_loss_takes_no_other_run_of_its_seed_with_it():
+    """The loss shifts the level of its seed, so that it is found first and the seeds are levelled again."""
+    found = sf.lr_transfer(with_one_loss(1e9, 2.0**-9), draws=60)
+    said = [note for note in found.notes if "d_model 64" in note]
+    assert said == [
+        "all, d_model 64: the loss 1e+09 at learning rate 0.001953 lies far from the curve through the others: left out"
+    ]
+
+
+def test_a_loss_of_zero_among_others_is_no_minimum():
+    with pytest.raises(sf.InputError, match=r"loss is 0 in .* \(1 of 60 runs\)"):
+        sf.lr_transfer(with_one_loss(0.0, 0.125), draws=20)

@@ -280,6 +280,11 @@ def test_theory_is_one_more_measurement():
     assert far[2].startswith(
         "the measured drift, -0.50 octaves per doubling, contradicts theory's -2 ± 0.4: the law follows"
     )
+    optimum = np.array([[0.0, -7.05, -6.95]])  # where -1 would raise the line, though -0.5 lies near enough to -1 ± 0.4
+    pushed = drift.with_theory(height - 0.5 * (slope - slope[0]), slope, (-1.0, 0.4), 0, optimum)
+    assert pushed[1] is slope
+    assert "contradicts" not in pushed[2]
+    assert "does not go with theory's -1 ± 0.4" in pushed[2]
     away = 2 * np.hypot(0.4, variance**0.5)
     assert drift.with_theory(height, slope, (-0.5 - 0.99 * away, 0.4), 0)[2] == ""
     assert drift.with_theory(height, slope, (-0.5 - 1.01 * away, 0.4), 0)[2]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from scalefit.errors import InputError
 from scalefit.planning.allocation.cost import SIZES, Rate
@@ -102,3 +103,13 @@ def fixed_of(at: Mapping[str, Any]) -> dict[str, float]:
             what = f"{name} = {value:.3g} {UNITS.get(name, 'parameters')} is no run that anyone plans"
             raise InputError(what, where="plan", todo=f"give {name} from {low:g} to {high:g}")
     return found
+
+
+def above_zero(table: pd.DataFrame, where: str) -> None:
+    """Raise InputError that names the first run whose loss is not above 0; missing losses are left to the caller."""
+    loss = table["loss"].astype(float)
+    bad = np.flatnonzero(loss <= 0)
+    if len(bad):
+        name = f" in {table['run'].iloc[bad[0]]}" if "run" in table.columns else ""
+        what = f"loss is {loss.iloc[bad[0]]:g}{name}, not above 0 ({len(bad)} of {len(loss)} runs)"
+        raise InputError(what, where=where, todo='leave such runs out (--where "loss > 0")')

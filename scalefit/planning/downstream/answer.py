@@ -75,7 +75,9 @@ class Downstream(Shown):
         lines += ["", "assumed:"]
         lines += [f"  law: {self.first.law.equation}, fitted to {self.first.rows} runs"] if self._through_law else []
         lines.append(f"  map: {self.second.law.equation}, fitted to {self.second.rows} rows")
-        lines += [f"  {self.how}", "  90 % intervals: the prediction intervals of both stages, taken as independent"]
+        known = self.reached[1] == self.reached[1]
+        ends = "90 % intervals: the prediction intervals of both stages, taken as independent"
+        lines += [f"  {self.how}", f"  {ends if known else 'no interval: there are no draws, or too few rows for one'}"]
         warnings = (*self.cautions, *(self.first.warnings if self._through_law else ()), *self.second.warnings)
         return "\n".join([*lines, *(f"! {text}" for text in dict.fromkeys(check.text for check in warnings))])
 

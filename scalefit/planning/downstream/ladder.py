@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from scalefit.errors import InputError
+from scalefit.diagnosis.checks import Check
+from scalefit.errors import InputError, counted, listed
 from scalefit.fitting.stages import task_ladder as staged
 from scalefit.planning.allocation.source import DRAWS
 from scalefit.planning.allocation.targets import fixed_of
@@ -18,6 +19,7 @@ from scalefit.runs import Runs, read_runs
 
 #: checks of loss curves by step; the points of the second stage are numbered in their order, but the law has no steps
 OF_STEPS = ("transient", "stray-phase")
+EARLY = 0.5  #: share of a run's tokens before which no checkpoint belongs to the mean that stands for its final loss
 
 
 def task_ladder(
@@ -52,8 +54,25 @@ def task_ladder(
     sigmoid = replace(made.accuracy, warnings=kept)
     way = ends_of(made.loss, goal)
     reached = through(way, sigmoid, TAIL * made.scatter, most=1.0)
-    cautions = (*made.loss.cautions(**goal), *sigmoid.cautions(loss=way[0]))  # type: ignore[arg-type]
+    early = _early(table, given, average)
+    cautions = (*early, *made.loss.cautions(**goal), *sigmoid.cautions(loss=way[0]))  # type: ignore[arg-type]
     return Downstream(made.loss, sigmoid, made.how, goal, way, reached, None, cautions)
+
+
+def _early(table: pd.DataFrame, names: dict[str, str], average: int) -> list[Check]:
+    """A doubt where the mean that stands for a final loss reaches far back into a run."""
+    if "run" not in table.columns:
+        return []
+    kept = table[["run", "D", *names.values()]].dropna().sort_values("D", kind="stable")
+    last = kept.groupby("run", sort=False)["D"].apply(lambda tokens: tokens.iloc[-average:].iloc[0] / tokens.iloc[-1])
+    far = last.index[last < EARLY]
+    if not len(far):
+        return []
+    text = (
+        f"the last {average} checkpoints of {counted(len(far), 'run')} ({listed(far, 2)}) begin as early as at "
+        f"{last.min():.0%} of its tokens, so that their mean is no final loss: average fewer (--average 1)"
+    )
+    return [Check("early-checkpoints", text)]
 
 
 def _table(checkpoints: Runs | str | Path, names: dict[str, str]) -> pd.DataFrame:

@@ -39,22 +39,29 @@ class Found:
 
     def exponent_ends(self) -> tuple[float, float]:
         """The 90 % interval of the exponent of N."""
-        return _ends(self.lines[:, 0])
+        return _ends(self.lines[:, 0], self.exponent)
 
     def size(self, C: float) -> tuple[float, float, float]:
         """The best size at a compute, with its interval."""
         logs = self.lines[:, 1] + self.lines[:, 0] * np.log(C)
-        low, high = _ends(logs)
-        return float(np.exp(self.log_factor + self.exponent * np.log(C))), float(np.exp(low)), float(np.exp(high))
+        own = self.log_factor + self.exponent * float(np.log(C))
+        low, high = _ends(logs, own)
+        return float(np.exp(own)), float(np.exp(low)), float(np.exp(high))
 
 
-def _ends(values: FloatArray) -> tuple[float, float]:
-    """The interval of draws; NaN without any."""
+def _ends(values: FloatArray, own: float) -> tuple[float, float]:
+    """The interval of draws, which holds the value ``own`` that they belong to; NaN without any.
+
+    Resampled runs of a budget leave sizes out, so that a minimum which one size makes is in few of the draws.
+
+    >>> tuple(round(end, 3) for end in _ends(np.linspace(1, 2, 101), 2.1))
+    (1.05, 2.1)
+    """
     kept = values[np.isfinite(values)]
     if not len(kept):
         return float("nan"), float("nan")
     low, high = np.quantile(kept, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+    return min(float(low), own), max(float(high), own)
 
 
 def _are_apart(two: list[tuple[float, float, float]]) -> bool:
@@ -98,7 +105,8 @@ class IsoFlopStudy(Shown):
         second = self.found.get("approach 2")
         if second is None:
             return pd.DataFrame(columns=["C", "N", "N_low", "N_high", "D", "loss"])
-        ends = [_ends(column) for column in second.sizes.T] if len(second.sizes) else []
+        pairs = zip(second.sizes.T, second.optima["N"], strict=True) if len(second.sizes) else ()
+        ends = [_ends(column, float(own)) for column, own in pairs]
         table = second.optima.copy()
         table.insert(2, "N_low", [low for low, _ in ends] or np.nan)
         table.insert(3, "N_high", [high for _, high in ends] or np.nan)

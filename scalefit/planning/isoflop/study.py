@@ -19,6 +19,7 @@ from scalefit.fitting.result import Fit
 from scalefit.laws import find_law
 from scalefit.numerics import FloatArray
 from scalefit.planning.allocation.spread import constants_of
+from scalefit.planning.allocation.targets import above_zero
 from scalefit.planning.allocation.targets import budgets_of as budgets
 from scalefit.planning.isoflop.answer import Found, IsoFlopStudy
 from scalefit.planning.isoflop.approaches import (
@@ -37,6 +38,7 @@ from scalefit.planning.isoflop.approaches import (
 )
 from scalefit.planning.optimum.compute_optimal import CLOSED_FORMS, FLOP_PER, compute_optimal
 from scalefit.runs import Runs, read_runs
+from scalefit.uncertainty.intervals import Resampling
 
 DRAWS = 200
 LAW = "chinchilla"
@@ -65,6 +67,7 @@ def isoflop(
     known = runs if isinstance(runs, Runs) else read_runs(runs, need=())
     if curve not in CURVES:
         raise InputError(f'no curve "{curve}"', where="isoflop", todo=f"choose one of {', '.join(CURVES)}")
+    Resampling(draws, seed)  # refuses too few draws
     points = _points(known)
     target = _target(compute, points)
     rng = np.random.default_rng(seed)
@@ -89,6 +92,7 @@ def _points(runs: Runs) -> pd.DataFrame:
         have = ", ".join(map(str, table.columns))
         todo = f"write --map N=COLUMN, --map D=COLUMN (or C); the log has {have}"
         raise InputError("isoFLOP curves need N, D or C, and the loss", where="isoflop", todo=todo)
+    above_zero(table, "isoflop")
     N = table[size].astype(float)
     C = table["C"].astype(float) if "C" in table.columns else FLOP_PER * N * table["D"].astype(float)
     D = table["D"].astype(float) if "D" in table.columns else C / (FLOP_PER * N)

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 FEW_CROSS = 0.05  #: share of the draws below which a crossing is not mentioned
 
+ONE_CURVE = (
+    "the runs tell recipes apart at the target, though they are too few for the criterion, which prefers one curve"
+)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RecipeComparison(Shown):
@@ -30,7 +34,7 @@ class RecipeComparison(Shown):
     pairs: pd.DataFrame  #: each recipe against the reference: difference, gain, chance, crossing, with intervals
     reference: str
     sensitivity: pd.DataFrame  #: the same difference and gain under other structures and pinned floors
-    alike: bool  #: whether one curve for all recipes describes the runs as well
+    alike: bool  #: whether one curve for all describes the runs as well, and no interval of a difference excludes 0
     cautions: tuple[Check, ...]
 
     @property
@@ -51,6 +55,8 @@ class RecipeComparison(Shown):
         lines += [as_lines(pd.DataFrame(shown)), ""]
         if self.alike:
             lines.append("no difference is found: one curve for all recipes describes these runs as well")
+        elif self.joint.structure.text != self.sensitivity["structure"].iloc[0]:
+            lines.append(ONE_CURVE)
         for _, row in self.pairs.iterrows():
             lines += self._pair(row)
         if len(self.sensitivity) > 1:
@@ -64,8 +70,10 @@ class RecipeComparison(Shown):
         return "\n".join([*lines, *(f"! {check.text}" for check in (*self.cautions, *fit.warnings))])
 
     def _pair(self, row: pd.Series) -> list[str]:
-        chance = "" if row["chance"] != row["chance"] else f" in {100 * row['chance']:.0f} % of the draws"
-        lines = [f"{self.reference} is better than {row['recipe']}{chance}"]
+        worse = row["difference"] < 0
+        share = 1 - row["chance"] if worse else row["chance"]
+        chance = "" if share != share else f" in {100 * share:.0f} % of the draws"
+        lines = [f"{self.reference} is {'worse' if worse else 'better'} than {row['recipe']}{chance}"]
         lines.append(f"  difference {_with(row, 'difference', 'difference_', '+.4f')}")
         lines.append(f"  gain {_with(row, 'gain', 'gain_', '.3g')} times the compute")
         if row["crossing"] == row["crossing"]:

@@ -12,7 +12,7 @@ from scalefit.errors import InputError, listed
 from scalefit.fitting.prediction import predict
 from scalefit.numerics import FloatArray
 from scalefit.planning.allocation.spread import ends, plain_ends
-from scalefit.planning.allocation.targets import fixed_of
+from scalefit.planning.allocation.targets import above_zero, fixed_of
 from scalefit.planning.recipes.answer import RecipeComparison
 from scalefit.planning.recipes.gain import factor_to, kind_of, scaled
 from scalefit.planning.recipes.structure import MARK, STRUCTURES, Joint, candidates, fitted, marked
@@ -63,10 +63,19 @@ def compare_recipes(
     pairs = pd.DataFrame([_pair(chosen, first, k, losses, target, rows) for k in range(len(names)) if k != first])
     each = _each(chosen, target)
     sensitivity = _sensitivity(rows, chosen, tried, first, target)
-    alike = tried[0][1].structure is STRUCTURES[0]
+    alike = tried[0][1].structure is STRUCTURES[0] and not told_apart(pairs)
     cautions = chosen.fit.cautions(**_point(chosen, first, target))
     shown = rows.assign(recipe=table[by].astype(str).to_numpy())
     return RecipeComparison(chosen, by, target, shown, each, pairs, names[first], sensitivity, alike, cautions)
+
+
+def told_apart(pairs: pd.DataFrame) -> bool:
+    """Whether the interval of a difference excludes 0.
+
+    >>> told_apart(pd.DataFrame({"difference_low": [-0.01, 0.003], "difference_high": [0.02, 0.037]}))
+    True
+    """
+    return bool(((pairs["difference_low"] > 0) | (pairs["difference_high"] < 0)).any())
 
 
 def _table(runs: Runs, by: str, kind: str) -> pd.DataFrame:
@@ -75,6 +84,7 @@ def _table(runs: Runs, by: str, kind: str) -> pd.DataFrame:
         if name not in table.columns:
             have = ", ".join(map(str, table.columns))
             raise InputError(f'no column "{name}"', where="compare_recipes", todo=f"name one of: {have}")
+    above_zero(table, WHERE)
     columns = ["C"] if kind == "C" else ["N", "D"]
     usable = (
         table[by].notna() & np.isfinite(table["loss"].astype(float)) & (table[columns].astype(float) > 0).all(axis=1)
@@ -82,6 +92,9 @@ def _table(runs: Runs, by: str, kind: str) -> pd.DataFrame:
     kept: pd.DataFrame = table.iloc[np.flatnonzero(usable)].reset_index(drop=True)
     if not len(kept):
         raise InputError("no run has a recipe and a final loss", where="compare_recipes", todo="see scalefit inspect")
+    if kept["loss"].nunique() == 1:
+        what = f"all {len(kept)} runs have the same loss, {float(kept['loss'].iloc[0]):g}: there is nothing to compare"
+        raise InputError(what, where="compare_recipes", todo="give final losses")
     return kept
 
 
