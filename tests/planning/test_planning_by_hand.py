@@ -81,8 +81,8 @@ def test_held_out_losses_are_used_where_every_run_has_five(held, used):
     rows = curves(batches=(50, 100, 400))
     few = (rows["batch"] == 400) & (rows["step"] > held)
     rows["val_loss"] = (rows["loss"] + 1).mask(few)
-    found = batch_size(rows, loss=4.86 if used == "val_loss" else 3.7)
-    wanted = [12.6, 7.0, 2.8] if used == "val_loss" else [27.0, 15.0, 6.0]
+    found = batch_size(rows, loss=4.85 if used == "val_loss" else 3.7)
+    wanted = [13.5, 7.5, 3.0] if used == "val_loss" else [27.0, 15.0, 6.0]
     assert found.reached["steps"].tolist() == pytest.approx(wanted)
 
 
@@ -90,7 +90,7 @@ def test_held_out_losses_are_used_where_every_run_has_five(held, used):
     ("loss", "target", "wanted"),
     [
         ([4.0, 1.0, 3.0, 2.0], 1.0, 2.0),  # four rows are too few for a running median
-        ([4.0, 1.0, 3.0, 2.0], 2.5, 1.5),
+        ([4.0, 3.0, 2.0, 1.0], 2.5, 2.5),
         ([5.0, 4.0, 3.0, 2.0, 1.0], 3.0, 3.0),
         ([5.0, 5.0, 0.0, 5.0, 5.0], 1.0, np.nan),  # of five rows one alone decides nothing
         ([3.0, 2.0, 1.0], 3.0, 0.0),  # below it from the first row on
