@@ -1,5 +1,6 @@
 """Names of N, D and the loss by the words that they consist of; a name with any other word is no guess."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -81,3 +82,10 @@ def test_a_unit_at_the_end_of_a_name_of_known_words_counts(unit):
     scale = {"M": 1e6, "B": 1e9}[unit]
     table = sf.read_runs(pd.DataFrame({f"param_count_nonemb_{unit}": [1.5, 7.0], "loss": [3.0, 2.5]})).table
     assert table["N"].tolist() == [1.5 * scale, 7 * scale]
+
+
+def test_sizes_and_data_that_are_swapped_are_suspect():
+    N, D = np.array([1e8, 1e8, 1e9]), np.array([2e9, 4e9, 2e10])
+    for sizes, data, doubted in ((D, N, True), (N, D, False), (D, np.r_[3e9, N[1:]], False), (D, N / 1e6, False)):
+        notes = sf.read_runs(pd.DataFrame({"N": sizes, "D": data, "loss": [3.0, 2.9, 2.5]})).notes
+        assert any(note.kind == "suspect" and "not swapped" in note.text for note in notes) == doubted

@@ -39,7 +39,7 @@ def checked(runs: Runs, declared: Mapping[str, float] = NONE) -> Runs:
     for name in ("N", "N_total", "D", "C"):
         if name in runs.table.columns:
             found += _sizes(runs.table, name)
-    found += [_above_one(runs.table, name) for name in ("accuracy", "error")]
+    found += [_swapped(runs.table), *(_above_one(runs.table, name) for name in ("accuracy", "error"))]
     found += [_repeated_runs(runs), _repeated_rows(runs), _convention(runs)]
     return replace(runs, notes=(*runs.notes, *(note for note in found if note is not None)))
 
@@ -112,6 +112,17 @@ def _sizes(table: pd.DataFrame, name: str) -> Iterator[Note]:
         reach = f"{name} is {np.nanmin(sizes):g} to {np.nanmax(sizes):g}"
         text = f"{reach}, probably counted in millions or billions: write the unit"
         yield Note("suspect", f'{text} into the header, as in "{name} (B)"', small.size)
+
+
+def _swapped(table: pd.DataFrame) -> Note | None:
+    """Fewer tokens than parameters in every run of several sizes and lengths, as where the two columns are swapped."""
+    if not {"N", "D"} <= set(table.columns):
+        return None
+    sizes, data = table["N"].to_numpy(dtype=float), table["D"].to_numpy(dtype=float)
+    if len(np.unique(sizes)) < 2 or len(np.unique(data)) < 2 or not (sizes > data).all() or np.median(data) < LEAST:
+        return None
+    text = f"D is at most {np.max(data / sizes):.2g} of N: every run saw fewer tokens than it has parameters"
+    return Note("suspect", f"{text}; check that N and D are not swapped and have the same unit", len(table))
 
 
 def _above_one(table: pd.DataFrame, name: str) -> Note | None:
