@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,13 @@ class Teacher:
         self.w = weights.views(theta.to(device), model.leaves)
         if config.weight_bits:
             self.w = weights.rounded(self.w, model.leaves, config.weight_bits)
+
+    def check(self, folders: Sequence[RunFolder]) -> None:
+        """Raise InputError for the folder of a run that another teacher began to teach."""
+        for folder in folders:
+            if folder.facts().get("teacher", self.facts) != self.facts:
+                text = "the run began with another teacher than the one that now lies in the folder of its teacher"
+                raise InputError(text, where=str(folder.path), todo="delete the folder to train again")
 
     def logits(self, batch: Examples) -> Examples:
         """Of each set of tokens, by itself: what one member learns does not depend on those beside it."""

@@ -140,11 +140,10 @@ class Trainer:
         e, device = self.ensemble, self.ensemble.device
         e.step, self.wall, self.ema = saved[0]["step"], saved[0]["wall"], [s["ema"] for s in saved]
         if any(s["theta"].shape != e.theta.shape[1:] or s["state"].keys() != e.state.keys() for s in saved):
-            raise InputError(
-                f"checkpoint.pt was written by another version of the model (torch {saved[0]['torch']})",
-                where=str(self.runs[0][1].path),
-                todo="delete the folder to train again",
-            )
+            text = f"checkpoint.pt was written by another version of the model (torch {saved[0]['torch']})"
+            raise InputError(text, where=str(self.runs[0][1].path), todo="delete the folder to train again")
+        if e.teacher:
+            e.teacher.check([folder for _, folder in self.runs])
         e.theta = torch.stack([s["theta"] for s in saved]).to(device)
         e.state = {name: torch.stack([s["state"][name] for s in saved]).to(device) for name in e.state}
 

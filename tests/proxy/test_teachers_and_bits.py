@@ -109,6 +109,12 @@ def test_packed_students_equal_students_alone_and_resume_to_the_bit(
     with pytest.raises(InterruptedError):
         train(config, tmp_path / "killed")
     monkeypatch.undo()
+    about = tmp_path / "killed" / whole.name / "run.json"
+    facts = json.loads(about.read_text())
+    about.write_text(json.dumps({**facts, "teacher": {**facts["teacher"], "val_loss": 9.0}}))
+    with pytest.raises(InputError, match="another teacher"):
+        train(config, tmp_path / "killed")
+    about.write_text(json.dumps(facts))
     assert (train(config, tmp_path / "killed") / "log.jsonl").read_bytes() == (whole / "log.jsonl").read_bytes()
 
 
