@@ -16,6 +16,7 @@ NAMES = ("*.parquet", "*.pq")
 MOST_CELLS = 200_000_000  #: of a table; a small file can unpack to any number
 MANY_ROWS = 10_000_000  #: of a longer file one row in so many is kept that about this many remain
 BATCH = 1 << 20  #: rows of such a file that are held at a time
+SELDOM = 0.1  #: share of its rows up to which a column of numbers is filled now and then, as by evaluations
 
 
 def read(path: Path) -> RawTable:
@@ -37,7 +38,8 @@ def read(path: Path) -> RawTable:
     except (ValueError, OSError, LookupError, TypeError, NotImplementedError) as error:
         raise InputError("not a Parquet file", where=str(path), todo="give a Parquet file or a CSV") from error
     if every > 1:
-        text = f"{about.num_rows} rows: one in {every} was read, with the first and the last of each run"
+        text = f"{about.num_rows} rows: one in {every} was read"
+        text += ", with the first and the last of each run, and those of evaluations"
         return RawTable(path, frame, remarks=(Remark("dropped", text, about.num_rows - len(frame)),))
     if frame.index.name is not None or isinstance(frame.index, pd.MultiIndex):
         frame = frame.reset_index()
@@ -46,7 +48,7 @@ def read(path: Path) -> RawTable:
 
 
 def _one_in(every: int, path: Path) -> pd.DataFrame:
-    """One row in ``every``, and all at which one run seems to end or the next to begin.
+    """One row in ``every``, all at which one run seems to end or the next to begin, and all that were evaluated.
 
     Raises InputError where these are most of the rows, as where the rows of runs alternate.
     """
@@ -59,7 +61,7 @@ def _one_in(every: int, path: Path) -> pd.DataFrame:
         begin = 0 if end.empty else int(end.index[-1]) + 1
         frame.index = pd.RangeIndex(begin, begin + len(frame))
         whole = frame if end.empty else pd.concat([end, frame])
-        take = (whole.index.to_numpy() % every == 0) | _ends(whole)
+        take = (whole.index.to_numpy() % every == 0) | _ends(whole) | _seldom_filled(whole)
         take[: max(len(end) - 1, 0)] = take[-1] = False  # those before are decided, and the last one is not
         parts.append(whole[take])
         kept, end = kept + int(take.sum()), whole.iloc[-2:]
@@ -69,6 +71,12 @@ def _one_in(every: int, path: Path) -> pd.DataFrame:
     found = pd.concat([*parts, end.iloc[-1:]])
     found.index += 1
     return found.drop(columns=[name for name in found.columns if str(name).startswith("__index_level_")])
+
+
+def _seldom_filled(frame: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether a row holds a number in a column that few rows fill: that of an evaluation would be lost with its row."""
+    filled = frame[[name for name in frame.columns if frame[name].dtype.kind == "f"]].notna().to_numpy()
+    return np.asarray(filled[:, filled.mean(axis=0) <= SELDOM].any(axis=1))
 
 
 def _ends(frame: pd.DataFrame) -> NDArray[np.bool_]:

@@ -40,7 +40,7 @@ def test_one_row_in_so_many_and_the_ends_of_each_run_are_read(tmp_path, sizes, t
     assert (raw.frame.index - 1).tolist() == kept
     assert raw.frame["loss"].tolist() == whole["loss"][kept].tolist()
     assert [remark.text for remark in raw.remarks] == [
-        f"{len(whole)} rows: one in {every} was read, with the first and the last of each run"
+        f"{len(whole)} rows: one in {every} was read, with the first and the last of each run, and those of evaluations"
     ]
     assert raw.remarks[0].count == len(whole) - len(kept)
 
@@ -49,6 +49,16 @@ def test_a_fit_of_a_long_file_finds_its_constants(tmp_path):
     written(tmp_path / "long.parquet", (150, 150), True)
     fit = sf.fit(sf.read_runs(tmp_path / "long.parquet"), "E + A*step**-alpha")
     assert [fit[name] for name in ("E", "A", "alpha")] == pytest.approx([3, 1, 0.5], rel=1e-6)
+
+
+def test_every_evaluation_is_read_wherever_it_stands(tmp_path):
+    steps = np.arange(1, 1001)
+    table = pd.DataFrame({"step": steps, "loss": 3 + steps**-0.5})
+    table["val_loss"] = (table["loss"] + 0.1).where(steps % 40 == 27)
+    table.to_parquet(tmp_path / "long.parquet")
+    read = parquet.read(tmp_path / "long.parquet").frame
+    assert read["step"][read["val_loss"].notna()].tolist() == steps[steps % 40 == 27].tolist()
+    assert len(read) < 150
 
 
 def test_runs_that_alternate_are_refused(tmp_path):
