@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from scalefit.errors import InputError
@@ -128,7 +128,7 @@ class Config:
     name: str = ""
 
     def __post_init__(self) -> None:
-        refuse_impossible(self.as_dict(), {f.name: f.default for f in fields(self)})
+        refuse_impossible(self.as_dict(), DEFAULTS)
         tokens = self.sequence_tokens * self.accumulate
         if self.batch % tokens:
             raise InputError(
@@ -156,7 +156,7 @@ class Config:
         ...
         scalefit.errors.InputError: configuration: unknown key 'd_modle'; did you mean 'd_model'?
         """
-        defaults = {f.name: getattr(BASE, f.name) for f in fields(cls)}
+        defaults = BASE.__dict__
         for key, value in values.items():
             if key not in defaults:
                 raise InputError(f"unknown key {key!r}", where=where, todo=suggestion(key, defaults))
@@ -167,7 +167,8 @@ class Config:
 
     def as_dict(self) -> dict[str, Any]:
         """Every key with its value, ready for JSON."""
-        return asdict(self)
+        values = {key: getattr(self, key) for key in KEYS}
+        return {key: dict(value) if isinstance(value, dict) else value for key, value in values.items()}
 
     def identity(self) -> str:
         """Twelve hexadecimal digits that name the run: a hash of the keys that change its result.
@@ -233,6 +234,10 @@ class Config:
         width = self.encoder_width or self.d_model
         shape |= {"n_encoder_layer": self.n_encoder_layer, "encoder_width": width}
         return EncoderDecoder(**shape, encoder_ff=self.encoder_ff or 4 * width)
+
+
+KEYS = tuple(key.name for key in fields(Config))
+DEFAULTS = {key.name: key.default for key in fields(Config)}
 
 
 def _json_without(keys: Sequence[str], values: Mapping[str, Any]) -> str:
