@@ -166,8 +166,8 @@ COLUMNS: dict[str, Column] = {
         "learning rate at the step, as fed to the optimiser",
         NAMES["lr"],
         _words(
-            "lr_[0-9]* lr/[0-9]* lr/muon* lr/adam* lr/group* lr/pg* lr_group* lr_pg* lr_muon* lr_adam* "
-            "learning_rate_[0-9]*"
+            "lr_[0-9] lr_[0-9][0-9] lr_[0-9]_* lr/[0-9]* lr/muon* lr/adam* lr/group* lr/pg* lr_group* lr_pg* lr_muon* "
+            "lr_adam* learning_rate_[0-9] learning_rate_[0-9][0-9]"
         ),
     ),
     "peak_lr": Column(
