@@ -58,7 +58,7 @@ STEP_WORDS = _set("step iter iteration update steps iters iterations updates")
 STEP_BESIDE = _set(
     "n num number no count idx index global train training trainer opt optim optimizer optimiser cur current"
 )
-BESIDE = SPLITS | _set("loss nll lm mean avg average final last token tokens per nats")
+BESIDE = SPLITS | _set("loss nll lm mean avg average final last token tokens per nats learning")
 #: words of losses that are no cross-entropy of the model, and of what is no loss
 OTHER_LOSSES = _set(
     "aux auxiliary kl z router balance balancing load reg regularization regularizer contrastive box cls dfl commit vq "

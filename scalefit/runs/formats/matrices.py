@@ -13,7 +13,7 @@ from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats import delimited
 from scalefit.runs.formats.raw import RawTable, reshaped
 from scalefit.runs.formats.side_by_side import is_measure
-from scalefit.runs.formats.splits import JUDGED, TRAINED, measured
+from scalefit.runs.formats.splits import JUDGED, TRAINED, kind, measured
 from scalefit.runs.matching import canonical, match
 from scalefit.runs.quantities import is_quantity, numbers, quantity, states_unit
 
@@ -104,6 +104,8 @@ def wide_runs(raw: RawTable) -> RawTable | None:
         middles.max() > ALIKE * middles.min()
         or any(map(is_measure, runs))
         or all(map(_of_evaluation, runs))
+        or raw.single
+        or {kind(word) for name in runs for word in re.split(r"[^a-z]+", name.lower()) if word} >= {"train", "val"}
         or not frame[axes[0]].is_monotonic_increasing
     ):
         return None
