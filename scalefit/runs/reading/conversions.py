@@ -44,11 +44,10 @@ PER_PARAMETER = frozenset(
         "tokens_to_params",
         "data_to_params",
         "tokens_params_ratio",
-        "chinchilla_ratio",
         "tokens_over_params",
     ]
 )
-MAYBE = frozenset({"ratio", "data_ratio", "token_ratio", "tokens_ratio"})
+MAYBE = frozenset({"ratio", "data_ratio", "token_ratio", "tokens_ratio", "chinchilla_ratio"})  #: or a multiple of 20
 RATES = ("lr", "learning_rate", "peak_lr", "max_lr")
 
 

@@ -119,6 +119,8 @@ def join_sparse_rows(tidy: Tidy) -> pd.DataFrame:
     marks = [name for name in (NO_LOSS, LOST) if name in tidy.frame]
     tidy.frame = tidy.frame.drop(columns=marks) if marks else tidy.frame
     frame = logged = tidy.frame
+    if "loss" not in frame.columns:
+        _join_complements(tidy)
     if "loss" not in frame.columns or not frame["loss"].hasnans:
         return logged
     with_loss = frame["loss"].notna()
@@ -150,6 +152,21 @@ def join_sparse_rows(tidy: Tidy) -> pd.DataFrame:
     tidy.note("joined", text + (f"; {alone} of them have no such row and are left out" if alone else ""), count)
     tidy.frame = frame
     return logged
+
+
+def _join_complements(tidy: Tidy) -> None:
+    """Join the rows of one step that hold different columns, where it is not decided which column is the loss."""
+    frame, keys = tidy.frame, ["run", tidy.axis]
+    again = frame.duplicated(keys, keep=False)
+    measured = [name for name in frame.columns if name not in PLACES and not name.startswith("_")]
+    if not again.any() or (frame[again].groupby(keys, observed=True)[measured].nunique() > 1).any(axis=None):
+        return
+    groups = frame.groupby(keys, observed=True, sort=False)
+    tidy.frame = frame[~frame.duplicated(keys)].copy()
+    filled = groups[measured].first().reindex(pd.MultiIndex.from_frame(tidy.frame[keys]))
+    tidy.frame[measured] = filled.set_axis(tidy.frame.index)
+    count = len(frame) - len(tidy.frame)
+    tidy.note("joined", f"{count} rows with another of the same step that holds other columns", count)
 
 
 def _other_columns(frame: pd.DataFrame, with_loss: NDArray[np.bool_]) -> list[str]:

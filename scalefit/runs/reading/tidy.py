@@ -19,7 +19,7 @@ from scalefit.runs.matching import Binding, match
 from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
 from scalefit.runs.reading.checks import may_be_a_curve
 from scalefit.runs.reading.markers import marker, markers, value
-from scalefit.runs.reading.rates import bound_rates, sized
+from scalefit.runs.reading.rates import bound_rates, plausible, sized
 from scalefit.runs.reading.results import (
     are_final_results,
     epochs_count_up,
@@ -68,7 +68,7 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) ->
     ties: dict[str, str] = {}
     refuse_logarithms(rename, where)
     bindings = match(raw.frame.columns, rename, where, _words(raw.frame), ties if tell_ties else None)
-    bindings = sized(raw.frame, bindings)
+    bindings = plausible(raw.frame, sized(raw.frame, bindings), where, ties if tell_ties else None)
     refuse_clock(raw, {binding.name for binding in bindings})
     bindings, chosen = bound_rates(raw.frame, bindings)
     tidy = Tidy(raw.frame, "", where, bindings, dict(raw.scalars))
