@@ -107,3 +107,20 @@ def test_values_that_rise_with_the_length_are_no_losses(tmp_path):
     table.to_csv(tmp_path / "grid.csv", index=False)
     with pytest.raises(sf.InputError, match="no column loss"):
         sf.read_runs(tmp_path / "grid.csv")
+
+
+@pytest.mark.parametrize(
+    "head", ["lr \\ width,128,256,512", "lr,w128,w256,w512", "lr,loss@d=128,loss@d=256,loss@d=512"]
+)
+def test_a_table_of_losses_holds_words_for_runs_that_diverged_and_dashes_for_none(tmp_path, head):
+    """Of a whole row of such words each column was text, and the table was said to hold no loss."""
+    rows = ["1e-3,3.2,3.0,2.8", "2e-3,3.1,2.9,2.75", "4e-3,3.15,diverged,div.", "8e-3,NaN (diverged),-,-"]
+    path = tmp_path / "sweep.csv"
+    path.write_text("\n".join([head, *rows]) + "\n")
+    runs = sf.read_runs(path)
+    assert len(runs) == 10
+    known = runs.table[["d_model", "peak_lr", "loss"]]
+    assert known.dropna().sort_values(["d_model", "peak_lr"])["loss"].tolist() == [3.2, 3.1, 3.15, 3.0, 2.9, 2.8, 2.75]
+    lost = {tuple(pair) for pair in known.loc[known.loss.isna(), ["d_model", "peak_lr"]].to_numpy().tolist()}
+    assert lost == {(128, 8e-3), (256, 4e-3), (512, 4e-3)}
+    assert any("or the like instead of a loss: read as NaN, diverged" in note.text for note in runs.notes)
