@@ -17,8 +17,8 @@ from scalefit.runs.formats.raw import refuse_clock
 from scalefit.runs.formats.scaled_headers import refuse_logarithms
 from scalefit.runs.matching import Binding, match
 from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
-from scalefit.runs.reading.checks import may_be_a_curve
-from scalefit.runs.reading.markers import marker, markers, value
+from scalefit.runs.formats.markers import marker, markers, value
+from scalefit.runs.reading.checks import may_be_a_curve, refuse_counters_of_epochs
 from scalefit.runs.reading.rates import bound_rates, plausible, sized
 from scalefit.runs.reading.results import (
     are_final_results,
@@ -261,6 +261,8 @@ def _find_axis(tidy: Tidy) -> None:
         tidy.axis = "step" if name == "steps" else "tokens"
         _rename(tidy, {name: tidy.axis})
         tidy.note("derived", f"{name} rise evenly from row to row: all rows are the curve of one run")
+    if not tidy.axis and "step" not in columns:
+        refuse_counters_of_epochs(tidy.frame, tidy.where)
     if not tidy.axis and "epoch" in columns and not {"step", "steps"} & columns and epochs_count_up(frame):
         tidy.axis = "epoch"
         tidy.note("derived", "the epoch counts up: each run is a curve over epochs, and its steps are not known")
