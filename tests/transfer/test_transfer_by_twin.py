@@ -30,14 +30,22 @@ RISES, OVER = "the best learning rate rises to", "over a factor of 4 in d_model"
 @pytest.mark.parametrize(
     ("drift_of", "beyond", "said"),
     [
-        ((0.0, -0.04, 0.04), (0, ""), f"transfers: {RISES} 1 times its value [0.946, 1.06] {OVER}; the drift is too small to give"),
+        (
+            (0.0, -0.04, 0.04),
+            (0, ""),
+            f"transfers: {RISES} 1 times its value [0.946, 1.06] {OVER}; the drift is too",
+        ),
         (
             (-0.1, -0.2, 0.0),
             (0, ""),
             f"transfers: the best learning rate falls to 0.871 times its value [0.758, 1] {OVER}; it stays",
         ),
         ((0.4, 0.3, 0.5), (0, ""), f"transfers: {RISES} 1.74 times"),
-        ((0.4, 0.3, 0.51), (0, ""), f"undecided: {RISES} 1.74 times its value [1.52, 2.03] {OVER}: perhaps more than a factor of 2"),
+        (
+            (0.4, 0.3, 0.51),
+            (0, ""),
+            f"undecided: {RISES} 1.74 times its value [1.52, 2.03] {OVER}: perhaps more than a factor of 2",
+        ),
         ((0.6, 0.49, 0.7), (0, ""), "undecided:"),
         ((0.6, 0.51, 0.7), (0, ""), "does not transfer:"),
         ((-0.6, -0.7, -0.51), (0, ""), "does not transfer: the best learning rate falls to 0.435 times"),
