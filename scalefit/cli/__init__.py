@@ -15,7 +15,7 @@ import scalefit
 from scalefit.errors import ON_COMMAND_LINE, InputError, ScalefitError
 
 FOLDER = __path__[0]
-NOT_COMMANDS = {"__init__", "completion", "options", "output", "project", "shape"}
+NOT_COMMANDS = {"__init__", "completion", "headline", "options", "output", "project", "shape"}
 LONGEST = 300  #: letters of an unexpected error that are shown
 REPORT = "please report it with the command and, if you can, the file; --traceback shows where it arose"
 SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}

@@ -126,7 +126,8 @@ def _name_columns(tidy: Tidy) -> None:
             tidy.note(binding.how, f"{binding.name} is the column '{binding.source}'{mapped}")
         if binding.scale != 1.0:
             unit = COLUMNS[binding.name].unit if binding.name in COLUMNS else "1"
-            tidy.note("converted", f"{binding.source} times {binding.scale:g} is {binding.name} in {unit}")
+            into = binding.name if unit in (binding.name, "1") else f"{binding.name} in {unit}"
+            tidy.note("converted", f"{into} = {binding.scale:g} times the column '{binding.source}'")
 
 
 def _read_numbers(tidy: Tidy) -> None:
@@ -286,7 +287,7 @@ def _as_final_results(tidy: Tidy) -> None:
             Binding("D", b.source, "guessed" if b.how == "named" else b.how, b.scale) if b.name == "tokens" else b
             for b in tidy.bindings
         ]
-        tidy.note("guessed", "D is the column of tokens: the table has one row per run")
+        tidy.note("guessed", "D = tokens: the table has one row per run")
     if "lr" in columns and "peak_lr" not in columns:
         tidy.frame = tidy.frame.assign(peak_lr=tidy.frame["lr"])
         tidy.note("derived", ONE_RATE)
