@@ -51,9 +51,35 @@ def test_sizes_in_millions_and_tokens_in_billions(N, D, refused):
         refuse_units(LAW, rows)
 
 
-def test_laws_of_size_alone_know_no_unit():
-    refuse_units(find_law("power:over=N"), rows_of(x=[1.0, 2.0]))
+@pytest.mark.parametrize(
+    ("law", "largest", "refused"),
+    [
+        ("power:over=N", 0.00999, False),
+        ("power:over=N", 0.01, True),
+        ("power:over=N", 9999, True),
+        ("power:over=N", 1e4, False),
+        ("power-floor:over=N_total", 1300, True),
+        ("power-floor:over=D", 99_999, True),
+        ("power-floor:over=D", 1e5, False),
+        ("power:over=tokens", 300, True),
+        ("power:over=d_model", 512, False),
+        ("power:over=step", 512, False),
+        ("E + A*N**-a", 512, False),
+    ],
+)
+def test_laws_of_size_or_data_alone(law, largest, refused):
+    known = find_law(law)
+    rows = rows_of(**{next(iter(known.variables)): [largest / 2, largest]})
+    if refused:
+        with pytest.raises(InputError, match=r"is at most .*: no number of (parameters|tokens); write the unit"):
+            refuse_units(known, rows)
+    else:
+        refuse_units(known, rows)
+
+
+def test_no_rows_have_no_unit():
     refuse_units(LAW, rows_of(N=[], D=[]))
+    refuse_units(find_law("power:over=N"), rows_of(x=[]))
 
 
 @pytest.mark.parametrize(("size", "refused"), [(2e9, False), (2.01e9, True), (-2.01e9, True)])
