@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from scalefit.errors import InputError
+from scalefit.errors import InputError, all_of
 from scalefit.numerics import suggestion
 from scalefit.proxy.limits import LARGEST, refuse_impossible
 from scalefit.proxy.models.parametrization import Factors, Parametrization, at, parametrization
@@ -157,12 +157,16 @@ class Config:
         scalefit.errors.InputError: configuration: unknown key 'd_modle'; did you mean 'd_model'?
         """
         defaults = {f.name: getattr(BASE, f.name) for f in fields(cls)}
-        for key, value in values.items():
+
+        def check(entry: tuple[str, Any]) -> None:
+            key, value = entry
             if key not in defaults:
                 raise InputError(f"unknown key {key!r}", where=where, todo=suggestion(key, defaults))
             if not _fits(value, defaults[key]):
                 kind = type(defaults[key]).__name__
                 raise InputError(f"{key} = {value!r} is not of type {kind}", where=where, todo="correct the value")
+
+        all_of(check, values.items())
         return cls(**{key: type(defaults[key])(value) for key, value in values.items()})
 
     def as_dict(self) -> dict[str, Any]:
