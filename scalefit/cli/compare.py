@@ -43,7 +43,7 @@ def command(
 
     runs, judge = options.read(files, **reading), None
     if hold_out:
-        runs, judge = runs.hold_out(hold_out)
+        runs, judge = options.hold_out(runs, hold_out)
     found = compare(runs, law, judge=judge, seed=seed, drop_diverged=drop_diverged)
     shares = {name: [f"{100 * v:.3g} %" for v in found.table[name]] for name in SHARES if name in found.table.columns}
     text = [found.recommendation, MEANING, as_lines(found.table.assign(**shares))]

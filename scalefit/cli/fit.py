@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from scalefit.cli.completion import columns
 from scalefit.cli.headline import forecasts
 from scalefit.cli.options import box, number, pairs, shared
 from scalefit.cli.output import Answer, OutputFile, answering, as_lines, coded, figures, records
-from scalefit.errors import InputError
+from scalefit.errors import InputError, all_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,8 +92,7 @@ def command(
     place: dict[str, Any] = options.points(at)
     held = None
     if hold_out:
-        runs, held = runs.hold_out(hold_out)
-        options.refuse_empty(held, "held out", "--hold-out")
+        runs, held = options.hold_out(runs, hold_out)
     settings = _settings(given)
     first: Any = skip if skip in (None, "auto") else number(skip, "--skip")
     result = fit(runs, law, at=_numbers(place), skip=first, **settings)
@@ -122,16 +122,17 @@ def _numbers(place: dict[str, Any]) -> dict[str, float]:
 
 def _settings(given: dict[str, Any]) -> dict[str, Any]:
     """The keywords of :func:`scalefit.fit` from the options' texts."""
-    delta = given.pop("delta")
-    fix, tie, bounds, start = (pairs(given.pop(name), f"--{name}") for name in ("fix", "tie", "bounds", "start"))
-    return {
-        **given,
-        "delta": delta if delta == "auto" else number(delta, "--delta"),
-        "fix": {name: number(text, "--fix") for name, text in fix.items()},
-        "tie": tie,
-        "bounds": {name: box(text, "--bounds") for name, text in bounds.items()},
-        "start": {name: number(text, "--start") for name, text in start.items()} or None,
-    }
+    named = ("fix", "tie", "bounds", "start")
+    texts = dict(zip(named, all_of(lambda name: pairs(given.pop(name), f"--{name}"), named), strict=True))
+    texts["delta"] = {} if given["delta"] == "auto" else {"delta": given["delta"]}
+    read: dict[str, Callable[[str, str], Any]] = {"bounds": box, "tie": lambda text, _: text}
+    tasks = [(option, name, text) for option, each in texts.items() for name, text in each.items()]
+    values = all_of(lambda task: read.get(task[0], number)(task[2], f"--{task[0]}"), tasks)
+    found: dict[str, dict[str, Any]] = {option: {} for option in texts}
+    for (option, name, _), value in zip(tasks, values, strict=True):
+        found[option][name] = value
+    delta = found.pop("delta").get("delta", "auto")
+    return {**given, **found, "delta": delta, "start": found["start"] or None}
 
 
 def _answer(

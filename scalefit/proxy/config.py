@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from scalefit.errors import InputError
+from scalefit.errors import InputError, all_of
 from scalefit.numerics import suggestion
 from scalefit.proxy.limits import LARGEST, refuse_impossible
 from scalefit.proxy.models.parametrization import Factors, Parametrization, at, parametrization
@@ -159,12 +159,16 @@ class Config:
         scalefit.errors.InputError: configuration: unknown key 'd_modle'; did you mean 'd_model'?
         """
         defaults = BASE.__dict__
-        for key, value in values.items():
+
+        def check(entry: tuple[str, Any]) -> None:
+            key, value = entry
             if key not in defaults:
                 raise InputError(f"unknown key {key!r}", where=where, todo=suggestion(key, defaults))
             if not _fits(value, defaults[key]):
                 kind = type(defaults[key]).__name__
                 raise InputError(f"{key} = {value!r} is not of type {kind}", where=where, todo="correct the value")
+
+        all_of(check, values.items())
         return cls(**{key: type(defaults[key])(value) for key, value in values.items()})
 
     def as_dict(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from scalefit.errors import IdentificationError, InputError, counted, listed
+from scalefit.errors import IdentificationError, InputError, all_of, counted, listed
 from scalefit.laws.law import Law
 from scalefit.quoting import quoted
 from scalefit.rows.gather import LAST_ROWS
@@ -29,8 +29,8 @@ SCHEDULE_POINTS = 100_000  #: learning rates by which two schedules are compared
 def check_rows(law: Law, rows: Rows, runs: Runs, log_residuals: bool, drop_diverged: bool) -> Rows:
     """The rows, without those of no finite loss if ``drop_diverged`` (with a note).
 
-    Raises InputError that names the first row that cannot be fitted: a loss or variable that is not finite, a value
-    that must be positive and is not (with ``log_residuals`` also the loss).
+    Raises InputError that names the first row of each kind that cannot be fitted: a loss or variable that is not
+    finite, a value that must be positive and is not (with ``log_residuals`` also the loss).
     """
     assert rows.values is not None
     rows = _after_the_start(law, rows)
@@ -43,27 +43,29 @@ def check_rows(law: Law, rows: Rows, runs: Runs, log_residuals: bool, drop_diver
     todo = (
         f'leave such rows out (--where "abs({quoted(law.target)}) < 1e299", or --drop-diverged where a command has it)'
     )
-    _refuse(rows, runs, ~np.isfinite(measured), law.target, measured, todo)
-    usual = float(np.median(np.abs(measured))) if len(measured) else 0.0
-    far = np.abs(measured) > (LARGEST * usual if usual > 0 else np.inf)
+    known = np.isfinite(measured)
+    wrong = [(~known, law.target, measured, todo)]
+    usual = float(np.median(np.abs(measured[known]))) if known.any() else 0.0
+    far = known & (np.abs(measured) > (LARGEST * usual if usual > 0 else np.inf))
     if far.any():
         limit = f"abs({quoted(law.target)}) < {LARGEST * usual:.2g}"
         todo = f'mend it, or leave it out (--where "{limit}")'
-        _refuse(rows, runs, far, law.target, measured, f"that is {LARGEST:g} times the usual value or more: {todo}")
+        wrong.append((far, law.target, measured, f"that is {LARGEST:g} times the usual value or more: {todo}"))
     if log_residuals:
         todo = f'leave such rows out (--where "{law.target} > 0"), or use --residuals linear if it may be negative'
-        _refuse(rows, runs, measured <= 0, law.target, measured, todo)
+        wrong.append((known & (measured <= 0), law.target, measured, todo))
     for name, variable in law.variables.items():
         values, column = rows.variables[name], law.columns[name]
         name_of = quoted(column)
         tests = [(~np.isfinite(values), f"abs({name_of}) < 1e299", "finite")]
-        tests += [(values <= 0, f"{name_of} > 0", "positive")] if variable.positive else []
+        tests += [(np.isfinite(values) & (values <= 0), f"{name_of} > 0", "positive")] if variable.positive else []
         for failed, test, must in tests:
             several = values.ndim > 1  # values a row
             bad = np.asarray(failed.any(axis=1) if several else failed)
             shown = values.min(axis=1, initial=np.inf) if several else values
             select = "select rows with --where" if law.is_trajectory else f'leave such rows out (--where "{test}")'
-            _refuse(rows, runs, bad, column, shown, f"{variable.meaning} must be {must}: {select}")
+            wrong.append((bad, column, shown, f"{variable.meaning} must be {must}: {select}"))
+    all_of(lambda each: _refuse(rows, runs, *each), wrong)
     refuse_units(law, rows)
     _refuse_mixed_units(law, rows, runs)
     if not len(rows):
@@ -162,7 +164,10 @@ def _refuse_alone(law: Law, rows: Rows) -> None:
 
 def _refuse(rows: Rows, runs: Runs, bad: np.ndarray, column: str, values: np.ndarray, todo: str) -> None:
     if bad.any():
-        first, more = int(np.argmax(bad)), f" (and {int(bad.sum()) - 1} more rows)" if bad.sum() > 1 else ""
+        first, more = (
+            int(np.argmax(bad)),
+            f" (and in {counted(int(bad.sum()) - 1, 'other row')})" if bad.sum() > 1 else "",
+        )
         where = f"{rows.place(runs, first)}, column {column}"
         raise InputError(f"{column} is {values[first]:g}{more}", where=where, todo=todo)
 
@@ -171,8 +176,8 @@ def check_identified(law: Law, rows: Rows, free: int) -> None:
     """Raise :class:`IdentificationError` if these rows cannot identify the law, saying which run would."""
     where = f"law {law.name}"
     if len(rows) <= free:
-        every = f"use every logged row ({LAST_ROWS}), " * any(LAST_ROWS in note for note in rows.notes)
-        todo = f"{every}add runs, or fix parameters with --fix; needs: {law.needs or 'more rows than parameters'}"
+        all_rows = f"use every logged row ({LAST_ROWS}), " * any(LAST_ROWS in note for note in rows.notes)
+        todo = f"{all_rows}add runs, or fix parameters with --fix; needs: {law.needs or 'more rows than parameters'}"
         raise InputError(f"{counted(len(rows), 'row')} for {counted(free, 'free parameter')}", where=where, todo=todo)
     if law.is_trajectory and law.schedules_needed > distinct_schedules(list(rows.paths.values())):
         what = f"{len(rows.paths)} run{'s' * (len(rows.paths) > 1)} under one single schedule"

@@ -47,7 +47,7 @@ def test_a_row_that_cannot_be_used_is_named_with_line_column_and_value(name, val
 def test_the_first_of_several_bad_rows_is_named_and_the_others_are_counted():
     runs = table(N=(4, 0.0), loss=(8, 2.5))
     runs.table.loc[[6, 7], "N"] = -1.0
-    with pytest.raises(InputError, match=r"row 4, column N: N is 0 \(and 2 more rows\)"):
+    with pytest.raises(InputError, match=r"row 4, column N: N is 0 \(and in 2 other rows\)"):
         checked(runs)
 
 

@@ -132,8 +132,8 @@ def _first(runs: Runs, points: pd.DataFrame, draws: int, rng: np.random.Generato
         what = "the envelope of the final losses of each size"
     if curves["run"].nunique() < FEWEST:
         count = curves["run"].nunique()
-        have = {0: "no size has", 1: "only 1 size has"}.get(count, f"only {count} sizes have")
-        why = f"{have} losses at several amounts of data"
+        having = {0: "no size has", 1: "only 1 size has"}.get(count, f"only {count} sizes have")
+        why = f"{having} losses at several amounts of data"
         raise IdentificationError(why, todo="add runs of other lengths at each size")
     envelope = Envelope.of(curves, GRID)
 

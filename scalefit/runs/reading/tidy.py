@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import InputError, counted, listed
+from scalefit.errors import InputError, all_of, counted, listed
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.conventions import in_nats
 from scalefit.runs.formats import RawTable
@@ -133,7 +133,8 @@ def _name_columns(tidy: Tidy) -> None:
 def _read_numbers(tidy: Tidy) -> None:
     """Convert numeric canonical columns to float64 or int64; columns that are so already are not copied."""
     scales = {binding.name: binding.scale for binding in tidy.bindings}
-    for name in tidy.frame.columns:
+
+    def read(name: str) -> None:
         if name not in STRICT - {"loss"} and (name not in COLUMNS or COLUMNS[name].numeric):
             _read_markers(tidy, name)
         if name in COLUMNS and COLUMNS[name].numeric:
@@ -141,6 +142,8 @@ def _read_numbers(tidy: Tidy) -> None:
             values = _as_numbers(tidy, column, scales.get(name, 1.0))
             if values is not column:
                 tidy.frame = tidy.frame.assign(**{name: values})
+
+    all_of(read, tidy.frame.columns)
 
 
 def _read_markers(tidy: Tidy, name: str) -> None:
@@ -230,17 +233,15 @@ def _find_axis(tidy: Tidy) -> None:
     """Curves have a step, or tokens that vary inside a run; otherwise the table has one row per run."""
     if by := settings_beside_one_name(tidy.frame):
         tidy.frame = tidy.frame.rename(columns={"run": "run_in_file"})
-        tidy.note(
-            "named", f"all rows name the same run, but {' and '.join(by)} differ: the name is kept as run_in_file"
-        )
+        told = f"all rows name the same run, but {' and '.join(by)} differ"
+        tidy.note("named", f"{told}: the name is kept as run_in_file")
     columns, frame = set(tidy.frame.columns), tidy.frame
     one_row_per_run = "run" in columns and not frame["run"].duplicated().any()
     if "step" in columns and "run" not in columns and are_final_results(frame):
         by = telling(frame)
         _rename(tidy, {} if "steps" in columns else {"step": "steps"})
-        one = (
-            "all rows stand at one step" if frame["step"].nunique() == 1 else "rows of one length differ in their rate"
-        )
+        one = "all rows stand at one step"
+        one = one if frame["step"].nunique() == 1 else "rows of one length differ in their rate"
         told = f"{' and '.join(by)} differ between rows" if by else one
         tidy.note("derived", f"each row is the result of a run and its step the length of that run: {told}", len(frame))
     elif "step" in columns and not one_row_per_run:
