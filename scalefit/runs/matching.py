@@ -206,7 +206,8 @@ def _told_scale(name: str, canonical: str, column: Column, tier: str) -> float:
         own = tier == "aliases" and said.bare == canonical
         return said.factor * (1.0 if own else _scale(said.bare, canonical, column, tier))
     if what and column.unit in LARGE:  # data (B tokens)
-        return _scale(f"{BRACKET.sub('', name).strip()}_{what}", canonical, column, tier)
+        plain = re.sub(r"[\W_]*\bsize$", "", BRACKET.sub("", name).strip(), flags=re.IGNORECASE)
+        return _scale(f"{plain}_{what}", canonical, column, tier) or _scale(what, canonical, column, tier) * (not plain)
     return 0.0
 
 

@@ -10,6 +10,7 @@ SCALES = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "thousands": 1e3, "millions":
 SCALES |= {"million": 1e6, "mn": 1e6, "billion": 1e9, "bn": 1e9, "trillion": 1e12, "trillions": 1e12}
 SCALES |= {"thousand": 1e3, "g": 1e9, "mil": 1e6, "mio": 1e6}
 SCALES |= {"kilo": 1e3, "mega": 1e6, "giga": 1e9, "tera": 1e12}
+PREFIXED, STEP = frozenset({"kilo", "mega", "giga", "tera"}), re.compile(r"steps?|iter|update", re.IGNORECASE)
 LETTERS = frozenset({"k", "m", "b", "g", "t", "mn", "bn"})  #: units that may as well be the name of something
 #: what may stand beside such a unit in brackets: (M tokens), (B params), (M, non-embedding), (Mtok)
 TOKENS = r"tok(?:en)?s?|param(?:eter)?s?"
@@ -45,7 +46,7 @@ def _set(text: str) -> frozenset[str]:
 
 
 #: "worded": names that consist of words of a quantity and of these beside it, in any order
-COUNTS = _set("n num number of count total model size")
+COUNTS = _set("n num number of count total model")
 WITHOUT = _set("no non without wo excl excluding nonemb noemb nonembed nonembedding nonembeddings")
 WITH = _set("with incl including all total")
 EMBEDDINGS = _set("emb embd embed embeds embedding embeddings nonemb noemb nonembed nonembedding nonembeddings")
@@ -180,14 +181,17 @@ def _scale_of(piece: str) -> float:
 
 
 def _is_unit(pieces: list[re.Match[str]], counting: list[bool], at: int) -> bool:
-    """Whether a piece that may be a unit stands where one does."""
-    word = pieces[at][0].lower()
+    """Whether a piece that may be a unit stands where one does: in front, a letter is a capital (`B tokens`) or k."""
+    word, last = pieces[at][0].lower(), at == len(pieces) - 1
     if GIGATOKENS.fullmatch(pieces[at][0]):
-        return at == len(pieces) - 1
-    if word not in LETTERS or (at == len(pieces) - 1 and word not in "kg"):
+        return last
+    if word in PREFIXED:
+        return last or counting[at + 1] or STEP.match(pieces[at + 1][0]) is not None
+    if word not in LETTERS or (last and word not in "kg"):
         return True
-    beside = at == 0 or at == len(pieces) - 1 or counting[at + 1] or pieces[at - 1][0].lower() == "in"
-    return beside and any(counting)
+    if last or pieces[at - 1][0].lower() == "in":
+        return any(counting)
+    return counting[at + 1] and (pieces[at][0].isupper() or word == "k")
 
 
 def counted(name: str) -> str:

@@ -96,7 +96,10 @@ def test_a_unit_that_is_applied_is_told(read):
 UNSAID = ["data_B", "dataset size (B)", "size (M)", "lr_1e3", "ground truth (GT)", "tokens_per_param_B", "batch_M"]
 
 
-@pytest.mark.parametrize("name", [*UNSAID, "speed (M tokens/s)"])
+OTHERWISE = ["b_tokens", "bn_params", "m_params", "mega_batch_tokens_B", "param_size", "tokens_per_million"]
+
+
+@pytest.mark.parametrize("name", [*UNSAID, *OTHERWISE, "speed (M tokens/s)"])
 def test_a_unit_without_a_word_for_what_it_counts_is_not_guessed(read, name):
     table = read(f'arm,"{name}",loss\na,2,3.5\nb,40,3.0\n').table
     assert not {"N", "D", "tokens", "batch", "lr", "peak_lr"} & set(table.columns)

@@ -143,14 +143,15 @@ def _rows(texts: list[str], style: TextFormat) -> tuple[LogRows, set[int], list[
 def _add_pairs(values: dict[str, Value], style: TextFormat, parts: Iterable[str]) -> None:
     """Add the keys and values of the lines to a row."""
     found = [(text, hit) for text in parts for hit in style.pairs.finditer(text)] if style.pairs else []
+    total = any(hit["key"].strip().lower() == "loss" for _, hit in found)
     for text, hit in found:
         key = hit["key"].strip()
         plain = key.lower().replace("_", " ").replace("/", " ")
         name = style.keep.get(key, style.keep.get(plain)) if style.keep else BLOCK_NAMES.get(key, key)
         if style is PLAIN and "loss" in plain:
             name = name_of_loss(key, text[: hit.start()]) + " (bits)" * bool(hit["unit"])
-            if name == "loss" and name in values and plain != "loss":  # one of that name goes before others
-                continue
+            if name == "loss" and plain != "loss" and total:  # the part of it that it is, such as lm_loss
+                name = "_".join(plain.split())
         if name and not (name == "epoch" and "epoch" in values):
             values[name] = number(hit["value"])
 

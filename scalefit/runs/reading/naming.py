@@ -153,7 +153,8 @@ def _grouped(tidy: Tidy, name: str) -> pd.Series:
         tidy.note("named", text, labels.nunique())
         return labels
     fixed = telling(frame)
-    groups = _groupings(frame, tidy.axis) if fixed or len(np.unique(axis)) < len(axis) else []
+    rises = bool((axis[1:] > axis[:-1]).all())
+    groups = _groupings(frame, tidy.axis) if fixed or (not rises and len(np.unique(axis)) < len(axis)) else []
     keys = ["split"] if "split" in frame.columns else []
     for group in groups:
         if not frame.duplicated([*group, *keys, tidy.axis]).any():

@@ -192,3 +192,10 @@ def test_the_counter_of_wandb_gives_way_to_a_step_that_was_logged(read, tmp_path
     assert runs.curves["step"].tolist() == STEPS and runs.curves["loss"].tolist() == LOSSES
     alone = sf.read_runs(frame.drop(columns="train/global_step"))
     assert alone.curves["step"].tolist() == frame["_step"].tolist()
+
+
+@pytest.mark.parametrize("form", ["loss: {a}, lm_loss: {b}", "lm loss: {b} | loss: {a}", "lm_loss={b} loss={a}"])
+def test_a_loss_beside_one_of_its_parts(read, form):
+    text = "".join(f"step {s} | {form.format(a=judged(s), b=loss(s))}\n" for s in STEPS)
+    assert read("job.log", text).curves["loss"].tolist() == [judged(s) for s in STEPS]
+    assert read("job.log", text, rename={"lm_loss": "loss"}).curves["loss"].tolist() == LOSSES
