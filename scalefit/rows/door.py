@@ -100,7 +100,6 @@ def refuse_units(law: Law, rows: Rows) -> None:
         raise InputError(what, where=f"law {law.name}", todo=todo)
     counted = [name for name, variable in law.variables.items() if variable.unit in ("parameters", "tokens")]
     largest = {law.columns[name]: float(rows.variables[name].max(initial=0)) for name in counted}
-    _refuse_alone(law, rows)
     size = next((column for column in ("N", "N_total") if column in largest), None)
     if not size or "D" not in largest or not len(rows):
         return
@@ -140,26 +139,6 @@ def _refuse_mixed_units(law: Law, rows: Rows, runs: Runs) -> None:
         if not rows.in_curves and float(values.max()) >= ENOUGH["D" if column == "D" else "N"]:
             todo = f"others are up to {float(values.max()):.3g}: write the unit beside this number, or mend it"
             _refuse(rows, runs, values < FEWEST_BESIDE[column], column, values, todo)
-
-
-def _refuse_alone(law: Law, rows: Rows) -> None:
-    """Refuse the only count that a law reads where all its values are smaller than any model or training is.
-
-    A formula of the user's own takes its columns as they are.
-    """
-    limits = {"N": FEWEST_PARAMETERS, "N_total": FEWEST_PARAMETERS, "D": FEWEST_TOKENS, "tokens": FEWEST_TOKENS}
-    read = {column: rows.variables[name] for name, column in law.columns.items() if column in limits}
-    own = any(variable.unit == "as logged" for variable in law.variables.values())
-    if own or len(read) != 1 or set(law.columns.values()) - {*read}:
-        return
-    ((name, values),) = read.items()
-    largest = float(values.max(initial=0))
-    if COUNTED[0] <= largest < limits[name]:
-        raise InputError(
-            f"{name} is at most {largest:g}: no number of {'parameters' if name[0] == 'N' else 'tokens'}",
-            where=f"law {law.name}",
-            todo=f"write the unit into the name of the column, such as {name} (M); or call it by what it counts",
-        )
 
 
 def _refuse(rows: Rows, runs: Runs, bad: np.ndarray, column: str, values: np.ndarray, todo: str) -> None:

@@ -204,7 +204,7 @@ def test_compute_in_other_units_without_a_word_is_refused(over):
 @pytest.mark.parametrize(
     ("column", "values", "said"),
     [
-        ("N", {2: 1.3, 7: 0.8}, r"row 2, column N: N is 1\.3 \(and 1 more rows\); others are up to 4e\+06: write"),
+        ("N", {2: 1.3, 7: 0.8}, r"row 2, column N: N is 1\.3 \(and in 1 other row\); others are up to 4e\+06: write"),
         ("N", {5: 499.0}, "row 5, column N: N is 499"),
         ("D", {4: 30.0}, r"row 4, column D: D is 30; others are up to 5e\+08"),
         ("N", {8: 1.25e14}, r"row 8, column N: N is 1\.25e\+14; no model is so large"),

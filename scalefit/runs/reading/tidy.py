@@ -84,8 +84,7 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) ->
     _loss_in_nats(tidy)
     _find_axis(tidy)
     _mark_unlogged(tidy, raw)
-    if not tidy.axis and LOST in tidy.frame.columns:
-        tidy.frame = tidy.frame.drop(columns=LOST)
+    tidy.frame = tidy.frame if tidy.axis else tidy.frame.drop(columns=LOST, errors="ignore")
     return tidy
 
 
