@@ -53,11 +53,15 @@ class Choice:
         return bool(self.others or self.forms)
 
     def __str__(self) -> str:
-        mixed = " and ".join(f"{name} ({100 * weight:.0f} %)" for name, weight in self.weights.items())
-        text = f"{self.text}; forecasts mix {mixed}" if len(self.weights) > 1 else self.text
-        share = sum(self.weights[name] * form.share for name, forms in self.forms.items() for form in forms)
-        rest = "of this with constants fitted mostly to the largest rows or drawn towards published ones"
-        return f"{text}, {100 * share:.0f} % {rest}" if self.forms else text
+        text = self.text
+        if len(self.weights) > 1:
+            mixed = ", ".join(f"{name} {100 * weight:.0f} %" for name, weight in self.weights.items())
+            text += f"; forecasts are the weighted mean of {mixed}"
+        if self.forms:
+            share = sum(self.weights[name] * form.share for name, forms in self.forms.items() for form in forms)
+            forms = "fits mostly to the largest rows or with constants drawn towards published ones"
+            text += f"; {100 * share:.0f} % of the weight is on {forms}"
+        return text
 
 
 def moved(
