@@ -75,6 +75,28 @@ def test_the_forecast_is_the_trimmed_mean_of_the_members(mixture):
     assert found == pytest.approx(np.mean(parts[10_000:90_000]), rel=1e-5)
 
 
+LADDER = np.geomspace(1e17, 1e19, 8)
+ONE_VARIABLE = ("power:over=C", "power-floor:over=C", "broken:over=C")
+
+
+@pytest.mark.parametrize(
+    ("law", "truth"),
+    [
+        ("power:over=C", lambda C: 60 * C**-0.07),
+        ("power-floor:over=C", lambda C: 1.7 + 2e3 * C**-0.18),
+        ("broken:over=C", lambda C: 60 * C**-0.07 * (1 + (C / 10**18.2) ** (1 / 0.15)) ** (-0.08 * 0.15)),
+    ],
+)
+def test_of_eight_runs_of_a_planted_law_it_is_chosen_and_the_forecast_is_near_that_of_the_law(law, truth):
+    """Noise of .2 %, ten times beyond; six constants of eight runs are no more of a reason than two."""
+    loss = truth(LADDER) * np.exp(0.002 * np.random.default_rng(1).standard_normal(8))
+    table = pd.DataFrame({"C": LADDER, "loss": loss})
+    fit = sf.automatic(table, ONE_VARIABLE)
+    made, alone = (each.predict(C=1e20)["loss"].iloc[0] / truth(1e20) - 1 for each in (fit, sf.fit(table, law)))
+    assert max(fit.choice.weights, key=fit.choice.weights.get) == law
+    assert abs(made) < abs(alone) + 0.015
+
+
 @pytest.mark.parametrize(("share", "lead"), [(0.6, "power:over=C"), (0.7, "power-floor:over=C")])
 def test_of_laws_of_about_equal_weight_one_whose_constants_are_known_leads(monkeypatch, share, lead):
     """These losses fall faster than a power, so that the floor of the heavier law ends at its bound."""
