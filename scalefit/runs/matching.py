@@ -206,6 +206,8 @@ def _guessed(
             continue
         names = {name: scale for name, scale in fitting[canonical].items() if name not in used}
         candidates = {name: scale for name, scale in names.items() if not (column.numeric and name in words)}
+        if canonical == "step" and set(candidates) == {"_step"}:  # it counts the calls of wandb.log()
+            candidates |= {name: 1.0 for name in free if worded(name, "step") and name not in words}
         if tier == "last":
             candidates = dict(sorted(candidates.items(), key=lambda each: column.last.index(normalised(each[0])))[:1])
         if len(candidates) > 1 and tier in ("configured", "worded"):
@@ -236,8 +238,7 @@ def _scales(name: str, tier: str) -> dict[str, float]:
         return {}
     other = counts_other_things(name)  # tokens (words), D (samples), compute (GPU hours)
     known = {canonical: column for canonical, column in COLUMNS.items() if not (other and column.unit in LARGE)}
-    scales = {canonical: _scale(name, canonical, column, tier) for canonical, column in known.items()}
-    return {canonical: scale for canonical, scale in scales.items() if scale}
+    return {canonical: by for canonical, column in known.items() if (by := _scale(name, canonical, column, tier))}
 
 
 def _scale(name: str, canonical: str, column: Column, tier: str) -> float:

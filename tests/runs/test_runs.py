@@ -600,6 +600,7 @@ def test_lr_that_is_negative_or_ends_early_stops(csv):
         ("runs.csv", "step,lr\n0,1\n1,1\n", "holds a schedule, not a run; pass it as --schedule"),
         ("runs.csv", "step,train/loss,val/loss\n0,1,2\n", "'train/loss' and 'val/loss' could both be loss"),
         ("runs.csv", "_step,global_step,loss\n0,1,2\n", 'rename=."_step": "step". or rename=."global_step": "step"'),
+        ("runs.csv", "_step,train/step,loss\n0,10,2\n", 'rename=."_step": "step". or rename=."train/step": "step"'),
         ("runs.csv", "step,lm loss,val_loss\n0,1,2\n", 'rename=."lm loss": "loss". or rename=."val_loss": "loss"'),
         ("runs.csv", "step,loss\n0,5\n1,oops\n", r"runs.csv, row 3, column loss: 'oops' is not a number"),
         ("runs.csv", "step,loss\n0.5,5\n", "row 2, column step: step 0.5 is not a whole number"),

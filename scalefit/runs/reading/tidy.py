@@ -13,12 +13,12 @@ from scalefit.errors import InputError, counted, listed
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.conventions import in_nats
 from scalefit.runs.formats import RawTable
+from scalefit.runs.formats.markers import marker, markers, value
 from scalefit.runs.formats.raw import refuse_clock
 from scalefit.runs.formats.scaled_headers import refuse_logarithms
 from scalefit.runs.matching import Binding, match
 from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
 from scalefit.runs.reading.checks import may_be_a_curve, refuse_counters_of_epochs
-from scalefit.runs.formats.markers import marker, markers, value
 from scalefit.runs.reading.rates import bound_rates, sized
 from scalefit.runs.reading.results import (
     are_final_results,
