@@ -20,7 +20,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scalefit.errors import InputError
 from scalefit.proxy.models.experts import dispatch, route
 from scalefit.proxy.models.layers import (
     NORM_TYPES,
