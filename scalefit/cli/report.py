@@ -70,7 +70,7 @@ def command(
     if hold_out:
         source, held = source.hold_out(hold_out)
         options.refuse_empty(held, "held out", "--hold-out")
-    place: dict[str, Any] = dict(options.pairs(at, "--at"))
+    place = options.target(at, report_of)
     asked: dict[str, Any] = {
         "schedule": forecast,
         "compute": compute,
