@@ -6,11 +6,11 @@ import hashlib
 import inspect
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from scalefit.errors import InputError
+from scalefit.errors import InputError, all_of
 from scalefit.numerics import suggestion
 from scalefit.proxy.limits import LARGEST, refuse_impossible
 from scalefit.proxy.models.parametrization import Factors, Parametrization, at, parametrization
@@ -130,7 +130,7 @@ class Config:
     name: str = ""
 
     def __post_init__(self) -> None:
-        refuse_impossible(self.as_dict(), {f.name: f.default for f in fields(self)})
+        refuse_impossible(self.as_dict(), DEFAULTS)
         tokens = self.sequence_tokens * self.accumulate
         if self.batch % tokens:
             raise InputError(
@@ -158,18 +158,23 @@ class Config:
         ...
         scalefit.errors.InputError: configuration: unknown key 'd_modle'; did you mean 'd_model'?
         """
-        defaults = {f.name: getattr(BASE, f.name) for f in fields(cls)}
-        for key, value in values.items():
+        defaults = BASE.__dict__
+
+        def check(entry: tuple[str, Any]) -> None:
+            key, value = entry
             if key not in defaults:
                 raise InputError(f"unknown key {key!r}", where=where, todo=suggestion(key, defaults))
             if not _fits(value, defaults[key]):
                 kind = type(defaults[key]).__name__
                 raise InputError(f"{key} = {value!r} is not of type {kind}", where=where, todo="correct the value")
+
+        all_of(check, values.items())
         return cls(**{key: type(defaults[key])(value) for key, value in values.items()})
 
     def as_dict(self) -> dict[str, Any]:
         """Every key with its value, ready for JSON."""
-        return asdict(self)
+        values = {key: getattr(self, key) for key in KEYS}
+        return {key: dict(value) if isinstance(value, dict) else value for key, value in values.items()}
 
     def identity(self) -> str:
         """Twelve hexadecimal digits that name the run: a hash of the keys that change its result.
@@ -252,6 +257,10 @@ class Config:
         width = self.encoder_width or self.d_model
         shape |= {"n_encoder_layer": self.n_encoder_layer, "encoder_width": width}
         return EncoderDecoder(**shape, encoder_ff=self.encoder_ff or 4 * width)
+
+
+KEYS = tuple(key.name for key in fields(Config))
+DEFAULTS = {key.name: key.default for key in fields(Config)}
 
 
 def _json_without(keys: Sequence[str], values: Mapping[str, Any]) -> str:
