@@ -10,9 +10,13 @@ from scalefit.quoting import quoted
 from scalefit.rows.gather import LAST_ROWS
 from scalefit.rows.rows import Rows
 from scalefit.runs import Runs, Trajectory
+from scalefit.runs.table import DERIVED
 
 FEWEST_PARAMETERS, FEWEST_TOKENS = 1e4, 1e5  #: no model and no training is smaller than both
 FEWEST_FLOP = 1e6  #: no training takes fewer operations
+MODELS, MOST_PARAMETERS = 1e12, 1e14  #: beside a model of fewer than the former none has more than the latter
+#: a smaller count beside large ones lacks its unit; the smallest model of a published law has 768 parameters
+FEWEST_BESIDE = {"N": 5e2, "N_total": 5e2, "D": 1e3}
 COUNTED = (1e-2, 1e4)  #: where the largest of a column lies that is counted in millions or billions
 ENOUGH = {"N": 1e6, "D": 1e8}  #: from which on the other column is a plain count
 PROGRESS = ("step", "epoch", "tokens", "D", "C")  #: columns of curves that are 0 before training
@@ -63,6 +67,7 @@ def check_rows(law: Law, rows: Rows, runs: Runs, log_residuals: bool, drop_diver
             wrong.append((bad, column, shown, f"{variable.meaning} must be {must}: {select}"))
     all_of(lambda each: _refuse(rows, runs, *each), wrong)
     refuse_units(law, rows)
+    _refuse_mixed_units(law, rows, runs)
     if not len(rows):
         raise InputError("there is no row to fit", where=f"law {law.name}", todo="hold out fewer runs, or select more")
     return rows
@@ -98,6 +103,7 @@ def refuse_units(law: Law, rows: Rows) -> None:
     size = next((column for column in ("N", "N_total") if column in largest), None)
     if not size or "D" not in largest or not len(rows):
         return
+    _refuse_derived(law, rows, largest)
     few = largest[size] < FEWEST_PARAMETERS and largest["D"] < FEWEST_TOKENS
     low, high = COUNTED
     one = (low <= largest["D"] < high and largest[size] >= ENOUGH["N"]) or (
@@ -109,6 +115,30 @@ def refuse_units(law: Law, rows: Rows) -> None:
             where=f"law {law.name}",
             todo="write the unit into the names of the columns, such as params_M and tokens_B, or multiply",
         )
+
+
+def _refuse_derived(law: Law, rows: Rows, largest: dict[str, float]) -> None:
+    """Refuse parameters or tokens that follow from a compute that cannot be counted in FLOP."""
+    for name, (formula, _) in DERIVED.items():
+        if name in largest and formula in rows.notes and largest[name] < COUNTED[1]:
+            what = f"{formula} is at most {largest[name]:.3g}: C, its source, is no amount of compute in FLOP"
+            todo = "write the unit into the name of the column, such as C (EFLOPs) or compute (PF-days), or multiply"
+            raise InputError(what, where=f"law {law.name}", todo=todo)
+
+
+def _refuse_mixed_units(law: Law, rows: Rows, runs: Runs) -> None:
+    """Refuse a size that no model has, and a row that lacks the unit which the other rows of its column have."""
+    for name, column in law.columns.items():
+        values = rows.variables[name]
+        if column not in FEWEST_BESIDE or values.ndim > 1 or not len(rows):
+            continue
+        if column != "D":
+            todo = "no model is so large: mend it, or check whether the unit in the column's name holds here"
+            beyond = (values > MOST_PARAMETERS) & (values.min() < MODELS)
+            _refuse(rows, runs, beyond, column, values, todo)
+        if not rows.in_curves and float(values.max()) >= ENOUGH["D" if column == "D" else "N"]:
+            todo = f"others are up to {float(values.max()):.3g}: write the unit beside this number, or mend it"
+            _refuse(rows, runs, values < FEWEST_BESIDE[column], column, values, todo)
 
 
 def _refuse(rows: Rows, runs: Runs, bad: np.ndarray, column: str, values: np.ndarray, todo: str) -> None:

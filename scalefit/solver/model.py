@@ -172,13 +172,14 @@ class BoundLaw:
             found = self.law.evaluate(self.variables, self._parameters(theta))
         return self._every_row(found, len(theta))
 
-    def jacobian(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Predictions (B, n) and their derivatives by coordinate (B, p, n)."""
-        out = np.empty((len(theta), len(self.coordinates), self.n), dtype=theta.dtype)
+    def jacobian(self, theta: FloatArray, only: np.ndarray | None = None) -> tuple[FloatArray, FloatArray]:
+        """Predictions (B, n) and their derivatives (B, p, n) by every coordinate, or by those at some positions."""
+        moved = self.coordinates if only is None else [self.coordinates[j] for j in only]
+        out = np.empty((len(theta), len(moved), self.n), dtype=theta.dtype)
         with np.errstate(all="ignore"):
             parameters = self._parameters(theta)
-            value, partials = self.law.derivatives(self.variables, parameters)
-            for j, coordinate in enumerate(self.coordinates):
+            value, partials = self.law.derivatives(self.variables, parameters, [*self.ties, *(c.name for c in moved)])
+            for j, coordinate in enumerate(moved):
                 name = coordinate.name
                 partial = self._through_ties(name, partials, parameters) if self.ties else partials[name]
                 out[:, j] = partial * parameters[name] if coordinate.log else partial

@@ -216,7 +216,8 @@ def test_sequences_are_not_called_tokens():
     assert batch_size(rows.assign(seq_len=64)).counts == "tokens"
 
 
-def test_the_command_on_batches(tmp_path):
+def test_the_command_on_batches(monkeypatch):
+    commands.once(monkeypatch, "scalefit.planning.batch.batch_size")
     text = commands.run(f"scalefit batch {SHIPPED} --at batch=8192")
     assert text.exit_code == 0, text.output
     for words in ("critical batch", "twice the least steps", "at batch 8192:", "lr ∝ batch^", "in tokens"):

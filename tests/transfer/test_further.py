@@ -83,6 +83,7 @@ def test_a_size_whose_optimum_lies_below_its_rates_asks_for_lower_ones():
 
 
 def test_the_command_says_what_python_says(depth, tmp_path, monkeypatch):
+    commands.once(monkeypatch, "scalefit.transfer.further.next_sweeps")
     monkeypatch.chdir(commands.workspace(tmp_path))
     line = "scalefit next data/lr_depth/runs.csv --sweep"
     result = commands.run(line)

@@ -505,7 +505,8 @@ def test_a_public_sweep_at_one_batch_predicts_the_longest_runs():
 # --- the command and the figures --------------------------------------------------------------------------------------
 
 
-def test_the_command_answers_in_text_json_and_csv(tmp_path):
+def test_the_command_answers_in_text_json_and_csv(tmp_path, monkeypatch):
+    commands.once(monkeypatch, "scalefit.transfer.lr_transfer.lr_transfer")
     base = f"scalefit lr-transfer {SHIPPED} --at d_model=256 --draws 40"
     text = commands.run(f"{base} --backtest --plot {tmp_path}/lr.png")
     assert text.exit_code == 0, text.output

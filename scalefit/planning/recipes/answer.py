@@ -36,6 +36,7 @@ class RecipeComparison(Shown):
     sensitivity: pd.DataFrame  #: the same difference and gain under other structures and pinned floors
     alike: bool  #: whether one curve for all describes the runs as well, and no interval of a difference excludes 0
     cautions: tuple[Check, ...]
+    left_out: str = ""  #: how many runs were not compared, and what they lack
 
     @property
     def ok(self) -> bool:
@@ -65,6 +66,7 @@ class RecipeComparison(Shown):
                      if self.joint.kind == "ND" else
                      "  gain: the factor of compute that the other recipe needs for the same loss")  # fmt: skip
         lines.append("  90 % intervals: from the draws; of the losses: prediction intervals")
+        lines += [f"  {self.left_out}"] if self.left_out else []
         return "\n".join([*lines, *(f"! {check.text}" for check in (*self.cautions, *fit.warnings))])
 
     def _pair(self, row: pd.Series) -> list[str]:

@@ -13,13 +13,13 @@ from scalefit.errors import InputError, all_of, counted, listed
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.conventions import in_nats
 from scalefit.runs.formats import RawTable
+from scalefit.runs.formats.markers import marker, markers, value
 from scalefit.runs.formats.raw import refuse_clock
 from scalefit.runs.formats.scaled_headers import refuse_logarithms
 from scalefit.runs.matching import Binding, match
 from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
-from scalefit.runs.reading.checks import may_be_a_curve
-from scalefit.runs.reading.markers import marker, markers, value
-from scalefit.runs.reading.rates import bound_rates, sized
+from scalefit.runs.reading.checks import may_be_a_curve, refuse_counters_of_epochs
+from scalefit.runs.reading.rates import bound_rates, plausible, sized
 from scalefit.runs.reading.results import (
     are_final_results,
     epochs_count_up,
@@ -68,7 +68,7 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) ->
     ties: dict[str, str] = {}
     refuse_logarithms(rename, where)
     bindings = match(raw.frame.columns, rename, where, _words(raw.frame), ties if tell_ties else None)
-    bindings = sized(raw.frame, bindings)
+    bindings = plausible(raw.frame, sized(raw.frame, bindings), where, ties if tell_ties else None)
     refuse_clock(raw, {binding.name for binding in bindings})
     bindings, chosen = bound_rates(raw.frame, bindings)
     tidy = Tidy(raw.frame, "", where, bindings, dict(raw.scalars))
@@ -84,8 +84,7 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) ->
     _loss_in_nats(tidy)
     _find_axis(tidy)
     _mark_unlogged(tidy, raw)
-    if not tidy.axis and LOST in tidy.frame.columns:
-        tidy.frame = tidy.frame.drop(columns=LOST)
+    tidy.frame = tidy.frame if tidy.axis else tidy.frame.drop(columns=LOST, errors="ignore")
     return tidy
 
 
@@ -263,6 +262,8 @@ def _find_axis(tidy: Tidy) -> None:
         tidy.axis = "step" if name == "steps" else "tokens"
         _rename(tidy, {name: tidy.axis})
         tidy.note("derived", f"{name} rise evenly from row to row: all rows are the curve of one run")
+    if not tidy.axis and "step" not in columns:
+        refuse_counters_of_epochs(tidy.frame, tidy.where)
     if not tidy.axis and "epoch" in columns and not {"step", "steps"} & columns and epochs_count_up(frame):
         tidy.axis = "epoch"
         tidy.note("derived", "the epoch counts up: each run is a curve over epochs, and its steps are not known")
