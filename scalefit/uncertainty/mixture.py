@@ -59,7 +59,8 @@ class Choice:
             text += f"; forecasts are the weighted mean of {mixed}"
         if self.forms:
             share = sum(self.weights[name] * form.share for name, forms in self.forms.items() for form in forms)
-            text += f"; {100 * share:.0f} % of the weight is on fits mostly to the largest rows or drawn to published constants"
+            forms = "fits mostly to the largest rows or with constants drawn towards published ones"
+            text += f"; {100 * share:.0f} % of the weight is on {forms}"
         return text
 
 
