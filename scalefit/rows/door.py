@@ -115,14 +115,14 @@ def _refuse_alone(law: Law, rows: Rows) -> None:
 
     A formula of the user's own takes its columns as they are.
     """
-    limits = {"N": FEWEST_PARAMETERS, "N_total": FEWEST_PARAMETERS, "D": FEWEST_TOKENS, "tokens": FEWEST_TOKENS}
-    read = {column: rows.variables[name] for name, column in law.columns.items() if column in limits}
+    counts = ("N", "N_total", "D", "tokens")
+    read = {column: rows.variables[name] for name, column in law.columns.items() if column in counts}
     own = any(variable.unit == "as logged" for variable in law.variables.values())
     if own or len(read) != 1 or set(law.columns.values()) - {*read}:
         return
     ((name, values),) = read.items()
     largest = float(values.max(initial=0))
-    if COUNTED[0] <= largest < limits[name]:
+    if COUNTED[0] <= largest < COUNTED[1]:
         raise InputError(
             f"{name} is at most {largest:g}: no number of {'parameters' if name[0] == 'N' else 'tokens'}",
             where=f"law {law.name}",
