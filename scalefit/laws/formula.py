@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -153,10 +153,10 @@ class FormulaLaw(Law):
         return self.expression({**variables, **parameters})
 
     def derivatives(
-        self, variables: Mapping[str, Array], parameters: Mapping[str, Array]
+        self, variables: Mapping[str, Array], parameters: Mapping[str, Array], by: Collection[str] = ()
     ) -> tuple[Array, dict[str, Array]]:
         """The formula's value and exact partial derivatives, by forward differentiation of its tree."""
-        return self.expression.gradient({**variables, **parameters}, tuple(self.parameters))
+        return self.expression.gradient({**variables, **parameters}, by or tuple(self.parameters))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (self.expression.text, self.named, dict(self._parameters)))

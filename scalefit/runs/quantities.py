@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.errors import InputError
+from scalefit.errors import InputError, all_of
 
 SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 MISSING = frozenset({"", "na", "n/a", "n.a.", "null", "none", "-", "--", "---", "–", "—", "−", "…"})
@@ -129,15 +129,18 @@ def numbers(column: pd.Series, where: str, unit_scale: float = 1.0) -> NDArray[n
     odd = np.flatnonzero(np.isnan(values)).tolist()
     if odd:
         _refuse_doubtful(column, odd, where)
-    for position in odd:
+
+    def read(position: int) -> None:
         cell = column.iloc[position]
         if pd.isna(cell) or str(cell).strip().lower() in MISSING:
-            continue
+            return
         try:
             values[position] = quantity(str(cell)) * (1.0 if states_unit(cell) else unit_scale)
         except InputError as error:
             row = column.index[position]
             raise InputError(error.what, where=f"{where}, row {row}, column {column.name}", todo=error.todo) from error
+
+    all_of(read, odd)
     return np.asarray(values)
 
 

@@ -180,6 +180,7 @@ class TestOneRun:
 
 def test_the_command_says_what_python_says(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    commands.once(monkeypatch, "scalefit.planning.recipes.compare.compare_recipes")
     SCALED.to_csv("runs.csv", index=False)
     found = compare_recipes(sf.read_runs("runs.csv", need=()), "recipe", C="1e22", draws=20)
     line = "scalefit compare-recipes runs.csv --by recipe --at C=1e22 --draws 20"

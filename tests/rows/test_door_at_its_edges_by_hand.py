@@ -51,30 +51,10 @@ def test_sizes_in_millions_and_tokens_in_billions(N, D, refused):
         refuse_units(LAW, rows)
 
 
-@pytest.mark.parametrize(
-    ("law", "largest", "refused"),
-    [
-        ("power:over=N", 0.00999, False),
-        ("power:over=N", 0.01, True),
-        ("power:over=N", 9999, True),
-        ("power:over=N", 1e4, False),
-        ("power-floor:over=N_total", 1300, True),
-        ("power-floor:over=D", 9999, True),
-        ("power-floor:over=D", 1e4, False),
-        ("power:over=tokens", 300, True),
-        ("power:over=d_model", 512, False),
-        ("power:over=step", 512, False),
-        ("E + A*N**-a", 512, False),
-    ],
-)
-def test_laws_of_size_or_data_alone(law, largest, refused):
-    known = find_law(law)
-    rows = rows_of(**{next(iter(known.variables)): [largest / 2, largest]})
-    if refused:
-        with pytest.raises(InputError, match=r"is at most .*: no number of (parameters|tokens); write the unit"):
-            refuse_units(known, rows)
-    else:
-        refuse_units(known, rows)
+@pytest.mark.parametrize(("law", "largest"), [("power:over=N", 512.0), ("power-floor:over=D", 3000.0)])
+def test_laws_of_one_count_know_no_unit(law, largest):
+    """Random features and the like are this few: the reading of the table asks, the fit goes on."""
+    refuse_units(find_law(law), rows_of(x=[largest / 2, largest]))
 
 
 def test_no_rows_have_no_unit():

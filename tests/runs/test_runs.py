@@ -231,7 +231,7 @@ def test_units_in_the_header_are_converted(csv):
 def test_units_at_the_end_of_a_name_are_converted(csv):
     runs = read_runs(csv("params_M,tokens_B,loss\n125,2.5,3.1\n1.3B,26,2.6\n"))
     assert runs.table[["N", "D"]].to_numpy().tolist() == [[1.25e8, 2.5e9], [1.3e9, 2.6e10]]
-    assert any("params_M times 1e+06 is N" in note.text for note in kinds(runs, "converted"))
+    assert any("N in parameters = 1e+06 times the column 'params_M'" in note.text for note in kinds(runs, "converted"))
     told = read_runs(csv("size_M,loss\n125,3.1\n"), rename={"size_M": "N"})
     assert told.table["N"].tolist() == [1.25e8]
     assert read_runs(csv("params_T,teacher_M,loss\n5,2,3.1\n")).table.columns.tolist()[1:] == [

@@ -92,7 +92,7 @@ def test_a_unit_in_words_before_after_or_in_brackets(read, name, mapped):
 
 def test_a_unit_that_is_applied_is_told(read):
     told = [note.text for note in read("million_params,loss\n2,3.5\n40,3.0\n").notes if note.kind == "converted"]
-    assert told == ["million_params times 1e+06 is N in parameters"]
+    assert told == ["N in parameters = 1e+06 times the column 'million_params'"]
 
 
 UNSAID = ["data_B", "dataset size (B)", "size (M)", "lr_1e3", "ground truth (GT)", "tokens_per_param_B", "batch_M"]

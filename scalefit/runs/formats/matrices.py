@@ -11,11 +11,12 @@ import pandas as pd
 from scalefit.errors import listed
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats import delimited
+from scalefit.runs.formats.markers import markers
 from scalefit.runs.formats.raw import RawTable, reshaped
 from scalefit.runs.formats.side_by_side import is_measure
 from scalefit.runs.formats.splits import JUDGED, TRAINED, kind, measured
 from scalefit.runs.matching import canonical, match
-from scalefit.runs.quantities import is_quantity, numbers, quantity, states_unit
+from scalefit.runs.quantities import MISSING, is_quantity, numbers, quantity, states_unit
 
 NUMBER = r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)"
 VALUED_NAME = re.compile(
@@ -54,11 +55,14 @@ def matrix(raw: RawTable) -> RawTable | None:
         or not all(map(is_quantity, others))
     ):
         return None
-    if not all(pd.api.types.is_numeric_dtype(frame[name].dtype) for name in others):
+    cells = {name: _results(frame[name]) for name in others}
+    if any(column is None for column in cells.values()):
         return None
     down, across = parts
-    body = frame.rename(columns={first: down}).melt(
-        id_vars=[down], var_name=across, value_name="loss", ignore_index=False
+    body = (
+        frame.assign(**cells)
+        .rename(columns={first: down})
+        .melt(id_vars=[down], var_name=across, value_name="loss", ignore_index=False)
     )
     if canonical(down) not in AXES and "run" not in map(canonical, (down, across)):
         body["run"] = [f"row {at}, column {name}" for at, name in zip(body.index, body[across], strict=True)]
@@ -67,6 +71,15 @@ def matrix(raw: RawTable) -> RawTable | None:
     left = f"; empty cells, which are no runs: {empty}" if empty else ""
     text = f"a table of {down} (down) by {across} (across): each of {len(body)} cells is taken for the loss of a run"
     return reshaped(raw, body, "derived", text + left, nans)
+
+
+def _results(column: pd.Series) -> pd.Series | None:
+    """A column of final losses, with words such as diverged, and nothing for a dash; None where other words stand."""
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return column
+    column = column.where(~column.astype(str).str.strip().str.lower().isin(MISSING))
+    others = column[~markers(column)].dropna()
+    return column if all(map(is_quantity, others)) else None
 
 
 def named_matrix(raw: RawTable) -> RawTable | None:
@@ -160,8 +173,10 @@ def columns_by_value(raw: RawTable) -> RawTable | None:
         return None
     measure, name = kinds.pop()
     across = name or _meaning(frame[others], [hit["value"] for hit in found.values()], measure)
-    if across is None or not all(_of_numbers(frame[each]) for each in found):
+    cells = {each: _results(frame[each]) for each in found}
+    if across is None or any(column is None for column in cells.values()):
         return None
+    frame = frame.assign(**cells)
     values = [quantity(hit["value"].replace(" ", "")) for hit in found.values()]
     if len(set(values)) < len(values) or canonical(across) in map(canonical, others):
         return None
@@ -239,10 +254,6 @@ def _meaning(others: pd.DataFrame, values: list[str], measure: str) -> str | Non
 def _of_sizes(column: pd.Series) -> bool:
     """Whether all cells are counts with a unit, such as 14M, 1.3B."""
     return not pd.api.types.is_numeric_dtype(column.dtype) and all(map(states_unit, column.dropna()))
-
-
-def _of_numbers(column: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(column.dtype) or all(map(is_quantity, column.dropna()))
 
 
 def _falls(frame: pd.DataFrame, columns: list[str]) -> bool:

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.errors import listed
+from scalefit.errors import InputError, listed
+from scalefit.runs.reading.checks import counted_anew
 from scalefit.runs.reading.tidy import LOST, NO_LOSS, Tidy
 from scalefit.runs.siblings import lost_runs
 from scalefit.runs.table import last_rows, spans
@@ -54,6 +55,10 @@ def _superseded_rows(tidy: Tidy, codes: NDArray[Any], axis: NDArray[Any]) -> NDA
             run = tidy.frame["run"].iloc[rows[0]]
             told.append(f"{run}, {gone.sum()} from {tidy.axis} {lost.min()} to {lost.max()}")
             anew += [str(run)] if gone[0] else []
+            if gone[0] and (times := counted_anew(axis[rows], tidy.frame.get("loss"), rows)):
+                what = f"{tidy.axis} begins again from its first value (times: {times}) although the loss goes on"
+                todo = f"map a column that counts on over epochs and resumes: --map {tidy.axis}=COLUMN"
+                raise InputError(what, where=f"{tidy.where}, run {run}", todo=todo)
     if told:
         count = int(dropped.sum())
         text = f"{count} rows were logged again after a restart and only the last kept: {listed(told, 5, '; ')}"

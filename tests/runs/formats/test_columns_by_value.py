@@ -133,3 +133,20 @@ def test_multiples_of_a_budget_that_the_name_gives_or_nothing_does(form, data):
     assert table["multiple"].tolist() == [1.0] * 3 + [2.0] * 3 + [5.0] * 3
     assert ("D" in table.columns) is (data is not None)
     assert data is None or table["D"].tolist() == (data * table["multiple"] * table["N"]).tolist()
+
+
+@pytest.mark.parametrize(
+    "head", ["lr \\ width,128,256,512", "lr,w128,w256,w512", "lr,loss@d=128,loss@d=256,loss@d=512"]
+)
+def test_a_table_of_losses_holds_words_for_runs_that_diverged_and_dashes_for_none(tmp_path, head):
+    """Of a whole row of such words each column was text, and the table was said to hold no loss."""
+    rows = ["1e-3,3.2,3.0,2.8", "2e-3,3.1,2.9,2.75", "4e-3,3.15,diverged,div.", "8e-3,NaN (diverged),-,-"]
+    path = tmp_path / "sweep.csv"
+    path.write_text("\n".join([head, *rows]) + "\n")
+    runs = sf.read_runs(path)
+    assert len(runs) == 10
+    known = runs.table[["d_model", "peak_lr", "loss"]]
+    assert known.dropna().sort_values(["d_model", "peak_lr"])["loss"].tolist() == [3.2, 3.1, 3.15, 3.0, 2.9, 2.8, 2.75]
+    lost = {tuple(pair) for pair in known.loc[known.loss.isna(), ["d_model", "peak_lr"]].to_numpy().tolist()}
+    assert lost == {(128, 8e-3), (256, 4e-3), (512, 4e-3)}
+    assert any("or the like instead of a loss: read as NaN, diverged" in note.text for note in runs.notes)
