@@ -71,6 +71,8 @@ TOLD = {
     **dict.fromkeys(["trillion_tokens", "tokens_trillions", "Ttok"], ("D", 1e12)),
     **dict.fromkeys(["million_params", "params in M", "M params", "paramsM", "nParamsM", "MParams"], ("N", 1e6)),
     **dict.fromkeys(["parameters, millions", "size (M params)", "mega params", "params_1e6", "N_M"], ("N", 1e6)),
+    **dict.fromkeys(["N / million", "Mio. Parameter", "params/millions"], ("N", 1e6)),
+    **dict.fromkeys(["Mrd. Token", "tokens / billion"], ("D", 1e9)),
     **dict.fromkeys(["non-embedding N (M)", "config.n_params_M", "model (M parameters)"], ("N", 1e6)),
     **dict.fromkeys(["batch size (M tokens)", "batch (M tokens)", "million tokens per step"], ("batch", 1e6)),
     **dict.fromkeys(["flops_1e18", "C (1e18)", "compute [10^18]"], ("C", 1e18)),
