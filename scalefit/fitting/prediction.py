@@ -145,7 +145,8 @@ def ends(
         return intervals.at(estimate, at, level, interval)[1]
 
     outwards = None if fit.law.is_trajectory else upper  # a schedule has no way from the fitted ones to itself
-    return low, capped(estimate, fitted, np.asarray(fit.points.values), full, high, outwards, level)
+    one_run = replace(estimate, sigma=float(np.hypot(estimate.sigma, intervals.between)))  # at another level, too
+    return low, capped(one_run, fitted, np.asarray(fit.points.values), full, high, outwards, level)
 
 
 @dataclass(frozen=True)

@@ -365,6 +365,17 @@ def test_a_column_that_follows_from_what_is_read_is_not_told():
     assert untold(read_runs(TABLE.assign(corpus=np.where(N > 1e8, "a", "b"))), [CHINCHILLA]) == []
 
 
+@pytest.mark.parametrize("column", ["tokens per parameter", "times_chinchilla", "ratio_x"])
+def test_a_ratio_of_columns_that_are_read_is_none_that_is_unread(column):
+    """The data was derived from that very column, and the advice was to fit one of its values at a time."""
+    ratio = np.tile([5.0, 20.0, 80.0], 5)
+    size = np.repeat([1e7, 3e7, 1e8, 3e8, 1e9], 3)
+    data = pd.DataFrame({"N": size, "D": ratio * size, column: ratio / 20, "loss": 2 + size**-0.1})
+    assert untold(read_runs(data), [CHINCHILLA]) == []
+    (line,) = untold(read_runs(data.assign(other=np.tile([1.0, 2.0, 2.0], 5))), [CHINCHILLA])
+    assert line.startswith("other varies")
+
+
 @pytest.mark.parametrize(("one_size", "law"), [(False, "mixture-scale:over=web+code"), (True, "mixture:over=web")])
 def test_shares_that_add_up_to_one_are_told_with_the_law_of_mixtures_that_reads_them(one_size, law):
     web = np.array([0.1, 0.3, 0.6, 0.9])[(np.arange(16) + np.arange(16) // 4) % 4]
