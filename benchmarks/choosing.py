@@ -5,7 +5,7 @@
 
 Each case of :mod:`public` is fitted once without a law, and once with every law that was tried there. The error is that
 of the held-out runs, the median over the rows of a set; hindsight is the law with the least such error in the set. Sets
-marked "chosen on" are those on which the power of the weights was chosen; the others were not looked at before.
+marked "chosen on" are those on which the rule was chosen; the others were not looked at before.
 """
 
 from __future__ import annotations
@@ -13,21 +13,41 @@ from __future__ import annotations
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from public import cases
+from public import PUBLIC, Case, cases, growing
 
 import scalefit as sf
 
-CHOSEN_ON = ("olmo", "grids", "gemstones", "marin", "epfl", "loss-to-loss")
+CHOSEN_ON = ("olmo", "grids", "gemstones", "marin", "porian", "nmt", "epfl", "loss-to-loss")
 LEAST_ROWS = 4000  #: rows of a held-out curve that are predicted at most
+
+
+def with_recipes(only: str) -> Iterator[Case]:
+    """Runs that differ in more than size and data: routed models by experts, sweeps of peak rate and batch."""
+    folder = PUBLIC / "routing_dm"
+    if "routed".startswith(only) and folder.is_dir():
+        runs = pd.read_csv(folder / "curves_dense_sbase.csv").query(
+            "k == 1 and routing_frequency == 0.5 and seed == 42 and step >= 249000 "
+            "and router_type in ('Dense', 'S-Base')"
+        )
+        for judge in ("loss", "loss_c4", "loss_lambada"):
+            rows = pd.DataFrame({"N": runs["params"], "experts": runs["experts"], "loss": runs[judge]}).dropna()
+            yield from growing("routed", judge, rows, ("routed",), over="N")
+    folder = PUBLIC / "steplaw"
+    if "steplaw".startswith(only) and folder.is_dir():
+        runs = pd.read_csv(folder / "dense_lr_bs_sweep.csv").query("not diverged")
+        names = {"params": "N", "tokens": "D", "batch_tokens": "batch"}
+        rows = runs.rename(columns=names)[["N", "D", "lr", "batch", "loss"]]
+        yield from growing("steplaw", "all", rows, ("lr-batch-surface",))
 
 
 def judged(only: str = "") -> pd.DataFrame:
     """One row a held-out run or row: data set, part, law ("automatic" for the mixture), absolute relative error."""
     rows, seen = [], set()
-    for case in cases(only):
+    for case in (*cases(only), *with_recipes(only)):
         small = sf.read_runs(case.small, need=()) if isinstance(case.small, pd.DataFrame) else case.small
         large = sf.read_runs(case.large, need=()) if isinstance(case.large, pd.DataFrame) else case.large
         key = (case.data, case.part.partition(",")[0], tuple(small.names))
