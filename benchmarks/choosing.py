@@ -14,6 +14,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -41,7 +42,8 @@ def with_recipes(only: str) -> Iterator[Case]:
         runs = pd.read_csv(folder / "dense_lr_bs_sweep.csv").query("not diverged")
         names = {"params": "N", "tokens": "D", "batch_tokens": "batch"}
         rows = runs.rename(columns=names)[["N", "D", "lr", "batch", "loss"]]
-        yield from growing("steplaw", "all", rows, ("lr-batch-surface",))
+        for case in growing("steplaw", "", rows, ("lr-batch-surface",)):
+            yield replace(case, part=f"{len(case.small)} runs")  # no law can be fitted to all of them
 
 
 def judged(only: str = "") -> pd.DataFrame:
