@@ -54,7 +54,7 @@ def command(
     found = compare_recipes(runs, by, reference=reference, draws=draws, seed=seed, **target)
     content: dict[str, Any] = {"structure": found.joint.structure.text, "law": found.joint.fit.law.spec}
     content |= {"target": found.at, "reference": found.reference, "recipes": records(found.table)}
-    content["one_curve_for_all"] = found.alike
+    content |= {"one_curve_for_all": found.alike, "left_out": found.left_out}
     content |= {"pairs": records(found.pairs), "sensitivity": records(found.sensitivity)}
     content["warnings"] = coded([*found.cautions, *found.joint.fit.warnings])
     return Answer(str(found), content, found.pairs, found.ok, options.told(runs), figures(plot, found.plot))

@@ -68,8 +68,7 @@ def command(
     source: Any = files[0] if saved else options.read(files, **reading)
     held = None
     if hold_out:
-        source, held = source.hold_out(hold_out)
-        options.refuse_empty(held, "held out", "--hold-out")
+        source, held = options.hold_out(source, hold_out)
     place: dict[str, Any] = dict(options.pairs(at, "--at"))
     asked: dict[str, Any] = {
         "schedule": forecast,

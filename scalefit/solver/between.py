@@ -50,7 +50,8 @@ class Between:
     ) -> tuple[FloatArray, dict[str, FloatArray]]:
         """A value (B, n) and its partial derivatives with what the sums add to them."""
         (there, ahead), (none, apart) = (
-            law.derivatives(variables, parameters) for variables in (self.knots, without(law, self.knots))
+            law.derivatives(variables, parameters, list(partials))
+            for variables in (self.knots, without(law, self.knots))
         )
         changes = {"": there - none, **{name: ahead[name] - apart[name] for name in partials}}
         moved = [name for name, change in changes.items() if np.any(change)]

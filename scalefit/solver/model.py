@@ -6,13 +6,13 @@ decades, as its logarithm. Fixed and tied parameters are folded in here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from scalefit.errors import InputError
+from scalefit.errors import InputError, all_of
 from scalefit.expressions import Expression, parse
 from scalefit.laws.law import Law, Parameter
 from scalefit.numerics import FloatArray, spread_points
@@ -93,9 +93,8 @@ class BoundLaw:
     @property
     def size(self) -> int:
         """How many numbers one member's rows hold: n, times K where rows hold K values of a variable."""
-        return max(
-            np.size(v) for v in (*self.variables.values(), *(self.between.knots if self.between else {}).values())
-        )
+        knots = {} if self.between is None else self.between.knots
+        return max(np.size(values) for values in (*self.variables.values(), *knots.values()))
 
     @cached_property
     def low(self) -> FloatArray:
@@ -129,12 +128,9 @@ class BoundLaw:
 
     def take(self, rows: slice | np.ndarray) -> BoundLaw:
         """The same law on some of the rows."""
-        part = replace(
-            self,
-            variables={name: values[rows] for name, values in self.variables.items()},
-            position=None if self.position is None else self.position[rows],
-            between=None if self.between is None else self.between.take(rows),
-        )
+        variables = {name: values[rows] for name, values in self.variables.items()}
+        position = None if self.position is None else self.position[rows]
+        part = replace(self, variables=variables, position=position, between=self.between and self.between.take(rows))
         if "condensed" in self.__dict__:
             part.__dict__["condensed"] = part if self.condensed is self else self.condensed.take(rows)
         return part
@@ -148,10 +144,9 @@ class BoundLaw:
 
     def all_over(self) -> dict[str, FloatArray]:
         """Parameters (POINTS, 1) that cover the ranges of the search; linear ones are 1."""
-        theta = np.ones((POINTS, len(self.coordinates)))
-        free = np.flatnonzero(~self.linear)
-        wide = np.array([self.coordinates[j].searched for j in free]).reshape(-1, 2)
-        theta[:, free] = wide[:, 0] + spread_points(POINTS, len(free)) * (wide[:, 1] - wide[:, 0])
+        theta, free = np.ones((POINTS, len(self.coordinates))), np.flatnonzero(~self.linear)
+        low, high = np.array([self.coordinates[j].searched for j in free]).reshape(-1, 2).T
+        theta[:, free] = low + spread_points(POINTS, len(free)) * (high - low)
         return self._parameters(theta)
 
     def condensed_at(self, theta: FloatArray) -> BoundLaw:
@@ -187,15 +182,17 @@ class BoundLaw:
                 found = found + self.between.sums(self.law, parameters)
         return self._every_row(found, len(theta))
 
-    def jacobian(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Predictions (B, n) and their derivatives by coordinate (B, p, n)."""
-        out = np.empty((len(theta), len(self.coordinates), self.n), dtype=theta.dtype)
+    def jacobian(self, theta: FloatArray, only: np.ndarray | None = None) -> tuple[FloatArray, FloatArray]:
+        """Predictions (B, n) and their derivatives (B, p, n) by every coordinate, or by those at some positions."""
+        moved = self.coordinates if only is None else [self.coordinates[j] for j in only]
+        out = np.empty((len(theta), len(moved), self.n), dtype=theta.dtype)
         with np.errstate(all="ignore"):
             parameters = self._parameters(theta)
-            value, partials = self.law.derivatives(self.variables, parameters)
+            needed = [*self.ties, *(c.name for c in moved)]
+            value, partials = self.law.derivatives(self.variables, parameters, needed)
             if self.between is not None:
                 value, partials = self.between.added(self.law, value, partials, parameters)
-            for j, coordinate in enumerate(self.coordinates):
+            for j, coordinate in enumerate(moved):
                 name = coordinate.name
                 partial = self._through_ties(name, partials, parameters) if self.ties else partials[name]
                 out[:, j] = partial * parameters[name] if coordinate.log else partial
@@ -215,6 +212,18 @@ class BoundLaw:
         return total
 
 
+def refuse_unknown(law: Law, named: Sequence[tuple[str, str]]) -> None:
+    """Raise :class:`InputError` that lists every (setting, name) whose name is no parameter of the law."""
+
+    def known(entry: tuple[str, str]) -> None:
+        setting, name = entry
+        if name not in law.parameters:
+            what, todo = f'law {law.name} has no parameter "{name}"', f"it has {', '.join(law.parameters)}"
+            raise InputError(what, where=setting, todo=todo)
+
+    all_of(known, named)
+
+
 def bind(
     law: Law,
     variables: Mapping[str, FloatArray],
@@ -231,12 +240,8 @@ def bind(
     """
     fix, tie, bounds, starts = dict(fix or {}), dict(tie or {}), dict(bounds or {}), dict(starts or {})
     declared = dict(law.parameters)
-    for setting, names in (("fix", fix), ("tie", tie), ("bounds", bounds), ("starts", starts)):
-        for name in names:
-            if name not in declared:
-                raise InputError(
-                    f'law {law.name} has no parameter "{name}"', where=setting, todo=f"it has {', '.join(declared)}"
-                )
+    settings = (("fix", fix), ("tie", tie), ("bounds", bounds), ("starts", starts))
+    refuse_unknown(law, [(setting, name) for setting, names in settings for name in names])
     fix = {name: _number(value, f"fix of {name}") for name, value in fix.items()}
     for name, pair in bounds.items():
         old, where = declared[name], f"bounds of {name}"
@@ -245,11 +250,8 @@ def bind(
         low = old.low if pair[0] is None else _number(pair[0], where, finite=False)
         high = old.high if pair[1] is None else _number(pair[1], where, finite=False)
         if not low < high:
-            raise InputError(
-                f"the lower end {low:g} is not below {high:g}",
-                where=where,
-                todo=f"its domain: {old.low:g} to {old.high:g}",
-            )
+            what = f"the lower end {low:g} is not below {high:g}"
+            raise InputError(what, where=where, todo=f"its domain: {old.low:g} to {old.high:g}")
         declared[name] = replace(old, low=float(low), high=float(high))
     for name, variable in law.floors.items():
         least, old = float(np.min(variables[variable], initial=np.inf)), declared[name]
@@ -282,11 +284,9 @@ def _check_ties(law: Law, ties: Mapping[str, Expression], fix: Mapping[str, floa
         known = [other for other in law.parameters if other not in ties]
         wrong = [other for other in tie.names if other not in known]
         if wrong or name in fix:
-            raise InputError(
-                f'"{name}" is also fixed' if name in fix else f'it uses "{wrong[0]}"',
-                where=f"tie {name}={tie.text}",
-                todo=f"a tie uses untied parameters only: {', '.join(known)}",
-            )
+            what = f'"{name}" is also fixed' if name in fix else f'it uses "{wrong[0]}"'
+            todo = f"a tie uses untied parameters only: {', '.join(known)}"
+            raise InputError(what, where=f"tie {name}={tie.text}", todo=todo)
 
 
 def _linear_under(ties: Mapping[str, Expression], linear: set[str]) -> set[str]:

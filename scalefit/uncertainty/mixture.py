@@ -49,11 +49,14 @@ class Choice:
         return bool(self.others or self.drawn)
 
     def __str__(self) -> str:
-        mixed = " and ".join(f"{name} ({100 * weight:.0f} %)" for name, weight in self.weights.items())
-        text = f"{self.text}; forecasts mix {mixed}" if len(self.weights) > 1 else self.text
-        share = sum(self.weights[name] * drawn.share for name, drawn in self.drawn.items())
-        rest = "of this on exponents and floors that are drawn towards published ones"
-        return f"{text}, {100 * share:.0f} % {rest}" if self.drawn else text
+        text = self.text
+        if len(self.weights) > 1:
+            mixed = ", ".join(f"{name} {100 * weight:.0f} %" for name, weight in self.weights.items())
+            text += f"; forecasts are the weighted mean of {mixed}"
+        if self.drawn:
+            share = sum(self.weights[name] * drawn.share for name, drawn in self.drawn.items())
+            text += f"; {100 * share:.0f} % of the weight is on fits with constants drawn towards published ones"
+        return text
 
 
 def moved(

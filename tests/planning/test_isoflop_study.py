@@ -174,6 +174,7 @@ def test_the_recipes_have_their_published_exponents(recipe):
 
 def test_the_command_says_what_python_says(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    commands.once(monkeypatch, "scalefit.planning.isoflop.isoflop")
     planted(0.002).to_csv("runs.csv", index=False)
     found = isoflop(sf.read_runs("runs.csv"), draws=20)
     assert str(found) in commands.run("scalefit isoflop runs.csv --draws 20").stdout

@@ -170,7 +170,7 @@ class TestAdvice:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"budget": 1e21}, "N is not given"),
+        ({"budget": 1e21}, "N and D are not given; give N, D"),
         ({"budget": -1, **TARGET}, "compute is -1"),
         ({"budget": "1e20,1e21", **TARGET}, "2 budgets"),
         ({"budget": 1e21, "N": 3, "D": 2e11}, "N = 3 parameters is no run"),

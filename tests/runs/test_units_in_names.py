@@ -1,5 +1,7 @@
 """What the names of columns say of their units: applied, or the column is not taken for what it does not count."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -58,6 +60,71 @@ COUNTED = ["tokens_in_billions", "Tokens in billions", "tokens (in B)", "tokens_
 @pytest.mark.parametrize("name", COUNTED)
 def test_billions_in_words(read, name):
     assert read(f"N,{name},loss\n1e6,2.5,3.5\n2e6,40,3.0\n").table["D"].tolist() == [2.5e9, 40e9]
+
+
+TOLD = {
+    **dict.fromkeys(["data (B tokens)", "billion_tokens", "tokens (GT)", "billions of tokens", "GTok"], ("D", 1e9)),
+    **dict.fromkeys(["tokensB", "Tokens B", "billion D_tokens"], ("D", 1e9)),
+    **dict.fromkeys(["giga_tokens", "training data [GT]", "B tokens", "D in billion tokens", "1e9 tokens"], ("D", 1e9)),
+    **dict.fromkeys(["10^9 tokens", "tokens_1e9", "dataset size (B tokens)", "corpus size (1e9 tokens)"], ("D", 1e9)),
+    **dict.fromkeys(["trillion_tokens", "tokens_trillions", "Ttok"], ("D", 1e12)),
+    **dict.fromkeys(["million_params", "params in M", "M params", "paramsM", "nParamsM", "MParams"], ("N", 1e6)),
+    **dict.fromkeys(["parameters, millions", "size (M params)", "mega params", "params_1e6", "N_M"], ("N", 1e6)),
+    **dict.fromkeys(["non-embedding N (M)", "config.n_params_M", "model (M parameters)"], ("N", 1e6)),
+    **dict.fromkeys(["batch size (M tokens)", "batch (M tokens)", "million tokens per step"], ("batch", 1e6)),
+    **dict.fromkeys(["flops_1e18", "C (1e18)", "compute [10^18]"], ("C", 1e18)),
+    **dict.fromkeys(["lr (e-3)", "peak_lr (1e-3)"], ("peak_lr", 1e-3)),
+    **dict.fromkeys(["data (tokens)", "size (params)"], (None, 1.0)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TOLD)
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_unit_in_words_before_after_or_in_brackets(read, name, mapped):
+    target, factor = TOLD[name]
+    target = target or ("D" if "tokens" in name else "N")
+    options = {"rename": {name: target}} if mapped else {}
+    table = read(f'arm,"{name}",loss\na,2,3.5\nb,40,3.0\nc,7.5,2.75\n', **options).table
+    np.testing.assert_allclose(table[target].to_numpy(float), np.array([2, 40, 7.5]) * factor, rtol=1e-12)
+
+
+def test_a_unit_that_is_applied_is_told(read):
+    told = [note.text for note in read("million_params,loss\n2,3.5\n40,3.0\n").notes if note.kind == "converted"]
+    assert told == ["N in parameters = 1e+06 times the column 'million_params'"]
+
+
+UNSAID = ["data_B", "dataset size (B)", "size (M)", "lr_1e3", "ground truth (GT)", "tokens_per_param_B", "batch_M"]
+
+
+OTHERWISE = ["b_tokens", "bn_params", "m_params", "mega_batch_tokens_B", "param_size", "tokens_per_million"]
+
+
+@pytest.mark.parametrize("name", [*UNSAID, *OTHERWISE, "speed (M tokens/s)"])
+def test_a_unit_without_a_word_for_what_it_counts_is_not_guessed(read, name):
+    table = read(f'arm,"{name}",loss\na,2,3.5\nb,40,3.0\n').table
+    assert not {"N", "D", "tokens", "batch", "lr", "peak_lr"} & set(table.columns)
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "values"),
+    [("params (M)", "N", [6e7, 2e9, 3e9]), ("million_tokens", "D", [3e8, 6e9, 9e9]), ("tokens_B", "D", [3e8, 6e9, 9e9]),
+     ("tokens (MT)", "D", [1e9, 2e9, 3e9]), ("C (1e21)", "C", [1e19, 1e20, 3e20])],
+)  # fmt: skip
+def test_a_unit_that_the_values_contradict_is_asked_about(read, name, target, values):
+    text = f"arm,{name},loss\n" + "".join(f"r{at},{value:g},{3 - at / 8}\n" for at, value in enumerate(values))
+    for options in ({}, {"rename": {name: target}}):
+        with pytest.raises(sf.InputError, match=f"the name '{re.escape(name)}' counts in units of 1e"):
+            read(text, **options)
+    runs = read(text, tell_ties=True)
+    assert target not in runs.table.columns
+    assert [note for note in runs.notes if note.kind == "ambiguous" and name in note.text]
+    plain = read(text.replace(name, name.split()[0].removeprefix("million_").removesuffix("_B")))
+    assert plain.table[target].tolist() == values
+
+
+def test_a_unit_in_brackets_and_in_words_counts_once(read):
+    assert read("tokens_B (billions),loss\n2,3.5\n40,3.0\n").table["D"].tolist() == [2e9, 40e9]
+    assert read('"EFLOPs (1e18)",loss\n2,3.5\n40,3.0\n').table["C"].tolist() == [2e18, 40e18]
 
 
 @pytest.mark.parametrize(("header", "factor"), [("model size", 1.0), ("params (M)", 1.0)])

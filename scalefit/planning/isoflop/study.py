@@ -131,7 +131,9 @@ def _first(runs: Runs, points: pd.DataFrame, draws: int, rng: np.random.Generato
         curves = curves[curves.groupby("run")["tokens"].transform("nunique") > 1]
         what = "the envelope of the final losses of each size"
     if curves["run"].nunique() < FEWEST:
-        why = f"{curves['run'].nunique()} sizes have losses at several amounts of data"
+        count = curves["run"].nunique()
+        having = {0: "no size has", 1: "only 1 size has"}.get(count, f"only {count} sizes have")
+        why = f"{having} losses at several amounts of data"
         raise IdentificationError(why, todo="add runs of other lengths at each size")
     envelope = Envelope.of(curves, GRID)
 

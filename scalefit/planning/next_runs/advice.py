@@ -74,13 +74,13 @@ class NextRuns(Shown):
     def __str__(self) -> str:
         where = ", ".join(f"{name} = {said(value)}" for name, value in self.target.items())
         now = f"{self.fit.target} {self.predicted['loss']:.4g} ± {100 * self.now:.2g} %"
-        lines = [f"at {where}: {now} (90 %, of the law's value)"]
         if self.stop:
-            lines.append(f"stop: no affordable run helps (the best take {100 * (1 - self.after / self.now):.1f} % off)")
+            saved = f"{100 * (1 - self.after / self.now):.1f} %"
+            lines = [f"stop: no affordable run helps (the best would narrow the interval by {saved})"]
         else:
-            lines.append(
-                f"next {len(self.table)} run{'s' * (len(self.table) > 1)}: expected ± {100 * self.after:.2g} %"
-            )
+            count = "this run" if len(self.table) == 1 else f"these {len(self.table)} runs"
+            lines = [f"make {count} next: the interval is expected to shrink to ± {100 * self.after:.2g} %"]
+        lines.append(f"now, at {where}: {now} (half of the 90 % interval of the law's value)")
         if len(self.table):
             names = [name for name in self.fit.law.columns.values() if name in self.table]
             shown = pd.DataFrame({name: [said(value) for value in self.table[name]] for name in names})

@@ -11,6 +11,7 @@ from scalefit.runs.formats.raw import Remark
 from scalefit.runs.formats.splits import measured
 from scalefit.runs.matching import canonical
 
+LONG = 20  #: learning rates of lists from which on they are those along a run, and of no sweep
 PLURALS = ((re.compile(r"losses$"), "loss"), (re.compile(r"(step|epoch|iter|iteration|lr|rate)s$"), r"\1"))
 
 
@@ -55,8 +56,8 @@ def rows_of(columns: dict[str, list[Any]], stem: str = "") -> tuple[list[dict[st
     length = max((len(values) for values in columns.values()), default=0)
     rates = [column for name, column in zip(names, columns.values(), strict=True) if canonical(name) == "lr"]
     others = [name for name in names if canonical(name) != "lr"]
-    swept = any(len(set(map(str, rate))) == len(rate) for rate in rates) and "history" not in stem.lower()
-    history = "history" in stem.lower() or len(others) > 1
+    swept = any(len(set(map(str, rate))) == len(rate) < LONG for rate in rates) and "history" not in stem.lower()
+    history = "history" in stem.lower() or len(others) > 1 or bool(rates and length >= LONG)
     if length > 1 and others and all(map(measured, others)) and history and not swept:
         columns, names = {"epoch": list(range(length)), **columns}, ["epoch", *names]
         told.append(Remark("derived", "the lists hold one value an epoch: epochs are counted from 0", length))

@@ -36,7 +36,7 @@ def read(path: Path) -> RawTable:
         record = _record(text, number, path, is_last=number == len(texts))
         if record is None:
             remarks.append(Remark("dropped", "the last line, which is incomplete"))
-        elif record.get("event") in ("hparams", "config", "summary"):
+        elif record.get("event") in ("hparams", "config", "summary", "finish", "artifact"):
             scalars.update(record)
         else:
             records.append(record)

@@ -63,8 +63,11 @@ class LogRows:
             told.append(Remark("dropped", text, self.replaced))
         return told
 
-    def table(self, path: Path, remarks: Iterable[Remark]) -> RawTable:
-        """The table of the rows; several trainings, one after another, are runs of their own."""
+    def table(self, path: Path, remarks: Iterable[Remark], single: bool = False) -> RawTable:
+        """The table of the rows; several trainings, one after another, are runs of their own.
+
+        ``single``: whether the columns of a training are never runs.
+        """
         told = [*remarks]
         frame = pd.DataFrame(self.rows, index=pd.Index(self.lines))
         frame = _within_epochs(path, _through_epochs(path, frame, told), told)
@@ -74,7 +77,8 @@ class LogRows:
             frame.insert(0, "run", [f"{path.stem}, training {number}" for number in part])
             text = f"the {axis}s begin again: {part[-1]} trainings in one log, each a run"
             told.append(Remark("named", text, int(part[-1])))
-        return RawTable(path, frame, remarks=tuple(told), nans=nans_of(self.rows, self.lines))
+        alone = single and "run" not in frame
+        return RawTable(path, frame, remarks=tuple(told), nans=nans_of(self.rows, self.lines), single=alone)
 
 
 def place(values: dict[str, Value]) -> Value | None:

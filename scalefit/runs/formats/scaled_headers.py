@@ -17,6 +17,7 @@ from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats.raw import RawTable, Remark
 from scalefit.runs.matching import LONGEST, canonical
 from scalefit.runs.quantities import numbers
+from scalefit.runs.wording import told
 
 FACTOR = r"(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|10\s*(?:\^|\*\*)\s*\{?[+-]?\d+\}?|[kmbt])"
 DIVIDED = re.compile(rf"\s*(?P<name>.*?[^\s/])\s*(?:/|÷|\bper\b)\s*(?P<factor>{FACTOR})\s*", re.IGNORECASE)
@@ -27,9 +28,6 @@ TIMES = re.compile(
     re.IGNORECASE,
 )
 INNER = re.compile(rf"(?:[x×*·]\s*{FACTOR}|{FACTOR}\s*[x×*·]|times\s+{FACTOR})", re.IGNORECASE)
-UNIT_FIRST = re.compile(
-    r"(?P<unit>[kmbgt])(?P<name>tok(?:ens?|s)?|params?|parameters)", re.IGNORECASE
-)  #: Mtokens, Bparams
 STEPS = r"(?:steps?|iters?|iterations?|updates?)"
 THOUSANDS = re.compile(rf"k[_\s-]?{STEPS}|{STEPS}[_\s-](?:in[_\s-])?(?:k|thousands?)", re.IGNORECASE)
 PERCENT = re.compile(
@@ -90,12 +88,12 @@ def unscaled(raw: RawTable, mapped: Container[str] = ()) -> RawTable | None:
 
 
 def _of_unit(frame: pd.DataFrame, name: str, where: str) -> tuple[FloatArray, str, str] | None:
-    """A column of thousands of steps, of Mtokens or of per cent in its own unit, its name there, and what was done."""
-    by, bare, first, percent = 0.0, name, UNIT_FIRST.fullmatch(name.strip()), PERCENT.fullmatch(name.strip())
+    """A column of thousands of steps or of per cent in its own unit, its name there, and what was done."""
+    by, bare, said, percent = 0.0, name, told(name), PERCENT.fullmatch(name.strip())
     if THOUSANDS.fullmatch(name.strip()):
         by, bare = 1e3, "step"
-    elif first:
-        by, bare = LETTERS[first["unit"].lower()], "tokens" if "tok" in name.lower() else "params"
+    elif said and re.fullmatch(STEPS, said.bare.strip(), re.IGNORECASE) and not said.letter:
+        by, bare = said.factor, "step"
     elif percent and canonical(percent["name"]) in SHARES:
         by, bare = 0.01, percent["name"]
     try:
