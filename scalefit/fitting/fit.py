@@ -111,6 +111,8 @@ def fit(
     ready = prepare(logs, law, options)
     tell(f"fitting law {ready.law.name}")
     solution = solve(ready.model, ready.values, ready.weights, ready.settings, ready.start)
+    if ready.model.condensed.between is not None:
+        ready = replace(ready, model=ready.model.condensed_at(solution.theta))
     if ready.rows.stream is not None and weights is None:
         solution = _settled(ready.model, ready.rows, solution)
     levels = clusters(ready.law, ready.model, ready.rows, ready.runs, solution)

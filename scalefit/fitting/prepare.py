@@ -83,7 +83,8 @@ def prepare(runs: Runs, law: str | Law | type[Law], options: Options | None = No
     if weight is not None and not weight.all():
         rows = rows.keep(weight > 0, f"{counted(int(np.sum(weight == 0)), 'row')} of weight 0 left out")
         weight = weight[weight > 0]
-    model = bind(chosen, rows.variables, fix=given["fix"], tie=given["tie"], bounds=given["bounds"])
+    fix, tie, bounds = given["fix"], given["tie"], given["bounds"]
+    model = bind(chosen, rows.variables, fix=fix, tie=tie, bounds=bounds, position=rows.position)
     doubts: tuple[str, ...] = ()
     try:
         check_identified(chosen, rows, len(model.coordinates))

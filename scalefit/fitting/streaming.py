@@ -9,12 +9,14 @@ curvature over all rows as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from scalefit.numerics import FloatArray
 from scalefit.rows.streams import Stream
+from scalefit.solver.condensed import condense_rows
 from scalefit.solver.derivatives import Local, curvatures, measure
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.objective import Objective
@@ -24,6 +26,8 @@ PASSES = 12
 SETTLED = 1e-9  #: a fit has settled when a further pass would lower the objective by less than this share
 
 NEAR = np.array([True])  #: exact second derivatives
+STREAM_BLOCK = 1 << 15  #: rows of a curve that are evaluated together
+Parts = Callable[[], Iterator[tuple[BoundLaw, FloatArray]]]
 
 
 def settle(
@@ -35,7 +39,8 @@ def settle(
     theta = theta[None]
     local = measure(model, objective, target, weights, theta)
     _, matrix, diagonal, _ = curvatures(model, objective, weights, theta, local, NEAR)
-    cost, gradient = _pass(model, objective, stream, theta)
+    parts = _parts(model, stream)
+    cost, gradient = _pass(parts, objective, theta)
     damping, of_here = 0.0, False
     for _ in range(PASSES):
         held = ((theta <= model.low) & (gradient > 0)) | ((theta >= model.high) & (gradient < 0))
@@ -44,13 +49,13 @@ def settle(
         expected = -0.5 * float(np.sum(gradient * (trial - theta)))
         if expected <= SETTLED * cost:
             return theta[0], cost, True
-        trial_cost, trial_gradient = _pass(model, objective, stream, trial)
+        trial_cost, trial_gradient = _pass(parts, objective, trial)
         gained = cost - trial_cost
         misled = not gained >= 0.5 * expected
         if gained > 0:
             theta, cost, gradient, of_here = trial, trial_cost, trial_gradient, False
         if misled and not of_here:  # rows that are rare in the sample shape the objective
-            matrix, diagonal, of_here = *_curvature(model, objective, stream, theta), True
+            matrix, diagonal, of_here = *_curvature(parts, objective, theta), True
         elif misled:
             damping = max(10 * damping, 1e-3)
         else:
@@ -58,32 +63,53 @@ def settle(
     return theta[0], cost, False
 
 
-def _curvature(
-    model: BoundLaw, objective: Objective, stream: Stream, theta: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+def _curvature(parts: Parts, objective: Objective, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The step matrix (1, p, p) and its scale (1, p) over all rows."""
     matrix, diagonal = np.zeros(()), np.zeros(())
-    for part, ones, local in _blocks(model, objective, stream, theta):
+    for part, ones, local in _blocks(parts, objective, theta):
         _, of_block, scale, _ = curvatures(part, objective, ones, theta, local, NEAR)
         matrix, diagonal = matrix + of_block, diagonal + scale
     return matrix, diagonal
 
 
-def _pass(model: BoundLaw, objective: Objective, stream: Stream, theta: FloatArray) -> tuple[float, FloatArray]:
+def _pass(parts: Parts, objective: Objective, theta: FloatArray) -> tuple[float, FloatArray]:
     """The objective and its gradient (1, p) over all rows."""
     cost, gradient = 0.0, np.zeros_like(theta)
-    for _, _, local in _blocks(model, objective, stream, theta):
+    for _, _, local in _blocks(parts, objective, theta):
         cost += float(local.cost[0])
         pull = objective.psi(local.residual) / (local.value if objective.space == "log" else 1.0)
         gradient += np.einsum("bpn,bn->bp", local.jacobian, pull)
     return cost, gradient
 
 
-def _blocks(
-    model: BoundLaw, objective: Objective, stream: Stream, theta: FloatArray
-) -> Iterator[tuple[BoundLaw, FloatArray, Local]]:
+def _blocks(parts: Parts, objective: Objective, theta: FloatArray) -> Iterator[tuple[BoundLaw, FloatArray, Local]]:
     """The law bound to each block of rows, its weights of one, and the objective there."""
-    for variables, values in stream.blocks():
-        part = BoundLaw(model.law, variables, model.coordinates, model.fixed, model.ties)
+    for part, values in parts():
         ones = np.ones(len(values))
         yield part, ones, measure(part, objective, objective.target(values), ones, theta)
+
+
+def _parts(model: BoundLaw, stream: Stream) -> Parts:
+    """What makes the law bound to each block of rows, and the values there.
+
+    Of a curve whose rows are sums over many values few rows are kept, from which the others follow.
+    """
+    with np.errstate(all="ignore"):
+        spread = model.all_over() if stream.curves else {}
+        kept = [condense_rows(model.law, curve.at, curve.steps, spread) for curve in stream.curves]
+    none = {name: np.zeros((STREAM_BLOCK, 0)) for name, one in model.law.variables.items() if one.many}
+
+    def along_curves() -> Iterator[tuple[BoundLaw, FloatArray]]:
+        for curve, between in zip(stream.curves, kept, strict=True):
+            for begin in range(0, len(curve.values), STREAM_BLOCK):
+                rows = slice(begin, begin + STREAM_BLOCK)
+                values = curve.values[rows]
+                variables = {name: column[rows] for name, column in curve.single.items()}
+                variables |= {name: column[: len(values)] for name, column in none.items()}
+                yield replace(model, variables=variables, position=None, between=between.take(rows)), values
+
+    def in_blocks() -> Iterator[tuple[BoundLaw, FloatArray]]:
+        for variables, values in stream.blocks():
+            yield replace(model, variables=variables, position=None, between=None), values
+
+    return along_curves if stream.curves else in_blocks

@@ -21,7 +21,7 @@ class Functional(Law):
     rate. The sum goes over the steps i <= k at which the learning rate changed: gap holds the drops lr_{i-1} - lr_i and
     T_i = S1 - (gap_area - gap_lr) the intrinsic time there, with gap_lr the learning rate after the drop and gap_area
     the sum of lr_j over i <= j <= k. Gaps of the first warmup are left out; many small gaps are grouped into a few
-    nodes a row, whose sum agrees with the exact one to 1e-6 of the loss.
+    nodes a row, whose sum agrees with the exact one to 1e-8.
 
     Source: arXiv:2509.19189.
     """

@@ -26,7 +26,7 @@ class MultiPower(Law):
     The sum goes over the steps k <= t at which the learning rate changed: gap holds the drops lr_{k-1} - lr_k, gap_lr
     the learning rates lr_k after them, and gap_area the sums of lr_i over k <= i <= t. S1 is the sum of lr_i over
     i <= t with the warmup at its real learning rate. Many small gaps (a cosine) are grouped into a few nodes a row
-    whose sum agrees with the exact one to 1e-6 of the loss.
+    whose sum agrees with the exact one to 1e-8.
 
     On three curves C, beta and gamma trade against one another: a lower objective forecasts no better. The law
     ``multi-power-fading`` holds them and lets the gain of a drop fade; it forecasts better on the same curves.

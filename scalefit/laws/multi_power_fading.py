@@ -24,7 +24,7 @@ class MultiPowerFading(Law):
     The sum goes over the steps k <= t at which the learning rate changed: gap holds the drops lr_{k-1} - lr_k, gap_lr
     the learning rates lr_k after them, and gap_area the sums of lr_i over k <= i <= t. S1 is the sum of lr_i over
     i <= t with the warmup at its real learning rate. Many small gaps (a cosine) are grouped into a few nodes a row
-    whose sum agrees with the exact one to 1e-6 of the loss.
+    whose sum agrees with the exact one to 1e-8.
 
     w_k = 1 - fade + fade T_k^-alpha, T_k being S1 at the drop: a drop gains less the later it comes, as in the law
     ``functional``. This form is our own. The source's law, w_k = 1 with C, beta and gamma fitted, is ``multi-power``.

@@ -14,7 +14,7 @@ from scalefit.errors import InputError, counted
 from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
 from scalefit.rows.rows import Rows, place_in
-from scalefit.rows.streams import SAMPLE_ROWS, STREAM_ROWS, Block, Stream, run_blocks
+from scalefit.rows.streams import SAMPLE_ROWS, STREAM_ROWS, STREAM_SUMS, Block, Curve, Stream, curve_of, run_blocks
 from scalefit.runs import Runs, Trajectory
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.final import not_final
@@ -23,6 +23,9 @@ from scalefit.runs.table import DERIVED, spans
 Which = Literal["auto", "final", "all"]
 ADDED = ("run", "run_in_file", "source")  #: columns that reading adds
 WARMUP = "{} during warmup left out: the law begins after it"
+Part = tuple[
+    int, int, Trajectory, dict[str, float]
+]  # first row, row after the last, path, the law's columns of the run
 LAST_ROWS = "--points all"  #: how to use every logged row instead of the last of each run
 
 
@@ -112,8 +115,9 @@ def _along_runs(law: Law, runs: Runs, target: str, measured: bool) -> Rows:
     if measured:
         _require(law, [target], runs.curves, runs)
     curves = runs.curves
-    if measured and len(curves) > STREAM_ROWS and hasattr(law, "along_blocks"):
-        return _streamed(law, runs, target)
+    sums = any(variable.many for variable in law.variables.values()) and not law.path_columns
+    if measured and (len(curves) > STREAM_SUMS if sums else len(curves) > STREAM_ROWS and hasattr(law, "along_blocks")):
+        return _streamed(law, runs, target, sums)
     parts: dict[str, list[FloatArray]] = {name: [] for name in law.variables}
     after = np.ones(len(curves), dtype=bool)
     paths: dict[str, Trajectory] = {}
@@ -147,7 +151,7 @@ def _stacked(arrays: list[FloatArray], absent: float) -> FloatArray:
     return np.concatenate(filled)
 
 
-def _streamed(law: Law, runs: Runs, target: str) -> Rows:
+def _streamed(law: Law, runs: Runs, target: str, sums: bool) -> Rows:
     """An even sample of the rows of a large log, with a stream of all rows, which are never held at once."""
     assert runs.curves is not None
     measured = runs.curves[target]
@@ -159,7 +163,8 @@ def _streamed(law: Law, runs: Runs, target: str) -> Rows:
     values = measured.to_numpy(dtype=np.float64, copy=False)
     by_run = runs.table.drop_duplicates("run").set_index("run")
     along = law.along(np.ones(2), 0)  # type: ignore[attr-defined]
-    fixed = {name: column for name, column in law.columns.items() if name not in along}
+    single = [name for name, variable in law.variables.items() if not variable.many]
+    fixed = {name: law.columns[name] for name in single if name not in along}
     parts = [
         (begin, end, runs.trajectory(run), {n: _of_run(law, by_run, run, column, runs) for n, column in fixed.items()})
         for run, begin, end in spans(runs.curves)
@@ -173,16 +178,12 @@ def _streamed(law: Law, runs: Runs, target: str) -> Rows:
 
     total = sum(end - begin - int(np.searchsorted(path.steps, path.warmup, "right")) for begin, end, path, _ in parts)
     stride = max(1, total // SAMPLE_ROWS)
-    places: list[np.ndarray] = []
-    chosen: list[dict[str, FloatArray]] = []
-    for begin, _, path, constants in parts:
-        for at, variables in run_blocks(law, path, constants):
-            keep = slice(-at.start % stride, None, stride)
-            places.append(begin + np.arange(at.start, at.stop)[keep])
-            chosen.append({name: column[keep].copy() for name, column in variables.items()})
+    curves = [curve_of(law, path, values[a:b], constants) for a, b, path, constants in parts] if sums else []
+    sample = _sample_of_sums(parts, curves, stride) if sums else _sample(law, parts, stride)
+    places, chosen = zip(*sample, strict=True)
     positions = np.concatenate(places)
     return Rows(
-        {name: np.concatenate([variables[name] for variables in chosen]) for name in law.variables},
+        {name: _stacked([made[name] for made in chosen], law.variables[name].absent) for name in law.variables},
         values[positions],
         pd.DataFrame({name: runs.curves[name].iloc[positions] for name in ("run", "step")}),
         positions,
@@ -192,8 +193,26 @@ def _streamed(law: Law, runs: Runs, target: str) -> Rows:
             WARMUP.format(counted(len(values) - total, "row")),
             f"{total} rows are streamed; checks and outliers are those of one row in {stride}",
         ),
-        Stream(total, blocks),
+        Stream(total, blocks, tuple(curves)),
     )
+
+
+def _sample(law: Law, parts: list[Part], stride: int) -> Iterator[tuple[np.ndarray, dict[str, FloatArray]]]:
+    """The positions of one row in ``stride``, and the law's variables there."""
+    for begin, _, path, constants in parts:
+        for at, variables in run_blocks(law, path, constants):
+            keep = slice(-at.start % stride, None, stride)
+            positions = begin + np.arange(at.start, at.stop)[keep]
+            yield positions, {name: column[keep].copy() for name, column in variables.items()}
+
+
+def _sample_of_sums(
+    parts: list[Part], curves: list[Curve], stride: int
+) -> Iterator[tuple[np.ndarray, dict[str, FloatArray]]]:
+    """The same for laws whose rows are sums over many values."""
+    for (_, end, *_), curve in zip(parts, curves, strict=True):
+        rows = np.arange(0, len(curve.steps), stride)
+        yield end - len(curve.steps) + rows, curve.at(rows)
 
 
 def _of_run(law: Law, by_run: pd.DataFrame, run: str, column: str, runs: Runs) -> float:

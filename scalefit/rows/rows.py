@@ -35,6 +35,14 @@ class Rows:
         """An integer for each row's run."""
         return pd.factorize(self.frame["run"].astype(str))[0]
 
+    @property
+    def position(self) -> FloatArray | None:
+        """Where each row lies along its run's curve: rises along each, and falls from one to the next."""
+        if not (self.in_curves and self.paths):
+            return None
+        steps = self.frame["step"].to_numpy(dtype=np.float64)
+        return np.asarray(steps - self.run_codes * (steps.max(initial=0.0) + 1))
+
     def keep(self, mask: np.ndarray, note: str = "") -> Rows:
         """Only the rows where the mask holds."""
         if mask.all():

@@ -5,9 +5,10 @@ Some schedule laws contain, for each logged step t, a sum over all earlier chang
     sum_{k <= t} gap_k f(lr_k, area_k(t), T_k),   gap_k = lr_{k-1} - lr_k,   area_k(t) = sum_{i=k}^{t} lr_i,
 
 T_k = sum_{i<=k} lr_i, with f smooth in the logarithms of its arguments. Steps without a change have no gap. A few gaps
-are kept unchanged; many (a cosine has one at every step) are replaced, row by row, by two nodes in each of a few bins
-of log area: the two-point Gauss rule of the gaps in the bin (four moments in the area, regression of lr on it). The
-number of bins is raised until the sum agrees with the exact one, so the cost is O(steps + rows x nodes).
+are kept unchanged. Many (a cosine has one at every step) are cut into blocks of blocks (:mod:`scalefit.schedules.tree`)
+of which each is replaced, once for all rows, by a few nodes. A row sums over the nodes of the blocks that lie farther
+from it than they are long, and over each gap nearby: the exact sum to about a billionth, at a cost of
+O(steps + rows x log steps).
 """
 
 from __future__ import annotations
@@ -18,19 +19,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scalefit.errors import InputError
+from scalefit.schedules.tree import Level, grow
 
 Floats = NDArray[np.float64]
-FEW = 48  #: up to so many gaps of one sign are kept unchanged
-#: tried in turn: the number of bins of log area, and the factor in learning rate within one bin
-BINS = ((8, 4.0), (12, 2.5), (16, 2.0), (24, 1.6), (32, 1.4), (48, 1.25), (96, 1.12), (160, 1.07))
-TOLERANCE = 4e-6  #: largest error of the sum, in units of the peak learning rate (in the loss at most a tenth of it)
-SAMPLE = 12  #: rows on which grouped and exact sums are compared
-FADING = 0.5  #: power of T with which the comparison weighs gaps, for laws that do so
-KERNELS = ((0.4, 0.1, 0.9), (2.0, 0.6, 0.65), (50.0, 1.5, 0.4))  #: (C, beta, gamma) of the comparison
-LEVELS = 4096.0  #: larger than the number of levels of T
+FEW = 48  #: up to so many gaps are kept unchanged
 BLOCK = 2048  #: rows whose nodes are found together
 LEAST = 1e-8  #: smallest learning rate and area, relative to the peak: steps at learning rate 0 have no effect
-Measure = tuple[Floats, Floats, Floats, Floats]  # gaps, lr, sum of lr before each, sum of lr up to each row
 
 
 @dataclass(frozen=True)
@@ -40,6 +34,15 @@ class Gaps:
     gap: Floats  #: drop of the learning rate (negative: a rise)
     lr: Floats  #: learning rate after it
     area: Floats  #: sum of the learning rate from the step of the gap to the row's step, both included
+
+
+@dataclass(frozen=True)
+class Measure:
+    """The gaps of a schedule, (m,) each."""
+
+    gap: Floats
+    lr: Floats
+    before: Floats  #: sum of the learning rate before the step of each gap
 
 
 def gaps_at(
@@ -64,165 +67,74 @@ def gaps_at(
     change = np.concatenate([[0.0], lr[:-1] - lr[1:]])
     change[: after + 1] = 0.0
     peak = float(lr.max(initial=0.0)) or 1.0
-    parts = []
-    for sign in (1.0, -1.0):
-        index = np.flatnonzero(change * sign > 0)
-        if not len(index):
-            continue
-        floor = LEAST * peak
-        measure = change[index], np.maximum(lr[index], floor), before[index], before[at + 1]
-        reach = np.searchsorted(index, at, side="right")  # how many gaps precede each row
-        parts.append(_every_gap(measure, reach) if exact else _of_one_sign(measure, reach, peak, fading))
-    if not parts:
+    index = np.flatnonzero(change)
+    if not len(index):
         empty = np.zeros((at.size, 0))
         return Gaps(empty, empty, empty)
-    gap, rate, area = (np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True))
+    measure = Measure(change[index], np.maximum(lr[index], LEAST * peak), before[index])
+    reach = np.searchsorted(index, at, side="right")  # how many gaps precede each row
+    few = exact or len(index) <= FEW
+    gap, rate, area = (
+        _every(measure, reach, before[at + 1]) if few else _grouped(measure, reach, before[at + 1], fading)
+    )
     nothing = gap == 0
     return Gaps(gap, np.where(nothing, peak, rate), np.where(nothing, peak, np.maximum(area, LEAST * peak)))
 
 
-def _of_one_sign(measure: Measure, reach: NDArray[np.intp], peak: float, fading: bool) -> tuple[Floats, ...]:
-    count = len(measure[0])
-    if count <= FEW:
-        return _every_gap(measure, reach)
-    longest = np.argmax(reach)
-    sample = np.unique(np.append(np.linspace(0, len(reach) - 1, SAMPLE).astype(int), longest))
-    few, seen = (*measure[:3], measure[3][sample]), reach[sample]
-    truth = _sums(_every_gap(few, seen), few[3], peak, fading)
-    for bins, ratio in BINS:
-        nodes = _grouped(few, seen, peak, bins, ratio, fading)
-        if nodes[0].shape[1] >= count:
-            break
-        if np.abs(_sums(nodes, few[3], peak, fading) - truth).max() <= TOLERANCE * peak:
-            return _grouped(measure, reach, peak, bins, ratio, fading)
-    return _every_gap(measure, reach)
+def _every(measure: Measure, reach: NDArray[np.intp], now: Floats) -> tuple[Floats, Floats, Floats]:
+    seen = np.arange(len(measure.gap)) < reach[:, None]
+    area = now[:, None] - measure.before
+    return np.where(seen, measure.gap, 0.0), np.broadcast_to(measure.lr, area.shape), np.where(seen, area, 1.0)
 
 
-def _every_gap(measure: Measure, reach: NDArray[np.intp]) -> tuple[Floats, ...]:
-    gap, lr, before, now = measure
-    seen = np.arange(len(gap)) < reach[:, None]
-    area = now[:, None] - before
-    return np.where(seen, gap, 0.0), np.broadcast_to(lr, area.shape), np.where(seen, area, 1.0)
-
-
-def _sums(nodes: tuple[Floats, ...], now: Floats, peak: float, fading: bool) -> Floats:
-    """The sums with a few kernels of the multi-power law, weighted by T^-FADING where laws do; (kernels, n)."""
-    gap, lr, area = nodes
-    area = np.maximum(area, LEAST * peak)
-    time = np.maximum(now[:, None] - area + lr, LEAST * peak)
-    weight = gap * (1 + time**-FADING) if fading else gap
-    done = [-np.expm1(-beta * np.log1p(C * area * lr**-gamma)) for C, beta, gamma in KERNELS]
-    return np.stack([np.sum(weight * part, axis=1) for part in done])
-
-
-def _grouped(
-    measure: Measure, reach: NDArray[np.intp], peak: float, bins: int, ratio: float, fading: bool
-) -> tuple[Floats, ...]:
-    """Two nodes in each bin of log area and log lr (and log T) that holds gaps, (n, K) each, absent ones with gap 0."""
-    lr, before = measure[1:3]
-    level = np.floor(np.log(lr / peak) / np.log(ratio))
-    if fading:
-        level = level * LEVELS + np.floor(np.log((before + lr) / peak) / np.log(ratio))
-    starts = np.flatnonzero(np.diff(level, prepend=level[0] - 1))
-    sums = _sums_of_levels(measure, starts)
-    blocks = range(0, len(reach), BLOCK)
-    parts = [_block(measure, reach, peak, bins, starts, sums, slice(at, at + BLOCK)) for at in blocks]
-    width = max(part[0].shape[1] for part in parts)
+def _grouped(measure: Measure, reach: NDArray[np.intp], now: Floats, fading: bool) -> tuple[Floats, Floats, Floats]:
+    """The nodes of the far blocks and the gaps nearby, (n, K) each, absent ones with gap 0."""
+    leaves, levels = grow(measure.gap, measure.lr, measure.before, fading)
+    parts = [_rows(leaves, levels, reach[i : i + BLOCK], now[i : i + BLOCK]) for i in range(0, len(reach), BLOCK)]
+    width = max((part[0].shape[1] for part in parts), default=0)
+    if width >= len(measure.gap):
+        return _every(measure, reach, now)
     filled = [[np.pad(x, ((0, 0), (0, width - x.shape[1]))) for x in part] for part in parts]
-    gap, rate, area = (np.concatenate(arrays) for arrays in zip(*filled, strict=True))
-    return gap, np.where(gap == 0, 1.0, np.maximum(rate, LEAST * peak)), np.where(gap == 0, 1.0, area)
+    gap, rate, area = (np.concatenate(arrays) if arrays else np.zeros((0, 0)) for arrays in zip(*filled, strict=True))
+    return gap, rate, area
 
 
-def _block(
-    measure: Measure,
-    reach: NDArray[np.intp],
-    peak: float,
-    bins: int,
-    starts: NDArray[np.intp],
-    sums: Levels,
-    rows: slice,
-) -> tuple[Floats, ...]:
-    """The nodes of some rows, from the left: each row's gaps are cut at the edges of its bins and of the levels."""
-    before, now, reach = measure[2], measure[3][rows], reach[rows]
-    newest = np.maximum(now - before[np.maximum(reach - 1, 0)], LEAST * peak)
-    oldest = np.maximum(now - before[0], newest)
-    part = np.arange(bins + 1) / bins
-    edges = now[:, None] - oldest[:, None] * (newest / oldest)[:, None] ** part
-    edges[:, 0], edges[:, -1] = -np.inf, np.inf
-    cuts = np.concatenate([np.searchsorted(before, edges), np.broadcast_to(starts, (len(now), len(starts)))], axis=1)
-    cuts = np.sort(np.minimum(cuts, reach[:, None]), axis=1)
-    row, place = np.nonzero(cuts[:, 1:] > cuts[:, :-1])
-    nodes = _two_nodes(measure, now[row], cuts[row, place], cuts[row, place + 1], starts, sums)
-    kept = nodes[0] != 0  # (2, pairs)
-    order = np.argsort(np.tile(row, 2)[kept.ravel()], kind="stable")
-    row = np.tile(row, 2)[kept.ravel()][order]
+def _rows(
+    leaves: tuple[Floats, Floats, Floats], levels: list[Level], reach: NDArray[np.intp], now: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """The same for some rows: from the largest blocks down, each is taken, or cut, or lies after the row."""
+    rows, none = np.arange(len(reach)), np.empty(0, dtype=np.intp)
+    taken: list[tuple[NDArray[np.intp], Floats, Floats, Floats]] = []
+    row, block = none, none
+    for level in reversed(levels):
+        row, block = row.repeat(2), (2 * block[:, None] + np.array([0, 1])).ravel()
+        if level.alone:  # a last block without a partner
+            row, block = np.append(row, rows), np.append(block, np.full(len(rows), level.count - 1))
+        begun = level.cells.first[block] < reach[row]
+        row, block = row[begun], block[begun]
+        begin, end = level.cells.begin[block], level.cells.end[block]
+        far = (level.cells.last[block] <= reach[row]) & level.cells.smooth[block] & (now[row] - end >= end - begin)
+        whole = block[far]
+        taken.append((row[far], level.gap[whole], level.lr[whole], level.before[whole]))
+        row, block = row[~far], block[~far]
+    number = levels[0].cells.first[block][:, None] + np.arange(leaves[0].shape[1])
+    seen = np.where(number < reach[row][:, None], leaves[0][block], 0.0)
+    taken.append((row, seen, leaves[1][block], leaves[2][block]))
+    return _joined(taken, now)
+
+
+def _joined(taken: list[tuple[NDArray[np.intp], Floats, Floats, Floats]], now: Floats) -> tuple[Floats, Floats, Floats]:
+    """Values of (row, block) pairs side by side in their rows, from the left, without those of gap 0."""
+    row = np.concatenate([np.repeat(each[0], each[1].shape[1]) for each in taken])
+    gap, lr, before = (np.concatenate([each[i].ravel() for each in taken]) for i in (1, 2, 3))
+    there = np.flatnonzero(gap)
+    order = there[np.argsort(row[there], kind="stable")]
+    row = row[order]
     rank = np.arange(len(row)) - np.searchsorted(row, row)
+    width = int(rank.max(initial=-1)) + 1
     found = []
-    for values in nodes:
-        filled = np.zeros((len(now), int(rank.max(initial=-1)) + 1))
-        filled[row, rank] = values.ravel()[kept.ravel()][order]
+    for values in (gap[order], lr[order], now[row] - before[order]):
+        filled = np.zeros((len(now), width))
+        filled[row, rank] = values
         found.append(filled)
-    return tuple(found)
-
-
-def _two_nodes(
-    measure: Measure,
-    now: Floats,
-    first: NDArray[np.intp],
-    last: NDArray[np.intp],
-    starts: NDArray[np.intp],
-    sums: Levels,
-) -> tuple[Floats, ...]:
-    """Gauss nodes of the gaps first..last-1 of one level each, for m such pieces: gap, lr and area, (2, m) each."""
-    before = measure[2]
-    run = np.searchsorted(starts, first, side="right") - 1
-    mass, p1, p2, p3, r1, rp = sums.total[:, last + run] - sums.total[:, first + run]
-    scale = sums.scale[run]
-    with np.errstate(all="ignore"):
-        mean, rate = p1 / mass, r1 / mass
-        variance = np.maximum(p2 / mass - mean**2, 0)
-        spread = np.sqrt(variance)
-        skew = (p3 / mass - 3 * mean * p2 / mass + 2 * mean**3) / (variance * spread)
-        slope = (rp / mass - mean * rate) / variance
-    narrow = ~(variance > 1e-16 * mean**2) | ~np.isfinite(skew)
-    spread, skew, slope = (np.where(narrow, 0, x) for x in (spread, skew, slope))
-    root = np.sqrt(4 + skew**2)
-    nodes = []
-    for sign in (1, -1):
-        weight = mass * (1 - sign * skew / root) / 2
-        there = np.abs(weight) > LEAST**2 * sums.highest[run]  # a piece's second node may be rounding alone
-        place = np.clip((mean + spread * (skew + sign * root) / 2) * scale, before[first], before[last - 1])
-        found = np.clip(rate + slope * (place / scale - mean), sums.lowest[run], sums.highest[run])
-        nodes.append([np.where(there, x, 0) for x in (weight, found, now - place)])
-    return tuple(np.stack(pair).astype(np.float64) for pair in zip(*nodes, strict=True))
-
-
-@dataclass(frozen=True)
-class Levels:
-    """Sums over the first gaps of each level, one level after the other: level r begins, with 0, at starts[r] + r."""
-
-    total: NDArray[np.longdouble]  #: (6, gaps + levels)
-    scale: Floats  #: (levels,) unit of the areas
-    lowest: Floats  #: (levels,) learning rate
-    highest: Floats
-
-
-def _sums_of_levels(measure: Measure, starts: NDArray[np.intp]) -> Levels:
-    gap, lr, before = measure[:3]
-    ends = np.append(starts[1:], len(gap))
-    tiny = float(np.finfo(float).tiny)
-    pieces = [slice(a, b) for a, b in zip(starts, ends, strict=True)]
-    scale = np.array([max(float(before[piece][-1]), tiny) for piece in pieces])
-    totals = [_prefix_sums(gap[p], lr[p], before[p] / unit) for p, unit in zip(pieces, scale, strict=True)]
-    lowest, highest = (np.array([float(of(lr[piece])) for piece in pieces]) for of in (np.min, np.max))
-    return Levels(np.concatenate(totals, axis=1), scale, lowest, highest)
-
-
-def _prefix_sums(gap: Floats, lr: Floats, before: Floats) -> NDArray[np.longdouble]:
-    """Sums over the first j gaps of gap x (1, p, p^2, p^3, lr, lr p), p the area before a gap; (6, gaps + 1).
-
-    Extended precision: the moments of a bin are small differences of these sums.
-    """
-    g, r, p = (x.astype(np.longdouble) for x in (gap, lr, before))
-    terms = np.stack([g, g * p, g * p**2, g * p**3, g * r, g * r * p])
-    return np.concatenate([np.zeros((6, 1), dtype=np.longdouble), np.cumsum(terms, axis=1)], axis=1)
+    return found[0], found[1], found[2]

@@ -128,7 +128,9 @@ class Ready:
     def misses(self, held: NDArray[np.bool_], fitted: Prepared, solution: Solution) -> FloatArray:
         """Predicted minus measured in residual space, in units of the target where that is linear; (held,)."""
         rows, values, objective = self.prepared.rows, self.prepared.values, solution.objective
-        ahead = replace(fitted.model, variables={name: column[held] for name, column in rows.variables.items()})
+        ahead = replace(
+            fitted.model, variables={name: column[held] for name, column in rows.variables.items()}, position=None
+        )
         vector = dict(zip(fitted.law.parameters, ahead.vector(solution.theta[None])[0].tolist(), strict=True))
         made = objective.residuals(ahead.value(solution.theta[None])[0], objective.target(values[held]))
         lost = fitted.law.no_image(ahead.variables, vector) | ~np.isfinite(made)

@@ -16,10 +16,12 @@ from scalefit.errors import InputError, all_of
 from scalefit.expressions import Expression, parse
 from scalefit.laws.law import Law, Parameter
 from scalefit.numerics import FloatArray, spread_points
+from scalefit.solver.between import Between
 from scalefit.solver.condensed import POINTS, condense
 
 LOG_SPAN = 30.0  #: starts that span more than this factor are searched in the logarithm
 SAME = 1e-7  #: predictions that differ by less than this share are the same to every refit
+TESTED_ROWS = 200  #: rows at which predictions interpolated along curves are held against those of all values
 SMALLEST = 1e-10  #: how far below its smallest start a logarithmic parameter may go
 
 
@@ -80,6 +82,8 @@ class BoundLaw:
     coordinates: tuple[Coordinate, ...]
     fixed: Mapping[str, float]
     ties: Mapping[str, Expression]
+    position: FloatArray | None = None  #: (n,) of rows of curves: rises along each
+    between: Between | None = None  #: how sums of many values a row follow from those of other rows
 
     @cached_property
     def n(self) -> int:
@@ -89,7 +93,8 @@ class BoundLaw:
     @property
     def size(self) -> int:
         """How many numbers one member's rows hold: n, times K where rows hold K values of a variable."""
-        return max(np.size(values) for values in self.variables.values())
+        knots = {} if self.between is None else self.between.knots
+        return max(np.size(values) for values in (*self.variables.values(), *knots.values()))
 
     @cached_property
     def low(self) -> FloatArray:
@@ -123,27 +128,31 @@ class BoundLaw:
 
     def take(self, rows: slice | np.ndarray) -> BoundLaw:
         """The same law on some of the rows."""
-        part = replace(self, variables={name: values[rows] for name, values in self.variables.items()})
+        variables = {name: values[rows] for name, values in self.variables.items()}
+        position = None if self.position is None else self.position[rows]
+        part = replace(self, variables=variables, position=position, between=self.between and self.between.take(rows))
         if "condensed" in self.__dict__:
             part.__dict__["condensed"] = part if self.condensed is self else self.condensed.take(rows)
         return part
 
     @cached_property
     def condensed(self) -> BoundLaw:
-        """The same predictions to a hundred-millionth, faster: of rows that hold many values a few stand for all."""
-        if not any(variable.weighs for variable in self.law.variables.values()):
-            return self
-        theta = np.ones((POINTS, len(self.coordinates)))
-        free = np.flatnonzero(~self.linear)
-        wide = np.array([self.coordinates[j].searched for j in free]).reshape(-1, 2)
-        theta[:, free] = wide[:, 0] + spread_points(POINTS, len(free)) * (wide[:, 1] - wide[:, 0])
+        """The same predictions to a hundred-millionth, faster: few values of each row, few rows of each curve."""
         with np.errstate(all="ignore"):
-            variables = condense(self.law, self.variables, self._parameters(theta))
-        return self if variables is self.variables else replace(self, variables=variables)
+            variables, between = condense(self.law, self.variables, self.position, self.all_over)
+        return self if variables is self.variables else replace(self, variables=variables, between=between)
+
+    def all_over(self) -> dict[str, FloatArray]:
+        """Parameters (POINTS, 1) that cover the ranges of the search; linear ones are 1."""
+        theta, free = np.ones((POINTS, len(self.coordinates))), np.flatnonzero(~self.linear)
+        low, high = np.array([self.coordinates[j].searched for j in free]).reshape(-1, 2).T
+        theta[:, free] = low + spread_points(POINTS, len(free)) * (high - low)
+        return self._parameters(theta)
 
     def condensed_at(self, theta: FloatArray) -> BoundLaw:
         """The condensed law where it predicts the same at a point (p,), else this one."""
-        few, all_values = (law.value(theta[None])[0] for law in (self.condensed, self))
+        some = slice(None, None, 1 if self.condensed.between is None else max(1, self.n // TESTED_ROWS))
+        few, all_values = (law.take(some).value(theta[None])[0] for law in (self.condensed, self))
         return self.condensed if np.all(np.abs(few - all_values) <= SAME * np.abs(all_values)) else self
 
     def parameters(self, theta: FloatArray) -> dict[str, FloatArray]:
@@ -152,10 +161,8 @@ class BoundLaw:
             return self._parameters(theta)
 
     def _parameters(self, theta: FloatArray) -> dict[str, FloatArray]:
-        found = {}
-        for j, coordinate in enumerate(self.coordinates):
-            column = theta[:, j : j + 1]
-            found[coordinate.name] = np.exp(column) if coordinate.log else column
+        columns = ((one, theta[:, j : j + 1]) for j, one in enumerate(self.coordinates))
+        found = {one.name: np.exp(column) if one.log else column for one, column in columns}
         for name, value in self.fixed.items():
             found[name] = np.full((len(theta), 1), value, dtype=theta.dtype)
         for name, tie in self.ties.items():
@@ -169,7 +176,10 @@ class BoundLaw:
     def value(self, theta: FloatArray) -> FloatArray:
         """Predictions (B, n)."""
         with np.errstate(all="ignore"):
-            found = self.law.evaluate(self.variables, self._parameters(theta))
+            parameters = self._parameters(theta)
+            found = self.law.evaluate(self.variables, parameters)
+            if self.between is not None:
+                found = found + self.between.sums(self.law, parameters)
         return self._every_row(found, len(theta))
 
     def jacobian(self, theta: FloatArray, only: np.ndarray | None = None) -> tuple[FloatArray, FloatArray]:
@@ -178,7 +188,10 @@ class BoundLaw:
         out = np.empty((len(theta), len(moved), self.n), dtype=theta.dtype)
         with np.errstate(all="ignore"):
             parameters = self._parameters(theta)
-            value, partials = self.law.derivatives(self.variables, parameters, [*self.ties, *(c.name for c in moved)])
+            needed = [*self.ties, *(c.name for c in moved)]
+            value, partials = self.law.derivatives(self.variables, parameters, needed)
+            if self.between is not None:
+                value, partials = self.between.added(self.law, value, partials, parameters)
             for j, coordinate in enumerate(moved):
                 name = coordinate.name
                 partial = self._through_ties(name, partials, parameters) if self.ties else partials[name]
@@ -219,6 +232,7 @@ def bind(
     tie: Mapping[str, str] | None = None,
     bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
     starts: Mapping[str, tuple[float, float]] | None = None,
+    position: FloatArray | None = None,
 ) -> BoundLaw:
     """Bind a law to rows, with parameters fixed, tied by expressions, bounded, or begun elsewhere.
 
@@ -236,11 +250,8 @@ def bind(
         low = old.low if pair[0] is None else _number(pair[0], where, finite=False)
         high = old.high if pair[1] is None else _number(pair[1], where, finite=False)
         if not low < high:
-            raise InputError(
-                f"the lower end {low:g} is not below {high:g}",
-                where=where,
-                todo=f"its domain: {old.low:g} to {old.high:g}",
-            )
+            what = f"the lower end {low:g} is not below {high:g}"
+            raise InputError(what, where=where, todo=f"its domain: {old.low:g} to {old.high:g}")
         declared[name] = replace(old, low=float(low), high=float(high))
     for name, variable in law.floors.items():
         least, old = float(np.min(variables[variable], initial=np.inf)), declared[name]
@@ -255,7 +266,7 @@ def bind(
     coordinates = tuple(Coordinate.of(name, declared[name], variables, name in still_linear) for name in free)
     if not coordinates:
         raise InputError("every parameter is fixed or tied", where=f"law {law.name}", todo="leave one free")
-    return BoundLaw(law, variables, coordinates, {k: float(v) for k, v in fix.items()}, ties)
+    return BoundLaw(law, variables, coordinates, {k: float(v) for k, v in fix.items()}, ties, position)
 
 
 def _number(value: object, where: str, finite: bool = True) -> float:
@@ -273,11 +284,9 @@ def _check_ties(law: Law, ties: Mapping[str, Expression], fix: Mapping[str, floa
         known = [other for other in law.parameters if other not in ties]
         wrong = [other for other in tie.names if other not in known]
         if wrong or name in fix:
-            raise InputError(
-                f'"{name}" is also fixed' if name in fix else f'it uses "{wrong[0]}"',
-                where=f"tie {name}={tie.text}",
-                todo=f"a tie uses untied parameters only: {', '.join(known)}",
-            )
+            what = f'"{name}" is also fixed' if name in fix else f'it uses "{wrong[0]}"'
+            todo = f"a tie uses untied parameters only: {', '.join(known)}"
+            raise InputError(what, where=f"tie {name}={tie.text}", todo=todo)
 
 
 def _linear_under(ties: Mapping[str, Expression], linear: set[str]) -> set[str]:

@@ -10,6 +10,7 @@ import scalefit as sf
 
 FILES = sorted(Path(__file__).with_name("released").glob("*.json"))
 LAST_DIGIT = 4e-15  #: two processors may round the last of sixteen digits otherwise
+SUMS = 2e-6  #: the versions that wrote fits of these laws had their sums over learning-rate drops to a millionth
 
 
 @pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
@@ -20,7 +21,9 @@ def test_a_saved_fit_predicts_the_same_numbers_to_the_last_digit(file, tmp_path)
     predicted = fit.predict(**kept["at"])
     assert kept["predictions"].keys() <= set(predicted.columns)
     for column, values in kept["predictions"].items():
-        np.testing.assert_allclose(predicted[column], values, rtol=LAST_DIGIT)
+        np.testing.assert_allclose(
+            predicted[column], values, rtol=SUMS if kept["fit"]["law"].startswith("multi-power") else LAST_DIGIT
+        )
 
 
 def without_newer(again, kept):

@@ -73,26 +73,25 @@ KERNELS = [(0.378, 0.113, 0.895), (2.07, 0.58, 0.64), (0.00196, 0.245, 1.357), (
 @pytest.mark.parametrize("fading", [False, True])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_grouped_gaps_agree_with_the_exact_sum(shape, fading):
-    """Below 1e-6 of a loss of 3 nats, for gains of up to a quarter nat from the peak to zero."""
+    """To 1e-8 of the sum, each of them at most 1 times the learning rate lost."""
     lr, after = SHAPES[shape]
     steps = np.arange(after + 100, 20_001, 1371)
     few = gaps_at(lr, steps, after=after, fading=fading)
     every = gaps_at(lr, steps, after=after, exact=True)
-    assert few.gap.shape[1] < every.gap.shape[1] / (5 if shape != "rises counted" else 2) or every.gap.shape[1] < 1000
+    assert few.gap.shape[1] < every.gap.shape[1] / (10 if shape != "rounded" else 2)
     S1 = np.cumsum(lr)[steps][:, None]
     for C, beta, gamma in KERNELS:
         sums = []
         for found in (few, every):
             weight = found.gap * ((S1 - found.area + found.lr) ** -0.45 if fading else 1)
             sums.append(np.sum(weight * (1 - (1 + C * found.area * found.lr**-gamma) ** -beta), axis=1))
-        gained = 0.25 / lr.max()  # nats per unit of learning rate
-        assert np.abs(sums[0] - sums[1]).max() * gained < 3 * 1e-6
+        assert np.abs(sums[0] - sums[1]).max() < 1e-8 * np.abs(sums[1]).max()
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_nodes_of_a_row_do_not_depend_on_the_rows_beside_it(shape, monkeypatch):
     lr, after = SHAPES[shape]
-    steps = np.linspace(after + 100, 20_000, 12).astype(int)  # those on which the number of bins is chosen
+    steps = np.linspace(after + 100, 20_000, 12).astype(int)
     whole = gaps_at(lr, steps, after=after)
     monkeypatch.setattr(gaps, "BLOCK", 5)
     parts = gaps_at(lr, steps, after=after)
@@ -118,7 +117,7 @@ def test_a_long_schedule_costs_steps_plus_points():
     law = find_law("multi-power")
     steps = np.linspace(2001, 72_000, 500).astype(int)
     found = law.at_steps(lr, 2000, steps)
-    assert found["gap"].size < 500 * 100
+    assert found["gap"].size < 500 * 300
 
 
 # ---------------------------------------------------------------- multi-power
