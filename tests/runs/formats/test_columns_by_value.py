@@ -150,3 +150,10 @@ def test_a_table_of_losses_holds_words_for_runs_that_diverged_and_dashes_for_non
     lost = {tuple(pair) for pair in known.loc[known.loss.isna(), ["d_model", "peak_lr"]].to_numpy().tolist()}
     assert lost == {(128, 8e-3), (256, 4e-3), (512, 4e-3)}
     assert any("or the like instead of a loss: read as NaN, diverged" in note.text for note in runs.notes)
+
+
+@pytest.mark.parametrize("names", ["loss@1x,loss@10x", "loss@1B,loss@10B"])
+def test_columns_in_which_nothing_was_measured(tmp_path, names):
+    (tmp_path / "a.csv").write_text(f"N,note,{names}\n1e6,a,,\n4e6,b,,\n")
+    with pytest.raises(sf.InputError, match="there is no column loss"):
+        sf.read_runs(tmp_path / "a.csv")
