@@ -186,6 +186,8 @@ def columns_by_value(raw: RawTable) -> RawTable | None:
         return None
     body = frame.melt(others, [*found], "__column", "loss", ignore_index=False)
     body, empty, nans = _logged(raw, body, "__column")
+    if body.empty:
+        return None
     body.insert(len(others), across, body.pop("__column").map(dict(zip(found, values, strict=True))))
     body, derived = _multiplied(body.rename(columns={"loss": measure or "loss"}), across)
     text = (

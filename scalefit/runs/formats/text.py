@@ -51,6 +51,20 @@ def encoding(path: Path, packed: str | None) -> str:
 
     Raises InputError for text in yet another encoding.
     """
+    found = _encoding(path, packed)
+    if found is None:
+        what = "the text is not UTF-8, nor UTF-16 or Latin-1: it may be Shift-JIS, GBK, Windows-1251, or no text"
+        raise InputError(what, where=str(path), todo="save it as UTF-8 (iconv -f ENCODING -t UTF-8)")
+    return found
+
+
+def is_latin(path: Path) -> bool:
+    """Whether a file is text that is read as Latin-1, since it is not UTF-8."""
+    return _encoding(path, packing(path)) == LATIN
+
+
+def _encoding(path: Path, packed: str | None) -> str | None:
+    """The encoding of a text by its beginning; None where it is none of those that are known."""
     try:
         with OPENERS[packed](path, "rb") as file:
             head = file.read(HEAD)
@@ -61,11 +75,8 @@ def encoding(path: Path, packed: str | None) -> str:
         return marked or _by_zeros(head)
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError as error:
-        if _is_latin(head):
-            return LATIN
-        what = "the text is not UTF-8, nor UTF-16 or Latin-1: it may be Shift-JIS, GBK, Windows-1251, or no text"
-        raise InputError(what, where=str(path), todo="save it as UTF-8 (iconv -f ENCODING -t UTF-8)") from error
+    except UnicodeDecodeError:
+        return LATIN if _is_latin(head) else None
     return UTF
 
 
@@ -90,11 +101,6 @@ def _is_latin(head: bytes) -> bool:
     [True, False, False]
     """
     return ACCENTED.search(head) is not None and not OF_OTHERS.search(head)
-
-
-def is_latin(path: Path) -> bool:
-    """Whether a file is text that is read as Latin-1, since it is not UTF-8."""
-    return encoding(path, packing(path)) == LATIN
 
 
 def lines(path: Path, limit: int | None = None) -> list[str]:

@@ -152,6 +152,13 @@ def test_a_table_of_losses_holds_words_for_runs_that_diverged_and_dashes_for_non
     assert any("or the like instead of a loss: read as NaN, diverged" in note.text for note in runs.notes)
 
 
+@pytest.mark.parametrize("names", ["loss@1x,loss@10x", "loss@1B,loss@10B"])
+def test_columns_in_which_nothing_was_measured(tmp_path, names):
+    (tmp_path / "a.csv").write_text(f"N,note,{names}\n1e6,a,,\n4e6,b,,\n")
+    with pytest.raises(sf.InputError, match="there is no column loss"):
+        sf.read_runs(tmp_path / "a.csv")
+
+
 @pytest.mark.parametrize("head", ["lr \\ width,128,128,256,256", "lr,w128,w128,w256,w256"])
 def test_two_columns_of_one_number_are_runs_of_that_number(tmp_path, head):
     """The second column of width 128 was read as one of width 128.1."""

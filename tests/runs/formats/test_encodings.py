@@ -7,6 +7,7 @@ import json
 import pytest
 
 import scalefit as sf
+from scalefit.runs.formats.text import is_latin
 
 STEPS = list(range(10, 210, 10))
 LOSSES = [2.0 + 6.0 / (step + 40) ** 0.5 for step in STEPS]
@@ -50,3 +51,13 @@ def test_another_alphabet_is_refused_and_not_garbled(tmp_path, word, code, name)
     with pytest.raises(sf.InputError, match="the text is not UTF-8, nor UTF-16 or Latin-1") as error:
         sf.read_runs(tmp_path / name)
     assert "iconv" in error.value.todo
+
+
+def test_what_a_reader_of_binary_files_has_read_is_not_refused_as_text(tmp_path):
+    """Parquet and the like: is it Latin-1? is asked of every file, after it was read."""
+    files = {"text": "実験".encode("shift_jis"), "binary": bytes(range(1, 256)), "zeros": b"\x00\xff\x82"}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+        assert not is_latin(tmp_path / name)
+    (tmp_path / "latin").write_bytes("Läufer".encode("latin-1"))
+    assert is_latin(tmp_path / "latin")
