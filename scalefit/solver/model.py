@@ -6,13 +6,13 @@ decades, as its logarithm. Fixed and tied parameters are folded in here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from scalefit.errors import InputError
+from scalefit.errors import InputError, all_of
 from scalefit.expressions import Expression, parse
 from scalefit.laws.law import Law, Parameter
 from scalefit.numerics import FloatArray, spread_points
@@ -199,6 +199,18 @@ class BoundLaw:
         return total
 
 
+def refuse_unknown(law: Law, named: Sequence[tuple[str, str]]) -> None:
+    """Raise :class:`InputError` that lists every (setting, name) whose name is no parameter of the law."""
+
+    def known(entry: tuple[str, str]) -> None:
+        setting, name = entry
+        if name not in law.parameters:
+            what, todo = f'law {law.name} has no parameter "{name}"', f"it has {', '.join(law.parameters)}"
+            raise InputError(what, where=setting, todo=todo)
+
+    all_of(known, named)
+
+
 def bind(
     law: Law,
     variables: Mapping[str, FloatArray],
@@ -214,12 +226,8 @@ def bind(
     """
     fix, tie, bounds, starts = dict(fix or {}), dict(tie or {}), dict(bounds or {}), dict(starts or {})
     declared = dict(law.parameters)
-    for setting, names in (("fix", fix), ("tie", tie), ("bounds", bounds), ("starts", starts)):
-        for name in names:
-            if name not in declared:
-                raise InputError(
-                    f'law {law.name} has no parameter "{name}"', where=setting, todo=f"it has {', '.join(declared)}"
-                )
+    settings = (("fix", fix), ("tie", tie), ("bounds", bounds), ("starts", starts))
+    refuse_unknown(law, [(setting, name) for setting, names in settings for name in names])
     fix = {name: _number(value, f"fix of {name}") for name, value in fix.items()}
     for name, pair in bounds.items():
         old, where = declared[name], f"bounds of {name}"

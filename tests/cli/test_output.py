@@ -85,7 +85,7 @@ def test_laws_that_auto_leaves_out_are_named_after_the_answer(there, monkeypatch
     chosen = json.loads(commands.run(f"{command} --json").stdout)["automatic"]
     assert "\n  chosen: " in text
     assert sum(chosen["weights"].values()) == pytest.approx(1)
-    assert all(text.index(record["law"], text.index("laws tried:")) for record in chosen["laws"])
+    assert all(text.index(record["law"], text.index("laws tried, ")) for record in chosen["laws"])
 
 
 def test_the_recommendation_of_a_comparison_comes_first(there):

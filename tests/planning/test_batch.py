@@ -229,7 +229,7 @@ def test_the_command_on_batches(monkeypatch):
     assert commands.run(f"scalefit batch {SHIPPED} --csv").stdout.startswith("batch,lr,steps,tokens")
     far = commands.run(f"scalefit batch {SHIPPED} --at batch=1e9")
     assert far.exit_code == 1
-    assert "octaves beyond the measured 128 to 4096" in far.stdout
+    assert "beyond the measured 128 to 4096 (a factor of 32)" in far.stdout
     for wrong, said in (
         ("--at N=3", "batch=65536"),
         ("--loss nan", "a loss of nan"),

@@ -35,7 +35,8 @@ def test_a_decided_verdict_needs_no_plan():
     assert not len(found.table)
     assert found.ok
     assert not found.stop
-    assert "decided already, does not transfer" in str(found)
+    assert str(found).startswith("decided already: does not transfer: the best learning rate falls to 0.25 times")
+    assert "cost" not in str(found)
     with pytest.raises(sf.InputError, match="every verdict is decided"):
         found.plot()
 
