@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 import time
 
 import numpy as np
@@ -159,3 +160,24 @@ def test_the_option_workers_changes_nothing_but_the_time(table, tmp_path):
     ]
     assert [one.exit_code for one in answers] == [0, 0]
     assert answers[0].stdout == answers[1].stdout
+
+
+def test_nothing_is_asked_of_joblib_that_was_never_loaded(monkeypatch):
+    monkeypatch.delitem(sys.modules, "joblib")
+    assert each(abs, [-1, 2]) == [1, 2]
+    assert "joblib" not in sys.modules
+
+
+def test_threads_are_taken_only_where_they_serve_as_well(monkeypatch):
+    asked = []
+
+    class Recorded:
+        def __init__(self, n_jobs, prefer):
+            asked.append((n_jobs, prefer))
+
+        def __call__(self, calls):
+            return [function(*given, **options) for function, given, options in calls]
+
+    monkeypatch.setattr(joblib, "Parallel", Recorded)
+    assert each(abs, [-1, 2], 2) == each(abs, [-1, 2], 2, threads=True) == [1, 2]
+    assert asked == [(2, None), (2, "threads")]

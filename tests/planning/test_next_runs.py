@@ -70,6 +70,9 @@ class TestDesign:
             assert design.costs[list(found)].sum() <= budget
             assert design.half_width(found) <= best * 1.02
 
+    def test_where_nothing_is_left_to_learn_no_run_is_advised(self):
+        assert Design(np.zeros((3, 3)), 0.5, np.ones(2)).best(2.0, 2) == ()
+
     def test_failures_are_averaged(self, design):
         risky = Design(design.covariance, 0.5, design.costs, design.width, failure=0.2)
         none, first, second, both = (design.half_width(batch) for batch in ((), (1,), (4,), (1, 4)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import commands
 import numpy as np
@@ -13,8 +14,10 @@ import pytest
 
 import scalefit as sf
 from scalefit.errors import InputError
+from scalefit.laws import find_law
 from scalefit.planning.allocation.answer import said
 from scalefit.reports.blocks import Figure, Table, Text
+from scalefit.reports.of_fit import _has_plan
 from scalefit.uncertainty.mixture import Choice
 
 
@@ -47,6 +50,21 @@ def part(made, title):
 
 def table_of(made, title):
     return next(block for block in part(made, title).blocks if isinstance(block, Table))
+
+
+def test_the_title_names_three_files_and_counts_the_others(runs, undrawn, tmp_path):
+    for number in range(4):
+        runs.iloc[number::4].to_csv(tmp_path / f"part{number}.csv", index=False)
+    fit = sf.fit(sf.read_runs(sorted(tmp_path.glob("*.csv"))), "chinchilla")
+    assert sf.report(fit).title == "Forecast by the law chinchilla from part0.csv, part1.csv, part2.csv and 1 more"
+
+
+@pytest.mark.parametrize(
+    ("law", "plans"),
+    [("chinchilla", True), ("data-constrained", True), ("power-floor:over=N", False), ("annealing", False)],
+)
+def test_a_plan_is_made_for_laws_of_size_and_data_whatever_else_they_read(law, plans):
+    assert _has_plan(SimpleNamespace(law=find_law(law))) == plans
 
 
 def test_the_verdict_is_the_prediction_of_the_fit_and_the_error_of_the_back_test(made, fit, runs):

@@ -109,3 +109,9 @@ def test_a_fit_ends_at_the_optimum_of_all_values(name, rows):
     found = solve(model, losses, settings=Settings(loss="squared", starts=3))
     assert found.converged
     assert np.abs(model.value(found.theta[None])[0] / losses - 1).max() < 1e-9
+
+
+def test_points_at_which_the_terms_are_small_count_as_those_at_which_they_are_large():
+    made = np.array([[1e6, 2e6, 3e6], [1e-6, 5e-6, -2e-6]])
+    chosen, factor = condensed._spanning(made)
+    assert made[:, chosen] @ factor == pytest.approx(made.sum(axis=1), rel=1e-9)

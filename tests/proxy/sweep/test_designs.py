@@ -42,6 +42,7 @@ def test_a_design_has_what_its_verdict_needs(question: str) -> None:
     assert all(run.lr_schedule().per_step().max() > 0 for run in runs)
     if question == "lr-transfer":  # seven octaves about the best rate of any width
         assert all(len({run.lr for run in runs if run.d_model == d}) >= 7 for d in {run.d_model for run in runs})
+        assert all(2.0**-12 < run.lr < 2.0**-2 for run in runs)
 
 
 def test_costs_are_those_that_were_measured() -> None:

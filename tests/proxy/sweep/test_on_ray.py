@@ -40,6 +40,33 @@ def test_what_this_machine_does_not_have_is_not_waited_for(tmp_path, monkeypatch
     assert ended, "Ray is ended all the same"
 
 
+def test_each_pack_is_trained_once_and_then_the_sweep_ends(tmp_path, monkeypatch):
+    """Without a cluster: what is given to Ray is done at once in this process."""
+    begun = []
+
+    def remote(**_):
+        def begin(train, pack, out):
+            begun.append([config.name for config in pack])
+            return train(pack, out)
+
+        return lambda train: SimpleNamespace(remote=lambda pack, out: begin(train, pack, out) or len(begun))
+
+    def waits(_):
+        raise AssertionError("it waits though all is done")
+
+    fake = SimpleNamespace(
+        is_initialized=lambda: True, wait=lambda tasks: (tasks[:1], tasks[1:]), get=lambda task: task
+    )
+    fake.remote, fake.exceptions = remote, SimpleNamespace(RayError=RuntimeError)
+    monkeypatch.setitem(sys.modules, "ray", fake)
+    monkeypatch.setattr("scalefit.proxy.sweep.on_ray.time.sleep", waits)
+    planned(tmp_path, 2, steps=2)
+    done = run_on_ray(tmp_path, members=1)
+    assert [row["status"] for row in done] == ["finished"] * 2
+    assert [len(pack) for pack in begun] == [1, 1]
+    assert begun[0] != begun[1]
+
+
 @pytest.fixture(scope="module")
 def cluster():
     """A head without processors and two worker nodes of one each."""
