@@ -111,6 +111,21 @@ def test_structures_that_few_runs_identify(monkeypatch, kind, counts, rows, trie
     assert structures.STRUCTURES[0] in made
 
 
+@pytest.mark.parametrize(
+    ("scores", "wanted"),
+    [
+        ({0: -20.0, 1: -12.0, 2: -17.9}, 1),  # a difference of 5.9 may be luck
+        ({0: -20.0, 1: -12.0, 2: -18.1}, 2),
+        ({0: -20.0, 2: -1.0, 3: -2.0}, 2),  # the second was not identified
+        ({1: -12.0, 3: -19.0, 4: -30.0}, 4),
+    ],
+)
+def test_the_structure_of_a_comparison_needs_strong_evidence(scores, wanted):
+    order = sorted(scores, key=lambda k: scores[k])
+    tried = [(scores[k], SimpleNamespace(structure=structures.STRUCTURES[k])) for k in order]
+    assert structures.chosen_structure(tried) is structures.STRUCTURES[wanted]
+
+
 def test_the_criterion_and_its_penalty_for_few_rows():
     """One constant more than those that are free, for the noise; at least half a row is spare."""
     fit = SimpleNamespace(parameters=dict.fromkeys("abc"), fixed={"c": 1.0})
