@@ -44,7 +44,7 @@ def compare_recipes(
 ) -> RecipeComparison:
     """Recipes (the values of column ``by``) at a target, from one joint fit of their runs.
 
-    ``at``: ``C=1e23``, or ``N=7e9, D=2e12``. Floor and exponents are shared by the recipes unless the Bayesian criterion
+    ``at``: ``C=1e23``, or ``N=7e9, D=2e12``. Floor and exponents are shared unless the Bayesian criterion
     is strongly for a difference. Each recipe is compared with the ``reference`` (default: the best at the target):
     difference of the losses, chance that the reference is better, compute-equivalent gain, and where the curves cross,
     with 90 % intervals from the draws; then the same under other structures and pinned floors.
