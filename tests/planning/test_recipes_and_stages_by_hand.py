@@ -11,6 +11,7 @@ import pytest
 
 import scalefit as sf
 from scalefit.errors import InputError
+from scalefit.fitting import stages
 from scalefit.planning.downstream import answer, ladder, translate
 from scalefit.planning.downstream.chain import chained, spread_out
 from scalefit.planning.recipes import compare
@@ -301,3 +302,14 @@ def test_the_interval_of_two_stages_joins_that_of_the_way_and_that_of_the_map(mo
     assert alone[2] - alone[1] < 0.8 * (found[2] - found[1])
     capped = answer.through((2.0, 1.7, 2.5), second, extra, most=2.1)
     assert capped[2] == 2.1
+
+
+@pytest.mark.parametrize("noise", [0.002, 0.01])
+def test_the_scatter_of_an_evaluation_is_not_its_rise(noise):
+    """Thirty runs whose accuracy rises by .03 a step; about a mean of five one scatters by sqrt(4/5) of the noise."""
+    rng = np.random.default_rng(3)
+    accuracy = np.tile(0.2 + 0.03 * np.arange(20), 30) + noise * rng.standard_normal(600)
+    table = pd.DataFrame({"run": np.repeat(np.arange(30), 20), "accuracy": accuracy})
+    assert stages._scatter(table, 5) == pytest.approx(noise * np.sqrt(0.8), rel=0.1)
+    assert stages._scatter(table, 1) == 0.0
+    assert stages._scatter(table.groupby("run").head(2), 5) == 0.0  # two neighbours show no bend
