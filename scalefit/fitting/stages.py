@@ -160,9 +160,13 @@ def task_ladder(
 
 
 def _scatter(kept: pd.DataFrame, average: int) -> float:
-    """The standard deviation of one evaluation's accuracy about the mean of ``average``, from neighbours of a run."""
-    steps = kept.groupby("run", sort=False)["accuracy"].diff().dropna().to_numpy(float)
-    return float(robust_sigma(steps) * np.sqrt(0.5 * (1 - 1 / average))) if len(steps) else 0.0
+    """The standard deviation of one evaluation's accuracy about the mean of ``average``.
+
+    From second differences of neighbours of a run, in which its rise does not count; they have six times the variance.
+    """
+    runs = kept.groupby("run", sort=False)["accuracy"]
+    bends = (runs.diff() - runs.diff().groupby(kept["run"], sort=False).shift(1)).dropna().to_numpy(float)
+    return float(robust_sigma(bends) * np.sqrt((1 - 1 / average) / 6)) if len(bends) else 0.0
 
 
 def _evaluations(checkpoints: pd.DataFrame, loss: str, accuracy: str) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import pytest
 
 import scalefit as sf
 from scalefit.errors import InputError
+from scalefit.fitting import stages
 from scalefit.planning.downstream import answer, ladder, translate
 from scalefit.planning.downstream.chain import chained, spread_out
 from scalefit.planning.recipes import compare
@@ -109,6 +110,21 @@ def test_structures_that_few_runs_identify(monkeypatch, kind, counts, rows, trie
     assert len(found) == len(made) == tried
     assert [score for score, _ in found] == sorted(score for score, _ in found)
     assert structures.STRUCTURES[0] in made
+
+
+@pytest.mark.parametrize(
+    ("scores", "wanted"),
+    [
+        ({0: -20.0, 1: -12.0, 2: -17.9}, 1),  # a difference of 5.9 may be luck
+        ({0: -20.0, 1: -12.0, 2: -18.1}, 2),
+        ({0: -20.0, 2: -1.0, 3: -2.0}, 2),  # the second was not identified
+        ({1: -12.0, 3: -19.0, 4: -30.0}, 4),
+    ],
+)
+def test_the_structure_of_a_comparison_needs_strong_evidence(scores, wanted):
+    order = sorted(scores, key=lambda k: scores[k])
+    tried = [(scores[k], SimpleNamespace(structure=structures.STRUCTURES[k])) for k in order]
+    assert structures.chosen_structure(tried) is structures.STRUCTURES[wanted]
 
 
 def test_the_criterion_and_its_penalty_for_few_rows():
@@ -286,3 +302,14 @@ def test_the_interval_of_two_stages_joins_that_of_the_way_and_that_of_the_map(mo
     assert alone[2] - alone[1] < 0.8 * (found[2] - found[1])
     capped = answer.through((2.0, 1.7, 2.5), second, extra, most=2.1)
     assert capped[2] == 2.1
+
+
+@pytest.mark.parametrize("noise", [0.002, 0.01])
+def test_the_scatter_of_an_evaluation_is_not_its_rise(noise):
+    """Thirty runs whose accuracy rises by .03 a step; about a mean of five one scatters by sqrt(4/5) of the noise."""
+    rng = np.random.default_rng(3)
+    accuracy = np.tile(0.2 + 0.03 * np.arange(20), 30) + noise * rng.standard_normal(600)
+    table = pd.DataFrame({"run": np.repeat(np.arange(30), 20), "accuracy": accuracy})
+    assert stages._scatter(table, 5) == pytest.approx(noise * np.sqrt(0.8), rel=0.1)
+    assert stages._scatter(table, 1) == 0.0
+    assert stages._scatter(table.groupby("run").head(2), 5) == 0.0  # two neighbours show no bend

@@ -18,7 +18,7 @@ from scalefit.laws.loss_to_loss import pair_runs, refuse_below_floor
 from scalefit.planning.allocation.source import DRAWS
 from scalefit.planning.allocation.targets import fixed_of
 from scalefit.planning.downstream.answer import Downstream, ends_of, through
-from scalefit.planning.downstream.chain import TAIL, Ends
+from scalefit.planning.downstream.chain import Ends
 from scalefit.runs import Runs, read_runs
 from scalefit.solver.solve import solve
 
@@ -105,7 +105,8 @@ def _of_floors(first: Fit, second: Fit, mapped: Fit, pairs: pd.DataFrame, loss: 
         solution = solve(ready.model, ready.values, None, ready.settings)
         constants = dict(zip(ready.law.parameters, ready.model.vector(solution.theta[None])[0], strict=True))
         made.append(float(mapped.law.evaluate({"loss_source": loss}, constants)))
-    return TAIL * float(np.std(made))
+    low, high = np.quantile(made, [0.05, 0.95])
+    return 0.5 * float(high - low)
 
 
 def _family(runs: Table, loss: str) -> pd.DataFrame:

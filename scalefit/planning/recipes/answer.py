@@ -10,7 +10,7 @@ import pandas as pd
 
 from scalefit.answers import Shown, as_lines
 from scalefit.diagnosis.checks import Check
-from scalefit.planning.recipes.structure import Joint
+from scalefit.planning.recipes.structure import STRUCTURES, Joint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +54,7 @@ class RecipeComparison(Shown):
         lines = ["no difference is found: one curve for all recipes describes these runs as well"] * self.alike
         for _, row in self.pairs.iterrows():
             lines += self._pair(row)
-        if not self.alike and self.joint.structure.text != self.sensitivity["structure"].iloc[0]:
+        if not self.alike and self.sensitivity["structure"].iloc[0] == STRUCTURES[0].text:
             lines.append(ONE_CURVE)
         shown = [{self.by: row["recipe"], "loss": _with(row, "loss", "", ".4f")} for _, row in self.table.iterrows()]
         lines += ["", f"at {where}, by {self.joint.structure.text}:", as_lines(pd.DataFrame(shown))]

@@ -15,7 +15,15 @@ from scalefit.planning.allocation.spread import ends, plain_ends
 from scalefit.planning.allocation.targets import above_zero, fixed_of
 from scalefit.planning.recipes.answer import RecipeComparison
 from scalefit.planning.recipes.gain import factor_to, kind_of, scaled
-from scalefit.planning.recipes.structure import MARK, STRUCTURES, Joint, candidates, fitted, marked
+from scalefit.planning.recipes.structure import (
+    MARK,
+    STRUCTURES,
+    Joint,
+    candidates,
+    chosen_structure,
+    fitted,
+    marked,
+)
 from scalefit.runs import Runs, read_runs
 
 DRAWS = 200
@@ -36,10 +44,10 @@ def compare_recipes(
 ) -> RecipeComparison:
     """Recipes (the values of column ``by``) at a target, from one joint fit of their runs.
 
-    ``at``: ``C=1e23``, or ``N=7e9, D=2e12``. Floor, exponents and sizes of the terms are shared by the recipes as far
-    as the Bayesian criterion finds no difference. Each recipe is compared with the ``reference`` (default: the best at
-    the target): difference of the losses, chance that the reference is better, compute-equivalent gain, and where the
-    curves cross, with 90 % intervals from the draws; then the same under other structures and pinned floors.
+    ``at``: ``C=1e23``, or ``N=7e9, D=2e12``. Floor and exponents are shared unless the Bayesian criterion
+    is strongly for a difference. Each recipe is compared with the ``reference`` (default: the best at the target):
+    difference of the losses, chance that the reference is better, compute-equivalent gain, and where the curves cross,
+    with 90 % intervals from the draws; then the same under other structures and pinned floors.
 
     Raises InputError for a missing column, a single recipe, or too few runs.
     """
@@ -55,7 +63,7 @@ def compare_recipes(
         raise InputError(f'no recipe "{reference}"', where=WHERE, todo=f"recipes: {listed(names, 9)}")
     rows = marked(table, by, names, kind)
     tried = candidates(rows, names, kind, counts)
-    structure = next(joint.structure for _, joint in tried if joint.structure is not STRUCTURES[0])
+    structure = chosen_structure(tried)
     chosen = fitted(rows, structure, names, kind, draws=draws, seed=seed)
     place = {name: np.array([value]) for name, value in target.items()}
     losses = np.stack([chosen.losses(k, place)[:, 0] for k in range(len(names))], axis=1)
@@ -147,7 +155,7 @@ def _pair(
         "difference": float(apart[0]),
         "difference_low": low,
         "difference_high": high,
-        "chance": float(np.mean(made > 0)) if len(made) else np.nan,
+        "chance": float(np.mean(apart[0] + few * (made - apart[0]) > 0)) if len(made) else np.nan,
         "gain": float(gain[0]),
         "gain_low": gain_low,
         "gain_high": gain_high,

@@ -22,6 +22,7 @@ from scalefit.planning.allocation.spread import constants_of
 MARK = "is_{}"  #: the column that is 1 in the rows of a recipe
 HIGHEST = 3.0  #: largest exponent
 TINY = 1e-20  #: the least mean square of residuals; runs without noise
+STRONG = 6.0  #: by which the criterion must be better for evidence to be strong (twice the logarithm of Bayes' factor)
 TERMS = {"C": (("A", "alpha", "C"),), "ND": (("A", "alpha", "N"), ("B", "beta", "D"))}
 
 
@@ -128,3 +129,14 @@ def candidates(rows: pd.DataFrame, names: Sequence[str], kind: str, counts: Sequ
     if not any(joint.structure is not STRUCTURES[0] for joint in found):
         raise InputError("too few runs to compare recipes", where="compare-recipes", todo="give three or more of each")
     return sorted(((criterion(joint), joint) for joint in found), key=lambda each: each[0])
+
+
+def chosen_structure(tried: Sequence[tuple[float, Joint]]) -> Structure:
+    """The structure in which recipes are compared: the first that differs between them, or one with strong evidence.
+
+    Where two recipes are alike, the structure that happens to fit best finds a difference too often.
+    """
+    found = {joint.structure: bic for bic, joint in tried if joint.structure is not STRUCTURES[0]}
+    first = next(structure for structure in STRUCTURES if structure in found)
+    best = min(found, key=lambda structure: found[structure])
+    return best if found[best] < found[first] - STRONG else first
