@@ -48,8 +48,8 @@ def _measured(panel: Axes, found: RunSchedule) -> None:
     panel.plot(kept["step"], kept[column], color=colours.TARGET, linewidth=0.9)
     if column == "product":
         panel.axhline(found.threshold, color=colours.WARNING, linewidth=1.0, linestyle=":")
-        place = {"xytext": (0, 3), "textcoords": "offset points", "xycoords": ("axes fraction", "data")}
-        text = f"stable below {found.threshold:.3g}"
-        panel.annotate(text, (0.99, found.threshold), ha="right", color=colours.WARNING, fontsize="small", **place)
+        text, place = f"stable below {found.threshold:.3g}", ("axes fraction", "data")
+        above = panel.annotate(text, (0.99, found.threshold), (0, 3), xycoords=place, textcoords="offset points")
+        above.set(ha="right", color=colours.WARNING, fontsize="small")
     ticks.set_log(panel, "y", ticks.plain)
     panel.set_ylabel("lr × sharpness" if column == "product" else "gradient norm")
