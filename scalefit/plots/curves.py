@@ -180,8 +180,8 @@ def _dress(ax: Axes, panel: Axes | None, fit: Fit, shown: pd.DataFrame | None, e
         panel.set_ylim(bottom=0)
         ticks.set_linear(panel, "y", ticks.rate, nbins=3)
         ax.get_figure().align_ylabels([ax, panel])  # type: ignore[union-attr]
-    legend.place(ax, entries)
     canvas.warn(ax, fit)
+    legend.place(ax, entries)
     return ax
 
 

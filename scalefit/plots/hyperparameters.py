@@ -62,10 +62,10 @@ def plot_hyperparameters(found: Hyperparameters, *, ax: Axes | None = None) -> A
     ax.set_ylabel(labels.axis_label("peak_lr"))
     ticks.set_log(ax, "x", ticks.short_number)
     ticks.set_log(ax, "y", ticks.plain)
-    legend.place(ax, handles)
     planned = [f"{name} = {ticks.short_number(found.at[name])}" for name in ("N", "D") if name in found.at]
     ax.set_title(", ".join(planned), loc="left", fontsize="medium")
     canvas.warn_of(ax, [check.text for check in found.cautions])
+    legend.place(ax, handles)
     return ax
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 
 from scalefit.errors import InputError
-from scalefit.plots import canvas, colours, legend, ticks
+from scalefit.plots import canvas, colours, legend, room, ticks
 from scalefit.transfer.further import LIKELY, NextSweeps
 
 
@@ -25,14 +25,17 @@ def plot_next_sweeps(found: NextSweeps, *, ax: Axes | None = None) -> Axes:
         colour = palette[row["arm"]]
         ax.plot([row["cost"]], [100 * row["chance"]], marker="o", markersize=12, linestyle="", color=colour,
                 markerfacecolor="none", markeredgewidth=1.4)  # fmt: skip
-        ax.annotate(row["plan"], (row["cost"], 100 * row["chance"]), (-8, 9), textcoords="offset points",
-                    fontsize="small", color=colour, ha="right")  # fmt: skip
+        ax.annotate(row["plan"].replace(", ", ",\n"), (row["cost"], 100 * row["chance"]), (4, -9), color=colour,
+                    textcoords="offset points", fontsize="small", gid=room.MARK)  # fmt: skip
     ax.axhline(100 * LIKELY, color=colours.QUIET, linewidth=1.0, linestyle="--")
     ax.set_ylim(-3, 105)
     ax.set_xlabel("cost (runs at the largest size)")
     ax.set_ylabel("chance that the verdict is decided (%)")
-    ticks.set_log(ax, "x", ticks.plain)
+    ticks.set_log(ax, "x", ticks.short_number)
     ticks.set_linear(ax, "y", ticks.plain, nbins=6)
     ax.set_xlim(found.table["cost"].min() / 1.5, 1.5 * found.table["cost"].max())
-    legend.above(ax, [legend.dots(colour, arm) for arm, colour in palette.items()])
+    if len(palette) > 1:
+        legend.above(ax, [legend.dots(colour, arm) for arm, colour in palette.items()])
+    ax.figure.canvas.figure.draw_without_rendering()
+    room.settle_texts(ax)
     return ax

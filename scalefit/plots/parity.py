@@ -47,8 +47,8 @@ def plot_parity(
         _draw_target(ax, fit, aim, target or {})
     handles = [legend.dots(colours.FITTED, "fitted"), *marks.held_entries(fit, held, colours.HELD_OUT)[:1]]
     handles += [marks.ring_entry(int(far.sum()))] if far.any() else []
-    legend.place(ax, [*handles, legend.stroke(colours.QUIET, "predicted = measured")])
     canvas.warn(ax, fit)
+    legend.place(ax, [*handles, legend.stroke(colours.QUIET, "predicted = measured")])
     return ax
 
 

@@ -42,8 +42,8 @@ def plot_partial(forecast: PartialForecast, *, measured: float | None = None, ax
         marks.points(ax, [forecast.steps], [measured], colours.TARGET, hollow=True, size=6.0, zorder=7)
         panel.axhline(measured, color=colours.TARGET, linewidth=1.0, linestyle=":")
         entries.append(legend.dots(colours.TARGET, "measured since", hollow=True))
-    legend.place(ax, entries)
     canvas.warn_of(ax, [check.text for check in forecast.warnings])
+    legend.place(ax, entries)
     return ax
 
 

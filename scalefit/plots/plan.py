@@ -57,8 +57,8 @@ def plot_plan(plan: Plan, *, ax: Axes | None = None) -> Axes:
     ticks.set_value_axis(ax, "y", plan.fit.settings.residuals == "log")
     entries = [legend.stroke(paint(C), ticks.power_of_ten(float(f"{C:.2g}")), not low <= C <= high) for C in budgets]
     entries += [legend.stroke(colours.TARGET, "best size" + (", 90 % interval" if banded else ""))]
-    legend.place(ax, entries, title="compute (FLOP)")
     canvas.warn_of(ax, [check.text for check in (*plan.cautions, *plan.fit.warnings)])
+    legend.place(ax, entries, title="compute (FLOP)")
     return ax
 
 

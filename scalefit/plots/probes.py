@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
 from scalefit.errors import InputError
 from scalefit.plots import canvas, colours, labels, legend, marks, ticks
@@ -50,10 +49,10 @@ def plot_forecast(
     entries += [] if held is None else [legend.dots(colours.TARGET, "held out", hollow=True)]
     ticks.set_log(ax, "x", labels.numbers_of(over))
     if found.probe.log:
-        ax.set_yscale("log")
+        ticks.set_log(ax, "y", ticks.plain)
     ax.set_xlabel(labels.axis_label(over))
     ax.set_ylabel(name)
-    _place_legend(ax, entries)
+    legend.place(ax, entries)
     return ax
 
 
@@ -85,13 +84,6 @@ def _draw_runs(
     marks.points(ax, table.loc[near, over], shown[near], colour, hollow)
 
 
-def _place_legend(ax: Axes, entries: list[Line2D], title: str | None = None) -> None:
-    """On a white ground: the line of a limit may pass behind it."""
-    shown = legend.place(ax, entries, title)
-    shown.set(frame_on=True, zorder=3)
-    shown.get_frame().set(edgecolor="none", alpha=0.9)
-
-
 def _named(found: Forecasts, name: str) -> Forecast:
     for each in found.found:
         if each.name == name:
@@ -120,5 +112,5 @@ def plot_sharpness(
     ax.set_xlabel(labels.axis_label("step"))
     ax.set_ylabel("sharpness (1/lr)")
     ax.set_ylim(bottom=0)
-    _place_legend(ax, entries, over)
+    legend.place(ax, entries, over)
     return ax

@@ -43,8 +43,8 @@ def plot_recipes(found: RecipeComparison, *, ax: Axes | None = None) -> Axes:
     ax.set_ylabel(labels.axis_label("loss"))
     ticks.set_log(ax, "x", power_of_ten)
     ticks.set_value_axis(ax, "y", True)
-    legend.place(ax, [legend.dots(paint[name], name, line="-") for name in found.joint.names], title=found.by)
     canvas.warn_of(ax, [check.text for check in found.cautions])
+    legend.place(ax, [legend.dots(paint[name], name, line="-") for name in found.joint.names], title=found.by)
     return ax
 
 

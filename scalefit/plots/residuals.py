@@ -54,8 +54,8 @@ def plot_residuals(
     _mark_outliers(ax, fit, fitted, column, unit)
     _dress(ax, fit, column, np.concatenate([fitted[column], held[column]]))
     noise = labels.percent(fit.sigma) if unit == 100 else f"{fit.sigma:.2g}"
-    legend.place(ax, [*handles, Line2D([], [], color="0.88", linewidth=6, label=f"noise {noise}")])
     canvas.warn(ax, fit)
+    legend.place(ax, [*handles, Line2D([], [], color="0.88", linewidth=6, label=f"noise {noise}")])
     return ax
 
 

@@ -105,12 +105,12 @@ def _lift(ax: Axes, text: Annotation) -> None:
 
 
 def _taken(ax: Axes, texts: Sequence[Text] = ()) -> np.ndarray:
-    """(n, 2) places of everything drawn in data coordinates, and of some texts, as fractions of the axes."""
+    """(n, 2) places of all that is drawn at heights of the data, and of some texts, as fractions of the axes."""
     found = [np.empty((0, 2))]
     to_axes = ax.transAxes.inverted()
     for line in ax.lines:
         vertices = np.asarray(line.get_xydata(), dtype=np.float64)
-        if len(vertices) and line.get_transform().contains_branch(ax.transData):
+        if len(vertices) and line.get_transform().contains_branch_seperately(ax.transData)[1]:  # across, too
             found.append(to_axes.transform(_dense(line.get_transform().transform(vertices), line)))
     for bars in (each for each in ax.collections if isinstance(each, LineCollection)):  # error bars
         for segment in bars.get_segments():

@@ -56,8 +56,8 @@ def plot_scaling(
     ticks.set_value_axis(ax, "y", fit.settings.residuals == "log")
     entries = [legend.dots(colours.FITTED, "measured"), legend.stroke(colours.FITTED, "fit")]
     entries += [legend.stroke(colours.FITTED, "extrapolation", dashed=True)] if dashed else []
-    legend.place(ax, [*entries, *marks.held_entries(fit, held, colours.HELD_OUT)])
     canvas.warn(ax, fit)
+    legend.place(ax, [*entries, *marks.held_entries(fit, held, colours.HELD_OUT)])
     return ax
 
 

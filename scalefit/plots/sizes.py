@@ -106,8 +106,8 @@ def plot_sizes(
         for one in groups
     ]
     entries += marks.held_entries(fit, held, colours.QUIET)
-    legend.place(ax, entries, title=labels.axis_label(by))
     canvas.warn(ax, fit)
+    legend.place(ax, entries, title=labels.axis_label(by))
     return ax
 
 

@@ -41,8 +41,8 @@ def plot_watch(seen: Watch, rows: pd.DataFrame, *, name: str = "", ax: Axes | No
     ticks.set_value_axis(ax, "y", True)
     ax.set_xlabel(labels.axis_label("step"))
     ax.set_ylabel(labels.axis_label("loss"))
-    legend.place(ax, entries)
     canvas.warn_of(ax, [f"{name + ': ' if name else ''}{seen.status}: {seen.why}"] if seen.status != "calm" else [])
+    legend.place(ax, entries)
     return ax
 
 

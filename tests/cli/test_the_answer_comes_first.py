@@ -36,3 +36,11 @@ def test_a_schedule_begins_with_its_last_loss(there):
     command = "scalefit predict two.json --schedule cosine:peak_lr=1e-3,steps=400,warmup=10 --exit-zero"
     last = json.loads(commands.run(f"{command} --json").stdout)["predictions"][-1]
     assert commands.run(command).stdout.splitlines()[0] == f"loss {last['loss']:.4g} at the last step, 400"
+
+
+def test_a_plan_begins_with_its_sizes_and_its_loss(there):
+    command = "scalefit plan runs.csv --law chinchilla --compute 1e20 --draws 0 --exit-zero"
+    row = json.loads(commands.run(f"{command} --json").stdout)["plans"][0]
+    first = commands.run(command).stdout.splitlines()[0]
+    assert first.startswith("1e+20 FLOP: N ")
+    assert first.endswith(f"loss {row['loss']:.5g}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,7 +13,9 @@ import pytest
 import scalefit as sf
 from scalefit.plots import plot_residuals, save_figure, styled
 from scalefit.plots.canvas import new_axes
+from scalefit.plots.legend import place, stroke
 from scalefit.plots.narrow import finish
+from scalefit.plots.next_sweeps import plot_next_sweeps
 from scalefit.plots.ticks import RoundLogLocator, plain, power_of_ten, set_linear, set_log
 
 LONG = "error of predictions of larger runs by fits to smaller ones (%)"
@@ -118,3 +121,38 @@ def test_a_column_of_a_paper_holds_whole_figures(fit, tmp_path):
             assert not inside(ax.figure)
             assert not touching(ax)
         plt.close(ax.figure)
+
+
+def test_a_broken_title_is_set_anew_and_leaves_no_line_of_one_word():
+    with styled("paper", 3.25):
+        ax = new_axes(None)
+    words = "the last 5 checkpoints of 8 runs begin as early as at a fifth of their tokens\nso that their mean is none"
+    ax.set_title(words, loc="left", fontsize="small")
+    finish(ax.figure.canvas.figure)
+    lines = ax.get_title(loc="left").splitlines()
+    assert " ".join(lines) == words.replace("\n", " ")
+    assert min(map(len, lines[:-1])) > 0.6 * max(map(len, lines))
+    plt.close("all")
+
+
+def test_the_name_of_an_advised_sweep_stays_inside_a_narrow_figure():
+    rows = {"arm": "all", "plan": "a sweep at d_model 2048, 2 times the runs at the others", "chance": [0.85, 0.5]}
+    table = pd.DataFrame({**rows, "cost": [104.0, 0.1]})
+    with styled("paper", 3.25):
+        ax = plot_next_sweeps(SimpleNamespace(table=table, advised=table.head(1)))
+    (text,) = ax.texts
+    ax.figure.draw_without_rendering()
+    box = text.get_window_extent().transformed(ax.transAxes.inverted())
+    assert 0 <= box.x0 < box.x1 <= 1
+    assert ax.get_legend() is None  # nothing is compared
+    plt.close("all")
+
+
+def test_a_legend_keeps_off_a_line_across_the_axes():
+    ax = new_axes(None)
+    ax.plot([0, 1], [0, 1])
+    ax.axhline(0.95)
+    shown = place(ax, [stroke("k", "limit")])
+    box = shown.get_window_extent().transformed(ax.transData.inverted())
+    assert not box.y0 < 0.95 < box.y1
+    plt.close("all")
