@@ -20,6 +20,7 @@ LOPSIDED = 0.1  #: by how much the nearer limit lies nearer than half of the int
 LEAST_PLAIN, MOST_PLAIN = 3, 5  #: numbers from 1e-3 and below 1e5 are written without a power of ten
 FEWEST_LINES, FEWEST_CELLS = 2, 3  #: of what is shown as a table in a notebook
 WARNED = "color:#c52"  #: how warnings look there
+LEAST_FAR, MOST_FAR = 0.005, 300  #: decades beyond the fitted runs that are called none; that are beyond words
 MOST_NAMED = 4  #: items that a note names before it only counts them
 
 
@@ -152,6 +153,18 @@ def interval(ends: tuple[float, float, float], form: str = ".3g") -> str:
     """
     value, low, high = (format(each, form) for each in ends)
     return f"{value} [{low}, {high}]" if ends[1] == ends[1] else value
+
+
+def far_out(decades: float) -> str:
+    """How far a point lies outside the fitted runs, as text.
+
+    >>> far_out(0.74), far_out(3.2), far_out(0.001)
+    ('5.5 times beyond the fitted runs', '1,600 times beyond the fitted runs', 'within the fitted runs')
+    """
+    if not decades >= LEAST_FAR:
+        return "within the fitted runs"
+    factor = float(f"{10**decades:.2g}") if decades < MOST_FAR else math.inf
+    return f"{f'{factor:g}' if factor < 100 else f'{factor:,.0f}'} times beyond the fitted runs"
 
 
 def rounded(value: float, low: float, high: float) -> str:

@@ -257,11 +257,13 @@ def _bic(found: Fit, free: int) -> float:
 def _reason(table: pd.DataFrame) -> str:
     best, error = str(table.index[0]), float(table["backtest_error"].iloc[0])
     near = [str(name) for name in table.index[1:] if table.loc[name, "backtest_error"] <= SAME * error]
-    text = f"{best}: median error {100 * error:.2g} % in the back-test (mean over refits)"
+    lead = f"{best} extrapolates best" if len(table) > 1 and not near else best
+    text = f"{lead}: median error {100 * error:.2g} % in the back-test (mean over refits)"
     if near:
-        text += f"; {' and '.join(near)} is as good (within {100 * (SAME - 1):.0f} %)"
+        text += f"; {' and '.join(near)} {'are' if near[1:] else 'is'} as good (within {100 * (SAME - 1):.0f} %)"
     elif len(table) > 1:
-        text += f", {table['backtest_error'].iloc[1] / max(error, 1e-300):.2g} times less than {table.index[1]}"
+        times = f"{table['backtest_error'].iloc[1] / max(error, 1e-300):.2g} times as large"
+        text += f"; that of {table.index[1]}, the next best, is {times}"
     return text + _contradicted(table, best)
 
 

@@ -41,6 +41,8 @@ class Dual(np.lib.mixins.NDArrayOperatorsMixin):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if method != "__call__" or options:
             return NotImplemented
+        if ufunc in DIRECT:
+            return DIRECT[ufunc](*inputs)
         if ufunc in RULES:
             return _chained(RULES[ufunc], *inputs)
         plain = [value_of(each) for each in inputs]
@@ -51,22 +53,22 @@ class Dual(np.lib.mixins.NDArrayOperatorsMixin):
 
     # The operators that formulas are made of, straight to their rules: a fit spends its time here.
     def __add__(self, other: Any) -> Dual:
-        return _chained(_add, self, other)
+        return _added(self, other)
 
     def __radd__(self, other: Any) -> Dual:
-        return _chained(_add, other, self)
+        return _added(other, self)
 
     def __sub__(self, other: Any) -> Dual:
-        return _chained(_subtract, self, other)
+        return _subtracted(self, other)
 
     def __rsub__(self, other: Any) -> Dual:
-        return _chained(_subtract, other, self)
+        return _subtracted(other, self)
 
     def __mul__(self, other: Any) -> Dual:
-        return _chained(_multiply, self, other)
+        return _multiplied(self, other)
 
     def __rmul__(self, other: Any) -> Dual:
-        return _chained(_multiply, other, self)
+        return _multiplied(other, self)
 
     def __truediv__(self, other: Any) -> Dual:
         return _chained(_divide, self, other)
@@ -75,13 +77,13 @@ class Dual(np.lib.mixins.NDArrayOperatorsMixin):
         return _chained(_divide, other, self)
 
     def __pow__(self, other: Any) -> Dual:
-        return _chained(_power, self, other)
+        return _raised(self, other)
 
     def __rpow__(self, other: Any) -> Dual:
-        return _chained(_power, other, self)
+        return _raised(other, self)
 
     def __neg__(self) -> Dual:
-        return _chained(_negative, self)
+        return Dual(-self.value, {name: -inner for name, inner in self.partials.items()})
 
 
 Factor = Callable[[], Array]
@@ -94,14 +96,14 @@ def value_of(each: Any) -> Array:
 
 
 def differentiated(function: Callable[..., Any], plain: Mapping[str, Any], by: Mapping[str, Any]) -> Dual:
-    """``function(**plain, **by)`` with its partial derivatives by every name of ``by``.
+    """``function(**plain | by)`` with its partial derivatives by every name of ``by``.
 
     Raises TypeError where the function uses an operation that is not differentiated here.
 
     >>> differentiated(lambda x, k: x**-k, {"x": np.e}, {"k": 1.0}).partials["k"].round(6)
     np.float64(-0.367879)
     """
-    found = function(**plain, **{name: Dual(value, {name: 1.0}) for name, value in by.items()})
+    found = function(**{**plain, **{name: Dual(value, {name: 1.0}) for name, value in by.items()}})
     partials = found.partials if isinstance(found, Dual) else {}
     return Dual(value_of(found), {name: partials.get(name, 0.0) for name in by})
 
@@ -132,28 +134,50 @@ def _times(inner: Array, slope: Array) -> Array:
     return slope if inner.__class__ is float and inner == 1.0 else inner * slope
 
 
-def _one() -> float:
-    return 1.0
+def _joined(one: Mapping[str, Array], other: Mapping[str, Array]) -> Mapping[str, Array]:
+    """The partial derivatives of a sum."""
+    if not one or not other:
+        return one or other
+    partials = dict(one)
+    for name, term in other.items():
+        partials[name] = partials[name] + term if name in partials else term
+    return partials
 
 
-def _minus_one() -> float:
-    return -1.0
+def _added(x: Any, y: Any) -> Dual:
+    if y.__class__ is not Dual:
+        return Dual(x.value + y, x.partials)
+    if x.__class__ is not Dual:
+        return Dual(x + y.value, y.partials)
+    return Dual(x.value + y.value, _joined(x.partials, y.partials))
 
 
-def _add(x: Array, y: Array) -> tuple[Array, tuple[Factor, Factor]]:
-    return x + y, (_one, _one)
+def _subtracted(x: Any, y: Any) -> Dual:
+    if y.__class__ is not Dual:
+        return Dual(x.value - y, x.partials)
+    minus = {name: -inner for name, inner in y.partials.items()}
+    if x.__class__ is not Dual:
+        return Dual(x - y.value, minus)
+    return Dual(x.value - y.value, _joined(x.partials, minus))
 
 
-def _subtract(x: Array, y: Array) -> tuple[Array, tuple[Factor, Factor]]:
-    return x - y, (_one, _minus_one)
+def _multiplied(x: Any, y: Any) -> Dual:
+    if y.__class__ is not Dual:
+        return Dual(x.value * y, {name: _times(inner, y) for name, inner in x.partials.items()})
+    if x.__class__ is not Dual:
+        return Dual(x * y.value, {name: _times(inner, x) for name, inner in y.partials.items()})
+    one, other = x.value, y.value
+    by_x = {name: _times(inner, other) for name, inner in x.partials.items()}
+    return Dual(one * other, _joined(by_x, {name: _times(inner, one) for name, inner in y.partials.items()}))
 
 
-def _multiply(x: Array, y: Array) -> tuple[Array, tuple[Factor, Factor]]:
-    return x * y, (lambda: y, lambda: x)
-
-
-def _negative(x: Array) -> tuple[Array, tuple[Factor]]:
-    return -x, (_minus_one,)
+def _raised(x: Any, y: Any) -> Dual:
+    """A power; of positive numbers to an exponent with derivatives, which laws are made of, without detours."""
+    if x.__class__ is Dual or y.__class__ is not Dual or not (np.asarray(x) > 0).all():
+        return _chained(_power, x, y)
+    log = np.log(x)
+    value = np.exp(y.value * log)
+    return Dual(value, {name: _times(_times(inner, log), value) for name, inner in y.partials.items()})
 
 
 def _power(x: Array, y: Array) -> tuple[Array, tuple[Factor, Factor]]:
@@ -199,13 +223,7 @@ def _tanh(x: Array) -> tuple[Array, tuple[Factor]]:
 
 #: universal function -> its value and, one an argument, what makes its partial derivative
 RULES: dict[np.ufunc, Rule] = {
-    np.add: _add,
-    np.subtract: _subtract,
-    np.multiply: _multiply,
     np.divide: _divide,
-    np.power: _power,
-    np.negative: _negative,
-    np.positive: lambda x: (x, (_one,)),
     np.exp: _exp,
     np.log: lambda x: (np.log(x), (lambda: np.divide(1.0, x),)),
     np.log1p: lambda x: (np.log1p(x), (lambda: np.divide(1.0, 1.0 + x),)),
@@ -214,6 +232,15 @@ RULES: dict[np.ufunc, Rule] = {
     np.absolute: lambda x: (np.abs(x), (lambda: np.sign(x),)),
     np.minimum: _lesser,
     np.maximum: _greater,
+}
+#: universal functions that make a Dual themselves
+DIRECT: dict[np.ufunc, Callable[..., Dual]] = {
+    np.add: _added,
+    np.subtract: _subtracted,
+    np.multiply: _multiplied,
+    np.power: _raised,
+    np.negative: Dual.__neg__,
+    np.positive: lambda x: x,
 }
 #: universal functions that are flat, or true or false
 FLAT = {

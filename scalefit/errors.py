@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
+from typing import TypeVar
 
 from scalefit.escaping import one_line
 
@@ -13,6 +14,9 @@ ON_COMMAND_LINE: ContextVar[bool] = ContextVar("on_command_line", default=False)
 MAPPED = re.compile(r"""--map ([\w{}/.-]+)=("[^"]*"|'[^']*'|[^\s,;)]+)""")
 MAPS = re.compile(rf"{MAPPED.pattern}(?: {MAPPED.pattern})*")
 QUOTES = "'\""
+MOST_FAULTS = 8  #: that one message lists
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 PATTERN = re.compile(r"--pattern (?='|\")")
 
 
@@ -42,6 +46,46 @@ class IdentificationError(InputError):
 
 class FitWarning(UserWarning):
     """A fit was made, but something about it deserves attention before it is used."""
+
+
+def together(faults: Sequence[InputError]) -> InputError:
+    """Several errors as one that lists each, and says once what they share; a single one as it is.
+
+    >>> together([InputError(f"no column {name}", where="runs.csv", todo="the columns are x") for name in "ab"])
+    InputError('runs.csv: 2 faults: (1) no column a; (2) no column b; the columns are x')
+    """
+    if len(faults) == 1:
+        return faults[0]
+    where, todo = ({getattr(fault, name) for fault in faults} for name in ("where", "todo"))
+    said = []
+    for fault in faults:
+        what = fault.what if len(where) == 1 or not fault.where else f"{fault.where}: {fault.what}"
+        said.append(what if len(todo) == 1 or not fault.todo else f"{what} ({fault.todo})")
+    said = list(dict.fromkeys(said))
+    text = "; ".join(f"({i}) {each}" for i, each in enumerate(said[:MOST_FAULTS], 1))
+    more = len(said) > MOST_FAULTS
+    count = f"more than {MOST_FAULTS}" if more else len(said)
+    head = f"{count} faults: {text}{'; and others' * more}" if said[1:] else said[0]
+    return InputError(head, where=where.pop() if len(where) == 1 else "", todo=todo.pop() if len(todo) == 1 else "")
+
+
+def all_of(make: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
+    """What is made of each item. Raises one InputError that lists the faults of all, or the first of very many.
+
+    >>> all_of(abs, [-1, 2])
+    [1, 2]
+    """
+    made, faults = [], []
+    for item in items:
+        try:
+            made.append(make(item))
+        except InputError as error:
+            faults.append(error)
+            if len(faults) > MOST_FAULTS:
+                break
+    if faults:
+        raise together(faults) from faults[0]
+    return made
 
 
 def spoken(text: str) -> str:

@@ -33,7 +33,7 @@ def complex_step(
     for name in parameters:
         shifted = dict(parameters)
         shifted[name] = np.asarray(parameters[name]) + 1j * step
-        partials[name] = np.imag(function(**variables, **shifted)) / step
+        partials[name] = np.imag(function(**{**variables, **shifted})) / step
     return partials
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import re
 import shlex
@@ -11,7 +12,9 @@ import tempfile
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 from click.testing import CliRunner, Result
@@ -50,6 +53,21 @@ def run(command: str) -> Result:
     words = shlex.split(command, comments=True)
     assert words[0] == "scalefit", command
     return CliRunner().invoke(main, words[1:], prog_name="scalefit")
+
+
+def once(monkeypatch: Any, path: str, kept: dict[str, Any] | None = None) -> None:
+    """Let a function of the package compute the same arguments once: commands that differ in form only share it."""
+    module, _, name = path.rpartition(".")
+    place, known = importlib.import_module(module), {} if kept is None else kept
+    real = getattr(place, name)
+
+    def shared(*given: Any, **options: Any) -> Any:
+        key = joblib.hash((given, options))
+        if key not in known:
+            known[key] = real(*given, **options)
+        return known[key]
+
+    monkeypatch.setattr(place, name, shared)
 
 
 def wanted_exit(command: str) -> int:

@@ -309,6 +309,15 @@ def samples() -> dict[str, Files]:
         "logarithms": {"runs.csv": b"log10_N,ln(tokens),error (%)\n6,18.4,40\n7,20.7,30\n8,23,22\n"},
         "an export": {"export.csv": b"run_id,attribute_path,step,float_value\n" + b"".join(b"r%d,train/%s,%d,%f\n" % (r, n, s, 3 - s / 99) for r in (1, 2) for n in (b"loss", b"lr") for s in range(9))},
         "bars": {"log.txt": b"".join(b"%d%%|#| %d/9 [00:01<00:02, 1it/s]\n{'loss': %.2f, 'epoch': %.2f}\n" % (s, s, 3 - s / 99, s / 9) for s in range(1, 10))},
+        "keras console": {"log.txt": b"".join(b"Epoch %d/9\n9/9 [===] - 5s - loss: %.4f - val_loss: 3.1\n" % (e, 3 - e / 9) for e in range(1, 10))},
+        "boosting": {"log.txt": b"".join(b"[%d]\ttrain-mlogloss:%.4f\teval-mlogloss:%.4f\n" % (s, 3 - s / 9, 3 - s / 10) for s in range(9))},
+        "notebook": {"log.txt": b" [9/9 00:42, Epoch 1/1]\nStep\tTraining Loss\n" + b"".join(b"%d\t%.4f\n" % (s, 3 - s / 9) for s in range(9))},
+        "clearml": {"log.json": json.dumps({"loss": {n: {"name": n, "x": [1, 2, 3], "y": [3, 2.5, 2.2]} for n in ("a", "b")}}).encode()},
+        "chart": {"log.json": json.dumps({"data": [{"name": "loss", "x": [1, 2, 3], "y": [3, 2.5, 2.2]}], "layout": {"xaxis": {"title": "step"}}}).encode()},
+        "points of a tag": {"run-a-tag-loss.json": json.dumps([[1.7e9, s, 3 - s / 9] for s in range(9)]).encode()},
+        "latin-1": {"log.csv": "run,step,loss\nLäufer,1,3.5\nLäufer,2,3.25\nLäufer,3,3\n".encode("latin-1")},
+        "utf-16 without a mark": {"log.csv": plain.decode().encode("utf-16-le")},
+        "units in words": {"runs.csv": b"million_params,data (B tokens),loss@1x,loss@10x\n14,0.3,3.9,3.7\n60,1.2,3.4,3.2\n160,3.2,3.0,2.9\n"},
         "plain lines": {"log.txt": "".join(f"step {r['step']}: loss {r['loss']:.4f}, lr 0.01\n" for r in ROWS).encode()},
     }  # fmt: skip
     for name in LOGS:

@@ -36,7 +36,9 @@ WINGS = {
         "escaping.py",
         "expressions.py",
         "numerics.py",
+        "parallel.py",
         "quoting.py",
+        "status_line.py",
         "writing.py",
     ),
 }

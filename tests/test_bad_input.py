@@ -132,7 +132,7 @@ def test_words_where_numbers_should_be(tmp_path):
 def test_several_bad_rows_are_counted():
     bad = table(loss=(4, np.nan))
     bad.loc[[7, 9], "loss"] = np.nan
-    assert "2 more rows" in said(lambda: sf.fit(bad, "chinchilla"))
+    assert "in 2 other rows" in said(lambda: sf.fit(bad, "chinchilla"))
 
 
 # --- what the data cannot identify ------------------------------------------------------------------------------------

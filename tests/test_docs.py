@@ -38,7 +38,7 @@ def test_the_pages_of_the_laws_are_fresh(make_laws, tmp_path):
     assert not stale, f"run make docs: {stale}"
 
 
-@pytest.mark.parametrize("law", ["power:over=C", "power-floor:over=C", "kaplan", "downstream-error", "sparsity"])
+@pytest.mark.parametrize("law", ["power:over=C", "power-floor:over=C", "kaplan", "downstream-error", "routed"])
 def test_the_index_says_how_far_a_law_can_be_trusted_as_it_is_measured(law, make_laws):
     """Some of the back-tests, again; the others are those of the same script."""
     script = commands.script(DOCS / "measure_laws.py")

@@ -123,7 +123,7 @@ def test_commands_say_how_logs_were_read_and_csv_keeps_its_warnings(tmp_path):
     assert told.exit_code == 1
     csv = commands.run(f"scalefit lr-transfer {tmp_path}/s.csv --at hidden_size=4096 --draws 20 --csv")
     assert csv.stdout.startswith("arm,size,lr")
-    assert "! d_model 4096 lies 5 octaves beyond" in csv.stderr
+    assert "! d_model 4096 lies a factor of 32 beyond" in csv.stderr
     assert "read:" not in csv.stderr
 
 

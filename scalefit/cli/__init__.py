@@ -12,10 +12,10 @@ from typing import Any, NoReturn
 import click
 
 import scalefit
-from scalefit.errors import ON_COMMAND_LINE, InputError, ScalefitError
+from scalefit.errors import ON_COMMAND_LINE, ScalefitError
 
 FOLDER = __path__[0]
-NOT_COMMANDS = {"__init__", "completion", "options", "output", "project", "shape"}
+NOT_COMMANDS = {"__init__", "completion", "headline", "options", "output", "project", "shape", "usage"}
 LONGEST = 300  #: letters of an unexpected error that are shown
 REPORT = "please report it with the command and, if you can, the file; --traceback shows where it arose"
 SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
@@ -55,9 +55,10 @@ class Commands(click.Group):
             if not standalone_mode or not isinstance(error, click.UsageError) or error.ctx is None:
                 raise
             from scalefit.cli.output import fail
+            from scalefit.cli.usage import every_fault
 
-            as_json = "--json" in (sys.argv[1:] if args is None else args)
-            fail(InputError(error.format_message().rstrip("."), todo=f"see {error.ctx.command_path} --help"), as_json)
+            words = list(sys.argv[1:] if args is None else args)
+            fail(every_fault(error, words), "--json" in words)
         except click.Abort:
             sys.exit(130)
         finally:

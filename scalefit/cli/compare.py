@@ -10,6 +10,10 @@ import click
 from scalefit.cli import options
 from scalefit.cli.output import Answer, answering, as_lines, coded, figures, records
 
+MEANING = (
+    "backtest_error: median on held-out runs; coverage: share of them inside the 90 % interval; noise: scatter about "
+    "the fit of all rows; bic: Bayesian information criterion, less is better"
+)
 SHARES = ("backtest_error", "coverage", "judge_error", "noise")
 
 
@@ -39,10 +43,10 @@ def command(
 
     runs, judge = options.read(files, **reading), None
     if hold_out:
-        runs, judge = runs.hold_out(hold_out)
+        runs, judge = options.hold_out(runs, hold_out)
     found = compare(runs, law, judge=judge, seed=seed, drop_diverged=drop_diverged)
     shares = {name: [f"{100 * v:.3g} %" for v in found.table[name]] for name in SHARES if name in found.table.columns}
-    text = [found.recommendation, "", as_lines(found.table.assign(**shares))]
+    text = [found.recommendation, MEANING, as_lines(found.table.assign(**shares))]
     text += [f"! {name}: {reason}" for name, reason in found.refused.items()]
     doubts = found.best.warnings
     text += [f"! {found.best.law.spec}: {check.text}" for check in doubts]

@@ -8,7 +8,7 @@ import click
 
 from scalefit.cli import options
 from scalefit.cli.completion import columns
-from scalefit.cli.options import pairs, read
+from scalefit.cli.options import read
 from scalefit.cli.output import Answer, answering, coded, figures, records
 
 
@@ -49,12 +49,12 @@ def command(
     """
     from scalefit.planning.recipes.compare import compare_recipes
 
-    target: dict[str, Any] = dict(pairs(at, "--at"))
+    target = options.target(at, compare_recipes)
     runs = read(files, **reading)
     found = compare_recipes(runs, by, reference=reference, draws=draws, seed=seed, **target)
     content: dict[str, Any] = {"structure": found.joint.structure.text, "law": found.joint.fit.law.spec}
     content |= {"target": found.at, "reference": found.reference, "recipes": records(found.table)}
-    content["one_curve_for_all"] = found.alike
+    content |= {"one_curve_for_all": found.alike, "left_out": found.left_out}
     content |= {"pairs": records(found.pairs), "sensitivity": records(found.sensitivity)}
     content["warnings"] = coded([*found.cautions, *found.joint.fit.warnings])
     return Answer(str(found), content, found.pairs, found.ok, options.told(runs), figures(plot, found.plot))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from scalefit.answers import interval
 from scalefit.cli import options
 from scalefit.cli.completion import columns
+from scalefit.cli.headline import forecasts
 from scalefit.cli.options import box, number, pairs, shared
 from scalefit.cli.output import Answer, OutputFile, answering, as_lines, coded, figures, records
-from scalefit.errors import InputError
+from scalefit.errors import InputError, all_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +27,7 @@ RESIDUALS = "The residuals that are minimised: differences of logarithms, or pla
 LOSS = "The loss of a residual; huber and soft_l1 give outliers less weight."
 POINTS = "Rows read by a law without a schedule: the last of each run, or all; auto: all if only curves hold them."
 SKIP = "Leave out the rows up to this step; auto: the first steps that lie off the law of the later ones."
+TRIED = "error: mean on held-out rows; folds: ways of holding out that it could be refitted to; misfit: of all rows"
 DRAWS = (
     f"{options.SHARED['--draws']['help']} 0: no intervals. The Python function fit makes none (draws=0) unless asked, "
     f"this command {options.DRAWS}: each draw costs as much as a fit."
@@ -90,8 +92,7 @@ def command(
     place: dict[str, Any] = options.points(at)
     held = None
     if hold_out:
-        runs, held = runs.hold_out(hold_out)
-        options.refuse_empty(held, "held out", "--hold-out")
+        runs, held = options.hold_out(runs, hold_out)
     settings = _settings(given)
     first: Any = skip if skip in (None, "auto") else number(skip, "--skip")
     result = fit(runs, law, at=_numbers(place), skip=first, **settings)
@@ -108,19 +109,6 @@ def command(
     return replace(_answer(result, scores, point, cautions, save, other), figures=drawn)
 
 
-def _forecasts(result: Fit, point: pd.DataFrame | None) -> list[str]:
-    """What is predicted, a line for each point: the answer comes first, what it rests on below it."""
-    if point is None or "step" in point.columns:
-        return []
-    names = [name for name in result.law.columns.values() if name in point.columns]
-    lines = []
-    for _, row in point.iterrows():
-        where = ", ".join(f"{name} = {row[name]:.4g}" for name in names)
-        ends = interval((float(row[result.target]), float(row["low"]), float(row["high"])), ".4g")
-        lines.append(f"{result.target} {ends} at {where}, {row['decades_beyond']:.1f} decades beyond the fitted runs")
-    return [*lines, ""]
-
-
 def _numbers(place: dict[str, Any]) -> dict[str, float]:
     """The point of --at in numbers, as far as its values are numbers."""
     found = {}
@@ -134,16 +122,17 @@ def _numbers(place: dict[str, Any]) -> dict[str, float]:
 
 def _settings(given: dict[str, Any]) -> dict[str, Any]:
     """The keywords of :func:`scalefit.fit` from the options' texts."""
-    delta = given.pop("delta")
-    fix, tie, bounds, start = (pairs(given.pop(name), f"--{name}") for name in ("fix", "tie", "bounds", "start"))
-    return {
-        **given,
-        "delta": delta if delta == "auto" else number(delta, "--delta"),
-        "fix": {name: number(text, "--fix") for name, text in fix.items()},
-        "tie": tie,
-        "bounds": {name: box(text, "--bounds") for name, text in bounds.items()},
-        "start": {name: number(text, "--start") for name, text in start.items()} or None,
-    }
+    named = ("fix", "tie", "bounds", "start")
+    texts = dict(zip(named, all_of(lambda name: pairs(given.pop(name), f"--{name}"), named), strict=True))
+    texts["delta"] = {} if given["delta"] == "auto" else {"delta": given["delta"]}
+    read: dict[str, Callable[[str, str], Any]] = {"bounds": box, "tie": lambda text, _: text}
+    tasks = [(option, name, text) for option, each in texts.items() for name, text in each.items()]
+    values = all_of(lambda task: read.get(task[0], number)(task[2], f"--{task[0]}"), tasks)
+    found: dict[str, dict[str, Any]] = {option: {} for option in texts}
+    for (option, name, _), value in zip(tasks, values, strict=True):
+        found[option][name] = value
+    delta = found.pop("delta").get("delta", "auto")
+    return {**given, **found, "delta": delta, "start": found["start"] or None}
 
 
 def _answer(
@@ -159,16 +148,18 @@ def _answer(
     from scalefit.fitting.document import as_dict
     from scalefit.selection.candidates import told
 
-    text, content = [*_forecasts(result, point), result.summary()], as_dict(result)
+    head = [] if point is None else forecasts(result, point)
+    text, content = [*head, *([""] if head else []), result.summary()], as_dict(result)
     for heavy in ("points", "without", "choices"):
         content.pop(heavy)
     if result.choice is not None:
         chosen = content.pop("choice")
         content["automatic"] = {"recommendation": chosen["text"], "laws": chosen["errors"]}
-        content["automatic"] |= {name: chosen[name] for name in ("weights", "tested", "refused", "drawn")}
+        content["automatic"] |= {name: chosen[name] for name in ("weights", "tested", "refused", "forms")}
         shown = pd.DataFrame(result.choice.errors).drop(columns="score")
         error = [f"{100 * e:.3g} %" if math.isfinite(e) else "untested" for e in shown["error"]]
-        text += ["", "laws tried:", as_lines(shown.assign(error=error))]
+        text += ["", "laws tried, the best on the same held-out rows first:", as_lines(shown.assign(error=error))]
+        text.append(f"  {TRIED}")
         text += [f"  not tried further: {line}" for line in told(dict(result.choice.refused))]
     if scores is not None:
         text += ["", "held out:", as_lines(scores)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import click
 
 from scalefit.cli import completion
 from scalefit.cli.output import OutputFile
-from scalefit.errors import InputError
+from scalefit.errors import InputError, all_of
 
 if TYPE_CHECKING:
     from scalefit.runs import Runs
@@ -173,8 +174,9 @@ def read(
     runs = read_runs(list(files), rename=rename, defaults=own, **chosen, need=(), tell_ties=tell_ties)
     runs = project.noted(runs, taken)
     if where:
-        runs = runs.where(where)
-        refuse_empty(runs, "left", "--where")
+        kept = runs.where(where)
+        refuse_empty(kept, "no row is left", "--where", runs, where)
+        return kept
     return runs
 
 
@@ -183,10 +185,30 @@ def told(runs: Runs) -> list[str]:
     return [note.text for note in runs.notes]
 
 
-def refuse_empty(runs: Runs, what: str, option: str) -> None:
-    """Raise where an expression selects no row."""
-    if not len(runs):
-        raise InputError(f"no row is {what}", where=option, todo="scalefit inspect FILE shows the columns and ranges")
+def hold_out(runs: Runs, expression: str) -> tuple[Runs, Runs]:
+    """The runs to fit and those held out. Raises InputError where either has no row."""
+    kept, held = runs.hold_out(expression)
+    refuse_empty(held, "no row is held out", "--hold-out", runs, expression)
+    refuse_empty(kept, "every row is held out, which leaves no row to fit", "--hold-out", runs, expression)
+    return kept, held
+
+
+def refuse_empty(found: Runs, what: str, option: str, runs: Runs, expression: str) -> None:
+    """Raise where an expression leaves no row, with the ranges of the columns that it reads."""
+    if not len(found):
+        todo = "scalefit inspect FILE shows the columns and ranges"
+        raise InputError(what, where=option, todo="; ".join([*_ranges(runs, expression), todo]))
+
+
+def _ranges(runs: Runs, expression: str) -> list[str]:
+    """From where to where the columns of an expression go, which shows a threshold in another unit."""
+    from scalefit.expressions import parse
+
+    frames = [frame for frame in (runs.table, runs.curves) if frame is not None]
+    columns = {name: runs.column(name) for name in parse(expression).names}
+    values = {name: frame[each] for frame in frames for name, each in columns.items() if each in frame.columns}
+    ends = {name: (each.min(), each.max()) for name, each in values.items() if each.dtype.kind in "iuf" and len(each)}
+    return [f"{name} goes from {low:.4g} to {high:.4g}" for name, (low, high) in sorted(ends.items())]
 
 
 def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
@@ -195,17 +217,31 @@ def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
     >>> pairs(("a=1", "b=2,c=3"), "--fix")
     {'a': '1', 'b': '2', 'c': '3'}
     """
-    found = {}
-    for text in texts:
-        parts = text.split(",") if text.count("=") > 1 else [text]
-        for part in parts:
-            name, sign, value = part.partition("=")
-            if not sign or not name.strip() or not value.strip():
-                raise InputError(f'"{part}" is not NAME=VALUE', where=option, todo=f"write {option} NAME=VALUE")
-            if name.strip() in found:
-                raise InputError(f"{name.strip()} is given twice", where=option, todo="give it once")
-            found[name.strip()] = value.strip()
+    found: dict[str, str] = {}
+
+    def one(part: str) -> None:
+        name, sign, value = (piece.strip() for piece in part.partition("="))
+        if not sign or not name or not value:
+            raise InputError(f'"{part}" is not NAME=VALUE', where=option, todo=f"write {option} NAME=VALUE")
+        if name in found:
+            raise InputError(f"{name} is given twice", where=option, todo="give it once")
+        found[name] = value
+
+    all_of(one, [part for text in texts for part in (text.split(",") if text.count("=") > 1 else [text])])
     return found
+
+
+def target(texts: tuple[str, ...], function: Callable[..., Any], *, but: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The texts of ``--at`` for a function that takes columns by name, as it takes its own options (all ``but`` some).
+
+    Raises InputError for a name that would be read as one of these.
+    """
+    found = pairs(texts, "--at")
+    own = inspect.signature(function).parameters
+    taken = [name for name in found if name in own and own[name].kind != inspect.Parameter.VAR_KEYWORD]
+    for name in (name for name in taken if name not in but):
+        raise InputError(f"{name} is nothing that a target gives", where="--at", todo="give what the law reads: N, D")
+    return dict(found)
 
 
 def points(texts: tuple[str, ...]) -> dict[str, Any]:

@@ -9,8 +9,9 @@ import click
 
 from scalefit.answers import interval
 from scalefit.cli import options
+from scalefit.cli.headline import bracketed, forecasts
 from scalefit.cli.output import Answer, answering, as_lines, coded, figures, records
-from scalefit.errors import InputError
+from scalefit.errors import InputError, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,8 +110,7 @@ def _answer(
 
     content: dict[str, Any] = {"law": fit.law.spec, "status": fit.status, "predictions": records(table)}
     content["warnings"] = coded(checks)
-    name = forecaster(fit).removeprefix("law ")
-    text = [f"{name} ({fit.status}): {len(table)} prediction{'s' * (len(table) > 1)}{_at_the_end(fit, table)}"]
+    text = [*_first(fit, table), f"by the {forecaster(fit)} ({fit.status}), {counted(len(table), 'prediction')}:"]
     shown = table if len(table) <= MOST_SHOWN else _shown(table)
     text.append(as_lines(shown))
     if len(shown) < len(table):
@@ -126,13 +126,15 @@ def _answer(
     return Answer("\n".join(text), content, table, fit.ok and not failed)
 
 
-def _at_the_end(fit: Fit, table: pd.DataFrame) -> str:
-    """The last prediction along one run, which is what is mostly asked for."""
-    if "step" not in table.columns or "run" in table.columns:
-        return ""
+def _first(fit: Fit, table: pd.DataFrame) -> list[str]:
+    """What is mostly asked for: each point, or the last prediction along one run; nothing for measured runs."""
+    if "run" in table.columns:
+        return []
+    if "step" not in table.columns:
+        return forecasts(fit, table)
     last = table.iloc[-1]
     ends = interval((float(last[fit.target]), float(last["low"]), float(last["high"])), ".4g")
-    return f"; {fit.target} {ends} at the last step, {last['step']:.0f}"
+    return [f"{fit.target} {ends} at the last step, {last['step']:.0f}", *bracketed(table)]
 
 
 def _errors_on(table: pd.DataFrame) -> str:

@@ -68,9 +68,8 @@ def command(
     source: Any = files[0] if saved else options.read(files, **reading)
     held = None
     if hold_out:
-        source, held = source.hold_out(hold_out)
-        options.refuse_empty(held, "held out", "--hold-out")
-    place: dict[str, Any] = dict(options.pairs(at, "--at"))
+        source, held = options.hold_out(source, hold_out)
+    place = options.target(at, report_of)
     asked: dict[str, Any] = {
         "schedule": forecast,
         "compute": compute,

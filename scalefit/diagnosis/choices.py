@@ -70,11 +70,11 @@ class Sensitivity:
     @property
     def text(self) -> str:
         """One line: by how much the prediction changes, and with which choice."""
-        told = ", ".join(f"{name} {value:.5g}" for name, value in self.others.items())
+        told = ", ".join(f"{name.replace('delta', 'Huber delta')}: {value:.5g}" for name, value in self.others.items())
         spread = (
             f"{100 * self.spread:.2g} %" if min(self.predicted, *self.others.values()) > 0 else f"{self.spread:.2g}"
         )
-        return f"sensitivity: {spread} between defensible choices (this fit {self.predicted:.5g}, {told})"
+        return f"sensitivity: {spread} between defensible ways to fit (this fit: {self.predicted:.5g}, {told})"
 
 
 def sensitivity(

@@ -102,15 +102,15 @@ def another_schedule(fit: Fit, asked: Asked) -> list[Check]:
     if far[row] <= ANOTHER:
         return []
     near = shapes[0][int(np.argmin(np.sum((shapes[0] - shapes[1][row]) ** 2, axis=1)))]
-    text = "no fitted run lowers its learning rate like this: "
-    text += f"here it {_falls(shapes[1][row])}; of the fitted runs the nearest {_falls(near)}"
-    todo = "the interval allows for that, but add a run with such a schedule, a short one will do"
-    return [Check("another-schedule", f"{text}: {todo}")]
+    text = "the learning rate falls in a way that no fitted run has shown: "
+    text += f"here it {_falls(shapes[1][row])}, in the most similar fitted run it {_falls(near)}"
+    todo = "the interval is wider for that; a short run with such a schedule would test it"
+    return [Check("another-schedule", f"{text}; {todo}")]
 
 
 def _falls(state: FloatArray) -> str:
     """A state of a schedule in words."""
     fallen, share, mean = (100 * float(value) for value in state)
     if fallen < 1:
-        return "has not fallen yet"
-    return f"has fallen by {fallen:.0f} % over the last {share:.0f} % of the steps (mean {mean:.0f} % of the peak)"
+        return "does not fall"
+    return f"falls by {fallen:.0f} % over the last {share:.0f} % of the steps (mean {mean:.0f} % of the peak)"

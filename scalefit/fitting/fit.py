@@ -28,9 +28,9 @@ from scalefit.rows.gather import Which
 from scalefit.rows.points import Points
 from scalefit.rows.rows import Rows
 from scalefit.runs import Runs, read_runs
-from scalefit.runs.clocks import clocks_of
 from scalefit.runs.conventions import mixed_conventions
 from scalefit.runs.endings import unfinished
+from scalefit.runs.trajectory import clocks_of
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.solve import Solution, solve
 from scalefit.status_line import tell

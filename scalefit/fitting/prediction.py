@@ -11,7 +11,7 @@ import pandas as pd
 
 from scalefit.diagnosis.image import TODO, floors, no_image
 from scalefit.diagnosis.reach import decades_beyond
-from scalefit.errors import InputError, counted
+from scalefit.errors import InputError, all_of, counted
 from scalefit.laws.identification import refuse_no_shares
 from scalefit.numerics import FloatArray, errors
 from scalefit.rows.asked import own_point, refuse_unread
@@ -101,15 +101,14 @@ def _mixture(
         except InputError as error:
             refusals.append(error)
             continue
-        drawn = choice.drawn.get(each.law.spec)
-        share = drawn.share if drawn else 0.0
+        forms = choice.forms.get(each.law.spec, ())
         tables.append(made)
-        weights.append(weight * (1 - share))
-        if drawn:
-            variables = asked_for(each, data, schedule, every, own).variables
-            estimate = replace(each.estimate, parameters=drawn.parameters)
+        weights.append(weight * max(1 - sum(form.share for form in forms), 0.0))
+        variables = asked_for(each, data, schedule, every, own).variables if forms else {}
+        for form in forms:
+            estimate = replace(each.estimate, parameters=form.parameters)
             tables.append(moved(made, fit.target, estimate, variables, each.points, level))
-            weights.append(weight * share)
+            weights.append(weight * form.share)
     if not tables:
         raise refusals[0]
     found = mixed(fit.target, weights, tables, student(level, np.inf), fit.settings.residuals == "log")
@@ -192,7 +191,7 @@ def _single(fit: Fit, at: Point) -> dict[str, FloatArray]:
     wanted = fit.law.columns
     known = {*wanted, *wanted.values(), *(name for _, sources in DERIVED.values() for name in sources)}
     read = {name: name if name in known else canonical(name) for name in at}
-    given = {read[name]: np.atleast_1d(_number(name, value)) for name, value in at.items()}
+    given = dict(all_of(lambda item: (read[item[0]], np.atleast_1d(_number(*item))), at.items()))
     for name, (_, sources) in DERIVED.items():
         if name in wanted.values() and name not in given and given.keys() >= set(sources):
             first, second = (given[source] for source in sources)
@@ -201,7 +200,9 @@ def _single(fit: Fit, at: Point) -> dict[str, FloatArray]:
     missing = [column for name, column in wanted.items() if column not in given and name not in given]
     unknown = [name for name in given if name not in wanted and name not in wanted.values()]
     if missing or unknown:
-        what = f'the law has no variable "{unknown[0]}"' if unknown else f"{missing[0]} is not given"
+        named = " or ".join(f'"{name}"' for name in unknown)
+        lacking = f"{' and '.join(missing)} {'are' if missing[1:] else 'is'} not given"
+        what = f"the law has no variable {named}" if unknown else lacking
         raise InputError(what, where="predict", todo=f"give {', '.join(wanted.values())}")
     found = {name: given[column] if column in given else given[name] for name, column in wanted.items()}
     length = max(len(values) for values in found.values())

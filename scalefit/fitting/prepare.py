@@ -18,7 +18,7 @@ from scalefit.rows.resolve import resolve
 from scalefit.rows.rows import Rows
 from scalefit.runs import Runs
 from scalefit.solver.first_stage import held_by_base
-from scalefit.solver.model import BoundLaw, bind
+from scalefit.solver.model import BoundLaw, bind, refuse_unknown
 from scalefit.solver.solve import Settings, solve
 
 
@@ -156,10 +156,7 @@ def _starts(model: BoundLaw, start: Mapping[str, float] | pd.DataFrame | None) -
     if start is None:
         return None
     table = start if isinstance(start, pd.DataFrame) else pd.DataFrame([dict(start)])
-    for name in table.columns:
-        if name not in model.law.parameters:
-            todo = f"choose among {', '.join(model.law.parameters)}"
-            raise InputError(f'law {model.law.name} has no parameter "{name}"', where="start", todo=todo)
+    refuse_unknown(model.law, [("start", str(name)) for name in table.columns])
     theta = np.empty((len(table), len(model.coordinates)))
     for j, coordinate in enumerate(model.coordinates):
         if coordinate.name in table.columns:

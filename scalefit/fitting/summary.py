@@ -14,6 +14,7 @@ from scalefit.uncertainty.calibration import Calibration
 from scalefit.uncertainty.earlier import EarlierCalibration
 
 if TYPE_CHECKING:
+    from scalefit.diagnosis.checks import Outlier
     from scalefit.fitting.result import Fit
 
 MOST_NAMED = 5  #: outliers that are listed
@@ -116,7 +117,7 @@ def origin_of_intervals(fit: Fit) -> list[str]:
         return [f"{drawn}, as if the law were true: not calibrated by a back-test", *side]
     seen = f"{calibration.points} held-out predictions from {calibration.folds} refits to the other runs"
     if calibration.calibrated:
-        return [drawn, f"{_allowed(calibration)}, from a back-test: {seen}", *side]
+        return [drawn, f"{_allowed(calibration)} (back-test: {seen})", *side]
     why = f"a back-test gave only {seen}" if calibration.folds else "these runs allow no back-test"
     return [drawn, f"prediction intervals are not calibrated: {why}", *side]
 
@@ -125,10 +126,11 @@ def _allowed(calibration: Calibration | EarlierCalibration) -> str:
     """What a calibrated interval allows for."""
     if isinstance(calibration, EarlierCalibration):
         return f"prediction intervals are scaled by {calibration.factor:.2g}"
-    allowed = f"prediction intervals allow for {calibration.factor:.2g} times the usual error of a law"
+    allowed = "prediction intervals allow for noise, for the draws, and for what the law misses"
+    size = f"{calibration.factor:.2g} times what laws usually miss"
     if calibration.misfit == 1:
-        return allowed
-    return f"{allowed}, which its residuals make {min(max(round(100 * calibration.misfit), 1), 99)} % likely"
+        return f"{allowed}: {size}"
+    return f"{allowed}: {size}, with a probability of {min(max(round(100 * calibration.misfit), 1), 99)} %"
 
 
 def remarks(fit: Fit) -> list[str]:
@@ -142,11 +144,16 @@ def remarks(fit: Fit) -> list[str]:
         lines.append(f"{sum(fit.starts.lost.values())} of {fit.starts.count} starts ended at another point: {ended}")
     if fit.outliers:
         more = f"; {len(fit.outliers) - MOST_NAMED} more" if len(fit.outliers) > MOST_NAMED else ""
-        named = "; ".join(f"{o.place} ({o.run}) {o.sigmas:+.1f} sigma" for o in fit.outliers[:MOST_NAMED])
+        named = "; ".join(f"{_place_of(o)} by {o.sigmas:+.1f} sigma" for o in fit.outliers[:MOST_NAMED])
         lines.append(
             f"{counted(len(fit.outliers), 'row', 'lies', 'lie')} more than 5 sigma (noise) from the law: {named}{more}"
         )
     return lines
+
+
+def _place_of(outlier: Outlier) -> str:
+    """The file and row of an outlier, and its run where that has a name of its own."""
+    return outlier.place if outlier.place.endswith(outlier.run) else f"{outlier.place} ({outlier.run})"
 
 
 def as_text(fit: Fit) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,9 @@ class FormulaLaw(Law):
             isinstance(node, ast.Constant) and isinstance(node.value, str) for node in ast.walk(self.expression.tree)
         ):
             what, todo = "holds a word in quotes", 'write a name with blanks between backquotes, as in "A*`GPU count`"'
+            raise InputError(what, where=f'formula "{self.expression.text[:200]}"', todo=todo)
+        if _is_condition(self.expression.tree):
+            what, todo = "is true or false and no number", 'write a formula of numbers, such as "E + A*N**-alpha"'
             raise InputError(what, where=f'formula "{self.expression.text[:200]}"', todo=todo)
         if not unknowns:
             where, todo = f'formula "{self.expression.text}"', 'write it like "E + A*N**-alpha"'
@@ -150,13 +153,27 @@ class FormulaLaw(Law):
         return self.expression({**variables, **parameters})
 
     def derivatives(
-        self, variables: Mapping[str, Array], parameters: Mapping[str, Array]
+        self, variables: Mapping[str, Array], parameters: Mapping[str, Array], by: Collection[str] = ()
     ) -> tuple[Array, dict[str, Array]]:
         """The formula's value and exact partial derivatives, by forward differentiation of its tree."""
-        return self.expression.gradient({**variables, **parameters}, tuple(self.parameters))
+        return self.expression.gradient({**variables, **parameters}, by or tuple(self.parameters))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (self.expression.text, self.named, dict(self._parameters)))
+
+
+def _is_condition(tree: ast.expr) -> bool:
+    """Whether the value of an expression is true or false: a comparison, or several of them.
+
+    >>> [_is_condition(parse(text).tree) for text in ("a < b", "not a", "(a < b) & c", "a * (b > 2)")]
+    [True, True, True, False]
+    """
+    match tree:
+        case ast.Compare() | ast.BoolOp() | ast.UnaryOp(op=ast.Not() | ast.Invert()):
+            return True
+        case ast.BinOp(op=ast.BitAnd() | ast.BitOr()):
+            return True
+    return False
 
 
 def _rebuild(text: str, variables: tuple[str, ...], parameters: dict[str, Parameter]) -> FormulaLaw:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -238,13 +238,14 @@ class Law:
         return type(self).formula(**variables, **parameters)
 
     def derivatives(
-        self, variables: Mapping[str, Array], parameters: Mapping[str, Array]
+        self, variables: Mapping[str, Array], parameters: Mapping[str, Array], by: Collection[str] = ()
     ) -> tuple[Array, dict[str, Array]]:
-        """The law's value and its partial derivatives by every parameter."""
+        """The law's value and its partial derivatives by some parameters, or by all."""
+        plain, moved = {**variables, **parameters}, {name: parameters[name] for name in by or parameters}
         try:
-            found = differentiated(self.evaluate_flat, variables, parameters)
+            found = differentiated(self.evaluate_flat, plain, moved)
         except TypeError:  # a formula with an operation that forward mode does not know
-            return self.evaluate(variables, parameters), complex_step(self.evaluate_flat, variables, parameters)
+            return self.evaluate(variables, parameters), complex_step(self.evaluate_flat, plain, moved)
         return found.value, dict(found.partials)
 
     def evaluate_flat(self, **values: Array) -> Array:

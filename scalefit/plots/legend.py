@@ -57,11 +57,16 @@ def place(ax: Axes, handles: Sequence[Artist], title: str | None = None) -> Lege
     if ax.texts:
         _lay_out(ax)
         room.settle_texts(ax)
-    legend, corner, share = _tried(ax, handles, title, 1)
+    legend = _legend(ax, handles, title, 1)
+    _lay_out(ax)  # once: legends have no part in it
+    corner, share = room.best_corner(ax, legend)
     if share < CROWDED and len(handles) > MOST_IN_A_COLUMN:
-        wide = _tried(ax, handles, title, 2)
-        better = wide[2] > share and _width(ax, wide[0]) <= 1
-        legend, corner, share = wide if better else _tried(ax, handles, title, 1)
+        wide = _legend(ax, handles, title, 2)
+        wide_corner, wide_share = room.best_corner(ax, wide)
+        if wide_share > share and _width(ax, wide) <= 1:
+            legend, corner, share = wide, wide_corner, wide_share
+        else:
+            legend = _legend(ax, handles, title, 1)
     if _width(ax, legend) > 1:  # a long entry on narrow axes
         for text in (*legend.get_texts(), legend.get_title()):
             text.set_fontsize(max(SMALLEST, float(text.get_fontsize()) / _width(ax, legend)))
@@ -73,12 +78,11 @@ def place(ax: Axes, handles: Sequence[Artist], title: str | None = None) -> Lege
     return legend
 
 
-def _tried(ax: Axes, handles: Sequence[Artist], title: str | None, columns: int) -> tuple[Legend, room.Corner, float]:
-    """A legend of some columns, its best corner, and the share of the height that it leaves to the data."""
+def _legend(ax: Axes, handles: Sequence[Artist], title: str | None, columns: int) -> Legend:
+    """A legend of some columns, for which the axes do not make room."""
     legend = ax.legend(handles=list(handles), title=title, ncols=columns, loc="upper right", **STYLE)
     legend.set_in_layout(False)
-    _lay_out(ax)
-    return legend, *room.best_corner(ax, legend)
+    return legend
 
 
 def _width(ax: Axes, legend: Legend) -> float:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.numerics import MAD_TO_SIGMA, FloatArray
-from scalefit.runs.clocks import Clock
+from scalefit.runs.trajectory import Clock
 from scalefit.uncertainty.calibration import student
 
 DRIFT_AREA = 0.005  #: relative error that a law makes while S1 grows by a factor e

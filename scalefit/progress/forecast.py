@@ -19,7 +19,7 @@ from scalefit.progress.drift import PRIOR_FORECASTS, Scale, ahead, scale_from, s
 from scalefit.progress.own_curve import EPOCHS, bounds, fallen, own_curve
 from scalefit.progress.partial_run import FEWEST, PartialRun, read_partial
 from scalefit.runs import Runs
-from scalefit.runs.clocks import Clock
+from scalefit.runs.trajectory import Clock
 from scalefit.schedules import Schedule
 
 if TYPE_CHECKING:

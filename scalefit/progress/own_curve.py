@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from scalefit.numerics import FloatArray
 from scalefit.progress.drift import DRIFT_AREA, DRIFT_FALL, chosen_rows, walk_covariance, white_noise
-from scalefit.runs.clocks import Clock
+from scalefit.runs.trajectory import Clock
 from scalefit.schedules import Schedule, areas
 
 EXPONENTS = np.arange(0.1, 1.5, 0.1)

@@ -15,8 +15,8 @@ from scalefit.fitting.result import Fit
 from scalefit.numerics import FloatArray
 from scalefit.progress.rises import spikes
 from scalefit.runs import Runs, read_runs
-from scalefit.runs.clocks import Clock
 from scalefit.runs.divergence import Divergence, divergence
+from scalefit.runs.trajectory import Clock
 from scalefit.schedules import Schedule, parse_schedule
 
 FEWEST = 8  #: fewest rows after warmup for a forecast

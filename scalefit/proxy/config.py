@@ -6,13 +6,15 @@ import hashlib
 import inspect
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from scalefit.errors import InputError
+from scalefit.errors import InputError, all_of
 from scalefit.numerics import suggestion
 from scalefit.proxy.limits import LARGEST, refuse_impossible
 from scalefit.proxy.models.parametrization import Factors, Parametrization, at, parametrization
+from scalefit.proxy.models.shapes import refuse_heads, refuse_pair, refuse_parts
 from scalefit.schedules import SHAPES, Schedule, parse_schedule
 
 if TYPE_CHECKING:  # torch is loaded when a model is built: plans and tables of sweeps need none
@@ -128,7 +130,7 @@ class Config:
     name: str = ""
 
     def __post_init__(self) -> None:
-        refuse_impossible(self.as_dict(), {f.name: f.default for f in fields(self)})
+        refuse_impossible(self.as_dict(), DEFAULTS)
         tokens = self.sequence_tokens * self.accumulate
         if self.batch % tokens:
             raise InputError(
@@ -156,18 +158,23 @@ class Config:
         ...
         scalefit.errors.InputError: configuration: unknown key 'd_modle'; did you mean 'd_model'?
         """
-        defaults = {f.name: getattr(BASE, f.name) for f in fields(cls)}
-        for key, value in values.items():
+        defaults = BASE.__dict__
+
+        def check(entry: tuple[str, Any]) -> None:
+            key, value = entry
             if key not in defaults:
                 raise InputError(f"unknown key {key!r}", where=where, todo=suggestion(key, defaults))
             if not _fits(value, defaults[key]):
                 kind = type(defaults[key]).__name__
                 raise InputError(f"{key} = {value!r} is not of type {kind}", where=where, todo="correct the value")
+
+        all_of(check, values.items())
         return cls(**{key: type(defaults[key])(value) for key, value in values.items()})
 
     def as_dict(self) -> dict[str, Any]:
         """Every key with its value, ready for JSON."""
-        return asdict(self)
+        values = {key: getattr(self, key) for key in KEYS}
+        return {key: dict(value) if isinstance(value, dict) else value for key, value in values.items()}
 
     def identity(self) -> str:
         """Twelve hexadecimal digits that name the run: a hash of the keys that change its result.
@@ -194,6 +201,24 @@ class Config:
         parts += [] if "steps" in given else [f"steps={self.steps}"]
         return parse_schedule(f"{kind}:{','.join([rest, *parts] if rest else parts)}")
 
+    def refuse_unbuildable(self) -> None:
+        """Raise InputError where no model could be built or trained: what is refused when a run begins, without torch.
+
+        The name of another optimizer than the default is checked where torch is installed.
+        """
+        parametrization(self.parametrization)
+        self.lr_schedule()
+        if self.model not in TASKS:
+            raise InputError(f"no model {self.model!r}", todo=suggestion(self.model, TASKS))
+        if self.model != "mlp":
+            refuse_heads(self.d_model, self.d_head, self.kv_group)
+            refuse_parts(self.norm, self.norm_type, self.activation, self.experts, self.experts_per_token)
+        if self.model == "encoder-decoder":
+            refuse_heads(self.encoder_width or self.d_model, self.d_head, self.kv_group)
+            refuse_pair(self.norm)
+        if self.optimizer != BASE.optimizer and find_spec("torch"):
+            self.factors()
+
     def factors(self, table: Parametrization | None = None) -> Factors:
         """The parametrisation's factors at this size; ``table`` replaces the parametrisation."""
         from scalefit.proxy.optimizers import optimizer
@@ -216,8 +241,7 @@ class Config:
         from scalefit.proxy.models.mlp import MLP
         from scalefit.proxy.models.model import Decoder
 
-        if self.model not in TASKS:
-            raise InputError(f"no model {self.model!r}", todo=suggestion(self.model, TASKS))
+        self.refuse_unbuildable()
         if source.task != TASKS[self.model]:
             raise InputError(
                 f"model {self.model!r} is for {TASKS[self.model]}, data {self.data!r} is for {source.task}",
@@ -233,6 +257,10 @@ class Config:
         width = self.encoder_width or self.d_model
         shape |= {"n_encoder_layer": self.n_encoder_layer, "encoder_width": width}
         return EncoderDecoder(**shape, encoder_ff=self.encoder_ff or 4 * width)
+
+
+KEYS = tuple(key.name for key in fields(Config))
+DEFAULTS = {key.name: key.default for key in fields(Config)}
 
 
 def _json_without(keys: Sequence[str], values: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scalefit.answers import grouped, interval, rounded
+from scalefit.answers import LEAST_FAR, far_out, grouped, interval, rounded
 from scalefit.comparison import Backtest, backtest
 from scalefit.diagnosis.checks import Check
 from scalefit.errors import InputError, ScalefitError, counted, listed
@@ -37,7 +37,6 @@ from scalefit.selection.automatic import AUTO
 from scalefit.selection.automatic import fit as fit_law
 
 DRAWS = 200
-NOTHING = 0.005  #: decades that are called none
 FEWEST = 5  #: held-out predictions about as far out from which their error is quoted
 FARTHER = 10.0  #: the budget that is planned where no target is given, in units of the largest fitted compute
 MOST_RUNS = 3  #: runs that the title names
@@ -118,7 +117,7 @@ def _verdict(asked: Asked, point: pd.DataFrame | None, tested: Backtest | str) -
     value = interval((float(last[fit.target]), float(last["low"]), float(last["high"])), ".4g")
     ends = " (90 % prediction interval)" if last["low"] == last["low"] else " (no interval)"
     far = float(last["decades_beyond"])
-    reach = f"{far:.2g} decades beyond the fitted runs" if far >= NOTHING else "within the fitted runs"
+    reach = far_out(far)
     head = f"{asked.place[:1].upper()}{asked.place[1:]} the {forecaster(fit)} predicts a {fit.target} of {value}"
     return f"{head}{ends}: {reach}; {_judged(tested, far)}."
 
@@ -128,7 +127,7 @@ def _judged(tested: Backtest | str, far: float) -> str:
     if not isinstance(tested, Backtest):
         return tested
     overall = f"the median error of a back-test of {tested.law} is {100 * tested.error:.2g} %"
-    if far < NOTHING:
+    if far < LEAST_FAR:
         return overall
     out = tested.table["error"].abs()[tested.table["decades"] >= 0.7 * far]
     if len(out) < FEWEST:

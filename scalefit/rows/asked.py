@@ -66,7 +66,8 @@ def refuse_unread(laws: Sequence[Law], at: Point) -> None:
     nobody = [name for name in at if _read_as(name, known) not in known]
     if nobody:
         todo = f"give {', '.join(sorted(known - {'x'}))}"
-        raise InputError(f'no law of this fit has a variable "{nobody[0]}"', where="predict", todo=todo)
+        named = " or ".join(f'"{name}"' for name in nobody)
+        raise InputError(f"no law of this fit has a variable {named}", where="predict", todo=todo)
 
 
 def scales_asked(data: Runs | pd.DataFrame | None, at: Point) -> pd.DataFrame:

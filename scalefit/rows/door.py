@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from scalefit.errors import IdentificationError, InputError, counted, listed
+from scalefit.errors import IdentificationError, InputError, all_of, counted, listed
 from scalefit.laws.law import Law
 from scalefit.quoting import quoted
 from scalefit.rows.gather import LAST_ROWS
 from scalefit.rows.rows import Rows
 from scalefit.runs import Runs, Trajectory
+from scalefit.runs.table import DERIVED
 
 FEWEST_PARAMETERS, FEWEST_TOKENS = 1e4, 1e5  #: no model and no training is smaller than both
 FEWEST_FLOP = 1e6  #: no training takes fewer operations
+MODELS, MOST_PARAMETERS = 1e12, 1e14  #: beside a model of fewer than the former none has more than the latter
+#: a smaller count beside large ones lacks its unit; the smallest model of a published law has 768 parameters
+FEWEST_BESIDE = {"N": 5e2, "N_total": 5e2, "D": 1e3}
 COUNTED = (1e-2, 1e4)  #: where the largest of a column lies that is counted in millions or billions
 ENOUGH = {"N": 1e6, "D": 1e8}  #: from which on the other column is a plain count
 PROGRESS = ("step", "epoch", "tokens", "D", "C")  #: columns of curves that are 0 before training
@@ -25,8 +29,8 @@ SCHEDULE_POINTS = 100_000  #: learning rates by which two schedules are compared
 def check_rows(law: Law, rows: Rows, runs: Runs, log_residuals: bool, drop_diverged: bool) -> Rows:
     """The rows, without those of no finite loss if ``drop_diverged`` (with a note).
 
-    Raises InputError that names the first row that cannot be fitted: a loss or variable that is not finite, a value
-    that must be positive and is not (with ``log_residuals`` also the loss).
+    Raises InputError that names the first row of each kind that cannot be fitted: a loss or variable that is not
+    finite, a value that must be positive and is not (with ``log_residuals`` also the loss).
     """
     assert rows.values is not None
     rows = _after_the_start(law, rows)
@@ -39,28 +43,31 @@ def check_rows(law: Law, rows: Rows, runs: Runs, log_residuals: bool, drop_diver
     todo = (
         f'leave such rows out (--where "abs({quoted(law.target)}) < 1e299", or --drop-diverged where a command has it)'
     )
-    _refuse(rows, runs, ~np.isfinite(measured), law.target, measured, todo)
-    usual = float(np.median(np.abs(measured))) if len(measured) else 0.0
-    far = np.abs(measured) > (LARGEST * usual if usual > 0 else np.inf)
+    known = np.isfinite(measured)
+    wrong = [(~known, law.target, measured, todo)]
+    usual = float(np.median(np.abs(measured[known]))) if known.any() else 0.0
+    far = known & (np.abs(measured) > (LARGEST * usual if usual > 0 else np.inf))
     if far.any():
         limit = f"abs({quoted(law.target)}) < {LARGEST * usual:.2g}"
         todo = f'mend it, or leave it out (--where "{limit}")'
-        _refuse(rows, runs, far, law.target, measured, f"that is {LARGEST:g} times the usual value or more: {todo}")
+        wrong.append((far, law.target, measured, f"that is {LARGEST:g} times the usual value or more: {todo}"))
     if log_residuals:
         todo = f'leave such rows out (--where "{law.target} > 0"), or use --residuals linear if it may be negative'
-        _refuse(rows, runs, measured <= 0, law.target, measured, todo)
+        wrong.append((known & (measured <= 0), law.target, measured, todo))
     for name, variable in law.variables.items():
         values, column = rows.variables[name], law.columns[name]
         name_of = quoted(column)
         tests = [(~np.isfinite(values), f"abs({name_of}) < 1e299", "finite")]
-        tests += [(values <= 0, f"{name_of} > 0", "positive")] if variable.positive else []
+        tests += [(np.isfinite(values) & (values <= 0), f"{name_of} > 0", "positive")] if variable.positive else []
         for failed, test, must in tests:
             several = values.ndim > 1  # values a row
             bad = np.asarray(failed.any(axis=1) if several else failed)
             shown = values.min(axis=1, initial=np.inf) if several else values
             select = "select rows with --where" if law.is_trajectory else f'leave such rows out (--where "{test}")'
-            _refuse(rows, runs, bad, column, shown, f"{variable.meaning} must be {must}: {select}")
+            wrong.append((bad, column, shown, f"{variable.meaning} must be {must}: {select}"))
+    all_of(lambda each: _refuse(rows, runs, *each), wrong)
     refuse_units(law, rows)
+    _refuse_mixed_units(law, rows, runs)
     if not len(rows):
         raise InputError("there is no row to fit", where=f"law {law.name}", todo="hold out fewer runs, or select more")
     return rows
@@ -96,6 +103,7 @@ def refuse_units(law: Law, rows: Rows) -> None:
     size = next((column for column in ("N", "N_total") if column in largest), None)
     if not size or "D" not in largest or not len(rows):
         return
+    _refuse_derived(law, rows, largest)
     few = largest[size] < FEWEST_PARAMETERS and largest["D"] < FEWEST_TOKENS
     low, high = COUNTED
     one = (low <= largest["D"] < high and largest[size] >= ENOUGH["N"]) or (
@@ -109,9 +117,36 @@ def refuse_units(law: Law, rows: Rows) -> None:
         )
 
 
+def _refuse_derived(law: Law, rows: Rows, largest: dict[str, float]) -> None:
+    """Refuse parameters or tokens that follow from a compute that cannot be counted in FLOP."""
+    for name, (formula, _) in DERIVED.items():
+        if name in largest and formula in rows.notes and largest[name] < COUNTED[1]:
+            what = f"{formula} is at most {largest[name]:.3g}: C, its source, is no amount of compute in FLOP"
+            todo = "write the unit into the name of the column, such as C (EFLOPs) or compute (PF-days), or multiply"
+            raise InputError(what, where=f"law {law.name}", todo=todo)
+
+
+def _refuse_mixed_units(law: Law, rows: Rows, runs: Runs) -> None:
+    """Refuse a size that no model has, and a row that lacks the unit which the other rows of its column have."""
+    for name, column in law.columns.items():
+        values = rows.variables[name]
+        if column not in FEWEST_BESIDE or values.ndim > 1 or not len(rows):
+            continue
+        if column != "D":
+            todo = "no model is so large: mend it, or check whether the unit in the column's name holds here"
+            beyond = (values > MOST_PARAMETERS) & (values.min() < MODELS)
+            _refuse(rows, runs, beyond, column, values, todo)
+        if not rows.in_curves and float(values.max()) >= ENOUGH["D" if column == "D" else "N"]:
+            todo = f"others are up to {float(values.max()):.3g}: write the unit beside this number, or mend it"
+            _refuse(rows, runs, values < FEWEST_BESIDE[column], column, values, todo)
+
+
 def _refuse(rows: Rows, runs: Runs, bad: np.ndarray, column: str, values: np.ndarray, todo: str) -> None:
     if bad.any():
-        first, more = int(np.argmax(bad)), f" (and {int(bad.sum()) - 1} more rows)" if bad.sum() > 1 else ""
+        first, more = (
+            int(np.argmax(bad)),
+            f" (and in {counted(int(bad.sum()) - 1, 'other row')})" if bad.sum() > 1 else "",
+        )
         where = f"{rows.place(runs, first)}, column {column}"
         raise InputError(f"{column} is {values[first]:g}{more}", where=where, todo=todo)
 
@@ -120,8 +155,8 @@ def check_identified(law: Law, rows: Rows, free: int) -> None:
     """Raise :class:`IdentificationError` if these rows cannot identify the law, saying which run would."""
     where = f"law {law.name}"
     if len(rows) <= free:
-        every = f"use every logged row ({LAST_ROWS}), " * any(LAST_ROWS in note for note in rows.notes)
-        todo = f"{every}add runs, or fix parameters with --fix; needs: {law.needs or 'more rows than parameters'}"
+        all_rows = f"use every logged row ({LAST_ROWS}), " * any(LAST_ROWS in note for note in rows.notes)
+        todo = f"{all_rows}add runs, or fix parameters with --fix; needs: {law.needs or 'more rows than parameters'}"
         raise InputError(f"{counted(len(rows), 'row')} for {counted(free, 'free parameter')}", where=where, todo=todo)
     if law.is_trajectory and law.schedules_needed > distinct_schedules(list(rows.paths.values())):
         what = f"{len(rows.paths)} run{'s' * (len(rows.paths) > 1)} under one single schedule"

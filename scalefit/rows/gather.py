@@ -220,6 +220,8 @@ def _require(law: Law, names: list[str], frame: pd.DataFrame, runs: Runs) -> Non
     maps = " ".join(f"--map {name}=COLUMN" for name in missing)
     todo = f"write {maps}{f' with one of: {others}' if others else ', or add it to the table'}"
     where = runs.origin[0].path if runs.origin else "runs"
+    why = [note.text for note in runs.notes for name in missing if f"{name} are not derived" in note.text]
+    todo = "; ".join([*why, todo])
     raise InputError(f"no column{'s' * (len(missing) > 1)} {what}", where=where, todo=todo)
 
 

@@ -59,7 +59,12 @@ COLUMNS: dict[str, Column] = {
         numeric=False,
     ),
     # progress
-    "step": Column("optimiser steps", "optimiser steps done", NAMES["step"]),
+    "step": Column(
+        "optimiser steps",
+        "optimiser steps done",
+        tuple(name for name in NAMES["step"] if name != "_step"),
+        last=("_step",),  # of W&B, which counts calls of log()
+    ),
     "steps": Column("optimiser steps", "length of the run", _words("total_steps max_steps num_steps n_steps")),
     "epoch": Column("1", "passes over the training data so far", _words("epoch_num current_epoch")),
     "tokens": Column(
@@ -166,8 +171,8 @@ COLUMNS: dict[str, Column] = {
         "learning rate at the step, as fed to the optimiser",
         NAMES["lr"],
         _words(
-            "lr_[0-9]* lr/[0-9]* lr/muon* lr/adam* lr/group* lr/pg* lr_group* lr_pg* lr_muon* lr_adam* "
-            "learning_rate_[0-9]*"
+            "lr_[0-9] lr_[0-9][0-9] lr_[0-9]_* lr/[0-9]* lr/muon* lr/adam* lr/group* lr/pg* lr_group* lr_pg* lr_muon* "
+            "lr_adam* learning_rate_[0-9] learning_rate_[0-9][0-9]"
         ),
     ),
     "peak_lr": Column(

@@ -16,10 +16,11 @@ FEW = 0.25  #: unless at least this share of the size's runs stop as early
 def final_losses(runs: Runs) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The table with the loss to compare runs by, and a note if that is not the last value of the column loss.
 
-    It is the held-out loss if a column val_loss has one for every run that ended with a finite loss; else, in curves of
-    many rows, the mean over the last twentieth of each run, as the loss of a single batch is noisy.
+    It is the held-out loss if a column val_loss has one for every run that ended with a finite loss, in curves the last
+    one if it stands in the last twentieth of the run; else, in curves of many rows, the mean over the last twentieth of
+    each run, as the loss of a single batch is noisy.
     """
-    table = runs.table
+    table = _with_held_out(runs)
     trained = pd.to_numeric(table["loss"], errors="coerce")
     if "val_loss" in table.columns:
         held = pd.to_numeric(table["val_loss"], errors="coerce")
@@ -33,6 +34,19 @@ def final_losses(runs: Runs) -> tuple[pd.DataFrame, tuple[str, ...]]:
     return table.assign(loss=means.where(np.isfinite(trained) & means.notna(), trained)), (
         "loss: the mean over the last twentieth of each run",
     )
+
+
+def _with_held_out(runs: Runs) -> pd.DataFrame:
+    """The table with the last val_loss of each curve, where the curves hold them and the table does not."""
+    curves, axis = runs.curves, "step"
+    if curves is None or not {"val_loss", axis} <= set(curves.columns) or "val_loss" in runs.table.columns:
+        return runs.table
+    judged = curves[["run", axis]].assign(held=pd.to_numeric(curves["val_loss"], errors="coerce").to_numpy())
+    ends = judged.groupby("run", observed=True)[axis].max()
+    last = judged[np.isfinite(judged["held"])].groupby("run", observed=True).last()  # curves are in order of steps
+    late = last["held"][last[axis] >= (1 - END) * ends.reindex(last.index)]
+    found = late.rename(index=str)
+    return runs.table.assign(val_loss=runs.table["run"].astype(str).map(found)) if len(found) else runs.table
 
 
 def _ends(curves: pd.DataFrame | None) -> pd.Series:

@@ -15,7 +15,20 @@ from functools import lru_cache
 
 from scalefit.errors import InputError
 from scalefit.runs.columns import COLUMNS, CONFIGURED, Column
-from scalefit.runs.quantities import HEADER_UNITS, compute_unit, counts_other_things, header_scale
+from scalefit.runs.wording import (
+    BRACKET,
+    EMBEDDINGS,
+    SPLITS,
+    Told,
+    compute_unit,
+    counted,
+    counts_other_things,
+    header_scale,
+    spaced,
+    told,
+    worded,
+    words_of,
+)
 
 
 @dataclass(frozen=True)
@@ -37,78 +50,12 @@ ROOMS = ("config/", "summary/", "hparams/")  #: "nested": a known name after one
 PREFIX = re.compile(
     r"(?:(?:\w+_)?(?:config|cfg|args|params|settings|hparams)|conf|configuration|hyper|hyperparameters|arguments|options|"
     r"flags|summary|model|arch|architecture|network|net|optimizer|optimiser|optim|opt|optimization|train|training|trainer|"
-    r"data|dataset|dataloader|scheduler|lr_scheduler|run|experiment|exp|stats|probes?|monitor|debug)/"
+    r"data|dataset|dataloader|scheduler|lr_scheduler|run|experiment|exp|stats|probes?|monitor|debug|learning)/"
 )
 COUNTED = frozenset({"N", "N_total", "D", "tokens"})  #: columns whose name may end in a unit: params_M, tokens_B
 LARGE = frozenset({"parameters", "tokens", "FLOP", "optimiser steps", "examples"})  #: units of large counts
 #: such as (B) or (1e9 tokens), which elsewhere says what was measured on
-LETTER = re.compile(r"[\(\[]\s*(?!in\s+1)(?:\d\S*\s+)?[A-Za-z][^\)\]]*[\)\]]")
-ENDING = re.compile(r"[_\s-](?:in[_\s-])?(m|b|t|bn|mn|millions?|billions?|trillions?)$", re.IGNORECASE)
-
-
-def _set(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-#: "worded": names that consist of words of a quantity and of these beside it, in any order
-COUNTS = _set("n num number of count total model")
-WITHOUT = _set("no non without wo excl excluding nonemb noemb nonembed nonembedding nonembeddings")
-WITH = _set("with incl including all total")
-EMBEDDINGS = _set("emb embd embed embeds embedding embeddings nonemb noemb nonembed nonembedding nonembeddings")
-PARAMETERS = _set("param params parameter parameters")
-TRAINED = _set("n num number of count total train training trained seen so far data dataset consumed processed")
-SPLITS = _set("train training tr val valid validation eval evaluation test dev heldout held out")
-STEP_WORDS = _set("step iter iteration update steps iters iterations updates")
-STEP_BESIDE = _set(
-    "n num number no count idx index global train training trainer opt optim optimizer optimiser cur current"
-)
-BESIDE = SPLITS | _set("loss nll lm mean avg average final last token tokens per nats")
-#: words of losses that are no cross-entropy of the model, and of what is no loss
-OTHER_LOSSES = _set(
-    "aux auxiliary kl z router balance balancing load reg regularization regularizer contrastive box cls dfl commit vq "
-    "gan disc gen reward policy value entropy weight weights scale scaler scaling mask fn func function type name std "
-    "var sem min max best smooth smoothed ema ratio delta diff change total grad decay distill mse mae rmse teacher n "
-    "num count steps step epoch floor source target margin ppo dpo"
-)
-
-
-def worded(name: str, canonical: str) -> bool:
-    """Whether the words of a name, and no other word in it, say that it is this column: N, tokens, D, step or loss.
-
-    >>> [worded("n_params_nonemb", "N"), worded("paramsNoEmb", "N"), worded("total_params_with_emb", "N_total")]
-    [True, True, True]
-    >>> [worded("tokens_per_param", "D"), worded("eval/c4_en_loss", "loss"), worded("train/aux_loss", "loss")]
-    [False, True, False]
-    """
-    words = _words_of(name)
-    if canonical in ("N", "N_total"):
-        known = words <= PARAMETERS | COUNTS | WITHOUT | WITH | EMBEDDINGS and bool(words & PARAMETERS)
-        whole = bool(words & WITH) and not words & WITHOUT
-        return known and (
-            whole if canonical == "N_total" else not whole and bool(words & EMBEDDINGS) <= bool(words & WITHOUT)
-        )
-    if canonical == "step":
-        one, several = bool(words & STEP_WORDS), bool(words & {"steps", "iters", "iterations", "updates"})
-        return one and words <= STEP_WORDS | STEP_BESIDE and not (several and words & {"num", "n", "number", "count"})
-    if canonical in ("tokens", "D"):
-        return bool(words & {"token", "tokens"}) and words <= TRAINED | {"token", "tokens"}
-    if canonical != "loss" or not words & {"loss", "nll"} or words & OTHER_LOSSES:
-        return False
-    return bool(words & SPLITS) or words <= BESIDE
-
-
-def _words_of(name: str) -> set[str]:
-    """The words of a name, without a unit in brackets; valLoss has two."""
-    return set(re.split(r"[^a-z0-9]+", _spaced(re.sub(r"[\(\[].*?[\)\]]", "", name)).lower())) - {""}
-
-
-def _spaced(name: str) -> str:
-    """A name with `_` where a capital begins a word.
-
-    >>> _spaced("LearningRate"), _spaced("train/CrossEntropyLoss")
-    ('Learning_Rate', 'train/Cross_Entropy_Loss')
-    """
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", name)
+LETTER = re.compile(r"[\(\[]\s*(?!in\s+1|e[+-]?\d+\s*[\)\]])(?:\d\S*\s+)?[A-Za-z][^\)\]]*[\)\]]")
 
 
 @lru_cache(maxsize=1 << 14)
@@ -178,18 +125,23 @@ def _mapped(rename: dict[str, str], where: str) -> list[Binding]:
         several = [name for name, other in rename.items() if other == target]
         if len(several) > 1:
             raise InputError(f"{' and '.join(several)} are both mapped to {target}", where=where, todo="map only one")
-        ending = _counted(source, target)
-        scale = HEADER_UNITS[ending[1].lower()] if ending else _unit(source, COLUMNS.get(target))
+        said, column = told(source), COLUMNS.get(target)
+        scale = said.factor if said and column and _fits(said, target, column) else _unit(source, column)
         if target == "C" and scale == 1.0:  # TFLOPs alone may be those of a second, and no longer where they are mapped
             scale = compute_unit(f"total_{normalised(source)}") or 1.0
         bound.append(Binding(target, source, "mapped", scale))
     return bound
 
 
-def _counted(name: str, canonical: str) -> re.Match[str] | None:
-    """The end of a name that states its unit: _M, _B, _millions; for tokens also trillions."""
-    ending = ENDING.search(name) if canonical in COUNTED else None
-    return ending if ending and (ending[1][0] not in "tT" or canonical in ("D", "tokens")) else None
+def _fits(said: Told, canonical: str, column: Column) -> bool:
+    """Whether a unit that a name tells can be that of a column: letters only of tokens and parameters.
+
+    Thousands of steps are steps already (see :mod:`scalefit.runs.formats.scaled_headers`).
+    """
+    if column.unit not in LARGE or column.unit == "optimiser steps" or not said.letter:
+        return column.unit in LARGE and column.unit != "optimiser steps"
+    known = said.counts or (canonical in COUNTED and said.letter not in "kg")
+    return known and column.unit in ({"tokens"} if said.letter == "t" else {"tokens", "parameters"})
 
 
 def _guessed(
@@ -219,7 +171,7 @@ def _guessed(
             continue
         for name, scale in candidates.items():
             used.add(name)
-            found.append(Binding(canonical, name, "guessed", scale * _unit(name, column)))
+            found.append(Binding(canonical, name, "guessed", _unit(name, column) if scale == 1.0 else scale))
     return found
 
 
@@ -236,8 +188,27 @@ def _scales(name: str, tier: str) -> dict[str, float]:
         return {}
     other = counts_other_things(name)  # tokens (words), D (samples), compute (GPU hours)
     known = {canonical: column for canonical, column in COLUMNS.items() if not (other and column.unit in LARGE)}
-    scales = {canonical: _scale(name, canonical, column, tier) for canonical, column in known.items()}
+    scales = {
+        canonical: _scale(name, canonical, column, tier) or _told_scale(name, canonical, column, tier)
+        for canonical, column in known.items()
+    }
     return {canonical: scale for canonical, scale in scales.items() if scale}
+
+
+def _told_scale(name: str, canonical: str, column: Column, tier: str) -> float:
+    """The factor where the name is that of the column without the unit that it tells, or with what it counts; else 0.
+
+    >>> _told_scale("billion_tokens", "tokens", COLUMNS["tokens"], "worded")
+    1000000000.0
+    """
+    said, what = told(name), counted(name)
+    if said and _fits(said, canonical, column):
+        own = tier == "aliases" and said.bare == canonical
+        return said.factor * (1.0 if own else _scale(said.bare, canonical, column, tier))
+    if what and column.unit in LARGE:  # data (B tokens)
+        plain = re.sub(r"[\W_]*\bsize$", "", BRACKET.sub("", name).strip(), flags=re.IGNORECASE)
+        return _scale(f"{plain}_{what}", canonical, column, tier) or _scale(what, canonical, column, tier) * (not plain)
+    return 0.0
 
 
 def _scale(name: str, canonical: str, column: Column, tier: str) -> float:
@@ -247,29 +218,17 @@ def _scale(name: str, canonical: str, column: Column, tier: str) -> float:
         return 0.0  # of a detector, and no number of bits
     if tier == "aliases" and re.sub(r"\s*[\(\[].*[\)\]]$", "", name).strip() == canonical:
         return 1.0  # "N (B)": the canonical name with a unit
-    if tier == "aliases" and canonical == "N" and (_words_of(name) & EMBEDDINGS) and worded(name, canonical):
-        return _worded(name, canonical)  # of two counts the one that says that it leaves out embeddings
-    ending = _counted(name, canonical)
-    if ending and tier in ("aliases", "fallback"):
-        counted = name[: ending.start()]
-        found = 1.0 if counted == canonical else _known(normalised(counted), canonical, getattr(column, tier), False)
-        return found * HEADER_UNITS[ending[1].lower()]
+    if tier == "aliases" and canonical == "N" and (words_of(name) & EMBEDDINGS) and worded(name, canonical):
+        return 1.0  # of two counts the one that says that it leaves out embeddings
     if tier == "nested":
         bare = next((plain.removeprefix(room) for room in ROOMS if plain.startswith(room)), "")
         return _known(bare, canonical, (*column.aliases, *column.fallback), True) if bare else 0.0
     if tier == "worded":
-        return _worded(name, canonical)
+        return float(plain not in column.last and worded(name, canonical))
     if tier == "configured":
         return _configured(name, plain, canonical, column)
     found = _known(plain, canonical, getattr(column, tier), tier == "aliases")
-    return found or _known(normalised(_spaced(name)), canonical, getattr(column, tier), tier == "aliases")
-
-
-def _worded(name: str, canonical: str) -> float:
-    """The factor to the unit where the words of a name say that it is the column, else 0."""
-    ending = _counted(name, canonical)
-    plain = name[: ending.start()] if ending else name
-    return (HEADER_UNITS[ending[1].lower()] if ending else 1.0) if worded(plain, canonical) else 0.0
+    return found or _known(normalised(spaced(name)), canonical, getattr(column, tier), tier == "aliases")
 
 
 def _configured(name: str, plain: str, canonical: str, column: Column) -> float:

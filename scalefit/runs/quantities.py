@@ -1,4 +1,4 @@
-"""Numbers as people write them: `1.3B`, `20e9`, `1,234,567`, `2T`, `300M`; and units in the names of columns."""
+"""Numbers as people write them: `1.3B`, `20e9`, `1,234,567`, `2T`, `300M`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.errors import InputError
+from scalefit.errors import InputError, all_of
 
 SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 MISSING = frozenset({"", "na", "n/a", "n.a.", "null", "none", "-", "--", "---", "–", "—", "−", "…"})
@@ -34,32 +34,6 @@ TIMES_POWER = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*[x×*·]\s*10\s*(?:\^|\*\*)\s*
 RAISED = re.compile(r"[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)")
-#: units in the names of columns, and in brackets there
-HEADER_UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "thousands": 1e3, "millions": 1e6, "billions": 1e9}
-HEADER_UNITS |= {"million": 1e6, "mn": 1e6, "billion": 1e9, "bn": 1e9, "trillion": 1e12, "trillions": 1e12}
-HEADER_UNITS |= {"thousand": 1e3, "g": 1e9, "mil": 1e6, "mio": 1e6}
-#: what may stand beside such a unit in brackets: (M tokens), (B params), (M, non-embedding), (Mtok)
-TOKENS = r"tok(?:en)?s?|param(?:eter)?s?"
-COUNTED = re.compile(rf"(?:of|no|non|without|with|excl|incl|emb\w*|nonemb\w*|total|trained|training|train|{TOKENS})\.?")
-JOINED = re.compile(rf"(k|m|g|b|t|mn|bn)(?={TOKENS}$)")
-BRACKET = re.compile(r"[\(\[]([^\(\)\[\]]*)[\)\]]")
-TEN = re.compile(r"\d*\.?\d*e[+-]?\d+|10\^[+-]?\d+", re.IGNORECASE)
-PREFIXES: dict[str, float] = dict(zip(("", *"kmgtpezy"), (1e3**n for n in range(9)), strict=True))
-LONG = ["kilo", "mega", "giga", "tera", "peta", "exa", "zetta", "yotta"]
-#: such as PFLOP, exaflops, pf-days, petaflop/s-days; a rate without days is no amount of compute
-FLOP = re.compile(rf"({'|'.join(LONG)}|[kmgtpezy]?)[\s_-]*flops?")
-DAYS = re.compile(rf"({'|'.join(LONG)}|[kmgtpezy])[\s_-]*f(?:lops?)?(?:/s)?[\s_-]*days?")
-DAY = 86400.0
-#: words of a name that may stand beside a unit of compute
-COMPUTE = re.compile(r"\b(?:training|train|total|throughput|compute|model|c|in)\b")
-#: what a number of tokens, parameters or operations does not count
-OTHERS = frozenset([
-    "samples", "sample", "sequences", "sequence", "seqs", "examples", "example", "images", "image",
-    "words", "word", "characters", "chars", "bytes", "byte", "kb", "mb", "gb", "tb", "kib", "mib", "gib",
-    "tib", "documents", "docs", "pairs", "sentences", "lines", "files", "hours", "hour", "hrs", "h",
-    "days", "day", "minutes", "seconds", "sec", "s", "epochs", "epoch", "steps", "iterations", "layers",
-    "usd", "dollars", "kwh", "kg", "$", "€", "%", "percent", "flop/s", "flops/s", "tflop/s", "tflops/s"
-])  # fmt: skip
 WORDS = {"nan": float("nan"), "inf": float("inf"), "infinity": float("inf"), "∞": float("inf")}
 
 
@@ -155,15 +129,18 @@ def numbers(column: pd.Series, where: str, unit_scale: float = 1.0) -> NDArray[n
     odd = np.flatnonzero(np.isnan(values)).tolist()
     if odd:
         _refuse_doubtful(column, odd, where)
-    for position in odd:
+
+    def read(position: int) -> None:
         cell = column.iloc[position]
         if pd.isna(cell) or str(cell).strip().lower() in MISSING:
-            continue
+            return
         try:
             values[position] = quantity(str(cell)) * (1.0 if states_unit(cell) else unit_scale)
         except InputError as error:
             row = column.index[position]
             raise InputError(error.what, where=f"{where}, row {row}, column {column.name}", todo=error.todo) from error
+
+    all_of(read, odd)
     return np.asarray(values)
 
 
@@ -190,60 +167,3 @@ def states_unit(cell: object) -> bool:
     """
     found = PATTERN.fullmatch(_bare(str(cell)))
     return bool(found and found[2])
-
-
-def header_scale(name: str) -> float:
-    """The factor that a unit in the header stands for: `Params (M)` counts millions, `FLOPs (1E21)` counts 1e21.
-
-    >>> header_scale("#Params (B)"), header_scale("FLOPs (1E21)"), header_scale("loss (nats)")
-    (1000000000.0, 1e+21, 1.0)
-    >>> header_scale("compute (PF-days)"), header_scale("C (EFLOPs)")
-    (8.64e+19, 1e+18)
-    >>> header_scale("D (M tokens)"), header_scale("N [B params]"), header_scale("D (10 B tokens)")
-    (1000000.0, 1000000000.0, 1.0)
-    """
-    unit = _in_brackets(str(name))
-    words = [JOINED.sub(r"\1 ", word) for word in re.split(r"[\s,;_]+|(?<=[a-z])-", unit)]
-    left = [word for word in " ".join(words).split() if not COUNTED.fullmatch(word)]
-    plain = left[0] if len(left) == 1 else unit
-    if TEN.fullmatch(plain):
-        return float(plain.replace("10^", "1e"))
-    return HEADER_UNITS.get(plain) or _flop(unit) or 1.0
-
-
-def _in_brackets(name: str) -> str:
-    """What stands in brackets in a name, without the word in."""
-    found = BRACKET.search(name)
-    return found[1].strip().lower().removeprefix("in ").strip() if found else ""
-
-
-def _flop(unit: str) -> float:
-    """The FLOP that a unit of compute stands for, 0 if it is none."""
-    for pattern, factor in ((DAYS, DAY), (FLOP, 1.0)):
-        if found := pattern.fullmatch(unit):
-            return PREFIXES[found[1][:1]] * factor
-    return 0.0
-
-
-def compute_unit(plain: str) -> float:
-    """The FLOP that a name of compute counts in, by a normalised name: total_gflops, pf_days; 0 for any other name.
-
-    A name without a prefix, such as flops, is none of these; teraflops alone are those of a second.
-
-    >>> compute_unit("total_gflops"), compute_unit("pf_days"), compute_unit("flops"), compute_unit("tflops")
-    (1000000000.0, 8.64e+19, 0.0, 0.0)
-    """
-    words = re.sub(r"[\s_]+", " ", COMPUTE.sub(" ", plain.replace("/s", "~s").replace("_", " ").replace("/", " ")))
-    factor, said = _flop(words.replace("~s", "/s").strip()), {*COMPUTE.findall(plain.replace("_", " "))}
-    rate = factor in (1e9, 1e12, 1e15) and not said & {"total", "training", "train", "compute", "c"}
-    return 0.0 if factor <= 1.0 or rate else factor
-
-
-def counts_other_things(name: str) -> bool:
-    """Whether a unit in brackets says that a column counts no tokens, parameters or operations.
-
-    >>> [counts_other_things(name) for name in ("D (samples)", "C (GPU hours)", "params (M)", "C (PF-days)")]
-    [True, True, False, False]
-    """
-    unit = _in_brackets(name)
-    return not _flop(unit) and bool(OTHERS & {unit, *re.split(r"[\s,.*-]+", unit)})

@@ -172,7 +172,8 @@ class Runs:
         if unknown:
             there = [str(name) for name in dict.fromkeys([*frame.columns, *self.table.columns])]
             todo = self._spelling(expression) or f"use {', '.join(map(quoted, there))}"
-            raise InputError(f"there is no column '{unknown[0]}'", where=f"'{expression}'", todo=todo)
+            named = " or ".join(f"'{name}'" for name in unknown)
+            raise InputError(f"there is no column {named}", where=f"'{expression}'", todo=todo)
         values = {name: self._values(name, column, frame) for name, column in columns.items()}
         mask = np.broadcast_to(np.asarray(parsed(values)), (len(frame),))
         if mask.dtype != bool:

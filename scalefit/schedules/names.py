@@ -33,7 +33,7 @@ NAMES: dict[str, tuple[str, ...]] = {
             "optim/learning_rate",
             "optim/learning_rate_group0",
         ),
-        *("optim/lr", "lr_metrics/lr", "lr-*", "opt/lr"),
+        *("optim/lr", "lr_metrics/lr", "lr-*", "opt/lr", "current_learning_rate", "learning/current_learning_rate"),
     ),
     "run": ("run_name", "run_id", "name", "exp_name", "experiment_name", "run_uuid"),
     "schedule": ("scheduler", "lr_schedule", "lr_scheduler", "lr_scheduler_type"),

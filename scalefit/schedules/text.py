@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scalefit.errors import InputError, listed
+from scalefit.errors import InputError, all_of, listed
 from scalefit.schedules.areas import per_step_lr, refuse_too_long, warmup_end
 from scalefit.schedules.names import schedule_names
 from scalefit.schedules.shapes import SHAPES
@@ -177,7 +177,8 @@ def _values(text: str, shape: Callable[..., Floats], where: str) -> dict[str, ob
     known = [*inspect.signature(shape).parameters][1:]
     known = known if "steps" in known else ["steps", *known]
     values: dict[str, object] = {}
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
+
+    def one(part: str) -> None:
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals:
             raise InputError(f"'{part}' is not of the form key=value", where=where, todo="write steps=20000, say")
@@ -186,6 +187,8 @@ def _values(text: str, shape: Callable[..., Floats], where: str) -> dict[str, ob
         if key in values:
             raise InputError(f"key '{key}' is given twice", where=where, todo="remove one")
         values[key] = _value(key, value, where)
+
+    all_of(one, filter(None, (piece.strip() for piece in text.split(","))))
     return {key: values[key] for key in known if key in values}
 
 

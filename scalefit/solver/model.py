@@ -6,13 +6,13 @@ decades, as its logarithm. Fixed and tied parameters are folded in here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from scalefit.errors import InputError
+from scalefit.errors import InputError, all_of
 from scalefit.expressions import Expression, parse
 from scalefit.laws.law import Law, Parameter
 from scalefit.numerics import FloatArray, spread_points
@@ -172,13 +172,14 @@ class BoundLaw:
             found = self.law.evaluate(self.variables, self._parameters(theta))
         return self._every_row(found, len(theta))
 
-    def jacobian(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Predictions (B, n) and their derivatives by coordinate (B, p, n)."""
-        out = np.empty((len(theta), len(self.coordinates), self.n), dtype=theta.dtype)
+    def jacobian(self, theta: FloatArray, only: np.ndarray | None = None) -> tuple[FloatArray, FloatArray]:
+        """Predictions (B, n) and their derivatives (B, p, n) by every coordinate, or by those at some positions."""
+        moved = self.coordinates if only is None else [self.coordinates[j] for j in only]
+        out = np.empty((len(theta), len(moved), self.n), dtype=theta.dtype)
         with np.errstate(all="ignore"):
             parameters = self._parameters(theta)
-            value, partials = self.law.derivatives(self.variables, parameters)
-            for j, coordinate in enumerate(self.coordinates):
+            value, partials = self.law.derivatives(self.variables, parameters, [*self.ties, *(c.name for c in moved)])
+            for j, coordinate in enumerate(moved):
                 name = coordinate.name
                 partial = self._through_ties(name, partials, parameters) if self.ties else partials[name]
                 out[:, j] = partial * parameters[name] if coordinate.log else partial
@@ -198,6 +199,18 @@ class BoundLaw:
         return total
 
 
+def refuse_unknown(law: Law, named: Sequence[tuple[str, str]]) -> None:
+    """Raise :class:`InputError` that lists every (setting, name) whose name is no parameter of the law."""
+
+    def known(entry: tuple[str, str]) -> None:
+        setting, name = entry
+        if name not in law.parameters:
+            what, todo = f'law {law.name} has no parameter "{name}"', f"it has {', '.join(law.parameters)}"
+            raise InputError(what, where=setting, todo=todo)
+
+    all_of(known, named)
+
+
 def bind(
     law: Law,
     variables: Mapping[str, FloatArray],
@@ -213,12 +226,8 @@ def bind(
     """
     fix, tie, bounds, starts = dict(fix or {}), dict(tie or {}), dict(bounds or {}), dict(starts or {})
     declared = dict(law.parameters)
-    for setting, names in (("fix", fix), ("tie", tie), ("bounds", bounds), ("starts", starts)):
-        for name in names:
-            if name not in declared:
-                raise InputError(
-                    f'law {law.name} has no parameter "{name}"', where=setting, todo=f"it has {', '.join(declared)}"
-                )
+    settings = (("fix", fix), ("tie", tie), ("bounds", bounds), ("starts", starts))
+    refuse_unknown(law, [(setting, name) for setting, names in settings for name in names])
     fix = {name: _number(value, f"fix of {name}") for name, value in fix.items()}
     for name, pair in bounds.items():
         old, where = declared[name], f"bounds of {name}"

@@ -59,8 +59,8 @@ def project_weighted(model: BoundLaw, values: FloatArray, row_weights: FloatArra
         return theta
     solved = theta.copy()
     solved[:, model.linear] = 0.0
-    offset, jacobian = model.jacobian(solved)
-    solved[:, model.linear] = _solve(model, jacobian[:, model.linear], values - offset, row_weights)
+    offset, columns = model.jacobian(solved, model.straight)
+    solved[:, model.linear] = _solve(model, columns, values - offset, row_weights)
     return solved
 
 

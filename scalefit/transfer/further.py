@@ -72,19 +72,21 @@ class NextSweeps(Shown):
         for arm in self.transfer.arms:
             own = self.table[self.table["arm"] == arm.name]
             if not len(own):
-                lines.append(f"{arm.name}: decided already, {arm.verdict}")
+                lines.append(f"{arm.prefix}decided already: {arm.verdict}")
                 continue
             best = self.advised[self.advised["arm"] == arm.name]
             if len(best):
                 row = best.iloc[0]
-                chance = f"decides it with a chance of {100 * row['chance']:.0f} %"
-                head = f"{row['plan']} ({row['runs']:.0f} runs): {chance}"
+                chance = f"decides whether it transfers with a chance of {100 * row['chance']:.0f} %"
+                head = f"next: {row['plan']} ({row['runs']:.0f} runs), which {chance}"
             else:
                 most = own.iloc[int(np.argmax(own["chance"]))]
                 head = f"stop: no plan is likely to decide it (at best {100 * most['chance']:.0f} %: {most['plan']})"
-            lines += [f"{arm.name}: {head}", f"  now {arm.verdict}", as_lines(_shown(own)), ""]
-        futures = f"{FUTURES} futures each that the present optima allow"
-        lines.append(f"chances: of {futures}; a plan is advised from {100 * LIKELY:g} % on")
+            lines += [f"{arm.prefix}{head}", f"  now {arm.verdict}", as_lines(_shown(own)), ""]
+        if not len(self.table):
+            return "\n".join(lines)
+        futures = f"in {FUTURES} simulated outcomes of each plan that agree with the present optima"
+        lines.append(f"decides: share of decided verdicts {futures}; a plan is advised from {100 * LIKELY:g} % on")
         scale = f"{self.transfer.sweeps.over}^{POWERS.get(self.transfer.sweeps.over, 1)}"
         lines.append(f"cost: in runs at the largest size, proportional to {scale} at the same number of steps")
         return "\n".join(lines)

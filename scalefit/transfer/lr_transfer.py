@@ -24,6 +24,7 @@ from scalefit.transfer.sweeps import Sweeps, read_sweeps
 from scalefit.transfer.verdict import Interval, apart, verdict_of
 
 LEAST_DRAWS = 5
+ALONE = "all"  #: the name of the only arm, where nothing is compared
 NOTHING = Interval(np.nan, np.nan, np.nan)
 FORMS = {"lr": ".3g", "low": ".3g", "high": ".3g", "log2_lr": ".2f", "loss": ".5g", "lr_sensitivity": ".3f"}
 
@@ -55,14 +56,20 @@ class Arm(Shown):
         """The optima that were not refused."""
         return {size: best for size, best in self.optima.items() if not best.refused}
 
+    @property
+    def prefix(self) -> str:
+        """The name as the beginning of a line, where there are others to tell it from."""
+        return "" if self.name == ALONE else f"{self.name}: "
+
     def lines(self, target: float | None = None) -> list[str]:
-        """The verdict, the drift and, for a target size, the best learning rate there."""
-        lines = [f"{self.name}: {self.verdict}"]
+        """For a target size the best learning rate there; the verdict, the drift, and theory's part in the law."""
+        lines = [f"{self.prefix}{self.verdict}"]
         if np.isnan(self.drift.value):
             return lines
         if target is not None:
-            lines.append(f"  at {self.over} {target:g}: learning rate {interval(self.at(target))}")
-        lines.append(f"  drift {interval(self.drift, '+.2f')} octaves per doubling of {self.over}")
+            at = f"{self.prefix}best learning rate at {self.over} {target:g}: {interval(self.at(target))}"
+            lines = [at, f"  {self.verdict}"]
+        lines.append(f"  drift {interval(self.drift, '+.2f')} octaves (factors of 2) per doubling of {self.over}")
         if self.expected is not None:
             theory = f"theory's {self.expected[0]:+g} ± {self.expected[1]:g}: {self.law_drift.value:+.2f}"
             lines.append(f"  the law combines the measured drift with {theory} (--measured-only leaves theory out)")
@@ -99,13 +106,16 @@ class Transfer(Shown):
 
     def __str__(self) -> str:
         shown = self.table.drop(columns=["refused", "interval_from"]).rename(columns={"size": self.sweeps.over})
+        if self.arms[0].name == ALONE:
+            shown = shown.drop(columns="arm")
         for name, form in FORMS.items():
             shown[name] = [format(value, form) if value == value else "-" for value in shown[name]]
         lines = [line for arm in self.arms for line in (*arm.lines(self.target), "")]
         lines += [*said(self.sweeps.settings), "", "optimum of each size, with its 90 % interval:", as_lines(shown, 5)]
         refused = self.table[self.table["refused"] != ""]
         where = [
-            f"{arm}, {self.sweeps.over} {size:g}" for arm, size in zip(refused["arm"], refused["size"], strict=True)
+            f"{self.sweeps.over} {size:g}" if arm == ALONE else f"{arm}, {self.sweeps.over} {size:g}"
+            for arm, size in zip(refused["arm"], refused["size"], strict=True)
         ]
         notes = alike(dict(zip(where, refused["refused"], strict=True)))
         far = list(dict.fromkeys(self.far.values())) if len(self.far) == len(self.arms) else alike(self.far)

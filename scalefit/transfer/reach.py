@@ -26,11 +26,12 @@ def far_beyond(over: str, sizes: Sequence[float], target: float) -> str:
     >>> far_beyond("d_model", [64, 128, 256, 512], 2048)
     ''
     >>> far_beyond("d_model", [64, 128], 4096)
-    'd_model 4096 lies 5 octaves beyond the measured 64 to 128 (1 octave): measure a size nearer to it'
+    'd_model 4096 lies a factor of 32 beyond the measured 64 to 128 (a factor of 2): measure a size nearer to it'
     """
     low, high = min(sizes), max(sizes)
     span, beyond = float(np.log2(high / low)), float(np.log2(max(target / high, low / target)))
     if beyond <= min(max(span, LEAST_BEYOND * DECADE), MOST_BEYOND * DECADE) + 1e-9:
         return ""
-    measured = f"{low:g} to {high:g} ({span:.2g} octave{'' if span == 1 else 's'})" if high > low else f"{low:g}"
-    return f"{over} {target:g} lies {beyond:.2g} octaves beyond the measured {measured}: measure a size nearer to it"
+    measured = f"{low:g} to {high:g} (a factor of {2**span:.3g})" if high > low else f"{low:g}"
+    todo = "measure a size nearer to it"
+    return f"{over} {target:g} lies a factor of {2**beyond:.3g} beyond the measured {measured}: {todo}"

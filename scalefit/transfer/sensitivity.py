@@ -63,7 +63,9 @@ def sensitivities(
     if any(not np.isfinite(value) for value in found.values()):
         notes.append("LR sensitivity is missing where runs diverged: give the initial loss, ln(vocabulary)")
     elif not np.isfinite(start):
-        notes.append("LR sensitivity: no loss is capped, as the initial loss is not known")
+        notes.append(
+            "the LR sensitivity counts losses above the initial loss in full, as that is not known: give --initial-loss"
+        )
     return found, notes
 
 

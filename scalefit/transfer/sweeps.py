@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import InputError
+from scalefit.errors import InputError, all_of
 from scalefit.runs import Runs, read_runs
 from scalefit.runs.cliff import lost
 from scalefit.runs.final import cells_of, diverged, final_losses, finished
@@ -106,6 +107,8 @@ def read_sweeps(
     if "loss" not in known.table.columns:
         raise InputError("there is no column loss", todo=f"write --map loss=COLUMN; {columns_of(known.table)}")
     held_out, which = final_losses(known)
+    named = [known.column(name) for name in (*ignore, over, arms) if name]
+    all_of(partial(column_named, held_out), named)
     ignored = [known.column(name) for name in ignore]
     table = without(held_out.assign(_lr=snapped(peak_rates(known, known.table).to_numpy(float))), ignored)
     arms = arms if arms is not None else "parametrization" if "parametrization" in table.columns else ""

@@ -80,7 +80,7 @@ def verdict_of(
     one, there is no verdict: the drift may be one effect or two.
 
     >>> verdict_of("sp", "d_model", Interval(-1.0, -1.2, -0.8), np.array([64, 128, 256]))[:63]
-    'does not transfer: the best learning rate falls by 2.00 octaves'
+    'does not transfer: the best learning rate falls to 0.25 times i'
     """
     if along and (np.isfinite(drift.value) or beyond.octaves > ONE_OCTAVE):
         return _one_or_two(over, drift, sizes, beyond, along)
@@ -92,28 +92,27 @@ def verdict_of(
     if low > ONE_OCTAVE or high < -ONE_OCTAVE:
         return f"does not transfer: {detail}. Use the fitted law, or {_cure(arm, over)}"
     if max(abs(low), abs(high)) > ONE_OCTAVE:
-        more = "More seeds, learning rates closer to the minima, or sizes further apart would decide it"
-        return f"undecided: {detail}; by more than an octave (a factor of 2), or less? {more}"
+        more = "more seeds, learning rates closer to the minima, or sizes further apart would decide it"
+        return f"undecided: {detail}: perhaps more than a factor of 2, perhaps less; {more}"
     if beyond.octaves > 0:
-        return f"undecided: {detail}, but {beyond.text}. Extend the learning rates there"
+        return f"undecided: {detail}, but {beyond.text}; extend the learning rates there"
     fastest = max(abs(drift.low), abs(drift.high))
     if fastest > FAST:
-        return f"undecided: {detail}, possibly over {FAST:g} octaves per doubling. Sizes further apart would decide it"
+        return f"undecided: {detail}, possibly over {FAST:g} octaves per doubling; sizes further apart would decide it"
     if fastest < SLOW:
         return f"transfers: {detail}; the drift is too small to give a limit in {over}"
-    return f"transfers: {detail}; it stays within an octave over a factor of at least {2 ** (ONE_OCTAVE / fastest):.3g}"
+    reach = f"{2 ** (ONE_OCTAVE / fastest):.3g} in {over}"
+    return f"transfers: {detail}; it stays within a factor of 2 over a factor of at least {reach}"
 
 
 def _moved(over: str, drift: Interval, sizes: FloatArray) -> tuple[Interval, str]:
-    """By how many octaves the optimum moves over all the sizes, also in words."""
+    """By how many octaves the optimum moves over all the sizes; in words, by which factor."""
     doublings = float(np.log2(sizes.max() / sizes.min()))
     moved = Interval(*(end * doublings for end in drift))
     way = "falls" if moved.value < 0 else "rises"
+    factor, low, high = (f"{2**end:.3g}" for end in moved)
     span = f"over a factor of {sizes.max() / sizes.min():.3g} in {over}"
-    said = (
-        f"the best learning rate {way} by {abs(moved.value):.2f} octaves {span} [{moved.low:+.2f}, {moved.high:+.2f}]"
-    )
-    return moved, said
+    return moved, f"the best learning rate {way} to {factor} times its value [{low}, {high}] {span}"
 
 
 def _one_or_two(

@@ -91,12 +91,20 @@ ANSWERS = [
 ]
 
 
+LOADED_SETS: dict = {}
+
+
+@pytest.fixture
+def sets_read_once(monkeypatch):
+    commands.once(monkeypatch, "scalefit.datasets.load", LOADED_SETS)
+
+
 def forbid(constant):
     raise AssertionError(f"{constant} is not JSON")
 
 
 @pytest.mark.parametrize("command", ANSWERS)
-def test_json_is_one_object_on_stdout_and_nothing_on_stderr(command, there):
+def test_json_is_one_object_on_stdout_and_nothing_on_stderr(command, there, sets_read_once):
     result = commands.run(f"{command} --json")
     content = json.loads(result.stdout, parse_constant=forbid)
     assert content["schema_version"] == 1
@@ -106,7 +114,7 @@ def test_json_is_one_object_on_stdout_and_nothing_on_stderr(command, there):
 
 
 @pytest.mark.parametrize("command", ANSWERS)
-def test_csv_is_one_table_on_stdout(command, there):
+def test_csv_is_one_table_on_stdout(command, there, sets_read_once):
     result = commands.run(f"{command} --csv")
     (there / "table.csv").write_text(result.stdout)
     table = pd.read_csv(there / "table.csv")
@@ -143,13 +151,12 @@ def test_a_failed_check_exits_with_one_and_zero_when_asked(there):
 LOADED = "; import sys; print(sorted(sys.modules.keys() & {'torch', 'matplotlib', 'lmfit', 'numpy', 'pandas'}))"
 
 
-def loaded(code, folder, *more):
+def loaded(code, folder):
     """Which of the heavy modules a fresh Python has after some code."""
-    watched = "".join(f"; print({name!r} in sys.modules)" for name in more)
     environment = {**os.environ, "PYTHONPATH": str(commands.ROOT)}
-    words = [sys.executable, "-c", code + LOADED + watched]
+    words = [sys.executable, "-c", code + LOADED]
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=True)
-    return done.stdout.splitlines()[-1 - len(more) :]
+    return done.stdout.splitlines()[-1:]
 
 
 def test_import_and_help_load_nothing_heavy(tmp_path):
@@ -159,23 +166,19 @@ def test_import_and_help_load_nothing_heavy(tmp_path):
         assert loaded(run, tmp_path) == ["[]"]
 
 
-def test_fit_of_a_small_table_loads_neither_lmfit_nor_scipy_stats(there):
-    run = (
-        "from scalefit.cli import main\ntry: main(['fit', 'runs.csv', '--law', 'chinchilla'])"
-        "\nexcept SystemExit: pass\nimport sys"
-    )
-    heavy, stats, signal = loaded(run, there, "scipy.stats", "scipy.signal")
-    assert heavy == "['numpy', 'pandas']"
-    assert (stats, signal) == ("False", "False")
-
-
-def test_a_process_answers_on_stdout_and_exits(there):
+def test_a_process_answers_on_stdout_loads_nothing_heavy_and_exits(there):
     environment = {**os.environ, "PYTHONPATH": str(commands.ROOT)}
-    words = [sys.executable, "-m", "scalefit", "fit", "runs.csv", "--law", "chinchilla", "--json"]
+    words = [sys.executable, "-X", "importtime", "-m", "scalefit", "fit", "runs.csv", "--law", "chinchilla", "--json"]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
     assert json.loads(done.stdout)["status"] == "converged"
-    done = subprocess.run([*words[:3], "fitt"], env=environment, capture_output=True, text=True, check=False)
+    said = done.stderr.splitlines()
+    assert all(line.startswith("import time: ") for line in said), "nothing but what Python itself says"
+    modules = {line.rpartition("|")[2].strip() for line in said}
+    assert modules >= {"numpy", "pandas", "scalefit.fitting.fit"}
+    assert not modules & {"torch", "matplotlib", "lmfit", "scipy.stats", "scipy.signal"}
+    words = [sys.executable, "-m", "scalefit", "fitt"]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
 
 

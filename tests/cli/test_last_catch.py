@@ -9,6 +9,8 @@ import sys
 import commands
 import pytest
 
+from scalefit.cli import run
+
 #: the program, with a reader that fails as no command foresees
 FAULTY = """
 import sys
@@ -23,39 +25,50 @@ run()
 """
 
 
+def fault(*_, **__):
+    raise KeyError("planted")
+
+
 @pytest.fixture
-def faulty(tmp_path):
-    commands.plant(tmp_path)
+def program(tmp_path, monkeypatch):
+    """The program in this process, with that fault: what it raises goes where Python takes it."""
+    monkeypatch.chdir(commands.plant(tmp_path))
+    monkeypatch.setattr("scalefit.runs.inspect", fault)
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
 
     def ended(*words):
-        program = [sys.executable, "-c", FAULTY, "inspect", "runs.csv", *words]
-        return subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)
+        monkeypatch.setattr(sys, "argv", ["scalefit", "inspect", "runs.csv", *words])
+        with pytest.raises(KeyError) as raised:
+            run()
+        sys.excepthook(raised.type, raised.value, raised.tb)
 
     return ended
 
 
-def test_an_unexpected_error_is_one_line(faulty):
-    done = faulty()
+def test_an_unexpected_error_is_one_line(tmp_path):
+    commands.plant(tmp_path)
+    words = [sys.executable, "-c", FAULTY, "inspect", "runs.csv"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1 and "\x1b" not in done.stderr
     assert all(word in done.stderr for word in ("KeyError", "planted", "report it", "--traceback"))
 
 
-def test_with_json_it_is_an_object(faulty):
-    done = faulty("--json")
-    assert (done.returncode, done.stderr) == (2, "")
-    assert "report it" in json.loads(done.stdout)["error"]["text"]
+def test_with_json_it_is_an_object(program, capsys):
+    with pytest.raises(SystemExit) as ended:
+        program("--json")
+    said = capsys.readouterr()
+    assert (ended.value.code, said.err) == (2, "")
+    assert "report it" in json.loads(said.out)["error"]["text"]
 
 
-def test_with_traceback_it_is_shown_as_python_shows_it(faulty):
-    done = faulty("--traceback")
-    assert done.returncode == 1 and "Traceback" in done.stderr and "report it" not in done.stderr
+def test_with_traceback_it_is_shown_as_python_shows_it(program, capsys):
+    program("--traceback")
+    said = capsys.readouterr().err
+    assert "Traceback" in said and "report it" not in said
 
 
 def test_a_test_fails_on_it(tmp_path, monkeypatch):
-    def fault(*_, **__):
-        raise KeyError("planted")
-
     commands.plant(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("scalefit.runs.inspect", fault)

@@ -129,12 +129,13 @@ def test_where_there_is_no_sensitivity_the_rest_is_answered(there):
     assert "! the figure s.png was not drawn" in result.stdout
 
 
-@pytest.mark.parametrize("name", ["cost $N_{$", "$\\frac$", "a_b^c", "100 %", "{x}", "\\"])
-def test_any_name_can_be_drawn(name, there):
+@pytest.mark.parametrize("names", [("cost $N_{$", "$\\frac$"), ("a_b^c", "100 %"), ("{x}", "\\")])
+def test_any_name_can_be_drawn(names, there):
     lines = (there / "log.csv").read_text().splitlines()
-    text = "\n".join([f"run,{lines[0]}", *(f"{run},{line}" for run in (f'"{name}"', "b") for line in lines[1:]), ""])
+    text = "\n".join([f"run,{lines[0]}", *(f'"{run}",{line}' for run in names for line in lines[1:]), ""])
     (there / "named.csv").write_text(text)
     result = commands.run("scalefit fit named.csv --law 'E + A*step**-0.5' --points all --draws 0 --plot n.png")
     assert "not drawn" not in result.output and result.exit_code in (0, 1), result.output
-    result = commands.run("scalefit schedule named.csv --run b --plot n.svg")
-    assert "not drawn" not in result.output and result.exit_code in (0, 1), result.output
+    for run in names:
+        result = commands.run(f"scalefit schedule named.csv --run '{run}' --plot n.svg")
+        assert "not drawn" not in result.output and result.exit_code in (0, 1), result.output

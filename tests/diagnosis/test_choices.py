@@ -48,7 +48,7 @@ def test_a_fit_by_another_choice_is_compared_with_the_usual_one():
 def test_the_line_gives_the_spread():
     found = Sensitivity(2.0, {"least squares": 2.1, "delta 1e-3": 1.98})
     assert found.spread == pytest.approx(2.1 / 1.98 - 1)
-    assert found.text.startswith("sensitivity: 6.1 % between defensible choices (this fit 2, least squares 2.1")
+    assert found.text.startswith("sensitivity: 6.1 % between defensible ways to fit (this fit: 2, least squares: 2.1")
     assert Sensitivity(0.5, {"least squares": -0.5}).spread == pytest.approx(1.0)
 
 

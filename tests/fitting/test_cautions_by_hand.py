@@ -36,12 +36,12 @@ def test_the_farthest_state_and_the_nearest_fitted_one_are_told():
     fit = calibrated((0.0, 0.0, 1.0), (0.5, 0.4, 0.75), (0.0, 0.0, 1.0))
     (found,) = cautions.another_schedule(fit, asked_with((0.2, 0.0, 1.0), (1.0, 0.2, 0.45), (0.0, 0.0, 1.0)))
     assert found.text.startswith(
-        "no fitted run lowers its learning rate like this: here it has fallen by 100 % over the last 20 % of the steps "
-        "(mean 45 % of the peak); of the fitted runs the nearest has fallen by 50 % over the last 40 % of the steps "
-        "(mean 75 % of the peak):"
+        "the learning rate falls in a way that no fitted run has shown: here it falls by 100 % over the last 20 % of "
+        "the steps (mean 45 % of the peak), in the most similar fitted run it falls by 50 % over the last 40 % of the "
+        "steps (mean 75 % of the peak);"
     )
-    assert cautions._falls(np.array([0.009, 0.5, 1.0])) == "has not fallen yet"
-    assert cautions._falls(np.array([0.01, 0.5, 1.0])).startswith("has fallen by 1 %")
+    assert cautions._falls(np.array([0.009, 0.5, 1.0])) == "does not fall"
+    assert cautions._falls(np.array([0.01, 0.5, 1.0])).startswith("falls by 1 %")
 
 
 def test_without_states_there_is_no_other_schedule():

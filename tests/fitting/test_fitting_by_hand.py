@@ -361,11 +361,11 @@ def test_where_intervals_come_from():
     assert of(None) == [f"{drawn}, as if the law were true: not calibrated by a back-test"]
     told = Calibration(1.26, 4, 20, 0.0, 1.0, 0.5, misfit=0.873)
     seen = "20 held-out predictions from 4 refits to the other runs"
-    allowed = "prediction intervals allow for 1.3 times the usual error of a law, which its residuals make 87 % likely"
-    assert of(told) == [drawn, f"{allowed}, from a back-test: {seen}"]
-    assert "residuals" not in of(replace(told, misfit=1.0))[1]  # of curves: nothing in them could show it
+    allowed = "prediction intervals allow for noise, for the draws, and for what the law misses: 1.3 times what laws"
+    assert of(told) == [drawn, f"{allowed} usually miss, with a probability of 87 % (back-test: {seen})"]
+    assert "probability" not in of(replace(told, misfit=1.0))[1]  # of curves: nothing in them could show it
     earlier = EarlierCalibration(1.26, 4, 20, 0.0, 1.0)
-    assert of(earlier)[1] == f"prediction intervals are scaled by 1.3, from a back-test: {seen}"
+    assert of(earlier)[1] == f"prediction intervals are scaled by 1.3 (back-test: {seen})"
     assert of(replace(told, points=7))[1].endswith(
         "a back-test gave only 7 held-out predictions from 4 refits to the other runs"
     )
@@ -383,10 +383,12 @@ def test_remarks_on_a_fit():
         "3 of 8 starts ended at another point: 2 without A, 1 elsewhere",
     ]
     assert lines[3].startswith(
-        "6 rows lie more than 5 sigma (noise) from the law: row 0 (r0) +7.2 sigma; row 1 (r1) -12.8"
+        "6 rows lie more than 5 sigma (noise) from the law: row 0 (r0) by +7.2 sigma; row 1 (r1) by -12.8"
     )
-    assert lines[3].endswith("row 4 (r4) +7.2 sigma; 1 more")
+    assert lines[3].endswith("row 4 (r4) by +7.2 sigma; 1 more")
     assert summary.remarks(fitted(outliers=outliers[:5]))[0].endswith("+7.2 sigma")
+    unnamed = [Outlier("runs.csv, row 14", "row 14", 6.0)]  # a run that is named after its row
+    assert summary.remarks(fitted(outliers=unnamed))[0].endswith("from the law: runs.csv, row 14 by +6.0 sigma")
     assert summary.remarks(fitted()) == []
     text = summary.as_text(fitted(warnings=checks)).splitlines()
     assert text[-2:] == ["! one (and 1 more of this kind: three)", "! two"]

@@ -42,3 +42,9 @@ def test_a_formula_without_a_column_names_the_columns():
         sf.fit(pd.DataFrame({"my_size": X, "loss": X}), "a + b")
     with pytest.raises(sf.InputError, match="no parameter to fit"):
         sf.fit(pd.DataFrame({"N": X, "loss": X}), "2 + 3")
+
+
+@pytest.mark.parametrize("text", ["L < E + A*N**-b", "not (E + A*N)", "(N > A) & (N < B)", "A*N > 2 or B < 3"])
+def test_a_condition_is_no_formula(text):
+    with pytest.raises(sf.InputError, match="is true or false and no number"):
+        sf.fit(pd.DataFrame({"N": X, "loss": X}), text)

@@ -216,7 +216,8 @@ def test_sequences_are_not_called_tokens():
     assert batch_size(rows.assign(seq_len=64)).counts == "tokens"
 
 
-def test_the_command_on_batches(tmp_path):
+def test_the_command_on_batches(monkeypatch):
+    commands.once(monkeypatch, "scalefit.planning.batch.batch_size")
     text = commands.run(f"scalefit batch {SHIPPED} --at batch=8192")
     assert text.exit_code == 0, text.output
     for words in ("critical batch", "twice the least steps", "at batch 8192:", "lr ∝ batch^", "in tokens"):
@@ -228,7 +229,7 @@ def test_the_command_on_batches(tmp_path):
     assert commands.run(f"scalefit batch {SHIPPED} --csv").stdout.startswith("batch,lr,steps,tokens")
     far = commands.run(f"scalefit batch {SHIPPED} --at batch=1e9")
     assert far.exit_code == 1
-    assert "octaves beyond the measured 128 to 4096" in far.stdout
+    assert "beyond the measured 128 to 4096 (a factor of 32)" in far.stdout
     for wrong, said in (
         ("--at N=3", "batch=65536"),
         ("--loss nan", "a loss of nan"),

@@ -180,6 +180,7 @@ class TestOneRun:
 
 def test_the_command_says_what_python_says(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    commands.once(monkeypatch, "scalefit.planning.recipes.compare.compare_recipes")
     SCALED.to_csv("runs.csv", index=False)
     found = compare_recipes(sf.read_runs("runs.csv", need=()), "recipe", C="1e22", draws=20)
     line = "scalefit compare-recipes runs.csv --by recipe --at C=1e22 --draws 20"
@@ -235,3 +236,16 @@ class TestWhatIsSaidOfADifference:
         SCALED.assign(loss=loss).to_csv(tmp_path / "runs.csv", index=False)
         with pytest.raises(sf.InputError, match=r"loss is 0 in row 5, not above 0 \(1 of 16 runs\)"):
             compare_recipes(sf.read_runs(tmp_path / "runs.csv", need=()), "recipe", C=TARGET, draws=0)
+
+
+def test_runs_without_a_recipe_or_a_loss_are_left_out_and_counted():
+    more = pd.DataFrame(
+        {"C": [1e19, 1e20, 1e21, 3e20], "loss": [3.0, 2.8, 2.6, np.nan], "recipe": [None, None, None, "new"]}
+    )
+    table = pd.concat([SCALED, more], ignore_index=True)
+    found = compare_recipes(table, "recipe", C=TARGET, draws=0)
+    told = "4 runs of 20 left out: 3 without a recipe (column recipe), 1 without a finite loss"
+    assert found.left_out == told and told in str(found)
+    alone = compare_recipes(SCALED, "recipe", C=TARGET, draws=0)
+    assert alone.left_out == "" and "left out" not in str(alone)
+    assert found.pairs["difference"].iloc[0] == alone.pairs["difference"].iloc[0]

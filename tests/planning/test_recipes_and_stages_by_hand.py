@@ -196,7 +196,7 @@ def test_runs_without_a_recipe_a_loss_or_compute_do_not_count():
         }
     )
     runs = sf.read_runs(table, need=())
-    assert compare._table(runs, "recipe", "C")["C"].tolist() == [1e18, 1e19]
+    assert compare._table(runs, "recipe", "C")[0]["C"].tolist() == [1e18, 1e19]
     for by, kind, lacking in (("corpus", "C", "corpus"), ("recipe", "ND", "N")):
         with pytest.raises(InputError, match=f'no column "{lacking}"'):
             compare._table(runs, by, kind)

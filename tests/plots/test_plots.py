@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
-import sys
 
 import commands
 import matplotlib as mpl
@@ -138,11 +136,6 @@ def test_every_figure_returns_the_axes_it_was_given_and_leaves_the_settings_alon
         assert isinstance(plots.plot_fit(fit), Axes)
         plt.close("all")
     assert dict(mpl.rcParams) == before
-
-
-def test_the_package_loads_without_matplotlib():
-    code = "import sys, scalefit; scalefit.fit; sys.exit('matplotlib' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_method_of_the_fit_draws_the_same_figure(power_fit):

@@ -19,8 +19,8 @@ from scalefit.progress.forecast import PartialForecast, _forecasts_of_fitted
 from scalefit.progress.own_curve import fallen, own_curve
 from scalefit.progress.partial_run import PartialRun, read_partial
 from scalefit.rows.points import Points
-from scalefit.runs.clocks import Clock
 from scalefit.runs.divergence import Divergence
+from scalefit.runs.trajectory import Clock
 from scalefit.schedules import areas, parse_schedule
 
 PLAN = parse_schedule("linear:peak_lr=0.01,steps=100,warmup=10")

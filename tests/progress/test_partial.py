@@ -14,7 +14,7 @@ import scalefit as sf
 from scalefit import plots
 from scalefit.errors import InputError
 from scalefit.progress.drift import ahead, scale_from
-from scalefit.runs.clocks import Clock
+from scalefit.runs.trajectory import Clock
 from scalefit.schedules import areas, parse_schedule
 
 PLAN = "cosine:peak_lr=1e-3,steps=2000,warmup=50,final=1e-4"

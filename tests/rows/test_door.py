@@ -47,7 +47,7 @@ def test_a_row_that_cannot_be_used_is_named_with_line_column_and_value(name, val
 def test_the_first_of_several_bad_rows_is_named_and_the_others_are_counted():
     runs = table(N=(4, 0.0), loss=(8, 2.5))
     runs.table.loc[[6, 7], "N"] = -1.0
-    with pytest.raises(InputError, match=r"row 4, column N: N is 0 \(and 2 more rows\)"):
+    with pytest.raises(InputError, match=r"row 4, column N: N is 0 \(and in 2 other rows\)"):
         checked(runs)
 
 
@@ -182,10 +182,11 @@ def test_step_zero_counts_as_the_first_step_after_it():
 
 @pytest.mark.parametrize(("axis", "column"), [("step", "step"), ("epoch", "epoch"), ("tokens", "D")])
 def test_the_row_before_training_is_left_out_of_a_power_law_and_counted(axis, column):
-    places = np.arange(0, 400, 10)
-    loss = np.r_[10.5, 2 + 3 * places[1:] ** -0.5]
+    places = np.arange(0, 400, 10) * (10_000 if axis == "tokens" else 1)
+    loss = np.r_[10.5, 2 + 3 * (400 * places[1:] / places.max()) ** -0.5]
     fit = sf.fit(pd.DataFrame({"run": "a", axis: places, "loss": loss}), f"power-floor:over={column}", points="all")
-    np.testing.assert_allclose([fit[name] for name in ("L_inf", "A", "alpha")], [2, 3, 0.5], rtol=1e-6)
+    level = 3 * (400 / places.max()) ** -0.5
+    np.testing.assert_allclose([fit[name] for name in ("L_inf", "A", "alpha")], [2, level, 0.5], rtol=1e-6)
     assert any(f"1 row at {column} 0, before any training, left out" in note for note in fit.notes)
 
 
@@ -198,3 +199,33 @@ def test_compute_in_other_units_without_a_word_is_refused(over):
     assert "C (EFLOPs)" in error.value.todo
     units = runs.rename(columns={"C": "C (EFLOPs)"})
     assert sf.fit(units, "power-floor:over=C").predict(C=1e20)["loss"].iloc[0] == pytest.approx(2.3, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "said"),
+    [
+        ("N", {2: 1.3, 7: 0.8}, r"row 2, column N: N is 1\.3 \(and in 1 other row\); others are up to 4e\+06: write"),
+        ("N", {5: 499.0}, "row 5, column N: N is 499"),
+        ("D", {4: 30.0}, r"row 4, column D: D is 30; others are up to 5e\+08"),
+        ("N", {8: 1.25e14}, r"row 8, column N: N is 1\.25e\+14; no model is so large"),
+    ],
+)
+def test_a_size_in_another_unit_than_the_others_of_its_column_is_named(column, values, said):
+    runs = table()
+    for row, value in values.items():
+        runs.table.loc[row, column] = value
+    with pytest.raises(InputError, match=said):
+        checked(runs)
+
+
+def test_the_smallest_model_of_a_published_law_is_no_fault():
+    assert len(checked(table(N=(2, 768.0)))) == 9
+
+
+@pytest.mark.parametrize("missing", ["D", "N"])
+def test_compute_in_another_unit_gives_no_parameters_and_no_tokens(missing):
+    """6 N D / 1e18 under the name C, or hours of GPUs, is no FLOP."""
+    frame = table().table.assign(C=lambda each: 6e-18 * each["N"] * each["D"] * 1e3).drop(columns=missing)
+    with pytest.raises(InputError, match=rf"{missing} = C / .* is at most .*: C, its source, is no amount"):
+        checked(read_runs(frame))
+    assert len(checked(read_runs(frame.assign(C=frame["C"] * 1e15)))) == 9

@@ -51,9 +51,15 @@ def test_sizes_in_millions_and_tokens_in_billions(N, D, refused):
         refuse_units(LAW, rows)
 
 
-def test_laws_of_size_alone_know_no_unit():
-    refuse_units(find_law("power:over=N"), rows_of(x=[1.0, 2.0]))
+@pytest.mark.parametrize(("law", "largest"), [("power:over=N", 512.0), ("power-floor:over=D", 3000.0)])
+def test_laws_of_one_count_know_no_unit(law, largest):
+    """Random features and the like are this few: the reading of the table asks, the fit goes on."""
+    refuse_units(find_law(law), rows_of(x=[largest / 2, largest]))
+
+
+def test_no_rows_have_no_unit():
     refuse_units(LAW, rows_of(N=[], D=[]))
+    refuse_units(find_law("power:over=N"), rows_of(x=[]))
 
 
 @pytest.mark.parametrize(("size", "refused"), [(2e9, False), (2.01e9, True), (-2.01e9, True)])

@@ -159,9 +159,9 @@ RUNS = runs_of(N=[1e6, 2e6, 4e6], D=[1e9, 2e9, 4e9], loss=[3.0, 2.9, 2.8])
 @pytest.mark.parametrize(
     ("values", "N", "log", "said"),
     [
-        ([3.0, np.nan, np.inf], [1e6, 2e6, 4e6], False, r"loss is nan \(and 1 more rows\)"),
+        ([3.0, np.nan, np.inf], [1e6, 2e6, 4e6], False, r"loss is nan \(and in 1 other row\)"),
         ([3.0, np.inf, 2.8], [1e6, 2e6, 4e6], False, "column loss: loss is inf;"),
-        ([3.0, 0.0, -1.0], [1e6, 2e6, 4e6], True, r"loss is 0 \(and 1 more rows\)"),
+        ([3.0, 0.0, -1.0], [1e6, 2e6, 4e6], True, r"loss is 0 \(and in 1 other row\)"),
         ([3.0, 2.9, 2.8], [1e6, 0.0, 4e6], False, 'N is 0; .* must be positive: leave such rows out .--where "N > 0"'),
         ([3.0, 2.9, 2.8], [1e6, np.nan, 4e6], False, "N is nan"),
     ],

@@ -102,9 +102,9 @@ def test_the_command_shows_what_it_knows_where_others_refuse(tmp_path):
 
 
 def test_a_tie_of_steps_leaves_both(tmp_path):
-    (tmp_path / "two.csv").write_text("_step,global_step,loss\n0,0,5\n1,10,4\n")
+    (tmp_path / "two.csv").write_text("iter,global_step,loss\n0,0,5\n1,10,4\n")
     lines = inspect(read_runs(tmp_path / "two.csv", need=(), tell_ties=True)).lines
-    assert "! the columns '_step' and 'global_step' could both be step" in lines[4]
+    assert "! the columns 'iter' and 'global_step' could both be step" in lines[4]
 
 
 def test_a_missing_loss_lists_the_columns_as_the_file_has_them(tmp_path):

@@ -142,6 +142,8 @@ def test_a_restart_with_another_seed_is_one_run():
         ({"global_batch_size": 256, "seq_length": 1024}, 262144e3),
         ({"batch_size": 256}, None),  # of sequences of a length that is not known
         ({"batch": 256, "seq_len": 1024}, None),  # called tokens, and too small to be
+        ({"batch_size": 64, "seq_len": 1024, "gradient_accumulation_steps": 1}, 65536e3),
+        ({"global_batch_size": 64, "seq_len": 1024, "grad_accum": 4}, 65536e3),
     ],
 )
 def test_steps_times_a_batch_in_tokens_are_the_data(settings, D):
@@ -151,3 +153,28 @@ def test_steps_times_a_batch_in_tokens_are_the_data(settings, D):
     assert D is None or read.D.tolist() == [D, 2 * D]
     told = sf.read_runs(table.assign(D=7e9))
     assert told.table.D.tolist() == [7e9, 7e9]
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("batch_size", {"gradient_accumulation_steps": 4}),
+        ("config.batch_size", {"config.accumulate_grad_batches": 8}),
+        ("train_batch_size", {"num_gpus": 8}),
+        ("bs", {"world_size": [1, 16], "grad_accum": 1}),
+    ],
+)
+def test_the_batch_of_one_device_or_part_of_a_step_is_not_that_of_the_step(name, parts):
+    """Nothing in such a table says whether the batch counts the parts: D was too small by their number."""
+    table = pd.DataFrame({"N": [1e7, 2e7], "steps": [1000, 2000], "loss": [3.0, 2.5], "seq_len": 1024, name: 64})
+    runs = sf.read_runs(table.assign(**parts))
+    assert not {"D", "batch"} & set(runs.table.columns)
+    assert [note.kind for note in runs.notes if "batch of one device" in note.text] == ["unknown"]
+    with pytest.raises(sf.InputError, match=f"no column \"D\".*'{name}' may be the batch of one device"):
+        sf.fit(runs, "power:over=D", force=True)
+
+
+def test_tokens_over_steps_say_what_a_batch_counts_before_the_length_of_a_sequence_does():
+    table = pd.DataFrame({"N": [1e7, 2e7], "steps": [1000, 2000], "loss": [3.0, 2.5], "seq_len": 1024})
+    runs = sf.read_runs(table.assign(batch_size=64, accum_steps=4, D=table.steps * 262144))
+    assert runs.table.batch.tolist() == [262144, 262144]

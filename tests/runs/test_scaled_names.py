@@ -15,8 +15,11 @@ N, D = (each.ravel() for each in np.meshgrid(np.geomspace(1e6, 1e9, 4), np.geoms
 FINAL = 1.7 + 400 * N**-0.34 + 410 * D**-0.28
 
 
+OF_STEPS = ["ksteps", "kstep", "k_iters", "steps_k", "steps (k)", "steps in thousands", "step/1e3"]
+
+
 @pytest.mark.parametrize(
-    "name", ["ksteps", "kstep", "k_iters", "steps_k", "steps (k)", "steps in thousands", "step/1e3"]
+    "name", [*OF_STEPS, "thousands of steps", "steps, thousands", "kilo_steps", "thousand iterations"]
 )
 @pytest.mark.parametrize("mapped", [False, True])
 def test_thousands_of_steps(name, mapped):

@@ -1,6 +1,9 @@
 """What the names of columns say of their units: applied, or the column is not taken for what it does not count."""
 
+import re
+
 import numpy as np
+import pandas as pd
 import pytest
 
 import scalefit as sf
@@ -58,6 +61,73 @@ COUNTED = ["tokens_in_billions", "Tokens in billions", "tokens (in B)", "tokens_
 @pytest.mark.parametrize("name", COUNTED)
 def test_billions_in_words(read, name):
     assert read(f"N,{name},loss\n1e6,2.5,3.5\n2e6,40,3.0\n").table["D"].tolist() == [2.5e9, 40e9]
+
+
+TOLD = {
+    **dict.fromkeys(["data (B tokens)", "billion_tokens", "tokens (GT)", "billions of tokens", "GTok"], ("D", 1e9)),
+    **dict.fromkeys(["tokensB", "Tokens B", "billion D_tokens"], ("D", 1e9)),
+    **dict.fromkeys(["giga_tokens", "training data [GT]", "B tokens", "D in billion tokens", "1e9 tokens"], ("D", 1e9)),
+    **dict.fromkeys(["10^9 tokens", "tokens_1e9", "dataset size (B tokens)", "corpus size (1e9 tokens)"], ("D", 1e9)),
+    **dict.fromkeys(["trillion_tokens", "tokens_trillions", "Ttok"], ("D", 1e12)),
+    **dict.fromkeys(["million_params", "params in M", "M params", "paramsM", "nParamsM", "MParams"], ("N", 1e6)),
+    **dict.fromkeys(["parameters, millions", "size (M params)", "mega params", "params_1e6", "N_M"], ("N", 1e6)),
+    **dict.fromkeys(["N / million", "Mio. Parameter", "params/millions"], ("N", 1e6)),
+    **dict.fromkeys(["Mrd. Token", "tokens / billion"], ("D", 1e9)),
+    **dict.fromkeys(["non-embedding N (M)", "config.n_params_M", "model (M parameters)"], ("N", 1e6)),
+    **dict.fromkeys(["batch size (M tokens)", "batch (M tokens)", "million tokens per step"], ("batch", 1e6)),
+    **dict.fromkeys(["flops_1e18", "C (1e18)", "compute [10^18]"], ("C", 1e18)),
+    **dict.fromkeys(["lr (e-3)", "peak_lr (1e-3)"], ("peak_lr", 1e-3)),
+    **dict.fromkeys(["data (tokens)", "size (params)"], (None, 1.0)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TOLD)
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_unit_in_words_before_after_or_in_brackets(read, name, mapped):
+    target, factor = TOLD[name]
+    target = target or ("D" if "tokens" in name else "N")
+    options = {"rename": {name: target}} if mapped else {}
+    table = read(f'arm,"{name}",loss\na,2,3.5\nb,40,3.0\nc,7.5,2.75\n', **options).table
+    np.testing.assert_allclose(table[target].to_numpy(float), np.array([2, 40, 7.5]) * factor, rtol=1e-12)
+
+
+def test_a_unit_that_is_applied_is_told(read):
+    told = [note.text for note in read("million_params,loss\n2,3.5\n40,3.0\n").notes if note.kind == "converted"]
+    assert told == ["N in parameters = 1e+06 times the column 'million_params'"]
+
+
+UNSAID = ["data_B", "dataset size (B)", "size (M)", "lr_1e3", "ground truth (GT)", "tokens_per_param_B", "batch_M"]
+
+
+OTHERWISE = ["b_tokens", "bn_params", "m_params", "mega_batch_tokens_B", "param_size", "tokens_per_million"]
+
+
+@pytest.mark.parametrize("name", [*UNSAID, *OTHERWISE, "speed (M tokens/s)"])
+def test_a_unit_without_a_word_for_what_it_counts_is_not_guessed(read, name):
+    table = read(f'arm,"{name}",loss\na,2,3.5\nb,40,3.0\n').table
+    assert not {"N", "D", "tokens", "batch", "lr", "peak_lr"} & set(table.columns)
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "values"),
+    [("params (M)", "N", [6e7, 2e9, 3e9]), ("million_tokens", "D", [3e8, 6e9, 9e9]), ("tokens_B", "D", [3e8, 6e9, 9e9]),
+     ("tokens (MT)", "D", [1e9, 2e9, 3e9]), ("C (1e21)", "C", [1e19, 1e20, 3e20])],
+)  # fmt: skip
+def test_a_unit_that_the_values_contradict_is_asked_about(read, name, target, values):
+    text = f"arm,{name},loss\n" + "".join(f"r{at},{value:g},{3 - at / 8}\n" for at, value in enumerate(values))
+    for options in ({}, {"rename": {name: target}}):
+        with pytest.raises(sf.InputError, match=f"the name '{re.escape(name)}' counts in units of 1e"):
+            read(text, **options)
+    runs = read(text, tell_ties=True)
+    assert target not in runs.table.columns
+    assert [note for note in runs.notes if note.kind == "ambiguous" and name in note.text]
+    plain = read(text.replace(name, name.split()[0].removeprefix("million_").removesuffix("_B")))
+    assert plain.table[target].tolist() == values
+
+
+def test_a_unit_in_brackets_and_in_words_counts_once(read):
+    assert read("tokens_B (billions),loss\n2,3.5\n40,3.0\n").table["D"].tolist() == [2e9, 40e9]
+    assert read('"EFLOPs (1e18)",loss\n2,3.5\n40,3.0\n').table["C"].tolist() == [2e18, 40e18]
 
 
 @pytest.mark.parametrize(("header", "factor"), [("model size", 1.0), ("params (M)", 1.0)])
@@ -118,3 +188,21 @@ def test_a_loss_of_zero_beside_a_gradient_of_nan_is_a_lost_loss(read):
     told = "".join(f"{{'loss': {r['loss']}, 'grad_norm': 1.0, 'epoch': {r['step'] / 100}}}\n" for r in rows)
     told += "".join(f"{{'loss': 0.0, 'grad_norm': nan, 'epoch': {s / 100}}}\n" for s in range(60, 100, 10))
     assert np.isnan(read(told, "train.log").curves["loss"]).sum() == 4
+
+
+@pytest.mark.parametrize(("scale", "told"), [(1e-6, True), (1.0, False)])
+def test_curves_of_one_length_in_millions_of_tokens_are_told(scale, told):
+    """The lengths are the same for all sizes, so that nothing was said of a millionth of a token per parameter."""
+    size, tokens = np.repeat([1e7, 3e7, 1e8], 4), np.tile([1e9, 2e9, 5e9, 1e10], 3)
+    loss = 1.8 + 400 * size**-0.34 + 2000 * tokens**-0.29
+    table = pd.DataFrame({"run": size.astype(str), "N": size, "step": tokens / 5e5, "tokens": tokens * scale})
+    notes = [note.text for note in sf.read_runs(table.assign(loss=loss)).notes]
+    assert any("every run saw fewer tokens than it has parameters" in text for text in notes) == told
+
+
+@pytest.mark.parametrize(("loss", "told"), [(np.exp([4.2, 4.0, 3.8]), True), (np.array([13.0, 9.0, 8.0]), False)])
+def test_a_loss_beyond_the_logarithm_of_any_vocabulary_is_told(loss, told):
+    table = pd.DataFrame({"N": [1e7, 3e7, 1e8], "D": [1e9, 2e9, 4e9], "loss": loss})
+    notes = [note.text for note in sf.read_runs(table).notes]
+    assert any("if these are perplexities" in text for text in notes) == told
+    assert not any("perplexities" in note.text for note in sf.read_runs(table.drop(columns="D")).notes)

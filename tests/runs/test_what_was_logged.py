@@ -162,7 +162,7 @@ def test_the_steps_that_a_trainer_logged_count_in_trackio(tmp_path):
         ("m/1/r/params/note", b"\xe6\xff", "not UTF-8"),
         ("m/1/r/metrics/loss", b"1 2.0 \xe7", "not UTF-8"),
         ("m/plots/metrics/loss.tsv", b"step\tloss\n1\t3\ntwo\t2\n", "row 3.* 'two' is not a number"),
-        ("m/train_a/params.json", b'{"lr": "\xe6"}', "not UTF-8"),
+        ("m/train_a/params.json", b'{"lr": "\xce\xc4\xbc\xfe"}', "not UTF-8"),
         ("m/long.csv", b"step,metric,value\n1,loss,3\ntwo,loss,2\n3,loss,1\n", "row 3.* 'two' is not a number"),
     ],
 )

@@ -16,6 +16,7 @@ from scalefit.plots import plot_forecast, plot_sharpness, save_figure
 from scalefit.stability import forecast, sharpness_threshold, shortest_warmup
 from scalefit.stability.lines import Lines
 from scalefit.stability.probes import probes
+from scalefit.stability.stable import boundary_of
 from scalefit.transfer.boundary import backtest_divergence, boundary
 from scalefit.transfer.sweeps import read_sweeps
 
@@ -105,7 +106,7 @@ def test_answers_show_the_verdict_and_the_numbers_on_one_screen():
     assert lines[0].endswith(f"learning rate 0.01: {', '.join(found.likely)}")
     assert len(found.likely) == 2
     assert len(lines) < 20
-    far = [line for line in lines if "octaves beyond" in line]
+    far = [line for line in lines if "beyond the measured" in line]
     assert far == ["! largest attention logit, log Z, gradient RMS, sharpness times lr: " + found.found[0].far]
     assert found._repr_html_().startswith("<div><p><strong>2 limits are likely")
     two = forecast(planted(sizes=(1e6, 1e7)), 1e8, 0.01)
@@ -271,7 +272,9 @@ def test_the_largest_stable_learning_rate_is_held_as_often_as_is_said():
             shift = rng.uniform(0, 1)
             rows += [(width, 2.0 ** (k + shift), np.nan if k + shift > edge else 2.0) for k in range(-12, 2)]
         rows = pd.DataFrame(rows, columns=["d_model", "lr", "loss"])
-        stable = forecast(rows, 1024, 0.01).boundary.at(1024)
+        stable = boundary_of(rows, "d_model")[0].at(1024)
+        if seed == 0:  # that of the forecast, which reads the runs first
+            assert forecast(rows, 1024, 0.01).boundary.at(1024) == stable
         inside += stable.low <= 2.0 ** (-2 - 0.7 * 5) <= stable.high
     assert inside >= 0.85 * 60
 
@@ -403,7 +406,8 @@ def test_without_qk_layernorm_the_attention_logit_grows_with_lr_and_width(sp):
 def test_the_held_out_width_lies_within_the_forecast(sp):
     """The largest attention logit of width 128, from widths 16 to 64, at each learning rate that does not diverge."""
     small, held = sp[sp["d_model"] < 128], sp[(sp["d_model"] == 128) & (sp["lr"] < 0.4)]
-    inside, small = [], sf.read_runs(small, need=())
+    others = [name for name in small if "/" in name]  # per-module probes, which are not asked for here
+    inside, small = [], sf.read_runs(small.drop(columns=others), need=())
     for lr, rows in held.groupby("lr"):
         value = by_name(forecast(small, float(rows["N"].iloc[0]), float(lr)))["largest attention logit"].value
         inside.append(value.low <= rows["attention_logit_max"].mean() <= value.high)
@@ -465,7 +469,7 @@ def test_the_command_that_can_answer_nothing_or_too_far_fails(tmp_path):
     assert commands.run(f"{base} N=9e9").exit_code == 0  # log Z is 4 + 2 log(N/1e6): 22, and its limit 50
     far = commands.run(f"{base} N=2e10")
     assert far.exit_code == 1
-    assert "! log Z: N 2e+10 lies 7.6 octaves beyond the measured 1e+06 to 1e+08" in far.stdout
+    assert "! log Z: N 2e+10 lies a factor of 200 beyond the measured 1e+06 to 1e+08" in far.stdout
     assert json.loads(commands.run(f"{base} N=2e10 --json").stdout)["far_beyond"][0].startswith("log Z: N 2e+10")
     assert commands.run(f"{base} N=2e10 --exit-zero").exit_code == 0
 

@@ -35,7 +35,8 @@ def test_a_decided_verdict_needs_no_plan():
     assert not len(found.table)
     assert found.ok
     assert not found.stop
-    assert "decided already, does not transfer" in str(found)
+    assert str(found).startswith("decided already: does not transfer: the best learning rate falls to 0.25 times")
+    assert "cost" not in str(found)
     with pytest.raises(sf.InputError, match="every verdict is decided"):
         found.plot()
 
@@ -82,6 +83,7 @@ def test_a_size_whose_optimum_lies_below_its_rates_asks_for_lower_ones():
 
 
 def test_the_command_says_what_python_says(depth, tmp_path, monkeypatch):
+    commands.once(monkeypatch, "scalefit.transfer.further.next_sweeps")
     monkeypatch.chdir(commands.workspace(tmp_path))
     line = "scalefit next data/lr_depth/runs.csv --sweep"
     result = commands.run(line)

@@ -320,14 +320,14 @@ def test_a_verdict_needs_the_whole_interval():
     two = np.array([256.0, 512.0])
     fast = verdict_of("all", "d_model", Interval(-0.9, -0.95, -0.85), two)
     assert fast.startswith("undecided")
-    assert "Sizes further apart" in fast
+    assert "sizes further apart" in fast
 
 
 def test_a_verdict_names_the_factor_of_size_over_which_the_optimum_stays_within_an_octave():
     sizes = np.array([64.0, 128.0, 256.0])
     said = verdict_of("all", "d_model", Interval(0.1, -0.05, 0.25), sizes)  # an octave after four doublings
-    assert said.startswith("transfers: the best learning rate rises by 0.20 octaves over a factor of 4 in d_model")
-    assert said.endswith("stays within an octave over a factor of at least 16")
+    assert said.startswith("transfers: the best learning rate rises to 1.15 times its value")
+    assert said.endswith("stays within a factor of 2 over a factor of at least 16 in d_model")
     assert "too small to give a limit" in verdict_of("all", "d_model", Interval(0.0, -0.09, 0.09), sizes)
 
 
@@ -505,7 +505,8 @@ def test_a_public_sweep_at_one_batch_predicts_the_longest_runs():
 # --- the command and the figures --------------------------------------------------------------------------------------
 
 
-def test_the_command_answers_in_text_json_and_csv(tmp_path):
+def test_the_command_answers_in_text_json_and_csv(tmp_path, monkeypatch):
+    commands.once(monkeypatch, "scalefit.transfer.lr_transfer.lr_transfer")
     base = f"scalefit lr-transfer {SHIPPED} --at d_model=256 --draws 40"
     text = commands.run(f"{base} --backtest --plot {tmp_path}/lr.png")
     assert text.exit_code == 0, text.output
@@ -522,16 +523,16 @@ def test_answers_show_the_verdict_and_the_numbers_on_one_screen(shipped):
     rows = planted(-1.5, widths=(64, 128, 256), grid=2.0 ** np.arange(-9.0, -2.0)).assign(parametrization="a<b>")
     found = lr_transfer(rows, target=64000, draws=20)
     lines = repr(found).splitlines()
-    assert lines[0].startswith("a<b>: does not transfer: ")
+    assert lines[0].startswith("a<b>: best learning rate at d_model 64000: ")
     assert any(line.startswith("! a<b>, d_model 256: the smallest loss is at the smallest") for line in lines)
     assert any(line.startswith("! d_model 64000 lies") for line in lines)
     assert len(repr(lr_transfer(shipped, draws=20)).splitlines()) < 30
-    assert lines[1].startswith("  at d_model 64000: learning rate ")
-    assert repr(found["a<b>"]).splitlines() == [lines[0], lines[2]]
+    assert lines[1].startswith("  does not transfer: ")
+    assert repr(found["a<b>"]).splitlines() == [f"a<b>: {lines[1].strip()}", lines[2]]
     best = found["a<b>"].optima
     assert re.fullmatch(r"learning rate 0\.0\d+ \[0\.0\d+, 0\.0\d+\], loss 2\.5\d*", repr(best[64.0]))
     assert repr(best[256.0]).startswith("no optimum: the smallest loss")
-    assert found._repr_html_().startswith("<div><p><strong>a&lt;b&gt;: does not transfer")
+    assert found._repr_html_().startswith("<div><p><strong>a&lt;b&gt;: best learning rate at d_model")
     assert "<b>" not in found._repr_html_()
 
 
@@ -543,7 +544,8 @@ def test_the_command_on_a_table_of_three_columns(tmp_path):
         assert "-1.0" in result.stdout
     assert commands.run(f"scalefit lr-transfer {tmp_path}/mine.csv --at N=1024").exit_code == 2
     words = result.stdout.splitlines()
-    assert words[0].startswith("all: does not transfer: the best learning rate falls by 3.00 octaves")
+    assert words[0].startswith("best learning rate at d_model 1024: ")
+    assert words[1].startswith("  does not transfer: the best learning rate falls to 0.125 times")
     assert words[4].startswith("not in the log: batch, schedule, warmup, weight_decay, optimizer; keep them")
 
 
@@ -564,7 +566,7 @@ def test_a_target_far_beyond_the_sizes_is_told(tmp_path):
     assert commands.run(f"{base}=4096").exit_code == 0  # three octaves beyond sizes that span three
     far = commands.run(f"{base}=8192")
     assert far.exit_code == 1
-    assert "\n! d_model 8192 lies 4 octaves beyond the measured 64 to 512 (3 octaves)" in far.stdout
+    assert "\n! d_model 8192 lies a factor of 16 beyond the measured 64 to 512 (a factor of 8)" in far.stdout
     assert json.loads(commands.run(f"{base}=8192 --json").stdout)["arms"][0]["far_beyond"].startswith("d_model 8192")
     assert commands.run(f"{base}=8192 --exit-zero").exit_code == 0
 
@@ -605,7 +607,7 @@ def test_columns_in_another_language_are_listed_and_mapped(tmp_path):
     assert "write --map d_model=COLUMN" in commands.run(f"{base} --map lr=eta,loss=verlust").stderr
     mapped = commands.run(f"{base} --map lr=eta,loss=verlust --over breite --at breite=1024")
     assert mapped.exit_code == 0, mapped.stderr
-    assert "at breite 1024: learning rate" in mapped.stdout
+    assert "best learning rate at breite 1024: " in mapped.stdout
 
 
 def test_diverged_runs_are_counted():

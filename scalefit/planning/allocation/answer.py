@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from scalefit.answers import Shown, as_lines
+from scalefit.answers import Shown, as_lines, far_out
 from scalefit.diagnosis.checks import Check
 from scalefit.fitting.result import Fit
 from scalefit.planning.allocation.cost import SIZES, Rate
@@ -72,14 +72,15 @@ class Plan(Shown):
         return plot_plan(self, ax=ax)
 
     def __str__(self) -> str:
-        lines = [f"plan by law {self.fit.law.spec} ({self.fit.status})"]
+        lines: list[str] = []
         rows: list[Row] = [{str(k): v for k, v in row.dropna().items()} for _, row in self.table.iterrows()]
         if len(rows) <= MOST_BLOCKS:
             for row in rows:
-                lines += ["", *self._block(row)]
+                lines += [*self._block(row), ""]
         else:
-            lines += ["", as_lines(self._short(rows), 4)]
-        lines += ["", "assumed:", *(f"  {text}" for text in self.assumptions)]
+            lines += [f"{len(rows)} targets:", as_lines(self._short(rows), 4), ""]
+        lines += [f"plan by law {self.fit.law.spec} ({self.fit.status}); assumed:"]
+        lines += [f"  {text}" for text in self.assumptions]
         lines += [f"! {check.text}" for check in (*self.cautions, *self.fit.warnings)]
         return "\n".join([*lines, *(f"! {note}" for note in self.notes)])
 
@@ -87,15 +88,16 @@ class Plan(Shown):
         """One target, in lines."""
         if "floor" in row:
             return [f"{row['target']}: unreachable: {self._floor(row)}"]
-        lines = [f"{row['target']}:"]
+        answer = []
         if "aim" in row and "C" in row:
             what = "compute" if self.surface.free else "its compute"
-            lines.append(f"  {what} {_with_ends(row, 'C', _flop)} FLOP")
-        lines += [f"  {name} {_with_ends(row, name)}" for name in self._chosen(row)]
+            answer.append(f"{what} {_with_ends(row, 'C', _flop)} FLOP")
+        answer += [f"{name} {_with_ends(row, name)}" for name in self._chosen(row)]
+        ends = f" [{row['low']:.4g}, {row['high']:.4g}]" if "low" in row else ""
+        answer.append(f"{self.fit.target} {row['loss']:.5g}{ends}")
+        lines = [f"{row['target']}: {', '.join(answer)}"]
         ratio = row.get("tokens_per_parameter")
         lines += [f"  {ratio:.3g} tokens per parameter"] if ratio else []
-        ends = f" [{row['low']:.4g}, {row['high']:.4g}]" if "low" in row else ""
-        lines.append(f"  {self.fit.target} {row['loss']:.5g}{ends}")
         if "flat_low" in row:
             reach = f"{said(row['flat_low'])} to {said(row['flat_high'])}"
             lines.append(f"  flat valley: {self.surface.free[0]} from {reach} is within {100 * FLAT:g} % of that loss")
@@ -108,9 +110,7 @@ class Plan(Shown):
         if "gpu_hours" in row:
             price = f", at a price of {said(row['money'])}" if "money" in row else ""
             lines.append(f"  {said(row['gpu_hours'])} GPU-hours{price}")
-        far = row["decades_beyond"]
-        lines.append(f"  {far:.2g} decades beyond the fitted runs" if far > 0 else "  within the fitted runs")
-        return lines
+        return [*lines, f"  {far_out(row['decades_beyond'])}"]
 
     def _chosen(self, row: Row) -> list[str]:
         """The columns that the plan chose, in the law's order."""

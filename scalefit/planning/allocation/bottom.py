@@ -14,6 +14,8 @@ from scalefit.numerics import FloatArray
 
 GRID = 97  #: positions of the first search
 HALVINGS = 40
+LEVELLING = 120  #: steps in which a slope of 0 is found at the most, the third part of them halvings
+LEVEL = 1e-12  #: a step at which that search ends
 STEP = 2e-3  #: of the slope's five-point stencil, in logarithms
 ROUNDS = 3  #: passes over several coordinates before Newton's steps
 NEWTON = 25
@@ -44,11 +46,36 @@ def bottom(line: Line, low: FloatArray, high: FloatArray, slopes: Line | None = 
     inside = (best > 0) & (best < GRID - 1) & np.isfinite(values.min(axis=1))
     here = np.arange(len(grid))
     left, right = grid[here, np.maximum(best - 1, 0)], grid[here, np.minimum(best + 1, GRID - 1)]
-    for _ in range(HALVINGS):
-        middle = (left + right) / 2
-        uphill = (slope(line, middle) if slopes is None else slopes(middle[:, None])[:, 0]) > 0
-        left, right = np.where(uphill, left, middle), np.where(uphill, middle, right)
-    return np.where(inside, (left + right) / 2, np.nan)
+
+    def steep(x: FloatArray) -> FloatArray:
+        return slope(line, x) if slopes is None else slopes(x[:, None])[:, 0]
+
+    return np.where(inside, _level(steep, left, grid[here, best], right), np.nan)
+
+
+def _level(steep: Line, left: FloatArray, first: FloatArray, right: FloatArray) -> FloatArray:
+    """Where slopes (B,) that rise with x are 0 between left and right: by secants, with halvings between them.
+
+    Beyond ``first``, where the line has a value, a slope without a value (NaN) counts as one upwards, before it as one
+    downwards.
+    """
+    x, before, height = first, left, np.full(len(first), np.nan)
+    done = np.zeros(len(first), dtype=bool)
+    for i in range(LEVELLING):
+        here = steep(x)
+        uphill = np.where(np.isfinite(here), here > 0, x > first)
+        left, right = np.where(uphill, left, x), np.where(uphill, x, right)
+        with np.errstate(all="ignore"):
+            guess = x - here * (x - before) / (here - height)
+        usable = (guess > left) & (guess < right) & (i % 3 < 2)
+        found = np.where(usable, guess, (left + right) / 2)
+        arrived = done | (here == 0)
+        before, height = x, here
+        x = np.where(arrived, x, found)
+        done = arrived | (np.abs(x - before) < LEVEL)
+        if done.all():
+            break
+    return x
 
 
 def slope(line: Line, at: FloatArray) -> FloatArray:
@@ -122,6 +149,37 @@ def falling_root(line: Line, low: FloatArray, high: FloatArray) -> FloatArray:
         above = line(middle[:, None])[:, 0] > 0
         left, right = np.where(above, middle, left), np.where(above, right, middle)
     return np.where(crosses, (left + right) / 2, np.nan)
+
+
+def first_fall(line: Line, low: FloatArray, high: FloatArray, step: float) -> tuple[FloatArray, FloatArray]:
+    """The least value of each line (B,) between low and high, and where the line first falls to 0 on the way there.
+
+    Lines may rise again, and may have no value in part (NaN), which counts as above 0; they are read every ``step``.
+    NaN where a line is below 0 from the beginning, and infinite where it never falls to 0.
+
+    >>> least, place = first_fall(lambda x: (x - 2.03) ** 2 - 1e-4, np.array([0.0]), np.array([9.0]), 0.5)
+    >>> least.round(9).tolist(), place.round(9).tolist()
+    ([-0.0001], [2.02])
+    """
+    count = int(np.ceil(float((high - low).max()) / step)) + 1
+    grid = low[:, None] + (high - low)[:, None] * np.linspace(0, 1, count)
+    values = line(grid)
+    values = np.where(np.isfinite(values), values, np.inf)
+    here, best = np.arange(len(grid)), np.argmin(values, axis=1)
+    around = (grid[here, np.clip(best + side, 0, count - 1)] for side in (-1, 1))
+    valley = bottom(line, *around)
+    deeper = np.nan_to_num(line(np.where(np.isnan(valley), grid[here, best], valley)[:, None])[:, 0], nan=np.inf)
+    least = np.minimum(values.min(axis=1), deeper)
+    below = values <= 0
+    first = np.where(below.any(axis=1), np.argmax(below, axis=1), best)
+    right = np.where(below.any(axis=1) | np.isnan(valley), grid[here, first], valley)
+    left = grid[here, np.maximum(first - 1, 0)]
+    for _ in range(HALVINGS + 15):
+        middle = (left + right) / 2
+        above = ~(line(middle[:, None])[:, 0] <= 0)
+        left, right = np.where(above, middle, left), np.where(above, right, middle)
+    place = np.where(below[:, 0], np.nan, (left + right) / 2)
+    return least, np.where(least <= 0, place, np.inf)
 
 
 def falling_zero(line: Line, low: FloatArray, high: FloatArray) -> FloatArray:

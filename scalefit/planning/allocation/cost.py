@@ -69,7 +69,8 @@ class Cost:
         at_0 = self({**values, pivot: np.zeros(())})
         with np.errstate(all="ignore"):
             found = np.asarray((budget - at_0) / (self({**values, pivot: np.ones(())}) - at_0))
-            found = np.where(found > 0, found, np.nan)
+            found = np.where(found > 0, found, np.nan)  # one unit may drown beside what is paid without any
+            found = np.asarray(found * (budget - at_0) / (self({**values, pivot: found}) - at_0))
             off = np.abs(self({**values, pivot: found}) / budget - 1)
             if not np.any(off > 1e-9):  # proportional to the column, but for a constant
                 return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.diagnosis.checks import Check
-from scalefit.errors import InputError
+from scalefit.errors import InputError, all_of
 from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
 from scalefit.numerics import FloatArray
@@ -89,7 +90,8 @@ def plan(
     columns, given = tuple(fitted.law.columns.values()), fixed_of(at)
     price, measured = priced(cost, source, columns, active, given)
     rate = rate_of(gpu) or measured
-    budgets, losses = budgets_of(compute, hours, money, rate), losses_of(loss)
+    targets = [partial(budgets_of, compute, hours, money, rate), partial(losses_of, loss)]
+    budgets, losses = all_of(lambda read: read(), targets)
     if not budgets and not losses:
         raise InputError("no target", where="plan", todo="give compute=1e23, or loss=2.2 (--compute, --loss)")
     if inference_tokens is not None:

@@ -15,7 +15,7 @@ from scalefit.duals import differentiated
 from scalefit.errors import InputError
 from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
-from scalefit.planning.allocation.bottom import bottoms, falling_root, falling_zero
+from scalefit.planning.allocation.bottom import bottoms, falling_root, falling_zero, first_fall
 from scalefit.planning.allocation.cost import SIZES, Cost
 from scalefit.planning.optimum.compute_optimal import CLOSED_FORMS
 
@@ -24,6 +24,10 @@ BIT_RANGE = (0.1, 64.0)
 #: sizes and data, both at once, at which the least loss of a law is read off; not every formula has a value at the last
 ENDLESS = (1e12, 1e16, 1e20, 1e30, 1e45, 1e60, 1e100, 1e250)
 BUDGETS = (0.0, 150.0)  #: logarithms of the compute between which a loss is looked for
+PATH = 51  #: budgets between these at which a law that rises again is first looked at
+GOLDEN, GOLDEN_STEPS = (np.sqrt(5) - 1) / 2, 26
+RISES = 1e-9  #: share of the loss by which a law with unlimited size and data must lie above its least to rise again
+PIVOT_STEP = 0.5  #: logarithms between the values of a single column at which a loss is first looked for
 FLAT = 1e-3  #: share of the loss by which a plan may be worse and still lie on the flat of the valley
 
 
@@ -129,15 +133,49 @@ class Surface:
         return self.loss({name: np.asarray(values)[:, None] for name, values in place.items()})[:, 0]
 
     def floor(self) -> FloatArray:
-        """The loss (B,) that the law approaches with unlimited size and data, what is held being held."""
+        """The loss (B,) that the law approaches with unlimited size and data, what is held being held.
+
+        Of a law that rises again (few bits, a held learning rate) the least that it ever has.
+        """
+        return self._reach()[0]
+
+    def _reach(self) -> tuple[FloatArray, FloatArray]:
+        """The least loss (B,) of any compute, and the logarithm of the compute beyond which nothing is gained."""
+        count, most = len(self.table), np.full(len(self.table), BUDGETS[1])
+        if not self.free:
+            return self._first_paid(0.0)[0], most
         endless = {name: np.array([ENDLESS]) for name in (*self.free, self.pivot)}
         found = self.loss(endless | ({BITS: np.full((1, 1), BIT_RANGE[1])} if BITS in self.free else {}))
-        least: FloatArray = np.where(np.isfinite(found), found, np.inf).min(axis=1)
-        return least
+        found = np.where(np.isfinite(found), found, np.inf)
+        least: FloatArray = found.min(axis=1)
+        last = found[np.arange(count), found.shape[1] - 1 - np.argmax(np.isfinite(found[:, ::-1]), axis=1)]
+        rises = last > least * (1 + RISES)
+        return self._lowest(most) if rises.any() and self.has_budget else (least, most)
+
+    def _lowest(self, most: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The least of the losses (B,) of the optima of all budgets, and the logarithm of its budget."""
+        budgets, count = np.linspace(*BUDGETS, PATH), len(most)
+
+        def along(x: FloatArray) -> FloatArray:
+            """Losses (B, n) at logarithms of compute (B, n)."""
+            many = self.take(np.repeat(np.arange(count), x.shape[1]))
+            with np.errstate(all="ignore"):
+                losses = many.least(np.exp(x.ravel())).reshape(x.shape)
+            return np.where(np.isfinite(losses), losses, np.inf)
+
+        path = along(np.tile(budgets, (count, 1)))
+        best = np.argmin(path, axis=1)
+        low, high = budgets[np.maximum(best - 1, 0)], budgets[np.minimum(best + 1, PATH - 1)]
+        for _ in range(GOLDEN_STEPS):
+            two = np.stack([high - GOLDEN * (high - low), low + GOLDEN * (high - low)], axis=1)
+            right = np.greater(*along(two).T)
+            low, high = np.where(right, two[:, 0], low), np.where(right, high, two[:, 1])
+        middle = (low + high) / 2
+        return np.minimum(along(middle[:, None])[:, 0], path.min(axis=1)), middle
 
     def budget_for(self, loss: float) -> FloatArray:
         """The compute (B,) whose optimum has a loss; infinite where the law never reaches it, NaN where it is above."""
-        floor = self.floor()
+        floor, end = self._reach()
         reached = floor < loss
 
         def excess(x: FloatArray) -> FloatArray:
@@ -145,18 +183,18 @@ class Surface:
             with np.errstate(all="ignore"):
                 return np.asarray(np.log((self.least(np.exp(x)) - floor) / (loss - floor)))
 
-        x = falling_zero(excess, np.full(len(floor), BUDGETS[0]), np.full(len(floor), BUDGETS[1]))
+        x = falling_zero(excess, np.full(len(floor), BUDGETS[0]), end)
         return np.where(reached, np.where(x >= BUDGETS[1], np.inf, np.exp(x)), np.inf)
 
     def paid_for(self, loss: float) -> FloatArray:
-        """The pivot (B,) at which the law has a loss, everything else held; infinite where it never does."""
+        """The least pivot (B,) with a loss, everything else held; infinite where the law never has it."""
+        return np.exp(self._first_paid(loss)[1])
+
+    def _first_paid(self, loss: float) -> tuple[FloatArray, FloatArray]:
+        """The least loss (B,) of any pivot above ``loss``, and the logarithm of the pivot that first has ``loss``."""
         count = len(self.table)
-
-        def line(x: FloatArray) -> FloatArray:
-            return self.loss({self.pivot: np.exp(x)}) - loss
-
-        found = np.exp(falling_root(line, np.zeros(count), np.full(count, np.log(ENDLESS[-1]))))
-        return np.where(self.floor() < loss, found, np.inf)
+        low, high = np.zeros(count), np.full(count, np.log(ENDLESS[-1]))
+        return first_fall(lambda x: self.loss({self.pivot: np.exp(x)}) - loss, low, high, PIVOT_STEP)
 
     def flat(self, budget: float, share: float = FLAT) -> tuple[float, float]:
         """The smallest and largest first free column whose best loss exceeds the optimum by at most ``share``."""
@@ -181,6 +219,9 @@ def surface_of(law: Law, table: FloatArray, cost: Cost, given: Mapping[str, floa
     if law.is_trajectory:
         todo = f"see {law.name} with --loss and --schedule, or fit a law of N and D, such as chinchilla"
         raise InputError(f"law {law.name} reads a schedule, not size and data", where="plan", todo=todo)
+    if law.target != "loss" and law.target_unit != "nats/token":
+        todo = "fit a law of the loss, such as chinchilla; see also scalefit plan --hyperparameters"
+        raise InputError(f"law {law.name} predicts {law.target}, which no plan makes least", where="plan", todo=todo)
     sizes = [name for name in SIZES if name in columns and name not in given]
     open_ = [*sizes, *([BITS] if BITS in columns and BITS not in given else [])]
     lacking = [name for name in columns if name not in {*open_, "D", *given}]

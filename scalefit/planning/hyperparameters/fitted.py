@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit.answers import LEAST_FAR, far_out
 from scalefit.errors import InputError
 from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
@@ -81,7 +82,7 @@ def _beyond(fit: Fit, place: Mapping[str, float]) -> str:
         return ""
     where: dict[str, Any] = {column: place[column] for column in columns}
     far = float(predict(fit, at=where)["decades_beyond"].iloc[0])
-    return f"outside: {far:.2g} decades beyond the fitted runs" if far > 0 else ""
+    return f"outside: {far_out(far)}" if far >= LEAST_FAR else ""
 
 
 def _of_surface(

@@ -142,8 +142,10 @@ class IsoFlopStudy(Shown):
             N = f"{row['N']:.3g} [{row['N_low']:.3g}, {row['N_high']:.3g}]"
             a = f"{row['exponent_N']:.3f} [{row['exponent_N_low']:.3f}, {row['exponent_N_high']:.3f}]"
             b = f"{row['exponent_D']:.3f} [{row['exponent_D_low']:.3f}, {row['exponent_D_high']:.3f}]"
-            rows.append({"approach": str(name), "N* ~ C^a": a, "D* ~ C^b": b, f"N* at {self.target:.3g} FLOP": N})
-        lines = [as_lines(pd.DataFrame(rows)).replace("nan", "-"), ""]
+            rows.append(
+                {"approach": str(name), "a in N* ~ C^a": a, "b in D* ~ C^b": b, f"N* at {self.target:.3g} FLOP": N}
+            )
+        lines = [self._headline(), "", as_lines(pd.DataFrame(rows)).replace("nan", "-"), ""]
         lines += [f"{name}: {each.what}" for name, each in self.found.items()]
         lines += [f"no {name}: {why}" for name, why in self.missing.items()]
         optima = self.optima
@@ -157,6 +159,12 @@ class IsoFlopStudy(Shown):
             lines += ["", self._bias_text(self.bias)]
         notes = [*self.disagreements, *([] if self.law is None else [check.text for check in self.law.warnings])]
         return "\n".join([*lines, *(f"! {note}" for note in notes)])
+
+    def _headline(self) -> str:
+        """The best size at the target by each approach, and whether they agree."""
+        sizes = [f"{interval(each.size(self.target))} by {name}" for name, each in self.found.items()]
+        agree = "" if len(sizes) < 2 else "; they agree" if self.ok else "; they disagree"
+        return f"best size at {self.target:.3g} FLOP: N* {', '.join(sizes)}{agree}"
 
     def _bias_text(self, bias: Mapping[str, float]) -> str:
         where = f"N* at {self.target:.3g} FLOP by {100 * bias['N']:+.2g} %"

@@ -19,7 +19,7 @@ from scalefit.planning.allocation.answer import said
 from scalefit.planning.allocation.cost import SIZES, Cost
 from scalefit.planning.allocation.measured import priced
 from scalefit.planning.allocation.source import DRAWS, LAW, fit_of
-from scalefit.planning.allocation.targets import budgets_of, fixed_of
+from scalefit.planning.allocation.targets import compute_of, fixed_of
 from scalefit.planning.next_runs.belief import believed
 from scalefit.planning.next_runs.design import Design
 from scalefit.runs import Runs
@@ -74,13 +74,13 @@ class NextRuns(Shown):
     def __str__(self) -> str:
         where = ", ".join(f"{name} = {said(value)}" for name, value in self.target.items())
         now = f"{self.fit.target} {self.predicted['loss']:.4g} ± {100 * self.now:.2g} %"
-        lines = [f"at {where}: {now} (90 %, of the law's value)"]
         if self.stop:
-            lines.append(f"stop: no affordable run helps (the best take {100 * (1 - self.after / self.now):.1f} % off)")
+            saved = f"{100 * (1 - self.after / self.now):.1f} %"
+            lines = [f"stop: no affordable run helps (the best would narrow the interval by {saved})"]
         else:
-            lines.append(
-                f"next {len(self.table)} run{'s' * (len(self.table) > 1)}: expected ± {100 * self.after:.2g} %"
-            )
+            count = "this run" if len(self.table) == 1 else f"these {len(self.table)} runs"
+            lines = [f"make {count} next: the interval is expected to shrink to ± {100 * self.after:.2g} %"]
+        lines.append(f"now, at {where}: {now} (half of the 90 % interval of the law's value)")
         if len(self.table):
             names = [name for name in self.fit.law.columns.values() if name in self.table]
             shown = pd.DataFrame({name: [said(value) for value in self.table[name]] for name in names})
@@ -130,11 +130,11 @@ def next_runs(
         raise InputError(f"law {fit.law.name} reads no size and data", where="next", todo=todo)
     if not 0 <= failure < 1 or runs < 1:
         raise InputError(f"{runs} runs, failure {failure:g}", where="next", todo="give 1 run or more, a chance below 1")
-    budgets = budgets_of(budget, None, None, None)
+    budgets = compute_of(budget, "next", "budget")
     if len(budgets) != 1:
         raise InputError(f"{len(budgets)} budgets", where="next", todo="give one, of all runs together (--budget 3e20)")
     (money,) = budgets
-    goal = fixed_of(target)
+    goal = fixed_of(target, "next")
     predicted = predict(fit, at=goal).iloc[0]
     price, _ = priced(cost, source, tuple(fit.law.columns.values()), active, goal)
     table = _candidates(fit, candidates, money, price, goal)

@@ -36,6 +36,7 @@ class RecipeComparison(Shown):
     sensitivity: pd.DataFrame  #: the same difference and gain under other structures and pinned floors
     alike: bool  #: whether one curve for all describes the runs as well, and no interval of a difference excludes 0
     cautions: tuple[Check, ...]
+    left_out: str = ""  #: how many runs were not compared, and what they lack
 
     @property
     def ok(self) -> bool:
@@ -50,15 +51,13 @@ class RecipeComparison(Shown):
 
     def __str__(self) -> str:
         where = ", ".join(f"{name} = {value:.4g}" for name, value in self.at.items())
-        lines = [f"recipes at {where}, by {self.joint.structure.text}:"]
-        shown = [{self.by: row["recipe"], "loss": _with(row, "loss", "", ".4f")} for _, row in self.table.iterrows()]
-        lines += [as_lines(pd.DataFrame(shown)), ""]
-        if self.alike:
-            lines.append("no difference is found: one curve for all recipes describes these runs as well")
-        elif self.joint.structure.text != self.sensitivity["structure"].iloc[0]:
-            lines.append(ONE_CURVE)
+        lines = ["no difference is found: one curve for all recipes describes these runs as well"] * self.alike
         for _, row in self.pairs.iterrows():
             lines += self._pair(row)
+        if not self.alike and self.joint.structure.text != self.sensitivity["structure"].iloc[0]:
+            lines.append(ONE_CURVE)
+        shown = [{self.by: row["recipe"], "loss": _with(row, "loss", "", ".4f")} for _, row in self.table.iterrows()]
+        lines += ["", f"at {where}, by {self.joint.structure.text}:", as_lines(pd.DataFrame(shown))]
         if len(self.sensitivity) > 1:
             lines += ["", "under other assumptions:", as_lines(self._assumed())]
         fit = self.joint.fit
@@ -67,15 +66,19 @@ class RecipeComparison(Shown):
                      if self.joint.kind == "ND" else
                      "  gain: the factor of compute that the other recipe needs for the same loss")  # fmt: skip
         lines.append("  90 % intervals: from the draws; of the losses: prediction intervals")
+        lines += [f"  {self.left_out}"] if self.left_out else []
         return "\n".join([*lines, *(f"! {check.text}" for check in (*self.cautions, *fit.warnings))])
 
     def _pair(self, row: pd.Series) -> list[str]:
         worse = row["difference"] < 0
         share = 1 - row["chance"] if worse else row["chance"]
         chance = "" if share != share else f" in {100 * share:.0f} % of the draws"
-        lines = [f"{self.reference} is {'worse' if worse else 'better'} than {row['recipe']}{chance}"]
-        lines.append(f"  difference {_with(row, 'difference', 'difference_', '+.4f')}")
-        lines.append(f"  gain {_with(row, 'gain', 'gain_', '.3g')} times the compute")
+        gain = f"needs {_with(row, 'gain', 'gain_', '.3g')} times the compute for the same loss"
+        if np.isinf(row["gain"]):
+            gain = "never reaches the same loss"
+        head = f"{self.reference} is {'worse' if worse else 'better'} than {row['recipe']}{chance}"
+        lines = [f"{head}: {row['recipe']} {gain}"]
+        lines.append(f"  difference of the losses {_with(row, 'difference', 'difference_', '+.4f')}")
         if row["crossing"] == row["crossing"]:
             lines.append(f"  the curves cross at {_with(row, 'crossing', 'crossing_', '.3g')} FLOP")
         elif row["cross_share"] > FEW_CROSS:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import InputError, listed
+from scalefit.errors import InputError, counted, listed
 from scalefit.fitting.prediction import predict
 from scalefit.numerics import FloatArray
 from scalefit.planning.allocation.spread import ends, plain_ends
@@ -44,9 +44,9 @@ def compare_recipes(
     Raises InputError for a missing column, a single recipe, or too few runs.
     """
     known = runs if isinstance(runs, Runs) else read_runs(runs, need=())
-    target = fixed_of(at)
+    target = fixed_of(at, WHERE)
     kind = kind_of(target)
-    table = _table(known, by, kind)
+    table, left_out = _table(known, by, kind)
     names = list(dict.fromkeys(table[by].astype(str)))
     counts = [int((table[by].astype(str) == name).sum()) for name in names]
     if len(names) < 2:
@@ -66,7 +66,9 @@ def compare_recipes(
     alike = tried[0][1].structure is STRUCTURES[0] and not told_apart(pairs)
     cautions = chosen.fit.cautions(**_point(chosen, first, target))
     shown = rows.assign(recipe=table[by].astype(str).to_numpy())
-    return RecipeComparison(chosen, by, target, shown, each, pairs, names[first], sensitivity, alike, cautions)
+    return RecipeComparison(
+        chosen, by, target, shown, each, pairs, names[first], sensitivity, alike, cautions, left_out
+    )
 
 
 def told_apart(pairs: pd.DataFrame) -> bool:
@@ -78,7 +80,8 @@ def told_apart(pairs: pd.DataFrame) -> bool:
     return bool(((pairs["difference_low"] > 0) | (pairs["difference_high"] < 0)).any())
 
 
-def _table(runs: Runs, by: str, kind: str) -> pd.DataFrame:
+def _table(runs: Runs, by: str, kind: str) -> tuple[pd.DataFrame, str]:
+    """The runs that can be compared, and how many others there are, with what they lack."""
     table = runs.table if "C" in runs.table.columns or kind == "ND" else runs.with_compute().table
     for name in (by, "loss", *(("C",) if kind == "C" else ("N", "D"))):
         if name not in table.columns:
@@ -86,16 +89,21 @@ def _table(runs: Runs, by: str, kind: str) -> pd.DataFrame:
             raise InputError(f'no column "{name}"', where="compare_recipes", todo=f"name one of: {have}")
     above_zero(table, WHERE)
     columns = ["C"] if kind == "C" else ["N", "D"]
-    usable = (
-        table[by].notna() & np.isfinite(table["loss"].astype(float)) & (table[columns].astype(float) > 0).all(axis=1)
-    )
+    lacking = {
+        f"recipe (column {by})": table[by].isna().to_numpy(),
+        "finite loss": ~np.isfinite(table["loss"].to_numpy(dtype=float)),
+        " and ".join(columns): ~(table[columns].to_numpy(dtype=float) > 0).all(axis=1),
+    }
+    usable = ~np.logical_or.reduce([*lacking.values()])
     kept: pd.DataFrame = table.iloc[np.flatnonzero(usable)].reset_index(drop=True)
     if not len(kept):
         raise InputError("no run has a recipe and a final loss", where="compare_recipes", todo="see scalefit inspect")
     if kept["loss"].nunique() == 1:
         what = f"all {len(kept)} runs have the same loss, {float(kept['loss'].iloc[0]):g}: there is nothing to compare"
         raise InputError(what, where="compare_recipes", todo="give final losses")
-    return kept
+    told = [f"{int(each.sum())} without a {name}" for name, each in lacking.items() if each.any()]
+    text = f"{counted(int((~usable).sum()), 'run')} of {len(usable)} left out: {', '.join(told)}"
+    return kept, text if told else ""
 
 
 def _point(joint: Joint, recipe: int, target: dict[str, float]) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from typing import Any
 
 from torch import Tensor
 
-from scalefit.errors import InputError
 from scalefit.proxy.models.layers import Batch, Leaf, Pass, Recorder, Weights, drop, scaled
 from scalefit.proxy.models.model import Decoder
+from scalefit.proxy.models.shapes import refuse_pair
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,7 @@ class EncoderDecoder(Decoder):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.norm != "pre":
-            raise InputError(f"an encoder-decoder cannot have norm={self.norm!r}", todo="choose norm pre")
+        refuse_pair(self.norm)
 
     @cached_property
     def encoder(self) -> Decoder:

@@ -20,7 +20,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scalefit.errors import InputError
 from scalefit.proxy.models.experts import dispatch, route
 from scalefit.proxy.models.layers import (
     NORM_TYPES,
@@ -39,9 +38,9 @@ from scalefit.proxy.models.layers import (
     spread,
 )
 from scalefit.proxy.models.parametrization import Factors
+from scalefit.proxy.models.shapes import refuse_heads, refuse_parts
 
 ROUTER = 0.1  #: initial size of a router relative to a matrix: at first all experts weigh nearly alike, at any width
-NORMS, ACTIVATIONS = ("pre", "post", "peri"), ("gelu", "swiglu")
 
 
 @dataclass(frozen=True)
@@ -83,28 +82,8 @@ class Decoder:
     sees_all: bool = False
 
     def __post_init__(self) -> None:
-        heads = self.d_model // self.d_head
-        if self.d_model % self.d_head or self.d_head % 2:
-            raise InputError(
-                f"d_model={self.d_model} cannot be divided into heads of d_head={self.d_head}",
-                todo="choose an even d_head that divides d_model",
-            )
-        if heads % self.kv_group:
-            raise InputError(
-                f"{heads} heads cannot share keys and values in groups of kv_group={self.kv_group}",
-                todo=f"choose a divisor of {heads}",
-            )
-        if self.experts_per_token > self.experts:
-            raise InputError(
-                f"experts_per_token={self.experts_per_token} of experts={self.experts}",
-                todo="send a token to at most as many experts as there are",
-            )
-        if self.norm not in NORMS or self.activation not in ACTIVATIONS or self.norm_type not in NORM_TYPES:
-            raise InputError(
-                f"unknown norm={self.norm!r}, norm_type={self.norm_type!r} or activation={self.activation!r}",
-                todo=f"choose norm from {', '.join(NORMS)}, norm_type from {', '.join(NORM_TYPES)} and activation from "
-                f"{', '.join(ACTIVATIONS)}",
-            )
+        refuse_heads(self.d_model, self.d_head, self.kv_group)
+        refuse_parts(self.norm, self.norm_type, self.activation, self.experts, self.experts_per_token)
 
     @cached_property
     def leaves(self) -> dict[str, Leaf]:

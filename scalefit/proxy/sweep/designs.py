@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -15,6 +16,7 @@ from scalefit.proxy.config import Config
 PER_BLOCK, FLOP_RATE = 2.7e-3, 4.3e10
 VOCAB = 256  #: of bytes, which the data are until something else is set
 MOST_STEPS = 8000
+STRIDE = 50  #: of the steps that a design may have
 OCTAVES = [2.0**-k for k in range(11, 2, -1)]
 
 Values = Mapping[str, Any]
@@ -103,10 +105,9 @@ def design(question: str, core_hours: float, settings: Values | None = None) -> 
     for grid in asked.grids:
         least = _cost(_table(asked, grid, own, asked.fewest))
         if least <= budget:
-            steps = asked.fewest
-            while steps < MOST_STEPS and _cost(_table(asked, grid, own, steps + 50)) <= budget:
-                steps += 50
-            table = _table(asked, grid, own, steps)
+            more = range(asked.fewest + STRIDE, MOST_STEPS + STRIDE, STRIDE)
+            affordable = bisect_right(more, budget, key=lambda steps: _cost(_table(asked, grid, own, steps)))
+            table = _table(asked, grid, own, asked.fewest + STRIDE * affordable)
             return table, _cost(table) / 3600
     todo = f"give at least {least / 3600 * 1.01:.2g} core-hours"
     raise InputError(f"{core_hours:g} core-hours are too few to decide", where="--core-hours", todo=todo)

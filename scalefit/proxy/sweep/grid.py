@@ -30,7 +30,7 @@ def plan_sweep(grid: str | Path | Mapping[str, Any], out: str | Path) -> list[Jo
     jobs = {job.id: job for job in planned(out)}
     for values in _points(table, where):
         config = Config.read(values, where)
-        config.lr_schedule()
+        config.refuse_unbuildable()
         jobs.setdefault(config.identity(), Job(config.identity(), replace(config, name=config.identity())))
     lines = (json.dumps({"id": job.id, "config": job.config.as_dict()}) + "\n" for job in jobs.values())
     RunFolder(Path(out)).replace("jobs.jsonl", "".join(lines))

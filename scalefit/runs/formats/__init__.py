@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import ModuleType
@@ -21,7 +22,7 @@ from scalefit.runs.formats.hydra import with_settings
 from scalefit.runs.formats.json_document import documents
 from scalefit.runs.formats.markdown import PAGES
 from scalefit.runs.formats.raw import RawTable, Remark
-from scalefit.runs.formats.text import refuse_packed
+from scalefit.runs.formats.text import is_latin, refuse_packed
 
 __all__ = ["RawTable", "Remark", "is_free_text", "patterns", "read_raw", "sources_in"]
 
@@ -66,7 +67,15 @@ def read_raw(path: Path) -> RawTable:
     if table.frame.empty:
         todo = "give a table with one row for each run or logged step"
         raise InputError("the table has no rows", where=str(path), todo=todo)
-    return with_settings(with_config(table))
+    return with_settings(with_config(_with_encoding(table, path)))
+
+
+def _with_encoding(table: RawTable, path: Path) -> RawTable:
+    """The table, with a remark where its text is not UTF-8."""
+    if not path.is_file() or not is_latin(path):
+        return table
+    told = Remark("converted", "the text is not UTF-8: it is read as Latin-1 (Windows-1252)")
+    return replace(table, remarks=(*table.remarks, told))
 
 
 def is_free_text(path: Path) -> bool:

@@ -9,9 +9,11 @@ from typing import Any
 from scalefit.errors import InputError
 from scalefit.runs.formats import huggingface, jsonl
 from scalefit.runs.formats.flat_yaml import flat_yaml
+from scalefit.runs.formats.json_series import of_points, of_series
 from scalefit.runs.formats.json_shapes import rows_of, unwrapped
 from scalefit.runs.formats.jsonl import flattened, framed
 from scalefit.runs.formats.raw import RawTable, Remark, ends_empty, nans_of
+from scalefit.runs.formats.tensorboard_csv import NAMED
 from scalefit.runs.formats.text import ENDINGS, lines, parsed
 from scalefit.runs.formats.wandb_offline import CLOCKS
 from scalefit.runs.matching import match
@@ -45,6 +47,8 @@ def read(path: Path) -> RawTable:
         return jsonl.read(path)
     if isinstance(content, dict) and "log_history" in content:
         return huggingface.read(path)
+    if (drawn := _drawn(path, content)) is not None:
+        return drawn
     try:
         content, scalars = unwrapped(content)
     except RecursionError as error:
@@ -64,6 +68,25 @@ def read(path: Path) -> RawTable:
     frame, told = framed(records, numbers)
     nans = nans_of(records, numbers)
     return RawTable(path, frame, scalars, remarks=(*counted, *told), nans=nans, unsure=ends_empty(records))
+
+
+def _drawn(path: Path, content: Any) -> RawTable | None:
+    """The table of a document of curves, or of the points of one tag; None for anything else."""
+    points, found = of_points(content), of_series(content)
+    if points is not None:
+        tag = NAMED.match(path.name)
+        name = tag["tag"] if tag else "value"
+        text = f"the values are those of the tag '{name}', by the name of the file"
+        told = Remark("named", text) if tag else Remark("unknown", "the file does not say what its values measure")
+        records = [{**({"run": tag["run"]} if tag and tag["run"] else {}), "step": s, name: v} for s, v in points]
+        found = records, [told], "step"
+    if found is None:
+        return None
+    records, remarks, place = found
+    numbers = list(range(1, len(records) + 1))
+    frame, lists = framed(records, numbers)
+    clock = place if place != "step" else ""
+    return RawTable(path, frame, remarks=(*remarks, *lists), nans=nans_of(records, numbers), clock=clock)
 
 
 def documents(folder: Path) -> list[Path]:

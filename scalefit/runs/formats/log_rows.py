@@ -63,8 +63,11 @@ class LogRows:
             told.append(Remark("dropped", text, self.replaced))
         return told
 
-    def table(self, path: Path, remarks: Iterable[Remark]) -> RawTable:
-        """The table of the rows; several trainings, one after another, are runs of their own."""
+    def table(self, path: Path, remarks: Iterable[Remark], single: bool = False) -> RawTable:
+        """The table of the rows; several trainings, one after another, are runs of their own.
+
+        ``single``: whether the columns of a training are never runs.
+        """
         told = [*remarks]
         frame = pd.DataFrame(self.rows, index=pd.Index(self.lines))
         frame = _within_epochs(path, _through_epochs(path, frame, told), told)
@@ -74,7 +77,8 @@ class LogRows:
             frame.insert(0, "run", [f"{path.stem}, training {number}" for number in part])
             text = f"the {axis}s begin again: {part[-1]} trainings in one log, each a run"
             told.append(Remark("named", text, int(part[-1])))
-        return RawTable(path, frame, remarks=tuple(told), nans=nans_of(self.rows, self.lines))
+        alone = single and "run" not in frame
+        return RawTable(path, frame, remarks=tuple(told), nans=nans_of(self.rows, self.lines), single=alone)
 
 
 def place(values: dict[str, Value]) -> Value | None:
@@ -99,7 +103,7 @@ def _through_epochs(path: Path, frame: pd.DataFrame, told: list[Remark]) -> pd.D
     if not {"step", "epoch"} <= set(frame.columns) or frame[["step", "epoch"]].isna().any(axis=None):
         return frame
     step, epoch = frame["step"].to_numpy(dtype=float), frame["epoch"].to_numpy(dtype=float)
-    again = (np.diff(step) < 0) & (np.diff(epoch) > 0)
+    again = (np.diff(step) <= 0) & (np.diff(epoch) > 0)
     if not again.any() or (np.diff(step)[~again] < 0).any():
         return frame
     each = frame["steps"].dropna().unique().tolist() if "steps" in frame.columns else list[float]()

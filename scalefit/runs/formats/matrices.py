@@ -11,11 +11,12 @@ import pandas as pd
 from scalefit.errors import listed
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats import delimited
+from scalefit.runs.formats.markers import markers
 from scalefit.runs.formats.raw import RawTable, reshaped
 from scalefit.runs.formats.side_by_side import is_measure
-from scalefit.runs.formats.splits import JUDGED, TRAINED, measured
+from scalefit.runs.formats.splits import JUDGED, TRAINED, kind, measured
 from scalefit.runs.matching import canonical, match
-from scalefit.runs.quantities import is_quantity, numbers, quantity, states_unit
+from scalefit.runs.quantities import MISSING, is_quantity, numbers, quantity, states_unit
 
 NUMBER = r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)"
 VALUED_NAME = re.compile(
@@ -23,18 +24,22 @@ VALUED_NAME = re.compile(
 )
 NAMED_VALUE = re.compile(rf"(?P<value>{NUMBER[1:-1]}[kmbt]?)\s*(?P<name>[A-Za-z_][A-Za-z_ ]*)", re.IGNORECASE)
 BETWEEN = re.compile(r"\s*(?:\\|\||/|,|→|\bvs\.?(?=\s)|\bby\b|\bx\b|×)\s*", re.IGNORECASE)
+AGAIN = re.compile(r" \(\d+\)$")  #: the number of a column among those of its name
 AXES = ("step", "tokens", "epoch")
 ALIKE = 10.0  #: medians of the columns of a wide table lie within this factor
 LONGEST = 60  #: letters of a name that states a setting
 WITH_VALUE = re.compile(
     rf"(?P<measure>[A-Za-z][A-Za-z_./ -]*?)(?P<at>\s*(?:@|\bat\b|[(\[_:/ -])\s*)+"
-    rf"(?:(?P<name>[A-Za-z_]+?)\s*[=:_ ]?\s*)?(?P<value>{NUMBER[1:-1]}\s?[kmbt]?)"
+    rf"(?:(?P<name>[A-Za-z_]+?)\s*[=:_ ]?\s*)?(?P<value>{NUMBER[1:-1]}\s?[kmbt]?)(?P<times>[x×]\s?(?:C\w*)?)?"
     r"\s*(?P<unit>tokens?|toks?|steps?|params?)?\s*[)\]]?",
     re.IGNORECASE,
 )
 VALUE_FIRST = re.compile(
-    rf"(?P<value>{NUMBER[1:-1]}\s?[kmbt])(?:[\s_./:-]+(?P<measure>[A-Za-z][A-Za-z_./ -]*))?", re.IGNORECASE
+    rf"(?P<value>{NUMBER[1:-1]}\s?(?:[kmbt]|(?P<times>[x×](?:C\w*)?)))"
+    r"(?:[\s_./:-]+(?P<measure>[A-Za-z][A-Za-z_./ -]*))?",
+    re.IGNORECASE,
 )
+MULTIPLE, CHINCHILLA = "multiple", "chinchilla"  #: of tokens, and of 20 tokens a parameter
 MEANT = {"d": "width", "w": "width", "n": "N", "tok": "tokens", "token": "tokens", "param": "N", "s": "seed"}
 
 
@@ -51,11 +56,14 @@ def matrix(raw: RawTable) -> RawTable | None:
         or not all(map(is_quantity, others))
     ):
         return None
-    if not all(pd.api.types.is_numeric_dtype(frame[name].dtype) for name in others):
+    cells = {name: _results(frame[name]) for name in others}
+    if any(column is None for column in cells.values()):
         return None
     down, across = parts
-    body = frame.rename(columns={first: down}).melt(
-        id_vars=[down], var_name=across, value_name="loss", ignore_index=False
+    body = (
+        frame.assign(**cells)
+        .rename(columns={first: down})
+        .melt(id_vars=[down], var_name=across, value_name="loss", ignore_index=False)
     )
     if canonical(down) not in AXES and "run" not in map(canonical, (down, across)):
         body["run"] = [f"row {at}, column {name}" for at, name in zip(body.index, body[across], strict=True)]
@@ -66,12 +74,22 @@ def matrix(raw: RawTable) -> RawTable | None:
     return reshaped(raw, body, "derived", text + left, nans)
 
 
+def _results(column: pd.Series) -> pd.Series | None:
+    """A column of final losses, with words such as diverged, and nothing for a dash; None where other words stand."""
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return column
+    column = column.where(~column.astype(str).str.strip().str.lower().isin(MISSING))
+    others = column[~markers(column)].dropna()
+    return column if all(map(is_quantity, others)) else None
+
+
 def named_matrix(raw: RawTable) -> RawTable | None:
     """A loss for each pair of two settings, where the columns name theirs: `lr,d=128,d=256`, `params,1B tokens`."""
     first, others = str(raw.frame.columns[0]), [str(name) for name in raw.frame.columns[1:]]
     if max(map(len, others), default=0) > LONGEST:
         return None
-    found = [VALUED_NAME.fullmatch(name) or NAMED_VALUE.fullmatch(name) for name in others]
+    plain = [AGAIN.sub("", name) for name in others]
+    found = [VALUED_NAME.fullmatch(name) or NAMED_VALUE.fullmatch(name) for name in plain]
     names = {hit["name"].strip() for hit in found if hit}
     if len(others) < 2 or not all(found) or len(names) != 1 or canonical(first) not in {*COLUMNS} - {*AXES}:
         return None
@@ -79,7 +97,7 @@ def named_matrix(raw: RawTable) -> RawTable | None:
     across = {"d": "width", "w": "width", "n": "N"}.get(across, across)
     if canonical(across) not in COLUMNS or measured(across) or canonical(across) == canonical(first):
         return None
-    values = [hit["value"] for hit in found if hit]
+    values = [hit["value"] + name[len(bare) :] for hit, bare, name in zip(found, plain, others, strict=True) if hit]
     frame = raw.frame.set_axis([f"{first} \\ {across}", *values], axis=1)
     nans = {f"{value}": (raw.nans or {}).get(name, []) for name, value in zip(others, values, strict=True)}
     return matrix(replace(raw, frame=frame, nans=None if raw.nans is None else nans))
@@ -101,6 +119,8 @@ def wide_runs(raw: RawTable) -> RawTable | None:
         middles.max() > ALIKE * middles.min()
         or any(map(is_measure, runs))
         or all(map(_of_evaluation, runs))
+        or raw.single
+        or {kind(word) for name in runs for word in re.split(r"[^a-z]+", name.lower()) if word} >= {"train", "val"}
         or not frame[axes[0]].is_monotonic_increasing
     ):
         return None
@@ -155,8 +175,10 @@ def columns_by_value(raw: RawTable) -> RawTable | None:
         return None
     measure, name = kinds.pop()
     across = name or _meaning(frame[others], [hit["value"] for hit in found.values()], measure)
-    if across is None or not all(_of_numbers(frame[each]) for each in found):
+    cells = {each: _results(frame[each]) for each in found}
+    if across is None or any(column is None for column in cells.values()):
         return None
+    frame = frame.assign(**cells)
     values = [quantity(hit["value"].replace(" ", "")) for hit in found.values()]
     if len(set(values)) < len(values) or canonical(across) in map(canonical, others):
         return None
@@ -165,10 +187,27 @@ def columns_by_value(raw: RawTable) -> RawTable | None:
     body = frame.melt(others, [*found], "__column", "loss", ignore_index=False)
     body, empty, nans = _logged(raw, body, "__column")
     body.insert(len(others), across, body.pop("__column").map(dict(zip(found, values, strict=True))))
-    body = body.rename(columns={"loss": measure or "loss"})
-    text = f"the columns {listed(found, 4)} hold the {measure or 'loss'} at several values of {across}: a row for each"
-    text += f"; empty cells, which were not measured: {empty}" if empty else ""
+    body, derived = _multiplied(body.rename(columns={"loss": measure or "loss"}), across)
+    text = (
+        f"the columns {listed(found, 4)} hold the {measure or 'loss'} at several {_values_of(across)}: a row for each"
+    )
+    text += derived + (f"; empty cells, which were not measured: {empty}" if empty else "")
     return reshaped(raw, body, "derived", text, {measure or "loss": nans["loss"]})
+
+
+def _multiplied(body: pd.DataFrame, across: str) -> tuple[pd.DataFrame, str]:
+    """The rows with the tokens of multiples of a budget (`loss@10x`), where the table says of which one; and how."""
+    if across not in (MULTIPLE, CHINCHILLA):
+        return body, ""
+    body = body.rename(columns={across: MULTIPLE})
+    tokens = [name for name in map(str, body.columns) if canonical(name) in ("D", "tokens")]
+    if len(tokens) == 1:
+        amounts = numbers(body[tokens[0]], "") * body[MULTIPLE]
+        return body.assign(**{tokens[0]: amounts}), f"; '{tokens[0]}' are those of the multiple 1, times it"
+    if across == CHINCHILLA:
+        body = body.assign(tokens_per_param=20.0 * body[MULTIPLE])
+        return body, "; xC counts 20 tokens a parameter, as Chinchilla has them"
+    return body, "; the table does not say of what: a column tokens beside them would"
 
 
 def _valued(name: str) -> dict[str, str] | None:
@@ -181,11 +220,23 @@ def _valued(name: str) -> dict[str, str] | None:
     word = (said.get("name", "") or said.get("unit", "")).strip("_ ")
     word = word if word in COLUMNS else word.lower()  # D is no width
     word = MEANT.get(word.rstrip("s") if word != "s" else word, word)
+    if hit["times"]:
+        word = MULTIPLE if hit["times"].strip().lower() in ("x", "×") else CHINCHILLA
+        value = hit["value"].removesuffix(hit["times"]).strip()
+        return None if said.get("name") else {"measure": _measure(hit), "name": word, "value": value}
     if word and canonical(word) not in COLUMNS:
         return None
     if not word and hit["value"].strip()[-1].isdigit() and "@" not in name:
         return None
-    return {"measure": (hit["measure"] or "").strip(" _./-"), "name": word, "value": hit["value"].strip()}
+    return {"measure": _measure(hit), "name": word, "value": hit["value"].strip()}
+
+
+def _values_of(across: str) -> str:
+    return "multiples of a budget" if across in (MULTIPLE, CHINCHILLA) else f"values of {across}"
+
+
+def _measure(hit: re.Match[str]) -> str:
+    return (hit["measure"] or "").strip(" _./-")
 
 
 def _meaning(others: pd.DataFrame, values: list[str], measure: str) -> str | None:
@@ -205,10 +256,6 @@ def _meaning(others: pd.DataFrame, values: list[str], measure: str) -> str | Non
 def _of_sizes(column: pd.Series) -> bool:
     """Whether all cells are counts with a unit, such as 14M, 1.3B."""
     return not pd.api.types.is_numeric_dtype(column.dtype) and all(map(states_unit, column.dropna()))
-
-
-def _of_numbers(column: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(column.dtype) or all(map(is_quantity, column.dropna()))
 
 
 def _falls(frame: pd.DataFrame, columns: list[str]) -> bool:

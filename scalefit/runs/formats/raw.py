@@ -58,7 +58,7 @@ def refuse_clock(raw: RawTable, known: Container[str]) -> None:
     """Raise InputError for rows along times of which no column of steps, tokens or epochs is known."""
     if raw.clock and not any(name in known for name in ("step", "tokens", "epoch")):
         what = f"the x axis of the chart is '{raw.clock}', which is no step"
-        todo = "export the chart with the step as its x axis, or name a column of steps in it: --map step=COLUMN"
+        todo = "give the values by step (export the chart with it as its x axis), or name a column: --map step=COLUMN"
         raise InputError(what, where=str(raw.path), todo=todo)
 
 

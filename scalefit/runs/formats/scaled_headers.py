@@ -17,8 +17,11 @@ from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats.raw import RawTable, Remark
 from scalefit.runs.matching import LONGEST, canonical
 from scalefit.runs.quantities import numbers
+from scalefit.runs.wording import SCALES, told
 
-FACTOR = r"(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|10\s*(?:\^|\*\*)\s*\{?[+-]?\d+\}?|[kmbt])"
+FACTOR = (
+    r"(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|10\s*(?:\^|\*\*)\s*\{?[+-]?\d+\}?|[kmbt]|(?:thousand|million|billion|trillion)s?)"
+)
 DIVIDED = re.compile(rf"\s*(?P<name>.*?[^\s/])\s*(?:/|÷|\bper\b)\s*(?P<factor>{FACTOR})\s*", re.IGNORECASE)
 BRACKETED = re.compile(r"(?P<name>.+?)\s*[\(\[]\s*(?P<inner>[^\)\]]*)\s*[\)\]]\s*")
 TIMES = re.compile(
@@ -27,9 +30,6 @@ TIMES = re.compile(
     re.IGNORECASE,
 )
 INNER = re.compile(rf"(?:[x×*·]\s*{FACTOR}|{FACTOR}\s*[x×*·]|times\s+{FACTOR})", re.IGNORECASE)
-UNIT_FIRST = re.compile(
-    r"(?P<unit>[kmbgt])(?P<name>tok(?:ens?|s)?|params?|parameters)", re.IGNORECASE
-)  #: Mtokens, Bparams
 STEPS = r"(?:steps?|iters?|iterations?|updates?)"
 THOUSANDS = re.compile(rf"k[_\s-]?{STEPS}|{STEPS}[_\s-](?:in[_\s-])?(?:k|thousands?)", re.IGNORECASE)
 PERCENT = re.compile(
@@ -43,7 +43,6 @@ LOGARITHM = re.compile(
 )
 BASES = {"log10": 10.0, "log2": 2.0, "ln": float(np.e)}
 COUNTS = frozenset({"N", "N_total", "D", "C", "tokens", "batch"})  #: what people write the logarithm of
-LETTERS = {"k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 
 
 def factor(text: str) -> float:
@@ -53,7 +52,7 @@ def factor(text: str) -> float:
     (1000000000.0, 0.001, 1000000.0)
     """
     plain = re.sub(r"10\s*(?:\^|\*\*)\s*\{?([+-]?\d+)\}?", r"1e\1", text.strip().lower())
-    return LETTERS.get(plain) or float(plain)
+    return SCALES.get(plain) or float(plain)
 
 
 def unscaled(raw: RawTable, mapped: Container[str] = ()) -> RawTable | None:
@@ -90,12 +89,12 @@ def unscaled(raw: RawTable, mapped: Container[str] = ()) -> RawTable | None:
 
 
 def _of_unit(frame: pd.DataFrame, name: str, where: str) -> tuple[FloatArray, str, str] | None:
-    """A column of thousands of steps, of Mtokens or of per cent in its own unit, its name there, and what was done."""
-    by, bare, first, percent = 0.0, name, UNIT_FIRST.fullmatch(name.strip()), PERCENT.fullmatch(name.strip())
+    """A column of thousands of steps or of per cent in its own unit, its name there, and what was done."""
+    by, bare, said, percent = 0.0, name, told(name), PERCENT.fullmatch(name.strip())
     if THOUSANDS.fullmatch(name.strip()):
         by, bare = 1e3, "step"
-    elif first:
-        by, bare = LETTERS[first["unit"].lower()], "tokens" if "tok" in name.lower() else "params"
+    elif said and re.fullmatch(STEPS, said.bare.strip(), re.IGNORECASE) and not said.letter:
+        by, bare = said.factor, "step"
     elif percent and canonical(percent["name"]) in SHARES:
         by, bare = 0.01, percent["name"]
     try:

@@ -10,7 +10,8 @@ from dataclasses import replace
 import pandas as pd
 
 from scalefit.runs.formats.raw import RawTable, Remark
-from scalefit.runs.quantities import header_scale, is_quantity
+from scalefit.runs.quantities import is_quantity
+from scalefit.runs.wording import header_scale
 
 MOST_NOTES = 50  #: rows of notes below a table
 NO_UNIT = frozenset({"-", "–", "—", "1"})  #: of a column without a unit

@@ -11,7 +11,7 @@ from scalefit.runs.formats.text import ENDINGS, lines
 
 NAMES = tuple(f"*.csv{packed}" for packed in ENDINGS)
 HEADER = ["Wall time", "Step", "Value"]
-NAMED = re.compile(r"(?:run-)?(?P<run>.*?)(?:^|[-_.])tag-(?P<tag>.+?)(?: ?\(\d+\))?\.csv", re.IGNORECASE)
+NAMED = re.compile(r"(?:run-)?(?P<run>.*?)(?:^|[-_.])tag-(?P<tag>.+?)(?: ?\(\d+\))?\.(?:csv|json)", re.IGNORECASE)
 
 
 def claims(path: Path) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
 import json
 import lzma
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,15 @@ from scalefit.errors import InputError
 #: First bytes of a file -> its compression, as pandas names it.
 PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz"}
 OPENERS: dict[str | None, Any] = {None: open, "gzip": gzip.open, "bz2": bz2.open, "xz": lzma.open}
-BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+BYTE_ORDER_MARKS = {b"\xff\xfe\x00\x00": "utf-32", b"\x00\x00\xfe\xff": "utf-32"}
+BYTE_ORDER_MARKS |= {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+UTF, LATIN = "utf-8-sig", "cp1252"
+HEAD = 1 << 20  #: bytes by which an encoding is told
+#: bytes of accented letters, and of the dashes, quotes and signs that Windows adds to Latin-1; and what it has not:
+#: other bytes, or words of them
+ACCENTED = re.compile(rb"[\x80\x85\x91-\x97\x99\xa0-\xff]")
+OF_OTHERS = re.compile(rb"[\x81-\x84\x86-\x90\x98\x9a-\x9f]|[\x80-\xff]{3}|(?<![A-Za-z])[\x80-\xff]{2}(?![A-Za-z])")
+PLAIN = (*b"\t\n\r", *range(32, 127))  #: bytes of plain text
 ENDINGS = ("", ".gz", ".bz2", ".xz")
 DAMAGE = (EOFError, OSError, lzma.LZMAError, zlib.error)
 MOST_UNPACKED, BLOCK = 1 << 29, 1 << 20  #: bytes of a packed file, unpacked, and of one block of it
@@ -37,12 +47,54 @@ def packing(path: Path) -> str | None:
 
 
 def encoding(path: Path, packed: str | None) -> str:
-    """UTF-16 if the file begins with its byte-order mark, else UTF-8 (with or without a mark)."""
+    """UTF-8 (with or without a mark), UTF-16 or UTF-32 by their marks or zeros; else Latin-1 as Windows extends it.
+
+    Raises InputError for text in yet another encoding.
+    """
     try:
         with OPENERS[packed](path, "rb") as file:
-            return BYTE_ORDER_MARKS.get(file.read(2), "utf-8-sig")
+            head = file.read(HEAD)
     except DAMAGE as error:
         raise _unreadable(path) from error
+    marked = next((name for mark, name in BYTE_ORDER_MARKS.items() if head.startswith(mark)), None)
+    if marked or b"\x00" in head:
+        return marked or _by_zeros(head)
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError as error:
+        if _is_latin(head):
+            return LATIN
+        what = "the text is not UTF-8, nor UTF-16 or Latin-1: it may be Shift-JIS, GBK, Windows-1251, or no text"
+        raise InputError(what, where=str(path), todo="save it as UTF-8 (iconv -f ENCODING -t UTF-8)") from error
+    return UTF
+
+
+def _by_zeros(head: bytes) -> str:
+    """UTF-16 without a mark, in which every other byte of most letters is zero; else UTF-8.
+
+    >>> _by_zeros("step,loss".encode("utf-16-le")), _by_zeros("step,loss".encode("utf-16-be")), _by_zeros(b"a\\0\\0b")
+    ('utf-16-le', 'utf-16-be', 'utf-8-sig')
+    """
+    halves = {"utf-16-le": (head[1::2], head[::2]), "utf-16-be": (head[::2], head[1::2])}
+    for name, (zeros, letters) in halves.items():
+        plain = sum(letters.count(sign) for sign in PLAIN)
+        if 4 * zeros.count(0) > 3 * len(zeros) and 4 * plain > 3 * len(letters):
+            return name
+    return UTF
+
+
+def _is_latin(head: bytes) -> bool:
+    """Whether letters beyond ASCII stand alone between others, as accented ones do, and no byte is of other alphabets.
+
+    >>> [_is_latin("Größe – ±".encode("cp1252")), _is_latin("опыт".encode("cp1251")), _is_latin("実験".encode("sjis"))]
+    [True, False, False]
+    """
+    return ACCENTED.search(head) is not None and not OF_OTHERS.search(head)
+
+
+def is_latin(path: Path) -> bool:
+    """Whether a file is text that is read as Latin-1, since it is not UTF-8."""
+    return encoding(path, packing(path)) == LATIN
 
 
 def lines(path: Path, limit: int | None = None) -> list[str]:

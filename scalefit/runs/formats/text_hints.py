@@ -17,17 +17,11 @@ HINTS = (
     ("Keras", r"\d+/\d+ .*(?:ms|us|s)/step\b", "train with CSVLogger('log.csv') and give that, or give event files"),
     ("Ultralytics YOLO", r"\bGPU_mem\b.*\bInstances\b", "give results.csv of its run folder"),
     (
-        "fastai",
-        r"^\s*epoch\s+train_loss\s+valid_loss\b.*\btime\b",
-        "train with its CSVLogger and give history.csv",
-    ),
-    (
         "DeepSpeed",
         r"\bstep=\d+, skipped=\d+, lr=\[",
         "switch on its csv_monitor or tensorboard monitor, and give what that writes",
     ),
-    ("XGBoost", r"^\[\d+\]\s+\S+-\w+:\d", "write the dictionary of evals_result to a CSV"),
-    ("LightGBM", r"\[LightGBM\]|^\[\d+\]\s+valid_\S+'s ", "write the dictionary of record_evaluation to a CSV"),
+    ("LightGBM", r"\[LightGBM\]", "print its measures with log_evaluation, or write record_evaluation to a CSV"),
     (
         "the Hugging Face Trainer",
         r"\*{5} Running training \*{5}|\[INFO\|trainer\.py|Num examples = [\d,]+|Total optimization steps = ",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from itertools import takewhile
 from pathlib import Path
@@ -16,6 +17,7 @@ from scalefit.runs.formats.text_hints import hint
 from scalefit.runs.formats.text_patterns import (
     ANSI,
     BLOCK_NAMES,
+    BOOSTING,
     FEWEST_PLAIN,
     FORMATS,
     NO_LR,
@@ -24,10 +26,12 @@ from scalefit.runs.formats.text_patterns import (
     TextFormat,
     name_of_loss,
 )
+from scalefit.runs.formats.within_text import table_within
 
 NAMES = tuple(f"*{kind}{packed}" for kind in (".log", ".txt", ".out", ".stdout") for packed in ENDINGS)
 LONGEST = 20_000  #: letters of a line that is tried
 PLACES = {"step", "steps", "iteration", "epoch", "epochs", "samples", "of_samples"}  #: groups that measure nothing
+BEST = re.compile(r"\bbest iteration is:?$", re.IGNORECASE)  #: above a line of a round that was printed before
 FEWEST_CUT = 3  #: lines that must be cut at one width to be joined again
 
 
@@ -55,7 +59,7 @@ def read(path: Path) -> RawTable:
         return _as_table(path, texts)
     told += [Remark("joined", "lines that a terminal cut, with the rest below them")] if cut else []
     told = [*_about_format(best, counts), *ranks, *told, *found.remarks(), *_about_rows(best, found, texts)]
-    return found.table(path, [*told, *passed_over(texts, taken)])
+    return found.table(path, [*told, *passed_over(texts, taken)], single=best in BOOSTING)
 
 
 def _about_format(best: TextFormat, counts: dict[str, int]) -> list[Remark]:
@@ -118,7 +122,7 @@ def _rows(texts: list[str], style: TextFormat) -> tuple[LogRows, set[int], list[
         if style is PLAIN and "loss" not in text.lower() and not RATE_LINE.search(text):
             continue
         match = next((hit for row in style.rows if (hit := row.search(text))), None)
-        if not match:
+        if not match or (style in BOOSTING and at and BEST.search(texts[at - 1])):
             continue
         used = {at + 1}
         if width:
@@ -139,14 +143,15 @@ def _rows(texts: list[str], style: TextFormat) -> tuple[LogRows, set[int], list[
 def _add_pairs(values: dict[str, Value], style: TextFormat, parts: Iterable[str]) -> None:
     """Add the keys and values of the lines to a row."""
     found = [(text, hit) for text in parts for hit in style.pairs.finditer(text)] if style.pairs else []
+    total = any(hit["key"].strip().lower() == "loss" for _, hit in found)
     for text, hit in found:
         key = hit["key"].strip()
         plain = key.lower().replace("_", " ").replace("/", " ")
         name = style.keep.get(key, style.keep.get(plain)) if style.keep else BLOCK_NAMES.get(key, key)
         if style is PLAIN and "loss" in plain:
             name = name_of_loss(key, text[: hit.start()]) + " (bits)" * bool(hit["unit"])
-            if name == "loss" and name in values and plain != "loss":  # one of that name goes before others
-                continue
+            if name == "loss" and plain != "loss" and total:  # the part of it that it is, such as lm_loss
+                name = "_".join(plain.split())
         if name and not (name == "epoch" and "epoch" in values):
             values[name] = number(hit["value"])
 
@@ -196,7 +201,13 @@ def _whole(texts: list[str], at: int, width: int, style: TextFormat) -> tuple[st
 
 
 def _as_table(path: Path, texts: list[str]) -> RawTable:
-    """The file as a table of cells with a separator; raises InputError if it is none, or holds no number."""
+    """The table within the text, or the file as a table of cells with a separator.
+
+    Raises InputError if it is none, or holds no number.
+    """
+    within = table_within(path, texts)
+    if within is not None:
+        return within
     known = listed([style.name for style in FORMATS], len(FORMATS))
     what = "no line is in the format of a known trainer, and the file is not a table"
     todo = f"known: {known}; or say how a line is written: --pattern 'step {{step}} .* loss {{loss}}', or write a CSV"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from scalefit.runs.matching import OTHER_LOSSES
+from scalefit.runs.wording import OTHER_LOSSES
 
 NUMBER = r"[-+]?(?:\d[\d,]*\.?\d*(?:[eE][-+]?\d+)?|\.\d+|(?i:nan|inf)\b)"
 
@@ -40,7 +40,7 @@ def _number(name: str) -> str:
 
 
 NO_LR = ("unknown", "the learning rate is not printed")
-FORMATS = (
+TRAINERS = (
     TextFormat(
         "NeMo",
         (_row(r"\biteration +<iteration>/ *\d+ *\|(?=.*reduced_train_loss)(?=.*global_step: *<step>)"),),
@@ -167,6 +167,23 @@ FORMATS = (
     ),
 )
 
+#: lines of gradient boosting: a round, and the measures of each data set
+BOOSTING = (
+    TextFormat(
+        "XGBoost or LightGBM",
+        (_row(rf"^(?:\[[\d:. -]+\] )?\[<step>\]\s+(?=\w+(?:-\w+|'s \w+)\S*: ?{NUMBER})"),),
+        re.compile(rf"(?<!\S)(?P<key>[A-Za-z_][\w.-]*(?:'s [\w@-]+|-[\w@-]+)): ?(?P<value>{NUMBER})(?!\S*[^\s+\d.e-])"),
+        about=(("unknown", "step counts rounds of boosting, and no loss is chosen among the measures"),),
+    ),
+    TextFormat(
+        "CatBoost",
+        (_row(r"^<step>:\s+(?=learn: )"),),
+        re.compile(rf"(?<!\S)(?P<key>learn|test): (?P<value>{NUMBER})(?!\S)"),
+        about=(("unknown", "step counts rounds of boosting, and no loss is chosen among the measures"),),
+    ),
+)
+FORMATS = (*TRAINERS, *BOOSTING)
+
 OF = r"(?:[_/](?:train|tr|val|valid|eval|test|total|aux|lm))?"  #: what may follow the word in the name of a loss
 LOSS = rf"(?=.*(?:\b|_)loss{OF}[ :=\[]+(?:tensor\()?[-+\dni.])"  #: a loss further on in the line
 #: Lines of no known trainer that give a step and a loss: step 10/200 | loss 2.91 | lr 1e-3
@@ -203,6 +220,7 @@ PLAIN = TextFormat(
 )
 JUDGED = re.compile(r"\b(?:val(?:id(?:ation)?)?|eval(?:uation)?|test)\b", re.IGNORECASE)  #: in front of a plain loss
 TRAINED = re.compile(r"\btrain(?:ing)?(?:\b|_)", re.IGNORECASE)
+TRAINED_THERE = re.compile(r"\btrain(?:ing)?(?:\b|_)(?![ _-]?(?:step|iter))", re.IGNORECASE)  #: no "train step 100"
 
 
 def name_of_loss(key: str, before: str) -> str:
@@ -212,6 +230,8 @@ def name_of_loss(key: str, before: str) -> str:
     ('train_loss', 'loss', 'val_loss')
     >>> name_of_loss("moe aux loss", "step 10 | "), name_of_loss("best_val_loss", "")
     ('moe_aux_loss', 'best_val_loss')
+    >>> name_of_loss("loss", "Completed eval after train step 100, "), name_of_loss("loss", "train step 100, ")
+    ('val_loss', 'loss')
     """
     words = re.split(r"[ _/-]+", key.lower())
     if set(words) & OTHER_LOSSES:
@@ -220,7 +240,7 @@ def name_of_loss(key: str, before: str) -> str:
     if TRAINED.search(spaced):
         return "train_loss"
     judged = JUDGED.search(spaced) or (len(words) == 1 and JUDGED.search(before))
-    return "val_loss" if judged and not (len(words) == 1 and TRAINED.search(before)) else "loss"
+    return "val_loss" if judged and not (len(words) == 1 and TRAINED_THERE.search(before)) else "loss"
 
 
 RATE_LINE = re.compile(r"\bstep=\d+, skipped=\d+, lr=\[")  #: of DeepSpeed, beside lines with a loss

@@ -40,7 +40,7 @@ def read(path: Path) -> RawTable:
     form = _form(texts[:LOOKED_AT])
     if form is None:
         raise InputError("there is no header above columns of numbers", where=str(path), todo="add one: # step loss lr")
-    rows, numbers, notes = list[list[str]](), list[int](), 0
+    rows, numbers, notes, below = list[list[str]](), list[int](), 0, 0
     for number, text in enumerate(texts[form.start :], start=form.start + 1):
         if not text.strip() or DRAWN.fullmatch(text.strip()):
             continue
@@ -48,6 +48,9 @@ def read(path: Path) -> RawTable:
             notes += 1
             continue
         cells = form.cells(text)
+        if len(cells) != len(form.names) and rows and _words_to_the_end(texts[number - 1 :], form):
+            below = sum(bool(text.strip()) for text in texts[number - 1 :])
+            break
         if len(cells) != len(form.names):
             where, todo = f"{path}, row {number}", "write one cell a column, - where there is no value"
             raise InputError(f"{len(cells)} cells under {len(form.names)} names", where=where, todo=todo)
@@ -60,10 +63,17 @@ def read(path: Path) -> RawTable:
     told = [Remark("converted", "the cells are separated by white space")]
     above = form.start - 1
     told += [Remark("dropped", f"{above} lines before the header", above)] if above else []
+    told += [Remark("dropped", f"{below} lines below the table", below)] if below else []
     told += (
         [Remark("dropped", f"{notes} lines that begin with # below the header, or sum it up", notes)] if notes else []
     )
     return RawTable(path, frame, remarks=tuple(told), nans=nans)
+
+
+def _words_to_the_end(texts: list[str], form: _Form) -> bool:
+    """Whether no line has as many cells as the table or begins with a number."""
+    cells = [form.cells(text) for text in texts if text.strip()]
+    return all(len(each) != len(form.names) and not NUMBER.fullmatch(each[0]) for each in cells)
 
 
 def _plain(column: pd.Series) -> pd.Series:

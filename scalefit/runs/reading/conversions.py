@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 
@@ -20,6 +22,12 @@ BATCHES = (
     "train_batch_size",
     "batchsize",
     "bs",
+)
+WHOLE = frozenset({"global_batch_size", "effective_batch_size", "global_bs"})  #: of all devices and parts of a step
+#: names of how many devices or parts of a step there are, each with a batch of its own
+PARTS = re.compile(
+    r"(?:.*_)?(?:accum(?:ulat\w+)?|gas)(?:_.*)?|world_size|(?:n_?|num_)?(?:gpus?|devices|nodes)(?:_count)?|"
+    r"dp(?:_size|_degree)?|data_parallel(?:_size|_degree)?"
 )
 MANY = 32768  #: a batch size of at least this is taken to count tokens, a smaller one sequences
 SAME = 0.02  #: log ratio within which two batch sizes agree
@@ -44,11 +52,10 @@ PER_PARAMETER = frozenset(
         "tokens_to_params",
         "data_to_params",
         "tokens_params_ratio",
-        "chinchilla_ratio",
         "tokens_over_params",
     ]
 )
-MAYBE = frozenset({"ratio", "data_ratio", "token_ratio", "tokens_ratio"})
+MAYBE = frozenset({"ratio", "data_ratio", "token_ratio", "tokens_ratio", "chinchilla_ratio"})  #: or a multiple of 20
 RATES = ("lr", "learning_rate", "peak_lr", "max_lr")
 
 
@@ -138,7 +145,14 @@ def _read_batch(tidy: Tidy) -> None:
     size = _numbers(tidy, name) if name is not None else None
     if name is None or size is None or not (size[np.isfinite(size)] > 0).all() or not np.isfinite(size).any():
         return
-    factor, text, kind = _tokens_of(tidy.frame, size, name)
+    told = _told_by_tokens(tidy.frame, size)
+    parts = [] if _bare(name) in WHOLE or told is not None else _parts(tidy)
+    if parts:
+        text = f"'{name}' may be the batch of one device or of one part of a step, as {' and '.join(parts)}"
+        todo = "call the whole batch global_batch_size, or map tokens"
+        tidy.note("unknown", f"{text}: batch and D are not derived from it; {todo}")
+        return
+    factor, text, kind = _tokens_of(tidy.frame, size, name, told)
     tidy.frame = tidy.frame.assign(**{name: size * factor}).rename(columns={name: "batch"})
     scale = float(factor) if np.ndim(factor) == 0 else float("nan")
     tidy.bindings = [*tidy.bindings, Binding("batch", name, "guessed", scale)]
@@ -158,16 +172,32 @@ def _read_data(tidy: Tidy) -> None:
         tidy.note("derived", "D = steps times batch, which counts tokens", len(tidy.frame))
 
 
-def _tokens_of(frame: pd.DataFrame, size: FloatArray, name: str) -> tuple[FloatArray | float, str, str]:
-    """Tokens for one unit of a batch size, with the text and the kind of a note."""
-    length = _known(frame, "seq_len")
+def _told_by_tokens(frame: pd.DataFrame, size: FloatArray) -> int | None:
+    """Tokens for one unit of a batch size by tokens over steps, where these are known and agree."""
     told = _tokens_per_step(frame) / size
     told = told[np.isfinite(told) & (told > 0)]
-    if len(told) and np.ptp(np.log(told)) < SAME:
-        each = round(float(np.median(told)))
+    each = round(float(np.median(told))) if len(told) and np.ptp(np.log(told)) < SAME else 0
+    return each or None
+
+
+def _parts(tidy: Tidy) -> list[str]:
+    """The columns that say into how many parts or devices a step is divided, where these are more than one."""
+    names = [str(name) for name in tidy.frame.columns if PARTS.fullmatch(_bare(str(name)))]
+    counts = {name: _numbers(tidy, name) for name in names}
+    most = {name: np.nanmax(values, initial=1.0) for name, values in counts.items() if values is not None}
+    return [f"{name} is up to {value:g}" for name, value in most.items() if value > 1]
+
+
+def _tokens_of(
+    frame: pd.DataFrame, size: FloatArray, name: str, each: int | None
+) -> tuple[FloatArray | float, str, str]:
+    """Tokens for one unit of a batch size, with the text and the kind of a note; ``each``: by tokens over steps."""
+    length = _known(frame, "seq_len")
+    if each:
         if each == 1:
             return 1.0, f"batch is the column '{name}': it equals tokens over steps, so it counts tokens", "guessed"
-        if length is None and each > 1:
+        one = length is not None and np.ptp(length) == 0 and abs(np.log(each / float(length[0]))) < SAME
+        if not one:
             text = f"batch is {each} times the column '{name}', which counts sequences (by tokens over steps)"
             return float(each), text, "converted"
     if length is not None and np.nanmedian(size) < MANY:

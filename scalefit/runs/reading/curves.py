@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.errors import listed
+from scalefit.errors import InputError, listed
+from scalefit.runs.reading.checks import counted_anew
 from scalefit.runs.reading.tidy import LOST, NO_LOSS, Tidy
 from scalefit.runs.siblings import lost_runs
 from scalefit.runs.table import last_rows, spans
@@ -54,6 +55,10 @@ def _superseded_rows(tidy: Tidy, codes: NDArray[Any], axis: NDArray[Any]) -> NDA
             run = tidy.frame["run"].iloc[rows[0]]
             told.append(f"{run}, {gone.sum()} from {tidy.axis} {lost.min()} to {lost.max()}")
             anew += [str(run)] if gone[0] else []
+            if gone[0] and (times := counted_anew(axis[rows], tidy.frame.get("loss"), rows)):
+                what = f"{tidy.axis} begins again from its first value (times: {times}) although the loss goes on"
+                todo = f"map a column that counts on over epochs and resumes: --map {tidy.axis}=COLUMN"
+                raise InputError(what, where=f"{tidy.where}, run {run}", todo=todo)
     if told:
         count = int(dropped.sum())
         text = f"{count} rows were logged again after a restart and only the last kept: {listed(told, 5, '; ')}"
@@ -119,6 +124,8 @@ def join_sparse_rows(tidy: Tidy) -> pd.DataFrame:
     marks = [name for name in (NO_LOSS, LOST) if name in tidy.frame]
     tidy.frame = tidy.frame.drop(columns=marks) if marks else tidy.frame
     frame = logged = tidy.frame
+    if "loss" not in frame.columns:
+        _join_complements(tidy)
     if "loss" not in frame.columns or not frame["loss"].hasnans:
         return logged
     with_loss = frame["loss"].notna()
@@ -150,6 +157,21 @@ def join_sparse_rows(tidy: Tidy) -> pd.DataFrame:
     tidy.note("joined", text + (f"; {alone} of them have no such row and are left out" if alone else ""), count)
     tidy.frame = frame
     return logged
+
+
+def _join_complements(tidy: Tidy) -> None:
+    """Join the rows of one step that hold different columns, where it is not decided which column is the loss."""
+    frame, keys = tidy.frame, ["run", tidy.axis]
+    again = frame.duplicated(keys, keep=False)
+    measured = [name for name in frame.columns if name not in PLACES and not name.startswith("_")]
+    if not again.any() or (frame[again].groupby(keys, observed=True)[measured].nunique() > 1).any(axis=None):
+        return
+    groups = frame.groupby(keys, observed=True, sort=False)
+    tidy.frame = frame[~frame.duplicated(keys)].copy()
+    filled = groups[measured].first().reindex(pd.MultiIndex.from_frame(tidy.frame[keys]))
+    tidy.frame[measured] = filled.set_axis(tidy.frame.index)
+    count = len(frame) - len(tidy.frame)
+    tidy.note("joined", f"{count} rows with another of the same step that holds other columns", count)
 
 
 def _other_columns(frame: pd.DataFrame, with_loss: NDArray[np.bool_]) -> list[str]:

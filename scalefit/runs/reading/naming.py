@@ -16,6 +16,8 @@ TELLING = ("schedule", "N", "N_total", "D", "C", "batch", "peak_lr", "d_model", 
            "seq_len", "vocab", "warmup", "weight_decay", "seed", "optimizer", "parametrization", "U")  # fmt: skip
 #: settings beside these that a new run of the same name may differ in
 RECIPES = ("batch", "recipe", "precision", "dtype", "activation", "data", "dataset", "mixture", "arm", "data_seed")
+NO_NAME = frozenset({"run", "split", "status", "source", "diverged", "parametrization"})  #: columns that name no run
+LONGEST = 60  #: letters of a word that names a run
 CROSSED = 0.9  #: share of all pairs of a step and a setting that are logged where each setting is a run
 
 
@@ -28,10 +30,9 @@ def name_runs(tidy: Tidy, name: str) -> None:
     if "run" in frame.columns:
         labels = _labels(tidy)
     elif tidy.axis:
-        labels = _grouped(tidy, name)
+        labels = _by_a_word(tidy, _grouped(tidy, name))
     else:
-        labels = pd.Series([f"row {line}" for line in frame.index], index=frame.index)
-        tidy.note("named", "there is no column run: each row is a run, named after its line", len(frame))
+        labels = _of_rows(tidy)
     if not tidy.axis:
         labels = _told_apart(tidy, labels.astype(str))
     elif "run" in frame.columns:
@@ -39,6 +40,44 @@ def name_runs(tidy: Tidy, name: str) -> None:
     frame = (tidy.frame.drop(columns="run") if "run" in tidy.frame.columns else tidy.frame).copy(deep=False)
     frame.insert(0, "run", labels)
     tidy.frame = frame
+
+
+def _of_rows(tidy: Tidy) -> pd.Series:
+    """Names of the rows of a table of results: a word that each row has for itself, else its line."""
+    frame = tidy.frame
+    own = next((name for name in _words(frame) if _names_each(frame[name])), None)
+    how = f"by the column '{own}'" if own else "after its line"
+    tidy.note("named", f"there is no column run: each row is a run, named {how}", len(frame))
+    names = [str(cell) for cell in frame[own]] if own else [f"row {line}" for line in frame.index]
+    return pd.Series(names, index=frame.index)
+
+
+def _names_each(column: pd.Series) -> bool:
+    """Whether each row has a word of its own, short enough for a name."""
+    return bool(column.notna().all() and column.is_unique and column.astype(str).str.len().max() <= LONGEST)
+
+
+def _by_a_word(tidy: Tidy, labels: pd.Series) -> pd.Series:
+    """The names of curves by a column of words that has one for each of them, such as `model`, where there is one."""
+    codes, count = labels.cat.codes, labels.nunique()
+    for name in _words(tidy.frame) if count > 1 else []:
+        words = tidy.frame[name].astype("category")
+        pairs = pd.DataFrame({"run": codes, "word": words.cat.codes}).drop_duplicates()
+        if words.cat.codes.min() >= 0 and len(pairs) == count == len(words.cat.categories):
+            texts = words.astype(str)
+            if max(map(len, texts.unique())) > LONGEST:
+                continue
+            if set(texts.unique()) != set(labels.cat.categories):
+                tidy.note("named", f"the runs are named by the column '{name}'", count)
+            return texts.astype("category").cat.set_categories(texts.unique().tolist())
+    return labels
+
+
+def _words(frame: pd.DataFrame) -> list[str]:
+    """The columns of words that may name runs or recipes."""
+    names = [name for name in frame.columns if name not in NO_NAME and not str(name).startswith("__")]
+    kinds = {name: frame[name].dtype for name in names}
+    return [str(name) for name in names if not pd.api.types.is_numeric_dtype(kinds[name]) and kinds[name].kind != "M"]
 
 
 def _category(codes: NDArray[np.integer], names: list[str], frame: pd.DataFrame) -> pd.Series:
@@ -81,6 +120,7 @@ def _with_settings(tidy: Tidy, labels: pd.Series) -> pd.Series:
     if not pd.concat(place, axis=1).duplicated().any():
         return labels
     names = [name for name in frame.columns if name in FIXED or str(name).lower() in RECIPES]
+    names += [name for name in _words(frame) if name not in names]
     names = [
         str(name) for name in names if name not in ("run", axis, "split") and _begins_anew(frame, labels, name, axis)
     ]
@@ -121,7 +161,8 @@ def _grouped(tidy: Tidy, name: str) -> pd.Series:
         tidy.note("named", text, labels.nunique())
         return labels
     fixed = telling(frame)
-    groups = _groupings(frame, tidy.axis) if fixed or len(np.unique(axis)) < len(axis) else []
+    rises = bool((axis[1:] > axis[:-1]).all())
+    groups = _groupings(frame, tidy.axis) if fixed or (not rises and len(np.unique(axis)) < len(axis)) else []
     keys = ["split"] if "split" in frame.columns else []
     for group in groups:
         if not frame.duplicated([*group, *keys, tidy.axis]).any():

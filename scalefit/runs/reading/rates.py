@@ -1,4 +1,5 @@
-"""Bindings that the values decide: which column is the learning rate at the step, and whether a size counts parameters.
+"""Bindings that the values decide: which column is the learning rate at the step, whether a size counts parameters, and
+whether the unit in a name can hold.
 
 A setting is never a curve.
 """
@@ -9,11 +10,15 @@ import re
 
 import pandas as pd
 
+from scalefit.errors import InputError
+from scalefit.runs.columns import COLUMNS
 from scalefit.runs.matching import Binding, canonical, normalised
 from scalefit.runs.quantities import states_unit
 
 SIZES, FEWEST_PARAMETERS = {"size", "model", "scale"}, 1e5  #: names of N where the cells are counts of parameters
 
+#: by unit, what no model, run or training has more of
+MOST = {"parameters": 1e14, "tokens": 1e14, "optimiser steps": 1e10, "FLOP": 1e32}
 SETTING = re.compile(r"(config|params|hparams)[/.]")  #: what the names of columns of settings begin with
 
 
@@ -75,3 +80,32 @@ def sized(frame: pd.DataFrame, bindings: list[Binding]) -> list[Binding]:
     else:
         counts = len(cells) > 0 and all(states_unit(cell) and str(cell).strip()[-1] in "mMbB" for cell in cells)
     return [*bindings, Binding("N", named[0], "guessed")] if counts else bindings
+
+
+def plausible(frame: pd.DataFrame, bindings: list[Binding], where: str, ties: dict[str, str] | None) -> list[Binding]:
+    """The bindings, but for those whose name tells a unit that its values contradict: the column counts something else.
+
+    Raises InputError for such a column; with ``ties`` it stays unbound, and the message is put there.
+
+    >>> bound = [Binding("tokens", "tokens (M)", "guessed", 1e6)]
+    >>> plausible(pd.DataFrame({"tokens (M)": [300.0, 600.0]}), bound, "", None) == bound
+    True
+    >>> plausible(pd.DataFrame({"tokens (M)": [3e8, 6e8]}), bound, "", told := {}), list(told)
+    ([], ['tokens'])
+    """
+    kept = []
+    for each in bindings:
+        most = MOST.get(COLUMNS[each.name].unit if each.name in COLUMNS else "", float("inf"))
+        usual = pd.to_numeric(frame[each.source], errors="coerce").median() if each.scale > 1.0 else 0.0
+        if not usual * each.scale > most:
+            kept.append(each)
+            continue
+        what = (
+            f"the name '{each.source}' counts in units of {each.scale:g}, and the median of its values is {usual:.3g}"
+        )
+        what += f": {usual * each.scale:.3g} {COLUMNS[each.name].unit} are more than any run has"
+        todo = f"name the column by the unit that its numbers have, such as {each.name} where they are plain counts"
+        if ties is None:
+            raise InputError(what, where=where, todo=todo)
+        ties[each.name] = f"{what}; {todo}"
+    return kept

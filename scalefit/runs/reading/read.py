@@ -9,7 +9,7 @@ from os import PathLike
 
 import pandas as pd
 
-from scalefit.errors import InputError, counted, listed
+from scalefit.errors import InputError, all_of, counted, listed
 from scalefit.escaping import one_line
 from scalefit.parallel import each
 from scalefit.runs.conventions import in_other_units
@@ -85,12 +85,16 @@ def read_runs(
 def _renames(raws: list[RawTable], rename: dict[str, str], defaults: Mapping[str, str]) -> list[dict[str, str]]:
     """The entries of `rename`, and of `defaults`, that concern each table; every entry of `rename` must concern one."""
     columns = list(dict.fromkeys(str(name) for raw in raws for name in raw.frame.columns))
-    for name, target in rename.items():
+    where = str(raws[0].path) if len(raws) == 1 else ""
+
+    def there(entry: tuple[str, str]) -> None:
+        name, target = entry
         if name not in columns:
             near = difflib.get_close_matches(name, columns, n=1, cutoff=0.5)
             todo = f"did you mean '{near[0]}'?" if near else f"the columns are {listed(columns, 30)}"
-            where = str(raws[0].path) if len(raws) == 1 else ""
             raise InputError(f"there is no column '{name}' to map to {target}", where=where, todo=todo)
+
+    all_of(there, rename.items())
     both = {**{one_line(name): target for name, target in defaults.items()}, **rename}
     return [{name: target for name, target in both.items() if name in raw.frame.columns} for raw in raws]
 

@@ -34,6 +34,7 @@ NAMED = ("metric", "metric_name", "metric_key", "tag", "key", "variable", "measu
 VALUED = ("value", "metric_value", "float_value", "number_value", "scalar_value", "scalar", "val", "v", "score",
           "measurement", "number")  # fmt: skip
 PLACED = re.compile(r"(?:.*[_./])?(?:idx|index|i|epoch|time|timestamp|wall_?time)", re.IGNORECASE)  #: place a row
+CLOCK = re.compile(r"(?:.*[_./ ])?(?:time|timestamp|wall_?time|seconds|elapsed)", re.IGNORECASE)
 OF = re.compile(r"\s*[\[(]?\s*(\d+)\s*(?:/|of)\s*(\d+)\s*[\])]?\s*")
 COUNTED = re.compile(r"step|iter|epoch|batch|update|progress", re.IGNORECASE)
 NUMBER = r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)"
@@ -121,6 +122,8 @@ def _long(raw: RawTable) -> RawTable | None:
     key, value = (next((last[name] for name in names if name in last), None) for names in (NAMED, VALUED))
     axes = {canonical(part): name for part, name in reversed(last.items())}
     axis = axes.get("step", axes.get("epoch"))
+    clock = _clock(frame, key) if axis is None and key else ""
+    axis = axis or clock or None
     if key is None or value is None or pd.api.types.is_numeric_dtype(frame[key].dtype):
         return None
     if not 1 <= frame[key].nunique() <= min(MOST_METRICS, len(frame) - 1) or (axis and frame[axis].isna().any()):
@@ -149,12 +152,20 @@ def _long(raw: RawTable) -> RawTable | None:
     text = f"one value a row, named in '{key}': a column for each of {', '.join(dict.fromkeys(points['key']))}"
     text += f"; empty cells, which are values that were not logged: {empty.sum()}" if empty.any() else ""
     made = reshaped(raw, table, "derived", text, nans)
-    return replace(made, remarks=(*made.remarks, *told))
+    return replace(made, remarks=(*made.remarks, *told), clock=clock or made.clock)
+
+
+def _clock(frame: pd.DataFrame, key: str) -> str:
+    """The column of times along which the values of one metric stand, where nothing else tells these apart; else ""."""
+    named = [str(name) for name in frame.columns if CLOCK.fullmatch(str(name)) and frame[name].dtype.kind in "if"]
+    keys = [name for name in frame.columns if str(name) == key or canonical(str(name)) == "run"]
+    again = bool(frame.duplicated(keys).any())
+    return named[0] if len(named) == 1 and again and not frame.duplicated([*keys, named[0]]).any() else ""
 
 
 def _beside(frame: pd.DataFrame, known: tuple[str | None, ...]) -> list[str]:
     """The settings beside the values of a long table: columns of the glossary, and those that do not measure."""
-    rest = [str(name) for name in frame.columns if name not in known]
+    rest = [str(name) for name in frame.columns if name not in known and frame[name].notna().any()]
     if known[3] is not None:
         groups = frame.groupby(known[3], dropna=False)
         return [name for name in rest if (groups[name].nunique(dropna=False) == 1).all()]
@@ -169,7 +180,7 @@ def _names_of(frame: pd.DataFrame, run: str | None, fixed: list[str]) -> pd.Seri
         return frame[run].astype(str)
     runs = pd.Series("", index=frame.index)
     for name in fixed:
-        runs = runs.str.cat(frame[name].astype(str), sep=", " if name != fixed[0] else f"{name}=")
+        runs = runs.str.cat(frame[name].astype(str).fillna(""), sep=", " if name != fixed[0] else f"{name}=")
     return runs
 
 

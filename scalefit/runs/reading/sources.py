@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
-from scalefit.errors import InputError, listed
+from scalefit.errors import InputError, all_of, listed
 from scalefit.parallel import each
 from scalefit.runs.formats import RawTable, Remark, is_free_text, read_raw, sources_in
 from scalefit.runs.formats import pattern as own_pattern
@@ -40,11 +40,9 @@ def raw_tables(
     ``mapped``: columns that the user mapped, which no change of shape may take away; ``pattern``: that of the lines of
     text files (see :mod:`scalefit.runs.formats.pattern`). Raises InputError, naming the file, for what cannot be read.
     """
-    raws, origin = list[RawTable](), list[Origin]()
-    for source in sources:
-        for raw, place in _tables(source, mapped, pattern):
-            raws.append(raw)
-            origin.append(place)
+    tables = all_of(lambda source: list(_tables(source, mapped, pattern)), sources)
+    raws = [raw for each_source in tables for raw, _ in each_source]
+    origin = [place for each_source in tables for _, place in each_source]
     if not raws:
         raise InputError("there is nothing to read", todo="give a file, a folder of run logs or a DataFrame")
     return raws, tuple(origin)

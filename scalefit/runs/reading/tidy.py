@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import InputError, counted, listed
+from scalefit.errors import InputError, all_of, counted, listed
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.conventions import in_nats
 from scalefit.runs.formats import RawTable
+from scalefit.runs.formats.markers import marker, markers, value
 from scalefit.runs.formats.raw import refuse_clock
 from scalefit.runs.formats.scaled_headers import refuse_logarithms
 from scalefit.runs.matching import Binding, match
 from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
-from scalefit.runs.reading.checks import may_be_a_curve
-from scalefit.runs.reading.markers import marker, markers, value
-from scalefit.runs.reading.rates import bound_rates, sized
+from scalefit.runs.reading.checks import may_be_a_curve, refuse_counters_of_epochs
+from scalefit.runs.reading.rates import bound_rates, plausible, sized
 from scalefit.runs.reading.results import (
     are_final_results,
     epochs_count_up,
@@ -68,7 +68,7 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) ->
     ties: dict[str, str] = {}
     refuse_logarithms(rename, where)
     bindings = match(raw.frame.columns, rename, where, _words(raw.frame), ties if tell_ties else None)
-    bindings = sized(raw.frame, bindings)
+    bindings = plausible(raw.frame, sized(raw.frame, bindings), where, ties if tell_ties else None)
     refuse_clock(raw, {binding.name for binding in bindings})
     bindings, chosen = bound_rates(raw.frame, bindings)
     tidy = Tidy(raw.frame, "", where, bindings, dict(raw.scalars))
@@ -84,8 +84,7 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) ->
     _loss_in_nats(tidy)
     _find_axis(tidy)
     _mark_unlogged(tidy, raw)
-    if not tidy.axis and LOST in tidy.frame.columns:
-        tidy.frame = tidy.frame.drop(columns=LOST)
+    tidy.frame = tidy.frame if tidy.axis else tidy.frame.drop(columns=LOST, errors="ignore")
     return tidy
 
 
@@ -126,13 +125,15 @@ def _name_columns(tidy: Tidy) -> None:
             tidy.note(binding.how, f"{binding.name} is the column '{binding.source}'{mapped}")
         if binding.scale != 1.0:
             unit = COLUMNS[binding.name].unit if binding.name in COLUMNS else "1"
-            tidy.note("converted", f"{binding.source} times {binding.scale:g} is {binding.name} in {unit}")
+            into = binding.name if unit in (binding.name, "1") else f"{binding.name} in {unit}"
+            tidy.note("converted", f"{into} = {binding.scale:g} times the column '{binding.source}'")
 
 
 def _read_numbers(tidy: Tidy) -> None:
     """Convert numeric canonical columns to float64 or int64; columns that are so already are not copied."""
     scales = {binding.name: binding.scale for binding in tidy.bindings}
-    for name in tidy.frame.columns:
+
+    def read(name: str) -> None:
         if name not in STRICT - {"loss"} and (name not in COLUMNS or COLUMNS[name].numeric):
             _read_markers(tidy, name)
         if name in COLUMNS and COLUMNS[name].numeric:
@@ -140,6 +141,8 @@ def _read_numbers(tidy: Tidy) -> None:
             values = _as_numbers(tidy, column, scales.get(name, 1.0))
             if values is not column:
                 tidy.frame = tidy.frame.assign(**{name: values})
+
+    all_of(read, tidy.frame.columns)
 
 
 def _read_markers(tidy: Tidy, name: str) -> None:
@@ -229,17 +232,15 @@ def _find_axis(tidy: Tidy) -> None:
     """Curves have a step, or tokens that vary inside a run; otherwise the table has one row per run."""
     if by := settings_beside_one_name(tidy.frame):
         tidy.frame = tidy.frame.rename(columns={"run": "run_in_file"})
-        tidy.note(
-            "named", f"all rows name the same run, but {' and '.join(by)} differ: the name is kept as run_in_file"
-        )
+        told = f"all rows name the same run, but {' and '.join(by)} differ"
+        tidy.note("named", f"{told}: the name is kept as run_in_file")
     columns, frame = set(tidy.frame.columns), tidy.frame
     one_row_per_run = "run" in columns and not frame["run"].duplicated().any()
     if "step" in columns and "run" not in columns and are_final_results(frame):
         by = telling(frame)
         _rename(tidy, {} if "steps" in columns else {"step": "steps"})
-        one = (
-            "all rows stand at one step" if frame["step"].nunique() == 1 else "rows of one length differ in their rate"
-        )
+        one = "all rows stand at one step"
+        one = one if frame["step"].nunique() == 1 else "rows of one length differ in their rate"
         told = f"{' and '.join(by)} differ between rows" if by else one
         tidy.note("derived", f"each row is the result of a run and its step the length of that run: {told}", len(frame))
     elif "step" in columns and not one_row_per_run:
@@ -261,6 +262,8 @@ def _find_axis(tidy: Tidy) -> None:
         tidy.axis = "step" if name == "steps" else "tokens"
         _rename(tidy, {name: tidy.axis})
         tidy.note("derived", f"{name} rise evenly from row to row: all rows are the curve of one run")
+    if not tidy.axis and "step" not in columns:
+        refuse_counters_of_epochs(tidy.frame, tidy.where)
     if not tidy.axis and "epoch" in columns and not {"step", "steps"} & columns and epochs_count_up(frame):
         tidy.axis = "epoch"
         tidy.note("derived", "the epoch counts up: each run is a curve over epochs, and its steps are not known")
@@ -284,7 +287,7 @@ def _as_final_results(tidy: Tidy) -> None:
             Binding("D", b.source, "guessed" if b.how == "named" else b.how, b.scale) if b.name == "tokens" else b
             for b in tidy.bindings
         ]
-        tidy.note("guessed", "D is the column of tokens: the table has one row per run")
+        tidy.note("guessed", "D = tokens: the table has one row per run")
     if "lr" in columns and "peak_lr" not in columns:
         tidy.frame = tidy.frame.assign(peak_lr=tidy.frame["lr"])
         tidy.note("derived", ONE_RATE)

@@ -73,3 +73,30 @@ def test_the_command_keeps_the_grid_and_plans_it(tmp_path: Path) -> None:
     assert f"then scalefit backtest --law chinchilla {out}" in told.stdout
     for bad in ("scalefit sweep plan --for chinchilla", f"scalefit sweep status --for chinchilla --out {out}"):
         assert commands.run(bad).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("kv_group=3", r"2 heads \(d_model=16\) cannot share .* kv_group=3"),
+        ("d_head=6", "d_model=16 cannot be divided into heads of d_head=6"),
+        ("experts_per_token=4", "experts_per_token=4 of experts=1"),
+        ("norm_type=batch", "choose norm from pre, post, peri"),
+        ("parametrization=mpu", "no parametrization 'mpu'"),
+        ("optimizer=adam", "no optimizer 'adam'"),
+        ("model=coder", "no model 'coder'"),
+    ],
+)
+def test_runs_that_cannot_be_trained_are_not_planned(setting: str, said: str, tmp_path: Path) -> None:
+    key, value = setting.split("=")
+    table, _ = design("chinchilla", 1.0, {key: int(value) if value.isdigit() else value})
+    with pytest.raises(InputError, match=said):
+        grids.plan_sweep(table, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_encoder_is_divided_into_heads_too(tmp_path: Path) -> None:
+    table, _ = design("encoder-decoder", 2.0)
+    table["grid"]["encoder_width"] = [10]
+    with pytest.raises(InputError, match="d_model=10 cannot be divided into heads of d_head=4"):
+        grids.plan_sweep(table, tmp_path / "out")

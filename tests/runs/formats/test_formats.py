@@ -145,7 +145,7 @@ def test_lists_in_records_are_left_out_and_said(file):
 @pytest.mark.parametrize(
     ("text", "name", "words"),
     [
-        ("step,loss,note\n0,5,caf\xe9\n".encode("latin-1"), "a.csv", "not UTF-8; save it as UTF-8"),
+        ("step,loss,имя\n0,5,опыт\n".encode("cp1251"), "a.csv", "not UTF-8, nor UTF-16 or Latin-1.*; save it as UTF-8"),
         (CURVE, "a.csv.gz", "not a .gz file"),
         (b"PK\x03\x04rest", "a.csv", "zip archive or a spreadsheet; unpack"),
         ("\n\n\n", "a.csv", "no table in the file; give"),

@@ -37,6 +37,26 @@ def page():
     ]
 
 
+def keras():
+    for epoch, value in enumerate(made.LOSSES, start=1):
+        yield f"Epoch {epoch}/{len(made.LOSSES)}"
+        yield f"100/100 [==============================] - 5s - loss: {value:.5f} - val_loss: {value + 0.1:.5f}"
+
+
+def boosted():
+    return (f"[{s}]\ttrain-mlogloss:{made.loss(s):.5f}\teval-mlogloss:{made.loss(s) + 0.1:.5f}" for s in made.STEPS)
+
+
+def notebook():
+    rows = (f"{s}\t{made.loss(s):.5f}\t{made.loss(s) + 0.1:.5f}" for s in made.STEPS)
+    return [" [1000/1000 03:42, Epoch 4/4]", "Step\tTraining Loss\tValidation Loss", *rows]
+
+
+def scalars():
+    series = {name: {"x": made.STEPS, "y": made.LOSSES} for name in ("train", "validation")}
+    return [json.dumps({"loss": series, "lr": {"lr": {"x": made.STEPS, "y": made.RATES}}})]
+
+
 FILES = {
     "runs.csv": plain_csv,
     "run/log.jsonl": json_lines,
@@ -53,6 +73,10 @@ FILES = {
     "fairseq.log": made.fairseq,
     "torchtitan.log": made.torchtitan,
     "nanogpt.log": made.nanogpt,
+    "keras.log": keras,
+    "boost.log": boosted,
+    "cell.txt": notebook,
+    "scalars.json": scalars,
     "run-a-tag-train_loss.csv": made.tensorboard_csv,
     "lcurve.out": made.deepmd,
     "yolo/results.csv": made.yolo,

@@ -1,0 +1,49 @@
+"""Wrong usage of a command: click stops at the first fault; here every one of them is listed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+from click.core import iter_params_for_processing
+
+from scalefit.errors import InputError, together
+
+
+def every_fault(first: click.UsageError, words: Sequence[str]) -> InputError:
+    """The error that lists all faults of a command line, given the one at which click stopped."""
+    found = [first]
+    if first.ctx is not None and not isinstance(first.ctx.command, click.Group):
+        found = _faults(first.ctx, words[1:]) or found
+    place = first.ctx.command_path if first.ctx is not None else "scalefit"
+    return together([InputError(_said(fault), todo=f"see {place} --help") for fault in found])
+
+
+def _faults(context: click.Context, words: Sequence[str]) -> list[click.UsageError]:
+    """The options that the command does not have, and the values and arguments that are wrong or missing."""
+    command, left, found = context.command, list(words), list[click.UsageError]()
+    while True:
+        try:
+            values, rest, order = command.make_parser(context).parse_args(list(left))
+            break
+        except click.NoSuchOption as error:
+            found.append(error)
+            known = [word for word in left if word.partition("=")[0] != error.option_name]
+            if len(known) == len(left):  # it is part of a word such as -xq
+                return found
+            left = known
+        except click.UsageError as error:  # an option without its value: what follows cannot be told apart
+            return [*found, error]
+    for parameter in iter_params_for_processing(order, command.get_params(context)):
+        try:
+            _, rest = parameter.handle_parse_result(context, values, rest)
+        except click.UsageError as error:
+            found.append(error)
+    return found
+
+
+def _said(fault: click.UsageError) -> str:
+    """What is wrong; of a missing option also what it is."""
+    text = fault.format_message().rstrip(".")
+    asked = getattr(fault.param, "help", None) if isinstance(fault, click.MissingParameter) else None
+    return f"{text} ({asked.rstrip('.')})" if asked else text

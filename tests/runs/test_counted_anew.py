@@ -1,0 +1,48 @@
+"""Logs whose steps are counted anew in each epoch or after a resume: no rows are dropped, none becomes a run."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit as sf
+
+STEPS = np.arange(10, 1010, 10)
+LOSS = 2 + 6 * (STEPS + 20.0) ** -0.3 + 0.01 * np.random.default_rng(1).standard_normal(100)
+
+
+def log(step, **columns):
+    return pd.DataFrame({"step": step, "loss": LOSS, **columns})
+
+
+@pytest.mark.parametrize(
+    ("step", "times"), [((STEPS - 10) % 200 + 10, 4), (np.where(STEPS > 600, STEPS - 600, STEPS), 1)]
+)
+def test_steps_that_begin_again_while_the_loss_goes_on_are_no_restart(step, times):
+    """80 of 100 rows were dropped as logged again, and the others stood at steps 10 to 200."""
+    with pytest.raises(sf.InputError, match=rf"step begins again from its first value \(times: {times}\)"):
+        sf.read_runs(log(step))
+
+
+def test_a_training_that_was_started_again_is_read_as_before():
+    again = pd.concat([log(STEPS)[:40], log(STEPS)])
+    runs = sf.read_runs(again)
+    assert runs.curves.step.tolist() == STEPS.tolist()
+    assert [note.kind for note in runs.notes if note.kind in ("dropped", "suspect")] == ["dropped", "suspect"]
+
+
+@pytest.mark.parametrize("counter", ["batch", "i", "batch_idx", "frac"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_counter_inside_each_epoch_makes_no_run_of_each_row(counter, first):
+    epoch, inside = (STEPS - 10) // 250, (STEPS - 10) % 250 / (500 if counter == "frac" else 1)
+    table = pd.DataFrame({"epoch": epoch + first, counter: inside + first, "loss": LOSS})
+    with pytest.raises(sf.InputError, match=f"'{counter}' begins again with every epoch"):
+        sf.read_runs(table)
+
+
+@pytest.mark.parametrize("effect", [0.0, 0.02, 1.0])
+def test_a_setting_with_a_row_in_each_epoch_is_no_counter(effect):
+    epoch, dropout = np.repeat(np.arange(10), 4), np.tile([0.0, 0.1, 0.2, 0.3], 10)
+    table = pd.DataFrame({"epoch": epoch, "dropout": dropout, "loss": 2 + 3 / (epoch + 1.0) - effect * dropout})
+    assert len(sf.read_runs(table)) == 4
