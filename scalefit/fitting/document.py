@@ -47,6 +47,7 @@ def as_dict(fit: Fit) -> dict[str, Any]:
         **{name: asdict(getattr(fit, name)) for name in ("settings", "starts", "points")},
         **{name: {key: list(v) for key, v in getattr(fit, name).items()} for name in TUPLES},
         "one_sided": fit.one_sided or None,
+        "biases": [asdict(each) for each in fit.biases],
         "notes": list(fit.notes),
         "data": [dict(origin) for origin in fit.origin],
         "intervals": intervals.as_dict(fit.intervals) if fit.intervals else None,

@@ -14,6 +14,7 @@ from scalefit.diagnosis.choices import other_choices
 from scalefit.diagnosis.clusters import clustered_residuals, clusters
 from scalefit.diagnosis.degenerate import degenerate
 from scalefit.diagnosis.influence import usual_target, without_each
+from scalefit.diagnosis.one_sided import refits
 from scalefit.diagnosis.phases import stray_phases, transient
 from scalefit.diagnosis.residuals import outlier_checks, still_falling, trends, under_trained, units_of
 from scalefit.diagnosis.unread import overridden, unread
@@ -176,6 +177,7 @@ def _result(ready: Prepared, solution: Solution, levels: Levels | None) -> Fit:
         points=_points(law, rows),
         recipe=recipe_of(law, rows, runs),
         without=without_each(law, ready.model, rows, ready.weights, solution),
+        biases=refits(law, ready.model, rows, ready.weights, solution),
     )
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from scalefit.diagnosis.checks import Check, Outlier
 from scalefit.diagnosis.choices import Sensitivity, sensitivity
 from scalefit.diagnosis.influence import Influence
-from scalefit.diagnosis.one_sided import one_sided
+from scalefit.diagnosis.one_sided import Bias, one_sided
 from scalefit.fitting.cautions import able, cautions, warn_of
 from scalefit.fitting.document import save
 from scalefit.fitting.lmfit_bridge import to_lmfit
@@ -24,7 +24,6 @@ from scalefit.laws.law import Law
 from scalefit.rows.points import Points
 from scalefit.runs.columns import COLUMNS
 from scalefit.solver.solve import Settings
-from scalefit.uncertainty.calibration import Calibration
 from scalefit.uncertainty.estimate import Estimate
 from scalefit.uncertainty.intervals import Intervals
 from scalefit.uncertainty.mixture import Choice
@@ -67,6 +66,7 @@ class Fit:
     without: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  #: parameters fitted without each run
     recipe: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  #: settings that the law does not read
     choices: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  #: parameters under other choices of fitting
+    biases: tuple[Bias, ...] = ()  #: of the refits to the smaller runs
     intervals: Intervals | None = None  #: draws and calibration, where draws were asked for
     choice: Choice | None = None  #: how the law was chosen, where it was, and what its forecasts are mixed with
 
@@ -163,12 +163,9 @@ class Fit:
 
     @property
     def one_sided(self) -> str:
-        """What to say where every refit of the back-test misses the larger runs on the same side, else empty."""
-        calibration = self.intervals.calibration if self.intervals else None
-        if not isinstance(calibration, Calibration):
-            return ""
+        """What to say where every refit to the smaller runs misses the larger ones on the same side, else empty."""
         unit = 1.0 if self.settings.residuals == "log" else float(np.median(np.abs(self.points.values)))
-        return one_sided(calibration.biases, unit)
+        return one_sided(self.biases, unit)
 
     @property
     def free(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from scalefit.diagnosis.checks import Check, Outlier
+from scalefit.diagnosis.one_sided import Bias
 from scalefit.errors import InputError
 from scalefit.escaping import plain_words
 from scalefit.fitting.document import AS_THEY_ARE, SCHEMA, TUPLES
@@ -142,9 +143,16 @@ def _from_dict(content: dict[str, Any], law: str | Law | type[Law] | None) -> Fi
         ),
         intervals=from_dict(content["intervals"]) if content.get("intervals") else None,
         choice=_choice(content["choice"], known) if content.get("choice") else None,
+        biases=tuple(Bias(**each) for each in _biases(content)),
         **{name: content[name] for name in AS_THEY_ARE},
         **tuples,
     )
+
+
+def _biases(content: dict[str, Any]) -> Any:
+    """The biases of the refits; earlier versions kept them with the calibration."""
+    calibration = (content.get("intervals") or {}).get("calibration") or {}
+    return content.get("biases", calibration.get("biases", ()))
 
 
 def _choice(content: dict[str, Any], first: Law) -> Choice:

@@ -108,17 +108,18 @@ def parameters(fit: Fit) -> list[list[str]]:
 
 def origin_of_intervals(fit: Fit) -> list[str]:
     """Where the intervals come from, and whether a back-test on the user's own runs has calibrated them."""
+    side = [fit.one_sided] * bool(fit.one_sided)
     if fit.intervals is None:
-        return [f"no intervals: {fit.no_intervals}"]
+        return [f"no intervals: {fit.no_intervals}", *side]
     drawn = f"90 % intervals from {len(fit.intervals.draws)} refits to resampled runs"
     calibration = fit.intervals.calibration
     if calibration is None:
-        return [f"{drawn}, as if the law were true: not calibrated by a back-test"]
+        return [f"{drawn}, as if the law were true: not calibrated by a back-test", *side]
     seen = f"{calibration.points} held-out predictions from {calibration.folds} refits to the other runs"
     if calibration.calibrated:
-        return [drawn, f"{_allowed(calibration)} (back-test: {seen})", *([fit.one_sided] * bool(fit.one_sided))]
+        return [drawn, f"{_allowed(calibration)} (back-test: {seen})", *side]
     why = f"a back-test gave only {seen}" if calibration.folds else "these runs allow no back-test"
-    return [drawn, f"prediction intervals are not calibrated: {why}"]
+    return [drawn, f"prediction intervals are not calibrated: {why}", *side]
 
 
 def _allowed(calibration: Calibration | EarlierCalibration) -> str:

@@ -88,21 +88,12 @@ class Reach:
 
 
 @dataclass(frozen=True)
-class Bias:
-    """The mean error of one refit on the runs that it did not see (measured less predicted), and its standard error."""
-
-    error: float
-    standard_error: float
-
-
-@dataclass(frozen=True)
 class Calibration(Reach):
     """A back-test, and what the fitted rows say of the law."""
 
     change: float  #: R, the range of the predictions over the fitted rows, as a residual
     misfit: float = 1.0  #: probability that the law misses something
     states: tuple[State, ...] = ()  #: of the fitted schedules, see ``unlike``
-    biases: tuple[Bias, ...] = ()  #: of the refits to the smaller runs
     decays: float = 0.0  #: g, what the law misses where the learning rate of the fitted rows has fallen
 
     def missed(self, law: Law, variables: dict[str, FloatArray], states: FloatArray | None = None) -> FloatArray:
@@ -162,16 +153,6 @@ class Fold:
     def spread(self) -> FloatArray:
         """The standard deviation of the draws on the side of the error."""
         return np.where(self.error > 0, self.above, self.below)
-
-    @property
-    def bias(self) -> Bias:
-        """The mean error; the error of the draws is shared by all rows, noise is not."""
-        finite = np.isfinite(self.error) & np.isfinite(self.spread)
-        if not finite.any():
-            return Bias(0.0, np.inf)
-        drawn = float(np.mean(self.spread[finite] ** 2))
-        noise = self.sigma**2 / int(finite.sum())
-        return Bias(float(np.mean(self.error[finite])), float(np.sqrt(drawn + noise)))
 
 
 def spreads(centre: FloatArray, made: FloatArray, few: float) -> tuple[FloatArray, FloatArray]:

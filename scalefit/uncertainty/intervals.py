@@ -16,7 +16,7 @@ from scalefit.rows.rows import Rows
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.solve import Settings, Solution
 from scalefit.uncertainty.bootstrap import Method, bootstrap, resampled_as_one
-from scalefit.uncertainty.calibration import Bias, Calibration, factor_of, small_sample, spreads, student
+from scalefit.uncertainty.calibration import Calibration, factor_of, small_sample, spreads, student
 from scalefit.uncertainty.earlier import EarlierCalibration
 from scalefit.uncertainty.estimate import Estimate
 from scalefit.uncertainty.folds import fitted_range, folds_of, walk
@@ -191,8 +191,7 @@ def _calibrated(
     factor, used, points = factor_of(folds)
     fitted = fitted_range(law, rows, model.value(solution.theta[None])[0], log)
     misfit = 1.0 if levels else probability_of_misfit(law, model, rows, solution, log)
-    biases = () if law.is_trajectory else tuple(fold.bias for fold in folds)
-    return replace(fitted, factor=factor, folds=used, points=points, misfit=misfit, biases=biases)
+    return replace(fitted, factor=factor, folds=used, points=points, misfit=misfit)
 
 
 def as_dict(intervals: Intervals) -> dict[str, Any]:
@@ -206,8 +205,8 @@ def from_dict(content: Mapping[str, Any]) -> Intervals:
     found = content["calibration"]
     made: Calibration | EarlierCalibration | None = None
     if found is not None and "change" in found:
-        lists = {"states": tuple(map(tuple, found["states"])), "biases": tuple(Bias(**b) for b in found["biases"])}
-        made = Calibration(**{**found, **lists})
+        known = {name: value for name, value in found.items() if name != "biases"}  # of earlier versions: of the fit
+        made = Calibration(**{**known, "states": tuple(map(tuple, found["states"]))})
     elif found is not None:
         made = EarlierCalibration(**found)
     draws, between = tuple(map(tuple, content["draws"])), content.get("between", 0.0)

@@ -14,7 +14,7 @@ from scalefit.diagnosis import undetermined
 from scalefit.diagnosis.choices import Sensitivity, other_choices, sensitivity
 from scalefit.diagnosis.degenerate import degenerate
 from scalefit.diagnosis.image import no_image
-from scalefit.diagnosis.one_sided import one_sided
+from scalefit.diagnosis.one_sided import Bias, one_sided
 from scalefit.diagnosis.phases import first_steps, stray_phases, transient
 from scalefit.diagnosis.reach import decades_beyond
 from scalefit.diagnosis.undetermined import _idle
@@ -22,7 +22,6 @@ from scalefit.fitting.prepare import Options, prepare
 from scalefit.laws import find_law
 from scalefit.rows.rows import Rows
 from scalefit.solver.solve import solve
-from scalefit.uncertainty.calibration import Bias
 from scalefit.uncertainty.estimate import Estimate
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import scalefit as sf
-from scalefit.diagnosis.one_sided import one_sided
-from scalefit.uncertainty.calibration import Bias
+from scalefit.diagnosis.one_sided import Bias, one_sided, refits
+from scalefit.fitting.prepare import Options, prepare
+from scalefit.solver.solve import solve
 
 
 def biases(*sigmas, size=0.01):
@@ -42,12 +44,35 @@ def ladder(slower=0.0, seed=0):
     return pd.DataFrame({"C": C, "loss": loss * np.exp(0.002 * np.random.default_rng(seed).standard_normal(40))})
 
 
-def test_a_law_that_bends_is_named():
-    fit = sf.fit(ladder(0.004), "power:over=C", draws=30)
+@pytest.mark.parametrize("draws", [0, 20])
+def test_a_law_that_bends_is_named_with_and_without_draws(draws, tmp_path):
+    fit = sf.fit(ladder(0.004), "power:over=C", draws=draws)
     assert "too low at scale" in fit.one_sided
     assert fit.one_sided in fit.summary()
+    assert sf.load_fit(fit.save(tmp_path / "fit.json")).one_sided == fit.one_sided
+
+
+def test_the_bias_of_a_refit_is_that_of_ordinary_least_squares():
+    """A power law in logarithms is a straight line: the error ahead and its standard error by the textbook."""
+    rows = ladder(0.004)
+    ready = prepare(sf.read_runs(rows, need=()), "power:over=C", Options(loss="squared"))
+    solution = solve(ready.model, ready.values, None, ready.settings, None)
+    found = refits(ready.law, ready.model, ready.rows, None, solution)
+    x, y = np.log(rows["C"].to_numpy()), np.log(rows["loss"].to_numpy())
+    assert len(found) == 6
+    for bias, count in zip(found, (16, 20, 24, 28, 32, 36), strict=True):
+        line = np.polynomial.Polynomial.fit(x[:count], y[:count], 1)
+        left, ahead = y[:count] - line(x[:count]), x[count:].mean()
+        noise = 1.4826 * np.median(np.abs(left)) * np.sqrt(count / (count - 2))
+        spread = 1 / count + (ahead - x[:count].mean()) ** 2 / np.sum((x[:count] - x[:count].mean()) ** 2)
+        few = stats.t.ppf(0.95, count - 2) / stats.norm.ppf(0.95)
+        assert bias.error == pytest.approx(np.mean(y[count:] - line(x[count:])), rel=1e-5)
+        assert bias.standard_error == pytest.approx(few * noise * np.sqrt(spread + 1 / (40 - count)), rel=1e-5)
 
 
 def test_a_right_law_is_not():
-    assert not any(sf.fit(ladder(seed=seed), "power-floor:over=C", draws=30).one_sided for seed in range(3))
-    assert not sf.fit(ladder(), "power-floor:over=C").one_sided
+    assert not any(sf.fit(ladder(seed=seed), "power-floor:over=C").one_sided for seed in range(5))
+
+
+def test_few_runs_and_laws_along_the_schedule_have_no_biases():
+    assert sf.fit(ladder().iloc[::8], "power:over=C").biases == ()

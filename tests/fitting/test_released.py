@@ -27,10 +27,11 @@ def test_a_saved_fit_predicts_the_same_numbers_to_the_last_digit(file, tmp_path)
 
 
 def without_newer(again, kept):
-    """The entries that the version which wrote the file knew."""
+    """The entries that the version which wrote the file knew; those of no refit are not kept with the calibration."""
     if not isinstance(kept, dict):
         return again
-    return {key: without_newer(again[key], value) for key, value in kept.items()}
+    moved = {"biases": []} if "biases" in kept else {}
+    return {key: without_newer((moved | again)[key], value) for key, value in kept.items()}
 
 
 @pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])

@@ -150,18 +150,6 @@ def test_what_earlier_versions_believed_of_a_law():
     assert half == pytest.approx([NORMAL * np.sqrt(4 * (0.0004 + 0.0009) + 0.0001)])
 
 
-def test_the_bias_of_a_refit():
-    """The error of the draws is shared by all rows, the noise is not."""
-    rows = np.arange(3)
-    errors, below, above = np.array([0.1, -0.3, np.nan]), np.array([9.0, 0.4, 1.0]), np.array([0.2, 9.0, 1.0])
-    fold = cal.Fold("", rows, 5, rows, rows, errors, below, above, 0.2)
-    assert fold.spread[:2].tolist() == [0.2, 0.4]
-    assert fold.bias.error == pytest.approx(-0.1)
-    assert fold.bias.standard_error == pytest.approx(np.sqrt((0.04 + 0.16) / 2 + 0.04 / 2))
-    lost = cal.Fold("", rows, 5, rows, rows, np.full(3, np.nan), below, above, 0.2)
-    assert (lost.bias.error, lost.bias.standard_error) == (0.0, np.inf)
-
-
 def test_a_fall_of_more_steps_than_any_fitted_one_is_further_away():
     """.5 for ten times the steps at the same share; a shorter one is not, and a file without steps says nothing."""
     asked = np.array([[1.0, 0.2, 0.5, -3.0, 4.0], [1.0, 0.2, 0.5, -3.0, 3.4], [1.0, 0.2, 0.5, -3.0, 2.0]])
