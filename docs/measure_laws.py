@@ -35,6 +35,7 @@ class On:
     data: str
     where: str = ""
     read: Callable[[], pd.DataFrame] | None = None  #: a bundled set as it is needs none
+    once: bool = False  #: whether each row is left out once, of laws along whose variables nothing is larger
 
     @property
     def present(self) -> bool:
@@ -154,7 +155,42 @@ def mixed() -> pd.DataFrame:
     return rows[["N", "D", "share_code", "share_prose", "share_chain"]].assign(loss=rows["loss_code"])
 
 
+def mixed_at_one_size() -> pd.DataFrame:
+    """The loss on code of the largest models, trained the longest, on ten mixtures."""
+    return mixed().query("N == N.max() and D == D.max()")[["share_code", "share_prose", "loss"]]
+
+
+def by_batch() -> pd.DataFrame:
+    """The least loss over learning rates of each size, data and batch of arXiv:2503.04715, whose rates decay."""
+    best = swept(0.02).groupby(["N", "D", "batch"], as_index=False)["loss"].min()
+    return best.assign(step=(best["D"] / best["batch"]).round()).drop(columns="D")
+
+
+def at_a_large_batch() -> pd.DataFrame:
+    """Losses along dense models, their steps cut by the critical batch of arXiv:2001.08361 to those of a large one."""
+    rows = table("routing_dm/curves_dense_sbase.csv", N="params").query("experts == 1 and seed == 42 and step > 0")
+    rows = rows.query("step % 50000 == 0").dropna(subset="loss").drop_duplicates(["N", "step"])
+    steps = rows["step"] / (1 + 2.1e8 * rows["loss"] ** (-1 / 0.21) / BATCH)
+    return rows[["N", "loss"]].assign(S_min=steps)
+
+
+def capable() -> pd.DataFrame:
+    """The accuracy on HellaSwag of models of three data sets, and the mean of their standardised other accuracies."""
+    rows = table("gadre_overtraining/runs.csv").filter(like="acc_").dropna()
+    task = "acc_hellaswag_zeroshot"
+    others = rows.drop(columns=rows.filter(like="hellaswag").columns)
+    standard = (others - others.mean()) / others.std().where(others.std() > 0)
+    return pd.DataFrame({"capability": standard.mean(axis=1), "accuracy": rows[task]})
+
+
+def best_sizes() -> pd.DataFrame:
+    """The best sizes of language models at each budget, by one recipe of arXiv:2406.19146."""
+    rows = table("porian_isoflop/published_optima.csv", C="flops", N="params_opt")
+    return rows[rows["condition"] == rows["condition"].iloc[-1]][["C", "N"]]
+
+
 SIZES = On("size_data")
+ONE_SIZE = "loss on code, one size and length, each mixture left out once"
 CURVES = On("schedules", "d_model == 64")
 MARKOV = On("zipf_markov")
 ROUTED = "routing_dm"
@@ -162,34 +198,45 @@ ROUTED = "routing_dm"
 ON = {
     "annealing": CURVES,
     "annealing-size": On("schedules"),
+    "annealing-transfer": CURVES,
     "broken:over=examples": On("bnsl_4digit_addition", read=added),
     "chinchilla": SIZES,
     "critical-batch": On("lr_batch_sgd", "steps to six losses", reached),
     "data-constrained": On("datablations", read=repeated),
+    "diffusion-transformer:of=N": On("porian_isoflop", "language models, one recipe", best_sizes),
     "distillation": On("distillation", read=taught),
     "downstream-error": On("gadre_overtraining", "C4, 46 tasks", answered),
     "encoder-decoder": On("encoder_decoder", "d_model <= 20"),
     "expert-count": On(ROUTED, "every 50,000 steps", partial(trained, "N", "D", "experts", "loss")),
     "expert-count:saturates=yes": On(ROUTED, "every 50,000 steps", partial(trained, "N", "D", "experts", "loss")),
     "farseer": SIZES,
+    "fine-tuning": On("nmt_data_scaling", "one architecture, not pre-trained", translated),
+    "functional": CURVES,
     "kaplan": SIZES,
     "kaplan-floor": SIZES,
+    "kaplan-steps": On(ROUTED, "dense models, every 50,000 steps", at_a_large_batch),
     "loss-to-loss": On("loss_to_loss", "loss_stdlib from loss", on_another_set),
     "lr-batch-surface": On("steplaw", "within 2 % of the best", partial(swept, 0.02)),
     "mixture-scale:over=share_code+share_prose+share_chain": On("mixture", "loss on code", mixed),
+    "mixture:over=share_code+share_prose": On("mixture", ONE_SIZE, mixed_at_one_size, once=True),
+    "multi-power": CURVES,
     "multi-power-fading": CURVES,
+    "observational": On("gadre_overtraining", "HellaSwag, each model left out once", capable, once=True),
     "one-epoch": On("schedules", "along one run", along),
     "optimal-lr-batch": On("steplaw", "best rates", best_settings),
     "optimal-lr-batch:of=batch": On("steplaw", "best batches", best_settings),
     "over-training": SIZES,
-    "power:over=C": MARKOV,
+    "overfitting": On("datablations", read=repeated),
     "power-floor:over=C": MARKOV,
     "power-floor:over=examples": On("nmt_data_scaling", "one architecture", translated),
+    "power:over=C": MARKOV,
+    "precision:parts=weights": On("weight_bits"),
     "routed": On(ROUTED, "last steps", ended),
     "routed:floor=yes": On(ROUTED, "last steps", ended),
     "skaling": SIZES,
     "sparsity": On(ROUTED, "every 50,000 steps", partial(trained, "N_total", "D", "sparsity", "loss")),
     "task-ladder": On("olmo_ladder", "HellaSwag, along the runs", laddered),
+    "trajectory": On("steplaw", "best rate of each batch, rates decay", by_batch),
     "width-depth": On("gemstones", "ends of cooldowns", shaped),
 }
 
@@ -197,11 +244,26 @@ ON = {
 def measured(law: str) -> dict[str, object]:
     """One row: the mean over refits of the median absolute error, and the farthest extrapolation."""
     on = ON[law]
+    row: dict[str, object] = {"law": law, "data": on.data, "where": on.where}
+    if on.once:
+        return row | left_out_once(on.runs(), law)
     tested = sf.backtest(on.runs(), law)
-    row = {"law": law, "data": on.data, "where": on.where, "error": tested.error}
-    row |= {"coverage": float(tested.table["inside"].mean()), "predictions": len(tested.table)}
+    row |= {"error": tested.error, "coverage": float(tested.table["inside"].mean()), "predictions": len(tested.table)}
     far = tested.table["decades"].max() if reads_scale(find_law(law)) else 0.0  # without a size there is no such factor
     return row | {"beyond": float(10**far)}
+
+
+def left_out_once(runs: sf.Runs | pd.DataFrame, law: str) -> dict[str, object]:
+    """The median absolute error where each row is predicted by a fit to the others, and how many intervals held it."""
+    assert isinstance(runs, pd.DataFrame)
+    found = []
+    for label in runs.index:
+        told = sf.fit(runs.drop(index=label), law).predict(runs.loc[[label]]).iloc[0]
+        truth = told["measured"]
+        found.append((abs(told[find_law(law).target] / truth - 1), told["low"] <= truth <= told["high"]))
+    errors, inside = (np.array(one, dtype=float) for one in zip(*found, strict=True))
+    shares = {"error": float(np.median(errors)), "coverage": float(inside.mean())}
+    return {**shares, "predictions": len(runs), "beyond": 1.0}
 
 
 def main(laws: Sequence[str]) -> None:

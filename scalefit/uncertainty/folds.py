@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from scalefit.errors import InputError
+from scalefit.errors import IdentificationError, InputError
 from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray, robust_sigma
 from scalefit.parallel import each
@@ -29,6 +29,8 @@ HIGHEST = 0.95  #: quantile of the predictions along curves up to which their ra
 DECAYED = 0.9  #: share of the peak below which a learning rate has fallen
 FEWEST_DECAYED = 3  #: rows of such a rate that tell what a law misses there
 FOLD_ROWS = 4000  #: most rows that a refit reads, and most that it predicts
+FLAT = 1e-9  #: ratio of a singular value to the largest below which the fitted rows do not change in its direction
+MOVED = 1e-6  #: share of a prediction's slope that such a direction must have to decide it
 
 
 def folds_of(law: Law, rows: Rows, free: int) -> list[tuple[str, NDArray[np.bool_]]]:
@@ -84,6 +86,8 @@ def _one_fold(
     part = held_again(model, part, rows.values, values, settings)
     ahead = replace(ahead, fixed=part.fixed)
     solution = solve(part, values, None, settings)
+    if left_open(part, ahead, solution.theta):
+        raise IdentificationError("the refit leaves open what it predicts", where=f"{label}, law {law.name}")
     blocks, method = resampled_as_one(solution.residuals, independent(kept), "auto")
     ones = np.ones(len(values))
     draws = bootstrap(
@@ -102,6 +106,26 @@ def _one_fold(
     distance = inside.distance(law, variables)
     missed = inside.missed(law, variables, None if states is None else states[beyond])
     return Fold(label, beyond, len(values), distance, missed, error, *spreads(middle, made, few), solution.sigma)
+
+
+def left_open(part: BoundLaw, ahead: BoundLaw, theta: FloatArray) -> bool:
+    """Whether parameters can change together so that predictions ahead change and none of the fitted rows does.
+
+    Such are E, B and beta of E + B D^-beta where the fitted rows have two values of D: every beta fits them alike, and
+    rounding alone would choose among forecasts. A parameter at a bound can only move inwards; those of a term that is
+    zero decide nothing ahead either, and do not count.
+    """
+    here, there = (bound.jacobian(theta[None])[1][0].T for bound in (part, ahead))
+    if not (np.isfinite(here).all() and np.isfinite(there).all()):
+        return False
+    size = np.maximum(np.linalg.norm(here, axis=0), np.linalg.norm(there, axis=0))
+    here, there = (slope / np.where(size > 0, size, 1.0) for slope in (here, there))
+    _, singular, directions = np.linalg.svd(here, full_matrices=False)
+    flat = directions[singular <= FLAT * singular[0]]
+    below, above = theta <= part.low, theta >= part.high
+    stopped = [((below & (v < -MOVED)) | (above & (v > MOVED))).any(axis=1) for v in (flat, -flat)]
+    moved = there @ flat[~(stopped[0] & stopped[1])].T
+    return bool(np.any(np.abs(moved) > MOVED * np.abs(there).max()))
 
 
 def fitted_range(law: Law, rows: Rows, predicted: FloatArray, log: bool) -> Calibration:
