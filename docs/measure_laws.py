@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -34,7 +34,7 @@ class On:
 
     data: str
     where: str = ""
-    read: Callable[[], pd.DataFrame] | None = None  #: a bundled set as it is needs none
+    read: Callable[[], sf.Runs | pd.DataFrame] | None = None  #: a bundled set as it is needs none
     once: bool = False  #: whether each row is left out once, of laws along whose variables nothing is larger
 
     @property
@@ -136,6 +136,13 @@ def along() -> pd.DataFrame:
     return curves.query("run == 'd96-constant-2400' and step > 200")[["step", "loss"]]
 
 
+def rarely() -> sf.Runs:
+    """A fifth of the rows of the curves of one size, for the laws that take long."""
+    runs = sf.load("schedules").where("d_model == 64")
+    assert runs.curves is not None
+    return replace(runs, curves=runs.curves.query("step % 100 == 0"))
+
+
 def reached() -> pd.DataFrame:
     """The fewest steps to some losses by the batch size."""
     runs = sf.read_runs(BUNDLED / "lr_batch_sgd" / "curves.csv")
@@ -192,6 +199,7 @@ def best_sizes() -> pd.DataFrame:
 SIZES = On("size_data")
 ONE_SIZE = "loss on code, one size and length, each mixture left out once"
 CURVES = On("schedules", "d_model == 64")
+THINNED = On("schedules", "d_model == 64, every 100 steps", rarely)
 MARKOV = On("zipf_markov")
 ROUTED = "routing_dm"
 #: law -> the data on which it is back-tested
@@ -211,7 +219,7 @@ ON = {
     "expert-count:saturates=yes": On(ROUTED, "every 50,000 steps", partial(trained, "N", "D", "experts", "loss")),
     "farseer": SIZES,
     "fine-tuning": On("nmt_data_scaling", "one architecture, not pre-trained", translated),
-    "functional": CURVES,
+    "functional": THINNED,
     "kaplan": SIZES,
     "kaplan-floor": SIZES,
     "kaplan-steps": On(ROUTED, "dense models, every 50,000 steps", at_a_large_batch),
@@ -219,7 +227,7 @@ ON = {
     "lr-batch-surface": On("steplaw", "within 2 % of the best", partial(swept, 0.02)),
     "mixture-scale:over=share_code+share_prose+share_chain": On("mixture", "loss on code", mixed),
     "mixture:over=share_code+share_prose": On("mixture", ONE_SIZE, mixed_at_one_size, once=True),
-    "multi-power": CURVES,
+    "multi-power": THINNED,
     "multi-power-fading": CURVES,
     "observational": On("gadre_overtraining", "HellaSwag, each model left out once", capable, once=True),
     "one-epoch": On("schedules", "along one run", along),

@@ -87,7 +87,7 @@ def _one_fold(
     ahead = replace(ahead, fixed=part.fixed)
     solution = solve(part, values, None, settings)
     if left_open(part, ahead, solution.theta):
-        raise IdentificationError("the refit leaves open what it predicts", where=f"{label}, law {law.name}")
+        raise IdentificationError("the fitted rows do not decide the predictions", where=f"{label}, law {law.name}")
     blocks, method = resampled_as_one(solution.residuals, independent(kept), "auto")
     ones = np.ones(len(values))
     draws = bootstrap(
