@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import time
 
 import numpy as np
@@ -159,3 +160,17 @@ def test_the_option_workers_changes_nothing_but_the_time(table, tmp_path):
     ]
     assert [one.exit_code for one in answers] == [0, 0]
     assert answers[0].stdout == answers[1].stdout
+
+
+def hears_ctrl_c(_):
+    return signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals of POSIX")
+def test_ctrl_c_is_heard_by_the_first_process_alone():
+    """A terminal sends it to every process: a worker would print a traceback among the answers."""
+    from joblib.externals.loky import get_reusable_executor
+
+    get_reusable_executor().shutdown(wait=True)  # one that another test started in another way
+    assert each(hears_ctrl_c, range(4), 2) == [False] * 4
+    assert hears_ctrl_c(None)
