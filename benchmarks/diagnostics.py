@@ -101,6 +101,14 @@ def curves(rng: Rng, ends: list[float], cut: list[float]) -> sf.Runs:
     return sf.read_runs(table, schedule=plans)
 
 
+def bumped(rng: Rng, by: str, size: float) -> pd.DataFrame:
+    """A grid of which all runs of one level of a column lie off by one draw: N, D, or a batch drawn for each run."""
+    made = grid(rng).assign(batch=2.0 ** (18 + rng.permutation(np.arange(49) % 5)))
+    level = np.unique(made[by], return_inverse=True)[1]
+    drawn = size * rng.standard_normal(level.max() + 1)
+    return made.assign(loss=made["loss"] * np.exp(drawn[level]))
+
+
 def shapes(rng: Rng, counted: float) -> pd.DataFrame:
     """Models of known shape; for a share of them N includes the embeddings of 50257 tokens."""
     width = np.repeat([256, 384, 512, 768, 1024, 1536], 4)
@@ -145,6 +153,7 @@ SOUND: dict[str, Callable[[Rng], Made]] = {
     "chinchilla, 60 runs at random": of_plan("chinchilla"),
     "chinchilla, isoFLOP 6 x 8": lambda rng: (isoflop(rng), "chinchilla"),
     "chinchilla, grid 7 x 7": lambda rng: (grid(rng), "chinchilla"),
+    "chinchilla, grid 7 x 7, five batch sizes": lambda rng: (bumped(rng, "batch", 0.0), "chinchilla"),
     "chinchilla, grid 4 x 4, noise 1 %": lambda rng: (grid(rng, 4, 4, 0.01), "chinchilla"),
     "loss-to-loss, 60 runs": of_plan("loss-to-loss"),
     "loss-to-loss, noise 0.04 %": of_plan("loss-to-loss", 0.2),
@@ -178,6 +187,9 @@ FAULTS: dict[str, tuple[str, Callable[[Rng], Made]]] = {
         "mid-schedule",
         lambda rng: (curves(rng, [0.1] * 7 + [1.0] * 3, [1.0] * 10), "power-floor:over=N"),
     ),
+    "grid 7 x 7, sizes off by 2 %": ("clustered", lambda rng: (bumped(rng, "N", 0.02), "chinchilla")),
+    "grid 7 x 7, amounts of data off by 2 %": ("clustered", lambda rng: (bumped(rng, "D", 0.02), "chinchilla")),
+    "grid 7 x 7, batch sizes off by 2 %": ("clustered", lambda rng: (bumped(rng, "batch", 0.02), "chinchilla")),
     "no floor in the law, one in the runs": ("residual-trend", lambda rng: (ladder(rng, 40), "power:over=C")),
     "the exponent changes within the data": ("residual-trend", lambda rng: (knee(rng), "power:over=C")),
 }

@@ -1,7 +1,11 @@
-"""Make the notebooks from the percent scripts beside this file and execute them: python examples/make_notebooks.py."""
+"""Make the notebooks from the percent scripts beside this file and execute them: python examples/make_notebooks.py.
+
+Names of scripts (``my_own_table two_recipes``) make only theirs.
+"""
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 
@@ -24,8 +28,9 @@ def executed(script: Path, folder: str | Path) -> nbformat.NotebookNode:
 
 
 def main() -> None:
-    """Write one notebook beside each script."""
-    for script in sorted(set(HERE.glob("*.py")) - {Path(__file__)}):
+    """Write one notebook beside each script, or beside those that are named."""
+    scripts = sorted(set(HERE.glob("*.py")) - {Path(__file__)})
+    for script in [HERE / f"{name}.py" for name in sys.argv[1:]] or scripts:
         with tempfile.TemporaryDirectory() as folder:
             nbformat.write(executed(script, folder), script.with_suffix(".ipynb"))
 

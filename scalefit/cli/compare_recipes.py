@@ -8,7 +8,7 @@ import click
 
 from scalefit.cli import options
 from scalefit.cli.completion import columns
-from scalefit.cli.options import pairs, read
+from scalefit.cli.options import read
 from scalefit.cli.output import Answer, answering, coded, figures, records
 
 
@@ -49,7 +49,7 @@ def command(
     """
     from scalefit.planning.recipes.compare import compare_recipes
 
-    target: dict[str, Any] = dict(pairs(at, "--at"))
+    target = options.target(at, compare_recipes)
     runs = read(files, **reading)
     found = compare_recipes(runs, by, reference=reference, draws=draws, seed=seed, **target)
     content: dict[str, Any] = {"structure": found.joint.structure.text, "law": found.joint.fit.law.spec}

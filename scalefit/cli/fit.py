@@ -155,7 +155,7 @@ def _answer(
     if result.choice is not None:
         chosen = content.pop("choice")
         content["automatic"] = {"recommendation": chosen["text"], "laws": chosen["errors"]}
-        content["automatic"] |= {name: chosen[name] for name in ("weights", "tested", "refused", "drawn")}
+        content["automatic"] |= {name: chosen[name] for name in ("weights", "tested", "refused", "forms")}
         shown = pd.DataFrame(result.choice.errors).drop(columns="score")
         error = [f"{100 * e:.3g} %" if math.isfinite(e) else "untested" for e in shown["error"]]
         text += ["", "laws tried, the best on the same held-out rows first:", as_lines(shown.assign(error=error))]

@@ -15,9 +15,10 @@ from scalefit.cli.output import Answer, answering, coded, figures, records
 @options.logs
 @click.option(
     "--curve",
-    type=click.Choice(["akima", "local", "parabola"]),
-    default="akima",
-    help="How the minimum of a budget is found: an Akima spline, a parabola near it, or one through all sizes.",
+    type=click.Choice(["auto", "cubic", "akima", "local", "parabola"]),
+    default="auto",
+    help="The curve through a budget: a cubic through all sizes, an Akima spline, a parabola near the lowest loss, or "
+    "one through all sizes; auto: the cubic, or the spline where cubics miss more than the noise.",
 )
 @click.option(
     "--compute", metavar="FLOP", show_default="ten times the largest budget", help="Predict the best size here."

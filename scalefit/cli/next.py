@@ -82,7 +82,7 @@ def command(
     table: Any = candidates
     if candidates is not None and candidates != "seen":
         table = read_runs(candidates, need=()).table
-    target: dict[str, Any] = dict(options.pairs(at, "--at"))
+    target = options.target(at, next_runs)
     found = next_runs(source, candidates=table, law=law, draws=draws, seed=seed, **given, **target)
     notes = [] if files[0].endswith(".json") else options.told(source)
     content: dict[str, Any] = {"law": found.fit.law.spec, "target": found.target, "budget": found.budget}

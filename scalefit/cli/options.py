@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -228,6 +229,19 @@ def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
 
     all_of(one, [part for text in texts for part in (text.split(",") if text.count("=") > 1 else [text])])
     return found
+
+
+def target(texts: tuple[str, ...], function: Callable[..., Any], *, but: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The texts of ``--at`` for a function that takes columns by name, as it takes its own options (all ``but`` some).
+
+    Raises InputError for a name that would be read as one of these.
+    """
+    found = pairs(texts, "--at")
+    own = inspect.signature(function).parameters
+    taken = [name for name in found if name in own and own[name].kind != inspect.Parameter.VAR_KEYWORD]
+    for name in (name for name in taken if name not in but):
+        raise InputError(f"{name} is nothing that a target gives", where="--at", todo="give what the law reads: N, D")
+    return dict(found)
 
 
 def points(texts: tuple[str, ...]) -> dict[str, Any]:

@@ -73,22 +73,25 @@ def command(
       scalefit plan --hyperparameters --at N=7B,D=2T,seq_len=4096
       scalefit plan data/size_data/runs.csv --where "d_model <= 64" --compute 1e11 --plot plan.png
     """
-    held: dict[str, Any] = dict(options.pairs(at, "--at"))
+    from scalefit.planning.allocation.plan import plan
+    from scalefit.planning.schedules.ranking import rank_schedules
+
     if hyperparameters:
+        held: dict[str, Any] = dict(options.pairs(at, "--at"))
         fitted = {"law": law, "draws": draws, "seed": seed, "tuned": tuned}
         return _of_hyperparameters(files, fitted, given, held, plot)
     if not files or tuned:
         what = "--tuned without --hyperparameters" if tuned else "no fit and no run logs"
         raise InputError(what, where="plan", todo="see scalefit plan --help")
     if schedules or (given["schedule"] is not None and files[0].endswith(".json")):
+        held = options.target(at, rank_schedules)
         asked = {"schedules": schedules, "steps": steps, "lr": lr, "plot": plot, "draws": draws, "seed": seed}
         return _of_schedules(_curves_or_fit(files, law, given), asked | {"law": law}, given, held)
     if steps is not None or lr is not None:
         raise InputError("--steps and --lr without --schedules", where="plan", todo="give the schedules to rank")
     reading = {name: given.pop(name) for name in options.READING}
     source: Any = source_of(files, law, reading)
-    from scalefit.planning.allocation.plan import plan
-
+    held = options.target(at, plan)
     found = plan(source, law=law, draws=draws, seed=seed, **given, **held)
     notes = [] if files[0].endswith(".json") else options.told(source)
     return Answer(str(found), _content(found), found.table, found.ok, notes, figures(plot, found.plot))

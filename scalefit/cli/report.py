@@ -69,7 +69,7 @@ def command(
     held = None
     if hold_out:
         source, held = options.hold_out(source, hold_out)
-    place: dict[str, Any] = dict(options.pairs(at, "--at"))
+    place = options.target(at, report_of)
     asked: dict[str, Any] = {
         "schedule": forecast,
         "compute": compute,

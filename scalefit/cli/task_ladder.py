@@ -42,7 +42,7 @@ def command(
     """
     from scalefit.planning.downstream.ladder import task_ladder
 
-    goal: dict[str, Any] = dict(options.pairs(at, "--at"))
+    goal = options.target(at, task_ladder)
     runs = options.read(files, **reading)
     found = task_ladder(runs, average=average, skip=skip, ideal=ideal, draws=draws, seed=seed, **goal)
     return Answer(str(found), content(found), found.table, found.ok, options.told(runs), figures(plot, found.plot))

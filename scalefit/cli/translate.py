@@ -45,7 +45,7 @@ def command(
     """
     from scalefit.planning.downstream.translate import translate
 
-    goal: dict[str, Any] = dict(options.pairs(at, "--at"))
+    goal = options.target(at, translate)
     first, second = (options.read((path,), **reading) for path in (source, other))
     found = translate(first, second, loss=target, procedure=procedure, draws=draws, seed=seed, **goal)
     return Answer(

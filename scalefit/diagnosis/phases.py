@@ -11,8 +11,8 @@ from scalefit.diagnosis.checks import Check
 from scalefit.numerics import FloatArray, robust_sigma
 from scalefit.rows.rows import Rows
 from scalefit.runs import Trajectory
+from scalefit.uncertainty.folds import DECAYED
 
-DECAYED = 0.9  #: share of the peak below which the learning rate counts as decayed
 FEWEST = 3  #: rows of a phase
 STRAY = 6.0  #: how many times the noise the median of a phase lies off the law
 LEAST = 0.002  #: and the least such error, relative

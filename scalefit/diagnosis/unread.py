@@ -70,13 +70,13 @@ def _swept(law: Law, rows: Rows, runs: Runs) -> list[Check]:
         {law.columns[name]: _rounded(values) for name, values in rows.variables.items() if values.ndim == 1}
     )
     for name in {"N", "D"} & set(runs.table.columns) - set(place.columns):
-        place[name] = _by_run(runs, rows, name)
+        place[name] = by_run(runs, rows, name)
     keys, found = list(place.columns), {}
     others = [str(name) for name in runs.table.columns if name not in {*RECIPE, *place.columns, "C", "loss", "steps"}]
     for name in [*RECIPE, *(other for other in others if is_setting(other, runs.table[other]))]:
         if name not in runs.table.columns or name in law.columns.values() or name == law.target:
             continue
-        place["recipe"] = _by_run(runs, rows, name)
+        place["recipe"] = by_run(runs, rows, name)
         several = place.groupby(keys)["recipe"].transform("nunique")
         if keys and np.mean(several > 1) >= SWEPT:
             found[name] = int(several.max())
@@ -98,7 +98,7 @@ def _moved(law: Law, rows: Rows, runs: Runs) -> list[Check]:
     """Runs of several recipes none of which was run at the sizes of another: the law takes their difference for one of
     size. A word that merely names the value of a variable, such as a schedule for each amount of data, is none."""
     for name in (each for each in WORDS if each in runs.table.columns and each not in law.columns.values()):
-        words = _by_run(runs, rows, name)
+        words = by_run(runs, rows, name)
         if pd.api.types.is_numeric_dtype(words.dtype) or words.nunique() < 2:
             continue
         scales = [pd.Series(_rounded(values)) for values in rows.variables.values() if values.ndim == 1]
@@ -115,14 +115,14 @@ def _other_scale(law: Law, rows: Rows, runs: Runs) -> list[Check]:
     """A law in one variable, fitted to runs in which another scale varies independently of it."""
     over, x = law.columns["x"], rows.variables["x"]
     others = [name for name in (("N", "D") if over in ("N", "D", "C") else ("N",)) if name != over]
-    apart = [name for name in others if name in runs.table.columns and _apart(x, _by_run(runs, rows, name))]
+    apart = [name for name in others if name in runs.table.columns and _apart(x, by_run(runs, rows, name))]
     if not apart:
         return []
     verb = "varies" if len(apart) == 1 else "vary"
     if over == "C":
         todo = "keep the run with the lowest loss of each C"
     else:
-        todo = f"keep runs of one {apart[0]}{_where(x, _by_run(runs, rows, apart[0]), apart[0])}"
+        todo = f"keep runs of one {apart[0]}{_where(x, by_run(runs, rows, apart[0]), apart[0])}"
         todo += ", or fit a law of both, such as chinchilla" if {over, apart[0]} == {"N", "D"} else ""
     return [Check("mixed-runs", f"{listed(apart)} {verb} at the same {over}, and the law does not read it: {todo}")]
 
@@ -148,7 +148,7 @@ def _where(x: FloatArray, other: pd.Series, name: str) -> str:
     return f' (--where "{name} == {repr(value).removesuffix(".0")}")'
 
 
-def _by_run(runs: Runs, rows: Rows, name: str) -> pd.Series:
+def by_run(runs: Runs, rows: Rows, name: str) -> pd.Series:
     """A column of the table of runs, for each fitted row."""
     known = runs.table.drop_duplicates("run").set_index(runs.table["run"].astype(str).drop_duplicates())[name]
     return known.reindex(rows.frame["run"].astype(str)).reset_index(drop=True)

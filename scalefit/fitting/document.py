@@ -63,8 +63,9 @@ def _choice(choice: Choice) -> dict[str, Any]:
         "errors": [dict(record) for record in choice.errors],
         "refused": dict(choice.refused),
         "others": [as_dict(other) for other in choice.others],
-        "drawn": {
-            name: {"share": each.share, "parameters": dict(each.parameters)} for name, each in choice.drawn.items()
+        "forms": {
+            name: [{"of": form.name, "share": form.share, "parameters": dict(form.parameters)} for form in forms]
+            for name, forms in choice.forms.items()
         },
     }
 

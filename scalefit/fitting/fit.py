@@ -11,6 +11,7 @@ import pandas as pd
 
 from scalefit.diagnosis.checks import Check, examine, find_outliers, sub_models
 from scalefit.diagnosis.choices import other_choices
+from scalefit.diagnosis.clusters import clustered_residuals, clusters
 from scalefit.diagnosis.degenerate import degenerate
 from scalefit.diagnosis.influence import usual_target, without_each
 from scalefit.diagnosis.phases import stray_phases, transient
@@ -34,6 +35,7 @@ from scalefit.solver.solve import Solution, solve
 from scalefit.status_line import tell
 from scalefit.uncertainty.bootstrap import Method
 from scalefit.uncertainty.intervals import Resampling, make_intervals
+from scalefit.uncertainty.levels import Levels
 
 MOST_POINTS = 2000  #: fitted rows that a fit keeps, also when it is saved
 
@@ -113,19 +115,27 @@ def fit(
         ready = replace(ready, model=ready.model.condensed_at(solution.theta))
     if ready.rows.stream is not None and weights is None:
         solution = _settled(ready.model, ready.rows, solution)
-    result = _result(ready, solution)
+    levels = clusters(ready.law, ready.model, ready.rows, ready.runs, solution)
+    result = _result(ready, solution, levels)
     if draws and not result.none_worth_having:
-        result = _with_intervals(result, ready, solution, resampling, calibrated)
+        result = _with_intervals(result, ready, solution, resampling, calibrated, levels)
     beyond = usual_target(ready.law, ready.rows)
     single = (*result.left_out.checks(beyond), *result.left_out.largest(beyond))
     return replace(result, warnings=(*result.warnings, *single))
 
 
-def _with_intervals(result: Fit, ready: Prepared, solution: Solution, resampling: Resampling, calibrated: bool) -> Fit:
+def _with_intervals(
+    result: Fit,
+    ready: Prepared,
+    solution: Solution,
+    resampling: Resampling,
+    calibrated: bool,
+    levels: Levels | None,
+) -> Fit:
     """The fit with its intervals, and the fits under other choices."""
     given = (ready.law, ready.model, ready.rows, ready.weights)
     tell(f"intervals of law {ready.law.name}: {resampling.draws} resamples and a back-test")
-    made = make_intervals(*given, solution, ready.settings, resampling, calibrated)
+    made = make_intervals(*given, solution, ready.settings, resampling, calibrated, levels)
     choices = {} if ready.rows.stream else other_choices(*given, ready.settings, solution)
     return replace(result, intervals=made, choices=choices)
 
@@ -139,7 +149,7 @@ def _settled(model: BoundLaw, rows: Rows, solution: Solution) -> Solution:
     return replace(solution, theta=theta, cost=cost, costs=costs, converged=converged)
 
 
-def _result(ready: Prepared, solution: Solution) -> Fit:
+def _result(ready: Prepared, solution: Solution, levels: Levels | None) -> Fit:
     law, rows, runs = ready.law, ready.rows, ready.runs
     vector = ready.model.vector(solution.theta[None])[0]
     outliers = find_outliers(rows, runs, solution.objective, solution.residuals, solution.sigma)
@@ -153,7 +163,7 @@ def _result(ready: Prepared, solution: Solution) -> Fit:
         sigma=solution.sigma,
         starts=Starts(len(solution.costs), solution.agree, sub_models(ready.model, solution), solution.iterations),
         converged=solution.converged,
-        warnings=tuple(_warnings(ready, solution)),
+        warnings=tuple(_warnings(ready, solution, levels)),
         outliers=tuple(outliers),
         fixed=dict(ready.given["fix"]),
         ties=dict(ready.given["tie"]),
@@ -169,7 +179,7 @@ def _result(ready: Prepared, solution: Solution) -> Fit:
     )
 
 
-def _warnings(ready: Prepared, solution: Solution) -> list[Check]:
+def _warnings(ready: Prepared, solution: Solution, levels: Levels | None) -> list[Check]:
     """The warnings about a fit, the gravest first."""
     law, rows, runs = ready.law, ready.rows, ready.runs
     found = [Check("not-identified", text) for text in ready.doubts] + examine(
@@ -192,7 +202,7 @@ def _warnings(ready: Prepared, solution: Solution) -> list[Check]:
     early = transient(rows, solution.residuals)
     found += early or stray_phases(rows, solution.residuals, unit)
     found += under_trained(law, units, solution.sigma)
-    found += trends(law, units, solution.sigma, unit)
+    found += trends(law, units, solution.sigma, unit) or clustered_residuals(levels, unit)
     if solution.sigma > 0:
         found += outlier_checks(units, solution.residuals, len(rows), solution.sigma, log)
     return found

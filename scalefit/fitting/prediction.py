@@ -101,15 +101,14 @@ def _mixture(
         except InputError as error:
             refusals.append(error)
             continue
-        drawn = choice.drawn.get(each.law.spec)
-        share = drawn.share if drawn else 0.0
+        forms = choice.forms.get(each.law.spec, ())
         tables.append(made)
-        weights.append(weight * (1 - share))
-        if drawn:
-            variables = asked_for(each, data, schedule, every, own).variables
-            estimate = replace(each.estimate, parameters=drawn.parameters)
+        weights.append(weight * max(1 - sum(form.share for form in forms), 0.0))
+        variables = asked_for(each, data, schedule, every, own).variables if forms else {}
+        for form in forms:
+            estimate = replace(each.estimate, parameters=form.parameters)
             tables.append(moved(made, fit.target, estimate, variables, each.points, level))
-            weights.append(weight * share)
+            weights.append(weight * form.share)
     if not tables:
         raise refusals[0]
     found = mixed(fit.target, weights, tables, student(level, np.inf), fit.settings.residuals == "log")
@@ -146,7 +145,8 @@ def ends(
         return intervals.at(estimate, at, level, interval)[1]
 
     outwards = None if fit.law.is_trajectory else upper  # a schedule has no way from the fitted ones to itself
-    return low, capped(estimate, fitted, np.asarray(fit.points.values), full, high, outwards, level)
+    one_run = replace(estimate, sigma=float(np.hypot(estimate.sigma, intervals.between)))  # at another level, too
+    return low, capped(one_run, fitted, np.asarray(fit.points.values), full, high, outwards, level)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from scalefit.laws.registry import built_in
 from scalefit.rows.points import Points
 from scalefit.solver.solve import Settings
 from scalefit.uncertainty.intervals import from_dict
-from scalefit.uncertainty.mixture import Choice, Drawn
+from scalefit.uncertainty.mixture import Choice, OtherForm
 from scalefit.version import __version__
 
 
@@ -153,12 +153,15 @@ def _choice(content: dict[str, Any], first: Law) -> Choice:
     weights = {str(name): float(weight) for name, weight in content["weights"].items()}
     if len(weights) != len(others) + 1 or not all(0 < weight <= 1 for weight in weights.values()):
         raise ValueError("impossible weights")
-    drawn = {
-        name: Drawn(float(each["share"]), dict(each["parameters"])) for name, each in content.get("drawn", {}).items()
+    forms = {
+        name: tuple(OtherForm(str(each["of"]), float(each["share"]), dict(each["parameters"])) for each in some)
+        for name, some in content.get("forms", {}).items()
     }
-    for name, each in drawn.items():
+    for name, some in forms.items():
         law = next((other.law for other in others if other.law.spec == name), first)
-        finite = np.isfinite(list(each.parameters.values())).all()
-        if not (name in weights and each.parameters.keys() == law.parameters.keys() and finite and 0 < each.share <= 1):
-            raise ValueError("impossible drawn constants")
-    return Choice(weights, content["text"], content["tested"], content["errors"], content["refused"], others, drawn)
+        possible = name in weights and 0 < sum(each.share for each in some) <= 1 + 1e-9
+        for each in some:
+            finite = np.isfinite(list(each.parameters.values())).all()
+            if not (possible and each.parameters.keys() == law.parameters.keys() and finite and each.share > 0):
+                raise ValueError("impossible forms")
+    return Choice(weights, content["text"], content["tested"], content["errors"], content["refused"], others, forms)

@@ -138,8 +138,13 @@ def _one_run(runs: Runs, run: str | None) -> tuple[str, pd.DataFrame]:
 
 
 def _rows(curves: pd.DataFrame, column: str) -> pd.DataFrame:
-    """step and a column, where it holds a finite number; empty without the column."""
+    """step and a column, where it holds a finite number; empty without the column. Raises InputError below 0."""
     rows: pd.DataFrame = curves.reindex(columns=["step", column]).astype(float)
+    below = np.flatnonzero(rows[column] < 0)
+    if len(below):
+        step, value = rows["step"].iloc[below[0]], rows[column].iloc[below[0]]
+        what = f"{column} is {value:g} at step {step:g}, below 0 ({len(below)} of {len(rows)} rows)"
+        raise InputError(what, where="schedule", todo="log the largest eigenvalue and the length of the gradient")
     return rows.take(np.flatnonzero(np.isfinite(rows[column]))).reset_index(drop=True)
 
 

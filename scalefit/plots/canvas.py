@@ -164,6 +164,7 @@ def as_svg(ax: Axes) -> tuple[str, str]:
     try:
         with matplotlib.rc_context({**FILE_SETTINGS, "svg.fonttype": "path"}):
             figure.savefig(light, **how)
+            figure.set_layout_engine("none")  # its room is the same in other colours
             in_dark(figure)
             figure.savefig(dark, **how)
     finally:

@@ -15,7 +15,8 @@ from scalefit.plots import canvas, colours, labels, legend, ticks
 from scalefit.stability.coordinates import CoordinateSlopes
 
 SHAPES = "osD^v<>ph"  #: markers of the modules, so that lines on top of each other can be told apart
-APART = 0.02  #: share of the axis by which the markers of neighbouring modules are moved apart
+APART = 0.01  #: share of the axis by which the markers of neighbouring modules are moved apart
+LONGEST = 24  #: letters of a module's name in the legend; of a longer one its end is shown
 ROOM = 1.08  #: of the y axis, beyond the largest change
 
 
@@ -50,7 +51,8 @@ def plot_coordinates(
         shift = ratio[-1] ** (APART * (number - (len(slopes) - 1) / 2))
         shown = _draw(ax, rows, sizes, slope, colour[module], hollow, shift, SHAPES[number % len(SHAPES)])
         text = labels.signed(slope, 3) if np.isfinite(slope) else "not finite"
-        shown.set_label(f"{module} {text}")
+        name_of = module if len(module) <= LONGEST else f"…{module[1 - LONGEST :]}"
+        shown.set_label(f"{name_of} {text}")
         entries.append(shown)
     _scale(ax, table, sizes, over)
     ax.set_title(_verdict(judged, over, name), loc="left", fontsize="medium")
@@ -100,14 +102,14 @@ def _scale(ax: Axes, table: pd.DataFrame, sizes: FloatArray, over: str) -> None:
 
 def _verdict(verdicts: Mapping[str, str], over: str, name: str) -> str:
     """What the check says, in words."""
-    start = f"{name}: " if name else ""
+    start = f"{name}, " if name else ""
     failed = [module for module, verdict in verdicts.items() if verdict not in ("flat", "undecided")]
     if failed:
-        return f"{start}FAIL, {_joined(failed)} {'change' if failed[1:] else 'changes'} with {labels.axis_label(over)}"
+        return f"{start}FAIL: {_joined(failed)} {'change' if failed[1:] else 'changes'} with {labels.axis_label(over)}"
     open_ = [module for module, verdict in verdicts.items() if verdict == "undecided"]
     if open_:
         return f"{start}undecided whether {_joined(open_)} {'keep their' if open_[1:] else 'keeps its'} size"
-    return f"{start}pass, every module keeps its size"
+    return f"{start}pass: every module keeps its size"
 
 
 def _joined(names: list[str]) -> str:

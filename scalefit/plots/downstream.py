@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from scalefit.planning.downstream.answer import Downstream
-from scalefit.plots import canvas, colours, marks
+from scalefit.plots import canvas, colours, marks, room
 from scalefit.plots.scaling import plot_scaling
 
 
@@ -19,5 +19,7 @@ def plot_downstream(found: Downstream, *, ax: Axes | None = None) -> Axes:
     row = {"predicted": reached[0]}
     row |= {"low": reached[1], "high": reached[2]} if reached[1] == reached[1] else {}
     marks.star(ax, way[0], pd.Series(row), "")
+    legend = ax.get_legend()
+    room.settle_texts(ax, legend.get_texts() if legend else ())
     canvas.warn_of(ax, [check.text for check in found.cautions])
     return ax

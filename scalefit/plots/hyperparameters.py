@@ -63,6 +63,8 @@ def plot_hyperparameters(found: Hyperparameters, *, ax: Axes | None = None) -> A
     ticks.set_log(ax, "x", ticks.short_number)
     ticks.set_log(ax, "y", ticks.plain)
     legend.place(ax, handles)
+    planned = [f"{name} = {ticks.short_number(found.at[name])}" for name in ("N", "D") if name in found.at]
+    ax.set_title(", ".join(planned), loc="left", fontsize="medium")
     canvas.warn_of(ax, [check.text for check in found.cautions])
     return ax
 

@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.gridspec import GridSpecFromSubplotSpec
 
 from scalefit.planning.isoflop.answer import Found, IsoFlopStudy
-from scalefit.planning.isoflop.approaches import FEWEST, budgets_of
+from scalefit.planning.isoflop.approaches import budgets_of
+from scalefit.planning.isoflop.curves import FEWEST
 from scalefit.plots import canvas, colours, labels, legend, marks, ticks
 from scalefit.plots.narrow import NARROW
 

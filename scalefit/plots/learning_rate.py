@@ -89,7 +89,8 @@ def plot_lr_sensitivity(transfer: Transfer, *, ax: Axes | None = None) -> Axes:
     ax.set_xlabel(labels.axis_label(over))
     ax.set_ylabel("LR sensitivity (nats/token)")
     ax.set_ylim(bottom=0.0)
-    legend.place(ax, [legend.dots(colour[arm.name], arm.name, line="-") for arm in transfer.arms])
+    if transfer.arms[0].prefix:
+        legend.place(ax, [legend.dots(colour[arm.name], arm.name, line="-") for arm in transfer.arms])
     return ax
 
 
@@ -110,8 +111,9 @@ def _draw_arm(ax: Axes, transfer: Transfer, arm: Arm, limits: tuple[float, float
     _tick_rates(ax, np.log2(transfer.sweeps.points["lr"].unique()))
     ticks.set_linear(ax, "y", ticks.plain)
     ax.set_xlabel(labels.axis_label("peak_lr"))
-    drift = f": {labels.signed(arm.drift.value, 2)} octaves per doubling" if np.isfinite(arm.drift.value) else ""
-    ax.set_title(f"{arm.name}{drift}", loc="left", fontsize="medium")
+    drift = f"{labels.signed(arm.drift.value, 2)} octaves per doubling" if np.isfinite(arm.drift.value) else ""
+    title = f"{arm.prefix}{drift}" if drift else arm.prefix.rstrip(": ")
+    ax.set_title(title, loc="left", fontsize="medium")
     entries: list[Artist] = [legend.dots(c, number(s), line="-") for s, c in zip(sizes, paint, strict=True)]
     entries += _mark_target(ax, transfer, arm)
     if any(transfer.sweeps.cell(arm.name, size)["loss"].isna().any() for size in sizes):

@@ -64,7 +64,7 @@ def _broken(figure: Figure, text: Text, upright: bool) -> bool:
     else:
         centre = 0.5 * (low + high)
         room = 2 * (min(centre - least, most - centre) - MARGIN)
-    lines = text.get_text().splitlines()
-    columns = max(LEAST_COLUMNS, int(max(map(len, lines)) * room / length))
-    text.set_text("\n".join(part for line in lines for part in textwrap.wrap(line, columns, break_long_words=False)))
+    words = text.get_text()
+    columns = max(LEAST_COLUMNS, int(max(map(len, words.splitlines())) * room / length))
+    text.set_text("\n".join(textwrap.wrap(words, columns, break_long_words=False)))
     return True

@@ -19,7 +19,7 @@ SIDE = 9.0  #: a valley is drawn from the best size over this to the best size t
 HIGHEST = 1.12  #: and up to this times its least loss
 POINTS = 121
 STOPS, FEW_STOPS = 31, 9  #: points of the path; where several columns are free
-VALLEYS = 3  #: budgets drawn inside the fitted range
+VALLEYS = 3  #: budgets drawn inside the fitted range; beside many targets only the least
 NEAR = 1.5  #: budgets of the fitted range closer to a target than this factor are not drawn
 MOST_DOTS = 400
 MOST_NAMED = 2  #: targets whose numbers are printed beside them
@@ -38,7 +38,8 @@ def plot_plan(plan: Plan, *, ax: Axes | None = None) -> Axes:
     aims = plan.table[plan.table["C"].notna()] if "C" in plan.table else plan.table.iloc[:0]
     goals = sorted({float(budget) for budget in aims["C"] if np.isfinite(budget)}) if len(aims) else []
     low, high = float(rows["C"].min()), float(rows["C"].max())
-    inside = [C for C in np.geomspace(low, high, VALLEYS) if all(max(C / g, g / C) > NEAR for g in goals)]
+    valleys = VALLEYS if len(goals) <= MOST_NAMED else 1
+    inside = [C for C in np.geomspace(low, high, valleys) if all(max(C / g, g / C) > NEAR for g in goals)]
     budgets = sorted([*inside, *goals])
     paint = _paint([low, high, *budgets])
     size = surface.free[0]
@@ -120,8 +121,8 @@ def _inside(sides: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _targets(ax: Axes, plan: Plan, aims: pd.DataFrame, size: str) -> None:
-    """A star for each target, with its size and its loss; of many the first and the last are named."""
-    named = {0, len(aims) - 1} if len(aims) > MOST_NAMED else set(range(len(aims)))
+    """A star for each target, with its size and its loss; of many only the last is named."""
+    named = {len(aims) - 1} if len(aims) > MOST_NAMED else set(range(len(aims)))
     for i, (_, row) in enumerate(aims.iterrows()):
         N = row[size] if size in row and np.isfinite(row[size]) else plan.surface.held.get(size, np.nan)
         if np.isfinite(N):

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from scalefit.errors import InputError
 from scalefit.planning.run_schedule import RunSchedule
-from scalefit.plots import canvas, colours, labels, legend, samples
+from scalefit.plots import canvas, colours, labels, legend, samples, ticks
 
 SHARES = (1.4, 1.0)  #: heights of the schedule and of the measurements below it
 MOST_DOTS = 400
@@ -48,5 +48,8 @@ def _measured(panel: Axes, found: RunSchedule) -> None:
     panel.plot(kept["step"], kept[column], color=colours.TARGET, linewidth=0.9)
     if column == "product":
         panel.axhline(found.threshold, color=colours.WARNING, linewidth=1.0, linestyle=":")
-    panel.set_yscale("log")
+        text, place = f"stable below {found.threshold:.3g}", ("axes fraction", "data")
+        above = panel.annotate(text, (0.99, found.threshold), (0, 3), xycoords=place, textcoords="offset points")
+        above.set(ha="right", color=colours.WARNING, fontsize="small")
+    ticks.set_log(panel, "y", ticks.plain)
     panel.set_ylabel("lr × sharpness" if column == "product" else "gradient norm")

@@ -19,6 +19,7 @@ BACK = 0.5  #: share of its depth by which the loss has come back from a dip
 MOST = 20  #: dips of one log
 SMOOTHED = 5  #: rows of the median in which valleys are looked for
 SHOULDER = 0.25  #: share of the depth that makes a valley at which it begins and ends
+LOCAL = 4.0  #: deviations of the rows around by which the middle of a dip lies below the levels on both sides
 STEEPER = 2.0  #: times the fall over as many rows before, above which a valley is one
 
 
@@ -41,12 +42,24 @@ def in_dips(loss: FloatArray, lr: FloatArray | None = None) -> NDArray[np.bool_]
             return found
         logs = np.log(loss[rows])
         dips = [*((start, _end(logs, start)) for start in _falls(logs)), *_valleys(logs)]
-        short = ((a, b) for a, b in dips if a + LASTS <= b <= 2 * a)
+        short = ((a, b) for a, b in dips if a + LASTS <= b <= 2 * a and _deep(logs, a, b))
         dip = next((rows[a:b] for a, b in short if not _annealed(lr, rows[max(0, a - GAP) : b])), None)
         if dip is None:
             return found
         found[dip] = True
     return found
+
+
+def _deep(logs: FloatArray, start: int, stop: int) -> bool:
+    """Whether the loss lies far below the levels before and after: no excursion of slow noise, and none of a log that
+    grows calmer, whose noise is that of the rows around."""
+    long, wide = max(stop - start, GAP), width_of(logs)
+    before, after = logs[max(0, start - long) : start], logs[stop : stop + long]
+    if not (len(before) and len(after)):
+        return False
+    depth = min(float(np.median(before)), float(np.median(after))) - float(np.median(logs[start:stop]))
+    near = np.concatenate([logs[max(0, start - wide) : start], logs[stop : stop + wide]])
+    return depth > max(MATERIAL, LOCAL * far_out(near)[1])
 
 
 def _falls(logs: FloatArray) -> list[int]:

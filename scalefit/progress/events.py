@@ -20,6 +20,7 @@ SIGNALS = ("grad_norm", "attention_logit_max", "output_logit_logsumexp")
 DRIFTED = 10.0  #: change of log Z that is warned about
 NAMED = 3  #: most stretches without a finite loss that are listed one by one
 MANY = 9.0  #: heights above this are written as a factor
+AFTER = 1.0  #: rows after a warmup, in units of those before its end, from which on a loss must have fallen
 FASTER = 1.02  #: factor above which a learning rate has risen
 
 
@@ -169,8 +170,9 @@ def _warmup(rows: pd.DataFrame) -> int:
 
 
 def warming_up(rows: pd.DataFrame) -> bool:
-    """Whether the learning rate still rises as it has from the start."""
-    return "lr" in rows.columns and len(rows) > 1 and _warmup(rows) == len(rows) - 1
+    """Whether the learning rate still rises as it has from the start, or has reached its peak only a while ago."""
+    end = _warmup(rows)
+    return "lr" in rows.columns and len(rows) > 1 and end > 0 and len(rows) - 1 - end < AFTER * end
 
 
 def _norm(step: NDArray[np.int64], norm: FloatArray, warmup: int) -> list[Warned]:

@@ -24,6 +24,8 @@ DEVIATIONS = 7.0  #: robust deviations above which a row is far out
 LONE = 4  #: most neighbouring rows that still count as isolated
 BY_CHANCE = 0.002  #: expected number of rows in a whole log that noise alone puts beyond the limit
 TAIL = 20  #: rank of the downward deviation, by size, that the tail of the noise is estimated from
+HEAVY = 3.0  #: degrees of freedom taken for noise of too few rows to tell, as losses of single batches have them
+LONG_ENOUGH = 24  #: rows below which the steep fall at the beginning of a log is most of what looks like noise
 FREEDOMS = np.array([2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 12.0, 25.0, 1e6])  #: degrees of freedom of Student's t
 QUIET = 1e-3  #: smallest robust deviation of a log, so that a calm log has no spikes
 MATERIAL = 0.02  #: smallest relative rise that is reported
@@ -75,12 +77,14 @@ def far_out(log: FloatArray) -> tuple[FloatArray, float, float]:
     sigma = max(MAD_TO_SIGMA * float(np.median(np.abs(known))) if len(known) else 0.0, QUIET)
     below = np.sort(-known[known < 0])[::-1]
     count = min(TAIL, len(below) // 10)
-    if count < 3:
-        return residual, sigma, DEVIATIONS * sigma
-    tail = stdtrit(FREEDOMS, 1 - (count - 0.5) / len(known)) / stdtrit(FREEDOMS, 0.75)
-    seen = MAD_TO_SIGMA * below[count - 1] / sigma * (1 + 1 / (3 * np.sqrt(count)))  # and about a standard error
-    freedom = FREEDOMS[np.argmin(np.abs(np.log(tail / seen)))]
-    rare = stdtrit(freedom, 1 - BY_CHANCE / len(known)) / stdtrit(freedom, 0.75) / MAD_TO_SIGMA
+    freedom = HEAVY if sigma > QUIET and len(known) >= LONG_ENOUGH else FREEDOMS[-1]
+    if count >= 3:
+        tail = stdtrit(FREEDOMS, 1 - (count - 0.5) / len(known)) / stdtrit(FREEDOMS, 0.75)
+        seen = (
+            MAD_TO_SIGMA * below[count - 1] / sigma * (1 + (1 + 3 / count) / (3 * np.sqrt(count)))
+        )  # and 1 to 2 standard errors
+        freedom = FREEDOMS[np.argmin(np.abs(np.log(tail / seen)))]
+    rare = stdtrit(freedom, 1 - BY_CHANCE / max(len(known), 1)) / stdtrit(freedom, 0.75) / MAD_TO_SIGMA
     return residual, sigma, float(max(DEVIATIONS, rare) * sigma)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -15,6 +17,7 @@ from scalefit.errors import ScalefitError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+CELLS = 3  #: of a line from which on it is one of a table
 MOST_ROWS = 40  #: of one table; the others are counted
 
 
@@ -24,6 +27,12 @@ class Text:
 
     lines: Sequence[str]
     kind: str = "paragraphs"  #: paragraphs, notes, warnings or code
+
+    @property
+    def parts(self) -> list[tuple[bool, list[str]]]:
+        """Lines of code in turns: those of tables, which must keep their length, and others, which may be broken."""
+        rows = ((len(re.split(r"\s{2,}", line.strip())) >= CELLS, line) for line in self.lines)
+        return [(wide, [line for _, line in each]) for wide, each in groupby(rows, key=lambda row: row[0])]
 
 
 @dataclass(frozen=True)

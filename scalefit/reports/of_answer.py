@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -47,6 +48,15 @@ def page_of(
     return Report(title, verdict, warnings, [each for each in sections if each.blocks])
 
 
+def without_math(label: str) -> str:
+    r"""A label of an axis as plain text.
+
+    >>> without_math("training compute $C = 6ND$ (FLOP)"), without_math(r"$\lambda_{max}$")
+    ('training compute C = 6ND (FLOP)', 'lambda_max')
+    """
+    return re.sub(r"\$([^$]*)\$", lambda found: re.sub(r"\\mathrm|[\\{}]", "", found[1]), label)
+
+
 def made_by() -> str:
     """The command line as it was typed."""
     return shlex.join(["scalefit", *sys.argv[1:]])
@@ -59,7 +69,7 @@ def _figure(draw: Callable[[], Axes]) -> Block:
     def told() -> Axes:
         ax = draw()
         names = [each for each in (ax.get_ylabel(), ax.get_xlabel()) if each]
-        words.append(" against ".join(names) or "the answer")
+        words.append(" against ".join(map(without_math, names)) or "the answer")
         return ax
 
     made = Figure.of("", "", told)

@@ -63,7 +63,7 @@ COLUMNS: dict[str, Column] = {
         "optimiser steps",
         "optimiser steps done",
         tuple(name for name in NAMES["step"] if name != "_step"),
-        ("_step",),  # of W&B, which counts calls of log()
+        last=("_step",),  # of W&B, which counts calls of log()
     ),
     "steps": Column("optimiser steps", "length of the run", _words("total_steps max_steps num_steps n_steps")),
     "epoch": Column("1", "passes over the training data so far", _words("epoch_num current_epoch")),

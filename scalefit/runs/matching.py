@@ -224,7 +224,7 @@ def _scale(name: str, canonical: str, column: Column, tier: str) -> float:
         bare = next((plain.removeprefix(room) for room in ROOMS if plain.startswith(room)), "")
         return _known(bare, canonical, (*column.aliases, *column.fallback), True) if bare else 0.0
     if tier == "worded":
-        return float(worded(name, canonical))
+        return float(plain not in column.last and worded(name, canonical))
     if tier == "configured":
         return _configured(name, plain, canonical, column)
     found = _known(plain, canonical, getattr(column, tier), tier == "aliases")

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 SCALES = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "thousands": 1e3, "millions": 1e6, "billions": 1e9}
 SCALES |= {"million": 1e6, "mn": 1e6, "billion": 1e9, "bn": 1e9, "trillion": 1e12, "trillions": 1e12}
-SCALES |= {"thousand": 1e3, "g": 1e9, "mil": 1e6, "mio": 1e6}
+SCALES |= {"thousand": 1e3, "g": 1e9, "mil": 1e6, "mio": 1e6, "mrd": 1e9}
 SCALES |= {"kilo": 1e3, "mega": 1e6, "giga": 1e9, "tera": 1e12}
 PREFIXED, STEP = frozenset({"kilo", "mega", "giga", "tera"}), re.compile(r"steps?|iter|update", re.IGNORECASE)
 LETTERS = frozenset({"k", "m", "b", "g", "t", "mn", "bn"})  #: units that may as well be the name of something

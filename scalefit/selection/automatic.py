@@ -22,12 +22,12 @@ from scalefit.rows.resolve import resolve
 from scalefit.runs import Runs, read_runs
 from scalefit.selection.candidates import Candidates, candidates_for, explains, told
 from scalefit.selection.holding import Fold, axes_for, beyond_scales, left_out_runs
-from scalefit.selection.judging import drawn_shares, mean_error, scores, weigh
+from scalefit.selection.judging import form_shares, mean_error, scores, weigh
 from scalefit.selection.skipping import first_steps_of
 from scalefit.selection.trials import OF_A_FIT, Trial, attempt
 from scalefit.selection.unread_columns import untold
 from scalefit.status_line import tell
-from scalefit.uncertainty.mixture import Choice, Drawn
+from scalefit.uncertainty.mixture import Choice, OtherForm
 
 AUTO = "auto"
 MANY = 6  #: a law of more free parameters than this is tried only where it fits better than every smaller one
@@ -142,17 +142,19 @@ def automatic(
     order = list(weights) if lead is None else [lead, *(name for name in weights if name != lead)]
     weights = {name: weights[name] for name in order}
     first, *others = (members[name] for name in order)
-    shares = drawn_shares(trials) if tested else {}
-    drawn = {
-        name: Drawn(share, dict(zip(trials[name].law.parameters, trials[name].drawn, strict=True)))
-        for name, share in shares.items()
-        if name in weights
-    }
+    forms = {name: _forms(trials[name], each) for name, each in form_shares(trials).items() if each and name in weights}
     text = reason(trials, weights, tested)
-    choice = Choice(weights, text, tested, records(trials), refused, tuple(others), drawn)
+    choice = Choice(weights, text, tested, records(trials), refused, tuple(others), forms)
     unread = [Check("unread", line) for line in untold(logs, [trial.law for trial in trials.values()])]
     left = [Check("left-out", f"left out: {line}") for line in told(found.left_out)]
     return replace(first, choice=choice, warnings=(*unread, *left, *first.warnings))
+
+
+def _forms(trial: Trial, shares: Mapping[str, float]) -> tuple[OtherForm, ...]:
+    return tuple(
+        OtherForm(name, share, dict(zip(trial.law.parameters, trial.forms[name].parameters, strict=True)))
+        for name, share in shares.items()
+    )
 
 
 def known(fit: Fit) -> bool:

@@ -14,8 +14,9 @@ from scalefit.laws import Law
 from scalefit.numerics import FloatArray
 from scalefit.rows.door import check_identified
 from scalefit.runs import Runs
-from scalefit.selection.holding import NEXT, Fold
-from scalefit.selection.published import drawn_to_published
+from scalefit.selection.forms import other_forms
+from scalefit.selection.holding import NEXT, Axis, Fold
+from scalefit.selection.left_out import left_out_residuals
 from scalefit.solver.solve import Settings, Solution, solve
 
 OF_A_FIT = ("draws", "seed", "method", "calibrated", "workers")  #: keywords that a trial does not take
@@ -24,11 +25,21 @@ SPARE = 2  #: rows that a refit needs beyond its free parameters
 INDEPENDENT = 10  #: rows of one run that count as independent, at most
 WORST = 1.0  #: the largest error that counts, also where the law has no value
 FOLD_STARTS = 3  #: starts of a refit: the law has found its optimum on all rows before
+FITTED = ""  #: name of the form that is the law's own fit
+EACH = "each row by the others"  #: label of the error of rows that are left out one at a time
+
+
+@dataclass(frozen=True)
+class Form:
+    """Another form of a law (``forms``): its parameters, and its mean absolute error on the rows of each fold."""
+
+    parameters: tuple[float, ...]
+    errors: dict[str, float]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What a law makes of the runs: its form, its misfit, and its mean absolute error on the rows of each fold."""
+    """What a law makes of the runs: its misfit, and its mean absolute error on rows that it had not seen."""
 
     law: Law
     free: int
@@ -37,18 +48,12 @@ class Trial:
     misfit: float  #: mean absolute residual of the fit to all rows
     agree: float  #: share of its starts that agree
     errors: dict[str, float] = field(default_factory=dict)
-    drawn: tuple[float, ...] = ()  #: the parameters drawn towards published ones, where the law has such a form
-    drawn_errors: dict[str, float] = field(default_factory=dict)  #: and the errors of that form
+    forms: dict[str, Form] = field(default_factory=dict)  #: by name; those that could be refitted wherever the law was
 
     @property
     def walked(self) -> dict[str, float]:
-        """The errors of the folds that every candidate is compared on, without the one of the largest rows alone."""
-        return {label: error for label, error in self.errors.items() if label != NEXT}
-
-    @property
-    def noise(self) -> float:
-        """The misfit as an estimate of the noise, corrected for the constants that were fitted."""
-        return self.misfit * float(np.sqrt(self.rows / max(self.rows - self.free, 1)))
+        """The errors beyond growing scales, or of runs, without those of the largest rows and of each row alone."""
+        return {label: error for label, error in self.errors.items() if label not in (NEXT, EACH)}
 
     @property
     def independent(self) -> int:
@@ -60,12 +65,6 @@ class Trial:
         """m ln misfit^2 + p ln m, with m the rows that count as independent."""
         count = self.independent
         return count * 2 * float(np.log(max(self.misfit, 1e-12))) + self.free * float(np.log(count))
-
-    @property
-    def corrected(self) -> float:
-        """ln misfit^2 + 2 p / (m - p - 1): Akaike's criterion for few rows, as if of one; infinite without a spare."""
-        spare = self.independent - self.free - 1
-        return 2 * float(np.log(max(self.misfit, 1e-12))) + 2 * self.free / spare if spare > 0 else float("inf")
 
 
 @dataclass(frozen=True)
@@ -101,13 +100,30 @@ class Ready:
         few = Settings(ready.settings.residuals, ready.settings.loss, ready.settings.delta, FOLD_STARTS)
         return solve(ready.model.take(kept), ready.values[kept], weights, few)
 
-    def drawn(self, solution: Solution, kept: NDArray[np.bool_] | None = None) -> FloatArray | None:
-        """The coordinates of a solution drawn towards published ones, where the law has such a form."""
+    def forms(
+        self, solution: Solution, axis: Axis | None, kept: NDArray[np.bool_] | None = None
+    ) -> dict[str, FloatArray]:
+        """The coordinates of the other forms of a law that was fitted to all rows, or to some of them."""
+        if axis is None:
+            return {}
         ready = self.prepared
-        rows = slice(None) if kept is None else kept
+        rows = np.ones(len(ready.rows), dtype=bool) if kept is None else kept
         weights = None if ready.weights is None else ready.weights[rows]
+        scale = axis.of(ready.rows, self.runs)[rows]
         model = ready.model if kept is None else ready.model.take(kept)
-        return drawn_to_published(model, solution.objective, ready.values[rows], weights, solution.theta)
+        return other_forms(model, solution.objective, ready.values[rows], weights, solution.theta, scale)
+
+    def alone(self, solution: Solution) -> float:
+        """The mean absolute error of each row as the others predict it; NaN for rows along runs, which are alike."""
+        ready = self.prepared
+        if ready.law.is_trajectory:
+            return float("nan")
+        made = left_out_residuals(ready.model, solution.objective, ready.values, ready.weights, solution.theta)
+        return float(np.mean(np.minimum(np.abs(made / self.unit(solution)), WORST)))
+
+    def unit(self, solution: Solution) -> float:
+        """What residuals are divided by: the usual value, unless they are logarithms."""
+        return 1.0 if solution.objective.space == "log" else float(np.median(np.abs(self.prepared.values))) or 1.0
 
     def misses(self, held: NDArray[np.bool_], fitted: Prepared, solution: Solution) -> FloatArray:
         """Predicted minus measured in residual space, in units of the target where that is linear; (held,)."""
@@ -117,9 +133,8 @@ class Ready:
         )
         vector = dict(zip(fitted.law.parameters, ahead.vector(solution.theta[None])[0].tolist(), strict=True))
         made = objective.residuals(ahead.value(solution.theta[None])[0], objective.target(values[held]))
-        unit = 1.0 if objective.space == "log" else float(np.median(np.abs(values))) or 1.0
         lost = fitted.law.no_image(ahead.variables, vector) | ~np.isfinite(made)
-        return np.asarray(np.where(lost, WORST, np.clip(made / unit, -WORST, WORST)))
+        return np.asarray(np.where(lost, WORST, np.clip(made / self.unit(solution), -WORST, WORST)))
 
 
 def attempt(runs: Runs, forms: Sequence[Law], options: Options, folds: Sequence[Fold]) -> Trial:
@@ -129,8 +144,12 @@ def attempt(runs: Runs, forms: Sequence[Law], options: Options, folds: Sequence[
     misfits = [_misfit(solution) for solution in whole]
     best = int(np.argmin(misfits))
     prepared = ready[best].prepared
-    errors = {fold.label: _errors(ready, fold, runs) for fold in folds}
-    drawn = ready[best].drawn(whole[best]) if folds else None
+    axis = folds[0].axis if folds else None
+    found = {fold.label: _errors(ready, fold, runs, axis) for fold in folds}
+    found = {label: errors for label, errors in found.items() if errors}
+    made = ready[best].forms(whole[best], axis)
+    alone = ready[best].alone(whole[best])
+    each = {EACH: alone} if folds and np.isfinite(alone) else {}
     return Trial(
         prepared.law,
         prepared.free,
@@ -138,9 +157,15 @@ def attempt(runs: Runs, forms: Sequence[Law], options: Options, folds: Sequence[
         int(prepared.rows.run_codes.max()) + 1,
         misfits[best],
         whole[best].agree / len(whole[best].costs),
-        {label: error for label, (error, _) in errors.items() if np.isfinite(error)},
-        () if drawn is None else tuple(prepared.model.vector(drawn[None])[0].tolist()),
-        {label: error for label, (_, error) in errors.items() if np.isfinite(error)},
+        {label: errors[FITTED] for label, errors in found.items()} | each,
+        {
+            name: Form(
+                tuple(prepared.model.vector(theta[None])[0].tolist()),
+                {label: errors[name] for label, errors in found.items()} | each,
+            )
+            for name, theta in made.items()
+            if all(name in errors for errors in found.values())
+        },
     )
 
 
@@ -148,9 +173,10 @@ def _misfit(solution: Solution) -> float:
     return float(np.mean(np.abs(solution.residuals)))
 
 
-def _errors(ready: Sequence[Ready], fold: Fold, runs: Runs) -> tuple[float, float]:
-    """The mean absolute errors of a fold, as fitted and drawn towards published constants; NaN where there is none."""
-    found, least = (np.nan, np.nan), np.inf
+def _errors(ready: Sequence[Ready], fold: Fold, runs: Runs, axis: Axis | None) -> dict[str, float]:
+    """The mean absolute error in a fold of the law as fitted and of its other forms; empty where it has none."""
+    found: dict[str, float] = {}
+    least = np.inf
     for each in ready:
         held = fold.held(each.prepared.rows, runs)
         if not held.any() or int((~held).sum()) < each.prepared.free + SPARE:
@@ -163,10 +189,11 @@ def _errors(ready: Sequence[Ready], fold: Fold, runs: Runs) -> tuple[float, floa
             continue  # the remaining rows do not identify it
         if _misfit(solution) < least:
             least = _misfit(solution)
-            drawn = part.drawn(solution, None if staged else ~held)
-            both = [solution, *([] if drawn is None else [replace(solution, theta=drawn)])]
-            missed = [float(np.mean(np.abs(each.misses(held, part.prepared, one)))) for one in both]
-            found = missed[0], missed[1] if len(missed) > 1 else np.nan
+            forms = {FITTED: solution.theta, **part.forms(solution, axis, None if staged else ~held)}
+            made = {
+                name: each.misses(held, part.prepared, replace(solution, theta=theta)) for name, theta in forms.items()
+            }
+            found = {name: float(np.mean(np.abs(missed))) for name, missed in made.items()}
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+import numpy as np
 import pandas as pd
 
 from scalefit.diagnosis.unread import RECIPE, SHAPE
@@ -33,7 +34,8 @@ def untold(runs: Runs, laws: Sequence[Law]) -> list[str]:
         values = runs.table[name]
         if name in known or values.nunique() < 2 or not (name in readers or is_setting(name, values)):
             continue
-        if any(_follows(runs.table, name, other) for other in sorted(read & set(runs.table.columns))):
+        others = sorted(read & set(runs.table.columns))
+        if any(_follows(runs.table, name, other) for other in others) or _is_power_of(runs.table, name, others):
             continue
         shown = ", ".join(map(str, values.dropna().drop_duplicates().sort_values().head(SHOWN)))
         laws_of_it = [law for law in readers.get(name, []) if law not in {other.name for other in laws}]
@@ -60,3 +62,20 @@ def _mixture_of(table: pd.DataFrame, shares: Sequence[str]) -> str:
 def _follows(table: pd.DataFrame, name: str, other: str) -> bool:
     """Whether a column is a function of another."""
     return bool(table.groupby(other)[name].nunique().max() <= 1) and table[other].nunique() < len(table)
+
+
+def _is_power_of(table: pd.DataFrame, name: str, others: Sequence[str]) -> bool:
+    """Whether a column is a product of powers of others, as tokens per parameter are of N and D.
+
+    >>> table = pd.DataFrame({"N": [1.0, 1, 2, 2, 4, 4], "D": [10.0, 40, 20, 80, 40, 120]})
+    >>> table = table.assign(tpp=table.D / table.N, other=[1.0, 2, 2, 1, 1, 2])
+    >>> _is_power_of(table, "tpp", ["N", "D"]), _is_power_of(table, "other", ["N", "D"])
+    (True, False)
+    """
+    known = [each for each in others if pd.api.types.is_numeric_dtype(table[each].dtype) and (table[each] > 0).all()]
+    if not known or len(table) < len(known) + 3 or table[name].dtype.kind not in "iuf" or not (table[name] > 0).all():
+        return False
+    logs = np.log(table[[*known, name]].to_numpy(dtype=float))
+    inputs = np.column_stack([np.ones(len(logs)), logs[:, :-1]])
+    left = logs[:, -1] - inputs @ np.linalg.lstsq(inputs, logs[:, -1], rcond=None)[0]
+    return bool(np.abs(left).max() < ROUNDED)

@@ -7,10 +7,12 @@ fitted range of scales, a law is believed to be off by
     m = R sqrt(WITHIN^2 + (BEYOND d^GROWTH)^2)
 
 For curves R leaves out the highest twentieth of the rows, and there is a third part: SCHEDULE f sqrt(u / UNLIKE) under
-a schedule at the distance u from the fitted ones (``unlike``), at most SCHEDULE f. A fall of a larger share of the
-steps than any fitted one is further away, by LONGER for each decade. What laws miss of a schedule is what its decay
-does, so f is the share of the peak by which the rate has fallen; under another peak it is u_p / UNLIKE where that is
-more, with u_p the distance from the nearest fitted peak.
+a schedule at the distance u from the fitted ones (``unlike``), at most SCHEDULE f. A fall of more steps, or of a larger
+share of them, than any fitted one is further away, by LONGER for each decade. What laws miss of a schedule is what its
+decay does, so f is the share of the peak by which the rate has fallen; under another peak it is u_p / UNLIKE where that
+is more, with u_p the distance from the nearest fitted peak. What the law misses of the fitted decays is known: the root
+mean square g of the residuals there, beyond the noise. A decay elsewhere is believed to be missed by as much, so that m
+contains g f, too.
 
 A back-test on the user's own runs (refits below growing scales; for curves, refits without one run each) gives errors e
 at known distances. With the spread s of the draws and the noise sigma, a prediction has the standard deviation
@@ -41,14 +43,14 @@ from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
 from scalefit.rows.scale import reads_scale, scale_of
 from scalefit.uncertainty.bootstrap import Method
-from scalefit.uncertainty.unlike import FALLEN, PEAK, SHARE, State, unlike
+from scalefit.uncertainty.unlike import FALLEN, LENGTH, PEAK, SHARE, State, unlike
 
 WITHIN = 0.01  #: error assumed for every law on a new run, in units of R
 BEYOND = 0.13  #: and where it is as far beyond the fitted range as that is wide
 GROWTH = 0.45  #: how that grows with the distance
-SCHEDULE = 0.05  #: and where the rate has fallen to zero under a schedule that is unlike the fitted ones
+SCHEDULE = 0.035  #: and where the rate has fallen to zero under a schedule that is unlike the fitted ones
 UNLIKE = 0.4  #: distance from which on a schedule is no more like one that was fitted than any other
-LONGER = 0.5  #: how much further away a schedule is whose fall takes ten times the share of the steps of any fitted one
+LONGER = 0.5  #: how much further away a schedule is whose fall takes ten times the steps, or share, of any fitted one
 SHORTEST = 1e-3  #: share of the steps below which falls count as equally long
 PRIOR_FOLDS = 2.0  #: how many folds the factor k = 1 counts as that is assumed before any back-test
 WORST = 6.0  #: largest estimate of k that a single fold can give
@@ -101,20 +103,20 @@ class Calibration(Reach):
     misfit: float = 1.0  #: probability that the law misses something
     states: tuple[State, ...] = ()  #: of the fitted schedules, see ``unlike``
     biases: tuple[Bias, ...] = ()  #: of the refits to the smaller runs
+    decays: float = 0.0  #: g, what the law misses where the learning rate of the fitted rows has fallen
 
     def missed(self, law: Law, variables: dict[str, FloatArray], states: FloatArray | None = None) -> FloatArray:
         """The error m that is believed of the law at rows of variables (and states of schedules), for k = 1."""
         span = max(self.high - self.low, NARROWEST) if reads_scale(law) else SPAN
         reach = self.distance(law, variables) / span
         error = np.hypot(WITHIN, BEYOND * reach**GROWTH)
-        if states is not None and self.states:
-            fitted = np.array(self.states)
-            peak = np.minimum(unlike(states[:, PEAK:], fitted[:, PEAK:]) / UNLIKE, 1.0)
-            longest = max(float(fitted[:, SHARE].max()), SHORTEST)
-            longer = np.log10(np.maximum(states[:, SHARE], longest) / longest)
-            far = np.sqrt(np.minimum((unlike(states, fitted) + LONGER * longer) / UNLIKE, 1.0))
-            error = np.hypot(error, SCHEDULE * np.maximum(states[:, FALLEN], peak) * far)
-        return np.asarray(self.change * error)
+        if states is None or not self.states:
+            return np.asarray(self.change * error)
+        fitted, fallen = np.array(self.states), states[:, FALLEN]
+        peak = np.minimum(unlike(states[:, [PEAK]], fitted[:, [PEAK]]) / UNLIKE, 1.0)
+        far = unlike(states[:, :LENGTH], fitted[:, :LENGTH]) + LONGER * _longer(states, fitted)
+        error = np.hypot(error, SCHEDULE * np.maximum(fallen, peak) * np.sqrt(np.minimum(far / UNLIKE, 1.0)))
+        return np.hypot(self.change * error, self.decays * fallen)
 
     def half_width(self, spread: FloatArray, missed: FloatArray, noise: float, level: float) -> FloatArray:
         """How far an interval reaches on one side, where the draws spread and the law misses by this much."""
@@ -131,6 +133,15 @@ class Calibration(Reach):
                 further = beyond[0] + beyond[1] > tail
                 inner, outer = np.where(further, middle, inner), np.where(further, outer, middle)
         return np.asarray(outer)
+
+
+def _longer(states: FloatArray, fitted: FloatArray) -> FloatArray:
+    """By how many decades the falls of states (n, 5) are longer than every fitted one, in share or in steps."""
+    longest = max(float(fitted[:, SHARE].max()), SHORTEST)
+    longer = np.log10(np.maximum(states[:, SHARE], longest) / longest)
+    if fitted.shape[1] > LENGTH and fitted[:, LENGTH].max() > 0:
+        longer = np.maximum(longer, states[:, LENGTH] - fitted[:, LENGTH].max())
+    return np.asarray(longer)
 
 
 @dataclass(frozen=True)

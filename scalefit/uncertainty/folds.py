@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from scalefit.errors import InputError
 from scalefit.laws.law import Law
-from scalefit.numerics import FloatArray
+from scalefit.numerics import FloatArray, robust_sigma
 from scalefit.parallel import each
 from scalefit.rows.door import check_identified
 from scalefit.rows.rows import Rows
@@ -21,11 +21,13 @@ from scalefit.status_line import tell
 from scalefit.uncertainty.bootstrap import bootstrap, resampled_as_one
 from scalefit.uncertainty.calibration import Calibration, Fold, small_sample, spreads
 from scalefit.uncertainty.pieces import distinct, independent
-from scalefit.uncertainty.unlike import kept_states, states_of
+from scalefit.uncertainty.unlike import FALLEN, kept_states, states_of
 
 CUTS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  #: quantiles of scale below which the law is refitted
 FOLD_DRAWS = 60
 HIGHEST = 0.95  #: quantile of the predictions along curves up to which their range is taken
+DECAYED = 0.9  #: share of the peak below which a learning rate has fallen
+FEWEST_DECAYED = 3  #: rows of such a rate that tell what a law misses there
 FOLD_ROWS = 4000  #: most rows that a refit reads, and most that it predicts
 
 
@@ -106,12 +108,26 @@ def fitted_range(law: Law, rows: Rows, predicted: FloatArray, log: bool) -> Cali
     """What was fitted, before any back-test: the range of scales, and that of the predictions."""
     scale, states = scale_of(law, dict(rows.variables)), schedule_states(law, rows)
     made = np.log(predicted) if log else predicted
+    decays = _missed_decays(states, rows.values, made, log)
     if law.is_trajectory:  # the first rows of a curve say little of what a schedule can change, the last ones all
         made = np.minimum(made, np.quantile(made, HIGHEST))
     kept = () if states is None else kept_states(states)
     a_run = np.isfinite(scale)
     low, high = (float(end(scale[a_run])) for end in (np.min, np.max)) if a_run.any() else (0.0, 0.0)
-    return Calibration(1.0, 0, 0, low, high, float(np.ptp(made[a_run] if a_run.any() else made)), states=kept)
+    change = float(np.ptp(made[a_run] if a_run.any() else made))
+    return Calibration(1.0, 0, 0, low, high, change, states=kept, decays=decays)
+
+
+def _missed_decays(states: FloatArray | None, values: FloatArray | None, made: FloatArray, log: bool) -> float:
+    """What a law misses, beyond the noise, of the rows whose learning rate has fallen; 0 without such rows."""
+    if states is None or values is None:
+        return 0.0
+    residual = np.asarray(np.log(values) if log else values) - made
+    fallen = states[:, FALLEN] > 1 - DECAYED
+    if fallen.sum() < FEWEST_DECAYED:
+        return 0.0
+    square = float(np.mean(residual[fallen] ** 2)) - robust_sigma(residual) ** 2
+    return float(np.sqrt(max(square, 0.0)))
 
 
 def schedule_states(law: Law, rows: Rows) -> FloatArray | None:

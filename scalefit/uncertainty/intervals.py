@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scalefit.errors import InputError
 from scalefit.laws.law import Law
@@ -19,6 +20,7 @@ from scalefit.uncertainty.calibration import Bias, Calibration, factor_of, small
 from scalefit.uncertainty.earlier import EarlierCalibration
 from scalefit.uncertainty.estimate import Estimate
 from scalefit.uncertainty.folds import fitted_range, folds_of, walk
+from scalefit.uncertainty.levels import Levels
 from scalefit.uncertainty.misfit import probability_of_misfit
 from scalefit.uncertainty.pieces import distinct, independent
 
@@ -54,6 +56,7 @@ class Intervals:
     calibration: Calibration | EarlierCalibration | None
     seed: int
     method: str
+    between: float = 0.0  #: scatter of the levels by which the residuals cluster: the error at another level
 
     def parameter_intervals(self, values: Mapping[str, float], level: float = 0.9) -> dict[str, tuple[float, float]]:
         """The central ``level`` interval of each parameter: that of the draws, widened by the small-sample factor."""
@@ -80,7 +83,8 @@ class Intervals:
         noise = fit.sigma if interval == "observation" else 0.0
         missed = None if self.calibration is None else self._missed(fit, dict(variables), centre, states)
         ends = []
-        for side, spread in zip((-1.0, 1.0), self._spreads(fit, variables, centre), strict=True):
+        for side, drawn in zip((-1.0, 1.0), self._spreads(fit, variables, centre), strict=True):
+            spread = np.hypot(drawn, self.between)
             if self.calibration is None or missed is None:
                 half = np.sqrt(spread**2 + noise**2) * student(level, np.inf)
             else:
@@ -124,14 +128,18 @@ def make_intervals(
     settings: Settings,
     resampling: Resampling,
     calibrated: bool,
+    levels: Levels | None = None,
 ) -> Intervals:
-    """Refit to resampled runs, and calibrate predictions by a back-test on the same runs."""
+    """Refit to resampled runs, and calibrate predictions by a back-test on the same runs.
+
+    Where the residuals cluster by ``levels``, another level is off by as much as these; not where the law is taken for
+    true (``calibrated=False``).
+    """
     assert rows.values is not None
+    levels = levels if calibrated else None
     keep = slice(None, None, max(1, -(-len(rows) // DRAW_ROWS)))
     values = rows.values[keep]
-    runs = independent(rows)
-    kept_runs = np.unique(runs[keep], return_inverse=True)[1]
-    blocks, method = resampled_as_one(solution.residuals[keep], kept_runs, resampling.method)
+    blocks, method = _blocks(solution.residuals, rows, resampling.method, levels, keep)
     draws = bootstrap(
         model.take(keep),
         solution.objective,
@@ -146,25 +154,43 @@ def make_intervals(
         workers=resampling.workers,
     )
     if keep.step > 1:  # with all rows the draws would be narrower, as far as the rows are independent
-        every, _ = resampled_as_one(solution.residuals, runs, resampling.method)
+        every, _ = _blocks(solution.residuals, rows, resampling.method, levels)
         draws = solution.theta + (draws - solution.theta) * np.sqrt((blocks.max() + 1) / (every.max() + 1))
     free = len(model.coordinates)
     calibration = None
     if calibrated:
-        calibration = _calibrated(law, model, rows, solution, settings, resampling.seed)
+        calibration = _calibrated(law, model, rows, solution, settings, resampling.seed, levels)
     few = small_sample(int(blocks.max()) + 1, len(np.unique(distinct(rows)[keep])), free, method)
-    return Intervals(tuple(map(tuple, model.vector(draws).tolist())), few, calibration, resampling.seed, method)
+    table, between = tuple(map(tuple, model.vector(draws).tolist())), levels.between if levels else 0.0
+    return Intervals(table, few, calibration, resampling.seed, method, between)
+
+
+def _blocks(
+    residuals: FloatArray, rows: Rows, method: Method, levels: Levels | None, keep: slice = slice(None)
+) -> tuple[NDArray[np.intp], Method]:
+    """Which of the kept rows are resampled together, and how: those of a level, where levels dominate."""
+    if levels is not None and levels.dominate:
+        return np.unique(levels.codes[keep], return_inverse=True)[1], method
+    runs = np.unique(independent(rows)[keep], return_inverse=True)[1]
+    return resampled_as_one(residuals[keep], runs, method)
 
 
 def _calibrated(
-    law: Law, model: BoundLaw, rows: Rows, solution: Solution, settings: Settings, seed: int
+    law: Law,
+    model: BoundLaw,
+    rows: Rows,
+    solution: Solution,
+    settings: Settings,
+    seed: int,
+    levels: Levels | None,
 ) -> Calibration:
     """The back-test on the fitted rows, and what their residuals say of the law."""
     log = settings.residuals == "log"
-    folds = walk(law, model, rows, settings, seed, [] if rows.stream else folds_of(law, rows, len(model.coordinates)))
+    held = [] if rows.stream else folds_of(law, rows, len(model.coordinates))
+    folds = walk(law, model, rows, settings, seed, held)
     factor, used, points = factor_of(folds)
     fitted = fitted_range(law, rows, model.value(solution.theta[None])[0], log)
-    misfit = probability_of_misfit(law, model, rows, solution, log)
+    misfit = 1.0 if levels else probability_of_misfit(law, model, rows, solution, log)
     biases = () if law.is_trajectory else tuple(fold.bias for fold in folds)
     return replace(fitted, factor=factor, folds=used, points=points, misfit=misfit, biases=biases)
 
@@ -184,5 +210,5 @@ def from_dict(content: Mapping[str, Any]) -> Intervals:
         made = Calibration(**{**found, **lists})
     elif found is not None:
         made = EarlierCalibration(**found)
-    draws = tuple(map(tuple, content["draws"]))
-    return Intervals(draws, content["small_sample_factor"], made, content["seed"], content["method"])
+    draws, between = tuple(map(tuple, content["draws"])), content.get("between", 0.0)
+    return Intervals(draws, content["small_sample_factor"], made, content["seed"], content["method"], between)

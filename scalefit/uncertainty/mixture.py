@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
 
 HALVINGS = 60
+CUT = 0.1  #: part of the weight that is cut off at either end of the members' forecasts
 WIDEST = 6.0  #: the quantiles of a mixture lie within this many times its widest member
 NARROW = 1e-9  #: relative spread of a member without an interval
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A law's constants drawn towards published ones, and the share of the law's forecast that is made with them."""
+class OtherForm:
+    """Other constants of a law, whence they come, and the share of the law's forecast that is made with them."""
 
+    name: str
     share: float
     parameters: Mapping[str, float]
 
@@ -41,21 +43,24 @@ class Choice:
     errors: Sequence[Mapping[str, Any]]  #: one record a law: its errors on held-out runs, misfit, parameters
     refused: Mapping[str, str] = field(default_factory=dict)
     others: tuple[Fit, ...] = ()
-    drawn: Mapping[str, Drawn] = field(default_factory=dict)  #: by law, where held-out runs speak for it
+    forms: Mapping[str, Sequence[OtherForm]] = field(
+        default_factory=dict
+    )  #: by law, where held-out runs speak for them
 
     @property
     def mixes(self) -> bool:
         """Whether forecasts are not those of one law as it was fitted."""
-        return bool(self.others or self.drawn)
+        return bool(self.others or self.forms)
 
     def __str__(self) -> str:
         text = self.text
         if len(self.weights) > 1:
             mixed = ", ".join(f"{name} {100 * weight:.0f} %" for name, weight in self.weights.items())
             text += f"; forecasts are the weighted mean of {mixed}"
-        if self.drawn:
-            share = sum(self.weights[name] * drawn.share for name, drawn in self.drawn.items())
-            text += f"; {100 * share:.0f} % of the weight is on fits with constants drawn towards published ones"
+        if self.forms:
+            share = sum(self.weights[name] * form.share for name, forms in self.forms.items() for form in forms)
+            forms = "fits mostly to the largest rows or with constants drawn towards published ones"
+            text += f"; {100 * share:.0f} % of the weight is on {forms}"
         return text
 
 
@@ -77,7 +82,10 @@ def moved(
 
 
 def mixed(target: str, weights: Sequence[float], tables: Sequence[pd.DataFrame], z: float, log: bool) -> pd.DataFrame:
-    """The forecast of a mixture from those of its members: the mean, and the quantiles of their distributions together.
+    """The forecast of a mixture from its members: their mean, and the quantiles of their distributions together.
+
+    The mean is trimmed: a tenth of the weight is cut off at either end, so that no member of little weight that is far
+    from all others moves it.
 
     Each member is a normal distribution whose two halves have the widths of its interval, ``z`` standard deviations
     either side, in the logarithm where ``log``. A member without a value at a row does not count there.
@@ -87,8 +95,7 @@ def mixed(target: str, weights: Sequence[float], tables: Sequence[pd.DataFrame],
     share = np.where(np.isfinite(centre), share, 0.0)
     share = share / np.maximum(share.sum(axis=0), 1e-300)
     found = tables[0].copy()
-    whole = np.where(share.sum(axis=0) > 0, np.nansum(share * centre, axis=0), np.nan)
-    found[target] = whole
+    found[target] = _trimmed(share, centre)
     ends = [np.array([table[side].to_numpy(dtype=float) for table in tables]) for side in ("low", "high")]
     if np.isfinite(ends[0]).any():
         forward, back = (np.log, np.exp) if log else (np.asarray, np.asarray)
@@ -102,6 +109,17 @@ def mixed(target: str, weights: Sequence[float], tables: Sequence[pd.DataFrame],
     if "measured" in found.columns:
         found["relative_error"] = found[target] / found["measured"] - 1
     return found
+
+
+def _trimmed(share: FloatArray, centre: FloatArray) -> FloatArray:
+    """The mean (n,) of members (members, n) between the quantiles CUT and 1 - CUT of their weights; NaN without any."""
+    order = np.argsort(np.where(share > 0, centre, np.inf), axis=0)
+    ordered = np.take_along_axis(np.where(share > 0, centre, 0.0), order, axis=0)
+    above = np.cumsum(np.take_along_axis(share, order, axis=0), axis=0)
+    below = np.vstack([np.zeros_like(above[:1]), above[:-1]])
+    kept = np.clip(np.minimum(above, 1 - CUT) - np.maximum(below, CUT), 0.0, None)
+    whole = kept.sum(axis=0)
+    return np.where(whole > 0, np.sum(kept * ordered, axis=0) / np.maximum(whole, 1e-300), np.nan)
 
 
 def _quantile(level: float, share: FloatArray, middle: FloatArray, below: FloatArray, above: FloatArray) -> FloatArray:

@@ -1,10 +1,12 @@
 """How unlike the fitted schedules a schedule is, at each step: laws of curves err more under an unseen shape.
 
-The state of a schedule at a step is made of four numbers: by how much the learning rate has fallen from its peak so
+The state of a schedule at a step is made of five numbers: by how much the learning rate has fallen from its peak so
 far, the share of the steps since the warmup that the fall has taken, the mean rate during the fall over the peak (.5
-for a straight line, less for one that falls early), and the decimal logarithm of the peak. The distance between two
-states is Euclidean. A run that goes on under the same plan is at distance 0; from a constant rate to the end of a
-cooldown it is about 1; from a cosine to a cooldown over the last fifth of the steps, 0.7.
+for a straight line, less for one that falls early), and the decimal logarithms of the peak and of the steps of the
+fall. The distance between two states is Euclidean in the first four. A run that goes on under the same plan is at
+distance 0; from a constant rate to the end of a cooldown it is about 1; from a cosine to a cooldown over the last fifth
+of the steps, 0.7. Laws forget past rates over so many steps, not over a share of them, so that a fall of more steps
+than any fitted one is new as well (``calibration`` adds that).
 """
 
 from __future__ import annotations
@@ -22,16 +24,17 @@ FALLING = 0.95  #: share of the peak below which a rate counts as falling
 MOST_STATES = 200  #: states of the fitted rows that are kept
 BLOCK = 1 << 20  #: pairs of states that are compared at a time
 FALLEN, SHARE, PEAK = 0, 1, 3  #: columns of a state: the fall from the peak, its share of the steps, and the peak
+LENGTH = 4  #: and its steps; fits of earlier versions were saved without
 
-State = tuple[float, float, float, float]
+State = tuple[float, ...]
 
 
 def states_at(lr: FloatArray, warmup: int, steps: NDArray[np.int64]) -> FloatArray:
-    """The states (n, 4) of a schedule, its learning rate at every step, at some steps.
+    """The states (n, 5) of a schedule, its learning rate at every step, at some steps.
 
     >>> rate = np.r_[np.ones(81), np.linspace(1, 0, 21)[1:]]
     >>> states_at(rate, 0, np.array([50, 100])).round(2).tolist()
-    [[0.0, 0.0, 1.0, 0.0], [1.0, 0.19, 0.45, 0.0]]
+    [[0.0, 0.0, 1.0, 0.0, 0.0], [1.0, 0.19, 0.45, 0.0, 1.28]]
     """
     peak = np.maximum.accumulate(lr)
     peak = np.where(peak > 0, peak, 1.0)
@@ -40,12 +43,13 @@ def states_at(lr: FloatArray, warmup: int, steps: NDArray[np.int64]) -> FloatArr
     long = steps - high[steps]
     mean = (area[steps + 1] - area[high[steps] + 1]) / np.maximum(long, 1) / peak[steps]
     fallen, share = 1 - lr[steps] / peak[steps], long / np.maximum(steps - warmup, 1)
-    return np.column_stack([fallen, np.minimum(share, 1.0), np.where(long > 0, mean, 1.0), np.log10(peak[steps])])
+    mean, length = np.where(long > 0, mean, 1.0), np.log10(np.maximum(long, 1))
+    return np.column_stack([fallen, np.minimum(share, 1.0), mean, np.log10(peak[steps]), length])
 
 
 def states_of(paths: Mapping[str, Trajectory], names: NDArray[Any], steps: NDArray[np.int64]) -> FloatArray:
-    """The states (n, 4) of rows of several runs."""
-    found = np.empty((len(names), 4))
+    """The states (n, 5) of rows of several runs."""
+    found = np.empty((len(names), 5))
     for run in dict.fromkeys(names.tolist()):
         mine = names == run
         found[mine] = states_at(paths[run].lr, paths[run].warmup, steps[mine])
@@ -55,11 +59,11 @@ def states_of(paths: Mapping[str, Trajectory], names: NDArray[Any], steps: NDArr
 def kept_states(states: FloatArray) -> tuple[State, ...]:
     """An even choice of the states of the fitted rows, with the last of them."""
     chosen = np.unique(np.linspace(0, len(states) - 1, min(len(states), MOST_STATES)).astype(np.intp))
-    return tuple((a, b, c, d) for a, b, c, d in states[chosen].tolist())
+    return tuple(map(tuple, states[chosen].tolist()))
 
 
 def unlike(states: FloatArray, fitted: Sequence[State] | FloatArray) -> FloatArray:
-    """The distance of each state (n, 4) from the nearest fitted one, (n,)."""
+    """The distance of each state (n, k) from the nearest fitted one, (n,)."""
     known, least = np.asarray(fitted), np.empty(len(states))
     block = max(1, BLOCK // max(len(known), 1))
     for begin in range(0, len(states), block):

@@ -536,3 +536,13 @@ def test_an_upper_end_is_told_only_where_the_rows_press_against_it(longest, pres
     fit = sf.fit(pd.DataFrame({"t": t, "loss": 3 * np.exp(-t + wobble - 0.05 * t**2)}), Fading)
     assert fit["b"] == pytest.approx(5.0, rel=1e-3)
     assert ("at-bound" in {check.code for check in fit.warnings}) == pressed
+
+
+@pytest.mark.parametrize(("end", "said"), [("low", "its lower bound 0.02"), ("high", "its upper bound 5")])
+def test_the_end_of_a_logarithmic_coordinate_is_told_as_the_parameter_itself(end, said):
+    model = bind(CHINCHILLA, {"N": N, "D": D}, starts={"alpha": (0.05, 4.0)}, bounds={"alpha": (0.02, 5.0)})
+    j = [coordinate.name for coordinate in model.coordinates].index("alpha")
+    assert model.coordinates[j].log
+    theta = theta_of()
+    theta[j] = getattr(model, end)[j]
+    assert at_bounds(model, theta)["alpha"] == (said, False)

@@ -229,7 +229,7 @@ def test_rows_of_a_predicted_curve(plan, every, steps):
     asked = prediction._along_schedule(fit_of(law=CURVE), plan, every, {})
     assert asked.frame["step"].tolist() == steps
     assert len(asked.variables["S1"]) == len(steps)
-    assert asked.states.shape == (len(steps), 4)
+    assert asked.states.shape == (len(steps), 5)
     with pytest.raises(InputError, match="predicts loss curves and needs the learning rate"):
         prediction._along_schedule(fit_of(law=CURVE), None, None, {})
 

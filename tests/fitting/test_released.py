@@ -26,6 +26,13 @@ def test_a_saved_fit_predicts_the_same_numbers_to_the_last_digit(file, tmp_path)
         )
 
 
+def without_newer(again, kept):
+    """The entries that the version which wrote the file knew."""
+    if not isinstance(kept, dict):
+        return again
+    return {key: without_newer(again[key], value) for key, value in kept.items()}
+
+
 @pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
 def test_nothing_of_a_saved_fit_is_lost_when_it_is_saved_again(file, tmp_path):
     kept = json.loads(file.read_text())["fit"]
@@ -33,7 +40,7 @@ def test_nothing_of_a_saved_fit_is_lost_when_it_is_saved_again(file, tmp_path):
     again = json.loads(sf.load_fit(tmp_path / "fit.json").save(tmp_path / "again.json").read_text())
     today = {"law", "equation", "source"} if kept["law"].startswith("multi-power") else set()  # has a name of its own
     for key in kept.keys() - {"scalefit_version", "numpy_version"} - today:
-        assert again[key] == kept[key], key
+        assert without_newer(again[key], kept[key]) == kept[key], key
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ class TestTranslate:
             sf.translate(first, second, N=1e9)
         with pytest.raises(sf.InputError, match='no column "D"'):
             sf.translate(first, second.drop(columns="D"), **GOAL)
-        with pytest.raises(sf.IdentificationError, match="below E0"):
+        with pytest.raises(sf.IdentificationError, match="not above the floor of the source"):
             sf.translate(first, second, draws=0, loss_source=1.5)
 
     @pytest.mark.skipif(not commands.SHARED.exists(), reason="public data not at hand")

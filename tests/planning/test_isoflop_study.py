@@ -34,7 +34,7 @@ def planted(noise=0.0, seed=0, budgets=(1e18, 1e19, 1e20, 1e21), **grid):
 
 
 class TestPlanted:
-    @pytest.mark.parametrize("curve", ["akima", "local", "parabola"])
+    @pytest.mark.parametrize("curve", ["auto", "cubic", "akima", "local", "parabola"])
     def test_every_curve_finds_the_exponent(self, curve):
         found = isoflop(planted(), curve=curve, draws=0)
         assert found.table.loc["approach 2", "exponent_N"] == pytest.approx(size_exponent(LAW), abs=2e-3)
@@ -60,7 +60,9 @@ class TestPlanted:
         from scipy.interpolate import Akima1DInterpolator
 
         points = planted(noise=0.01, seed=4, budgets=(1e19, 1e20))
-        for (_, rows), (_, row) in zip(points.groupby("C"), approach2(points).optima.iterrows(), strict=True):
+        for (_, rows), (_, row) in zip(
+            points.groupby("C"), approach2(points, curve="akima").optima.iterrows(), strict=True
+        ):
             x = np.log(rows["N"].to_numpy())
             fine = np.linspace(x[0], x[-1], 200_001)
             values = Akima1DInterpolator(x, np.log(rows["loss"].to_numpy()))(fine)
@@ -74,6 +76,48 @@ class TestPlanted:
             inside.append(table["exponent_N_low"] <= size_exponent(LAW) <= table["exponent_N_high"])
             assert table["exponent_N_low"] < table["exponent_N"] < table["exponent_N_high"]
         assert sum(inside) >= 4
+
+    @pytest.mark.parametrize(("noise", "sizes"), [(0.001, 7), (0.003, 7), (0.003, 12)])
+    def test_the_default_scatters_less_than_the_spline_and_is_not_biased(self, noise, sizes):
+        """A lopsided bowl: alpha .55, beta .24, eight times up and down from 1.2 times the best size."""
+        law = {"E": 1.8, "A": 2e4, "B": 150.0, "alpha": 0.55, "beta": 0.24}
+        points = isoflop_grid(law, [1e18, 1e19, 1e20, 1e21], spread=8.0, sizes=sizes)
+        points = points.assign(N=1.2 * points["N"], D=points["D"] / 1.2)
+        loss = find_law("chinchilla").evaluate(points[["N", "D"]], law)
+        off = {"auto": [], "akima": [], "parabola": []}
+        for seed in range(12):
+            made = points.assign(loss=loss * np.exp(noise * np.random.default_rng(seed).standard_normal(len(points))))
+            for curve, errors in off.items():
+                optima = approach2(made, curve=curve).optima
+                errors += np.log(optima["N"] / compute_optimal("chinchilla", law, optima["C"].to_numpy()).N).tolist()
+        size = {curve: np.sqrt(np.mean(np.square(errors))) for curve, errors in off.items()}
+        assert size["auto"] < 0.7 * size["akima"]
+        assert abs(np.median(off["auto"])) < 0.02 < 0.08 < abs(np.median(off["parabola"]))
+
+    def test_the_intervals_hold_the_best_sizes(self):
+        held = []
+        for seed in range(5):
+            found = isoflop(planted(0.003, seed), draws=40, seed=seed).optima
+            best = compute_optimal("chinchilla", LAW, found["C"].to_numpy()).N
+            held += ((found["N_low"] <= best) & (best <= found["N_high"])).tolist()
+        assert 0.75 <= np.mean(held) < 1
+
+    def test_seeds_are_averaged_and_of_a_sweep_the_best_counts(self):
+        """Of several learning rates the lowest loss is that of a size."""
+        once = planted(0.002, 1)
+        high = once.assign(loss=once["loss"] * 1.01)
+        mean = once.assign(loss=once["loss"] * np.sqrt(1.01))
+        seeds = isoflop(pd.concat([once.assign(seed=0), high.assign(seed=1)], ignore_index=True), draws=0).optima
+        rates = isoflop(pd.concat([once.assign(lr=0.01), high.assign(lr=0.1)], ignore_index=True), draws=0).optima
+        np.testing.assert_allclose(seeds[["N", "loss"]], isoflop(mean, draws=0).optima[["N", "loss"]], rtol=1e-9)
+        np.testing.assert_allclose(rates[["N", "loss"]], isoflop(once, draws=0).optima[["N", "loss"]], rtol=1e-9)
+
+    def test_a_bowl_that_is_no_cubic_has_the_spline(self):
+        sharp = planted(0.0005, 2, sizes=13)
+        best = compute_optimal("chinchilla", LAW, sharp["C"].to_numpy()).N
+        sharp = sharp.assign(loss=2.5 + 0.1 * np.abs(np.log(sharp["N"] / best)) + 0.001 * np.sin(50 * sharp["N"]))
+        assert isoflop(sharp, draws=0).curve == "akima"
+        assert isoflop(planted(0.003, 2), draws=0).curve == "cubic"
 
     def test_the_bias_of_the_parabola_at_these_sizes(self):
         narrow, wide = (isoflop(planted(spread=s), curve="parabola", draws=0).bias for s in (2.0, 16.0))
@@ -137,8 +181,8 @@ class TestMissing:
             isoflop(pd.DataFrame({"N": [1e7, 1e8], "D": [1e9, 1e9], "loss": [3.0, 2.8]}), draws=0)
         with pytest.raises(sf.InputError, match="need N, D or C"):
             isoflop(pd.DataFrame({"N": [1e7, 1e8], "loss": [3.0, 2.8]}))
-        with pytest.raises(sf.InputError, match='no curve "cubic"'):
-            isoflop(planted(), curve="cubic")
+        with pytest.raises(sf.InputError, match='no curve "spline"'):
+            isoflop(planted(), curve="spline")
         with pytest.raises(sf.InputError, match="no training run"):
             isoflop(planted(), compute=3)
 

@@ -171,7 +171,7 @@ class TestAdvice:
     ("given", "message"),
     [
         ({"budget": 1e21}, "N and D are not given; give N, D"),
-        ({"budget": -1, **TARGET}, "compute is -1"),
+        ({"budget": -1, **TARGET}, "budget is -1"),
         ({"budget": "1e20,1e21", **TARGET}, "2 budgets"),
         ({"budget": 1e21, "N": 3, "D": 2e11}, "N = 3 parameters is no run"),
         ({"budget": 1e21, "N": 7e9, "D": 1e30}, r"D = 1e\+30 tokens is no run"),

@@ -13,14 +13,17 @@ from scalefit.plots import colours
 from scalefit.plots.backtest import plot_backtest
 
 
-@pytest.fixture(params=[0.5, 0.0], ids=["far", "near"])
-def drawn(request):
+def judged(decades):
     """Forty predictions of four folds, of which every fifth missed its interval of ±6 %."""
     number = np.arange(40)
     error = np.where(number % 5 == 0, 0.08, 0.02 + 0.0005 * number) * np.where(number % 2, 1, -1)
-    decades = request.param * (1 + number / 10)
     table = pd.DataFrame({"fold": [f"without {k}" for k in "abcd" for _ in range(10)], "run": number.astype(str)})
-    table = table.assign(fitted=20, decades=decades, error=error, low=-0.06, high=0.06, inside=number % 5 != 0)
+    return table.assign(fitted=20, decades=decades, error=error, low=-0.06, high=0.06, inside=number % 5 != 0)
+
+
+@pytest.fixture(params=[0.5, 0.0], ids=["far", "near"])
+def drawn(request):
+    table = judged(request.param * (1 + np.arange(40) / 10))
     figure, ax = plt.subplots()
     yield plot_backtest(Backtest("power", table), ax=ax), table
     plt.close(figure)
@@ -51,6 +54,11 @@ def test_distances_or_folds_are_the_x_axis(drawn):
         assert x == pytest.approx(rows["decades"].to_numpy())
     else:
         assert np.round(x) == pytest.approx(pd.factorize(table["fold"])[0][rows.index])
+
+
+@pytest.mark.parametrize(("decades", "label"), [(0.05, "run left out"), (0.051, "extrapolation factor")])
+def test_runs_further_out_than_a_twentieth_of_a_decade_are_set_apart_by_distance(decades, label):
+    assert plot_backtest(Backtest("power", judged(decades))).get_xlabel().startswith(label)
 
 
 def test_the_axis_holds_the_errors_and_is_filled_by_them(drawn):

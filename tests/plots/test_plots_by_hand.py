@@ -578,17 +578,17 @@ def test_the_change_of_modules_with_size(ax):
 @pytest.mark.parametrize(
     ("verdicts", "said"),
     [
-        ({"a": "flat", "b": "flat"}, "mup: pass, every module keeps its size"),
-        ({"a": "grows", "b": "flat"}, "mup: FAIL, a changes with width"),
-        ({"a": "shrinks", "b": "not finite", "c": "grows"}, "mup: FAIL, a, b and c change with width"),
-        ({"a": "undecided", "b": "shrinks"}, "mup: FAIL, b changes with width"),
-        ({"a": "undecided", "b": "flat"}, "mup: undecided whether a keeps its size"),
-        ({"a": "undecided", "b": "undecided"}, "mup: undecided whether a and b keep their size"),
+        ({"a": "flat", "b": "flat"}, "mup, pass: every module keeps its size"),
+        ({"a": "grows", "b": "flat"}, "mup, FAIL: a changes with width"),
+        ({"a": "shrinks", "b": "not finite", "c": "grows"}, "mup, FAIL: a, b and c change with width"),
+        ({"a": "undecided", "b": "shrinks"}, "mup, FAIL: b changes with width"),
+        ({"a": "undecided", "b": "flat"}, "mup, undecided whether a keeps its size"),
+        ({"a": "undecided", "b": "undecided"}, "mup, undecided whether a and b keep their size"),
     ],
 )
 def test_the_verdict_on_coordinates(verdicts, said):
     assert coordinates._verdict(verdicts, "d_model", "mup") == said
-    assert coordinates._verdict(verdicts, "d_model", "") == said.removeprefix("mup: ")
+    assert coordinates._verdict(verdicts, "d_model", "") == said.removeprefix("mup, ")
 
 
 def test_markers_of_modules_stand_apart(ax):

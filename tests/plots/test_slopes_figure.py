@@ -21,5 +21,5 @@ def test_each_module_is_drawn_at_its_last_step():
     drawn = {bars[0].get_marker(): bars[0].get_ydata().tolist() for bars in ax.containers}
     assert list(drawn.values()) == [[1.0, 3.0], [1.0, 1.0]]
     assert [text.get_text() for text in ax.get_legend().get_texts()][:2] == ["a +0.792", "b +0.000"]
-    assert ax.get_title(loc="left") == "FAIL, a changes with width"
+    assert ax.get_title(loc="left") == "FAIL: a changes with width"
     assert found["a"]["slope"] == pytest.approx(0.792, abs=1e-3)

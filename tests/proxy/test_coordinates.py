@@ -130,7 +130,7 @@ def test_the_figure_shows_the_rows_that_were_judged(tmp_path: Path) -> None:
         line = np.polyfit(np.log(rows["d_model"]), np.log(rows["mean_abs"]), 1)[0]
         assert line == pytest.approx(slope[str(module)])
     ax = plot_coordinates(shown, slope, verdicts=found.verdict, gate=found.gate, name="sp")
-    assert ax.get_title(loc="left").startswith("sp: FAIL, attention and mlp change with width")
+    assert ax.get_title(loc="left").startswith("sp, FAIL: attention and mlp change with width")
     legend = ax.get_legend()
     assert legend is not None
     texts = [text.get_text() for text in legend.get_texts()]
@@ -140,7 +140,7 @@ def test_the_figure_shows_the_rows_that_were_judged(tmp_path: Path) -> None:
     assert len(dashed) == sum(verdict != "flat" for verdict in found.verdict.values())
     save_figure(ax, tmp_path / "check.svg")
     kept = plot_coordinates(shown[shown["module"] == "embed"], {"embed": slope["embed"]})
-    assert kept.get_title(loc="left") == "pass, every module keeps its size"
+    assert kept.get_title(loc="left") == "pass: every module keeps its size"
     plt.close("all")
 
 

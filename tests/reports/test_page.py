@@ -119,3 +119,11 @@ def test_the_page_of_an_answer_begins_with_its_verdict_and_keeps_its_warnings():
     assert (made.verdict, list(made.warnings)) == ("calm at step 9", ["beware"])
     assert [section.title for section in made.sections] == ["Answer", "Table", "How the logs were read", "Provenance"]
     assert "beware" not in str(made.sections[0].blocks)
+
+
+@pytest.mark.parametrize(("lines", "told"), [(400, False), (401, True)])
+def test_a_long_answer_is_cut_after_four_hundred_lines_and_says_so(lines, told):
+    answer = "\n".join(f"row {number}" for number in range(lines))
+    shown = page_of("scalefit predict", answer, None, [], []).sections[0].blocks[0].lines
+    assert shown[:400] == [f"row {number}" for number in range(400)]
+    assert shown[400:] == ["... and 1 more lines"] * told

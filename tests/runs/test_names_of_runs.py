@@ -48,6 +48,8 @@ def test_results_by_a_word_that_each_row_has_for_itself(words):
     )
     runs = sf.read_runs(table)
     assert runs.names == words and runs.table["loss"].tolist() == [3.0, 2.5, 2.25]
+    told = table[["params", "loss"]].assign(note=[f"{word}: {'a' * 61}" for word in words])
+    assert sf.read_runs(told).names == ["row 0", "row 1", "row 2"]  # no sentence is a name
     twice = sf.read_runs(table.assign(model=[words[0], words[0], words[1]]))
     assert twice.names == ["row 0", "row 1", "row 2"]
 

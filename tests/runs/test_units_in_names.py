@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import scalefit as sf
@@ -70,6 +71,8 @@ TOLD = {
     **dict.fromkeys(["trillion_tokens", "tokens_trillions", "Ttok"], ("D", 1e12)),
     **dict.fromkeys(["million_params", "params in M", "M params", "paramsM", "nParamsM", "MParams"], ("N", 1e6)),
     **dict.fromkeys(["parameters, millions", "size (M params)", "mega params", "params_1e6", "N_M"], ("N", 1e6)),
+    **dict.fromkeys(["N / million", "Mio. Parameter", "params/millions"], ("N", 1e6)),
+    **dict.fromkeys(["Mrd. Token", "tokens / billion"], ("D", 1e9)),
     **dict.fromkeys(["non-embedding N (M)", "config.n_params_M", "model (M parameters)"], ("N", 1e6)),
     **dict.fromkeys(["batch size (M tokens)", "batch (M tokens)", "million tokens per step"], ("batch", 1e6)),
     **dict.fromkeys(["flops_1e18", "C (1e18)", "compute [10^18]"], ("C", 1e18)),
@@ -185,3 +188,21 @@ def test_a_loss_of_zero_beside_a_gradient_of_nan_is_a_lost_loss(read):
     told = "".join(f"{{'loss': {r['loss']}, 'grad_norm': 1.0, 'epoch': {r['step'] / 100}}}\n" for r in rows)
     told += "".join(f"{{'loss': 0.0, 'grad_norm': nan, 'epoch': {s / 100}}}\n" for s in range(60, 100, 10))
     assert np.isnan(read(told, "train.log").curves["loss"]).sum() == 4
+
+
+@pytest.mark.parametrize(("scale", "told"), [(1e-6, True), (1.0, False)])
+def test_curves_of_one_length_in_millions_of_tokens_are_told(scale, told):
+    """The lengths are the same for all sizes, so that nothing was said of a millionth of a token per parameter."""
+    size, tokens = np.repeat([1e7, 3e7, 1e8], 4), np.tile([1e9, 2e9, 5e9, 1e10], 3)
+    loss = 1.8 + 400 * size**-0.34 + 2000 * tokens**-0.29
+    table = pd.DataFrame({"run": size.astype(str), "N": size, "step": tokens / 5e5, "tokens": tokens * scale})
+    notes = [note.text for note in sf.read_runs(table.assign(loss=loss)).notes]
+    assert any("every run saw fewer tokens than it has parameters" in text for text in notes) == told
+
+
+@pytest.mark.parametrize(("loss", "told"), [(np.exp([4.2, 4.0, 3.8]), True), (np.array([13.0, 9.0, 8.0]), False)])
+def test_a_loss_beyond_the_logarithm_of_any_vocabulary_is_told(loss, told):
+    table = pd.DataFrame({"N": [1e7, 3e7, 1e8], "D": [1e9, 2e9, 4e9], "loss": loss})
+    notes = [note.text for note in sf.read_runs(table).notes]
+    assert any("if these are perplexities" in text for text in notes) == told
+    assert not any("perplexities" in note.text for note in sf.read_runs(table.drop(columns="D")).notes)

@@ -33,18 +33,11 @@ def trial(errors=(), misfit=0.01, free=3, rows=40, runs=40, law=CHINCHILLA):
 # --- judging ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("errors", "members"), [((0.01, 0.057), 2), ((0.01, 0.058), 1)])
+@pytest.mark.parametrize(("errors", "members"), [((0.01, 0.0321), 2), ((0.01, 0.0323), 1)])
 def test_a_mixture_holds_the_laws_of_three_hundredths_of_the_best_weight(errors, members):
-    """Weights go as error^-2: 5.77^-2 is .03."""
+    """Weights go as error^-3: 3.22^-3 is .03."""
     found, _ = judging.weigh({name: trial({"x": error}) for name, error in zip("ab", errors, strict=True)})
     assert len(found) == members
-
-
-@pytest.mark.parametrize(("predicted", "compared"), [(2, True), (1, False)])
-def test_a_law_is_compared_that_predicted_half_of_the_folds(predicted, compared):
-    tried = {"a": trial(dict.fromkeys("wxyz", 0.02)), "b": trial(dict.fromkeys("wxyz"[:predicted], 0.02))}
-    assert ("b" in judging.scores(tried)) is compared
-    assert judging.scores({"a": trial()}) == {}
 
 
 def test_the_score_is_a_mean_over_the_logarithms_of_three_folds():
@@ -58,23 +51,10 @@ def test_errors_below_a_billionth_are_rounding():
     assert judging.scores(tried) == pytest.approx({"a": 1.0, "b": 1.0, "c": 2.0})
 
 
-def test_a_law_without_a_score_enters_only_where_it_gains():
-    """The gain is over the least corrected criterion, the weight a multiple of the largest."""
-    known = {"a": trial({"x": 0.01}, misfit=0.02), "b": trial({"x": 0.02}, misfit=0.03)}
-    assert judging.weigh({**known, "c": trial(misfit=0.021)})[0].keys() == {"a", "b"}
-    assert judging.weigh({**known, "c": trial(misfit=0.02)})[0].keys() == {"a", "b"}
-    found, tested = judging.weigh({**known, "c": trial(misfit=0.01)})
-    assert tested
-    assert found == pytest.approx({"c": 16 / 21, "a": 4 / 21, "b": 1 / 21})
-
-
 def test_criteria_by_the_formula():
     one = trial(misfit=0.1, free=4, rows=25, runs=2)
     assert one.independent == 20
     assert one.criterion == pytest.approx(20 * np.log(0.01) + 4 * np.log(20))
-    assert one.corrected == pytest.approx(np.log(0.01) + 8 / 15)
-    assert trial(free=4, rows=6, runs=6).corrected == pytest.approx(np.log(1e-4) + 8)
-    assert trial(free=4, rows=5, runs=5).corrected == np.inf
     assert trial(misfit=0.0, rows=10, runs=10).criterion == pytest.approx(10 * np.log(1e-24) + 3 * np.log(10))
 
 
@@ -101,7 +81,7 @@ def test_a_refit_needs_two_rows_more_than_constants(kept, known):
     runs = read_runs(table, need=())
     fold = Fold("far", names=frozenset(f"r{i}" for i in range(kept, 8)))
     found = attempt(runs, [find_law(LINE)], LINEAR, [fold, Fold("none", names=frozenset())])
-    assert found.errors.keys() == ({"far"} if known else set())
+    assert found.walked.keys() == ({"far"} if known else set())
     assert (found.free, found.rows, found.runs, found.agree) == (2, 8, 8, 1.0)
     assert found.misfit == pytest.approx(0, abs=1e-9)
 
@@ -383,6 +363,17 @@ def test_a_column_that_varies_is_told_with_up_to_four_of_its_values():
 
 def test_a_column_that_follows_from_what_is_read_is_not_told():
     assert untold(read_runs(TABLE.assign(corpus=np.where(N > 1e8, "a", "b"))), [CHINCHILLA]) == []
+
+
+@pytest.mark.parametrize("column", ["tokens per parameter", "times_chinchilla", "ratio_x"])
+def test_a_ratio_of_columns_that_are_read_is_none_that_is_unread(column):
+    """The data was derived from that very column, and the advice was to fit one of its values at a time."""
+    ratio = np.tile([5.0, 20.0, 80.0], 5)
+    size = np.repeat([1e7, 3e7, 1e8, 3e8, 1e9], 3)
+    data = pd.DataFrame({"N": size, "D": ratio * size, column: ratio / 20, "loss": 2 + size**-0.1})
+    assert untold(read_runs(data), [CHINCHILLA]) == []
+    (line,) = untold(read_runs(data.assign(other=np.tile([1.0, 2.0, 2.0], 5))), [CHINCHILLA])
+    assert line.startswith("other varies")
 
 
 @pytest.mark.parametrize(("one_size", "law"), [(False, "mixture-scale:over=web+code"), (True, "mixture:over=web")])

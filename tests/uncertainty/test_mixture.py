@@ -25,9 +25,15 @@ def test_ends_are_the_quantiles_of_the_mixed_draws():
     members = [(2.0, 0.01, 0.03), (2.2, 0.02, 0.02)]
     drawn = np.concatenate([halves(rng, n, *m) for n, m in zip((700_000, 300_000), members, strict=True)])
     found = mixed("loss", (0.7, 0.3), [table(*m) for m in members], Z, True).iloc[0]
-    assert found["loss"] == pytest.approx(0.7 * 2.0 + 0.3 * 2.2)
+    assert found["loss"] == pytest.approx(0.75 * 2.0 + 0.25 * 2.2)  # a tenth is cut off at either end
     assert found["low"] == pytest.approx(np.quantile(drawn, 0.05), rel=5e-4)
     assert found["high"] == pytest.approx(np.quantile(drawn, 0.95), rel=5e-4)
+
+
+def test_a_member_far_off_moves_a_forecast_by_no_more_than_its_weight_beyond_a_tenth():
+    near, far = [table(2.0, 0.01, 0.01), table(2.1, 0.01, 0.01)], table(9e9, 0.01, 0.01)
+    assert mixed("loss", (0.46, 0.46, 0.08), [*near, far], Z, True)["loss"].iloc[0] < 2.1
+    assert mixed("loss", (0.44, 0.44, 0.12), [*near, far], Z, True)["loss"].iloc[0] == pytest.approx(9e9 * 0.02 / 0.8)
 
 
 def test_one_member_keeps_its_interval():

@@ -18,7 +18,7 @@ from scalefit.runs import read_runs
 from scalefit.solver.solve import solve
 from scalefit.uncertainty import bootstrap as resampling
 from scalefit.uncertainty import calibration as cal
-from scalefit.uncertainty import ceiling, covariance, misfit, profile
+from scalefit.uncertainty import ceiling, covariance, folds, misfit, profile
 from scalefit.uncertainty.earlier import EarlierCalibration
 from scalefit.uncertainty.estimate import Estimate
 from scalefit.uncertainty.folds import fitted_range
@@ -114,7 +114,7 @@ def test_a_ceiling_on_the_way_lowers_the_end():
 
 
 def test_the_error_under_another_schedule_by_the_formula():
-    """.05 f sqrt(u / .4), and .05 u_p / .4 under another peak where that is more; at most .05."""
+    """.035 f sqrt(u / .4), and .035 u_p / .4 under another peak where that is more; at most .035."""
     made = cal.Calibration(1.0, 3, 9, 12.0, 16.0, change=0.5, states=((0.0, 0.0, 1.0, -3.0),))
     asked = np.array(
         [
@@ -126,7 +126,7 @@ def test_the_error_under_another_schedule_by_the_formula():
         ]
     )
     far = np.sqrt([1.0, 0.25, 0.5, 1.0, 1.0])
-    own = 0.05 * np.array([1.0, 0.1, 0.5, 0.9, 1.0]) * far
+    own = 0.035 * np.array([1.0, 0.1, 0.5, 0.9, 1.0]) * far
     inside = {"x": np.full(5, 1e7)}
     assert made.missed(POWER, inside, asked) == pytest.approx(0.5 * np.hypot(0.01, own))
     assert made.missed(POWER, inside) == pytest.approx(np.full(5, 0.005))
@@ -160,6 +160,42 @@ def test_the_bias_of_a_refit():
     assert fold.bias.standard_error == pytest.approx(np.sqrt((0.04 + 0.16) / 2 + 0.04 / 2))
     lost = cal.Fold("", rows, 5, rows, rows, np.full(3, np.nan), below, above, 0.2)
     assert (lost.bias.error, lost.bias.standard_error) == (0.0, np.inf)
+
+
+def test_a_fall_of_more_steps_than_any_fitted_one_is_further_away():
+    """.5 for ten times the steps at the same share; a shorter one is not, and a file without steps says nothing."""
+    asked = np.array([[1.0, 0.2, 0.5, -3.0, 4.0], [1.0, 0.2, 0.5, -3.0, 3.4], [1.0, 0.2, 0.5, -3.0, 2.0]])
+    inside = {"x": np.full(3, 1e7)}
+    made = cal.Calibration(1.0, 3, 9, 12.0, 16.0, change=1.0, states=((1.0, 0.2, 0.5, -3.0, 3.0),))
+    own = 0.035 * np.sqrt(np.minimum(np.array([0.5, 0.2, 0.0]) / 0.4, 1.0))
+    assert made.missed(POWER, inside, asked) == pytest.approx(np.hypot(0.01, own))
+    before = cal.Calibration(1.0, 3, 9, 12.0, 16.0, change=1.0, states=((1.0, 0.2, 0.5, -3.0),))
+    assert before.missed(POWER, inside, asked) == pytest.approx(np.full(3, 0.01))
+    level = cal.Calibration(1.0, 3, 9, 12.0, 16.0, change=1.0, states=((0.0, 0.0, 1.0, -3.0, 0.0),))
+    assert level.missed(POWER, inside, asked) == pytest.approx(np.full(3, np.hypot(0.01, 0.035)))
+
+
+def test_what_the_fitted_decays_miss_is_missed_elsewhere_in_proportion_to_the_fall():
+    states = ((0.0, 0.0, 1.0, -3.0, 0.0), (1.0, 0.2, 0.5, -3.0, 3.0))
+    made = cal.Calibration(1.0, 3, 9, 12.0, 16.0, change=0.5, states=states, decays=0.01)
+    asked, inside = np.array(states), {"x": np.full(2, 1e7)}
+    assert made.missed(POWER, inside, asked) == pytest.approx([0.005, np.hypot(0.005, 0.01)])
+    assert made.missed(POWER, inside) == pytest.approx(np.full(2, 0.005))
+
+
+def test_what_a_law_misses_of_the_fitted_decays():
+    """The root mean square of the residuals there beyond the noise of all rows; nothing from fewer than three rows."""
+    made = np.full(9, 2.0)
+    values = np.exp(made) * np.exp(np.array([0.01, -0.01, 0.01, -0.01, 0.01, -0.01, 0.09, -0.05, 0.07]))
+    states = np.zeros((9, 5))
+    states[6:, 0] = [0.11, 0.5, 1.0]
+    noise = 1.4826 * 0.01
+    expected = np.sqrt((0.09**2 + 0.05**2 + 0.07**2) / 3 - noise**2)
+    assert folds._missed_decays(states, values, made, log=True) == pytest.approx(expected)
+    assert folds._missed_decays(states, np.log(values), made, log=False) == pytest.approx(expected)
+    states[6, 0] = 0.09
+    assert folds._missed_decays(states, values, made, log=True) == 0
+    assert folds._missed_decays(None, values, made, log=True) == 0
 
 
 def rows_of(law, count, **variables):

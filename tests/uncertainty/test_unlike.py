@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -25,23 +27,29 @@ def states(text, steps=None):
     )
 
 
+def shaped(asked, fitted):
+    """The distance of two schedules but for the number of steps that their falls take."""
+    return unlike(asked[:, :4], np.array(fitted)[:, :4])
+
+
 def test_the_state_of_a_straight_cooldown():
-    fallen, share, mean, peak = states(WSD.format(2000, 400), np.array([2000]))[0]
+    fallen, share, mean, peak, length = states(WSD.format(2000, 400), np.array([2000]))[0]
     assert fallen == pytest.approx(1.0)
     assert share == pytest.approx(0.2, abs=0.02)  # 380 of 1900 steps lie below 95 % of the peak
     assert mean == pytest.approx(0.475, abs=0.01)
     assert peak == pytest.approx(-3)
+    assert length == pytest.approx(np.log10(380), abs=0.01)
 
 
 def test_a_longer_run_of_the_same_plan_is_alike_and_another_shape_is_not():
     fitted = kept_states(states(WSD.format(2000, 400)))
     end = np.array([8000])
-    longer, half = (unlike(states(WSD.format(8000, steps), end), fitted)[0] for steps in (1600, 4000))
-    early = unlike(states(f"{WSD.format(8000, 1600)},decay=1-sqrt", end), fitted)[0]
+    longer, half = (shaped(states(WSD.format(8000, steps), end), fitted)[0] for steps in (1600, 4000))
+    early = shaped(states(f"{WSD.format(8000, 1600)},decay=1-sqrt", end), fitted)[0]
     assert longer < 0.02
     assert half > 0.25
     assert early > 0.1
-    assert unlike(states(WSD.format(8000, 1600), np.array([3000])), fitted)[0] < 0.02  # still at the peak
+    assert shaped(states(WSD.format(8000, 1600), np.array([3000])), fitted)[0] < 0.02  # still at the peak
 
 
 def test_nearest_against_all_pairs():
@@ -76,7 +84,8 @@ def test_the_error_under_another_schedule_grows_with_the_fall_of_the_rate_and_wi
     calibration = fitted.intervals.calibration
     at = {name: np.array(values[:1]).repeat(3) for name, values in fitted.points.variables.items()}
     peak = calibration.states[0][3]
-    asked = np.array([[0.5, 0.05, 0.2, peak], [1.0, 0.05, 0.2, peak], [0.0, 0.0, 1.0, peak + 1.0]])
+    asked = np.array([[0.5, 0.05, 0.2, peak, 2.0], [1.0, 0.05, 0.2, peak, 2.0], [0.0, 0.0, 1.0, peak + 1.0, 0.0]])
+    calibration = replace(calibration, decays=0.0)
     bare = calibration.missed(fitted.law, at)
     own = np.sqrt(calibration.missed(fitted.law, at, asked) ** 2 - bare**2) / calibration.change
     assert own == pytest.approx([0.5 * own[1], own[1], SCHEDULE], rel=1e-3)

@@ -21,23 +21,23 @@ RUNS = {**dict.fromkeys(SIZES, (100.0, 1e16)), "D": (100.0, 1e20), "C": (LEAST_F
 UNITS = {"D": "tokens", "C": "FLOP"}
 
 
-def number(name: str, value: Any) -> float:
+def number(name: str, value: Any, where: str = "plan") -> float:
     """A number given as 7e9 or "7B". Raises InputError that names it."""
     try:
         return quantity(value) if isinstance(value, str) else float(value)
     except (InputError, TypeError, ValueError) as error:
-        raise InputError(f"{value!r} is not a number", where=f"plan, {name}", todo="write 7e9 or 7B") from error
+        raise InputError(f"{value!r} is not a number", where=f"{where}, {name}", todo="write 7e9 or 7B") from error
 
 
-def positive(name: str, value: Any) -> float:
+def positive(name: str, value: Any, where: str = "plan") -> float:
     """A finite number above 0."""
-    found = number(name, value)
+    found = number(name, value, where)
     if not 0 < found < np.inf:
-        raise InputError(f"{name} is {found:g}", where="plan", todo=f"give a finite {name} above 0")
+        raise InputError(f"{name} is {found:g}", where=where, todo=f"give a finite {name} above 0")
     return found
 
 
-def listed_numbers(name: str, value: Any) -> list[float]:
+def listed_numbers(name: str, value: Any, where: str = "plan") -> list[float]:
     """One number, several, or a range "1e20:1e23" (two in each decade; a third part gives how many).
 
     >>> listed_numbers("compute", "1e20:1e21"), listed_numbers("loss", [2.2, "2.1"])
@@ -48,32 +48,38 @@ def listed_numbers(name: str, value: Any) -> list[float]:
     if isinstance(value, str):
         parts = value.split(":")
         if len(parts) in (2, 3):
-            low, high = sorted(positive(name, part) for part in parts[:2])
-            count = round(PER_DECADE * np.log10(high / low)) + 1.0 if len(parts) == 2 else number(name, parts[2])
+            low, high = sorted(positive(name, part, where) for part in parts[:2])
+            count = round(PER_DECADE * np.log10(high / low)) + 1.0 if len(parts) == 2 else number(name, parts[2], where)
             if len(parts) == 3 and not (2 <= count <= MOST_LISTED and count % 1 == 0):
                 todo = f"give a whole number from 2 to {MOST_LISTED} after the second colon"
-                raise InputError(f"{name} {value} asks for {parts[2]} values", where="plan", todo=todo)
+                raise InputError(f"{name} {value} asks for {parts[2]} values", where=where, todo=todo)
             return [float(each) for each in np.geomspace(low, high, int(np.clip(count, 2, MOST_LISTED)))]
         value = value.split(",") if "," in value else [value]
     many = value if isinstance(value, Sequence | np.ndarray) else [value]
-    return [positive(name, each) for each in many]
+    return [positive(name, each, where) for each in many]
+
+
+def compute_of(value: Any, where: str, name: str = "compute") -> list[float]:
+    """Compute in FLOP, one or several; raises InputError that names it for what no training run costs."""
+    found = listed_numbers(name, value, where)
+    for each in found:
+        if not LEAST_FLOP <= each <= MOST_FLOP:
+            what = f"a {name} of {each:.3g} FLOP is no training run"
+            raise InputError(what, where=where, todo=f"give FLOP, such as {name}=1e21 (a petaflop/s-day is 8.64e19)")
+    return found
 
 
 def budgets_of(compute: Any, hours: Any, money: Any, rate: Rate | None) -> list[float]:
-    """Budgets in FLOP. Raises InputError for hours or money without a rate, and for compute that is not FLOP."""
-    found = listed_numbers("compute", compute)
+    """Budgets in FLOP. Raises InputError for hours or money without a rate, and for what is no training run."""
+    found = compute_of(compute, "plan")
     if (hours is not None or money is not None) and rate is None:
         todo = 'describe the GPU: gpu="peak=989T,mfu=0.4,price=2" (--gpu)'
         raise InputError("hours and money need to know the GPU", where="plan", todo=todo)
     if rate is not None:
-        found += [each * 3600 * rate.peak * rate.mfu for each in listed_numbers("hours", hours)]
+        found += compute_of([each * 3600 * rate.peak * rate.mfu for each in listed_numbers("hours", hours)], "plan")
         if money is not None and not rate.price:
             raise InputError("money needs the price of a GPU-hour", where="plan", todo="add price=2 to the GPU")
-        found += [each / rate.money(1.0) for each in listed_numbers("money", money)]
-    for budget in found:
-        if not LEAST_FLOP <= budget <= MOST_FLOP:
-            what = f"a compute of {budget:.3g} FLOP is no training run"
-            raise InputError(what, where="plan", todo="give FLOP, such as compute=1e21 (a petaflop/s-day is 8.64e19)")
+        found += compute_of([each / rate.money(1.0) for each in listed_numbers("money", money)], "plan")
     return found
 
 
@@ -87,21 +93,21 @@ def losses_of(loss: Any) -> list[float]:
     return found
 
 
-def fixed_of(at: Mapping[str, Any]) -> dict[str, float]:
+def fixed_of(at: Mapping[str, Any], where: str = "plan") -> dict[str, float]:
     """What is held, by column; 0 is a number of what may be absent (sparsity, for one)."""
     for name, value in at.items():
         if isinstance(value, Mapping):
             inside = ", ".join(f"{key}={each!r}" for key, each in value.items())
             todo = f"write {inside} without {name}=, or **{{...}}"
-            raise InputError(f"{name} is a dictionary", where="plan", todo=todo)
-    found = {name: number(name, value) for name, value in at.items()}
+            raise InputError(f"{name} is a dictionary", where=where, todo=todo)
+    found = {name: number(name, value, where) for name, value in at.items()}
     for name, value in found.items():
         if not 0 <= value < np.inf or (value == 0 and name in (*SIZES, "D")):
-            raise InputError(f"{name} is {value:g}", where="plan", todo=f"give a finite {name} above 0")
+            raise InputError(f"{name} is {value:g}", where=where, todo=f"give a finite {name} above 0")
         low, high = RUNS.get(name, (0.0, np.inf))
         if not low <= value <= high:
             what = f"{name} = {value:.3g} {UNITS.get(name, 'parameters')} is no run that anyone plans"
-            raise InputError(what, where="plan", todo=f"give {name} from {low:g} to {high:g}")
+            raise InputError(what, where=where, todo=f"give {name} from {low:g} to {high:g}")
     return found
 
 

@@ -43,7 +43,7 @@ def task_ladder(
 
     Source: arXiv:2412.04403. Raises InputError for a missing column, a target without N and D, or too few runs.
     """
-    goal = fixed_of(at)
+    goal = fixed_of(at, "task-ladder")
     if set(goal) != {"N", "D"}:
         todo = "give N=13e9, D=5e12 (--at N=13B,D=5T)"
         raise InputError(f"a target in {', '.join(goal) or 'nothing'}", where="task-ladder", todo=todo)

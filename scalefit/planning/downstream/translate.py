@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import InputError, counted
+from scalefit.errors import IdentificationError, InputError, counted
 from scalefit.fitting.fit import fit
 from scalefit.fitting.prepare import Options, prepare
 from scalefit.fitting.result import Fit
@@ -59,7 +59,7 @@ def translate(
     >>> round(found.reached[0], 4), round(1.3 + 0.6 * 0.2, 4)
     (1.42, 1.42)
     """
-    goal = fixed_of(at)
+    goal = fixed_of(at, "translate")
     if set(goal) not in ({"N", "D"}, {"loss_source"}):
         todo = "give N=7e9, D=2e12 (--at N=7B,D=2T), or loss_source=2.33, a source loss that was measured"
         raise InputError(f"a target in {', '.join(goal) or 'nothing'}", where="translate", todo=todo)
@@ -69,7 +69,9 @@ def translate(
     asked = {**settings, "calibrated": "N" in goal}  # for the draws of the floors alone no back-test is needed
     law = fit(first, LAW, **asked)
     way: Ends = (goal["loss_source"], np.nan, np.nan) if "loss_source" in goal else ends_of(law, goal)
-    refuse_below_floor(np.array([way[0]]), staged.last["E0"])
+    if way[0] <= staged.last["E0"]:
+        what = f"a source loss of {way[0]:.4g} is not above the floor of the source, {staged.last['E0']:.4g}"
+        raise IdentificationError(what, where="translate", todo="give a loss that the source family can reach")
     own = fit(second, LAW, **asked) if "target" in staged.stages else None
     extra = 0.0 if own is None or not draws else _of_floors(law, own, staged.last, pair_runs(first, second), way[0])
     point = {"loss_source": way[0]}

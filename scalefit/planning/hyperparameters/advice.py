@@ -80,7 +80,7 @@ def _place(at: Mapping[str, Any]) -> dict[str, float]:
         what = f'no setting depends on "{unknown[0]}"' if unknown else "N and D are not both given"
         todo = f"give N and D (--at N=7B,D=2T), and of {', '.join(KNOWN[2:])} what is known"
         raise InputError(what, where="hyperparameters", todo=todo)
-    place = fixed_of(given)
+    place = fixed_of(given, "hyperparameters")
     for name, value in place.items():
         if value <= 0:
             raise InputError(f"{name} is {value:g}", where="hyperparameters", todo=f"give a {name} above 0")

@@ -131,4 +131,4 @@ def tuned_of(given: Any) -> dict[str, float]:
     if not isinstance(pairs, Mapping) or set(pairs) != {"lr", "D"}:
         todo = "give the rate and the tokens at which it was tuned: lr=3e-4,D=100B"
         raise InputError(f"{given!r} is no tuned learning rate", where="hyperparameters, tuned", todo=todo)
-    return {f"tuned_{name}": positive(name, value) for name, value in pairs.items()}
+    return {f"tuned_{name}": positive(name, value, "hyperparameters") for name, value in pairs.items()}

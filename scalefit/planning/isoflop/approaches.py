@@ -9,30 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from scalefit.errors import IdentificationError, InputError, listed
 from scalefit.numerics import FloatArray
+from scalefit.planning.isoflop.curves import EDGES, Budget, Curve, chosen, edge_of, hardly_inside, minimum
 from scalefit.planning.optimum.compute_optimal import FLOP_PER, compute_optimal
 
 SAME_BUDGET = 0.03  #: runs belong to one budget if their log compute differs by less
-FEWEST = 3  #: fewest sizes for a minimum
 MOST_AT_EDGE = 0.1  #: share of the computes at which the smallest or the largest size may be best unsaid
 GRID = 1500  #: compute values that approach 1 compares, as in the source
-
-OUTSIDE = "its minimum lies outside its sizes"
-EDGES = ("smallest", "largest")
-
-Curve = Literal["akima", "local", "parabola"]
-CURVES: dict[str, str] = {
-    "akima": "an Akima spline in log-log through all sizes of a budget",
-    "local": "a parabola in log-log through the sizes near the lowest loss of a budget",
-    "parabola": "one parabola in log N through all sizes of a budget",
-}
-NEAR, FEWEST_NEAR = 1.0, 5  #: sizes within this factor (in logarithms) of the lowest, at least so many
 
 
 @dataclass(frozen=True)
@@ -112,14 +101,16 @@ class Envelope:
         return replace(line(optima, ()), edges=tuple(edges))
 
 
-def approach2(points: pd.DataFrame, *, curve: Curve = "akima") -> IsoFlop:
+def approach2(points: pd.DataFrame, *, curve: Curve = "auto") -> IsoFlop:
     """The best size of each compute budget from a smooth curve through its final losses.
 
     ``points`` has the columns ``N`` and ``loss`` and either ``C`` or ``D``, one row per run. A budget is the runs whose
-    C agrees within 3 %. ``curve``: an Akima spline in log-log through all sizes (arXiv:2406.19146); ``"local"``, a
-    parabola in log-log through those near the lowest loss; or ``"parabola"``, one parabola of the loss in log N through
-    all of them (the source), which is biased where the bowl is wide and lopsided: see :func:`approach2_bias`. Budgets
-    with fewer than three sizes, or with the minimum at their smallest or largest size, are left out and named.
+    C agrees within 3 %. ``curve``: ``"cubic"`` in log-log through all sizes; ``"akima"``, a spline in log-log through
+    all sizes (arXiv:2406.19146), which follows their noise; ``"local"``, a parabola in log-log through those near the
+    lowest loss; ``"parabola"``, one parabola of the loss in log N through all of them (the source), which is biased
+    where the bowl is wide and lopsided: see :func:`approach2_bias`; ``"auto"``, the cubic, or the spline where cubics
+    miss more than the noise. Budgets with fewer than three sizes, or with the minimum at their smallest or largest
+    size, are left out and named.
 
     Source: arXiv:2203.15556, approach 2. Raises :class:`IdentificationError` with fewer than two usable budgets.
 
@@ -134,9 +125,9 @@ def approach2(points: pd.DataFrame, *, curve: Curve = "akima") -> IsoFlop:
     require_columns(points, ("N", "loss"))
     table = points if "C" in points else points.assign(C=FLOP_PER * points["N"] * points["D"])
     kept, left_out, edges = [], [], []
-    for _, rows in table.groupby(budgets_of(table["C"].to_numpy(float))):
-        budget = float(np.exp(np.log(rows["C"].to_numpy(float)).mean()))
-        log_N, loss = np.log(rows["N"].to_numpy(float)), rows["loss"].to_numpy(float)
+    groups = budgets_in(table)
+    curve = chosen([runs for _, runs in groups]) if curve == "auto" else curve
+    for budget, (log_N, loss) in groups:
         found = minimum(log_N, loss, curve)
         if isinstance(found, str):
             left_out.append(f"{budget:.3g} FLOP: {found}")
@@ -193,94 +184,21 @@ def require_columns(table: pd.DataFrame, columns: Sequence[str], where: str = "i
             raise InputError(f'no column "{name}"', where=where, todo=f"rename one of: {have}")
 
 
+def budgets_in(points: pd.DataFrame) -> list[tuple[float, Budget]]:
+    """The compute of each budget, with the log sizes and losses of its runs."""
+    found = []
+    for _, rows in points.groupby(budgets_of(points["C"].to_numpy(float))):
+        runs = np.log(rows["N"].to_numpy(float)), rows["loss"].to_numpy(float)
+        found.append((float(np.exp(np.log(rows["C"].to_numpy(float)).mean())), runs))
+    return found
+
+
 def budgets_of(C: FloatArray) -> np.ndarray:
     """An integer per row, shared by rows whose log C follows within a small gap."""
     order = np.argsort(C, kind="stable")
     codes = np.empty(len(C), dtype=int)
     codes[order] = np.concatenate([[0], np.cumsum(np.diff(np.log(C[order])) > SAME_BUDGET)])
     return codes
-
-
-def minimum(log_N: FloatArray, loss: FloatArray, curve: Curve) -> tuple[float, float] | str:
-    """Log N and loss at the minimum of the curve through the points, or why it has no minimum inside them."""
-    if len(np.unique(log_N)) < FEWEST:
-        count = len(np.unique(log_N))
-        return f"only {count} size{'s' * (count > 1)}"
-    if curve == "akima":
-        return _akima_minimum(log_N, loss)
-    if curve == "local":
-        return _local_minimum(log_N, loss)
-    middle = log_N.mean()
-    c2, c1, c0 = np.polyfit(log_N - middle, loss, 2)
-    at = middle - c1 / (2 * c2) if c2 > 0 else np.nan
-    if not log_N.min() <= at <= log_N.max():
-        return OUTSIDE
-    return float(at), float(c0 - c1**2 / (4 * c2))
-
-
-def _least(log_N: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The distinct sizes in order, each with its lowest loss."""
-    sizes, place = np.unique(log_N, return_inverse=True)
-    least = np.full(len(sizes), np.inf)
-    np.minimum.at(least, place, loss)
-    return sizes, least
-
-
-def _local_minimum(log_N: FloatArray, loss: FloatArray) -> tuple[float, float] | str:
-    sizes, least = _least(log_N, loss)
-    lowest = int(np.argmin(least))
-    if lowest in (0, len(sizes) - 1):
-        return OUTSIDE
-    x = sizes - sizes[lowest]
-    near = np.abs(x) <= max(NEAR, float(np.sort(np.abs(x))[min(FEWEST_NEAR, len(x)) - 1]))
-    c2, c1, c0 = np.polyfit(x[near], np.log(least[near]), 2)
-    at = -c1 / (2 * c2) if c2 > 0 else np.nan
-    if not x[0] < at < x[-1]:
-        return OUTSIDE
-    return float(sizes[lowest] + at), float(np.exp(c0 - c1**2 / (4 * c2)))
-
-
-def _akima_minimum(log_N: FloatArray, loss: FloatArray) -> tuple[float, float] | str:
-    from scipy.interpolate import Akima1DInterpolator
-
-    sizes, least = _least(log_N, loss)
-    pieces = Akima1DInterpolator(sizes, np.log(least)).c  # (4, sizes - 1), cubes first, from the left end of each piece
-    with np.errstate(all="ignore"):
-        root = np.sqrt(pieces[1] ** 2 - 3 * pieces[0] * pieces[2])
-        turn = -pieces[2] / (pieces[1] + root)  # the one of the two turning points that is a minimum
-    width = np.diff(sizes)
-    turn = np.where((turn >= 0) & (turn <= width), turn, 0.0)
-    heights = ((pieces[0] * turn + pieces[1]) * turn + pieces[2]) * turn + pieces[3]
-    lowest = int(np.argmin(heights))
-    at = float(sizes[lowest] + turn[lowest])
-    if np.log(least[-1]) <= heights[lowest] or at <= sizes[0]:
-        return OUTSIDE
-    return at, float(np.exp(heights[lowest]))
-
-
-def edge_of(log_N: FloatArray, loss: FloatArray) -> str:
-    """Of a budget without a minimum: at which of its sizes the loss is least, as text; empty where it is inside.
-
-    >>> edge_of(np.log([1e7, 1e8, 1e9]), np.array([3.2, 3.0, 2.9]))
-    'lowest at its largest size, 1e+09: add larger ones'
-    """
-    sizes, least = _least(log_N, loss)
-    if np.argmin(least) not in (0, len(sizes) - 1) or len(sizes) < FEWEST:
-        return ""
-    last = bool(np.argmin(least))
-    side = EDGES[last]
-    return f"lowest at its {side} size, {np.exp(sizes[-1 if last else 0]):.3g}: add {side.replace('est', 'er')} ones"
-
-
-def hardly_inside(log_N: FloatArray, at: float) -> str:
-    """Whether a minimum lies between the last two sizes of a budget, which bracket it by one point alone.
-
-    >>> hardly_inside(np.log([1e7, 3e7, 1e8, 3e8]), np.log(2e8))
-    'its minimum lies between its two largest sizes'
-    """
-    sizes = np.unique(log_N)
-    places = [k for k, near in enumerate((at < sizes[1], at > sizes[-2])) if near]
-    return f"its minimum lies between its two {EDGES[places[0]]} sizes" if len(places) == 1 else ""
 
 
 def table_of(C: FloatArray, N: FloatArray, loss: FloatArray) -> pd.DataFrame:

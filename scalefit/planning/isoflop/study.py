@@ -19,25 +19,23 @@ from scalefit.fitting.result import Fit
 from scalefit.laws import find_law
 from scalefit.numerics import FloatArray
 from scalefit.planning.allocation.spread import constants_of
-from scalefit.planning.allocation.targets import above_zero
-from scalefit.planning.allocation.targets import budgets_of as budgets
+from scalefit.planning.allocation.targets import above_zero, compute_of
 from scalefit.planning.isoflop.answer import Found, IsoFlopStudy
 from scalefit.planning.isoflop.approaches import (
-    CURVES,
-    FEWEST,
     GRID,
-    Curve,
     Envelope,
     IsoFlop,
     approach2,
     approach2_bias,
+    budgets_in,
     budgets_of,
     line,
-    minimum,
     table_of,
 )
+from scalefit.planning.isoflop.curves import CURVES, FEWEST, Budget, Curve, chosen, fitted_losses, minimum
 from scalefit.planning.optimum.compute_optimal import CLOSED_FORMS, FLOP_PER, compute_optimal
 from scalefit.runs import Runs, read_runs
+from scalefit.runs.settings import FOLLOW, is_setting
 from scalefit.uncertainty.intervals import Resampling
 
 DRAWS = 200
@@ -47,7 +45,7 @@ SAME_C = 0.03  #: relative difference up to which a column C is 6 N D
 
 
 def isoflop(
-    runs: Runs | pd.DataFrame, *, curve: Curve = "akima", compute: Any = None, draws: int = DRAWS, seed: int = 0
+    runs: Runs | pd.DataFrame, *, curve: Curve = "auto", compute: Any = None, draws: int = DRAWS, seed: int = 0
 ) -> IsoFlopStudy:
     """The exponents of the best size and data by three approaches, with 90 % intervals.
 
@@ -70,17 +68,19 @@ def isoflop(
     Resampling(draws, seed)  # refuses too few draws
     points = _points(known)
     target = _target(compute, points)
+    sizes = _each_size(known, points)
+    curve = chosen([each for _, each in budgets_in(sizes)]) if curve == "auto" else curve
     rng = np.random.default_rng(seed)
     missing: dict[str, str] = {}
     first = _tried("approach 1", missing, lambda: _first(known, points, draws, rng))
-    second = _tried("approach 2", missing, lambda: _second(points, curve, draws, rng))
+    second = _tried("approach 2", missing, lambda: _second(sizes, curve, draws, rng))
     third, law = _third(known, points, draws, seed, missing)
     found = {
         name: each for name, each in (("approach 1", first), ("approach 2", second), ("approach 3", third)) if each
     }
     if not found:
         raise IdentificationError("; ".join(missing.values()), where="isoflop", todo="add sizes and budgets")
-    bias = _bias(points, law, curve, target) if second and law else None
+    bias = _bias(sizes, law, curve, target) if second and law else None
     return IsoFlopStudy(found, points, curve, target, law, bias, missing)
 
 
@@ -98,14 +98,32 @@ def _points(runs: Runs) -> pd.DataFrame:
     D = table["D"].astype(float) if "D" in table.columns else C / (FLOP_PER * N)
     points = pd.DataFrame({"N": N, "D": D, "C": C, "loss": table["loss"].astype(float)})
     usable = np.flatnonzero(((points > 0) & (points < np.inf)).all(axis=1))
-    kept: pd.DataFrame = points.iloc[usable].reset_index(drop=True)
+    kept: pd.DataFrame = points.iloc[usable]
     if not len(kept):
         raise InputError("no run has a size, data and a final loss", where="isoflop", todo="see scalefit inspect FILE")
     return kept
 
 
+def _each_size(runs: Runs, points: pd.DataFrame) -> pd.DataFrame:
+    """The points with one row a size and budget: the mean of seeds, or the lowest where runs differ in a setting."""
+    own = {"N", "N_total", "D", "C", "loss", "params", "flops"}
+    table = runs.table.loc[points.index]
+    given = [name for name in table.columns if name not in own and _is_tuned(str(name), table[name])]
+    same = [budgets_of(points["C"].to_numpy(float)), points["N"]]
+    tuned = any(table[name].groupby(same).nunique(dropna=False).gt(1).any() for name in given)
+    logs: pd.DataFrame = points.transform(np.log)
+    found = logs.groupby(same).agg({"N": "mean", "D": "mean", "C": "mean", "loss": "min" if tuned else "mean"})
+    each: pd.DataFrame = found.transform(np.exp).reset_index(drop=True)
+    return each
+
+
+def _is_tuned(name: str, column: pd.Series) -> bool:
+    """Whether a column is a setting, of which the best value counts."""
+    return name in ("lr", "peak_lr") or (name not in FOLLOW and is_setting(name, column))
+
+
 def _target(compute: Any, points: pd.DataFrame) -> float:
-    return budgets(compute, None, None, None)[0] if compute is not None else 10 * float(points["C"].max())
+    return compute_of(compute, "isoflop")[0] if compute is not None else 10 * float(points["C"].max())
 
 
 def _tried(name: str, missing: dict[str, str], approach: Callable[[], Found]) -> Found | None:
@@ -147,18 +165,13 @@ def _first(runs: Runs, points: pd.DataFrame, draws: int, rng: np.random.Generato
 def _second(points: pd.DataFrame, curve: Curve, draws: int, rng: np.random.Generator) -> Found:
     """The minima of the budgets."""
     own = approach2(points, curve=curve)
-    groups = [rows for _, rows in points.groupby(budgets_of(points["C"].to_numpy()))]
-    each_budget = [
-        (float(np.exp(np.log(rows["C"]).mean())), np.log(rows["N"].to_numpy()), rows["loss"].to_numpy())
-        for rows in groups
-    ]
-    each_budget = [each for each in each_budget if np.isclose(own.optima["C"], each[0], rtol=1e-9).any()]
+    with_minimum = [each for each in budgets_in(points) if np.isclose(own.optima["C"], each[0], rtol=1e-9).any()]
+    again = _noise_anew([runs for _, runs in with_minimum], curve, rng)
 
     def drawn() -> IsoFlop:
         kept = []
-        for C, log_N, loss in each_budget:
-            chosen = rng.integers(0, len(loss), len(loss))
-            found = minimum(log_N[chosen], loss[chosen], curve)
+        for (C, _), (log_N, loss) in zip(with_minimum, again(), strict=True):
+            found = minimum(log_N, loss, curve)
             if not isinstance(found, str):
                 kept.append((C, np.exp(found[0]), found[1]))
         if len(kept) < 2:
@@ -166,6 +179,34 @@ def _second(points: pd.DataFrame, curve: Curve, draws: int, rng: np.random.Gener
         return line(table_of(*(np.array(column) for column in zip(*kept, strict=True))), ())
 
     return _with_draws(own, f"minima of {len(own.optima)} budgets, by {CURVES[curve]}", drawn, draws)
+
+
+def _noise_anew(budgets: list[Budget], curve: Curve, rng: np.random.Generator) -> Callable[[], list[Budget]]:
+    """Draws of the budgets: a polynomial with the noise that all of them show, or for other curves resampled runs.
+
+    The noise is drawn with each draw (chi squared), so that few degrees of freedom widen the interval as Student's t.
+    """
+    if curve not in ("cubic", "parabola"):
+        return lambda: [_resampled(runs, rng) for runs in budgets]
+    known = [fitted_losses(*each, curve) for each in budgets]
+    residuals = [np.log(loss / fit) for (_, loss), (fit, _) in zip(budgets, known, strict=True)]
+    freedom = sum(len(each) - count for each, (_, count) in zip(residuals, known, strict=True))
+    squares = sum(float(np.sum(each**2)) for each in residuals)
+
+    def drawn() -> list[Budget]:
+        if not freedom:
+            raise IdentificationError("as many constants as runs")
+        noise = np.sqrt(squares / rng.chisquare(freedom))
+        made = [fit * np.exp(noise * rng.standard_normal(len(fit))) for fit, _ in known]
+        return [(log_N, losses) for (log_N, _), losses in zip(budgets, made, strict=True)]
+
+    return drawn
+
+
+def _resampled(runs: Budget, rng: np.random.Generator) -> Budget:
+    """As many of the runs, drawn with replacement."""
+    rows = rng.integers(0, len(runs[0]), len(runs[0]))
+    return runs[0][rows], runs[1][rows]
 
 
 def _with_draws(own: IsoFlop, what: str, drawn: Callable[[], IsoFlop], draws: int) -> Found:

@@ -19,7 +19,7 @@ from scalefit.planning.allocation.answer import said
 from scalefit.planning.allocation.cost import SIZES, Cost
 from scalefit.planning.allocation.measured import priced
 from scalefit.planning.allocation.source import DRAWS, LAW, fit_of
-from scalefit.planning.allocation.targets import budgets_of, fixed_of
+from scalefit.planning.allocation.targets import compute_of, fixed_of
 from scalefit.planning.next_runs.belief import believed
 from scalefit.planning.next_runs.design import Design
 from scalefit.runs import Runs
@@ -130,11 +130,11 @@ def next_runs(
         raise InputError(f"law {fit.law.name} reads no size and data", where="next", todo=todo)
     if not 0 <= failure < 1 or runs < 1:
         raise InputError(f"{runs} runs, failure {failure:g}", where="next", todo="give 1 run or more, a chance below 1")
-    budgets = budgets_of(budget, None, None, None)
+    budgets = compute_of(budget, "next", "budget")
     if len(budgets) != 1:
         raise InputError(f"{len(budgets)} budgets", where="next", todo="give one, of all runs together (--budget 3e20)")
     (money,) = budgets
-    goal = fixed_of(target)
+    goal = fixed_of(target, "next")
     predicted = predict(fit, at=goal).iloc[0]
     price, _ = priced(cost, source, tuple(fit.law.columns.values()), active, goal)
     table = _candidates(fit, candidates, money, price, goal)

@@ -73,9 +73,12 @@ class RecipeComparison(Shown):
         worse = row["difference"] < 0
         share = 1 - row["chance"] if worse else row["chance"]
         chance = "" if share != share else f" in {100 * share:.0f} % of the draws"
-        lines = [f"{self.reference} is {'worse' if worse else 'better'} than {row['recipe']}{chance}"]
+        gain = f"needs {_with(row, 'gain', 'gain_', '.3g')} times the compute for the same loss"
+        if np.isinf(row["gain"]):
+            gain = "never reaches the same loss"
+        head = f"{self.reference} is {'worse' if worse else 'better'} than {row['recipe']}{chance}"
+        lines = [f"{head}: {row['recipe']} {gain}"]
         lines.append(f"  difference of the losses {_with(row, 'difference', 'difference_', '+.4f')}")
-        lines.append(f"  gain {_with(row, 'gain', 'gain_', '.3g')} times the compute")
         if row["crossing"] == row["crossing"]:
             lines.append(f"  the curves cross at {_with(row, 'crossing', 'crossing_', '.3g')} FLOP")
         elif row["cross_share"] > FEW_CROSS:

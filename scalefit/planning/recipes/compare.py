@@ -44,7 +44,7 @@ def compare_recipes(
     Raises InputError for a missing column, a single recipe, or too few runs.
     """
     known = runs if isinstance(runs, Runs) else read_runs(runs, need=())
-    target = fixed_of(at)
+    target = fixed_of(at, WHERE)
     kind = kind_of(target)
     table, left_out = _table(known, by, kind)
     names = list(dict.fromkeys(table[by].astype(str)))

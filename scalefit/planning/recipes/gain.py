@@ -59,7 +59,7 @@ def compute_gain(fit: Fit, loss: Any, **at: Any) -> tuple[float, float, float]:
     >>> round(compute_gain(baseline, 1.7 + 20 * 2e20**-0.08, C=1e20)[0], 3)
     2.0
     """
-    target = fixed_of(at)
+    target = fixed_of(at, "compute_gain")
     kind = kind_of(target)
     columns = set(fit.law.columns.values())
     if columns != ({"C"} if kind == "C" else {"N", "D"}):

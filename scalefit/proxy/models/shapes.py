@@ -10,10 +10,10 @@ NORMS, NORM_TYPES, ACTIVATIONS = ("pre", "post", "peri"), ("layer", "rms"), ("ge
 def refuse_heads(d_model: int, d_head: int, kv_group: int) -> None:
     """Raise InputError for a width that its heads do not divide, and heads that their groups do not divide.
 
-    >>> refuse_heads(64, 8, 3)
+    >>> refuse_heads(4, 2, 3)
     Traceback (most recent call last):
     ...
-    scalefit.errors.InputError: 8 heads (d_model=64) cannot share keys and values in groups of kv_group=3; ...
+    scalefit.errors.InputError: 2 heads (d_model=4) cannot share keys in groups of kv_group=3; choose a divisor of 2
     """
     heads = d_model // d_head
     if d_model % d_head or d_head % 2:
@@ -23,7 +23,7 @@ def refuse_heads(d_model: int, d_head: int, kv_group: int) -> None:
         )
     if heads % kv_group:
         raise InputError(
-            f"{heads} heads (d_model={d_model}) cannot share keys and values in groups of kv_group={kv_group}",
+            f"{heads} heads (d_model={d_model}) cannot share keys in groups of kv_group={kv_group}",
             todo=f"choose a divisor of {heads}",
         )
 

@@ -86,7 +86,11 @@ def nan_cells(path: Path) -> dict[str, list[int]]:
         keep_default_na=False,
     )
     text.index = pd.RangeIndex(start + 2, start + len(text) + 2)
-    return {str(name): [int(n) for n in text.index[text[name].str.strip().str.lower() == "nan"]] for name in text}
+    header = [cell.strip().strip('"') for cell in head[start].rstrip("\r\n").split(separator_of(head[start]))]
+    names = {str(name): _numbered(header, at) or str(name) for at, name in enumerate(text.columns)}
+    return {
+        new: [int(n) for n in text.index[text[name].str.strip().str.lower() == "nan"]] for name, new in names.items()
+    }
 
 
 def _parsed(path: Path, start: int, separator: str, decimal: str, header: list[str]) -> pd.DataFrame:
@@ -196,9 +200,22 @@ def _decimal(body: list[str], separator: str) -> str:
     return "," if found else "."
 
 
+def _numbered(header: list[str], position: int) -> str:
+    """The name of a column that ends in a digit and has been there before: w128 (2); "" for any other.
+
+    >>> _numbered(["lr", "w128", "w128"], 2), _numbered(["lr", "w128", "w128"], 1)
+    ('w128 (2)', '')
+    """
+    name = header[position].strip() if position < len(header) else ""
+    times = [each.strip() for each in header[: position + 1]].count(name)
+    return f"{name} ({times})" if times > 1 and name[-1:].isdigit() else ""
+
+
 def _without_copies(frame: pd.DataFrame, header: list[str], path: Path) -> tuple[pd.DataFrame, list[Remark]]:
-    """Columns of the same name: an exact copy is left out, another one gets the name that pandas gives it."""
-    told, copies = [], list[str]()
+    """Columns of the same name: an exact copy is left out, another one gets the name that pandas gives it, or, where
+    the name ends in a digit, its number in brackets: the second 128 is no 128.1.
+    """
+    told, copies, names = [], list[str](), list(map(str, frame.columns))
     for position, name in enumerate(header):
         first = header.index(name)
         if first == position or not name.strip():
@@ -211,5 +228,7 @@ def _without_copies(frame: pd.DataFrame, header: list[str], path: Path) -> tuple
             todo = "rename one of them"
             raise InputError(f"two columns are named '{name}' and differ", where=str(path), todo=todo)
         else:
-            told.append(Remark("named", f"two columns are named '{name}': the later one is now '{other}'"))
-    return frame.drop(columns=copies), told
+            names[position] = _numbered(header, position) or names[position]
+            told.append(Remark("named", f"two columns are named '{name}': the later one is now '{names[position]}'"))
+    kept = [name for name, column in zip(names, frame.columns, strict=True) if column not in copies]
+    return frame.drop(columns=copies).set_axis(kept, axis=1), told

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats.jsonl import flattened
 from scalefit.runs.formats.raw import Remark
-from scalefit.runs.formats.splits import measured
+from scalefit.runs.formats.splits import AXES, kind, measured
 from scalefit.runs.matching import canonical
 
+MOST_DIGITS, EVENLY = 15, 8  #: of a step; records whose numbers rise evenly, from which on these are steps
 LONG = 20  #: learning rates of lists from which on they are those along a run, and of no sweep
 PLURALS = ((re.compile(r"losses$"), "loss"), (re.compile(r"(step|epoch|iter|iteration|lr|rate)s$"), r"\1"))
 
@@ -32,6 +34,8 @@ def unwrapped(content: Any) -> tuple[Any, dict[str, object]]:
     if len(named) == 1 and not _shared(content):
         beside = {key: value for key, value in content.items() if key != named[0]}
         return _of_runs(content[named[0]]), flattened(beside)
+    if (splits := _of_splits(content)) is not None:
+        return splits, {}
     if _shared(content):
         return _of_runs(content), {}
     if len(content) > 1 and all(is_table(value) and isinstance(value, list) for value in content.values()):
@@ -99,15 +103,43 @@ def _of_pandas(content: Any) -> Any:
 
 
 def _curves_by_step(content: dict[str, dict[str, Any]]) -> Any:
-    """Runs as objects from the step to the loss, `{"a": {"10": 4.1, "20": 3.9}}`, as rows."""
+    """Objects by step as rows: runs or measures from the step to a value, `{"a": {"10": 4.1, "20": 3.9}}`, or a record
+    for each step, `{"10": {"loss": 4.1}, "20": {"loss": 3.9}}`."""
+    if _rise_evenly(list(content)) and all(any(map(measured, record)) for record in content.values()):
+        return [{"step": int(step), **record} for step, record in content.items()]
     numeric = all(len(curve) > 1 and all(key.isdigit() for key in curve) for curve in content.values())
     if not numeric or any(not isinstance(loss, int | float) for curve in content.values() for loss in curve.values()):
         return content
+    if all(map(measured, content)):
+        steps = sorted({int(step) for curve in content.values() for step in curve})
+        return [
+            {"step": s, **{name: curve[str(s)] for name, curve in content.items() if str(s) in curve}} for s in steps
+        ]
     if any(canonical(name) in COLUMNS for name in content):
         return content
     return [
         {"run": run, "step": int(step), "loss": loss} for run, curve in content.items() for step, loss in curve.items()
     ]
+
+
+def _rise_evenly(keys: list[str]) -> bool:
+    """Whether keys are whole numbers that rise evenly, enough of them, and do not merely count."""
+    if len(keys) < EVENLY or not all(key.isascii() and key.isdigit() and len(key) < MOST_DIGITS for key in keys):
+        return False
+    rises = {int(b) - int(a) for a, b in pairwise(keys)}
+    return len(rises) == 1 and min(rises) > 1
+
+
+def _of_splits(content: dict[str, Any]) -> dict[str, list[Any]] | None:
+    """The lists of objects named by splits, `{"train": {"mlogloss": [...]}, "eval": ...}`, counted from 0."""
+    if len(content) < 2 or not all(kind(name) and is_table(inner) for name, inner in content.items()):
+        return None
+    inner = {name: part for name, part in content.items() if isinstance(part, dict)}
+    lists = {f"{name}/{measure}": values for name, part in inner.items() for measure, values in part.items()}
+    lengths = {len(values) for values in lists.values()}
+    if len(inner) < len(content) or len(lengths) != 1 or any(canonical(name) in AXES for name in lists):
+        return None
+    return {"step": list(range(lengths.pop())), **lists}
 
 
 def _of_records(records: list[Any]) -> list[Any]:

@@ -9,7 +9,9 @@ import pandas as pd
 
 from scalefit.errors import InputError
 from scalefit.runs.formats.raw import RawTable, Remark, ends_empty, nans_of
+from scalefit.runs.formats.splits import AXES, measured
 from scalefit.runs.formats.text import ENDINGS, lines, parsed
+from scalefit.runs.matching import canonical
 
 NAMES = tuple(f"*{kind}{packed}" for kind in (".jsonl", ".ndjson") for packed in ENDINGS)
 FOLDER_RANK = 0
@@ -41,9 +43,36 @@ def read(path: Path) -> RawTable:
         else:
             records.append(record)
             numbers.append(number)
+    first, settings = settings_before(records)
+    if first:
+        scalars.update(settings)
+        records, numbers = records[first:], numbers[first:]
+        told_of = f"settings are those of the records before the first step: {', '.join(settings)}"
+        remarks += [Remark("derived", told_of, len(settings))] if settings else []
     frame, told = framed(records, numbers)
     nans = nans_of(records, numbers)
     return RawTable(path, frame, scalars, (*remarks, *told), nans, unsure=ends_empty(records))
+
+
+def settings_before(records: list[dict[str, Any]]) -> tuple[int, dict[str, Any]]:
+    """How many records stand before the first step or epoch and measure nothing, and the settings that only they hold.
+
+    >>> settings_before([{"event": "start", "config/d_model": 64}, {"event": "log", "step": 1, "loss": 4.0}])
+    (1, {'config/d_model': 64})
+    >>> settings_before([{"loss": 4.0}, {"step": 1, "loss": 3.9}]), settings_before([{"N": 1e6, "loss": 3.0}])
+    ((0, {}), (0, {}))
+    """
+    if not records or any(canonical(key) in AXES for key in records[0]):
+        return 0, {}
+    meant = {key: canonical(key) for key in {key for record in records for key in record}}
+    axes = {key for key, name in meant.items() if name in AXES}
+    kept = {key for key, name in meant.items() if name in ("run", "loss") or measured(key)}
+    start = next((at for at, record in enumerate(records) if axes & record.keys()), 0)
+    if any(kept & record.keys() for record in records[:start]):
+        return 0, {}
+    later = set().union(*records[start:])
+    held = {key: value for record in records[:start] for key, value in record.items() if key not in later}
+    return start, {key: value for key, value in held.items() if value is not None and not isinstance(value, list)}
 
 
 def framed(records: list[dict[str, Any]], numbers: list[int]) -> tuple[pd.DataFrame, list[Remark]]:

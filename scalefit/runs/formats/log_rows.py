@@ -103,7 +103,7 @@ def _through_epochs(path: Path, frame: pd.DataFrame, told: list[Remark]) -> pd.D
     if not {"step", "epoch"} <= set(frame.columns) or frame[["step", "epoch"]].isna().any(axis=None):
         return frame
     step, epoch = frame["step"].to_numpy(dtype=float), frame["epoch"].to_numpy(dtype=float)
-    again = (np.diff(step) < 0) & (np.diff(epoch) > 0)
+    again = (np.diff(step) <= 0) & (np.diff(epoch) > 0)
     if not again.any() or (np.diff(step)[~again] < 0).any():
         return frame
     each = frame["steps"].dropna().unique().tolist() if "steps" in frame.columns else list[float]()

@@ -120,7 +120,7 @@ def _tables(texts: list[str], plain: bool = False) -> list[Table]:
     for number in range(1, len(texts)):
         if not _is_rule(texts[number]) or "|" not in texts[number - 1]:
             continue
-        if len(_cells(texts[number])) != len(_cells(texts[number - 1])) or len(_cells(texts[number])) < 2:
+        if not 2 <= len(_cells(texts[number].replace("+", "|"))) == len(_cells(texts[number - 1])):
             continue
         stop = number + 1
         while stop < len(texts) and "|" in texts[stop] and texts[stop].strip():
@@ -132,10 +132,11 @@ def _tables(texts: list[str], plain: bool = False) -> list[Table]:
 def _is_rule(text: str) -> bool:
     """Whether a line is that of dashes below a header.
 
-    >>> [_is_rule(text) for text in ("|---|:-:|", "-|-", "| - | 3 |", "||")]
-    [True, True, False, False]
+    >>> [_is_rule(text) for text in ("|---|:-:|", "-|-", "---+----", "+--+--+", "| - | 3 |", "||")]
+    [True, True, True, False, False, False]
     """
     bare = text.strip()
+    bare = bare.replace("+", "|") if bare.startswith("-") else bare  # with borders the lines between rows look alike
     cells = bare.removeprefix("|").removesuffix("|").split("|")
     return set(bare) <= set("|:- \t") and all(DASHES.fullmatch(cell.strip()) for cell in cells)
 

@@ -24,6 +24,7 @@ VALUED_NAME = re.compile(
 )
 NAMED_VALUE = re.compile(rf"(?P<value>{NUMBER[1:-1]}[kmbt]?)\s*(?P<name>[A-Za-z_][A-Za-z_ ]*)", re.IGNORECASE)
 BETWEEN = re.compile(r"\s*(?:\\|\||/|,|→|\bvs\.?(?=\s)|\bby\b|\bx\b|×)\s*", re.IGNORECASE)
+AGAIN = re.compile(r" \(\d+\)$")  #: the number of a column among those of its name
 AXES = ("step", "tokens", "epoch")
 ALIKE = 10.0  #: medians of the columns of a wide table lie within this factor
 LONGEST = 60  #: letters of a name that states a setting
@@ -87,7 +88,8 @@ def named_matrix(raw: RawTable) -> RawTable | None:
     first, others = str(raw.frame.columns[0]), [str(name) for name in raw.frame.columns[1:]]
     if max(map(len, others), default=0) > LONGEST:
         return None
-    found = [VALUED_NAME.fullmatch(name) or NAMED_VALUE.fullmatch(name) for name in others]
+    plain = [AGAIN.sub("", name) for name in others]
+    found = [VALUED_NAME.fullmatch(name) or NAMED_VALUE.fullmatch(name) for name in plain]
     names = {hit["name"].strip() for hit in found if hit}
     if len(others) < 2 or not all(found) or len(names) != 1 or canonical(first) not in {*COLUMNS} - {*AXES}:
         return None
@@ -95,7 +97,7 @@ def named_matrix(raw: RawTable) -> RawTable | None:
     across = {"d": "width", "w": "width", "n": "N"}.get(across, across)
     if canonical(across) not in COLUMNS or measured(across) or canonical(across) == canonical(first):
         return None
-    values = [hit["value"] for hit in found if hit]
+    values = [hit["value"] + name[len(bare) :] for hit, bare, name in zip(found, plain, others, strict=True) if hit]
     frame = raw.frame.set_axis([f"{first} \\ {across}", *values], axis=1)
     nans = {f"{value}": (raw.nans or {}).get(name, []) for name, value in zip(others, values, strict=True)}
     return matrix(replace(raw, frame=frame, nans=None if raw.nans is None else nans))

@@ -17,9 +17,11 @@ from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats.raw import RawTable, Remark
 from scalefit.runs.matching import LONGEST, canonical
 from scalefit.runs.quantities import numbers
-from scalefit.runs.wording import told
+from scalefit.runs.wording import SCALES, told
 
-FACTOR = r"(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|10\s*(?:\^|\*\*)\s*\{?[+-]?\d+\}?|[kmbt])"
+FACTOR = (
+    r"(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|10\s*(?:\^|\*\*)\s*\{?[+-]?\d+\}?|[kmbt]|(?:thousand|million|billion|trillion)s?)"
+)
 DIVIDED = re.compile(rf"\s*(?P<name>.*?[^\s/])\s*(?:/|÷|\bper\b)\s*(?P<factor>{FACTOR})\s*", re.IGNORECASE)
 BRACKETED = re.compile(r"(?P<name>.+?)\s*[\(\[]\s*(?P<inner>[^\)\]]*)\s*[\)\]]\s*")
 TIMES = re.compile(
@@ -41,7 +43,6 @@ LOGARITHM = re.compile(
 )
 BASES = {"log10": 10.0, "log2": 2.0, "ln": float(np.e)}
 COUNTS = frozenset({"N", "N_total", "D", "C", "tokens", "batch"})  #: what people write the logarithm of
-LETTERS = {"k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 
 
 def factor(text: str) -> float:
@@ -51,7 +52,7 @@ def factor(text: str) -> float:
     (1000000000.0, 0.001, 1000000.0)
     """
     plain = re.sub(r"10\s*(?:\^|\*\*)\s*\{?([+-]?\d+)\}?", r"1e\1", text.strip().lower())
-    return LETTERS.get(plain) or float(plain)
+    return SCALES.get(plain) or float(plain)
 
 
 def unscaled(raw: RawTable, mapped: Container[str] = ()) -> RawTable | None:

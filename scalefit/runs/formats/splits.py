@@ -39,10 +39,16 @@ def split_column(frame: pd.DataFrame) -> str | None:
     for name in map(str, frame.columns):
         if pd.api.types.is_numeric_dtype(frame[name].dtype) or canonical(name) == "run":
             continue
-        words = frame[name].dropna().unique()
+        words = frame[name].where(_placed(frame)).dropna().unique()
         if 2 <= len(words) <= 12 and frame[name].notna().all() and all(kind(word) for word in words):
             found.append(name)
     return found[0] if len(found) == 1 else None
+
+
+def _placed(frame: pd.DataFrame) -> pd.Series:
+    """The rows that stand at a step; records of a start or an end of a run do not, and name no split."""
+    axes = [name for name in map(str, frame.columns) if canonical(name) in AXES]
+    return frame[axes].notna().any(axis=1) if axes else pd.Series(True, index=frame.index)
 
 
 def measured(name: str) -> bool:
@@ -67,11 +73,12 @@ def parted(raw: RawTable, nans: dict[str, list[int]] | None) -> RawTable | None:
     if name is None or not measures or not any(canonical(str(each)) in AXES for each in frame.columns):
         return None
     fixed = [each for each in map(str, frame.columns) if canonical(each) in TELLING and each != name]
-    words = frame[name].astype(str).str.strip()
-    if fixed and (words.groupby([frame[each].astype(str) for each in fixed]).nunique() < 2).all():
+    words, placed = frame[name].astype(str).str.strip(), _placed(frame)
+    groups = words[placed].groupby([frame.loc[placed, each] for each in fixed], dropna=False) if fixed else None
+    if groups is not None and (groups.nunique() < 2).all():
         return None  # the split of whole runs, such as those held out of a fit
     made, logged = frame.drop(columns=[name]), dict[str, list[int]]()
-    for word in dict.fromkeys(words):
+    for word in dict.fromkeys(words[placed]):
         rows = words == word
         own = re.sub(r"[^a-z0-9]+", "_", word.lower())
         for each in measures:
@@ -81,9 +88,10 @@ def parted(raw: RawTable, nans: dict[str, list[int]] | None) -> RawTable | None:
             empty = [int(at) for at in frame.index[rows & frame[each].isna()]]
             known = empty if nans is None else [at for at in nans.get(each, []) if at in set(frame.index[rows])]
             logged.setdefault(new, []).extend(known)
-    if not any(kind(word) == "train" for word in words):
+    if not any(kind(word) == "train" for word in words[placed]):
         made = made.drop(columns=measures)
-    text = f"losses of {listed(dict.fromkeys(words))} stand in one column, told apart by '{name}': each has its own"
+    text = f"losses of {listed(dict.fromkeys(words[placed]))} stand in one column, told apart by '{name}'"
+    text += ": each has its own"
     told = [Remark("derived", f"{text}; --map loss=COLUMN reads another of {listed(_losses(made))}", len(frame))]
     return replace(raw, frame=made, nans=logged, unsure=False, remarks=(*raw.remarks, *told))
 

@@ -23,6 +23,8 @@ FEWEST, GOES_ON = 3, 0.25  #: rows by which the ends of two parts are compared; 
 EVENLY = 8  #: rows that rise evenly and may be those of one curve
 CLOCK, PERCENT = r"\d{1,3}:\d{2}:\d{2}(?:\.\d+)?", r"\d+(?:\.\d+)?\s*%"
 LARGEST = 1e14  #: no model has so many parameters: a unit was counted twice
+TOO_FEW = 0.02  #: tokens per parameter of runs of one length that are in another unit
+MOST_NATS = 14.0  #: no loss per token of a trained model is larger: ln of a vocabulary of a million is 13.8
 LEAST = 1000.0  #: fewer parameters or tokens are probably counted in millions or billions
 
 TRAINED = frozenset({"train", "training"})  #: names of splits
@@ -43,7 +45,11 @@ def checked(runs: Runs, declared: Mapping[str, float] = NONE) -> Runs:
     for name in ("N", "N_total", "D", "C"):
         if name in runs.table.columns:
             found += _sizes(runs.table, name)
-    found += [_swapped(runs.table), *(_above_one(runs.table, name) for name in ("accuracy", "error"))]
+    found += [
+        _swapped(runs.table),
+        _above_any_vocabulary(runs.table),
+        *(_above_one(runs.table, name) for name in ("accuracy", "error")),
+    ]
     found += [_repeated_runs(runs), _repeated_rows(runs), _convention(runs)]
     return replace(runs, notes=(*runs.notes, *(note for note in found if note is not None)))
 
@@ -123,10 +129,25 @@ def _swapped(table: pd.DataFrame) -> Note | None:
     if not {"N", "D"} <= set(table.columns):
         return None
     sizes, data = table["N"].to_numpy(dtype=float), table["D"].to_numpy(dtype=float)
-    if len(np.unique(sizes)) < 2 or len(np.unique(data)) < 2 or not (sizes > data).all() or np.median(data) < LEAST:
+    if len(np.unique(sizes)) < 2 or not (sizes > data).all() or np.median(data) < LEAST:
+        return None
+    if len(np.unique(data)) < 2 and np.max(data / sizes) > TOO_FEW:
         return None
     text = f"D is at most {np.max(data / sizes):.2g} of N: every run saw fewer tokens than it has parameters"
     return Note("suspect", f"{text}; check that N and D are not swapped and have the same unit", len(table))
+
+
+def _above_any_vocabulary(table: pd.DataFrame) -> Note | None:
+    """Losses of language models, by their tokens, that are too large for nats per token, as perplexities are."""
+    if not {"D", "loss"} <= set(table.columns) or table["loss"].dtype.kind not in "iuf" or len(table) < 2:
+        return None
+    losses = table["loss"][np.isfinite(table["loss"])]
+    if not len(losses) or losses.median() < MOST_NATS:
+        return None
+    text = f"loss is {losses.min():.4g} to {losses.max():.4g}, and no model loses more than ln(vocabulary) nats a token"
+    return Note(
+        "suspect", f"{text}: if these are perplexities, call the column ppl; a sum is to be divided", len(losses)
+    )
 
 
 def _above_one(table: pd.DataFrame, name: str) -> Note | None:

@@ -17,6 +17,7 @@ TELLING = ("schedule", "N", "N_total", "D", "C", "batch", "peak_lr", "d_model", 
 #: settings beside these that a new run of the same name may differ in
 RECIPES = ("batch", "recipe", "precision", "dtype", "activation", "data", "dataset", "mixture", "arm", "data_seed")
 NO_NAME = frozenset({"run", "split", "status", "source", "diverged", "parametrization"})  #: columns that name no run
+LONGEST = 60  #: letters of a word that names a run
 CROSSED = 0.9  #: share of all pairs of a step and a setting that are logged where each setting is a run
 
 
@@ -44,11 +45,16 @@ def name_runs(tidy: Tidy, name: str) -> None:
 def _of_rows(tidy: Tidy) -> pd.Series:
     """Names of the rows of a table of results: a word that each row has for itself, else its line."""
     frame = tidy.frame
-    own = next((name for name in _words(frame) if frame[name].notna().all() and frame[name].is_unique), None)
+    own = next((name for name in _words(frame) if _names_each(frame[name])), None)
     how = f"by the column '{own}'" if own else "after its line"
     tidy.note("named", f"there is no column run: each row is a run, named {how}", len(frame))
     names = [str(cell) for cell in frame[own]] if own else [f"row {line}" for line in frame.index]
     return pd.Series(names, index=frame.index)
+
+
+def _names_each(column: pd.Series) -> bool:
+    """Whether each row has a word of its own, short enough for a name."""
+    return bool(column.notna().all() and column.is_unique and column.astype(str).str.len().max() <= LONGEST)
 
 
 def _by_a_word(tidy: Tidy, labels: pd.Series) -> pd.Series:
@@ -59,6 +65,8 @@ def _by_a_word(tidy: Tidy, labels: pd.Series) -> pd.Series:
         pairs = pd.DataFrame({"run": codes, "word": words.cat.codes}).drop_duplicates()
         if words.cat.codes.min() >= 0 and len(pairs) == count == len(words.cat.categories):
             texts = words.astype(str)
+            if max(map(len, texts.unique())) > LONGEST:
+                continue
             if set(texts.unique()) != set(labels.cat.categories):
                 tidy.note("named", f"the runs are named by the column '{name}'", count)
             return texts.astype("category").cat.set_categories(texts.unique().tolist())

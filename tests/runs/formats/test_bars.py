@@ -191,3 +191,18 @@ def test_splits_behind_the_word(tmp_path):
     runs = log(tmp_path, "step={step} | loss_train={loss:.4f} | loss_val=9.5", rename={"train_loss": "loss"})
     np.testing.assert_allclose(runs.curves["loss"], LOSS, atol=6e-5)
     assert set(runs.curves["val_loss"]) == {9.5}
+
+
+@pytest.mark.parametrize("logged", [[100], [50, 100], [25, 50, 75, 100]])
+def test_the_bar_of_each_epoch_ends_at_the_same_step(tmp_path, logged):
+    """As Lightning draws it: the bars of all epochs end at 100 of 100."""
+    places = [(epoch, done) for epoch in range(6) for done in logged]
+    losses = [round(3 / (1 + epoch + done / 100), 4) for epoch, done in places]
+    text = "".join(
+        f"Epoch {epoch}: {done}%|████| {done}/100 [00:10<00:00,  9.5it/s, v_num=0, train_loss={loss}]\n"
+        for (epoch, done), loss in zip(places, losses, strict=True)
+    )
+    (tmp_path / "job.log").write_text(text, encoding="utf-8")
+    runs = sf.read_runs(tmp_path / "job.log")
+    assert len(runs) == 1 and runs.curves["loss"].tolist() == losses
+    assert runs.curves["step"].tolist() == [100 * epoch + done for epoch, done in places]

@@ -150,3 +150,27 @@ def test_a_table_of_losses_holds_words_for_runs_that_diverged_and_dashes_for_non
     lost = {tuple(pair) for pair in known.loc[known.loss.isna(), ["d_model", "peak_lr"]].to_numpy().tolist()}
     assert lost == {(128, 8e-3), (256, 4e-3), (512, 4e-3)}
     assert any("or the like instead of a loss: read as NaN, diverged" in note.text for note in runs.notes)
+
+
+@pytest.mark.parametrize("head", ["lr \\ width,128,128,256,256", "lr,w128,w128,w256,w256"])
+def test_two_columns_of_one_number_are_runs_of_that_number(tmp_path, head):
+    """The second column of width 128 was read as one of width 128.1."""
+    rows = ["1e-3,3.2,3.25,3.0,nan", "2e-3,3.1,3.15,2.9,2.95", "4e-3,3.2,nan,3.0,3.05"]
+    (tmp_path / "sweep.csv").write_text("\n".join([head, *rows]) + "\n")
+    table = sf.read_runs(tmp_path / "sweep.csv").table
+    assert sorted(table["d_model"]) == [128] * 6 + [256] * 6
+    assert sorted(table.loc[table.d_model == 128, "loss"].dropna()) == [3.1, 3.15, 3.2, 3.2, 3.25]
+    assert int(table["loss"].isna().sum()) == 2
+
+
+def test_a_size_that_stands_above_several_columns_is_that_size(tmp_path):
+    """In a table that stands on its side the second size of 1 M was 1.1 M."""
+    text = "params (M),1,1,30,30\ntokens (B),1,2,1,2\nloss,4,3.8,3.5,3.3\n"
+    (tmp_path / "runs.csv").write_text(text)
+    table = sf.read_runs(tmp_path / "runs.csv").table
+    assert table[["N", "D", "loss"]].to_numpy().tolist() == [
+        [1e6, 1e9, 4.0],
+        [1e6, 2e9, 3.8],
+        [3e7, 1e9, 3.5],
+        [3e7, 2e9, 3.3],
+    ]

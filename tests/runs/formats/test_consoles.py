@@ -190,6 +190,8 @@ def test_the_counter_of_wandb_gives_way_to_a_step_that_was_logged(read, tmp_path
         text = frame.to_json(orient=orient, lines=form == "lines.jsonl") if orient else frame.to_csv(index=False)
         runs = read(form, text)
     assert runs.curves["step"].tolist() == STEPS and runs.curves["loss"].tolist() == LOSSES
+    worded = sf.read_runs(frame.rename(columns={"train/global_step": "train/step"}))  # no alias, but words for it
+    assert worded.curves["step"].tolist() == STEPS
     alone = sf.read_runs(frame.drop(columns="train/global_step"))
     assert alone.curves["step"].tolist() == frame["_step"].tolist()
 

@@ -19,6 +19,8 @@ def drawn(corner, dash, bar, header, top=True, bottom=True):
 MARKS = {"†": "{}", "a": "{}<sup>a</sup>", "struck": "~~9.9~~ {}", "link": "[{}](http://x.org/y)", "bold": "**{}**"}
 WRITTEN = {
     "psql.txt": drawn("+", "-", "|", "-"),
+    "psql_without_borders.txt": [line.strip("|+") for line in drawn("+", "-", "|", "-", top=False, bottom=False)]
+    + ["(4 rows)"],
     "grid.rst": drawn("+", "-", "|", "="),
     "org.org": [line.replace("+-", "|-", 1) for line in drawn("+", "-", "|", "-", top=False, bottom=False)],
     "rich.txt": drawn("┼", "─", "│", "-"),

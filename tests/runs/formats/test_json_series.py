@@ -113,3 +113,27 @@ def test_names_of_metrics_beside_columns_without_values(tmp_path):
     (tmp_path / "metrics.json").write_text(json.dumps(records), encoding="utf-8")
     runs = sf.read_runs(tmp_path / "metrics.json")
     assert len(runs) == 1 and runs.curves["loss"].tolist() == TRAIN and runs.curves["lr"].tolist() == RATES
+
+
+def test_measures_and_records_by_step(read):
+    measures = {
+        "loss": {str(s): v for s, v in zip(STEPS, TRAIN, strict=True)},
+        "val_loss": {str(s): VALID[s] for s in VALID},
+    }
+    runs = read(measures)
+    assert runs.curves["step"].tolist() == STEPS and runs.curves["loss"].tolist() == TRAIN
+    assert runs.curves.set_index("step")["val_loss"].dropna().to_dict() == VALID
+    records = {str(s): {"loss": v, "lr": r} for s, v, r in zip(STEPS, TRAIN, RATES, strict=True)}
+    assert read(records).curves["lr"].tolist() == RATES
+    for few in (
+        {str(n): {"loss": 3 - n / 9} for n in range(1, 12)},
+        {"64": {"loss": 3}, "128": {"loss": 2.5}, "192": {"loss": 2}},
+    ):
+        assert read(few).curves is None  # runs by a number, or by their width
+
+
+def test_lists_by_split_and_measure(read):
+    lists = {"train": {"mlogloss": TRAIN}, "eval": {"mlogloss": [v + 0.125 for v in TRAIN]}}
+    runs = read(lists, rename={"train/mlogloss": "loss"})
+    assert len(runs) == 1 and runs.curves["loss"].tolist() == TRAIN
+    assert runs.curves["step"].tolist() == [*range(len(STEPS))]

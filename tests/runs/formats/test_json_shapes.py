@@ -97,3 +97,24 @@ def test_rates_of_groups_that_differ_are_named_and_not_read(read):
 def test_objects_nested_deep_are_refused(read, deep):
     with pytest.raises(sf.InputError):
         read('{"a": [' * deep + '{"loss": 1}' + "]}" * deep)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        [{"config": {"lr": 1e-3, "d_model": 64, "layers": [1, 2]}}],
+        [{"event": "start", "config": {"d_model": 64}}, {"event": "model", "n_params": 1000000}],
+        [{"d_model": 64, "lr": 1e-3}],
+    ],
+)
+def test_settings_in_records_before_the_first_step_are_those_of_the_run(tmp_path, first):
+    """The record was dropped as one without a step, and the size of the model with it."""
+    event = {"event": "train"} if "event" in first[0] else {}
+    rows = [*first, *({**event, "step": step, "loss": 4 - step / 64, "lr": 1e-3} for step in range(10, 90, 10))]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    runs = sf.read_runs(tmp_path / "a.jsonl")
+    assert len(runs) == 1 and runs.curves["step"].tolist() == list(range(10, 90, 10))
+    assert runs.table["d_model"].tolist() == [64]
+    assert "n_params" not in first[-1] or runs.table["N"].tolist() == [1e6]
+    assert [note.text for note in runs.notes if "before the first step" in note.text]
+    assert not [note for note in runs.notes if "without a step" in note.text]

@@ -101,3 +101,14 @@ def test_objects_in_a_log(tmp_path, style, ending):
 def test_an_infinite_loss_and_nested_values_of_python_objects(tmp_path):
     (tmp_path / "a.log").write_text("{'step': 1, 'm': {'loss': inf}}\n{'step': 2, 'm': {'loss': 2.0}}\n")
     assert read_raw(tmp_path / "a.log").frame["m/loss"].tolist() == [math.inf, 2.0]
+
+
+@pytest.mark.parametrize("notes", [0, 1, 2])
+def test_the_lines_below_a_header_of_white_space_that_are_no_rows_are_counted(tmp_path, notes):
+    rows = [f"{10 * i} {3 - 0.1 * i:.1f}" for i in range(6)]
+    (tmp_path / "log.txt").write_text("\n".join(["step loss", *rows[:3], *["# saved"] * notes, *rows[3:], ""]))
+    told = [
+        (remark.text, remark.count) for remark in read_raw(tmp_path / "log.txt").remarks if remark.kind == "dropped"
+    ]
+    assert [count for _, count in told] == [notes] * (notes > 0)
+    assert all(text.startswith(f"{notes} lines that begin with #") for text, _ in told)

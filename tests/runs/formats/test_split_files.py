@@ -69,3 +69,19 @@ def test_a_column_that_says_which_runs_diverged_is_heeded(tmp_path, name):
     (tmp_path / "t.csv").write_text(f"N,loss,{name}\n" + "".join(f"{n},{x},{lost}\n" for n, x, lost in rows))
     fit = sf.fit(tmp_path / "t.csv", "power:over=N")
     assert any("1 of 5 runs is marked as diverged: left out" in note for note in fit.notes)
+
+
+@pytest.mark.parametrize(("train", "judged"), [("train_step", "validation"), ("train", "eval"), ("training", "test")])
+def test_records_of_a_start_and_an_end_name_no_split(tmp_path, train, judged):
+    """An event log was read as two runs, train_step and validation, because start and end are no splits."""
+    rows = [{"event": "start", "config": {"lr": 1e-3, "d_model": 64}}]
+    for step in range(10, 210, 10):
+        rows.append({"event": train, "step": step, "loss": 4 - step / 100, "lr": 1e-3})
+        rows += [{"event": judged, "step": step, "loss": 4.5 - step / 100}] if step % 50 == 0 else []
+    rows.append({"event": "end", "final_loss": 1.75})
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    runs = sf.read_runs(tmp_path / "log.jsonl")
+    assert len(runs.names) == 1
+    assert runs.curves["loss"].tolist() == [4 - step / 100 for step in range(10, 210, 10)]
+    assert runs.curves[f"{judged}_loss"].dropna().tolist() == [4.0, 3.5, 3.0, 2.5]
+    assert runs.table["d_model"].tolist() == [64]
