@@ -7,8 +7,10 @@ there, and likewise on every other backend of joblib; without it in one process.
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -34,12 +36,31 @@ def each(
         return [function(job) for job in todo]
     from joblib import Parallel, delayed
 
+    if not threads:
+        with _deaf():
+            Parallel(n_jobs=workers)(delayed(int)() for _ in range(2))  # starts the processes, which are used again
     called = delayed(_Elsewhere(function, ON_COMMAND_LINE.get()))
     found = Parallel(n_jobs=workers, prefer="threads" if threads else None)(map(called, todo))
     for one in found:
         if isinstance(one, _Refused):
             raise one.error
     return list(found)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes that start meanwhile never hear Ctrl-C, which a terminal sends to all: only this one answers it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # it undoes what follows when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import sys
 import time
 
@@ -181,3 +182,17 @@ def test_threads_are_taken_only_where_they_serve_as_well(monkeypatch):
     monkeypatch.setattr(joblib, "Parallel", Recorded)
     assert each(abs, [-1, 2], 2) == each(abs, [-1, 2], 2, threads=True) == [1, 2]
     assert asked == [(2, None), (2, "threads")]
+
+
+def hears_ctrl_c(_):
+    return signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals of POSIX")
+def test_ctrl_c_is_heard_by_the_first_process_alone():
+    """A terminal sends it to every process: a worker would print a traceback among the answers."""
+    from joblib.externals.loky import get_reusable_executor
+
+    get_reusable_executor().shutdown(wait=True)  # one that another test started in another way
+    assert each(hears_ctrl_c, range(4), 2) == [False] * 4
+    assert hears_ctrl_c(None)
