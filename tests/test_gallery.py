@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 
 import commands
@@ -14,6 +15,7 @@ from scalefit.laws import find_law, law_names
 SPEC = importlib.util.spec_from_file_location("gallery", commands.ROOT / "docs" / "site" / "gallery.py")
 gallery = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(gallery)
+rooms = commands.script(commands.ROOT / "docs" / "site" / "rooms.py")
 
 
 @pytest.mark.parametrize("name", law_names())
@@ -49,3 +51,16 @@ def test_the_lines_are_the_law(name):
 def test_the_page_says_whose_constants_they_are():
     assert "arXiv:2203.15556" in gallery.shown(find_law("chinchilla"), "")
     assert "made-up constants" in gallery.shown(find_law("encoder-decoder"), "")
+
+
+def test_every_public_name_of_a_room_is_on_its_page_with_its_docstring():
+    whole = rooms.page()
+    for room in ("plots", "runs", "schedules", "stability", "transfer"):
+        module, page = importlib.import_module(f"scalefit.{room}"), whole.partition(f"## scalefit.{room}\n")[2]
+        assert rooms.public()[room] == list(module.__all__)
+        for name in module.__all__:
+            said = page.partition(f"### {name}\n\n~~~~text\n")[2].partition("~~~~")[0]
+            assert name in said.splitlines()[0]
+            value = getattr(module, name)
+            if callable(value):
+                assert (value.__doc__ or "").strip().splitlines()[0] in said

@@ -21,6 +21,7 @@ from scalefit.laws import find_law
 
 sys.path.insert(0, str(Path(__file__).parent))
 import gallery  # beside this file
+import rooms
 
 ROOT = Path(__file__).parents[2]
 project = "scalefit"
@@ -57,7 +58,10 @@ TREE = {
         *("examples/two_recipes", "examples/one_loss_from_another", "examples/from_wandb_to_a_figure"),
         *("examples/experiments/README", "data/README"),
     ],
-    "Reference": ["docs/command_line", "docs/reference/python", "docs/reference/commands", "docs/architecture"],
+    "Reference": [
+        *("docs/command_line", "docs/reference/python", "docs/reference/rooms", "docs/reference/commands"),
+        "docs/architecture",
+    ],
     "Project": ["CHANGELOG", "CONTRIBUTING", "tests/README"],
 }
 
@@ -97,6 +101,7 @@ def written(app: Sphinx) -> None:
     head = "# Python\n\nEvery public name of `import scalefit as sf`.\n\n| name | what it is |\n|---|---|\n"
     (REFERENCE / "python.md").write_text(head + "\n".join(rows) + "\n", encoding="utf-8")
     gallery.written(REFERENCE / "laws")
+    (REFERENCE / "rooms.md").write_text(rooms.page(), encoding="utf-8")
     (REFERENCE / "commands.md").write_text(commands(), encoding="utf-8")
 
 
