@@ -118,7 +118,7 @@ def left_open(part: BoundLaw, ahead: BoundLaw, theta: FloatArray) -> bool:
     here, there = (bound.jacobian(theta[None])[1][0].T for bound in (part, ahead))
     if not (np.isfinite(here).all() and np.isfinite(there).all()):
         return False
-    size = np.maximum(np.linalg.norm(here, axis=0), np.linalg.norm(there, axis=0))
+    size = np.maximum(np.abs(here).max(axis=0), np.abs(there).max(axis=0))
     here, there = (slope / np.where(size > 0, size, 1.0) for slope in (here, there))
     _, singular, directions = np.linalg.svd(here, full_matrices=False)
     flat = directions[singular <= FLAT * singular[0]]
