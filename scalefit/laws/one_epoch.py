@@ -29,7 +29,7 @@ class OneEpoch(Law):
     step = Variable("optimiser steps", "optimiser steps done, counted after the transient", span=(1e2, 1e6))
 
     c = Parameter("nats/token", "irreducible loss", linear=True)
-    a = Parameter("nats/token step^b", "size of the power-law term", linear=True)
+    a = Parameter("nats/token steps^b", "size of the power-law term", linear=True)
     b = Parameter("1", "exponent", high=5.0, starts=(0.02, 1.0))
 
     @staticmethod

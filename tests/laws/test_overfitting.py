@@ -9,6 +9,7 @@ import pytest
 import scalefit as sf
 from scalefit.laws import find_law
 from scalefit.laws.overfitting import Overfitting
+from scalefit.planning.allocation.single import surface_from
 
 CONSTANTS = {"E": 1.8, "L_0": math.log(50257), "N_0": 1e6, "D_0": 1e8, "U_1": 3e5}
 CONSTANTS |= {"alpha": 0.45, "beta": 0.9, "gamma": 0.4, "delta": 0.5}
@@ -58,3 +59,12 @@ def test_runs_that_cannot_tell_overfitting_are_refused(columns, words):
     table = pd.DataFrame({**made, "loss": 2 + 1e3 / N**0.5 + 1 / np.arange(1, 17)})
     with pytest.raises(sf.IdentificationError, match=words):
         sf.fit(table, "overfitting")
+
+
+def test_the_best_size_with_few_unique_tokens_by_trying_many():
+    """Of ten thousand sizes that cost the same, at 25e9 unique tokens."""
+    best = surface_from(find_law("overfitting"), CONSTANTS, U=25e9).optimum(1e22)
+    sizes = np.geomspace(1e8, 1e12, 10001)
+    losses = find_law("overfitting").evaluate({"N": sizes, "D": 1e22 / 6 / sizes, "U": np.full(10001, 25e9)}, CONSTANTS)
+    assert float(best["N"][0]) == pytest.approx(sizes[np.argmin(losses)], rel=1e-3)
+    assert float(best["D"][0]) == pytest.approx(1e22 / 6 / float(best["N"][0]), rel=1e-9)
