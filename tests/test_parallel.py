@@ -173,7 +173,7 @@ def test_threads_are_taken_only_where_they_serve_as_well(monkeypatch):
     asked = []
 
     class Recorded:
-        def __init__(self, n_jobs, prefer):
+        def __init__(self, n_jobs, prefer=None):
             asked.append((n_jobs, prefer))
 
         def __call__(self, calls):
@@ -181,7 +181,7 @@ def test_threads_are_taken_only_where_they_serve_as_well(monkeypatch):
 
     monkeypatch.setattr(joblib, "Parallel", Recorded)
     assert each(abs, [-1, 2], 2) == each(abs, [-1, 2], 2, threads=True) == [1, 2]
-    assert asked == [(2, None), (2, "threads")]
+    assert asked == [(2, None), (2, None), (2, "threads")]  # the first starts the processes
 
 
 def hears_ctrl_c(_):

@@ -56,7 +56,7 @@ class Choice:
         text = self.text
         if len(self.weights) > 1:
             mixed = ", ".join(f"{name} {100 * weight:.0f} %" for name, weight in self.weights.items())
-            text += f"; forecasts are the weighted mean of {mixed}"
+            text += f"; forecasts are the trimmed weighted mean of {mixed}"
         if self.forms:
             share = sum(self.weights[name] * form.share for name, forms in self.forms.items() for form in forms)
             forms = "fits mostly to the largest rows or with constants drawn towards published ones"
