@@ -39,7 +39,6 @@ SETTINGS = (
     "weight_decay",
     "optimizer",
 )
-FULL = 32  # bits of a weight that is not rounded
 EXTRA = ("experts", "precision_w", "U", "epochs")  # columns of single data sets, where they vary
 RUNS = ("run", "N", "N_total", "D", "C", "d_model", "parametrization", "lr", "steps", "seed", "schedule")
 
@@ -86,8 +85,6 @@ def finals(jobs: list[Job], out: Path, folder: Path) -> None:
     for key in ("d_model", "parametrization", "lr", "steps", "seed", "schedule"):
         frame[key] = [getattr(configs[run], key) for run in frame["run"]]
     frame["loss"] = frame["val_loss"]
-    if frame["weight_bits"].nunique() > 1:
-        frame["precision_w"] = frame["weight_bits"].where(frame["weight_bits"] > 0, FULL)
     sides = [name for name in EXTRA if name in frame and frame[name].nunique() > 1]
     sides = [name for name in sides if name != "epochs" or "U" in sides]  # else D says the same
     sides += [name for name in ("encoder_width", "N_enc", "N_dec") if "N_enc" in frame]

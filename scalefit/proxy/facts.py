@@ -17,6 +17,7 @@ FLOPS = {
     "mlp": "flops_per_token = 6 N_readout",
 }
 UNITS = {"decoder": "tokens", "encoder-decoder": "target tokens", "mlp": "examples"}
+BITS = {"fp32": 32, "bf16": 16}  #: of weights in the products of the forward pass, where they are not rounded further
 COPIED = ("d_model", "n_layer", "d_head", "seq_len", "batch", "seed", "data_seed", "parametrization", "optimizer")
 
 
@@ -59,13 +60,16 @@ def facts(
 
 
 def _of_model(config: Config) -> dict[str, Any]:
-    """What laws of experts and of few bits read, of models that have them."""
-    found: dict[str, Any] = {"precision_w": config.weight_bits} if config.weight_bits else {}
+    """What laws of experts and of few bits read: of dense models and of weights that are not rounded too, so that
+    these stand beside the others in a sweep. The granularity is of experts alone."""
+    full = BITS[config.precision]
+    found: dict[str, Any] = {"precision_w": min(config.weight_bits or full, full)}
+    if config.model == "mlp":
+        return found
+    found |= {"experts": config.experts, "sparsity": 1 - config.experts_per_token / config.experts}
     if config.experts == 1:
         return found
-    finer = 4 * config.d_model / (config.d_ff or 4 * config.d_model)
-    idle = 1 - config.experts_per_token / config.experts
-    return found | {"experts": config.experts, "sparsity": idle, "granularity": finer}
+    return found | {"granularity": 4 * config.d_model / (config.d_ff or 4 * config.d_model)}
 
 
 def _of_data(source: Source, D: int) -> dict[str, Any]:
