@@ -14,7 +14,7 @@ from scalefit.proxy.tasks.data import Source
 FLOPS = {
     "decoder": "flops_per_token = 6 N_readout + 12 seq_len n_layer d_model",
     "encoder-decoder": "flops_per_token = 6 N_readout + 12 seq_len (n_encoder_layer encoder_width + 2 n_layer d_model)",
-    "mlp": "flops_per_token = 6 N_readout",
+    "mlp": "flops_per_token = 6 N_readout - 2 inputs d_model",
 }
 UNITS = {"decoder": "tokens", "encoder-decoder": "target tokens", "mlp": "examples"}
 BITS = {"fp32": 32, "bf16": 16}  #: of weights in the products of the forward pass, where they are not rounded further
@@ -34,7 +34,8 @@ def facts(
     schedule, decoder = config.lr_schedule(), config.n_layer * config.d_model
     encoder = config.n_encoder_layer * (config.encoder_width or config.d_model)
     attended = {"mlp": 0, "decoder": decoder, "encoder-decoder": encoder + 2 * decoder}[config.model]
-    per_token = 6 * sizes["N_readout"] + 12 * config.seq_len * attended
+    unasked = 2 * sources["val_loss"].inputs * config.d_model  # inputs of an MLP need no gradient
+    per_token = 6 * sizes["N_readout"] + 12 * config.seq_len * attended - unasked
     return {
         "run": config.name,
         "identity": config.identity(),
