@@ -74,13 +74,15 @@ def _of_model(config: Config) -> dict[str, Any]:
 
 
 def _of_data(source: Source, D: int) -> dict[str, Any]:
-    """Unique tokens and how often a run of D sees them; of a mixture the share of each source."""
-    shares, unique = source.facts.get("shares", {}), source.facts.get("tokens", 0)
+    """Unique tokens and how often a run of D predicts them: of passes what these leave out does not count; of a mixture
+    the share of each source."""
+    said, shares = source.facts, source.facts.get("shares", {})
+    unique = said.get("read_in_a_pass", said.get("tokens", 0))
     found = {f"share_{name}": share for name, share in shares.items()}
     for name, share in shares.items():
-        if tokens := source.facts["sources"][name].get("tokens", 0):
+        if tokens := said["sources"][name].get("tokens", 0):
             found[f"epochs_{name}"] = share * D / tokens
-    return found | ({"U": unique, "epochs": D / unique} if unique else {})
+    return found | ({"U": unique, "epochs": D / said.get("predicted_in_a_pass", unique)} if unique else {})
 
 
 def environment(device: torch.device) -> dict[str, Any]:

@@ -93,12 +93,11 @@ def rounded(w: Mapping[str, Tensor], leaves: Leaves, bits: int) -> dict[str, Ten
 
 
 def counts(leaves: Leaves) -> dict[str, int]:
-    """Parameter counts by several conventions: N without embedding and readout (an MLP has no embedding: its first layer
-    is a matrix like others), N_readout with the readout (that is the embedding in a tied model), N_total with both,
-    N_matrices only the matrices inside blocks; of an encoder-decoder also N_enc and N_dec. These two leave out the
-    matrices that turn the encoder's output into keys and values of the decoder: those grow with both widths, and the
-    size of one side must not change with the other. Of experts, N_total counts all, the others those that one token
-    passes.
+    """Parameter counts by several conventions: N without embedding and readout, N_readout with the readout (that is the
+    embedding in a tied model), N_total with both, N_matrices only the matrices inside blocks; of an encoder-decoder
+    also N_enc and N_dec. These two leave out the matrices that turn the encoder's output into keys and values of the
+    decoder: those grow with both widths, and the size of one side must not change with the other. Of experts, N_total
+    counts all, the others those that one token passes. An MLP has no embedding: its first layer is like others.
 
     >>> counts({"embed": Leaf((9, 4), "embed", 1.0), "w": Leaf((4, 4), "hidden", 1.0)})
     {'N': 16, 'N_readout': 52, 'N_total': 52, 'N_matrices': 16}

@@ -43,13 +43,23 @@ class Shelf:
             return self.windows(place % len(self.rows), place // len(self.rows))
         return self._numbered(place, places, 1)
 
+    @property
+    def _in_pass(self) -> Integers:
+        """Windows of each row in a pass."""
+        return np.maximum((self.lengths - 1) // (self.window - 1), 0)
+
+    @property
+    def of_a_pass(self) -> tuple[int, int]:
+        """How many tokens a pass reads, and how many of them it predicts: all but the first of each row."""
+        predicted = int(self._in_pass.sum()) * (self.window - 1)
+        return predicted + int((self._in_pass > 0).sum()), predicted
+
     def in_passes(self, first: int, size: int, seed: int) -> Tokens:
         """Windows number ``first`` and following of passes over all of them, each in an order of its own.
 
         The windows of a pass predict every token once: they overlap by one token, which begins the next.
         """
-        stride = self.window - 1
-        places = np.maximum((self.lengths - 1) // stride, 0)
+        stride, places = self.window - 1, self._in_pass
         total, number = int(places.sum()), first + np.arange(size, dtype=np.int64)
         chosen = number % total
         for turn in np.unique(number // total):

@@ -118,6 +118,16 @@ def test_a_pass_predicts_every_token_once() -> None:
     assert (shelf.in_passes(0, windows, 2) != shelf.in_passes(windows, windows, 2)).any()
 
 
+def test_a_pass_counts_what_it_reads_and_what_it_predicts() -> None:
+    """Many short rows: much of them lies after the last whole window, and the first token of each is not predicted."""
+    lengths, window = [9, 30, 5, 17, 12, 8], 9
+    ends = np.cumsum(lengths)
+    shelf = Shelf([np.arange(end - length, end) for end, length in zip(ends, lengths, strict=True)], window)
+    pass_ = shelf.in_passes(0, 1 + 3 + 0 + 2 + 1 + 0, seed=3)
+    assert len(np.unique(pass_[:, 1:])) == pass_[:, 1:].size  # a whole pass: every window once
+    assert shelf.of_a_pass == (len(np.unique(pass_)), pass_[:, 1:].size)
+
+
 def test_run_json_says_how_often_the_data_were_seen(tmp_path: Path) -> None:
     from scalefit.proxy import Config, train
 
@@ -125,7 +135,7 @@ def test_run_json_says_how_often_the_data_were_seen(tmp_path: Path) -> None:
     small = {"d_model": 8, "d_head": 4, "n_layer": 1, "seq_len": 10, "batch": 100, "steps": 20, "eval_batch": 20}
     config = Config.read({**small, "warmup": 1, "data": str(tokens), "data_options": {"passes": 1, "limit": 801}})
     said = json.loads((train(config, tmp_path / "runs") / "run.json").read_text())
-    assert (said["U"], said["epochs"]) == (801, 2000 / 801)
+    assert (said["U"], said["epochs"]) == (801, 2000 / 800)
     mixed = {"mixture": {"a": 1, "b": 3}, "sources": {"a": str(tokens), "b": str(tokens)}}
     said = json.loads((train(Config.read({**small, "warmup": 1, **mixed}), tmp_path / "runs") / "run.json").read_text())
     assert (said["share_a"], said["share_b"]) == (0.25, 0.75)
