@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ HEADER = 256 * 4  #: bytes of it
 SCANNED = 2**24  #: tokens that are read to find the vocabulary where nothing says it
 LOOKED, UPPER = 2**16, 4  #: tokens that tell 16 bits from 32; no vocabulary reaches UPPER times 65,536
 TOKEN_FILES = (".npy", ".bin")
+#: words in the names of shards that are held out, and of those that are no part of training either
+VALIDATION = re.compile(r"(?<![a-z])(e?val|evaluation|valid|validation|dev|held.?out)(set)?(?![a-z])")
+TEST = re.compile(r"(?<![a-z])test(set)?(?![a-z])")
 IDS, TEXT = ("input_ids", "tokens", "ids"), "text"  #: columns of Hugging Face data sets
 
 
@@ -51,16 +55,26 @@ def from_path(
         files = sorted(file for file in path.rglob("*") if file.is_file())
         shards = [file for file in files if file.suffix in TOKEN_FILES]
         if shards:
-            held = [file for file in shards if "val" in file.stem.lower()] or shards[-1:]
-            parts = ([each for each in shards if each not in held] or held, held)
-            rows, apart = ([_tokens(each, bits) for each in part] for part in parts)
-            return _from_tokens(rows, [] if parts[0] == held else apart, path, seq_len, vocab, **options)
+            rows, held = ([_tokens(each, bits) for each in part] for part in _parted(shards, path))
+            return _from_tokens(rows, held, path, seq_len, vocab, **options)
         texts = {str(file.relative_to(path)): file.read_bytes() for file in files}
     elif path.suffix == ".jsonl":
         texts = _jsonl_texts(path)
     else:
         texts = {path.name: path.read_bytes()}
     return from_texts(texts, seq_len, str(path), tokenizer, **options)
+
+
+def _parted(shards: Sequence[Path], folder: Path) -> tuple[Sequence[Path], Sequence[Path]]:
+    """Shards to train on and those held out: of validation, else of a test, by a word in the name of the file or of its
+    folder, else the last. None of either is trained on, where there are others; without others none is held out."""
+    names = {shard: str(shard.relative_to(folder).with_suffix("")).lower() for shard in shards}
+    validation, test = ([shard for shard in shards if word.search(names[shard])] for word in (VALIDATION, TEST))
+    train = [shard for shard in shards if shard not in validation and shard not in test]
+    if not train:
+        return shards, []
+    held = validation or test or train[1:][-1:]
+    return [shard for shard in train if shard not in held], held
 
 
 def _jsonl_texts(path: Path) -> dict[str, bytes]:

@@ -68,6 +68,36 @@ def test_shards_are_one_text_without_windows_across_them_and_the_one_named_val_i
     assert set(opened(tmp_path, limit=320).batch(0, 1, 500)["tokens"].flatten().tolist()) == {1, 2}
 
 
+@pytest.mark.parametrize(
+    ("train", "held", "neither"),
+    [
+        (["train/0", "train/1"], ["val/0", "val/1"], []),  # folders say it
+        (["web_train_0", "web_train_1"], ["web_test_0"], []),
+        (["a0"], ["validation-0", "eval_1"], ["test-0"]),
+        (["interval0", "medieval1"], ["news2"], []),  # parts of other words say nothing, so the last one is held out
+        (["latest0"], ["val"], []),
+    ],
+)
+def test_shards_that_are_held_out_are_not_trained_on(
+    train: list[str], held: list[str], neither: list[str], tmp_path: Path
+) -> None:
+    names = [*train, *held, *neither]
+    for token, name in enumerate(names):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write(tmp_path / f"{name}.bin", np.full(60, token))
+    source = opened(tmp_path)
+    seen = {int(token) for token in source.batch(0, 1, 300)["tokens"].unique()}
+    assert seen == {names.index(name) for name in train}
+    assert {int(token) for token in source.held_out(60)["tokens"].unique()} == {names.index(name) for name in held}
+
+
+@pytest.mark.parametrize("name", ["only", "val"])
+def test_of_a_single_shard_the_end_is_held_out(name: str, tmp_path: Path) -> None:
+    write(tmp_path / f"{name}.bin", np.arange(400))
+    source = opened(tmp_path)
+    assert (source.facts["tokens"], int(source.held_out(1)["tokens"][0, 0])) == (380, 380)
+
+
 def test_nothing_is_scanned_where_the_vocabulary_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "SCANNED", 100)
     path = write(tmp_path / "a.bin", TOKENS % 50000)
