@@ -16,7 +16,8 @@ class Probe:
     """Reduces the tensors that a model records in one forward pass to one number per member.
 
     Logged are ``rms_act/B.attention_out``, ``rms_act/B.mlp_out`` and ``rms_act/B.mlp_residual`` of block B,
-    ``attention_logit_max/B`` and ``attention_logit_max`` over all blocks, ``output_logit_mean`` and
+    ``attention_logit_max/B`` (of an encoder-decoder over both kinds of attention in the block, and of its encoder as
+    ``attention_logit_max/encoderB``) and ``attention_logit_max`` over all blocks, ``output_logit_mean`` and
     ``output_logit_logsumexp`` (mean over tokens), and ``zero_gradient_tokens``, the share of tokens (or examples) whose
     loss is zero in single precision: the model is so sure of them that they no longer pull at its weights.
     """
@@ -35,9 +36,8 @@ class Probe:
             self.values["zero_gradient_tokens"] = (flat == 0).float().mean(1)
         elif name.endswith("_logit"):
             largest = flat.amax(1)
-            self.values[f"attention_logit_max/{name.partition('.')[0]}"] = largest
-            known = self.values.get("attention_logit_max", largest)
-            self.values["attention_logit_max"] = torch.maximum(known, largest)
+            for key in (f"attention_logit_max/{name.partition('.')[0]}", "attention_logit_max"):
+                self.values[key] = torch.maximum(self.values.get(key, largest), largest)
         else:
             self.values[f"rms_act/{name}"] = flat.square().mean(1).sqrt()
 

@@ -53,6 +53,25 @@ def test_values_are_what_their_names_say() -> None:
     assert probe.values["attention_logit_max"][0].item() == largest
 
 
+def test_the_largest_logit_of_a_block_is_over_both_kinds_of_its_attention() -> None:
+    shape = {"model": "encoder-decoder", "data": "translation", "d_model": 16, "d_head": 8, "n_layer": 2}
+    ensemble = Ensemble([Config.read(shape | {"seq_len": 8, "batch": 64, "eval_batch": 64})])
+    w, probe = ensemble.weights(ensemble.theta), Probe()
+    seen: dict[str, float] = {}
+
+    def record(name: str, value: torch.Tensor) -> None:
+        probe(name, value)
+        if name.endswith("_logit") and name != "output_logit":
+            seen[name] = value.max().item()
+
+    ensemble.model.losses(w, ensemble.batch(1), record)
+    for block in ("0", "1", "encoder0", "encoder1"):
+        wanted = max(value for name, value in seen.items() if name.startswith(f"{block}."))
+        assert probe.values[f"attention_logit_max/{block}"].item() == wanted
+    assert seen["0.attention_logit"] > seen["0.cross_logit"] or seen["1.attention_logit"] > seen["1.cross_logit"]
+    assert probe.values["attention_logit_max"].item() == max(seen.values())
+
+
 def test_attention_logits_reproduce_the_attention_of_the_model() -> None:
     """Softmax of the recorded logits times the values is what the fused attention put out."""
     ensemble = Ensemble([CONFIG])
