@@ -201,6 +201,10 @@ class Config:
         parts += [] if "steps" in given else [f"steps={self.steps}"]
         return parse_schedule(f"{kind}:{','.join([rest, *parts] if rest else parts)}")
 
+    def lr_is_of_schedule(self) -> bool:
+        """Whether the schedule says its learning rates itself, so that ``lr`` is not used."""
+        return "peak_lr" in self.schedule or "peak_lr=" not in self.lr_schedule().text
+
     def refuse_unbuildable(self) -> None:
         """Raise InputError where no model could be built or trained: what is refused when a run begins, without torch.
 

@@ -44,6 +44,7 @@ def facts(
         "C": per_token * step * config.batch,
         "flops_per_token": per_token,
         "flops_formula": f"{FLOPS[config.model]}; C = flops_per_token D; D counts {UNITS[config.model]}",
+        **({"lr": float(schedule.per_step().max())} if config.lr_is_of_schedule() else {}),
         "peak_lr": float(schedule.per_step().max()),
         "schedule": schedule.text,
         "vocab": sources["val_loss"].vocab,

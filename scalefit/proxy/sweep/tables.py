@@ -62,6 +62,7 @@ def _labels(out: Path, job: Job, keys: Sequence[str]) -> dict[str, Any]:
     known["status"] = status_of(out, job)["status"]
     settings = {key: value for key, value in job.config.as_dict().items() if key not in UNIDENTIFYING}
     first = {key: getattr(job.config, key) for key in keys}
+    first |= {"lr": facts["lr"]} if "lr" in facts else {}
     return {key: _cell(value) for key, value in ({"run": job.id} | first | settings | known | first).items()}
 
 
