@@ -46,6 +46,7 @@ class RunLogger:
         self.sinks += [_Wandb(self.settings, wandb if isinstance(wandb, dict) else {})] if wandb else []
         if not self.run.claim():
             raise InputError("another process writes this run", where=str(self.run.path), todo=CHOOSE)
+        self.last = math.nan if found.get("status") == "diverged" else self.last  # until a row says otherwise
         self._describe("running")
         return self
 

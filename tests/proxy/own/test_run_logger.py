@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -79,6 +80,14 @@ def test_how_it_ended(tmp_path, last, status):
         log(3, val_loss=1.0)
     assert json.loads((tmp_path / "a" / "run.json").read_text())["status"] == status
     assert len(sf.read_runs(tmp_path / "a").curves) >= 1
+
+
+def test_opened_again_without_a_new_row_a_run_has_ended_as_before(tmp_path):
+    for losses, status in (((math.nan,), "diverged"), ((), "diverged"), ((math.nan, 3.0), "finished"), ((), "finished")):
+        with RunLogger(tmp_path / "a") as log:
+            for step, loss in enumerate(losses, 1):
+                log(step, loss=loss)
+        assert json.loads((tmp_path / "a" / "run.json").read_text())["status"] == status
 
 
 def test_steps_that_do_not_rise_and_folders_in_use_are_refused(tmp_path):
