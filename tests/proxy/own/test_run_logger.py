@@ -83,7 +83,8 @@ def test_how_it_ended(tmp_path, last, status):
 
 
 def test_opened_again_without_a_new_row_a_run_has_ended_as_before(tmp_path):
-    for losses, status in (((math.nan,), "diverged"), ((), "diverged"), ((math.nan, 3.0), "finished"), ((), "finished")):
+    ends = ((math.nan,), "diverged"), ((), "diverged"), ((math.nan, 3.0), "finished"), ((), "finished")
+    for losses, status in ends:
         with RunLogger(tmp_path / "a") as log:
             for step, loss in enumerate(losses, 1):
                 log(step, loss=loss)
