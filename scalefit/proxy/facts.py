@@ -75,8 +75,8 @@ def _of_model(config: Config) -> dict[str, Any]:
 
 
 def _of_data(source: Source, D: int) -> dict[str, Any]:
-    """Unique tokens and how often a run of D predicts them: of passes what these leave out does not count; of a mixture
-    the share of each source."""
+    """Unique tokens and how often a run of D predicts them, where what passes and fixed examples leave out does not
+    count; of a mixture the share of each source."""
     said, shares = source.facts, source.facts.get("shares", {})
     unique = said.get("read_in_a_pass", said.get("tokens", 0))
     found = {f"share_{name}": share for name, share in shares.items()}

@@ -102,8 +102,9 @@ class TokenSource(Source):
         self.train, self.held, self.vocab = Shelf(train, window), Shelf(held, window), vocab
         self.unchecked = unchecked
         self.facts = {"tokens": self.train.size, "held_out_tokens": self.held.size, **facts}
-        if passes:
-            self.facts |= dict(zip(("read_in_a_pass", "predicted_in_a_pass"), self.train.of_a_pass, strict=True))
+        if passes or examples:
+            seen = (examples * window, examples * seq_len) if examples else self.train.of_a_pass
+            self.facts |= dict(zip(("read_in_a_pass", "predicted_in_a_pass"), seen, strict=True))
         for part, shelf in (("training", self.train), ("held-out", self.held)):
             if shelf.longest < window:
                 raise InputError(

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,9 @@ def test_run_json_says_how_often_the_data_were_seen(tmp_path: Path) -> None:
     config = Config.read({**small, "warmup": 1, "data": str(tokens), "data_options": {"passes": 1, "limit": 801}})
     said = json.loads((train(config, tmp_path / "runs") / "run.json").read_text())
     assert (said["U"], said["epochs"]) == (801, 2000 / 800)
+    fixed = replace(config, data_options={"examples": 10})  # a batch is all of them: 20 steps are 20 passes
+    said = json.loads((train(fixed, tmp_path / "runs") / "run.json").read_text())
+    assert (said["U"], said["epochs"]) == (10 * 11, 20)
     mixed = {"mixture": {"a": 1, "b": 3}, "sources": {"a": str(tokens), "b": str(tokens)}}
     said = json.loads((train(Config.read({**small, "warmup": 1, **mixed}), tmp_path / "runs") / "run.json").read_text())
     assert (said["share_a"], said["share_b"]) == (0.25, 0.75)
