@@ -186,8 +186,11 @@ def small_sample(blocks: int, rows: int, parameters: int, method: Method) -> flo
 
 
 def deviation(factor: float, spread: FloatArray, missed: FloatArray, sigma: float) -> FloatArray:
-    """The standard deviation S of a prediction; see the head of this file. A factor of 0 is a law that misses nothing."""
-    share = factor * missed if factor else np.zeros(np.shape(missed))  # what is missed may be infinite
+    """The standard deviation S of a prediction; see the head of this file.
+
+    With a factor of 0 nothing is missed, even where ``missed`` is infinite.
+    """
+    share = factor * missed if factor else np.zeros(np.shape(missed))
     return np.asarray(np.sqrt(spread**2 + share**2 + sigma**2))
 
 
