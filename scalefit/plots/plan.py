@@ -29,9 +29,9 @@ def plot_plan(plan: Plan, *, ax: Axes | None = None) -> Axes:
     """Draw the loss against size: a valley for each budget, the path of their bottoms, the targets as stars.
 
     Valleys and path are solid within the compute of the fitted runs (dots, in the colour of their compute, with the
-    inference that budgets pay for) and dashed beyond; the band of the path is the 90 % interval of the best size. A loss
-    that is never reached is drawn as a line beside the floor of the law. Raises InputError for a law whose runs have no
-    compute.
+    inference that budgets pay for) and dashed beyond; the band of the path is the 90 % interval of the best size. A
+    loss that is never reached is drawn as a line beside the floor of the law. Raises InputError for a law whose runs
+    have no compute.
     """
     surface = _free(plan)
     ax = canvas.new_axes(ax)
