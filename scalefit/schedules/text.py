@@ -190,13 +190,13 @@ def _values(text: str, shape: Callable[..., Floats], where: str) -> dict[str, ob
             raise InputError(f"unknown key '{key}'", where=where, todo=f"use {', '.join(known)}")
         if key in values:
             raise InputError(f"key '{key}' is given twice", where=where, todo="remove one")
-        values[key] = _value(key, _of_whole(key, value, text), where)
+        values[key] = _value(key, _of_whole(key, value, text, where), where)
 
     all_of(one, filter(None, (piece.strip() for piece in text.split(","))))
     return {key: values[key] for key in known if key in values}
 
 
-def _of_whole(key: str, value: str, text: str) -> str:
+def _of_whole(key: str, value: str, text: str, where: str = "") -> str:
     """A value with shares in percent as steps or rates, by the length and the peak in the text of a schedule.
 
     >>> text = "peak_lr=3e-4,steps=1k"
@@ -206,6 +206,9 @@ def _of_whole(key: str, value: str, text: str) -> str:
     pairs = [piece.partition("=") for piece in text.split(",")]
     unit = WHOLES.get(key, "")
     given = next((whole.strip() for name, _, whole in pairs if name.strip() == unit), "")
+    if "%" in value and unit and not given:
+        what = f"{key}={value} is a share of {unit}, which is not given"
+        raise InputError(what, where=where, todo=f"add {unit}=…")
     try:
         whole = _number(unit, given) if given else float("nan")
         return "/".join(_share(part, whole, unit) for part in value.split("/"))

@@ -423,3 +423,8 @@ def test_shares_in_percent_are_of_the_peak_and_of_the_run(text, whole):
 def test_a_share_that_is_none_is_refused(text):
     with pytest.raises(InputError, match=r"'(x|9)%' is not a number"):
         sc.parse_schedule(text)
+
+
+def test_a_share_of_what_is_not_given_names_it():
+    with pytest.raises(InputError, match=r"decay_steps=20% is a share of steps, which is not given.*add steps"):
+        sc.parse_schedule("wsd:peak_lr=1,decay=20%")
