@@ -113,4 +113,5 @@ def _falls(state: FloatArray) -> str:
     fallen, share, mean = (100 * float(value) for value in state)
     if fallen < 1:
         return "does not fall"
-    return f"falls by {fallen:.0f} % over the last {share:.0f} % of the steps (mean {mean:.0f} % of the peak)"
+    over = "at once" if share < 0.5 else f"over the last {share:.0f} % of the steps"
+    return f"falls by {fallen:.0f} % {over} (mean {mean:.0f} % of the peak)"

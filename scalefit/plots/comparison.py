@@ -17,7 +17,7 @@ LEAST = 1e-3  #: percent; smaller errors are drawn there
 
 
 def plot_comparison(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
-    """Draw each law's back-test errors, best law on top: median, middle half (bar), worst tenth (thin line).
+    """Draw each law's back-test errors, best law on top: the error that ranks them (dot), middle half, worst tenth.
 
     Beside each law stand the share of its predictions inside their 90 % intervals and its number of parameters; the
     error on held-out runs is a diamond. The recommended law is blue, and so are those that cannot be told from it.
@@ -30,9 +30,9 @@ def plot_comparison(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
     canvas.rows(ax, names)
     ticks.set_log(ax, "x", ticks.plain)
     ax.set_xlabel("error of predictions of larger runs by fits to smaller ones (%)")
-    median: dict[str, Any] = {"marker": "o", "markersize": 6, "linewidth": 4, "alpha": 0.9}
+    ranked: dict[str, Any] = {"marker": "o", "markersize": 6, "linewidth": 4, "alpha": 0.9}
     entries = [
-        Line2D([], [], color=colours.FITTED, label="median, middle half", **median),
+        Line2D([], [], color=colours.FITTED, label="error by which laws are ranked; middle half", **ranked),
         Line2D([], [], color=colours.FITTED, linewidth=1, label="up to the worst tenth"),
     ]
     if "judge_error" in comparison.table.columns:
@@ -46,8 +46,9 @@ def _one(ax: Axes, comparison: Comparison, name: str, row: int, colour: str) -> 
     low, high = np.percentile(size, MIDDLE)
     ax.plot([low, np.percentile(size, TAIL)], [row, row], color=colour, linewidth=1, zorder=2)
     ax.plot([low, high], [row, row], color=colour, linewidth=5, alpha=0.45, solid_capstyle="butt", zorder=2)
-    ax.plot(np.median(size), row, color=colour, marker="o", markersize=6, zorder=3)
     facts = {str(key): float(value) for key, value in comparison.table.loc[name].to_dict().items()}
+    ranked = max(100 * facts["backtest_error"], LEAST)  # the mean over refits of their medians
+    ax.plot(ranked, row, color=colour, marker="o", markersize=6, zorder=3)
     if "judge_error" in facts:
         judged = max(100 * facts["judge_error"], LEAST)
         ax.plot(judged, row, color=colours.HELD_OUT, marker="D", markersize=5, zorder=4)

@@ -28,9 +28,10 @@ MOST_NAMED = 2  #: targets whose numbers are printed beside them
 def plot_plan(plan: Plan, *, ax: Axes | None = None) -> Axes:
     """Draw the loss against size: a valley for each budget, the path of their bottoms, the targets as stars.
 
-    Valleys and path are solid within the compute of the fitted runs (dots, in the colour of their compute) and dashed
-    beyond; the band of the path is the 90 % interval of the best size. A loss that is never reached is drawn as a line
-    beside the floor of the law. Raises InputError for a law whose runs have no compute.
+    Valleys and path are solid within the compute of the fitted runs (dots, in the colour of their compute, with the
+    inference that budgets pay for) and dashed beyond; the band of the path is the 90 % interval of the best size. A
+    loss that is never reached is drawn as a line beside the floor of the law. Raises InputError for a law whose runs
+    have no compute.
     """
     surface = _free(plan)
     ax = canvas.new_axes(ax)
@@ -58,7 +59,8 @@ def plot_plan(plan: Plan, *, ax: Axes | None = None) -> Axes:
     entries = [legend.stroke(paint(C), ticks.power_of_ten(float(f"{C:.2g}")), not low <= C <= high) for C in budgets]
     entries += [legend.stroke(colours.TARGET, "best size" + (", 90 % interval" if banded else ""))]
     canvas.warn_of(ax, [check.text for check in (*plan.cautions, *plan.fit.warnings)])
-    legend.place(ax, entries, title="compute (FLOP)")
+    counted = "training and inference" if surface.cost.inference else "compute"
+    legend.place(ax, entries, title=f"{counted} (FLOP)")
     return ax
 
 
@@ -75,10 +77,10 @@ def _free(plan: Plan) -> Surface:
 
 
 def _fitted(plan: Plan, surface: Surface) -> pd.DataFrame:
-    """The fitted runs with their compute."""
+    """The fitted runs with what budgets count: their training, and their inference where that is planned for."""
     rows = samples.fitted_rows(plan.fit)
     values = {**surface.held, **{name: rows[name].to_numpy(float) for name in plan.fit.law.columns.values()}}
-    return rows.assign(C=surface.cost.of_training(values))
+    return rows.assign(C=surface.cost(values))
 
 
 def _paint(budgets: list[float]) -> colours.Painter:

@@ -28,6 +28,8 @@ TEXT_KEYS = ("decay",)
 THOUSANDS = {"k": 1_000, "m": 1_000_000}
 LARGEST = 2**53  #: numbers beyond it are no steps
 LIST_KEYS = ("at", "lr", "factor")
+#: of what a value in percent is a share
+WHOLES = {"decay_steps": "steps", "at": "steps", "warmup": "steps", "final": "peak_lr", "initial": "peak_lr"}
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,11 @@ def parse_schedule(text: str, *, warmup: int | None = None) -> Schedule:
 
     `KIND:key=value,…` with KIND one of constant, linear, cosine, wsd, inverse_sqrt, multi_step, cyclic, piecewise, and
     as keys the arguments of the function of that name in `scalefit.schedules.shapes`; `steps` is always needed, except
-    for piecewise, and may be written as 20k. Lists are written with slashes:
-    `multi_step:peak_lr=3e-4,steps=16000,at=8000/12000,factor=0.3`. `csv:PATH` (or a path that ends in .csv, .csv.gz or
-    .tsv) reads the columns step and lr; if the file has several schedules, `csv:PATH#NAME` chooses one by its column
-    schedule or run. `warmup` completes a CSV whose first row is later than step 1. Raises InputError that names the
-    part that is wrong and what to write.
+    for piecewise, and may be written as 20k. Rates and steps may be shares of the peak and of the run: `final=10%`.
+    Lists are written with slashes: `multi_step:peak_lr=3e-4,steps=16000,at=8000/12000,factor=0.3`. `csv:PATH` (or a
+    path that ends in .csv, .csv.gz or .tsv) reads the columns step and lr; if the file has several schedules,
+    `csv:PATH#NAME` chooses one by its column schedule or run. `warmup` completes a CSV whose first row is later than
+    step 1. Raises InputError that names the part that is wrong and what to write.
 
     >>> parse_schedule("cosine:steps=60000,peak_lr=3e-4,warmup=1e3,final=3e-5").text
     'cosine:peak_lr=0.0003,steps=60000,warmup=1000,final=3e-05'
@@ -182,14 +184,42 @@ def _values(text: str, shape: Callable[..., Floats], where: str) -> dict[str, ob
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals:
             raise InputError(f"'{part}' is not of the form key=value", where=where, todo="write steps=20000, say")
+        if key == "decay" and value.endswith("%"):
+            key = "decay_steps"  # as in the names of candidates, wsd:decay=20%
         if key not in known:
             raise InputError(f"unknown key '{key}'", where=where, todo=f"use {', '.join(known)}")
         if key in values:
             raise InputError(f"key '{key}' is given twice", where=where, todo="remove one")
-        values[key] = _value(key, value, where)
+        values[key] = _value(key, _of_whole(key, value, text, where), where)
 
     all_of(one, filter(None, (piece.strip() for piece in text.split(","))))
     return {key: values[key] for key in known if key in values}
+
+
+def _of_whole(key: str, value: str, text: str, where: str = "") -> str:
+    """A value with shares in percent as steps or rates, by the length and the peak in the text of a schedule.
+
+    >>> text = "peak_lr=3e-4,steps=1k"
+    >>> _of_whole("final", "10%", text), _of_whole("at", "80%/900", text)
+    ('3e-05', '800/900')
+    """
+    pairs = [piece.partition("=") for piece in text.split(",")]
+    unit = WHOLES.get(key, "")
+    given = next((whole.strip() for name, _, whole in pairs if name.strip() == unit), "")
+    if "%" in value and unit and not given:
+        what = f"{key}={value} is a share of {unit}, which is not given"
+        raise InputError(what, where=where, todo=f"add {unit}=…")
+    try:
+        whole = _number(unit, given) if given else float("nan")
+        return "/".join(_share(part, whole, unit) for part in value.split("/"))
+    except (ValueError, InvalidOperation):
+        return value  # refused as no number
+
+
+def _share(part: str, whole: float, unit: str) -> str:
+    if not part.endswith("%") or not np.isfinite(whole):
+        return part
+    return f"{float(part[:-1]) / 100 * whole:{'.12g' if unit == 'peak_lr' else '.0f'}}"
 
 
 def _value(key: str, text: str, where: str) -> object:

@@ -186,8 +186,12 @@ def small_sample(blocks: int, rows: int, parameters: int, method: Method) -> flo
 
 
 def deviation(factor: float, spread: FloatArray, missed: FloatArray, sigma: float) -> FloatArray:
-    """The standard deviation S of a prediction; see the head of this file."""
-    return np.asarray(np.sqrt(spread**2 + (factor * missed) ** 2 + sigma**2))
+    """The standard deviation S of a prediction; see the head of this file.
+
+    With a factor of 0 nothing is missed, even where ``missed`` is infinite.
+    """
+    share = factor * missed if factor else np.zeros(np.shape(missed))
+    return np.asarray(np.sqrt(spread**2 + share**2 + sigma**2))
 
 
 def factor_of(folds: Sequence[Fold], level: float = LEVEL) -> tuple[float, int, int]:

@@ -128,5 +128,9 @@ def _on_the_way(
 
 
 def _never_rising(ends: FloatArray, asked: Mapping[str, FloatArray], falling: list[str]) -> FloatArray:
-    """Each upper end lowered to the least one among the rows asked that are smaller in every respect."""
-    return ends if len(ends) > MOST_ASKED else np.minimum(ends, least_measured(asked, ends, asked, falling))
+    """Each upper end lowered to the least one among the rows asked that are smaller in every respect.
+
+    A row without an end lowers none.
+    """
+    known = np.where(np.isnan(ends), np.inf, ends)
+    return ends if len(ends) > MOST_ASKED else np.minimum(ends, least_measured(asked, known, asked, falling))

@@ -146,6 +146,14 @@ class TestAdvice:
         again = next_runs(fit, found.halving * 1.01, runs=12, failure=0.05, **TARGET)
         assert again.after <= 0.5 * found.now * 1.05
 
+    @pytest.mark.parametrize("budget", [1e20, 1e21, 1e22])
+    def test_no_run_and_no_advised_batch_halves_the_interval_for_less_than_is_said(self, fit, budget):
+        found = next_runs(fit, budget, **TARGET)
+        paid = found.table["C"].cumsum()[found.table["half_width"] <= 0.5 * found.now]
+        alone = found.candidates["C"][found.candidates["half_width"] <= 0.5 * found.now]
+        assert len(alone)
+        assert found.halving <= min([*paid, *alone]) * (1 + 1e-12)
+
     def test_errors_shrink_by_about_what_was_expected(self, runs):
         """Errors at the target of fits to new noise, without and with the advised runs, against the expected spread."""
         plain = sf.fit(runs, "chinchilla", draws=200, calibrated=False)

@@ -419,6 +419,10 @@ class TestIntervals:
         ({"compute": 1e22, "cost": "6*N*D*x"}, "reads x, which has no value"),
         ({"compute": 1e22, "cost": "shape:width=3"}, 'no key "width"'),
         ({"compute": 1e22, "cost": "shape:vocab=3"}, "does not make a cost"),
+        (
+            {"compute": 1e21, "inference_tokens": 1e12, "N": 1e9},
+            "1e[+]12 tokens of inference alone cost 2e[+]21 FLOP at the size that is held, of a budget of 1e[+]21",
+        ),
         ({"compute": 1e22, "inference_tokens": 1e30}, "besides 1e[+]30 tokens of inference have no optimum"),
         ({"compute": 1e22, "active": 2.0}, "share of 2 active"),
         ({"hours": 3}, "need to know the GPU"),

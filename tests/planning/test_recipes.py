@@ -75,6 +75,7 @@ class TestPlanted:
         found = compare_recipes(same, "recipe", C=TARGET, draws=60)
         assert found.alike
         assert "no difference is found" in str(found)
+        assert "chosen by the Bayesian criterion among those in which recipes can differ" in str(found)
         row = found.pairs.iloc[0]
         assert row["difference_high"] > row["difference"] > row["difference_low"]
 

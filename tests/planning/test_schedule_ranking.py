@@ -259,3 +259,14 @@ class TestChoice:
             rank_schedules(one, "all")
         with pytest.raises(sf.InputError, match="needs loss curves with a step"):
             rank_schedules(pd.DataFrame({"N": [1e7, 1e8], "D": [1e9, 1e9], "loss": [3.0, 2.8]}), "all")
+
+
+def test_a_warning_names_the_best_schedule_that_has_it(curves):
+    two = curves.where("schedule in ('cosine-1600', 'constant-2400')")
+    found = rank_schedules(
+        two, ["multi_step:at=80%/90%,factor=0.316", "cosine", "wsd:decay=20%"], warmup=100, steps=1600
+    )
+    (told,) = [check.text for check in found.cautions if check.code == "another-schedule"]
+    first = next(name for name in found.table["schedule"] if name != "cosine")
+    assert told.startswith(f"{first} (and 1 other schedule): the learning rate falls")
+    assert "last 0 %" not in str(found)

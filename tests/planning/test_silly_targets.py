@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
+from scalefit.planning.allocation.targets import fixed_of
 from scalefit.planning.downstream.ladder import task_ladder
 from scalefit.planning.run_schedule import schedule_of
 
@@ -82,3 +83,8 @@ def test_a_curvature_or_a_norm_below_zero_is_refused_by_its_step(column):
     log.loc[4, column] = -0.5
     with pytest.raises(sf.InputError, match=f"^schedule: {column} is -0.5 at step 5, below 0 \\(1 of 40 rows\\)"):
         schedule_of(log)
+
+
+def test_every_fault_of_a_target_is_told():
+    with pytest.raises(sf.InputError, match=r"(?s)2 faults.*'1Z' is not a number.*D is 0"):
+        fixed_of({"N": "1Z", "D": 0})

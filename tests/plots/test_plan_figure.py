@@ -81,3 +81,21 @@ def test_a_law_without_a_budget_has_no_figure():
     found = sf.fit(pd.DataFrame({"C": C, "loss": 1.7 + 20 * C**-0.08}), "power-floor:over=C").plan(loss=1.9)
     with pytest.raises(sf.InputError, match="no budget to draw"):
         found.plot()
+
+
+def test_with_inference_dots_and_budgets_count_the_same(fit):
+    """A run of N and D costs 6 N D + 2 N I: valleys inside the fitted range are at such costs of the fitted runs."""
+    import matplotlib.pyplot as plt
+
+    tokens = 1e12
+    ax = plot_plan(fit.plan(compute=1e22, inference_tokens=tokens))
+    N, D = np.repeat(np.geomspace(1e7, 1e9, 5), 4), np.tile(np.geomspace(1e9, 3e10, 4), 5)
+    spent = 6 * N * D + 2 * N * tokens
+    for line in (line for line in lines(ax) if line.get_color() != TARGET and line.get_linestyle() == "-"):
+        N, loss = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
+        reducible = loss - fit["E"] - fit["A"] * N ** -fit["alpha"]
+        C = 6 * N * (fit["B"] / reducible) ** (1 / fit["beta"]) + 2 * N * tokens
+        np.testing.assert_allclose(C, C[0], rtol=1e-6)
+        assert spent.min() * (1 - 1e-6) <= C[0] <= spent.max() * (1 + 1e-6)
+    assert ax.get_legend().get_title().get_text() == "training and inference (FLOP)"
+    plt.close("all")

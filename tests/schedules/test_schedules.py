@@ -395,3 +395,36 @@ def test_an_exponential_decay_has_the_geometric_mean_at_half():
 
 def test_wsd_decays_by_default_over_the_last_tenth_of_the_steps():
     assert sc.wsd([0, 900, 925, 950, 1000], peak_lr=1.0, steps=1000).tolist() == [1.0, 1.0, 0.75, 0.5, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        (
+            "cosine:peak_lr=4e-3,steps=4000,warmup=100,final=10%",
+            "cosine:peak_lr=0.004,steps=4000,warmup=100,final=0.0004",
+        ),
+        (
+            "cosine:final=10%,warmup=2.5%,steps=4k,peak_lr=4e-3",
+            "cosine:peak_lr=0.004,steps=4000,warmup=100,final=0.0004",
+        ),
+        ("wsd:peak_lr=4e-3,steps=4000,decay=20%", "wsd:peak_lr=0.004,steps=4000,decay_steps=800"),
+        (
+            "multi_step:peak_lr=1,steps=1000,at=80%/900,factor=0.3",
+            "multi_step:peak_lr=1,steps=1000,at=800/900,factor=0.3",
+        ),
+    ],
+)
+def test_shares_in_percent_are_of_the_peak_and_of_the_run(text, whole):
+    assert sc.parse_schedule(text).text == sc.parse_schedule(whole).text
+
+
+@pytest.mark.parametrize("text", ["cosine:peak_lr=1,steps=9,final=x%", "cosine:peak_lr=1,steps=9%"])
+def test_a_share_that_is_none_is_refused(text):
+    with pytest.raises(InputError, match=r"'(x|9)%' is not a number"):
+        sc.parse_schedule(text)
+
+
+def test_a_share_of_what_is_not_given_names_it():
+    with pytest.raises(InputError, match=r"decay_steps=20% is a share of steps, which is not given.*add steps"):
+        sc.parse_schedule("wsd:peak_lr=1,decay=20%")

@@ -13,6 +13,7 @@ from scalefit.laws import find_law
 from scalefit.schedules import cosine, gaps_at, wsd
 from scalefit.solver.between import KNOTS, factors, joined, pieces
 from scalefit.solver.model import bind
+from scalefit.solver.solve import SEARCHED_ROWS, Settings, solve
 
 PLANTED = {
     "multi-power": {"L0": 2.5, "A": 0.5, "B": 400.0, "alpha": 0.5, "C": 2.0, "beta": 0.6, "gamma": 0.6},
@@ -135,3 +136,16 @@ def test_a_streamed_log_gives_the_optimum_of_all_its_rows(monkeypatch):
     assert streamed.cost == pytest.approx(whole.cost, rel=1e-7)
     for name in ("L0", "A", "B", "alpha"):
         assert streamed[name] == pytest.approx(whole[name], rel=1e-4)
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_rows_whose_sums_are_interpolated_already_are_fitted_too(name, curves):
+    """As the refits of a back-test are, which take rows of what the first fit has condensed."""
+    model = curves(name)
+    part = model.condensed.take(np.arange(0, model.n, 5))
+    assert part.between is not None
+    assert part.n > 2 * SEARCHED_ROWS
+    planted = np.array([[PLANTED[name][c.name] for c in part.coordinates]])
+    values = part.value(np.where(part.log, np.log(planted), planted))[0]
+    solution = solve(part, values, None, Settings(starts=2))
+    assert part.value(solution.theta[None])[0] == pytest.approx(values, rel=1e-4)

@@ -283,3 +283,10 @@ def test_a_fold_that_cannot_be_fitted_is_left_out(prepared):
     one_size[:2] = False
     found = walk(prepared.law, prepared.model, rows, prepared.settings, 0, [("two rows", one_size)])
     assert found == []
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_is_missed_may_be_infinite_and_a_factor_of_0_still_misses_nothing():
+    made = deviation(0.0, np.array([3.0, 3.0]), np.array([np.inf, 1.0]), 4.0)
+    assert made.tolist() == [5.0, 5.0]
+    assert deviation(0.5, np.array([3.0]), np.array([np.inf]), 4.0).tolist() == [np.inf]

@@ -8,7 +8,7 @@ import pytest
 
 import scalefit as sf
 from scalefit.uncertainty.calibration import student
-from scalefit.uncertainty.ceiling import least_measured, never_rises
+from scalefit.uncertainty.ceiling import _never_rising, least_measured, never_rises
 
 Z = student(0.9, np.inf)
 
@@ -99,3 +99,10 @@ def test_a_rise_beyond_the_fitted_rows_counts():
     bowl, values = sf.find_law("loss = a + b*x**-1 + c*x"), {"a": 1.0, "b": 1.0, "c": 0.01}
     assert never_rises(bowl, values, x, {"x": np.array([5.0])}) == ["x"]
     assert never_rises(bowl, values, x, {"x": np.array([500.0])}) == []
+
+
+def test_a_row_without_an_end_takes_none_from_the_others():
+    ends = np.array([np.nan, 3.0, 4.0])
+    found = _never_rising(ends, {"N": np.array([1.0, 2.0, 3.0])}, ["N"])
+    assert found[1:].tolist() == [3.0, 3.0]
+    assert np.isnan(found[0])

@@ -17,7 +17,7 @@ from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
 from scalefit.numerics import FloatArray
 from scalefit.planning.allocation.answer import Plan, assumptions, floor_name
-from scalefit.planning.allocation.cost import Rate, rate_of
+from scalefit.planning.allocation.cost import SIZES, Rate, rate_of
 from scalefit.planning.allocation.measured import priced
 from scalefit.planning.allocation.source import DRAWS, LAW, fit_of
 from scalefit.planning.allocation.spread import constants_of, ends, plain_ends
@@ -156,12 +156,22 @@ class _Asked:
         place = self.surface.optimum(budget)
         chosen = {name: float(values[0]) for name, values in place.items()}
         if not all(value >= 1.0 or name == "precision" for name, value in chosen.items()):
-            tokens = self.surface.cost.inference
-            besides = f" besides {tokens:.3g} tokens of inference" if tokens else ""
-            what = f"{budget:.3g} FLOP{besides} have no optimum with a parameter and a token to train"
-            raise InputError(what, where=f"plan by law {self.fit.law.name}", todo="give another budget or cost")
+            raise self._nothing_left(budget)
         row: dict[str, Any] = {"target": f"{budget:.4g} FLOP", "C": budget, "C_low": np.nan, "C_high": np.nan}
         return self._completed(row, place, budget)
+
+    def _nothing_left(self, budget: float) -> InputError:
+        """A budget that trains nothing; where the size is held, its inference alone may cost more."""
+        where, cost, held = f"plan by law {self.fit.law.name}", self.surface.cost, self.surface.held
+        if cost.inference and all(name in held for name in self.surface.law.columns.values() if name in SIZES):
+            served = float(cost.inference * np.asarray(cost.served(held)))
+            if served >= budget:
+                what = f"{cost.inference:.3g} tokens of inference alone cost {served:.3g} FLOP at the size that is held"
+                todo = "give a larger budget, fewer tokens of inference, or a smaller size"
+                return InputError(f"{what}, of a budget of {budget:.3g}", where=where, todo=todo)
+        besides = f" besides {cost.inference:.3g} tokens of inference" if cost.inference else ""
+        what = f"{budget:.3g} FLOP{besides} have no optimum with a parameter and a token to train"
+        return InputError(what, where=where, todo="give another budget or cost")
 
     def for_loss(self, loss: float) -> _Row:
         surface = self.surface

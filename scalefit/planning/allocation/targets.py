@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import InputError
+from scalefit.errors import InputError, all_of
 from scalefit.planning.allocation.cost import SIZES, Rate
 from scalefit.runs.quantities import quantity
 
@@ -100,15 +100,18 @@ def fixed_of(at: Mapping[str, Any], where: str = "plan") -> dict[str, float]:
             inside = ", ".join(f"{key}={each!r}" for key, each in value.items())
             todo = f"write {inside} without {name}=, or **{{...}}"
             raise InputError(f"{name} is a dictionary", where=where, todo=todo)
-    found = {name: number(name, value, where) for name, value in at.items()}
-    for name, value in found.items():
+
+    def one(each: tuple[str, Any]) -> tuple[str, float]:
+        name, value = each[0], number(*each, where)
         if not 0 <= value < np.inf or (value == 0 and name in (*SIZES, "D")):
             raise InputError(f"{name} is {value:g}", where=where, todo=f"give a finite {name} above 0")
         low, high = RUNS.get(name, (0.0, np.inf))
         if not low <= value <= high:
             what = f"{name} = {value:.3g} {UNITS.get(name, 'parameters')} is no run that anyone plans"
             raise InputError(what, where=where, todo=f"give {name} from {low:g} to {high:g}")
-    return found
+        return name, value
+
+    return dict(all_of(one, at.items()))
 
 
 def above_zero(table: pd.DataFrame, where: str) -> None:

@@ -76,6 +76,22 @@ def chosen(budgets: Sequence[Budget]) -> Curve:
     return "akima" if fdtrc(freedom, len(noise), ratio) < LEVEL else "cubic"
 
 
+def used(curve: Curve, sizes: Sequence[FloatArray]) -> str:
+    """The description of the curve through the log sizes of each budget; fewer than five sizes have no cubic.
+
+    >>> used("cubic", [np.arange(5.0), np.arange(3.0)])
+    'a cubic in log-log through all sizes of a budget (1 of 2 has fewer than 5 sizes: one parabola in log N)'
+    """
+    few = sum(len(np.unique(log_N)) < FEWEST_CUBIC for log_N in sizes) if curve == "cubic" else 0
+    if not few:
+        return CURVES[curve]
+    parabola = CURVES["parabola"].removesuffix(" through all sizes of a budget")
+    if few == len(sizes):
+        return f"{CURVES['parabola']} (with fewer than {FEWEST_CUBIC} sizes there is no cubic)"
+    has = "has" if few == 1 else "have"
+    return f"{CURVES[curve]} ({few} of {len(sizes)} {has} fewer than {FEWEST_CUBIC} sizes: {parabola})"
+
+
 def fitted_losses(log_N: FloatArray, loss: FloatArray, curve: Curve) -> tuple[FloatArray, int]:
     """The losses of the polynomial through a budget, ``cubic`` or ``parabola``, and its number of constants."""
     x = log_N - log_N.mean()

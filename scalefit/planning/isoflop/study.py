@@ -32,7 +32,7 @@ from scalefit.planning.isoflop.approaches import (
     line,
     table_of,
 )
-from scalefit.planning.isoflop.curves import CURVES, FEWEST, Budget, Curve, chosen, fitted_losses, minimum
+from scalefit.planning.isoflop.curves import CURVES, FEWEST, Budget, Curve, chosen, fitted_losses, minimum, used
 from scalefit.planning.optimum.compute_optimal import CLOSED_FORMS, FLOP_PER, compute_optimal
 from scalefit.runs import Runs, read_runs
 from scalefit.runs.settings import FOLLOW, is_setting
@@ -178,7 +178,8 @@ def _second(points: pd.DataFrame, curve: Curve, draws: int, rng: np.random.Gener
             raise IdentificationError("fewer than two budgets with a minimum in a draw")
         return line(table_of(*(np.array(column) for column in zip(*kept, strict=True))), ())
 
-    return _with_draws(own, f"minima of {len(own.optima)} budgets, by {CURVES[curve]}", drawn, draws)
+    how = used(curve, [log_N for _, (log_N, _) in with_minimum])
+    return _with_draws(own, f"minima of {len(own.optima)} budgets, by {how}", drawn, draws)
 
 
 def _noise_anew(budgets: list[Budget], curve: Curve, rng: np.random.Generator) -> Callable[[], list[Budget]]:

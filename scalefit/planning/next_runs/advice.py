@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -151,19 +151,21 @@ def next_runs(
     now = design.expected(())
     after = steps[-1] if steps else now
     cautions = tuple(check for check in fit.cautions(**dict[str, Any](goal)) if check.code != "far-beyond")
-    return NextRuns(
-        fit, goal, money, chosen, predicted, now, after, _halving(design, money), every, price, failure, cautions
-    )
+    known = [batch[: i + 1] for i in range(len(batch))] + [(int(k),) for k in np.flatnonzero(alone <= HALF * now)]
+    half = _halving(design, money, known)
+    return NextRuns(fit, goal, money, chosen, predicted, now, after, half, every, price, failure, cautions)
 
 
-def _halving(design: Design, budget: float) -> float:
-    """The least of some budgets whose best batch halves the interval; NaN where none does."""
+def _halving(design: Design, budget: float, known: Sequence[tuple[int, ...]] = ()) -> float:
+    """The least cost that was found to halve the interval, of the batches of some budgets and of those that are known.
+
+    NaN where none does.
+    """
     aim = HALF * design.expected(())
-    for factor in DEARER:
-        batch = design.best(budget * float(factor), MOST_RUNS)
-        if batch and design.expected(batch) <= aim:
-            return float(design.costs[list(batch)].sum())
-    return float("nan")
+    dearer = (design.best(budget * float(factor), MOST_RUNS) for factor in DEARER)
+    first = next((batch for batch in dearer if batch and design.expected(batch) <= aim), None)
+    enough = [batch for batch in known if design.expected(batch) <= aim] + ([] if first is None else [first])
+    return min((float(design.costs[list(batch)].sum()) for batch in enough), default=float("nan"))
 
 
 def _candidates(fit: Fit, given: Any, budget: float, cost: Cost, goal: Mapping[str, float]) -> pd.DataFrame:

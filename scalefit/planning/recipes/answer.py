@@ -61,13 +61,21 @@ class RecipeComparison(Shown):
         if len(self.sensitivity) > 1:
             lines += ["", "under other assumptions:", as_lines(self._assumed())]
         fit = self.joint.fit
-        lines += ["", "assumed:", f"  {fit.law.equation}, fitted to {fit.rows} runs; chosen by the Bayesian criterion"]
+        lines += ["", "assumed:", f"  {fit.law.equation}, fitted to {fit.rows} runs; {self._choice}"]
         lines.append("  gain: the factor of compute that the other recipe needs for the same loss, at the same D/N"
                      if self.joint.kind == "ND" else
                      "  gain: the factor of compute that the other recipe needs for the same loss")  # fmt: skip
         lines.append("  90 % intervals: from the draws; of the losses: prediction intervals")
         lines += [f"  {self.left_out}"] if self.left_out else []
         return "\n".join([*lines, *(f"! {check.text}" for check in (*self.cautions, *fit.warnings))])
+
+    @property
+    def _choice(self) -> str:
+        """How the structure was chosen; one curve for all shows no difference that could be given."""
+        among = " among those in which recipes can differ" * (
+            self.sensitivity["structure"].iloc[0] == STRUCTURES[0].text
+        )
+        return f"chosen by the Bayesian criterion{among}"
 
     def _pair(self, row: pd.Series) -> list[str]:
         worse = row["difference"] < 0

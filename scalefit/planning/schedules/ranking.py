@@ -7,7 +7,7 @@ cancels; it is that of the law, without the noise of a run.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import pandas as pd
 
 from scalefit.answers import Shown, as_lines
 from scalefit.diagnosis.checks import Check
+from scalefit.errors import counted
 from scalefit.fitting.result import Fit
 from scalefit.numerics import FloatArray
 from scalefit.planning.allocation.source import DRAWS
@@ -140,7 +141,7 @@ def rank_schedules(
     refuse_unphysical(fit, found)
     losses = final_losses(fit, list(found.values()), where)
     table = _ranked(fit, list(found), losses)
-    cautions = {check.code: check for plan in found.values() for check in fit.cautions(schedule=plan, **_numbers(at))}
+    cautions = _cautions(fit, {name: found[name] for name in table["schedule"]}, _numbers(at))
     columns = ["family", "share", "low", "high", "edge"]
     return ScheduleRanking(
         fit,
@@ -149,7 +150,7 @@ def rank_schedules(
         found,
         resolution(fit),
         pd.DataFrame(shares, columns=columns),
-        tuple(cautions.values()),
+        cautions,
         choice,
     )
 
@@ -158,6 +159,20 @@ def _numbers(at: dict[str, Any]) -> dict[str, Any]:
     from scalefit.planning.allocation.targets import fixed_of
 
     return dict(fixed_of(at))
+
+
+def _cautions(fit: Fit, plans: dict[str, Schedule], at: dict[str, Any]) -> tuple[Check, ...]:
+    """One check of each kind, of the best schedule that has it, with its name and how many others have it too."""
+    told: dict[str, tuple[str, Check]] = {}
+    count: dict[str, int] = {}
+    for name, plan in plans.items():
+        for check in fit.cautions(schedule=plan, **at):
+            told.setdefault(check.code, (name, check))
+            count[check.code] = count.get(check.code, 0) + 1
+    if len(plans) == 1:
+        return tuple(check for _, check in told.values())
+    more = {code: f" (and {counted(each - 1, 'other schedule')})" * (each > 1) for code, each in count.items()}
+    return tuple(replace(check, text=f"{name}{more[code]}: {check.text}") for code, (name, check) in told.items())
 
 
 def _few(fit: Fit) -> float:
