@@ -242,3 +242,9 @@ def test_words_under_the_name_of_a_number_that_is_not_needed_stop_nothing(read, 
     text = f"N,D,{name},loss\n1e6,1e8,{one},3.5\n4e6,1e8,{two},3.25\n"
     table = read(text).table
     assert table["N"].tolist() == [1e6, 4e6] and table[f"{name}_in_file"].tolist() == [one, two]
+
+
+@pytest.mark.parametrize("name", ["iteration (ms)", "step (s)", "step (msec)"])
+def test_the_time_of_a_step_is_no_step(read, name):
+    rows = "".join(f"{10 * at},{0.25 + at % 3},{4 - at / 8}\n" for at in range(1, 9))
+    assert read(f"_step,{name},loss\n{rows}").curves["step"].tolist() == [10 * at for at in range(1, 9)]
