@@ -38,7 +38,8 @@ OTHERS = frozenset([
     "samples", "sample", "sequences", "sequence", "seqs", "examples", "example", "images", "image",
     "words", "word", "characters", "chars", "bytes", "byte", "kb", "mb", "gb", "tb", "kib", "mib", "gib",
     "tib", "documents", "docs", "pairs", "sentences", "lines", "files", "hours", "hour", "hrs", "h",
-    "days", "day", "minutes", "min", "seconds", "sec", "s", "ms", "msec", "milliseconds", "epochs", "epoch", "steps", "iterations", "layers",
+    "days", "day", "minutes", "min", "seconds", "sec", "s", "ms", "msec", "milliseconds",
+    "epochs", "epoch", "steps", "iterations", "layers",
     "usd", "dollars", "kwh", "kg", "$", "€", "%", "percent", "flop/s", "flops/s", "tflop/s", "tflops/s"
 ])  # fmt: skip
 

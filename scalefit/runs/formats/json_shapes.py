@@ -115,8 +115,9 @@ def _curves_by_step(content: dict[str, dict[str, Any]]) -> Any:
     said = [found for key in content if (found := NAMED_STEP.match(key))]
     axis = "epoch" if said and said[0][1] else "step"
     named = len(said) == len(content) > 1 and len({found[1] for found in said}) == 1
-    if (named or _rise_evenly(steps)) and all(any(map(measured, record)) for record in content.values()):
-        return [{axis: int(step), **record} for step, record in zip(steps, content.values(), strict=True)]
+    records = list(map(flattened, content.values())) if named or _rise_evenly(steps) else []
+    if records and all(any(map(measured, record)) for record in records):
+        return [{axis: int(step), **record} for step, record in zip(steps, records, strict=True)]
     numeric = all(len(curve) > 1 and all(key.isdigit() for key in curve) for curve in content.values())
     if not numeric or any(not isinstance(loss, int | float) for curve in content.values() for loss in curve.values()):
         return content

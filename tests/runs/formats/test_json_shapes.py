@@ -150,3 +150,13 @@ def test_runs_in_a_list_below_a_key_keep_their_histories(read):
     runs = read({"runs": [{"name": name, "config": {"n_params": 1e6}, "history": history} for name in "ab"]})
     assert runs.table["run"].tolist() == ["a", "b"] and len(runs.curves) == 2 * len(CURVE)
     assert runs.table["N"].tolist() == [1e6, 1e6]
+
+
+@pytest.mark.parametrize("key", ["step_{}", "{}"])
+def test_losses_of_splits_by_step_are_told_apart(read, key):
+    """Each of the two was the final result of a run of its own."""
+    content = {key.format(at): {"train": {"loss": 4 - at / 200}, "val": {"loss": 5 - at / 200}} for at in STEPS[1:]}
+    with pytest.raises(sf.InputError, match="could both be loss"):
+        read(content)
+    runs = read(content, rename={"val/loss": "loss"})
+    assert runs.curves["step"].tolist() == STEPS[1:] and runs.table["loss"].tolist() == [5 - STEPS[-1] / 200]
