@@ -33,6 +33,7 @@ EMPHASIS = re.compile(r"^(\*\*|__|\*|_|`)(.+)\1$")
 BESIDE = re.compile(
     r"^(.*\d\.?[kmbgt]?)\s*(?:(?:±|\+/-|\+-)\s*[\d.]+(?:e[+-]?\d+)?|\(\d+\)|\s[(\[][a-z][^)\]]*[)\]]|\*+|†)$", re.I
 )
+FOOTNOTE = re.compile(r"(?<=[a-z.])\s*[*†‡§]+$", re.IGNORECASE)  #: behind a word
 POWER = re.compile(r"(\d+(?:\.\d+)?)\s*(?:\^|\*\*)\s*[({]?\s*([+-]?\d+(?:\.\d+)?)\s*[)}]?")
 TIMES_POWER = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*[x×*·]\s*10\s*(?:\^|\*\*)\s*[({]?\s*([+-]?\d+)\s*[)}]?", re.I)
 RAISED = re.compile(r"[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
@@ -94,7 +95,7 @@ def _bare(text: str) -> str:
     while found := EMPHASIS.match(plain):
         plain = found[2].strip()
     found = BESIDE.match(plain)
-    return found[1].strip() if found else plain
+    return found[1].strip() if found else FOOTNOTE.sub("", plain)
 
 
 def _worked_out(plain: str) -> float | None:
@@ -175,6 +176,9 @@ def _refuse_doubtful(column: pd.Series, odd: list[int], where: str, bare_header:
     if stated and not any(_bare(text)[-1:] in "kK" for text in stated):  # else a count that begins below 1K
         doubtful = pd.to_numeric(column, errors="coerce").abs().between(0, FEW, inclusive="neither")
         what, todo = f"has no unit, unlike '{stated[0]}'", "write the unit into every cell, or into the header"
+    if column.name == "loss" and not doubtful.any():
+        doubtful = texts.map(lambda text: SHARE.fullmatch(text) is not None)
+        what, todo = "may be two losses", "write one number, such as that of the evaluation"
     if doubtful.any():
         at = int(np.argmax(doubtful.to_numpy()))
         place = f"{where}, row {column.index[at]}, column {column.name}"
