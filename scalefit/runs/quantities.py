@@ -176,9 +176,10 @@ def _refuse_doubtful(column: pd.Series, odd: list[int], where: str, bare_header:
     if stated and not any(_bare(text)[-1:] in "kK" for text in stated):  # else a count that begins below 1K
         doubtful = pd.to_numeric(column, errors="coerce").abs().between(0, FEW, inclusive="neither")
         what, todo = f"has no unit, unlike '{stated[0]}'", "write the unit into every cell, or into the header"
-    if column.name == "loss" and not doubtful.any():
+    if column.name in {*SIZES, "loss"} and not doubtful.any():
         doubtful = texts.map(lambda text: SHARE.fullmatch(text) is not None)
-        what, todo = "may be two losses", "write one number, such as that of the evaluation"
+        kind = "losses" if column.name == "loss" else "numbers"
+        what, todo = f"may be two {kind}", "write one number, such as the loss of the evaluation"
     if doubtful.any():
         at = int(np.argmax(doubtful.to_numpy()))
         place = f"{where}, row {column.index[at]}, column {column.name}"
