@@ -177,7 +177,7 @@ def _refuse_doubtful(column: pd.Series, odd: list[int], where: str, bare_header:
         doubtful = pd.to_numeric(column, errors="coerce").abs().between(0, FEW, inclusive="neither")
         what, todo = f"has no unit, unlike '{stated[0]}'", "write the unit into every cell, or into the header"
     if column.name in {*SIZES, "loss"} and not doubtful.any():
-        doubtful = texts.map(lambda text: SHARE.fullmatch(text) is not None)
+        doubtful = texts.map(lambda text: SHARE.fullmatch(text) is not None and not text.startswith("1/"))
         kind = "losses" if column.name == "loss" else "numbers"
         what, todo = f"may be two {kind}", "write one number, such as the loss of the evaluation"
     if doubtful.any():

@@ -116,5 +116,5 @@ def test_two_losses_in_one_cell_are_no_quotient(tmp_path, cell):
 @pytest.mark.parametrize("name", ["N", "D", "tokens"])
 def test_two_sizes_in_one_cell_are_no_quotient(tmp_path, name):
     (tmp_path / "runs.csv").write_text(f"{name},loss\n100/200,3.5\n4e8,3.25\n")
-    with pytest.raises(sf.InputError, match="row 2, column .* may be two numbers"):
+    with pytest.raises(sf.InputError, match=r"row 2, column .* may be two numbers"):
         sf.read_runs(tmp_path / "runs.csv")
