@@ -18,6 +18,10 @@ PATTERN = re.compile(
 )
 LOST = frozenset({"diverged", "div", "div.", "divergence", "failed", "crashed", "exploded"})
 MOST_LETTERS = 60  #: of a cell that is looked at more closely
+SIZES, FEW = (
+    frozenset({"N", "N_total", "D", "tokens"}),
+    1000.0,
+)  #: columns of large counts, and a number too small for one
 NO_NUMBERS = (bool, complex, datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 #: thousands set apart by blanks, apostrophes, commas, or by points where there are two or more
 THOUSANDS = re.compile(
@@ -29,6 +33,7 @@ EMPHASIS = re.compile(r"^(\*\*|__|\*|_|`)(.+)\1$")
 BESIDE = re.compile(
     r"^(.*\d\.?[kmbgt]?)\s*(?:(?:±|\+/-|\+-)\s*[\d.]+(?:e[+-]?\d+)?|\(\d+\)|\s[(\[][a-z][^)\]]*[)\]]|\*+|†)$", re.I
 )
+FOOTNOTE = re.compile(r"(?<=[a-z.])\s*[*†‡§]+$", re.IGNORECASE)  #: behind a word
 POWER = re.compile(r"(\d+(?:\.\d+)?)\s*(?:\^|\*\*)\s*[({]?\s*([+-]?\d+(?:\.\d+)?)\s*[)}]?")
 TIMES_POWER = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*[x×*·]\s*10\s*(?:\^|\*\*)\s*[({]?\s*([+-]?\d+)\s*[)}]?", re.I)
 RAISED = re.compile(r"[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
@@ -72,16 +77,25 @@ def quantity(text: str) -> float:
     raise InputError(f"'{text}' is not a number", todo=todo)
 
 
+def upright(text: str) -> str:
+    """A text with raised digits as powers.
+
+    >>> upright("tokens (10⁹)")
+    'tokens (10^9)'
+    """
+    return RAISED.sub(lambda found: f"^{found[0].translate(DIGITS)}", text)
+
+
 def _bare(text: str) -> str:
     """A number without what is written around it."""
     plain = text.strip()
     if len(plain) > MOST_LETTERS:
         return plain
-    plain = RAISED.sub(lambda found: f"^{found[0].translate(DIGITS)}", plain).replace("−", "-")
+    plain = upright(plain).replace("−", "-")
     while found := EMPHASIS.match(plain):
         plain = found[2].strip()
     found = BESIDE.match(plain)
-    return found[1].strip() if found else plain
+    return found[1].strip() if found else FOOTNOTE.sub("", plain)
 
 
 def _worked_out(plain: str) -> float | None:
@@ -128,7 +142,7 @@ def numbers(column: pd.Series, where: str, unit_scale: float = 1.0) -> NDArray[n
     values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, copy=True) * unit_scale
     odd = np.flatnonzero(np.isnan(values)).tolist()
     if odd:
-        _refuse_doubtful(column, odd, where)
+        _refuse_doubtful(column, odd, where, unit_scale == 1.0)
 
     def read(position: int) -> None:
         cell = column.iloc[position]
@@ -144,19 +158,32 @@ def numbers(column: pd.Series, where: str, unit_scale: float = 1.0) -> NDArray[n
     return np.asarray(values)
 
 
-def _refuse_doubtful(column: pd.Series, odd: list[int], where: str) -> None:
-    """Raise InputError for a cell such as `1.000` beside `1.000.000`, or a loss of `3,356`: which sign is decimal?"""
+def _refuse_doubtful(column: pd.Series, odd: list[int], where: str, bare_header: bool) -> None:
+    """Raise InputError for a cell such as `1.000` beside `1.000.000`, a loss of `3,356`, or a size `32` beside `8M`."""
     texts = column.map(lambda cell: str(cell).strip())
     doubtful = pd.Series(False, index=column.index)
     if any(POINTS.fullmatch(texts.iloc[at]) for at in odd):
         doubtful = texts.map(lambda text: ONE_POINT.fullmatch(text) is not None)
     elif column.name in ("loss", "lr"):
         doubtful = texts.map(lambda text: re.fullmatch(r"\d{1,3},\d{3}", text) is not None)
+    what, todo = (
+        "may be a thousand or a decimal",
+        "write thousands without a sign between them, and a point before decimals",
+    )
+    stated = (
+        [texts.iloc[at] for at in odd if states_unit(texts.iloc[at])] if bare_header and column.name in SIZES else []
+    )
+    if stated and not any(_bare(text)[-1:] in "kK" for text in stated):  # else a count that begins below 1K
+        doubtful = pd.to_numeric(column, errors="coerce").abs().between(0, FEW, inclusive="neither")
+        what, todo = f"has no unit, unlike '{stated[0]}'", "write the unit into every cell, or into the header"
+    if column.name in {*SIZES, "loss"} and not doubtful.any():
+        doubtful = texts.map(lambda text: SHARE.fullmatch(text) is not None and not text.startswith("1/"))
+        kind = "losses" if column.name == "loss" else "numbers"
+        what, todo = f"may be two {kind}", "write one number, such as the loss of the evaluation"
     if doubtful.any():
         at = int(np.argmax(doubtful.to_numpy()))
         place = f"{where}, row {column.index[at]}, column {column.name}"
-        todo = "write thousands without a sign between them, and a point before decimals"
-        raise InputError(f"'{texts.iloc[at]}' may be a thousand or a decimal", where=place, todo=todo)
+        raise InputError(f"'{texts.iloc[at]}' {what}", where=place, todo=todo)
 
 
 def states_unit(cell: object) -> bool:

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from scalefit.runs.quantities import upright
+
 SCALES = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "thousands": 1e3, "millions": 1e6, "billions": 1e9}
 SCALES |= {"million": 1e6, "mn": 1e6, "billion": 1e9, "bn": 1e9, "trillion": 1e12, "trillions": 1e12}
 SCALES |= {"thousand": 1e3, "g": 1e9, "mil": 1e6, "mio": 1e6, "mrd": 1e9}
@@ -36,7 +38,8 @@ OTHERS = frozenset([
     "samples", "sample", "sequences", "sequence", "seqs", "examples", "example", "images", "image",
     "words", "word", "characters", "chars", "bytes", "byte", "kb", "mb", "gb", "tb", "kib", "mib", "gib",
     "tib", "documents", "docs", "pairs", "sentences", "lines", "files", "hours", "hour", "hrs", "h",
-    "days", "day", "minutes", "seconds", "sec", "s", "epochs", "epoch", "steps", "iterations", "layers",
+    "days", "day", "minutes", "min", "seconds", "sec", "s", "ms", "msec", "milliseconds",
+    "epochs", "epoch", "steps", "iterations", "layers",
     "usd", "dollars", "kwh", "kg", "$", "€", "%", "percent", "flop/s", "flops/s", "tflop/s", "tflops/s"
 ])  # fmt: skip
 
@@ -79,10 +82,11 @@ def header_scale(name: str) -> float:
     >>> header_scale("D (M tokens)"), header_scale("N [B params]"), header_scale("D (10 B tokens)")
     (1000000.0, 1000000000.0, 1.0)
     """
-    found = BRACKET.search(str(name))
+    name = upright(str(name))
+    found = BRACKET.search(name)
     if found and (giga := GIGATOKENS.fullmatch(found[1].strip())):
         return SCALES[giga[1].lower()]
-    unit = _in_brackets(str(name))
+    unit = _in_brackets(name)
     words = [JOINED.sub(r"\1 ", word) for word in re.split(r"[\s,;_]+|(?<=[a-z])-", unit)]
     left = [word for word in " ".join(words).split() if not COUNTED.fullmatch(word)]
     plain = left[0] if len(left) == 1 else unit
@@ -153,7 +157,7 @@ def told(name: str) -> Told | None:
     >>> told("d_model"), told("tokens/B"), told("billion_tokens_M")
     (None, None, None)
     """
-    plain = CAPITAL.sub("_", BRACKET.sub(" ", name))
+    plain = CAPITAL.sub("_", BRACKET.sub(" ", upright(name)))
     pieces = list(PIECE.finditer(plain))
     counting = [re.fullmatch(TOKENS, JOINED.sub("", each[0].lower())) is not None for each in pieces]
     found = [at for at, each in enumerate(pieces) if _scale_of(each[0]) and _is_unit(pieces, counting, at)]
@@ -200,6 +204,7 @@ def counted(name: str) -> str:
     >>> counted("data (B tokens)"), counted("size (params)"), counted("data (GT)"), counted("speed (tokens/s)")
     ('tokens', 'params', 'tokens', '')
     """
+    name = upright(name)
     found = BRACKET.search(name)
     if found is None:
         return ""

@@ -32,6 +32,27 @@ def test_a_training_that_was_started_again_is_read_as_before():
     assert [note.kind for note in runs.notes if note.kind in ("dropped", "suspect")] == ["dropped", "suspect"]
 
 
+@pytest.mark.parametrize("each", [4, 5, 10])
+def test_short_epochs_of_a_steep_loss_are_seen(each):
+    """Medians of three rows lie apart where an epoch has four: 96 of 100 rows were dropped."""
+    steep = 2 + 6 * STEPS**-0.5
+    with pytest.raises(sf.InputError, match="although the loss goes on"):
+        sf.read_runs(pd.DataFrame({"step": (STEPS - 10) % (10 * each), "loss": steep}))
+
+
+def test_a_restart_of_a_loss_that_hardly_falls_is_read():
+    """Fine-tuning: the first losses of the second start lie as near to the last ones as to those of the first start."""
+    refused = 0
+    for seed in range(20):
+        noise = 0.1 * np.random.default_rng(seed).standard_normal(100)
+        starts = pd.DataFrame({"step": np.r_[STEPS[:30], STEPS[:70]], "loss": 2.3 + noise})
+        try:
+            assert len(sf.read_runs(starts).curves) == 70
+        except sf.InputError:
+            refused += 1
+    assert refused <= 1
+
+
 @pytest.mark.parametrize("counter", ["batch", "i", "batch_idx", "frac"])
 @pytest.mark.parametrize("first", [0, 1])
 def test_a_counter_inside_each_epoch_makes_no_run_of_each_row(counter, first):

@@ -192,3 +192,35 @@ def test_the_colours_of_a_figure_are_no_recipe():
     assert not [check for check in fit.warnings if "color" in check.text]
     named = sf.fit(table.rename(columns={"color": "recipe"}), "power-floor:over=N", force=True)
     assert [check for check in named.warnings if "recipe" in check.text]
+
+
+PASSES = pd.DataFrame(
+    [(1e6, 1e8, 1, 3.5), (1e6, 1e8, 2, 3.4), (4e6, 2e8, 2, 3.2), (4e6, 2e8, 4, 3.1)],
+    columns=["N", "dataset_tokens", "epochs", "loss"],
+)
+SEEN = [1e8, 2e8, 4e8, 8e8]
+
+
+@pytest.mark.parametrize("tokens", ["dataset_tokens", "dataset size (B tokens)", "unique_tokens"])
+@pytest.mark.parametrize("epochs", ["epochs", "num_train_epochs"])
+def test_tokens_of_the_data_set_times_epochs_are_the_tokens_seen(tmp_path, tokens, epochs):
+    frame = PASSES.rename(columns={"dataset_tokens": tokens, "epochs": epochs})
+    frame[tokens] /= 1e9 if "(B" in tokens else 1
+    frame.to_csv(tmp_path / "runs.csv", index=False)
+    runs = read_runs(tmp_path / "runs.csv")
+    np.testing.assert_allclose(runs.table["D"], SEEN)
+    assert any("times" in note.text and epochs in note.text for note in runs.notes)
+
+
+@pytest.mark.parametrize(
+    "frame, options",
+    [
+        (PASSES, {"rename": {"dataset_tokens": "D"}}),
+        (PASSES.assign(epochs=1), {}),
+        (PASSES.assign(flops=6 * PASSES["N"] * PASSES["dataset_tokens"]), {}),
+        (PASSES.rename(columns={"dataset_tokens": "train_tokens"}), {}),
+    ],
+)
+def test_tokens_seen_are_not_multiplied_by_epochs(tmp_path, frame, options):
+    frame.to_csv(tmp_path / "runs.csv", index=False)
+    np.testing.assert_allclose(read_runs(tmp_path / "runs.csv", **options).table["D"], PASSES["dataset_tokens"])

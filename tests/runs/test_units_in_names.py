@@ -206,3 +206,45 @@ def test_a_loss_beyond_the_logarithm_of_any_vocabulary_is_told(loss, told):
     notes = [note.text for note in sf.read_runs(table).notes]
     assert any("if these are perplexities" in text for text in notes) == told
     assert not any("perplexities" in note.text for note in sf.read_runs(table.drop(columns="D")).notes)
+
+
+@pytest.mark.parametrize("N, D", [("N (10⁶)", "tokens (10⁹)"), ("N/10⁶", "D [10⁹ tokens]")])
+def test_raised_powers_of_ten_are_units(read, N, D):
+    text = f"{N},{D},loss\n2,0.5,3.5\n8,1.5,3.25\n"
+    table = read(text).table
+    assert table["N"].tolist() == [2e6, 8e6] and table["D"].tolist() == [5e8, 1.5e9]
+
+
+@pytest.mark.parametrize("name", ["params ×10⁶", "params (×10⁶)"])
+def test_a_raised_factor_may_have_been_multiplied_or_divided_by(read, name):
+    text = f"{name},loss\n2,3.5\n8,3.25\n"
+    with pytest.raises(sf.InputError, match="states a factor"):
+        read(text)
+
+
+@pytest.mark.parametrize("sizes", ["2M,8M,32", "1.3B,7,2.8B"])
+@pytest.mark.parametrize("name", ["params", "tokens"])
+def test_a_size_without_a_unit_beside_sizes_with_one_is_refused(read, name, sizes):
+    rows = "".join(f"{size},{loss}\n" for size, loss in zip(sizes.split(","), (3.5, 3.25, 3.0), strict=True))
+    text = f"{name},loss\n{rows}"
+    with pytest.raises(sf.InputError, match="has no unit, unlike"):
+        read(text)
+
+
+def test_sizes_written_out_beside_sizes_with_a_unit_are_read(read):
+    text = "params,loss\n2M,3.5\n8000000,3.25\n"
+    assert read(text).table["N"].tolist() == [2e6, 8e6]
+
+
+@pytest.mark.parametrize("name, words", [("C", "low high"), ("lr", "cosine linear"), ("batch", "small large")])
+def test_words_under_the_name_of_a_number_that_is_not_needed_stop_nothing(read, name, words):
+    one, two = words.split()
+    text = f"N,D,{name},loss\n1e6,1e8,{one},3.5\n4e6,1e8,{two},3.25\n"
+    table = read(text).table
+    assert table["N"].tolist() == [1e6, 4e6] and table[f"{name}_in_file"].tolist() == [one, two]
+
+
+@pytest.mark.parametrize("name", ["iteration (ms)", "step (s)", "step (msec)"])
+def test_the_time_of_a_step_is_no_step(read, name):
+    rows = "".join(f"{10 * at},{0.25 + at % 3},{4 - at / 8}\n" for at in range(1, 9))
+    assert read(f"_step,{name},loss\n{rows}").curves["step"].tolist() == [10 * at for at in range(1, 9)]

@@ -14,6 +14,11 @@ from scalefit.runs.matching import canonical
 
 MOST_DIGITS, EVENLY = 15, 8  #: of a step; records whose numbers rise evenly, from which on these are steps
 LONG = 20  #: learning rates of lists from which on they are those along a run, and of no sweep
+#: a key such as step_100, iter 100, checkpoint-100, or epoch_3
+NAMED_STEP = re.compile(
+    r"(?:(?:global[ _-]?)?step|iter(?:ation)?|update|checkpoint|ckpt|(epoch))[ _=:-]*(?=\d{1,14}$)", re.IGNORECASE
+)
+ALONG = frozenset({"lr", "tokens", "epoch", "grad_norm"})  #: what is logged at each step beside the losses
 PLURALS = ((re.compile(r"losses$"), "loss"), (re.compile(r"(step|epoch|iter|iteration|lr|rate)s$"), r"\1"))
 
 
@@ -29,7 +34,8 @@ def unwrapped(content: Any) -> tuple[Any, dict[str, object]]:
         beside = {key: value for key, value in content.items() if key != tables[0]}
         inner = content[tables[0]]
         if not isinstance(inner, dict) or all(isinstance(value, list) for value in inner.values()):
-            return inner, flattened(beside)
+            told = isinstance(inner, list) and any(len(record) > 1 for record in inner)  # more than a table: its run
+            return _of_records(inner) if told else inner, flattened(beside)
     named = [key for key, value in content.items() if isinstance(value, dict) and _shared(value)]
     if len(named) == 1 and not _shared(content):
         beside = {key: value for key, value in content.items() if key != named[0]}
@@ -105,15 +111,22 @@ def _of_pandas(content: Any) -> Any:
 def _curves_by_step(content: dict[str, dict[str, Any]]) -> Any:
     """Objects by step as rows: runs or measures from the step to a value, `{"a": {"10": 4.1, "20": 3.9}}`, or a record
     for each step, `{"10": {"loss": 4.1}, "20": {"loss": 3.9}}`."""
-    if _rise_evenly(list(content)) and all(any(map(measured, record)) for record in content.values()):
-        return [{"step": int(step), **record} for step, record in content.items()]
+    steps = [NAMED_STEP.sub("", key) for key in content]
+    said = [found for key in content if (found := NAMED_STEP.match(key))]
+    axis = "epoch" if said and said[0][1] else "step"
+    named = len(said) == len(content) > 1 and len({found[1] for found in said}) == 1
+    records = list(map(flattened, content.values())) if named or _rise_evenly(steps) else []
+    if records and all(any(map(measured, record)) for record in records):
+        return [{axis: int(step), **record} for step, record in zip(steps, records, strict=True)]
     numeric = all(len(curve) > 1 and all(key.isdigit() for key in curve) for curve in content.values())
     if not numeric or any(not isinstance(loss, int | float) for curve in content.values() for loss in curve.values()):
         return content
-    if all(map(measured, content)):
-        steps = sorted({int(step) for curve in content.values() for step in curve})
+    others = {canonical(name) for name in content if not measured(name)}
+    evenly = others <= ALONG and _rise_evenly(max(map(list, content.values()), key=len))
+    if len(others) < len(content) and (evenly or not others):
+        places = sorted({int(step) for curve in content.values() for step in curve})
         return [
-            {"step": s, **{name: curve[str(s)] for name, curve in content.items() if str(s) in curve}} for s in steps
+            {"step": s, **{name: curve[str(s)] for name, curve in content.items() if str(s) in curve}} for s in places
         ]
     if any(canonical(name) in COLUMNS for name in content):
         return content

@@ -28,7 +28,8 @@ def marker(cell: object) -> bool:
     >>> [marker(cell) for cell in ("oops", "not diverged", "crashed", "3.2", 3.2, "")]
     [False, False, False, False, False, False]
     """
-    return isinstance(cell, str) and (cell.strip().lower() in CELLS or MARKER.fullmatch(cell.strip()) is not None)
+    plain = cell.strip().rstrip("*†‡§ ") if isinstance(cell, str) else ""
+    return plain.lower() in CELLS or MARKER.fullmatch(plain) is not None
 
 
 def markers(column: pd.Series) -> NDArray[np.bool_]:

@@ -119,14 +119,16 @@ def _of_latex(texts: list[str]) -> list[Rows]:
                 0,
                 re.sub(r".*\\begin\{tabular\*?x?\}(?:\{[^}]*\}|\[[^\]]*\])*(?:\{.*\})?", "", plain),
             )
-        if "\\end{tabular" in plain:
-            tables, rows, inside = [*tables, rows], Rows(), False
+        plain, ended, _ = plain.partition("\\end{tabular")
         if not inside:
             continue
         first = first or number
         *whole, rest = ENDED.split(f"{rest} {RULES.sub('', plain)}".strip())
         rows += [(first, _cells(row)) for row in whole if row.strip()]
         first = number if rest.strip() and whole else 0 if not rest.strip() else first
+        if ended:
+            rows += [(first, _cells(rest))] if CELLS.search(rest) else []
+            tables, rows, rest, first, inside = [*tables, rows], Rows(), "", 0, False
     return [*tables, rows]
 
 

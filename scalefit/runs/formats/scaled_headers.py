@@ -16,7 +16,7 @@ from scalefit.numerics import FloatArray
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats.raw import RawTable, Remark
 from scalefit.runs.matching import LONGEST, canonical
-from scalefit.runs.quantities import numbers
+from scalefit.runs.quantities import numbers, upright
 from scalefit.runs.wording import SCALES, told
 
 FACTOR = (
@@ -65,8 +65,8 @@ def unscaled(raw: RawTable, mapped: Container[str] = ()) -> RawTable | None:
     for name in map(str, raw.frame.columns):
         if len(name) > LONGEST:
             continue
-        _refuse_doubtful(name, str(raw.path))
-        found = DIVIDED.fullmatch(name)
+        _refuse_doubtful(upright(name), str(raw.path))
+        found = DIVIDED.fullmatch(upright(name))
         group = found is not None and found["factor"].isdigit() and canonical(name) in COLUMNS  # lr/0: one of several
         if not found or group or not _known(found["name"]) or found["name"] in frame.columns:
             continue

@@ -85,7 +85,7 @@ def without_summaries(raw: RawTable) -> RawTable | None:
     frame = raw.frame
     names = [str(name) for name in frame.columns]
     texts = [name for name in names if not pd.api.types.is_numeric_dtype(frame[name].dtype)]
-    if not texts or len(frame) < 2:
+    if not texts or len(frame) < 2 or not frame.index.is_unique:  # several rows of one line: no table as written
         return None
     cells = {name: frame[name].map(lambda cell: str(cell).strip()) for name in texts}
     again = pd.Series(len(texts) == len(names), index=frame.index)

@@ -20,6 +20,7 @@ from scalefit.runs.table import Note, Runs, axis_of
 
 SHOWN = 5
 FEWEST, GOES_ON = 3, 0.25  #: rows by which the ends of two parts are compared; share of the first fall of the loss
+CLEAR = 3.0  #: median changes from row to row by which the loss has fallen where it says whether a training goes on
 EVENLY = 8  #: rows that rise evenly and may be those of one curve
 CLOCK, PERCENT = r"\d{1,3}:\d{2}:\d{2}(?:\.\d+)?", r"\d+(?:\.\d+)?\s*%"
 LARGEST = 1e14  #: no model has so many parameters: a unit was counted twice
@@ -238,8 +239,12 @@ def counted_anew(axis: NDArray[Any], loss: pd.Series | None, rows: NDArray[np.in
     parts = [part[np.isfinite(part)] for part in np.split(values, np.flatnonzero(np.diff(axis) < 0) + 1)]
     if len(parts) < 2 or min(map(len, parts)) < FEWEST:
         return 0
-    ends = [(np.median(before[-FEWEST:]), np.median(after[:FEWEST])) for before, after in pairwise(parts)]
-    return len(ends) if all(abs(then - end) < GOES_ON * abs(parts[0][0] - end) for end, then in ends) else 0
+    near = max(1, min(FEWEST, min(map(len, parts)) // 4))  # in short parts the loss falls along three rows
+    ends = [(np.median(before[-near:]), np.median(after[:near])) for before, after in pairwise(parts)]
+    noise = CLEAR * np.median(np.abs(np.concatenate([np.diff(part) for part in parts])))
+    falls = [abs(parts[0][0] - end) for end, _ in ends]  # within the noise a loss does not say what goes on
+    on = all(abs(then - end) < GOES_ON * fall for (end, then), fall in zip(ends, falls, strict=True))
+    return len(ends) if on and max(falls) > noise else 0
 
 
 def may_be_a_curve(frame: pd.DataFrame) -> str:

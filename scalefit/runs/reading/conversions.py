@@ -12,6 +12,7 @@ from scalefit.numerics import FloatArray
 from scalefit.runs.matching import Binding, normalised, without_prefix
 from scalefit.runs.quantities import numbers
 from scalefit.runs.reading.tidy import ONE_RATE, Tidy
+from scalefit.runs.wording import words_of
 
 #: names of a batch size that do not say what it counts, the surest first
 BATCHES = (
@@ -56,6 +57,9 @@ PER_PARAMETER = frozenset(
     ]
 )
 MAYBE = frozenset({"ratio", "data_ratio", "token_ratio", "tokens_ratio", "chinchilla_ratio"})  #: or a multiple of 20
+#: names of the passes over the data of a run, and words of a name that counts the tokens of a data set
+EPOCHS = frozenset({"epoch", "epochs", "num_epochs", "n_epochs", "num_train_epochs", "train_epochs", "max_epochs"})
+OF_DATA_SET = frozenset({"dataset", "corpus"})
 RATES = ("lr", "learning_rate", "peak_lr", "max_lr")
 
 
@@ -63,6 +67,7 @@ def read_settings(tidy: Tidy) -> None:
     """Add `batch`, in tokens if the table shows what it counts, and `lr` from its logarithm, each with a note."""
     _read_logarithm(tidy)
     _read_ratio(tidy)
+    _read_epochs(tidy)
     _read_batch(tidy)
     _read_data(tidy)
 
@@ -135,6 +140,26 @@ def _read_ratio(tidy: Tidy) -> None:
         return
     tidy.frame = tidy.frame.assign(D=ratio * tidy.frame[size].to_numpy(dtype=float))
     tidy.note("derived", f"D is the column '{name}' (tokens per parameter) times {size}", len(tidy.frame))
+
+
+def _read_epochs(tidy: Tidy) -> None:
+    """D, the tokens seen, where a table of final results holds those of its data set and how often they were seen."""
+    frame, bound = tidy.frame, next((each for each in tidy.bindings if each.name == "D"), None)
+    name = next((each for each in map(str, frame.columns) if _bare(each) in EPOCHS), None)
+    passes = _known(frame, name) if name is not None and not tidy.axis else None
+    of_data = bound is not None and bound.how == "guessed" and bool(words_of(bound.source) & OF_DATA_SET)
+    unique = bound is None and not {"D", "tokens"} & set(frame.columns)
+    source = "D" if of_data else "U" if unique else ""
+    data = _known(frame, source)
+    if passes is None or data is None or (passes == 1).all():
+        return
+    size, compute = (_known(frame, each) for each in ("N", "C"))
+    if size is not None and compute is not None and np.median(np.abs(np.log(compute / (6 * size * data)))) < SAME:
+        return  # the compute says that these are the tokens seen
+    tidy.frame = frame.assign(D=data * passes)
+    told = f"'{bound.source}'" if bound is not None else "U"
+    keep = f": map D to {told} if these are the tokens seen" if bound is not None else ""
+    tidy.note("derived", f"D is the column {told}, tokens of the data set, times '{name}'{keep}", len(frame))
 
 
 def _read_batch(tidy: Tidy) -> None:

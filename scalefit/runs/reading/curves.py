@@ -57,7 +57,8 @@ def _superseded_rows(tidy: Tidy, codes: NDArray[Any], axis: NDArray[Any]) -> NDA
             anew += [str(run)] if gone[0] else []
             if gone[0] and (times := counted_anew(axis[rows], tidy.frame.get("loss"), rows)):
                 what = f"{tidy.axis} begins again from its first value (times: {times}) although the loss goes on"
-                todo = f"map a column that counts on over epochs and resumes: --map {tidy.axis}=COLUMN"
+                todo = f"map a column that counts on over epochs and resumes: --map {tidy.axis}=COLUMN; or, if the "
+                todo += "training was started again, remove the rows before"
                 raise InputError(what, where=f"{tidy.where}, run {run}", todo=todo)
     if told:
         count = int(dropped.sum())

@@ -26,6 +26,8 @@ PLAIN = frozenset(
     | {"summary", "wandb-summary", "results", "result", "final"}
 )
 SILENT = re.compile(r"checkpoint-\d+|files")  #: folders inside that of a run, which do not name it
+#: the number of a process in the path of its file: log_rank0.csv, rank_1/metrics.jsonl
+PROCESS = re.compile(r"(?<![a-z])(?:global[_-]?|local[_-]?)?(?:rank|proc|process)[_-]?(\d+)(?![a-z0-9])", re.IGNORECASE)
 EVENTS = "events.out.tfevents"
 
 
@@ -60,6 +62,23 @@ def _parts(path: Path) -> list[str]:
 def _stem(name: str) -> str:
     stem, dot, ending = name.rpartition(".")
     return _stem(stem) if stem and f"{dot}{ending}".lower() in ENDINGS else name
+
+
+def note_processes(tables: Sequence[Tidy]) -> None:
+    """Add a note where files that differ in the number of a process, from 0 on, hold curves at the same steps."""
+    groups = dict[str, dict[int, Tidy]]()
+    for tidy in tables:
+        found = [*PROCESS.finditer(tidy.where)]
+        if tidy.axis and found and len(found[-1][1]) < 6:
+            path = tidy.where[: found[-1].start(1)] + tidy.where[found[-1].end(1) :]
+            groups.setdefault(path, {})[int(found[-1][1])] = tidy
+    for parts in groups.values():
+        places = [parts[at].frame[parts[at].axis].tolist() for at in sorted(parts)]
+        if len(parts) > 1 and sorted(parts) == [*range(len(parts))] and all(each == places[0] for each in places):
+            text = (
+                f"{len(parts)} files, such as {parts[1].where}, may be those of the processes of one run: each is read "
+            )
+            parts[0].note("suspect", f"{text}as a run; if so, give only that of process 0", len(parts))
 
 
 def keep_apart(tables: Sequence[Tidy], files: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ from scalefit.runs.reading.checks import checked
 from scalefit.runs.reading.conversions import peak_of_settings, read_settings
 from scalefit.runs.reading.curves import join_sparse_rows, ordered, set_undecided_apart, table_of
 from scalefit.runs.reading.entries import entries_of_runs
-from scalefit.runs.reading.joining import file_names, keep_apart, one_table
+from scalefit.runs.reading.joining import file_names, keep_apart, note_processes, one_table
 from scalefit.runs.reading.naming import name_runs
 from scalefit.runs.reading.resumed import resumed
 from scalefit.runs.reading.sources import Source, raw_tables
@@ -75,6 +75,7 @@ def read_runs(
     if len(tables) > 1:
         for tidy in tables:
             tidy.frame = tidy.frame.assign(source=tidy.where)
+        note_processes(tables)
         keep_apart(tables, names)
     tables, names = resumed(tables, names, join)
     runs = _joined(tables, names, origin, need)

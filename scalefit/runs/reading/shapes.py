@@ -15,11 +15,12 @@ import pandas as pd
 from scalefit.errors import InputError
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats.dictionaries import with_entries
+from scalefit.runs.formats.markers import marker
 from scalefit.runs.formats.matrices import columns_by_value, matrix, named_matrix, nans_of_table, wide_runs
 from scalefit.runs.formats.merged_cells import without_merged_cells
 from scalefit.runs.formats.pivot import wide
 from scalefit.runs.formats.processes import of_one_process, one_in_a_row
-from scalefit.runs.formats.raw import RawTable, reshaped, settled
+from scalefit.runs.formats.raw import RawTable, Remark, reshaped, settled
 from scalefit.runs.formats.scaled_headers import unscaled
 from scalefit.runs.formats.side_by_side import side_by_side
 from scalefit.runs.formats.splits import measured, parted, split_column
@@ -40,6 +41,7 @@ COUNTED = re.compile(r"step|iter|epoch|batch|update|progress", re.IGNORECASE)
 NUMBER = r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)"
 TIMES = re.compile(rf"\s*{NUMBER}\s*[x×]\s*", re.IGNORECASE)
 TIMES_FIRST = re.compile(rf"\s*[x×]\s*{NUMBER}\s*", re.IGNORECASE)
+UNNEEDED = ("C", "N_total", "batch", "lr")  #: numbers that may be words, such as low, small or cosine
 CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")  #: where a capital begins a word: metricValue
 LONGEST = 60  #: letters of a name that states a setting
 MOST_METRICS = 60  #: names of metrics in a long table
@@ -70,6 +72,7 @@ def shaped(raw: RawTable, mapped: Container[str] = ()) -> RawTable:
         columns_by_value,
         side_by_side,
         wide_runs,
+        _words_aside,
     ):
         made = reshape(raw)
         if made is not None and not any(name in mapped for name in set(raw.frame.columns) - set(made.frame.columns)):
@@ -85,6 +88,16 @@ def _cells(column: pd.Series, pattern: re.Pattern[str]) -> pd.DataFrame | None:
         return None
     found = column.astype(str).str.fullmatch(pattern) | column.isna()
     return column.str.extract(f"^{pattern.pattern}$", flags=pattern.flags).astype(float) if found.all() else None
+
+
+def _words_aside(raw: RawTable) -> RawTable | None:
+    """A column of words under the name of a number that few laws need, such as low under C, gets another name."""
+    frame = raw.frame
+    texts = [name for name in UNNEEDED if name in frame and not pd.api.types.is_numeric_dtype(frame[name].dtype)]
+    words = [name for name in texts if not any(is_quantity(cell) or marker(cell) for cell in frame[name].dropna())]
+    new = {name: f"{name}_in_file" for name in words if f"{name}_in_file" not in frame and frame[name].notna().any()}
+    text = f"{' and '.join(new)} holds words and no numbers: read as {' and '.join(new.values())}"
+    return replace(raw, frame=frame.rename(columns=new), remarks=(*raw.remarks, Remark("named", text))) if new else None
 
 
 def _counted(raw: RawTable) -> RawTable | None:

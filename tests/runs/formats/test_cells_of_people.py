@@ -96,3 +96,25 @@ def test_steps_in_brackets(tmp_path, form):
     assert runs.curves["step"].tolist() == STEPS.tolist()
     np.testing.assert_allclose(runs.curves["loss"], LOSS, atol=6e-6)
     assert set(runs.curves["lr"]) == {1e-3}
+
+
+@pytest.mark.parametrize("cell", ["NaN*", "diverged†", "Diverged **", "inf‡"])
+def test_a_footnote_behind_a_word_for_a_lost_loss_is_left_out(tmp_path, cell):
+    (tmp_path / "runs.csv").write_text(f"N,D,loss\n1e6,1e8,3.5\n4e6,1e8,{cell}\n", encoding="utf-8")
+    losses = sf.read_runs(tmp_path / "runs.csv").table["loss"]
+    assert losses.iloc[0] == 3.5 and not np.isfinite(losses.iloc[1])
+
+
+@pytest.mark.parametrize("cell", ["3.2/3.3", "3.2 / 3.3"])
+def test_two_losses_in_one_cell_are_no_quotient(tmp_path, cell):
+    """The loss was 0.97."""
+    (tmp_path / "runs.csv").write_text(f"N,D,loss\n1e6,1e8,3.5\n4e6,1e8,{cell}\n")
+    with pytest.raises(sf.InputError, match=r"row 3, column loss: .* may be two losses"):
+        sf.read_runs(tmp_path / "runs.csv")
+
+
+@pytest.mark.parametrize("name", ["N", "D", "tokens"])
+def test_two_sizes_in_one_cell_are_no_quotient(tmp_path, name):
+    (tmp_path / "runs.csv").write_text(f"{name},loss\n100/200,3.5\n4e8,3.25\n")
+    with pytest.raises(sf.InputError, match=r"row 2, column .* may be two numbers"):
+        sf.read_runs(tmp_path / "runs.csv")

@@ -118,3 +118,45 @@ def test_settings_in_records_before_the_first_step_are_those_of_the_run(tmp_path
     assert "n_params" not in first[-1] or runs.table["N"].tolist() == [1e6]
     assert [note.text for note in runs.notes if "before the first step" in note.text]
     assert not [note for note in runs.notes if "without a step" in note.text]
+
+
+@pytest.mark.parametrize("name", ["step_{}", "iter {}", "checkpoint-{}", "global_step{}"])
+def test_records_named_by_steps_are_one_curve(read, name):
+    runs = read({name.format(2**at): {"loss": 4 - at / 8} for at in range(6)})
+    assert runs.curves["step"].tolist() == [1, 2, 4, 8, 16, 32] and runs.curves["loss"].iloc[-1] == 4 - 5 / 8
+    assert len(runs) == 1
+
+
+def test_records_named_by_epochs_are_a_curve_over_epochs(read):
+    runs = read({f"epoch_{at}": {"loss": 4 - at / 8} for at in range(1, 6)})
+    assert runs.curves["epoch"].tolist() == [1, 2, 3, 4, 5]
+
+
+def test_losses_and_learning_rates_by_step_are_one_curve(read):
+    frame = CURVE.assign(step=CURVE["step"] + 10)
+    runs = read({name: dict(zip(map(str, frame["step"]), frame[name], strict=True)) for name in ("loss", "lr")})
+    np.testing.assert_allclose(runs.curves[["step", "loss", "lr"]], frame)
+
+
+def test_settings_of_runs_named_by_numbers_are_no_curve(read):
+    runs = read(
+        {"loss": {str(at): 4 - at / 100 for at in range(10, 110, 10)}, "N": {str(at): at for at in range(10, 110, 10)}}
+    )
+    assert len(runs) == 10 and runs.curves is None
+
+
+def test_runs_in_a_list_below_a_key_keep_their_histories(read):
+    history = CURVE[["step", "loss"]].to_dict("records")
+    runs = read({"runs": [{"name": name, "config": {"n_params": 1e6}, "history": history} for name in "ab"]})
+    assert runs.table["run"].tolist() == ["a", "b"] and len(runs.curves) == 2 * len(CURVE)
+    assert runs.table["N"].tolist() == [1e6, 1e6]
+
+
+@pytest.mark.parametrize("key", ["step_{}", "{}"])
+def test_losses_of_splits_by_step_are_told_apart(read, key):
+    """Each of the two was the final result of a run of its own."""
+    content = {key.format(at): {"train": {"loss": 4 - at / 200}, "val": {"loss": 5 - at / 200}} for at in STEPS[1:]}
+    with pytest.raises(sf.InputError, match="could both be loss"):
+        read(content)
+    runs = read(content, rename={"val/loss": "loss"})
+    assert runs.curves["step"].tolist() == STEPS[1:] and runs.table["loss"].tolist() == [5 - STEPS[-1] / 200]

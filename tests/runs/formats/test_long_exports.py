@@ -120,3 +120,11 @@ def test_a_chart_over_time_needs_a_column_of_steps(tmp_path, axis):
     runs = sf.read_runs(tmp_path / "chart.csv", rename={"trainer/count": "step"})
     assert runs.curves["step"].tolist() == STEPS.tolist()
     np.testing.assert_allclose(runs.curves["loss"], LOSS)
+
+
+def test_a_chart_of_several_short_runs_is_read(tmp_path):
+    names = [f"{run} - train/loss{part}" for run in "ab" for part in ("", "__MIN", "__MAX")]
+    rows = [",".join(map(str, (step, *[4 - step / 100] * 3, *[5 - step / 100] * 3))) for step in range(10, 60, 10)]
+    (tmp_path / "chart.csv").write_text("\n".join([",".join(["Step", *names]), *rows]))
+    runs = sf.read_runs(tmp_path / "chart.csv", need=())
+    assert runs.table["run"].tolist() == ["a", "b"] and runs.table["loss"].tolist() == [3.5, 4.5]

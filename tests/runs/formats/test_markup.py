@@ -110,3 +110,12 @@ def test_files_of_other_kinds_are_named_by_their_ending(tmp_path, name, what):
     (tmp_path / name).write_text('{"cells": []}' if name == "a.ipynb" else "lr: 1e-3\n")
     with pytest.raises(sf.InputError, match=what):
         sf.read_runs(tmp_path / name)
+
+
+@pytest.mark.parametrize("end", [r" \\ \hline \end{tabular}", r" \\\end{tabular}", r" \end{tabular}"])
+def test_a_row_before_the_end_of_the_table_on_its_line_is_read(tmp_path, end):
+    (tmp_path / "paper.tex").write_text(
+        "\\begin{tabular}{lr}\nN & loss \\\\\n1M & 3.5 \\\\\n2M & 3.25" + end + "\nText & more.\n"
+    )
+    table = sf.read_runs(tmp_path / "paper.tex", need=()).table
+    assert table["N"].tolist() == [1e6, 2e6] and table["loss"].tolist() == [3.5, 3.25]

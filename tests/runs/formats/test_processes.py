@@ -133,3 +133,21 @@ def test_epochs_are_no_axis_where_the_step_is_mapped(mapped):
     assert len(runs.curves) == 40
     np.testing.assert_allclose(runs.curves["loss"], LOSS)
     assert not any("in a row" in note.text for note in sf.read_runs(table, tell_ties=True, need=()).notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("log_rank{}.csv", True), ("rank_{}/metrics.csv", True), ("seed{}.csv", False)]
+)
+def test_files_of_the_processes_of_a_run_are_told(tmp_path, name, told):
+    for rank in range(3):
+        path = tmp_path / name.format(rank)
+        path.parent.mkdir(exist_ok=True)
+        pd.DataFrame({"step": STEPS, "loss": LOSS + 0.003 * rank}).to_csv(path, index=False)
+    notes = [note.text for note in sf.read_runs(tmp_path).notes]
+    assert any("may be those of the processes of one run" in text for text in notes) == told
+
+
+def test_files_named_by_a_setting_called_rank_are_runs(tmp_path):
+    for rank in (8, 16, 32):
+        pd.DataFrame({"step": STEPS, "loss": LOSS + rank / 1e3}).to_csv(tmp_path / f"lora_rank{rank}.csv", index=False)
+    assert not any("processes" in note.text for note in sf.read_runs(tmp_path).notes)
