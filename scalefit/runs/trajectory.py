@@ -87,7 +87,7 @@ class LearningRates:
                 raise InputError(what, where=where, todo="pass the schedule (--schedule)")
             lr = np.concatenate([lr, np.full(last + 1 - lr.size, lr[-1])])
             how += f"; held after its last logged value at step {at[-1]}"
-        return Trajectory(run, steps, lr[: last + 1], warmup_end(lr), how)
+        return Trajectory(run, steps, lr[: last + 1], warmup_end(lr, self.warmup), how)
 
     def guessed(self) -> dict[str, list[str]]:
         """The runs whose log begins within a warmup, and what is guessed; none where a warmup is given."""
@@ -148,6 +148,9 @@ def schedules_of(source: ScheduleSource, table: pd.DataFrame, warmup: int | None
             for run, item in source.items()
         }
         return LearningRates(given=parsed, warmup=warmup)
+    if not isinstance(source, str | PathLike):
+        what = f"a schedule for all runs is text, a CSV or a Schedule, not a {type(source).__name__}"
+        raise InputError(what, todo="write it to a CSV of (run, step, lr), or add a column lr to the log")
     source = fspath(source)
     if is_schedule_file(source) and "#" not in source:
         rows = read_schedule_table(source.removeprefix("csv:"))

@@ -27,17 +27,25 @@ BLOCK = 1 << 15  #: steps held in temporary arrays at a time
 MOST_STEPS = 50_000_000  #: the learning rate of every step is held in memory; no run has so many
 
 
-def warmup_end(lr_per_step: ArrayLike) -> int:
+def warmup_end(lr_per_step: ArrayLike, given: int | None = None) -> int:
     """The step at which the first rise of the learning rate ends; 0 if it does not rise at first.
 
-    A pause no longer than the rise before it (a skipped step, say) does not end the rise.
+    A pause no longer than the rise before it (a skipped step, say) does not end the rise. Nor does a fall before the
+    `given` step of its end, where the learning rate is higher at that step: a warmup can be noisy.
 
     >>> warmup_end([0, 1, 2, 3, 3, 3, 3, 3, 2, 4])
     3
     >>> warmup_end([1, 1, 0.5])
     0
+    >>> warmup_end([0, 1, 0.9, 2, 3, 2], given=4)
+    4
     """
     lr = np.asarray(lr_per_step, dtype=float)
+    found = _first_rise(lr)
+    return given if given is not None and found < given < lr.size and lr[given] > lr[found] else found
+
+
+def _first_rise(lr: Floats) -> int:
     if lr.size < 2 or not lr[1] > lr[0]:
         return 0
     falls = lr[1:] < lr[:-1]

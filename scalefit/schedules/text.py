@@ -82,8 +82,8 @@ class ScheduleTable:
         lr, how = per_step_lr(*self.rows[name], warmup=warmup, where=self.path)
         how = how if "interpolated" in how or "given" in how else ""
         text = f"csv:{self.path}#{name}" if name else f"csv:{self.path}"
-        at = np.arange(lr.size)
-        return Schedule(text, lr.size - 1, warmup_end(lr), lambda step: np.interp(np.asarray(step, float), at, lr), how)
+        at, end = np.arange(lr.size), warmup_end(lr, warmup)
+        return Schedule(text, lr.size - 1, end, lambda step: np.interp(np.asarray(step, float), at, lr), how)
 
 
 def parse_schedule(text: str, *, warmup: int | None = None) -> Schedule:

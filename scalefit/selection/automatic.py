@@ -22,7 +22,7 @@ from scalefit.rows.resolve import resolve
 from scalefit.runs import Runs, read_runs
 from scalefit.selection.candidates import Candidates, candidates_for, explains, told
 from scalefit.selection.holding import Fold, axes_for, beyond_scales, left_out_runs
-from scalefit.selection.judging import form_shares, mean_error, scores, weigh
+from scalefit.selection.judging import MANY, form_shares, mean_error, scores, weigh
 from scalefit.selection.skipping import first_steps_of
 from scalefit.selection.trials import OF_A_FIT, Trial, attempt
 from scalefit.selection.unread_columns import untold
@@ -30,7 +30,6 @@ from scalefit.status_line import tell
 from scalefit.uncertainty.mixture import Choice, OtherForm
 
 AUTO = "auto"
-MANY = 6  #: a law of more free parameters than this is tried only where it fits better than every smaller one
 LEADS = 0.5  #: share of the largest weight from which on a law whose constants are known goes before one without them
 OPEN = {"not-converged", "not-identified", "at-bound", "degenerate"}  #: warnings that its constants are not known
 OF_ONE_LAW = ("fix", "tie", "bounds", "parameters", "start")  #: keywords that name the parameters of a law

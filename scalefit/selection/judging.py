@@ -8,6 +8,9 @@ this was chosen: back-tests rank laws by few and dependent errors, and a mixture
 score. Where nothing can be held out, the weight is misfit^-2, less the penalty for parameters: exp(-criterion / m), the
 criterion as if of one row.
 
+A law of more than MANY free parameters is tried only where it fits better than every smaller one, and enters only where
+it, or a form of it, has a better score than all of those: few folds hardly tell what so many constants make of noise.
+
 A law with other forms (``forms``) has the weights of all of them, each by its own score; within the law they share its
 forecast.
 """
@@ -22,6 +25,7 @@ from scalefit.selection.trials import FITTED, Trial
 
 POWER = 3.0  #: weights are the scores to minus this power
 LEAST = 0.03  #: share of the best weight below which a law or a form is left out of the mixture
+MANY = 6  #: a law of more free parameters than this must be better than every smaller one
 EXACT = 1e-9  #: errors below this are rounding
 
 
@@ -83,8 +87,15 @@ def _scores_of_forms(trials: Mapping[str, Trial]) -> dict[str, dict[str, float]]
 
 def _weights_of_forms(trials: Mapping[str, Trial]) -> dict[str, dict[str, float]]:
     """score^-POWER of every form of every law, without those that are too small to matter beside the best of all."""
+    scored = _scores_of_forms(trials)
+    best = {name: min(forms.values()) for name, forms in scored.items()}
+
+    def enters(name: str) -> bool:
+        smaller = [best[other] for other in best if trials[other].free < trials[name].free]
+        return trials[name].free <= MANY or best[name] < min(smaller, default=np.inf)
+
     found = {
-        name: {form: score**-POWER for form, score in forms.items()} for name, forms in _scores_of_forms(trials).items()
+        name: {form: score**-POWER for form, score in forms.items()} for name, forms in scored.items() if enters(name)
     }
     least = LEAST * max((max(forms.values()) for forms in found.values()), default=0.0)
     kept = {name: {form: w for form, w in forms.items() if w >= least} for name, forms in found.items()}

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
+import scalefit as sf
+from scalefit.errors import InputError
 from scalefit.schedules import parse_schedule
 
 
@@ -41,3 +44,32 @@ def test_a_piecewise_rise_is_a_warmup():
     schedule = parse_schedule("piecewise:at=0/20/80/100,lr=0/1e-3/1e-3/0")
     assert schedule.steps == 100
     assert schedule.warmup == 20
+
+
+@pytest.mark.parametrize("given_as", ["a CSV of the schedule", "a column of the log"])
+def test_a_noisy_warmup_ends_where_it_is_said_to(tmp_path, given_as):
+    at = np.arange(401)
+    noise = np.exp(np.random.default_rng(0).normal(0, 0.05, at.size))
+    rates = pd.DataFrame({"run": "a", "step": at, "lr": 1e-3 * np.minimum(at / 100, 1) * noise})
+    log = rates.drop(columns="lr").assign(loss=3.0)
+    path = tmp_path / "rates.csv"
+    rates.to_csv(path, index=False)
+
+    def end(warmup):
+        if given_as == "a CSV of the schedule":
+            return sf.read_runs(log, schedule=path, warmup=warmup).trajectory("a").warmup
+        return sf.read_runs(rates.assign(loss=3.0), warmup=warmup).trajectory("a").warmup
+
+    assert end(None) < 50
+    assert end(100) == 100
+
+
+def test_a_warmup_that_has_ended_before_the_given_step_stays_as_it_is():
+    rates = pd.DataFrame({"run": "a", "step": np.arange(401), "lr": 1e-3 * np.minimum(np.arange(401) / 50, 1)})
+    assert sf.read_runs(rates.assign(loss=3.0), warmup=100).trajectory("a").warmup == 50
+
+
+def test_a_table_as_schedule_is_refused_with_what_to_give_instead():
+    rates = pd.DataFrame({"run": "a", "step": [0, 1, 2], "lr": [1.0, 1.0, 0.5]})
+    with pytest.raises(InputError, match=r"not a DataFrame.*CSV"):
+        sf.read_runs(rates[["run", "step"]].assign(loss=3.0), schedule=rates)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from scalefit.laws import find_law
 from scalefit.selection.holding import NEXT
 from scalefit.selection.judging import mean_error, scores, shares, weigh
-from scalefit.selection.trials import EACH, Trial
+from scalefit.selection.trials import EACH, Form, Trial
 
 
 def trial(errors, misfit=0.01, free=3, rows=40, runs=40):
@@ -46,6 +48,22 @@ def test_without_a_fold_beyond_the_rows_errors_of_single_rows_do_not_decide():
     tried = {"a": trial({EACH: 0.01, NEXT: 0.01}, misfit=0.02), "b": trial({EACH: 0.001, NEXT: 0.001}, misfit=0.02)}
     assert scores(tried) == {}
     assert weigh(tried) == (pytest.approx({"a": 0.5, "b": 0.5}), False)
+
+
+@pytest.mark.parametrize(("free", "error", "enters"), [(6, 0.011, True), (7, 0.011, False), (7, 0.009, True)])
+def test_a_law_of_many_parameters_enters_only_where_it_predicts_better_than_every_smaller_one(free, error, enters):
+    tried = {"a": trial({"x": 0.01}), "b": trial({"x": 0.012}), "large": trial({"x": error}, free=free)}
+    weights, _ = weigh(tried)
+    assert ("large" in weights) == enters
+    assert {"a", "b"} <= weights.keys()
+
+
+def test_a_law_of_many_parameters_is_judged_by_its_best_form():
+    """As it was fitted it is worse than the smaller law, drawn towards published constants it is better."""
+    drawn = {"drawn": Form((1.0,), {"x": 0.008})}
+    tried = {"a": trial({"x": 0.01}), "large": replace(trial({"x": 0.012}, free=9), forms=drawn)}
+    assert "large" in weigh(tried)[0]
+    assert "large" not in weigh({**tried, "large": replace(tried["large"], forms={})})[0]
 
 
 def test_an_exact_law_outweighs_all_others():

@@ -49,11 +49,11 @@ def read_runs(
     column": "canonical name"}; it takes precedence over exact names, and these over guesses. `schedule`: the learning
     rate of every run, as text (see `scalefit.schedules.parse_schedule`), a CSV of (step, lr) or of (schedule or run,
     step, lr), a Schedule, or a mapping from run to these. `warmup`: steps of a linear warmup from 0, for a log that
-    begins later. `where`: an expression; rows for which it does not hold are left out. `pattern`: how the lines of a
-    text log are written, such as "step {step} .* loss {loss} lr {lr}". `join`: whether runs that go on where others
-    end, with the same settings, are read as one. `defaults`: as `rename`, of columns that need not be there. `need`:
-    columns that must exist. `tell_ties`: if two columns could be the same canonical one, keep both unchanged and report
-    them in a note of kind "ambiguous".
+    begins later, and where a noisy warmup ends. `where`: an expression; rows for which it does not hold are left out.
+    `pattern`: how the lines of a text log are written, such as "step {step} .* loss {loss} lr {lr}". `join`: whether
+    runs that go on where others end, with the same settings, are read as one. `defaults`: as `rename`, of columns that
+    need not be there. `need`: columns that must exist. `tell_ties`: if two columns could be the same canonical one,
+    keep both unchanged and report them in a note of kind "ambiguous".
 
     `Runs.notes` report everything that was guessed, converted, derived or dropped; a note that several files share
     names the first and counts the rest. Raises InputError, naming file, row and column, for what cannot be read.
