@@ -18,8 +18,8 @@ from scalefit.reports.blocks import Block, Figure, Table, Text
 from scalefit.rows.asked import own_point
 from scalefit.rows.scale import scale_of
 from scalefit.runs import Runs, read_runs
-from scalefit.selection.automatic import MANY
 from scalefit.selection.candidates import candidates_for
+from scalefit.selection.judging import MANY
 
 
 def sensitivity_of(asked: Asked) -> list[Block]:
