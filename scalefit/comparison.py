@@ -198,7 +198,7 @@ def compare(
 
     for law, made in zip(names, each(one, names, workers), strict=True):
         if isinstance(made, str):
-            refused[str(law)] = made
+            refused[str(getattr(law, "spec", law))] = made
             continue
         found, tested = made
         name = found.law.spec
@@ -232,7 +232,8 @@ def _reasons(refused: Mapping[str, str]) -> list[str]:
     """Each reason once, after the names of the laws that are refused for it."""
     found: dict[str, list[str]] = {}
     for name, reason in refused.items():
-        found.setdefault(reason.replace(f" of {name}:", ":").replace(f"law {name} ", "the law "), []).append(name)
+        bare = name.partition(":")[0]  # reasons name a law without its options
+        found.setdefault(reason.replace(f" of {bare}:", ":").replace(f"law {bare} ", "the law "), []).append(name)
     return [f"{', '.join(names)}: {reason}" for reason, names in found.items()]
 
 

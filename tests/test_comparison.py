@@ -196,9 +196,11 @@ def test_figure_of_a_comparison(laddered):
     ax = laddered.plot()
     assert [text.get_text() for text in ax.get_yticklabels()] == list(laddered.table.index)
     assert ax.get_ylim()[0] > ax.get_ylim()[1], "the best law stands on top"
-    medians = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o"]
-    by_hand = [100 * laddered.backtests[name].table["error"].abs().median() for name in laddered.table.index]
-    assert medians == pytest.approx(by_hand)
+    ranked = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o"]
+    tables = [laddered.backtests[name].table for name in laddered.table.index]
+    by_hand = [np.mean([each["error"].abs().median() for _, each in table.groupby("fold")]) for table in tables]
+    assert ranked == pytest.approx(100 * np.array(by_hand))
+    assert ranked == sorted(ranked), "the figure and the answer rank alike"
 
 
 def run(*arguments):
@@ -255,3 +257,13 @@ def test_diverged_runs_are_left_out_when_asked_for_and_refused_once(tmp_path):
     assert (refused.exit_code, refused.stderr.count("loss is nan")) == (2, 1)
     assert CliRunner().invoke(main, [*words, "--drop-diverged"]).exit_code == 0
     assert CliRunner().invoke(main, ["backtest", *words[1:4], "--drop-diverged"]).exit_code == 0
+
+
+def test_refused_laws_are_named_with_their_options_and_share_a_reason():
+    table = pd.DataFrame({"run": np.repeat(["a", "b"], 20), "step": np.tile(np.arange(1, 21), 2), "lr": 1e-3})
+    curves = table.assign(loss=3 - 0.01 * table["step"], N=1e6)
+    law = sf.find_law("annealing:decay=0.99")
+    with pytest.raises(InputError) as found:
+        compare(curves, [law, "annealing"], draws=0)
+    assert "<law" not in str(found.value)
+    assert "annealing:decay=0.99" in str(found.value)
