@@ -94,10 +94,15 @@ def _words_aside(raw: RawTable) -> RawTable | None:
     """A column of words under the name of a number that few laws need, such as low under C, gets another name."""
     frame = raw.frame
     texts = [name for name in UNNEEDED if name in frame and not pd.api.types.is_numeric_dtype(frame[name].dtype)]
-    words = [name for name in texts if not any(is_quantity(cell) or marker(cell) for cell in frame[name].dropna())]
+    words = [name for name in texts if all(map(_is_word, frame[name].dropna()))]
     new = {name: f"{name}_in_file" for name in words if f"{name}_in_file" not in frame and frame[name].notna().any()}
     text = f"{' and '.join(new)} holds words and no numbers: read as {' and '.join(new.values())}"
     return replace(raw, frame=frame.rename(columns=new), remarks=(*raw.remarks, Remark("named", text))) if new else None
+
+
+def _is_word(cell: object) -> bool:
+    """Whether a cell begins with a letter and stands for no number: no date, truth value or diverged."""
+    return isinstance(cell, str) and cell.strip()[:1].isalpha() and not is_quantity(cell) and not marker(cell)
 
 
 def _counted(raw: RawTable) -> RawTable | None:
