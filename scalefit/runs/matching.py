@@ -21,9 +21,9 @@ from scalefit.runs.wording import (
     SPLITS,
     Told,
     compute_unit,
-    counted,
     counts_other_things,
     header_scale,
+    kind_counted,
     spaced,
     told,
     worded,
@@ -201,7 +201,7 @@ def _told_scale(name: str, canonical: str, column: Column, tier: str) -> float:
     >>> _told_scale("billion_tokens", "tokens", COLUMNS["tokens"], "worded")
     1000000000.0
     """
-    said, what = told(name), counted(name)
+    said, what = told(name), kind_counted(name)
     if said and _fits(said, canonical, column):
         own = tier == "aliases" and said.bare == canonical
         return said.factor * (1.0 if own else _scale(said.bare, canonical, column, tier))

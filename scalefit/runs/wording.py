@@ -198,11 +198,11 @@ def _is_unit(pieces: list[re.Match[str]], counting: list[bool], at: int) -> bool
     return counting[at + 1] and (pieces[at][0].isupper() or word == "k")
 
 
-def counted(name: str) -> str:
+def kind_counted(name: str) -> str:
     """Tokens or params, where the brackets of a name say that it counts these, with a unit or without; else "".
 
-    >>> counted("data (B tokens)"), counted("size (params)"), counted("data (GT)"), counted("speed (tokens/s)")
-    ('tokens', 'params', 'tokens', '')
+    >>> [kind_counted(name) for name in ("data (B tokens)", "size (params)", "data (GT)", "speed (tokens/s)")]
+    ['tokens', 'params', 'tokens', '']
     """
     name = upright(name)
     found = BRACKET.search(name)
