@@ -71,7 +71,7 @@ def _bias(model: BoundLaw, solution: Solution, values: FloatArray, theta: FloatA
     objective = solution.objective
     value, slope = (found[0] for found in model.jacobian(theta[None]))
     residual = -objective.residuals(value, objective.target(values))
-    slope = np.nan_to_num((slope / value if objective.space == "log" else slope).T)
+    slope = np.nan_to_num(objective.slopes(value, slope).T)
     free = max(int((~held).sum()) - slope.shape[1], 1)
     noise = robust_sigma(residual[~held], slope.shape[1]) * student(LEVEL, free) / student(LEVEL, np.inf)
     scale = np.maximum(np.linalg.norm(slope[~held], axis=0), 1e-300)

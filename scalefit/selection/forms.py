@@ -89,7 +89,7 @@ class Search:
         theta = self.inward(place)
         with np.errstate(all="ignore"):
             value, slope = (found[0] for found in self.model.jacobian(theta[None]))
-            slope = slope / value if self.objective.space == "log" else slope
+            slope = self.objective.slopes(value, slope)
         inner = np.where(self.positive, theta, 1.0)
         far = np.zeros((len(self.exponents), len(place)))
         far[np.arange(len(self.exponents)), self.exponents] = 1 / A_WIDTH

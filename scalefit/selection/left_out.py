@@ -23,7 +23,7 @@ def left_out_residuals(
     """
     value, slopes = (found[0] for found in model.jacobian(theta[None]))
     with np.errstate(all="ignore"):
-        slopes = (slopes / value if objective.space == "log" else slopes).T
+        slopes = objective.slopes(value, slopes).T
         residuals = objective.residuals(value, objective.target(values))
     if not (np.isfinite(slopes).all() and np.isfinite(residuals).all()):
         return np.full(len(values), np.nan)

@@ -56,6 +56,10 @@ class Objective:
             return np.log(predicted) - target
         return np.where(positive, np.log(np.where(positive, predicted, 1.0)) - target, np.inf)
 
+    def slopes(self, predicted: FloatArray, jacobian: FloatArray) -> FloatArray:
+        """Derivatives of the predictions in the space of the residuals: those of ln L where that is the logarithm."""
+        return jacobian / predicted if self.space == "log" else jacobian
+
     def rho(self, r: FloatArray) -> FloatArray:
         """The loss of each residual."""
         if self.loss == "squared":

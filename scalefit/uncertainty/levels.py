@@ -118,7 +118,7 @@ def _levels(values: pd.Series) -> NDArray[np.intp]:
 def _by_run(model: BoundLaw, solution: Solution, runs: NDArray[np.intp]) -> tuple[FloatArray, FloatArray]:
     """The mean residual of each run (m,) and its mean derivatives by the coordinates (m, p)."""
     value, slope = (found[0] for found in model.jacobian(solution.theta[None]))
-    slope = np.nan_to_num((slope / value if solution.objective.space == "log" else slope).T)
+    slope = np.nan_to_num(solution.objective.slopes(value, slope).T)
     count = np.bincount(runs)
     mean = pd.DataFrame(np.column_stack([solution.residuals, slope])).groupby(runs).sum().to_numpy() / count[:, None]
     return mean[:, 0], mean[:, 1:]
