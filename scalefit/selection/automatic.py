@@ -245,7 +245,8 @@ def reason(trials: Mapping[str, Trial], weights: Mapping[str, float], tested: bo
         return f"{best}, {why}: untested, since too few runs can be held out; add runs at more scales or schedules"
     labels = list(trials[best].walked) or list(trials[best].errors)
     error = 100 * mean_error(trials[best], labels)
-    return f"{best} of {len(trials)} laws, with a mean error of {error:.2g} % on rows held out in {counted(len(labels), 'way')}"
+    ways = counted(len(labels), "way")
+    return f"{best} of {len(trials)} laws, with a mean error of {error:.2g} % on rows held out in {ways}"
 
 
 def _named(laws: Sequence[str | Law | type[Law]]) -> Candidates:
