@@ -19,16 +19,25 @@ def of(linear=False, **declared):
 
 
 def test_starts_that_span_more_than_thirty_are_searched_in_the_logarithm():
-    plain, log = of(starts=(1.0, 30.0)), of(starts=(1.0, 31.0))
-    assert (plain.log, plain.start) == (False, (1.0, 30.0))
+    plain, log = of(starts=(2.0, 60.0)), of(starts=(2.0, 62.0))
+    assert (plain.log, plain.start) == (False, (2.0, 60.0))
     assert log.log
-    assert log.start == pytest.approx((0.0, np.log(31)))
-    assert log.low == pytest.approx(np.log(1e-10))
-    assert of(starts=(1.0, 31.0), low=0.5).low == pytest.approx(np.log(0.5))
-    assert not of(linear=True, starts=(1.0, 31.0)).log
-    signed = of(starts=(1.0, 31.0), low=-np.inf)
+    assert log.start == pytest.approx((np.log(2), np.log(62)))
+    assert (log.low, log.high) == (pytest.approx(np.log(2e-10)), np.inf)
+    assert of(starts=(2.0, 62.0), low=0.5).low == pytest.approx(np.log(0.5))
+    assert not of(linear=True, starts=(2.0, 62.0)).log
+    signed = of(starts=(2.0, 62.0), low=-np.inf)
     assert (signed.log, signed.signed) == (False, True)
-    assert not of(starts=(1.0, 30.0), low=-np.inf).signed
+    assert not of(starts=(2.0, 60.0), low=-np.inf).signed
+    assert not of(starts=(2.0, 62.0), low=-np.inf, linear=True).signed
+    assert not of(starts=(-62.0, -2.0), low=-np.inf, high=1.0).signed
+
+
+def test_the_search_goes_somewhat_beyond_its_starts_and_stays_in_the_box():
+    """A decade either side of a logarithm, a quarter of the range of another coordinate."""
+    assert of(starts=(2.0, 62.0)).searched == pytest.approx((np.log(0.2), np.log(620)))
+    assert of(starts=(2.0, 10.0)).searched == pytest.approx((0.0, 12.0))
+    assert of(starts=(2.0, 10.0), low=1.0, high=10.5).searched == pytest.approx((1.0, 10.5))
 
 
 def test_starts_inside_the_box():
