@@ -6,6 +6,7 @@ import pytest
 
 import scalefit as sf
 from scalefit.runs.matching import match
+from scalefit.runs.wording import worded
 
 
 def bound(*names):
@@ -89,3 +90,40 @@ def test_sizes_and_data_that_are_swapped_are_suspect():
     for sizes, data, doubted in ((D, N, True), (N, D, False), (D, np.r_[3e9, N[1:]], False), (D, N / 1e6, False)):
         notes = sf.read_runs(pd.DataFrame({"N": sizes, "D": data, "loss": [3.0, 2.9, 2.5]})).notes
         assert any(note.kind == "suspect" and "not swapped" in note.text for note in notes) == doubted
+
+
+@pytest.mark.parametrize(
+    ("canonical", "own", "others"),
+    [
+        (
+            "step",
+            ["steps", "train/steps", "opt_step", "update_count", "iteration no", "Trainer/GlobalStep"],
+            ["num_updates", "n_iters", "number of steps", "count_iterations", "eval_step", "step_time", "count"],
+        ),
+        (
+            "D",
+            ["train tokens", "dataset_size_tokens", "corpus tokens", "amount of data (B) toks"],
+            ["size_tokens", "corpus", "val_tokens", "dataset_size", "tokens_per_param"],
+        ),
+        (
+            "N",
+            ["n_params", "n_nonemb", "total_nonemb_params", "params without embeddings", "model parameters"],
+            ["total_params", "n_emb", "emb_params", "params_with_emb", "n_total", "n", "nonemb", "active_params"],
+        ),
+        (
+            "N_total",
+            ["total_params", "n_with_emb", "params including embeddings", "all params"],
+            ["params", "total_nonemb_params", "n_total", "embedding_params", "with embeddings"],
+        ),
+        (
+            "loss",
+            ["nll", "lm loss", "val c4 loss", "final train loss", "held-out NLL"],
+            ["val_c4", "c4 loss", "loss weight", "train", "val_z_loss", "lm"],
+        ),
+        ("lr", [], ["lr", "loss", "step"]),
+    ],
+)
+def test_words_of_each_quantity(canonical, own, others):
+    assert {name: worded(name, canonical) for name in (*own, *others)} == dict.fromkeys(own, True) | dict.fromkeys(
+        others, False
+    )
