@@ -87,7 +87,7 @@ class TestBelief:
 
     @pytest.mark.parametrize("options", [{}, {"fix": {"alpha": 0.3478}}, {"residuals": "linear"}])
     def test_without_an_error_of_the_law_it_is_that_of_a_regression_on_the_free_constants(self, runs, options):
-        """Its inverse from the normal equations, slopes by finite differences, two standard deviations of a constant."""
+        """Its inverse from the normal equations, slopes by finite differences; two standard deviations of each."""
         fit = sf.fit(runs, "chinchilla", draws=20, calibrated=False, **options)
         names = [name for name in fit.parameters if name not in options.get("fix", {})]
         unit = 0.25  #: of a residual, where residuals are differences of losses
