@@ -147,3 +147,18 @@ def test_starts_are_the_best_cells_that_lie_apart():
     assert _apart(theta, np.array([1.0, 0.5, 3.0, 2.0, 9.0]), 2) == [1, 3]
     assert _apart(theta, np.array([1.0, 5.0, 3.0, 2.0, 9.0]), 9) == [0, 3, 4]
     assert _apart(theta, np.full(5, np.inf), 3) == [0]
+
+
+def test_the_points_at_which_condensed_sums_are_compared_cover_the_search():
+    """Logarithms from near one end to near the other; what is linear is 1."""
+    model = bound(fix={"E": 1.5})
+    found = model.all_over()
+    for coordinate in model.coordinates:
+        values = found[coordinate.name].ravel()
+        if coordinate.linear:
+            assert (values == 1.0).all()
+            continue
+        low, high = coordinate.searched
+        share = ((np.log(values) if coordinate.log else values) - low) / (high - low)
+        assert 0.0 <= share.min() < 0.25 and 0.75 < share.max() <= 1.0, coordinate.name
+    assert {c.name for c in model.coordinates if not c.linear} == {"alpha", "beta"}
