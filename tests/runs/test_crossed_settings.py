@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 import scalefit as sf
-
 from scalefit.runs.reading.naming import _crossed
 
 NAMES = ["twist", "shade"]
