@@ -33,6 +33,15 @@ EMPHASIS = re.compile(r"^(\*\*|__|\*|_|`)(.+)\1$")
 BESIDE = re.compile(
     r"^(.*\d\.?[kmbgt]?)\s*(?:(?:±|\+/-|\+-)\s*[\d.]+(?:e[+-]?\d+)?|\(\d+\)|\s[(\[][a-z][^)\]]*[)\]]|\*+|†)$", re.I
 )
+#: what a number says that it counts, and by its first letters the columns that hold such counts
+WORD = re.compile(
+    r"^(.*\d\.?\s*(?:[kmbgt]|mn|bn|[mbtr]{1,2}illion|thousand)?)"
+    r"\s*(tok(?:en)?s?|param(?:eter)?s?|steps?|iter(?:ation)?s?|flops?|nats?)$",
+    re.IGNORECASE,
+)
+HOLDING = {"tok": {"D", "tokens", "U", "batch", "seq_len"}, "par": {"N", "N_total", "N_enc", "N_dec", "N_vocab"}}
+HOLDING |= {"ste": {"step", "steps", "warmup"}, "ite": {"step", "steps", "warmup"}, "flo": {"C"}, "nat": {"loss"}}
+HELD = frozenset({"lr", "peak_lr"}.union(*HOLDING.values()))
 FOOTNOTE = re.compile(r"(?<=[a-z.])\s*[*†‡§]+$", re.IGNORECASE)  #: behind a word
 POWER = re.compile(r"(\d+(?:\.\d+)?)\s*(?:\^|\*\*)\s*[({]?\s*([+-]?\d+(?:\.\d+)?)\s*[)}]?")
 TIMES_POWER = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*[x×*·]\s*10\s*(?:\^|\*\*)\s*[({]?\s*([+-]?\d+)\s*[)}]?", re.I)
@@ -95,7 +104,23 @@ def _bare(text: str) -> str:
     while found := EMPHASIS.match(plain):
         plain = found[2].strip()
     found = BESIDE.match(plain)
-    return found[1].strip() if found else FOOTNOTE.sub("", plain)
+    plain = found[1].strip() if found else FOOTNOTE.sub("", plain)
+    return _without_word(plain)[0]
+
+
+def counts_said(text: str) -> bool:
+    """Whether a number says what it counts, as `1B tokens` does."""
+    return bool(_without_word(text.strip())[1])
+
+
+def _without_word(plain: str) -> tuple[str, str]:
+    """A number without the word of what it counts, and the first letters of this word.
+
+    >>> _without_word("40M tokens"), _without_word("2 million params"), _without_word("40M")
+    (('40M', 'tok'), ('2 million', 'par'), ('40M', ''))
+    """
+    found = WORD.match(plain)
+    return (found[1].strip(), found[2][:3].lower()) if found else (plain, "")
 
 
 def _worked_out(plain: str) -> float | None:
@@ -176,6 +201,10 @@ def _refuse_doubtful(column: pd.Series, odd: list[int], where: str, bare_header:
     if stated and not any(_bare(text)[-1:] in "kK" for text in stated):  # else a count that begins below 1K
         doubtful = pd.to_numeric(column, errors="coerce").abs().between(0, FEW, inclusive="neither")
         what, todo = f"has no unit, unlike '{stated[0]}'", "write the unit into every cell, or into the header"
+    if column.name in HELD and not doubtful.any():
+        told = texts.map(lambda text: HOLDING.get(_without_word(text)[1], {column.name}))
+        doubtful = told.map(lambda kinds: column.name not in kinds)
+        what, todo = f"counts no {column.name}", "write the number alone, or into the column of what it counts"
     if column.name in {*SIZES, "loss"} and not doubtful.any():
         doubtful = texts.map(lambda text: SHARE.fullmatch(text) is not None and not text.startswith("1/"))
         kind = "losses" if column.name == "loss" else "numbers"
