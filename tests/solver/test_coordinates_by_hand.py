@@ -9,7 +9,7 @@ from scalefit.errors import InputError
 from scalefit.laws import find_law
 from scalefit.laws.law import Parameter
 from scalefit.solver.model import Coordinate, bind
-from scalefit.solver.starts import _apart, cover, cover_around
+from scalefit.solver.starts import best_of, cover, cover_around
 
 X = {"x": np.array([2.0, 50.0, -4.0])}
 
@@ -132,9 +132,9 @@ def test_the_cover_around_a_start_spans_two_decades_either_side():
     assert np.log10(cover_around(model, start, 1.0)[:, 0].max() / 0.01) < 1 or coordinate.log
 
 
-def test_starts_are_the_best_cells_that_lie_apart():
+def test_starts_are_the_best_cells_that_liebest_of():
     theta = np.array([[0.0], [0.03], [0.5], [0.53], [1.0]])
-    assert _apart(theta, np.array([1.0, 0.5, 3.0, 2.0, np.inf]), 4) == [1, 3]
-    assert _apart(theta, np.array([1.0, 0.5, 3.0, 2.0, 9.0]), 2) == [1, 3]
-    assert _apart(theta, np.array([1.0, 5.0, 3.0, 2.0, 9.0]), 9) == [0, 3, 4]
-    assert _apart(theta, np.full(5, np.inf), 3) == [0]
+    assert best_of(theta, np.array([1.0, 0.5, 3.0, 2.0, np.inf]), 4) == [1, 3]
+    assert best_of(theta, np.array([1.0, 0.5, 3.0, 2.0, 9.0]), 2) == [1, 3]
+    assert best_of(theta, np.array([1.0, 5.0, 3.0, 2.0, 9.0]), 9) == [0, 3, 4]
+    assert best_of(theta, np.full(5, np.inf), 3) == [0]
