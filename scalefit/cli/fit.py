@@ -28,7 +28,7 @@ RESIDUALS = "The residuals that are minimised: differences of logarithms, or pla
 LOSS = "The loss of a residual; huber and soft_l1 give outliers less weight."
 POINTS = "Rows read by a law without a schedule: the last of each run, or all; auto: all if only curves hold them."
 SKIP = "Leave out the rows up to this step; auto: the first steps that lie off the law of the later ones."
-BY = "Fit the law to the rows of each value of this column (run, task, seed), all as one batch; prints a table."
+EACH = "Fit the law to the rows of each value of this column (run, task, seed), all as one batch; prints a table."
 TRIED = "error: mean on held-out rows; folds: ways of holding out that it could be refitted to; misfit: of all rows"
 DRAWS = (
     f"{options.SHARED['--draws']['help']} 0: no intervals. The Python function fit makes none (draws=0) unless asked, "
@@ -55,7 +55,7 @@ MOST_SHOWN = 40  #: fits of many that are printed
 @click.option("--points", type=click.Choice(["auto", "final", "all"]), default="auto", help=POINTS)
 @click.option("--skip", metavar="STEPS|auto", help=SKIP)
 @shared("--drop-diverged")
-@click.option("--by", metavar="COLUMN", shell_complete=columns, help=BY)
+@click.option("--each", metavar="COLUMN", shell_complete=columns, help=EACH)
 @click.option("--force", is_flag=True, help="Fit even where the runs cannot identify the law.")
 @shared("--draws", default=options.DRAWS, help=DRAWS)
 @shared("--seed")
@@ -73,7 +73,7 @@ def command(
     save: str | None,
     plot: str | None,
     skip: str | None,
-    by: str | None,
+    each: str | None,
     **given: Any,
 ) -> Answer:
     """Without --law the law is chosen: every one that the runs identify is tried on rows held out beyond growing
@@ -90,7 +90,7 @@ def command(
     \b
     Example:
       scalefit fit data/schedules/curves.csv --where "d_model == 96" --law annealing:decay=0.99 --save fit.json
-      scalefit fit data/sharpness/curves.csv --law power-floor:over=step --by run --csv
+      scalefit fit data/size_data/runs.csv --law power:over=D --each N
     """
     from scalefit.fitting.prediction import predict
     from scalefit.selection.automatic import fit
@@ -98,8 +98,8 @@ def command(
     runs = options.read(files, **{name: given.pop(name) for name in options.READING})
     place: dict[str, Any] = options.points(at)
     held = None
-    if by:
-        return _many(runs, law, by, given, hold_out=hold_out, at=at, save=save, plot=plot, skip=skip)
+    if each:
+        return _many(runs, law, each, given, hold_out=hold_out, at=at, save=save, plot=plot, skip=skip)
     if hold_out:
         runs, held = options.hold_out(runs, hold_out)
     settings = _settings(given)
@@ -129,7 +129,7 @@ def _many(runs: Runs, law: str, by: str, given: dict[str, Any], **of_one: Any) -
     if law == "auto" or named:
         what = f"--{named[0].replace('_', '-')}" if named else "a law chosen by the runs"
         todo = "leave it out" if named else "name the law with --law"
-        raise InputError(f"{what} is for one fit, not for one of each {by}", where="--by", todo=todo)
+        raise InputError(f"{what} is for one fit, not for one of each {by}", where="--each", todo=todo)
     settings["delta"] = text if text == "auto" else number(text, "--delta")
     settings["points"] = {"auto": "all" if runs.curves is not None else "auto"}.get(given["points"], given["points"])
     made = fit_many(runs, law, by=by, **settings)

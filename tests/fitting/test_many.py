@@ -50,7 +50,7 @@ def test_a_law_with_a_search_of_its_own_is_refused_by_name() -> None:
 
 
 def test_the_command_refuses_what_holds_for_one_fit_only(capsys: pytest.CaptureFixture[str]) -> None:
-    asked = ["fit", "data/size_data/runs.csv", "--law", "power:over=D", "--by", "N", "--fix", "A=2"]
+    asked = ["fit", "data/size_data/runs.csv", "--law", "power:over=D", "--each", "N", "--fix", "A=2"]
     with pytest.raises(SystemExit):
         main(asked)
     assert "--fix is for one fit, not for one of each N" in capsys.readouterr().err
