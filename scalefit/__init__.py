@@ -49,6 +49,7 @@ _PLACES = {
     "find_law": "scalefit.laws",
     "fit": "scalefit.selection.automatic",
     "fit_batch_hessian": "scalefit.planning.noise",
+    "fit_many": "scalefit.fitting.many",
     "fit_lr_exponent": "scalefit.planning.noise",
     "fit_tradeoff": "scalefit.planning.critical_batch",
     "forecast": "scalefit.stability",
@@ -98,6 +99,7 @@ if TYPE_CHECKING:
     from scalefit.datasets import load
     from scalefit.diagnosis.identifiable import identify
     from scalefit.errors import FitWarning, IdentificationError, InputError, ScalefitError
+    from scalefit.fitting.many import fit_many
     from scalefit.fitting.profile import profile
     from scalefit.fitting.result import Fit
     from scalefit.fitting.saved import load_fit
