@@ -29,7 +29,7 @@ from scalefit.solver.solve import (
     SMALLEST_DELTA,
     Settings,
 )
-from scalefit.solver.starts import BLOCK, best_of, cover
+from scalefit.solver.starts import BLOCK, best_apart, cover
 
 TOGETHER = 512  #: fits that are made at a time
 
@@ -159,7 +159,7 @@ def _starts(model: BoundLaw, objective: Objective, values: FloatArray, weights: 
         scores[~np.isfinite(scores)] = np.inf
         theta = theta.reshape(len(some), len(cells), -1)
         for i, (own, score) in enumerate(zip(theta, scores, strict=True)):
-            chosen = best_of(own, score, count)
+            chosen = best_apart(own, score, count)
             found[begin + i] = own[np.resize(chosen, count)]
     of = _Search(model, objective, values, weights).members(np.repeat(np.arange(len(values)), count))
     points = np.clip(found.reshape(-1, cells.shape[1]), model.low, model.high)
