@@ -114,7 +114,7 @@ class Finder(ast.NodeVisitor):
     # --- what is not looked into --------------------------------------------------------------------------------------
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
-        if node.name in ("__repr__", "__str__", "_repr_html_"):
+        if node.name in ("__repr__", "__str__", "_repr_html_") or "overload" in map(self.text, node.decorator_list):
             return
         self.functions.append(node)
         positional = [*node.args.posonlyargs, *node.args.args]

@@ -13,12 +13,14 @@ import pytest
 from scalefit import numerics
 from scalefit.diagnosis.checks import Check, Outlier
 from scalefit.errors import InputError
-from scalefit.fitting import cautions, prediction, summary
+from scalefit.fitting import cautions, prediction, streaming, summary
 from scalefit.fitting.prepare import Options, prepare
 from scalefit.fitting.recipe import another_recipe, asked_recipe, recipe_of
 from scalefit.laws import find_law
 from scalefit.rows.gather import gather
 from scalefit.runs import read_runs
+from scalefit.solver.derivatives import curvatures, measure
+from scalefit.solver.objective import Objective
 from scalefit.uncertainty.calibration import Calibration
 from scalefit.uncertainty.earlier import EarlierCalibration
 
@@ -399,3 +401,21 @@ def test_remarks_on_a_fit():
     assert "<li>two</li>" in summary.as_html(fitted(warnings=checks))
     assert "#2a7" in summary.as_html(fitted()) and "#c52" in summary.as_html(fitted(ok=False))
     assert "<ul>" not in summary.as_html(fitted())
+
+
+@pytest.mark.parametrize("space", ["log", "linear"])
+def test_sums_over_blocks_of_rows_are_those_over_all_rows(space):
+    made, objective = ready(), Objective(space, "huber", 0.01)
+    theta = np.array([[{**TRUE, "alpha": 0.3}[c.name] for c in made.model.coordinates]])
+    theta = np.where(made.model.log, np.log(theta), theta)
+
+    def parts():
+        return iter([(made.model.take(rows), made.values[rows]) for rows in (slice(2), slice(2, 6), slice(6, 9))])
+
+    whole = measure(made.model, objective, objective.target(made.values), np.ones(9), theta)
+    cost, slope = streaming._pass(parts, objective, theta)
+    gradient, matrix, scale, _ = curvatures(made.model, objective, np.ones(9), theta, whole, streaming.NEAR)
+    assert cost == pytest.approx(whole.cost[0])
+    np.testing.assert_allclose(slope, gradient, rtol=1e-9)
+    for summed, wanted in zip(streaming._curvature(parts, objective, theta), (matrix, scale), strict=True):
+        np.testing.assert_allclose(summed, wanted, rtol=1e-9)

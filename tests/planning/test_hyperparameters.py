@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import commands
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 import scalefit as sf
 from scalefit.laws import find_law
+from scalefit.planning.hyperparameters import fitted
 from scalefit.planning.hyperparameters.rules import DEEPSEEK, STEP_LAW, TOKEN_HORIZON
 
 BOTTOM = {"lr_0": 1.5e-3, "p": 0.6, "q": 0.25, "batch_0": 1e6, "s": 0.5}
@@ -219,3 +221,15 @@ def test_the_figure_has_a_mark_for_each_source_and_contours_of_the_surface(surfa
     assert ax.collections
     with pytest.raises(sf.InputError, match="leave one of them free"):
         sf.plan(hyperparameters=True, N=1e9, D=1e11, lr=1e-3, batch=1e6).plot()
+
+
+@pytest.mark.parametrize(("name", "note"), [("critical-batch", "far"), ("trajectory", "")])
+def test_a_critical_batch_follows_the_loss_and_says_how_far_out_it_lies(monkeypatch, name, note):
+    """Every constant is 2: 2 L^(-1/2). Only a law of the batch alone has been fitted to losses like the place's."""
+    law = find_law(name)
+    monkeypatch.setattr(fitted, "constants_of", lambda fit: np.full((3, len(law.parameters)), 2.0))
+    monkeypatch.setattr(fitted, "_beyond", lambda fit, place: "far")
+    fit = SimpleNamespace(law=law, intervals=None)
+    (found,) = fitted.settings_of(fit, {"loss": 4.0})
+    assert (found.value, found.note) == (1.0, note)
+    assert fitted.settings_of(fit, {"N": 1e9}) == []

@@ -179,6 +179,7 @@ class TestIsoFlop:
             pytest.skip("the public data sets are not beside the repository")
         points = pd.read_csv(path).rename(columns={"params": "N", "flops": "C"})
         published = pd.read_csv(path.parent / "published_fits.csv").query("method == 'basic'").set_index("condition")
+        assert set(points["condition"]) == set(published.index)
         for condition, rows in points.groupby("condition"):
             found, stated = approach2(rows, curve="akima").exponent, published.loc[condition]
             assert stated["n_exponent_boot_lo"] <= found <= stated["n_exponent_boot_hi"]

@@ -169,6 +169,7 @@ class TestLength:
 
     def test_the_schedule_of_that_length_ends_at_the_loss(self, fit):
         found = steps_for_loss(fit, [1.5, 1.3], self.SHAPE).table
+        assert found["loss"].tolist() == [1.5, 1.3]
         for _, row in found.iterrows():
             steps = round(row["steps"])
             text = f"wsd:peak_lr=8e-3,steps={steps},warmup=100,decay_steps={round(steps / 5)}"

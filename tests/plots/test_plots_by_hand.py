@@ -481,6 +481,31 @@ def test_axes_grow_away_from_the_legend(ax):
 
 
 @pytest.mark.parametrize(
+    ("height", "below", "lowered"),
+    [
+        (0.5, 10, False),  # it does not hang out
+        (0.05, 60, True),
+        (0.5, 120, False),  # the data would keep too little of the height
+    ],
+)
+def test_axes_are_lowered_for_a_text_that_hangs_out_of_them(ax, height, below, lowered):
+    ax.set(xlim=(0, 1), ylim=(0, 1))
+    text = ax.annotate("a", (0.5, height), xytext=(0, -below), textcoords="offset points", va="top")
+    room._lift(ax, text)
+    assert (ax.get_ylim()[0] < 0) == lowered
+    assert ax.get_ylim()[1] == 1
+    if lowered:
+        assert room._box(ax, text).y0 == pytest.approx(0.025, abs=1e-3)  # a little room
+
+
+def test_a_line_has_places_between_its_vertices():
+    """About 200 in all, one between two vertices at least; markers alone and long lines have none."""
+    for vertices, style, wanted in ((2, "-", 101), (150, "-", 299), (400, "-", 799), (401, "-", 401), (2, "None", 2)):
+        points = np.column_stack([np.arange(vertices), np.zeros(vertices)]).astype(float)
+        assert len(room._dense(points, Line2D([], [], linestyle=style))) == wanted
+
+
+@pytest.mark.parametrize(
     ("box", "cost"),
     [
         ((0.0, 0.1, 0.2, 0.3), 1.0),

@@ -92,5 +92,5 @@ def test_shares_add_up_and_come_in_order():
 
 
 def test_the_error_that_is_shown_is_the_mean_over_folds():
-    assert mean_error(trial({"x": 0.01, "y": 0.03}), ["x", "y", "z"]) == pytest.approx(0.02)
+    assert mean_error(trial({"x": 0.01, "y": 0.03, "w": 0.08}), ["x", "y", "z", "w"]) == pytest.approx(0.04)
     assert np.isnan(mean_error(trial({}), ["x"]))

@@ -71,6 +71,14 @@ def test_rates_at_a_new_size_lie_around_the_law_of_the_optimum():
     best = found.transfer.arms[0].at(512).value
     assert np.sqrt(row["lr_low"] * row["lr_high"]) == pytest.approx(best)
     assert row["lr_high"] / row["lr_low"] == pytest.approx(16)
+    # 18 runs at 64 and at 128, of which those at 64 cost a quarter: all of them again cost 22.5 of the largest
+    alone = {32: 18 / 16, 256: 18 * 4, 512: 18 * 16, 1024: 18 * 64}
+    wanted = {f"{k} times the runs at every d_model (further seeds)": (36 * (k - 1), 22.5 * (k - 1)) for k in (2, 4)}
+    wanted |= {f"a sweep at d_model {size}": (18, cost) for size, cost in alone.items()}
+    both = "a sweep at d_model {}, 2 times the runs at the others"
+    wanted |= {both.format(size): (18 + 36, cost + 22.5) for size, cost in alone.items()}
+    rows = found.table.set_index("plan")
+    assert {plan: (rows.loc[plan, "runs"], rows.loc[plan, "cost"]) for plan in rows.index} == wanted
 
 
 def test_a_size_whose_optimum_lies_below_its_rates_asks_for_lower_ones():

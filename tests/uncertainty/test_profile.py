@@ -42,6 +42,18 @@ def test_profile_of_a_straight_line_is_student_s_interval(level):
     assert found["open"] == ""
 
 
+def test_profile_of_a_power_law_is_student_s_interval_in_logarithms():
+    N = np.geomspace(1e6, 1e9, 40)
+    loss = 20 * N**-0.1 * np.exp(0.01 * np.random.default_rng(1).standard_normal(40))
+    found = profile(pd.DataFrame({"N": N, "loss": loss}), "power:over=N", loss="squared")
+    X, y = np.column_stack([np.ones(40), -np.log(N)]), np.log(loss)
+    constants, left, *_ = np.linalg.lstsq(X, y, rcond=None)
+    half = t.ppf(0.95, 38) * np.sqrt(left[0] / 38 * np.diag(np.linalg.inv(X.T @ X)))
+    for name, back, value, far in zip(("A", "alpha"), (np.exp, float), constants, half, strict=True):
+        ends = [back(value - far), back(value), back(value + far)]
+        assert found.loc[name, ["low", "value", "high"]].tolist() == pytest.approx(ends, rel=2e-3)
+
+
 def test_profile_of_a_robust_fit_is_a_little_wider():
     runs = line(400)
     _, error, freedom = textbook(runs)
