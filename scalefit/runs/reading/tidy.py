@@ -18,8 +18,7 @@ from scalefit.runs.formats.raw import refuse_clock
 from scalefit.runs.formats.scaled_headers import refuse_logarithms
 from scalefit.runs.matching import Binding, match
 from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
-from scalefit.runs.reading.checks import may_be_a_curve
-from scalefit.runs.reading.counters import refuse_counters_of_epochs, refuse_steps_of_epochs
+from scalefit.runs.reading.counters import may_be_a_curve, refuse_counters_of_epochs, refuse_steps_of_epochs
 from scalefit.runs.reading.rates import bound_rates, plausible, sized, training_loss
 from scalefit.runs.reading.results import (
     are_final_results,
@@ -268,7 +267,7 @@ def _find_axis(tidy: Tidy) -> None:
         tidy.axis = "epoch"
         tidy.note("derived", "the epoch counts up: each run is a curve over epochs, and its steps are not known")
     if not tidy.axis:
-        if text := may_be_a_curve(tidy.frame):
+        if text := may_be_a_curve(tidy.frame, tidy.where):
             tidy.note("suspect", text, len(tidy.frame))
         _as_final_results(tidy)
 
