@@ -151,14 +151,28 @@ def logged_evenly(frame: pd.DataFrame) -> str:
     'tokens'
     >>> logged_evenly(pd.DataFrame({"tokens": 2.0 ** np.arange(10), "loss": 4 / np.arange(1, 11)}))
     ''
+
+    Steps of several runs with a learning rate that changes within each do so within each setting.
     """
     for name in ("steps", "tokens"):
-        if name not in frame.columns or len(frame) < EVENLY or telling(frame) or frame[name].dtype.kind not in "iuf":
+        if name not in frame.columns or frame[name].dtype.kind not in "iuf":
             continue
-        rises = np.diff(frame[name].to_numpy(dtype=float))
-        if rises[0] > 0 and np.allclose(rises[1:-1], rises[1], rtol=0.01) and 0 < rises[-1] <= 1.01 * rises[1]:
+        by = telling(frame)
+        if by and not (
+            name == "steps" and "lr" in frame.columns and frame["lr"].nunique() > len(frame[by].drop_duplicates())
+        ):
+            continue
+        parts = [part for _, part in frame.groupby(by, sort=False, dropna=False)[name]] if by else [frame[name]]
+        if all(len(part) >= EVENLY and _rises_evenly(part.to_numpy(dtype=float)) for part in parts):
             return name
     return ""
+
+
+def _rises_evenly(values: NDArray[np.float64]) -> bool:
+    """Whether values rise by the same amount from row to row; the first and the last may be nearer."""
+    rises = np.diff(values)
+    even = bool(np.allclose(rises[1:-1], rises[1], rtol=0.01))
+    return even and rises[0] > 0 and 0 < rises[-1] <= 1.01 * rises[1]
 
 
 def epochs_count_up(frame: pd.DataFrame) -> bool:

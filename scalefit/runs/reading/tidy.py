@@ -260,7 +260,7 @@ def _find_axis(tidy: Tidy) -> None:
     if not columns & {"run", "step", "epoch"} and (name := logged_evenly(frame)):
         tidy.axis = "step" if name == "steps" else "tokens"
         _rename(tidy, {name: tidy.axis})
-        tidy.note("derived", f"{name} rise evenly from row to row: all rows are the curve of one run")
+        tidy.note("derived", f"{name} rise evenly from row to row: the rows are logged along a run")
     if not tidy.axis and "step" not in columns:
         refuse_counters_of_epochs(tidy.frame, tidy.where)
     if not tidy.axis and "epoch" in columns and not {"step", "steps"} & columns and epochs_count_up(frame):
