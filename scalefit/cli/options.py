@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scalefit.cli import completion
-from scalefit.cli.output import OutputFile
+from scalefit.cli.output import DOUBT, OutputFile
 from scalefit.errors import InputError, all_of
 
 if TYPE_CHECKING:
@@ -192,8 +192,9 @@ def read(
 
 
 def told(runs: Runs) -> list[str]:
-    """How run logs were read, in sentences."""
-    return [note.text for note in runs.notes]
+    """How run logs were read, in sentences; what is doubtful comes first, behind `! `."""
+    doubts = [f"{DOUBT}{note.text}" for note in runs.notes if note.kind == "suspect"]
+    return [*doubts, *(note.text for note in runs.notes if note.kind != "suspect")]
 
 
 def hold_out(runs: Runs, expression: str) -> tuple[Runs, Runs]:

@@ -175,7 +175,8 @@ def _draw(figures: Mapping[str, Callable[[], Axes]], failed: dict[str, str]) -> 
 def _show(answer: Answer, written: Sequence[str], failed: Mapping[str, str], unused: list[str], shape: Shape) -> None:
     if shape.format == "json":
         content = {"schema_version": SCHEMA, **answer.content}
-        content |= {"read" if "notes" in content else "notes": answer.notes} if answer.notes else {}
+        notes = [note.removeprefix(DOUBT) for note in answer.notes]
+        content |= {"read" if "notes" in content else "notes": notes} if notes else {}
         content |= {"figures_not_drawn": failed} if failed else {}
         content |= {"unused_options": unused} if unused else {}
         click.echo(json.dumps(_plain(content), indent=1, allow_nan=False))
@@ -185,10 +186,12 @@ def _show(answer: Answer, written: Sequence[str], failed: Mapping[str, str], unu
     ] + unused
     if shape.format != "text" and answer.table is not None:
         click.echo(_table(answer, shape.format), nl=False)
-        for line in [*_warnings(answer.text), *lines]:
+        for line in [*_warnings(answer.text), *_doubts(answer.notes), *lines]:
             click.echo(one_line(line), err=True)
         return
     click.echo(lines_of("\n".join([answer.text, *[""] * bool(lines), *lines])))
+    for line in _doubts(answer.notes):
+        click.echo(one_line(line))
     for line in [] if shape.quiet else _read(answer.notes, shape.verbose):
         click.echo(click.style(one_line(line), dim=True) if shape.coloured else one_line(line))
 
@@ -217,9 +220,19 @@ def _warnings(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.lstrip().startswith("!")]
 
 
+DOUBT = "! "  #: what a note on a doubtful thing begins with
+
+
 def _read(notes: Sequence[str], every: bool) -> list[str]:
     """How the logs were read, in lines; alike ones as one, unless every one is asked for."""
-    return [f"read: {note}" for note in (notes if every else grouped(notes))]
+    plain = [note for note in notes if not note.startswith(DOUBT)]
+    return [f"read: {note}" for note in (plain if every else grouped(plain))]
+
+
+def _doubts(notes: Sequence[str]) -> list[str]:
+    """What is doubtful in how the logs were read."""
+    doubts = [note.removeprefix(DOUBT) for note in notes if note.startswith(DOUBT)]
+    return [f"{DOUBT}read: {note}" for note in grouped(doubts)]
 
 
 def coded(checks: Iterable[Check]) -> list[dict[str, str]]:

@@ -18,10 +18,8 @@ JUDGED = frozenset(
     {"val", "valid", "validation", "eval", "evaluation", "test", "testing", "dev", "heldout", "held", "holdout"}
 )
 #: words of what is measured on a split
-MEASURES = frozenset(
-    {"loss", "nll", "ce", "xent", "ppl", "perplexity", "bpb", "bpc", "acc", "accuracy", "error", "err", "entropy"}
-)  # fmt: skip
 SHARES = frozenset({"acc", "accuracy", "error", "err"})
+MEASURES = SHARES | {"loss", "nll", "ce", "xent", "ppl", "perplexity", "bpb", "bpc", "bpt", "entropy"}
 AXES = ("step", "tokens", "epoch")
 
 
@@ -70,7 +68,7 @@ def is_loss(name: str) -> bool:
     (True, True, False, False)
     """
     words = words_of(name)
-    return bool(words & (MEASURES - SHARES)) and not words & OTHER_LOSSES
+    return (bool(words & (MEASURES - SHARES)) or {"bits", "per"} <= words) and not words & OTHER_LOSSES
 
 
 def parted(raw: RawTable, nans: dict[str, list[int]] | None) -> RawTable | None:

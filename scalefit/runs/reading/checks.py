@@ -10,17 +10,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.errors import counted, listed
-from scalefit.runs.columns import COLUMNS
 from scalefit.runs.final import not_ended
 from scalefit.runs.siblings import NONE, lost_runs, stopped, unfinished_by_status
 from scalefit.runs.table import Note, Runs, axis_of
 
 SHOWN = 5
-EVENLY = 8  #: rows that rise evenly and may be those of one curve
-CLOCK, PERCENT = r"\d{1,3}:\d{2}:\d{2}(?:\.\d+)?", r"\d+(?:\.\d+)?\s*%"
 LARGEST = 1e14  #: no model has so many parameters: a unit was counted twice
 TOO_FEW = 0.02  #: tokens per parameter of runs of one length that are in another unit
 MOST_NATS = 14.0  #: no loss per token of a trained model is larger: ln of a vocabulary of a million is 13.8
+#: how far C may be from 6 N D (embeddings and attention count in small models, experts in large ones), and D from what
+#: steps and batch give (the last one may be smaller, a warmup of the batch leaves some out)
+AGREE = {"C": (0.02, 50.0), "D": (0.5, 2.0)}
+COUNTS_SEQUENCES = 16  #: times steps and batch from which on the batch counts sequences
+MOST_PER_PARAMETER = 1e6  #: tokens per parameter; the most that anyone publishes is some 1e4
 LEAST = 1000.0  #: fewer parameters or tokens are probably counted in millions or billions
 
 TRAINED = frozenset({"train", "training"})  #: names of splits
@@ -43,6 +45,8 @@ def checked(runs: Runs, declared: Mapping[str, float] = NONE) -> Runs:
             found += _sizes(runs.table, name)
     found += [
         _swapped(runs.table),
+        *_beside_each_other(runs.table, runs.curves is None),
+        _below_zero(runs.table),
         _above_any_vocabulary(runs.table),
         *(_above_one(runs.table, name) for name in ("accuracy", "error")),
     ]
@@ -133,6 +137,57 @@ def _swapped(table: pd.DataFrame) -> Note | None:
     return Note("suspect", f"{text}; check that N and D are not swapped and have the same unit", len(table))
 
 
+def _beside_each_other(table: pd.DataFrame, ended: bool) -> Iterator[Note]:
+    """Numbers of one run that do not agree: C with 6 N D, D with steps times batch, sizes in several units."""
+    known = {
+        name: column for name in ("N", "D", "C", "steps", "batch") if (column := _positive(table, name)) is not None
+    }
+    for name, product in (("C", ("N", "D")), ("D", ("steps", "batch"))):
+        if name not in known or not known.keys() >= {*product}:
+            continue
+        made = known[product[0]] * known[product[1]] * (6.0 if name == "C" else 1.0)
+        ratio = known[name] / made
+        low, high = AGREE[name]
+        if name == "D" and (not ended or ratio.min() > COUNTS_SEQUENCES):  # steps may be those planned
+            continue
+        off = ~((ratio > low) & (ratio < high)) & np.isfinite(ratio)
+        if off.any():
+            formula = "6 N D" if name == "C" else "steps times batch"
+            reach = f"{ratio[off].min():.2g} to {ratio[off].max():.2g}" if off.sum() > 1 else f"{ratio[off].min():.2g}"
+            text = f"{name} is {reach} times {formula} in {counted(int(off.sum()), 'run')}"
+            todo = f"check the units of {name}, {' and '.join(product)}"
+            yield Note("suspect", f"{text} ({_cells(table, name, np.flatnonzero(off))}); {todo}", int(off.sum()))
+    for name in ("N", "D"):
+        values = known.get(name, np.zeros(0))
+        few = values < LEAST
+        if few.any() and np.nanmedian(values) > 1e3 * LEAST:
+            text = (
+                f"{name} is below {LEAST:g} in {counted(int(few.sum()), 'run')}, and {np.nanmedian(values):.3g} in most"
+            )
+            shown = _cells(table, name, np.flatnonzero(few))
+            yield Note("suspect", f"{text}: check the unit of {shown}", int(few.sum()))
+    if known.keys() >= {"N", "D"} and (much := known["D"] / known["N"] > MOST_PER_PARAMETER).any():
+        text = f"D is more than {MOST_PER_PARAMETER:g} times N in {counted(int(much.sum()), 'run')}: check both units"
+        yield Note("suspect", f"{text} ({_cells(table, 'D', np.flatnonzero(much))})", int(much.sum()))
+
+
+def _positive(table: pd.DataFrame, name: str) -> NDArray[np.float64] | None:
+    """A column of numbers, NaN where they are not above 0; None if there is none."""
+    if name not in table.columns or table[name].dtype.kind not in "iuf":
+        return None
+    values = table[name].to_numpy(dtype=np.float64)
+    return np.where(values > 0, values, np.nan)
+
+
+def _below_zero(table: pd.DataFrame) -> Note | None:
+    """Losses below 0 of language models, as their logarithms and log-likelihoods are."""
+    if not {"D", "loss"} <= set(table.columns) or table["loss"].dtype.kind not in "iuf":
+        return None
+    below = np.flatnonzero(table["loss"].to_numpy(dtype=float) < 0)
+    text = f"loss is below 0 in {counted(below.size, 'run')}, which no cross-entropy is: {_cells(table, 'loss', below)}"
+    return Note("suspect", text, below.size) if below.size else None
+
+
 def _above_any_vocabulary(table: pd.DataFrame) -> Note | None:
     """Losses of language models, by their tokens, that are too large for nats per token, as perplexities are."""
     if not {"D", "loss"} <= set(table.columns) or table["loss"].dtype.kind not in "iuf" or len(table) < 2:
@@ -194,50 +249,3 @@ def _cells(frame: pd.DataFrame, name: str, positions: NDArray[np.intp]) -> str:
         place = run if run.endswith((row, f"({row})")) else f"{run}, {row}"
         cells.append(f"{place} ({frame[name].iloc[at]:g})")
     return listed(cells, SHOWN, "; ", len(positions))
-
-
-def may_be_a_curve(frame: pd.DataFrame) -> str:
-    """What to map where the rows, each read as a run of its own, may be one curve; "" where they are none."""
-    name = rises_like_steps(frame)
-    shown = f'"{name}"' if " " in name else name
-    text = f"'{name}' rises evenly from row to row as steps do, and each row is read as a run of its own: map it if the"
-    return f"{text} rows are one curve (--map step={shown})" if name else ""
-
-
-def rises_like_steps(frame: pd.DataFrame) -> str:
-    """A column of no known name that rises evenly from row to row while the loss falls, beside no setting; else "".
-
-    >>> rises_like_steps(pd.DataFrame({"Schritt": range(0, 100, 10), "loss": np.linspace(4, 3, 10)}))
-    'Schritt'
-    >>> rises_like_steps(pd.DataFrame({"Schritt": range(0, 100, 10), "loss": np.linspace(4, 3, 10), "N": range(10)}))
-    ''
-    """
-    known = [name for name in map(str, frame.columns) if name in COLUMNS and COLUMNS[name].unit and name != "loss"]
-    if len(frame) < EVENLY or "run" in frame.columns or any(frame[name].nunique() > 1 for name in known):
-        return ""
-    for name in map(str, frame.columns):
-        values = frame[name] if pd.api.types.is_numeric_dtype(frame[name].dtype) else _progress(frame[name])
-        if name in COLUMNS or name.startswith("Unnamed: ") or values is None or values.isna().any():
-            continue
-        rises = np.diff(values.to_numpy(dtype=float))
-        if rises[0] > 0 and np.allclose(rises, rises[0], rtol=0.01) and _falls_with(frame):
-            return name
-    return ""
-
-
-def _progress(column: pd.Series) -> pd.Series | None:
-    """A column of times such as 00:01:30 in seconds, or of per cent such as 5%; None for any other."""
-    texts = column.astype(str).str.strip()
-    if texts.str.fullmatch(PERCENT).all():
-        return texts.str.rstrip("% ").astype(float)
-    if not texts.str.fullmatch(CLOCK).all():
-        return None
-    return pd.Series(pd.to_timedelta(column.astype(str)).dt.total_seconds(), index=column.index)
-
-
-def _falls_with(frame: pd.DataFrame) -> bool:
-    """Whether the loss, if there is one, is lower in the last quarter of the rows than in the first."""
-    if "loss" not in frame.columns or frame["loss"].dtype.kind not in "iuf":
-        return False
-    part = max(1, len(frame) // 4)
-    return bool(frame["loss"].iloc[-part:].median() < frame["loss"].iloc[:part].median())

@@ -10,10 +10,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.errors import InputError
+from scalefit.runs.columns import COLUMNS
 from scalefit.runs.reading.results import telling
+from scalefit.runs.wording import words_of
 
 FEWEST, GOES_ON = 3, 0.25  #: rows by which the ends of two parts are compared; share of the first fall of the loss
 CLEAR = 3.0  #: median changes from row to row by which the loss has fallen where it says whether a training goes on
+EVENLY = 8  #: rows that rise evenly and may be those of one curve
+CLOCK, PERCENT = r"\d{1,3}:\d{2}:\d{2}(?:\.\d+)?", r"\d+(?:\.\d+)?\s*%"
+RATES = ("lr", "peak_lr")
+SAMPLES = frozenset(
+    {"samples", "sequences", "seqs", "examples", "images", "batches"}
+)  #: what a log counts beside steps
 CLEAR_FALL = 0.25  #: share of the first loss by which it has fallen however much it scatters
 
 
@@ -117,3 +125,60 @@ def may_go_on(axis: NDArray[Any], loss: pd.Series | None, rows: NDArray[np.intp]
         if not copy and not back:
             return True
     return False
+
+
+def may_be_a_curve(frame: pd.DataFrame, where: str) -> str:
+    """What to map where the rows, each read as a run of its own, may be one curve; "" where they are none.
+
+    Raises InputError where the column is one of samples: no table of results has such a one.
+    """
+    name = rises_like_steps(frame)
+    shown = f'"{name}"' if " " in name else name
+    if words_of(name) & SAMPLES:
+        what = f"'{name}' rises evenly from row to row while the loss falls: the rows are one curve, which has no step"
+        todo = f"map the column that counts on: --map step={shown}, or --map tokens={shown} where it counts tokens"
+        raise InputError(what, where=where, todo=todo)
+    text = f"'{name}' rises evenly from row to row as steps do, and each row is read as a run of its own: map it if the"
+    return f"{text} rows are one curve (--map step={shown})" if name else ""
+
+
+def rises_like_steps(frame: pd.DataFrame) -> str:
+    """A column of no known name that rises evenly from row to row while the loss falls, beside no setting; else "".
+
+    >>> rises_like_steps(pd.DataFrame({"Schritt": range(0, 100, 10), "loss": np.linspace(4, 3, 10)}))
+    'Schritt'
+    >>> rises_like_steps(pd.DataFrame({"Schritt": range(0, 100, 10), "loss": np.linspace(4, 3, 10), "N": range(10)}))
+    ''
+    """
+    known = [name for name in map(str, frame.columns) if name in COLUMNS and COLUMNS[name].unit]
+    known = [name for name in known if name not in (*RATES, "loss")]
+    if len(frame) < EVENLY or "run" in frame.columns or any(frame[name].nunique() > 1 for name in known):
+        return ""
+    for name in map(str, frame.columns):
+        values = frame[name] if pd.api.types.is_numeric_dtype(frame[name].dtype) else _progress(frame[name])
+        if name in COLUMNS or name.startswith("Unnamed: ") or values is None or values.isna().any():
+            continue
+        if "lr" in frame.columns and frame["lr"].nunique() > 1 and not words_of(name) & SAMPLES:
+            continue
+        rises = np.diff(values.to_numpy(dtype=float))
+        if rises[0] > 0 and np.allclose(rises, rises[0], rtol=0.01) and _falls_with(frame):
+            return name
+    return ""
+
+
+def _progress(column: pd.Series) -> pd.Series | None:
+    """A column of times such as 00:01:30 in seconds, or of per cent such as 5%; None for any other."""
+    texts = column.astype(str).str.strip()
+    if texts.str.fullmatch(PERCENT).all():
+        return texts.str.rstrip("% ").astype(float)
+    if not texts.str.fullmatch(CLOCK).all():
+        return None
+    return pd.Series(pd.to_timedelta(column.astype(str)).dt.total_seconds(), index=column.index)
+
+
+def _falls_with(frame: pd.DataFrame) -> bool:
+    """Whether the loss, if there is one, is lower in the last quarter of the rows than in the first."""
+    if "loss" not in frame.columns or frame["loss"].dtype.kind not in "iuf":
+        return False
+    part = max(1, len(frame) // 4)
+    return bool(frame["loss"].iloc[-part:].median() < frame["loss"].iloc[:part].median())

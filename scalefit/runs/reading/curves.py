@@ -66,6 +66,9 @@ def _superseded_rows(tidy: Tidy, codes: NDArray[Any], axis: NDArray[Any]) -> NDA
         count = int(dropped.sum())
         text = f"{count} rows were logged again after a restart and only the last kept: {listed(told, 5, '; ')}"
         tidy.note("dropped", text, count)
+    if 2 * dropped.sum() > len(dropped):
+        text = f"restarts replace {dropped.mean():.0%} of the rows: if steps count anew in each epoch, map others"
+        tidy.note("suspect", text, int(dropped.sum()))
     if anew:
         text = "start again from their first row: if each is two runs of the same name, give them different names"
         tidy.note("suspect", f"{len(anew)} runs {text}: {listed(anew, 5)}", len(anew))

@@ -23,6 +23,20 @@ def entries_of_runs(curves: list[Tidy]) -> dict[str, dict[str, object]]:
     return found
 
 
+def settings_of_results(tidy: Tidy) -> None:
+    """Give the rows of final results what their file says of all of them, where they have no such column."""
+    scalars = {key: value for key, value in tidy.scalars.items() if isinstance(value, str | int | float | bool)}
+    tokens = next((each.source for each in match(scalars, ties={}) if each.name == "tokens"), None)
+    kept = [str(name) for name in tidy.frame.columns]
+    named = ({} if tokens is None else {"D": scalars[tokens]}) | _named(scalars)
+    new = {name: value for name, value in named.items() if name not in kept and name not in MOVING}
+    known = {name: value for name, value in new.items() if name in COLUMNS}
+    if tidy.axis or not known:
+        return
+    tidy.frame = tidy.frame.assign(**new)
+    tidy.note("derived", f"{', '.join(known)} of all rows are those that the file gives beside them")
+
+
 def _named(scalars: dict[str, str | int | float | bool]) -> dict[str, object]:
     nested = {key.rsplit("/", 1)[-1]: value for key, value in scalars.items() if "/" in key}
     entries: dict[str, object] = {key: value for key, value in nested.items() if key in COLUMNS}

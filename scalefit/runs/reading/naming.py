@@ -18,6 +18,8 @@ TELLING = ("schedule", "N", "N_total", "D", "C", "batch", "peak_lr", "d_model", 
 RECIPES = ("batch", "recipe", "precision", "dtype", "activation", "data", "dataset", "mixture", "arm", "data_seed")
 NO_NAME = frozenset({"run", "split", "status", "source", "diverged", "parametrization"})  #: columns that name no run
 LONGEST = 60  #: letters of a word that names a run
+FEW = 8  #: rows below which those of one size may be results of several runs
+ENDS = {"step": "steps", "tokens": "D", "epoch": "epochs"}  #: the names of the lengths of runs
 CROSSED = 0.9  #: share of all pairs of a step and a setting that are logged where each setting is a run
 
 
@@ -169,6 +171,11 @@ def _grouped(tidy: Tidy, name: str) -> pd.Series:
             labels = _joined_labels(frame, group)
             text = f"there is no column run: runs are distinguished by {', '.join(group)}"
             tidy.note("named", text, labels.nunique())
+            if len(frame) < FEW * labels.nunique():
+                text = (
+                    f"each run has about {len(frame) / labels.nunique():.0f} rows: if every row is the result of a run"
+                )
+                tidy.note("suspect", f"{text} of its own, call the column {tidy.axis} {ENDS[tidy.axis]}", len(frame))
             return labels
     changing = fixed or (settings_of_blocks(frame, tidy.axis) if tidy.axis == "step" else [])
     if changing:  # a restart changes no setting

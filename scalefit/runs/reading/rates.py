@@ -12,10 +12,10 @@ import pandas as pd
 
 from scalefit.errors import InputError, listed
 from scalefit.runs.columns import COLUMNS
-from scalefit.runs.formats.splits import is_loss, kind
+from scalefit.runs.formats.splits import TRAINED, is_loss
 from scalefit.runs.matching import Binding, canonical, normalised
-from scalefit.runs.quantities import states_unit
-from scalefit.runs.wording import header_scale, told
+from scalefit.runs.quantities import is_quantity, states_unit
+from scalefit.runs.wording import header_scale, told, words_of
 
 UNIT = re.compile(r"[mb](?:n|illion)?(?:\s*param(?:eter)?s?)?$", re.IGNORECASE)  #: at the end of a size
 SIZES, FEWEST_PARAMETERS = {"size", "model", "scale"}, 1e5  #: names of N where the cells are counts of parameters
@@ -102,10 +102,10 @@ def training_loss(frame: pd.DataFrame, bindings: list[Binding], where: str, tell
     Raises InputError with it unless ``tell_ties``.
     """
     bound = next((each for each in bindings if each.name == "loss"), None)
-    if bound is None or bound.how == "mapped" or kind(normalised(bound.source)) != "train":
+    if bound is None or bound.how == "mapped" or not words_of(bound.source) & TRAINED:
         return ""
-    names = [name for name in map(str, frame.columns) if name != "loss" and kind(name) != "train"]
-    others = [name for name in names if is_loss(name) and pd.api.types.is_numeric_dtype(frame[name].dtype)]
+    names = [name for name in map(str, frame.columns) if name != "loss" and not words_of(name) & TRAINED]
+    others = [name for name in names if is_loss(name) and frame[name].map(is_quantity).any()]
     if not others:
         return ""
     what = f"the loss may be the column '{bound.source}', of the training data, or {listed(others)}"

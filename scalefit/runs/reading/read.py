@@ -18,7 +18,7 @@ from scalefit.runs.matching import normalised
 from scalefit.runs.reading.checks import checked
 from scalefit.runs.reading.conversions import peak_of_settings, read_settings
 from scalefit.runs.reading.curves import join_sparse_rows, ordered, set_undecided_apart, table_of
-from scalefit.runs.reading.entries import entries_of_runs
+from scalefit.runs.reading.entries import entries_of_runs, settings_of_results
 from scalefit.runs.reading.joining import file_names, keep_apart, note_processes, one_table
 from scalefit.runs.reading.naming import name_runs
 from scalefit.runs.reading.resumed import resumed
@@ -69,6 +69,7 @@ def read_runs(
     names = file_names([raw.path for raw in raws])
     tables = each(lambda given: tidied(*given, tell_ties), list(zip(raws, maps, strict=True)))
     for tidy, name in zip(tables, names, strict=True):
+        settings_of_results(tidy)
         read_settings(tidy)
         name_runs(tidy, tidy.name or name)
         peak_of_settings(tidy)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scalefit.errors import InputError
 from scalefit.runs.settings import is_record, is_setting
 from scalefit.runs.siblings import NO_RESULT, OPEN
+from scalefit.runs.wording import words_of
 
 #: columns that have one value along a run
 FIXED = (
@@ -24,6 +25,7 @@ FIXED = (
 #: columns that say where a row stands, and measure nothing
 PLACED = frozenset({"run", "step", "tokens", "epoch", "split", "source", "time", "timestamp"})
 SO_FAR = ("D", "C", "tokens")  #: of a whole run in a table of results, of the run so far in logs
+NAMING = frozenset({"experiment", "exp", "model", "config", "configuration", "variant", "trial", "name", "id"})
 BATCH = re.compile(r"(^|[^a-z])(batch|bs)([^a-z]|$)", re.IGNORECASE)
 EVENLY = 8  #: rows of a table without runs whose tokens rise evenly, from which on it is the log of one run
 LOGGED = 20  #: rows of one size, one after another with steps that rise, from which on D and C are those so far
@@ -62,7 +64,7 @@ def are_final_results(frame: pd.DataFrame, axis: str = "step") -> bool:
     fixed = telling(frame)
     if frame[axis].isna().any():
         return False
-    if _one_step_each(frame, fixed, axis):
+    if named_each(frame, axis) or _one_step_each(frame, fixed, axis):
         return True
     if not fixed:
         return len(frame) > 1 and frame[axis].nunique() == 1
@@ -77,6 +79,23 @@ def are_final_results(frame: pd.DataFrame, axis: str = "step") -> bool:
         and not frame.duplicated([*fixed, *data]).any()
         and not _are_logs(frame, fixed, axis, LOGGED if {"D", "C"} & {*data} else 2)
     )
+
+
+def named_each(frame: pd.DataFrame, axis: str) -> str:
+    """The column that names each row, such as an experiment or a configuration, where no log would; else "".
+
+    >>> rows = pd.DataFrame({"exp": ["a", "b", "c"], "step": [10, 20, 30], "loss": [4.0, 3.5, 3.0]})
+    >>> named_each(rows, "step"), named_each(rows.assign(exp=["m-10", "m-20", "m-30"]), "step")
+    ('exp', '')
+    """
+    for name in map(str, frame.columns):
+        if pd.api.types.is_numeric_dtype(frame[name].dtype) or not words_of(name) or words_of(name) - NAMING:
+            continue
+        words = frame[name].astype(str)
+        of_step = all(re.search(rf"(?<!\d){at:.0f}(?!\d)", word) for at, word in zip(frame[axis], words, strict=True))
+        if len(frame) > 2 and frame[name].notna().all() and words.is_unique and not of_step:
+            return name
+    return ""
 
 
 def _one_step_each(frame: pd.DataFrame, fixed: list[str], axis: str) -> bool:
@@ -132,14 +151,28 @@ def logged_evenly(frame: pd.DataFrame) -> str:
     'tokens'
     >>> logged_evenly(pd.DataFrame({"tokens": 2.0 ** np.arange(10), "loss": 4 / np.arange(1, 11)}))
     ''
+
+    Steps of several runs with a learning rate that changes within each do so within each setting.
     """
     for name in ("steps", "tokens"):
-        if name not in frame.columns or len(frame) < EVENLY or telling(frame) or frame[name].dtype.kind not in "iuf":
+        if name not in frame.columns or frame[name].dtype.kind not in "iuf":
             continue
-        rises = np.diff(frame[name].to_numpy(dtype=float))
-        if rises[0] > 0 and np.allclose(rises[1:-1], rises[1], rtol=0.01) and 0 < rises[-1] <= 1.01 * rises[1]:
+        by = telling(frame)
+        if by and not (
+            name == "steps" and "lr" in frame.columns and frame["lr"].nunique() > len(frame[by].drop_duplicates())
+        ):
+            continue
+        parts = [part for _, part in frame.groupby(by, sort=False, dropna=False)[name]] if by else [frame[name]]
+        if all(len(part) >= EVENLY and _rises_evenly(part.to_numpy(dtype=float)) for part in parts):
             return name
     return ""
+
+
+def _rises_evenly(values: NDArray[np.float64]) -> bool:
+    """Whether values rise by the same amount from row to row; the first and the last may be nearer."""
+    rises = np.diff(values)
+    even = bool(np.allclose(rises[1:-1], rises[1], rtol=0.01))
+    return even and rises[0] > 0 and 0 < rises[-1] <= 1.01 * rises[1]
 
 
 def epochs_count_up(frame: pd.DataFrame) -> bool:

@@ -18,8 +18,7 @@ from scalefit.runs.formats.raw import refuse_clock
 from scalefit.runs.formats.scaled_headers import refuse_logarithms
 from scalefit.runs.matching import Binding, match
 from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
-from scalefit.runs.reading.checks import may_be_a_curve
-from scalefit.runs.reading.counters import refuse_counters_of_epochs, refuse_steps_of_epochs
+from scalefit.runs.reading.counters import may_be_a_curve, refuse_counters_of_epochs, refuse_steps_of_epochs
 from scalefit.runs.reading.rates import bound_rates, plausible, sized, training_loss
 from scalefit.runs.reading.results import (
     are_final_results,
@@ -261,14 +260,14 @@ def _find_axis(tidy: Tidy) -> None:
     if not columns & {"run", "step", "epoch"} and (name := logged_evenly(frame)):
         tidy.axis = "step" if name == "steps" else "tokens"
         _rename(tidy, {name: tidy.axis})
-        tidy.note("derived", f"{name} rise evenly from row to row: all rows are the curve of one run")
+        tidy.note("derived", f"{name} rise evenly from row to row: the rows are logged along a run")
     if not tidy.axis and "step" not in columns:
         refuse_counters_of_epochs(tidy.frame, tidy.where)
     if not tidy.axis and "epoch" in columns and not {"step", "steps"} & columns and epochs_count_up(frame):
         tidy.axis = "epoch"
         tidy.note("derived", "the epoch counts up: each run is a curve over epochs, and its steps are not known")
     if not tidy.axis:
-        if text := may_be_a_curve(tidy.frame):
+        if text := may_be_a_curve(tidy.frame, tidy.where):
             tidy.note("suspect", text, len(tidy.frame))
         _as_final_results(tidy)
 
