@@ -106,10 +106,9 @@ def _column(runs: Runs, rows: Rows, by: str) -> NDArray[Any]:
 
 
 def _refuse_of_its_own(law: Law) -> None:
-    """Refuse a law whose box, search or stages depend on the rows of each fit: one batch has the same for all."""
+    """Refuse a law whose box or stages depend on the rows of each fit: one batch has the same for all."""
     several = any(variable.many for variable in law.variables.values())
-    searched = type(law).guesses is not Law.guesses
-    if several or law.floors or law.base is not None or law.stages or searched:
+    if several or law.floors or law.base is not None or law.stages:
         what = f"law {law.name} is fitted to each set of rows in another way, not as one batch"
         raise InputError(what, where="fit_many", todo="fit the groups one after the other")
 

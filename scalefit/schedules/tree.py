@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 LEAF = 32  #: gaps of the smallest block
 NODES = 8  #: in x: with blocks no longer than their distance, the error is at most 5.8^-8, in sums some 1e-10
+MORE = 10  #: the same where rises and falls add up to CANCELLED times what is left of them: a rate with noise
+CANCELLED = 20.0
 DEGREE, PLAIN = 6, 3  #: coefficients of Y, and of a Y past a kink
 KINKED = 6e-5  #: d beyond which there is a kink
 #: nodes in d, and up to which size of d they give a billionth; one is moved to the mean of its d
@@ -71,13 +73,15 @@ def grow(gap: Floats, lr: Floats, before: Floats, fading: bool) -> tuple[tuple[F
     first, y = np.arange(count) * LEAF, np.log(rates)
     ends_at, spans = (areas[:, 0], areas[:, -1]), (y.min(axis=1), y.max(axis=1))
     cells = Cells(first, np.minimum(first + LEAF, len(gap)), *ends_at, *spans, np.ones(count, dtype=bool))
-    levels = [_level(cells, drops, areas, y, fading)]
+    cancelled = np.abs(gap).sum() > CANCELLED * abs(gap.sum())
+    nodes = MORE if cancelled else NODES
+    levels = [_level(cells, drops, areas, y, fading, nodes)]
     while levels[-1].count > 1:
-        levels.append(_merged(levels[-1], fading))
+        levels.append(_merged(levels[-1], fading, nodes))
     return (drops, rates, areas), levels
 
 
-def _merged(below: Level, fading: bool) -> Level:
+def _merged(below: Level, fading: bool, nodes: int) -> Level:
     """Each two neighbours as one block."""
     pairs = 2 * (below.count // 2)
     one, other, old = slice(0, pairs, 2), slice(1, pairs, 2), below.cells
@@ -91,30 +95,30 @@ def _merged(below: Level, fading: bool) -> Level:
         np.maximum(old.high[one], old.high[other]),
         old.smooth[one] & old.smooth[other],
     )
-    return _level(cells, gap, before, np.log(lr), fading)
+    return _level(cells, gap, before, np.log(lr), fading, nodes)
 
 
-def _level(cells: Cells, gap: Floats, before: Floats, y: Floats, fading: bool) -> Level:
-    """The nodes of blocks whose gaps, or nodes of smaller blocks, are given, (count, n) each."""
+def _level(cells: Cells, gap: Floats, before: Floats, y: Floats, fading: bool, count: int) -> Level:
+    """The nodes, ``count`` in x, of blocks whose gaps, or nodes of smaller blocks, are given, (count, n) each."""
     half = np.maximum(0.5 * (cells.end - cells.begin), TINY)
     centre = cells.begin + half
-    powers = _chebyshev(np.clip((before - centre[:, None]) / half[:, None], -1.0, 1.0), NODES)
+    powers = _chebyshev(np.clip((before - centre[:, None]) / half[:, None], -1.0, 1.0), count)
     line, d = _line(powers, y, gap != 0)
     rough = np.abs(d).max(axis=1)
     across = 1 + np.searchsorted([size for _, size in ACROSS], rough)
     smooth = cells.smooth & (cells.high - cells.low <= WIDEST) & (across <= len(ACROSS))
     if fading:
         smooth = smooth & (cells.end - cells.begin <= cells.begin)
-    shape = (len(gap), NODES * max((ACROSS[a - 1][0] for a in np.unique(across[smooth])), default=1))
+    shape = (len(gap), count * max((ACROSS[a - 1][0] for a in np.unique(across[smooth])), default=1))
     nodes = Level(replace(cells, smooth=smooth), np.zeros(shape), np.ones(shape), np.zeros(shape))
     nodes.before[:] = cells.begin[:, None]
     for number, (many, _) in enumerate(ACROSS, 1):
         some = np.flatnonzero(smooth & (across == number))
         if len(some):
             mass, rate, at = _nodes(gap[some], powers[some], d[some], rough[some], line[some], many)
-            nodes.gap[some, : NODES * many] = mass
-            nodes.lr[some, : NODES * many] = rate
-            nodes.before[some, : NODES * many] = centre[some, None] + half[some, None] * at
+            nodes.gap[some, : count * many] = mass
+            nodes.lr[some, : count * many] = rate
+            nodes.before[some, : count * many] = centre[some, None] + half[some, None] * at
     return nodes
 
 
@@ -158,8 +162,9 @@ def _line(powers: Floats, y: Floats, there: NDArray[np.bool_]) -> tuple[Floats, 
 def _nodes(
     gap: Floats, powers: Floats, d: Floats, rough: Floats, line: Floats, many: int
 ) -> tuple[Floats, Floats, Floats]:
-    """Weights, learning rates and places in -1..1 of the nodes, (b, NODES * many) each."""
-    at, weights = _points(NODES)
+    """Weights, learning rates and places in -1..1 of the nodes, (b, count * many) each."""
+    count = powers.shape[1]
+    at, weights = _points(count)
     centre = line @ _chebyshev(at[None], DEGREE)[0]
     if many == 1:
         mass = np.einsum("bkn,bn->bk", powers, gap) @ weights
@@ -172,6 +177,6 @@ def _nodes(
     height = np.maximum(rough, TINY)[:, None]
     across = _chebyshev(d / height, many)
     mass = np.einsum("bkn,bmn->bkm", powers, across * gap[:, None])
-    mass = np.einsum("bkm,ki,mj->bij", mass, weights, spread).reshape(len(gap), NODES * many)
-    rate = np.exp(centre[:, :, None] + height[:, :, None] * along).reshape(len(gap), NODES * many)
+    mass = np.einsum("bkm,ki,mj->bij", mass, weights, spread).reshape(len(gap), count * many)
+    rate = np.exp(centre[:, :, None] + height[:, :, None] * along).reshape(len(gap), count * many)
     return mass, rate, np.broadcast_to(np.repeat(at, many), mass.shape)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.errors import InputError
 from scalefit.fitting.prepare import Options
 from scalefit.laws import Law
 from scalefit.runs import Runs
@@ -31,10 +30,8 @@ def first_steps_of(runs: Runs, law: Law, options: Mapping[str, Any]) -> int:
     late = steps > most
     cuts = [0, *np.unique(np.geomspace(max(float(steps.min()), 1.0), most, TRIED).astype(int)).tolist()]
     squares, reached = [], []
-    for cut in cuts:
-        try:
-            solution = ready.solved(steps > cut)
-        except InputError:
+    for cut, solution in zip(cuts, ready.solved_on([steps > cut for cut in cuts]), strict=True):
+        if solution is None:
             break  # the rows that are left do not identify the law
         misses = np.abs(ready.misses(late, ready.prepared, solution))
         squares.append(max(float(np.mean(np.minimum(misses, np.quantile(misses, 0.99)) ** 2)), 1e-30))

@@ -17,7 +17,8 @@ from scalefit.runs import Runs
 from scalefit.selection.forms import other_forms
 from scalefit.selection.holding import NEXT, Axis, Fold
 from scalefit.selection.left_out import left_out_residuals
-from scalefit.solver.solve import Settings, Solution, solve
+from scalefit.solver.many import solve_each
+from scalefit.solver.solve import Solution, solve
 
 OF_A_FIT = ("draws", "seed", "method", "calibrated", "workers")  #: keywords that a trial does not take
 MOST_ROWS = 600  #: rows that a trial reads, evenly thinned
@@ -68,6 +69,16 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Refit:
+    """A form fitted to the rows that a fold leaves: ``part`` is ``whole``, or was prepared again from these rows."""
+
+    held: NDArray[np.bool_]
+    whole: Ready
+    part: Ready
+    solution: Solution
+
+
+@dataclass(frozen=True)
 class Ready:
     """A form of a law, bound to thinned rows."""
 
@@ -90,15 +101,43 @@ class Ready:
             prepared = replace(prepared, rows=rows, values=rows.values, weights=weights, model=model)
         return cls(runs, prepared, options)
 
-    def solved(self, kept: NDArray[np.bool_] | None = None) -> Solution:
-        """The fit to all rows, or to some of them."""
+    def solved(self) -> Solution:
+        """The fit to all rows."""
         ready = self.prepared
-        if kept is None:
-            return solve(ready.model, ready.values, ready.weights, ready.settings, ready.start)
-        check_identified(ready.law, ready.rows.keep(kept), ready.free)
-        weights = None if ready.weights is None else ready.weights[kept]
-        few = Settings(ready.settings.residuals, ready.settings.loss, ready.settings.delta, FOLD_STARTS)
-        return solve(ready.model.take(kept), ready.values[kept], weights, few)
+        return solve(ready.model, ready.values, ready.weights, ready.settings, ready.start)
+
+    def solved_on(self, masks: Sequence[NDArray[np.bool_]]) -> list[Solution | None]:
+        """The fits to the rows where each mask holds; None where these rows do not identify the law."""
+        ready, few = self.prepared, replace(self.prepared.settings, starts=FOLD_STARTS)
+        sound = [self._identifies(kept) for kept in masks]
+        some = [kept for kept, can in zip(masks, sound, strict=True) if can]
+        weights = [None if ready.weights is None else ready.weights[kept] for kept in some]
+        made = iter(solve_each([ready.model.take(k) for k in some], [ready.values[k] for k in some], weights, few))
+        return [next(made) if can else None for can in sound]
+
+    def _identifies(self, kept: NDArray[np.bool_]) -> bool:
+        try:
+            check_identified(self.prepared.law, self.prepared.rows.keep(kept), self.prepared.free)
+        except InputError:
+            return False
+        return True
+
+    def refitted(self, folds: Sequence[Fold]) -> dict[str, Refit]:
+        """The fits to the rows that each fold leaves, by its label; without those that these rows do not identify."""
+        rows, free = self.prepared.rows, self.prepared.free
+        held = {fold.label: fold.held(rows, self.runs) for fold in folds}
+        held = {label: mask for label, mask in held.items() if mask.any() and int((~mask).sum()) >= free + SPARE}
+        if not self.prepared.law.stages and self.prepared.law.base is None:
+            made = zip(held.items(), self.solved_on([~mask for mask in held.values()]), strict=True)
+            return {label: Refit(mask, self, self, one) for (label, mask), one in made if one is not None}
+        found = {}
+        for label, mask in held.items():
+            try:
+                part = _staged(self, ~mask)
+                found[label] = Refit(mask, self, part, part.solved())
+            except (InputError, np.linalg.LinAlgError):
+                continue  # the remaining rows do not identify it
+        return found
 
     def forms(
         self, solution: Solution, axis: Axis | None, kept: NDArray[np.bool_] | None = None
@@ -145,7 +184,8 @@ def attempt(runs: Runs, forms: Sequence[Law], options: Options, folds: Sequence[
     best = int(np.argmin(misfits))
     prepared = ready[best].prepared
     axis = folds[0].axis if folds else None
-    found = {fold.label: _errors(ready, fold, runs, axis) for fold in folds}
+    refits = [each.refitted(folds) for each in ready]
+    found = {fold.label: _errors([made[fold.label] for made in refits if fold.label in made], axis) for fold in folds}
     found = {label: errors for label, errors in found.items() if errors}
     made = ready[best].forms(whole[best], axis)
     alone = ready[best].alone(whole[best])
@@ -173,28 +213,19 @@ def _misfit(solution: Solution) -> float:
     return float(np.mean(np.abs(solution.residuals)))
 
 
-def _errors(ready: Sequence[Ready], fold: Fold, runs: Runs, axis: Axis | None) -> dict[str, float]:
-    """The mean absolute error in a fold of the law as fitted and of its other forms; empty where it has none."""
-    found: dict[str, float] = {}
-    least = np.inf
-    for each in ready:
-        held = fold.held(each.prepared.rows, runs)
-        if not held.any() or int((~held).sum()) < each.prepared.free + SPARE:
-            continue
-        try:
-            staged = bool(each.prepared.law.stages) or each.prepared.law.base is not None
-            part = _staged(each, ~held) if staged else each
-            solution = part.solved(None if staged else ~held)
-        except (InputError, np.linalg.LinAlgError):
-            continue  # the remaining rows do not identify it
-        if _misfit(solution) < least:
-            least = _misfit(solution)
-            forms = {FITTED: solution.theta, **part.forms(solution, axis, None if staged else ~held)}
-            made = {
-                name: each.misses(held, part.prepared, replace(solution, theta=theta)) for name, theta in forms.items()
-            }
-            found = {name: float(np.mean(np.abs(missed))) for name, missed in made.items()}
-    return found
+def _errors(refits: Sequence[Refit], axis: Axis | None) -> dict[str, float]:
+    """The mean absolute error in a fold of the best of a law's forms, as fitted and in other ways; empty where it has
+    none."""
+    if not refits:
+        return {}
+    best = min(refits, key=lambda refit: _misfit(refit.solution))
+    part, solution, held = best.part, best.solution, best.held
+    kept = ~held if part is best.whole else None
+    errors = {}
+    for name, theta in {FITTED: solution.theta, **part.forms(solution, axis, kept)}.items():
+        missed = best.whole.misses(held, part.prepared, replace(solution, theta=theta))
+        errors[name] = float(np.mean(np.abs(missed)))
+    return errors
 
 
 def _staged(each: Ready, kept: NDArray[np.bool_]) -> Ready:

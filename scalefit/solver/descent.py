@@ -31,6 +31,9 @@ QUICK = 16  #: steps that most resamples need
 PACE = 20  #: steps after which the progress of each start is judged; that of a refit after half as many
 CATCHING_UP = 5.0  #: a start is given up that would not reach the best one at so many times its pace
 CRAWLS = 1e-5  #: a refit is taken for converged whose objective fell by less than this share in so many steps
+#: a start is taken for converged to the minimum that another has reached, once its objective and each coordinate are
+#: within these shares of those there
+SAME_COST, SAME_PLACE = 1e-5, 1e-2
 BLOCK = 1 << 17  #: elements of predictions that one batch holds at a time
 WARM_BLOCK = 1 << 15  #: the same for members that need few steps: small enough to stay in cache
 
@@ -217,8 +220,37 @@ def _descend_block(
                 done, flat = done | (gained <= CRAWLS * cost), flat | (gained <= CRAWLS * cost)
             before[batch.member] = cost
         converged[batch.member[done & flat]] = True
+        if rivals is not None:
+            met = _met(batch, np.flatnonzero(converged), final_theta, final_cost, rivals, ~done)
+            ended = met >= 0
+            to, at = batch.member[ended], met[ended]
+            final_theta[to], final_cost[to], converged[to] = final_theta[at], final_cost[at], True
+            done |= ended
         batch = batch.only(~done)
     return Descent(final_theta, final_cost, converged, done_iterations)
+
+
+def _met(
+    batch: Batch,
+    ends: NDArray[np.intp],
+    theta: FloatArray,
+    cost: FloatArray,
+    rivals: int,
+    moving: NDArray[np.bool_],
+) -> NDArray[np.intp]:
+    """For each member of the batch the rival that has converged to the minimum which it is next to; -1 without one."""
+    met = np.full(len(batch.member), -1)
+    if not len(ends):
+        return met
+    lowest = np.full(len(cost) // rivals, -1)
+    order = ends[np.argsort(-cost[ends], kind="stable")]
+    lowest[order // rivals] = order  # the last one written is the lowest
+    end = lowest[batch.member // rivals]
+    above = batch.local.cost - cost[end]
+    near = moving & batch.near & (end >= 0) & (above >= 0) & (above <= SAME_COST * cost[end])
+    near &= np.all(np.abs(batch.theta - theta[end]) <= SAME_PLACE * np.abs(theta[end]), axis=1)
+    met[near] = end[near]
+    return met
 
 
 def _advance(

@@ -6,11 +6,14 @@ together and descend together, and each has its own threshold, noise and best st
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scalefit.errors import InputError
+from scalefit.laws.law import Law
 from scalefit.numerics import MAD_TO_SIGMA, FloatArray
 from scalefit.solver.descent import Descent, descend
 from scalefit.solver.model import BoundLaw
@@ -28,10 +31,16 @@ from scalefit.solver.solve import (
     SETTLED,
     SMALLEST_DELTA,
     Settings,
+    Solution,
+    solve,
 )
-from scalefit.solver.starts import BLOCK, best_apart, cover
+from scalefit.solver.starts import BLOCK, best_apart, choose_starts, cover, guessed
 
 TOGETHER = 512  #: fits that are made at a time
+MOST_ROWS = 1000  #: rows of one fit up to which a batch of several is faster than one after the other
+
+
+Job = tuple[BoundLaw, FloatArray, FloatArray | None]  #: a law bound to rows, their values and weights
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,77 @@ def solve_many(model: BoundLaw, values: FloatArray, weights: FloatArray, setting
     return Solutions(*(np.concatenate([getattr(part, name) for part in parts]) for name in columns))
 
 
+def solve_each(
+    models: Sequence[BoundLaw],
+    values: Sequence[FloatArray],
+    weights: Sequence[FloatArray | None],
+    settings: Settings,
+    each: Callable[[Callable[[Job], Solution | None], Iterable[Job]], Iterable[Solution | None]] = map,
+) -> list[Solution | None]:
+    """:func:`solve` of one law bound to several sets of rows: as one batch, where these are few rows in the same box.
+
+    ``each`` makes those that are not, one after the other or at the same time. None where no start gives a finite
+    prediction for every row, or the rows do not identify the law.
+    """
+    if _alike(models):
+        try:
+            return _as_one(models, values, weights, settings)
+        except np.linalg.LinAlgError:
+            pass  # the rows of one of them, which is found out by itself
+
+    def one(job: Job) -> Solution | None:
+        try:
+            return solve(*job, settings)
+        except (InputError, np.linalg.LinAlgError):
+            return None
+
+    return list(each(one, zip(models, values, weights, strict=True)))
+
+
+def _alike(models: Sequence[BoundLaw]) -> bool:
+    """Whether laws are bound in the same box to few rows of one value each."""
+    if len(models) < 2 or max(model.size for model in models) > MOST_ROWS:
+        return False
+    first = models[0]
+    if any(variable.many for variable in first.law.variables.values()):
+        return False
+    return all(
+        (model.coordinates, model.fixed, model.ties) == (first.coordinates, first.fixed, first.ties) for model in models
+    )
+
+
+def _as_one(
+    models: Sequence[BoundLaw],
+    values: Sequence[FloatArray],
+    weights: Sequence[FloatArray | None],
+    settings: Settings,
+) -> list[Solution | None]:
+    width = max(model.n for model in models)
+
+    def filled(columns: Sequence[FloatArray]) -> FloatArray:
+        return np.stack([np.r_[column, np.full(width - len(column), column[0])] for column in columns])
+
+    own = {name: filled([model.variables[name] for model in models]) for name in models[0].variables}
+    rows = np.stack(
+        [
+            np.r_[np.ones(model.n) if weight is None else weight, np.zeros(width - model.n)]
+            for model, weight in zip(models, weights, strict=True)
+        ]
+    )
+    found = solve_many(replace(models[0], variables=own, position=None, own=True), filled(values), rows, settings)
+    made: list[Solution | None] = []
+    for i, (model, measured) in enumerate(zip(models, values, strict=True)):
+        if not np.isfinite(found.cost[i]):
+            made.append(None)
+            continue
+        theta = found.theta[i]
+        objective = Objective(settings.residuals, settings.loss, float(found.delta[i]))
+        residuals = objective.residuals(model.value(theta[None]), objective.target(measured))[0]
+        ends = theta[None], found.cost[[i]], bool(found.converged[i])
+        made.append(Solution(theta, float(found.cost[i]), objective, float(found.sigma[i]), residuals, *ends, 0))
+    return made
+
+
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # cells of the search may overflow: they rank last
 def _together(model: BoundLaw, values: FloatArray, weights: FloatArray, settings: Settings) -> Solutions:
     fits, p = len(values), len(model.coordinates)
@@ -66,9 +146,10 @@ def _together(model: BoundLaw, values: FloatArray, weights: FloatArray, settings
     settled = settings.delta != "auto" or settings.loss == "squared"
     search = _Search(model, objective, values, weights)
     found = search.descend(points, tolerance=SETTLED if settled else LOOSE)
-    best = _lowest(found, settings.starts)
+    starts = points.shape[1]
+    best = _lowest(found, starts)
     if not settled:
-        search, found, best = _settled(search, found, best, SMALLEST_DELTA * unit, settings.starts)
+        search, found, best = _settled(search, found, best, SMALLEST_DELTA * unit, starts)
     costs = found.objective.reshape(fits, -1)
     nothing = weights.sum(axis=1) * (EXACT * unit) ** 2
     lowest = costs.min(axis=1)
@@ -145,7 +226,29 @@ def _settled(
 
 
 def _starts(model: BoundLaw, objective: Objective, values: FloatArray, weights: FloatArray, count: int) -> FloatArray:
-    """The best cells of each fit with their linear coordinates projected, (P, count, p)."""
+    """Where each fit begins, (P, starts, p): the best cells of the cover, and of the law's guesses if it makes any."""
+    chosen = _best_cells(model, objective, values, weights, count)
+    guesses = []
+    for i in range(len(values) if type(model.law).guesses is not Law.guesses else 0):
+        rows = {name: column[i] for name, column in model.variables.items()}
+        own, first = replace(model, variables=rows, own=False), objective.members(slice(i, i + 1))
+        cells = guessed(own, values[i])
+        if len(cells):
+            found = choose_starts(own, first, values[i], weights[i], cells, count)
+            guesses.append(found[np.resize(np.arange(len(found)), count)])
+    if len(guesses) == len(values):
+        chosen = np.concatenate([chosen, np.stack(guesses)], axis=1)
+    search = _Search(model, objective, values, weights)
+    of = search.members(np.repeat(np.arange(len(values)), chosen.shape[1]))
+    points = np.clip(chosen.reshape(-1, chosen.shape[2]), model.low, model.high)
+    made = project(of.model, of.objective, of.values, of.weights, points, robust_steps=1)
+    return np.asarray(made.reshape(chosen.shape))
+
+
+def _best_cells(
+    model: BoundLaw, objective: Objective, values: FloatArray, weights: FloatArray, count: int
+) -> FloatArray:
+    """The best cells of the cover for each fit, (P, count, p)."""
     cells = cover(model)
     found = np.empty((len(values), count, cells.shape[1]))
     together = max(1, BLOCK // (len(cells) * model.n))
@@ -161,10 +264,7 @@ def _starts(model: BoundLaw, objective: Objective, values: FloatArray, weights: 
         for i, (own, score) in enumerate(zip(theta, scores, strict=True)):
             chosen = best_apart(own, score, count)
             found[begin + i] = own[np.resize(chosen, count)]
-    of = _Search(model, objective, values, weights).members(np.repeat(np.arange(len(values)), count))
-    points = np.clip(found.reshape(-1, cells.shape[1]), model.low, model.high)
-    made = project(of.model, of.objective, of.values, of.weights, points, robust_steps=1)
-    return np.asarray(made.reshape(found.shape))
+    return found
 
 
 def _lowest(found: Descent, starts: int) -> FloatArray:

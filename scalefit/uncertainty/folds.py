@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,9 @@ from scalefit.rows.door import check_identified
 from scalefit.rows.rows import Rows
 from scalefit.rows.scale import scale_of
 from scalefit.solver.first_stage import held_again
+from scalefit.solver.many import solve_each
 from scalefit.solver.model import BoundLaw
-from scalefit.solver.solve import Settings, solve
+from scalefit.solver.solve import Settings, Solution
 from scalefit.status_line import tell
 from scalefit.uncertainty.bootstrap import bootstrap, resampled_as_one
 from scalefit.uncertainty.calibration import Calibration, Fold, small_sample, spreads
@@ -63,38 +65,62 @@ def walk(
 ) -> list[Fold]:
     """Refit without each fold's rows and record the errors there; folds that cannot be fitted are left out."""
 
-    def one(fold: tuple[int, tuple[str, NDArray[np.bool_]]]) -> Fold | None:
-        number, (label, held) = fold
-        tell(f"back-test of law {law.name}: refit {number} of {len(folds)}")
+    tell(f"back-test of law {law.name}: {len(folds)} refits")
+    parts = [part for label, held in folds if (part := _part(law, model, rows, settings, label, held)) is not None]
+    models, values = [part.model for part in parts], [part.values for part in parts]
+    found = solve_each(models, values, [None] * len(parts), settings, partial(each, workers=workers))
+    refitted = [(part, solution) for part, solution in zip(parts, found, strict=True) if solution is not None]
+
+    def one(fold: tuple[Part, Solution]) -> Fold | None:
         try:
-            return _one_fold(law, model, rows, settings, seed, label, held)
+            return _judged(law, rows, seed, *fold)
         except (InputError, np.linalg.LinAlgError):
             return None  # the remaining runs do not identify the law
 
-    return [fold for fold in each(one, enumerate(folds, 1), workers) if fold is not None]
+    return [fold for fold in each(one, refitted, workers) if fold is not None]
 
 
-def _one_fold(
-    law: Law, model: BoundLaw, rows: Rows, settings: Settings, seed: int, label: str, held: NDArray[np.bool_]
-) -> Fold:
+@dataclass(frozen=True)
+class Part:
+    """A law bound to the rows that a fold leaves, and to those that it holds out."""
+
+    label: str
+    model: BoundLaw
+    values: FloatArray
+    kept: Rows
+    ahead: BoundLaw
+    beyond: NDArray[np.intp]  #: positions of the held-out rows
+
+
+def _part(
+    law: Law, model: BoundLaw, rows: Rows, settings: Settings, label: str, held: NDArray[np.bool_]
+) -> Part | None:
+    """What a fold leaves; None where the remaining runs do not identify the law."""
     assert rows.values is not None
     fitted, beyond = _thinned(~held), _thinned(held)
-    kept = rows.keep(np.isin(np.arange(len(held)), fitted))
-    check_identified(law, kept, len(model.coordinates))
-    part, ahead = model.take(fitted), model.take(beyond)
-    values = rows.values[fitted]
-    part = held_again(model, part, rows.values, values, settings)
-    ahead = replace(ahead, fixed=part.fixed)
-    solution = solve(part, values, None, settings)
-    if left_open(part, ahead, solution.theta):
-        raise IdentificationError("the fitted rows do not decide the predictions", where=f"{label}, law {law.name}")
+    kept, values = rows.keep(np.isin(np.arange(len(held)), fitted)), rows.values[fitted]
+    try:
+        check_identified(law, kept, len(model.coordinates))
+        part = held_again(model, model.take(fitted), rows.values, values, settings)
+    except (InputError, np.linalg.LinAlgError):
+        return None
+    return Part(label, part, values, kept, replace(model.take(beyond), fixed=part.fixed), beyond)
+
+
+def _judged(law: Law, rows: Rows, seed: int, part: Part, solution: Solution) -> Fold:
+    """The errors of a refit on its held-out rows, and the spread of its draws there."""
+    assert rows.values is not None
+    ahead, values, kept, beyond = part.ahead, part.values, part.kept, part.beyond
+    if left_open(part.model, ahead, solution.theta):
+        where = f"{part.label}, law {law.name}"
+        raise IdentificationError("the fitted rows do not decide the predictions", where=where)
     blocks, method = resampled_as_one(solution.residuals, independent(kept), "auto")
-    told = (part, solution.objective, values, np.ones(len(values)), solution.theta, blocks)
-    draws = bootstrap(*told, draws=FOLD_DRAWS, seed=seed, method=method, sigma=solution.sigma)
-    few = small_sample(int(blocks.max()) + 1, len(np.unique(distinct(kept))), len(model.coordinates), method)
+    given = part.model, solution.objective, values, np.ones(len(values)), solution.theta, blocks
+    draws = bootstrap(*given, draws=FOLD_DRAWS, seed=seed, method=method, sigma=solution.sigma)
+    few = small_sample(int(blocks.max()) + 1, len(np.unique(distinct(kept))), len(part.model.coordinates), method)
     variables = {name: v[beyond] for name, v in rows.variables.items()}
     log = solution.objective.space == "log"
-    inside = fitted_range(law, kept, part.value(solution.theta[None])[0], log)
+    inside = fitted_range(law, kept, part.model.value(solution.theta[None])[0], log)
     centre, measured = ahead.value(solution.theta[None])[0], solution.objective.target(rows.values[beyond])
     error = -solution.objective.residuals(centre, measured)
     with np.errstate(all="ignore"):
@@ -103,7 +129,7 @@ def _one_fold(
     states = schedule_states(law, rows)
     distance = inside.distance(law, variables)
     missed = inside.missed(law, variables, None if states is None else states[beyond])
-    return Fold(label, beyond, len(values), distance, missed, error, *spreads(middle, made, few), solution.sigma)
+    return Fold(part.label, beyond, len(values), distance, missed, error, *spreads(middle, made, few), solution.sigma)
 
 
 def left_open(part: BoundLaw, ahead: BoundLaw, theta: FloatArray) -> bool:

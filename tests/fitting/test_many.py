@@ -44,9 +44,10 @@ def test_groups_are_the_values_of_any_column_and_each_says_why_it_cannot_be_fitt
     assert np.isnan(made.loc["task 1", "alpha"])
 
 
-def test_a_law_with_a_search_of_its_own_is_refused_by_name() -> None:
-    with pytest.raises(sf.InputError, match="law broken is fitted to each set of rows in another way"):
-        sf.fit_many(_curves((30,)), "broken:over=step")
+def test_a_law_whose_box_depends_on_the_rows_is_refused_by_name() -> None:
+    pairs = _curves((30,)).assign(loss_source=lambda table: table["loss"] + 1)
+    with pytest.raises(sf.InputError, match="law loss-to-loss is fitted to each set of rows in another way"):
+        sf.fit_many(pairs, "loss-to-loss:floors_of=free")
 
 
 def test_the_command_refuses_what_holds_for_one_fit_only(capsys: pytest.CaptureFixture[str]) -> None:

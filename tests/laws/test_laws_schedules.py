@@ -66,6 +66,11 @@ SHAPES = {
     "rises counted": (cosine(STEPS, peak_lr=1e-3, steps=20_000, warmup=300, final=1e-4), 0),
     "rounded": (np.round(cosine(STEPS, peak_lr=1e-3, steps=20_000, warmup=300, final=1e-4), 6), 300),
     "cyclic": (cyclic(STEPS, peak_lr=1e-3, period=4000, warmup=500, final=1e-4), 500),
+    "noise": (
+        cosine(STEPS, peak_lr=1e-3, steps=20_000, warmup=300, final=1e-4)
+        * np.exp(0.03 * np.random.default_rng(2).standard_normal(len(STEPS))),
+        300,
+    ),
 }
 KERNELS = [(0.378, 0.113, 0.895), (2.07, 0.58, 0.64), (0.00196, 0.245, 1.357), (100.0, 1.0, 0.0), (1.0, 0.5, 0.5)]
 

@@ -7,6 +7,7 @@ import pytest
 from scipy.optimize import least_squares
 
 from scalefit.laws import find_law
+from scalefit.solver import descent
 from scalefit.solver.descent import descend
 from scalefit.solver.model import bind
 from scalefit.solver.objective import Objective
@@ -48,3 +49,16 @@ def test_a_descent_that_was_cut_short_has_not_converged(problem):
     assert found.iterations == 2
     assert not found.converged.any()
     assert np.all(found.objective > best_cost(model, loss))
+
+
+def test_a_start_next_to_a_minimum_that_another_has_reached_is_taken_for_it():
+    """Within a hundredth of each coordinate, by Newton's steps, and no lower: each of these decides alone."""
+    theta = np.array([[2.0, 1.0], [2.01, 1.0], [2.03, 1.0], [2.01, 1.0], [2.01, 1.0], [2.01, 1.0], [2.0, 1.0]])
+    cost = np.array([1.0, 1 + 1e-6, 1 + 1e-6, 1 - 1e-6, 1 + 2e-5, 1 + 1e-6, 1 + 1e-6])
+    near = np.array([True, True, True, True, True, False, True])
+    member = np.arange(7)
+    local = descent.Local(cost, *[np.zeros(7)] * 3)
+    batch = descent.Batch(member, theta, local, np.zeros((7, 2)), near, member * 0, near)
+    moving = member > 0
+    assert descent._met(batch, np.array([0]), theta, cost, 7, moving).tolist() == [-1, 0, -1, -1, -1, -1, 0]
+    assert descent._met(batch, np.array([], dtype=int), theta, cost, 7, moving).tolist() == [-1] * 7
