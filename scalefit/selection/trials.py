@@ -16,7 +16,6 @@ from scalefit.rows.door import check_identified
 from scalefit.runs import Runs
 from scalefit.selection.forms import other_forms
 from scalefit.selection.holding import NEXT, Axis, Fold
-from scalefit.selection.left_out import left_out_residuals
 from scalefit.solver.solve import Settings, Solution, solve
 
 OF_A_FIT = ("draws", "seed", "method", "calibrated", "workers")  #: keywords that a trial does not take
@@ -26,7 +25,8 @@ INDEPENDENT = 10  #: rows of one run that count as independent, at most
 WORST = 1.0  #: the largest error that counts, also where the law has no value
 FOLD_STARTS = 3  #: starts of a refit: the law has found its optimum on all rows before
 FITTED = ""  #: name of the form that is the law's own fit
-EACH = "each row by the others"  #: label of the error of rows that are left out one at a time
+EACH = "every row"  #: label of the error of the rows that the law was fitted to, for the parameters spent on them
+LEAST_LEFT = 0.02  #: share of the rows that the parameters leave, at least
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Trial:
 
     @property
     def walked(self) -> dict[str, float]:
-        """The errors beyond growing scales, or of runs, without those of the largest rows and of each row alone."""
+        """The errors beyond growing scales, or of runs, without those of the largest rows and of all rows."""
         return {label: error for label, error in self.errors.items() if label not in (NEXT, EACH)}
 
     @property
@@ -113,13 +113,18 @@ class Ready:
         model = ready.model if kept is None else ready.model.take(kept)
         return other_forms(model, solution.objective, ready.values[rows], weights, solution.theta, scale)
 
-    def alone(self, solution: Solution) -> float:
-        """The mean absolute error of each row as the others predict it; NaN for rows along runs, which are alike."""
+    def spent(self, solution: Solution) -> float:
+        """The mean absolute error of n rows that a law of p free parameters was fitted to, over 1 - p / n.
+
+        As of each row by all others on average (generalised cross-validation). The share that each row has of its own
+        prediction is not asked for: a robust fit that passes through as many rows as it has parameters leaves the
+        others no say, and would seem exact. NaN for rows along runs, which are alike.
+        """
         ready = self.prepared
         if ready.law.is_trajectory:
             return float("nan")
-        made = left_out_residuals(ready.model, solution.objective, ready.values, ready.weights, solution.theta)
-        return float(np.mean(np.minimum(np.abs(made / self.unit(solution)), WORST)))
+        left = max(1 - ready.free / len(ready.rows), LEAST_LEFT)
+        return float(np.mean(np.minimum(np.abs(solution.residuals / self.unit(solution)) / left, WORST)))
 
     def unit(self, solution: Solution) -> float:
         """What residuals are divided by: the usual value, unless they are logarithms."""
@@ -148,8 +153,8 @@ def attempt(runs: Runs, forms: Sequence[Law], options: Options, folds: Sequence[
     found = {fold.label: _errors(ready, fold, runs, axis) for fold in folds}
     found = {label: errors for label, errors in found.items() if errors}
     made = ready[best].forms(whole[best], axis)
-    alone = ready[best].alone(whole[best])
-    each = {EACH: alone} if folds and np.isfinite(alone) else {}
+    spent = ready[best].spent(whole[best])
+    each = {EACH: spent} if folds and np.isfinite(spent) else {}
     return Trial(
         prepared.law,
         prepared.free,
