@@ -94,7 +94,7 @@ def test_errors_are_in_units_of_the_usual_value_and_at_most_one():
 
 
 def test_the_rows_of_a_fit_are_judged_as_if_the_others_had_predicted_each():
-    """Ten rows at either end of a line have equal shares of their own predictions, so that refits without each agree."""
+    """Ten rows at either end of a line have equal shares of their own predictions: refits without each agree."""
     x = np.repeat([1.0, 2.0], 10)
     y = 5 + 2 * x + 0.1 * np.random.default_rng(3).standard_normal(20)
     one = ready(x, y)
