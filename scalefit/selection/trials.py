@@ -142,36 +142,48 @@ class Ready:
         return np.asarray(np.where(lost, WORST, np.clip(made / self.unit(solution), -WORST, WORST)))
 
 
-def attempt(runs: Runs, forms: Sequence[Law], options: Options, folds: Sequence[Fold]) -> Trial:
-    """Try a law: of several forms the one with the least misfit, on all rows and in each fold anew."""
-    ready = [Ready.of(runs, law, options) for law in forms]
-    whole = [each.solved() for each in ready]
-    misfits = [_misfit(solution) for solution in whole]
-    best = int(np.argmin(misfits))
-    prepared = ready[best].prepared
-    axis = folds[0].axis if folds else None
-    found = {fold.label: _errors(ready, fold, runs, axis) for fold in folds}
-    found = {label: errors for label, errors in found.items() if errors}
-    made = ready[best].forms(whole[best], axis)
-    spent = ready[best].spent(whole[best])
-    each = {EACH: spent} if folds and np.isfinite(spent) else {}
-    return Trial(
-        prepared.law,
-        prepared.free,
-        len(prepared.rows),
-        int(prepared.rows.run_codes.max()) + 1,
-        misfits[best],
-        whole[best].agree / len(whole[best].costs),
-        {label: errors[FITTED] for label, errors in found.items()} | each,
-        {
-            name: Form(
-                tuple(prepared.model.vector(theta[None])[0].tolist()),
-                {label: errors[name] for label, errors in found.items()} | each,
-            )
-            for name, theta in made.items()
-            if all(name in errors for errors in found.values())
-        },
-    )
+@dataclass(frozen=True)
+class Attempt:
+    """A law fitted to all rows, in each of its forms among which the data choose."""
+
+    runs: Runs
+    ready: tuple[Ready, ...]
+    whole: tuple[Solution, ...]  #: the fit of each form
+
+    @classmethod
+    def of(cls, runs: Runs, forms: Sequence[Law], options: Options) -> Attempt:
+        """Fit them; raises :class:`InputError` as a fit does."""
+        ready = tuple(Ready.of(runs, law, options) for law in forms)
+        return cls(runs, ready, tuple(each.solved() for each in ready))
+
+    def judged(self, folds: Sequence[Fold]) -> Trial:
+        """The form with the least misfit, held to the folds; in each fold the best form is found anew."""
+        misfits = [_misfit(solution) for solution in self.whole]
+        best = int(np.argmin(misfits))
+        ready, whole = self.ready[best], self.whole[best]
+        prepared = ready.prepared
+        axis = folds[0].axis if folds else None
+        found = {fold.label: _errors(self.ready, fold, self.runs, axis) for fold in folds}
+        found = {label: errors for label, errors in found.items() if errors}
+        spent = ready.spent(whole)
+        each = {EACH: spent} if folds and np.isfinite(spent) else {}
+        return Trial(
+            prepared.law,
+            prepared.free,
+            len(prepared.rows),
+            int(prepared.rows.run_codes.max()) + 1,
+            misfits[best],
+            whole.agree / len(whole.costs),
+            {label: errors[FITTED] for label, errors in found.items()} | each,
+            {
+                name: Form(
+                    tuple(prepared.model.vector(theta[None])[0].tolist()),
+                    {label: errors[name] for label, errors in found.items()} | each,
+                )
+                for name, theta in ready.forms(whole, axis).items()
+                if all(name in errors for errors in found.values())
+            },
+        )
 
 
 def _misfit(solution: Solution) -> float:
