@@ -10,6 +10,7 @@ marked "chosen on" are those on which the rule was chosen; the others were not l
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 import warnings
@@ -22,7 +23,12 @@ from public import PUBLIC, Case, cases, growing
 
 import scalefit as sf
 
-CHOSEN_ON = ("olmo", "grids", "gemstones", "marin", "porian", "nmt", "epfl", "loss-to-loss")
+CHOSEN_ON = ("olmo", "grids", "gemstones", "marin", "porian", "nmt", "epfl", "loss-to-loss", "planted")
+PLANTED = {
+    "power": lambda C: 12 * (C / 1e17) ** -0.06,
+    "power-floor": lambda C: 1.8 + 2.2 * (C / 1e17) ** -0.17,
+    "broken": lambda C: 0.5 + 5 * (C / 1e17) ** -0.03 * (1 + (C / 1.2e18) ** 2.5) ** -0.048,
+}
 LEAST_ROWS = 4000  #: rows of a held-out curve that are predicted at most
 
 
@@ -46,10 +52,22 @@ def with_recipes(only: str) -> Iterator[Case]:
             yield replace(case, part=f"{len(case.small)} runs")  # no law can be fitted to all of them
 
 
+def planted(only: str) -> Iterator[Case]:
+    """Eight runs over two decades of compute under a known law with noise, and what it says up to ten times beyond."""
+    if not "planted".startswith(only[:7]):
+        return
+    C, beyond = np.geomspace(1e17, 1e19, 8), np.geomspace(2e19, 1e20, 3)
+    for name, law in PLANTED.items():
+        for noise, seed in itertools.product((0.002, 0.01), range(100, 108)):
+            loss = law(C) * np.exp(noise * np.random.default_rng(seed).standard_normal(8))
+            tables = (pd.DataFrame({"C": x, "loss": y}) for x, y in ((C, loss), (beyond, law(beyond))))
+            yield Case(f"planted {name}", f"noise {noise:g} {seed}", "", *tables, beyond / C.max())
+
+
 def judged(only: str = "") -> pd.DataFrame:
     """One row a held-out run or row: data set, part, law ("automatic" for the mixture), absolute relative error."""
     rows, seen = [], set()
-    for case in (*cases(only), *with_recipes(only)):
+    for case in (*cases(only), *with_recipes(only), *planted(only)):
         small = sf.read_runs(case.small, need=()) if isinstance(case.small, pd.DataFrame) else case.small
         large = sf.read_runs(case.large, need=()) if isinstance(case.large, pd.DataFrame) else case.large
         key = (case.data, case.part.partition(",")[0], tuple(small.names))
@@ -71,7 +89,8 @@ def judged(only: str = "") -> pd.DataFrame:
         for name, told in tables.items():
             told = told.iloc[:: max(1, len(told) // LEAST_ROWS)]
             error = (told["loss"] / told["measured"] - 1).abs()
-            rows.append(pd.DataFrame({"data": case.data, "part": case.part, "law": name, "error": error, "cpu": spent}))
+            of = {"data": case.data, "part": case.part, "fit": len(seen), "law": name}
+            rows.append(pd.DataFrame({**of, "error": error, "cpu": spent}))
         print(f"{case.name}: {spent:.1f} s, {chosen.choice}", file=sys.stderr)
     return pd.concat(rows, ignore_index=True)
 
@@ -80,35 +99,53 @@ def report(table: pd.DataFrame) -> None:
     """The ratio to hindsight, by set and over all rows, as the table of docs/choosing.md.
 
     Hindsight is one of the laws that could be fitted wherever the mixture was; parts of a set that no such law shares
-    are sets of their own.
+    are sets of their own. "Next best" is what hindsight over the other fits of the set is worth for each, and what the
+    median law is: how far the laws of the set are apart.
     """
     table = table.assign(law=[law.partition(":decay")[0] for law in table["law"]])
     table["set"] = table["data"]
     for data, some in table.groupby("data"):
         if not everywhere(some):
             table.loc[table["data"] == data, "set"] = some["data"] + ", " + some["part"]
-    print("| set | rows | hindsight | its median error (%) | the mixture (%) | ratio | CPU of a fit (s) | |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| set | fits | rows | hindsight | its median error (%) | the mixture (%) | ratio | of mean errors", end="")
+    print(" | next best | median law | CPU of a fit (s) | |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
     ratios, ours, theirs = [], [], []
     for name, some in table.groupby("set"):
-        errors = some.groupby("law")["error"].median()
         known = everywhere(some)
         if not known:
             continue
-        best, mixture = min(known, key=errors.get), errors["automatic"]
-        mine = some[some["law"] == "automatic"]
-        ratios.append(mixture / errors[best])
-        ours.append(mine["error"])
-        theirs.append(some[some["law"] == best]["error"])
-        note = "chosen on" if some["data"].iloc[0] in CHOSEN_ON else "untouched"
-        numbers = f"{100 * errors[best]:.3f} | {100 * mixture:.3f} | {ratios[-1]:.2f} | {mine['cpu'].median():.1f}"
-        print(f"| {name} | {len(mine)} | {best} | {numbers} | {note} |")
+        errors, means = (some.groupby("law")["error"].agg(how) for how in ("median", "mean"))
+        best = min(known, key=errors.get)
+        mine, other = (some[some["law"] == law]["error"] for law in ("automatic", best))
+        ratios.append(mine.median() / other.median())
+        ours.append(mine)
+        theirs.append(other)
+        shown = [
+            f"{100 * other.median():.3f} | {100 * mine.median():.3f}",
+            *(f"{ratio:.2f}" for ratio in (ratios[-1], mine.mean() / means[known].min())),
+            *(f"{found / other.median():.2f}" for found in (elsewhere(some, known), errors[known].median())),
+            f"{some[some['law'] == 'automatic']['cpu'].median():.1f}",
+            "chosen on" if some["data"].iloc[0].split()[0] in CHOSEN_ON else "untouched",
+        ]
+        print(f"| {name} | {some['fit'].nunique()} | {len(mine)} | `{best}` | {' | '.join(shown)} |")
     whole = [float(np.median(np.concatenate(each))) for each in (ours, theirs)]
     print(
         f"\nall rows: mixture {100 * whole[0]:.3f} %, hindsight {100 * whole[1]:.3f} %, "
         f"ratio {whole[0] / whole[1]:.2f}; of the sets: "
         f"geometric mean {np.exp(np.log(ratios).mean()):.2f}, worst {max(ratios):.2f}"
     )
+
+
+def elsewhere(some: pd.DataFrame, known: list[str]) -> float:
+    """The median error where each fit of a set is made by the law that was best on the other fits; NaN for one fit."""
+    some = some[some["law"].isin(known)]
+    found = []
+    for fit, own in some.groupby("fit"):
+        others = some[some["fit"] != fit].groupby("law")["error"].median()
+        if len(others):
+            found.append(own[own["law"] == others.idxmin()]["error"])
+    return float(pd.concat(found).median()) if found else float("nan")
 
 
 def everywhere(some: pd.DataFrame) -> list[str]:

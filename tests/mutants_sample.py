@@ -147,7 +147,6 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
     ("runs/inspect.py", "paths[0] if len(paths) == 1", "paths[-1]", "one path: the first is the last"),
     ("solver/descent.py", "if second is None and objective.loss", "*", "which steps are stretched: the same minimum"),
     ("diagnosis/undetermined.py", "if len(names) > 1", "2", "two names are joined the same way by either"),
-    ("selection/judging.py", "max(len(labels), 1)", "2", "of one fold, half of two is one as well"),
     ("schedules/gaps.py", "prepend=level[0] - 1", "level[0] + 1", "the first differs from its neighbour either way"),
     ("planning/allocation/plan.py", 'budget_for(float(row["loss"]))[0]', "*", "of one draw the first is the last"),
     ("runs/formats/json_shapes.py", "keys = list(inner[0])", "inner[-1]", "all are held against it: the same answer"),

@@ -24,7 +24,7 @@ from scalefit.selection.candidates import Candidates, candidates_for, explains, 
 from scalefit.selection.holding import Fold, axes_for, beyond_scales, left_out_runs
 from scalefit.selection.judging import MANY, form_shares, mean_error, scores, weigh
 from scalefit.selection.skipping import first_steps_of
-from scalefit.selection.trials import OF_A_FIT, Trial, attempt
+from scalefit.selection.trials import OF_A_FIT, Attempt, Trial
 from scalefit.selection.unread_columns import untold
 from scalefit.status_line import tell
 from scalefit.uncertainty.mixture import Choice, OtherForm
@@ -183,11 +183,12 @@ def compared(
         number, forms = numbered
         tell(f"trying law {forms[0].spec}, {number} of {count}")
         try:
+            fitted = Attempt.of(runs, forms, asked)
             if rivals:
-                alone = attempt(runs, forms, asked, ())
+                alone = fitted.judged(())
                 if alone.free > MANY and alone.criterion >= min(trial.criterion for trial in rivals):
                     return f"{alone.free} parameters fit these rows no better than fewer do"
-            return attempt(runs, forms, asked, folds)
+            return fitted.judged(folds)
         except InputError as error:
             return str(error)
 

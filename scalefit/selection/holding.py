@@ -92,21 +92,22 @@ def axes_for(laws: Iterable[Law], rows: Rows, runs: Runs, target: Mapping[str, f
 
 
 def beyond_scales(axes: Sequence[Axis], rows: Rows, runs: Runs) -> list[Fold]:
-    """The rows beyond growing values of each axis; two cuts that hold out the same rows are one.
+    """The rows beyond growing values of each axis, and the largest of the first axis alone (NEXT).
 
-    The last fold, NEXT, holds out the largest rows of the first axis alone.
+    Folds that hold out the same rows are one, so that nothing counts twice.
     """
-    found = {}
+    found: dict[bytes, Fold] = {}
     for axis in axes:
         scale = axis.of(rows, runs)
         for cut in np.quantile(scale, CUTS):
             held = scale > cut + 1e-9
             if held.any():
                 label = f"smallest {int((~held).sum())} rows by {axis.name}"
-                found[label] = Fold(label, axis, float(cut) + 1e-9)
+                found.setdefault(held.tobytes(), Fold(label, axis, float(cut) + 1e-9))
     if found:
         scale = axes[0].of(rows, runs)
-        found[NEXT] = Fold(NEXT, axes[0], float(scale.max()) - SAME)
+        above = float(scale.max()) - SAME
+        found.setdefault((scale > above).tobytes(), Fold(NEXT, axes[0], above))
     return list(found.values())
 
 

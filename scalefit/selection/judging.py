@@ -1,12 +1,12 @@
 """Laws weighed by their errors on the same held-out rows; where none can be held out, by misfit and parameters.
 
-The score of a law is the geometric mean of its mean absolute errors, each relative to the median law's: on the rows of
-every fold from whose other rows it could be fitted, and on each row alone as the others predict it. So a law that has
-too many parameters to be fitted to parts of the runs is judged on the parts that it could be, and at least on single
-rows. The weight is score^-3, and zero below a share of the best. docs/choosing.md names the public data sets on which
-this was chosen: back-tests rank laws by few and dependent errors, and a mixture is closer than the law with the least
-score. Where nothing can be held out, the weight is misfit^-2, less the penalty for parameters: exp(-criterion / m), the
-criterion as if of one row.
+The logarithm of a law's mean absolute error on the rows of a fold is taken to be its score plus what all laws have in
+common there. So a law that has too many parameters to be fitted to some parts of the runs is judged on the others, and
+at least on all rows (``Trial.each``), against the same laws on the same parts; and a law that few parts have judged is
+drawn towards the mean of all (PRIOR). The weight is exp(-POWER score), and zero below a share of the best.
+docs/choosing.md names the public data sets on which this was chosen: back-tests rank laws by few and dependent errors,
+and a mixture is closer than the law with the least score. Where nothing can be held out, the weight is misfit^-2, less
+the penalty for parameters: exp(-criterion / m), the criterion as if of one row.
 
 A law of more than MANY free parameters is tried only where it fits better than every smaller one, and enters only where
 it, or a form of it, has a better score than all of those: few folds hardly tell what so many constants make of noise.
@@ -21,9 +21,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from scalefit.numerics import FloatArray
 from scalefit.selection.trials import FITTED, Trial
 
 POWER = 3.0  #: weights are the scores to minus this power
+PRIOR = 1.0  #: how many folds on which it is an average law each law is taken to have had before
 LEAST = 0.03  #: share of the best weight below which a law or a form is left out of the mixture
 MANY = 6  #: a law of more free parameters than this must be better than every smaller one
 EXACT = 1e-9  #: errors below this are rounding
@@ -65,24 +67,38 @@ def mean_error(trial: Trial, labels: Sequence[str]) -> float:
     return float(np.mean(found)) if found else float("nan")
 
 
+def common_scores(logs: FloatArray) -> FloatArray:
+    """Score (members,) of each row of logarithms of errors (members, folds), NaN where there is none.
+
+    At the least of sum (log error - score - fold)^2 + PRIOR sum score^2, over scores and folds.
+    """
+    members, folds = logs.shape
+    member, fold = np.nonzero(np.isfinite(logs))
+    known = np.zeros((len(member) + members, members + folds))
+    known[np.arange(len(member)), member] = 1.0
+    known[np.arange(len(member)), members + fold] = 1.0
+    known[np.arange(members) + len(member), np.arange(members)] = np.sqrt(PRIOR)
+    values = np.concatenate([logs[member, fold], np.zeros(members)])
+    return np.asarray(np.linalg.lstsq(known, values, rcond=None)[0][:members])
+
+
 def _scores_of_forms(trials: Mapping[str, Trial]) -> dict[str, dict[str, float]]:
     """The score of each law as it was fitted, under the name FITTED, and of its other forms."""
     if not any(trial.walked for trial in trials.values()):
         return {}
-    labels = {label for trial in trials.values() for label in trial.errors}
-    usual = {
-        label: max(float(np.median([t.errors[label] for t in trials.values() if label in t.errors])), EXACT)
-        for label in labels
-    }
-
-    def score(errors: Mapping[str, float]) -> float:
-        return float(np.exp(np.mean([np.log(max(error, EXACT) / usual[label]) for label, error in errors.items()])))
-
-    return {
-        name: {FITTED: score(trial.errors), **{form: score(each.errors) for form, each in trial.forms.items()}}
+    errors = {
+        (name, form): made
         for name, trial in trials.items()
         if trial.errors
+        for form, made in [(FITTED, trial.errors), *((form, each.errors) for form, each in trial.forms.items())]
     }
+    labels = list(dict.fromkeys(label for made in errors.values() for label in made))
+    made_of = [[made.get(label, np.nan) for label in labels] for made in errors.values()]
+    logs = np.log(np.maximum(np.array(made_of), EXACT))
+    found: dict[str, dict[str, float]] = {}
+    for (name, form), score in zip(errors, common_scores(logs), strict=True):
+        found.setdefault(name, {})[form] = float(np.exp(score))
+    return found
 
 
 def _weights_of_forms(trials: Mapping[str, Trial]) -> dict[str, dict[str, float]]:

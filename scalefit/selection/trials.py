@@ -16,7 +16,6 @@ from scalefit.rows.door import check_identified
 from scalefit.runs import Runs
 from scalefit.selection.forms import other_forms
 from scalefit.selection.holding import NEXT, Axis, Fold
-from scalefit.selection.left_out import left_out_residuals
 from scalefit.solver.many import solve_each
 from scalefit.solver.solve import Solution, solve
 
@@ -27,7 +26,8 @@ INDEPENDENT = 10  #: rows of one run that count as independent, at most
 WORST = 1.0  #: the largest error that counts, also where the law has no value
 FOLD_STARTS = 3  #: starts of a refit: the law has found its optimum on all rows before
 FITTED = ""  #: name of the form that is the law's own fit
-EACH = "each row by the others"  #: label of the error of rows that are left out one at a time
+EACH = "every row"  #: label of the error of the rows that the law was fitted to, for the parameters spent on them
+LEAST_LEFT = 0.02  #: share of the rows that the parameters leave, at least
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Trial:
 
     @property
     def walked(self) -> dict[str, float]:
-        """The errors beyond growing scales, or of runs, without those of the largest rows and of each row alone."""
+        """The errors beyond growing scales, or of runs, without those of the largest rows and of all rows."""
         return {label: error for label, error in self.errors.items() if label not in (NEXT, EACH)}
 
     @property
@@ -152,13 +152,18 @@ class Ready:
         model = ready.model if kept is None else ready.model.take(kept)
         return other_forms(model, solution.objective, ready.values[rows], weights, solution.theta, scale)
 
-    def alone(self, solution: Solution) -> float:
-        """The mean absolute error of each row as the others predict it; NaN for rows along runs, which are alike."""
+    def spent(self, solution: Solution) -> float:
+        """The mean absolute error of n rows that a law of p free parameters was fitted to, over 1 - p / n.
+
+        As of each row by all others on average (generalised cross-validation). The share that each row has of its own
+        prediction is not asked for: a robust fit that passes through as many rows as it has parameters leaves the
+        others no say, and would seem exact. NaN for rows along runs, which are alike.
+        """
         ready = self.prepared
         if ready.law.is_trajectory:
             return float("nan")
-        made = left_out_residuals(ready.model, solution.objective, ready.values, ready.weights, solution.theta)
-        return float(np.mean(np.minimum(np.abs(made / self.unit(solution)), WORST)))
+        left = max(1 - ready.free / len(ready.rows), LEAST_LEFT)
+        return float(np.mean(np.minimum(np.abs(solution.residuals / self.unit(solution)) / left, WORST)))
 
     def unit(self, solution: Solution) -> float:
         """What residuals are divided by: the usual value, unless they are logarithms."""
@@ -176,37 +181,51 @@ class Ready:
         return np.asarray(np.where(lost, WORST, np.clip(made / self.unit(solution), -WORST, WORST)))
 
 
-def attempt(runs: Runs, forms: Sequence[Law], options: Options, folds: Sequence[Fold]) -> Trial:
-    """Try a law: of several forms the one with the least misfit, on all rows and in each fold anew."""
-    ready = [Ready.of(runs, law, options) for law in forms]
-    whole = [each.solved() for each in ready]
-    misfits = [_misfit(solution) for solution in whole]
-    best = int(np.argmin(misfits))
-    prepared = ready[best].prepared
-    axis = folds[0].axis if folds else None
-    refits = [each.refitted(folds) for each in ready]
-    found = {fold.label: _errors([made[fold.label] for made in refits if fold.label in made], axis) for fold in folds}
-    found = {label: errors for label, errors in found.items() if errors}
-    made = ready[best].forms(whole[best], axis)
-    alone = ready[best].alone(whole[best])
-    each = {EACH: alone} if folds and np.isfinite(alone) else {}
-    return Trial(
-        prepared.law,
-        prepared.free,
-        len(prepared.rows),
-        int(prepared.rows.run_codes.max()) + 1,
-        misfits[best],
-        whole[best].agree / len(whole[best].costs),
-        {label: errors[FITTED] for label, errors in found.items()} | each,
-        {
-            name: Form(
-                tuple(prepared.model.vector(theta[None])[0].tolist()),
-                {label: errors[name] for label, errors in found.items()} | each,
-            )
-            for name, theta in made.items()
-            if all(name in errors for errors in found.values())
-        },
-    )
+@dataclass(frozen=True)
+class Attempt:
+    """A law fitted to all rows, in each of its forms among which the data choose."""
+
+    runs: Runs
+    ready: tuple[Ready, ...]
+    whole: tuple[Solution, ...]  #: the fit of each form
+
+    @classmethod
+    def of(cls, runs: Runs, forms: Sequence[Law], options: Options) -> Attempt:
+        """Fit them; raises :class:`InputError` as a fit does."""
+        ready = tuple(Ready.of(runs, law, options) for law in forms)
+        return cls(runs, ready, tuple(each.solved() for each in ready))
+
+    def judged(self, folds: Sequence[Fold]) -> Trial:
+        """The form with the least misfit, held to the folds; in each fold the best form is found anew."""
+        misfits = [_misfit(solution) for solution in self.whole]
+        best = int(np.argmin(misfits))
+        ready, whole = self.ready[best], self.whole[best]
+        prepared = ready.prepared
+        axis = folds[0].axis if folds else None
+        refits = [each.refitted(folds) for each in self.ready]
+        found = {
+            fold.label: _errors([made[fold.label] for made in refits if fold.label in made], axis) for fold in folds
+        }
+        found = {label: errors for label, errors in found.items() if errors}
+        spent = ready.spent(whole)
+        each = {EACH: spent} if folds and np.isfinite(spent) else {}
+        return Trial(
+            prepared.law,
+            prepared.free,
+            len(prepared.rows),
+            int(prepared.rows.run_codes.max()) + 1,
+            misfits[best],
+            whole.agree / len(whole.costs),
+            {label: errors[FITTED] for label, errors in found.items()} | each,
+            {
+                name: Form(
+                    tuple(prepared.model.vector(theta[None])[0].tolist()),
+                    {label: errors[name] for label, errors in found.items()} | each,
+                )
+                for name, theta in ready.forms(whole, axis).items()
+                if all(name in errors for errors in found.values())
+            },
+        )
 
 
 def _misfit(solution: Solution) -> float:

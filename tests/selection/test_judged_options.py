@@ -9,7 +9,7 @@ from scalefit.fitting.prepare import Options
 from scalefit.laws import find_law
 from scalefit.selection.automatic import compared, folds_for
 from scalefit.selection.candidates import Candidates
-from scalefit.selection.trials import attempt
+from scalefit.selection.trials import Attempt
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_the_base_of_a_staged_law_sees_no_row_that_is_held_out(repeated):
     law = find_law("data-constrained:procedure=stages")
     runs = sf.read_runs(repeated)
     fold = folds_for(runs, [law], Options(), {})[0]
-    error = attempt(runs, (law,), Options(), [fold]).errors[fold.label]
+    error = Attempt.of(runs, (law,), Options()).judged([fold]).errors[fold.label]
     scale = repeated["N"] * repeated["D"]
     kept = repeated[np.log(scale) <= fold.above]
     ahead = sf.fit(kept, law).predict(repeated.drop(kept.index))

@@ -17,31 +17,50 @@ def trial(errors, misfit=0.01, free=3, rows=40, runs=40):
     return Trial(find_law("chinchilla"), free, rows, runs, misfit, 1.0, errors)
 
 
-def test_the_score_is_the_geometric_mean_of_errors_relative_to_the_median_law():
-    tried = {"a": trial({"x": 0.01, "y": 0.02}), "b": trial({"x": 0.02, "y": 0.08}), "c": trial({"x": 0.04, "y": 0.04})}
+def test_the_score_is_the_mean_of_log_errors_beside_all_laws_and_one_fold_as_an_average_law():
+    """Of two folds that all laws were judged on: two thirds of the mean logarithm, less that of all laws."""
+    tried = {"a": trial({"x": 0.01, "y": 0.02}), "b": trial({"x": 0.02, "y": 0.08}), "c": trial({"x": 0.04, "y": 0.02})}
+    means = np.log([0.01 * 0.02, 0.02 * 0.08, 0.04 * 0.02]) / 2
+    expected = np.exp((means - means.mean()) * 2 / 3)
     found = scores(tried)
-    assert found["a"] == pytest.approx(np.sqrt((0.01 / 0.02) * (0.02 / 0.04)))
-    assert found["b"] == pytest.approx(np.sqrt(1.0 * (0.08 / 0.04)))
-    assert list(found) == ["a", "b", "c"] or list(found) == ["a", "c", "b"]
+    assert list(found) == ["a", "c", "b"]
+    assert [found[name] for name in "abc"] == pytest.approx(expected)
 
 
 def test_weights_are_the_inverse_cubes_of_the_scores():
-    tried = {"a": trial({"x": 0.01}), "b": trial({"x": 0.02})}
-    weights, tested = weigh(tried)
+    """One fold: half of the logarithm of 2 lies between the scores."""
+    weights, tested = weigh({"a": trial({"x": 0.01}), "b": trial({"x": 0.02})})
     assert tested
-    assert weights == pytest.approx({"a": 8 / 9, "b": 1 / 9})
+    assert weights["a"] / weights["b"] == pytest.approx(2**1.5)
+    assert sum(weights.values()) == pytest.approx(1)
 
 
 def test_a_law_far_off_does_not_enter():
-    weights, _ = weigh({"a": trial({"x": 0.01}), "b": trial({"x": 0.1})})
+    weights, _ = weigh({"a": trial({"x": 0.01}), "b": trial({"x": 0.2})})
     assert weights == {"a": 1.0}
 
 
-def test_a_law_is_judged_on_the_folds_that_it_could_be_fitted_for_and_on_single_rows():
-    """Usual are 2 % in every fold; the large law c has 1 % in the last one and .5 % on single rows."""
-    known = dict.fromkeys(("w", "x", NEXT, EACH), 0.02)
-    found = scores({"a": trial(known), "b": trial(known), "c": trial({NEXT: 0.01, EACH: 0.005}, free=6)})
-    assert found == pytest.approx({"a": 1.0, "b": 1.0, "c": np.sqrt(0.5 * 0.25)})
+def test_a_law_is_judged_beside_those_that_were_judged_on_the_same_folds():
+    """On the last fold only the good law a and the large one are known, and they are alike there.
+
+    Beside the median law of that fold the large one would be an average law.
+    """
+    known = dict.fromkeys("uvwx", 0.01)
+    poor = dict.fromkeys("uvwx", 0.08)
+    found = scores({"a": trial({**known, "y": 0.01}), "b": trial(poor), "c": trial(poor), "large": trial({"y": 0.01})})
+    assert found["a"] < found["large"] < 0.7 * found["b"]
+
+
+def test_folds_of_which_a_law_saw_the_hard_ones_alone_do_not_make_it_poor():
+    easy, hard = dict.fromkeys("uvw", 0.01), dict.fromkeys("xyz", 0.1)
+    found = scores({"a": trial(easy | hard), "b": trial(easy | hard), "c": trial(hard)})
+    assert found == pytest.approx(dict.fromkeys("abc", 1.0))
+
+
+def test_what_many_folds_say_counts_more_than_what_one_says():
+    for folds, power in (("xyzw", 0.8), ("x", 0.5)):
+        found = scores({name: trial(dict.fromkeys(folds, error)) for name, error in (("a", 0.01), ("b", 0.03))})
+        assert found["b"] / found["a"] == pytest.approx(3**power)
 
 
 def test_without_a_fold_beyond_the_rows_errors_of_single_rows_do_not_decide():
