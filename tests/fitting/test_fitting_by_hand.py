@@ -19,8 +19,7 @@ from scalefit.fitting.recipe import another_recipe, asked_recipe, recipe_of
 from scalefit.laws import find_law
 from scalefit.rows.gather import gather
 from scalefit.runs import read_runs
-from scalefit.uncertainty.calibration import Calibration
-from scalefit.uncertainty.earlier import EarlierCalibration
+from scalefit.uncertainty.calibration import Calibration, EarlierCalibration
 
 CHINCHILLA = find_law("chinchilla")
 TRUE = {"E": 1.7, "A": 400.0, "B": 410.0, "alpha": 0.34, "beta": 0.28}
