@@ -149,10 +149,8 @@ def _settled(ready: Prepared, solution: Solution) -> tuple[Solution, Prepared]:
     scale = cost / solution.cost if solution.cost > 0 else 1.0
     converged, costs = solution.converged and settled, solution.costs * scale
     if apart > SAME:
-        text = (
-            f"predictions of streamed rows are off by up to {apart:.1g} of the loss: the learning rate changes at every"
-        )
-        text += " step, and its sums follow less exactly from few rows; give the schedule as text (--schedule) if it has one"
+        text = f"predictions of streamed rows are off by up to {apart:.1g} of the loss: sums over the drops of a noisy "
+        text += "learning rate follow less exactly from few rows; give the schedule as text (--schedule) if it has one"
         ready = replace(ready, rows=replace(rows, notes=(*rows.notes, text)))
     return replace(solution, theta=theta, cost=cost, costs=costs, converged=converged), ready
 

@@ -143,9 +143,9 @@ def test_a_streamed_log_gives_the_optimum_of_all_its_rows(monkeypatch):
 
 def test_by_how_much_streamed_rows_differ_from_their_sums():
     """Nothing where few rows give the sums of all; a thousandth of what the sums add where these are so much larger."""
-    law, lr, steps = find_law("multi-power"), schedules()[1], np.arange(WARMUP + 1, STEPS + 1, 5)
+    law, lr, steps = find_law("multi-power"), schedules()[1], np.arange(WARMUP + 1, STEPS + 1, 25)
     curve = curve_of(law, Trajectory("a", steps, lr, WARMUP, ""), np.ones(len(steps)), {})
-    model = bind(law, curve.at(np.arange(0, len(steps), 20)))
+    model = bind(law, curve.at(np.arange(0, len(steps), 10)))
     stream = Stream(len(steps), lambda: iter(()), (curve,))
     planted = np.array([[PLANTED["multi-power"][c.name] for c in model.coordinates]])
     theta = np.where(model.log, np.log(planted), planted)
