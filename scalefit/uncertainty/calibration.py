@@ -19,12 +19,13 @@ that m contains h f (1 + FURTHER min(u / UNLIKE, 1)), too.
 A back-test on the user's own runs (refits below growing scales; for curves, refits without one run each) gives errors e
 at known distances. With the spread s of the draws and the noise sigma, a prediction has the standard deviation
 
-    S = sqrt(s^2 + k^2 m^2 + sigma^2)
+    S = sqrt(max(s^2, k^2 m^2) + sigma^2)
 
-and k^2 is the weighted mean of one estimate per refit (a fold) and of the value 1, which counts as PRIOR_FOLDS folds.
+(the errors of refits are those of the law and of its constants together, so that both are not added) and k^2 is the
+weighted mean of one estimate per refit (a fold) and of the value 1, which counts as PRIOR_FOLDS folds.
 The estimate of a fold is
 
-    k_f^2 = sum w (e^2 - s^2 - sigma^2) m^2 / sum w m^4,   w = 1 / (m^2 + s^2 + sigma^2)^2,
+    k_f^2 = sum w (e^2 - sigma^2) m^2 / sum w m^4,   w = 1 / (m^2 + s^2 + sigma^2)^2,
 
 least squares with the weights of normal errors; it counts less where noise and draws leave it open by more than DOUBT.
 As k is estimated from few folds, it is widened by Student's t. With the probability that the law misses nothing
@@ -50,9 +51,9 @@ from scalefit.uncertainty.bootstrap import Method
 from scalefit.uncertainty.unlike import FALLEN, LENGTH, PEAK, SHARE, State, unlike
 
 WITHIN = 0.006  #: error assumed for every law on a new run, in units of R
-BEYOND = 0.105  #: and where it is as far beyond the fitted range as that is wide
+BEYOND = 0.1  #: and where it is as far beyond the fitted range as that is wide
 GROWTH = 0.45  #: how that grows with the distance, but along curves
-SCHEDULE = 0.02  #: and where the rate has fallen to zero under a schedule that is unlike the fitted ones
+SCHEDULE = 0.022  #: and where the rate has fallen to zero under a schedule that is unlike the fitted ones
 UNLIKE = 0.7  #: distance from which on a schedule is no more like one that was fitted than any other
 FURTHER = 2.0  #: by how many times more of a decay is missed there than of the fitted ones
 LONGER = 0.5  #: how much further away a schedule is whose fall takes ten times the steps, or share, of any fitted one
@@ -233,7 +234,7 @@ def deviation(factor: float, spread: FloatArray, missed: FloatArray, sigma: floa
     With a factor of 0 nothing is missed, even where ``missed`` is infinite.
     """
     share = factor * missed if factor else np.zeros(np.shape(missed))
-    return np.asarray(np.sqrt(spread**2 + share**2 + sigma**2))
+    return np.asarray(np.hypot(np.maximum(spread, share), sigma))
 
 
 def factor_of(folds: Sequence[Fold], level: float = LEVEL) -> tuple[float, int, int]:
@@ -256,7 +257,7 @@ def _estimate(fold: Fold, rows: NDArray[np.bool_]) -> tuple[float, float]:
     believed, noise, drawn = fold.missed[rows] ** 2, fold.sigma**2, fold.spread[rows] ** 2
     weights = believed / (believed + drawn + noise) ** 2
     whole = float(np.sum(weights * believed))
-    square = float(np.sum(weights * (fold.missed_by[rows] ** 2 - drawn - noise))) / whole
+    square = float(np.sum(weights * (fold.missed_by[rows] ** 2 - noise))) / whole
     doubt = np.sqrt(2) * np.hypot(np.linalg.norm(weights * noise), np.sum(weights * drawn)) / whole
     return min(max(square, 0.0), WORST**2), float(1 / (1 + (doubt / DOUBT) ** 2))
 

@@ -263,6 +263,8 @@ def test_rows_that_are_not_independent_are_no_evidence_for_a_law(monkeypatch):
     assert misfit.probability_of_misfit(SimpleNamespace(is_trajectory=True), *told) == 1.0
     curve = replace(ready.rows, in_curves=True)
     assert misfit.probability_of_misfit(plain, ready.model, curve, solution, True) == 1.0
+    a_map = SimpleNamespace(is_trajectory=False, columns={"x": "loss_source"}, evaluate=ready.law.evaluate)
+    assert misfit.probability_of_misfit(a_map, *told) == 1.0
     several = replace(ready.rows, variables={"x": np.ones((12, 2))})
     assert misfit.probability_of_misfit(plain, ready.model, several, solution, True) == 1.0
 

@@ -137,7 +137,7 @@ def test_intervals_of_predictions(monkeypatch, log, kind, factor, misfit):
     missed = 0.5 * np.hypot(cal.WITHIN, cal.BEYOND * beyond**cal.GROWTH)
     for side, spread, end in zip((-1, 1), 1.2 * off / NORMAL, (low, high), strict=True):
         narrow = np.sqrt(spread**2 + noise**2)
-        wide = np.sqrt(narrow**2 + (factor * missed) ** 2) if factor else narrow
+        wide = np.hypot(np.maximum(spread, factor * missed), noise) if factor else narrow
         half = np.log(end / centre) * side if log else (end - centre) * side
         outside = misfit * stats.norm.sf(half / wide) + (1 - misfit) * stats.norm.sf(half / narrow)
         np.testing.assert_allclose(outside, 0.1, rtol=1e-6)
@@ -222,7 +222,7 @@ def test_the_factor_from_folds_by_the_formula():
         s = np.where(one.error > 0, one.above, one.below)
         w = one.missed**2 / (one.missed**2 + s**2 + one.sigma**2) ** 2
         whole = np.sum(w * one.missed**2)
-        k2 = np.sum(w * (one.error**2 - s**2 - one.sigma**2)) / whole
+        k2 = np.sum(w * (one.error**2 - one.sigma**2)) / whole
         doubt = np.sqrt(2 * (np.sum((w * one.sigma**2) ** 2) + np.sum(w * s**2) ** 2)) / whole
         trust = 1 / (1 + (doubt / cal.DOUBT) ** 2)
         total, weight = total + trust * min(max(k2, 0), cal.WORST**2), weight + trust
