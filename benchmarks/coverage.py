@@ -1,8 +1,10 @@
 """Do the intervals hold? Back-tests on public data sets, and simulated data with known true parameters.
 
-python benchmarks/coverage.py                 back-tests on the public sets (minutes), beside what others do
+python benchmarks/coverage.py                 back-tests on the public sets (10 minutes of CPU)
 python benchmarks/coverage.py public mpl      one set
 python benchmarks/coverage.py public '' FILE  all sets; also writes the targets to FILE (pickle)
+python benchmarks/coverage.py tables FILE     the tables of such files, here or of several
+python benchmarks/coverage.py peers           the same beside what others do (twice as long)
 python benchmarks/coverage.py synthetic       1,000 simulated data sets per law
 python benchmarks/coverage.py right           60 runs that follow their law, one 1.5 decades beyond
 """
@@ -40,14 +42,14 @@ Ends = tuple[np.ndarray, np.ndarray]
 NORMAL = NormalDist().inv_cdf(0.5 + LEVEL / 2)
 
 
-def public(only: str = "") -> pd.DataFrame:
-    """Every back-test; one row per target and method."""
+def public(only: str = "", peers: bool = False) -> pd.DataFrame:
+    """Every back-test; one row per target and method, those of ``peers`` where they are asked for."""
     found, refused, spent = [], Counter(), Counter()
     done = 0
     for case in cases(only):
         begin = time.process_time()
         try:
-            parts = one(case)
+            parts = one(case, peers)
         except InputError:
             refused[case.data] += 1
             continue
@@ -62,7 +64,7 @@ def public(only: str = "") -> pd.DataFrame:
     return pd.concat(found, ignore_index=True)
 
 
-def one(case: Case) -> list[pd.DataFrame] | None:
+def one(case: Case, peers: bool) -> list[pd.DataFrame] | None:
     """The targets of one back-test by each method: relative error, interval, distance; or None without interval."""
     fit = sf.fit(case.small, case.law, draws=DRAWS, **dict(case.options))
     if fit.intervals is None:
@@ -79,7 +81,7 @@ def one(case: Case) -> list[pd.DataFrame] | None:
     base = pd.DataFrame(columns).assign(sound=sound, factor=calibration.factor, misfit=calibration.misfit)
     parts = [base.assign(method="scalefit", low=table["low"], high=table["high"])]
     keep = table.index.to_numpy()
-    for name, peer in (("row bootstrap", row_bootstrap), ("lmfit covariance", lmfit_covariance)):
+    for name, peer in (("row bootstrap", row_bootstrap), ("lmfit covariance", lmfit_covariance)) if peers else ():
         ends = peer(case, fit)
         if ends is not None:
             parts.append(base.assign(method=name, low=ends[0][keep], high=ends[1][keep]))
@@ -191,8 +193,8 @@ def report(rows: pd.DataFrame) -> None:
     print(summarised(ours[ours["end"]], ["method"]).to_string())
     markdown(ours)
     methods = list(rows["method"].unique())
-    print("\ncompared with the practice of others, on the targets of")
     for name in methods[1:]:
+        print("\ncompared with the practice of others, on the targets of")
         both = rows[
             rows["case"].isin(rows.loc[rows["method"] == name, "case"]) & rows["method"].isin(["scalefit", name])
         ]
@@ -202,8 +204,8 @@ def report(rows: pd.DataFrame) -> None:
 def markdown(ours: pd.DataFrame) -> None:
     """The tables of docs/intervals.md."""
     shown = ["back_tests", "targets", "error_%", "inside_%", "score_%", "median_width/error"]
-    for by in (["data"], ["distance"], ["data", "law", "distance"]):
-        table = summarised(ours, by)[shown]
+    for by in (["data"], ["distance"], ["data", "law"], ["data", "law", "distance"]):
+        table = summarised(ours[ours["end"]] if by == ["data", "law"] else ours, by)[shown]
         print(f"\n| {' | '.join([*by, *shown])} |\n|{'---|' * (len(by) + len(shown))}")
         for key, row in table.iterrows():
             names = key if isinstance(key, tuple) else (key,)
@@ -230,8 +232,11 @@ def main(job: str = "public", *arguments: str) -> None:
         planted.report(*arguments[:1], *map(int, arguments[1:]))
     elif job == "right":
         planted.right(*map(int, arguments[:1]))
+    elif job == "tables":
+        found = [pd.read_pickle(file) for file in arguments]
+        report(pd.concat([rows.assign(case=i * 1000 + rows["case"]) for i, rows in enumerate(found)]))
     else:
-        found = public(*arguments[:1])
+        found = public(*arguments[:1], peers=job == "peers")
         if arguments[1:]:
             found.to_pickle(arguments[1])
         report(found)

@@ -109,7 +109,7 @@ def backtest(
     for i, fold in enumerate(folds):
         factor, _, _ = factor_of(_independent(folds, i))
         ends = [
-            side * student(LEVEL, np.inf) * deviation(factor, spread, fold.missed, fold.sigma)
+            fold.pulled + side * student(LEVEL, np.inf) * deviation(factor, spread, fold.missed, fold.sigma)
             for side, spread in ((-1, fold.below), (1, fold.above))
         ]
         part = pd.DataFrame({"fold": fold.label, "run": names[fold.rows], "fitted": fold.fitted})

@@ -22,9 +22,8 @@ from scalefit.runs.matching import canonical
 from scalefit.runs.quantities import quantity
 from scalefit.runs.table import DERIVED
 from scalefit.schedules import Schedule, parse_schedule
-from scalefit.uncertainty.calibration import student
+from scalefit.uncertainty.calibration import EarlierCalibration, student
 from scalefit.uncertainty.ceiling import capped
-from scalefit.uncertainty.earlier import EarlierCalibration
 from scalefit.uncertainty.folds import schedule_states
 from scalefit.uncertainty.mixture import Choice, mixed, moved
 from scalefit.uncertainty.unlike import states_at
@@ -96,12 +95,14 @@ def _mixture(
     refuse_unread([each.law for each in members], at)
     for each, weight in zip(members, choice.weights.values(), strict=True):
         own = at if data is not None else own_point(each.law, at)
+        forms = choice.forms.get(each.law.spec, ())
+        if forms and each.intervals is not None:  # the mixture holds the other forms themselves
+            each = replace(each, intervals=replace(each.intervals, other=()))
         try:
             made = predict(each, data, schedule=schedule, every=every, at=own, level=level, interval=interval)
         except InputError as error:
             refusals.append(error)
             continue
-        forms = choice.forms.get(each.law.spec, ())
         tables.append(made)
         weights.append(weight * max(1 - sum(form.share for form in forms), 0.0))
         variables = asked_for(each, data, schedule, every, own).variables if forms else {}

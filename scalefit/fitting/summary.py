@@ -10,8 +10,7 @@ import numpy as np
 from scipy.special import gammaincinv
 
 from scalefit.errors import counted
-from scalefit.uncertainty.calibration import Calibration
-from scalefit.uncertainty.earlier import EarlierCalibration
+from scalefit.uncertainty.calibration import Calibration, EarlierCalibration
 
 if TYPE_CHECKING:
     from scalefit.diagnosis.checks import Outlier

@@ -14,10 +14,10 @@ from scalefit.laws import Law
 from scalefit.numerics import FloatArray
 from scalefit.rows.door import check_identified
 from scalefit.runs import Runs
-from scalefit.selection.forms import other_forms
 from scalefit.selection.holding import NEXT, Axis, Fold
 from scalefit.solver.many import solve_each
 from scalefit.solver.solve import Solution, solve
+from scalefit.uncertainty.forms import other_forms
 
 OF_A_FIT = ("draws", "seed", "method", "calibrated", "workers")  #: keywords that a trial does not take
 MOST_ROWS = 600  #: rows that a trial reads, evenly thinned

@@ -1,33 +1,38 @@
 """How wide prediction intervals are: spread of the draws, noise, and the error that every law is believed to make.
 
 Draws alone make intervals too narrow, because every law is a little wrong. What it may miss scales with what it
-explains: with R the range of its predictions over the fitted rows, and d the distance beyond them in units of the
-fitted range of scales, a law is believed to be off by
+explains: with R the range of its predictions over the fitted rows but the highest twentieth, which say little of what
+comes after the lowest, and d the distance beyond them in units of the fitted range of scales, a law is believed to be
+off by
 
-    m = R sqrt(WITHIN^2 + (BEYOND d^GROWTH)^2)
+    m = R sqrt(WITHIN^2 + (BEYOND d^g)^2)
 
-For curves R leaves out the highest twentieth of the rows, and there is a third part: SCHEDULE f sqrt(u / UNLIKE) under
-a schedule at the distance u from the fitted ones (``unlike``), at most SCHEDULE f. A fall of more steps, or of a larger
-share of them, than any fitted one is further away, by LONGER for each decade. What laws miss of a schedule is what its
-decay does, so f is the share of the peak by which the rate has fallen; under another peak it is u_p / UNLIKE where that
-is more, with u_p the distance from the nearest fitted peak. What the law misses of the fitted decays is known: the root
-mean square g of the residuals there, beyond the noise. A decay elsewhere is believed to be missed by as much, so that m
-contains g f, too.
+with g = GROWTH for runs, each of which errs anew, and 1 along curves, which go on as they went. For curves there is a
+third part: SCHEDULE f sqrt(u / UNLIKE) under a schedule at the distance u from the fitted ones (``unlike``), at most
+SCHEDULE f. A fall of more steps, or of a larger share of them, than any fitted one is further away, by LONGER for each
+decade. What laws miss of a schedule is what its decay does, so f is the share of the peak by which the rate has
+fallen; under another peak it is u_p / UNLIKE where that is more, with u_p the distance from the nearest fitted peak.
+What the law misses of the fitted decays is known: the root mean square h of the residuals there, beyond the noise. A
+decay elsewhere is believed to be missed by as much, and one that is unlike them by more, up to 1 + FURTHER times, so
+that m contains h f (1 + FURTHER min(u / UNLIKE, 1)), too.
 
 A back-test on the user's own runs (refits below growing scales; for curves, refits without one run each) gives errors e
 at known distances. With the spread s of the draws and the noise sigma, a prediction has the standard deviation
 
-    S = sqrt(s^2 + k^2 m^2 + sigma^2)
+    S = sqrt(max(s^2, k^2 m^2) + sigma^2)
 
-and k^2 is the weighted mean of one estimate per refit (a fold) and of the value 1, which counts as PRIOR_FOLDS folds.
+(the errors of refits are those of the law and of its constants together, so that both are not added) and k^2 is the
+weighted mean of one estimate per refit (a fold) and of the value 1, which counts as PRIOR_FOLDS folds.
 The estimate of a fold is
 
-    k_f^2 = sum w (e^2 - s^2 - sigma^2) m^2 / sum w m^4,   w = 1 / (m^2 + s^2 + sigma^2)^2,
+    k_f^2 = sum w (e^2 - sigma^2) m^2 / sum w m^4,   w = 1 / (m^2 + s^2 + sigma^2)^2,
 
-least squares with the weights of normal errors; it counts less where noise and draws are larger than m. As k is
-estimated from few folds, it is widened by Student's t. With the probability that the law misses nothing (``misfit``
-estimates it) m is 0: the interval is that of the mixture of both cases. docs/intervals.md names the data sets that set
-the constants.
+least squares with the weights of normal errors; it counts less where noise and draws leave it open by more than DOUBT.
+As k is estimated from few folds, it is widened by Student's t. With the probability that the law misses nothing
+(``misfit`` estimates it) m is 0: the interval is that of the mixture of both cases. Errors are those from the centre of
+the interval, which lies PULL of the way from the prediction to that of the law's other form (``forms``: fitted mostly
+to the largest rows, with constants drawn towards published ones), as far as the law misses something.
+docs/intervals.md names the data sets that set the constants.
 """
 
 from __future__ import annotations
@@ -45,15 +50,19 @@ from scalefit.rows.scale import reads_scale, scale_of
 from scalefit.uncertainty.bootstrap import Method
 from scalefit.uncertainty.unlike import FALLEN, LENGTH, PEAK, SHARE, State, unlike
 
-WITHIN = 0.01  #: error assumed for every law on a new run, in units of R
-BEYOND = 0.13  #: and where it is as far beyond the fitted range as that is wide
-GROWTH = 0.45  #: how that grows with the distance
-SCHEDULE = 0.035  #: and where the rate has fallen to zero under a schedule that is unlike the fitted ones
-UNLIKE = 0.4  #: distance from which on a schedule is no more like one that was fitted than any other
+WITHIN = 0.006  #: error assumed for every law on a new run, in units of R
+BEYOND = 0.1  #: and where it is as far beyond the fitted range as that is wide
+GROWTH = 0.45  #: how that grows with the distance, but along curves
+SCHEDULE = 0.022  #: and where the rate has fallen to zero under a schedule that is unlike the fitted ones
+UNLIKE = 0.7  #: distance from which on a schedule is no more like one that was fitted than any other
+FURTHER = 2.0  #: by how many times more of a decay is missed there than of the fitted ones
 LONGER = 0.5  #: how much further away a schedule is whose fall takes ten times the steps, or share, of any fitted one
 SHORTEST = 1e-3  #: share of the steps below which falls count as equally long
 PRIOR_FOLDS = 2.0  #: how many folds the factor k = 1 counts as that is assumed before any back-test
-WORST = 6.0  #: largest estimate of k that a single fold can give
+WORST = 8.0  #: largest estimate of k that a single fold can give
+DOUBT = 3.0  #: standard error of an estimate of k^2 at which it counts half
+PULL = 2 / 3  #: part of the way to the law's other form at which an interval has its centre
+PER_RUN, PER_DECADE = 0.001, 0.0125  #: what earlier versions assumed of every law on a held-out run, and a decade
 LEVEL = 0.9
 LEAST_SIDE = 0.05  #: smallest share of the draws' range on either side of the fit
 ENOUGH_FOLDS, ENOUGH_POINTS = 3, 8  #: with fewer, intervals are reported as not calibrated
@@ -94,20 +103,21 @@ class Calibration(Reach):
     change: float  #: R, the range of the predictions over the fitted rows, as a residual
     misfit: float = 1.0  #: probability that the law misses something
     states: tuple[State, ...] = ()  #: of the fitted schedules, see ``unlike``
-    decays: float = 0.0  #: g, what the law misses where the learning rate of the fitted rows has fallen
+    decays: float = 0.0  #: h, what the law misses where the learning rate of the fitted rows has fallen
 
     def missed(self, law: Law, variables: dict[str, FloatArray], states: FloatArray | None = None) -> FloatArray:
         """The error m that is believed of the law at rows of variables (and states of schedules), for k = 1."""
         span = max(self.high - self.low, NARROWEST) if reads_scale(law) else SPAN
         reach = self.distance(law, variables) / span
-        error = np.hypot(WITHIN, BEYOND * reach**GROWTH)
+        error = np.hypot(WITHIN, BEYOND * reach ** (1.0 if law.is_trajectory else GROWTH))
         if states is None or not self.states:
             return np.asarray(self.change * error)
         fitted, fallen = np.array(self.states), states[:, FALLEN]
         peak = np.minimum(unlike(states[:, [PEAK]], fitted[:, [PEAK]]) / UNLIKE, 1.0)
         far = unlike(states[:, :LENGTH], fitted[:, :LENGTH]) + LONGER * _longer(states, fitted)
-        error = np.hypot(error, SCHEDULE * np.maximum(fallen, peak) * np.sqrt(np.minimum(far / UNLIKE, 1.0)))
-        return np.hypot(self.change * error, self.decays * fallen)
+        far = np.minimum(far / UNLIKE, 1.0)
+        error = np.hypot(error, SCHEDULE * np.maximum(fallen, peak) * np.sqrt(far))
+        return np.hypot(self.change * error, self.decays * fallen * (1 + FURTHER * far))
 
     def half_width(self, spread: FloatArray, missed: FloatArray, noise: float, level: float) -> FloatArray:
         """How far an interval reaches on one side, where the draws spread and the law misses by this much."""
@@ -124,6 +134,24 @@ class Calibration(Reach):
                 further = beyond[0] + beyond[1] > tail
                 inner, outer = np.where(further, middle, inner), np.where(further, outer, middle)
         return np.asarray(outer)
+
+
+@dataclass(frozen=True)
+class EarlierCalibration(Reach):
+    """The calibration of fits saved by earlier versions, so that they still predict what they predicted.
+
+    S = sqrt(k^2 (s^2 + PER_RUN^2 + (PER_DECADE d)^2) + sigma^2) at d decades beyond the fitted scales: the error of the
+    law scaled with the loss itself.
+    """
+
+    def missed(self, distance: FloatArray, unit: FloatArray | float) -> FloatArray:
+        """The error believed of the law, before k, at some distances; ``unit`` is the size of a residual of 1."""
+        return np.asarray(unit * np.hypot(PER_RUN, PER_DECADE * distance))
+
+    def half_width(self, spread: FloatArray, missed: FloatArray, noise: float, level: float) -> FloatArray:
+        """How far an interval reaches on one side, where the draws spread and the law misses by this much."""
+        wide = np.sqrt(self.factor**2 * (spread**2 + missed**2) + noise**2)
+        return np.asarray(wide * student(level, np.inf))
 
 
 def _longer(states: FloatArray, fitted: FloatArray) -> FloatArray:
@@ -148,11 +176,17 @@ class Fold:
     below: FloatArray  #: standard deviation of the draws there, below the prediction
     above: FloatArray  #: and above it
     sigma: float  #: noise of the fitted rows
+    pulled: FloatArray | float = 0.0  #: by how much the centre of the interval lies above the prediction
+
+    @property
+    def missed_by(self) -> FloatArray:
+        """Measured minus the centre of the interval."""
+        return self.error - self.pulled
 
     @property
     def spread(self) -> FloatArray:
         """The standard deviation of the draws on the side of the error."""
-        return np.where(self.error > 0, self.above, self.below)
+        return np.where(self.missed_by > 0, self.above, self.below)
 
 
 def spreads(centre: FloatArray, made: FloatArray, few: float) -> tuple[FloatArray, FloatArray]:
@@ -168,6 +202,15 @@ def spreads(centre: FloatArray, made: FloatArray, few: float) -> tuple[FloatArra
     least = LEAST_SIDE * (high - low)
     unit = few / student(LEVEL, np.inf)
     return unit * np.maximum(centre - low, least), unit * np.maximum(high - centre, least)
+
+
+def towards(other: FloatArray, centre: FloatArray) -> FloatArray:
+    """By how much the centre of an interval lies above a prediction (n,), where another form of the law predicts so.
+
+    >>> towards(np.array([5.0, np.nan]), np.array([2.0, 2.0])).tolist()
+    [2.0, 0.0]
+    """
+    return np.where(np.isfinite(other), PULL * (other - centre), 0.0)
 
 
 def small_sample(blocks: int, rows: int, parameters: int, method: Method) -> float:
@@ -191,14 +234,14 @@ def deviation(factor: float, spread: FloatArray, missed: FloatArray, sigma: floa
     With a factor of 0 nothing is missed, even where ``missed`` is infinite.
     """
     share = factor * missed if factor else np.zeros(np.shape(missed))
-    return np.asarray(np.sqrt(spread**2 + share**2 + sigma**2))
+    return np.asarray(np.hypot(np.maximum(spread, share), sigma))
 
 
 def factor_of(folds: Sequence[Fold], level: float = LEVEL) -> tuple[float, int, int]:
     """The factor k from the folds and the prior, widened by Student's t at ``level``; folds and predictions used."""
     total, weight, points, count = PRIOR_FOLDS, PRIOR_FOLDS, 0, 0
     for fold in folds:
-        finite = np.isfinite(fold.error) & np.isfinite(fold.spread) & (fold.missed > 0)
+        finite = np.isfinite(fold.missed_by) & np.isfinite(fold.spread) & (fold.missed > 0)
         if not finite.any():
             continue
         square, trust = _estimate(fold, finite)
@@ -214,9 +257,9 @@ def _estimate(fold: Fold, rows: NDArray[np.bool_]) -> tuple[float, float]:
     believed, noise, drawn = fold.missed[rows] ** 2, fold.sigma**2, fold.spread[rows] ** 2
     weights = believed / (believed + drawn + noise) ** 2
     whole = float(np.sum(weights * believed))
-    square = float(np.sum(weights * (fold.error[rows] ** 2 - drawn - noise))) / whole
+    square = float(np.sum(weights * (fold.missed_by[rows] ** 2 - noise))) / whole
     doubt = np.sqrt(2) * np.hypot(np.linalg.norm(weights * noise), np.sum(weights * drawn)) / whole
-    return min(max(square, 0.0), WORST**2), float(1 / (1 + doubt**2))
+    return min(max(square, 0.0), WORST**2), float(1 / (1 + (doubt / DOUBT) ** 2))
 
 
 def student(level: float, freedom: float) -> float:

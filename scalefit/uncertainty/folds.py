@@ -21,13 +21,14 @@ from scalefit.solver.model import BoundLaw
 from scalefit.solver.solve import Settings, Solution
 from scalefit.status_line import tell
 from scalefit.uncertainty.bootstrap import bootstrap, resampled_as_one
-from scalefit.uncertainty.calibration import Calibration, Fold, small_sample, spreads
+from scalefit.uncertainty.calibration import Calibration, Fold, small_sample, spreads, towards
+from scalefit.uncertainty.forms import other_form
 from scalefit.uncertainty.pieces import distinct, independent
 from scalefit.uncertainty.unlike import FALLEN, kept_states, states_of
 
 CUTS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  #: quantiles of scale below which the law is refitted
 FOLD_DRAWS = 60
-HIGHEST = 0.95  #: quantile of the predictions along curves up to which their range is taken
+HIGHEST = 0.95  #: quantile of the predictions up to which their range is taken
 DECAYED = 0.9  #: share of the peak below which a learning rate has fallen
 FEWEST_DECAYED = 3  #: rows of such a rate that tell what a law misses there
 FOLD_ROWS = 4000  #: most rows that a refit reads, and most that it predicts
@@ -118,6 +119,8 @@ def _judged(law: Law, rows: Rows, seed: int, part: Part, solution: Solution) -> 
     given = part.model, solution.objective, values, np.ones(len(values)), solution.theta, blocks
     draws = bootstrap(*given, draws=FOLD_DRAWS, seed=seed, method=method, sigma=solution.sigma)
     few = small_sample(int(blocks.max()) + 1, len(np.unique(distinct(kept))), len(part.model.coordinates), method)
+    scale = scale_of(law, dict(kept.variables))
+    other = other_form(part.model, solution.objective, values, None, solution.theta, scale)
     variables = {name: v[beyond] for name, v in rows.variables.items()}
     log = solution.objective.space == "log"
     inside = fitted_range(law, kept, part.model.value(solution.theta[None])[0], log)
@@ -126,10 +129,12 @@ def _judged(law: Law, rows: Rows, seed: int, part: Part, solution: Solution) -> 
     with np.errstate(all="ignore"):
         made = ahead.value(draws)
         middle, made = (np.log(centre), np.log(made)) if log else (centre, made)
+        pulled = 0.0 if other is None else towards(solution.objective.target(ahead.value(other[None])[0]), middle)
     states = schedule_states(law, rows)
     distance = inside.distance(law, variables)
     missed = inside.missed(law, variables, None if states is None else states[beyond])
-    return Fold(part.label, beyond, len(values), distance, missed, error, *spreads(middle, made, few), solution.sigma)
+    wide = spreads(middle, made, few)
+    return Fold(part.label, beyond, len(values), distance, missed, error, *wide, solution.sigma, pulled)
 
 
 def left_open(part: BoundLaw, ahead: BoundLaw, theta: FloatArray) -> bool:
@@ -157,12 +162,11 @@ def fitted_range(law: Law, rows: Rows, predicted: FloatArray, log: bool) -> Cali
     scale, states = scale_of(law, dict(rows.variables)), schedule_states(law, rows)
     made = np.log(predicted) if log else predicted
     decays = _missed_decays(states, rows.values, made, log)
-    if law.is_trajectory:  # the first rows of a curve say little of what a schedule can change, the last ones all
-        made = np.minimum(made, np.quantile(made, HIGHEST))
     kept = () if states is None else kept_states(states)
     a_run = np.isfinite(scale)
     low, high = (float(end(scale[a_run])) for end in (np.min, np.max)) if a_run.any() else (0.0, 0.0)
-    change = float(np.ptp(made[a_run] if a_run.any() else made))
+    made = made[a_run] if a_run.any() else made
+    change = float(np.quantile(made, HIGHEST) - made.min())
     return Calibration(1.0, 0, 0, low, high, change, states=kept, decays=decays)
 
 

@@ -13,13 +13,22 @@ from scalefit.errors import InputError
 from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
 from scalefit.rows.rows import Rows
+from scalefit.rows.scale import scale_of
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.solve import Settings, Solution
 from scalefit.uncertainty.bootstrap import Method, bootstrap, resampled_as_one
-from scalefit.uncertainty.calibration import Calibration, factor_of, small_sample, spreads, student
-from scalefit.uncertainty.earlier import EarlierCalibration
+from scalefit.uncertainty.calibration import (
+    Calibration,
+    EarlierCalibration,
+    factor_of,
+    small_sample,
+    spreads,
+    student,
+    towards,
+)
 from scalefit.uncertainty.estimate import Estimate
 from scalefit.uncertainty.folds import fitted_range, folds_of, walk
+from scalefit.uncertainty.forms import other_form
 from scalefit.uncertainty.levels import Levels
 from scalefit.uncertainty.misfit import probability_of_misfit
 from scalefit.uncertainty.pieces import distinct, independent
@@ -57,6 +66,7 @@ class Intervals:
     seed: int
     method: str
     between: float = 0.0  #: scatter of the levels by which the residuals cluster: the error at another level
+    other: tuple[float, ...] = ()  #: parameters of the law's other form, towards which the centre is pulled
 
     def parameter_intervals(self, values: Mapping[str, float], level: float = 0.9) -> dict[str, tuple[float, float]]:
         """The central ``level`` interval of each parameter: that of the draws, widened by the small-sample factor."""
@@ -82,15 +92,27 @@ class Intervals:
         centre = fit.value(variables) + np.zeros(len(next(iter(variables.values()))))
         noise = fit.sigma if interval == "observation" else 0.0
         missed = None if self.calibration is None else self._missed(fit, dict(variables), centre, states)
-        ends = []
-        for side, drawn in zip((-1.0, 1.0), self._spreads(fit, variables, centre), strict=True):
+        halves = []
+        for drawn in self._spreads(fit, variables, centre):
             spread = np.hypot(drawn, self.between)
             if self.calibration is None or missed is None:
-                half = np.sqrt(spread**2 + noise**2) * student(level, np.inf)
+                halves.append(np.sqrt(spread**2 + noise**2) * student(level, np.inf))
             else:
-                half = self.calibration.half_width(spread, missed, noise, level)
-            ends.append(centre * np.exp(side * half) if fit.log else centre + side * half)
-        return ends[0], ends[1]
+                halves.append(self.calibration.half_width(spread, missed, noise, level))
+        below, above = halves
+        pulled = np.clip(self._pulled(fit, variables, centre), -above, below)  # the prediction stays inside
+        ends = (pulled - below, pulled + above)
+        low, high = (centre * np.exp(end) if fit.log else centre + end for end in ends)
+        return low, high
+
+    def _pulled(self, fit: Estimate, variables: Mapping[str, FloatArray], centre: FloatArray) -> FloatArray:
+        """By how much the centres of the intervals lie above the predictions, (n,), in residual space."""
+        if not self.other or not isinstance(self.calibration, Calibration):
+            return np.zeros(len(centre))
+        with np.errstate(all="ignore"):
+            other = fit.values(variables, np.array([self.other]))[0]
+            ends = (np.log(other), np.log(centre)) if fit.log else (other, centre)
+        return self.calibration.misfit * towards(*ends)
 
     def _missed(
         self, fit: Estimate, variables: dict[str, FloatArray], centre: FloatArray, states: FloatArray | None
@@ -157,12 +179,15 @@ def make_intervals(
         every, _ = _blocks(solution.residuals, rows, resampling.method, levels)
         draws = solution.theta + (draws - solution.theta) * np.sqrt((blocks.max() + 1) / (every.max() + 1))
     free = len(model.coordinates)
-    calibration = None
+    calibration, other = None, None
     if calibrated:
         calibration = _calibrated(law, model, rows, solution, settings, resampling.seed, levels)
+        along = scale_of(law, dict(rows.variables))
+        other = other_form(model, solution.objective, rows.values, weights, solution.theta, along)
     few = small_sample(int(blocks.max()) + 1, len(np.unique(distinct(rows)[keep])), free, method)
     table, between = tuple(map(tuple, model.vector(draws).tolist())), levels.between if levels else 0.0
-    return Intervals(table, few, calibration, resampling.seed, method, between)
+    form = () if other is None else tuple(model.vector(other[None])[0].tolist())
+    return Intervals(table, few, calibration, resampling.seed, method, between, form)
 
 
 def _blocks(
@@ -210,4 +235,5 @@ def from_dict(content: Mapping[str, Any]) -> Intervals:
     elif found is not None:
         made = EarlierCalibration(**found)
     draws, between = tuple(map(tuple, content["draws"])), content.get("between", 0.0)
-    return Intervals(draws, content["small_sample_factor"], made, content["seed"], content["method"], between)
+    other = tuple(content.get("other", ()))
+    return Intervals(draws, content["small_sample_factor"], made, content["seed"], content["method"], between, other)

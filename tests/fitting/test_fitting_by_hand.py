@@ -21,8 +21,7 @@ from scalefit.rows.gather import gather
 from scalefit.runs import read_runs
 from scalefit.solver.derivatives import curvatures, measure
 from scalefit.solver.objective import Objective
-from scalefit.uncertainty.calibration import Calibration
-from scalefit.uncertainty.earlier import EarlierCalibration
+from scalefit.uncertainty.calibration import Calibration, EarlierCalibration
 
 CHINCHILLA = find_law("chinchilla")
 TRUE = {"E": 1.7, "A": 400.0, "B": 410.0, "alpha": 0.34, "beta": 0.28}

@@ -9,10 +9,13 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
+from scalefit.fitting import streaming
 from scalefit.laws import find_law
+from scalefit.rows.streams import Stream, curve_of
+from scalefit.runs import Trajectory
 from scalefit.schedules import cosine, gaps_at, wsd
-from scalefit.solver.between import KNOTS, _knots, factors, joined, pieces
-from scalefit.solver.model import bind
+from scalefit.solver.between import KNOTS, _knots, factors, joined, pieces, without
+from scalefit.solver.model import SAME, bind
 from scalefit.solver.solve import SEARCHED_ROWS, Settings, solve
 
 PLANTED = {
@@ -147,6 +150,23 @@ def test_a_streamed_log_gives_the_optimum_of_all_its_rows(monkeypatch):
     assert streamed.cost == pytest.approx(whole.cost, rel=1e-7)
     for name in ("L0", "A", "B", "alpha"):
         assert streamed[name] == pytest.approx(whole[name], rel=1e-4)
+
+
+def test_by_how_much_streamed_rows_differ_from_their_sums():
+    """Nothing where few rows give the sums of all; a thousandth of what the sums add where these are so much larger."""
+    law, lr, steps = find_law("multi-power"), schedules()[1], np.arange(WARMUP + 1, STEPS + 1, 25)
+    curve = curve_of(law, Trajectory("a", steps, lr, WARMUP, ""), np.ones(len(steps)), {})
+    model = bind(law, curve.at(np.arange(0, len(steps), 10)))
+    stream = Stream(len(steps), lambda: iter(()), (curve,))
+    planted = np.array([[PLANTED["multi-power"][c.name] for c in model.coordinates]])
+    theta = np.where(model.log, np.log(planted), planted)
+    (kept,) = streaming._few_rows(model, stream)
+    assert streaming._apart(model, stream, [kept], theta) < SAME
+    more = replace(kept, knots={**kept.knots, "gap": 1.001 * kept.knots["gap"]})
+    last = curve.at(np.array([len(steps) - 1]))
+    value, base = (law.evaluate(variables, PLANTED["multi-power"]) for variables in (last, without(law, last)))
+    share = float(np.ravel(1e-3 * abs(value - base) / value)[0])
+    assert streaming._apart(model, stream, [more], theta) == pytest.approx(share, rel=1e-3)
 
 
 @pytest.mark.parametrize("name", PLANTED)

@@ -19,7 +19,7 @@ from scalefit.solver.solve import solve
 from scalefit.uncertainty import bootstrap as resampling
 from scalefit.uncertainty import calibration as cal
 from scalefit.uncertainty import ceiling, covariance, folds, misfit, profile
-from scalefit.uncertainty.earlier import EarlierCalibration
+from scalefit.uncertainty.calibration import EarlierCalibration
 from scalefit.uncertainty.estimate import Estimate
 from scalefit.uncertainty.folds import fitted_range
 from scalefit.uncertainty.pieces import distinct
@@ -114,33 +114,41 @@ def test_a_ceiling_on_the_way_lowers_the_end():
 
 
 def test_the_error_under_another_schedule_by_the_formula():
-    """.035 f sqrt(u / .4), and .035 u_p / .4 under another peak where that is more; at most .035."""
+    """S f sqrt(u / U), and S u_p / U under another peak where that is more; at most S."""
     made = cal.Calibration(1.0, 3, 9, 12.0, 16.0, change=0.5, states=((0.0, 0.0, 1.0, -3.0),))
     asked = np.array(
         [
             [1.0, 0.2, 0.5, -3.0],  # 1.1 away: all of it
-            [0.1, 0.0, 1.0, -3.0],  # .1 away: half of the fall of .1
-            [0.0, 0.0, 1.0, -2.8],  # another peak, .2 away
-            [0.9, 0.0, 1.0, -2.8],
+            [0.1, 0.0, 1.0, -3.0],  # .1 away
+            [0.0, 0.0, 1.0, -3.0 + cal.UNLIKE / 2],  # another peak, half as far as any other
+            [0.9, 0.0, 1.0, -3.0 + cal.UNLIKE / 2],
             [0.0, 0.0, 1.0, -1.0],
         ]
     )
-    far = np.sqrt([1.0, 0.25, 0.5, 1.0, 1.0])
-    own = 0.035 * np.array([1.0, 0.1, 0.5, 0.9, 1.0]) * far
-    inside = {"x": np.full(5, 1e7)}
-    assert made.missed(POWER, inside, asked) == pytest.approx(0.5 * np.hypot(0.01, own))
-    assert made.missed(POWER, inside) == pytest.approx(np.full(5, 0.005))
+    far = np.sqrt([1.0, 0.1 / cal.UNLIKE, 0.5, 1.0, 1.0])
+    own = cal.SCHEDULE * np.array([1.0, 0.1, 0.5, 0.9, 1.0]) * far
+    inside, within = {"x": np.full(5, 1e7)}, 0.5 * cal.WITHIN
+    assert made.missed(POWER, inside, asked) == pytest.approx(0.5 * np.hypot(cal.WITHIN, own))
+    assert made.missed(POWER, inside) == pytest.approx(np.full(5, within))
     bare = cal.Calibration(1.0, 3, 9, 12.0, 16.0, change=0.5)
-    assert bare.missed(POWER, inside, asked) == pytest.approx(np.full(5, 0.005))
+    assert bare.missed(POWER, inside, asked) == pytest.approx(np.full(5, within))
 
 
 def test_a_narrow_range_of_scales_counts_as_a_tenth_of_a_decade_and_widths_as_two():
     for low, span in ((15.95, 0.1), (15.8, 0.2)):
         narrow = cal.Calibration(1.0, 3, 9, low, 16.0, change=1.0)
         far = narrow.missed(POWER, {"x": np.array([10**8.1])})  # .2 beyond
-        assert far == pytest.approx([np.hypot(0.01, 0.13 * (0.2 / span) ** 0.45)])
-    widths = cal.Calibration(1.0, 3, 9, 2.0, 3.0, change=1.0)
-    assert widths.missed(find_law("power:over=width"), {"x": np.array([1e4])}) == pytest.approx([np.hypot(0.01, 0.13)])
+        assert far == pytest.approx([np.hypot(cal.WITHIN, cal.BEYOND * (0.2 / span) ** cal.GROWTH)])
+    widths, whole = cal.Calibration(1.0, 3, 9, 2.0, 3.0, change=1.0), np.hypot(cal.WITHIN, cal.BEYOND)
+    assert widths.missed(find_law("power:over=width"), {"x": np.array([1e4])}) == pytest.approx([whole])
+
+
+def test_along_a_curve_the_error_grows_in_proportion_to_the_distance():
+    """Half as far beyond: half the error, where that of runs falls by 2^GROWTH."""
+    curve, far = find_law("annealing"), {"S1": 10.0 ** np.array([4.0, 6.0]), "S2": np.ones(2)}
+    own = cal.Calibration(1.0, 3, 9, 0.0, 4.0, change=1.0).missed(curve, far)
+    expected = cal.BEYOND * np.array([2.0, 4.0]) / 2  # the distance counts in SPAN = 2 decades a fitted range
+    assert own == pytest.approx(np.hypot(cal.WITHIN, expected))
 
 
 def test_what_earlier_versions_believed_of_a_law():
@@ -155,20 +163,25 @@ def test_a_fall_of_more_steps_than_any_fitted_one_is_further_away():
     asked = np.array([[1.0, 0.2, 0.5, -3.0, 4.0], [1.0, 0.2, 0.5, -3.0, 3.4], [1.0, 0.2, 0.5, -3.0, 2.0]])
     inside = {"x": np.full(3, 1e7)}
     made = cal.Calibration(1.0, 3, 9, 12.0, 16.0, change=1.0, states=((1.0, 0.2, 0.5, -3.0, 3.0),))
-    own = 0.035 * np.sqrt(np.minimum(np.array([0.5, 0.2, 0.0]) / 0.4, 1.0))
-    assert made.missed(POWER, inside, asked) == pytest.approx(np.hypot(0.01, own))
+    own = cal.SCHEDULE * np.sqrt(np.minimum(np.array([0.5, 0.2, 0.0]) / cal.UNLIKE, 1.0))
+    assert made.missed(POWER, inside, asked) == pytest.approx(np.hypot(cal.WITHIN, own))
     before = cal.Calibration(1.0, 3, 9, 12.0, 16.0, change=1.0, states=((1.0, 0.2, 0.5, -3.0),))
-    assert before.missed(POWER, inside, asked) == pytest.approx(np.full(3, 0.01))
+    assert before.missed(POWER, inside, asked) == pytest.approx(np.full(3, cal.WITHIN))
     level = cal.Calibration(1.0, 3, 9, 12.0, 16.0, change=1.0, states=((0.0, 0.0, 1.0, -3.0, 0.0),))
-    assert level.missed(POWER, inside, asked) == pytest.approx(np.full(3, np.hypot(0.01, 0.035)))
+    assert level.missed(POWER, inside, asked) == pytest.approx(np.full(3, np.hypot(cal.WITHIN, cal.SCHEDULE)))
 
 
 def test_what_the_fitted_decays_miss_is_missed_elsewhere_in_proportion_to_the_fall():
     states = ((0.0, 0.0, 1.0, -3.0, 0.0), (1.0, 0.2, 0.5, -3.0, 3.0))
     made = cal.Calibration(1.0, 3, 9, 12.0, 16.0, change=0.5, states=states, decays=0.01)
     asked, inside = np.array(states), {"x": np.full(2, 1e7)}
-    assert made.missed(POWER, inside, asked) == pytest.approx([0.005, np.hypot(0.005, 0.01)])
-    assert made.missed(POWER, inside) == pytest.approx(np.full(2, 0.005))
+    within = 0.5 * cal.WITHIN
+    assert made.missed(POWER, inside, asked) == pytest.approx([within, np.hypot(within, 0.01)])
+    assert made.missed(POWER, inside) == pytest.approx(np.full(2, within))
+    other = np.array([[0.5, 0.9, 0.9, -3.0, 3.0]])  # half a fall, unlike the fitted one
+    own = 0.5 * np.hypot(cal.WITHIN, 0.5 * cal.SCHEDULE)
+    wide = made.missed(POWER, {"x": np.array([1e7])}, other)
+    assert wide == pytest.approx([np.hypot(own, 0.5 * 0.01 * (1 + cal.FURTHER))])
 
 
 def test_what_a_law_misses_of_the_fitted_decays():
@@ -193,11 +206,11 @@ def rows_of(law, count, **variables):
 
 @pytest.mark.parametrize("log", [True, False])
 def test_the_range_of_what_was_fitted(log):
-    """Of runs from the least to the largest prediction; of curves without the highest twentieth."""
+    """From the least prediction up, without the highest twentieth."""
     made = np.linspace(1.0, 101.0, 101)
     shown = np.log(made) if log else made
     found = fitted_range(POWER, rows_of(POWER, 101, x=np.geomspace(1e3, 1e5, 101)), made, log)
-    assert (found.low, found.high, found.change) == pytest.approx((6, 10, np.ptp(shown)))
+    assert (found.low, found.high, found.change) == pytest.approx((6, 10, shown[95] - shown[0]))
     curve = find_law("annealing")
     area = rows_of(curve, 101, S1=np.geomspace(1, 100, 101), S2=np.ones(101))
     found = fitted_range(curve, area, made, log)
@@ -225,20 +238,20 @@ def given(monkeypatch, count, **changes):
     return found, asked, ready, solution
 
 
-def test_the_evidence_meets_odds_of_four_to_one(monkeypatch):
+def test_the_evidence_meets_the_odds_beforehand(monkeypatch):
     found, *_ = given(monkeypatch, 12)
-    assert found == pytest.approx(0.8 * 3 / (0.8 * 3 + 0.2))
+    assert found == pytest.approx(0.85 * 3 / (0.85 * 3 + 0.15))
 
 
 @pytest.mark.parametrize(("count", "told"), [(3, 0), (4, 1)])
 def test_a_row_more_than_constants_and_one_is_needed_for_evidence(monkeypatch, count, told):
     found, asked, *_ = given(monkeypatch, count)
     assert len(asked) == told
-    assert (found == 0.8) == (not told)
+    assert (found == misfit.BEFOREHAND) == (not told)
 
 
 def test_residuals_without_noise_say_nothing(monkeypatch):
-    assert given(monkeypatch, 12, sigma=0.0)[:2] == (0.8, [])
+    assert given(monkeypatch, 12, sigma=0.0)[:2] == (misfit.BEFOREHAND, [])
 
 
 def test_rows_that_are_not_independent_are_no_evidence_for_a_law(monkeypatch):
@@ -250,6 +263,8 @@ def test_rows_that_are_not_independent_are_no_evidence_for_a_law(monkeypatch):
     assert misfit.probability_of_misfit(SimpleNamespace(is_trajectory=True), *told) == 1.0
     curve = replace(ready.rows, in_curves=True)
     assert misfit.probability_of_misfit(plain, ready.model, curve, solution, True) == 1.0
+    a_map = SimpleNamespace(is_trajectory=False, columns={"x": "loss_source"}, evaluate=ready.law.evaluate)
+    assert misfit.probability_of_misfit(a_map, *told) == 1.0
     several = replace(ready.rows, variables={"x": np.ones((12, 2))})
     assert misfit.probability_of_misfit(plain, ready.model, several, solution, True) == 1.0
 

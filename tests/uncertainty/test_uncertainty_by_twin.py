@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -133,13 +134,35 @@ def test_intervals_of_predictions(monkeypatch, log, kind, factor, misfit):
     noise = 0.02 if kind == "observation" else 0.0
     scale = 2 * np.log10(x)
     beyond = np.maximum(0, np.maximum(scale - 6.0, 5.0 - scale))  # in units of the fitted range, one decade
-    missed = 0.5 * np.hypot(0.01, 0.13 * beyond**0.45)
+    missed = 0.5 * np.hypot(cal.WITHIN, cal.BEYOND * beyond**cal.GROWTH)
     for side, spread, end in zip((-1, 1), 1.2 * off / NORMAL, (low, high), strict=True):
         narrow = np.sqrt(spread**2 + noise**2)
-        wide = np.sqrt(narrow**2 + (factor * missed) ** 2) if factor else narrow
+        wide = np.hypot(np.maximum(spread, factor * missed), noise) if factor else narrow
         half = np.log(end / centre) * side if log else (end - centre) * side
         outside = misfit * stats.norm.sf(half / wide) + (1 - misfit) * stats.norm.sf(half / narrow)
         np.testing.assert_allclose(outside, 0.1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("log", [True, False])
+def test_the_centre_lies_part_of_the_way_to_the_other_form(log):
+    """As far as the law misses something, and never so far that the prediction lies outside."""
+    fit = Estimate(POWER, {"A": 8.0, "alpha": 1.0}, log=log, sigma=0.5)
+    told = cal.Calibration(1.0, 5, 20, 5.0, 7.0, change=0.5, misfit=0.6)
+    draws, asked = tuple((a, 1.0) for a in np.linspace(6.0, 10.0, 41)), {"x": np.array([2.0])}
+    forms = {other: Intervals(draws, 1.2, told, 0, "pairs", other=other) for other in ((), (9.0, 1.0), (1e9, 1.0))}
+    low, high = (
+        np.array([float(made.at(fit, asked, 0.9, "mean")[side][0]) for made in forms.values()]) for side in (0, 1)
+    )
+    bare, near, far = np.log(np.array([low, high]).T) if log else np.array([low, high]).T
+    moved = np.log(9.0 / 8.0) if log else 0.5
+    assert near - bare == pytest.approx(np.full(2, 0.6 * cal.PULL * moved))
+    assert far[0] == pytest.approx(np.log(4.0) if log else 4.0)
+    assert from_dict(as_dict(forms[9.0, 1.0])) == forms[9.0, 1.0]
+
+
+def test_refits_are_judged_by_their_distance_from_the_centre_of_the_interval():
+    near = fold(3)
+    assert cal.factor_of([replace(near, pulled=0.01, error=near.error + 0.01)]) == cal.factor_of([near])
 
 
 @pytest.mark.parametrize(("level", "kind"), [(0.0, "mean"), (1.0, "mean"), (0.9, "median")])
@@ -199,10 +222,10 @@ def test_the_factor_from_folds_by_the_formula():
         s = np.where(one.error > 0, one.above, one.below)
         w = one.missed**2 / (one.missed**2 + s**2 + one.sigma**2) ** 2
         whole = np.sum(w * one.missed**2)
-        k2 = np.sum(w * (one.error**2 - s**2 - one.sigma**2)) / whole
+        k2 = np.sum(w * (one.error**2 - one.sigma**2)) / whole
         doubt = np.sqrt(2 * (np.sum((w * one.sigma**2) ** 2) + np.sum(w * s**2) ** 2)) / whole
-        trust = 1 / (1 + doubt**2)
-        total, weight = total + trust * min(max(k2, 0), 36), weight + trust
+        trust = 1 / (1 + (doubt / cal.DOUBT) ** 2)
+        total, weight = total + trust * min(max(k2, 0), cal.WORST**2), weight + trust
     lost = fold(4)
     lost.error[:] = np.nan
     found, count, points = cal.factor_of([*folds, lost], level=0.8)

@@ -11,10 +11,10 @@ from scipy.special import logit
 import scalefit as sf
 from scalefit.fitting.prepare import Options, prepare
 from scalefit.runs import read_runs
-from scalefit.selection.forms import BOTH, DRAWN, LARGEST, other_forms
 from scalefit.selection.judging import form_shares, weigh
 from scalefit.selection.trials import Form, Trial
 from scalefit.solver.solve import solve
+from scalefit.uncertainty.forms import BOTH, DRAWN, LARGEST, other_forms
 
 C = np.geomspace(1e16, 1e19, 10)
 NOISE = np.random.default_rng(3).standard_normal(10)

@@ -16,6 +16,7 @@ to .99 of the least loss.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,6 +119,7 @@ def other_forms(
     weights: FloatArray | None,
     theta: FloatArray,
     scale: FloatArray,
+    wanted: Sequence[str] = (LARGEST, DRAWN, BOTH),
 ) -> dict[str, FloatArray]:
     """The coordinates (p,) of each other form of a law that was fitted at ``theta``; none for a law of no scale.
 
@@ -131,14 +133,32 @@ def other_forms(
     found: dict[str, FloatArray] = {}
     with np.errstate(over="ignore"):
         exponents, floor = _drawn_constants(model, values)
-        if near is not None:
+        if near is not None and LARGEST in wanted:
             rows = np.sqrt(robust * near)
             found[LARGEST] = Search(model, objective, values, rows, None, exponents[:0]).found_from(theta)
         for name, weight in ((DRAWN, np.ones(len(values))), (BOTH, near)):
+            if name not in wanted:
+                continue
             rows = _counted(robust, weight, residuals, len(theta)) if weight is not None else None
             if floor is not None and rows is not None:
                 found[name] = Search(model, objective, values, rows, floor, exponents).found_from(theta)
     return found
+
+
+def other_form(
+    model: BoundLaw,
+    objective: Objective,
+    values: FloatArray,
+    weights: FloatArray | None,
+    theta: FloatArray,
+    scale: FloatArray,
+) -> FloatArray | None:
+    """The form (p,) that is furthest from the fit: of both kinds, else that of the largest rows; None without any."""
+    for name in (BOTH, LARGEST):
+        found = other_forms(model, objective, values, weights, theta, scale, (name,))
+        if found:
+            return found[name]
+    return None
 
 
 def _drawn_constants(model: BoundLaw, values: FloatArray) -> tuple[NDArray[np.intp], int | None]:
