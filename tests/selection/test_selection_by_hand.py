@@ -15,11 +15,12 @@ from scalefit.rows.gather import gather
 from scalefit.rows.resolve import resolve
 from scalefit.rows.rows import Rows
 from scalefit.runs import read_runs
-from scalefit.selection import automatic, candidates, forms, judging, skipping
+from scalefit.selection import automatic, candidates, judging, skipping
 from scalefit.selection.candidates import Candidates
 from scalefit.selection.holding import NEXT, Axis, Fold, axes_for, beyond_scales, column_of, left_out_runs
 from scalefit.selection.trials import Attempt, Ready, Trial
 from scalefit.selection.unread_columns import untold
+from scalefit.uncertainty import forms
 
 CHINCHILLA = find_law("chinchilla")
 LINE = "y = a + b*x"
