@@ -10,7 +10,7 @@ from scalefit.runs.quantities import upright
 
 SCALES = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "thousands": 1e3, "millions": 1e6, "billions": 1e9}
 SCALES |= {"million": 1e6, "mn": 1e6, "billion": 1e9, "bn": 1e9, "trillion": 1e12, "trillions": 1e12}
-SCALES |= {"thousand": 1e3, "g": 1e9, "mil": 1e6, "mio": 1e6, "mrd": 1e9}
+SCALES |= {"thousand": 1e3, "g": 1e9, "mm": 1e6, "mil": 1e6, "mio": 1e6, "mrd": 1e9}
 SCALES |= {"kilo": 1e3, "mega": 1e6, "giga": 1e9, "tera": 1e12}
 PREFIXED, STEP = frozenset({"kilo", "mega", "giga", "tera"}), re.compile(r"steps?|iter|update", re.IGNORECASE)
 LETTERS = frozenset({"k", "m", "b", "g", "t", "mn", "bn"})  #: units that may as well be the name of something
@@ -44,6 +44,18 @@ OTHERS = frozenset([
 ])  # fmt: skip
 
 
+#: in brackets: how many times as much as something else
+MULTIPLES = re.compile(
+    r"[x×]\s*(?:of\s+)?(?:[a-z]{2}|\d*n$)|chinchilla|multiples?|relative|rel\b|(?:times|% of)\s+[a-z]"
+)
+PERCENT = frozenset({"%", "percent", "pct", "per cent"})
+
+
+def in_percent(name: str) -> bool:
+    """Whether the brackets of a name say per cent."""
+    return _in_brackets(name) in PERCENT
+
+
 def _set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
@@ -68,7 +80,10 @@ OTHER_LOSSES = _set(
     "aux auxiliary kl z router balance balancing load reg regularization regularizer contrastive box cls dfl commit vq "
     "gan disc gen reward policy value entropy weight weights scale scaler scaling mask fn func function type name std "
     "var sem min max best smooth smoothed ema ratio delta diff change total grad decay distill mse mae rmse teacher n "
-    "num count steps step epoch floor source target margin ppo dpo"
+    "num count steps step epoch floor source target margin ppo dpo rank order index pred predicted prediction "
+    "predictions forecast extrapolated fit fitted excess reducible gap gain improvement drop increase decrease "
+    "relative rel normalized normalised zscore percent pct percentile bound upper lower ci sd stdev stderr err "
+    "initial init recon reconstruction threshold curvature slope"
 )
 
 
@@ -126,11 +141,12 @@ def compute_unit(plain: str) -> float:
 def counts_other_things(name: str) -> bool:
     """Whether a unit in brackets says that a column counts no tokens, parameters or operations.
 
-    >>> [counts_other_things(name) for name in ("D (samples)", "C (GPU hours)", "params (M)", "C (PF-days)")]
-    [True, True, False, False]
+    >>> [counts_other_things(name) for name in ("D (samples)", "C (GPU hours)", "D (x Chinchilla)", "C (PF-days)")]
+    [True, True, True, False]
     """
     unit = _in_brackets(name)
-    return not _flop(unit) and bool(OTHERS & {unit, *re.split(r"[\s,.*-]+", unit)})
+    words = {unit, *re.split(r"[\s,.*-]+", unit)}
+    return not _flop(unit) and (bool(OTHERS & words) or MULTIPLES.match(unit) is not None)
 
 
 @dataclass(frozen=True)

@@ -188,3 +188,23 @@ def test_numbers_that_agree_are_not_doubted():
     assert not [note.text for note in read_runs(rows).notes if note.kind == "suspect"]
     rows["D"] = rows.D / 1000
     assert {"C is", "D is"} == {note.text[:4] for note in read_runs(rows).notes if note.kind == "suspect"}
+
+
+@pytest.mark.parametrize("name", ["val_loss_rank", "predicted val loss", "excess_val_loss", "loss (%)"])
+def test_a_name_that_says_what_else_it_is_is_no_loss(read, name):
+    with pytest.raises(sf.InputError, match="there is no column loss"):
+        read(f"N,D,{name}\n2e6,4e7,1\n5e6,1e8,2\n", need=("loss",))
+
+
+@pytest.mark.parametrize("name", ["D (x Chinchilla)", "D (% of 10B)", "lr (%)", "tokens (multiples of N)"])
+def test_a_multiple_or_a_share_of_something_else_is_no_count(read, name):
+    assert name in read(f"N,{name},loss\n2e6,1,3.5\n5e6,4,3.25\n").table
+
+
+def test_a_run_that_was_predicted_and_rows_by_dates_are_told(read):
+    def doubts(text):
+        return " ".join(note.text for note in read(text).notes if note.kind == "suspect")
+
+    assert "b (predicted)" in doubts("run,N,D,loss\na,2e6,4e7,3.5\nb (predicted),7e9,1e12,2.1\n")
+    days = "\n".join(f"2024-01-{day:02d},{4 - day / 16}" for day in range(1, 12))
+    assert "'date' rises" in doubts(f"date,loss\n{days}\n")

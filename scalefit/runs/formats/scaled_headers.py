@@ -15,7 +15,7 @@ from scalefit.errors import InputError
 from scalefit.numerics import FloatArray
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats.raw import RawTable, Remark
-from scalefit.runs.matching import LONGEST, canonical
+from scalefit.runs.matching import LONGEST, SHARES, canonical
 from scalefit.runs.quantities import numbers, upright
 from scalefit.runs.wording import SCALES, told
 
@@ -36,7 +36,6 @@ PERCENT = re.compile(
     r"(?P<name>.*?\w)\s*(?:[(\[]\s*(?:in\s+)?(?:%|percent|pct)\s*[)\]]|%|[_\s-](?:pct|percent|percentage))",
     re.IGNORECASE,
 )
-SHARES = frozenset({"error", "accuracy", "domain_share"})  #: columns of shares, which people write in per cent
 LOGARITHM = re.compile(
     r"(?P<base>log_?10|log_?2|ln|log)(?:[_\s-]*[(\[]\s*(?P<inner>[^()\[\]]+?)\s*[)\]]|(?P<sep>[_\s-]*)(?P<name>[A-Za-z]\w*))",
     re.IGNORECASE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from scalefit.runs.siblings import NONE, lost_runs, stopped, unfinished_by_statu
 from scalefit.runs.table import Note, Runs, axis_of
 
 SHOWN = 5
+PREDICTED = re.compile(r"(?<![a-z])(?:predict(?:ed|ion)|extrapolat(?:ed|ion)|forecast(?:ed)?|projected)(?![a-z])", re.I)
 LARGEST = 1e14  #: no model has so many parameters: a unit was counted twice
 TOO_FEW = 0.02  #: tokens per parameter of runs of one length that are in another unit
 MOST_NATS = 14.0  #: no loss per token of a trained model is larger: ln of a vocabulary of a million is 13.8
@@ -47,6 +49,7 @@ def checked(runs: Runs, declared: Mapping[str, float] = NONE) -> Runs:
         _swapped(runs.table),
         *_beside_each_other(runs.table, runs.curves is None),
         _below_zero(runs.table),
+        _not_measured(runs.table),
         _above_any_vocabulary(runs.table),
         *(_above_one(runs.table, name) for name in ("accuracy", "error")),
     ]
@@ -186,6 +189,16 @@ def _below_zero(table: pd.DataFrame) -> Note | None:
     below = np.flatnonzero(table["loss"].to_numpy(dtype=float) < 0)
     text = f"loss is below 0 in {counted(below.size, 'run')}, which no cross-entropy is: {_cells(table, 'loss', below)}"
     return Note("suspect", text, below.size) if below.size else None
+
+
+def _not_measured(table: pd.DataFrame) -> Note | None:
+    """Runs with a loss whose name says that it was predicted."""
+    if "loss" not in table.columns:
+        return None
+    named = table["run"].astype(str).str.contains(PREDICTED) & table["loss"].notna()
+    shown = listed(table["run"][named].astype(str).unique(), SHOWN)
+    text = f"{counted(int(named.sum()), 'run')} may have no measured loss, by their names ({shown}): leave out those"
+    return Note("suspect", text, int(named.sum())) if named.any() else None
 
 
 def _above_any_vocabulary(table: pd.DataFrame) -> Note | None:

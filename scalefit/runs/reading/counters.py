@@ -18,6 +18,7 @@ FEWEST, GOES_ON = 3, 0.25  #: rows by which the ends of two parts are compared; 
 CLEAR = 3.0  #: median changes from row to row by which the loss has fallen where it says whether a training goes on
 EVENLY = 8  #: rows that rise evenly and may be those of one curve
 CLOCK, PERCENT = r"\d{1,3}:\d{2}:\d{2}(?:\.\d+)?", r"\d+(?:\.\d+)?\s*%"
+DATE = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}.*)?"
 RATES = ("lr", "peak_lr")
 SAMPLES = frozenset(
     {"samples", "sequences", "seqs", "examples", "images", "batches"}
@@ -167,8 +168,12 @@ def rises_like_steps(frame: pd.DataFrame) -> str:
 
 
 def _progress(column: pd.Series) -> pd.Series | None:
-    """A column of times such as 00:01:30 in seconds, or of per cent such as 5%; None for any other."""
+    """A column of times such as 00:01:30 in seconds, of per cent such as 5%, or the places of dates that rise."""
     texts = column.astype(str).str.strip()
+    if texts.str.fullmatch(DATE).all():
+        times = pd.to_datetime(texts, errors="coerce", format="ISO8601", utc=True)
+        rises = times.notna().all() and times.is_monotonic_increasing and times.is_unique
+        return pd.Series(np.arange(len(times), dtype=float), index=column.index) if rises else None
     if texts.str.fullmatch(PERCENT).all():
         return texts.str.rstrip("% ").astype(float)
     if not texts.str.fullmatch(CLOCK).all():

@@ -166,7 +166,10 @@ def _missing(name: str, tables: list[Tidy]) -> InputError:
     if name == "loss" and not likely:  # a loss in another unit
         likely = [column for column in numbers if in_other_units(column)]
     what = f"there is no column {name}; the columns are {listed([source.get(each, each) for each in columns], 30)}"
-    todo = f"say which one it is: --map {name}={likely[0] if likely else 'COLUMN'}"
+    shown = likely[0] if likely else "COLUMN"
+    todo = (
+        f'say which one it is: --map {name}="{shown}"' if " " in shown else f"say which one it is: --map {name}={shown}"
+    )
     return InputError(what, where=where, todo=todo)
 
 
