@@ -60,8 +60,21 @@ def _mixture_of(table: pd.DataFrame, shares: Sequence[str]) -> str:
 
 
 def _follows(table: pd.DataFrame, name: str, other: str) -> bool:
-    """Whether a column is a function of another."""
-    return bool(table.groupby(other)[name].nunique().max() <= 1) and table[other].nunique() < len(table)
+    """Whether a column is a function of another, and of a number a step function: each value on one range of it.
+
+    Where sizes differ a little with another setting, or designs alternate, the setting is a function of size as well,
+    though nobody could have derived it.
+
+    >>> table = pd.DataFrame({"N": [10, 10, 11, 11, 20, 20], "batch": [1, 1, 1, 1, 2, 2], "norm": list("aabbaa")})
+    >>> _follows(table, "batch", "N"), _follows(table, "norm", "N"), _follows(table, "N", "batch")
+    (True, False, False)
+    """
+    values = table.dropna(subset=[name, other]).groupby(other)[name]
+    if values.nunique().max() > 1 or table[other].nunique() == len(table):
+        return False
+    along = values.first().astype(object)
+    steps = int((along != along.shift()).sum())
+    return steps == along.nunique() or not pd.api.types.is_numeric_dtype(table[other].dtype)
 
 
 def _is_power_of(table: pd.DataFrame, name: str, others: Sequence[str]) -> bool:

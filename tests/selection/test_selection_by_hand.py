@@ -384,6 +384,16 @@ def test_a_column_that_follows_from_what_is_read_is_not_told():
     assert untold(read_runs(TABLE.assign(corpus=np.where(N > 1e8, "a", "b"))), [CHINCHILLA]) == []
 
 
+@pytest.mark.parametrize(("norm", "told"), [(["pre", "post", "peri"], 1), (["pre"] * 3, 0)])
+def test_a_setting_that_moves_the_size_a_little_does_not_follow_from_it(norm, told):
+    """Models of three norms have slightly different numbers of parameters: each of them a size of its own."""
+    size = (np.array([1e7, 3e7, 1e8, 3e8])[:, None] * [1.0, 1.001, 1.002]).ravel()
+    data = pd.DataFrame({"N": np.tile(size, 2), "D": np.repeat([1e9, 3e9], 12), "norm": np.tile(norm, 8)})
+    data = data.assign(batch=np.where(data["N"] > 5e7, 64, 32), loss=2 + data["N"] ** -0.1)
+    lines = untold(read_runs(data), [CHINCHILLA])
+    assert [line.split()[0] for line in lines] == ["norm"] * told
+
+
 @pytest.mark.parametrize("column", ["tokens per parameter", "times_chinchilla", "ratio_x"])
 def test_a_ratio_of_columns_that_are_read_is_none_that_is_unread(column):
     """The data was derived from that very column, and the advice was to fit one of its values at a time."""
