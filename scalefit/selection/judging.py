@@ -28,7 +28,7 @@ POWER = 3.0  #: weights are the scores to minus this power
 PRIOR = 1.0  #: how many folds on which it is an average law each law is taken to have had before
 LEAST = 0.03  #: share of the best weight below which a law or a form is left out of the mixture
 MANY = 6  #: a law of more free parameters than this must be better than every smaller one
-EXACT = 1e-9  #: errors below this are rounding
+EXACT = 1e-6  #: errors below this are rounding: losses are logged with fewer digits
 
 
 def scores(trials: Mapping[str, Trial]) -> dict[str, float]:

@@ -20,7 +20,7 @@ from scalefit.rows.rows import Rows
 from scalefit.rows.scale import maps_a_loss
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.solve import Solution
-from scalefit.uncertainty.pieces import distinct
+from scalefit.uncertainty.pieces import distinct, pieces
 
 SIZES = np.geomspace(0.06, 1.0, 9)  #: sizes k of a smooth error that matters; they are averaged over
 SMALLER = np.geomspace(0.01, 0.05, 5)  #: sizes that noise hides: they count only where the evidence is
@@ -37,13 +37,15 @@ MOST = 300.0  #: largest logarithm of the ratio of likelihoods
 def probability_of_misfit(law: Law, model: BoundLaw, rows: Rows, solution: Solution, log: bool) -> float:
     """The probability that the law misses something; 1 for curves, whose rows are not independent.
 
-    It is 1 for a map from a loss, too: losses of one run lie off alike, so that residuals look like noise however wrong
-    the map is beyond them (of 28 public ones that look right, 11 would hold less than 60 % of the larger runs).
+    It is 1 for a map from a loss to a loss, too: losses of one run lie off alike, so that residuals look like noise
+    however wrong the map is beyond them (of 28 public ones that look right, 11 would hold less than 60 % of the larger
+    runs). Of other maps from a loss, rows along a run count that are as far apart as their errors are correlated.
     """
-    several = any(values.ndim > 1 for values in rows.variables.values())
-    if law.is_trajectory or rows.in_curves or several or maps_a_loss(law):
+    mapped, several = maps_a_loss(law), any(values.ndim > 1 for values in rows.variables.values())
+    if law.is_trajectory or several or (mapped and law.target == "loss") or (rows.in_curves and not mapped):
         return 1.0
-    first = np.unique(distinct(rows), return_index=True)[1]
+    apart = pieces(solution.residuals, rows.run_codes) if rows.in_curves else distinct(rows)
+    first = np.unique(apart, return_index=True)[1]
     keep = first[np.unique(np.linspace(0, len(first) - 1, min(len(first), MOST_ROWS)).astype(np.intp))]
     if len(keep) <= len(model.coordinates) + 1 or not solution.sigma > 0:
         return BEFOREHAND

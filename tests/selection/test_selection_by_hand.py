@@ -41,8 +41,8 @@ def test_a_mixture_holds_the_laws_of_three_hundredths_of_the_best_weight(errors,
     assert len(found) == members
 
 
-def test_errors_below_a_billionth_are_rounding():
-    found = judging.scores({"a": trial({"x": 1e-12}), "b": trial({"x": 1e-9}), "c": trial({"x": 4e-9})})
+def test_errors_below_a_millionth_are_rounding():
+    found = judging.scores({"a": trial({"x": 1e-9}), "b": trial({"x": 1e-6}), "c": trial({"x": 4e-6})})
     assert found["a"] == pytest.approx(found["b"])
     assert found["c"] == pytest.approx(2 * found["a"])
 

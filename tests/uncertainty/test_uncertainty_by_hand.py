@@ -260,11 +260,13 @@ def test_rows_that_are_not_independent_are_no_evidence_for_a_law(monkeypatch):
     plain = SimpleNamespace(is_trajectory=False, columns={"x": "C"}, evaluate=ready.law.evaluate)
     told = (ready.model, ready.rows, solution, True)
     assert misfit.probability_of_misfit(plain, *told) == 0.0
-    assert misfit.probability_of_misfit(SimpleNamespace(is_trajectory=True), *told) == 1.0
+    assert misfit.probability_of_misfit(SimpleNamespace(is_trajectory=True, columns={}), *told) == 1.0
     curve = replace(ready.rows, in_curves=True)
     assert misfit.probability_of_misfit(plain, ready.model, curve, solution, True) == 1.0
-    a_map = SimpleNamespace(is_trajectory=False, columns={"x": "loss_source"}, evaluate=ready.law.evaluate)
-    assert misfit.probability_of_misfit(a_map, *told) == 1.0
+    for target, probability in (("loss", 1.0), ("accuracy", 0.0)):
+        columns = {"x": "loss_source"}
+        a_map = SimpleNamespace(is_trajectory=False, columns=columns, target=target, evaluate=ready.law.evaluate)
+        assert misfit.probability_of_misfit(a_map, *told) == probability
     several = replace(ready.rows, variables={"x": np.ones((12, 2))})
     assert misfit.probability_of_misfit(plain, ready.model, several, solution, True) == 1.0
 
