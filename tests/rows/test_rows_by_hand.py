@@ -246,7 +246,7 @@ def test_final_losses_are_those_of_runs_that_ended(status, kept):
     table = {"N": [1e6, 2e6, 4e6], "D": [1e9, 2e9, 3e9], "loss": [3.0, 2.5, 2.25], "status": status}
     runs = runs_of(**table)
     if not kept:
-        with pytest.raises(InputError, match="3 of 3 runs are running: left out, .*; wait for runs that end"):
+        with pytest.raises(InputError, match=r"3 of 3 runs are running: left out, .*; wait for runs that end"):
             gather(LAW, runs)
         return
     rows = gather(LAW, runs)

@@ -124,3 +124,4 @@ def test_rows_of_a_level_are_resampled_together_where_levels_dominate():
     dominating = SimpleNamespace(dominate=True, codes=np.array([5, 5, 7, 9, 7]))
     some, _ = _blocks(np.ones(5), rows, "wild", dominating, slice(1, 4))
     assert some.tolist() == [0, 1, 2]
+    assert _blocks(np.ones(5), rows, "wild", None, slice(1, 4))[0].tolist() == [0, 1, 2]
