@@ -9,7 +9,7 @@ from scalefit.errors import InputError
 from scalefit.laws import find_law
 from scalefit.laws.law import Parameter
 from scalefit.solver.model import Coordinate, bind
-from scalefit.solver.starts import _apart, cover, cover_around
+from scalefit.solver.starts import best_apart, cover, cover_around
 
 X = {"x": np.array([2.0, 50.0, -4.0])}
 
@@ -143,10 +143,10 @@ def test_the_cover_around_a_start_spans_two_decades_either_side():
 
 def test_starts_are_the_best_cells_that_lie_apart():
     theta = np.array([[0.0], [0.03], [0.5], [0.53], [1.0]])
-    assert _apart(theta, np.array([1.0, 0.5, 3.0, 2.0, np.inf]), 4) == [1, 3]
-    assert _apart(theta, np.array([1.0, 0.5, 3.0, 2.0, 9.0]), 2) == [1, 3]
-    assert _apart(theta, np.array([1.0, 5.0, 3.0, 2.0, 9.0]), 9) == [0, 3, 4]
-    assert _apart(theta, np.full(5, np.inf), 3) == [0]
+    assert best_apart(theta, np.array([1.0, 0.5, 3.0, 2.0, np.inf]), 4) == [1, 3]
+    assert best_apart(theta, np.array([1.0, 0.5, 3.0, 2.0, 9.0]), 2) == [1, 3]
+    assert best_apart(theta, np.array([1.0, 5.0, 3.0, 2.0, 9.0]), 9) == [0, 3, 4]
+    assert best_apart(theta, np.full(5, np.inf), 3) == [0]
 
 
 def test_the_points_at_which_condensed_sums_are_compared_cover_the_search():
