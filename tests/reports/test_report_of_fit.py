@@ -17,7 +17,7 @@ from scalefit.errors import InputError
 from scalefit.laws import find_law
 from scalefit.planning.allocation.answer import said
 from scalefit.reports.blocks import Figure, Table, Text
-from scalefit.reports.of_fit import _has_plan
+from scalefit.reports.of_fit import _compute_of, _has_plan
 from scalefit.uncertainty.mixture import Choice
 
 
@@ -162,6 +162,12 @@ def test_the_plan_is_for_the_compute_of_the_predicted_run(made, fit, undrawn):
     assert f"N {said(sf.plan(fit, compute=1.8e21).table['N'][0])} [" in lines
     other = sf.report(fit, N=1e9, D="300B", compute=1e20)
     assert "1e+20 FLOP" in str(part(other, "Plan").blocks[0])
+
+
+def test_without_a_target_ten_times_the_largest_compute_is_planned(undrawn):
+    N, D = np.array([1e6, 2e9, 1e9]), np.array([1e12, 1e9, 4e9])
+    fit = SimpleNamespace(law=find_law("chinchilla"), points=SimpleNamespace(variables={"N": N, "D": D}))
+    assert _compute_of(SimpleNamespace(fit=fit, any=False)) == pytest.approx(10 * 6 * 4e18)
 
 
 def test_a_law_without_size_and_data_has_no_plan_and_a_fit_without_a_target_says_what_to_give(undrawn):

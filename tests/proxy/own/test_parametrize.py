@@ -234,6 +234,8 @@ def test_heads_that_grow_are_noted():
 
     assert "its heads grow 4 times" in str(parametrize(Few(64, 2), Few(16, 2)))
     assert "multiply its attention logits by 0.5 " in str(parametrize(Few(64, 2), Few(16, 2)))
+    assert "its heads grow 2 times" in str(parametrize(Few(64, 4), Few(16, 2)))
+    assert "its heads grow 8 times" in str(parametrize(Few(64, 1), Few(16, 2)))
     assert not parametrize(Few(64, 8), Few(16, 2)).notes
 
 
