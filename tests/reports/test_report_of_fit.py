@@ -16,6 +16,7 @@ import scalefit as sf
 from scalefit.errors import InputError
 from scalefit.laws import find_law
 from scalefit.planning.allocation.answer import said
+from scalefit.reports import sensitivity
 from scalefit.reports.blocks import Figure, Table, Text
 from scalefit.reports.of_fit import _compute_of, _has_plan
 from scalefit.uncertainty.mixture import Choice
@@ -225,3 +226,12 @@ def test_every_answer_can_be_a_page_or_a_table_for_a_paper(there):
     assert json.loads(commands.run(f"{command} --format json").stdout) == json.loads(
         commands.run(f"{command} --json").stdout
     )
+
+
+def test_laws_of_the_same_columns_and_at_most_six_constants_are_rivals(fit, runs, monkeypatch):
+    names = ("chinchilla", "kaplan", "skaling", "farseer", "power:over=N")  # 5, 4, 6 and 9 constants; other columns
+    found = SimpleNamespace(laws=[(find_law(name), "") for name in names])
+    monkeypatch.setattr(sensitivity, "candidates_for", lambda runs, target: found)
+    monkeypatch.setattr(sensitivity, "fit_one", lambda runs, law, **how: law.name)
+    for data in (runs, sf.read_runs(runs)):
+        assert sensitivity._rivals(fit, data, []) == ["kaplan", "skaling"]
