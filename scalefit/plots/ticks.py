@@ -50,7 +50,7 @@ def power_of_ten(value: float, position: Any = None) -> str:
     """
     if value == 0:
         return "0"
-    exponent = math.floor(math.log10(abs(value)) + 1e-9)
+    exponent = math.floor(math.log10(abs(value)))
     lead = f"{value / 10.0**exponent:.3g}"
     if lead.lstrip("-") == "10":  # rounded up to the next power
         lead, exponent = lead[:-1], exponent + 1

@@ -22,3 +22,14 @@ def test_the_first_forty_runs_are_printed_and_all_are_written(monkeypatch, tmp_p
     assert pd.read_csv(tmp_path / "all.csv")["run"].tolist() == table["run"].tolist()
     answer = json.loads(commands.run(f"scalefit sweep collect --out {tmp_path}/none --json").stdout)
     assert len(answer["runs"]) == 60
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_columns_that_are_the_same_in_every_row_are_counted_and_left_to_the_file(monkeypatch, tmp_path, count):
+    """Of a single run every column is one, and shown."""
+    table = pd.DataFrame({"run": ["r0", "r1"], "loss": 3.0, "width": [64, 128], "depth": 7, "gate": "none"})
+    monkeypatch.setattr("scalefit.proxy.collect_sweep", lambda out, curves=False: table.head(count))
+    told = commands.run(f"scalefit sweep collect --out {tmp_path}/none").output
+    assert ("(2 columns that are the same in every row" in told) == (count == 2)
+    assert all((name in told.splitlines()[0]) == (count == 1) for name in ("depth", "gate"))
+    assert {"run", "loss", "width"} <= {*told.splitlines()[0].split()}

@@ -48,6 +48,9 @@ def test_few_runs_tell_nothing_and_unknown_changes_are_left_out():
         assert np.isnan(by_chance).all()
         assert not alone.any()
         assert not far.any()
+    for usual in (0.0, -1.0, np.nan):  # a run whose change has no usual size is none of the five
+        by_chance, alone, far = standing_out(changes(0.5, 5), np.r_[np.ones(4), usual], SIGMA, 0.0)
+        assert np.isnan(by_chance).all() and not alone.any() and not far.any()
     by_chance, _, far = standing_out(np.r_[changes(0.5), np.nan], np.ones(8), SIGMA, 0.0)
     assert np.flatnonzero(far).tolist() == [6]
     assert np.isnan(by_chance[-1])

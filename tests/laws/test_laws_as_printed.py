@@ -5,12 +5,13 @@ For laws of which no source gives a value to check, nothing else would notice a 
 
 from __future__ import annotations
 
-from math import exp, log, log2, prod
+from math import exp, factorial, log, log2, prod
 
 import numpy as np
 import pytest
 
 from scalefit.laws import find_law
+from scalefit.laws.lr_batch_surface import _tilt
 
 
 def z(N, p):
@@ -156,3 +157,12 @@ def test_a_law_is_its_printed_formula(spec):
         variables = {name: np.array([at[name]]) for name in law.variables}
         made = law.evaluate(variables, {name: at[name] for name in law.parameters})
         assert float(np.ravel(made)[0]) == pytest.approx(PRINTED[spec](at), rel=1e-9), at
+
+
+@pytest.mark.parametrize("z", [-0.5, -0.0101, -0.0099, -1e-6, 0.0, 1e-6, 0.0099, 0.0101, 0.5])
+def test_the_tilt_of_a_wall_is_smooth_at_its_bottom(z):
+    """2 (e^z - 1 - z) / z^2 = 2 sum_k z^k / (k + 2)!, as a value and as a complex step."""
+    wanted = 2 * sum(z**k / factorial(k + 2) for k in range(20))
+    slope = 2 * sum(k * z ** (k - 1) / factorial(k + 2) for k in range(1, 20))
+    assert float(_tilt(np.array(z))) == pytest.approx(wanted, rel=1e-11)
+    assert float(np.imag(_tilt(np.array(z + 1e-30j)))) / 1e-30 == pytest.approx(slope, rel=1e-8)

@@ -218,7 +218,17 @@ def test_the_figure_has_a_mark_for_each_source_and_contours_of_the_surface(surfa
     assert [text.get_text() for text in ax.get_legend().get_texts()][:3] == [
         "your fit of lr-batch-surface", "Step Law", "DeepSeek",
     ]  # fmt: skip
-    assert ax.collections
+    (contours,) = [each for each in ax.collections if len(getattr(each, "levels", ()))]
+    shown = [(level, path.vertices) for level, path in zip(contours.levels, contours.get_paths(), strict=True)]
+    assert sum(len(vertices) for _, vertices in shown) > 100
+
+    def loss(batch, rate):
+        at = {"N": 1e9, "D": 1e11, "peak_lr": rate.ravel(), "batch": batch.ravel()}
+        return surface.evaluate({name: at[column] for name, column in surface.law.columns.items()})
+
+    least = loss(*np.meshgrid(np.geomspace(*ax.get_xlim(), 300), np.geomspace(*ax.get_ylim(), 300))).min()
+    for level, vertices in ((level, vertices) for level, vertices in shown if len(vertices)):
+        np.testing.assert_allclose(100 * (loss(*vertices.T) / least - 1), level, rtol=0.02, atol=0.01)
     with pytest.raises(sf.InputError, match="leave one of them free"):
         sf.plan(hyperparameters=True, N=1e9, D=1e11, lr=1e-3, batch=1e6).plot()
 

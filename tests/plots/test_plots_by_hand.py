@@ -59,6 +59,10 @@ def frame(**columns):
         (ticks.short_number, 1e16, "$10^{16}$"),
         (ticks.short_number, 0.25, "0.25"),
         (ticks.power_of_ten, 0, "0"),
+        *((ticks.power_of_ten, 10.0**k, f"$10^{{{k}}}$") for k in range(-12, 25)),
+        (ticks.power_of_ten, -1e3, "$-1\\times10^{3}$"),
+        (ticks.power_of_ten, 9.996e3, "$10^{4}$"),
+        (ticks.power_of_ten, 9.99e3, "$9.99\\times10^{3}$"),
         (ticks.power_of_ten, 1000, "$10^{3}$"),
         (ticks.power_of_ten, -2e-3, r"$-2\times10^{-3}$"),
         (ticks.plain, 0, "0"),
@@ -498,13 +502,6 @@ def test_axes_are_lowered_for_a_text_that_hangs_out_of_them(ax, height, below, l
         assert room._box(ax, text).y0 == pytest.approx(0.025, abs=1e-3)  # a little room
 
 
-def test_a_line_has_places_between_its_vertices():
-    """About 200 in all, one between two vertices at least; markers alone and long lines have none."""
-    for vertices, style, wanted in ((2, "-", 101), (150, "-", 299), (400, "-", 799), (401, "-", 401), (2, "None", 2)):
-        points = np.column_stack([np.arange(vertices), np.zeros(vertices)]).astype(float)
-        assert len(room._dense(points, Line2D([], [], linestyle=style))) == wanted
-
-
 @pytest.mark.parametrize(
     ("box", "cost"),
     [
@@ -545,6 +542,14 @@ def test_the_legend_takes_the_free_corner(ax):
     many = legend.first([Line2D([], [], label=str(k)) for k in range(5)], 3)
     assert [entry.get_label() for entry in many] == ["0", "1", "2", "and 2 more"]
     assert len(legend.first(many, 4)) == 4
+
+
+@pytest.mark.parametrize(("letters", "columns"), [(1, 2), (40, 1)])
+def test_a_crowded_legend_has_two_columns_where_they_fit(ax, letters, columns):
+    ax.set(xlim=(0, 1), ylim=(0, 1))
+    ax.plot(*np.meshgrid([0.05, 0.3, 0.7, 0.95], [0.05, 0.5, 0.95]), linestyle="", marker="o", color="k")
+    shown = legend.place(ax, [legend.stroke("k", letter * letters) for letter in "abcdef"])
+    assert shown._ncols == columns
 
 
 def test_a_panel_below_axes(ax):

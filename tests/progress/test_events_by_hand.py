@@ -122,6 +122,14 @@ def test_rows_that_stand_alone(low, found):
     assert not isolated(log).any()
 
 
+@pytest.mark.parametrize(("rows", "found"), [(20, 1), (19, 0)])
+def test_a_row_that_stands_alone_is_told_of_twenty_rows_on(rows, found):
+    loss = 3.0 + 0.001 * (-1.0) ** np.arange(rows)
+    loss[8] = 1.5
+    said = [each.text for each in watch(pd.DataFrame({"step": np.arange(rows), "loss": loss})).warnings]
+    assert len([text for text in said if "isolated" in text or "alone" in text]) == found, said
+
+
 # --- slow rises -------------------------------------------------------------------------------------------------------
 
 

@@ -34,6 +34,9 @@ def test_whole_files_of_the_standard_library_are_held_out_and_hashes_recorded() 
     assert 0.02 < facts["held_out_texts"] / len(standard_library()) < 0.1
     assert len(facts["sha256"]) == len(facts["held_out_sha256"]) == 64
     assert facts["sha256"] != facts["held_out_sha256"]
+    for whole in (source, open_source("pydoc", 32)):  # by default all of a text is drawn from
+        assert whole.facts["tokens"] > 100_000
+        assert (whole.examples, whole.passes) == (0, 0)
 
 
 def test_no_training_window_overlaps_the_held_out_text() -> None:

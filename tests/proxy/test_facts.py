@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from scalefit.proxy import Config, Ensemble  # noqa: E402
-from scalefit.proxy.facts import facts  # noqa: E402
+from scalefit.proxy.facts import _of_model, facts  # noqa: E402
 from scalefit.proxy.models import weights  # noqa: E402
 
 torch.set_num_threads(1)
@@ -71,3 +71,11 @@ def _mlp(inputs: int, layers: int) -> torch.nn.Module:
     return torch.nn.Sequential(
         torch.nn.Linear(inputs, WIDTH), *(torch.nn.Linear(WIDTH, WIDTH) for _ in range(layers - 1))
     )
+
+
+@pytest.mark.parametrize(
+    ("precision", "asked", "bits"), [("fp32", 0, 32), ("fp32", 4, 4), ("bf16", 0, 16), ("bf16", 4, 4), ("bf16", 20, 16)]
+)
+def test_the_bits_of_weights_are_those_of_the_arithmetic_at_most(precision: str, asked: int, bits: int) -> None:
+    config = Config.read(BASE | TEXT | {"precision": precision, "weight_bits": asked})
+    assert _of_model(config)["precision_w"] == bits

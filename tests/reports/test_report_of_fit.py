@@ -16,8 +16,9 @@ import scalefit as sf
 from scalefit.errors import InputError
 from scalefit.laws import find_law
 from scalefit.planning.allocation.answer import said
+from scalefit.reports import sensitivity
 from scalefit.reports.blocks import Figure, Table, Text
-from scalefit.reports.of_fit import _has_plan
+from scalefit.reports.of_fit import _compute_of, _has_plan
 from scalefit.uncertainty.mixture import Choice
 
 
@@ -164,6 +165,12 @@ def test_the_plan_is_for_the_compute_of_the_predicted_run(made, fit, undrawn):
     assert "1e+20 FLOP" in str(part(other, "Plan").blocks[0])
 
 
+def test_without_a_target_ten_times_the_largest_compute_is_planned(undrawn):
+    N, D = np.array([1e6, 2e9, 1e9]), np.array([1e12, 1e9, 4e9])
+    fit = SimpleNamespace(law=find_law("chinchilla"), points=SimpleNamespace(variables={"N": N, "D": D}))
+    assert _compute_of(SimpleNamespace(fit=fit, any=False)) == pytest.approx(10 * 6 * 4e18)
+
+
 def test_a_law_without_size_and_data_has_no_plan_and_a_fit_without_a_target_says_what_to_give(undrawn):
     C = np.geomspace(1e18, 1e20, 8)
     page = sf.report(sf.fit(pd.DataFrame({"C": C, "loss": 2 + 300 * C**-0.13}), "power-floor:over=C"))
@@ -219,3 +226,12 @@ def test_every_answer_can_be_a_page_or_a_table_for_a_paper(there):
     assert json.loads(commands.run(f"{command} --format json").stdout) == json.loads(
         commands.run(f"{command} --json").stdout
     )
+
+
+def test_laws_of_the_same_columns_and_at_most_six_constants_are_rivals(fit, runs, monkeypatch):
+    names = ("chinchilla", "kaplan", "skaling", "farseer", "power:over=N")  # 5, 4, 6 and 9 constants; other columns
+    found = SimpleNamespace(laws=[(find_law(name), "") for name in names])
+    monkeypatch.setattr(sensitivity, "candidates_for", lambda runs, target: found)
+    monkeypatch.setattr(sensitivity, "fit_one", lambda runs, law, **how: law.name)
+    for data in (runs, sf.read_runs(runs)):
+        assert sensitivity._rivals(fit, data, []) == ["kaplan", "skaling"]

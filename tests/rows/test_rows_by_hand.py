@@ -236,3 +236,21 @@ def test_a_law_of_schedules_needs_two():
     rows = gather(law, curves(lr=[1, 1, 1, 0.9, 0.8, 0.7, 0.6]))
     with pytest.raises(IdentificationError, match="1 run under one single schedule; the law needs 2"):
         check_identified(law, rows, 3)
+
+
+@pytest.mark.parametrize(
+    ("status", "kept"),
+    [(["finished"] * 3, [0, 1, 2]), (["finished", "running", "diverged"], [0]), (["running"] * 3, [])],
+)
+def test_final_losses_are_those_of_runs_that_ended(status, kept):
+    table = {"N": [1e6, 2e6, 4e6], "D": [1e9, 2e9, 3e9], "loss": [3.0, 2.5, 2.25], "status": status}
+    runs = runs_of(**table)
+    if not kept:
+        with pytest.raises(InputError, match=r"3 of 3 runs are running: left out, .*; wait for runs that end"):
+            gather(LAW, runs)
+        return
+    rows = gather(LAW, runs)
+    assert rows.positions.tolist() == kept
+    assert rows.values.tolist() == [table["loss"][i] for i in kept]
+    said = [note for note in rows.notes if "left out" in note]
+    assert len(said) == len(set(status)) - 1

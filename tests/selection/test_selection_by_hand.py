@@ -423,3 +423,13 @@ def test_rows_count_as_twelve_at_most_in_units_of_their_scatter(count, whole):
     found = forms._counted(ones, 3 * ones, residuals, 2)
     assert np.sum(found**2) == pytest.approx(whole * (count - 2) / count)
     assert forms._counted(ones, ones, 0 * residuals, 2) is None
+
+
+def test_the_constants_that_other_forms_draw():
+    """The exponents, and the irreducible loss where logarithms of what is above it exist."""
+    ready = Ready.of(read_runs(TABLE, need=()), CHINCHILLA, Options())
+    names = [coordinate.name for coordinate in ready.prepared.model.coordinates]
+    for least, floor in ((0.001, names.index("E")), (0.0, None), (-1.0, None)):
+        exponents, found = forms._drawn_constants(ready.prepared.model, np.array([least, 3.0]))
+        assert {names[j] for j in exponents} == {"alpha", "beta"}
+        assert found == floor

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy.optimize import least_squares
 
 from scalefit.laws.formula import FormulaLaw
 from scalefit.solver.model import bind
-from scalefit.solver.solve import Settings, solve
+from scalefit.solver.solve import Settings, _best, solve
 
 
 def sine(seed):
@@ -55,3 +57,19 @@ def test_the_lowest_of_several_minima_is_kept_while_the_threshold_settles(seed):
         for start in np.linspace(0.5, 1.5, 21) * c
     ]
     assert found.cost <= min(end.cost for end in ends if abs(end.x[2]) < 2 * c) * (1 + 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("objective", "start", "nothing", "best"),
+    [
+        ([1.0, 1.00009, 9.0], [[100.0, 1.0]], 0.0, 1),  # a tenth from 100 is nearer than a half from 1
+        ([1.0, 1.00011, 9.0], [[100.0, 1.0]], 0.0, 0),  # no equal one
+        ([1.0, 1.1, 9.0], [[100.0, 1.0]], 0.2, 1),  # what counts as nothing
+        ([1.0, 1.00009, 9.0], None, 0.0, 0),
+        ([1.0, 1.00009, 9.0], [[100.0, 1.0], [1.0, 1.0]], 0.0, 0),
+        ([9.0, 1.00009, 1.0], [[100.0, 1.0]], 0.0, 2),
+    ],
+)
+def test_of_equal_ends_the_nearest_to_a_given_start_is_the_best(objective, start, nothing, best):
+    found = SimpleNamespace(objective=np.array(objective), theta=np.array([[100.0, 1.5], [110.0, 1.0], [101.0, 1.0]]))
+    assert _best(found, None if start is None else np.array(start), nothing) == best

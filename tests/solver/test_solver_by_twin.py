@@ -12,7 +12,7 @@ from scalefit.solver.derivatives import curvatures, measure, second_derivatives
 from scalefit.solver.expansion import Expansion
 from scalefit.solver.model import bind
 from scalefit.solver.objective import Objective
-from scalefit.solver.projection import majorised_weights, project
+from scalefit.solver.projection import _enumerate, majorised_weights, project
 from scalefit.solver.solve import Settings, solve
 
 N, D = (grid.ravel() for grid in np.meshgrid([1e6, 1e7, 1e8], [1e8, 1e9, 1e10]))
@@ -181,3 +181,20 @@ def test_what_a_solution_says_of_itself():
     assert found.sigma == pytest.approx(robust_sigma(found.residuals, 5))
     assert found.agree == int(found.agreeing.sum())
     assert found.converged
+
+
+def test_the_non_negative_minimiser_is_that_of_scipy_one_at_a_time_and_together():
+    """x'Gx/2 - b'x with G = L L': the non-negative least squares of L'x = L^-1 b; the last coordinate may be free."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((100, 8, 3))
+    gram, right = X.transpose(0, 2, 1) @ X, np.einsum("bnk,bn->bk", X, rng.standard_normal((100, 8)))
+    for bounded in (np.ones(3, bool), np.array([True, True, False])):
+        low = np.where(bounded, 0.0, -np.inf)
+        lower = np.linalg.cholesky(gram)
+        wanted = [
+            lsq_linear(L.T, np.linalg.solve(L, b), (low, np.inf), tol=1e-14).x
+            for L, b in zip(lower, right, strict=True)
+        ]
+        alone = [_enumerate(G[None], b[None], bounded)[0] for G, b in zip(gram, right, strict=True)]
+        np.testing.assert_allclose(alone, wanted, atol=1e-6)
+        np.testing.assert_allclose(_enumerate(gram, right, bounded), alone, atol=1e-12)

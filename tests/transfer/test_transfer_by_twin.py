@@ -508,3 +508,18 @@ def test_what_theory_expects_of_adam_over_the_width(arm, octaves, spread):
 def test_the_width_of_an_interval_in_octaves():
     found = Optimum(0.01, 0.004, 0.032, 3.0, np.array([]))
     assert (found.octaves, found.log2) == pytest.approx((3.0, np.log2(0.01)))
+
+
+def test_the_sensitivity_is_taken_over_three_shared_rates_at_least():
+    rows = [(0.25, 3.0), (0.5, 2.0), (1.0, 4.0), (2.0, 9.0)]
+
+    def over(**cells):
+        table = [{"d_model": int(size[1:]), "lr": lr, "loss": loss} for size, own in cells.items() for lr, loss in own]
+        return sensitivity(read_sweeps(pd.DataFrame(table), over="d_model", initial_loss=10.0))
+
+    assert over(s64=rows[:3], s128=rows[:3]) == (pytest.approx([1.0, 1.0]), [])
+    assert over(s64=rows, s128=rows) == (pytest.approx([2.5, 2.5]), [])
+    told = ["LR sensitivity is taken over the 3 learning rates that all sizes share"]
+    assert over(s64=rows, s128=rows[:3]) == (pytest.approx([1.0, 1.0]), told)
+    told = ["LR sensitivity is missing: all sizes share fewer than 3 learning rates"]
+    assert over(s64=rows[:3], s128=rows[1:]) == (pytest.approx([np.nan] * 2, nan_ok=True), told)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
 import scalefit as sf
+from scalefit.rows.rows import Rows
+from scalefit.uncertainty.intervals import _blocks
 from scalefit.uncertainty.levels import TAKEN_UP, _explained, _levels, _partitions
 
 CODES = np.repeat(np.arange(6), 5)
@@ -109,3 +113,15 @@ def test_a_bump_by_a_setting_is_told_by_its_name_and_sound_runs_are_not():
 
 def test_the_scatter_between_levels_is_kept_in_the_file(bumped, tmp_path):
     assert sf.load_fit(bumped.save(tmp_path / "fit.json")).intervals == bumped.intervals
+
+
+def test_rows_of_a_level_are_resampled_together_where_levels_dominate():
+    rows = Rows({}, np.ones(5), pd.DataFrame({"run": list("abcde")}), np.arange(5), False)
+    for dominate, blocks in ((True, [0, 0, 1, 2, 1]), (False, [0, 1, 2, 3, 4])):
+        levels = SimpleNamespace(dominate=dominate, codes=np.array([5, 5, 7, 9, 7]))
+        found, method = _blocks(np.ones(5), rows, "wild", levels)
+        assert (found.tolist(), method) == (blocks, "wild")
+    dominating = SimpleNamespace(dominate=True, codes=np.array([5, 5, 7, 9, 7]))
+    some, _ = _blocks(np.ones(5), rows, "wild", dominating, slice(1, 4))
+    assert some.tolist() == [0, 1, 2]
+    assert _blocks(np.ones(5), rows, "wild", None, slice(1, 4))[0].tolist() == [0, 1, 2]

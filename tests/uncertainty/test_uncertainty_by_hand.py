@@ -301,6 +301,10 @@ def test_the_other_variables_are_held_at_their_upper_quartile():
 def test_losses_of_five_digits_that_agree_are_copies(loss, copies):
     rows = Rows({"x": np.ones(2)}, np.full(2, loss), pd.DataFrame({"run": ["a", "b"]}), np.arange(2), False)
     assert distinct(rows).tolist() == ([0, 0] if copies else [0, 1])
+    curve = Rows({"x": np.ones(2)}, np.full(2, loss), pd.DataFrame({"run": ["a", "b"]}), np.arange(2), True)
+    assert distinct(curve).tolist() == [0, 1]  # rows of curves all count, and those of several values
+    several = Rows({"x": np.ones((2, 3))}, np.full(2, loss), pd.DataFrame({"run": ["a", "b"]}), np.arange(2), False)
+    assert distinct(several).tolist() == [0, 1]
 
 
 # --- the sandwich -----------------------------------------------------------------------------------------------------

@@ -234,6 +234,8 @@ def test_heads_that_grow_are_noted():
 
     assert "its heads grow 4 times" in str(parametrize(Few(64, 2), Few(16, 2)))
     assert "multiply its attention logits by 0.5 " in str(parametrize(Few(64, 2), Few(16, 2)))
+    assert "its heads grow 2 times" in str(parametrize(Few(64, 4), Few(16, 2)))
+    assert "its heads grow 8 times" in str(parametrize(Few(64, 1), Few(16, 2)))
     assert not parametrize(Few(64, 8), Few(16, 2)).notes
 
 
@@ -252,6 +254,7 @@ def test_heads_that_grow_are_noted():
             ["2.weight (for 0.weight of base)", "last one names"],
         ),
         (nn.Linear(4, 4), nn.Conv1d(4, 4, 1), {}, ["weight", "Conv1d"]),
+        (nn.Conv1d(4, 4, 3), nn.Conv1d(4, 4, 1), {}, ["weight", "Conv1d does not say which is input"]),
         (nn.Embedding(9, 8), nn.Embedding(7, 4), {}, ["vocabulary"]),
         (nn.LazyLinear(4), nn.LazyLinear(4), {}, ["weight", "no shape yet"]),
         (mine.build_mlp(32), mine.build_mlp(8), {"roles": {"4.*": "readuot"}}, ["did you mean 'readout'"]),

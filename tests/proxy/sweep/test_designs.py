@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import commands
+import numpy as np
 import pytest
 
 from scalefit.errors import InputError
@@ -40,6 +41,9 @@ def test_a_design_has_what_its_verdict_needs(question: str) -> None:
     for key in needed[question]:
         assert len({getattr(run, key) for run in runs}) >= 2
     assert all(run.lr_schedule().per_step().max() > 0 for run in runs)
+    if question == "chinchilla":  # each length is twice the one before
+        lengths = np.array(sorted({run.steps for run in runs}))
+        assert np.all(np.abs(lengths[1:] / lengths[:-1] - 2) < 0.02)
     if question == "lr-transfer":  # seven octaves about the best rate of any width
         assert all(len({run.lr for run in runs if run.d_model == d}) >= 7 for d in {run.d_model for run in runs})
         assert all(2.0**-12 < run.lr < 2.0**-2 for run in runs)

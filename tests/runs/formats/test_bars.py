@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import scalefit as sf
+from scalefit.runs.formats.object_lines import _beside_each
 
 STEPS = np.arange(10, 210, 10)
 LOSS = 2.5 + 3.0 / (1.0 + STEPS / 40.0)
@@ -206,3 +207,18 @@ def test_the_bar_of_each_epoch_ends_at_the_same_step(tmp_path, logged):
     runs = sf.read_runs(tmp_path / "job.log")
     assert len(runs) == 1 and runs.curves["loss"].tolist() == losses
     assert runs.curves["step"].tolist() == [100 * epoch + done for epoch, done in places]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "drawn", "where", "found"),
+    [
+        ([1, 3], [[], [(1, 5)], [(2, 5)], []], "below", [(1, 5), (0, 0)]),
+        ([1, 2], [[], [], [(2, 5), (3, 5)]], "below", [(0, 0), (2, 5)]),  # the first one below
+        ([1, 3], [[], [(1, 5), (2, 5)], [(9, 9)]], "above", [(0, 0), (2, 5)]),  # the last one above
+        ([2, 4], [[(1, 5)], [], [(2, 5), (1, 3)], []], "above", [(1, 5), (2, 5)]),  # that of an evaluation is shorter
+        ([2, 4], [[], [], [], []], "above", [(0, 0), (0, 0)]),
+    ],
+)
+def test_which_bar_lies_beside_a_record(numbers, drawn, where, found):
+    """Records at these lines, from 1, and the bars of every line."""
+    assert _beside_each(numbers, drawn, where) == found
