@@ -34,6 +34,7 @@ _PLACES = {
     "backtest_transfer": "scalefit.transfer",
     "batch_size": "scalefit.planning.batch",
     "best_lr": "scalefit.transfer",
+    "best_of": "scalefit.runs.final",
     "best_lr_batch": "scalefit.planning.optimum.learning_rate",
     "coordinate_slopes": "scalefit.stability",
     "collapse": "scalefit.planning.collapse",
@@ -132,6 +133,7 @@ if TYPE_CHECKING:
     from scalefit.progress.watch import watch
     from scalefit.reports.of_fit import report
     from scalefit.runs import Runs, read_runs
+    from scalefit.runs.final import best_of
     from scalefit.runs.inspect import inspect
     from scalefit.schedules import Schedule, parse_schedule
     from scalefit.selection.automatic import automatic, fit

@@ -34,7 +34,7 @@ from scalefit.solver.solve import (
     Solution,
     solve,
 )
-from scalefit.solver.starts import BLOCK, best_of, choose_starts, cover, guessed
+from scalefit.solver.starts import BLOCK, best_apart, choose_starts, cover, guessed
 
 TOGETHER = 512  #: fits that are made at a time
 MOST_ROWS = 1000  #: rows of one fit up to which a batch of several is faster than one after the other
@@ -262,7 +262,7 @@ def _best_cells(
         scores[~np.isfinite(scores)] = np.inf
         theta = theta.reshape(len(some), len(cells), -1)
         for i, (own, score) in enumerate(zip(theta, scores, strict=True)):
-            chosen = best_of(own, score, count)
+            chosen = best_apart(own, score, count)
             found[begin + i] = own[np.resize(chosen, count)]
     return found
 

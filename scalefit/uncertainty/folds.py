@@ -116,8 +116,8 @@ def _judged(law: Law, rows: Rows, seed: int, part: Part, solution: Solution) -> 
         raise IdentificationError("the fitted rows do not decide the predictions", where=where)
     blocks, method = resampled_as_one(solution.residuals, independent(kept), "auto")
     given = part.model, solution.objective, values, np.ones(len(values)), solution.theta, blocks
-    draws = bootstrap(*given, draws=FOLD_DRAWS, seed=seed, method=method)
-    few = small_sample(int(blocks.max()) + 1, len(np.unique(distinct(kept))), len(solution.theta), method)
+    draws = bootstrap(*given, draws=FOLD_DRAWS, seed=seed, method=method, sigma=solution.sigma)
+    few = small_sample(int(blocks.max()) + 1, len(np.unique(distinct(kept))), len(part.model.coordinates), method)
     variables = {name: v[beyond] for name, v in rows.variables.items()}
     log = solution.objective.space == "log"
     inside = fitted_range(law, kept, part.model.value(solution.theta[None])[0], log)
