@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,28 @@ from scalefit.solver.objective import Objective
 FORWARD = 1e-6  #: step of the forward differences along the way, relative
 TOGETHER = 1 << 15  #: elements of predictions up to which several coordinates are stepped along in one evaluation
 DIFFERENCE = 1e-5  #: step of the second derivatives' central differences, relative
+
+
+def own_rows(rows: FloatArray, members: slice | NDArray[Any]) -> FloatArray:
+    """What some members have in rows (n,) that all share, or in rows of their own (B, n)."""
+    return rows if rows.ndim == 1 else rows[members]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is fitted: by all members alike, or by each to rows of its own."""
+
+    model: BoundLaw
+    objective: Objective
+    values: FloatArray  #: (n,) or (B, n), as the two that follow
+    target: FloatArray
+    weights: FloatArray
+    count: int  #: of members
+
+    def members(self, some: NDArray[np.intp]) -> Problem:
+        """Those of some members."""
+        values, target, weights = (own_rows(each, some) for each in (self.values, self.target, self.weights))
+        return Problem(self.model.members(some), self.objective.members(some), values, target, weights, len(some))
 
 
 @dataclass

@@ -8,13 +8,12 @@ Gauss-Newton matrix, with the eigenvalues of H made positive, inside the box.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.numerics import FloatArray
-from scalefit.solver.derivatives import Local, curvatures, measure
+from scalefit.solver.derivatives import Local, Problem, curvatures, measure, own_rows
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.objective import Objective
 from scalefit.solver.projection import majorised_weights, project_weighted
@@ -117,28 +116,6 @@ def refit(
         rest = descend(model, objective, own_values, own_weights, found.theta[left], tolerance=tolerance, near=True)
         found.theta[left], found.objective[left], found.converged[left] = rest.theta, rest.objective, rest.converged
     return found
-
-
-def own_rows(rows: FloatArray, members: slice | NDArray[Any]) -> FloatArray:
-    """What some members have in rows (n,) that all share, or in rows of their own (B, n)."""
-    return rows if rows.ndim == 1 else rows[members]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is fitted: by all members alike, or by each to rows of its own."""
-
-    model: BoundLaw
-    objective: Objective
-    values: FloatArray  #: (n,) or (B, n), as the two that follow
-    target: FloatArray
-    weights: FloatArray
-    count: int  #: of members
-
-    def members(self, some: NDArray[np.intp]) -> Problem:
-        """Those of some members."""
-        values, target, weights = (own_rows(each, some) for each in (self.values, self.target, self.weights))
-        return Problem(self.model.members(some), self.objective.members(some), values, target, weights, len(some))
 
 
 @dataclass

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scalefit.errors import InputError
 from scalefit.numerics import FloatArray
 from scalefit.parallel import each
-from scalefit.solver.derivatives import second_derivatives
-from scalefit.solver.descent import own_rows, refit
+from scalefit.solver.derivatives import own_rows, second_derivatives
+from scalefit.solver.descent import refit
 from scalefit.solver.expansion import Expansion
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.objective import Objective
