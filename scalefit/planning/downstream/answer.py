@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -82,18 +82,21 @@ class Downstream(Shown):
         return "\n".join([*lines, *(f"! {text}" for text in dict.fromkeys(check.text for check in warnings))])
 
 
-def ends_of(fit: Fit, at: Mapping[str, float]) -> Ends:
-    """The prediction of a fit at one point with its interval."""
-    row = predict(fit, at=at).iloc[0]
-    return float(row[fit.target]), float(row["low"]), float(row["high"])
+def without_draws(fit: Fit, sigma: float | None = None) -> Fit:
+    """The fit, and those mixed with it, with intervals that count the error believed of a law, and noise, but no draws.
 
-
-def error_of(fit: Fit, at: Mapping[str, float]) -> Ends:
-    """The value of a law at one point with the error alone that it is believed to make: without draws and noise."""
+    What draws say is joined apart, where those of two stages belong together. ``sigma``: another noise than the fit's.
+    """
     if fit.intervals is None:
-        return ends_of(fit, at)
+        return fit
     still = replace(fit.intervals, draws=(tuple(fit.parameters.values()),) * 2)
-    row = predict(replace(fit, intervals=still), at=at, interval="mean").iloc[0]
+    choice = fit.choice and replace(fit.choice, others=tuple(without_draws(each, sigma) for each in fit.choice.others))
+    return replace(fit, intervals=still, choice=choice, sigma=fit.sigma if sigma is None else sigma)
+
+
+def ends_of(fit: Fit, at: Mapping[str, float], interval: Literal["observation", "mean"] = "observation") -> Ends:
+    """The prediction of a fit at one point with its interval."""
+    row = predict(fit, at=at, interval=interval).iloc[0]
     return float(row[fit.target]), float(row["low"]), float(row["high"])
 
 
