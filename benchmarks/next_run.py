@@ -9,10 +9,10 @@ unit of spending. All choices start with the same cheap runs (of the lowest budg
     grid     the isoFLOP budgets one after the other, the lowest first; with all compute the whole grid
     ladder   sizes that double, each with about 20 tokens per parameter, the smallest first
     random   affordable runs in random order, as far as the compute goes (two orders)
-    advice   that of scalefit.next_runs in rounds of at most six runs, until a share is spent or no run helps; after each
-             round the law is fitted again
+    advice   that of scalefit.next_runs in rounds of at most six runs, until a share is spent or no run helps; the law
+             is fitted again after each round
 
-The form of the law's error that the advice believes in, and its one length, were chosen on four of the sets (CHOSEN).
+The form of the error that the advice believes of a law, and its length, were chosen on four of the sets (CHOSEN).
 
 The error is the root mean square of log(predicted/measured) over the targets of a set. The compute at equal error
 is the share of compute at which a choice is first as good as the grid with a quarter, a half and all of it, over

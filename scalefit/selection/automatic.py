@@ -11,7 +11,7 @@ import pandas as pd
 
 from scalefit.diagnosis.checks import Check
 from scalefit.diagnosis.identifiable import identify
-from scalefit.errors import IdentificationError, InputError
+from scalefit.errors import IdentificationError, InputError, counted
 from scalefit.fitting.fit import fit as fit_one
 from scalefit.fitting.prepare import Options
 from scalefit.fitting.result import Fit
@@ -255,7 +255,8 @@ def reason(trials: Mapping[str, Trial], weights: Mapping[str, float], tested: bo
         return f"{best}, {why}: untested, since too few runs can be held out; add runs at more scales or schedules"
     labels = list(trials[best].walked) or list(trials[best].errors)
     error = 100 * mean_error(trials[best], labels)
-    return f"{best} of {len(trials)} laws, with a mean error of {error:.2g} % on rows held out in {len(labels)} ways"
+    ways = counted(len(labels), "way")
+    return f"{best} of {len(trials)} laws, with a mean error of {error:.2g} % on rows held out in {ways}"
 
 
 def _named(laws: Sequence[str | Law | type[Law]]) -> Candidates:

@@ -14,7 +14,7 @@ import pytest
 import scalefit as sf
 from scalefit.laws import find_law
 from scalefit.planning.next_runs.advice import next_runs
-from scalefit.planning.next_runs.belief import CONSTANTS, believed
+from scalefit.planning.next_runs.belief import _errors, believed
 from scalefit.planning.next_runs.design import Design, Known
 
 TRUTH = {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658}
@@ -97,26 +97,41 @@ class TestDesign:
 class TestBelief:
     """What the fitted runs say of the losses at target and candidates."""
 
-    def test_without_an_error_of_the_law_it_is_that_of_a_regression_on_the_constants(self, runs):
-        """The variance at the target from the normal equations, slopes by finite differences."""
-        fit = sf.fit(runs, "chinchilla", draws=20, calibrated=False)
-        names = list(fit.parameters)
+    @pytest.mark.parametrize("options", [{}, {"fix": {"alpha": 0.3478}}, {"residuals": "linear"}])
+    def test_without_an_error_of_the_law_it_is_that_of_a_regression_on_the_free_constants(self, runs, options):
+        """Variances from the normal equations, slopes by finite differences; two standard deviations of each."""
+        fit = sf.fit(runs, "chinchilla", draws=20, calibrated=False, **options)
+        names = [name for name in fit.parameters if name not in options.get("fix", {})]
+        unit = 0.25  #: of a residual, where residuals are differences of losses
 
         def slopes(at):
-            def log(name, factor):
-                return np.log(fit.law.evaluate(at, {**fit.parameters, name: fit[name] * factor}))
+            def residual(name, factor):
+                value = fit.law.evaluate(at, {**fit.parameters, name: fit[name] * factor})
+                return value / unit if "residuals" in options else np.log(value)
 
-            return np.stack([(log(name, np.exp(1e-5)) - log(name, np.exp(-1e-5))) / 2e-5 for name in names], axis=1)
+            moved = [residual(name, np.exp(1e-5)) - residual(name, np.exp(-1e-5)) for name in names]
+            return np.stack(moved, axis=1) / 2e-5
 
         own, there = slopes({name: runs[name].to_numpy() for name in ("N", "D")}), slopes(PLACES)
-        inverse = np.linalg.inv(own.T @ own / 0.004**2 + np.eye(len(names)) / CONSTANTS**2)
-        found = Design(*believed(fit, PLACES, 0.004, 1.0), 0.004, np.ones(3)).half_width(())
+        inverse = np.linalg.inv(own.T @ own / 0.004**2 + np.eye(len(names)) / 2.0**2)
+        found = Design(*believed(fit, PLACES, 0.004, unit), 0.004, np.ones(3)).half_width(())
         assert found == pytest.approx(np.sqrt(there[0] @ inverse @ there[0]), rel=1e-4)
 
     @staticmethod
     def wrong(fit, noise):
         intervals = replace(fit.intervals, calibration=replace(fit.intervals.calibration, factor=3.0, misfit=1.0))
         return Design(*believed(replace(fit, intervals=intervals), PLACES, noise, 1.0), noise, np.ones(3))
+
+    def test_the_error_of_a_law_falls_with_the_distance_in_decades(self, fit):
+        """Of 0.13 of the range of the losses, twice as much with a misfit of 4; e^-1 of the square at 1.5 decades."""
+        wrong = replace(fit.intervals, calibration=replace(fit.intervals.calibration, factor=3.0, misfit=4.0))
+        places = {"N": np.array([1e9, 1e10, 1e12]), "D": np.array([1e11, 1e11, 1e11])}
+        apart = np.array([[0.0, 1.0, 3.0], [1.0, 0.0, 2.0], [3.0, 2.0, 0.0]])
+        found = _errors(replace(fit, intervals=wrong), places, 0.7)
+        np.testing.assert_allclose(found, (0.13 * 0.7 * 3.0 * 2.0) ** 2 * np.exp(-((apart / 1.5) ** 2)), rtol=1e-12)
+        both = _errors(replace(fit, intervals=wrong), {"N": places["N"], "D": places["N"]}, 0.7)
+        assert both[0, 1] == pytest.approx((0.13 * 0.7 * 6.0) ** 2 * np.exp(-((2**0.5 / 1.5) ** 2)))
+        assert not _errors(replace(fit, intervals=None), places, 0.7).any()
 
     def test_under_a_law_with_an_error_a_run_says_more_the_nearer_it_is(self, fit):
         """The same compute nearer to the target's ratio of data to size leaves less."""

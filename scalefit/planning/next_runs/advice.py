@@ -91,10 +91,10 @@ class NextRuns(Shown):
         lines += ["", f"halving the interval: {halves}", "", "assumed:"]
         lines.append(f"  law: {self.fit.law.equation}; noise of a run {100 * self.fit.sigma:.2g} %")
         lines.append(f"  cost in FLOP: {self.cost.text}; {100 * self.failure:g} % of the runs fail")
+        lines.append("  expected errors of the fitted law, linear in its constants; its own error, of the size of the")
         lines.append(
-            "  expected errors of the fitted law, linear in its constants; its own error has the size of the back-test, and"
+            "  back-test, is alike for runs near one another; settings tuned at each size as in the fitted runs"
         )
-        lines.append("  is alike for runs near one another; settings tuned at each size as in the fitted runs")
         return "\n".join([*lines, *(f"! {check.text}" for check in (*self.cautions, *self.fit.warnings))])
 
 
