@@ -93,8 +93,7 @@ def translate(
     cautions += made.source.cautions(**goal) if "N" in goal else []  # type: ignore[arg-type]
     direct = ends_of(made.target, goal) if made.target is not None and "N" in goal else None
     missed = ends_of(without_draws(made.source), goal, "mean") if "N" in goal else way
-    noise = made.target.sigma if made.target is not None and "N" in goal else None  # not that of a source run
-    reached = through(missed, without_draws(made.fit, noise), _spread(made, goal))
+    reached = through(missed, without_draws(made.fit, _noise(made) if "N" in goal else None), _spread(made, goal))
     return Downstream(made.source, made.fit, made.how, goal, way, reached, direct, tuple(cautions))
 
 
@@ -155,6 +154,14 @@ def _whose(last: Fit) -> Law | None:
         *(each.law.options["floors_of"] for each in (last.choice.others if last.choice else ())),
     ]
     return next((find_law(name) for name in names if name not in WITHOUT_LAW), None)
+
+
+def _noise(made: Map) -> float:
+    """The noise of a run of the target: that of its law, at least half of the square of the map's scatter.
+
+    The scatter of the map is that of pairs, a run of the source and one of the target.
+    """
+    return max(made.target.sigma if made.target is not None else 0.0, made.fit.sigma / 2**0.5)
 
 
 def _spread(made: Map, goal: dict[str, float]) -> tuple[float, float]:

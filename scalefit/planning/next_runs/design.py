@@ -23,7 +23,7 @@ from scalefit.numerics import FloatArray
 
 EXCHANGES = 3  #: passes over a batch in which each of its runs may be exchanged
 MOST_PATTERNS = 8  #: runs up to which patterns of failures are counted
-LEAST_GAIN = 3e-4  #: share of the interval that a further run must take away
+LEAST_GAIN = 0.003  #: share of the interval that a further run must take away
 
 
 @dataclass(frozen=True)
