@@ -9,9 +9,10 @@ unit of spending. All choices start with the same cheap runs (of the lowest budg
     grid     the isoFLOP budgets one after the other, the lowest first; with all compute the whole grid
     ladder   sizes that double, each with about 20 tokens per parameter, the smallest first
     random   affordable runs in random order, as far as the compute goes (two orders)
-    advice   that of scalefit.next_runs in rounds: at each share of the compute the law is fitted again and asked
+    advice   that of scalefit.next_runs in rounds of at most six runs, until a share is spent or no run helps; the law
+             is fitted again after each round
 
-The kind of belief that the advice rests on, and its one length, were chosen on four of the sets (CHOSEN).
+The form of the error that the advice believes of a law, and its length, were chosen on four of the sets (CHOSEN).
 
 The error is the root mean square of log(predicted/measured) over the targets of a set. The compute at equal error
 is the share of compute at which a choice is first as good as the grid with a quarter, a half and all of it, over
@@ -47,6 +48,7 @@ LEAST_SHARE = 0.25  #: of the grid's compute from which on its error is compared
 CLOSE = 1.1  #: of the grid's error; that of six targets is known to a third
 RATIO, DOUBLING = 20.0, 2.0
 ROUND = 6  #: runs that the advice may name in a round
+ROUNDS = 12  #: rounds in which a share of the compute is spent
 DRAWS = 20  #: the choice rests on the back-test, not on the draws
 ROUNDING = 1e-9  #: a budget of everything pays everything
 CHOSEN = ("porian base|short|kaplan", "porian tuned|short|const", "loss-to-loss fineweb-100b", "marin")
@@ -118,14 +120,18 @@ def ladder(pool: pd.DataFrame) -> FloatArray:
 
 
 def advised(first: pd.DataFrame, pool: pd.DataFrame, target: pd.Series, spent: FloatArray) -> list[float]:
-    """The error after each round of advice; ``spent``: compute up to which each may go."""
+    """The error at each of some amounts of compute; it is asked again until they are spent, or no run helps."""
     runs, left, used, errors = first, pool, 0.0, []
     for limit in spent:
-        if limit > used:
+        for _ in range(ROUNDS):
+            if limit <= used or not len(left):
+                break
             fit = fitted(runs, draws=DRAWS)
             goal = {name: float(target[name]) for name in ("N", "D")}
             design = _design(fit, left[["N", "D"]], cost_of(None, ("N", "D"), None, goal), goal, failure=0.0)
-            named = list(dict.fromkeys(design.best(limit - used, ROUND)))
+            named = list(design.best(limit - used, ROUND))
+            if not named:
+                break
             used += float(left["C"].iloc[named].sum())
             runs = pd.concat([runs, left.iloc[named]])
             left = left.drop(left.index[named])

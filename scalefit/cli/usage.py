@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import click
@@ -43,7 +44,18 @@ def _faults(context: click.Context, words: Sequence[str]) -> list[click.UsageErr
 
 
 def _said(fault: click.UsageError) -> str:
-    """What is wrong; of a missing option also what it is."""
+    """What is wrong; of a missing option also what it is, of an unknown one the option whose value holds it."""
     text = fault.format_message().rstrip(".")
+    if isinstance(fault, click.NoSuchOption) and fault.ctx is not None:
+        name = fault.option_name.lstrip("-").replace("-", "_")
+        holders = [each.opts[0] for each in fault.ctx.command.params if _holds(each, name)]
+        if holders:
+            return f"{text.partition(' (Did')[0].rstrip('.')} (write {name}=... in {' or '.join(holders)})"
     asked = getattr(fault.param, "help", None) if isinstance(fault, click.MissingParameter) else None
     return f"{text} ({asked.rstrip('.')})" if asked else text
+
+
+def _holds(parameter: click.Parameter, name: str) -> bool:
+    """Whether an option's value is written with this key, as its help or its placeholder shows."""
+    shown = f"{parameter.metavar or ''} {getattr(parameter, 'help', None) or ''}"
+    return bool(re.search(rf"(?<![\w-]){re.escape(name)}=", shown))

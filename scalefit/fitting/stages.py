@@ -18,6 +18,7 @@ from scalefit.laws.loss_to_loss import pair_runs
 from scalefit.numerics import FloatArray, robust_sigma
 from scalefit.rows.gather import Which
 
+IDEAL = "ideal"  #: name of the point of a perfect model among the runs of a ladder
 PAPER_DELTA = 1e-3  #: Huber threshold of the sources
 
 Procedure = Literal["stages", "joint"]
@@ -148,7 +149,7 @@ def task_ladder(
     means = kept.groupby("run", sort=False)[["loss", "accuracy"]].rolling(average, min_periods=1).mean()
     points = means.reset_index(level="run")
     if ideal:
-        points = pd.concat([points, pd.DataFrame({"run": ["ideal"], "loss": [0.0], "accuracy": [1.0]})])
+        points = pd.concat([points, pd.DataFrame({"run": [IDEAL], "loss": [0.0], "accuracy": [1.0]})])
     points["step"] = points.groupby("run").cumcount()  # the rows of one run are one curve
     first = fit(finals, "chinchilla", **{"delta": PAPER_DELTA, **settings})
     every: Which = "all" if points["step"].any() else "auto"

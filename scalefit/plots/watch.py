@@ -16,12 +16,14 @@ from scalefit.progress.watch import Watch
 SIZE = (6.4, 3.8)
 MOST_VERTICES = 2000
 MOST_WARNINGS = 6  #: that are drawn; the first ones
+NEAR, RISE = 0.03, 0.05  #: shares of the axes: triangles nearer than one stand above one another by the other
 
 
 def plot_watch(seen: Watch, rows: pd.DataFrame, *, name: str = "", ax: Axes | None = None) -> Axes:
     """Draw the loss of a run against its step, spikes shaded, each warning as a triangle on the axis.
 
-    ``rows``: those that were watched, with columns step and loss. The title is the verdict.
+    Triangles that are near stand above one another. ``rows``: those that were watched, with columns step and loss. The
+    title is the verdict.
     """
     ax = canvas.new_axes(ax, SIZE)
     rows = rows.sort_values("step")
@@ -35,8 +37,9 @@ def plot_watch(seen: Watch, rows: pd.DataFrame, *, name: str = "", ax: Axes | No
         entries.append(legend.stroke(colours.WARNING, counted(len(seen.spikes), "spike")))
     first = seen.warnings[:MOST_WARNINGS]
     paint = colours.kinds(["loss itself", *dict.fromkeys(each.signal for each in first)])
-    for each in first:  # small triangles on the axis, since lines would cross the legend
-        ax.plot([each.step], [0], transform=ax.get_xaxis_transform(), clip_on=False, **_mark(paint[each.signal]))
+    heights = _heights([each.step for each in first], float(np.ptp(rows["step"])) or 1.0)
+    for each, height in zip(first, heights, strict=True):  # small triangles, since lines would cross the legend
+        ax.plot([each.step], [height], transform=ax.get_xaxis_transform(), clip_on=False, **_mark(paint[each.signal]))
     entries += [Line2D([], [], label=f"{name} warns", **_mark(paint[name])) for name in list(paint)[1:]]
     ticks.set_value_axis(ax, "y", True)
     ax.set_xlabel(labels.axis_label("step"))
@@ -44,6 +47,19 @@ def plot_watch(seen: Watch, rows: pd.DataFrame, *, name: str = "", ax: Axes | No
     canvas.warn_of(ax, [f"{name + ': ' if name else ''}{seen.status}: {seen.why}"] if seen.status != "calm" else [])
     legend.place(ax, entries)
     return ax
+
+
+def _heights(steps: list[int], span: float) -> list[float]:
+    """How high on the axis each warning's triangle stands: those that would hide one another above one another.
+
+    >>> _heights([100, 100, 900, 110], 1000.0)
+    [0.0, 0.05, 0.0, 0.1]
+    """
+    found: list[float] = []
+    for step in steps:
+        taken = {height for other, height in zip(steps, found, strict=False) if abs(other - step) < NEAR * span}
+        found.append(next(level * RISE for level in range(len(steps)) if level * RISE not in taken))
+    return found
 
 
 def _mark(colour: str) -> dict[str, Any]:

@@ -180,3 +180,12 @@ def test_numbers_that_cannot_be_are_one_line(words, parts, tmp_path, monkeypatch
     assert done.exit_code == 2
     assert len(done.stderr.strip().splitlines()) == 1
     assert all(part in done.stderr for part in parts), done.stderr
+
+
+def test_an_unknown_option_that_is_a_part_of_another_is_explained():
+    """As the help of the other writes it; a word that no help writes so is compared with the names of options."""
+    result = commands.run("scalefit predict runs.csv --steps 100 --N 1e9 --drawz 5")
+    text = " ".join((result.stderr or result.stdout).split())
+    assert "'--steps' (write steps=... in --schedule)" in text
+    assert "'--N' (write N=... in --at)" in text
+    assert "(write drawz" not in text

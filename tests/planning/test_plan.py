@@ -14,6 +14,7 @@ import scalefit as sf
 from scalefit.laws import find_law
 from scalefit.laws.data_constrained import DataConstrained
 from scalefit.planning.allocation.cost import Rate, cost_of, rate_of
+from scalefit.planning.allocation.single import surface_from
 from scalefit.planning.allocation.spread import ends, plain_ends
 from scalefit.planning.allocation.surface import surface_of
 from scalefit.planning.allocation.targets import listed_numbers
@@ -504,3 +505,15 @@ def test_a_range_of_a_senseless_number_of_budgets_is_refused(count):
 def test_a_size_or_data_of_no_run_are_refused(given):
     with pytest.raises(sf.InputError, match="is no run that anyone plans"):
         fitted().plan(loss=2.2, **given)
+
+
+def test_width_and_depth_that_are_held_give_the_size():
+    """The budget buys data for that very model: 6 x 12 n_layer d_model^2 x D."""
+    law = find_law("width-depth")
+    constants = law.published[0].parameters
+    surface = surface_from(law, constants, d_model=1024.0, n_layer=24.0)
+    place = surface.optimum(1e21)
+    assert surface.held["N"] == 12 * 24 * 1024**2
+    assert place["D"][0] == pytest.approx(1e21 / (6 * 12 * 24 * 1024**2))
+    assert set(place) == {"D"}
+    assert surface_from(law, constants, d_model=1024.0, n_layer=24.0, N=4e8).held["N"] == 4e8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -54,7 +54,7 @@ class Downstream(Shown):
     def predict(self, N: float, D: float) -> float:
         """What is reached at N parameters and D tokens, without an interval."""
         loss = self.first.evaluate({"N": np.asarray(N, dtype=float), "D": np.asarray(D, dtype=float)})
-        return float(self.second.evaluate({next(iter(self.second.law.variables)): loss}))
+        return ends_of(self.second, {next(iter(self.second.law.columns.values())): float(loss)})[0]
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """The map with the pairs it was fitted to, and the target."""
@@ -68,7 +68,7 @@ class Downstream(Shown):
         lines = [f"{what} at {where}: {interval(self.reached, '.4g')}"]
         way = next(iter(self.second.law.columns.values()))
         if self._through_law:
-            lines.append(f"  by way of {'the source loss' if way == 'loss_source' else way}"
+            lines.append(f"  by way of {'the source loss' if way == 'loss_source' else 'the loss of the task'}"
                          f" {interval(self.on_the_way, '.4g')}")  # fmt: skip
         if self.direct is not None:
             lines.append(f"  by a law of size and data of its own: {interval(self.direct, '.4g')}")
@@ -77,23 +77,30 @@ class Downstream(Shown):
         lines.append(f"  map: {self.second.law.equation}, fitted to {self.second.rows} rows")
         known = self.reached[1] == self.reached[1]
         ends = "90 % intervals: the prediction intervals of both stages, taken as independent"
+        if way == "loss_source":
+            ends = (
+                "90 % intervals: draws of loss, floors and map together, the errors believed of law and map, and noise"
+            )
         lines += [f"  {self.how}", f"  {ends if known else 'no interval: there are no draws, or too few rows for one'}"]
         warnings = (*self.cautions, *(self.first.warnings if self._through_law else ()), *self.second.warnings)
         return "\n".join([*lines, *(f"! {text}" for text in dict.fromkeys(check.text for check in warnings))])
 
 
-def ends_of(fit: Fit, at: Mapping[str, float]) -> Ends:
-    """The prediction of a fit at one point with its interval."""
-    row = predict(fit, at=at).iloc[0]
-    return float(row[fit.target]), float(row["low"]), float(row["high"])
+def without_draws(fit: Fit, sigma: float | None = None) -> Fit:
+    """The fit, and those mixed with it, with intervals that count the error believed of a law, and noise, but no draws.
 
-
-def error_of(fit: Fit, at: Mapping[str, float]) -> Ends:
-    """The value of a law at one point with the error alone that it is believed to make: without draws and noise."""
+    What draws say is joined apart, where those of two stages belong together. ``sigma``: another noise than the fit's.
+    """
     if fit.intervals is None:
-        return ends_of(fit, at)
+        return fit
     still = replace(fit.intervals, draws=(tuple(fit.parameters.values()),) * 2)
-    row = predict(replace(fit, intervals=still), at=at, interval="mean").iloc[0]
+    choice = fit.choice and replace(fit.choice, others=tuple(without_draws(each, sigma) for each in fit.choice.others))
+    return replace(fit, intervals=still, choice=choice, sigma=fit.sigma if sigma is None else sigma)
+
+
+def ends_of(fit: Fit, at: Mapping[str, float], interval: Literal["observation", "mean"] = "observation") -> Ends:
+    """The prediction of a fit at one point with its interval."""
+    row = predict(fit, at=at, interval=interval).iloc[0]
     return float(row[fit.target]), float(row["low"]), float(row["high"])
 
 

@@ -70,8 +70,8 @@ def _early(table: pd.DataFrame, names: dict[str, str], average: int) -> list[Che
     if not len(far):
         return []
     text = (
-        f"the last {average} checkpoints of {counted(len(far), 'run')} ({listed(far, 2)}) begin as early as at "
-        f"{last.min():.0%} of its tokens, so that their mean is no final loss: average fewer (--average 1)"
+        f"the mean of the last {average} checkpoints reaches back to {last.min():.0%} of a run's tokens in "
+        f"{counted(len(far), 'run')} ({listed(far, 2)}) and is no final loss: average fewer (--average 1)"
     )
     return [Check("early-checkpoints", text)]
 

@@ -19,7 +19,7 @@ from scalefit.numerics import FloatArray
 from scalefit.planning.allocation.source import DRAWS
 from scalefit.planning.allocation.spread import constants_of, plain_ends
 from scalefit.planning.allocation.targets import fixed_of
-from scalefit.planning.downstream.answer import Downstream, ends_of, error_of, through
+from scalefit.planning.downstream.answer import Downstream, ends_of, through, without_draws
 from scalefit.planning.downstream.chain import Ends
 from scalefit.runs import Runs, read_runs
 from scalefit.selection.automatic import AUTO, preferred
@@ -92,8 +92,8 @@ def translate(
     cautions = [*made.fit.cautions(loss_source=way[0])]
     cautions += made.source.cautions(**goal) if "N" in goal else []  # type: ignore[arg-type]
     direct = ends_of(made.target, goal) if made.target is not None and "N" in goal else None
-    missed = error_of(made.source, goal) if "N" in goal else way
-    reached = through(missed, made.fit, _spread(made, goal))
+    missed = ends_of(without_draws(made.source), goal, "mean") if "N" in goal else way
+    reached = through(missed, without_draws(made.fit, _noise(made) if "N" in goal else None), _spread(made, goal))
     return Downstream(made.source, made.fit, made.how, goal, way, reached, direct, tuple(cautions))
 
 
@@ -156,8 +156,19 @@ def _whose(last: Fit) -> Law | None:
     return next((find_law(name) for name in names if name not in WITHOUT_LAW), None)
 
 
+def _noise(made: Map) -> float:
+    """The noise of a run of the target: that of its law, at least half of the square of the map's scatter.
+
+    The scatter of the map is that of pairs, a run of the source and one of the target.
+    """
+    return max(made.target.sigma if made.target is not None else 0.0, made.fit.sigma / 2**0.5)
+
+
 def _spread(made: Map, goal: dict[str, float]) -> tuple[float, float]:
-    """How far the 90 % interval reaches below and above through draws of the laws: of loss, floors and map together."""
+    """How far the 90 % interval reaches below and above through draws of the laws: of loss, floors and map together.
+
+    Draws of one number are of the same runs where both families have been trained on one grid, whose order is the same.
+    """
     base, floor = made.source, made.source.law.irreducible
     if base.intervals is None:
         return 0.0, 0.0
@@ -172,6 +183,10 @@ def _spread(made: Map, goal: dict[str, float]) -> tuple[float, float]:
         drawn = constants_of(made.target)[:, names.index(floor)]
         E1 = E1 + drawn - drawn[0]
     images = _with_floors(made, losses, E0, E1)
+    if made.fit.intervals is not None:
+        maps = dict(zip(made.fit.law.parameters, constants_of(made.fit).T, strict=True))
+        drawn = np.asarray(made.fit.law.evaluate({"loss_source": np.array(losses[0])}, maps))
+        images = images + drawn - drawn[0]
     low, high = plain_ends(images, base.intervals.few)
     return float(images[0] - low), float(high - images[0])
 
@@ -200,4 +215,4 @@ def _family(runs: Table, loss: str) -> pd.DataFrame:
     table = logs.table[["N", "D", column]].set_axis(["N", "D", "loss"], axis=1).dropna()
     if not len(table):
         raise InputError(f"{counted(len(logs.table), 'run')} without {column}", where="translate", todo="add runs")
-    return table.groupby(["N", "D"], sort=False)["loss"].mean().reset_index()
+    return table.groupby(["N", "D"])["loss"].mean().reset_index()  # in one order, so that a draw resamples pairs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,10 +91,10 @@ class NextRuns(Shown):
         lines += ["", f"halving the interval: {halves}", "", "assumed:"]
         lines.append(f"  law: {self.fit.law.equation}; noise of a run {100 * self.fit.sigma:.2g} %")
         lines.append(f"  cost in FLOP: {self.cost.text}; {100 * self.failure:g} % of the runs fail")
+        lines.append("  expected errors of the fitted law, linear in its constants; its own error, of the size of the")
         lines.append(
-            "  expected variances, linear in the constants; the law's error is that of every prediction interval, and"
+            "  back-test, is alike for runs near one another; settings tuned at each size as in the fitted runs"
         )
-        lines.append("  is alike for runs near one another; settings tuned at each size as in the fitted runs")
         return "\n".join([*lines, *(f"! {check.text}" for check in (*self.cautions, *self.fit.warnings))])
 
 
@@ -216,7 +216,6 @@ def _design(fit: Fit, table: pd.DataFrame, cost: Cost, goal: Mapping[str, float]
     unit = abs(float(np.squeeze(fit.estimate.value(first))))
     now = 0.5 * (np.log(high / low) if fit.estimate.log else (high - low) / unit)
     noise = max(fit.sigma if fit.estimate.log else fit.sigma / unit, LEAST_NOISE)
-    covariance = believed(fit, variables, noise, unit)
-    deviation = float(np.sqrt(max(covariance[0, 0], 1e-300)))
     costs = cost({**goal, **columns}) + np.zeros(len(table))
-    return Design(covariance, noise, costs, float(now) / deviation, failure)
+    design = Design(*believed(fit, variables, noise, unit), noise, costs, failure=failure)
+    return replace(design, width=float(now) / max(design.half_width(()), 1e-150))

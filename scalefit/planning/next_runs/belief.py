@@ -1,16 +1,16 @@
-"""What is believed of the losses at a target and at candidates, the fitted runs being known.
+"""What is believed of the losses at a target and at candidates, and what the fitted runs say of them.
 
     log L(x) = log law(x; theta) + delta(x)
 
 The constants theta are free (CONSTANTS standard deviations in their logarithms), the law is linear in them about the
 fit. Every law has an error: delta is smooth, with the covariance
 
-    Cov(delta(x), delta(y)) = (k BEYOND R)^2 exp(-(h / LENGTH)^(2 GROWTH))
+    Cov(delta(x), delta(y)) = (k BEYOND R)^2 exp(-(h / LENGTH)^2)
 
-h the distance in the decimal logarithms of size and data, R the range of the law over the fitted runs. Near h = 0 that
-is the error that prediction intervals believe (:mod:`scalefit.uncertainty.calibration`), with its factor and the
-probability that the law misses anything. So a run says more of a target, the nearer it lies in size and in data, and
-a run like another one says little more.
+h the distance in the decimal logarithms of size and data, R the range of the law over the fitted runs; k is the factor
+of the back-test by which prediction intervals believe it (:mod:`scalefit.uncertainty.calibration`), with the
+probability that the law misses anything. The form and its one length were chosen on four public sets
+(benchmarks/next_run.py, CHOSEN).
 """
 
 from __future__ import annotations
@@ -21,18 +21,21 @@ import numpy as np
 
 from scalefit.fitting.result import Fit
 from scalefit.numerics import FloatArray
-from scalefit.uncertainty.calibration import BEYOND, GROWTH
+from scalefit.planning.next_runs.design import Known
+from scalefit.uncertainty.calibration import BEYOND
 
 CONSTANTS = 2.0
-LENGTH = 3.0  #: decades
-ROUNDING = 1e-13
+LENGTH = 1.5  #: decades
 MOST_ROWS = 400  #: fitted rows that are counted, evenly spaced
 
 
-def believed(fit: Fit, places: Mapping[str, FloatArray], noise: float, unit: float) -> FloatArray:
-    """The covariance (n, n) of the losses at places, given the fitted runs; ``unit``: of a residual, in the loss.
+def believed(
+    fit: Fit, places: Mapping[str, FloatArray], noise: float, unit: float
+) -> tuple[FloatArray, FloatArray, Known]:
+    """Slopes (n, p) at places, the covariance (n, n) of the law's errors there, and what the fitted runs say.
 
-    ``places`` holds (n,) for each of the law's variables; ``noise`` is that of one run.
+    ``places`` holds (n,) for each of the law's variables; ``noise`` is that of one run; ``unit``: of a residual, in the
+    loss.
     """
     fitted = {name: np.asarray(values, dtype=np.float64) for name, values in fit.points.variables.items()}
     rows = len(next(iter(fitted.values())))
@@ -40,12 +43,11 @@ def believed(fit: Fit, places: Mapping[str, FloatArray], noise: float, unit: flo
     every = {name: np.concatenate([places[name], fitted[name][kept]]) for name in places}
     slopes, values = _slopes(fit, every, unit)
     count = len(values) - len(kept)
-    own = slice(count, None)
-    spread = CONSTANTS**2 * slopes @ slopes.T + _errors(fit, every, float(np.ptp(values[own])))
-    across = spread[:count, own]
-    least = ROUNDING * float(np.max(np.diag(spread)[own]))  # runs without noise leave nothing that a run could add
-    known = spread[own, own] + (noise**2 + least) * np.eye(len(kept))
-    return np.asarray(spread[:count, :count] - across @ np.linalg.solve(known, across.T))
+    own, there = slice(count, None), slice(count)
+    errors = _errors(fit, every, float(np.ptp(values[own])))
+    slopes = CONSTANTS * slopes
+    known = Known.of(slopes[own], errors[own, own], errors[own, there], noise**2)
+    return slopes[there], errors[there, there], known
 
 
 def _slopes(fit: Fit, places: Mapping[str, FloatArray], unit: float) -> tuple[FloatArray, FloatArray]:
@@ -63,9 +65,10 @@ def _slopes(fit: Fit, places: Mapping[str, FloatArray], unit: float) -> tuple[Fl
 def _errors(fit: Fit, places: Mapping[str, FloatArray], change: float) -> FloatArray:
     """(n, n) the covariance of the law's errors; zero for a fit that was not calibrated."""
     calibration = fit.intervals.calibration if fit.intervals else None
+    count = len(next(iter(places.values())))
     if calibration is None:
-        return np.zeros((1, 1))
+        return np.zeros((count, count))
     logs = [np.log10(values) for values in places.values() if values.ndim == 1 and np.all(values > 0)]
     apart = np.sqrt(sum((log[:, None] - log[None]) ** 2 for log in logs))
     size = BEYOND * change * calibration.factor * np.sqrt(getattr(calibration, "misfit", 1.0))
-    return np.asarray(size**2 * np.exp(-((apart / LENGTH) ** (2 * GROWTH))))
+    return np.asarray(size**2 * np.exp(-((apart / LENGTH) ** 2)))
