@@ -123,11 +123,12 @@ def optimum(law: Law) -> str:
 
 def outcome(row: Mapping[str, str]) -> str:
     """One row of the measured back-tests in words."""
-    error, inside, beyond = (float(row[name]) for name in ("error", "coverage", "beyond"))
+    error, beyond = float(row["error"]), float(row["beyond"])
+    inside = f", {100 * float(row['coverage']):.0f} % inside" if row["coverage"] else ""
     where = f" ({row['where']})" if row["where"] else ""
     far = f", up to {beyond:.2g} times beyond" if beyond > 1.01 else ""
     spec = f" as `{row['law']}`" if ":" in row["law"] else ""
-    return f"{row['data']}{where}{spec}: {100 * error:.2g} %, {100 * inside:.0f} % inside of {row['predictions']}{far}"
+    return f"{row['data']}{where}{spec}: {100 * error:.2g} %{inside} of {row['predictions']}{far}"
 
 
 def proof(law: Law) -> str:

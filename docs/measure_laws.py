@@ -191,9 +191,9 @@ def rewarded() -> pd.DataFrame:
 
 
 def shared() -> pd.DataFrame:
-    """The loss on code of the largest models, in its share of the mixture and the tokens."""
-    rows = sf.load("mixture").table.query("N == N.max()")
-    return pd.DataFrame({"domain_share": rows["share_code"], "D": rows["D"], "loss": rows["loss_code"]})
+    """The loss on prose of the largest models trained further on it and on code, in its share and the tokens."""
+    rows = sf.load("continual").table.query("N == N.max()")
+    return pd.DataFrame({"domain_share": rows["share_prose"], "D": rows["D"], "loss": rows["loss_prose"]})
 
 
 def by_batch() -> pd.DataFrame:
@@ -271,7 +271,7 @@ ON = {
     "kaplan-steps": On(ROUTED, "dense models, every 50,000 steps", at_a_large_batch),
     "loss-to-loss": On("loss_to_loss", "loss_stdlib from loss", on_another_set),
     "lr-batch-surface": On("steplaw", "within 2 % of the best", partial(swept, 0.02)),
-    "mixing-domains": On("mixture", "loss on code, one size", shared),
+    "mixing-domains": On("continual", "loss on prose, one size, each run left out once", shared, once=True),
     "mixture-scale:over=share_code+share_prose+share_chain": On("mixture", "loss on code", mixed),
     "mixture:over=share_code+share_prose": On("mixture", ONE_SIZE, mixed_at_one_size, once=True),
     "moe": On("granularity"),
@@ -337,16 +337,13 @@ def measured(law: str) -> dict[str, object]:
 
 
 def left_out_once(runs: sf.Runs | pd.DataFrame, law: str) -> dict[str, object]:
-    """The median absolute error where each row is predicted by a fit to the others, and how many intervals held it."""
+    """The median absolute error where each row is predicted by a fit to the others, without draws and so intervals."""
     assert isinstance(runs, pd.DataFrame)
     found = []
     for label in runs.index:
         told = sf.fit(runs.drop(index=label), law).predict(runs.loc[[label]]).iloc[0]
-        truth = told["measured"]
-        found.append((abs(told[find_law(law).target] / truth - 1), told["low"] <= truth <= told["high"]))
-    errors, inside = (np.array(one, dtype=float) for one in zip(*found, strict=True))
-    shares = {"error": float(np.median(errors)), "coverage": float(inside.mean())}
-    return {**shares, "predictions": len(runs), "beyond": 1.0}
+        found.append(abs(told[find_law(law).target] / told["measured"] - 1))
+    return {"error": float(np.median(found)), "coverage": "", "predictions": len(runs), "beyond": 1.0}
 
 
 def main(laws: Sequence[str]) -> None:
