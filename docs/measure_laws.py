@@ -317,7 +317,7 @@ ON = {
     "trajectory": On("steplaw", "best rate of each batch, rates decay", by_batch),
     "vocabulary": On(
         "vocabulary",
-        "byte pairs, three sizes of vocabulary",
+        "byte pairs; a share of a loss that is near zero less the unigram one",
         partial(bundled, "vocabulary/runs.csv", N="N", N_vocab="N_vocab", D="D", loss="loss"),
     ),
     "width-depth": On("gemstones", "ends of cooldowns", shaped),
@@ -331,7 +331,11 @@ def measured(law: str) -> dict[str, object]:
     if on.once:
         return row | left_out_once(on.runs(), law)
     tested = sf.backtest(on.runs(), law)
-    row |= {"error": tested.error, "coverage": float(tested.table["inside"].mean()), "predictions": len(tested.table)}
+    row |= {
+        "error": tested.error,
+        "coverage": round(float(tested.table["inside"].mean()), 4),
+        "predictions": len(tested.table),
+    }
     far = tested.table["decades"].max() if reads_scale(find_law(law)) else 0.0  # without a size there is no such factor
     return row | {"beyond": float(10**far)}
 
