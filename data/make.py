@@ -192,7 +192,9 @@ def answers(jobs: list[Job], out: Path, folder: Path) -> None:
     finals(jobs, out, folder)
     ids = {job.id: f"steps-{job.config.steps}-seed-{job.config.seed}" for job in jobs}
     write(pd.concat([coverage(out / run).assign(run=name) for run, name in ids.items()]), folder / "coverage.csv")
-    write(pd.concat([rewards(out / run).assign(run=name) for run, name in ids.items()]), folder / "rewards.csv")
+    worst = min(job.config.steps for job in jobs)  # the only ones with much to gain
+    weak = {run: name for run, name in ids.items() if name.startswith(f"steps-{worst}-")}
+    write(pd.concat([rewards(out / run).assign(run=name) for run, name in weak.items()]), folder / "rewards.csv")
 
 
 def optima(jobs: list[Job], out: Path, folder: Path) -> None:

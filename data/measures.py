@@ -76,7 +76,7 @@ def coverage(folder: Path, size: int = 512, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame({"samples": ks, "coverage": found})
 
 
-def rewards(folder: Path, steps: int = 200, size: int = 512, lr: float = 0.003) -> pd.DataFrame:
+def rewards(folder: Path, steps: int = 1000, size: int = 512, lr: float = 0.003) -> pd.DataFrame:
     """The share of held-out expressions that one sample translates rightly, along a policy gradient, and its compute.
 
     The one right translation makes the expected reward exact, the mean of its probability; each step goes along the
@@ -86,7 +86,7 @@ def rewards(folder: Path, steps: int = 200, size: int = 512, lr: float = 0.003) 
     held, per_step = e.source.held_out(size), RunFolder(folder).facts()["flops_per_token"] * e.config.batch
     rate = torch.full((1, 1), lr)
     for step in range(steps + 1):
-        if step in np.unique(np.geomspace(4, steps, 24).astype(int)) or not step:
+        if step in np.unique(np.geomspace(4, steps, 32).astype(int)) or not step:
             right = np.exp(-_per_token(e, held, size).sum(1)).mean()
             rows.append({"step": step, "C": step * per_step, "reward": float(right)})
         theta, seen = e.theta.clone().requires_grad_(), {}
@@ -98,12 +98,13 @@ def rewards(folder: Path, steps: int = 200, size: int = 512, lr: float = 0.003) 
 
 
 def information(folder: Path, size: int = 1024) -> float:
-    """What the first half of a window tells of the second, nats: how much cheaper its tokens are than those of the
-    first half, which have as many before them within their half and nothing else."""
+    """What the first half of a window tells of the second, nats: how much more the tokens of the second half cost where
+    it stands alone; its first token is given in both."""
     ensemble = finished(folder)
-    losses = _per_token(ensemble, ensemble.source.held_out(size), size).mean(0)
-    half = len(losses) // 2
-    return float(losses[:half].sum() - losses[half:].sum())
+    tokens = ensemble.source.held_out(size)["tokens"]
+    half = tokens.shape[1] // 2
+    alone, after = (_per_token(ensemble, {"tokens": each}, size) for each in (tokens[:, half:], tokens))
+    return float((alone - after[:, half:]).sum(1).mean())
 
 
 def loss_change(folder: Path, size: int = 1024, seed: int = 0) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from scalefit.errors import InputError, all_of
 from scalefit.numerics import suggestion
 from scalefit.proxy.limits import LARGEST, refuse_impossible
 from scalefit.proxy.models.parametrization import Factors, Parametrization, at, parametrization
-from scalefit.proxy.models.shapes import refuse_heads, refuse_pair, refuse_parts
+from scalefit.proxy.models.shapes import refuse_groups, refuse_heads, refuse_pair, refuse_parts
 from scalefit.schedules import SHAPES, Schedule, parse_schedule
 
 if TYPE_CHECKING:  # torch is loaded when a model is built: plans and tables of sweeps need none
@@ -219,9 +219,13 @@ class Config:
         if self.model != "mlp":
             refuse_heads(self.d_model, self.d_head, self.kv_group)
             refuse_parts(self.norm, self.norm_type, self.activation, self.experts, self.experts_per_token)
+        widths = [self.d_model, self.d_ff or 4 * self.d_model]
         if self.model == "encoder-decoder":
-            refuse_heads(self.encoder_width or self.d_model, self.d_head, self.kv_group)
+            width = self.encoder_width or self.d_model
+            refuse_heads(width, self.d_head, self.kv_group)
             refuse_pair(self.norm)
+            widths += [width, self.encoder_ff or 4 * width]
+        refuse_groups(widths[:1] if self.model == "mlp" else widths, self.weight_group)
         if self.optimizer != BASE.optimizer and find_spec("torch"):
             self.factors()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from scalefit.errors import InputError
 
 NORMS, NORM_TYPES, ACTIVATIONS = ("pre", "post", "peri"), ("layer", "rms"), ("gelu", "swiglu")
@@ -41,6 +43,14 @@ def refuse_parts(norm: str, norm_type: str, activation: str, experts: int, exper
             todo=f"choose norm from {', '.join(NORMS)}, norm_type from {', '.join(NORM_TYPES)} and activation from "
             f"{', '.join(ACTIVATIONS)}",
         )
+
+
+def refuse_groups(widths: Iterable[int], group: int) -> None:
+    """Raise InputError where groups of weights do not divide the columns of a matrix; 0: there are none."""
+    for width in widths:
+        if group and width % group:
+            what = f"columns of {width} weights cannot be cut into groups of weight_group={group}"
+            raise InputError(what, todo=f"choose a divisor of {width}")
 
 
 def refuse_pair(norm: str) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from scalefit.errors import InputError
 from scalefit.proxy.models.layers import Leaf
 from scalefit.proxy.models.parametrization import Factors
 
@@ -79,7 +78,7 @@ def rounded(w: Mapping[str, Tensor], leaves: Leaves, bits: int, group: int = 0) 
     """The weights with each hidden matrix rounded to ``bits`` bits, which the gradient does not see (straight-through).
 
     Each column (the weights into one output), or each ``group`` of its weights, has its own scale: the largest of them
-    becomes 2^(bits − 1) − 1. Raises InputError where groups do not divide the columns.
+    becomes 2^(bits − 1) − 1.
 
     >>> leaves = {"w": Leaf((2, 1), "hidden", 1.0)}
     >>> rounded({"w": torch.tensor([[[0.9], [-0.2]]])}, leaves, 2)["w"].flatten().tolist()
@@ -89,9 +88,6 @@ def rounded(w: Mapping[str, Tensor], leaves: Leaves, bits: int, group: int = 0) 
     for name, leaf in leaves.items():
         if leaf.role == "hidden":
             size = group or leaf.shape[-2]
-            if leaf.shape[-2] % size:
-                what = f"columns of {leaf.shape[-2]} weights ({name}) cannot be cut into groups of weight_group={size}"
-                raise InputError(what, todo=f"choose a divisor of {leaf.shape[-2]}")
             value = w[name].detach().unflatten(-2, (-1, size))
             step = value.abs().amax(-2, keepdim=True).clamp(min=torch.finfo(value.dtype).tiny) / most
             found[name] = w[name] + ((value / step).round() * step - value).flatten(-3, -2)

@@ -214,6 +214,9 @@ def test_a_rate_that_grows_with_the_width_fails_it(part: dict[str, Any], role: s
         ({"dropout": 1.0}, "dropout is 1"),
         ({"weight_bits": 1}, "weight_bits is 1"),
         ({"temperature": 0.0}, "temperature is 0"),
+        ({"weight_bits": 2, "weight_group": 3}, "columns of 32 weights cannot be cut into groups of weight_group=3"),
+        ({"weight_bits": 2, "weight_group": 16, "d_ff": 24}, "columns of 24 weights"),
+        ({"weight_group": 4}, "weight_group without weight_bits"),
         ({"model": "mlp", "data": "sparse-parity", "experts": 2}, "model 'mlp' has no experts"),
     ],
 )
