@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from scalefit.numerics import FloatArray
+from scalefit.numerics import FloatArray, spanned
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.objective import Objective
 
 LEAST_LEFT = 0.02  #: what a row leaves to the others at least, so that one that decides a constant alone stays finite
-FLAT = 1e-10  #: singular values below this part of the largest move no row
 
 
 def left_out_residuals(
@@ -28,7 +27,6 @@ def left_out_residuals(
     if not (np.isfinite(slopes).all() and np.isfinite(residuals).all()):
         return np.full(len(values), np.nan)
     share = np.sqrt(objective.majorant(residuals) * (1.0 if weights is None else weights))
-    moved = slopes / np.maximum(np.linalg.norm(slopes, axis=0), 1e-300) * share[:, None]
-    directions, sizes, _ = np.linalg.svd(moved, full_matrices=False)
-    own = np.sum(directions[:, sizes > FLAT * max(sizes.max(), 1e-300)] ** 2, axis=1)
+    directions, count = spanned(slopes * share[:, None])
+    own = np.sum(directions[:, :count] ** 2, axis=1)
     return np.asarray(residuals / np.maximum(1 - own, LEAST_LEFT))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scalefit.memory import once
 from scalefit.numerics import FloatArray
 from scalefit.solver.derivatives import Local, curvatures, measure
 from scalefit.solver.model import BoundLaw
@@ -57,25 +58,44 @@ def descend(
     iterations: int = 200,
     second: FloatArray | None = None,
     near: bool = False,
+    enough: float = -np.inf,
 ) -> Descent:
     """Advance all starts (B, p) together to local minima; ``values`` and ``weights`` are (n,) or one row per member.
 
     ``near``: the members lie near a minimum already, and begin with an exact Newton step. With ``second`` (see
-    :func:`curvatures`) they are taken to do so, as resamples do.
+    :func:`curvatures`) they are taken to do so, as resamples do. Where a member falls below ``enough``, all end there.
     """
+    given = (model, objective, values, weights, theta, tolerance, iterations, second, near, enough)
+    if model.between is not None:
+        return _descend(*given)
+    ties = {name: tie.text for name, tie in model.ties.items()}
+    told = (model.law, model.coordinates, model.variables, model.fixed, ties, *given[1:])
+    return once(lambda: _descend(*given), "descend", *told)
+
+
+def _descend(
+    model: BoundLaw,
+    objective: Objective,
+    values: FloatArray,
+    weights: FloatArray,
+    theta: FloatArray,
+    tolerance: float,
+    iterations: int,
+    second: FloatArray | None,
+    near: bool,
+    enough: float,
+) -> Descent:
+    """The same in blocks that are small enough to be held."""
     block = max(1, (BLOCK if second is None else WARM_BLOCK) // model.size)
     if len(theta) > block:
         parts = [
-            descend(
+            _descend_block(
                 model,
                 objective,
                 own_rows(values, slice(i, i + block)),
                 own_rows(weights, slice(i, i + block)),
                 theta[i : i + block],
-                tolerance=tolerance,
-                iterations=iterations,
-                second=second,
-                near=near,
+                *(tolerance, iterations, second, near, enough),
             )
             for i in range(0, len(theta), block)
         ]
@@ -85,7 +105,7 @@ def descend(
             np.concatenate([part.converged for part in parts]),
             max(part.iterations for part in parts),
         )
-    return _descend_block(model, objective, values, weights, theta, tolerance, iterations, second, near)
+    return _descend_block(model, objective, values, weights, theta, tolerance, iterations, second, near, enough)
 
 
 def refit(
@@ -157,6 +177,7 @@ def _descend_block(
     iterations: int,
     second: FloatArray | None,
     near: bool,
+    enough: float,
 ) -> Descent:
     target, count = objective.target(values), len(start)
     theta = np.clip(start, model.low, model.high)
@@ -175,7 +196,7 @@ def _descend_block(
     ).only(np.isfinite(local.cost))
     done_iterations, before = 0, local.cost.copy()
     pace = PACE if weights.ndim == values.ndim == 1 else PACE // 2  # refits do not all seek the same minimum
-    while len(batch.member) and done_iterations < iterations:
+    while len(batch.member) and done_iterations < iterations and not final_cost.min() < enough:
         own, own_target, own_weights = (own_rows(rows, batch.member) for rows in (values, target, weights))
         done, flat = _advance(
             model, objective, own, own_target, own_weights, batch, tolerance, floor[batch.member], second

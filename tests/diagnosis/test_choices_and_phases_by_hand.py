@@ -279,9 +279,8 @@ def test_a_parameter_on_which_nothing_depends(size, slope, idle):
 def test_a_parameter_that_other_values_fit_as_well(monkeypatch, error, rise, change, wide):
     """Moved to both ends of the range searched; a floor to the lower end of its domain."""
     asked = []
-    monkeypatch.setattr(
-        undetermined, "Search", lambda *told: SimpleNamespace(deviance=lambda value: asked.append(value) or rise)
-    )
+    heard = SimpleNamespace(deviance=lambda value, enough: asked.append(value) or rise)
+    monkeypatch.setattr(undetermined, "Search", lambda *told: heard)
     kind = {"name": "a", "linear": False, "signed": False, "start": (2.0, 12.0), "low": 0.5}
     coordinate = SimpleNamespace(**kind | {key: change[key] for key in change if key in kind})
     law = SimpleNamespace(floors=change.get("floors", {}))

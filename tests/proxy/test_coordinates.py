@@ -27,7 +27,7 @@ NO_READOUT_FACTOR = replace(TABLE["mup"], readout=TABLE["sp"].readout)
 
 @pytest.mark.parametrize("name", ["mup", "sp-layerwise"])
 def test_width_passes_where_it_should(name: str) -> None:
-    found = coordinate_check(replace(CHECK, parametrization=name), (32, 64, 128, 256), seeds=3, steps=6)
+    found = coordinate_check(replace(CHECK, parametrization=name), (32, 64, 128), seeds=3, steps=6)
     assert found.ok, found.lines
 
 
@@ -52,7 +52,7 @@ def test_width_fails_where_it_should(name: str, table: Parametrization | None) -
 )
 def test_depth(name: str, table: Parametrization | None, ok: bool) -> None:
     config = replace(CHECK, parametrization=name, d_model=32, data="stdlib", data_options={})
-    found = coordinate_check(config, (2, 4, 8, 16), axis="depth", table=table)
+    found = coordinate_check(config, (2, 4, 8), axis="depth", table=table)
     assert not found.failed if ok else found.failed, found.lines
 
 

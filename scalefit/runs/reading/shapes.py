@@ -82,7 +82,10 @@ def shaped(raw: RawTable, mapped: Container[str] = ()) -> RawTable:
 
 def _cells(column: pd.Series, pattern: re.Pattern[str]) -> pd.DataFrame | None:
     """The groups of a pattern in a column of text, as numbers, where every filled cell fits it."""
-    if pd.api.types.is_numeric_dtype(column.dtype) or not column.notna().any():
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return None
+    filled = column.notna().to_numpy()
+    if not filled.any() or not pattern.fullmatch(str(column.iloc[int(filled.argmax())])):
         return None
     if column.astype(str).str.len().max() > LONGEST:
         return None
