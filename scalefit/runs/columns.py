@@ -72,7 +72,7 @@ COLUMNS: dict[str, Column] = {
         "training tokens seen so far",
         _words(
             "tokens_seen n_tokens_seen total_tokens throughput/total_tokens num_tokens n_tokens consumed_tokens "
-            "tokens_trained train_tokens training_tokens num_input_tokens_seen train/tokens "
+            "tokens_trained ntokens train_tokens training_tokens num_input_tokens_seen train/tokens "
             "train/tokens_seen"
         ),
     ),
@@ -86,7 +86,7 @@ COLUMNS: dict[str, Column] = {
         ),
         _words(
             "params n_params num_params parameters n_parameters num_parameters param_count parameter_count "
-            "model_params model_size"
+            "model_params model_size nparams"
         ),
     ),
     "N_total": Column(
@@ -128,7 +128,7 @@ COLUMNS: dict[str, Column] = {
             "crossentropyloss ce_loss trl tel"
         ),
         _words("smooth_loss loss_smooth smoothed_loss loss_last loss_ema train_loss_epoch train/loss_epoch"),
-        _words("loss_final nll best_val_loss best_eval_loss min_val_loss val_loss_min best_loss"),
+        _words("loss_final nll xent ce best_val_loss best_eval_loss min_val_loss val_loss_min best_loss"),
     ),
     "grad_norm": Column(
         "1",

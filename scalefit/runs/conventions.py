@@ -17,6 +17,7 @@ from scalefit.runs.matching import normalised
 #: names of perplexities, and words of names that count bits
 PERPLEXITY_NAME = re.compile(r"(^|[^a-z])(ppl|perplexity)([^a-z]|$)")
 BIT_WORDS = frozenset({"bits", "bpb", "bpc", "bpt"})
+BASE = re.compile(r"(?:^|[^a-z])base[\W_]*(2|10)(?!\d)")  #: of the logarithm in a loss
 
 SAME_SIZE = 0.03  #: log ratio within which two parameter counts agree
 LEAST_PART = 0.1  #: share of the rows that must follow a convention for it to count
@@ -161,10 +162,15 @@ def in_nats(loss: np.ndarray, source: str) -> tuple[np.ndarray, float, str] | No
 
     >>> in_nats(np.array([1.0]), "val_ppl")[0].tolist(), in_nats(np.array([1.0]), "loss")
     ([0.0], None)
+    >>> in_nats(np.array([1.0]), "loss (base 2)")[0].round(4).tolist()
+    [0.6931]
     """
     if PERPLEXITY_NAME.search(source.lower()):
         with np.errstate(all="ignore"):
             return np.log(loss), float("nan"), f"loss is the logarithm of the column '{source}', a perplexity"
+    if found := BASE.search(source.lower()):
+        factor = float(np.log(float(found[1])))
+        return loss * factor, factor, f"loss is the column '{source}' times ln {found[1]}: to nats from base {found[1]}"
     if set(re.split(r"[^a-z0-9]+", source.lower())) & BIT_WORDS:
         how = f"loss is the column '{source}' times ln 2: from bits to nats (per byte, if it counts bytes)"
         return loss * NATS_PER_BIT, NATS_PER_BIT, how
@@ -173,4 +179,5 @@ def in_nats(loss: np.ndarray, source: str) -> tuple[np.ndarray, float, str] | No
 
 def in_other_units(name: str) -> bool:
     """Whether a name says that the column is a perplexity, or counts bits."""
-    return bool(PERPLEXITY_NAME.search(name.lower()) or set(re.split(r"[^a-z0-9]+", name.lower())) & BIT_WORDS)
+    words = set(re.split(r"[^a-z0-9]+", name.lower()))
+    return bool(PERPLEXITY_NAME.search(name.lower()) or BASE.search(name.lower()) or words & BIT_WORDS)

@@ -44,6 +44,10 @@ class Binding:
 
 #: what names are compared with, the surest first
 TIERS = ("aliases", "fallback", "nested", "configured", "worded", "last")
+IDENTIFIER = re.compile(r"(?:^|[^a-z])(?:id|uuid|hash)$")
+OF_CONFIGURATION = re.compile(r"(?:\w+_)?(?:config|cfg|args|params|hparams|settings)/")
+OF_BASE = re.compile(r"_+(?:log_*)?base_*(?:2|10)$")  #: the end of the name of a loss whose logarithm has that base
+LOG_ALONE = re.compile(r"[\(\[]\s*(?:in\s+)?(?:log|ln)[\s_]*(?:2|10)?\s*[\)\]]")  #: of a loss, or behind its logarithm
 LONGEST = 200  #: letters of a name that may be known
 ROOMS = ("config/", "summary/", "hparams/")  #: "nested": a known name after one of these
 #: "configured": a known name after any number of these parts of a configuration or of a group of measurements
@@ -162,6 +166,8 @@ def _guessed(
             candidates = dict(sorted(candidates.items(), key=lambda each: column.last.index(normalised(each[0])))[:1])
         if len(candidates) > 1 and tier in ("configured", "worded"):
             continue  # such as encoder.d_model and decoder.d_model: neither is the model's
+        if canonical == "run" and len(named := [name for name in candidates if IDENTIFIER.search(name.lower())]) == 1:
+            candidates = {named[0]: 1.0}  # names may come again, identifiers do not
         if len(candidates) > 1:
             what = f"the columns {' and '.join(map(repr, candidates))} could both be {canonical}"
             todo = "choose one: " + " or ".join(f"--map {canonical}={_quoted(name)}" for name in candidates)
@@ -214,6 +220,8 @@ def _told_scale(name: str, canonical: str, column: Column, tier: str) -> float:
 def _scale(name: str, canonical: str, column: Column, tier: str) -> float:
     """The factor to the canonical unit if the name is an alias of the column, else 0."""
     plain = normalised(name)
+    if canonical == "loss" and LOG_ALONE.search(name.lower()):
+        return 0.0  # loss (log2) may be in bits, or the logarithm of a loss
     if canonical.startswith("precision") and canonical != name:
         return 0.0  # of a detector, and no number of bits
     if tier == "aliases" and re.sub(r"\s*[\(\[].*[\)\]]$", "", name).strip() == canonical:
@@ -234,6 +242,8 @@ def _scale(name: str, canonical: str, column: Column, tier: str) -> float:
 def _configured(name: str, plain: str, canonical: str, column: Column) -> float:
     """1 if the name is a setting or a probe after parts such as model., optimizer. or args., else 0."""
     bare = without_prefix(plain)
+    if canonical == "D" and OF_CONFIGURATION.match(plain) and bare != plain:  # planned
+        return _known(bare, canonical, (*column.aliases, *COLUMNS["tokens"].aliases, "tokens"), False)
     if canonical not in CONFIGURED or bare == plain or not bare:
         return 0.0
     own = re.split(r"[./]", name)[-1] == canonical or (bare == canonical.lower() and len(canonical) > 1)
@@ -243,6 +253,7 @@ def _configured(name: str, plain: str, canonical: str, column: Column) -> float:
 
 
 def _known(plain: str, canonical: str, aliases: tuple[str, ...], first: bool) -> float:
+    plain = OF_BASE.sub("", plain) if canonical == "loss" else plain
     if first and canonical == "C" and (unit := compute_unit(plain)):
         return unit
     own = first and plain == canonical.lower() and len(canonical) > 1

@@ -33,6 +33,15 @@ EMPHASIS = re.compile(r"^(\*\*|__|\*|_|`)(.+)\1$")
 BESIDE = re.compile(
     r"^(.*\d\.?[kmbgt]?)\s*(?:(?:±|\+/-|\+-)\s*[\d.]+(?:e[+-]?\d+)?|\(\d+\)|\s[(\[][a-z][^)\]]*[)\]]|\*+|†)$", re.I
 )
+#: what a number says that it counts, and by its first letters the columns that hold such counts
+WORD = re.compile(
+    r"^(.*\d\.?\s*(?:[kmbgt]|mn|bn|[mbtr]{1,2}illion|thousand)?)"
+    r"\s*(tok(?:en)?s?|param(?:eter)?s?|steps?|iter(?:ation)?s?|flops?|nats?)$",
+    re.IGNORECASE,
+)
+HOLDING = {"tok": {"D", "tokens", "U", "batch", "seq_len"}, "par": {"N", "N_total", "N_enc", "N_dec", "N_vocab"}}
+HOLDING |= {"ste": {"step", "steps", "warmup"}, "ite": {"step", "steps", "warmup"}, "flo": {"C"}, "nat": {"loss"}}
+HELD = frozenset({"lr", "peak_lr"}.union(*HOLDING.values()))
 FOOTNOTE = re.compile(r"(?<=[a-z.])\s*[*†‡§]+$", re.IGNORECASE)  #: behind a word
 POWER = re.compile(r"(\d+(?:\.\d+)?)\s*(?:\^|\*\*)\s*[({]?\s*([+-]?\d+(?:\.\d+)?)\s*[)}]?")
 TIMES_POWER = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*[x×*·]\s*10\s*(?:\^|\*\*)\s*[({]?\s*([+-]?\d+)\s*[)}]?", re.I)
@@ -42,11 +51,12 @@ SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)")
 WORDS = {"nan": float("nan"), "inf": float("inf"), "infinity": float("inf"), "∞": float("inf")}
 
 
-def quantity(text: str) -> float:
+def quantity(text: str, worded: bool = False) -> float:
     """The number that a text stands for; K, M, B (or G) and T mean 1e3, 1e6, 1e9 and 1e12.
 
     Thousands may be separated by commas, underscores, apostrophes, blanks, or several points. Powers, shares, and what
-    people write beside a number (`(best)`, an error, emphasis) are understood. Raises InputError for anything else.
+    people write beside a number (`(best)`, an error, emphasis) are understood. With ``worded`` so is the word of what
+    it counts (`40M tokens`), as in cells, whose column is compared with it. Raises InputError for anything else.
 
     >>> [quantity(text) for text in ("1.3B", "20e9", "1,234,567", "2T", "300M", "nan")]
     [1300000000.0, 20000000000.0, 1234567.0, 2000000000000.0, 300000000.0, nan]
@@ -58,6 +68,8 @@ def quantity(text: str) -> float:
     scalefit.errors.InputError: 'about 3' is not a number; write it like 1300000000, 1.3e9 or 1.3B
     """
     plain = _bare(str(text))
+    if worded:
+        plain = _without_word(plain)[0]
     if THOUSANDS.fullmatch(plain):
         plain = re.sub(r"(?<=\d)[,_'’ \u00a0\u2009\u202f](?=\d)", "", plain)
     elif POINTS.fullmatch(plain):
@@ -98,6 +110,21 @@ def _bare(text: str) -> str:
     return found[1].strip() if found else FOOTNOTE.sub("", plain)
 
 
+def counts_said(text: str) -> bool:
+    """Whether a number says what it counts, as `1B tokens` does."""
+    return bool(_without_word(text.strip())[1])
+
+
+def _without_word(plain: str) -> tuple[str, str]:
+    """A number without the word of what it counts, and the first letters of this word.
+
+    >>> _without_word("40M tokens"), _without_word("2 million params"), _without_word("40M")
+    (('40M', 'tok'), ('2 million', 'par'), ('40M', ''))
+    """
+    found = WORD.match(plain)
+    return (found[1].strip(), found[2][:3].lower()) if found else (plain, "")
+
+
 def _worked_out(plain: str) -> float | None:
     """The value of a power, a number times a power of ten, or a share; None for anything else."""
     if len(plain) > MOST_LETTERS:
@@ -121,7 +148,7 @@ def is_quantity(cell: object) -> bool:
     (True, True, False)
     """
     try:
-        quantity(str(cell))
+        quantity(str(cell), worded=True)
     except InputError:
         return False
     return True
@@ -149,7 +176,7 @@ def numbers(column: pd.Series, where: str, unit_scale: float = 1.0) -> NDArray[n
         if pd.isna(cell) or str(cell).strip().lower() in MISSING:
             return
         try:
-            values[position] = quantity(str(cell)) * (1.0 if states_unit(cell) else unit_scale)
+            values[position] = quantity(str(cell), worded=True) * (1.0 if states_unit(cell) else unit_scale)
         except InputError as error:
             row = column.index[position]
             raise InputError(error.what, where=f"{where}, row {row}, column {column.name}", todo=error.todo) from error
@@ -176,6 +203,10 @@ def _refuse_doubtful(column: pd.Series, odd: list[int], where: str, bare_header:
     if stated and not any(_bare(text)[-1:] in "kK" for text in stated):  # else a count that begins below 1K
         doubtful = pd.to_numeric(column, errors="coerce").abs().between(0, FEW, inclusive="neither")
         what, todo = f"has no unit, unlike '{stated[0]}'", "write the unit into every cell, or into the header"
+    if column.name in HELD and not doubtful.any():
+        told = texts.map(lambda text: HOLDING.get(_without_word(text)[1], {column.name}))
+        doubtful = told.map(lambda kinds: column.name not in kinds)
+        what, todo = f"counts no {column.name}", "write the number alone, or into the column of what it counts"
     if column.name in {*SIZES, "loss"} and not doubtful.any():
         doubtful = texts.map(lambda text: SHARE.fullmatch(text) is not None and not text.startswith("1/"))
         kind = "losses" if column.name == "loss" else "numbers"

@@ -688,6 +688,6 @@ def test_public_schedules_join_the_public_curves():
 
 
 def test_a_column_of_steps_without_a_step_is_refused(tmp_path):
-    (tmp_path / "matrix.csv").write_text("lr \\ wd,0,0.1,step\n1e-3,3,2.9\n1e-2,3,2.9\n")
+    (tmp_path / "matrix.csv").write_text("lr \\ wd,0,0.1,step\n1e-3,3,2.9,\n1e-2,3,2.9,\n")
     with pytest.raises(InputError, match=r"matrix\.csv: no row has a step; map the column"):
         read_runs(tmp_path / "matrix.csv", need=())

@@ -96,7 +96,7 @@ def test_a_unit_that_is_applied_is_told(read):
     assert told == ["N in parameters = 1e+06 times the column 'million_params'"]
 
 
-UNSAID = ["data_B", "dataset size (B)", "size (M)", "lr_1e3", "ground truth (GT)", "tokens_per_param_B", "batch_M"]
+UNSAID = ["data_B", "dataset size (B)", "lr_1e3", "ground truth (GT)", "tokens_per_param_B", "batch_M"]
 
 
 OTHERWISE = ["b_tokens", "bn_params", "m_params", "mega_batch_tokens_B", "param_size", "tokens_per_million"]

@@ -29,9 +29,8 @@ def with_config(raw: RawTable) -> RawTable:
         return raw
     if (own := path.with_name(OWN)).is_file() and ".jsonl" in path.suffixes:  # written by our trainer
         return replace(raw, scalars={**settings_of(own), **raw.scalars})
-    found = next((file for name in FILES if (file := path.with_name(name)).is_file()), None)
-    several = any(canonical(str(name)) == "run" for name in raw.frame.columns)
-    if found is None or several or found.stat().st_size > LARGEST:
+    found = settings_file(path)
+    if found is None or any(canonical(str(name)) == "run" for name in raw.frame.columns):
         return raw
     logs = [file for file in path.parent.glob(f"*{path.suffix}") if file.name not in FILES and file != path]
     others = [file for file in logs if not any(map(kind, re.split(r"[^a-z0-9]+", file.stem.lower())))]
@@ -44,6 +43,12 @@ def with_config(raw: RawTable) -> RawTable:
         return replace(raw, remarks=(*raw.remarks, Remark("dropped", f"{found.name} was not read: {error.what}")))
     told = [Remark("derived", f"{len(settings)} settings are those of {found.name}")] if settings else []
     return replace(raw, scalars={**settings, **raw.scalars}, remarks=(*raw.remarks, *told))
+
+
+def settings_file(path: Path) -> Path | None:
+    """The file of settings beside a log, if there is one that is not too large."""
+    files = [path.with_name(name) for name in FILES]
+    return next((file for file in files if file.is_file() and file.stat().st_size <= LARGEST), None)
 
 
 def settings_of(path: Path) -> dict[str, object]:

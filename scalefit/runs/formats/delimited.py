@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +18,7 @@ from scalefit.runs.matching import LARGE, canonical, match
 from scalefit.runs.quantities import is_quantity
 
 NAMES = tuple(f"*{kind}{packed}" for kind in (".csv", ".tsv", ".tab") for packed in ENDINGS)
+FEW_ROWS = 5  #: below a header, by which its separator is told
 TITLES = 10  #: lines above a header at most
 POINT = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?")  #: thousands set apart by points
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
@@ -31,11 +33,13 @@ def read(path: Path) -> RawTable:
     """
     head = lines(path, limit=200)
     start = _header_line(head, path)
-    separator = separator_of(head[start])
+    separator = separator_of(head[start], head[start + 1 :])
     decimal = _decimal(head[start + 1 :], separator)
     header = cells_of(head[start], separator)
     refuse_long_names(header or [head[start]], str(path))
-    frame = _parsed(path, start, separator, decimal, header)
+    names = _whole_names(header, head[start + 1 :], separator, path)
+    frame = _parsed(path, start, separator, decimal, header, names)
+    header = names or header
     if any("\x00" in str(name) for name in frame.columns):
         raise InputError("not a table: the file is binary", where=str(path), todo="save it as UTF-8 text")
     words = [str(name) for name in frame.columns if not str(name).startswith("Unnamed: ")]
@@ -73,12 +77,17 @@ def nan_cells(path: Path) -> dict[str, list[int]]:
     head = lines(path, limit=200)
     start = _header_line(head, path)
     packed = packing(path)
+    separator = separator_of(head[start], head[start + 1 :])
+    header = [cell.strip().strip('"') for cell in head[start].rstrip("\r\n").split(separator)]
+    whole = _whole_names(cells_of(head[start], separator), head[start + 1 :], separator, path)
     text = pd.read_csv(
         path,
-        sep=separator_of(head[start]),
+        sep=separator,
+        names=whole or None,
+        header=None if whole else 0,
         compression=packed,  # type: ignore[arg-type]
         encoding=encoding(path, packed),
-        skiprows=start,
+        skiprows=start + bool(whole),
         skip_blank_lines=False,
         skipinitialspace=True,
         index_col=False,
@@ -86,16 +95,35 @@ def nan_cells(path: Path) -> dict[str, list[int]]:
         keep_default_na=False,
     )
     text.index = pd.RangeIndex(start + 2, start + len(text) + 2)
-    header = [cell.strip().strip('"') for cell in head[start].rstrip("\r\n").split(separator_of(head[start]))]
-    names = {str(name): _numbered(header, at) or str(name) for at, name in enumerate(text.columns)}
+    names = {str(name): _numbered(whole or header, at) or str(name) for at, name in enumerate(text.columns)}
     return {
         new: [int(n) for n in text.index[text[name].str.strip().str.lower() == "nan"]] for name, new in names.items()
     }
 
 
-def _parsed(path: Path, start: int, separator: str, decimal: str, header: list[str]) -> pd.DataFrame:
+def _whole_names(header: list[str], body: list[str], separator: str, path: Path) -> list[str]:
+    """The names of a header in which separators stand within brackets, as in `N (params, M),loss`; [] for any other.
+
+    Raises InputError for a header of more names than every row has cells.
+    """
+    counts = {len(cells_of(line, separator)) for line in body if line.strip() and not line.startswith("#")}
+    if len(body) < 2 or not counts or max(counts) >= len(header) or header[max(counts) :] == [""] * len(header):
+        return []
+    whole = list[str]()
+    for cell in header:
+        inside = whole and whole[-1].count("(") + whole[-1].count("[") > whole[-1].count(")") + whole[-1].count("]")
+        whole[-1:] = [f"{whole[-1]}{separator} {cell}"] if inside else [*whole[-1:], cell]
+    if len(counts) == 1 and len(whole) == max(counts) and len(set(whole)) == len(whole):
+        return whole
+    if any(name.strip() for name in header[max(counts) :]):
+        what = f"the header has {len(header)} names, and no row has more than {max(counts)} cells"
+        raise InputError(what, where=str(path), todo="put names that hold a separator in quotes, or fill the rows")
+    return []
+
+
+def _parsed(path: Path, start: int, separator: str, decimal: str, header: list[str], whole: list[str]) -> pd.DataFrame:
     packed = packing(path)
-    names = [name for name in dict.fromkeys(header) if [b.name for b in match([name])] == ["run"]]
+    names = [name for name in dict.fromkeys(whole or header) if [b.name for b in match([name])] == ["run"]]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", pd.errors.DtypeWarning)  # mixed columns are read cell by cell later
@@ -103,10 +131,12 @@ def _parsed(path: Path, start: int, separator: str, decimal: str, header: list[s
             return pd.read_csv(
                 path,
                 sep=separator,
+                names=whole or None,
+                header=None if whole else 0,
                 decimal=decimal,
                 compression=packed,  # type: ignore[arg-type]
                 encoding=encoding(path, packed),
-                skiprows=start,
+                skiprows=start + bool(whole),
                 skip_blank_lines=False,
                 skipinitialspace=True,
                 index_col=False,
@@ -123,14 +153,27 @@ def _parsed(path: Path, start: int, separator: str, decimal: str, header: list[s
         raise InputError(f"not a table: {str(error).strip()}", where=str(path), todo=todo) from error
 
 
-def separator_of(line: str) -> str:
+def separator_of(line: str, body: Sequence[str] = ()) -> str:
     """The separator of a header: the one that it contains most often outside quotes.
+
+    Of several that it contains, one by which the rows below it have as many cells, and most of them numbers.
 
     >>> separator_of("step;loss"), separator_of("run, step, loss|nats"), separator_of("loss")
     (';', ',', ',')
+    >>> separator_of("N, M;D, B;loss", ["10;0,2;3,51", "20;0,4;3,32"])
+    ';'
     """
     plain = re.sub(r'"[^"]*"', "", line)
-    return max(SEPARATORS, key=plain.count)
+    rows = [text for text in body if text.strip()][:FEW_ROWS] if sum(map(plain.count, SEPARATORS)) else []
+
+    def fits(separator: str) -> tuple[float, int]:
+        count = plain.count(separator)
+        below = [cells_of(text, separator) for text in rows] if count and len({*plain} & {*SEPARATORS}) > 1 else []
+        even = bool(below) and all(len(cells) == count + 1 for cells in below)
+        figures = [cell for cells in below for cell in cells if is_quantity(cell.replace(",", "."))]
+        return len(figures) / sum(map(len, below)) if even else 0.0, count
+
+    return max(SEPARATORS, key=fits)
 
 
 def _header_line(head: list[str], path: Path) -> int:

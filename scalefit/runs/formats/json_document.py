@@ -8,8 +8,9 @@ from typing import Any
 
 from scalefit.errors import InputError
 from scalefit.runs.formats import huggingface, jsonl
+from scalefit.runs.formats.beside import settings_file, settings_of
 from scalefit.runs.formats.flat_yaml import flat_yaml
-from scalefit.runs.formats.json_series import of_points, of_series
+from scalefit.runs.formats.json_series import of_pairs, of_points, of_series
 from scalefit.runs.formats.json_shapes import rows_of, unwrapped
 from scalefit.runs.formats.jsonl import flattened, framed
 from scalefit.runs.formats.raw import RawTable, Remark, ends_empty, nans_of
@@ -53,6 +54,8 @@ def read(path: Path) -> RawTable:
         content, scalars = unwrapped(content)
     except RecursionError as error:
         raise InputError("the objects are nested too deep", where=str(path), todo=jsonl.OBJECTS) from error
+    except InputError as error:
+        raise InputError(error.what, where=str(path), todo=error.todo) from error
     counted = list[Remark]()
     if isinstance(content, dict) and content and all(isinstance(values, list) for values in content.values()):
         if len({len(values) for values in content.values()}) > 1:
@@ -72,7 +75,7 @@ def read(path: Path) -> RawTable:
 
 def _drawn(path: Path, content: Any) -> RawTable | None:
     """The table of a document of curves, or of the points of one tag; None for anything else."""
-    points, found = of_points(content), of_series(content)
+    points, found = of_points(content), of_series(content) or of_pairs(content)
     if points is not None:
         tag = NAMED.match(path.name)
         name = tag["tag"] if tag else "value"
@@ -95,6 +98,9 @@ def documents(folder: Path) -> list[Path]:
     for path in sorted(folder.glob("*.json")):
         try:
             table, _ = unwrapped(parsed(path.read_bytes()))
+        except InputError:  # which reading the file will say
+            found.append(path)
+            continue
         except (ValueError, RecursionError, OSError):
             continue
         rows = table if isinstance(table, list) else [table]
@@ -105,15 +111,20 @@ def documents(folder: Path) -> list[Path]:
 
 
 def _summary(path: Path, record: dict[str, Any]) -> RawTable:
-    """One object, the result of a run: named after its folder, with the configuration that W&B keeps beside it."""
+    """One object, the result of a run: named after its folder, with the configuration that is kept beside it."""
+    told = list[Remark]()
     if path.name == WANDB:
         record = {key: value for key, value in record.items() if key not in CLOCKS and not key.startswith("_wandb/")}
         record |= {f"config/{key}": value for key, value in _config(path.with_name("config.yaml")).items()}
+    elif path.name in SUMMARIES and (beside := settings_file(path)) is not None:
+        settings = {f"config/{key}": value for key, value in settings_of(beside).items() if key not in record}
+        told.append(Remark("derived", f"{len(settings)} settings are those of {beside.name}"))
+        record |= settings
     if not any(each.name == "run" for each in match(record, ties={})):
         folder = path.parent.parent if path.parent.name == "files" else path.parent
         record["run"] = folder.name if path.name in SUMMARIES and folder.name else path.stem
-    frame, told = framed([record], [1])
-    return RawTable(path, frame, remarks=tuple(told), nans=nans_of([record], [1]))
+    frame, lists = framed([record], [1])
+    return RawTable(path, frame, remarks=(*told, *lists), nans=nans_of([record], [1]))
 
 
 def _config(path: Path) -> dict[str, object]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from scalefit.runs.formats.raw import Remark
@@ -52,6 +53,31 @@ def of_series(content: Any) -> tuple[list[dict[str, Any]], list[Remark], str] | 
     told += [Remark("dropped", f"{gone} curves of the machine ({SYSTEM}...)", gone)] if gone else []
     order = {run: count for count, run in enumerate(dict.fromkeys(run for run, _ in rows))}
     return [rows[key] for key in sorted(rows, key=lambda key: (order[key[0]], key[1]))], told, place
+
+
+def of_pairs(content: Any) -> tuple[list[dict[str, Any]], list[Remark], str] | None:
+    """The rows of an object of lists of pairs, a step and a value each; None for anything else.
+
+    >>> of_pairs({"loss": [[0, 4.0], [10, 3.5]], "lr": [[10, 1e-3]]})[0]
+    [{'step': 0, 'loss': 4.0}, {'step': 10, 'loss': 3.5, 'lr': 0.001}]
+    """
+    lists = content if isinstance(content, dict) else {}
+    if not lists or not any(map(measured, lists)) or not all(map(_are_pairs, lists.values())):
+        return None
+    rows = dict[Any, dict[str, Any]]()
+    for name, pairs in lists.items():
+        for pair in pairs:
+            rows.setdefault(pair[-2], {"step": pair[-2]})[name] = pair[-1]
+    text = f"lists of a step and a value: a column for each of {', '.join(lists)}"
+    return [rows[step] for step in sorted(rows)], [Remark("derived", text, len(lists))], "step"
+
+
+def _are_pairs(values: Any) -> bool:
+    """Whether a list holds pairs, or triples that begin with a time, whose steps are whole numbers that rise."""
+    if not isinstance(values, list) or not all(isinstance(each, list) and len(each) in (2, 3) for each in values):
+        return False
+    steps = [each[-2] for each in values]
+    return bool(steps) and all(map(_is_place, steps)) and _counts(steps) and all(a < b for a, b in pairwise(steps))
 
 
 def of_points(content: Any) -> list[tuple[int, Any]] | None:

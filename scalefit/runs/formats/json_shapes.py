@@ -6,6 +6,7 @@ import re
 from itertools import pairwise
 from typing import Any
 
+from scalefit.errors import InputError, listed
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats.jsonl import flattened
 from scalefit.runs.formats.raw import Remark
@@ -18,7 +19,10 @@ LONG = 20  #: learning rates of lists from which on they are those along a run, 
 NAMED_STEP = re.compile(
     r"(?:(?:global[ _-]?)?step|iter(?:ation)?|update|checkpoint|ckpt|(epoch))[ _=:-]*(?=\d{1,14}$)", re.IGNORECASE
 )
-ALONG = frozenset({"lr", "tokens", "epoch", "grad_norm"})  #: what is logged at each step beside the losses
+MOST_WIDE = 1 << 15  #: of numbers that may be widths
+SIZES = frozenset({"N", "N_total", "D", "C", "d_model", "n_layer", "seed"})
+COUNTERS = frozenset({"tokens", "epoch", "grad_norm"})  #: what no table of final results has beside a loss
+ALONG = COUNTERS | {"lr"}  #: what is logged at each step beside the losses
 PLURALS = ((re.compile(r"losses$"), "loss"), (re.compile(r"(step|epoch|iter|iteration|lr|rate)s$"), r"\1"))
 
 
@@ -110,29 +114,63 @@ def _of_pandas(content: Any) -> Any:
 
 def _curves_by_step(content: dict[str, dict[str, Any]]) -> Any:
     """Objects by step as rows: runs or measures from the step to a value, `{"a": {"10": 4.1, "20": 3.9}}`, or a record
-    for each step, `{"10": {"loss": 4.1}, "20": {"loss": 3.9}}`."""
+    for each step, `{"10": {"loss": 4.1}, "20": {"loss": 3.9}}`.
+
+    Raises InputError for keys that may be steps as well as widths, depths or sizes.
+    """
     steps = [NAMED_STEP.sub("", key) for key in content]
     said = [found for key in content if (found := NAMED_STEP.match(key))]
     axis = "epoch" if said and said[0][1] else "step"
     named = len(said) == len(content) > 1 and len({found[1] for found in said}) == 1
     records = list(map(flattened, content.values())) if named or _rise_evenly(steps) else []
+    if records and _of_sizes(records):
+        return [{"run": key, **record} for key, record in zip(content, records, strict=True)]
     if records and all(any(map(measured, record)) for record in records):
+        if not named and not any(COUNTERS & {canonical(name) for name in record} for record in records):
+            _refuse_sizes(steps)
         return [{axis: int(step), **record} for step, record in zip(steps, records, strict=True)]
     numeric = all(len(curve) > 1 and all(key.isdigit() for key in curve) for curve in content.values())
     if not numeric or any(not isinstance(loss, int | float) for curve in content.values() for loss in curve.values()):
         return content
     others = {canonical(name) for name in content if not measured(name)}
-    evenly = others <= ALONG and _rise_evenly(max(map(list, content.values()), key=len))
+    longest = max(map(list, content.values()), key=len)
+    evenly = others <= ALONG and _rise_evenly(longest)
     if len(others) < len(content) and (evenly or not others):
+        if not others & COUNTERS:
+            _refuse_sizes(longest)
         places = sorted({int(step) for curve in content.values() for step in curve})
         return [
             {"step": s, **{name: curve[str(s)] for name, curve in content.items() if str(s) in curve}} for s in places
         ]
     if any(canonical(name) in COLUMNS for name in content):
         return content
+    _refuse_sizes(longest)
     return [
         {"run": run, "step": int(step), "loss": loss} for run, curve in content.items() for step, loss in curve.items()
     ]
+
+
+def _of_sizes(records: list[dict[str, Any]]) -> bool:
+    """Whether records name a size or an amount of data that differs between them: each is of a run of its own."""
+    sizes = [{str(record[name]) for record in records if name in record} for name in _sizes_in(records[0])]
+    return any(len(values) > 1 for values in sizes)
+
+
+def _sizes_in(record: dict[str, Any]) -> list[str]:
+    return [name for name in record if canonical(name) in SIZES]
+
+
+def _refuse_sizes(keys: list[str]) -> None:
+    """Raise InputError for numbers that need not be steps: none is 0, they are few, and they are no round numbers."""
+    numbers = [int(key) for key in keys]
+    even = len({b - a for a, b in pairwise(numbers)}) == 1
+    by = numbers[1] - numbers[0] if len(numbers) > 1 else 0
+    round_ = by % 100 == 0 or (by % 10 == 0 and any(number % 16 for number in numbers))
+    if 0 in numbers or len(numbers) >= LONG or (even and round_) or max(numbers) > MOST_WIDE:
+        return
+    shown = listed(keys, 3)
+    todo = f'say it in the keys, as in "step_{keys[0]}" or "width_{keys[0]}", or write a list of records'
+    raise InputError(f"the keys {shown} do not say whether they are steps, widths or other sizes", todo=todo)
 
 
 def _rise_evenly(keys: list[str]) -> bool:

@@ -16,7 +16,7 @@ from scalefit.runs.formats.raw import RawTable, reshaped
 from scalefit.runs.formats.side_by_side import is_measure
 from scalefit.runs.formats.splits import JUDGED, TRAINED, kind, measured
 from scalefit.runs.matching import canonical, match
-from scalefit.runs.quantities import MISSING, is_quantity, numbers, quantity, states_unit
+from scalefit.runs.quantities import MISSING, counts_said, is_quantity, numbers, quantity, states_unit
 
 NUMBER = r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)"
 VALUED_NAME = re.compile(
@@ -54,6 +54,7 @@ def matrix(raw: RawTable) -> RawTable | None:
         or len({*parts, "loss"}) != 3
         or len(parts) != 2
         or not all(map(is_quantity, others))
+        or any(map(counts_said, others))
     ):
         return None
     cells = {name: _results(frame[name]) for name in others}

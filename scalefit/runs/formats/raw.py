@@ -16,6 +16,7 @@ from scalefit.escaping import one_line
 from scalefit.runs.table import Note
 
 BREAK = re.compile(r"\s*[\r\n]+\s*")  #: the end of a line within a name
+INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")  #: letters without a width, which people paste
 EMPTY_END = 3  #: records without a loss at the end of a log that may be those of a run that diverged
 LONGEST_NAME = 2000  #: letters of the name of a column
 BEYOND = 1 << 1023  #: whole numbers from here on are infinite
@@ -78,7 +79,7 @@ def settled(raw: RawTable) -> RawTable:
     where two columns then have the same name.
     """
     refuse_long_names(raw.frame.columns, str(raw.path))
-    names = {each: one_line(BREAK.sub(" ", str(each))) for each in raw.frame.columns}
+    names = {each: one_line(BREAK.sub(" ", INVISIBLE.sub("", str(each)))) for each in raw.frame.columns}
     names = {each: plain for each, plain in names.items() if plain != each and isinstance(each, str)}
     frame = raw.frame.rename(columns=names) if names else raw.frame
     if names and not frame.columns.is_unique:
@@ -115,7 +116,7 @@ def _plain_cells(column: pd.Series) -> pd.Series | None:
 def _plain(value: Any) -> Any:
     """A cell or an entry without control characters, bytes, or numbers beyond all floats."""
     if isinstance(value, str):
-        return one_line(value)
+        return one_line(INVISIBLE.sub("", value))
     if isinstance(value, bytes | bytearray | memoryview):
         return one_line(bytes(value).decode("utf-8", "replace"))
     if isinstance(value, int) and abs(value) >= BEYOND:

@@ -11,6 +11,7 @@ from scalefit.errors import listed
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats.raw import RawTable, Remark
 from scalefit.runs.matching import canonical
+from scalefit.runs.wording import OTHER_LOSSES, words_of
 
 TRAINED = frozenset({"train", "training", "trn", "tr"})
 JUDGED = frozenset(
@@ -20,6 +21,7 @@ JUDGED = frozenset(
 MEASURES = frozenset(
     {"loss", "nll", "ce", "xent", "ppl", "perplexity", "bpb", "bpc", "acc", "accuracy", "error", "err", "entropy"}
 )  # fmt: skip
+SHARES = frozenset({"acc", "accuracy", "error", "err"})
 AXES = ("step", "tokens", "epoch")
 
 
@@ -59,6 +61,16 @@ def measured(name: str) -> bool:
     """
     words = set(re.split(r"[^a-z0-9]+", name.lower()))
     return bool(words & MEASURES) or canonical(name) == "loss"
+
+
+def is_loss(name: str) -> bool:
+    """Whether a column holds a cross-entropy of a model, or a perplexity, by its name: no share, and no part of a loss.
+
+    >>> is_loss("C4 loss"), is_loss("val_ppl"), is_loss("aux_loss"), is_loss("val_acc")
+    (True, True, False, False)
+    """
+    words = words_of(name)
+    return bool(words & (MEASURES - SHARES)) and not words & OTHER_LOSSES
 
 
 def parted(raw: RawTable, nans: dict[str, list[int]] | None) -> RawTable | None:

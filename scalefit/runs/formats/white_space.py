@@ -18,7 +18,10 @@ NAMES = tuple(
     f"*{kind}{packed}" for kind in (".dat", ".txt", ".out", ".log", ".csv", ".tsv", ".rst") for packed in ENDINGS
 )
 MISSING = {"-", "n/a", "none", "null", "nan"}
-NUMBER = re.compile(r"[+-]?(\d+(?:\.\d*)?|\.\d+)([eEdD][+-]?\d+)?|[+-]?inf(inity)?|nan|-", re.IGNORECASE)
+#: also with thousands set apart by commas, or with a unit: 1,000,000 and 40M
+NUMBER = re.compile(
+    r"[+-]?(\d{1,3}(?:,\d{3})+|\d+(?:\.\d*)?|\.\d+)([eEdD][+-]?\d+|[kKmMbBgGtT])?|[+-]?inf(inity)?|nan|-", re.IGNORECASE
+)
 DRAWN = re.compile(r"(?:={2,}|-{3,})(?:\s+(?:={2,}|-{3,}))*")  #: a line below the header, or at the end
 PRINTED = re.compile(r"\[\d+ rows x \d+ columns\]")
 COUNT = "__count"  #: an index that only counts the rows

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.errors import InputError, counted, listed
+from scalefit.errors import counted, listed
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.final import not_ended
-from scalefit.runs.reading.results import telling
 from scalefit.runs.siblings import NONE, lost_runs, stopped, unfinished_by_status
 from scalefit.runs.table import Note, Runs, axis_of
 
 SHOWN = 5
-FEWEST, GOES_ON = 3, 0.25  #: rows by which the ends of two parts are compared; share of the first fall of the loss
-CLEAR = 3.0  #: median changes from row to row by which the loss has fallen where it says whether a training goes on
 EVENLY = 8  #: rows that rise evenly and may be those of one curve
 CLOCK, PERCENT = r"\d{1,3}:\d{2}:\d{2}(?:\.\d+)?", r"\d+(?:\.\d+)?\s*%"
 LARGEST = 1e14  #: no model has so many parameters: a unit was counted twice
@@ -199,52 +194,6 @@ def _cells(frame: pd.DataFrame, name: str, positions: NDArray[np.intp]) -> str:
         place = run if run.endswith((row, f"({row})")) else f"{run}, {row}"
         cells.append(f"{place} ({frame[name].iloc[at]:g})")
     return listed(cells, SHOWN, "; ", len(positions))
-
-
-def refuse_counters_of_epochs(frame: pd.DataFrame, where: str) -> None:
-    """Raise :class:`InputError` where rows without a step are those of one log with a counter inside each epoch.
-
-    >>> log = {"epoch": [0] * 5 + [1] * 5, "batch_idx": [0, 50, 100, 150, 200] * 2, "loss": 9 / np.arange(1.0, 11.0)}
-    >>> refuse_counters_of_epochs(pd.DataFrame(log), "log.csv")
-    Traceback (most recent call last):
-    scalefit.errors.InputError: log.csv: 'batch_idx' begins again with every epoch, so that the rows are of one log...
-    """
-    if "epoch" not in frame.columns or frame["epoch"].dtype.kind not in "iuf" or telling(frame):
-        return
-    begins = np.diff(frame["epoch"].to_numpy(float)) > 0
-    starts = np.flatnonzero(np.append(True, begins))
-    for name in map(str, frame.columns if begins.any() and not begins.all() else ()):
-        if name in ("epoch", "loss", "lr", "run") or frame[name].dtype.kind not in "iuf" or frame[name].isna().any():
-            continue
-        values = frame[name].to_numpy(float)
-        rises = np.diff(values)
-        anew = (rises != 0).all() and np.array_equal(rises < 0, begins) and np.ptp(values[starts]) <= rises.max()
-        if anew and counted_anew(values, frame.get("loss"), np.arange(len(frame))):
-            what = f"'{name}' begins again with every epoch, so that the rows are of one log, and no column counts on"
-            raise InputError(what, where=where, todo="add a column of steps, which count through all epochs")
-
-
-def counted_anew(axis: NDArray[Any], loss: pd.Series | None, rows: NDArray[np.intp]) -> int:
-    """How often the steps of one log begin again although the training goes on, as in each epoch or after a resume.
-
-    A training that was started again begins with the first loss of the log, one that goes on with the last one before.
-
-    >>> steps, falls = np.tile(np.arange(1, 9), 2), pd.Series(10.0 / np.arange(1, 17))
-    >>> counted_anew(steps, falls, np.arange(16)), counted_anew(steps, pd.Series(10.0 / steps), np.arange(16))
-    (1, 0)
-    """
-    if loss is None or loss.dtype.kind not in "iuf":
-        return 0
-    values = loss.to_numpy(dtype=np.float64)[rows]
-    parts = [part[np.isfinite(part)] for part in np.split(values, np.flatnonzero(np.diff(axis) < 0) + 1)]
-    if len(parts) < 2 or min(map(len, parts)) < FEWEST:
-        return 0
-    near = max(1, min(FEWEST, min(map(len, parts)) // 4))  # in short parts the loss falls along three rows
-    ends = [(np.median(before[-near:]), np.median(after[:near])) for before, after in pairwise(parts)]
-    noise = CLEAR * np.median(np.abs(np.concatenate([np.diff(part) for part in parts])))
-    falls = [abs(parts[0][0] - end) for end, _ in ends]  # within the noise a loss does not say what goes on
-    on = all(abs(then - end) < GOES_ON * fall for (end, then), fall in zip(ends, falls, strict=True))
-    return len(ends) if on and max(falls) > noise else 0
 
 
 def may_be_a_curve(frame: pd.DataFrame) -> str:

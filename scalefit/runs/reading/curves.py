@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.errors import InputError, listed
-from scalefit.runs.reading.checks import counted_anew
+from scalefit.runs.reading.counters import counted_anew, may_go_on
 from scalefit.runs.reading.tidy import LOST, NO_LOSS, Tidy
 from scalefit.runs.siblings import lost_runs
 from scalefit.runs.table import last_rows, spans
@@ -55,8 +55,10 @@ def _superseded_rows(tidy: Tidy, codes: NDArray[Any], axis: NDArray[Any]) -> NDA
             run = tidy.frame["run"].iloc[rows[0]]
             told.append(f"{run}, {gone.sum()} from {tidy.axis} {lost.min()} to {lost.max()}")
             anew += [str(run)] if gone[0] else []
-            if gone[0] and (times := counted_anew(axis[rows], tidy.frame.get("loss"), rows)):
-                what = f"{tidy.axis} begins again from its first value (times: {times}) although the loss goes on"
+            loss = tidy.frame.get("loss")
+            if gone[0] and ((times := counted_anew(axis[rows], loss, rows)) or may_go_on(axis, loss, rows)):
+                why = f"(times: {times}) although the loss goes on" if times else "and the loss does not say why"
+                what = f"{tidy.axis} begins again from its first value {why}"
                 todo = f"map a column that counts on over epochs and resumes: --map {tidy.axis}=COLUMN; or, if the "
                 todo += "training was started again, remove the rows before"
                 raise InputError(what, where=f"{tidy.where}, run {run}", todo=todo)

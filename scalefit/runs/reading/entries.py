@@ -28,9 +28,12 @@ def _named(scalars: dict[str, str | int | float | bool]) -> dict[str, object]:
     entries: dict[str, object] = {key: value for key, value in nested.items() if key in COLUMNS}
     words = {key for key, value in scalars.items() if isinstance(value, str)}
     guessed = [each for each in match(scalars, words=words, ties={}) if each.name not in MOVING]
-    for each in guessed:
+    for each in sorted(guessed, key=lambda each: each.name == "lr"):
         value = scalars[each.source]
         scaled = value * each.scale if each.scale != 1.0 and not isinstance(value, str) else value
-        entries["peak_lr" if each.name == "lr" else each.name] = scaled
+        if each.name != "lr":
+            entries[each.name] = scaled
+        else:  # a peak that is named as such stays
+            entries.setdefault("peak_lr", scaled)
     taken = {each.source for each in guessed}
     return entries | {key: value for key, value in scalars.items() if "/" not in key and key not in taken}

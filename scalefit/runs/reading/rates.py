@@ -10,11 +10,14 @@ import re
 
 import pandas as pd
 
-from scalefit.errors import InputError
+from scalefit.errors import InputError, listed
 from scalefit.runs.columns import COLUMNS
+from scalefit.runs.formats.splits import is_loss, kind
 from scalefit.runs.matching import Binding, canonical, normalised
 from scalefit.runs.quantities import states_unit
+from scalefit.runs.wording import header_scale, told
 
+UNIT = re.compile(r"[mb](?:n|illion)?(?:\s*param(?:eter)?s?)?$", re.IGNORECASE)  #: at the end of a size
 SIZES, FEWEST_PARAMETERS = {"size", "model", "scale"}, 1e5  #: names of N where the cells are counts of parameters
 
 #: by unit, what no model, run or training has more of
@@ -71,15 +74,45 @@ def _moves(frame: pd.DataFrame, name: str, run: str | None) -> bool:
 def sized(frame: pd.DataFrame, bindings: list[Binding]) -> list[Binding]:
     """The bindings, and N bound to a column `size` if its cells say that they count parameters (60M, or millions)."""
     taken = {each.source for each in bindings}
-    named = [str(name) for name in frame.columns if normalised(str(name)) in SIZES and str(name) not in taken]
+    named = [name for name in map(str, frame.columns) if _bare(name) in SIZES and name not in taken]
     if len(named) != 1 or {"N", "N_total"} & {each.name for each in bindings}:
         return bindings
-    cells = frame[named[0]].dropna()
+    said, cells = told(named[0]), frame[named[0]].dropna()
+    scale = said.factor if said else header_scale(named[0])
     if pd.api.types.is_numeric_dtype(cells.dtype):
-        counts = len(cells) > 0 and bool((cells >= FEWEST_PARAMETERS).all())
+        counts = len(cells) > 0 and bool((cells * scale >= FEWEST_PARAMETERS).all())
     else:
-        counts = len(cells) > 0 and all(states_unit(cell) and str(cell).strip()[-1] in "mMbB" for cell in cells)
-    return [*bindings, Binding("N", named[0], "guessed")] if counts else bindings
+        counts = len(cells) > 0 and all(states_unit(cell) and UNIT.search(str(cell)) for cell in cells)
+    return [*bindings, Binding("N", named[0], "guessed", scale)] if counts else bindings
+
+
+def _bare(name: str) -> str:
+    """A name without its unit.
+
+    >>> _bare("Size (M)"), _bare("size_M"), _bare("Model size in millions")
+    ('size', 'size', 'model_size')
+    """
+    said = told(name)
+    return normalised(said.bare if said else name)
+
+
+def training_loss(frame: pd.DataFrame, bindings: list[Binding], where: str, tell_ties: bool) -> str:
+    """What is to be said where final results hold another loss beside that of the training data, which is bound.
+
+    Raises InputError with it unless ``tell_ties``.
+    """
+    bound = next((each for each in bindings if each.name == "loss"), None)
+    if bound is None or bound.how == "mapped" or kind(normalised(bound.source)) != "train":
+        return ""
+    names = [name for name in map(str, frame.columns) if name != "loss" and kind(name) != "train"]
+    others = [name for name in names if is_loss(name) and pd.api.types.is_numeric_dtype(frame[name].dtype)]
+    if not others:
+        return ""
+    what = f"the loss may be the column '{bound.source}', of the training data, or {listed(others)}"
+    todo = f'choose one: --map loss="{bound.source}" or --map loss="{others[0]}"'
+    if not tell_ties:
+        raise InputError(what, where=where, todo=todo)
+    return f"{what}; {todo}"
 
 
 def plausible(frame: pd.DataFrame, bindings: list[Binding], where: str, ties: dict[str, str] | None) -> list[Binding]:

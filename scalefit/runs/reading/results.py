@@ -49,31 +49,6 @@ def _is_sweep(frame: pd.DataFrame, fixed: list[str], axis: str) -> bool:
     return bool((2 * places.nunique() <= places.size()).all())
 
 
-def steps_begin_with_epochs(frame: pd.DataFrame) -> bool:
-    """Whether the steps of a run are counted anew in every epoch: they fall where, and only where, the epoch rises.
-
-    >>> steps_begin_with_epochs(pd.DataFrame({"epoch": [0, 0, 1, 1], "step": [10, 20, 10, 20]}))
-    True
-    >>> steps_begin_with_epochs(pd.DataFrame({"epoch": [0, 0, 0, 0], "step": [10, 20, 10, 20]}))
-    False
-    """
-    if not {"epoch", "step"} <= set(frame.columns) or not pd.api.types.is_numeric_dtype(frame["epoch"].dtype):
-        return False
-    runs = frame["run"].astype(str) if "run" in frame.columns else pd.Series("", index=frame.index)
-    for _, rows in frame.groupby(runs, sort=False):
-        falls, rises = np.diff(rows["step"].to_numpy(float)) < 0, np.diff(rows["epoch"].to_numpy(float)) > 0
-        if falls.any() and np.array_equal(falls, rises):
-            return True
-    return False
-
-
-def refuse_steps_of_epochs(frame: pd.DataFrame, where: str) -> None:
-    """Raise :class:`InputError` where the steps are counted anew in every epoch."""
-    if steps_begin_with_epochs(frame):
-        todo = "map a column of steps that count on (--map step=COLUMN), or remove the steps to read by epochs"
-        raise InputError("the steps begin again with every epoch", where=where, todo=todo)
-
-
 def are_final_results(frame: pd.DataFrame, axis: str = "step") -> bool:
     """Whether each row is the result of a run of its own, although it holds a step (that of its end).
 

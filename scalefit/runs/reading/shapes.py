@@ -26,7 +26,7 @@ from scalefit.runs.formats.side_by_side import side_by_side
 from scalefit.runs.formats.splits import measured, parted, split_column
 from scalefit.runs.formats.summaries import with_units, without_summaries
 from scalefit.runs.matching import canonical
-from scalefit.runs.quantities import is_quantity, numbers
+from scalefit.runs.quantities import counts_said, is_quantity, numbers
 from scalefit.runs.reading.results import FIXED
 from scalefit.runs.settings import is_setting
 
@@ -61,12 +61,12 @@ def shaped(raw: RawTable, mapped: Container[str] = ()) -> RawTable:
         lambda raw: unscaled(raw, mapped),
         _counted,
         _multiplied,
-        _long,
+        lambda raw: _with_units_of_names(_long(raw), mapped),
         _parted,
         lambda raw: of_one_process(raw, renames),
         lambda raw: one_in_a_row(raw, renames),
         _same_rates,
-        _turned,
+        lambda raw: _with_units_of_names(_turned(raw), mapped),
         matrix,
         named_matrix,
         columns_by_value,
@@ -78,6 +78,11 @@ def shaped(raw: RawTable, mapped: Container[str] = ()) -> RawTable:
         if made is not None and not any(name in mapped for name in set(raw.frame.columns) - set(made.frame.columns)):
             raw = made
     return raw
+
+
+def _with_units_of_names(made: RawTable | None, mapped: Container[str]) -> RawTable | None:
+    """A table whose columns have got the names that stood in its cells, without the factors in these."""
+    return made and (unscaled(made, mapped) or made)
 
 
 def _cells(column: pd.Series, pattern: re.Pattern[str]) -> pd.DataFrame | None:
@@ -159,6 +164,7 @@ def _long(raw: RawTable) -> RawTable | None:
         return None
     steps = np.zeros(len(frame)) if axis is None else numbers(frame[axis], str(raw.path))
     names = frame[key].fillna("").astype(str)
+    names = names if axis else names.replace("step", "steps")  # of a result: the length of its run
     names = names if split is None else frame[split].astype(str) + "/" + names
     amounts = pd.Series(numbers(frame[value], str(raw.path)), index=frame.index)
     points = pd.DataFrame({"run": runs, "key": names, "step": steps, "time": range(len(frame)), "value": amounts})
@@ -225,22 +231,21 @@ def _turned(raw: RawTable) -> RawTable | None:
     first, others = str(frame.columns[0]), [str(name) for name in frame.columns[1:]]
     if len(others) < 2 or len(frame) > len(COLUMNS):
         return None
-    headed = canonical(first) in COLUMNS and all(map(is_quantity, others))
+    headed = canonical(first) in COLUMNS and all(map(is_quantity, others)) and not any(map(counts_said, others))
     if headed and pd.api.types.is_numeric_dtype(frame[first].dtype):
         other = "lr" if canonical(first) not in ("lr", "peak_lr") else "width"
         todo = f"write both into the first cell, as in '{first} \\ {other}'"
         raise InputError("the columns are named by numbers, and nothing says of what", where=str(raw.path), todo=todo)
     names = [str(name).strip() for name in frame[first]]
-    if (
-        len(set(names)) < len(names)
-        or max(map(len, names), default=0) > LONGEST
-        or not all(canonical(name) in COLUMNS for name in names)
-    ):
+    known = [name for name in names if canonical(name) in COLUMNS]
+    if len(set(names)) < len(names) or max(map(len, names), default=0) > LONGEST or 2 * len(known) < len(names):
         return None
-    lossy = any(measured(name) for name in names) and len(names) > 1
+    lossy = any(measured(name) for name in names) and len(known) > 1
     if not headed and (not lossy or any(canonical(name) in COLUMNS or measured(name) for name in others)):
         return None
     body = frame.drop(columns=first).T.set_axis(names, axis=1)
-    body.insert(0, first if headed else "run", others)
+    named = any(canonical(name) == "run" for name in names)
+    if headed or not named:
+        body.insert(0, first if headed else "run", others)
     body = body.set_axis(pd.RangeIndex(1, len(body) + 1)).infer_objects()
     return reshaped(raw, body, "derived", f"a row a quantity ({', '.join(names)}): turned, each column is a run", {})

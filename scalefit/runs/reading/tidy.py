@@ -18,13 +18,13 @@ from scalefit.runs.formats.raw import refuse_clock
 from scalefit.runs.formats.scaled_headers import refuse_logarithms
 from scalefit.runs.matching import Binding, match
 from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
-from scalefit.runs.reading.checks import may_be_a_curve, refuse_counters_of_epochs
-from scalefit.runs.reading.rates import bound_rates, plausible, sized
+from scalefit.runs.reading.checks import may_be_a_curve
+from scalefit.runs.reading.counters import refuse_counters_of_epochs, refuse_steps_of_epochs
+from scalefit.runs.reading.rates import bound_rates, plausible, sized, training_loss
 from scalefit.runs.reading.results import (
     are_final_results,
     epochs_count_up,
     logged_evenly,
-    refuse_steps_of_epochs,
     settings_beside_one_name,
     telling,
     unlogged,
@@ -83,6 +83,8 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) ->
     _read_numbers(tidy)
     _loss_in_nats(tidy)
     _find_axis(tidy)
+    if not tidy.axis and (told := training_loss(tidy.frame, bindings, where, tell_ties)):
+        tidy.note("ambiguous", told)
     _mark_unlogged(tidy, raw)
     tidy.frame = tidy.frame if tidy.axis else tidy.frame.drop(columns=LOST, errors="ignore")
     return tidy
@@ -237,11 +239,9 @@ def _find_axis(tidy: Tidy) -> None:
     columns, frame = set(tidy.frame.columns), tidy.frame
     one_row_per_run = "run" in columns and not frame["run"].duplicated().any()
     if "step" in columns and "run" not in columns and are_final_results(frame):
-        by = telling(frame)
         _rename(tidy, {} if "steps" in columns else {"step": "steps"})
-        one = "all rows stand at one step"
-        one = one if frame["step"].nunique() == 1 else "rows of one length differ in their rate"
-        told = f"{' and '.join(by)} differ between rows" if by else one
+        one = "all rows stand at one step" if frame["step"].nunique() == 1 else "rows of one length differ in rate"
+        told = f"{' and '.join(by)} differ between rows" if (by := telling(frame)) else one
         tidy.note("derived", f"each row is the result of a run and its step the length of that run: {told}", len(frame))
     elif "step" in columns and not one_row_per_run:
         refuse_steps_of_epochs(frame, tidy.where)

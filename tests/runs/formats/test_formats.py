@@ -179,8 +179,8 @@ def test_hold_out_of_everything_and_of_nothing(file, expression):
 
 
 def test_a_restart_from_the_first_step_may_be_two_runs_of_one_name(file):
-    runs = read_runs(file("run,step,loss\n" + "".join(f"a,{s},{v}\n" for v in (5, 4) for s in range(3))))
-    assert runs.curves["loss"].tolist() == [4, 4, 4] and "two runs of the same name" in told(runs, "suspect")
+    runs = read_runs(file("run,step,loss\n" + "".join(f"a,{s},{9 - 3 * s + v}\n" for v in (1, 0) for s in range(3))))
+    assert runs.curves["loss"].tolist() == [9, 6, 3] and "two runs of the same name" in told(runs, "suspect")
     late = read_runs(file("step,loss\n0,5\n1,4\n2,3\n1,4.5\n2,3.5\n"))
     assert not told(late, "suspect") and late.curves["loss"].tolist() == [5, 4.5, 3.5]
 
