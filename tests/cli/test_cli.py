@@ -166,7 +166,7 @@ def test_help_loads_nothing_heavy(tmp_path):
 
 def test_a_process_answers_on_stdout_loads_nothing_heavy_and_exits(there):
     environment = {**os.environ, "PYTHONPATH": str(commands.ROOT)}
-    fit = ["scalefit", "fit", "runs.csv", "--law", "chinchilla", "--at", "N=1e10,D=2T", "--save", "new.json", "--json"]
+    fit = ["scalefit", "fit", "runs.csv", "--law", "chinchilla", "--at", "N=1e8,D=10B", "--save", "new.json", "--json"]
     words = [sys.executable, "-X", "importtime", "-m", *fit]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0
