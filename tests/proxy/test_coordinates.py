@@ -27,7 +27,7 @@ NO_READOUT_FACTOR = replace(TABLE["mup"], readout=TABLE["sp"].readout)
 
 @pytest.mark.parametrize("name", ["mup", "sp-layerwise"])
 def test_width_passes_where_it_should(name: str) -> None:
-    found = coordinate_check(replace(CHECK, parametrization=name), (32, 64, 128), seeds=3, steps=6)
+    found = coordinate_check(replace(CHECK, parametrization=name), (32, 64, 128, 256), seeds=3, steps=6)
     assert found.ok, found.lines
 
 
