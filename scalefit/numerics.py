@@ -14,6 +14,9 @@ FloatArray = NDArray[np.float64]
 #: 1 / (the 75 % quantile of a standard normal): makes the median absolute deviation an estimate of sigma
 MAD_TO_SIGMA = 1.4826022185056018
 
+FLAT = 1e-9  #: ratio of a singular value to the largest below which nothing changes in its direction
+CLIP = 3.0  #: residuals are clipped at this many sigma where a pattern in them is told from chance
+
 LEAST_BEYOND, MOST_BEYOND = 0.3, 2.0  #: decades beyond the data that are never, and always, called far
 
 
@@ -47,6 +50,30 @@ def robust_sigma(residuals: FloatArray, parameters: int = 0) -> float:
     """
     n = residuals.size
     return float(MAD_TO_SIGMA * np.median(np.abs(residuals)) * np.sqrt(n / max(n - parameters, 1)))
+
+
+def unit_columns(slopes: FloatArray) -> FloatArray:
+    """Derivatives (n, p), each column of length one: a decomposition then does not depend on the units of parameters.
+
+    What is not finite counts for nothing.
+
+    >>> unit_columns(np.array([[3.0, 0.0], [4.0, 0.0]])).tolist()
+    [[0.6, 0.0], [0.8, 0.0]]
+    """
+    return np.asarray(np.nan_to_num(slopes / np.maximum(np.linalg.norm(slopes, axis=0), 1e-300)))
+
+
+def spanned(slopes: FloatArray, every: bool = False) -> tuple[FloatArray, int]:
+    """Orthonormal directions of the rows, and how many of them, from the first on, the columns of (n, p) span.
+
+    With ``every`` the directions that they do not span follow.
+
+    >>> directions, count = spanned(np.array([[1.0, 2.0], [1.0, 2.0], [0.0, 0.0]]), every=True)
+    >>> directions.shape, count
+    ((3, 3), 1)
+    """
+    directions, sizes, _ = np.linalg.svd(unit_columns(slopes), full_matrices=every)
+    return directions, int(np.sum(sizes > FLAT * sizes.max(initial=1e-300)))
 
 
 def offsets(seed: NDArray[Any]) -> FloatArray:

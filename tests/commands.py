@@ -37,6 +37,17 @@ def script(path: Path) -> ModuleType:
     return module
 
 
+def faults(check: Any, named: dict[Any, str]) -> dict[str, str]:
+    """What an assertion of a check says of each thing, by the thing's name; of those alone at which it fails."""
+    found = {}
+    for thing, name in named.items():
+        try:
+            check(thing)
+        except AssertionError as error:
+            found[name] = str(error)
+    return found
+
+
 def blocks(text: str, language: str) -> list[str]:
     """The fenced blocks of one language."""
     return re.findall(rf"(?ms)^```{language}\n(.*?)^```$", text)

@@ -10,6 +10,8 @@ import sys
 import pytest
 from hypothesis import HealthCheck, settings
 
+from scalefit import memory
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when numpy is loaded, which the tests do after this file
 settings.register_profile("scalefit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("scalefit")
@@ -26,6 +28,31 @@ def pytest_collection_finish(session):
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def computed_once():
+    """Tests that fit the same rows share the descents; test_memory proves that they end where their own would."""
+    with memory.remembering():
+        yield
+
+
+@pytest.fixture
+def nothing_kept():
+    """As in a program of a user, outside of commands: what is computed twice is computed anew."""
+    token = memory._KEPT.set(None)
+    yield
+    memory._KEPT.reset(token)
+
+
+@pytest.fixture
+def few_draws(monkeypatch):
+    """For commands that are run for their exit codes and not for their numbers: the same code draws a tenth."""
+    from scalefit.uncertainty.intervals import FEWEST_DRAWS, Resampling
+
+    fewer = lambda draws, *rest: Resampling(min(draws, FEWEST_DRAWS), *rest)  # noqa: E731
+    monkeypatch.setattr("scalefit.fitting.fit.Resampling", fewer)
+    monkeypatch.setattr("scalefit.uncertainty.folds.FOLD_DRAWS", FEWEST_DRAWS)
 
 
 @pytest.fixture(autouse=True)

@@ -220,7 +220,7 @@ def test_commands(tmp_path):
     figure = tmp_path / "backtest.png"
     content = json.loads(run("backtest", table, "--law", "power-floor:over=C", "--plot", figure, "--json").stdout)
     assert content["error"] < 0.01 and figure.exists()
-    found = run("fit", table, "--law", "auto", "--draws", 20, "--at", "C=1e22", "--json")
+    found = run("fit", table, "--law", "auto", "--draws", 20, "--starts", 2, "--at", "C=1e22", "--json")
     content = json.loads(found.stdout)
     assert next(iter(content["automatic"]["weights"])) == "power-floor:over=C"
     assert content["prediction"][0]["low"] < content["prediction"][0]["high"]

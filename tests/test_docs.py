@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 import sys
 
 import commands
@@ -15,7 +16,12 @@ from scalefit.laws import find_law, law_names
 DOCS = commands.ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 ANSWERED = [(DOCS / name).read_text(encoding="utf-8") for name in ("questions.md", "planning.md")]
-QUESTIONS = [command for page in ANSWERED for command in commands.listed(page)]
+#: those that the README lists too are run as its commands, in test_readme
+ELSEWHERE = [
+    shlex.split(line, comments=True) for line in commands.listed(commands.ROOT.joinpath("README.md").read_text("utf-8"))
+]
+EVERY = [command for page in ANSWERED for command in commands.listed(page)]
+QUESTIONS = [command for command in EVERY if shlex.split(command, comments=True) not in ELSEWHERE]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +33,7 @@ def make_laws():
 def saved(tmp_path_factory):
     """A workspace in which the commands with ``--save`` have run once, as the others need, and what those answered."""
     folder = tmp_path_factory.mktemp("docs")
-    return folder, commands.saved(folder, QUESTIONS)
+    return folder, commands.saved(folder, EVERY)
 
 
 def test_the_pages_of_the_laws_are_fresh(make_laws, tmp_path):
@@ -90,7 +96,7 @@ def test_links_lead_somewhere(page):
 
 
 @pytest.mark.parametrize("command", QUESTIONS)
-def test_the_questions_are_answered_by_their_commands(command, saved, monkeypatch):
+def test_the_questions_are_answered_by_their_commands(command, saved, monkeypatch, few_draws):
     folder, answers = saved
     monkeypatch.chdir(folder)
     result = answers.get(command) or commands.run(command)

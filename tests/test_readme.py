@@ -81,7 +81,7 @@ def test_every_shell_command_is_one_of_those_tested_here():
 
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("scalefit ")])
-def test_the_commands_run(command, there, answered):
+def test_the_commands_run(command, there, answered, few_draws):
     result = answered[1].get(command) or commands.run(command)
     assert result.exit_code == commands.wanted_exit(command), result.output
     assert result.stdout.strip()

@@ -13,6 +13,7 @@ import click
 
 import scalefit
 from scalefit.errors import ON_COMMAND_LINE, ScalefitError
+from scalefit.memory import remembering
 
 FOLDER = __path__[0]
 NOT_COMMANDS = {"__init__", "completion", "headline", "options", "output", "project", "shape", "usage"}
@@ -50,7 +51,8 @@ class Commands(click.Group):
         """Run and exit; a usage error is one line on stderr (or one JSON object), as any other error."""
         speaks = ON_COMMAND_LINE.set(True)
         try:
-            code = super().main(args, standalone_mode=False, **extra)
+            with remembering():
+                code = super().main(args, standalone_mode=False, **extra)
         except click.ClickException as error:
             if not standalone_mode or not isinstance(error, click.UsageError) or error.ctx is None:
                 raise

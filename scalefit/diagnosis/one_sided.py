@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from scalefit.errors import InputError
 from scalefit.laws.law import Law
-from scalefit.numerics import FloatArray, robust_sigma
+from scalefit.numerics import FloatArray, robust_sigma, unit_columns
 from scalefit.rows.door import check_identified
 from scalefit.rows.rows import Rows
 from scalefit.solver.derivatives import second_derivatives
@@ -74,9 +74,8 @@ def _bias(model: BoundLaw, solution: Solution, values: FloatArray, theta: FloatA
     slope = np.nan_to_num(objective.slopes(value, slope).T)
     free = max(int((~held).sum()) - slope.shape[1], 1)
     noise = robust_sigma(residual[~held], slope.shape[1]) * student(LEVEL, free) / student(LEVEL, np.inf)
-    scale = np.maximum(np.linalg.norm(slope[~held], axis=0), 1e-300)
-    ahead, fitted = slope[held].mean(axis=0) / scale, slope[~held] / scale
-    moved = np.linalg.lstsq(fitted.T, ahead, rcond=None)[0]  # its squared length is g (J' J)^-1 g'
+    fitted = unit_columns(np.vstack([slope[~held], slope[held].mean(axis=0)]))  # and, in its last row, g
+    moved = np.linalg.lstsq(fitted[:-1].T, fitted[-1], rcond=None)[0]  # its squared length is g (J' J)^-1 g'
     return Bias(float(residual[held].mean()), float(noise * np.sqrt(moved @ moved + 1 / held.sum())))
 
 

@@ -98,7 +98,7 @@ def unsettled(
         most = AS_WELL
         if floor:
             ends, most = [coordinate.low], student(LEVEL, max(part.n - len(errors), 1)) ** 2
-        if all(search.deviance(float(end)) < most for end in ends):
+        if all(search.deviance(float(end), most) < most for end in ends):
             wide.append(coordinate.name)
     return wide
 
@@ -119,7 +119,7 @@ def hardly_known(model: BoundLaw, values: FloatArray, weights: FloatArray | None
         others = [(word, value * times) for word, times in (("twice", 2.0), ("half", 0.5))]
         places = [(word, float(np.log(v)) if coordinate.log else v) for word, v in others]
         allowed = student(LEVEL, freedom) ** 2
-        as_well = [word for word, at in places if at < coordinate.high and search.deviance(at) < allowed]
+        as_well = [word for word, at in places if at < coordinate.high and search.deviance(at, allowed) < allowed]
         if as_well:
             text = f"{coordinate.name} = {value:.3g} is hardly identified: {' and '.join(as_well)} as much"
             lies = "lie" if len(as_well) > 1 else "lies"

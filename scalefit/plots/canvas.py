@@ -18,7 +18,7 @@ from matplotlib.gridspec import GridSpecFromSubplotSpec
 from scalefit.fitting.result import Fit
 from scalefit.plots.colours import WARNING
 from scalefit.plots.dark import in_dark
-from scalefit.plots.narrow import finish
+from scalefit.plots.narrow import finished
 from scalefit.writing import refuse, write_whole
 
 SIZE = (6.0, 4.2)  #: inches, of a figure that was not given axes
@@ -157,14 +157,12 @@ def as_svg(ax: Axes) -> tuple[str, str]:
     import matplotlib.pyplot as plt
 
     figure = ax.figure.canvas.figure
-    finish(figure)
     light, dark = io.StringIO(), io.StringIO()
     how: Any = {"format": "svg", "bbox_inches": "tight", "metadata": DATELESS["svg"]}
     how["transparent"] = True  # the page shows through
     try:
-        with matplotlib.rc_context({**FILE_SETTINGS, "svg.fonttype": "path"}):
+        with finished(figure), matplotlib.rc_context({**FILE_SETTINGS, "svg.fonttype": "path"}):
             figure.savefig(light, **how)
-            figure.set_layout_engine("none")  # its room is the same in other colours
             in_dark(figure)
             figure.savefig(dark, **how)
     finally:
@@ -185,11 +183,10 @@ def save_figure(ax: Axes, path: str | Path, *, close: bool = False) -> Path:
     style, width = _chosen.get()
     how: dict[str, Any] = {"format": suffix, "dpi": DOTS, "metadata": DATELESS[suffix]}
     how["bbox_inches"] = None if width else "tight"  # a width that was asked for is kept
-    finish(figure)
-    if style == "dark":
-        in_dark(figure)
     try:
-        with matplotlib.rc_context(FILE_SETTINGS):
+        with finished(figure), matplotlib.rc_context(FILE_SETTINGS):
+            if style == "dark":
+                in_dark(figure)
             return write_whole(place, lambda to: figure.savefig(to, **how), "figure")
     finally:
         if close:  # the figure was made by pyplot, which keeps it

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
@@ -17,22 +19,45 @@ LEAST_COLUMNS = 12  #: letters of a line of a wrapped label
 DONE = "_scalefit_finished"  #: an attribute of figures that are finished
 
 
-def finish(figure: Figure) -> None:
-    """Make marks and lines fit the width of a figure, and break the labels and titles that stick out of it."""
-    if getattr(figure, DONE, False):
+@contextmanager
+def finished(figure: Figure) -> Iterator[None]:
+    """A figure to be written: its marks fit its width and its words do not stick out of it.
+
+    Its axes have their room then, so that inside they are not laid out again.
+    """
+    engine = figure.get_layout_engine()
+    if not finish(figure) or engine is None:
+        yield
         return
+    figure.set_layout_engine("none")
+    try:
+        yield
+    finally:
+        figure.set_layout_engine(engine)
+
+
+def finish(figure: Figure) -> bool:
+    """Make marks and lines fit the width, and break labels and titles that stick out; whether the axes keep their room.
+
+    Once for a figure: it may be changed and written again.
+    """
+    if getattr(figure, DONE, False):
+        return False
     setattr(figure, DONE, True)
     if figure.get_figwidth() < NARROW:
         _slim(figure)
     if not any(_words(ax) for ax in figure.axes):
-        return
-    figure.draw_without_rendering()
-    broken = [_broken(figure, text, upright) for ax in figure.axes for text, upright in _words(ax)]
-    if any(broken):  # the axes have moved
-        figure.draw_without_rendering()
-        for ax in figure.axes:
-            for text, upright in _words(ax):
-                _broken(figure, text, upright)
+        return False
+    for _ in range(2):  # where words are broken the axes move
+        engine = figure.get_layout_engine()
+        if engine is None:
+            figure.draw_without_rendering()
+        else:  # what drawing the figure begins with
+            engine.execute(figure)
+        broken = [_broken(figure, text, upright) for ax in figure.axes for text, upright in _words(ax)]
+        if not any(broken):
+            return True
+    return False
 
 
 def _slim(figure: Figure) -> None:

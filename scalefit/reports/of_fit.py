@@ -67,11 +67,7 @@ def report(
 
     Raises InputError where the logs cannot be read or the law has no such variable.
 
-    >>> N, D = np.repeat([1e7, 1e8, 1e9], 4), np.tile([1e9, 1e10, 1e11, 1e12], 3)
-    >>> runs = pd.DataFrame({"N": N, "D": D, "loss": 1.7 + 400 * N**-0.34 + 410 * D**-0.28})
-    >>> page = report(runs, law="chinchilla", draws=0, N=7e9, D="2T")
-    >>> page.verdict.partition(":")[0]
-    'At N = 7e9, D = 2T the law chinchilla predicts a loss of 2.027 (no interval)'
+    ``report("runs.csv", law="chinchilla", N=7e9, D="2T").save("page.html")`` writes the page of a forecast.
     """
     if isinstance(at.get("at"), Mapping):
         at = {**at.pop("at"), **at}

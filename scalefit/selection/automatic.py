@@ -16,6 +16,7 @@ from scalefit.fitting.fit import fit as fit_one
 from scalefit.fitting.prepare import Options
 from scalefit.fitting.result import Fit
 from scalefit.laws import Law, find_law
+from scalefit.memory import remembering
 from scalefit.parallel import each
 from scalefit.rows.gather import gather
 from scalefit.rows.resolve import resolve
@@ -108,6 +109,7 @@ def without_first_steps(
     return runs.where(f"step > {step}") if step else runs
 
 
+@remembering()
 def automatic(
     runs: Runs | pd.DataFrame,
     laws: Sequence[str | Law | type[Law]] = (),

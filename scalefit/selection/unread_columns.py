@@ -22,17 +22,19 @@ def untold(runs: Runs, laws: Sequence[Law]) -> list[str]:
     Shapes and recipes have checks of their own, as have columns that follow from one that is read.
     """
     read = {column for law in laws for column in law.columns.values()} | {c for law in laws for c in law.path_columns}
+    known = {*read, *NEVER, *FOLLOW, *SHAPE, *RECIPE, *(law.target for law in laws), "C", "D", "N"}
+    left = [name for name in map(str, runs.table.columns) if name not in known and runs.table[name].nunique() > 1]
+    if not left:
+        return []
     readers: dict[str, list[str]] = {}
     for law in map(find_law, law_names()):
         for column in law.columns.values():
             readers.setdefault(column, []).append(law.name)
-    known = {*read, *NEVER, *FOLLOW, *SHAPE, *RECIPE, *(law.target for law in laws), "C", "D", "N"}
     nobody = "none of the laws compared reads it" if len(laws) > 1 else f"the law {laws[0].name} does not read it"
     found, shares = [], _shares(runs.table, read)
-    for label in runs.table.columns:
-        name = str(label)
+    for name in left:
         values = runs.table[name]
-        if name in known or values.nunique() < 2 or not (name in readers or is_setting(name, values)):
+        if not (name in readers or is_setting(name, values)):
             continue
         others = sorted(read & set(runs.table.columns))
         if any(_follows(runs.table, name, other) for other in others) or _is_power_of(runs.table, name, others):

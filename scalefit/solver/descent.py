@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from scalefit.memory import once
 from scalefit.numerics import FloatArray
 from scalefit.solver.derivatives import Local, Problem, curvatures, measure, own_rows
 from scalefit.solver.model import BoundLaw
@@ -60,28 +61,47 @@ def descend(
     second: FloatArray | None = None,
     near: bool = False,
     rivals: int | None = None,
+    enough: float = -np.inf,
 ) -> Descent:
     """Advance all starts (B, p) together to local minima; ``values`` and ``weights`` are (n,) or one row per member.
 
     ``near``: the members lie near a minimum already, and begin with an exact Newton step. With ``second`` (see
     :func:`curvatures`) they are taken to do so, as resamples do. ``rivals``: how many members in a row seek the same
-    minimum, where rows are not those of all.
+    minimum, where rows are not those of all. Where a member falls below ``enough``, all end there.
     """
+    given = (model, objective, values, weights, theta, tolerance, iterations, second, near, rivals, enough)
+    if model.own or objective.own is not None or model.between is not None:
+        return _descend(*given)
+    ties = {name: tie.text for name, tie in model.ties.items()}
+    told = (model.law, model.coordinates, model.variables, model.fixed, ties, *given[1:])
+    return once(lambda: _descend(*given), "descend", *told)
+
+
+def _descend(
+    model: BoundLaw,
+    objective: Objective,
+    values: FloatArray,
+    weights: FloatArray,
+    theta: FloatArray,
+    tolerance: float,
+    iterations: int,
+    second: FloatArray | None,
+    near: bool,
+    rivals: int | None,
+    enough: float,
+) -> Descent:
+    """The same in blocks that are small enough to be held."""
     block = max(1, (BLOCK if second is None else WARM_BLOCK) // model.size)
     block = max(1, block // (rivals or 1)) * (rivals or 1)
     if len(theta) > block:
         parts = [
-            descend(
+            _descend_block(
                 model.members(slice(i, i + block)),
                 objective.members(slice(i, i + block)),
                 own_rows(values, slice(i, i + block)),
                 own_rows(weights, slice(i, i + block)),
                 theta[i : i + block],
-                tolerance=tolerance,
-                iterations=iterations,
-                second=second,
-                near=near,
-                rivals=rivals,
+                *(tolerance, iterations, second, near, rivals, enough),
             )
             for i in range(0, len(theta), block)
         ]
@@ -91,7 +111,7 @@ def descend(
             np.concatenate([part.converged for part in parts]),
             max(part.iterations for part in parts),
         )
-    return _descend_block(model, objective, values, weights, theta, tolerance, iterations, second, near, rivals)
+    return _descend_block(model, objective, values, weights, theta, tolerance, iterations, second, near, rivals, enough)
 
 
 def refit(
@@ -159,6 +179,7 @@ def _descend_block(
     second: FloatArray | None,
     near: bool,
     rivals: int | None,
+    enough: float,
 ) -> Descent:
     target, count = objective.target(values), len(start)
     theta = np.clip(start, model.low, model.high)
@@ -181,7 +202,7 @@ def _descend_block(
     pace = PACE // 2 if rivals is None else PACE  # refits do not all seek the same minimum
     own = Problem(model, objective, values, target, weights, count)
     here = own.members(batch.member)
-    while len(batch.member) and done_iterations < iterations:
+    while len(batch.member) and done_iterations < iterations and not final_cost.min() < enough:
         if here.count != len(batch.member):
             here = own.members(batch.member)
         done, flat = _advance(here, batch, tolerance, floor[batch.member], second)

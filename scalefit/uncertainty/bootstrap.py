@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.errors import InputError
-from scalefit.numerics import FloatArray
+from scalefit.numerics import FloatArray, spanned
 from scalefit.parallel import each
 from scalefit.solver.derivatives import own_rows, second_derivatives
 from scalefit.solver.descent import refit
@@ -32,7 +32,6 @@ TOLERANCE = 1e-11  #: a refit stops when a further step would lower the objectiv
 BLOCK = 1 << 17  #: elements of predictions held at a time
 CHUNK = 250  #: draws that share one random stream, whatever the number of workers
 MOST_LEVERAGE = 0.7  #: leverages above this are cut off: the residual of such a row hardly depends on its error
-FLAT = 1e-9  #: ratio of a singular value to the largest below which no row changes in its direction
 MANY_SIGNS = 12  #: from this many blocks on, random signs give enough different resamples
 SIGNS = np.array([-1.0, 1.0])
 #: Webb's six-point distribution: mean 0, variance 1, for few blocks
@@ -157,8 +156,6 @@ def leverage(slope: FloatArray, weights: FloatArray) -> FloatArray:
     >>> leverage(np.ones((4, 1)), np.ones(4)).round(6).tolist()
     [0.25, 0.25, 0.25, 0.25]
     """
-    scaled = slope * np.sqrt(weights)[:, None]
-    scaled = scaled / np.maximum(np.linalg.norm(scaled, axis=0), 1e-300)
-    rows, size, _ = np.linalg.svd(np.nan_to_num(scaled), full_matrices=False)
-    pull: FloatArray = np.sum(rows[:, size > FLAT * size[0]] ** 2, axis=1)
+    directions, count = spanned(slope * np.sqrt(weights)[:, None])
+    pull: FloatArray = np.sum(directions[:, :count] ** 2, axis=1)
     return np.minimum(pull, MOST_LEVERAGE)

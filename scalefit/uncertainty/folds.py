@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from scalefit.errors import IdentificationError, InputError
 from scalefit.laws.law import Law
-from scalefit.numerics import FloatArray, robust_sigma
+from scalefit.numerics import FLAT, FloatArray, robust_sigma
 from scalefit.parallel import each
 from scalefit.rows.door import check_identified
 from scalefit.rows.rows import Rows
@@ -32,7 +32,6 @@ HIGHEST = 0.95  #: quantile of the predictions up to which their range is taken
 DECAYED = 0.9  #: share of the peak below which a learning rate has fallen
 FEWEST_DECAYED = 3  #: rows of such a rate that tell what a law misses there
 FOLD_ROWS = 4000  #: most rows that a refit reads, and most that it predicts
-FLAT = 1e-9  #: ratio of a singular value to the largest below which the fitted rows do not change in its direction
 MOVED = 1e-6  #: share of a prediction's slope that such a direction must have to decide it
 
 

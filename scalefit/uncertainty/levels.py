@@ -23,7 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import fdtrc
 
-from scalefit.numerics import FloatArray
+from scalefit.numerics import CLIP, FLAT, FloatArray, spanned
 from scalefit.rows.rows import Rows
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.solve import Solution
@@ -35,8 +35,6 @@ TAKEN_UP = 0.9  #: share of a difference between levels that the parameters may 
 PER_LEVEL = 2  #: points of the law's variables a level, on average, from which on a column has levels
 MOST_LEVELS = 200
 SAME = 1e-3  #: relative difference below which two neighbouring values are one level
-CLIP = 3.0  #: residuals are clipped at this many sigma where levels are told from chance
-FLAT = 1e-9  #: ratio of singular values below which a direction does not count
 
 
 @dataclass(frozen=True)
@@ -119,8 +117,9 @@ def _by_run(model: BoundLaw, solution: Solution, runs: NDArray[np.intp]) -> tupl
     """The mean residual of each run (m,) and its mean derivatives by the coordinates (m, p)."""
     value, slope = (found[0] for found in model.jacobian(solution.theta[None]))
     slope = np.nan_to_num(solution.objective.slopes(value, slope).T)
-    count = np.bincount(runs)
-    mean = pd.DataFrame(np.column_stack([solution.residuals, slope])).groupby(runs).sum().to_numpy() / count[:, None]
+    total = np.zeros((int(runs.max()) + 1, 1 + slope.shape[1]))
+    np.add.at(total, runs, np.column_stack([solution.residuals, slope]))
+    mean = total / np.bincount(runs)[:, None]
     return mean[:, 0], mean[:, 1:]
 
 
@@ -128,9 +127,8 @@ def _explained(
     residual: FloatArray, slope: FloatArray, sigma: float, codes: NDArray[np.intp]
 ) -> tuple[float, float, float]:
     """The chance of so much scatter between levels in noise, the scatter between, and that within."""
-    scaled = slope / np.maximum(np.linalg.norm(slope, axis=0), 1e-300)
-    taken, size, _ = np.linalg.svd(scaled, full_matrices=False)
-    taken = taken[:, size > FLAT * size[0]]
+    directions, count = spanned(slope)
+    taken = directions[:, :count]
     levels = np.eye(int(codes.max()) + 1)[codes]
     across = taken.T @ levels
     spread, axes = np.linalg.eigh(np.diag(levels.sum(axis=0)) - across.T @ across)

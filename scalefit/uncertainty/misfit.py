@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from scalefit.laws.law import Law
-from scalefit.numerics import FloatArray
+from scalefit.numerics import CLIP, FloatArray, spanned
 from scalefit.rows.rows import Rows
 from scalefit.rows.scale import maps_a_loss
 from scalefit.solver.model import BoundLaw
@@ -29,8 +29,6 @@ NOISES = np.geomspace(0.1, 1.5, 28)  #: noise in units of that of the fit
 BEFOREHAND = 0.85  #: probability that a law misses something, before its residuals are seen
 OTHERS = 0.75  #: quantile at which the other variables are held while one of them changes
 MOST_ROWS = 160  #: rows that are compared at most, evenly spaced
-CLIP = 3.0  #: residuals are clipped at this many sigma
-FLAT = 1e-9  #: ratio of singular values below which the fit takes up nothing in a direction
 MOST = 300.0  #: largest logarithm of the ratio of likelihoods
 
 
@@ -86,9 +84,8 @@ def _with_others_held(variables: Mapping[str, FloatArray], name: str) -> dict[st
 
 def _likelihood_ratio(residual: FloatArray, slope: FloatArray, smooth: FloatArray, sigma: float) -> float:
     """Restricted likelihood with a smooth error, averaged over its size, over that without; both over the noise."""
-    scaled = slope / np.maximum(np.linalg.norm(slope, axis=0), 1e-300)
-    every, size, _ = np.linalg.svd(scaled, full_matrices=True)
-    free = every[:, int(np.sum(size > FLAT * size[0])) :]  # contrasts that no parameter changes
+    every, count = spanned(slope, every=True)
+    free = every[:, count:]  # contrasts that no parameter changes
     spread, axes = np.linalg.eigh(free.T @ smooth @ free)
     seen = axes.T @ (free.T @ residual)
     sizes = np.concatenate([[0.0], SMALLER, SIZES])[:, None, None] ** 2

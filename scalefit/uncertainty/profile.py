@@ -55,16 +55,17 @@ class Search:
         fixed = {**model.fixed, mine.name: float(np.exp(value)) if mine.log else value}
         return replace(model, coordinates=kept, fixed=fixed)
 
-    def deviance(self, value: float) -> float:
-        """2 (F(v) - F) / s^2."""
+    def deviance(self, value: float, enough: float = -np.inf) -> float:
+        """2 (F(v) - F) / s^2, or any value below ``enough`` where it lies below that, found sooner."""
         objective, values = self.solution.objective, self.values
         model = self.without(value)
         if not model.coordinates:
             residual = objective.residuals(model.value(np.zeros((1, 0)))[0], objective.target(values))
             return 2 * float(self.weights @ objective.rho(residual) - self.solution.cost) / self.unit
         begin = np.vstack([self.others, np.delete(self.solution.theta, self.j)])
-        begin = np.vstack([begin, project(model, objective, values, self.weights, begin)])
-        found = descend(model, objective, values, self.weights, begin)
+        begin = np.unique(np.vstack([begin, project(model, objective, values, self.weights, begin)]), axis=0)
+        below = self.solution.cost + 0.5 * enough * self.unit
+        found = descend(model, objective, values, self.weights, begin, enough=below)
         best = int(np.argmin(found.objective))
         self.others = found.theta[best]
         return 2 * (float(found.objective[best]) - self.solution.cost) / self.unit

@@ -57,7 +57,7 @@ def example_folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_example_of_every_help_runs(name, example_folder, monkeypatch):
+def test_the_example_of_every_help_runs(name, example_folder, monkeypatch, few_draws):
     monkeypatch.chdir(example_folder)
     lines = examples(name)
     assert lines
@@ -159,16 +159,15 @@ def loaded(code, folder):
     return done.stdout.splitlines()[-1:]
 
 
-def test_import_and_help_load_nothing_heavy(tmp_path):
-    assert loaded("import scalefit", tmp_path) == ["[]"]
-    for words in (["--help"], ["--version"]):
-        run = f"from scalefit.cli import main; main({words}, standalone_mode=False)"
-        assert loaded(run, tmp_path) == ["[]"]
+def test_help_loads_nothing_heavy(tmp_path):
+    run = "from scalefit.cli import main; [main([word], standalone_mode=False) for word in ('--help', '--version')]"
+    assert loaded(run, tmp_path) == ["[]"]
 
 
 def test_a_process_answers_on_stdout_loads_nothing_heavy_and_exits(there):
     environment = {**os.environ, "PYTHONPATH": str(commands.ROOT)}
-    words = [sys.executable, "-X", "importtime", "-m", "scalefit", "fit", "runs.csv", "--law", "chinchilla", "--json"]
+    fit = ["scalefit", "fit", "runs.csv", "--law", "chinchilla", "--at", "N=1e8,D=10B", "--save", "new.json", "--json"]
+    words = [sys.executable, "-X", "importtime", "-m", *fit]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert json.loads(done.stdout)["status"] == "converged"
@@ -176,7 +175,7 @@ def test_a_process_answers_on_stdout_loads_nothing_heavy_and_exits(there):
     assert all(line.startswith("import time: ") for line in said), "nothing but what Python itself says"
     modules = {line.rpartition("|")[2].strip() for line in said}
     assert modules >= {"numpy", "pandas", "scalefit.fitting.fit"}
-    assert not modules & {"torch", "matplotlib", "lmfit", "scipy.stats", "scipy.signal"}
+    assert not modules & {"torch", "matplotlib", "lmfit", "scipy.stats", "scipy.signal", "scalefit.proxy"}
     words = [sys.executable, "-m", "scalefit", "fitt"]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)

@@ -80,7 +80,7 @@ def test_notes_that_a_command_does_not_put_into_its_json_are_put_there():
 def test_laws_that_auto_leaves_out_are_named_after_the_answer(there, monkeypatch):
     commands.once(monkeypatch, "scalefit.selection.automatic.fit")
     sizes().to_csv("sizes.csv", index=False)
-    command = "scalefit fit sizes.csv --law auto --draws 0"
+    command = "scalefit fit sizes.csv --law auto --draws 0 --starts 2"
     text = commands.run(command).stdout
     chosen = json.loads(commands.run(f"{command} --json").stdout)["automatic"]
     assert "\n  chosen: " in text

@@ -129,8 +129,8 @@ def test_where_there_is_no_sensitivity_the_rest_is_answered(there):
     assert "! the figure s.png was not drawn" in result.stdout
 
 
-@pytest.mark.parametrize("names", [("cost $N_{$", "$\\frac$"), ("a_b^c", "100 %"), ("{x}", "\\")])
-def test_any_name_can_be_drawn(names, there):
+def test_any_name_can_be_drawn(there):
+    names = ("cost $N_{$", "$\\frac$", "a_b^c", "100 %", "{x}", "\\")
     lines = (there / "log.csv").read_text().splitlines()
     text = "\n".join([f"run,{lines[0]}", *(f'"{run}",{line}' for run in names for line in lines[1:]), ""])
     (there / "named.csv").write_text(text)

@@ -281,9 +281,8 @@ def test_a_parameter_on_which_nothing_depends(size, slope, idle):
 def test_a_parameter_that_other_values_fit_as_well(monkeypatch, error, rise, change, wide):
     """Moved to both ends of the range searched; a floor to the lower end of its domain."""
     asked = []
-    monkeypatch.setattr(
-        undetermined, "Search", lambda *told: SimpleNamespace(deviance=lambda value: asked.append(value) or rise)
-    )
+    heard = SimpleNamespace(deviance=lambda value, enough: asked.append(value) or rise)
+    monkeypatch.setattr(undetermined, "Search", lambda *told: heard)
     kind = {"name": "a", "linear": False, "signed": False, "start": (2.0, 12.0), "low": 0.5}
     coordinate = SimpleNamespace(**kind | {key: change[key] for key in change if key in kind})
     law = SimpleNamespace(floors=change.get("floors", {}))
@@ -298,9 +297,8 @@ def test_a_parameter_that_other_values_fit_as_well(monkeypatch, error, rise, cha
 def profiled(monkeypatch, rises, **kind):
     """A model whose first parameter is profiled: what the objective rises by at each value, 1 noise elsewhere."""
     known = {round(at, 9): rise for at, rise in rises.items()}
-    monkeypatch.setattr(
-        undetermined, "Search", lambda *told: SimpleNamespace(deviance=lambda at: known.get(round(at, 9), 1.0))
-    )
+    heard = SimpleNamespace(deviance=lambda at, enough=None: known.get(round(at, 9), 1.0))
+    monkeypatch.setattr(undetermined, "Search", lambda *told: heard)
     kind = {"name": "a", "linear": False, "log": True, "low": np.log(0.01), "high": np.log(20.0)} | kind
     start = kind.pop("start", (np.log(0.5), np.log(4.0)))
     law = SimpleNamespace(parameters={"a": SimpleNamespace(high=20.0)}, hardly=("a",))

@@ -55,8 +55,8 @@ def test_a_planted_critical_batch_is_found(critical):
 
 
 def test_the_interval_of_the_critical_batch_holds_it():
-    inside = [batch_size(planted(noise=0.02, rng_seed=k)).critical for k in range(20)]
-    assert sum(each.low <= 3000 <= each.high for each in inside) >= 15
+    inside = [batch_size(planted(noise=0.02, rng_seed=k)).critical for k in range(12)]
+    assert sum(each.low <= 3000 <= each.high for each in inside) >= 9
     two = batch_size(planted(batches=(1000, 8000)))
     assert np.isnan(two.critical.low)
     assert two.critical.value == pytest.approx(3000, rel=0.15)

@@ -299,13 +299,13 @@ def test_a_checkpoint_of_another_shape_is_refused_and_kept(tmp_path: Path, monke
     assert path.read_bytes() == before
 
 
-def test_twenty_kills_lose_nothing(tmp_path: Path) -> None:
+def test_ten_kills_lose_nothing(tmp_path: Path) -> None:
     """At random moments of forked children: no import to wait for, so most kills hit a step or a write."""
     config, rng, kills, runs = replace(QUICK, steps=100), random.Random(), 0, 1
     began = time.monotonic()
     whole = log(train(config, tmp_path / "whole"))
     longest = (time.monotonic() - began) / 3
-    while kills < 20:
+    while kills < 10:
         if ended_before(rng.random() * longest, config, tmp_path / f"killed {runs}"):
             runs, longest = runs + 1, longest * 0.8
         else:

@@ -47,11 +47,11 @@ def shifted():
 @pytest.fixture(scope="module")
 def mixture():
     """Runs of a pure power law: a floor that is not there costs a law with one little."""
-    return sf.fit(ladder(floor=0.0), draws=40)
+    return sf.fit(ladder(floor=0.0), draws=40, starts=2)
 
 
 def test_the_law_that_stands_out_is_taken():
-    fit = sf.fit(ladder())
+    fit = sf.fit(ladder(), starts=2)
     assert fit.law.spec == "power-floor:over=C"
     assert fit.choice.tested
     assert fit.predict(C=1e22)["loss"].iloc[0] == pytest.approx(1.7 + 2e3 * 1e22**-0.18, rel=0.01)
@@ -63,7 +63,7 @@ def test_a_named_law_is_fitted_as_before():
 
 def test_the_forecast_is_the_trimmed_mean_of_the_members(mixture):
     assert sum(mixture.choice.weights.values()) == pytest.approx(1)
-    first = sf.fit(ladder(floor=0.0), mixture.law, draws=40)
+    first = sf.fit(ladder(floor=0.0), mixture.law, starts=2)
     made, weights = [], []
     for fit, weight in zip((first, *mixture.choice.others), mixture.choice.weights.values(), strict=True):
         forms = mixture.choice.forms.get(fit.law.spec, ())
@@ -143,7 +143,7 @@ def test_the_discount_of_the_planted_curves_is_found_and_two_curves_are_untested
 
 
 def test_of_three_curves_each_is_held_out():
-    fit = sf.fit(curves())
+    fit = sf.fit(curves(), starts=2)
     assert fit.choice.tested
     assert max(record["folds"] for record in fit.choice.errors) >= 3
     tried = {record["law"].partition(":")[0] for record in fit.choice.errors} | fit.choice.refused.keys()
@@ -175,7 +175,7 @@ def test_floors_of_a_law_of_size_and_data_come_from_the_same_runs():
     fit = sf.fit(rows, "loss-to-loss:floors_of=chinchilla")
     assert fit["E0"] == pytest.approx(1.9, abs=0.03)
     assert {"E0", "E1"} == set(fit.fixed)
-    default = sf.fit(rows, "loss-to-loss")
+    default = sf.fit(rows, "loss-to-loss", starts=2)
     assert "loss-to-loss:floors_of=chinchilla" in {record["law"] for record in default.choice.errors}
 
 
@@ -184,7 +184,7 @@ def test_a_column_that_no_law_reads_is_told_and_fails(tmp_path):
     runs = pd.DataFrame({"N": N, "blend": np.repeat([8, 64], 8), "loss": 2 + 300 * N**-0.3})
     runs["loss"] *= np.repeat([1.0, 0.9], 8)
     runs.to_csv(tmp_path / "runs.csv", index=False)
-    result = CliRunner().invoke(main, ["fit", str(tmp_path / "runs.csv"), "--draws", "0"])
+    result = CliRunner().invoke(main, ["fit", str(tmp_path / "runs.csv"), "--draws", "0", "--starts", "2"])
     assert result.exit_code == 1
     assert "! blend varies (8, 64) and none of the laws compared reads it" in result.stdout
 

@@ -94,7 +94,7 @@ SHAPES = {
 def test_intervals_hold_the_optimum_of_lopsided_curves(shape, step):
     """The curve is drawn by its own shape: no parabola is forced on it, on coarse grids neither."""
     inside, away = 0, []
-    for seed in range(12):
+    for seed in range(8):
         rng = np.random.default_rng(seed)
         z = np.arange(-5, 5, step) + rng.uniform(-0.5, 0.5) * step
         found = best_lr(
@@ -102,7 +102,7 @@ def test_intervals_hold_the_optimum_of_lopsided_curves(shape, step):
         )
         inside += found.low <= 2.0**-8 <= found.high
         away.append(found.log2 + 8)
-    assert inside >= 9
+    assert inside >= 6
     assert abs(np.median(away)) < 0.35 * step
 
 

@@ -63,7 +63,7 @@ def _not_finite(frame: pd.DataFrame, curves: bool) -> Note | None:
     lost = ~np.isfinite(frame["loss"].to_numpy())
     if not curves:  # a run that has not ended has no loss yet
         lost &= ~not_ended(frame, frame["loss"]).to_numpy()
-    bad = np.flatnonzero(lost & ~_between_evaluations(frame) if curves else lost)
+    bad = np.flatnonzero(lost & ~_between_evaluations(frame) if curves and lost.any() else lost)
     if not bad.size:
         return None
     return Note(

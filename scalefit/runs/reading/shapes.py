@@ -87,7 +87,10 @@ def _with_units_of_names(made: RawTable | None, mapped: Container[str]) -> RawTa
 
 def _cells(column: pd.Series, pattern: re.Pattern[str]) -> pd.DataFrame | None:
     """The groups of a pattern in a column of text, as numbers, where every filled cell fits it."""
-    if pd.api.types.is_numeric_dtype(column.dtype) or not column.notna().any():
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return None
+    filled = column.notna().to_numpy()
+    if not filled.any() or not pattern.fullmatch(str(column.iloc[int(filled.argmax())])):
         return None
     if column.astype(str).str.len().max() > LONGEST:
         return None
