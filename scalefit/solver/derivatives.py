@@ -48,6 +48,25 @@ class Local:
     jacobian: FloatArray  # of the predictions
     residual: FloatArray
 
+    def only(self, some: NDArray[np.bool_]) -> Local:
+        """Those members alone."""
+        return Local(self.cost[some], self.value[some], self.jacobian[some], self.residual[some])
+
+    def replaced(self, some: NDArray[np.bool_], other: Local) -> Local:
+        """With those members of another."""
+        if some.all():
+            return other
+
+        def pick(new: FloatArray, old: FloatArray) -> FloatArray:
+            return np.where(some.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+        return Local(
+            pick(other.cost, self.cost),
+            pick(other.value, self.value),
+            pick(other.jacobian, self.jacobian),
+            pick(other.residual, self.residual),
+        )
+
 
 def measure(model: BoundLaw, objective: Objective, target: FloatArray, weights: FloatArray, theta: FloatArray) -> Local:
     """Predictions, derivatives and cost at a batch of points."""

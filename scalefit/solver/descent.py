@@ -154,13 +154,10 @@ class Batch:
         """The members where ``alive`` holds."""
         if alive.all():
             return self
-        local = Local(
-            *(x[alive] for x in (self.local.cost, self.local.value, self.local.jacobian, self.local.residual))
-        )
         return Batch(
             self.member[alive],
             self.theta[alive],
-            local,
+            self.local.only(alive),
             self.damping[alive],
             self.near[alive],
             self.stalls[alive],
@@ -288,20 +285,5 @@ def _advance(
     batch.factor ^= near & ~better  # the valley may be straight in the other way
     batch.stalls = np.where(better, 0, batch.stalls + 1)
     batch.theta = np.where(better[:, None], trial, theta)
-    batch.local = _choose(better, ahead, local)
+    batch.local = local.replaced(better, ahead)
     return np.asarray(done), np.asarray(expected <= STALLED * local.cost + MOST_STALLS * floor)
-
-
-def _choose(better: NDArray[np.bool_], ahead: Local, local: Local) -> Local:
-    if better.all():
-        return ahead
-
-    def pick(new: FloatArray, old: FloatArray) -> FloatArray:
-        return np.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
-
-    return Local(
-        pick(ahead.cost, local.cost),
-        pick(ahead.value, local.value),
-        pick(ahead.jacobian, local.jacobian),
-        pick(ahead.residual, local.residual),
-    )
