@@ -172,7 +172,7 @@ def _guessed(
             candidates = {named[0]: 1.0}  # names may come again, identifiers do not
         if len(candidates) > 1:
             what = f"the columns {' and '.join(map(repr, candidates))} could both be {canonical}"
-            todo = "choose one: " + " or ".join(f"--map {canonical}={_quoted(name)}" for name in candidates)
+            todo = "choose one: " + " or ".join(f"--map {canonical}={in_shell(name)}" for name in candidates)
             if ties is None:
                 raise InputError(what, where=where, todo=todo)
             ties[canonical] = f"{what}; {todo}"
@@ -268,5 +268,6 @@ def _known(plain: str, canonical: str, aliases: tuple[str, ...], first: bool) ->
     return 1.0 if own or any(fnmatchcase(plain, alias) for alias in aliases) else 0.0
 
 
-def _quoted(name: str) -> str:
+def in_shell(name: str) -> str:
+    """A name as it is written in a command."""
     return f'"{name}"' if re.search(r"\s", name) else name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.matching import match
 from scalefit.runs.reading.tidy import Tidy
@@ -33,7 +35,8 @@ def settings_of_results(tidy: Tidy) -> None:
     known = {name: value for name, value in new.items() if name in COLUMNS}
     if tidy.axis or not known:
         return
-    tidy.frame = tidy.frame.assign(**new)
+    rows = tidy.frame.index
+    tidy.frame = tidy.frame.assign(**{name: pd.Series([value] * len(rows), index=rows) for name, value in new.items()})
     tidy.note("derived", f"{', '.join(known)} of all rows are those that the file gives beside them")
 
 
