@@ -15,11 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
+from measures import bleu, byte_pairs, coverage, information, loss_change, rewards, unigram
 
 from scalefit.proxy import Config, Job, collect_sweep, plan_sweep, run_sweep, train
 from scalefit.proxy.sweep.jobs import varied
+from scalefit.proxy.tasks.data import standard_library
 from scalefit.schedules import parse_schedule
 
 HERE = Path(__file__).parent
@@ -39,7 +42,9 @@ SETTINGS = (
     "weight_decay",
     "optimizer",
 )
-EXTRA = ("experts", "precision_w", "U", "epochs")  # columns of single data sets, where they vary
+# columns of single data sets, where they vary
+EXTRA = ("experts", "sparsity", "granularity", "precision_w", "group_size", "U", "epochs")
+VOCABULARIES, EVERY = (256, 512, 1024), 4  # sizes of vocabulary; of the files of the standard library, which are read
 RUNS = ("run", "N", "N_total", "D", "C", "d_model", "parametrization", "lr", "steps", "seed", "schedule")
 
 
@@ -97,6 +102,8 @@ def finals(jobs: list[Job], out: Path, folder: Path) -> None:
     renamed = {name: name.removeprefix("val_") for name in more}
     frame = frame[[*RUNS, *sides, "loss", *more, "status"]].rename(columns=renamed)
     order = ["parametrization", "d_model", *sides, "steps", "seed", "lr"]
+    if folder.name == "infix_postfix":
+        frame["bleu"] = [bleu(out / run) for run in frame["run"]]
     write(frame.sort_values(order, kind="stable"), folder / "runs.csv")
 
 
@@ -112,11 +119,94 @@ def students(jobs: list[Job], out: Path, folder: Path) -> None:
     write(taught[[*RUNS, *columns]].sort_values(["d_model", "steps", "loss_teacher"]), folder / "runs.csv")
 
 
-def teach(folder: Path, out: Path) -> None:
-    """Train the teachers of a distillation into ``out``/teachers, under their names."""
-    table = tomllib.loads((folder / "teachers.toml").read_text(encoding="utf-8"))
-    for name, own in table["teachers"].items():
-        train(Config.read({**table["base"], **own, "name": name}), out / "teachers", say)
+def earlier(folder: Path, out: Path) -> None:
+    """Train what a sweep goes on from, under its name: teachers into ``out``/teachers, starts into ``out``/starts."""
+    for kind in ("teachers", "starts"):
+        if (folder / f"{kind}.toml").exists():
+            table = tomllib.loads((folder / f"{kind}.toml").read_text(encoding="utf-8"))
+            for name, own in table[kind].items():
+                train(Config.read({**table["base"], **own, "name": name}), out / kind, say)
+
+
+def tokens(out: Path) -> None:
+    """Python source in the tokens of each vocabulary, in ``out``/tokens."""
+    (out / "tokens").mkdir(parents=True, exist_ok=True)
+    texts = standard_library()
+    text = b"\n".join(texts[name] for name in sorted(texts)[::EVERY])
+    if not all((out / f"tokens/{size}.npy").exists() for size in VOCABULARIES):
+        for size, ids in byte_pairs(text, VOCABULARIES):
+            np.save(out / f"tokens/{size}.npy", ids)
+
+
+def vocabularies(jobs: list[Job], out: Path, folder: Path) -> None:
+    """One row a run, its loss less that of a model that knows only how often each token occurs."""
+    frame = collect_sweep(out)
+    base = {f"tokens/{size}.npy": unigram(np.load(out / f"tokens/{size}.npy"), size) for size in VOCABULARIES}
+    frame["vocab"] = [int(Path(name).stem) for name in frame["data"]]
+    frame["N_vocab"] = frame["vocab"] * frame["d_model"]
+    frame["loss_raw"] = frame["val_loss"]
+    frame["loss"] = frame["val_loss"] - frame["data"].map(base)
+    columns = [*RUNS, "vocab", "N_vocab", "loss_raw", "loss", "status"]
+    write(frame[columns].sort_values(["d_model", "vocab", "steps"]), folder / "runs.csv")
+
+
+def tuned(jobs: list[Job], out: Path, folder: Path) -> None:
+    """One row a run that began with the weights of another: the examples that it sees, and its seed of their order."""
+    frame = collect_sweep(out)
+    frame["loss"], frame["examples"] = frame["val_loss"], (frame["U"] // frame["seq_len"]).astype(int)
+    columns = [*RUNS, "data_seed", "start", "loss_start", "examples", "epochs", "loss", "status"]
+    write(frame[columns].sort_values(["d_model", "examples", "data_seed"]), folder / "runs.csv")
+
+
+def stages(jobs: list[Job], out: Path, folder: Path) -> None:
+    """Curves of the first stages, and of second stages that begin where they end; rates of both at every step."""
+    rows, rates = [], []
+    firsts = {path: Config.read(facts(out / path)["config"]) for path in sorted({job.config.start for job in jobs})}
+    pairs = [(path, None) for path in firsts] + [(job.config.start, job) for job in jobs]
+    for path, job in pairs:
+        first = firsts[path]
+        name = path.partition("/")[2] + (f"-{job.config.schedule.partition(':')[0]}" if job else "")
+        lr = first.lr_schedule().per_step()
+        log = pd.read_json(out / (job.id if job else path) / "log.jsonl", lines=True).dropna(subset="val_loss")
+        log = log[log["step"] > 0]
+        losses = {"loss": log["val_loss_code"], "loss_prose": log["val_loss"]} if job else {"loss": log["val_loss"]}
+        before = first.steps if job else 0
+        about = {"run": name, "schedule": name, "cpt_step": first.steps + 1, "step": log["step"] + before}
+        lr = np.concatenate([lr, job.config.lr_schedule().per_step()[1:]]) if job else lr
+        rows.append(pd.DataFrame({**about, "lr": lr[log["step"] + before], **losses}))
+        rates.append(pd.DataFrame({"schedule": name, "step": np.arange(len(lr)), "lr": lr}))
+    write(pd.concat(rows), folder / "curves.csv")
+    write(pd.concat(rates), folder / "lr.csv.gz")
+
+
+def halves(jobs: list[Job], out: Path, folder: Path) -> None:
+    """Besides a row a run: what half of a window tells of the other, and how a mean loss settles with the windows."""
+    frame = collect_sweep(out).assign(loss=lambda runs: runs["val_loss"])
+    frame["information"] = [information(out / run) for run in frame["run"]]
+    write(frame[[*RUNS, "loss", "information", "status"]], folder / "runs.csv")
+    write(pd.concat([loss_change(out / run).assign(run=run) for run in frame["run"]]), folder / "loss_change.csv")
+
+
+def answers(jobs: list[Job], out: Path, folder: Path) -> None:
+    """Besides a row a run: coverage in the number of samples, and rewards along a policy gradient."""
+    finals(jobs, out, folder)
+    ids = {job.id: f"steps-{job.config.steps}-seed-{job.config.seed}" for job in jobs}
+    write(pd.concat([coverage(out / run).assign(run=name) for run, name in ids.items()]), folder / "coverage.csv")
+    write(pd.concat([rewards(out / run).assign(run=name) for run, name in ids.items()]), folder / "rewards.csv")
+
+
+def optima(jobs: list[Job], out: Path, folder: Path) -> None:
+    """Besides a row a run: the timescale of least loss at each size and length, of a parabola in its logarithm."""
+    frame = collect_sweep(out).assign(loss=lambda runs: runs["val_loss"])
+    frame["timescale"] = frame["batch"] / (frame["peak_lr"] * frame["weight_decay"] * frame["D"])
+    write(frame[[*RUNS, "weight_decay", "timescale", "loss", "status"]], folder / "runs.csv")
+    best = []
+    for (N, D), rows in frame.groupby(["N", "D"]):
+        means = rows.groupby("timescale")["loss"].mean()
+        near = means[means <= means.min() + 0.5 * (means.max() - means.min())]
+        bend, slope, _ = np.polyfit(np.log(near.index), near, 2)
+        best.append({"N": N, "D": D, "timescale": float(np.exp(-slope / (2 * bend))), "bend": bend, "rows": len(near)})
+    write(pd.DataFrame(best), folder / "optima.csv")
 
 
 def probed(jobs: list[Job], out: Path, folder: Path) -> None:
@@ -216,7 +306,13 @@ def table(name: str, jobs: list[Job]) -> Callable[[list[Job], Path, Path], None]
     """What is written of a sweep."""
     config = jobs[0].config
     special = {
+        "answers": answers,
+        "halves": halves,
         "distillation": students,
+        "fine_tuning": tuned,
+        "continual_curves": stages,
+        "vocabulary": vocabularies,
+        "weight_decay_length": optima,
         "schedules": curves,
         "norm_placement": blocks,
         "warmup": warmups,
@@ -234,9 +330,11 @@ def main() -> None:
     torch.set_num_threads(1)
     name = sys.argv[1]
     out = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(tempfile.gettempdir()) / "scalefit-runs" / name
-    if (HERE / name / "teachers.toml").exists():
-        teach(HERE / name, out)
-        os.chdir(out)  # what a teacher's path in the grid begins from
+    out.mkdir(parents=True, exist_ok=True)
+    if name == "vocabulary":
+        tokens(out)
+    earlier(HERE / name, out)
+    os.chdir(out)  # what the paths of teachers, starts and tokens in the grid begin from
     jobs = plan_sweep(HERE / name / "grid.toml", out)
     run_sweep(out, progress=say)
     table(name, jobs)(jobs, out, HERE / name)

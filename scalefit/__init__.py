@@ -34,6 +34,7 @@ _PLACES = {
     "backtest_transfer": "scalefit.transfer",
     "batch_size": "scalefit.planning.batch",
     "best_lr": "scalefit.transfer",
+    "best_of": "scalefit.runs.final",
     "best_lr_batch": "scalefit.planning.optimum.learning_rate",
     "coordinate_slopes": "scalefit.stability",
     "collapse": "scalefit.planning.collapse",
@@ -48,6 +49,7 @@ _PLACES = {
     "find_law": "scalefit.laws",
     "fit": "scalefit.selection.automatic",
     "fit_batch_hessian": "scalefit.planning.noise",
+    "fit_many": "scalefit.fitting.many",
     "fit_lr_exponent": "scalefit.planning.noise",
     "fit_tradeoff": "scalefit.planning.critical_batch",
     "forecast": "scalefit.stability",
@@ -97,6 +99,7 @@ if TYPE_CHECKING:
     from scalefit.datasets import load
     from scalefit.diagnosis.identifiable import identify
     from scalefit.errors import FitWarning, IdentificationError, InputError, ScalefitError
+    from scalefit.fitting.many import fit_many
     from scalefit.fitting.profile import profile
     from scalefit.fitting.result import Fit
     from scalefit.fitting.saved import load_fit
@@ -130,6 +133,7 @@ if TYPE_CHECKING:
     from scalefit.progress.watch import watch
     from scalefit.reports.of_fit import report
     from scalefit.runs import Runs, read_runs
+    from scalefit.runs.final import best_of
     from scalefit.runs.inspect import inspect
     from scalefit.schedules import Schedule, parse_schedule
     from scalefit.selection.automatic import automatic, fit

@@ -22,16 +22,20 @@ if TYPE_CHECKING:
     from scalefit.diagnosis.checks import Check
     from scalefit.diagnosis.choices import Sensitivity
     from scalefit.fitting.result import Fit
+    from scalefit.runs import Runs
 
 RESIDUALS = "The residuals that are minimised: differences of logarithms, or plain differences."
 LOSS = "The loss of a residual; huber and soft_l1 give outliers less weight."
 POINTS = "Rows read by a law without a schedule: the last of each run, or all; auto: all if only curves hold them."
 SKIP = "Leave out the rows up to this step; auto: the first steps that lie off the law of the later ones."
+EACH = "Fit the law to the rows of each value of this column (run, task, seed), all as one batch; prints a table."
 TRIED = "error: mean on held-out rows; folds: ways of holding out that it could be refitted to; misfit: of all rows"
 DRAWS = (
     f"{options.SHARED['--draws']['help']} 0: no intervals. The Python function fit makes none (draws=0) unless asked, "
     f"this command {options.DRAWS}: each draw costs as much as a fit."
 )
+
+MOST_SHOWN = 40  #: fits of many that are printed
 
 
 @click.command()
@@ -51,6 +55,7 @@ DRAWS = (
 @click.option("--points", type=click.Choice(["auto", "final", "all"]), default="auto", help=POINTS)
 @click.option("--skip", metavar="STEPS|auto", help=SKIP)
 @shared("--drop-diverged")
+@click.option("--each", metavar="COLUMN", shell_complete=columns, help=EACH)
 @click.option("--force", is_flag=True, help="Fit even where the runs cannot identify the law.")
 @shared("--draws", default=options.DRAWS, help=DRAWS)
 @shared("--seed")
@@ -68,6 +73,7 @@ def command(
     save: str | None,
     plot: str | None,
     skip: str | None,
+    each: str | None,
     **given: Any,
 ) -> Answer:
     """Without --law the law is chosen: every one that the runs identify is tried on rows held out beyond growing
@@ -84,6 +90,7 @@ def command(
     \b
     Example:
       scalefit fit data/schedules/curves.csv --where "d_model == 96" --law annealing:decay=0.99 --save fit.json
+      scalefit fit data/size_data/runs.csv --law power:over=D --each N
     """
     from scalefit.fitting.prediction import predict
     from scalefit.selection.automatic import fit
@@ -91,6 +98,8 @@ def command(
     runs = options.read(files, **{name: given.pop(name) for name in options.READING})
     place: dict[str, Any] = options.points(at)
     held = None
+    if each:
+        return _many(runs, law, each, given, hold_out=hold_out, at=at, save=save, plot=plot, skip=skip)
     if hold_out:
         runs, held = options.hold_out(runs, hold_out)
     settings = _settings(given)
@@ -107,6 +116,33 @@ def command(
     drawn = figures(plot, lambda: result.plot(held, at=place or None))
     other = result.sensitivity(**place) if len(asked) == 1 and not result.choice else None
     return replace(_answer(result, scores, point, cautions, save, other), figures=drawn)
+
+
+def _many(runs: Runs, law: str, by: str, given: dict[str, Any], **of_one: Any) -> Answer:
+    """The table of one fit for each value of a column."""
+    from scalefit.fitting.many import TOLD, fit_many
+
+    usual = {option.name: option.default for option in click.get_current_context().command.params}
+    settings, text = {name: given[name] for name in TOLD}, given["delta"]
+    of_one |= {name: value for name, value in given.items() if name not in (*TOLD, "draws", "seed")}
+    named = [name for name, value in of_one.items() if value and value != usual.get(name)]
+    if law == "auto" or named:
+        what = f"--{named[0].replace('_', '-')}" if named else "a law chosen by the runs"
+        todo = "leave it out" if named else "name the law with --law"
+        raise InputError(f"{what} is for one fit, not for one of each {by}", where="--each", todo=todo)
+    settings["delta"] = text if text == "auto" else number(text, "--delta")
+    settings["points"] = {"auto": "all" if runs.curves is not None else "auto"}.get(given["points"], given["points"])
+    made = fit_many(runs, law, by=by, **settings)
+    count = made["status"].value_counts()
+    head = f"{law}: {len(made)} fits, one of each {by}: " + ", ".join(f"{n} {status}" for status, n in count.items())
+    shown = made.drop(columns=["delta", "cost"])
+    shown = shown if made["reason"].any() else shown.drop(columns="reason")
+    lines = as_lines(shown.head(MOST_SHOWN).reset_index())
+    more = f"\n... and {len(made) - MOST_SHOWN} more: --csv gives all" if len(made) > MOST_SHOWN else ""
+    content = {"law": law, "by": by, "fits": records(made)}
+    return Answer(
+        f"{head}\n\n{lines}{more}", content, made, bool((made["status"] == "converged").all()), options.told(runs)
+    )
 
 
 def _numbers(place: dict[str, Any]) -> dict[str, float]:

@@ -58,6 +58,12 @@ SHARED: dict[str, dict[str, Any]] = {
         "metavar": "SHARE",
         "help": "Share of all parameters that a token passes (experts).",
     },
+    "--best-of": {
+        "metavar": "COLUMNS",
+        "shell_complete": completion.columns,
+        "help": "Of runs that differ in these settings alone, such as peak_lr or peak_lr,batch, keep those with the "
+        "lowest final loss.",
+    },
     "--cost": {
         "metavar": "FORMULA",
         "show_default": "6*N*D",
@@ -138,9 +144,9 @@ def shared(*names: str, **settings: Any) -> Decorator:
     return add
 
 
-READING = ("map_", "where", "schedule", "warmup", "pattern", "join")  #: the parameters of :func:`read`
+READING = ("map_", "where", "best_of", "schedule", "warmup", "pattern", "join")  #: the parameters of :func:`read`
 #: how run logs are read; the values go to :func:`read`
-reading = shared("--map", "--where", "--schedule", "--warmup", "--pattern", "--join", "--workers")
+reading = shared("--map", "--where", "--best-of", "--schedule", "--warmup", "--pattern", "--join", "--workers")
 
 
 def logs(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -152,6 +158,7 @@ def read(
     files: tuple[str, ...],
     map_: tuple[str, ...] = (),
     where: str | None = None,
+    best_of: str | None = None,
     schedule: str | None = None,
     warmup: int | None = None,
     pattern: str | None = None,
@@ -176,7 +183,11 @@ def read(
     if where:
         kept = runs.where(where)
         refuse_empty(kept, "no row is left", "--where", runs, where)
-        return kept
+        runs = kept
+    if best_of:
+        from scalefit.runs.final import best_of as lowest
+
+        runs = lowest(runs, *(name.strip() for name in best_of.split(",")))
     return runs
 
 

@@ -126,7 +126,7 @@ def _of_schedules(source: Fit | Runs, asked: dict[str, Any], given: dict[str, An
         return Answer(str(steps), answer, steps.table, steps.ok)
     own = {"steps": asked["steps"], "lr": options.number(asked["lr"], "--lr") if asked["lr"] else None}
     own |= {"draws": asked["draws"], "seed": asked["seed"], "law": None if asked["law"] == LAW else asked["law"]}
-    found = rank_schedules(source, asked["schedules"], warmup=given["warmup"] or 0, **own, **held)
+    found = rank_schedules(source, asked["schedules"], warmup=given["warmup"], **own, **held)
     fit = found.fit
     content: dict[str, Any] = {"law": fit.law.spec, "ranking": records(found.table), "shares": records(found.shares)}
     content |= {"resolution": found.resolution, "choice": found.choice}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @options.reading
 @options.shared("--at", metavar="N=7B,D=2T|loss_source=2.3", required=True, help="The target at which it is asked for.")
 @options.shared("--target", default="loss")
+@options.shared("--law", default="auto")
 @click.option("--procedure", type=click.Choice(["stages", "joint"]), default="stages", help="How floors are found.")
 @options.shared("--draws", default=options.DRAWS)
 @options.shared("--seed", "--plot")
@@ -28,6 +29,7 @@ def command(
     other: str,
     at: tuple[str, ...],
     target: str,
+    law: str,
     procedure: Any,
     draws: int,
     seed: int,
@@ -35,8 +37,9 @@ def command(
     **reading: Any,
 ) -> Answer:
     """SOURCE holds final losses of one family of models, TARGET those of another, both with N and D. A law of size and
-    data gives the source loss at the target, a shifted power law fitted to the pairs takes it to the other family.
-    With few runs of TARGET its floor is fitted with the map. A source loss that was measured is given as loss_source.
+    data gives the source loss at the target, a shifted power law fitted to the pairs takes it to the other family. The
+    law is that whose floors predict held-out pairs best, or --law. With few pairs the floor of TARGET is fitted with
+    the map. A source loss that was measured is given as loss_source.
     Exit code 1 where a check of either stage failed, or far beyond the runs.
 
     \b
@@ -47,7 +50,7 @@ def command(
 
     goal = options.target(at, translate)
     first, second = (options.read((path,), **reading) for path in (source, other))
-    found = translate(first, second, loss=target, procedure=procedure, draws=draws, seed=seed, **goal)
+    found = translate(first, second, loss=target, law=law, procedure=procedure, draws=draws, seed=seed, **goal)
     return Answer(
         str(found),
         content(found),

@@ -88,9 +88,10 @@ def _swept(law: Law, rows: Rows, runs: Runs) -> list[Check]:
     text = (
         f"runs with the same {at} differ in {listed(list(found))} (up to {found[first]} values of {first}), which the"
     )
-    todo = f"keep the run with the lowest {law.target} of each {at}, or runs of one {first}"
-    if not pd.api.types.is_numeric_dtype(runs.table[first].dtype):
-        todo += f", or compare them: scalefit compare-recipes --by {first}"
+    words = not pd.api.types.is_numeric_dtype(runs.table[first].dtype)
+    how = "" if words or law.target != "loss" else f" (--best-of {','.join(found)}; in Python sf.best_of)"
+    todo = f"keep the run with the lowest {law.target} of each {at}{how}, or runs of one {first}"
+    todo += f", or compare them: scalefit compare-recipes --by {first}" if words else ""
     return [Check("mixed-runs", f"{text} law does not read: {todo}")]
 
 

@@ -21,7 +21,6 @@ from scalefit.diagnosis.unread import overridden, unread
 from scalefit.fitting.prepare import Options, Prepared, prepare
 from scalefit.fitting.recipe import recipe_of
 from scalefit.fitting.result import Fit
-from scalefit.fitting.starts import Starts
 from scalefit.fitting.streaming import settle
 from scalefit.laws import Law
 from scalefit.rows.gather import Which
@@ -32,7 +31,7 @@ from scalefit.runs.conventions import mixed_conventions
 from scalefit.runs.endings import unfinished
 from scalefit.runs.trajectory import clocks_of
 from scalefit.solver.model import BoundLaw
-from scalefit.solver.solve import Solution, solve
+from scalefit.solver.solve import Solution, Starts, solve
 from scalefit.status_line import tell
 from scalefit.uncertainty.bootstrap import Method
 from scalefit.uncertainty.intervals import Resampling, make_intervals

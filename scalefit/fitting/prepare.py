@@ -11,6 +11,7 @@ import pandas as pd
 
 from scalefit.errors import InputError, counted
 from scalefit.laws import Law, find_law
+from scalefit.laws.registry import refuse_unknown
 from scalefit.numerics import FloatArray
 from scalefit.rows.door import check_identified, check_rows
 from scalefit.rows.gather import Which, gather
@@ -18,7 +19,7 @@ from scalefit.rows.resolve import resolve
 from scalefit.rows.rows import Rows
 from scalefit.runs import Runs
 from scalefit.solver.first_stage import held_by_base
-from scalefit.solver.model import BoundLaw, bind, refuse_unknown
+from scalefit.solver.model import BoundLaw, bind
 from scalefit.solver.solve import Settings, solve
 
 

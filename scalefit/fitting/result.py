@@ -18,12 +18,11 @@ from scalefit.fitting.cautions import able, cautions, warn_of
 from scalefit.fitting.document import save
 from scalefit.fitting.lmfit_bridge import to_lmfit
 from scalefit.fitting.prediction import last_point, predict, score
-from scalefit.fitting.starts import Starts
 from scalefit.fitting.summary import STATUSES, as_html, as_text
 from scalefit.laws.law import Law
 from scalefit.rows.points import Points
 from scalefit.runs.columns import COLUMNS
-from scalefit.solver.solve import Settings
+from scalefit.solver.solve import Settings, Starts
 from scalefit.uncertainty.estimate import Estimate
 from scalefit.uncertainty.intervals import Intervals
 from scalefit.uncertainty.mixture import Choice

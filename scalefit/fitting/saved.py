@@ -14,12 +14,11 @@ from scalefit.errors import InputError
 from scalefit.escaping import plain_words
 from scalefit.fitting.document import AS_THEY_ARE, SCHEMA, TUPLES
 from scalefit.fitting.result import Fit
-from scalefit.fitting.starts import Starts
 from scalefit.laws import Law, find_law
 from scalefit.laws.formula import FormulaLaw
 from scalefit.laws.registry import built_in
 from scalefit.rows.points import Points
-from scalefit.solver.solve import Settings
+from scalefit.solver.solve import Settings, Starts
 from scalefit.uncertainty.intervals import from_dict
 from scalefit.uncertainty.mixture import Choice, OtherForm
 from scalefit.version import __version__

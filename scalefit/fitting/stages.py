@@ -55,11 +55,12 @@ def loss_to_loss(
     *,
     procedure: Procedure = "stages",
     on: Sequence[str] = ("N", "D"),
+    law: str = "kaplan-floor",
     **settings: Any,
 ) -> Staged:
     """The map from the losses of one family of runs to those of another: train to train, or test to test.
 
-    Both tables have one row per run with ``N``, ``D`` and ``loss``. ``procedure="stages"`` fits ``kaplan-floor`` to
+    Both tables have one row per run with ``N``, ``D`` and ``loss``. ``procedure="stages"`` fits ``law`` to
     each family with the source's threshold, fixes the two floors and fits kappa and K to the runs paired by the columns
     ``on``. The source's own last step is a straight line in log-log,
     :func:`~scalefit.laws.loss_to_loss.line_above_floors`; on its data the two agree within 0.01. ``"joint"`` leaves
@@ -71,9 +72,9 @@ def loss_to_loss(
     if procedure == "joint":
         free = fit(pairs, "loss-to-loss", **settings)
         return Staged({"map": free}, free, f"kappa, K and both floors fitted together to {len(pairs)} pairs")
-    first, second = (fit(table[["N", "D", "loss"]], "kaplan-floor", delta=PAPER_DELTA) for table in (source, target))
-    held = {"E0": first["E"], "E1": second["E"]}
-    how = f"floors from kaplan-floor on {len(source)} and {len(target)} runs, then kappa and K from {len(pairs)} pairs"
+    first, second = (fit(table[["N", "D", "loss"]], law, delta=PAPER_DELTA) for table in (source, target))
+    held = {"E0": first[first.law.irreducible], "E1": second[second.law.irreducible]}
+    how = f"floors from {law} on {len(source)} and {len(target)} runs, then kappa and K from {len(pairs)} pairs"
     last = fit(pairs, "loss-to-loss", fix=held, **settings)
     return Staged({"source": first, "target": second, "map": last}, last, how)
 

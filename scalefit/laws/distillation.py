@@ -11,6 +11,10 @@ from scalefit.errors import IdentificationError
 from scalefit.laws.identification import refuse_tied
 from scalefit.laws.law import Array, Law, Parameter, Published, Variable
 
+#: the search begins at these exponents, where the terms of size and data are alike, or one is e^2 times the other, at
+#: the mean of ln N and ln D, and at these bends (c1, d1, f1) and exponents of a teacher that the student can follow
+EXPONENTS, POWERS, BALANCES = (0.2, 0.6, 2.0), (0.25, 0.7), (-2.0, 0.0, 2.0)
+BENDS, FOLLOWED = ((1.0, 1.0, 0.1), (20.0, 1.0, 0.1), (80.0, 1.2, 0.12), (200.0, 1.5, 0.17)), (0.3, 1.5)
 #: supervised losses of the source's models, (A N^-alpha + B D^-beta)^gamma + E: what ``loss_supervised`` stands for
 SUPERVISED = {"A": 3355.0, "B": 18186.0, "E": 1.220, "alpha": 0.408, "beta": 0.431, "gamma": 0.452}
 
@@ -58,6 +62,8 @@ class Distillation(Law):
     fails = (
         "the loss never falls below the teacher's, so that students that beat their teacher lie below it; "
         "c1 and d1 trade against one another unless some teachers lie beyond the bend; "
+        "over a factor of four in size alpha and beta run to their bounds while gamma falls: only their products with "
+        "gamma are known; "
         "pure distillation at temperature 1 is meant: a share of labels among the targets has other constants"
     )
     published = (
@@ -95,6 +101,16 @@ class Distillation(Law):
                 where=f"law {self.name}",
                 todo="distil one student from another teacher",
             )
+
+    def guesses(self, variables: Mapping[str, Array], values: Array) -> Mapping[str, Array]:
+        """A grid of exponents and bends, with B such that size and data weigh about alike: from even covers of the
+        ranges too few starts find the valley in which exponents grow as the power of both falls."""
+        N, D = (float(np.mean(np.log(variables[name]))) for name in ("N", "D"))
+        axes = (EXPONENTS, EXPONENTS, POWERS, BALANCES, FOLLOWED, range(len(BENDS)))
+        alpha, beta, gamma, balance, c0, bend = (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))
+        c1, d1, f1 = np.array(BENDS)[bend.astype(int)].T
+        sizes = {"K": np.ones_like(alpha), "B": np.exp(beta * D - alpha * N + balance)}
+        return {**sizes, "alpha": alpha, "beta": beta, "gamma": gamma, "c0": c0, "c1": c1, "d1": d1, "f1": f1}
 
     @staticmethod
     def formula(N, D, loss_teacher, loss_supervised, K, B, alpha, beta, gamma, c0, c1, d1, f1):

@@ -83,8 +83,7 @@ class LossToLoss(Law):
         """The floors of every law that has an irreducible loss, none, and both free."""
         if self.options["floors_of"] != "auto":
             return (self,)
-        staged = [law.spec for law in others if law.irreducible and not law.is_trajectory and law.target == "loss"]
-        staged = [name for name in staged if name != self.name]
+        staged = [law.spec for law in with_a_floor(others)]
         return tuple(type(self)(floors_of=name) for name in ("none", "free", *staged))
 
     def check_fixed(self, variables: Mapping[str, Array], values: Array, fixed: Mapping[str, float]) -> None:
@@ -97,6 +96,12 @@ class LossToLoss(Law):
         above = loss_source - E0
         above = np.where(np.real(above) > LEAST, above, LEAST)
         return E1 + K * above**kappa
+
+
+def with_a_floor(laws: Sequence[Law]) -> list[Law]:
+    """Of some laws those of one loss that have an irreducible loss, which can be E0 and E1."""
+    found = [law for law in laws if law.irreducible and not law.is_trajectory and law.target == "loss"]
+    return [law for law in found if not isinstance(law, LossToLoss)]
 
 
 def refuse_below_floor(losses: Array, floor: float, which: str = "source", name: str = "E0") -> None:

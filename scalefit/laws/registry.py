@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import scalefit.laws as folder
-from scalefit.errors import InputError
+from scalefit.errors import InputError, all_of
 from scalefit.laws.formula import FormulaLaw
 from scalefit.laws.law import Law
 from scalefit.numerics import nearest_names
@@ -130,3 +131,15 @@ def _from_file(text: str) -> type[Law]:
         where=str(path),
         todo=f"name one: {', '.join(f'{path_text}:{name}' for name in laws)}" if laws else "define a subclass of Law",
     )
+
+
+def refuse_unknown(law: Law, named: Sequence[tuple[str, str]]) -> None:
+    """Raise :class:`InputError` that lists every (setting, name) whose name is no parameter of the law."""
+
+    def known(entry: tuple[str, str]) -> None:
+        setting, name = entry
+        if name not in law.parameters:
+            what, todo = f'law {law.name} has no parameter "{name}"', f"it has {', '.join(law.parameters)}"
+            raise InputError(what, where=setting, todo=todo)
+
+    all_of(known, named)

@@ -7,13 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.gridspec import GridSpecFromSubplotSpec
 
 from scalefit.planning.isoflop.answer import Found, IsoFlopStudy
-from scalefit.planning.isoflop.approaches import budgets_of
-from scalefit.planning.isoflop.curves import FEWEST
+from scalefit.planning.isoflop.approaches import budgets_in, budgets_of
+from scalefit.planning.isoflop.curves import FEWEST, through
 from scalefit.plots import canvas, colours, labels, legend, marks, ticks
 from scalefit.plots.narrow import NARROW
 
 SIZE = (8.6, 4.2)
-LINE_POINTS = 60
+LINE_POINTS, CURVE_POINTS = 60, 200
 WIDTHS = {"approach 1": 3.2, "approach 2": 1.4, "approach 3": 1.4}  #: the first is seen below the second
 COLOURS = {"approach 1": colours.KINDS[2], "approach 2": colours.TARGET, "approach 3": colours.KINDS[1]}
 
@@ -21,24 +21,19 @@ COLOURS = {"approach 1": colours.KINDS[2], "approach 2": colours.TARGET, "approa
 def plot_isoflop(study: IsoFlopStudy, *, ax: Axes | None = None) -> Axes:
     """Draw the losses of each budget against size with their minima; to the right, in ``ax.line_axes``, the best sizes.
 
-    Lines are solid over the budgets and dashed to the target; bands are 90 % intervals.
+    The line through a budget is the curve that gives its minimum. Lines of approaches are solid over the budgets and
+    dashed to the target; bands are 90 % intervals.
     """
     ax = canvas.new_axes(ax, SIZE)
     right = _beside(ax)
     C = study.points["C"].to_numpy(float)
     paint = colours.painter(float(C.min()), float(C.max()))
     for _, rows in study.points.groupby(budgets_of(C)):
-        ordered = rows.sort_values("N")
-        marks.points(
-            ax,
-            ordered["N"],
-            ordered["loss"],
-            paint(float(rows["C"].mean())),
-            size=3.5,
-            alpha=0.8,
-            linestyle="-" if rows["N"].nunique() >= FEWEST else "",
-            linewidth=0.8,
-        )
+        marks.points(ax, rows["N"], rows["loss"], paint(float(rows["C"].mean())), size=3.5, alpha=0.8)
+    for compute, (log_N, loss) in budgets_in(study.sizes):
+        if len(np.unique(log_N)) >= FEWEST:
+            x = np.linspace(log_N.min(), log_N.max(), CURVE_POINTS)
+            ax.plot(np.exp(x), through(log_N, loss, study.curve)(x), color=paint(compute), linewidth=0.8, alpha=0.8)
     for _, row in study.optima.iterrows():
         ax.plot([row["N"]], [row["loss"]], marker="v", color=colours.TARGET, markersize=5, linestyle="", zorder=5)
     ax.set_xlabel(labels.axis_label("N"))

@@ -101,6 +101,8 @@ class Config:
     spike_examples: int = 0  # steps between weights that are kept, to rank examples over a spike of the loss; 0: none
     z_loss: float = 0.0
     weight_bits: int = 0  # to which hidden matrices are rounded in the forward pass; 0: not rounded
+    weight_group: int = 0  # weights of a column that share the scale of that rounding; 0: all of them
+    start: str = ""  # folder of a finished run with whose weights this one begins
     teacher: str = ""  # folder of a finished run whose logits are learned
     distill: float = 1.0  # share of the divergence from the teacher in what is minimised; the rest is cross-entropy
     temperature: float = 1.0  # of both distributions in that divergence

@@ -14,13 +14,13 @@ from scalefit.errors import InputError
 from scalefit.proxy import probes, spikes
 from scalefit.proxy.config import Config
 from scalefit.proxy.data_parallel import Peers
+from scalefit.proxy.finished import Finished, Start, Teacher
 from scalefit.proxy.models import weights
 from scalefit.proxy.models.layers import Recorder, Weights
 from scalefit.proxy.models.parametrization import Factors
 from scalefit.proxy.optimizers import optimizer
 from scalefit.proxy.tasks.data import Examples, Source, draws, open_source
 from scalefit.proxy.tasks.mixture import Mixture
-from scalefit.proxy.teacher import Teacher
 
 CHUNK = 2**15  # tokens per forward pass in evaluation
 DROPOUT = 2**61  # seeds of dropout begin here: a stream that no batch uses
@@ -58,6 +58,7 @@ class Ensemble:
         self.held_out = {name: self._held_out(source) for name, source in self.validation.items()}
         self.model = c.build(self.source, self.factors)
         self.teacher = Teacher(c.teacher, self.source, self.device) if c.teacher else None
+        self.began = Start(c.start, self.source, self.device) if c.start else None
         self.losses = torch.compile(self.model.losses) if c.compile else self.model.losses
         self._schedule()
         self._start()
@@ -65,7 +66,7 @@ class Ensemble:
     def _schedule(self) -> None:
         """Learning rate and decay of every step, (K, steps + 1), and their factors over the weights, (K, P)."""
         self.lr = np.stack([c.lr_schedule()(np.arange(c.steps + 1)) for c in self.members])
-        relative = self.lr / self.lr.max(axis=1, keepdims=True)
+        relative = self.lr / np.maximum(self.lr.max(axis=1, keepdims=True), np.finfo(float).tiny)
         rate = [relative[k] if c.independent_decay else self.lr[k] for k, c in enumerate(self.members)]
         decay = np.stack([c.weight_decay * r for c, r in zip(self.members, rate, strict=True)])
         self.lr_KS, self.decay_KS = (torch.from_numpy(a).float().to(self.device) for a in (self.lr, decay))
@@ -89,7 +90,7 @@ class Ensemble:
         self.step += 1
         theta_KP = self.theta.requires_grad_()
         probing = isinstance(record, probes.Probe)
-        grad_KP, row = self._gradient(theta_KP, self.batch(self.step) | self._dropped(), record)
+        grad_KP, objective_K, row = self._gradient(theta_KP, self.batch(self.step) | self._dropped(), record)
         theta_KP.requires_grad_(False)
         c = self.config
         if c.spike_examples:
@@ -103,7 +104,7 @@ class Ensemble:
         lr = self.lr_KS[:, self.step, None] * self.lr_P
         decay = None if self.decay_KP is None else self.decay_KS[:, self.step, None] * self.decay_KP
         before_KP = theta_KP.clone() if probing else theta_KP
-        self.optimizer.step(theta_KP, grad_KP, self.state, lr, decay, row["loss"])
+        self.optimizer.step(theta_KP, grad_KP, self.state, lr, decay, objective_K)
         if isinstance(record, probes.Probe):
             row |= record.values | probes.by_role("rms_update", theta_KP - before_KP, self.model.leaves)
             row["init_distance"] = torch.linalg.vector_norm(theta_KP - self._initial(), dim=1)
@@ -137,16 +138,26 @@ class Ensemble:
             self.model.losses(self.weights(theta_KP), batch, seen.__setitem__)
         return seen["token_loss"].unflatten(1, (self.config.examples, -1)).mean(-1)
 
+    @property
+    def earlier(self) -> list[Finished]:
+        """The finished runs from which this one goes on."""
+        return [each for each in (self.began, self.teacher) if each]
+
     def _initial(self) -> Tensor:
-        """The weights at step 0, (K, P), drawn again from the seeds."""
+        """The weights at step 0, (K, P): those of the run it starts from, or drawn again from the seeds."""
+        if self.began:
+            return self.began.weights_for(self.model).repeat(len(self.members), 1)
         seeds, scales = [c.seed for c in self.members], [c.init_scale for c in self.members]
         return weights.initial(self.model.leaves, self.factors, seeds, scales).to(self.device)
 
-    def _gradient(self, theta_KP: Tensor, batch: Examples, record: Recorder | None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Gradient (K, P) and loss (K,) over the batch in ``accumulate`` parts; with several parts the noise too."""
+    def _gradient(
+        self, theta_KP: Tensor, batch: Examples, record: Recorder | None
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Gradient (K, P), what is minimised (K,) and the loss, over the batch in ``accumulate`` parts; with several
+        parts the noise too."""
         parts = self.config.accumulate
         pieces = zip(*(value.chunk(parts, dim=1) for value in batch.values()), strict=True)
-        grads, losses = [], []
+        grads, both = [], []
         for number, piece in enumerate(pieces):
             chunk = dict(zip(batch, piece, strict=True))
             w = self.weights(theta_KP)
@@ -156,14 +167,13 @@ class Ensemble:
                     self._watch_whole(w, chunk, record if watched else None)
                     chunk, watched = self.peers.share(chunk), False
                 objective_K, loss_K = self.model.losses(w, chunk, record) if watched else self.losses(w, chunk)
-            grad_KP, loss_K = weights.gradient(theta_KP, objective_K), loss_K.detach()
+            grad_KP, values_2K = weights.gradient(theta_KP, objective_K), torch.stack([objective_K, loss_K]).detach()
             grads.append(self.peers.mean(grad_KP) if self.peers else grad_KP)
-            losses.append(self.peers.mean(loss_K) if self.peers else loss_K)
+            both.append(self.peers.mean(values_2K) if self.peers else values_2K)
         if parts == 1:
-            return grads[0], {"loss": losses[0]}
-        grad_KP = torch.stack(grads).mean(0)
-        row = {"loss": torch.stack(losses).mean(0)}
-        return grad_KP, row | probes.noise(grads, grad_KP, self.config.examples)
+            return grads[0], both[0][0], {"loss": both[0][1]}
+        grad_KP, (objective_K, loss_K) = torch.stack(grads).mean(0), torch.stack(both).mean(0)
+        return grad_KP, objective_K, {"loss": loss_K} | probes.noise(grads, grad_KP, self.config.examples)
 
     def _watch_whole(self, w: Weights, chunk: Examples, record: Recorder | None) -> None:
         """Record the forward pass of all examples, of which this process computes the gradient of a share."""
@@ -183,7 +193,7 @@ class Ensemble:
     def weights(self, theta_KP: Tensor) -> Weights:
         """The weights by name as the model sees them: rounded, where the configuration gives them few bits."""
         w, bits = weights.views(theta_KP, self.model.leaves), self.config.weight_bits
-        return weights.rounded(w, self.model.leaves, bits) if bits else w
+        return weights.rounded(w, self.model.leaves, bits, self.config.weight_group) if bits else w
 
     def _dropped(self) -> Examples:
         """The keys of what dropout drops in this step, (K, B), from each member's seed."""

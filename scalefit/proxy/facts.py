@@ -13,7 +13,8 @@ from scalefit.proxy.tasks.data import Source
 
 FLOPS = {
     "decoder": "flops_per_token = 6 N_readout + 12 seq_len n_layer d_model",
-    "encoder-decoder": "flops_per_token = 6 N_readout + 12 seq_len (n_encoder_layer encoder_width + 2 n_layer d_model)",
+    "encoder-decoder": "flops_per_token = 6 (N_readout + (r - 1) (N - N_dec)) + 12 seq_len "
+    "(r^2 n_encoder_layer encoder_width + (1 + r) n_layer d_model), r = tokens read / tokens written",
     "mlp": "flops_per_token = 6 N_readout - 2 inputs d_model",
 }
 UNITS = {"decoder": "tokens", "encoder-decoder": "target tokens", "mlp": "examples"}
@@ -27,15 +28,12 @@ def facts(
     sources: Mapping[str, Source],
     step: int,
     device: torch.device,
-    teacher: Mapping[str, Any] | None = None,
+    earlier: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Everything about a run but how it ended. C counts forward and backward passes, the causal mask not deducted, of
-    experts those that a token passes, and not what a ``teacher`` computes."""
-    schedule, decoder = config.lr_schedule(), config.n_layer * config.d_model
-    encoder = config.n_encoder_layer * (config.encoder_width or config.d_model)
-    attended = {"mlp": 0, "decoder": decoder, "encoder-decoder": encoder + 2 * decoder}[config.model]
-    unasked = 2 * sources["val_loss"].inputs * config.d_model  # inputs of an MLP need no gradient
-    per_token = 6 * sizes["N_readout"] + 12 * config.seq_len * attended - unasked
+    experts those that a token passes, and not what a teacher computes. ``earlier``: the runs from which this one goes
+    on, by what they are to it."""
+    schedule, per_token = config.lr_schedule(), flops_per_token(config, sizes, sources["val_loss"])
     return {
         "run": config.name,
         "identity": config.identity(),
@@ -53,7 +51,8 @@ def facts(
         **{key: getattr(config, key) for key in COPIED},
         **_of_model(config),
         **_of_data(sources["val_loss"], step * config.batch),
-        **({"loss_teacher": teacher["val_loss"], "teacher": dict(teacher)} if teacher else {}),
+        **{f"loss_{role}": about["val_loss"] for role, about in (earlier or {}).items()},
+        **{role: dict(about) for role, about in (earlier or {}).items()},
         "step": step,
         "config": config.as_dict(),
         "data": {name: source.facts for name, source in sources.items()},
@@ -61,11 +60,26 @@ def facts(
     }
 
 
+def flops_per_token(config: Config, sizes: Mapping[str, int], source: Source) -> float:
+    """FLOP of forward and backward pass for each token, target token or example: see FLOPS."""
+    decoder = config.n_layer * config.d_model
+    if config.model == "mlp":
+        return 6 * sizes["N_readout"] - 2 * source.inputs * config.d_model  # its inputs need no gradient
+    if config.model == "decoder":
+        return 6 * sizes["N_readout"] + 12 * config.seq_len * decoder
+    ratio = source.read / config.seq_len  # what the encoder's side computes, it computes for each token that is read
+    encoder = config.n_encoder_layer * (config.encoder_width or config.d_model)
+    attended = ratio**2 * encoder + (1 + ratio) * decoder
+    joint = (ratio - 1) * (sizes["N"] - sizes["N_dec"])
+    return 6 * (sizes["N_readout"] + joint) + 12 * config.seq_len * attended
+
+
 def _of_model(config: Config) -> dict[str, Any]:
     """What laws of experts and of few bits read: of dense models and of weights that are not rounded too, so that
     these stand beside the others in a sweep. The granularity is of experts alone."""
     full = BITS[config.precision]
     found: dict[str, Any] = {"precision_w": min(config.weight_bits or full, full)}
+    found |= {"group_size": config.weight_group} if config.weight_group else {}
     if config.model == "mlp":
         return found
     found |= {"experts": config.experts, "sparsity": 1 - config.experts_per_token / config.experts}

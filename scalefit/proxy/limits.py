@@ -18,7 +18,7 @@ LEAST |= dict.fromkeys(("kv_group", "experts", "experts_per_token"), 1)
 LEAST |= dict.fromkeys(("d_ff", "encoder_width", "encoder_ff", "base_d_head", "probe_every", "curvature_every"), 0)
 LEAST |= dict.fromkeys(("warmup", "clip", "weight_decay", "z_loss", "embed_std", "init_scale"), 0)
 LEAST |= dict.fromkeys(("spike_every", "spike_size", "spike_share", "dropout", "balance", "embed_lr", "output_mult"), 0)
-LEAST |= dict.fromkeys(("weight_bits", "distill", "spike_examples"), 0)
+LEAST |= dict.fromkeys(("weight_bits", "weight_group", "distill", "spike_examples"), 0)
 #: the largest value allowed
 MOST = {"spike_share": 1, "distill": 1, "weight_bits": 24}
 #: keys that an MLP does not know
@@ -37,6 +37,8 @@ def refuse_impossible(values: Mapping[str, Any], defaults: Mapping[str, Any]) ->
         raise InputError(f"dropout is {values['dropout']}", todo="give a share below 1")
     if values["weight_bits"] == 1:
         raise InputError("weight_bits is 1", todo="give 2 bits or more, or 0 for weights that are not rounded")
+    if values["weight_group"] and not values["weight_bits"]:
+        raise InputError("weight_group without weight_bits", todo="say to how many bits the weights are rounded")
     if not values["temperature"] > 0:
         raise InputError(f"temperature is {values['temperature']}", todo="give a value above 0")
     if values["precision"] not in ("fp32", "bf16"):

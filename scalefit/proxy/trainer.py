@@ -142,8 +142,8 @@ class Trainer:
         if any(s["theta"].shape != e.theta.shape[1:] or s["state"].keys() != e.state.keys() for s in saved):
             text = f"checkpoint.pt was written by another version of the model (torch {saved[0]['torch']})"
             raise InputError(text, where=str(self.runs[0][1].path), todo="delete the folder to train again")
-        if e.teacher:
-            e.teacher.check([folder for _, folder in self.runs])
+        for one in e.earlier:
+            one.check([folder for _, folder in self.runs])
         e.theta = torch.stack([s["theta"] for s in saved]).to(device)
         e.state = {name: torch.stack([s["state"][name] for s in saved]).to(device) for name in e.state}
 
@@ -245,7 +245,7 @@ class Trainer:
         for k, (config, folder) in enumerate(self.runs):
             own = {name: value[k] for name, value in final.items()}
             diverged = bool(own) and not own["val_loss"] < math.log(e.source.vocab) + 1
-            about = facts(config, sizes, e.validation, e.step, e.device, e.teacher.facts if e.teacher else None)
+            about = facts(config, sizes, e.validation, e.step, e.device, {each.role: each.facts for each in e.earlier})
             ended = {"status": "diverged" if diverged else status, **({"note": folder.note} if folder.note else {})}
             folder.describe(about | ran | ended | own)
 

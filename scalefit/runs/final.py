@@ -1,16 +1,99 @@
-"""The final loss of each run of a sweep, and which runs diverged or did not finish."""
+"""The final loss of each run of a sweep, which runs diverged or did not finish, and which setting ended lowest."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
+from scalefit.errors import InputError, listed
+from scalefit.runs.settings import varying
 from scalefit.runs.siblings import OPEN
-from scalefit.runs.table import Runs
+from scalefit.runs.table import Note, Runs
 
 END, MANY_ROWS = 0.05, 100  #: share of its rows that are averaged at the end of a run with at least so many
 WHOLE = 0.9  #: a run with less than this share of the steps of the longest run of its size is unfinished,
 FEW = 0.25  #: unless at least this share of the size's runs stop as early
+
+SIZES = ("N", "N_total", "D", "C", "d_model", "n_layer", "U", "epochs")  #: what makes runs of another size
+
+
+def best_of(runs: Runs, *settings: str) -> Runs:
+    """Of runs that differ in these settings and the seed alone, those of the setting with the lowest final loss.
+
+    A sweep of the peak learning rate at each size becomes one run a size (one for each seed), as laws in size and data
+    need it. ``settings``: columns, such as ``"peak_lr"`` or ``"peak_lr", "batch"``. Seeds are averaged, and a setting
+    of which a seed diverged or has not ended is not chosen. A column that follows from the settings, such as the steps
+    of each batch at one amount of data, may differ too; all others part the runs. Notes count the runs that are kept,
+    and the sizes whose best setting is the smallest or largest tried, where a better one may lie beyond.
+
+    Raises InputError for a column that is not there, and where no run has a final loss.
+
+    >>> from scalefit.runs import read_runs
+    >>> swept = {"N": [1e6] * 3 + [2e6] * 3, "D": [1e8] * 6, "lr": [1e-3, 2e-3, 4e-3] * 2}
+    >>> runs = read_runs(pd.DataFrame({**swept, "loss": [3.2, 3.1, 3.3, 3.0, 2.9, None]}))
+    >>> best_of(runs, "lr").table["loss"].tolist()
+    [3.1, 2.9]
+    """
+    names = [runs.column(name) for name in settings]
+    for name in (name for name in names if name not in runs.table.columns):
+        there = listed([str(each) for each in runs.table.columns])
+        raise InputError(f"there is no setting {name!r} of whole runs", todo=f"the columns are {there}")
+    table, notes = final_losses(runs)
+    ended = ~diverged(table) & ~not_ended(table, table["loss"].astype(float))
+    if not ended.any():
+        raise InputError("no run has a final loss", todo="scalefit inspect FILE shows what was read as the loss")
+    group, setting = _alike(table, names), _texts(table, names)
+    loss = table["loss"].astype(float).where(ended).groupby([group, setting]).agg(lambda one: one.mean(skipna=False))
+    best = {str(place): one.droplevel(0).idxmin() for place, one in loss.dropna().groupby(level=0)}
+    kept = table[[best.get(place) == one for place, one in zip(group, setting, strict=True)]]["run"].astype(str)
+    rows = runs.table[runs.table["run"].astype(str).isin(set(kept))]
+    text = f"{len(rows)} of {len(table)} runs: those whose {listed(names)} reached the lowest loss, "
+    text += f"for each size (and other settings), {len(best)} in all"
+    found = [*(Note("selected", note) for note in notes), Note("selected", text, len(rows))]
+    found += _at_the_ends(table[ended], group[ended], rows, names, len(best))
+    curves = runs.curves
+    if curves is not None:
+        curves = curves[curves["run"].isin(rows["run"])]
+        curves = curves.assign(run=curves["run"].cat.remove_unused_categories())
+    return replace(runs, curves=curves, table=rows, notes=(*runs.notes, *found))
+
+
+def _alike(table: pd.DataFrame, names: list[str]) -> pd.Series:
+    """The size of each run, and its settings but ``names`` and what follows from them, as text."""
+    known = [name for name in SIZES if name in table.columns and name not in names]
+    if {"N", "D"} <= set(table.columns):  # they give C, which may be measured, and each follows from the other at one C
+        follow = {"N", "D"} if {"N", "D"} & set(names) and "C" in known else {"C"}
+        known = [name for name in known if name not in follow]
+    cell = _texts(table, known)
+    along = table[names[0]] if len(names) == 1 else _texts(table, names).astype("category").cat.codes
+    follow = {"loss", "run", "C", "steps", "val_loss"} if "D" in table.columns else {"loss", "run", "C", "val_loss"}
+    apart = [name for name, follows in varying(table, cell, {*SIZES, *names, *follow}, along) if not follows]
+    return _texts(table, [*known, *apart])
+
+
+def _texts(table: pd.DataFrame, names: list[str]) -> pd.Series:
+    """These columns of each run as one text; numbers with four digits."""
+    text = pd.Series("", index=table.index)
+    for name in names:
+        column = table[name]
+        text += " " + (column.map("{:.4g}".format) if pd.api.types.is_float_dtype(column.dtype) else column.astype(str))
+    return text
+
+
+def _at_the_ends(ended: pd.DataFrame, group: pd.Series, best: pd.DataFrame, names: list[str], count: int) -> list[Note]:
+    """Notes on settings whose best value is the smallest or largest that was tried there."""
+    found = []
+    for name in (name for name in names if pd.api.types.is_numeric_dtype(ended[name].dtype)):
+        tried = ended[name].groupby(group).agg(["min", "max", "nunique"])
+        chosen = best[name].groupby(group.reindex(best.index)).first()
+        tried = tried.reindex(chosen.index)
+        end = (tried["nunique"] > 1) & ((chosen == tried["min"]) | (chosen == tried["max"]))
+        if end.any():
+            text = f"the best {name} is the smallest or largest tried in {int(end.sum())} of {count}: a better one may "
+            found.append(Note("suspect", f"{text}lie beyond, and the lowest loss is then too high", int(end.sum())))
+    return found
 
 
 def final_losses(runs: Runs) -> tuple[pd.DataFrame, tuple[str, ...]]:

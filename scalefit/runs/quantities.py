@@ -51,11 +51,12 @@ SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)")
 WORDS = {"nan": float("nan"), "inf": float("inf"), "infinity": float("inf"), "∞": float("inf")}
 
 
-def quantity(text: str) -> float:
+def quantity(text: str, worded: bool = False) -> float:
     """The number that a text stands for; K, M, B (or G) and T mean 1e3, 1e6, 1e9 and 1e12.
 
     Thousands may be separated by commas, underscores, apostrophes, blanks, or several points. Powers, shares, and what
-    people write beside a number (`(best)`, an error, emphasis) are understood. Raises InputError for anything else.
+    people write beside a number (`(best)`, an error, emphasis) are understood. With ``worded`` so is the word of what
+    it counts (`40M tokens`), as in cells, whose column is compared with it. Raises InputError for anything else.
 
     >>> [quantity(text) for text in ("1.3B", "20e9", "1,234,567", "2T", "300M", "nan")]
     [1300000000.0, 20000000000.0, 1234567.0, 2000000000000.0, 300000000.0, nan]
@@ -67,6 +68,8 @@ def quantity(text: str) -> float:
     scalefit.errors.InputError: 'about 3' is not a number; write it like 1300000000, 1.3e9 or 1.3B
     """
     plain = _bare(str(text))
+    if worded:
+        plain = _without_word(plain)[0]
     if THOUSANDS.fullmatch(plain):
         plain = re.sub(r"(?<=\d)[,_'’ \u00a0\u2009\u202f](?=\d)", "", plain)
     elif POINTS.fullmatch(plain):
@@ -104,8 +107,7 @@ def _bare(text: str) -> str:
     while found := EMPHASIS.match(plain):
         plain = found[2].strip()
     found = BESIDE.match(plain)
-    plain = found[1].strip() if found else FOOTNOTE.sub("", plain)
-    return _without_word(plain)[0]
+    return found[1].strip() if found else FOOTNOTE.sub("", plain)
 
 
 def counts_said(text: str) -> bool:
@@ -146,7 +148,7 @@ def is_quantity(cell: object) -> bool:
     (True, True, False)
     """
     try:
-        quantity(str(cell))
+        quantity(str(cell), worded=True)
     except InputError:
         return False
     return True
@@ -174,7 +176,7 @@ def numbers(column: pd.Series, where: str, unit_scale: float = 1.0) -> NDArray[n
         if pd.isna(cell) or str(cell).strip().lower() in MISSING:
             return
         try:
-            values[position] = quantity(str(cell)) * (1.0 if states_unit(cell) else unit_scale)
+            values[position] = quantity(str(cell), worded=True) * (1.0 if states_unit(cell) else unit_scale)
         except InputError as error:
             row = column.index[position]
             raise InputError(error.what, where=f"{where}, row {row}, column {column.name}", todo=error.todo) from error

@@ -93,7 +93,7 @@ def refuse_mixed(table: pd.DataFrame, cell: pd.Series, meant: set[str], lr: pd.S
     ``cell``: the arm and size of each run; ``meant``: columns that may differ; ``arms``: whether the message proposes
     to compare arms instead.
     """
-    mixed = {name: in_order(table[name]) for name, alone in _varying(table, cell, meant, lr) if not alone}
+    mixed = {name: in_order(table[name]) for name, alone in varying(table, cell, meant, lr) if not alone}
     if not mixed:
         return
     said = "; ".join(f"{name}: {_values(values)}" for name, values in mixed.items())
@@ -107,7 +107,7 @@ def refuse_mixed(table: pd.DataFrame, cell: pd.Series, meant: set[str], lr: pd.S
     )
 
 
-def _varying(table: pd.DataFrame, cell: pd.Series, meant: set[str], lr: pd.Series) -> Iterator[tuple[str, bool]]:
+def varying(table: pd.DataFrame, cell: pd.Series, meant: set[str], lr: pd.Series) -> Iterator[tuple[str, bool]]:
     """Settings that differ between runs of one arm and size, and whether they follow from the learning rate: they
     have one value for each learning rate, and more than two values in some cell."""
     key = cell + " " + lr.map("{:.6g}".format)
@@ -140,7 +140,7 @@ def is_rate(column: pd.Series, cell: pd.Series, lr: pd.Series) -> bool:
 
 def following(table: pd.DataFrame, cell: pd.Series, meant: set[str], lr: pd.Series) -> tuple[str, ...]:
     """Notes on settings that change with the learning rate, so that their effects cannot be separated."""
-    names = [name for name, alone in _varying(table, cell, meant, lr) if alone]
+    names = [name for name, alone in varying(table, cell, meant, lr) if alone]
     return tuple(f"{name} changes with the learning rate ({_values(in_order(table[name]))}): {MIXED}" for name in names)
 
 

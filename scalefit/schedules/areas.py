@@ -22,6 +22,7 @@ from scalefit.errors import InputError
 
 Floats = NDArray[np.float64]
 ON_LINE, FEWEST_ON_LINE, FARTHER = 0.005, 3, 1.5  #: relative distance from a line; rows that show one, and how far
+NOISY, BINS, TINY = 8, 256, 1e-9  #: turns of the rate that show noise; of the search for the end of a noisy rise
 LANES = 64  #: steps summed by one row of a matrix product
 BLOCK = 1 << 15  #: steps held in temporary arrays at a time
 MOST_STEPS = 50_000_000  #: the learning rate of every step is held in memory; no run has so many
@@ -30,8 +31,9 @@ MOST_STEPS = 50_000_000  #: the learning rate of every step is held in memory; n
 def warmup_end(lr_per_step: ArrayLike, given: int | None = None) -> int:
     """The step at which the first rise of the learning rate ends; 0 if it does not rise at first.
 
-    A pause no longer than the rise before it (a skipped step, say) does not end the rise. Nor does a fall before the
-    `given` step of its end, where the learning rate is higher at that step: a warmup can be noisy.
+    A pause no longer than the rise before it (a skipped step, say) does not end the rise. A warmup can be noisy: where
+    the rate turns NOISY times or more and goes on rising, the end is the corner of a line and a parabola fitted to it.
+    With the step of its end `given`, no fall before that step ends it, if the learning rate is higher there.
 
     >>> warmup_end([0, 1, 2, 3, 3, 3, 3, 3, 2, 4])
     3
@@ -42,7 +44,38 @@ def warmup_end(lr_per_step: ArrayLike, given: int | None = None) -> int:
     """
     lr = np.asarray(lr_per_step, dtype=float)
     found = _first_rise(lr)
-    return given if given is not None and found < given < lr.size and lr[given] > lr[found] else found
+    if given is not None:
+        return given if found < given < lr.size and lr[given] > lr[found] else found
+    moves = np.diff(lr)
+    at = np.flatnonzero(moves)
+    turns = at[1:][(moves[at[1:]] > 0) != (moves[at[:-1]] > 0)]
+    if not found or turns.size < NOISY:
+        return found
+    corner = _corner(lr)
+    rises_on = corner > FARTHER * found and np.median(lr[corner : 2 * corner]) > lr[found]
+    return corner if rises_on and np.sum(turns < corner) >= NOISY else found
+
+
+def _corner(lr: Floats) -> int:
+    """The step up to which a line from 0, and from which on a parabola, fits the learning rate best: see warmup_end.
+
+    It is sought up to where the mean rate so far is highest, in means over BINS, and again closer by.
+    """
+    total = np.concatenate([[0.0], np.cumsum(lr)])
+    limit = int(np.argmax(total[1:] / np.arange(1, total.size))) + 1
+    while limit > NOISY:
+        edge = np.unique(np.linspace(0, limit, BINS + 1).astype(int))
+        mean, at = np.diff(total[edge]) / np.diff(edge), (edge[:-1] + edge[1:] - 1) / 2
+        corner = at[2:-1, None]
+        after = np.maximum(at - corner, 0) / corner
+        shape = np.stack([np.minimum(at / corner, 1), after, after**2], axis=-1)
+        square, pull = np.einsum("cni,cnj->cij", shape, shape), np.einsum("cni,n->ci", shape, mean)
+        gain = np.sum(pull * np.linalg.solve(square + TINY * np.eye(3), pull[..., None])[..., 0], axis=-1)
+        best = float(corner[np.argmax(gain), 0])
+        if limit <= max(BINS, 5 * best):
+            return round(best)
+        limit = int(4 * best) + 1
+    return 0
 
 
 def _first_rise(lr: Floats) -> int:

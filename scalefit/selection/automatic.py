@@ -11,7 +11,7 @@ import pandas as pd
 
 from scalefit.diagnosis.checks import Check
 from scalefit.diagnosis.identifiable import identify
-from scalefit.errors import InputError
+from scalefit.errors import IdentificationError, InputError, counted
 from scalefit.fitting.fit import fit as fit_one
 from scalefit.fitting.prepare import Options
 from scalefit.fitting.result import Fit
@@ -149,6 +149,16 @@ def automatic(
     return replace(first, choice=choice, warnings=(*unread, *left, *first.warnings))
 
 
+def preferred(runs: Runs, laws: Sequence[Law], *, at: Mapping[str, float] | None = None) -> Law:
+    """The law of these with the largest weight, by the trials on held-out rows of :func:`automatic`."""
+    if len(laws) == 1:
+        return laws[0]
+    trials, refused = compared(runs, _named(laws), {}, dict(at or {}))
+    if not trials:
+        raise IdentificationError("none of the laws can be fitted", where="fit", todo="; ".join(told(refused)))
+    return trials[next(iter(weigh(trials)[0]))].law
+
+
 def _forms(trial: Trial, shares: Mapping[str, float]) -> tuple[OtherForm, ...]:
     return tuple(
         OtherForm(name, share, dict(zip(trial.law.parameters, trial.forms[name].parameters, strict=True)))
@@ -245,7 +255,8 @@ def reason(trials: Mapping[str, Trial], weights: Mapping[str, float], tested: bo
         return f"{best}, {why}: untested, since too few runs can be held out; add runs at more scales or schedules"
     labels = list(trials[best].walked) or list(trials[best].errors)
     error = 100 * mean_error(trials[best], labels)
-    return f"{best} of {len(trials)} laws, with a mean error of {error:.2g} % on rows held out in {len(labels)} ways"
+    ways = counted(len(labels), "way")
+    return f"{best} of {len(trials)} laws, with a mean error of {error:.2g} % on rows held out in {ways}"
 
 
 def _named(laws: Sequence[str | Law | type[Law]]) -> Candidates:

@@ -69,7 +69,8 @@ def curvatures(
         some = slice(None) if every else near
         per_row = pull[some] / local.value[some] if log else pull[some]
         if second is None:
-            bend[some] = _second_order(model, theta[some], per_row, local.jacobian[some])
+            of_these = model if every else model.members(near)
+            bend[some] = _second_order(of_these, theta[some], per_row, local.jacobian[some])
         else:
             bend[some] = (per_row @ second.reshape(len(second), -1)).reshape(-1, *second.shape[1:])
     return gradient, matrix + bend, diagonal, bend
@@ -90,7 +91,8 @@ def _second_order(model: BoundLaw, theta: FloatArray, per_row: FloatArray, jacob
         ahead = np.repeat(theta[None], len(some), axis=0)
         at = (np.arange(len(some)), slice(None), some)
         ahead[at] += FORWARD * np.maximum(np.abs(theta.T[some]), 0.1)
-        slopes = model.jacobian(ahead.reshape(-1, p))[1].reshape(len(some), count, p, -1)
+        there_too = model.members(np.tile(np.arange(count), len(some)))
+        slopes = there_too.jacobian(ahead.reshape(-1, p))[1].reshape(len(some), count, p, -1)
         there = (slopes @ per_row[:, :, None])[..., 0]
         second[:, some] = ((there - here) / (ahead[at] - theta.T[some])[:, :, None]).transpose(1, 0, 2)
     second = np.where(np.isfinite(second), second, 0.0)

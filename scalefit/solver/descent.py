@@ -57,18 +57,21 @@ def descend(
     iterations: int = 200,
     second: FloatArray | None = None,
     near: bool = False,
+    rivals: int | None = None,
 ) -> Descent:
     """Advance all starts (B, p) together to local minima; ``values`` and ``weights`` are (n,) or one row per member.
 
     ``near``: the members lie near a minimum already, and begin with an exact Newton step. With ``second`` (see
-    :func:`curvatures`) they are taken to do so, as resamples do.
+    :func:`curvatures`) they are taken to do so, as resamples do. ``rivals``: how many members in a row seek the same
+    minimum, where rows are not those of all.
     """
     block = max(1, (BLOCK if second is None else WARM_BLOCK) // model.size)
+    block = max(1, block // (rivals or 1)) * (rivals or 1)
     if len(theta) > block:
         parts = [
             descend(
-                model,
-                objective,
+                model.members(slice(i, i + block)),
+                objective.members(slice(i, i + block)),
                 own_rows(values, slice(i, i + block)),
                 own_rows(weights, slice(i, i + block)),
                 theta[i : i + block],
@@ -76,6 +79,7 @@ def descend(
                 iterations=iterations,
                 second=second,
                 near=near,
+                rivals=rivals,
             )
             for i in range(0, len(theta), block)
         ]
@@ -85,7 +89,7 @@ def descend(
             np.concatenate([part.converged for part in parts]),
             max(part.iterations for part in parts),
         )
-    return _descend_block(model, objective, values, weights, theta, tolerance, iterations, second, near)
+    return _descend_block(model, objective, values, weights, theta, tolerance, iterations, second, near, rivals)
 
 
 def refit(
@@ -115,6 +119,23 @@ def refit(
 def own_rows(rows: FloatArray, members: slice | NDArray[Any]) -> FloatArray:
     """What some members have in rows (n,) that all share, or in rows of their own (B, n)."""
     return rows if rows.ndim == 1 else rows[members]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is fitted: by all members alike, or by each to rows of its own."""
+
+    model: BoundLaw
+    objective: Objective
+    values: FloatArray  #: (n,) or (B, n), as the two that follow
+    target: FloatArray
+    weights: FloatArray
+    count: int  #: of members
+
+    def members(self, some: NDArray[np.intp]) -> Problem:
+        """Those of some members."""
+        values, target, weights = (own_rows(each, some) for each in (self.values, self.target, self.weights))
+        return Problem(self.model.members(some), self.objective.members(some), values, target, weights, len(some))
 
 
 @dataclass
@@ -157,6 +178,7 @@ def _descend_block(
     iterations: int,
     second: FloatArray | None,
     near: bool,
+    rivals: int | None,
 ) -> Descent:
     target, count = objective.target(values), len(start)
     theta = np.clip(start, model.low, model.high)
@@ -174,19 +196,23 @@ def _descend_block(
         np.ones(count, dtype=bool),
     ).only(np.isfinite(local.cost))
     done_iterations, before = 0, local.cost.copy()
-    pace = PACE if weights.ndim == values.ndim == 1 else PACE // 2  # refits do not all seek the same minimum
+    if rivals is None and weights.ndim == values.ndim == 1:
+        rivals = count
+    pace = PACE // 2 if rivals is None else PACE  # refits do not all seek the same minimum
+    own = Problem(model, objective, values, target, weights, count)
+    here = own.members(batch.member)
     while len(batch.member) and done_iterations < iterations:
-        own, own_target, own_weights = (own_rows(rows, batch.member) for rows in (values, target, weights))
-        done, flat = _advance(
-            model, objective, own, own_target, own_weights, batch, tolerance, floor[batch.member], second
-        )
+        if here.count != len(batch.member):
+            here = own.members(batch.member)
+        done, flat = _advance(here, batch, tolerance, floor[batch.member], second)
         final_theta[batch.member], final_cost[batch.member] = batch.theta, batch.local.cost
         done_iterations += 1
         if done_iterations % pace == 0:
             cost, gained = batch.local.cost, before[batch.member] - batch.local.cost
-            if pace == PACE:
+            if rivals is not None:
                 ahead = CATCHING_UP * gained * (iterations - done_iterations) / PACE
-                done |= (cost - ahead > final_cost.min()) & ~flat
+                lowest = final_cost.reshape(-1, rivals).min(axis=1)[batch.member // rivals]
+                done |= (cost - ahead > lowest) & ~flat
             else:
                 done, flat = done | (gained <= CRAWLS * cost), flat | (gained <= CRAWLS * cost)
             before[batch.member] = cost
@@ -196,11 +222,7 @@ def _descend_block(
 
 
 def _advance(
-    model: BoundLaw,
-    objective: Objective,
-    values: FloatArray,
-    target: FloatArray,
-    weights: FloatArray,
+    rows: Problem,
     batch: Batch,
     tolerance: float,
     floor: FloatArray,
@@ -211,6 +233,7 @@ def _advance(
     A member is done where nothing more is to be gained, or where no step is accepted any more: that is convergence
     only if hardly anything was to be gained.
     """
+    model, objective, weights = rows.model, rows.objective, rows.weights
     theta, local, near = batch.theta, batch.local, batch.near
     kind = (np.arange(len(theta)), near.astype(np.intp))
     mu = batch.damping[kind]
@@ -220,11 +243,11 @@ def _advance(
         step = stretched(objective, weights, local, near, bend, step)
     trial = retract(model, theta, step, batch.factor)
     if not near.all():
-        rows = majorised_weights(objective, weights, local.value, local.residual)
-        wanted = aims(objective, values, local)
-        trial[~near] = project_weighted(model, wanted[~near], rows[~near], trial[~near])
+        majorised = majorised_weights(objective, weights, local.value, local.residual)
+        wanted = aims(objective, rows.values, local)
+        trial[~near] = project_weighted(model.members(~near), wanted[~near], majorised[~near], trial[~near])
     expected = np.abs((gradient * (trial - theta)).sum(axis=1))
-    ahead = measure(model, objective, target, weights, trial)
+    ahead = measure(model, objective, rows.target, weights, trial)
     better = ahead.cost < local.cost
     gain = (local.cost - ahead.cost) / np.maximum(local.cost, 1e-300)
     done = near & (mu <= LOOSE) & (expected <= tolerance * local.cost + floor)

@@ -6,15 +6,16 @@ decades, as its logarithm. Fixed and tied parameters are folded in here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from scalefit.errors import InputError, all_of
+from scalefit.errors import InputError
 from scalefit.expressions import Expression, parse
 from scalefit.laws.law import Law, Parameter
+from scalefit.laws.registry import refuse_unknown
 from scalefit.numerics import FloatArray, spread_points
 from scalefit.solver.between import Between
 from scalefit.solver.condensed import POINTS, condense
@@ -84,15 +85,18 @@ class BoundLaw:
     ties: Mapping[str, Expression]
     position: FloatArray | None = None  #: (n,) of rows of curves: rises along each
     between: Between | None = None  #: how sums of many values a row follow from those of other rows
+    own: bool = False  #: whether each member of a batch has rows of its own: all variables are (B, n)
 
     @cached_property
     def n(self) -> int:
         """How many rows."""
-        return len(next(iter(self.variables.values())))
+        return int(np.shape(next(iter(self.variables.values())))[self.own])
 
     @property
     def size(self) -> int:
         """How many numbers one member's rows hold: n, times K where rows hold K values of a variable."""
+        if self.own:
+            return self.n
         knots = {} if self.between is None else self.between.knots
         return max(np.size(values) for values in (*self.variables.values(), *knots.values()))
 
@@ -125,6 +129,12 @@ class BoundLaw:
     def log(self) -> np.ndarray:
         """Which coordinates are logarithms."""
         return np.array([c.log for c in self.coordinates], dtype=bool)
+
+    def members(self, some: slice | np.ndarray) -> BoundLaw:
+        """The law bound to the rows of some members of a batch."""
+        if not self.own:
+            return self
+        return replace(self, variables={name: values[some] for name, values in self.variables.items()})
 
     def take(self, rows: slice | np.ndarray) -> BoundLaw:
         """The same law on some of the rows."""
@@ -210,18 +220,6 @@ class BoundLaw:
             if name in tie.names:
                 total = total + partials[tied] * tie.gradient(parameters, [name])[1][name]
         return total
-
-
-def refuse_unknown(law: Law, named: Sequence[tuple[str, str]]) -> None:
-    """Raise :class:`InputError` that lists every (setting, name) whose name is no parameter of the law."""
-
-    def known(entry: tuple[str, str]) -> None:
-        setting, name = entry
-        if name not in law.parameters:
-            what, todo = f'law {law.name} has no parameter "{name}"', f"it has {', '.join(law.parameters)}"
-            raise InputError(what, where=setting, todo=todo)
-
-    all_of(known, named)
 
 
 def bind(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scalefit.errors import InputError
 from scalefit.numerics import FloatArray
@@ -28,6 +29,7 @@ class Objective:
     space: Space = "log"
     loss: Loss = "huber"
     delta: float = 1e-3
+    own: FloatArray | None = None  #: (B, 1), where each member of a batch has a threshold of its own
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -42,6 +44,15 @@ class Objective:
     def with_delta(self, delta: float) -> Objective:
         """The same objective with another threshold."""
         return replace(self, delta=float(delta))
+
+    def members(self, some: slice | NDArray[Any]) -> Objective:
+        """The objective of some members of a batch."""
+        return self if self.own is None else replace(self, own=self.own[some])
+
+    @property
+    def threshold(self) -> float | FloatArray:
+        """The threshold of all members, or those of each, (B, 1)."""
+        return self.delta if self.own is None else self.own
 
     def target(self, values: FloatArray) -> FloatArray:
         """The values in residual space."""
@@ -65,9 +76,9 @@ class Objective:
         if self.loss == "squared":
             return 0.5 * r * r
         if self.loss == "soft_l1":
-            return self.delta**2 * (np.sqrt(1 + (r / self.delta) ** 2) - 1)
+            return np.asarray(self.threshold**2 * (np.sqrt(1 + (r / self.threshold) ** 2) - 1))
         size = np.abs(r)
-        clipped = np.minimum(size, self.delta)
+        clipped = np.minimum(size, self.threshold)
         return clipped * (size - 0.5 * clipped)
 
     def psi(self, r: FloatArray) -> FloatArray:
@@ -75,21 +86,21 @@ class Objective:
         if self.loss == "squared":
             return r
         if self.loss == "soft_l1":
-            return r / np.sqrt(1 + (r / self.delta) ** 2)
-        return np.minimum(np.maximum(r, -self.delta), self.delta)
+            return np.asarray(r / np.sqrt(1 + (r / self.threshold) ** 2))
+        return np.minimum(np.maximum(r, -self.threshold), self.threshold)
 
     def curvature(self, r: FloatArray) -> FloatArray:
         """The second derivative of rho."""
         if self.loss == "squared":
             return np.ones_like(r)
         if self.loss == "soft_l1":
-            return (1 + (r / self.delta) ** 2) ** -1.5
-        return (np.abs(r) <= self.delta).astype(np.float64)
+            return np.asarray((1 + (r / self.threshold) ** 2) ** -1.5)
+        return (np.abs(r) <= self.threshold).astype(np.float64)
 
     def majorant(self, r: FloatArray) -> FloatArray:
         """psi(r) / r: the curvature of the parabola that touches rho at r and lies above it."""
         if self.loss == "squared":
             return np.ones_like(r)
         if self.loss == "soft_l1":
-            return 1 / np.sqrt(1 + (r / self.delta) ** 2)
-        return self.delta / np.maximum(np.abs(r), self.delta)
+            return np.asarray(1 / np.sqrt(1 + (r / self.threshold) ** 2))
+        return np.asarray(self.threshold / np.maximum(np.abs(r), self.threshold))

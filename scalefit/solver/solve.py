@@ -7,7 +7,8 @@ absolute residual, and the descent repeated until the two agree.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -30,6 +31,7 @@ FIRST_DELTA = 1e-2  #: in log residuals, before any noise is known
 EXACT = 1e-7  #: starts that leave smaller residuals than this fraction of their unit agree: both explain every row
 NOTHING = 1e-10  #: residuals smaller than this fraction of their unit do not tell two minima apart
 DELTA_ROUNDS = 30
+SAME_DELTA = 1e-3  #: share by which two thresholds may differ that count as one
 SEARCHED_ROWS = 250  #: with which the search begins where each row is a sum over many values
 #: while the threshold is not settled: share of the objective that a step may still gain, and steps in a flat valley,
 #: along which neither the objective nor the noise changes
@@ -77,6 +79,16 @@ class Solution:
     def agree(self) -> int:
         """How many starts ended within 1e-4 relative of the best objective."""
         return int(np.sum(self.agreeing))
+
+
+@dataclass(frozen=True)
+class Starts:
+    """What became of the starts: how many there were, how many reached the optimum, where the others ended."""
+
+    count: int
+    agree: int
+    lost: Mapping[str, int] = field(default_factory=dict)
+    iterations: int = 0
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # cells of the search may overflow: they rank last
@@ -224,7 +236,7 @@ def _settle_delta(
     best = found.theta[[int(np.argmin(found.objective))]]
     for _ in range(DELTA_ROUNDS):
         delta = max(HUBER_EFFICIENT * sigma, least)
-        settled = abs(delta - objective.delta) <= 1e-3 * delta
+        settled = abs(delta - objective.delta) <= SAME_DELTA * delta
         objective = objective.with_delta(delta)
         if settled:
             break

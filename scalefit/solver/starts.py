@@ -91,10 +91,10 @@ def choose_starts(
         r = objective.residuals(small.value(theta[part]), target)
         scores[part] = np.abs(r) @ weights[rows]  # absolute residuals: no threshold is known yet
     scores[~np.isfinite(scores)] = np.inf
-    return theta[_apart(theta, scores, count)]
+    return theta[best_apart(theta, scores, count)]
 
 
-def _apart(theta: FloatArray, scores: FloatArray, count: int) -> list[int]:
+def best_apart(theta: FloatArray, scores: FloatArray, count: int) -> list[int]:
     """Indices of the best cells that differ from those already chosen."""
     unit = theta / np.maximum(np.ptp(theta, axis=0), 1e-300)
     left = scores.copy()

@@ -84,7 +84,8 @@ def stretched(
     if objective.space == "log":
         along = along / local.value
         curved -= np.where(near, (weights * objective.psi(local.residual) * along**2).sum(axis=1), 0.0)
-    rho = objective.rho(local.residual[:, None, :] + STRETCHES[:, None] * along[:, None, :])
+    ahead = local.residual[:, None, :] + STRETCHES[:, None] * along[:, None, :]
+    rho = objective.rho(ahead.reshape(len(ahead), -1)).reshape(ahead.shape)
     cost = rho @ weights if weights.ndim == 1 else (rho @ weights[:, :, None])[:, :, 0]
     cost += 0.5 * STRETCHES**2 * curved[:, None]
     best = np.argmin(np.where(np.isfinite(cost), cost, np.inf), axis=1)

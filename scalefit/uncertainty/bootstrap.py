@@ -50,7 +50,7 @@ def bootstrap(
     draws: int,
     seed: int,
     method: Method = "auto",
-    sigma: float = 0.0,
+    sigma: float,
     workers: int | None = None,
 ) -> FloatArray:
     """Coordinates of ``draws`` refits, (draws, p).

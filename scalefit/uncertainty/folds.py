@@ -89,10 +89,8 @@ def _one_fold(
     if left_open(part, ahead, solution.theta):
         raise IdentificationError("the fitted rows do not decide the predictions", where=f"{label}, law {law.name}")
     blocks, method = resampled_as_one(solution.residuals, independent(kept), "auto")
-    ones = np.ones(len(values))
-    draws = bootstrap(
-        part, solution.objective, values, ones, solution.theta, blocks, draws=FOLD_DRAWS, seed=seed, method=method
-    )
+    told = (part, solution.objective, values, np.ones(len(values)), solution.theta, blocks)
+    draws = bootstrap(*told, draws=FOLD_DRAWS, seed=seed, method=method, sigma=solution.sigma)
     few = small_sample(int(blocks.max()) + 1, len(np.unique(distinct(kept))), len(model.coordinates), method)
     variables = {name: v[beyond] for name, v in rows.variables.items()}
     log = solution.objective.space == "log"

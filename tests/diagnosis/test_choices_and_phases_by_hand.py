@@ -291,3 +291,78 @@ def test_a_parameter_that_other_values_fit_as_well(monkeypatch, error, rise, cha
     assert undetermined.unsettled(model, np.ones(25), None, solution, np.array([error])) == (["a"] if wide else [])
     if wide:
         assert asked == ([0.5] if "floors" in change else [12.0, 2.0])  # the farther end first
+
+
+def profiled(monkeypatch, rises, **kind):
+    """A model whose first parameter is profiled: what the objective rises by at each value, 1 noise elsewhere."""
+    known = {round(at, 9): rise for at, rise in rises.items()}
+    monkeypatch.setattr(
+        undetermined, "Search", lambda *told: SimpleNamespace(deviance=lambda at: known.get(round(at, 9), 1.0))
+    )
+    kind = {"name": "a", "linear": False, "log": True, "low": np.log(0.01), "high": np.log(20.0)} | kind
+    start = kind.pop("start", (np.log(0.5), np.log(4.0)))
+    law = SimpleNamespace(parameters={"a": SimpleNamespace(high=20.0)}, hardly=("a",))
+    model = SimpleNamespace(coordinates=[SimpleNamespace(**kind, start=start)] * 2, law=law, n=12)
+    model.condensed_at = lambda theta: model
+    return model
+
+
+@pytest.mark.parametrize(
+    ("half", "start", "at", "cost", "kind", "found"),
+    [
+        (3.28, 3.29, 20.0, 1.0, {}, True),  # 1.8125^2 of Student's t of 10 degrees of freedom is 3.285
+        (-3.28, 3.29, 20.0, 1.0, {}, True),
+        (3.29, 3.29, 20.0, 1.0, {}, False),
+        (-3.29, 3.29, 20.0, 1.0, {}, False),  # the fit lies far above its own profile: nothing is known
+        (3.28, 3.28, 20.0, 1.0, {}, False),
+        (3.28, 3.29, 0.46, 1.0, {}, True),  # just nearer to the upper end, in logarithms
+        (3.28, 3.29, 0.44, 1.0, {}, False),
+        (3.28, 3.29, 20.0, 0.0, {}, False),
+        (3.28, 3.29, 20.0, 1.0, {"linear": True}, False),
+        (3.28, 3.29, 8.0, 1.0, {"high": np.log(8.0)}, False),  # an end that the user gave
+        (3.28, 3.29, 20.0, 1.0, {"low": np.log(10.0)}, False),  # half of the domain lies outside the box
+    ],
+    ids=str,
+)
+def test_an_upper_end_of_a_domain_of_which_half_is_as_good(monkeypatch, half, start, at, cost, kind, found):
+    solution = SimpleNamespace(theta=np.log([at, at]), cost=cost)
+    model = profiled(monkeypatch, {np.log(10.0): half, np.log(0.5): start}, **kind)
+    assert undetermined.open_above(model, np.ones(12), None, solution, "a") == found
+
+
+def test_an_upper_end_that_is_no_logarithm(monkeypatch):
+    kind = {"log": False, "low": 0.0, "high": 20.0, "start": (0.5, 4.0)}
+    model = profiled(monkeypatch, {10.0: 3.28, 0.5: 3.29}, **kind)
+    for at, found in ((10.01, True), (9.99, False)):
+        solution = SimpleNamespace(theta=np.array([at, at]), cost=1.0)
+        assert undetermined.open_above(model, np.ones(12), None, solution, "a") == found
+
+
+@pytest.mark.parametrize(
+    ("half", "twice", "kind", "said"),
+    [
+        (3.28, 3.28, {}, "a = 4 is hardly identified: twice and half as much lie inside"),
+        (3.28, 3.29, {}, "a = 4 is hardly identified: half as much lies inside"),
+        (3.29, 3.28, {}, "a = 4 is hardly identified: twice as much lies inside"),
+        (3.29, 3.29, {}, ""),
+        (3.28, 3.28, {"high": np.log(8.0)}, "a = 4 is hardly identified: half as much lies inside"),
+        (3.28, 3.28, {"high": np.log(8.01)}, "a = 4 is hardly identified: twice and half as much"),
+        (3.28, 3.28, {"low": np.log(4.0)}, ""),  # at its lower end
+        (3.28, 3.28, {"cost": 0.0}, ""),
+        (3.28, 3.28, {"name": "b"}, ""),  # the law does not say that it is hard to tell
+    ],
+    ids=str,
+)
+def test_twice_and_half_of_what_a_law_says_is_hard_to_tell(monkeypatch, half, twice, kind, said):
+    solution = SimpleNamespace(theta=np.log([4.0, 4.0]), cost=kind.get("cost", 1.0))
+    told = {key: value for key, value in kind.items() if key != "cost"}
+    model = profiled(monkeypatch, {np.log(2.0): half, np.log(8.0): twice}, **told)
+    found = undetermined.hardly_known(model, np.ones(12), None, solution)
+    assert [text[: len(said)] for text in found] == ([said] * 2 if said else [])
+
+
+def test_half_of_what_is_no_logarithm(monkeypatch):
+    model = profiled(monkeypatch, {2.0: 3.28, 8.0: 3.29}, log=False, low=0.0, high=9.0)
+    solution = SimpleNamespace(theta=np.array([4.0, 4.0]), cost=1.0)
+    found = undetermined.hardly_known(model, np.ones(12), None, solution)
+    assert found[0].startswith("a = 4 is hardly identified: half as much lies inside")

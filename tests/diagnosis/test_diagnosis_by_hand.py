@@ -350,7 +350,10 @@ def test_sweeps_at_the_same_sizes():
     assert said.startswith(
         "runs with the same N and D differ in peak_lr (up to 2 values of peak_lr), which the law does"
     )
-    assert "keep the run with the lowest loss of each N and D, or runs of one peak_lr" in said
+    assert (
+        "keep the run with the lowest loss of each N and D (--best-of peak_lr; in Python sf.best_of), or runs of one "
+        in said
+    )
     assert told(CHINCHILLA, {"N": size, "D": data, "peak_lr": [1e-3] * 4}, N=size, D=data) == []
 
 

@@ -341,6 +341,10 @@ def test_numbers_of_a_fit():
     lines = summary.numbers(fitted())
     assert lines[-1] == "90 rows of 90 runs; noise (robust standard deviation of the residuals) 1.23 %"
     assert summary.numbers(fitted(runs=1))[-1].startswith("90 rows of 1 run; ")
+    assert "from 8 degrees of freedom" in summary.numbers(fitted(rows=13))[-1]
+    assert "degrees" not in summary.numbers(fitted(rows=14))[-1]
+    assert "from 1 degree of freedom" in summary.numbers(fitted(rows=6))[-1]
+    assert "degree" not in summary.numbers(fitted(rows=9, points=SimpleNamespace(steps=(1,))))[-1]
     few = summary.numbers(fitted(rows=9))[-1]  # the 10 % point of chi squared with 4 degrees of freedom is 1.064
     assert few.endswith(f"from 4 degrees of freedom: it may be off by a factor of {(4 / 1.064) ** 0.5:.2g}")
     assert summary.numbers(fitted(settings=SimpleNamespace(residuals="linear")))[-1].endswith(" 0.0123")

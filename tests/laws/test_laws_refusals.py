@@ -322,7 +322,8 @@ class TestWhichLaws:
         doubt = (
             "runs with the same N and D differ in peak_lr (up to 3 values of peak_lr), which the law does not read: "
         )
-        doubt += "keep the run with the lowest loss of each N and D, or runs of one peak_lr"
+        doubt += "keep the run with the lowest loss of each N and D (--best-of peak_lr; in Python sf.best_of), or runs "
+        doubt += "of one peak_lr"
         reason = self.said(sweep)["chinchilla"][1]
         assert reason == f"loss from N, D: 48 rows, 5 parameters; but {doubt}"
         assert doubt in [check.text for check in sf.fit(sweep, "chinchilla").warnings]

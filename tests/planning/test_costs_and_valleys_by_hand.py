@@ -229,3 +229,21 @@ def test_draws_without_an_optimum_are_told_above_a_twentieth(monkeypatch, lost, 
     found = planned._Asked(fit, surface, None)._completed({}, {"N": values}, 1e20)
     assert bool(found.notes) is said
     assert (found.values["N"], found.values["loss"], found.values["decades_beyond"]) == (3e9, 2.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("line", "low", "high", "step", "least", "place"),
+    [
+        (lambda x: np.abs(x - 0.5) - 0.1, 0.0, 1.0, 0.5, -0.1, 0.4),  # read at 0, 0.5 and 1
+        (lambda x: np.abs(x - 0.5) + 0.1, 0.0, 1.0, 0.5, 0.1, np.inf),  # falls, not to 0
+        (lambda x: np.abs(x - 0.5) - 0.6, 0.0, 1.0, 0.5, -0.6, np.nan),  # below from the beginning
+        (lambda x: np.where(x < 0.25, np.nan, np.abs(x - 0.5) - 0.1), 0.0, 1.0, 0.25, -0.1, 0.4),
+        (lambda x: 1.0 - x, 0.0, 1.0, 0.1, 0.0, 1.0),  # just reaches it at the end
+        (lambda x: np.minimum(np.abs(x - 2), np.abs(x - 6) + 0.5) - 0.25, 0.0, 9.0, 0.5, -0.25, 1.75),
+        (lambda x: np.minimum(np.abs(x - 6) - 0.5, np.abs(x - 2) - 0.25), 0.0, 9.0, 0.5, -0.5, 1.75),  # the first fall
+    ],
+)
+def test_the_least_value_of_a_line_and_its_first_fall(line, low, high, step, least, place):
+    found, first = valley.first_fall(line, np.array([low]), np.array([high]), step)
+    assert found[0] == pytest.approx(least, abs=1e-6)
+    assert first[0] == pytest.approx(place, abs=1e-6, nan_ok=True)

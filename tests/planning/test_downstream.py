@@ -33,7 +33,7 @@ def families(noise=0.0, seed=0, sizes=5):
 @pytest.fixture(scope="module")
 def noisy():
     """A translation with intervals."""
-    return sf.translate(*families(noise=0.002, seed=3, sizes=4), draws=20, **GOAL)
+    return sf.translate(*families(noise=0.002, seed=3, sizes=4), law="kaplan-floor", draws=20, **GOAL)
 
 
 TRUTH = float(image(KaplanFloor().evaluate(GOAL, SOURCE)))
@@ -41,14 +41,14 @@ TRUTH = float(image(KaplanFloor().evaluate(GOAL, SOURCE)))
 
 class TestTranslate:
     def test_the_planted_loss_without_noise(self):
-        found = sf.translate(*families(), draws=0, **GOAL)
+        found = sf.translate(*families(), law="kaplan-floor", draws=0, **GOAL)
         assert found.reached[0] == pytest.approx(TRUTH, rel=1e-5)
         assert found.predict(**GOAL) == pytest.approx(TRUTH, rel=1e-5)
         assert np.isnan(found.reached[1])
 
     def test_a_few_runs_of_the_other_family_fit_its_floor_with_the_map(self):
         first, second = families()
-        found = sf.translate(first, second.iloc[[0, 6, 12, 18, 24]], draws=0, **GOAL)
+        found = sf.translate(first, second.iloc[[0, 6, 12, 18, 24]], law="kaplan-floor", draws=0, **GOAL)
         assert found.reached[0] == pytest.approx(TRUTH, rel=1e-3)
         assert found.direct is None
         assert "E1 from 5 pairs" in found.how
@@ -64,7 +64,7 @@ class TestTranslate:
         assert found.direct[1] < found.direct[0] < found.direct[2]
 
     def test_a_measured_source_loss_needs_no_law_of_size(self):
-        found = sf.translate(*families(), draws=0, loss_source=2.2)
+        found = sf.translate(*families(), law="kaplan-floor", draws=0, loss_source=2.2)
         assert found.reached[0] == pytest.approx(float(image(2.2)), rel=1e-5)
         assert "by way of" not in str(found)
 
@@ -75,7 +75,7 @@ class TestTranslate:
         with pytest.raises(sf.InputError, match='no column "D"'):
             sf.translate(first, second.drop(columns="D"), **GOAL)
         with pytest.raises(sf.IdentificationError, match="not above the floor of the source"):
-            sf.translate(first, second, draws=0, loss_source=1.5)
+            sf.translate(first, second, law="kaplan-floor", draws=0, loss_source=1.5)
 
     @pytest.mark.skipif(not commands.SHARED.exists(), reason="public data not at hand")
     def test_the_published_forecast_of_the_large_run(self):
@@ -84,7 +84,7 @@ class TestTranslate:
         runs = runs.rename(columns={"params": "N", "tokens": "D", "loss_own_val": "loss"})
         small = runs[runs["split"] == "sweep"]
         first, second = (small[small["train_dataset"] == name] for name in ("fineweb-100b", "fineweb-edu-100b"))
-        found = sf.translate(first, second, draws=0, loss_source=2.3282466)
+        found = sf.translate(first, second, law="kaplan-floor", draws=0, loss_source=2.3282466)
         assert found.reached[0] == pytest.approx(2.1231, abs=2e-3)
 
 
@@ -146,7 +146,7 @@ def test_the_figure_shows_the_target_with_both_intervals(noisy):
 
 def test_a_further_error_of_the_map_widens_the_interval(noisy):
     found = noisy
-    without, wide = through(found.on_the_way, found.second), through(found.on_the_way, found.second, extra=0.5)
+    without, wide = through(found.on_the_way, found.second), through(found.on_the_way, found.second, extra=(0.5, 0.5))
     assert wide[2] - wide[1] > 2 * (without[2] - without[1])
 
 

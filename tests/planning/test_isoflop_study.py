@@ -193,7 +193,7 @@ def study(first, second):
         name: Found("", float(np.mean(draws)), 0.0, np.array([[a, 0.0] for a in draws]))
         for name, draws in (("approach 2", first), ("approach 3", second))
     }
-    return IsoFlopStudy(found, planted(), "akima", np.e, None, None, {})
+    return IsoFlopStudy(found, planted(), planted(), "akima", np.e, None, None, {})
 
 
 def test_intervals_that_do_not_overlap_are_a_disagreement():

@@ -14,7 +14,7 @@ import pytest
 import scalefit as sf
 from scalefit.laws import find_law
 from scalefit.planning.next_runs.advice import next_runs
-from scalefit.planning.next_runs.belief import CONSTANTS, believed
+from scalefit.planning.next_runs.belief import _errors, believed
 from scalefit.planning.next_runs.design import Design
 
 TRUTH = {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658}
@@ -47,14 +47,12 @@ def design():
 
 
 class TestDesign:
-    def test_the_variance_that_a_batch_leaves_is_that_of_a_regression(self, design):
-        """The residual variance of the target regressed on noisy measurements."""
-        rng = np.random.default_rng(0)
-        made = rng.multivariate_normal(np.zeros(9), design.covariance, size=400_000)
-        seen = made[:, [2, 5]] + 0.5 * rng.standard_normal((len(made), 2))
-        left = made[:, 0] - seen @ np.linalg.lstsq(seen, made[:, 0], rcond=None)[0]
-        assert design.after((1, 4))[0, 0] == pytest.approx(left.var(), rel=0.02)
-        np.testing.assert_allclose(design.after((1,))[0, 0], design.after((1, 4))[0, 0] + 0, rtol=1)
+    def test_the_variance_that_a_batch_leaves_is_the_inverse_of_the_precision(self, design):
+        """1 over the corner of the inverse of the covariance of the target and what is measured, noise included."""
+        for batch in ((1,), (1, 4), (0, 3, 7)):
+            both = [0, *(1 + k for k in batch)]
+            seen = design.covariance[np.ix_(both, both)] + 0.25 * np.diag([0.0, *np.ones(len(batch))])
+            assert design.after(batch)[0, 0] == pytest.approx(1 / np.linalg.inv(seen)[0, 0])
 
     def test_one_more_is_the_batch_with_it(self, design):
         more = design.with_one_more((1,))
@@ -87,21 +85,36 @@ PLACES = {"N": np.array([7e9, 5e9, 2e9, 5e9]), "D": np.array([2e11, 1.5e11, 2e10
 class TestBelief:
     """The covariance of the losses at target and candidates, given the fitted runs."""
 
-    def test_without_an_error_of_the_law_it_is_that_of_a_regression_on_the_constants(self, runs):
-        """Its inverse from the normal equations, slopes by finite differences."""
-        fit = sf.fit(runs, "chinchilla", draws=20, calibrated=False)
-        names = list(fit.parameters)
+    @pytest.mark.parametrize("options", [{}, {"fix": {"alpha": 0.3478}}, {"residuals": "linear"}])
+    def test_without_an_error_of_the_law_it_is_that_of_a_regression_on_the_free_constants(self, runs, options):
+        """Its inverse from the normal equations, slopes by finite differences; two standard deviations of each."""
+        fit = sf.fit(runs, "chinchilla", draws=20, calibrated=False, **options)
+        names = [name for name in fit.parameters if name not in options.get("fix", {})]
+        unit = 0.25  #: of a residual, where residuals are differences of losses
 
         def slopes(at):
-            def log(name, factor):
-                return np.log(fit.law.evaluate(at, {**fit.parameters, name: fit[name] * factor}))
+            def residual(name, factor):
+                value = fit.law.evaluate(at, {**fit.parameters, name: fit[name] * factor})
+                return value / unit if "residuals" in options else np.log(value)
 
-            return np.stack([(log(name, np.exp(1e-5)) - log(name, np.exp(-1e-5))) / 2e-5 for name in names], axis=1)
+            moved = [residual(name, np.exp(1e-5)) - residual(name, np.exp(-1e-5)) for name in names]
+            return np.stack(moved, axis=1) / 2e-5
 
         own, there = slopes({name: runs[name].to_numpy() for name in ("N", "D")}), slopes(PLACES)
-        inverse = np.linalg.inv(own.T @ own / 0.004**2 + np.eye(len(names)) / CONSTANTS**2)
-        found = believed(fit, PLACES, 0.004, 1.0)
+        inverse = np.linalg.inv(own.T @ own / 0.004**2 + np.eye(len(names)) / 2.0**2)
+        found = believed(fit, PLACES, 0.004, unit)
         np.testing.assert_allclose(found, there @ inverse @ there.T, rtol=1e-4, atol=1e-10)
+
+    def test_the_error_of_a_law_falls_with_the_distance_in_decades(self, fit):
+        """Of 0.13 of the range of the losses, twice as much in the square of a misfit of 4; e^-1 three decades away."""
+        wrong = replace(fit.intervals, calibration=replace(fit.intervals.calibration, factor=3.0, misfit=4.0))
+        places = {"N": np.array([1e9, 1e10, 1e12]), "D": np.array([1e11, 1e11, 1e11])}
+        apart = np.array([[0.0, 1.0, 3.0], [1.0, 0.0, 2.0], [3.0, 2.0, 0.0]])
+        found = _errors(replace(fit, intervals=wrong), places, 0.7)
+        np.testing.assert_allclose(found, (0.13 * 0.7 * 3.0 * 2.0) ** 2 * np.exp(-((apart / 3.0) ** 0.9)), rtol=1e-12)
+        both = _errors(replace(fit, intervals=wrong), {"N": places["N"], "D": places["N"]}, 0.7)
+        assert both[0, 1] == pytest.approx((0.13 * 0.7 * 6.0) ** 2 * np.exp(-((2**0.5 / 3.0) ** 0.9)))
+        assert not _errors(replace(fit, intervals=None), places, 0.7).any()
 
     def test_under_a_law_with_an_error_a_run_says_more_the_nearer_it_is(self, fit):
         """The same compute nearer to the target's ratio of data to size leaves less."""

@@ -12,6 +12,7 @@ import pytest
 import scalefit as sf
 from scalefit.errors import InputError
 from scalefit.fitting import stages
+from scalefit.laws import find_law
 from scalefit.planning.downstream import answer, ladder, translate
 from scalefit.planning.downstream.chain import chained, spread_out
 from scalefit.planning.recipes import compare
@@ -188,7 +189,9 @@ def test_a_pair_of_recipes_in_numbers():
     losses = np.array([[3.0, 3.1], [3.0, 3.2], [3.0, 2.9]])
     found = compare._pair(joint, 0, 1, losses, {"C": 1e20}, ROWS)
     assert (found["recipe"], found["difference"], found["chance"]) == ("b", pytest.approx(0.1), 0.5)
-    assert (found["difference_low"], found["difference_high"]) == pytest.approx((-0.085, 0.185))
+    tails = {share: -NormalDist().inv_cdf(share) for share in (0.05, 0.1, 0.16, 0.25)}
+    sides = [np.mean([(away - 0.3 * share) / z for share, z in tails.items()]) * tails[0.05] for away in (0.2, 0.1)]
+    assert (found["difference_low"], found["difference_high"]) == pytest.approx((0.1 - sides[0], 0.1 + sides[1]))
     assert found["gain"] == pytest.approx(np.exp(2))
     assert found["crossing"] == pytest.approx(1e20 * np.exp(-2), rel=1e-6)
     assert found["cross_share"] == 0.5
@@ -268,21 +271,24 @@ def test_a_family_has_one_loss_for_each_size_and_data():
 
 
 @pytest.mark.parametrize(
-    ("count", "procedure", "staged"), [(7, "stages", True), (6, "stages", False), (6, "joint", True)]
+    ("count", "procedure", "asked"), [(7, "stages", "loss-to-loss"), (6, "stages", "free"), (7, "joint", "free")]
 )
-def test_with_fewer_than_seven_runs_the_floor_of_the_target_is_fitted_with_the_map(
-    monkeypatch, count, procedure, staged
-):
-    asked = []
-    monkeypatch.setattr(translate, "loss_to_loss", lambda *told, **more: asked.append(more["procedure"]) or "as usual")
-    monkeypatch.setattr(translate, "pair_runs", lambda *told: (_ for _ in ()).throw(InputError("by hand")))
-    table = pd.DataFrame({"N": np.ones(count)})
-    if staged:
-        assert translate._staged(table, table, procedure, {}) == "as usual"
-        assert asked == [procedure]
-    else:
-        with pytest.raises(InputError, match="by hand"):
-            translate._staged(table, table, procedure, {})
+def test_fewer_than_seven_pairs_have_the_floor_of_the_target_with_the_map(monkeypatch, count, procedure, asked):
+    """Which map is fitted to how many pairs; the laws and the choice of the floors are another matter."""
+    seen = []
+
+    class Law(dict):
+        law, choice = find_law("chinchilla"), "chosen"
+
+    monkeypatch.setattr(translate, "fit", lambda table, law, **given: seen.append(str(law)) or Law(E=1.0))
+    monkeypatch.setattr(translate, "chosen", lambda table, law, **given: seen.append(law) or Law(E0=1.0))
+    table = pd.DataFrame({"N": np.geomspace(1e6, 1e8, count), "D": 1e9, "loss": 3.0})
+    monkeypatch.setattr(translate, "_whose", lambda last: None)
+    monkeypatch.setattr(translate, "_preferred", lambda runs, at: find_law("chinchilla"))
+    made = translate._mapped(table, table, None, procedure, {"loss_source": 2.0}, {})
+    assert f"{count} pairs" in made.how
+    assert any(asked in name for name in seen)
+    assert (made.target is None) == (asked == "free")
 
 
 @pytest.mark.parametrize("extra", [0.0, 0.3])
@@ -295,12 +301,12 @@ def test_the_interval_of_two_stages_joins_that_of_the_way_and_that_of_the_map(mo
     second = SimpleNamespace(law=law, evaluate=lambda values: values["x"])
     errors = spread_out((0.0, -np.hypot(0.1, extra), np.hypot(0.2, extra)), log=False)
     joined = spread_out((2.0, 1.7, 2.5), log=True)[:, None] + errors
-    found = answer.through((2.0, 1.7, 2.5), second, extra)
+    found = answer.through((2.0, 1.7, 2.5), second, (extra, extra))
     assert found == pytest.approx((2.0, *np.quantile(joined, [0.05, 0.95])))
-    alone = answer.through((2.0, np.nan, np.nan), second, extra)
+    alone = answer.through((2.0, np.nan, np.nan), second, (extra, extra))
     assert alone == pytest.approx((2.0, *np.quantile(2 + errors, [0.05, 0.95])))
     assert alone[2] - alone[1] < 0.8 * (found[2] - found[1])
-    capped = answer.through((2.0, 1.7, 2.5), second, extra, most=2.1)
+    capped = answer.through((2.0, 1.7, 2.5), second, (extra, extra), most=2.1)
     assert capped[2] == 2.1
 
 

@@ -136,7 +136,7 @@ class TestRefusals:
         ("asked", "message"),
         [
             ({"schedules": ["cosine", "cosine:peak_lr=4e-2"]}, "prefers any higher peak, without bound"),
-            ({"schedules": "cosine:steps=99"}, "99, 2400 steps are not of one budget"),
+            ({"schedules": "cosine:steps=999"}, "999, 2400 steps are not of one budget"),
             ({"schedules": "piecewise:at=0/1200/1300/2400,lr=8e-3/8e-3/0/0"}, "at a learning rate of zero for 4"),
             ({"schedules": "wsd:decay=5%..99%"}, "decays of 0.05 to 0.99"),
             ({"schedules": "wsd:decay=..5%"}, "a family is a range"),

@@ -132,8 +132,10 @@ def test_the_resolution_is_the_scatter_of_errors_within_a_length():
 
 def test_the_budget_is_the_longest_fitted_run_at_the_fitted_peak():
     fit = SimpleNamespace(points=SimpleNamespace(steps=(10, 400, 30)), recipe={"peak_lr": (0.1, 0.1019)})
-    assert final.budget_of(fit, None, None) == (400, 0.1019)
-    assert final.budget_of(fit, "2k", 0.3) == (2000, 0.3)
+    assert final.budget_of(fit, None, None) == (400, 0.1019, 0)
+    assert final.budget_of(fit, "2k", 0.3) == (2000, 0.3, 0)
+    warm = SimpleNamespace(points=fit.points, recipe=fit.recipe | {"warmup": (20, 30)})
+    assert [final.budget_of(warm, *given)[2] for given in ((None, None), (40, None), (None, None, 0))] == [30, 20, 0]
     for recipe in ({"peak_lr": (0.1, 0.1021)}, {}):
         with pytest.raises(InputError, match="no one peak"):
             final.budget_of(SimpleNamespace(points=fit.points, recipe=recipe), 5, None)

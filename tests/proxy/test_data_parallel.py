@@ -44,10 +44,11 @@ def test_the_mean_gradient_of_the_shares_is_that_of_the_batch(changes):
         ensemble = Ensemble([config], peers=peers)
         batch = ensemble.batch(1) | ensemble._dropped()
         found.append(ensemble._gradient(ensemble.theta.requires_grad_(), batch, None))
-    gradient, row = found[0]
-    together = torch.stack([each for each, _ in found[1:]]).mean(0)
+    gradient, objective, row = found[0]
+    together = torch.stack([each for each, *_ in found[1:]]).mean(0)
     torch.testing.assert_close(together, gradient, rtol=1e-4, atol=1e-7)
-    torch.testing.assert_close(torch.stack([each["loss"] for _, each in found[1:]]).mean(0), row["loss"])
+    torch.testing.assert_close(torch.stack([each["loss"] for *_, each in found[1:]]).mean(0), row["loss"])
+    torch.testing.assert_close(torch.stack([each for _, each, _ in found[1:]]).mean(0), objective)
     assert not torch.allclose(found[1][0], gradient, rtol=1e-2), "each has another share"
 
 

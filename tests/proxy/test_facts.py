@@ -37,21 +37,26 @@ def told(shape: dict[str, Any]) -> tuple[Ensemble, dict[str, Any]]:
         TEXT | {"experts": 4, "experts_per_token": 2},
         TEXT | {"kv_group": 2, "d_ff": 24, "activation": "swiglu"},
         {"model": "encoder-decoder", "data": "translation"},
+        {"model": "encoder-decoder", "data": "postfix", "seq_len": 7, "batch": 56, "encoder_width": 16},
         PARITY,
         PARITY | {"n_layer": 3},
     ],
 )
 def test_compute_is_what_torch_counts(shape: dict[str, Any]) -> None:
-    """But for gains and biases, that cost less than a matrix of their size, and attention, which torch leaves out."""
+    """But for gains and biases, that cost less than a matrix of their size, and attention, which torch leaves out: 12
+    FLOP for each number of a query and each place that it looks at, of an encoder for each token that is read."""
     ensemble, run = told(shape)
     theta = ensemble.theta.clone().requires_grad_()
     with FlopCounterMode(display=False) as counted:
         ensemble.model.losses(ensemble.weights(theta), ensemble.batch(1))[0].sum().backward()
-    layers = {"mlp": 0, "encoder-decoder": 2 + 2}.get(str(shape.get("model")), 1)
-    attended = 12 * T * WIDTH * layers
-    assert run["flops_per_token"] - attended == pytest.approx(counted.get_total_flops() / 64, rel=0.02)
+    c, batch = ensemble.config, ensemble.config.batch
+    looked = 0 if c.model == "mlp" else c.seq_len * WIDTH
+    if c.model == "encoder-decoder":
+        read = ensemble.batch(1)["source"].shape[-1]
+        looked += read * WIDTH + read / c.seq_len * read * (c.encoder_width or WIDTH) * c.n_encoder_layer
+    assert run["flops_per_token"] - 12 * looked == pytest.approx(counted.get_total_flops() / batch, rel=0.02)
     assert run["C"] == run["flops_per_token"] * run["D"]
-    assert run["D"] == STEPS * 64
+    assert run["D"] == STEPS * batch
 
 
 @pytest.mark.parametrize("layers", [1, 3])

@@ -254,6 +254,17 @@ def test_a_trained_run_meets_its_spikes_at_their_steps_and_spam_clips_them() -> 
     assert moved["adamw"] > 100 * moved["spam"]
 
 
+def test_momo_models_what_is_minimised_and_not_the_loss_that_is_logged() -> None:
+    """Whose gradient it gets: with a z-loss as large as the entropy the two differ, also where a batch has parts."""
+    base = Config(d_model=16, d_head=8, n_layer=1, seq_len=16, batch=64, steps=2, warmup=1, eval_batch=64, z_loss=1.0)
+    base = replace(base, data="zipf-markov", data_options={"tokens": 40000, "vocab": 8, "order": 1}, accumulate=2)
+    e = Ensemble([replace(base, optimizer="momo")])
+    wanted = e.model.losses(e.weights(e.theta), e.batch(1))[0]
+    logged = e.update()["loss"]
+    torch.testing.assert_close(e.state["f"][:, 0] / e.optimizer.rest["beta"][:, 0], wanted)
+    assert (wanted > logged + 0.5).all()
+
+
 def test_momo_moves_each_coordinate_in_proportion_to_its_own_rate() -> None:
     """The parametrisation gives some a quarter of the rate: with the same gradient they move a quarter as far."""
     rule, theta = optimizer("momo")([{}] * K), torch.ones(K, P)

@@ -133,6 +133,8 @@ DEFAULTS = {
     "output_mult": 1.0,
     "weight_bits": 0,
     "teacher": "",
+    "start": "",
+    "weight_group": 0,
     "distill": 1.0,
     "temperature": 1.0,
     "mixture": {},

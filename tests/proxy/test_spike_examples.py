@@ -74,6 +74,9 @@ def test_the_examples_that_caused_it_are_first_and_the_weights_are_of_before(tex
         assert bytes(tokens.tolist()).decode() == each["text"]
     assert all("bbbbbbbb" in each["text"] for each in rose)
     assert sorted((each["change"] for each in rose), reverse=True) == [each["change"] for each in rose]
+    fell = [each for each in spike["examples"] if each["change"] < 0]
+    assert len(fell) == 5
+    assert all("aaaaaa" in each["text"] and -each["change"] < each["before"] for each in fell)
 
 
 def test_watch_names_them(spoilt: Path) -> None:

@@ -1,4 +1,4 @@
-"""Learning from a teacher's logits, and weights of few bits."""
+"""Learning from a teacher's logits, beginning with the weights of a finished run, and weights of few bits."""
 
 from __future__ import annotations
 
@@ -80,17 +80,24 @@ def test_a_student_of_the_teachers_shape_learns_what_it_says(teacher: Path, tmp_
     assert apart() < 0.1 * before
 
 
-def test_run_json_says_who_taught(teacher: Path, tmp_path: Path) -> None:
-    taught = json.loads((train(replace(BASE, teacher=str(teacher)), tmp_path) / "run.json").read_text())
-    own = json.loads((teacher / "run.json").read_text())
-    assert taught["loss_teacher"] == own["val_loss"]
-    assert taught["teacher"] == {name: own[name] for name in ("identity", "N", "D", "val_loss")}
+def test_a_run_begins_with_the_weights_of_another_as_they_are_evaluated(tmp_path: Path) -> None:
+    """Those of a schedule-free run are its averages, not the place of its gradients."""
+    free = replace(BASE, optimizer="schedule-free-adamw", schedule="constant", steps=4, name="free")
+    before = json.loads((train(free, tmp_path) / "run.json").read_text())
+    ensemble = Ensemble([replace(BASE, start=str(tmp_path / "free"), seed=9)] * 2)
+    assert ensemble.evaluate()["val_loss"].tolist() == [before["val_loss"]] * 2
+    for shape, said in (({"d_model": 24}, "embed is (8, 16), here (8, 24)"), ({"biases": True}, "qkv_bias is None")):
+        with pytest.raises(InputError) as refused:
+            Ensemble([replace(BASE, start=str(tmp_path / "free"), **shape)])  # type: ignore[arg-type]
+        assert said in str(refused.value)
 
 
 def test_packed_students_equal_students_alone_and_resume_to_the_bit(
     teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = replace(BASE, teacher=str(teacher), steps=4, checkpoint_every=2)
+    """Students that begin with their teacher's weights, which run.json says."""
+    earlier = {"teacher": str(teacher), "start": str(teacher)}
+    config = replace(BASE, d_model=32, steps=4, checkpoint_every=2, distill=0.5, **earlier)  # type: ignore[arg-type]
     members = [replace(config, seed=k, data_seed=k % 2) for k in range(3)]
     packed, alone = Ensemble(members), [Ensemble([each]) for each in members]
     for _ in range(3):
@@ -111,9 +118,13 @@ def test_packed_students_equal_students_alone_and_resume_to_the_bit(
     monkeypatch.undo()
     about = tmp_path / "killed" / whole.name / "run.json"
     facts = json.loads(about.read_text())
-    about.write_text(json.dumps({**facts, "teacher": {**facts["teacher"], "val_loss": 9.0}}))
-    with pytest.raises(InputError, match="another teacher"):
-        train(config, tmp_path / "killed")
+    own = json.loads((teacher / "run.json").read_text())
+    for role in earlier:
+        assert facts[f"loss_{role}"] == own["val_loss"]
+        assert facts[role] == {name: own[name] for name in ("identity", "N", "D", "val_loss")}
+        about.write_text(json.dumps({**facts, role: {**facts[role], "val_loss": 9.0}}))
+        with pytest.raises(InputError, match=f"another {role}"):
+            train(config, tmp_path / "killed")
     about.write_text(json.dumps(facts))
     assert (train(config, tmp_path / "killed") / "log.jsonl").read_bytes() == (whole / "log.jsonl").read_bytes()
 
@@ -127,18 +138,30 @@ def test_who_cannot_teach_is_refused(teacher: Path, changes: dict[str, object], 
         Ensemble([replace(BASE, **({"teacher": str(teacher)} | changes))])  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("bits", [2, 3, 8])
-def test_rounded_weights_are_the_nearest_of_the_levels_of_their_column(bits: int) -> None:
+def test_an_encoder_decoder_cannot_teach(teacher: Path, tmp_path: Path) -> None:
+    pair = replace(
+        BASE, model="encoder-decoder", data="postfix", data_options={}, seq_len=3, batch=6, steps=1, warmup=0
+    )
+    found = train(replace(pair, name="pair"), tmp_path)
+    with pytest.raises(InputError, match="the teacher is of model encoder-decoder"):
+        Ensemble([replace(pair, teacher=str(found))])
+
+
+@pytest.mark.parametrize(("bits", "group"), [(2, 0), (3, 2), (8, 3)])
+def test_rounded_weights_are_the_nearest_of_the_levels_of_their_column_or_group(bits: int, group: int) -> None:
     leaves = {
-        "w": Leaf((7, 5), "hidden", 1.0),
-        "e": Leaf((3, 7, 5), "hidden", 1.0),
+        "w": Leaf((6, 5), "hidden", 1.0),
+        "e": Leaf((3, 6, 5), "hidden", 1.0),
         "out": Leaf((7, 5), "readout", 1.0),
     }
     w = {name: torch.randn(2, *leaf.shape) for name, leaf in leaves.items()}
-    found = weights.rounded(w, leaves, bits)
+    found = weights.rounded(w, leaves, bits, group)
     assert torch.equal(found["out"], w["out"])
-    for name in ("w", "e"):
-        columns, values = w[name].numpy(), found[name].numpy()
+    with pytest.raises(InputError, match="columns of 6 weights"):
+        weights.rounded(w, leaves, bits, 4)
+    parts = [(name, slice(at, at + (group or 6))) for name in ("w", "e") for at in range(0, 6, group or 6)]
+    for name, part in parts:
+        columns, values = w[name].numpy()[..., part, :], found[name].numpy()[..., part, :]
         most = np.abs(columns).max(-2, keepdims=True)
         levels = np.arange(-(2 ** (bits - 1)) + 1, 2 ** (bits - 1)) / (2 ** (bits - 1) - 1)
         nearest = levels[np.abs(columns[..., None] / most[..., None] - levels).argmin(-1)] * most

@@ -5,7 +5,10 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.runs.matching import match
+from scalefit.runs.columns import COLUMNS
+from scalefit.runs.matching import _scale, match
+from scalefit.runs.reading.checks import rises_like_steps
+from scalefit.runs.wording import worded
 
 
 def bound(*names):
@@ -89,3 +92,106 @@ def test_sizes_and_data_that_are_swapped_are_suspect():
     for sizes, data, doubted in ((D, N, True), (N, D, False), (D, np.r_[3e9, N[1:]], False), (D, N / 1e6, False)):
         notes = sf.read_runs(pd.DataFrame({"N": sizes, "D": data, "loss": [3.0, 2.9, 2.5]})).notes
         assert any(note.kind == "suspect" and "not swapped" in note.text for note in notes) == doubted
+
+
+@pytest.mark.parametrize(
+    ("canonical", "own", "others"),
+    [
+        (
+            "step",
+            ["steps", "train/steps", "opt_step", "update_count", "iteration no", "Trainer/GlobalStep"],
+            ["num_updates", "n_iters", "number of steps", "count_iterations", "eval_step", "step_time", "count"],
+        ),
+        (
+            "D",
+            ["train tokens", "dataset_size_tokens", "corpus tokens", "amount of data (B) toks"],
+            ["size_tokens", "corpus", "val_tokens", "dataset_size", "tokens_per_param"],
+        ),
+        (
+            "N",
+            ["n_params", "n_nonemb", "total_nonemb_params", "params without embeddings", "model parameters"],
+            ["total_params", "n_emb", "emb_params", "params_with_emb", "n_total", "n", "nonemb", "active_params"],
+        ),
+        (
+            "N_total",
+            ["total_params", "n_with_emb", "params including embeddings", "all params"],
+            ["params", "total_nonemb_params", "n_total", "embedding_params", "with embeddings"],
+        ),
+        (
+            "loss",
+            ["nll", "lm loss", "val c4 loss", "final train loss", "held-out NLL"],
+            ["val_c4", "c4 loss", "loss weight", "train", "val_z_loss", "lm"],
+        ),
+        ("lr", [], ["lr", "loss", "step"]),
+    ],
+)
+def test_words_of_each_quantity(canonical, own, others):
+    assert {name: worded(name, canonical) for name in (*own, *others)} == dict.fromkeys(own, True) | dict.fromkeys(
+        others, False
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "canonical", "tiers"),
+    [
+        ("N (B)", "N", {"aliases"}),
+        ("D (T)", "D", {"aliases"}),
+        ("tokens [B]", "tokens", {"aliases", "worded"}),
+        ("loss (nats)", "loss", {"aliases", "worded"}),
+        ("params", "N", {"fallback", "worded"}),
+        ("nonemb_params", "N", {"aliases", "worded"}),  # of two counts the one without embeddings
+        ("n", "N", set()),
+    ],
+)
+def test_a_canonical_name_with_a_unit_comes_before_names_of_known_words(name, canonical, tiers):
+    found = {tier for tier in ("aliases", "fallback", "worded") if _scale(name, canonical, COLUMNS[canonical], tier)}
+    assert found == tiers
+
+
+@pytest.mark.parametrize(
+    ("batch", "length", "known"),
+    [
+        ([2048, 4096], 1024, True),  # whole sequences
+        ([1024, 1024], 1024, True),
+        ([512, 1024], 1024, False),
+        ([2048, 2000], 1024, False),
+        ([32768, 32768], None, True),  # so many are tokens
+        ([32767, 32767], None, False),
+        ([32000, 32000], 1024, False),
+        ([40000, 40000], 1024, True),
+    ],
+)
+def test_a_batch_that_counts_tokens_gives_the_data(batch, length, known):
+    table = pd.DataFrame({"N": [1e6, 2e6], "steps": [1000, 2000], "batch": batch, "loss": [3.0, 2.5]})
+    runs = sf.read_runs(table if length is None else table.assign(seq_len=length))
+    told = any(note.text == "D = steps times batch, which counts tokens" for note in runs.notes)
+    assert told is known
+    assert (runs.table["D"].tolist() if "D" in runs.table else None) == (
+        [1000 * batch[0], 2000 * batch[1]] if known else None
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "name"),
+    [
+        ({}, "Schritt"),
+        ({"N": 1e6}, "Schritt"),  # one size of all rows
+        ({"N": np.arange(8)}, ""),
+        ({"run": "a"}, ""),
+        ({"Schritt": [*range(0, 70, 10), 80]}, ""),
+        ({"Schritt": [*range(0, 70, 10), 70.1]}, "Schritt"),  # evenly to a hundredth
+        ({"Schritt": range(80, 0, -10)}, ""),
+        ({"Schritt": [f"{10 * i} %" for i in range(8)]}, "Schritt"),
+        ({"Schritt": [f"00:0{i}:30" for i in range(8)]}, "Schritt"),
+        ({"Schritt": list("abcdefgh")}, ""),
+        ({"Schritt": [np.nan, *range(10, 80, 10)]}, ""),
+        ({"loss": np.linspace(3, 4, 8)}, ""),
+        ({"loss": [4.0, 3.0, 3.5, 3.0, 3.9, 3.0, 2.9, 4.0]}, "Schritt"),  # the median of a quarter
+        ({"loss": list("abcdefgh")}, ""),
+    ],
+    ids=str,
+)
+def test_a_column_that_rises_as_steps_do(more, name):
+    frame = pd.DataFrame({"Schritt": range(0, 80, 10), "loss": np.linspace(4, 3, 8)}).assign(**more)
+    assert rises_like_steps(frame) == name
+    assert rises_like_steps(frame.iloc[:7]) == ""  # of seven rows nothing is said

@@ -8,7 +8,7 @@ import pytest
 
 import scalefit as sf
 from scalefit.errors import InputError
-from scalefit.schedules import parse_schedule
+from scalefit.schedules import parse_schedule, warmup_end
 
 
 def first_rise_ends(lr):
@@ -60,8 +60,23 @@ def test_a_noisy_warmup_ends_where_it_is_said_to(tmp_path, given_as):
             return sf.read_runs(log, schedule=path, warmup=warmup).trajectory("a").warmup
         return sf.read_runs(rates.assign(loss=3.0), warmup=warmup).trajectory("a").warmup
 
-    assert end(None) < 50
+    assert end(None) == pytest.approx(100, rel=0.05)
     assert end(100) == 100
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.2])
+@pytest.mark.parametrize("kind", ["constant", "cosine", "wsd"])
+def test_a_noisy_rise_ends_where_the_rate_stops_rising(kind, noise):
+    text = f"{kind}:peak_lr=1e-3,steps=6000,warmup=500" + ",decay_steps=1000" * (kind == "wsd")
+    clean = parse_schedule(text).per_step()
+    rng = np.random.default_rng(1)
+    assert warmup_end(clean * np.exp(noise * rng.standard_normal(clean.size))) == pytest.approx(500, rel=0.1)
+
+
+def test_cycles_after_a_warmup_are_no_noise_of_it():
+    clean = parse_schedule("cyclic:peak_lr=1e-3,steps=6000,warmup=50,period=20,final=5e-4").per_step()
+    assert warmup_end(clean) == 50
+    assert warmup_end(1e-3 * (1 + 0.2 * np.sin(np.arange(2000)))) == first_rise_ends(np.sin(np.arange(9)))
 
 
 def test_a_warmup_that_has_ended_before_the_given_step_stays_as_it_is():

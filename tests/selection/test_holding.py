@@ -21,6 +21,7 @@ def folds(table, name, target=(), curves=False):
     law = resolve(find_law(name), runs)
     rows = gather(law, runs)
     found = left_out_runs(rows) if curves else beyond_scales(axes_for([law], rows, runs, dict(target)), rows, runs)
+    assert found, "nothing is held out"
     return {fold.label: fold.held(rows, runs) for fold in found}
 
 

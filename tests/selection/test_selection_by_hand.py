@@ -15,7 +15,7 @@ from scalefit.rows.gather import gather
 from scalefit.rows.resolve import resolve
 from scalefit.rows.rows import Rows
 from scalefit.runs import read_runs
-from scalefit.selection import automatic, candidates, judging, skipping
+from scalefit.selection import automatic, candidates, forms, judging, skipping
 from scalefit.selection.candidates import Candidates
 from scalefit.selection.holding import NEXT, Axis, Fold, axes_for, beyond_scales, column_of, left_out_runs
 from scalefit.selection.trials import Ready, Trial, attempt
@@ -385,3 +385,12 @@ def test_shares_that_add_up_to_one_are_told_with_the_law_of_mixtures_that_reads_
     assert len(lines) == 2 and all(line.endswith(f": fit the law {law}") for line in lines)
     (line,) = [line for line in untold(read_runs(data.assign(code=web)), [CHINCHILLA]) if line.startswith("web")]
     assert "fit one value at a time" in line
+
+
+@pytest.mark.parametrize(("count", "whole"), [(6, 6.0), (12, 12.0), (48, 12.0)])
+def test_rows_count_as_twelve_at_most_in_units_of_their_scatter(count, whole):
+    """Residuals of 1 in turn up and down, two constants: the scatter is the root of n / (n - 2)."""
+    residuals, ones = np.where(np.arange(count) % 2, 1.0, -1.0), np.ones(count)
+    found = forms._counted(ones, 3 * ones, residuals, 2)
+    assert np.sum(found**2) == pytest.approx(whole * (count - 2) / count)
+    assert forms._counted(ones, ones, 0 * residuals, 2) is None

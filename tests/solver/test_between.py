@@ -11,7 +11,7 @@ import pytest
 import scalefit as sf
 from scalefit.laws import find_law
 from scalefit.schedules import cosine, gaps_at, wsd
-from scalefit.solver.between import KNOTS, factors, joined, pieces
+from scalefit.solver.between import KNOTS, _knots, factors, joined, pieces
 from scalefit.solver.model import bind
 from scalefit.solver.solve import SEARCHED_ROWS, Settings, solve
 
@@ -100,6 +100,17 @@ def test_a_sum_that_is_not_smooth_is_made_at_every_row():
     rows, _, _, factor = joined(found, np.arange(500.0))
     np.testing.assert_array_equal(rows, np.arange(500))
     np.testing.assert_array_equal(np.sort(factor, axis=1)[:, -2:], np.tile([0.0, 1.0], (500, 1)))
+
+
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_a_sum_that_lies_on_one_side_between_the_knots_is_not_interpolated(side):
+    """Zero at the knots of the whole curve, 1 (or -1) at all other rows."""
+    position = np.arange(200.0)
+    sums = np.full((1, 200), side)
+    sums[0, _knots(position, 0, 200)] = 0.0
+    found = pieces(lambda rows: sums[:, rows], position)
+    assert len(found) > 1
+    assert [a for a, *_ in found] == [0, *(b for _, b, _ in found[:-1])]
 
 
 def test_a_step_between_two_curves_is_not_bridged():

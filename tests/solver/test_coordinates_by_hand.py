@@ -9,7 +9,7 @@ from scalefit.errors import InputError
 from scalefit.laws import find_law
 from scalefit.laws.law import Parameter
 from scalefit.solver.model import Coordinate, bind
-from scalefit.solver.starts import _apart, cover, cover_around
+from scalefit.solver.starts import best_apart, cover, cover_around
 
 X = {"x": np.array([2.0, 50.0, -4.0])}
 
@@ -19,16 +19,25 @@ def of(linear=False, **declared):
 
 
 def test_starts_that_span_more_than_thirty_are_searched_in_the_logarithm():
-    plain, log = of(starts=(1.0, 30.0)), of(starts=(1.0, 31.0))
-    assert (plain.log, plain.start) == (False, (1.0, 30.0))
+    plain, log = of(starts=(2.0, 60.0)), of(starts=(2.0, 62.0))
+    assert (plain.log, plain.start) == (False, (2.0, 60.0))
     assert log.log
-    assert log.start == pytest.approx((0.0, np.log(31)))
-    assert log.low == pytest.approx(np.log(1e-10))
-    assert of(starts=(1.0, 31.0), low=0.5).low == pytest.approx(np.log(0.5))
-    assert not of(linear=True, starts=(1.0, 31.0)).log
-    signed = of(starts=(1.0, 31.0), low=-np.inf)
+    assert log.start == pytest.approx((np.log(2), np.log(62)))
+    assert (log.low, log.high) == (pytest.approx(np.log(2e-10)), np.inf)
+    assert of(starts=(2.0, 62.0), low=0.5).low == pytest.approx(np.log(0.5))
+    assert not of(linear=True, starts=(2.0, 62.0)).log
+    signed = of(starts=(2.0, 62.0), low=-np.inf)
     assert (signed.log, signed.signed) == (False, True)
-    assert not of(starts=(1.0, 30.0), low=-np.inf).signed
+    assert not of(starts=(2.0, 60.0), low=-np.inf).signed
+    assert not of(starts=(2.0, 62.0), low=-np.inf, linear=True).signed
+    assert not of(starts=(-62.0, -2.0), low=-np.inf, high=1.0).signed
+
+
+def test_the_search_goes_somewhat_beyond_its_starts_and_stays_in_the_box():
+    """A decade either side of a logarithm, a quarter of the range of another coordinate."""
+    assert of(starts=(2.0, 62.0)).searched == pytest.approx((np.log(0.2), np.log(620)))
+    assert of(starts=(2.0, 10.0)).searched == pytest.approx((0.0, 12.0))
+    assert of(starts=(2.0, 10.0), low=1.0, high=10.5).searched == pytest.approx((1.0, 10.5))
 
 
 def test_starts_inside_the_box():
@@ -134,7 +143,22 @@ def test_the_cover_around_a_start_spans_two_decades_either_side():
 
 def test_starts_are_the_best_cells_that_lie_apart():
     theta = np.array([[0.0], [0.03], [0.5], [0.53], [1.0]])
-    assert _apart(theta, np.array([1.0, 0.5, 3.0, 2.0, np.inf]), 4) == [1, 3]
-    assert _apart(theta, np.array([1.0, 0.5, 3.0, 2.0, 9.0]), 2) == [1, 3]
-    assert _apart(theta, np.array([1.0, 5.0, 3.0, 2.0, 9.0]), 9) == [0, 3, 4]
-    assert _apart(theta, np.full(5, np.inf), 3) == [0]
+    assert best_apart(theta, np.array([1.0, 0.5, 3.0, 2.0, np.inf]), 4) == [1, 3]
+    assert best_apart(theta, np.array([1.0, 0.5, 3.0, 2.0, 9.0]), 2) == [1, 3]
+    assert best_apart(theta, np.array([1.0, 5.0, 3.0, 2.0, 9.0]), 9) == [0, 3, 4]
+    assert best_apart(theta, np.full(5, np.inf), 3) == [0]
+
+
+def test_the_points_at_which_condensed_sums_are_compared_cover_the_search():
+    """Logarithms from near one end to near the other; what is linear is 1."""
+    model = bound(fix={"E": 1.5})
+    found = model.all_over()
+    for coordinate in model.coordinates:
+        values = found[coordinate.name].ravel()
+        if coordinate.linear:
+            assert (values == 1.0).all()
+            continue
+        low, high = coordinate.searched
+        share = ((np.log(values) if coordinate.log else values) - low) / (high - low)
+        assert 0.0 <= share.min() < 0.25 and 0.75 < share.max() <= 1.0, coordinate.name
+    assert {c.name for c in model.coordinates if not c.linear} == {"alpha", "beta"}

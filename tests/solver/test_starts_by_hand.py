@@ -88,13 +88,13 @@ def test_guesses_of_a_law_enter_on_its_coordinates():
 def test_starts_nearer_than_a_twenty_fifth_of_the_box_count_as_one(place, chosen):
     """A box from 0 to 100: the best cell, one beside it, and two others."""
     theta = np.array([[0.0], [place], [50.0], [100.0]])
-    assert starts._apart(theta, np.array([1.0, 2.0, 3.0, 4.0]), 3) == chosen
+    assert starts.best_apart(theta, np.array([1.0, 2.0, 3.0, 4.0]), 3) == chosen
 
 
 def test_cells_without_a_value_are_not_chosen():
     theta = np.array([[0.0], [50.0], [100.0]])
-    assert starts._apart(theta, np.array([np.inf, 2.0, 1.0]), 3) == [2, 1]
-    assert starts._apart(theta, np.full(3, np.inf), 3) == [0]
+    assert starts.best_apart(theta, np.array([np.inf, 2.0, 1.0]), 3) == [2, 1]
+    assert starts.best_apart(theta, np.full(3, np.inf), 3) == [0]
 
 
 @pytest.mark.parametrize(

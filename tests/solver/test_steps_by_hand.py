@@ -115,13 +115,15 @@ def advanced(
     monkeypatch.setattr(descent, "majorised_weights", lambda *told: np.ones((1, 1)))
     monkeypatch.setattr(descent, "project_weighted", lambda model, values, rows, trial: trial)
     model = SimpleNamespace(low=np.array([-9.0]), high=np.array([9.0]), linear=np.array([False]))
+    model.members = lambda some: model
     both = np.array([[other, other]])
     both[0, int(near)] = damping
     batch = Batch(np.arange(1), np.array([[1.0]]), here, both, np.array([near]), np.array([stalls]), np.array([True]))
     objective = Objective("linear", "squared", 1.0)
     ones = np.ones(1)
     told = (tolerance, np.array([floor]), np.zeros((1, 1, 1)))
-    done, flat = descent._advance(model, objective, ones, ones, ones, batch, *told)
+    rows = descent.Problem(model, objective, ones, ones, ones, 1)
+    done, flat = descent._advance(rows, batch, *told)
     return batch, bool(done[0]), bool(flat[0]), both[0].tolist()
 
 

@@ -31,7 +31,8 @@ def table(slopes, seeds=1, noise=0.0, names=("module", "width", "step", "mean_ab
 
 @pytest.mark.parametrize(("slope", "verdict"), [(-0.3, "shrinks"), (0.0, "flat"), (0.5, "grows"), (0.05, "flat")])
 def test_planted_slopes(slope, verdict):
-    found = sf.coordinate_slopes(table({"m": slope}))
+    found = sf.coordinate_slopes(table({"m": slope}).iloc[::-1])
+    assert found.sizes == (64, 128, 256, 512)
     assert found["m"]["slope"] == pytest.approx(slope, abs=1e-9)
     assert found["m"]["verdict"] == verdict
     assert found.ok == (verdict == "flat")

@@ -334,7 +334,7 @@ def drawn(monkeypatch):
     """Draws of a line through four points a block: what each refit is given, instead of its result."""
     monkeypatch.setattr(resampling.Near, "refits", lambda self, made: made)
 
-    def draw(count, method="auto", **more):
+    def draw(count, method="auto", sigma=0.3):
         x = np.linspace(1, 2, count)
         rows = pd.DataFrame({"x": x, "y": 3 + 2 * x + 0.1 * np.sin(9 * np.arange(count))})
         ready = prepare(read_runs(rows, need=()), "y = a + b*x", Options(residuals="linear", loss="squared"))
@@ -349,7 +349,7 @@ def drawn(monkeypatch):
             draws=40,
             seed=0,
             method=method,
-            **more,
+            sigma=sigma,
         )
         return made, rows, found
 

@@ -13,7 +13,7 @@ from scalefit.answers import Shown, as_lines, far_out
 from scalefit.diagnosis.checks import Check
 from scalefit.fitting.result import Fit
 from scalefit.planning.allocation.cost import SIZES, Rate
-from scalefit.planning.allocation.surface import FLAT, Surface
+from scalefit.planning.allocation.surface import FLAT, SHAPE, Surface
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -162,6 +162,8 @@ def assumptions(fit: Fit, surface: Surface, rate: Rate | None) -> tuple[str, ...
         lines.append(f"cost in FLOP: {surface.cost.text}")
     if surface.held:
         lines.append("held: " + ", ".join(f"{name} = {said(value)}" for name, value in surface.held.items()))
+    if {*SHAPE, "N"} <= {*surface.held}:
+        lines.append("width and depth that are held give the size, N = 12 n_layer d_model^2 unless N is given")
     if rate is not None:
         lines.append(f"GPU: {rate.text}")
     if fit.intervals is None:

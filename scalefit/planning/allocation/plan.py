@@ -21,7 +21,7 @@ from scalefit.planning.allocation.cost import SIZES, Rate, rate_of
 from scalefit.planning.allocation.measured import priced
 from scalefit.planning.allocation.source import DRAWS, LAW, fit_of
 from scalefit.planning.allocation.spread import constants_of, ends, plain_ends
-from scalefit.planning.allocation.surface import Surface, surface_of
+from scalefit.planning.allocation.surface import SHAPE, Surface, surface_of
 from scalefit.planning.allocation.targets import budgets_of, fixed_of, losses_of, positive
 from scalefit.runs import Runs
 
@@ -238,7 +238,7 @@ class _Asked:
         if self.surface.free or not ({"N", "D"} & set(self.surface.held)) or not self.surface.has_budget:
             return {}
         others = {name: value for name, value in self.surface.held.items() if name not in ("N", "D")}
-        if "D" not in self.fit.law.columns.values():
+        if "D" not in self.fit.law.columns.values() or {*SHAPE} <= {*others}:
             return {}
         free = surface_of(self.fit.law, self.surface.table[:1], self.surface.cost, others)
         return {"overhead": budget / float(free.budget_for(float(row["loss"]))[0])}

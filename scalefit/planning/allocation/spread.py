@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 
 from scalefit.fitting.result import Fit
 from scalefit.numerics import FloatArray
+
+QUANTILES = (0.05, 0.1, 0.16, 0.25)  #: of which a side of a difference is made
 
 
 def constants_of(fit: Fit) -> FloatArray:
@@ -47,3 +51,24 @@ def plain_ends(values: FloatArray, few: float, level: float = 0.9) -> tuple[floa
         return float("nan"), float("nan")
     low, high = np.quantile(made, [(1 - level) / 2, (1 + level) / 2])
     return own + few * min(float(low) - own, 0.0), own + few * max(float(high) - own, 0.0)
+
+
+def difference_ends(values: FloatArray, few: float, level: float = 0.9) -> tuple[float, float]:
+    """The same for a difference, whose draws are nearly normal: each side from several quantiles, not the last alone.
+
+    The 5 % point of 200 draws is off by a seventh of a standard deviation, so that one true null in a hundred more lies
+    outside; each of the quantiles QUANTILES tells the width of a side, and their mean is used.
+
+    >>> low, high = difference_ends(np.array([0.0, *np.linspace(-1, 1, 401)]), 1.0)
+    >>> bool(np.isclose(low, -high))
+    True
+    """
+    own, made = float(values[0]), values[1:][np.isfinite(values[1:])]
+    if not len(made):
+        return float("nan"), float("nan")
+    normal = NormalDist()
+    lows, highs = np.quantile(made, QUANTILES), np.quantile(made, [1 - share for share in QUANTILES])
+    units = np.array([normal.inv_cdf(1 - share) for share in QUANTILES])
+    reach = few * normal.inv_cdf((1 + level) / 2)
+    down, up = (max(float(np.mean(apart / units)), 0.0) for apart in (own - lows, highs - own))
+    return own - reach * down, own + reach * up

@@ -5,7 +5,7 @@ Arrays are (B, n): B sets of constants (the fit first, then its draws), n places
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,6 +28,7 @@ PATH = 51  #: budgets between these at which a law that rises again is first loo
 GOLDEN, GOLDEN_STEPS = (np.sqrt(5) - 1) / 2, 26
 RISES = 1e-9  #: share of the loss by which a law with unlimited size and data must lie above its least to rise again
 PIVOT_STEP = 0.5  #: logarithms between the values of a single column at which a loss is first looked for
+SHAPE = ("d_model", "n_layer")  #: which together give a size, N = 12 n_layer d_model^2 without embeddings
 FLAT = 1e-3  #: share of the loss by which a plan may be worse and still lie on the flat of the valley
 
 
@@ -213,6 +214,17 @@ class Surface:
         return float(np.exp(middle - down)[0]), float(np.exp(middle + up)[0])
 
 
+def with_its_size(columns: Collection[str], given: Mapping[str, float]) -> Mapping[str, float]:
+    """What is given, with the N of a width and depth that are held: another N would be another model.
+
+    >>> with_its_size(("d_model", "n_layer", "N", "D"), {"d_model": 100.0, "n_layer": 2.0})["N"]
+    240000.0
+    """
+    if not {*SHAPE, "N"} <= {*columns} or not {*SHAPE} <= {*given} or "N" in given:
+        return given
+    return {**given, "N": 12 * given["n_layer"] * given["d_model"] ** 2}
+
+
 def surface_of(law: Law, table: FloatArray, cost: Cost, given: Mapping[str, float]) -> Surface:
     """The surface of a law with some of its columns given. Raises InputError for a law without size or data."""
     columns = tuple(law.columns.values())
@@ -222,6 +234,7 @@ def surface_of(law: Law, table: FloatArray, cost: Cost, given: Mapping[str, floa
     if law.target != "loss" and law.target_unit != "nats/token":
         todo = "fit a law of the loss, such as chinchilla; see also scalefit plan --hyperparameters"
         raise InputError(f"law {law.name} predicts {law.target}, which no plan makes least", where="plan", todo=todo)
+    given = with_its_size(columns, given)
     sizes = [name for name in SIZES if name in columns and name not in given]
     open_ = [*sizes, *([BITS] if BITS in columns and BITS not in given else [])]
     lacking = [name for name in columns if name not in {*open_, "D", *given}]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -88,15 +88,28 @@ def ends_of(fit: Fit, at: Mapping[str, float]) -> Ends:
     return float(row[fit.target]), float(row["low"]), float(row["high"])
 
 
-def through(way: Ends, second: Fit, extra: float = 0.0, most: float = np.inf) -> Ends:
-    """What a map makes of a loss on the way: both intervals joined; ``extra``: a further 90 % half width of the map."""
+def error_of(fit: Fit, at: Mapping[str, float]) -> Ends:
+    """The value of a law at one point with the error alone that it is believed to make: without draws and noise."""
+    if fit.intervals is None:
+        return ends_of(fit, at)
+    still = replace(fit.intervals, draws=(tuple(fit.parameters.values()),) * 2)
+    row = predict(replace(fit, intervals=still), at=at, interval="mean").iloc[0]
+    return float(row[fit.target]), float(row["low"]), float(row["high"])
+
+
+def through(way: Ends, second: Fit, extra: tuple[float, float] = (0.0, 0.0), most: float = np.inf) -> Ends:
+    """What a map makes of a loss on the way: both intervals joined.
+
+    ``extra``: how far a further error of the map reaches below and above, as the half widths of its 90 % interval.
+    """
     name = next(iter(second.law.variables))
     column = second.law.columns[name]
     value, low, high = ends_of(second, {column: way[0]})
     if not np.isfinite(low) or not np.isfinite(way[1] if way[1] == way[1] else way[0]):
         return value, np.nan, np.nan
-    down, up = np.hypot(value - low, extra), np.hypot(high - value, extra)
+    down, up = np.hypot(value - low, extra[0]), np.hypot(high - value, extra[1])
     errors = spread_out((0.0, -down, up), log=False)
     losses = spread_out(way, log=True) if way[1] == way[1] else np.array([way[0]])
-    ends = chained(losses, lambda x: np.asarray(second.evaluate({name: x})), errors)
+    middle = float(second.evaluate({name: np.array(way[0])}))  # of a mixture the first law says how losses change
+    ends = chained(losses, lambda x: np.asarray(second.evaluate({name: x})) + value - middle, errors)
     return value, min(ends[0], value), min(ends[1], most)

@@ -53,7 +53,8 @@ def task_ladder(
     kept = tuple(check for check in made.accuracy.warnings if check.code not in OF_STEPS)
     sigmoid = replace(made.accuracy, warnings=kept)
     way = ends_of(made.loss, goal)
-    reached = through(way, sigmoid, TAIL * made.scatter, most=1.0)
+    scatter = TAIL * made.scatter
+    reached = through(way, sigmoid, (scatter, scatter), most=1.0)
     early = _early(table, given, average)
     cautions = (*early, *made.loss.cautions(**goal), *sigmoid.cautions(loss=way[0]))  # type: ignore[arg-type]
     return Downstream(made.loss, sigmoid, made.how, goal, way, reached, None, cautions)

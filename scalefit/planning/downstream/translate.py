@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +11,37 @@ import pandas as pd
 
 from scalefit.errors import IdentificationError, InputError, counted
 from scalefit.fitting.fit import fit
-from scalefit.fitting.prepare import Options, prepare
 from scalefit.fitting.result import Fit
-from scalefit.fitting.stages import PAPER_DELTA, Procedure, Staged, loss_to_loss
-from scalefit.laws.loss_to_loss import pair_runs, refuse_below_floor
+from scalefit.fitting.stages import Procedure, loss_to_loss
+from scalefit.laws import Law, find_law
+from scalefit.laws.loss_to_loss import WITHOUT_LAW, pair_runs, refuse_below_floor, with_a_floor
+from scalefit.numerics import FloatArray
 from scalefit.planning.allocation.source import DRAWS
+from scalefit.planning.allocation.spread import constants_of, plain_ends
 from scalefit.planning.allocation.targets import fixed_of
-from scalefit.planning.downstream.answer import Downstream, ends_of, through
+from scalefit.planning.downstream.answer import Downstream, ends_of, error_of, through
 from scalefit.planning.downstream.chain import Ends
 from scalefit.runs import Runs, read_runs
-from scalefit.solver.solve import solve
+from scalefit.selection.automatic import AUTO, preferred
+from scalefit.selection.automatic import fit as chosen
+from scalefit.selection.candidates import candidates_for
 
-LAW = "kaplan-floor"
-FEW = 7  #: runs of the target below which its floor is fitted with the map: two more than the law has constants
-FLOOR_DRAWS = 40  #: pairs of floors for which the map is fitted again
+SIZE_AND_DATA = {"N", "D"}
+FEW = 7  #: pairs below which the floor of the target is fitted with the map: two more than most laws have constants
+BELOW = 0.999  #: of the least loss: where a floor of a draw lies higher, this is taken
 
 Table = Runs | pd.DataFrame | str | Path
+
+
+@dataclass(frozen=True)
+class Map:
+    """The map from loss to loss, the law of size and data of each family, and the procedure."""
+
+    fit: Fit
+    source: Fit
+    target: Fit | None  #: None where the floor of the target is fitted with the map
+    pairs: pd.DataFrame
+    how: str
 
 
 def translate(
@@ -34,6 +49,7 @@ def translate(
     target: Table,
     *,
     loss: str = "loss",
+    law: str | Law = AUTO,
     procedure: Procedure = "stages",
     draws: int = DRAWS,
     seed: int = 0,
@@ -44,10 +60,12 @@ def translate(
     Both have one row per run with ``N``, ``D`` and their loss (of ``target``: the column ``loss``); runs of equal N and
     D are pairs. ``at``: ``N=7e9, D=2e12``, or ``loss_source=2.33``, a source loss that was measured.
 
-    The procedure is that of the source: ``kaplan-floor`` fitted to each family gives the floors, which are held while
-    K and kappa are fitted to the pairs (:func:`scalefit.loss_to_loss`). With fewer than 7 runs of the target its floor
-    is fitted with the map. ``"joint"`` fits both floors with the map. Intervals join those of the source's law, of the
-    map, and of its floors.
+    The procedure is that of the source: a law of size and data gives the floors, which are held while K and kappa are
+    fitted to the pairs. ``law``: its name (the source's is ``kaplan-floor``), fitted to each family, or ``"auto"``: the
+    floors, or the mixture of them, that predict held-out pairs best, chosen as by ``fit(pairs, "loss-to-loss")``; the
+    first law among them, fitted to all runs of ``source``, gives the source loss. With fewer than 7 pairs the floor of
+    the source is that of a law and the other is fitted with the map; ``"joint"`` fits both floors with the map. In the
+    interval each draw of the laws has its own loss at the target, its own floors and its own map.
 
     Source: arXiv:2411.12925. Raises InputError for missing columns and families without pairs,
     :class:`~scalefit.errors.IdentificationError` for losses below a floor.
@@ -55,7 +73,7 @@ def translate(
     >>> N, D = (x.ravel() for x in np.meshgrid([1e8, 3e8, 1e9, 3e9], [2e9, 8e9, 3e10, 1e11]))
     >>> runs = pd.DataFrame({"N": N, "D": D, "loss": 1.7 + ((9e7 / N) ** 0.6 + 8e8 / D) ** 0.5})
     >>> other = runs.assign(loss=1.3 + 0.6 * (runs["loss"] - 1.7))
-    >>> found = translate(runs, other, loss_source=1.9, draws=0)
+    >>> found = translate(runs, other, law="kaplan-floor", loss_source=1.9, draws=0)
     >>> round(found.reached[0], 4), round(1.3 + 0.6 * 0.2, 4)
     (1.42, 1.42)
     """
@@ -64,49 +82,111 @@ def translate(
         todo = "give N=7e9, D=2e12 (--at N=7B,D=2T), or loss_source=2.33, a source loss that was measured"
         raise InputError(f"a target in {', '.join(goal) or 'nothing'}", where="translate", todo=todo)
     first, second = _family(source, "loss"), _family(target, loss)
+    named = None if law == AUTO else _named(law)
     settings: dict[str, Any] = {"draws": draws, "seed": seed}
-    staged = _staged(first, second, procedure, settings)
-    asked = {**settings, "calibrated": "N" in goal}  # for the draws of the floors alone no back-test is needed
-    law = fit(first, LAW, **asked)
-    way: Ends = (goal["loss_source"], np.nan, np.nan) if "loss_source" in goal else ends_of(law, goal)
-    if way[0] <= staged.last["E0"]:
-        what = f"a source loss of {way[0]:.4g} is not above the floor of the source, {staged.last['E0']:.4g}"
+    made = _mapped(first, second, named, procedure, goal, settings)
+    way: Ends = (goal["loss_source"], np.nan, np.nan) if "loss_source" in goal else ends_of(made.source, goal)
+    if way[0] <= made.fit["E0"]:
+        what = f"a source loss of {way[0]:.4g} is not above the floor of the source, {made.fit['E0']:.4g}"
         raise IdentificationError(what, where="translate", todo="give a loss that the source family can reach")
-    own = fit(second, LAW, **asked) if "target" in staged.stages else None
-    extra = 0.0 if own is None or not draws else _of_floors(law, own, staged.last, pair_runs(first, second), way[0])
-    point = {"loss_source": way[0]}
-    cautions = [*staged.last.cautions(**point), *(law.cautions(**goal) if "N" in goal else ())]  # type: ignore[arg-type]
-    direct = ends_of(own, goal) if own is not None and "N" in goal else None
-    reached = through(way, staged.last, extra)
-    return Downstream(law, staged.last, staged.how, goal, way, reached, direct, tuple(cautions))
+    cautions = [*made.fit.cautions(loss_source=way[0])]
+    cautions += made.source.cautions(**goal) if "N" in goal else []  # type: ignore[arg-type]
+    direct = ends_of(made.target, goal) if made.target is not None and "N" in goal else None
+    missed = error_of(made.source, goal) if "N" in goal else way
+    reached = through(missed, made.fit, _spread(made, goal))
+    return Downstream(made.source, made.fit, made.how, goal, way, reached, direct, tuple(cautions))
 
 
-def _staged(first: pd.DataFrame, second: pd.DataFrame, procedure: Procedure, settings: dict[str, Any]) -> Staged:
-    """The procedure asked for; with few runs of the target its floor is fitted with the map."""
-    if procedure != "stages" or len(second) >= FEW:
-        return loss_to_loss(first, second, procedure=procedure, **settings)
-    pairs = pair_runs(first, second)[["loss_source", "loss"]]
-    base = fit(first, LAW, delta=PAPER_DELTA)
-    refuse_below_floor(pairs["loss_source"], base["E"])
-    last = fit(pairs, "loss-to-loss:floors_of=free", fix={"E0": base["E"]}, **settings)
-    how = f"floor of the source from {LAW} on {len(first)} runs, then K, kappa and E1 from {len(pairs)} pairs"
-    return Staged({"source": base, "map": last}, last, how)
+def _named(law: str | Law) -> Law:
+    """The law of size and data with this name; refuses one without a floor."""
+    known = find_law(law)
+    if not known.irreducible or set(known.columns.values()) != SIZE_AND_DATA:
+        todo = "name a law of N and D with an irreducible loss, such as chinchilla"
+        raise InputError(f"law {known.spec} gives no floor", where="translate", todo=todo)
+    return known
 
 
-def _of_floors(first: Fit, second: Fit, mapped: Fit, pairs: pd.DataFrame, loss: float) -> float:
-    """The 90 % half width at a source loss that comes from the floors: the map fitted again with those of draws."""
-    if first.intervals is None or second.intervals is None:
-        return 0.0
-    columns: Sequence[str] = ("loss_source", "loss")
-    logs, made = read_runs(pairs[list(columns)], need=()), []
-    for E0, E1 in zip(first.draws["E"][:FLOOR_DRAWS], second.draws["E"][:FLOOR_DRAWS], strict=True):
-        E0, E1 = min(E0, 0.999 * pairs["loss_source"].min()), min(E1, 0.999 * pairs["loss"].min())
-        ready = prepare(logs, "loss-to-loss", Options(fix={"E0": E0, "E1": E1}, starts=1))
-        solution = solve(ready.model, ready.values, None, ready.settings)
-        constants = dict(zip(ready.law.parameters, ready.model.vector(solution.theta[None])[0], strict=True))
-        made.append(float(mapped.law.evaluate({"loss_source": loss}, constants)))
-    low, high = np.quantile(made, [0.05, 0.95])
-    return 0.5 * float(high - low)
+def _preferred(runs: pd.DataFrame, at: dict[str, float]) -> Law:
+    """Of the laws with an irreducible loss the one that the back-test of these runs prefers."""
+    logs = read_runs(runs, need=())
+    found = with_a_floor([forms[0] for forms in candidates_for(logs).laws])
+    found = [law for law in found if set(law.columns.values()) == SIZE_AND_DATA]
+    return preferred(logs, found, at=at) if found else find_law("chinchilla")  # its fit says what these runs lack
+
+
+def _mapped(
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    law: Law | None,
+    procedure: Procedure,
+    goal: dict[str, float],
+    settings: dict[str, Any],
+) -> Map:
+    """The map from loss to loss and the law of each family; for draws of floors alone no back-test is needed."""
+    asked, sized = {**settings, "calibrated": "N" in goal}, {} if "loss_source" in goal else goal
+    pairs = pair_runs(first, second)[["N", "D", "loss_source", "loss"]]
+    if procedure == "joint":
+        free = fit(pairs, "loss-to-loss:floors_of=free", **settings)
+        base = fit(first, law or _preferred(first, sized), **asked)
+        return Map(free, base, None, pairs, f"kappa, K and both floors fitted together to {len(pairs)} pairs")
+    if len(pairs) < FEW:
+        base = fit(first, law or _preferred(first, sized), **asked)
+        floor = base[base.law.irreducible]
+        refuse_below_floor(pairs["loss_source"], floor)
+        last = fit(pairs, "loss-to-loss:floors_of=free", fix={"E0": floor}, **settings)
+        how = f"floor of the source from {base.law.spec} on {len(first)} runs, then K, kappa and E1 from"
+        return Map(last, base, None, pairs, f"{how} {len(pairs)} pairs")
+    if law:
+        base, own = fit(first, law, **asked), fit(second, law, **asked)
+        staged = loss_to_loss(first, second, law=law.spec, **settings)
+        return Map(staged.last, base, own, pairs, staged.how)
+    last = chosen(pairs, "loss-to-loss", **settings)
+    of = _whose(last) or _preferred(first, sized)
+    base, own = fit(first, of, **asked), fit(second, of, **asked)
+    how = f"floors of both losses, then kappa and K, from {len(pairs)} pairs"
+    return Map(last, base, own, pairs, f"{how}: {last.choice}")
+
+
+def _whose(last: Fit) -> Law | None:
+    """The law whose floors the map has, or that with the largest weight where the chosen ones are of no law."""
+    names = [
+        last.law.options["floors_of"],
+        *(each.law.options["floors_of"] for each in (last.choice.others if last.choice else ())),
+    ]
+    return next((find_law(name) for name in names if name not in WITHOUT_LAW), None)
+
+
+def _spread(made: Map, goal: dict[str, float]) -> tuple[float, float]:
+    """How far the 90 % interval reaches below and above through draws of the laws: of loss, floors and map together."""
+    base, floor = made.source, made.source.law.irreducible
+    if base.intervals is None:
+        return 0.0, 0.0
+    table, names = constants_of(base), list(base.law.parameters)
+    constants = {name: table[:, j] for j, name in enumerate(names)}
+    at = {name: goal.get(column, np.nan) for name, column in base.law.columns.items()}
+    losses = np.asarray(base.law.evaluate(at, constants)) if "N" in goal else np.full(len(table), goal["loss_source"])
+    E0, E1 = (np.full(len(table), made.fit[name]) for name in ("E0", "E1"))
+    if made.fit["E0"] > 0 and "E0" in made.fit.fixed:
+        E0 = E0 + constants[floor] - constants[floor][0]
+    if made.fit["E1"] > 0 and "E1" in made.fit.fixed and made.target is not None and made.target.intervals is not None:
+        drawn = constants_of(made.target)[:, names.index(floor)]
+        E1 = E1 + drawn - drawn[0]
+    images = _with_floors(made, losses, E0, E1)
+    low, high = plain_ends(images, base.intervals.few)
+    return float(images[0] - low), float(high - images[0])
+
+
+def _with_floors(made: Map, losses: FloatArray, E0: FloatArray, E1: FloatArray) -> FloatArray:
+    """(n,) the images of losses (n,) by maps with floors (n,), each the closest to the fitted map over the pairs."""
+    x = made.pairs["loss_source"].to_numpy(dtype=float)
+    y = np.asarray(made.fit.evaluate({"loss_source": x}))
+    E0, E1 = np.minimum(E0, BELOW * x.min())[:, None], np.minimum(E1, BELOW * y.min())[:, None]
+    weights = ((y - E1) / y) ** 2  # a step of log(y - E1) is that much of a step of log y
+    run, rise = np.log(x - E0), np.log(y - E1)
+    middle, level = (np.average(each, axis=1, weights=weights)[:, None] for each in (run, rise))
+    kappa = np.sum(weights * (run - middle) * (rise - level), 1) / np.sum(weights * (run - middle) ** 2, 1)
+    above = np.log(np.maximum(losses - E0[:, 0], 1e-300))
+    return np.asarray(E1[:, 0] + np.exp(level[:, 0] + kappa * (above - middle[:, 0])))
 
 
 def _family(runs: Table, loss: str) -> pd.DataFrame:

@@ -13,6 +13,7 @@ import pandas as pd
 from scalefit.answers import Shown, as_lines, interval
 from scalefit.fitting.result import Fit
 from scalefit.numerics import FloatArray
+from scalefit.planning.isoflop.curves import Curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,7 +80,8 @@ class IsoFlopStudy(Shown):
 
     found: Mapping[str, Found]  #: by approach
     points: pd.DataFrame  #: N, D, C and loss of the runs
-    curve: str
+    sizes: pd.DataFrame  #: the same with one row a size and budget, through which the curves of the budgets go
+    curve: Curve
     target: float  #: FLOP at which the best size is predicted
     law: Fit | None  #: approach 3
     bias: Mapping[str, float] | None  #: of approach 2 at these sizes if the law were exact: exponent, N, D

@@ -8,10 +8,11 @@ parabola is biased by lopsided bowls long before its misses are seen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scalefit.numerics import FloatArray
 
@@ -94,10 +95,36 @@ def used(curve: Curve, sizes: Sequence[FloatArray]) -> str:
 
 def fitted_losses(log_N: FloatArray, loss: FloatArray, curve: Curve) -> tuple[FloatArray, int]:
     """The losses of the polynomial through a budget, ``cubic`` or ``parabola``, and its number of constants."""
-    x = log_N - log_N.mean()
+    cubic = curve == "cubic" and len(np.unique(log_N)) >= FEWEST_CUBIC
+    return through(log_N, loss, curve)(log_N), 4 if cubic else 3
+
+
+def through(log_N: FloatArray, loss: FloatArray, curve: Curve) -> Callable[[FloatArray], FloatArray]:
+    """The curve through a budget whose minimum :func:`minimum` gives: losses at log sizes; NaN where it has none.
+
+    >>> x = np.log([1e7, 3e7, 1e8, 3e8, 1e9])
+    >>> losses = 2 + 0.1 * (x - x[2]) ** 2
+    >>> at, least = minimum(x, losses, "parabola")
+    >>> bool(np.isclose(through(x, losses, "parabola")(np.array([at]))[0], least))
+    True
+    """
+    if curve == "akima":
+        from scipy.interpolate import Akima1DInterpolator
+
+        sizes, least = least_of_each(log_N, loss)
+        spline = Akima1DInterpolator(sizes, np.log(least))
+        return lambda x: np.exp(spline(x))
+    middle = log_N.mean()
+    if curve == "local":
+        sizes, least = least_of_each(log_N, loss)
+        near = _near_lowest(sizes, least)
+        bowl, ends = np.polyfit(sizes[near] - middle, np.log(least[near]), 2), sizes[near][[0, -1]]
+        return lambda x: np.where((x < ends[0]) | (x > ends[1]), np.nan, np.exp(np.polyval(bowl, x - middle)))
     if curve == "cubic" and len(np.unique(log_N)) >= FEWEST_CUBIC:
-        return np.exp(np.polyval(np.polyfit(x, np.log(loss), 3), x)), 4
-    return np.polyval(np.polyfit(x, loss, 2), x), 3
+        cubic = np.polyfit(log_N - middle, np.log(loss), 3)
+        return lambda x: np.exp(np.polyval(cubic, x - middle))
+    parabola = np.polyfit(log_N - middle, loss, 2)
+    return lambda x: np.polyval(parabola, x - middle)
 
 
 def _against_neighbours(x: FloatArray, y: FloatArray) -> FloatArray:
@@ -139,13 +166,18 @@ def _local_minimum(log_N: FloatArray, loss: FloatArray) -> tuple[float, float] |
     lowest = int(np.argmin(least))
     if lowest in (0, len(sizes) - 1):
         return OUTSIDE
-    x = sizes - sizes[lowest]
-    near = np.abs(x) <= max(NEAR, float(np.sort(np.abs(x))[min(FEWEST_NEAR, len(x)) - 1]))
+    x, near = sizes - sizes[lowest], _near_lowest(sizes, least)
     c2, c1, c0 = np.polyfit(x[near], np.log(least[near]), 2)
     at = -c1 / (2 * c2) if c2 > 0 else np.nan
     if not x[0] < at < x[-1]:
         return OUTSIDE
     return float(sizes[lowest] + at), float(np.exp(c0 - c1**2 / (4 * c2)))
+
+
+def _near_lowest(sizes: FloatArray, least: FloatArray) -> NDArray[np.bool_]:
+    """The sizes near the one of lowest loss."""
+    away = np.abs(sizes - sizes[int(np.argmin(least))])
+    return np.asarray(away <= max(NEAR, float(np.sort(away)[min(FEWEST_NEAR, len(away)) - 1])))
 
 
 def _akima_minimum(log_N: FloatArray, loss: FloatArray) -> tuple[float, float] | str:

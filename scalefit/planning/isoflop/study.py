@@ -81,7 +81,7 @@ def isoflop(
     if not found:
         raise IdentificationError("; ".join(missing.values()), where="isoflop", todo="add sizes and budgets")
     bias = _bias(sizes, law, curve, target) if second and law else None
-    return IsoFlopStudy(found, points, curve, target, law, bias, missing)
+    return IsoFlopStudy(found, points, sizes, curve, target, law, bias, missing)
 
 
 def _points(runs: Runs) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pandas as pd
 from scalefit.errors import InputError, counted, listed
 from scalefit.fitting.prediction import predict
 from scalefit.numerics import FloatArray
-from scalefit.planning.allocation.spread import ends, plain_ends
+from scalefit.planning.allocation.spread import difference_ends, ends
 from scalefit.planning.allocation.targets import above_zero, fixed_of
 from scalefit.planning.recipes.answer import RecipeComparison
 from scalefit.planning.recipes.gain import factor_to, kind_of, scaled
@@ -144,7 +144,7 @@ def _pair(
 ) -> dict[str, Any]:
     few = joint.fit.intervals.few if joint.fit.intervals else 1.0
     apart = losses[:, other] - losses[:, first]
-    low, high = plain_ends(apart, few)
+    low, high = difference_ends(apart, few)
     gain = _gain(joint, first, other, losses, target)
     gain_low, gain_high = ends(gain, few)
     made = apart[1:]

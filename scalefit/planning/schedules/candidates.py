@@ -101,7 +101,7 @@ def complete(text: str, budget: Budget) -> Schedule:
     if not budget.warmup:
         defaults.pop("warmup")
     if name == "piecewise":
-        defaults.pop("peak_lr")
+        defaults = {"steps": defaults["steps"]}
     values = {**defaults, **values}
     peak, steps = float(values.get("peak_lr", budget.peak_lr)), int(float(values["steps"]))
     for key in values:

@@ -104,8 +104,11 @@ def resolution(fit: Fit) -> float:
     return float(BEYOND_TWO * np.sqrt(apart @ apart / freedom))
 
 
-def budget_of(fit: Fit, steps: Any, peak_lr: Any) -> tuple[int, float]:
-    """The length and the peak of the candidates: as given, else the longest fitted run's and the fitted peak."""
+def budget_of(fit: Fit, steps: Any, peak_lr: Any, warmup: int | None = None) -> tuple[int, float, int]:
+    """Length, peak and warmup of the candidates: as given, else the longest fitted run's and those of the fitted runs.
+
+    Of several warmups it is the longest that leaves half of the run.
+    """
     from scalefit.planning.allocation.targets import positive
 
     if steps is None:
@@ -116,4 +119,7 @@ def budget_of(fit: Fit, steps: Any, peak_lr: Any) -> tuple[int, float]:
             todo = "give the peak of the candidates (--lr)"
             raise InputError("the fitted runs have no one peak learning rate", where="schedules", todo=todo)
         peak_lr = fitted[1]
-    return int(positive("steps", steps)), positive("lr", peak_lr)
+    length = int(positive("steps", steps))
+    if warmup is None:
+        warmup = min(int(fit.recipe.get("warmup", (0,))[-1]), length // 2)
+    return length, positive("lr", peak_lr), warmup

@@ -109,7 +109,7 @@ def rank_schedules(
     *,
     steps: Any = None,
     lr: Any = None,
-    warmup: int = 0,
+    warmup: int | None = None,
     law: str | None = None,
     draws: int = DRAWS,
     seed: int = 0,
@@ -122,15 +122,15 @@ def rank_schedules(
     ``schedules``: texts as for ``predict``, in which ``steps``, ``peak_lr`` and ``warmup`` may be left out, decays and
     final rates may be shares (``wsd:decay=20%,final=10%``), a range of decays is searched (``wsd:decay=5%..60%``); the
     name of a CSV of (schedule, step, lr); or ``"all"``. ``steps``: optimiser steps (default: the longest fitted run);
-    ``lr``: the peak (default: the fitted one); ``at``: what else the law reads, such as N.
+    ``lr``, ``warmup``: the peak, and the steps of the warmup (default: those of the fitted runs); ``at``: what else the
+    law reads, such as N.
 
     Raises InputError for a law that reads no schedule, for candidates of several lengths or peaks, and for those that
     rest at a learning rate of zero.
     """
     fit, choice = source_of(source, law, draws, seed)
     refuse_other_laws(fit)
-    length, peak = budget_of(fit, steps, lr)
-    budget = Budget(length, peak, warmup)
+    budget = Budget(*budget_of(fit, steps, lr, warmup))
     found, families = candidates_of([schedules] if isinstance(schedules, str) else list(schedules), budget)
     where = {name: float(value) for name, value in _numbers(at).items()}
     shares = []

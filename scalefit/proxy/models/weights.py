@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from scalefit.errors import InputError
 from scalefit.proxy.models.layers import Leaf
 from scalefit.proxy.models.parametrization import Factors
 
@@ -74,10 +75,11 @@ def clip_(grad_KP: Tensor, max_norm: float) -> Tensor:
     return norm_K
 
 
-def rounded(w: Mapping[str, Tensor], leaves: Leaves, bits: int) -> dict[str, Tensor]:
+def rounded(w: Mapping[str, Tensor], leaves: Leaves, bits: int, group: int = 0) -> dict[str, Tensor]:
     """The weights with each hidden matrix rounded to ``bits`` bits, which the gradient does not see (straight-through).
 
-    Each column (the weights into one output) has its own scale: the largest of them becomes 2^(bits − 1) − 1.
+    Each column (the weights into one output), or each ``group`` of its weights, has its own scale: the largest of them
+    becomes 2^(bits − 1) − 1. Raises InputError where groups do not divide the columns.
 
     >>> leaves = {"w": Leaf((2, 1), "hidden", 1.0)}
     >>> rounded({"w": torch.tensor([[[0.9], [-0.2]]])}, leaves, 2)["w"].flatten().tolist()
@@ -86,9 +88,13 @@ def rounded(w: Mapping[str, Tensor], leaves: Leaves, bits: int) -> dict[str, Ten
     most, found = 2 ** (bits - 1) - 1, dict(w)
     for name, leaf in leaves.items():
         if leaf.role == "hidden":
-            value = w[name].detach()
+            size = group or leaf.shape[-2]
+            if leaf.shape[-2] % size:
+                what = f"columns of {leaf.shape[-2]} weights ({name}) cannot be cut into groups of weight_group={size}"
+                raise InputError(what, todo=f"choose a divisor of {leaf.shape[-2]}")
+            value = w[name].detach().unflatten(-2, (-1, size))
             step = value.abs().amax(-2, keepdim=True).clamp(min=torch.finfo(value.dtype).tiny) / most
-            found[name] = w[name] + ((value / step).round() * step - value)
+            found[name] = w[name] + ((value / step).round() * step - value).flatten(-3, -2)
     return found
 
 

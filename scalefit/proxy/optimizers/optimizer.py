@@ -88,7 +88,7 @@ class Optimizer:
     ) -> None:
         """One update in place, which may overwrite the gradient.
 
-        ``lr``, ``decay``: (K, P) or (K, 1); ``loss_K``: the loss before the update.
+        ``lr``, ``decay``: (K, P) or (K, 1); ``loss_K``: what is minimised, before the update.
         """
         state["count"] += 1
         if decay is not None:

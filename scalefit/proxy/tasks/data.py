@@ -42,7 +42,7 @@ class Source:
 
     task: str
     vocab: int
-    inputs = 0
+    inputs = read = 0  #: numbers of an example of a classification; tokens that the encoder reads of one
     examples = passes = 0
     facts: dict[str, Any]
     parts: Mapping[str, Source] = {}
@@ -153,20 +153,23 @@ def from_texts(
     seq_len: int,
     source: str,
     tokenizer: str = "",
+    apart: Mapping[str, bytes] | None = None,
+    about: Mapping[str, Any] | None = None,
     *,
     limit: int = 0,
     examples: int = 0,
     passes: int = 0,
 ) -> TokenSource:
-    """Bytes of named texts, of which whole texts are held out: about one in twenty, chosen by the hash of its name.
+    """Bytes of named texts. Held out are those ``apart``, where there are any, else whole texts among them: about one
+    in twenty, chosen by the hash of its name.
 
-    The split depends on names alone, so it stays the same when a text changes or another is added. With a
-    ``tokenizer`` file the tokens are its own.
+    That split depends on names alone, so it stays the same when a text changes or another is added. With a
+    ``tokenizer`` file the tokens are its own. ``about`` goes into the facts.
     """
-    names = sorted(texts)
-    held = [name for name in names if hashlib.sha256(name.encode()).digest()[0] < 13] or names[-1:]
-    train = [name for name in names if name not in set(held)] or names
-    parts = [b"\n".join(texts[name] for name in group) for group in (train, held)]
+    held = sorted(apart or [name for name in texts if hashlib.sha256(name.encode()).digest()[0] < 13])
+    held = held or sorted(texts)[-1:]
+    train = sorted(texts if apart else set(texts).difference(held)) or sorted(texts)
+    parts = [b"\n".join(each[name] for name in group) for each, group in ((texts, train), (apart or texts, held))]
     if train == held:
         cut = len(parts[0]) * 19 // 20
         parts = [parts[0][:cut], parts[0][cut:]]
@@ -178,6 +181,7 @@ def from_texts(
         "held_out_texts": 0 if train == held else len(held),
         "sha256": digests[0],
         "held_out_sha256": digests[1],
+        **(about or {}),
     }
     rows, vocab = [np.frombuffer(part, dtype=np.uint8)[None, :] for part in parts], BYTES
     if tokenizer:
@@ -220,13 +224,13 @@ def language_reference() -> dict[str, bytes]:
 def stdlib(seq_len: int, tokenizer: str, *, limit: int = 0, examples: int = 0, passes: int = 0) -> TokenSource:
     """The source code of Python's standard library."""
     options = {"limit": limit, "examples": examples, "passes": passes}
-    return from_texts(standard_library(), seq_len, "stdlib", tokenizer, **options)
+    return from_texts(standard_library(), seq_len, "stdlib", tokenizer, {}, {}, **options)
 
 
 def pydoc(seq_len: int, tokenizer: str, *, limit: int = 0, examples: int = 0, passes: int = 0) -> TokenSource:
     """The English prose of Python's language reference."""
     options = {"limit": limit, "examples": examples, "passes": passes}
-    return from_texts(language_reference(), seq_len, "pydoc", tokenizer, **options)
+    return from_texts(language_reference(), seq_len, "pydoc", tokenizer, {}, {}, **options)
 
 
 #: built-in sources: module and callable, whose keywords are the data_options

@@ -5,9 +5,9 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ TOKEN_FILES = (".npy", ".bin")
 VALIDATION = re.compile(r"(?<![a-z])(e?val|evaluation|valid|validation|dev|held.?out)(set)?(?![a-z])")
 TEST = re.compile(r"(?<![a-z])test(set)?(?![a-z])")
 IDS, TEXT = ("input_ids", "tokens", "ids"), "text"  #: columns of Hugging Face data sets
+Part = TypeVar("Part")
 
 
 def from_path(
@@ -48,33 +49,32 @@ def from_path(
         )
     if path.suffix in TOKEN_FILES:
         rows = [_tokens(path, bits)]
-        return _from_tokens(rows, [], path, seq_len, vocab, **options)
+        return _from_tokens(rows, [], path, seq_len, vocab, {}, **options)
     if path.is_dir():
         if (path / "state.json").exists() or (path / "dataset_dict.json").exists():
             return _from_hugging_face(path, seq_len, tokenizer, vocab, **options)
         files = sorted(file for file in path.rglob("*") if file.is_file())
         shards = [file for file in files if file.suffix in TOKEN_FILES]
         if shards:
-            rows, held = ([_tokens(each, bits) for each in part] for part in _parted(shards, path))
-            return _from_tokens(rows, held, path, seq_len, vocab, **options)
+            named = {str(shard.relative_to(path).with_suffix("")): shard for shard in shards}
+            rows, held = ([_tokens(each, bits) for each in part] for part in _parted(named))
+            return _from_tokens(rows, held, path, seq_len, vocab, {}, **options)
         texts = {str(file.relative_to(path)): file.read_bytes() for file in files}
     elif path.suffix == ".jsonl":
         texts = _jsonl_texts(path)
     else:
         texts = {path.name: path.read_bytes()}
-    return from_texts(texts, seq_len, str(path), tokenizer, **options)
+    return from_texts(texts, seq_len, str(path), tokenizer, {}, {}, **options)
 
 
-def _parted(shards: Sequence[Path], folder: Path) -> tuple[Sequence[Path], Sequence[Path]]:
-    """Shards to train on and those held out: of validation, else of a test, by a word in the name of the file or of its
-    folder, else the last. None of either is trained on, where there are others; without others none is held out."""
-    names = {shard: str(shard.relative_to(folder).with_suffix("")).lower() for shard in shards}
-    validation, test = ([shard for shard in shards if word.search(names[shard])] for word in (VALIDATION, TEST))
-    train = [shard for shard in shards if shard not in validation and shard not in test]
-    if not train:
-        return shards, []
-    held = validation or test or train[1:][-1:]
-    return [shard for shard in train if shard not in held], held
+def _parted(parts: Mapping[str, Part]) -> tuple[list[Part], list[Part]]:
+    """Parts to train on and those held out: of validation, else of a test, by a word in their names, else the last.
+    None of either is trained on, where there are others; without others none is held out."""
+    validation, test = ([name for name in parts if word.search(name.lower())] for word in (VALIDATION, TEST))
+    train = [name for name in parts if name not in validation and name not in test]
+    held = (validation or test or train[1:][-1:]) if train else []
+    chosen = [name for name in train or parts if name not in held]
+    return [parts[name] for name in chosen], [parts[name] for name in held]
 
 
 def _jsonl_texts(path: Path) -> dict[str, bytes]:
@@ -107,6 +107,9 @@ def _tokens(path: Path, bits: int) -> Tokens:
         else:
             head = np.fromfile(path, dtype=np.int32, count=3)
             said = HEADERS.get(int(head[0])) if len(head) == 3 and path.stat().st_size >= HEADER else None
+            if said and bits not in (0, said):
+                what = f"bits is {bits}, but the header of the file says {said}"
+                raise InputError(what, where=str(path), todo="leave bits out: the header knows")
             kind = np.uint32 if (said or bits) == 32 else np.uint16
             count = (int(head[2]),) if said else None
             tokens = np.memmap(path, kind, "r", offset=HEADER if said else 0, shape=count)
@@ -130,13 +133,19 @@ def _in_halves(tokens: Tokens) -> bool:
 
 
 def _from_tokens(
-    train: Sequence[Tokens], held: Sequence[Tokens], path: Path, seq_len: int, vocab: int, **options: int
+    train: Sequence[Tokens],
+    held: Sequence[Tokens],
+    path: Path,
+    seq_len: int,
+    vocab: int,
+    about: Mapping[str, Any],
+    **options: int,
 ) -> TokenSource:
     """Shards of tokens, and those held out; without such the last twentieth of each is held out."""
     if not held:
         held = [row[len(row) * 19 // 20 :] for row in train]
         train = [row[: len(row) * 19 // 20] for row in train]
-    facts: dict[str, Any] = {"source": str(path), "unit": "tokens", "shards": len(train)}
+    facts: dict[str, Any] = {"source": str(path), "unit": "tokens", "shards": len(train), **about}
     vocab = vocab or _vocabulary([*train, *held], path)
     return TokenSource(train, held, seq_len, vocab, facts, unchecked=True, **options)
 
@@ -171,17 +180,20 @@ def _from_hugging_face(path: Path, seq_len: int, tokenizer: str, vocab: int, **o
     if ids is None and TEXT not in names:
         todo = f"name the tokens {', '.join(IDS)}, or the texts {TEXT}"
         raise InputError(f"the columns are {', '.join(names)}", where=str(path), todo=todo)
-    train = next((name for name in parts if "train" in name), next(iter(parts)))
-    held = [name for name in parts if name != train and ("val" in name or "test" in name)][:1]
+    train, held = _parted({name: name for name in parts})
+    about = {"splits": train, "held_out_splits": held}  # run.json says which they were
     if ids is None:
-        texts = {f"{number:09d}": text.encode() for number, text in enumerate(parts[train][TEXT])}
-        return from_texts(texts, seq_len, str(path), tokenizer, **options)
+        texts, other = (
+            {f"{name}/{i:09d}": text.encode() for name in part for i, text in enumerate(parts[name][TEXT])}
+            for part in (train, held)
+        )
+        return from_texts(texts, seq_len, str(path), tokenizer, other, about, **options)
     rows, apart = (
         [
             chunk.flatten().to_numpy(zero_copy_only=False)
             for name in part
             for chunk in parts[name].data.column(ids).chunks
         ]
-        for part in ([train], held)
+        for part in (train, held)
     )
-    return _from_tokens(rows, apart, path, seq_len, vocab, **options)
+    return _from_tokens(rows, apart, path, seq_len, vocab, about, **options)

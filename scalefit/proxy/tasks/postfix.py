@@ -42,7 +42,7 @@ class Postfix(Source):
         self.begin, self.vocab = names["begin"], variables + LEVELS * PER_LEVEL + len(names)
         trees = [tree for shape in _shapes(0, n) for tree in _levelled(shape, n)]
         infix, postfix = [_infix(tree, 0) for tree in trees], [list(_postfix(tree)) for tree in trees]
-        longest = max(map(len, infix))
+        self.read = longest = max(map(len, infix))
         # places of leaves and operators count from zero, signs from below: they are filled in when an example is drawn
         signs = {sign: -1 - i for i, sign in enumerate(names)}
         padded = [[*line, *["pad"] * (longest - len(line))] for line in infix]

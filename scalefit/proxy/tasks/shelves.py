@@ -38,10 +38,7 @@ class Shelf:
     def spaced(self, size: int) -> Tokens:
         """Windows evenly spaced over all rows."""
         places = np.maximum(self.lengths - self.window + 1, 0)
-        place = np.linspace(0, int(places.sum()) - 1, size).astype(np.int64)
-        if self.equal:
-            return self.windows(place % len(self.rows), place // len(self.rows))
-        return self._numbered(place, places, 1)
+        return self._numbered(np.linspace(0, int(places.sum()) - 1, size).astype(np.int64), places, 1)
 
     @property
     def _in_pass(self) -> Integers:

@@ -42,7 +42,8 @@ class Translation(Source):
         seed: int = 0,
     ) -> None:
         sizes = (source_words, draft_words)
-        self.seq_len, self.vocab, self.meanings = seq_len, max(sizes), meanings
+        self.seq_len = self.read = seq_len
+        self.vocab, self.meanings = max(sizes), meanings
         if meanings < 2 or any(size < meanings or size % meanings for size in sizes):
             raise InputError(
                 f"no translation of {source_words} and {draft_words} words into {meanings} meanings",

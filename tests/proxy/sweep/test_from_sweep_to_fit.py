@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import scalefit  # noqa: E402
+from scalefit.fitting.prepare import Options, prepare  # noqa: E402
 from scalefit.proxy import collect_sweep, plan_sweep, run_sweep  # noqa: E402
 from scalefit.proxy.run_folder import RunFolder  # noqa: E402
 
@@ -26,22 +27,17 @@ BASE: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("key", "values", "law", "column", "logged"),
-    [
-        ("experts", [1, 2, 4], "sparsity", "sparsity", {0.0, 0.5, 0.75}),
-        ("weight_bits", [0, 2, 4], "precision:parts=weights", "precision_w", {32, 2, 4}),
-    ],
-)
-def test_no_law_loses_the_plain_runs(
-    key: str, values: list[int], law: str, column: str, logged: set[float], tmp_path: Path
-) -> None:
-    plan_sweep({"base": BASE, "grid": {"d_model": [16, 32], "steps": [2, 4, 8], key: values}}, tmp_path)
+def test_no_law_loses_the_plain_runs(tmp_path: Path) -> None:
+    cells = [{"experts": [1, 2, 4]}, {"weight_bits": [2, 4]}, {"weight_bits": 2, "weight_group": 4}]
+    plan_sweep({"base": BASE, "grid": {"d_model": [16, 32], "steps": [1, 2]}, "cells": cells}, tmp_path)
     run_sweep(tmp_path)
     table = collect_sweep(tmp_path)
-    assert set(table[column]) == logged
-    fit = scalefit.fit(table, law, starts=1)
-    assert fit.rows == len(table) == 18
+    assert set(table["sparsity"]) == {0.0, 0.5, 0.75}
+    assert set(table["precision_w"]) == {32, 2, 4}
+    assert table["group_size"].dropna().tolist() == [4.0] * 4
+    for law in ("sparsity", "precision:parts=weights"):
+        rows = prepare(scalefit.read_runs(table), law, Options()).rows.frame
+        assert len(rows) == len(table) == 24, law
 
 
 def test_the_learning_rate_of_a_run_is_the_one_that_was_applied(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -235,6 +236,50 @@ def test_a_data_set_of_hugging_face_is_read_from_disk(tmp_path: Path) -> None:
         [sys.executable, "-c", HUGGING_FACE, str(tmp_path)], capture_output=True, text=True, check=False
     )
     assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("splits", "train", "held"),
+    [
+        ("test validation train", "train", "validation"),  # validation goes before a test, in whatever order
+        ("test_sft train_sft", "train_sft", "test_sft"),
+        ("unsupervised test", "unsupervised", "test"),
+        ("a b", "a", "b"),
+        ("test", "test", ""),  # the only one: its last twentieth is held out
+    ],
+)
+def test_a_split_is_held_out_by_its_name_and_run_json_says_which(
+    splits: str, train: str, held: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by the package, which reads a folder as a table, or as a dictionary of tables."""
+
+    class Table(dict[str, list[str]]):
+        column_names = ("text",)
+
+    names = splits.split()
+    tables = {name: Table(text=[chr(97 + i) * 40] * 30) for i, name in enumerate(names)}
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_from_disk=lambda _: tables))
+    (tmp_path / "state.json").touch()
+    source = open_source(str(tmp_path), 8)
+    assert isinstance(source, TokenSource)
+    assert (source.facts["splits"], source.facts["held_out_splits"]) == ([train], [held] if held else [])
+    for one, seen in ((train, source.batch(0, 1, 40)), (held or train, source.held_out(40))):
+        assert set(seen["tokens"].unique().tolist()) <= {97 + names.index(one), 10}
+
+
+def test_the_bits_that_a_header_says_cannot_be_overruled(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.bin", TOKENS, 20240801, 32)
+    with pytest.raises(InputError, match="bits is 16, but the header of the file says 32"):
+        opened(path, bits=16)
+    assert opened(path, bits=32).facts["tokens"] == 3800
+
+
+def test_held_out_windows_are_of_as_many_rows_as_there_are_windows() -> None:
+    """4,096 windows of 33 tokens of 1,024 rows of 128: of how many rows they are, and how many tokens they see."""
+    rows = np.arange(1024 * 128).reshape(1024, 128)
+    seen = Shelf(rows, 33).spaced(4096)
+    assert np.unique(seen // 128, axis=0).shape[0] == 1024
+    assert len(np.unique(seen)) > 0.8 * rows.size
 
 
 def test_a_bin_of_halves_of_tokens_is_refused_until_its_bits_are_said(tmp_path: Path) -> None:

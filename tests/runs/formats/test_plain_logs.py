@@ -1,9 +1,12 @@
 """Logs of no known trainer whose lines give a step and a loss, and several trainings in one log."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import scalefit as sf
+from scalefit.runs.formats.within_text import table_within
 
 
 def lines(form, start=3.0, steps=range(0, 101, 10)):
@@ -83,3 +86,26 @@ def test_several_losses_of_one_epoch_without_a_step_are_refused_by_row(tmp_path)
     (tmp_path / "train.log").write_text("\n".join(texts))
     with pytest.raises(sf.InputError, match="row 2: several lines of one epoch have different losses"):
         sf.read_runs(tmp_path / "train.log")
+
+
+@pytest.mark.parametrize(
+    ("below", "rows"),
+    [
+        (["10  3.5", "20  3.0"], 2),
+        (["10  3.5", "20  3.0", "30  2.5  x"], 2),  # another number of cells
+        (["10  3.5", "20  3.0", "30"], 2),
+        (["10  3.5", "20  3.0", "end  2.5"], 2),  # no step
+        (["10  3.5", "20  3.0", "30  2,5"], 2),  # a comma may be a decimal mark
+        (["10  3.5", "20  -", "30  2.5"], 3),  # a loss that was not logged
+        (["10  3.5"], 0),
+    ],
+    ids=str,
+)
+def test_a_table_within_a_text_ends_where_its_rows_do(below, rows):
+    found = table_within(Path("log.txt"), ["some words", "step  loss", *below, "more words"])
+    if not rows:
+        assert found is None
+        return
+    assert found.frame["step"].tolist() == [10 * (i + 1) for i in range(rows)]
+    assert found.frame.index.tolist() == [3 + i for i in range(rows)]
+    assert found.frame["loss"].iloc[0] == 3.5

@@ -1,10 +1,14 @@
 """Several measures of several runs side by side, and settings in the names of columns: never pooled as one loss."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import scalefit as sf
+from scalefit.runs.formats.raw import RawTable
+from scalefit.runs.formats.side_by_side import side_by_side
 
 STEPS = np.arange(10, 110, 10)
 FORMS = ["{run}/{measure}", "{run} - {measure}", "{run}_{measure}", "{measure}_{run}", "{measure}.{run}"]
@@ -104,3 +108,17 @@ def test_the_splits_of_each_run_without_the_word_of_a_measure(form):
     assert runs.names == ["a", "b"]
     for name, part in runs.curves.groupby("run", observed=True):
         np.testing.assert_allclose(part["loss"], losses[name])
+
+
+def test_two_runs_of_two_measures_are_the_fewest_and_rows_that_were_not_numbers_move_along():
+    frame = pd.DataFrame({"step": [10, 20], "a/loss": [3.0, 2.0], "a/lr": [1e-3, 1e-3], "b2/loss": [2.5, np.nan]})
+    frame.index = [1, 2]
+    assert side_by_side(RawTable(Path("t.csv"), frame)) is None
+    four = RawTable(Path("t.csv"), frame.assign(**{"b2/lr": 2e-3}), nans={"b2/loss": [2]})
+    found = side_by_side(four)
+    assert found.frame.to_dict("list") == {
+        "run": ["a", "a", "b2", "b2"], "step": [10, 20, 10, 20],
+        "loss": [3.0, 2.0, 2.5, pytest.approx(np.nan, nan_ok=True)], "lr": [1e-3, 1e-3, 2e-3, 2e-3],
+    }  # fmt: skip
+    assert (found.frame.index.tolist(), found.nans) == ([1, 2, 3, 4], {"loss": [4], "lr": []})
+    assert side_by_side(RawTable(Path("t.csv"), four.frame.assign(tokens=[1, 2]))) is None

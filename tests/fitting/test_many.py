@@ -1,0 +1,56 @@
+"""Many fits as one batch give the numbers of single fits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit as sf
+from scalefit.cli import main
+
+
+def _curves(lengths: tuple[int, ...]) -> pd.DataFrame:
+    """A curve of each length, on steps and of constants of its own, with noise and an outlier."""
+    rng, parts = np.random.default_rng(0), []
+    for i, rows in enumerate(lengths):
+        step = np.unique(np.geomspace(50 + 10 * i, 20_000 + 5_000 * i, rows).astype(int))
+        loss = (2 + 0.1 * i + (6 + i) * step ** -(0.3 + 0.05 * i)) * np.exp(0.01 * rng.standard_normal(len(step)))
+        loss[2] *= 1.1
+        parts.append(pd.DataFrame({"run": f"run {i}", "task": f"task {i // 2}", "step": step, "loss": loss}))
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.mark.parametrize("delta", ["auto", 0.01])
+@pytest.mark.parametrize("residuals", ["log", "linear"])
+def test_many_fits_are_those_of_each_curve_alone(residuals: str, delta: float | str) -> None:
+    curves = _curves((12, 30, 21))
+    made = sf.fit_many(curves, "power-floor:over=step", residuals=residuals, delta=delta)
+    for run, rows in curves.groupby("run"):
+        one = sf.fit(rows, "power-floor:over=step", points="all", residuals=residuals, delta=delta)
+        told = made.loc[run]
+        wanted = [*one.parameters.values(), one.cost, one.sigma, one.delta]
+        assert told[[*one.parameters, "cost", "sigma", "delta"]].to_list() == pytest.approx(wanted, rel=1e-6)
+        assert (told["rows"], told["agree"], told["status"]) == (one.rows, one.starts.agree, one.status)
+
+
+def test_groups_are_the_values_of_any_column_and_each_says_why_it_cannot_be_fitted() -> None:
+    curves = _curves((12, 30, 3))
+    made = sf.fit_many(curves, "power-floor:over=step", by="task")
+    assert made.index.to_list() == ["task 0", "task 1"]
+    assert made["status"].to_list() == ["converged", "not-identified"]
+    assert made["rows"].to_list() == [len(curves) - 3, 3]
+    assert "3 rows for 3 free parameters" in made.loc["task 1", "reason"]
+    assert np.isnan(made.loc["task 1", "alpha"])
+
+
+def test_a_law_with_a_search_of_its_own_is_refused_by_name() -> None:
+    with pytest.raises(sf.InputError, match="law broken is fitted to each set of rows in another way"):
+        sf.fit_many(_curves((30,)), "broken:over=step")
+
+
+def test_the_command_refuses_what_holds_for_one_fit_only(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["fit", "data/size_data/runs.csv", "--law", "power:over=D", "--each", "N", "--fix", "A=2"]
+    with pytest.raises(SystemExit):
+        main(asked)
+    assert "--fix is for one fit, not for one of each N" in capsys.readouterr().err
