@@ -166,6 +166,12 @@ def test_rows_named_each_are_results_although_they_hold_steps(read):
     assert runs.curves is None and runs.table["steps"].tolist() == steps
 
 
+def test_tokens_of_a_configuration_that_differ_in_each_row_make_these_results(read):
+    rows = [f"3.3M,{tokens:g},{tokens / 5e5:.0f},{5 - at / 4}" for at, tokens in enumerate([5e8, 1e9, 6e9, 2e10])]
+    runs = read("\n".join(["params,config/data/n_tokens,iters,loss", *rows]))
+    assert runs.curves is None and runs.table["D"].tolist() == [5e8, 1e9, 6e9, 2e10]
+
+
 DOUBTS = {
     "C is 0.001 times 6 N D in 1 run": [(1e6, 2e7, 1.2e14, 4.0), (2e6, 4e7, 4.8e11, 3.8), (4e6, 8e7, 1.92e15, 3.6)],
     "N is below 1000 in 1 run": [(1.2, 2e10, 9e17, 4.0), (2e9, 4e10, 4.8e20, 3.8), (4e9, 8e10, 1.92e21, 3.6)],
