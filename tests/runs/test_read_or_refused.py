@@ -172,6 +172,14 @@ def test_tokens_of_a_configuration_that_differ_in_each_row_make_these_results(re
     assert runs.curves is None and runs.table["D"].tolist() == [5e8, 1e9, 6e9, 2e10]
 
 
+@pytest.mark.parametrize("tokens", ["524288", "{:d}"])
+def test_tokens_of_each_step_are_no_tokens_so_far(read, tokens):
+    """D was that of the last step."""
+    rows = [f"{10 * k},{4 - k / 16},{tokens.format(524288 - 37 * k % 911)}" for k in range(1, 20)]
+    runs = read("\n".join(["step,loss,tokens", *rows]))
+    assert "D" not in runs.table and any("does not rise" in note.text for note in runs.notes if note.kind == "suspect")
+
+
 DOUBTS = {
     "C is 0.001 times 6 N D in 1 run": [(1e6, 2e7, 1.2e14, 4.0), (2e6, 4e7, 4.8e11, 3.8), (4e6, 8e7, 1.92e15, 3.6)],
     "N is below 1000 in 1 run": [(1.2, 2e10, 9e17, 4.0), (2e9, 4e10, 4.8e20, 3.8), (4e9, 8e10, 1.92e21, 3.6)],
