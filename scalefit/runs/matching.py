@@ -224,8 +224,8 @@ def _told_scale(name: str, canonical: str, column: Column, tier: str) -> float:
 def _scale(name: str, canonical: str, column: Column, tier: str) -> float:
     """The factor to the canonical unit if the name is an alias of the column, else 0."""
     plain = normalised(name)
-    if canonical == "loss" and LOG_ALONE.search(name.lower()):
-        return 0.0  # loss (log2) may be in bits, or the logarithm of a loss
+    if LOG_ALONE.search(name.lower()):
+        return 0.0  # a logarithm; loss (log2) may be in bits too
     if canonical.startswith("precision") and canonical != name:
         return 0.0  # of a detector, and no number of bits
     if tier == "aliases" and re.sub(r"\s*[\(\[].*[\)\]]$", "", name).strip() == canonical:

@@ -180,6 +180,21 @@ def test_tokens_of_each_step_are_no_tokens_so_far(read, tokens):
     assert "D" not in runs.table and any("does not rise" in note.text for note in runs.notes if note.kind == "suspect")
 
 
+def test_a_raised_digit_behind_decimals_is_refused(read):
+    """3.5² was 12.25."""
+    with pytest.raises(sf.InputError, match=r"row 2, column loss: '3\.5²' may be a number with a footnote"):
+        read("N,D,loss\n2×10⁶,10⁷,3.5²\n5e6,1e8,3.25\n")
+
+
+@pytest.mark.parametrize("base", [2, 10])
+def test_a_logarithm_that_is_said_behind_the_name(read, base):
+    logs = np.log([N, D]) / np.log(base)
+    rows = [f"{n},{d},{loss}" for n, d, loss in zip(*logs, LOSS, strict=True)]
+    assert planted(read("\n".join([f"N (log{base}),tokens [log{base}],loss", *rows])))
+    table = read(f"N,D,lr (log{base}),loss (log{base})\n1e6,1e8,-3,3.5\n2e6,1e8,-2,3.25\n").table
+    assert not {"lr", "peak_lr", "loss"} & set(table.columns)
+
+
 DOUBTS = {
     "C is 0.001 times 6 N D in 1 run": [(1e6, 2e7, 1.2e14, 4.0), (2e6, 4e7, 4.8e11, 3.8), (4e6, 8e7, 1.92e15, 3.6)],
     "N is below 1000 in 1 run": [(1.2, 2e10, 9e17, 4.0), (2e9, 4e10, 4.8e20, 3.8), (4e9, 8e10, 1.92e21, 3.6)],
