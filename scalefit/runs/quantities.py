@@ -210,6 +210,9 @@ def _refuse_doubtful(column: pd.Series, odd: list[int], where: str, bare_header:
             "may be a number with a footnote, or a power",
             "write the value of the power, or leave the footnote out",
         )
+    if not bare_header and not doubtful.any():
+        doubtful = texts.map(lambda text: counts_said(text) and not states_unit(text))
+        what, todo = "does not say whether the unit in the header holds for it", "write the unit in one place"
     if column.name in HELD and not doubtful.any():
         told = texts.map(lambda text: HOLDING.get(_without_word(text)[1], {column.name}))
         doubtful = told.map(lambda kinds: column.name not in kinds)
@@ -230,5 +233,5 @@ def states_unit(cell: object) -> bool:
     >>> states_unit("1.3B"), states_unit("1,300"), states_unit(1.3), states_unit("b")
     (True, False, False, False)
     """
-    found = PATTERN.fullmatch(_bare(str(cell)))
+    found = PATTERN.fullmatch(_without_word(_bare(str(cell)))[0])
     return bool(found and found[2])

@@ -32,6 +32,7 @@ def planted(runs, loss=1.0):
 
 HEADERS = {  # header, cells of N, D and the loss, separator
     "units behind numbers": ("params,tokens,loss", ("{2:g}M params", "{1:g} tokens", "{4} nats"), ","),
+    "units twice": ("Size (M),tokens (M),loss", ("{2:g}M params", "{3:g}B tokens", "{4}"), ","),
     "commas in brackets": ("N (params, M),D (tokens, B),loss (nats, val)", ("{2}", "{3}", "{4}"), ","),
     "commas before units": ("N, M;D, B;loss", ("{2}", "{3}", "{4}"), ";"),
     "size with a unit": ("Size (M),Tokens (B),loss", ("{2}", "{3}", "{4}"), ","),
@@ -63,6 +64,11 @@ def test_a_number_that_counts_something_else_is_refused(read, cell):
     other = {"N": "2e6", "loss": "3.5", column: cell}
     with pytest.raises(sf.InputError, match=rf"row 2, column {column}: '{cell}' counts no {column}"):
         read(f"N,D,loss\n{other['N']},4e7,{other['loss']}\n5e6,1e8,3.75\n")
+
+
+def test_a_number_with_its_word_under_a_unit_is_refused(read):
+    with pytest.raises(sf.InputError, match="'40 tokens' does not say whether the unit in the header holds"):
+        read("N (M),D (M),loss\n2,40 tokens,4.1\n5,100 tokens,3.75\n")
 
 
 def test_a_header_of_more_names_than_any_row_has_cells_is_refused(read):
