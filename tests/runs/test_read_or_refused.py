@@ -201,6 +201,12 @@ def test_a_logarithm_that_is_said_behind_the_name(read, base):
     assert not {"lr", "peak_lr", "loss"} & set(table.columns)
 
 
+def test_a_log_with_a_restart_whose_steps_are_called_a_length_is_refused(read):
+    places = [*range(1, 15), *range(12, 20)]
+    with pytest.raises(sf.InputError, match="the steps rise evenly for the most part"):
+        read("\n".join(["steps,train_loss", *(f"{k},{4 - k / 16}" for k in places)]))
+
+
 DOUBTS = {
     "C is 0.001 times 6 N D in 1 run": [(1e6, 2e7, 1.2e14, 4.0), (2e6, 4e7, 4.8e11, 3.8), (4e6, 8e7, 1.92e15, 3.6)],
     "N is below 1000 in 1 run": [(1.2, 2e10, 9e17, 4.0), (2e9, 4e10, 4.8e20, 3.8), (4e9, 8e10, 1.92e21, 3.6)],

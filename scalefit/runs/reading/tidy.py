@@ -239,9 +239,7 @@ def _find_axis(tidy: Tidy) -> None:
     one_row_per_run = "run" in columns and not frame["run"].duplicated().any()
     if "step" in columns and "run" not in columns and are_final_results(frame, settings=configured(tidy.bindings)):
         _rename(tidy, {} if "steps" in columns else {"step": "steps"})
-        one = (
-            "all rows stand at one step" if frame["step"].nunique() == 1 else "each has a name or a setting of its own"
-        )
+        one = "all rows stand at one step" if frame["step"].nunique() == 1 else "each has a name of its own"
         told = f"{' and '.join(by)} differ between rows" if (by := telling(frame)) else one
         tidy.note("derived", f"each row is the result of a run and its step the length of that run: {told}", len(frame))
     elif "step" in columns and not one_row_per_run:
