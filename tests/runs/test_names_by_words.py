@@ -7,7 +7,7 @@ import pytest
 import scalefit as sf
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.matching import _scale, match
-from scalefit.runs.reading.checks import rises_like_steps
+from scalefit.runs.reading.counters import rises_like_steps
 from scalefit.runs.wording import worded
 
 
