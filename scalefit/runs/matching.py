@@ -172,7 +172,7 @@ def _guessed(
             candidates = {named[0]: 1.0}  # names may come again, identifiers do not
         if len(candidates) > 1:
             what = f"the columns {' and '.join(map(repr, candidates))} could both be {canonical}"
-            todo = "choose one: " + " or ".join(f"--map {canonical}={_quoted(name)}" for name in candidates)
+            todo = "choose one: " + " or ".join(f"--map {canonical}={in_shell(name)}" for name in candidates)
             if ties is None:
                 raise InputError(what, where=where, todo=todo)
             ties[canonical] = f"{what}; {todo}"
@@ -224,8 +224,8 @@ def _told_scale(name: str, canonical: str, column: Column, tier: str) -> float:
 def _scale(name: str, canonical: str, column: Column, tier: str) -> float:
     """The factor to the canonical unit if the name is an alias of the column, else 0."""
     plain = normalised(name)
-    if canonical == "loss" and LOG_ALONE.search(name.lower()):
-        return 0.0  # loss (log2) may be in bits, or the logarithm of a loss
+    if LOG_ALONE.search(name.lower()):
+        return 0.0  # a logarithm; loss (log2) may be in bits too
     if canonical.startswith("precision") and canonical != name:
         return 0.0  # of a detector, and no number of bits
     if tier == "aliases" and re.sub(r"\s*[\(\[].*[\)\]]$", "", name).strip() == canonical:
@@ -268,5 +268,6 @@ def _known(plain: str, canonical: str, aliases: tuple[str, ...], first: bool) ->
     return 1.0 if own or any(fnmatchcase(plain, alias) for alias in aliases) else 0.0
 
 
-def _quoted(name: str) -> str:
+def in_shell(name: str) -> str:
+    """A name as it is written in a command."""
     return f'"{name}"' if re.search(r"\s", name) else name

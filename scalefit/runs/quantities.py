@@ -46,6 +46,7 @@ FOOTNOTE = re.compile(r"(?<=[a-z.])\s*[*†‡§]+$", re.IGNORECASE)  #: behind 
 POWER = re.compile(r"(\d+(?:\.\d+)?)\s*(?:\^|\*\*)\s*[({]?\s*([+-]?\d+(?:\.\d+)?)\s*[)}]?")
 TIMES_POWER = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*[x×*·]\s*10\s*(?:\^|\*\*)\s*[({]?\s*([+-]?\d+)\s*[)}]?", re.I)
 RAISED = re.compile(r"[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+RAISED_DECIMAL = re.compile(r"[+-]?\d*\.\d+\s*[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")  #: not 2.5×10⁷
 DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)")
 WORDS = {"nan": float("nan"), "inf": float("inf"), "infinity": float("inf"), "∞": float("inf")}
@@ -203,6 +204,15 @@ def _refuse_doubtful(column: pd.Series, odd: list[int], where: str, bare_header:
     if stated and not any(_bare(text)[-1:] in "kK" for text in stated):  # else a count that begins below 1K
         doubtful = pd.to_numeric(column, errors="coerce").abs().between(0, FEW, inclusive="neither")
         what, todo = f"has no unit, unlike '{stated[0]}'", "write the unit into every cell, or into the header"
+    if not doubtful.any():
+        doubtful = texts.map(lambda text: RAISED_DECIMAL.fullmatch(text) is not None)
+        what, todo = (
+            "may be a number with a footnote, or a power",
+            "write the value of the power, or leave the footnote out",
+        )
+    if not bare_header and not doubtful.any():
+        doubtful = texts.map(lambda text: counts_said(text) and not states_unit(text))
+        what, todo = "does not say whether the unit in the header holds for it", "write the unit in one place"
     if column.name in HELD and not doubtful.any():
         told = texts.map(lambda text: HOLDING.get(_without_word(text)[1], {column.name}))
         doubtful = told.map(lambda kinds: column.name not in kinds)
@@ -223,5 +233,5 @@ def states_unit(cell: object) -> bool:
     >>> states_unit("1.3B"), states_unit("1,300"), states_unit(1.3), states_unit("b")
     (True, False, False, False)
     """
-    found = PATTERN.fullmatch(_bare(str(cell)))
+    found = PATTERN.fullmatch(_without_word(_bare(str(cell)))[0])
     return bool(found and found[2])

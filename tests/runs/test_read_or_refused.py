@@ -32,6 +32,7 @@ def planted(runs, loss=1.0):
 
 HEADERS = {  # header, cells of N, D and the loss, separator
     "units behind numbers": ("params,tokens,loss", ("{2:g}M params", "{1:g} tokens", "{4} nats"), ","),
+    "units twice": ("Size (M),tokens (M),loss", ("{2:g}M params", "{3:g}B tokens", "{4}"), ","),
     "commas in brackets": ("N (params, M),D (tokens, B),loss (nats, val)", ("{2}", "{3}", "{4}"), ","),
     "commas before units": ("N, M;D, B;loss", ("{2}", "{3}", "{4}"), ";"),
     "size with a unit": ("Size (M),Tokens (B),loss", ("{2}", "{3}", "{4}"), ","),
@@ -63,6 +64,11 @@ def test_a_number_that_counts_something_else_is_refused(read, cell):
     other = {"N": "2e6", "loss": "3.5", column: cell}
     with pytest.raises(sf.InputError, match=rf"row 2, column {column}: '{cell}' counts no {column}"):
         read(f"N,D,loss\n{other['N']},4e7,{other['loss']}\n5e6,1e8,3.75\n")
+
+
+def test_a_number_with_its_word_under_a_unit_is_refused(read):
+    with pytest.raises(sf.InputError, match="'40 tokens' does not say whether the unit in the header holds"):
+        read("N (M),D (M),loss\n2,40 tokens,4.1\n5,100 tokens,3.75\n")
 
 
 def test_a_header_of_more_names_than_any_row_has_cells_is_refused(read):
@@ -164,6 +170,41 @@ def test_rows_named_each_are_results_although_they_hold_steps(read):
     rows = [f"{name},3.3M,{step},{5 - step / 8e3}" for name, step in zip("uvwx", steps, strict=True)]
     runs = read("\n".join(["experiment,params,iters,loss", *rows]))
     assert runs.curves is None and runs.table["steps"].tolist() == steps
+
+
+def test_tokens_of_a_configuration_that_differ_in_each_row_make_these_results(read):
+    rows = [f"3.3M,{tokens:g},{tokens / 5e5:.0f},{5 - at / 4}" for at, tokens in enumerate([5e8, 1e9, 6e9, 2e10])]
+    runs = read("\n".join(["params,config/data/n_tokens,iters,loss", *rows]))
+    assert runs.curves is None and runs.table["D"].tolist() == [5e8, 1e9, 6e9, 2e10]
+
+
+@pytest.mark.parametrize("tokens", ["524288", "{:d}"])
+def test_tokens_of_each_step_are_no_tokens_so_far(read, tokens):
+    """D was that of the last step."""
+    rows = [f"{10 * k},{4 - k / 16},{tokens.format(524288 - 37 * k % 911)}" for k in range(1, 20)]
+    runs = read("\n".join(["step,loss,tokens", *rows]))
+    assert "D" not in runs.table and any("does not rise" in note.text for note in runs.notes if note.kind == "suspect")
+
+
+def test_a_raised_digit_behind_decimals_is_refused(read):
+    """3.5² was 12.25."""
+    with pytest.raises(sf.InputError, match=r"row 2, column loss: '3\.5²' may be a number with a footnote"):
+        read("N,D,loss\n2×10⁶,10⁷,3.5²\n5e6,1e8,3.25\n")
+
+
+@pytest.mark.parametrize("base", [2, 10])
+def test_a_logarithm_that_is_said_behind_the_name(read, base):
+    logs = np.log([N, D]) / np.log(base)
+    rows = [f"{n},{d},{loss}" for n, d, loss in zip(*logs, LOSS, strict=True)]
+    assert planted(read("\n".join([f"N (log{base}),tokens [log{base}],loss", *rows])))
+    table = read(f"N,D,lr (log{base}),loss (log{base})\n1e6,1e8,-3,3.5\n2e6,1e8,-2,3.25\n").table
+    assert not {"lr", "peak_lr", "loss"} & set(table.columns)
+
+
+def test_a_log_with_a_restart_whose_steps_are_called_a_length_is_refused(read):
+    places = [*range(1, 15), *range(12, 20)]
+    with pytest.raises(sf.InputError, match="the steps rise evenly for the most part"):
+        read("\n".join(["steps,train_loss", *(f"{k},{4 - k / 16}" for k in places)]))
 
 
 DOUBTS = {

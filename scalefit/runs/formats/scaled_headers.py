@@ -40,6 +40,7 @@ LOGARITHM = re.compile(
     r"(?P<base>log_?10|log_?2|ln|log)(?:[_\s-]*[(\[]\s*(?P<inner>[^()\[\]]+?)\s*[)\]]|(?P<sep>[_\s-]*)(?P<name>[A-Za-z]\w*))",
     re.IGNORECASE,
 )
+LOG_BEHIND = re.compile(r"(?P<name>.+?)\s*[(\[]\s*(?:in\s+)?(?P<base>log_?10|log_?2|ln)\s*[)\]]", re.IGNORECASE)
 BASES = {"log10": 10.0, "log2": 2.0, "ln": float(np.e)}
 COUNTS = frozenset({"N", "N_total", "D", "C", "tokens", "batch"})  #: what people write the logarithm of
 
@@ -107,7 +108,9 @@ def _of_unit(frame: pd.DataFrame, name: str, where: str) -> tuple[FloatArray, st
 
 def _of_logarithm(frame: pd.DataFrame, name: str, where: str) -> tuple[FloatArray, str, str] | None:
     """The quantity whose logarithm a column holds, to a base that its name states, its name, and what was done."""
-    found = LOGARITHM.fullmatch(name.strip())
+    behind = LOG_BEHIND.fullmatch(name.strip())  # of a loss it may be the base
+    clear_name = f"{behind['base']}({behind['name']})" if behind and canonical(behind["name"]) in COUNTS else name
+    found = LOGARITHM.fullmatch(clear_name.strip())
     bare = (found["inner"] or found["name"]) if found else ""
     base = BASES.get(found["base"].lower().replace("_", "")) if found else None
     clear = found is not None and bool(found["inner"] or found["sep"] or found["base"].lower() != "ln")

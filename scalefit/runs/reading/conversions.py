@@ -30,6 +30,7 @@ PARTS = re.compile(
     r"(?:.*_)?(?:accum(?:ulat\w+)?|gas)(?:_.*)?|world_size|(?:n_?|num_)?(?:gpus?|devices|nodes)(?:_count)?|"
     r"dp(?:_size|_degree)?|data_parallel(?:_size|_degree)?"
 )
+FEWEST = 3  #: steps along which tokens must rise
 MANY = 32768  #: a batch size of at least this is taken to count tokens, a smaller one sequences
 SAME = 0.02  #: log ratio within which two batch sizes agree
 BASES = {"log2": (2.0, "2"), "log10": (10.0, "10"), "ln": (float(np.e), "e")}
@@ -65,11 +66,29 @@ RATES = ("lr", "learning_rate", "peak_lr", "max_lr")
 
 def read_settings(tidy: Tidy) -> None:
     """Add `batch`, in tokens if the table shows what it counts, and `lr` from its logarithm, each with a note."""
+    _tokens_so_far(tidy)
     _read_logarithm(tidy)
     _read_ratio(tidy)
     _read_epochs(tidy)
     _read_batch(tidy)
     _read_data(tidy)
+
+
+def _tokens_so_far(tidy: Tidy) -> None:
+    """Tokens that do not rise where the steps do, as those of each step, are not those seen so far: no D follows."""
+    bound = next((each for each in tidy.bindings if each.name == "tokens" and each.how != "mapped"), None)
+    if tidy.axis != "step" or bound is None or tidy.frame["tokens"].dtype.kind not in "iuf":
+        return
+    rows = tidy.frame[tidy.frame["tokens"].notna()]
+    rises = np.diff(rows["step"].to_numpy(dtype=float)) > 0
+    if rises.sum() < FEWEST or 2 * (np.diff(rows["tokens"].to_numpy(dtype=float))[rises] > 0).sum() > rises.sum():
+        return
+    tidy.frame = tidy.frame.rename(columns={"tokens": "tokens_in_file"})
+    tidy.bindings = [each for each in tidy.bindings if each is not bound]
+    text = (
+        f"'{bound.source}' does not rise with the steps: it may count the tokens of a step, or those that are planned"
+    )
+    tidy.note("suspect", f"{text}; it is kept as tokens_in_file, and no D is read from it", len(rows))
 
 
 def peak_of_settings(tidy: Tidy) -> None:

@@ -133,6 +133,9 @@ def may_be_a_curve(frame: pd.DataFrame, where: str) -> str:
 
     Raises InputError where the column is one of samples: no table of results has such a one.
     """
+    if _mostly_even(frame):
+        what = "the steps rise evenly for the most part, as those of one log do, and go back or stand still elsewhere"
+        raise InputError(what, where=where, todo="map them if the rows are one curve: --map step=COLUMN")
     name = rises_like_steps(frame)
     shown = f'"{name}"' if " " in name else name
     if words_of(name) & SAMPLES:
@@ -141,6 +144,17 @@ def may_be_a_curve(frame: pd.DataFrame, where: str) -> str:
         raise InputError(what, where=where, todo=todo)
     text = f"'{name}' rises evenly from row to row as steps do, and each row is read as a run of its own: map it if the"
     return f"{text} rows are one curve (--map step={shown})" if name else ""
+
+
+def _mostly_even(frame: pd.DataFrame) -> bool:
+    """Whether lengths of runs rise as steps of one log do, but for a restart or rows that share a step."""
+    if "steps" not in frame.columns or len(frame) < EVENLY or "run" in frame.columns or telling(frame):
+        return False
+    if frame["steps"].dtype.kind not in "iuf" or not _falls_with(frame):
+        return False
+    rises = np.diff(frame["steps"].to_numpy(dtype=float))
+    up = rises[rises > 0]
+    return 5 * len(up) > 2 * len(frame) and bool(np.mean(np.isclose(up, np.median(up), rtol=0.01)) > 0.8)
 
 
 def rises_like_steps(frame: pd.DataFrame) -> str:

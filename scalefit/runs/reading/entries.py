@@ -35,8 +35,8 @@ def settings_of_results(tidy: Tidy) -> None:
     known = {name: value for name, value in new.items() if name in COLUMNS}
     if tidy.axis or not known:
         return
-    constant = pd.DataFrame(new, index=tidy.frame.index)
-    tidy.frame = pd.concat([tidy.frame, constant], axis=1)
+    rows = tidy.frame.index
+    tidy.frame = tidy.frame.assign(**{name: pd.Series([value] * len(rows), index=rows) for name, value in new.items()})
     tidy.note("derived", f"{', '.join(known)} of all rows are those that the file gives beside them")
 
 

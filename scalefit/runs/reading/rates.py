@@ -96,6 +96,11 @@ def _bare(name: str) -> str:
     return normalised(said.bare if said else name)
 
 
+def configured(bindings: list[Binding]) -> list[str]:
+    """The columns whose names in the file begin with that of a configuration, none of which changes along a run."""
+    return [each.name for each in bindings if SETTING.match(normalised(each.source))]
+
+
 def training_loss(frame: pd.DataFrame, bindings: list[Binding], where: str, tell_ties: bool) -> str:
     """What is to be said where final results hold another loss beside that of the training data, which is bound.
 

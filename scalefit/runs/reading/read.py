@@ -14,7 +14,7 @@ from scalefit.escaping import one_line
 from scalefit.parallel import each
 from scalefit.runs.conventions import in_other_units
 from scalefit.runs.formats import RawTable
-from scalefit.runs.matching import normalised
+from scalefit.runs.matching import in_shell, normalised
 from scalefit.runs.reading.checks import checked
 from scalefit.runs.reading.conversions import peak_of_settings, read_settings
 from scalefit.runs.reading.curves import join_sparse_rows, ordered, set_undecided_apart, table_of
@@ -167,9 +167,7 @@ def _missing(name: str, tables: list[Tidy]) -> InputError:
         likely = [column for column in numbers if in_other_units(column)]
     what = f"there is no column {name}; the columns are {listed([source.get(each, each) for each in columns], 30)}"
     shown = likely[0] if likely else "COLUMN"
-    todo = (
-        f'say which one it is: --map {name}="{shown}"' if " " in shown else f"say which one it is: --map {name}={shown}"
-    )
+    todo = f"say which one it is: --map {name}={in_shell(shown)}"
     return InputError(what, where=where, todo=todo)
 
 

@@ -51,17 +51,19 @@ def _is_sweep(frame: pd.DataFrame, fixed: list[str], axis: str) -> bool:
     return bool((2 * places.nunique() <= places.size()).all())
 
 
-def are_final_results(frame: pd.DataFrame, axis: str = "step") -> bool:
+def are_final_results(frame: pd.DataFrame, axis: str = "step", settings: Collection[str] = ()) -> bool:
     """Whether each row is the result of a run of its own, although it holds a step (that of its end).
 
     It is where every row has another size, seed or other fixed setting, or another amount of data beside it; or where
-    all rows of one such setting stand at one step, as those of a learning-rate sweep do.
+    all rows of one such setting stand at one step, as those of a learning-rate sweep do. ``settings``: columns that are
+    settings by their names, such as those of a configuration.
 
     >>> rows = pd.DataFrame({"N": [1e6, 1e6, 4e6, 4e6], "D": [1e8, 4e8, 1e8, 4e8], "step": [100, 400, 100, 400]})
     >>> are_final_results(rows), are_final_results(rows[["step", "D"]].iloc[:2])
     (True, False)
     """
     fixed = telling(frame)
+    fixed += [name for name in settings if name not in fixed and frame[name].nunique(dropna=False) > 1]
     if frame[axis].isna().any():
         return False
     if named_each(frame, axis) or _one_step_each(frame, fixed, axis):

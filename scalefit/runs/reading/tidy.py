@@ -19,7 +19,7 @@ from scalefit.runs.formats.scaled_headers import refuse_logarithms
 from scalefit.runs.matching import Binding, match
 from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
 from scalefit.runs.reading.counters import may_be_a_curve, refuse_counters_of_epochs, refuse_steps_of_epochs
-from scalefit.runs.reading.rates import bound_rates, plausible, sized, training_loss
+from scalefit.runs.reading.rates import bound_rates, configured, plausible, sized, training_loss
 from scalefit.runs.reading.results import (
     are_final_results,
     epochs_count_up,
@@ -237,9 +237,9 @@ def _find_axis(tidy: Tidy) -> None:
         tidy.note("named", f"{told}: the name is kept as run_in_file")
     columns, frame = set(tidy.frame.columns), tidy.frame
     one_row_per_run = "run" in columns and not frame["run"].duplicated().any()
-    if "step" in columns and "run" not in columns and are_final_results(frame):
+    if "step" in columns and "run" not in columns and are_final_results(frame, settings=configured(tidy.bindings)):
         _rename(tidy, {} if "steps" in columns else {"step": "steps"})
-        one = "all rows stand at one step" if frame["step"].nunique() == 1 else "rows of one length differ in rate"
+        one = "all rows stand at one step" if frame["step"].nunique() == 1 else "each has a name of its own"
         told = f"{' and '.join(by)} differ between rows" if (by := telling(frame)) else one
         tidy.note("derived", f"each row is the result of a run and its step the length of that run: {told}", len(frame))
     elif "step" in columns and not one_row_per_run:
