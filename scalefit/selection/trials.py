@@ -15,7 +15,6 @@ from scalefit.numerics import FloatArray
 from scalefit.rows.door import check_identified
 from scalefit.runs import Runs
 from scalefit.selection.holding import NEXT, Axis, Fold
-from scalefit.solver.many import solve_each
 from scalefit.solver.solve import Solution, solve
 from scalefit.uncertainty.forms import other_forms
 
@@ -109,18 +108,16 @@ class Ready:
     def solved_on(self, masks: Sequence[NDArray[np.bool_]]) -> list[Solution | None]:
         """The fits to the rows where each mask holds; None where these rows do not identify the law."""
         ready, few = self.prepared, replace(self.prepared.settings, starts=FOLD_STARTS)
-        sound = [self._identifies(kept) for kept in masks]
-        some = [kept for kept, can in zip(masks, sound, strict=True) if can]
-        weights = [None if ready.weights is None else ready.weights[kept] for kept in some]
-        made = iter(solve_each([ready.model.take(k) for k in some], [ready.values[k] for k in some], weights, few))
-        return [next(made) if can else None for can in sound]
 
-    def _identifies(self, kept: NDArray[np.bool_]) -> bool:
-        try:
-            check_identified(self.prepared.law, self.prepared.rows.keep(kept), self.prepared.free)
-        except InputError:
-            return False
-        return True
+        def one(kept: NDArray[np.bool_]) -> Solution | None:
+            try:
+                check_identified(ready.law, ready.rows.keep(kept), ready.free)
+                weights = None if ready.weights is None else ready.weights[kept]
+                return solve(ready.model.take(kept), ready.values[kept], weights, few)
+            except (InputError, np.linalg.LinAlgError):
+                return None
+
+        return [one(kept) for kept in masks]
 
     def refitted(self, folds: Sequence[Fold]) -> dict[str, Refit]:
         """The fits to the rows that each fold leaves, by its label; without those that these rows do not identify."""
