@@ -106,14 +106,14 @@ class TestBelief:
         np.testing.assert_allclose(found, there @ inverse @ there.T, rtol=1e-4, atol=1e-10)
 
     def test_the_error_of_a_law_falls_with_the_distance_in_decades(self, fit):
-        """Of 0.13 of the range of the losses, twice as much in the square of a misfit of 4; e^-1 three decades away."""
+        """Of 0.1 of the range of the losses, twice as much in the square of a misfit of 4; e^-1 three decades away."""
         wrong = replace(fit.intervals, calibration=replace(fit.intervals.calibration, factor=3.0, misfit=4.0))
         places = {"N": np.array([1e9, 1e10, 1e12]), "D": np.array([1e11, 1e11, 1e11])}
         apart = np.array([[0.0, 1.0, 3.0], [1.0, 0.0, 2.0], [3.0, 2.0, 0.0]])
         found = _errors(replace(fit, intervals=wrong), places, 0.7)
-        np.testing.assert_allclose(found, (0.13 * 0.7 * 3.0 * 2.0) ** 2 * np.exp(-((apart / 3.0) ** 0.9)), rtol=1e-12)
+        np.testing.assert_allclose(found, (0.1 * 0.7 * 3.0 * 2.0) ** 2 * np.exp(-((apart / 3.0) ** 0.9)), rtol=1e-12)
         both = _errors(replace(fit, intervals=wrong), {"N": places["N"], "D": places["N"]}, 0.7)
-        assert both[0, 1] == pytest.approx((0.13 * 0.7 * 6.0) ** 2 * np.exp(-((2**0.5 / 3.0) ** 0.9)))
+        assert both[0, 1] == pytest.approx((0.1 * 0.7 * 6.0) ** 2 * np.exp(-((2**0.5 / 3.0) ** 0.9)))
         assert not _errors(replace(fit, intervals=None), places, 0.7).any()
 
     def test_under_a_law_with_an_error_a_run_says_more_the_nearer_it_is(self, fit):
