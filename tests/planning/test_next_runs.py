@@ -123,14 +123,14 @@ class TestBelief:
         return Design(*believed(replace(fit, intervals=intervals), PLACES, noise, 1.0), noise, np.ones(3))
 
     def test_the_error_of_a_law_falls_with_the_distance_in_decades(self, fit):
-        """Of 0.13 of the range of the losses, twice as much with a misfit of 4; e^-1 of the square at 1.5 decades."""
+        """Of 0.1 of the range of the losses, twice as much with a misfit of 4; e^-1 of the square at 1.5 decades."""
         wrong = replace(fit.intervals, calibration=replace(fit.intervals.calibration, factor=3.0, misfit=4.0))
         places = {"N": np.array([1e9, 1e10, 1e12]), "D": np.array([1e11, 1e11, 1e11])}
         apart = np.array([[0.0, 1.0, 3.0], [1.0, 0.0, 2.0], [3.0, 2.0, 0.0]])
         found = _errors(replace(fit, intervals=wrong), places, 0.7)
-        np.testing.assert_allclose(found, (0.13 * 0.7 * 3.0 * 2.0) ** 2 * np.exp(-((apart / 1.5) ** 2)), rtol=1e-12)
+        np.testing.assert_allclose(found, (0.1 * 0.7 * 3.0 * 2.0) ** 2 * np.exp(-((apart / 1.5) ** 2)), rtol=1e-12)
         both = _errors(replace(fit, intervals=wrong), {"N": places["N"], "D": places["N"]}, 0.7)
-        assert both[0, 1] == pytest.approx((0.13 * 0.7 * 6.0) ** 2 * np.exp(-((2**0.5 / 1.5) ** 2)))
+        assert both[0, 1] == pytest.approx((0.1 * 0.7 * 6.0) ** 2 * np.exp(-((2**0.5 / 1.5) ** 2)))
         assert not _errors(replace(fit, intervals=None), places, 0.7).any()
 
     def test_under_a_law_with_an_error_a_run_says_more_the_nearer_it_is(self, fit):
