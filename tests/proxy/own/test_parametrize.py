@@ -235,8 +235,23 @@ def test_heads_that_grow_are_noted():
     assert "its heads grow 4 times" in str(parametrize(Few(64, 2), Few(16, 2)))
     assert "multiply its attention logits by 0.5 " in str(parametrize(Few(64, 2), Few(16, 2)))
     assert "its heads grow 2 times" in str(parametrize(Few(64, 4), Few(16, 2)))
-    assert "its heads grow 8 times" in str(parametrize(Few(64, 1), Few(16, 2)))
     assert not parametrize(Few(64, 8), Few(16, 2)).notes
+
+
+def test_heads_whose_size_no_module_tells_have_their_share_of_the_width():
+    class Counted(nn.Module):
+        def __init__(self, dim, heads):
+            super().__init__()
+            self.proj, self.n_head = nn.Linear(dim, dim), heads
+
+    class Few(nn.Module):
+        def __init__(self, dim, heads):
+            super().__init__()
+            self.attn = Counted(dim, heads)
+
+    assert "attn: its heads grow 2 times" in str(parametrize(Few(64, 4), Few(16, 2)))
+    assert "attn: its heads grow 8 times" in str(parametrize(Few(64, 1), Few(16, 2)))
+    assert "heads grow" not in str(parametrize(Few(64, 8), Few(16, 2)))
 
 
 @pytest.mark.parametrize(
