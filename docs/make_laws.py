@@ -23,7 +23,7 @@ MEASURED = HERE / "measured.csv"
 #: law -> why it was not back-tested: which data it would need, and why they cannot be had
 UNMEASURED = {
     "parallel": "losses of models with 1, 2, 4 and 8 streams at three sizes: the bundled trainer builds one, and "
-    "the 48 runs of the source (.5e9 to 4.4e9 parameters; k is told as .39 on code, .33 on text) were not at hand",
+    "the 48 runs of the source (.5e9 to 4.4e9 parameters; k is reported as .39 on code, .33 on text) were not at hand",
 }
 #: law -> what finds its optimum, where that is no plan of size and data
 OPTIMA = {

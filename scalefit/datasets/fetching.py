@@ -76,8 +76,9 @@ def fetch(name: str, given: str | Path | None = None) -> Path:
     be reached, or where the numbers are not those that were registered.
     """
     if name not in public():
-        near = nearest_names(name, public()) or list(public())
-        raise InputError(f'no public data set "{name}"', todo=f"there are {', '.join(near)}")
+        near = ", ".join(nearest_names(name, public()))
+        todo = f"the nearest names are {near}; scalefit data lists all" if near else f"there are {', '.join(public())}"
+        raise InputError(f'no public data set "{name}"', todo=todo)
     one = public()[name]
     if given is None and one.path.is_file() and values_of(pd.read_csv(one.path)) == one.values:
         return one.path

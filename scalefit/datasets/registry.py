@@ -45,8 +45,9 @@ def load(name: str) -> Runs:
     folder = root() / name
     table = _table(folder)
     if table is None:
-        near = nearest_names(name, names()) or names()
-        raise InputError(f'no data set "{name}"', todo=f"there are {', '.join(near)}")
+        near = ", ".join(nearest_names(name, names()))
+        todo = f"the nearest names are {near}; scalefit data lists all" if near else f"there are {', '.join(names())}"
+        raise InputError(f'no data set "{name}"', todo=todo)
     schedule = next((place for place in folder.glob("lr.csv*")), None)
     return read_runs(table, schedule=None if schedule is None else str(schedule))
 

@@ -94,7 +94,7 @@ REFUSED = [
     ("fit signs.csv --law chinchilla", ["row 2, column loss", "row 3, column N", "(and in 1 other row)"]),
     ("fitt runs.csv", ["fitt", "did you mean fit"]),
     ("laws nothing", ["nothing", "scalefit laws"]),
-    ("data nothing", ["nothing", "schedules"]),
+    ("data nothing", ["nothing", "scalefit data lists all"]),
 ]
 
 
