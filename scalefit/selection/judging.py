@@ -54,11 +54,14 @@ def weigh(trials: Mapping[str, Trial]) -> tuple[dict[str, float], bool]:
 
 
 def shares(weights: Mapping[str, float]) -> dict[str, float]:
-    """Weights that add up to one, the largest first, without those that are too small to matter."""
+    """Weights that add up to one, the largest first, without those that are too small to matter.
+
+    Weights that differ by rounding alone stay in their order, in which laws of few parameters come first.
+    """
     most = max(weights.values())
     kept = {name: weight for name, weight in weights.items() if weight >= LEAST * most}
     whole = sum(kept.values())
-    return {name: weight / whole for name, weight in sorted(kept.items(), key=lambda each: -each[1])}
+    return {name: weight / whole for name, weight in sorted(kept.items(), key=lambda each: -round(each[1] / most, 9))}
 
 
 def mean_error(trial: Trial, labels: Sequence[str]) -> float:
