@@ -34,11 +34,10 @@ BESIDE = re.compile(
     r"^(.*\d\.?[kmbgt]?)\s*(?:(?:±|\+/-|\+-)\s*[\d.]+(?:e[+-]?\d+)?|\(\d+\)|\s[(\[][a-z][^)\]]*[)\]]|\*+|†)$", re.I
 )
 #: what a number says that it counts, and by its first letters the columns that hold such counts
-WORD = re.compile(
-    r"^(.*\d\.?\s*(?:[kmbgt]|mn|bn|[mbtr]{1,2}illion|thousand)?)"
-    r"\s*(tok(?:en)?s?|param(?:eter)?s?|steps?|iter(?:ation)?s?|flops?|nats?)$",
-    re.IGNORECASE,
-)
+WORD = re.compile(r"(tok(?:en)?s?|param(?:eter)?s?|steps?|iter(?:ation)?s?|flops?|nats?)$", re.IGNORECASE)
+COUNT = re.compile(
+    r"\d\.?\s*(?:[kmbgt]|mn|bn|[mbtr]{1,2}illion|thousand)?$", re.IGNORECASE
+)  #: how what stands before ends
 HOLDING = {"tok": {"D", "tokens", "U", "batch", "seq_len"}, "par": {"N", "N_total", "N_enc", "N_dec", "N_vocab"}}
 HOLDING |= {"ste": {"step", "steps", "warmup"}, "ite": {"step", "steps", "warmup"}, "flo": {"C"}, "nat": {"loss"}}
 HELD = frozenset({"lr", "peak_lr"}.union(*HOLDING.values()))
@@ -122,8 +121,9 @@ def _without_word(plain: str) -> tuple[str, str]:
     >>> _without_word("40M tokens"), _without_word("2 million params"), _without_word("40M")
     (('40M', 'tok'), ('2 million', 'par'), ('40M', ''))
     """
-    found = WORD.match(plain)
-    return (found[1].strip(), found[2][:3].lower()) if found else (plain, "")
+    found = WORD.search(plain)
+    before = plain[: found.start()].rstrip() if found else ""
+    return (before, found[1][:3].lower()) if found and COUNT.search(before) else (plain, "")
 
 
 def _worked_out(plain: str) -> float | None:

@@ -90,7 +90,8 @@ def _cells(column: pd.Series, pattern: re.Pattern[str]) -> pd.DataFrame | None:
     if pd.api.types.is_numeric_dtype(column.dtype):
         return None
     filled = column.notna().to_numpy()
-    if not filled.any() or not pattern.fullmatch(str(column.iloc[int(filled.argmax())])):
+    first = str(column.iloc[int(filled.argmax())]) if filled.any() else ""
+    if len(first) > LONGEST or not pattern.fullmatch(first):
         return None
     if column.astype(str).str.len().max() > LONGEST:
         return None
