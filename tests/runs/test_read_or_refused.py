@@ -249,3 +249,17 @@ def test_a_run_that_was_predicted_and_rows_by_dates_are_told(read):
     assert "b (predicted)" in doubts("run,N,D,loss\na,2e6,4e7,3.5\nb (predicted),7e9,1e12,2.1\n")
     days = "\n".join(f"2024-01-{day:02d},{4 - day / 16}" for day in range(1, 12))
     assert "'date' rises" in doubts(f"date,loss\n{days}\n")
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_settings_beside_a_list_of_results_are_read_as_cells_are(tmp_path, nested):
+    """Text of a number and the unit in a name count; a word is no number, in no column of numbers."""
+    said = {"tokens_B": "1.4", "lr": "1e-3", "n_layer": "12", "C": "small"}
+    results = [{"N": 7e7, "loss": 3.61}, {"N": 1.6e8, "loss": 3.35}]
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps({**({"config": said} if nested else said), "results": results}))
+    table = sf.read_runs(path).table
+    assert table["D"].tolist() == pytest.approx([1.4e9] * 2)
+    assert table["peak_lr"].tolist() == [1e-3] * 2
+    assert table["n_layer"].tolist() == [12] * 2
+    assert "C" not in table
