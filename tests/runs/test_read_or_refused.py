@@ -263,3 +263,12 @@ def test_settings_beside_a_list_of_results_are_read_as_cells_are(tmp_path, neste
     assert table["peak_lr"].tolist() == [1e-3] * 2
     assert table["n_layer"].tolist() == [12] * 2
     assert "C" not in table
+
+
+@pytest.mark.parametrize("cells", [["100M tokens"] * 3, ["100M tokens", "cosine", "100M tokens"]])
+def test_a_warmup_in_tokens_is_no_number_of_steps_and_stops_nothing(read, cells):
+    rows = zip(N, D, LOSS, cells, strict=False)
+    runs = read("N,D,loss,warmup\n" + "\n".join(",".join(map(str, row)) for row in rows) + "\n")
+    assert runs.table["warmup"][2] == "100M tokens"
+    assert runs.table["D"].tolist() == D[:3]
+    assert "column warmup holds text and was kept unchanged" in [note.text for note in runs.notes]

@@ -65,7 +65,7 @@ def _named(scalars: Scalars, where: str) -> dict[str, object]:
 
 
 def _as_column(name: str, value: str | float, scale: float, where: str) -> dict[str, object]:
-    """An entry under the name of a column; one that is no number keeps its words, as `lr_in_file`, in no column of numbers."""
+    """An entry under the name of a column; in one of numbers words are none, and are kept as `lr_in_file`."""
     if name not in COLUMNS or not COLUMNS[name].numeric:
         return {name: value}
     if isinstance(value, bool) or (isinstance(value, str) and not is_quantity(value)):
