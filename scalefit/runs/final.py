@@ -42,7 +42,7 @@ def best_of(runs: Runs, *settings: str) -> Runs:
     if "lr" not in runs.table.columns:  # along curves; that of a run is its peak
         names = ["peak_lr" if name == "lr" else name for name in names]
     for name in (name for name in names if name not in runs.table.columns):
-        there = listed([str(each) for each in runs.table.columns])
+        there = listed([str(each) for each in runs.table.columns], 20)
         raise InputError(f"there is no setting {name!r} of whole runs", todo=f"the columns are {there}")
     table, notes = final_losses(runs)
     ended = ~diverged(table) & ~not_ended(table, table["loss"].astype(float))
