@@ -272,3 +272,13 @@ def test_a_warmup_in_tokens_is_no_number_of_steps_and_stops_nothing(read, cells)
     assert runs.table["warmup"][2] == "100M tokens"
     assert runs.table["D"].tolist() == D[:3]
     assert "column warmup holds text and was kept unchanged" in [note.text for note in runs.notes]
+
+
+@pytest.mark.parametrize(
+    "other", [{"best_run": {"D": 2e9, "lr": 3e-4}}, {"target": {"D": 1e12}}, {"last": {"D": 2e9, "val_loss": 3.1}}]
+)
+def test_settings_of_another_run_are_not_those_of_the_rows(read, other):
+    rows = [{"N": n, "loss": y} for n, y in zip(N, LOSS, strict=True)]
+    table = read({**other, "meta": {"lr": 1e-3, "z_loss_weight": 1e-4}, "results": rows}, "r.json").table
+    assert "D" not in table
+    assert table["peak_lr"].tolist() == [1e-3] * 4

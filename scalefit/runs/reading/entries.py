@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 
 from scalefit.runs.columns import COLUMNS
+from scalefit.runs.formats.splits import is_loss
 from scalefit.runs.matching import match
 from scalefit.runs.quantities import is_quantity, numbers
 from scalefit.runs.reading.tidy import Tidy
 
 MOVING = frozenset({"run", "step", "tokens", "loss", "split"})  #: no setting, whatever a configuration calls so
 
+
+#: parts of a document on another run or model than those of its rows
+OTHERS = re.compile(r"(?<![a-z])(?:best|optimal|baseline|target|reference|teacher)(?![a-z])", re.IGNORECASE)
 
 Scalars = dict[str, str | int | float | bool]
 
@@ -45,14 +51,24 @@ def settings_of_results(tidy: Tidy) -> None:
 
 
 def _scalars(tidy: Tidy) -> Scalars:
-    return {key: value for key, value in tidy.scalars.items() if isinstance(value, str | int | float | bool)}
+    """The entries of a file without those of another run, such as the best one: of a part that is named so, or that
+    holds a loss."""
+    found = {key: value for key, value in tidy.scalars.items() if isinstance(value, str | int | float | bool)}
+    results = {
+        _part(key) for key, value in found.items() if not isinstance(value, str) and is_loss(key.split("/")[-1])
+    } - {""}
+    return {key: value for key, value in found.items() if _part(key) not in results and not OTHERS.search(_part(key))}
+
+
+def _part(key: str) -> str:
+    return key.rpartition("/")[0]
 
 
 def _named(scalars: Scalars, where: str) -> dict[str, object]:
     entries: dict[str, object] = {}
     for key, value in scalars.items():
-        if "/" in key and (name := key.rsplit("/", 1)[-1]) in COLUMNS:
-            entries |= _as_column(name, value, 1.0, where)
+        if _part(key) and (name := key.rsplit("/", 1)[-1]) in COLUMNS:
+            entries |= _as_column("peak_lr" if name == "lr" else name, value, 1.0, where)
     words = {key for key, value in scalars.items() if isinstance(value, str) and not is_quantity(value)}
     guessed = [each for each in match(scalars, words=words, ties={}) if each.name not in MOVING]
     for each in sorted(guessed, key=lambda each: each.name == "lr"):
