@@ -66,12 +66,20 @@ def fit_many(runs: Runs | pd.DataFrame, law: str | Law | type[Law], *, by: str =
     pooled = bind(chosen, rows.variables, fix=chosen.held, position=rows.position)
     groups = list(_groups(chosen, logs, rows, by, len(pooled.coordinates)))
     sound = [group for group in groups if not group.refused]
+    if not sound:
+        what = (
+            f"none of the {len(groups)} values of {by} has rows enough for a fit of its own, such as {groups[0].name}"
+        )
+        raise InputError(what, where="fit_many", todo=groups[0].refused)
     return _table(pooled, groups, sound, _batched(pooled, rows, sound, settings), by)
 
 
 def _groups(law: Law, runs: Runs, rows: Rows, by: str, free: int) -> Iterator[Group]:
     """The rows of each value of a column, in the order in which these come first."""
     codes, names = pd.factorize(_column(runs, rows, by))
+    if count := int((codes < 0).sum()):
+        todo = "write one there, or leave these rows out (--where leaves out rows without a value of its columns)"
+        raise InputError(f"{count} rows have no value of {by}", where="fit_many", todo=todo)
     order = np.argsort(codes, kind="stable")
     cuts = np.flatnonzero(np.diff(codes[order])) + 1
     for name, own in zip(names, np.split(order, cuts), strict=True):
@@ -96,13 +104,19 @@ def _column(runs: Runs, rows: Rows, by: str) -> NDArray[Any]:
     """The value of a column of each row."""
     frame, name = runs.curves if rows.in_curves and runs.curves is not None else runs.table, runs.column(by)
     if name in frame.columns:
-        return np.asarray(frame[name].astype(str).to_numpy()[rows.positions])
+        return np.asarray(_as_text(frame[name]).to_numpy()[rows.positions])
     if name not in runs.table.columns:
         todo = f"choose one of {', '.join(map(str, runs.table.columns))}"
         raise InputError(f'no column "{by}" to group by', where="fit_many", todo=todo)
     by_run = runs.table.drop_duplicates("run")
-    values = dict(zip(by_run["run"].astype(str), by_run[name].astype(str), strict=True))
+    values = dict(zip(by_run["run"].astype(str), _as_text(by_run[name]), strict=True))
     return np.asarray(rows.frame["run"].astype(str).map(values).to_numpy())
+
+
+def _as_text(column: pd.Series) -> pd.Series:
+    """Values as text, empty cells missing; numbers that differ in their last digits are one."""
+    text = column.map("{:.10g}".format) if pd.api.types.is_float_dtype(column.dtype) else column.astype(str)
+    return text.astype(object).where(column.notna(), None)
 
 
 def _refuse_of_its_own(law: Law) -> None:

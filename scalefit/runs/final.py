@@ -15,6 +15,7 @@ from scalefit.runs.table import Note, Runs
 END, MANY_ROWS = 0.05, 100  #: share of its rows that are averaged at the end of a run with at least so many
 WHOLE = 0.9  #: a run with less than this share of the steps of the longest run of its size is unfinished,
 FEW = 0.25  #: unless at least this share of the size's runs stop as early
+SAME = 5e-4  #: share by which numbers of one size may differ
 
 SIZES = ("N", "N_total", "D", "C", "d_model", "n_layer", "U", "epochs")  #: what makes runs of another size
 
@@ -36,9 +37,12 @@ def best_of(runs: Runs, *settings: str) -> Runs:
     >>> best_of(runs, "lr").table["loss"].tolist()
     [3.1, 2.9]
     """
+    runs = _with_peaks(runs)
     names = [runs.column(name) for name in settings]
+    if "lr" not in runs.table.columns:  # along curves; that of a run is its peak
+        names = ["peak_lr" if name == "lr" else name for name in names]
     for name in (name for name in names if name not in runs.table.columns):
-        there = listed([str(each) for each in runs.table.columns])
+        there = listed([str(each) for each in runs.table.columns], 20)
         raise InputError(f"there is no setting {name!r} of whole runs", todo=f"the columns are {there}")
     table, notes = final_losses(runs)
     ended = ~diverged(table) & ~not_ended(table, table["loss"].astype(float))
@@ -60,6 +64,15 @@ def best_of(runs: Runs, *settings: str) -> Runs:
     return replace(runs, curves=curves, table=rows, notes=(*runs.notes, *found))
 
 
+def _with_peaks(runs: Runs) -> Runs:
+    """The same runs with the peak of the learning rate along each curve, where the table of runs has none."""
+    curves = runs.curves
+    if curves is None or "lr" not in curves.columns or "peak_lr" in runs.table.columns:
+        return runs
+    peaks = curves.groupby("run", observed=True)["lr"].max().rename(index=str)
+    return replace(runs, table=runs.table.assign(peak_lr=runs.table["run"].astype(str).map(peaks)))
+
+
 def _alike(table: pd.DataFrame, names: list[str]) -> pd.Series:
     """The size of each run, and its settings but ``names`` and what follows from them, as text."""
     known = [name for name in SIZES if name in table.columns and name not in names]
@@ -67,18 +80,23 @@ def _alike(table: pd.DataFrame, names: list[str]) -> pd.Series:
         follow = {"N", "D"} if {"N", "D"} & set(names) and "C" in known else {"C"}
         known = [name for name in known if name not in follow]
     cell = _texts(table, known)
-    along = table[names[0]] if len(names) == 1 else _texts(table, names).astype("category").cat.codes
+    one = len(names) == 1 and pd.api.types.is_numeric_dtype(table[names[0]].dtype)
+    along = table[names[0]] if one else _texts(table, names).astype("category").cat.codes
     follow = {"loss", "run", "C", "steps", "val_loss"} if "D" in table.columns else {"loss", "run", "C", "val_loss"}
     apart = [name for name, follows in varying(table, cell, {*SIZES, *names, *follow}, along) if not follows]
     return _texts(table, [*known, *apart])
 
 
 def _texts(table: pd.DataFrame, names: list[str]) -> pd.Series:
-    """These columns of each run as one text; numbers with four digits."""
+    """These columns of each run as one text; numbers that differ by rounding, as D does with the batch, are one."""
     text = pd.Series("", index=table.index)
     for name in names:
         column = table[name]
-        text += " " + (column.map("{:.4g}".format) if pd.api.types.is_float_dtype(column.dtype) else column.astype(str))
+        if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
+            values = np.sort(column.dropna().astype(float).unique())
+            places = np.cumsum(np.diff(values, prepend=-np.inf) > SAME * np.abs(values))
+            column = column.astype(float).map(dict(zip(values, places, strict=True)))
+        text += " " + column.astype(str)
     return text
 
 

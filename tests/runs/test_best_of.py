@@ -119,3 +119,27 @@ def test_what_is_not_there():
         best_of(runs, "dropout")
     with pytest.raises(InputError, match="no run has a final loss"):
         best_of(read_runs(sweep(status="running")), "lr")
+
+
+def test_tokens_that_differ_by_rounding_are_one_amount():
+    """Whole numbers of steps times the batch: nearly equal, whether integers, or floats around a round fourth digit."""
+    table = sweep()
+    for unit in (1, 1.0):
+        for low, high in ((99_999_744, 100_000_256), (100_049_000, 100_051_000)):
+            data = np.where(table.index % 4 < 2, low * unit, high * unit)
+            assert kept(table.assign(D=data.astype(type(unit))))[1] == sorted(BEST.items())
+
+
+def test_a_setting_of_words():
+    table = sweep().query("lr == 2e-3 and seed == 0")
+    both = pd.concat([table.assign(optimizer="adam"), table.assign(optimizer="muon", loss=table["loss"] - 0.1)])
+    assert best_of(read_runs(both), "optimizer").table["optimizer"].tolist() == ["muon"] * 3
+
+
+def test_the_peak_of_curves_is_that_of_their_learning_rates():
+    table, steps = sweep().query("seed == 0").reset_index(drop=True), np.arange(0, 100, 10)
+    curves = [
+        pd.DataFrame({"run": f"r{at}", "N": row.N, "step": steps, "lr": row.lr * (1 - steps / 200), "loss": row.loss})
+        for at, row in enumerate(table.itertuples())
+    ]
+    assert kept(pd.concat(curves), "peak_lr")[1] == kept(pd.concat(curves), "lr")[1] == sorted(BEST.items())

@@ -67,3 +67,30 @@ def test_a_setting_with_a_row_in_each_epoch_is_no_counter(effect):
     epoch, dropout = np.repeat(np.arange(10), 4), np.tile([0.0, 0.1, 0.2, 0.3], 10)
     table = pd.DataFrame({"epoch": epoch, "dropout": dropout, "loss": 2 + 3 / (epoch + 1.0) - effect * dropout})
     assert len(sf.read_runs(table)) == 4
+
+
+@pytest.mark.parametrize("fresh", [250, 255, 299])
+def test_a_restart_between_logged_steps_replaces_the_rows_after_it(fresh):
+    steps = [*range(0, 301, 10), *range(fresh, 500, 10)]
+    log = pd.DataFrame({"step": steps, "loss": 10 / (1 + np.arange(len(steps))) + 3})
+    runs = sf.read_runs(log)
+    assert runs.curves["step"].tolist() == [*range(0, fresh, 10), *range(fresh, 500, 10)]
+    assert any(note.kind == "dropped" and "after a restart" in note.text for note in runs.notes)
+
+
+@pytest.mark.parametrize("how", ["by text", "swapped", "shuffled", "evaluations last"])
+def test_rows_out_of_order_are_all_kept(how):
+    steps = np.arange(0, 1200, 40)
+    order = np.random.default_rng(3).permutation(len(steps))
+    late = {"by text": sorted(steps, key=str), "swapped": [*steps[:9], steps[10], steps[9], *steps[11:]]}
+    late |= {"shuffled": steps[order], "evaluations last": sorted(steps, key=lambda step: (step % 280 == 0, step))}
+    log = pd.DataFrame({"step": late[how]}).assign(loss=lambda rows: 3 + 10 / (1 + rows["step"]))
+    assert sf.read_runs(log).curves["step"].tolist() == steps.tolist()
+
+
+@pytest.mark.parametrize("first", [0, 100])
+def test_few_rows_of_each_seed_are_doubted_where_they_may_be_results(first):
+    steps = np.tile(np.arange(4) * 100 + first, 2)
+    log = pd.DataFrame({"seed": np.repeat([0, 1], 4), "step": steps, "loss": 6 - np.sqrt(steps) / 20})
+    doubts = [note.text for note in sf.read_runs(log).notes if note.kind == "suspect"]
+    assert len(doubts) == (first > 0)

@@ -249,3 +249,36 @@ def test_a_run_that_was_predicted_and_rows_by_dates_are_told(read):
     assert "b (predicted)" in doubts("run,N,D,loss\na,2e6,4e7,3.5\nb (predicted),7e9,1e12,2.1\n")
     days = "\n".join(f"2024-01-{day:02d},{4 - day / 16}" for day in range(1, 12))
     assert "'date' rises" in doubts(f"date,loss\n{days}\n")
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_settings_beside_a_list_of_results_are_read_as_cells_are(tmp_path, nested):
+    """Text of a number and the unit in a name count; a word is no number, in no column of numbers."""
+    said = {"tokens_B": "1.4", "lr": "1e-3", "n_layer": "12", "C": "small"}
+    results = [{"N": 7e7, "loss": 3.61}, {"N": 1.6e8, "loss": 3.35}]
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps({**({"config": said} if nested else said), "results": results}))
+    table = sf.read_runs(path).table
+    assert table["D"].tolist() == pytest.approx([1.4e9] * 2)
+    assert table["peak_lr"].tolist() == [1e-3] * 2
+    assert table["n_layer"].tolist() == [12] * 2
+    assert "C" not in table
+
+
+@pytest.mark.parametrize("cells", [["100M tokens"] * 3, ["100M tokens", "cosine", "100M tokens"]])
+def test_a_warmup_in_tokens_is_no_number_of_steps_and_stops_nothing(read, cells):
+    rows = zip(N, D, LOSS, cells, strict=False)
+    runs = read("N,D,loss,warmup\n" + "\n".join(",".join(map(str, row)) for row in rows) + "\n")
+    assert runs.table["warmup"][2] == "100M tokens"
+    assert runs.table["D"].tolist() == D[:3]
+    assert "column warmup holds text and was kept unchanged" in [note.text for note in runs.notes]
+
+
+@pytest.mark.parametrize(
+    "other", [{"best_run": {"D": 2e9, "lr": 3e-4}}, {"target": {"D": 1e12}}, {"last": {"D": 2e9, "val_loss": 3.1}}]
+)
+def test_settings_of_another_run_are_not_those_of_the_rows(read, other):
+    rows = [{"N": n, "loss": y} for n, y in zip(N, LOSS, strict=True)]
+    table = read({**other, "meta": {"lr": 1e-3, "z_loss_weight": 1e-4}, "results": rows}, "r.json").table
+    assert "D" not in table
+    assert table["peak_lr"].tolist() == [1e-3] * 4

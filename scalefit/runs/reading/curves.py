@@ -79,20 +79,32 @@ def superseded(axis: NDArray[Any]) -> NDArray[np.bool_]:
     """A mask of the rows of one run, in the order of the file, that a restart replaced.
 
     Repeated steps show that there was a restart: then a row is replaced if a later row has the same or an earlier step.
-    Without repeated steps the rows are merely out of order, and none is replaced.
+    Without repeated steps the rows are merely out of order, and none is replaced, unless few would be and the others
+    are as dense without them.
 
     >>> superseded(np.array([1, 2, 3, 4, 2, 3, 4])).tolist()
     [False, True, True, True, False, False, False]
-    >>> superseded(np.array([3, 1, 2])).tolist()
-    [False, False, False]
+    >>> superseded(np.array([3, 1, 2])).tolist(), superseded(np.array([0, 10, 20, 30, 25, 35, 45])).tolist()
+    ([False, False, False], [False, False, False, True, False, False, False])
     """
     repeated = pd.Series(axis).duplicated(keep="last").to_numpy()
-    if not repeated.any() or axis[0] != axis.min():
+    if axis[0] != axis.min():
         return repeated
     later = np.minimum.accumulate(axis[::-1])[::-1]
     void = np.zeros(len(axis), dtype=bool)
     void[:-1] = later[1:] <= axis[:-1]
-    return void
+    return void if repeated.any() or _fills_no_gap(axis, void) else repeated
+
+
+def _fills_no_gap(axis: NDArray[Any], void: NDArray[np.bool_]) -> bool:
+    """Whether few rows would be replaced, in no gap of the others: they are of the steps before a restart between
+    logged ones. Rows that are out of order stand where the others have a gap."""
+    kept = axis[~void]
+    if axis[-1] != axis.max() or 3 * void.sum() > len(kept) or len(kept) < 3:
+        return False
+    gaps = np.diff(kept)
+    around = gaps[np.searchsorted(kept, axis[void]) - 1]
+    return bool((around <= 1.5 * np.quantile(gaps, 0.5, method="lower")).all())
 
 
 def set_undecided_apart(tidy: Tidy) -> None:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 
 from scalefit.runs.columns import COLUMNS
+from scalefit.runs.formats.splits import is_loss
 from scalefit.runs.matching import match
+from scalefit.runs.quantities import is_quantity, numbers
 from scalefit.runs.reading.tidy import Tidy
 
 MOVING = frozenset({"run", "step", "tokens", "loss", "split"})  #: no setting, whatever a configuration calls so
+
+
+#: parts of a document on another run or model than those of its rows
+OTHERS = re.compile(r"(?<![a-z])(?:best|optimal|baseline|target|reference|teacher)(?![a-z])", re.IGNORECASE)
+
+Scalars = dict[str, str | int | float | bool]
 
 
 def entries_of_runs(curves: list[Tidy]) -> dict[str, dict[str, object]]:
@@ -18,8 +28,7 @@ def entries_of_runs(curves: list[Tidy]) -> dict[str, dict[str, object]]:
     """
     found: dict[str, dict[str, object]] = {}
     for tidy in curves:
-        scalars = {key: value for key, value in tidy.scalars.items() if isinstance(value, str | int | float | bool)}
-        entries = _named(scalars)
+        entries = _named(_scalars(tidy), tidy.where)
         for run in tidy.frame["run"].cat.categories if entries else ():
             found.setdefault(str(run), {}).update(entries)
     return found
@@ -27,10 +36,11 @@ def entries_of_runs(curves: list[Tidy]) -> dict[str, dict[str, object]]:
 
 def settings_of_results(tidy: Tidy) -> None:
     """Give the rows of final results what their file says of all of them, where they have no such column."""
-    scalars = {key: value for key, value in tidy.scalars.items() if isinstance(value, str | int | float | bool)}
-    tokens = next((each.source for each in match(scalars, ties={}) if each.name == "tokens"), None)
+    scalars = _scalars(tidy)
+    tokens = next((each for each in match(scalars, ties={}) if each.name == "tokens"), None)
     kept = [str(name) for name in tidy.frame.columns]
-    named = ({} if tokens is None else {"D": scalars[tokens]}) | _named(scalars)
+    data = {} if tokens is None else _as_column("D", scalars[tokens.source], tokens.scale, tidy.where)
+    named = data | _named(scalars, tidy.where)
     new = {name: value for name, value in named.items() if name not in kept and name not in MOVING}
     known = {name: value for name, value in new.items() if name in COLUMNS}
     if tidy.axis or not known:
@@ -40,17 +50,42 @@ def settings_of_results(tidy: Tidy) -> None:
     tidy.note("derived", f"{', '.join(known)} of all rows are those that the file gives beside them")
 
 
-def _named(scalars: dict[str, str | int | float | bool]) -> dict[str, object]:
-    nested = {key.rsplit("/", 1)[-1]: value for key, value in scalars.items() if "/" in key}
-    entries: dict[str, object] = {key: value for key, value in nested.items() if key in COLUMNS}
-    words = {key for key, value in scalars.items() if isinstance(value, str)}
+def _scalars(tidy: Tidy) -> Scalars:
+    """The entries of a file without those of another run, such as the best one: of a part that is named so, or that
+    holds a loss."""
+    found = {key: value for key, value in tidy.scalars.items() if isinstance(value, str | int | float | bool)}
+    results = {
+        _part(key) for key, value in found.items() if not isinstance(value, str) and is_loss(key.split("/")[-1])
+    } - {""}
+    return {key: value for key, value in found.items() if _part(key) not in results and not OTHERS.search(_part(key))}
+
+
+def _part(key: str) -> str:
+    return key.rpartition("/")[0]
+
+
+def _named(scalars: Scalars, where: str) -> dict[str, object]:
+    entries: dict[str, object] = {}
+    for key, value in scalars.items():
+        if _part(key) and (name := key.rsplit("/", 1)[-1]) in COLUMNS:
+            entries |= _as_column("peak_lr" if name == "lr" else name, value, 1.0, where)
+    words = {key for key, value in scalars.items() if isinstance(value, str) and not is_quantity(value)}
     guessed = [each for each in match(scalars, words=words, ties={}) if each.name not in MOVING]
     for each in sorted(guessed, key=lambda each: each.name == "lr"):
-        value = scalars[each.source]
-        scaled = value * each.scale if each.scale != 1.0 and not isinstance(value, str) else value
         if each.name != "lr":
-            entries[each.name] = scaled
+            entries |= _as_column(each.name, scalars[each.source], each.scale, where)
         else:  # a peak that is named as such stays
-            entries.setdefault("peak_lr", scaled)
+            entries = _as_column("peak_lr", scalars[each.source], each.scale, where) | entries
     taken = {each.source for each in guessed}
     return entries | {key: value for key, value in scalars.items() if "/" not in key and key not in taken}
+
+
+def _as_column(name: str, value: str | float, scale: float, where: str) -> dict[str, object]:
+    """An entry under the name of a column; in one of numbers words are none, and are kept as `lr_in_file`."""
+    if name not in COLUMNS or not COLUMNS[name].numeric:
+        return {name: value}
+    if isinstance(value, bool) or (isinstance(value, str) and not is_quantity(value)):
+        return {f"{name}_in_file": value}
+    if isinstance(value, str):
+        return {name: float(numbers(pd.Series([value], index=["0"], name=name), where, scale)[0])}
+    return {name: value * scale if scale != 1.0 else value}

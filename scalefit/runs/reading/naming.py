@@ -171,7 +171,7 @@ def _grouped(tidy: Tidy, name: str) -> pd.Series:
             labels = _joined_labels(frame, group)
             text = f"there is no column run: runs are distinguished by {', '.join(group)}"
             tidy.note("named", text, labels.nunique())
-            if len(frame) < FEW * labels.nunique():
+            if len(frame) < FEW * labels.nunique() and axis.min() > 0:  # nothing results from no step
                 text = (
                     f"each run has about {len(frame) / labels.nunique():.0f} rows: if every row is the result of a run"
                 )

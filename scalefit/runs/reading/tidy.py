@@ -181,9 +181,9 @@ def _as_numbers(tidy: Tidy, column: pd.Series, scale: float) -> pd.Series:
     except InputError:
         if column.name in STRICT or column.dtype.kind in "mM":
             raise
-        column = _without_words(tidy, column)
-        if not any(_is_word(cell) for cell in column):
-            return _as_numbers(tidy, column, scale)
+        plain = _without_words(tidy, column)
+        if plain is not column:
+            return _as_numbers(tidy, plain, scale)
         tidy.note("unknown", f"column {column.name} holds text and was kept unchanged")
         return column
     filled = column.dropna()
@@ -205,7 +205,7 @@ def _is_word(cell: Any) -> bool:
 def _without_words(tidy: Tidy, column: pd.Series) -> pd.Series:
     """The column without words, if most of its cells are numbers; a note names the first."""
     words = np.array([_is_word(cell) for cell in column], dtype=bool)
-    if 2 * words.sum() >= column.notna().sum():
+    if not words.any() or 2 * words.sum() >= column.notna().sum():  # without any, the numbers count something else
         return column
     row = column.index[int(np.argmax(words))]
     text = f"{words.sum()} cells such as '{column[words].iloc[0]}' (row {row}) are not numbers and count as missing"
