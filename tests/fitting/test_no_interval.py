@@ -47,3 +47,12 @@ def test_noise_from_a_handful_of_degrees_of_freedom_is_said_to_be_so(runs, told)
     text = sf.fit(table(runs), "chinchilla").summary()
     assert ("degrees of freedom" in text) is bool(told)
     assert told in text
+
+
+def test_a_forecast_led_by_a_law_without_an_interval_is_not_called_certain():
+    fit = sf.fit(table(6, 0.001, 3), "auto", draws=20)
+    assert fit.intervals is None
+    found = fit.predict(N=4e9, D=1e11)
+    assert found["high"][0] / found["low"][0] > 1.001
+    assert not found.attrs["no_intervals"]
+    assert "the forecast takes the widths of the other laws" in fit.summary()

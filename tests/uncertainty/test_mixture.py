@@ -49,6 +49,15 @@ def test_a_member_without_a_value_does_not_count():
     assert np.isnan(mixed("loss", (1.0,), [none], Z, True)["loss"].iloc[0])
 
 
+def test_a_member_without_an_interval_is_no_more_certain_than_the_widest_of_the_others():
+    unsure, one, two = table(2.0, np.nan, np.nan), table(2.0, 0.01, 0.02), table(2.0, 0.03, 0.03)
+    found = mixed("loss", (0.9, 0.1), [unsure, two], Z, True)
+    pd.testing.assert_frame_equal(found, two, rtol=1e-9)
+    ends = mixed("loss", (0.8, 0.1, 0.1), [unsure, one, two], Z, True).iloc[0]
+    known = mixed("loss", (0.1, 0.9), [one, two], Z, True).iloc[0]
+    assert (ends["low"], ends["high"]) == pytest.approx((known["low"], known["high"]), rel=1e-9)
+
+
 def test_relative_errors_are_those_of_the_mixture():
     tables = [table(2.0, 0.01, 0.01).assign(measured=2.1, relative_error=0.0) for _ in range(2)]
     assert mixed("loss", (0.5, 0.5), tables, Z, True)["relative_error"].iloc[0] == pytest.approx(2.0 / 2.1 - 1)
