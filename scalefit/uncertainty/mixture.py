@@ -102,7 +102,7 @@ def mixed(target: str, weights: Sequence[float], tables: Sequence[pd.DataFrame],
         forward, back = (np.log, np.exp) if log else (np.asarray, np.asarray)
         with np.errstate(all="ignore"):
             middle, low, high = (np.asarray(forward(part)) for part in (centre, *ends))
-        least = NARROW * (1.0 if log else np.abs(middle) + 1e-300)
+        least = NARROW * (1.0 if log else np.abs(np.nan_to_num(middle)) + 1e-300)
         below, above = (_widths(part / z, share, least) for part in (middle - low, high - middle))
         tail = 1 - float(ndtr(z))
         for side, level in (("low", tail), ("high", 1 - tail)):
