@@ -79,8 +79,12 @@ def too_wide(fit: Fit, asked: Asked) -> list[Check]:
     if fit.intervals is None or asked.states is not None:
         return []
     last = Asked(asked.frame.tail(1), {name: values[-1:] for name, values in asked.variables.items()})
+    value = float(np.ravel(fit.evaluate(last.variables))[0])
+    if value <= 0 and fit.settings.residuals == "log":
+        why = f"the law falls to {value:.3g} there, and a {fit.target} that is fitted in logarithms is positive"
+        return [Check("wide-interval", f"no interval: {why}; ask nearer to the runs, or fit a law with a floor")]
     low, high = ends(fit, last, 0.9, "observation")
-    width = float(high[0] - low[0]) / abs(float(np.ravel(fit.evaluate(last.variables))[0]))
+    width = float(high[0] - low[0]) / abs(value)
     if not width > WIDE:
         return []
     why = f"it spans {100 * width:.0f} % of the prediction ({fit.runs} runs, {fit.free} constants)"

@@ -113,7 +113,7 @@ def _mixture(
     if not tables:
         raise refusals[0]
     found = mixed(fit.target, weights, tables, student(level, np.inf), fit.settings.residuals == "log")
-    found.attrs["no_intervals"] = fit.no_intervals
+    found.attrs["no_intervals"] = fit.no_intervals * (not np.isfinite(found["low"].to_numpy(dtype=float)).any())
     return found
 
 

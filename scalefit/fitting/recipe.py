@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.diagnosis.checks import ALIKE, Check
+from scalefit.laws.identification import move_together
 from scalefit.laws.law import Law
 from scalefit.rows.rows import Rows
 from scalefit.runs import Runs, read_runs
@@ -37,13 +38,16 @@ def recipe_of(law: Law, rows: Rows, runs: Runs) -> dict[str, tuple[Any, ...]]:
         peaks = [float(path.lr.max()) for path in rows.paths.values()]
         warmups = [path.warmup for path in rows.paths.values()]
         found |= {"peak_lr": (min(peaks), max(peaks)), "warmup": (min(warmups), max(warmups))}
-    return found | _settings(law, table) | tie_of(law, table)
+    several = len(law.variables) > 1
+    read = {column: rows.variables[name] for name, column in law.columns.items() if column in SCALES}
+    return found | _settings(law, table) | tie_of(law, pd.DataFrame(read) if several else table)
 
 
 def tie_of(law: Law, table: pd.DataFrame) -> dict[str, tuple[Any, ...]]:
     """How the scale that a law in one scale does not read follows it: {"D by N": (b, lowest, highest of D / N^b)}.
 
-    Empty for other laws, where the other scale is not known, and where it varies at the same value of the one read.
+    Of a law in several scales, how D follows N where they grow together in all rows: nothing tells its terms apart
+    there. Empty for other laws, where the other scale is not known, and where it varies at the same value of the first.
     """
     names, scales = _tied_names(law), _with_all_scales(table)
     if not names or not {*names} <= {*scales.columns}:
@@ -55,15 +59,20 @@ def tie_of(law: Law, table: pd.DataFrame) -> dict[str, tuple[Any, ...]]:
         return {}
     slope = float(np.polyfit(x[known], other[known], 1)[0])
     left = other[known] - slope * x[known]
-    if np.std(left) > TIED * np.log(10):
+    tied = np.std(left) <= TIED * np.log(10)
+    if len(law.variables) > 1:
+        tied = slope > 0 and move_together(*(np.exp(each[known]) for each in (x, other)))
+    if not tied:
         return {}
     return {f"{names[1]} by {names[0]}": (slope, float(np.exp(left.min())), float(np.exp(left.max())))}
 
 
 def _tied_names(law: Law) -> tuple[str, str] | None:
-    """The scale that a law in one scale reads, and the one that it is compared with."""
-    over = law.columns.get("x")
-    return (over, "D" if over == "N" else "N") if len(law.variables) == 1 and over in SCALES else None
+    """The scale that a law in one scale reads, and the one that it is compared with; N and D for a law in several."""
+    read = [column for column in law.columns.values() if column in SCALES]
+    if law.is_trajectory or not read or (len(read) == 1 and len(law.variables) > 1):
+        return None
+    return ("N", "D") if len(read) > 1 else (read[0], "D" if read[0] == "N" else "N")
 
 
 def off_the_line(law: Law, recipe: Mapping[str, tuple[Any, ...]], asked: pd.DataFrame) -> list[Check]:

@@ -109,7 +109,10 @@ def origin_of_intervals(fit: Fit) -> list[str]:
     """Where the intervals come from, and whether a back-test on the user's own runs has calibrated them."""
     side = [fit.one_sided] * bool(fit.one_sided)
     if fit.intervals is None:
-        return [f"no intervals: {fit.no_intervals}", *side]
+        others = [] if fit.choice is None else [each for each in fit.choice.others if each.intervals is not None]
+        lent = "the constants have " * bool(others)
+        until = "; the forecast takes the widths of the other laws of the mixture" * bool(others)
+        return [f"{lent}no intervals: {fit.no_intervals}{until}", *side]
     drawn = f"90 % intervals from {len(fit.intervals.draws)} refits to resampled runs"
     calibration = fit.intervals.calibration
     if calibration is None:

@@ -198,7 +198,10 @@ def spreads(centre: FloatArray, made: FloatArray, few: float) -> tuple[FloatArra
     >>> bool(above > 2 * below)
     True
     """
-    low, high = np.nanpercentile(np.where(np.isfinite(made), made, np.nan), [5, 95], axis=0)
+    known = np.isfinite(made)
+    none = ~known.any(axis=0)
+    drawn = np.where(known, made, np.where(none, 0.0, np.nan))
+    low, high = np.where(none, np.nan, np.nanpercentile(drawn, [5, 95], axis=0))
     least = LEAST_SIDE * (high - low)
     unit = few / student(LEVEL, np.inf)
     return unit * np.maximum(centre - low, least), unit * np.maximum(high - centre, least)

@@ -88,7 +88,8 @@ def mixed(target: str, weights: Sequence[float], tables: Sequence[pd.DataFrame],
     from all others moves it.
 
     Each member is a normal distribution whose two halves have the widths of its interval, ``z`` standard deviations
-    either side, in the logarithm where ``log``. A member without a value at a row does not count there.
+    either side, in the logarithm where ``log``. A member without a value at a row does not count there; one without an
+    interval, for which its runs are too few, is no more certain than the widest of the others.
     """
     share = np.array(weights)[:, None]
     centre = np.array([table[target].to_numpy(dtype=float) for table in tables])
@@ -101,14 +102,21 @@ def mixed(target: str, weights: Sequence[float], tables: Sequence[pd.DataFrame],
         forward, back = (np.log, np.exp) if log else (np.asarray, np.asarray)
         with np.errstate(all="ignore"):
             middle, low, high = (np.asarray(forward(part)) for part in (centre, *ends))
-        least = NARROW * (1.0 if log else np.abs(middle) + 1e-300)
-        below, above = (np.maximum(np.nan_to_num(part) / z, least) for part in (middle - low, high - middle))
+        least = NARROW * (1.0 if log else np.abs(np.nan_to_num(middle)) + 1e-300)
+        below, above = (_widths(part / z, share, least) for part in (middle - low, high - middle))
         tail = 1 - float(ndtr(z))
         for side, level in (("low", tail), ("high", 1 - tail)):
             found[side] = back(_quantile(level, share, middle, below, above))
     if "measured" in found.columns:
         found["relative_error"] = found[target] / found["measured"] - 1
     return found
+
+
+def _widths(widths: FloatArray, share: FloatArray, least: FloatArray | float) -> FloatArray:
+    """The widths (members, n), of members without one that of the widest that counts."""
+    known = np.isfinite(widths)
+    widest = np.max(np.where(known & (share > 0), widths, 0.0), axis=0)
+    return np.maximum(np.where(known, widths, widest), least)
 
 
 def _trimmed(share: FloatArray, centre: FloatArray) -> FloatArray:

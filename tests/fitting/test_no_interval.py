@@ -47,3 +47,23 @@ def test_noise_from_a_handful_of_degrees_of_freedom_is_said_to_be_so(runs, told)
     text = sf.fit(table(runs), "chinchilla").summary()
     assert ("degrees of freedom" in text) is bool(told)
     assert told in text
+
+
+def test_a_forecast_led_by_a_law_without_an_interval_is_not_called_certain():
+    fit = sf.fit(table(6, 0.001, 3), "auto", draws=20)
+    assert fit.intervals is None
+    found = fit.predict(N=4e9, D=1e11)
+    assert found["high"][0] / found["low"][0] > 1.001
+    assert not found.attrs["no_intervals"]
+    assert "the forecast takes the widths of the other laws" in fit.summary()
+
+
+def test_a_prediction_below_zero_of_logarithms_is_told():
+    N = np.geomspace(1e7, 1e9, 9)
+    runs = pd.DataFrame({"N": N, "loss": (12.0 - 0.5 * np.log(N)) * (1 + 0.003 * np.cos(np.arange(9)))})
+    fit = sf.fit(runs, "a - b*log(N)", draws=20)  # zero at N = e^24 = 2.6e10
+    texts = {N: [check.text for check in fit.cautions(N=N) if check.code == "wide-interval"] for N in (2e9, 5e10)}
+    assert not texts[2e9]
+    assert "falls to -0.3" in texts[5e10][0]
+    with pytest.warns(sf.FitWarning, match="falls to"):
+        assert np.isnan(fit.predict(N=5e10)["high"][0])

@@ -89,11 +89,13 @@ def test_another_peak_is_cautioned_up_to_two_percent(fit):
         assert ("another-recipe" in codes(fit, schedule=plan)) == told
 
 
+SIZES = np.geomspace(1e7, 2e9, 12)
+
+
 def tied(**columns):
-    """Twelve runs of 20 tokens a parameter, or of one amount of data."""
-    N = np.geomspace(1e7, 2e9, 12)
+    """Twelve runs of 20 tokens a parameter, of one amount of data, or of one compute."""
     noise = np.exp(0.003 * np.random.default_rng(0).standard_normal(12))
-    return pd.DataFrame({"N": N, "D": 20 * N, **columns}).assign(loss=(1.8 + 300 * N**-0.32) * noise)
+    return pd.DataFrame({"N": SIZES, "D": 20 * SIZES, **columns}).assign(loss=(1.8 + 300 * SIZES**-0.32) * noise)
 
 
 @pytest.mark.parametrize(
@@ -106,6 +108,9 @@ def tied(**columns):
         ({}, "power-floor:over=C", {"N": 1e9, "D": 2e12}, "leaves that by a factor of"),
         ({"D": 1e10}, "power-floor:over=N", {"N": 7e9, "D": 1e11}, "D = 1e+10, and N = 7e+09, D = 1e+11"),
         ({"D": 1e10}, "power-floor:over=N", {"N": 7e9, "D": 1e10}, ""),
+        ({}, "E + A*N**-alpha + B*D**-beta", {"N": 7e9, "D": 1.5e11}, ""),
+        ({}, "E + A*N**-alpha + B*D**-beta", {"N": 7e9, "D": 1.4e10}, "D = 20 N^1"),
+        ({"D": 1e18 / SIZES}, "E + A*N**-alpha + B*D**-beta", {"N": 7e9, "D": 1e11}, ""),
     ],
 )
 def test_a_point_off_the_line_of_size_and_data_is_told(columns, law, asked, told):

@@ -41,12 +41,20 @@ def test_one_member_keeps_its_interval():
     pd.testing.assert_frame_equal(mixed("loss", (1.0,), [alone], Z, True), alone, rtol=1e-9)
 
 
-def test_a_member_without_a_value_does_not_count():
-    none = pd.DataFrame({"loss": [np.nan], "low": [np.nan], "high": [np.nan]})
-    found = mixed("loss", (0.6, 0.4), [none, table(2.0, 0.01, 0.01)], Z, True).iloc[0]
-    assert found["loss"] == pytest.approx(2.0)
-    assert found["high"] == pytest.approx(2.0 * np.exp(0.01 * Z), rel=1e-6)
+@pytest.mark.parametrize("log", [True, False])
+def test_a_member_without_a_value_does_not_count(log):
+    none, other = pd.DataFrame({"loss": [np.nan], "low": [np.nan], "high": [np.nan]}), table(2.0, 0.01, 0.01)
+    pd.testing.assert_frame_equal(mixed("loss", (0.6, 0.4), [none, other], Z, log), other, rtol=1e-9)
     assert np.isnan(mixed("loss", (1.0,), [none], Z, True)["loss"].iloc[0])
+
+
+def test_a_member_without_an_interval_is_no_more_certain_than_the_widest_of_the_others():
+    unsure, one, two = table(2.0, np.nan, np.nan), table(2.0, 0.01, 0.02), table(2.0, 0.03, 0.03)
+    found = mixed("loss", (0.9, 0.1), [unsure, two], Z, True)
+    pd.testing.assert_frame_equal(found, two, rtol=1e-9)
+    ends = mixed("loss", (0.8, 0.1, 0.1), [unsure, one, two], Z, True).iloc[0]
+    known = mixed("loss", (0.1, 0.9), [one, two], Z, True).iloc[0]
+    assert (ends["low"], ends["high"]) == pytest.approx((known["low"], known["high"]), rel=1e-9)
 
 
 def test_relative_errors_are_those_of_the_mixture():
