@@ -224,6 +224,10 @@ class TestAdvice:
         ({"budget": 1e21, "failure": 1.0, **TARGET}, "failure 1"),
         ({"budget": 1e21, "candidates": "all", **TARGET}, 'no candidates "all"'),
         ({"budget": 1e21, "candidates": pd.DataFrame({"N": [1e9]}), **TARGET}, 'no column "D"'),
+        ({"budget": 1e21, "candidates": pd.DataFrame({"N": [1e9, 0], "D": 1e10}), **TARGET}, "candidate 2: N is 0"),
+        ({"budget": 1e21, "candidates": pd.DataFrame({"N": [-1e9], "D": 1e10}), **TARGET}, "candidate 1: N is -1e"),
+        ({"budget": 1e21, "candidates": pd.DataFrame({"N": [1e9], "D": ["x"]}), **TARGET}, "candidate 1, D: 'x' is"),
+        ({"budget": 1e21, "candidates": pd.DataFrame({"N": [], "D": []}), **TARGET}, "no candidates; give a table"),
     ],
 )
 def test_what_makes_no_sense_is_refused(fit, given, message):

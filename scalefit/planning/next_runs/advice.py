@@ -179,24 +179,27 @@ def _candidates(fit: Fit, given: Any, budget: float, cost: Cost, goal: Mapping[s
                 f'candidates have no column "{lacking[0]}"', where="next", todo=f"give {', '.join(columns)}"
             )
         table = given.assign(**{name: value for name, value in fixed.items() if name not in given.columns})[columns]
-        return table.astype(float).reset_index(drop=True)
-    rows = {
+        if not len(table):
+            raise InputError("no candidates", where="next", todo="give a table with one row for each run")
+        rows = [{name: row[name] for name in columns} for row in table.to_dict("records")]
+        return pd.DataFrame([fixed_of(row, f"next, candidate {i + 1}") for i, row in enumerate(rows)])
+    seen = {
         fit.law.columns[name]: np.asarray(values, dtype=np.float64) for name, values in fit.points.variables.items()
     }
     size = next(name for name in SIZES if name in columns)
-    shares = {name: float(np.median(rows[name] / rows[size])) for name in columns if name in SIZES}
+    shares = {name: float(np.median(seen[name] / seen[size])) for name in columns if name in SIZES}
     if given == "seen":
-        N, D = np.meshgrid(np.unique(rows[size]), np.unique(rows["D"]), indexing="ij")
+        N, D = np.meshgrid(np.unique(seen[size]), np.unique(seen["D"]), indexing="ij")
     elif given is None:
-        ratios = rows["D"] / rows[size]
+        ratios = seen["D"] / seen[size]
         ratio = np.geomspace(ratios.min(), ratios.max(), RATIOS_TRIED)
         most = budget * float(DEARER.max())
         unit = {name: np.array([1.0]) * share for name, share in shares.items()} | {"D": ratio[:1]}
         per_square = float(np.asarray(cost({**fixed, **unit})).min())  # of a run of one parameter
-        largest = max(np.sqrt(most / max(per_square, 1e-300)), rows[size].min() * 2)
-        sizes = np.geomspace(rows[size].min(), min(largest, max(rows[size].max(), goal[size]) * LARGER), SIZES_TRIED)
+        largest = max(np.sqrt(most / max(per_square, 1e-300)), seen[size].min() * 2)
+        sizes = np.geomspace(seen[size].min(), min(largest, max(seen[size].max(), goal[size]) * LARGER), SIZES_TRIED)
         N, R = np.meshgrid(sizes, ratio, indexing="ij")
-        able = rows["D"].min() <= N * R  # fewer tokens than in any fitted run are another regime
+        able = seen["D"].min() <= N * R  # fewer tokens than in any fitted run are another regime
         N, D = N[able], (N * R)[able]
     else:
         raise InputError(f'no candidates "{given}"', where="next", todo='give a table, "seen", or nothing')
