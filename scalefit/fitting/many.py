@@ -130,9 +130,11 @@ def _refuse_of_its_own(law: Law) -> None:
 def _batched(pooled: BoundLaw, rows: Rows, groups: list[Group], settings: Settings) -> Solutions:
     """All fits as one batch: rows are filled up with the first of each group, of weight 0."""
     assert rows.values is not None
-    width = max((len(group.rows) for group in groups), default=0)
+    if not groups:
+        none = np.empty(0)
+        return Solutions(np.empty((0, len(pooled.low))), none, none, none, none.astype(np.intp), none.astype(bool))
+    width = max(len(group.rows) for group in groups)
     place = np.array([np.r_[group.rows, np.full(width - len(group.rows), group.rows[0])] for group in groups])
-    place = place.reshape(len(groups), width).astype(np.intp)
     weights = (np.arange(width) < np.array([len(group.rows) for group in groups])[:, None]).astype(np.float64)
     variables = {name: values[place] for name, values in rows.variables.items()}
     model = replace(pooled, variables=variables, position=None, own=True)

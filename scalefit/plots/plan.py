@@ -73,7 +73,11 @@ def _free(plan: Plan) -> Surface:
         what = f"law {surface.law.name} has no budget to draw valleys of"
         raise InputError(what, where="plot", todo="fit a law of size and data")
     others = {name: value for name, value in surface.held.items() if name not in ("N", "D")}
-    return surface_of(surface.law, surface.table, surface.cost, others)
+    found = surface_of(surface.law, surface.table, surface.cost, others)
+    if not found.free:
+        what = f"{', '.join(others)} are held, so that there is one size and no valley to draw"
+        raise InputError(what, where="plot", todo="draw the loss of that model with scalefit predict --at ... --plot")
+    return found
 
 
 def _fitted(plan: Plan, surface: Surface) -> pd.DataFrame:

@@ -42,6 +42,9 @@ def test_groups_are_the_values_of_any_column_and_each_says_why_it_cannot_be_fitt
     assert made["rows"].to_list() == [len(curves) - 3, 3]
     assert "3 rows for 3 free parameters" in made.loc["task 1", "reason"]
     assert np.isnan(made.loc["task 1", "alpha"])
+    none = sf.fit_many(_curves((3, 3)), "power-floor:over=step")
+    assert none["status"].to_list() == ["not-identified"] * 2 and none["alpha"].isna().all()
+    assert none["reason"].str.contains("3 rows for 3 free parameters").all()
 
 
 def test_a_law_whose_box_depends_on_the_rows_is_refused_by_name() -> None:

@@ -210,6 +210,25 @@ class TestAdvice:
         assert set(seen.candidates["N"].round(-3)) == set(np.round(np.geomspace(5e7, 1e9, 5), -3))
 
 
+@pytest.mark.parametrize("size", ["yes", "no"])
+def test_every_candidate_of_a_law_of_shapes_is_a_model_that_can_be_built(size):
+    """Its size is that of its width and depth: candidates of the target's shape had any size, or there were none."""
+    width, layers, D = (part.ravel() for part in np.meshgrid([256, 512, 1024], [4, 8, 16], [1e9, 4e9, 2e10]))
+    N = 12 * layers * width**2
+    loss = 1.5 + 8 * width**-0.4 + 1.2 * layers**-0.7 + 9e2 * N**-0.5 + 2000 * D**-0.38
+    loss *= np.exp(0.002 * np.random.default_rng(1).standard_normal(len(D)))
+    runs = pd.DataFrame({"d_model": width, "n_layer": layers, "N": N, "D": D, "loss": loss})
+    fit = sf.fit(runs, f"width-depth:size={size}", draws=20, starts=4)
+    goal = {"d_model": 4096, "n_layer": 32, "D": 1e11} | ({"N": 12 * 32 * 4096**2} if size == "yes" else {})
+    for candidates in (None, "seen"):
+        made = next_runs(fit, 1e20, candidates=candidates, **goal).candidates
+        shapes = set(zip(made["d_model"], made["n_layer"], strict=True))
+        assert shapes == {*zip(width, layers, strict=True)} | (set() if candidates else {(4096, 32)})
+        paid = 12 * made["n_layer"] * made["d_model"] ** 2
+        np.testing.assert_allclose(made["C"], 6 * paid * made["D"])
+        assert "N" not in made or np.allclose(made["N"], paid)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -224,6 +243,10 @@ class TestAdvice:
         ({"budget": 1e21, "failure": 1.0, **TARGET}, "failure 1"),
         ({"budget": 1e21, "candidates": "all", **TARGET}, 'no candidates "all"'),
         ({"budget": 1e21, "candidates": pd.DataFrame({"N": [1e9]}), **TARGET}, 'no column "D"'),
+        ({"budget": 1e21, "candidates": pd.DataFrame({"N": [1e9, 0], "D": 1e10}), **TARGET}, "candidate 2: N is 0"),
+        ({"budget": 1e21, "candidates": pd.DataFrame({"N": [-1e9], "D": 1e10}), **TARGET}, "candidate 1: N is -1e"),
+        ({"budget": 1e21, "candidates": pd.DataFrame({"N": [1e9], "D": ["x"]}), **TARGET}, "candidate 1, D: 'x' is"),
+        ({"budget": 1e21, "candidates": pd.DataFrame({"N": [], "D": []}), **TARGET}, "no candidates; give a table"),
     ],
 )
 def test_what_makes_no_sense_is_refused(fit, given, message):
@@ -237,6 +260,8 @@ def test_a_fit_without_draws_or_of_compute_alone_is_refused(runs):
     alone = sf.fit(runs.assign(C=6 * runs["N"] * runs["D"]), "power:over=C", draws=20, force=True)
     with pytest.raises(sf.InputError, match="reads no size and data"):
         next_runs(alone, 1e21, C=1e22)
+    with pytest.raises(sf.InputError, match="reads no size and data"):
+        next_runs(sf.fit(runs, "power:over=D", draws=20, force=True), 1e21, D=1e12)
 
 
 def test_the_command_says_what_python_says(fit, tmp_path, monkeypatch):

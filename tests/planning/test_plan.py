@@ -517,3 +517,23 @@ def test_width_and_depth_that_are_held_give_the_size():
     assert place["D"][0] == pytest.approx(1e21 / (6 * 12 * 24 * 1024**2))
     assert set(place) == {"D"}
     assert surface_from(law, constants, d_model=1024.0, n_layer=24.0, N=4e8).held["N"] == 4e8
+
+
+def test_a_law_of_width_and_depth_alone_plans_the_data_of_a_shape():
+    """With ``size=no`` no column is N, but 12 n_layer d_model^2 parameters are paid and served all the same."""
+    width, layers, D = (part.ravel() for part in np.meshgrid([256, 512, 1024, 2048], [4, 8, 16], [1e9, 4e9, 2e10]))
+    loss = 1.5 + 8 * width**-0.4 + 1.2 * layers**-0.7 + 2000 * D**-0.38
+    runs = pd.DataFrame({"d_model": width, "n_layer": layers, "D": D, "loss": loss})
+    fit, N = sf.fit(runs, "width-depth:size=no"), 12 * 16 * 1024**2
+    shape = {"d_model": 1024, "n_layer": 16}
+    found = fit.plan(compute=1e20, **shape)
+    assert found.table["D"][0] == pytest.approx(1e20 / (6 * N))
+    assert fit.plan(compute=1e20, inference_tokens=1e11, **shape).table["D"][0] == pytest.approx(
+        (1e20 - 2 * N * 1e11) / (6 * N)
+    )
+    D = ((2.4 - 1.5 - 8 * 1024**-0.4 - 1.2 * 16**-0.7) / 2000) ** (-1 / 0.38)
+    assert fit.plan(loss=2.4, **shape).table["C"][0] == pytest.approx(6 * N * D, rel=1e-3)
+    with pytest.raises(sf.InputError, match="one size and no valley to draw"):
+        found.plot()
+    with pytest.raises(sf.InputError, match=r"also reads d_model, n_layer; give d_model=...,n_layer=..."):
+        fit.plan(compute=1e20)

@@ -81,7 +81,7 @@ class TestRanking:
         found = rank_schedules(fit, ["1-sqrt:decay=20%", "1-sqrt:decay=25%", "constant"], warmup=100)
         assert found.resolution == resolution(fit)
         assert list(found.alike["schedule"]) == list(found.table["schedule"][:2])
-        assert "1 others cannot be told from it" in str(found)
+        assert "1 other cannot be told from it" in str(found)
         sharp = replace(found, resolution=0.0)
         assert len(sharp.alike) <= 2
 
@@ -162,6 +162,8 @@ class TestRefusals:
         codes = [check.code for check in rank_schedules(fit, ["cosine", "constant"]).cautions]
         assert "another-recipe" not in codes
         assert "another-recipe" in [check.code for check in rank_schedules(fit, "cosine", lr=4e-3).cautions]
+        own = str(rank_schedules(fit, ["cosine:peak_lr=2e-3,warmup=50", "constant:peak_lr=2e-3,warmup=200"]))
+        assert "steps, peak 0.002, warmup 50 to 200" in own
 
 
 class TestLength:
@@ -178,7 +180,7 @@ class TestLength:
 
     def test_a_loss_below_the_reach_is_an_answer(self, fit):
         found = steps_for_loss(fit, 0.5, self.SHAPE)
-        assert "not reached in" in str(found)
+        assert str(found).startswith("loss 0.5: not reached in")
         assert np.isnan(found.table["steps"][0])
 
     def test_what_has_one_length_or_is_reached_at_once_is_refused(self, fit, tmp_path):

@@ -12,8 +12,8 @@ import pandas as pd
 from scalefit.answers import Shown, as_lines, far_out
 from scalefit.diagnosis.checks import Check
 from scalefit.fitting.result import Fit
-from scalefit.planning.allocation.cost import SIZES, Rate
-from scalefit.planning.allocation.surface import FLAT, SHAPE, Surface
+from scalefit.planning.allocation.cost import SHAPE, SIZES, Rate
+from scalefit.planning.allocation.surface import FLAT, Surface
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

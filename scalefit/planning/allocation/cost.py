@@ -25,6 +25,7 @@ Values = Mapping[str, Any]  #: arrays by column
 
 TRAINING, INFERENCE = 6.0, 2.0  #: FLOP per parameter and token
 SIZES = ("N", "N_total", "N_enc", "N_dec", "N_vocab")  #: columns that count parameters, the main one first
+SHAPE = ("d_model", "n_layer")  #: which together give a size, N = 12 n_layer d_model^2 without embeddings
 IDLE = "sparsity"  #: the column of the share of parameters that a token leaves idle
 FULL_BITS = 16.0  #: bits of a number at which 6ND counts
 WORDS = ("", "6nd", "6*n*d")
@@ -93,12 +94,18 @@ def parameters_of(columns: tuple[str, ...], share: float = 1.0) -> Callable[[Val
     return count
 
 
+def _size_of_shape(values: Values) -> Any:
+    """The parameters of a width and depth, embeddings not counted."""
+    return 12 * values["n_layer"] * values["d_model"] ** 2
+
+
 def cost_of(text: str | None, columns: tuple[str, ...], active: float | None, given: Mapping[str, float]) -> Cost:
     """The cost model of a text, for a law that reads these columns; ``active``: the share that a token passes.
 
     ``given``: numbers that a formula may read besides the columns. A law of the idle share gives the active one.
     """
     sizes = tuple(name for name in SIZES if name in columns)
+    of_shape = not sizes and {*SHAPE} <= {*columns}
     if active is None and IDLE in given:
         active = 1 - given[IDLE]
     if active is not None and not 0 < active <= 1:
@@ -106,8 +113,8 @@ def cost_of(text: str | None, columns: tuple[str, ...], active: float | None, gi
     if active is None and "N_total" in sizes and not text:
         todo = "give the share of them that one token passes, such as active=0.125 (--active 0.125)"
         raise InputError("N_total counts all experts, of which a token passes a few", where="cost", todo=todo)
-    count = parameters_of(sizes, active or 1.0)
-    named = " + ".join(sizes) if len(sizes) < 2 else f"({' + '.join(sizes)})"
+    count = _size_of_shape if of_shape else parameters_of(sizes, active or 1.0)
+    named = "N" if of_shape else " + ".join(sizes) if len(sizes) < 2 else f"({' + '.join(sizes)})"
     named = f"{active:g} {named}" if active is not None and active < 1 else named
     if text and text.startswith("shape:"):
         return _shaped(text, sizes, count)
@@ -120,7 +127,7 @@ def cost_of(text: str | None, columns: tuple[str, ...], active: float | None, gi
         """FLOP, or FLOP a token where the data are not known."""
         return TRAINING * count(values) * values.get("D", 1.0) * (values["precision"] / FULL_BITS if bits else 1.0)
 
-    words = f"6 {named} D" + (" precision/16" if bits else "")
+    words = f"6 {named} D" + (" precision/16" if bits else "") + (", N = 12 n_layer d_model^2" if of_shape else "")
     plain = sizes == ("N",) and not bits and (active or 1.0) == 1.0
     return Cost(words, training, lambda values: INFERENCE * count(values), plain, served_text=served)
 

@@ -17,11 +17,11 @@ from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
 from scalefit.numerics import FloatArray
 from scalefit.planning.allocation.answer import Plan, assumptions, floor_name
-from scalefit.planning.allocation.cost import SIZES, Rate, rate_of
+from scalefit.planning.allocation.cost import SHAPE, SIZES, Rate, rate_of
 from scalefit.planning.allocation.measured import priced
 from scalefit.planning.allocation.source import DRAWS, LAW, fit_of
 from scalefit.planning.allocation.spread import constants_of, ends, plain_ends
-from scalefit.planning.allocation.surface import SHAPE, Surface, surface_of
+from scalefit.planning.allocation.surface import Surface, surface_of
 from scalefit.planning.allocation.targets import budgets_of, fixed_of, losses_of, positive
 from scalefit.runs import Runs
 

@@ -16,7 +16,7 @@ from scalefit.errors import InputError
 from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
 from scalefit.planning.allocation.bottom import bottoms, falling_root, falling_zero, first_fall
-from scalefit.planning.allocation.cost import SIZES, Cost
+from scalefit.planning.allocation.cost import SHAPE, SIZES, Cost
 from scalefit.planning.optimum.compute_optimal import CLOSED_FORMS
 
 BITS = "precision"
@@ -28,7 +28,6 @@ PATH = 51  #: budgets between these at which a law that rises again is first loo
 GOLDEN, GOLDEN_STEPS = (np.sqrt(5) - 1) / 2, 26
 RISES = 1e-9  #: share of the loss by which a law with unlimited size and data must lie above its least to rise again
 PIVOT_STEP = 0.5  #: logarithms between the values of a single column at which a loss is first looked for
-SHAPE = ("d_model", "n_layer")  #: which together give a size, N = 12 n_layer d_model^2 without embeddings
 FLAT = 1e-3  #: share of the loss by which a plan may be worse and still lie on the flat of the valley
 
 
@@ -45,9 +44,9 @@ class Surface:
 
     @property
     def has_budget(self) -> bool:
-        """Whether compute can be counted: the law reads a size, and data are planned or held."""
-        sizes = set(SIZES) & {*self.law.columns.values()}
-        return bool(sizes) and "D" in {*self.free, self.pivot, *self.held}
+        """Whether compute can be counted: the law reads a size or a shape, and data are planned or held."""
+        columns = {*self.law.columns.values()}
+        return (bool({*SIZES} & columns) or {*SHAPE} <= columns) and "D" in {*self.free, self.pivot, *self.held}
 
     def take(self, rows: Any) -> Surface:
         """The same for some of the sets of constants."""
@@ -241,7 +240,8 @@ def surface_of(law: Law, table: FloatArray, cost: Cost, given: Mapping[str, floa
     if lacking == ["C"] and len(columns) == 1:
         return Surface(law, table, cost, (), "C", {})
     if lacking:
-        raise InputError(f"law {law.name} also reads {', '.join(lacking)}", where="plan", todo=f"give {lacking[0]}=...")
+        todo = f"give {','.join(f'{name}=...' for name in lacking)}"
+        raise InputError(f"law {law.name} also reads {', '.join(lacking)}", where="plan", todo=todo)
     held = {name: value for name, value in given.items() if name in columns or name == "D"}
     if "D" in columns and "D" not in given:
         return Surface(law, table, cost, tuple(open_), "D", held)

@@ -16,7 +16,7 @@ from scalefit.errors import InputError
 from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
 from scalefit.planning.allocation.answer import said
-from scalefit.planning.allocation.cost import SIZES, Cost
+from scalefit.planning.allocation.cost import SHAPE, SIZES, Cost
 from scalefit.planning.allocation.measured import priced
 from scalefit.planning.allocation.source import DRAWS, LAW, fit_of
 from scalefit.planning.allocation.targets import compute_of, fixed_of
@@ -125,7 +125,8 @@ def next_runs(
     fit = fit_of(source, law, draws, seed)
     if fit.intervals is None:
         raise InputError(f"a fit without intervals: {fit.no_intervals}", where="next", todo="fit with draws=200")
-    if fit.law.is_trajectory or "D" not in fit.law.columns.values():
+    columns = {*fit.law.columns.values()}
+    if fit.law.is_trajectory or "D" not in columns or not ({*SIZES} & columns or {*SHAPE} <= columns):
         todo = "fit a law of size and data, such as chinchilla"
         raise InputError(f"law {fit.law.name} reads no size and data", where="next", todo=todo)
     if not 0 <= failure < 1 or runs < 1:
@@ -179,30 +180,53 @@ def _candidates(fit: Fit, given: Any, budget: float, cost: Cost, goal: Mapping[s
                 f'candidates have no column "{lacking[0]}"', where="next", todo=f"give {', '.join(columns)}"
             )
         table = given.assign(**{name: value for name, value in fixed.items() if name not in given.columns})[columns]
-        return table.astype(float).reset_index(drop=True)
-    rows = {
+        if not len(table):
+            raise InputError("no candidates", where="next", todo="give a table with one row for each run")
+        rows = [{name: row[name] for name in columns} for row in table.to_dict("records")]
+        return pd.DataFrame([fixed_of(row, f"next, candidate {i + 1}") for i, row in enumerate(rows)])
+    seen = {
         fit.law.columns[name]: np.asarray(values, dtype=np.float64) for name, values in fit.points.variables.items()
     }
+    if given not in (None, "seen"):
+        raise InputError(f'no candidates "{given}"', where="next", todo='give a table, "seen", or nothing')
+    if {*SHAPE} <= {*columns}:
+        return _of_shapes(columns, seen, goal, given == "seen")
     size = next(name for name in SIZES if name in columns)
-    shares = {name: float(np.median(rows[name] / rows[size])) for name in columns if name in SIZES}
+    shares = {name: float(np.median(seen[name] / seen[size])) for name in columns if name in SIZES}
     if given == "seen":
-        N, D = np.meshgrid(np.unique(rows[size]), np.unique(rows["D"]), indexing="ij")
-    elif given is None:
-        ratios = rows["D"] / rows[size]
+        N, D = np.meshgrid(np.unique(seen[size]), np.unique(seen["D"]), indexing="ij")
+    else:
+        ratios = seen["D"] / seen[size]
         ratio = np.geomspace(ratios.min(), ratios.max(), RATIOS_TRIED)
         most = budget * float(DEARER.max())
         unit = {name: np.array([1.0]) * share for name, share in shares.items()} | {"D": ratio[:1]}
         per_square = float(np.asarray(cost({**fixed, **unit})).min())  # of a run of one parameter
-        largest = max(np.sqrt(most / max(per_square, 1e-300)), rows[size].min() * 2)
-        sizes = np.geomspace(rows[size].min(), min(largest, max(rows[size].max(), goal[size]) * LARGER), SIZES_TRIED)
+        largest = max(np.sqrt(most / max(per_square, 1e-300)), seen[size].min() * 2)
+        sizes = np.geomspace(seen[size].min(), min(largest, max(seen[size].max(), goal[size]) * LARGER), SIZES_TRIED)
         N, R = np.meshgrid(sizes, ratio, indexing="ij")
-        able = rows["D"].min() <= N * R  # fewer tokens than in any fitted run are another regime
+        able = seen["D"].min() <= N * R  # fewer tokens than in any fitted run are another regime
         N, D = N[able], (N * R)[able]
-    else:
-        raise InputError(f'no candidates "{given}"', where="next", todo='give a table, "seen", or nothing')
     found = {name: N.ravel() * shares[name] for name in shares} | {"D": D.ravel()}
     found |= {name: np.full(N.size, value) for name, value in fixed.items()}
     return pd.DataFrame(found)[columns]
+
+
+def _of_shapes(columns: list[str], seen: Mapping[str, Any], goal: Mapping[str, float], known: bool) -> pd.DataFrame:
+    """The shapes of the fitted runs and the target, each with its own size: at data seen, or at ratios of data to size.
+
+    What else the law reads is as in the target.
+    """
+    own = [name for name in columns if name in (*SHAPE, *SIZES)]
+    rows = pd.DataFrame(dict(seen))
+    shapes = rows[own] if known else pd.concat([rows[own], pd.DataFrame([goal])[own]])
+    shapes = shapes.drop_duplicates(list(SHAPE), ignore_index=True)
+    sizes = [12 * each["n_layer"] * each["d_model"] ** 2 for each in (rows, shapes)]
+    ratios = rows["D"] / sizes[0]
+    ratio = np.geomspace(ratios.min(), ratios.max(), RATIOS_TRIED)
+    data = [np.unique(rows["D"]) if known else N * ratio[rows["D"].min() <= N * ratio] for N in sizes[1]]
+    table = shapes.loc[np.repeat(shapes.index, [len(each) for each in data])].assign(D=np.concatenate(data))
+    fixed = {name: goal[name] for name in columns if name not in table}
+    return table.assign(**fixed)[columns].astype(float).reset_index(drop=True)
 
 
 def _design(fit: Fit, table: pd.DataFrame, cost: Cost, goal: Mapping[str, float], failure: float) -> Design:

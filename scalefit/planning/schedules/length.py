@@ -40,15 +40,16 @@ class StepsToLoss(Shown):
         return self.fit.ok and not self.cautions
 
     def __str__(self) -> str:
-        lines = [f"steps by law {self.fit.law.spec} ({self.fit.status}) under {self.schedule}, stretched"]
+        lines = []
         for _, row in self.table.iterrows():
             if row["steps"] == row["steps"]:
                 known = row["low"] == row["low"]
                 ends_ = f" [{row['low']:.4g}, {row['high']:.4g}]".replace("inf", "unlimited") if known else ""
-                lines.append(f"  loss {row['loss']:g}: {row['steps']:.5g}{ends_} steps")
+                lines.append(f"loss {row['loss']:g}: {row['steps']:.5g}{ends_} steps")
             else:
                 least = f"{row['floor']:.4g} [{row['floor_low']:.4g}, {row['floor_high']:.4g}]"
-                lines.append(f"  loss {row['loss']:g}: not reached in {row['longest']:.3g} steps, which end at {least}")
+                lines.append(f"loss {row['loss']:g}: not reached in {row['longest']:.3g} steps, which end at {least}")
+        lines += [f"  under {self.schedule}, stretched; by law {self.fit.law.spec} ({self.fit.status})"]
         lines += [f"  law: {self.fit.law.equation}", f"  known of the law: {type(self.fit.law).fails}"]
         return "\n".join([*lines, *(f"! {check.text}" for check in (*self.cautions, *self.fit.warnings))])
 

@@ -67,7 +67,7 @@ class ScheduleRanking(Shown):
         law, first = self.fit.law, self.table.iloc[0]
         alike = self.alike.iloc[1:]
         head = f"{first['schedule']} ends lowest by law {law.spec}: {self.fit.target} {first['loss']:.5g}"
-        lines = [head + (f"; {len(alike)} others cannot be told from it" if len(alike) else "")]
+        lines = [head + (f"; {counted(len(alike), 'other')} cannot be told from it" if len(alike) else "")]
         rows = [
             {
                 "schedule": row["schedule"],
@@ -83,7 +83,7 @@ class ScheduleRanking(Shown):
             edge = f": the {row['edge']} share that was allowed, so no optimum" if row["edge"] else ""
             lines.append(f"  best decay of {row['family']}: {100 * row['share']:.0f}{ends} % of the run{edge}")
         lines += ["", "assumed:", f"  law: {law.equation}, fitted to {self.fit.runs} runs"]
-        lines.append(f"  all: {self.budget.steps} steps, peak {self.budget.peak_lr:g}, warmup {self.budget.warmup}")
+        lines.append(f"  all: {self.budget.steps} steps, {self._shared()}")
         lines.append(f"  known of the law: {type(law).fails}")
         if self.choice:
             lines.append(f"  choice: {self.choice}")
@@ -96,6 +96,13 @@ class ScheduleRanking(Shown):
         else:
             lines.append("  90 % intervals of differences: paired, from the draws, without the noise of a run")
         return "\n".join([*lines, *(f"! {check.text}" for check in (*self.cautions, *self.fit.warnings))])
+
+    def _shared(self) -> str:
+        """Peak and warmup of the schedules that were ranked, which need not be those of the budget."""
+        peaks = np.array([float(plan.per_step().max()) for plan in self.plans.values()])
+        told = {"peak": peaks, "warmup": np.array([plan.warmup or self.budget.warmup for plan in self.plans.values()])}
+        ends = {name: dict.fromkeys([f"{each.min():.4g}", f"{each.max():.4g}"]) for name, each in told.items()}
+        return ", ".join(f"{name} {' to '.join(each)}" for name, each in ends.items())
 
 
 def _difference(row: pd.Series) -> str:
