@@ -127,7 +127,8 @@ def automatic(
     logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
     found = _named(laws) if laws else _expanded(candidates_for(logs, options.get("target")), logs, options)
     if not found.laws:
-        reasons = "; ".join(told(found.left_out)) or "see scalefit laws --for FILE"
+        undecided = (one.reason for one in identify(logs, options.get("target")) if "which column is x" in one.reason)
+        reasons = "; ".join(told(found.left_out)) or next(reversed([*undecided]), "see scalefit laws --for FILE")
         if not options.get("target") and "loss" not in (logs.table if logs.curves is None else logs.curves).columns:
             reasons = "no column is known as the loss: --map loss=COLUMN (perplexities and bits become nats)"
             other = [find_law(one.law) for one in identify(logs) if one.can and not explains(one, None)]
