@@ -16,9 +16,8 @@ from scalefit.plots.curves import plot_curves
 from scalefit.plots.parity import plot_parity
 from scalefit.plots.scaling import plot_scaling
 from scalefit.plots.sizes import plot_sizes, suits_sizes
-from scalefit.rows.asked import asked_of
+from scalefit.rows.asked import asked_of, read_point
 from scalefit.runs import Runs
-from scalefit.runs.matching import canonical
 from scalefit.runs.table import DERIVED
 from scalefit.schedules import Schedule
 
@@ -52,8 +51,7 @@ def plot_fit(
     columns = fit.law.columns.values()
     given = {name: options.pop(name) for name in list(options) if name in columns or name not in known}
     asked = {**(options.pop("target", None) or {}), **(at or {}), **given}
-    read = asked_of(fit.law)
-    target = {canonical(name) if canonical(name) in read else name: value for name, value in asked.items()}
+    target = read_point(asked, {*asked_of(fit.law), "schedule"})
     if schedule is not None:
         target["schedule"] = schedule
     if target and not (fit.law.is_trajectory and "schedule" not in target):  # the figure refuses that
