@@ -1,6 +1,6 @@
 """Mutated inputs at every door: an answer or one line, never a traceback, never a file, and never long.
 
-By default 200 inputs; `SCALEFIT_FUZZ=10000 pytest tests/test_fuzz.py` makes more, `SCALEFIT_FUZZ_SEED=1` others. Each
+By default 300 inputs; `SCALEFIT_FUZZ=10000 pytest tests/test_fuzz.py` makes more, `SCALEFIT_FUZZ_SEED=1` others. Each
 input is made from one number, which a failure names: `SCALEFIT_FUZZ_CASE=readers:NUMBER` makes it again.
 """
 
@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-COUNT, SEED = int(os.environ.get("SCALEFIT_FUZZ", "200")), int(os.environ.get("SCALEFIT_FUZZ_SEED", "0"))
+COUNT, SEED = int(os.environ.get("SCALEFIT_FUZZ", "300")), int(os.environ.get("SCALEFIT_FUZZ_SEED", "0"))
 ONLY = os.environ.get("SCALEFIT_FUZZ_CASE", "").partition(":")
 LONGEST = 20.0  #: seconds of processor time of one input
 SHARES = {"readers": 0.6, "fits": 0.16, "folders": 0.03, "schedules": 0.12, "formulas": 0.09}

@@ -16,15 +16,24 @@ def forecasts(fit: Fit, point: pd.DataFrame) -> list[str]:
     """A line for each predicted point, and what the brackets are; nothing for a curve."""
     if "step" in point.columns:
         return []
-    from scalefit.planning.allocation.answer import said
-
     names = [name for name in fit.law.columns.values() if name in point.columns]
     lines = []
     for _, row in point.iterrows():
-        where = ", ".join(f"{name} = {said(row[name])}" for name in names)
+        where = ", ".join(f"{name} = {_said(float(row[name]))}" for name in names)
         ends = interval((float(row[fit.target]), float(row["low"]), float(row["high"])), ".4g")
         lines.append(f"{fit.target} {ends}{f' at {where}' if where else ''}, {far_out(float(row['decades_beyond']))}")
     return [*lines, *bracketed(point)]
+
+
+def _said(value: float) -> str:
+    """A value as it was asked for: whole numbers of up to five digits in full, as widths and depths are.
+
+    >>> _said(2048.0), _said(2e9)
+    ('2048', '2B')
+    """
+    from scalefit.planning.allocation.answer import said
+
+    return f"{value:.0f}" if value < 1e5 and value.is_integer() else said(value)
 
 
 def bracketed(table: pd.DataFrame) -> list[str]:

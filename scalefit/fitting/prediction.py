@@ -14,11 +14,10 @@ from scalefit.diagnosis.reach import decades_beyond
 from scalefit.errors import InputError, all_of, counted
 from scalefit.laws.identification import refuse_no_shares
 from scalefit.numerics import FloatArray, errors
-from scalefit.rows.asked import own_point, refuse_unread
+from scalefit.rows.asked import own_point, read_point, refuse_unread
 from scalefit.rows.gather import gather
 from scalefit.rows.rows import Rows
 from scalefit.runs import Runs, read_runs
-from scalefit.runs.matching import canonical
 from scalefit.runs.quantities import quantity
 from scalefit.runs.table import DERIVED
 from scalefit.schedules import Schedule, parse_schedule
@@ -191,8 +190,7 @@ def _single(fit: Fit, at: Point) -> dict[str, FloatArray]:
     """Values given by name, as arrays of one length; one of N, D and C from the others."""
     wanted = fit.law.columns
     known = {*wanted, *wanted.values(), *(name for _, sources in DERIVED.values() for name in sources)}
-    read = {name: name if name in known else canonical(name) for name in at}
-    given = dict(all_of(lambda item: (read[item[0]], np.atleast_1d(_number(*item))), at.items()))
+    given = dict(all_of(lambda item: (item[0], np.atleast_1d(_number(*item))), read_point(at, known).items()))
     for name, (_, sources) in DERIVED.items():
         if name in wanted.values() and name not in given and given.keys() >= set(sources):
             first, second = (given[source] for source in sources)

@@ -186,10 +186,11 @@ def _dress(ax: Axes, panel: Axes | None, fit: Fit, shown: pd.DataFrame | None, e
 
 
 def _limit(ax: Axes, shown: pd.DataFrame) -> None:
-    """Let the y axis begin below the first steep drop, which would press everything else flat."""
+    """Let the y axis begin below the first steep drop, which would press all else flat; it holds what is predicted."""
     middle = float(shown.groupby("run", sort=False)["step"].max().median())
     settled = shown[shown["step"] >= SETTLED * middle]
-    values = settled[["measured", "predicted"]].to_numpy(dtype=np.float64)
+    ends = shown.iloc[-1:].reindex(columns=["low", "high"]) if shown["run"].iloc[-1] == "target" else shown.iloc[:0]
+    values = np.concatenate([np.ravel(part) for part in (settled[["measured", "predicted"]], ends)]).astype(np.float64)
     values = values[np.isfinite(values)]
     canvas.limit(ax, values, 0.05, float(shown["step"].max()))
 

@@ -16,6 +16,7 @@ from scalefit.plots.curves import plot_curves
 from scalefit.plots.parity import plot_parity
 from scalefit.plots.scaling import plot_scaling
 from scalefit.plots.sizes import plot_sizes, suits_sizes
+from scalefit.rows.asked import asked_of, read_point
 from scalefit.runs import Runs
 from scalefit.runs.table import DERIVED
 from scalefit.schedules import Schedule
@@ -49,7 +50,8 @@ def plot_fit(
     known = inspect.signature(figure).parameters
     columns = fit.law.columns.values()
     given = {name: options.pop(name) for name in list(options) if name in columns or name not in known}
-    target = {**(options.pop("target", None) or {}), **(at or {}), **given}
+    asked = {**(options.pop("target", None) or {}), **(at or {}), **given}
+    target = read_point(asked, {*asked_of(fit.law), "schedule"})
     if schedule is not None:
         target["schedule"] = schedule
     if target and not (fit.law.is_trajectory and "schedule" not in target):  # the figure refuses that

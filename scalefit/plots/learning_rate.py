@@ -76,9 +76,10 @@ def _panels(count: int) -> list[Axes]:
 
 
 def plot_lr_sensitivity(transfer: Transfer, *, ax: Axes | None = None) -> Axes:
-    """Draw the LR sensitivity of each arm against size. Raises InputError where none is known."""
-    if transfer.table["lr_sensitivity"].isna().all():
-        raise InputError("no LR sensitivity to draw", todo="give the initial loss, or learning rates that sizes share")
+    """Draw the LR sensitivity of each arm against size. Raises InputError where only one is known."""
+    if transfer.table["lr_sensitivity"].notna().sum() < 2:
+        todo = "give --initial-loss, or learning rates that sizes share"
+        raise InputError("the LR sensitivity of fewer than two sizes is known", where="plot", todo=todo)
     ax = canvas.new_axes(ax)
     colour = colours.kinds([arm.name for arm in transfer.arms])
     for name, rows in transfer.table.groupby("arm", sort=False):

@@ -11,7 +11,7 @@ import pandas as pd
 from scalefit.errors import InputError
 from scalefit.laws.law import Law
 from scalefit.runs import Runs, read_runs
-from scalefit.runs.matching import canonical
+from scalefit.runs.matching import canonical, match
 from scalefit.runs.quantities import quantity
 from scalefit.runs.table import DERIVED
 
@@ -32,8 +32,40 @@ def asked_of(law: Law) -> set[str]:
     return wanted
 
 
-def _read_as(name: str, known: set[str]) -> str:
-    return name if name in known else canonical(name)
+def read_as(name: str, known: set[str]) -> str:
+    """The name of ``known`` that is meant by the name of a column; of tokens the amount of data, as in a table of runs.
+
+    >>> read_as("model size", {"N", "D"}), read_as("tokens", {"N", "D"}), read_as("tokens", {"tokens"})
+    ('N', 'D', 'tokens')
+    """
+    found = name if name in known else canonical(name)
+    return "D" if found == "tokens" and "D" in known and "tokens" not in known else found
+
+
+def read_point(at: Point, known: set[str]) -> dict[str, Any]:
+    """A point by the names of ``known``, as a table with such columns would be read: numbers in the unit of their name.
+
+    >>> read_point({"params_M": 70, "tokens": "2B"}, {"N", "D"})
+    {'N': 70000000.0, 'D': '2B'}
+    """
+    found: dict[str, Any] = {}
+    for name, value in at.items():
+        own = read_as(name, known)
+        found |= {name: value} if own == name or own not in known else {own: _in_unit(name, value)}
+    return found
+
+
+def _in_unit(name: str, value: Any) -> Any:
+    """A number times the unit that a name ends in; a text that has a unit of its own, such as 7B, as it is."""
+    scale = next((binding.scale for binding in match([name])), 1.0)
+    if isinstance(value, list | tuple):
+        return [_in_unit(name, each) for each in value]
+    if scale == 1.0 or np.isnan(scale):
+        return value
+    try:
+        return float(value) * scale if isinstance(value, str | int | float) else np.asarray(value, dtype=float) * scale
+    except ValueError:
+        return value
 
 
 def own_point(law: Law, at: Point) -> Point:
@@ -46,16 +78,16 @@ def own_point(law: Law, at: Point) -> Point:
     {'N': 1000000000.0, 'D': 20000000000.0}
     """
     known, direct = asked_of(law), {*law.columns, *law.columns.values(), *law.path_columns}
-    own = {name: value for name, value in at.items() if _read_as(name, known) in known}
-    given = {_read_as(name, known) for name in own}
+    own = {name: value for name, value in at.items() if read_as(name, known) in known}
+    given = {read_as(name, known) for name in own}
     if all({name, column} & given for name, column in law.columns.items()):
-        return {name: value for name, value in own.items() if _read_as(name, known) in direct}
+        return {name: value for name, value in own.items() if read_as(name, known) in direct}
     return own
 
 
 def takes(law: Law, at: Point) -> bool:
     """Whether a point gives every variable of a law, itself or by those from which it follows."""
-    given = {_read_as(name, asked_of(law)) for name in own_point(law, at)}
+    given = {read_as(name, asked_of(law)) for name in own_point(law, at)}
     derived = {name for name, (_, sources) in DERIVED.items() if given >= {*sources}}
     return all({name, column} & (given | derived) for name, column in law.columns.items())
 
@@ -63,7 +95,7 @@ def takes(law: Law, at: Point) -> bool:
 def refuse_unread(laws: Sequence[Law], at: Point) -> None:
     """Raise :class:`InputError` for a name that none of several laws reads."""
     known = set().union(*(asked_of(law) for law in laws))
-    nobody = [name for name in at if _read_as(name, known) not in known]
+    nobody = [name for name in at if read_as(name, known) not in known]
     if nobody:
         todo = f"give {', '.join(sorted(known - {'x'}))}"
         named = " or ".join(f'"{name}"' for name in nobody)
@@ -74,7 +106,8 @@ def scales_asked(data: Runs | pd.DataFrame | None, at: Point) -> pd.DataFrame:
     """The sizes, amounts of data and compute for which a prediction is asked, one row each."""
     if data is not None:
         return (data if isinstance(data, Runs) else read_runs(data, need=())).table
-    read = {canonical(name): value for name, value in at.items() if canonical(name) in ("N", "D", "C")}
+    scales = {"N", "D", "C"}
+    read = {name: value for name, value in read_point(at, scales).items() if name in scales}
     several = {name: value if isinstance(value, list | tuple) else np.atleast_1d(value) for name, value in read.items()}
     found = {name: [quantity(v) if isinstance(v, str) else v for v in values] for name, values in several.items()}
     return pd.DataFrame({name: pd.Series(values, dtype=float) for name, values in found.items()}).ffill()

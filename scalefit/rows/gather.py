@@ -18,6 +18,7 @@ from scalefit.rows.streams import SAMPLE_ROWS, STREAM_ROWS, STREAM_SUMS, Block, 
 from scalefit.runs import Runs, Trajectory
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.final import not_final
+from scalefit.runs.inspect import likely_losses
 from scalefit.runs.table import DERIVED, spans
 
 Which = Literal["auto", "final", "all"]
@@ -235,7 +236,9 @@ def _require(law: Law, names: list[str], frame: pd.DataFrame, runs: Runs) -> Non
     said = {name: COLUMNS[name].meaning if name in COLUMNS else meanings.get(name, "") for name in missing}
     what = " and ".join(f'"{name}"' + f" ({meaning})" * bool(meaning) for name, meaning in said.items())
     there = [str(column) for column in frame.columns if column not in (*names, *ADDED)]
-    others = ", ".join(sorted(there, key=lambda column: -max(_alike(column, name) for name in missing)))
+    likely = set(likely_losses([frame])) if missing == ["loss"] else set()
+    order = {name: (name not in likely, -max(_alike(name, one) for one in missing), name in COLUMNS) for name in there}
+    others = ", ".join(sorted(there, key=order.__getitem__))
     maps = " ".join(f"--map {name}=COLUMN" for name in missing)
     todo = f"write {maps}{f' with one of: {others}' if others else ', or add it to the table'}"
     where = runs.origin[0].path if runs.origin else "runs"

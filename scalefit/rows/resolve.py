@@ -61,10 +61,10 @@ def _in_read_names(law: FormulaLaw, runs: Runs) -> FormulaLaw:
 
 
 def _others_that_vary(law: Law, runs: Runs) -> list[str]:
-    """Columns of numbers that vary, apart from the target of the law."""
+    """Columns of numbers that vary, apart from the target of the law and the seed."""
     frames = [frame for frame in (runs.table, runs.curves) if frame is not None]
     numbers = dict.fromkeys(name for frame in frames for name in frame.select_dtypes("number").columns)
-    return [str(name) for name in numbers if name != law.target and _varies(runs, str(name))]
+    return [str(name) for name in numbers if name not in (law.target, "seed") and _varies(runs, str(name))]
 
 
 def scales_of(runs: Runs) -> list[str]:

@@ -44,7 +44,7 @@ COLUMNS: dict[str, Column] = {
         numeric=False,
     ),
     "schedule": Column("", "name of the learning-rate schedule", NAMES["schedule"], numeric=False),
-    "seed": Column("", "random seed", _words("random_seed model_seed"), numeric=False),
+    "seed": Column("", "random seed", _words("random_seed model_seed rng rng_seed"), numeric=False),
     "optimizer": Column("", "optimiser", _words("optim optimiser"), numeric=False),
     "parametrization": Column(
         "", "sp, ntk, mup or depth-mup", _words("parameterization parametrisation"), numeric=False

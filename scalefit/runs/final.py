@@ -103,7 +103,7 @@ def _texts(table: pd.DataFrame, names: list[str]) -> pd.Series:
 def _at_the_ends(ended: pd.DataFrame, group: pd.Series, best: pd.DataFrame, names: list[str], count: int) -> list[Note]:
     """Notes on settings whose best value is the smallest or largest that was tried there."""
     found = []
-    for name in (name for name in names if pd.api.types.is_numeric_dtype(ended[name].dtype)):
+    for name in (name for name in names if name != "seed" and pd.api.types.is_numeric_dtype(ended[name].dtype)):
         tried = ended[name].groupby(group).agg(["min", "max", "nunique"])
         chosen = best[name].groupby(group.reindex(best.index)).first()
         tried = tried.reindex(chosen.index)

@@ -104,7 +104,7 @@ class Report(Shown):
         tied = any("loss" in note.text for note in self.runs.notes if note.kind == "ambiguous")
         if tied or any("loss" in frame.columns for frame in frames):
             return
-        likely = sorted(set(_likely_losses(frames)), key=lambda name: name.lower())
+        likely = sorted(set(likely_losses(frames)), key=lambda name: name.lower())
         todo = f"likeliest: {listed([f'--map loss={name}' for name in likely], 4)}" if likely else "--map loss=COLUMN"
         yield f"! no loss was found, which every law of the loss needs; {todo}"
 
@@ -154,7 +154,7 @@ class Report(Shown):
             yield f"  {note.kind}: {note.text}"
 
 
-def _likely_losses(frames: list[pd.DataFrame]) -> Iterator[str]:
+def likely_losses(frames: list[pd.DataFrame]) -> Iterator[str]:
     """Columns of positive numbers whose names have a word of a loss, or which end below their beginning."""
     for frame in frames:
         for name in map(str, frame.columns):

@@ -18,9 +18,11 @@ from scalefit.fitting.result import Fit
 from scalefit.laws import Law, find_law
 from scalefit.memory import remembering
 from scalefit.parallel import each
+from scalefit.rows.asked import asked_of, read_point
 from scalefit.rows.gather import gather
 from scalefit.rows.resolve import resolve
 from scalefit.runs import Runs, read_runs
+from scalefit.runs.quantities import quantity
 from scalefit.selection.candidates import Candidates, candidates_for, explains, told
 from scalefit.selection.holding import Fold, axes_for, beyond_scales, left_out_runs
 from scalefit.selection.judging import MANY, form_shares, mean_error, scores, weigh
@@ -127,13 +129,16 @@ def automatic(
     logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
     found = _named(laws) if laws else _expanded(candidates_for(logs, options.get("target")), logs, options)
     if not found.laws:
-        reasons = "; ".join(told(found.left_out)) or "see scalefit laws --for FILE"
+        undecided = (one.reason for one in identify(logs, options.get("target")) if "which column is x" in one.reason)
+        reasons = "; ".join(told(found.left_out)) or next(reversed([*undecided]), "see scalefit laws --for FILE")
         if not options.get("target") and "loss" not in (logs.table if logs.curves is None else logs.curves).columns:
             reasons = "no column is known as the loss: --map loss=COLUMN (perplexities and bits become nats)"
             other = [find_law(one.law) for one in identify(logs) if one.can and not explains(one, None)]
             reasons += "".join(f"; or fit {law.target} with --law {law.name}" for law in other[:1])
         raise InputError("these runs identify no law that explains the target", where="fit", todo=reasons)
-    trials, refused = compared(logs, found, options, dict(at or {}))
+    read = set[str]().union(*(asked_of(law) for forms in found.laws for law in forms))
+    point = {name: quantity(one) if isinstance(one, str) else one for name, one in read_point(at or {}, read).items()}
+    trials, refused = compared(logs, found, options, point)
     refused = {**found.left_out, **refused}
     if not trials:
         raise InputError("none of the laws can be fitted", where="fit", todo="; ".join(told(refused)))

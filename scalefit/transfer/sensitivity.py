@@ -61,7 +61,7 @@ def sensitivities(
         means = capped.groupby(same["lr"]).mean().to_numpy()
         found[key] = lr_sensitivity(means) if np.isfinite(means).all() else float("nan")
     if any(not np.isfinite(value) for value in found.values()):
-        notes.append("LR sensitivity is missing where runs diverged: give the initial loss, ln(vocabulary)")
+        notes.append("LR sensitivity is missing where runs diverged: give --initial-loss, ln(vocabulary size)")
     elif not np.isfinite(start):
         notes.append(
             "the LR sensitivity counts losses above the initial loss in full, as that is not known: give --initial-loss"

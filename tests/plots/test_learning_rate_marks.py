@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
+from scalefit.errors import InputError
 from scalefit.plots import plot_lr_sensitivity, plot_lr_transfer
 from scalefit.transfer.lr_transfer import lr_transfer
 
@@ -77,3 +80,6 @@ def test_sensitivity_is_drawn_over_size(found):
     assert np.asarray(line.get_ydata()) == pytest.approx(found.table["lr_sensitivity"].to_numpy())
     assert ax.get_ylim()[0] == 0
     plt.close(ax.figure)
+    one = replace(found, table=found.table.assign(lr_sensitivity=[0.3, np.nan, np.nan]))
+    with pytest.raises(InputError, match="fewer than two sizes"):
+        plot_lr_sensitivity(one)

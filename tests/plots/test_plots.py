@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import ClassVar
 
 import commands
 import matplotlib as mpl
@@ -97,9 +98,11 @@ def odd_fit() -> Fit:
 class WithIntervals(Fit):
     """A fit whose predictions carry an interval of one percent to either side."""
 
+    share: ClassVar[float] = 0.01
+
     def predict(self, *args, **kwargs):
         frame = super().predict(*args, **kwargs)
-        return frame.assign(low=0.99 * frame[self.target], high=1.01 * frame[self.target])
+        return frame.assign(low=(1 - self.share) * frame[self.target], high=(1 + self.share) * frame[self.target])
 
 
 def with_intervals(fit: Fit) -> Fit:
@@ -222,13 +225,17 @@ def test_the_first_drop_is_left_out_unless_asked_for(curve_fit):
     assert plots.plot_fit(curve_fit).get_ylim()[1] < first < plots.plot_fit(curve_fit, whole=True).get_ylim()[1]
 
 
-def test_a_target_schedule_is_drawn_to_its_end_and_its_value_printed(curve_fit):
+def test_a_target_schedule_is_drawn_to_its_end_and_its_value_printed(curve_fit, monkeypatch):
     ax = plots.plot_fit(curve_fit, target={"schedule": LATER})
     star = next(line for line in ax.lines if line.get_marker() == "*")
     expected = annealed(np.array([2 * STEPS]), LATER, 1e8**-0.02)[0]
     assert star.get_xdata()[0] == 2 * STEPS and star.get_ydata()[0] == pytest.approx(expected, rel=1e-6)
     assert labels.value_text(expected) in [text.get_text() for text in ax.texts]
     assert "predicted: wsd, 8k steps" in legend_texts(ax)
+    monkeypatch.setattr(WithIntervals, "share", 0.1)
+    bar = next(line for line in plots.plot_fit(with_intervals(curve_fit), target={"schedule": LATER}).lines
+               if line.get_marker() == "_")  # fmt: skip
+    assert bar.axes.get_ylim()[0] < min(bar.get_ydata()) == pytest.approx(0.9 * expected)
     with pytest.raises(InputError, match="no schedule"):
         plots.plot_fit(curve_fit, target={"step": 100})
 
@@ -277,7 +284,7 @@ def test_held_out_points_without_a_measurement_are_crosses_only(power_fit):
 
 
 def test_the_target_is_marked_with_its_value_and_its_interval(power_fit):
-    ax = plots.plot_fit(with_intervals(power_fit), target={"C": "1e23"})
+    ax = plots.plot_fit(with_intervals(power_fit), target={"flops": "1e23"})  # C, by a name that logs give it
     value = 2 + 300 * 1e23**-0.13
     texts = [text.get_text() for text in ax.texts]
     assert any("$10^{23}$" in t and labels.value_text(value, 0.99 * value, 1.01 * value) in t for t in texts)

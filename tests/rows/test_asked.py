@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
+import scalefit as sf
 from scalefit.errors import InputError
 from scalefit.laws import find_law
 from scalefit.rows.asked import asked_of, own_point, refuse_unread, scales_asked, takes
@@ -41,3 +43,20 @@ def test_the_scales_of_a_point_and_of_a_table():
     assert found["D"].tolist() == [1e9, 2e9]
     table = pd.DataFrame({"N": [1e9], "D": [2e10], "loss": [2.0]})
     assert scales_asked(table, {})[["N", "D"]].to_numpy().tolist() == [[1e9, 2e10]]
+
+
+def test_a_point_named_as_in_a_table_means_what_the_table_would(monkeypatch):
+    rows = [(size, data, 1.7 + 400 * size**-0.34 + 410 * data**-0.28)
+            for size in (1e7, 3e7, 1e8) for data in (1e9, 3e9, 1e10, 3e10)]  # fmt: skip
+    runs = pd.DataFrame(rows, columns=["N", "D", "loss"])
+    names = ({"params_M": 700, "tokens_B": "20"}, {"model size": "700M", "tokens": 2e10})
+    fit, asked = sf.fit(runs, "chinchilla"), []
+    monkeypatch.setattr("scalefit.selection.automatic.compared", lambda *given: (asked.append(given[-1]), ({}, {}))[1])
+    for at in names:
+        pd.testing.assert_frame_equal(fit.predict(**at), fit.predict(N=7e8, D=2e10))
+        with pytest.raises(InputError, match="none of the laws"):
+            sf.fit(runs, at=at)  # the law is chosen for the same point
+    assert asked == [{"N": 7e8, "D": 2e10}] * 2
+    fit = sf.fit(runs.assign(loss=runs["loss"] * (1 + 0.002 * np.sin(np.arange(12)))), "chinchilla", draws=20)
+    assert sf.next_runs(fit, 1e20, runs=1, params_M=700, tokens="20B").target == {"N": 7e8, "D": 2e10}
+    assert sf.next_runs(fit, 1e20, runs=1, C=8.4e19, D="20B").target == pytest.approx({"N": 7e8, "D": 2e10})

@@ -14,3 +14,9 @@ def test_columns_that_share_a_word_with_the_missing_one_come_first():
     with pytest.raises(InputError, match="with one of: loss_c4, N, D") as error:
         sf.fit(sf.read_runs(table, need=()), "loss-to-loss:floors_of=none")
     assert '"loss_source"' in str(error.value)
+
+
+def test_what_may_be_the_loss_comes_before_columns_that_are_known_already():
+    table = pd.DataFrame({"iteration": range(3), "lr": [1e-3] * 3, "train_ce": [3.0, 2.8, 2.6]})
+    with pytest.raises(InputError, match=r'no column "loss".*with one of: train_ce, step, lr'):
+        sf.fit(sf.read_runs(table, need=()), "annealing")

@@ -89,6 +89,7 @@ def test_a_best_setting_at_the_end_of_the_sweep_is_told():
     high = best_of(read_runs(sweep()).where("peak_lr <= 2e-3"), "peak_lr")
     assert "in 3 of 3" in texts(high, "suspect")[0]
     assert not texts(best_of(read_runs(sweep()).where("peak_lr == 2e-3"), "peak_lr"), "suspect")  # nothing was swept
+    assert not texts(best_of(read_runs(sweep().rename(columns={"seed": "rng"})), "lr", "rng"), "suspect")  # no scale
 
 
 def test_the_best_size_of_each_budget():

@@ -203,8 +203,8 @@ def test_constants_without_a_law_are_refused():
 
 
 def test_runs_of_no_law_are_refused_with_the_reason():
-    with pytest.raises(sf.InputError, match="identify no law"):
-        sf.fit(pd.DataFrame({"d_model": [1, 2, 3], "loss": [3.0, 2.9, 2.8]}))
+    with pytest.raises(sf.InputError, match=r"identify no law.*write --law \S+:over=COLUMN with one of d_model$"):
+        sf.fit(pd.DataFrame({"d_model": [1, 2, 3], "rng": [0, 1, 2], "loss": [3.0, 2.9, 2.8]}))
 
 
 def test_runs_without_a_loss_are_told_which_law_explains_what_they_have():

@@ -491,7 +491,7 @@ def test_sensitivities_of_a_sweep():
     found, notes = sensitivity(sweep_of(lost=2))
     assert np.isnan(found[0])
     assert found[1] == pytest.approx(1.0)
-    assert notes == ["LR sensitivity is missing where runs diverged: give the initial loss, ln(vocabulary)"]
+    assert notes == ["LR sensitivity is missing where runs diverged: give --initial-loss, ln(vocabulary size)"]
     found, _ = sensitivity(sweep_of(lost=2, initial_loss=6.0))
     assert found == pytest.approx([(1 + 4) / 3, 1.0])
 

@@ -22,6 +22,7 @@ from scalefit.planning.allocation.source import DRAWS, LAW, fit_of
 from scalefit.planning.allocation.targets import compute_of, fixed_of
 from scalefit.planning.next_runs.belief import believed
 from scalefit.planning.next_runs.design import Design
+from scalefit.rows.asked import asked_of, read_point
 from scalefit.runs import Runs
 
 if TYPE_CHECKING:
@@ -135,8 +136,10 @@ def next_runs(
     if len(budgets) != 1:
         raise InputError(f"{len(budgets)} budgets", where="next", todo="give one, of all runs together (--budget 3e20)")
     (money,) = budgets
-    goal = fixed_of(target, "next")
+    goal = fixed_of(read_point(target, asked_of(fit.law)), "next")
     predicted = predict(fit, at=goal).iloc[0]
+    whole = {name: float(predicted[name]) for name in fit.law.columns.values()}  # of N, D and C two are enough
+    goal = {name: value for name, value in goal.items() if name != "C"} | whole
     price, _ = priced(cost, source, tuple(fit.law.columns.values()), active, goal)
     table = _candidates(fit, candidates, money, price, goal)
     design = _design(fit, table, price, goal, failure)
