@@ -29,7 +29,7 @@ THOUSANDS = re.compile(
 )
 POINTS, ONE_POINT = re.compile(r"[+-]?\d{1,3}(?:\.\d{3}){2,}"), re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
 #: what people write around a number: emphasis, a word or an error in brackets, an error behind ±
-EMPHASIS = re.compile(r"^(\*\*|__|\*|_|`)(.+)\1$")
+EMPHASIS = re.compile(r"^(\*\*|__|\*|_|`)(.+?)\1(?=\s*(?:$|±|\+/?-|\())")
 BESIDE = re.compile(
     r"^(.*\d\.?[kmbgt]?)\s*(?:(?:±|\+/-|\+-)\s*[\d.]+(?:e[+-]?\d+)?|\(\d+\)|\s[(\[][a-z][^)\]]*[)\]]|\*+|†)$", re.I
 )
@@ -105,7 +105,7 @@ def _bare(text: str) -> str:
         return plain
     plain = upright(plain).replace("−", "-")
     while found := EMPHASIS.match(plain):
-        plain = found[2].strip()
+        plain = (found[2] + plain[found.end() :]).strip()
     found = BESIDE.match(plain)
     return found[1].strip() if found else FOOTNOTE.sub("", plain)
 
