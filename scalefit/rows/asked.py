@@ -97,7 +97,9 @@ def refuse_unread(laws: Sequence[Law], at: Point) -> None:
     known = set().union(*(asked_of(law) for law in laws))
     nobody = [name for name in at if read_as(name, known) not in known]
     if nobody:
-        todo = f"give {', '.join(sorted(known - {'x'}))}"
+        todo = (
+            f"give {', '.join(sorted(known - {'x'}))}, or fit with --law a law that reads it (scalefit laws --for FILE)"
+        )
         named = " or ".join(f'"{name}"' for name in nobody)
         raise InputError(f"no law of this fit has a variable {named}", where="predict", todo=todo)
 

@@ -131,7 +131,7 @@ def test_a_mixture_of_laws_in_one_scale_each_is_asked_for_all_of_them():
     )
     assert low < fit.predict(N=3e9, D=6e11)["loss"][0] < high
     assert fit.predict(N=3e9)["loss"][0] == pytest.approx(high, rel=1e-3)  # in part with constants near published ones
-    with pytest.raises(sf.InputError, match='has a variable "experts"'):
+    with pytest.raises(sf.InputError, match=r'has a variable "experts".*--law a law that reads it'):
         fit.predict(N=3e9, experts=8)
 
 
