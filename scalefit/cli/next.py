@@ -74,6 +74,10 @@ def command(
 
     reading = {name: given.pop(name) for name in options.READING}
     if sweep:
+        unread = {"--budget": given["budget"], "--at": at, "--candidates": candidates, "--cost": given["cost"]}
+        for option in (name for name, value in unread.items() if value):
+            what = f"{option} beside --sweep, which does not read it"
+            raise InputError(what, where="next", todo=f"leave out {option}")
         return _of_sweep(files, reading, {"over": over, "arms": arms, "seed": seed}, plot)
     if given["budget"] is None or not at:
         lacking, todo = ("--at", "--at N=7B,D=2T") if given["budget"] is not None else ("--budget", "--budget 3e20")
