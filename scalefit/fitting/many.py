@@ -66,11 +66,6 @@ def fit_many(runs: Runs | pd.DataFrame, law: str | Law | type[Law], *, by: str =
     pooled = bind(chosen, rows.variables, fix=chosen.held, position=rows.position)
     groups = list(_groups(chosen, logs, rows, by, len(pooled.coordinates)))
     sound = [group for group in groups if not group.refused]
-    if not sound:
-        what = (
-            f"none of the {len(groups)} values of {by} has rows enough for a fit of its own, such as {groups[0].name}"
-        )
-        raise InputError(what, where="fit_many", todo=groups[0].refused)
     return _table(pooled, groups, sound, _batched(pooled, rows, sound, settings), by)
 
 

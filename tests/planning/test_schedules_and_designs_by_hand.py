@@ -361,9 +361,9 @@ def test_candidates_cost_at_most_sixty_four_budgets():
 def test_candidates_of_ones_own():
     seen = candidates("seen")
     assert sorted(zip(seen["N"], seen["D"], strict=True)) == [(n, d) for n in (1e6, 1e8) for d in (2e7, 4e9)]
-    assert candidates(pd.DataFrame({"D": [1], "x": [9], "N": [2]})).to_dict("list") == {"N": [2.0], "D": [1.0]}
+    assert candidates(pd.DataFrame({"D": [1e9], "x": [9], "N": [2e6]})).to_dict("list") == {"N": [2e6], "D": [1e9]}
     with pytest.raises(InputError, match='no column "D"'):
-        candidates(pd.DataFrame({"N": [2]}))
+        candidates(pd.DataFrame({"N": [2e6]}))
     with pytest.raises(InputError, match='no candidates "all"'):
         candidates("all")
 

@@ -269,7 +269,7 @@ def test_diverged_runs_need_the_initial_loss():
     rows.loc[rows["lr"] > 2.0**-4, "loss"] = np.nan
     without = lr_transfer(rows, draws=5)
     assert without.table["lr_sensitivity"].isna().all()
-    assert any("initial loss" in note for note in without.notes)
+    assert any("--initial-loss" in note for note in without.notes)
     given = lr_transfer(rows, draws=5, initial_loss=5.5)
     assert given.table["lr_sensitivity"].gt(0.5).all()
     assert lr_transfer(rows.assign(vocab=245), draws=5).sweeps.initial_loss == pytest.approx(np.log(245))
