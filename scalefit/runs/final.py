@@ -69,8 +69,13 @@ def _with_peaks(runs: Runs) -> Runs:
     curves = runs.curves
     if curves is None or "lr" not in curves.columns or "peak_lr" in runs.table.columns:
         return runs
-    peaks = curves.groupby("run", observed=True)["lr"].max().rename(index=str)
-    return replace(runs, table=runs.table.assign(peak_lr=runs.table["run"].astype(str).map(peaks)))
+    return replace(runs, table=runs.table.assign(peak_lr=peaks_along(curves, runs.table)))
+
+
+def peaks_along(curves: pd.DataFrame, table: pd.DataFrame) -> pd.Series:
+    """The highest learning rate along the curve of each run of a table."""
+    peaks = curves.groupby("run", observed=True)["lr"].max()
+    return pd.Series(peaks.reindex(table["run"].astype(str)).to_numpy(float), index=table.index)
 
 
 def _alike(table: pd.DataFrame, names: list[str]) -> pd.Series:

@@ -16,7 +16,7 @@ import pandas as pd
 from scalefit.errors import InputError, all_of
 from scalefit.runs import Runs, read_runs
 from scalefit.runs.cliff import lost
-from scalefit.runs.final import cells_of, diverged, final_losses, finished
+from scalefit.runs.final import cells_of, diverged, final_losses, finished, peaks_along
 from scalefit.runs.matching import canonical
 from scalefit.runs.settings import following, is_rate, moving, passed_over, refuse_mixed, shared
 from scalefit.transfer.grid import snapped
@@ -177,8 +177,7 @@ def peak_rates(runs: Runs, table: pd.DataFrame) -> pd.Series:
     if "peak_lr" in table.columns and table["peak_lr"].notna().all():
         return table["peak_lr"].astype(float)
     if runs.curves is not None and "lr" in runs.curves.columns:
-        peaks = runs.curves.groupby("run", observed=True)["lr"].max()
-        return pd.Series(peaks.reindex(table["run"].astype(str)).to_numpy(float), index=table.index)
+        return peaks_along(runs.curves, table)
     if "lr" not in table.columns:
         raise InputError("no learning rate in the log", todo=f"write --map lr=COLUMN; {columns_of(table)}")
     return table["lr"].astype(float)
