@@ -282,3 +282,16 @@ def test_settings_of_another_run_are_not_those_of_the_rows(read, other):
     table = read({**other, "meta": {"lr": 1e-3, "z_loss_weight": 1e-4}, "results": rows}, "r.json").table
     assert "D" not in table
     assert table["peak_lr"].tolist() == [1e-3] * 4
+
+
+def test_losses_that_may_be_perplexities_are_doubted_and_the_end_of_a_run_that_diverges_is_not():
+    def doubts(table):
+        return [note.text for note in read_runs(table).notes if "no model loses more than" in note.text]
+
+    finals = pd.DataFrame({"N": [1e7, 2e7, 4e7], "D": [1e9, 2e9, 4e9], "loss": [28.0, 21.0, 17.0]})
+    assert len(doubts(finals)) == 1 and not doubts(finals.assign(loss=np.log(finals["loss"])))
+    curve = {"step": [1, 2, 3, 4], "tokens": [1e6, 2e6, 3e6, 4e6]}
+    calm, lost = ([5.5, 4.0, 3.5, 3.2], [5.5, 4.1, 30.0, 60.0])
+    both = pd.concat([pd.DataFrame({"run": name, **curve, "loss": loss}) for name, loss in (("a", calm), ("b", lost))])
+    assert not doubts(both)
+    assert len(doubts(both.assign(loss=both["loss"] + 20.0))) == 1

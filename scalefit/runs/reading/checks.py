@@ -50,7 +50,7 @@ def checked(runs: Runs, declared: Mapping[str, float] = NONE) -> Runs:
         *_beside_each_other(runs.table, runs.curves is None),
         _below_zero(runs.table),
         _not_measured(runs.table),
-        _above_any_vocabulary(runs.table),
+        _above_any_vocabulary(runs),
         *(_above_one(runs.table, name) for name in ("accuracy", "error")),
     ]
     found += [_repeated_runs(runs), _repeated_rows(runs), _convention(runs)]
@@ -201,11 +201,16 @@ def _not_measured(table: pd.DataFrame) -> Note | None:
     return Note("suspect", text, int(named.sum())) if named.any() else None
 
 
-def _above_any_vocabulary(table: pd.DataFrame) -> Note | None:
-    """Losses of language models, by their tokens, that are too large for nats per token, as perplexities are."""
+def _above_any_vocabulary(runs: Runs) -> Note | None:
+    """Losses of language models, by their tokens, that are too large for nats per token, as perplexities are.
+
+    Of a curve the lowest counts: one that diverges ends above it.
+    """
+    table = runs.table
     if not {"D", "loss"} <= set(table.columns) or table["loss"].dtype.kind not in "iuf" or len(table) < 2:
         return None
-    losses = table["loss"][np.isfinite(table["loss"])]
+    losses = table["loss"] if runs.curves is None else runs.curves.groupby("run", observed=True)["loss"].min()
+    losses = losses[np.isfinite(losses)]
     if not len(losses) or losses.median() < MOST_NATS:
         return None
     text = f"loss is {losses.min():.4g} to {losses.max():.4g}, and no model loses more than ln(vocabulary) nats a token"
