@@ -185,7 +185,8 @@ def _law(fit: Fit) -> Section:
         [str(name), rounded(row["value"], row["low"], row["high"]), row["state"], row["unit"], row["meaning"]]
         for name, row in fit.table.iterrows()
     ]
-    head = ["parameter", "value ± half of its 90 % interval", "state", "unit", "meaning"]
+    value = "value ± half of its 90 % interval" if fit.intervals else "value"
+    head = ["parameter", value, "state", "unit", "meaning"]
     known = type(fit.law).fails
     return Section(
         "The law",

@@ -491,12 +491,12 @@ def test_a_legend_below_lies_under_its_axes_in_a_figure_that_grows():
 
 
 def test_a_legend_too_tall_for_the_data_has_two_columns_on_narrow_axes():
-    ax = plt.subplots(figsize=(3.25, 2.4), layout="constrained")[1]
-    ax.plot([0, 1, 2, 3], [0.5, -0.5, 0.6, -0.4])
+    ax = plt.subplots(figsize=(3.25, 3.0), layout="constrained")[1]
+    ax.plot(range(40), [0.5, -0.5] * 20)
     shown = legend.place(ax, [legend.stroke("k", f"r{k}") for k in range(12)])
     ax.figure.draw_without_rendering()
     assert shown._ncols == 2
-    low, high = ax.transData.transform([(0, -0.5), (0, 0.6)])[:, 1]
+    low, high = ax.transData.transform([(0, -0.5), (0, 0.5)])[:, 1]
     assert shown.get_window_extent().y0 >= high or shown.get_window_extent().y1 <= low
 
 

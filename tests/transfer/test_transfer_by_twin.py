@@ -435,7 +435,7 @@ def arm_of(drift_value=-0.5, expected=(-1.0, 0.4), **more):
 
 
 def test_an_arm_in_words():
-    lines = arm_of().lines(128.0)
+    lines = arm_of().told(128.0)
     assert lines == [
         f"sp: best learning rate at d_model 128: {interval(arm_of().at(128.0))}",
         "  why",
