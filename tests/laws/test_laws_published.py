@@ -308,3 +308,14 @@ def test_the_unrounded_chinchilla_constants_give_the_published_optimum():
     rounded, unrounded = (published.parameters for published in find_law("chinchilla").published[:2])
     assert float(compute_optimal("chinchilla", unrounded, 5.76e23).N) == pytest.approx(4.036e10, rel=2e-4)
     assert float(compute_optimal("chinchilla", rounded, 5.76e23).N) == pytest.approx(3.219e10, rel=2e-4)
+
+
+@pytest.mark.parametrize(("corpus", "k", "r2"), [("stack", 0.39, 0.9978), ("pile", 0.33, 0.9987)])
+def test_parallel_streams_gain_what_their_source_says(corpus, k, r2):
+    """The gain and the share of explained variance that arXiv:2505.10475 prints, by its own objective."""
+    runs = sf.load("parallel_streams").where(f"corpus == '{corpus}'")
+    fit = sf.fit(runs, "parallel", loss="huber", delta=1e-3)
+    loss = runs.table["loss"].to_numpy(float)
+    left = loss - fit.predict(runs)["loss"].to_numpy(float)
+    assert round(fit["k"], 2) == k and fit.status == "converged"
+    assert 1 - (left**2).sum() / ((loss - loss.mean()) ** 2).sum() == pytest.approx(r2, abs=5e-5)
