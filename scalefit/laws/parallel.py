@@ -39,7 +39,7 @@ class Parallel(Law):
             "arXiv:2505.10475, its 24 losses on text: k .33 (stated), the others by its own objective",
             {"E": 1.2885876, "A": 42.488669, "alpha": 0.19628145, "k": 0.33444241},
             (({"N": 4353203200.0, "streams": 1.0}, 1.8451), ({"N": 4414502408.0, "streams": 8.0}, 1.7772)),
-            rtol=4e-3,  # the largest miss of the fit
+            rtol=7e-3,  # the largest miss of the fit
         ),
     )
     alike: ClassVar[Sequence[str]] = ("D", "steps")
