@@ -182,7 +182,7 @@ def read(
 
     def named() -> Runs:
         rename = {column: name for name, column in pairs(map_, "--map").items()}
-        own = {column: name for column, name in project.values.get("map", {}).items()
+        own = {column: name for name, column in project.values.get("map", {}).items()
                if name not in rename.values() and column not in rename}  # fmt: skip
         return read_runs(list(files), rename=rename, defaults=own, **chosen)
 
