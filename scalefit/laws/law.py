@@ -255,7 +255,7 @@ class Law:
         return self.evaluate({name: values.pop(name) for name in self.variables}, values)
 
     def check(self, variables: Mapping[str, Array]) -> None:
-        """Raise :class:`~scalefit.errors.IdentificationError` where these rows cannot identify this law in particular."""
+        """Raise :class:`~scalefit.errors.IdentificationError` where these rows cannot identify this very law."""
 
     def check_target(self, variables: Mapping[str, Array], values: Array) -> None:
         """The same, of the values (n,) that the law is to explain."""
