@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -28,6 +28,12 @@ TEXT_KEYS = ("decay",)
 THOUSANDS = {"k": 1_000, "m": 1_000_000}
 LARGEST = 2**53  #: numbers beyond it are no steps
 LIST_KEYS = ("at", "lr", "factor")
+#: what trainers call the keys
+ALIASES = {
+    "lr": "peak_lr", "max_lr": "peak_lr", "learning_rate": "peak_lr", "min_lr": "final", "end_lr": "final",
+    "final_lr": "final", "warmup_steps": "warmup", "total_steps": "steps", "max_steps": "steps",
+    "cooldown_steps": "decay_steps",
+}  # fmt: skip
 #: of what a value in percent is a share
 WHOLES = {"decay_steps": "steps", "at": "steps", "warmup": "steps", "final": "peak_lr", "initial": "peak_lr"}
 
@@ -95,7 +101,8 @@ def parse_schedule(text: str, *, warmup: int | None = None) -> Schedule:
     Lists are written with slashes: `multi_step:peak_lr=3e-4,steps=16000,at=8000/12000,factor=0.3`. `csv:PATH` (or a
     path that ends in .csv, .csv.gz or .tsv) reads the columns step and lr; if the file has several schedules,
     `csv:PATH#NAME` chooses one by its column schedule or run. `warmup` completes a CSV whose first row is later than
-    step 1. Raises InputError that names the part that is wrong and what to write.
+    step 1. Keys may be named as trainers do: max_lr, min_lr, warmup_steps, total_steps. Raises InputError that names
+    the part that is wrong and what to write.
 
     >>> parse_schedule("cosine:steps=60000,peak_lr=3e-4,warmup=1e3,final=3e-5").text
     'cosine:peak_lr=0.0003,steps=60000,warmup=1000,final=3e-05'
@@ -178,6 +185,7 @@ def _values(text: str, shape: Callable[..., Floats], where: str) -> dict[str, ob
     """The key=value pairs, each read by the type of its key, in the order of the function's signature."""
     known = [*inspect.signature(shape).parameters][1:]
     known = known if "steps" in known else ["steps", *known]
+    text = ",".join(_usual(piece, known) for piece in text.split(","))
     values: dict[str, object] = {}
 
     def one(part: str) -> None:
@@ -194,6 +202,13 @@ def _values(text: str, shape: Callable[..., Floats], where: str) -> dict[str, ob
 
     all_of(one, filter(None, (piece.strip() for piece in text.split(","))))
     return {key: values[key] for key in known if key in values}
+
+
+def _usual(piece: str, known: Sequence[str]) -> str:
+    """A pair with its key as the function has it."""
+    key, equals, value = piece.partition("=")
+    name = ALIASES.get(key.strip(), "")
+    return f"{name}{equals}{value}" if name in known and key.strip() not in known else piece
 
 
 def _of_whole(key: str, value: str, text: str, where: str = "") -> str:
