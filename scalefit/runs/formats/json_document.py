@@ -48,6 +48,9 @@ def read(path: Path) -> RawTable:
         return jsonl.read(path)
     if isinstance(content, dict) and "log_history" in content:
         return huggingface.read(path)
+    if isinstance(content, dict) and {"schema_version", "scalefit_version"} <= content.keys():
+        todo = "give the run logs that it was fitted to; a saved fit is for predict, plan, next, plot and report"
+        raise InputError("this is a saved fit, no run log", where=str(path), todo=todo)
     if (drawn := _drawn(path, content)) is not None:
         return drawn
     try:
