@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from mutations import Fault, Finder
+from mutations import Fault, Finder, optional_in
 
 #: wings, by the beginning of a file's path below the package
 WINGS = {
@@ -207,12 +207,18 @@ def excused(fault: Fault, line: str) -> bool:
 
 def found(root: Path) -> Iterator[Fault]:
     """Every fault of the package."""
-    for path in sorted((root / "scalefit").rglob("*.py")):
+    paths = sorted((root / "scalefit").rglob("*.py"))
+    optional = optional_in(paths)
+    for path in paths:
         lines = path.read_text(encoding="utf-8").splitlines()
-        yield from (fault for fault in Finder(root, path).faults if not excused(fault, lines[fault.line - 1]))
+        yield from (fault for fault in Finder(root, path, optional).faults if not excused(fault, lines[fault.line - 1]))
 
 
-def chosen(root: Path, count: int, seed: int, only_wing: str = "", under: str = "") -> list[Fault]:
+def wing_of(fault: Fault) -> str:
+    return next((wing for wing, begins in WINGS.items() if fault.file.removeprefix("scalefit/").startswith(begins)), "")
+
+
+def chosen(root: Path, count: int, seed: int, only_wing: str = "", under: str = "", only_kind: str = "") -> list[Fault]:
     """A sample, the wings in turn, within a wing the kinds and then the places by chance.
 
     ``under``: of files whose path below the package begins so.
@@ -220,9 +226,8 @@ def chosen(root: Path, count: int, seed: int, only_wing: str = "", under: str = 
     draw = random.Random(seed)
     rooms: dict[str, list[Fault]] = {wing: [] for wing in WINGS if only_wing in ("", wing)}
     for fault in (fault for fault in found(root) if fault.file.startswith(f"scalefit/{under}")):
-        for wing in rooms:
-            if fault.file.removeprefix("scalefit/").startswith(WINGS[wing]):
-                rooms[wing].append(fault)
+        if wing_of(fault) in rooms and (not only_kind or fault.kind in only_kind.split(",")):
+            rooms[wing_of(fault)].append(fault)
     picked: list[Fault] = []
     while len(picked) < count and any(rooms.values()):
         for faults in rooms.values():

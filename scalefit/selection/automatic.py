@@ -156,7 +156,7 @@ def automatic(
     return replace(first, choice=choice, warnings=(*unread, *left, *first.warnings))
 
 
-def preferred(runs: Runs, laws: Sequence[Law], *, at: Mapping[str, float] | None = None) -> Law:
+def preferred(runs: Runs, laws: Sequence[Law], *, at: Mapping[str, float] | None) -> Law:
     """The law of these with the largest weight, by the trials on held-out rows of :func:`automatic`."""
     if len(laws) == 1:
         return laws[0]
