@@ -8,8 +8,8 @@
     python tests/mutants.py --count 60 --seed 1 --list       # what would be planted
 
 The working tree is never touched: it is copied to a temporary folder. One run of the suite records which lines each
-test runs (kept in the temporary folder; needs the package ``coverage``). Later lines that are moved are found again by
-their text, and of test files that change those alone are recorded anew. Then one pytest session is loaded, and forked for
+test runs (kept in the temporary folder; needs the package ``coverage``). Lines that move later are found again by their
+text, and of test files that change those alone are recorded anew. Then one pytest session is loaded, and forked for
 each fault: the code of the faulty function is exchanged in the fork, and the tests that run the faulty line are run in
 it, those of the module and its room first and quick ones before slow ones, up to the first failure, for at most
 ``--most`` seconds of the processor. Faults of what runs on import are planted by importing the package again in the
@@ -209,7 +209,7 @@ def report(faults: dict[int, Fault], said: dict[int, dict], save: str) -> None:
         fate = f"killed by {one['failed'][0]}" if one["failed"] else f"SURVIVED {one['ran']} of {one['reached']} tests"
         click.echo(f"{number:3d} {fault}\n      {fate}")
         if save:
-            with open(save, "a") as file:
+            with Path(save).open("a") as file:
                 keep = {key: one[key] for key in ("failed", "ran", "reached", "wall")}
                 file.write(json.dumps({**fault._asdict(), **keep, "wing": wing_of(fault)}) + "\n")
     for name, part in (("wing", wing_of), ("kind", lambda fault: fault.kind)):

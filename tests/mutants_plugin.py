@@ -96,7 +96,7 @@ def pytest_runtestloop(session):
 
 
 def write(said: dict[str, object]) -> None:
-    with open(PLAN["told"], "a") as file:
+    with Path(PLAN["told"]).open("a") as file:
         file.write(json.dumps(said) + "\n")
 
 
@@ -128,9 +128,9 @@ def shown(fault, items, functions, kept):
     os.dup2(nothing, 2)
     said = {"failed": [], "ran": 0, "running": "its import"}
 
-    def run(test, item, following, most=fault.get("most", 1e9)):
+    def run(test, item, following):
         used = time.process_time()
-        if used - started > most or (said["failed"] and not fault.get("all")):
+        if used - started > fault.get("most", 1e9) or (said["failed"] and not fault.get("all")):
             return
         limit = int(used + LIMIT[0] + LIMIT[1] * fault["tests"].get(test, 1.0)) + 1
         resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
@@ -142,7 +142,8 @@ def shown(fault, items, functions, kept):
 
     started = time.process_time()
     if fault.get("file") and not swapped(fault, functions):
-        return loaded_anew(fault, run, said, kept)
+        loaded_anew(fault, run, said, kept)
+        return
     order = [test for test in fault["tests"] if test in items]
     for test, following in zip(order, [*order[1:], None], strict=True):
         run(test, items[test], items.get(following))
@@ -189,15 +190,17 @@ def loaded_anew(fault, run, said, kept):
     path, source_of = str(TREE / fault["file"]), importlib.machinery.SourceFileLoader.get_code
 
     def get_code(loader, name):
-        return compile(faulty(fault), path, "exec", dont_inherit=True) if loader.path == path else source_of(loader, name)
+        if loader.path != path:
+            return source_of(loader, name)
+        return compile(faulty(fault), path, "exec", dont_inherit=True)
 
     importlib.machinery.SourceFileLoader.get_code = get_code
     finding = AssertionRewritingHook.find_spec  # pytest itself would load modules that have examples
     AssertionRewritingHook.find_spec = lambda *words: None if words[1].startswith("scalefit") else finding(*words)
     for name, module in list(sys.modules.items()):
-        if isinstance(module, ModuleType) and str(getattr(module, "__file__", None) or "").startswith(f"{TREE}{os.sep}"):
-            if module is not sys.modules[__name__]:
-                del sys.modules[name]
+        place = str(getattr(module, "__file__", None) or "") if isinstance(module, ModuleType) else ""
+        if place.startswith(f"{TREE}{os.sep}") and name != __name__:
+            del sys.modules[name]
 
     class Again:
         def pytest_runtestloop(self, session):

@@ -2,8 +2,8 @@
 
 Comparisons turned or moved by their boundary, signs and operators swapped, a constant by a factor or one, min for max,
 and for or, first for last, the other axis, a sort the other way, log10 for log, the ends of a tuple or of an interval
-swapped, a dropped not, minus, abs, sqrt or cumsum, a default changed, the other branch returned, an option not passed on,
-two arguments swapped.
+swapped, a dropped not, minus, abs, sqrt or cumsum, a default changed, the other branch returned, an option not passed
+on, two arguments swapped.
 
 Left alone: docstrings, annotations, messages (f-strings, what is raised or warned about), ``__repr__``, the looks of
 figures, sizes of blocks and caches, tolerances, starts and spans of a search.
