@@ -70,7 +70,7 @@ def command(
       scalefit next data/size_data/runs.csv --where "d_model <= 64" --budget 3e12 --at N=1e6,D=1e7
     """
     from scalefit.planning.next_runs.advice import next_runs
-    from scalefit.runs import read_runs
+    from scalefit.runs import runs_of
 
     reading = {name: given.pop(name) for name in options.READING}
     if sweep:
@@ -85,7 +85,7 @@ def command(
     source: Any = source_of(files, law, reading)
     table: Any = candidates
     if candidates is not None and candidates != "seen":
-        table = read_runs(candidates, need=()).table
+        table = runs_of(candidates).table
     target = options.target(at, next_runs)
     found = next_runs(source, candidates=table, law=law, draws=draws, seed=seed, **given, **target)
     notes = [] if files[0].endswith(".json") else options.told(source)

@@ -17,7 +17,7 @@ from scalefit.numerics import FloatArray, errors
 from scalefit.rows.asked import own_point, read_point, refuse_unread
 from scalefit.rows.gather import gather
 from scalefit.rows.rows import Rows
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 from scalefit.runs.quantities import quantity
 from scalefit.runs.table import DERIVED
 from scalefit.schedules import Schedule, parse_schedule
@@ -181,7 +181,7 @@ def last_point(fit: Fit, data: Data, *, schedule: Plan, at: Point) -> dict[str, 
 
 def rows_of(fit: Fit, data: Runs | pd.DataFrame, measured: bool) -> Rows:
     """The rows of other run logs as this fit's law reads them: every logged row of curves, if those were fitted."""
-    logs = data if isinstance(data, Runs) else read_runs(data, need=())
+    logs = runs_of(data)
     every_row = fit.points.steps is not None and logs.curves is not None
     return gather(fit.law, logs, target=fit.target, points="all" if every_row else "auto", measured=measured)
 

@@ -29,7 +29,7 @@ class Judged:
     recall: float  #: share of the learning rates that diverged that were predicted to
 
 
-def diverges(cell: pd.DataFrame, initial_loss: float = np.nan) -> pd.Series:
+def diverges(cell: pd.DataFrame, initial_loss: float) -> pd.Series:
     """By learning rate: whether half of its runs or more diverged, by the rule of :func:`scalefit.runs.cliff.lost`."""
     gone = lost(cell["lr"].to_numpy(float), cell["loss"].to_numpy(float), np.zeros(len(cell)), initial_loss)
     return pd.Series(gone, index=cell.index).groupby(cell["lr"]).mean() >= HALF
@@ -60,7 +60,7 @@ def least_at(cell: pd.DataFrame) -> float:
     return float(str(means.idxmin())) if len(means) else float("nan")
 
 
-def gap_of(cell: pd.DataFrame, initial_loss: float = np.nan) -> tuple[float, float]:
+def gap_of(cell: pd.DataFrame, initial_loss: float) -> tuple[float, float]:
     """log2 of the largest stable learning rate and of the smallest divergent one above the optimum.
 
     The second is inf where none diverged, the first -inf where none is stable.
