@@ -21,9 +21,8 @@ from scalefit.runs.wording import (
     SPLITS,
     Told,
     compute_unit,
-    counts_other_things,
+    contradicted,
     header_scale,
-    in_percent,
     kind_counted,
     spaced,
     told,
@@ -58,7 +57,6 @@ PREFIX = re.compile(
     r"data|dataset|dataloader|scheduler|lr_scheduler|run|experiment|exp|stats|probes?|monitor|debug|learning)/"
 )
 COUNTED = frozenset({"N", "N_total", "D", "tokens"})  #: columns whose name may end in a unit: params_M, tokens_B
-SHARES = frozenset({"error", "accuracy", "domain_share"})  #: columns of shares, which people write in per cent
 LARGE = frozenset({"parameters", "tokens", "FLOP", "optimiser steps", "examples"})  #: units of large counts
 #: such as (B) or (1e9 tokens), which elsewhere says what was measured on
 LETTER = re.compile(r"[\(\[]\s*(?!in\s+1|e[+-]?\d+\s*[\)\]])(?:\d\S*\s+)?[A-Za-z][^\)\]]*[\)\]]")
@@ -194,10 +192,11 @@ def _scales(name: str, tier: str) -> dict[str, float]:
     """The canonical names that a name could be by the aliases of one tier, each with the factor to its unit."""
     if len(name) > LONGEST:
         return {}
-    other = counts_other_things(name)  # tokens (words), D (samples), compute (GPU hours)
-    known = {canonical: column for canonical, column in COLUMNS.items() if not (other and column.unit in LARGE)}
-    if in_percent(name):  # of a peak, or of what else
-        known = {canonical: column for canonical, column in known.items() if canonical in SHARES}
+    known = {
+        canonical: column
+        for canonical, column in COLUMNS.items()
+        if not (column.numeric and contradicted(name, canonical, column.unit in LARGE))
+    }
     scales = {
         canonical: _scale(name, canonical, column, tier) or _told_scale(name, canonical, column, tier)
         for canonical, column in known.items()

@@ -44,22 +44,22 @@ OTHERS = frozenset([
 ])  # fmt: skip
 
 
-#: in brackets: how many times as much as something else
-MULTIPLES = re.compile(
-    r"[x×]\s*(?:of\s+)?(?:[a-z]{2}|\d*n$)|chinchilla|multiples?|relative|rel\b|(?:times|% of)\s+[a-z]"
-)
-PERCENT = frozenset({"%", "percent", "pct", "per cent"})
-
-
-def in_percent(name: str) -> bool:
-    """Whether the brackets of a name say per cent."""
-    return _in_brackets(name) in PERCENT
-
-
 def _set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+#: in brackets: how many times as much as something else, or one quantity over another
+MULTIPLES = re.compile(
+    r"[x×]\s*(?:(?:of\s+)?(?:[a-z]{2}|\d*n$)|$)|chinchilla|multipl(?:es?|iers?)\b|rel(?:ative)?\b|ratio\b|factor\b|"
+    r"normali[sz]ed|times$|(?:times|% of)\s+[a-z]|(?:%|percent|pct|per cent)$"
+)
+SHARES = frozenset({"error", "accuracy", "domain_share"})  #: columns of shares, which people write in per cent
+OVER = re.compile(r"[a-z. ]*(?:/|\b(?:per|over)\b)\s*(?P<what>[a-z]+)")
+OVER_PARAMETERS = re.compile(r"(?:tok(?:en)?s?)?\s*(?:/|\bper\b|\bover\b)\s*(?:param\w*|n)\b")
+OVER_N = re.compile(r"(?:[x×]|times|multiples? of)\s*n")
+#: what the quantity of a column may be counted per: nats per token, tokens per step
+COUNTED_PER = {"loss": _set("token tok byte char character word"), "lr": _set("step"),
+               "batch": _set("step iter iteration update batch")}  # fmt: skip
 #: "worded": names that consist of words of a quantity and of these beside it, in any order
 COUNTS = _set("n num number of count total model")
 WITHOUT = _set("no non without wo excl excluding nonemb noemb nonembed nonembedding nonembeddings")
@@ -138,15 +138,44 @@ def compute_unit(plain: str) -> float:
     return 0.0 if factor <= 1.0 or rate else factor
 
 
-def counts_other_things(name: str) -> bool:
-    """Whether a unit in brackets says that a column counts no tokens, parameters or operations.
+def contradicted(name: str, canonical: str, large: bool) -> bool:
+    """Whether the brackets of a name say that its column holds no such quantity: something else that is counted (of a
+    ``large`` count), a multiple, per cent, or a share of another quantity than its unit has.
 
-    >>> [counts_other_things(name) for name in ("D (samples)", "C (GPU hours)", "D (x Chinchilla)", "C (PF-days)")]
+    >>> [contradicted(name, "D", True) for name in ("D (samples)", "D (x Chinchilla)", "D (ratio)", "D (B tokens)")]
     [True, True, True, False]
+    >>> contradicted("loss (nats per token)", "loss", False), contradicted("error (%)", "error", False)
+    (False, False)
     """
     unit = _in_brackets(name)
-    words = {unit, *re.split(r"[\s,.*-]+", unit)}
-    return not _flop(unit) and (bool(OTHERS & words) or MULTIPLES.match(unit) is not None)
+    other = large and not _flop(unit) and bool(OTHERS & {unit, *re.split(r"[\s,.*-]+", unit)})
+    return other or is_ratio(name, canonical)
+
+
+def is_ratio(name: str, canonical: str = "") -> bool:
+    """Whether the brackets of a name tell a multiple, per cent, or one quantity over another that is not the unit of
+    the canonical column.
+
+    >>> is_ratio("D (tokens/param)"), is_ratio("loss (nats/token)", "loss"), is_ratio("C (PFLOP/s-days)")
+    (True, False, False)
+    """
+    unit = _in_brackets(name)
+    if not unit or _flop(unit):
+        return False
+    over = OVER.fullmatch(unit)
+    multiple = bool(MULTIPLES.match(unit)) and canonical not in SHARES
+    return multiple or bool(over and over["what"] not in COUNTED_PER.get(canonical, ()))
+
+
+def per_parameter(name: str, of_tokens: bool) -> bool:
+    """Whether the brackets of a name say tokens per parameter; ``of_tokens``: whether the rest of it names tokens.
+
+    >>> per_parameter("ratio (tokens per param)", False), per_parameter("D (x N)", True), per_parameter("lr (x N)", False)
+    (True, True, False)
+    """
+    unit = _in_brackets(name)
+    found = OVER_PARAMETERS.fullmatch(unit)
+    return bool(found and (of_tokens or unit.startswith("tok"))) or bool(of_tokens and OVER_N.fullmatch(unit))
 
 
 @dataclass(frozen=True)

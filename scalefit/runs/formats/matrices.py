@@ -48,8 +48,12 @@ def matrix(raw: RawTable) -> RawTable | None:
     frame = raw.frame
     first, others = str(frame.columns[0]), [str(name) for name in frame.columns[1:]]
     parts = [part for part in BETWEEN.split(first) if part]
+    if len(parts) == 2 and (values := _of_setting(others, parts[1])):
+        frame = frame.set_axis([first, *values], axis=1)
+        raw, others = replace(raw, frame=frame, nans=_renamed(raw.nans, dict(zip(others, values, strict=True)))), values
     if (
-        len(others) < 2
+        canonical(first) in COLUMNS
+        or len(others) < 2
         or len(frame) < 2
         or len({*parts, "loss"}) != 3
         or len(parts) != 2
@@ -73,6 +77,21 @@ def matrix(raw: RawTable) -> RawTable | None:
     left = f"; empty cells, which are no runs: {empty}" if empty else ""
     text = f"a table of {down} (down) by {across} (across): each of {len(body)} cells is taken for the loss of a run"
     return reshaped(raw, body, "derived", text + left, nans)
+
+
+def _of_setting(names: list[str], setting: str) -> list[str]:
+    """The values in names that state those of a setting, as `D=1B` and `1B tokens` do of D; none for other names."""
+    if max(map(len, names), default=0) > LONGEST:
+        return []
+    found = [VALUED_NAME.fullmatch(name) or NAMED_VALUE.fullmatch(name) for name in names]
+    own = {canonical(setting), "D" if canonical(setting) == "tokens" else "tokens" if canonical(setting) == "D" else ""}
+    said = [hit is not None and canonical(MEANT.get(hit["name"].strip().lower(), hit["name"].strip())) in own
+            for hit in found]  # fmt: skip
+    return [hit["value"].replace(" ", "") for hit in found if hit] if said and all(said) else []
+
+
+def _renamed(nans: dict[str, list[int]] | None, names: dict[str, str]) -> dict[str, list[int]] | None:
+    return None if nans is None else {names.get(name, name): rows for name, rows in nans.items()}
 
 
 def _results(column: pd.Series) -> pd.Series | None:
@@ -100,8 +119,7 @@ def named_matrix(raw: RawTable) -> RawTable | None:
         return None
     values = [hit["value"] + name[len(bare) :] for hit, bare, name in zip(found, plain, others, strict=True) if hit]
     frame = raw.frame.set_axis([f"{first} \\ {across}", *values], axis=1)
-    nans = {f"{value}": (raw.nans or {}).get(name, []) for name, value in zip(others, values, strict=True)}
-    return matrix(replace(raw, frame=frame, nans=None if raw.nans is None else nans))
+    return matrix(replace(raw, frame=frame, nans=_renamed(raw.nans, dict(zip(others, values, strict=True)))))
 
 
 def wide_runs(raw: RawTable) -> RawTable | None:

@@ -148,7 +148,7 @@ def _long(raw: RawTable) -> RawTable | None:
     last = {re.split(r"[/.]", CAPITAL.sub("_", str(name)))[-1].strip().lower(): str(name) for name in frame.columns}
     key, value = (next((last[name] for name in names if name in last), None) for names in (NAMED, VALUED))
     axes = {canonical(part): name for part, name in reversed(last.items())}
-    axis = axes.get("step", axes.get("epoch"))
+    axis = axes.get("step", axes.get("epoch", _lengths(frame, axes.get("steps"), key)))
     clock = _clock(frame, key) if axis is None and key else ""
     axis = axis or clock or None
     if key is None or value is None or pd.api.types.is_numeric_dtype(frame[key].dtype):
@@ -181,6 +181,12 @@ def _long(raw: RawTable) -> RawTable | None:
     text += f"; empty cells, which are values that were not logged: {empty.sum()}" if empty.any() else ""
     made = reshaped(raw, table, "derived", text, nans)
     return replace(made, remarks=(*made.remarks, *told), clock=clock or made.clock)
+
+
+def _lengths(frame: pd.DataFrame, name: str | None, key: str | None) -> str | None:
+    """The column of `steps` of a long table, where one metric has several: these are the steps of a curve."""
+    again = name is not None and key is not None and frame.groupby(key)[name].nunique().max() > 1
+    return name if again and not any(canonical(str(each)) == "run" for each in frame.columns) else None
 
 
 def _clock(frame: pd.DataFrame, key: str) -> str:
