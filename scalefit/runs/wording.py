@@ -14,7 +14,7 @@ SCALES |= {"thousand": 1e3, "g": 1e9, "mm": 1e6, "mil": 1e6, "mio": 1e6, "mrd": 
 SCALES |= {"kilo": 1e3, "mega": 1e6, "giga": 1e9, "tera": 1e12}
 PREFIXED, STEP = frozenset({"kilo", "mega", "giga", "tera"}), re.compile(r"steps?|iter|update", re.IGNORECASE)
 LETTERS = frozenset({"k", "m", "b", "g", "t", "mn", "bn"})  #: units that may as well be the name of something
-#: what may stand beside such a unit in brackets: (M tokens), (B params), (M, non-embedding), (Mtok)
+#: beside such a unit in brackets: (M tokens), (B params), (M, non-embedding), (Mtok)
 TOKENS = r"tok(?:en)?s?|param(?:eter)?s?"
 COUNTED = re.compile(rf"(?:of|no|non|without|with|excl|incl|emb\w*|nonemb\w*|total|trained|training|train|{TOKENS})\.?")
 JOINED = re.compile(rf"(kilo|mega|giga|tera|k|m|g|b|t|mn|bn)(?=(?:{TOKENS})$)", re.IGNORECASE)
@@ -30,28 +30,25 @@ LONG = ["kilo", "mega", "giga", "tera", "peta", "exa", "zetta", "yotta"]
 #: such as PFLOP, exaflops, pf-days, petaflop/s-days; a rate without days is no amount of compute
 FLOP = re.compile(rf"({'|'.join(LONG)}|[kmgtpezy]?)[\s_-]*flops?")
 DAYS = re.compile(rf"({'|'.join(LONG)}|[kmgtpezy])[\s_-]*f(?:lops?)?(?:/s)?[\s_-]*days?")
-DAY = 86400.0
 #: words of a name that may stand beside a unit of compute
 COMPUTE = re.compile(r"\b(?:training|train|total|throughput|compute|model|c|in)\b")
-#: what a number of tokens, parameters or operations does not count
-OTHERS = frozenset([
-    "samples", "sample", "sequences", "sequence", "seqs", "examples", "example", "images", "image",
-    "words", "word", "characters", "chars", "bytes", "byte", "kb", "mb", "gb", "tb", "kib", "mib", "gib",
-    "tib", "documents", "docs", "pairs", "sentences", "lines", "files", "hours", "hour", "hrs", "h",
-    "days", "day", "minutes", "min", "seconds", "sec", "s", "ms", "msec", "milliseconds",
-    "epochs", "epoch", "steps", "iterations", "layers",
-    "usd", "dollars", "kwh", "kg", "$", "€", "%", "percent", "flop/s", "flops/s", "tflop/s", "tflops/s"
-])  # fmt: skip
 
 
 def _set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+#: what a number of tokens, parameters or operations does not count
+OTHERS = _set(
+    "samples sample sequences sequence seqs examples example images image words word characters chars bytes byte kb mb "
+    "gb tb kib mib gib tib documents docs pairs sentences lines files hours hour hrs h days day minutes min seconds "
+    "sec s ms msec milliseconds epochs epoch steps iterations layers usd dollars kwh kg $ € flop/s flops/s "
+    "tflop/s tflops/s"
+)
 #: in brackets: how many times as much as something else, or one quantity over another
 MULTIPLES = re.compile(
     r"[x×]\s*(?:(?:of\s+)?(?:[a-z]{2}|\d*n$)|$)|chinchilla|multipl(?:es?|iers?)\b|rel(?:ative)?\b|ratio\b|factor\b|"
-    r"normali[sz]ed|times$|(?:times|% of)\s+[a-z]|(?:%|percent|pct|per cent)$"
+    r"normali[sz]ed|times$|(?:times|% of)\s+[a-z]|%|percent|pct|per cent"
 )
 SHARES = frozenset({"error", "accuracy", "domain_share"})  #: columns of shares, which people write in per cent
 OVER = re.compile(r"[a-z. ]*(?:/|\b(?:per|over)\b)\s*(?P<what>[a-z]+)")
@@ -118,7 +115,7 @@ def _in_brackets(name: str) -> str:
 
 def _flop(unit: str) -> float:
     """The FLOP that a unit of compute stands for, 0 if it is none."""
-    for pattern, factor in ((DAYS, DAY), (FLOP, 1.0)):
+    for pattern, factor in ((DAYS, 86400.0), (FLOP, 1.0)):
         if found := pattern.fullmatch(unit):
             return PREFIXES[found[1][:1]] * factor
     return 0.0
@@ -170,7 +167,7 @@ def is_ratio(name: str, canonical: str = "") -> bool:
 def per_parameter(name: str, of_tokens: bool) -> bool:
     """Whether the brackets of a name say tokens per parameter; ``of_tokens``: whether the rest of it names tokens.
 
-    >>> per_parameter("ratio (tokens per param)", False), per_parameter("D (x N)", True), per_parameter("lr (x N)", False)
+    >>> per_parameter("ratio (tokens per param)", False), per_parameter("D (x N)", True), per_parameter("lr (x N)", 0)
     (True, True, False)
     """
     unit = _in_brackets(name)

@@ -85,9 +85,15 @@ def _of_setting(names: list[str], setting: str) -> list[str]:
         return []
     found = [VALUED_NAME.fullmatch(name) or NAMED_VALUE.fullmatch(name) for name in names]
     own = {canonical(setting), "D" if canonical(setting) == "tokens" else "tokens" if canonical(setting) == "D" else ""}
-    said = [hit is not None and canonical(MEANT.get(hit["name"].strip().lower(), hit["name"].strip())) in own
-            for hit in found]  # fmt: skip
+    said = [hit is not None and canonical(_setting(hit["name"])) in own for hit in found]
     return [hit["value"].replace(" ", "") for hit in found if hit] if said and all(said) else []
+
+
+def _setting(name: str) -> str:
+    """The setting that a name before a value means: d=128 is a width, D=1B is none."""
+    plain = name.strip()
+    word = plain.lower()
+    return plain if plain in COLUMNS else MEANT.get(word, MEANT.get(word.rstrip("s"), plain))
 
 
 def _renamed(nans: dict[str, list[int]] | None, names: dict[str, str]) -> dict[str, list[int]] | None:
@@ -114,7 +120,7 @@ def named_matrix(raw: RawTable) -> RawTable | None:
     if len(others) < 2 or not all(found) or len(names) != 1 or canonical(first) not in {*COLUMNS} - {*AXES}:
         return None
     across = names.pop()
-    across = {"d": "width", "w": "width", "n": "N"}.get(across, across)
+    across = _setting(across)
     if canonical(across) not in COLUMNS or measured(across) or canonical(across) == canonical(first):
         return None
     values = [hit["value"] + name[len(bare) :] for hit, bare, name in zip(found, plain, others, strict=True) if hit]
@@ -201,7 +207,8 @@ def columns_by_value(raw: RawTable) -> RawTable | None:
     values = [quantity(hit["value"].replace(" ", "")) for hit in found.values()]
     if len(set(values)) < len(values) or canonical(across) in map(canonical, others):
         return None
-    if not measure and not _falls(frame, [each for _, each in sorted(zip(values, found, strict=True))]):
+    in_order = [each for _, each in sorted(zip(values, found, strict=True))]
+    if not measure and not (_alike(frame[in_order]) if across == "seed" else _falls(frame, in_order)):
         return None
     body = frame.melt(others, [*found], "__column", "loss", ignore_index=False)
     body, empty, nans = _logged(raw, body, "__column")
@@ -233,14 +240,15 @@ def _multiplied(body: pd.DataFrame, across: str) -> tuple[pd.DataFrame, str]:
 
 def _valued(name: str) -> dict[str, str] | None:
     """What a name measures ("" where it does not say), which setting it names, and the value of that."""
+    if (seed := VALUED_NAME.fullmatch(name.strip())) and canonical(seed["name"].strip(" _")) == "seed":
+        return {"measure": "", "name": "seed", "value": seed["value"]}  # the loss, with this seed
     first, last = VALUE_FIRST.fullmatch(name.strip()), WITH_VALUE.fullmatch(name.strip())
     hit = first or last
     if hit is None or (hit["measure"] and not measured(hit["measure"])):
         return None
     said = {} if first else {key: hit[key] or "" for key in ("name", "unit")}
-    word = (said.get("name", "") or said.get("unit", "")).strip("_ ")
-    word = word if word in COLUMNS else word.lower()  # D is no width
-    word = MEANT.get(word.rstrip("s") if word != "s" else word, word)
+    word = _setting((said.get("name", "") or said.get("unit", "")).strip("_ "))
+    word = word if word in COLUMNS else word.lower()
     if hit["times"]:
         word = MULTIPLE if hit["times"].strip().lower() in ("x", "×") else CHINCHILLA
         value = hit["value"].removesuffix(hit["times"]).strip()
@@ -277,6 +285,12 @@ def _meaning(others: pd.DataFrame, values: list[str], measure: str) -> str | Non
 def _of_sizes(column: pd.Series) -> bool:
     """Whether all cells are counts with a unit, such as 14M, 1.3B."""
     return not pd.api.types.is_numeric_dtype(column.dtype) and all(map(states_unit, column.dropna()))
+
+
+def _alike(losses: pd.DataFrame) -> bool:
+    """Whether all values are positive, and those of a row within a tenth of one another."""
+    amounts = losses.apply(pd.to_numeric, errors="coerce")
+    return bool((amounts.min(axis=1) > 0).all() and (amounts.max(axis=1) < 1.1 * amounts.min(axis=1)).all())
 
 
 def _falls(frame: pd.DataFrame, columns: list[str]) -> bool:

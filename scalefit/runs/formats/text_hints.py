@@ -32,6 +32,11 @@ HINTS = (
         r"\bLaunching training on .* GPUs|\baccelerate\.(?:utils|commands)\b",
         "give its event files",
     ),
+    (
+        "a training that prints losses alone",
+        r"(?:^\s*(?:train(?:ing)?|val(?:idation)?|test)?[ _]?loss\s*[:=]?\s*\d+\.\d+\s*$[\s\S]*?){3}",
+        "print the step in the line of the loss; a progress bar above it may be older",
+    ),
     ("W&B", r"^wandb: (?:Run (?:summary|history)|Tracking run|Syncing run)", "give the folder wandb/ of the job"),
 )
 #: what a file is, by the end of its name, and what to give instead

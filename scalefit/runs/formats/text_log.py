@@ -121,7 +121,7 @@ def _step_in(style: TextFormat, text: str) -> str | None:
 
 def _rows(texts: list[str], style: TextFormat) -> tuple[LogRows, set[int], list[Remark]]:
     """The rows of a format, the lines that they took, and remarks."""
-    found, taken, told = LogRows(style.parts), set[int](), list[Remark]()
+    found, taken, told, last = LogRows(style.parts), set[int](), list[Remark](), None
     width = _cut_at(texts, style)
     if width:
         told.append(Remark("joined", f"lines that a terminal cut after {width} letters, with the rest below them"))
@@ -141,6 +141,9 @@ def _rows(texts: list[str], style: TextFormat) -> tuple[LogRows, set[int], list[
             parts = [*takewhile(style.pairs.match, (texts[below] for below in range(at + 1, len(texts))))]
             used |= set(range(at + 2, at + 2 + len(parts)))
         _add_pairs(values, style, parts)
+        if style.stale in values and values[style.stale] == last:
+            del values[style.stale]
+        last = values.get(style.stale, last)
         if _placed(values, found) and values.keys() - PLACES:
             found.add(values, at + 1)
             taken |= used
