@@ -15,12 +15,13 @@ from functools import lru_cache
 
 from scalefit.errors import InputError
 from scalefit.runs.columns import COLUMNS, CONFIGURED, Column
+from scalefit.runs.quantities import compute_unit
 from scalefit.runs.wording import (
     BRACKET,
     EMBEDDINGS,
     SPLITS,
     Told,
-    compute_unit,
+    averages_beside,
     contradicted,
     header_scale,
     kind_counted,
@@ -54,7 +55,7 @@ ROOMS = ("config/", "summary/", "hparams/")  #: "nested": a known name after one
 PREFIX = re.compile(
     r"(?:(?:\w+_)?(?:config|cfg|args|params|settings|hparams)|conf|configuration|hyper|hyperparameters|arguments|options|"
     r"flags|summary|model|arch|architecture|network|net|optimizer|optimiser|optim|opt|optimization|train|training|trainer|"
-    r"data|dataset|dataloader|scheduler|lr_scheduler|run|experiment|exp|stats|probes?|monitor|debug|learning)/"
+    r"defaults?|common|shared|data|dataset|dataloader|scheduler|lr_scheduler|run|experiment|exp|stats|probes?|monitor|debug|learning)/"
 )
 COUNTED = frozenset({"N", "N_total", "D", "tokens"})  #: columns whose name may end in a unit: params_M, tokens_B
 LARGE = frozenset({"parameters", "tokens", "FLOP", "optimiser steps", "examples"})  #: units of large counts
@@ -168,6 +169,8 @@ def _guessed(
             continue  # such as encoder.d_model and decoder.d_model: neither is the model's
         if canonical == "run" and len(named := [name for name in candidates if IDENTIFIER.search(name.lower())]) == 1:
             candidates = {named[0]: 1.0}  # names may come again, identifiers do not
+        if canonical == "loss" and len(candidates) == 1 and tier in ("fallback", "worded", "last"):
+            candidates |= dict.fromkeys(averages_beside(next(iter(candidates)), free), 1.0)
         if len(candidates) > 1:
             what = f"the columns {' and '.join(map(repr, candidates))} could both be {canonical}"
             todo = "choose one: " + " or ".join(f"--map {canonical}={in_shell(name)}" for name in candidates)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from scalefit.runs.quantities import upright
+from scalefit.runs.quantities import flop, upright
 
 SCALES = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "thousands": 1e3, "millions": 1e6, "billions": 1e9}
 SCALES |= {"million": 1e6, "mn": 1e6, "billion": 1e9, "bn": 1e9, "trillion": 1e12, "trillions": 1e12}
@@ -25,13 +25,6 @@ PIECE = re.compile(r"10\s*(?:\^|\*\*)\s*\d{1,2}|(?:\d[\d.]*)?e\+?\d{1,2}(?!\w)|[
 POWER = re.compile(r"1?e\+?(\d{1,2})|10\s*(?:\^|\*\*)\s*(\d{1,2})", re.IGNORECASE)
 BRACKET = re.compile(r"[\(\[]([^\(\)\[\]]*)[\)\]]")
 TEN = re.compile(r"\d*\.?\d*e[+-]?\d+|10\^[+-]?\d+", re.IGNORECASE)
-PREFIXES: dict[str, float] = dict(zip(("", *"kmgtpezy"), (1e3**n for n in range(9)), strict=True))
-LONG = ["kilo", "mega", "giga", "tera", "peta", "exa", "zetta", "yotta"]
-#: such as PFLOP, exaflops, pf-days, petaflop/s-days; a rate without days is no amount of compute
-FLOP = re.compile(rf"({'|'.join(LONG)}|[kmgtpezy]?)[\s_-]*flops?")
-DAYS = re.compile(rf"({'|'.join(LONG)}|[kmgtpezy])[\s_-]*f(?:lops?)?(?:/s)?[\s_-]*days?")
-#: words of a name that may stand beside a unit of compute
-COMPUTE = re.compile(r"\b(?:training|train|total|throughput|compute|model|c|in)\b")
 
 
 def _set(text: str) -> frozenset[str]:
@@ -72,6 +65,8 @@ STEP_BESIDE = _set(
     "n num number no count idx index global train training trainer opt optim optimizer optimiser cur current"
 )
 BESIDE = SPLITS | _set("loss nll lm mean avg average final last token tokens per nats learning")
+#: how a loss is averaged: two of these beside one another may each be the loss
+AVERAGES = _set("avg average mean ema smooth smoothed running moving cur current batch step epoch window instant raw")
 #: words of losses that are no cross-entropy of the model, and of what is no loss
 OTHER_LOSSES = _set(
     "aux auxiliary kl z router balance balancing load reg regularization regularizer contrastive box cls dfl commit vq "
@@ -104,35 +99,13 @@ def header_scale(name: str) -> float:
     plain = left[0] if len(left) == 1 else unit
     if TEN.fullmatch(plain):
         return float(re.sub(r"^e|^10\^", "1e", plain))
-    return SCALES.get(plain) or _flop(unit) or 1.0
+    return SCALES.get(plain) or flop(unit) or 1.0
 
 
 def _in_brackets(name: str) -> str:
     """What stands in brackets in a name, without the word in."""
     found = BRACKET.search(name)
     return found[1].strip().lower().removeprefix("in ").strip() if found else ""
-
-
-def _flop(unit: str) -> float:
-    """The FLOP that a unit of compute stands for, 0 if it is none."""
-    for pattern, factor in ((DAYS, 86400.0), (FLOP, 1.0)):
-        if found := pattern.fullmatch(unit):
-            return PREFIXES[found[1][:1]] * factor
-    return 0.0
-
-
-def compute_unit(plain: str) -> float:
-    """The FLOP that a name of compute counts in, by a normalised name: total_gflops, pf_days; 0 for any other name.
-
-    A name without a prefix, such as flops, is none of these; teraflops alone are those of a second.
-
-    >>> compute_unit("total_gflops"), compute_unit("pf_days"), compute_unit("flops"), compute_unit("tflops")
-    (1000000000.0, 8.64e+19, 0.0, 0.0)
-    """
-    words = re.sub(r"[\s_]+", " ", COMPUTE.sub(" ", plain.replace("/s", "~s").replace("_", " ").replace("/", " ")))
-    factor, said = _flop(words.replace("~s", "/s").strip()), {*COMPUTE.findall(plain.replace("_", " "))}
-    rate = factor in (1e9, 1e12, 1e15) and not said & {"total", "training", "train", "compute", "c"}
-    return 0.0 if factor <= 1.0 or rate else factor
 
 
 def contradicted(name: str, canonical: str, large: bool) -> bool:
@@ -145,7 +118,7 @@ def contradicted(name: str, canonical: str, large: bool) -> bool:
     (False, False)
     """
     unit = _in_brackets(name)
-    other = large and not _flop(unit) and bool(OTHERS & {unit, *re.split(r"[\s,.*-]+", unit)})
+    other = large and not flop(unit) and bool(OTHERS & {unit, *re.split(r"[\s,.*-]+", unit)})
     return other or is_ratio(name, canonical)
 
 
@@ -157,7 +130,7 @@ def is_ratio(name: str, canonical: str = "") -> bool:
     (True, False, False)
     """
     unit = _in_brackets(name)
-    if not unit or _flop(unit):
+    if not unit or flop(unit):
         return False
     over = OVER.fullmatch(unit)
     multiple = bool(MULTIPLES.match(unit)) and canonical not in SHARES
@@ -284,6 +257,19 @@ def worded(name: str, canonical: str) -> bool:
     if canonical != "loss" or not words & {"loss", "nll"} or words & OTHER_LOSSES:
         return False
     return bool(words & SPLITS) or words <= BESIDE
+
+
+def averages_beside(name: str, others: list[str]) -> list[str]:
+    """The losses that are the same as this mean but for how they are averaged; none where it is no mean.
+
+    >>> averages_beside("avg_loss", ["cur_loss", "val_avg_loss", "lr"]), averages_beside("nll", ["avg_loss"])
+    (['cur_loss'], [])
+    """
+    words = words_of(name)
+    if not words & AVERAGES:
+        return []
+    ours = {each: words_of(each) for each in others if each != name}
+    return [each for each, own in ours.items() if own & AVERAGES and own - AVERAGES == words - AVERAGES]
 
 
 def words_of(name: str) -> set[str]:

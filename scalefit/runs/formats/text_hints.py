@@ -43,7 +43,7 @@ HINTS = (
 NAMED = {
     ".ipynb": ("a notebook", "write the table that it shows: frame.to_csv('runs.csv')"),
     **dict.fromkeys(
-        (".yaml", ".yml", ".toml", ".ini", ".cfg"),
+        (".toml", ".ini", ".cfg"),
         ("a file of settings", "give the log beside it, or write results as CSV"),
     ),
     ".pdf": ("a PDF", "copy the table into a Markdown page or a CSV"),
