@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.diagnosis.image import TODO, floors, no_image
-from scalefit.diagnosis.reach import decades_beyond
+from scalefit.diagnosis.reach import furthest
 from scalefit.errors import InputError, all_of, counted
 from scalefit.laws.identification import refuse_no_shares
 from scalefit.numerics import FloatArray, errors
@@ -91,7 +91,7 @@ def _forecast(fit: Fit, of: _Question, at: Point) -> tuple[pd.DataFrame, NDArray
         fitted = fit.points.hold(variables, measured)
         if fitted.any():
             table["fitted"] = fitted
-    table["decades_beyond"] = np.max([np.zeros(len(table)), *decades_beyond(fit.ranges, variables).values()], axis=0)
+    table["decades_beyond"] = furthest(fit.law.columns, fit.points.variables, variables, fit.ranges)
     table.attrs["no_intervals"] = fit.no_intervals
     return table, outside
 
