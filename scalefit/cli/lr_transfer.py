@@ -85,15 +85,15 @@ def command(
     settings: dict[str, Any] = {"theory": not measured_only, "draws": draws, "seed": seed}
     found = lr_transfer(sweeps, target=target, **settings)
     tested = backtest_transfer(sweeps, **settings) if back else None
-    text = str(found)
+    lines = [*found.lines]
     if tested is not None:
         shown = tested.assign(**{sweeps.over: [f"{size:g}" for size in tested[sweeps.over]]})
         for name in ("regret", "noise"):
             shown[name] = ["-" if value != value else f"{100 * value:.2f} %" for value in tested[name]]
-        text += f"\n\nback-test, the largest size predicted from the smaller ones:\n{as_lines(shown, 3)}"
+        lines += ["", "back-test, the largest size predicted from the smaller ones:", as_lines(shown, 3)]
     drawn = figures(plot, lambda: _figure("plot_lr_transfer", found))
     drawn += figures(plot_sensitivity, lambda: _figure("plot_lr_sensitivity", found))
-    return Answer(text, _content(found, tested), found.table, found.ok, told(runs), drawn)
+    return Answer(lines, _content(found, tested), found.table, found.ok, told(runs), drawn)
 
 
 def _figure(name: str, found: Transfer) -> Axes:

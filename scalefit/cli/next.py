@@ -97,7 +97,7 @@ def command(
     content |= {"stop": found.stop, "runs": records(found.table), "now": found.now, "after": found.after}
     content |= {"halving": found.halving, "candidates": records(found.candidates), "cost": found.cost.text}
     content["warnings"] = coded([*found.cautions, *found.fit.warnings])
-    return Answer(str(found), content, found.table, found.ok, notes, figures(plot, found.plot))
+    return Answer(found.lines, content, found.table, found.ok, notes, figures(plot, found.plot))
 
 
 def _of_sweep(files: tuple[str, ...], reading: dict[str, Any], settings: dict[str, Any], plot: str | None) -> Answer:
@@ -109,4 +109,4 @@ def _of_sweep(files: tuple[str, ...], reading: dict[str, Any], settings: dict[st
     verdicts = {arm.name: arm.verdict for arm in found.transfer.arms}
     content: dict[str, Any] = {"over": found.transfer.sweeps.over, "verdicts": verdicts, "stop": found.stop}
     content |= {"plans": records(found.table), "advised": records(found.advised)}
-    return Answer(str(found), content, found.table, found.ok, options.told(runs), figures(plot, found.plot))
+    return Answer(found.lines, content, found.table, found.ok, options.told(runs), figures(plot, found.plot))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from scalefit.answers import Shown
 from scalefit.errors import InputError, listed
+from scalefit.notices import Line
 from scalefit.numerics import FloatArray
 from scalefit.progress.dips import in_dips
 from scalefit.progress.events import (
@@ -61,9 +62,11 @@ class Watch(Shown):
         """The first warning."""
         return self.warnings[0] if self.warnings else None
 
-    def __str__(self) -> str:
+    @property
+    def lines(self) -> list[Line]:
+        """What is said, line by line."""
         lines = [f"  step {each.step}: {each.signal} {each.text}" for each in self.warnings]
-        return "\n".join([f"{self.status} at step {self.step}: {self.why}", *lines])
+        return [f"{self.status} at step {self.step}: {self.why}", *lines]
 
 
 def watch(

@@ -13,6 +13,7 @@ import pandas as pd
 
 from scalefit.answers import Shown, alike, as_lines, interval
 from scalefit.errors import IdentificationError, InputError
+from scalefit.notices import Line, doubted
 from scalefit.numerics import FloatArray
 from scalefit.runs import Runs
 from scalefit.runs.settings import UNKNOWN, said
@@ -75,7 +76,7 @@ class Arm(Shown):
         """The name as the beginning of a line, where there are others to tell it from."""
         return "" if self.name == ALONE else f"{self.name}: "
 
-    def lines(self, target: float | None = None) -> list[str]:
+    def told(self, target: float | None = None) -> list[str]:
         """For a target size the best learning rate there; the verdict, the drift, and theory's part in the law."""
         lines = [f"{self.prefix}{self.verdict}"]
         if np.isnan(self.drift.value):
@@ -89,8 +90,10 @@ class Arm(Shown):
             lines.append(f"  the law combines the measured drift with {theory} (--measured-only leaves theory out)")
         return lines
 
-    def __str__(self) -> str:
-        return "\n".join(self.lines())
+    @property
+    def lines(self) -> list[Line]:
+        """What is said, line by line."""
+        return [*self.told()]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -123,13 +126,15 @@ class Transfer(Shown):
         """Whether no target is too far and no law contradicts a size without an optimum."""
         return not self.far and not any(arm.broken for arm in self.arms)
 
-    def __str__(self) -> str:
+    @property
+    def lines(self) -> list[Line]:
+        """What is said, line by line."""
         shown = self.table.drop(columns=["refused", "interval_from"]).rename(columns={"size": self.sweeps.over})
         if self.arms[0].name == ALONE:
             shown = shown.drop(columns="arm")
         for name, form in FORMS.items():
             shown[name] = [format(value, form) if value == value else "-" for value in shown[name]]
-        lines = [line for arm in self.arms for line in (*arm.lines(self.target), "")]
+        lines = [line for arm in self.arms for line in (*arm.told(self.target), "")]
         lines += [*said(self.sweeps.settings), "", "optimum of each size, with its 90 % interval:", as_lines(shown, 5)]
         refused = self.table[self.table["refused"] != ""]
         where = [
@@ -139,7 +144,7 @@ class Transfer(Shown):
         notes = alike(dict(zip(where, refused["refused"], strict=True)))
         far = list(dict.fromkeys(self.far.values())) if len(self.far) == len(self.arms) else alike(self.far)
         outside = [line for arm in self.arms for line in arm.outside]
-        return "\n".join([*lines, *(f"! {note}" for note in (*far, *outside, *notes, *self.notes))])
+        return [*lines, *doubted([*far, *outside, *notes, *self.notes])]
 
 
 def lr_transfer(

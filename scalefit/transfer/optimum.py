@@ -13,6 +13,7 @@ from scipy.special import stdtr
 
 from scalefit.answers import Shown, interval
 from scalefit.errors import InputError
+from scalefit.notices import Line, doubted
 from scalefit.numerics import FloatArray
 from scalefit.runs.cliff import JUMP, cliff
 from scalefit.transfer.bowl import Bowl, fit_bowl, fitted_to, known_at, minima
@@ -50,10 +51,12 @@ class Optimum(Shown):
     within: tuple[float, float] = (-np.inf, np.inf)  #: log2 of the learning rates between which a refused optimum lies
     stray: tuple[tuple[float, float], ...] = ()  #: learning rate and loss of each run left out as far from the curve
 
-    def __str__(self) -> str:
+    @property
+    def lines(self) -> list[Line]:
+        """What is said, line by line."""
         place = interval((self.lr, self.low, self.high))
         head = f"no optimum: {self.refused}" if self.refused else f"learning rate {place}, loss {self.loss:.5g}"
-        return "\n".join([head, *(f"! {doubt}" for doubt in self.doubts)])
+        return [head, *doubted(self.doubts)]
 
     @property
     def log2(self) -> float:

@@ -13,6 +13,7 @@ import pandas as pd
 from scalefit.answers import Shown, as_lines, far_out, interval
 from scalefit.diagnosis.reach import decades_beyond
 from scalefit.fitting.result import Fit
+from scalefit.notices import Line, doubted
 from scalefit.numerics import FloatArray
 from scalefit.planning.isoflop.curves import Curve
 
@@ -139,7 +140,9 @@ class IsoFlopStudy(Shown):
 
         return plot_isoflop(self, ax=ax)
 
-    def __str__(self) -> str:
+    @property
+    def lines(self) -> list[Line]:
+        """What is said, line by line."""
         rows = []
         for name, row in self.table.iterrows():
             N = f"{row['N']:.3g} [{row['N_low']:.3g}, {row['N_high']:.3g}]"
@@ -161,7 +164,7 @@ class IsoFlopStudy(Shown):
         if self.bias is not None:
             lines += ["", self._bias_text(self.bias)]
         notes = [*self.disagreements, *([] if self.law is None else [check.text for check in self.law.warnings])]
-        return "\n".join([*lines, *(f"! {note}" for note in notes)])
+        return [*lines, *doubted(notes)]
 
     def _headline(self) -> str:
         """The best size at the target by each approach, and whether they agree."""
