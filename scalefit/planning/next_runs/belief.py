@@ -59,8 +59,9 @@ def _slopes(fit: Fit, places: Mapping[str, FloatArray], unit: float) -> tuple[Fl
     value = np.asarray(value) + np.zeros(len(next(iter(places.values()))))
     free = [name for name in law.parameters if name not in fit.fixed and name not in fit.ties]
     scale = value if fit.estimate.log else np.full_like(value, unit)
-    ties, numbers = {name: parse(text) for name, text in fit.ties.items()}, dict(fit.parameters)
-    columns = [numbers[name] * np.asarray(through_ties(ties, name, partials, numbers)) / scale for name in free]
+    ties = {name: parse(text) for name, text in fit.ties.items()}
+    at = {name: np.asarray(number) for name, number in fit.parameters.items()}
+    columns = [at[name] * through_ties(ties, name, partials, at) / scale for name in free]
     slopes = np.stack([np.broadcast_to(column, value.shape) for column in columns], axis=1)
     return slopes, np.log(value) if fit.estimate.log else value / unit
 
