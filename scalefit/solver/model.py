@@ -214,10 +214,7 @@ class BoundLaw:
 
 
 def through_ties(
-    ties: Mapping[str, Expression],
-    name: str,
-    partials: Mapping[str, FloatArray],
-    parameters: Mapping[str, FloatArray],
+    ties: Mapping[str, Expression], name: str, partials: Mapping[str, FloatArray], parameters: Mapping[str, FloatArray]
 ) -> FloatArray:
     """The derivative by a free parameter, itself and through those tied to it, from all partial derivatives."""
     total = partials[name]
