@@ -43,7 +43,7 @@ class Schedule:
     """The learning rate of a run: call it with a step, or get every step with `per_step()`.
 
     `text`: canonical text form; `steps`: last step; `warmup`: step at which the first warmup ends; `how`: for a file
-    that does not have every step, how the others were found.
+    that does not have every step, how the others were found; `set_peak`: the peak that the text gives, 0 without one.
 
     >>> schedule = parse_schedule("linear:steps=4,peak_lr=1")
     >>> schedule, schedule(2), schedule.per_step()
@@ -55,6 +55,7 @@ class Schedule:
     warmup: int
     shape: Callable[[ArrayLike], Floats] = field(repr=False, compare=False)
     how: str = field(default="", repr=False, compare=False)
+    set_peak: float = field(default=0.0, repr=False, compare=False)
 
     def __repr__(self) -> str:
         return f"Schedule({self.text!r})"
@@ -66,6 +67,15 @@ class Schedule:
     def per_step(self) -> Floats:
         """Learning rate at steps 0..steps, both included: float64 of shape (steps + 1,)."""
         return self.shape(np.arange(self.steps + 1))
+
+    @property
+    def peak(self) -> float:
+        """The highest learning rate: the one that was set, also where the steps end within the warmup.
+
+        >>> parse_schedule("constant:steps=4,peak_lr=1,warmup=8").peak
+        1.0
+        """
+        return max(self.set_peak, float(self.per_step().max()))
 
 
 @dataclass(frozen=True)
@@ -290,7 +300,9 @@ def _build(shape: Callable[..., Floats], values: dict[str, object], where: str) 
     if "warmup" not in signature or (end == 0 and head.size > 1 and head[1] > head[0]):
         end = warmup_end(evaluate(np.arange(steps + 1)))
     text = ",".join(f"{key}={_written(value)}" for key, value in values.items())
-    return Schedule(f"{shape.__name__}:{text}", steps, end, evaluate)
+    peak = values.get("peak_lr", 0.0)
+    assert isinstance(peak, float)
+    return Schedule(f"{shape.__name__}:{text}", steps, end, evaluate, set_peak=peak)
 
 
 def _written(value: object) -> str:

@@ -276,6 +276,16 @@ def test_diverged_runs_need_the_initial_loss():
     assert lr_transfer(rows.assign(vocab=245), draws=5).sweeps.initial_loss == pytest.approx(np.log(245))
 
 
+def test_a_seed_that_diverged_beside_one_that_did_not_counts_too():
+    grid = [(64, lr, seed, loss) for lr, loss in ((1, 2.2), (2, 2.0), (4, 2.1), (8, 2.4)) for seed in (0, 1)]
+    rows = pd.DataFrame(grid, columns=["width", "lr", "seed", "loss"])
+    rows.loc[rows.index[-1], "loss"] = np.nan
+    without, given = lr_transfer(rows, draws=5), lr_transfer(rows, draws=5, initial_loss=5.0)
+    assert without.table["lr_sensitivity"].isna().all()
+    assert any("--initial-loss" in note for note in without.notes)
+    assert given.table["lr_sensitivity"][0] == pytest.approx((0.2 + 0.1 + (0.4 + 3.0) / 2) / 4)
+
+
 # --- drift and law ----------------------------------------------------------------------------------------------------
 
 
