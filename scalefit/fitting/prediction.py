@@ -98,7 +98,10 @@ def _forecast(fit: Fit, of: _Question, at: Point) -> tuple[pd.DataFrame, NDArray
 
 def _mixture(fit: Fit, choice: Choice, of: _Question, at: Point) -> pd.DataFrame:
     """The mixture of the forecasts of this fit and the others of its choice; those without a value there drop out."""
-    tables, weights, refusals, outside = [], [], [], []
+    tables: list[pd.DataFrame] = []
+    weights: list[float] = []
+    refusals: list[InputError] = []
+    outside: list[NDArray[np.bool_]] = []
     members = (replace(fit, choice=None), *choice.others)
     refuse_unread([each.law for each in members], at)
     for each, weight in zip(members, choice.weights.values(), strict=True):
