@@ -89,8 +89,7 @@ def _forecast(fit: Fit, of: _Question, at: Point) -> tuple[pd.DataFrame, NDArray
         table["measured"] = measured
         table["relative_error"] = table[fit.target] / measured - 1
         fitted = fit.points.hold(variables, measured)
-        if fitted.any():
-            table["fitted"] = fitted
+        table = table.assign(fitted=fitted) if fitted.any() else table
     table["decades_beyond"] = furthest(fit.law.columns, fit.points.variables, variables, fit.ranges)
     table.attrs["no_intervals"] = fit.no_intervals
     return table, outside
@@ -98,10 +97,8 @@ def _forecast(fit: Fit, of: _Question, at: Point) -> tuple[pd.DataFrame, NDArray
 
 def _mixture(fit: Fit, choice: Choice, of: _Question, at: Point) -> pd.DataFrame:
     """The mixture of the forecasts of this fit and the others of its choice; those without a value there drop out."""
-    tables: list[pd.DataFrame] = []
-    weights: list[float] = []
-    refusals: list[InputError] = []
-    outside: list[NDArray[np.bool_]] = []
+    tables, weights = list[pd.DataFrame](), list[float]()
+    refusals, outside = list[InputError](), list[NDArray[np.bool_]]()
     members = (replace(fit, choice=None), *choice.others)
     refuse_unread([each.law for each in members], at)
     for each, weight in zip(members, choice.weights.values(), strict=True):

@@ -28,7 +28,7 @@ def held_in(
     any line passes moves none.
 
     >>> rng = np.random.default_rng(0)
-    >>> height, slope = np.r_[-6, rng.normal(-6, 0.1, 400)], np.r_[-0.5, rng.normal(-0.5, 0.3, 400)]
+    >>> height, slope = np.r_[-6, rng.normal(-6, 0.1, 400)], np.r_[-0.5, rng.normal(-0.5, 0.2, 400)]
     >>> height, slope, broken = held_in(height, slope, np.array([3.0]), np.array([[-np.inf, -8.0]]))
     >>> round(float(slope[0]), 1), bool(broken[0])
     (-0.7, False)

@@ -227,9 +227,10 @@ def test_one_point_by_name_also_as_words(surface):
 def test_decades_beyond_by_hand(surface):
     low, high = surface.ranges["N"]
     _, most = surface.ranges["D"]
+    least = int(np.argmin(surface.points.variables["N"]))
     for at, decades in [
         ({"N": high * 100, "D": most}, 2.0),
-        ({"N": low / 10, "D": most}, 1.0),
+        ({"N": low / 10, "D": surface.points.variables["D"][least]}, 1.0),
         ({"N": high * 10, "D": most * 1000}, 3.0),
         ({"N": high, "D": most}, 0.0),
         ({"N": (low * high) ** 0.5, "D": most / 2}, 0.0),
