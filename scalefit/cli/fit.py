@@ -31,6 +31,7 @@ POINTS = "Rows read by a law without a schedule: the last of each run, or all; a
 SKIP = "Leave out the rows up to this step; auto: the first steps that lie off the law of the later ones."
 EACH = "Fit the law to the rows of each value of this column (run, task, seed), all as one batch; prints a table."
 TRIED = "error: mean on held-out rows; folds: ways of holding out that it could be refitted to; misfit: of all rows"
+OWN = "own rows: judged by its misfit over the share of the rows that its constants leave"
 DRAWS = (
     f"{options.SHARED['--draws']['help']} 0: no intervals. The Python function fit makes none (draws=0) unless asked, "
     f"this command {options.DRAWS}: each draw costs as much as a fit."
@@ -200,9 +201,10 @@ def _answer(
         content["automatic"] = {"recommendation": chosen["text"], "laws": chosen["errors"]}
         content["automatic"] |= {name: chosen[name] for name in ("weights", "tested", "refused", "forms")}
         shown = pd.DataFrame(result.choice.errors).drop(columns="score")
-        error = [f"{100 * e:.3g} %" if math.isfinite(e) else "untested" for e in shown["error"]]
+        unseen = "own rows" if result.choice.tested else "untested"
+        error = [f"{100 * e:.3g} %" if math.isfinite(e) else unseen for e in shown["error"]]
         text += ["", "laws tried, the best on the same held-out rows first:", as_lines(shown.assign(error=error))]
-        text.append(f"  {TRIED}")
+        text.append(f"  {TRIED}" + f"; {OWN}" * ("own rows" in error))
         text += [f"  not tried further: {line}" for line in told(dict(result.choice.refused))]
     if scores is not None:
         text += ["", "held out:", as_lines(scores)]

@@ -64,13 +64,14 @@ def command(
 ) -> Answer:
     """FILES hold learning-rate sweeps at several sizes: one row for each run, with a size, a learning rate and a final
     loss. --plot draws loss against learning rate. Exit code 1 for a target further beyond the measured sizes than they
-    span.
+    span, and where the law contradicts a size whose best rate lies outside its grid.
 
     \b
     Example:
       scalefit lr-transfer data/lr_width/runs.csv --at d_model=256
     """
-    from scalefit.transfer.lr_transfer import backtest_transfer, lr_transfer
+    from scalefit.transfer.backtest import backtest_transfer
+    from scalefit.transfer.lr_transfer import lr_transfer
     from scalefit.transfer.sweeps import column_named, read_sweeps
 
     initial, (named, target), runs = together(
@@ -94,7 +95,7 @@ def command(
         lines += ["", "back-test, the largest size predicted from the smaller ones:", as_lines(shown, 3)]
     drawn = figures(plot, lambda: _figure("plot_lr_transfer", found))
     drawn += figures(plot_sensitivity, lambda: _figure("plot_lr_sensitivity", found))
-    return Answer(lines, _content(found, tested), found.table, not found.far, told(runs), drawn)
+    return Answer(lines, _content(found, tested), found.table, found.ok, told(runs), drawn)
 
 
 def _figure(name: str, found: Transfer) -> Axes:
@@ -121,7 +122,7 @@ def _content(found: Transfer, tested: pd.DataFrame | None) -> dict[str, Any]:
     for arm in found.arms:
         at = arm.at(found.target)._asdict() if found.target and not math.isnan(arm.law_drift.value) else None
         drifts = {"drift": arm.drift._asdict(), "law_drift": arm.law_drift._asdict(), "theory": arm.expected}
-        rest = {"verdict": arm.verdict, "at_target": at, "far_beyond": found.far.get(arm.name)}
+        rest = {"verdict": arm.verdict, "at_target": at, "far_beyond": found.far.get(arm.name), "outside": arm.outside}
         arms.append({"arm": arm.name, **drifts, **rest})
     content: dict[str, Any] = {"over": found.sweeps.over, "settings": found.sweeps.settings, "target": found.target}
     content |= {"optima": records(found.table), "arms": arms, "notes": list(found.notes)}

@@ -179,7 +179,7 @@ def _show(answer: Answer, written: Sequence[str], failed: Mapping[str, str], unu
         content = {"schema_version": SCHEMA, **answer.content}
         notes = [note.text for note in answer.notes]
         content |= {"read" if "notes" in content else "notes": notes} if notes else {}
-        doubts = [*content.get("doubts", ()), *doubts_of(answer.notes)]
+        doubts = list(dict.fromkeys([*content.get("doubts", ()), *doubts_of(answer.notes)]))
         content |= {"doubts": doubts} if doubts else {}
         content |= {"figures_not_drawn": failed} if failed else {}
         content |= {"unused_options": unused} if unused else {}

@@ -9,9 +9,11 @@ import click
 
 from scalefit.cli import options
 from scalefit.cli.output import Answer, answering, coded, figures, records
+from scalefit.cli.usage import refuse_unread
 from scalefit.errors import InputError
 
 LAW = "chinchilla"
+BUDGETS = ("compute", "hours", "money", "inference_tokens", "cost", "active", "gpu")  #: what only a plan of sizes reads
 
 if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
@@ -77,6 +79,7 @@ def command(
     from scalefit.planning.schedules.ranking import rank_schedules
 
     if hyperparameters:
+        refuse_unread("--hyperparameters", "plan", "schedules", "steps", "lr")
         held: dict[str, Any] = dict(options.pairs(at, "--at"))
         fitted = {"law": law, "draws": draws, "seed": seed, "tuned": tuned}
         return _of_hyperparameters(files, fitted, given, held, plot)
@@ -84,6 +87,8 @@ def command(
         what = "--tuned without --hyperparameters" if tuned else "no fit and no run logs"
         raise InputError(what, where="plan", todo="see scalefit plan --help")
     if schedules or (given["schedule"] is not None and files[0].endswith(".json")):
+        beside, unread = ("--schedules", ("loss",)) if schedules else ("--schedule", ("steps", "lr"))
+        refuse_unread(beside, "plan", *BUDGETS, *unread)
         held = options.target(at, rank_schedules)
         asked = {"schedules": schedules, "steps": steps, "lr": lr, "plot": plot, "draws": draws, "seed": seed}
         return _of_schedules(_curves_or_fit(files, law, given), asked | {"law": law}, given, held)
@@ -161,6 +166,7 @@ def source_of(files: tuple[str, ...], law: str, reading: dict[str, Any]) -> Fit 
         return options.read(files, **reading)
     if len(files) > 1 or any(reading.values()):
         raise InputError("a saved fit beside run logs", where=files[0], todo="give the fit alone, or the logs alone")
+    refuse_unread("a saved fit", files[0], "draws", *(() if ".py" in law else ("law",)))
     return _saved(files[0], law)
 
 

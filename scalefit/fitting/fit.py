@@ -27,7 +27,7 @@ from scalefit.notices import doubts_of
 from scalefit.rows.gather import Which
 from scalefit.rows.points import Points
 from scalefit.rows.rows import Rows
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 from scalefit.runs.conventions import mixed_conventions
 from scalefit.runs.endings import unfinished
 from scalefit.runs.trajectory import clocks_of
@@ -104,7 +104,7 @@ def fit(
     ('converged', 0.34)
     """
     resampling = Resampling(draws, seed, method, workers)
-    logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
+    logs = runs_of(runs)
     options = Options(
         *(target, residuals, loss, delta, weights, fix, tie, bounds),
         *(parameters, start, starts, points, drop_diverged, force),

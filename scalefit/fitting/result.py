@@ -211,7 +211,7 @@ class Fit:
 
         Columns: the predicted ``loss``; ``low`` and ``high``, the ends of its prediction interval, between which a new
         measurement falls with probability ``level`` (``interval="mean"``: the law's own value, without the noise);
-        ``decades_beyond``, the extrapolation in decades of the variable that lies furthest outside the fitted range.
+        ``decades_beyond``, how far it lies outside the fitted runs (:func:`scalefit.diagnosis.reach.furthest`).
         A fit without intervals has NaN in ``low`` and ``high``, and the reason in ``attrs["no_intervals"]``.
 
         Warns with :class:`FitWarning` of each of :meth:`cautions`, and of a fit whose ``status`` is not sound.

@@ -23,7 +23,7 @@ from scalefit.notices import Line, doubted
 from scalefit.numerics import FloatArray
 from scalefit.planning.critical_batch import Tradeoff, fit_tradeoff
 from scalefit.planning.noise import fit_lr_exponent
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 from scalefit.runs.final import diverged, finished
 from scalefit.runs.settings import refuse_mixed
 from scalefit.runs.table import spans
@@ -120,7 +120,7 @@ def batch_size(runs: Runs | pd.DataFrame, loss: float | None = None) -> BatchAns
     >>> round(found.tradeoff.B_crit, -2), found.missing
     (3000.0, {'noise scale': 'no columns noise_trace and noise_grad_square'})
     """
-    known = runs if isinstance(runs, Runs) else read_runs(runs, need=())
+    known = runs_of(runs)
     table = known.table
     if "batch" not in table.columns or table["batch"].isna().any():
         raise InputError("no batch size in the log", todo=f"write --map batch=COLUMN; {columns_of(table)}")

@@ -17,7 +17,7 @@ from scalefit.answers import Shown
 from scalefit.errors import InputError
 from scalefit.notices import Line, Notice, doubted
 from scalefit.numerics import FloatArray
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 from scalefit.schedules.theory import refine_schedule, smooth_norms
 from scalefit.stability.thresholds import sharpness_threshold, shortest_warmup
 
@@ -92,7 +92,7 @@ def schedule_of(
     >>> [round(float(rate), 3) for rate in found.lr[[1, 200, 400]]], found.missing
     ([0.1, 0.05, 0.0], {'warmup': 'no column sharpness'})
     """
-    known = runs if isinstance(runs, Runs) else read_runs(runs, need=())
+    known = runs_of(runs)
     name, curves = _one_run(known, run)
     if peak_lr is None and not curves.reindex(columns=["lr"])["lr"].notna().any():
         raise InputError("no learning rate in the log", todo="write --map lr=COLUMN, or give the peak learning rate")

@@ -32,7 +32,7 @@ from scalefit.reports.blocks import Block, Figure, Section, Table, Text, brief
 from scalefit.reports.page import Report
 from scalefit.reports.provenance import citations, provenance
 from scalefit.reports.sensitivity import sensitivity_of
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 from scalefit.schedules import Schedule
 from scalefit.selection.automatic import AUTO
 from scalefit.selection.automatic import fit as fit_law
@@ -78,7 +78,7 @@ def report(
     elif isinstance(source, str | Path) and Path(source).suffix == ".json":
         fit = load_fit(source)
     else:
-        runs = source if isinstance(source, Runs) else read_runs(source, need=())
+        runs = runs_of(source)
         place = {name: float(value) for name, value in at.items() if isinstance(value, (int, float))}
         fit = fit_law(runs, law, at=place, draws=draws, seed=seed, drop_diverged=drop_diverged)
     if compute is not None:

@@ -46,7 +46,7 @@ class Report:
         """The page as HTML."""
         return lines_of(_template("page.html").render(page=self, kind=_kind, slug=_slug, data=_data))
 
-    def markdown(self, figures: Sequence[str] = ()) -> str:
+    def markdown(self, figures: Sequence[str]) -> str:
         """The page as Markdown (GitHub's), with links to the files of the ``figures``, in their order."""
         lines = ["<!-- scalefit report -->", f"# {_plain(self.title)}", "", f"**{_plain(self.verdict)}**", ""]
         lines += [f"- ⚠ {_plain(text)}" for text in self.warnings] + [""] * bool(self.warnings)

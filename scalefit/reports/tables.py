@@ -47,7 +47,7 @@ def as_markdown(table: pd.DataFrame) -> str:
     return "\n".join(rows_of_markdown(_as_text(table))) + "\n"
 
 
-def as_latex(table: pd.DataFrame, equation: str | None = None) -> str:
+def as_latex(table: pd.DataFrame, equation: str | None) -> str:
     """A table as LaTeX with the rules of ``booktabs``, after the equation of a fitted law where there is one."""
     shown = _as_text(table)
     lines = [r"\begin{equation}", f"  {latex_of(equation)}", r"\end{equation}"] if equation else []

@@ -24,7 +24,7 @@ from scalefit.answers import Shown, alike, as_lines
 from scalefit.errors import InputError
 from scalefit.notices import Notice, doubted
 from scalefit.numerics import FloatArray
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 from scalefit.runs.final import final_losses, finished
 from scalefit.runs.matching import canonical
 from scalefit.runs.settings import refuse_mixed, said, shared
@@ -206,7 +206,7 @@ def _sweep(
     runs: Runs | pd.DataFrame, over: str | None, ignore: Sequence[str]
 ) -> tuple[pd.DataFrame, str, tuple[str, ...]]:
     """One row per run with equal learning rates merged, the column of the size, notes. Mixed settings are refused."""
-    known = runs if isinstance(runs, Runs) else read_runs(runs, need=())
+    known = runs_of(runs)
     table = without(measured(known), [known.column(name) for name in ignore])
     over = known.column(over) if over else "d_model" if {"d_model", "N"} & {*table.columns} == {"d_model"} else "N"
     over = canonical(over) if over not in table.columns else over

@@ -224,7 +224,7 @@ def _drops_at_end(x: FloatArray, y: FloatArray) -> int | None:
     row = int(np.argmin(y))
     grid, means = means_of(x, y)
     end = 0 if x[row] == grid[0] else -1 if x[row] == grid[-1] else None
-    if end is None or np.sum(x == x[row]) > 1:
+    if end is None or len(grid) < 2 * ASIDE + 2 or np.sum(x == x[row]) > 1:
         return None
     steps, others = np.abs(np.diff(means) / np.diff(grid)), np.delete(means, end)
     least, drop = int(np.argmin(others)), abs(float(np.diff(means)[end]))
@@ -277,7 +277,8 @@ def _at_edge(grid: FloatArray, means: FloatArray, tried: FloatArray) -> tuple[st
         why = f"all {len(grid)} learning rates have the same loss, {means[0]:.5g}: see that it is the final loss"
         return why, anywhere
     if least == 0:
-        up = float(grid[1]) if len(grid) > 1 else float(tried[-1])
+        above = grid[1:] if len(grid) > 1 else tried[tried > grid[0]]
+        up = float(above[0]) if len(above) else np.inf
         return end.format("smallest", 2 ** grid[0], "smaller"), (-np.inf, up)
     if len(grid) < LEAST_POINTS:
         return f"only {len(grid)} of {len(tried)} learning rates have not diverged: add smaller ones", anywhere

@@ -114,6 +114,7 @@ def transfer(target=None, value=-0.5):
         law_drift=Interval(value, -0.6, -0.4),
         expected=(-1.0, 0.4),
         verdict="does not transfer",
+        outside=[],
     )
     sweeps = SimpleNamespace(over="d_model", settings={"vocab": 64})
     table = pd.DataFrame({"arm": ["sp"]})

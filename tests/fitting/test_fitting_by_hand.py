@@ -128,6 +128,7 @@ def fit_of(law=CHINCHILLA, ranges=None, **more):
         "target": "loss",
         "recipe": {},
         "parameters": {},
+        "points": SimpleNamespace(variables=ranges or {}),
     }
     return SimpleNamespace(**(given | more))
 

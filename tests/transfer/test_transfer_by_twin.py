@@ -13,8 +13,9 @@ from scalefit.answers import interval
 from scalefit.errors import InputError
 from scalefit.numerics import offsets
 from scalefit.transfer import bowl, drift, optimum
+from scalefit.transfer.backtest import regret, seed_noise
 from scalefit.transfer.boundary import Boundary
-from scalefit.transfer.lr_transfer import Arm, _doubts, regret, seed_noise
+from scalefit.transfer.lr_transfer import Arm, _doubts
 from scalefit.transfer.optimum import Optimum
 from scalefit.transfer.reach import far_beyond, refuse_target
 from scalefit.transfer.sensitivity import lr_sensitivity, sensitivities, within_decades

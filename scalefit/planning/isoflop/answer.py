@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from scalefit.answers import Shown, as_lines, interval
+from scalefit.answers import Shown, as_lines, far_out, interval
+from scalefit.diagnosis.reach import decades_beyond
 from scalefit.fitting.result import Fit
 from scalefit.notices import Line, doubted
 from scalefit.numerics import FloatArray
@@ -169,7 +170,8 @@ class IsoFlopStudy(Shown):
         """The best size at the target by each approach, and whether they agree."""
         sizes = [f"{interval(each.size(self.target))} by {name}" for name, each in self.found.items()]
         agree = "" if len(sizes) < 2 else "; they agree" if self.ok else "; they disagree"
-        return f"best size at {self.target:.3g} FLOP: N* {', '.join(sizes)}{agree}"
+        beyond = decades_beyond({"C": (self.points["C"].min(), self.points["C"].max())}, {"C": np.array([self.target])})
+        return f"best size at {self.target:.3g} FLOP: N* {', '.join(sizes)}{agree}; {far_out(float(beyond['C'][0]))}"
 
     def _bias_text(self, bias: Mapping[str, float]) -> str:
         where = f"N* at {self.target:.3g} FLOP by {100 * bias['N']:+.2g} %"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from scalefit.answers import Shown, as_lines
+from scalefit.answers import Shown, as_lines, far_out
 from scalefit.diagnosis.checks import Check
 from scalefit.notices import Line, doubted
 from scalefit.planning.recipes.structure import STRUCTURES, Joint
@@ -59,7 +59,10 @@ class RecipeComparison(Shown):
             lines += self._pair(row)
         if not self.alike and self.sensitivity["structure"].iloc[0] == STRUCTURES[0].text:
             lines.append(ONE_CURVE)
-        shown = [{self.by: row["recipe"], "loss": _with(row, "loss", "", ".4f")} for _, row in self.table.iterrows()]
+        shown = [
+            {self.by: row["recipe"], "loss": _with(row, "loss", "", ".4f"), "target": far_out(row["decades_beyond"])}
+            for _, row in self.table.iterrows()
+        ]
         lines += ["", f"at {where}, by {self.joint.structure.text}:", as_lines(pd.DataFrame(shown))]
         if len(self.sensitivity) > 1:
             lines += ["", "under other assumptions:", as_lines(self._assumed())]
