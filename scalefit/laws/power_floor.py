@@ -19,7 +19,10 @@ class PowerFloor(Law):
 
     name = "power-floor"
     source = "arXiv:2010.14701"
-    needs = "runs at four or more values of one variable, over two decades or close to the floor, all else equal"
+    needs = (
+        "runs at four or more values of one variable (power: three), over two decades or close to the floor, "
+        "all else equal"
+    )
     fails = "the floor is hardly determined by runs far above it: give it with fix, and vary it"
     published = (
         Published(
