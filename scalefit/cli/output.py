@@ -219,7 +219,7 @@ def _write_page(answer: Answer, path: str) -> None:
 
     words = click.get_current_context().command_path.split()
     drawn = [each.draw for each in answer.figures]
-    page_of(" ".join(words), answer.lines, answer.table, answer.notes, drawn).save(path)
+    page_of(" ".join(words), answer.lines, answer.table, answer.notes, drawn, answer.ok).save(path)
 
 
 def _read(notes: Sequence[Notice], every: bool) -> list[str]:

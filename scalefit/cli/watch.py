@@ -174,7 +174,8 @@ def _answer(seen: _Seen, files: tuple[str, ...], reason: str, plot: str | None) 
         rows += [{"run": name, "status": each.status, **vars(one)} for one in each.warnings]
     unseen = sorted({signal for each in found.values() for signal in each.unseen})
     behind = {name: named_behind(files, name) for name in found}
-    lines = [line for name, each in found.items() for line in (f"{name}: {each}", *map(as_told, behind[name]))]
+    lines = _together(found)
+    lines += [line for name, each in found.items() for line in (f"{name}: {each}", *map(as_told, behind[name]))]
     lines += [f"followed until: {reason}"] if reason else []
     lines += _unseen(unseen)
     content: dict[str, Any] = {
@@ -190,6 +191,16 @@ def _answer(seen: _Seen, files: tuple[str, ...], reason: str, plot: str | None) 
     table = pd.DataFrame(rows, columns=["run", "status", "signal", "step", "text"])
     ok = all(each.status not in ("diverged", "diverging") for each in found.values())
     return Answer(lines, content, table, ok, told(seen.runs), figures(plot, lambda: _figure(found, curves)))
+
+
+def _together(found: Mapping[str, Watch]) -> list[str]:
+    """How many of several runs are in which state, the gravest first; nothing for one run."""
+    from scalefit.errors import listed
+    from scalefit.progress.watch import GRAVEST
+
+    runs = {status: [name for name, each in found.items() if each.status == status] for status in GRAVEST}
+    told = [f"{len(names)} {status} ({listed(names)})" for status, names in runs.items() if names]
+    return [f"{len(found)} runs: {', '.join(told)}"] if len(found) > 1 else []
 
 
 def _figure(found: Mapping[str, Watch], curves: pd.DataFrame) -> Axes:

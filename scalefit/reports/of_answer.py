@@ -29,6 +29,7 @@ def page_of(
     table: pd.DataFrame | None,
     notes: Sequence[Notice],
     figures: Sequence[Callable[[], Axes]],
+    sound: bool = True,
 ) -> Report:
     """The page of an answer: ``lines`` are what the command prints, the first of them the verdict."""
     said = without_doubts(lines)
@@ -50,7 +51,7 @@ def page_of(
         Section("Provenance", made),
     ]
     verdict = brief(next((line.strip() for line in said if line.strip()), title), 400)
-    return Report(title, verdict, warnings, [each for each in sections if each.blocks], _bounded(table))
+    return Report(title, verdict, warnings, [each for each in sections if each.blocks], _bounded(table), sound)
 
 
 def _bounded(table: pd.DataFrame | None) -> bool:

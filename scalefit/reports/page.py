@@ -31,6 +31,7 @@ class Report:
     warnings: Sequence[str]  #: every failed check
     sections: Sequence[Section]
     bounded: bool = True  #: whether the answer has an interval; without one nothing says how far off it may be
+    sound: bool = True  #: False where the answer itself is that something is wrong, such as a run that diverged
 
     @property
     def ok(self) -> bool:
@@ -40,7 +41,7 @@ class Report:
     @property
     def tone(self) -> str:
         """How the verdict is shown: as ``good``, with a ``doubt``, or as ``open`` where there is no interval."""
-        return "doubt" if self.warnings else "good" if self.bounded else "open"
+        return "doubt" if not (self.ok and self.sound) else "good" if self.bounded else "open"
 
     def html(self) -> str:
         """The page as HTML."""

@@ -100,6 +100,13 @@ def test_a_doubt_about_what_was_read_stands_first_in_every_form_and_is_no_succes
     assert f"<li>read: {doubt}</li>" in page.read_text() and 'class="verdict doubt"' in page.read_text()
 
 
+def test_the_state_of_several_runs_is_told_together_the_gravest_first():
+    states = {"a": "calm", "b": "diverged", "c": "spikes", "d": "calm"}
+    found = {name: SimpleNamespace(status=status) for name, status in states.items()}
+    assert watch._together(found) == ["4 runs: 1 diverged (b), 1 spikes (c), 2 calm (a, d)"]
+    assert watch._together({"a": found["a"]}) == []
+
+
 def test_answers_as_json_and_csv():
     told = json.loads(answer("--json").stdout)
     assert told == {"schema_version": 1, "a": 1.5, "notes": ["run a: 1 row", "run b: 2 rows"]}

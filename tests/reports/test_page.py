@@ -80,6 +80,7 @@ def test_the_verdict_says_whether_anything_speaks_against_it():
     sound = Report("A title", "The loss will be 2.1.", [], [])
     assert "verdict good" in sound.html()
     assert "verdict open" in Report("A title", "The loss will be 2.1.", [], [], bounded=False).html()
+    assert "verdict doubt" in page_of("scalefit watch", ["a: diverged"], None, [], [], sound=False).html()
     assert sound.ok
     assert not page().ok
 
