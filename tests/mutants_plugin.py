@@ -117,10 +117,9 @@ def in_a_fork(fault, items, functions):
         ended = os.waitpid(child, 0)
     said = json.loads(kept.read_text())
     if ended[1]:
-        given_up = ended[1] == signal.SIGKILL  # which says nothing of the tests
-        said["failed"] = (
-            [] if given_up else [f"{said['running']} ({'time' if ended[1] == signal.SIGXCPU else 'crash'})"]
-        )
+        by = os.WTERMSIG(ended[1])  # given up: nothing is known of the tests
+        why = "time" if by == signal.SIGXCPU else "crash"
+        said["failed"] = [] if by == signal.SIGKILL else [f"{said['running']} ({why})"]
     return said | {"wall": round(time.monotonic() - began, 2)}
 
 
