@@ -72,9 +72,8 @@ def never_rises(
         if not low < high:
             continue
         grid = np.geomspace(low, high, GRID) if low > 0 else np.linspace(low, high, GRID)
-        at = {other: column[some][:, None] + np.zeros(GRID) for other, column in fitted.items()}
-        at[name] = grid + np.zeros((len(some), 1))
-        flat = {other: column.ravel() for other, column in at.items()}
+        flat = {other: np.repeat(column[some], GRID) for other, column in fitted.items()}
+        flat[name] = np.tile(grid, len(some))
         with np.errstate(all="ignore"):
             made = np.reshape(np.asarray(law.evaluate(flat, parameters)) + np.zeros(grid.size * len(some)), (-1, GRID))
         if np.all(np.diff(made, axis=1) <= ROUNDING * np.abs(made[:, 1:])):
