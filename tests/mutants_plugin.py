@@ -85,7 +85,7 @@ def pytest_runtestloop(session):
     if "faults" not in PLAN:
         return None
     gc.unfreeze()
-    functions = [f for f in gc.get_objects() if isinstance(f, FunctionType)]
+    functions = [f for f in gc.get_objects() if type(f) is FunctionType]  # asking some for their class warns
     functions = [f for f in functions if f.__code__.co_filename.startswith(str(TREE / "scalefit"))]
     gc.collect()
     gc.freeze()
