@@ -23,6 +23,7 @@ from scalefit.fitting.recipe import recipe_of
 from scalefit.fitting.result import Fit
 from scalefit.fitting.streaming import settle
 from scalefit.laws import Law
+from scalefit.notices import doubts_of
 from scalefit.rows.gather import Which
 from scalefit.rows.points import Points
 from scalefit.rows.rows import Rows
@@ -177,6 +178,7 @@ def _result(ready: Prepared, solution: Solution, levels: Levels | None) -> Fit:
         runs=int(rows.run_codes.max()) + 1,
         ranges={name: (float(v.min()), float(v.max())) for name, v in rows.variables.items() if v.ndim == 1},
         notes=(*(note.text for note in runs.notes), *rows.notes),
+        doubts=tuple(doubts_of(note.notice for note in runs.notes)),
         origin=tuple({"path": o.path, "sha256": o.sha256, "rows": o.rows} for o in runs.origin),
         points=_points(law, rows),
         recipe=recipe_of(law, rows, runs),

@@ -107,6 +107,8 @@ def flattened(record: dict[str, Any]) -> dict[str, Any]:
     >>> flattened({"step": 1, "metrics": {"train": {"loss": 2.0}}})
     {'step': 1, 'metrics/train/loss': 2.0}
     """
+    if not any(isinstance(value, dict) for value in record.values()):
+        return record
     flat: dict[str, Any] = {}
     left = [(str(key), value) for key, value in reversed(record.items())]
     while left:  # however deep
