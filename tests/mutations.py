@@ -196,8 +196,7 @@ class Finder(ast.NodeVisitor):
         tokens = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.FloorDiv: "//"}
         token = tokens.get(type(node.op), "")
         joined = (ast.List, ast.Tuple, ast.JoinedStr, ast.ListComp)
-        sides = (node.left, node.right)
-        if token and not any(isinstance(side, joined) or is_text(side) or is_tolerance(side) for side in sides):
+        if token and not any(isinstance(side, joined) or is_text(side) for side in (node.left, node.right)):
             self.add("operator", node, ARITHMETIC[token], self.between(node.left, node.right, token), node)
         self.generic_visit(node)
 
@@ -324,10 +323,6 @@ def is_guard(argument: ast.keyword) -> bool:
 
 def is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
-
-
-def is_tolerance(node: ast.AST) -> bool:
-    return is_number(node) and 0 < node.value < 1e-5
 
 
 def is_number(node: ast.AST) -> bool:

@@ -254,6 +254,15 @@ def test_published_values_hold(law):
             assert got == pytest.approx(expected, rel=published.rtol, abs=printed), (published.source, at)
 
 
+def test_options_of_one_meaning_are_chosen_among_the_same_values():
+    found = {}
+    for law in STANDARD.values():
+        for option in law.declaration.options.values():
+            known = found.setdefault(option.meaning.replace("areas", "area"), (option.default, option.profiled))
+            assert known == (option.default, option.profiled), law.name
+    assert found["discount of the annealing area per step"] == (0.999, (0.98, 0.99, 0.995, 0.998))
+
+
 def test_every_law_has_its_own_name_and_file():
     assert len({type(law).__module__ for law in STANDARD.values()}) == len(STANDARD) >= 4
     assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", name) for name in STANDARD)
