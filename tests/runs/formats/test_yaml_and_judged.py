@@ -13,10 +13,7 @@ LOSSES = [3.9, 3.5, 3.2]
 def test_a_yaml_list_of_runs(tmp_path):
     path = tmp_path / "results.yaml"
     sizes = enumerate(zip((1e6, 4e6, 16e6), LOSSES, strict=True))
-    rows = [f"- name: m{i}
-  model: {{n_params: {n}}}
-  val_loss: {v}
-" for i, (n, v) in sizes]
+    rows = [f"- name: m{i}\n  model: {{n_params: {n}}}\n  val_loss: {v}\n" for i, (n, v) in sizes]
     path.write_text("".join(rows))
     table = sf.read_runs(path).table
     assert table["loss"].tolist() == LOSSES and table["N"].tolist() == [1e6, 4e6, 16e6]
