@@ -13,7 +13,7 @@ from scalefit.cli import options
 from scalefit.cli.completion import columns
 from scalefit.cli.headline import forecasts
 from scalefit.cli.options import box, number, pairs, shared
-from scalefit.cli.output import Answer, OutputFile, answering, as_lines, coded, figures, records
+from scalefit.cli.output import DOUBT, Answer, OutputFile, answering, as_lines, coded, figures, records
 from scalefit.errors import InputError, all_of
 
 if TYPE_CHECKING:
@@ -140,9 +140,11 @@ def _many(runs: Runs, law: str, by: str, given: dict[str, Any], **of_one: Any) -
     lines = as_lines(shown.head(MOST_SHOWN).reset_index())
     more = f"\n... and {len(made) - MOST_SHOWN} more: --csv gives all" if len(made) > MOST_SHOWN else ""
     content = {"law": law, "by": by, "fits": records(made)}
-    return Answer(
-        f"{head}\n\n{lines}{more}", content, made, bool((made["status"] == "converged").all()), options.told(runs)
-    )
+    told, most = options.told(runs), int(made["runs"].max()) if "runs" in made else 1
+    if most > 1:
+        text = f"the curves of up to {most} runs are pooled in one fit: --each run fits each of them"
+        told = [f"{DOUBT}{text}", *told]
+    return Answer(f"{head}\n\n{lines}{more}", content, made, bool((made["status"] == "converged").all()), told)
 
 
 def _numbers(place: dict[str, Any]) -> dict[str, float]:

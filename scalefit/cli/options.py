@@ -193,8 +193,9 @@ def read(
 
 def told(runs: Runs) -> list[str]:
     """How run logs were read, in sentences; what is doubtful comes first, behind `! `."""
-    doubts = [f"{DOUBT}{note.text}" for note in runs.notes if note.kind == "suspect"]
-    return [*doubts, *(note.text for note in runs.notes if note.kind != "suspect")]
+    doubtful = ("suspect", "undecided")
+    doubts = [f"{DOUBT}{note.text}" for note in runs.notes if note.kind in doubtful]
+    return [*doubts, *(note.text for note in runs.notes if note.kind not in doubtful)]
 
 
 def hold_out(runs: Runs, expression: str) -> tuple[Runs, Runs]:
