@@ -27,8 +27,9 @@ from scalefit.runs.formats.splits import kind, measured, parted, split_column
 from scalefit.runs.formats.summaries import with_units, without_summaries
 from scalefit.runs.matching import canonical
 from scalefit.runs.quantities import counts_said, is_quantity, numbers
-from scalefit.runs.reading.results import FIXED
+from scalefit.runs.reading.results import FIXED, NAMING
 from scalefit.runs.settings import is_setting
+from scalefit.runs.wording import words_of
 
 NAMED = ("metric", "metric_name", "metric_key", "tag", "key", "variable", "measure", "quantity", "series",
          "attribute_path", "attribute", "field", "name")  # fmt: skip
@@ -186,15 +187,16 @@ def _long(raw: RawTable) -> RawTable | None:
 
 
 def _telling_word(frame: pd.DataFrame, key: str, value: str, axis: str | None) -> str | None:
-    """The column of words that tells apart values of one metric at one step, each with as many steps: their runs."""
+    """The column that names the runs: by its name, or because its words tell apart values of one metric at one step."""
     place = [key, *([axis] if axis else [])]
-    if not frame.duplicated(place).any():
-        return None
     for name in [str(name) for name in frame.columns if name not in (*place, value)]:
         words = frame[name]
+        if words_of(name) and words_of(name) <= NAMING and words.notna().all() and 1 < 2 * words.nunique() < len(frame):
+            return name
         if pd.api.types.is_numeric_dtype(words.dtype) or words.isna().any() or kind(words.iloc[0]):
             continue
-        if words.nunique() > 1 and not frame.duplicated([*place, name]).any():
+        apart = frame.duplicated(place).any() and not frame.duplicated([*place, name]).any()
+        if words.nunique() > 1 and apart:
             return name
     return None
 
