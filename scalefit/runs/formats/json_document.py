@@ -57,6 +57,9 @@ def table(path: Path, content: Any) -> RawTable:
 
     Raises InputError where it holds none.
     """
+    if isinstance(content, dict) and {"schema_version", "scalefit_version"} <= content.keys():
+        todo = "give the run logs that it was fitted to; a saved fit is for predict, plan, next, plot and report"
+        raise InputError("this is a saved fit, no run log", where=str(path), todo=todo)
     if (judged := of_harness(content)) is not None:
         return _summary(path, judged)
     if (drawn := _drawn(path, content)) is not None:

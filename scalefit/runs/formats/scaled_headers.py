@@ -55,7 +55,7 @@ def factor(text: str) -> float:
     return SCALES.get(plain) or float(plain)
 
 
-def unscaled(raw: RawTable, mapped: Container[str] = ()) -> RawTable | None:
+def unscaled(raw: RawTable, mapped: Container[str]) -> RawTable | None:
     """The table in which a column such as `tokens/1e9` holds tokens; None where no name has a factor.
 
     A column that the user mapped keeps its name, and is converted as well.

@@ -57,25 +57,24 @@ def without_summaries(raw: RawTable) -> RawTable | None:
     texts = [name for name in names if not pd.api.types.is_numeric_dtype(frame[name].dtype)]
     if not texts or len(frame) < 2 or not frame.index.is_unique:  # several rows of one line: no table as written
         return None
-    cells = {name: frame[name].map(lambda cell: str(cell).strip()) for name in texts}
     again = pd.Series(len(texts) == len(names), index=frame.index)
-    for name in texts:
-        again &= cells[name] == name.strip()
+    for name in texts if len(texts) == len(names) else ():
+        again &= frame[name].map(_text) == name.strip()
     first = texts[0] == names[0]
     noted = frame.index.isin(_notes(frame)) if first else again.to_numpy() & False
-    last = frame.index.isin(_at_end(cells[texts[0]][~noted])) if first else noted
+    last = frame.index.isin(_at_end(frame[texts[0]][~noted])) if first else noted
     gone = again.to_numpy() | last | noted
     if not gone.any() or gone.all():
         return None
     told = []
     if noted.any():
-        text = f"{noted.sum()} rows at the end are notes: '{cells[texts[0]][noted].iloc[0][:60]}'"
+        text = f"{noted.sum()} rows at the end are notes: '{_text(frame[texts[0]][noted].iloc[0])[:60]}'"
         told.append(Remark("dropped", text, int(noted.sum())))
     if again.any():
         lines = f"first in row {frame.index[int(again.to_numpy().argmax())]}"
         told.append(Remark("dropped", f"{again.sum()} rows repeat the header ({lines})", int(again.sum())))
     if last.any():
-        words = ", ".join(dict.fromkeys(cells[texts[0]][last]))
+        words = ", ".join(dict.fromkeys(frame[texts[0]][last].map(_text)))
         text = f"{last.sum()} rows at the end sum up the others ({words}, from row {frame.index[int(last.argmax())]})"
         told.append(Remark("dropped", text, int(last.sum())))
     kept = _as_numbers(frame[~gone].copy(), texts)
@@ -104,6 +103,10 @@ def _trainings(frame: pd.DataFrame, part: NDArray[np.int64]) -> NDArray[np.int64
     return 1 + np.searchsorted(anew, part, side="right") if anew else None
 
 
+def _text(cell: object) -> str:
+    return str(cell).strip()
+
+
 def _as_numbers(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """The frame with numbers in those of these columns that now hold nothing else."""
     for name in names:
@@ -129,7 +132,7 @@ def _at_end(first: pd.Series) -> list[object]:
     """The rows, from the last one up, whose first cell is a word of a summary; none where all are."""
     found = list[object]()
     for row, cell in zip(first.index[::-1], first[::-1], strict=True):
-        if cell.lower().rstrip(":.") not in SUMMARY:
+        if _text(cell).lower().rstrip(":.") not in SUMMARY:
             return found
         found.append(row)
     return []

@@ -61,7 +61,7 @@ class Tidy:
         self.notes.append(Note(kind, text, count))
 
 
-def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) -> Tidy:
+def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool) -> Tidy:
     """A table with canonical names and numbers, and its axis (`naming` gives the runs their names).
 
     Raises InputError if two columns could be the same canonical one (with `tell_ties` both are kept, with a note), or
