@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from scalefit.diagnosis.checks import Check
     from scalefit.diagnosis.choices import Sensitivity
     from scalefit.fitting.result import Fit
-    from scalefit.notices import Notice
 from scalefit.runs import Runs
 
 RESIDUALS = "The residuals that are minimised: differences of logarithms, or plain differences."
