@@ -12,7 +12,7 @@ import pandas as pd
 from scalefit.errors import IdentificationError, InputError, counted
 from scalefit.fitting.fit import fit
 from scalefit.fitting.result import Fit
-from scalefit.fitting.stages import Procedure
+from scalefit.fitting.stages import Procedure, loss_to_loss
 from scalefit.laws import Law, find_law
 from scalefit.laws.loss_to_loss import WITHOUT_LAW, pair_runs, refuse_below_floor, with_a_floor
 from scalefit.memory import remembering
@@ -61,12 +61,14 @@ def translate(
     Both have one row per run with ``N``, ``D`` and their loss (of ``target``: the column ``loss``); runs of equal N and
     D are pairs. ``at``: ``N=7e9, D=2e12``, or ``loss_source=2.33``, a source loss that was measured.
 
-    The procedure is that of the source: a law of size and data gives the floors, which are held while K and kappa are
-    fitted to the pairs. ``law``: its name (the source's is ``kaplan-floor``), fitted to each family, or ``"auto"``: the
-    floors, or the mixture of them, that predict held-out pairs best, chosen as by ``fit(pairs, "loss-to-loss")``; the
-    first law among them, fitted to all runs of ``source``, gives the source loss. With fewer than 7 pairs the floor of
-    the source is that of a law and the other is fitted with the map; ``"joint"`` fits both floors with the map. In the
-    interval each draw of the laws has its own loss at the target, its own floors and its own map.
+    The procedure is that of the source: a law of size and data gives the source loss and the floors, which are held
+    while K and kappa are fitted to the pairs. ``law``: its name (the source's is ``kaplan-floor``), fitted to each
+    family, or ``"auto"``: the source loss is the forecast that the laws with an irreducible loss make together, weighed
+    by held-out runs of ``source`` as :func:`scalefit.fit` weighs them, and the first of them gives the floors. Where a
+    source loss is given, the floors are those that predict held-out pairs best, as in ``fit(pairs, "loss-to-loss")``.
+    With fewer than 7 pairs the floor of the source is that of a law and the other is fitted with the map; ``"joint"``
+    fits both floors with the map. In the interval each draw of the laws has its own loss at the target, its own floors
+    and its own map.
 
     Source: arXiv:2411.12925. Raises InputError for missing columns and families without pairs,
     :class:`~scalefit.errors.IdentificationError` for losses below a floor.
@@ -130,9 +132,9 @@ def _mapped(
 ) -> Map:
     """The map from loss to loss and the law of each family; for draws of floors alone no back-test is needed.
 
-    A target in size and data is reached through a law of the source's runs, or the mixture of laws that predict held-out
-    ones best, and the map has the floors of the first of them; with a source loss that is given the map alone counts,
-    and its floors are chosen by held-out pairs.
+    A target in size and data is reached through a law of the source's runs, or the mixture of laws that predict
+    held-out ones best, and the map has the floors of the first of them; with a source loss that is given the map alone
+    counts, and its floors are chosen by held-out pairs.
     """
     asked, sized = {**settings, "calibrated": "N" in goal}, {} if "loss_source" in goal else goal
     pairs = pair_runs(first, second)[["N", "D", "loss_source", "loss"]]
@@ -142,6 +144,9 @@ def _mapped(
         base = _forecaster(first, _whose(last), sized, asked)
         how = f"floors of both losses, then kappa and K, from {len(pairs)} pairs: {last.choice}"
         return Map(last, base, fit(second, base.law, **asked), pairs, how)
+    if law and not few:  # the procedure of the source, with its threshold for the floors
+        staged = loss_to_loss(first, second, law=law.spec, **settings)
+        return Map(staged.last, fit(first, law, **asked), fit(second, law, **asked), pairs, staged.how)
     base = _forecaster(first, law, sized, asked)
     target = None if few else fit(second, base.law, **asked)
     floors = {} if procedure == "joint" else {"E0": base[base.law.irreducible]}
@@ -155,8 +160,9 @@ def _mapped(
         runs = f"{len(first)} and {len(second)} runs"
         how = f"floors from {base.law.spec} on {runs}, then kappa and K from {len(pairs)} pairs"
     else:
-        how = f"floor of the source from {base.law.spec} on {len(first)} runs, then K, kappa and E1 from {len(pairs)} pairs"
-    return Map(last, base, target, pairs, how + (f"; source loss: {base.choice}" if base.choice and sized else ""))
+        runs = f"{len(first)} runs"
+        how = f"floor of the source from {base.law.spec} on {runs}, then K, kappa and E1 from {len(pairs)} pairs"
+    return Map(last, base, target, pairs, how + (f"; source loss by {base.choice}" if base.choice and sized else ""))
 
 
 def _whose(last: Fit) -> Law | None:

@@ -158,7 +158,9 @@ def next_runs(
     cautions = tuple(check for check in fit.cautions(**dict[str, Any](goal)) if check.code != "far-beyond")
     known = [batch[: i + 1] for i in range(len(batch))] + [(int(k),) for k in np.flatnonzero(alone <= HALF * now)]
     half = _halving(design, money, known)
-    return NextRuns(fit, goal, money, chosen, predicted, now, after, half, every, price, failure, cautions, design.noise)
+    return NextRuns(
+        fit, goal, money, chosen, predicted, now, after, half, every, price, failure, cautions, design.noise
+    )
 
 
 def _halving(design: Design, budget: float, known: Sequence[tuple[int, ...]] = ()) -> float:
