@@ -58,4 +58,4 @@ def command(
         "disagreements": found.disagreements,
         "warnings": coded([*found.cautions, *(found.law.warnings if found.law else ())]),
     }
-    return Answer(str(found), content, found.table, found.ok, options.told(runs), figures(plot, found.plot))
+    return Answer(found.lines, content, found.table, found.ok, options.told(runs), figures(plot, found.plot))

@@ -74,7 +74,7 @@ def command(
       scalefit next data/size_data/runs.csv --where "d_model <= 64" --budget 3e12 --at N=1e6,D=1e7
     """
     from scalefit.planning.next_runs.advice import next_runs
-    from scalefit.runs import read_runs
+    from scalefit.runs import runs_of
 
     reading = {name: given.pop(name) for name in options.READING}
     if sweep:
@@ -89,7 +89,7 @@ def command(
     source: Any = source_of(files, law, reading)
     table: Any = candidates
     if candidates is not None and candidates != "seen":
-        table = read_runs(candidates, need=()).table
+        table = runs_of(candidates).table
     target = options.target(at, next_runs)
     found = next_runs(source, candidates=table, law=law, draws=draws, seed=seed, **given, **target)
     notes = [] if files[0].endswith(".json") else options.told(source)
@@ -97,7 +97,7 @@ def command(
     content |= {"stop": found.stop, "runs": records(found.table), "now": found.now, "after": found.after}
     content |= {"halving": found.halving, "candidates": records(found.candidates), "cost": found.cost.text}
     content["warnings"] = coded([*found.cautions, *found.fit.warnings])
-    return Answer(str(found), content, found.table, found.ok, notes, figures(plot, found.plot))
+    return Answer(found.lines, content, found.table, found.ok, notes, figures(plot, found.plot))
 
 
 def _of_sweep(files: tuple[str, ...], reading: dict[str, Any], settings: dict[str, Any], plot: str | None) -> Answer:
@@ -109,4 +109,4 @@ def _of_sweep(files: tuple[str, ...], reading: dict[str, Any], settings: dict[st
     verdicts = {arm.name: arm.verdict for arm in found.transfer.arms}
     content: dict[str, Any] = {"over": found.transfer.sweeps.over, "verdicts": verdicts, "stop": found.stop}
     content |= {"plans": records(found.table), "advised": records(found.advised)}
-    return Answer(str(found), content, found.table, found.ok, options.told(runs), figures(plot, found.plot))
+    return Answer(found.lines, content, found.table, found.ok, options.told(runs), figures(plot, found.plot))

@@ -99,7 +99,7 @@ def command(
     held = options.target(at, plan)
     found = plan(source, law=law, draws=draws, seed=seed, **given, **held)
     notes = [] if files[0].endswith(".json") else options.told(source)
-    return Answer(str(found), _content(found), found.table, found.ok, notes, figures(plot, found.plot))
+    return Answer(found.lines, _content(found), found.table, found.ok, notes, figures(plot, found.plot))
 
 
 def _curves_or_fit(files: tuple[str, ...], law: str, given: dict[str, Any]) -> Fit | Runs:
@@ -128,7 +128,7 @@ def _of_schedules(source: Fit | Runs, asked: dict[str, Any], given: dict[str, An
         steps = steps_for_loss(source, given["loss"], given["schedule"], **held)
         answer: dict[str, Any] = {"law": source.law.spec, "schedule": steps.schedule, "steps": records(steps.table)}
         answer["warnings"] = coded([*steps.cautions, *source.warnings])
-        return Answer(str(steps), answer, steps.table, steps.ok)
+        return Answer(steps.lines, answer, steps.table, steps.ok)
     own = {"steps": asked["steps"], "lr": options.number(asked["lr"], "--lr") if asked["lr"] else None}
     own |= {"draws": asked["draws"], "seed": asked["seed"], "law": None if asked["law"] == LAW else asked["law"]}
     found = rank_schedules(source, asked["schedules"], warmup=given["warmup"], **own, **held)
@@ -138,7 +138,7 @@ def _of_schedules(source: Fit | Runs, asked: dict[str, Any], given: dict[str, An
     content |= {"budget": vars(found.budget), "known": type(fit.law).fails}
     content["warnings"] = coded([*found.cautions, *fit.warnings])
     notes = [] if isinstance(source, Fit) else options.told(source)
-    return Answer(str(found), content, found.table, found.ok, notes, figures(asked["plot"], found.plot))
+    return Answer(found.lines, content, found.table, found.ok, notes, figures(asked["plot"], found.plot))
 
 
 def _of_hyperparameters(
@@ -157,7 +157,7 @@ def _of_hyperparameters(
     content |= {"conventions": list(found.conventions), "laws": [fit.law.spec for fit in found.fits]}
     content["warnings"] = coded([*found.cautions, *(check for fit in found.fits for check in fit.warnings)])
     notes = options.told(sources[-1]) if logs else []
-    return Answer(str(found), content, found.table, found.ok, notes, figures(plot, found.plot))
+    return Answer(found.lines, content, found.table, found.ok, notes, figures(plot, found.plot))
 
 
 def source_of(files: tuple[str, ...], law: str, reading: dict[str, Any]) -> Fit | Runs:

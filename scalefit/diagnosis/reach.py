@@ -82,7 +82,8 @@ def together_beyond(
     >>> [(name, far.round(9).tolist(), span.round(9).tolist()) for name, (far, span) in found.items()]
     [('N and D', [1.0], [1.0])]
     """
-    names = [name for name, column in columns.items() if column in TOGETHER and np.ndim(variables[name]) == 1]
+    given = [name for name, column in columns.items() if column in TOGETHER and name in variables]
+    names = [name for name in given if np.ndim(variables[name]) == 1]
     found = {}
     for one, other in combinations(names, 2):
         if min(*fitted[one], *fitted[other]) <= 0:

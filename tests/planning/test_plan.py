@@ -553,3 +553,20 @@ def test_a_law_of_width_and_depth_alone_plans_the_data_of_a_shape():
         found.plot()
     with pytest.raises(sf.InputError, match=r"also reads d_model, n_layer; give d_model=...,n_layer=..."):
         fit.plan(compute=1e20)
+
+
+def test_a_plan_follows_a_law_that_has_an_interval():
+    """Where the first law of a mixture has too few runs for one, the law of most weight that has one gives the plan."""
+    N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e7, 1e9, 4), np.geomspace(1e9, 1e11, 4)))
+    loss = (1.7 + 400 * N**-0.34 + 410 * D**-0.28) * np.exp(0.003 * np.random.default_rng(1).standard_normal(16))
+    runs = pd.DataFrame({"N": N, "D": D, "loss": loss})
+    one, two = (sf.fit(runs, law, draws=40, starts=2) for law in ("chinchilla", "kaplan-floor"))
+    for first, others in ((replace(one, intervals=None), (two,)), (one, (two,))):
+        laws = [first, *others]
+        weights = {fit.law.spec: share for fit, share in zip(laws, (0.7, 0.3), strict=True)}
+        choice = Choice(weights, "", True, [], others=others)
+        found = sf.plan(replace(first, choice=choice), compute=1e21)
+        assert found.fit.law.name == ("chinchilla" if first.intervals else "kaplan-floor")
+        assert np.isfinite(found.table[["N_low", "N_high", "low", "high"]].to_numpy(dtype=float)).all()
+        assert next(iter(found.fit.choice.weights)) == found.fit.law.spec
+        assert [other.law.spec for other in found.fit.choice.others] == list(found.fit.choice.weights)[1:]

@@ -13,6 +13,7 @@ from scalefit.answers import Shown, far_out, interval
 from scalefit.diagnosis.checks import Check
 from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
+from scalefit.notices import Line, doubted
 from scalefit.planning.allocation.answer import said
 from scalefit.planning.downstream.chain import Ends, chained, spread_out
 
@@ -68,7 +69,9 @@ class Downstream(Shown):
 
         return plot_downstream(self, ax=ax)
 
-    def __str__(self) -> str:
+    @property
+    def lines(self) -> list[Line]:
+        """What is said, line by line."""
         where = ", ".join(f"{name} = {said(value)}" for name, value in self.at.items())
         what = self.second.target
         lines = [f"{what} at {where}: {interval(self.reached, '.4g')}, {far_out(self.decades_beyond)}"]
@@ -89,7 +92,7 @@ class Downstream(Shown):
             )
         lines += [f"  {self.how}", f"  {ends if known else 'no interval: there are no draws, or too few rows for one'}"]
         warnings = (*self.cautions, *(self.first.warnings if self._through_law else ()), *self.second.warnings)
-        return "\n".join([*lines, *(f"! {text}" for text in dict.fromkeys(check.text for check in warnings))])
+        return [*lines, *doubted(dict.fromkeys(check.text for check in warnings))]
 
 
 def without_draws(fit: Fit, sigma: float | None = None) -> Fit:

@@ -22,7 +22,7 @@ from scalefit.planning.allocation.spread import constants_of, plain_ends
 from scalefit.planning.allocation.targets import fixed_of
 from scalefit.planning.downstream.answer import Downstream, ends_of, through, without_draws
 from scalefit.planning.downstream.chain import Ends
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 from scalefit.selection.automatic import AUTO, automatic
 from scalefit.selection.automatic import fit as chosen
 from scalefit.selection.candidates import candidates_for
@@ -113,7 +113,7 @@ def _forecaster(runs: pd.DataFrame, law: Law | None, at: dict[str, float], setti
     """A law of size and data with an irreducible loss, or the mixture of those that predict held-out runs best."""
     if law:
         return fit(runs, law, **settings)
-    logs = read_runs(runs, need=())
+    logs = runs_of(runs)
     found = with_a_floor([forms[0] for forms in candidates_for(logs).laws])
     found = [each for each in found if set(each.columns.values()) == SIZE_AND_DATA]
     if len(found) < 2:
@@ -224,7 +224,7 @@ def _with_floors(made: Map, losses: FloatArray, E0: FloatArray, E1: FloatArray) 
 
 def _family(runs: Table, loss: str) -> pd.DataFrame:
     """N, D and loss of runs, one row a run; refuses tables without them."""
-    logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
+    logs = runs_of(runs)
     column = logs.column(loss)
     for name in ("N", "D", column):
         if name not in logs.table.columns:

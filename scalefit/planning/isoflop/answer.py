@@ -14,6 +14,7 @@ from scalefit.answers import Shown, as_lines, far_out, interval
 from scalefit.diagnosis.checks import Check
 from scalefit.diagnosis.reach import decades_beyond, too_far
 from scalefit.fitting.result import Fit
+from scalefit.notices import Line, doubted
 from scalefit.numerics import FloatArray
 from scalefit.planning.isoflop.curves import Curve
 
@@ -155,7 +156,9 @@ class IsoFlopStudy(Shown):
 
         return plot_isoflop(self, ax=ax)
 
-    def __str__(self) -> str:
+    @property
+    def lines(self) -> list[Line]:
+        """What is said, line by line."""
         rows = []
         for name, row in self.table.iterrows():
             N = f"{row['N']:.3g} [{row['N_low']:.3g}, {row['N_high']:.3g}]"
@@ -177,8 +180,7 @@ class IsoFlopStudy(Shown):
         if self.bias is not None:
             lines += ["", self._bias_text(self.bias)]
         checks = (*self.cautions, *(self.law.warnings if self.law else ()))
-        notes = [*self.disagreements, *(check.text for check in checks)]
-        return "\n".join([*lines, *(f"! {note}" for note in notes)])
+        return [*lines, *doubted([*self.disagreements, *(check.text for check in checks)])]
 
     def _headline(self) -> str:
         """The best size at the target by each approach, and whether they agree."""

@@ -15,6 +15,7 @@ from scalefit.diagnosis.checks import Check
 from scalefit.errors import InputError
 from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
+from scalefit.notices import Line, doubted
 from scalefit.planning.allocation.answer import said
 from scalefit.planning.allocation.cost import SHAPE, SIZES, Cost
 from scalefit.planning.allocation.measured import priced
@@ -72,7 +73,9 @@ class NextRuns(Shown):
 
         return plot_next_runs(self, ax=ax)
 
-    def __str__(self) -> str:
+    @property
+    def lines(self) -> list[Line]:
+        """What is said, line by line."""
         where = ", ".join(f"{name} = {said(value)}" for name, value in self.target.items())
         now = f"{self.fit.target} {self.predicted['loss']:.4g} ± {100 * self.now:.2g} %"
         if self.stop:
@@ -97,7 +100,7 @@ class NextRuns(Shown):
         lines.append(
             "  back-test, is alike for runs near one another; settings tuned at each size as in the fitted runs"
         )
-        return "\n".join([*lines, *(f"! {check.text}" for check in (*self.cautions, *self.fit.warnings))])
+        return [*lines, *doubted(check.text for check in (*self.cautions, *self.fit.warnings))]
 
 
 def next_runs(

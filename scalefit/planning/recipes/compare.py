@@ -25,7 +25,7 @@ from scalefit.planning.recipes.structure import (
     fitted,
     marked,
 )
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 
 DRAWS = 200
 WHERE = "compare_recipes"
@@ -52,7 +52,7 @@ def compare_recipes(
 
     Raises InputError for a missing column, a single recipe, or too few runs.
     """
-    known = runs if isinstance(runs, Runs) else read_runs(runs, need=())
+    known = runs_of(runs)
     target = fixed_of(at, WHERE)
     kind = kind_of(target)
     table, left_out = _table(known, by, kind)
