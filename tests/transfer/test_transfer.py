@@ -15,8 +15,9 @@ import scalefit as sf
 from scalefit.errors import IdentificationError, InputError
 from scalefit.plots import plot_lr_sensitivity, plot_lr_transfer, save_figure
 from scalefit.transfer import optimum
+from scalefit.transfer.backtest import backtest_transfer
 from scalefit.transfer.drift import drift_line, interval_of
-from scalefit.transfer.lr_transfer import backtest_transfer, lr_transfer
+from scalefit.transfer.lr_transfer import lr_transfer
 from scalefit.transfer.optimum import best_lr
 from scalefit.transfer.sensitivity import lr_sensitivity
 from scalefit.transfer.sweeps import read_sweeps

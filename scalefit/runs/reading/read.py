@@ -85,6 +85,11 @@ def read_runs(
     return runs if where is None else runs.where(where)
 
 
+def runs_of(source: Runs | Source | Sequence[Source]) -> Runs:
+    """Run logs as they are, or what they are read from (see :func:`read_runs`), with or without a loss."""
+    return source if isinstance(source, Runs) else read_runs(source, need=())
+
+
 def _renames(raws: list[RawTable], rename: dict[str, str], defaults: Mapping[str, str]) -> list[dict[str, str]]:
     """The entries of `rename`, and of `defaults`, that concern each table; every entry of `rename` must concern one."""
     columns = list(dict.fromkeys(str(name) for raw in raws for name in raw.frame.columns))

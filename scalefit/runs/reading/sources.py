@@ -53,6 +53,9 @@ def _tables(source: Source, mapped: Container[str], pattern: str | None) -> Iter
     if isinstance(source, pd.DataFrame):
         raw = shaped(_from_frame(source), mapped)
         yield raw, Origin("DataFrame", _frame_hash(source), len(source))
+    elif not isinstance(source, str | PathLike):
+        given = f"a {type(source).__name__} is no run log"
+        raise InputError(given, todo="give a file, a folder or a table: pandas.DataFrame(rows)")
     elif is_address(source):
         for raw in fetch(str(source)):
             yield shaped(raw, mapped), Origin(str(source), _frame_hash(raw.frame), len(raw.frame))
