@@ -98,7 +98,8 @@ def _forecast(fit: Fit, of: _Question, at: Point) -> tuple[pd.DataFrame, NDArray
 
 def _mixture(fit: Fit, choice: Choice, of: _Question, at: Point) -> pd.DataFrame:
     """The mixture of the forecasts of this fit and the others of its choice; those without a value there drop out."""
-    tables, weights, refusals, outside = [], [], [], np.array(True)
+    weights, refusals, outside = [], [], np.array(True)
+    tables: list[pd.DataFrame] = []
     members = (replace(fit, choice=None), *choice.others)
     refuse_unread([each.law for each in members], at)
     for each, weight in zip(members, choice.weights.values(), strict=True):
@@ -153,10 +154,8 @@ def ends(
     fitted = {name: np.asarray(values) for name, values in fit.points.variables.items()}
     full = {name: values + np.zeros(len(low)) if values.ndim == 1 else values for name, values in variables.items()}
 
-    def upper(at: Mapping[str, FloatArray]) -> FloatArray:
-        return intervals.at(estimate, at, level, interval)[1]
-
-    outwards = None if fit.law.is_trajectory else upper  # a schedule has no way from the fitted ones to itself
+    # a schedule has no way from the fitted ones to itself
+    outwards = None if fit.law.is_trajectory else lambda at: intervals.at(estimate, at, level, interval)[1]
     one_run = replace(estimate, sigma=float(np.hypot(estimate.sigma, intervals.between)))  # at another level, too
     return low, capped(one_run, fitted, np.asarray(fit.points.values), full, high, outwards, level)
 
