@@ -22,7 +22,7 @@ from scalefit.runs import Runs, read_runs
 from scalefit.runs.quantities import quantity
 from scalefit.runs.table import DERIVED
 from scalefit.schedules import Schedule, parse_schedule
-from scalefit.uncertainty.calibration import EarlierCalibration, student
+from scalefit.uncertainty.calibration import EarlierCalibration
 from scalefit.uncertainty.ceiling import capped
 from scalefit.uncertainty.folds import schedule_states
 from scalefit.uncertainty.mixture import Choice, mixed, moved
@@ -121,7 +121,7 @@ def _mixture(fit: Fit, choice: Choice, of: _Question, at: Point) -> pd.DataFrame
             weights.append(weight * form.share)
     if not tables:
         raise refusals[0]
-    found = mixed(fit.target, weights, tables, student(of.level, np.inf), fit.settings.residuals == "log")
+    found = mixed(fit.target, weights, tables, fit.settings.residuals == "log")
     _refuse_nothing(fit, found, outside)
     found.attrs["no_intervals"] = fit.no_intervals * (not np.isfinite(found["low"].to_numpy(dtype=float)).any())
     return found
