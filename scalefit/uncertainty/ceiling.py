@@ -79,7 +79,7 @@ def never_rises(
     """By variable, whether the law falls or stays level from the smallest to the largest value fitted or asked, (n,).
 
     False for a row that lies where all fitted rows lie. The law is compared at values inside the fitted range and
-    outwards from its ends, so that the answer for a row does not depend on the others.
+    outwards from there, so that the answer for a row does not depend on the others.
     """
     count = len(next(iter(fitted.values())))
     some = np.unique(np.linspace(0, count - 1, min(count, ROWS)).astype(np.intp))
