@@ -16,8 +16,8 @@ from scalefit.runs.endings import spacing, unfinished
 from scalefit.runs.final import diverged, final_losses, finished, marked
 from scalefit.runs.matching import match
 from scalefit.runs.siblings import lost_runs, stopped, unfinished_by_status
-from scalefit.runs.table import Runs, last_rows, spans
-from scalefit.runs.trajectory import LearningRates, rows_of, schedules_of
+from scalefit.runs.table import Runs, last_rows
+from scalefit.runs.trajectory import LearningRates, rows_of, schedules_of, spans
 from scalefit.runs.wording import header_scale
 from scalefit.schedules import parse_schedule
 

@@ -87,11 +87,16 @@ def without_summaries(raw: RawTable) -> RawTable | None:
     texts = [name for name in names if not pd.api.types.is_numeric_dtype(frame[name].dtype)]
     if not texts or len(frame) < 2 or not frame.index.is_unique:  # several rows of one line: no table as written
         return None
-    cells = {name: frame[name].map(lambda cell: str(cell).strip()) for name in texts}
-    again = pd.Series(len(texts) == len(names), index=frame.index)
-    for name in texts:
-        again &= cells[name] == name.strip()
-    first = texts[0] == names[0]
+    first, whole = texts[0] == names[0], len(texts) == len(names)
+    if not first and not whole:
+        return None
+    cells = {
+        name: pd.Series([str(cell).strip() for cell in frame[name].tolist()], index=frame.index, dtype=object)
+        for name in (texts if whole else texts[:1])
+    }
+    again = pd.Series(whole, index=frame.index)
+    for name, column in cells.items():
+        again &= whole and column == name.strip()
     noted = frame.index.isin(_notes(frame)) if first else again.to_numpy() & False
     last = frame.index.isin(_at_end(cells[texts[0]][~noted])) if first else noted
     gone = again.to_numpy() | last | noted
@@ -123,10 +128,11 @@ def _as_numbers(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 def _notes(frame: pd.DataFrame) -> list[object]:
     """The rows, from the last one up, that have words in their first cell and nothing else; none where all are."""
     found, frame = list[object](), frame.tail(MOST_NOTES)
-    empty = frame.iloc[:, 1:].isna().all(axis=1) if frame.shape[1] > 1 else pd.Series(False, index=frame.index)
-    for row, cell in zip(frame.index[::-1], frame.iloc[::-1, 0], strict=True):
+    for row, cell in zip(frame.index[::-1], frame.iloc[:, 0].tolist()[::-1], strict=True):
         words = str(cell).strip().lower().rstrip(":.")
-        if not empty[row] or pd.isna(cell) or is_quantity(cell) or words in SUMMARY or " " not in words:
+        if pd.isna(cell) or " " not in words or words in SUMMARY or is_quantity(cell):
+            return found
+        if frame.shape[1] < 2 or not frame.loc[row].iloc[1:].isna().all():
             return found
         found.append(row)
     return []

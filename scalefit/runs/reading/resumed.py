@@ -14,6 +14,7 @@ from scalefit.runs.reading.tidy import Tidy
 
 SHOWN = 5
 OVERLAP = 0.5  #: share of the first part within which the second may begin (it is resumed from its last checkpoint)
+EARLY = 2.0  #: steps within which every run begins that goes on from no other
 NEAR = 0.1  #: log ratio within which the losses of the two parts agree where one follows the other
 
 
@@ -45,6 +46,8 @@ def resumed(tables: Sequence[Tidy], names: list[str], join: bool) -> tuple[list[
     A run goes on where another ends if it begins after its own start, within or right after the other, ends later,
     shares its settings, and its loss follows on; where several fit, none is taken.
     """
+    if not any(map(_some_begin_late, tables)):
+        return list(tables), names
     follows = _followers([part for number, tidy in enumerate(tables) for part in _parts(number, tidy)])
     if not follows:
         return list(tables), names
@@ -75,6 +78,15 @@ def resumed(tables: Sequence[Tidy], names: list[str], join: bool) -> tuple[list[
     return [tables[number] for number in order], [names[number] for number in order]
 
 
+def _some_begin_late(tidy: Tidy) -> bool:
+    """Whether a run of the table may begin after its own start: the others go on from no other run."""
+    if tidy.axis != "step" or tidy.frame.empty:
+        return False
+    first = np.full(len(tidy.frame["run"].cat.categories), np.inf)
+    np.minimum.at(first, tidy.frame["run"].cat.codes.to_numpy(), tidy.frame["step"].to_numpy(dtype=float))
+    return bool((first[np.isfinite(first)] > EARLY).any())
+
+
 def _parts(number: int, tidy: Tidy) -> list[_Part]:
     """The runs of a table of curves with a step and a loss."""
     if tidy.axis != "step" or "loss" not in tidy.frame.columns or tidy.frame["loss"].dtype.kind not in "iuf":
@@ -92,7 +104,7 @@ def _parts(number: int, tidy: Tidy) -> list[_Part]:
 
 def _followers(parts: list[_Part]) -> list[tuple[_Part, _Part]]:
     """Pairs of a run and the one that goes on where it ends, in order of their steps, where both fit nothing else."""
-    late = [part for part in parts if len(part.places) and part.places[0] > 2 * max(part.spacing, 1.0)]
+    late = [part for part in parts if len(part.places) and part.places[0] > EARLY * max(part.spacing, 1.0)]
     pairs = [(before, after) for after in late for before in parts if before is not after and _goes_on(before, after)]
     pairs = [
         (before, after)

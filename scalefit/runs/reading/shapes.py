@@ -237,6 +237,8 @@ def _turned(raw: RawTable) -> RawTable | None:
         other = "lr" if canonical(first) not in ("lr", "peak_lr") else "width"
         todo = f"write both into the first cell, as in '{first} \\ {other}'"
         raise InputError("the columns are named by numbers, and nothing says of what", where=str(raw.path), todo=todo)
+    if pd.api.types.is_numeric_dtype(frame[first].dtype):
+        return None  # numbers name no quantity
     names = [str(name).strip() for name in frame[first]]
     known = [name for name in names if canonical(name) in COLUMNS]
     if len(set(names)) < len(names) or max(map(len, names), default=0) > LONGEST or 2 * len(known) < len(names):
