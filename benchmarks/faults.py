@@ -133,7 +133,7 @@ PLANTED: dict[str, tuple[str, Said]] = {
         "another-recipe",
         asked(SIZES, {**BEYOND, "d_model": 512, "n_layer": 24}, d_model=512, n_layer=8),
     ),
-    "experts, by chinchilla": ("clustered", unread),
+    "experts, by chinchilla": ("unread", unread),
     "a share of code that no law reads, without a law": ("unread", unread_by_all),
     "a straight line in ln N": ("degenerate", logarithm),
     "one decay 3 % lower": ("stray-phase", strayed),

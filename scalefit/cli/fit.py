@@ -15,6 +15,7 @@ from scalefit.cli.headline import forecasts
 from scalefit.cli.options import box, number, pairs, shared
 from scalefit.cli.output import Answer, OutputFile, answering, as_lines, coded, figures, records
 from scalefit.errors import InputError, all_of
+from scalefit.notices import Line, doubted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +31,7 @@ POINTS = "Rows read by a law without a schedule: the last of each run, or all; a
 SKIP = "Leave out the rows up to this step; auto: the first steps that lie off the law of the later ones."
 EACH = "Fit the law to the rows of each value of this column (run, task, seed), all as one batch; prints a table."
 TRIED = "error: mean on held-out rows; folds: ways of holding out that it could be refitted to; misfit: of all rows"
+OWN = "own rows: judged by its misfit over the share of the rows that its constants leave"
 DRAWS = (
     f"{options.SHARED['--draws']['help']} 0: no intervals. The Python function fit makes none (draws=0) unless asked, "
     f"this command {options.DRAWS}: each draw costs as much as a fit."
@@ -141,7 +143,7 @@ def _many(runs: Runs, law: str, by: str, given: dict[str, Any], **of_one: Any) -
     more = f"\n... and {len(made) - MOST_SHOWN} more: --csv gives all" if len(made) > MOST_SHOWN else ""
     content = {"law": law, "by": by, "fits": records(made)}
     return Answer(
-        f"{head}\n\n{lines}{more}", content, made, bool((made["status"] == "converged").all()), options.told(runs)
+        [head, "", f"{lines}{more}"], content, made, bool((made["status"] == "converged").all()), options.told(runs)
     )
 
 
@@ -182,10 +184,12 @@ def _answer(
     import pandas as pd
 
     from scalefit.fitting.document import as_dict
+    from scalefit.fitting.summary import lines_of_fit
     from scalefit.selection.candidates import told
 
     head = [] if point is None else forecasts(result, point)
-    text, content = [*head, *([""] if head else []), result.summary()], as_dict(result)
+    text: list[Line] = [*head, *([""] if head else []), *lines_of_fit(result)]
+    content = as_dict(result)
     for heavy in ("points", "without", "choices"):
         content.pop(heavy)
     if result.choice is not None:
@@ -193,15 +197,16 @@ def _answer(
         content["automatic"] = {"recommendation": chosen["text"], "laws": chosen["errors"]}
         content["automatic"] |= {name: chosen[name] for name in ("weights", "tested", "refused", "forms")}
         shown = pd.DataFrame(result.choice.errors).drop(columns="score")
-        error = [f"{100 * e:.3g} %" if math.isfinite(e) else "untested" for e in shown["error"]]
+        unseen = "own rows" if result.choice.tested else "untested"
+        error = [f"{100 * e:.3g} %" if math.isfinite(e) else unseen for e in shown["error"]]
         text += ["", "laws tried, the best on the same held-out rows first:", as_lines(shown.assign(error=error))]
-        text.append(f"  {TRIED}")
+        text.append(f"  {TRIED}" + f"; {OWN}" * ("own rows" in error))
         text += [f"  not tried further: {line}" for line in told(dict(result.choice.refused))]
     if scores is not None:
         text += ["", "held out:", as_lines(scores)]
         content["held_out"] = records(scores)
     if point is not None:
-        text += ["", "prediction:", as_lines(point), *(f"! {check.text}" for check in cautions)]
+        text += ["", "prediction:", as_lines(point), *doubted(check.text for check in cautions)]
         content["prediction"] = records(point)
         content["cautions"] = coded(cautions)
     if other is not None:
@@ -209,4 +214,4 @@ def _answer(
         content["sensitivity"] = {"spread": other.spread, "this": other.predicted, **other.others}
     text += ["", f"wrote {saved}"] if saved else []
     sound = result.ok and not cautions
-    return Answer("\n".join(text), content, result.table, sound, result.notes)
+    return Answer(text, content, result.table, sound, result.told)

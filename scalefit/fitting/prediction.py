@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from scalefit.diagnosis.image import TODO, floors, no_image
-from scalefit.diagnosis.reach import decades_beyond
+from scalefit.diagnosis.reach import furthest
 from scalefit.errors import InputError, all_of, counted
 from scalefit.laws.identification import refuse_no_shares
 from scalefit.numerics import FloatArray, errors
 from scalefit.rows.asked import own_point, read_point, refuse_unread
 from scalefit.rows.gather import gather
 from scalefit.rows.rows import Rows
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 from scalefit.runs.quantities import quantity
 from scalefit.runs.table import DERIVED
 from scalefit.schedules import Schedule, parse_schedule
@@ -48,77 +49,88 @@ def predict(
     interval: Literal["observation", "mean"] = "observation",
 ) -> pd.DataFrame:
     """See :meth:`scalefit.Fit.predict`; without its warnings, for callers that show the cautions themselves."""
-    at = at or {}
+    of = _Question(data, schedule, every, level, interval)
     if fit.choice is not None and fit.choice.mixes:
-        return _mixture(fit, fit.choice, data, schedule, every, at, level, interval)
-    asked = asked_for(fit, data, schedule, every, at)
+        return _mixture(fit, fit.choice, of, at or {})
+    table, outside = _forecast(fit, of, at or {})
+    _refuse_nothing(fit, table, outside)
+    return table
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What is asked of every law of a mixture."""
+
+    data: Data
+    schedule: Plan
+    every: int | None
+    level: float
+    interval: Literal["observation", "mean"]
+
+
+def _forecast(fit: Fit, of: _Question, at: Point) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
+    """The predictions of one law, NaN where it has no value, and the rows of which it has no image."""
+    asked = asked_for(fit, of.data, of.schedule, of.every, at)
     table, variables, measured = asked.frame, asked.variables, asked.measured
     for name, column in fit.law.columns.items():
         if column not in table.columns and variables[name].ndim == 1:
             table[column] = variables[name]
     refuse_no_shares(fit.law, variables)
     outside = no_image(fit.law, fit.parameters, variables)
-    if len(table) and outside.all():
-        raise InputError(f"the law has no value there: {floors(fit.law, fit.parameters)}", where="predict", todo=TODO)
-    with np.errstate(all="ignore"):  # what is not finite is refused
-        table[fit.target] = np.where(outside, np.nan, fit.evaluate(variables))
-    _refuse_nothing(fit, table[~outside])
-    low, high = ends(fit, asked, level, interval) if fit.intervals else (np.nan, np.nan)
+    with np.errstate(all="ignore"):  # what is not finite is refused, or another law's in a mixture
+        value = np.where(outside, np.nan, fit.evaluate(variables))
+        known = np.isfinite(value)
+        table[fit.target] = np.where(known, value, np.nan)
+        low, high = ends(fit, asked, of.level, of.interval) if fit.intervals else (np.nan, np.nan)
     after = list(table.columns).index(fit.target) + 1
-    table.insert(after, "low", np.where(outside, np.nan, low))
-    table.insert(after + 1, "high", np.where(outside, np.nan, high))
+    table.insert(after, "low", np.where(known, low, np.nan))
+    table.insert(after + 1, "high", np.where(known, high, np.nan))
     if measured is not None:
         table["measured"] = measured
         table["relative_error"] = table[fit.target] / measured - 1
         fitted = fit.points.hold(variables, measured)
-        if fitted.any():
-            table["fitted"] = fitted
-    table["decades_beyond"] = np.max([np.zeros(len(table)), *decades_beyond(fit.ranges, variables).values()], axis=0)
+        table = table.assign(fitted=fitted) if fitted.any() else table
+    table["decades_beyond"] = furthest(fit.law.columns, fit.points.variables, variables, fit.ranges)
     table.attrs["no_intervals"] = fit.no_intervals
-    return table
+    return table, outside
 
 
-def _mixture(
-    fit: Fit,
-    choice: Choice,
-    data: Data,
-    schedule: Plan,
-    every: int | None,
-    at: Point,
-    level: float,
-    interval: Literal["observation", "mean"],
-) -> pd.DataFrame:
+def _mixture(fit: Fit, choice: Choice, of: _Question, at: Point) -> pd.DataFrame:
     """The mixture of the forecasts of this fit and the others of its choice; those without a value there drop out."""
-    tables, weights, refusals = [], [], []
+    tables, weights = list[pd.DataFrame](), list[float]()
+    refusals, outside = list[InputError](), list[NDArray[np.bool_]]()
     members = (replace(fit, choice=None), *choice.others)
     refuse_unread([each.law for each in members], at)
     for each, weight in zip(members, choice.weights.values(), strict=True):
-        own = at if data is not None else own_point(each.law, at)
+        own = at if of.data is not None else own_point(each.law, at)
         forms = choice.forms.get(each.law.spec, ())
         if forms and each.intervals is not None:  # the mixture holds the other forms themselves
             each = replace(each, intervals=replace(each.intervals, other=()))
         try:
-            made = predict(each, data, schedule=schedule, every=every, at=own, level=level, interval=interval)
+            made, beyond = _forecast(each, of, own)
         except InputError as error:
             refusals.append(error)
             continue
-        tables.append(made)
+        tables, outside = [*tables, made], [*outside, beyond]
         weights.append(weight * max(1 - sum(form.share for form in forms), 0.0))
-        variables = asked_for(each, data, schedule, every, own).variables if forms else {}
+        variables = asked_for(each, of.data, of.schedule, of.every, own).variables if forms else {}
         for form in forms:
             estimate = replace(each.estimate, parameters=form.parameters)
-            tables.append(moved(made, fit.target, estimate, variables, each.points, level))
+            tables.append(moved(made, fit.target, estimate, variables, each.points, of.level))
             weights.append(weight * form.share)
     if not tables:
         raise refusals[0]
-    found = mixed(fit.target, weights, tables, student(level, np.inf), fit.settings.residuals == "log")
+    found = mixed(fit.target, weights, tables, student(of.level, np.inf), fit.settings.residuals == "log")
+    _refuse_nothing(fit, found, np.all(outside, axis=0))
     found.attrs["no_intervals"] = fit.no_intervals * (not np.isfinite(found["low"].to_numpy(dtype=float)).any())
     return found
 
 
-def _refuse_nothing(fit: Fit, table: pd.DataFrame) -> None:
-    """Raise where the law has no finite value, naming the first such row."""
-    bad = ~np.isfinite(table[fit.target].to_numpy(float))
+def _refuse_nothing(fit: Fit, table: pd.DataFrame, outside: NDArray[np.bool_]) -> None:
+    """Raise where the law has no finite value, naming the first such row, unless it has no image of some rows."""
+    if len(table) and outside.all():
+        raise InputError(f"the law has no value there: {floors(fit.law, fit.parameters)}", where="predict", todo=TODO)
+    bad = ~(outside | np.isfinite(table[fit.target].to_numpy(float)))
     if not bad.any():
         return
     row = table[bad].iloc[0]
@@ -181,7 +193,7 @@ def last_point(fit: Fit, data: Data, *, schedule: Plan, at: Point) -> dict[str, 
 
 def rows_of(fit: Fit, data: Runs | pd.DataFrame, measured: bool) -> Rows:
     """The rows of other run logs as this fit's law reads them: every logged row of curves, if those were fitted."""
-    logs = data if isinstance(data, Runs) else read_runs(data, need=())
+    logs = runs_of(data)
     every_row = fit.points.steps is not None and logs.curves is not None
     return gather(fit.law, logs, target=fit.target, points="all" if every_row else "auto", measured=measured)
 

@@ -21,7 +21,7 @@ from scalefit.parallel import each
 from scalefit.rows.asked import asked_of, read_point
 from scalefit.rows.gather import gather
 from scalefit.rows.resolve import resolve
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 from scalefit.runs.quantities import quantity
 from scalefit.selection.candidates import Candidates, candidates_for, explains, told
 from scalefit.selection.holding import Fold, axes_for, beyond_scales, left_out_runs
@@ -65,7 +65,7 @@ def fit(
     >>> fit(runs).law.name, round(fit(runs, "chinchilla")["alpha"], 6)
     ('chinchilla', 0.34)
     """
-    logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
+    logs = runs_of(runs)
     if skip is not None:
         logs = without_first_steps(logs, law, skip, at, options)
     if law == AUTO:
@@ -85,7 +85,9 @@ def _with_unread(found: Fit, runs: Runs) -> Fit:
     """The fit of a named law, warned of every column that varies and that it does not read, said once."""
     if found.law.is_trajectory:
         return found  # which columns its runs share is a check of its own
-    told_of = " ".join(check.text for check in found.warnings)
+    told_of = " ".join(
+        check.text for check in found.warnings if check.code != "clustered"
+    )  # which law reads it is news
     lines = [line for line in untold(runs, [found.law]) if not re.search(rf"\b{re.escape(line.split()[0])}\b", told_of)]
     return replace(found, warnings=(*(Check("unread", line) for line in lines), *found.warnings))
 
@@ -126,7 +128,7 @@ def automatic(
     each run. Where nothing can be held out, the misfit decides, with a penalty for parameters, and that is said.
     Raises :class:`InputError` where the runs identify none.
     """
-    logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
+    logs = runs_of(runs)
     found = _named(laws) if laws else _expanded(candidates_for(logs, options.get("target")), logs, options)
     if not found.laws:
         undecided = (one.reason for one in identify(logs, options.get("target")) if "which column is x" in one.reason)
@@ -156,7 +158,7 @@ def automatic(
     return replace(first, choice=choice, warnings=(*unread, *left, *first.warnings))
 
 
-def preferred(runs: Runs, laws: Sequence[Law], *, at: Mapping[str, float] | None = None) -> Law:
+def preferred(runs: Runs, laws: Sequence[Law], *, at: Mapping[str, float] | None) -> Law:
     """The law of these with the largest weight, by the trials on held-out rows of :func:`automatic`."""
     if len(laws) == 1:
         return laws[0]
@@ -174,8 +176,8 @@ def _forms(trial: Trial, shares: Mapping[str, float]) -> tuple[OtherForm, ...]:
 
 
 def known(fit: Fit) -> bool:
-    """Whether these runs determine the constants of a fit."""
-    return not {check.code for check in fit.warnings} & OPEN
+    """Whether these runs determine the constants of a fit, and are enough for intervals of them."""
+    return not ({check.code for check in fit.warnings} & OPEN or fit.none_worth_having)
 
 
 def compared(
@@ -261,7 +263,10 @@ def reason(trials: Mapping[str, Trial], weights: Mapping[str, float], tested: bo
             else "the only law that these runs identify"
         )
         return f"{best}, {why}: untested, since too few runs can be held out; add runs at more scales or schedules"
-    labels = list(trials[best].walked) or list(trials[best].errors)
+    labels = list(trials[best].walked)
+    if not labels:
+        why = "by the error of its own rows and the constants spent on them"
+        return f"{best} of {len(trials)} laws, {why}: it could be refitted to no part of these runs; add runs"
     error = 100 * mean_error(trials[best], labels)
     ways = counted(len(labels), "way")
     return f"{best} of {len(trials)} laws, with a mean error of {error:.2g} % on rows held out in {ways}"

@@ -15,7 +15,9 @@ from scalefit.numerics import FloatArray
 from scalefit.rows.door import check_identified
 from scalefit.runs import Runs
 from scalefit.selection.holding import NEXT, Axis, Fold
+from scalefit.solver.model import BoundLaw
 from scalefit.solver.solve import Solution, solve
+from scalefit.uncertainty.folds import left_open
 from scalefit.uncertainty.forms import other_forms
 
 OF_A_FIT = ("draws", "seed", "method", "calibrated", "workers")  #: keywords that a trial does not take
@@ -76,6 +78,13 @@ class Refit:
     part: Ready
     solution: Solution
 
+    @property
+    def open(self) -> bool:
+        """Whether the rows that are left do not decide what is predicted of the others."""
+        model = self.part.prepared.model
+        fitted = model.take(~self.held) if self.part is self.whole else model
+        return left_open(fitted, self.whole.ahead(self.held, self.part.prepared), self.solution.theta)
+
 
 @dataclass(frozen=True)
 class Ready:
@@ -120,21 +129,22 @@ class Ready:
         return [one(kept) for kept in masks]
 
     def refitted(self, folds: Sequence[Fold]) -> dict[str, Refit]:
-        """The fits to the rows that each fold leaves, by its label; without those that these rows do not identify."""
+        """The fits to the rows that each fold leaves, by its label, where they identify the law."""
         rows, free = self.prepared.rows, self.prepared.free
         held = {fold.label: fold.held(rows, self.runs) for fold in folds}
         held = {label: mask for label, mask in held.items() if mask.any() and int((~mask).sum()) >= free + SPARE}
         if not self.prepared.law.stages and self.prepared.law.base is None:
             made = zip(held.items(), self.solved_on([~mask for mask in held.values()]), strict=True)
-            return {label: Refit(mask, self, self, one) for (label, mask), one in made if one is not None}
-        found = {}
-        for label, mask in held.items():
-            try:
-                part = _staged(self, ~mask)
-                found[label] = Refit(mask, self, part, part.solved())
-            except (InputError, np.linalg.LinAlgError):
-                continue  # the remaining rows do not identify it
-        return found
+            found = {label: Refit(mask, self, self, one) for (label, mask), one in made if one is not None}
+        else:
+            found = {}
+            for label, mask in held.items():
+                try:
+                    part = _staged(self, ~mask)
+                    found[label] = Refit(mask, self, part, part.solved())
+                except (InputError, np.linalg.LinAlgError):
+                    continue  # the remaining rows do not identify it
+        return {label: refit for label, refit in found.items() if not refit.open}
 
     def forms(
         self, solution: Solution, axis: Axis | None, kept: NDArray[np.bool_] | None = None
@@ -166,12 +176,15 @@ class Ready:
         """What residuals are divided by: the usual value, unless they are logarithms."""
         return 1.0 if solution.objective.space == "log" else float(np.median(np.abs(self.prepared.values))) or 1.0
 
+    def ahead(self, held: NDArray[np.bool_], fitted: Prepared) -> BoundLaw:
+        """A fitted form, bound to the rows that it did not see."""
+        there = {name: column[held] for name, column in self.prepared.rows.variables.items()}
+        return replace(fitted.model, variables=there, position=None)
+
     def misses(self, held: NDArray[np.bool_], fitted: Prepared, solution: Solution) -> FloatArray:
         """Predicted minus measured in residual space, in units of the target where that is linear; (held,)."""
-        rows, values, objective = self.prepared.rows, self.prepared.values, solution.objective
-        ahead = replace(
-            fitted.model, variables={name: column[held] for name, column in rows.variables.items()}, position=None
-        )
+        values, objective = self.prepared.values, solution.objective
+        ahead = self.ahead(held, fitted)
         vector = dict(zip(fitted.law.parameters, ahead.vector(solution.theta[None])[0].tolist(), strict=True))
         made = objective.residuals(ahead.value(solution.theta[None])[0], objective.target(values[held]))
         lost = fitted.law.no_image(ahead.variables, vector) | ~np.isfinite(made)

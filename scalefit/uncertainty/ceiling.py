@@ -5,16 +5,18 @@ others, has no higher mean loss. So the upper end of its interval is at most
 
     the least measured value of all fitted runs that are smaller in every respect, plus noise,
 
-and at most the upper end of any smaller run: from the edge of the fitted ranges outwards, upper ends never rise. Only
-where the law itself predicts more than was measured there is the interval cut no further than to the noise of one run
-above the prediction: a new run scatters by that much on both sides, whatever the law misses.
+and at most the upper ends on the way to it from the edge of the fitted ranges: outwards, bands do not rise. So the end
+at a row depends on the fit and on that row, not on what else is asked for. Only where the law itself predicts more than
+was measured there is the interval cut no further than to the noise of one run above the prediction: a new run scatters
+by that much on both sides, whatever the law misses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
@@ -23,10 +25,9 @@ from scalefit.uncertainty.estimate import Estimate
 
 Upper = Callable[[Mapping[str, FloatArray]], FloatArray]
 
-GRID = 9  #: values of a variable at which the law is compared with itself
+GRID = 9  #: values of a variable in its fitted range at which the law is compared with itself
 ROWS = 40  #: fitted rows from which it is varied
 STEP, MOST_STEPS = 0.25, 24  #: decades between points on the way from the edge of the fitted ranges, and how many
-MOST_ASKED = 4000  #: rows asked for that are compared with one another
 SAME = 1e-6  #: relative difference below which two values of a variable count as equal
 ROUNDING = 1e-12
 BLOCK = 1 << 21  #: pairs of rows that are compared at a time
@@ -48,38 +49,72 @@ def capped(
     centre = fit.value(asked) + np.zeros(len(ends))
     if any(np.ndim(values) != 1 for values in (*fitted.values(), *asked.values())):
         return ends
-    falling = never_rises(fit.law, fit.parameters, fitted, asked)
-    if not falling:
-        return ends
+    falls = never_rises(fit.law, fit.parameters, fitted, asked)
     step = student(level, np.inf) * fit.sigma
-    least = least_measured(fitted, measured, asked, falling)
-    limit = least * np.exp(step) if fit.log else least + step
-    if upper is not None:
-        limit = np.minimum(limit, _on_the_way(fitted, asked, falling, upper))
-    one_run = centre * np.exp(step) if fit.log else centre + step
-    return np.maximum(_never_rising(np.minimum(ends, limit), asked, falling), np.minimum(ends, one_run))
+    found = ends.copy()
+    for falling, rows in _alike(falls, len(ends)):
+        there = {name: values[rows] for name, values in asked.items()}
+        least = least_measured(fitted, measured, there, falling)
+        limit = least * np.exp(step) if fit.log else least + step
+        if upper is not None:
+            limit = np.minimum(limit, _on_the_way(fitted, there, falling, upper))
+        one_run = centre[rows] * np.exp(step) if fit.log else centre[rows] + step
+        found[rows] = np.minimum(ends[rows], np.maximum(limit, one_run))
+    return found
+
+
+def _alike(falls: Mapping[str, NDArray[np.bool_]], count: int) -> Iterator[tuple[list[str], NDArray[np.intp]]]:
+    """The variables in which the law never rises, and the rows for which it is these."""
+    table = np.array([*falls.values()], dtype=bool).reshape(len(falls), count)
+    patterns, which = np.unique(table, axis=1, return_inverse=True)
+    for number, pattern in enumerate(patterns.T):
+        falling = [name for name, one in zip(falls, pattern, strict=True) if one]
+        if falling:
+            yield falling, np.flatnonzero(which.ravel() == number)
 
 
 def never_rises(
     law: Law, parameters: Mapping[str, float], fitted: Mapping[str, FloatArray], asked: Mapping[str, FloatArray]
-) -> list[str]:
-    """The variables in which the law falls or stays level, from the smallest to the largest value fitted or asked."""
+) -> dict[str, NDArray[np.bool_]]:
+    """By variable, whether the law falls or stays level from the smallest to the largest value fitted or asked, (n,).
+
+    False for a row that lies where all fitted rows lie. The law is compared at values inside the fitted range and
+    outwards from there, so that the answer for a row does not depend on the others.
+    """
     count = len(next(iter(fitted.values())))
     some = np.unique(np.linspace(0, count - 1, min(count, ROWS)).astype(np.intp))
-    found = []
+    found = {}
     for name, values in fitted.items():
-        low, high = min(values.min(), asked[name].min()), max(values.max(), asked[name].max())
-        if not low < high:
-            continue
-        grid = np.geomspace(low, high, GRID) if low > 0 else np.linspace(low, high, GRID)
-        at = {other: column[some][:, None] + np.zeros(GRID) for other, column in fitted.items()}
+        low, high, there = float(values.min()), float(values.max()), asked[name]
+        grid = _outwards(low, high, there)
+        at = {other: column[some][:, None] + np.zeros(len(grid)) for other, column in fitted.items()}
         at[name] = grid + np.zeros((len(some), 1))
         flat = {other: column.ravel() for other, column in at.items()}
         with np.errstate(all="ignore"):
-            made = np.reshape(np.asarray(law.evaluate(flat, parameters)) + np.zeros(grid.size * len(some)), (-1, GRID))
-        if np.all(np.diff(made, axis=1) <= ROUNDING * np.abs(made[:, 1:])):
-            found.append(name)
+            made = np.asarray(law.evaluate(flat, parameters)) + np.zeros(grid.size * len(some))
+        made = made.reshape(-1, len(grid))
+        rises = ~np.all(np.diff(made, axis=1) <= ROUNDING * np.abs(made[:, 1:]), axis=0)
+        before = np.concatenate([[0], np.cumsum(rises)])
+        least, most = np.minimum(there, low), np.maximum(there, high)
+        begin = np.maximum(np.searchsorted(grid, least, side="right") - 1, 0)
+        end = np.minimum(np.searchsorted(grid, most), len(grid) - 1)
+        found[name] = (least < most) & (before[end] == before[begin]) & ((there > 0) | (low <= 0))
     return found
+
+
+def _outwards(low: float, high: float, asked: FloatArray) -> FloatArray:
+    """Increasing values from the least to the largest asked or fitted, at the same places whatever else is asked for.
+
+    Evenly spaced in the logarithm where the fitted values are positive; else further apart outwards.
+    """
+    positive, span = low > 0, max(high - low, abs(high), SAME)
+    there = asked[np.isfinite(asked) & ((asked > 0) | (not positive))]
+    least, most = (float(end(there, initial=each)) for end, each in ((np.min, low), (np.max, high)))
+    ratios = (low / least, most / high) if positive else (1 + (low - least) / span, 1 + (most - high) / span)
+    down, up = (10 ** (STEP * np.arange(1, np.ceil(np.log10(ratio) / STEP) + 1)) for ratio in ratios)
+    inside = np.geomspace(low, high, GRID) if positive else np.linspace(low, high, GRID)
+    outside = (low / down, high * up) if positive else (low + span * (1 - down), high + span * (up - 1))
+    return np.unique(np.concatenate([inside, *outside]))
 
 
 def least_measured(
@@ -125,12 +160,3 @@ def _on_the_way(
             way[name] = begin * (way[name] / begin) ** share if positive else begin + share * (way[name] - begin)
         least[beyond] = np.minimum(least[beyond], upper(way))
     return least
-
-
-def _never_rising(ends: FloatArray, asked: Mapping[str, FloatArray], falling: list[str]) -> FloatArray:
-    """Each upper end lowered to the least one among the rows asked that are smaller in every respect.
-
-    A row without an end lowers none.
-    """
-    known = np.where(np.isnan(ends), np.inf, ends)
-    return ends if len(ends) > MOST_ASKED else np.minimum(ends, least_measured(asked, known, asked, falling))

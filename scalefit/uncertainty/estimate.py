@@ -27,6 +27,18 @@ class Estimate:
     log: bool  #: whether residuals are differences of logarithms
     sigma: float  #: the noise of the residuals
 
+    def moved(self, value: FloatArray, by: FloatArray) -> FloatArray:
+        """A value of the target further up or, where ``by`` is negative, down in residual space.
+
+        Differences lead down to no value that the target cannot have: where it is positive, as a loss is, they count
+        as shares of the value in the logarithm, so that 1 less than 2 is 2 exp(-1/2).
+        """
+        with np.errstate(all="ignore"):
+            down = value * np.exp(np.minimum(by, 0.0) / value)
+        if self.log:
+            return np.asarray(value * np.exp(by))
+        return np.where(self.law.log_residuals & (value > 0) & (by < 0), down, value + by)
+
     def value(self, variables: Mapping[str, Any]) -> FloatArray:
         """The law's value at arrays of its variables."""
         return np.asarray(self.law.evaluate(variables, self.parameters))

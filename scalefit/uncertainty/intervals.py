@@ -101,9 +101,7 @@ class Intervals:
                 halves.append(self.calibration.half_width(spread, missed, noise, level))
         below, above = halves
         pulled = np.clip(self._pulled(fit, variables, centre), -above, below)  # the prediction stays inside
-        ends = (pulled - below, pulled + above)
-        low, high = (centre * np.exp(end) if fit.log else centre + end for end in ends)
-        return low, high
+        return fit.moved(centre, pulled - below), fit.moved(centre, pulled + above)
 
     def _pulled(self, fit: Estimate, variables: Mapping[str, FloatArray], centre: FloatArray) -> FloatArray:
         """By how much the centres of the intervals lie above the predictions, (n,), in residual space."""

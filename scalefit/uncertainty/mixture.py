@@ -71,9 +71,9 @@ def moved(
     found, centre = table.copy(), table[target].to_numpy(dtype=float)
     value = np.where(np.isfinite(centre), estimate.value(variables) + np.zeros(len(table)), np.nan)
     low, high = (table[side].to_numpy(dtype=float) for side in ("low", "high"))
-    low, high = (
-        (value * low / centre, value * high / centre) if estimate.log else (value + low - centre, value + high - centre)
-    )
+    shares = estimate.log | (estimate.law.log_residuals & (value > 0))  # as ``Estimate.moved`` goes down
+    low = np.where(shares, value * low / centre, value + low - centre)
+    high = value * high / centre if estimate.log else value + high - centre
     if np.isfinite(high).any():
         fitted = {name: np.asarray(values) for name, values in points.variables.items()}
         asked = {name: values + np.zeros(len(table)) for name, values in variables.items()}

@@ -119,10 +119,10 @@ def test_rows_without_a_value_are_named():
     fit = SimpleNamespace(target="loss", law=SimpleNamespace(columns={"n": "N"}))
     table = pd.DataFrame({"run": ["a", "b", "c"], "N": [1.0, 2.0, 3.0], "loss": [1.0, np.nan, np.inf]})
     with pytest.raises(InputError, match=r"no finite value at run b, N = 2 \(and 1 more rows\)"):
-        prediction._refuse_nothing(fit, table)
+        prediction._refuse_nothing(fit, table, np.zeros(3, dtype=bool))
     with pytest.raises(InputError, match=r"at run b, N = 2;"):
-        prediction._refuse_nothing(fit, table.iloc[:2])
-    prediction._refuse_nothing(fit, table.iloc[:1])
+        prediction._refuse_nothing(fit, table, np.array([False, False, True]))
+    prediction._refuse_nothing(fit, table, np.array([False, True, True]))
 
 
 @pytest.mark.parametrize(

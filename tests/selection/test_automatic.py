@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -195,6 +196,27 @@ def test_a_named_law_also_fails_where_it_leaves_a_column_unread():
     said = [check.text for check in sf.fit(runs, "power-floor:over=N").warnings if check.code == "unread"]
     assert len(said) == 1 and said[0].startswith("experts varies (1, 8)")
     assert not [c for c in sf.fit(runs.assign(experts=8), "power-floor:over=N").warnings if c.code == "unread"]
+    apart = {check.code for check in sf.fit(grid().assign(experts=EXPERTS), "chinchilla").warnings}
+    assert apart >= {"clustered", "unread"}  # how far the levels lie off does not say which law reads them
+
+
+EXPERTS = np.tile([1, 4, 16], 12)
+
+
+def grid():
+    """Models of 1, 4 and 16 experts at six sizes and six amounts of data, with .3 % of noise."""
+    N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e7, 1e9, 6), np.geomspace(1e9, 1e11, 6)))
+    loss = (1.7 + 400 * N**-0.34 + 410 * D**-0.28) * EXPERTS**-0.02
+    return pd.DataFrame({"N": N, "D": D, "loss": loss * np.exp(0.003 * np.random.default_rng(0).standard_normal(36))})
+
+
+def test_a_member_without_a_value_at_one_row_still_counts_at_the_others(mixture):
+    """x - 1e22 has no power below 1e22: there the other laws forecast alone, elsewhere nothing changes."""
+    steep = sf.fit(ladder(), "loss = 2 + A*(1e22 - C)**0.05")
+    mixed = replace(mixture, choice=replace(mixture.choice, others=(*mixture.choice.others[:-1], steep)))
+    near, both = mixed.predict(C=1e21), mixed.predict(C=[1e21, 1e23])
+    assert both.iloc[0][["loss"]].tolist() == near.iloc[0][["loss"]].tolist()
+    assert np.isfinite(both["loss"]).all()
 
 
 def test_constants_without_a_law_are_refused():

@@ -18,7 +18,7 @@ from scalefit.runs import read_runs
 from scalefit.selection import automatic, candidates, judging, skipping
 from scalefit.selection.candidates import Candidates
 from scalefit.selection.holding import NEXT, Axis, Fold, axes_for, beyond_scales, column_of, left_out_runs
-from scalefit.selection.trials import Attempt, Ready, Trial
+from scalefit.selection.trials import EACH, Attempt, Ready, Trial
 from scalefit.selection.unread_columns import untold
 from scalefit.uncertainty import forms
 
@@ -125,6 +125,14 @@ def test_of_several_forms_the_one_with_the_least_misfit_is_taken_on_the_whole_an
     assert found.errors["far"] == pytest.approx(0, abs=1e-9)
 
 
+def test_a_fold_whose_rows_leave_open_what_is_held_out_judges_no_law():
+    """E + B D^-beta is open where two values of D are left, though eleven rows are; a third value decides it."""
+    N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e8, 1.8e8, 7), 1e9 * 2.0 ** np.arange(5)))
+    runs = read_runs(pd.DataFrame({"N": N, "D": D, "loss": 1.69 + 406.4 * N**-0.34 + 410.7 * D**-0.28}), need=())
+    folds = [Fold(str(count), Axis("D", {"D": 1.0}), np.log(1.5e9 * 2.0 ** (count - 1))) for count in (2, 3)]
+    assert Attempt.of(runs, [CHINCHILLA], Options()).judged(folds).walked.keys() == {"3"}
+
+
 # --- which laws -------------------------------------------------------------------------------------------------------
 
 
@@ -186,6 +194,8 @@ def test_why_a_law_was_chosen_in_words():
         "a of 2 laws, with a mean error of 2 % on rows held out in 2 ways"
     )
     assert automatic.reason(two, {"a": 1.0}, False).startswith("a, by its misfit with a penalty for parameters: unt")
+    own = {"a": trial({EACH: 0.01}), "b": trial({"x": 0.02})}
+    assert "it could be refitted to no part of these runs" in automatic.reason(own, {"a": 1.0}, True)
     alone = {"a": trial()}
     assert automatic.reason(alone, {"a": 1.0}, False).startswith("a, the only law that these runs identify: untested")
 

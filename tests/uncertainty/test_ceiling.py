@@ -8,7 +8,7 @@ import pytest
 
 import scalefit as sf
 from scalefit.uncertainty.calibration import student
-from scalefit.uncertainty.ceiling import _never_rising, least_measured, never_rises
+from scalefit.uncertainty.ceiling import least_measured, never_rises
 
 Z = student(0.9, np.inf)
 
@@ -85,24 +85,19 @@ def test_least_measured_against_all_pairs(falling):
     assert least_measured(fitted, measured, at, falling).tolist() == brute(fitted, measured, at, falling)
 
 
-def test_a_law_that_turns_up_again_has_no_ceiling_there():
-    x = {"x": np.geomspace(1.0, 100.0, 20)}
-    bowl = sf.find_law("loss = a + b*x**-1 + c*x")
-    values = {"a": 1.0, "b": 1.0, "c": 0.01}
-    assert never_rises(bowl, values, x, {"x": np.array([5.0])}) == []
-    falls = never_rises(bowl, {**values, "c": 0.0}, x, {"x": np.array([5.0])})
-    assert falls == ["x"]
-
-
-def test_a_rise_beyond_the_fitted_rows_counts():
+def test_whether_a_law_rises_on_the_way_is_asked_of_each_row():
+    """a + b/x + c x has its least value at x = 10: it falls to rows before that, whatever else is asked."""
     x = {"x": np.geomspace(1.0, 9.0, 20)}
     bowl, values = sf.find_law("loss = a + b*x**-1 + c*x"), {"a": 1.0, "b": 1.0, "c": 0.01}
-    assert never_rises(bowl, values, x, {"x": np.array([5.0])}) == ["x"]
-    assert never_rises(bowl, values, x, {"x": np.array([500.0])}) == []
+    asked = np.array([5.0, 500.0, 0.5, 1e-3, 40.0, np.inf])
+    assert never_rises(bowl, values, x, {"x": asked})["x"].tolist() == [True, False, True, True, False, False]
+    assert never_rises(bowl, {**values, "c": 0.0}, x, {"x": asked})["x"].all()
 
 
-def test_a_row_without_an_end_takes_none_from_the_others():
-    ends = np.array([np.nan, 3.0, 4.0])
-    found = _never_rising(ends, {"N": np.array([1.0, 2.0, 3.0])}, ["N"])
-    assert found[1:].tolist() == [3.0, 3.0]
-    assert np.isnan(found[0])
+def test_the_end_at_a_row_does_not_depend_on_the_other_rows(fits):
+    at = {"N": np.array([2e8, 3e7, 1e12, 5e7, 1e6]), "D": np.array([1e9, 1e14, 3e9, 2e9, 1e6])}
+    for fit in fits:
+        together = fit.predict(**at)
+        for i in range(5):
+            alone = fit.predict(N=at["N"][i], D=at["D"][i]).iloc[0]
+            assert alone[["low", "high"]].tolist() == together.loc[i, ["low", "high"]].tolist()

@@ -121,16 +121,20 @@ def test_intervals_of_parameters_are_those_of_the_draws_widened():
 @pytest.mark.parametrize("kind", ["observation", "mean"])
 @pytest.mark.parametrize(("factor", "misfit"), [(None, 1.0), (1.7, 1.0), (1.7, 0.6)])
 def test_intervals_of_predictions(monkeypatch, log, kind, factor, misfit):
-    """Draws of A alone, so that those of the prediction are A/x: their 5 and 95 % points, noise, and what is missed."""
-    fit = Estimate(POWER, {"A": 8.0, "alpha": 1.0}, log=log, sigma=0.02)
-    amounts = np.linspace(6.0, 11.0, 501)
+    """Draws of A alone, so that those of the prediction are A/x: their 5 and 95 % points, noise, and what is missed.
+
+    Differences go down as shares of the prediction, so that no loss below zero is in an interval.
+    """
+    unit = 1.0 if log else 1e6
+    fit = Estimate(POWER, {"A": 8.0 * unit, "alpha": 1.0}, log=log, sigma=0.02)
+    amounts = np.linspace(6.0, 11.0, 501) * unit
     told = cal.Calibration(factor, 5, 20, 5.0, 6.0, change=0.5, misfit=misfit) if factor else None
     found = Intervals(tuple((a, 1.0) for a in amounts), 1.2, told, 0, "pairs")
     x = np.array([2.0, 1e6])
     monkeypatch.setattr(made, "BLOCK", 501)  # one row at a time
     low, high = found.at(fit, {"x": x}, 0.8, kind)
-    centre, tails = 8.0 / x, np.percentile(amounts, [5, 95])
-    off = np.abs(np.log(tails / 8.0))[:, None] * np.ones(2) if log else np.abs((tails - 8.0)[:, None] / x)
+    centre, tails = 8.0 * unit / x, np.percentile(amounts, [5, 95])
+    off = np.abs(np.log(tails / 8.0))[:, None] * np.ones(2) if log else np.abs((tails - 8.0 * unit)[:, None] / x)
     noise = 0.02 if kind == "observation" else 0.0
     scale = 2 * np.log10(x)
     beyond = np.maximum(0, np.maximum(scale - 6.0, 5.0 - scale))  # in units of the fitted range, one decade
@@ -138,7 +142,7 @@ def test_intervals_of_predictions(monkeypatch, log, kind, factor, misfit):
     for side, spread, end in zip((-1, 1), 1.2 * off / NORMAL, (low, high), strict=True):
         narrow = np.sqrt(spread**2 + noise**2)
         wide = np.hypot(np.maximum(spread, factor * missed), noise) if factor else narrow
-        half = np.log(end / centre) * side if log else (end - centre) * side
+        half = np.log(end / centre) * side if log else end - centre if side > 0 else -np.log(end / centre) * centre
         outside = misfit * stats.norm.sf(half / wide) + (1 - misfit) * stats.norm.sf(half / narrow)
         np.testing.assert_allclose(outside, 0.1, rtol=1e-6)
 
@@ -153,7 +157,8 @@ def test_the_centre_lies_part_of_the_way_to_the_other_form(log):
     low, high = (
         np.array([float(made.at(fit, asked, 0.9, "mean")[side][0]) for made in forms.values()]) for side in (0, 1)
     )
-    bare, near, far = np.log(np.array([low, high]).T) if log else np.array([low, high]).T
+    below = 4 + 4 * np.log(low / 4)  # of differences
+    bare, near, far = np.log(np.array([low, high]).T) if log else np.array([below, high]).T
     moved = np.log(9.0 / 8.0) if log else 0.5
     assert near - bare == pytest.approx(np.full(2, 0.6 * cal.PULL * moved))
     assert far[0] == pytest.approx(np.log(4.0) if log else 4.0)

@@ -19,7 +19,7 @@ from scalefit.numerics import FloatArray
 from scalefit.planning.allocation.answer import Plan, assumptions, floor_name
 from scalefit.planning.allocation.cost import SHAPE, SIZES, Rate, rate_of
 from scalefit.planning.allocation.measured import priced
-from scalefit.planning.allocation.source import DRAWS, LAW, fit_of
+from scalefit.planning.allocation.source import DRAWS, LAW, fit_of, followed
 from scalefit.planning.allocation.spread import constants_of, ends, plain_ends
 from scalefit.planning.allocation.surface import Surface, surface_of
 from scalefit.planning.allocation.targets import budgets_of, fixed_of, losses_of, positive
@@ -80,13 +80,14 @@ def plan(
     """
     if hyperparameters is not False:
         beside = {"compute": compute, "hours": hours, "money": money, "gpu": gpu, "inference_tokens": inference_tokens}
+        beside |= {"cost": cost, "active": active}
         _refuse_budgets({name: value for name, value in beside.items() if value is not None})
         more = {} if law == LAW else {"law": law}
         more |= {} if loss is None else {"loss": loss}
         return plan_hyperparameters(_sources(source, hyperparameters), draws=draws, seed=seed, **more, **at)
     if source is None:
         raise InputError("no fit and no run logs", where="plan", todo="give a fit, or run logs")
-    fitted = fit_of(source, law, draws, seed)
+    fitted = followed(fit_of(source, law, draws, seed))
     columns, given = tuple(fitted.law.columns.values()), fixed_of(at)
     price, measured = priced(cost, source, columns, active, given)
     rate = rate_of(gpu) or measured

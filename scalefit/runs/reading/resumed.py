@@ -14,7 +14,6 @@ from scalefit.runs.reading.tidy import Tidy
 
 SHOWN = 5
 OVERLAP = 0.5  #: share of the first part within which the second may begin (it is resumed from its last checkpoint)
-EARLY = 2.0  #: steps within which every run begins that goes on from no other
 NEAR = 0.1  #: log ratio within which the losses of the two parts agree where one follows the other
 
 
@@ -46,9 +45,8 @@ def resumed(tables: Sequence[Tidy], names: list[str], join: bool) -> tuple[list[
     A run goes on where another ends if it begins after its own start, within or right after the other, ends later,
     shares its settings, and its loss follows on; where several fit, none is taken.
     """
-    if not any(map(_some_begin_late, tables)):
-        return list(tables), names
-    follows = _followers([part for number, tidy in enumerate(tables) for part in _parts(number, tidy)])
+    late = any(_begins_late(tidy) for tidy in tables)
+    follows = _followers([part for number, tidy in enumerate(tables) for part in _parts(number, tidy)]) if late else []
     if not follows:
         return list(tables), names
     told = [
@@ -78,18 +76,21 @@ def resumed(tables: Sequence[Tidy], names: list[str], join: bool) -> tuple[list[
     return [tables[number] for number in order], [names[number] for number in order]
 
 
-def _some_begin_late(tidy: Tidy) -> bool:
-    """Whether a run of the table may begin after its own start: the others go on from no other run."""
-    if tidy.axis != "step" or tidy.frame.empty:
+def _is_curves(tidy: Tidy) -> bool:
+    """Whether a table holds curves with a step and a loss."""
+    return tidy.axis == "step" and "loss" in tidy.frame.columns and tidy.frame["loss"].dtype.kind in "iuf"
+
+
+def _begins_late(tidy: Tidy) -> bool:
+    """Whether a run of curves begins after the second step, as every run does that goes on from another."""
+    if not _is_curves(tidy):
         return False
-    first = np.full(len(tidy.frame["run"].cat.categories), np.inf)
-    np.minimum.at(first, tidy.frame["run"].cat.codes.to_numpy(), tidy.frame["step"].to_numpy(dtype=float))
-    return bool((first[np.isfinite(first)] > EARLY).any())
+    return bool((tidy.frame["step"].groupby(tidy.frame["run"], observed=True).min() > 2).any())
 
 
 def _parts(number: int, tidy: Tidy) -> list[_Part]:
     """The runs of a table of curves with a step and a loss."""
-    if tidy.axis != "step" or "loss" not in tidy.frame.columns or tidy.frame["loss"].dtype.kind not in "iuf":
+    if not _is_curves(tidy):
         return []
     fixed = [name for name in FIXED if name in tidy.frame.columns]
     found = []
@@ -104,7 +105,7 @@ def _parts(number: int, tidy: Tidy) -> list[_Part]:
 
 def _followers(parts: list[_Part]) -> list[tuple[_Part, _Part]]:
     """Pairs of a run and the one that goes on where it ends, in order of their steps, where both fit nothing else."""
-    late = [part for part in parts if len(part.places) and part.places[0] > EARLY * max(part.spacing, 1.0)]
+    late = [part for part in parts if len(part.places) and part.places[0] > 2 * max(part.spacing, 1.0)]
     pairs = [(before, after) for after in late for before in parts if before is not after and _goes_on(before, after)]
     pairs = [
         (before, after)
