@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 
+import commands
 import numpy as np
 import pandas as pd
 import pytest
@@ -35,7 +36,7 @@ LAWS = STANDARD | {
     for other in variants(law)
     if (set(other.parameters), set(other.variables)) != (set(law.parameters), set(law.variables))
 }
-each_law = pytest.mark.parametrize("law", LAWS.values(), ids=LAWS.keys())
+each_law = commands.cases("law", LAWS.values())  # its checks take milliseconds
 #: several breaks of one kind may trade places: their recovery is the matter of that law's own tests
 SINGLE = {spec: law for spec, law in LAWS.items() if not any(type(v) is int and v > 1 for v in law.options.values())}
 each_single_law = pytest.mark.parametrize("law", SINGLE.values(), ids=SINGLE.keys())
@@ -251,7 +252,7 @@ def test_planted_parameters_come_back(law, truth):
         assert got[name] == pytest.approx(value, rel=1e-6), f"{name}: {got} for {planted}"
 
 
-@pytest.mark.parametrize("law", STANDARD.values(), ids=STANDARD.keys())
+@commands.cases("law", STANDARD.values())
 def test_published_values_hold(law):
     for published in law.published:
         assert published.source
