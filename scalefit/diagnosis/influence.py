@@ -71,8 +71,6 @@ def _needed(law: Law, rows: Rows, run: int, count: int) -> bool:
     """Whether the law is not identified without a run."""
     codes = rows.run_codes
     if law.is_trajectory:
-        if count - 1 < law.schedules_needed:
-            return True
         name = str(rows.frame["run"].astype(str).iloc[int(np.argmax(codes == run))])
         others = [path for other, path in rows.paths.items() if other != name]
         return count <= 2 * law.schedules_needed + 2 and distinct_schedules(others) < law.schedules_needed

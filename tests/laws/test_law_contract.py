@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 
+import commands
 import numpy as np
 import pandas as pd
 import pytest
@@ -35,7 +36,7 @@ LAWS = STANDARD | {
     for other in variants(law)
     if (set(other.parameters), set(other.variables)) != (set(law.parameters), set(law.variables))
 }
-each_law = pytest.mark.parametrize("law", LAWS.values(), ids=LAWS.keys())
+each_law = commands.cases("law", LAWS.values())  # its checks take milliseconds
 #: several breaks of one kind may trade places: their recovery is the matter of that law's own tests
 SINGLE = {spec: law for spec, law in LAWS.items() if not any(type(v) is int and v > 1 for v in law.options.values())}
 each_single_law = pytest.mark.parametrize("law", SINGLE.values(), ids=SINGLE.keys())
@@ -251,7 +252,7 @@ def test_planted_parameters_come_back(law, truth):
         assert got[name] == pytest.approx(value, rel=1e-6), f"{name}: {got} for {planted}"
 
 
-@pytest.mark.parametrize("law", STANDARD.values(), ids=STANDARD.keys())
+@commands.cases("law", STANDARD.values())
 def test_published_values_hold(law):
     for published in law.published:
         assert published.source
@@ -265,6 +266,15 @@ def test_published_values_hold(law):
             digits = len(f"{expected!r}".partition(".")[2]) if abs(expected) < 1e6 else 0
             printed = 0.51 * 10.0**-digits if digits > 2 else abs(expected) * 1e-9
             assert got == pytest.approx(expected, rel=published.rtol, abs=printed), (published.source, at)
+
+
+def test_options_of_one_meaning_are_chosen_among_the_same_values():
+    found = {}
+    for law in STANDARD.values():
+        for option in law.declaration.options.values():
+            known = found.setdefault(option.meaning.replace("areas", "area"), (option.default, option.profiled))
+            assert known == (option.default, option.profiled), law.name
+    assert found["discount of the annealing area per step"] == (0.999, (0.98, 0.99, 0.995, 0.998))
 
 
 def test_every_law_has_its_own_name_and_file():
