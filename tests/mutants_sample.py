@@ -101,6 +101,7 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
     ("numerics.py", "for _ in range(40)", "*", "steps of an iteration that has converged long before"),
     ("numerics.py", "ratio = 2.0", "*", "where an iteration begins that converges from anywhere"),
     ("schedules/gaps.py", "FEW = 48", "*", "fewer gaps are never grouped: the same sums, slower"),
+    ("parallel.py", "threads: bool = False", "*", "threads or processes: the same results"),
     ("schedules/gaps.py", "exact: bool = False", "*", "the same sums, slower"),
     ("schedules/tree.py", "LEAF =", "*", "how gaps are grouped, for the same sums"),
     ("schedules/tree.py", "NODES =", "*", "as above"),
