@@ -192,5 +192,7 @@ class TestWhatIsBelievedOfTheSigmoid:
 def test_without_a_law_that_of_the_source_is_the_one_that_predicts_its_held_out_runs():
     N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e7, 3e9, 5), np.geomspace(1e9, 1e11, 5)))
     table = pd.DataFrame({"N": N, "D": D, "loss": KaplanFloor.formula(N, D, 1.7, 4e8, 4e9, 0.34, 0.28)})
-    assert translate._preferred(table, {"N": 1e10, "D": 1e12}).name == "kaplan-floor"
-    assert translate._preferred(table[table["N"] < 2e7], {}).name == "chinchilla"  # which says what these lack
+    settings = {"draws": 0, "seed": 0}
+    assert translate._forecaster(table, None, {"N": 1e10, "D": 1e12}, settings).law.name == "kaplan-floor"
+    with pytest.raises(sf.ScalefitError):
+        translate._forecaster(table[table["N"] < 2e7], None, {}, settings)
