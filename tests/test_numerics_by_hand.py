@@ -7,7 +7,7 @@ import pytest
 
 from scalefit.errors import InputError
 from scalefit.expressions import parse
-from scalefit.numerics import MAD_TO_SIGMA, nearest_names, robust_sigma, spread_points
+from scalefit.numerics import MAD_TO_SIGMA, flatness, nearest_names, robust_sigma, spread_points
 
 #: roots of x^3 = x + 1 and x^4 = x + 1, as published for the lattices of two and three dimensions
 PLASTIC, NEXT = 1.32471795724474602596, 1.22074408460575947536
@@ -27,6 +27,22 @@ def test_points_of_the_lattice(root):
 def test_noise_of_four_residuals_and_more_parameters(parameters, wanted):
     residuals = np.array([1.0, -2.0, 2.0, -3.0])
     assert robust_sigma(residuals, parameters) == pytest.approx(MAD_TO_SIGMA * wanted, rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (-0.09, 0.09, "flat"),
+        (-0.1, 0.0, "undecided"),
+        (0.0, 0.1, "undecided"),
+        (0.1, 0.3, "grows"),
+        (-0.3, -0.1, "shrinks"),
+        (0.09, 0.3, "undecided"),
+        (-0.3, -0.09, "undecided"),
+    ],
+)
+def test_a_slope_is_judged_by_where_its_interval_lies_from_a_tenth(low, high, verdict):
+    assert flatness((low + high) / 2, low, high, 0.1) == verdict
 
 
 def test_a_name_that_shares_half_of_its_letters_is_near_and_one_that_shares_fewer_is_not():

@@ -30,8 +30,8 @@ def undetermined(model: BoundLaw, values: FloatArray, weights: FloatArray | None
     the profile of a searched one is flat over the range in which it was searched.
     """
     rows = slice(None, None, max(1, model.n // MOST_ROWS))
-    value, jacobian = model.take(rows).jacobian(solution.theta[None])
-    matrix = jacobian[0] / value[0] if solution.objective.space == "log" else jacobian[0]
+    value, jacobian = (found[0] for found in model.take(rows).jacobian(solution.theta[None]))
+    matrix = jacobian / value if solution.objective.space == "log" else jacobian
     if not np.isfinite(matrix).all():
         return ""
     largest = np.abs(matrix).max(axis=1, initial=0.0)  # whose square may be beyond all floats

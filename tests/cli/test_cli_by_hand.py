@@ -286,6 +286,15 @@ def test_progress_is_told_on_a_terminal_only(monkeypatch, capsys):
     assert train.plain("[1, 2]") == [1, 2]
 
 
+def test_a_law_is_told_with_the_domain_of_each_parameter():
+    told = json.loads(commands.run("scalefit laws lr-batch-surface --json").stdout)["parameters"]
+    assert {name: (each["low"], each["high"], each["linear"]) for name, each in told.items() if name in "Apq"} == {
+        "A": (0.0, None, True),
+        "p": (-3.0, 3.0, False),
+        "q": (-3.0, 3.0, False),
+    }
+
+
 def test_stopping_a_command_has_its_own_exit_code(monkeypatch):
     def stop(*args, **given):
         raise click.Abort

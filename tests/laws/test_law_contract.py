@@ -110,6 +110,7 @@ def test_it_says_what_it_is(law):
     assert re.search(r"\d{4}\.\d{4,5}|doi|http", law.source), "a source: an arXiv id, a DOI or an address"
     assert law.source.removeprefix("arXiv:") in (type(law).__doc__ or "")
     assert law.title.endswith(".")
+    assert "\n" not in law.title
     assert "=" in law.equation
     assert law.needs, "which runs identify it"
     for thing in (*law.variables.values(), *law.parameters.values()):

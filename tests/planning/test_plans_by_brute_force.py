@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import minimize
 
 import scalefit as sf
 from scalefit.laws import find_law
@@ -265,6 +266,16 @@ def test_a_loss_below_all_that_a_size_reaches_is_unreachable(case):
     least = lowest(lambda x: case.loss(SIZE, np.exp(x)), 0, np.log(1e250))[1]
     found = case.plan(loss=0.99 * least, **{case.size: SIZE})
     assert found["floor"] == pytest.approx(least, rel=1e-8)
+
+
+def test_the_floor_of_a_law_that_rises_again_with_compute_is_the_least_loss_of_all(exact):
+    one = Case(exact, "lr-batch-surface")
+    n, d = np.meshgrid(np.linspace(10, 60, 201), np.linspace(10, 60, 201))
+    with np.errstate(all="ignore"):
+        losses = one.loss(np.exp(n), np.exp(d))
+        start = np.unravel_index(np.nanargmin(losses), losses.shape)
+        best = minimize(lambda x: one.loss(*np.exp(x)), (n[start], d[start]), method="Nelder-Mead", tol=1e-12)
+        assert one.plan(loss=0.5)["floor"] == pytest.approx(best.fun, rel=1e-9)
 
 
 def test_the_best_size_with_inference(case):

@@ -113,6 +113,7 @@ def test_sensitivity_is_refitted(made, fit, runs):
     without = sf.fit(largest, "chinchilla", delta=fit.delta).predict(N=1e9, D="300B")["loss"][0]
     (value,) = (value for name, value in rows.items() if name.startswith("without the largest run"))
     assert value == pytest.approx(without, rel=1e-3)
+    assert len({name.partition(" run ")[2] for name in rows if " run (" in name}) == 2, "two ends of the scale"
     skaling = sf.fit(runs, "skaling").predict(N=1e9, D="300B")["loss"][0]
     assert rows["law skaling"] == pytest.approx(skaling, rel=2e-3)
 

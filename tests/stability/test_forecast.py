@@ -257,6 +257,7 @@ def test_the_largest_stable_learning_rate_is_forecast_from_losses_alone():
     assert stable.low < 2.0**-7.5 < stable.high  # between the last stable and the first lost one
     assert stable.value == pytest.approx(2.0**-7.5, rel=0.05)
     assert found.diverging > 0.9
+    assert "with intervals of 90 %" in str(found)
     assert forecast(rows, 1024, 2.0**-11, over="d_model").diverging < 0.1
     assert found.boundary.size_of(2.0**-7.5) == pytest.approx(1024, rel=0.05)
     assert "largest stable learning rate" in forecast(planted(), 1e9, 0.01).missing

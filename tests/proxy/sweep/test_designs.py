@@ -50,6 +50,18 @@ def test_a_design_has_what_its_verdict_needs(question: str) -> None:
         assert all(2.0**-12 < run.lr < 2.0**-2 for run in runs)
 
 
+def test_every_width_of_a_design_is_made_of_whole_heads() -> None:
+    widths = [
+        width
+        for one in DESIGNS.values()
+        for grid in one.grids
+        for name in ("encoder_width", "d_model")
+        for width in grid.get(name, ())
+    ]
+    assert len(widths) > 30
+    assert not [width for width in widths if width % 4]
+
+
 def test_costs_are_those_that_were_measured() -> None:
     """Milliseconds of a step of 768 tokens with two blocks on one core, torch 2.13: 7.4, 9.3, 19.3 at three widths."""
     for width, wanted in ((16, 7.4), (32, 9.3), (64, 19.3)):
