@@ -44,7 +44,7 @@ sf.inspect(run)
 # The run is at step 1,200 of 1,600. Is it healthy, and where will it end?
 
 # %%
-sf.watch(run.curves, steps=1600)
+sf.watch(run, steps=1600)
 
 # %%
 forecast = sf.predict_partial(run, schedule=SCHEDULE)

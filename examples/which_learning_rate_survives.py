@@ -21,8 +21,8 @@ import numpy as np
 
 import scalefit as sf
 from scalefit.plots import plot_forecast, plot_lr_transfer
+from scalefit.transfer import backtest_transfer
 from scalefit.transfer.boundary import backtest_divergence
-from scalefit.transfer.lr_transfer import backtest_transfer
 from scalefit.transfer.sweeps import read_sweeps
 
 # %% [markdown]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from scalefit.escaping import lines_of, one_line
+from scalefit.notices import Line, doubts_of, without_doubts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,28 +28,37 @@ MOST_NAMED = 4  #: items that a note names before it only counts them
 class Shown:
     """An answer whose ``str()`` is written for people: its repr is that text; in a notebook its tables are tables."""
 
+    @property
+    def lines(self) -> Sequence[Line]:
+        """What is said, line by line; the first is the verdict."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.lines))
+
     def __repr__(self) -> str:
         return str(self)
 
     def _repr_html_(self) -> str:
-        return as_html(str(self))
+        return as_html(self.lines)
 
 
-def as_html(text: str) -> str:
-    """An answer for a notebook: the verdict, which is the first line, then texts and tables, then the warnings.
+def as_html(lines: Sequence[Line]) -> str:
+    """An answer for a notebook: the verdict, which is the first line, then texts and tables, then the doubts.
 
-    >>> as_html("calm <1>\\n! few rows")
+    >>> from scalefit.notices import Notice
+    >>> as_html(["calm <1>", Notice("few rows")])
     "<div><p><strong>calm &lt;1&gt;</strong></p><ul style='color:#c52'><li>few rows</li></ul></div>"
     """
-    first, *rest = lines_of(text).splitlines() or [""]
-    warnings = [line.lstrip()[1:].strip() for line in (first, *rest) if line.lstrip().startswith("!")]
+    warnings = doubts_of(lines)
+    first, *rest = lines_of("\n".join(without_doubts(lines))).splitlines() or [""]
     blocks: list[list[str]] = [[]]
-    for line in (line for line in rest if not line.lstrip().startswith("!")):
+    for line in rest:
         if blocks[-1] and len(_cells(line)) != len(_cells(blocks[-1][-1])):
             blocks.append([])
         blocks[-1].append(line)
-    head = "" if first.lstrip().startswith("!") else f"<p><strong>{escape(first)}</strong></p>"
-    said = "".join(f"<li>{escape(line)}</li>" for line in warnings)
+    head = f"<p><strong>{escape(first)}</strong></p>" if first else ""
+    said = "".join(f"<li>{escape(one_line(line))}</li>" for line in warnings)
     warned = f"<ul style='{WARNED}'>{said}</ul>" if warnings else ""
     return f"<div>{head}{warned}{''.join(_block(block) for block in blocks if any(block))}</div>"
 

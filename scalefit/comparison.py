@@ -17,7 +17,7 @@ from scalefit.fitting.prepare import Options, prepare
 from scalefit.fitting.result import Fit
 from scalefit.laws import Law
 from scalefit.parallel import each
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 from scalefit.selection.automatic import compared, records
 from scalefit.selection.candidates import candidates_for
 from scalefit.uncertainty.calibration import LEVEL, Fold, deviation, factor_of, student
@@ -95,7 +95,7 @@ def backtest(
     >>> backtest(runs, "chinchilla").error < 1e-6
     True
     """
-    logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
+    logs = runs_of(runs)
     ready = prepare(logs, law, Options(**options))
     held = folds_of(ready.law, ready.rows, ready.free)
     folds = walk(ready.law, ready.model, ready.rows, ready.settings, seed, held, workers)
@@ -184,7 +184,7 @@ def compare(
     in ``refused`` with the reason. Without names, every law that the runs identify is tried quickly, and the best six
     are compared. ``workers`` laws are fitted at a time; None leaves their number to ``joblib.parallel_config``.
     """
-    logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
+    logs = runs_of(runs)
     names, refused = (laws, {}) if laws else _best_of_all(logs, options)
     fits: dict[str, Fit] = {}
     tests: dict[str, Backtest] = {}

@@ -20,19 +20,29 @@ Given = TypeVar("Given")
 Found = TypeVar("Found")
 
 
+START = 3.0  #: seconds of work for which no process is started: each takes nearly half as long to load the package
+
+
 def each(
-    function: Callable[[Given], Found], jobs: Iterable[Given], workers: int | None = None, *, threads: bool = False
+    function: Callable[[Given], Found],
+    jobs: Iterable[Given],
+    workers: int | None = None,
+    *,
+    threads: bool = False,
+    seconds: float = float("inf"),
 ) -> list[Found]:
     """``[function(job) for job in jobs]``. ``workers``: how many at a time; None leaves it to joblib's configuration.
 
-    ``threads``: threads serve it as well as processes, as where NumPy does the work. Of several jobs that fail, the
-    first in order is the one whose error is raised.
+    ``threads``: threads serve it as well as processes, as where NumPy does the work. ``seconds``: about how long all
+    jobs take in one process, where that may be less than others take to start. Of several jobs that fail, the first in
+    order is the one whose error is raised.
 
     >>> each(abs, [-1, 2, -3])
     [1, 2, 3]
     """
     todo = list(jobs)
-    if len(todo) < 2 or workers == 1 or (workers is None and "joblib" not in sys.modules):  # nothing was configured
+    few = len(todo) < 2 or seconds < START
+    if few or workers == 1 or (workers is None and "joblib" not in sys.modules):  # nothing was configured
         return [function(job) for job in todo]
     from joblib import Parallel, delayed
 

@@ -1,27 +1,28 @@
-"""Plant one fault at a time in a copy of the package, and see whether a test notices.
+"""Plant one fault at a time in the package, and see whether a test notices.
 
     python tests/mutants.py --count 60 --seed 1              # 60 faults spread over all wings
     python tests/mutants.py --count 20 --seed 2 --wing runs  # of one wing
+    python tests/mutants.py --seed 2 --kind keyword          # of one kind (see mutations.py), or several: axis,order
     python tests/mutants.py --count 20 --seed 2 --under planning/batch  # of the files whose path begins so
     python tests/mutants.py --seed 1 --count 60 --only 7,12  # two of them again, by their number
     python tests/mutants.py --count 60 --seed 1 --list       # what would be planted
 
-The working tree is never touched: it is copied to a temporary folder, and that copy stands first on PYTHONPATH. One
-run of the whole suite records which functions each test calls (kept in the temporary folder until the package
-changes; of tests that change, those alone are recorded again; ``--remap`` records all). A fault is then shown to
-every test file of which a test calls the faulty function (at module level: any function of the module): the mirror of
-its room first, quick files before slow ones, up to the first failure, and at most ``--most`` seconds of them.
-``--whole`` shows each survivor to all other tests as well. Calls in other processes and on import are not recorded,
-so that without ``--whole`` rather too many survive. A test that takes 60 s of the processor and ten times as long as
-without the fault counts as a failure: the fault is killed by time, and the line says so. In the end the tests that
-killed are run without any fault; one that fails then has proved nothing, and its faults count as survivors.
+The working tree is never touched: it is copied to a temporary folder. One run of the suite records which lines each
+test runs (kept in the temporary folder; needs the package ``coverage``). Lines that move later are found again by their
+text, and of test files that change those alone are recorded anew. Then one pytest session is loaded, and forked for
+each fault: the code of the faulty function is exchanged in the fork, and the tests that run the faulty line are run in
+it, those of the module and its room first and quick ones before slow ones, up to the first failure, for at most
+``--most`` seconds of the processor. Faults of what runs on import are planted by importing the package again in the
+fork. Lines that only other processes run are not recorded: there rather too many survive. A test that takes 20 s of the
+processor and ten times as long as without the fault counts as a failure. In the end the tests that killed are run
+without any fault; one that fails then has proved nothing, and its faults count as survivors.
 
-Faults: see mutations.py. A fault that no test can tell from the code is entered in EQUIVALENT in mutants_sample.py,
-with the reason.
+A fault that no test can tell from the code is entered in EQUIVALENT in mutants_sample.py, with the reason.
 """
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import os
@@ -29,160 +30,146 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from itertools import accumulate
+from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
 
 import click
-from mutants_sample import chosen
-from mutations import Fault, plant
+from mutants_sample import chosen, wing_of
+from mutations import Fault
 
 ROOT = Path(__file__).parents[1]
-LEFT = (".git", ".venv", "out", ".ruff_cache", ".mypy_cache", ".pytest_cache", ".hypothesis")  #: not copied
-LIMIT = (60.0, 10.0)  #: seconds, and multiples of its time without a fault, after which a test counts as failed
-SKIPPED = "tests/test_architecture.py"  #: reads the text of the package, not what it does
+KEPT = Path(tempfile.gettempdir()) / "scalefit-mutants-lines.json"
+LEFT = (".git", ".venv", "out", ".ruff_cache", ".mypy_cache", ".pytest_cache", ".hypothesis", "__pycache__")
+SKIPPED = ("tests/test_architecture.py", "tests/test_language.py")  #: read the text of the package, not what it does
 
 
-class Verdict(NamedTuple):
-    """What became of a fault: the test that failed (none: it survived), and how many were run."""
-
-    killer: str
-    tests: int
-
-
-def copy_tree(target: Path, source: Path = ROOT) -> Path:
+def copy_tree(target: Path) -> Path:
     """The package, its tests and what they read, in a folder beside which ``shared`` lies as it does here."""
-    shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns(*LEFT))
-    shared = target.parent / "shared"
-    if (ROOT.parent / "shared").exists() and not shared.is_symlink():
-        shared.symlink_to(ROOT.parent / "shared")
+    shutil.copytree(ROOT, target, symlinks=True, ignore=shutil.ignore_patterns(*LEFT))
+    if (ROOT.parent / "shared").exists():
+        (target.parent / "shared").symlink_to(ROOT.parent / "shared")
     return target
 
 
-def pytest_in(tree: Path, *words: str, plan: dict[str, object], limit: float | None = None) -> dict[str, object]:
-    """Run pytest in a copy with the plug-in below; what it wrote, with its exit code."""
-    plan_file, told = tree / "plan.json", tree / "told.json"
-    plan_file.write_text(json.dumps(plan))
-    told.unlink(missing_ok=True)
+def pytest_in(tree: Path, *words: str, plan: dict[str, object]) -> None:
+    """Run pytest in a copy with the plug-in, which follows the plan."""
+    (tree / "plan.json").write_text(json.dumps(plan))
     environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(tree), str(tree / "tests")]),
+        "PYTHONPATH": os.pathsep.join([str(tree), str(tree / "tests"), os.environ.get("PYTHONPATH", "")]),
         "OMP_NUM_THREADS": "1",
-        "MUTANTS_PLAN": str(plan_file),
+        "MUTANTS_PLAN": str(tree / "plan.json"),
     }
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "mutants_plugin", "-q", "--tb=no"]
-    try:
-        done = subprocess.run(
-            [*command, *words], cwd=tree, env=environment, capture_output=True, text=True, check=False, timeout=limit
-        )
-    except subprocess.TimeoutExpired:
-        return {"code": 1, "failed": [f"nothing: the tests took more than {limit:.0f} s"], "ran": 0}
-    said = json.loads(told.read_text()) if told.exists() else {"failed": [done.stdout[-300:]], "ran": 0}
-    return {"code": done.returncode, **said}
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "mutants_plugin"]
+    done = subprocess.run([*command, *words], cwd=tree, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode not in (0, 1):
+        raise click.ClickException(f"pytest ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
 
 
-def record(base: Path, again: bool) -> dict[str, dict[str, object]]:
-    """Which functions (file:first line) each test calls, and how long it takes, from a run of the tests.
-
-    All are run for a package that is not known yet, else those in files that are new or have changed.
-    """
-    sources = sorted((base / "scalefit").rglob("*.py"))
-    kept = Path(tempfile.gettempdir()) / f"scalefit-mutants-{digest_of(*sources)}.json"
-    known = {} if again or not kept.exists() else json.loads(kept.read_text())
-    tests = {str(path.relative_to(base)): digest_of(path) for path in sorted((base / "tests").rglob("test_*.py"))}
-    changed = [file for file, digest in tests.items() if known.get("files", {}).get(file) != digest]
-    calls = {test: noted for test, noted in known.get("calls", {}).items() if test.split("::")[0] not in changed}
-    if changed:
-        click.echo(f"recording which functions the tests of {len(changed)} files call")
-        pytest_in(base, "-n", "2", *(changed if known else ()), plan={"record": True})
-        for part in base.glob("record-*.json"):
-            calls |= json.loads(part.read_text())
-        kept.write_text(json.dumps({"files": tests, "calls": calls}))
-    for test in [test for test, noted in calls.items() if noted["failed"]]:
-        click.echo(f"fails without a fault, so it is not asked: {test}")
-    return {test: noted for test, noted in calls.items() if not noted["failed"]}
+# --- which tests run a line -------------------------------------------------------------------------------------------
 
 
-def digest_of(*files: Path) -> str:
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+def recorded(tree: Path, again: bool) -> dict[str, object]:
+    """Which tests run each line, and how long they take: from a file, with what has changed since recorded anew."""
+    known = {} if again or not KEPT.exists() else json.loads(KEPT.read_text())
+    digests = {str(file.relative_to(tree)): digest(file) for file in sorted((tree / "tests").rglob("test_*.py"))}
+    new = [file for file, value in digests.items() if known.get("digests", {}).get(file) != value]
+    if not new:
+        return known
+    click.echo(f"recording which lines the tests of {len(new)} files run")
+    part = tree / "recorded.json"
+    pytest_in(tree, "-m", "not slow", *(new if known else ()), plan={"record": str(part)})
+    told = json.loads(part.read_text())
+    texts = {str(file.relative_to(tree)): file.read_text() for file in (tree / "scalefit").rglob("*.py")}
+    merged = joined(known, told, texts, {*new, *digests} - {*digests} | {*new}) if known else told
+    KEPT.write_text(json.dumps(merged | {"digests": digests, "texts": texts}))
+    return json.loads(KEPT.read_text())
 
 
-def ordered(fault: Fault, calls: dict[str, dict[str, object]], most: float) -> list[str]:
-    """The tests to show a fault to, best first, as long as they took no more than ``most`` seconds in all."""
-    here = f"{fault.file}:"
-    wanted = {f"{here}{fault.function}"} if fault.function else None
-
-    def reached(test: str) -> bool:
-        seen = calls[test]["calls"]
-        return bool(wanted & set(seen)) if wanted else any(name.startswith(here) for name in seen)
-
-    direct = {test for test in calls if reached(test) and not test.startswith(SKIPPED)}
-    files = {test.split("::")[0] for test in direct}
-    cost = {file: sum(calls[test]["seconds"] for test in direct if test.split("::")[0] == file) for file in files}
-    mirror = tuple(f"{top}/{fault.room}" for top in ("tests", "scalefit"))
-
-    def rank(test: str) -> tuple[object, ...]:
-        file = test.split("::")[0]
-        own = file.startswith(mirror) or f"test_{fault.room.removesuffix('.py')}" in file
-        return (test not in direct, not own, cost[file], file, calls[test]["seconds"])
-
-    asked = sorted((test for test in calls if test.split("::")[0] in files), key=rank)
-    until = accumulate(calls[test]["seconds"] for test in asked)
-    return [test for test, second in zip(asked, until, strict=True) if second <= most]
+def digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
-def shown(tree: Path, tests: list[str], calls: dict[str, dict[str, object]]) -> Verdict:
-    """Run some tests up to the first failure."""
-    files = list(dict.fromkeys(test.split("::")[0] for test in tests))
-    if not files:
-        return Verdict("", 0)
-    seconds = {test: calls[test]["seconds"] for test in tests}
-    plan = {"order": tests, "limit": {t: LIMIT[0] + LIMIT[1] * s for t, s in seconds.items()}}
-    told = pytest_in(tree, "-x", *files, plan=plan, limit=900 + 20 * sum(seconds.values()))
-    killed = told["code"] not in (0, 5)
-    return Verdict(str((told["failed"] or ["an error of pytest"])[0]) if killed else "", int(told["ran"]))
+def joined(known: dict, told: dict, texts: dict[str, str], new: set[str]) -> dict[str, object]:
+    """An earlier record, its lines moved to where they stand now, with some files of tests recorded anew."""
+    stays = [test for test in known["seconds"] if test.split("::")[0] not in new]
+    names = [*stays, *told["seconds"]]
+    number = {test: i for i, test in enumerate(names)} | {"import": -1}
+    lines: dict[str, dict[str, set[int]]] = {}
+    for record in (known, told):
+        tests = [*record["seconds"], "import"]
+        for file, of_file in record["lines"].items():
+            place = moved(known["texts"].get(file, ""), texts.get(file, "")) if record is known else None
+            for line, seen in of_file.items():
+                to = line if place is None else place.get(int(line))
+                if to is not None:
+                    wanted = {number[tests[i]] for i in seen if tests[i] in number}
+                    lines.setdefault(file, {}).setdefault(str(to), set()).update(wanted)
+    return {
+        "seconds": {test: (told["seconds"] | known["seconds"])[test] for test in stays} | told["seconds"],
+        "failed": [*(test for test in known["failed"] if test in stays), *told["failed"]],
+        "lines": {file: {line: sorted(seen) for line, seen in of_file.items()} for file, of_file in lines.items()},
+    }
 
 
-def judged(fault: Fault, base: Path, calls: dict[str, dict[str, object]], most: float, whole: bool) -> Verdict:
-    """What the tests say of one fault, planted in a copy of its own."""
-    with tempfile.TemporaryDirectory(prefix="scalefit-mutant-") as folder:
-        tree = copy_tree(Path(folder) / "tree", base)
-        plant(tree, fault)
-        first = ordered(fault, calls, most)
-        verdict = shown(tree, first, calls)
-        if verdict.killer or not whole:
-            return verdict
-        asked = set(first)
-        rest = [t for t in calls if t not in asked and not t.startswith(SKIPPED)]
-        more = shown(tree, rest, calls)
-        return Verdict(more.killer, verdict.tests + more.tests)
+def moved(old: str, new: str) -> dict[int, int]:
+    """Where each line of a text stands in a later one."""
+    blocks = difflib.SequenceMatcher(None, old.splitlines(), new.splitlines(), autojunk=False).get_matching_blocks()
+    return {block.a + i + 1: block.b + i + 1 for block in blocks for i in range(block.size)}
+
+
+def asked(fault: Fault, record: dict, sources: dict[str, str], most: float) -> dict[str, object]:
+    """What the plug-in needs to know: the fault, and the tests to show it to, best first."""
+    tests, of_file = [*record["seconds"]], record["lines"].get(fault.file, {})
+    places = {now: of_file.get(str(then), []) for then, now in sources[fault.file].items()}
+    own = [*range(fault.line, fault.last + 1)], [fault.statement], [fault.function]
+    rows = next((rows for lines in own if any(rows := [places.get(line, []) for line in lines])), [])
+    numbers = {i for row in rows for i in row}
+    if -1 in numbers:  # what runs on import: any test of the module may tell
+        numbers |= {i for row in of_file.values() for i in row}
+    names = {tests[i] for i in numbers if i >= 0} - {*record["failed"]}
+    room, module = fault.room, Path(fault.file).stem
+    mirror = tuple(f"{top}/{room}" for top in ("tests", "scalefit"))
+
+    def rank(test: str) -> float:
+        near = 0.2 if module in test.split("::")[0] else 0.5 if test.startswith(mirror) else 1.0
+        return (record["seconds"][test] + 0.02) * near
+
+    order = sorted((test for test in names if not test.startswith(SKIPPED)), key=rank)
+    return {
+        **{"file": fault.file, "begin": fault.begin, "end": fault.end, "new": fault.new},
+        **{"import": -1 in numbers or not fault.function, "most": most, "reached": len(order)},
+        "tests": {test: record["seconds"][test] for test in order[:400]},
+    }
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
 
 
 @click.command(help=__doc__.split("\n")[0])
 @click.option("--count", default=60, help="How many faults.")
 @click.option("--seed", default=1)
-@click.option("--workers", default=1, help="Faults shown at the same time.")
 @click.option("--wing", default="", help="Faults of this wing only.")
+@click.option("--kind", default="", help="Faults of these kinds only.")
 @click.option("--under", default="", help="Faults of files whose path below the package begins so.")
 @click.option("--only", default="", help="Only these, by their number: 3,7.")
-@click.option("--most", default=240.0, help="Seconds of tests, as recorded, that a fault is shown to.")
-@click.option("--whole", is_flag=True, help="Show survivors to the whole suite.")
-@click.option("--remap", is_flag=True, help="Record again which tests call what.")
+@click.option("--most", default=10.0, help="Seconds of the processor that a fault is shown to tests for.")
+@click.option("--remap", is_flag=True, help="Record again which tests run what.")
 @click.option("--list", "list_", is_flag=True, help="Show the faults, plant none.")
+@click.option("--save", default="", help="A file for what became of each, as lines of JSON.")
 def main(
     count: int,
     seed: int,
-    workers: int,
     wing: str,
+    kind: str,
     under: str,
     only: str,
     most: float,
-    whole: bool,
     remap: bool,
     list_: bool,
+    save: str,
 ) -> None:
     """Plant the faults, one line each, and count."""
-    faults = dict(enumerate(chosen(ROOT, count, seed, wing, under), 1))
+    faults = dict(enumerate(chosen(ROOT, count, seed, wing, under, kind), 1))
     if only:
         faults = {number: faults[number] for number in map(int, only.split(","))}
     if list_:
@@ -190,34 +177,48 @@ def main(
             click.echo(f"{number:3d} {fault}")
         return
     with tempfile.TemporaryDirectory(prefix="scalefit-mutants-") as folder:
-        base = copy_tree(Path(folder) / "tree")
-        calls = record(base, remap)
+        tree = copy_tree(Path(folder) / "tree")
+        record = recorded(tree, remap)
+        sources = {f.file: moved(record["texts"].get(f.file, ""), (tree / f.file).read_text()) for f in faults.values()}
+        plans = [asked(fault, record, sources, most) | {"number": number} for number, fault in faults.items()]
+        report(faults, planted(tree, plans), save)
 
-        def one(number: int) -> Verdict:
-            verdict = judged(faults[number], base, calls, most, whole)
-            fate = f"killed by {verdict.killer}" if verdict.killer else f"SURVIVED {verdict.tests} tests"
-            click.echo(f"{number:3d} {faults[number]}\n      {fate}")
-            return verdict
 
-        with ThreadPoolExecutor(workers) as pool:
-            verdicts = dict(zip(faults, pool.map(one, faults), strict=True))
-        killers = sorted({verdict.killer for verdict in verdicts.values() if "::" in verdict.killer})
-        false = set(clean_failures(base, killers))
-    survivors = [number for number, verdict in verdicts.items() if not verdict.killer or verdict.killer in false]
+def planted(tree: Path, plans: list[dict[str, object]]) -> dict[int, dict]:
+    """What became of each fault, by its number; tests that fail without a fault as well have noticed nothing."""
+    told = tree / "told.jsonl"
+    files = sorted({test.split("::")[0] for plan in plans for test in plan["tests"]})
+    pytest_in(tree, *files, plan={"faults": plans, "told": str(told)})
+    said = {one["number"]: one for one in map(json.loads, told.read_text().splitlines())}
+    killers = {test for one in said.values() for test in one["failed"] if "::" in test and not test.endswith(")")}
+    clean = tree / "clean.jsonl"
+    whole = {"tests": dict.fromkeys(sorted(killers), 60.0), "all": True}
+    pytest_in(tree, *files, plan={"faults": [whole], "told": str(clean)})
+    false = {*json.loads(clean.read_text())["failed"]}
     for test in sorted(false):
         click.echo(f"fails without a fault, so proves nothing: {test}")
-    share = 100 * (1 - len(survivors) / len(faults))
-    click.echo(f"{len(faults)} faults, {len(faults) - len(survivors)} killed ({share:.0f} %); survivors: {survivors}")
+    for one in said.values():
+        one["failed"] = [test for test in one["failed"] if test not in false]
+    return said
 
 
-def clean_failures(base: Path, killers: list[str]) -> list[str]:
-    """Which of the tests that killed fail without a fault too."""
-    if not killers:
-        return []
-    tests = [killer.removesuffix(" (time)") for killer in killers]
-    files = sorted({test.split("::")[0] for test in tests})
-    told = pytest_in(base, *files, plan={"order": tests})
-    return [killer for killer, test in zip(killers, tests, strict=True) if test in told["failed"]]
+def report(faults: dict[int, Fault], said: dict[int, dict], save: str) -> None:
+    """One line a fault, then how many were noticed in each wing and of each kind."""
+    for number, fault in faults.items():
+        one = said[number]
+        fate = f"killed by {one['failed'][0]}" if one["failed"] else f"SURVIVED {one['ran']} of {one['reached']} tests"
+        click.echo(f"{number:3d} {fault}\n      {fate}")
+        if save:
+            with Path(save).open("a") as file:
+                keep = {key: one[key] for key in ("failed", "ran", "reached", "wall")}
+                file.write(json.dumps({**fault._asdict(), **keep, "wing": wing_of(fault)}) + "\n")
+    for name, part in (("wing", wing_of), ("kind", lambda fault: fault.kind)):
+        total = Counter(part(fault) for fault in faults.values())
+        lived = Counter(part(fault) for number, fault in faults.items() if not said[number]["failed"])
+        click.echo(f"survivors by {name}: " + ", ".join(f"{key} {lived[key]}/{total[key]}" for key in total))
+    lost = [number for number in faults if not said[number]["failed"]]
+    share = 100 * (1 - len(lost) / len(faults))
+    click.echo(f"{len(faults)} faults, {len(faults) - len(lost)} killed ({share:.0f} %); survivors: {lost}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from mutations import Fault, Finder
+from mutations import Fault, Finder, optional_in
 
 #: wings, by the beginning of a file's path below the package
 WINGS = {
@@ -44,7 +44,7 @@ WINGS = {
 }
 #: (file, what its line holds, what the fault makes of it or * for anything, why no test can tell)
 EQUIVALENT: list[tuple[str, str, str, str]] = [
-    ("solver/descent.py", "STRETCHES =", "*", "steps that are tried: the same minimum after more or fewer of them"),
+    ("solver/steps.py", "STRETCHES =", "*", "steps that are tried: the same minimum after more or fewer of them"),
     (
         "rows/streams.py",
         "every = len(inside)",
@@ -98,15 +98,18 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
     ("comparison.py", "judged[best] <= SAME", "judged[best] < SAME * judged.min()", "two floats that are never equal"),
     ("diagnosis/unread.py", "apart[0]", "apart[-1]", "one name there, as C is dealt with before"),
     ("runs/reading/joining.py", "len(curves) == 1", "0", "tables put below one another: of one the same, a copy later"),
-    ("schedules/gaps.py", "BINS =", "*", "tried in turn until the error is small enough: the same result, slower"),
     ("numerics.py", "for _ in range(40)", "*", "steps of an iteration that has converged long before"),
     ("numerics.py", "ratio = 2.0", "*", "where an iteration begins that converges from anywhere"),
-    ("schedules/gaps.py", "level = np.floor(", "*", "how gaps are grouped; groups are made finer until the sums agree"),
-    ("schedules/gaps.py", "level = level * LEVELS", "*", "as above"),
-    ("schedules/gaps.py", "newest = np.maximum(", "*", "as above"),
-    ("schedules/gaps.py", "FEW = 48", "*", "as above: fewer gaps are never grouped"),
-    ("schedules/gaps.py", "SAMPLE = 12", "*", "as above: rows on which the sums are compared"),
-    ("schedules/gaps.py", "KERNELS = ", "*", "as above: sums that are compared"),
+    ("schedules/gaps.py", "FEW = 48", "*", "fewer gaps are never grouped: the same sums, slower"),
+    ("schedules/gaps.py", "exact: bool = False", "*", "the same sums, slower"),
+    ("schedules/tree.py", "LEAF =", "*", "how gaps are grouped, for the same sums"),
+    ("schedules/tree.py", "NODES =", "*", "as above"),
+    ("schedules/tree.py", "ACROSS =", "*", "as above"),
+    ("schedules/tree.py", "WIDEST =", "*", "as above"),
+    ("schedules/tree.py", "(old.low[one]", "*", "as above"),
+    ("schedules/relaxation.py", "while reach < level.size", "*", "what follows the last step is empty, or nothing"),
+    ("schedules/text.py", "and not numbers[0].is_integer", "*", "one number: the first is the last"),
+    ("schedules/text.py", "return int(numbers[0])", "*", "as above"),
     ("schedules/gaps.py", "np.where(seen, area, 1.0)", "*", "the area of a gap of 0, which adds nothing"),
     ("schedules/areas.py", "if rows > 1", "rows >= 1", "sums of no rows"),
     ("schedules/areas.py", "padded = np.zeros(", "*", "what stands behind the last value is cut off"),
@@ -124,7 +127,7 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
     ),
     ("solver/derivatives.py", "jacobian.sum(axis=(1, 2))", "2, 1", "a sum over both axes"),
     ("solver/model.py", "if low < smallest", "low <= smallest", "both branches begin at the same end there"),
-    ("solver/descent.py", "np.where(dead, 1.0,", "*", "the curvature of a coordinate that does not move"),
+    ("solver/steps.py", "np.where(dead, 1.0,", "*", "the curvature of a coordinate that does not move"),
     (
         "fitting/recipe.py",
         "{above, below} <=",
@@ -132,13 +135,6 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
         "the columns always hold run as well",
     ),
     ("duals.py", "np.where(value == 0, 1.0, x)", "*", "times a value of 0"),
-    (
-        "solver/descent.py",
-        "(high & (step > 0))",
-        "(high & (step >= 0))",
-        "a step of nothing is that of one that is held",
-    ),
-    ("schedules/gaps.py", "time = np.maximum(", "*", "sums that are compared, as above"),
     ("reports/equations.py", "following = tokens[i + 1] if i + 1", "2", "a caret is never the last token"),
     ("solver/expansion.py", "scale = (weights * objective.majorant", "*", "where refits begin: the same minimum"),
     ("fitting/streaming.py", "damping = max(10 * damping", "*", "steps that are tried: the same minimum"),
@@ -147,11 +143,9 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
     ("runs/inspect.py", "paths[0] if len(paths) == 1", "paths[-1]", "one path: the first is the last"),
     ("solver/descent.py", "if second is None and objective.loss", "*", "which steps are stretched: the same minimum"),
     ("diagnosis/undetermined.py", "if len(names) > 1", "2", "two names are joined the same way by either"),
-    ("schedules/gaps.py", "prepend=level[0] - 1", "level[0] + 1", "the first differs from its neighbour either way"),
     ("planning/allocation/plan.py", 'budget_for(float(row["loss"]))[0]', "*", "of one draw the first is the last"),
     ("runs/formats/json_shapes.py", "keys = list(inner[0])", "inner[-1]", "all are held against it: the same answer"),
     ("transfer/optimum.py", "y = np.log(y) if log", "np.log10(y)", "distances are compared with one another: any base"),
-    ("reports/of_fit.py", "far >= NOTHING", "far > NOTHING", "two floats that are never equal"),
     ("solver/condensed.py", "step = max(1, BLOCK", "*", "how many rows at once: the same, slower"),
     ("reports/asked.py", "np.ndim(values) > 1", "np.ndim(values) < 1", "laws of many values a row follow schedules"),
     ("laws/law.py", "span: Span = (1.0, 100.0)", "*", "where the contract test draws values: either way round"),
@@ -178,7 +172,6 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
         "rows over rows, rounded up, are one at least",
     ),
     ("plots/learning_rate.py", "np.ptp(ax.get_xlim()) < MOST_TICKS", "*", "two floats that are never equal"),
-    ("diagnosis/one_sided.py", "scale = np.maximum(np.linalg.norm(", "*", "what columns are divided by and multiplied"),
     (
         "progress/forecast.py",
         "points.area is None or points.fall",
@@ -207,12 +200,18 @@ def excused(fault: Fault, line: str) -> bool:
 
 def found(root: Path) -> Iterator[Fault]:
     """Every fault of the package."""
-    for path in sorted((root / "scalefit").rglob("*.py")):
+    paths = sorted((root / "scalefit").rglob("*.py"))
+    optional = optional_in(paths)
+    for path in paths:
         lines = path.read_text(encoding="utf-8").splitlines()
-        yield from (fault for fault in Finder(root, path).faults if not excused(fault, lines[fault.line - 1]))
+        yield from (fault for fault in Finder(root, path, optional).faults if not excused(fault, lines[fault.line - 1]))
 
 
-def chosen(root: Path, count: int, seed: int, only_wing: str = "", under: str = "") -> list[Fault]:
+def wing_of(fault: Fault) -> str:
+    return next((wing for wing, begins in WINGS.items() if fault.file.removeprefix("scalefit/").startswith(begins)), "")
+
+
+def chosen(root: Path, count: int, seed: int, only_wing: str = "", under: str = "", only_kind: str = "") -> list[Fault]:
     """A sample, the wings in turn, within a wing the kinds and then the places by chance.
 
     ``under``: of files whose path below the package begins so.
@@ -220,9 +219,8 @@ def chosen(root: Path, count: int, seed: int, only_wing: str = "", under: str = 
     draw = random.Random(seed)
     rooms: dict[str, list[Fault]] = {wing: [] for wing in WINGS if only_wing in ("", wing)}
     for fault in (fault for fault in found(root) if fault.file.startswith(f"scalefit/{under}")):
-        for wing in rooms:
-            if fault.file.removeprefix("scalefit/").startswith(WINGS[wing]):
-                rooms[wing].append(fault)
+        if wing_of(fault) in rooms and (not only_kind or fault.kind in only_kind.split(",")):
+            rooms[wing_of(fault)].append(fault)
     picked: list[Fault] = []
     while len(picked) < count and any(rooms.values()):
         for faults in rooms.values():

@@ -2,7 +2,8 @@
 
 Comparisons turned or moved by their boundary, signs and operators swapped, a constant by a factor or one, min for max,
 and for or, first for last, the other axis, a sort the other way, log10 for log, the ends of a tuple or of an interval
-swapped, a dropped not, minus, abs, sqrt or cumsum, a default changed, the other branch returned.
+swapped, a dropped not, minus, abs, sqrt or cumsum, a default changed, the other branch returned, an option not passed
+on, two arguments swapped.
 
 Left alone: docstrings, annotations, messages (f-strings, what is raised or warned about), ``__repr__``, the looks of
 figures, sizes of blocks and caches, tolerances, starts and spans of a search.
@@ -42,6 +43,7 @@ QUIET_KEYWORDS = {
     *("divide", "invalid", "over", "under", "published"),
 }
 QUIET_NAMES = re.compile(r"BLOCK|CHUNK|CACHE|MEMORY|TOLERANCE|SHOWN|STARTS|SPAN|SEED|WIDTH|INDENT|EPS|TINY|ROUNDING")
+QUIET_OPTIONS = {"blocks", "limit", "workers", "progress", "hint", "ax", "label", "title"}  #: speed and words
 TEXTUAL = re.compile(r"(Error|Warning)$|^(warn|Note|Remark|Warned|Variable|echo|option|argument)$")
 
 
@@ -56,6 +58,8 @@ class Fault(NamedTuple):
     old: str
     new: str
     function: int  #: the first line of the function it stands in, decorators included; 0 at module level
+    statement: int  #: the first line of its statement
+    last: int  #: the last line of what is replaced
 
     @property
     def room(self) -> str:
@@ -77,7 +81,8 @@ def plant(tree: Path, fault: Fault) -> None:
 class Finder(ast.NodeVisitor):
     """Collects the faults that one file can have."""
 
-    def __init__(self, root: Path, path: Path) -> None:
+    def __init__(self, root: Path, path: Path, optional: dict[str, dict[str, str]]) -> None:
+        self.optional = optional
         self.file = str(path.relative_to(root))
         self.source = path.read_bytes()
         self.is_figure = self.file.startswith("scalefit/plots/")
@@ -85,6 +90,7 @@ class Finder(ast.NodeVisitor):
         for line in self.source.splitlines(keepends=True):
             self.starts.append(self.starts[-1] + len(line))
         self.functions: list[ast.FunctionDef] = []
+        self.statement = 1
         self.faults: list[Fault] = []
         self.visit(ast.parse(self.source))
 
@@ -109,7 +115,15 @@ class Finder(ast.NodeVisitor):
         function = self.functions[-1] if self.functions else None
         first_line = min([function.lineno, *(d.lineno for d in function.decorator_list)]) if function else 0
         if old != new:
-            self.faults.append(Fault(self.file, node.lineno, kind, begin, end, old, new, first_line))
+            last = (show or node).end_lineno
+            self.faults.append(
+                Fault(self.file, node.lineno, kind, begin, end, old, new, first_line, self.statement, last)
+            )
+
+    def visit(self, node: ast.AST) -> None:
+        if isinstance(node, ast.stmt):
+            self.statement = node.lineno
+        super().visit(node)
 
     # --- what is not looked into --------------------------------------------------------------------------------------
 
@@ -211,7 +225,23 @@ class Finder(ast.NodeVisitor):
             self.add("dropped", node, f"({self.text(node.args[0])})")
         elif name in ("abs", "cumsum") and isinstance(node.func, ast.Attribute) and not node.args:
             self.add("dropped", node, self.text(node.func.value))
+        self.passed(name, node)
         self.generic_visit(node)
+
+    def passed(self, name: str, node: ast.Call) -> None:
+        """An argument that the function could do without is not passed on; two neighbours trade places."""
+        inner = [*node.args, *node.keywords]
+        for argument in node.keywords:
+            default = self.optional.get(name, {}).get(argument.arg)
+            if default in (None, self.text(argument.value)) or argument.arg in QUIET_KEYWORDS | QUIET_OPTIONS:
+                continue
+            begin, end = self.ends(argument)
+            after = self.ends(inner[inner.index(argument) + 1])[0] if argument is not inner[-1] else end
+            self.add("keyword", argument, "", (begin, after), node)
+        names = [self.text(argument) for argument in node.args if isinstance(argument, (ast.Name, ast.Attribute))]
+        if name in self.optional and len(node.args) == len(names) > 1 and names[0] != names[1]:
+            span = (self.ends(node.args[0])[0], self.ends(node.args[1])[1])
+            self.add("swapped", node, f"{names[1]}, {names[0]}", span, node)
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         if node.attr in ("low", "high") and isinstance(node.ctx, ast.Load):
@@ -254,6 +284,22 @@ class Finder(ast.NodeVisitor):
             inside = statement.body if isinstance(statement, ast.If) else []
             if inside and isinstance(inside[-1], ast.Return) and inside[-1].value is not None and not own & set_inside:
                 self.add("return", inside[-1].value, self.text(last.value).replace("\n", " "))
+
+
+def optional_in(paths: list[Path]) -> dict[str, dict[str, str]]:
+    """Each function and class of the package, with the text of the defaults of its arguments or fields."""
+    known: dict[str, dict[str, str]] = {}
+    for node in (node for path in paths for node in ast.walk(ast.parse(path.read_bytes()))):
+        if isinstance(node, ast.FunctionDef):
+            positional = [*node.args.posonlyargs, *node.args.args]
+            pairs = list(zip(reversed(positional), reversed(node.args.defaults), strict=False))
+            pairs += [pair for pair in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True) if pair[1]]
+            known.setdefault(node.name, {}).update({argument.arg: ast.unparse(value) for argument, value in pairs})
+        elif isinstance(node, ast.ClassDef):
+            fields = [part for part in node.body if isinstance(part, ast.AnnAssign) and part.value is not None]
+            own = {ast.unparse(part.target): ast.unparse(part.value) for part in fields}
+            known.setdefault(node.name, {}).update(own)
+    return known
 
 
 def changed(default: bool | int | float) -> bool | int | float:

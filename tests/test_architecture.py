@@ -33,7 +33,7 @@ def each_file(check):
 
 #: a module imports from its own floor or below; a room is the longest of these that a file's path begins with
 FLOORS = {
-    **dict.fromkeys(["errors", "answers", "numerics", "duals", "expressions", "quoting"], 0),
+    **dict.fromkeys(["errors", "answers", "numerics", "duals", "expressions", "quoting", "notices"], 0),
     **dict.fromkeys(["version", "writing", "escaping", "status_line", "parallel", "memory"], 0),
     **dict.fromkeys(["schedules", "runs", "runs.formats", "runs.reading", "datasets", "laws"], 1),
     **dict.fromkeys(["rows", "solver"], 2),
@@ -154,7 +154,7 @@ def test_the_wall(file):
     """proxy writes run logs, reads them as any others, and knows no law; only the command line knows proxy."""
     wings = {room.split(".")[0] for room, _ in rooms_imported(file)}
     if wing_of(file) == "proxy":
-        assert wings <= {"proxy", "errors", "numerics", "schedules", "version", "writing", "runs"}
+        assert wings <= {"proxy", "errors", "numerics", "schedules", "version", "writing", "runs", "notices"}
     elif wing_of(file) not in ("cli", "__main__"):
         assert "proxy" not in wings
 

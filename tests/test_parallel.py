@@ -95,8 +95,9 @@ def equal(ours, other):
 
 
 @pytest.mark.parametrize(("backend", "workers"), [("threading", 3), ("loky", 2)])
-def test_any_backend_gives_the_same_answer(answers, backend, workers):
+def test_any_backend_gives_the_same_answer(answers, backend, workers, monkeypatch):
     asked, alone = answers
+    monkeypatch.setattr("scalefit.parallel.START", 0.0)  # the folder is small
     with joblib.parallel_config(backend, n_jobs=workers):
         for ours, other in zip(asked(), alone, strict=True):
             equal(ours, other)
@@ -142,6 +143,8 @@ def test_the_work_is_done_in_other_processes_where_that_was_asked_for():
     with joblib.parallel_config("loky", n_jobs=2):
         assert os.getpid() not in each(_where, range(3))
         assert set(each(_where, range(3), workers=1)) == {os.getpid()}
+        assert set(each(_where, range(3), seconds=1.0)) == {os.getpid()}  # less than a process takes to start
+        assert os.getpid() not in each(_where, range(3), seconds=60.0)
     assert os.getpid() not in each(_where, range(3), workers=2)
 
 

@@ -36,8 +36,8 @@ def command(
         **{name: [f"{100 * value:.2f} %" for value in summary[name]] for name in summary.columns[1:]}
     )
     meaning = "beyond: times the largest fitted scale (compute, for laws of size and data); worst_tenth: error that"
-    meaning += " one of ten exceeds; coverage: share inside the 90 % interval\n"
-    text = f"{tested.headline}\n{meaning}"
+    meaning += " one of ten exceeds; coverage: share inside the 90 % interval"
+    lines = [tested.headline, meaning, as_lines(shown)]
     content = {"law": tested.law, "error": tested.error, "summary": records(summary), "table": records(tested.table)}
-    answer = Answer(text + as_lines(shown), content, tested.table, notes=options.told(runs))
+    answer = Answer(lines, content, tested.table, notes=options.told(runs))
     return replace(answer, figures=figures(plot, tested.plot))

@@ -11,6 +11,7 @@ from scalefit.cli import options
 from scalefit.cli.options import number, pairs, read
 from scalefit.cli.output import Answer, answering, records
 from scalefit.errors import InputError
+from scalefit.notices import Line, Notice
 
 if TYPE_CHECKING:
     from scalefit.planning.batch import BatchAnswer
@@ -53,11 +54,11 @@ def command(
     rates, why = _rates(runs)
     measured = runs.table["batch"].astype(float)
     far = far_beyond("batch", [measured.min(), measured.max()], target) if target else ""
-    text = "\n".join([str(found), *_learning_rate(rates, why), *_at(found, rates, target), *[f"! {far}"] * bool(far)])
+    lines = [*found.lines, *_learning_rate(rates, why), *_at(found, rates, target), *[Notice(far)] * bool(far)]
     doubts = [doubt for doubt in (found.doubt, far) if doubt]
     missing = found.missing | ({"learning rate": why} if why else {})
     content = _content(found, rates, target) | {"missing": missing, "doubts": doubts}
-    return Answer(text, content, found.reached, ok=not doubts)
+    return Answer(lines, content, found.reached, ok=not doubts)
 
 
 def _target(at: tuple[str, ...]) -> float | None:
@@ -82,15 +83,16 @@ def _rates(runs: Runs) -> tuple[Transfer | None, str]:
         return None, str(error)
 
 
-def _learning_rate(found: Transfer | None, why: str) -> list[str]:
+def _learning_rate(found: Transfer | None, why: str) -> list[Line]:
     """The best learning rate of each batch size, and how it grows."""
     if found is None:
         return ["", f"no learning rate: {why}"]
     (arm,) = found.arms
-    lines = ["", "best learning rate by final loss:"]
+    lines: list[Line] = ["", "best learning rate by final loss:"]
     for size, best in arm.optima.items():
         place = interval((best.lr, best.low, best.high))
-        lines.append(f"! batch {size:g}: {best.refused}" if best.refused else f"  batch {size:g}: {place}")
+        found_at = f"  batch {size:g}: {place}"
+        lines.append(Notice(f"batch {size:g}: {best.refused}") if best.refused else found_at)
     if arm.drift.value == arm.drift.value:
         theory = "theory: 1/2 under Adam and 1 under SGD, for batch sizes below the noise scale"
         lines.append(f"  lr ∝ batch^{interval(arm.drift, '.2f')} ({theory})")

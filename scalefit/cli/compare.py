@@ -9,6 +9,7 @@ import click
 
 from scalefit.cli import options
 from scalefit.cli.output import Answer, answering, as_lines, coded, figures, records
+from scalefit.notices import Line, doubted
 
 MEANING = (
     "backtest_error: median on held-out runs; coverage: share of them inside the 90 % interval; noise: scatter about "
@@ -46,11 +47,11 @@ def command(
         runs, judge = options.hold_out(runs, hold_out)
     found = compare(runs, law, judge=judge, seed=seed, drop_diverged=drop_diverged)
     shares = {name: [f"{100 * v:.3g} %" for v in found.table[name]] for name in SHARES if name in found.table.columns}
-    text = [found.recommendation, MEANING, as_lines(found.table.assign(**shares))]
-    text += [f"! {name}: {reason}" for name, reason in found.refused.items()]
+    text: list[Line] = [found.recommendation, MEANING, as_lines(found.table.assign(**shares))]
+    text += doubted(f"{name}: {reason}" for name, reason in found.refused.items())
     doubts = found.best.warnings
-    text += [f"! {found.best.law.spec}: {check.text}" for check in doubts]
+    text += doubted(f"{found.best.law.spec}: {check.text}" for check in doubts)
     content = {"laws": records(found.table), "recommendation": found.recommendation, "refused": dict(found.refused)}
     content["warnings"] = coded(doubts)
-    answer = Answer("\n".join(text), content, found.table, not (found.refused or doubts), options.told(runs))
+    answer = Answer(text, content, found.table, not (found.refused or doubts), options.told(runs))
     return replace(answer, figures=figures(plot, found.plot))

@@ -57,4 +57,4 @@ def command(
     content |= {"one_curve_for_all": found.alike, "left_out": found.left_out}
     content |= {"pairs": records(found.pairs), "sensitivity": records(found.sensitivity)}
     content["warnings"] = coded([*found.cautions, *found.joint.fit.warnings])
-    return Answer(str(found), content, found.pairs, found.ok, options.told(runs), figures(plot, found.plot))
+    return Answer(found.lines, content, found.pairs, found.ok, options.told(runs), figures(plot, found.plot))

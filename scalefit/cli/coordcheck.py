@@ -11,6 +11,7 @@ from scalefit.cli import options
 from scalefit.cli.completion import columns
 from scalefit.cli.output import Answer, answering, figures, records
 from scalefit.cli.train import plain, torch_is_there
+from scalefit.notices import Notice
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,7 +89,7 @@ def command(
         for module, ends in ((module, ends.tolist()) for module, ends in found.last.items())
     }
     answer = {"axis": axis, "sizes": grown, "modules": slopes, "ok": found.ok}
-    return Answer("\n".join(found.lines), answer, found.table, found.ok, figures=drawn)
+    return Answer(found.lines, answer, found.table, found.ok, figures=drawn)
 
 
 def _own(
@@ -115,11 +116,11 @@ def _own(
     )
     larger = rms.table.loc[rms.table["verdict"].isin(["grows", "not finite"]), "module"]
     ok = change.ok and not len(larger)
-    lines = [str(change), f"change: root mean square of the change since initialisation, in {parametrization}"]
-    lines += [f"! the outputs themselves grow: {listed(larger, 9)}"] if len(larger) else []
+    lines = [*change.lines, f"change: root mean square of the change since initialisation, in {parametrization}"]
+    lines += [Notice(f"the outputs themselves grow: {listed(larger, 9)}")] if len(larger) else []
     content = {"over": change.over, "parametrization": parametrization, "sizes": change.sizes, "seeds": change.seeds}
     content |= {"modules": records(change.table), "outputs": records(rms.table), "gate": GATE, "ok": ok}
-    return Answer("\n".join(lines), content, table, ok, figures=figures(plot, change.plot))
+    return Answer(lines, content, table, ok, figures=figures(plot, change.plot))
 
 
 def _measured(file: str, over: str | None, measure: str | None, plot: str | None) -> Answer:
@@ -129,7 +130,7 @@ def _measured(file: str, over: str | None, measure: str | None, plot: str | None
     found = coordinate_slopes(file, over, measure)
     content = {"over": found.over, "measure": found.measure, "sizes": found.sizes, "seeds": found.seeds}
     content |= {"modules": records(found.table), "ok": found.ok}
-    return Answer(str(found), content, found.table, found.ok, figures=figures(plot, found.plot))
+    return Answer(found.lines, content, found.table, found.ok, figures=figures(plot, found.plot))
 
 
 def _figure(found: Coordinates, name: str) -> Axes:

@@ -56,7 +56,7 @@ def _listed() -> Answer:
     rows = [(row["name"], "bundled", str(row["runs"]), row["folder"], "Apache-2.0") for row in bundled]
     rows += [(one.name, "public", "", one.url, one.licence) for one in public().values()]
     table = pd.DataFrame(rows, columns=["name", "kind", "runs", "at", "licence"])
-    return Answer("\n".join(lines), {"data_sets": bundled, "public": others}, table)
+    return Answer(lines, {"data_sets": bundled, "public": others}, table)
 
 
 def _where(one: Any) -> str:
@@ -71,7 +71,7 @@ def _fetched(name: str, given: str | None) -> Answer:
     runs = read_runs(path)
     lines = [f"{path}: {len(runs)} runs, verified", one.title, f"cite {one.source}; licence: {one.licence}", one.advice]
     facts = {"name": name, "path": str(path), "runs": len(runs), "source": one.source, "licence": one.licence}
-    return Answer("\n".join(lines), {**facts, "advice": one.advice}, runs.table)
+    return Answer(lines, {**facts, "advice": one.advice}, runs.table)
 
 
 def _shown(name: str) -> Answer:
@@ -83,4 +83,4 @@ def _shown(name: str) -> Answer:
     runs = load(name)
     report = inspect(runs)
     place = public()[name].path if name in public() else root() / name
-    return Answer("\n".join([str(place), *report.lines]), report.as_dict(), runs.table)
+    return Answer([str(place), *report.lines], report.as_dict(), runs.table)

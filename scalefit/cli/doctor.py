@@ -10,6 +10,7 @@ import click
 import pandas as pd
 
 from scalefit.cli.output import Answer, answering, as_lines, records
+from scalefit.notices import doubted
 from scalefit.version import __version__
 
 CORE = ("numpy", "scipy", "pandas", "lmfit", "matplotlib", "click", "pyyaml", "jinja2")
@@ -40,10 +41,10 @@ def command() -> Answer:
     rows.append(("font", _font(), "of figures"))
     table = pd.DataFrame(rows, columns=["part", "version", "note"])
     missing = [name for name in CORE if not _version(name)]
-    lines = [f"! {name} is missing: install scalefit again" for name in missing]
+    lines = doubted(f"{name} is missing: install scalefit again" for name in missing)
     head = "everything that scalefit needs is there" if not missing else f"{len(missing)} libraries are missing"
     shown = as_lines(table.assign(version=[text or "not installed" for text in table["version"]]))
-    return Answer("\n".join([head, *lines, shown]), {"parts": records(table)}, table, not missing)
+    return Answer([head, *lines, shown], {"parts": records(table)}, table, not missing)
 
 
 def _version(name: str) -> str:

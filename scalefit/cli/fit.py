@@ -15,6 +15,7 @@ from scalefit.cli.headline import forecasts
 from scalefit.cli.options import box, number, pairs, shared
 from scalefit.cli.output import Answer, OutputFile, answering, as_lines, coded, figures, records
 from scalefit.errors import InputError, all_of
+from scalefit.notices import Line, doubted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,7 +143,7 @@ def _many(runs: Runs, law: str, by: str, given: dict[str, Any], **of_one: Any) -
     more = f"\n... and {len(made) - MOST_SHOWN} more: --csv gives all" if len(made) > MOST_SHOWN else ""
     content = {"law": law, "by": by, "fits": records(made)}
     return Answer(
-        f"{head}\n\n{lines}{more}", content, made, bool((made["status"] == "converged").all()), options.told(runs)
+        [head, "", f"{lines}{more}"], content, made, bool((made["status"] == "converged").all()), options.told(runs)
     )
 
 
@@ -183,10 +184,12 @@ def _answer(
     import pandas as pd
 
     from scalefit.fitting.document import as_dict
+    from scalefit.fitting.summary import lines_of_fit
     from scalefit.selection.candidates import told
 
     head = [] if point is None else forecasts(result, point)
-    text, content = [*head, *([""] if head else []), result.summary()], as_dict(result)
+    text: list[Line] = [*head, *([""] if head else []), *lines_of_fit(result)]
+    content = as_dict(result)
     for heavy in ("points", "without", "choices"):
         content.pop(heavy)
     if result.choice is not None:
@@ -203,7 +206,7 @@ def _answer(
         text += ["", "held out:", as_lines(scores)]
         content["held_out"] = records(scores)
     if point is not None:
-        text += ["", "prediction:", as_lines(point), *(f"! {check.text}" for check in cautions)]
+        text += ["", "prediction:", as_lines(point), *doubted(check.text for check in cautions)]
         content["prediction"] = records(point)
         content["cautions"] = coded(cautions)
     if other is not None:
@@ -211,4 +214,4 @@ def _answer(
         content["sensitivity"] = {"spread": other.spread, "this": other.predicted, **other.others}
     text += ["", f"wrote {saved}"] if saved else []
     sound = result.ok and not cautions
-    return Answer("\n".join(text), content, result.table, sound, result.notes)
+    return Answer(text, content, result.table, sound, result.told)

@@ -24,4 +24,4 @@ def command(files: tuple[str, ...], **reading: Any) -> Answer:
 
     runs = options.read(files, **reading, tell_ties=True)
     report = inspect(runs)
-    return Answer("\n".join(report.lines), report.as_dict(), runs.table, ok=report.ok)
+    return Answer(report.lines, report.as_dict(), runs.table, ok=report.ok)

@@ -55,4 +55,4 @@ def command(
     content["left_out"] = [text for each in found.found.values() for text in each.left_out]
     content["edges"] = [text for each in found.found.values() for text in each.edges]
     content |= {"disagreements": found.disagreements, "warnings": coded(found.law.warnings if found.law else ())}
-    return Answer(str(found), content, found.table, found.ok, options.told(runs), figures(plot, found.plot))
+    return Answer(found.lines, content, found.table, found.ok, options.told(runs), figures(plot, found.plot))

@@ -47,18 +47,18 @@ def command(name: str | None, for_: str | None, bibtex: bool, target: str | None
         can = ["yes" if row.can else "no " for row in found]
         lines = [f"  {can:<4} {row.law:<{width}} {why}" for can, row, why in zip(can, found, briefly, strict=True)]
         rows = [{**vars(row), "doubts": "; ".join(row.doubts)} for row in found]
-        return Answer("\n".join(lines), {"laws": [vars(row) for row in found]}, pd.DataFrame(rows))
+        return Answer(lines, {"laws": [vars(row) for row in found]}, pd.DataFrame(rows))
     if name:
         law = find_law(name)
         rows = [{"parameter": parameter, **vars(facts)} for parameter, facts in law.parameters.items()]
-        return Answer(_about(law), _content(law), pd.DataFrame(rows))
+        return Answer([_about(law)], _content(law), pd.DataFrame(rows))
     laws = [find_law(each) for each in law_names()]
     width = max(len(law.name) for law in laws)
     lines = []
     for law in laws:
         lines.append(f"  {law.name:<{width}}  {law.equation}")
         lines.append(f"  {'':<{width}}  {law.title.rstrip('.')}; {', '.join(law.columns.values())}; {law.source}")
-    return Answer("\n".join(lines), {"laws": [_content(law) for law in laws]}, pd.DataFrame(map(_flat, laws)))
+    return Answer(lines, {"laws": [_content(law) for law in laws]}, pd.DataFrame(map(_flat, laws)))
 
 
 def _cited(laws: list[Law]) -> Answer:
@@ -70,7 +70,7 @@ def _cited(laws: list[Law]) -> Answer:
     found = entries_of(laws)
     rows = [{"entry": each.key, "kind": each.kind, **each.fields} for each in found]
     text = "\n\n".join(["\n".join(f"% {line}" for line in wrap(INCOMPLETE, 100)), *map(str, found)])
-    return Answer(text, {"entries": rows, "bibtex": "\n\n".join(map(str, found))}, pd.DataFrame(rows).fillna(""))
+    return Answer([text], {"entries": rows, "bibtex": "\n\n".join(map(str, found))}, pd.DataFrame(rows).fillna(""))
 
 
 def _flat(law: Law) -> dict[str, str]:

@@ -64,13 +64,14 @@ def command(
 ) -> Answer:
     """FILES hold learning-rate sweeps at several sizes: one row for each run, with a size, a learning rate and a final
     loss. --plot draws loss against learning rate. Exit code 1 for a target further beyond the measured sizes than they
-    span.
+    span, and where the law contradicts a size whose best rate lies outside its grid.
 
     \b
     Example:
       scalefit lr-transfer data/lr_width/runs.csv --at d_model=256
     """
-    from scalefit.transfer.lr_transfer import backtest_transfer, lr_transfer
+    from scalefit.transfer.backtest import backtest_transfer
+    from scalefit.transfer.lr_transfer import lr_transfer
     from scalefit.transfer.sweeps import column_named, read_sweeps
 
     initial = number(initial_loss, "--initial-loss") if initial_loss else None
@@ -84,15 +85,15 @@ def command(
     settings: dict[str, Any] = {"theory": not measured_only, "draws": draws, "seed": seed}
     found = lr_transfer(sweeps, target=target, **settings)
     tested = backtest_transfer(sweeps, **settings) if back else None
-    text = str(found)
+    lines = [*found.lines]
     if tested is not None:
         shown = tested.assign(**{sweeps.over: [f"{size:g}" for size in tested[sweeps.over]]})
         for name in ("regret", "noise"):
             shown[name] = ["-" if value != value else f"{100 * value:.2f} %" for value in tested[name]]
-        text += f"\n\nback-test, the largest size predicted from the smaller ones:\n{as_lines(shown, 3)}"
+        lines += ["", "back-test, the largest size predicted from the smaller ones:", as_lines(shown, 3)]
     drawn = figures(plot, lambda: _figure("plot_lr_transfer", found))
     drawn += figures(plot_sensitivity, lambda: _figure("plot_lr_sensitivity", found))
-    return Answer(text, _content(found, tested), found.table, not found.far, told(runs), drawn)
+    return Answer(lines, _content(found, tested), found.table, found.ok, told(runs), drawn)
 
 
 def _figure(name: str, found: Transfer) -> Axes:
@@ -119,7 +120,7 @@ def _content(found: Transfer, tested: pd.DataFrame | None) -> dict[str, Any]:
     for arm in found.arms:
         at = arm.at(found.target)._asdict() if found.target and not math.isnan(arm.law_drift.value) else None
         drifts = {"drift": arm.drift._asdict(), "law_drift": arm.law_drift._asdict(), "theory": arm.expected}
-        rest = {"verdict": arm.verdict, "at_target": at, "far_beyond": found.far.get(arm.name)}
+        rest = {"verdict": arm.verdict, "at_target": at, "far_beyond": found.far.get(arm.name), "outside": arm.outside}
         arms.append({"arm": arm.name, **drifts, **rest})
     content: dict[str, Any] = {"over": found.sweeps.over, "settings": found.sweeps.settings, "target": found.target}
     content |= {"optima": records(found.table), "arms": arms, "notes": list(found.notes)}

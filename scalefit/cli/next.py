@@ -10,7 +10,11 @@ from scalefit.cli import options
 from scalefit.cli.completion import columns
 from scalefit.cli.output import Answer, answering, coded, figures, records
 from scalefit.cli.plan import source_of
+from scalefit.cli.usage import refuse_unread
 from scalefit.errors import InputError
+
+#: parameters of runs by a law, which a sweep does not read; nor does it count draws: lr-transfer's own are taken
+OF_RUNS = ("budget", "at", "runs", "candidates", "cost", "active", "failure", "law", "draws")
 
 
 @click.command()
@@ -70,22 +74,22 @@ def command(
       scalefit next data/size_data/runs.csv --where "d_model <= 64" --budget 3e12 --at N=1e6,D=1e7
     """
     from scalefit.planning.next_runs.advice import next_runs
-    from scalefit.runs import read_runs
+    from scalefit.runs import runs_of
 
     reading = {name: given.pop(name) for name in options.READING}
     if sweep:
-        unread = {"--budget": given["budget"], "--at": at, "--candidates": candidates, "--cost": given["cost"]}
-        for option in (name for name, value in unread.items() if value):
-            what = f"{option} beside --sweep, which does not read it"
-            raise InputError(what, where="next", todo=f"leave out {option}")
+        refuse_unread("--sweep", "next", *OF_RUNS)
         return _of_sweep(files, reading, {"over": over, "arms": arms, "seed": seed}, plot)
+    for name, value in (("--over", over), ("--arms", arms)):
+        if value:
+            raise InputError(f"{name} without --sweep", where="next", todo=f"add --sweep, or leave out {name}")
     if given["budget"] is None or not at:
         lacking, todo = ("--at", "--at N=7B,D=2T") if given["budget"] is not None else ("--budget", "--budget 3e20")
         raise InputError(f"no {lacking}", where="next", todo=f"write {todo}, or --sweep for a sweep of learning rates")
     source: Any = source_of(files, law, reading)
     table: Any = candidates
     if candidates is not None and candidates != "seen":
-        table = read_runs(candidates, need=()).table
+        table = runs_of(candidates).table
     target = options.target(at, next_runs)
     found = next_runs(source, candidates=table, law=law, draws=draws, seed=seed, **given, **target)
     notes = [] if files[0].endswith(".json") else options.told(source)
@@ -93,7 +97,7 @@ def command(
     content |= {"stop": found.stop, "runs": records(found.table), "now": found.now, "after": found.after}
     content |= {"halving": found.halving, "candidates": records(found.candidates), "cost": found.cost.text}
     content["warnings"] = coded([*found.cautions, *found.fit.warnings])
-    return Answer(str(found), content, found.table, found.ok, notes, figures(plot, found.plot))
+    return Answer(found.lines, content, found.table, found.ok, notes, figures(plot, found.plot))
 
 
 def _of_sweep(files: tuple[str, ...], reading: dict[str, Any], settings: dict[str, Any], plot: str | None) -> Answer:
@@ -105,4 +109,4 @@ def _of_sweep(files: tuple[str, ...], reading: dict[str, Any], settings: dict[st
     verdicts = {arm.name: arm.verdict for arm in found.transfer.arms}
     content: dict[str, Any] = {"over": found.transfer.sweeps.over, "verdicts": verdicts, "stop": found.stop}
     content |= {"plans": records(found.table), "advised": records(found.advised)}
-    return Answer(str(found), content, found.table, found.ok, options.told(runs), figures(plot, found.plot))
+    return Answer(found.lines, content, found.table, found.ok, options.told(runs), figures(plot, found.plot))

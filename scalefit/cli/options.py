@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scalefit.cli import completion
-from scalefit.cli.output import DOUBT, OutputFile
+from scalefit.cli.output import OutputFile
 from scalefit.errors import InputError, all_of
+from scalefit.notices import Notice
 
 if TYPE_CHECKING:
     from scalefit.runs import Runs
@@ -191,10 +192,9 @@ def read(
     return runs
 
 
-def told(runs: Runs) -> list[str]:
-    """How run logs were read, in sentences; what is doubtful comes first, behind `! `."""
-    doubts = [f"{DOUBT}{note.text}" for note in runs.notes if note.kind == "suspect"]
-    return [*doubts, *(note.text for note in runs.notes if note.kind != "suspect")]
+def told(runs: Runs) -> list[Notice]:
+    """How run logs were read, in sentences."""
+    return [note.notice for note in runs.notes]
 
 
 def hold_out(runs: Runs, expression: str) -> tuple[Runs, Runs]:

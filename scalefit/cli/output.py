@@ -25,6 +25,7 @@ from scalefit.cli.shape import OutputFile as OutputFile
 from scalefit.cli.shape import Shape, paged, shaping
 from scalefit.errors import InputError, ScalefitError
 from scalefit.escaping import lines_of, one_line
+from scalefit.notices import DOUBT, Line, Notice, doubted, doubts_of
 from scalefit.status_line import heard
 from scalefit.writing import refuse
 
@@ -49,13 +50,13 @@ class Drawing:
 
 @dataclass
 class Answer:
-    """The answer of a command: as text, as JSON, and as one table for CSV."""
+    """The answer of a command: as lines of text, as JSON, and as one table for CSV."""
 
-    text: str
+    lines: Sequence[Line]  #: as text, with the doubts among them
     content: Mapping[str, Any]
     table: pd.DataFrame | None = None
-    ok: bool = True
-    notes: Sequence[str] = ()  #: how the logs were read; shown after the text, alike ones as one line
+    ok: bool = True  #: False where a check failed
+    notes: Sequence[Notice] = ()  #: how the logs were read; shown after the lines, alike ones as one
     figures: Sequence[Drawing] = ()  #: the answer is given whether or not they can be drawn
 
 
@@ -125,7 +126,8 @@ def answering(function: Callable[..., Answer]) -> Callable[..., None]:
         finally:  # whatever became of the figures
             written = [*wanted, *([shape.report] if shape.report else [])]
             _show(answer, written, failed, unused, shape)
-        sys.exit(0 if (answer.ok and not failed) or exit_zero else 1)
+        doubtful = failed or doubts_of(answer.notes)
+        sys.exit(0 if (answer.ok and not doubtful) or exit_zero else 1)
 
     command.__doc__ = f"{sys.modules[function.__module__].__doc__}\n\n{cleandoc(function.__doc__ or '')}"
     return command
@@ -175,25 +177,29 @@ def _draw(figures: Mapping[str, Callable[[], Axes]], failed: dict[str, str]) -> 
 def _show(answer: Answer, written: Sequence[str], failed: Mapping[str, str], unused: list[str], shape: Shape) -> None:
     if shape.format == "json":
         content = {"schema_version": SCHEMA, **answer.content}
-        notes = [note.removeprefix(DOUBT) for note in answer.notes]
+        notes = [note.text for note in answer.notes]
         content |= {"read" if "notes" in content else "notes": notes} if notes else {}
+        doubts = list(dict.fromkeys([*content.get("doubts", ()), *doubts_of(answer.notes)]))
+        content |= {"doubts": doubts} if doubts else {}
         content |= {"figures_not_drawn": failed} if failed else {}
         content |= {"unused_options": unused} if unused else {}
         click.echo(json.dumps(_plain(content), indent=1, allow_nan=False))
         return
-    lines = [
-        f"! the figure {path} was not drawn: {failed[path]}" if path in failed else f"wrote {path}" for path in written
-    ] + unused
+    lines: list[Line] = [
+        Notice(f"the figure {path} was not drawn: {failed[path]}") if path in failed else f"wrote {path}"
+        for path in written
+    ]
+    lines += unused
     if shape.format != "text" and answer.table is not None:
         click.echo(_table(answer, shape.format), nl=False)
-        for line in [*_warnings(answer.text), *_doubts(answer.notes), *lines]:
-            click.echo(one_line(line), err=True)
+        for line in [*doubted(doubts_of(answer.lines)), *_doubts(answer.notes), *lines]:
+            click.echo(one_line(str(line)), err=True)
         return
-    click.echo(lines_of("\n".join([answer.text, *[""] * bool(lines), *lines])))
+    click.echo(lines_of("\n".join(map(str, [*answer.lines, *[""] * bool(lines), *lines]))))
     for line in _doubts(answer.notes):
-        click.echo(one_line(line))
-    for line in [] if shape.quiet else _read(answer.notes, shape.verbose):
-        click.echo(click.style(one_line(line), dim=True) if shape.coloured else one_line(line))
+        click.echo(one_line(str(line)))
+    for text in [] if shape.quiet else _read(answer.notes, shape.verbose):
+        click.echo(click.style(one_line(text), dim=True) if shape.coloured else one_line(text))
 
 
 def _table(answer: Answer, form: str) -> str:
@@ -212,27 +218,19 @@ def _write_page(answer: Answer, path: str) -> None:
     from scalefit.reports.of_answer import page_of
 
     words = click.get_current_context().command_path.split()
-    page_of(" ".join(words), answer.text, answer.table, answer.notes, [e.draw for e in answer.figures]).save(path)
+    drawn = [each.draw for each in answer.figures]
+    page_of(" ".join(words), answer.lines, answer.table, answer.notes, drawn).save(path)
 
 
-def _warnings(text: str) -> list[str]:
-    """The lines of an answer that warn."""
-    return [line for line in text.splitlines() if line.lstrip().startswith("!")]
-
-
-DOUBT = "! "  #: what a note on a doubtful thing begins with
-
-
-def _read(notes: Sequence[str], every: bool) -> list[str]:
+def _read(notes: Sequence[Notice], every: bool) -> list[str]:
     """How the logs were read, in lines; alike ones as one, unless every one is asked for."""
-    plain = [note for note in notes if not note.startswith(DOUBT)]
+    plain = [note.text for note in notes if note.severity != DOUBT]
     return [f"read: {note}" for note in (plain if every else grouped(plain))]
 
 
-def _doubts(notes: Sequence[str]) -> list[str]:
+def _doubts(notes: Sequence[Notice]) -> list[Line]:
     """What is doubtful in how the logs were read."""
-    doubts = [note.removeprefix(DOUBT) for note in notes if note.startswith(DOUBT)]
-    return [f"{DOUBT}read: {note}" for note in grouped(doubts)]
+    return doubted(f"read: {note}" for note in grouped(doubts_of(notes)))
 
 
 def coded(checks: Iterable[Check]) -> list[dict[str, str]]:

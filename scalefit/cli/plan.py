@@ -9,9 +9,11 @@ import click
 
 from scalefit.cli import options
 from scalefit.cli.output import Answer, answering, coded, figures, records
+from scalefit.cli.usage import refuse_unread
 from scalefit.errors import InputError
 
 LAW = "chinchilla"
+BUDGETS = ("compute", "hours", "money", "inference_tokens", "cost", "active", "gpu")  #: what only a plan of sizes reads
 
 if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
@@ -77,6 +79,7 @@ def command(
     from scalefit.planning.schedules.ranking import rank_schedules
 
     if hyperparameters:
+        refuse_unread("--hyperparameters", "plan", "schedules", "steps", "lr")
         held: dict[str, Any] = dict(options.pairs(at, "--at"))
         fitted = {"law": law, "draws": draws, "seed": seed, "tuned": tuned}
         return _of_hyperparameters(files, fitted, given, held, plot)
@@ -84,6 +87,8 @@ def command(
         what = "--tuned without --hyperparameters" if tuned else "no fit and no run logs"
         raise InputError(what, where="plan", todo="see scalefit plan --help")
     if schedules or (given["schedule"] is not None and files[0].endswith(".json")):
+        beside, unread = ("--schedules", ("loss",)) if schedules else ("--schedule", ("steps", "lr"))
+        refuse_unread(beside, "plan", *BUDGETS, *unread)
         held = options.target(at, rank_schedules)
         asked = {"schedules": schedules, "steps": steps, "lr": lr, "plot": plot, "draws": draws, "seed": seed}
         return _of_schedules(_curves_or_fit(files, law, given), asked | {"law": law}, given, held)
@@ -94,7 +99,7 @@ def command(
     held = options.target(at, plan)
     found = plan(source, law=law, draws=draws, seed=seed, **given, **held)
     notes = [] if files[0].endswith(".json") else options.told(source)
-    return Answer(str(found), _content(found), found.table, found.ok, notes, figures(plot, found.plot))
+    return Answer(found.lines, _content(found), found.table, found.ok, notes, figures(plot, found.plot))
 
 
 def _curves_or_fit(files: tuple[str, ...], law: str, given: dict[str, Any]) -> Fit | Runs:
@@ -123,7 +128,7 @@ def _of_schedules(source: Fit | Runs, asked: dict[str, Any], given: dict[str, An
         steps = steps_for_loss(source, given["loss"], given["schedule"], **held)
         answer: dict[str, Any] = {"law": source.law.spec, "schedule": steps.schedule, "steps": records(steps.table)}
         answer["warnings"] = coded([*steps.cautions, *source.warnings])
-        return Answer(str(steps), answer, steps.table, steps.ok)
+        return Answer(steps.lines, answer, steps.table, steps.ok)
     own = {"steps": asked["steps"], "lr": options.number(asked["lr"], "--lr") if asked["lr"] else None}
     own |= {"draws": asked["draws"], "seed": asked["seed"], "law": None if asked["law"] == LAW else asked["law"]}
     found = rank_schedules(source, asked["schedules"], warmup=given["warmup"], **own, **held)
@@ -133,7 +138,7 @@ def _of_schedules(source: Fit | Runs, asked: dict[str, Any], given: dict[str, An
     content |= {"budget": vars(found.budget), "known": type(fit.law).fails}
     content["warnings"] = coded([*found.cautions, *fit.warnings])
     notes = [] if isinstance(source, Fit) else options.told(source)
-    return Answer(str(found), content, found.table, found.ok, notes, figures(asked["plot"], found.plot))
+    return Answer(found.lines, content, found.table, found.ok, notes, figures(asked["plot"], found.plot))
 
 
 def _of_hyperparameters(
@@ -152,7 +157,7 @@ def _of_hyperparameters(
     content |= {"conventions": list(found.conventions), "laws": [fit.law.spec for fit in found.fits]}
     content["warnings"] = coded([*found.cautions, *(check for fit in found.fits for check in fit.warnings)])
     notes = options.told(sources[-1]) if logs else []
-    return Answer(str(found), content, found.table, found.ok, notes, figures(plot, found.plot))
+    return Answer(found.lines, content, found.table, found.ok, notes, figures(plot, found.plot))
 
 
 def source_of(files: tuple[str, ...], law: str, reading: dict[str, Any]) -> Fit | Runs:
@@ -161,6 +166,7 @@ def source_of(files: tuple[str, ...], law: str, reading: dict[str, Any]) -> Fit 
         return options.read(files, **reading)
     if len(files) > 1 or any(reading.values()):
         raise InputError("a saved fit beside run logs", where=files[0], todo="give the fit alone, or the logs alone")
+    refuse_unread("a saved fit", files[0], "draws", *(() if ".py" in law else ("law",)))
     return _saved(files[0], law)
 
 

@@ -11,6 +11,7 @@ from scalefit.cli import options
 from scalefit.cli.output import Answer, OutputFile, answering
 from scalefit.cli.predict import LAW_FILE
 from scalefit.errors import InputError, counted
+from scalefit.notices import Line, Notice
 from scalefit.writing import refuse
 
 if TYPE_CHECKING:
@@ -59,10 +60,10 @@ def command(
     schedule = None if files else reading["schedule"]
     save_figure(fit.plot(held, schedule=schedule, at=options.points(at) or None), path, close=True)
     content = {"figure": str(path), "status": fit.status}
-    return Answer("\n".join([f"wrote {path}", *again]), content, pd.DataFrame([content]), fit.ok)
+    return Answer([f"wrote {path}", *again], content, pd.DataFrame([content]), fit.ok)
 
 
-def _fitted_again(fit: Fit, held: Runs) -> list[str]:
+def _fitted_again(fit: Fit, held: Runs) -> list[Line]:
     """A line on rows that were given as held out although they were fitted."""
     from scalefit.fitting.prediction import predict
 
@@ -70,4 +71,4 @@ def _fitted_again(fit: Fit, held: Runs) -> list[str]:
     if "fitted" not in table.columns:
         return []
     some = counted(int(table["fitted"].sum()), "row", "was", "were")
-    return [f"! {some} fitted, of {len(table)} given: drawn as fitted, not as held out"]
+    return [Notice(f"{some} fitted, of {len(table)} given: drawn as fitted, not as held out")]

@@ -12,6 +12,7 @@ from scalefit.cli import options
 from scalefit.cli.headline import bracketed, forecasts
 from scalefit.cli.output import Answer, answering, as_lines, coded, figures, records
 from scalefit.errors import InputError, counted
+from scalefit.notices import NOTE, Line, Notice, doubted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,14 +89,14 @@ def command(
     return replace(answer, notes=_completed(runs, schedule), figures=drawn)
 
 
-def _completed(runs: Runs | None, schedule: str | None) -> list[str]:
+def _completed(runs: Runs | None, schedule: str | None) -> list[Notice]:
     """How the logs were read, or which learning rates were interpolated between the rows of a schedule file."""
     if runs is not None:
         return options.told(runs)
     from scalefit.schedules import parse_schedule
 
     how = parse_schedule(schedule).how if schedule else ""
-    return [f"the learning rate in the schedule file is {how}"] if how else []
+    return [Notice(f"the learning rate in the schedule file is {how}", NOTE)] if how else []
 
 
 def _answer(
@@ -110,7 +111,10 @@ def _answer(
 
     content: dict[str, Any] = {"law": fit.law.spec, "status": fit.status, "predictions": records(table)}
     content["warnings"] = coded(checks)
-    text = [*_first(fit, table), f"by the {forecaster(fit)} ({fit.status}), {counted(len(table), 'prediction')}:"]
+    text: list[Line] = [
+        *_first(fit, table),
+        f"by the {forecaster(fit)} ({fit.status}), {counted(len(table), 'prediction')}:",
+    ]
     shown = table if len(table) <= MOST_SHOWN else _shown(table)
     text.append(as_lines(shown))
     if len(shown) < len(table):
@@ -122,8 +126,8 @@ def _answer(
     if scores is not None:
         content["score"] = records(scores)
         text += ["", _errors_on(table), as_lines(scores)]
-    text += [f"! {check.text}" for check in checks]
-    return Answer("\n".join(text), content, table, fit.ok and not failed)
+    text += doubted(check.text for check in checks)
+    return Answer(text, content, table, fit.ok and not failed)
 
 
 def _first(fit: Fit, table: pd.DataFrame) -> list[str]:
@@ -153,13 +157,12 @@ def _in_progress(fit: Fit | None, run: Runs, plot: str | None) -> Answer:
     from scalefit.progress.forecast import predict_partial
 
     forecast = predict_partial(run, fit=fit)
-    text = [str(forecast)]
     keys = ("run", "step", "steps", "final", "low", "high", "level", "basis", "scale", "forecasts", "among")
     content = {key: getattr(forecast, key) for key in keys}
     content |= {name: records(getattr(forecast, name)) for name in ("curve", "history")}
     content["warnings"] = coded(forecast.warnings)
     drawn = figures(plot, forecast.plot)
-    return Answer("\n".join(text), content, forecast.curve, forecast.ok, _completed(run, None), drawn)
+    return Answer(forecast.lines, content, forecast.curve, forecast.ok, _completed(run, None), drawn)
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import pandas as pd
 from scalefit.cli import options
 from scalefit.cli.output import Answer, OutputFile, answering
 from scalefit.errors import InputError
+from scalefit.notices import doubted
 
 FORECAST = "Predict the end of a run under this schedule."
 
@@ -81,5 +82,5 @@ def command(
     path = made.save(report)
     content = {"report": str(path), "title": made.title, "verdict": made.verdict, "warnings": list(made.warnings)}
     notes = [] if saved else options.told(source)
-    text = "\n".join([made.verdict, *(f"! {line}" for line in made.warnings), "", f"wrote {path}"])
-    return Answer(text, content, pd.DataFrame([{"report": str(path), "verdict": made.verdict}]), made.ok, notes)
+    lines = [made.verdict, *doubted(made.warnings), "", f"wrote {path}"]
+    return Answer(lines, content, pd.DataFrame([{"report": str(path), "verdict": made.verdict}]), made.ok, notes)

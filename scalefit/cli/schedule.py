@@ -63,9 +63,11 @@ def command(
     content = {name: getattr(found, name) for name in ("run", "peak_lr", "steps", "warmup", "threshold")}
     content |= {"sharpness_times_lr": records(found.sharpness), "schedule": records(found.table)}
     content |= {"notes": list(found.notes), "missing": found.missing}
-    written = f"\nwritten: {out}, {len(found.table)} rows of step and lr" if out else ""
+    written = [f"written: {out}, {len(found.table)} rows of step and lr"] * bool(out)
     never = len(found.sharpness) > 0 and found.warmup != found.warmup
-    return Answer(f"{found}{written}", content, found.table, not never, figures=figures(plot, lambda: _figure(found)))
+    return Answer(
+        [*found.lines, *written], content, found.table, not never, figures=figures(plot, lambda: _figure(found))
+    )
 
 
 def _figure(found: RunSchedule) -> Axes:

@@ -60,7 +60,7 @@ def command(
     content["far_beyond"] = list(found.far) or None
     ok = bool(len(table)) and not found.likely and not found.far and not found.lost
     drawn = figures(plot, lambda: _figure(found, runs, settings))
-    return Answer(str(found), content, table, ok, told(runs), drawn)
+    return Answer(found.lines, content, table, ok, told(runs), drawn)
 
 
 def _figure(found: Forecasts, runs: Runs, settings: dict[str, Any]) -> Axes:

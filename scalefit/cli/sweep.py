@@ -90,7 +90,7 @@ def command(
 def _plan(grid: str, out: str) -> Answer:
     read_toml(grid)
     jobs = proxy.plan_sweep(grid, out)
-    return Answer(f"{len(jobs)} runs planned in {out}; next: scalefit sweep run --out {out}", {"jobs": len(jobs)})
+    return Answer([f"{len(jobs)} runs planned in {out}; next: scalefit sweep run --out {out}"], {"jobs": len(jobs)})
 
 
 def _design(question: str | None, core_hours: float | None, settings: tuple[str, ...], out: str) -> Answer:
@@ -112,7 +112,7 @@ def _design(question: str | None, core_hours: float | None, settings: tuple[str,
     steps = ", ".join(map(str, table["grid"]["steps"]))
     lines = [f"{len(jobs)} runs of {steps} steps planned in {out}, about {hours:.2g} core-hours; grid: {place}"]
     lines += [f"next: scalefit sweep run --out {out}, then {DESIGNS[question].verdict} {out}"]
-    return Answer("\n".join(lines), {"jobs": len(jobs), "core_hours": hours, "grid": table})
+    return Answer(lines, {"jobs": len(jobs), "core_hours": hours, "grid": table})
 
 
 def _run(out: str, chosen: dict[str, Any]) -> list[dict[str, Any]]:
@@ -133,7 +133,7 @@ def _slurm(out: str, chosen: dict[str, Any]) -> Answer:
     words = ["--members", str(chosen["members"])] + (["--device", chosen["device"]] if chosen["device"] else [])
     place = proxy.write_slurm(out, chosen["sbatch"], chunk=chosen["chunk"], run=words)
     tasks = next(line for line in place.read_text().splitlines() if "--array" in line).removeprefix("#SBATCH --array=")
-    return Answer(f"{place}: tasks {tasks}; next: sbatch {place}", {"script": str(place), "array": tasks})
+    return Answer([f"{place}: tasks {tasks}; next: sbatch {place}"], {"script": str(place), "array": tasks})
 
 
 def _collect(out: str, curves: bool, save: str | None) -> Answer:
@@ -146,7 +146,7 @@ def _collect(out: str, curves: bool, save: str | None) -> Answer:
     text = as_lines(table.drop(columns=constant if len(table) > 1 else []).head(40))
     if constant and len(table) > 1:
         text += f"\n({len(constant)} columns that are the same in every row: --csv or --save FILE.csv writes them too)"
-    return Answer(text, {"runs": records(table)}, table)
+    return Answer([text], {"runs": records(table)}, table)
 
 
 def _table(rows: list[dict[str, object]]) -> Answer:
@@ -154,4 +154,4 @@ def _table(rows: list[dict[str, object]]) -> Answer:
 
     table = pd.DataFrame(rows)
     counts = ", ".join(f"{count} {name}" for name, count in table["status"].value_counts().items())
-    return Answer(f"{as_lines(table.head(40))}\n{counts}", {"runs": rows}, table)
+    return Answer([as_lines(table.head(40)), counts], {"runs": rows}, table)

@@ -45,4 +45,4 @@ def command(
     goal = options.target(at, task_ladder)
     runs = options.read(files, **reading)
     found = task_ladder(runs, average=average, skip=skip, ideal=ideal, draws=draws, seed=seed, **goal)
-    return Answer(str(found), content(found), found.table, found.ok, options.told(runs), figures(plot, found.plot))
+    return Answer(found.lines, content(found), found.table, found.ok, options.told(runs), figures(plot, found.plot))

@@ -50,7 +50,7 @@ def command(config: str | None, quick: bool, settings: tuple[str, ...], out: str
     some = measured.iloc[:: -max(1, len(measured) // 12)].iloc[::-1]
     text = f"{_headline(folder)}\n{as_lines(some)}\n"
     text += f"next: scalefit inspect {folder}, scalefit laws --for {folder}; a family of runs: scalefit sweep"
-    return Answer(text, {"folder": str(folder), "table": records(runs.table)}, shown)
+    return Answer([text], {"folder": str(folder), "table": records(runs.table)}, shown)
 
 
 def _headline(folder: Path) -> str:

@@ -52,7 +52,7 @@ def command(
     first, second = (options.read((path,), **reading) for path in (source, other))
     found = translate(first, second, loss=target, law=law, procedure=procedure, draws=draws, seed=seed, **goal)
     return Answer(
-        str(found),
+        found.lines,
         content(found),
         found.table,
         found.ok,

@@ -1,4 +1,4 @@
-"""Wrong usage of a command: click stops at the first fault; here every one of them is listed."""
+"""Wrong usage of a command: every fault of a line, where click stops at the first; options that are not read."""
 
 from __future__ import annotations
 
@@ -6,9 +6,19 @@ import re
 from collections.abc import Sequence
 
 import click
-from click.core import iter_params_for_processing
+from click.core import ParameterSource, iter_params_for_processing
 
 from scalefit.errors import InputError, together
+
+
+def refuse_unread(beside: str, where: str, *names: str) -> None:
+    """Raise for the first of these parameters that was given, which the command does not read beside an option."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        if parameter.name in names and context.get_parameter_source(parameter.name) is not ParameterSource.DEFAULT:
+            option = parameter.opts[0]
+            what = f"{option} beside {beside}, which does not read it"
+            raise InputError(what, where=where, todo=f"leave out {option}")
 
 
 def every_fault(first: click.UsageError, words: Sequence[str]) -> InputError:

@@ -189,7 +189,7 @@ def _answer(seen: _Seen, files: tuple[str, ...], reason: str, plot: str | None) 
     content |= {"followed_until": reason} if reason else {}
     table = pd.DataFrame(rows, columns=["run", "status", "signal", "step", "text"])
     ok = all(each.status not in ("diverged", "diverging") for each in found.values())
-    return Answer("\n".join(lines), content, table, ok, told(seen.runs), figures(plot, lambda: _figure(found, curves)))
+    return Answer(lines, content, table, ok, told(seen.runs), figures(plot, lambda: _figure(found, curves)))
 
 
 def _figure(found: Mapping[str, Watch], curves: pd.DataFrame) -> Axes:

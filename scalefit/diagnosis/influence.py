@@ -161,7 +161,7 @@ class Influence:
         freedom = len(others) - self.free
         at = {key: column[own : own + 1] for key, column in fitted.items()}
         pulled = expected_changes(fit, self.without, points, at)[list(self.without).index(name)]
-        if freedom < 2 or not np.isfinite([*error, pulled]).all():
+        if freedom < 2 or not np.isfinite([*error, pulled]).all() or leverage_of(pulled) >= 1:
             return []
         noise = float(np.sqrt(np.sum(others**2) / freedom)) / np.sqrt(1 - leverage_of(pulled))
         size, unit = abs(float(error[own])), 1.0 if fit.log else float(np.median(np.abs(measured))) or 1.0

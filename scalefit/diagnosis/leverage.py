@@ -56,8 +56,8 @@ def leverage_of(change: float) -> float:
     >>> round(leverage_of(0.5 / 0.5**0.5), 12)
     0.5
     """
-    square = change**2
-    return float(0.5 * (np.sqrt(square**2 + 4 * square) - square))
+    change = abs(float(change))
+    return float(2 * change / (np.hypot(change, 2.0) + change))
 
 
 def _directions(fit: Estimate, refits: list[tuple[float, ...]]) -> FloatArray:

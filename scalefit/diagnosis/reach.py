@@ -1,12 +1,41 @@
-"""How far what is asked for lies from the fitted rows."""
+"""How far what is asked for lies from the fitted rows: in each variable, and in size and data together.
+
+A point within the range of every variable may still be unlike any fitted run: the largest size with the most data costs
+more than all of them, and few tokens for each of many parameters is another regime. So size and data are also taken two
+at a time: the distance is the factor by which both would have to change, at least, to lie among the fitted rows or
+between them (within their convex hull, in logarithms).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+from itertools import combinations, pairwise
 
 import numpy as np
 
 from scalefit.numerics import FloatArray
+
+#: columns that are taken two at a time: sizes, amounts of data, and compute
+TOGETHER = ("N", "N_total", "N_enc", "N_dec", "N_vocab", "D", "U", "C")
+
+
+def furthest(
+    columns: Mapping[str, str],
+    fitted: Mapping[str, tuple[float, ...]],
+    variables: Mapping[str, FloatArray],
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+) -> FloatArray:
+    """How far each row lies outside the fitted ones, in decades (n,): in the variable, or the two, that are furthest.
+
+    0 inside. This is the column ``decades_beyond`` of predictions. ``columns`` names those that variables are read
+    from; ``ranges``: those of the variables where ``fitted`` holds a sample of the rows alone.
+    """
+    ranges = ranges or {name: (min(fitted[name]), max(fitted[name])) for name in columns}
+    far = [*decades_beyond(ranges, variables).values()]
+    far += [beyond for beyond, _ in together_beyond(columns, fitted, variables).values()]
+    count = max(len(values) for values in variables.values())
+    return np.asarray(np.max([np.zeros(count), *far], axis=0))
 
 
 def decades_beyond(
@@ -27,3 +56,61 @@ def decades_beyond(
                 above = np.log10(values / high)
                 found[name] = np.maximum(above, np.log10(low / values)) if low > 0 else above
     return found
+
+
+def together_beyond(
+    columns: Mapping[str, str], fitted: Mapping[str, tuple[float, ...]], variables: Mapping[str, FloatArray]
+) -> dict[str, tuple[FloatArray, FloatArray]]:
+    """How far each row lies outside the fitted rows in two sizes or amounts of data, and what these span that way.
+
+    Both in decades (n,), by the names of the two columns; negative inside.
+
+    >>> fitted = {"N": (1e6, 1e6, 1e8), "D": (1e9, 1e11, 1e9)}
+    >>> found = together_beyond({"N": "N", "D": "D"}, fitted, {"N": np.array([1e8]), "D": np.array([1e11])})
+    >>> [(name, far.round(9).tolist(), span.round(9).tolist()) for name, (far, span) in found.items()]
+    [('N and D', [1.0], [1.0])]
+    """
+    given = [name for name, column in columns.items() if column in TOGETHER and name in variables]
+    names = [name for name in given if np.ndim(variables[name]) == 1]
+    found = {}
+    for one, other in combinations(names, 2):
+        if min(*fitted[one], *fitted[other]) <= 0:
+            continue
+        sides = _sides(fitted[one], fitted[other])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            at = np.stack(np.broadcast_arrays(np.log10(variables[one]), np.log10(variables[other])))
+            beyond = sides[:, :2] @ at - sides[:, 2:3]
+        if len(sides):
+            side = np.argmax(beyond, axis=0)
+            far = beyond[side, np.arange(len(side))]
+            found[f"{columns[one]} and {columns[other]}"] = far, sides[side, 3]
+    return found
+
+
+@lru_cache(maxsize=64)
+def _sides(x: tuple[float, ...], y: tuple[float, ...]) -> FloatArray:
+    """The sides of the convex hull of points in the logarithm: normals whose parts add up to 1, place, span: (F, 4).
+
+    Sides along one of the variables are left out: those are the ends of its range.
+    """
+    points = np.unique(np.log10(np.array([x, y])).T, axis=0)
+    round_ = [*_chain(points), *_chain(points[::-1])]
+    edges = np.diff(np.array(round_).reshape(-1, 2, 2), axis=1)[:, 0]
+    normals = np.stack([edges[:, 1], -edges[:, 0]], axis=1)
+    normals = normals[np.abs(normals).min(axis=1) > 0]  # the others are the ends of one variable's range
+    normals /= np.abs(normals).sum(axis=1, keepdims=True)
+    places = normals @ points.T
+    return np.column_stack([normals, places.max(axis=1), np.ptp(places, axis=1)])
+
+
+def _chain(points: FloatArray) -> list[FloatArray]:
+    """The ends of the sides below points (n, 2) in their order, one after the other."""
+    kept: list[FloatArray] = []
+    for point in points:
+        while len(kept) > 1:
+            (a, b), (c, d) = kept[-1] - kept[-2], point - kept[-2]
+            if a * d - b * c > 0:
+                break
+            kept.pop()
+        kept.append(point)
+    return [end for pair in pairwise(kept) for end in pair]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scalefit.diagnosis.checks import Check
 from scalefit.diagnosis.image import without_image
-from scalefit.diagnosis.reach import decades_beyond
+from scalefit.diagnosis.reach import decades_beyond, together_beyond
 from scalefit.errors import FitWarning
 from scalefit.fitting.prediction import Asked, Data, Plan, Point, asked_for, ends
 from scalefit.fitting.recipe import another_recipe, asked_recipe, off_the_line
@@ -59,19 +59,35 @@ def able(fit: Fit, data: Data, at: Point) -> tuple[Fit, Point]:
 
 
 def far_beyond(fit: Fit, variables: Mapping[str, FloatArray]) -> list[Check]:
-    """A warning where a variable lies further outside the fitted range than that range is wide, or two decades."""
-    far = {}
+    """A warning where what is asked for lies further outside the fitted runs than these span that way, or two decades.
+
+    In a variable, or in two sizes or amounts of data together.
+    """
+    alone = []
     for name, beyond in decades_beyond(fit.ranges, variables).items():
         low, high = fit.ranges[name]
-        span = float(np.log10(high / low)) if low > 0 else MOST_BEYOND
-        if beyond.max() > min(max(span, LEAST_BEYOND), MOST_BEYOND):
-            far[name] = float(beyond.max()), f"span {span:.2g}" if low > 0 else "begin at 0"
+        span = np.log10(high / low) if low > 0 else np.nan
+        alone.append((f"{fit.law.columns[name]} lies", beyond, np.full(len(beyond), span)))
+    together = together_beyond(fit.law.columns, fit.points.variables, variables).items()
+    both = [(f"{names} together lie", *distances) for names, distances in together]
+    far = _furthest(alone) or _furthest(both)
     if not far:
         return []
-    name, (decades, fitted) = max(far.items(), key=lambda each: each[1][0])
+    decades, what, span = far
     shown = f"{decades:.2g} decade{'s' * (f'{decades:.2g}' != '1')}"
-    text = f"{fit.law.columns[name]} lies {shown} beyond the fitted runs, which {fitted}: the data do not support"
+    fitted = f"span {span:.2g}" if span == span else "begin at 0"
+    text = f"{what} {shown} beyond the fitted runs, which {fitted}: the data do not support"
     return [Check("far-beyond", f"{text} a prediction so far out; add larger runs, and see scalefit backtest")]
+
+
+def _furthest(asked: Sequence[tuple[str, FloatArray, FloatArray]]) -> tuple[float, str, float] | None:
+    """Of what lies too far beyond the fitted runs the furthest: decades, what, and the span; None without any."""
+    far = []
+    for what, beyond, spans in asked:
+        row = int(np.argmax(beyond))
+        if beyond[row] > min(max(np.nan_to_num(spans[row], nan=MOST_BEYOND), LEAST_BEYOND), MOST_BEYOND):
+            far.append((float(beyond[row]), what, float(spans[row])))
+    return max(far, default=None)
 
 
 def too_wide(fit: Fit, asked: Asked) -> list[Check]:

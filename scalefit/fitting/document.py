@@ -49,6 +49,7 @@ def as_dict(fit: Fit) -> dict[str, Any]:
         "one_sided": fit.one_sided or None,
         "biases": [asdict(each) for each in fit.biases],
         "notes": list(fit.notes),
+        "doubts": list(fit.doubts),
         "data": [dict(origin) for origin in fit.origin],
         "intervals": intervals.as_dict(fit.intervals) if fit.intervals else None,
         "choice": _choice(fit.choice) if fit.choice else None,

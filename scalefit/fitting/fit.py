@@ -23,10 +23,11 @@ from scalefit.fitting.recipe import recipe_of
 from scalefit.fitting.result import Fit
 from scalefit.fitting.streaming import settle
 from scalefit.laws import Law
+from scalefit.notices import doubts_of
 from scalefit.rows.gather import Which
 from scalefit.rows.points import Points
 from scalefit.rows.rows import Rows
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 from scalefit.runs.conventions import mixed_conventions
 from scalefit.runs.endings import unfinished
 from scalefit.runs.trajectory import clocks_of
@@ -103,7 +104,7 @@ def fit(
     ('converged', 0.34)
     """
     resampling = Resampling(draws, seed, method, workers)
-    logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
+    logs = runs_of(runs)
     options = Options(
         *(target, residuals, loss, delta, weights, fix, tie, bounds),
         *(parameters, start, starts, points, drop_diverged, force),
@@ -177,6 +178,7 @@ def _result(ready: Prepared, solution: Solution, levels: Levels | None) -> Fit:
         runs=int(rows.run_codes.max()) + 1,
         ranges={name: (float(v.min()), float(v.max())) for name, v in rows.variables.items() if v.ndim == 1},
         notes=(*(note.text for note in runs.notes), *rows.notes),
+        doubts=tuple(doubts_of(note.notice for note in runs.notes)),
         origin=tuple({"path": o.path, "sha256": o.sha256, "rows": o.rows} for o in runs.origin),
         points=_points(law, rows),
         recipe=recipe_of(law, rows, runs),

@@ -17,7 +17,7 @@ from scalefit.rows.door import check_identified, check_rows
 from scalefit.rows.gather import gather
 from scalefit.rows.resolve import resolve
 from scalefit.rows.rows import Rows
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 from scalefit.solver.many import Solutions, solve_many
 from scalefit.solver.model import BoundLaw, bind
 from scalefit.solver.solve import Settings
@@ -55,7 +55,7 @@ def fit_many(runs: Runs | pd.DataFrame, law: str | Law | type[Law], *, by: str =
     if unknown:
         todo = f"the options of many fits are {', '.join(TOLD)}"
         raise InputError(f'option "{unknown[0]}"', where="fit_many", todo=todo)
-    logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
+    logs = runs_of(runs)
     asked = Options(**{"points": "all" if logs.curves is not None else "auto", **options})
     chosen = resolve(find_law(law), logs)
     _refuse_of_its_own(chosen)

@@ -11,14 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.diagnosis.image import TODO, floors, no_image
-from scalefit.diagnosis.reach import decades_beyond
+from scalefit.diagnosis.reach import furthest
 from scalefit.errors import InputError, all_of, counted
 from scalefit.laws.identification import refuse_no_shares
 from scalefit.numerics import FloatArray, errors
 from scalefit.rows.asked import own_point, read_point, refuse_unread
 from scalefit.rows.gather import gather
 from scalefit.rows.rows import Rows
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 from scalefit.runs.quantities import quantity
 from scalefit.runs.table import DERIVED
 from scalefit.schedules import Schedule, parse_schedule
@@ -89,17 +89,15 @@ def _forecast(fit: Fit, of: _Question, at: Point) -> tuple[pd.DataFrame, NDArray
         table["measured"] = measured
         table["relative_error"] = table[fit.target] / measured - 1
         fitted = fit.points.hold(variables, measured)
-        if fitted.any():
-            table["fitted"] = fitted
-    table["decades_beyond"] = np.max([np.zeros(len(table)), *decades_beyond(fit.ranges, variables).values()], axis=0)
+        table = table.assign(fitted=fitted) if fitted.any() else table
+    table["decades_beyond"] = furthest(fit.law.columns, fit.points.variables, variables, fit.ranges)
     table.attrs["no_intervals"] = fit.no_intervals
     return table, outside
 
 
 def _mixture(fit: Fit, choice: Choice, of: _Question, at: Point) -> pd.DataFrame:
     """The mixture of the forecasts of this fit and the others of its choice; those without a value there drop out."""
-    weights, refusals, outside = [], [], np.array(True)
-    tables: list[pd.DataFrame] = []
+    tables, weights, refusals, outside = list[pd.DataFrame](), list[float](), list[InputError](), np.array(True)
     members = (replace(fit, choice=None), *choice.others)
     refuse_unread([each.law for each in members], at)
     for each, weight in zip(members, choice.weights.values(), strict=True):
@@ -192,7 +190,7 @@ def last_point(fit: Fit, data: Data, *, schedule: Plan, at: Point) -> dict[str, 
 
 def rows_of(fit: Fit, data: Runs | pd.DataFrame, measured: bool) -> Rows:
     """The rows of other run logs as this fit's law reads them: every logged row of curves, if those were fitted."""
-    logs = data if isinstance(data, Runs) else read_runs(data, need=())
+    logs = runs_of(data)
     every_row = fit.points.steps is not None and logs.curves is not None
     return gather(fit.law, logs, target=fit.target, points="all" if every_row else "auto", measured=measured)
 

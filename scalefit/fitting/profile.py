@@ -10,7 +10,7 @@ import pandas as pd
 from scalefit.errors import InputError
 from scalefit.fitting.prepare import Options, prepare
 from scalefit.laws import Law
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 from scalefit.solver.solve import solve
 from scalefit.uncertainty.profile import Search, interval
 
@@ -37,7 +37,7 @@ def profile(
     >>> bool(found.loc["b", "low"] < 2 < found.loc["b", "high"])
     True
     """
-    logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
+    logs = runs_of(runs)
     ready = prepare(logs, law, Options(**options))
     if not 0 < level < 1:
         raise InputError(f"level {level}", where="profile", todo="give 0 < level < 1")

@@ -12,7 +12,7 @@ from scalefit.diagnosis.checks import ALIKE, Check
 from scalefit.laws.identification import move_together
 from scalefit.laws.law import Law
 from scalefit.rows.rows import Rows
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 from scalefit.schedules import Schedule, parse_schedule
 
 SAME = 1.02  #: numbers within this factor count as one
@@ -131,7 +131,7 @@ def asked_recipe(
 ) -> dict[str, tuple[Any, ...]]:
     """The recipe for which a prediction is asked, as far as it is known."""
     if data is not None:
-        logs = data if isinstance(data, Runs) else read_runs(data, need=())
+        logs = runs_of(data)
         found = _settings(law, logs.table)
         peaks = [float(logs.trajectory(run).lr.max()) for run in logs.names] if law.is_trajectory else []
         return found | ({"peak_lr": (min(peaks), max(peaks))} if peaks else {})

@@ -20,6 +20,7 @@ from scalefit.fitting.lmfit_bridge import to_lmfit
 from scalefit.fitting.prediction import last_point, predict, score
 from scalefit.fitting.summary import STATUSES, as_html, as_text
 from scalefit.laws.law import Law
+from scalefit.notices import DOUBT, NOTE, Notice
 from scalefit.rows.points import Points
 from scalefit.runs.columns import COLUMNS
 from scalefit.solver.solve import Settings, Starts
@@ -59,7 +60,7 @@ class Fit:
     rows: int
     runs: int
     ranges: Mapping[str, tuple[float, float]]  #: smallest and largest fitted value of each variable
-    notes: tuple[str, ...]
+    notes: tuple[str, ...]  #: how the logs were read
     origin: tuple[Mapping[str, Any], ...]
     points: Points
     without: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  #: parameters fitted without each run
@@ -68,6 +69,7 @@ class Fit:
     biases: tuple[Bias, ...] = ()  #: of the refits to the smaller runs
     intervals: Intervals | None = None  #: draws and calibration, where draws were asked for
     choice: Choice | None = None  #: how the law was chosen, where it was, and what its forecasts are mixed with
+    doubts: tuple[str, ...] = ()  #: those of the notes that tell of something doubtful
 
     def __getitem__(self, name: str) -> float:
         return self.parameters[name]
@@ -82,6 +84,11 @@ class Fit:
     def ok(self) -> bool:
         """Whether no check failed."""
         return not self.warnings
+
+    @property
+    def told(self) -> list[Notice]:
+        """The notes with their severity."""
+        return [Notice(text, DOUBT if text in self.doubts else NOTE) for text in self.notes]
 
     @property
     def table(self) -> pd.DataFrame:
@@ -204,7 +211,7 @@ class Fit:
 
         Columns: the predicted ``loss``; ``low`` and ``high``, the ends of its prediction interval, between which a new
         measurement falls with probability ``level`` (``interval="mean"``: the law's own value, without the noise);
-        ``decades_beyond``, the extrapolation in decades of the variable that lies furthest outside the fitted range.
+        ``decades_beyond``, how far it lies outside the fitted runs (:func:`scalefit.diagnosis.reach.furthest`).
         A fit without intervals has NaN in ``low`` and ``high``, and the reason in ``attrs["no_intervals"]``.
 
         Warns with :class:`FitWarning` of each of :meth:`cautions`, and of a fit whose ``status`` is not sound.

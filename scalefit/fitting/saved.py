@@ -87,7 +87,7 @@ def _checked(fit: Fit) -> Fit:
         "points": len({len(column) for column in (*columns, rows.runs)}) != 1 or not rows.values,
         "numbers of rows": not (0 < fit.runs <= fit.rows and isinstance(fit.rows, int)),
     }
-    said = [fit.target, *fit.notes, *(text for check in fit.warnings for text in (check.code, check.text))]
+    said = [fit.target, *fit.notes, *fit.doubts, *(text for check in fit.warnings for text in (check.code, check.text))]
     impossible["words"] = not all(isinstance(text, str) for text in said) or not isinstance(fit.converged, bool)
     settings = [each for values in fit.recipe.values() for each in values]
     impossible["recipe"] = not all(each is None or isinstance(each, str | int | float) for each in settings)
@@ -132,6 +132,7 @@ def _from_dict(content: dict[str, Any], law: str | Law | type[Law] | None) -> Fi
         warnings=tuple(Check(**entry) for entry in content["warnings"]),
         outliers=tuple(Outlier(**entry) for entry in content["outliers"]),
         notes=tuple(content["notes"]),
+        doubts=tuple(content.get("doubts", ())),
         origin=tuple(content["data"]),
         points=Points(
             tuple(points["runs"]),

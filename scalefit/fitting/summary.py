@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import gammaincinv
 
+from scalefit.answers import grouped
 from scalefit.errors import counted
+from scalefit.notices import Line, Notice, doubted
 from scalefit.uncertainty.calibration import Calibration, EarlierCalibration
 
 if TYPE_CHECKING:
@@ -135,12 +137,13 @@ def _allowed(calibration: Calibration | EarlierCalibration) -> str:
     return f"{allowed}: {size}, with a probability of {min(max(round(100 * calibration.misfit), 1), 99)} %"
 
 
-def remarks(fit: Fit) -> list[str]:
+def remarks(fit: Fit) -> list[Line]:
     """The warnings, one line per kind, then starts that ended elsewhere and outliers."""
-    lines = []
+    lines: list[Line] = []
     for code in dict.fromkeys(check.code for check in fit.warnings):
         first, *others = [check.text for check in fit.warnings if check.code == code]
-        lines.append(f"! {first}" + (f" (and {len(others)} more of this kind: {'; '.join(others)})" if others else ""))
+        more = f" (and {len(others)} more of this kind: {'; '.join(others)})" if others else ""
+        lines.append(Notice(f"{first}{more}"))
     if fit.starts.lost:
         ended = ", ".join(f"{count} {where}" for where, count in fit.starts.lost.items())
         lines.append(f"{sum(fit.starts.lost.values())} of {fit.starts.count} starts ended at another point: {ended}")
@@ -158,23 +161,29 @@ def _place_of(outlier: Outlier) -> str:
     return outlier.place if outlier.place.endswith(outlier.run) else f"{outlier.place} ({outlier.run})"
 
 
-def as_text(fit: Fit) -> str:
+def lines_of_fit(fit: Fit) -> list[Line]:
     """The fit for a terminal: verdict, numbers, intervals, warnings."""
     rows = parameters(fit)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     body = [*numbers(fit), "", *table, "", *origin_of_intervals(fit), *([""] * bool(remarks(fit)))]
-    tail = [line if line.startswith("!") else f"  {line}" for line in remarks(fit)]
-    return "\n".join([verdict(fit), *(f"  {line}".rstrip() for line in body), *tail])
+    tail = [f"  {line}" if isinstance(line, str) else line for line in remarks(fit)]
+    return [verdict(fit), *(f"  {line}".rstrip() for line in body), *tail]
+
+
+def as_text(fit: Fit) -> str:
+    """The fit as text, with what is doubtful in how its logs were read."""
+    return "\n".join(map(str, [*lines_of_fit(fit), *doubted(f"read: {text}" for text in grouped(fit.doubts))]))
 
 
 def as_html(fit: Fit) -> str:
     """The fit for a notebook, in the same order."""
-    colour = "#2a7" if fit.ok else "#c52"
+    colour = "#2a7" if fit.ok and not fit.doubts else "#c52"
     head, *rows = [[escape(cell) for cell in row] for row in parameters(fit)]
     law, fitted, *rest = map(escape, numbers(fit))
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    tail = "".join(f"<li>{escape(line.removeprefix('! '))}</li>" for line in remarks(fit))
+    said = [*(line.text if isinstance(line, Notice) else line for line in remarks(fit)), *grouped(fit.doubts)]
+    tail = "".join(f"<li>{escape(line)}</li>" for line in said)
     return (
         f"<div><p style='color:{colour}'><b>{escape(verdict(fit))}</b></p>"
         f"<p><code>{law}</code><br><code>{fitted}</code><br>{'<br>'.join(rest)}</p>"

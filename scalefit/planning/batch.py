@@ -19,10 +19,11 @@ from scipy.special import stdtrit
 
 from scalefit.answers import Shown, as_lines, interval
 from scalefit.errors import InputError
+from scalefit.notices import Line, doubted
 from scalefit.numerics import FloatArray
 from scalefit.planning.critical_batch import Tradeoff, fit_tradeoff
 from scalefit.planning.noise import fit_lr_exponent
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 from scalefit.runs.final import diverged, finished
 from scalefit.runs.settings import refuse_mixed
 from scalefit.runs.table import spans
@@ -75,8 +76,11 @@ class BatchAnswer(Shown):
             f"{batch[worst]:g} needs {off[worst]:.2g} times as many; leave it out with --where, or give a higher --loss"
         )
 
-    def __str__(self) -> str:
-        lines, trade, word = [], self.tradeoff, self.counts
+    @property
+    def lines(self) -> list[Line]:
+        """What is said, line by line."""
+        trade, word = self.tradeoff, self.counts
+        lines: list[Line] = []
         if trade:
             lines = [
                 f"critical batch {interval(self.critical)} {word}: twice the least steps, twice the least {word}",
@@ -94,8 +98,9 @@ class BatchAnswer(Shown):
             lines += [head, as_lines(_as_text(self.noise), 3), ""]
         edges = zip(self.reached["batch"], self.reached["edge"], strict=True)
         edge = [f"batch {batch:g}: {where}; add learning rates beyond it" for batch, where in edges if where]
-        lines += [f"! {note}" for note in (self.doubt, *edge, *self.notes) if note]
-        return "\n".join([*lines, *(f"no {name}: {why}" for name, why in self.missing.items())]).rstrip()
+        lines += doubted(note for note in (self.doubt, *edge, *self.notes) if note)
+        lines += [f"no {name}: {why}" for name, why in self.missing.items()]
+        return lines[:-1] if lines and lines[-1] == "" else lines
 
 
 def batch_size(runs: Runs | pd.DataFrame, loss: float | None = None) -> BatchAnswer:
@@ -115,7 +120,7 @@ def batch_size(runs: Runs | pd.DataFrame, loss: float | None = None) -> BatchAns
     >>> round(found.tradeoff.B_crit, -2), found.missing
     (3000.0, {'noise scale': 'no columns noise_trace and noise_grad_square'})
     """
-    known = runs if isinstance(runs, Runs) else read_runs(runs, need=())
+    known = runs_of(runs)
     table = known.table
     if "batch" not in table.columns or table["batch"].isna().any():
         raise InputError("no batch size in the log", todo=f"write --map batch=COLUMN; {columns_of(table)}")

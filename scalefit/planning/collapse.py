@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 from scalefit.errors import IdentificationError, InputError
 from scalefit.fitting.fit import fit
 from scalefit.numerics import FloatArray
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 
 POINTS = 100  #: positions along the run at which curves are compared
 
@@ -89,7 +89,7 @@ def collapse(runs: Runs | pd.DataFrame, L0: float | None = None, along: str = "s
     column C (or N and D). ``along``: the curves' column that measures progress. Runs of equal N are seeds of one size.
     Raises InputError for a missing column and IdentificationError for fewer than two runs.
     """
-    logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
+    logs = runs_of(runs)
     if logs.curves is None or not {along, "loss"} <= set(logs.curves.columns):
         raise InputError(f"no loss curves with the columns {along} and loss", todo="give curves, not final losses")
     if len(logs.table) < 2:

@@ -15,8 +15,9 @@ import pandas as pd
 
 from scalefit.answers import Shown
 from scalefit.errors import InputError
+from scalefit.notices import Line, Notice, doubted
 from scalefit.numerics import FloatArray
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 from scalefit.schedules.theory import refine_schedule, smooth_norms
 from scalefit.stability.thresholds import sharpness_threshold, shortest_warmup
 
@@ -47,13 +48,15 @@ class RunSchedule(Shown):
         lr = self.lr if self.lr is not None else np.array([])
         return pd.DataFrame({"step": np.arange(len(lr)), "lr": lr})
 
-    def __str__(self) -> str:
-        lines = [f"{self.run}: {self.steps} steps, peak learning rate {self.peak_lr:.4g}"]
+    @property
+    def lines(self) -> list[Line]:
+        """What is said, line by line."""
+        lines: list[Line] = [f"{self.run}: {self.steps} steps, peak learning rate {self.peak_lr:.4g}"]
         if len(self.sharpness):
             rows = f"{len(self.sharpness)} measurements to step {self.sharpness['step'].iloc[-1]:.0f}"
             below = f"stay{'' if np.isnan(self.warmup) else 's'} below {self.threshold:.3g}"
             enough = f"warmup: {self.warmup:.0f} steps until lr times sharpness {below} ({rows})"
-            never = f"! warmup: lr times sharpness does not {below} in {rows}: lower the peak"
+            never = Notice(f"warmup: lr times sharpness does not {below} in {rows}: lower the peak")
             lines.append(never if np.isnan(self.warmup) else enough)
         if self.lr is not None:
             shape = self.lr[1:] / self.peak_lr
@@ -63,9 +66,8 @@ class RunSchedule(Shown):
                 f"  share of the peak, by share of the run: {'   '.join(rates)}",
                 "  tune the peak again: the log gives only the shape, not the height",
             ]
-        lines += [f"! {note}" for note in self.notes]
-        missing = (f"no {name}: {why}" for name, why in self.missing.items())
-        return "\n".join([*lines, *missing])
+        lines += doubted(self.notes)
+        return [*lines, *(f"no {name}: {why}" for name, why in self.missing.items())]
 
 
 def schedule_of(
@@ -90,7 +92,7 @@ def schedule_of(
     >>> [round(float(rate), 3) for rate in found.lr[[1, 200, 400]]], found.missing
     ([0.1, 0.05, 0.0], {'warmup': 'no column sharpness'})
     """
-    known = runs if isinstance(runs, Runs) else read_runs(runs, need=())
+    known = runs_of(runs)
     name, curves = _one_run(known, run)
     if peak_lr is None and not curves.reindex(columns=["lr"])["lr"].notna().any():
         raise InputError("no learning rate in the log", todo="write --map lr=COLUMN, or give the peak learning rate")

@@ -24,7 +24,8 @@ from scalefit.writing import refuse, write_whole
 SIZE = (6.0, 4.2)  #: inches, of a figure that was not given axes
 DOTS = 200  #: per inch, in a PNG
 PANEL_SHARE = (3.6, 1.0)  #: heights of the main axes and of the learning-rate panel
-MOST_LINES = 2  #: of a warning
+MOST_LINES = 2  #: of a warning; twice as many where they are short
+NARROW_COLUMNS = 60  #: letters of a line below which it is short
 #: applies while a file is written only: text stays text in a PDF, equal figures give equal files
 FILE_SETTINGS: Any = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "scalefit"}
 DATELESS: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
@@ -145,8 +146,9 @@ def warn_of(ax: Axes, texts: Sequence[str], head: str = "") -> None:
     lines = textwrap.wrap(whole, columns)
     if len(lines) == MOST_LINES:  # no single word on the second line
         lines = textwrap.wrap(whole, min(columns, len(whole) // 2 + 10))
-    if len(lines) > MOST_LINES:
-        lines = lines[:MOST_LINES]
+    most = MOST_LINES if columns >= NARROW_COLUMNS else 2 * MOST_LINES
+    if len(lines) > most:
+        lines = lines[:most]
         whole_words = lines[-1][: columns - len(more) - 2].rpartition(" ")[0]
         lines[-1] = f"{whole_words.rstrip(' ,;:')} …"
     ax.set_title("\n".join(lines) + more, loc="left", color=WARNING, fontsize="small")

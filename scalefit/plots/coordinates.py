@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 
 from scalefit.numerics import FloatArray, flatness
 from scalefit.plots import canvas, colours, labels, legend, ticks
+from scalefit.plots.narrow import NARROW
 from scalefit.stability.coordinates import CoordinateSlopes
 
 SHAPES = "osD^v<>ph"  #: markers of the modules, so that lines on top of each other can be told apart
@@ -37,7 +38,7 @@ def plot_coordinates(
     the least seed to the largest, lines the power law of the slope; the shaded wedge is what the gate allows.
     ``name``: of the parametrisation, in the title.
     """
-    ax = canvas.new_axes(ax)
+    given, ax = ax, canvas.new_axes(ax)
     over = str(table.columns[1])
     sizes = np.array(sorted(table[over].unique()), dtype=float)
     ratio = sizes / sizes[0]
@@ -51,13 +52,15 @@ def plot_coordinates(
         shift = ratio[-1] ** (APART * (number - (len(slopes) - 1) / 2))
         shown = _draw(ax, rows, sizes, slope, colour[module], hollow, shift, SHAPES[number % len(SHAPES)])
         text = labels.signed(slope, 3) if np.isfinite(slope) else "not finite"
-        name_of = module if len(module) <= LONGEST else f"…{module[1 - LONGEST :]}"
+        name_of = module if len(module) <= LONGEST else f"…{module[1 - LONGEST :].lstrip('.')}"
         shown.set_label(f"{name_of} {text}")
         entries.append(shown)
     _scale(ax, table, sizes, over)
     ax.set_title(_verdict(judged, over, name), loc="left", fontsize="medium")
     wedge = Patch(color="0.88", label=f"allowed: ±{gate:g}")
-    legend.place(ax, [*entries, wedge], f"slope in {labels.axis_label(over)}")
+    own = ax is not given and ax.figure.canvas.figure.get_figwidth() < NARROW
+    put = legend.below if own else legend.place
+    put(ax, [*entries, wedge], f"slope in {labels.axis_label(over)}")
     return ax
 
 

@@ -205,7 +205,7 @@ def _entries(fit: Fit, fitted: pd.DataFrame, held: pd.DataFrame, paint: dict[str
         text = samples.error_text(fit, rows)
         words = f"{names[str(run)]}, held out{f' ({text} off)' if text else ''}"
         found.append(legend.dots(paint[str(run)], words, hollow=True, line="--"))
-    return legend.first(found, MOST_NAMES)
+    return legend.some_of(found, MOST_NAMES)
 
 
 def _entries_by_size(fit: Fit, fitted: pd.DataFrame, held: pd.DataFrame, paint: dict[str, str]) -> list[Line2D]:

@@ -9,11 +9,12 @@ from matplotlib.gridspec import GridSpecFromSubplotSpec
 from scalefit.planning.isoflop.answer import Found, IsoFlopStudy
 from scalefit.planning.isoflop.approaches import budgets_in, budgets_of
 from scalefit.planning.isoflop.curves import FEWEST, through
-from scalefit.plots import canvas, colours, labels, legend, marks, ticks
+from scalefit.plots import canvas, colours, labels, legend, marks, samples, ticks
 from scalefit.plots.narrow import NARROW
 
 SIZE = (8.6, 4.2)
 LINE_POINTS, CURVE_POINTS = 60, 200
+MOST_NAMED = 5  #: budgets in the legend
 WIDTHS = {"approach 1": 3.2, "approach 2": 1.4, "approach 3": 1.4}  #: the first is seen below the second
 COLOURS = {"approach 1": colours.KINDS[2], "approach 2": colours.TARGET, "approach 3": colours.KINDS[1]}
 
@@ -40,6 +41,10 @@ def plot_isoflop(study: IsoFlopStudy, *, ax: Axes | None = None) -> Axes:
     ax.set_ylabel(labels.axis_label("loss"))
     ticks.set_log(ax, "x", labels.numbers_of("N"))
     ticks.set_value_axis(ax, "y", True)
+    budgets = [float(rows["C"].mean()) for _, rows in study.points.groupby(budgets_of(C))]
+    named = [budgets[place] for place in samples.thinned(len(budgets), MOST_NAMED)]
+    shown = [legend.dots(paint(each), ticks.power_of_ten(float(f"{each:.2g}"))) for each in named]
+    legend.place(ax, shown, title="compute (FLOP)" if len(named) == len(budgets) else "some budgets (FLOP)")
     for name, each in study.found.items():
         _line(right, each, COLOURS[name], WIDTHS[name], (float(C.min()), float(C.max()), study.target))
     _minima(right, study)

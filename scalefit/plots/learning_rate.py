@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -20,7 +20,6 @@ from scalefit.transfer.optimum import Optimum
 
 PANEL = (4.6, 4.2)  #: inches, of one arm
 NARROWEST, LEAST_HEIGHT = 2.4, 2.2  #: inches, of a panel
-LEGEND, ENTRY = 0.7, 1.25  #: inches: height of the legend below the panels, width of one of its entries
 HEADROOM = 0.35  #: room above the losses near the optima, as a share of their range
 FAR = 3  #: losses further than this from an optimum (octaves) do not set the scale of the y axis
 MOST_TICKS = 8
@@ -46,10 +45,8 @@ def plot_lr_transfer(transfer: Transfer, *, axes: Sequence[Axes] | None = None) 
     kept = {str(entry.get_label()): entry for entry in entries}
     shown = sorted(kept.values(), key=lambda e: [str(e.get_label()).startswith(word) for word in reversed(order)])
     title = labels.WORDS.get(transfer.sweeps.over, transfer.sweeps.over)
-    if own and len(panels) > 1:
-        columns = max(1, int(panels[0].figure.canvas.figure.get_figwidth() / ENTRY))
-        how: Any = {**legend.STYLE, "loc": "outside lower center", "ncols": columns}
-        panels[0].figure.canvas.figure.legend(handles=shown, title=title, **how)
+    if own:
+        legend.below(panels[0], shown, title)
     else:
         legend.place(panels[0], shown, title=title)
         low, high = panels[0].get_ylim()  # the legend may have made room for itself
@@ -66,7 +63,7 @@ def _panels(count: int) -> list[Axes]:
     width = canvas.fitted_size(wide)[0]
     across = max(1, min(count, int(width / NARROWEST)))
     down = -(-count // across)
-    size = (width, down * max(0.75 * width / across, LEAST_HEIGHT) + LEGEND)
+    size = (width, down * max(0.75 * width / across, LEAST_HEIGHT))
     figure, grid = plt.subplots(down, across, figsize=size, layout="constrained", sharey=True, squeeze=False)
     for spare in grid.ravel()[count:]:
         figure.delaxes(spare)
@@ -125,7 +122,8 @@ def _draw_arm(ax: Axes, transfer: Transfer, arm: Arm, limits: tuple[float, float
 def _tick_rates(ax: Axes, logs: FloatArray) -> None:
     """Ticks at powers of two where the grids are made of them (and of their roots), else at powers of ten."""
     if np.mean(np.abs(2 * logs - np.round(2 * logs)) < ON_GRID) > 0.5:
-        ax.xaxis.set_major_locator(MultipleLocator(max(1, round(np.ptp(ax.get_xlim()) / MOST_TICKS))))
+        most = 2 * ticks.most_labels(ax.xaxis)  # they are half as wide as other labels
+        ax.xaxis.set_major_locator(MultipleLocator(math.ceil(np.ptp(ax.get_xlim()) / most)))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"$2^{{{value:.0f}}}$"))
         return
     low, high = ax.get_xlim()

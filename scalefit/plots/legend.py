@@ -10,14 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
-from scalefit.plots import room
+from scalefit.plots import room, samples
 
 Line = Literal["", "-", "--"]
 
 CROWDED = 0.8  #: below this share of the height for the data, a legend of two columns is tried
 MOST_IN_A_COLUMN = 4
+MOST_ABOVE = 3  #: columns of a legend above axes
+BELOW = 0.95  #: of the width of a figure, for a legend below its axes
 SMALLEST = 5.5  #: points, of a letter in a legend
 STYLE: Any = {"fontsize": "small", "title_fontsize": "small", "frameon": False, "handlelength": 1.7}
+ABOVE: Any = {"frameon": False, "fontsize": "small"}
 STYLE |= {"labelspacing": 0.35, "columnspacing": 1.2, "borderaxespad": 0.4}
 
 
@@ -38,15 +41,36 @@ def marker(colour: str, hollow: bool, size: float = 4.5) -> dict[str, Any]:
     return {**dot, "markeredgecolor": colour, "markeredgewidth": edge}
 
 
-def first(handles: list[Line2D], most: int) -> list[Line2D]:
-    """The first entries of a long legend, and how many others there are."""
+def some_of(handles: list[Line2D], most: int) -> list[Line2D]:
+    """Some entries of a long legend, evenly spread as colours of a ramp are, and how many others there are."""
     left = len(handles) - most
-    return handles if left <= 0 else [*handles[:most], Line2D([], [], linestyle="", label=f"and {left} more")]
+    some = [handles[place] for place in samples.thinned(len(handles), most)]
+    return handles if left <= 0 else [*some, Line2D([], [], linestyle="", label=f"and {left} more")]
 
 
 def above(ax: Axes, handles: Sequence[Artist]) -> None:
-    """Put a legend of a few entries above the axes."""
-    ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, fontsize="small")
+    """Put a legend of a few entries above the axes, in as many columns as its figure has room for."""
+    _lay_out(ax)
+    whole = ax.figure.canvas.figure.bbox
+    for columns in range(MOST_ABOVE, 0, -1):
+        legend = ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, **ABOVE)
+        legend.set_in_layout(False)
+        extent = legend.get_window_extent()
+        if extent.x0 >= whole.x0 and extent.x1 <= whole.x1:
+            break
+    legend.set_in_layout(True)
+
+
+def below(ax: Axes, handles: Sequence[Artist], title: str | None = None) -> None:
+    """Put one legend below all axes of their figure, which grows by its height."""
+    figure = ax.figure.canvas.figure
+    for columns in range(len(handles), 0, -1):
+        legend = figure.legend(handles=list(handles), title=title, ncols=columns, loc="outside lower center", **STYLE)
+        extent = legend.get_window_extent()
+        if extent.width <= BELOW * figure.bbox.width or columns == 1:
+            break
+        legend.remove()
+    figure.set_figheight(figure.get_figheight() + extent.height / figure.dpi)
 
 
 def place(ax: Axes, handles: Sequence[Artist], title: str | None = None) -> Legend:
@@ -71,7 +95,7 @@ def place(ax: Axes, handles: Sequence[Artist], title: str | None = None) -> Lege
         for text in (*legend.get_texts(), legend.get_title()):
             text.set_fontsize(max(SMALLEST, float(text.get_fontsize()) / _width(ax, legend)))
     legend.set_loc(corner)
-    room.grow(ax, corner, share)
+    room.grow(ax, corner, max(share, room.LEAST))
     if len(ax.texts) > 1:  # several marks, which have come closer to each other
         room.settle_texts(ax, legend.get_texts())
     room.lift_texts(ax)

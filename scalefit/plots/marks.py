@@ -42,9 +42,14 @@ def star(ax: Axes, x: float, row: pd.Series, what: str, colour: str = colours.TA
         return
     text = labels.value_text(value, low, high)
     place: dict[str, Any] = {"xytext": room.SIDES[0][:2], "textcoords": "offset points", "gid": room.MARK, "zorder": 6}
-    place["path_effects"] = [withStroke(linewidth=2.5, foreground="white")]
+    place["path_effects"] = halo()
     words = f"{what}\n{text}" if what else text
     ax.annotate(words, (x, value), fontsize="small", color=colour, linespacing=1.25, **place)
+
+
+def halo() -> list[withStroke]:
+    """The stroke round a text that may lie on something; each text has its own, which a dark figure turns round."""
+    return [withStroke(linewidth=2.5, foreground="white")]
 
 
 def value_of(row: pd.Series) -> tuple[float, float | None, float | None]:

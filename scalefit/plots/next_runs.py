@@ -33,7 +33,8 @@ def plot_next_runs(found: NextRuns, *, ax: Axes | None = None) -> Axes:
     ax.plot(found.table[size], found.table["D"], marker="o", markersize=12, linestyle="", zorder=5,
             markerfacecolor="none", markeredgecolor=colours.WARNING, markeredgewidth=1.4)  # fmt: skip
     for place, (N, D) in enumerate(zip(found.table[size], found.table["D"], strict=True)):
-        ax.annotate(str(place + 1), (N, D), (7, 5), textcoords="offset points", fontsize="small", color=colours.WARNING)
+        ax.annotate(str(place + 1), (N, D), (8, 5), textcoords="offset points", fontsize="small", color=colours.WARNING,
+                    zorder=7, path_effects=marks.halo())  # fmt: skip
     ax.plot([found.target[size]], [found.target["D"]], marker="*", markersize=13, linestyle="", color=colours.TARGET,
             markeredgecolor="white", zorder=6)  # fmt: skip
     ax.set_xlabel(labels.axis_label(size, found.fit.law))

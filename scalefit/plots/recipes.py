@@ -11,12 +11,14 @@ from scalefit.plots import canvas, colours, labels, legend, marks, ticks
 from scalefit.plots.ticks import power_of_ten
 
 LINE_POINTS = 120
+APART = 0.025  #: of the x axis, between the predictions of two recipes at one target
 
 
 def plot_recipes(found: RecipeComparison, *, ax: Axes | None = None) -> Axes:
     """Draw the loss of each recipe against compute: runs as dots, the joint fit as lines, dashed beyond the runs.
 
-    Lines of a law in N and D have the D/N of the target. The predictions there are marked, with their intervals.
+    Lines of a law in N and D have the D/N of the target. The predictions there are marked, with their intervals, side
+    by side.
     """
     ax = canvas.new_axes(ax)
     own = _compute(found.rows)
@@ -34,11 +36,12 @@ def plot_recipes(found: RecipeComparison, *, ax: Axes | None = None) -> Axes:
                 ax.plot(
                     C, found.joint.losses(k, values)[0], color=paint[name], linewidth=1.5, linestyle=style, zorder=3
                 )
-    for _, row in found.table.iterrows():
+    for place, (_, row) in enumerate(found.table.iterrows()):
         colour = paint[row["recipe"]]
+        x = goal * (max(high, goal) / min(low, goal)) ** (APART * (place - (len(found.table) - 1) / 2))
         if np.isfinite(row["low"]):
-            ax.plot([goal, goal], [row["low"], row["high"]], color=colour, linewidth=1.0, marker="_", zorder=4)
-        ax.plot([goal], [row["loss"]], color=colour, marker="*", markersize=11, markeredgecolor="white", zorder=5)
+            ax.plot([x, x], [row["low"], row["high"]], color=colour, linewidth=1.0, marker="_", zorder=4)
+        ax.plot([x], [row["loss"]], color=colour, marker="*", markersize=11, markeredgecolor="white", zorder=5)
     ax.set_xlabel("training compute $C$ (FLOP)" if found.joint.kind == "C" else "training compute $C = 6ND$ (FLOP)")
     ax.set_ylabel(labels.axis_label("loss"))
     ticks.set_log(ax, "x", power_of_ten)

@@ -79,7 +79,7 @@ def _draw_lines(ax: Axes, fit: Fit, fitted: pd.DataFrame, held: pd.DataFrame, co
             style = "--" if dashed else "-"
             ax.plot(rows[column], y, color=paint[str(run)], linewidth=1.1, linestyle=style, zorder=3)
             handles.append(legend.stroke(paint[str(run)], short[str(run)], dashed))
-    return legend.first(handles, MOST_LINES)
+    return legend.some_of(handles, MOST_LINES)
 
 
 def _mark_outliers(ax: Axes, fit: Fit, rows: pd.DataFrame, column: str, unit: float) -> None:

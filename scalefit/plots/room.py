@@ -45,7 +45,7 @@ def best_corner(ax: Axes, legend: Legend) -> tuple[Corner, float]:
     taken = _taken(ax, ax.texts)
     shares = [_share(taken, corner, width, height) for corner in CORNERS]
     best = int(np.argmax(shares))
-    return CORNERS[best], max(shares[best], LEAST)
+    return CORNERS[best], shares[best]
 
 
 def grow(ax: Axes, corner: str, share: float) -> None:

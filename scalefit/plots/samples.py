@@ -13,7 +13,7 @@ from scalefit.errors import FitWarning, InputError
 from scalefit.fitting.result import Fit
 from scalefit.numerics import errors
 from scalefit.plots.labels import percent
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 from scalefit.schedules import Schedule, parse_schedule
 
 SIGMAS = 5.0  #: rows that are off by more than this many times the noise are marked
@@ -68,7 +68,7 @@ def plan_of(schedule: str | Schedule) -> Schedule:
 
 def as_runs(data: Runs | pd.DataFrame | None) -> Runs | None:
     """Run logs from a table."""
-    return data if data is None or isinstance(data, Runs) else read_runs(data, need=())
+    return None if data is None else runs_of(data)
 
 
 def residuals(fit: Fit, rows: pd.DataFrame) -> np.ndarray:

@@ -138,7 +138,7 @@ class RoundLogLocator(Locator):
     @staticmethod
     def thinned(found: Sequence[float], most: int) -> Sequence[float]:
         """At most so many of some ticks: those of the rounder numbers, evenly thinned where that is not enough."""
-        for leads in ((1, 2, 4, 5), (1, 2, 5), (1, 3), (1,)):
+        for leads in (range(1, 10), (1, 2, 4, 5), (1, 2, 5), (1, 3), (1,)):
             if len(found) <= most:
                 return found
             rounder = [tick for tick in found if round(tick / 10.0 ** math.floor(math.log10(tick) + 1e-9), 6) in leads]

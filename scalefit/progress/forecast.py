@@ -14,6 +14,7 @@ from scalefit.diagnosis.checks import Check
 from scalefit.errors import InputError
 from scalefit.fitting.recipe import another_recipe
 from scalefit.fitting.result import Fit
+from scalefit.notices import Line, doubted
 from scalefit.numerics import FloatArray
 from scalefit.progress.drift import PRIOR_FORECASTS, Scale, ahead, scale_from, squared, white_noise
 from scalefit.progress.own_curve import EPOCHS, bounds, fallen, own_curve
@@ -65,7 +66,9 @@ class PartialForecast(Shown):
         """Whether the forecast has no warning."""
         return not self.warnings
 
-    def __str__(self) -> str:
+    @property
+    def lines(self) -> list[Line]:
+        """What is said, line by line."""
         now = float(self.seen["loss"].iloc[-1])
         lost = any(check.code == "diverged" for check in self.warnings)
         tested = f"{self.forecasts} back-tested forecast{'s' * (self.forecasts > 1)}"
@@ -77,7 +80,7 @@ class PartialForecast(Shown):
             f"  {self.basis}; {scaled if self.forecasts else 'interval not checked by any back-test'}",
         ]
         lines += [f"  {self.among}"] * bool(self.among)
-        return "\n".join([*lines, *(f"! {check.text}" for check in self.warnings)])
+        return [*lines, *doubted(check.text for check in self.warnings)]
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """The run so far, the fan ahead of it, and how the forecast of its end narrowed."""

@@ -14,7 +14,7 @@ from scalefit.errors import InputError
 from scalefit.fitting.result import Fit
 from scalefit.numerics import FloatArray
 from scalefit.progress.rises import spikes
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 from scalefit.runs.divergence import Divergence, divergence
 from scalefit.runs.trajectory import Clock
 from scalefit.schedules import Schedule, parse_schedule
@@ -133,7 +133,7 @@ class PartialRun:
 
 def read_partial(run: Runs | pd.DataFrame, schedule: str | Schedule | None, fit: Fit | None) -> PartialRun:
     """Check a log of one run in progress; see :func:`scalefit.predict_partial` for what is refused."""
-    logs = run if isinstance(run, Runs) else read_runs(run, need=())
+    logs = runs_of(run)
     where = logs.origin[0].path if logs.origin else "run"
     if fit is not None and not fit.law.is_trajectory:
         why = f"law {fit.law.name} does not follow a learning-rate schedule"

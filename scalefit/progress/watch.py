@@ -15,7 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.answers import Shown
-from scalefit.errors import InputError
+from scalefit.errors import InputError, listed
+from scalefit.notices import Line
 from scalefit.numerics import FloatArray
 from scalefit.progress.dips import in_dips
 from scalefit.progress.events import (
@@ -35,6 +36,7 @@ from scalefit.progress.events import (
 )
 from scalefit.progress.rises import FEWEST, GAP, SURE, Spike, far_out, find_rise, find_spikes, isolated, least_level
 from scalefit.progress.runaway import runaway
+from scalefit.runs import Runs
 from scalefit.runs.divergence import LAST, NEAR_INITIAL, divergence
 from scalefit.runs.final import marked
 
@@ -60,25 +62,28 @@ class Watch(Shown):
         """The first warning."""
         return self.warnings[0] if self.warnings else None
 
-    def __str__(self) -> str:
+    @property
+    def lines(self) -> list[Line]:
+        """What is said, line by line."""
         lines = [f"  step {each.step}: {each.signal} {each.text}" for each in self.warnings]
-        return "\n".join([f"{self.status} at step {self.step}: {self.why}", *lines])
+        return [f"{self.status} at step {self.step}: {self.why}", *lines]
 
 
 def watch(
-    rows: pd.DataFrame,
+    rows: Runs | pd.DataFrame,
     initial_loss: float | None = None,
     predicted: FloatArray | None = None,
     steps: int | None = None,
 ) -> Watch:
-    """Spikes, divergence and warnings in the rows of one run.
+    """Spikes, divergence and warnings in one run.
 
-    ``rows``: columns step and loss, and any of grad_norm, attention_logit_max, output_logit_logsumexp, lr.
+    ``rows``: a log of one run, or its rows: columns step and loss, and any of grad_norm, attention_logit_max,
+    output_logit_logsumexp, lr.
     ``initial_loss``: of the untrained model (default: the first finite loss, if the log starts at step 0 or 1);
     ``predicted``: (n,) the loss by a fitted law at the same rows (NaN where it gives none); ``steps``: length of the
     whole run, up to which growth is extrapolated (default: as far ahead as the log goes back). Losses missing at many
-    places count as not logged, those of a few stretches as not finite. Raises InputError for missing columns or fewer
-    than three rows.
+    places count as not logged, those of a few stretches as not finite. Raises InputError for missing columns,
+    several runs, or fewer than three rows.
 
     >>> calm = 3.0 + 5.0 / np.arange(1, 201) + 0.01 * np.cos(np.arange(200.0) ** 2)
     >>> loss = np.where(np.abs(np.arange(200) - 151) < 2, 5.0, calm)
@@ -86,7 +91,7 @@ def watch(
     >>> seen.status, [(spike.start, spike.stop) for spike in seen.spikes], seen.first.step
     ('spikes', [(150, 152)], 150)
     """
-    rows, predicted = _by_step(rows, predicted)
+    rows, predicted = _by_step(_of_one_run(rows), predicted)
     step, loss = rows["step"].to_numpy(int), rows["loss"].to_numpy(float)
     lone = np.isfinite(loss)
     lone[lone] = isolated(np.log(np.maximum(loss[lone], 1e-99))) if lone.sum() >= JUDGED else False
@@ -163,6 +168,19 @@ def _risen(rows: pd.DataFrame, spikes: list[Spike]) -> list[Risen]:
     before = rows if last is None else rows[rows["step"] < last.start]
     risen = shift(rows, last) or slow_rise(before)
     return [risen] if risen else []
+
+
+def _of_one_run(rows: Runs | pd.DataFrame) -> pd.DataFrame:
+    """The rows of the only run, with its mark of divergence. Raises InputError for several runs."""
+    if isinstance(rows, Runs):
+        if rows.curves is None:
+            raise InputError("the log holds no steps", todo="give a log with one row per logged step")
+        rows = rows.curves.assign(diverged=bool(marked(rows.table).any()))
+    names = [str(each) for each in rows["run"].unique()] if "run" in rows.columns else []
+    if len(names) > 1:
+        todo = f"select one: .where({f'run == {names[0]!r}'!r})"
+        raise InputError(f"the log holds {len(names)} runs: {listed(names, 5)}", todo=todo)
+    return rows
 
 
 def _by_step(rows: pd.DataFrame, predicted: FloatArray | None) -> tuple[pd.DataFrame, FloatArray | None]:

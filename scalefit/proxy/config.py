@@ -50,7 +50,7 @@ class Config:
     """One run. ``batch`` counts tokens per optimiser step, ``lr`` is the peak learning rate, ``steps`` counts updates.
 
     ``schedule`` is a text of `scalefit.schedules`, such as "cosine" or "wsd:decay_steps=200"; where it does not give
-    steps, warmup, peak_lr or final (= final_ratio · lr), they are filled in from here. ``weight_decay`` is multiplied
+    steps, warmup, peak_lr or final (= final_ratio · peak), they are filled in from here. ``weight_decay`` is multiplied
     by the learning rate, or, with ``independent_decay``, by the schedule alone (lr / peak lr). Spikes are added to
     every ``spike_every``-th gradient before it is clipped. The parametrisation depends on the sizes relative to
     base_width, base_depth and base_d_head.
@@ -196,10 +196,11 @@ class Config:
         shape = SHAPES.get(kind.replace("-", "_"))
         if shape is None:
             return parse_schedule(self.schedule)
-        filled = {"peak_lr": self.lr, "warmup": self.warmup, "final": self.final_ratio * self.lr}
         given = {part.partition("=")[0].strip() for part in rest.split(",") if part.strip()}
+        final = f"{100 * self.final_ratio!r}%" if "peak_lr" in given else f"{self.final_ratio * self.lr!r}"
+        filled = {"peak_lr": f"{self.lr!r}", "warmup": f"{self.warmup!r}", "final": final}
         takes = inspect.signature(shape).parameters
-        parts = [f"{key}={value!r}" for key, value in filled.items() if key in takes and key not in given]
+        parts = [f"{key}={value}" for key, value in filled.items() if key in takes and key not in given]
         parts += [] if "steps" in given else [f"steps={self.steps}"]
         return parse_schedule(f"{kind}:{','.join([rest, *parts] if rest else parts)}")
 

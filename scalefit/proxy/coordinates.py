@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scalefit.errors import InputError
+from scalefit.notices import Line, Notice
 from scalefit.numerics import flatness, slope_of
 from scalefit.proxy.config import Config
 from scalefit.proxy.ensemble import Ensemble
@@ -85,7 +86,7 @@ class Coordinates:
         return pd.DataFrame(rows, columns=["module", AXES[self.axis], "step", "seed", "mean_abs"])
 
     @property
-    def lines(self) -> list[str]:
+    def lines(self) -> list[Line]:
         """The verdict as text: of all modules, then one line per module."""
         runs = "more seeds (--seeds) or steps would decide it"
         head = "pass: every module keeps its size" if self.ok else f"undecided: {runs}"
@@ -93,7 +94,11 @@ class Coordinates:
         what = f"slope of log mean |x| in log {AXES[self.axis]} at the last step"
         told = [f"{self.verdict[name]:<10} {name:<9} {what}: {_told(ends)}" for name, ends in self.last.items()]
         none = all(np.isnan(ends[1]) for ends in self.last.values())
-        return [head, *told, *["! no interval: two sizes and one seed leave no scatter; add sizes or seeds"] * none]
+        return [
+            head,
+            *told,
+            *[Notice("no interval: two sizes and one seed leave no scatter; add sizes or seeds")] * none,
+        ]
 
 
 def _told(ends: Floats) -> str:

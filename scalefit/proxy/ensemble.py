@@ -65,10 +65,10 @@ class Ensemble:
 
     def _schedule(self) -> None:
         """Learning rate and decay of every step, (K, steps + 1), and their factors over the weights, (K, P)."""
-        self.lr = np.stack([c.lr_schedule()(np.arange(c.steps + 1)) for c in self.members])
-        relative = self.lr / np.maximum(self.lr.max(axis=1, keepdims=True), np.finfo(float).tiny)
-        rate = [relative[k] if c.independent_decay else self.lr[k] for k, c in enumerate(self.members)]
-        decay = np.stack([c.weight_decay * r for c, r in zip(self.members, rate, strict=True)])
+        schedules = [c.lr_schedule() for c in self.members]
+        self.lr = np.stack([schedule(np.arange(self.config.steps + 1)) for schedule in schedules])
+        unit = [s.peak or 1.0 if c.independent_decay else 1.0 for c, s in zip(self.members, schedules, strict=True)]
+        decay = self.lr / np.array(unit)[:, None] * np.array([[c.weight_decay] for c in self.members])
         self.lr_KS, self.decay_KS = (torch.from_numpy(a).float().to(self.device) for a in (self.lr, decay))
         leaves = self.model.leaves
         self.lr_P = weights.spread(self.factors.lr, leaves).to(self.device)

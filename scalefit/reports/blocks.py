@@ -80,7 +80,8 @@ class Figure:
         try:
             light, dark = as_svg(draw())
         except ScalefitError as error:
-            return Text([f"This figure was not drawn ({caption}): {error}"], "notes")
+            which = f'The figure "{caption.rstrip(".")}"' if caption else "A figure"
+            return Text([f"{which} was not drawn: {error}"], "notes")
         return cls(caption, alt, light, dark)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from scalefit.answers import grouped
+from scalefit.notices import Line, Notice, doubts_of, without_doubts
 from scalefit.reports.blocks import Block, Figure, Section, Table, Text, brief
 from scalefit.reports.page import Report
 from scalefit.reports.tables import together
@@ -23,19 +24,23 @@ MOST_LINES = 400  #: of the text of an answer
 
 
 def page_of(
-    title: str, text: str, table: pd.DataFrame | None, notes: Sequence[str], figures: Sequence[Callable[[], Axes]]
+    title: str,
+    lines: Sequence[Line],
+    table: pd.DataFrame | None,
+    notes: Sequence[Notice],
+    figures: Sequence[Callable[[], Axes]],
 ) -> Report:
-    """The page of an answer: ``text`` is what the command prints, its first line the verdict."""
-    lines = text.splitlines()
-    warnings = [line.lstrip("! ") for line in lines if line.lstrip().startswith("!")]
-    said = [line for line in lines if not line.lstrip().startswith("!")]
+    """The page of an answer: ``lines`` are what the command prints, the first of them the verdict."""
+    said = without_doubts(lines)
+    warnings = [*doubts_of(lines), *(f"read: {text}" for text in grouped(doubts_of(notes)))]
     shown = said[:MOST_LINES] + ([f"... and {len(said) - MOST_LINES} more lines"] if len(said) > MOST_LINES else [])
     body: list[Block] = [Text([brief(line, 1000) for line in shown], "code")]
     drawn: list[Block] = [_figure(draw) for draw in figures]
     tables: list[Block] = (
         [Table.of("The main table of the answer", together(table))] if table is not None and len(table) else []
     )
-    how: list[Block] = [Text(list(map(brief, grouped(notes))), "notes")] if notes else []
+    read = grouped(note.text for note in notes)
+    how: list[Block] = [Text(list(map(brief, read)), "notes")] if read else []
     made: list[Block] = [Text([made_by()], "code"), Text([f"scalefit {__version__}"])]
     sections = [
         Section("Answer", body),
@@ -45,7 +50,18 @@ def page_of(
         Section("Provenance", made),
     ]
     verdict = brief(next((line.strip() for line in said if line.strip()), title), 400)
-    return Report(title, verdict, warnings, [each for each in sections if each.blocks])
+    return Report(title, verdict, warnings, [each for each in sections if each.blocks], _bounded(table))
+
+
+def _bounded(table: pd.DataFrame | None) -> bool:
+    """Whether a table holds intervals.
+
+    >>> _bounded(pd.DataFrame({"loss": [2.0], "low": [1.9]})), _bounded(pd.DataFrame({"loss": [2.0]}))
+    (True, False)
+    """
+    if table is None:
+        return False
+    return any(table[name].notna().any() for name in table.columns if str(name).rpartition("_")[2] == "low")
 
 
 def without_math(label: str) -> str:

@@ -25,13 +25,14 @@ from scalefit.fitting.summary import (
     remarks,
     verdict,
 )
+from scalefit.notices import doubts_of, without_doubts
 from scalefit.planning.allocation.targets import budgets_of
 from scalefit.reports.asked import Asked
 from scalefit.reports.blocks import Block, Figure, Section, Table, Text, brief
 from scalefit.reports.page import Report
 from scalefit.reports.provenance import citations, provenance
 from scalefit.reports.sensitivity import sensitivity_of
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 from scalefit.schedules import Schedule
 from scalefit.selection.automatic import AUTO
 from scalefit.selection.automatic import fit as fit_law
@@ -77,7 +78,7 @@ def report(
     elif isinstance(source, str | Path) and Path(source).suffix == ".json":
         fit = load_fit(source)
     else:
-        runs = source if isinstance(source, Runs) else read_runs(source, need=())
+        runs = runs_of(source)
         place = {name: float(value) for name, value in at.items() if isinstance(value, (int, float))}
         fit = fit_law(runs, law, at=place, draws=draws, seed=seed, drop_diverged=drop_diverged)
     if compute is not None:
@@ -101,7 +102,9 @@ def report(
     names = listed([Path(str(one["path"])).name for one in fit.origin], MOST_RUNS)
     title = f"Forecast by the law {fit.law.name}" + (f" from {brief(names, 80)}" if names else "")
     spoken = [check.text for check in (*cautions, *fit.warnings)] + [fit.one_sided] * bool(fit.one_sided)
-    return Report(title, _verdict(asked, point, tested), spoken, [each for each in sections if each.blocks])
+    spoken += [f"read: {text}" for text in grouped(fit.doubts)]
+    bounded = fit.intervals is not None if point is None else bool(point["low"].iloc[-1:].notna().all())
+    return Report(title, _verdict(asked, point, tested), spoken, [each for each in sections if each.blocks], bounded)
 
 
 def _verdict(asked: Asked, point: pd.DataFrame | None, tested: Backtest | str) -> str:
@@ -182,7 +185,8 @@ def _law(fit: Fit) -> Section:
         [str(name), rounded(row["value"], row["low"], row["high"]), row["state"], row["unit"], row["meaning"]]
         for name, row in fit.table.iterrows()
     ]
-    head = ["parameter", "value ± half of its 90 % interval", "state", "unit", "meaning"]
+    value = "value ± half of its 90 % interval" if fit.intervals else "value"
+    head = ["parameter", value, "state", "unit", "meaning"]
     known = type(fit.law).fails
     return Section(
         "The law",
@@ -200,7 +204,7 @@ def _checks(fit: Fit, cautions: tuple[Check, ...]) -> Section:
     failed = [*(f"{check.text}" for check in cautions), *(check.text for check in fit.warnings)]
     blocks: list[Block] = [Text([f"{verdict(fit)[0].upper()}{verdict(fit)[1:]}."])]
     blocks.append(Text(failed, "warnings") if failed else Text(["No check failed."]))
-    others = [line for line in remarks(fit) if not line.startswith("!")]
+    others = without_doubts(remarks(fit))
     return Section("Checks", [*blocks, *([Text(others, "notes")] if others else [])])
 
 
@@ -271,9 +275,7 @@ def _plan(asked: Asked, compute: Any) -> Section:
         found = plan(fit, compute=budget, **held)
     except ScalefitError as error:
         return Section("Plan", [Text([f"No plan by this law: {error}."])])
-    lines = str(found).splitlines()
-    shown = [line for line in lines if not line.startswith("!")]
-    said = [line.removeprefix("! ") for line in lines if line.startswith("!")]
+    shown, said = without_doubts(found.lines), doubts_of(found.lines)
     alt = "Loss against model size at equal compute, with the path of the optima; the numbers are in the text above"
     caption = "Valleys of equal compute, the path of their lowest points, and the planned run."
     warned = [Text(said, "warnings")] if said else []

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from scalefit.errors import InputError
 from scalefit.escaping import lines_of
+from scalefit.notices import doubted
 from scalefit.reports.blocks import Block, Figure, Section, Table
 from scalefit.writing import refuse, write_text
 
@@ -29,17 +30,23 @@ class Report:
     verdict: str
     warnings: Sequence[str]  #: every failed check
     sections: Sequence[Section]
+    bounded: bool = True  #: whether the answer has an interval; without one nothing says how far off it may be
 
     @property
     def ok(self) -> bool:
         """Whether no check failed."""
         return not self.warnings
 
+    @property
+    def tone(self) -> str:
+        """How the verdict is shown: as ``good``, with a ``doubt``, or as ``open`` where there is no interval."""
+        return "doubt" if self.warnings else "good" if self.bounded else "open"
+
     def html(self) -> str:
         """The page as HTML."""
         return lines_of(_template("page.html").render(page=self, kind=_kind, slug=_slug, data=_data))
 
-    def markdown(self, figures: Sequence[str] = ()) -> str:
+    def markdown(self, figures: Sequence[str]) -> str:
         """The page as Markdown (GitHub's), with links to the files of the ``figures``, in their order."""
         lines = ["<!-- scalefit report -->", f"# {_plain(self.title)}", "", f"**{_plain(self.verdict)}**", ""]
         lines += [f"- ⚠ {_plain(text)}" for text in self.warnings] + [""] * bool(self.warnings)
@@ -81,7 +88,7 @@ class Report:
         return self.html()
 
     def __repr__(self) -> str:
-        return "\n".join([self.title, self.verdict, *(f"! {text}" for text in self.warnings)])
+        return "\n".join([self.title, self.verdict, *map(str, doubted(self.warnings))])
 
 
 def _figures_of(page: Path) -> set[Path]:

@@ -17,7 +17,7 @@ from scalefit.reports.asked import Asked
 from scalefit.reports.blocks import Block, Figure, Table, Text
 from scalefit.rows.asked import own_point
 from scalefit.rows.scale import scale_of
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 from scalefit.selection.candidates import candidates_for
 from scalefit.selection.judging import MANY
 
@@ -117,7 +117,7 @@ def _laws(asked: Asked, but: Fit, refused: list[str]) -> list[tuple[str, float]]
 
 def _rivals(fit: Fit, data: Runs | pd.DataFrame, refused: list[str]) -> list[Fit]:
     """The laws that read the same columns, fitted to the same rows."""
-    runs = data if isinstance(data, Runs) else read_runs(data, need=())
+    runs = runs_of(data)
     columns = set(fit.law.columns.values())
     found = []
     for law, *_ in candidates_for(runs, None if fit.target == "loss" else fit.target).laws:

@@ -17,7 +17,8 @@ SPECIAL |= {"–": "--", "±": r"$\pm$", "<": r"\textless{}", ">": r"\textgreate
 
 
 def together(table: pd.DataFrame) -> pd.DataFrame:
-    """The same table with each value and the ends of its interval in one column, rounded to that interval.
+    """The same table with each value and the ends of its interval in one column, rounded to that interval, without
+    columns that say nothing in any row.
 
     An interval is a pair of columns ``low``, ``high`` (of the column before them) or ``X_low``, ``X_high`` (of ``X``).
 
@@ -26,7 +27,7 @@ def together(table: pd.DataFrame) -> pd.DataFrame:
     >>> together(pd.DataFrame({"N": [float("nan")], "N_low": [1.0], "N_high": [2.0]})).to_dict("list")
     {'N': ['–']}
     """
-    found = table.copy()
+    found = table.loc[:, [not len(table) or bool((each.notna() & (each != "")).any()) for _, each in table.items()]]
     for column in list(table.columns):
         if not isinstance(column, str) or not (column == "low" or column.endswith("_low")):
             continue
@@ -36,8 +37,8 @@ def together(table: pd.DataFrame) -> pd.DataFrame:
         if own not in table.columns or high not in table.columns or not pd.api.types.is_numeric_dtype(table[own]):
             continue
         ends = zip(table[own], table[column], table[high], strict=True)
-        found[own] = [rounded(*map(float, each)) if each[0] == each[0] else "–" for each in ends]
-        found = found.drop(columns=[column, high])
+        texts = [rounded(*map(float, each)) if each[0] == each[0] else "–" for each in ends]
+        found = found.assign(**{own: texts}).drop(columns=[column, high], errors="ignore")
     return found
 
 
@@ -46,7 +47,7 @@ def as_markdown(table: pd.DataFrame) -> str:
     return "\n".join(rows_of_markdown(_as_text(table))) + "\n"
 
 
-def as_latex(table: pd.DataFrame, equation: str | None = None) -> str:
+def as_latex(table: pd.DataFrame, equation: str | None) -> str:
     """A table as LaTeX with the rules of ``booktabs``, after the equation of a fitted law where there is one."""
     shown = _as_text(table)
     lines = [r"\begin{equation}", f"  {latex_of(equation)}", r"\end{equation}"] if equation else []

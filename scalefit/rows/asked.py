@@ -10,7 +10,7 @@ import pandas as pd
 
 from scalefit.errors import InputError
 from scalefit.laws.law import Law
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 from scalefit.runs.matching import canonical, match
 from scalefit.runs.quantities import quantity
 from scalefit.runs.table import DERIVED
@@ -107,7 +107,7 @@ def refuse_unread(laws: Sequence[Law], at: Point) -> None:
 def scales_asked(data: Runs | pd.DataFrame | None, at: Point) -> pd.DataFrame:
     """The sizes, amounts of data and compute for which a prediction is asked, one row each."""
     if data is not None:
-        return (data if isinstance(data, Runs) else read_runs(data, need=())).table
+        return runs_of(data).table
     scales = {"N", "D", "C"}
     read = {name: value for name, value in read_point(at, scales).items() if name in scales}
     several = {name: value if isinstance(value, list | tuple) else np.atleast_1d(value) for name, value in read.items()}

@@ -11,6 +11,7 @@ import pandas as pd
 
 from scalefit.answers import Shown
 from scalefit.errors import InputError, listed
+from scalefit.notices import Line, Notice, doubted
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.endings import spacing
 from scalefit.runs.table import Note, Runs, axis_of, spans
@@ -44,14 +45,11 @@ class Report(Shown):
     extents: tuple[RunExtent, ...]
 
     @property
-    def lines(self) -> list[str]:
+    def lines(self) -> list[Line]:
         """The lines of the report."""
         doubts = (self._ties, self._without_loss)
         parts = (self._head, self._columns, *doubts, self._extents, self._rates, self._ranges, self._notes)
         return [line for part in parts for line in part()]
-
-    def __str__(self) -> str:
-        return "\n".join(self.lines)
 
     def as_dict(self) -> dict[str, object]:
         """The report as plain values: columns, runs, ranges, notes, origin."""
@@ -99,21 +97,18 @@ class Report(Shown):
         """Whether the logs hold a loss, or columns of which one is to be chosen."""
         return not [*self._without_loss()]
 
-    def _without_loss(self) -> Iterator[str]:
+    def _without_loss(self) -> Iterator[Line]:
         frames = [frame for frame in (self.runs.curves, self.runs.table) if frame is not None]
         tied = any("loss" in note.text for note in self.runs.notes if note.kind == "ambiguous")
         if tied or any("loss" in frame.columns for frame in frames):
             return
         likely = sorted(set(likely_losses(frames)), key=lambda name: name.lower())
         todo = f"likeliest: {listed([f'--map loss={name}' for name in likely], 4)}" if likely else "--map loss=COLUMN"
-        yield f"! no loss was found, which every law of the loss needs; {todo}"
+        yield Notice(f"no loss was found, which every law of the loss needs; {todo}")
 
-    def _ties(self) -> Iterator[str]:
-        for note in self.runs.notes:
-            if note.kind == "ambiguous":
-                yield f"! {note.text}"
-        for note in self._undecided:
-            yield f"! {note.text}"
+    def _ties(self) -> Iterator[Line]:
+        ties = [note for note in self.runs.notes if note.kind == "ambiguous"]
+        yield from doubted(note.text for note in (*ties, *self._undecided))
 
     def _extents(self) -> Iterator[str]:
         if self.runs.curves is None or not self.extents:

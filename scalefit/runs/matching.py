@@ -15,15 +15,15 @@ from functools import lru_cache
 
 from scalefit.errors import InputError
 from scalefit.runs.columns import COLUMNS, CONFIGURED, Column
+from scalefit.runs.quantities import compute_unit
 from scalefit.runs.wording import (
     BRACKET,
     EMBEDDINGS,
     SPLITS,
     Told,
-    compute_unit,
-    counts_other_things,
+    averages_beside,
+    contradicted,
     header_scale,
-    in_percent,
     kind_counted,
     spaced,
     told,
@@ -55,10 +55,9 @@ ROOMS = ("config/", "summary/", "hparams/")  #: "nested": a known name after one
 PREFIX = re.compile(
     r"(?:(?:\w+_)?(?:config|cfg|args|params|settings|hparams)|conf|configuration|hyper|hyperparameters|arguments|options|"
     r"flags|summary|model|arch|architecture|network|net|optimizer|optimiser|optim|opt|optimization|train|training|trainer|"
-    r"data|dataset|dataloader|scheduler|lr_scheduler|run|experiment|exp|stats|probes?|monitor|debug|learning)/"
+    r"defaults?|common|shared|data|dataset|dataloader|scheduler|lr_scheduler|run|experiment|exp|stats|probes?|monitor|debug|learning)/"
 )
 COUNTED = frozenset({"N", "N_total", "D", "tokens"})  #: columns whose name may end in a unit: params_M, tokens_B
-SHARES = frozenset({"error", "accuracy", "domain_share"})  #: columns of shares, which people write in per cent
 LARGE = frozenset({"parameters", "tokens", "FLOP", "optimiser steps", "examples"})  #: units of large counts
 #: such as (B) or (1e9 tokens), which elsewhere says what was measured on
 LETTER = re.compile(r"[\(\[]\s*(?!in\s+1|e[+-]?\d+\s*[\)\]])(?:\d\S*\s+)?[A-Za-z][^\)\]]*[\)\]]")
@@ -170,6 +169,8 @@ def _guessed(
             continue  # such as encoder.d_model and decoder.d_model: neither is the model's
         if canonical == "run" and len(named := [name for name in candidates if IDENTIFIER.search(name.lower())]) == 1:
             candidates = {named[0]: 1.0}  # names may come again, identifiers do not
+        if canonical == "loss" and len(candidates) == 1 and tier in ("fallback", "worded", "last"):
+            candidates |= dict.fromkeys(averages_beside(next(iter(candidates)), free), 1.0)
         if len(candidates) > 1:
             what = f"the columns {' and '.join(map(repr, candidates))} could both be {canonical}"
             todo = "choose one: " + " or ".join(f"--map {canonical}={in_shell(name)}" for name in candidates)
@@ -194,10 +195,11 @@ def _scales(name: str, tier: str) -> dict[str, float]:
     """The canonical names that a name could be by the aliases of one tier, each with the factor to its unit."""
     if len(name) > LONGEST:
         return {}
-    other = counts_other_things(name)  # tokens (words), D (samples), compute (GPU hours)
-    known = {canonical: column for canonical, column in COLUMNS.items() if not (other and column.unit in LARGE)}
-    if in_percent(name):  # of a peak, or of what else
-        known = {canonical: column for canonical, column in known.items() if canonical in SHARES}
+    known = {
+        canonical: column
+        for canonical, column in COLUMNS.items()
+        if not (column.numeric and contradicted(name, canonical, column.unit in LARGE))
+    }
     scales = {
         canonical: _scale(name, canonical, column, tier) or _told_scale(name, canonical, column, tier)
         for canonical, column in known.items()

@@ -48,6 +48,13 @@ RAISED = re.compile(r"[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 RAISED_DECIMAL = re.compile(r"[+-]?\d*\.\d+\s*[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")  #: not 2.5×10⁷
 DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)")
+PREFIXES: dict[str, float] = dict(zip(("", *"kmgtpezy"), (1e3**n for n in range(9)), strict=True))
+LONG = ["kilo", "mega", "giga", "tera", "peta", "exa", "zetta", "yotta"]
+#: such as PFLOP, exaflops, pf-days, petaflop/s-days; a rate without days is no amount of compute
+FLOP = re.compile(rf"({'|'.join(LONG)}|[kmgtpezy]?)[\s_-]*flops?")
+DAYS = re.compile(rf"({'|'.join(LONG)}|[kmgtpezy])[\s_-]*f(?:lops?)?(?:/s)?[\s_-]*days?")
+#: words of a name that may stand beside a unit of compute
+COMPUTE = re.compile(r"\b(?:training|train|total|throughput|compute|model|c|in)\b")
 WORDS = {"nan": float("nan"), "inf": float("inf"), "infinity": float("inf"), "∞": float("inf")}
 
 
@@ -96,6 +103,28 @@ def upright(text: str) -> str:
     'tokens (10^9)'
     """
     return RAISED.sub(lambda found: f"^{found[0].translate(DIGITS)}", text)
+
+
+def flop(unit: str) -> float:
+    """The FLOP that a unit of compute stands for, 0 if it is none."""
+    for pattern, factor in ((DAYS, 86400.0), (FLOP, 1.0)):
+        if found := pattern.fullmatch(unit):
+            return PREFIXES[found[1][:1]] * factor
+    return 0.0
+
+
+def compute_unit(plain: str) -> float:
+    """The FLOP that a name of compute counts in, by a normalised name: total_gflops, pf_days; 0 for any other name.
+
+    A name without a prefix, such as flops, is none of these; teraflops alone are those of a second.
+
+    >>> compute_unit("total_gflops"), compute_unit("pf_days"), compute_unit("flops"), compute_unit("tflops")
+    (1000000000.0, 8.64e+19, 0.0, 0.0)
+    """
+    words = re.sub(r"[\s_]+", " ", COMPUTE.sub(" ", plain.replace("/s", "~s").replace("_", " ").replace("/", " ")))
+    factor, said = flop(words.replace("~s", "/s").strip()), {*COMPUTE.findall(plain.replace("_", " "))}
+    rate = factor in (1e9, 1e12, 1e15) and not said & {"total", "training", "train", "compute", "c"}
+    return 0.0 if factor <= 1.0 or rate else factor
 
 
 def _bare(text: str) -> str:

@@ -107,7 +107,7 @@ def unfinished_by_status(runs: Runs) -> Iterator[Note]:
     count = int(left.sum())
     text = f"{counted(count, 'run')} did not finish ({told}): {its(count)} last loss is not final; what reads final "
     text += f'losses leaves such runs out (--where "{out}" leaves them out of everything)'
-    yield Note("suspect", text, count)
+    yield Note("dropped", text, count)
 
 
 def _came_to_an_end(runs: Runs, run: str, start: int, stop: int, declared: Mapping[str, float]) -> bool:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from scalefit.errors import InputError, counted, listed, spoken
 from scalefit.expressions import Expression, parse
+from scalefit.notices import DOUBT, NOTE, Notice
 from scalefit.quoting import quoted
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.matching import Binding
@@ -35,6 +36,11 @@ class Note:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", spoken(self.text))
+
+    @property
+    def notice(self) -> Notice:
+        """The note as a line of an answer; what is suspect is a doubt."""
+        return Notice(self.text, DOUBT if self.kind == "suspect" else NOTE)
 
 
 @dataclass(frozen=True)

@@ -94,11 +94,11 @@ class LearningRates:
         found: dict[str, list[str]] = {}
         if self.rows is None or self.given is not None or self.warmup is not None:
             return found
-        first = self.rows.groupby("run", observed=True, sort=False).head(FIRST)
-        for run, part in first.groupby("run", observed=True, sort=False):
-            head = part[["step", "lr"]].dropna()
-            at, lr = head["step"].to_numpy(), head["lr"].to_numpy(dtype=float)
-            if len(at) and at[0] > 1 and (rows := rises_from_zero(at, lr)):
+        head = self.rows.groupby("run", observed=True, sort=False).head(FIRST)[["run", "step", "lr"]].dropna()
+        begun = head.groupby("run", observed=True, sort=False)["step"].transform("first")
+        for run, part in head[begun > 1].groupby("run", observed=True, sort=False):
+            at, lr = part["step"].to_numpy(), part["lr"].to_numpy(dtype=float)
+            if rows := rises_from_zero(at, lr):
                 found.setdefault(guessed_warmup(int(at[rows - 1]), rows), []).append(str(run))
         return found
 

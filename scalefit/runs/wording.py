@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from scalefit.runs.quantities import upright
+from scalefit.runs.quantities import flop, upright
 
 SCALES = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "thousands": 1e3, "millions": 1e6, "billions": 1e9}
 SCALES |= {"million": 1e6, "mn": 1e6, "billion": 1e9, "bn": 1e9, "trillion": 1e12, "trillions": 1e12}
@@ -14,7 +14,7 @@ SCALES |= {"thousand": 1e3, "g": 1e9, "mm": 1e6, "mil": 1e6, "mio": 1e6, "mrd": 
 SCALES |= {"kilo": 1e3, "mega": 1e6, "giga": 1e9, "tera": 1e12}
 PREFIXED, STEP = frozenset({"kilo", "mega", "giga", "tera"}), re.compile(r"steps?|iter|update", re.IGNORECASE)
 LETTERS = frozenset({"k", "m", "b", "g", "t", "mn", "bn"})  #: units that may as well be the name of something
-#: what may stand beside such a unit in brackets: (M tokens), (B params), (M, non-embedding), (Mtok)
+#: beside such a unit in brackets: (M tokens), (B params), (M, non-embedding), (Mtok)
 TOKENS = r"tok(?:en)?s?|param(?:eter)?s?"
 COUNTED = re.compile(rf"(?:of|no|non|without|with|excl|incl|emb\w*|nonemb\w*|total|trained|training|train|{TOKENS})\.?")
 JOINED = re.compile(rf"(kilo|mega|giga|tera|k|m|g|b|t|mn|bn)(?=(?:{TOKENS})$)", re.IGNORECASE)
@@ -25,41 +25,31 @@ PIECE = re.compile(r"10\s*(?:\^|\*\*)\s*\d{1,2}|(?:\d[\d.]*)?e\+?\d{1,2}(?!\w)|[
 POWER = re.compile(r"1?e\+?(\d{1,2})|10\s*(?:\^|\*\*)\s*(\d{1,2})", re.IGNORECASE)
 BRACKET = re.compile(r"[\(\[]([^\(\)\[\]]*)[\)\]]")
 TEN = re.compile(r"\d*\.?\d*e[+-]?\d+|10\^[+-]?\d+", re.IGNORECASE)
-PREFIXES: dict[str, float] = dict(zip(("", *"kmgtpezy"), (1e3**n for n in range(9)), strict=True))
-LONG = ["kilo", "mega", "giga", "tera", "peta", "exa", "zetta", "yotta"]
-#: such as PFLOP, exaflops, pf-days, petaflop/s-days; a rate without days is no amount of compute
-FLOP = re.compile(rf"({'|'.join(LONG)}|[kmgtpezy]?)[\s_-]*flops?")
-DAYS = re.compile(rf"({'|'.join(LONG)}|[kmgtpezy])[\s_-]*f(?:lops?)?(?:/s)?[\s_-]*days?")
-DAY = 86400.0
-#: words of a name that may stand beside a unit of compute
-COMPUTE = re.compile(r"\b(?:training|train|total|throughput|compute|model|c|in)\b")
-#: what a number of tokens, parameters or operations does not count
-OTHERS = frozenset([
-    "samples", "sample", "sequences", "sequence", "seqs", "examples", "example", "images", "image",
-    "words", "word", "characters", "chars", "bytes", "byte", "kb", "mb", "gb", "tb", "kib", "mib", "gib",
-    "tib", "documents", "docs", "pairs", "sentences", "lines", "files", "hours", "hour", "hrs", "h",
-    "days", "day", "minutes", "min", "seconds", "sec", "s", "ms", "msec", "milliseconds",
-    "epochs", "epoch", "steps", "iterations", "layers",
-    "usd", "dollars", "kwh", "kg", "$", "€", "%", "percent", "flop/s", "flops/s", "tflop/s", "tflops/s"
-])  # fmt: skip
-
-
-#: in brackets: how many times as much as something else
-MULTIPLES = re.compile(
-    r"[x×]\s*(?:of\s+)?(?:[a-z]{2}|\d*n$)|chinchilla|multiples?|relative|rel\b|(?:times|% of)\s+[a-z]"
-)
-PERCENT = frozenset({"%", "percent", "pct", "per cent"})
-
-
-def in_percent(name: str) -> bool:
-    """Whether the brackets of a name say per cent."""
-    return _in_brackets(name) in PERCENT
 
 
 def _set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+#: what a number of tokens, parameters or operations does not count
+OTHERS = _set(
+    "samples sample sequences sequence seqs examples example images image words word characters chars bytes byte kb mb "
+    "gb tb kib mib gib tib documents docs pairs sentences lines files hours hour hrs h days day minutes min seconds "
+    "sec s ms msec milliseconds epochs epoch steps iterations layers usd dollars kwh kg $ € flop/s flops/s "
+    "tflop/s tflops/s"
+)
+#: in brackets: how many times as much as something else, or one quantity over another
+MULTIPLES = re.compile(
+    r"[x×]\s*(?:(?:of\s+)?(?:[a-z]{2}|\d*n$)|$)|chinchilla|multipl(?:es?|iers?)\b|rel(?:ative)?\b|ratio\b|factor\b|"
+    r"normali[sz]ed|times$|(?:times|% of)\s+[a-z]|%|percent|pct|per cent"
+)
+SHARES = frozenset({"error", "accuracy", "domain_share"})  #: columns of shares, which people write in per cent
+OVER = re.compile(r"[a-z. ]*(?:/|\b(?:per|over)\b)\s*(?P<what>[a-z]+)")
+OVER_PARAMETERS = re.compile(r"(?:tok(?:en)?s?)?\s*(?:/|\bper\b|\bover\b)\s*(?:param\w*|n)\b")
+OVER_N = re.compile(r"(?:[x×]|times|multiples? of)\s*n")
+#: what the quantity of a column may be counted per: nats per token, tokens per step
+COUNTED_PER = {"loss": _set("token tok byte char character word"), "lr": _set("step"),
+               "batch": _set("step iter iteration update batch")}  # fmt: skip
 #: "worded": names that consist of words of a quantity and of these beside it, in any order
 COUNTS = _set("n num number of count total model")
 WITHOUT = _set("no non without wo excl excluding nonemb noemb nonembed nonembedding nonembeddings")
@@ -75,6 +65,8 @@ STEP_BESIDE = _set(
     "n num number no count idx index global train training trainer opt optim optimizer optimiser cur current"
 )
 BESIDE = SPLITS | _set("loss nll lm mean avg average final last token tokens per nats learning")
+#: how a loss is averaged: two of these beside one another may each be the loss
+AVERAGES = _set("avg average mean ema smooth smoothed running moving cur current batch step epoch window instant raw")
 #: words of losses that are no cross-entropy of the model, and of what is no loss
 OTHER_LOSSES = _set(
     "aux auxiliary kl z router balance balancing load reg regularization regularizer contrastive box cls dfl commit vq "
@@ -107,7 +99,7 @@ def header_scale(name: str) -> float:
     plain = left[0] if len(left) == 1 else unit
     if TEN.fullmatch(plain):
         return float(re.sub(r"^e|^10\^", "1e", plain))
-    return SCALES.get(plain) or _flop(unit) or 1.0
+    return SCALES.get(plain) or flop(unit) or 1.0
 
 
 def _in_brackets(name: str) -> str:
@@ -116,37 +108,44 @@ def _in_brackets(name: str) -> str:
     return found[1].strip().lower().removeprefix("in ").strip() if found else ""
 
 
-def _flop(unit: str) -> float:
-    """The FLOP that a unit of compute stands for, 0 if it is none."""
-    for pattern, factor in ((DAYS, DAY), (FLOP, 1.0)):
-        if found := pattern.fullmatch(unit):
-            return PREFIXES[found[1][:1]] * factor
-    return 0.0
+def contradicted(name: str, canonical: str, large: bool) -> bool:
+    """Whether the brackets of a name say that its column holds no such quantity: something else that is counted (of a
+    ``large`` count), a multiple, per cent, or a share of another quantity than its unit has.
 
-
-def compute_unit(plain: str) -> float:
-    """The FLOP that a name of compute counts in, by a normalised name: total_gflops, pf_days; 0 for any other name.
-
-    A name without a prefix, such as flops, is none of these; teraflops alone are those of a second.
-
-    >>> compute_unit("total_gflops"), compute_unit("pf_days"), compute_unit("flops"), compute_unit("tflops")
-    (1000000000.0, 8.64e+19, 0.0, 0.0)
-    """
-    words = re.sub(r"[\s_]+", " ", COMPUTE.sub(" ", plain.replace("/s", "~s").replace("_", " ").replace("/", " ")))
-    factor, said = _flop(words.replace("~s", "/s").strip()), {*COMPUTE.findall(plain.replace("_", " "))}
-    rate = factor in (1e9, 1e12, 1e15) and not said & {"total", "training", "train", "compute", "c"}
-    return 0.0 if factor <= 1.0 or rate else factor
-
-
-def counts_other_things(name: str) -> bool:
-    """Whether a unit in brackets says that a column counts no tokens, parameters or operations.
-
-    >>> [counts_other_things(name) for name in ("D (samples)", "C (GPU hours)", "D (x Chinchilla)", "C (PF-days)")]
+    >>> [contradicted(name, "D", True) for name in ("D (samples)", "D (x Chinchilla)", "D (ratio)", "D (B tokens)")]
     [True, True, True, False]
+    >>> contradicted("loss (nats per token)", "loss", False), contradicted("error (%)", "error", False)
+    (False, False)
     """
     unit = _in_brackets(name)
-    words = {unit, *re.split(r"[\s,.*-]+", unit)}
-    return not _flop(unit) and (bool(OTHERS & words) or MULTIPLES.match(unit) is not None)
+    other = large and not flop(unit) and bool(OTHERS & {unit, *re.split(r"[\s,.*-]+", unit)})
+    return other or is_ratio(name, canonical)
+
+
+def is_ratio(name: str, canonical: str = "") -> bool:
+    """Whether the brackets of a name tell a multiple, per cent, or one quantity over another that is not the unit of
+    the canonical column.
+
+    >>> is_ratio("D (tokens/param)"), is_ratio("loss (nats/token)", "loss"), is_ratio("C (PFLOP/s-days)")
+    (True, False, False)
+    """
+    unit = _in_brackets(name)
+    if not unit or flop(unit):
+        return False
+    over = OVER.fullmatch(unit)
+    multiple = bool(MULTIPLES.match(unit)) and canonical not in SHARES
+    return multiple or bool(over and over["what"] not in COUNTED_PER.get(canonical, ()))
+
+
+def per_parameter(name: str, of_tokens: bool) -> bool:
+    """Whether the brackets of a name say tokens per parameter; ``of_tokens``: whether the rest of it names tokens.
+
+    >>> per_parameter("ratio (tokens per param)", False), per_parameter("D (x N)", True), per_parameter("lr (x N)", 0)
+    (True, True, False)
+    """
+    unit = _in_brackets(name)
+    found = OVER_PARAMETERS.fullmatch(unit)
+    return bool(found and (of_tokens or unit.startswith("tok"))) or bool(of_tokens and OVER_N.fullmatch(unit))
 
 
 @dataclass(frozen=True)
@@ -258,6 +257,19 @@ def worded(name: str, canonical: str) -> bool:
     if canonical != "loss" or not words & {"loss", "nll"} or words & OTHER_LOSSES:
         return False
     return bool(words & SPLITS) or words <= BESIDE
+
+
+def averages_beside(name: str, others: list[str]) -> list[str]:
+    """The losses that are the same as this mean but for how they are averaged; none where it is no mean.
+
+    >>> averages_beside("avg_loss", ["cur_loss", "val_avg_loss", "lr"]), averages_beside("nll", ["avg_loss"])
+    (['cur_loss'], [])
+    """
+    words = words_of(name)
+    if not words & AVERAGES:
+        return []
+    ours = {each: words_of(each) for each in others if each != name}
+    return [each for each, own in ours.items() if own & AVERAGES and own - AVERAGES == words - AVERAGES]
 
 
 def words_of(name: str) -> set[str]:

@@ -7,29 +7,23 @@ import inspect
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scalefit.errors import InputError, all_of, listed
+from scalefit.errors import InputError, listed
 from scalefit.schedules.areas import per_step_lr, refuse_too_long, warmup_end
 from scalefit.schedules.names import schedule_names
 from scalefit.schedules.shapes import SHAPES
+from scalefit.schedules.values import values_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Floats = NDArray[np.float64]
-STEP_KEYS = ("steps", "warmup", "decay_steps")
-TEXT_KEYS = ("decay",)
-THOUSANDS = {"k": 1_000, "m": 1_000_000}
 LARGEST = 2**53  #: numbers beyond it are no steps
-LIST_KEYS = ("at", "lr", "factor")
-#: of what a value in percent is a share
-WHOLES = {"decay_steps": "steps", "at": "steps", "warmup": "steps", "final": "peak_lr", "initial": "peak_lr"}
 
 
 @dataclass(frozen=True)
@@ -37,7 +31,7 @@ class Schedule:
     """The learning rate of a run: call it with a step, or get every step with `per_step()`.
 
     `text`: canonical text form; `steps`: last step; `warmup`: step at which the first warmup ends; `how`: for a file
-    that does not have every step, how the others were found.
+    that does not have every step, how the others were found; `set_peak`: the peak that the text gives, 0 without one.
 
     >>> schedule = parse_schedule("linear:steps=4,peak_lr=1")
     >>> schedule, schedule(2), schedule.per_step()
@@ -49,6 +43,7 @@ class Schedule:
     warmup: int
     shape: Callable[[ArrayLike], Floats] = field(repr=False, compare=False)
     how: str = field(default="", repr=False, compare=False)
+    set_peak: float = field(default=0.0, repr=False, compare=False)
 
     def __repr__(self) -> str:
         return f"Schedule({self.text!r})"
@@ -60,6 +55,15 @@ class Schedule:
     def per_step(self) -> Floats:
         """Learning rate at steps 0..steps, both included: float64 of shape (steps + 1,)."""
         return self.shape(np.arange(self.steps + 1))
+
+    @property
+    def peak(self) -> float:
+        """The highest learning rate: the one that was set, also where the steps end within the warmup.
+
+        >>> parse_schedule("constant:steps=4,peak_lr=1,warmup=8").peak
+        1.0
+        """
+        return max(self.set_peak, float(self.per_step().max()))
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,8 @@ def parse_schedule(text: str, *, warmup: int | None = None) -> Schedule:
     Lists are written with slashes: `multi_step:peak_lr=3e-4,steps=16000,at=8000/12000,factor=0.3`. `csv:PATH` (or a
     path that ends in .csv, .csv.gz or .tsv) reads the columns step and lr; if the file has several schedules,
     `csv:PATH#NAME` chooses one by its column schedule or run. `warmup` completes a CSV whose first row is later than
-    step 1. Raises InputError that names the part that is wrong and what to write.
+    step 1. Keys may be named as trainers do: max_lr, min_lr, warmup_steps, total_steps. Raises InputError that names
+    the part that is wrong and what to write.
 
     >>> parse_schedule("cosine:steps=60000,peak_lr=3e-4,warmup=1e3,final=3e-5").text
     'cosine:peak_lr=0.0003,steps=60000,warmup=1000,final=3e-05'
@@ -116,7 +121,7 @@ def parse_schedule(text: str, *, warmup: int | None = None) -> Schedule:
         near = difflib.get_close_matches(name, SHAPES, n=1)
         todo = f"did you mean {near[0]}?" if near else f"use one of {', '.join(SHAPES)}, or csv:PATH"
         raise InputError(f"unknown schedule '{name}'", where=where, todo=todo)
-    return _build(shape, _values(rest, shape, where), where)
+    return _build(shape, values_of(rest, shape, where), where)
 
 
 def is_schedule_file(text: str) -> bool:
@@ -174,81 +179,6 @@ def _rows(frame: pd.DataFrame, path: str) -> tuple[NDArray[np.int64], Floats]:
     return steps, frame["lr"].to_numpy(dtype=np.float64, copy=True)
 
 
-def _values(text: str, shape: Callable[..., Floats], where: str) -> dict[str, object]:
-    """The key=value pairs, each read by the type of its key, in the order of the function's signature."""
-    known = [*inspect.signature(shape).parameters][1:]
-    known = known if "steps" in known else ["steps", *known]
-    values: dict[str, object] = {}
-
-    def one(part: str) -> None:
-        key, equals, value = (piece.strip() for piece in part.partition("="))
-        if not equals:
-            raise InputError(f"'{part}' is not of the form key=value", where=where, todo="write steps=20000, say")
-        if key == "decay" and value.endswith("%"):
-            key = "decay_steps"  # as in the names of candidates, wsd:decay=20%
-        if key not in known:
-            raise InputError(f"unknown key '{key}'", where=where, todo=f"use {', '.join(known)}")
-        if key in values:
-            raise InputError(f"key '{key}' is given twice", where=where, todo="remove one")
-        values[key] = _value(key, _of_whole(key, value, text, where), where)
-
-    all_of(one, filter(None, (piece.strip() for piece in text.split(","))))
-    return {key: values[key] for key in known if key in values}
-
-
-def _of_whole(key: str, value: str, text: str, where: str = "") -> str:
-    """A value with shares in percent as steps or rates, by the length and the peak in the text of a schedule.
-
-    >>> text = "peak_lr=3e-4,steps=1k"
-    >>> _of_whole("final", "10%", text), _of_whole("at", "80%/900", text)
-    ('3e-05', '800/900')
-    """
-    pairs = [piece.partition("=") for piece in text.split(",")]
-    unit = WHOLES.get(key, "")
-    given = next((whole.strip() for name, _, whole in pairs if name.strip() == unit), "")
-    if "%" in value and unit and not given:
-        what = f"{key}={value} is a share of {unit}, which is not given"
-        raise InputError(what, where=where, todo=f"add {unit}=…")
-    try:
-        whole = _number(unit, given) if given else float("nan")
-        return "/".join(_share(part, whole, unit) for part in value.split("/"))
-    except (ValueError, InvalidOperation):
-        return value  # refused as no number
-
-
-def _share(part: str, whole: float, unit: str) -> str:
-    if not part.endswith("%") or not np.isfinite(whole):
-        return part
-    return f"{float(part[:-1]) / 100 * whole:{'.12g' if unit == 'peak_lr' else '.0f'}}"
-
-
-def _value(key: str, text: str, where: str) -> object:
-    if key in TEXT_KEYS:
-        return text
-    is_list = key in LIST_KEYS
-    try:
-        numbers = tuple(_number(key, piece) for piece in (text.split("/") if is_list else [text]))
-    except (ValueError, InvalidOperation) as error:
-        todo = f"write {'numbers with slashes between them' if is_list else 'a number'}"
-        raise InputError(f"{key}='{text}' is not a number", where=where, todo=todo) from error
-    if is_list and not np.isfinite(numbers).all():
-        raise InputError(f"{key}={text[:40]} is not finite", where=where, todo="give a finite number")
-    if key in STEP_KEYS and not numbers[0].is_integer():
-        what = f"{key}={text} is not a whole number of steps"
-        raise InputError(what, where=where, todo=f"round {key}")
-    if is_list:
-        return numbers
-    return int(numbers[0]) if key in STEP_KEYS else numbers[0]
-
-
-def _number(key: str, text: str) -> float:
-    """A number; steps may also be written as 20k."""
-    text = text.strip()
-    if key not in (*STEP_KEYS, "at") or text[-1:].lower() not in THOUSANDS:
-        return float(text)
-    return float(Decimal(text[:-1]) * THOUSANDS[text[-1].lower()])
-
-
 def _build(shape: Callable[..., Floats], values: dict[str, object], where: str) -> Schedule:
     signature = inspect.signature(shape).parameters
     needed = [key for key, p in signature.items() if p.default is inspect.Parameter.empty and key != "step"]
@@ -275,7 +205,9 @@ def _build(shape: Callable[..., Floats], values: dict[str, object], where: str) 
     if "warmup" not in signature or (end == 0 and head.size > 1 and head[1] > head[0]):
         end = warmup_end(evaluate(np.arange(steps + 1)))
     text = ",".join(f"{key}={_written(value)}" for key, value in values.items())
-    return Schedule(f"{shape.__name__}:{text}", steps, end, evaluate)
+    peak = values.get("peak_lr", 0.0)
+    assert isinstance(peak, float)
+    return Schedule(f"{shape.__name__}:{text}", steps, end, evaluate, set_peak=peak)
 
 
 def _written(value: object) -> str:

@@ -21,7 +21,7 @@ from scalefit.parallel import each
 from scalefit.rows.asked import asked_of, read_point
 from scalefit.rows.gather import gather
 from scalefit.rows.resolve import resolve
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 from scalefit.runs.quantities import quantity
 from scalefit.selection.candidates import Candidates, candidates_for, explains, told
 from scalefit.selection.holding import Fold, axes_for, beyond_scales, left_out_runs
@@ -65,7 +65,7 @@ def fit(
     >>> fit(runs).law.name, round(fit(runs, "chinchilla")["alpha"], 6)
     ('chinchilla', 0.34)
     """
-    logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
+    logs = runs_of(runs)
     if skip is not None:
         logs = without_first_steps(logs, law, skip, at, options)
     if law == AUTO:
@@ -128,7 +128,7 @@ def automatic(
     each run. Where nothing can be held out, the misfit decides, with a penalty for parameters, and that is said.
     Raises :class:`InputError` where the runs identify none.
     """
-    logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
+    logs = runs_of(runs)
     found = _named(laws) if laws else _expanded(candidates_for(logs, options.get("target")), logs, options)
     if not found.laws:
         undecided = (one.reason for one in identify(logs, options.get("target")) if "which column is x" in one.reason)
@@ -158,7 +158,7 @@ def automatic(
     return replace(first, choice=choice, warnings=(*unread, *left, *first.warnings))
 
 
-def preferred(runs: Runs, laws: Sequence[Law], *, at: Mapping[str, float] | None = None) -> Law:
+def preferred(runs: Runs, laws: Sequence[Law], *, at: Mapping[str, float] | None) -> Law:
     """The law of these with the largest weight, by the trials on held-out rows of :func:`automatic`."""
     if len(laws) == 1:
         return laws[0]

@@ -129,7 +129,7 @@ class Ready:
         return [one(kept) for kept in masks]
 
     def refitted(self, folds: Sequence[Fold]) -> dict[str, Refit]:
-        """The fits to the rows that each fold leaves, by its label; without those that these rows leave open."""
+        """The fits to the rows that each fold leaves, by its label, where they identify the law."""
         rows, free = self.prepared.rows, self.prepared.free
         held = {fold.label: fold.held(rows, self.runs) for fold in folds}
         held = {label: mask for label, mask in held.items() if mask.any() and int((~mask).sum()) >= free + SPARE}

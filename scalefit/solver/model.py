@@ -204,7 +204,7 @@ class BoundLaw:
                 value, partials = self.between.added(self.law, value, partials, parameters)
             for j, coordinate in enumerate(moved):
                 name = coordinate.name
-                partial = self._through_ties(name, partials, parameters) if self.ties else partials[name]
+                partial = through_ties(self.ties, name, partials, parameters)
                 out[:, j] = partial * parameters[name] if coordinate.log else partial
         return self._every_row(value, len(theta)), out
 
@@ -212,14 +212,16 @@ class BoundLaw:
         """Predictions (B, n) of a law whose value may not depend on every row or member."""
         return value if value.shape == (members, self.n) else np.broadcast_to(value, (members, self.n))
 
-    def _through_ties(
-        self, name: str, partials: Mapping[str, FloatArray], parameters: Mapping[str, FloatArray]
-    ) -> FloatArray:
-        total = partials[name]
-        for tied, tie in self.ties.items():
-            if name in tie.names:
-                total = total + partials[tied] * tie.gradient(parameters, [name])[1][name]
-        return total
+
+def through_ties(
+    ties: Mapping[str, Expression], name: str, partials: Mapping[str, FloatArray], parameters: Mapping[str, FloatArray]
+) -> FloatArray:
+    """The derivative by a free parameter, itself and through those tied to it, from all partial derivatives."""
+    total = partials[name]
+    for tied, tie in ties.items():
+        if name in tie.names:
+            total = total + partials[tied] * tie.gradient(parameters, [name])[1][name]
+    return total
 
 
 def bind(

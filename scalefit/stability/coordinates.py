@@ -19,6 +19,7 @@ import pandas as pd
 
 from scalefit.answers import Shown, as_lines
 from scalefit.errors import InputError, counted, listed
+from scalefit.notices import Line, Notice
 from scalefit.numerics import FloatArray, flatness, slope_of
 from scalefit.runs.formats import read_raw
 from scalefit.runs.matching import canonical
@@ -69,7 +70,9 @@ class CoordinateSlopes(Shown):
 
         return plot_slopes(self, ax=ax)
 
-    def __str__(self) -> str:
+    @property
+    def lines(self) -> list[Line]:
+        """What is said, line by line."""
         words = [
             f"{listed(rows['module'], 4)} {(SINGULAR if len(rows) == 1 else PLURAL)[verdict]}"
             for verdict in PLURAL
@@ -77,15 +80,17 @@ class CoordinateSlopes(Shown):
         ]
         head = "; ".join(words) if words else "pass: every module keeps its size"
         ends = "none" if self.table["low"].isna().all() else f"{100 * LEVEL:.0f} %"
-        lines = [f"{head} as {self.over} grows from {self.sizes[0]:g} to {self.sizes[-1]:g}", ""]
+        lines: list[Line] = [f"{head} as {self.over} grows from {self.sizes[0]:g} to {self.sizes[-1]:g}", ""]
         lines += [f"slope of log {self.measure} in log {self.over} at the last step, with its interval ({ends}):"]
         shown = self.table.copy()
         for name in ("slope", "low", "high", "first_slope"):
             shown[name] = ["-" if value != value else f"{value:+.3f}" for value in self.table[name]]
         lines.append(as_lines(shown))
         if ends == "none" and self.table["slope"].notna().any():
-            lines.append("! no interval: two sizes and one seed leave no scatter to estimate it; add sizes or seeds")
-        return "\n".join(lines)
+            lines.append(
+                Notice("no interval: two sizes and one seed leave no scatter to estimate it; add sizes or seeds")
+            )
+        return lines
 
 
 PLURAL = {"grows": "grow", "shrinks": "shrink", "not finite": "are not finite", "undecided": "undecided"}

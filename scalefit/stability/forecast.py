@@ -22,8 +22,9 @@ import pandas as pd
 
 from scalefit.answers import Shown, alike, as_lines
 from scalefit.errors import InputError
+from scalefit.notices import Notice, doubted
 from scalefit.numerics import FloatArray
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 from scalefit.runs.final import final_losses, finished
 from scalefit.runs.matching import canonical
 from scalefit.runs.settings import refuse_mixed, said, shared
@@ -114,29 +115,33 @@ class Forecasts(Shown):
         table = self.table
         return [str(name) for name in table["forecast"][table["probability"] >= LIKELY]] if len(table) else []
 
-    def __str__(self) -> str:
+    @property
+    def lines(self) -> list[Notice | str]:
+        """What is said, line by line."""
         reach = f" ({self.beyond:.3g} times the largest measured)" if self.beyond > 1.0 else ""
         head = f"{len(self.likely) or 'no'} {'limits are' if len(self.likely) > 1 else 'limit is'} likely to be crossed"
         head += f" at {self.over} {self.size:.4g}{reach} and learning rate {self.lr:g}"
-        lines = [f"{head}: {', '.join(self.likely)}" if self.likely else head, *said(self.settings)]
+        lines: list[Notice | str] = [f"{head}: {', '.join(self.likely)}" if self.likely else head, *said(self.settings)]
         if self.found or self.boundary:
             level = self.found[0].level if self.found else 1 - 2 * EARLY
             lines += ["", f"forecasts, with intervals of {100 * level:.0f} %:", as_lines(_in_words(self.table), 3)]
         else:
-            lines[0] = "! nothing can be forecast: the log holds no probe at two or more sizes; log one of those below"
+            lines[0] = Notice(
+                "nothing can be forecast: the log holds no probe at two or more sizes; log one of those below"
+            )
         far = alike({each.name: each.far for each in self.found if each.far}) or self.far
-        lines += [f"! {each}" for each in (self.lost, *far, *self.notes) if each]
+        lines += doubted(each for each in (self.lost, *far, *self.notes) if each)
         if self.diverging >= LIKELY:
-            lines.append(f"! learning rate {self.lr:g} is likely to diverge: try a lower one, or a longer warmup")
+            lines.append(Notice(f"learning rate {self.lr:g} is likely to diverge: try a lower one, or a longer warmup"))
         likely = [each for each in self.found if each.probability >= LIKELY]
-        lines += [f"! {each.name} is likely to cross {each.limit:g}: try {each.cure}" for each in likely]
-        lines += [f"! {note}" for note in alike({each.name: each.unknown for each in self.found if each.unknown})]
+        lines += doubted(f"{each.name} is likely to cross {each.limit:g}: try {each.cure}" for each in likely)
+        lines += doubted(alike({each.name: each.unknown for each in self.found if each.unknown}))
         between = [each.name for each in self.found if each.line.between]
         lines += [f"  interpolated between learning rates of the sweep: {', '.join(between)}"] * bool(between)
         lines += [f"  no forecast of {name}: {why}" for name, why in self.missing.items()]
         if any(why.startswith("no column") for why in self.missing.values()):
             lines.append("  (for a probe under another name: --map attention_logit_max=COLUMN, and so on)")
-        return "\n".join(lines)
+        return lines
 
 
 def forecast(
@@ -201,7 +206,7 @@ def _sweep(
     runs: Runs | pd.DataFrame, over: str | None, ignore: Sequence[str]
 ) -> tuple[pd.DataFrame, str, tuple[str, ...]]:
     """One row per run with equal learning rates merged, the column of the size, notes. Mixed settings are refused."""
-    known = runs if isinstance(runs, Runs) else read_runs(runs, need=())
+    known = runs_of(runs)
     table = without(measured(known), [known.column(name) for name in ignore])
     over = known.column(over) if over else "d_model" if {"d_model", "N"} & {*table.columns} == {"d_model"} else "N"
     over = canonical(over) if over not in table.columns else over

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.numerics import FloatArray
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 from scalefit.stability.thresholds import EPSILON_FACTOR, FP16_LARGEST, LOGIT_LIMIT, sharpness_threshold
 
 LOG_Z_LIMIT = 50.0
@@ -62,24 +62,24 @@ def probes(epsilon: float = 1e-8, rule: str = "adam", beta: float = 0.9) -> tupl
 
 def measured(runs: Runs | pd.DataFrame) -> pd.DataFrame:
     """One row per run, with the peak learning rate as ``lr`` and each probe's mean over the run's last tenth."""
-    known = runs if isinstance(runs, Runs) else read_runs(runs, need=())
+    known = runs_of(runs)
     table = known.table.copy()
     if "peak_lr" in table.columns:
         table["lr"] = table["peak_lr"]
     if known.curves is None:
         return table
-    curves, runs_of = known.curves, table["run"].astype(str)
+    curves, run_of_row = known.curves, table["run"].astype(str)
     wanted = [name for probe in probes() for name in _matching(curves, (*probe.columns, "sharpness"))]
     last = curves.groupby("run", observed=True)["step"].transform("max") if "step" in curves else None
     tail = np.ones(len(curves), dtype=bool) if last is None else (curves["step"] >= (1 - TAIL) * last).to_numpy()
     for name in dict.fromkeys(wanted):
-        table[name] = _at_end(curves["run"], curves[name], tail).reindex(runs_of).to_numpy()
+        table[name] = _at_end(curves["run"], curves[name], tail).reindex(run_of_row).to_numpy()
         if name.startswith("sharpness") and "lr" in curves.columns:  # a decayed end has another rate than the peak
             product = _at_end(curves["run"], curves[name] * curves["lr"], tail)
-            table[f"{name}{TIMES_LR}"] = product.reindex(runs_of).to_numpy()
+            table[f"{name}{TIMES_LR}"] = product.reindex(run_of_row).to_numpy()
     if "peak_lr" not in table.columns and "lr" in curves.columns:
         peaks = curves.groupby("run", observed=True)["lr"].max()
-        table["lr"] = peaks.reindex(runs_of).to_numpy()
+        table["lr"] = peaks.reindex(run_of_row).to_numpy()
     return table
 
 

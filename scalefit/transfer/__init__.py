@@ -1,7 +1,8 @@
 """Sweeps of learning rates: the optimum of each size, its drift with size, and what to run at a larger one."""
 
+from scalefit.transfer.backtest import backtest_transfer
 from scalefit.transfer.boundary import backtest_divergence
-from scalefit.transfer.lr_transfer import Transfer, backtest_transfer, lr_transfer
+from scalefit.transfer.lr_transfer import Transfer, lr_transfer
 from scalefit.transfer.optimum import Optimum, best_lr
 from scalefit.transfer.sensitivity import lr_sensitivity
 from scalefit.transfer.sweeps import Sweeps, read_sweeps

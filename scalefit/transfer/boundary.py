@@ -29,7 +29,7 @@ class Judged:
     recall: float  #: share of the learning rates that diverged that were predicted to
 
 
-def diverges(cell: pd.DataFrame, initial_loss: float = np.nan) -> pd.Series:
+def diverges(cell: pd.DataFrame, initial_loss: float) -> pd.Series:
     """By learning rate: whether half of its runs or more diverged, by the rule of :func:`scalefit.runs.cliff.lost`."""
     gone = lost(cell["lr"].to_numpy(float), cell["loss"].to_numpy(float), np.zeros(len(cell)), initial_loss)
     return pd.Series(gone, index=cell.index).groupby(cell["lr"]).mean() >= HALF
@@ -54,7 +54,13 @@ def _gap(cell: pd.DataFrame, initial_loss: float) -> tuple[float, float] | None:
     return (low, high) if np.isfinite(low) and np.isfinite(high) else None
 
 
-def gap_of(cell: pd.DataFrame, initial_loss: float = np.nan) -> tuple[float, float]:
+def least_at(cell: pd.DataFrame) -> float:
+    """The learning rate whose mean loss is smallest; NaN where no loss is finite."""
+    means = cell.groupby("lr")["loss"].mean().dropna()
+    return float(str(means.idxmin())) if len(means) else float("nan")
+
+
+def gap_of(cell: pd.DataFrame, initial_loss: float) -> tuple[float, float]:
     """log2 of the largest stable learning rate and of the smallest divergent one above the optimum.
 
     The second is inf where none diverged, the first -inf where none is stable.
@@ -62,8 +68,7 @@ def gap_of(cell: pd.DataFrame, initial_loss: float = np.nan) -> tuple[float, flo
     high = diverges(cell, initial_loss)
     if high.all():
         return -np.inf, float(np.log2(high.index[0]))
-    best = cell.groupby("lr")["loss"].mean().idxmin()
-    above = high.index[high & (high.index > best)]
+    above = high.index[high & (high.index > least_at(cell))]
     if not len(above):
         return float(np.log2(high.index[~high].max())), np.inf
     return float(np.log2(high.index[high.index < above[0]][-1])), float(np.log2(above[0]))
@@ -150,11 +155,11 @@ def backtest_divergence(sweeps: Sweeps) -> Judged:
         edge = float(edges.at(number, np.log2([largest]))[0])
         cell = sweeps.cell(arm, largest)
         high = diverges(cell, start)
-        least = float(str(cell.groupby("lr")["loss"].mean().idxmin()))
+        least = least_at(cell)
         rows += [
             {"arm": arm, "lr": lr, "predicted": bool(np.log2(lr) > edge), "seen": bool(seen)}
             for lr, seen in zip(high.index.to_numpy(float).tolist(), high, strict=True)
-            if lr >= least or not seen  # a loss that stayed high below the optimum is slow, not diverged
+            if not lr < least or not seen  # a loss that stayed high below the optimum is slow, not diverged
         ]
     if not rows:
         why = "no arm has two smaller sizes with both stable and diverged runs"

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.answers import Shown, as_lines
+from scalefit.notices import Line
 from scalefit.numerics import FloatArray
 from scalefit.transfer.drift import LEAST_ERROR, STRAY, drift_line, interval_of
 from scalefit.transfer.lr_transfer import Arm, Transfer, lr_transfer
@@ -67,8 +68,10 @@ class NextSweeps(Shown):
 
         return plot_next_sweeps(self, ax=ax)
 
-    def __str__(self) -> str:
-        lines = []
+    @property
+    def lines(self) -> list[Line]:
+        """What is said, line by line."""
+        lines: list[Line] = []
         for arm in self.transfer.arms:
             own = self.table[self.table["arm"] == arm.name]
             if not len(own):
@@ -84,12 +87,12 @@ class NextSweeps(Shown):
                 head = f"stop: no plan is likely to decide it (at best {100 * most['chance']:.0f} %: {most['plan']})"
             lines += [f"{arm.prefix}{head}", f"  now {arm.verdict}", as_lines(_shown(own)), ""]
         if not len(self.table):
-            return "\n".join(lines)
+            return lines
         futures = f"in {FUTURES} simulated outcomes of each plan that agree with the present optima"
         lines.append(f"decides: share of decided verdicts {futures}; a plan is advised from {100 * LIKELY:g} % on")
         scale = f"{self.transfer.sweeps.over}^{POWERS.get(self.transfer.sweeps.over, 1)}"
         lines.append(f"cost: in runs at the largest size, proportional to {scale} at the same number of steps")
-        return "\n".join(lines)
+        return lines
 
 
 def _shown(rows: pd.DataFrame) -> pd.DataFrame:

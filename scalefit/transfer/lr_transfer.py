@@ -13,9 +13,11 @@ import pandas as pd
 
 from scalefit.answers import Shown, alike, as_lines, interval
 from scalefit.errors import IdentificationError, InputError
+from scalefit.notices import Line, doubted
 from scalefit.numerics import FloatArray
 from scalefit.runs import Runs
 from scalefit.runs.settings import UNKNOWN, said
+from scalefit.transfer.bounds import held_in
 from scalefit.transfer.drift import EXPECTED, drift_line, interval_of, with_theory
 from scalefit.transfer.optimum import Optimum, best_lr
 from scalefit.transfer.reach import far_beyond, refuse_target
@@ -43,6 +45,7 @@ class Arm(Shown):
     origin: float  #: size
     verdict: str
     contradicts: str = ""  #: why theory was left out of the law
+    broken: tuple[float, ...] = ()  #: sizes without an optimum, through whose gaps the law does not pass
     over: str = "size"  #: the column of the size
 
     def at(self, size: float) -> Interval:
@@ -57,11 +60,23 @@ class Arm(Shown):
         return {size: best for size, best in self.optima.items() if not best.refused}
 
     @property
+    def outside(self) -> list[str]:
+        """Why the law is wrong at sizes whose optimum must lie in another place."""
+        lines = []
+        for size in self.broken:
+            low, high = self.optima[size].within
+            side, end = ("above", low) if np.isfinite(low) else ("below", high)
+            law = f"the law gives the learning rate {self.at(size).value:.3g} at {self.over} {size:g}"
+            todo = "extend the learning rates there before you use the law"
+            lines.append(f"{self.prefix}{law}, where the best one lies {side} {2**end:.3g}: {todo}")
+        return lines
+
+    @property
     def prefix(self) -> str:
         """The name as the beginning of a line, where there are others to tell it from."""
         return "" if self.name == ALONE else f"{self.name}: "
 
-    def lines(self, target: float | None = None) -> list[str]:
+    def told(self, target: float | None = None) -> list[str]:
         """For a target size the best learning rate there; the verdict, the drift, and theory's part in the law."""
         lines = [f"{self.prefix}{self.verdict}"]
         if np.isnan(self.drift.value):
@@ -75,8 +90,10 @@ class Arm(Shown):
             lines.append(f"  the law combines the measured drift with {theory} (--measured-only leaves theory out)")
         return lines
 
-    def __str__(self) -> str:
-        return "\n".join(self.lines())
+    @property
+    def lines(self) -> list[Line]:
+        """What is said, line by line."""
+        return [*self.told()]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -104,13 +121,20 @@ class Transfer(Shown):
         why = {arm.name: far_beyond(self.sweeps.over, list(arm.found), self.target) for arm in self.arms if arm.found}
         return {name: each for name, each in why.items() if each}
 
-    def __str__(self) -> str:
+    @property
+    def ok(self) -> bool:
+        """Whether no target is too far and no law contradicts a size without an optimum."""
+        return not self.far and not any(arm.broken for arm in self.arms)
+
+    @property
+    def lines(self) -> list[Line]:
+        """What is said, line by line."""
         shown = self.table.drop(columns=["refused", "interval_from"]).rename(columns={"size": self.sweeps.over})
         if self.arms[0].name == ALONE:
             shown = shown.drop(columns="arm")
         for name, form in FORMS.items():
             shown[name] = [format(value, form) if value == value else "-" for value in shown[name]]
-        lines = [line for arm in self.arms for line in (*arm.lines(self.target), "")]
+        lines = [line for arm in self.arms for line in (*arm.told(self.target), "")]
         lines += [*said(self.sweeps.settings), "", "optimum of each size, with its 90 % interval:", as_lines(shown, 5)]
         refused = self.table[self.table["refused"] != ""]
         where = [
@@ -119,7 +143,8 @@ class Transfer(Shown):
         ]
         notes = alike(dict(zip(where, refused["refused"], strict=True)))
         far = list(dict.fromkeys(self.far.values())) if len(self.far) == len(self.arms) else alike(self.far)
-        return "\n".join([*lines, *(f"! {note}" for note in (*far, *notes, *self.notes))])
+        outside = [line for arm in self.arms for line in arm.outside]
+        return [*lines, *doubted([*far, *outside, *notes, *self.notes])]
 
 
 def lr_transfer(
@@ -164,59 +189,6 @@ def lr_transfer(
     return Transfer(sweeps, found, table, target, (*sweeps.notes, *_doubts(found), *notes))
 
 
-def backtest_transfer(runs: Runs | pd.DataFrame | Sweeps, **options: object) -> pd.DataFrame:
-    """Back-test: the law of the smaller sizes predicts the best learning rate of the largest; one row per arm.
-
-    ``regret`` is the loss at the predicted learning rate over the smallest loss, minus 1; losses between the measured
-    learning rates are interpolated (monotone cubic in log lr, means over seeds). The smallest of several noisy means is
-    too low by about ``noise`` (:func:`seed_noise`). ``options`` as in :func:`lr_transfer`.
-    """
-    asked = {name: options.pop(name) for name in ("over", "arms", "initial_loss", "ignore") if name in options}
-    sweeps = runs if isinstance(runs, Sweeps) else read_sweeps(runs, **asked)  # type: ignore[arg-type]
-    largest = max(size for name in sweeps.names for size in sweeps.sizes(name))
-    if all(len(sweeps.sizes(name)) < 2 for name in sweeps.names):
-        raise IdentificationError(f"there is only one {sweeps.over} to predict", todo="add a sweep at another one")
-    earlier = lr_transfer(sweeps.below(largest), **options)  # type: ignore[arg-type]
-    rows = []
-    for arm in earlier.arms:
-        held = sweeps.cell(arm.name, largest)
-        if not len(held) or not np.isfinite(arm.height[0]):
-            continue
-        predicted = arm.at(largest)
-        rows.append(
-            {
-                "arm": arm.name, sweeps.over: largest, "lr": predicted.value, "low": predicted.low,
-                "high": predicted.high, "regret": regret(held, predicted.value), "noise": seed_noise(held),
-                "least_at": float(str(held.groupby("lr")["loss"].mean().idxmin())),
-            }
-        )  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def regret(cell: pd.DataFrame, lr: float) -> float:
-    """Loss at a learning rate over the smallest loss of a sweep, minus 1; NaN outside the learning rates tried."""
-    from scipy.interpolate import PchipInterpolator
-
-    means = cell.groupby("lr")["loss"].mean().dropna()
-    curve = PchipInterpolator(np.log2(means.index.to_numpy(float)), means.to_numpy(), extrapolate=False)
-    return float(curve(np.log2(lr)) / means.min() - 1)
-
-
-def seed_noise(cell: pd.DataFrame) -> float:
-    """Standard error of the difference between the mean losses of two learning rates, relative to the loss.
-
-    From the four best learning rates that all seeds have, without the offset of each seed; NaN for one seed.
-    """
-    losses = cell.pivot_table(index="lr", columns="seed", values="loss").dropna()
-    losses = losses.loc[losses.mean(axis=1).nsmallest(4).index]
-    rates, seeds = losses.shape
-    if seeds < 2 or rates < 2:
-        return float("nan")
-    left = losses.sub(losses.mean(axis=1), axis=0) - losses.mean() + losses.to_numpy().mean()
-    variance = float((left**2).to_numpy().sum()) / ((rates - 1) * (seeds - 1))
-    return float(np.sqrt(2 * variance / seeds) / losses.mean(axis=1).min())
-
-
 def _optimum(sweeps: Sweeps, arm: str, size: float, draws: int, seed: list[int]) -> Optimum:
     """The optimum of one size; each size has its own random numbers."""
     cell = sweeps.cell(arm, size)
@@ -246,19 +218,22 @@ def _arm(sweeps: Sweeps, name: str, optima: dict[float, Optimum], theory: bool, 
     bounds = {size: best.within for size, best in optima.items() if best.refused}
     if not found:
         empty, verdict = np.array([np.nan]), f"no optimum: {next(iter(optima.values())).refused}"
-        return Arm(name, optima, NOTHING, NOTHING, None, empty, empty, np.nan, verdict, "", sweeps.over)
+        return Arm(name, optima, NOTHING, NOTHING, None, empty, empty, np.nan, verdict, over=sweeps.over)
     sizes = np.array(list(found))
     origin = float(np.exp2(np.mean(np.log2(sizes))))
     height, slope = drift_line(np.log2(sizes / origin), np.array([[b.log2, *b.draws] for b in found.values()]), seed)
-    drift = interval_of(slope) if len(sizes) > 1 else NOTHING
+    gaps = np.log2([[size / origin] for size in bounds]).ravel(), np.array(list(bounds.values())).reshape(-1, 2), seed
+    drift = interval_of(held_in(height, slope, *gaps)[1]) if len(sizes) > 1 else NOTHING
     along = sweeps.along(name)
     expected = _expected(sweeps, name) if theory and not along else None
     height, slope, contradicts = with_theory(height, slope, expected, seed, _measured(found, origin))
+    height, slope, broken = held_in(height, slope, *gaps)
     beyond = apart({size: best.log2 for size, best in found.items()}, bounds)
     verdict = verdict_of(name, sweeps.over, drift, sizes, beyond, along)
     expected, law_drift = None if contradicts else expected, interval_of(slope)
     return Arm(
-        name, optima, drift, law_drift, expected, height, slope, origin, verdict, contradicts, sweeps.over
+        name, optima, drift, law_drift, expected, height, slope, origin, verdict, contradicts,
+        tuple(size for size, wrong in zip(bounds, broken, strict=True) if wrong), sweeps.over,
     )  # fmt: skip
 
 

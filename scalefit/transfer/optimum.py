@@ -13,6 +13,7 @@ from scipy.special import stdtr
 
 from scalefit.answers import Shown, interval
 from scalefit.errors import InputError
+from scalefit.notices import Line, doubted
 from scalefit.numerics import FloatArray
 from scalefit.runs.cliff import JUMP, cliff
 from scalefit.transfer.bowl import Bowl, fit_bowl, fitted_to, known_at, minima
@@ -50,10 +51,12 @@ class Optimum(Shown):
     within: tuple[float, float] = (-np.inf, np.inf)  #: log2 of the learning rates between which a refused optimum lies
     stray: tuple[tuple[float, float], ...] = ()  #: learning rate and loss of each run left out as far from the curve
 
-    def __str__(self) -> str:
+    @property
+    def lines(self) -> list[Line]:
+        """What is said, line by line."""
         place = interval((self.lr, self.low, self.high))
         head = f"no optimum: {self.refused}" if self.refused else f"learning rate {place}, loss {self.loss:.5g}"
-        return "\n".join([head, *(f"! {doubt}" for doubt in self.doubts)])
+        return [head, *doubted(self.doubts)]
 
     @property
     def log2(self) -> float:
@@ -221,7 +224,7 @@ def _drops_at_end(x: FloatArray, y: FloatArray) -> int | None:
     row = int(np.argmin(y))
     grid, means = means_of(x, y)
     end = 0 if x[row] == grid[0] else -1 if x[row] == grid[-1] else None
-    if end is None or np.sum(x == x[row]) > 1:
+    if end is None or len(grid) < 2 * ASIDE + 2 or np.sum(x == x[row]) > 1:
         return None
     steps, others = np.abs(np.diff(means) / np.diff(grid)), np.delete(means, end)
     least, drop = int(np.argmin(others)), abs(float(np.diff(means)[end]))
@@ -274,7 +277,8 @@ def _at_edge(grid: FloatArray, means: FloatArray, tried: FloatArray) -> tuple[st
         why = f"all {len(grid)} learning rates have the same loss, {means[0]:.5g}: see that it is the final loss"
         return why, anywhere
     if least == 0:
-        up = float(grid[1]) if len(grid) > 1 else float(tried[-1])
+        above = grid[1:] if len(grid) > 1 else tried[tried > grid[0]]
+        up = float(above[0]) if len(above) else np.inf
         return end.format("smallest", 2 ** grid[0], "smaller"), (-np.inf, up)
     if len(grid) < LEAST_POINTS:
         return f"only {len(grid)} of {len(tried)} learning rates have not diverged: add smaller ones", anywhere

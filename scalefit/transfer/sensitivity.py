@@ -58,7 +58,7 @@ def sensitivities(
         same = cell[cell["lr"].isin(shared)]
         # a seed that diverged counts as the initial loss before the mean over seeds, as defined
         capped = same["loss"].fillna(start).clip(upper=start if np.isfinite(start) else None)
-        means = capped.groupby(same["lr"]).mean().to_numpy()
+        means = capped.groupby(same["lr"]).agg(lambda losses: losses.mean(skipna=False)).to_numpy()
         found[key] = lr_sensitivity(means) if np.isfinite(means).all() else float("nan")
     if any(not np.isfinite(value) for value in found.values()):
         notes.append("LR sensitivity is missing where runs diverged: give --initial-loss, ln(vocabulary size)")

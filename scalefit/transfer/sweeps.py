@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.errors import InputError, all_of
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 from scalefit.runs.cliff import lost
 from scalefit.runs.final import cells_of, diverged, final_losses, finished, peaks_along
 from scalefit.runs.matching import canonical
@@ -103,7 +103,7 @@ def read_sweeps(
     >>> sweeps.over, sweeps.names, sweeps.sizes("all")
     ('d_model', ['all'], [64.0, 128.0])
     """
-    known = runs if isinstance(runs, Runs) else read_runs(runs, need=())
+    known = runs_of(runs)
     if "loss" not in known.table.columns:
         raise InputError("there is no column loss", todo=f"write --map loss=COLUMN; {columns_of(known.table)}")
     held_out, which = final_losses(known)

@@ -114,6 +114,7 @@ def transfer(target=None, value=-0.5):
         law_drift=Interval(value, -0.6, -0.4),
         expected=(-1.0, 0.4),
         verdict="does not transfer",
+        outside=[],
     )
     sweeps = SimpleNamespace(over="d_model", settings={"vocab": 64})
     table = pd.DataFrame({"arm": ["sp"]})
@@ -147,6 +148,7 @@ def test_a_sharpness_that_allows_no_warmup_fails(monkeypatch, log, sharpness, wa
         table=pd.DataFrame(),
         notes=(),
         missing={},
+        lines=["told"],
     )
     monkeypatch.setattr("scalefit.planning.run_schedule.schedule_of", lambda *told: found)
     assert commands.run(f"scalefit schedule {log}").exit_code == code
@@ -160,7 +162,15 @@ def test_a_sharpness_that_allows_no_warmup_fails(monkeypatch, log, sharpness, wa
 )
 def test_a_forecast_of_trouble_fails(monkeypatch, log, change, code):
     found = {"table": pd.DataFrame({"forecast": ["log Z"]}), "likely": [], "far": (), "lost": "", "found": ()}
-    found |= {"over": "N", "size": 1e9, "lr": 0.1, "missing": {}, "settings": {}, "notes": ()} | change
+    found |= {
+        "over": "N",
+        "size": 1e9,
+        "lr": 0.1,
+        "missing": {},
+        "settings": {},
+        "notes": (),
+        "lines": ["told"],
+    } | change
     module = importlib.import_module("scalefit.stability.forecast")
     monkeypatch.setattr(module, "forecast", lambda *told, **more: SimpleNamespace(**found))
     monkeypatch.setattr(stability, "_records", lambda made: [])

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from scalefit.cli import batch, lr_transfer, main, options, output, predict, sweep, train, watch
 from scalefit.errors import InputError
+from scalefit.notices import NOTE, Notice
 from scalefit.planning.critical_batch import Tradeoff
 from scalefit.runs import read_runs
 from scalefit.transfer.verdict import Interval
@@ -70,9 +71,10 @@ def test_notes_that_are_alike_are_one_line():
     assert output.grouped([]) == []
 
 
-def answer(*words, ok=True, **more):
+def answer(*words, ok=True, doubt=()):
     """How a command with this answer ends."""
-    made = output.Answer("text", {"a": 1.5}, pd.DataFrame({"b": [1]}), ok, ["run a: 1 row", "run b: 2 rows"])
+    notes = [*(Notice(text, NOTE) for text in ("run a: 1 row", "run b: 2 rows")), *map(Notice, doubt)]
+    made = output.Answer(["text"], {"a": 1.5}, pd.DataFrame({"b": [1]}), ok, notes)
 
     def command(**given):
         return made
@@ -86,6 +88,16 @@ def test_exit_codes(words, ok, code):
     done = answer(*words, ok=ok)
     assert done.exit_code == code
     assert done.output.splitlines() == ["text", "read: run a: 1 row (and 1 more like this)"]
+
+
+def test_a_doubt_about_what_was_read_stands_first_in_every_form_and_is_no_success(tmp_path):
+    doubt, page = "D is 9 times N", tmp_path / "page.html"
+    shown = answer("--report", str(page), doubt=[doubt])
+    assert (shown.exit_code, shown.output.splitlines()[3]) == (1, f"! read: {doubt}")
+    assert answer("--exit-zero", doubt=[doubt]).exit_code == 0
+    assert json.loads(answer("--json", doubt=[doubt]).stdout)["doubts"] == [doubt]
+    assert f"! read: {doubt}" in answer("--csv", doubt=[doubt]).stderr
+    assert f"<li>read: {doubt}</li>" in page.read_text() and 'class="verdict doubt"' in page.read_text()
 
 
 def test_answers_as_json_and_csv():
@@ -186,7 +198,7 @@ def test_learning_rates_of_batch_sizes():
     lines = batch._learning_rate(rates(), "")
     assert lines[:3] == ["", "best learning rate by final loss:", "  batch 64: 0.01 [0.008, 0.02]"]
     assert lines[3].startswith("  lr ∝ batch^0.50 [0.40, 0.60] (theory: ")
-    assert batch._learning_rate(rates(refused="too few"), "")[2] == "! batch 64: too few"
+    assert batch._learning_rate(rates(refused="too few"), "")[2] == Notice("batch 64: too few")
     assert len(batch._learning_rate(rates(drift=NAN), "")) == 3
     assert batch._learning_rate(None, "no lr") == ["", "no learning rate: no lr"]
 
@@ -253,8 +265,7 @@ def test_what_a_long_prediction_shows():
 def test_a_table_of_jobs_with_their_counts():
     rows = [{"run": f"r{i}", "status": "done" if i < 45 else "planned"} for i in range(50)]
     made = sweep._table(rows)
-    assert made.text.splitlines()[-1] == "45 done, 5 planned"
-    assert len(made.text.splitlines()) == 42
+    assert [text.count("\n") for text in made.lines] == [40, 0] and made.lines[-1] == "45 done, 5 planned"
     assert len(made.table) == 50
 
 

@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+import scalefit as sf
 from scalefit.cli.output import Answer, answering, grouped
+from scalefit.notices import NOTE, Notice
 
 PLAN = "wsd:peak_lr=1e-3,steps=400,warmup=40,decay_steps=80"
 
@@ -66,11 +68,24 @@ def test_the_answer_comes_before_the_notes_and_json_has_them_all(there):
     assert sum(reads) == len(grouped(notes)) <= len(notes)
 
 
+def test_a_doubt_about_the_logs_goes_with_their_fit(tmp_path):
+    """What is read at a million tokens a parameter, and fitted all the same, is no success anywhere."""
+    table = pd.DataFrame({"N": [1e6, 2e6, 4e6, 8e6, 16e6], "D": np.geomspace(2e13, 3e14, 5)})
+    table.assign(loss=1.7 + 4e3 * table["D"] ** -0.28).to_csv(tmp_path / "runs.csv", index=False)
+    fitted = commands.run(f"scalefit fit {tmp_path}/runs.csv --law power:over=D --draws 0 --save {tmp_path}/fit.json")
+    assert fitted.exit_code == 1 and "\n! read: D is more than 1e+06 times N" in fitted.stdout
+    fit = sf.load_fit(tmp_path / "fit.json")
+    assert fit.doubts == tuple(note.text for note in fit.told if note.severity == "doubt") != ()
+    assert f"! read: {fit.doubts[0]}" in repr(fit)
+    report = sf.report(fit, D=1e15)
+    assert (report.tone, report.warnings[-1]) == ("doubt", f"read: {fit.doubts[0]}")
+
+
 def test_notes_that_a_command_does_not_put_into_its_json_are_put_there():
     @click.command()
     @answering
     def command():
-        return Answer("verdict", {"value": 1}, notes=["run a: 1 row", "run b: 2 rows"])
+        return Answer(["verdict"], {"value": 1}, notes=[Notice("run a: 1 row", NOTE), Notice("run b: 2 rows", NOTE)])
 
     done = CliRunner().invoke(command)
     assert done.stdout.splitlines() == ["verdict", "read: run a: 1 row (and 1 more like this)"]

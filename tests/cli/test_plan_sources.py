@@ -13,10 +13,7 @@ from scalefit.errors import InputError
 class Found:
     """A plan that was made, of which nothing matters here."""
 
-    table, ok, plot = pd.DataFrame(), True, None
-
-    def __str__(self):
-        return "planned"
+    table, ok, plot, lines = pd.DataFrame(), True, None, ["planned"]
 
 
 def test_logs_in_two_formats_are_read_and_told(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from scalefit.cli.output import Answer, answering
+from scalefit.notices import NOTE, Notice
 from scalefit.reports.blocks import Figure, Text
 
 NOTES = ["run a: 3 rows left out", "run b: 12 rows left out", "steps count from 0"]
@@ -21,7 +22,7 @@ NOTES = ["run a: 3 rows left out", "run b: 12 rows left out", "steps count from 
 @answering
 def noted() -> Answer:
     """A command with notes, two of them alike."""
-    return Answer("the answer\n! a warning", {}, notes=NOTES)
+    return Answer(["the answer", Notice("a warning")], {}, notes=[Notice(note, NOTE) for note in NOTES])
 
 
 def said(*words, **how):

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import linprog
 
 import scalefit as sf
 from scalefit.diagnosis import undetermined
@@ -16,7 +17,7 @@ from scalefit.diagnosis.degenerate import degenerate
 from scalefit.diagnosis.image import no_image
 from scalefit.diagnosis.one_sided import Bias, one_sided
 from scalefit.diagnosis.phases import first_steps, stray_phases, transient
-from scalefit.diagnosis.reach import decades_beyond
+from scalefit.diagnosis.reach import decades_beyond, furthest
 from scalefit.diagnosis.undetermined import _idle
 from scalefit.fitting.prepare import Options, prepare
 from scalefit.laws import find_law
@@ -366,3 +367,19 @@ def test_half_of_what_is_no_logarithm(monkeypatch):
     solution = SimpleNamespace(theta=np.array([4.0, 4.0]), cost=1.0)
     found = undetermined.hardly_known(model, np.ones(12), None, solution)
     assert found[0].startswith("a = 4 is hardly identified: half as much lies inside")
+
+
+def test_the_distance_in_size_and_data_together_is_that_from_their_hull():
+    """By linear programming: the least change of both logarithms that leads to a mean of fitted points."""
+    rng = np.random.default_rng(5)
+    for count in (1, 2, 3, 5, 8, 8, 12, 12):
+        points, at = rng.uniform(0, 3, (count, 2)), rng.uniform(-1, 4, 2)
+        sides = np.column_stack([np.vstack([points.T, -points.T]), -np.ones(4)])
+        least = linprog(
+            np.r_[np.zeros(count), 1], sides, np.r_[at, -at], np.r_[np.ones(count), 0][None], [1.0], method="highs"
+        )
+        fitted = {name: tuple(10 ** points[:, j]) for j, name in enumerate("nd")}
+        asked = {name: np.array([10 ** at[j]]) for j, name in enumerate("nd")}
+        assert furthest({"n": "N", "d": "D"}, fitted, asked)[0] == pytest.approx(least.fun, abs=1e-9)
+        alone = furthest({"n": "depth", "d": "D"}, fitted, asked)[0]  # a depth is no size: each by its own range
+        assert alone == pytest.approx(max(0, *np.maximum(points.min(0) - at, at - points.max(0))))

@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import t as student
 
 from scalefit.diagnosis.influence import standing_out
+from scalefit.diagnosis.leverage import leverage_of
 
 SIGMA = 0.01
 
@@ -54,3 +55,10 @@ def test_few_runs_tell_nothing_and_unknown_changes_are_left_out():
     by_chance, _, far = standing_out(np.r_[changes(0.5), np.nan], np.ones(8), SIGMA, 0.0)
     assert np.flatnonzero(far).tolist() == [6]
     assert np.isnan(by_chance[-1])
+
+
+def test_the_leverage_that_a_change_tells_holds_up_to_one():
+    """c = h / sqrt(1 - h), up to rows whose prediction is theirs alone, where differences of squares are 0."""
+    for h in (1e-6, 0.1, 0.5, 0.9, 1 - 1e-9):
+        assert leverage_of(-h / np.sqrt(1 - h)) == pytest.approx(h, rel=1e-9)
+    assert leverage_of(1e9) == pytest.approx(1) and leverage_of(0.0) == 0

@@ -227,14 +227,16 @@ def test_one_point_by_name_also_as_words(surface):
 def test_decades_beyond_by_hand(surface):
     low, high = surface.ranges["N"]
     _, most = surface.ranges["D"]
+    least, largest = (int(pick(surface.points.variables["N"])) for pick in (np.argmin, np.argmax))
     for at, decades in [
         ({"N": high * 100, "D": most}, 2.0),
-        ({"N": low / 10, "D": most}, 1.0),
+        ({"N": low / 10, "D": surface.points.variables["D"][least]}, 1.0),
         ({"N": high * 10, "D": most * 1000}, 3.0),
-        ({"N": high, "D": most}, 0.0),
+        ({"N": high, "D": surface.points.variables["D"][largest]}, 0.0),
         ({"N": (low * high) ** 0.5, "D": most / 2}, 0.0),
     ]:
         assert surface.predict(**at)["decades_beyond"][0] == pytest.approx(decades, abs=1e-9)
+    assert surface.predict(N=high, D=most)["decades_beyond"][0] > 0.1  # more compute than any run had
 
 
 def test_compute_may_be_given_as_size_and_tokens():

@@ -128,6 +128,7 @@ def fit_of(law=CHINCHILLA, ranges=None, **more):
         "target": "loss",
         "recipe": {},
         "parameters": {},
+        "points": SimpleNamespace(variables=ranges or {}),
     }
     return SimpleNamespace(**(given | more))
 
@@ -320,6 +321,7 @@ def fitted(**more):
         "intervals": None,
         "no_intervals": "none were asked for",
         "ok": True,
+        "doubts": (),
         "target": "loss",
         "table": pd.DataFrame(
             {"value": [1.7], "low": [1.6], "high": [1.8], "state": "free", "unit": "nats", "meaning": "m"}, index=["E"]
@@ -382,7 +384,7 @@ def test_remarks_on_a_fit():
     outliers = [Outlier(f"row {i}", f"r{i}", 7.25 - 20 * (i == 1)) for i in range(6)]
     starts = SimpleNamespace(agree=5, count=8, lost={"without A": 2, "elsewhere": 1})
     lines = summary.remarks(fitted(warnings=checks, outliers=outliers, starts=starts))
-    assert lines[:3] == [
+    assert [*map(str, lines[:3])] == [
         "! one (and 1 more of this kind: three)",
         "! two",
         "3 of 8 starts ended at another point: 2 without A, 1 elsewhere",
@@ -400,6 +402,9 @@ def test_remarks_on_a_fit():
     assert "<li>two</li>" in summary.as_html(fitted(warnings=checks))
     assert "#2a7" in summary.as_html(fitted()) and "#c52" in summary.as_html(fitted(ok=False))
     assert "<ul>" not in summary.as_html(fitted())
+    doubtful = fitted(doubts=("D is 9 times N",))
+    assert summary.as_text(doubtful).endswith("\n! read: D is 9 times N")
+    assert "<li>D is 9 times N</li>" in summary.as_html(doubtful) and "#c52" in summary.as_html(doubtful)
 
 
 @pytest.mark.parametrize("space", ["log", "linear"])

@@ -199,6 +199,21 @@ def test_declared_linear_parameters_are_jointly_linear(law):
     np.testing.assert_allclose(law.evaluate(variables, middle), average, rtol=1e-12)
 
 
+@each_law
+def test_what_is_jointly_linear_is_declared(law):
+    """A parameter that is searched for bends the law, alone or together with one that is solved for."""
+    variables = draw_variables(law, 20)
+    base = plant(law, variables, "first")
+
+    def at(*names):
+        return np.asarray(law.evaluate(variables, {**base, **{name: 1.2 * base[name] for name in names}}))
+
+    for name in (name for name, p in law.parameters.items() if not p.linear):
+        bends = [at() - 2 * at(name) + law.evaluate(variables, {**base, name: 1.4 * base[name]})]
+        bends += [at() - at(name) - at(o) + at(name, o) for o, p in law.parameters.items() if p.linear]
+        assert np.max(np.abs(bends)) > 1e-9 * np.max(np.abs(at(name) - at())), name
+
+
 @each_single_law
 @pytest.mark.parametrize("truth", TRUTHS)
 def test_planted_parameters_come_back(law, truth):

@@ -97,16 +97,21 @@ class TestDesign:
 class TestBelief:
     """What the fitted runs say of the losses at target and candidates."""
 
-    @pytest.mark.parametrize("options", [{}, {"fix": {"alpha": 0.3478}}, {"residuals": "linear"}])
+    @pytest.mark.parametrize(
+        "options", [{}, {"fix": {"alpha": 0.3478}}, {"residuals": "linear"}, {"tie": {"beta": "1.05 * alpha"}}]
+    )
     def test_without_an_error_of_the_law_it_is_that_of_a_regression_on_the_free_constants(self, runs, options):
         """Variances from the normal equations, slopes by finite differences; two standard deviations of each."""
         fit = sf.fit(runs, "chinchilla", draws=20, calibrated=False, **options)
-        names = [name for name in fit.parameters if name not in options.get("fix", {})]
+        held = {*options.get("fix", {}), *options.get("tie", {})}
+        names = [name for name in fit.parameters if name not in held]
         unit = 0.25  #: of a residual, where residuals are differences of losses
 
         def slopes(at):
             def residual(name, factor):
-                value = fit.law.evaluate(at, {**fit.parameters, name: fit[name] * factor})
+                moved = {**fit.parameters, name: fit[name] * factor}
+                moved |= {"beta": 1.05 * moved["alpha"]} if "tie" in options else {}
+                value = fit.law.evaluate(at, moved)
                 return value / unit if "residuals" in options else np.log(value)
 
             moved = [residual(name, np.exp(1e-5)) - residual(name, np.exp(-1e-5)) for name in names]

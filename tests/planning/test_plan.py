@@ -453,6 +453,22 @@ def test_far_beyond_the_data_is_a_caution(noisy):
     assert [check.code for check in found.cautions].count("far-beyond") == 1
 
 
+def test_a_budget_beyond_those_of_the_runs_is_beyond_them_though_size_and_data_are_not():
+    """An isoFLOP grid over two decades of compute, whose sizes and data span four: 500 times its largest budget."""
+    C, share = (x.ravel() for x in np.meshgrid([1e18, 1e19, 1e20], np.linspace(-1.5, 1.5, 7)))
+    N = np.sqrt(C / 6) * 10**share
+    runs = pd.DataFrame({"N": N, "D": C / (6 * N)})
+    runs["loss"] = 1.7 + 400 * runs["N"] ** -0.34 + 410 * runs["D"] ** -0.34
+    fit = sf.fit(runs, "chinchilla")
+    found = fit.plan(compute=5e22)
+    row = found.table.iloc[0]
+    assert runs["N"].max() > row["N"] and runs["D"].max() > row["D"]  # each alone is among the runs
+    assert row["decades_beyond"] == pytest.approx(np.log10(500) / 2)  # both by the root of the factor of compute
+    assert "22 times beyond the fitted runs" in str(found)
+    assert [check.text[:48] for check in found.cautions] == ["N and D together lie 1.3 decades beyond the fitted"[:48]]
+    assert "within the fitted runs" in str(fit.plan(compute=5e19))
+
+
 def test_a_range_of_budgets_is_a_table(noisy):
     found = noisy.plan(compute="1e20:1e22")
     np.testing.assert_allclose(found.table["C"], np.geomspace(1e20, 1e22, 5))

@@ -470,6 +470,36 @@ def test_the_share_of_the_height_that_a_legend_leaves(corner, width, height, sha
     assert room._share(TAKEN, corner, width, height) == pytest.approx(share)
 
 
+@pytest.mark.parametrize("inches", [3.25, 6.0])
+def test_a_legend_above_lies_within_its_figure_and_leaves_the_axes_their_width(inches):
+    ax = plt.subplots(figsize=(inches, 3), layout="constrained")[1]
+    handles = [legend.stroke("k", "error by which laws are ranked; middle half"), legend.stroke("k", "the worst tenth")]
+    legend.above(ax, handles)
+    ax.figure.draw_without_rendering()
+    extent, whole = ax.get_legend().get_window_extent(), ax.figure.bbox
+    assert whole.x0 <= extent.x0 < extent.x1 <= whole.x1
+    assert ax.get_window_extent().width > 0.75 * whole.width
+
+
+def test_a_legend_below_lies_under_its_axes_in_a_figure_that_grows():
+    ax = plt.subplots(figsize=(3.25, 2), layout="constrained")[1]
+    legend.below(ax, [legend.stroke("k", f"a module with a long name {k}") for k in range(6)])
+    ax.figure.draw_without_rendering()
+    extent = ax.figure.legends[0].get_window_extent()
+    assert len(ax.figure.legends) == 1 and ax.figure.get_figheight() > 2.5
+    assert extent.y1 <= ax.get_tightbbox().y0 and ax.get_window_extent().height > 0.6 * 2 * ax.figure.dpi
+
+
+def test_a_legend_too_tall_for_the_data_has_two_columns_on_narrow_axes():
+    ax = plt.subplots(figsize=(3.25, 3.0), layout="constrained")[1]
+    ax.plot(range(40), [0.5, -0.5] * 20)
+    shown = legend.place(ax, [legend.stroke("k", f"r{k}") for k in range(12)])
+    ax.figure.draw_without_rendering()
+    assert shown._ncols == 2
+    low, high = ax.transData.transform([(0, -0.5), (0, 0.5)])[:, 1]
+    assert shown.get_window_extent().y0 >= high or shown.get_window_extent().y1 <= low
+
+
 def test_axes_grow_away_from_the_legend(ax):
     ax.set_ylim(0, 8)
     room.grow(ax, "upper right", 0.8)
@@ -539,9 +569,9 @@ def test_the_legend_takes_the_free_corner(ax):
     ax.plot([0.05, 0.05, 0.95], [0.95, 0.05, 0.95], linestyle="", marker="o")
     shown = legend.place(ax, [legend.stroke("k", "a")])
     assert shown._loc == 4  # lower right
-    many = legend.first([Line2D([], [], label=str(k)) for k in range(5)], 3)
-    assert [entry.get_label() for entry in many] == ["0", "1", "2", "and 2 more"]
-    assert len(legend.first(many, 4)) == 4
+    many = legend.some_of([Line2D([], [], label=str(k)) for k in range(5)], 3)
+    assert [entry.get_label() for entry in many] == ["0", "2", "4", "and 2 more"]
+    assert len(legend.some_of(many, 4)) == 4
 
 
 @pytest.mark.parametrize(("letters", "columns"), [(1, 2), (40, 1)])

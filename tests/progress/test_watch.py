@@ -212,3 +212,19 @@ def test_a_run_without_losses_above_zero_is_not_called_calm():
     seen = watch(rows)
     assert seen.status == "too short"
     assert "19 of 100 rows have a loss above zero, 20 are needed to judge" in seen.why
+
+
+def test_one_run_is_watched_as_its_rows_are_and_several_are_refused(tmp_path):
+    rows = calm().assign(run="a")
+    rows.loc[200:202, "loss"] *= 2
+    path = tmp_path / "log.csv"
+    rows.to_csv(path, index=False)
+    seen = watch(sf.read_runs(path, need=()))
+    assert str(seen) == str(watch(rows)) and seen.status == "spikes"
+    assert watch(sf.read_runs(rows.assign(diverged=True), need=())).why == "the log marks it as diverged"
+    both = pd.concat([rows, calm().assign(run="b")])
+    for given in (both, sf.read_runs(both, need=())):
+        with pytest.raises(InputError, match="the log holds 2 runs: a, b"):
+            watch(given)
+    with pytest.raises(InputError, match="no steps"):
+        watch(sf.read_runs(pd.DataFrame({"N": [1e6, 2e6], "D": [1e8, 2e8], "loss": [3.0, 2.9]}), need=()))

@@ -83,6 +83,27 @@ def test_user_files(tmp_path: Path) -> None:
     assert open_source(str(tmp_path / "d.bin"), 8, {"vocab": 512}).vocab == 512
 
 
+@pytest.mark.parametrize(
+    ("names", "held", "unused"),
+    [
+        (("dev.txt", "train.txt"), {"dev.txt"}, set()),
+        (("test.txt", "train.txt", "valid.txt"), {"valid.txt"}, {"test.txt"}),
+        (("test/a.txt", "training/a.txt", "training/test.txt"), {"test/a.txt"}, set()),
+        (("test.jsonl", "train-1.jsonl", "train-2.jsonl"), {"test.jsonl"}, set()),
+    ],
+)
+def test_texts_are_held_out_by_the_names_of_splits(names, held, unused, tmp_path: Path) -> None:
+    """Each text has a letter of its own; the hash of the names would hold out others."""
+    for letter, name in zip("abc", names, strict=False):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        lines = "\n".join([json.dumps({"text": letter * 60})] * 9)
+        (tmp_path / name).write_text(lines if name.endswith(".jsonl") else letter * 500)
+    source = open_source(str(tmp_path), 8)
+    letters = {ord(letter): name for letter, name in zip("abc", names, strict=False)}
+    for batch, wanted in ((source.held_out(50), held), (source.batch(0, 1, 99), set(names) - held - unused)):
+        assert {letters[each] for each in set(batch["tokens"].flatten().tolist()) - {10}} == wanted
+
+
 def test_bad_data_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "short.txt").write_text("too short")
     (tmp_path / "bad.jsonl").write_text('{"text": "x"}\n{"no": 1}\n')

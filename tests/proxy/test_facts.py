@@ -19,6 +19,7 @@ WIDTH, STEPS, T = 32, 5, 4
 BASE: dict[str, Any] = {"d_model": WIDTH, "d_head": 8, "n_layer": 1, "seq_len": T, "batch": 64, "eval_batch": 64}
 BASE |= {"steps": STEPS, "warmup": 1}
 TEXT = {"data": "zipf-markov", "data_options": {"tokens": 5000, "vocab": 8, "order": 1}}
+TWO_GRAMMARS = {"mixture": {"a": 1, "b": 1}, "sources": {"a": "postfix", "b": "postfix:variables=4"}}
 PARITY = {"model": "mlp", "data": "sparse-parity"}
 
 
@@ -38,6 +39,7 @@ def told(shape: dict[str, Any]) -> tuple[Ensemble, dict[str, Any]]:
         TEXT | {"kv_group": 2, "d_ff": 24, "activation": "swiglu"},
         {"model": "encoder-decoder", "data": "translation"},
         {"model": "encoder-decoder", "data": "postfix", "seq_len": 7, "batch": 56, "encoder_width": 16},
+        {"model": "encoder-decoder", "seq_len": 7, "batch": 56} | TWO_GRAMMARS,
         PARITY,
         PARITY | {"n_layer": 3},
     ],

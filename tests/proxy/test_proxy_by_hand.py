@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ torch = pytest.importorskip("torch")
 from scalefit.errors import InputError  # noqa: E402
 from scalefit.proxy.config import Config  # noqa: E402
 from scalefit.proxy.curvature import lanczos  # noqa: E402
+from scalefit.proxy.ensemble import Ensemble  # noqa: E402
 from scalefit.proxy.models.parametrization import Power, Update, at, parametrization  # noqa: E402
 from scalefit.proxy.tasks.synthetic import SparseParity, ZipfMarkov, entropy  # noqa: E402
 
@@ -208,6 +210,10 @@ def test_runs_that_just_can():
     [
         ({}, "cosine:peak_lr=0.01,steps=1000,warmup=50,final=0"),
         ({"final_ratio": 0.1}, "cosine:peak_lr=0.01,steps=1000,warmup=50,final=0.001"),
+        (
+            {"schedule": "cosine:peak_lr=0.02", "final_ratio": 0.1},
+            "cosine:peak_lr=0.02,steps=1000,warmup=50,final=0.002",
+        ),
         ({"schedule": "wsd:decay_steps=200"}, "wsd:peak_lr=0.01,steps=1000,warmup=50,decay_steps=200,final=0"),
         ({"schedule": "linear:steps=70,warmup=3"}, "linear:peak_lr=0.01,steps=70,warmup=3,final=0"),
         ({"schedule": "constant"}, "constant:steps=1000,peak_lr=0.01,warmup=50"),
@@ -218,6 +224,17 @@ def test_the_schedule_of_a_run(given, text):
     told = Config(**given).lr_schedule().text
     assert told.partition(":")[0] == kind
     assert set(told.partition(":")[2].split(",")) == set(rest.split(","))
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear:steps=50,warmup=40,final=0"])
+def test_a_run_that_ends_within_its_warmup_decays_by_its_share_of_the_peak(schedule):
+    """Independently of the learning rate: 10 of 40 steps of warmup are a quarter of the decay, whatever the peak."""
+    member = Config(schedule=schedule, steps=10, warmup=40, weight_decay=0.2, data="pydoc", eval_batch=64)
+    ensemble = Ensemble(
+        [replace(member, lr=lr, independent_decay=each) for lr in (0.04, 0.4) for each in (True, False)]
+    )
+    decays = ensemble.decay_KS[:, 10].tolist()
+    assert decays == pytest.approx([0.2 / 4, 0.2 * 0.04 / 4, 0.2 / 4, 0.2 * 0.4 / 4])
 
 
 def test_sizes_relative_to_the_base():

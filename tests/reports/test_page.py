@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from scalefit.errors import InputError
+from scalefit.notices import NOTE, Notice
 from scalefit.reports.blocks import Figure, Section, Table, Text
 from scalefit.reports.of_answer import page_of
 from scalefit.reports.page import Report
@@ -77,7 +78,8 @@ def test_a_page_can_be_read_without_its_styles_and_its_figures():
 def test_the_verdict_says_whether_anything_speaks_against_it():
     assert "verdict doubt" in page().html()
     sound = Report("A title", "The loss will be 2.1.", [], [])
-    assert "verdict doubt" not in sound.html()
+    assert "verdict good" in sound.html()
+    assert "verdict open" in Report("A title", "The loss will be 2.1.", [], [], bounded=False).html()
     assert sound.ok
     assert not page().ok
 
@@ -115,7 +117,13 @@ def test_a_page_is_written_over_a_page_and_over_nothing_else(tmp_path):
 
 
 def test_the_page_of_an_answer_begins_with_its_verdict_and_keeps_its_warnings():
-    made = page_of("scalefit watch", "calm at step 9\n  more\n! beware", pd.DataFrame({"a": [1]}), ["read so"], [])
+    made = page_of(
+        "scalefit watch",
+        ["calm at step 9", "  more", Notice("beware")],
+        pd.DataFrame({"a": [1]}),
+        [Notice("so", NOTE)],
+        [],
+    )
     assert (made.verdict, list(made.warnings)) == ("calm at step 9", ["beware"])
     assert [section.title for section in made.sections] == ["Answer", "Table", "How the logs were read", "Provenance"]
     assert "beware" not in str(made.sections[0].blocks)
@@ -123,7 +131,7 @@ def test_the_page_of_an_answer_begins_with_its_verdict_and_keeps_its_warnings():
 
 @pytest.mark.parametrize(("lines", "told"), [(400, False), (401, True)])
 def test_a_long_answer_is_cut_after_four_hundred_lines_and_says_so(lines, told):
-    answer = "\n".join(f"row {number}" for number in range(lines))
+    answer = [f"row {number}" for number in range(lines)]
     shown = page_of("scalefit predict", answer, None, [], []).sections[0].blocks[0].lines
     assert shown[:400] == [f"row {number}" for number in range(400)]
     assert shown[400:] == ["... and 1 more lines"] * told

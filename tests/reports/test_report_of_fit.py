@@ -185,7 +185,7 @@ def test_a_figure_that_cannot_be_drawn_is_a_line():
 
     drawn = Figure.of("The loss.", "loss", refuse)
     assert isinstance(drawn, Text)
-    assert drawn.lines == ["This figure was not drawn (The loss.): nothing to draw; give runs"]
+    assert drawn.lines == ['The figure "The loss" was not drawn: nothing to draw; give runs']
 
 
 @pytest.fixture

@@ -52,6 +52,12 @@ def test_rounding_by_hand(ends, text):
     assert rounded(*ends) == text
 
 
+def test_a_column_that_says_nothing_in_any_row_is_left_out():
+    table = pd.DataFrame({"size": [1.0, 2.0], "refused": ["", ""], "why": ["", "few"], "gap": [math.nan, math.nan]})
+    assert list(together(table)) == ["size", "why"]
+    assert list(together(table.iloc[:0])) == list(table)
+
+
 def test_values_and_ends_become_one_column():
     table = pd.DataFrame({"N": [1e9], "N_low": [0.9e9], "N_high": [1.1e9], "loss": [2.0], "low": [1.9], "high": [2.1]})
     assert together(table).to_dict("list") == {"N": ["(1.00 ± 0.10)e9"], "loss": ["2.00 ± 0.10"]}

@@ -40,3 +40,9 @@ def test_two_columns_of_one_name_are_refused():
     frame = pd.DataFrame(np.column_stack([N, LOSS, LOSS]), columns=["N", "loss", "loss"])
     with pytest.raises(InputError, match="loss"):
         sf.read_runs(frame)
+
+
+@pytest.mark.parametrize("given", [[{"N": 1e6, "loss": 3.0}], [3]])
+def test_what_is_neither_a_file_nor_a_table_is_refused(given):
+    with pytest.raises(InputError, match="is no run log; give a file, a folder or a table"):
+        sf.read_runs(given)

@@ -72,6 +72,6 @@ def test_runs_that_say_that_they_did_not_finish_are_told(name):
     table = pd.DataFrame({"Name": list("abc"), name: ["finished", "Crashed", "running"], "loss": [3.0, 4, 5]})
     runs = read_runs(table)
     assert runs.table["status"].tolist() == ["finished", "Crashed", "running"]
-    (text,) = texts(runs, "suspect")
+    (text,) = texts(runs, "dropped")
     assert "2 runs did not finish (Crashed: b; running: c)" in text
     assert runs.where("status != 'Crashed' and status != 'running'").names == ["a"]

@@ -80,7 +80,7 @@ def test_an_ambiguous_loss_is_told_beside_everything_else(tmp_path):
     (tmp_path / "wandb.csv").write_text(TIES)
     with pytest.raises(InputError, match="could both be loss"):
         read_runs(tmp_path / "wandb.csv")
-    lines = inspect(read_runs(tmp_path / "wandb.csv", need=(), tell_ties=True)).lines
+    lines = str(inspect(read_runs(tmp_path / "wandb.csv", need=(), tell_ties=True))).splitlines()
     assert "  N <- 'params_M' (guessed) [parameters]: parameters, without embeddings where the file says so" in lines
     assert "  kept unchanged: train/loss, val/loss" in lines
     (line,) = [line for line in lines if line.startswith("! ")]
@@ -103,7 +103,7 @@ def test_the_command_shows_what_it_knows_where_others_refuse(tmp_path):
 
 def test_a_tie_of_steps_leaves_both(tmp_path):
     (tmp_path / "two.csv").write_text("iter,global_step,loss\n0,0,5\n1,10,4\n")
-    lines = inspect(read_runs(tmp_path / "two.csv", need=(), tell_ties=True)).lines
+    lines = str(inspect(read_runs(tmp_path / "two.csv", need=(), tell_ties=True))).splitlines()
     assert "! the columns 'iter' and 'global_step' could both be step" in lines[4]
 
 
@@ -126,7 +126,7 @@ def test_a_missing_loss_lists_the_columns_as_the_file_has_them(tmp_path):
 def test_runs_whose_loss_is_undecided_are_named_and_counted(tmp_path, undecided, decided):
     pd.DataFrame({"step": [5, 10, 15], **undecided}).to_csv(tmp_path / "first.csv", index=False)
     pd.DataFrame({"step": [0, 9], **decided}).to_csv(tmp_path / "second.csv", index=False)
-    shown = inspect(read_runs(tmp_path, need=(), tell_ties=True)).lines
+    shown = str(inspect(read_runs(tmp_path, need=(), tell_ties=True))).splitlines()
     assert "curves of 1 run, 2 rows; 1 more without a loss" in shown[0]
     assert any(line.startswith("! 1 runs") and "first (3 rows, step 5 to 15)" in line for line in shown)
 

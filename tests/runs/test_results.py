@@ -65,10 +65,24 @@ def test_logs_of_several_sizes_that_count_their_data_stay_logs():
     assert len(runs.curves) == 120
 
 
-def test_a_few_rows_of_each_size_that_count_tokens_are_logs_in_order_and_results_out_of_order():
+@pytest.mark.parametrize("amounts, runs, doubted", [((1, 4, 16), 12, True), ((1, 2, 3), 4, True)])
+def test_a_few_rows_of_each_size_that_count_tokens_are_logs_where_they_are_even(amounts, runs, doubted):
     table = grid().rename(columns={"D": "tokens"})
-    assert len(sf.read_runs(table)) == 4
-    assert len(sf.read_runs(table.sample(frac=1, random_state=2).reset_index(drop=True))) == 12
+    table = table.assign(tokens=np.tile(amounts, 4) * 1e8, step=np.tile(amounts, 4) * 200)
+    read = sf.read_runs(table)
+    assert len(read) == runs
+    assert any(note.kind == "suspect" for note in read.notes) == doubted
+    shuffled = table.sample(frac=1, random_state=2).reset_index(drop=True)
+    assert len(sf.read_runs(shuffled)) == 12
+
+
+@pytest.mark.parametrize("name, runs", [("iterations", 8), ("training steps", 8), ("global_step", 1)])
+def test_the_steps_of_one_size_are_lengths_where_they_are_several_and_rise_unevenly(name, runs):
+    steps = 250 * 2 ** np.arange(8)
+    table = pd.DataFrame({"N": 1e7, "tokens": steps * 5e5, name: steps, "loss": 2 + steps**-0.3})
+    assert len(sf.read_runs(table)) == runs
+    even = table.assign(**{name: np.arange(250, 2250, 250)})
+    assert len(sf.read_runs(even)) == 1
 
 
 def test_a_restart_is_one_run_and_loses_the_rows_that_it_wrote_again():

@@ -226,6 +226,17 @@ def test_warmup_conventions_are_values_of_initial():
     )
 
 
+def test_keys_have_the_names_that_trainers_use():
+    for text, usual in (
+        ("cosine:max_lr=1,max_steps=99,warmup_steps=3,min_lr=10%", "cosine:peak_lr=1,steps=99,warmup=3,final=0.1"),
+        ("wsd:lr=0.01,total_steps=100,cooldown_steps=20%", "wsd:peak_lr=0.01,steps=100,decay_steps=20"),
+        ("piecewise:at=0/5,lr=1/0", "piecewise:at=0/5,lr=1/0"),
+    ):
+        assert sc.parse_schedule(text).text == sc.parse_schedule(usual).text
+    with pytest.raises(InputError, match="'peak_lr' is given twice"):
+        sc.parse_schedule("cosine:peak_lr=1,lr=2,steps=9")
+
+
 def test_steps_past_the_end_hold_the_last_value():
     assert sc.cosine([100, 150], peak_lr=1.0, steps=100, final=0.1).round(14).tolist() == [0.1, 0.1]
 

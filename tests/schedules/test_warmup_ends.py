@@ -79,6 +79,10 @@ def test_cycles_after_a_warmup_are_no_noise_of_it():
     assert warmup_end(1e-3 * (1 + 0.2 * np.sin(np.arange(2000)))) == first_rise_ends(np.sin(np.arange(9)))
 
 
+def test_a_smooth_rise_after_a_long_pause_is_no_noise_either():
+    assert warmup_end(np.interp(np.arange(700), [0, 10, 40, 140], [0, 0.5, 0.5, 1.0])) == 10
+
+
 def test_a_warmup_that_has_ended_before_the_given_step_stays_as_it_is():
     rates = pd.DataFrame({"run": "a", "step": np.arange(401), "lr": 1e-3 * np.minimum(np.arange(401) / 50, 1)})
     assert sf.read_runs(rates.assign(loss=3.0), warmup=100).trajectory("a").warmup == 50

@@ -367,6 +367,13 @@ def test_divergence_at_the_held_out_width_is_predicted(slope):
     assert boundary(sweeps.cell("all", 32.0), 5.5) == -2.5
 
 
+def test_a_forecast_of_sweeps_at_several_batches_says_what_its_boundary_follows():
+    made = pd.concat([sweep_with_cliff(-0.5).assign(batch=batch) for batch in (64, 128)])
+    told = [note for note in forecast(made, 512, 0.01, over="d_model").notes if "follows" in note]
+    assert len(told) == 1
+    assert told[0].startswith("the boundary follows d_model and batch together")
+
+
 def test_a_sweep_without_divergence_has_no_boundary():
     sweeps = read_sweeps(sweep_with_cliff(0.0).dropna())
     with pytest.raises(IdentificationError, match="add larger learning rates"):

@@ -10,7 +10,8 @@ import pytest
 import scalefit as sf
 from scalefit.progress.watch import watch
 from scalefit.stability import sharpness_threshold, shortest_warmup
-from scalefit.transfer.lr_transfer import backtest_transfer, lr_transfer
+from scalefit.transfer.backtest import backtest_transfer
+from scalefit.transfer.lr_transfer import lr_transfer
 from scalefit.transfer.sensitivity import lr_sensitivity
 
 DATA = commands.ROOT / "data"

@@ -101,7 +101,11 @@ def test_the_command_says_what_python_says(depth, tmp_path, monkeypatch):
     assert [row["chance"] for row in content["plans"]] == pytest.approx(list(depth.table["chance"]))
     assert "no --budget" in commands.run("scalefit next data/size_data/runs.csv --at N=1e6,D=1e7").stderr
     assert "no --at" in commands.run("scalefit next data/size_data/runs.csv --budget 1e12").stderr
-    assert "--budget beside --sweep, which does not read it" in commands.run(f"{line} --budget 1e12").stderr
+    for given in ("--budget 1e12", "--runs 4", "--failure 0.05", "--active 0.5", "--law kaplan", "--draws 200"):
+        refused = commands.run(f"{line} {given}")
+        assert refused.exit_code == 2
+        assert f"{given.split()[0]} beside --sweep, which does not read it" in refused.stderr
+    assert "--arms without --sweep" in commands.run("scalefit next data/lr_depth/runs.csv --arms seed").stderr
 
 
 def test_the_figure_rings_the_advised_plan(depth):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scalefit.transfer.lr_transfer import seed_noise
+from scalefit.transfer.backtest import seed_noise
 
 
 def test_the_noise_is_what_seeds_leave_after_their_own_offsets_and_those_of_the_rates():

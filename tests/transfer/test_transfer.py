@@ -15,8 +15,9 @@ import scalefit as sf
 from scalefit.errors import IdentificationError, InputError
 from scalefit.plots import plot_lr_sensitivity, plot_lr_transfer, save_figure
 from scalefit.transfer import optimum
+from scalefit.transfer.backtest import backtest_transfer
 from scalefit.transfer.drift import drift_line, interval_of
-from scalefit.transfer.lr_transfer import backtest_transfer, lr_transfer
+from scalefit.transfer.lr_transfer import lr_transfer
 from scalefit.transfer.optimum import best_lr
 from scalefit.transfer.sensitivity import lr_sensitivity
 from scalefit.transfer.sweeps import read_sweeps
@@ -273,6 +274,16 @@ def test_diverged_runs_need_the_initial_loss():
     given = lr_transfer(rows, draws=5, initial_loss=5.5)
     assert given.table["lr_sensitivity"].gt(0.5).all()
     assert lr_transfer(rows.assign(vocab=245), draws=5).sweeps.initial_loss == pytest.approx(np.log(245))
+
+
+def test_a_seed_that_diverged_beside_one_that_did_not_counts_too():
+    grid = [(64, lr, seed, loss) for lr, loss in ((1, 2.2), (2, 2.0), (4, 2.1), (8, 2.4)) for seed in (0, 1)]
+    rows = pd.DataFrame(grid, columns=["width", "lr", "seed", "loss"])
+    rows.loc[rows.index[-1], "loss"] = np.nan
+    without, given = lr_transfer(rows, draws=5), lr_transfer(rows, draws=5, initial_loss=5.0)
+    assert without.table["lr_sensitivity"].isna().all()
+    assert any("--initial-loss" in note for note in without.notes)
+    assert given.table["lr_sensitivity"][0] == pytest.approx((0.2 + 0.1 + (0.4 + 3.0) / 2) / 4)
 
 
 # --- drift and law ----------------------------------------------------------------------------------------------------

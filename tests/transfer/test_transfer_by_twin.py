@@ -13,8 +13,9 @@ from scalefit.answers import interval
 from scalefit.errors import InputError
 from scalefit.numerics import offsets
 from scalefit.transfer import bowl, drift, optimum
+from scalefit.transfer.backtest import regret, seed_noise
 from scalefit.transfer.boundary import Boundary
-from scalefit.transfer.lr_transfer import Arm, _doubts, regret, seed_noise
+from scalefit.transfer.lr_transfer import Arm, _doubts
 from scalefit.transfer.optimum import Optimum
 from scalefit.transfer.reach import far_beyond, refuse_target
 from scalefit.transfer.sensitivity import lr_sensitivity, sensitivities, within_decades
@@ -435,7 +436,7 @@ def arm_of(drift_value=-0.5, expected=(-1.0, 0.4), **more):
 
 
 def test_an_arm_in_words():
-    lines = arm_of().lines(128.0)
+    lines = arm_of().told(128.0)
     assert lines == [
         f"sp: best learning rate at d_model 128: {interval(arm_of().at(128.0))}",
         "  why",
@@ -443,8 +444,8 @@ def test_an_arm_in_words():
         "  the law combines the measured drift with theory's -1 ± 0.4: -0.70 (--measured-only leaves theory out)",
     ]
     assert arm_of().at(128.0).value == 2**-8
-    assert len(arm_of(expected=None).lines()) == 2
-    assert arm_of(drift_value=np.nan).lines(128.0) == ["sp: why"]
+    assert len(arm_of(expected=None).told()) == 2
+    assert arm_of(drift_value=np.nan).told(128.0) == ["sp: why"]
     refused = Optimum(np.nan, np.nan, np.nan, 2.0, np.array([]), refused="at the edge")
     assert list(arm_of(optima={64.0: refused, 128.0: arm_of().optima[64.0]}).found) == [128.0]
     assert str(refused) == "no optimum: at the edge"

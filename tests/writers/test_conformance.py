@@ -73,7 +73,7 @@ def test_from_a_raw_folder_to_a_fit_in_one_command(unpacked, form):
     answer = json.loads(said.stdout)
     assert answer["status"] == "converged"
     if form.axis == "step":
-        assert said.exit_code == 0
+        assert said.exit_code == bool(answer.get("doubts"))  # a resumed run that is not joined
         found = {name: entry["value"] for name, entry in answer["parameters"].items()}
         # losses of four decimals, and for Lightning steps that count from 0
         assert found == pytest.approx(PLANTED, rel=0.005)

@@ -12,6 +12,7 @@ import pandas as pd
 from scalefit.answers import Shown, as_lines, far_out
 from scalefit.diagnosis.checks import Check
 from scalefit.fitting.result import Fit
+from scalefit.notices import Line, doubted
 from scalefit.planning.allocation.cost import SHAPE, SIZES, Rate
 from scalefit.planning.allocation.surface import FLAT, Surface
 
@@ -71,7 +72,9 @@ class Plan(Shown):
 
         return plot_plan(self, ax=ax)
 
-    def __str__(self) -> str:
+    @property
+    def lines(self) -> list[Line]:
+        """What is said, line by line."""
         lines: list[str] = []
         rows: list[Row] = [{str(k): v for k, v in row.dropna().items()} for _, row in self.table.iterrows()]
         if len(rows) <= MOST_BLOCKS:
@@ -81,8 +84,8 @@ class Plan(Shown):
             lines += [f"{len(rows)} targets:", as_lines(self._short(rows), 4), ""]
         lines += [f"plan by law {self.fit.law.spec} ({self.fit.status}); assumed:"]
         lines += [f"  {text}" for text in self.assumptions]
-        lines += [f"! {check.text}" for check in (*self.cautions, *self.fit.warnings)]
-        return "\n".join([*lines, *(f"! {note}" for note in self.notes)])
+        checks = [check.text for check in (*self.cautions, *self.fit.warnings)]
+        return [*lines, *doubted([*checks, *self.notes])]
 
     def _block(self, row: Row) -> list[str]:
         """One target, in lines."""

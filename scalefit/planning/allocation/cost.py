@@ -85,7 +85,7 @@ class Cost:
         return np.where((low > LEAST + 1) & (high < MOST - 1), np.exp((low + high) / 2), np.nan)
 
 
-def parameters_of(columns: tuple[str, ...], share: float = 1.0) -> Callable[[Values], Any]:
+def parameters_of(columns: tuple[str, ...], share: float) -> Callable[[Values], Any]:
     """The parameters that a token passes: all of those that the law reads, or a share of them."""
 
     def count(values: Values) -> Any:

@@ -18,7 +18,7 @@ import pandas as pd
 from scalefit.errors import InputError
 from scalefit.fitting.result import Fit
 from scalefit.planning.allocation.cost import SIZES, TRAINING, Cost, Rate, cost_of
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import runs_of
 
 FITTED = "fitted:"
 FEWEST = 3  #: runs
@@ -38,7 +38,7 @@ def priced(
     if isinstance(source, Fit) or str(source).endswith(".json"):
         todo = "give the run logs that hold the column instead of the saved fit"
         raise InputError(f'a saved fit has no column "{name}"', where="cost", todo=todo)
-    runs = source if isinstance(source, Runs) else read_runs(source, need=())
+    runs = runs_of(source)
     size, column = next((each for each in SIZES if each in columns), "N"), runs.column(name)
     for each in (column, size, "D"):
         if each not in runs.table.columns:

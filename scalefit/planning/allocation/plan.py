@@ -80,6 +80,7 @@ def plan(
     """
     if hyperparameters is not False:
         beside = {"compute": compute, "hours": hours, "money": money, "gpu": gpu, "inference_tokens": inference_tokens}
+        beside |= {"cost": cost, "active": active}
         _refuse_budgets({name: value for name, value in beside.items() if value is not None})
         more = {} if law == LAW else {"law": law}
         more |= {} if loss is None else {"loss": loss}

@@ -196,10 +196,10 @@ class Surface:
         low, high = np.zeros(count), np.full(count, np.log(ENDLESS[-1]))
         return first_fall(lambda x: self.loss({self.pivot: np.exp(x)}) - loss, low, high, PIVOT_STEP)
 
-    def flat(self, budget: float, share: float = FLAT) -> tuple[float, float]:
-        """The smallest and largest first free column whose best loss exceeds the optimum by at most ``share``."""
+    def flat(self, budget: float) -> tuple[float, float]:
+        """The smallest and largest first free column whose best loss exceeds the optimum by at most FLAT."""
         first, best = self.take([0]), self.take([0]).optimum(budget)
-        name, most = self.free[0], float(first.at(best)[0]) * (1 + share)
+        name, most = self.free[0], float(first.at(best)[0]) * (1 + FLAT)
         middle = np.log(best[name])
         rest = replace(first, free=self.free[1:])
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from scalefit.answers import Shown, interval
+from scalefit.answers import Shown, far_out, interval
 from scalefit.diagnosis.checks import Check
 from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
+from scalefit.notices import Line, doubted
 from scalefit.planning.allocation.answer import said
 from scalefit.planning.downstream.chain import Ends, chained, spread_out
 
@@ -49,7 +50,13 @@ class Downstream(Shown):
             zip(("on_the_way", "on_the_way_low", "on_the_way_high"), self.on_the_way, strict=True)
         )
         row |= dict(zip((self.second.target, "low", "high"), self.reached, strict=True))
-        return pd.DataFrame([row])
+        return pd.DataFrame([row | {"decades_beyond": self.decades_beyond}])
+
+    @property
+    def decades_beyond(self) -> float:
+        """How far the target lies beyond the fitted runs, or a source loss that is given beyond those of the map."""
+        asked = self.first if self._through_law else self.second
+        return float(predict(asked, at=self.at)["decades_beyond"].iloc[0])
 
     def predict(self, N: float, D: float) -> float:
         """What is reached at N parameters and D tokens, without an interval."""
@@ -62,10 +69,12 @@ class Downstream(Shown):
 
         return plot_downstream(self, ax=ax)
 
-    def __str__(self) -> str:
+    @property
+    def lines(self) -> list[Line]:
+        """What is said, line by line."""
         where = ", ".join(f"{name} = {said(value)}" for name, value in self.at.items())
         what = self.second.target
-        lines = [f"{what} at {where}: {interval(self.reached, '.4g')}"]
+        lines = [f"{what} at {where}: {interval(self.reached, '.4g')}, {far_out(self.decades_beyond)}"]
         way = next(iter(self.second.law.columns.values()))
         if self._through_law:
             lines.append(f"  by way of {'the source loss' if way == 'loss_source' else 'the loss of the task'}"
@@ -83,7 +92,7 @@ class Downstream(Shown):
             )
         lines += [f"  {self.how}", f"  {ends if known else 'no interval: there are no draws, or too few rows for one'}"]
         warnings = (*self.cautions, *(self.first.warnings if self._through_law else ()), *self.second.warnings)
-        return "\n".join([*lines, *(f"! {text}" for text in dict.fromkeys(check.text for check in warnings))])
+        return [*lines, *doubted(dict.fromkeys(check.text for check in warnings))]
 
 
 def without_draws(fit: Fit, sigma: float | None = None) -> Fit:

@@ -15,7 +15,7 @@ from scalefit.planning.allocation.source import DRAWS
 from scalefit.planning.allocation.targets import fixed_of
 from scalefit.planning.downstream.answer import Downstream, ends_of, through
 from scalefit.planning.downstream.chain import TAIL
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 
 #: checks of loss curves by step; the points of the second stage are numbered in their order, but the law has no steps
 OF_STEPS = ("transient", "stray-phase")
@@ -78,7 +78,7 @@ def _early(table: pd.DataFrame, names: dict[str, str], average: int) -> list[Che
 
 def _table(checkpoints: Runs | str | Path, names: dict[str, str]) -> pd.DataFrame:
     """Every logged row of run logs, with the size of its run."""
-    logs = checkpoints if isinstance(checkpoints, Runs) else read_runs(checkpoints, need=())
+    logs = runs_of(checkpoints)
     names |= {key: logs.column(name) for key, name in names.items()}
     if logs.curves is None:
         return logs.table

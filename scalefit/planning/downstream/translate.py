@@ -21,7 +21,7 @@ from scalefit.planning.allocation.spread import constants_of, plain_ends
 from scalefit.planning.allocation.targets import fixed_of
 from scalefit.planning.downstream.answer import Downstream, ends_of, through, without_draws
 from scalefit.planning.downstream.chain import Ends
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 from scalefit.selection.automatic import AUTO, preferred
 from scalefit.selection.automatic import fit as chosen
 from scalefit.selection.candidates import candidates_for
@@ -108,7 +108,7 @@ def _named(law: str | Law) -> Law:
 
 def _preferred(runs: pd.DataFrame, at: dict[str, float]) -> Law:
     """Of the laws with an irreducible loss the one that the back-test of these runs prefers."""
-    logs = read_runs(runs, need=())
+    logs = runs_of(runs)
     found = with_a_floor([forms[0] for forms in candidates_for(logs).laws])
     found = [law for law in found if set(law.columns.values()) == SIZE_AND_DATA]
     return preferred(logs, found, at=at) if found else find_law("chinchilla")  # its fit says what these runs lack
@@ -206,7 +206,7 @@ def _with_floors(made: Map, losses: FloatArray, E0: FloatArray, E1: FloatArray) 
 
 def _family(runs: Table, loss: str) -> pd.DataFrame:
     """N, D and loss of runs, one row a run; refuses tables without them."""
-    logs = runs if isinstance(runs, Runs) else read_runs(runs, need=())
+    logs = runs_of(runs)
     column = logs.column(loss)
     for name in ("N", "D", column):
         if name not in logs.table.columns:

@@ -12,6 +12,7 @@ import pandas as pd
 from scalefit.answers import Shown, interval
 from scalefit.diagnosis.checks import Check
 from scalefit.fitting.result import Fit
+from scalefit.notices import Line, doubted
 from scalefit.planning.allocation.answer import said
 from scalefit.planning.hyperparameters.fitted import Setting
 
@@ -69,7 +70,9 @@ class Hyperparameters(Shown):
 
         return plot_hyperparameters(self, ax=ax)
 
-    def __str__(self) -> str:
+    @property
+    def lines(self) -> list[Line]:
+        """What is said, line by line."""
         first = {name: self.at[name] for name in ("N", "D")}
         known = {name: value for name, value in {**first, **self.at}.items() if not name.startswith("tuned")}
         texts = {name: said(value) if name in SAID else f"{value:.4g}" for name, value in known.items()}
@@ -86,8 +89,7 @@ class Hyperparameters(Shown):
         if any(fit.intervals is not None for fit in self.fits):
             lines.append("  90 % intervals: from the draws of the fits; rules have none")
         warnings = [*self.cautions, *(check for fit in self.fits for check in fit.warnings)]
-        lines += [f"! {text}" for text in dict.fromkeys(check.text for check in warnings)]
-        return "\n".join([*lines, *(f"! {note}" for note in self.notes)])
+        return [*lines, *doubted(dict.fromkeys([*(check.text for check in warnings), *self.notes]))]
 
     def _verdict(self) -> list[str]:
         """What to do, and where the sources differ by much."""

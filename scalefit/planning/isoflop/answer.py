@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from scalefit.answers import Shown, as_lines, interval
+from scalefit.answers import Shown, as_lines, far_out, interval
+from scalefit.diagnosis.reach import decades_beyond
 from scalefit.fitting.result import Fit
+from scalefit.notices import Line, doubted
 from scalefit.numerics import FloatArray
 from scalefit.planning.isoflop.curves import Curve
 
@@ -138,7 +140,9 @@ class IsoFlopStudy(Shown):
 
         return plot_isoflop(self, ax=ax)
 
-    def __str__(self) -> str:
+    @property
+    def lines(self) -> list[Line]:
+        """What is said, line by line."""
         rows = []
         for name, row in self.table.iterrows():
             N = f"{row['N']:.3g} [{row['N_low']:.3g}, {row['N_high']:.3g}]"
@@ -160,13 +164,14 @@ class IsoFlopStudy(Shown):
         if self.bias is not None:
             lines += ["", self._bias_text(self.bias)]
         notes = [*self.disagreements, *([] if self.law is None else [check.text for check in self.law.warnings])]
-        return "\n".join([*lines, *(f"! {note}" for note in notes)])
+        return [*lines, *doubted(notes)]
 
     def _headline(self) -> str:
         """The best size at the target by each approach, and whether they agree."""
         sizes = [f"{interval(each.size(self.target))} by {name}" for name, each in self.found.items()]
         agree = "" if len(sizes) < 2 else "; they agree" if self.ok else "; they disagree"
-        return f"best size at {self.target:.3g} FLOP: N* {', '.join(sizes)}{agree}"
+        beyond = decades_beyond({"C": (self.points["C"].min(), self.points["C"].max())}, {"C": np.array([self.target])})
+        return f"best size at {self.target:.3g} FLOP: N* {', '.join(sizes)}{agree}; {far_out(float(beyond['C'][0]))}"
 
     def _bias_text(self, bias: Mapping[str, float]) -> str:
         where = f"N* at {self.target:.3g} FLOP by {100 * bias['N']:+.2g} %"

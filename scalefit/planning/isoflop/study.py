@@ -34,7 +34,7 @@ from scalefit.planning.isoflop.approaches import (
 )
 from scalefit.planning.isoflop.curves import CURVES, FEWEST, Budget, Curve, chosen, fitted_losses, minimum, used
 from scalefit.planning.optimum.compute_optimal import CLOSED_FORMS, FLOP_PER, compute_optimal
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 from scalefit.runs.settings import FOLLOW, is_setting
 from scalefit.uncertainty.intervals import Resampling
 
@@ -62,7 +62,7 @@ def isoflop(
     >>> [round(float(a), 3) for a in found.table["exponent_N"]]
     [0.452, 0.452]
     """
-    known = runs if isinstance(runs, Runs) else read_runs(runs, need=())
+    known = runs_of(runs)
     if curve not in CURVES:
         raise InputError(f'no curve "{curve}"', where="isoflop", todo=f"choose one of {', '.join(CURVES)}")
     Resampling(draws, seed)  # refuses too few draws

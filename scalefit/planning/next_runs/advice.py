@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from scalefit.answers import Shown, as_lines
+from scalefit.answers import Shown, as_lines, far_out
 from scalefit.diagnosis.checks import Check
 from scalefit.errors import InputError
 from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
+from scalefit.notices import Line, doubted
 from scalefit.planning.allocation.answer import said
 from scalefit.planning.allocation.cost import SHAPE, SIZES, Cost
 from scalefit.planning.allocation.measured import priced
@@ -72,7 +73,9 @@ class NextRuns(Shown):
 
         return plot_next_runs(self, ax=ax)
 
-    def __str__(self) -> str:
+    @property
+    def lines(self) -> list[Line]:
+        """What is said, line by line."""
         where = ", ".join(f"{name} = {said(value)}" for name, value in self.target.items())
         now = f"{self.fit.target} {self.predicted['loss']:.4g} ± {100 * self.now:.2g} %"
         if self.stop:
@@ -82,6 +85,7 @@ class NextRuns(Shown):
             count = "this run" if len(self.table) == 1 else f"these {len(self.table)} runs"
             lines = [f"make {count} next: the interval is expected to shrink to ± {100 * self.after:.2g} %"]
         lines.append(f"now, at {where}: {now} (half of the 90 % interval of the law's value)")
+        lines.append(f"the target lies {far_out(float(self.predicted['decades_beyond']))}")
         if len(self.table):
             names = [name for name in self.fit.law.columns.values() if name in self.table]
             shown = pd.DataFrame({name: [said(value) for value in self.table[name]] for name in names})
@@ -96,7 +100,7 @@ class NextRuns(Shown):
         lines.append(
             "  back-test, is alike for runs near one another; settings tuned at each size as in the fitted runs"
         )
-        return "\n".join([*lines, *(f"! {check.text}" for check in (*self.cautions, *self.fit.warnings))])
+        return [*lines, *doubted(check.text for check in (*self.cautions, *self.fit.warnings))]
 
 
 def next_runs(

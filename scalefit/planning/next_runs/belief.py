@@ -19,9 +19,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from scalefit.expressions import parse
 from scalefit.fitting.result import Fit
 from scalefit.numerics import FloatArray
 from scalefit.planning.next_runs.design import Known
+from scalefit.solver.model import through_ties
 from scalefit.uncertainty.calibration import BEYOND
 
 CONSTANTS = 2.0
@@ -57,7 +59,9 @@ def _slopes(fit: Fit, places: Mapping[str, FloatArray], unit: float) -> tuple[Fl
     value = np.asarray(value) + np.zeros(len(next(iter(places.values()))))
     free = [name for name in law.parameters if name not in fit.fixed and name not in fit.ties]
     scale = value if fit.estimate.log else np.full_like(value, unit)
-    columns = [fit.parameters[name] * np.asarray(partials[name]) / scale for name in free]
+    ties = {name: parse(text) for name, text in fit.ties.items()}
+    at = {name: np.asarray(number) for name, number in fit.parameters.items()}
+    columns = [at[name] * through_ties(ties, name, partials, at) / scale for name in free]
     slopes = np.stack([np.broadcast_to(column, value.shape) for column in columns], axis=1)
     return slopes, np.log(value) if fit.estimate.log else value / unit
 

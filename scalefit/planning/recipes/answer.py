@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from scalefit.answers import Shown, as_lines
+from scalefit.answers import Shown, as_lines, far_out
 from scalefit.diagnosis.checks import Check
+from scalefit.notices import Line, doubted
 from scalefit.planning.recipes.structure import STRUCTURES, Joint
 
 if TYPE_CHECKING:
@@ -49,14 +50,19 @@ class RecipeComparison(Shown):
 
         return plot_recipes(self, ax=ax)
 
-    def __str__(self) -> str:
+    @property
+    def lines(self) -> list[Line]:
+        """What is said, line by line."""
         where = ", ".join(f"{name} = {value:.4g}" for name, value in self.at.items())
         lines = ["no difference is found: one curve for all recipes describes these runs as well"] * self.alike
         for _, row in self.pairs.iterrows():
             lines += self._pair(row)
         if not self.alike and self.sensitivity["structure"].iloc[0] == STRUCTURES[0].text:
             lines.append(ONE_CURVE)
-        shown = [{self.by: row["recipe"], "loss": _with(row, "loss", "", ".4f")} for _, row in self.table.iterrows()]
+        shown = [
+            {self.by: row["recipe"], "loss": _with(row, "loss", "", ".4f"), "target": far_out(row["decades_beyond"])}
+            for _, row in self.table.iterrows()
+        ]
         lines += ["", f"at {where}, by {self.joint.structure.text}:", as_lines(pd.DataFrame(shown))]
         if len(self.sensitivity) > 1:
             lines += ["", "under other assumptions:", as_lines(self._assumed())]
@@ -67,7 +73,7 @@ class RecipeComparison(Shown):
                      "  gain: the factor of compute that the other recipe needs for the same loss")  # fmt: skip
         lines.append("  90 % intervals: from the draws; of the losses: prediction intervals")
         lines += [f"  {self.left_out}"] if self.left_out else []
-        return "\n".join([*lines, *(f"! {check.text}" for check in (*self.cautions, *fit.warnings))])
+        return [*lines, *doubted(check.text for check in (*self.cautions, *fit.warnings))]
 
     @property
     def _choice(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scalefit.diagnosis.reach import furthest
 from scalefit.errors import InputError, counted, listed
 from scalefit.fitting.prediction import predict
 from scalefit.numerics import FloatArray
@@ -24,7 +25,7 @@ from scalefit.planning.recipes.structure import (
     fitted,
     marked,
 )
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 
 DRAWS = 200
 WHERE = "compare_recipes"
@@ -51,7 +52,7 @@ def compare_recipes(
 
     Raises InputError for a missing column, a single recipe, or too few runs.
     """
-    known = runs if isinstance(runs, Runs) else read_runs(runs, need=())
+    known = runs_of(runs)
     target = fixed_of(at, WHERE)
     kind = kind_of(target)
     table, left_out = _table(known, by, kind)
@@ -69,7 +70,7 @@ def compare_recipes(
     losses = np.stack([chosen.losses(k, place)[:, 0] for k in range(len(names))], axis=1)
     first = names.index(reference) if reference is not None else int(np.argmin(losses[0]))
     pairs = pd.DataFrame([_pair(chosen, first, k, losses, target, rows) for k in range(len(names)) if k != first])
-    each = _each(chosen, target)
+    each = _each(chosen, target, rows)
     sensitivity = _sensitivity(rows, chosen, tried, first, target)
     alike = tried[0][1].structure is STRUCTURES[0] and not told_apart(pairs)
     cautions = chosen.fit.cautions(**_point(chosen, first, target))
@@ -120,13 +121,21 @@ def _point(joint: Joint, recipe: int, target: dict[str, float]) -> dict[str, Any
     return {name: {**marks, **target}[name] for name in joint.fit.law.variables}
 
 
-def _each(joint: Joint, target: dict[str, float]) -> pd.DataFrame:
+def _each(joint: Joint, target: dict[str, float], runs: pd.DataFrame) -> pd.DataFrame:
     """The predicted loss of each recipe at the target, with its prediction interval."""
     rows = []
     for k, name in enumerate(joint.names):
         found = predict(joint.fit, at=_point(joint, k, target)).iloc[0]
-        rows.append({"recipe": name, "loss": found["loss"], "low": found["low"], "high": found["high"]})
+        row = {"recipe": name, "loss": found["loss"], "low": found["low"], "high": found["high"]}
+        rows.append(row | {"decades_beyond": _beyond(runs[runs[MARK.format(k)] > 0], target)})
     return pd.DataFrame(rows).sort_values("loss", kind="stable").reset_index(drop=True)
+
+
+def _beyond(own: pd.DataFrame, target: dict[str, float]) -> float:
+    """How far the target lies beyond the runs of one recipe, in decades."""
+    fitted = {name: tuple(own[name].tolist()) for name in target}
+    asked = {name: np.array([value]) for name, value in target.items()}
+    return float(furthest({name: name for name in target}, fitted, asked)[0])
 
 
 def _gain(joint: Joint, first: int, other: int, losses: FloatArray, target: dict[str, float]) -> FloatArray:

@@ -19,7 +19,7 @@ from scalefit.fitting.fit import fit as fit_law
 from scalefit.fitting.result import Fit
 from scalefit.fitting.saved import load_fit
 from scalefit.planning.schedules.final import resolution
-from scalefit.runs import Runs, read_runs
+from scalefit.runs import Runs, runs_of
 
 LAWS = ("multi-power", "annealing", "annealing:decay=0.99")  #: in the order of their regret on public curves
 MOST_DRAWS = 40  #: a refit of multi-power takes a second
@@ -71,4 +71,4 @@ def source_of(source: Any, law: str | None, draws: int, seed: int) -> tuple[Fit,
         return source, ""
     if isinstance(source, str | Path) and Path(source).suffix == ".json":
         return load_fit(source), ""
-    return fitted_by_choice(source if isinstance(source, Runs) else read_runs(source, need=()), law, draws, seed)
+    return fitted_by_choice(runs_of(source), law, draws, seed)

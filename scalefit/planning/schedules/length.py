@@ -13,6 +13,7 @@ from scalefit.answers import Shown
 from scalefit.diagnosis.checks import Check
 from scalefit.errors import InputError
 from scalefit.fitting.result import Fit
+from scalefit.notices import Line, doubted
 from scalefit.numerics import FloatArray
 from scalefit.planning.allocation.spread import ends, plain_ends
 from scalefit.planning.allocation.targets import fixed_of, losses_of
@@ -39,7 +40,9 @@ class StepsToLoss(Shown):
         """Whether the fit has no warnings and the runs lie within its reach."""
         return self.fit.ok and not self.cautions
 
-    def __str__(self) -> str:
+    @property
+    def lines(self) -> list[Line]:
+        """What is said, line by line."""
         lines = []
         for _, row in self.table.iterrows():
             if row["steps"] == row["steps"]:
@@ -51,7 +54,7 @@ class StepsToLoss(Shown):
                 lines.append(f"loss {row['loss']:g}: not reached in {row['longest']:.3g} steps, which end at {least}")
         lines += [f"  under {self.schedule}, stretched; by law {self.fit.law.spec} ({self.fit.status})"]
         lines += [f"  law: {self.fit.law.equation}", f"  known of the law: {type(self.fit.law).fails}"]
-        return "\n".join([*lines, *(f"! {check.text}" for check in (*self.cautions, *self.fit.warnings))])
+        return [*lines, *doubted(check.text for check in (*self.cautions, *self.fit.warnings))]
 
 
 def steps_for_loss(fit: Fit, loss: Any, schedule: str, **at: Any) -> StepsToLoss:

@@ -18,6 +18,7 @@ from scalefit.answers import Shown, as_lines
 from scalefit.diagnosis.checks import Check
 from scalefit.errors import counted
 from scalefit.fitting.result import Fit
+from scalefit.notices import Line, doubted
 from scalefit.numerics import FloatArray
 from scalefit.planning.allocation.source import DRAWS
 from scalefit.planning.allocation.spread import plain_ends
@@ -63,7 +64,9 @@ class ScheduleRanking(Shown):
 
         return plot_schedule_ranking(self, ax=ax)
 
-    def __str__(self) -> str:
+    @property
+    def lines(self) -> list[Line]:
+        """What is said, line by line."""
         law, first = self.fit.law, self.table.iloc[0]
         alike = self.alike.iloc[1:]
         head = f"{first['schedule']} ends lowest by law {law.spec}: {self.fit.target} {first['loss']:.5g}"
@@ -95,7 +98,7 @@ class ScheduleRanking(Shown):
             lines.append(f"  no intervals: {self.fit.no_intervals}")
         else:
             lines.append("  90 % intervals of differences: paired, from the draws, without the noise of a run")
-        return "\n".join([*lines, *(f"! {check.text}" for check in (*self.cautions, *self.fit.warnings))])
+        return [*lines, *doubted(check.text for check in (*self.cautions, *self.fit.warnings))]
 
     def _shared(self) -> str:
         """Peak and warmup of the schedules that were ranked, which need not be those of the budget."""

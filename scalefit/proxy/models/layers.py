@@ -165,7 +165,7 @@ def rotate(x_TC: Tensor, cos_TC: Tensor, sin_TC: Tensor) -> Tensor:
     return x_TC * cos_TC + torch.cat((b, a), dim=-1) * sin_TC
 
 
-def member_cross_entropy(logits_KNV: Tensor, target_KN: Tensor, record: Recorder | None = None) -> Tensor:
+def member_cross_entropy(logits_KNV: Tensor, target_KN: Tensor, record: Recorder | None) -> Tensor:
     """Mean cross-entropy of each member, (K,)."""
     K, N, V = logits_KNV.shape
     loss = F.cross_entropy(logits_KNV.reshape(K * N, V), target_KN.reshape(K * N), reduction="none")

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from scalefit.errors import InputError, listed
+from scalefit.notices import Line, Notice
 from scalefit.numerics import suggestion
 from scalefit.proxy.models.parametrization import ONE, Parametrization
 from scalefit.proxy.own.roles import Grown, stack_of, template
@@ -97,10 +98,10 @@ def hook(
 
 def notes(
     model: nn.Module, base: nn.Module, grown: Sequence[Grown], table: Parametrization, deeper: bool
-) -> Iterator[str]:
+) -> Iterator[Line]:
     """What the user should know or do."""
     if deeper and table.residual == ONE:
-        yield "! the depth is not that of base: rates hold at other depths in completep or depth-mup, not here"
+        yield Notice("the depth is not that of base: rates hold at other depths in completep or depth-mup, not here")
     width = max((each.width for each in grown), default=1.0)
     if table.attention and width != 1.0:
         yield from _attention(model, base, width, table.attention)
@@ -110,13 +111,13 @@ def notes(
     looked_up = [each.name for each in grown if each.role == "embed" and each.width != 1.0]
     factor = table.readout.forward(width, 1.0)
     if looked_up and factor != 1.0 and not tied and all(each.role != "readout" for each in grown):
-        yield (
-            f"! no tensor reads out. If the model computes its output from {listed(looked_up)} by F.linear or @, "
+        yield Notice(
+            f"no tensor reads out. If the model computes its output from {listed(looked_up)} by F.linear or @, "
             f"multiply that output by {factor:.4g}, or let an nn.Linear share the weight"
         )
 
 
-def _attention(model: nn.Module, base: nn.Module, width: float, power: float) -> Iterator[str]:
+def _attention(model: nn.Module, base: nn.Module, width: float, power: float) -> Iterator[Line]:
     """Whether heads grow; attention logits are scaled for heads of one size."""
     known, grows, there = dict(base.named_modules()), dict[str, float](), False
     for name, module in model.named_modules():
@@ -126,8 +127,8 @@ def _attention(model: nn.Module, base: nn.Module, width: float, power: float) ->
             grows[template(name)] = sizes[0] / sizes[1] if sizes else width * heads[1] / heads[0] if heads else 1.0
     for name, ratio in grows.items():
         if ratio != 1.0:
-            yield (
-                f"! {name}: its heads grow {ratio:.4g} times. Keep d_head as in base (more heads), or multiply its "
+            yield Notice(
+                f"{name}: its heads grow {ratio:.4g} times. Keep d_head as in base (more heads), or multiply its "
                 f"attention logits by {ratio**power:.4g} beside 1/sqrt(d_head)"
             )
     if not there:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from scalefit.errors import InputError
+from scalefit.notices import Line
 from scalefit.proxy.models.parametrization import Parametrization, at, parametrization
 from scalefit.proxy.optimizers import optimizer as optimizer_named
 from scalefit.proxy.own.forward import branches_of, depths, hook, notes
@@ -53,7 +54,7 @@ class Parametrized:
     parametrization: str
     optimizer: str
     tensors: tuple[Scaled, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Line, ...]
 
     def groups(self, lr: float, weight_decay: float = 0.0, eps: float = 1e-8) -> list[dict[str, Any]]:
         """Parameter groups for any torch optimiser of this kind, from the values at the base size.
@@ -104,7 +105,7 @@ class Parametrized:
         head = f"{self.parametrization} for {self.optimizer}: factors at this size, repeated layers in one line"
         shown = self.table.assign(name=[layer(each.grown.name) for each in self.tensors])
         lines = shown.drop_duplicates().to_string(index=False, float_format="{:.4g}".format)
-        return "\n".join([head, "", lines, *self.notes])
+        return "\n".join([head, "", lines, *map(str, self.notes)])
 
     def __repr__(self) -> str:
         return str(self)

@@ -26,7 +26,7 @@ exec {command}
 OPTION = re.compile(r"--?[A-Za-z][^\r\n\x00]*")
 
 
-def slurm_script(out: str | Path, options: Sequence[str] = (), *, chunk: int = 1, run: Sequence[str] = ()) -> str:
+def slurm_script(out: str | Path, options: Sequence[str], *, chunk: int, run: Sequence[str]) -> str:
     """The text of a batch script for the runs that are not done, ``chunk`` to a task.
 
     ``options`` are lines for sbatch, such as "--gpus=1"; ``run`` are further words for ``scalefit sweep run``. Slurm

@@ -22,9 +22,9 @@ HEADER = 256 * 4  #: bytes of it
 SCANNED = 2**24  #: tokens that are read to find the vocabulary where nothing says it
 LOOKED, UPPER = 2**16, 4  #: tokens that tell 16 bits from 32; no vocabulary reaches UPPER times 65,536
 TOKEN_FILES = (".npy", ".bin")
-#: words in the names of shards that are held out, and of those that are no part of training either
-VALIDATION = re.compile(r"(?<![a-z])(e?val|evaluation|valid|validation|dev|held.?out)(set)?(?![a-z])")
-TEST = re.compile(r"(?<![a-z])test(set)?(?![a-z])")
+#: words in the names of parts that are held out, of those that are no part of training either, and of the others
+SPLITS = {"validation": r"e?val|evaluation|valid|validation|dev|held.?out", "test": "test", "train": "train(ing)?"}
+WORDS = {split: re.compile(rf"(?<![a-z])({words})(set)?(?![a-z])") for split, words in SPLITS.items()}
 IDS, TEXT = ("input_ids", "tokens", "ids"), "text"  #: columns of Hugging Face data sets
 Part = TypeVar("Part")
 
@@ -59,22 +59,34 @@ def from_path(
             named = {str(shard.relative_to(path).with_suffix("")): shard for shard in shards}
             rows, held = ([_tokens(each, bits) for each in part] for part in _parted(named))
             return _from_tokens(rows, held, path, seq_len, vocab, {}, **options)
-        texts = {str(file.relative_to(path)): file.read_bytes() for file in files}
-    elif path.suffix == ".jsonl":
-        texts = _jsonl_texts(path)
-    else:
-        texts = {path.name: path.read_bytes()}
+        texts = {str(file.relative_to(path) / n): text for file in files for n, text in _texts(file).items()}
+        splits, apart = {_split(name) for name in texts}, dict[str, bytes]()
+        if "train" in splits and splits & {"validation", "test"}:
+            texts, apart = ({name: texts[name] for name in part} for part in _parted({name: name for name in texts}))
+        return from_texts(texts, seq_len, str(path), tokenizer, apart, {}, **options)
+    texts = {n or path.name: text for n, text in _texts(path).items()}
     return from_texts(texts, seq_len, str(path), tokenizer, {}, {}, **options)
 
 
 def _parted(parts: Mapping[str, Part]) -> tuple[list[Part], list[Part]]:
     """Parts to train on and those held out: of validation, else of a test, by a word in their names, else the last.
     None of either is trained on, where there are others; without others none is held out."""
-    validation, test = ([name for name in parts if word.search(name.lower())] for word in (VALIDATION, TEST))
+    validation, test = ([name for name in parts if _split(name) == split] for split in ("validation", "test"))
     train = [name for name in parts if name not in validation and name not in test]
     held = (validation or test or train[1:][-1:]) if train else []
     chosen = [name for name in train or parts if name not in held]
     return [parts[name] for name in chosen], [parts[name] for name in held]
+
+
+def _split(name: str) -> str:
+    """What the first part of a path that holds a word of SPLITS makes of what lies there; empty where none does."""
+    words = (split for part in Path(name.lower()).parts for split, word in WORDS.items() if word.search(part))
+    return next(words, "")
+
+
+def _texts(path: Path) -> dict[str, bytes]:
+    """The texts of a file: one without a name, or those of the lines of a .jsonl."""
+    return _jsonl_texts(path) if path.suffix == ".jsonl" else {"": path.read_bytes()}
 
 
 def _jsonl_texts(path: Path) -> dict[str, bytes]:

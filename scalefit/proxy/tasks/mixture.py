@@ -15,8 +15,8 @@ class Mixture(Source):
     """Every example comes from one of several sources, chosen with probability proportional to its weight.
 
     Held-out examples are in the same proportion, and each source has its own held-out set besides (``parts``), also
-    one with weight 0. Raises InputError for weights that are negative or all zero, for sources of different tasks, and
-    for one that is to be read in passes or to have fixed examples.
+    one with weight 0. Raises InputError for weights that are negative or all zero, for sources of different tasks or
+    shapes, and for one that is to be read in passes or to have fixed examples.
     """
 
     def __init__(self, parts: Mapping[str, Source], weights: Mapping[str, float]) -> None:
@@ -31,8 +31,12 @@ class Mixture(Source):
         if whole:
             todo = "leave out passes and examples: a mixture draws at random; limit holds a source to fewer tokens"
             raise InputError(f"{whole[0]} has passes or a fixed number of examples", where="mixture", todo=todo)
+        if len({(source.inputs, source.read) for source in self.parts.values()}) > 1:
+            told = ", ".join(f"{name} reads {source.inputs or source.read}" for name, source in self.parts.items())
+            todo = "give all the same options of their shape"
+            raise InputError(f"examples of different shapes: {told} numbers", where="mixture", todo=todo)
         self.task, self.vocab = first.task, max(source.vocab for source in self.parts.values())
-        self.inputs = first.inputs
+        self.inputs, self.read = first.inputs, first.read
         share = np.array([weights[name] for name in self.parts], dtype=float)
         self.share = share / share.sum()
         self.facts = {

@@ -114,7 +114,7 @@ def _fitting(name: str) -> list[tuple[bool, int, ModuleType]]:
 def sources_in(folder: Path) -> tuple[list[Path], list[Path]]:
     """What to read in a folder (the sources of the first reader that finds some, else every file with a known name),
     and the files with known names that are not read."""
-    known = [pattern for pattern in patterns() if pattern not in ("*.json", "*.db")]
+    known = [pattern for pattern in patterns() if pattern not in ("*.json", "*.db", "*.yaml", "*.yml")]
     files = [file for file in sorted(folder.iterdir()) if file.is_file() and not file.name.startswith(".")]
     rest = [file for file in files if any(fnmatchcase(file.name.lower(), pattern) for pattern in known)]
     for reader in sorted((r for r in _readers() if hasattr(r, "sources")), key=lambda r: r.FOLDER_RANK):

@@ -13,6 +13,7 @@ from scalefit.runs.formats.flat_yaml import flat_yaml
 from scalefit.runs.formats.json_series import of_pairs, of_points, of_series
 from scalefit.runs.formats.json_shapes import rows_of, unwrapped
 from scalefit.runs.formats.jsonl import flattened, framed
+from scalefit.runs.formats.lm_eval import of_harness
 from scalefit.runs.formats.raw import RawTable, Remark, ends_empty, nans_of
 from scalefit.runs.formats.tensorboard_csv import NAMED
 from scalefit.runs.formats.text import ENDINGS, lines, parsed
@@ -48,6 +49,19 @@ def read(path: Path) -> RawTable:
         return jsonl.read(path)
     if isinstance(content, dict) and "log_history" in content:
         return huggingface.read(path)
+    return table(path, content)
+
+
+def table(path: Path, content: Any) -> RawTable:
+    """The table that a document holds; the index counts rows from 1.
+
+    Raises InputError where it holds none.
+    """
+    if isinstance(content, dict) and {"schema_version", "scalefit_version"} <= content.keys():
+        todo = "give the run logs that it was fitted to; a saved fit is for predict, plan, next, plot and report"
+        raise InputError("this is a saved fit, no run log", where=str(path), todo=todo)
+    if (judged := of_harness(content)) is not None:
+        return _summary(path, judged)
     if (drawn := _drawn(path, content)) is not None:
         return drawn
     try:
@@ -97,13 +111,15 @@ def documents(folder: Path) -> list[Path]:
     found = []
     for path in sorted(folder.glob("*.json")):
         try:
-            table, _ = unwrapped(parsed(path.read_bytes()))
+            content = parsed(path.read_bytes())
+            rows = content if of_harness(content) is None else [{"loss": 0.0}]
+            rows, _ = unwrapped(rows)
         except InputError:  # which reading the file will say
             found.append(path)
             continue
         except (ValueError, RecursionError, OSError):
             continue
-        rows = table if isinstance(table, list) else [table]
+        rows = rows if isinstance(rows, list) else [rows]
         keys = {key.lower() for row in rows[:50] if isinstance(row, dict) for key in flattened(row)}
         if any("loss" in key or "nll" in key for key in keys):
             found.append(path)

@@ -33,6 +33,8 @@ def unwrapped(content: Any) -> tuple[Any, dict[str, object]]:
         return _of_records(content), {}
     if not isinstance(content, dict):
         return content, {}
+    if (columns := _columns(content)) is not None:
+        return columns, flattened({key: value for key, value in content.items() if key not in columns})
     tables = [key for key, value in content.items() if is_table(value)]
     if len(tables) == 1:
         beside = {key: value for key, value in content.items() if key != tables[0]}
@@ -57,7 +59,27 @@ def is_table(value: Any) -> bool:
     """Whether a value is a list of objects, or an object of lists."""
     if isinstance(value, list):
         return bool(value) and all(isinstance(each, dict) for each in value)
-    return isinstance(value, dict) and bool(value) and all(isinstance(each, list) for each in value.values())
+    lists = isinstance(value, dict) and all(isinstance(each, list) for each in value.values())
+    return lists and any(value.values())
+
+
+def _columns(content: dict[str, Any]) -> dict[str, list[Any]] | None:
+    """The lists of an object that holds a loss at each place, beside single values or a configuration of its run.
+
+    >>> _columns({"seed": 1, "loss": [3.0, 2.5], "step": [0, 10], "betas": [0.9, 0.95, 0.99]})
+    {'loss': [3.0, 2.5], 'step': [0, 10]}
+    """
+    lists = {key: value for key, value in content.items() if isinstance(value, list) and not is_table(value)}
+    losses = [key for key, values in lists.items() if measured(key) and len(values) > 1 and not _nested(values)]
+    if not losses or any(is_table(value) for value in content.values()):
+        return None
+    found = {key: value for key, value in lists.items() if len(value) == len(lists[losses[0]]) and not _nested(value)}
+    known = {key for key in lists if measured(key) or canonical(key) in COLUMNS}
+    return found if known <= found.keys() and len(found) < len(content) else None
+
+
+def _nested(values: list[Any]) -> bool:
+    return any(isinstance(each, list | dict) for each in values)
 
 
 def rows_of(columns: dict[str, list[Any]], stem: str = "") -> tuple[list[dict[str, Any]], list[Remark]]:

@@ -101,14 +101,16 @@ def _one(values: list[Any]) -> bool:
     return bool(values) and all(type(each) in (int, float) and each == values[0] for each in values)
 
 
-def flattened(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flattened(record: dict[str, Any]) -> dict[str, Any]:
     """Nested objects as one level: `{"a": {"b": 1}}` is `{"a/b": 1}`.
 
     >>> flattened({"step": 1, "metrics": {"train": {"loss": 2.0}}})
     {'step': 1, 'metrics/train/loss': 2.0}
     """
+    if not any(isinstance(value, dict) for value in record.values()):
+        return record
     flat: dict[str, Any] = {}
-    left = [(f"{prefix}{key}", value) for key, value in reversed(record.items())]
+    left = [(str(key), value) for key, value in reversed(record.items())]
     while left:  # however deep
         name, value = left.pop()
         if isinstance(value, dict):

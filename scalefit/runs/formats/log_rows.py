@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from scalefit.errors import InputError
 from scalefit.runs.formats.raw import RawTable, Remark, nans_of
+from scalefit.runs.formats.splits import TELLING
+from scalefit.runs.matching import canonical
 
 Value = float | str
 UNITS = {"k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12}
@@ -72,6 +74,8 @@ class LogRows:
         frame = pd.DataFrame(self.rows, index=pd.Index(self.lines))
         frame = _within_epochs(path, _through_epochs(path, frame, told), told)
         axis = next((name for name in ("step", "epoch") if name in frame.columns), None)
+        if any(canonical(str(name)) in TELLING and frame[name].nunique() > 1 for name in frame.columns):
+            axis = None  # results, or runs that their settings tell apart
         part = trainings(pd.to_numeric(frame[axis], errors="coerce").to_numpy()) if axis and "run" not in frame else [1]
         if part[-1] > 1:
             frame.insert(0, "run", [f"{path.stem}, training {number}" for number in part])

@@ -114,7 +114,7 @@ def _sections(texts: list[str], same: list[Table], frame: pd.DataFrame) -> list[
     return [Remark("joined", told, len(same))]
 
 
-def _tables(texts: list[str], plain: bool = False) -> list[Table]:
+def _tables(texts: list[str], plain: bool) -> list[Table]:
     """Header and rows, as line numbers from 0, of each table; with ``plain`` also those without a line of dashes."""
     found = list[Table]()
     for number in range(1, len(texts)):

@@ -46,6 +46,13 @@ def markers(column: pd.Series) -> NDArray[np.bool_]:
     return np.append(found, False)[codes]
 
 
+def columns_of_words(frame: pd.DataFrame) -> set[str]:
+    """Columns of text, by their first value: they are not guessed to be a numeric column."""
+    texts = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name].dtype)]
+    first = {name: next((cell for cell in frame[name].dropna() if not marker(cell)), 0) for name in texts}
+    return {str(name) for name, cell in first.items() if not is_quantity(str(cell).strip("~≈<>≤≥=+ "))}
+
+
 def value(cell: str) -> float:
     """The number that a marker stands for: infinity for an overflow and for inf, else NaN.
 

@@ -48,8 +48,12 @@ def matrix(raw: RawTable) -> RawTable | None:
     frame = raw.frame
     first, others = str(frame.columns[0]), [str(name) for name in frame.columns[1:]]
     parts = [part for part in BETWEEN.split(first) if part]
+    if len(parts) == 2 and (values := _of_setting(others, parts[1])):
+        frame = frame.set_axis([first, *values], axis=1)
+        raw, others = replace(raw, frame=frame, nans=_renamed(raw.nans, dict(zip(others, values, strict=True)))), values
     if (
-        len(others) < 2
+        canonical(first) in COLUMNS
+        or len(others) < 2
         or len(frame) < 2
         or len({*parts, "loss"}) != 3
         or len(parts) != 2
@@ -75,6 +79,27 @@ def matrix(raw: RawTable) -> RawTable | None:
     return reshaped(raw, body, "derived", text + left, nans)
 
 
+def _of_setting(names: list[str], setting: str) -> list[str]:
+    """The values in names that state those of a setting, as `D=1B` and `1B tokens` do of D; none for other names."""
+    if max(map(len, names), default=0) > LONGEST:
+        return []
+    found = [VALUED_NAME.fullmatch(name) or NAMED_VALUE.fullmatch(name) for name in names]
+    own = {canonical(setting), "D" if canonical(setting) == "tokens" else "tokens" if canonical(setting) == "D" else ""}
+    said = [hit is not None and canonical(_setting(hit["name"])) in own for hit in found]
+    return [hit["value"].replace(" ", "") for hit in found if hit] if said and all(said) else []
+
+
+def _setting(name: str) -> str:
+    """The setting that a name before a value means: d=128 is a width, D=1B is none."""
+    plain = name.strip()
+    word = plain.lower()
+    return plain if plain in COLUMNS else MEANT.get(word, MEANT.get(word.rstrip("s"), plain))
+
+
+def _renamed(nans: dict[str, list[int]] | None, names: dict[str, str]) -> dict[str, list[int]] | None:
+    return None if nans is None else {names.get(name, name): rows for name, rows in nans.items()}
+
+
 def _results(column: pd.Series) -> pd.Series | None:
     """A column of final losses, with words such as diverged, and nothing for a dash; None where other words stand."""
     if pd.api.types.is_numeric_dtype(column.dtype):
@@ -95,13 +120,12 @@ def named_matrix(raw: RawTable) -> RawTable | None:
     if len(others) < 2 or not all(found) or len(names) != 1 or canonical(first) not in {*COLUMNS} - {*AXES}:
         return None
     across = names.pop()
-    across = {"d": "width", "w": "width", "n": "N"}.get(across, across)
+    across = _setting(across)
     if canonical(across) not in COLUMNS or measured(across) or canonical(across) == canonical(first):
         return None
     values = [hit["value"] + name[len(bare) :] for hit, bare, name in zip(found, plain, others, strict=True) if hit]
     frame = raw.frame.set_axis([f"{first} \\ {across}", *values], axis=1)
-    nans = {f"{value}": (raw.nans or {}).get(name, []) for name, value in zip(others, values, strict=True)}
-    return matrix(replace(raw, frame=frame, nans=None if raw.nans is None else nans))
+    return matrix(replace(raw, frame=frame, nans=_renamed(raw.nans, dict(zip(others, values, strict=True)))))
 
 
 def wide_runs(raw: RawTable) -> RawTable | None:
@@ -183,7 +207,8 @@ def columns_by_value(raw: RawTable) -> RawTable | None:
     values = [quantity(hit["value"].replace(" ", "")) for hit in found.values()]
     if len(set(values)) < len(values) or canonical(across) in map(canonical, others):
         return None
-    if not measure and not _falls(frame, [each for _, each in sorted(zip(values, found, strict=True))]):
+    in_order = [each for _, each in sorted(zip(values, found, strict=True))]
+    if not measure and not (_alike(frame[in_order]) if across == "seed" else _falls(frame, in_order)):
         return None
     body = frame.melt(others, [*found], "__column", "loss", ignore_index=False)
     body, empty, nans = _logged(raw, body, "__column")
@@ -215,14 +240,15 @@ def _multiplied(body: pd.DataFrame, across: str) -> tuple[pd.DataFrame, str]:
 
 def _valued(name: str) -> dict[str, str] | None:
     """What a name measures ("" where it does not say), which setting it names, and the value of that."""
+    if (seed := VALUED_NAME.fullmatch(name.strip())) and canonical(seed["name"].strip(" _")) == "seed":
+        return {"measure": "", "name": "seed", "value": seed["value"]}  # the loss, with this seed
     first, last = VALUE_FIRST.fullmatch(name.strip()), WITH_VALUE.fullmatch(name.strip())
     hit = first or last
     if hit is None or (hit["measure"] and not measured(hit["measure"])):
         return None
     said = {} if first else {key: hit[key] or "" for key in ("name", "unit")}
-    word = (said.get("name", "") or said.get("unit", "")).strip("_ ")
-    word = word if word in COLUMNS else word.lower()  # D is no width
-    word = MEANT.get(word.rstrip("s") if word != "s" else word, word)
+    word = _setting((said.get("name", "") or said.get("unit", "")).strip("_ "))
+    word = word if word in COLUMNS else word.lower()
     if hit["times"]:
         word = MULTIPLE if hit["times"].strip().lower() in ("x", "×") else CHINCHILLA
         value = hit["value"].removesuffix(hit["times"]).strip()
@@ -259,6 +285,12 @@ def _meaning(others: pd.DataFrame, values: list[str], measure: str) -> str | Non
 def _of_sizes(column: pd.Series) -> bool:
     """Whether all cells are counts with a unit, such as 14M, 1.3B."""
     return not pd.api.types.is_numeric_dtype(column.dtype) and all(map(states_unit, column.dropna()))
+
+
+def _alike(losses: pd.DataFrame) -> bool:
+    """Whether all values are positive, and those of a row within a tenth of one another."""
+    amounts = losses.apply(pd.to_numeric, errors="coerce")
+    return bool((amounts.min(axis=1) > 0).all() and (amounts.max(axis=1) < 1.1 * amounts.min(axis=1)).all())
 
 
 def _falls(frame: pd.DataFrame, columns: list[str]) -> bool:

@@ -15,9 +15,9 @@ from scalefit.errors import InputError
 from scalefit.numerics import FloatArray
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats.raw import RawTable, Remark
-from scalefit.runs.matching import LONGEST, SHARES, canonical
+from scalefit.runs.matching import LONGEST, canonical
 from scalefit.runs.quantities import numbers, upright
-from scalefit.runs.wording import SCALES, told
+from scalefit.runs.wording import SCALES, SHARES, told
 
 FACTOR = (
     r"(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|10\s*(?:\^|\*\*)\s*\{?[+-]?\d+\}?|[kmbt]|(?:thousand|million|billion|trillion)s?)"
@@ -55,7 +55,7 @@ def factor(text: str) -> float:
     return SCALES.get(plain) or float(plain)
 
 
-def unscaled(raw: RawTable, mapped: Container[str] = ()) -> RawTable | None:
+def unscaled(raw: RawTable, mapped: Container[str]) -> RawTable | None:
     """The table in which a column such as `tokens/1e9` holds tokens; None where no name has a factor.
 
     A column that the user mapped keeps its name, and is converted as well.

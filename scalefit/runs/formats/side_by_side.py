@@ -32,7 +32,8 @@ MEASURES = {
     ),
     *("mse", "rmse", "mae", "grad", "norm", "gnorm", "time", "sec", "seconds", "ms", "mem", "memory", "mfu", "tps"),
     *("lm", "aux", "avg", "mean", "max", "min", "total", "final", "best", "score", "bleu", "f1", "z", "kl", "reward"),
-    "smooth",
+    *("smooth", "smoothed", "running", "moving", "cur", "current", "batch", "window", "step", "epoch", "instant"),
+    *("interval", "cross", "entropy"),
 }
 RATES = {"lr", "learning", "rate", "tokens"}
 PART = re.compile(r"[A-Za-z0-9.+=-]+")

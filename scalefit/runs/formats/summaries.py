@@ -7,56 +7,26 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from scalefit.runs.formats.raw import RawTable, Remark
+from scalefit.runs.matching import canonical
 from scalefit.runs.quantities import is_quantity
 from scalefit.runs.wording import header_scale
 
 MOST_NOTES = 50  #: rows of notes below a table
 NO_UNIT = frozenset({"-", "–", "—", "1"})  #: of a column without a unit
+
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 #: words of units that need no factor
-UNIT_WORDS = frozenset(
-    [
-        "nats",
-        "nat",
-        "token",
-        "tokens",
-        "per",
-        "params",
-        "parameters",
-        "steps",
-        "step",
-        "flop",
-        "flops",
-        "loss",
-        "ce",
-        "hours",
-        "",
-    ]
-)
-SUMMARY = frozenset(
-    [
-        "mean",
-        "std",
-        "avg",
-        "average",
-        "median",
-        "min",
-        "max",
-        "sum",
-        "total",
-        "sd",
-        "stdev",
-        "stddev",
-        "stderr",
-        "sem",
-        "var",
-        "mean±std",
-        "best",
-        "worst",
-    ]
-)
+UNIT_WORDS = _set("nats nat token tokens per params parameters steps step flop flops loss ce hours") | {""}
+SUMMARY = _set("mean std avg average median min max sum total sd stdev stddev stderr sem var mean±std best worst")
 
 
 def with_units(raw: RawTable) -> RawTable | None:
@@ -87,28 +57,54 @@ def without_summaries(raw: RawTable) -> RawTable | None:
     texts = [name for name in names if not pd.api.types.is_numeric_dtype(frame[name].dtype)]
     if not texts or len(frame) < 2 or not frame.index.is_unique:  # several rows of one line: no table as written
         return None
-    cells = {name: frame[name].map(lambda cell: str(cell).strip()) for name in texts}
     again = pd.Series(len(texts) == len(names), index=frame.index)
-    for name in texts:
-        again &= cells[name] == name.strip()
+    for name in texts if len(texts) == len(names) else ():
+        again &= frame[name].map(_text) == name.strip()
     first = texts[0] == names[0]
     noted = frame.index.isin(_notes(frame)) if first else again.to_numpy() & False
-    last = frame.index.isin(_at_end(cells[texts[0]][~noted])) if first else noted
+    last = frame.index.isin(_at_end(frame[texts[0]][~noted])) if first else noted
     gone = again.to_numpy() | last | noted
     if not gone.any() or gone.all():
         return None
     told = []
     if noted.any():
-        text = f"{noted.sum()} rows at the end are notes: '{cells[texts[0]][noted].iloc[0][:60]}'"
+        text = f"{noted.sum()} rows at the end are notes: '{_text(frame[texts[0]][noted].iloc[0])[:60]}'"
         told.append(Remark("dropped", text, int(noted.sum())))
     if again.any():
         lines = f"first in row {frame.index[int(again.to_numpy().argmax())]}"
         told.append(Remark("dropped", f"{again.sum()} rows repeat the header ({lines})", int(again.sum())))
     if last.any():
-        words = ", ".join(dict.fromkeys(cells[texts[0]][last]))
+        words = ", ".join(dict.fromkeys(frame[texts[0]][last].map(_text)))
         text = f"{last.sum()} rows at the end sum up the others ({words}, from row {frame.index[int(last.argmax())]})"
         told.append(Remark("dropped", text, int(last.sum())))
-    return replace(raw, frame=_as_numbers(frame[~gone].copy(), texts), remarks=(*raw.remarks, *told))
+    kept = _as_numbers(frame[~gone].copy(), texts)
+    part = np.cumsum(again)[~gone]
+    if again.any() and (parts := _trainings(kept, part)) is not None:
+        kept.insert(0, "run", [f"{raw.path.stem}, training {number}" for number in parts])
+        text = f"the steps begin again below a repeated header: {parts[-1]} trainings in one log, each a run"
+        told.append(Remark("named", text, int(parts[-1])))
+    return replace(raw, frame=kept, remarks=(*raw.remarks, *told))
+
+
+def _trainings(frame: pd.DataFrame, part: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """The number of the training that each row belongs to, where steps begin again below a repeated header; else None.
+
+    Steps that go on, or back to one that was logged before, are those of a job that was resumed.
+    """
+    meant = {canonical(str(name)): str(name) for name in reversed(frame.columns)}
+    axis = next((meant[name] for name in ("step", "steps", "epoch") if name in meant), None)
+    if axis is None or "run" in meant or frame[axis].dtype.kind not in "iuf" or frame[axis].isna().any():
+        return None
+    steps = frame[axis].to_numpy(dtype=float)
+    firsts = [steps[part == number] for number in np.unique(part)]
+    if any(len(steps) < 2 or (np.diff(steps) < 0).any() for steps in firsts):
+        return None
+    anew = [number for number, own in zip(np.unique(part)[1:], firsts[1:], strict=True) if own[0] <= firsts[0][1]]
+    return 1 + np.searchsorted(anew, part, side="right") if anew else None
+
+
+def _text(cell: object) -> str:
+    return str(cell).strip()
 
 
 def _as_numbers(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
@@ -136,7 +132,7 @@ def _at_end(first: pd.Series) -> list[object]:
     """The rows, from the last one up, whose first cell is a word of a summary; none where all are."""
     found = list[object]()
     for row, cell in zip(first.index[::-1], first[::-1], strict=True):
-        if cell.lower().rstrip(":.") not in SUMMARY:
+        if _text(cell).lower().rstrip(":.") not in SUMMARY:
             return found
         found.append(row)
     return []

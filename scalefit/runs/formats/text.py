@@ -30,6 +30,7 @@ ENDINGS = ("", ".gz", ".bz2", ".xz")
 DAMAGE = (EOFError, OSError, lzma.LZMAError, zlib.error)
 MOST_UNPACKED, BLOCK = 1 << 29, 1 << 20  #: bytes of a packed file, unpacked, and of one block of it
 MOST_DIGITS = 300  #: of a whole number in JSON
+DECODER = json.JSONDecoder(parse_int=lambda digits: int(digits) if len(digits) < MOST_DIGITS else float(digits))
 
 
 def packing(path: Path) -> str | None:
@@ -120,7 +121,7 @@ def parsed(text: str | bytes) -> Any:
     """
     if not isinstance(text, str | bytes):  # of a data base, whose cells may be of any type
         raise ValueError(f"{text!r} is no text")
-    return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < MOST_DIGITS else float(digits))
+    return DECODER.decode(text if isinstance(text, str) else text.decode(json.detect_encoding(text), "surrogatepass"))
 
 
 def refuse_packed(path: Path) -> None:

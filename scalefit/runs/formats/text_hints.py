@@ -32,13 +32,18 @@ HINTS = (
         r"\bLaunching training on .* GPUs|\baccelerate\.(?:utils|commands)\b",
         "give its event files",
     ),
+    (
+        "a training that prints losses alone",
+        r"(?:^\s*(?:train(?:ing)?|val(?:idation)?|test)?[ _]?loss\s*[:=]?\s*\d+\.\d+\s*$[\s\S]*?){3}",
+        "print the step in the line of the loss; a progress bar above it may be older",
+    ),
     ("W&B", r"^wandb: (?:Run (?:summary|history)|Tracking run|Syncing run)", "give the folder wandb/ of the job"),
 )
 #: what a file is, by the end of its name, and what to give instead
 NAMED = {
     ".ipynb": ("a notebook", "write the table that it shows: frame.to_csv('runs.csv')"),
     **dict.fromkeys(
-        (".yaml", ".yml", ".toml", ".ini", ".cfg"),
+        (".toml", ".ini", ".cfg"),
         ("a file of settings", "give the log beside it, or write results as CSV"),
     ),
     ".pdf": ("a PDF", "copy the table into a Markdown page or a CSV"),

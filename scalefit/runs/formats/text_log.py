@@ -32,6 +32,7 @@ NAMES = tuple(f"*{kind}{packed}" for kind in (".log", ".txt", ".out", ".stdout")
 LONGEST = 20_000  #: letters of a line that is tried
 PLACES = {"step", "steps", "iteration", "epoch", "epochs", "samples", "of_samples"}  #: groups that measure nothing
 BEST = re.compile(r"\bbest iteration is:?$", re.IGNORECASE)  #: above a line of a round that was printed before
+DIGITS = re.compile(r"\d+(?:\.\d+)?")
 FEWEST_CUT = 3  #: lines that must be cut at one width to be joined again
 
 
@@ -94,12 +95,18 @@ def _best(texts: list[str]) -> tuple[TextFormat, dict[str, int]]:
 
 
 def _joined_again(texts: list[str]) -> list[str]:
-    """The lines, each that fills the width of a terminal with the rest that stands below it (which becomes empty)."""
-    width, found = max((len(text) for text in texts), default=0), [*texts]
+    """The lines, each that fills the width of a terminal with the rest that stands below it (which becomes empty).
+
+    They stay as they are where such a rest, with other numbers, stands alone as well: then it is a line of its own.
+    """
+    width, found, rests = max((len(text) for text in texts), default=0), [*texts], set[int]()
     for at in range(len(texts) - 1, 0, -1):
         if len(texts[at - 1]) in (width - 1, width):
             found[at - 1], found[at] = texts[at - 1].ljust(width) + found[at], ""
-    return found
+            rests.add(at)
+    shapes = {DIGITS.sub("0", texts[at]) for at in rests} - {""}
+    alone = any(DIGITS.sub("0", text) in shapes for at, text in enumerate(texts) if at not in rests)
+    return texts if alone else found
 
 
 def _is_row(style: TextFormat, text: str) -> bool:
@@ -114,7 +121,7 @@ def _step_in(style: TextFormat, text: str) -> str | None:
 
 def _rows(texts: list[str], style: TextFormat) -> tuple[LogRows, set[int], list[Remark]]:
     """The rows of a format, the lines that they took, and remarks."""
-    found, taken, told = LogRows(style.parts), set[int](), list[Remark]()
+    found, taken, told, last = LogRows(style.parts), set[int](), list[Remark](), None
     width = _cut_at(texts, style)
     if width:
         told.append(Remark("joined", f"lines that a terminal cut after {width} letters, with the rest below them"))
@@ -134,6 +141,9 @@ def _rows(texts: list[str], style: TextFormat) -> tuple[LogRows, set[int], list[
             parts = [*takewhile(style.pairs.match, (texts[below] for below in range(at + 1, len(texts))))]
             used |= set(range(at + 2, at + 2 + len(parts)))
         _add_pairs(values, style, parts)
+        if style.stale in values and values[style.stale] == last:
+            del values[style.stale]
+        last = values.get(style.stale, last)
         if _placed(values, found) and values.keys() - PLACES:
             found.add(values, at + 1)
             taken |= used

@@ -17,7 +17,7 @@ class TextFormat:
     `rows`: expressions with a group `step` and groups named by column; each match is (part of) a row. `pairs`: an
     expression with the groups `key` and `value`, applied to a line that matched or, with `block`, to the lines below
     it. `keep`: the keys to read and their columns (if empty: all, under their own names). `about`: what is known about
-    the numbers, (kind, sentence).
+    the numbers, (kind, sentence). `stale`: a column that later lines print again.
     """
 
     name: str
@@ -28,6 +28,7 @@ class TextFormat:
     about: tuple[tuple[str, str], ...] = ()
     end: str = ""
     parts: bool = False
+    stale: str = ""
 
 
 def _row(pattern: str) -> re.Pattern[str]:
@@ -54,9 +55,10 @@ TRAINERS = (
         },
         about=(
             ("unknown", "step counts from 0, as global_step is printed"),
-            ("suspect", "val_loss is that of the last evaluation, printed again on later rows"),
+            ("unknown", "val_loss is printed again on the rows after its evaluation: it is read where it is new"),
             ("unknown", "tokens are samples times the sequence length, which is not printed"),
         ),
+        stale="val_loss",
     ),
     TextFormat(
         "Megatron-LM",
@@ -157,6 +159,14 @@ TRAINERS = (
         "build-nanogpt",
         (_row(r"^<step> train <loss>$"), _row(r"^<step> val <val_loss>$"), _row(r"^<step> hella <hellaswag>$")),
         about=(NO_LR,),
+    ),
+    TextFormat(
+        "levanter",
+        (re.compile(rf"\bProgress on:\D*(?P<step>{NUMBER}[kM]?)it/(?P<steps>{NUMBER}[kM]?)it\b(?=.*\bloss=)"),),
+        re.compile(rf"\b(?P<key>loss)=(?P<value>{NUMBER})"),
+        keep={"loss": "loss"},
+        about=(("unknown", "the bar prints steps with three digits: from 1000 on they are rounded"), NO_LR),
+        parts=True,
     ),
     TextFormat(
         "OLMo",

@@ -135,7 +135,7 @@ def _below(header: str, number: int, below: list[str]) -> _Form | None:
         return _Form(names, number + 1 + skipped)
     names, wide = _wide_words(header), [_wide_words(text) for text in below[:2]]
     numeric = len(wide) > 1 and any(
-        all(NUMBER.fullmatch(row[at]) for row in wide if at < len(row)) for at in range(1, 9)
+        all(NUMBER.fullmatch(row[at]) for row in wide if at < len(row)) for at in range(1, len(names))
     )
     known = sum(canonical(name) in COLUMNS for name in names)
     if _named(names) and numeric and known > 1 and all(len(row) == len(names) for row in wide):

@@ -109,9 +109,13 @@ def _mixed_splits(runs: Runs) -> Note | None:
 
 
 def _sizes(table: pd.DataFrame, name: str) -> Iterator[Note]:
-    """Sizes that are not positive, larger than any model, or so small that they must be in another unit."""
+    """Sizes that are not positive, larger than any model, or so small that they must be in another unit.
+
+    Runs that have not ended and have none are left out of what reads final losses anyway.
+    """
     sizes = table[name].to_numpy(dtype=float)
-    bad = np.flatnonzero(~(sizes > 0))
+    open_ = np.isnan(sizes) & not_ended(table, table["loss"] if "loss" in table.columns else table[name])
+    bad = np.flatnonzero(~(sizes > 0) & ~open_)
     if bad.size:
         yield Note(
             "suspect", f"{name} is not above 0 in {counted(bad.size, 'row')}: {_cells(table, name, bad)}", bad.size

@@ -9,10 +9,10 @@ import pandas as pd
 
 from scalefit.errors import InputError
 from scalefit.numerics import FloatArray
-from scalefit.runs.matching import Binding, normalised, without_prefix
+from scalefit.runs.matching import Binding, canonical, in_shell, normalised, without_prefix
 from scalefit.runs.quantities import numbers
 from scalefit.runs.reading.tidy import ONE_RATE, Tidy
-from scalefit.runs.wording import words_of
+from scalefit.runs.wording import is_ratio, per_parameter, words_of
 
 #: names of a batch size that do not say what it counts, the surest first
 BATCHES = (
@@ -144,12 +144,12 @@ def _read_logarithm(tidy: Tidy) -> None:
 def _read_ratio(tidy: Tidy) -> None:
     """D from tokens per parameter times N, where there are no tokens; a note where the ratio stays unused."""
     columns = set(tidy.frame.columns)
-    name = next((each for each in map(str, tidy.frame.columns) if normalised(each) in PER_PARAMETER), None)
+    name = next((each for each in map(str, tidy.frame.columns) if _is_per_parameter(each)), None)
     size = next((each for each in ("N", "N_total") if each in columns), None)
-    maybe = next((each for each in map(str, tidy.frame.columns) if normalised(each) in MAYBE), None)
+    maybe = next((each for each in map(str, tidy.frame.columns) if _may_be_per_parameter(each)), None)
     if name is None:
         if maybe is not None and size and not {"D", "tokens"} & columns:
-            text = f"'{maybe}' may be tokens per parameter: --map tokens_per_param={maybe} derives D from it"
+            text = f"'{maybe}' may be tokens per parameter: --map tokens_per_param={in_shell(maybe)} derives D from it"
             tidy.note("unknown", text)
         return
     ratio = _numbers(tidy, name)
@@ -159,6 +159,20 @@ def _read_ratio(tidy: Tidy) -> None:
         return
     tidy.frame = tidy.frame.assign(D=ratio * tidy.frame[size].to_numpy(dtype=float))
     tidy.note("derived", f"D is the column '{name}' (tokens per parameter) times {size}", len(tidy.frame))
+
+
+def _is_per_parameter(name: str) -> bool:
+    return normalised(name) in PER_PARAMETER or per_parameter(name, _names_tokens(name))
+
+
+def _may_be_per_parameter(name: str) -> bool:
+    return normalised(name) in MAYBE or (is_ratio(name) and _names_tokens(name))
+
+
+def _names_tokens(name: str) -> bool:
+    """Whether a name without its brackets is that of tokens."""
+    plain = normalised(name)
+    return plain in ("d", "data") or canonical(plain) in ("D", "tokens")
 
 
 def _read_epochs(tidy: Tidy) -> None:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from scalefit.errors import InputError
 from scalefit.runs.columns import COLUMNS
-from scalefit.runs.reading.results import telling
+from scalefit.runs.reading.results import PLACED, telling
+from scalefit.runs.settings import is_record, is_setting
 from scalefit.runs.wording import words_of
 
 FEWEST, GOES_ON = 3, 0.25  #: rows by which the ends of two parts are compared; share of the first fall of the loss
@@ -72,6 +73,66 @@ def refuse_counters_of_epochs(frame: pd.DataFrame, where: str) -> None:
         if anew and counted_anew(values, frame.get("loss"), np.arange(len(frame))):
             what = f"'{name}' begins again with every epoch, so that the rows are of one log, and no column counts on"
             raise InputError(what, where=where, todo="add a column of steps, which count through all epochs")
+
+
+def epochs_count_up(frame: pd.DataFrame) -> bool:
+    """Whether the epochs of each run rise from row to row, and nothing that a run never changes differs inside one.
+
+    A run may go back to an epoch that it had, as a restart does; then its epochs rise by one.
+
+    >>> epochs_count_up(pd.DataFrame({"epoch": [0, 1, 2, 3, 1, 2, 3, 4]}))
+    True
+    >>> epochs_count_up(pd.DataFrame({"epoch": [3, 9, 12, 3, 8, 11]}))
+    False
+    """
+    named = "run" in frame.columns
+    runs = frame["run"].astype(str) if named else pd.Series("", index=frame.index)
+    counted = pd.to_numeric(frame["epoch"], errors="coerce")
+    if counted.isna().any() or len(frame) < 2 * runs.nunique():
+        return False
+    if not named and (telling(frame) or settings_of_epochs(frame)):
+        return bool(settings_of_epochs(frame))
+    return all(_counts_up(epochs.to_numpy(dtype=float)) for _, epochs in counted.groupby(runs, sort=False))
+
+
+def settings_of_epochs(frame: pd.DataFrame) -> list[str]:
+    """The settings for each of which the epochs rise evenly, at least three of them; none where one run is logged.
+
+    >>> rows = pd.DataFrame({"epoch": [0, 0, 1, 1, 2, 2], "seed": [1, 2] * 3, "loss": [3.0, 3.1, 2.5, 2.6, 2.2, 2.3]})
+    >>> settings_of_epochs(rows), settings_of_epochs(rows[rows["seed"] == 1])
+    (['seed'], [])
+    """
+    epochs = pd.to_numeric(frame["epoch"], errors="coerce")
+    if epochs.is_monotonic_increasing and epochs.is_unique:
+        return []
+    fixed = telling(frame)
+    rate = ["lr"] if "lr" in frame.columns and frame["lr"].nunique() > 1 else []
+    own = [
+        str(name)
+        for name in frame.columns
+        if name not in (*PLACED, *fixed, "lr", "loss") and not str(name).startswith("__")
+        and frame[name].nunique(dropna=False) > 1 and is_setting(str(name), frame[name])
+        and not is_record(str(name), frame[name])
+    ]  # fmt: skip
+    for group in (fixed, [*fixed, *rate], [*fixed, *own], [*fixed, *rate, *own]):
+        if group and all(_even(part) for _, part in epochs.groupby([frame[name].astype(str) for name in group])):
+            return group
+    return []
+
+
+def _even(epochs: pd.Series) -> bool:
+    """Whether at least three epochs rise by the same amount."""
+    rises = np.diff(epochs.to_numpy(dtype=float))
+    return len(epochs) >= 3 and bool(rises[0] > 0 and np.allclose(rises, rises[0]))
+
+
+def _counts_up(epochs: NDArray[np.float64]) -> bool:
+    rises = np.diff(epochs)
+    back = np.flatnonzero(rises <= 0)
+    if not len(back):
+        return True
+    known = all(epochs[at + 1] in epochs[: at + 1] for at in back)
+    return known and len(epochs) >= 3 * (len(back) + 1) and bool(np.all(np.delete(rises, back) == 1.0))
 
 
 def counted_anew(axis: NDArray[Any], loss: pd.Series | None, rows: NDArray[np.intp]) -> int:

@@ -207,8 +207,9 @@ def table_of(curves: pd.DataFrame, scalars: dict[str, dict[str, object]]) -> pd.
     constant = [name for name in curves.columns if name not in _MOVING and _is_constant(curves, name)]
     table = last[["run", *constant]].assign(run=last["run"].astype(str))
     for name in dict.fromkeys(name for entries in scalars.values() for name in entries):
-        if name not in table.columns and name not in _MOVING:
-            table[name] = pd.Series([scalars.get(run, {}).get(name) for run in table["run"]], index=table.index)
+        if name not in _MOVING:
+            given = pd.Series([scalars.get(run, {}).get(name) for run in table["run"]], index=table.index)
+            table[name] = table[name].where(table[name].notna(), given) if name in table.columns else given
     if "step" in last.columns:
         ends = curves["step"].to_numpy()[[stop - 1 for _, _, stop in spans(curves)]]
         planned = table["steps"] if "steps" in table.columns else None

@@ -6,6 +6,7 @@ import re
 
 import pandas as pd
 
+from scalefit.errors import counted
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats.splits import is_loss
 from scalefit.runs.matching import match
@@ -41,6 +42,7 @@ def settings_of_results(tidy: Tidy) -> None:
     kept = [str(name) for name in tidy.frame.columns]
     data = {} if tokens is None else _as_column("D", scalars[tokens.source], tokens.scale, tidy.where)
     named = data | _named(scalars, tidy.where)
+    _fill(tidy, scalars, named)
     new = {name: value for name, value in named.items() if name not in kept and name not in MOVING}
     known = {name: value for name, value in new.items() if name in COLUMNS}
     if tidy.axis or not known:
@@ -48,6 +50,23 @@ def settings_of_results(tidy: Tidy) -> None:
     rows = tidy.frame.index
     tidy.frame = tidy.frame.assign(**{name: pd.Series([value] * len(rows), index=rows) for name, value in new.items()})
     tidy.note("derived", f"{', '.join(known)} of all rows are those that the file gives beside them")
+
+
+def _fill(tidy: Tidy, scalars: Scalars, named: dict[str, object]) -> None:
+    """Settings of a file hold in the rows of final results that lack their own."""
+    found = {key: value for key, value in named.items() if key in COLUMNS}
+    found |= {"lr": found["peak_lr"]} if "peak_lr" in found else {}
+    ends = [key.rsplit("/", 1)[-1] for key in scalars]
+    found |= {end: value for end, value in zip(ends, scalars.values(), strict=True) if ends.count(end) == 1 and
+              end not in COLUMNS}  # fmt: skip
+    for name in [name for name in found if name in tidy.frame.columns and name not in MOVING and not tidy.axis]:
+        column, value = tidy.frame[name], found[name]
+        lacking = column.isna()
+        if not lacking.any() or pd.api.types.is_numeric_dtype(column.dtype) == isinstance(value, str):
+            continue
+        tidy.frame = tidy.frame.assign(**{name: column.where(~lacking, value)})
+        text = f"{name} of {counted(int(lacking.sum()), 'row')} without one is that which the file gives beside them"
+        tidy.note("derived", text, int(lacking.sum()))
 
 
 def _scalars(tidy: Tidy) -> Scalars:

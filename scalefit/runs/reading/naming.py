@@ -7,7 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.errors import InputError
-from scalefit.runs.reading.results import FIXED, settings_of_blocks, settings_of_epochs, telling
+from scalefit.runs.reading.counters import settings_of_epochs
+from scalefit.runs.reading.results import FIXED, settings_of_blocks, telling
 from scalefit.runs.reading.tidy import Tidy
 from scalefit.runs.settings import is_record, is_setting
 
@@ -206,7 +207,8 @@ def _groupings(frame: pd.DataFrame, axis: str) -> list[list[str]]:
     words = [name for name in own if not pd.api.types.is_numeric_dtype(frame[name].dtype)]
     both = list(dict.fromkeys([*shape, *words]))
     rate = [*both, "lr"] if "lr" in frame and not frame["lr"].hasnans else []
-    tries = [shape[:1] if shape[:1] == ["schedule"] else [], shape, both, rate, _crossed(frame, axis, own)]
+    blocks = settings_of_blocks(frame, axis) if axis == "step" else []
+    tries = [shape[:1] if shape[:1] == ["schedule"] else [], shape, both, blocks, rate, _crossed(frame, axis, own)]
     return [group for group in tries if group and len(frame[group].drop_duplicates()) <= len(frame) / 2]
 
 

@@ -22,7 +22,7 @@ from scalefit.runs.reading.entries import entries_of_runs, settings_of_results
 from scalefit.runs.reading.joining import file_names, keep_apart, note_processes, one_table
 from scalefit.runs.reading.naming import name_runs
 from scalefit.runs.reading.resumed import resumed
-from scalefit.runs.reading.sources import Source, raw_tables
+from scalefit.runs.reading.sources import PER_ROW, Source, raw_tables
 from scalefit.runs.reading.tidy import NO_LOSS, Tidy, tidied
 from scalefit.runs.table import Note, Origin, Runs
 from scalefit.runs.trajectory import LearningRates, ScheduleSource, schedules_of
@@ -67,7 +67,8 @@ def read_runs(
     raws, origin = raw_tables(sources, {**(defaults or {}), **(rename or {})}, pattern)
     maps = _renames(raws, {one_line(name): target for name, target in (rename or {}).items()}, defaults or {})
     names = file_names([raw.path for raw in raws])
-    tables = each(lambda given: tidied(*given, tell_ties), list(zip(raws, maps, strict=True)))
+    seconds = PER_ROW * sum(len(raw.frame) for raw in raws)
+    tables = each(lambda given: tidied(*given, tell_ties), list(zip(raws, maps, strict=True)), seconds=seconds)
     for tidy, name in zip(tables, names, strict=True):
         settings_of_results(tidy)
         read_settings(tidy)
@@ -82,6 +83,11 @@ def read_runs(
     runs = _joined(tables, names, origin, need)
     runs = _with_learning_rates(runs, schedule, warmup)
     return runs if where is None else runs.where(where)
+
+
+def runs_of(source: Runs | Source | Sequence[Source]) -> Runs:
+    """Run logs as they are, or what they are read from (see :func:`read_runs`), with or without a loss."""
+    return source if isinstance(source, Runs) else read_runs(source, need=())
 
 
 def _renames(raws: list[RawTable], rename: dict[str, str], defaults: Mapping[str, str]) -> list[dict[str, str]]:

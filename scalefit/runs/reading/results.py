@@ -28,6 +28,7 @@ SO_FAR = ("D", "C", "tokens")  #: of a whole run in a table of results, of the r
 NAMING = frozenset({"experiment", "exp", "model", "config", "configuration", "variant", "trial", "name", "id"})
 BATCH = re.compile(r"(^|[^a-z])(batch|bs)([^a-z]|$)", re.IGNORECASE)
 EVENLY = 8  #: rows of a table without runs whose tokens rise evenly, from which on it is the log of one run
+FEW = 8  #: rows of one setting below which steps that rise unevenly are the lengths of several runs
 LOGGED = 20  #: rows of one size, one after another with steps that rise, from which on D and C are those so far
 
 
@@ -51,12 +52,15 @@ def _is_sweep(frame: pd.DataFrame, fixed: list[str], axis: str) -> bool:
     return bool((2 * places.nunique() <= places.size()).all())
 
 
-def are_final_results(frame: pd.DataFrame, axis: str = "step", settings: Collection[str] = ()) -> bool:
+def are_final_results(
+    frame: pd.DataFrame, axis: str = "step", settings: Collection[str] = (), lengths: bool = False
+) -> bool:
     """Whether each row is the result of a run of its own, although it holds a step (that of its end).
 
     It is where every row has another size, seed or other fixed setting, or another amount of data beside it; or where
     all rows of one such setting stand at one step, as those of a learning-rate sweep do. ``settings``: columns that are
-    settings by their names, such as those of a configuration.
+    settings by their names, such as those of a configuration; ``lengths``: whether the name of the steps is a plural,
+    as that of the length of a run is.
 
     >>> rows = pd.DataFrame({"N": [1e6, 1e6, 4e6, 4e6], "D": [1e8, 4e8, 1e8, 4e8], "step": [100, 400, 100, 400]})
     >>> are_final_results(rows), are_final_results(rows[["step", "D"]].iloc[:2])
@@ -69,18 +73,43 @@ def are_final_results(frame: pd.DataFrame, axis: str = "step", settings: Collect
     if named_each(frame, axis) or _one_step_each(frame, fixed, axis):
         return True
     if not fixed:
-        return len(frame) > 1 and frame[axis].nunique() == 1
+        several = lengths and len(frame) < LOGGED and any(name in frame.columns for name in SO_FAR)
+        return len(frame) > 1 and (frame[axis].nunique() == 1 or (several and not spaced_evenly(frame[axis])))
     groups = frame.groupby(fixed, dropna=False, observed=True, sort=False)
     if _is_sweep(frame, fixed, axis):
         return True
     if (groups.size() == 1).all() or (groups[axis].nunique() == 1).all():
         return True
     data = [name for name in SO_FAR if name in frame.columns and (groups[name].nunique() > 1).any()]
-    return (
-        bool(data)
-        and not frame.duplicated([*fixed, *data]).any()
-        and not _are_logs(frame, fixed, axis, LOGGED if {"D", "C"} & {*data} else 2)
-    )
+    if data and frame.duplicated([*fixed, *data]).any():
+        fixed += _words(frame)
+    fewest = LOGGED if {"D", "C"} & {*data} else FEW if lengths else 2
+    return bool(data) and not frame.duplicated([*fixed, *data]).any() and not _are_logs(frame, fixed, axis, fewest)
+
+
+def _words(frame: pd.DataFrame) -> list[str]:
+    """The settings that are words: recipes, data sets."""
+    texts = [str(name) for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name].dtype)]
+    return [name for name in texts if is_setting(name, frame[name]) and frame[name].nunique(dropna=False) > 1]
+
+
+def spaced_evenly(steps: pd.Series) -> bool:
+    """Whether most steps lie as far from the one before as the others do, as those of a log.
+
+    >>> spaced_evenly(pd.Series([10, 20, 30, 40, 43])), spaced_evenly(pd.Series([10, 20, 40, 80]))
+    (True, False)
+    """
+    gaps = np.diff(np.unique(steps.to_numpy(dtype=float)))
+    return len(gaps) > 1 and bool(2 * np.isclose(gaps, np.median(gaps), rtol=0.05).sum() > len(gaps))
+
+
+def names_lengths(name: str) -> bool:
+    """Whether the name of a column of steps is a plural, and not that of steps so far.
+
+    >>> names_lengths("training steps"), names_lengths("iterations"), names_lengths("global_step")
+    (True, True, False)
+    """
+    return bool(words_of(name) & {"steps", "iters", "iterations", "updates"})
 
 
 def named_each(frame: pd.DataFrame, axis: str) -> str:
@@ -117,12 +146,14 @@ def _one_step_each(frame: pd.DataFrame, fixed: list[str], axis: str) -> bool:
 
 
 def _are_logs(frame: pd.DataFrame, fixed: list[str], axis: str, fewest: int) -> bool:
-    """Whether rows of one setting follow one another, enough of them, with steps that rise."""
+    """Whether rows of one setting follow one another, enough of them, with steps that rise: evenly if they are few."""
     codes = frame.groupby(fixed, dropna=False, observed=True, sort=False).ngroup().to_numpy()
     begins = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
     rises = np.diff(frame[axis].to_numpy()) > 0
     inside = codes[1:] == codes[:-1]
-    return len(begins) == codes.max() + 1 and len(frame) >= fewest * len(begins) and bool(rises[inside].all())
+    if len(begins) != codes.max() + 1 or len(frame) < fewest * len(begins) or not bool(rises[inside].all()):
+        return False
+    return len(frame) >= FEW * len(begins) or any(spaced_evenly(part) for _, part in frame[axis].groupby(codes))
 
 
 def settings_of_blocks(frame: pd.DataFrame, axis: str = "step") -> list[str]:
@@ -175,66 +206,6 @@ def _rises_evenly(values: NDArray[np.float64]) -> bool:
     rises = np.diff(values)
     even = bool(np.allclose(rises[1:-1], rises[1], rtol=0.01))
     return even and rises[0] > 0 and 0 < rises[-1] <= 1.01 * rises[1]
-
-
-def epochs_count_up(frame: pd.DataFrame) -> bool:
-    """Whether the epochs of each run rise from row to row, and nothing that a run never changes differs inside one.
-
-    A run may go back to an epoch that it had, as a restart does; then its epochs rise by one.
-
-    >>> epochs_count_up(pd.DataFrame({"epoch": [0, 1, 2, 3, 1, 2, 3, 4]}))
-    True
-    >>> epochs_count_up(pd.DataFrame({"epoch": [3, 9, 12, 3, 8, 11]}))
-    False
-    """
-    named = "run" in frame.columns
-    runs = frame["run"].astype(str) if named else pd.Series("", index=frame.index)
-    counted = pd.to_numeric(frame["epoch"], errors="coerce")
-    if counted.isna().any() or len(frame) < 2 * runs.nunique():
-        return False
-    if not named and (telling(frame) or settings_of_epochs(frame)):
-        return bool(settings_of_epochs(frame))
-    return all(_counts_up(epochs.to_numpy(dtype=float)) for _, epochs in counted.groupby(runs, sort=False))
-
-
-def settings_of_epochs(frame: pd.DataFrame) -> list[str]:
-    """The settings for each of which the epochs rise evenly, at least three of them; none where one run is logged.
-
-    >>> rows = pd.DataFrame({"epoch": [0, 0, 1, 1, 2, 2], "seed": [1, 2] * 3, "loss": [3.0, 3.1, 2.5, 2.6, 2.2, 2.3]})
-    >>> settings_of_epochs(rows), settings_of_epochs(rows[rows["seed"] == 1])
-    (['seed'], [])
-    """
-    epochs = pd.to_numeric(frame["epoch"], errors="coerce")
-    if epochs.is_monotonic_increasing and epochs.is_unique:
-        return []
-    fixed = telling(frame)
-    rate = ["lr"] if "lr" in frame.columns and frame["lr"].nunique() > 1 else []
-    own = [
-        str(name)
-        for name in frame.columns
-        if name not in (*PLACED, *fixed, "lr", "loss") and not str(name).startswith("__")
-        and frame[name].nunique(dropna=False) > 1 and is_setting(str(name), frame[name])
-        and not is_record(str(name), frame[name])
-    ]  # fmt: skip
-    for group in (fixed, [*fixed, *rate], [*fixed, *own], [*fixed, *rate, *own]):
-        if group and all(_even(part) for _, part in epochs.groupby([frame[name].astype(str) for name in group])):
-            return group
-    return []
-
-
-def _even(epochs: pd.Series) -> bool:
-    """Whether at least three epochs rise by the same amount."""
-    rises = np.diff(epochs.to_numpy(dtype=float))
-    return len(epochs) >= 3 and bool(rises[0] > 0 and np.allclose(rises, rises[0]))
-
-
-def _counts_up(epochs: NDArray[np.float64]) -> bool:
-    rises = np.diff(epochs)
-    back = np.flatnonzero(rises <= 0)
-    if not len(back):
-        return True
-    known = all(epochs[at + 1] in epochs[: at + 1] for at in back)
-    return known and len(epochs) >= 3 * (len(back) + 1) and bool(np.all(np.delete(rises, back) == 1.0))
 
 
 def unlogged(frame: pd.DataFrame, nans: Collection[int], unsure: bool) -> pd.Series:

@@ -45,7 +45,8 @@ def resumed(tables: Sequence[Tidy], names: list[str], join: bool) -> tuple[list[
     A run goes on where another ends if it begins after its own start, within or right after the other, ends later,
     shares its settings, and its loss follows on; where several fit, none is taken.
     """
-    follows = _followers([part for number, tidy in enumerate(tables) for part in _parts(number, tidy)])
+    late = any(_begins_late(tidy) for tidy in tables)
+    follows = _followers([part for number, tidy in enumerate(tables) for part in _parts(number, tidy)]) if late else []
     if not follows:
         return list(tables), names
     told = [
@@ -75,9 +76,21 @@ def resumed(tables: Sequence[Tidy], names: list[str], join: bool) -> tuple[list[
     return [tables[number] for number in order], [names[number] for number in order]
 
 
+def _is_curves(tidy: Tidy) -> bool:
+    """Whether a table holds curves with a step and a loss."""
+    return tidy.axis == "step" and "loss" in tidy.frame.columns and tidy.frame["loss"].dtype.kind in "iuf"
+
+
+def _begins_late(tidy: Tidy) -> bool:
+    """Whether a run of curves begins after the second step, as every run does that goes on from another."""
+    if not _is_curves(tidy):
+        return False
+    return bool((tidy.frame["step"].groupby(tidy.frame["run"], observed=True).min() > 2).any())
+
+
 def _parts(number: int, tidy: Tidy) -> list[_Part]:
     """The runs of a table of curves with a step and a loss."""
-    if tidy.axis != "step" or "loss" not in tidy.frame.columns or tidy.frame["loss"].dtype.kind not in "iuf":
+    if not _is_curves(tidy):
         return []
     fixed = [name for name in FIXED if name in tidy.frame.columns]
     found = []

@@ -72,6 +72,7 @@ def shaped(raw: RawTable, mapped: Container[str] = ()) -> RawTable:
         columns_by_value,
         side_by_side,
         wide_runs,
+        _refuse_bare_numbers,
         _words_aside,
     ):
         made = reshape(raw)
@@ -148,7 +149,7 @@ def _long(raw: RawTable) -> RawTable | None:
     last = {re.split(r"[/.]", CAPITAL.sub("_", str(name)))[-1].strip().lower(): str(name) for name in frame.columns}
     key, value = (next((last[name] for name in names if name in last), None) for names in (NAMED, VALUED))
     axes = {canonical(part): name for part, name in reversed(last.items())}
-    axis = axes.get("step", axes.get("epoch"))
+    axis = axes.get("step", axes.get("epoch", _lengths(frame, axes.get("steps"), key)))
     clock = _clock(frame, key) if axis is None and key else ""
     axis = axis or clock or None
     if key is None or value is None or pd.api.types.is_numeric_dtype(frame[key].dtype):
@@ -181,6 +182,12 @@ def _long(raw: RawTable) -> RawTable | None:
     text += f"; empty cells, which are values that were not logged: {empty.sum()}" if empty.any() else ""
     made = reshaped(raw, table, "derived", text, nans)
     return replace(made, remarks=(*made.remarks, *told), clock=clock or made.clock)
+
+
+def _lengths(frame: pd.DataFrame, name: str | None, key: str | None) -> str | None:
+    """The column of `steps` of a long table, where one metric has several: these are the steps of a curve."""
+    again = name is not None and key is not None and frame.groupby(key)[name].nunique().max() > 1
+    return name if again and not any(canonical(str(each)) == "run" for each in frame.columns) else None
 
 
 def _clock(frame: pd.DataFrame, key: str) -> str:
@@ -226,17 +233,32 @@ def _same_rates(raw: RawTable) -> RawTable | None:
     return reshaped(raw, raw.frame.drop(columns=names[1:]), "dropped", text, raw.nans)
 
 
+def _headed_by_numbers(frame: pd.DataFrame) -> bool:
+    """Whether numbers name all columns but the first, which has a known name."""
+    first, others = str(frame.columns[0]), [str(name) for name in frame.columns[1:]]
+    numbered = len(others) > 1 and all(map(is_quantity, others)) and not any(map(counts_said, others))
+    return numbered and canonical(first) in COLUMNS
+
+
+def _refuse_bare_numbers(raw: RawTable) -> None:
+    """Raise InputError for a table whose columns are named by numbers of which nothing says what they are."""
+    first = str(raw.frame.columns[0])
+    if not _headed_by_numbers(raw.frame) or not pd.api.types.is_numeric_dtype(raw.frame[first].dtype):
+        return
+    other = "lr" if canonical(first) not in ("lr", "peak_lr") else "width"
+    todo = f"write both into the first cell, as in '{first} \\ {other}'"
+    raise InputError("the columns are named by numbers, and nothing says of what", where=str(raw.path), todo=todo)
+
+
 def _turned(raw: RawTable) -> RawTable | None:
     """A column a run and a row a quantity: `N,1B,3B` above `loss,3.1,2.9`, or names of runs above both."""
     frame = raw.frame
     first, others = str(frame.columns[0]), [str(name) for name in frame.columns[1:]]
     if len(others) < 2 or len(frame) > len(COLUMNS):
         return None
-    headed = canonical(first) in COLUMNS and all(map(is_quantity, others)) and not any(map(counts_said, others))
+    headed = _headed_by_numbers(frame)
     if headed and pd.api.types.is_numeric_dtype(frame[first].dtype):
-        other = "lr" if canonical(first) not in ("lr", "peak_lr") else "width"
-        todo = f"write both into the first cell, as in '{first} \\ {other}'"
-        raise InputError("the columns are named by numbers, and nothing says of what", where=str(raw.path), todo=todo)
+        return None
     names = [str(name).strip() for name in frame[first]]
     known = [name for name in names if canonical(name) in COLUMNS]
     if len(set(names)) < len(names) or max(map(len, names), default=0) > LONGEST or 2 * len(known) < len(names):

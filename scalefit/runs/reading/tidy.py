@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,17 +12,22 @@ from scalefit.errors import InputError, all_of, counted, listed
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.conventions import in_nats
 from scalefit.runs.formats import RawTable
-from scalefit.runs.formats.markers import marker, markers, value
+from scalefit.runs.formats.markers import columns_of_words, markers, value
 from scalefit.runs.formats.raw import refuse_clock
 from scalefit.runs.formats.scaled_headers import refuse_logarithms
 from scalefit.runs.matching import Binding, match
 from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
-from scalefit.runs.reading.counters import may_be_a_curve, refuse_counters_of_epochs, refuse_steps_of_epochs
+from scalefit.runs.reading.counters import (
+    epochs_count_up,
+    may_be_a_curve,
+    refuse_counters_of_epochs,
+    refuse_steps_of_epochs,
+)
 from scalefit.runs.reading.rates import bound_rates, configured, plausible, sized, training_loss
 from scalefit.runs.reading.results import (
     are_final_results,
-    epochs_count_up,
     logged_evenly,
+    names_lengths,
     settings_beside_one_name,
     telling,
     unlogged,
@@ -57,7 +61,7 @@ class Tidy:
         self.notes.append(Note(kind, text, count))
 
 
-def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) -> Tidy:
+def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool) -> Tidy:
     """A table with canonical names and numbers, and its axis (`naming` gives the runs their names).
 
     Raises InputError if two columns could be the same canonical one (with `tell_ties` both are kept, with a note), or
@@ -66,7 +70,7 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool = False) ->
     where = str(raw.path)
     ties: dict[str, str] = {}
     refuse_logarithms(rename, where)
-    bindings = match(raw.frame.columns, rename, where, _words(raw.frame), ties if tell_ties else None)
+    bindings = match(raw.frame.columns, rename, where, columns_of_words(raw.frame), ties if tell_ties else None)
     bindings = plausible(raw.frame, sized(raw.frame, bindings), where, ties if tell_ties else None)
     refuse_clock(raw, {binding.name for binding in bindings})
     bindings, chosen = bound_rates(raw.frame, bindings)
@@ -104,13 +108,6 @@ def _mark_unlogged(tidy: Tidy, raw: RawTable) -> None:
     if rows:
         text = f"{counted(len(rows), 'row', 'has', 'have')} an empty loss, which is no result: row {listed(rows)}"
         tidy.note("unknown", f"{text}; write nan where a run diverged", len(rows))
-
-
-def _words(frame: pd.DataFrame) -> set[str]:
-    """Columns of text, by their first value: they are not guessed to be a numeric column."""
-    texts = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name].dtype)]
-    first = {name: next((cell for cell in frame[name].dropna() if not marker(cell)), 0) for name in texts}
-    return {str(name) for name, cell in first.items() if not is_quantity(str(cell).strip("~≈<>≤≥=+ "))}
 
 
 def _name_columns(tidy: Tidy) -> None:
@@ -198,13 +195,10 @@ def _as_numbers(tidy: Tidy, column: pd.Series, scale: float) -> pd.Series:
     return values
 
 
-def _is_word(cell: Any) -> bool:
-    return not pd.isna(cell) and str(cell).strip().lower() not in MISSING and not is_quantity(cell)
-
-
 def _without_words(tidy: Tidy, column: pd.Series) -> pd.Series:
     """The column without words, if most of its cells are numbers; a note names the first."""
-    words = np.array([_is_word(cell) for cell in column], dtype=bool)
+    missing = column.isna() | column.astype(str).str.strip().str.lower().isin(MISSING)
+    words = ~(missing | column.map(is_quantity)).to_numpy(dtype=bool)
     if not words.any() or 2 * words.sum() >= column.notna().sum():  # without any, the numbers count something else
         return column
     row = column.index[int(np.argmax(words))]
@@ -237,15 +231,14 @@ def _find_axis(tidy: Tidy) -> None:
         tidy.note("named", f"{told}: the name is kept as run_in_file")
     columns, frame = set(tidy.frame.columns), tidy.frame
     one_row_per_run = "run" in columns and not frame["run"].duplicated().any()
-    if "step" in columns and "run" not in columns and are_final_results(frame, settings=configured(tidy.bindings)):
+    if "step" in columns and "run" not in columns and _are_results(tidy):
         _rename(tidy, {} if "steps" in columns else {"step": "steps"})
-        one = "all rows stand at one step" if frame["step"].nunique() == 1 else "each has a name of its own"
-        told = f"{' and '.join(by)} differ between rows" if (by := telling(frame)) else one
-        tidy.note("derived", f"each row is the result of a run and its step the length of that run: {told}", len(frame))
     elif "step" in columns and not one_row_per_run:
         refuse_steps_of_epochs(frame, tidy.where)
         tidy.axis = "step"
-        _whole_steps(tidy)
+        tidy.frame, left = whole_steps(frame, tidy.where)
+        if left:
+            tidy.note("dropped", f"{left} rows without a step and without a loss", left)
     elif "step" in columns and "steps" not in columns:
         _rename(tidy, {"step": "steps"})
         tidy.note("derived", "every run has one row: its step is the length of the run (steps)")
@@ -272,6 +265,20 @@ def _find_axis(tidy: Tidy) -> None:
         _as_final_results(tidy)
 
 
+def _are_results(tidy: Tidy) -> bool:
+    """Whether each row is the result of a run, although it has a step; a note says why."""
+    frame, by = tidy.frame, telling(tidy.frame)
+    lengths = any(each.name == "step" and names_lengths(each.source) for each in tidy.bindings)
+    if not are_final_results(frame, "step", configured(tidy.bindings), lengths):
+        return False
+    one = "all rows stand at one step" if frame["step"].nunique() == 1 else "each has a name of its own"
+    told = f"{' and '.join(by)} differ between rows" if by else one
+    sure = lengths or "tokens" not in frame.columns or not by or not frame.duplicated(by).any()
+    text = f"each row is the result of a run and its step the length of that run: {told}"
+    tidy.note("derived" if sure else "suspect", text, len(frame))
+    return True
+
+
 def _rename(tidy: Tidy, new: dict[str, str]) -> None:
     """Give columns other canonical names; they stay bound to the columns of the file."""
     tidy.frame = tidy.frame.rename(columns=new)
@@ -290,10 +297,3 @@ def _as_final_results(tidy: Tidy) -> None:
     if "lr" in columns and "peak_lr" not in columns:
         tidy.frame = tidy.frame.assign(peak_lr=tidy.frame["lr"])
         tidy.note("derived", ONE_RATE)
-
-
-def _whole_steps(tidy: Tidy) -> None:
-    """Convert steps to int64 from 0; rows with neither a step nor a loss are left out."""
-    tidy.frame, left = whole_steps(tidy.frame, tidy.where)
-    if left:
-        tidy.note("dropped", f"{left} rows without a step and without a loss", left)

@@ -221,9 +221,9 @@ def test_tied_embeddings_read_out_with_the_factor():
 
 
 def test_an_embedding_that_reads_out_unseen_is_noted():
-    (note,) = [each for each in parametrize(Tied(64), Tied(16)).notes if "reads out" in each]
-    assert "wte.weight" in note
-    assert "multiply that output by 0.25" in note
+    (note,) = [each for each in parametrize(Tied(64), Tied(16)).notes if "reads out" in str(each)]
+    assert "wte.weight" in note.text
+    assert "multiply that output by 0.25" in note.text
 
 
 def test_heads_that_grow_are_noted():

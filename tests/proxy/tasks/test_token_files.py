@@ -316,6 +316,7 @@ def test_a_line_without_a_text_is_named(tmp_path: Path, bad: bytes) -> None:
         ({"val": {"a": "pydoc"}}, "val.a has the name of a source"),
         ({"sources": {"a": "pydoc:passes=1", "b": "pydoc"}}, "a has passes"),
         ({"sources": {"a": "pydoc", "b": "pydoc:examples=4"}}, "b has passes or a fixed number"),
+        ({"model": "mlp", "sources": {"a": "sparse-parity", "b": "sparse-parity:bits=8"}}, "a reads 96, b reads 72"),
     ],
 )
 def test_what_a_mixture_would_not_heed_is_refused(values: dict[str, Any], said: str) -> None:

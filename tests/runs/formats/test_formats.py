@@ -360,7 +360,7 @@ LOGS = {
         " global_step: 8 | reduced_train_loss: 7.5 | train_step_timing in s: 1.2 | val_loss: 7.6\n"
         "Training epoch 0, iteration 9/9 | lr: 0.0005 | consumed_samples: 320 | global_batch_size: 32 |"
         " global_step: 9 | reduced_train_loss: 7.113 | train_step_timing in s: 1.2 | val_loss: 7.6\n",
-        {"step": [8, 9], "loss": [7.5, 7.113], "lr": [6e-4, 5e-4], "val_loss": [7.6, 7.6]},
+        {"step": [8, 9], "loss": [7.5, 7.113], "lr": [6e-4, 5e-4], "val_loss": [7.6, np.nan]},
     ),
     "torchtitan": (
         "\x1b[32m[rank0]:[titan] 2025-01-02 03:04:05 - root - INFO - \x1b[31mstep:  1  \x1b[32mloss: 12.26870"

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
+from scalefit.errors import InputError
 
 STEPS = list(range(0, 120, 10))
 CURVE = pd.DataFrame({"step": STEPS, "loss": [4 - step / 64 for step in STEPS], "lr": [1e-3] * len(STEPS)})
@@ -160,3 +161,11 @@ def test_losses_of_splits_by_step_are_told_apart(read, key):
         read(content)
     runs = read(content, rename={"val/loss": "loss"})
     assert runs.curves["step"].tolist() == STEPS[1:] and runs.table["loss"].tolist() == [5 - STEPS[-1] / 200]
+
+
+def test_a_saved_fit_is_no_run_log(read, tmp_path):
+    """Its five parameters were taken for the final results of five runs."""
+    N = np.array([1e6, 1e7, 1e8, 1e9])
+    sf.fit(pd.DataFrame({"N": N, "loss": 300 * N**-0.3}), "power:over=N", draws=0).save(tmp_path / "fit.json")
+    with pytest.raises(InputError, match="this is a saved fit, no run log; give the run logs"):
+        read((tmp_path / "fit.json").read_text(), "copy.json")
