@@ -101,7 +101,7 @@ def _solve_above(
 def _enumerate(gram: FloatArray, right: FloatArray, bounded: np.ndarray) -> FloatArray:
     """The non-negative (where bounded) minimiser of x'Gx/2 - b'x, by trying every support."""
     batch, k = right.shape
-    x = np.asarray(np.linalg.solve(gram + RIDGE * np.eye(k), right[:, :, None])[..., 0], dtype=np.float64)
+    x = np.asarray(np.linalg.solve(gram + RIDGE * np.eye(k), right[:, :, None])[..., 0], dtype=float)
     if bounded.sum() > MOST_BOUNDED:
         return np.where(bounded, np.maximum(x, 0.0), x)
     if (np.abs(x) < USUAL).all() and ((x >= 0) | ~bounded).all():  # the support of all is that of every member
