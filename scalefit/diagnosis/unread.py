@@ -47,7 +47,7 @@ def overridden(runs: Runs) -> list[Check]:
 
 def _differing(law: Law, rows: Rows, runs: Runs) -> list[Check]:
     """Runs that differ in a column that all runs of this law must share, such as curves of several sizes."""
-    table = runs.table[runs.table["run"].astype(str).isin(set(rows.frame["run"].astype(str)))]
+    table = runs.table[runs.table["run"].astype(str).isin(rows.names)]
     shape = SHAPE if {"N", "N_total"} & {*law.columns.values()} else ()  # sizes differ in these as they should
     differing = [
         name

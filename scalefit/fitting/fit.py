@@ -195,14 +195,13 @@ def _warnings(ready: Prepared, solution: Solution, levels: Levels | None) -> lis
     )
     found += degenerate(ready.model, ready.values, solution)
     found += unread(law, rows, runs)
-    names = set(rows.frame["run"].astype(str))
-    fitted = runs.table[runs.table["run"].astype(str).isin(names)]
+    fitted = runs.table[runs.table["run"].astype(str).isin(rows.names)]
     read = {*law.columns.values(), *law.path_columns}
     found += [Check("mixed-conventions", text) for text in mixed_conventions(fitted, read, ready.target)]
     if law.is_trajectory:
         found += overridden(runs)
     if not law.is_trajectory:
-        found += [Check("mid-schedule", text) for text in unfinished(runs, rows.in_curves, names)]
+        found += [Check("mid-schedule", text) for text in unfinished(runs, rows.in_curves, rows.names)]
         found += still_falling(law, rows, runs, ready.target)
     log = ready.settings.residuals == "log"
     units = units_of(law, rows, solution.residuals)
@@ -221,7 +220,7 @@ def _points(law: Law, rows: Rows) -> Points:
     keep = slice(None, None, max(1, -(-len(rows) // MOST_POINTS)))
     assert rows.values is not None
     step = rows.frame["step"].to_numpy()[keep] if "step" in rows.frame.columns else None
-    names = rows.frame["run"].astype(str).to_numpy()[keep]
+    names = rows.frame["run"].iloc[keep].astype(str).to_numpy()
     clock = clocks_of(rows.paths, names, step) if rows.paths and step is not None else None
     return Points(
         runs=tuple(names.tolist()),

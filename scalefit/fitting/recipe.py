@@ -32,7 +32,7 @@ READS_PEAKS = ("R1",)  #: variables of laws made for several peak learning rates
 
 def recipe_of(law: Law, rows: Rows, runs: Runs) -> dict[str, tuple[Any, ...]]:
     """Peak rates, warmups, sizes, batches, data and tokenisers of the fitted runs: (lowest, highest), or names."""
-    table = runs.table[runs.table["run"].astype(str).isin(set(rows.frame["run"].astype(str)))]
+    table = runs.table[runs.table["run"].astype(str).isin(rows.names)]
     found: dict[str, tuple[Any, ...]] = {}
     if law.is_trajectory and rows.paths:
         peaks = [float(path.lr.max()) for path in rows.paths.values()]

@@ -35,6 +35,11 @@ class Rows:
         """An integer for each row's run."""
         return pd.factorize(self.frame["run"].astype(str))[0]
 
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The runs that the rows are of."""
+        return frozenset(map(str, self.frame["run"].unique()))
+
     @property
     def position(self) -> FloatArray | None:
         """Where each row lies along its run's curve: rises along each, and falls from one to the next."""
