@@ -39,8 +39,8 @@ class Note:
 
     @property
     def notice(self) -> Notice:
-        """The note as a line of an answer; what is suspect is a doubt."""
-        return Notice(self.text, DOUBT if self.kind == "suspect" else NOTE)
+        """The note as a line of an answer; what is suspect or undecided is a doubt."""
+        return Notice(self.text, DOUBT if self.kind in ("suspect", "undecided") else NOTE)
 
 
 @dataclass(frozen=True)

@@ -254,7 +254,8 @@ def worded(name: str, canonical: str) -> bool:
         return one and words <= STEP_WORDS | STEP_BESIDE and not (several and words & {"num", "n", "number", "count"})
     if canonical in ("tokens", "D"):
         beside = TRAINED | OF_DATA if words & {"data", "dataset", "corpus"} else TRAINED
-        return bool(words & TOKEN_WORDS) and words <= beside | TOKEN_WORDS
+        ratio = re.search(r"(?:^|[^a-z])n\s*/|/\s*n(?:$|[^a-z])", name.lower())
+        return bool(words & TOKEN_WORDS) and words <= beside | TOKEN_WORDS and not ratio
     if canonical != "loss" or not words & {"loss", "nll"} or words & OTHER_LOSSES:
         return False
     return bool(words & SPLITS) or words <= BESIDE

@@ -83,6 +83,10 @@ def test_latex_has_rules_mathematics_and_no_special_letters():
     assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 1
 
 
+def test_an_exponent_loses_its_parentheses_where_they_hold_all_of_it():
+    assert latex_of("L = (a + b)^-(alpha + beta) + c^(1/2)") == r"L = (a + b)^{-(\alpha + \beta)} + c^{1/2}"
+
+
 @commands.cases("law", sorted(standard_laws()))
 def test_every_equation_of_the_registry_becomes_latex_with_matching_braces(law):
     text = latex_of(standard_laws()[law]().equation)

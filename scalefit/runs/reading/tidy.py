@@ -259,7 +259,8 @@ def _find_axis(tidy: Tidy) -> None:
         tidy.axis = "epoch"
         tidy.note("derived", "the epoch counts up: each run is a curve over epochs, and its steps are not known")
     if not tidy.axis:
-        if text := may_be_a_curve(tidy.frame, tidy.where):
+        lengths = next((each.source for each in tidy.bindings if each.name == "steps"), "steps")
+        if text := may_be_a_curve(tidy.frame, tidy.where, lengths):
             tidy.note("suspect", text, len(tidy.frame))
         _as_final_results(tidy)
 
