@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from scalefit import memory
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when numpy is loaded, which the tests do after this file
-settings.register_profile("scalefit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("scalefit", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("scalefit")
 
 
@@ -34,6 +34,7 @@ def pytest_collection_finish(session):
 @pytest.fixture(scope="session", autouse=True)
 def computed_once():
     """Tests that fit the same rows share the descents; test_memory proves that they end where their own would."""
+    memory.MOST = 10_000  # of many commands, not of one
     with memory.remembering():
         yield
 
