@@ -198,6 +198,8 @@ def logged_evenly(frame: pd.DataFrame) -> str:
 
     Steps of several runs with a learning rate that changes within each do so within each setting.
     """
+    if "epoch" in frame.columns and not frame["epoch"].is_monotonic_increasing:
+        return ""
     for name in ("steps", "tokens"):
         if name not in frame.columns or frame[name].dtype.kind not in "iuf":
             continue
