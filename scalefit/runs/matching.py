@@ -232,7 +232,7 @@ def _scale(name: str, canonical: str, column: Column, tier: str) -> float:
         return 0.0  # a logarithm; loss (log2) may be in bits too
     if canonical.startswith("precision") and canonical != name:
         return 0.0  # of a detector, and no number of bits
-    if tier == "aliases" and re.sub(r"\s*[\(\[].*[\)\]]$", "", name).strip(" _") == canonical:
+    if tier == "aliases" and re.sub(r"\s*[\(\[].*[\)\]]$", "", name).strip().rstrip(" _") == canonical:
         return 1.0  # "N (B)": the canonical name with a unit
     if tier == "aliases" and canonical == "N" and (words_of(name) & EMBEDDINGS) and worded(name, canonical):
         return 1.0  # of two counts the one that says that it leaves out embeddings
