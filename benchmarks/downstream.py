@@ -3,8 +3,10 @@
     python benchmarks/downstream.py [--sets 500]
     python benchmarks/downstream.py --public ../shared/data
 
-translate: two families of runs under the law kaplan-floor with the constants of arXiv:2411.12925 and the map to
-ProofPile 2, 24 pairs of runs with .4 % of noise on either loss; the target costs twenty times the largest run.
+translate: two families of runs, of which the second has the losses of the first by the map of arXiv:2411.12925 to
+ProofPile 2, 24 pairs of runs with .4 % of noise on either loss. Three truths: kaplan-floor with that source's
+constants and chinchilla (arXiv:2404.10102), for a target that costs seven times the largest run, and over-training
+(arXiv:2403.08540, C4) for a target of 15 times the data at a third of the size.
 task-ladder: twelve runs of twenty checkpoints, .3 % of noise on the task's loss and .005 on the accuracy; the target
 costs thirty times the largest run. The measured value is the planted one with the noise of one run.
 
@@ -29,30 +31,42 @@ SOURCE = {"E": 1.96690513, "A": 66798878.459, "B": 889955656.432, "alpha": 0.412
 K, KAPPA, E1 = 0.6048867, 1.066258, 1.3191056
 PAIRED = 0.004  #: noise of a loss, relative
 TARGET = {"N": 3.3e9, "D": 5e10}
+#: law and constants of the source's losses, and the target: larger, or trained for 750 tokens per parameter
+TRUTHS = {
+    "kaplan-floor": ("kaplan-floor", SOURCE, TARGET),
+    "chinchilla": ("chinchilla", {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658}, TARGET),
+    "over-trained": ("over-training", {"E": 1.5083, "a": 141.3, "b": 189.5, "eta": 0.12124}, {"N": 4e8, "D": 3e11}),
+}
 STEP, SCATTER = 0.003, 0.005  #: noise of a checkpoint's loss (relative) and of its accuracy
 LADDER = {"N": 7e9, "D": 1e12}
 DRAWS = 100
 LARGEST = 1e9  #: parameters above which runs of the public ladder are forecast
 
 
-def translated(seed: int) -> tuple[bool, float]:
-    """Whether the measured loss lies inside, and the width of the interval relative to it."""
+def translated(seed: int, truth: str = "kaplan-floor") -> pd.DataFrame:
+    """Of the source loss, the translated loss and the forecast by the target's own runs: inside, width, error."""
     rng = np.random.default_rng([1, seed])
     N, D = (x.ravel() for x in np.meshgrid(np.geomspace(3e7, 1.2e9, 6), np.geomspace(1e9, 2e10, 4)))
-    law = find_law("kaplan-floor")
+    name, constants, goal = TRUTHS[truth]
 
     def losses(N: object, D: object) -> tuple[np.ndarray, np.ndarray]:
-        first = np.asarray(law.evaluate({"N": N, "D": D}, SOURCE))
-        return first, E1 + K * (first - SOURCE["E"]) ** KAPPA
+        first = np.asarray(find_law(name).evaluate({"N": N, "D": D}, constants))
+        return first, E1 + K * (first - constants["E"]) ** KAPPA
 
     families = [
         pd.DataFrame({"N": N, "D": D, "loss": each * np.exp(PAIRED * rng.standard_normal(len(N)))})
         for each in losses(N, D)
     ]
-    found = sf.translate(*families, draws=DRAWS, seed=seed, **TARGET)
-    measured = float(losses(**TARGET)[1] * np.exp(PAIRED * rng.standard_normal()))
-    _, low, high = found.reached
-    return low <= measured <= high, (high - low) / measured
+    found = sf.translate(*families, draws=DRAWS, seed=seed, **goal)
+    source, target = (float(each) * np.exp(PAIRED * rng.standard_normal()) for each in losses(**goal))
+    assert found.direct is not None
+    made = {"source": (found.on_the_way, source), "translated": (found.reached, target), "own": (found.direct, target)}
+    return pd.DataFrame(
+        {
+            what: {"inside": low <= measured <= high, "width": (high - low) / measured, "error": value / measured - 1}
+            for what, ((value, low, high), measured) in made.items()
+        }
+    ).T.astype(float)
 
 
 def climbed(seed: int) -> tuple[bool, float]:
@@ -113,15 +127,18 @@ def main() -> None:
     if given.public:
         public(given.public)
         return
-    for name, judged in (("task-ladder", climbed), ("translate", translated)):
+    begin = time.perf_counter()
+    rows = np.array([climbed(seed) for seed in range(given.sets)], dtype=float)
+    inside, width = f"{100 * rows[:, 0].mean():.1f} % of {given.sets} inside", np.median(rows[:, 1])
+    print(f"task-ladder: {inside}, median width {width:.3g}; {time.perf_counter() - begin:.0f} s", flush=True)
+    for truth in TRUTHS:
         begin = time.perf_counter()
-        rows = np.array([judged(seed) for seed in range(given.sets)], dtype=float)
-        inside, width = rows[:, 0].mean(), np.median(rows[:, 1])
-        took = f"{time.perf_counter() - begin:.0f} s"
-        print(
-            f"{name}: {100 * inside:.1f} % of {given.sets} inside, median width {width:.3g}; {took}",
-            flush=True,
-        )
+        every = pd.concat([translated(seed, truth) for seed in range(given.sets)])
+        print(f"translate, {truth}, {given.sets} sets: {time.perf_counter() - begin:.0f} s", flush=True)
+        for what, each in every.groupby(level=0, sort=False):
+            error, width = float(np.sqrt(np.mean(each["error"] ** 2))), each["width"].median()
+            inside = f"{100 * each['inside'].mean():.1f} % inside"
+            print(f"  {what}: {inside}, median width {width:.3g}, error {error:.2g}", flush=True)
 
 
 if __name__ == "__main__":

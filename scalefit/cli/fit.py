@@ -97,14 +97,18 @@ def command(
     from scalefit.fitting.prediction import predict
     from scalefit.selection.automatic import fit
 
-    runs = options.read(files, **{name: given.pop(name) for name in options.READING})
-    place: dict[str, Any] = options.points(at)
+    reading = {name: given.pop(name) for name in options.READING}
+    runs, place, settings, _ = options.together(
+        lambda: options.read(files, **reading),
+        lambda: options.points(at),
+        lambda: _settings(dict(given)),
+        lambda: options.known(law),
+    )
     held = None
     if each:
         return _many(runs, law, each, given, hold_out=hold_out, at=at, save=save, plot=plot, skip=skip)
     if hold_out:
         runs, held = options.hold_out(runs, hold_out)
-    settings = _settings(given)
     first: Any = skip if skip in (None, "auto") else number(skip, "--skip")
     result = fit(runs, law, at=_numbers(place), skip=first, **settings)
     scores = result.score(held) if held is not None else None

@@ -39,7 +39,7 @@ def command(
     lengths. Approach 1 is the envelope of the sizes, approach 2 the minima of the budgets, approach 3 the law
     chinchilla; intervals resample runs. A budget without a minimum inside its sizes is named.
 
-    Exit code 1 where two approaches disagree beyond their intervals.
+    Exit code 1 where two approaches disagree beyond their intervals, or the target lies far beyond the runs.
 
     \b
     Example:
@@ -54,5 +54,8 @@ def command(
     content["how"] = {name: each.what for name, each in found.found.items()}
     content["left_out"] = [text for each in found.found.values() for text in each.left_out]
     content["edges"] = [text for each in found.found.values() for text in each.edges]
-    content |= {"disagreements": found.disagreements, "warnings": coded(found.law.warnings if found.law else ())}
+    content |= {
+        "disagreements": found.disagreements,
+        "warnings": coded([*found.cautions, *(found.law.warnings if found.law else ())]),
+    }
     return Answer(found.lines, content, found.table, found.ok, options.told(runs), figures(plot, found.plot))

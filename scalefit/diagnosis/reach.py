@@ -14,8 +14,9 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
-from scalefit.numerics import FloatArray
+from scalefit.numerics import LEAST_BEYOND, MOST_BEYOND, FloatArray
 
+SAME = 1e-9  #: decades by which distances differ through rounding
 #: columns that are taken two at a time: sizes, amounts of data, and compute
 TOGETHER = ("N", "N_total", "N_enc", "N_dec", "N_vocab", "D", "U", "C")
 
@@ -36,6 +37,17 @@ def furthest(
     far += [beyond for beyond, _ in together_beyond(columns, fitted, variables).values()]
     count = max(len(values) for values in variables.values())
     return np.asarray(np.max([np.zeros(count), *far], axis=0))
+
+
+def too_far(decades: float, span: float) -> bool:
+    """Whether what lies so far beyond fitted rows is not supported by them: further than they span, or two decades.
+
+    A span counts as at least .3 decades; NaN as two.
+
+    >>> too_far(0.5, 0.6), too_far(0.5, 0.1), too_far(2.5, 6.0)
+    (False, True, True)
+    """
+    return bool(decades > min(max(np.nan_to_num(span, nan=MOST_BEYOND), LEAST_BEYOND), MOST_BEYOND) + SAME)
 
 
 def decades_beyond(

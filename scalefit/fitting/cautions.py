@@ -10,11 +10,11 @@ import numpy as np
 
 from scalefit.diagnosis.checks import Check
 from scalefit.diagnosis.image import without_image
-from scalefit.diagnosis.reach import decades_beyond, together_beyond
+from scalefit.diagnosis.reach import decades_beyond, together_beyond, too_far
 from scalefit.errors import FitWarning
 from scalefit.fitting.prediction import Asked, Data, Plan, Point, asked_for, ends
 from scalefit.fitting.recipe import another_recipe, asked_recipe, off_the_line
-from scalefit.numerics import LEAST_BEYOND, MOST_BEYOND, FloatArray
+from scalefit.numerics import FloatArray
 from scalefit.rows.asked import own_point, scales_asked, takes
 from scalefit.uncertainty.calibration import Calibration
 from scalefit.uncertainty.unlike import unlike
@@ -85,7 +85,7 @@ def _furthest(asked: Sequence[tuple[str, FloatArray, FloatArray]]) -> tuple[floa
     far = []
     for what, beyond, spans in asked:
         row = int(np.argmax(beyond))
-        if beyond[row] > min(max(np.nan_to_num(spans[row], nan=MOST_BEYOND), LEAST_BEYOND), MOST_BEYOND):
+        if too_far(float(beyond[row]), float(spans[row])):
             far.append((float(beyond[row]), what, float(spans[row])))
     return max(far, default=None)
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from functools import lru_cache
+from fnmatch import translate
+from functools import cache, lru_cache
 
 from scalefit.errors import InputError
 from scalefit.runs.columns import COLUMNS, CONFIGURED, Column
@@ -117,6 +117,7 @@ def match(
     return bound
 
 
+@lru_cache(maxsize=1 << 14)
 def canonical(name: str) -> str:
     """The canonical name of a column, or the name itself if the glossary does not know it.
 
@@ -232,7 +233,7 @@ def _scale(name: str, canonical: str, column: Column, tier: str) -> float:
         return 0.0  # a logarithm; loss (log2) may be in bits too
     if canonical.startswith("precision") and canonical != name:
         return 0.0  # of a detector, and no number of bits
-    if tier == "aliases" and re.sub(r"\s*[\(\[].*[\)\]]$", "", name).strip().rstrip(" _") == canonical:
+    if tier == "aliases" and re.sub(r"\s*[\(\[].*[\)\]]$", "", name).strip().rstrip("_ ") == canonical:
         return 1.0  # "N (B)": the canonical name with a unit
     if tier == "aliases" and canonical == "N" and (words_of(name) & EMBEDDINGS) and worded(name, canonical):
         return 1.0  # of two counts the one that says that it leaves out embeddings
@@ -268,11 +269,16 @@ def _known(plain: str, canonical: str, aliases: tuple[str, ...], first: bool) ->
     if first and canonical == "C" and (unit := compute_unit(plain)):
         return unit
     own = first and plain == canonical.lower() and len(canonical) > 1
-    words = set(re.split(r"[^a-z]+", plain))
-    own = own or (
-        first and canonical == "loss" and "loss" in words and bool(words & SPLITS) and words <= SPLITS | {"loss"}
-    )
-    return 1.0 if own or any(fnmatchcase(plain, alias) for alias in aliases) else 0.0
+    if first and canonical == "loss" and not own:
+        words = set(re.split(r"[^a-z]+", plain))
+        own = "loss" in words and bool(words & SPLITS) and words <= SPLITS | {"loss"}
+    return 1.0 if own or _any_of(aliases).match(plain) else 0.0
+
+
+@cache
+def _any_of(aliases: tuple[str, ...]) -> re.Pattern[str]:
+    """What fits any of some aliases, which may hold the wildcards of file names."""
+    return re.compile("|".join(map(translate, aliases)) or r"(?!)")
 
 
 def in_shell(name: str) -> str:

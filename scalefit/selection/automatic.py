@@ -11,7 +11,7 @@ import pandas as pd
 
 from scalefit.diagnosis.checks import Check
 from scalefit.diagnosis.identifiable import identify
-from scalefit.errors import IdentificationError, InputError, counted
+from scalefit.errors import InputError, counted
 from scalefit.fitting.fit import fit as fit_one
 from scalefit.fitting.prepare import Options
 from scalefit.fitting.result import Fit
@@ -156,16 +156,6 @@ def automatic(
     unread = [Check("unread", line) for line in untold(logs, [trial.law for trial in trials.values()])]
     left = [Check("left-out", f"left out: {line}") for line in told(found.left_out)]
     return replace(first, choice=choice, warnings=(*unread, *left, *first.warnings))
-
-
-def preferred(runs: Runs, laws: Sequence[Law], *, at: Mapping[str, float] | None) -> Law:
-    """The law of these with the largest weight, by the trials on held-out rows of :func:`automatic`."""
-    if len(laws) == 1:
-        return laws[0]
-    trials, refused = compared(runs, _named(laws), {}, dict(at or {}))
-    if not trials:
-        raise IdentificationError("none of the laws can be fitted", where="fit", todo="; ".join(told(refused)))
-    return trials[next(iter(weigh(trials)[0]))].law
 
 
 def _forms(trial: Trial, shares: Mapping[str, float]) -> tuple[OtherForm, ...]:

@@ -15,6 +15,7 @@ from scalefit.numerics import FloatArray
 from scalefit.rows.door import check_identified
 from scalefit.runs import Runs
 from scalefit.selection.holding import NEXT, Axis, Fold
+from scalefit.solver.many import solve_each
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.solve import Solution, solve
 from scalefit.uncertainty.folds import left_open
@@ -115,18 +116,21 @@ class Ready:
         return solve(ready.model, ready.values, ready.weights, ready.settings, ready.start)
 
     def solved_on(self, masks: Sequence[NDArray[np.bool_]]) -> list[Solution | None]:
-        """The fits to the rows where each mask holds; None where these rows do not identify the law."""
+        """The fits to the rows where each mask holds, as one batch; None where these rows do not identify the law."""
         ready, few = self.prepared, replace(self.prepared.settings, starts=FOLD_STARTS)
 
-        def one(kept: NDArray[np.bool_]) -> Solution | None:
+        def identified(kept: NDArray[np.bool_]) -> bool:
             try:
                 check_identified(ready.law, ready.rows.keep(kept), ready.free)
-                weights = None if ready.weights is None else ready.weights[kept]
-                return solve(ready.model.take(kept), ready.values[kept], weights, few)
-            except (InputError, np.linalg.LinAlgError):
-                return None
+            except InputError:
+                return False
+            return True
 
-        return [one(kept) for kept in masks]
+        able = [i for i, kept in enumerate(masks) if identified(kept)]
+        models, values = [ready.model.take(masks[i]) for i in able], [ready.values[masks[i]] for i in able]
+        weights = [None if ready.weights is None else ready.weights[masks[i]] for i in able]
+        found = dict(zip(able, solve_each(models, values, weights, few), strict=True))
+        return [found.get(i) for i in range(len(masks))]
 
     def refitted(self, folds: Sequence[Fold]) -> dict[str, Refit]:
         """The fits to the rows that each fold leaves, by its label, where they identify the law."""

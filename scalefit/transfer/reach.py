@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from scalefit.diagnosis.reach import too_far
 from scalefit.errors import InputError
-from scalefit.numerics import LEAST_BEYOND, MOST_BEYOND
 
 DECADE = float(np.log2(10))  #: octaves
 
@@ -30,7 +30,7 @@ def far_beyond(over: str, sizes: Sequence[float], target: float) -> str:
     """
     low, high = min(sizes), max(sizes)
     span, beyond = float(np.log2(high / low)), float(np.log2(max(target / high, low / target)))
-    if beyond <= min(max(span, LEAST_BEYOND * DECADE), MOST_BEYOND * DECADE) + 1e-9:
+    if not too_far(beyond / DECADE, span / DECADE):
         return ""
     measured = f"{low:g} to {high:g} (a factor of {2**span:.3g})" if high > low else f"{low:g}"
     todo = "measure a size nearer to it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import commands
 import numpy as np
@@ -196,8 +197,19 @@ def study(first, second):
     return IsoFlopStudy(found, planted(), planted(), "akima", np.e, None, None, {})
 
 
+@pytest.mark.parametrize(("factor", "ok", "said"), [(0.9, True, "90 times"), (1.1, False, "110 times")])
+def test_a_target_further_beyond_the_budgets_than_they_span_is_not_supported(factor, ok, said):
+    """Budgets over two decades: the best size at 90 times the largest, and at 110 times it."""
+    agreeing = study([0.48, 0.52], [0.5, 0.54])
+    points = pd.DataFrame({"N": 1e8, "D": 1e9, "C": [1e18, 1e19, 1e20]})
+    found = replace(agreeing, points=points, target=factor * 1e22)
+    assert found.ok == ok
+    assert f"{said} beyond the fitted runs" in str(found)
+    assert bool(found.cautions) == (not ok)
+
+
 def test_intervals_that_do_not_overlap_are_a_disagreement():
-    assert study([0.48, 0.52], [0.5, 0.54]).ok
+    assert not study([0.48, 0.52], [0.5, 0.54]).disagreements
     apart = study([0.48, 0.5], [0.6, 0.62])
     assert not apart.ok
     assert "approach 2 and approach 3 disagree beyond their intervals on the exponent of N: 0.490" in str(apart)

@@ -14,7 +14,7 @@ import pytest
 import scalefit as sf
 from scalefit.laws import find_law
 from scalefit.planning.next_runs.advice import next_runs
-from scalefit.planning.next_runs.belief import _errors, believed
+from scalefit.planning.next_runs.belief import _errors, believed, noise_of
 from scalefit.planning.next_runs.design import Design, Known
 
 TRUTH = {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658}
@@ -291,3 +291,24 @@ def test_the_figure_shows_the_advised_runs_in_their_order(fit):
     np.testing.assert_allclose(rings.get_xdata(), found.table["N"])
     assert [text.get_text() for text in ax.texts] == [str(i + 1) for i in range(len(found.table))]
     plt.close("all")
+
+
+@pytest.mark.parametrize(
+    ("rows", "sigma", "wanted"),
+    [
+        (7, 0.0, 0.01 * np.sqrt(7 / 2) * 2.919986 / 1.644854),  # the rest of two rows, and their t: 95 % quantile
+        (7, 0.03, 0.03 * 2.919986 / 1.644854),
+        (14, 0.0, 0.01 * np.sqrt(14 / 9) * 1.833113 / 1.644854),
+        (15, 0.001, 0.001 * 1.812461 / 1.644854),  # of ten rows left over the median tells the noise
+    ],
+)
+def test_the_noise_of_few_rows_is_reckoned_higher_than_their_median_residual(fit, rows, sigma, wanted):
+    """Residuals of one per cent up and down beside a robust noise, for a law of five constants."""
+    N, D = np.geomspace(5e7, 1e9, rows), np.geomspace(1e9, 2e10, rows)
+    away = np.exp(0.01 * (-1.0) ** np.arange(rows))
+    points = replace(
+        fit.points,
+        variables={"N": tuple(N), "D": tuple(D)},
+        values=tuple(fit.evaluate({"N": N, "D": D}) * away),
+    )
+    assert noise_of(replace(fit, rows=rows, sigma=sigma, points=points)) == pytest.approx(wanted, rel=1e-6)

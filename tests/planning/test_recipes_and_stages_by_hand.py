@@ -284,11 +284,31 @@ def test_fewer_than_seven_pairs_have_the_floor_of_the_target_with_the_map(monkey
     monkeypatch.setattr(translate, "chosen", lambda table, law, **given: seen.append(law) or Law(E0=1.0))
     table = pd.DataFrame({"N": np.geomspace(1e6, 1e8, count), "D": 1e9, "loss": 3.0})
     monkeypatch.setattr(translate, "_whose", lambda last: None)
-    monkeypatch.setattr(translate, "_preferred", lambda runs, at: find_law("chinchilla"))
     made = translate._mapped(table, table, None, procedure, {"loss_source": 2.0}, {})
     assert f"{count} pairs" in made.how
     assert any(asked in name for name in seen)
     assert (made.target is None) == (asked == "free")
+
+
+def test_a_source_loss_and_its_image_come_from_the_laws_that_forecast_the_source(monkeypatch):
+    """Not from the law whose floors happen to suit the pairs: that may miss the source loss it is asked for."""
+    asked = []
+
+    class Law(dict):
+        law, choice = find_law("skaling"), "chosen"
+
+    base = Law(E=1.5)
+    monkeypatch.setattr(translate, "automatic", lambda runs, laws, at, **given: asked.append((laws, at)) or base)
+    monkeypatch.setattr(translate, "fit", lambda table, law, **given: asked.append((law, given)) or Law(E=1.2))
+    N, D = (x.ravel() for x in np.meshgrid(np.geomspace(1e7, 1e9, 4), np.geomspace(1e9, 1e11, 4)))
+    table = pd.DataFrame({"N": N, "D": D, "loss": 1.7 + 400 * N**-0.34 + 410 * D**-0.28})
+    made = translate._mapped(table, table, None, "stages", {"N": 1e10, "D": 1e12}, {})
+    (laws, at), (own, _), (name, given) = asked
+    assert at == {"N": 1e10, "D": 1e12}
+    assert {"chinchilla", "kaplan-floor", "over-training", "skaling"} <= {law.name for law in laws}
+    assert made.source is base and own.name == "skaling"
+    assert name.endswith("floors_of=free") and given["fix"] == {"E0": 1.5, "E1": 1.2}
+    assert made.how.endswith("source loss by chosen")
 
 
 @pytest.mark.parametrize("extra", [0.0, 0.3])

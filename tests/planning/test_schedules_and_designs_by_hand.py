@@ -307,7 +307,7 @@ def test_runs_are_exchanged_for_better_ones_that_the_budget_pays():
 
 
 def advised(after, rows=1):
-    told = dict.fromkeys(("fit", "target", "budget", "predicted", "halving", "candidates", "cost", "failure"))
+    told = dict.fromkeys(("fit", "target", "budget", "predicted", "halving", "candidates", "cost", "failure", "noise"))
     return advice.NextRuns(table=pd.DataFrame({"C": [1.0] * rows}), now=1.0, after=after, cautions=(), **told)
 
 

@@ -60,8 +60,8 @@ class Downstream(Shown):
 
     def predict(self, N: float, D: float) -> float:
         """What is reached at N parameters and D tokens, without an interval."""
-        loss = self.first.evaluate({"N": np.asarray(N, dtype=float), "D": np.asarray(D, dtype=float)})
-        return ends_of(self.second, {next(iter(self.second.law.columns.values())): float(loss)})[0]
+        loss = ends_of(self.first, {"N": N, "D": D})[0]
+        return ends_of(self.second, {next(iter(self.second.law.columns.values())): loss})[0]
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """The map with the pairs it was fitted to, and the target."""

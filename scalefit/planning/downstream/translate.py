@@ -15,6 +15,7 @@ from scalefit.fitting.result import Fit
 from scalefit.fitting.stages import Procedure, loss_to_loss
 from scalefit.laws import Law, find_law
 from scalefit.laws.loss_to_loss import WITHOUT_LAW, pair_runs, refuse_below_floor, with_a_floor
+from scalefit.memory import remembering
 from scalefit.numerics import FloatArray
 from scalefit.planning.allocation.source import DRAWS
 from scalefit.planning.allocation.spread import constants_of, plain_ends
@@ -22,7 +23,7 @@ from scalefit.planning.allocation.targets import fixed_of
 from scalefit.planning.downstream.answer import Downstream, ends_of, through, without_draws
 from scalefit.planning.downstream.chain import Ends
 from scalefit.runs import Runs, runs_of
-from scalefit.selection.automatic import AUTO, preferred
+from scalefit.selection.automatic import AUTO, automatic
 from scalefit.selection.automatic import fit as chosen
 from scalefit.selection.candidates import candidates_for
 
@@ -60,12 +61,14 @@ def translate(
     Both have one row per run with ``N``, ``D`` and their loss (of ``target``: the column ``loss``); runs of equal N and
     D are pairs. ``at``: ``N=7e9, D=2e12``, or ``loss_source=2.33``, a source loss that was measured.
 
-    The procedure is that of the source: a law of size and data gives the floors, which are held while K and kappa are
-    fitted to the pairs. ``law``: its name (the source's is ``kaplan-floor``), fitted to each family, or ``"auto"``: the
-    floors, or the mixture of them, that predict held-out pairs best, chosen as by ``fit(pairs, "loss-to-loss")``; the
-    first law among them, fitted to all runs of ``source``, gives the source loss. With fewer than 7 pairs the floor of
-    the source is that of a law and the other is fitted with the map; ``"joint"`` fits both floors with the map. In the
-    interval each draw of the laws has its own loss at the target, its own floors and its own map.
+    The procedure is that of the source: a law of size and data gives the source loss and the floors, which are held
+    while K and kappa are fitted to the pairs. ``law``: its name (the source's is ``kaplan-floor``), fitted to each
+    family, or ``"auto"``: the source loss is the forecast that the laws with an irreducible loss make together, weighed
+    by held-out runs of ``source`` as :func:`scalefit.fit` weighs them, and the first of them gives the floors. Where a
+    source loss is given, the floors are those that predict held-out pairs best, as in ``fit(pairs, "loss-to-loss")``.
+    With fewer than 7 pairs the floor of the source is that of a law and the other is fitted with the map; ``"joint"``
+    fits both floors with the map. In the interval each draw of the laws has its own loss at the target, its own floors
+    and its own map.
 
     Source: arXiv:2411.12925. Raises InputError for missing columns and families without pairs,
     :class:`~scalefit.errors.IdentificationError` for losses below a floor.
@@ -106,14 +109,19 @@ def _named(law: str | Law) -> Law:
     return known
 
 
-def _preferred(runs: pd.DataFrame, at: dict[str, float]) -> Law:
-    """Of the laws with an irreducible loss the one that the back-test of these runs prefers."""
+def _forecaster(runs: pd.DataFrame, law: Law | None, at: dict[str, float], settings: dict[str, Any]) -> Fit:
+    """A law of size and data with an irreducible loss, or the mixture of those that predict held-out runs best."""
+    if law:
+        return fit(runs, law, **settings)
     logs = runs_of(runs)
     found = with_a_floor([forms[0] for forms in candidates_for(logs).laws])
-    found = [law for law in found if set(law.columns.values()) == SIZE_AND_DATA]
-    return preferred(logs, found, at=at) if found else find_law("chinchilla")  # its fit says what these runs lack
+    found = [each for each in found if set(each.columns.values()) == SIZE_AND_DATA]
+    if len(found) < 2:
+        return fit(runs, found[0] if found else "chinchilla", **settings)  # which says what these runs lack
+    return automatic(logs, found, at=at, **settings)
 
 
+@remembering()
 def _mapped(
     first: pd.DataFrame,
     second: pd.DataFrame,
@@ -122,29 +130,39 @@ def _mapped(
     goal: dict[str, float],
     settings: dict[str, Any],
 ) -> Map:
-    """The map from loss to loss and the law of each family; for draws of floors alone no back-test is needed."""
+    """The map from loss to loss and the law of each family; for draws of floors alone no back-test is needed.
+
+    A target in size and data is reached through a law of the source's runs, or the mixture of laws that predict
+    held-out ones best, and the map has the floors of the first of them; with a source loss that is given the map alone
+    counts, and its floors are chosen by held-out pairs.
+    """
     asked, sized = {**settings, "calibrated": "N" in goal}, {} if "loss_source" in goal else goal
     pairs = pair_runs(first, second)[["N", "D", "loss_source", "loss"]]
-    if procedure == "joint":
-        free = fit(pairs, "loss-to-loss:floors_of=free", **settings)
-        base = fit(first, law or _preferred(first, sized), **asked)
-        return Map(free, base, None, pairs, f"kappa, K and both floors fitted together to {len(pairs)} pairs")
-    if len(pairs) < FEW:
-        base = fit(first, law or _preferred(first, sized), **asked)
-        floor = base[base.law.irreducible]
-        refuse_below_floor(pairs["loss_source"], floor)
-        last = fit(pairs, "loss-to-loss:floors_of=free", fix={"E0": floor}, **settings)
-        how = f"floor of the source from {base.law.spec} on {len(first)} runs, then K, kappa and E1 from"
-        return Map(last, base, None, pairs, f"{how} {len(pairs)} pairs")
-    if law:
-        base, own = fit(first, law, **asked), fit(second, law, **asked)
+    few = len(pairs) < FEW or procedure == "joint"
+    if law is None and not sized and not few:
+        last = chosen(pairs, "loss-to-loss", **settings)
+        base = _forecaster(first, _whose(last), sized, asked)
+        how = f"floors of both losses, then kappa and K, from {len(pairs)} pairs: {last.choice}"
+        return Map(last, base, fit(second, base.law, **asked), pairs, how)
+    if law and not few:  # the procedure of the source, with its threshold for the floors
         staged = loss_to_loss(first, second, law=law.spec, **settings)
-        return Map(staged.last, base, own, pairs, staged.how)
-    last = chosen(pairs, "loss-to-loss", **settings)
-    of = _whose(last) or _preferred(first, sized)
-    base, own = fit(first, of, **asked), fit(second, of, **asked)
-    how = f"floors of both losses, then kappa and K, from {len(pairs)} pairs"
-    return Map(last, base, own, pairs, f"{how}: {last.choice}")
+        return Map(staged.last, fit(first, law, **asked), fit(second, law, **asked), pairs, staged.how)
+    base = _forecaster(first, law, sized, asked)
+    target = None if few else fit(second, base.law, **asked)
+    floors = {} if procedure == "joint" else {"E0": base[base.law.irreducible]}
+    refuse_below_floor(pairs["loss_source"], floors.get("E0", 0.0))
+    if target is not None and target[target.law.irreducible] < pairs["loss"].min():
+        floors["E1"] = target[target.law.irreducible]
+    last = fit(pairs, "loss-to-loss:floors_of=free", fix=floors, **settings)
+    if not floors:
+        how = f"kappa, K and both floors fitted together to {len(pairs)} pairs"
+    elif "E1" in floors:
+        runs = f"{len(first)} and {len(second)} runs"
+        how = f"floors from {base.law.spec} on {runs}, then kappa and K from {len(pairs)} pairs"
+    else:
+        runs = f"{len(first)} runs"
+        how = f"floor of the source from {base.law.spec} on {runs}, then K, kappa and E1 from {len(pairs)} pairs"
+    return Map(last, base, target, pairs, how + (f"; source loss by {base.choice}" if base.choice and sized else ""))
 
 
 def _whose(last: Fit) -> Law | None:

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from scalefit.answers import Shown, as_lines, far_out, interval
-from scalefit.diagnosis.reach import decades_beyond
+from scalefit.diagnosis.checks import Check
+from scalefit.diagnosis.reach import decades_beyond, too_far
 from scalefit.fitting.result import Fit
 from scalefit.notices import Line, doubted
 from scalefit.numerics import FloatArray
@@ -130,9 +131,24 @@ class IsoFlopStudy(Shown):
         return lines
 
     @property
+    def cautions(self) -> tuple[Check, ...]:
+        """A warning where the target lies too far beyond the budgets of the runs."""
+        low, high = float(self.points["C"].min()), float(self.points["C"].max())
+        span, far = float(np.log10(high / low)), self._decades_beyond
+        if not too_far(far, span):
+            return ()
+        text = f"C lies {far:.2g} decades beyond the runs, which span {span:.2g}: they do not support a size so far out"
+        return (Check("far-beyond", f"{text}; add runs at larger budgets"),)
+
+    @property
+    def _decades_beyond(self) -> float:
+        ranges = {"C": (float(self.points["C"].min()), float(self.points["C"].max()))}
+        return float(decades_beyond(ranges, {"C": np.array([self.target])})["C"][0])
+
+    @property
     def ok(self) -> bool:
-        """Whether the approaches agree within their intervals."""
-        return not self.disagreements
+        """Whether the approaches agree within their intervals, and the target is within reach of the runs."""
+        return not self.disagreements and not self.cautions
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """The isoFLOP curves with their minima, and the lines of the approaches through them."""
@@ -163,15 +179,14 @@ class IsoFlopStudy(Shown):
             lines += [f"  at the edge: {text}" for text in each.edges]
         if self.bias is not None:
             lines += ["", self._bias_text(self.bias)]
-        notes = [*self.disagreements, *([] if self.law is None else [check.text for check in self.law.warnings])]
-        return [*lines, *doubted(notes)]
+        checks = (*self.cautions, *(self.law.warnings if self.law else ()))
+        return [*lines, *doubted([*self.disagreements, *(check.text for check in checks)])]
 
     def _headline(self) -> str:
         """The best size at the target by each approach, and whether they agree."""
         sizes = [f"{interval(each.size(self.target))} by {name}" for name, each in self.found.items()]
-        agree = "" if len(sizes) < 2 else "; they agree" if self.ok else "; they disagree"
-        beyond = decades_beyond({"C": (self.points["C"].min(), self.points["C"].max())}, {"C": np.array([self.target])})
-        return f"best size at {self.target:.3g} FLOP: N* {', '.join(sizes)}{agree}; {far_out(float(beyond['C'][0]))}"
+        agree = "" if len(sizes) < 2 else "; they disagree" if self.disagreements else "; they agree"
+        return f"best size at {self.target:.3g} FLOP: N* {', '.join(sizes)}{agree}; {far_out(self._decades_beyond)}"
 
     def _bias_text(self, bias: Mapping[str, float]) -> str:
         where = f"N* at {self.target:.3g} FLOP by {100 * bias['N']:+.2g} %"

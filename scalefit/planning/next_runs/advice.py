@@ -21,7 +21,7 @@ from scalefit.planning.allocation.cost import SHAPE, SIZES, Cost
 from scalefit.planning.allocation.measured import priced
 from scalefit.planning.allocation.source import DRAWS, LAW, fit_of
 from scalefit.planning.allocation.targets import compute_of, fixed_of
-from scalefit.planning.next_runs.belief import believed
+from scalefit.planning.next_runs.belief import LEVEL, believed, noise_of
 from scalefit.planning.next_runs.design import Design
 from scalefit.rows.asked import asked_of, read_point
 from scalefit.runs import Runs
@@ -36,7 +36,6 @@ FAILURE = 0.05
 DEARER = np.geomspace(1 / 16, 64, 13)  #: budgets, over the given one, at which halving is looked for
 MOST_RUNS = 12  #: of a batch that halves the interval
 HALF = 0.5
-LEVEL = 0.9
 LEAST_NOISE = 1e-5  #: of a run, as a share of its loss
 
 
@@ -56,6 +55,7 @@ class NextRuns(Shown):
     cost: Cost
     failure: float
     cautions: tuple[Check, ...]
+    noise: float  #: of one run, as a share of its loss, that is reckoned with
 
     @property
     def stop(self) -> bool:
@@ -94,7 +94,7 @@ class NextRuns(Shown):
             lines += ["", as_lines(shown), f"  together {self.table['C'].sum():.3g} of {self.budget:.3g} FLOP"]
         halves = f"about {self.halving:.2g} FLOP" if self.halving == self.halving else "not found within 64 budgets"
         lines += ["", f"halving the interval: {halves}", "", "assumed:"]
-        lines.append(f"  law: {self.fit.law.equation}; noise of a run {100 * self.fit.sigma:.2g} %")
+        lines.append(f"  law: {self.fit.law.equation}; noise of a run {100 * self.noise:.2g} %")
         lines.append(f"  cost in FLOP: {self.cost.text}; {100 * self.failure:g} % of the runs fail")
         lines.append("  expected errors of the fitted law, linear in its constants; its own error, of the size of the")
         lines.append(
@@ -161,7 +161,9 @@ def next_runs(
     cautions = tuple(check for check in fit.cautions(**dict[str, Any](goal)) if check.code != "far-beyond")
     known = [batch[: i + 1] for i in range(len(batch))] + [(int(k),) for k in np.flatnonzero(alone <= HALF * now)]
     half = _halving(design, money, known)
-    return NextRuns(fit, goal, money, chosen, predicted, now, after, half, every, price, failure, cautions)
+    return NextRuns(
+        fit, goal, money, chosen, predicted, now, after, half, every, price, failure, cautions, design.noise
+    )
 
 
 def _halving(design: Design, budget: float, known: Sequence[tuple[int, ...]] = ()) -> float:
@@ -246,7 +248,7 @@ def _design(fit: Fit, table: pd.DataFrame, cost: Cost, goal: Mapping[str, float]
     low, high = (float(end[0]) for end in fit.intervals.at(fit.estimate, first, LEVEL, "mean"))
     unit = abs(float(np.squeeze(fit.estimate.value(first))))
     now = 0.5 * (np.log(high / low) if fit.estimate.log else (high - low) / unit)
-    noise = max(fit.sigma if fit.estimate.log else fit.sigma / unit, LEAST_NOISE)
+    noise = max(noise_of(fit) if fit.estimate.log else noise_of(fit) / unit, LEAST_NOISE)
     costs = cost({**goal, **columns}) + np.zeros(len(table))
     design = Design(*believed(fit, variables, noise, unit), noise, costs, failure=failure)
     return replace(design, width=float(now) / max(design.half_width(()), 1e-150))

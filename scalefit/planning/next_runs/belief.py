@@ -24,11 +24,31 @@ from scalefit.fitting.result import Fit
 from scalefit.numerics import FloatArray
 from scalefit.planning.next_runs.design import Known
 from scalefit.solver.model import through_ties
-from scalefit.uncertainty.calibration import BEYOND
+from scalefit.uncertainty.calibration import BEYOND, student
 
 CONSTANTS = 2.0
 LENGTH = 1.5  #: decades
+FEW_LEFT = 10  #: rows beyond the constants below which a median residual does not tell the noise
+LEVEL = 0.9  #: of intervals
 MOST_ROWS = 400  #: fitted rows that are counted, evenly spaced
+
+
+def noise_of(fit: Fit) -> float:
+    """The noise of one run that must be reckoned with, in residuals of the fit.
+
+    From few rows beyond the constants it is hardly known: a robust fit passes through as many rows as it has constants,
+    and the median residual of seven runs is less than a third of the noise in a quarter of simulated sets. So it is no
+    less than the root mean square residual for the rows that are left over, and it is wider as Student's t is wider
+    than the normal distribution.
+    """
+    left = max(fit.rows - fit.free, 1)
+    noise = fit.sigma
+    if left < FEW_LEFT:
+        variables = {name: np.asarray(values, dtype=np.float64) for name, values in fit.points.variables.items()}
+        measured, predicted = np.asarray(fit.points.values), fit.evaluate(variables)
+        residuals = np.log(measured / predicted) if fit.estimate.log else measured - predicted
+        noise = max(noise, float(np.sqrt(np.sum(residuals**2) / left)))
+    return noise * student(LEVEL, left) / student(LEVEL, np.inf)
 
 
 def believed(

@@ -230,6 +230,8 @@ def unlogged(frame: pd.DataFrame, nans: Collection[int], unsure: bool) -> pd.Ser
     ``nans``: the rows in which NaN was logged. A row whose other measurements are empty too, as a closing record has
     them, holds no NaN.
     """
+    if not frame["loss"].hasnans:
+        return pd.Series(False, index=frame.index, dtype=object)
     empty = frame["loss"].isna() & ~frame.index.isin(nans)
     others = frame.drop(columns=["loss", *PLACED], errors="ignore")
     blank = others.isna().all(axis=1) & bool(others.notna().any(axis=None))
@@ -267,6 +269,8 @@ def without_a_result(frame: pd.DataFrame, nans: NDArray[np.bool_] | pd.Series) -
 
     ``nans``: a mask of the rows whose loss was lost. A status of a run that has not ended, or has diverged, stays.
     """
+    if not frame["loss"].hasnans:
+        return frame, []
     status = frame["status"].astype(str) if "status" in frame.columns else pd.Series("", index=frame.index)
     said = status.str.strip().str.lower()
     told = said.isin(OPEN | {"diverged"})

@@ -273,9 +273,9 @@ def _turned(raw: RawTable) -> RawTable | None:
     first, others = str(frame.columns[0]), [str(name) for name in frame.columns[1:]]
     if len(others) < 2 or len(frame) > len(COLUMNS):
         return None
+    if pd.api.types.is_numeric_dtype(frame[first].dtype):
+        return None  # numbers name no quantity
     headed = _headed_by_numbers(frame)
-    if headed and pd.api.types.is_numeric_dtype(frame[first].dtype):
-        return None
     names = [str(name).strip() for name in frame[first]]
     known = [name for name in names if canonical(name) in COLUMNS]
     if len(set(names)) < len(names) or max(map(len, names), default=0) > LONGEST or 2 * len(known) < len(names):

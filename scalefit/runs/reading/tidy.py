@@ -110,8 +110,7 @@ def _name_columns(tidy: Tidy) -> None:
     for name in [name for name in tidy.frame.columns if name in new.values() and name not in new]:
         new[name] = f"{name}_in_file"
         tidy.note("named", f"column {name} is now {name}_in_file: another column was mapped to {name}")
-    tidy.frame = tidy.frame.rename(columns=new)
-    tidy.frame.columns = [str(name) for name in tidy.frame.columns]
+    tidy.frame = tidy.frame.set_axis([new.get(name, str(name)) for name in tidy.frame.columns], axis=1)
     for binding in tidy.bindings:
         if binding.how != "named":
             mapped = " (mapped)" if binding.how == "mapped" else ""
