@@ -210,7 +210,7 @@ def mostly_even(frame: pd.DataFrame) -> str:
     """`steps` where these rise as those of one log do, but for a restart or rows that share a step; else ""."""
     if "steps" not in frame.columns or len(frame) < EVENLY or "run" in frame.columns or telling(frame):
         return ""
-    if "epoch" in frame.columns and not frame["epoch"].is_monotonic_increasing:
+    if steps_begin_with_epochs(frame.rename(columns={"steps": "step"})):
         return ""
     if frame["steps"].dtype.kind not in "iuf" or not _falls_with(frame):
         return ""
