@@ -86,8 +86,8 @@ def header_scale(name: str) -> float:
     (1000000000.0, 1e+21, 1.0)
     >>> header_scale("compute (PF-days)"), header_scale("C (EFLOPs)")
     (8.64e+19, 1e+18)
-    >>> header_scale("D (M tokens)"), header_scale("N [B params]"), header_scale("D (10 B tokens)")
-    (1000000.0, 1000000000.0, 1.0)
+    >>> header_scale("D (M tokens)"), header_scale("C (1e18 FLOPs)"), header_scale("D (10 B tokens)")
+    (1000000.0, 1e+18, 1.0)
     """
     name = upright(str(name))
     found = BRACKET.search(name)
@@ -96,7 +96,7 @@ def header_scale(name: str) -> float:
     unit = _in_brackets(name)
     words = [JOINED.sub(r"\1 ", word) for word in re.split(r"[\s,;_]+|(?<=[a-z])-", unit)]
     left = [word for word in " ".join(words).split() if not COUNTED.fullmatch(word)]
-    plain = left[0] if len(left) == 1 else unit
+    plain = left[0] if len(left) == 1 or left[1:] in (["flop"], ["flops"]) else unit
     if TEN.fullmatch(plain):
         return float(re.sub(r"^e|^10\^", "1e", plain))
     return SCALES.get(plain) or flop(unit) or 1.0

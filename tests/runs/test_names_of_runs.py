@@ -70,3 +70,45 @@ def test_one_name_above_curves_of_several_models():
         [phases, phases.assign(phase="again")[10:]], ignore_index=True
     )  # a restart, in a phase of its own
     assert len(sf.read_runs(resumed)) == 1
+
+
+def in_turns(names, offset=0, every=10, length=30):
+    """Rows of several curves in turns; the steps of each begin ``offset`` later than those of the one before."""
+    parts = [
+        pd.DataFrame(
+            {"kind": name, "step": 1 + at * offset + every * np.arange(length), "loss": 4 - np.arange(length) / 40}
+        )
+        for at, name in enumerate(names)
+    ]
+    return pd.concat(parts).sort_index(kind="stable").reset_index(drop=True)
+
+
+@pytest.mark.parametrize(
+    "column, offset", [("arm", 0), ("experiment", 0), ("experiment", 3), ("recipe", 0), ("model", 4)]
+)
+def test_words_of_rows_in_turns_are_runs(column, offset):
+    rows = in_turns(["a", "b", "c"], offset).rename(columns={"kind": column})
+    runs = sf.read_runs(rows)
+    assert runs.names == ["a", "b", "c"] and len(runs.curves) == 90
+    again = pd.concat([rows, rows[rows["step"] > 200]], ignore_index=True)  # each was resumed
+    assert sf.read_runs(again).names == ["a", "b", "c"]
+
+
+def test_words_of_a_strictly_rising_log_are_doubted_and_those_of_a_resumed_one_are_not():
+    rows = in_turns(["a", "b"], 3).rename(columns={"kind": "arm"})
+    runs = sf.read_runs(rows)
+    assert len(runs) == 1 and any(
+        "changes from row to row" in note.text for note in runs.notes if note.kind == "suspect"
+    )
+    steps = [*range(0, 300, 10), *range(250, 500, 10)]
+    resumed = pd.DataFrame({"cluster": ["x"] * 30 + ["y"] * 25, "step": steps, "loss": 5 - np.arange(55) / 50})
+    runs = sf.read_runs(resumed)
+    assert len(runs) == 1 and not [note for note in runs.notes if note.kind == "suspect"]
+
+
+@pytest.mark.parametrize("column", ["N", "optimizer", "width"])
+def test_rows_of_several_sizes_in_turns_beside_tokens_are_logs(column):
+    values = ["adam", "muon"] if column == "optimizer" else [1000000, 4000000]
+    rows = in_turns(values).rename(columns={"kind": column}).assign(tokens=lambda table: table["step"] * 65536)
+    assert len(sf.read_runs(rows)) == 2
+    assert len(sf.read_runs(rows).curves) == 60

@@ -201,10 +201,13 @@ def test_a_logarithm_that_is_said_behind_the_name(read, base):
     assert not {"lr", "peak_lr", "loss"} & set(table.columns)
 
 
-def test_a_log_with_a_restart_whose_steps_are_called_a_length_is_refused(read):
+@pytest.mark.parametrize("beside", ["", ",0.5"])
+def test_a_log_with_a_restart_whose_steps_are_called_a_length_is_read_and_doubted(read, beside):
     places = [*range(1, 15), *range(12, 20)]
-    with pytest.raises(sf.InputError, match="the steps rise evenly for the most part"):
-        read("\n".join(["steps,train_loss", *(f"{k},{4 - k / 16}" for k in places)]))
+    head = "steps,train_loss" + ",epoch" * bool(beside)
+    runs = read("\n".join([head, *(f"{k},{4 - k / 16}{beside}" for k in places)]))
+    assert runs.curves["step"].tolist() == [*range(1, 20)]
+    assert any("steps rise evenly" in note.text for note in runs.notes if note.kind == "suspect")
 
 
 DOUBTS = {

@@ -36,6 +36,11 @@ def unwrapped(content: Any) -> tuple[Any, dict[str, object]]:
     if (columns := _columns(content)) is not None:
         return columns, flattened({key: value for key, value in content.items() if key not in columns})
     tables = [key for key, value in content.items() if is_table(value)]
+    only = next(iter(content.values())) if len(content) == 1 else None
+    if isinstance(only, dict) and not tables:  # one run under its name
+        inner, beside = unwrapped(only)
+        if is_table(inner):
+            return inner, beside
     if len(tables) == 1:
         beside = {key: value for key, value in content.items() if key != tables[0]}
         inner = content[tables[0]]

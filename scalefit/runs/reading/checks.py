@@ -25,6 +25,7 @@ MOST_NATS = 14.0  #: no loss per token of a trained model is larger: ln of a voc
 AGREE = {"C": (0.02, 50.0), "D": (0.5, 2.0)}
 COUNTS_SEQUENCES = 16  #: times steps and batch from which on the batch counts sequences
 MOST_PER_PARAMETER = 1e6  #: tokens per parameter; the most that anyone publishes is some 1e4
+LEAST_FLOP = 1e6  #: no training takes fewer operations
 LEAST = 1000.0  #: fewer parameters or tokens are probably counted in millions or billions
 
 TRAINED = frozenset({"train", "training"})  #: names of splits
@@ -124,11 +125,13 @@ def _sizes(table: pd.DataFrame, name: str) -> Iterator[Note]:
     if large.size and name in ("N", "N_total"):
         text = f"{name} is larger than any model in {counted(large.size, 'row')}, check the unit in its header"
         yield Note("suspect", f"{text}: {_cells(table, name, large)}", large.size)
-    small = sizes[(sizes > 0) & (sizes < LEAST)]
-    if small.size and np.nanmedian(sizes) < LEAST and name != "C":
+    least, unit = (LEAST_FLOP, "1e18") if name == "C" else (LEAST, "B")
+    small = sizes[(sizes > 0) & (sizes < least)]
+    if small.size and np.nanmedian(sizes) < least:
         reach = f"{name} is {np.nanmin(sizes):g} to {np.nanmax(sizes):g}"
-        text = f"{reach}, probably counted in millions or billions: write the unit"
-        yield Note("suspect", f'{text} into the header, as in "{name} (B)"', small.size)
+        counted_in = "a larger unit" if name == "C" else "millions or billions"
+        text = f"{reach}, probably counted in {counted_in}: write the unit"
+        yield Note("suspect", f'{text} into the header, as in "{name} ({unit})"', small.size)
 
 
 def _swapped(table: pd.DataFrame) -> Note | None:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from scalefit.errors import InputError
 from scalefit.runs.columns import COLUMNS
-from scalefit.runs.matching import in_shell
 from scalefit.runs.reading.results import PLACED, telling
 from scalefit.runs.settings import is_record, is_setting
 from scalefit.runs.wording import words_of
@@ -190,16 +189,11 @@ def may_go_on(axis: NDArray[Any], loss: pd.Series | None, rows: NDArray[np.intp]
     return False
 
 
-def may_be_a_curve(frame: pd.DataFrame, where: str, lengths: str) -> str:
+def may_be_a_curve(frame: pd.DataFrame, where: str) -> str:
     """What to map where the rows, each read as a run of its own, may be one curve; "" where they are none.
-
-    ``lengths``: the name of the column of lengths of runs in the file.
 
     Raises InputError where the column is one of samples: no table of results has such a one.
     """
-    if _mostly_even(frame):
-        what = "the steps rise evenly for the most part, as those of one log do, and go back or stand still elsewhere"
-        raise InputError(what, where=where, todo=f"map them if the rows are one curve: --map step={in_shell(lengths)}")
     if [str(name) for name in frame.columns] == ["loss"] and len(frame) >= EVENLY and _falls_with(frame):
         return "nothing stands beside the loss, and each row is read as a run of its own: a log needs a column of steps"
     name = rises_like_steps(frame)
@@ -212,15 +206,18 @@ def may_be_a_curve(frame: pd.DataFrame, where: str, lengths: str) -> str:
     return f"{text} rows are one curve (--map step={shown})" if name else ""
 
 
-def _mostly_even(frame: pd.DataFrame) -> bool:
-    """Whether lengths of runs rise as steps of one log do, but for a restart or rows that share a step."""
+def mostly_even(frame: pd.DataFrame) -> str:
+    """`steps` where these rise as those of one log do, but for a restart or rows that share a step; else ""."""
     if "steps" not in frame.columns or len(frame) < EVENLY or "run" in frame.columns or telling(frame):
-        return False
+        return ""
+    if steps_begin_with_epochs(frame.rename(columns={"steps": "step"})):
+        return ""
     if frame["steps"].dtype.kind not in "iuf" or not _falls_with(frame):
-        return False
+        return ""
     rises = np.diff(frame["steps"].to_numpy(dtype=float))
     up = rises[rises > 0]
-    return 5 * len(up) > 2 * len(frame) and bool(np.mean(np.isclose(up, np.median(up), rtol=0.01)) > 0.8)
+    even = 5 * len(up) > 2 * len(frame) and bool(np.mean(np.isclose(up, np.median(up), rtol=0.01)) > 0.8)
+    return "steps" if even else ""
 
 
 def rises_like_steps(frame: pd.DataFrame) -> str:

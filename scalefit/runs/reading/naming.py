@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from scalefit.errors import InputError
 from scalefit.runs.reading.counters import settings_of_epochs
-from scalefit.runs.reading.results import FIXED, may_be_results, settings_of_blocks, telling
+from scalefit.runs.reading.results import FIXED, NAMING, may_be_results, settings_of_blocks, telling
 from scalefit.runs.reading.tidy import Tidy
 from scalefit.runs.settings import is_record, is_setting
+from scalefit.runs.wording import words_of
 
 #: Columns that distinguish the runs of a table of curves without a column `run`.
 TELLING = ("schedule", "N", "N_total", "D", "C", "batch", "peak_lr", "d_model", "n_layer", "n_head", "d_head", "d_ff",
@@ -21,6 +22,8 @@ NO_NAME = frozenset({"run", "split", "status", "source", "diverged", "parametriz
 LONGEST = 60  #: letters of a word that names a run
 FEW = 8  #: rows below which those of one size may be results of several runs
 ENDS = {"step": "steps", "tokens": "D", "epoch": "epochs"}  #: the names of the lengths of runs
+FEWEST, EARLY = 3, 0.1  #: rows of a run, and the part of it by which its first row was logged
+EVENTS = frozenset({"event", "type", "kind", "phase", "stage", "level", "mode", "split"})  #: of rows, not runs
 CROSSED = 0.9  #: share of all pairs of a step and a setting that are logged where each setting is a run
 
 
@@ -178,16 +181,34 @@ def _grouped(tidy: Tidy, name: str) -> pd.Series:
                 )
                 tidy.note("suspect", f"{text} of its own, call the column {tidy.axis} {ENDS[tidy.axis]}", len(frame))
             return labels
-    changing = fixed or (settings_of_blocks(frame, tidy.axis) if tidy.axis == "step" else [])
+    apart = _words_apart(tidy)
+    words = [name for name in apart if not rises or words_of(name) <= NAMING]
+    changing = [*fixed, *words] or (settings_of_blocks(frame, tidy.axis) if tidy.axis == "step" else [])
     if changing:  # a restart changes no setting
         labels = _joined_labels(frame, changing)
         text = f"there is no column run: runs are distinguished by {', '.join(changing)}, which no restart changes"
         tidy.note("named", text, labels.nunique())
         return labels
     tidy.note("named", "there is no column run: all rows are one run, named after the file")
+    if apart:
+        text = f"'{apart[0]}' changes from row to row: if each of its words is a run, map it (--map run={apart[0]})"
+        tidy.note("suspect", text, len(frame))
     if tidy.axis == "step" and (text := may_be_results(frame)):
         tidy.note("suspect", text, len(frame))
     return _category(np.zeros(len(frame), dtype=np.int8), [name], frame)
+
+
+def _words_apart(tidy: Tidy) -> list[str]:
+    """Columns of words each of which has rows from early on, in whatever order: a resumed job goes on late."""
+    found, frame = [], tidy.frame
+    for name in _words(frame):
+        of_run = is_setting(name, frame[name]) and not is_record(name, frame[name])
+        if not (of_run or words_of(name) <= NAMING) or name.lower() in EVENTS or frame[name].isna().any():
+            continue
+        steps = frame.groupby(frame[name].astype(str), sort=False)[tidy.axis].agg(["size", "min", "max"])
+        if len(steps) > 1 and (steps["size"] >= FEWEST).all() and (steps["min"] <= EARLY * steps["max"]).all():
+            found.append(name)
+    return found
 
 
 def _crossed(frame: pd.DataFrame, axis: str, names: list[str]) -> list[str]:
@@ -207,6 +228,7 @@ def _groupings(frame: pd.DataFrame, axis: str) -> list[list[str]]:
         name for name in frame.columns if name != "split" and not str(name).startswith("__")
     ]  # no mark of the reading
     words = [name for name in own if not pd.api.types.is_numeric_dtype(frame[name].dtype)]
+    words = [each for each in words if words_of(str(each)) <= NAMING or not is_record(str(each), frame[each])]
     both = list(dict.fromkeys([*shape, *words]))
     rate = [*both, "lr"] if "lr" in frame and not frame["lr"].hasnans else []
     blocks = settings_of_blocks(frame, axis) if axis == "step" else []

@@ -161,9 +161,12 @@ def _are_logs(frame: pd.DataFrame, fixed: list[str], axis: str, fewest: int) -> 
     begins = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
     rises = np.diff(frame[axis].to_numpy()) > 0
     inside = codes[1:] == codes[:-1]
+    parts = [part for _, part in frame[axis].groupby(codes)]
+    if min(map(len, parts)) >= max(fewest, FEW) and all(map(spaced_evenly, parts)):
+        return True  # in whatever order
     if len(begins) != codes.max() + 1 or len(frame) < fewest * len(begins) or not bool(rises[inside].all()):
         return False
-    return len(frame) >= FEW * len(begins) or any(spaced_evenly(part) for _, part in frame[axis].groupby(codes))
+    return len(frame) >= FEW * len(begins) or any(map(spaced_evenly, parts))
 
 
 def settings_of_blocks(frame: pd.DataFrame, axis: str = "step") -> list[str]:
@@ -198,6 +201,8 @@ def logged_evenly(frame: pd.DataFrame) -> str:
 
     Steps of several runs with a learning rate that changes within each do so within each setting.
     """
+    if "epoch" in frame.columns and not frame["epoch"].is_monotonic_increasing:
+        return ""
     for name in ("steps", "tokens"):
         if name not in frame.columns or frame[name].dtype.kind not in "iuf":
             continue

@@ -17,12 +17,7 @@ from scalefit.runs.formats.raw import refuse_clock
 from scalefit.runs.formats.scaled_headers import refuse_logarithms
 from scalefit.runs.matching import Binding, match
 from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
-from scalefit.runs.reading.counters import (
-    epochs_count_up,
-    may_be_a_curve,
-    refuse_counters_of_epochs,
-    refuse_steps_of_epochs,
-)
+from scalefit.runs.reading import counters
 from scalefit.runs.reading.rates import bound_rates, configured, plausible, sized, training_loss
 from scalefit.runs.reading.results import (
     are_final_results,
@@ -233,7 +228,7 @@ def _find_axis(tidy: Tidy) -> None:
     if "step" in columns and "run" not in columns and _are_results(tidy):
         _rename(tidy, {} if "steps" in columns else {"step": "steps"})
     elif "step" in columns and not one_row_per_run:
-        refuse_steps_of_epochs(frame, tidy.where)
+        counters.refuse_steps_of_epochs(frame, tidy.where)
         tidy.axis = "step"
         tidy.frame, left = whole_steps(frame, tidy.where)
         if left:
@@ -249,18 +244,19 @@ def _find_axis(tidy: Tidy) -> None:
                 tidy.axis = "step" if name == "steps" else "tokens"
                 tidy.frame = frame.rename(columns={name: tidy.axis})
                 break
-    if not columns & {"run", "step", "epoch"} and (name := logged_evenly(frame)):
+    if not columns & {"run", "step"} and (name := logged_evenly(frame) or counters.mostly_even(frame)):
+        but = "" if logged_evenly(frame) else ", but for some"
         tidy.axis = "step" if name == "steps" else "tokens"
         _rename(tidy, {name: tidy.axis})
-        tidy.note("derived", f"{name} rise evenly from row to row: the rows are logged along a run")
+        text = f"{name} rise evenly from row to row{but}: the rows are logged along a run"
+        tidy.note("suspect" if but else "derived", text, len(frame))
     if not tidy.axis and "step" not in columns:
-        refuse_counters_of_epochs(tidy.frame, tidy.where)
-    if not tidy.axis and "epoch" in columns and not {"step", "steps"} & columns and epochs_count_up(frame):
+        counters.refuse_counters_of_epochs(tidy.frame, tidy.where)
+    if not tidy.axis and "epoch" in columns and not {"step", "steps"} & columns and counters.epochs_count_up(frame):
         tidy.axis = "epoch"
         tidy.note("derived", "the epoch counts up: each run is a curve over epochs, and its steps are not known")
     if not tidy.axis:
-        lengths = next((each.source for each in tidy.bindings if each.name == "steps"), "steps")
-        if text := may_be_a_curve(tidy.frame, tidy.where, lengths):
+        if text := counters.may_be_a_curve(tidy.frame, tidy.where):
             tidy.note("suspect", text, len(tidy.frame))
         _as_final_results(tidy)
 

@@ -57,7 +57,17 @@ def scalars():
     return [json.dumps({"loss": series, "lr": {"lr": {"x": made.STEPS, "y": made.RATES}}})]
 
 
+def results():
+    return (f"- {{n_params: {n:.0f}, val_loss: {v:.5f}}}" for n, v in zip(SIZES, FINAL, strict=True))
+
+
+def levanter():
+    return (f"Progress on:train {s}it/9000it rate:3it/s postfix:loss={made.loss(s):.3f}" for s in made.STEPS)
+
+
 FILES = {
+    "results.yaml": results,
+    "levanter.log": levanter,
     "runs.csv": plain_csv,
     "run/log.jsonl": json_lines,
     "results.md": page,
