@@ -86,16 +86,16 @@ def together_beyond(
     names = [name for name in given if np.ndim(variables[name]) == 1]
     found = {}
     for one, other in combinations(names, 2):
-        if min(*fitted[one], *fitted[other]) <= 0:
+        if min(*fitted[one], *fitted[other]) <= 0 or np.isinf(max(*fitted[one], *fitted[other])):
             continue
-        sides = _sides(fitted[one], fitted[other])
         with np.errstate(divide="ignore", invalid="ignore"):
-            at = np.stack(np.broadcast_arrays(np.log10(variables[one]), np.log10(variables[other])))
-            beyond = sides[:, :2] @ at - sides[:, 2:3]
-        if len(sides):
-            side = np.argmax(beyond, axis=0)
-            far = beyond[side, np.arange(len(side))]
-            found[f"{columns[one]} and {columns[other]}"] = far, sides[side, 3]
+            x, y = np.broadcast_arrays(np.log10(variables[one]), np.log10(variables[other]))
+            far, span = np.full(len(x), -np.inf), np.zeros(len(x))
+            for along, across, place, width in _sides(fitted[one], fitted[other]):
+                beyond = along * x + across * y - place
+                span = np.where(beyond > far, width, span)
+                far = np.where(beyond > far, beyond, far)
+        found[f"{columns[one]} and {columns[other]}"] = far, span
     return found
 
 
