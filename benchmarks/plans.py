@@ -117,8 +117,8 @@ def main() -> None:
         share, width = 100 * rows.mean(), rows[["N_width", "C_width"]].median()
         print(
             f"{count} runs, {given.sets} sets: N* inside {share['N']:.1f} % ({share['N_above']:.1f} % above), D* "
-            f"{share['D']:.1f} %, compute for the loss {share['C']:.1f} % ({share['C_above']:.1f} % above); median width"
-            f" of N* {width['N_width']:.3g} times, of the compute {width['C_width']:.3g} times; "
+            f"{share['D']:.1f} %, compute for the loss {share['C']:.1f} % ({share['C_above']:.1f} % above); median "
+            f"width of N* {width['N_width']:.3g} times, of the compute {width['C_width']:.3g} times; "
             f"{time.perf_counter() - begin:.0f} s",
             flush=True,
         )
