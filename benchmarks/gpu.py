@@ -14,6 +14,7 @@ The peak is what the same device reaches in one large matrix product. ``--toy`` 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import math
 import platform
@@ -37,6 +38,7 @@ from scalefit.writing import write_text
 Step = Callable[[], None]
 Part = tuple[str, Callable[[], dict[str, Any]]]
 WARM, BLOCK = 3, 5  # steps that are not timed; steps that are timed together
+STEPS = 1000  # more than are ever timed: the rates of all steps lie on the device
 
 
 @dataclass(frozen=True)
@@ -84,12 +86,14 @@ def void(_: object) -> None:
 
 
 def compiled(members: list[Config]) -> Step:
+    """With a compiler that has seen no other shape: after some it would compile for any shape, and then not at all."""
+    torch.compiler.reset()
     return eager([replace(member, compile=True) for member in members])
 
 
 def captured(members: list[Config]) -> Step:
-    """One update as one CUDA graph; each step copies its batch into the graph's inputs. The learning rate is constant,
-    so that the graph does not depend on the step."""
+    """One update as one CUDA graph; each step copies its batch into the graph's inputs. The graph holds the learning
+    rate of the step in which it is made, which changes nothing in how long it takes."""
     ensemble = Ensemble(members)
     draw, inputs = ensemble.batch, ensemble.batch(1)
     ensemble.batch = lambda step: inputs  # type: ignore[method-assign]
@@ -124,17 +128,18 @@ def seconds(run: Step, repeats: int) -> float:
     return min(found[1:])
 
 
-def peak(sizes: Sizes, dtype: torch.dtype) -> float:
+@functools.cache
+def peak(device: str, product: int, dtype: torch.dtype, repeats: int) -> float:
     """FLOP/s of this device in one large matrix product."""
-    a, b = (torch.randn(sizes.product, sizes.product, device=sizes.device, dtype=dtype) for _ in range(2))
-    return 2 * sizes.product**3 / seconds(lambda: void(torch.mm(a, b)), sizes.repeats)
+    a, b = (torch.randn(product, product, device=device, dtype=dtype) for _ in range(2))
+    return 2 * product**3 / seconds(lambda: void(torch.mm(a, b)), repeats)
 
 
 def measured(
     sizes: Sizes, members: list[Config], way: Callable[[list[Config]], Step], dtype: torch.dtype
 ) -> dict[str, Any]:
     """Tokens/s of all members together, their memory, and the share of the peak."""
-    cuda = torch.cuda.is_available()
+    cuda = sizes.device == "cuda"
     if cuda:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
@@ -143,7 +148,7 @@ def measured(
     return {
         "tokens_per_second": rate,
         "memory_GiB": memory,
-        "share_of_peak": rate * flops(members[0]) / peak(sizes, dtype),
+        "share_of_peak": rate * flops(members[0]) / peak(sizes.device, sizes.product, dtype, sizes.repeats),
     }
 
 
@@ -159,10 +164,8 @@ def flops(config: Config) -> int:
 
 def packing(sizes: Sizes) -> Iterator[Part]:
     """The quick ways first: compiling takes most of the time."""
-    ways = (
-        {"eager": eager, "captured": captured, "compiled": compiled} if torch.cuda.is_available() else {"eager": eager}
-    )
-    for name, way in ways.items():
+    ways = {"eager": eager, "captured": captured, "compiled": compiled}
+    for name, way in ways.items() if sizes.device == "cuda" else [("eager", eager)]:
         for width in sizes.widths:
             for count in sizes.members:
                 if count * width**2 <= sizes.most_weights:
@@ -170,13 +173,13 @@ def packing(sizes: Sizes) -> Iterator[Part]:
 
 
 def packed(sizes: Sizes, width: int, count: int, way: Callable[[list[Config]], Step]) -> dict[str, Any]:
-    config = Config(d_model=width, d_head=8 if width < 64 else 16, batch=1024, eval_batch=64, steps=10**6)
+    config = Config(d_model=width, d_head=8 if width < 64 else 16, batch=1024, eval_batch=64, steps=STEPS)
     config = replace(config, schedule="constant", device=sizes.device)
     return measured(sizes, [replace(config, seed=seed) for seed in range(count)], way, torch.float32)
 
 
 def large(sizes: Sizes, out: Path) -> Iterator[Part]:
-    for way in (eager, compiled) if torch.cuda.is_available() else (eager,):
+    for way in (eager, compiled) if sizes.device == "cuda" else (eager,):
         yield f"large/{way.__name__}", lambda f=way: of_large(sizes, out, f)  # type: ignore[misc]
 
 
@@ -189,7 +192,7 @@ def of_large(sizes: Sizes, out: Path, way: Callable[[list[Config]], Step]) -> di
         drawn[:: 2**10] = sizes.vocab - 1  # the largest number says how many there are
         np.save(tokens, drawn.astype(np.uint16))
     config = Config(
-        **sizes.large, data=str(tokens), eval_batch=sizes.large["seq_len"], steps=10**6, schedule="constant"
+        **sizes.large, data=str(tokens), eval_batch=sizes.large["seq_len"], steps=STEPS, schedule="constant"
     )
     config = replace(config, precision="bf16", device=sizes.device)
     count = weights.counts(Ensemble([replace(config, device="cpu")]).model.leaves)
@@ -253,9 +256,9 @@ def of_attention(sizes: Sizes, out: Path) -> dict[str, Any]:
 # --- results ----------------------------------------------------------------------------------------------------------
 
 
-def device_name() -> str:
+def device_name(device: str) -> str:
     """The GPU's name, or what kind of CPU this is."""
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU"
+    return str(torch.cuda.get_device_name()) if device == "cuda" else f"{platform.machine()} CPU"
 
 
 def plain(value: Any) -> Any:
@@ -273,7 +276,7 @@ def measure(sizes: Sizes, out: Path, minutes: float) -> dict[str, Any]:
     out.mkdir(parents=True, exist_ok=True)
     file, until = out / "results.json", time.monotonic() + 60 * minutes
     results: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-    about = {"device": device_name(), "torch": str(torch.__version__), "toy": sizes is TOY}
+    about = {"device": device_name(sizes.device), "torch": str(torch.__version__), "toy": sizes is TOY}
     if results.get("about", about) != about:
         raise SystemExit(f"{file} is of {results['about']}, and this is {about}: give another --out")
     results["about"] = about
@@ -286,6 +289,9 @@ def measure(sizes: Sizes, out: Path, minutes: float) -> dict[str, Any]:
             found = run()
         except torch.cuda.OutOfMemoryError:
             found = {"refused": "out of memory"}
+        except RuntimeError as error:  # of the compiler or a kernel: the other parts are measured, this one is left
+            print(f"{name}: not measured: {error}", file=sys.stderr, flush=True)
+            continue
         parts[name] = plain({**found, "took_seconds": round(time.monotonic() - began, 2)})
         write_text(file, json.dumps(results, indent=1, allow_nan=False) + "\n")
         print(f"{name}: {json.dumps({k: v for k, v in parts[name].items() if k != 'runs'})}", flush=True)
@@ -305,7 +311,8 @@ def main() -> None:
     results = measure(sizes, given.out, given.minutes)
     names = [name for kind in (large(sizes, given.out), packing(sizes)) for name, _ in kind] + ["lr_width", "attention"]
     left = [name for name in names if name not in results["parts"]]
-    print(f"{len(names) - len(left)} of {len(names)} parts measured on {device_name()}: {given.out / 'results.json'}")
+    done = f"{len(names) - len(left)} of {len(names)} parts measured on {device_name(sizes.device)}"
+    print(f"{done}: {given.out / 'results.json'}")
     sys.exit(1 if left else 0)
 
 

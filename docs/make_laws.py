@@ -21,10 +21,7 @@ from scalefit.planning.optimum.compute_optimal import CLOSED_FORMS
 HERE = Path(__file__).parent / "laws"
 MEASURED = HERE / "measured.csv"
 #: law -> why it was not back-tested: which data it would need, and why they cannot be had
-UNMEASURED = {
-    "parallel": "losses of models with 1, 2, 4 and 8 streams at three sizes: the bundled trainer builds one, and "
-    "the 48 runs of the source (.5e9 to 4.4e9 parameters; k is reported as .39 on code, .33 on text) were not at hand",
-}
+UNMEASURED: dict[str, str] = {}
 #: law -> what finds its optimum, where that is no plan of size and data
 OPTIMA = {
     "encoder-decoder": "closed form (`encoder_share`)",

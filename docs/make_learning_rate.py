@@ -90,6 +90,10 @@ def ntk() -> Iterator[str]:
     """The same in the NTK parametrisation."""
     found = lr_transfer(widths().where("parametrization == 'ntk'"))
     yield f"the optimum drifts by {ends(found['ntk'].drift)} octaves per doubling and does not transfer"
+    head = lr_transfer(sf.load("lr_width_ntk_head"))
+    yield f"drifts alike, by {ends(head['ntk'].drift)}"
+    lower = [old - new for old, new in zip(found.table["loss"], head.table["loss"], strict=True)]
+    yield f"the best losses are lower by {', '.join(f'{value:.2f}' for value in lower)} nats"
 
 
 @part

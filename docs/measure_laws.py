@@ -288,6 +288,7 @@ ON = {
     "optimal-lr-batch:of=batch": On("steplaw", "best batches", best_settings),
     "over-training": SIZES,
     "overfitting": On("datablations", read=repeated),
+    "parallel": On("parallel_streams", "corpus == 'pile'"),
     "power-floor:over=C": MARKOV,
     "power-floor:over=examples": On("nmt_data_scaling", "one architecture", translated),
     "power:over=C": MARKOV,

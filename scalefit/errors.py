@@ -37,7 +37,9 @@ class ScalefitError(Exception):
 
 
 class InputError(ScalefitError, ValueError):
-    """A file, table, option or formula cannot be used as it was given."""
+    """A file, table, option or formula cannot be used as it was given; ``faults`` are those that it lists."""
+
+    faults: tuple[InputError, ...] = ()
 
 
 class IdentificationError(InputError):
@@ -56,6 +58,7 @@ def together(faults: Sequence[InputError]) -> InputError:
     """
     if len(faults) == 1:
         return faults[0]
+    faults = tuple(each for fault in faults for each in fault.faults or (fault,))
     where, todo = ({getattr(fault, name) for fault in faults} for name in ("where", "todo"))
     said = []
     for fault in faults:
@@ -66,7 +69,9 @@ def together(faults: Sequence[InputError]) -> InputError:
     more = len(said) > MOST_FAULTS
     count = f"more than {MOST_FAULTS}" if more else len(said)
     head = f"{count} faults: {text}{'; and others' * more}" if said[1:] else said[0]
-    return InputError(head, where=where.pop() if len(where) == 1 else "", todo=todo.pop() if len(todo) == 1 else "")
+    told = InputError(head, where=where.pop() if len(where) == 1 else "", todo=todo.pop() if len(todo) == 1 else "")
+    told.faults = faults
+    return told
 
 
 def all_of(make: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:

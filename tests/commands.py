@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import inspect
 import re
 import shlex
 import sys
 import tempfile
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +19,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+import pytest
 from click.testing import CliRunner, Result
 
 from scalefit.cli import main
@@ -46,6 +49,55 @@ def faults(check: Any, named: dict[Any, str]) -> dict[str, str]:
         except AssertionError as error:
             found[name] = str(error)
     return found
+
+
+def cases(names: str, values: Iterable[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """As ``pytest.mark.parametrize``, in one test: for checks of a millisecond. Its failure shows each case that fails.
+
+    Fixtures are shared by all cases.
+    """
+    given = [name.strip() for name in names.split(",")]
+    rows = [(value,) if len(given) == 1 else tuple(value) for value in values]
+
+    def of(check: Callable[..., None]) -> Callable[..., None]:
+        def every(**fixtures: Any) -> None:
+            failed = {}
+            for row in rows:
+                case = dict(zip(given, row, strict=True))
+                try:
+                    check(**case, **fixtures)
+                except AssertionError as error:
+                    failed[str(case)] = str(error)
+                except (Exception, pytest.fail.Exception) as error:
+                    error.add_note(f"in the case {case}")
+                    raise
+            assert not failed, "\n\n".join(f"{case}: {why}" for case, why in failed.items())
+
+        whole = inspect.signature(check)
+        every.__signature__ = whole.replace(  # type: ignore[attr-defined]
+            parameters=[each for name, each in whole.parameters.items() if name not in given]
+        )
+        every.__name__, every.__doc__, every.__module__ = check.__name__, check.__doc__, check.__module__
+        assert rows
+        return every
+
+    return of
+
+
+@cache
+def examples() -> dict[str, list[str]]:
+    """Of each command the commands below ``Example:`` in its help; test_cli runs them all."""
+    found = {}
+    for name in re.findall(r"(?m)^  ([a-z-]+) ", run("scalefit --help").stdout.split("Commands:")[1]):
+        below = run(f"scalefit {name} --help").stdout.split("Example:")[1].split("\nOptions:")[0]
+        lines = below.replace("\\\n", " ").splitlines()
+        found[name] = [line.strip() for line in lines if line.strip()]
+    return found
+
+
+def elsewhere(command: str) -> bool:
+    """Whether a command is run as an example of a help text already."""
+    return shlex.split(command, comments=True) in [shlex.split(line) for each in examples().values() for line in each]
 
 
 def blocks(text: str, language: str) -> list[str]:

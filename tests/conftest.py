@@ -3,6 +3,7 @@
 Two workers on two cores with two threads each cost a quarter more processor time, and gain nothing.
 """
 
+import functools
 import gc
 import os
 import sys
@@ -35,6 +36,14 @@ def computed_once():
     """Tests that fit the same rows share the descents; test_memory proves that they end where their own would."""
     with memory.remembering():
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def labels_set_once():
+    """Matplotlib keeps the last 50 labels with powers that it has set; all tests together set a few hundred."""
+    from matplotlib.mathtext import MathTextParser
+
+    MathTextParser._parse_cached = functools.cache(MathTextParser._parse_cached.__wrapped__)
 
 
 @pytest.fixture

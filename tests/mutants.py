@@ -113,6 +113,8 @@ def joined(known: dict, told: dict, texts: dict[str, str], new: set[str]) -> dic
 
 def moved(old: str, new: str) -> dict[int, int]:
     """Where each line of a text stands in a later one."""
+    if old == new:
+        return {line: line for line in range(1, old.count("\n") + 2)}
     blocks = difflib.SequenceMatcher(None, old.splitlines(), new.splitlines(), autojunk=False).get_matching_blocks()
     return {block.a + i + 1: block.b + i + 1 for block in blocks for i in range(block.size)}
 

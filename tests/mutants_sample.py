@@ -184,10 +184,12 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
 #: a batch of one: its first member is its last
 ONE = re.compile(r"\.(value|vector|values)\([^()]*\[None\]\)\[0\]$")
 
+EACH_OF_ONE = re.compile(r"\w\[0\] for \w+ in \w+\.\w+\([^()]*\[None\]\)")
+
 
 def excused(fault: Fault, line: str) -> bool:
     """Whether EQUIVALENT names it, or it is of a kind that changes nothing anywhere."""
-    first_of_one = fault.kind == "index" and bool(ONE.search(fault.old))
+    first_of_one = fault.kind == "index" and bool(ONE.search(fault.old) or EACH_OF_ONE.search(line))
     shape_alone = fault.new == fault.old.replace("+ np.zeros", "- np.zeros")  # added for the shape of the sum
     return (
         first_of_one

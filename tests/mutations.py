@@ -6,7 +6,7 @@ swapped, a dropped not, minus, abs, sqrt or cumsum, a default changed, the other
 on, two arguments swapped.
 
 Left alone: docstrings, annotations, messages (f-strings, what is raised or warned about), ``__repr__``, the looks of
-figures, sizes of blocks and caches, tolerances, starts and spans of a search.
+figures, sizes of blocks and caches, tolerances, starts, spans and outer bounds of a search.
 """
 
 from __future__ import annotations
@@ -43,7 +43,11 @@ QUIET_KEYWORDS = {
     *("divide", "invalid", "over", "under", "published"),
 }
 QUIET_NAMES = re.compile(r"BLOCK|CHUNK|CACHE|MEMORY|TOLERANCE|SHOWN|STARTS|SPAN|SEED|WIDTH|INDENT|EPS|TINY|ROUNDING")
-QUIET_OPTIONS = {"blocks", "limit", "workers", "progress", "hint", "ax", "label", "title"}  #: speed and words
+#: options that are speed, words or looks
+QUIET_OPTIONS = {
+    *("blocks", "limit", "workers", "threads", "progress", "near", "robust_steps", "rivals"),
+    *("hint", "label", "title", "cure", "about", "note", "where", "sep", "served_text", "size", "line", "dashed"),
+}
 TEXTUAL = re.compile(r"(Error|Warning)$|^(warn|Note|Remark|Warned|Variable|echo|option|argument)$")
 
 
@@ -166,7 +170,7 @@ class Finder(ast.NodeVisitor):
             self.add("axis", node.value, "1" if node.value.value == 0 else "0")
         elif node.arg in ("ascending", "reverse", "descending") and isinstance(node.value, ast.Constant):
             self.add("order", node.value, repr(not node.value.value))
-        elif node.arg not in QUIET_KEYWORDS:
+        elif node.arg not in QUIET_KEYWORDS and not is_guard(node):
             self.visit(node.value)
 
     # --- operators ----------------------------------------------------------------------------------------------------
@@ -233,7 +237,8 @@ class Finder(ast.NodeVisitor):
         inner = [*node.args, *node.keywords]
         for argument in node.keywords:
             default = self.optional.get(name, {}).get(argument.arg)
-            if default in (None, self.text(argument.value)) or argument.arg in QUIET_KEYWORDS | QUIET_OPTIONS:
+            quiet = argument.arg in QUIET_KEYWORDS | QUIET_OPTIONS or is_guard(argument)
+            if quiet or default in (None, self.text(argument.value)):
                 continue
             begin, end = self.ends(argument)
             after = self.ends(inner[inner.index(argument) + 1])[0] if argument is not inner[-1] else end
@@ -307,6 +312,13 @@ def changed(default: bool | int | float) -> bool | int | float:
     if isinstance(default, bool):
         return not default
     return (1 + default) / 2 if isinstance(default, float) and 0.1 < default < 1 else default * 2 or 1
+
+
+def is_guard(argument: ast.keyword) -> bool:
+    """Whether it is a bound that only keeps a search from running away, such as 5 for an exponent: its exact place, and
+    whether there is one, changes no fit that ends."""
+    value = argument.value.operand if isinstance(argument.value, ast.UnaryOp) else argument.value
+    return argument.arg in ("low", "high") and is_number(value) and value.value >= 2
 
 
 def is_text(node: ast.AST) -> bool:

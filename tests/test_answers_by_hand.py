@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import commands
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,8 +12,8 @@ from scalefit.answers import alike, as_lines, brief, far_out, grouped, interval,
 NAN, INF = float("nan"), float("inf")
 
 
-@pytest.mark.parametrize(
-    ("value", "low", "high", "said"),
+@commands.cases(
+    "value, low, high, said",
     [
         (1.0, 0.9005, 1.1005, "1.00 ± 0.10"),  # nearly even: two digits of half the interval
         (10.0, 9.09, 11.09, "10.0 ± 1.0"),  # the nearer limit is at 0.91 of half

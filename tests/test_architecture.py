@@ -272,7 +272,7 @@ def test_the_public_names():
     assert seen_by_checkers == {*scalefit._PLACES, "__version__"}
 
 
-@pytest.mark.parametrize("name", sorted(scalefit._PLACES))
+@commands.cases("name", sorted(scalefit._PLACES))
 def test_each_public_name_is_there_and_documented(name):
     value = getattr(scalefit, name)
     assert value is getattr(importlib.import_module(scalefit._PLACES[name]), name)

@@ -220,6 +220,7 @@ def test_commands(tmp_path):
     figure = tmp_path / "backtest.png"
     content = json.loads(run("backtest", table, "--law", "power-floor:over=C", "--plot", figure, "--json").stdout)
     assert content["error"] < 0.01 and figure.exists()
+    ladder().iloc[::2].to_csv(table, index=False)
     found = run("fit", table, "--law", "auto", "--draws", 20, "--starts", 2, "--at", "C=1e22", "--json")
     content = json.loads(found.stdout)
     assert next(iter(content["automatic"]["weights"])) == "power-floor:over=C"

@@ -16,12 +16,16 @@ from scalefit.laws import find_law, law_names
 DOCS = commands.ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 ANSWERED = [(DOCS / name).read_text(encoding="utf-8") for name in ("questions.md", "planning.md")]
-#: those that the README lists too are run as its commands, in test_readme
+#: those that the README lists too are run as its commands, in test_readme; examples of help texts in test_cli
 ELSEWHERE = [
     shlex.split(line, comments=True) for line in commands.listed(commands.ROOT.joinpath("README.md").read_text("utf-8"))
 ]
 EVERY = [command for page in ANSWERED for command in commands.listed(page)]
-QUESTIONS = [command for command in EVERY if shlex.split(command, comments=True) not in ELSEWHERE]
+QUESTIONS = [
+    command
+    for command in EVERY
+    if shlex.split(command, comments=True) not in ELSEWHERE and not commands.elsewhere(command)
+]
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +80,7 @@ def test_pages_of_laws_that_are_gone_are_removed(make_laws, tmp_path):
     assert not (tmp_path / "gone.md").exists()
 
 
-@pytest.mark.parametrize("name", law_names())
+@commands.cases("name", law_names())
 def test_a_page_says_everything_that_the_law_declares(name, make_laws):
     law = find_law(name)
     page = make_laws.page(law)
@@ -89,7 +93,7 @@ def test_a_page_says_everything_that_the_law_declares(name, make_laws):
     assert not re.search(r"closed form,|:\w+:`", page)
 
 
-@pytest.mark.parametrize("page", [*PAGES, DOCS / "laws" / "index.md", commands.ROOT / "CONTRIBUTING.md"], ids=str)
+@commands.cases("page", [*PAGES, DOCS / "laws" / "index.md", commands.ROOT / "CONTRIBUTING.md"])
 def test_links_lead_somewhere(page):
     links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8"))
     assert not [link for link in links if not link.startswith("http") and not (page.parent / link).exists()]

@@ -18,7 +18,7 @@ SPEC.loader.exec_module(gallery)
 rooms = commands.script(commands.ROOT / "docs" / "site" / "rooms.py")
 
 
-@pytest.mark.parametrize("name", law_names())
+@commands.cases("name", law_names())
 def test_every_law_has_constants_with_which_it_can_be_drawn(name):
     law = find_law(name)
     found, source = gallery.constants(law)

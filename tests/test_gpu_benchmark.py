@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import math
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 torch = pytest.importorskip("torch")
+
+from scalefit.proxy import Config, Ensemble  # noqa: E402
+from scalefit.proxy.optimizers import optimizers  # noqa: E402
+from scalefit.proxy.probes import Probe  # noqa: E402
+
+SMALL = Config(d_model=16, d_head=8, n_layer=1, seq_len=8, batch=32, eval_batch=32, data="pydoc", steps=9, warmup=2)
+TODAYS = {"norm_type": "rms", "kv_group": 2, "biases": True, "tied": True, "activation": "swiglu", "dropout": 0.1}
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +71,69 @@ def test_without_a_gpu_nothing_is_measured(gpu, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["gpu.py"])
     with pytest.raises(SystemExit, match="no GPU here"):
         gpu.main()
+
+
+def elsewhere(config: Config) -> Ensemble:
+    """Two members whose tensors lie on a device that has shapes and no numbers, so that it answers no question."""
+    ensemble = Ensemble([replace(config, seed=seed) for seed in (0, 1)])
+    ensemble.device, rule = torch.device("meta"), ensemble.optimizer
+    ensemble.theta, rule.eps_P = ensemble.theta.to("meta"), torch.as_tensor(rule.eps_P).to("meta")
+    ensemble.state = rule.start(ensemble.theta)
+    for name in ("lr_KS", "decay_KS", "lr_P", "decay_KP"):
+        setattr(ensemble, name, getattr(ensemble, name).to("meta"))
+    return ensemble
+
+
+def test_a_step_asks_the_device_for_no_number_and_makes_nothing_beside_it():
+    """Only such a step can be captured as a graph. Of what the models have, experts alone ask: how many tokens each
+    has got."""
+    rules = [{"optimizer": name} for name in optimizers()]
+    for changes in (*rules, TODAYS | {"weight_bits": 4}, {"accumulate": 2, "spike_every": 1}):
+        ensemble = elsewhere(replace(SMALL, weight_decay=0.1, **changes))
+        rows = ensemble.update(None if "optimizer" in changes else Probe())
+        tensors = (ensemble.theta, *ensemble.state.values(), *rows.values())
+        assert {value.device.type for value in tensors} == {"meta"}, changes
+    with pytest.raises(NotImplementedError, match="no data"):
+        elsewhere(replace(SMALL, weight_decay=0.1, experts=2)).update()
+
+
+def test_each_replay_of_a_graph_has_the_batch_of_its_step(gpu, monkeypatch):
+    """With a graph that repeats what was done while it was made."""
+    seen, update = [], Ensemble.update
+
+    def watched(self, *given):
+        seen.append((self, self.batch(0)["tokens"].clone()))
+        return update(self, *given)
+
+    stream = SimpleNamespace(wait_stream=lambda _: None)
+    graph = SimpleNamespace(replay=lambda: seen[0][0].update())
+    fakes = {"Stream": lambda: stream, "current_stream": lambda: stream, "stream": contextlib.nullcontext}
+    for name, fake in (fakes | {"CUDAGraph": lambda: graph, "graph": contextlib.nullcontext}).items():
+        monkeypatch.setattr(torch.cuda, name, fake)
+    monkeypatch.setattr(Ensemble, "update", watched)
+    run = gpu.captured([replace(SMALL, seed=seed) for seed in (0, 1)])
+    count = len(seen)
+    run()
+    run()
+    source = Ensemble([SMALL]).source
+    for (_, tokens), step in zip(seen[count:], (gpu.WARM + 1, gpu.WARM + 2), strict=True):
+        assert torch.equal(tokens[0], source.batch(0, step, 4)["tokens"])
+
+
+def test_a_part_that_cannot_be_compiled_is_left_and_each_begins_anew(gpu, tmp_path, monkeypatch, capsys):
+    """A compiler that has seen some shapes makes code for any, and after eight gives up without a word."""
+    told = []
+    monkeypatch.setattr(torch.compiler, "reset", lambda: told.append("reset"))
+
+    def refused(function):
+        told.append("compile")
+        raise RuntimeError("no compiler here")
+
+    monkeypatch.setattr(torch, "compile", refused)
+    ways = {f"packing/compiled/{width}": partial(gpu.packed, gpu.TOY, width, 1, gpu.compiled) for width in (8, 16)}
+    monkeypatch.setattr(gpu, "packing", lambda _: ways.items())
+    for name in ("large", "lr_width", "attention"):
+        monkeypatch.setattr(gpu, name, lambda *_: [])
+    assert gpu.measure(gpu.TOY, tmp_path, minutes=1)["parts"] == {}, "tried again by the next call"
+    assert told == ["reset", "compile"] * 2
+    assert capsys.readouterr().err.count("no compiler here") == 2

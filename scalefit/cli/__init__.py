@@ -16,7 +16,7 @@ from scalefit.errors import ON_COMMAND_LINE, ScalefitError
 from scalefit.memory import remembering
 
 FOLDER = __path__[0]
-NOT_COMMANDS = {"__init__", "completion", "headline", "options", "output", "project", "shape", "usage"}
+NOT_COMMANDS = {"__init__", "completion", "headline", "options", "output", "project", "rows_left", "shape", "usage"}
 LONGEST = 300  #: letters of an unexpected error that are shown
 REPORT = "please report it with the command and, if you can, the file; --traceback shows where it arose"
 SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}

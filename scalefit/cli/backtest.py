@@ -29,7 +29,7 @@ def command(
     """
     from scalefit.comparison import backtest
 
-    runs = options.read(files, **reading)
+    runs, _ = options.together(lambda: options.read(files, **reading), lambda: options.known(law))
     tested = backtest(runs, law, seed=seed, drop_diverged=drop_diverged)
     summary = tested.summary
     shown = summary.assign(

@@ -8,7 +8,7 @@ import click
 
 from scalefit.answers import interval
 from scalefit.cli import options
-from scalefit.cli.options import number, pairs, read
+from scalefit.cli.options import number, pairs, read, together
 from scalefit.cli.output import Answer, answering, records
 from scalefit.errors import InputError
 from scalefit.notices import Line, Notice
@@ -45,9 +45,11 @@ def command(
     from scalefit.planning.batch import batch_size
     from scalefit.transfer.reach import far_beyond
 
-    target = _target(at)
-    runs = read(files, **reading)
-    goal = number(loss, "--loss") if loss is not None else None
+    target, runs, goal = together(
+        lambda: _target(at),
+        lambda: read(files, **reading),
+        lambda: number(loss, "--loss") if loss is not None else None,
+    )
     if goal is not None and not abs(goal) < float("inf"):
         raise InputError(f"a loss of {goal:g} is not finite", where="--loss", todo="give a loss that the runs reach")
     found = batch_size(runs, goal)

@@ -42,7 +42,7 @@ def command(
     """
     from scalefit.comparison import compare
 
-    runs, judge = options.read(files, **reading), None
+    (runs, _), judge = options.together(lambda: options.read(files, **reading), lambda: options.known(*law)), None
     if hold_out:
         runs, judge = options.hold_out(runs, hold_out)
     found = compare(runs, law, judge=judge, seed=seed, drop_diverged=drop_diverged)

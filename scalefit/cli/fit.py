@@ -15,7 +15,7 @@ from scalefit.cli.headline import forecasts
 from scalefit.cli.options import box, number, pairs, shared
 from scalefit.cli.output import Answer, OutputFile, answering, as_lines, coded, figures, records
 from scalefit.errors import InputError, all_of
-from scalefit.notices import Line, doubted
+from scalefit.notices import Line, Notice, doubted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from scalefit.diagnosis.checks import Check
     from scalefit.diagnosis.choices import Sensitivity
     from scalefit.fitting.result import Fit
-    from scalefit.runs import Runs
+from scalefit.runs import Runs
 
 RESIDUALS = "The residuals that are minimised: differences of logarithms, or plain differences."
 LOSS = "The loss of a residual; huber and soft_l1 give outliers less weight."
@@ -97,14 +97,18 @@ def command(
     from scalefit.fitting.prediction import predict
     from scalefit.selection.automatic import fit
 
-    runs = options.read(files, **{name: given.pop(name) for name in options.READING})
-    place: dict[str, Any] = options.points(at)
+    reading = {name: given.pop(name) for name in options.READING}
+    runs, place, settings, _ = options.together(
+        lambda: options.read(files, **reading),
+        lambda: options.points(at),
+        lambda: _settings(dict(given)),
+        lambda: options.known(law),
+    )
     held = None
     if each:
         return _many(runs, law, each, given, hold_out=hold_out, at=at, save=save, plot=plot, skip=skip)
     if hold_out:
         runs, held = options.hold_out(runs, hold_out)
-    settings = _settings(given)
     first: Any = skip if skip in (None, "auto") else number(skip, "--skip")
     result = fit(runs, law, at=_numbers(place), skip=first, **settings)
     scores = result.score(held) if held is not None else None
@@ -142,9 +146,10 @@ def _many(runs: Runs, law: str, by: str, given: dict[str, Any], **of_one: Any) -
     lines = as_lines(shown.head(MOST_SHOWN).reset_index())
     more = f"\n... and {len(made) - MOST_SHOWN} more: --csv gives all" if len(made) > MOST_SHOWN else ""
     content = {"law": law, "by": by, "fits": records(made)}
-    return Answer(
-        [head, "", f"{lines}{more}"], content, made, bool((made["status"] == "converged").all()), options.told(runs)
-    )
+    told, most = options.told(runs), int(made["runs"].max()) if "runs" in made else 1
+    if most > 1:
+        told = [Notice(f"the curves of up to {most} runs are pooled in one fit: --each run fits each of them"), *told]
+    return Answer([head, "", f"{lines}{more}"], content, made, bool((made["status"] == "converged").all()), told)
 
 
 def _numbers(place: dict[str, Any]) -> dict[str, float]:

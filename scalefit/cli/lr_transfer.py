@@ -9,7 +9,7 @@ import click
 
 from scalefit.cli import options
 from scalefit.cli.completion import columns
-from scalefit.cli.options import number, pairs, read, told
+from scalefit.cli.options import number, pairs, read, together, told
 from scalefit.cli.output import Answer, OutputFile, answering, as_lines, figures, records
 from scalefit.errors import InputError
 
@@ -74,9 +74,11 @@ def command(
     from scalefit.transfer.lr_transfer import lr_transfer
     from scalefit.transfer.sweeps import column_named, read_sweeps
 
-    initial = number(initial_loss, "--initial-loss") if initial_loss else None
-    named, target = _target(at)
-    runs = read(files, **reading)
+    initial, (named, target), runs = together(
+        lambda: number(initial_loss, "--initial-loss") if initial_loss else None,
+        lambda: _target(at),
+        lambda: read(files, **reading),
+    )
     named = runs.column(named) if named else named
     sweeps = read_sweeps(runs, over or named, arms, initial, ignore)
     if named and column_named(sweeps.points.rename(columns={"size": sweeps.over}), named) != sweeps.over:

@@ -10,6 +10,8 @@ import click
 
 from scalefit.cli import completion
 from scalefit.cli.output import OutputFile
+from scalefit.cli.rows_left import hold_out as hold_out
+from scalefit.cli.rows_left import refuse_empty
 from scalefit.errors import InputError, all_of
 from scalefit.notices import Notice
 
@@ -170,16 +172,21 @@ def read(
     """Read run logs as the options of :data:`reading` say, and what a project file says beside them; see
     :func:`scalefit.read_runs`."""
     from scalefit.cli.project import project_of
+    from scalefit.expressions import parse
     from scalefit.runs import read_runs
 
-    rename = {column: name for name, column in pairs(map_, "--map").items()}
     project = project_of(files)
     given = {"schedule": schedule, "warmup": warmup, "pattern": pattern, "join": join or None}
     taken = {key: value for key, value in project.values.items() if key in given and given[key] is None}
-    own = {column: name for name, column in project.values.get("map", {}).items() if name not in rename.values()}
-    own = {column: name for column, name in own.items() if column not in rename}
-    chosen = {**given, **taken, "join": bool(join or taken.get("join"))}
-    runs = read_runs(list(files), rename=rename, defaults=own, **chosen, need=(), tell_ties=tell_ties)
+    chosen = {**given, **taken, "join": bool(join or taken.get("join")), "need": (), "tell_ties": tell_ties}
+
+    def named() -> Runs:
+        rename = {column: name for name, column in pairs(map_, "--map").items()}
+        own = {column: name for name, column in project.values.get("map", {}).items()
+               if name not in rename.values() and column not in rename}  # fmt: skip
+        return read_runs(list(files), rename=rename, defaults=own, **chosen)
+
+    runs, _ = together(named, lambda: where and parse(where))
     runs = project.noted(runs, taken)
     if where:
         kept = runs.where(where)
@@ -192,35 +199,22 @@ def read(
     return runs
 
 
+def together(*makes: Callable[[], Any]) -> list[Any]:
+    """What is made of options that do not depend on one another. Raises one InputError with the faults of all."""
+    return all_of(lambda make: make(), makes)
+
+
+def known(*laws: str) -> None:
+    """Raise InputError for names of laws that there are none of."""
+    from scalefit.laws import find_law
+    from scalefit.selection.automatic import AUTO
+
+    all_of(find_law, (law for law in laws if law != AUTO))
+
+
 def told(runs: Runs) -> list[Notice]:
     """How run logs were read, in sentences."""
     return [note.notice for note in runs.notes]
-
-
-def hold_out(runs: Runs, expression: str) -> tuple[Runs, Runs]:
-    """The runs to fit and those held out. Raises InputError where either has no row."""
-    kept, held = runs.hold_out(expression)
-    refuse_empty(held, "no row is held out", "--hold-out", runs, expression)
-    refuse_empty(kept, "every row is held out, which leaves no row to fit", "--hold-out", runs, expression)
-    return kept, held
-
-
-def refuse_empty(found: Runs, what: str, option: str, runs: Runs, expression: str) -> None:
-    """Raise where an expression leaves no row, with the ranges of the columns that it reads."""
-    if not len(found):
-        todo = "scalefit inspect FILE shows the columns and ranges"
-        raise InputError(what, where=option, todo="; ".join([*_ranges(runs, expression), todo]))
-
-
-def _ranges(runs: Runs, expression: str) -> list[str]:
-    """From where to where the columns of an expression go, which shows a threshold in another unit."""
-    from scalefit.expressions import parse
-
-    frames = [frame for frame in (runs.table, runs.curves) if frame is not None]
-    columns = {name: runs.column(name) for name in parse(expression).names}
-    values = {name: frame[each] for frame in frames for name, each in columns.items() if each in frame.columns}
-    ends = {name: (each.min(), each.max()) for name, each in values.items() if each.dtype.kind in "iuf" and len(each)}
-    return [f"{name} goes from {low:.4g} to {high:.4g}" for name, (low, high) in sorted(ends.items())]
 
 
 def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:

@@ -60,7 +60,7 @@ def command(
     from scalefit.fitting.prediction import predict
     from scalefit.fitting.saved import load_fit
 
-    fit = load_fit(fit_file, law) if fit_file else None
+    fit, place = options.together(lambda: load_fit(fit_file, law) if fit_file else None, lambda: options.points(at))
     if from_partial is not None:
         if files or at or every:
             unused = "other logs" if files else "--at" if at else "--every"
@@ -71,7 +71,6 @@ def command(
     if fit is None:
         raise InputError("no saved fit", where="predict", todo="give FIT.json")
     schedule = reading["schedule"]
-    place: dict[str, Any] = options.points(at)
     asked: dict[str, Any] = {"schedule": schedule, **place}
     single = [{**asked, **each} for each in options.one_by_one(place) or [{}]]
     scores = runs = None

@@ -66,11 +66,14 @@ def command(
     if saved and (len(files) > 1 or hold_out or law != "auto" or drop_diverged or any(reading.values())):
         todo = "give the fit alone, or the logs alone"
         raise InputError("a saved fit beside run logs, another law or their options", where=files[0], todo=todo)
-    source: Any = files[0] if saved else options.read(files, **reading)
+    source, place, _ = options.together(
+        lambda: files[0] if saved else options.read(files, **reading),
+        lambda: options.target(at, report_of),
+        lambda: options.known(law),
+    )
     held = None
     if hold_out:
         source, held = options.hold_out(source, hold_out)
-    place = options.target(at, report_of)
     asked: dict[str, Any] = {
         "schedule": forecast,
         "compute": compute,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scalefit.cli import options
-from scalefit.cli.options import number, pairs, read, told
+from scalefit.cli.options import number, pairs, read, together, told
 from scalefit.cli.output import Answer, answering, figures, records
 from scalefit.errors import InputError
 
@@ -50,9 +50,14 @@ def command(
     if len(given) != 1:
         raise InputError("a target is one size", where="--at", todo="write --at N=7e9")
     over, size = next(iter(given.items()))
-    runs = read(files, **reading)
-    settings: dict[str, Any] = {"epsilon": number(epsilon, "--epsilon"), "rule": rule, "beta": beta, "ignore": ignore}
-    found = forecast(runs, number(size, "--at"), number(lr, "--lr"), over, **settings)
+    runs, least, goal, rate = together(
+        lambda: read(files, **reading),
+        lambda: number(epsilon, "--epsilon"),
+        lambda: number(size, "--at"),
+        lambda: number(lr, "--lr"),
+    )
+    settings: dict[str, Any] = {"epsilon": least, "rule": rule, "beta": beta, "ignore": ignore}
+    found = forecast(runs, goal, rate, over, **settings)
     table = found.table
     content: dict[str, Any] = {"over": over, "size": found.size, "lr": found.lr, "level": 0.9}
     content |= {"forecasts": _records(found), "missing": found.missing, "settings": found.settings}

@@ -139,7 +139,7 @@ def _look(runs: Runs, run: str | None, initial_loss: str | None, steps: int | No
     """The health of the runs as their logs are now."""
     from scalefit.progress.watch import watch
     from scalefit.runs.final import marked
-    from scalefit.runs.table import spans
+    from scalefit.runs.trajectory import spans
 
     if runs.curves is None:
         raise InputError("the log holds no steps", todo="give a log with one row per logged step")

@@ -71,8 +71,6 @@ def _needed(law: Law, rows: Rows, run: int, count: int) -> bool:
     """Whether the law is not identified without a run."""
     codes = rows.run_codes
     if law.is_trajectory:
-        if count - 1 < law.schedules_needed:
-            return True
         name = str(rows.frame["run"].astype(str).iloc[int(np.argmax(codes == run))])
         others = [path for other, path in rows.paths.items() if other != name]
         return count <= 2 * law.schedules_needed + 2 and distinct_schedules(others) < law.schedules_needed
@@ -162,7 +160,7 @@ class Influence:
         at = {key: column[own : own + 1] for key, column in fitted.items()}
         pulled = expected_changes(fit, self.without, points, at)[list(self.without).index(name)]
         if freedom < 2 or not np.isfinite([*error, pulled]).all() or leverage_of(pulled) >= 1:
-            return []
+            return []  # where the leverage is 1 the others say nothing of this run
         noise = float(np.sqrt(np.sum(others**2) / freedom)) / np.sqrt(1 - leverage_of(pulled))
         size, unit = abs(float(error[own])), 1.0 if fit.log else float(np.median(np.abs(measured))) or 1.0
         if not size > max(student(1 - OFF, freedom) * noise, OFF_BY * unit):

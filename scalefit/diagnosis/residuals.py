@@ -14,7 +14,8 @@ from scalefit.numerics import FloatArray, robust_sigma
 from scalefit.rows.rows import Rows
 from scalefit.rows.scale import GROWS_WITH_DATA, scale_of
 from scalefit.runs import Runs
-from scalefit.runs.table import axis_of, spans
+from scalefit.runs.table import axis_of
+from scalefit.runs.trajectory import spans
 from scalefit.uncertainty.calibration import student
 
 FEWEST = 8  #: runs that a trend needs

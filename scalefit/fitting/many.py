@@ -40,7 +40,8 @@ def fit_many(runs: Runs | pd.DataFrame, law: str | Law | type[Law], *, by: str =
 
     One row a fit: its parameters, ``sigma`` (noise of the residuals), ``delta``, ``cost`` (the objective), ``rows``,
     ``agree`` (starts that end at the optimum), ``status`` (converged, not-converged, at-bound, not-identified) and
-    ``reason``, where it could not be fitted; its numbers are then NaN. The checks, intervals and predictions of a fit
+    ``reason``, where it could not be fitted; its numbers are then NaN. Of curves, ``runs`` says how many runs each fit
+    pools, where ``by`` is another column than ``run``. The checks, intervals and predictions of a fit
     are those of :func:`scalefit.fit` on the rows of that group.
 
     ``by`` is ``run`` or any column of the runs. ``options``: residuals, loss, delta, starts, target, points and
@@ -66,7 +67,10 @@ def fit_many(runs: Runs | pd.DataFrame, law: str | Law | type[Law], *, by: str =
     pooled = bind(chosen, rows.variables, fix=chosen.held, position=rows.position)
     groups = list(_groups(chosen, logs, rows, by, len(pooled.coordinates)))
     sound = [group for group in groups if not group.refused]
-    return _table(pooled, groups, sound, _batched(pooled, rows, sound, settings), by)
+    table = _table(pooled, groups, sound, _batched(pooled, rows, sound, settings), by)
+    if rows.in_curves and by != "run":
+        table["runs"] = [rows.frame["run"].iloc[group.rows].nunique() for group in groups]
+    return table
 
 
 def _groups(law: Law, runs: Runs, rows: Rows, by: str, free: int) -> Iterator[Group]:

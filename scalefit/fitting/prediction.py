@@ -22,7 +22,7 @@ from scalefit.runs import Runs, runs_of
 from scalefit.runs.quantities import quantity
 from scalefit.runs.table import DERIVED
 from scalefit.schedules import Schedule, parse_schedule
-from scalefit.uncertainty.calibration import EarlierCalibration, student
+from scalefit.uncertainty.calibration import EarlierCalibration
 from scalefit.uncertainty.ceiling import capped
 from scalefit.uncertainty.folds import schedule_states
 from scalefit.uncertainty.mixture import Choice, mixed, moved
@@ -35,7 +35,7 @@ Data = Runs | pd.DataFrame | None
 Plan = str | Schedule | None
 Point = Mapping[str, Any]
 
-CURVE_POINTS = 200  #: rows of a predicted curve when no spacing is asked for
+CURVE_POINTS = 200  #: rows of a predicted curve
 
 
 def predict(
@@ -97,21 +97,20 @@ def _forecast(fit: Fit, of: _Question, at: Point) -> tuple[pd.DataFrame, NDArray
 
 def _mixture(fit: Fit, choice: Choice, of: _Question, at: Point) -> pd.DataFrame:
     """The mixture of the forecasts of this fit and the others of its choice; those without a value there drop out."""
-    tables, weights = list[pd.DataFrame](), list[float]()
-    refusals, outside = list[InputError](), list[NDArray[np.bool_]]()
+    tables, weights, refusals, outside = list[pd.DataFrame](), list[float](), list[InputError](), np.array(True)
     members = (replace(fit, choice=None), *choice.others)
     refuse_unread([each.law for each in members], at)
     for each, weight in zip(members, choice.weights.values(), strict=True):
         own = at if of.data is not None else own_point(each.law, at)
         forms = choice.forms.get(each.law.spec, ())
-        if forms and each.intervals is not None:  # the mixture holds the other forms themselves
+        if forms and each.intervals is not None:  # the mixture holds them itself
             each = replace(each, intervals=replace(each.intervals, other=()))
         try:
             made, beyond = _forecast(each, of, own)
         except InputError as error:
             refusals.append(error)
             continue
-        tables, outside = [*tables, made], [*outside, beyond]
+        tables, outside = [*tables, made], outside & beyond
         weights.append(weight * max(1 - sum(form.share for form in forms), 0.0))
         variables = asked_for(each, of.data, of.schedule, of.every, own).variables if forms else {}
         for form in forms:
@@ -120,8 +119,8 @@ def _mixture(fit: Fit, choice: Choice, of: _Question, at: Point) -> pd.DataFrame
             weights.append(weight * form.share)
     if not tables:
         raise refusals[0]
-    found = mixed(fit.target, weights, tables, student(of.level, np.inf), fit.settings.residuals == "log")
-    _refuse_nothing(fit, found, np.all(outside, axis=0))
+    found = mixed(fit.target, weights, tables, fit.settings.residuals == "log")
+    _refuse_nothing(fit, found, outside)
     found.attrs["no_intervals"] = fit.no_intervals * (not np.isfinite(found["low"].to_numpy(dtype=float)).any())
     return found
 
@@ -137,8 +136,8 @@ def _refuse_nothing(fit: Fit, table: pd.DataFrame, outside: NDArray[np.bool_]) -
     names = [name for name in ("run", "step", *fit.law.columns.values()) if name in table.columns]
     shown = ", ".join(f"{name} = {row[name]:g}" if name != "run" else f"run {row[name]}" for name in names)
     more = f" (and {int(bad.sum()) - 1} more rows)" if bad.sum() > 1 else ""
-    what = f"the law has no finite value at {shown}{more}"
-    raise InputError(what, where="predict", todo="ask for a point at which its formula is defined")
+    todo = "ask for a point at which its formula is defined"
+    raise InputError(f"the law has no finite value at {shown}{more}", where="predict", todo=todo)
 
 
 def ends(
@@ -153,10 +152,8 @@ def ends(
     fitted = {name: np.asarray(values) for name, values in fit.points.variables.items()}
     full = {name: values + np.zeros(len(low)) if values.ndim == 1 else values for name, values in variables.items()}
 
-    def upper(at: Mapping[str, FloatArray]) -> FloatArray:
-        return intervals.at(estimate, at, level, interval)[1]
-
-    outwards = None if fit.law.is_trajectory else upper  # a schedule has no way from the fitted ones to itself
+    # a schedule has no way from the fitted ones to itself
+    outwards = None if fit.law.is_trajectory else lambda at: intervals.at(estimate, at, level, interval)[1]
     one_run = replace(estimate, sigma=float(np.hypot(estimate.sigma, intervals.between)))  # at another level, too
     return low, capped(one_run, fitted, np.asarray(fit.points.values), full, high, outwards, level)
 

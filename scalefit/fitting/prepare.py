@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,8 +19,9 @@ from scalefit.rows.resolve import resolve
 from scalefit.rows.rows import Rows
 from scalefit.runs import Runs
 from scalefit.solver.first_stage import held_by_base
+from scalefit.solver.many import solve_each
 from scalefit.solver.model import BoundLaw, bind
-from scalefit.solver.solve import Settings, solve
+from scalefit.solver.solve import Settings, Solution, solve
 
 
 @dataclass(frozen=True)
@@ -101,17 +102,29 @@ def prepare(runs: Runs, law: str | Law | type[Law], options: Options | None = No
 
 def _earlier_stages(law: Law, runs: Runs, asked: Options) -> dict[str, float]:
     """The parameters that a law takes from other laws, fitted first to the same runs."""
-    found = {}
-    for name, (other, column) in law.stages.items():
+    first = []
+    for other, column in law.stages.values():
         target = column or asked.target or law.target
-        first = prepare(runs, other, Options(target=target, drop_diverged=True, starts=asked.starts))
-        if not first.law.irreducible:
+        first.append(prepare(runs, other, Options(target=target, drop_diverged=True, starts=asked.starts)))
+        if not first[-1].law.irreducible:
             todo = f"name a law with an irreducible loss, such as {law.name}:floors_of=chinchilla"
-            raise InputError(f"{first.law.name} has no irreducible loss", where=f"law {law.spec}", todo=todo)
-        solution = solve(first.model, first.values, None, first.settings)
-        vector = first.model.vector(solution.theta[None])[0]
-        found[name] = float(vector[list(first.law.parameters).index(first.law.irreducible)])
+            raise InputError(f"{first[-1].law.name} has no irreducible loss", where=f"law {law.spec}", todo=todo)
+    found = {}
+    for name, stage, solution in zip(law.stages, first, _solved(first), strict=True):
+        vector = stage.model.vector(solution.theta[None])[0]
+        found[name] = float(vector[list(stage.law.parameters).index(stage.law.irreducible)])
     return found
+
+
+def _solved(stages: Sequence[Prepared]) -> list[Solution]:
+    """The fits of earlier stages: of one law to several columns as one batch. Raises InputError as each alone does."""
+    if len({(stage.law.spec, stage.settings) for stage in stages}) != 1:
+        return [solve(stage.model, stage.values, None, stage.settings) for stage in stages]
+    jobs = ([stage.model for stage in stages], [stage.values for stage in stages], [None] * len(stages))
+    found = solve_each(*jobs, stages[0].settings)
+    return [
+        one or solve(stage.model, stage.values, None, stage.settings) for stage, one in zip(stages, found, strict=True)
+    ]
 
 
 def _weights(column: str | None, rows: Rows, runs: Runs) -> FloatArray | None:

@@ -233,10 +233,12 @@ class Law:
         """
         return {name: values[steps] for name, values in self.along(lr, warmup).items()}  # type: ignore[attr-defined]
 
+    @np.errstate(all="ignore")
     def evaluate(self, variables: Mapping[str, Array], parameters: Mapping[str, Array]) -> Array:
-        """The law's value; shapes broadcast."""
+        """The law's value; shapes broadcast. It is not finite, without a warning, where the formula has none."""
         return type(self).formula(**variables, **parameters)
 
+    @np.errstate(all="ignore")
     def derivatives(
         self, variables: Mapping[str, Array], parameters: Mapping[str, Array], by: Collection[str] = ()
     ) -> tuple[Array, dict[str, Array]]:
@@ -250,12 +252,10 @@ class Law:
 
     def evaluate_flat(self, **values: Array) -> Array:
         """The law's value from one flat set of names."""
-        variables = {name: values.pop(name) for name in self.variables}
-        return self.evaluate(variables, values)
+        return self.evaluate({name: values.pop(name) for name in self.variables}, values)
 
     def check(self, variables: Mapping[str, Array]) -> None:
-        """Raise :class:`~scalefit.errors.IdentificationError` where these rows cannot identify the law; what holds for
-        all laws (a constant variable, too few rows or schedules) is checked by the fit itself."""
+        """Raise :class:`~scalefit.errors.IdentificationError` where these rows cannot identify this very law."""
 
     def check_target(self, variables: Mapping[str, Array], values: Array) -> None:
         """The same, of the values (n,) that the law is to explain."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from scalefit.laws.identification import refuse_tied
-from scalefit.laws.law import Array, Law, Parameter, Variable
+from scalefit.laws.law import Array, Law, Parameter, Published, Variable
 
 
 class Parallel(Law):
@@ -16,9 +16,11 @@ class Parallel(Law):
 
         L(N, P) = E + A / (N (k ln P + 1))^alpha
 
-    P streams (the column ``streams``) act like a model k ln P + 1 times as large.
+    P streams (the column ``streams``) act like a model k ln P + 1 times as large. The source writes the size inside the
+    power, (A'/N)^alpha: its A' in parameters is A^(1/alpha).
 
-    Source: arXiv:2505.10475. The form is as others report it; the printed equation and its constants were not at hand.
+    Source: arXiv:2505.10475 (equation 5), whose losses ship as ``parallel_streams``: by its own objective the law takes
+    the k that it states, .39 on code and .33 on text, and explains as much of the losses.
     """
 
     name = "parallel"
@@ -26,6 +28,20 @@ class Parallel(Law):
     needs = "runs at three or more sizes and at 1, 2, 4 and 8 streams, on the same tokens"
     fails = "streams buy compute at equal memory, so compare at equal cost; eight streams are the most its source tried"
 
+    published = (
+        Published(
+            "arXiv:2505.10475, its 24 losses on code: k .39 (stated), the others by its own objective",
+            {"E": 0.6912070, "A": 21.657586, "alpha": 0.18935825, "k": 0.39345678},
+            (({"N": 4353203200.0, "streams": 1.0}, 1.0213), ({"N": 4414502408.0, "streams": 8.0}, 0.9794)),
+            rtol=7e-3,  # the largest miss of the fit
+        ),
+        Published(
+            "arXiv:2505.10475, its 24 losses on text: k .33 (stated), the others by its own objective",
+            {"E": 1.2885876, "A": 42.488669, "alpha": 0.19628145, "k": 0.33444241},
+            (({"N": 4353203200.0, "streams": 1.0}, 1.8451), ({"N": 4414502408.0, "streams": 8.0}, 1.7772)),
+            rtol=7e-3,  # the largest miss of the fit
+        ),
+    )
     alike: ClassVar[Sequence[str]] = ("D", "steps")
 
     N = Variable("parameters", "model size, by the convention of the runs", span=(1e8, 1e10))

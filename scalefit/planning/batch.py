@@ -26,7 +26,7 @@ from scalefit.planning.noise import fit_lr_exponent
 from scalefit.runs import Runs, runs_of
 from scalefit.runs.final import diverged, finished
 from scalefit.runs.settings import refuse_mixed
-from scalefit.runs.table import spans
+from scalefit.runs.trajectory import spans
 from scalefit.transfer.grid import snapped
 from scalefit.transfer.sweeps import columns_of, peak_rates
 from scalefit.transfer.verdict import Interval

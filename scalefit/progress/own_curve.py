@@ -60,7 +60,7 @@ def own_curve(
     walk[:n, :n] += np.diag((noise * y) ** 2)
     found, gain_spread = [], GAIN_BY_EPOCH if epochs else GAIN_SPREAD
     prior = np.diag([(LEVEL_SPREAD * now) ** 2, (FALL_SPREAD * now) ** 2, (gain_spread * now) ** 2])
-    area = areas(lr, decay=0.0, warmup=plan.warmup)[0][every]
+    area = np.cumsum(lr)[every]
     for gain, weight in _gains(lr, plan, every):
         for alpha in EXPONENTS:
             basis = np.column_stack([np.ones(len(every)), (area / area[0]) ** -alpha, -gain])

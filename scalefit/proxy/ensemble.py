@@ -238,9 +238,8 @@ class Ensemble:
         return source.held_out(max(self.config.eval_batch // self.config.sequence_tokens, 1))
 
     def _precision(self) -> contextlib.AbstractContextManager[Any]:
-        enabled = self.config.precision == "bf16"
-        context: contextlib.AbstractContextManager[Any] = torch.autocast(self.device.type, torch.bfloat16, enabled)
-        return context
+        half = self.config.precision == "bf16"
+        return torch.autocast(self.device.type, torch.bfloat16) if half else contextlib.nullcontext()
 
 
 def _device(name: str) -> torch.device:

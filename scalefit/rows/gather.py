@@ -19,7 +19,8 @@ from scalefit.runs import Runs, Trajectory
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.final import not_final
 from scalefit.runs.inspect import likely_losses
-from scalefit.runs.table import DERIVED, spans
+from scalefit.runs.table import DERIVED
+from scalefit.runs.trajectory import spans
 
 Which = Literal["auto", "final", "all"]
 ADDED = ("run", "run_in_file", "source")  #: columns that reading adds

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from scalefit.errors import InputError, counted, its, listed
-from scalefit.runs.table import Runs, axis_of, spans
+from scalefit.runs.table import Runs, axis_of
+from scalefit.runs.trajectory import spans
 
 HIGH, LOW = 0.5, 0.2  #: share of the peak above which a learning rate is not annealed, below which it is
 COMPLETE = 0.95  #: a run with this share of its declared steps counts as finished

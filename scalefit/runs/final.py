@@ -213,8 +213,8 @@ def not_ended(table: pd.DataFrame, loss: pd.Series) -> pd.Series:
     """
     if "status" not in table.columns:
         return pd.Series(False, index=table.index)
-    said = table["status"].astype(str).str.strip().str.lower().isin(OPEN)
-    return said & ~marked(table) & ~loss.astype(float).abs().eq(np.inf)
+    said = [str(word).strip().lower() in OPEN for word in table["status"].tolist()]
+    return pd.Series(said, index=table.index, dtype=bool) & ~marked(table) & ~loss.astype(float).abs().eq(np.inf)
 
 
 def not_final(table: pd.DataFrame, loss: pd.Series) -> list[tuple[pd.Series, str]]:

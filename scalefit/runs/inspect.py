@@ -14,7 +14,8 @@ from scalefit.errors import InputError, listed
 from scalefit.notices import Line, Notice, doubted
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.endings import spacing
-from scalefit.runs.table import Note, Runs, axis_of, spans
+from scalefit.runs.table import Note, Runs, axis_of
+from scalefit.runs.trajectory import spans
 
 SHOWN = 12
 LOSS_WORDS = {"ce", "nll", "xent", "bpb", "bpc", "ppl", "rmse", "mse", "objective", "err", "error"}

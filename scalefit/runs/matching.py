@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from functools import lru_cache
+from fnmatch import translate
+from functools import cache, lru_cache
 
 from scalefit.errors import InputError
 from scalefit.runs.columns import COLUMNS, CONFIGURED, Column
@@ -50,13 +50,15 @@ OF_CONFIGURATION = re.compile(r"(?:\w+_)?(?:config|cfg|args|params|hparams|setti
 OF_BASE = re.compile(r"_+(?:log_*)?base_*(?:2|10)$")  #: the end of the name of a loss whose logarithm has that base
 LOG_ALONE = re.compile(r"[\(\[]\s*(?:in\s+)?(?:log|ln)[\s_]*(?:2|10)?\s*[\)\]]")  #: of a loss, or behind its logarithm
 LONGEST = 200  #: letters of a name that may be known
-ROOMS = ("config/", "summary/", "hparams/")  #: "nested": a known name after one of these
+#: "nested": a known name after one of these
+ROOMS = ("config/", "summary/", "hparams/", "result/", "results/", "output/", "outputs/", "scores/")
 #: "configured": a known name after any number of these parts of a configuration or of a group of measurements
 PREFIX = re.compile(
     r"(?:(?:\w+_)?(?:config|cfg|args|params|settings|hparams)|conf|configuration|hyper|hyperparameters|arguments|options|"
     r"flags|summary|model|arch|architecture|network|net|optimizer|optimiser|optim|opt|optimization|train|training|trainer|"
     r"defaults?|common|shared|data|dataset|dataloader|scheduler|lr_scheduler|run|experiment|exp|stats|probes?|monitor|debug|learning)/"
 )
+SETTING_OF = re.compile(r"^(?:params|config|cfg|hparams|args|user_attrs)_(?=[a-z])")  #: as tables of Optuna name them
 COUNTED = frozenset({"N", "N_total", "D", "tokens"})  #: columns whose name may end in a unit: params_M, tokens_B
 LARGE = frozenset({"parameters", "tokens", "FLOP", "optimiser steps", "examples"})  #: units of large counts
 #: such as (B) or (1e9 tokens), which elsewhere says what was measured on
@@ -115,6 +117,7 @@ def match(
     return bound
 
 
+@lru_cache(maxsize=1 << 14)
 def canonical(name: str) -> str:
     """The canonical name of a column, or the name itself if the glossary does not know it.
 
@@ -230,13 +233,14 @@ def _scale(name: str, canonical: str, column: Column, tier: str) -> float:
         return 0.0  # a logarithm; loss (log2) may be in bits too
     if canonical.startswith("precision") and canonical != name:
         return 0.0  # of a detector, and no number of bits
-    if tier == "aliases" and re.sub(r"\s*[\(\[].*[\)\]]$", "", name).strip() == canonical:
+    if tier == "aliases" and re.sub(r"\s*[\(\[].*[\)\]]$", "", name).strip().rstrip("_ ") == canonical:
         return 1.0  # "N (B)": the canonical name with a unit
     if tier == "aliases" and canonical == "N" and (words_of(name) & EMBEDDINGS) and worded(name, canonical):
         return 1.0  # of two counts the one that says that it leaves out embeddings
     if tier == "nested":
         bare = next((plain.removeprefix(room) for room in ROOMS if plain.startswith(room)), "")
-        return _known(bare, canonical, (*column.aliases, *column.fallback), True) if bare else 0.0
+        size = canonical in ("N", "N_total") and worded(bare, canonical)
+        return (_known(bare, canonical, (*column.aliases, *column.fallback), True) or float(size)) if bare else 0.0
     if tier == "worded":
         return float(plain not in column.last and worded(name, canonical))
     if tier == "configured":
@@ -248,8 +252,10 @@ def _scale(name: str, canonical: str, column: Column, tier: str) -> float:
 def _configured(name: str, plain: str, canonical: str, column: Column) -> float:
     """1 if the name is a setting or a probe after parts such as model., optimizer. or args., else 0."""
     bare = without_prefix(plain)
+    bare = SETTING_OF.sub("", plain) if bare == plain else bare
     if canonical == "D" and OF_CONFIGURATION.match(plain) and bare != plain:  # planned
-        return _known(bare, canonical, (*column.aliases, *COLUMNS["tokens"].aliases, "tokens"), False)
+        own = float(re.split(r"[./]", name)[-1] == "D")
+        return own or _known(bare, canonical, (*column.aliases, *COLUMNS["tokens"].aliases, "tokens"), False)
     if canonical not in CONFIGURED or bare == plain or not bare:
         return 0.0
     own = re.split(r"[./]", name)[-1] == canonical or (bare == canonical.lower() and len(canonical) > 1)
@@ -263,11 +269,16 @@ def _known(plain: str, canonical: str, aliases: tuple[str, ...], first: bool) ->
     if first and canonical == "C" and (unit := compute_unit(plain)):
         return unit
     own = first and plain == canonical.lower() and len(canonical) > 1
-    words = set(re.split(r"[^a-z]+", plain))
-    own = own or (
-        first and canonical == "loss" and "loss" in words and bool(words & SPLITS) and words <= SPLITS | {"loss"}
-    )
-    return 1.0 if own or any(fnmatchcase(plain, alias) for alias in aliases) else 0.0
+    if first and canonical == "loss" and not own:
+        words = set(re.split(r"[^a-z]+", plain))
+        own = "loss" in words and bool(words & SPLITS) and words <= SPLITS | {"loss"}
+    return 1.0 if own or _any_of(aliases).match(plain) else 0.0
+
+
+@cache
+def _any_of(aliases: tuple[str, ...]) -> re.Pattern[str]:
+    """What fits any of some aliases, which may hold the wildcards of file names."""
+    return re.compile("|".join(map(translate, aliases)) or r"(?!)")
 
 
 def in_shell(name: str) -> str:

@@ -44,6 +44,7 @@ HELD = frozenset({"lr", "peak_lr"}.union(*HOLDING.values()))
 FOOTNOTE = re.compile(r"(?<=[a-z.])\s*[*†‡§]+$", re.IGNORECASE)  #: behind a word
 POWER = re.compile(r"(\d+(?:\.\d+)?)\s*(?:\^|\*\*)\s*[({]?\s*([+-]?\d+(?:\.\d+)?)\s*[)}]?")
 TIMES_POWER = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*[x×*·]\s*10\s*(?:\^|\*\*)\s*[({]?\s*([+-]?\d+)\s*[)}]?", re.I)
+ONE_IN_LIST = re.compile(r"\[\s*[^\[\],\s]+\s*\]")  #: as a scheduler gives its learning rate
 RAISED = re.compile(r"[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 RAISED_DECIMAL = re.compile(r"[+-]?\d*\.\d+\s*[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")  #: not 2.5×10⁷
 DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
@@ -133,6 +134,7 @@ def _bare(text: str) -> str:
     if len(plain) > MOST_LETTERS:
         return plain
     plain = upright(plain).replace("−", "-")
+    plain = plain[1:-1].strip() if ONE_IN_LIST.fullmatch(plain) else plain
     while found := EMPHASIS.match(plain):
         plain = (found[2] + plain[found.end() :]).strip()
     found = BESIDE.match(plain)

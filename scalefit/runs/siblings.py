@@ -11,7 +11,8 @@ import pandas as pd
 from scalefit.errors import counted, its, listed
 from scalefit.runs.divergence import divergence
 from scalefit.runs.endings import COMPLETE, LOW, spacing
-from scalefit.runs.table import Note, Runs, axis_of, spans
+from scalefit.runs.table import Note, Runs, axis_of
+from scalefit.runs.trajectory import spans
 
 SHOWN = 5
 DONE = frozenset({"done", "finished", "completed", "success", "diverged"})  #: the status of a run that reached its end

@@ -15,7 +15,7 @@ from scalefit.notices import DOUBT, NOTE, Notice
 from scalefit.quoting import quoted
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.matching import Binding
-from scalefit.runs.trajectory import LearningRates, Trajectory, rows_of
+from scalefit.runs.trajectory import LearningRates, Trajectory, rows_of, spans
 
 #: Columns that follow from two others: name -> (C = 6 N D solved for it, the names in it).
 SHOWN = 12  #: columns and rows of a table that are shown
@@ -39,8 +39,8 @@ class Note:
 
     @property
     def notice(self) -> Notice:
-        """The note as a line of an answer; what is suspect is a doubt."""
-        return Notice(self.text, DOUBT if self.kind == "suspect" else NOTE)
+        """The note as a line of an answer; what is suspect or undecided is a doubt."""
+        return Notice(self.text, DOUBT if self.kind in ("suspect", "undecided") else NOTE)
 
 
 @dataclass(frozen=True)
@@ -265,15 +265,6 @@ class Runs:
 def axis_of(curves: pd.DataFrame) -> str:
     """The column along which curves are logged: step, else tokens."""
     return next((name for name in ("step", "tokens") if name in curves.columns), "epoch")
-
-
-def spans(curves: pd.DataFrame) -> list[tuple[str, int, int]]:
-    """(run, start, stop) of each run that has rows, in order; `run` is categorical with nondecreasing codes."""
-    codes, categories = curves["run"].cat.codes.to_numpy(), curves["run"].cat.categories
-    bounds = np.searchsorted(codes, np.arange(len(categories) + 1, dtype=np.int64).astype(codes.dtype))
-    bounds[-1] = len(codes)
-    limits = zip(categories, bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
-    return [(str(run), start, stop) for run, start, stop in limits if stop > start]
 
 
 def last_rows(curves: pd.DataFrame) -> list[int]:

@@ -94,12 +94,13 @@ class LearningRates:
         found: dict[str, list[str]] = {}
         if self.rows is None or self.given is not None or self.warmup is not None:
             return found
-        head = self.rows.groupby("run", observed=True, sort=False).head(FIRST)[["run", "step", "lr"]].dropna()
-        begun = head.groupby("run", observed=True, sort=False)["step"].transform("first")
-        for run, part in head[begun > 1].groupby("run", observed=True, sort=False):
-            at, lr = part["step"].to_numpy(), part["lr"].to_numpy(dtype=float)
-            if rows := rises_from_zero(at, lr):
-                found.setdefault(guessed_warmup(int(at[rows - 1]), rows), []).append(str(run))
+        steps, rates = self.rows["step"].to_numpy(), self.rows["lr"].to_numpy(dtype=float)
+        for run, start, stop in spans(self.rows):
+            head = slice(start, min(stop, start + FIRST))
+            known = ~(np.isnan(steps[head]) | np.isnan(rates[head]))
+            at, lr = steps[head][known], rates[head][known]
+            if len(at) and at[0] > 1 and (rows := rises_from_zero(at, lr)):
+                found.setdefault(guessed_warmup(int(at[rows - 1]), rows), []).append(run)
         return found
 
     def _scheduled(self, run: str, steps: NDArray[np.int64], last: int, given: Mapping[str, Schedule]) -> Trajectory:
@@ -122,6 +123,15 @@ def rows_of(frame: pd.DataFrame, run: str) -> pd.DataFrame:
     codes = runs.codes.to_numpy()
     code = codes.dtype.type(list(runs.categories).index(run))
     return frame.iloc[np.searchsorted(codes, code) : np.searchsorted(codes, code, side="right")]
+
+
+def spans(curves: pd.DataFrame) -> list[tuple[str, int, int]]:
+    """(run, start, stop) of each run that has rows, in order; `run` is categorical with nondecreasing codes."""
+    codes, categories = curves["run"].cat.codes.to_numpy(), curves["run"].cat.categories
+    bounds = np.searchsorted(codes, np.arange(len(categories) + 1, dtype=np.int64).astype(codes.dtype))
+    bounds[-1] = len(codes)
+    limits = zip(categories, bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
+    return [(str(run), start, stop) for run, start, stop in limits if stop > start]
 
 
 def schedules_of(source: ScheduleSource, table: pd.DataFrame, warmup: int | None) -> LearningRates:

@@ -213,6 +213,7 @@ def _is_unit(pieces: list[re.Match[str]], counting: list[bool], at: int) -> bool
     return counting[at + 1] and (pieces[at][0].isupper() or word == "k")
 
 
+@lru_cache(maxsize=1 << 12)
 def kind_counted(name: str) -> str:
     """Tokens or params, where the brackets of a name say that it counts these, with a unit or without; else "".
 
@@ -253,7 +254,8 @@ def worded(name: str, canonical: str) -> bool:
         return one and words <= STEP_WORDS | STEP_BESIDE and not (several and words & {"num", "n", "number", "count"})
     if canonical in ("tokens", "D"):
         beside = TRAINED | OF_DATA if words & {"data", "dataset", "corpus"} else TRAINED
-        return bool(words & TOKEN_WORDS) and words <= beside | TOKEN_WORDS
+        ratio = re.search(r"(?:^|[^a-z])n\s*/|/\s*n(?:$|[^a-z])", name.lower())
+        return bool(words & TOKEN_WORDS) and words <= beside | TOKEN_WORDS and not ratio
     if canonical != "loss" or not words & {"loss", "nll"} or words & OTHER_LOSSES:
         return False
     return bool(words & SPLITS) or words <= BESIDE
@@ -272,11 +274,13 @@ def averages_beside(name: str, others: list[str]) -> list[str]:
     return [each for each, own in ours.items() if own & AVERAGES and own - AVERAGES == words - AVERAGES]
 
 
-def words_of(name: str) -> set[str]:
+@lru_cache(maxsize=1 << 12)
+def words_of(name: str) -> frozenset[str]:
     """The words of a name, without a unit in brackets; valLoss has two."""
-    return set(re.split(r"[^a-z0-9]+", spaced(re.sub(r"[\(\[].*?[\)\]]", "", name)).lower())) - {""}
+    return frozenset(re.split(r"[^a-z0-9]+", spaced(re.sub(r"[\(\[].*?[\)\]]", "", name)).lower())) - {""}
 
 
+@lru_cache(maxsize=1 << 12)
 def spaced(name: str) -> str:
     """A name with `_` where a capital begins a word.
 

@@ -17,6 +17,7 @@ from scalefit.solver.model import BoundLaw
 from scalefit.solver.objective import Objective
 
 RIDGE = 1e-13
+USUAL = 1e150  #: numbers whose squares are finite are below this
 MOST_BOUNDED = 6  #: beyond this many bounded linear parameters supports are not enumerated but clipped
 
 
@@ -69,7 +70,8 @@ def _solve(model: BoundLaw, columns: FloatArray, values: FloatArray, weights: Fl
     """Bounded weighted least squares for a batch: columns (B, k, n), values and weights (B, n)."""
     low, high = model.low[model.linear], model.high[model.linear]
     base = np.where(np.isfinite(low), low, 0.0)
-    columns = np.where(np.isfinite(columns), columns, 0.0)
+    finite = np.isfinite(columns)
+    columns = columns if finite.all() else np.where(finite, columns, 0.0)
     if base.any():
         values = values - base @ columns
     solved = base + _solve_above(columns, values, weights, np.isfinite(low))
@@ -99,20 +101,21 @@ def _solve_above(
 def _enumerate(gram: FloatArray, right: FloatArray, bounded: np.ndarray) -> FloatArray:
     """The non-negative (where bounded) minimiser of x'Gx/2 - b'x, by trying every support."""
     batch, k = right.shape
+    x = np.asarray(np.linalg.solve(gram + RIDGE * np.eye(k), right[:, :, None])[..., 0], dtype=float)
     if bounded.sum() > MOST_BOUNDED:
-        x = _solve_support(gram, right, np.ones(k, dtype=bool))
         return np.where(bounded, np.maximum(x, 0.0), x)
+    if (np.abs(x) < USUAL).all() and ((x >= 0) | ~bounded).all():  # the support of all is that of every member
+        return x
     best = np.zeros((batch, k))
     best_cost = np.full(batch, np.inf)
     for choice in product((True, False), repeat=int(bounded.sum())):
         support = np.ones(k, dtype=bool)
         support[bounded] = choice
-        x = _solve_support(gram, right, support) if support.any() else np.zeros((batch, k))
+        if not support.all():
+            x = _solve_support(gram, right, support) if support.any() else np.zeros((batch, k))
         cost = np.sum((0.5 * (x[:, None, :] @ gram)[:, 0] - right) * x, axis=1)
         allowed = np.all((x >= 0) | ~bounded, axis=1) & (cost < best_cost)
         best[allowed], best_cost[allowed] = x[allowed], cost[allowed]
-        if allowed.all() and support.all():
-            break
     return best
 
 

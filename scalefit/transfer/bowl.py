@@ -10,8 +10,9 @@ restricted likelihood as in Rasmussen and Williams, Gaussian Processes for Machi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import product
 
 import numpy as np
@@ -62,7 +63,7 @@ def fit_bowl(
     fits = _fits(x, y, trend, freedom)
     weight, kept = fits.weight, fits.kept
     taken = rng.multinomial(draws, weight)
-    curves = {i: fits.curve(i, x, places, there) for i in kept}
+    curves = dict(zip(kept, fits.curves(x, places, there), strict=True))
     mean = np.sum([weight[i] * curves[i][0] for i in kept], axis=0)
     drawn = [_drawn(*curves[i], fits.variance[i], int(taken[i]), freedom, rng) for i in kept if taken[i]]
     return Bowl(places, mean, fits.fitted(trend), fits.sigma, freedom, rng.permutation(np.concatenate(drawn)))
@@ -92,7 +93,8 @@ def known_at(x: FloatArray, y: FloatArray, seed: FloatArray, place: float) -> Kn
     if freedom <= 2:
         return Known(float("nan"), float("inf"), max(freedom, 0))
     fits = _fits(x, y, trend, freedom)
-    mean, variance = (np.array(each) for each in zip(*(_at(fits, i, x, at, there) for i in fits.kept), strict=True))
+    curves = fits.curves(x, at, there)
+    mean, variance = np.array([one[0] for one, _ in curves]), np.array([own[0, 0] for _, own in curves])
     weight = fits.weight[fits.kept]
     value, wider = float(weight @ mean), freedom / (freedom - 2)
     curve = float(weight @ (wider * variance * fits.variance[fits.kept] + (mean - value) ** 2))
@@ -105,12 +107,6 @@ def fitted_to(x: FloatArray, y: FloatArray, seed: FloatArray) -> FloatArray:
     if freedom <= 0:
         return np.asarray(trend @ np.linalg.lstsq(trend, y, rcond=None)[0])
     return _fits(x, y, trend, freedom).fitted(trend)
-
-
-def _at(fits: _Fits, kind: int, x: FloatArray, at: FloatArray, there: FloatArray) -> tuple[float, float]:
-    """Mean and variance at one place, the latter in units of the noise's."""
-    mean, covariance = fits.curve(kind, x, at, there)
-    return float(mean[0]), float(covariance[0, 0])
 
 
 def _trends(x: FloatArray, seed: FloatArray, places: FloatArray) -> tuple[FloatArray, FloatArray, int]:
@@ -151,11 +147,15 @@ def _drawn(
 KINDS = ((0.0, LENGTHS[0], False), *product(RATIOS, LENGTHS, (False, True)))
 
 
-def _covariance(distance: FloatArray, kind: int) -> FloatArray:
-    """Covariance of f at some distances, in units of the noise's variance: Matern 5/2, or 3/2 where corners may be."""
-    ratio, length, corners = KINDS[kind]
-    r = np.sqrt(3.0 if corners else 5.0) * np.abs(distance) / length
-    return np.asarray(ratio**2 * ((1 + r + (0.0 if corners else r**2 / 3)) * np.exp(-r)))
+def _covariances(distance: FloatArray, kinds: Sequence[int]) -> list[FloatArray]:
+    """Covariances of f at some distances, in units of the noise's variance: Matern 5/2, or 3/2 where corners may be."""
+
+    @cache
+    def shape(length: float, corners: bool) -> FloatArray:
+        r = np.sqrt(3.0 if corners else 5.0) * np.abs(distance) / length
+        return np.asarray((1 + r + (0.0 if corners else r**2 / 3)) * np.exp(-r))
+
+    return [np.asarray(ratio**2 * shape(*rest)) for ratio, *rest in (KINDS[kind] for kind in kinds)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,13 +174,17 @@ class _Fits:
     constants: FloatArray
     misfit: FloatArray
 
-    def curve(self, kind: int, x: FloatArray, places: FloatArray, there: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Mean (m,) and covariance (m, m), in units of the noise's variance, at places with the trend ``there``."""
-        half = np.linalg.solve(self.root[kind], _covariance(places[:, None] - x, kind).T)  # (n, m)
-        gap = there - half.T @ self.trend[kind]
-        own = _covariance(places[:, None] - places, kind)
-        mean = there @ self.constants[kind] + half.T @ self.misfit[kind]
-        return mean, own - half.T @ half + gap @ self.inverse[kind] @ gap.T
+    def curves(self, x: FloatArray, places: FloatArray, there: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
+        """Of each likely kind the mean (m,) and covariance (m, m), in units of the noise's variance, at places with
+        the trend ``there``."""
+        between, among = (_covariances(places[:, None] - other, self.kept) for other in (x, places))
+        found = []
+        for kind, across, own in zip(self.kept, between, among, strict=True):
+            half = np.linalg.solve(self.root[kind], across.T)  # (n, m)
+            gap = there - half.T @ self.trend[kind]
+            mean = there @ self.constants[kind] + half.T @ self.misfit[kind]
+            found.append((mean, own - half.T @ half + gap @ self.inverse[kind] @ gap.T))
+        return found
 
     @cached_property
     def weight(self) -> FloatArray:
@@ -208,7 +212,7 @@ class _Fits:
 
 def _fits(x: FloatArray, y: FloatArray, trend: FloatArray, freedom: int) -> _Fits:
     n, p = trend.shape
-    inside = np.stack([_covariance(x[:, None] - x, kind) for kind in range(len(KINDS))])
+    inside = np.stack(_covariances(x[:, None] - x, range(len(KINDS))))
     root = np.asarray(np.linalg.cholesky(np.eye(n) + inside), dtype=float)
     both = np.linalg.solve(root, np.broadcast_to(np.column_stack([trend, y]), (len(KINDS), n, p + 1)))
     X, Y = both[..., :p], both[..., p]

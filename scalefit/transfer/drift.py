@@ -61,13 +61,13 @@ def drift_line(x: FloatArray, y: FloatArray, seed: int = 0) -> tuple[FloatArray,
 
 def _stray_weights(x: FloatArray, y: FloatArray, variance: FloatArray) -> FloatArray:
     """Posterior probability of each of ``TAUS``."""
-    columns, log = np.stack([np.ones_like(x), x], axis=1), np.empty(len(TAUS))
-    for i, tau in enumerate(TAUS):
-        each = 1 / (variance + tau**2)
-        precision = columns.T @ (each[:, None] * columns)
-        left = y - columns @ np.linalg.solve(precision, columns.T @ (each * y))
-        likelihood = 0.5 * np.log(each).sum() - 0.5 * np.linalg.slogdet(precision)[1] - 0.5 * each @ left**2
-        log[i] = likelihood - STRAY_WORTH * (np.log(tau) + 0.5 * (STRAY / tau) ** 2)  # on a grid even in log tau
+    columns = np.stack([np.ones_like(x), x], axis=1)
+    each = 1 / (variance + TAUS[:, None] ** 2)  # (taus, n)
+    precision = columns.T @ (each[:, :, None] * columns)
+    line = np.linalg.solve(precision, ((each * y) @ columns)[:, :, None])[:, :, 0]
+    left = y - line @ columns.T
+    likelihood = 0.5 * (np.log(each) - each * left**2).sum(axis=1) - 0.5 * np.linalg.slogdet(precision)[1]
+    log = likelihood - STRAY_WORTH * (np.log(TAUS) + 0.5 * (STRAY / TAUS) ** 2)  # on a grid even in log tau
     weight = np.exp(log - log.max())
     return np.asarray(weight / weight.sum())
 

@@ -48,7 +48,7 @@ def bootstrap(
     *,
     draws: int,
     seed: int,
-    method: Method = "auto",
+    method: Method,
     sigma: float,
     workers: int | None = None,
 ) -> FloatArray:

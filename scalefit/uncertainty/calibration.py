@@ -30,8 +30,8 @@ The estimate of a fold is
 least squares with the weights of normal errors; it counts less where noise and draws leave it open by more than DOUBT.
 As k is estimated from few folds, it is widened by Student's t. With the probability that the law misses nothing
 (``misfit`` estimates it) m is 0: the interval is that of the mixture of both cases. Errors are those from the centre of
-the interval, which lies PULL of the way from the prediction to that of the law's other form (``forms``: fitted mostly
-to the largest rows, with constants drawn towards published ones), as far as the law misses something.
+the interval, which is the prediction of the law's other form (``forms``: fitted mostly to the largest rows, with
+constants drawn towards published ones), as far as the law misses something.
 docs/intervals.md names the data sets that set the constants.
 """
 
@@ -61,7 +61,6 @@ SHORTEST = 1e-3  #: share of the steps below which falls count as equally long
 PRIOR_FOLDS = 2.0  #: how many folds the factor k = 1 counts as that is assumed before any back-test
 WORST = 8.0  #: largest estimate of k that a single fold can give
 DOUBT = 3.0  #: standard error of an estimate of k^2 at which it counts half
-PULL = 2 / 3  #: part of the way to the law's other form at which an interval has its centre
 PER_RUN, PER_DECADE = 0.001, 0.0125  #: what earlier versions assumed of every law on a held-out run, and a decade
 LEVEL = 0.9
 LEAST_SIDE = 0.05  #: smallest share of the draws' range on either side of the fit
@@ -211,9 +210,9 @@ def towards(other: FloatArray, centre: FloatArray) -> FloatArray:
     """By how much the centre of an interval lies above a prediction (n,), where another form of the law predicts so.
 
     >>> towards(np.array([5.0, np.nan]), np.array([2.0, 2.0])).tolist()
-    [2.0, 0.0]
+    [3.0, 0.0]
     """
-    return np.where(np.isfinite(other), PULL * (other - centre), 0.0)
+    return np.where(np.isfinite(other), other - centre, 0.0)
 
 
 def small_sample(blocks: int, rows: int, parameters: int, method: Method) -> float:

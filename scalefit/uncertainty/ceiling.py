@@ -87,9 +87,8 @@ def never_rises(
     for name, values in fitted.items():
         low, high, there = float(values.min()), float(values.max()), asked[name]
         grid = _outwards(low, high, there)
-        at = {other: column[some][:, None] + np.zeros(len(grid)) for other, column in fitted.items()}
-        at[name] = grid + np.zeros((len(some), 1))
-        flat = {other: column.ravel() for other, column in at.items()}
+        flat = {other: np.repeat(column[some], len(grid)) for other, column in fitted.items()}
+        flat[name] = np.tile(grid, len(some))
         with np.errstate(all="ignore"):
             made = np.asarray(law.evaluate(flat, parameters)) + np.zeros(grid.size * len(some))
         made = made.reshape(-1, len(grid))

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-NAMES = re.findall(r"(?m)^  ([a-z-]+) ", commands.run("scalefit --help").stdout.split("Commands:")[1])
+NAMES = list(commands.examples())
 FIT = "scalefit fit runs.csv --law chinchilla"
 
 
@@ -39,27 +39,20 @@ def there(tmp_path, monkeypatch):
         sys.modules["matplotlib.pyplot"].close("all")
 
 
-def examples(name):
-    """The commands below ``Example:`` in a command's help."""
-    text = invoke(name, "--help").stdout
-    below = text.split("Example:")[1].split("\nOptions:")[0]
-    return [line.strip() for line in below.replace("\\\n", " ").splitlines() if line.strip()]
-
-
 @pytest.fixture(scope="module")
 def example_folder(tmp_path_factory):
     """One folder for all examples, in which that of ``fit`` has left its fit."""
     folder = commands.workspace(tmp_path_factory.mktemp("examples"))
     commands.evaluations().to_csv(folder / "evaluations.csv", index=False)
     with contextlib.chdir(folder):
-        assert {commands.run(line).exit_code for line in examples("fit")} == {0}
+        assert {commands.run(line).exit_code for line in commands.examples()["fit"]} == {0}
     return folder
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_example_of_every_help_runs(name, example_folder, monkeypatch, few_draws):
     monkeypatch.chdir(example_folder)
-    lines = examples(name)
+    lines = commands.examples()[name]
     assert lines
     for line in lines:
         assert line.split()[:2] == ["scalefit", name], line
@@ -68,7 +61,7 @@ def test_the_example_of_every_help_runs(name, example_folder, monkeypatch, few_d
         assert result.stdout
 
 
-@pytest.mark.parametrize("name", NAMES)
+@commands.cases("name", NAMES)
 def test_every_command_knows_the_common_options(name):
     text = invoke(name, "--help").stdout
     assert all(option in text for option in ("--json", "--csv", "--exit-zero", "-h, --help"))

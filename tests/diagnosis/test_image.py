@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import commands
 import numpy as np
-import pytest
 
 import scalefit as sf
 from scalefit.diagnosis.image import floors, no_image, without_image
@@ -21,7 +21,7 @@ def test_at_and_below_the_floor_there_is_no_value():
     assert without_image(law, MAP, {"loss_source": np.array([2.5])}) == []
 
 
-@pytest.mark.parametrize("law", [sf.find_law(name) for name in sf.law_names()], ids=sf.law_names())
+@commands.cases("law", [sf.find_law(name) for name in sf.law_names()])
 def test_every_floor_is_a_parameter_and_its_variable_is_one(law):
     assert law.floors.keys() <= law.parameters.keys()
     assert {*law.floors.values()} <= law.variables.keys()

@@ -47,6 +47,19 @@ def test_groups_are_the_values_of_any_column_and_each_says_why_it_cannot_be_fitt
     assert none["reason"].str.contains("3 rows for 3 free parameters").all()
 
 
+def test_curves_of_several_runs_in_one_fit_are_counted_and_told(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
+    curves = _curves((12, 30, 21))
+    made = sf.fit_many(curves, "power-floor:over=step", by="task")
+    assert made["runs"].to_list() == [2, 1]
+    assert "runs" not in sf.fit_many(curves, "power-floor:over=step")
+    curves.to_csv(tmp_path / "curves.csv", index=False)
+    command = ["fit", str(tmp_path / "curves.csv"), "--law", "power-floor:over=step", "--exit-zero", "--each"]
+    for by, told in (("task", True), ("run", False)):
+        with pytest.raises(SystemExit):
+            main([*command, by])
+        assert ("curves of up to 2 runs are pooled in one fit" in capsys.readouterr().out) == told
+
+
 def test_a_law_whose_box_depends_on_the_rows_is_refused_by_name() -> None:
     pairs = _curves((30,)).assign(loss_source=lambda table: table["loss"] + 1)
     with pytest.raises(sf.InputError, match="law loss-to-loss is fitted to each set of rows in another way"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from math import exp, factorial, log, log2, prod
 
+import commands
 import numpy as np
 import pytest
 
@@ -149,7 +150,7 @@ def drawn(law, seed):
     return {name: float(round(value)) if name == "samples" else value for name, value in found.items()}
 
 
-@pytest.mark.parametrize("spec", PRINTED)
+@commands.cases("spec", PRINTED)
 def test_a_law_is_its_printed_formula(spec):
     law = find_law(spec)
     for seed in range(3):

@@ -28,19 +28,6 @@ def noisy(loss, noise, seed=0):
     return pd.DataFrame({**AT, "loss": loss * np.exp(noise * np.random.default_rng(seed).standard_normal(len(loss)))})
 
 
-def test_at_k_one_the_terms_add_up():
-    joined = find_law("skaling").evaluate(AT, {**COUPLED, "k": 1.0})
-    added = find_law("chinchilla").evaluate(AT, {"E": 1.6, "A": 90.0, "B": 360.0, "alpha": 0.24, "beta": 0.29})
-    np.testing.assert_allclose(joined, added, rtol=1e-13)
-
-
-def test_at_k_beta_one_is_nested_in_the_other():
-    joined = find_law("skaling").evaluate(AT, {**COUPLED, "k": 0.29})
-    sizes = {"A": 90.0 ** (1 / 0.24), "B": 360.0 ** (1 / 0.29)}
-    nested = find_law("kaplan-floor").evaluate(AT, {"E": 1.6, "alpha": 0.24, "beta": 0.29, **sizes})
-    np.testing.assert_allclose(joined, nested, rtol=1e-12)
-
-
 def test_it_is_the_form_that_the_source_writes():
     A, B, alpha, beta, k = (COUPLED[name] for name in ("A", "B", "alpha", "beta", "k"))
     inside = A ** (1 / k) * N ** (-alpha / k) + (A * B) ** (1 / k) * D ** (-beta / k)

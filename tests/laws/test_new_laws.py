@@ -47,11 +47,3 @@ def test_one_number_is_no_group():
 def test_the_timescale_of_weight_decay_is_found():
     found = sf.fit(pd.DataFrame({"N": N, "D": D, **TABLES["adamw-timescale"]}), "adamw-timescale")
     assert (found["K"], found["m"]) == pytest.approx((0.8, 0.5), rel=1e-8)
-
-
-def test_with_one_expert_it_is_the_additive_law():
-    at = {"E": 1.7, "A": 400.0, "B": 410.0, "alpha": 0.34, "beta": 0.28}
-    bent = {"delta": 0.3, "omega": -0.2, "gamma": 0.01, "zeta": 0.02}
-    plain = sf.find_law("chinchilla").evaluate({"N": N, "D": D}, at)
-    dense = sf.find_law("expert-count").evaluate({"N": N, "D": D, "experts": np.ones_like(N)}, at | bent)
-    np.testing.assert_allclose(dense, plain, rtol=1e-12)

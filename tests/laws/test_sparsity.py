@@ -11,14 +11,6 @@ CONSTANTS = {"e": 1.2, "a": 400.0, "b": 410.0, "c": 0.4, "d": 20.0}
 CONSTANTS |= {"alpha": 0.34, "beta": 0.28, "lam": -0.2, "delta": 0.15, "gamma": 0.16}
 
 
-def test_a_dense_model_obeys_the_additive_law_with_its_two_constants_added():
-    at = {"N_total": np.array([1e9, 1e10]), "D": np.array([2e10, 4e11])}
-    additive = {"E": 1.2 + 0.4, "A": 400.0, "B": 410.0, "alpha": 0.34, "beta": 0.28}
-    plain = find_law("chinchilla").evaluate({"N": at["N_total"], "D": at["D"]}, additive)
-    dense = find_law("sparsity").evaluate({**at, "sparsity": np.zeros(2)}, CONSTANTS)
-    np.testing.assert_allclose(dense, plain + 20.0 * at["N_total"] ** -0.16, rtol=1e-14)
-
-
 def test_one_expert_of_sixty_four_by_hand():
     got = find_law("sparsity").evaluate({"N_total": 1e9, "D": 2e10, "sparsity": 63 / 64}, CONSTANTS)
     by_hand = 1.2 + 400 / 1e9**0.34 + 410 / 2e10**0.28 + 0.4 * 64**-0.2 + 20 * 64**0.15 / 1e9**0.16

@@ -11,6 +11,7 @@ import pytest
 
 import scalefit as sf
 from scalefit.laws.kaplan_floor import KaplanFloor
+from scalefit.planning.downstream import translate
 from scalefit.planning.downstream.answer import through
 from scalefit.planning.downstream.chain import chained, spread_out
 
@@ -186,3 +187,12 @@ class TestWhatIsBelievedOfTheSigmoid:
         """Of five evaluations' mean it would be narrower: one scatters by .004."""
         found = sf.task_ladder(self.ladder(), draws=20, N=1.2e9, D=4e10)
         assert found.reached[2] - found.reached[1] > 2 * 1.645 * 0.004 * 0.8
+
+
+def test_without_a_law_that_of_the_source_is_the_one_that_predicts_its_held_out_runs():
+    N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e7, 3e9, 5), np.geomspace(1e9, 1e11, 5)))
+    table = pd.DataFrame({"N": N, "D": D, "loss": KaplanFloor.formula(N, D, 1.7, 4e8, 4e9, 0.34, 0.28)})
+    settings = {"draws": 0, "seed": 0}
+    assert translate._forecaster(table, None, {"N": 1e10, "D": 1e12}, settings).law.name == "kaplan-floor"
+    with pytest.raises(sf.ScalefitError):
+        translate._forecaster(table[table["N"] < 2e7], None, {}, settings)

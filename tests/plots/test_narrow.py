@@ -67,7 +67,7 @@ def test_words_that_fit_are_left_alone():
     ax = new_axes(None, (6.0, 4.2))
     ax.set_xlabel("training compute")
     (line,) = ax.plot([1, 2], [1, 2], marker="o", markersize=4)
-    finish(ax.figure)
+    assert finish(ax.figure), "the axes keep their room"
     assert ax.get_xlabel() == "training compute"
     assert line.get_markersize() == 4
     plt.close(ax.figure)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from types import SimpleNamespace
 
+import commands
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -48,8 +49,8 @@ def frame(**columns):
 # --- numbers and ticks ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("write", "value", "text"),
+@commands.cases(
+    "write, value, text",
     [
         (ticks.short_number, 999.9999999999, "1k"),
         (ticks.short_number, 999.9, "999.9"),

@@ -68,6 +68,7 @@ def test_the_examples_that_caused_it_are_first_and_the_weights_are_of_before(tex
     assert spike["since"] in (44, 39)  # weights are kept every five steps, and the last but one are compared
     rose = [each for each in spike["examples"] if each["change"] > 0]
     assert len(rose) == 5
+    assert {each["step"] for each in spike["examples"]} <= {47, 48, 49, 50}  # the last four batches
     source = Ensemble([replace(BASE, data=text)]).source
     for each in spike["examples"]:
         tokens = source.batch(0, each["step"], 8)["tokens"][each["example"]]

@@ -127,6 +127,8 @@ def test_the_page_of_an_answer_begins_with_its_verdict_and_keeps_its_warnings():
     assert (made.verdict, list(made.warnings)) == ("calm at step 9", ["beware"])
     assert [section.title for section in made.sections] == ["Answer", "Table", "How the logs were read", "Provenance"]
     assert "beware" not in str(made.sections[0].blocks)
+    long = page_of("scalefit watch", ["x" * 401], None, [], [])
+    assert long.verdict == "x" * 400 + " … (401 letters)"
 
 
 @pytest.mark.parametrize(("lines", "told"), [(400, False), (401, True)])

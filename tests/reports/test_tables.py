@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 
+import commands
 import numpy as np
 import pandas as pd
 import pytest
@@ -82,7 +83,11 @@ def test_latex_has_rules_mathematics_and_no_special_letters():
     assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 1
 
 
-@pytest.mark.parametrize("law", sorted(standard_laws()))
+def test_an_exponent_loses_its_parentheses_where_they_hold_all_of_it():
+    assert latex_of("L = (a + b)^-(alpha + beta) + c^(1/2)") == r"L = (a + b)^{-(\alpha + \beta)} + c^{1/2}"
+
+
+@commands.cases("law", sorted(standard_laws()))
 def test_every_equation_of_the_registry_becomes_latex_with_matching_braces(law):
     text = latex_of(standard_laws()[law]().equation)
     depth = np.cumsum([(letter in "{") - (letter in "}") for letter in text])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import commands
 import numpy as np
-import pytest
 
 from scalefit.rows.streams import run_blocks
 from scalefit.runs import Trajectory
@@ -21,9 +21,9 @@ class Blocked:
             yield {"S1": whole[begin : begin + self.size]}
 
 
-@pytest.mark.parametrize("size", [1, 2, 5, 7, 10, 100])
-@pytest.mark.parametrize("steps", [np.arange(1, 41), np.arange(5, 41, 5), np.array([3, 4, 7, 20, 21, 22, 39, 40])])
-@pytest.mark.parametrize("warmup", [0, 4, 20])
+@commands.cases("size", [1, 2, 5, 7, 10, 100])
+@commands.cases("steps", [np.arange(1, 41), np.arange(5, 41, 5), np.array([3, 4, 7, 20, 21, 22, 39, 40])])
+@commands.cases("warmup", [0, 4, 20])
 def test_rows_do_not_depend_on_blocks(size, steps, warmup):
     lr = 1e-3 * (1 + np.arange(41) % 7)
     found = list(run_blocks(Blocked(size), Trajectory("a", steps, lr, warmup, ""), {"N": 1e6}))

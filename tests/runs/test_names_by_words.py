@@ -1,5 +1,6 @@
 """Names of N, D and the loss by the words that they consist of; a name with any other word is no guess."""
 
+import commands
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,8 +16,8 @@ def bound(*names):
     return {binding.source: binding.name for binding in match(names)}
 
 
-@pytest.mark.parametrize(
-    ("name", "canonical"),
+@commands.cases(
+    "name, canonical",
     [
         ("n_params_nonemb", "N"),
         ("params_no_emb", "N"),
@@ -44,7 +45,7 @@ def test_names_of_known_words(name, canonical):
     assert bound("x", name) == {name: canonical}
 
 
-@pytest.mark.parametrize(
+@commands.cases(
     "name",
     [
         *("trainable_params", "active_params", "params_per_expert", "emb_params", "embedding_params", "param_norm"),

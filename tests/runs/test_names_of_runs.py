@@ -30,6 +30,11 @@ def test_curves_by_a_word(column, settings):
     assert any(column in note.text for note in runs.notes if note.kind == "named")
 
 
+def test_one_curve_without_a_name_is_one_run_and_one_note():
+    runs = sf.read_runs(pd.DataFrame({"step": STEPS, "loss": 3 - STEPS / 512}))
+    assert [note.count for note in runs.notes if "all rows are one run" in note.text] == [1]
+
+
 def test_a_word_that_several_curves_have_is_no_name():
     runs = sf.read_runs(curves("model", ["small", "small", "base", "base"], seed=[0, 1, 0, 1]))
     assert len(runs) == 4 and len(set(runs.names)) == 4 and "small" not in runs.names

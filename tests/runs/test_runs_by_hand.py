@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import commands
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,8 +17,8 @@ from scalefit.runs.endings import spacing, unfinished
 from scalefit.runs.final import diverged, final_losses, finished, marked
 from scalefit.runs.matching import match
 from scalefit.runs.siblings import lost_runs, stopped, unfinished_by_status
-from scalefit.runs.table import Runs, last_rows, spans
-from scalefit.runs.trajectory import LearningRates, rows_of, schedules_of
+from scalefit.runs.table import Runs, last_rows
+from scalefit.runs.trajectory import LearningRates, rows_of, schedules_of, spans
 from scalefit.runs.wording import header_scale
 from scalefit.schedules import parse_schedule
 
@@ -562,8 +563,7 @@ def test_compute_size_and_data_from_one_another(name, given, wanted):
         Runs(None, pd.DataFrame({"run": ["a"], "loss": [3.0]})).with_derived(name)
 
 
-@pytest.mark.parametrize(
-    ("unit", "factor"),
+@commands.cases("unit, factor",
     [("K", 1e3), ("M", 1e6), ("millions", 1e6), ("B", 1e9), ("billion", 1e9), ("bn", 1e9), ("T", 1e12),
      ("trillions", 1e12), ("trillion", 1e12), ("million", 1e6), ("mn", 1e6), ("billions", 1e9), ("thousands", 1e3),
      ("10^9", 1e9), ("in 1e6", 1e6), ("M tokens", 1e6), ("Btok", 1e9), ("thousands of tokens", 1e3), ("mio", 1e6),

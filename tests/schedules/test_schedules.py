@@ -241,8 +241,8 @@ def test_steps_past_the_end_hold_the_last_value():
     assert sc.cosine([100, 150], peak_lr=1.0, steps=100, final=0.1).round(14).tolist() == [0.1, 0.1]
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
+@commands.cases(
+    "text, words",
     [
         ("cosin:peak_lr=1,steps=9", "unknown schedule 'cosin'; did you mean cosine"),
         ("zzz:peak_lr=1", "use one of constant, linear"),

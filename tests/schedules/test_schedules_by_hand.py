@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import commands
 import numpy as np
 import pytest
 
@@ -147,8 +148,8 @@ def test_levels_never_fall_below_the_final_rate():
     assert sh.inverse_sqrt([10, 40], peak_lr=1.0, warmup=10, timescale=10).tolist() == [1, 0.5]
 
 
-@pytest.mark.parametrize(
-    ("call", "said"),
+@commands.cases(
+    "call, said",
     [
         (lambda: sh.multi_step(0, peak_lr=1.0, at=[5], factor=0.0), "factor above 0"),
         (lambda: sh.inverse_sqrt(0, peak_lr=1.0, timescale=-1.0), "needs a timescale"),

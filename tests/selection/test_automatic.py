@@ -135,6 +135,15 @@ def test_weights_that_cannot_be_are_a_damaged_fit(mixture, tmp_path, name, value
         sf.load_fit(path)
 
 
+def test_forms_whose_shares_make_up_one_are_those_of_a_sound_fit(mixture, tmp_path):
+    path = mixture.save(tmp_path / "fit.json")
+    content = json.loads(path.read_text())
+    half = {"of": "largest rows", "share": 0.5, "parameters": {"A": 1.0, "alpha": 0.1}}
+    content["choice"]["forms"] = {"power:over=C": [half, half]}
+    path.write_text(json.dumps(content))
+    assert [form.share for form in sf.load_fit(path).choice.forms["power:over=C"]] == [0.5, 0.5]
+
+
 def test_the_discount_of_the_planted_curves_is_found_and_two_curves_are_untested():
     fit = sf.fit(curves(("constant", "cosine")))
     assert not fit.choice.tested

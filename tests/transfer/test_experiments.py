@@ -36,6 +36,16 @@ def test_in_ntk_the_optimum_drifts_half_as_fast_as_in_sp(ntk):
     assert sp.drift.value < found.drift.low
 
 
+def test_from_a_random_readout_the_optimum_drifts_alike(ntk):
+    """A readout of zero makes the kernel of the hidden weights zero at the start, which is not what makes it drift."""
+    head = sf.load("lr_width_ntk_head")
+    found, zero = (lr_transfer(each)["ntk"].drift for each in (head, ntk))
+    assert found.low <= -0.5 <= found.high < 0
+    assert found.low < zero.high and zero.low < found.high
+    least = [each.table.groupby("d_model")["loss"].min() for each in (head, ntk)]
+    assert (least[0] < least[1]).all()
+
+
 def test_ntk_is_predicted_at_the_held_out_width(ntk):
     tested = backtest_transfer(ntk).iloc[0]
     assert tested["regret"] <= 0.005

@@ -629,9 +629,10 @@ def test_diverged_runs_are_counted():
     assert found["all"].optima[256.0].refused.startswith("none of 10 learning rates has a finite loss")
 
 
-@pytest.mark.parametrize(
-    "command", commands.listed((commands.ROOT / "docs" / "learning_rate.md").read_text(encoding="utf-8"))
-)
+PAGE = commands.listed((commands.ROOT / "docs" / "learning_rate.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("command", [command for command in PAGE if not commands.elsewhere(command)])
 def test_the_commands_of_the_page_run(command, tmp_path, monkeypatch):
     monkeypatch.chdir(commands.workspace(tmp_path))
     result = commands.run(command)

@@ -524,3 +524,13 @@ def test_the_sensitivity_is_taken_over_three_shared_rates_at_least():
     assert over(s64=rows, s128=rows[:3]) == (pytest.approx([1.0, 1.0]), told)
     told = ["LR sensitivity is missing: all sizes share fewer than 3 learning rates"]
     assert over(s64=rows[:3], s128=rows[1:]) == (pytest.approx([np.nan] * 2, nan_ok=True), told)
+
+
+def test_without_noise_to_estimate_the_optimum_lies_between_the_neighbours_of_the_least_loss():
+    """Three runs, one a learning rate; the least loss is the first, in the middle, or the last."""
+    x, rng = np.array([-3.0, -2.0, -1.0]), np.random.default_rng(0)
+    for least, (low, high) in enumerate([(-3, -2), (-3, -1), (-2, -1)]):
+        y = np.log(2 + 0.1 * np.abs(x - x[least]))
+        found = optimum._located(x, y, np.zeros(3), np.inf, 400, rng, True)
+        assert found.how.startswith("the grid")
+        assert (found.draws.min(), found.draws.max()) == pytest.approx((low, high), abs=0.35)

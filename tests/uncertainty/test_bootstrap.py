@@ -198,7 +198,7 @@ def inside_of(runs, compare):
     ready = prepare(sf.read_runs(runs), "chinchilla")
     found = solve(ready.model, ready.values, ready.weights, ready.settings)
     bound = (ready.law, ready.model, ready.rows, ready.weights, found, ready.settings)
-    intervals = make_intervals(*bound, Resampling(120), calibrated=False)
+    intervals = make_intervals(*bound, Resampling(60), calibrated=False)
     values = dict(zip(ready.law.parameters, ready.model.vector(found.theta[None])[0], strict=True))
     ends = intervals.parameter_intervals(values)
     kept = {name: ends[name][0] <= TRUTH[name] <= ends[name][1] for name in ("E", "alpha", "beta")}
@@ -206,7 +206,7 @@ def inside_of(runs, compare):
     low, high = intervals.at(Estimate(ready.law, values, True, found.sigma), at, 0.9, "mean")
     true = float(np.ravel(ready.law.evaluate(at, TRUTH))[0])
     if compare:
-        fit = sf.fit(runs, "chinchilla", draws=120, calibrated=False)
+        fit = sf.fit(runs, "chinchilla", draws=60, calibrated=False)
         assert fit.table.loc[list(ends), ["low", "high"]].to_numpy() == pytest.approx(np.array(list(ends.values())))
         predicted = fit.predict(N=3e10, D=1e12, interval="mean").iloc[0]
         assert (predicted["low"], predicted["high"]) == pytest.approx((low[0], high[0]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import commands
 import numpy as np
 import pandas as pd
 import pytest
@@ -59,8 +60,8 @@ def curves(names=("constant", "cosine", "wsd", "linear"), noise=0.001):
 # --- the pieces -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("freedom", [1, 2, 2.5, 3, 4, 6, 9, 30, 1000, np.inf])
-@pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.95])
+@commands.cases("freedom", [1, 2, 2.5, 3, 4, 6, 9, 30, 1000, np.inf])
+@commands.cases("level", [0.5, 0.8, 0.9, 0.95])
 def test_student_against_scipy(level, freedom):
     assert student(level, freedom) == pytest.approx(t.ppf(0.5 + level / 2, freedom), rel=1e-9)
 

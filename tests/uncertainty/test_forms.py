@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +16,7 @@ from scalefit.runs import read_runs
 from scalefit.selection.judging import form_shares, weigh
 from scalefit.selection.trials import Form, Trial
 from scalefit.solver.solve import solve
-from scalefit.uncertainty.forms import BOTH, DRAWN, LARGEST, other_forms
+from scalefit.uncertainty.forms import BOTH, DRAWN, LARGEST, Search, other_forms
 
 C = np.geomspace(1e16, 1e19, 10)
 NOISE = np.random.default_rng(3).standard_normal(10)
@@ -84,6 +86,14 @@ def test_where_the_law_does_not_hold_for_small_runs_the_largest_forecast_better(
 def test_rows_of_one_scale_have_no_largest():
     found, *_ = forms("power-floor:over=C", pd.DataFrame({"C": C, "loss": 1.5 + 2e3 * C**-0.18}), np.zeros(10))
     assert LARGEST not in found and BOTH not in found
+
+
+def test_a_search_begins_a_hundredth_inside_the_range_of_the_floor_and_above_no_coordinate():
+    model = SimpleNamespace(log=np.array([False, False, True]), low=np.array([0.0, 0.0, -5.0]))
+    one = Search(model, None, np.array([2.0, 3.0]), np.ones(2), 0, np.array([1]))
+    for floor, share in ((0.0, 0.01), (0.5, 0.25), (1.9, 0.95), (2.5, 0.99)):
+        found = one.outward(np.array([floor, 0.0, -3.0]))
+        assert found == pytest.approx([logit(share), np.log(1e-12), -3.0])
 
 
 def test_a_floor_that_the_fit_lost_is_found_again():

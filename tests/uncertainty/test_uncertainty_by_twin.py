@@ -160,7 +160,7 @@ def test_the_centre_lies_part_of_the_way_to_the_other_form(log):
     below = 4 + 4 * np.log(low / 4)  # of differences
     bare, near, far = np.log(np.array([low, high]).T) if log else np.array([below, high]).T
     moved = np.log(9.0 / 8.0) if log else 0.5
-    assert near - bare == pytest.approx(np.full(2, 0.6 * cal.PULL * moved))
+    assert near - bare == pytest.approx(np.full(2, 0.6 * moved))
     assert far[0] == pytest.approx(np.log(4.0) if log else 4.0)
     assert from_dict(as_dict(forms[9.0, 1.0])) == forms[9.0, 1.0]
 

@@ -129,17 +129,26 @@ def _cost(table: Mapping[str, Values]) -> float:
 
 def seconds(config: Config) -> float:
     """What one run takes on one core: a time for each block, and the FLOP of matrices and attention."""
-    c, encoder = config, config.encoder_width or config.d_model
-    width, blocks, attended = c.d_model, c.n_layer, c.n_layer * c.d_model
-    matrices = 12 * c.n_layer * width**2 + width * VOCAB
-    if c.model == "encoder-decoder":
-        matrices += 12 * c.n_encoder_layer * encoder**2 + c.n_layer * (2 * width**2 + 2 * width * encoder)
-        blocks += c.n_encoder_layer + c.n_layer
-        attended += c.n_encoder_layer * encoder + c.n_layer * width
-    per_token = 6 * matrices + 12 * c.seq_len * attended
+    c, joint = config, config.model == "encoder-decoder"
+    blocks = c.n_layer + (c.n_encoder_layer + c.n_layer if joint else 0)
     evaluated = (c.steps // c.eval_every + 2) * c.eval_batch
     tokens = c.steps * c.batch + evaluated / 3
-    return c.steps * PER_BLOCK * blocks + tokens * per_token / FLOP_RATE
+    return c.steps * PER_BLOCK * blocks + tokens * per_token(c) / FLOP_RATE
+
+
+def per_token(config: Config) -> float:
+    """FLOP of matrices and attention for a token, as in run.json but for norms and biases, and what reads a source
+    that is longer than the target."""
+    c, width, shared = config, config.d_model, 1 + 1 / config.kv_group
+    parts = c.experts_per_token * (3 if c.activation == "swiglu" else 2)
+    matrices = c.n_layer * width * (2 * shared * width + parts * (c.d_ff or 4 * width)) + width * VOCAB
+    attended = c.n_layer * width
+    if c.model == "encoder-decoder":
+        encoder = c.encoder_width or width
+        matrices += c.n_encoder_layer * encoder * (2 * shared * encoder + parts * (c.encoder_ff or 4 * encoder))
+        matrices += 2 * c.n_layer * width * (width + encoder / c.kv_group)
+        attended += c.n_encoder_layer * encoder + c.n_layer * width
+    return 6 * matrices + 12 * c.seq_len * attended
 
 
 def as_toml(table: Mapping[str, Values], head: str) -> str:

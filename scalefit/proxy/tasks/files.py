@@ -56,7 +56,7 @@ def from_path(
         files = sorted(file for file in path.rglob("*") if file.is_file())
         shards = [file for file in files if file.suffix in TOKEN_FILES]
         if shards:
-            named = {str(shard.relative_to(path).with_suffix("")): shard for shard in shards}
+            named = {"\n".join(shard.relative_to(path).parts): shard for shard in shards}  # a word anywhere counts
             rows, held = ([_tokens(each, bits) for each in part] for part in _parted(named))
             return _from_tokens(rows, held, path, seq_len, vocab, {}, **options)
         texts = {str(file.relative_to(path) / n): text for file in files for n, text in _texts(file).items()}
@@ -79,7 +79,7 @@ def _parted(parts: Mapping[str, Part]) -> tuple[list[Part], list[Part]]:
 
 
 def _split(name: str) -> str:
-    """What the first part of a path that holds a word of SPLITS makes of what lies there; empty where none does."""
+    """What the first folder or name in a path that holds a word of SPLITS makes of what lies there; empty without."""
     words = (split for part in Path(name.lower()).parts for split, word in WORDS.items() if word.search(part))
     return next(words, "")
 

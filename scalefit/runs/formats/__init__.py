@@ -101,6 +101,7 @@ def _reader(path: Path) -> ModuleType:
     return importlib.import_module(f"{__name__}.delimited")
 
 
+@functools.lru_cache(maxsize=1 << 10)
 def _fitting(name: str) -> list[tuple[bool, int, ModuleType]]:
     """The readers for a name: whether they claim files, the length of the pattern, the reader."""
     found = []

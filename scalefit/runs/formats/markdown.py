@@ -22,7 +22,7 @@ DRAWN = frozenset("-=+:|─━═│┃║┌┐└┘├┤┬┴┼╔╗╚�
 BARS = str.maketrans("│┃║", "|||")
 ASIDE = re.compile(r"<sup>.*?</sup>|~~.*?~~|</?\w+/?>", re.IGNORECASE)  #: marks of footnotes, what is struck out, HTML
 LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
-HEADING = re.compile(r"^\s*(?:#+\s+\S|\*\*[^|]+\*\*:?\s*$)")
+HEADING = re.compile(r"^\s*(?:#+\s+\S|\*\*[^|]+\*\*:?\s*$|[A-Za-z_]\w*(?: ?[=:] ?| )\d[\w.+-]*:?\s*$)")
 SETTING = re.compile(
     r"(?P<name>[A-Za-z_][\w ./-]*?)\s*(?:=|:|\s)\s*(?P<value>[\d.]+(?:e[+-]?\d+)?[kmbt]?)", re.IGNORECASE
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.runs.quantities import is_quantity
+from scalefit.runs.quantities import LOST, MISSING, is_quantity
 
 _WORD = (
     r"nan|[+-]?inf(?:inity)?|diverge[sd]?|diverging|divergence|div\.?|overflow(?:ed|s)?|explod(?:ed|es)|"
@@ -49,8 +49,13 @@ def markers(column: pd.Series) -> NDArray[np.bool_]:
 def columns_of_words(frame: pd.DataFrame) -> set[str]:
     """Columns of text, by their first value: they are not guessed to be a numeric column."""
     texts = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name].dtype)]
-    first = {name: next((cell for cell in frame[name].dropna() if not marker(cell)), 0) for name in texts}
+    first = {name: next((cell for cell in frame[name].dropna() if not _is_none(cell)), 0) for name in texts}
     return {str(name) for name, cell in first.items() if not is_quantity(str(cell).strip("~≈<>≤≥=+ "))}
+
+
+def _is_none(cell: object) -> bool:
+    """Whether a cell stands for no number, in a column of numbers as well."""
+    return marker(cell) or str(cell).strip().lower() in MISSING | LOST
 
 
 def value(cell: str) -> float:

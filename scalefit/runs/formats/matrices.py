@@ -52,7 +52,7 @@ def matrix(raw: RawTable) -> RawTable | None:
         frame = frame.set_axis([first, *values], axis=1)
         raw, others = replace(raw, frame=frame, nans=_renamed(raw.nans, dict(zip(others, values, strict=True)))), values
     if (
-        canonical(first) in COLUMNS
+        (canonical(first) in COLUMNS and not all(canonical(part) in COLUMNS for part in parts))
         or len(others) < 2
         or len(frame) < 2
         or len({*parts, "loss"}) != 3

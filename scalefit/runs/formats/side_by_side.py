@@ -51,7 +51,7 @@ def side_by_side(raw: RawTable) -> RawTable | None:
     Every column but one of steps is named by a run and a measure, in one order, and there are several of each.
     """
     names = [str(name) for name in raw.frame.columns]
-    axes = [name for name in names if canonical(name) in ("step", "tokens", "epoch")]
+    axes = [name for name in names if canonical(name) in ("step", "steps", "tokens", "epoch")]
     rest = [name for name in names if name not in axes]
     if len(axes) != 1 or len(rest) < 4:
         return None

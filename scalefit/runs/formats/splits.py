@@ -39,8 +39,10 @@ def split_column(frame: pd.DataFrame) -> str | None:
     for name in map(str, frame.columns):
         if pd.api.types.is_numeric_dtype(frame[name].dtype) or canonical(name) == "run":
             continue
+        if frame[name].isna().any() or not any(map(kind, frame[name].unique())):
+            continue
         words = frame[name].where(_placed(frame)).dropna().unique()
-        if 2 <= len(words) <= 12 and frame[name].notna().all() and all(kind(word) for word in words):
+        if 2 <= len(words) <= 12 and all(kind(word) for word in words):
             found.append(name)
     return found[0] if len(found) == 1 else None
 

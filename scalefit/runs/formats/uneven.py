@@ -9,8 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from scalefit.runs.formats.raw import Remark
-from scalefit.runs.formats.text import OPENERS, encoding, packing
+from scalefit.runs.formats.text import OPENERS, encoding, lines, packing
 
+SECTION = re.compile(r"[#\s]*(?P<name>[A-Za-z_][\w ]{0,40}?)\s*[=:]\s*(?P<value>[^\s,;=:]+)[,;\s]*")  #: # width=128
 NAN = re.compile(r"\bnan\b", re.IGNORECASE)
 
 
@@ -21,12 +22,16 @@ def whole_rows(path: Path, frame: pd.DataFrame, separator: str) -> tuple[pd.Data
     Only a table that has an empty cell in its last column has such rows; then the file is read once more.
     """
     told = list[Remark]()
-    last = frame.columns[-1]
+    last, cells = frame.columns[-1], len(frame.columns)
     if frame[last].hasnans and len(frame.columns) > 1:
-        frame, told = _without_comments(frame)
+        above = lines(path, limit=int(frame.index[0]) - 2)
+        frame, told = _headed(frame, next((text for text in reversed(above) if text.strip()), ""))
+        frame, comments = _without_comments(frame)
+        told += comments
     if not any(frame[name].hasnans for name in frame.columns):
         return frame, told, False
-    says_nan, short, torn = _scanned(path, separator, len(frame.columns), int(frame.index[0]))
+    says_nan, short, torn = _scanned(path, separator, cells, int(frame.index[0]))
+    short = [line for line in short if line in frame.index]
     if torn and len(frame) > 1:
         frame = frame.iloc[:-1].infer_objects()
         told.append(Remark("dropped", "the last line, which is incomplete"))
@@ -36,6 +41,28 @@ def whole_rows(path: Path, frame: pd.DataFrame, separator: str) -> tuple[pd.Data
         text = f"{count} rows have fewer cells than the header, the first is row {short[0]}: the others are empty"
         told.append(Remark("suspect", text, count))
     return frame, told, says_nan
+
+
+def _headed(frame: pd.DataFrame, above: str) -> tuple[pd.DataFrame, list[Remark]]:
+    """The table whose parts each stand below a line such as `# width=128`, with a column of that setting.
+
+    ``above``: the last line above the header.
+    """
+    first = frame.columns[0]
+    if pd.api.types.is_numeric_dtype(frame[first].dtype):
+        return frame, []
+    alone = frame.iloc[:, 1:].isna().all(axis=1) & frame[first].notna()
+    hits = [SECTION.fullmatch(text.strip()) for text in (above, *frame[first][alone].astype(str))]
+    names = {hit["name"].strip() for hit in hits if hit}
+    if not all(hits) or len(hits) < 2 or len(names) != 1 or names & {*map(str, frame.columns)}:
+        return frame, []
+    name, values = names.pop(), [hit["value"] for hit in hits if hit]
+    column = pd.Series(pd.NA, index=frame.index, dtype=object)
+    column[alone] = values[1:]
+    again = (frame.astype(str) == [str(each) for each in frame.columns]).all(axis=1)  # the header of each part
+    frame = frame.assign(**{name: column.ffill().fillna(values[0])})[~alone & ~again & frame.notna().any(axis=1)]
+    text = f"{len(values)} parts of the table stand below lines such as '{above.strip()}': {name} is a column"
+    return frame.assign(**{each: _plain(frame[each]) for each in frame.columns}), [Remark("derived", text, len(values))]
 
 
 def _without_comments(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Remark]]:

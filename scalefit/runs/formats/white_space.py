@@ -133,6 +133,9 @@ def _below(header: str, number: int, below: list[str]) -> _Form | None:
     names, kept = [index, *_words(header)], [text.split() for text in below[skipped : skipped + 2]]
     if index and _named(names) and all(len(row) == len(names) and all(map(NUMBER.fullmatch, row[1:])) for row in kept):
         return _Form(names, number + 1 + skipped)
+    known = sum(canonical(name) in COLUMNS for name in names[1:])
+    if index == COUNT and known > 1 and _named(names) and all(len(row) == len(names) for row in kept):
+        return _Form(names, number + 1)
     names, wide = _wide_words(header), [_wide_words(text) for text in below[:2]]
     numeric = len(wide) > 1 and any(
         all(NUMBER.fullmatch(row[at]) for row in wide if at < len(row)) for at in range(1, len(names))

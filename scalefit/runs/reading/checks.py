@@ -61,7 +61,7 @@ def _not_finite(frame: pd.DataFrame, curves: bool) -> Note | None:
     if "loss" not in frame.columns:
         return None
     lost = ~np.isfinite(frame["loss"].to_numpy())
-    if not curves:  # a run that has not ended has no loss yet
+    if not curves and lost.any():  # a run that has not ended has no loss yet
         lost &= ~not_ended(frame, frame["loss"]).to_numpy()
     bad = np.flatnonzero(lost & ~_between_evaluations(frame) if curves and lost.any() else lost)
     if not bad.size:
@@ -199,7 +199,8 @@ def _not_measured(table: pd.DataFrame) -> Note | None:
     """Runs with a loss whose name says that it was predicted."""
     if "loss" not in table.columns:
         return None
-    named = table["run"].astype(str).str.contains(PREDICTED) & table["loss"].notna()
+    told = [PREDICTED.search(str(run)) is not None for run in table["run"].tolist()]
+    named = np.array(told, dtype=bool) & table["loss"].notna()
     shown = listed(table["run"][named].astype(str).unique(), SHOWN)
     text = f"{counted(int(named.sum()), 'run')} may have no measured loss, by their names ({shown}): leave out those"
     return Note("suspect", text, int(named.sum())) if named.any() else None

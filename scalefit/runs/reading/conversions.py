@@ -184,7 +184,7 @@ def _read_epochs(tidy: Tidy) -> None:
     unique = bound is None and not {"D", "tokens"} & set(frame.columns)
     source = "D" if of_data else "U" if unique else ""
     data = _known(frame, source)
-    if passes is None or data is None or (passes == 1).all():
+    if passes is None or data is None or (of_data and (passes == 1).all()):
         return
     size, compute = (_known(frame, each) for each in ("N", "C"))
     if size is not None and compute is not None and np.median(np.abs(np.log(compute / (6 * size * data)))) < SAME:

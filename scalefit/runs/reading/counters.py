@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from scalefit.errors import InputError
 from scalefit.runs.columns import COLUMNS
+from scalefit.runs.matching import in_shell
 from scalefit.runs.reading.results import PLACED, telling
 from scalefit.runs.settings import is_record, is_setting
 from scalefit.runs.wording import words_of
@@ -189,14 +190,18 @@ def may_go_on(axis: NDArray[Any], loss: pd.Series | None, rows: NDArray[np.intp]
     return False
 
 
-def may_be_a_curve(frame: pd.DataFrame, where: str) -> str:
+def may_be_a_curve(frame: pd.DataFrame, where: str, lengths: str) -> str:
     """What to map where the rows, each read as a run of its own, may be one curve; "" where they are none.
+
+    ``lengths``: the name of the column of lengths of runs in the file.
 
     Raises InputError where the column is one of samples: no table of results has such a one.
     """
     if _mostly_even(frame):
         what = "the steps rise evenly for the most part, as those of one log do, and go back or stand still elsewhere"
-        raise InputError(what, where=where, todo="map them if the rows are one curve: --map step=COLUMN")
+        raise InputError(what, where=where, todo=f"map them if the rows are one curve: --map step={in_shell(lengths)}")
+    if [str(name) for name in frame.columns] == ["loss"] and len(frame) >= EVENLY and _falls_with(frame):
+        return "nothing stands beside the loss, and each row is read as a run of its own: a log needs a column of steps"
     name = rises_like_steps(frame)
     shown = f'"{name}"' if " " in name else name
     if words_of(name) & SAMPLES:

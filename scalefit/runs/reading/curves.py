@@ -12,7 +12,8 @@ from scalefit.errors import InputError, listed
 from scalefit.runs.reading.counters import counted_anew, may_go_on
 from scalefit.runs.reading.tidy import LOST, NO_LOSS, Tidy
 from scalefit.runs.siblings import lost_runs
-from scalefit.runs.table import last_rows, spans
+from scalefit.runs.table import last_rows
+from scalefit.runs.trajectory import spans
 
 #: Columns that identify a row, instead of holding a measurement.
 PLACES = frozenset({"run", "step", "tokens", "split", "epoch", "source", "event", "time", "timestamp", "_timestamp"})
@@ -111,7 +112,7 @@ def set_undecided_apart(tidy: Tidy) -> None:
     """Leave out runs for which no loss was logged, or not decided which column it is, where others have one; a note
     names them with their rows."""
     frame = tidy.frame
-    if NO_LOSS not in frame.columns or "loss" not in frame.columns:
+    if NO_LOSS not in frame.columns or "loss" not in frame.columns or not frame["loss"].hasnans:
         return
     unlogged = frame["loss"].isna() & frame[NO_LOSS].eq(True)
     alone = unlogged.groupby(frame["run"], observed=True).transform("all")
@@ -137,8 +138,7 @@ def join_sparse_rows(tidy: Tidy) -> pd.DataFrame:
     in rows with a loss. Its values fill gaps of the row of the same run and step that has a loss; then it is left out,
     and counted. A row that merely lacks its loss stays (and is reported as diverged).
     """
-    unlogged, lost = (tidy.frame[name].eq(True) if name in tidy.frame else None for name in (NO_LOSS, LOST))
-    told = tidy.frame[NO_LOSS].notna() if unlogged is not None else None
+    whole = tidy.frame
     marks = [name for name in (NO_LOSS, LOST) if name in tidy.frame]
     tidy.frame = tidy.frame.drop(columns=marks) if marks else tidy.frame
     frame = logged = tidy.frame
@@ -146,6 +146,8 @@ def join_sparse_rows(tidy: Tidy) -> pd.DataFrame:
         _join_complements(tidy)
     if "loss" not in frame.columns or not frame["loss"].hasnans:
         return logged
+    unlogged, lost = (whole[name].eq(True) if name in whole else None for name in (NO_LOSS, LOST))
+    told = whole[NO_LOSS].notna() if unlogged is not None else None
     with_loss = frame["loss"].notna()
     other = _other_columns(frame, with_loss.to_numpy())
     apart = ~with_loss & frame[other].notna().any(axis=1) if other else pd.Series(False, index=frame.index)
@@ -203,15 +205,16 @@ def _other_columns(frame: pd.DataFrame, with_loss: NDArray[np.bool_]) -> list[st
 def table_of(curves: pd.DataFrame, scalars: dict[str, dict[str, object]]) -> pd.DataFrame:
     """One row for each run: the columns that are constant along it; loss, D and C of its last row with a finite loss;
     its last step, with or without a loss; the given scalars; and `diverged`, if any run ends without a finite loss."""
-    last = curves.iloc[last_rows(curves)]
-    constant = [name for name in curves.columns if name not in _MOVING and _is_constant(curves, name)]
+    last, runs = curves.iloc[last_rows(curves)], spans(curves)
+    beginning = slice(runs[0][1], min(runs[0][2], runs[0][1] + 1000))
+    constant = [name for name in curves.columns if name not in _MOVING and _is_constant(curves, name, beginning)]
     table = last[["run", *constant]].assign(run=last["run"].astype(str))
     for name in dict.fromkeys(name for entries in scalars.values() for name in entries):
         if name not in _MOVING:
             given = pd.Series([scalars.get(run, {}).get(name) for run in table["run"]], index=table.index)
             table[name] = table[name].where(table[name].notna(), given) if name in table.columns else given
     if "step" in last.columns:
-        ends = curves["step"].to_numpy()[[stop - 1 for _, _, stop in spans(curves)]]
+        ends = curves["step"].to_numpy()[[stop - 1 for _, _, stop in runs]]
         planned = table["steps"] if "steps" in table.columns else None
         if planned is None or (planned.dtype.kind in "if" and (planned <= 0).any()):  # -1 is no length
             table["steps"] = ends if planned is None else planned.where(planned > 0, ends)
@@ -225,13 +228,15 @@ def table_of(curves: pd.DataFrame, scalars: dict[str, dict[str, object]]) -> pd.
 _MOVING = frozenset({"run", "step", "tokens", "loss", "lr", "C"})
 
 
-def _is_constant(curves: pd.DataFrame, name: str) -> bool:
-    """Whether the column has one value along each run, apart from missing values."""
+def _is_constant(curves: pd.DataFrame, name: str, beginning: slice) -> bool:
+    """Whether the column has one value along each run, apart from missing values; of one run first."""
     column = curves[name]
-    first = spans(curves)[0]
-    if column.iloc[first[1] : min(first[2], first[1] + 1000)].nunique() > 1:
+    plain = column.dtype.kind in "iufb" and isinstance(column.dtype, np.dtype)
+    some = column.to_numpy()[beginning] if plain else column.iloc[beginning].unique()
+    some = some[~pd.isna(some)]
+    if len(some) and (some[1:] != some[0]).any():
         return False
-    if column.dtype.kind in "iufb" and isinstance(column.dtype, np.dtype) and not column.hasnans:
+    if plain and not column.hasnans:
         values, codes = column.to_numpy(), curves["run"].cat.codes.to_numpy()
         return bool(np.all((values[1:] == values[:-1]) | (codes[1:] != codes[:-1])))
     return bool((curves.groupby("run", observed=True)[name].nunique() <= 1).all())

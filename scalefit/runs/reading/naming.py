@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from scalefit.errors import InputError
 from scalefit.runs.reading.counters import settings_of_epochs
-from scalefit.runs.reading.results import FIXED, settings_of_blocks, telling
+from scalefit.runs.reading.results import FIXED, may_be_results, settings_of_blocks, telling
 from scalefit.runs.reading.tidy import Tidy
 from scalefit.runs.settings import is_record, is_setting
 
@@ -185,6 +185,8 @@ def _grouped(tidy: Tidy, name: str) -> pd.Series:
         tidy.note("named", text, labels.nunique())
         return labels
     tidy.note("named", "there is no column run: all rows are one run, named after the file")
+    if tidy.axis == "step" and (text := may_be_results(frame)):
+        tidy.note("suspect", text, len(frame))
     return _category(np.zeros(len(frame), dtype=np.int8), [name], frame)
 
 

@@ -28,6 +28,7 @@ SO_FAR = ("D", "C", "tokens")  #: of a whole run in a table of results, of the r
 NAMING = frozenset({"experiment", "exp", "model", "config", "configuration", "variant", "trial", "name", "id"})
 BATCH = re.compile(r"(^|[^a-z])(batch|bs)([^a-z]|$)", re.IGNORECASE)
 EVENLY = 8  #: rows of a table without runs whose tokens rise evenly, from which on it is the log of one run
+FEW_RUNS = 3  #: rows that may be the results of as many runs
 FEW = 8  #: rows of one setting below which steps that rise unevenly are the lengths of several runs
 LOGGED = 20  #: rows of one size, one after another with steps that rise, from which on D and C are those so far
 
@@ -91,6 +92,15 @@ def _words(frame: pd.DataFrame) -> list[str]:
     """The settings that are words: recipes, data sets."""
     texts = [str(name) for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name].dtype)]
     return [name for name in texts if is_setting(name, frame[name]) and frame[name].nunique(dropna=False) > 1]
+
+
+def may_be_results(frame: pd.DataFrame) -> str:
+    """What to do where a few rows of one size and of steps that rise unevenly, beside tokens, may be those of several
+    runs; "" where they are a log."""
+    few, data = FEW_RUNS <= len(frame) < LOGGED, {*SO_FAR} & {*frame.columns}
+    if not few or not data or spaced_evenly(frame["step"]) or frame["step"].duplicated().any():
+        return ""
+    return f"{len(frame)} rows of one log whose steps rise unevenly: if each is the result of a run, call them steps"
 
 
 def spaced_evenly(steps: pd.Series) -> bool:
@@ -170,9 +180,10 @@ def settings_of_blocks(frame: pd.DataFrame, axis: str = "step") -> list[str]:
     for name in frame.columns:
         if name in (axis, "epoch") or str(name).startswith("__"):  # progress, and marks of the reading
             continue
-        if frame[name].nunique(dropna=False) < 2 or not is_setting(name, frame[name]):
+        of_run = is_setting(name, frame[name]) and not is_record(name, frame[name])
+        if frame[name].nunique(dropna=False) < 2 or not (of_run or words_of(str(name)) <= NAMING - {"id"}):
             continue
-        if not is_record(name, frame[name]) and (frame[name].groupby(block).nunique(dropna=False) == 1).all():
+        if (frame[name].groupby(block).nunique(dropna=False) == 1).all():
             found.append(str(name))
     return found
 
@@ -214,6 +225,8 @@ def unlogged(frame: pd.DataFrame, nans: Collection[int], unsure: bool) -> pd.Ser
     ``nans``: the rows in which NaN was logged. A row whose other measurements are empty too, as a closing record has
     them, holds no NaN.
     """
+    if not frame["loss"].hasnans:
+        return pd.Series(False, index=frame.index, dtype=object)
     empty = frame["loss"].isna() & ~frame.index.isin(nans)
     others = frame.drop(columns=["loss", *PLACED], errors="ignore")
     blank = others.isna().all(axis=1) & bool(others.notna().any(axis=None))
@@ -251,6 +264,8 @@ def without_a_result(frame: pd.DataFrame, nans: NDArray[np.bool_] | pd.Series) -
 
     ``nans``: a mask of the rows whose loss was lost. A status of a run that has not ended, or has diverged, stays.
     """
+    if not frame["loss"].hasnans:
+        return frame, []
     status = frame["status"].astype(str) if "status" in frame.columns else pd.Series("", index=frame.index)
     said = status.str.strip().str.lower()
     told = said.isin(OPEN | {"diverged"})

@@ -23,12 +23,13 @@ from scalefit.runs.formats.processes import of_one_process, one_in_a_row
 from scalefit.runs.formats.raw import RawTable, Remark, reshaped, settled
 from scalefit.runs.formats.scaled_headers import unscaled
 from scalefit.runs.formats.side_by_side import side_by_side
-from scalefit.runs.formats.splits import measured, parted, split_column
+from scalefit.runs.formats.splits import kind, measured, parted, split_column
 from scalefit.runs.formats.summaries import with_units, without_summaries
 from scalefit.runs.matching import canonical
 from scalefit.runs.quantities import counts_said, is_quantity, numbers
-from scalefit.runs.reading.results import FIXED
+from scalefit.runs.reading.results import FIXED, NAMING
 from scalefit.runs.settings import is_setting
+from scalefit.runs.wording import words_of
 
 NAMED = ("metric", "metric_name", "metric_key", "tag", "key", "variable", "measure", "quantity", "series",
          "attribute_path", "attribute", "field", "name")  # fmt: skip
@@ -159,6 +160,7 @@ def _long(raw: RawTable) -> RawTable | None:
     if axis is None and not any(measured(str(name)) for name in frame[key].unique()):
         return None
     run = next((str(name) for name in frame.columns if canonical(str(name)) == "run" and name != key), None)
+    run = run or _telling_word(frame, key, value, axis)
     split, fixed = split_column(frame.drop(columns=key)), _beside(frame, (key, value, axis, run))
     fixed = [name for name in fixed if name != split]
     runs = _names_of(frame, run, fixed)
@@ -182,6 +184,21 @@ def _long(raw: RawTable) -> RawTable | None:
     text += f"; empty cells, which are values that were not logged: {empty.sum()}" if empty.any() else ""
     made = reshaped(raw, table, "derived", text, nans)
     return replace(made, remarks=(*made.remarks, *told), clock=clock or made.clock)
+
+
+def _telling_word(frame: pd.DataFrame, key: str, value: str, axis: str | None) -> str | None:
+    """The column that names the runs: by its name, or because its words tell apart values of one metric at one step."""
+    place = [key, *([axis] if axis else [])]
+    for name in [str(name) for name in frame.columns if name not in (*place, value)]:
+        words = frame[name]
+        if words_of(name) and words_of(name) <= NAMING and words.notna().all() and 1 < 2 * words.nunique() < len(frame):
+            return name
+        if pd.api.types.is_numeric_dtype(words.dtype) or words.isna().any() or kind(words.iloc[0]):
+            continue
+        apart = frame.duplicated(place).any() and not frame.duplicated([*place, name]).any()
+        if words.nunique() > 1 and apart:
+            return name
+    return None
 
 
 def _lengths(frame: pd.DataFrame, name: str | None, key: str | None) -> str | None:
@@ -256,9 +273,9 @@ def _turned(raw: RawTable) -> RawTable | None:
     first, others = str(frame.columns[0]), [str(name) for name in frame.columns[1:]]
     if len(others) < 2 or len(frame) > len(COLUMNS):
         return None
+    if pd.api.types.is_numeric_dtype(frame[first].dtype):
+        return None  # numbers name no quantity
     headed = _headed_by_numbers(frame)
-    if headed and pd.api.types.is_numeric_dtype(frame[first].dtype):
-        return None
     names = [str(name).strip() for name in frame[first]]
     known = [name for name in names if canonical(name) in COLUMNS]
     if len(set(names)) < len(names) or max(map(len, names), default=0) > LONGEST or 2 * len(known) < len(names):

@@ -115,8 +115,7 @@ def _name_columns(tidy: Tidy) -> None:
     for name in [name for name in tidy.frame.columns if name in new.values() and name not in new]:
         new[name] = f"{name}_in_file"
         tidy.note("named", f"column {name} is now {name}_in_file: another column was mapped to {name}")
-    tidy.frame = tidy.frame.rename(columns=new)
-    tidy.frame.columns = [str(name) for name in tidy.frame.columns]
+    tidy.frame = tidy.frame.set_axis([new.get(name, str(name)) for name in tidy.frame.columns], axis=1)
     for binding in tidy.bindings:
         if binding.how != "named":
             mapped = " (mapped)" if binding.how == "mapped" else ""
@@ -260,7 +259,8 @@ def _find_axis(tidy: Tidy) -> None:
         tidy.axis = "epoch"
         tidy.note("derived", "the epoch counts up: each run is a curve over epochs, and its steps are not known")
     if not tidy.axis:
-        if text := may_be_a_curve(tidy.frame, tidy.where):
+        lengths = next((each.source for each in tidy.bindings if each.name == "steps"), "steps")
+        if text := may_be_a_curve(tidy.frame, tidy.where, lengths):
             tidy.note("suspect", text, len(tidy.frame))
         _as_final_results(tidy)
 

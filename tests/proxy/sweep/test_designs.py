@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import commands
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from scalefit.errors import InputError
 from scalefit.proxy.config import Config
 from scalefit.proxy.sweep import grid as grids
-from scalefit.proxy.sweep.designs import DESIGNS, MOST_STEPS, as_toml, design, seconds
+from scalefit.proxy.sweep.designs import DESIGNS, MOST_STEPS, as_toml, design, per_token, seconds
 
 HOURS = (0.04, 0.3, 2.0)
 
@@ -54,6 +55,30 @@ def test_costs_are_those_that_were_measured() -> None:
     for width, wanted in ((16, 7.4), (32, 9.3), (64, 19.3)):
         run = Config(d_model=width, d_head=8, batch=768, steps=1000, eval_every=10**6, eval_batch=64)
         assert seconds(run) == pytest.approx(wanted, rel=0.1)
+
+
+WORDS = {"source_words": 256, "draft_words": 256}
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"data": "pydoc", "kv_group": 2, "experts": 8, "experts_per_token": 4, "activation": "swiglu", "d_ff": 48},
+        {"model": "encoder-decoder", "data": "translation", "data_options": WORDS, "encoder_width": 24, "kv_group": 2}
+        | {"encoder_ff": 32, "d_ff": 96},
+    ],
+)
+def test_an_estimate_counts_the_compute_that_the_run_will_tell(shape: dict[str, Any]) -> None:
+    pytest.importorskip("torch")
+    from scalefit.proxy.ensemble import Ensemble
+    from scalefit.proxy.facts import flops_per_token
+    from scalefit.proxy.models.weights import counts
+
+    run = Config.read({"d_model": 48, "d_head": 12, "seq_len": 16, "batch": 64, "eval_batch": 64} | shape)
+    ensemble = Ensemble([run])
+    assert per_token(run) == pytest.approx(
+        flops_per_token(run, counts(ensemble.model.leaves), ensemble.source), rel=0.03
+    )
 
 
 def test_too_small_a_budget_says_the_least_that_does() -> None:

@@ -78,6 +78,7 @@ def test_shards_are_one_text_without_windows_across_them_and_the_one_named_val_i
         (["a0"], ["validation-0", "eval_1"], ["test-0"]),
         (["interval0", "medieval1"], ["news2"], []),  # parts of other words say nothing, so the last one is held out
         (["latest0"], ["val"], []),
+        (["train/0", "train/1.npy", "train/1.bin"], ["train/val_2"], []),  # one name twice
     ],
 )
 def test_shards_that_are_held_out_are_not_trained_on(
@@ -86,7 +87,10 @@ def test_shards_that_are_held_out_are_not_trained_on(
     names = [*train, *held, *neither]
     for token, name in enumerate(names):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        write(tmp_path / f"{name}.bin", np.full(60, token))
+        if name.endswith(".npy"):
+            np.save(tmp_path / name, np.full(60, token))
+        else:
+            write((tmp_path / name).with_suffix(".bin"), np.full(60, token))
     source = opened(tmp_path)
     seen = {int(token) for token in source.batch(0, 1, 300)["tokens"].unique()}
     assert seen == {names.index(name) for name in train}

@@ -109,3 +109,32 @@ def test_a_table_within_a_text_ends_where_its_rows_do(below, rows):
     assert found.frame["step"].tolist() == [10 * (i + 1) for i in range(rows)]
     assert found.frame.index.tolist() == [3 + i for i in range(rows)]
     assert found.frame["loss"].iloc[0] == 3.5
+
+
+BAR = "training:  {at:>3}%|█▏        | {s}/1000 [00:01<01:02,  1.23it/s]"
+
+
+def test_losses_without_steps_are_refused_though_bars_stand_above_them(tmp_path):
+    shown = [(BAR.format(at=s // 10, s=s), f"training loss: {3 - s / 1000:.4f}") for s in range(0, 1001, 20)]
+    (tmp_path / "job.log").write_text("\n".join(line for pair in shown for line in pair))
+    with pytest.raises(sf.InputError, match="no loss with its step is printed") as error:
+        sf.read_runs(tmp_path / "job.log")
+    assert "print the step in the line of the loss" in str(error.value)
+
+
+@pytest.mark.parametrize("unit, scale", [("", 1), ("k", 1000)])
+def test_the_bar_of_levanter(tmp_path, unit, scale):
+    form = "10:11:12 - levanter - INFO :: Progress on:train {s}{u}it/9.00{u}it rate:3.4it/s postfix:loss={v}"
+    steps = (1.25, 2.5, 3.75) if unit else (1, 2, 3)
+    losses = [round(4 - s / 10, 3) for s in steps]
+    rows = [form.format(s=s, u=unit, v=v) for s, v in zip(steps, losses, strict=True)]
+    (tmp_path / "job.log").write_text("\n".join(rows))
+    curves = sf.read_runs(tmp_path / "job.log").curves
+    assert curves["step"].tolist() == [s * scale for s in steps]
+    assert curves["loss"].tolist() == losses
+
+
+def test_a_header_of_words_above_a_log_makes_it_no_table(tmp_path):
+    rows = [f"iter  {s:6d} train_loss {3 - s / 1000:.4f} lr 1e-3 tok/s 12345" for s in range(0, 99, 8)]
+    (tmp_path / "job.log").write_text("\n".join(["Using device cuda", "model has 12.3M params", *rows]))
+    assert sf.read_runs(tmp_path / "job.log").curves["step"].tolist() == list(range(0, 99, 8))
