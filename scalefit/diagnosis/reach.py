@@ -46,7 +46,7 @@ def unsupported(
     ranges: Mapping[str, tuple[float, float]] | None = None,
     runs: str = "the fitted runs",
 ) -> str:
-    """What lies too far beyond ``runs``, in words: a variable, else two sizes or amounts of data together; "" if none.
+    """What lies too far beyond ``runs``, as text: a variable, else two sizes or amounts of data together; "" if none.
 
     >>> unsupported({"N": "N"}, {"N": (1e6, 1e7)}, {"N": np.array([1e9])})
     'N lies 2 decades beyond the fitted runs, which span 1'
