@@ -132,7 +132,7 @@ def _each(joint: Joint, target: dict[str, float], runs: pd.DataFrame) -> pd.Data
     return pd.DataFrame(rows).sort_values("loss", kind="stable").reset_index(drop=True)
 
 
-def _own(runs: pd.DataFrame, recipe: int, target: dict[str, float]) -> Any:
+def _own(runs: pd.DataFrame, recipe: int, target: dict[str, float]) -> tuple[Any, Any, Any]:
     """The columns of the target, the runs of one recipe, and the target, as distances are told from them."""
     own = runs[runs[MARK.format(recipe)] > 0]
     fitted = {name: tuple(own[name].tolist()) for name in target}
