@@ -32,11 +32,43 @@ def furthest(
     0 inside. This is the column ``decades_beyond`` of predictions. ``columns`` names those that variables are read
     from; ``ranges``: those of the variables where ``fitted`` holds a sample of the rows alone.
     """
-    ranges = ranges or {name: (min(fitted[name]), max(fitted[name])) for name in columns}
+    ranges = ranges or _ranges(columns, fitted)
     far = [*decades_beyond(ranges, variables).values()]
     far += [beyond for beyond, _ in together_beyond(columns, fitted, variables).values()]
     count = max(len(values) for values in variables.values())
     return np.asarray(np.max([np.zeros(count), *far], axis=0))
+
+
+def unsupported(
+    columns: Mapping[str, str],
+    fitted: Mapping[str, tuple[float, ...]],
+    variables: Mapping[str, FloatArray],
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+    runs: str = "the fitted runs",
+) -> str:
+    """What lies too far beyond ``runs``, as text: a variable, else two sizes or amounts of data together; "" if none.
+
+    >>> unsupported({"N": "N"}, {"N": (1e6, 1e7)}, {"N": np.array([1e9])})
+    'N lies 2 decades beyond the fitted runs, which span 1'
+    """
+    ranges, alone = ranges or _ranges(columns, fitted), []
+    for name, beyond in decades_beyond(ranges, variables).items():
+        low, high = ranges[name]
+        span = np.log10(high / low) if low > 0 else np.nan
+        alone.append((f"{columns[name]} lies", beyond, np.full(len(beyond), span)))
+    together = together_beyond(columns, fitted, variables).items()
+    for asked in (alone, [(f"{names} together lie", *distances) for names, distances in together]):
+        worst = [(float(beyond.max()), what, float(spans[np.argmax(beyond)])) for what, beyond, spans in asked]
+        far = max((each for each in worst if too_far(each[0], each[2])), default=None)
+        if far:
+            decades, what, span = far
+            shown = f"{decades:.2g} decade{'s' * (f'{decades:.2g}' != '1')}"
+            return f"{what} {shown} beyond {runs}, which {f'span {span:.2g}' if span == span else 'begin at 0'}"
+    return ""
+
+
+def _ranges(columns: Mapping[str, str], fitted: Mapping[str, tuple[float, ...]]) -> Mapping[str, tuple[float, float]]:
+    return {name: (min(fitted[name]), max(fitted[name])) for name in columns}
 
 
 def too_far(decades: float, span: float) -> bool:
@@ -86,16 +118,16 @@ def together_beyond(
     names = [name for name in given if np.ndim(variables[name]) == 1]
     found = {}
     for one, other in combinations(names, 2):
-        if min(*fitted[one], *fitted[other]) <= 0:
+        if min(*fitted[one], *fitted[other]) <= 0 or np.isinf(max(*fitted[one], *fitted[other])):
             continue
-        sides = _sides(fitted[one], fitted[other])
         with np.errstate(divide="ignore", invalid="ignore"):
-            at = np.stack(np.broadcast_arrays(np.log10(variables[one]), np.log10(variables[other])))
-            beyond = sides[:, :2] @ at - sides[:, 2:3]
-        if len(sides):
-            side = np.argmax(beyond, axis=0)
-            far = beyond[side, np.arange(len(side))]
-            found[f"{columns[one]} and {columns[other]}"] = far, sides[side, 3]
+            x, y = np.broadcast_arrays(np.log10(variables[one]), np.log10(variables[other]))
+            far, span = np.full(len(x), -np.inf), np.zeros(len(x))
+            for along, across, place, width in _sides(fitted[one], fitted[other]):
+                beyond = along * x + across * y - place
+                span = np.where(beyond > far, width, span)
+                far = np.where(beyond > far, beyond, far)
+        found[f"{columns[one]} and {columns[other]}"] = far, span
     return found
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scalefit.diagnosis.checks import Check
 from scalefit.diagnosis.image import without_image
-from scalefit.diagnosis.reach import decades_beyond, together_beyond, too_far
+from scalefit.diagnosis.reach import unsupported
 from scalefit.errors import FitWarning
 from scalefit.fitting.prediction import Asked, Data, Plan, Point, asked_for, ends
 from scalefit.fitting.recipe import another_recipe, asked_recipe, off_the_line
@@ -63,31 +63,9 @@ def far_beyond(fit: Fit, variables: Mapping[str, FloatArray]) -> list[Check]:
 
     In a variable, or in two sizes or amounts of data together.
     """
-    alone = []
-    for name, beyond in decades_beyond(fit.ranges, variables).items():
-        low, high = fit.ranges[name]
-        span = np.log10(high / low) if low > 0 else np.nan
-        alone.append((f"{fit.law.columns[name]} lies", beyond, np.full(len(beyond), span)))
-    together = together_beyond(fit.law.columns, fit.points.variables, variables).items()
-    both = [(f"{names} together lie", *distances) for names, distances in together]
-    far = _furthest(alone) or _furthest(both)
-    if not far:
-        return []
-    decades, what, span = far
-    shown = f"{decades:.2g} decade{'s' * (f'{decades:.2g}' != '1')}"
-    fitted = f"span {span:.2g}" if span == span else "begin at 0"
-    text = f"{what} {shown} beyond the fitted runs, which {fitted}: the data do not support"
-    return [Check("far-beyond", f"{text} a prediction so far out; add larger runs, and see scalefit backtest")]
-
-
-def _furthest(asked: Sequence[tuple[str, FloatArray, FloatArray]]) -> tuple[float, str, float] | None:
-    """Of what lies too far beyond the fitted runs the furthest: decades, what, and the span; None without any."""
-    far = []
-    for what, beyond, spans in asked:
-        row = int(np.argmax(beyond))
-        if too_far(float(beyond[row]), float(spans[row])):
-            far.append((float(beyond[row]), what, float(spans[row])))
-    return max(far, default=None)
+    text = unsupported(fit.law.columns, fit.points.variables, variables, fit.ranges)
+    what = "the data do not support a prediction so far out; add larger runs, and see scalefit backtest"
+    return [Check("far-beyond", f"{text}: {what}")] if text else []
 
 
 def too_wide(fit: Fit, asked: Asked) -> list[Check]:

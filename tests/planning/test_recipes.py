@@ -250,3 +250,15 @@ def test_runs_without_a_recipe_or_a_loss_are_left_out_and_counted():
     alone = compare_recipes(SCALED, "recipe", C=TARGET, draws=0)
     assert alone.left_out == "" and "left out" not in str(alone)
     assert found.pairs["difference"].iloc[0] == alone.pairs["difference"].iloc[0]
+
+
+def test_a_recipe_with_small_runs_alone_rests_on_the_others():
+    """The new recipe was run up to a hundredth of the old one's compute: 1,000 times beyond its own runs."""
+    clean = runs(power(1.8, 30, 0.075), power(1.8, 28, 0.075), count=10)
+    small = clean[(clean["recipe"] == "old") | (clean["C"] < 1.1e19)]
+    found = compare_recipes(small, "recipe", C=TARGET, draws=0)
+    assert found.table.set_index("recipe")["decades_beyond"].to_dict() == pytest.approx({"new": 3, "old": 1})
+    (far,) = found.cautions
+    assert far.text.startswith("C lies 3 decades beyond the runs of new, which span 1: its loss there rests on what")
+    assert not found.ok
+    assert not compare_recipes(clean, "recipe", C=TARGET, draws=0).cautions

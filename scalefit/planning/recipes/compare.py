@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scalefit.diagnosis.reach import furthest
+from scalefit.diagnosis.checks import Check
+from scalefit.diagnosis.reach import furthest, unsupported
 from scalefit.errors import InputError, counted, listed
 from scalefit.fitting.prediction import predict
 from scalefit.numerics import FloatArray
@@ -73,7 +74,7 @@ def compare_recipes(
     each = _each(chosen, target, rows)
     sensitivity = _sensitivity(rows, chosen, tried, first, target)
     alike = tried[0][1].structure is STRUCTURES[0] and not told_apart(pairs)
-    cautions = chosen.fit.cautions(**_point(chosen, first, target))
+    cautions = chosen.fit.cautions(**_point(chosen, first, target)) or _alone(rows, names, target)
     shown = rows.assign(recipe=table[by].astype(str).to_numpy())
     return RecipeComparison(
         chosen, by, target, shown, each, pairs, names[first], sensitivity, alike, cautions, left_out
@@ -127,15 +128,22 @@ def _each(joint: Joint, target: dict[str, float], runs: pd.DataFrame) -> pd.Data
     for k, name in enumerate(joint.names):
         found = predict(joint.fit, at=_point(joint, k, target)).iloc[0]
         row = {"recipe": name, "loss": found["loss"], "low": found["low"], "high": found["high"]}
-        rows.append(row | {"decades_beyond": _beyond(runs[runs[MARK.format(k)] > 0], target)})
+        rows.append(row | {"decades_beyond": float(furthest(*_own(runs, k, target))[0])})
     return pd.DataFrame(rows).sort_values("loss", kind="stable").reset_index(drop=True)
 
 
-def _beyond(own: pd.DataFrame, target: dict[str, float]) -> float:
-    """How far the target lies beyond the runs of one recipe, in decades."""
+def _own(runs: pd.DataFrame, recipe: int, target: dict[str, float]) -> tuple[Any, Any, Any]:
+    """The columns of the target, the runs of one recipe, and the target, as distances are told from them."""
+    own = runs[runs[MARK.format(recipe)] > 0]
     fitted = {name: tuple(own[name].tolist()) for name in target}
-    asked = {name: np.array([value]) for name, value in target.items()}
-    return float(furthest({name: name for name in target}, fitted, asked)[0])
+    return {name: name for name in target}, fitted, {name: np.array([value]) for name, value in target.items()}
+
+
+def _alone(runs: pd.DataFrame, names: list[str], target: dict[str, float]) -> tuple[Check, ...]:
+    """A warning for each recipe whose own runs are too far from the target, though those of all may reach it."""
+    texts = [unsupported(*_own(runs, k, target), runs=f"the runs of {name}") for k, name in enumerate(names)]
+    what = "its loss there rests on what the recipes are taken to share; add larger runs of it"
+    return tuple(Check("far-beyond", f"{text}: {what}") for text in texts if text)
 
 
 def _gain(joint: Joint, first: int, other: int, losses: FloatArray, target: dict[str, float]) -> FloatArray:
