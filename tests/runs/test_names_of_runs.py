@@ -112,3 +112,10 @@ def test_rows_of_several_sizes_in_turns_beside_tokens_are_logs(column):
     rows = in_turns(values).rename(columns={"kind": column}).assign(tokens=lambda table: table["step"] * 65536)
     assert len(sf.read_runs(rows)) == 2
     assert len(sf.read_runs(rows).curves) == 60
+
+
+def test_curves_of_two_optimizers_of_which_one_was_resumed():
+    steps = [*range(0, 300, 10), *range(200, 400, 10), *range(0, 300, 10)]
+    rows = {"optimizer": ["adam"] * 50 + ["muon"] * 30, "step": steps, "loss": 5 - np.arange(80) / 50}
+    runs = sf.read_runs(pd.DataFrame(rows))
+    assert runs.names == ["adam", "muon"] and len(runs.curves) == 70

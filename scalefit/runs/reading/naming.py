@@ -183,7 +183,9 @@ def _grouped(tidy: Tidy, name: str) -> pd.Series:
             return labels
     apart = _words_apart(tidy)
     words = [name for name in apart if not rises or words_of(name) <= NAMING]
-    changing = [*fixed, *words] or (settings_of_blocks(frame, tidy.axis) if tidy.axis == "step" else [])
+    changing = list(dict.fromkeys([*fixed, *words])) or (
+        settings_of_blocks(frame, tidy.axis) if tidy.axis == "step" else []
+    )
     if changing:  # a restart changes no setting
         labels = _joined_labels(frame, changing)
         text = f"there is no column run: runs are distinguished by {', '.join(changing)}, which no restart changes"
