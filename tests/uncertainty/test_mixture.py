@@ -56,6 +56,25 @@ def test_a_member_without_an_interval_is_no_more_certain_than_the_widest_of_the_
     assert (ends["low"], ends["high"]) == pytest.approx((known["low"], known["high"]), rel=1e-9)
 
 
+def test_a_member_that_falls_below_zero_in_logarithms_does_not_count_beside_one_that_does_not():
+    """Its own ends are none, and those of another would be turned round: the upper below the lower."""
+    below, above = pd.DataFrame({"loss": [-1.0], "low": [np.nan], "high": [np.nan]}), table(2.0, 0.01, 0.02)
+    pd.testing.assert_frame_equal(mixed("loss", (0.9, 0.1), [below, above], True), above, check_exact=False, rtol=1e-9)
+    alone = mixed("loss", (0.9, 0.1), [below, below], True).iloc[0]
+    assert alone["loss"] == -1.0
+    assert np.isnan([alone["low"], alone["high"]]).all()
+    assert mixed("accuracy", (1.0,), [below.rename(columns={"loss": "accuracy"})], False)["accuracy"].iloc[0] == -1.0
+
+
+def test_an_end_beyond_all_numbers_is_no_narrower_than_others():
+    open_end = pd.DataFrame({"loss": [2.0], "low": [1.9], "high": [np.inf]})
+    unsure = pd.DataFrame({"loss": [2.0], "low": [np.nan], "high": [np.nan]})
+    assert mixed("loss", (0.5, 0.5), [open_end, table(2.0, 0.01, 0.01)], True)["high"].iloc[0] == np.inf
+    assert mixed("loss", (0.5, 0.5), [unsure, open_end], True)["high"].iloc[0] == np.inf
+    most = mixed("loss", (0.05, 0.95), [open_end, table(2.0, 0.01, 0.02)], True).iloc[0]
+    assert most["high"] == pytest.approx(2.0 * np.exp(Z * 0.02))  # cut off with its tenth
+
+
 def test_relative_errors_are_those_of_the_mixture():
     tables = [table(2.0, 0.01, 0.01).assign(measured=2.1, relative_error=0.0) for _ in range(2)]
     assert mixed("loss", (0.5, 0.5), tables, True)["relative_error"].iloc[0] == pytest.approx(2.0 / 2.1 - 1)
