@@ -7,7 +7,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from scalefit.uncertainty.mixture import mixed
+from scalefit.laws import find_law
+from scalefit.rows.points import Points
+from scalefit.uncertainty.estimate import Estimate
+from scalefit.uncertainty.mixture import mixed, moved
 
 Z = 1.6448536269514722
 
@@ -64,6 +67,15 @@ def test_a_member_that_falls_below_zero_in_logarithms_does_not_count_beside_one_
     assert alone["loss"] == -1.0
     assert np.isnan([alone["low"], alone["high"]]).all()
     assert mixed("accuracy", (1.0,), [below.rename(columns={"loss": "accuracy"})], False)["accuracy"].iloc[0] == -1.0
+
+
+def test_ends_of_another_form_stay_around_it_where_the_law_as_fitted_is_below_zero():
+    """As differences: shares of a value below zero would turn the lower end round."""
+    points = Points(("a",), None, {"x": (1.0,)}, (2.0,))
+    estimate = Estimate(find_law("power:over=N"), {"A": 3.0, "alpha": 0.0}, log=False, sigma=0.0)
+    as_fitted = pd.DataFrame({"loss": [-1.0, 2.0], "low": [-1.5, 1.0], "high": [np.nan, np.nan]})
+    made = moved(as_fitted, "loss", estimate, {"x": np.array([5.0, 5.0])}, points, 0.9)
+    assert made["low"].tolist() == pytest.approx([2.5, 1.5])  # half a unit lower, and half as large
 
 
 def test_an_end_beyond_all_numbers_is_no_narrower_than_others():
