@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from scalefit.diagnosis.checks import Check
 from scalefit.diagnosis.image import without_image
 from scalefit.diagnosis.reach import unsupported
-from scalefit.errors import FitWarning
-from scalefit.fitting.prediction import Asked, Data, Plan, Point, asked_for, ends
+from scalefit.errors import FitWarning, counted
+from scalefit.fitting.prediction import Asked, Data, Plan, Point, asked_for, ends, predict
 from scalefit.fitting.recipe import another_recipe, asked_recipe, off_the_line
 from scalefit.numerics import FloatArray
 from scalefit.rows.asked import own_point, scales_asked, takes
@@ -29,14 +30,18 @@ ANOTHER = 0.15  #: distance from the fitted schedules from which on a prediction
 
 def cautions(fit: Fit, data: Data, *, schedule: Plan, at: Point) -> tuple[Check, ...]:
     """See :meth:`scalefit.Fit.cautions`."""
-    scales = scales_asked(data, at)
+    scales, whole, point = scales_asked(data, at), fit, at
     fit, at = able(fit, data, at)
     asked = asked_for(fit, data, schedule, None, at)
     recipe = another_recipe(fit.law, fit.recipe, asked_recipe(fit.law, data, schedule))
     recipe += off_the_line(fit.law, fit.recipe, scales)
     with np.errstate(all="ignore"):  # a fit of damaged logs can be steep beyond all numbers
         found = without_image(fit.law, fit.parameters, asked.variables)
-        found += [*far_beyond(fit, asked.variables), *recipe, *another_schedule(fit, asked), *too_wide(fit, asked)]
+        found += [*far_beyond(fit, asked.variables), *recipe, *another_schedule(fit, asked)]
+        if whole.choice is None or not whole.choice.mixes:
+            found += too_wide(fit, asked)
+        elif asked.states is None:
+            found += mixed_too_wide(whole, predict(whole, data, at=point))
         if data is None:
             found += fit.left_out.checks({name: values[-1:] for name, values in asked.variables.items()})
     known = {check.text for check in fit.warnings}
@@ -74,15 +79,29 @@ def too_wide(fit: Fit, asked: Asked) -> list[Check]:
         return []
     last = Asked(asked.frame.tail(1), {name: values[-1:] for name, values in asked.variables.items()})
     value = float(np.ravel(fit.evaluate(last.variables))[0])
+    low, high = ends(fit, last, 0.9, "observation")
+    of, todo = f"{fit.runs} runs, {fit.free} constants", "add runs nearer to it, or hold constants with --fix"
+    return _says_nothing(fit, value, float(high[0] - low[0]), of, todo)
+
+
+def mixed_too_wide(fit: Fit, forecast: pd.DataFrame) -> list[Check]:
+    """The same of the forecast of a mixture, whose interval is not that of its first law."""
+    value, low, high = (float(forecast[name].iloc[-1]) for name in (fit.target, "low", "high"))
+    laws = counted(len(fit.choice.weights) if fit.choice else 1, "law")
+    return _says_nothing(fit, value, high - low, f"{fit.runs} runs, {laws}", "add runs nearer to it")
+
+
+def _says_nothing(fit: Fit, value: float, width: float, of: str, todo: str) -> list[Check]:
     if value <= 0 and fit.settings.residuals == "log":
         why = f"the law falls to {value:.3g} there, and a {fit.target} that is fitted in logarithms is positive"
         return [Check("wide-interval", f"no interval: {why}; ask nearer to the runs, or fit a law with a floor")]
-    low, high = ends(fit, last, 0.9, "observation")
-    width = float(high[0] - low[0]) / abs(value)
-    if not width > WIDE:
+    if not width > WIDE * abs(value):
         return []
-    why = f"it spans {100 * width:.0f} % of the prediction ({fit.runs} runs, {fit.free} constants)"
-    todo = "add runs nearer to it, or hold constants with --fix"
+    why = (
+        f"it spans {100 * width / abs(value):.0f} % of the prediction ({of})"
+        if value
+        else f"it is {width:.3g} wide around 0 ({of})"
+    )
     return [Check("wide-interval", f"no interval worth having: {why}; {todo}")]
 
 

@@ -67,7 +67,7 @@ def moved(
     found, centre = table.copy(), table[target].to_numpy(dtype=float)
     value = np.where(np.isfinite(centre), estimate.value(variables) + np.zeros(len(table)), np.nan)
     low, high = (table[side].to_numpy(dtype=float) for side in ("low", "high"))
-    shares = estimate.log | (estimate.law.log_residuals & (value > 0))  # as ``Estimate.moved`` goes down
+    shares = estimate.log | (estimate.law.log_residuals & (np.minimum(value, centre) > 0))  # as ``Estimate.moved``
     low = np.where(shares, value * low / centre, value + low - centre)
     high = value * high / centre if estimate.log else value + high - centre
     if np.isfinite(high).any():
@@ -86,11 +86,14 @@ def mixed(target: str, weights: Sequence[float], tables: Sequence[pd.DataFrame],
     off at either end, so that no member of little weight that is far from all others moves them.
 
     A member without a value at a row does not count there; one without an interval, for which its runs are too few, is
-    no more certain than the widest of the others. ``log``: whether widths are differences of logarithms.
+    no more certain than the widest of the others. ``log``: whether widths are differences of logarithms; a member that
+    falls to zero there has no value that the target can have, and does not count beside one that has.
     """
     share = np.array(weights)[:, None]
     centre = np.array([table[target].to_numpy(dtype=float) for table in tables])
-    share = np.where(np.isfinite(centre), share, 0.0)
+    counts = np.isfinite(centre)
+    possible = counts & (centre > 0) if log else counts
+    share = np.where(np.where(possible.any(axis=0), possible, counts), share, 0.0)
     share = share / np.maximum(share.sum(axis=0), 1e-300)
     found = tables[0].copy()
     found[target] = _trimmed(share, centre)
@@ -106,10 +109,10 @@ def _known(end: FloatArray, centre: FloatArray, share: FloatArray, log: bool) ->
     """The ends of the members' intervals (members, n), of one without an interval as far off as the furthest."""
     with np.errstate(all="ignore"):
         far = end / centre if log else end - centre
-        counts = np.isfinite(far) & (share > 0)
+        counts = ~np.isnan(far) & (share > 0)
         apart = np.where(counts, np.abs(np.log(far)) if log else np.abs(far), -np.inf)
         furthest = np.take_along_axis(far, np.argmax(apart, axis=0)[None], axis=0)
-        return np.where(np.isfinite(end), end, centre * furthest if log else centre + furthest)
+        return np.where(np.isnan(end), centre * furthest if log else centre + furthest, end)
 
 
 def _trimmed(share: FloatArray, centre: FloatArray) -> FloatArray:
@@ -120,4 +123,5 @@ def _trimmed(share: FloatArray, centre: FloatArray) -> FloatArray:
     below = np.vstack([np.zeros_like(above[:1]), above[:-1]])
     kept = np.clip(np.minimum(above, 1 - CUT) - np.maximum(below, CUT), 0.0, None)
     whole = kept.sum(axis=0)
-    return np.where(whole > 0, np.sum(kept * ordered, axis=0) / np.maximum(whole, 1e-300), np.nan)
+    counted = np.multiply(kept, ordered, out=np.zeros_like(ordered), where=kept > 0)  # an end may be infinite
+    return np.where(whole > 0, np.sum(counted, axis=0) / np.maximum(whole, 1e-300), np.nan)

@@ -42,6 +42,17 @@ def test_a_band_as_wide_as_half_the_loss_is_a_caution():
     assert "wide-interval" not in {check.code for check in tight.cautions(N=1e6, D=1e8)}
 
 
+@pytest.mark.parametrize("seed", [5, 9])
+def test_the_band_of_a_mixture_is_judged_and_not_that_of_its_first_law(seed):
+    """Also where the first law has none."""
+    fit = sf.fit(table(6, 0.1, seed), "auto", draws=20)
+    found = fit.predict(N=[1e9, 3e11], D=[1e10, 6e12]).iloc[-1]
+    wide = (found["high"] - found["low"]) / found["loss"]
+    (told,) = (check.text for check in fit.cautions(N=3e11, D=6e12) if check.code == "wide-interval")
+    assert wide > 0.75
+    assert f"it spans {100 * wide:.0f} % of the prediction (6 runs, {len(fit.choice.weights)} laws)" in told
+
+
 @pytest.mark.parametrize(("runs", "told"), [(9, "from 4 degrees of freedom"), (40, "")])
 def test_noise_from_a_handful_of_degrees_of_freedom_is_said_to_be_so(runs, told):
     text = sf.fit(table(runs), "chinchilla").summary()
