@@ -71,7 +71,7 @@ class BatchAnswer(Shown):
         if self.tradeoff is None:
             return ""
         if np.isnan(self.critical.low):
-            return far_beyond("critical batch", self.reached["batch"].astype(float), round(self.critical.value, 1))
+            return far_beyond("critical batch", self.reached["batch"].tolist(), self.critical.value)
         batch, steps = (self.reached[name].to_numpy(float) for name in ("batch", "steps"))
         off = steps / self.tradeoff.steps(batch)
         worst = int(np.argmax(np.abs(np.log(off))))
