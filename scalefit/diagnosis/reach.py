@@ -68,7 +68,7 @@ def unsupported(
 
 
 def in_words(decades: float, span: float, runs: str) -> str:
-    """A distance beyond runs, and what these span, in words.
+    """A distance beyond runs, and what these span.
 
     >>> in_words(1.0, 1e-16, "the runs")
     '1 decade beyond the runs, which span 0'
