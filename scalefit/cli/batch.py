@@ -60,7 +60,8 @@ def command(
     doubts = [doubt for doubt in (found.doubt, far) if doubt]
     missing = found.missing | ({"learning rate": why} if why else {})
     content = _content(found, rates, target) | {"missing": missing, "doubts": doubts}
-    return Answer(lines, content, found.reached, ok=not doubts)
+    undetermined = runs.curves is not None and "critical batch" in missing
+    return Answer(lines, content, found.reached, ok=not doubts and not undetermined)
 
 
 def _target(at: tuple[str, ...]) -> float | None:

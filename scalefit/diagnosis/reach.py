@@ -34,7 +34,7 @@ def furthest(
     """
     ranges = ranges or _ranges(columns, fitted)
     far = [*decades_beyond(ranges, variables).values()]
-    far += [beyond for beyond, _ in together_beyond(columns, fitted, variables).values()]
+    far += [beyond for sides in together_beyond(columns, fitted, variables).values() for beyond, _ in sides]
     count = max(len(values) for values in variables.values())
     return np.asarray(np.max([np.zeros(count), *far], axis=0))
 
@@ -54,17 +54,27 @@ def unsupported(
     ranges, alone = ranges or _ranges(columns, fitted), []
     for name, beyond in decades_beyond(ranges, variables).items():
         low, high = ranges[name]
-        span = np.log10(high / low) if low > 0 else np.nan
-        alone.append((f"{columns[name]} lies", beyond, np.full(len(beyond), span)))
-    together = together_beyond(columns, fitted, variables).items()
-    for asked in (alone, [(f"{names} together lie", *distances) for names, distances in together]):
-        worst = [(float(beyond.max()), what, float(spans[np.argmax(beyond)])) for what, beyond, spans in asked]
-        far = max((each for each in worst if too_far(each[0], each[2])), default=None)
+        alone.append((float(beyond.max()), f"{columns[name]} lies", float(np.log10(high / low)) if low > 0 else np.nan))
+    together = [
+        (float(beyond.max()), f"{names} together lie", span)
+        for names, sides in together_beyond(columns, fitted, variables).items()
+        for beyond, span in sides
+    ]
+    for asked in (alone, together):
+        far = max((each for each in asked if too_far(each[0], each[2])), default=None)
         if far:
-            decades, what, span = far
-            shown = f"{decades:.2g} decade{'s' * (f'{decades:.2g}' != '1')}"
-            return f"{what} {shown} beyond {runs}, which {f'span {span:.2g}' if span == span else 'begin at 0'}"
+            return f"{far[1]} {in_words(far[0], far[2], runs)}"
     return ""
+
+
+def in_words(decades: float, span: float, runs: str) -> str:
+    """A distance beyond runs, and what these span.
+
+    >>> in_words(1.0, 1e-16, "the runs")
+    '1 decade beyond the runs, which span 0'
+    """
+    far = f"{decades:.2g} decade{'s' * (f'{decades:.2g}' != '1')}"
+    return f"{far} beyond {runs}, which {'begin at 0' if np.isnan(span) else f'span {span * (span > SAME):.2g}'}"
 
 
 def _ranges(columns: Mapping[str, str], fitted: Mapping[str, tuple[float, ...]]) -> Mapping[str, tuple[float, float]]:
@@ -104,15 +114,15 @@ def decades_beyond(
 
 def together_beyond(
     columns: Mapping[str, str], fitted: Mapping[str, tuple[float, ...]], variables: Mapping[str, FloatArray]
-) -> dict[str, tuple[FloatArray, FloatArray]]:
-    """How far each row lies outside the fitted rows in two sizes or amounts of data, and what these span that way.
+) -> dict[str, list[tuple[FloatArray, float]]]:
+    """How far each row lies beyond each side of the fitted rows in two sizes or amounts of data, by the two columns.
 
-    Both in decades (n,), by the names of the two columns; negative inside.
+    In decades (n,), negative inside; with what the rows span across that side.
 
     >>> fitted = {"N": (1e6, 1e6, 1e8), "D": (1e9, 1e11, 1e9)}
     >>> found = together_beyond({"N": "N", "D": "D"}, fitted, {"N": np.array([1e8]), "D": np.array([1e11])})
-    >>> [(name, far.round(9).tolist(), span.round(9).tolist()) for name, (far, span) in found.items()]
-    [('N and D', [1.0], [1.0])]
+    >>> [(name, far.round(9).tolist(), round(span, 9)) for name, sides in found.items() for far, span in sides]
+    [('N and D', [1.0], 1.0)]
     """
     given = [name for name, column in columns.items() if column in TOGETHER and name in variables]
     names = [name for name in given if np.ndim(variables[name]) == 1]
@@ -122,12 +132,10 @@ def together_beyond(
             continue
         with np.errstate(divide="ignore", invalid="ignore"):
             x, y = np.broadcast_arrays(np.log10(variables[one]), np.log10(variables[other]))
-            far, span = np.full(len(x), -np.inf), np.zeros(len(x))
-            for along, across, place, width in _sides(fitted[one], fitted[other]):
-                beyond = along * x + across * y - place
-                span = np.where(beyond > far, width, span)
-                far = np.where(beyond > far, beyond, far)
-        found[f"{columns[one]} and {columns[other]}"] = far, span
+            sides = _sides(fitted[one], fitted[other])
+            beyond = [along * x + across * y - place for along, across, place, _ in sides]
+        far = [np.where(np.isnan(each), -np.inf, each) for each in beyond]
+        found[f"{columns[one]} and {columns[other]}"] = list(zip(far, sides[:, 3].tolist(), strict=True))
     return found
 
 

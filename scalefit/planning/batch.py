@@ -28,6 +28,7 @@ from scalefit.runs.final import diverged, finished
 from scalefit.runs.settings import refuse_mixed
 from scalefit.runs.trajectory import spans
 from scalefit.transfer.grid import snapped
+from scalefit.transfer.reach import far_beyond
 from scalefit.transfer.sweeps import columns_of, peak_rates
 from scalefit.transfer.verdict import Interval
 
@@ -63,9 +64,14 @@ class BatchAnswer(Shown):
 
     @property
     def doubt(self) -> str:
-        """Why the critical batch is not determined, or "": a batch size far off the hyperbola, or a wide interval."""
+        """Why the critical batch is not determined, or "": a batch size far off the hyperbola, or a wide interval.
+
+        Without an interval: one that lies further beyond the batch sizes than these span.
+        """
         if self.tradeoff is None:
             return ""
+        if np.isnan(self.critical.low):
+            return far_beyond("critical batch", self.reached["batch"].tolist(), self.critical.value)
         batch, steps = (self.reached[name].to_numpy(float) for name in ("batch", "steps"))
         off = steps / self.tradeoff.steps(batch)
         worst = int(np.argmax(np.abs(np.log(off))))

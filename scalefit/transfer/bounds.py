@@ -25,7 +25,7 @@ def held_in(
 
     ``x``: (n,) octaves of the sizes; ``gaps``: (n, 2) log2 of the learning rates between which their optima lie, an end
     may be infinite. The fit itself, the first of each, moves as the mean of the draws does. A gap through which hardly
-    any line passes moves none.
+    any line passes moves none; where gaps contradict each other, the fit passes through some of them alone.
 
     >>> rng = np.random.default_rng(0)
     >>> height, slope = np.r_[-6, rng.normal(-6, 0.1, 400)], np.r_[-0.5, rng.normal(-0.5, 0.2, 400)]
@@ -36,8 +36,7 @@ def held_in(
     none = np.zeros(len(x), dtype=bool)
     if not len(x) or len(height) < 2 or np.isnan(slope[0]):
         return height, slope, none
-    line = height[1:] + slope[1:] * x[:, None]
-    inside = ndtr((gaps[:, 1:] - line) / STRAY) - ndtr((gaps[:, :1] - line) / STRAY)
+    inside = _inside(height[1:] + slope[1:] * x[:, None], gaps)
     broken = np.asarray(inside.mean(axis=1) < BROKEN)
     if broken.all():
         return height, slope, broken
@@ -48,4 +47,10 @@ def held_in(
     taken = 1 + np.minimum(np.searchsorted(np.cumsum(weight), places), count - 1)
     moved = (each[0] + weight @ each[1:] - each[1:].mean() for each in (height, slope))
     fit_height, fit_slope = (float(each) for each in moved)
+    broken |= _inside((fit_height + fit_slope * x)[:, None], gaps)[:, 0] < BROKEN
     return np.r_[fit_height, height[taken]], np.r_[fit_slope, slope[taken]], broken
+
+
+def _inside(line: FloatArray, gaps: FloatArray) -> FloatArray:
+    """The probability that an optimum that strays from the lines (n, draws) lies in its gap, (n, draws)."""
+    return np.asarray(ndtr((gaps[:, 1:] - line) / STRAY) - ndtr((gaps[:, :1] - line) / STRAY))

@@ -17,7 +17,7 @@ from scalefit.diagnosis.degenerate import degenerate
 from scalefit.diagnosis.image import no_image
 from scalefit.diagnosis.one_sided import Bias, one_sided
 from scalefit.diagnosis.phases import first_steps, stray_phases, transient
-from scalefit.diagnosis.reach import decades_beyond, furthest
+from scalefit.diagnosis.reach import decades_beyond, furthest, in_words, unsupported
 from scalefit.diagnosis.undetermined import _idle
 from scalefit.fitting.prepare import Options, prepare
 from scalefit.laws import find_law
@@ -383,3 +383,18 @@ def test_the_distance_in_size_and_data_together_is_that_from_their_hull():
         assert furthest({"n": "N", "d": "D"}, fitted, asked)[0] == pytest.approx(least.fun, abs=1e-9)
         alone = furthest({"n": "depth", "d": "D"}, fitted, asked)[0]  # a depth is no size: each by its own range
         assert alone == pytest.approx(max(0, *np.maximum(points.min(0) - at, at - points.max(0))))
+
+
+def test_what_is_far_across_a_short_side_is_told_though_another_lies_further_along_a_long_one():
+    """Two budgets .1 decades apart over two decades of N/D: 1.2 decades beyond in N/D are near, .5 in C are far."""
+    corners = [(0.0, 0.0), (2.0, 0.0), (0.0, 0.1), (2.0, 0.1)]
+
+    def rows(places):
+        return {"N": np.array([10 ** (b + a) for a, b in places]), "D": np.array([10 ** (b - a) for a, b in places])}
+
+    fitted = {name: tuple(values) for name, values in rows(corners).items()}
+    said = [unsupported({"N": "N", "D": "D"}, fitted, rows(asked)) for asked in ([(3.2, 0.1)], [(1.0, 0.6)])]
+    assert said == ["", "N and D together lie 0.5 decades beyond the fitted runs, which span 0.1"]
+    for asked in ([(3.2, 0.1), (1.0, 0.6)], [(3.2, 0.6)]):
+        assert unsupported({"N": "N", "D": "D"}, fitted, rows(asked)) == said[1]
+    assert in_words(1.0, 9.6e-17, "the runs") == "1 decade beyond the runs, which span 0"

@@ -208,6 +208,22 @@ def test_answers_show_the_verdict_and_the_numbers_on_one_screen():
     assert schedule._repr_html_().startswith("<div><p><strong>&lt;a&gt;: 400 steps")
 
 
+def test_steps_that_determine_no_critical_batch_end_with_a_failed_check(tmp_path):
+    """One batch size, steps that rise with the batch, and two sizes an octave apart far below the critical one."""
+    flat = planted(batches=(500, 1000)).assign(batch=lambda rows: rows["batch"].map({500: 1000, 1000: 500}))
+    near = planted(critical=30000.0, noise=0.0, batches=(500, 1000), steps=3000)
+    for rows, said in (
+        (planted(batches=(500,)), "no critical batch: all runs have one batch size"),
+        (flat, "no critical batch: the steps to this loss do not follow"),
+        (near, "beyond the measured 500 to 1000 (a factor of 2)"),
+    ):
+        rows.to_csv(tmp_path / "runs.csv", index=False)
+        done = commands.run(f"scalefit batch {tmp_path / 'runs.csv'}")
+        assert said in done.stdout
+        assert done.exit_code == 1
+    assert batch_size(planted(noise=0.0, batches=(1000, 8000))).doubt == ""
+
+
 def test_sequences_are_not_called_tokens():
     rows = planted(batches=(16, 64, 256)).rename(columns={"batch": "batch_size"})
     found = batch_size(rows)

@@ -26,6 +26,7 @@ def sweep(last: dict[float, float], slope: float = -0.5) -> pd.DataFrame:
 def test_lines_held_in_gaps_are_those_of_rejection_sampling():
     rng = np.random.default_rng(1)
     height, slope = rng.normal(-6, 0.2, 40_001), rng.normal(-0.5, 0.3, 40_001)
+    height[0], slope[0] = -6.0, -0.5  # the fit
     x, gaps = np.array([3.0, -2.0]), np.array([[-np.inf, -8.0], [-5.5, -4.0]])
     found, steep, broken = held_in(height, slope, x, gaps)
     strayed = height[1:] + slope[1:] * x[:, None] + STRAY * rng.standard_normal((2, 40_000))
@@ -44,6 +45,18 @@ def test_a_gap_through_which_no_line_passes_moves_none():
     found, steep, broken = held_in(height, slope, np.array([2.0]), np.array([[-np.inf, -9.0]]))
     assert broken.tolist() == [True] and 0.0 < BROKEN < 0.5
     assert sorted(set(found[1:])) == sorted(set(height[1:])) and found[0] == height[0] and steep[0] == slope[0]
+
+
+def test_gaps_that_no_line_passes_together_are_told_though_each_alone_is_passed():
+    """One size wants a rising line, the next a falling one: the fit lies outside of the gaps it does not pass."""
+    rng = np.random.default_rng(0)
+    height, slope = np.r_[-7, rng.normal(-7, 0.1, 400)], np.r_[0.0, rng.normal(0, 0.5, 400)]
+    x, gaps = np.array([3.0, 4.0]), np.array([[-5.0, np.inf], [-np.inf, -9.0]])
+    for alone in (0, 1):
+        assert not held_in(height, slope, x[[alone]], gaps[[alone]])[2].any()
+    found, steep, broken = held_in(height, slope, x, gaps)
+    missed = [not low < found[0] + steep[0] * at < high for at, (low, high) in zip(x, gaps, strict=True)]
+    assert broken.tolist() == missed and any(missed)
 
 
 def test_a_minimum_at_the_edge_of_the_largest_grid_moves_the_forecast():

@@ -28,13 +28,13 @@ MOST_BLOCKS = 3  #: targets that are told one by one; more become a table
 def said(value: float) -> str:
     """A size or a number of tokens as people say it.
 
-    >>> said(7.02e9), said(2.373e11), said(1.5e18), said(12.0), said(float("inf"))
-    ('7.02B', '237B', '1.5e+18', '12', 'unlimited')
+    >>> said(7.02e9), said(2.373e11), said(999.8e6), said(1.5e18), said(12.0), said(float("inf"))
+    ('7.02B', '237B', '1B', '1.5e+18', '12', 'unlimited')
     """
     if np.isinf(value):
         return "unlimited"
     for unit, suffix in SUFFIXES:
-        if unit <= value < 1e4 * unit:
+        if 0.9995 * unit <= value < 1e4 * unit:  # what rounds to a unit is told in it
             return f"{value / unit:.3g}{suffix}" if value < 999.5 * unit else f"{value / unit:.0f}{suffix}"
     return f"{value:.3g}"
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from scalefit.answers import Shown, as_lines, far_out, interval
 from scalefit.diagnosis.checks import Check
-from scalefit.diagnosis.reach import decades_beyond, too_far
+from scalefit.diagnosis.reach import decades_beyond, in_words, too_far
 from scalefit.fitting.result import Fit
 from scalefit.notices import Line, doubted
 from scalefit.numerics import FloatArray
@@ -137,7 +137,7 @@ class IsoFlopStudy(Shown):
         span, far = float(np.log10(high / low)), self._decades_beyond
         if not too_far(far, span):
             return ()
-        text = f"C lies {far:.2g} decades beyond the runs, which span {span:.2g}: they do not support a size so far out"
+        text = f"C lies {in_words(far, span, 'the runs')}: they do not support a size so far out"
         return (Check("far-beyond", f"{text}; add runs at larger budgets"),)
 
     @property
