@@ -34,29 +34,7 @@ FEWEST = 3  #: steps along which tokens must rise
 MANY = 32768  #: a batch size of at least this is taken to count tokens, a smaller one sequences
 SAME = 0.02  #: log ratio within which two batch sizes agree
 BASES = {"log2": (2.0, "2"), "log10": (10.0, "10"), "ln": (float(np.e), "e")}
-#: names of tokens over parameters, and one that may be another ratio
-PER_PARAMETER = frozenset(
-    [
-        "tokens_per_param",
-        "tok_per_param",
-        "tokens_per_parameter",
-        "toks_per_param",
-        "tokens/param",
-        "tokens/params",
-        "tokens/parameter",
-        "tpp",
-        "d/n",
-        "d_n",
-        "d_over_n",
-        "d_per_n",
-        "tokens_per_n",
-        "token_param_ratio",
-        "tokens_to_params",
-        "data_to_params",
-        "tokens_params_ratio",
-        "tokens_over_params",
-    ]
-)
+#: names that may be tokens per parameter or another ratio
 MAYBE = frozenset({"ratio", "data_ratio", "token_ratio", "tokens_ratio", "chinchilla_ratio"})  #: or a multiple of 20
 #: names of the passes over the data of a run, and words of a name that counts the tokens of a data set
 EPOCHS = frozenset({"epoch", "epochs", "num_epochs", "n_epochs", "num_train_epochs", "train_epochs", "max_epochs"})
@@ -162,7 +140,7 @@ def _read_ratio(tidy: Tidy) -> None:
 
 
 def _is_per_parameter(name: str) -> bool:
-    return normalised(name) in PER_PARAMETER or per_parameter(name, _names_tokens(name))
+    return per_parameter(name, normalised(name), _names_tokens(name))
 
 
 def _may_be_per_parameter(name: str) -> bool:
