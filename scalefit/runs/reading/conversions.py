@@ -45,6 +45,7 @@ RATES = ("lr", "learning_rate", "peak_lr", "max_lr")
 def read_settings(tidy: Tidy) -> None:
     """Add `batch`, in tokens if the table shows what it counts, and `lr` from its logarithm, each with a note."""
     _tokens_so_far(tidy)
+    _tokens_seen(tidy)
     _read_logarithm(tidy)
     _read_ratio(tidy)
     _read_epochs(tidy)
@@ -67,6 +68,30 @@ def _tokens_so_far(tidy: Tidy) -> None:
         f"'{bound.source}' does not rise with the steps: it may count the tokens of a step, or those that are planned"
     )
     tidy.note("suspect", f"{text}; it is kept as tokens_in_file, and no D is read from it", len(rows))
+
+
+def _tokens_seen(tidy: Tidy) -> None:
+    """D of final results that hold two counts of tokens: of a data set and of what was seen, D is the second.
+
+    A doubt where the names do not say which of the two was seen.
+    """
+    bound = {each.name: each for each in tidy.bindings}
+    if tidy.axis or not {"D", "tokens"} <= bound.keys() or bound["D"].how != "guessed":
+        return
+    data, seen = (pd.to_numeric(tidy.frame[name], errors="coerce") for name in ("D", "tokens"))
+    if not (np.abs(np.log(data / seen)) > SAME).any():
+        return
+    whole, other = bound["D"], bound["tokens"]
+    if not words_of(whole.source) & OF_DATA_SET:
+        text = f"D is the column '{whole.source}', and '{other.source}', which counts tokens as well, differs from it"
+        tidy.note("suspect", f"{text}: map D to the one that holds the tokens seen", len(tidy.frame))
+        return
+    name = whole.source if whole.source not in tidy.frame.columns else f"{whole.source} (data set)"
+    tidy.frame = tidy.frame.rename(columns={"D": name, "tokens": "D"})
+    rest = [each for each in tidy.bindings if each not in (whole, other)]
+    tidy.bindings = [*rest, Binding("D", other.source, "guessed", other.scale)]
+    text = f"D is the column '{other.source}': '{whole.source}' counts the tokens of the data set"
+    tidy.note("guessed", text, len(tidy.frame))
 
 
 def peak_of_settings(tidy: Tidy) -> None:
