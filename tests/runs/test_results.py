@@ -93,6 +93,7 @@ def test_steps_of_several_sizes_in_batches_that_are_told_are_lengths(name, runs)
     assert len(found) == runs
     if runs == 8:
         np.testing.assert_allclose(found.table["D"], steps * 65536)
+    assert len(sf.read_runs(table.assign(**{name: [100, 200, 300, 400] * 2}))) == 2
 
 
 def test_a_log_from_step_0_is_not_doubted_however_its_steps_rise():

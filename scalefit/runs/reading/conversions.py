@@ -33,6 +33,7 @@ PARTS = re.compile(
 FEWEST = 3  #: steps along which tokens must rise
 MANY = 32768  #: a batch size of at least this is taken to count tokens, a smaller one sequences
 SAME = 0.02  #: log ratio within which two batch sizes agree
+ROUNDED = 0.1  #: log ratio within which two counts of tokens differ by their rounding
 BASES = {"log2": (2.0, "2"), "log10": (10.0, "10"), "ln": (float(np.e), "e")}
 #: names that may be tokens per parameter or another ratio
 MAYBE = frozenset({"ratio", "data_ratio", "token_ratio", "tokens_ratio", "chinchilla_ratio"})  #: or a multiple of 20
@@ -79,7 +80,8 @@ def _tokens_seen(tidy: Tidy) -> None:
     if tidy.axis or not {"D", "tokens"} <= bound.keys() or bound["D"].how != "guessed":
         return
     data, seen = (pd.to_numeric(tidy.frame[name], errors="coerce") for name in ("D", "tokens"))
-    if not (np.abs(np.log(data / seen)) > SAME).any():
+    known = (data > 0) & (seen > 0)
+    if not (np.abs(np.log(data[known] / seen[known])) > ROUNDED).any():
         return
     whole, other = bound["D"], bound["tokens"]
     if not words_of(whole.source) & OF_DATA_SET:

@@ -82,8 +82,9 @@ def are_final_results(
     if (groups.size() == 1).all() or (groups[axis].nunique() == 1).all():
         return True
     data = [name for name in SO_FAR if name in frame.columns and (groups[name].nunique() > 1).any()]
-    if not data and lengths and any(BATCH.search(str(name)) for name in frame.columns):
-        data = [axis]  # in batches that are told, the steps say how much
+    if not data and lengths and "N" in fixed and any(BATCH.search(str(name)) for name in frame.columns):
+        even = any(spaced_evenly(steps) for _, steps in groups[axis])
+        data = [] if even else [axis]  # in batches that are told, the steps say how much
     if data and frame.duplicated([*fixed, *data]).any():
         fixed += _words(frame)
     fewest = LOGGED if {"D", "C"} & {*data} else FEW if lengths else 2
