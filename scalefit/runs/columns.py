@@ -112,7 +112,8 @@ COLUMNS: dict[str, Column] = {
         "tokens",
         "tokens per optimiser step",
         _words(
-            "batch_tokens tokens_per_step batch_size_in_tokens batch_size_tokens global_batch_tokens tokens_per_batch"
+            "batch_tokens tokens_per_step tokens/step batch_size_in_tokens batch_size_tokens global_batch_tokens "
+            "tokens_per_batch"
         ),
     ),
     # measured

@@ -45,7 +45,12 @@ MULTIPLES = re.compile(
 )
 SHARES = frozenset({"error", "accuracy", "domain_share"})  #: columns of shares, which people write in per cent
 OVER = re.compile(r"[a-z. ]*(?:/|\b(?:per|over)\b)\s*(?P<what>[a-z]+)")
-OVER_PARAMETERS = re.compile(r"(?:tok(?:en)?s?)?\s*(?:/|\bper\b|\bover\b)\s*(?:param\w*|n)\b")
+OVER_PARAMETERS = re.compile(r"\s*(?:/|\bper\b|\bover\b)\s*(?:param\w*|n)\b")
+#: a whole name, or what stands in its brackets, that says tokens over parameters
+TOKENS_OVER_PARAMETERS = re.compile(
+    r"tpp|d_n|(?:(?:n|num|of|total|train|trained|training)[ _])*(?:tok(?:en)?s?|data|d)(?:[ _]*[/:][ _]*|"
+    r"[ _](?:per|over|to)[ _]|_(?=.*ratio))(?:model[ _])?(?:param\w*?|n)(?:[ _]ratio)?"
+)
 OVER_N = re.compile(r"(?:[x×]|times|multiples? of)\s*n")
 #: what the quantity of a column may be counted per: nats per token, tokens per step
 COUNTED_PER = {"loss": _set("token tok byte char character word"), "lr": _set("step"),
@@ -137,15 +142,19 @@ def is_ratio(name: str, canonical: str = "") -> bool:
     return multiple or bool(over and over["what"] not in COUNTED_PER.get(canonical, ()))
 
 
-def per_parameter(name: str, of_tokens: bool) -> bool:
-    """Whether the brackets of a name say tokens per parameter; ``of_tokens``: whether the rest of it names tokens.
+def per_parameter(name: str, plain: str, of_tokens: bool) -> bool:
+    """Whether a name says tokens per parameter, in its brackets or before them.
 
-    >>> per_parameter("ratio (tokens per param)", False), per_parameter("D (x N)", True), per_parameter("lr (x N)", 0)
-    (True, True, False)
+    ``plain``: what stands before them, normalised; ``of_tokens``: whether it names tokens.
+
+    >>> per_parameter("ratio (tokens per param)", "ratio", False), per_parameter("D (x N)", "d", True)
+    (True, True)
+    >>> per_parameter("lr (x N)", "lr", False), per_parameter("train tokens/N", "train_tokens/n", False)
+    (False, True)
     """
     unit = _in_brackets(name)
-    found = OVER_PARAMETERS.fullmatch(unit)
-    return bool(found and (of_tokens or unit.startswith("tok"))) or bool(of_tokens and OVER_N.fullmatch(unit))
+    said = any(map(TOKENS_OVER_PARAMETERS.fullmatch, (plain, unit)))
+    return said or bool(of_tokens and (OVER_PARAMETERS.fullmatch(unit) or OVER_N.fullmatch(unit)))
 
 
 @dataclass(frozen=True)

@@ -250,6 +250,7 @@ def test_a_run_that_was_predicted_and_rows_by_dates_are_told(read):
         return " ".join(note.text for note in read(text).notes if note.kind == "suspect")
 
     assert "b (predicted)" in doubts("run,N,D,loss\na,2e6,4e7,3.5\nb (predicted),7e9,1e12,2.1\n")
+    assert "b (pred.)" in doubts("run,N,D,loss\na,2e6,4e7,3.5\nb (pred.),7e9,1e12,2.1\n")
     days = "\n".join(f"2024-01-{day:02d},{4 - day / 16}" for day in range(1, 12))
     assert "'date' rises" in doubts(f"date,loss\n{days}\n")
 

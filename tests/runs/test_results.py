@@ -85,6 +85,24 @@ def test_the_steps_of_one_size_are_lengths_where_they_are_several_and_rise_uneve
     assert len(sf.read_runs(even)) == 1
 
 
+@pytest.mark.parametrize("name, runs", [("iterations", 8), ("train_steps", 8), ("step", 2)])
+def test_steps_of_several_sizes_in_batches_that_are_told_are_lengths(name, runs):
+    steps = np.array([1000, 3000, 9000, 30000] * 2)
+    table = pd.DataFrame({"N": [1e7] * 4 + [4e7] * 4, name: steps, "batch_tokens": 65536, "loss": 2 + steps**-0.3})
+    found = sf.read_runs(table)
+    assert len(found) == runs
+    if runs == 8:
+        np.testing.assert_allclose(found.table["D"], steps * 65536)
+    assert len(sf.read_runs(table.assign(**{name: [100, 200, 300, 400] * 2}))) == 2
+
+
+def test_a_log_from_step_0_is_not_doubted_however_its_steps_rise():
+    steps = np.r_[0, 2 ** np.arange(12)]
+    table = pd.DataFrame({"step": steps, "tokens": steps * 5e5, "loss": 2 + (steps + 1) ** -0.3})
+    kinds = [[note.kind for note in sf.read_runs(rows).notes] for rows in (table, table[1:])]
+    assert ["suspect" in kind for kind in kinds] == [False, True]
+
+
 def test_a_restart_is_one_run_and_loses_the_rows_that_it_wrote_again():
     steps = [10, 20, 30, 40, 30, 40, 50]
     runs = sf.read_runs(pd.DataFrame({"step": steps, "N": 1e6, "loss": [5, 4, 3, 9, 3, 2.5, 2]}))

@@ -224,3 +224,22 @@ def test_tokens_of_the_data_set_times_epochs_are_the_tokens_seen(tmp_path, token
 def test_tokens_seen_are_not_multiplied_by_epochs(tmp_path, frame, options):
     frame.to_csv(tmp_path / "runs.csv", index=False)
     np.testing.assert_allclose(read_runs(tmp_path / "runs.csv", **options).table["D"], PASSES["dataset_tokens"])
+
+
+@pytest.mark.parametrize("tokens", ["tokens", "tokens_seen", "D"])
+@pytest.mark.parametrize("of_data", ["dataset_tokens", "corpus_tokens"])
+def test_tokens_seen_beside_those_of_the_data_set_are_the_data(tmp_path, tokens, of_data):
+    frame = PASSES.assign(dataset_tokens=5e9, epochs=SEEN).rename(columns={"dataset_tokens": of_data, "epochs": tokens})
+    frame.to_csv(tmp_path / "runs.csv", index=False)
+    runs = read_runs(tmp_path / "runs.csv")
+    np.testing.assert_allclose(runs.table["D"], SEEN)
+    assert "suspect" not in [note.kind for note in runs.notes]
+
+
+def test_two_counts_of_tokens_that_differ_are_doubted(tmp_path):
+    for total, doubted in ((5e9, True), (SEEN, False), (np.array(SEEN) * 1.04, False), ([0.0, *SEEN[1:]], False)):
+        PASSES.assign(total_tokens=total, dataset_tokens=SEEN).rename(columns={"dataset_tokens": "tokens"}).drop(
+            columns="epochs"
+        ).to_csv(tmp_path / "runs.csv", index=False)
+        notes = [note.text for note in read_runs(tmp_path / "runs.csv").notes if note.kind == "suspect"]
+        assert any("'tokens', which counts tokens as well" in text for text in notes) == doubted

@@ -138,7 +138,13 @@ def test_a_sign_that_may_be_decimal_or_not_is_asked(read, text):
         read(text)
 
 
-@pytest.mark.parametrize("name", ["tokens_per_param", "TPP", "D/N", "tok_per_param"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("tokens_per_param", "TPP", "D/N", "tok_per_param", "tokens/N", "train tokens per param", "D : N", "D / N"),
+        *("D/N ratio", "tokens_to_param_ratio", "tokens/parameter ratio", "data ratio (D/N)"),
+    ],
+)
 def test_tokens_per_parameter_give_the_tokens(read, name):
     runs = read(f"N,{name},loss\n1e6,20,3\n4e6,40,2.5\n")
     assert runs.table["D"].tolist() == [2e7, 1.6e8] and said(runs, f"'{name}' (tokens per parameter) times N")

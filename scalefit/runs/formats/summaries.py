@@ -26,7 +26,10 @@ def _set(text: str) -> frozenset[str]:
 
 #: words of units that need no factor
 UNIT_WORDS = _set("nats nat token tokens per params parameters steps step flop flops loss ce hours") | {""}
-SUMMARY = _set("mean std avg average median min max sum total sd stdev stddev stderr sem var mean±std best worst")
+SUMMARY = _set(
+    "mean std avg average median min max sum total sd stdev stddev stderr sem var mean±std best worst count geomean"
+)
+OF_ALL = _set("of over the all overall runs rows loss value grand geometric standard deviation")  #: beside these
 
 
 def with_units(raw: RawTable) -> RawTable | None:
@@ -61,7 +64,7 @@ def without_summaries(raw: RawTable) -> RawTable | None:
     for name in texts if len(texts) == len(names) else ():
         again &= frame[name].map(_text) == name.strip()
     first = texts[0] == names[0]
-    noted = frame.index.isin(_notes(frame)) if first else again.to_numpy() & False
+    noted = frame.index.isin(notes_below(frame)) if first else again.to_numpy() & False
     last = frame.index.isin(_at_end(frame[texts[0]][~noted])) if first else noted
     gone = again.to_numpy() | last | noted
     if not gone.any() or gone.all():
@@ -116,23 +119,39 @@ def _as_numbers(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     return frame
 
 
-def _notes(frame: pd.DataFrame) -> list[object]:
-    """The rows, from the last one up, that have words in their first cell and nothing else; none where all are."""
+def notes_below(frame: pd.DataFrame) -> list[object]:
+    """The rows, from the last one up, that have words in their first cell and nothing else; none where all are.
+
+    A single word is a note only below a column of numbers: elsewhere it may be the name of a run without a result.
+    """
+    numbered = frame.shape[1] > 1 and len(frame) > 0 and is_quantity(frame.iloc[0, 0])
     found, frame = list[object](), frame.tail(MOST_NOTES)
     empty = frame.iloc[:, 1:].isna().all(axis=1) if frame.shape[1] > 1 else pd.Series(False, index=frame.index)
     for row, cell in zip(frame.index[::-1], frame.iloc[::-1, 0], strict=True):
-        words = str(cell).strip().lower().rstrip(":.")
-        if not empty[row] or pd.isna(cell) or is_quantity(cell) or words in SUMMARY or " " not in words:
+        words = _text(cell).lower()
+        if empty[row] and pd.isna(cell):
+            continue  # an empty line
+        if not empty[row] or is_quantity(cell) or _sums_up(words) or not (numbered or " " in words):
             return found
         found.append(row)
     return []
+
+
+def _sums_up(text: str) -> bool:
+    """Whether a cell says that its row sums up others: `mean`, `Average of all`, `overall mean`, `std (loss)`.
+
+    >>> [_sums_up(text) for text in ("mean", "Mean (all):", "average of all runs", "all", "best lr", "mean field")]
+    [True, True, True, False, False, False]
+    """
+    words = set(re.findall(r"[^\s().:,]+", text.lower()))
+    return bool(words & SUMMARY) and words <= SUMMARY | OF_ALL
 
 
 def _at_end(first: pd.Series) -> list[object]:
     """The rows, from the last one up, whose first cell is a word of a summary; none where all are."""
     found = list[object]()
     for row, cell in zip(first.index[::-1], first[::-1], strict=True):
-        if _text(cell).lower().rstrip(":.") not in SUMMARY:
+        if not _sums_up(_text(cell)):
             return found
         found.append(row)
     return []

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from scalefit.runs.formats.raw import Remark
+from scalefit.runs.formats.summaries import notes_below
 from scalefit.runs.formats.text import OPENERS, encoding, lines, packing
 
 SECTION = re.compile(r"[#\s]*(?P<name>[A-Za-z_][\w ]{0,40}?)\s*[=:]\s*(?P<value>[^\s,;=:]+)[,;\s]*")  #: # width=128
@@ -31,7 +32,8 @@ def whole_rows(path: Path, frame: pd.DataFrame, separator: str) -> tuple[pd.Data
     if not any(frame[name].hasnans for name in frame.columns):
         return frame, told, False
     says_nan, short, torn = _scanned(path, separator, cells, int(frame.index[0]))
-    short = [line for line in short if line in frame.index]
+    rows = set(frame.index) - set(notes_below(frame))
+    short = [line for line in short if line in rows]
     if torn and len(frame) > 1:
         frame = frame.iloc[:-1].infer_objects()
         told.append(Remark("dropped", "the last line, which is incomplete"))

@@ -16,7 +16,10 @@ from scalefit.runs.siblings import NONE, lost_runs, stopped, unfinished_by_statu
 from scalefit.runs.table import Note, Runs, axis_of
 
 SHOWN = 5
-PREDICTED = re.compile(r"(?<![a-z])(?:predict(?:ed|ion)|extrapolat(?:ed|ion)|forecast(?:ed)?|projected)(?![a-z])", re.I)
+PREDICTED = re.compile(
+    r"(?<![a-z])(?:predict(?:ed|ion)|extrapolat(?:ed|ion)|forecast(?:ed)?|projected)(?![a-z])|[(\[](?:pred|extrap)\.?[)\]]",
+    re.IGNORECASE,
+)
 LARGEST = 1e14  #: no model has so many parameters: a unit was counted twice
 TOO_FEW = 0.02  #: tokens per parameter of runs of one length that are in another unit
 MOST_NATS = 14.0  #: no loss per token of a trained model is larger: ln of a vocabulary of a million is 13.8

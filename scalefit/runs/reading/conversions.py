@@ -33,30 +33,9 @@ PARTS = re.compile(
 FEWEST = 3  #: steps along which tokens must rise
 MANY = 32768  #: a batch size of at least this is taken to count tokens, a smaller one sequences
 SAME = 0.02  #: log ratio within which two batch sizes agree
+ROUNDED = 0.1  #: log ratio within which two counts of tokens differ by their rounding
 BASES = {"log2": (2.0, "2"), "log10": (10.0, "10"), "ln": (float(np.e), "e")}
-#: names of tokens over parameters, and one that may be another ratio
-PER_PARAMETER = frozenset(
-    [
-        "tokens_per_param",
-        "tok_per_param",
-        "tokens_per_parameter",
-        "toks_per_param",
-        "tokens/param",
-        "tokens/params",
-        "tokens/parameter",
-        "tpp",
-        "d/n",
-        "d_n",
-        "d_over_n",
-        "d_per_n",
-        "tokens_per_n",
-        "token_param_ratio",
-        "tokens_to_params",
-        "data_to_params",
-        "tokens_params_ratio",
-        "tokens_over_params",
-    ]
-)
+#: names that may be tokens per parameter or another ratio
 MAYBE = frozenset({"ratio", "data_ratio", "token_ratio", "tokens_ratio", "chinchilla_ratio"})  #: or a multiple of 20
 #: names of the passes over the data of a run, and words of a name that counts the tokens of a data set
 EPOCHS = frozenset({"epoch", "epochs", "num_epochs", "n_epochs", "num_train_epochs", "train_epochs", "max_epochs"})
@@ -67,6 +46,7 @@ RATES = ("lr", "learning_rate", "peak_lr", "max_lr")
 def read_settings(tidy: Tidy) -> None:
     """Add `batch`, in tokens if the table shows what it counts, and `lr` from its logarithm, each with a note."""
     _tokens_so_far(tidy)
+    _tokens_seen(tidy)
     _read_logarithm(tidy)
     _read_ratio(tidy)
     _read_epochs(tidy)
@@ -89,6 +69,31 @@ def _tokens_so_far(tidy: Tidy) -> None:
         f"'{bound.source}' does not rise with the steps: it may count the tokens of a step, or those that are planned"
     )
     tidy.note("suspect", f"{text}; it is kept as tokens_in_file, and no D is read from it", len(rows))
+
+
+def _tokens_seen(tidy: Tidy) -> None:
+    """D of final results that hold two counts of tokens: of a data set and of what was seen, D is the second.
+
+    A doubt where the names do not say which of the two was seen.
+    """
+    bound = {each.name: each for each in tidy.bindings}
+    if tidy.axis or not {"D", "tokens"} <= bound.keys() or bound["D"].how != "guessed":
+        return
+    data, seen = (pd.to_numeric(tidy.frame[name], errors="coerce") for name in ("D", "tokens"))
+    known = (data > 0) & (seen > 0)
+    if not (np.abs(np.log(data[known] / seen[known])) > ROUNDED).any():
+        return
+    whole, other = bound["D"], bound["tokens"]
+    if not words_of(whole.source) & OF_DATA_SET:
+        text = f"D is the column '{whole.source}', and '{other.source}', which counts tokens as well, differs from it"
+        tidy.note("suspect", f"{text}: map D to the one that holds the tokens seen", len(tidy.frame))
+        return
+    name = whole.source if whole.source not in tidy.frame.columns else f"{whole.source} (data set)"
+    tidy.frame = tidy.frame.rename(columns={"D": name, "tokens": "D"})
+    rest = [each for each in tidy.bindings if each not in (whole, other)]
+    tidy.bindings = [*rest, Binding("D", other.source, "guessed", other.scale)]
+    text = f"D is the column '{other.source}': '{whole.source}' counts the tokens of the data set"
+    tidy.note("guessed", text, len(tidy.frame))
 
 
 def peak_of_settings(tidy: Tidy) -> None:
@@ -162,7 +167,7 @@ def _read_ratio(tidy: Tidy) -> None:
 
 
 def _is_per_parameter(name: str) -> bool:
-    return normalised(name) in PER_PARAMETER or per_parameter(name, _names_tokens(name))
+    return per_parameter(name, normalised(name), _names_tokens(name))
 
 
 def _may_be_per_parameter(name: str) -> bool:

@@ -82,6 +82,9 @@ def are_final_results(
     if (groups.size() == 1).all() or (groups[axis].nunique() == 1).all():
         return True
     data = [name for name in SO_FAR if name in frame.columns and (groups[name].nunique() > 1).any()]
+    if not data and lengths and "N" in fixed and any(BATCH.search(str(name)) for name in frame.columns):
+        even = any(spaced_evenly(steps) for _, steps in groups[axis])
+        data = [] if even else [axis]  # in batches that are told, the steps say how much
     if data and frame.duplicated([*fixed, *data]).any():
         fixed += _words(frame)
     fewest = LOGGED if {"D", "C"} & {*data} else FEW if lengths else 2
@@ -98,7 +101,8 @@ def may_be_results(frame: pd.DataFrame) -> str:
     """What to do where a few rows of one size and of steps that rise unevenly, beside tokens, may be those of several
     runs; "" where they are a log."""
     few, data = FEW_RUNS <= len(frame) < LOGGED, {*SO_FAR} & {*frame.columns}
-    if not few or not data or spaced_evenly(frame["step"]) or frame["step"].duplicated().any():
+    steps = frame["step"]
+    if not few or not data or spaced_evenly(steps) or steps.duplicated().any() or steps.min() == 0:  # no result at 0
         return ""
     return f"{len(frame)} rows of one log whose steps rise unevenly: if each is the result of a run, call them steps"
 

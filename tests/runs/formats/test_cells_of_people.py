@@ -9,13 +9,15 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
+from scalefit.notices import doubts_of
 
 STEPS = np.arange(0, 300, 10)
 LOSS = 2.5 + 3.0 / (1.0 + STEPS / 40.0)
 
 
 @pytest.mark.parametrize(
-    "notes", [["* trained with z-loss"], ["Note: the last run restarted twice", "", "source: our logs"]]
+    "notes",
+    [["* trained with z-loss"], ["Note: the last run restarted twice", "", "source: our logs"], ["Notes:", "- AdamW"]],
 )
 def test_notes_below_a_table_are_left_out_and_told(tmp_path, notes):
     lines = ["N,D,loss", *(f"{n:g},{20 * n:g},{1.7 + 400 * n**-0.3:.5f}" for n in (1e7, 4e7, 1.6e8)), "", *notes]
@@ -23,6 +25,15 @@ def test_notes_below_a_table_are_left_out_and_told(tmp_path, notes):
     runs = sf.read_runs(tmp_path / "runs.csv")
     assert runs.table["N"].tolist() == [1e7, 4e7, 1.6e8]
     assert any(f"rows at the end are notes: '{notes[0]}" in note.text for note in runs.notes)
+    assert not doubts_of(note.notice for note in runs.notes)
+
+
+@pytest.mark.parametrize("word", ["average of all", "Mean (all)", "geomean", "overall mean:", "count"])
+def test_a_row_that_sums_up_the_others_is_no_run(tmp_path, word):
+    rows = [f"{at:g},{20 * at:g},{1.7 + 400 * at**-0.3:.5f}" for at in (1e7, 4e7, 1.6e8)]
+    named = [f"r{number},{row}" for number, row in enumerate(rows)]
+    (tmp_path / "runs.csv").write_text("\n".join(["run,N,D,loss", *named, f"{word},,,3.4"]) + "\n")
+    assert sf.read_runs(tmp_path / "runs.csv").table["run"].tolist() == ["r0", "r1", "r2"]
 
 
 def test_a_row_of_words_among_the_rows_stays_an_error(tmp_path):
