@@ -60,6 +60,7 @@ class Sensitivity:
 
     predicted: float
     others: Mapping[str, float]
+    of: str = ""  #: of a forecast by a mixture of laws, the one law whose choices these are
 
     @property
     def spread(self) -> float:
@@ -74,7 +75,8 @@ class Sensitivity:
         spread = (
             f"{100 * self.spread:.2g} %" if min(self.predicted, *self.others.values()) > 0 else f"{self.spread:.2g}"
         )
-        return f"sensitivity: {spread} between defensible ways to fit (this fit: {self.predicted:.5g}, {told})"
+        this = f"law {self.of} alone" if self.of else "this fit"
+        return f"sensitivity: {spread} between defensible ways to fit ({this}: {self.predicted:.5g}, {told})"
 
 
 def sensitivity(

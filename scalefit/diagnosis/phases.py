@@ -85,5 +85,6 @@ def transient(rows: Rows, residuals: FloatArray) -> list[Check]:
     step = first_steps(rows.run_codes, rows.frame["step"].to_numpy(), residuals)
     if not step:
         return []
-    text = f"the first {step} steps lie off the law that the curves follow afterwards, by more than {STRAY:g} sigma"
-    return [Check("transient", f"{text}: leave them out with --skip auto (or --skip {step})")]
+    first = f"the first {step} steps lie" if step > 1 else "the first step lies"
+    text = f"{first} off the law that the curves follow afterwards, by more than {STRAY:g} sigma"
+    return [Check("transient", f"{text}: leave {'them' if step > 1 else 'it'} out with --skip auto (or --skip {step})")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -247,7 +247,8 @@ class Fit:
         Of several rows the last counts. None for a fit without intervals, for which no other choices were tried.
         """
         one, own = able(self, data, at)
-        return sensitivity(one.estimate, one.choices, last_point(one, data, schedule=schedule, at=own))
+        found = sensitivity(one.estimate, one.choices, last_point(one, data, schedule=schedule, at=own))
+        return replace(found, of=one.law.spec) if found and self.choice and self.choice.mixes else found
 
     def score(self, data: Runs | pd.DataFrame) -> pd.DataFrame:
         """Errors of the prediction on measured runs: R2, MAE, RMSE; mean, worst and final relative error."""

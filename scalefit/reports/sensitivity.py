@@ -37,10 +37,13 @@ def sensitivity_of(asked: Asked) -> list[Block]:
     choices = [*_choices(alone), *_ends_of_scale(alone), *_floors(alone)]
     rows += [(f"{one}{name}", value, own) for name, value in choices]
     rows += [] if mixed else [(name, value, here) for name, value in others]
-    changes = ["", *(f"{100 * (value / base - 1):+.2f} %" for _, value, base in rows)]
+    changes = ["", *(f"{round(100 * (value / base - 1), 2) + 0:+.2f} %" for _, value, base in rows)]
     names = ["this forecast", *(name for name, _, _ in rows)]
     values = [here, *(value for _, value, _ in rows)]
     shown = pd.DataFrame({"choice": names, fit.target: values, "change": changes})
+    if mixed:  # the choices of one law are compared with that law alone
+        bases = [names[0]] * len(mixed) + [mixed[0][0]] * len(choices)
+        shown["compared with"] = ["", *bases]
     blocks: list[Block] = [Table.of("The prediction under other choices", shown)]
     if refused:
         blocks.append(Text(refused, "notes"))

@@ -44,13 +44,18 @@ COLUMNS: dict[str, Column] = {
         numeric=False,
     ),
     "schedule": Column("", "name of the learning-rate schedule", NAMES["schedule"], numeric=False),
-    "seed": Column("", "random seed", _words("random_seed model_seed rng rng_seed"), numeric=False),
+    "seed": Column(
+        "", "random seed", _words("random_seed model_seed rng rng_seed rep replicate replica"), numeric=False
+    ),
     "optimizer": Column("", "optimiser", _words("optim optimiser"), numeric=False),
     "parametrization": Column(
         "", "sp, ntk, mup or depth-mup", _words("parameterization parametrisation"), numeric=False
     ),
     "status": Column(
-        "", "how the run ended: finished, crashed, failed, killed, running", _words("state run_state"), numeric=False
+        "",
+        "how the run ended: finished, diverged, crashed, failed, killed, running",
+        _words("state run_state run_status outcome run_outcome"),
+        numeric=False,
     ),
     "diverged": Column(
         "",

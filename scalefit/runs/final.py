@@ -9,7 +9,7 @@ import pandas as pd
 
 from scalefit.errors import InputError, listed
 from scalefit.runs.settings import varying
-from scalefit.runs.siblings import OPEN
+from scalefit.runs.siblings import LOST, OPEN
 from scalefit.runs.table import Note, Runs
 
 END, MANY_ROWS = 0.05, 100  #: share of its rows that are averaged at the end of a run with at least so many
@@ -254,5 +254,5 @@ def marked(table: pd.DataFrame) -> pd.Series:
     if "diverged" in table.columns:
         lost |= table["diverged"].astype(str).str.lower().isin(["true", "1", "1.0", "yes"])
     if "status" in table.columns:
-        lost |= table["status"].astype(str).str.lower().eq("diverged")
+        lost |= table["status"].astype(str).str.strip().str.lower().isin(LOST)
     return lost

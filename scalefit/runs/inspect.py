@@ -11,7 +11,7 @@ import pandas as pd
 
 from scalefit.answers import Shown
 from scalefit.errors import InputError, listed
-from scalefit.notices import Line, Notice, doubted
+from scalefit.notices import DOUBT, Line, Notice, doubted
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.endings import spacing
 from scalefit.runs.table import Note, Runs, axis_of
@@ -142,12 +142,12 @@ class Report(Shown):
             words.append("at the end of the runs" if name == "loss" else "")
             yield " ".join(word for word in words if word)
 
-    def _notes(self) -> Iterator[str]:
+    def _notes(self) -> Iterator[Line]:
         notes = [note for note in self.runs.notes if note.kind not in ("guessed", "ambiguous", "undecided")]
         if notes:
             yield "notes"
         for note in notes:
-            yield f"  {note.kind}: {note.text}"
+            yield Notice(f"read: {note.text}") if note.notice.severity == DOUBT else f"  {note.kind}: {note.text}"
 
 
 def likely_losses(frames: list[pd.DataFrame]) -> Iterator[str]:

@@ -98,7 +98,8 @@ def refuse_mixed(table: pd.DataFrame, cell: pd.Series, meant: set[str], lr: pd.S
         return
     said = "; ".join(f"{name}: {_values(values)}" for name, values in mixed.items())
     first, values = next(iter(mixed.items()))
-    chosen = repr(values[0]) if values else "VALUE"
+    counts = table[first].value_counts().to_dict()
+    chosen = repr(max(values, key=lambda value: counts[value])) if values else "VALUE"
     raise InputError(
         f"runs of one size differ in more than the learning rate and the seed ({said})",
         todo=f'select one setting, such as --where "{quoted(first)} == {chosen}"'

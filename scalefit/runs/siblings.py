@@ -15,7 +15,8 @@ from scalefit.runs.table import Note, Runs, axis_of
 from scalefit.runs.trajectory import spans
 
 SHOWN = 5
-DONE = frozenset({"done", "finished", "completed", "success", "diverged"})  #: the status of a run that reached its end
+LOST = frozenset({"diverged", "divergent", "exploded", "blew up", "blown up"})  #: the status of a run that diverged
+DONE = LOST | frozenset({"done", "finished", "completed", "success"})  #: the status of a run that reached its end
 NO_RESULT = "without a loss"  #: the status given to a run whose final loss is an empty cell
 OPEN = frozenset(
     {NO_RESULT, "crashed", "failed", "killed", "running", "preempted", "preempting", "pending", "error", "timeout",

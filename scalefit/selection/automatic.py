@@ -11,7 +11,7 @@ import pandas as pd
 
 from scalefit.diagnosis.checks import Check
 from scalefit.diagnosis.identifiable import identify
-from scalefit.errors import InputError, counted
+from scalefit.errors import InputError, counted, listed
 from scalefit.fitting.fit import fit as fit_one
 from scalefit.fitting.prepare import Options
 from scalefit.fitting.result import Fit
@@ -22,6 +22,7 @@ from scalefit.rows.asked import asked_of, read_point
 from scalefit.rows.gather import gather
 from scalefit.rows.resolve import resolve
 from scalefit.runs import Runs, runs_of
+from scalefit.runs.inspect import likely_losses
 from scalefit.runs.quantities import quantity
 from scalefit.selection.candidates import Candidates, candidates_for, explains, told
 from scalefit.selection.holding import Fold, axes_for, beyond_scales, left_out_runs
@@ -131,12 +132,10 @@ def automatic(
     logs = runs_of(runs)
     found = _named(laws) if laws else _expanded(candidates_for(logs, options.get("target")), logs, options)
     if not found.laws:
+        if not options.get("target") and "loss" not in (logs.table if logs.curves is None else logs.curves).columns:
+            raise _without_loss(logs)
         undecided = (one.reason for one in identify(logs, options.get("target")) if "which column is x" in one.reason)
         reasons = "; ".join(told(found.left_out)) or next(reversed([*undecided]), "see scalefit laws --for FILE")
-        if not options.get("target") and "loss" not in (logs.table if logs.curves is None else logs.curves).columns:
-            reasons = "no column is known as the loss: --map loss=COLUMN (perplexities and bits become nats)"
-            other = [find_law(one.law) for one in identify(logs) if one.can and not explains(one, None)]
-            reasons += "".join(f"; or fit {law.target} with --law {law.name}" for law in other[:1])
         raise InputError("these runs identify no law that explains the target", where="fit", todo=reasons)
     read = set[str]().union(*(asked_of(law) for forms in found.laws for law in forms))
     point = {name: quantity(one) if isinstance(one, str) else one for name, one in read_point(at or {}, read).items()}
@@ -260,6 +259,17 @@ def reason(trials: Mapping[str, Trial], weights: Mapping[str, float], tested: bo
     error = 100 * mean_error(trials[best], labels)
     ways = counted(len(labels), "way")
     return f"{best} of {len(trials)} laws, with a mean error of {error:.2g} % on rows held out in {ways}"
+
+
+def _without_loss(logs: Runs) -> InputError:
+    """The error where no column is a loss, with the columns that are likely to be one."""
+    frames = [frame for frame in (logs.curves, logs.table) if frame is not None]
+    other = [find_law(one.law) for one in identify(logs) if one.can and not explains(one, None)]
+    likely = [name for name in dict.fromkeys(likely_losses(frames)) if name not in {law.target for law in other}]
+    todo = listed([f"--map loss={name}" for name in likely or ["COLUMN"]], 4, " or ")
+    todo += " (perplexities and bits become nats)"
+    todo += "".join(f"; or fit {law.target} with --law {law.name}" for law in other[:1])
+    return InputError("no column is known as the loss", where="fit", todo=todo)
 
 
 def _named(laws: Sequence[str | Law | type[Law]]) -> Candidates:

@@ -64,7 +64,8 @@ def sensitivities(
         notes.append("LR sensitivity is missing where runs diverged: give --initial-loss, ln(vocabulary size)")
     elif not np.isfinite(start):
         notes.append(
-            "the LR sensitivity counts losses above the initial loss in full, as that is not known: give --initial-loss"
+            "the initial loss is not known: LR sensitivity counts higher losses in full, not as the initial loss; "
+            "give --initial-loss, ln(vocabulary size)"
         )
     return found, notes
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import scalefit as sf
 from scalefit.diagnosis.choices import Sensitivity
+from scalefit.uncertainty.mixture import Choice
 
 FAR = {"N": 5e9, "D": 2e11}
 
@@ -49,6 +52,7 @@ def test_the_line_gives_the_spread():
     found = Sensitivity(2.0, {"least squares": 2.1, "delta 1e-3": 1.98})
     assert found.spread == pytest.approx(2.1 / 1.98 - 1)
     assert found.text.startswith("sensitivity: 6.1 % between defensible ways to fit (this fit: 2, least squares: 2.1")
+    assert "(law skaling alone: 2, " in replace(found, of="skaling").text  # the forecast of a mixture is another number
     assert Sensitivity(0.5, {"least squares": -0.5}).spread == pytest.approx(1.0)
 
 
@@ -56,3 +60,8 @@ def test_it_is_kept_in_the_file_and_absent_without_draws(fit, tmp_path):
     again = sf.load_fit(fit.save(tmp_path / "fit.json"))
     assert again.sensitivity(**FAR) == fit.sensitivity(**FAR)
     assert sf.fit(table(), "chinchilla").sensitivity(**FAR) is None
+
+
+def test_of_a_mixture_the_law_is_named_whose_choices_they_are(fit):
+    mixture = replace(fit, choice=Choice({fit.law.spec: 1.0}, "tried", True, (), {}, (fit,)))
+    assert (mixture.sensitivity(**FAR).of, fit.sensitivity(**FAR).of) == (fit.law.spec, "")

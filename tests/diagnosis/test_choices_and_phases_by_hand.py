@@ -234,6 +234,8 @@ def test_first_steps_are_told_of_curves_alone():
         found = transient(Rows({}, None, frame[columns], np.arange(12), in_curves), begun(4))
         assert len(found) == told
     assert "the first 40 steps lie off" in transient(Rows({}, None, frame, np.arange(12), True), begun(4))[0].text
+    early = Rows({}, None, frame.assign(step=[0.25, 0.5, 0.75, *range(1, 10)]), np.arange(12), True)
+    assert transient(early, begun(4))[0].text.startswith("the first step lies off")
 
 
 # --- parameters without effect ----------------------------------------------------------------------------------------

@@ -130,6 +130,8 @@ def test_a_mixture_is_named_and_each_law_of_it_is_compared_with_its_own_refits(r
     (left,) = (row for row in rows if "without the largest run" in row[0])
     assert left[0].startswith(f"law {fit.law.spec}, ")
     assert float(left[2].removesuffix(" %")) == pytest.approx(100 * (float(left[1]) / own - 1), abs=0.02)
+    assert [rows[0][3], rows[1][3], left[3]] == ["", "this forecast", f"law {fit.law.spec}"]
+    assert page.title.startswith(f"Forecast by the mixture of {fit.law.spec}, ")
 
 
 def test_a_law_of_the_mixture_that_cannot_answer_is_named_and_the_page_is_made(runs, fit, undrawn):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import commands
 import pandas as pd
 import pytest
 
@@ -145,3 +146,11 @@ def test_the_loss_is_shown_among_many_columns():
     runs = read_runs(pd.DataFrame({"run": ["a", "b"], **others, "N": [1e6, 2e6], "loss": [3.0, 2.5]}))
     assert repr(runs).startswith("Runs(2 runs; run, N, loss, a_long_name") and repr(runs).endswith("and 21 more)")
     assert "<th>loss</th>" in runs._repr_html_() and "..." not in runs._repr_html_()
+
+
+def test_what_was_read_in_doubt_is_marked_and_gives_exit_code_1(tmp_path):
+    table = pd.DataFrame({"N": [2e7, 4e7], "D": [1e9, 3e9], "loss": [3.9, 3.5]})
+    for factor, code in ((6, 0), (6000, 1)):
+        table.assign(C=factor * table["N"] * table["D"]).to_csv(tmp_path / "runs.csv", index=False)
+        done = commands.run(f"scalefit inspect {tmp_path / 'runs.csv'}")
+        assert (done.exit_code, "! read: C is 1e+03 times 6 N D in 2 runs" in done.output) == (code, code == 1)

@@ -243,3 +243,18 @@ def test_two_counts_of_tokens_that_differ_are_doubted(tmp_path):
         ).to_csv(tmp_path / "runs.csv", index=False)
         notes = [note.text for note in read_runs(tmp_path / "runs.csv").notes if note.kind == "suspect"]
         assert any("'tokens', which counts tokens as well" in text for text in notes) == doubted
+
+
+def test_repeats_and_how_a_run_ended_are_no_settings_whatever_they_are_called():
+    rows = pd.concat([sweep().assign(rep=rep) for rep in (1, 2)], ignore_index=True)
+    lost = rows["lr"].eq(RATES[-1]) & rows["width"].eq(128)
+    told = rows.assign(outcome=np.where(lost, "Exploded ", "ok"))
+    marked = lr_transfer(told, target=512, draws=20)
+    assert any(note.startswith("2 of 28 runs without a finite loss or marked as diverged") for note in marked.notes)
+    assert marked.table["lr"].to_numpy() == pytest.approx([0.5 / 64, 0.5 / 128], rel=0.05)
+
+
+def test_the_setting_that_a_message_proposes_is_that_of_most_runs():
+    rows = pd.concat([sweep().assign(mix="b"), sweep().assign(mix="a").iloc[::2]], ignore_index=True)
+    with pytest.raises(InputError, match="--where \"mix == 'b'\""):
+        read_sweeps(rows)

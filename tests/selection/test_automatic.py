@@ -240,5 +240,7 @@ def test_runs_of_no_law_are_refused_with_the_reason():
 
 def test_runs_without_a_loss_are_told_which_law_explains_what_they_have():
     table = pd.DataFrame({"N": [1e7, 1e7, 1e8, 1e8], "D": [1e8, 1e9, 1e9, 1e10], "timescale": [0.3, 0.1, 0.3, 0.1]})
-    with pytest.raises(sf.InputError, match=r"no column is known as the loss.*--law adamw-timescale"):
+    with pytest.raises(sf.InputError, match=r"^fit: no column is known as the loss; .*COLUMN.*--law adamw-"):
         sf.fit(table)
+    with pytest.raises(sf.InputError, match=r"known as the loss; .*heldout_ce.* \(perplexities"):
+        sf.fit(table.assign(heldout_ce=[3.9, 3.6, 3.4, 3.1]))

@@ -485,7 +485,7 @@ def sensitivity(sweeps):
 def test_sensitivities_of_a_sweep():
     found, notes = sensitivity(sweep_of())
     assert found == pytest.approx([1.0, 1.0])
-    assert [note.rpartition(": ")[2] for note in notes] == ["give --initial-loss"]
+    assert len(notes) == 1 and "give --initial-loss" in notes[0]
     found, notes = sensitivity(sweep_of(initial_loss=3.5))
     assert found == pytest.approx([2.5 / 3, 2.5 / 3])
     assert notes == []

@@ -166,7 +166,7 @@ def _beside_each_other(table: pd.DataFrame, ended: bool) -> Iterator[Note]:
         off = ~((ratio > low) & (ratio < high)) & np.isfinite(ratio)
         if off.any():
             formula = "6 N D" if name == "C" else "steps times batch"
-            reach = f"{ratio[off].min():.2g} to {ratio[off].max():.2g}" if off.sum() > 1 else f"{ratio[off].min():.2g}"
+            reach = " to ".join(dict.fromkeys((f"{ratio[off].min():.2g}", f"{ratio[off].max():.2g}")))
             text = f"{name} is {reach} times {formula} in {counted(int(off.sum()), 'run')}"
             todo = f"check the units of {name}, {' and '.join(product)}"
             yield Note("suspect", f"{text} ({_cells(table, name, np.flatnonzero(off))}); {todo}", int(off.sum()))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.errors import InputError, listed
+from scalefit.errors import InputError, counted, listed
 from scalefit.runs.reading.counters import counted_anew, may_go_on
 from scalefit.runs.reading.tidy import LOST, NO_LOSS, Tidy
 from scalefit.runs.siblings import lost_runs
@@ -173,8 +173,13 @@ def join_sparse_rows(tidy: Tidy) -> pd.DataFrame:
     count = int(apart.sum())
     have = pd.MultiIndex.from_frame(frame[keys])
     alone = int((~pd.MultiIndex.from_frame(logged.loc[apart.to_numpy(), keys]).isin(have)).sum())
-    text = f"{count} rows without a loss have {listed(other, 8)}: joined with the row of the same step that has a loss"
-    tidy.note("joined", text + (f"; {alone} of them have no such row and are left out" if alone else ""), count)
+    text = f"{counted(count, 'row', 'has', 'have')} no loss but {listed(other, 8)}: "
+    joined = "joined with the row of the same step that has a loss"
+    joined += (
+        f"; {alone} of them {'has no such row and is' if alone == 1 else 'have no such row and are'} left out"
+        * bool(alone)
+    )
+    tidy.note("joined", text + (joined if alone < count else "left out, as no row of that step has a loss"), count)
     tidy.frame = frame
     return logged
 
