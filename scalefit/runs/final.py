@@ -181,7 +181,7 @@ def finished(table: pd.DataFrame, over: str, arms: str, curves: bool) -> tuple[p
     before nine tenths of the steps at which most runs of its size stop. A run without a finite loss diverged: it is
     kept, with the steps of the others.
     """
-    notes, count = [], len(table)
+    notes, count, sizes = [], len(table), {*_sizes(table, over)}
     alive = table["loss"].astype(float).abs().lt(np.inf) & ~diverged(table)
     stopped = not_ended(table, table["loss"])
     if stopped.any():
@@ -203,7 +203,15 @@ def finished(table: pd.DataFrame, over: str, arms: str, curves: bool) -> tuple[p
             values = table[name].astype(float)
             table = table.assign(**{name: values.where(alive, values.groupby(cell).transform("max"))})
         table = table[~short]
+    gone = sorted(sizes - {*_sizes(table, over)})
+    if gone:
+        at = listed([f"{size:g}" for size in gone], 5)
+        notes.append(f"no run is left at {over} {at}; if these diverged, write nan as their loss")
     return table, tuple(notes)
+
+
+def _sizes(table: pd.DataFrame, over: str) -> list[float]:
+    return pd.to_numeric(table[over], errors="coerce").dropna().astype(float).tolist() if over in table else []
 
 
 def not_ended(table: pd.DataFrame, loss: pd.Series) -> pd.Series:

@@ -86,3 +86,12 @@ def test_divergence_is_back_tested_where_the_largest_size_is_lost():
     judged = sf.backtest_divergence(sf.read_sweeps(rows))
     assert judged.table["seen"].all() and len(judged.table) == 10
     assert judged.recall == pytest.approx(judged.table["predicted"].mean())
+
+
+def test_a_size_of_which_no_run_is_left_is_named(tmp_path):
+    """`to_csv` writes NaN as an empty cell: the largest size left the answer without its name."""
+    path = tmp_path / "sweep.csv"
+    sweep(dict.fromkeys(2.0 ** np.arange(-9, 1), np.nan)).to_csv(path, index=False)
+    found = sf.lr_transfer(sf.read_runs(path, need=()), target=1024)
+    assert any(note.startswith("no run is left at d_model 512; if these diverged, write nan") for note in found.notes)
+    assert not any("no run is left" in note for note in sf.lr_transfer(sweep({})).notes)
