@@ -11,6 +11,8 @@ the penalty for parameters: exp(-criterion / m), the criterion as if of one row.
 A law of more than MANY free parameters is tried only where it fits better than every smaller one, and enters only where
 it, or a form of it, has a better score than all of those: few folds hardly tell what so many constants make of noise.
 
+A form that turns far beyond the runs (``runaway``) has no weight where there is another.
+
 A law with other forms (``forms``) has the weights of all of them, each by its own score; within the law they share its
 forecast.
 """
@@ -48,7 +50,8 @@ def weigh(trials: Mapping[str, Trial]) -> tuple[dict[str, float], bool]:
     held = {name: sum(weights.values()) for name, weights in _weights_of_forms(trials).items()}
     if held:
         return shares(held), True
-    each = {name: trial.criterion / trial.independent for name, trial in trials.items()}
+    each = {name: trial.criterion / trial.independent for name, trial in trials.items() if FITTED not in trial.turning}
+    each = each or {name: trial.criterion / trial.independent for name, trial in trials.items()}
     least = min(each.values())
     return shares({name: float(np.exp(least - criterion)) for name, criterion in each.items()}), False
 
@@ -116,6 +119,11 @@ def _weights_of_forms(trials: Mapping[str, Trial]) -> dict[str, dict[str, float]
     found = {
         name: {form: score**-POWER for form, score in forms.items()} for name, forms in scored.items() if enters(name)
     }
+    ahead = {
+        name: {form: w for form, w in forms.items() if form not in trials[name].turning}
+        for name, forms in found.items()
+    }
+    found = {name: forms for name, forms in ahead.items() if forms} or found
     least = LEAST * max((max(forms.values()) for forms in found.values()), default=0.0)
     kept = {name: {form: w for form, w in forms.items() if w >= least} for name, forms in found.items()}
     return {name: forms for name, forms in kept.items() if forms}

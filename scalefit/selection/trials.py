@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from scalefit.numerics import FloatArray
 from scalefit.rows.door import check_identified
 from scalefit.runs import Runs
 from scalefit.selection.holding import NEXT, Axis, Fold
+from scalefit.selection.runaway import turns
 from scalefit.solver.many import solve_each
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.solve import Solution, solve
@@ -52,6 +53,7 @@ class Trial:
     agree: float  #: share of its starts that agree
     errors: dict[str, float] = field(default_factory=dict)
     forms: dict[str, Form] = field(default_factory=dict)  #: by name; those that could be refitted wherever the law was
+    turning: frozenset[str] = frozenset()  #: the forms, its own fit among them, that turn far beyond the runs
 
     @property
     def walked(self) -> dict[str, float]:
@@ -163,6 +165,16 @@ class Ready:
         model = ready.model if kept is None else ready.model.take(kept)
         return other_forms(model, solution.objective, ready.values[rows], weights, solution.theta, scale)
 
+    def turning(self, coordinates: Mapping[str, FloatArray], axis: Axis | None) -> frozenset[str]:
+        """Those of a law's forms that turn far beyond the runs, by the coordinates of each."""
+        if axis is None:
+            return frozenset()
+        ready, scale = self.prepared, axis.of(self.prepared.rows, self.runs)
+        made = {
+            name: turns(ready.model, theta, ready.values, scale, axis.powers) for name, theta in coordinates.items()
+        }
+        return frozenset(name for name, bad in made.items() if bad)
+
     def spent(self, solution: Solution) -> float:
         """The mean absolute error of n rows that a law of p free parameters was fitted to, over 1 - p / n.
 
@@ -223,6 +235,7 @@ class Attempt:
         found = {label: errors for label, errors in found.items() if errors}
         spent = ready.spent(whole)
         each = {EACH: spent} if folds and np.isfinite(spent) else {}
+        forms = ready.forms(whole, axis)
         return Trial(
             prepared.law,
             prepared.free,
@@ -236,9 +249,10 @@ class Attempt:
                     tuple(prepared.model.vector(theta[None])[0].tolist()),
                     {label: errors[name] for label, errors in found.items()} | each,
                 )
-                for name, theta in ready.forms(whole, axis).items()
+                for name, theta in forms.items()
                 if all(name in errors for errors in found.values())
             },
+            ready.turning({FITTED: whole.theta, **forms}, axis),
         )
 
 

@@ -100,6 +100,14 @@ def test_of_eight_runs_of_a_planted_law_it_is_chosen_and_the_forecast_is_near_th
     assert abs(made) < abs(alone) + 0.015
 
 
+def test_a_last_run_above_the_one_before_is_no_rise_that_goes_on():
+    """A broken power law passes near all eight runs, had most of the weight, and forecast 2,371 at 512e6 tokens."""
+    loss = [0.958, 0.757, 0.599, 0.503, 0.439, 0.404, 0.386, 0.408]
+    found = sf.fit(pd.DataFrame({"D": 5e5 * 2.0 ** np.arange(8), "loss": loss}), starts=4)
+    assert "broken:over=D" in {record["law"] for record in found.choice.errors}
+    assert found.predict(D=[128e6, 512e6])["loss"].between(0.33, 0.408).all()
+
+
 @pytest.mark.parametrize(("share", "lead"), [(0.6, "power:over=C"), (0.7, "power-floor:over=C")])
 def test_of_laws_of_about_equal_weight_one_whose_constants_are_known_leads(monkeypatch, share, lead):
     """These losses fall faster than a power, so that the floor of the heavier law ends at its bound."""

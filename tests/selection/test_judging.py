@@ -9,7 +9,7 @@ import pytest
 
 from scalefit.laws import find_law
 from scalefit.selection.holding import NEXT
-from scalefit.selection.judging import mean_error, scores, shares, weigh
+from scalefit.selection.judging import form_shares, mean_error, scores, shares, weigh
 from scalefit.selection.trials import EACH, Form, Trial
 
 
@@ -113,3 +113,17 @@ def test_shares_add_up_and_come_in_order():
 def test_the_error_that_is_shown_is_the_mean_over_folds():
     assert mean_error(trial({"x": 0.01, "y": 0.03, "w": 0.08}), ["x", "y", "z", "w"]) == pytest.approx(0.04)
     assert np.isnan(mean_error(trial({}), ["x"]))
+
+
+def test_what_turns_far_beyond_the_runs_has_no_weight_where_there_is_another():
+    """A form, a law whose forms all turn, and laws that no fold judged; where all turn they are weighed as before."""
+    other = Form((1.0,), {"x": 0.02})
+    a, b = trial({"x": 0.01}), replace(trial({"x": 0.02}), forms={"other": other})
+    turning = replace(a, turning=frozenset({""}))
+    assert weigh({"a": turning, "b": b})[0] == {"b": 1.0}
+    assert form_shares({"a": a, "b": replace(b, turning=frozenset({"other"}))})["b"] == {}
+    assert list(form_shares({"a": a, "b": replace(b, turning=frozenset({""}))})["b"]) == ["other"]
+    untested = {"a": replace(turning, errors={}), "b": trial({}, misfit=0.02)}
+    assert weigh(untested) == ({"b": 1.0}, False)
+    alone = {"a": turning, "b": replace(trial({"x": 0.02}), turning=frozenset({""}))}
+    assert weigh(alone)[0] == weigh({"a": a, "b": trial({"x": 0.02})})[0]

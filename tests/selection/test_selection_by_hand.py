@@ -18,6 +18,7 @@ from scalefit.runs import read_runs
 from scalefit.selection import automatic, candidates, judging, skipping
 from scalefit.selection.candidates import Candidates
 from scalefit.selection.holding import NEXT, Axis, Fold, axes_for, beyond_scales, column_of, left_out_runs
+from scalefit.selection.runaway import turns
 from scalefit.selection.trials import EACH, Attempt, Ready, Trial
 from scalefit.selection.unread_columns import untold
 from scalefit.uncertainty import forms
@@ -32,6 +33,28 @@ def trial(errors=(), misfit=0.01, free=3, rows=40, runs=40, law=CHINCHILLA):
 
 
 # --- judging ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "values", "power", "found"),
+    [
+        ((0.5, 0.069), [5, 3, 2, 1], 1, False),  # .5 + 64 * .069 = 4.9: below the worst run
+        ((0.5, 0.071), [5, 3, 2, 1], 1, True),
+        ((0.5, -0.5), [5, 3, 2, 1], 1, False),
+        ((5.0, -0.061), [1, 2, 3, 5], 1, False),  # values that rise: 5 - 64 * .061 = 1.1
+        ((5.0, -0.063), [1, 2, 3, 5], 1, True),
+        ((4.9, 0.64), [1, 2, 3, 5], -1, False),  # falls with a scale that grows as x shrinks: 4.98 at x = 1 / 8
+        ((4.9, 0.88), [1, 2, 3, 5], -1, True),
+    ],
+)
+def test_a_law_that_is_worse_than_every_run_as_far_again_beyond_them_turns(line, values, power, found):
+    """Runs from 1 to 8: 64 lies as far beyond 8 as 1 does below it, and 1/8 beyond 1 downwards."""
+    one = ready([1, 2, 4, 8], values).prepared
+    scale = power * np.log([1.0, 2, 4, 8])
+    place = np.array([line[[*"ab"].index(each.name)] for each in one.model.coordinates])
+    assert turns(one.model, place, one.values, scale, {"x": float(power)}) == found
+    assert not turns(one.model, place, one.values, scale, {"N": 1.0})  # a law of something else
+    assert not turns(one.model, place, one.values, 0 * scale, {"x": 1.0})
 
 
 @pytest.mark.parametrize(("errors", "members"), [((0.01, 0.103), 2), ((0.01, 0.104), 1)])
