@@ -265,6 +265,7 @@ def worded(name: str, canonical: str) -> bool:
         beside = TRAINED | OF_DATA if words & {"data", "dataset", "corpus"} else TRAINED
         ratio = re.search(r"(?:^|[^a-z])n\s*/|/\s*n(?:$|[^a-z])", name.lower())
         return bool(words & TOKEN_WORDS) and words <= beside | TOKEN_WORDS and not ratio
+    words = words - {"l"} | {"loss"} if "l" in words and words & SPLITS else words  # L_val
     if canonical != "loss" or not words & {"loss", "nll"} or words & OTHER_LOSSES:
         return False
     return bool(words & SPLITS) or words <= BESIDE

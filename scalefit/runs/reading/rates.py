@@ -120,6 +120,12 @@ def training_loss(frame: pd.DataFrame, bindings: list[Binding], where: str, tell
     return f"{what}; {todo}"
 
 
+def _counts(frame: pd.DataFrame, bound: Binding) -> bool:
+    """Whether a column holds whole numbers alone."""
+    values = pd.to_numeric(frame[bound.source], errors="coerce").dropna()
+    return len(values) == 0 or bool((values % 1 == 0).all())
+
+
 def plausible(frame: pd.DataFrame, bindings: list[Binding], where: str, ties: dict[str, str] | None) -> list[Binding]:
     """The bindings, but for those whose name tells a unit that its values contradict: the column counts something else.
 
@@ -133,6 +139,8 @@ def plausible(frame: pd.DataFrame, bindings: list[Binding], where: str, ties: di
     """
     kept = []
     for each in bindings:
+        if each.name == "loss" and each.how == "guessed" and normalised(each.source) == "l" and _counts(frame, each):
+            continue  # layers
         most = MOST.get(COLUMNS[each.name].unit if each.name in COLUMNS else "", float("inf"))
         usual = pd.to_numeric(frame[each.source], errors="coerce").median() if each.scale > 1.0 else 0.0
         if not usual * each.scale > most:
