@@ -69,7 +69,7 @@ def far_beyond(fit: Fit, variables: Mapping[str, FloatArray]) -> list[Check]:
     In a variable, or in two sizes or amounts of data together.
     """
     text = unsupported(fit.law.columns, fit.points.variables, variables, fit.ranges)
-    what = "the data do not support a prediction so far out; add larger runs, and see scalefit backtest"
+    what = "the data do not support a prediction so far out; add runs nearer to it, and see scalefit backtest"
     return [Check("far-beyond", f"{text}: {what}")] if text else []
 
 

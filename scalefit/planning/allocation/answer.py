@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from scalefit.answers import Shown, as_lines, far_out
+from scalefit.answers import Shown, as_lines
 from scalefit.diagnosis.checks import Check
+from scalefit.fitting.prediction import how_far
 from scalefit.fitting.result import Fit
 from scalefit.notices import Line, doubted
 from scalefit.planning.allocation.cost import SHAPE, SIZES, Rate
@@ -113,7 +114,7 @@ class Plan(Shown):
         if "gpu_hours" in row:
             price = f", at a price of {said(row['money'])}" if "money" in row else ""
             lines.append(f"  {said(row['gpu_hours'])} GPU-hours{price}")
-        return [*lines, f"  {far_out(row['decades_beyond'])}"]
+        return [*lines, f"  {how_far(self.fit, {**self.surface.held, **row})}"]
 
     def _chosen(self, row: Row) -> list[str]:
         """The columns that the plan chose, in the law's order."""

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from scalefit.answers import Shown, as_lines, far_out
+from scalefit.answers import Shown, as_lines
 from scalefit.diagnosis.checks import Check
 from scalefit.errors import InputError
-from scalefit.fitting.prediction import predict
+from scalefit.fitting.prediction import how_far, predict
 from scalefit.fitting.result import Fit
 from scalefit.notices import Line, doubted
 from scalefit.planning.allocation.answer import said
@@ -85,7 +85,7 @@ class NextRuns(Shown):
             count = "this run" if len(self.table) == 1 else f"these {len(self.table)} runs"
             lines = [f"make {count} next: the interval is expected to shrink to ± {100 * self.after:.2g} %"]
         lines.append(f"now, at {where}: {now} (half of the 90 % interval of the law's value)")
-        lines.append(f"the target lies {far_out(float(self.predicted['decades_beyond']))}")
+        lines.append(f"the target lies {how_far(self.fit, self.predicted)}")
         if len(self.table):
             names = [name for name in self.fit.law.columns.values() if name in self.table]
             shown = pd.DataFrame({name: [said(value) for value in self.table[name]] for name in names})
