@@ -80,7 +80,7 @@ OTHER_LOSSES = _set(
     "num count steps step epoch floor source target margin ppo dpo rank order index pred predicted prediction "
     "predictions forecast extrapolated fit fitted excess reducible gap gain improvement drop increase decrease "
     "relative rel normalized normalised zscore percent pct percentile bound upper lower ci sd stdev stderr err "
-    "initial init recon reconstruction threshold curvature slope"
+    "initial init recon reconstruction threshold curvature slope pg vf actor critic"
 )
 
 

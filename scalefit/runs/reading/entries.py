@@ -12,8 +12,8 @@ from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats.splits import is_loss
 from scalefit.runs.matching import match
 from scalefit.runs.quantities import is_quantity, numbers, quantity
-from scalefit.runs.reading.results import NAMING
 from scalefit.runs.reading.tidy import Tidy
+from scalefit.runs.settings import NAMING
 from scalefit.runs.table import Note
 from scalefit.runs.wording import words_of
 

@@ -27,8 +27,8 @@ from scalefit.runs.reading.results import (
     telling,
     unlogged,
     whole_steps,
-    without_a_result,
 )
+from scalefit.runs.siblings import without_a_result
 from scalefit.runs.table import Note
 
 ONE_RATE = "peak_lr = lr: the table has one row per run"
