@@ -210,7 +210,7 @@ def _with_points(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with a decimal point in numbers before a unit, as `1,4B`, which pandas takes for words."""
     for name in map(str, frame.columns):
         if not pd.api.types.is_numeric_dtype(frame[name].dtype):
-            said = frame[name].astype(str).str.fullmatch(rf"\s*{DECIMAL}\s*[A-Za-z]{1, 8}\s*").fillna(False)
+            said = frame[name].astype(str).str.fullmatch(rf"\s*{DECIMAL}\s*[A-Za-z]{{1,8}}\s*").fillna(False)
             frame = frame.assign(**{name: frame[name].where(~said, frame[name].astype(str).str.replace(",", "."))})
     return frame
 

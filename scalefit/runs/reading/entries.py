@@ -25,7 +25,7 @@ OTHERS = re.compile(r"(?<![a-z])(?:best|optimal|baseline|target|reference|teache
 
 #: a size in the name of a run, of millions or billions: 125m, llama-1.3B, m10M; not 10B-tokens, d10M, 20BT
 SIZE = re.compile(
-    r"(?<![\d.])(?<!(?<![a-z])d)(?<!(?<![a-z])d[=_:-])(?<!tok)(?<!tokens[=_:-])(\d+(?:\.\d+)?|\.\d+)[ _-]?([mb])"
+    r"(?<![\d.,])(?<!(?<![a-z])d)(?<!(?<![a-z])d[=_:-])(?<!tok)(?<!tokens[=_:-])(\d+(?:\.\d+)?|\.\d+)[ _-]?([mb])"
     r"(?:illion|n)?(?:[ _-]?params?)?(?![a-z0-9]|[ _-]?tok)",
     re.IGNORECASE,
 )
