@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+import scalefit as sf
 from scalefit.runs import read_runs
 
 SIZES = {"12M": 1.2e7, "45M": 4.5e7, "1.6B": 1.6e9}
@@ -198,3 +199,52 @@ def test_the_loss_of_a_policy_is_none_of_a_model(read, key):
     lines = [f"step:{s} - {key}:{0.1 / s:.5f} - actor/lr:1e-6 - critic/score/mean:0.5\n" for s in STEPS]
     runs = read("".join(lines), "verl.log")
     assert "loss" not in runs.table or runs.table["loss"].isna().all()
+
+
+@pytest.mark.parametrize(("name", "by"), [("PFLOPs", 1e15), ("TFLOPs", 1e12), ("GFLOP", 1e9), ("total TFLOPs", 1e12)])
+@pytest.mark.parametrize("sizes", ["N,D", "params,tokens"])
+def test_compute_in_a_unit_that_may_be_a_rate_is_one_where_it_is_that_of_the_runs(read, name, by, sizes):
+    rows = [f"{n:g},{20 * n:g},{1.2 * 6 * n * 20 * n / by:.6g},{loss(n, 20)}" for n in SIZES.values()]
+    table = read("\n".join([f"{sizes},{name},loss", *rows])).table
+    assert table["C"].tolist() == pytest.approx([144 * n**2 for n in SIZES.values()], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["TFLOPs", "tflops", "GPU hours", "compute (H100-hours)"])
+def test_a_rate_and_hours_are_no_compute(read, name):
+    rows = [
+        f"{n:g},{20 * n:g},{rate},{loss(n, 20)}" for n, rate in zip(SIZES.values(), (310.5, 325.0, 298.1), strict=True)
+    ]
+    assert "C" not in read("\n".join([f"N,D,{name},loss", *rows])).table
+
+
+@pytest.mark.parametrize(("names", "by"), [("Nm,Db", (1e6, 1e9)), ("NM,DB", (1e6, 1e9)), ("NB,DM", (1e9, 1e6))])
+def test_a_letter_of_a_unit_behind_that_of_a_quantity(read, names, by):
+    rows = [f"{n / by[0]:g},{20 * n / by[1]:g},{loss(n, 20)}" for n in SIZES.values()]
+    table = read("\n".join([f"{names},loss", *rows])).table
+    assert table["N"].tolist() == pytest.approx([*SIZES.values()])
+    assert table["D"].tolist() == pytest.approx([20 * n for n in SIZES.values()])
+
+
+@pytest.mark.parametrize("axis", ["", "step,"])
+def test_a_base_rate_is_no_peak_beside_a_rate(read, axis):
+    """The rate of the base width, of which that of each run is a multiple, was taken for the rate of all runs."""
+    rates = [1e-3, 5e-4, 2.5e-4]
+    rows = [f"{f'{10 * at},' if axis else ''}.004,{rate},{3.5 - at / 8}" for at, rate in enumerate(rates, start=1)]
+    runs = read("\n".join([f"{axis}base_lr,lr,loss", *rows]))
+    found = runs.curves["lr"] if axis else runs.table["peak_lr"]
+    assert found.tolist() == rates and "base_lr" in runs.table
+    assert read("N,base_lr,loss\n1e6,.004,3.5\n4e6,.002,3.25\n").table["peak_lr"].tolist() == [0.004, 0.002]
+
+
+@pytest.mark.parametrize("count", [4, 6])
+def test_few_rows_of_each_model_along_tokens_are_doubted(read, count):
+    rows = [f"m{at},{b},{3.5 - at / 9 - b / 99}" for at in range(3) for b in range(1, count + 1)]
+    assert "names several rows each" in " ".join(doubts(read("\n".join(["model,tokens (B),loss", *rows]))))
+
+
+@pytest.mark.parametrize("head", ["loss", "train_loss,val_loss"])
+def test_losses_without_a_step_are_asked_for_one(read, head):
+    rows = [",".join([str(loss(1e7, step))] * (1 + head.count(","))) for step in STEPS]
+    assert "add a column step" in " ".join(doubts(read("\n".join([head, *rows]))))
+    with pytest.raises(sf.InputError, match="list of numbers without steps"):
+        read([loss(1e7, step) for step in STEPS], "loss.json")

@@ -212,10 +212,10 @@ def logged_evenly(frame: pd.DataFrame) -> str:
         if name == "D" and not by:
             continue  # of results
         rated = "lr" in frame.columns and frame["lr"].nunique() > len(frame[by].drop_duplicates()) if by else True
-        if not (rated if name == "steps" else not by or _falls_within(frame, by)):
+        if not (rated if name == "steps" else not by or falls_within(frame, by)):
             continue
         parts = [part for _, part in frame.groupby(by, sort=False, dropna=False)[name]] if by else [frame[name]]
-        if all(len(part) >= EVENLY and _rises_evenly(part.to_numpy(dtype=float)) for part in parts):
+        if all(len(part) >= EVENLY and rises_evenly(part.to_numpy(dtype=float)) for part in parts):
             return name
     return ""
 
@@ -231,7 +231,7 @@ def models(frame: pd.DataFrame) -> list[str]:
     return [name for name in names if frame[name].notna().all() and 1 < frame[name].nunique() < len(frame)]
 
 
-def _falls_within(frame: pd.DataFrame, by: list[str]) -> bool:
+def falls_within(frame: pd.DataFrame, by: list[str]) -> bool:
     """Whether the loss of every group of rows ends below its beginning."""
     if "loss" not in frame.columns or frame["loss"].dtype.kind not in "iuf":
         return False
@@ -239,7 +239,7 @@ def _falls_within(frame: pd.DataFrame, by: list[str]) -> bool:
     return bool((losses.last() < losses.first()).all())
 
 
-def _rises_evenly(values: NDArray[np.float64]) -> bool:
+def rises_evenly(values: NDArray[np.float64]) -> bool:
     """Whether values rise by the same amount from row to row; the first and the last may be nearer."""
     rises = np.diff(values)
     even = bool(np.allclose(rises[1:-1], rises[1], rtol=0.01))
