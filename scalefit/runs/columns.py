@@ -136,8 +136,8 @@ COLUMNS: dict[str, Column] = {
         ),
         _words("smooth_loss loss_smooth smoothed_loss loss_last loss_ema train_loss_epoch train/loss_epoch"),
         _words(
-            "loss_final nll xent ce bits_per_token bpt best_val_loss best_eval_loss min_val_loss val_loss_min best_loss "
-            "l"
+            "loss_final nll xent ce bits_per_token bpt best_val_loss best_eval_loss min_val_loss val_loss_min "
+            "best_loss l"
         ),
     ),
     "grad_norm": Column(

@@ -8,10 +8,10 @@ from functools import lru_cache
 
 from scalefit.runs.quantities import PREFIXES, flop, upright
 
-SCALES = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "thousands": 1e3, "millions": 1e6, "billions": 1e9}
-SCALES |= {"million": 1e6, "mn": 1e6, "billion": 1e9, "bn": 1e9, "trillion": 1e12, "trillions": 1e12}
-SCALES |= {"thousand": 1e3, "g": 1e9, "mm": 1e6, "mil": 1e6, "mio": 1e6, "mrd": 1e9}
-SCALES |= {"kilo": 1e3, "mega": 1e6, "giga": 1e9, "tera": 1e12}
+SCALES = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "g": 1e9, "mn": 1e6, "bn": 1e9, "mm": 1e6, "mil": 1e6, "mio": 1e6}
+SCALES |= {"mrd": 1e9, "kilo": 1e3, "mega": 1e6, "giga": 1e9, "tera": 1e12}
+SCALES |= {f"{word}{s}": by for s in ("", "s") for word, by in
+           (("thousand", 1e3), ("million", 1e6), ("billion", 1e9), ("trillion", 1e12))}  # fmt: skip
 PREFIXED, STEP = frozenset({"kilo", "mega", "giga", "tera"}), re.compile(r"steps?|iter|update", re.IGNORECASE)
 LETTERS = frozenset({"k", "m", "b", "g", "t", "mn", "bn"})  #: units that may as well be the name of something
 #: beside such a unit in brackets: (M tokens), (B params), (M, non-embedding), (Mtok)
@@ -19,7 +19,7 @@ TOKENS = r"tok(?:en)?s?|param(?:eter)?s?"
 COUNTED = re.compile(rf"(?:of|no|non|without|with|excl|incl|emb\w*|nonemb\w*|total|trained|training|train|{TOKENS})\.?")
 JOINED = re.compile(rf"(kilo|mega|giga|tera|k|m|g|b|t|mn|bn)(?=(?:{TOKENS})$)", re.IGNORECASE)
 GIGATOKENS = re.compile(r"(?:in )?([KMGBT])T")  #: in capitals: GT
-CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z]{1,2}$)")
+CAPITAL = re.compile(r"(?<=[A-Za-z0-9])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z]{1,2}$)|(?<=^[ND])(?=[mMbB]$)")
 #: a power of ten, a word, or a number in a name
 PIECE = re.compile(r"10\s*(?:\^|\*\*)\s*\d{1,2}|(?:\d[\d.]*)?e\+?\d{1,2}(?!\w)|[A-Za-z]+|[\d.]+", re.IGNORECASE)
 POWER = re.compile(r"1?e\+?(\d{1,2})|10\s*(?:\^|\*\*)\s*(\d{1,2})", re.IGNORECASE)

@@ -79,8 +79,10 @@ def table(path: Path, content: Any) -> RawTable:
     if isinstance(content, dict) and content and not any(isinstance(values, list) for values in content.values()):
         return _summary(path, flattened(content))
     if not isinstance(content, list) or not all(isinstance(record, dict) for record in content):
-        todo = 'write [{"step": 0, "loss": 5.0}, ...] or one object per line'
-        raise InputError("the JSON is not a table", where=str(path), todo=todo)
+        todo, what = 'write [{"step": 0, "loss": 5.0}, ...] or one object per line', "the JSON is not a table"
+        if isinstance(content, list) and content and all(isinstance(each, int | float) for each in content):
+            todo, what = 'write {"step": [10, 20, ...], "loss": [...]}', "the JSON is a list of numbers without steps"
+        raise InputError(what, where=str(path), todo=todo)
     records, numbers = [flattened(record) for record in content], list(range(1, len(content) + 1))
     frame, told = framed(records, numbers)
     nans = nans_of(records, numbers)

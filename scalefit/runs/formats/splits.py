@@ -11,6 +11,7 @@ from scalefit.errors import listed
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats.raw import RawTable, Remark
 from scalefit.runs.matching import canonical
+from scalefit.runs.settings import NAMING
 from scalefit.runs.wording import OTHER_LOSSES, words_of
 
 TRAINED = frozenset({"train", "training", "trn", "tr"})
@@ -38,7 +39,8 @@ def split_column(frame: pd.DataFrame) -> str | None:
     """The column of words that are all names of splits, of which there are several, if there is one such column."""
     found = []
     for name in map(str, frame.columns):
-        if pd.api.types.is_numeric_dtype(frame[name].dtype) or canonical(name) == "run":
+        named = canonical(name) == "run" or _numbered(name, frame[name])
+        if pd.api.types.is_numeric_dtype(frame[name].dtype) or named:
             continue
         if frame[name].isna().any() or not any(map(kind, frame[name].unique())):
             continue
@@ -46,6 +48,12 @@ def split_column(frame: pd.DataFrame) -> str | None:
         if 2 <= len(words) <= 12 and all(kind(word) for word in words):
             found.append(name)
     return found[0] if len(found) == 1 else None
+
+
+def _numbered(name: str, column: pd.Series) -> bool:
+    """Whether a column names runs, and numbers them: a model `test-1` is no split."""
+    naming = bool(words_of(name)) and words_of(name) <= NAMING
+    return naming and any(letter.isdigit() for cell in column.unique() for letter in str(cell))
 
 
 def _placed(frame: pd.DataFrame) -> pd.Series:

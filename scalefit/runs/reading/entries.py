@@ -12,8 +12,8 @@ from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats.splits import is_loss
 from scalefit.runs.matching import match
 from scalefit.runs.quantities import is_quantity, numbers, quantity
-from scalefit.runs.reading.results import NAMING
 from scalefit.runs.reading.tidy import Tidy
+from scalefit.runs.settings import NAMING
 from scalefit.runs.table import Note
 from scalefit.runs.wording import words_of
 
@@ -25,7 +25,7 @@ OTHERS = re.compile(r"(?<![a-z])(?:best|optimal|baseline|target|reference|teache
 
 #: a size in the name of a run, of millions or billions: 125m, llama-1.3B, m10M; not 10B-tokens, d10M, 20BT
 SIZE = re.compile(
-    r"(?<![\d.])(?<!(?<![a-z])d)(?<!(?<![a-z])d[=_:-])(?<!tok)(?<!tokens[=_:-])(\d+(?:\.\d+)?|\.\d+)[ _-]?([mb])"
+    r"(?<![\d.,])(?<!(?<![a-z])d)(?<!(?<![a-z])d[=_:-])(?<!tok)(?<!tokens[=_:-])(\d+(?:\.\d+)?|\.\d+)[ _-]?([mb])"
     r"(?:illion|n)?(?:[ _-]?params?)?(?![a-z0-9]|[ _-]?tok)",
     re.IGNORECASE,
 )
