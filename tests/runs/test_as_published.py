@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from scalefit.errors import InputError
@@ -129,3 +131,12 @@ def test_sizes_by_tokens_are_a_grid(tmp_path, corner):
         (1e8, 1e9): 3.8,
         (1e8, 5e9): 3.3,
     }
+
+
+def test_lists_of_losses_in_objects_of_runs_are_curves(tmp_path):
+    cases = {"small": (1e6, [4.0, 3.5, 3.2]), "large": (4e6, [3.6, 3.1, 2.9])}
+    content = {name: {"N": size, "best": min(losses), "history_loss": losses} for name, (size, losses) in cases.items()}
+    runs = read_runs(written(tmp_path, "results.json", json.dumps(content)), rename={"history_loss": "loss"})
+    for name, (size, losses) in cases.items():
+        assert runs.curves.query("run == @name")["loss"].tolist() == losses
+        assert runs.table.query("run == @name")["N"].tolist() == [size]

@@ -23,18 +23,22 @@ PAIR = re.compile(
 WORD_BESIDE = re.compile(
     r"(?<![A-Za-z])(?!(?:run|trial|exp|experiment|job)\b)[A-Za-z_]+\s+\d", re.IGNORECASE
 )  #: step 100
+PLACE = re.compile(r"\[\s*\d+(?:\s*/\s*\d+)?\s*\]|\d\s*/\s*\d")  #: of a line within a log
+SETTINGS = frozenset(
+    {"N", "N_total", "D", "d_model", "n_layer", "n_head", "d_ff", "experts", "seed", "batch", "weight_decay", "bs"}
+)  #: what differs between runs and never along one
 FEWEST = 2  #: lines of the same keys that make a table
 BESIDE = 16  #: letters that may stand beside the pairs of a line, as a level of logging does
 LONGEST = 2000  #: letters of a line that is tried
 
 
 def claims(path: Path) -> bool:
-    """Whether most of the first hundred filled lines hold the same keys, a loss among them, and no step."""
+    """Whether most of the first hundred filled lines hold the same keys: a loss, a setting of a run, and no step."""
     head = [text for text in lines(path, limit=100) if text.strip()]
     found = [tuple(pairs) for text in head if (pairs := _pairs(text))]
     usual, count = Counter(found).most_common(1)[0] if found else ((), 0)
-    places = {*AXES, "iteration", "iter"}
-    told = any(map(is_loss, usual)) and not any({canonical(key), key.lower()} & places for key in usual)
+    known = {canonical(key) for key in usual} | {key.lower() for key in usual}
+    told = any(map(is_loss, usual)) and bool(known & SETTINGS) and not known & {*AXES, "iteration", "iter"}
     return told and count >= FEWEST and 2 * len(found) >= len(head)
 
 
@@ -59,5 +63,5 @@ def _pairs(text: str) -> dict[str, str]:
     plain = ANSI.sub("", text) if len(text) <= LONGEST else ""
     found = [(hit["key"], hit["value"]) for hit in PAIR.finditer(plain)]
     left, pairs = PAIR.sub(" ; ", plain), dict(found)
-    short = len(re.sub(r"[^A-Za-z]+", "", left)) <= BESIDE and not WORD_BESIDE.search(left)
+    short = len(re.sub(r"[^A-Za-z]+", "", left)) <= BESIDE and not (WORD_BESIDE.search(left) or PLACE.search(left))
     return pairs if 2 <= len(pairs) == len(found) and short else {}
