@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from scalefit.errors import InputError
@@ -97,3 +99,44 @@ def test_the_loss_of_a_policy_is_no_cross_entropy(tmp_path):
     ]
     with pytest.raises(InputError, match=r"there is no column loss"):
         read_runs(written(tmp_path, "log.txt", "\n".join(lines)))
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["lr={lr} width={width} val_loss={loss}", "[12:00:01] INFO done: width: {width}, lr: {lr} -> val_loss={loss}"],
+)
+def test_results_as_lines_of_keys_and_values_are_a_table(tmp_path, line):
+    cases = [(lr, width, 3 + lr * width) for width in (64, 128) for lr in (0.001, 0.002, 0.004)]
+    lines = [line.format(lr=lr, width=width, loss=loss) for lr, width, loss in cases]
+    runs = read_runs(written(tmp_path, "sweep.txt", "\n".join(["starting the sweep", *lines])))
+    assert [*zip(runs.table["peak_lr"], runs.table["d_model"], runs.table["loss"], strict=True)] == cases
+
+
+def test_a_number_beside_keys_and_values_is_not_lost(tmp_path):
+    lines = [f"width {width} lr={lr} loss={3 + lr * width}" for width in (64, 128) for lr in (0.001, 0.002)]
+    with pytest.raises(InputError):
+        read_runs(written(tmp_path, "sweep.txt", "\n".join(lines)))
+
+
+@pytest.mark.parametrize("corner", ["model", "size"])
+def test_sizes_by_tokens_are_a_grid(tmp_path, corner):
+    rows = "10M,4.5,4.1\n50M,4.0,3.5\n100M,3.8,3.3\n"
+    runs = read_runs(written(tmp_path, "grid.csv", f"{corner},1B tokens,5B tokens\n{rows}"))
+    found = {(n, d): loss for n, d, loss in runs.table[["N", "D", "loss"]].itertuples(index=False)}
+    assert found == {
+        (1e7, 1e9): 4.5,
+        (1e7, 5e9): 4.1,
+        (5e7, 1e9): 4.0,
+        (5e7, 5e9): 3.5,
+        (1e8, 1e9): 3.8,
+        (1e8, 5e9): 3.3,
+    }
+
+
+def test_lists_of_losses_in_objects_of_runs_are_curves(tmp_path):
+    cases = {"small": (1e6, [4.0, 3.5, 3.2]), "large": (4e6, [3.6, 3.1, 2.9])}
+    content = {name: {"N": size, "best": min(losses), "history_loss": losses} for name, (size, losses) in cases.items()}
+    runs = read_runs(written(tmp_path, "results.json", json.dumps(content)), rename={"history_loss": "loss"})
+    for name, (size, losses) in cases.items():
+        assert runs.curves.query("run == @name")["loss"].tolist() == losses
+        assert runs.table.query("run == @name")["N"].tolist() == [size]
