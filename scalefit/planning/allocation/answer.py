@@ -86,7 +86,7 @@ class Plan(Shown):
         lines += [f"plan by law {self.fit.law.spec} ({self.fit.status}); assumed:"]
         lines += [f"  {text}" for text in self.assumptions]
         checks = [check.text for check in (*self.cautions, *self.fit.warnings)]
-        return [*lines, *doubted([*checks, *self.notes])]
+        return [*lines, *doubted(checks), *self.notes]
 
     def _block(self, row: Row) -> list[str]:
         """One target, in lines."""
