@@ -12,6 +12,7 @@ import pytest
 
 import scalefit as sf
 from scalefit.laws import standard_laws
+from scalefit.laws.identification import refuse_no_shares
 from scalefit.numerics import complex_step
 from scalefit.runs.columns import COLUMNS
 from scalefit.solver.model import bind
@@ -245,6 +246,22 @@ def test_runs_of_one_budget_tell_sums_apart():
         law.check({**others, grows: size, falls: 1e17 / size})
         with pytest.raises(sf.IdentificationError, match="move together|D/N = 20"):
             law.check({**others, grows: size, falls: 20 * size})
+
+
+def test_shares_that_are_all_there_are_make_up_one():
+    asked = [law for law in LAWS.values() if any(variable.share for variable in law.variables.values())]
+    assert len(asked) > 5
+    for law in asked:
+        variables = draw_variables(law, 5)
+        refuse_no_shares(law, variables)
+        for name in (name for name, variable in law.variables.items() if variable.share):
+            for wrong in (-0.01, 1.01):
+                with pytest.raises(sf.InputError, match=f"{law.columns[name]} = {wrong} is no share"):
+                    refuse_no_shares(law, {**variables, name: np.r_[variables[name][:-1], wrong]})
+            if law.variables[name].share == "whole":
+                less = np.r_[variables[name][:-1], 0.5 * variables[name][-1]]
+                with pytest.raises(sf.InputError, match=r" \+ .* = 0\.\d+; give shares that add up to 1"):
+                    refuse_no_shares(law, {**variables, name: less})
 
 
 @each_single_law
