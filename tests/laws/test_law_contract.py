@@ -237,14 +237,14 @@ NO_SUMS = {"adamw-timescale", "optimal-lr-batch", "lr-batch-surface", "data-cons
 
 
 def test_runs_of_one_budget_tell_sums_apart():
-    """Where D falls as N grows, a sum of their terms has a minimum, by which it is known; where both grow, it has none."""
+    """Where D falls as N grows, a sum of their terms has a minimum, by which it is known; else it has none."""
     laws = [law for law in LAWS.values() if law.name not in NO_SUMS]
     asked = [(law, *pair) for law in laws for pair in BUDGETS if {*pair} <= {*law.variables}]
     assert len(asked) > 25
     for law, grows, falls in asked:
         size, others = np.geomspace(1e6, 1e9, 25), draw_variables(law, 25)
         law.check({**others, grows: size, falls: 1e17 / size})
-        with pytest.raises(sf.IdentificationError, match="move together|D/N = 20"):
+        with pytest.raises(sf.IdentificationError, match=r"move together|D/N = 20"):
             law.check({**others, grows: size, falls: 20 * size})
 
 

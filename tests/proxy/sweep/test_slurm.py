@@ -131,5 +131,5 @@ def test_an_array_of_which_a_task_is_cancelled_and_submitted_again_equals_a_plai
 
 
 def test_a_job_is_named_after_its_folder(tmp_path):
-    planned(tmp_path / "my sweep, again", 2, steps=2)
-    assert "#SBATCH --job-name=my_sweep__again\n" in write_slurm(tmp_path / "my sweep, again").read_text()
+    planned(tmp_path / "rates,again", 2, steps=2)
+    assert "#SBATCH --job-name=rates_again\n" in write_slurm(tmp_path / "rates,again").read_text()
