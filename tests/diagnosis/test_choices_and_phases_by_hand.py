@@ -228,6 +228,17 @@ def test_one_row_far_off_is_no_phase_and_the_longest_phase_of_all_runs_counts():
     assert first_steps(np.repeat([0, 1], 12), np.tile(steps, 2), both[::-1].reshape(2, 12)[:, ::-1].ravel()) == 40
 
 
+def test_as_many_first_steps_are_named_as_lie_off_the_law():
+    for every, said in ((1, "the first 3 steps lie"), (10, "the first 30 steps lie")):
+        frame = pd.DataFrame({"run": "r", "step": every * np.arange(1, 13)})
+        found = transient(Rows({}, None, frame, np.arange(12), True), begun(2))
+        assert found[0].text.startswith(said) and f"--skip {3 * every})" in found[0].text
+    frame = pd.DataFrame({"run": "r", "step": np.r_[1:5, 9:17] - 2})
+    for count, said in ((2, "the first step lies"), (4, "the first 2 steps lie")):
+        found = transient(Rows({}, None, frame, np.arange(12), True), begun(count))
+        assert [each.text.partition(" off")[0] for each in found] == [said]
+
+
 def test_first_steps_are_told_of_curves_alone():
     frame = pd.DataFrame({"run": "r", "step": 10 * np.arange(1, 13)})
     for in_curves, columns, told in ((True, ["run", "step"], 1), (False, ["run", "step"], 0), (True, ["run"], 0)):

@@ -12,6 +12,7 @@ import pytest
 
 import scalefit as sf
 from scalefit.laws import standard_laws
+from scalefit.laws.identification import refuse_no_shares
 from scalefit.numerics import complex_step
 from scalefit.runs.columns import COLUMNS
 from scalefit.solver.model import bind
@@ -236,15 +237,31 @@ NO_SUMS = {"adamw-timescale", "optimal-lr-batch", "lr-batch-surface", "data-cons
 
 
 def test_runs_of_one_budget_tell_sums_apart():
-    """Where D falls as N grows, a sum of their terms has a minimum, by which it is known; where both grow, it has none."""
+    """Where D falls as N grows, a sum of their terms has a minimum, by which it is known; else it has none."""
     laws = [law for law in LAWS.values() if law.name not in NO_SUMS]
     asked = [(law, *pair) for law in laws for pair in BUDGETS if {*pair} <= {*law.variables}]
     assert len(asked) > 25
     for law, grows, falls in asked:
         size, others = np.geomspace(1e6, 1e9, 25), draw_variables(law, 25)
         law.check({**others, grows: size, falls: 1e17 / size})
-        with pytest.raises(sf.IdentificationError, match="move together|D/N = 20"):
+        with pytest.raises(sf.IdentificationError, match=r"move together|D/N = 20"):
             law.check({**others, grows: size, falls: 20 * size})
+
+
+def test_shares_that_are_all_there_are_make_up_one():
+    asked = [law for law in LAWS.values() if any(variable.share for variable in law.variables.values())]
+    assert len(asked) > 5
+    for law in asked:
+        variables = draw_variables(law, 5)
+        refuse_no_shares(law, variables)
+        for name in (name for name, variable in law.variables.items() if variable.share):
+            for wrong in (-0.01, 1.01):
+                with pytest.raises(sf.InputError, match=f"{law.columns[name]} = {wrong} is no share"):
+                    refuse_no_shares(law, {**variables, name: np.r_[variables[name][:-1], wrong]})
+            if law.variables[name].share == "whole":
+                less = np.r_[variables[name][:-1], 0.5 * variables[name][-1]]
+                with pytest.raises(sf.InputError, match=r" \+ .* = 0\.\d+; give shares that add up to 1"):
+                    refuse_no_shares(law, {**variables, name: less})
 
 
 @each_single_law
