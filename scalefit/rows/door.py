@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from scalefit.errors import IdentificationError, InputError, all_of, counted, listed
+from scalefit.escaping import quoted
 from scalefit.laws.law import Law
-from scalefit.quoting import quoted
 from scalefit.rows.gather import LAST_ROWS
 from scalefit.rows.rows import Rows
 from scalefit.runs import Runs, Trajectory

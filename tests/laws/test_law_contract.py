@@ -229,6 +229,24 @@ def test_what_is_jointly_linear_is_declared(law):
         assert np.max(np.abs(bends)) > 1e-9 * np.max(np.abs(at(name) - at())), name
 
 
+#: what a budget is divided between
+BUDGETS = [("N", "D"), ("N_total", "D"), ("d_model", "D"), ("N", "S_min"), ("N", "N_vocab"), ("d_model", "n_layer")]
+#: laws of a best setting, a product of N and D; of a bowl around one; of repeats, to which N and D are held
+NO_SUMS = {"adamw-timescale", "optimal-lr-batch", "lr-batch-surface", "data-constrained"}
+
+
+def test_runs_of_one_budget_tell_sums_apart():
+    """Where D falls as N grows, a sum of their terms has a minimum, by which it is known; where both grow, it has none."""
+    laws = [law for law in LAWS.values() if law.name not in NO_SUMS]
+    asked = [(law, *pair) for law in laws for pair in BUDGETS if {*pair} <= {*law.variables}]
+    assert len(asked) > 25
+    for law, grows, falls in asked:
+        size, others = np.geomspace(1e6, 1e9, 25), draw_variables(law, 25)
+        law.check({**others, grows: size, falls: 1e17 / size})
+        with pytest.raises(sf.IdentificationError, match="move together|D/N = 20"):
+            law.check({**others, grows: size, falls: 20 * size})
+
+
 @each_single_law
 @pytest.mark.parametrize("truth", TRUTHS)
 def test_planted_parameters_come_back(law, truth):

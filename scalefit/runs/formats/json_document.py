@@ -12,11 +12,11 @@ from scalefit.runs.formats.beside import settings_file, settings_of
 from scalefit.runs.formats.flat_yaml import flat_yaml
 from scalefit.runs.formats.json_series import of_pairs, of_points, of_series
 from scalefit.runs.formats.json_shapes import rows_of, unwrapped
-from scalefit.runs.formats.jsonl import flattened, framed
+from scalefit.runs.formats.jsonl import framed
 from scalefit.runs.formats.lm_eval import of_harness
 from scalefit.runs.formats.raw import RawTable, Remark, ends_empty, nans_of
-from scalefit.runs.formats.tensorboard_csv import NAMED
-from scalefit.runs.formats.text import ENDINGS, lines, parsed
+from scalefit.runs.formats.tensorboard_csv import run_and_tag
+from scalefit.runs.formats.text import ENDINGS, flattened, lines, parsed
 from scalefit.runs.formats.wandb_offline import CLOCKS
 from scalefit.runs.matching import match
 
@@ -91,11 +91,10 @@ def _drawn(path: Path, content: Any) -> RawTable | None:
     """The table of a document of curves, or of the points of one tag; None for anything else."""
     points, found = of_points(content), of_series(content) or of_pairs(content)
     if points is not None:
-        tag = NAMED.match(path.name)
-        name = tag["tag"] if tag else "value"
-        text = f"the values are those of the tag '{name}', by the name of the file"
+        run, tag = run_and_tag(path)
+        text = f"the values are those of the tag '{tag}', by the name of the file"
         told = Remark("named", text) if tag else Remark("unknown", "the file does not say what its values measure")
-        records = [{**({"run": tag["run"]} if tag and tag["run"] else {}), "step": s, name: v} for s, v in points]
+        records = [{**({"run": run} if run else {}), "step": step, tag or "value": value} for step, value in points]
         found = records, [told], "step"
     if found is None:
         return None

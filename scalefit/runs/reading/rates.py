@@ -22,6 +22,9 @@ SIZES, FEWEST_PARAMETERS = {"size", "model", "scale"}, 1e5  #: names of N where 
 
 #: by unit, what no model, run or training has more of
 MOST = {"parameters": 1e14, "tokens": 1e14, "optimiser steps": 1e10, "FLOP": 1e32}
+SHAPES = frozenset({"d_model", "n_layer", "n_head", "d_ff", "experts"})
+LABEL = re.compile(r"^([A-Za-z]{1,8}[_=-]?)(\d{1,7})$")  #: d64, width=128, L12
+BEST = re.compile(r"(?:best|min|lowest)(?:[_ /.-]|(?=[A-Z]))", re.IGNORECASE)  #: of the row at which a loss was lowest
 SETTING = re.compile(r"(config|params|hparams)[/.]")  #: what the names of columns of settings begin with
 
 
@@ -86,6 +89,24 @@ def sized(frame: pd.DataFrame, bindings: list[Binding]) -> list[Binding]:
     return [*bindings, Binding("N", named[0], "guessed", scale)] if counts else bindings
 
 
+def labelled(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The table with widths and depths as numbers where each cell is one behind the same letters; and a note.
+
+    >>> found, said = labelled(pd.DataFrame({"Width": ["d64", "d128"], "lr": [1e-3, 1e-3]}))
+    >>> found["Width"].tolist(), said
+    ([64, 128], "the column 'Width' holds labels such as d64: read as numbers")
+    """
+    for name in map(str, frame.columns):
+        if pd.api.types.is_numeric_dtype(frame[name].dtype) or canonical(name) not in SHAPES:
+            continue
+        cells = frame[name].dropna().astype(str).str.strip().str.extract(LABEL)
+        if len(cells) and cells.notna().all(axis=None) and cells[0].nunique() == 1:
+            text = f"the column '{name}' holds labels such as {frame[name].dropna().iloc[0]}: read as numbers"
+            numbers = cells[1].astype(int).reindex(frame.index)
+            return frame.assign(**{name: numbers if numbers.hasnans else numbers.astype(int)}), text
+    return frame, ""
+
+
 def _bare(name: str) -> str:
     """A name without its unit.
 
@@ -110,7 +131,7 @@ def training_loss(frame: pd.DataFrame, bindings: list[Binding], where: str, tell
     if bound is None or bound.how == "mapped" or not words_of(bound.source) & TRAINED:
         return ""
     names = [name for name in map(str, frame.columns) if name != "loss" and not words_of(name) & TRAINED]
-    others = [name for name in names if is_loss(name) and frame[name].map(is_quantity).any()]
+    others = [name for name in names if is_loss(BEST.sub("", name)) and frame[name].map(is_quantity).any()]
     if not others:
         return ""
     what = f"the loss may be the column '{bound.source}', of the training data, or {listed(others)}"
@@ -118,6 +139,12 @@ def training_loss(frame: pd.DataFrame, bindings: list[Binding], where: str, tell
     if not tell_ties:
         raise InputError(what, where=where, todo=todo)
     return f"{what}; {todo}"
+
+
+def _counts(frame: pd.DataFrame, bound: Binding) -> bool:
+    """Whether a column holds whole numbers alone."""
+    values = pd.to_numeric(frame[bound.source], errors="coerce").dropna()
+    return len(values) == 0 or bool((values % 1 == 0).all())
 
 
 def plausible(frame: pd.DataFrame, bindings: list[Binding], where: str, ties: dict[str, str] | None) -> list[Binding]:
@@ -133,6 +160,8 @@ def plausible(frame: pd.DataFrame, bindings: list[Binding], where: str, ties: di
     """
     kept = []
     for each in bindings:
+        if each.name == "loss" and each.how == "guessed" and normalised(each.source) == "l" and _counts(frame, each):
+            continue  # layers
         most = MOST.get(COLUMNS[each.name].unit if each.name in COLUMNS else "", float("inf"))
         usual = pd.to_numeric(frame[each.source], errors="coerce").median() if each.scale > 1.0 else 0.0
         if not usual * each.scale > most:

@@ -16,6 +16,7 @@ from scalefit.errors import InputError
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats.dictionaries import with_entries
 from scalefit.runs.formats.markers import marker
+from scalefit.runs.formats.markup import without_mathematics
 from scalefit.runs.formats.matrices import columns_by_value, matrix, named_matrix, nans_of_table, wide_runs
 from scalefit.runs.formats.merged_cells import without_merged_cells
 from scalefit.runs.formats.pivot import wide
@@ -55,6 +56,7 @@ def shaped(raw: RawTable, mapped: Container[str] = ()) -> RawTable:
     raw = settled(raw)
     renames = mapped if isinstance(mapped, Mapping) else {}
     for reshape in (
+        without_mathematics,
         with_entries,
         with_units,
         without_summaries,
