@@ -67,10 +67,10 @@ def able(fit: Fit, data: Data, at: Point) -> tuple[Fit, Point]:
 def how_far(fit: Fit, row: Mapping[str, Any] | pd.Series) -> str:
     """How far a row of predictions lies outside the fitted runs, as text, and whether beyond or below them."""
     law = fit.law.columns
-    there = {name: np.array([float(row[column])]) for name, column in law.items() if column in row}
-    own = {name: law[name] for name in there}
-    ranges = None if fit.ranges is None else {name: fit.ranges[name] for name in there if name in fit.ranges}
-    return far_out(float(row["decades_beyond"]), side(own, fit.points.variables, there, ranges))
+    variables = {name: np.array([float(row[column])]) for name, column in law.items() if column in row}
+    columns = {name: law[name] for name in variables}
+    ranges = None if fit.ranges is None else {name: fit.ranges[name] for name in variables if name in fit.ranges}
+    return far_out(float(row["decades_beyond"]), side(columns, fit.points.variables, variables, ranges))
 
 
 def far_beyond(fit: Fit, variables: Mapping[str, FloatArray]) -> list[Check]:
