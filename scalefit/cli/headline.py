@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scalefit.answers import interval
-from scalefit.fitting.prediction import how_far
+from scalefit.fitting.cautions import how_far
 
 if TYPE_CHECKING:
     import pandas as pd

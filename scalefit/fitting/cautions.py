@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from scalefit.answers import far_out
 from scalefit.diagnosis.checks import Check
 from scalefit.diagnosis.image import without_image
-from scalefit.diagnosis.reach import unsupported
+from scalefit.diagnosis.reach import side, unsupported
 from scalefit.errors import FitWarning, counted
 from scalefit.fitting.prediction import Asked, Data, Plan, Point, asked_for, ends, predict
 from scalefit.fitting.recipe import another_recipe, asked_recipe, off_the_line
@@ -61,6 +62,15 @@ def able(fit: Fit, data: Data, at: Point) -> tuple[Fit, Point]:
         return fit, at
     one = next((each for each in (fit, *fit.choice.others) if takes(each.law, at)), fit)
     return one, own_point(one.law, at)
+
+
+def how_far(fit: Fit, row: Mapping[str, Any] | pd.Series) -> str:
+    """How far a row of predictions lies outside the fitted runs, as text, and whether beyond or below them."""
+    law = fit.law.columns
+    variables = {name: np.array([float(row[column])]) for name, column in law.items() if column in row}
+    columns = {name: law[name] for name in variables}
+    ranges = None if fit.ranges is None else {name: fit.ranges[name] for name in variables if name in fit.ranges}
+    return far_out(float(row["decades_beyond"]), side(columns, fit.points.variables, variables, ranges))
 
 
 def far_beyond(fit: Fit, variables: Mapping[str, FloatArray]) -> list[Check]:

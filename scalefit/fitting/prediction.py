@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.answers import far_out
 from scalefit.diagnosis.image import TODO, floors, no_image
-from scalefit.diagnosis.reach import furthest, side
+from scalefit.diagnosis.reach import furthest
 from scalefit.errors import InputError, all_of, counted
 from scalefit.laws.identification import refuse_no_shares
 from scalefit.numerics import FloatArray, errors
@@ -56,15 +55,6 @@ def predict(
     table, outside = _forecast(fit, of, at or {})
     _refuse_nothing(fit, table, outside)
     return table
-
-
-def how_far(fit: Fit, row: Mapping[str, Any] | pd.Series) -> str:
-    """How far a row of predictions lies outside the fitted runs, as text, and whether beyond or below them."""
-    law = fit.law.columns
-    there = {name: np.array([float(row[column])]) for name, column in law.items() if column in row}
-    own = {name: law[name] for name in there}
-    ranges = None if fit.ranges is None else {name: fit.ranges[name] for name in there if name in fit.ranges}
-    return far_out(float(row["decades_beyond"]), side(own, fit.points.variables, there, ranges))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from scalefit.answers import LEAST_FAR, grouped, interval, rounded
 from scalefit.comparison import Backtest, backtest
 from scalefit.diagnosis.checks import Check
 from scalefit.errors import InputError, ScalefitError, counted, listed
-from scalefit.fitting.prediction import how_far, predict
+from scalefit.fitting.cautions import how_far
+from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
 from scalefit.fitting.saved import load_fit
 from scalefit.fitting.summary import (

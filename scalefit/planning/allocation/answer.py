@@ -11,7 +11,7 @@ import pandas as pd
 
 from scalefit.answers import Shown, as_lines
 from scalefit.diagnosis.checks import Check
-from scalefit.fitting.prediction import how_far
+from scalefit.fitting.cautions import how_far
 from scalefit.fitting.result import Fit
 from scalefit.notices import Line, doubted
 from scalefit.planning.allocation.cost import SHAPE, SIZES, Rate

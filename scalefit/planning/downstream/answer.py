@@ -11,7 +11,8 @@ import pandas as pd
 
 from scalefit.answers import Shown, interval
 from scalefit.diagnosis.checks import Check
-from scalefit.fitting.prediction import how_far, predict
+from scalefit.fitting.cautions import how_far
+from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
 from scalefit.notices import Line, doubted
 from scalefit.planning.allocation.answer import said

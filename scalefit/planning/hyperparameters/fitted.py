@@ -13,7 +13,8 @@ import numpy as np
 
 from scalefit.answers import LEAST_FAR
 from scalefit.errors import InputError
-from scalefit.fitting.prediction import how_far, predict
+from scalefit.fitting.cautions import how_far
+from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
 from scalefit.numerics import FloatArray
 from scalefit.planning.allocation.answer import said
