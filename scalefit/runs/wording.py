@@ -56,7 +56,6 @@ OVER_N = re.compile(r"(?:[x×]|times|multiples? of)\s*n")
 COUNTED_PER = {"loss": _set("token tok byte char character word"), "lr": _set("step"),
                "batch": _set("step iter iteration update batch")}  # fmt: skip
 #: "worded": names that consist of words of a quantity and of these beside it, in any order
-COMPUTES = _set("flop flops compute c")
 COUNTS = _set("n num number of count total model")
 WITHOUT = _set("no non without wo excl excluding nonemb noemb nonembed nonembedding nonembeddings")
 WITH = _set("with incl including all total")
@@ -105,7 +104,12 @@ def header_scale(name: str) -> float:
     plain = left[0] if len(left) == 1 or left[1:] in (["flop"], ["flops"]) else unit
     if TEN.fullmatch(plain):
         return float(re.sub(r"^e|^10\^", "1e", plain))
-    return (words_of(name) & COMPUTES and PREFIXES.get(plain)) or SCALES.get(plain) or flop(unit) or 1.0
+    return (
+        (words_of(name) & {"flop", "flops", "compute", "c"} and PREFIXES.get(plain))
+        or SCALES.get(plain)
+        or flop(unit)
+        or 1.0
+    )
 
 
 def _in_brackets(name: str) -> str:
