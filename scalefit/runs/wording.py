@@ -67,7 +67,7 @@ OF_DATA = _set("size amount corpus")  #: beside data or dataset
 SPLITS = _set("train training tr val valid validation eval evaluation test dev heldout held out")
 STEP_WORDS = _set("step iter iteration update steps iters iterations updates")
 STEP_BESIDE = _set(
-    "n num number no count idx index global train training trainer opt optim optimizer optimiser cur current"
+    "n num number no count idx index global train training trainer opt optimizer optimiser cur current optim"
 )
 BESIDE = SPLITS | _set("loss nll lm mean avg average final last token tokens per nats learning")
 #: how a loss is averaged: two of these beside one another may each be the loss
@@ -89,10 +89,8 @@ def header_scale(name: str) -> float:
 
     >>> header_scale("#Params (B)"), header_scale("FLOPs (1E21)"), header_scale("loss (nats)")
     (1000000000.0, 1e+21, 1.0)
-    >>> header_scale("compute (PF-days)"), header_scale("C (EFLOPs)")
-    (8.64e+19, 1e+18)
-    >>> header_scale("D (M tokens)"), header_scale("C (1e18 FLOPs)"), header_scale("FLOPs (P)")
-    (1000000.0, 1e+18, 1000000000000000.0)
+    >>> [header_scale(name) for name in ("D (M tokens)", "compute (PF-days)", "C (1e18 FLOPs)", "FLOPs (E)")]
+    [1000000.0, 8.64e+19, 1e+18, 1e+18]
     """
     name = upright(str(name))
     found = BRACKET.search(name)
@@ -104,12 +102,8 @@ def header_scale(name: str) -> float:
     plain = left[0] if len(left) == 1 or left[1:] in (["flop"], ["flops"]) else unit
     if TEN.fullmatch(plain):
         return float(re.sub(r"^e|^10\^", "1e", plain))
-    return (
-        (words_of(name) & {"flop", "flops", "compute", "c"} and PREFIXES.get(plain))
-        or SCALES.get(plain)
-        or flop(unit)
-        or 1.0
-    )
+    known = SCALES | PREFIXES if words_of(name) & {"flop", "flops", "compute", "c"} else SCALES
+    return known.get(plain) or flop(unit) or 1.0
 
 
 def _in_brackets(name: str) -> str:
