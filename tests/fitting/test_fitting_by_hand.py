@@ -138,7 +138,7 @@ def fit_of(law=CHINCHILLA, ranges=None, **more):
     [
         ({"N": (1e6, 1e7)}, {"N": 0.99e8}, ""),
         ({"N": (1e6, 1e7)}, {"N": 1.1e8}, "N lies 1 decade beyond the fitted runs, which span 1"),
-        ({"N": (1e6, 1e7)}, {"N": 0.9e5}, "N lies 1 decade beyond the fitted runs, which span 1"),
+        ({"N": (1e6, 1e7)}, {"N": 0.9e5}, "N lies 1 decade below the fitted runs, which span 1"),
         ({"N": (1e6, 1e6)}, {"N": 1.9e6}, ""),  # up to 0.3 decades
         ({"N": (1e6, 1e6)}, {"N": 2.1e6}, "N lies 0.32 decades beyond the fitted runs, which span 0"),
         ({"N": (1e2, 1e8)}, {"N": 0.99e10}, ""),

@@ -12,6 +12,7 @@ import pytest
 
 import scalefit as sf
 from scalefit.laws import standard_laws
+from scalefit.laws.identification import refuse_no_shares
 from scalefit.numerics import complex_step
 from scalefit.runs.columns import COLUMNS
 from scalefit.solver.model import bind
@@ -227,6 +228,40 @@ def test_what_is_jointly_linear_is_declared(law):
         bends = [at() - 2 * at(name) + law.evaluate(variables, {**base, name: 1.4 * base[name]})]
         bends += [at() - at(name) - at(o) + at(name, o) for o, p in law.parameters.items() if p.linear]
         assert np.max(np.abs(bends)) > 1e-9 * np.max(np.abs(at(name) - at())), name
+
+
+#: what a budget is divided between
+BUDGETS = [("N", "D"), ("N_total", "D"), ("d_model", "D"), ("N", "S_min"), ("N", "N_vocab"), ("d_model", "n_layer")]
+#: laws of a best setting, a product of N and D; of a bowl around one; of repeats, to which N and D are held
+NO_SUMS = {"adamw-timescale", "optimal-lr-batch", "lr-batch-surface", "data-constrained"}
+
+
+def test_runs_of_one_budget_tell_sums_apart():
+    """Where D falls as N grows, a sum of their terms has a minimum, by which it is known; else it has none."""
+    laws = [law for law in LAWS.values() if law.name not in NO_SUMS]
+    asked = [(law, *pair) for law in laws for pair in BUDGETS if {*pair} <= {*law.variables}]
+    assert len(asked) > 25
+    for law, grows, falls in asked:
+        size, others = np.geomspace(1e6, 1e9, 25), draw_variables(law, 25)
+        law.check({**others, grows: size, falls: 1e17 / size})
+        with pytest.raises(sf.IdentificationError, match=r"move together|D/N = 20"):
+            law.check({**others, grows: size, falls: 20 * size})
+
+
+def test_shares_that_are_all_there_are_make_up_one():
+    asked = [law for law in LAWS.values() if any(variable.share for variable in law.variables.values())]
+    assert len(asked) > 5
+    for law in asked:
+        variables = draw_variables(law, 5)
+        refuse_no_shares(law, variables)
+        for name in (name for name, variable in law.variables.items() if variable.share):
+            for wrong in (-0.01, 1.01):
+                with pytest.raises(sf.InputError, match=f"{law.columns[name]} = {wrong} is no share"):
+                    refuse_no_shares(law, {**variables, name: np.r_[variables[name][:-1], wrong]})
+            if law.variables[name].share == "whole":
+                less = np.r_[variables[name][:-1], 0.5 * variables[name][-1]]
+                with pytest.raises(sf.InputError, match=r" \+ .* = 0\.\d+; give shares that add up to 1"):
+                    refuse_no_shares(law, {**variables, name: less})
 
 
 @each_single_law

@@ -315,3 +315,12 @@ def test_the_noise_of_few_rows_is_reckoned_higher_than_their_median_residual(fit
         values=tuple(fit.evaluate({"N": N, "D": D}) * away),
     )
     assert noise_of(replace(fit, rows=rows, sigma=sigma, points=points)) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_an_answer_says_why_it_reckons_with_more_noise_than_the_fit(fit):
+    """Twenty rows tell the noise of a law of five constants nearly as well as it is; eight do not."""
+    wide = next_runs(fit, 1e21, **TARGET)
+    said = f"noise of a run {100 * wide.noise:.2g} % (that of the fit is {100 * fit.sigma:.2g} %; 15 rows beyond its 5"
+    assert said in str(wide)
+    many = replace(wide, fit=replace(fit, rows=500), noise=1.005 * fit.sigma)
+    assert "that of the fit" not in str(many)

@@ -16,7 +16,7 @@ from scalefit.errors import InputError
 from scalefit.numerics import MAD_TO_SIGMA
 from scalefit.progress.drift import Scale, ahead, chosen_rows, scale_from, squared, walk_covariance, white_noise
 from scalefit.progress.forecast import PartialForecast, _forecasts_of_fitted
-from scalefit.progress.own_curve import fallen, own_curve
+from scalefit.progress.own_curve import FURTHER, bounds, fallen, own_curve
 from scalefit.progress.partial_run import PartialRun, read_partial
 from scalefit.rows.points import Points
 from scalefit.runs.divergence import Divergence
@@ -353,3 +353,15 @@ def test_the_usual_offset_of_a_run_is_the_median_of_those_left_out_or_the_noise(
     assert len(found) == len(offsets)
     bare = SimpleNamespace(points=SimpleNamespace(area=None, fall=None))
     assert _forecasts_of_fitted(bare) == ([], 0.0)
+
+
+@pytest.mark.parametrize(
+    ("rates", "falls"), [([3, 3, 2, 1], True), ([1, 3, 3, 3], True), ([3, 2, 2, 3], False), ([3, 2, 1, 1.1], False)]
+)
+def test_no_final_loss_is_above_the_present_one_where_the_rate_never_rises_again(rates, falls):
+    """Four quarters of 100 steps, 150 of them run; a fall from 4 to 2 may go on to 2 (2 / 4)^FURTHER."""
+    path = SimpleNamespace(per_step=lambda: np.repeat(np.asarray(rates, float), 25))
+    steps, loss = np.arange(0, 38), np.r_[np.full(19, 4.0), np.full(19, 2.0)]
+    low, high = bounds(steps, loss, path, 0.0)
+    assert low == pytest.approx(2 * 0.5**FURTHER)
+    assert np.isfinite(high) == falls and high > 2

@@ -307,8 +307,10 @@ def test_losses_of_five_digits_that_agree_are_copies(loss, copies):
     assert distinct(rows).tolist() == ([0, 0] if copies else [0, 1])
     curve = Rows({"x": np.ones(2)}, np.full(2, loss), pd.DataFrame({"run": ["a", "b"]}), np.arange(2), True)
     assert distinct(curve).tolist() == [0, 1]  # rows of curves all count, and those of several values
-    several = Rows({"x": np.ones((2, 3))}, np.full(2, loss), pd.DataFrame({"run": ["a", "b"]}), np.arange(2), False)
-    assert distinct(several).tolist() == [0, 1]
+    for others in ({}, {"N": np.ones(2)}):
+        read = {**others, "x": np.ones((2, 3))}
+        several = Rows(read, np.full(2, loss), pd.DataFrame({"run": ["a", "b"]}), np.arange(2), False)
+        assert distinct(several).tolist() == [0, 1]
 
 
 # --- the sandwich -----------------------------------------------------------------------------------------------------

@@ -11,12 +11,14 @@ from scalefit.errors import listed
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats.raw import RawTable, Remark
 from scalefit.runs.matching import canonical
+from scalefit.runs.settings import NAMING
 from scalefit.runs.wording import OTHER_LOSSES, words_of
 
 TRAINED = frozenset({"train", "training", "trn", "tr"})
 JUDGED = frozenset(
     {"val", "valid", "validation", "eval", "evaluation", "test", "testing", "dev", "heldout", "held", "holdout"}
 )
+HELD_OUT = frozenset({"holdout", "hold-out", "held-out", "held out", "heldout", "held_out", "hold_out"})
 #: words of what is measured on a split
 SHARES = frozenset({"acc", "accuracy", "error", "err"})
 MEASURES = SHARES | {"loss", "nll", "ce", "xent", "ppl", "perplexity", "bpb", "bpc", "bpt", "entropy"}
@@ -37,7 +39,8 @@ def split_column(frame: pd.DataFrame) -> str | None:
     """The column of words that are all names of splits, of which there are several, if there is one such column."""
     found = []
     for name in map(str, frame.columns):
-        if pd.api.types.is_numeric_dtype(frame[name].dtype) or canonical(name) == "run":
+        named = canonical(name) == "run" or _numbered(name, frame[name])
+        if pd.api.types.is_numeric_dtype(frame[name].dtype) or named:
             continue
         if frame[name].isna().any() or not any(map(kind, frame[name].unique())):
             continue
@@ -45,6 +48,12 @@ def split_column(frame: pd.DataFrame) -> str | None:
         if 2 <= len(words) <= 12 and all(kind(word) for word in words):
             found.append(name)
     return found[0] if len(found) == 1 else None
+
+
+def _numbered(name: str, column: pd.Series) -> bool:
+    """Whether a column names runs, and numbers them: a model `test-1` is no split."""
+    naming = bool(words_of(name)) and words_of(name) <= NAMING
+    return naming and any(letter.isdigit() for cell in column.unique() for letter in str(cell))
 
 
 def _placed(frame: pd.DataFrame) -> pd.Series:
@@ -89,6 +98,9 @@ def parted(raw: RawTable, nans: dict[str, list[int]] | None) -> RawTable | None:
     groups = words[placed].groupby([frame.loc[placed, each] for each in fixed], dropna=False) if fixed else None
     if groups is not None and (groups.nunique() < 2).all():
         return None  # the split of whole runs, such as those held out of a fit
+    last = _later(frame, words)
+    if last and {word.lower() for word in words[placed] if kind(word) == "val"} <= HELD_OUT:
+        return None  # the rows of a curve that are held out of a fit
     made, logged = frame.drop(columns=[name]), dict[str, list[int]]()
     for word in dict.fromkeys(words[placed]):
         rows = words == word
@@ -105,7 +117,19 @@ def parted(raw: RawTable, nans: dict[str, list[int]] | None) -> RawTable | None:
     text = f"losses of {listed(dict.fromkeys(words[placed]))} stand in one column, told apart by '{name}'"
     text += ": each has its own"
     told = [Remark("derived", f"{text}; --map loss=COLUMN reads another of {listed(_losses(made))}", len(frame))]
+    if last:
+        text = f"no row of '{name}' other than of training stands before the last of training: if these rows are held "
+        text += "out of a fit, and their loss is the same, call the column use"
+        told.append(Remark("suspect", text, len(frame)))
     return replace(raw, frame=made, nans=logged, unsure=False, remarks=(*raw.remarks, *told))
+
+
+def _later(frame: pd.DataFrame, words: pd.Series) -> bool:
+    """Whether the rows of other splits than the training one all stand after its last, and are several."""
+    axis = next((name for name in map(str, frame.columns) if canonical(name) in AXES), None)
+    places = pd.to_numeric(frame[axis], errors="coerce") if axis else pd.Series(dtype=float)
+    kinds = words.map(kind)
+    return bool((kinds == "val").sum() and places[kinds == "val"].min() > places[kinds == "train"].max())
 
 
 def _losses(frame: pd.DataFrame) -> list[str]:

@@ -16,19 +16,20 @@ from scalefit.errors import InputError
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats.dictionaries import with_entries
 from scalefit.runs.formats.markers import marker
+from scalefit.runs.formats.markup import without_mathematics
 from scalefit.runs.formats.matrices import columns_by_value, matrix, named_matrix, nans_of_table, wide_runs
 from scalefit.runs.formats.merged_cells import without_merged_cells
 from scalefit.runs.formats.pivot import wide
 from scalefit.runs.formats.processes import of_one_process, one_in_a_row
 from scalefit.runs.formats.raw import RawTable, Remark, reshaped, settled
-from scalefit.runs.formats.scaled_headers import unscaled
+from scalefit.runs.formats.scaled_headers import in_one_unit, unscaled
 from scalefit.runs.formats.side_by_side import side_by_side
 from scalefit.runs.formats.splits import kind, measured, parted, split_column
 from scalefit.runs.formats.summaries import with_units, without_summaries
 from scalefit.runs.matching import canonical
 from scalefit.runs.quantities import counts_said, is_quantity, numbers
-from scalefit.runs.reading.results import FIXED, NAMING
-from scalefit.runs.settings import is_setting
+from scalefit.runs.reading.results import FIXED
+from scalefit.runs.settings import NAMING, is_setting
 from scalefit.runs.wording import words_of
 
 NAMED = ("metric", "metric_name", "metric_key", "tag", "key", "variable", "measure", "quantity", "series",
@@ -55,11 +56,13 @@ def shaped(raw: RawTable, mapped: Container[str] = ()) -> RawTable:
     raw = settled(raw)
     renames = mapped if isinstance(mapped, Mapping) else {}
     for reshape in (
+        without_mathematics,
         with_entries,
         with_units,
         without_summaries,
         lambda raw: without_merged_cells(raw, renames),
         lambda raw: unscaled(raw, mapped),
+        in_one_unit,
         _counted,
         _multiplied,
         lambda raw: _with_units_of_names(_long(raw), mapped),
