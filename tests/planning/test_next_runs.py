@@ -124,12 +124,15 @@ class TestBelief:
 
     @staticmethod
     def wrong(fit, noise):
-        intervals = replace(fit.intervals, calibration=replace(fit.intervals.calibration, factor=3.0, misfit=1.0))
+        intervals = replace(
+            fit.intervals, calibration=replace(fit.intervals.calibration, factor=3.0, sizes=((1.0, 1.0),))
+        )
         return Design(*believed(replace(fit, intervals=intervals), PLACES, noise, 1.0), noise, np.ones(3))
 
     def test_the_error_of_a_law_falls_with_the_distance_in_decades(self, fit):
-        """Of 0.1 of the range of the losses, twice as much with a misfit of 4; e^-1 of the square at 1.5 decades."""
-        wrong = replace(fit.intervals, calibration=replace(fit.intervals.calibration, factor=3.0, misfit=4.0))
+        """Of 0.1 of the range, times the root mean square of the shares; e^-1 of the square at 1.5 decades."""
+        shares = ((1.0, 0.5), (7**0.5, 0.5))
+        wrong = replace(fit.intervals, calibration=replace(fit.intervals.calibration, factor=3.0, sizes=shares))
         places = {"N": np.array([1e9, 1e10, 1e12]), "D": np.array([1e11, 1e11, 1e11])}
         apart = np.array([[0.0, 1.0, 3.0], [1.0, 0.0, 2.0], [3.0, 2.0, 0.0]])
         found = _errors(replace(fit, intervals=wrong), places, 0.7)
