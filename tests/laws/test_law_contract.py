@@ -248,6 +248,20 @@ def test_runs_of_one_budget_tell_sums_apart():
             law.check({**others, grows: size, falls: 20 * size})
 
 
+def test_a_gap_of_zero_is_no_gap_whatever_the_constants():
+    asked = [(law, name) for law in LAWS.values() for name, variable in law.variables.items() if variable.weighs]
+    assert len(asked) == 3
+    for law, weight in asked:
+        variables = draw_variables(law, 5)
+        fewer = {name: x[:, :-1] if law.variables[name].many else x for name, x in variables.items()}
+        none = variables[weight] * (np.arange(GAPS) < GAPS - 1)
+        for fraction in (0.0, 1.0):
+            at = {n: 1.0 if p.linear else between(*span_of(p, variables), fraction) for n, p in law.parameters.items()}
+            expected = law.evaluate(fewer, at)
+            assert np.isfinite(expected).all()
+            np.testing.assert_allclose(law.evaluate({**variables, weight: none}, at), expected, rtol=1e-12)
+
+
 def test_shares_that_are_all_there_are_make_up_one():
     asked = [law for law in LAWS.values() if any(variable.share for variable in law.variables.values())]
     assert len(asked) > 5
