@@ -203,6 +203,12 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
     ("solver/starts.py", "// FEWEST_ROWS", "*", "how many places are ranked: the same minimum"),
     ("rows/streams.py", "200_000", "*", "how many rows at once: the same"),
     ("reading/curves.py", "if plain else column.iloc[beginning].unique()", "*", "the same values, slower"),
+    (
+        "isoflop/study.py",
+        "law = fit(points",
+        'fit(points[["N", "D", "loss"]], LAW, draws=draws, seed=seed, )',
+        "no interval of it is asked for: the same constants, slower",
+    ),
     ("progress/rises.py", "np.log(tail / seen)", "np.log10(tail / seen)", "the smallest is the same in any base"),
 ]
 
