@@ -34,8 +34,8 @@ def _set(text: str) -> frozenset[str]:
 #: what a number of tokens, parameters or operations does not count
 OTHERS = _set(
     "samples sample sequences sequence seqs examples example images image words word characters chars bytes byte kb mb "
-    "gb tb kib mib gib tib documents docs pairs sentences lines files hours hour hrs h days day minutes min seconds "
-    "sec s ms msec milliseconds epochs epoch steps iterations layers usd dollars kwh kg $ € flop/s flops/s "
+    "gb tb kib mib gib tib documents docs pairs sentences lines files hours hour hrs h gpuh days day minutes min "
+    "seconds sec s ms msec milliseconds epochs epoch steps iterations layers usd dollars kwh kg $ € flop/s flops/s "
     "tflop/s tflops/s"
 )
 #: in brackets: how many times as much as something else, or one quantity over another
@@ -67,7 +67,7 @@ OF_DATA = _set("size amount corpus")  #: beside data or dataset
 SPLITS = _set("train training tr val valid validation eval evaluation test dev heldout held out")
 STEP_WORDS = _set("step iter iteration update steps iters iterations updates")
 STEP_BESIDE = _set(
-    "n num number no count idx index global train training trainer opt optimizer optimiser cur current optim"
+    "n num number no count idx index global train training trainer opt optim optimizer optimiser cur current checkpoint"
 )
 BESIDE = SPLITS | _set("loss nll lm mean avg average final last token tokens per nats learning")
 #: how a loss is averaged: two of these beside one another may each be the loss
