@@ -13,7 +13,7 @@ import pandas as pd
 
 from scalefit.answers import Shown, alike, as_lines, interval
 from scalefit.errors import IdentificationError, InputError
-from scalefit.notices import Line, doubted
+from scalefit.notices import DOUBT, NOTE, Line, Notice, doubted
 from scalefit.numerics import FloatArray
 from scalefit.runs import Runs
 from scalefit.runs.settings import UNKNOWN, said
@@ -105,6 +105,7 @@ class Transfer(Shown):
     table: pd.DataFrame  #: one row per arm and size
     target: float | None
     notes: tuple[str, ...]
+    doubts: tuple[str, ...] = ()  #: those of the notes that are reasons not to trust an optimum
 
     def __getitem__(self, arm: str) -> Arm:
         """An arm by its name."""
@@ -144,7 +145,8 @@ class Transfer(Shown):
         notes = alike(dict(zip(where, refused["refused"], strict=True)))
         far = list(dict.fromkeys(self.far.values())) if len(self.far) == len(self.arms) else alike(self.far)
         outside = [line for arm in self.arms for line in arm.outside]
-        return [*lines, *doubted([*far, *outside, *notes, *self.notes])]
+        remarks = [Notice(text, DOUBT if text in self.doubts else NOTE) for text in self.notes]
+        return [*lines, *doubted([*far, *outside, *notes]), *remarks]
 
 
 def lr_transfer(
@@ -186,7 +188,8 @@ def lr_transfer(
     found = tuple(_arm(sweeps, name, each, theory, seed) for name, each in optima.items())
     costs, notes = sensitivities(sweeps, optima)
     table = _table(found, costs)
-    return Transfer(sweeps, found, table, target, (*sweeps.notes, *_doubts(found), *notes))
+    doubts = tuple(_doubts(found))
+    return Transfer(sweeps, found, table, target, (*sweeps.notes, *doubts, *notes), doubts)
 
 
 def _optimum(sweeps: Sweeps, arm: str, size: float, draws: int, seed: list[int]) -> Optimum:
