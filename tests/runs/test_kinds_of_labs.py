@@ -42,7 +42,7 @@ def curves_are_planted(runs, sizes=True):
     return True
 
 
-@pytest.mark.parametrize("header", ["model,tokens (B),loss", "N,D (B),val_loss", "Model,tokens_B,train_loss"])
+@pytest.mark.parametrize("header", ["model,tokens (B),loss", "N,Tokens seen (B),val_loss", "Model,tokens_B,train_loss"])
 def test_tokens_that_rise_evenly_within_each_model_are_those_of_curves(read, header):
     name = {"m": "llama-{}", "N": "{}", "M": "v{}"}[header[0]]
     rows = [f"{name.format(size)},{step / 1e3},{loss(n, step)}" for size, n in SIZES.items() for step in STEPS]
