@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 import scalefit as sf
 from scalefit.cli import main
+from scalefit.cli.fit import _answer
 from scalefit.diagnosis.checks import Check
 from scalefit.schedules import areas, parse_schedule
 from scalefit.selection import automatic
@@ -158,6 +159,8 @@ def test_the_discount_of_the_planted_curves_is_found_and_two_curves_are_untested
     fit = sf.fit(curves(("constant", "cosine")))
     assert not fit.choice.tested
     assert "untested" in fit.choice.text
+    printed = "\n".join(str(line) for line in _answer(fit, None, None, (), None, None).lines)
+    assert "nothing could be held out" in printed and "held-out rows first" not in printed
     held = curves(("linear",))
     assert float(fit.score(held)["mean_relative"].iloc[0]) < 0.004
 

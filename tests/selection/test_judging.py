@@ -9,7 +9,7 @@ import pytest
 
 from scalefit.laws import find_law
 from scalefit.selection.holding import NEXT
-from scalefit.selection.judging import form_shares, mean_error, scores, shares, weigh
+from scalefit.selection.judging import LEAST, form_shares, mean_error, scores, shares, weigh
 from scalefit.selection.trials import EACH, Form, Trial
 
 
@@ -127,3 +127,9 @@ def test_what_turns_far_beyond_the_runs_has_no_weight_where_there_is_another():
     assert weigh(untested) == ({"b": 1.0}, False)
     alone = {"a": turning, "b": replace(trial({"x": 0.02}), turning=frozenset({""}))}
     assert weigh(alone)[0] == weigh({"a": a, "b": trial({"x": 0.02})})[0]
+
+
+def test_a_weight_of_just_the_least_share_of_the_largest_is_kept():
+    for share, kept in ((0.999 * LEAST, ["a"]), (LEAST, ["a", "b"]), (1.001 * LEAST, ["a", "b"])):
+        found = shares({"b": share, "a": 1.0})
+        assert list(found) == kept and sum(found.values()) == pytest.approx(1)
