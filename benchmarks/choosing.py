@@ -2,6 +2,8 @@
 
     python benchmarks/choosing.py            every set
     python benchmarks/choosing.py olmo FILE  one set; also writes the errors to FILE (pickle)
+    python benchmarks/choosing.py marin redrawn skaling  the same designs, where a law holds: losses drawn anew
+    python benchmarks/choosing.py datablations/one redrawn chinchilla  ... of one part of a set
 
 Each case of :mod:`public` is fitted once without a law, and once with every law that was tried there. The error is that
 of the held-out runs, the median over the rows of a set; hindsight is the law with the least such error in the set. Sets
@@ -14,7 +16,8 @@ import itertools
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -64,10 +67,44 @@ def planted(only: str) -> Iterator[Case]:
             yield Case(f"planted {name}", f"noise {noise:g} {seed}", "", *tables, beyond / C.max())
 
 
-def judged(only: str = "") -> pd.DataFrame:
+def redrawn(only: str, law: str, seed: int) -> Iterator[Case]:
+    """The cases of a set with losses of a law that was fitted to all of its rows, and residuals drawn from its own.
+
+    Rows of one part and number keep one loss in every case, as they do in the set itself.
+    """
+    name, _, part = only.partition("/")
+    for case in (each for each in (*cases(name), *with_recipes(name)) if each.part.startswith(part)):
+        both = pd.concat([case.small, case.large]).sort_index()
+        told = sf.fit(both, law, **{name: value for name, value in case.options if name != "fix"}).predict(both)
+        residuals = np.log(told["measured"] / told["loss"]).to_numpy()
+        scale = np.sqrt(len(residuals) / max(len(residuals) - 5, 1))  # five constants, more or less
+        rng = np.random.default_rng([seed, zlib.crc32(f"{case.part}{len(both)}".encode())])
+        noise = scale * rng.choice(residuals - residuals.mean(), len(both))
+        loss = pd.Series(told["loss"].to_numpy() * np.exp(noise), both.index)
+        yield replace(case, small=case.small.assign(loss=loss), large=case.large.assign(loss=loss))
+
+
+def of_law(only: str, law: str, draws: int = 3) -> None:
+    """How much worse than hindsight the choice is on redrawn losses, and the law that they follow, by draw."""
+    for seed in range(draws):
+        table = judged(redrawn(only, law, seed))
+        errors = table.groupby("law")["error"].median()
+        best = min(everywhere(table), key=errors.get)
+        ours, truth = (errors.get(name, np.nan) / errors[best] for name in ("automatic", law))
+        print(
+            f"{only} as {law}, draw {seed}: best {best}, the law itself {truth:.2f}, the choice {ours:.2f}", flush=True
+        )
+
+
+def every(only: str = "") -> Iterator[Case]:
+    """All cases of the sets whose name begins so, public and planted."""
+    return itertools.chain(cases(only), with_recipes(only), planted(only))
+
+
+def judged(these: Iterable[Case]) -> pd.DataFrame:
     """One row a held-out run or row: data set, part, law ("automatic" for the mixture), absolute relative error."""
     rows, seen = [], set()
-    for case in (*cases(only), *with_recipes(only), *planted(only)):
+    for case in these:
         small = sf.read_runs(case.small, need=()) if isinstance(case.small, pd.DataFrame) else case.small
         large = sf.read_runs(case.large, need=()) if isinstance(case.large, pd.DataFrame) else case.large
         key = (case.data, case.part.partition(",")[0], tuple(small.names))
@@ -156,7 +193,10 @@ def everywhere(some: pd.DataFrame) -> list[str]:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    found = judged(*sys.argv[1:2])
-    if sys.argv[2:]:
-        found.to_pickle(sys.argv[2])
-    report(found)
+    if sys.argv[2:3] == ["redrawn"]:
+        of_law(sys.argv[1], sys.argv[3])
+    else:
+        found = judged(every(*sys.argv[1:2]))
+        if sys.argv[2:]:
+            found.to_pickle(sys.argv[2])
+        report(found)
