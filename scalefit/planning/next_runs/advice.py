@@ -85,8 +85,8 @@ class NextRuns(Shown):
             return ""
         if self.noise <= LEAST_NOISE:
             return f" (the least that is reckoned with; that of the fit is {100 * own:.2g} %)"
-        few = f"{counted(left, 'row')} beyond its {self.fit.free} constants tell it badly"
-        return f" (that of the fit is {100 * own:.2g} %; {few}, so that more is reckoned with)"
+        few = f"{counted(left, 'row')} beyond its {self.fit.free} constants"
+        return f" (that of the fit is {100 * own:.2g} %; as only {few} tell it, more is reckoned with)"
 
     @property
     def lines(self) -> list[Line]:
