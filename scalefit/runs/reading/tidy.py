@@ -253,7 +253,9 @@ def _find_axis(tidy: Tidy) -> None:
         tidy.axis = "step" if name == "steps" else "tokens"
         _rename(tidy, {name: tidy.axis})
         text = f"{name} rise evenly from row to row{but}: the rows are logged along a run"
-        tidy.note("suspect" if but else "derived", text, len(frame))
+        if sized := name == "tokens" and bool(telling(frame)):
+            text += ", of several sizes; if each row is the result of a run of its own, call that column D"
+        tidy.note("suspect" if but or sized else "derived", text, len(frame))
     if not tidy.axis and "step" not in columns:
         counters.refuse_counters_of_epochs(tidy.frame, tidy.where)
     if not tidy.axis and "epoch" in columns and not {"step", "steps"} & columns and counters.epochs_count_up(frame):
