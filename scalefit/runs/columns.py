@@ -110,7 +110,8 @@ COLUMNS: dict[str, Column] = {
         "training compute (6 N D unless measured)",
         _words(
             "flops flop training_flop training_flops train_flops total_flops total_flos compute "
-            "total_compute training_compute train_compute"
+            "total_compute training_compute train_compute compute_budget "
+            "flop_budget flops_budget budget_flop budget_flops"
         ),
     ),
     "batch": Column(

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from scalefit.errors import InputError, listed
-from scalefit.quoting import quoted
+from scalefit.escaping import quoted
 
 #: settings that every answer names, or reports as missing from the log
 NAMED = ("batch", "schedule", "warmup", "weight_decay", "optimizer")

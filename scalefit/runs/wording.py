@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from scalefit.runs.quantities import flop, upright
+from scalefit.runs.quantities import PREFIXES, flop, upright
 
 SCALES = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "g": 1e9, "mn": 1e6, "bn": 1e9, "mm": 1e6, "mil": 1e6, "mio": 1e6}
 SCALES |= {"mrd": 1e9, "kilo": 1e3, "mega": 1e6, "giga": 1e9, "tera": 1e12}
@@ -80,7 +80,7 @@ OTHER_LOSSES = _set(
     "num count steps step epoch floor source target margin ppo dpo rank order index pred predicted prediction "
     "predictions forecast extrapolated fit fitted excess reducible gap gain improvement drop increase decrease "
     "relative rel normalized normalised zscore percent pct percentile bound upper lower ci sd stdev stderr err "
-    "initial init recon reconstruction threshold curvature slope pg vf actor critic"
+    "initial init recon reconstruction threshold curvature slope pg vf actor critic mtp"
 )
 
 
@@ -89,10 +89,8 @@ def header_scale(name: str) -> float:
 
     >>> header_scale("#Params (B)"), header_scale("FLOPs (1E21)"), header_scale("loss (nats)")
     (1000000000.0, 1e+21, 1.0)
-    >>> header_scale("compute (PF-days)"), header_scale("C (EFLOPs)")
-    (8.64e+19, 1e+18)
-    >>> header_scale("D (M tokens)"), header_scale("C (1e18 FLOPs)"), header_scale("D (10 B tokens)")
-    (1000000.0, 1e+18, 1.0)
+    >>> [header_scale(name) for name in ("D (M tokens)", "compute (PF-days)", "C (1e18 FLOPs)", "FLOPs (E)")]
+    [1000000.0, 8.64e+19, 1e+18, 1e+18]
     """
     name = upright(str(name))
     found = BRACKET.search(name)
@@ -104,7 +102,8 @@ def header_scale(name: str) -> float:
     plain = left[0] if len(left) == 1 or left[1:] in (["flop"], ["flops"]) else unit
     if TEN.fullmatch(plain):
         return float(re.sub(r"^e|^10\^", "1e", plain))
-    return SCALES.get(plain) or flop(unit) or 1.0
+    known = SCALES | PREFIXES if words_of(name) & {"flop", "flops", "compute", "c"} else SCALES
+    return known.get(plain) or flop(unit) or 1.0
 
 
 def _in_brackets(name: str) -> str:

@@ -28,10 +28,11 @@ The estimate of a fold is
     k_f^2 = sum w (e^2 - sigma^2) m^2 / sum w m^4,   w = 1 / (m^2 + s^2 + sigma^2)^2,
 
 least squares with the weights of normal errors; it counts less where noise and draws leave it open by more than DOUBT.
-As k is estimated from few folds, it is widened by Student's t. With the probability that the law misses nothing
-(``misfit`` estimates it) m is 0: the interval is that of the mixture of both cases. Errors are those from the centre of
-the interval, which is the prediction of the law's other form (``forms``: fitted mostly to the largest rows, with
-constants drawn towards published ones), as far as the law misses something.
+As k is estimated from few folds, it is widened by Student's t. Clean rows may tell that the law misses less, a share g
+of m, but only as far as their noise and number allow: ``misfit`` gives the probability of each g, and the interval is
+that of the mixture. Errors are those from the centre of the interval, which lies the mean of g of the way from the
+prediction to that of the law's other form (``forms``: fitted mostly to the largest rows, with constants drawn towards
+published ones).
 docs/intervals.md names the data sets that set the constants.
 """
 
@@ -67,7 +68,7 @@ LEAST_SIDE = 0.05  #: smallest share of the draws' range on either side of the f
 ENOUGH_FOLDS, ENOUGH_POINTS = 3, 8  #: with fewer, intervals are reported as not calibrated
 SPAN = 2.0  #: decades that the fitted range counts as, for a law that reads neither size nor data
 NARROWEST = 0.1  #: least decades that a fitted range of scales counts as
-HALVINGS = 40  #: steps in which the quantile of a mixture is found
+STEPS, CLOSE = 60, 1e-11  #: most steps in which the quantile of a mixture is found, and to which part of itself
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,20 @@ class Calibration(Reach):
     """A back-test, and what the fitted rows say of the law."""
 
     change: float  #: R, the range of the predictions over the fitted rows, as a residual
-    misfit: float = 1.0  #: probability that the law misses something
+    misfit: float = 1.0  #: the mean of g, the share of what laws usually miss that this one does
     states: tuple[State, ...] = ()  #: of the fitted schedules, see ``unlike``
     decays: float = 0.0  #: h, what the law misses where the learning rate of the fitted rows has fallen
+    sizes: tuple[tuple[float, float], ...] = ()  #: shares g and their probabilities
+
+    @property
+    def mixed(self) -> tuple[tuple[float, float], ...]:
+        """Shares g and their probabilities; those of fits saved without are all and nothing."""
+        return self.sizes or ((1.0, self.misfit), (0.0, 1 - self.misfit))
+
+    @property
+    def size(self) -> float:
+        """The root mean square of k g."""
+        return self.factor * float(np.sqrt(sum(chance * share**2 for share, chance in self.mixed)))
 
     def missed(self, law: Law, variables: dict[str, FloatArray], states: FloatArray | None = None) -> FloatArray:
         """The error m that is believed of the law at rows of variables (and states of schedules), for k = 1."""
@@ -120,19 +132,11 @@ class Calibration(Reach):
 
     def half_width(self, spread: FloatArray, missed: FloatArray, noise: float, level: float) -> FloatArray:
         """How far an interval reaches on one side, where the draws spread and the law misses by this much."""
-        wide = deviation(self.factor, spread, missed, noise)
-        narrow = deviation(0.0, spread, missed, noise)
-        tail = 0.5 * (1 - level)
-        inner, outer = narrow * student(level, np.inf), wide * student(level, np.inf)
-        both = -np.stack(np.broadcast_arrays(wide, narrow))
-        shares = np.array([self.misfit, 1 - self.misfit]).reshape(2, *[1] * (both.ndim - 1))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            for _ in range(HALVINGS if self.misfit < 1 else 0):
-                middle = 0.5 * (inner + outer)
-                beyond = shares * ndtr(middle / both)
-                further = beyond[0] + beyond[1] > tail
-                inner, outer = np.where(further, middle, inner), np.where(further, outer, middle)
-        return np.asarray(outer)
+        known = [(share, chance) for share, chance in self.mixed if chance > 0]
+        wide = [deviation(share * self.factor, spread, missed, noise) for share, _ in known]
+        if len(known) == 1:
+            return wide[0] * student(level, np.inf)
+        return _mixed_quantile(np.array([chance for _, chance in known]), np.stack(wide), 0.5 * (1 - level))
 
 
 @dataclass(frozen=True)
@@ -237,6 +241,26 @@ def deviation(factor: float, spread: FloatArray, missed: FloatArray, sigma: floa
     """
     share = factor * missed if factor else np.zeros(np.shape(missed))
     return np.asarray(np.hypot(np.maximum(spread, share), sigma))
+
+
+def _mixed_quantile(chances: FloatArray, wide: FloatArray, tail: float) -> FloatArray:
+    """Where normal errors of the standard deviations (k, n), mixed with some chances (k,), leave ``tail`` beyond, (n,).
+
+    The part beyond x falls convexly from x = 0 on, so that Newton's steps from there never pass the solution.
+    """
+    wide = np.maximum(wide, np.finfo(float).tiny)
+    chances = chances.reshape(-1, *[1] * (wide.ndim - 1))
+    found = np.zeros(wide.shape[1:])
+    with np.errstate(all="ignore"):
+        for _ in range(STEPS):
+            at = np.where(np.isfinite(found), found, 0.0) / wide
+            steep = np.sum(chances * np.exp(-0.5 * at**2) / wide, axis=0) / np.sqrt(2 * np.pi)
+            step = (np.sum(chances * ndtr(-at), axis=0) - tail) / steep
+            more = np.isfinite(found) & (step > CLOSE * found)
+            if not more.any():
+                break
+            found = np.where(more, found + step, found)
+    return found
 
 
 def factor_of(folds: Sequence[Fold], level: float = LEVEL) -> tuple[float, int, int]:

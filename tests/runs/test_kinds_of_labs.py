@@ -42,12 +42,20 @@ def curves_are_planted(runs, sizes=True):
     return True
 
 
-@pytest.mark.parametrize("header", ["model,tokens (B),loss", "N,D (B),val_loss", "Model,tokens_B,train_loss"])
+@pytest.mark.parametrize("header", ["model,tokens (B),loss", "Model,tokens_B,train_loss"])
 def test_tokens_that_rise_evenly_within_each_model_are_those_of_curves(read, header):
-    name = {"m": "llama-{}", "N": "{}", "M": "v{}"}[header[0]]
+    name = {"m": "llama-{}", "M": "v{}"}[header[0]]
     rows = [f"{name.format(size)},{step / 1e3},{loss(n, step)}" for size, n in SIZES.items() for step in STEPS]
     runs = read("\n".join([header, *rows]))
     assert curves_are_planted(runs) and runs.table["D"].tolist() == pytest.approx([4e8] * 3)
+
+
+@pytest.mark.parametrize(("name", "curves"), [("tokens (B)", True), ("D (B)", False)])
+def test_sizes_at_lengths_that_rise_evenly_are_curves_in_doubt_and_results_under_the_name_d(read, name, curves):
+    rows = [f"{size},{step / 1e3},{loss(n, step)}" for size, n in SIZES.items() for step in STEPS]
+    runs = read("\n".join([f"N,{name},loss", *rows]))
+    assert (runs.curves is not None) == curves and len(runs) == (len(SIZES) if curves else len(rows))
+    assert any("call that column D" in note.text for note in runs.notes if note.kind == "suspect") == curves
 
 
 @pytest.mark.parametrize("tokens", [[1, 2, 4, 8], [5, 20, 80, 320]])

@@ -15,7 +15,7 @@ from scalefit.numerics import offsets
 from scalefit.transfer import bowl, drift, optimum
 from scalefit.transfer.backtest import regret, seed_noise
 from scalefit.transfer.boundary import Boundary
-from scalefit.transfer.lr_transfer import Arm, _doubts
+from scalefit.transfer.lr_transfer import Arm, _remarks
 from scalefit.transfer.optimum import Optimum
 from scalefit.transfer.reach import far_beyond, refuse_target
 from scalefit.transfer.sensitivity import lr_sensitivity, sensitivities, within_decades
@@ -386,7 +386,7 @@ def test_minima_far_below_every_loss(loss, means, doubted):
 def test_rates_that_lost_some_of_their_seeds(x, alive, kept, said):
     found, notes = optimum._stable(np.array(x, dtype=float), np.array(alive, dtype=bool))
     assert found.tolist() == [bool(each) for each in kept]
-    assert notes == said
+    assert list(notes) == said
 
 
 @pytest.mark.parametrize(
@@ -456,7 +456,7 @@ def test_an_arm_in_words():
 def test_what_may_be_wrong_with_optima_in_words():
     one = replace(arm_of().optima[64.0], left_out=1, doubts=("flat",))
     two = replace(one, left_out=2, doubts=())
-    assert _doubts((arm_of(optima={64.0: one, 128.0: two}, contradicts="theory"),)) == [
+    assert _remarks((arm_of(optima={64.0: one, 128.0: two}, contradicts="theory"),)) == [
         "sp, d_model 64: 1 run jumps far above the neighbouring losses: left out of the curve as diverged",
         "sp, d_model 64: flat",
         "sp, d_model 128: 2 runs jump far above the neighbouring losses: left out of the curve as diverged",
@@ -534,3 +534,11 @@ def test_without_noise_to_estimate_the_optimum_lies_between_the_neighbours_of_th
         found = optimum._located(x, y, np.zeros(3), np.inf, 400, rng, True)
         assert found.how.startswith("the grid")
         assert (found.draws.min(), found.draws.max()) == pytest.approx((low, high), abs=0.35)
+
+
+def test_a_loss_of_zero_has_no_logarithm_but_a_best_rate():
+    """A bowl with its least loss, 0, at 2^-6: it is fitted as it stands, as one that ends just below 0 is."""
+    lr, seeds = 2.0 ** np.arange(-9.0, -2.0), np.zeros(7)
+    for least in (0.0, -1e-3):
+        found = optimum.best_lr(lr, 0.01 * (np.log2(lr) + 6) ** 2 + least, seeds, draws=40)
+        assert found.log2 == pytest.approx(-6.0, abs=1e-6) and found.loss == pytest.approx(least, abs=1e-6)

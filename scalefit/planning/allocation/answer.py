@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from scalefit.answers import Shown, as_lines, far_out
+from scalefit.answers import Shown, as_lines
 from scalefit.diagnosis.checks import Check
+from scalefit.fitting.cautions import how_far
 from scalefit.fitting.result import Fit
 from scalefit.notices import Line, doubted
 from scalefit.planning.allocation.cost import SHAPE, SIZES, Rate
@@ -85,7 +86,7 @@ class Plan(Shown):
         lines += [f"plan by law {self.fit.law.spec} ({self.fit.status}); assumed:"]
         lines += [f"  {text}" for text in self.assumptions]
         checks = [check.text for check in (*self.cautions, *self.fit.warnings)]
-        return [*lines, *doubted([*checks, *self.notes])]
+        return [*lines, *doubted(checks), *self.notes]
 
     def _block(self, row: Row) -> list[str]:
         """One target, in lines."""
@@ -113,7 +114,7 @@ class Plan(Shown):
         if "gpu_hours" in row:
             price = f", at a price of {said(row['money'])}" if "money" in row else ""
             lines.append(f"  {said(row['gpu_hours'])} GPU-hours{price}")
-        return [*lines, f"  {far_out(row['decades_beyond'])}"]
+        return [*lines, f"  {how_far(self.fit, {**self.surface.held, **row})}"]
 
     def _chosen(self, row: Row) -> list[str]:
         """The columns that the plan chose, in the law's order."""

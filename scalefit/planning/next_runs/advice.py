@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from scalefit.answers import Shown, as_lines, far_out
+from scalefit.answers import Shown, as_lines
 from scalefit.diagnosis.checks import Check
-from scalefit.errors import InputError
+from scalefit.errors import InputError, counted
+from scalefit.fitting.cautions import how_far
 from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
 from scalefit.notices import Line, doubted
@@ -36,6 +37,7 @@ FAILURE = 0.05
 DEARER = np.geomspace(1 / 16, 64, 13)  #: budgets, over the given one, at which halving is looked for
 MOST_RUNS = 12  #: of a batch that halves the interval
 HALF = 0.5
+WIDENED = 1.02  #: times the noise of the fit, from which on the answer says why
 LEAST_NOISE = 1e-5  #: of a run, as a share of its loss
 
 
@@ -74,10 +76,22 @@ class NextRuns(Shown):
         return plot_next_runs(self, ax=ax)
 
     @property
+    def _widened(self) -> str:
+        """Why the noise that is reckoned with is not that of the fit, where it is not."""
+        unit = 1.0 if self.fit.estimate.log else abs(float(self.predicted[self.fit.target]))
+        own, left = self.fit.sigma / unit, max(self.fit.rows - self.fit.free, 0)
+        if self.noise < WIDENED * own:
+            return ""
+        if self.noise <= LEAST_NOISE:
+            return f" (the least that is reckoned with; that of the fit is {100 * own:.2g} %)"
+        few = f"{counted(left, 'row')} beyond its {self.fit.free} constants tell it badly"
+        return f" (that of the fit is {100 * own:.2g} %; {few}, so that more is reckoned with)"
+
+    @property
     def lines(self) -> list[Line]:
         """What is said, line by line."""
         where = ", ".join(f"{name} = {said(value)}" for name, value in self.target.items())
-        now = f"{self.fit.target} {self.predicted['loss']:.4g} ± {100 * self.now:.2g} %"
+        now = f"{self.fit.target} {self.predicted[self.fit.target]:.4g} ± {100 * self.now:.2g} %"
         if self.stop:
             saved = f"{100 * (1 - self.after / self.now):.1f} %"
             lines = [f"stop: no affordable run helps (the best would narrow the interval by {saved})"]
@@ -85,7 +99,7 @@ class NextRuns(Shown):
             count = "this run" if len(self.table) == 1 else f"these {len(self.table)} runs"
             lines = [f"make {count} next: the interval is expected to shrink to ± {100 * self.after:.2g} %"]
         lines.append(f"now, at {where}: {now} (half of the 90 % interval of the law's value)")
-        lines.append(f"the target lies {far_out(float(self.predicted['decades_beyond']))}")
+        lines.append(f"the target lies {how_far(self.fit, self.predicted)}")
         if len(self.table):
             names = [name for name in self.fit.law.columns.values() if name in self.table]
             shown = pd.DataFrame({name: [said(value) for value in self.table[name]] for name in names})
@@ -94,7 +108,7 @@ class NextRuns(Shown):
             lines += ["", as_lines(shown), f"  together {self.table['C'].sum():.3g} of {self.budget:.3g} FLOP"]
         halves = f"about {self.halving:.2g} FLOP" if self.halving == self.halving else "not found within 64 budgets"
         lines += ["", f"halving the interval: {halves}", "", "assumed:"]
-        lines.append(f"  law: {self.fit.law.equation}; noise of a run {100 * self.noise:.2g} %")
+        lines.append(f"  law: {self.fit.law.equation}; noise of a run {100 * self.noise:.2g} %{self._widened}")
         lines.append(f"  cost in FLOP: {self.cost.text}; {100 * self.failure:g} % of the runs fail")
         lines.append("  expected errors of the fitted law, linear in its constants; its own error, of the size of the")
         lines.append(

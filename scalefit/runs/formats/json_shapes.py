@@ -262,7 +262,8 @@ def _of_runs(content: dict[str, Any]) -> list[dict[str, Any]]:
     for run, value in content.items():
         inner, beside = unwrapped(value)
         if isinstance(inner, dict) and is_table(inner):
-            inner = rows_of(inner)[0]
+            along = "" if any(canonical(name) == "lr" for name in _singular(inner)) else "history"
+            inner = rows_of(inner, along)[0]  # without rates, which may be those of a sweep, along the run
         rows = inner if isinstance(inner, list) else [inner]
         found += [{"run": run, **beside, **row} for row in rows]
     return found

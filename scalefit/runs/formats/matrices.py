@@ -117,10 +117,10 @@ def named_matrix(raw: RawTable) -> RawTable | None:
     plain = [AGAIN.sub("", name) for name in others]
     found = [VALUED_NAME.fullmatch(name) or NAMED_VALUE.fullmatch(name) for name in plain]
     names = {hit["name"].strip() for hit in found if hit}
-    if len(others) < 2 or not all(found) or len(names) != 1 or canonical(first) not in {*COLUMNS} - {*AXES}:
+    known = canonical(first) in {*COLUMNS} - {*AXES} or _of_sizes(raw.frame[first])
+    if len(others) < 2 or not all(found) or len(names) != 1 or not known:
         return None
-    across = names.pop()
-    across = _setting(across)
+    across = _setting(names.pop())
     if canonical(across) not in COLUMNS or measured(across) or canonical(across) == canonical(first):
         return None
     values = [hit["value"] + name[len(bare) :] for hit, bare, name in zip(found, plain, others, strict=True) if hit]

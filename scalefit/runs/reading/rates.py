@@ -24,6 +24,9 @@ SIZES, FEWEST_PARAMETERS = {"size", "model", "scale"}, 1e5  #: names of N where 
 SIZED, WITHIN = (("N", "N_total"), ("D", "tokens")), 5.0  #: how far compute of a doubtful name may be from 6 N D
 #: by unit, what no model, run or training has more of
 MOST = {"parameters": 1e14, "tokens": 1e14, "optimiser steps": 1e10, "FLOP": 1e32}
+SHAPES = frozenset({"d_model", "n_layer", "n_head", "d_ff", "experts"})
+LABEL = re.compile(r"^([A-Za-z]{1,8}[_=-]?)(\d{1,7})$")  #: d64, width=128, L12
+BEST = re.compile(r"(?:best|min|lowest)(?:[_ /.-]|(?=[A-Z]))", re.IGNORECASE)  #: of the row at which a loss was lowest
 SETTING = re.compile(r"(config|params|hparams)[/.]")  #: what the names of columns of settings begin with
 
 
@@ -94,6 +97,24 @@ def sized(frame: pd.DataFrame, bindings: list[Binding]) -> list[Binding]:
     return [*bindings, Binding("N", named[0], "guessed", scale)] if counts else bindings
 
 
+def labelled(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The table with widths and depths as numbers where each cell is one behind the same letters; and a note.
+
+    >>> found, said = labelled(pd.DataFrame({"Width": ["d64", "d128"], "lr": [1e-3, 1e-3]}))
+    >>> found["Width"].tolist(), said
+    ([64, 128], "the column 'Width' holds labels such as d64: read as numbers")
+    """
+    for name in map(str, frame.columns):
+        if pd.api.types.is_numeric_dtype(frame[name].dtype) or canonical(name) not in SHAPES:
+            continue
+        cells = frame[name].dropna().astype(str).str.strip().str.extract(LABEL)
+        if len(cells) and cells.notna().all(axis=None) and cells[0].nunique() == 1:
+            text = f"the column '{name}' holds labels such as {frame[name].dropna().iloc[0]}: read as numbers"
+            values = cells[1].astype(int).reindex(frame.index)
+            return frame.assign(**{name: values if values.hasnans else values.astype(int)}), text
+    return frame, ""
+
+
 def computed(frame: pd.DataFrame, bindings: list[Binding], where: str) -> list[Binding]:
     """The bindings, and C bound to a column such as TFLOPs, which alone may be those of a second, if it is about 6 N D.
 
@@ -143,7 +164,7 @@ def training_loss(frame: pd.DataFrame, bindings: list[Binding], where: str, tell
     if bound is None or bound.how == "mapped" or not words_of(bound.source) & TRAINED:
         return ""
     names = [name for name in map(str, frame.columns) if name != "loss" and not words_of(name) & TRAINED]
-    others = [name for name in names if is_loss(name) and frame[name].map(is_quantity).any()]
+    others = [name for name in names if is_loss(BEST.sub("", name)) and frame[name].map(is_quantity).any()]
     if not others:
         return ""
     what = f"the loss may be the column '{bound.source}', of the training data, or {listed(others)}"
