@@ -21,8 +21,8 @@ ALONG = 0.5  #: share of the scatter of a recipe that goes with size and data, f
 def untold(runs: Runs, laws: Sequence[Law]) -> list[str]:
     """One sentence for each such column: what it is, its values, and which law reads it.
 
-    Shapes, recipes given as text and sweeps at one size have checks of their own. Columns that follow from one that is
-    read are none, nor are numbers of a recipe that move along with size and data, as a tuned learning rate does.
+    Shapes, recipes of text and sweeps at one size have checks of their own. Columns that follow from one that is read
+    are none, nor are numbers of a recipe that move along with size and data, as a tuned learning rate does.
     """
     read = {column for law in laws for column in law.columns.values()} | {c for law in laws for c in law.path_columns}
     known = {*read, *(NEVER - {*RATES}), *FOLLOW, *SHAPE, *(law.target for law in laws), "C", "D", "N"}
@@ -53,7 +53,7 @@ def untold(runs: Runs, laws: Sequence[Law]) -> list[str]:
 
 
 def _moves_along(table: pd.DataFrame, name: str) -> bool:
-    """Whether a recipe is text, or a number that rises or falls with size, data and compute for the most part.
+    """Whether a recipe is in words, or a number that rises or falls with size, data and compute for the most part.
 
     >>> table = pd.DataFrame({"N": [10, 10, 20, 20, 40, 40, 80, 80], "lr": [8.0, 6, 5, 5, 3, 4, 2, 2]})
     >>> _moves_along(table, "lr"), _moves_along(table.assign(lr=[1, 3, 3, 1, 1, 3, 3, 1]), "lr")
