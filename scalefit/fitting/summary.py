@@ -56,11 +56,11 @@ def formula_with_numbers(fit: Fit) -> str:
     text = equation_of(fit)
     for name, column in fit.law.columns.items():
         text = re.sub(rf"\b{re.escape(name)}\b", column, text) if name != column else text
-    left, sign, right = text.partition("=")
+    left, _, right = text.partition("=")
     names = sorted(fit.parameters, key=len, reverse=True)
     pattern = rf"\b({'|'.join(map(re.escape, names))})\b"
-    filled = re.sub(pattern, lambda match: f"{fit.parameters[match[1]]:.4g}", right if sign else text)
-    return f"{left}={filled}" if sign else filled
+    filled = re.sub(pattern, lambda match: f"{fit.parameters[match[1]]:.4g}", right)
+    return f"{left}={filled}"
 
 
 def verdict(fit: Fit) -> str:

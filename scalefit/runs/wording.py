@@ -34,8 +34,8 @@ def _set(text: str) -> frozenset[str]:
 #: what a number of tokens, parameters or operations does not count
 OTHERS = _set(
     "samples sample sequences sequence seqs examples example images image words word characters chars bytes byte kb mb "
-    "gb tb kib mib gib tib documents docs pairs sentences lines files hours hour hrs h days day minutes min seconds "
-    "sec s ms msec milliseconds epochs epoch steps iterations layers usd dollars kwh kg $ € flop/s flops/s "
+    "gb tb kib mib gib tib documents docs pairs sentences lines files hours hour hrs h gpuh days day minutes min "
+    "seconds sec s ms msec milliseconds epochs epoch steps iterations layers usd dollars kwh kg $ € flop/s flops/s "
     "tflop/s tflops/s"
 )
 #: in brackets: how many times as much as something else, or one quantity over another
@@ -56,7 +56,6 @@ OVER_N = re.compile(r"(?:[x×]|times|multiples? of)\s*n")
 COUNTED_PER = {"loss": _set("token tok byte char character word"), "lr": _set("step"),
                "batch": _set("step iter iteration update batch")}  # fmt: skip
 #: "worded": names that consist of words of a quantity and of these beside it, in any order
-COMPUTES = _set("flop flops compute c")
 COUNTS = _set("n num number of count total model")
 WITHOUT = _set("no non without wo excl excluding nonemb noemb nonembed nonembedding nonembeddings")
 WITH = _set("with incl including all total")
@@ -68,7 +67,7 @@ OF_DATA = _set("size amount corpus")  #: beside data or dataset
 SPLITS = _set("train training tr val valid validation eval evaluation test dev heldout held out")
 STEP_WORDS = _set("step iter iteration update steps iters iterations updates")
 STEP_BESIDE = _set(
-    "n num number no count idx index global train training trainer opt optim optimizer optimiser cur current"
+    "n num number no count idx index global train training trainer opt optim optimizer optimiser cur current checkpoint"
 )
 BESIDE = SPLITS | _set("loss nll lm mean avg average final last token tokens per nats learning")
 #: how a loss is averaged: two of these beside one another may each be the loss
@@ -90,10 +89,8 @@ def header_scale(name: str) -> float:
 
     >>> header_scale("#Params (B)"), header_scale("FLOPs (1E21)"), header_scale("loss (nats)")
     (1000000000.0, 1e+21, 1.0)
-    >>> header_scale("compute (PF-days)"), header_scale("C (EFLOPs)")
-    (8.64e+19, 1e+18)
-    >>> header_scale("D (M tokens)"), header_scale("C (1e18 FLOPs)"), header_scale("FLOPs (P)")
-    (1000000.0, 1e+18, 1000000000000000.0)
+    >>> [header_scale(name) for name in ("D (M tokens)", "compute (PF-days)", "C (1e18 FLOPs)", "FLOPs (E)")]
+    [1000000.0, 8.64e+19, 1e+18, 1e+18]
     """
     name = upright(str(name))
     found = BRACKET.search(name)
@@ -105,7 +102,8 @@ def header_scale(name: str) -> float:
     plain = left[0] if len(left) == 1 or left[1:] in (["flop"], ["flops"]) else unit
     if TEN.fullmatch(plain):
         return float(re.sub(r"^e|^10\^", "1e", plain))
-    return (words_of(name) & COMPUTES and PREFIXES.get(plain)) or SCALES.get(plain) or flop(unit) or 1.0
+    known = SCALES | PREFIXES if words_of(name) & {"flop", "flops", "compute", "c"} else SCALES
+    return known.get(plain) or flop(unit) or 1.0
 
 
 def _in_brackets(name: str) -> str:

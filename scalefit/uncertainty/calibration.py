@@ -250,7 +250,7 @@ def _mixed_quantile(chances: Sequence[float], wide: Sequence[FloatArray], tail: 
     The part beyond x falls convexly from x = 0 on, so that Newton's steps from there never pass the solution. One order
     of summing keeps a row's end from depending on the others.
     """
-    found = np.zeros(np.shape(wide[0]))
+    found = np.where(np.isnan(np.sum(wide, axis=0)), np.nan, 0.0)  # no end of what is not a number
     with np.errstate(all="ignore"):
         for _ in range(STEPS):
             beyond, steep = np.full(found.shape, -tail), np.full(found.shape, np.finfo(float).tiny)

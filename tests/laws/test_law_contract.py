@@ -24,7 +24,7 @@ def variants(law):
     yield law
     for name, option in law.declaration.options.items():
         whole = range(1, 5) if type(option.default) is int else ()
-        for choice in (*option.choices, *whole):
+        for choice in (*option.choices, *option.profiled, *whole):
             if choice != option.default:
                 yield type(law)(**{name: choice})
 
@@ -246,6 +246,31 @@ def test_runs_of_one_budget_tell_sums_apart():
         law.check({**others, grows: size, falls: 1e17 / size})
         with pytest.raises(sf.IdentificationError, match=r"move together|D/N = 20"):
             law.check({**others, grows: size, falls: 20 * size})
+
+
+def test_blocks_of_steps_are_those_of_the_whole_schedule_under_every_option():
+    lr = np.r_[np.linspace(0, 1, 11), np.linspace(1, 0.1, 40)]
+    asked = [other for law in STANDARD.values() for other in variants(law) if hasattr(other, "along_blocks")]
+    whole = [other.along(lr, 10) for other in asked]
+    assert len({tuple(each["S1"]) for each in whole}) > 1 and len({tuple(each["S2"]) for each in whole}) > 3
+    for law, found in zip(asked, whole, strict=True):
+        blocks = list(law.along_blocks(lr, 10))
+        for name, values in found.items():
+            np.testing.assert_allclose(np.concatenate([block[name] for block in blocks]), values, rtol=1e-12)
+
+
+def test_a_gap_of_zero_is_no_gap_whatever_the_constants():
+    asked = [(law, name) for law in LAWS.values() for name, variable in law.variables.items() if variable.weighs]
+    assert len(asked) == 3
+    for law, weight in asked:
+        variables = draw_variables(law, 5)
+        fewer = {name: x[:, :-1] if law.variables[name].many else x for name, x in variables.items()}
+        none = variables[weight] * (np.arange(GAPS) < GAPS - 1)
+        for fraction in (0.0, 1.0):
+            at = {n: 1.0 if p.linear else between(*span_of(p, variables), fraction) for n, p in law.parameters.items()}
+            expected = law.evaluate(fewer, at)
+            assert np.isfinite(expected).all()
+            np.testing.assert_allclose(law.evaluate({**variables, weight: none}, at), expected, rtol=1e-12)
 
 
 def test_shares_that_are_all_there_are_make_up_one():

@@ -187,7 +187,9 @@ def test_the_figures_show_the_held_out_runs_and_the_prediction(monkeypatch):
     monkeypatch.setattr(Figure, "of", lambda caption, alt, draw: draw())
     monkeypatch.setattr("scalefit.plots.plot_residuals", lambda *given: drawn.append(given))
     law = find_law("chinchilla")
-    fit = SimpleNamespace(rows=9, law=law, target="loss", sigma=0.01, plot=lambda held, **asks: drawn.append((held, asks)))
+    fit = SimpleNamespace(
+        rows=9, law=law, target="loss", sigma=0.01, plot=lambda held, **asks: drawn.append((held, asks))
+    )
     _figures(SimpleNamespace(fit=fit, held_out="some", schedule="wsd", at={"N": 1e9}, any=True, place="at N"))
     _figures(SimpleNamespace(fit=fit, held_out=None, schedule=None, at={}, any=False, place=""))
     assert drawn[0] == ("some", {"schedule": "wsd", "at": {"N": 1e9}}) and drawn[1] == (fit, "some")

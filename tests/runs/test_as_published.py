@@ -138,5 +138,5 @@ def test_lists_of_losses_in_objects_of_runs_are_curves(tmp_path):
     content = {name: {"N": size, "best": min(losses), "history_loss": losses} for name, (size, losses) in cases.items()}
     runs = read_runs(written(tmp_path, "results.json", json.dumps(content)), rename={"history_loss": "loss"})
     for name, (size, losses) in cases.items():
-        assert runs.curves.query("run == @name")["loss"].tolist() == losses
-        assert runs.table.query("run == @name")["N"].tolist() == [size]
+        assert runs.curves[runs.curves["run"] == name]["loss"].tolist() == losses
+        assert runs.table[runs.table["run"] == name]["N"].tolist() == [size]

@@ -42,12 +42,20 @@ def curves_are_planted(runs, sizes=True):
     return True
 
 
-@pytest.mark.parametrize("header", ["model,tokens (B),loss", "N,D (B),val_loss", "Model,tokens_B,train_loss"])
+@pytest.mark.parametrize("header", ["model,tokens (B),loss", "Model,tokens_B,train_loss"])
 def test_tokens_that_rise_evenly_within_each_model_are_those_of_curves(read, header):
-    name = {"m": "llama-{}", "N": "{}", "M": "v{}"}[header[0]]
+    name = {"m": "llama-{}", "M": "v{}"}[header[0]]
     rows = [f"{name.format(size)},{step / 1e3},{loss(n, step)}" for size, n in SIZES.items() for step in STEPS]
     runs = read("\n".join([header, *rows]))
     assert curves_are_planted(runs) and runs.table["D"].tolist() == pytest.approx([4e8] * 3)
+
+
+@pytest.mark.parametrize(("name", "curves"), [("tokens (B)", True), ("D (B)", False)])
+def test_sizes_at_lengths_that_rise_evenly_are_curves_in_doubt_and_results_under_the_name_d(read, name, curves):
+    rows = [f"{size},{step / 1e3},{loss(n, step)}" for size, n in SIZES.items() for step in STEPS]
+    runs = read("\n".join([f"N,{name},loss", *rows]))
+    assert (runs.curves is not None) == curves and len(runs) == (len(SIZES) if curves else len(rows))
+    assert any("call that column D" in note.text for note in runs.notes if note.kind == "suspect") == curves
 
 
 @pytest.mark.parametrize("tokens", [[1, 2, 4, 8], [5, 20, 80, 320]])
@@ -248,3 +256,57 @@ def test_losses_without_a_step_are_asked_for_one(read, head):
     assert "add a column step" in " ".join(doubts(read("\n".join([head, *rows]))))
     with pytest.raises(sf.InputError, match="list of numbers without steps"):
         read([loss(1e7, step) for step in STEPS], "loss.json")
+
+
+@pytest.mark.parametrize("form", ["params ({} embeddings)", "n_params ({} emb)"])
+@pytest.mark.parametrize("first", [True, False])
+def test_two_sizes_told_apart_in_their_brackets(read, form, first):
+    names = [form.format("with"), form.format("w/o")][:: 1 if first else -1]
+    cells = [(2 * n, n)[:: 1 if first else -1] for n in SIZES.values()]
+    rows = [f"{one},{other},{loss(n, 20)}" for (one, other), n in zip(cells, SIZES.values(), strict=True)]
+    table = read("\n".join([",".join([*names, "loss"]), *rows])).table
+    assert table["N"].tolist() == [*SIZES.values()] and table["N_total"].tolist() == [2 * n for n in SIZES.values()]
+
+
+@pytest.mark.parametrize("names", [("loss", "lr"), ("training.loss", "optim.lr")])
+def test_lists_of_steps_and_values_as_sacred_writes_them(read, names):
+    values = ([loss(1e7, step) for step in STEPS], [1e-3 / step for step in STEPS])
+    content = {name: {"steps": STEPS, "values": each} for name, each in zip(names, values, strict=True)}
+    runs = read(content, "metrics.json", rename={} if names[0] == "loss" else {"training.loss": "loss"})
+    assert runs.curves["loss"].tolist() == values[0] and runs.curves["step"].tolist() == STEPS
+    assert runs.curves["lr"].tolist() == values[1]
+
+
+@pytest.mark.parametrize("word", ["metric", "quantity"])
+def test_a_row_a_metric_and_a_column_a_step(read, word):
+    """Each step was the final result of a run."""
+    rows = [[word, *STEPS], ["train_loss", *(loss(1e7, s) for s in STEPS)], ["lr", *(1e-3 / s for s in STEPS)]]
+    runs = read("\n".join(",".join(map(str, row)) for row in rows))
+    assert runs.curves["step"].tolist() == STEPS and runs.curves["loss"].tolist() == [loss(1e7, s) for s in STEPS]
+    with pytest.raises(sf.InputError, match="named by numbers, and nothing says of what"):
+        read(f"{word},64,128,512\nloss,3.5,3.25,3.0\nlr,1e-3,1e-3,1e-3\n")
+
+
+@pytest.mark.parametrize("above", ["Model,,Training,Eval", "Model,,,Eval"])
+def test_names_below_a_row_of_groups(read, above):
+    rows = [f"v{size},{n / 1e6:g},{n / 5e7:g},{loss(n, 20)}" for size, n in SIZES.items()]
+    runs = read("\n".join([above, "Name,Params (M),Tokens (B),Val loss", *rows]))
+    assert runs.table["N"].tolist() == pytest.approx([*SIZES.values()]) and runs.names == [f"v{size}" for size in SIZES]
+    assert runs.table["loss"].tolist() == [loss(n, 20) for n in SIZES.values()]
+
+
+@pytest.mark.parametrize("name", ["test-{}", "val_{}", "train{}"])
+def test_runs_called_as_splits_with_a_number_are_runs(read, name):
+    """They were the losses of several splits, or a traceback."""
+    lists = {
+        name.format(at): {"step": STEPS, "loss": [loss(n, s) for s in STEPS]} for at, n in enumerate(SIZES.values())
+    }
+    assert curves_are_planted(read(lists, "curves.json"), sizes=False)
+    rows = [f"{run},{s},{y}" for run, each in lists.items() for s, y in zip(each["step"], each["loss"], strict=True)]
+    assert curves_are_planted(read("\n".join(["model,step,loss", *rows])), sizes=False)
+
+
+@pytest.mark.parametrize("tokens", ["52.4M", "1.05e+03M", "1.2e-1B"])
+def test_counts_with_a_power_and_a_unit_in_a_console(read, tokens):
+    lines = [f"iteration: {s} / 400 | consumed_tokens: {tokens} | lm_loss: {loss(1e7, s)} | lr: 0.001\n" for s in STEPS]
+    assert read("".join(lines), "train.log").curves["loss"].tolist() == [loss(1e7, s) for s in STEPS]

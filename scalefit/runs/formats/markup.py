@@ -39,7 +39,7 @@ SIGNS = {
     "~": " ",
     r"\ell": "L",
 }
-MATHEMATICS = re.compile(r"\$[^$]+\$|\\[A-Za-z]+")  #: in a name
+MATHEMATICS = re.compile(r"\$[^$]+\$|\\(?!x[0-9a-f]{2})[A-Za-z]+")  #: in a name
 WIKI = re.compile(r"\{\||\|\|[^|]+\|\|")  #: how the first line of a table of a wiki begins
 ATTRIBUTES = re.compile(r"""^\s*(?:[a-z-]+\s*=\s*(?:"[^"]*"|'[^']*'|\w+)\s*)+\|(?!\|)""", re.IGNORECASE)
 Rows = list[tuple[int, list[str]]]  #: the line of each row, from 1, and its cells

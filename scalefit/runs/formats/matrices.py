@@ -120,8 +120,7 @@ def named_matrix(raw: RawTable) -> RawTable | None:
     known = canonical(first) in {*COLUMNS} - {*AXES} or _of_sizes(raw.frame[first])
     if len(others) < 2 or not all(found) or len(names) != 1 or not known:
         return None
-    across = names.pop()
-    across = _setting(across)
+    across = _setting(names.pop())
     if canonical(across) not in COLUMNS or measured(across) or canonical(across) == canonical(first):
         return None
     values = [hit["value"] + name[len(bare) :] for hit, bare, name in zip(found, plain, others, strict=True) if hit]

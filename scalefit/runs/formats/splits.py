@@ -11,7 +11,6 @@ from scalefit.errors import listed
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats.raw import RawTable, Remark
 from scalefit.runs.matching import canonical
-from scalefit.runs.settings import NAMING
 from scalefit.runs.wording import OTHER_LOSSES, words_of
 
 TRAINED = frozenset({"train", "training", "trn", "tr"})
@@ -22,16 +21,18 @@ HELD_OUT = frozenset({"holdout", "hold-out", "held-out", "held out", "heldout", 
 #: words of what is measured on a split
 SHARES = frozenset({"acc", "accuracy", "error", "err"})
 MEASURES = SHARES | {"loss", "nll", "ce", "xent", "ppl", "perplexity", "bpb", "bpc", "bpt", "entropy"}
+NUMBERED = re.compile(r"[a-z]+[ _-]?\d+")
 AXES = ("step", "tokens", "epoch")
 
 
 def kind(cell: object) -> str:
-    """ "train" or "val" where a cell names a split, else "".
+    """ "train" or "val" where a cell names a split, else ""; one with a number is a run or a model of that name.
 
-    >>> kind("Train"), kind("val_c4"), kind("held-out"), kind("fit")
-    ('train', 'val', 'val', '')
+    >>> kind("Train"), kind("val_c4"), kind("held-out"), kind("fit"), kind("test-2")
+    ('train', 'val', 'val', '', '')
     """
-    word = re.split(r"[^a-z]+", str(cell).strip().lower())[0]
+    plain = str(cell).strip().lower()
+    word = "" if NUMBERED.fullmatch(plain) else re.split(r"[^a-z]+", plain)[0]
     return "train" if word in TRAINED else "val" if word in JUDGED else ""
 
 
@@ -39,8 +40,7 @@ def split_column(frame: pd.DataFrame) -> str | None:
     """The column of words that are all names of splits, of which there are several, if there is one such column."""
     found = []
     for name in map(str, frame.columns):
-        named = canonical(name) == "run" or _numbered(name, frame[name])
-        if pd.api.types.is_numeric_dtype(frame[name].dtype) or named:
+        if pd.api.types.is_numeric_dtype(frame[name].dtype) or canonical(name) == "run":
             continue
         if frame[name].isna().any() or not any(map(kind, frame[name].unique())):
             continue
@@ -48,12 +48,6 @@ def split_column(frame: pd.DataFrame) -> str | None:
         if 2 <= len(words) <= 12 and all(kind(word) for word in words):
             found.append(name)
     return found[0] if len(found) == 1 else None
-
-
-def _numbered(name: str, column: pd.Series) -> bool:
-    """Whether a column names runs, and numbers them: a model `test-1` is no split."""
-    naming = bool(words_of(name)) and words_of(name) <= NAMING
-    return naming and any(letter.isdigit() for cell in column.unique() for letter in str(cell))
 
 
 def _placed(frame: pd.DataFrame) -> pd.Series:

@@ -209,8 +209,8 @@ def logged_evenly(frame: pd.DataFrame) -> str:
         if name not in frame.columns or frame[name].dtype.kind not in "iuf":
             continue
         by = telling(frame) if name == "steps" else [*telling(frame), *models(frame)]
-        if name == "D" and not by:
-            continue  # of results
+        if name == "D" and (not by or telling(frame)):
+            continue  # of results: sizes at several lengths
         rated = "lr" in frame.columns and frame["lr"].nunique() > len(frame[by].drop_duplicates()) if by else True
         if not (rated if name == "steps" else not by or falls_within(frame, by)):
             continue
