@@ -39,7 +39,7 @@ def test_experts_count_beside_size_and_data() -> None:
 def test_a_mixture_says_the_loss_of_another_on_each_source(source: str) -> None:
     runs = columns("mixture")
     one = runs[(runs["d_model"] == 32) & (runs["steps"] == 400)].reset_index(drop=True)
-    held = pd.Series(one.index.isin([0, 4, 8]))
+    held = pd.Series((one.index // 2).isin([0, 4, 8]))  # both seeds of three mixtures
     target = f"loss_{source}"
     mean = np.median(np.abs(one.loc[~held, target].mean() / one.loc[held, target] - 1))
     assert error(one, held, "mixture:over=share_code+share_prose", target) < min(0.05, 0.6 * mean)
