@@ -29,9 +29,10 @@ def columns(name: str) -> pd.DataFrame:
 
 def test_experts_count_beside_size_and_data() -> None:
     runs = columns("experts")
-    held = runs["steps"] == 800
-    assert error(runs, held, "expert-count") < min(0.05, error(runs, held, PLAIN))
-    longest = runs[held]
+    longest = runs["steps"] == 800
+    held = longest & (runs["d_model"] == 32)  # without all of the longest, two lengths would not identify a floor
+    assert error(runs, held, "expert-count") < min(0.04, 0.9 * error(runs, held, PLAIN))
+    longest = runs[longest]
     assert error(longest, longest["d_model"] == 32, "routed") < 0.04
 
 
