@@ -111,12 +111,12 @@ def students(jobs: list[Job], out: Path, folder: Path) -> None:
     """One row a student, with its teacher's loss, and its own loss without a teacher (loss_supervised)."""
     frame = collect_sweep(out)
     frame["loss"] = frame["val_loss"]
-    alone = frame[frame["teacher"].isna() | (frame["teacher"] == "")].set_index(["d_model", "steps"])["loss"]
+    alone = frame[frame["teacher"].isna() | (frame["teacher"] == "")].set_index(["d_model", "steps", "seed"])["loss"]
     taught = frame[frame["loss_teacher"].notna()].copy()
-    pairs = zip(taught["d_model"], taught["steps"], strict=True)
-    taught["loss_supervised"] = [alone[pair] for pair in pairs]
+    kinds = zip(taught["d_model"], taught["steps"], taught["seed"], strict=True)
+    taught["loss_supervised"] = [alone[kind] for kind in kinds]
     columns = ["teacher", "loss_teacher", "loss_supervised", "loss", "status"]
-    write(taught[[*RUNS, *columns]].sort_values(["d_model", "steps", "loss_teacher"]), folder / "runs.csv")
+    write(taught[[*RUNS, *columns]].sort_values(["d_model", "steps", "loss_teacher", "seed"]), folder / "runs.csv")
 
 
 def earlier(folder: Path, out: Path) -> None:

@@ -29,9 +29,10 @@ def columns(name: str) -> pd.DataFrame:
 
 def test_experts_count_beside_size_and_data() -> None:
     runs = columns("experts")
-    held = runs["steps"] == 800
-    assert error(runs, held, "expert-count") < min(0.05, error(runs, held, PLAIN))
-    longest = runs[held]
+    longest = runs["steps"] == 800
+    held = longest & (runs["d_model"] == 32)  # without all of the longest, two lengths would not identify a floor
+    assert error(runs, held, "expert-count") < min(0.04, 0.9 * error(runs, held, PLAIN))
+    longest = runs[longest]
     assert error(longest, longest["d_model"] == 32, "routed") < 0.04
 
 
@@ -39,7 +40,7 @@ def test_experts_count_beside_size_and_data() -> None:
 def test_a_mixture_says_the_loss_of_another_on_each_source(source: str) -> None:
     runs = columns("mixture")
     one = runs[(runs["d_model"] == 32) & (runs["steps"] == 400)].reset_index(drop=True)
-    held = pd.Series(one.index.isin([0, 4, 8]))
+    held = pd.Series((one.index // 2).isin([0, 4, 8]))  # both seeds of three mixtures
     target = f"loss_{source}"
     mean = np.median(np.abs(one.loc[~held, target].mean() / one.loc[held, target] - 1))
     assert error(one, held, "mixture:over=share_code+share_prose", target) < min(0.05, 0.6 * mean)
