@@ -14,7 +14,7 @@ from scalefit.cli.output import Answer, answering
 @options.logs
 @answering
 def command(files: tuple[str, ...], **reading: Any) -> Answer:
-    """Exit code 1 where no loss was found, and where what was read is in doubt (lines with ! read:).
+    """Exit code 1 where no loss was found, and where what was read is in doubt (lines with !).
 
     \b
     Example:

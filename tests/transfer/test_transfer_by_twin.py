@@ -386,7 +386,7 @@ def test_minima_far_below_every_loss(loss, means, doubted):
 def test_rates_that_lost_some_of_their_seeds(x, alive, kept, said):
     found, notes = optimum._stable(np.array(x, dtype=float), np.array(alive, dtype=bool))
     assert found.tolist() == [bool(each) for each in kept]
-    assert notes == said
+    assert list(notes) == said
 
 
 @pytest.mark.parametrize(
