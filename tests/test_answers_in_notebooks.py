@@ -61,3 +61,9 @@ def test_what_was_read_is_shown_as_an_answer():
     report = sf.inspect(runs)
     assert repr(report) == "\n".join(map(str, report.lines))
     assert Read(report._repr_html_()).cells[0] == ("strong", report.lines[0])
+
+
+def test_a_table_has_a_head_and_a_row_at_least_and_three_cells():
+    for lines, tag in ((["  a  b  c", "  1  2  3"], "table"), (["  a  b  c"], "pre"), (["  a", "  1"], "pre")):
+        tags = Read(as_html(["verdict", "", *lines])).tags
+        assert tag in tags and ({"table", "pre"} - {tag}).isdisjoint(tags)

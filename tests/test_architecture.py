@@ -292,6 +292,94 @@ def test_every_exception_is_one_of_ours():
     assert issubclass(errors.InputError, ValueError)
 
 
+# --- what a call hands on ---------------------------------------------------------------------------------------------
+
+
+def arguments_of(node):
+    """The names of the arguments or fields in order, and those of them that may be left out."""
+    if isinstance(node, ast.ClassDef):
+        fields = [part for part in node.body if isinstance(part, ast.AnnAssign)]
+        return [ast.unparse(part.target) for part in fields], {ast.unparse(f.target) for f in fields if f.value}
+    named = [each.arg for each in (*node.args.posonlyargs, *node.args.args)]
+    only = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+    late = {*named[len(named) - len(node.args.defaults) :], *(each.arg for each, value in only if value)}
+    return [name for name in named if name not in ("self", "cls")], late
+
+
+@cache
+def signatures():
+    """Each function and class that has a name of its own, with what it takes."""
+    found = {}
+    for file in FILES:
+        for node in nodes_of(file):
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                found.setdefault(node.name, []).append(arguments_of(node))
+    return {name: each[0] for name, each in found.items() if len(each) == 1}
+
+
+def last_word(node):
+    """The name of a variable, or of the attribute of something."""
+    return getattr(node, "id", getattr(node, "attr", ""))
+
+
+def calls_in(nodes):
+    """Each call in which every argument is in view, and the arguments of the functions around it."""
+    around = {}
+    for function in (node for node in nodes if isinstance(node, ast.FunctionDef)):
+        own = {each.arg for each in ast.walk(function.args) if isinstance(each, ast.arg)}
+        for inner in ast.walk(function):
+            if isinstance(inner, ast.Call):
+                around[id(inner)] = around.get(id(inner), set()) | own
+    for node in nodes:
+        plain = isinstance(node, ast.Call) and ast.Starred not in map(type, node.args)
+        if plain and last_word(node.func) in signatures() and all(each.arg for each in node.keywords):
+            yield node, last_word(node.func), around.get(id(node), set())
+
+
+#: arguments that mean something else in the function that is called
+OTHERWISE = {
+    "load_fit": {"law"},  # the law that a file names, not the one to be fitted to runs
+    "new_axes": {"size"},  # of a figure, not of a model
+    "power_of_ten": {"position"},  # what matplotlib gives
+    "brief": {"most"},  # letters, not rows
+    "refuse_mixed": {"arms"},  # whether the message speaks of them
+    "refuse_target": {"over"},  # a word of the message
+    "best_lr": {"seed"},  # of each run, not of the draws
+    "write_text": {"kind"},  # a method of paths
+    "own_curve": {"steps"},  # of the run so far, not of its rest
+    "Solution": {"theta"},  # its length, for the number of free parameters
+    "LearningRates": {"rows"},  # the logged learning rates, not the numbers of rows
+}
+
+
+def ill_handed_on(nodes):
+    """Options that a function has under the name that they have in a function it calls, and does not give to it; and
+    arguments by position at another place than that of the argument which has their name."""
+    for node, name, around in calls_in(nodes):
+        named, optional = signatures()[name]
+        words = [last_word(each) for each in node.args]
+        left = (optional & around) - {each.arg for each in node.keywords} - {*named[: len(words)]}
+        yield from (
+            f"line {node.lineno}: {name} is not given {each}" for each in sorted(left - OTHERWISE.get(name, set()))
+        )
+        for word in {*words[: len(named)]} & {*named[: len(words)]} - OTHERWISE.get(name, set()) - {"name"}:
+            if words[named.index(word)] != word:
+                yield f"line {node.lineno}: {name} is given {word} at another place"
+
+
+@each_file
+def test_arguments_are_handed_on_under_their_names(file):
+    assert not list(ill_handed_on(nodes_of(file)))
+
+
+def test_what_is_ill_handed_on_is_found():
+    told = ast.parse("def ask(every):\n    return gather(runs, law)\n\ndef ahead(target):\n    gather(law, runs)")
+    assert sorted(ill_handed_on(list(ast.walk(told)))) == [
+        *(f"line 2: gather is given {word} at another place" for word in ("law", "runs")),
+        "line 5: gather is not given target",
+    ]
+
+
 # --- what an import loads ---------------------------------------------------------------------------------------------
 
 HEAVY = ("torch", "matplotlib", "lmfit", "scipy.stats", "scipy.signal", "click")

@@ -56,11 +56,11 @@ def formula_with_numbers(fit: Fit) -> str:
     text = equation_of(fit)
     for name, column in fit.law.columns.items():
         text = re.sub(rf"\b{re.escape(name)}\b", column, text) if name != column else text
-    left, sign, right = text.partition("=")
+    left, _, right = text.partition("=")
     names = sorted(fit.parameters, key=len, reverse=True)
     pattern = rf"\b({'|'.join(map(re.escape, names))})\b"
-    filled = re.sub(pattern, lambda match: f"{fit.parameters[match[1]]:.4g}", right if sign else text)
-    return f"{left}={filled}" if sign else filled
+    filled = re.sub(pattern, lambda match: f"{fit.parameters[match[1]]:.4g}", right)
+    return f"{left}={filled}"
 
 
 def verdict(fit: Fit) -> str:
@@ -134,7 +134,8 @@ def _allowed(calibration: Calibration | EarlierCalibration) -> str:
     size = f"{calibration.factor:.2g} times what laws usually miss"
     if calibration.misfit == 1:
         return f"{allowed}: {size}"
-    return f"{allowed}: {size}, with a probability of {min(max(round(100 * calibration.misfit), 1), 99)} %"
+    whole = dict(calibration.mixed).get(1.0, 0.0)
+    return f"{allowed}: {size}, with a probability of {min(max(round(100 * whole), 1), 99)} %, and else less"
 
 
 def remarks(fit: Fit) -> list[Line]:

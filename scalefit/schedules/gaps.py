@@ -73,7 +73,7 @@ def gaps_at(
         return Gaps(empty, empty, empty)
     measure = Measure(change[index], np.maximum(lr[index], LEAST * peak), before[index])
     reach = np.searchsorted(index, at, side="right")  # how many gaps precede each row
-    few = exact or len(index) <= FEW
+    few = exact or len(index) <= FEW or not at.size
     gap, rate, area = (
         _every(measure, reach, before[at + 1]) if few else _grouped(measure, reach, before[at + 1], fading)
     )
@@ -91,11 +91,11 @@ def _grouped(measure: Measure, reach: NDArray[np.intp], now: Floats, fading: boo
     """The nodes of the far blocks and the gaps nearby, (n, K) each, absent ones with gap 0."""
     leaves, levels = grow(measure.gap, measure.lr, measure.before, fading)
     parts = [_rows(leaves, levels, reach[i : i + BLOCK], now[i : i + BLOCK]) for i in range(0, len(reach), BLOCK)]
-    width = max((part[0].shape[1] for part in parts), default=0)
+    width = max(part[0].shape[1] for part in parts)
     if width >= len(measure.gap):
         return _every(measure, reach, now)
     filled = [[np.pad(x, ((0, 0), (0, width - x.shape[1]))) for x in part] for part in parts]
-    gap, rate, area = (np.concatenate(arrays) if arrays else np.zeros((0, 0)) for arrays in zip(*filled, strict=True))
+    gap, rate, area = (np.concatenate(arrays) for arrays in zip(*filled, strict=True))
     return gap, rate, area
 
 

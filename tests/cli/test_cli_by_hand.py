@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from scalefit.cli import batch, lr_transfer, main, options, output, predict, sweep, train, watch
+from scalefit.cli.headline import bracketed
 from scalefit.errors import InputError
 from scalefit.notices import NOTE, Notice
 from scalefit.planning.critical_batch import Tradeoff
@@ -286,7 +287,9 @@ def test_what_a_long_prediction_shows():
 def test_a_table_of_jobs_with_their_counts():
     rows = [{"run": f"r{i}", "status": "done" if i < 45 else "planned"} for i in range(50)]
     made = sweep._table(rows)
-    assert [text.count("\n") for text in made.lines] == [40, 0] and made.lines[-1] == "45 done, 5 planned"
+    assert [text.count("\n") for text in made.lines] == [40, 0] and made.lines[-1].startswith(
+        "45 done, 5 planned, of which 40 "
+    )
     assert len(made.table) == 50
 
 
@@ -317,3 +320,19 @@ def test_stopping_a_command_has_its_own_exit_code(monkeypatch):
     with pytest.raises(SystemExit) as ended:
         main(["laws"])
     assert ended.value.code == 130
+
+
+def test_brackets_are_explained_where_one_row_has_them():
+    for low, said in (([1.0, 2.0], 1), ([NAN, 2.0], 1), ([NAN, NAN], 0)):
+        assert len(bracketed(pd.DataFrame({"low": low}))) == said
+
+
+def test_the_slopes_of_a_check_are_told_in_their_order(monkeypatch):
+    """The middle, the lower and the upper end of each module's slope."""
+    pytest.importorskip("torch")
+    ends = {"mlp": np.array([0.1, -0.2, 0.4])}
+    told = SimpleNamespace(last=ends, verdict={"mlp": "flat"}, lines=["pass"], ok=True, table=pd.DataFrame({"a": [1]}))
+    monkeypatch.setattr("scalefit.proxy.coordinate_check", lambda *_, **__: told)
+    line = "coordcheck --parametrization mup --axis width --sizes 32,64 --seeds 1 --steps 1 --json"
+    found = json.loads(CliRunner().invoke(main, line.split()).stdout)
+    assert found["modules"]["mlp"] == {"slope": 0.1, "low": -0.2, "high": 0.4, "verdict": "flat"}

@@ -85,7 +85,7 @@ def test_every_command_that_reads_logs_shows_what_is_doubtful_in_them(tmp_path):
     """A column that holds the run's own prediction of its loss, in logs that each of these commands reads."""
     step = np.arange(1, 401)
     curves = [
-        pd.DataFrame({"run": f"b{b} (predicted)", "step": step, "batch": b, "lr": 0.01, "grad_norm": 1.0,
+        pd.DataFrame({"run": f"b{b} (predicted)", "step": step, "batch": b, "lr": 0.01, "grad_norm": 1.0, "vocab": 5e4,
                       "loss": 2 + 5 / (step / (1 + 3000 / b)) ** 0.5}) for b in (1000, 4000)
     ]  # fmt: skip
     log, one = tmp_path / "curves.csv", tmp_path / "one.csv"

@@ -470,6 +470,10 @@ def test_what_stands_out_by_the_numbers():
         assert not alone.any()
     noise, _, _ = standing_out(np.full(6, 2.0), np.ones(6), 1.0, 0.5, 2)
     assert noise == pytest.approx(2 * MAD_TO_SIGMA)
+    for share, middle in ((0.09, 2.0), (0.11, 50.0)):  # runs below a tenth of the largest do not enter the noise
+        several = np.repeat([1.0, share], [5, 6])
+        noise, _, _ = standing_out(several * np.repeat([2.0, 50.0], [5, 6]), several, 1.0, 0.5)
+        assert noise == pytest.approx(middle * MAD_TO_SIGMA * several)
     expected = np.array([1.0, 0.1, 0.1, 0.1, 0.1])  # one run has 1/1.04 of the variance
     _, alone, far = standing_out(np.array([3.1, 0, 0, 0, 0]), expected, 1.0, 0.5)
     assert (alone.tolist(), far.tolist()) == ([True] + [False] * 4, [True] + [False] * 4)

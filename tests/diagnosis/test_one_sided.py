@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -68,6 +70,15 @@ def test_the_bias_of_a_refit_is_that_of_ordinary_least_squares():
         few = stats.t.ppf(0.95, count - 2) / stats.norm.ppf(0.95)
         assert bias.error == pytest.approx(np.mean(y[count:] - line(x[count:])), rel=1e-5)
         assert bias.standard_error == pytest.approx(few * noise * np.sqrt(spread + 1 / (40 - count)), rel=1e-5)
+
+
+def test_one_refit_that_does_not_end_leaves_nothing_to_judge(monkeypatch):
+    ready = prepare(sf.read_runs(ladder(0.004), need=()), "power:over=C", Options())
+    solution = solve(ready.model, ready.values, None, ready.settings, None)
+    for ended, count in ((np.ones(6, bool), 6), (np.arange(6) != 2, 0), (np.zeros(6, bool), 0)):
+        made = lambda *_, ended=ended: SimpleNamespace(theta=np.repeat(solution.theta[None], 6, 0), converged=ended)  # noqa: E731
+        monkeypatch.setattr("scalefit.diagnosis.one_sided.refit", made)
+        assert len(refits(ready.law, ready.model, ready.rows, None, solution)) == count
 
 
 def test_a_right_law_is_not():

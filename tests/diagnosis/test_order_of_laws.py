@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from scalefit.diagnosis.identifiable import identify
+from scalefit.diagnosis.identifiable import _described, identify
+from scalefit.laws import Variable
 from scalefit.runs import read_runs
 
 
@@ -20,3 +21,9 @@ def test_laws_that_can_be_fitted_come_first_and_those_with_doubts_after_those_wi
     assert {one.can for one in found} == {True, False}
     assert "chinchilla" in [one.law for one in found if one.can]
     assert len({(one.can, bool(one.doubts)) for one in found}) == 3
+
+
+def test_a_missing_column_is_named_with_its_unit_where_its_meaning_does_not_say_it():
+    for unit, said in (("FLOP", "training compute, in FLOP"), ("1", "training compute"), ("any", "training compute")):
+        assert _described(Variable(unit, "training compute")) == said
+    assert _described(Variable("tokens", "training tokens")) == "training tokens"

@@ -12,6 +12,7 @@ import pytest
 
 import scalefit as sf
 from scalefit.laws import standard_laws
+from scalefit.laws.identification import refuse_no_shares
 from scalefit.numerics import complex_step
 from scalefit.runs.columns import COLUMNS
 from scalefit.solver.model import bind
@@ -23,7 +24,7 @@ def variants(law):
     yield law
     for name, option in law.declaration.options.items():
         whole = range(1, 5) if type(option.default) is int else ()
-        for choice in (*option.choices, *whole):
+        for choice in (*option.choices, *option.profiled, *whole):
             if choice != option.default:
                 yield type(law)(**{name: choice})
 
@@ -227,6 +228,65 @@ def test_what_is_jointly_linear_is_declared(law):
         bends = [at() - 2 * at(name) + law.evaluate(variables, {**base, name: 1.4 * base[name]})]
         bends += [at() - at(name) - at(o) + at(name, o) for o, p in law.parameters.items() if p.linear]
         assert np.max(np.abs(bends)) > 1e-9 * np.max(np.abs(at(name) - at())), name
+
+
+#: what a budget is divided between
+BUDGETS = [("N", "D"), ("N_total", "D"), ("d_model", "D"), ("N", "S_min"), ("N", "N_vocab"), ("d_model", "n_layer")]
+#: laws of a best setting, a product of N and D; of a bowl around one; of repeats, to which N and D are held
+NO_SUMS = {"adamw-timescale", "optimal-lr-batch", "lr-batch-surface", "data-constrained"}
+
+
+def test_runs_of_one_budget_tell_sums_apart():
+    """Where D falls as N grows, a sum of their terms has a minimum, by which it is known; else it has none."""
+    laws = [law for law in LAWS.values() if law.name not in NO_SUMS]
+    asked = [(law, *pair) for law in laws for pair in BUDGETS if {*pair} <= {*law.variables}]
+    assert len(asked) > 25
+    for law, grows, falls in asked:
+        size, others = np.geomspace(1e6, 1e9, 25), draw_variables(law, 25)
+        law.check({**others, grows: size, falls: 1e17 / size})
+        with pytest.raises(sf.IdentificationError, match=r"move together|D/N = 20"):
+            law.check({**others, grows: size, falls: 20 * size})
+
+
+def test_blocks_of_steps_are_those_of_the_whole_schedule_under_every_option():
+    lr = np.r_[np.linspace(0, 1, 11), np.linspace(1, 0.1, 40)]
+    asked = [other for law in STANDARD.values() for other in variants(law) if hasattr(other, "along_blocks")]
+    whole = [other.along(lr, 10) for other in asked]
+    assert len({tuple(each["S1"]) for each in whole}) > 1 and len({tuple(each["S2"]) for each in whole}) > 3
+    for law, found in zip(asked, whole, strict=True):
+        blocks = list(law.along_blocks(lr, 10))
+        for name, values in found.items():
+            np.testing.assert_allclose(np.concatenate([block[name] for block in blocks]), values, rtol=1e-12)
+
+
+def test_a_gap_of_zero_is_no_gap_whatever_the_constants():
+    asked = [(law, name) for law in LAWS.values() for name, variable in law.variables.items() if variable.weighs]
+    assert len(asked) == 3
+    for law, weight in asked:
+        variables = draw_variables(law, 5)
+        fewer = {name: x[:, :-1] if law.variables[name].many else x for name, x in variables.items()}
+        none = variables[weight] * (np.arange(GAPS) < GAPS - 1)
+        for fraction in (0.0, 1.0):
+            at = {n: 1.0 if p.linear else between(*span_of(p, variables), fraction) for n, p in law.parameters.items()}
+            expected = law.evaluate(fewer, at)
+            assert np.isfinite(expected).all()
+            np.testing.assert_allclose(law.evaluate({**variables, weight: none}, at), expected, rtol=1e-12)
+
+
+def test_shares_that_are_all_there_are_make_up_one():
+    asked = [law for law in LAWS.values() if any(variable.share for variable in law.variables.values())]
+    assert len(asked) > 5
+    for law in asked:
+        variables = draw_variables(law, 5)
+        refuse_no_shares(law, variables)
+        for name in (name for name, variable in law.variables.items() if variable.share):
+            for wrong in (-0.01, 1.01):
+                with pytest.raises(sf.InputError, match=f"{law.columns[name]} = {wrong} is no share"):
+                    refuse_no_shares(law, {**variables, name: np.r_[variables[name][:-1], wrong]})
+            if law.variables[name].share == "whole":
+                less = np.r_[variables[name][:-1], 0.5 * variables[name][-1]]
+                with pytest.raises(sf.InputError, match=r" \+ .* = 0\.\d+; give shares that add up to 1"):
+                    refuse_no_shares(law, {**variables, name: less})
 
 
 @each_single_law

@@ -89,12 +89,14 @@ class TestTranslate:
 
 
 class TestTaskLadder:
-    def test_the_planted_accuracy_is_inside(self):
+    def test_the_planted_accuracy_is_inside(self, monkeypatch):
+        """However widely evaluations scatter about 0.97, nothing above 1 is promised."""
+        monkeypatch.setattr("scalefit.planning.downstream.ladder.TAIL", 90.0)
         table = commands.evaluations(seed=5).rename(columns={"tokens": "D"})
-        found = sf.task_ladder(table, loss="bpb", accuracy="acc", average=1, draws=40, N=3e9, D=1e11)
+        found = sf.task_ladder(table, loss="bpb", accuracy="acc", average=2, draws=40, N=3e9, D=1e11)
         truth = float(commands.accuracy_at(0.3 + 14 * 3e9**-0.21 + 35 * 1e11**-0.23))
         value, low, high = found.reached
-        assert low < truth < high <= 1
+        assert low < truth < high == 1
         assert value == pytest.approx(truth, abs=0.02)
 
     def test_a_target_without_data_is_refused(self):

@@ -12,7 +12,7 @@ from scalefit.numerics import MAD_TO_SIGMA
 from scalefit.progress import events
 from scalefit.progress.dips import in_dips
 from scalefit.progress.growth import Growth, first_seen, growth, multiplied
-from scalefit.progress.rises import Spike, far_out, find_rise, find_spikes, isolated, least_level, spikes
+from scalefit.progress.rises import Spike, far_out, find_rise, find_spikes, isolated, least_level, spikes, wander
 from scalefit.progress.watch import watch
 
 QUIET = 1e-3  # the least deviation of a log: seven of them are far out
@@ -510,3 +510,10 @@ def test_a_run_is_not_called_stuck_until_it_has_trained_as_long_as_it_warmed_up(
     loss = 10.8 + 0.002 * np.cos(step**2.0)
     told = watch(pd.DataFrame({"step": step, "loss": loss, "lr": lr}))
     assert ("has not learned" in told.why) == bool(stuck)
+
+
+def test_the_deviation_within_windows_is_that_of_whole_finite_windows():
+    """Windows of three rows from the end on: (0, 1, 3), one with a hole, (5, 5, 9): deviations 1, 0, 2, 0, 0, 4."""
+    rows = np.array([77.0, 0, 1, 3, 2, np.nan, 2, 5, 5, 9])
+    assert wander(rows, 3) == pytest.approx(1.4826 * 0.5, rel=1e-4)
+    assert wander(rows[:2], 3) == 0.0

@@ -16,7 +16,7 @@ from scalefit.errors import InputError
 from scalefit.numerics import MAD_TO_SIGMA
 from scalefit.progress.drift import Scale, ahead, chosen_rows, scale_from, squared, walk_covariance, white_noise
 from scalefit.progress.forecast import PartialForecast, _forecasts_of_fitted
-from scalefit.progress.own_curve import fallen, own_curve
+from scalefit.progress.own_curve import FURTHER, bounds, fallen, own_curve
 from scalefit.progress.partial_run import PartialRun, read_partial
 from scalefit.rows.points import Points
 from scalefit.runs.divergence import Divergence
@@ -235,8 +235,8 @@ def test_a_last_loss_that_is_a_spike_is_left_out():
     assert part.last == pytest.approx(log["loss"].iloc[-1] / log["loss"].iloc[-4:-1].median() - 1)
     (doubt,) = part.doubts()
     assert doubt.text.startswith(f"the last loss is {100 * part.last:.0f} % above those before it")
-    assert "2 isolated spikes left out" in sf.predict_partial(log, schedule=PLAN).basis
-    assert "isolated" not in sf.predict_partial(log_of(), schedule=PLAN).basis
+    assert "2 rows of spikes left out" in sf.predict_partial(log, schedule=PLAN).basis
+    assert "spikes" not in sf.predict_partial(log_of(), schedule=PLAN).basis
 
 
 def test_rows_of_the_warmup_have_no_part():
@@ -353,3 +353,15 @@ def test_the_usual_offset_of_a_run_is_the_median_of_those_left_out_or_the_noise(
     assert len(found) == len(offsets)
     bare = SimpleNamespace(points=SimpleNamespace(area=None, fall=None))
     assert _forecasts_of_fitted(bare) == ([], 0.0)
+
+
+@pytest.mark.parametrize(
+    ("rates", "falls"), [([3, 3, 2, 1], True), ([1, 3, 3, 3], True), ([3, 2, 2, 3], False), ([3, 2, 1, 1.1], False)]
+)
+def test_no_final_loss_is_above_the_present_one_where_the_rate_never_rises_again(rates, falls):
+    """Four quarters of 100 steps, 150 of them run; a fall from 4 to 2 may go on to 2 (2 / 4)^FURTHER."""
+    path = SimpleNamespace(per_step=lambda: np.repeat(np.asarray(rates, float), 25))
+    steps, loss = np.arange(0, 38), np.r_[np.full(19, 4.0), np.full(19, 2.0)]
+    low, high = bounds(steps, loss, path, 0.0)
+    assert low == pytest.approx(2 * 0.5**FURTHER)
+    assert np.isfinite(high) == falls and high > 2

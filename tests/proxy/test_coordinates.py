@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 from scalefit.errors import InputError  # noqa: E402
 from scalefit.plots import plot_coordinates, save_figure  # noqa: E402
 from scalefit.proxy import Config, Coordinates, coordinate_check  # noqa: E402
-from scalefit.proxy.coordinates import slopes  # noqa: E402
+from scalefit.proxy.coordinates import JUDGED, slopes  # noqa: E402
 from scalefit.proxy.models.parametrization import TABLE, Parametrization, Power  # noqa: E402
 
 torch.set_num_threads(1)
@@ -151,3 +151,11 @@ def test_the_command_draws_and_takes_other_data(tmp_path: Path) -> None:
     assert result.stdout.startswith("module,d_model,step,seed,mean_abs")
     assert (tmp_path / "check.png").read_bytes().startswith(b"\x89PNG")
     assert commands.run(f"{base} --plot {tmp_path}/nowhere/check.png").exit_code == 2
+
+
+@pytest.mark.parametrize("low, said", [(np.nan, True), (-0.2, False)])
+def test_two_sizes_and_one_seed_have_slopes_and_no_interval(low: float, said: bool) -> None:
+    ends = np.array([[0.1, low, -low]])
+    found = Coordinates("width", (32, 64), {}, dict.fromkeys(JUDGED["width"], ends), 0.1)
+    assert any("no interval" in str(line) for line in found.lines) is said
+    assert ("[" in found.lines[1]) is not said

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from scalefit.proxy import Config, Ensemble  # noqa: E402
-from scalefit.proxy.facts import _of_model, facts  # noqa: E402
+from scalefit.proxy.facts import _of_model, facts, gpu_name  # noqa: E402
 from scalefit.proxy.models import weights  # noqa: E402
 
 torch.set_num_threads(1)
@@ -81,3 +81,10 @@ def _mlp(inputs: int, layers: int) -> torch.nn.Module:
 def test_the_bits_of_weights_are_those_of_the_arithmetic_at_most(precision: str, asked: int, bits: int) -> None:
     config = Config.read(BASE | TEXT | {"precision": precision, "weight_bits": asked})
     assert _of_model(config)["precision_w"] == bits
+
+
+def test_a_gpu_is_named_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU {device}")
+    for there, name in ((True, "GPU 0"), (False, "")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        assert gpu_name() == name

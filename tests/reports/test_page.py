@@ -138,3 +138,8 @@ def test_a_long_answer_is_cut_after_four_hundred_lines_and_says_so(lines, told):
     shown = page_of("scalefit predict", answer, None, [], []).sections[0].blocks[0].lines
     assert shown[:400] == [f"row {number}" for number in range(400)]
     assert shown[400:] == ["... and 1 more lines"] * told
+
+
+def test_numbers_that_are_none_are_dashes_in_a_table():
+    frame = pd.DataFrame({"error": [0.5, float("nan")], "N": [1.0, float("nan")], "run": ["a", None]})
+    assert [row[:2] for row in Table.of("caption", frame).rows][1] == ["–", "–"]

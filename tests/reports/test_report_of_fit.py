@@ -18,7 +18,7 @@ from scalefit.laws import find_law
 from scalefit.planning.allocation.answer import said
 from scalefit.reports import sensitivity
 from scalefit.reports.blocks import Figure, Table, Text
-from scalefit.reports.of_fit import _compute_of, _has_plan
+from scalefit.reports.of_fit import _compute_of, _figures, _has_plan
 from scalefit.uncertainty.mixture import Choice
 
 
@@ -180,6 +180,20 @@ def test_a_law_without_size_and_data_has_no_plan_and_a_fit_without_a_target_says
     assert "Plan" not in [section.title for section in page.sections]
     assert "--at" in str(part(page, "Sensitivity").blocks[0])
     assert page.verdict.startswith("The law power-floor:over=C fits 8 rows")
+
+
+def test_the_figures_show_the_held_out_runs_and_the_prediction(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(Figure, "of", lambda caption, alt, draw: draw())
+    monkeypatch.setattr("scalefit.plots.plot_residuals", lambda *given: drawn.append(given))
+    law = find_law("chinchilla")
+    fit = SimpleNamespace(
+        rows=9, law=law, target="loss", sigma=0.01, plot=lambda held, **asks: drawn.append((held, asks))
+    )
+    _figures(SimpleNamespace(fit=fit, held_out="some", schedule="wsd", at={"N": 1e9}, any=True, place="at N"))
+    _figures(SimpleNamespace(fit=fit, held_out=None, schedule=None, at={}, any=False, place=""))
+    assert drawn[0] == ("some", {"schedule": "wsd", "at": {"N": 1e9}}) and drawn[1] == (fit, "some")
+    assert drawn[2] == (None, {"schedule": None, "at": None}) and drawn[3] == (fit, None)
 
 
 def test_a_figure_that_cannot_be_drawn_is_a_line():

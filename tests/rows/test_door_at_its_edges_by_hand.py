@@ -99,8 +99,10 @@ def test_rows_that_agree_to_ten_digits_are_the_fitted_ones():
     asked = {"N": np.array([1e6, 1e6, 2e6, 2e6, 1e6 * (1 + 1e-11), 1e6 * (1 + 1e-8)])}
     values = np.array([3.0, 2.5, 2.5, np.nan, 3.0, 3.0])
     assert points.hold(asked, values).tolist() == [True, False, True, False, True, False]
-    several = {"N": np.ones((2, 2))}
-    assert points.hold(several, np.array([3.0, 9.0])).tolist() == [True, False]
+    for others in ({}, {"D": np.ones(2)}):
+        several = {**others, "N": np.ones((2, 2))}
+        points = Points(("a", "b"), None, {**dict.fromkeys(others, (1.0, 1.0)), "N": (1e6, 2e6)}, (3.0, 2.5))
+        assert points.hold(several, np.array([3.0, 9.0])).tolist() == [True, False]
 
 
 def test_rows_that_differ_in_something():

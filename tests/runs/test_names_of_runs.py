@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
+from scalefit.runs.reading.counters import settings_of_epochs
 
 STEPS = np.arange(0, 200, 10)
 
@@ -119,3 +120,9 @@ def test_curves_of_two_optimizers_of_which_one_was_resumed():
     rows = {"optimizer": ["adam"] * 50 + ["muon"] * 30, "step": steps, "loss": 5 - np.arange(80) / 50}
     runs = sf.read_runs(pd.DataFrame(rows))
     assert runs.names == ["adam", "muon"] and len(runs.curves) == 70
+
+
+def test_columns_that_the_reader_added_are_no_settings_of_epochs():
+    rows = pd.DataFrame({"epoch": [0, 0, 1, 1, 2, 2], "width": [1, 2] * 3, "loss": [3.0, 3.1, 2.5, 2.6, 2.2, 2.3]})
+    assert settings_of_epochs(rows) == ["width"]
+    assert settings_of_epochs(rows.rename(columns={"width": "__width"})) == []

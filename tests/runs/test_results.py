@@ -299,3 +299,12 @@ def test_a_log_of_tokens_that_was_resumed_with_another_rate_stays_a_log(after):
     runs = sf.read_runs(pd.concat([part.iloc[:90], again], ignore_index=True))
     assert len(runs) == 1
     assert runs.curves["step"].tolist() == step.tolist()
+
+
+def test_logs_of_which_one_is_evenly_spaced_are_logs():
+    """Three sizes of three rows each, with tokens: the steps of one rise evenly, or those of none."""
+    even, doubling = [100, 200, 300], [100, 300, 1000]
+    for steps, runs in (([even, doubling, doubling], 3), ([doubling] * 3, 9), ([even] * 3, 3)):
+        table = pd.DataFrame({"N": np.repeat([1e6, 3e6, 1e7], 3), "step": np.ravel(steps)})
+        table = table.assign(tokens=table["step"] * 1e5, loss=2 + table["N"] ** -0.2 + table["step"] ** -0.3)
+        assert len(sf.read_runs(table)) == runs

@@ -16,6 +16,7 @@ from scalefit.runs.divergence import divergence
 from scalefit.runs.endings import spacing, unfinished
 from scalefit.runs.final import diverged, final_losses, finished, marked
 from scalefit.runs.matching import match
+from scalefit.runs.reading.read import _with_run_table
 from scalefit.runs.siblings import lost_runs, stopped, unfinished_by_status
 from scalefit.runs.table import Runs, last_rows
 from scalefit.runs.trajectory import LearningRates, rows_of, schedules_of, spans
@@ -602,3 +603,9 @@ def test_only_counts_are_in_millions_of_tokens(name, factor):
 def test_units_at_the_end_of_names(name, scale):
     found = match([name])
     assert [binding.scale for binding in found] == ([] if scale is None else [scale])
+
+
+def test_the_first_run_that_a_table_of_runs_has_twice_is_named():
+    given = pd.DataFrame({"run": ["a", "b", "c", "b", "c"], "N": 1e6})
+    with pytest.raises(InputError, match="run b: the table of runs has several rows for one run"):
+        _with_run_table(pd.DataFrame({"run": ["a", "b", "c"]}), given, [])

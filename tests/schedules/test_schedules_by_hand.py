@@ -298,3 +298,20 @@ def test_a_bound_along_a_run_counts_its_gradients():
     wanted = [float(convex_bound(lr[:t], norms[:t], 2.0).at(0.5)) for t in (1, 2, 3)]
     np.testing.assert_allclose(found, wanted)
     assert found[0] == pytest.approx(4 / (2 * 0.5) + 0.5 * 0.5 * 4)  # D^2/(2 gamma eta) + gamma eta G^2/2
+
+
+@pytest.mark.parametrize(
+    ("lr", "said"),
+    [
+        ([1.0, np.nan, 3.0, np.inf], "at step 1 is nan"),
+        ([5.0, 1.0, np.inf], "at step 2 is inf"),
+        ([1.0, 1e308, 1.7e308, 1.0], r"at step 2 is 1\.7e\+308"),  # their sum is none
+    ],
+)
+def test_the_learning_rate_that_cannot_be_summed_is_named(lr, said):
+    with pytest.raises(InputError, match=said):
+        areas(lr)
+
+
+def test_no_rows_have_no_gaps_however_many_the_schedule_has():
+    assert len(gaps_at(np.linspace(1, 0.1, 200), np.zeros(0, dtype=int)).gap) == 0

@@ -9,7 +9,7 @@ import pytest
 
 from scalefit.laws import find_law
 from scalefit.selection.holding import NEXT
-from scalefit.selection.judging import mean_error, scores, shares, weigh
+from scalefit.selection.judging import LEAST, mean_error, scores, shares, weigh
 from scalefit.selection.trials import EACH, Form, Trial
 
 
@@ -113,3 +113,9 @@ def test_shares_add_up_and_come_in_order():
 def test_the_error_that_is_shown_is_the_mean_over_folds():
     assert mean_error(trial({"x": 0.01, "y": 0.03, "w": 0.08}), ["x", "y", "z", "w"]) == pytest.approx(0.04)
     assert np.isnan(mean_error(trial({}), ["x"]))
+
+
+def test_a_weight_of_just_the_least_share_of_the_largest_is_kept():
+    for share, kept in ((0.999 * LEAST, ["a"]), (LEAST, ["a", "b"]), (1.001 * LEAST, ["a", "b"])):
+        found = shares({"b": share, "a": 1.0})
+        assert list(found) == kept and sum(found.values()) == pytest.approx(1)

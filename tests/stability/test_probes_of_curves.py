@@ -53,3 +53,8 @@ def test_a_value_that_is_not_positive_has_no_logarithm():
     _, values = column_of(pd.DataFrame({"attention_logit_max": [np.e, 0.0, -1.0]}), probe)
     assert values[0] == pytest.approx(1)
     assert np.isnan(values[1:]).all()
+
+
+def test_sharpness_of_a_table_is_taken_times_its_learning_rate():
+    table = pd.DataFrame({"sharpness": [100.0, 30.0], "lr": [0.01, 0.05]})
+    assert np.exp(column_of(table, probes(rule="gd")[-1])[1]) == pytest.approx([1.0, 1.5])

@@ -540,6 +540,9 @@ def test_answers_show_the_verdict_and_the_numbers_on_one_screen(shipped):
         line.startswith("no optimum at a<b>, d_model 256: the smallest loss is at the smallest") for line in lines
     )
     assert any(line.startswith("! d_model 64000 lies") for line in lines)
+    counted = lr_transfer(rows.assign(loss=rows["loss"].where(rows["lr"] < 0.05)), draws=20)
+    told = [line for line in repr(counted).splitlines() if "counted as diverged" in line]
+    assert told and not told[0].startswith("!")  # how often, which is no reason to doubt the answer
     assert len(repr(lr_transfer(shipped, draws=20)).splitlines()) < 30
     assert lines[1].startswith("  does not transfer: ")
     assert repr(found["a<b>"]).splitlines() == [f"a<b>: {lines[1].strip()}", lines[2]]

@@ -534,3 +534,11 @@ def test_without_noise_to_estimate_the_optimum_lies_between_the_neighbours_of_th
         found = optimum._located(x, y, np.zeros(3), np.inf, 400, rng, True)
         assert found.how.startswith("the grid")
         assert (found.draws.min(), found.draws.max()) == pytest.approx((low, high), abs=0.35)
+
+
+def test_a_loss_of_zero_has_no_logarithm_but_a_best_rate():
+    """A bowl with its least loss, 0, at 2^-6: it is fitted as it stands, as one that ends just below 0 is."""
+    lr, seeds = 2.0 ** np.arange(-9.0, -2.0), np.zeros(7)
+    for least in (0.0, -1e-3):
+        found = optimum.best_lr(lr, 0.01 * (np.log2(lr) + 6) ** 2 + least, seeds, draws=40)
+        assert found.log2 == pytest.approx(-6.0, abs=1e-6) and found.loss == pytest.approx(least, abs=1e-6)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 
 import scalefit as sf
 from scalefit.laws import find_law
 from scalefit.solver.model import bind
-from scalefit.uncertainty.folds import left_open
+from scalefit.uncertainty.folds import MOVED, left_open
 
 TOKENS = (1e9, 2e9, 4e9, 8e9, 16e9)
 
@@ -57,3 +59,16 @@ def test_rounding_of_the_losses_does_not_move_the_backtest():
     assert found.table["fitted"].min() > 2 * 7  # never the two smallest amounts of tokens alone
     moved = rows.assign(loss=rows["loss"] * (1 + 1e-15 * rng.integers(-3, 4, len(rows))))
     np.testing.assert_allclose(sf.backtest(moved, "chinchilla", starts=2).error, found.error, rtol=1e-6)
+
+
+def test_what_moves_by_less_than_the_stated_share_of_the_largest_slope_is_not_open():
+    """Two parameters that the fitted rows see alike, and a row ahead that tells them apart a little."""
+    for share, wanted in ((0.9, False), (1.1, True)):
+        apart = share * MOVED * np.sqrt(2)
+        fitted = np.ones((1, 2, 2))
+        asked = np.array([[[1.0, 0.01], [1.0 - apart, 0.01]]])  # (1, parameters, rows)
+        part, ahead = (
+            SimpleNamespace(jacobian=lambda _, s=s: (None, s), low=np.full(2, -9.0), high=np.full(2, 9.0))
+            for s in (fitted, asked)
+        )
+        assert left_open(part, ahead, np.zeros(2)) is wanted

@@ -11,8 +11,9 @@ from scipy import stats
 
 import scalefit as sf
 from scalefit.rows.rows import Rows
+from scalefit.uncertainty import levels
 from scalefit.uncertainty.intervals import _blocks
-from scalefit.uncertainty.levels import TAKEN_UP, _explained, _levels, _partitions
+from scalefit.uncertainty.levels import SIGNIFICANT, TAKEN_UP, _explained, _levels, _partitions
 
 CODES = np.repeat(np.arange(6), 5)
 SLOPE = np.column_stack([np.ones(30), np.tile(np.arange(5.0), 6)])
@@ -125,3 +126,24 @@ def test_rows_of_a_level_are_resampled_together_where_levels_dominate():
     some, _ = _blocks(np.ones(5), rows, "wild", dominating, slice(1, 4))
     assert some.tolist() == [0, 1, 2]
     assert _blocks(np.ones(5), rows, "wild", None, slice(1, 4))[0].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("chance", "between", "told"),
+    [(0.49, 0.1, True), (0.51, 0.1, False), (0.49, 0.0, False), (1.5, 0.1, False), (1.5, 0.0, False)],
+)
+def test_levels_are_told_that_scatter_and_more_than_chance_makes_them(monkeypatch, chance, between, told):
+    """Of two columns tried the smaller chance counts twice."""
+    found = {"N": np.array([0, 0, 1, 1]), "batch": np.array([0, 1, 0, 1])}
+    said = {"N": (chance * SIGNIFICANT, between, 0.2), "batch": (1.0, 9.0, 0.2)}
+    monkeypatch.setattr(levels, "_partitions", lambda *_: found)
+    monkeypatch.setattr(levels, "_places", lambda *_: 4)
+    monkeypatch.setattr(levels, "_by_run", lambda *_: (None, None))
+    monkeypatch.setattr(levels, "independent", lambda rows: np.array([3, 2, 1, 0, 0]))
+    monkeypatch.setattr(levels, "_explained", lambda *given: said["N" if given[-1] is found["N"] else "batch"])
+    model = SimpleNamespace(law=SimpleNamespace(is_trajectory=False))
+    made = levels.clustered(model, None, SimpleNamespace(sigma=1.0), {})
+    assert (made is not None) is told
+    if made is not None:
+        assert (made.column, made.count, made.between, made.within) == ("N", 2, 0.1, 0.2)
+        assert made.codes.tolist() == [1, 1, 0, 0, 0] and made.chance == pytest.approx(2 * chance * SIGNIFICANT)

@@ -14,6 +14,7 @@ from torch import nn  # noqa: E402
 
 from scalefit.errors import InputError  # noqa: E402
 from scalefit.proxy import Config, Ensemble, parametrize  # noqa: E402
+from scalefit.proxy.own.roles import Owned, _role  # noqa: E402
 
 torch.set_num_threads(1)
 BRANCHES = ["blocks.*.attn", "blocks.*.mlp"]
@@ -323,3 +324,12 @@ def test_decay_that_adam_would_normalise_is_refused():
     with pytest.raises(InputError, match="use AdamW"):
         scaled.groups(0.1, weight_decay=0.1)
     assert scaled.groups(0.1)[0]["eps"] == 2.5e-9
+
+
+@pytest.mark.parametrize(
+    ("name", "where"), [("a.0.weight", "a.0.weight: "), ("a.3.weight", r"a\.3\.weight \(for a\.0\.weight of base\): ")]
+)
+def test_a_parameter_of_another_kind_is_named_as_in_both_models(name, where):
+    base = Owned("a.0.weight", nn.Linear(4, 4), torch.zeros(4, 4))
+    with pytest.raises(InputError, match=where + "shape"):
+        _role(Owned(name, nn.LayerNorm(8), torch.zeros(8)), base, {})

@@ -128,3 +128,8 @@ def test_an_array_of_which_a_task_is_cancelled_and_submitted_again_equals_a_plai
         run_sweep(reference, index=task, chunk=2)
     assert_same(out, reference)
     assert set(read_runs(out).table["run"]) == {job.id for job in jobs}, "logs of Slurm are no logs of runs"
+
+
+def test_a_job_is_named_after_its_folder(tmp_path):
+    planned(tmp_path / "rates,again", 2, steps=2)
+    assert "#SBATCH --job-name=rates_again\n" in write_slurm(tmp_path / "rates,again").read_text()
