@@ -13,7 +13,9 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpecFromSubplotSpec
+from matplotlib.transforms import Bbox
 
 from scalefit.fitting.result import Fit
 from scalefit.plots.colours import WARNING
@@ -29,6 +31,7 @@ LETTERS = 16.5  #: of a small text, an inch
 NARROW_COLUMNS = 60  #: letters of a line below which it is short
 #: applies while a file is written only: text stays text in a PDF, equal figures give equal files
 FILE_SETTINGS: Any = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "scalefit"}
+AS_PLACED: Any = {"figure.autolayout": False, "figure.constrained_layout.use": False}  #: no layout unless asked for
 DATELESS: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
 
 #: what a style sets while figures are made; dark colours are turned round when the file is written
@@ -173,16 +176,37 @@ def as_svg(ax: Axes) -> tuple[str, str]:
 
     figure = ax.figure.canvas.figure
     light, dark = io.StringIO(), io.StringIO()
-    how: Any = {"format": "svg", "bbox_inches": "tight", "metadata": DATELESS["svg"]}
-    how["transparent"] = True  # the page shows through
+    how: Any = {"format": "svg", "metadata": DATELESS["svg"], "transparent": True}  # the page shows through
     try:
-        with finished(figure), matplotlib.rc_context({**FILE_SETTINGS, "svg.fonttype": "path"}):
+        with (
+            finished(figure),
+            _placed(figure) as part,
+            matplotlib.rc_context({**FILE_SETTINGS, "svg.fonttype": "path"}),
+        ):
+            how["bbox_inches"] = part
             figure.savefig(light, **how)
             in_dark(figure)
             figure.savefig(dark, **how)
     finally:
         plt.close(figure)
     return light.getvalue(), dark.getvalue()
+
+
+@contextmanager
+def _placed(figure: Figure) -> Iterator[Bbox]:
+    """The part of a figure that holds something; inside, the figure is drawn as it is placed now.
+
+    Matplotlib would lay it out, draw it once to find that part, and draw it again, for each file.
+    """
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+    with matplotlib.rc_context(AS_PLACED):
+        figure.set_layout_engine(None)
+        try:
+            yield figure.get_tightbbox().padded(matplotlib.rcParams["savefig.pad_inches"])
+        finally:
+            figure.set_layout_engine(engine)
 
 
 def save_figure(ax: Axes, path: str | Path, *, close: bool = False) -> Path:
@@ -197,9 +221,9 @@ def save_figure(ax: Axes, path: str | Path, *, close: bool = False) -> Path:
     figure = ax.figure.canvas.figure
     style, width = _chosen.get()
     how: dict[str, Any] = {"format": suffix, "dpi": DOTS, "metadata": DATELESS[suffix]}
-    how["bbox_inches"] = None if width else "tight"  # a width that was asked for is kept
     try:
-        with finished(figure), matplotlib.rc_context(FILE_SETTINGS):
+        with finished(figure), _placed(figure) as part, matplotlib.rc_context(FILE_SETTINGS):
+            how["bbox_inches"] = None if width else part  # a width that was asked for is kept
             if style == "dark":
                 in_dark(figure)
             return write_whole(place, lambda to: figure.savefig(to, **how), "figure")
