@@ -328,8 +328,7 @@ def test_a_target_that_the_advised_runs_leave_far_beyond_is_doubted(fit):
 def test_an_answer_says_why_it_reckons_with_more_noise_than_the_fit(fit):
     """Twenty rows tell the noise of a law of five constants nearly as well as it is; eight do not."""
     wide = next_runs(fit, 1e21, **TARGET)
-    said = f"noise of a run {100 * wide.noise:.2g} % (that of the fit is {100 * fit.sigma:.2g} %; "
-    said += "as only 15 rows beyond its 5"
+    said = f"noise of a run {100 * wide.noise:.2g} % (that of the fit is {100 * fit.sigma:.2g} %; as only 15 rows"
     assert said in str(wide)
     many = replace(wide, fit=replace(fit, rows=500), noise=1.005 * fit.sigma)
     assert "that of the fit" not in str(many)

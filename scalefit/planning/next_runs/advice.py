@@ -67,7 +67,7 @@ class NextRuns(Shown):
 
     @property
     def ok(self) -> bool:
-        """Whether the fit has no warnings, and these runs with those advised support a forecast of the target."""
+        """Whether the fit has no warnings and the target is within reach once the advised runs have been made."""
         return self.fit.ok and not self.cautions
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
