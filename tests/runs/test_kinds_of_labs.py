@@ -310,3 +310,26 @@ def test_runs_called_as_splits_with_a_number_are_runs(read, name):
 def test_counts_with_a_power_and_a_unit_in_a_console(read, tokens):
     lines = [f"iteration: {s} / 400 | consumed_tokens: {tokens} | lm_loss: {loss(1e7, s)} | lr: 0.001\n" for s in STEPS]
     assert read("".join(lines), "train.log").curves["loss"].tolist() == [loss(1e7, s) for s in STEPS]
+
+
+@pytest.mark.parametrize("word", ["", " tokens"])
+def test_a_column_of_data_whose_cells_count_tokens(read, word):
+    rows = [f"| {size} | {n / 5e7:g}B{word} | {loss(n, 20)} |" for size, n in SIZES.items()]
+    table = read("\n".join(["| Params | Training data | Loss |", "|--|--|--|", *rows, ""]), "t.md").table
+    assert table["D"].tolist() == pytest.approx([20 * n for n in SIZES.values()])
+    assert "D" not in read("N,data,loss\n1e7,10K,3.5\n4e7,20K,3.25\n").table
+    assert "D" not in read("N,data,loss\n1e7,c4,3.5\n4e7,pile,3.25\n").table
+
+
+@pytest.mark.parametrize("page", ["README.md", "notes.txt"])
+def test_pages_above_the_folders_of_runs_are_passed_over(read, page):
+    logs = {f"r{at}/log.csv": "step,loss\n" + "".join(f"{s},{loss(n, s)}\n" for s in STEPS) for at, n in
+            enumerate(SIZES.values())}  # fmt: skip
+    runs = read({page: "# Our runs\nSome words.\n", "r0/stdout.log": "done\n", **logs}, "")
+    assert curves_are_planted(runs, sizes=False) and any(page in note.text for note in runs.notes)
+
+
+def test_rows_at_one_step_are_results_without_a_doubt(read):
+    rows = [f"{at},100,{n},{20 * n},{loss(n, 20)}" for at, n in enumerate([*SIZES.values(), 1.2e7])]
+    runs = read("\n".join(["trial,training_iteration,config/n_params,config/tokens,val_loss", *rows]))
+    assert runs.curves is None and len(runs) == 4 and not doubts(runs)

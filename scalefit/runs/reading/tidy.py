@@ -273,10 +273,11 @@ def _are_results(tidy: Tidy) -> bool:
     lengths = any(each.name == "step" and names_lengths(each.source) for each in tidy.bindings)
     if not are_final_results(frame, "step", configured(tidy.bindings), lengths):
         return False
-    one = "all rows stand at one step" if frame["step"].nunique() == 1 else "each has a name of its own"
-    told = f"{' and '.join(by)} differ between rows" if by else one
-    sure = lengths or "tokens" not in frame.columns or not by or not frame.duplicated(by).any()
-    text = f"each row is the result of a run and its step the length of that run: {told}"
+    one = "all rows stand at one step" if frame["step"].nunique() == 1 else "" if by else "each has a name of its own"
+    sure = lengths or one or "tokens" not in frame or not frame.duplicated(by).any()
+    text = (
+        f"each row is the result of a run and its step its length: {one or ' and '.join(by) + ' differ between rows'}"
+    )
     tidy.note("derived" if sure else "suspect", text, len(frame))
     return True
 
