@@ -195,7 +195,8 @@ def _counts(frame: pd.DataFrame, bound: Binding) -> bool:
 
 
 def plausible(frame: pd.DataFrame, bindings: list[Binding], where: str, ties: dict[str, str] | None) -> list[Binding]:
-    """The bindings, but for those whose name tells a unit that its values contradict: the column counts something else.
+    """The bindings, but for those whose name tells a unit that its values contradict: the column counts something else;
+    and C, where its values decide (see :func:`computed`).
 
     Raises InputError for such a column; with ``ties`` it stays unbound, and the message is put there.
 
@@ -222,4 +223,4 @@ def plausible(frame: pd.DataFrame, bindings: list[Binding], where: str, ties: di
         if ties is None:
             raise InputError(what, where=where, todo=todo)
         ties[each.name] = f"{what}; {todo}"
-    return kept
+    return computed(frame, kept, where)
