@@ -21,7 +21,7 @@ ALONG = 0.5  #: share of the scatter of a recipe that goes with size and data, f
 def untold(runs: Runs, laws: Sequence[Law]) -> list[str]:
     """One sentence for each such column: what it is, its values, and which law reads it.
 
-    Shapes, recipes in words and sweeps at one size have checks of their own. Columns that follow from one that is read
+    Shapes, recipes of text and sweeps at one size have checks of their own. Columns that follow from one that is read
     are none, nor are numbers of a recipe that move along with size and data, as a tuned learning rate does.
     """
     read = {column for law in laws for column in law.columns.values()} | {c for law in laws for c in law.path_columns}

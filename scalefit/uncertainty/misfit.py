@@ -24,7 +24,7 @@ import numpy as np
 from scalefit.laws.law import Law
 from scalefit.numerics import CLIP, FloatArray, spanned
 from scalefit.rows.rows import Rows
-from scalefit.rows.scale import maps_a_loss
+from scalefit.rows.scale import maps_a_loss, maps_losses
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.solve import Solution
 from scalefit.uncertainty.pieces import distinct, pieces
@@ -50,7 +50,7 @@ def shares_missed(law: Law, model: BoundLaw, rows: Rows, solution: Solution, log
     Of other maps from a loss, rows along a run count that are as far apart as their errors are correlated.
     """
     mapped, several = maps_a_loss(law), any(values.ndim > 1 for values in rows.variables.values())
-    if law.is_trajectory or several or (mapped and law.target == "loss") or (rows.in_curves and not mapped):
+    if law.is_trajectory or several or maps_losses(law) or (rows.in_curves and not mapped):
         return ALL
     apart = pieces(solution.residuals, rows.run_codes) if rows.in_curves else distinct(rows)
     first = np.unique(apart, return_index=True)[1]

@@ -317,10 +317,19 @@ def test_the_noise_of_few_rows_is_reckoned_higher_than_their_median_residual(fit
     assert noise_of(replace(fit, rows=rows, sigma=sigma, points=points)) == pytest.approx(wanted, rel=1e-6)
 
 
+def test_a_target_that_the_advised_runs_leave_far_beyond_is_doubted(fit):
+    """What is near enough once they are made is not: for that they are advised."""
+    for target, doubts in ((TARGET, []), ({"N": 1e13, "D": 1e15}, ["far-beyond"])):
+        found = next_runs(fit, 1e21, **target)
+        assert [check.code for check in found.cautions] == doubts
+        assert found.ok is (not doubts)
+
+
 def test_an_answer_says_why_it_reckons_with_more_noise_than_the_fit(fit):
     """Twenty rows tell the noise of a law of five constants nearly as well as it is; eight do not."""
     wide = next_runs(fit, 1e21, **TARGET)
-    said = f"noise of a run {100 * wide.noise:.2g} % (that of the fit is {100 * fit.sigma:.2g} %; 15 rows beyond its 5"
+    said = f"noise of a run {100 * wide.noise:.2g} % (that of the fit is {100 * fit.sigma:.2g} %; "
+    said += "as only 15 rows beyond its 5"
     assert said in str(wide)
     many = replace(wide, fit=replace(fit, rows=500), noise=1.005 * fit.sigma)
     assert "that of the fit" not in str(many)

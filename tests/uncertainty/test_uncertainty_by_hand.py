@@ -144,6 +144,18 @@ def test_a_narrow_range_of_scales_counts_as_a_tenth_of_a_decade_and_widths_as_tw
     assert widths.missed(find_law("power:over=width"), {"x": np.array([1e4])}) == pytest.approx([whole])
 
 
+def test_maps_between_losses_err_less_near_by_and_grow_more_but_not_those_of_fits_saved_before():
+    """Fitted from loss 4 to 2.5; what is asked for lies as far beyond as that is wide, and twice as far."""
+    law, far = find_law("loss-to-loss"), {"loss_source": 2.5 / 1.6 ** np.array([1.0, 2.0])}
+    before = cal.Calibration(1.0, 3, 9, -np.log10(4.0), -np.log10(2.5), change=1.0)
+    assert before.missed(law, far) == pytest.approx(np.hypot(0.006, 0.1 * np.array([1.0, 2.0]) ** 0.45))
+    found = replace(before, mapped=True).missed(law, far)
+    assert found == pytest.approx(np.hypot(0.006, 0.07 * np.array([1.0, 2.0]) ** 0.7))
+    source = rows_of(law, 3, loss_source=np.array([4.0, 3.0, 2.5]))
+    assert fitted_range(law, source, np.array([4.0, 3.0, 2.5]), True).mapped
+    assert not fitted_range(POWER, rows_of(POWER, 3, x=np.ones(3)), np.ones(3), True).mapped
+
+
 def test_along_a_curve_the_error_grows_in_proportion_to_the_distance():
     """Half as far beyond: half the error, where that of runs falls by 2^GROWTH."""
     curve, far = find_law("annealing"), {"S1": 10.0 ** np.array([4.0, 6.0]), "S2": np.ones(2)}

@@ -12,6 +12,7 @@ import pandas as pd
 
 from scalefit.answers import Shown, as_lines
 from scalefit.diagnosis.checks import Check
+from scalefit.diagnosis.reach import unsupported
 from scalefit.errors import InputError, counted
 from scalefit.fitting.cautions import how_far
 from scalefit.fitting.prediction import predict
@@ -66,8 +67,8 @@ class NextRuns(Shown):
 
     @property
     def ok(self) -> bool:
-        """Whether the fit has no warnings: advice from a doubtful fit is doubtful."""
-        return self.fit.ok
+        """Whether the fit has no warnings, and these runs with those advised support a forecast of the target."""
+        return self.fit.ok and not self.cautions
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """The candidates in size and data, coloured by what each alone would leave, and the advised runs."""
@@ -84,8 +85,8 @@ class NextRuns(Shown):
             return ""
         if self.noise <= LEAST_NOISE:
             return f" (the least that is reckoned with; that of the fit is {100 * own:.2g} %)"
-        few = f"{counted(left, 'row')} beyond its {self.fit.free} constants tell it badly"
-        return f" (that of the fit is {100 * own:.2g} %; {few}, so that more is reckoned with)"
+        few = f"{counted(left, 'row')} beyond its {self.fit.free} constants"
+        return f" (that of the fit is {100 * own:.2g} %; as only {few} tell it, more is reckoned with)"
 
     @property
     def lines(self) -> list[Line]:
@@ -172,12 +173,22 @@ def next_runs(
     every = table.assign(C=design.costs, half_width=alone)
     now = design.expected(())
     after = steps[-1] if steps else now
-    cautions = tuple(check for check in fit.cautions(**dict[str, Any](goal)) if check.code != "far-beyond")
+    cautions = [check for check in fit.cautions(**dict[str, Any](goal)) if check.code != "far-beyond"]
+    cautions += _still_far(fit, chosen, goal)
     known = [batch[: i + 1] for i in range(len(batch))] + [(int(k),) for k in np.flatnonzero(alone <= HALF * now)]
     half = _halving(design, money, known)
     return NextRuns(
-        fit, goal, money, chosen, predicted, now, after, half, every, price, failure, cautions, design.noise
+        fit, goal, money, chosen, predicted, now, after, half, every, price, failure, tuple(cautions), design.noise
     )
+
+
+def _still_far(fit: Fit, chosen: pd.DataFrame, goal: Mapping[str, float]) -> list[Check]:
+    """A doubt where the target lies too far beyond the runs even when those that are advised have been made."""
+    columns = fit.law.columns
+    runs = {name: (*fit.points.variables[name], *chosen[column]) for name, column in columns.items()}
+    text = unsupported(columns, runs, {name: np.array([goal[column]]) for name, column in columns.items()})
+    what = f"{text}, those that are advised among them: what is expected there rests on the law"
+    return [Check("far-beyond", f"{what}; give a nearer target, or a larger budget")] if text else []
 
 
 def _halving(design: Design, budget: float, known: Sequence[tuple[int, ...]] = ()) -> float:

@@ -73,11 +73,9 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool) -> Tidy:
     bindings, chosen = bound_rates(raw.frame, bindings)
     tidy = Tidy(raw.frame, "", where, bindings, dict(raw.scalars))
     tidy.identified, tidy.name, tidy.single = raw.identified, raw.name, raw.single
-    for kind, text in (("derived", chosen), ("converted", labels)):
+    for kind, text in (("derived", chosen), ("converted", labels), *(("ambiguous", each) for each in ties.values())):
         if text:
             tidy.note(kind, text)
-    for text in ties.values():
-        tidy.note("ambiguous", text)
     for remark in raw.remarks:
         tidy.note(remark.kind, f"{where}: {remark.text}", remark.count)
     _name_columns(tidy)
@@ -252,8 +250,8 @@ def _find_axis(tidy: Tidy) -> None:
         tidy.axis = "step" if name == "steps" else "tokens"
         _rename(tidy, {name: tidy.axis})
         text = f"{name} rise evenly from row to row{but}: the rows are logged along a run"
-        if sized := name == "tokens" and bool(telling(frame)):
-            text += ", of several sizes; if each row is the result of a run of its own, call that column D"
+        sized = name == "tokens" and bool(telling(frame))
+        text += ", of several sizes; if each row is the result of a run of its own, call that column D" * sized
         tidy.note("suspect" if but or sized else "derived", text, len(frame))
     if not tidy.axis and "step" not in columns:
         counters.refuse_counters_of_epochs(tidy.frame, tidy.where)
