@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from commands import run
 
 import scalefit as sf
 from scalefit.runs import read_runs
@@ -333,3 +334,22 @@ def test_rows_at_one_step_are_results_without_a_doubt(read):
     rows = [f"{at},100,{n},{20 * n},{loss(n, 20)}" for at, n in enumerate([*SIZES.values(), 1.2e7])]
     runs = read("\n".join(["trial,training_iteration,config/n_params,config/tokens,val_loss", *rows]))
     assert runs.curves is None and len(runs) == 4 and not doubts(runs)
+
+
+@pytest.mark.parametrize("kind", ["lists", "few rows"])
+def test_inspect_fit_and_watch_take_a_log_for_the_same(tmp_path, kind):
+    lists = json.dumps({"name": "a", "steps": STEPS, "loss": [loss(1e7, s) for s in STEPS]})
+    rows = [f"m{at},{b},{3.5 - at / 9 - b / 99}" for at in (1, 2) for b in range(1, 6)]
+    few = "\n".join(["model,tokens (B),loss", *rows])
+    path = tmp_path / ("a.jsonl" if kind == "lists" else "a.csv")
+    path.write_text((lists + "\n" if kind == "lists" else few + "\n"), encoding="utf-8")
+    over = "step" if kind == "lists" else "D"
+    found = {name: run(f"scalefit {name} {path}{rest}") for name, rest in
+             (("inspect", ""), ("fit", f" --law power-floor:over={over} --draws 0"), ("watch", ""))}  # fmt: skip
+    said = {name: "names several rows each" in result.output for name, result in found.items()}
+    if kind == "lists":
+        assert found["inspect"].exit_code == found["watch"].exit_code == 0 and not any(said.values())
+        assert "20 rows of 1 run" in found["fit"].output and "calm at step 400" in found["watch"].output
+    else:
+        assert said["inspect"] and said["fit"] and found["inspect"].exit_code == found["fit"].exit_code == 1
+        assert found["watch"].exit_code == 2 and "no steps" in found["watch"].output
