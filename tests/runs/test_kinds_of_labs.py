@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from commands import run
 
 import scalefit as sf
 from scalefit.runs import read_runs
@@ -310,3 +311,45 @@ def test_runs_called_as_splits_with_a_number_are_runs(read, name):
 def test_counts_with_a_power_and_a_unit_in_a_console(read, tokens):
     lines = [f"iteration: {s} / 400 | consumed_tokens: {tokens} | lm_loss: {loss(1e7, s)} | lr: 0.001\n" for s in STEPS]
     assert read("".join(lines), "train.log").curves["loss"].tolist() == [loss(1e7, s) for s in STEPS]
+
+
+@pytest.mark.parametrize("word", ["", " tokens"])
+def test_a_column_of_data_whose_cells_count_tokens(read, word):
+    rows = [f"| {size} | {n / 5e7:g}B{word} | {loss(n, 20)} |" for size, n in SIZES.items()]
+    table = read("\n".join(["| Params | Training data | Loss |", "|--|--|--|", *rows, ""]), "t.md").table
+    assert table["D"].tolist() == pytest.approx([20 * n for n in SIZES.values()])
+    assert "D" not in read("N,data,loss\n1e7,10K,3.5\n4e7,20K,3.25\n").table
+    assert "D" not in read("N,data,loss\n1e7,c4,3.5\n4e7,pile,3.25\n").table
+
+
+@pytest.mark.parametrize("page", ["README.md", "notes.txt"])
+def test_pages_above_the_folders_of_runs_are_passed_over(read, page):
+    logs = {f"r{at}/log.csv": "step,loss\n" + "".join(f"{s},{loss(n, s)}\n" for s in STEPS) for at, n in
+            enumerate(SIZES.values())}  # fmt: skip
+    runs = read({page: "# Our runs\nSome words.\n", "r0/stdout.log": "done\n", **logs}, "")
+    assert curves_are_planted(runs, sizes=False) and any(page in note.text for note in runs.notes)
+
+
+def test_rows_at_one_step_are_results_without_a_doubt(read):
+    rows = [f"{at},100,{n},{20 * n},{loss(n, 20)}" for at, n in enumerate([*SIZES.values(), 1.2e7])]
+    runs = read("\n".join(["trial,training_iteration,config/n_params,config/tokens,val_loss", *rows]))
+    assert runs.curves is None and len(runs) == 4 and not doubts(runs)
+
+
+@pytest.mark.parametrize("kind", ["lists", "few rows"])
+def test_inspect_fit_and_watch_take_a_log_for_the_same(tmp_path, kind):
+    lists = json.dumps({"name": "a", "steps": STEPS, "loss": [loss(1e7, s) for s in STEPS]})
+    rows = [f"m{at},{b},{3.5 - at / 9 - b / 99}" for at in (1, 2) for b in range(1, 6)]
+    few = "\n".join(["model,tokens (B),loss", *rows])
+    path = tmp_path / ("a.jsonl" if kind == "lists" else "a.csv")
+    path.write_text((lists + "\n" if kind == "lists" else few + "\n"), encoding="utf-8")
+    over = "step" if kind == "lists" else "D"
+    found = {name: run(f"scalefit {name} {path}{rest}") for name, rest in
+             (("inspect", ""), ("fit", f" --law power-floor:over={over} --draws 0"), ("watch", ""))}  # fmt: skip
+    said = {name: "names several rows each" in result.output for name, result in found.items()}
+    if kind == "lists":
+        assert found["inspect"].exit_code == found["watch"].exit_code == 0 and not any(said.values())
+        assert "20 rows of 1 run" in found["fit"].output and "calm at step 400" in found["watch"].output
+    else:
+        assert said["inspect"] and said["fit"] and found["inspect"].exit_code == found["fit"].exit_code == 1
+        assert found["watch"].exit_code == 2 and "no steps" in found["watch"].output

@@ -24,7 +24,7 @@ from scalefit.runs.formats.markdown import PAGES
 from scalefit.runs.formats.raw import RawTable, Remark
 from scalefit.runs.formats.text import is_latin, refuse_packed
 
-__all__ = ["RawTable", "Remark", "is_free_text", "patterns", "read_raw", "sources_in"]
+__all__ = ["RawTable", "Remark", "is_free_text", "patterns", "read_raw", "sources_below", "sources_in"]
 
 
 @functools.cache
@@ -126,10 +126,13 @@ def sources_in(folder: Path) -> tuple[list[Path], list[Path]]:
             return found + more, [file for file in rest if read.isdisjoint((file, *file.parents))] + others
     if not rest and (own := documents(folder)):
         return own, [file for file in files if fnmatchcase(file.name.lower(), "*.json") and file not in own]
-    if not rest:  # logs may lie any number of folders down
-        parts = [sources_in(part) for part in _folders(folder)]
-        return [path for found, _ in parts for path in found], [path for _, left in parts for path in left]
-    return rest, []
+    return (rest, []) if rest else sources_below(folder)
+
+
+def sources_below(folder: Path) -> tuple[list[Path], list[Path]]:
+    """As :func:`sources_in`, for what lies in the folders of a folder, any number of levels down."""
+    parts = [sources_in(part) for part in _folders(folder)]
+    return [path for found, _ in parts for path in found], [path for _, left in parts for path in left]
 
 
 def _elsewhere(folder: Path, reader: ModuleType, found: list[Path]) -> tuple[list[Path], list[Path]]:

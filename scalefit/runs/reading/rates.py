@@ -21,6 +21,7 @@ from scalefit.runs.wording import header_scale, told, words_of
 UNIT = re.compile(r"[mb](?:n|illion)?(?:\s*param(?:eter)?s?)?$", re.IGNORECASE)  #: at the end of a size
 SIZES, FEWEST_PARAMETERS = {"size", "model", "scale"}, 1e5  #: names of N where the cells are counts of parameters
 
+DATA, FEWEST_TOKENS = frozenset({"data", "training", "train", "pretraining", "seen"}), 1e8
 SIZED, WITHIN = (("N", "N_total"), ("D", "tokens")), 5.0  #: how far compute of a doubtful name may be from 6 N D
 #: by unit, what no model, run or training has more of
 MOST = {"parameters": 1e14, "tokens": 1e14, "optimiser steps": 1e10, "FLOP": 1e32}
@@ -86,6 +87,7 @@ def sized(frame: pd.DataFrame, bindings: list[Binding]) -> list[Binding]:
     """The bindings, and N bound to a column `size` if its cells say that they count parameters (60M, or millions)."""
     taken = {each.source for each in bindings}
     named = [name for name in map(str, frame.columns) if _bare(name) in SIZES and name not in taken]
+    bindings = _data_said(frame, bindings)
     if len(named) != 1 or {"N", "N_total"} & {each.name for each in bindings}:
         return bindings
     said, cells = told(named[0]), frame[named[0]].dropna()
@@ -95,6 +97,18 @@ def sized(frame: pd.DataFrame, bindings: list[Binding]) -> list[Binding]:
     else:
         counts = len(cells) > 0 and all(states_unit(cell) and UNIT.search(str(cell)) for cell in cells)
     return [*bindings, Binding("N", named[0], "guessed", scale)] if counts else bindings
+
+
+def _data_said(frame: pd.DataFrame, bindings: list[Binding]) -> list[Binding]:
+    """The bindings, and D bound to a column `data` or `training data` whose cells are counts of tokens, such as 20B."""
+    names = [name for name in map(str, frame.columns) if "data" in words_of(name) and words_of(name) <= DATA]
+    if len(names) != 1 or {"D", "tokens", names[0]} & {each for b in bindings for each in (b.name, b.source)}:
+        return bindings
+    cells = frame[names[0]].dropna()
+    plain = cells.astype(str).str.replace(r"\s*tok(?:en)?s?$", "", regex=True, case=False)
+    stated = len(cells) > 0 and not pd.api.types.is_numeric_dtype(cells.dtype) and all(map(states_unit, plain))
+    large = stated and (numbers(plain, "") >= FEWEST_TOKENS).all()
+    return [*bindings, Binding("D", names[0], "guessed")] if large else bindings
 
 
 def labelled(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
@@ -181,7 +195,8 @@ def _counts(frame: pd.DataFrame, bound: Binding) -> bool:
 
 
 def plausible(frame: pd.DataFrame, bindings: list[Binding], where: str, ties: dict[str, str] | None) -> list[Binding]:
-    """The bindings, but for those whose name tells a unit that its values contradict: the column counts something else.
+    """The bindings, but for those whose name tells a unit that its values contradict: the column counts something else;
+    and C, where its values decide (see :func:`computed`).
 
     Raises InputError for such a column; with ``ties`` it stays unbound, and the message is put there.
 
@@ -208,4 +223,4 @@ def plausible(frame: pd.DataFrame, bindings: list[Binding], where: str, ties: di
         if ties is None:
             raise InputError(what, where=where, todo=todo)
         ties[each.name] = f"{what}; {todo}"
-    return kept
+    return computed(frame, kept, where)

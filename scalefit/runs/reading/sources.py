@@ -17,7 +17,7 @@ import pandas as pd
 
 from scalefit.errors import InputError, all_of, listed
 from scalefit.parallel import each
-from scalefit.runs.formats import RawTable, Remark, is_free_text, read_raw, sources_in
+from scalefit.runs.formats import RawTable, Remark, is_free_text, read_raw, sources_below, sources_in
 from scalefit.runs.formats import pattern as own_pattern
 from scalefit.runs.formats.split_files import joined_splits
 from scalefit.runs.formats.uneven import cells_of
@@ -139,12 +139,19 @@ def _of_path(path: Path, pattern: str | None) -> list[RawTable]:
             return error
 
     found, rest = _in_folder(path, pattern)
-    outcomes = each(tried, found, seconds=PER_BYTE * sum(file.stat().st_size for file in found if file.is_file()))
-    tables = [one for one in outcomes if isinstance(one, RawTable)]
-    refused = [one for one in outcomes if isinstance(one, InputError)]
-    rest = [*rest, *(file for file, one in zip(found, outcomes, strict=True) if isinstance(one, InputError))]
+    tables, outcomes = list[RawTable](), list[RawTable | InputError]()
+    for deeper in (False, True):
+        if deeper and not tables and pattern is None:  # pages and notes above the folders of the runs
+            found, more = sources_below(path)
+            rest = [*rest, *more]
+        elif deeper:
+            break
+        size = sum(file.stat().st_size for file in found if file.is_file())
+        outcomes += (made := each(tried, found, seconds=PER_BYTE * size))
+        tables = [one for one in made if isinstance(one, RawTable)]
+        rest = [*rest, *(file for file, one in zip(found, made, strict=True) if isinstance(one, InputError))]
     if not tables:
-        raise refused[0]
+        raise next(one for one in outcomes if isinstance(one, InputError))
     tables = joined_splits(tables)
     names = listed([file.name for file in rest], 5)
     left = [Remark("dropped", f"other files in the folder were not read: {names}", len(rest))] if rest else []

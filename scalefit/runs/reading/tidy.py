@@ -18,7 +18,7 @@ from scalefit.runs.formats.scaled_headers import refuse_logarithms
 from scalefit.runs.matching import Binding, match
 from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
 from scalefit.runs.reading import counters
-from scalefit.runs.reading.rates import bound_rates, computed, configured, labelled, plausible, sized, training_loss
+from scalefit.runs.reading.rates import bound_rates, configured, labelled, plausible, sized, training_loss
 from scalefit.runs.reading.results import (
     are_final_results,
     logged_evenly,
@@ -69,7 +69,6 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool) -> Tidy:
     refuse_logarithms(rename, where)
     bindings = match(raw.frame.columns, rename, where, columns_of_words(raw.frame), ties if tell_ties else None)
     bindings = plausible(raw.frame, sized(raw.frame, bindings), where, ties if tell_ties else None)
-    bindings = computed(raw.frame, bindings, where)
     refuse_clock(raw, {binding.name for binding in bindings})
     bindings, chosen = bound_rates(raw.frame, bindings)
     tidy = Tidy(raw.frame, "", where, bindings, dict(raw.scalars))
@@ -271,10 +270,9 @@ def _are_results(tidy: Tidy) -> bool:
     lengths = any(each.name == "step" and names_lengths(each.source) for each in tidy.bindings)
     if not are_final_results(frame, "step", configured(tidy.bindings), lengths):
         return False
-    one = "all rows stand at one step" if frame["step"].nunique() == 1 else "each has a name of its own"
-    told = f"{' and '.join(by)} differ between rows" if by else one
-    sure = lengths or "tokens" not in frame.columns or not by or not frame.duplicated(by).any()
-    text = f"each row is the result of a run and its step the length of that run: {told}"
+    one = "all rows stand at one step" if frame["step"].nunique() == 1 else "" if by else "each has a name of its own"
+    sure = lengths or one or "tokens" not in frame or not frame.duplicated(by).any()
+    text = f"each row is the result of a run, its step the length: {one or ' and '.join(by) + ' differ between rows'}"
     tidy.note("derived" if sure else "suspect", text, len(frame))
     return True
 
