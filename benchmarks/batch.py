@@ -146,9 +146,10 @@ def bounds() -> None:
     model = bind(sf.find_law("chinchilla"), {"N": N, "D": D})
     solution = solve(model, loss, None, Settings(delta=DELTA))
     given = model, Objective("log", "huber", DELTA), loss, np.ones(len(loss)), solution.theta, np.arange(len(loss))
+    resampled = {"method": "pairs", "sigma": solution.sigma}
     jobs: dict[str, tuple[Callable[[], object], int]] = {
         f"a global fit of {what}": (lambda: solve(model, loss, None, Settings(delta=DELTA)), 2),
-        "4,000 resamples of it": (lambda: bootstrap(*given, draws=4000, seed=0, method="pairs"), 2),
+        "4,000 resamples of it": (lambda: bootstrap(*given, draws=4000, seed=0, **resampled), 2),
     }
     for name, runs, of in annealing_curves():
         law = sf.find_law(name)
@@ -174,7 +175,8 @@ def workers() -> None:
     model = bind(sf.find_law("chinchilla"), {"N": N, "D": D})
     solution = solve(model, loss, None, Settings(delta=DELTA))
     given = model, Objective("log", "huber", DELTA), loss, np.ones(len(loss)), solution.theta, np.arange(len(loss))
-    jobs = {n: (lambda n=n: bootstrap(*given, draws=8000, seed=0, method="pairs", workers=n)) for n in (1, 2)}
+    resampled = {"draws": 8000, "seed": 0, "method": "pairs", "sigma": solution.sigma}
+    jobs = {n: (lambda n=n: bootstrap(*given, **resampled, workers=n)) for n in (1, 2)}
     for job in jobs.values():
         job()  # the workers start
     one, two = interleaved({str(n): job for n, job in jobs.items()}, time.perf_counter)
@@ -191,9 +193,8 @@ def draws(python: str) -> None:
     def solver() -> None:
         model = bind(sf.find_law("chinchilla"), {"N": N, "D": D})
         found = solve(model, loss, None, Settings(loss="squared"))
-        bootstrap(
-            model, found.objective, loss, np.ones(len(loss)), found.theta, np.arange(len(loss)), draws=1000, seed=0
-        )
+        given = model, found.objective, loss, np.ones(len(loss)), found.theta, np.arange(len(loss))
+        bootstrap(*given, draws=1000, seed=0, method="pairs", sigma=found.sigma)
 
     named = {"test_set_id": "a", "model_size__n_params": N, "dataset_size__n_tokens": D, "test_loss__loss": loss}
     with tempfile.TemporaryDirectory() as folder:

@@ -104,9 +104,8 @@ def row_bootstrap(case: Case, fit: sf.Fit) -> Ends | None:
     rows = len(ready.values)
     theta = np.array([np.log(fit[c.name]) if c.log else fit[c.name] for c in ready.model.coordinates])
     objective = Objective(fit.settings.residuals, fit.settings.loss, fit.delta)
-    draws = bootstrap(
-        ready.model, objective, ready.values, np.ones(rows), theta, np.arange(rows), draws=DRAWS, seed=1, method="pairs"
-    )
+    given = ready.model, objective, ready.values, np.ones(rows), theta, np.arange(rows)
+    draws = bootstrap(*given, draws=DRAWS, seed=1, method="pairs", sigma=fit.sigma)
     table = ready.model.vector(draws)
     variables = rows_of(fit, case.large, measured=False).variables
     with np.errstate(all="ignore"):

@@ -228,9 +228,8 @@ def resamples(count: int = 4000) -> None:
     objective, rows = Objective("log", "huber", DELTA), np.arange(len(loss))
 
     def ours() -> np.ndarray:
-        return bootstrap(
-            model, objective, loss, np.ones(len(loss)), solution.theta, rows, draws=count, seed=0, method="pairs"
-        )
+        given = model, objective, loss, np.ones(len(loss)), solution.theta, rows
+        return bootstrap(*given, draws=count, seed=0, method="pairs", sigma=solution.sigma)
 
     def peer() -> np.ndarray:
         rng = np.random.default_rng(0)

@@ -84,7 +84,28 @@ def marin(data: Path) -> Iterator[tuple[str, pd.DataFrame]]:
     yield "marin", table[table["kind"] == "isoflop"]
 
 
-SETS = {"chinchilla": chinchilla, "porian": porian, "families": families, "marin": marin}
+def gemstones(data: Path) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The cooled-down checkpoints of arXiv:2502.06857: widths and depths at several lengths."""
+    table = pd.read_csv(data / "gemstones" / "loss_cool_end.csv")
+    yield "gemstones", table.rename(columns={"params": "N", "tokens": "D"})
+
+
+def overtrained(data: Path) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The three data sets of arXiv:2403.08540, each trained on 5 to 640 tokens per parameter; the loss on C4."""
+    table = pd.read_csv(data / "gadre_overtraining" / "runs.csv")
+    table = table.rename(columns={"params": "N", "tokens": "D", "loss_c4_val": "loss"})
+    for name, rows in table.groupby("train_dataset"):
+        yield f"over-trained {name}", rows
+
+
+def fresh(data: Path) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The runs of arXiv:2305.16264 that read no token twice."""
+    table = pd.read_csv(data / "datablations" / "all_296.csv")
+    yield "datablations", table[table["epochs"] <= 1].rename(columns={"params": "N", "tokens": "D"})
+
+
+SETS = {"chinchilla": chinchilla, "porian": porian, "families": families, "marin": marin, "gemstones": gemstones}
+SETS |= {"overtrained": overtrained, "fresh": fresh}
 
 
 def fitted(runs: pd.DataFrame, **settings: object) -> sf.Fit:

@@ -86,8 +86,9 @@ def together(sets: list[pd.DataFrame]) -> list[dict[str, tuple[float, float]]]:
     for i, (runs, model) in enumerate(zip(sets, models, strict=True)):
         theta, objective = found.theta[i], Objective("log", "huber", float(found.delta[i]))
         given = model, objective, values[i], np.ones(n), theta, np.arange(n)
-        draws = bootstrap(*given, draws=DRAWS, seed=i, sigma=float(found.sigma[i]))
-        few = small_sample(n, n, len(model.coordinates), "pairs" if n >= FEW_BLOCKS else "bayesian")
+        method = "pairs" if n >= FEW_BLOCKS else "bayesian"
+        draws = bootstrap(*given, draws=DRAWS, seed=i, method=method, sigma=float(found.sigma[i]))
+        few = small_sample(n, n, len(model.coordinates), method)
         table = model.vector(np.concatenate([theta[None], draws]))
         surface = surface_of(LAW, table, cost_of(None, ("N", "D"), None, {}), {})
         C, truth = truth_of(runs)

@@ -111,8 +111,9 @@ class Batch:
         values, model, theta, n = self.values[i], self.models[i], self.found.theta[i], self.values.shape[1]
         objective, blocks = Objective("log", "huber", float(self.found.delta[i])), np.arange(n)
         given = model, objective, values, np.ones(n), theta, blocks
-        draws = bootstrap(*given, draws=DRAWS, seed=seed, sigma=float(self.found.sigma[i]))
-        few = small_sample(n, n, len(model.coordinates), "pairs" if n >= FEW_BLOCKS else "bayesian")
+        method = "pairs" if n >= FEW_BLOCKS else "bayesian"
+        draws = bootstrap(*given, draws=DRAWS, seed=seed, method=method, sigma=float(self.found.sigma[i]))
+        few = small_sample(n, n, len(model.coordinates), method)
         return Joint(self.law, model.vector(np.concatenate([theta[None], draws])), few)
 
 

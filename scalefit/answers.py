@@ -165,16 +165,16 @@ def interval(ends: tuple[float, float, float], form: str = ".3g") -> str:
     return f"{value} [{low}, {high}]" if ends[1] == ends[1] else value
 
 
-def far_out(decades: float) -> str:
-    """How far a point lies outside the fitted runs, as text.
+def far_out(decades: float, side: str = "beyond") -> str:
+    """How far a point lies outside the fitted runs, and on which side of them, as text.
 
-    >>> far_out(0.74), far_out(3.2), far_out(0.001)
-    ('5.5 times beyond the fitted runs', '1,600 times beyond the fitted runs', 'within the fitted runs')
+    >>> far_out(0.74), far_out(3.2, "below"), far_out(0.001)
+    ('5.5 times beyond the fitted runs', '1,600 times below the fitted runs', 'within the fitted runs')
     """
     if not decades >= LEAST_FAR:
         return "within the fitted runs"
     factor = float(f"{10**decades:.2g}") if decades < MOST_FAR else math.inf
-    return f"{f'{factor:g}' if factor < 100 else f'{factor:,.0f}'} times beyond the fitted runs"
+    return f"{f'{factor:g}' if factor < 100 else f'{factor:,.0f}'} times {side} the fitted runs"
 
 
 def rounded(value: float, low: float, high: float) -> str:

@@ -1,13 +1,17 @@
-"""Text from files as it may be shown: control characters escaped, so that none reaches a terminal or a figure.
+"""How text from files is written: escaped where it is shown, and between backquotes where an expression names a column.
 
 Control characters can move the cursor, clear the screen, rename the window or turn a line around. Names, cells, notes
 and messages all hold text from files, so text is escaped where it enters (names and words of tables, saved fits) and
-once more where it leaves (the command line).
+once more where it leaves (the command line). A column name that is no identifier is quoted: `` `GPU Count` == 4 ``.
 """
 
 from __future__ import annotations
 
+import ast
+import keyword
+import math
 import re
+import unicodedata
 from typing import Any
 
 #: C0 and C1 controls, line and paragraph separators, marks that turn or hide text, halves of pairs, tags
@@ -52,3 +56,51 @@ def plain_words(value: Any) -> Any:
     if isinstance(value, dict):
         return {one_line(name): plain_words(each) for name, each in value.items()}
     return [plain_words(each) for each in value] if isinstance(value, list) else value
+
+
+#: names that mean a number unless they are quoted
+CONSTANTS = {"pi": math.pi, "e": math.e}
+_TOKEN = re.compile(r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?P<name>(?:[^`\n]|``)+)`""")
+
+
+def quoted(name: str) -> str:
+    """A name as it must be written in an expression: between backquotes unless it is an identifier.
+
+    >>> quoted("N"), quoted("GPU Count"), quoted("optimizer.weight_decay"), quoted("lambda"), quoted("a`b")
+    ('N', '`GPU Count`', '`optimizer.weight_decay`', '`lambda`', '`a``b`')
+    """
+    plain = name.isidentifier() and not keyword.iskeyword(name) and unicodedata.normalize("NFKC", name) == name
+    return name if plain and name not in CONSTANTS else f"`{name.replace('`', '``')}`"
+
+
+def unquoted(text: str) -> tuple[str, dict[tuple[int, int], str]]:
+    """The text with an identifier of the same length for each quoted name, and the names by line and column.
+
+    >>> unquoted("`GPU Count` == 4")
+    ('(_________) == 4', {(1, 1): 'GPU Count'})
+    >>> unquoted("split == '`fit`'")
+    ("split == '`fit`'", {})
+    """
+    found: dict[tuple[int, int], str] = {}
+    parts, end = "", 0
+    for token in _TOKEN.finditer(text):
+        if token["name"] is None:
+            continue
+        parts += text[end : token.start()] + "("
+        line = parts.rpartition("\n")[2]
+        found[parts.count("\n") + 1, len(line.encode())] = token["name"].replace("``", "`")
+        parts, end = parts + "_" * len(token["name"]) + ")", token.end()
+    return parts + text[end:], found
+
+
+def put_names(tree: ast.expr, names: dict[tuple[int, int], str]) -> None:
+    """Restore the spelling of quoted names in a parsed tree, and mark them as quoted."""
+    for node in ast.walk(tree) if names else ():
+        if isinstance(node, ast.Name) and (node.lineno, node.col_offset) in names:
+            node.id = names[node.lineno, node.col_offset]
+            node.quoted = True  # type: ignore[attr-defined]
+
+
+def is_quoted(node: ast.Name) -> bool:
+    """Whether a name of a tree was written between backquotes."""
+    return bool(getattr(node, "quoted", False))

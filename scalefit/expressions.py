@@ -18,7 +18,7 @@ import numpy as np
 
 from scalefit.duals import differentiated
 from scalefit.errors import InputError
-from scalefit.quoting import CONSTANTS, is_quoted, put_names, quoted, unquoted
+from scalefit.escaping import CONSTANTS, is_quoted, put_names, quoted, unquoted
 
 __all__ = ["CHOICES", "CONSTANTS", "FUNCTIONS", "Expression", "parse", "quoted"]
 

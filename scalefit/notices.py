@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 NOTE, DOUBT = "note", "doubt"
@@ -25,6 +25,16 @@ class Notice:
 
 #: a line of an answer: what it says, or a remark on it
 Line = str | Notice
+
+
+def noted(texts: Iterable[str], doubts: Collection[str] = ()) -> list[Notice]:
+    """Remarks, each as a line of its own: notes, but for those among ``doubts``.
+
+    >>> print(*noted(["3 runs left out", "the sizes span one decade"], ["the sizes span one decade"]), sep="\\n")
+    3 runs left out
+    ! the sizes span one decade
+    """
+    return [Notice(text, DOUBT if text in doubts else NOTE) for text in texts]
 
 
 def doubted(texts: Iterable[str]) -> list[Line]:

@@ -39,7 +39,6 @@ WINGS = {
         "expressions.py",
         "numerics.py",
         "parallel.py",
-        "quoting.py",
         "status_line.py",
         "writing.py",
     ),

@@ -56,6 +56,7 @@ def test_a_value_has_the_digits_of_its_interval(value, low, high, said):
 )
 def test_how_far_out(decades, said):
     assert far_out(decades) == said
+    assert far_out(decades, "below") == said.replace("beyond", "below")
 
 
 def test_names_and_letters_are_counted_beyond_a_limit():

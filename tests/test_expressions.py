@@ -9,9 +9,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from scalefit.errors import InputError
+from scalefit.escaping import quoted
 from scalefit.expressions import CHOICES, FUNCTIONS, parse
 from scalefit.numerics import complex_step
-from scalefit.quoting import quoted
 
 VALUES = {"a": 1.3, "b": 0.7, "x": np.array([0.2, 0.9, 1.7, 2.6])}
 SMOOTH = ["exp", "sin", "cos", "tanh", "arctan"]

@@ -8,7 +8,7 @@ import click
 
 from scalefit.answers import interval
 from scalefit.cli import options
-from scalefit.cli.options import number, pairs, read, together
+from scalefit.cli.options import number, pairs, read, together, told
 from scalefit.cli.output import Answer, answering, records
 from scalefit.errors import InputError
 from scalefit.notices import Line, Notice
@@ -36,7 +36,8 @@ def command(
     **reading: Any,
 ) -> Answer:
     """FILES hold the loss along runs that differ in batch size (in tokens), learning rate and seed. Exit code 1 where
-    the steps determine no critical batch size, and for a target further beyond the measured batch sizes than they span.
+    the steps determine no critical batch size, where the fewest steps are at an end of the learning rates tried, and
+    for a target further beyond the measured batch sizes than they span.
 
     \b
     Example:
@@ -57,11 +58,10 @@ def command(
     measured = runs.table["batch"].astype(float)
     far = far_beyond("batch", [measured.min(), measured.max()], target) if target else ""
     lines = [*found.lines, *_learning_rate(rates, why), *_at(found, rates, target), *[Notice(far)] * bool(far)]
-    doubts = [doubt for doubt in (found.doubt, far) if doubt]
     missing = found.missing | ({"learning rate": why} if why else {})
-    content = _content(found, rates, target) | {"missing": missing, "doubts": doubts}
+    content = _content(found, rates, target) | {"missing": missing}
     undetermined = runs.curves is not None and "critical batch" in missing
-    return Answer(lines, content, found.reached, ok=not doubts and not undetermined)
+    return Answer(lines, content, found.reached, not undetermined, told(runs))
 
 
 def _target(at: tuple[str, ...]) -> float | None:
@@ -95,7 +95,7 @@ def _learning_rate(found: Transfer | None, why: str) -> list[Line]:
     for size, best in arm.optima.items():
         place = interval((best.lr, best.low, best.high))
         found_at = f"  batch {size:g}: {place}"
-        lines.append(Notice(f"batch {size:g}: {best.refused}") if best.refused else found_at)
+        lines.append(f"  no learning rate at batch {size:g}: {best.refused}" if best.refused else found_at)
     if arm.drift.value == arm.drift.value:
         theory = "theory: 1/2 under Adam and 1 under SGD, for batch sizes below the noise scale"
         lines.append(f"  lr ∝ batch^{interval(arm.drift, '.2f')} ({theory})")

@@ -30,6 +30,9 @@ LOSS = "The loss of a residual; huber and soft_l1 give outliers less weight."
 POINTS = "Rows read by a law without a schedule: the last of each run, or all; auto: all if only curves hold them."
 SKIP = "Leave out the rows up to this step; auto: the first steps that lie off the law of the later ones."
 EACH = "Fit the law to the rows of each value of this column (run, task, seed), all as one batch; prints a table."
+HELD = "the best on the same held-out rows first"
+UNTESTED = "the least misfit with a penalty for each constant first (nothing could be held out)"
+MISFIT = "error: none, since nothing was held out; misfit: of the rows that were fitted"
 TRIED = "error: mean on held-out rows; folds: ways of holding out that it could be refitted to; misfit: of all rows"
 OWN = "own rows: judged by its misfit over the share of the rows that its constants leave"
 DRAWS = (
@@ -204,8 +207,9 @@ def _answer(
         shown = pd.DataFrame(result.choice.errors).drop(columns="score")
         unseen = "own rows" if result.choice.tested else "untested"
         error = [f"{100 * e:.3g} %" if math.isfinite(e) else unseen for e in shown["error"]]
-        text += ["", "laws tried, the best on the same held-out rows first:", as_lines(shown.assign(error=error))]
-        text.append(f"  {TRIED}" + f"; {OWN}" * ("own rows" in error))
+        order, about = (HELD, TRIED) if result.choice.tested else (UNTESTED, MISFIT)
+        text += ["", f"laws tried, {order}:", as_lines(shown.assign(error=error))]
+        text.append(f"  {about}" + f"; {OWN}" * ("own rows" in error))
         text += [f"  not tried further: {line}" for line in told(dict(result.choice.refused))]
     if scores is not None:
         text += ["", "held out:", as_lines(scores)]

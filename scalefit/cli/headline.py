@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scalefit.answers import far_out, interval
+from scalefit.answers import interval
+from scalefit.fitting.cautions import how_far
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +22,7 @@ def forecasts(fit: Fit, point: pd.DataFrame) -> list[str]:
     for _, row in point.iterrows():
         where = ", ".join(f"{name} = {_said(float(row[name]))}" for name in names)
         ends = interval((float(row[fit.target]), float(row["low"]), float(row["high"])), ".4g")
-        lines.append(f"{fit.target} {ends}{f' at {where}' if where else ''}, {far_out(float(row['decades_beyond']))}")
+        lines.append(f"{fit.target} {ends}{f' at {where}' if where else ''}, {how_far(fit, row)}")
     return [*lines, *bracketed(point)]
 
 

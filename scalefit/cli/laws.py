@@ -41,13 +41,14 @@ def command(name: str | None, for_: str | None, bibtex: bool, target: str | None
     if for_:
         from scalefit.diagnosis.identifiable import identify
 
-        found = identify(options.read((for_,), **reading), target)
+        runs = options.read((for_,), **reading)
+        found = identify(runs, target)
         width = max(len(row.law) for row in found)
         briefly = [row.reason.removeprefix(f"{for_}: ").partition("; write --map")[0] for row in found]
         can = ["yes" if row.can else "no " for row in found]
         lines = [f"  {can:<4} {row.law:<{width}} {why}" for can, row, why in zip(can, found, briefly, strict=True)]
         rows = [{**vars(row), "doubts": "; ".join(row.doubts)} for row in found]
-        return Answer(lines, {"laws": [vars(row) for row in found]}, pd.DataFrame(rows))
+        return Answer(lines, {"laws": [vars(row) for row in found]}, pd.DataFrame(rows), notes=options.told(runs))
     if name:
         law = find_law(name)
         rows = [{"parameter": parameter, **vars(facts)} for parameter, facts in law.parameters.items()]

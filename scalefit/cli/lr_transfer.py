@@ -64,7 +64,8 @@ def command(
 ) -> Answer:
     """FILES hold learning-rate sweeps at several sizes: one row for each run, with a size, a learning rate and a final
     loss. --plot draws loss against learning rate. Exit code 1 for a target further beyond the measured sizes than they
-    span, and where the law contradicts a size whose best rate lies outside its grid.
+    span, where the law contradicts a size whose best rate lies outside its grid, where an optimum is in doubt, and
+    where another setting changes with the size or the learning rate.
 
     \b
     Example:

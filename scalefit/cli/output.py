@@ -55,7 +55,7 @@ class Answer:
     lines: Sequence[Line]  #: as text, with the doubts among them
     content: Mapping[str, Any]
     table: pd.DataFrame | None = None
-    ok: bool = True  #: False where a check failed
+    ok: bool = True  #: False where a check failed; a doubt among the lines or notes says as much
     notes: Sequence[Notice] = ()  #: how the logs were read; shown after the lines, alike ones as one
     figures: Sequence[Drawing] = ()  #: the answer is given whether or not they can be drawn
 
@@ -126,7 +126,7 @@ def answering(function: Callable[..., Answer]) -> Callable[..., None]:
         finally:  # whatever became of the figures
             written = [*wanted, *([shape.report] if shape.report else [])]
             _show(answer, written, failed, unused, shape)
-        doubtful = failed or doubts_of(answer.notes)
+        doubtful = failed or doubts_of([*answer.lines, *answer.notes])
         sys.exit(0 if (answer.ok and not doubtful) or exit_zero else 1)
 
     command.__doc__ = f"{sys.modules[function.__module__].__doc__}\n\n{cleandoc(function.__doc__ or '')}"
@@ -179,7 +179,8 @@ def _show(answer: Answer, written: Sequence[str], failed: Mapping[str, str], unu
         content = {"schema_version": SCHEMA, **answer.content}
         notes = [note.text for note in answer.notes]
         content |= {"read" if "notes" in content else "notes": notes} if notes else {}
-        doubts = list(dict.fromkeys([*content.get("doubts", ()), *doubts_of(answer.notes)]))
+        own = [] if {"warnings", "cautions"} & content.keys() else answer.lines  # these are the same with their codes
+        doubts = list(dict.fromkeys(doubts_of([*own, *answer.notes])))
         content |= {"doubts": doubts} if doubts else {}
         content |= {"figures_not_drawn": failed} if failed else {}
         content |= {"unused_options": unused} if unused else {}

@@ -12,7 +12,6 @@ from scalefit.cli.output import Answer, answering, coded, figures, records
 from scalefit.cli.usage import refuse_unread
 from scalefit.errors import InputError
 
-LAW = "chinchilla"
 BUDGETS = ("compute", "hours", "money", "inference_tokens", "cost", "active", "gpu")  #: what only a plan of sizes reads
 
 if TYPE_CHECKING:
@@ -37,14 +36,19 @@ if TYPE_CHECKING:
 @options.shared("--steps", show_default="the longest fitted run")
 @options.shared("--lr", show_default="the fitted peak")
 @options.shared("--at", metavar="N=7B|U=25B,...", help="Hold these; what else the law or the cost reads.")
-@options.shared("--law", default=LAW, help="The law to fit to FILE, or that of FIT.json in a file of yours.")
+@options.shared(
+    "--law",
+    default=None,
+    show_default="chinchilla; for --hyperparameters lr-batch-surface; for --schedules the best in a back-test",
+    help="The law to fit to FILE, or that of FIT.json in a file of yours.",
+)
 @options.shared("--draws", default=options.DRAWS)
 @options.shared("--seed", "--plot")
 @answering
 def command(
     files: tuple[str, ...],
     at: tuple[str, ...],
-    law: str,
+    law: str | None,
     draws: int,
     seed: int,
     plot: str | None,
@@ -102,9 +106,10 @@ def command(
     return Answer(found.lines, _content(found), found.table, found.ok, notes, figures(plot, found.plot))
 
 
-def _curves_or_fit(files: tuple[str, ...], law: str, given: dict[str, Any]) -> Fit | Runs:
+def _curves_or_fit(files: tuple[str, ...], law: str | None, given: dict[str, Any]) -> Fit | Runs:
     """What schedules are ranked by: a saved fit, or curves."""
     if files[0].endswith(".json") and len(files) == 1:
+        refuse_unread("a saved fit", files[0], "draws", "seed", *_of_law(law))
         return _saved(files[0], law)
     todo = "give a FIT.json of a law along the run, or loss curves under two or more schedules"
     wrong = InputError("schedules are ranked by a saved fit, or by curves", where="--schedules", todo=todo)
@@ -130,7 +135,7 @@ def _of_schedules(source: Fit | Runs, asked: dict[str, Any], given: dict[str, An
         answer["warnings"] = coded([*steps.cautions, *source.warnings])
         return Answer(steps.lines, answer, steps.table, steps.ok)
     own = {"steps": asked["steps"], "lr": options.number(asked["lr"], "--lr") if asked["lr"] else None}
-    own |= {"draws": asked["draws"], "seed": asked["seed"], "law": None if asked["law"] == LAW else asked["law"]}
+    own |= {"draws": asked["draws"], "seed": asked["seed"], "law": asked["law"]}
     found = rank_schedules(source, asked["schedules"], warmup=given["warmup"], **own, **held)
     fit = found.fit
     content: dict[str, Any] = {"law": fit.law.spec, "ranking": records(found.table), "shares": records(found.shares)}
@@ -151,6 +156,9 @@ def _of_hyperparameters(
     logs = tuple(name for name in files if Path(name).suffix != ".json")
     sources: list[Any] = [_saved(name, fitted["law"]) for name in files if Path(name).suffix == ".json"]
     sources += [options.read(logs, **reading)] if logs else []
+    if not logs:
+        unread = ("draws", "seed", *options.READING, *_of_law(fitted["law"], saved=bool(files)))
+        refuse_unread("--hyperparameters without run logs", "plan", *unread)
     given = {name: value for name, value in given.items() if value is not None}
     found = plan(hyperparameters=sources, **fitted, **given, **held)
     content: dict[str, Any] = {"at": found.at, "settings": records(found.table), "notes": list(found.notes)}
@@ -160,21 +168,26 @@ def _of_hyperparameters(
     return Answer(found.lines, content, found.table, found.ok, notes, figures(plot, found.plot))
 
 
-def source_of(files: tuple[str, ...], law: str, reading: dict[str, Any]) -> Fit | Runs:
+def source_of(files: tuple[str, ...], law: str | None, reading: dict[str, Any]) -> Fit | Runs:
     """The saved fit, or the run logs."""
     if Path(files[0]).suffix != ".json":
         return options.read(files, **reading)
     if len(files) > 1 or any(reading.values()):
         raise InputError("a saved fit beside run logs", where=files[0], todo="give the fit alone, or the logs alone")
-    refuse_unread("a saved fit", files[0], "draws", *(() if ".py" in law else ("law",)))
+    refuse_unread("a saved fit", files[0], "draws", "seed", *_of_law(law))
     return _saved(files[0], law)
 
 
-def _saved(path: str, law: str) -> Fit:
+def _of_law(law: str | None, saved: bool = True) -> tuple[str, ...]:
+    """The option of the law where nothing reads it: a saved fit has its own, unless that is defined in a file."""
+    return () if saved and law and ".py" in law else ("law",)
+
+
+def _saved(path: str, law: str | None) -> Fit:
     """A saved fit, whose law may be in a file of the user's."""
     from scalefit.fitting.saved import load_fit
 
-    return load_fit(path, law if ":" in law and ".py" in law else None)
+    return load_fit(path, law if law and ":" in law and ".py" in law else None)
 
 
 def _content(found: Plan) -> dict[str, Any]:

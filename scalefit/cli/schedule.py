@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scalefit.cli import options
-from scalefit.cli.options import number, read
+from scalefit.cli.options import number, read, told
 from scalefit.cli.output import Answer, OutputFile, answering, figures, records
 from scalefit.errors import InputError
 
@@ -52,7 +52,8 @@ def command(
     from scalefit.planning.run_schedule import schedule_of
 
     peak = number(lr, "--lr") if lr else None
-    found = schedule_of(read(files, **reading), run, peak, steps, rule, beta)
+    runs = read(files, **reading)
+    found = schedule_of(runs, run, peak, steps, rule, beta)
     if out and found.lr is None:
         todo = "log grad_norm, or write --map grad_norm=COLUMN"
         raise InputError("no refined schedule to write", where="--out", todo=todo)
@@ -64,10 +65,8 @@ def command(
     content |= {"sharpness_times_lr": records(found.sharpness), "schedule": records(found.table)}
     content |= {"notes": list(found.notes), "missing": found.missing}
     written = [f"written: {out}, {len(found.table)} rows of step and lr"] * bool(out)
-    never = len(found.sharpness) > 0 and found.warmup != found.warmup
-    return Answer(
-        [*found.lines, *written], content, found.table, not never, figures=figures(plot, lambda: _figure(found))
-    )
+    drawn = figures(plot, lambda: _figure(found))
+    return Answer([*found.lines, *written], content, found.table, notes=told(runs), figures=drawn)
 
 
 def _figure(found: RunSchedule) -> Axes:

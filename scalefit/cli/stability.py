@@ -37,8 +37,8 @@ def command(
     **reading: Any,
 ) -> Answer:
     """--plot draws the probe that is likeliest to cross its limit. Exit code 1 where a limit is more likely crossed
-    than not, where runs near this learning rate have diverged, where the log allows no forecast, and for a target
-    further beyond the measured sizes than they span.
+    than not, where runs near this learning rate have diverged, where the log allows no forecast or no interval,
+    and for a target further beyond the measured sizes than they span.
 
     \b
     Example:
@@ -63,9 +63,8 @@ def command(
     content |= {"forecasts": _records(found), "missing": found.missing, "settings": found.settings}
     content |= {"diverged_here": found.lost or None, "notes": list(found.notes)}
     content["far_beyond"] = list(found.far) or None
-    ok = bool(len(table)) and not found.likely and not found.far and not found.lost
     drawn = figures(plot, lambda: _figure(found, runs, settings))
-    return Answer(found.lines, content, table, ok, told(runs), drawn)
+    return Answer(found.lines, content, table, found.ok, told(runs), drawn)
 
 
 def _figure(found: Forecasts, runs: Runs, settings: dict[str, Any]) -> Axes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,10 @@ from scalefit.cli.output import Answer, OutputFile, answering, as_lines, records
 from scalefit.cli.train import plain, progress, read_toml, torch_is_there
 from scalefit.errors import InputError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_SHOWN = 40  #: runs that are printed
 QUESTIONS = "lr-transfer|chinchilla|annealing|encoder-decoder"  #: names of `scalefit.proxy.sweep.designs`
 SHOWN = ("run", "N", "D", "C", "loss", "val_loss", "status")  #: columns of a collected sweep that are always printed
 
@@ -143,7 +147,7 @@ def _collect(out: str, curves: bool, save: str | None) -> Answer:
     if save:
         write_text(save, table.to_csv(index=False), "table")
     constant = [name for name in table.columns if name not in SHOWN and table[name].nunique(dropna=False) < 2]
-    text = as_lines(table.drop(columns=constant if len(table) > 1 else []).head(40))
+    text = _shown(table.drop(columns=constant if len(table) > 1 else []))
     if constant and len(table) > 1:
         text += f"\n({len(constant)} columns that are the same in every row: --csv or --save FILE.csv writes them too)"
     return Answer([text], {"runs": records(table)}, table)
@@ -154,4 +158,16 @@ def _table(rows: list[dict[str, object]]) -> Answer:
 
     table = pd.DataFrame(rows)
     counts = ", ".join(f"{count} {name}" for name, count in table["status"].value_counts().items())
-    return Answer([as_lines(table.head(40)), counts], {"runs": rows}, table)
+    more = f", of which {MOST_SHOWN} are shown (--csv has all)" if len(table) > MOST_SHOWN else ""
+    return Answer([_shown(table), f"{counts}{more}"], {"runs": rows}, table)
+
+
+def _shown(table: pd.DataFrame) -> str:
+    """The first rows as text; what no run has yet is left out, what one lacks is empty, a mixture is in short."""
+
+    def cell(value: Any) -> Any:
+        if isinstance(value, dict):
+            return " ".join(f"{name}={each}" for name, each in value.items())
+        return "" if value is None or value != value else value
+
+    return as_lines(table.head(MOST_SHOWN).dropna(axis="columns", how="all").astype(object).map(cell))

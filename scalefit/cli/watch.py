@@ -62,9 +62,9 @@ def command(
     plot: str | None,
     **reading: Any,
 ) -> Answer:
-    """A run has diverged, is diverging (its loss rises ever faster), is stuck (at its initial loss), has risen (its
-    loss stands above an earlier level), has spikes, is calm, or is too short to judge. --plot draws one run: of several
-    the one that is worst off. Exit code 1 where a run has diverged or is diverging.
+    """A run has diverged, is diverging (its loss rises ever faster, or is lost and rises on), is stuck (at its initial
+    loss), has risen (its loss stands above an earlier level), has spikes, is calm, or is too short to judge. --plot
+    draws one run: of several the one that is worst off. Exit code 1 where a run has diverged or is diverging.
 
     --follow prints a line whenever a run is judged differently or a new warning appears. It ends by itself when every
     run has diverged, has ended by its log, or is at its last step (--steps, a column such as total_steps, --schedule).

@@ -9,6 +9,7 @@ between them (within their convex hull, in logarithms).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations, pairwise
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from scalefit.numerics import LEAST_BEYOND, MOST_BEYOND, FloatArray
 
+BEYOND, BELOW, OUTSIDE = "beyond", "below", "outside"  #: larger than the fitted rows, smaller, or neither
 SAME = 1e-9  #: decades by which distances differ through rounding
 #: columns that are taken two at a time: sizes, amounts of data, and compute
 TOGETHER = ("N", "N_total", "N_enc", "N_dec", "N_vocab", "D", "U", "C")
@@ -32,11 +34,53 @@ def furthest(
     0 inside. This is the column ``decades_beyond`` of predictions. ``columns`` names those that variables are read
     from; ``ranges``: those of the variables where ``fitted`` holds a sample of the rows alone.
     """
-    ranges = ranges or _ranges(columns, fitted)
-    far = [*decades_beyond(ranges, variables).values()]
-    far += [beyond for sides in together_beyond(columns, fitted, variables).values() for beyond, _ in sides]
+    far = [limit.far for limit in _limits(columns, fitted, variables, ranges)]
     count = max(len(values) for values in variables.values())
     return np.asarray(np.max([np.zeros(count), *far], axis=0))
+
+
+def side(
+    columns: Mapping[str, str],
+    fitted: Mapping[str, tuple[float, ...]],
+    variables: Mapping[str, FloatArray],
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+) -> str:
+    """On which side of the fitted rows a point lies, where it is furthest: beyond, below, or else outside them.
+
+    >>> [side({"N": "N"}, {"N": (1e6, 1e8)}, {"N": np.array([at])}) for at in (1e9, 1e5)]
+    ['beyond', 'below']
+    """
+    limits = _limits(columns, fitted, variables, ranges)
+    return max(limits, key=lambda limit: float(limit.far.max())).side if limits else BEYOND
+
+
+@dataclass(frozen=True)
+class _Limit:
+    """An end of a variable's range, or a side of the hull of two."""
+
+    what: str  #: which columns
+    side: str
+    far: FloatArray  #: decades by which each row lies on the other side (n,); negative inside
+    span: float  #: decades that the fitted rows span across it; NaN where they begin at 0
+    alone: bool
+
+
+def _limits(
+    columns: Mapping[str, str],
+    fitted: Mapping[str, tuple[float, ...]],
+    variables: Mapping[str, FloatArray],
+    ranges: Mapping[str, tuple[float, float]] | None,
+) -> list[_Limit]:
+    """What bounds the fitted rows."""
+    found = []
+    for name, (low, high) in (ranges or _ranges(columns, fitted)).items():
+        span = float(np.log10(high / low)) if low > 0 else np.nan
+        for word, ends in ((BEYOND, (0.0, high)), (BELOW, (low, np.inf))):
+            far = decades_beyond({name: ends}, variables) if ends != (0.0, np.inf) else {}
+            found += [_Limit(columns[name], word, beyond, span, True) for beyond in far.values()]
+    for names, sides in together_beyond(columns, fitted, variables).items():
+        found += [_Limit(names, word, beyond, span, False) for beyond, span, word in sides]
+    return found
 
 
 def unsupported(
@@ -51,30 +95,24 @@ def unsupported(
     >>> unsupported({"N": "N"}, {"N": (1e6, 1e7)}, {"N": np.array([1e9])})
     'N lies 2 decades beyond the fitted runs, which span 1'
     """
-    ranges, alone = ranges or _ranges(columns, fitted), []
-    for name, beyond in decades_beyond(ranges, variables).items():
-        low, high = ranges[name]
-        alone.append((float(beyond.max()), f"{columns[name]} lies", float(np.log10(high / low)) if low > 0 else np.nan))
-    together = [
-        (float(beyond.max()), f"{names} together lie", span)
-        for names, sides in together_beyond(columns, fitted, variables).items()
-        for beyond, span in sides
-    ]
-    for asked in (alone, together):
-        far = max((each for each in asked if too_far(each[0], each[2])), default=None)
+    limits = _limits(columns, fitted, variables, ranges)
+    for alone, lies in ((True, "lies"), (False, "together lie")):
+        far = [(float(limit.far.max()), limit) for limit in limits if limit.alone == alone]
+        far = [each for each in far if too_far(each[0], each[1].span)]
         if far:
-            return f"{far[1]} {in_words(far[0], far[2], runs)}"
+            decades, limit = max(far, key=lambda each: each[0])
+            return f"{limit.what} {lies} {in_words(decades, limit.span, runs, limit.side)}"
     return ""
 
 
-def in_words(decades: float, span: float, runs: str) -> str:
-    """A distance beyond runs, and what these span.
+def in_words(decades: float, span: float, runs: str, side: str = BEYOND) -> str:
+    """A distance beyond runs, or on another side of them, and what these span.
 
     >>> in_words(1.0, 1e-16, "the runs")
     '1 decade beyond the runs, which span 0'
     """
     far = f"{decades:.2g} decade{'s' * (f'{decades:.2g}' != '1')}"
-    return f"{far} beyond {runs}, which {'begin at 0' if np.isnan(span) else f'span {span * (span > SAME):.2g}'}"
+    return f"{far} {side} {runs}, which {'begin at 0' if np.isnan(span) else f'span {span * (span > SAME):.2g}'}"
 
 
 def _ranges(columns: Mapping[str, str], fitted: Mapping[str, tuple[float, ...]]) -> Mapping[str, tuple[float, float]]:
@@ -114,15 +152,15 @@ def decades_beyond(
 
 def together_beyond(
     columns: Mapping[str, str], fitted: Mapping[str, tuple[float, ...]], variables: Mapping[str, FloatArray]
-) -> dict[str, list[tuple[FloatArray, float]]]:
+) -> dict[str, list[tuple[FloatArray, float, str]]]:
     """How far each row lies beyond each side of the fitted rows in two sizes or amounts of data, by the two columns.
 
-    In decades (n,), negative inside; with what the rows span across that side.
+    In decades (n,), negative inside; with what the rows span across that side, and where it lies.
 
     >>> fitted = {"N": (1e6, 1e6, 1e8), "D": (1e9, 1e11, 1e9)}
     >>> found = together_beyond({"N": "N", "D": "D"}, fitted, {"N": np.array([1e8]), "D": np.array([1e11])})
-    >>> [(name, far.round(9).tolist(), round(span, 9)) for name, sides in found.items() for far, span in sides]
-    [('N and D', [1.0], 1.0)]
+    >>> [(far.round(9).tolist(), round(span, 9), where) for far, span, where in found["N and D"]]
+    [([1.0], 1.0, 'beyond')]
     """
     given = [name for name, column in columns.items() if column in TOGETHER and name in variables]
     names = [name for name in given if np.ndim(variables[name]) == 1]
@@ -135,7 +173,10 @@ def together_beyond(
             sides = _sides(fitted[one], fitted[other])
             beyond = [along * x + across * y - place for along, across, place, _ in sides]
         far = [np.where(np.isnan(each), -np.inf, each) for each in beyond]
-        found[f"{columns[one]} and {columns[other]}"] = list(zip(far, sides[:, 3].tolist(), strict=True))
+        found[f"{columns[one]} and {columns[other]}"] = [
+            (beyond, float(span), BEYOND if min(x, y) > 0 else BELOW if max(x, y) < 0 else OUTSIDE)
+            for beyond, (x, y, _, span) in zip(far, sides, strict=True)
+        ]
     return found
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from scalefit.answers import far_out
 from scalefit.diagnosis.checks import Check
 from scalefit.diagnosis.image import without_image
-from scalefit.diagnosis.reach import unsupported
+from scalefit.diagnosis.reach import side, unsupported
 from scalefit.errors import FitWarning, counted
 from scalefit.fitting.prediction import Asked, Data, Plan, Point, asked_for, ends, predict
 from scalefit.fitting.recipe import another_recipe, asked_recipe, off_the_line
@@ -63,13 +64,22 @@ def able(fit: Fit, data: Data, at: Point) -> tuple[Fit, Point]:
     return one, own_point(one.law, at)
 
 
+def how_far(fit: Fit, row: Mapping[str, Any] | pd.Series) -> str:
+    """How far a row of predictions lies outside the fitted runs, as text, and whether beyond or below them."""
+    law = fit.law.columns
+    variables = {name: np.array([float(row[column])]) for name, column in law.items() if column in row}
+    columns = {name: law[name] for name in variables}
+    ranges = None if fit.ranges is None else {name: fit.ranges[name] for name in variables if name in fit.ranges}
+    return far_out(float(row["decades_beyond"]), side(columns, fit.points.variables, variables, ranges))
+
+
 def far_beyond(fit: Fit, variables: Mapping[str, FloatArray]) -> list[Check]:
     """A warning where what is asked for lies further outside the fitted runs than these span that way, or two decades.
 
     In a variable, or in two sizes or amounts of data together.
     """
     text = unsupported(fit.law.columns, fit.points.variables, variables, fit.ranges)
-    what = "the data do not support a prediction so far out; add larger runs, and see scalefit backtest"
+    what = "the data do not support a prediction so far out; add runs nearer to it, and see scalefit backtest"
     return [Check("far-beyond", f"{text}: {what}")] if text else []
 
 

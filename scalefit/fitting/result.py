@@ -20,7 +20,7 @@ from scalefit.fitting.lmfit_bridge import to_lmfit
 from scalefit.fitting.prediction import last_point, predict, score
 from scalefit.fitting.summary import STATUSES, as_html, as_text
 from scalefit.laws.law import Law
-from scalefit.notices import DOUBT, NOTE, Notice
+from scalefit.notices import Notice, noted
 from scalefit.rows.points import Points
 from scalefit.runs.columns import COLUMNS
 from scalefit.solver.solve import Settings, Starts
@@ -88,7 +88,7 @@ class Fit:
     @property
     def told(self) -> list[Notice]:
         """The notes with their severity."""
-        return [Notice(text, DOUBT if text in self.doubts else NOTE) for text in self.notes]
+        return noted(self.notes, self.doubts)
 
     @property
     def table(self) -> pd.DataFrame:

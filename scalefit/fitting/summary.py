@@ -134,7 +134,8 @@ def _allowed(calibration: Calibration | EarlierCalibration) -> str:
     size = f"{calibration.factor:.2g} times what laws usually miss"
     if calibration.misfit == 1:
         return f"{allowed}: {size}"
-    return f"{allowed}: {size}, with a probability of {min(max(round(100 * calibration.misfit), 1), 99)} %"
+    whole = dict(calibration.mixed).get(1.0, 0.0)
+    return f"{allowed}: {size}, with a probability of {min(max(round(100 * whole), 1), 99)} %, and else less"
 
 
 def remarks(fit: Fit) -> list[Line]:

@@ -104,7 +104,7 @@ class BatchAnswer(Shown):
             lines += [head, as_lines(_as_text(self.noise), 3), ""]
         edges = zip(self.reached["batch"], self.reached["edge"], strict=True)
         edge = [f"batch {batch:g}: {where}; add learning rates beyond it" for batch, where in edges if where]
-        lines += doubted(note for note in (self.doubt, *edge, *self.notes) if note)
+        lines += [*doubted(each for each in (self.doubt, *edge) if each), *self.notes]
         lines += [f"no {name}: {why}" for name, why in self.missing.items()]
         return lines[:-1] if lines and lines[-1] == "" else lines
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from scalefit.answers import Shown
 from scalefit.errors import InputError
-from scalefit.notices import Line, Notice, doubted
+from scalefit.notices import Line, Notice
 from scalefit.numerics import FloatArray
 from scalefit.runs import Runs, runs_of
 from scalefit.schedules.theory import refine_schedule, smooth_norms
@@ -66,8 +66,7 @@ class RunSchedule(Shown):
                 f"  share of the peak, by share of the run: {'   '.join(rates)}",
                 "  tune the peak again: the log gives only the shape, not the height",
             ]
-        lines += doubted(self.notes)
-        return [*lines, *(f"no {name}: {why}" for name, why in self.missing.items())]
+        return [*lines, *self.notes, *(f"no {name}: {why}" for name, why in self.missing.items())]
 
 
 def schedule_of(

@@ -25,6 +25,7 @@ SIZE = (6.0, 4.2)  #: inches, of a figure that was not given axes
 DOTS = 200  #: per inch, in a PNG
 PANEL_SHARE = (3.6, 1.0)  #: heights of the main axes and of the learning-rate panel
 MOST_LINES = 2  #: of a warning; twice as many where they are short
+LETTERS = 16.5  #: of a small text, an inch
 NARROW_COLUMNS = 60  #: letters of a line below which it is short
 #: applies while a file is written only: text stays text in a PDF, equal figures give equal files
 FILE_SETTINGS: Any = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "scalefit"}
@@ -36,6 +37,7 @@ STYLES: dict[str, Any] = {
     "dark": {},
     "paper": {"font.size": 8, "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6},
 }
+LEAST_ROW, ROUND_ROWS = 0.17, 1.4  #: inches, of a row of a small text, and of what stands above and below all rows
 NARROW = 5.0  #: inches, of a figure below which letters are those of a paper
 TALLER = 0.25  #: how much of the height that a narrow figure would lose is kept
 PAPER_WIDTH = 5.5  #: inches, of a figure for a paper unless another width is given
@@ -99,7 +101,10 @@ def limit(ax: Axes, values: np.ndarray, share: float, last: float) -> None:
 
 
 def rows(ax: Axes, names: Sequence[str]) -> None:
-    """One named row for each thing, the first on top."""
+    """One named row for each thing, the first on top; a narrow figure of its own grows until they stand apart."""
+    figure = ax.figure.canvas.figure
+    if figure.axes == [ax] and ax.get_subplotspec() is not None:
+        figure.set_figheight(max(figure.get_figheight(), LEAST_ROW * len(names) + ROUND_ROWS))
     ax.grid(False, axis="y")
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.4, -0.6)
@@ -136,12 +141,16 @@ def warn(ax: Axes, fit: Fit) -> None:
     warn_of(ax, [check.text for check in fit.warnings], f"{fit.status}: ")
 
 
-def warn_of(ax: Axes, texts: Sequence[str], head: str = "") -> None:
-    """A short red line above the axes with the first of some warnings and the number of others."""
+def warn_of(ax: Axes, texts: Sequence[str], head: str = "", *, across: bool = False) -> None:
+    """A short red line above the axes with the first of some warnings and the number of others.
+
+    ``across`` the figure, which has no other axes: names of rows leave the axes little of its width.
+    """
     if not texts:
         return
     more = f" (and {len(texts) - 1} more)" if len(texts) > 1 else ""
-    columns = max(30, int(ax.get_window_extent().width / ax.figure.dpi * 16.5))
+    width = ax.figure.bbox.width if across else ax.get_window_extent().width
+    columns = max(30, int(width / ax.figure.dpi * LETTERS))
     whole = f"{head}{texts[0]}".replace(" %", "\N{NO-BREAK SPACE}%")
     lines = textwrap.wrap(whole, columns)
     if len(lines) == MOST_LINES:  # no single word on the second line
@@ -151,7 +160,11 @@ def warn_of(ax: Axes, texts: Sequence[str], head: str = "") -> None:
         lines = lines[:most]
         whole_words = lines[-1][: columns - len(more) - 2].rpartition(" ")[0]
         lines[-1] = f"{whole_words.rstrip(' ,;:')} …"
-    ax.set_title("\n".join(lines) + more, loc="left", color=WARNING, fontsize="small")
+    how: dict[str, Any] = {"color": WARNING, "fontsize": "small"}
+    if across:
+        ax.figure.suptitle("\n".join(lines) + more, x=0.01, ha="left", **how)
+    else:
+        ax.set_title("\n".join(lines) + more, loc="left", **how)
 
 
 def as_svg(ax: Axes) -> tuple[str, str]:

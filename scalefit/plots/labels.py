@@ -19,6 +19,7 @@ WORDS = {
     "D": "training data $D$",
     "C": "training compute $C$",
     "loss": "loss",
+    "loss_source": "loss on the source",
     "step": "optimiser step",
     "tokens": "tokens seen",
     "lr": "learning rate",
@@ -129,6 +130,6 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
     return {name: trimmed(name[cut:] or name) for name in names}
 
 
-def trimmed(text: str) -> str:
+def trimmed(text: str, longest: int = LONGEST) -> str:
     """A name cut to what a legend can hold."""
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

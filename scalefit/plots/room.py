@@ -28,6 +28,8 @@ SIDES: tuple[Side, ...] = (
     (-9, 13, "right", "bottom"),
     (9, -13, "left", "top"),
     (-9, 0, "right", "bottom"),
+    (11, 5, "left", "top"),
+    (-11, 5, "right", "top"),
     (-6, -34, "right", "top"),
     (-6, -52, "right", "top"),
 )

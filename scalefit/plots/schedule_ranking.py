@@ -12,6 +12,7 @@ WIDTH, ROW, MARGIN = 7.2, 0.3, 1.1  #: inches
 MOST_ROWS = 16
 SHAPE_POINTS = 240
 SHAPE_PLACE = (1.02, 0.24)  #: left end and width of the drawn learning rates, in widths of the axes
+SHARE = 1 / 3  #: of the figure that names of rows may take
 TALL = 0.72  #: height of a learning rate, in rows
 
 
@@ -24,6 +25,7 @@ def plot_schedule_ranking(ranking: ScheduleRanking, *, ax: Axes | None = None) -
     table = ranking.table.head(MOST_ROWS)
     names = [str(name) for name in table["schedule"]]
     alike = set(ranking.alike["schedule"])
+    own = ax is None  # its warning stands across the figure, else above the axes
     ax = canvas.new_axes(ax, (WIDTH, MARGIN + ROW * len(names)))
     for row, (_, each) in enumerate(table.iterrows()):
         colour = colours.FITTED if each["schedule"] in alike else colours.QUIET
@@ -34,7 +36,7 @@ def plot_schedule_ranking(ranking: ScheduleRanking, *, ax: Axes | None = None) -
         ax.plot(each["difference"], row, color=colour, marker="o", markersize=5, zorder=3)
     if np.isfinite(ranking.resolution):
         ax.axvspan(0, ranking.resolution, color="0.93", linewidth=0, zorder=0)
-    canvas.rows(ax, [labels.trimmed(name) for name in names])
+    canvas.rows(ax, _rows_named(names, ax))
     ticks.set_linear(ax, "x", ticks.plain, nbins=5)
     ax.set_xlabel(f"final {ranking.fit.target} above the best ({labels.unit_of(ranking.fit.target, ranking.fit.law)})")
     ax.margins(x=0.04)
@@ -46,7 +48,18 @@ def plot_schedule_ranking(ranking: ScheduleRanking, *, ax: Axes | None = None) -
         height = row + TALL / 2 - TALL * lr
         ax.plot(left + width * step, height, transform=ax.get_yaxis_transform(), color=colours.TARGET, linewidth=0.9,
                 clip_on=False)  # fmt: skip
-    ax.annotate("learning rate", (left + width / 2, 0.0), (0, -4), xycoords="axes fraction", va="top", ha="center",
-                textcoords="offset points", fontsize="small", color="0.35", annotation_clip=False)  # fmt: skip
-    canvas.warn_of(ax, [check.text for check in ranking.cautions])
+    ax.annotate("learning\nrate", (left, float(own)), (0, 2 if own else -4), xycoords="axes fraction", ha="left",
+                va="bottom" if own else "top", textcoords="offset points", fontsize="small", color="0.35",
+                annotation_clip=False)  # fmt: skip
+    canvas.warn_of(ax, [check.text for check in ranking.cautions], across=own)
     return ax
+
+
+def _rows_named(names: list[str], ax: Axes) -> list[str]:
+    """The names, cut where they would take more than a third of the figure, unless two were then the same."""
+    longest = int(SHARE * ax.figure.bbox.width / ax.figure.dpi * canvas.LETTERS)
+    for most in (min(longest, labels.LONGEST), labels.LONGEST):
+        cut = [labels.trimmed(name, most) for name in names]
+        if len(set(cut)) == len(set(names)):
+            return cut
+    return names

@@ -41,13 +41,20 @@ def in_dips(loss: FloatArray, lr: FloatArray | None = None) -> NDArray[np.bool_]
         if len(rows) < 2 * GAP:
             return found
         logs = np.log(loss[rows])
-        dips = [*((start, _end(logs, start)) for start in _falls(logs)), *_valleys(logs)]
+        falls = ((start, _end(logs, start)) for start in _falls(logs))
+        dips = [*(each for each in falls if _abrupt(logs, *each)), *_valleys(logs)]
         short = ((a, b) for a, b in dips if a + LASTS <= b <= 2 * a and _deep(logs, a, b))
         dip = next((rows[a:b] for a, b in short if not _annealed(lr, rows[max(0, a - GAP) : b])), None)
         if dip is None:
             return found
         found[dip] = True
     return found
+
+
+def _abrupt(logs: FloatArray, start: int, stop: int) -> bool:
+    """Whether the first rows lie lower than those before by half of the depth: a steady fall is no dip."""
+    before, fallen = (float(np.median(logs[max(0, a) : b])) for a, b in ((start - GAP, start), (start, start + GAP)))
+    return stop > start and before - fallen > BACK * (before - float(np.median(logs[start:stop])))
 
 
 def _deep(logs: FloatArray, start: int, stop: int) -> bool:

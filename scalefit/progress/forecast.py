@@ -135,7 +135,7 @@ def predict_partial(
         curve=curve,
         seen=pd.DataFrame({"step": part.steps, "loss": part.loss}),
         history=_history(method, part, level),
-        basis=method.basis + f", {part.spikes} isolated spike{'s' * (part.spikes > 1)} left out" * bool(part.spikes),
+        basis=method.basis + f", {part.spikes} row{'s' * (part.spikes > 1)} of spikes left out" * bool(part.spikes),
         scale=float(forecast.scale.square**0.5),
         forecasts=forecast.scale.forecasts,
         warnings=(*part.doubts(), *method.warnings()),

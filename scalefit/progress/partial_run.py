@@ -13,7 +13,8 @@ from scalefit.diagnosis.checks import ALIKE, Check
 from scalefit.errors import InputError
 from scalefit.fitting.result import Fit
 from scalefit.numerics import FloatArray
-from scalefit.progress.rises import spikes
+from scalefit.progress.events import FASTER
+from scalefit.progress.rises import GAP, find_spikes, spikes
 from scalefit.runs import Runs, runs_of
 from scalefit.runs.divergence import Divergence, divergence
 from scalefit.runs.trajectory import Clock
@@ -36,7 +37,7 @@ class PartialRun:
     loss: FloatArray
     plan: Schedule
     facts: pd.Series
-    spikes: int = 0  #: losses left out as isolated spikes
+    spikes: int = 0  #: losses left out as spikes from which the run came back
     last: float = 0.0  #: relative height of the last loss if it is one of them
     lost: Divergence | None = None  #: the divergence, if the run has diverged
 
@@ -153,12 +154,23 @@ def read_partial(run: Runs | pd.DataFrame, schedule: str | Schedule | None, fit:
     _check_rates(logs, plan, name)
     after = steps > plan.warmup
     steps, loss = steps[after], loss[after]
-    lone = spikes(loss)
+    lone = spikes(loss) | _came_back(steps, loss, plan)
     count = int((~lone).sum())
     if count < FEWEST:
         raise InputError(f"only {count} rows after warmup", where=f"run {name}", todo=f"wait until there are {FEWEST}")
     last = float(loss[-1] / np.median(loss[~lone][-3:]) - 1) if lone[-1] else 0.0
     return PartialRun(name, steps[~lone], loss[~lone], plan, logs.table.iloc[0], int(lone.sum()), last, lost)
+
+
+def _came_back(steps: NDArray[np.int64], loss: FloatArray, plan: Schedule) -> NDArray[np.bool_]:
+    """Which rows lie in a spike of several rows from which the loss came back, while the learning rate did not rise."""
+    rates, found = plan.per_step(), np.zeros(len(loss), dtype=bool)
+    for each in find_spikes(steps, loss):
+        start = int(np.searchsorted(steps, each.start))
+        before, during = max(0, start - GAP), slice(start, start + (each.recovered or 0))
+        lr = rates[np.clip(np.r_[steps[before], steps[during]], 0, len(rates) - 1)]
+        found[during] = lr.max() <= FASTER * lr[0]
+    return found
 
 
 def _measured(logs: Runs, target: str) -> tuple[NDArray[np.int64], FloatArray]:

@@ -1,9 +1,9 @@
 """The health of a log in progress: spikes, rises, divergence, and which signal warned first.
 
 A spike is a stretch of rows far above the running median from which the loss comes back; a loss that does not come
-back, or that climbs slowly, has risen; one that rises ever faster at the end of the log is diverging. A run has
-diverged by the one rule of `scalefit.runs.divergence`, or if its log marks it as diverged. For noise see
-`scalefit.progress.rises`, for dips `scalefit.progress.dips`.
+back, or that climbs slowly, has risen; one that rises ever faster at the end of the log, or is as high as that of a
+lost run and rises on, is diverging. A run has diverged by the one rule of `scalefit.runs.divergence`, or if its log
+marks it as diverged. For noise see `scalefit.progress.rises`, for dips `scalefit.progress.dips`.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from scalefit.progress.events import (
     warming_up,
 )
 from scalefit.progress.rises import FEWEST, GAP, SURE, Spike, far_out, find_rise, find_spikes, isolated, least_level
-from scalefit.progress.runaway import runaway
+from scalefit.progress.runaway import begun, norm_rises, runaway
 from scalefit.runs import Runs
-from scalefit.runs.divergence import LAST, NEAR_INITIAL, divergence
+from scalefit.runs.divergence import LAST, LOST, NEAR_INITIAL, divergence
 from scalefit.runs.final import marked
 
 UNLEARNED = 6.0  #: standard errors by which the lowest level of a run that learned lies below the initial loss
@@ -118,7 +118,7 @@ def watch(
     few = f"; a slow rise needs {FEWEST} rows to be seen" if kept.sum() < FEWEST else ""
     reasons = {
         "diverged": _lost(step, loss, lone | dips, initial_loss) or _marked(rows),
-        "diverging": _diverging(rows[kept], spikes, risen),
+        "diverging": _diverging(rows[kept], spikes, risen, initial_loss),
         "stuck": stuck,
         "too short": _few(loss),
         "risen": "".join(f"the loss is {each.warned.text}" for each in risen if not each.explained),
@@ -144,21 +144,31 @@ def _marked(rows: pd.DataFrame) -> str:
     return "the log marks it as diverged" if lost.any() else ""
 
 
-def _diverging(rows: pd.DataFrame, spikes: list[Spike], risen: list[Risen]) -> str:
-    """Why the run is diverging, or "": its loss rises ever faster at the end, and the learning rate does not."""
+def _diverging(rows: pd.DataFrame, spikes: list[Spike], risen: list[Risen], initial_loss: float | None) -> str:
+    """Why the run is diverging, or "": its loss rises ever faster at the end, or is lost and rises on.
+
+    A rise of less than a nat that the learning rate explains is none.
+    """
     rows = rows[rows["loss"] > 0]
     step, loss = rows["step"].to_numpy(int), rows["loss"].to_numpy(float)
     last = next((spike.start for spike in spikes if spike.recovered is None), None)
     slow = find_rise(loss) if last is None else None
     start = int(np.searchsorted(step, last)) if last is not None else slow.least + 1 if slow is not None else len(loss)
+    if start >= len(loss) or any(each.explained for each in risen):
+        return ""
+    start = begun(loss, start)
     norm = rows["grad_norm"].to_numpy(float) if "grad_norm" in rows.columns else None
-    if any(each.explained for each in risen) or explained(rows.iloc[max(0, start - GAP) :]):
+    level = float(np.median(loss[max(0, start - GAP) : start])) if start else np.inf
+    if explained(rows.iloc[max(0, start - GAP) :]) and loss[-1] - level < LOST:
         return ""
-    if not len(loss) or not runaway(loss, start, norm):
+    if not runaway(loss, start, norm, _untrained(step, loss, initial_loss)):
         return ""
-    level = float(np.median(loss[max(0, start - GAP) : start]))
-    too = " and the gradient norm with it" if norm is not None and runaway(loss, start, norm) else ""
-    return f"the loss rises ever faster since step {step[start]} ({level:.3g} to {loss[-1]:.3g}){too}"
+    too = (
+        " and the gradient norm with it"
+        if norm is not None and norm_rises(norm, start, max(1, (len(loss) - start) // 3))
+        else ""
+    )
+    return f"the loss rises on since step {step[start]} ({level:.3g} to {loss[-1]:.3g}){too}"
 
 
 def _risen(rows: pd.DataFrame, spikes: list[Spike]) -> list[Risen]:
@@ -206,7 +216,7 @@ def _lost(step: NDArray[np.int64], loss: FloatArray, lone: NDArray[np.bool_], in
     """Why the run has diverged, or "": isolated rows and a few low ones do not decide it."""
     step, loss = step[~lone], loss[~lone]
     finite = np.isfinite(loss)
-    known = initial_loss if initial_loss is not None else loss[finite][0] if finite.any() and step[0] <= 1 else np.inf
+    known = _untrained(step, loss, initial_loss)
     if finite.sum() >= JUDGED:
         least, error = least_level(loss[finite])
         learned = known - least > UNLEARNED * error
@@ -218,6 +228,12 @@ def _lost(step: NDArray[np.int64], loss: FloatArray, lone: NDArray[np.bool_], in
     if np.isfinite(end) and end > known + NEAR_INITIAL:
         return f"the loss ({end:.3g}) is above that of an untrained model ({known:.3g})"
     return lost.why
+
+
+def _untrained(step: NDArray[np.int64], loss: FloatArray, initial_loss: float | None) -> float:
+    """The loss of the untrained model: as given, else the first finite one of a log from step 0 or 1 on, else inf."""
+    seen = loss[np.isfinite(loss)][:1] if len(step) and step[0] <= 1 else loss[:0]
+    return float(seen[0]) if initial_loss is None and len(seen) else np.inf if initial_loss is None else initial_loss
 
 
 def _stuck(rows: pd.DataFrame, initial_loss: float | None) -> str:

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scalefit.answers import LEAST_FAR, far_out, grouped, interval, rounded
+from scalefit.answers import LEAST_FAR, grouped, interval, rounded
 from scalefit.comparison import Backtest, backtest
 from scalefit.diagnosis.checks import Check
 from scalefit.errors import InputError, ScalefitError, counted, listed
+from scalefit.fitting.cautions import how_far
 from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
 from scalefit.fitting.saved import load_fit
@@ -118,7 +119,7 @@ def _verdict(asked: Asked, point: pd.DataFrame | None, tested: Backtest | str) -
     value = interval((float(last[fit.target]), float(last["low"]), float(last["high"])), ".4g")
     ends = " (90 % prediction interval)" if last["low"] == last["low"] else " (no interval)"
     far = float(last["decades_beyond"])
-    reach = far_out(far)
+    reach = how_far(fit, last)
     head = f"{asked.place[:1].upper()}{asked.place[1:]} the {forecaster(fit)} predicts a {fit.target} of {value}"
     return f"{head}{ends}: {reach}; {_judged(tested, far)}."
 

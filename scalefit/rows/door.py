@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from scalefit.errors import IdentificationError, InputError, all_of, counted, listed
+from scalefit.escaping import quoted
 from scalefit.laws.law import Law
-from scalefit.quoting import quoted
-from scalefit.rows.gather import LAST_ROWS
+from scalefit.rows.gather import ALL_ROWS
 from scalefit.rows.rows import Rows
 from scalefit.runs import Runs, Trajectory
 from scalefit.runs.table import DERIVED
@@ -155,7 +155,7 @@ def check_identified(law: Law, rows: Rows, free: int) -> None:
     """Raise :class:`IdentificationError` if these rows cannot identify the law, saying which run would."""
     where = f"law {law.name}"
     if len(rows) <= free:
-        all_rows = f"use every logged row ({LAST_ROWS}), " * any(LAST_ROWS in note for note in rows.notes)
+        all_rows = f"use every logged row ({ALL_ROWS}), " * any(ALL_ROWS in note for note in rows.notes)
         todo = f"{all_rows}add runs, or fix parameters with --fix; needs: {law.needs or 'more rows than parameters'}"
         raise InputError(f"{counted(len(rows), 'row')} for {counted(free, 'free parameter')}", where=where, todo=todo)
     if law.is_trajectory and law.schedules_needed > distinct_schedules(list(rows.paths.values())):

@@ -17,6 +17,7 @@ from scalefit.rows.rows import Rows, place_in
 from scalefit.rows.streams import SAMPLE_ROWS, STREAM_ROWS, STREAM_SUMS, Block, Curve, Stream, curve_of, run_blocks
 from scalefit.runs import Runs, Trajectory
 from scalefit.runs.columns import COLUMNS
+from scalefit.runs.endings import falling
 from scalefit.runs.final import not_final
 from scalefit.runs.inspect import likely_losses
 from scalefit.runs.table import DERIVED
@@ -28,7 +29,7 @@ WARMUP = "{} during warmup left out: the law begins after it"
 Part = tuple[
     int, int, Trajectory, dict[str, float]
 ]  # first row, row after the last, path, the law's columns of the run
-LAST_ROWS = "--points all"  #: how to use every logged row instead of the last of each run
+ALL_ROWS = "--points all"  #: how to use every logged row instead of the last of each run
 
 
 def gather(law: Law, runs: Runs, *, target: str | None = None, points: Which = "auto", measured: bool = True) -> Rows:
@@ -48,9 +49,14 @@ def gather(law: Law, runs: Runs, *, target: str | None = None, points: Which = "
     in_table = all(name in table.columns for name in wanted) and (target in table.columns or not measured)
     if points == "all" or (points == "auto" and not in_table and runs.curves is not None):
         return _every_row(law, runs, table, target, measured, derived)
-    note = f"the last logged {target} of each of {counted(len(table), 'run')}; {LAST_ROWS} uses every logged row"
-    notes = derived if runs.curves is None else (*derived, note)
+    notes = derived if runs.curves is None else (*derived, _last_rows(runs, table, target))
     return _ended(_read(law, runs, table, False, target, measured, notes), table, measured)
+
+
+def _last_rows(runs: Runs, table: pd.DataFrame, target: str) -> str:
+    """That last rows are read, and how to read all of them where they are as final as the last."""
+    note = f"the last logged {target} of each of {counted(len(table), 'run')}"
+    return note if falling(runs) else f"{note}; {ALL_ROWS} uses every logged row"
 
 
 def _ended(rows: Rows, table: pd.DataFrame, measured: bool) -> Rows:

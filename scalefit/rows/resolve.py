@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from scalefit.errors import InputError
+from scalefit.escaping import quoted
 from scalefit.laws import Law
 from scalefit.laws.formula import FormulaLaw
-from scalefit.quoting import quoted
 from scalefit.runs import Runs
 from scalefit.runs.table import DERIVED
 

@@ -50,3 +50,8 @@ def reads_scale(law: Law) -> bool:
 def maps_a_loss(law: Law) -> bool:
     """Whether a law reads a loss instead: it has no time in it, and rows along a run are as good as runs."""
     return not reads_scale(law) and bool({*FALLS} & set(law.columns.values()))
+
+
+def maps_losses(law: Law) -> bool:
+    """Whether a law leads from a loss to another loss."""
+    return maps_a_loss(law) and law.target == "loss"

@@ -110,7 +110,8 @@ COLUMNS: dict[str, Column] = {
         "training compute (6 N D unless measured)",
         _words(
             "flops flop training_flop training_flops train_flops total_flops total_flos compute "
-            "total_compute training_compute train_compute"
+            "total_compute training_compute train_compute compute_budget "
+            "flop_budget flops_budget budget_flop budget_flops"
         ),
     ),
     "batch": Column(
@@ -135,7 +136,8 @@ COLUMNS: dict[str, Column] = {
         ),
         _words("smooth_loss loss_smooth smoothed_loss loss_last loss_ema train_loss_epoch train/loss_epoch"),
         _words(
-            "loss_final nll xent ce bits_per_token bpt best_val_loss best_eval_loss min_val_loss val_loss_min best_loss"
+            "loss_final nll xent ce bits_per_token bpt best_val_loss best_eval_loss min_val_loss val_loss_min "
+            "best_loss l"
         ),
     ),
     "grad_norm": Column(

@@ -35,6 +35,17 @@ def unfinished(runs: Runs, every_row: bool, fitted: Collection[str] | None = Non
     return [*found, *(_along(ends) if every_row else _mixed_ends(ends))]
 
 
+def falling(runs: Runs) -> list[str]:
+    """The runs with curves whose learning rate falls along the run: only their last losses are final.
+
+    >>> from scalefit.runs import read_runs
+    >>> log = pd.DataFrame({"run": list("aabb"), "step": [1, 9, 1, 9], "loss": [4, 3, 4, 3], "lr": [0.1, 0.1, 0.1, 0]})
+    >>> falling(read_runs(log))
+    ['b']
+    """
+    return _early(_learning_rates(runs, set(runs.names))) if runs.curves is not None else []
+
+
 def _stopped_early(runs: Runs, names: Collection[str]) -> Iterator[str]:
     """Runs that declare more steps (or tokens) than were logged, or whose learning rate was still to fall."""
     assert runs.curves is not None
@@ -113,10 +124,15 @@ def _mixed_ends(ends: dict[str, tuple[float, float]]) -> Iterator[str]:
 
 
 def _along(ends: dict[str, tuple[float, float]]) -> Iterator[str]:
-    falling = [run for run, (lowest, _) in ends.items() if lowest < HIGH]
-    if falling:
+    early = _early(ends)
+    if early:
         yield (
-            f"every row of {counted(len(falling), 'run')} is used although {its(len(falling))} learning rate falls "
-            f"along the run ({listed(falling)}): losses in mid-schedule are not final; use the last row of each run "
+            f"every row of {counted(len(early), 'run')} is used although {its(len(early))} learning rate falls "
+            f"along the run ({listed(early)}): losses in mid-schedule are not final; use the last row of each run "
             "(--points final), or a law along the schedule (annealing)"
         )
+
+
+def _early(ends: dict[str, tuple[float, float]]) -> list[str]:
+    """The runs whose learning rate falls along the run, so that their earlier losses are not final."""
+    return [run for run, (lowest, _) in ends.items() if lowest < HIGH]

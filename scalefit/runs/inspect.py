@@ -11,7 +11,7 @@ import pandas as pd
 
 from scalefit.answers import Shown
 from scalefit.errors import InputError, listed
-from scalefit.notices import DOUBT, Line, Notice, doubted
+from scalefit.notices import DOUBT, Line, Notice, doubted, doubts_of
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.endings import spacing
 from scalefit.runs.table import Note, Runs, axis_of
@@ -95,15 +95,15 @@ class Report(Shown):
 
     @property
     def ok(self) -> bool:
-        """Whether the logs hold a loss, or columns of which one is to be chosen."""
-        return not [*self._without_loss()]
+        """Whether nothing is in doubt: a loss was found, it is decided which, and what was read agrees."""
+        return not doubts_of(self.lines)
 
     def _without_loss(self) -> Iterator[Line]:
         frames = [frame for frame in (self.runs.curves, self.runs.table) if frame is not None]
         tied = any("loss" in note.text for note in self.runs.notes if note.kind == "ambiguous")
         if tied or any("loss" in frame.columns for frame in frames):
             return
-        likely = sorted(set(likely_losses(frames)), key=lambda name: name.lower())
+        likely = likely_losses(frames)
         todo = f"likeliest: {listed([f'--map loss={name}' for name in likely], 4)}" if likely else "--map loss=COLUMN"
         yield Notice(f"no loss was found, which every law of the loss needs; {todo}")
 
@@ -150,17 +150,25 @@ class Report(Shown):
             yield Notice(f"read: {note.text}") if note.notice.severity == DOUBT else f"  {note.kind}: {note.text}"
 
 
-def likely_losses(frames: list[pd.DataFrame]) -> Iterator[str]:
-    """Columns of positive numbers whose names have a word of a loss, or which end below their beginning."""
+def likely_losses(frames: list[pd.DataFrame]) -> list[str]:
+    """Columns of positive numbers that may be a loss: first those whose names say so, then those that end lower.
+
+    >>> rows = {"num_iterations": [900, 400, 200], "val_bpb": [1.2, 1.1, 1.0], "core_metric": [0.1, 0.2, 0.3]}
+    >>> likely_losses([pd.DataFrame(rows)])
+    ['val_bpb', 'num_iterations']
+    """
+    named, falling = set[str](), set[str]()
     for frame in frames:
         for name in map(str, frame.columns):
             if name in COLUMNS or not pd.api.types.is_numeric_dtype(frame[name].dtype):
                 continue
             values = frame[name].dropna().to_numpy(dtype=float)
             words = set(re.split(r"[^a-z0-9]+", name.lower()))
-            falls = len(values) > 2 and bool((values > 0).all() and values[-1] < values[0]) and len(words) < 4
-            if words & LOSS_WORDS or any(word in name.lower() for word in ("loss", "perplex", "entropy")) or falls:
-                yield name
+            if words & LOSS_WORDS or any(word in name.lower() for word in ("loss", "perplex", "entropy")):
+                named.add(name)
+            elif len(values) > 2 and (values > 0).all() and values[-1] < values[0] and len(words) < 4:
+                falling.add(name)
+    return [*sorted(named, key=str.lower), *sorted(falling - named, key=str.lower)]
 
 
 def inspect(runs: Runs) -> Report:

@@ -228,6 +228,9 @@ def _told_scale(name: str, canonical: str, column: Column, tier: str) -> float:
 
 def _scale(name: str, canonical: str, column: Column, tier: str) -> float:
     """The factor to the canonical unit if the name is an alias of the column, else 0."""
+    inner = BRACKET.search(name) if canonical in ("N", "N_total") else None
+    if inner and words_of(inner[1]) & EMBEDDINGS:  # params (w/o embeddings)
+        name = name.replace(inner[0], f"_{inner[1]}").replace("w/o", "wo")
     plain = normalised(name)
     if LOG_ALONE.search(name.lower()):
         return 0.0  # a logarithm; loss (log2) may be in bits too

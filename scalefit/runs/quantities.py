@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 from scalefit.errors import InputError, all_of
 
 SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
-MISSING = frozenset({"", "na", "n/a", "n.a.", "null", "none", "-", "--", "---", "–", "—", "−", "…"})
+MISSING = frozenset(
+    {"", "na", "n/a", "n.a.", "null", "none", "-", "--", "---", "–", "—", "−", "…", "?", "??", "tbd", "tba", "todo",
+     "pending", "soon", "wip", "running", "in progress", "ongoing", "queued", "planned", "not run", "not yet"}
+)  # fmt: skip
+ABOUT = re.compile(r"^[~≈]\s*(?=[\d.])")  #: before a number that is rounded
 PATTERN = re.compile(
     r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)\s*([kmbgt]?|thousand|mn|million|bn|billion|trillion)", re.IGNORECASE
 )
@@ -137,6 +141,7 @@ def _bare(text: str) -> str:
     plain = plain[1:-1].strip() if ONE_IN_LIST.fullmatch(plain) else plain
     while found := EMPHASIS.match(plain):
         plain = (found[2] + plain[found.end() :]).strip()
+    plain = ABOUT.sub("", plain)
     found = BESIDE.match(plain)
     return found[1].strip() if found else FOOTNOTE.sub("", plain)
 
@@ -244,6 +249,9 @@ def _refuse_doubtful(column: pd.Series, odd: list[int], where: str, bare_header:
     if not bare_header and not doubtful.any():
         doubtful = texts.map(lambda text: counts_said(text) and not states_unit(text))
         what, todo = "does not say whether the unit in the header holds for it", "write the unit in one place"
+    if column.name == "loss" and not doubtful.any():
+        doubtful = texts.map(lambda text: ABOUT.match(text) is not None)
+        what, todo = "is an estimate and no measured loss", "leave that run out, or write the loss that was measured"
     if column.name in HELD and not doubtful.any():
         told = texts.map(lambda text: HOLDING.get(_without_word(text)[1], {column.name}))
         doubtful = told.map(lambda kinds: column.name not in kinds)

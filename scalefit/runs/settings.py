@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from scalefit.errors import InputError, listed
-from scalefit.quoting import quoted
+from scalefit.escaping import quoted
 
 #: settings that every answer names, or reports as missing from the log
 NAMED = ("batch", "schedule", "warmup", "weight_decay", "optimizer")
@@ -49,6 +49,8 @@ WITH_RECORDS = RECORDS | {
     "state", "sweep", "exp", "experiment", "run", "out", "output", "save", "display", "",
 }  # fmt: skip
 
+#: words of the names of columns that name runs
+NAMING = frozenset({"experiment", "exp", "model", "config", "configuration", "variant", "trial", "name", "id"})
 #: names of the learning rate on another scale (log2_lr, lr_scaled), and words of rates that are settings of their own
 RATE = re.compile(r"(^|[^a-z])(log|ln)?\d*(lr|eta|learning_?rate)s?([^a-z]|$)|octaves?$|exponent$")
 OTHER_RATE = re.compile(r"final|min|end|last|warm|decay|step|sched|cool|ratio")

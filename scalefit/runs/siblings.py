@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from scalefit.errors import counted, its, listed
 from scalefit.runs.divergence import divergence
@@ -127,3 +128,22 @@ def _came_to_an_end(runs: Runs, run: str, start: int, stop: int, declared: Mappi
     if len(lr) and lr[-1] < LOW * lr.max():
         return True
     return "loss" in rows.columns and divergence(rows[axis].to_numpy(), rows["loss"].to_numpy(dtype=float)) is not None
+
+
+def without_a_result(frame: pd.DataFrame, nans: NDArray[np.bool_] | pd.Series) -> tuple[pd.DataFrame, list[int]]:
+    """Final results whose rows with an empty loss have the status that says so, and the numbers of these rows.
+
+    ``nans``: a mask of the rows whose loss was lost. A status of a run that has not ended, or has diverged, stays.
+    """
+    if not frame["loss"].hasnans:
+        return frame, []
+    status = frame["status"].astype(str) if "status" in frame.columns else pd.Series("", index=frame.index)
+    said = status.str.strip().str.lower()
+    told = said.isin(OPEN | {"diverged"})
+    if "diverged" in frame.columns:
+        told |= frame["diverged"].astype(str).str.lower().isin(["true", "1", "1.0", "yes"])
+    empty = frame["loss"].isna() & ~told & ~np.asarray(nans, dtype=bool)
+    if not empty.any() or empty.all():
+        return frame, []
+    kept = frame["status"] if "status" in frame.columns else pd.Series("finished", index=frame.index)
+    return frame.assign(status=kept.where(~empty, NO_RESULT)), [int(at) for at in frame.index[empty]]

@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.errors import InputError, counted, listed, spoken
+from scalefit.escaping import quoted
 from scalefit.expressions import Expression, parse
 from scalefit.notices import DOUBT, NOTE, Notice
-from scalefit.quoting import quoted
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.matching import Binding
 from scalefit.runs.trajectory import LearningRates, Trajectory, rows_of, spans

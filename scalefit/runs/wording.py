@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from scalefit.runs.quantities import flop, upright
+from scalefit.runs.quantities import PREFIXES, flop, upright
 
-SCALES = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "thousands": 1e3, "millions": 1e6, "billions": 1e9}
-SCALES |= {"million": 1e6, "mn": 1e6, "billion": 1e9, "bn": 1e9, "trillion": 1e12, "trillions": 1e12}
-SCALES |= {"thousand": 1e3, "g": 1e9, "mm": 1e6, "mil": 1e6, "mio": 1e6, "mrd": 1e9}
-SCALES |= {"kilo": 1e3, "mega": 1e6, "giga": 1e9, "tera": 1e12}
+SCALES = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "g": 1e9, "mn": 1e6, "bn": 1e9, "mm": 1e6, "mil": 1e6, "mio": 1e6}
+SCALES |= {"mrd": 1e9, "kilo": 1e3, "mega": 1e6, "giga": 1e9, "tera": 1e12}
+SCALES |= {f"{word}{s}": by for s in ("", "s") for word, by in
+           (("thousand", 1e3), ("million", 1e6), ("billion", 1e9), ("trillion", 1e12))}  # fmt: skip
 PREFIXED, STEP = frozenset({"kilo", "mega", "giga", "tera"}), re.compile(r"steps?|iter|update", re.IGNORECASE)
 LETTERS = frozenset({"k", "m", "b", "g", "t", "mn", "bn"})  #: units that may as well be the name of something
 #: beside such a unit in brackets: (M tokens), (B params), (M, non-embedding), (Mtok)
@@ -19,7 +19,7 @@ TOKENS = r"tok(?:en)?s?|param(?:eter)?s?"
 COUNTED = re.compile(rf"(?:of|no|non|without|with|excl|incl|emb\w*|nonemb\w*|total|trained|training|train|{TOKENS})\.?")
 JOINED = re.compile(rf"(kilo|mega|giga|tera|k|m|g|b|t|mn|bn)(?=(?:{TOKENS})$)", re.IGNORECASE)
 GIGATOKENS = re.compile(r"(?:in )?([KMGBT])T")  #: in capitals: GT
-CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z]{1,2}$)")
+CAPITAL = re.compile(r"(?<=[A-Za-z0-9])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z]{1,2}$)|(?<=^[ND])(?=[mMbB]$)")
 #: a power of ten, a word, or a number in a name
 PIECE = re.compile(r"10\s*(?:\^|\*\*)\s*\d{1,2}|(?:\d[\d.]*)?e\+?\d{1,2}(?!\w)|[A-Za-z]+|[\d.]+", re.IGNORECASE)
 POWER = re.compile(r"1?e\+?(\d{1,2})|10\s*(?:\^|\*\*)\s*(\d{1,2})", re.IGNORECASE)
@@ -34,8 +34,8 @@ def _set(text: str) -> frozenset[str]:
 #: what a number of tokens, parameters or operations does not count
 OTHERS = _set(
     "samples sample sequences sequence seqs examples example images image words word characters chars bytes byte kb mb "
-    "gb tb kib mib gib tib documents docs pairs sentences lines files hours hour hrs h days day minutes min seconds "
-    "sec s ms msec milliseconds epochs epoch steps iterations layers usd dollars kwh kg $ € flop/s flops/s "
+    "gb tb kib mib gib tib documents docs pairs sentences lines files hours hour hrs h gpuh days day minutes min "
+    "seconds sec s ms msec milliseconds epochs epoch steps iterations layers usd dollars kwh kg $ € flop/s flops/s "
     "tflop/s tflops/s"
 )
 #: in brackets: how many times as much as something else, or one quantity over another
@@ -67,7 +67,7 @@ OF_DATA = _set("size amount corpus")  #: beside data or dataset
 SPLITS = _set("train training tr val valid validation eval evaluation test dev heldout held out")
 STEP_WORDS = _set("step iter iteration update steps iters iterations updates")
 STEP_BESIDE = _set(
-    "n num number no count idx index global train training trainer opt optim optimizer optimiser cur current"
+    "n num number no count idx index global train training trainer opt optim optimizer optimiser cur current checkpoint"
 )
 BESIDE = SPLITS | _set("loss nll lm mean avg average final last token tokens per nats learning")
 #: how a loss is averaged: two of these beside one another may each be the loss
@@ -80,7 +80,7 @@ OTHER_LOSSES = _set(
     "num count steps step epoch floor source target margin ppo dpo rank order index pred predicted prediction "
     "predictions forecast extrapolated fit fitted excess reducible gap gain improvement drop increase decrease "
     "relative rel normalized normalised zscore percent pct percentile bound upper lower ci sd stdev stderr err "
-    "initial init recon reconstruction threshold curvature slope"
+    "initial init recon reconstruction threshold curvature slope pg vf actor critic mtp"
 )
 
 
@@ -89,10 +89,8 @@ def header_scale(name: str) -> float:
 
     >>> header_scale("#Params (B)"), header_scale("FLOPs (1E21)"), header_scale("loss (nats)")
     (1000000000.0, 1e+21, 1.0)
-    >>> header_scale("compute (PF-days)"), header_scale("C (EFLOPs)")
-    (8.64e+19, 1e+18)
-    >>> header_scale("D (M tokens)"), header_scale("C (1e18 FLOPs)"), header_scale("D (10 B tokens)")
-    (1000000.0, 1e+18, 1.0)
+    >>> [header_scale(name) for name in ("D (M tokens)", "compute (PF-days)", "C (1e18 FLOPs)", "FLOPs (E)")]
+    [1000000.0, 8.64e+19, 1e+18, 1e+18]
     """
     name = upright(str(name))
     found = BRACKET.search(name)
@@ -104,7 +102,8 @@ def header_scale(name: str) -> float:
     plain = left[0] if len(left) == 1 or left[1:] in (["flop"], ["flops"]) else unit
     if TEN.fullmatch(plain):
         return float(re.sub(r"^e|^10\^", "1e", plain))
-    return SCALES.get(plain) or flop(unit) or 1.0
+    known = SCALES | PREFIXES if words_of(name) & {"flop", "flops", "compute", "c"} else SCALES
+    return known.get(plain) or flop(unit) or 1.0
 
 
 def _in_brackets(name: str) -> str:
@@ -265,6 +264,7 @@ def worded(name: str, canonical: str) -> bool:
         beside = TRAINED | OF_DATA if words & {"data", "dataset", "corpus"} else TRAINED
         ratio = re.search(r"(?:^|[^a-z])n\s*/|/\s*n(?:$|[^a-z])", name.lower())
         return bool(words & TOKEN_WORDS) and words <= beside | TOKEN_WORDS and not ratio
+    words = words - {"l"} | {"loss"} if "l" in words and words & SPLITS else words  # L_val
     if canonical != "loss" or not words & {"loss", "nll"} or words & OTHER_LOSSES:
         return False
     return bool(words & SPLITS) or words <= BESIDE

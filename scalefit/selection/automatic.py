@@ -11,6 +11,7 @@ import pandas as pd
 
 from scalefit.diagnosis.checks import Check
 from scalefit.diagnosis.identifiable import identify
+from scalefit.diagnosis.unread import RECIPE
 from scalefit.errors import InputError, counted, listed
 from scalefit.fitting.fit import fit as fit_one
 from scalefit.fitting.prepare import Options
@@ -29,7 +30,7 @@ from scalefit.selection.holding import Fold, axes_for, beyond_scales, left_out_r
 from scalefit.selection.judging import MANY, form_shares, mean_error, scores, weigh
 from scalefit.selection.skipping import first_steps_of
 from scalefit.selection.trials import OF_A_FIT, Attempt, Trial
-from scalefit.selection.unread_columns import untold
+from scalefit.selection.unread_columns import RATES, untold
 from scalefit.status_line import tell
 from scalefit.uncertainty.mixture import Choice, OtherForm
 
@@ -82,14 +83,21 @@ def fit(
     return automatic(logs, procedures, at=at, **options)
 
 
-def _with_unread(found: Fit, runs: Runs) -> Fit:
-    """The fit of a named law, warned of every column that varies and that it does not read, said once."""
-    if found.law.is_trajectory:
+def _with_unread(found: Fit, runs: Runs, laws: Sequence[Law] = ()) -> Fit:
+    """The fit, warned of every column that varies and that neither its law nor any of ``laws`` reads.
+
+    A column that another warning of a named law names is said once, as is a sweep of a recipe.
+    """
+    if not laws and found.law.is_trajectory:
         return found  # which columns its runs share is a check of its own
-    told_of = " ".join(
-        check.text for check in found.warnings if check.code != "clustered"
-    )  # which law reads it is news
-    lines = [line for line in untold(runs, [found.law]) if not re.search(rf"\b{re.escape(line.split()[0])}\b", told_of)]
+    told_of = " ".join(check.text for check in found.warnings if check.code.startswith("mixed"))
+
+    def news(line: str) -> bool:
+        name = line.split()[0]
+        once = not laws or name in (*RECIPE, *RATES)
+        return not (once and re.search(rf"\b{re.escape(name)}\b", told_of))
+
+    lines = [line for line in untold(runs, laws or [found.law]) if news(line)]
     return replace(found, warnings=(*(Check("unread", line) for line in lines), *found.warnings))
 
 
@@ -152,9 +160,9 @@ def automatic(
     forms = {name: _forms(trials[name], each) for name, each in form_shares(trials).items() if each and name in weights}
     text = reason(trials, weights, tested)
     choice = Choice(weights, text, tested, records(trials), refused, tuple(others), forms)
-    unread = [Check("unread", line) for line in untold(logs, [trial.law for trial in trials.values()])]
     left = [Check("left-out", f"left out: {line}") for line in told(found.left_out)]
-    return replace(first, choice=choice, warnings=(*unread, *left, *first.warnings))
+    first = replace(first, choice=choice, warnings=(*left, *first.warnings))
+    return _with_unread(first, logs, [trial.law for trial in trials.values()])
 
 
 def _forms(trial: Trial, shares: Mapping[str, float]) -> tuple[OtherForm, ...]:

@@ -14,15 +14,20 @@ from scalefit.runs import Runs
 from scalefit.runs.settings import FOLLOW, NEVER, is_setting
 
 SHOWN = 4
+RATES = ("lr", "peak_lr")
+ALONG = 0.5  #: share of the scatter of a recipe that goes with size and data, from which on it moves with them
 
 
 def untold(runs: Runs, laws: Sequence[Law]) -> list[str]:
     """One sentence for each such column: what it is, its values, and which law reads it.
 
-    Shapes and recipes have checks of their own, as have columns that follow from one that is read.
+    Shapes, recipes of text and sweeps at one size have checks of their own. Columns that follow from one that is read
+    are none, nor are numbers of a recipe that move along with size and data, as a tuned learning rate does.
     """
     read = {column for law in laws for column in law.columns.values()} | {c for law in laws for c in law.path_columns}
-    known = {*read, *NEVER, *FOLLOW, *SHAPE, *RECIPE, *(law.target for law in laws), "C", "D", "N"}
+    known = {*read, *(NEVER - {*RATES}), *FOLLOW, *SHAPE, *(law.target for law in laws), "C", "D", "N"}
+    known |= {name for name in {*RECIPE, *RATES} & {*runs.table.columns} if _moves_along(runs.table, name)}
+    known |= {"lr"} if "peak_lr" in runs.table else set()  # the same rate
     left = [name for name in map(str, runs.table.columns) if name not in known and runs.table[name].nunique() > 1]
     if not left:
         return []
@@ -34,7 +39,7 @@ def untold(runs: Runs, laws: Sequence[Law]) -> list[str]:
     found, shares = [], _shares(runs.table, read)
     for name in left:
         values = runs.table[name]
-        if not (name in readers or is_setting(name, values)):
+        if not (name in (*readers, *RATES) or is_setting(name, values)):
             continue
         others = sorted(read & set(runs.table.columns))
         if any(_follows(runs.table, name, other) for other in others) or _is_power_of(runs.table, name, others):
@@ -45,6 +50,28 @@ def untold(runs: Runs, laws: Sequence[Law]) -> list[str]:
         todo = f"fit the law {laws_of_it[0]}" if laws_of_it else f'fit one value at a time (--where "{name} == ...")'
         found.append(f"{name} varies ({shown}) and {nobody}: {todo}")
     return found
+
+
+def _moves_along(table: pd.DataFrame, name: str) -> bool:
+    """Whether a recipe is in words, or a number that rises or falls with size, data and compute for the most part.
+
+    >>> table = pd.DataFrame({"N": [10, 10, 20, 20, 40, 40, 80, 80], "lr": [8.0, 6, 5, 5, 3, 4, 2, 2]})
+    >>> _moves_along(table, "lr"), _moves_along(table.assign(lr=[1, 3, 3, 1, 1, 3, 3, 1]), "lr")
+    (True, False)
+    """
+    values = table[name]
+    if not pd.api.types.is_numeric_dtype(values.dtype):
+        return True
+    logs = table[[one for one in ("N", "D", "C") if one in table]].apply(pd.to_numeric, errors="coerce")
+    logs = np.log(logs.where(logs > 0))
+    positive = (values.dropna() > 0).all()
+    logs = logs.assign(it=np.log(values) if positive else values).dropna()
+    apart = logs - logs.mean()
+    own, others = apart["it"].to_numpy(), apart.drop(columns="it").to_numpy()
+    if len(own) <= others.shape[1] + 1:
+        return True
+    left = own - others @ np.linalg.lstsq(others, own, rcond=None)[0]
+    return bool(left @ left <= (1 - ALONG) * (own @ own))
 
 
 def _shares(table: pd.DataFrame, read: Collection[str]) -> list[str]:

@@ -22,7 +22,7 @@ import pandas as pd
 
 from scalefit.answers import Shown, alike, as_lines
 from scalefit.errors import InputError
-from scalefit.notices import Notice, doubted
+from scalefit.notices import Notice, doubted, doubts_of
 from scalefit.numerics import FloatArray
 from scalefit.runs import Runs, runs_of
 from scalefit.runs.final import final_losses, finished
@@ -116,6 +116,11 @@ class Forecasts(Shown):
         return [str(name) for name in table["forecast"][table["probability"] >= LIKELY]] if len(table) else []
 
     @property
+    def ok(self) -> bool:
+        """Whether no limit is likely to be crossed, and there is no doubt about the forecasts."""
+        return not doubts_of(self.lines)
+
+    @property
     def lines(self) -> list[Notice | str]:
         """What is said, line by line."""
         reach = f" ({self.beyond:.3g} times the largest measured)" if self.beyond > 1.0 else ""
@@ -130,12 +135,13 @@ class Forecasts(Shown):
                 "nothing can be forecast: the log holds no probe at two or more sizes; log one of those below"
             )
         far = alike({each.name: each.far for each in self.found if each.far}) or self.far
-        lines += doubted(each for each in (self.lost, *far, *self.notes) if each)
+        lines += doubted(each for each in (self.lost, *far) if each)
         if self.diverging >= LIKELY:
             lines.append(Notice(f"learning rate {self.lr:g} is likely to diverge: try a lower one, or a longer warmup"))
         likely = [each for each in self.found if each.probability >= LIKELY]
         lines += doubted(f"{each.name} is likely to cross {each.limit:g}: try {each.cure}" for each in likely)
         lines += doubted(alike({each.name: each.unknown for each in self.found if each.unknown}))
+        lines += self.notes
         between = [each.name for each in self.found if each.line.between]
         lines += [f"  interpolated between learning rates of the sweep: {', '.join(between)}"] * bool(between)
         lines += [f"  no forecast of {name}: {why}" for name, why in self.missing.items()]

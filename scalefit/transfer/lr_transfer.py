@@ -5,7 +5,7 @@ The law is the line of :mod:`scalefit.transfer.drift`; the measured drift is rep
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,9 +122,19 @@ class Transfer(Shown):
         return {name: each for name, each in why.items() if each}
 
     @property
+    def doubts(self) -> list[str]:
+        """Reasons not to trust the answer: a target too far, a law that contradicts a size, an optimum or a sweep in
+        doubt. ``notes`` has the last two as well, beside what only tells how the answer came about.
+        """
+        far = list(dict.fromkeys(self.far.values())) if len(self.far) == len(self.arms) else alike(self.far)
+        outside = [line for arm in self.arms for line in arm.outside]
+        own = [doubt for arm in self.arms for doubt in _of_each(arm, lambda best: best.doubts)]
+        return [*far, *outside, *self.sweeps.doubts, *own]
+
+    @property
     def ok(self) -> bool:
-        """Whether no target is too far and no law contradicts a size without an optimum."""
-        return not self.far and not any(arm.broken for arm in self.arms)
+        """Whether there are no doubts."""
+        return not self.doubts
 
     @property
     def lines(self) -> list[Line]:
@@ -141,10 +151,9 @@ class Transfer(Shown):
             f"{self.sweeps.over} {size:g}" if arm == ALONE else f"{arm}, {self.sweeps.over} {size:g}"
             for arm, size in zip(refused["arm"], refused["size"], strict=True)
         ]
-        notes = alike(dict(zip(where, refused["refused"], strict=True)))
-        far = list(dict.fromkeys(self.far.values())) if len(self.far) == len(self.arms) else alike(self.far)
-        outside = [line for arm in self.arms for line in arm.outside]
-        return [*lines, *doubted([*far, *outside, *notes, *self.notes])]
+        missing = alike(dict(zip(where, refused["refused"], strict=True)))
+        counts = [note for note in self.notes if note not in self.doubts]
+        return [*lines, *doubted(self.doubts), *(f"no optimum at {line}" for line in missing), *counts]
 
 
 def lr_transfer(
@@ -186,7 +195,7 @@ def lr_transfer(
     found = tuple(_arm(sweeps, name, each, theory, seed) for name, each in optima.items())
     costs, notes = sensitivities(sweeps, optima)
     table = _table(found, costs)
-    return Transfer(sweeps, found, table, target, (*sweeps.notes, *_doubts(found), *notes))
+    return Transfer(sweeps, found, table, target, (*sweeps.notes, *_remarks(found), *notes))
 
 
 def _optimum(sweeps: Sweeps, arm: str, size: float, draws: int, seed: list[int]) -> Optimum:
@@ -199,18 +208,24 @@ def _optimum(sweeps: Sweeps, arm: str, size: float, draws: int, seed: list[int])
         return Optimum(np.nan, np.nan, np.nan, np.nan, np.array([]), refused=str(error))
 
 
-def _doubts(arms: tuple[Arm, ...]) -> list[str]:
-    """Why an optimum may be wrong, such as runs left out, and why theory was left out of a law."""
+def _remarks(arms: tuple[Arm, ...]) -> list[str]:
+    """How optima came about, why one may be wrong, and why theory was left out of a law."""
     notes = []
     for arm in arms:
-        for size, best in arm.optima.items():
-            where = f"{arm.name}, {arm.over} {size:g}"
-            if best.left_out:
-                count = "1 run jumps" if best.left_out == 1 else f"{best.left_out} runs jump"
-                notes.append(f"{where}: {count} far above the neighbouring losses: left out of the curve as diverged")
-            notes += [f"{where}: {doubt}" for doubt in best.doubts]
+        notes += _of_each(arm, _of_one)
         notes += [f"{arm.name}: {arm.contradicts}"] * bool(arm.contradicts)
     return notes
+
+
+def _of_one(best: Optimum) -> list[str]:
+    count = "1 run jumps" if best.left_out == 1 else f"{best.left_out} runs jump"
+    jumps = f"{count} far above the neighbouring losses: left out of the curve as diverged"
+    return [*[jumps] * bool(best.left_out), *best.notes, *best.doubts]
+
+
+def _of_each(arm: Arm, said: Callable[[Optimum], Sequence[str]]) -> list[str]:
+    """What is said of the optimum of each size, with the arm and the size before it."""
+    return [f"{arm.name}, {arm.over} {size:g}: {each}" for size, best in arm.optima.items() for each in said(best)]
 
 
 def _arm(sweeps: Sweeps, name: str, optima: dict[float, Optimum], theory: bool, seed: int) -> Arm:

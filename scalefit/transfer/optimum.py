@@ -50,13 +50,14 @@ class Optimum(Shown):
     left_out: int = 0  #: runs with a finite loss that count as diverged
     within: tuple[float, float] = (-np.inf, np.inf)  #: log2 of the learning rates between which a refused optimum lies
     stray: tuple[tuple[float, float], ...] = ()  #: learning rate and loss of each run left out as far from the curve
+    notes: tuple[str, ...] = ()  #: which seeds diverged at learning rates that count
 
     @property
     def lines(self) -> list[Line]:
         """What is said, line by line."""
         place = interval((self.lr, self.low, self.high))
         head = f"no optimum: {self.refused}" if self.refused else f"learning rate {place}, loss {self.loss:.5g}"
-        return [head, *doubted(self.doubts)]
+        return [head, *self.notes, *doubted(self.doubts)]
 
     @property
     def log2(self) -> float:
@@ -85,8 +86,8 @@ def best_lr(
     refused. Runs that end above ``initial_loss`` (NaN: not known) or beyond a cliff
     (:func:`scalefit.runs.cliff.cliff`) count as diverged, and so does a learning rate at which half of the runs have;
     where losses fall up to it, the interval ends there. ``doubts`` names losses left out because they lie far from the
-    curve through the others, learning rates that lost some of their seeds, and a minimum far below every loss. Raises
-    InputError for fewer than three learning rates.
+    curve through the others, and a minimum far below every loss; ``notes`` learning rates that lost some of their
+    seeds. Raises InputError for fewer than three learning rates.
 
     >>> lr = np.array([0.001, 0.002, 0.004, 0.008, 0.016])
     >>> found = best_lr(lr, 2 * np.exp(0.05 * np.log2(lr / 0.004) ** 2), np.zeros(5))
@@ -100,24 +101,23 @@ def best_lr(
     beyond = cliff(np.exp2(x), y, initial_loss)
     if finite.any():  # the cliff rule judges no runs far from the smallest loss
         beyond &= np.abs(x - x[finite][np.argmin(y[finite])]) <= FARTHEST + 1
-    kept, doubts = _stable(x, finite & ~beyond)
+    kept, notes = _stable(x, finite & ~beyond)
     left_out = int((beyond & finite).sum())
     x, y, seed = x[kept], y[kept], seed[kept]
-    rows, said = _without_stray(x, y, seed)
+    rows, doubts = _without_stray(x, y, seed)
     stray = tuple((float(2 ** x[i]), float(y[i])) for i in np.flatnonzero(~rows))
-    doubts += said
     tried = np.setdiff1d(tried, np.setdiff1d(x[~rows], x[rows]))  # a learning rate that is left out has not diverged
     x, y, seed = x[rows], levelled(x[rows], y[rows], seed[rows]), seed[rows]
     grid, means = means_of(x, y)
     refused, within = _at_edge(grid, means, tried)
     if refused:
         nothing, least = (np.nan, np.nan, np.nan), float(means.min()) if len(means) else np.nan
-        return Optimum(*nothing, least, np.array([]), refused, "", tuple(doubts), left_out, within, stray)
+        return Optimum(*nothing, least, np.array([]), refused, "", tuple(doubts), left_out, within, stray, notes)
     above = tried[tried > grid[-1]]  # learning rates that were tried beyond all that count: they diverged
     lost_from, log = float(above[0]) if len(above) else np.inf, bool(np.all(y > 0))
     found = _located(x, np.log(y) if log else y, seed, lost_from, draws, np.random.default_rng(rng_seed), log)
     doubts += list(found.doubts) + _too_low(found.loss, means)
-    return replace(found, doubts=tuple(doubts), left_out=left_out, stray=stray)
+    return replace(found, doubts=tuple(doubts), left_out=left_out, stray=stray, notes=notes)
 
 
 def _located(
@@ -234,18 +234,18 @@ def _drops_at_end(x: FloatArray, y: FloatArray) -> int | None:
     return row if far else None
 
 
-def _stable(x: FloatArray, alive: np.ndarray) -> tuple[np.ndarray, list[str]]:
+def _stable(x: FloatArray, alive: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     """A mask of the runs that count: those alive at learning rates where more than half are; and a note on the rest."""
     grid, place = np.unique(x, return_inverse=True)
     count, left = np.bincount(place), np.bincount(place, alive).astype(int)
     kept, some = (left > 0.5 * count)[place], np.flatnonzero((left > 0) & (left < count))
     if not len(some):
-        return alive & kept, []
+        return alive & kept, ()
     worst, rates = some[np.argmin(left[some] / count[some])], [f"{2 ** grid[i]:.4g}" for i in some]
     lost = f"{count[worst] - left[worst]} of {count[worst]} seeds diverged at"
     if len(some) == 1:
-        return alive & kept, [f"{lost} learning rate {rates[0]}"]
-    return alive & kept, [f"up to {lost} {len(some)} learning rates, {rates[0]} to {rates[-1]}"]
+        return alive & kept, (f"{lost} learning rate {rates[0]}",)
+    return alive & kept, (f"up to {lost} {len(some)} learning rates, {rates[0]} to {rates[-1]}",)
 
 
 def _too_low(loss: float, means: FloatArray) -> list[str]:

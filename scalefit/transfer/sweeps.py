@@ -7,7 +7,7 @@ differs between the runs of one size is refused by name; what differs between si
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -18,7 +18,7 @@ from scalefit.runs import Runs, runs_of
 from scalefit.runs.cliff import lost
 from scalefit.runs.final import cells_of, diverged, final_losses, finished, peaks_along
 from scalefit.runs.matching import canonical
-from scalefit.runs.settings import following, is_rate, moving, passed_over, refuse_mixed, shared
+from scalefit.runs.settings import MIXED, following, is_rate, moving, passed_over, refuse_mixed, shared
 from scalefit.transfer.grid import snapped
 
 SIZES = ("d_model", "N", "n_layer", "batch", "D")  #: what an optimum may drift over, the most usual first
@@ -39,6 +39,7 @@ class Sweeps:
     settings: dict[str, str]  #: batch, schedule, ... in words
     notes: tuple[str, ...]
     initial_loss: float  #: NaN where not known
+    doubts: tuple[str, ...] = ()  #: those of the notes that tell of effects which cannot be separated
 
     @property
     def names(self) -> list[str]:
@@ -75,7 +76,7 @@ class Sweeps:
     def below(self, size: float) -> Sweeps:
         """The same sweeps without the sizes from ``size`` on."""
         kept = self.points[self.points["size"] < size]
-        return Sweeps(self.over, self.arms, kept, self.settings, self.notes, self.initial_loss)
+        return replace(self, points=kept)
 
 
 def _numbers(column: pd.Series) -> pd.Series:
@@ -143,14 +144,11 @@ def read_sweeps(
     start = initial_loss_of(table) if initial_loss is None else initial_loss
     points = points.sort_values(["arm", "size", "lr", "seed", "loss"], kind="stable")  # one answer in any order
     points, without_loss = _without_diverged(points, start)
-    notes = (
-        *which,
-        *unfinished,
-        *without_loss,
-        *moving(table.drop(columns=_rates(table, cell, rates, meant)), over, arms or ""),
-        *following(table, cell, meant, rates),
-    )
-    return Sweeps(over, arms or "", points, shared(table, over), (*notes, *passed_over(table, meant)), start)
+    along = moving(table.drop(columns=_rates(table, cell, rates, meant)), over, arms or "")
+    changing = (*along, *following(table, cell, meant, rates))
+    notes = (*which, *unfinished, *without_loss, *changing, *passed_over(table, meant))
+    mixed = tuple(note for note in changing if note.endswith(MIXED))
+    return Sweeps(over, arms or "", points, shared(table, over), notes, start, mixed)
 
 
 def _changes(values: pd.Series) -> bool:

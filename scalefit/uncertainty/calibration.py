@@ -7,14 +7,14 @@ off by
 
     m = R sqrt(WITHIN^2 + (BEYOND d^g)^2)
 
-with g = GROWTH for runs, each of which errs anew, and 1 along curves, which go on as they went. For curves there is a
-third part: SCHEDULE f sqrt(u / UNLIKE) under a schedule at the distance u from the fitted ones (``unlike``), at most
-SCHEDULE f. A fall of more steps, or of a larger share of them, than any fitted one is further away, by LONGER for each
-decade. What laws miss of a schedule is what its decay does, so f is the share of the peak by which the rate has
-fallen; under another peak it is u_p / UNLIKE where that is more, with u_p the distance from the nearest fitted peak.
-What the law misses of the fitted decays is known: the root mean square h of the residuals there, beyond the noise. A
-decay elsewhere is believed to be missed by as much, and one that is unlike them by more, up to 1 + FURTHER times, so
-that m contains h f (1 + FURTHER min(u / UNLIKE, 1)), too.
+with g = GROWTH for runs, each of which errs anew, and 1 along curves, which go on as they went. A map from a loss to a
+loss has MAPPED and STEEPER for BEYOND and GROWTH. For curves there is a third part: SCHEDULE f sqrt(u / UNLIKE) under a
+schedule at the distance u from the fitted ones (``unlike``), at most SCHEDULE f. A fall of more steps, or of a larger
+share of them, than any fitted one is further away, by LONGER for each decade. What laws miss of a schedule is what its
+decay does, so f is the share of the peak by which the rate has fallen; under another peak it is u_p / UNLIKE where that
+is more, with u_p the distance from the nearest fitted peak. What the law misses of the fitted decays is known: the root
+mean square h of the residuals there, beyond the noise. A decay elsewhere is believed to be missed by as much, and one
+that is unlike them by more, up to 1 + FURTHER times, so that m contains h f (1 + FURTHER min(u / UNLIKE, 1)), too.
 
 A back-test on the user's own runs (refits below growing scales; for curves, refits without one run each) gives errors e
 at known distances. With the spread s of the draws and the noise sigma, a prediction has the standard deviation
@@ -28,11 +28,11 @@ The estimate of a fold is
     k_f^2 = sum w (e^2 - sigma^2) m^2 / sum w m^4,   w = 1 / (m^2 + s^2 + sigma^2)^2,
 
 least squares with the weights of normal errors; it counts less where noise and draws leave it open by more than DOUBT.
-As k is estimated from few folds, it is widened by Student's t. With the probability that the law misses nothing
-(``misfit`` estimates it) m is 0: the interval is that of the mixture of both cases. Errors are those from the centre of
-the interval, which is the prediction of the law's other form (``forms``: fitted mostly to the largest rows, with
-constants drawn towards published ones), as far as the law misses something.
-docs/intervals.md names the data sets that set the constants.
+As k is estimated from few folds, it is widened by Student's t. Clean rows may tell that the law misses less, a share g
+of m, but only as far as their noise and number allow: ``misfit`` gives the probability of each g, and the interval is
+that of the mixture. Errors are those from the centre of the interval, which lies the mean of g of the way from the
+prediction to that of the law's other form (``forms``: fitted mostly to the largest rows, with constants drawn towards
+published ones). docs/intervals.md names the data sets that set the constants.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ from scalefit.uncertainty.unlike import FALLEN, LENGTH, PEAK, SHARE, State, unli
 WITHIN = 0.006  #: error assumed for every law on a new run, in units of R
 BEYOND = 0.1  #: and where it is as far beyond the fitted range as that is wide
 GROWTH = 0.45  #: how that grows with the distance, but along curves
+MAPPED, STEEPER = 0.07, 0.7  #: both for a map from a loss to a loss
 SCHEDULE = 0.022  #: and where the rate has fallen to zero under a schedule that is unlike the fitted ones
 UNLIKE = 0.7  #: distance from which on a schedule is no more like one that was fitted than any other
 FURTHER = 2.0  #: by how many times more of a decay is missed there than of the fitted ones
@@ -67,7 +68,7 @@ LEAST_SIDE = 0.05  #: smallest share of the draws' range on either side of the f
 ENOUGH_FOLDS, ENOUGH_POINTS = 3, 8  #: with fewer, intervals are reported as not calibrated
 SPAN = 2.0  #: decades that the fitted range counts as, for a law that reads neither size nor data
 NARROWEST = 0.1  #: least decades that a fitted range of scales counts as
-HALVINGS = 40  #: steps in which the quantile of a mixture is found
+STEPS, CLOSE = 60, 1e-11  #: most steps in which the quantile of a mixture is found, and to which part of itself
 
 
 @dataclass(frozen=True)
@@ -100,15 +101,28 @@ class Calibration(Reach):
     """A back-test, and what the fitted rows say of the law."""
 
     change: float  #: R, the range of the predictions over the fitted rows, as a residual
-    misfit: float = 1.0  #: probability that the law misses something
+    misfit: float = 1.0  #: the mean of g, the share of what laws usually miss that this one does
     states: tuple[State, ...] = ()  #: of the fitted schedules, see ``unlike``
     decays: float = 0.0  #: h, what the law misses where the learning rate of the fitted rows has fallen
+    sizes: tuple[tuple[float, float], ...] = ()  #: shares g and their probabilities
+    mapped: bool = False  #: whether the law leads from a loss to a loss (fits saved before knew no difference)
+
+    @property
+    def mixed(self) -> tuple[tuple[float, float], ...]:
+        """Shares g and their probabilities; those of fits saved without are all and nothing."""
+        return self.sizes or ((1.0, self.misfit), (0.0, 1 - self.misfit))
+
+    @property
+    def size(self) -> float:
+        """The root mean square of k g."""
+        return self.factor * float(np.sqrt(sum(chance * share**2 for share, chance in self.mixed)))
 
     def missed(self, law: Law, variables: dict[str, FloatArray], states: FloatArray | None = None) -> FloatArray:
         """The error m that is believed of the law at rows of variables (and states of schedules), for k = 1."""
         span = max(self.high - self.low, NARROWEST) if reads_scale(law) else SPAN
         reach = self.distance(law, variables) / span
-        error = np.hypot(WITHIN, BEYOND * reach ** (1.0 if law.is_trajectory else GROWTH))
+        beyond, growth = (MAPPED, STEEPER) if self.mapped else (BEYOND, 1.0 if law.is_trajectory else GROWTH)
+        error = np.hypot(WITHIN, beyond * reach**growth)
         if states is None or not self.states:
             return np.asarray(self.change * error)
         fitted, fallen = np.array(self.states), states[:, FALLEN]
@@ -120,19 +134,11 @@ class Calibration(Reach):
 
     def half_width(self, spread: FloatArray, missed: FloatArray, noise: float, level: float) -> FloatArray:
         """How far an interval reaches on one side, where the draws spread and the law misses by this much."""
-        wide = deviation(self.factor, spread, missed, noise)
-        narrow = deviation(0.0, spread, missed, noise)
-        tail = 0.5 * (1 - level)
-        inner, outer = narrow * student(level, np.inf), wide * student(level, np.inf)
-        both = -np.stack(np.broadcast_arrays(wide, narrow))
-        shares = np.array([self.misfit, 1 - self.misfit]).reshape(2, *[1] * (both.ndim - 1))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            for _ in range(HALVINGS if self.misfit < 1 else 0):
-                middle = 0.5 * (inner + outer)
-                beyond = shares * ndtr(middle / both)
-                further = beyond[0] + beyond[1] > tail
-                inner, outer = np.where(further, middle, inner), np.where(further, outer, middle)
-        return np.asarray(outer)
+        known = [(share, chance) for share, chance in self.mixed if chance > 0]
+        wide = [deviation(share * self.factor, spread, missed, noise) for share, _ in known]
+        if len(known) == 1:
+            return wide[0] * student(level, np.inf)
+        return _mixed_quantile([chance for _, chance in known], wide, 0.5 * (1 - level))
 
 
 @dataclass(frozen=True)
@@ -149,8 +155,7 @@ class EarlierCalibration(Reach):
 
     def half_width(self, spread: FloatArray, missed: FloatArray, noise: float, level: float) -> FloatArray:
         """How far an interval reaches on one side, where the draws spread and the law misses by this much."""
-        wide = np.sqrt(self.factor**2 * (spread**2 + missed**2) + noise**2)
-        return np.asarray(wide * student(level, np.inf))
+        return np.asarray(np.sqrt(self.factor**2 * (spread**2 + missed**2) + noise**2) * student(level, np.inf))
 
 
 def _longer(states: FloatArray, fitted: FloatArray) -> FloatArray:
@@ -237,6 +242,28 @@ def deviation(factor: float, spread: FloatArray, missed: FloatArray, sigma: floa
     """
     share = factor * missed if factor else np.zeros(np.shape(missed))
     return np.asarray(np.hypot(np.maximum(spread, share), sigma))
+
+
+def _mixed_quantile(chances: Sequence[float], wide: Sequence[FloatArray], tail: float) -> FloatArray:
+    """Where normal errors of standard deviations (k, n), mixed with some chances (k,), leave ``tail`` beyond, (n,).
+
+    The part beyond x falls convexly from x = 0 on, so that Newton's steps from there never pass the solution. One order
+    of summing keeps a row's end from depending on the others.
+    """
+    found = np.where(np.isnan(np.sum(wide, axis=0)), np.nan, 0.0)  # no end of what is not a number
+    with np.errstate(all="ignore"):
+        for _ in range(STEPS):
+            beyond, steep = np.full(found.shape, -tail), np.full(found.shape, np.finfo(float).tiny)
+            for chance, each in zip(chances, wide, strict=True):
+                unit = np.maximum(each, np.finfo(float).tiny)
+                at = np.where(np.isfinite(found), found, 0.0) / unit
+                beyond += chance * ndtr(-at)
+                steep += chance * np.exp(-0.5 * at**2) / unit / np.sqrt(2 * np.pi)
+            more = np.isfinite(found) & (beyond > CLOSE * found * steep)
+            found = np.where(more, found + beyond / steep, found)
+            if not more.any():
+                break
+    return found
 
 
 def factor_of(folds: Sequence[Fold], level: float = LEVEL) -> tuple[float, int, int]:

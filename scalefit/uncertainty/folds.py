@@ -14,7 +14,7 @@ from scalefit.numerics import FLAT, FloatArray, robust_sigma
 from scalefit.parallel import each
 from scalefit.rows.door import check_identified
 from scalefit.rows.rows import Rows
-from scalefit.rows.scale import scale_of
+from scalefit.rows.scale import maps_losses, scale_of
 from scalefit.solver.first_stage import held_again
 from scalefit.solver.many import solve_each
 from scalefit.solver.model import BoundLaw
@@ -166,7 +166,7 @@ def fitted_range(law: Law, rows: Rows, predicted: FloatArray, log: bool) -> Cali
     low, high = (float(end(scale[a_run])) for end in (np.min, np.max)) if a_run.any() else (0.0, 0.0)
     made = made[a_run] if a_run.any() else made
     change = float(np.quantile(made, HIGHEST) - made.min())
-    return Calibration(1.0, 0, 0, low, high, change, states=kept, decays=decays)
+    return Calibration(1.0, 0, 0, low, high, change=change, states=kept, decays=decays, mapped=maps_losses(law))
 
 
 def _missed_decays(states: FloatArray | None, values: FloatArray | None, made: FloatArray, log: bool) -> float:

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
 from scipy.special import expit, logit
 
 from scalefit.numerics import FloatArray
@@ -37,79 +36,113 @@ EXPONENTS = ("exponent", "exponent of model size", "exponent of data", "exponent
 USUAL = (0.15, 0.6)  #: where the exponents of the second start lie
 EDGE = 0.01  #: share of the least loss by which a start lies inside the range of E
 STEPS = 100
+FIRST, LESS, MORE = 1e-3, 5.0, 4.0  #: damping of the first step; divided after one that helps, multiplied after another
+LEAST_DAMPING, LAST = 1e-12, 1e12  #: the least one; and that above which a search has ended
+SETTLED = 1e-8  #: share of the squares by which the last step changes them
+TINY = 1e-300  #: of a coordinate that changes nothing
 LEAST = 1e-12  #: what a positive coordinate is at least, where its logarithm is taken
 LARGEST, DRAWN, BOTH = "largest rows", "published constants", "largest rows and published constants"
 
 
 @dataclass(frozen=True)
 class Search:
-    """A law bound to rows, whose search moves in logarithms of positive coordinates and in the logit of E."""
+    """Searches (B of them at once) that move in logarithms of positive coordinates, and in the logit of a drawn E."""
 
     model: BoundLaw
     objective: Objective
     values: FloatArray  #: (n,)
-    rows: FloatArray  #: weight of each residual, (n,)
-    floor: int | None  #: position of E among the coordinates, where it is drawn
+    rows: FloatArray  #: weight of each residual, (B, n)
+    drawn: NDArray[np.bool_]  #: which of them draw constants (B,)
+    floor: int | None  #: position of E among the coordinates
     exponents: NDArray[np.intp]  #: positions of those that are drawn
 
     @property
     def positive(self) -> NDArray[np.bool_]:
-        """Which coordinates are moved in their logarithm."""
-        found = ~self.model.log & (self.model.low >= 0)
+        """Which coordinates are moved in their logarithm (B, p); a drawn E is moved in its logit."""
+        found = np.tile(~self.model.log & (self.model.low >= 0), (len(self.drawn), 1))
         if self.floor is not None:
-            found[self.floor] = False
-        return np.asarray(found)
+            found[self.drawn, self.floor] = False
+        return found
 
     def outward(self, theta: FloatArray) -> FloatArray:
-        """Where the search is at coordinates (p,)."""
+        """(B, p) where the searches are at coordinates (B, p)."""
         found = np.where(self.positive, np.log(np.maximum(theta, LEAST)), theta)
         if self.floor is not None:
-            found[self.floor] = logit(np.clip(theta[self.floor] / float(self.values.min()), EDGE, 1 - EDGE))
+            share = np.clip(theta[:, self.floor] / float(self.values.min()), EDGE, 1 - EDGE)
+            found[:, self.floor] = np.where(self.drawn, logit(share), found[:, self.floor])
         return found
 
     def inward(self, place: FloatArray) -> FloatArray:
-        """The coordinates (p,) at a place of the search, inside their box."""
+        """The coordinates (B, p) at places of the searches, inside their box."""
         with np.errstate(over="ignore"):
             found = np.where(self.positive, np.exp(np.minimum(place, 300.0)), place)
         if self.floor is not None:
-            found[self.floor] = float(self.values.min()) * expit(place[self.floor])
+            floor = float(self.values.min()) * expit(place[:, self.floor])
+            found[:, self.floor] = np.where(self.drawn, floor, found[:, self.floor])
         return np.clip(found, self.model.low, self.model.high)
 
-    def residuals(self, place: FloatArray) -> FloatArray:
-        """Weighted residuals of the rows, and the distances from the published constants."""
-        with np.errstate(all="ignore"):
-            made = self.model.value(self.inward(place)[None])[0]
-            missed = self.rows * self.objective.residuals(made, self.objective.target(self.values))
-        far = (place[self.exponents] - np.log(A0)) / A_WIDTH
-        if self.floor is not None:
-            far = np.r_[far, (place[self.floor] - logit(E0)) / E_WIDTH]
-        return np.asarray(np.nan_to_num(np.r_[missed, far], nan=1e6, posinf=1e6, neginf=-1e6))
-
-    def slopes(self, place: FloatArray) -> FloatArray:
-        """Derivatives (n + distances, p) of the residuals."""
+    def linear(self, place: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Weighted residuals with the distances from the published constants (B, m), and derivatives (B, p, m)."""
         theta = self.inward(place)
         with np.errstate(all="ignore"):
-            value, slope = (found[0] for found in self.model.jacobian(theta[None]))
-            slope = self.objective.slopes(value, slope)
+            value, slope = self.model.jacobian(theta)
+            missed = self.rows * self.objective.residuals(value, self.objective.target(self.values))
+            slope = self.objective.slopes(value[:, None], slope)
         inner = np.where(self.positive, theta, 1.0)
-        far = np.zeros((len(self.exponents), len(place)))
-        far[np.arange(len(self.exponents)), self.exponents] = 1 / A_WIDTH
+        parts, steep = [missed], []
         if self.floor is not None:
-            inner[self.floor] = theta[self.floor] * (1 - theta[self.floor] / float(self.values.min()))
-            far = np.vstack([far, (np.arange(len(place)) == self.floor) / E_WIDTH])
-        every = np.vstack([(self.rows * slope * inner[:, None]).T, far])
-        return np.asarray(np.nan_to_num(every, nan=0.0, posinf=0.0, neginf=0.0))
+            E = theta[:, self.floor]
+            inner[:, self.floor] = np.where(self.drawn, E * (1 - E / float(self.values.min())), inner[:, self.floor])
+            drawn = self.drawn[:, None]
+            parts += [drawn * (place[:, self.exponents] - np.log(A0)) / A_WIDTH]
+            parts += [drawn * (place[:, [self.floor]] - logit(E0)) / E_WIDTH]
+            far = np.zeros((place.shape[1], len(self.exponents) + 1))
+            far[self.exponents, np.arange(len(self.exponents))] = 1 / A_WIDTH
+            far[self.floor, -1] = 1 / E_WIDTH
+            steep = [self.drawn[:, None, None] * far]
+        off = np.concatenate(parts, axis=1)
+        every = np.concatenate([self.rows[:, None] * slope * inner[..., None], *steep], axis=2)
+        if not (np.isfinite(off).all() and np.isfinite(every).all()):
+            off, every = (
+                np.nan_to_num(off, nan=1e6, posinf=1e6, neginf=-1e6),
+                np.nan_to_num(every, posinf=0.0, neginf=0.0),
+            )
+        return off, every
 
-    def found_from(self, theta: FloatArray) -> FloatArray:
-        """The coordinates (p,) of the least sum of squares, from a fit; of drawn constants also from usual ones."""
-        starts = [self.outward(theta)]
+    def starts(self, theta: FloatArray, usual: NDArray[np.bool_]) -> FloatArray:
+        """(B, p) where the searches begin: at a fit (p,), and those of ``usual`` (B,) with usual constants instead."""
+        first = self.outward(np.tile(theta, (len(self.drawn), 1)))
         if self.floor is not None:
-            usual = starts[0].copy()
-            usual[self.exponents] = np.clip(usual[self.exponents], *np.log(USUAL))
-            usual[self.floor] = logit(E0)
-            starts.append(usual)
-        ends = [least_squares(self.residuals, start, jac=self.slopes, max_nfev=STEPS) for start in starts]
-        return self.inward(min(ends, key=lambda end: float(end.cost)).x)
+            first[np.ix_(usual, self.exponents)] = np.clip(first[np.ix_(usual, self.exponents)], *np.log(USUAL))
+            first[usual, self.floor] = np.where(self.drawn[usual], logit(E0), np.log(E0 * float(self.values.min())))
+        return first
+
+    def found(self, place: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The coordinates (B, p) of least squares from places (B, p), and their sums of squares (B,).
+
+        Levenberg-Marquardt steps, each search with its own damping; it has settled where a step with hardly any damping
+        changes next to nothing.
+        """
+        place, damping = place.copy(), np.full(len(place), FIRST)
+        missed, slope = self.linear(place)
+        cost = np.sum(missed**2, axis=1)
+        able = np.ones(len(place), dtype=bool)
+        for _ in range(STEPS):
+            gradient, curved = slope @ missed[..., None], slope @ slope.swapaxes(1, 2)
+            size = np.einsum("bpp->bp", curved)
+            ridge = damping[:, None] * size + np.finfo(float).eps * size.max(axis=1, keepdims=True) + TINY
+            step = -np.linalg.solve(curved + ridge[..., None] * np.eye(place.shape[1]), gradient)[..., 0]
+            new_missed, new_slope = self.linear(place + step)
+            new = np.sum(new_missed**2, axis=1)
+            better = able & (new < cost)
+            still = np.abs(cost - new) < SETTLED * cost
+            able &= ~(still & (damping <= FIRST)) & (damping < LAST)
+            place[better], cost[better] = (place + step)[better], new[better]
+            missed[better], slope[better] = new_missed[better], new_slope[better]
+            damping = np.where(better, np.maximum(damping / LESS, LEAST_DAMPING), damping * MORE)
+            if not able.any():
+                break
+        return self.inward(place), cost
 
 
 def other_forms(
@@ -130,19 +163,21 @@ def other_forms(
     residuals = objective.residuals(model.value(theta[None])[0], objective.target(values))
     robust = objective.majorant(residuals) * (1.0 if weights is None else weights)
     near = np.exp((scale - scale.max()) / (SPAN * np.ptp(scale))) if np.ptp(scale) > 0 else None
-    found: dict[str, FloatArray] = {}
-    with np.errstate(over="ignore"):
-        exponents, floor = _drawn_constants(model, values)
-        if near is not None and LARGEST in wanted:
-            rows = np.sqrt(robust * near)
-            found[LARGEST] = Search(model, objective, values, rows, None, exponents[:0]).found_from(theta)
-        for name, weight in ((DRAWN, np.ones(len(values))), (BOTH, near)):
-            if name not in wanted:
-                continue
-            rows = _counted(robust, weight, residuals, len(theta)) if weight is not None else None
-            if floor is not None and rows is not None:
-                found[name] = Search(model, objective, values, rows, floor, exponents).found_from(theta)
-    return found
+    exponents, floor = _drawn_constants(model, values)
+    rows = {LARGEST: None if near is None else np.sqrt(robust * near)}
+    if floor is not None:
+        rows[DRAWN] = _counted(robust, np.ones(len(values)), residuals, len(theta))
+        rows[BOTH] = None if near is None else _counted(robust, near, residuals, len(theta))
+    known = {name: each for name, each in rows.items() if each is not None and name in wanted}
+    if not known:
+        return {}
+    starts = 1 if floor is None else 2  # the fit, and usual constants
+    drawn, usual = np.repeat([name != LARGEST for name in known], starts), np.tile([False, True][:starts], len(known))
+    weight = np.repeat(np.stack([*known.values()]), starts, axis=0)
+    search = Search(model, objective, values, weight, drawn, floor, exponents)
+    ends, costs = search.found(search.starts(theta, usual))
+    best = np.argmin(costs.reshape(-1, starts), axis=1) + starts * np.arange(len(known))
+    return dict(zip(known, ends[best], strict=True))
 
 
 def other_form(

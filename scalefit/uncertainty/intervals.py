@@ -30,7 +30,7 @@ from scalefit.uncertainty.estimate import Estimate
 from scalefit.uncertainty.folds import fitted_range, folds_of, walk
 from scalefit.uncertainty.forms import other_form
 from scalefit.uncertainty.levels import Levels
-from scalefit.uncertainty.misfit import probability_of_misfit
+from scalefit.uncertainty.misfit import ALL, shares_missed
 from scalefit.uncertainty.pieces import distinct, independent
 
 FEWEST_DRAWS = 20  #: fewest refits that give a 90 % interval
@@ -213,8 +213,9 @@ def _calibrated(
     folds = walk(law, model, rows, settings, seed, held)
     factor, used, points = factor_of(folds)
     fitted = fitted_range(law, rows, model.value(solution.theta[None])[0], log)
-    misfit = 1.0 if levels else probability_of_misfit(law, model, rows, solution, log)
-    return replace(fitted, factor=factor, folds=used, points=points, misfit=misfit)
+    sizes = ALL if levels else shares_missed(law, model, rows, solution, log)
+    mean = min(sum(share * chance for share, chance in sizes), 1.0)
+    return replace(fitted, factor=factor, folds=used, points=points, misfit=mean, sizes=sizes)
 
 
 def as_dict(intervals: Intervals) -> dict[str, Any]:
@@ -229,7 +230,8 @@ def from_dict(content: Mapping[str, Any]) -> Intervals:
     made: Calibration | EarlierCalibration | None = None
     if found is not None and "change" in found:
         known = {name: value for name, value in found.items() if name != "biases"}  # of earlier versions: of the fit
-        made = Calibration(**{**known, "states": tuple(map(tuple, found["states"]))})
+        pairs = {name: tuple(map(tuple, found.get(name, ()))) for name in ("states", "sizes")}
+        made = Calibration(**{**known, **pairs})
     elif found is not None:
         made = EarlierCalibration(**found)
     draws, between = tuple(map(tuple, content["draws"])), content.get("between", 0.0)

@@ -1,11 +1,18 @@
-"""How likely it is that a law misses something, from the residuals of its own rows.
+"""How much of what laws usually miss a law misses, from the residuals of its own rows.
 
 Where the law is right, residuals are noise. Where it is a little wrong, neighbours err alike: on top of the noise lies
-a smooth error, here a sum over the variables of Brownian motions (variogram k^2 R |dh|) of the change h in the
+a smooth error, here a sum over the variables of Brownian motions (variogram s^2 R |dh|) of the change h in the
 predicted value that each variable causes; R is the range of all predictions. What the fit itself takes up is projected
-out (restricted likelihood), the noise is averaged over, and k over values that are evenly spaced in the logarithm. The
-probability follows from the ratio of both likelihoods and the odds beforehand, which are against the law: few of the
-published data sets follow one, and a handful of rows cannot show it. Rows that are copies count once.
+out (restricted likelihood), and the noise is averaged over. So each size s has a likelihood: many clean rows exclude
+all but small ones, a handful of rows none. The odds beforehand are against the law, as few of the published data sets
+follow one: BEFOREHAND for sizes from USUAL on, the rest for smaller ones, both evenly spread over ln s. A law whose
+smooth error is of size s misses the share
+
+    g = min(1, (s / USUAL)^GROWS)
+
+of what laws usually miss beyond the fitted rows (``calibration``): the error there is larger, against that among the
+rows, the smaller the latter is. So clean rows never make a law more certain than their noise and number allow. Rows
+that are copies count once.
 """
 
 from __future__ import annotations
@@ -17,36 +24,39 @@ import numpy as np
 from scalefit.laws.law import Law
 from scalefit.numerics import CLIP, FloatArray, spanned
 from scalefit.rows.rows import Rows
-from scalefit.rows.scale import maps_a_loss
+from scalefit.rows.scale import maps_a_loss, maps_losses
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.solve import Solution
 from scalefit.uncertainty.pieces import distinct, pieces
 
-SIZES = np.geomspace(0.06, 1.0, 9)  #: sizes k of a smooth error that matters; they are averaged over
-SMALLER = np.geomspace(0.01, 0.05, 5)  #: sizes that noise hides: they count only where the evidence is
-DECISIVE = 20.0  #: at least this ratio of likelihoods
+USUAL = 0.06  #: size s of a smooth error from which on a law misses what laws usually do
+LARGE = np.geomspace(USUAL, 1.0, 9)  #: such sizes
+SMALL = np.geomspace(0.001, USUAL, 14, endpoint=False)  #: smaller ones
+GROWS = 0.7  #: power of the size of a smaller one with which what the law misses grows
 NOISES = np.geomspace(0.1, 1.5, 28)  #: noise in units of that of the fit
-BEFOREHAND = 0.85  #: probability that a law misses something, before its residuals are seen
+BEFOREHAND = 0.85  #: probability of the larger sizes, before the residuals are seen
 OTHERS = 0.75  #: quantile at which the other variables are held while one of them changes
 MOST_ROWS = 160  #: rows that are compared at most, evenly spaced
-MOST = 300.0  #: largest logarithm of the ratio of likelihoods
+FEWEST = 1e-4  #: probability below which a share is left out
+Share = tuple[float, float]
+ALL: tuple[Share, ...] = ((1.0, 1.0),)  #: all that laws usually miss, for certain
 
 
-def probability_of_misfit(law: Law, model: BoundLaw, rows: Rows, solution: Solution, log: bool) -> float:
-    """The probability that the law misses something; 1 for curves, whose rows are not independent.
+def shares_missed(law: Law, model: BoundLaw, rows: Rows, solution: Solution, log: bool) -> tuple[Share, ...]:
+    """Shares g and their probabilities, the largest first; all of it for curves, whose rows are not independent.
 
-    It is 1 for a map from a loss to a loss, too: losses of one run lie off alike, so that residuals look like noise
-    however wrong the map is beyond them (of 28 public ones that look right, 11 would hold less than 60 % of the larger
-    runs). Of other maps from a loss, rows along a run count that are as far apart as their errors are correlated.
+    So for a map from a loss to a loss, too: losses of one run lie off alike, so that residuals look like noise however
+    wrong the map is beyond them (of 28 public ones that look right, 11 would hold less than 60 % of the larger runs).
+    Of other maps from a loss, rows along a run count that are as far apart as their errors are correlated.
     """
     mapped, several = maps_a_loss(law), any(values.ndim > 1 for values in rows.variables.values())
-    if law.is_trajectory or several or (mapped and law.target == "loss") or (rows.in_curves and not mapped):
-        return 1.0
+    if law.is_trajectory or several or maps_losses(law) or (rows.in_curves and not mapped):
+        return ALL
     apart = pieces(solution.residuals, rows.run_codes) if rows.in_curves else distinct(rows)
     first = np.unique(apart, return_index=True)[1]
     keep = first[np.unique(np.linspace(0, len(first) - 1, min(len(first), MOST_ROWS)).astype(np.intp))]
     if len(keep) <= len(model.coordinates) + 1 or not solution.sigma > 0:
-        return BEFOREHAND
+        return _weighed(np.zeros(len(LARGE) + len(SMALL)))
     part = model.take(keep)
     value, slope = (found[0] for found in part.jacobian(solution.theta[None]))
     slope = slope / value if log else slope
@@ -54,13 +64,22 @@ def probability_of_misfit(law: Law, model: BoundLaw, rows: Rows, solution: Solut
     smooth = _alike(law, part, solution, log) * float(np.ptp(predicted))
     residual = np.clip(solution.residuals[keep], -CLIP * solution.sigma, CLIP * solution.sigma)
     if not (np.isfinite(smooth).all() and np.isfinite(slope).all()):
-        return BEFOREHAND
-    ratio = _likelihood_ratio(residual, slope.T, smooth, solution.sigma)
-    return float(BEFOREHAND * ratio / (BEFOREHAND * ratio + 1 - BEFOREHAND))
+        return _weighed(np.zeros(len(LARGE) + len(SMALL)))
+    return _weighed(_likelihoods(residual, slope.T, smooth, solution.sigma, np.concatenate([LARGE, SMALL])))
+
+
+def _weighed(likelihoods: FloatArray) -> tuple[Share, ...]:
+    """The shares with their probabilities, from the logarithms of the likelihoods of LARGE and SMALL sizes."""
+    beforehand = np.repeat([BEFOREHAND / len(LARGE), (1 - BEFOREHAND) / len(SMALL)], [len(LARGE), len(SMALL)])
+    weight = beforehand * np.exp(np.maximum(likelihoods - likelihoods.max(), -700.0))
+    chances = np.concatenate([[weight[: len(LARGE)].sum()], weight[: len(LARGE) - 1 : -1]]) / weight.sum()
+    shares = np.concatenate([[1.0], (SMALL[::-1] / USUAL) ** GROWS])
+    kept = chances >= FEWEST
+    return tuple(zip(shares[kept].tolist(), (chances[kept] / chances[kept].sum()).tolist(), strict=True))
 
 
 def _alike(law: Law, model: BoundLaw, solution: Solution, log: bool) -> FloatArray:
-    """The covariance (n, n) of a smooth error with k^2 R = 1: Brownian in the change that each variable causes."""
+    """The covariance (n, n) of a smooth error with s^2 R = 1: Brownian in the change that each variable causes."""
     parameters = {name: np.ravel(value)[0] for name, value in model.parameters(solution.theta[None]).items()}
     total = np.zeros((model.n, model.n))
     for name, values in model.variables.items():
@@ -82,17 +101,15 @@ def _with_others_held(variables: Mapping[str, FloatArray], name: str) -> dict[st
     }
 
 
-def _likelihood_ratio(residual: FloatArray, slope: FloatArray, smooth: FloatArray, sigma: float) -> float:
-    """Restricted likelihood with a smooth error, averaged over its size, over that without; both over the noise."""
+def _likelihoods(
+    residual: FloatArray, slope: FloatArray, smooth: FloatArray, sigma: float, sizes: FloatArray
+) -> FloatArray:
+    """The logarithm (k,) of the restricted likelihood of a smooth error of each size, averaged over the noise."""
     every, count = spanned(slope, every=True)
     free = every[:, count:]  # contrasts that no parameter changes
     spread, axes = np.linalg.eigh(free.T @ smooth @ free)
     seen = axes.T @ (free.T @ residual)
-    sizes = np.concatenate([[0.0], SMALLER, SIZES])[:, None, None] ** 2
-    variance = sizes * np.maximum(spread, 0.0) + (sigma * NOISES[:, None]) ** 2
+    variance = sizes[:, None, None] ** 2 * np.maximum(spread, 0.0) + (sigma * NOISES[:, None]) ** 2
     logs = -0.5 * np.sum(np.log(variance) + seen**2 / variance, axis=-1)
-    best = float(logs.max())
-    by_size = np.log(np.mean(np.exp(np.maximum(logs - best, -700.0)), axis=1))
-    ratios = np.exp(np.minimum(by_size[1:] - by_size[0], MOST))
-    small, large = (float(np.mean(part)) for part in np.split(ratios, [len(SMALLER)]))
-    return max(large, small) if small > DECISIVE else large
+    best = logs.max(axis=1, keepdims=True)
+    return np.asarray(best[:, 0] + np.log(np.mean(np.exp(logs - best), axis=1)))

@@ -14,6 +14,7 @@ import pytest
 from scalefit.cli import fit, lr_transfer, predict, stability, watch
 from scalefit.diagnosis.checks import Check
 from scalefit.errors import InputError
+from scalefit.notices import DOUBT, NOTE, Notice
 from scalefit.transfer.verdict import Interval
 
 
@@ -133,22 +134,20 @@ def test_a_learning_rate_at_a_target_is_told_where_the_law_knows_one(target, val
     assert lr_transfer._content(transfer(), pd.DataFrame({"regret": [0.1]}))["backtest"] == [{"regret": 0.1}]
 
 
-@pytest.mark.parametrize(
-    ("sharpness", "warmup", "code"), [([1.0], 5.0, 0), ([1.0], np.nan, 1), ([], np.nan, 0)], ids=str
-)
-def test_a_sharpness_that_allows_no_warmup_fails(monkeypatch, log, sharpness, warmup, code):
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_schedule_in_doubt_fails(monkeypatch, log, code):
     found = SimpleNamespace(
         run="a",
         lr=None,
         peak_lr=0.1,
         steps=9,
-        warmup=warmup,
+        warmup=5.0,
         threshold=2.0,
-        sharpness=pd.DataFrame({"s": sharpness}),
+        sharpness=pd.DataFrame({"s": [1.0]}),
         table=pd.DataFrame(),
         notes=(),
         missing={},
-        lines=["told"],
+        lines=[Notice("told", DOUBT if code else NOTE)],
     )
     monkeypatch.setattr("scalefit.planning.run_schedule.schedule_of", lambda *told: found)
     assert commands.run(f"scalefit schedule {log}").exit_code == code
@@ -170,6 +169,7 @@ def test_a_forecast_of_trouble_fails(monkeypatch, log, change, code):
         "settings": {},
         "notes": (),
         "lines": ["told"],
+        "ok": not code,
     } | change
     module = importlib.import_module("scalefit.stability.forecast")
     monkeypatch.setattr(module, "forecast", lambda *told, **more: SimpleNamespace(**found))

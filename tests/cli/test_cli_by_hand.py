@@ -72,10 +72,10 @@ def test_notes_that_are_alike_are_one_line():
     assert output.grouped([]) == []
 
 
-def answer(*words, ok=True, doubt=()):
+def answer(*words, ok=True, doubt=(), more=(), content=()):
     """How a command with this answer ends."""
     notes = [*(Notice(text, NOTE) for text in ("run a: 1 row", "run b: 2 rows")), *map(Notice, doubt)]
-    made = output.Answer(["text"], {"a": 1.5}, pd.DataFrame({"b": [1]}), ok, notes)
+    made = output.Answer(["text", *more], {"a": 1.5, **dict(content)}, pd.DataFrame({"b": [1]}), ok, notes)
 
     def command(**given):
         return made
@@ -89,6 +89,20 @@ def test_exit_codes(words, ok, code):
     done = answer(*words, ok=ok)
     assert done.exit_code == code
     assert done.output.splitlines() == ["text", "read: run a: 1 row (and 1 more like this)"]
+
+
+def test_a_line_with_an_exclamation_mark_is_a_doubt_and_gives_exit_code_1_and_a_note_neither(tmp_path):
+    note, doubt = Notice("3 of 9 runs left out", NOTE), Notice("the sizes span one decade")
+    calm, doubted = answer(more=[note]), answer(more=[note, doubt])
+    assert (calm.exit_code, doubted.exit_code) == (0, 1)
+    assert doubted.output.splitlines()[:3] == ["text", note.text, f"! {doubt.text}"]
+    assert "doubts" not in json.loads(answer("--json", more=[note]).stdout)
+    assert json.loads(answer("--json", more=[note, doubt]).stdout)["doubts"] == [doubt.text]
+    assert "doubts" not in json.loads(answer("--json", more=[doubt], content={"warnings": []}).stdout)
+    for lines, tone in (([note], "open"), ([note, doubt], "doubt")):
+        page = tmp_path / f"{tone}.html"
+        answer("--report", str(page), more=lines)
+        assert f'class="verdict {tone}"' in page.read_text()
 
 
 def test_a_doubt_about_what_was_read_stands_first_in_every_form_and_is_no_success(tmp_path):
@@ -206,7 +220,7 @@ def test_learning_rates_of_batch_sizes():
     lines = batch._learning_rate(rates(), "")
     assert lines[:3] == ["", "best learning rate by final loss:", "  batch 64: 0.01 [0.008, 0.02]"]
     assert lines[3].startswith("  lr ∝ batch^0.50 [0.40, 0.60] (theory: ")
-    assert batch._learning_rate(rates(refused="too few"), "")[2] == Notice("batch 64: too few")
+    assert batch._learning_rate(rates(refused="too few"), "")[2] == "  no learning rate at batch 64: too few"
     assert len(batch._learning_rate(rates(drift=NAN), "")) == 3
     assert batch._learning_rate(None, "no lr") == ["", "no learning rate: no lr"]
 
@@ -273,7 +287,9 @@ def test_what_a_long_prediction_shows():
 def test_a_table_of_jobs_with_their_counts():
     rows = [{"run": f"r{i}", "status": "done" if i < 45 else "planned"} for i in range(50)]
     made = sweep._table(rows)
-    assert [text.count("\n") for text in made.lines] == [40, 0] and made.lines[-1] == "45 done, 5 planned"
+    assert [text.count("\n") for text in made.lines] == [40, 0] and made.lines[-1].startswith(
+        "45 done, 5 planned, of which 40 "
+    )
     assert len(made.table) == 50
 
 

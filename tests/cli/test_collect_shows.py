@@ -33,3 +33,14 @@ def test_columns_that_are_the_same_in_every_row_are_counted_and_left_to_the_file
     assert ("(2 columns that are the same in every row" in told) == (count == 2)
     assert all((name in told.splitlines()[0]) == (count == 1) for name in ("depth", "gate"))
     assert {"run", "loss", "width"} <= {*told.splitlines()[0].split()}
+
+
+def test_the_status_of_a_sweep_leaves_out_what_no_run_has_and_shows_no_word_for_what_one_lacks(monkeypatch):
+    rows = [{"id": "a", "status": "finished", "step": 9, "val_loss": 2.5, "mixture": {"code": 0.8, "prose": 0.2}}]
+    rows.append({"id": "b", "status": "planned", "step": 0, "val_loss": None, "mixture": {"code": 0.5, "prose": 0.5}})
+    for known in (rows, rows[1:]):
+        monkeypatch.setattr("scalefit.proxy.sweep_status", lambda out, known=known: known)
+        told = commands.run("scalefit sweep status").output
+        assert "None" not in told and "nan" not in told and "code=0.5 prose=0.5" in told
+        assert ("val_loss" in told) == (len(known) == 2)
+    assert json.loads(commands.run("scalefit sweep status --json").stdout)["runs"][0]["val_loss"] is None

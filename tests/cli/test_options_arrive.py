@@ -97,9 +97,16 @@ CASES = [
         {"law": "kaplan", "compute": "1e12", "draws": 70, "seed": 3},
     ),
     (
-        "plan --hyperparameters --at N=7B,D=2T --law kaplan --draws 70 --seed 3",
+        f"plan {SWEEP} --hyperparameters --at N=7B,D=2T --law kaplan --draws 70 --seed 3",
         "planning.allocation.plan.plan",
-        {"hyperparameters": [], "law": "kaplan", "N": "7B", "D": "2T", "draws": 70, "seed": 3},
+        {
+            "hyperparameters": lambda sources: len(sources) == 1,
+            "law": "kaplan",
+            "N": "7B",
+            "D": "2T",
+            "draws": 70,
+            "seed": 3,
+        },
     ),
     (
         f"plan {CURVES} --schedules wsd --schedules cosine --steps 900 --lr 0.01 --warmup 9 --law annealing --draws 70 "

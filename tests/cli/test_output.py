@@ -81,6 +81,21 @@ def test_a_doubt_about_the_logs_goes_with_their_fit(tmp_path):
     assert (report.tone, report.warnings[-1]) == ("doubt", f"read: {fit.doubts[0]}")
 
 
+def test_every_command_that_reads_logs_shows_what_is_doubtful_in_them(tmp_path):
+    """A column that holds the run's own prediction of its loss, in logs that each of these commands reads."""
+    step = np.arange(1, 401)
+    curves = [
+        pd.DataFrame({"run": f"b{b} (predicted)", "step": step, "batch": b, "lr": 0.01, "grad_norm": 1.0, "vocab": 5e4,
+                      "loss": 2 + 5 / (step / (1 + 3000 / b)) ** 0.5}) for b in (1000, 4000)
+    ]  # fmt: skip
+    log, one = tmp_path / "curves.csv", tmp_path / "one.csv"
+    pd.concat(curves).to_csv(log, index=False)
+    curves[0].to_csv(one, index=False)
+    for command in (f"batch {log}", f"schedule {one} --rule gd", f"laws --for {one}"):
+        said = commands.run(f"scalefit {command}")
+        assert said.exit_code == 1 and "\n! read: " in said.stdout, (command, said.output)
+
+
 def test_notes_that_a_command_does_not_put_into_its_json_are_put_there():
     @click.command()
     @answering

@@ -40,3 +40,32 @@ def test_schedules_are_asked_of_one_saved_fit_or_of_curves(files, tmp_path, monk
     result = commands.run(f"scalefit plan {files} --schedules all")
     assert result.exit_code == 2
     assert "schedules are ranked by a saved fit, or by curves" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        ("--hyperparameters --at N=7B,D=2T --law chinchilla", "--law"),
+        ("--hyperparameters --at N=7B,D=2T --draws 9", "--draws"),
+        ("--hyperparameters --at N=7B,D=2T --seed 9", "--seed"),
+        ('--hyperparameters --at N=7B,D=2T --where "N > 1"', "--where"),
+        ("fit.json --hyperparameters --at N=7B,D=2T --law chinchilla", "--law"),
+        ("fit.json --schedules all --law annealing", "--law"),
+        ("fit.json --compute 1e20 --seed 9", "--seed"),
+    ],
+)
+def test_what_no_fit_is_made_with_is_refused(words, option, tmp_path, monkeypatch):
+    """Without run logs nothing is fitted, so that a law, draws or a seed would change nothing."""
+    commands.plant(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    result = commands.run(f"scalefit plan {words}")
+    assert result.exit_code == 2
+    assert f"{option} beside" in result.stderr and "does not read it" in result.stderr
+
+
+def test_a_law_that_knows_no_hyperparameters_is_refused_though_it_is_the_one_for_sizes(tmp_path, monkeypatch):
+    commands.plant(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    result = commands.run("scalefit plan runs.csv --hyperparameters --at N=7B,D=2T --law chinchilla --draws 0")
+    assert result.exit_code == 2
+    assert "law chinchilla knows no hyperparameters" in result.stderr

@@ -65,7 +65,7 @@ def test_bits_of_the_weights_count_beside_size_and_data() -> None:
     runs = columns("weight_bits")
     held = runs["steps"] == 600
     errors = [error(runs, held, law, seed=0) for law in ("precision:parts=weights", PLAIN)]  # as by default
-    assert errors[0] < min(0.05, errors[1])
+    assert errors[0] < min(0.06, errors[1])
     longest = runs[held].pivot_table(index="d_model", columns="precision_w", values="loss")
     assert (longest[2] > longest[[4, 6, 32]].max(axis=1)).all()
 

@@ -103,3 +103,19 @@ def test_the_best_encoder_share_has_an_interval(translation):
         N_enc = other * 10_000
         there = found.predict(N_enc=N_enc, N_dec=10_000 - N_enc)["loss"].iloc[0]
         assert best.loss <= there + 1e-12
+
+
+@pytest.mark.parametrize("parametrization", ["mup", "ntk"])
+def test_scaled_sharpness_stays_within_five_percent_of_two_over_lr_once_it_got_there(parametrization):
+    """Geometric means over the seeds from where a run first reaches it; the Hessian alone lies elsewhere in mup."""
+    curves = sf.load("sharpness").curves
+    rows = curves[(curves["parametrization"] == parametrization) & (curves["lr"] == 0.4)]
+    reached = (rows["sharpness"] >= 2 / rows["lr"]).groupby(rows["run"]).cummax()
+    edge = (
+        rows[reached].merge(sf.load("sharpness").table[["run", "d_model"]]) if "d_model" not in rows else rows[reached]
+    )
+    assert edge["run"].nunique() == 9
+    for _, each in edge.groupby("d_model"):
+        scaled, raw = (float(np.exp(np.log(each[name] * each["lr"]).mean())) for name in ("sharpness", "hessian_max"))
+        assert scaled == pytest.approx(2, rel=0.05)
+        assert (raw == pytest.approx(2, rel=0.05)) == (parametrization == "ntk")

@@ -17,7 +17,7 @@ from scalefit.diagnosis.degenerate import degenerate
 from scalefit.diagnosis.image import no_image
 from scalefit.diagnosis.one_sided import Bias, one_sided
 from scalefit.diagnosis.phases import first_steps, stray_phases, transient
-from scalefit.diagnosis.reach import decades_beyond, furthest, in_words, unsupported
+from scalefit.diagnosis.reach import decades_beyond, furthest, in_words, side, unsupported
 from scalefit.diagnosis.undetermined import _idle
 from scalefit.fitting.prepare import Options, prepare
 from scalefit.laws import find_law
@@ -411,3 +411,12 @@ def test_what_is_far_across_a_short_side_is_told_though_another_lies_further_alo
     for asked in ([(3.2, 0.1), (1.0, 0.6)], [(3.2, 0.6)]):
         assert unsupported({"N": "N", "D": "D"}, fitted, rows(asked)) == said[1]
     assert in_words(1.0, 9.6e-17, "the runs") == "1 decade beyond the runs, which span 0"
+
+
+def test_the_side_on_which_a_point_lies():
+    """Larger in one or both is beyond, smaller below; another ratio of size to data is neither."""
+    corners = {"N": (1e6, 1e6, 1e8, 1e8), "D": (1e9, 1e10, 1e10, 1e11)}  # of a band along N ~ D^.5 to D^1
+    cases = {(1e9, 1e11): "beyond", (1e5, 1e9): "below", (1e8, 1e13): "beyond", (1e8, 1e9): "outside"}
+    for (N, D), where in {**cases, (1e6, 1e11): "outside"}.items():
+        asked = {"N": np.array([N]), "D": np.array([D])}
+        assert side({"N": "N", "D": "D"}, corners, asked) == where, (N, D)

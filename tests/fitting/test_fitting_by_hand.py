@@ -138,7 +138,7 @@ def fit_of(law=CHINCHILLA, ranges=None, **more):
     [
         ({"N": (1e6, 1e7)}, {"N": 0.99e8}, ""),
         ({"N": (1e6, 1e7)}, {"N": 1.1e8}, "N lies 1 decade beyond the fitted runs, which span 1"),
-        ({"N": (1e6, 1e7)}, {"N": 0.9e5}, "N lies 1 decade beyond the fitted runs, which span 1"),
+        ({"N": (1e6, 1e7)}, {"N": 0.9e5}, "N lies 1 decade below the fitted runs, which span 1"),
         ({"N": (1e6, 1e6)}, {"N": 1.9e6}, ""),  # up to 0.3 decades
         ({"N": (1e6, 1e6)}, {"N": 2.1e6}, "N lies 0.32 decades beyond the fitted runs, which span 0"),
         ({"N": (1e2, 1e8)}, {"N": 0.99e10}, ""),
@@ -366,10 +366,10 @@ def test_where_intervals_come_from():
     assert summary.origin_of_intervals(fitted()) == ["no intervals: none were asked for"]
     drawn = "90 % intervals from 50 refits to resampled runs"
     assert of(None) == [f"{drawn}, as if the law were true: not calibrated by a back-test"]
-    told = Calibration(1.26, 4, 20, 0.0, 1.0, 0.5, misfit=0.873)
+    told = Calibration(1.26, 4, 20, 0.0, 1.0, 0.5, misfit=0.9, sizes=((1.0, 0.873), (0.5, 0.127)))
     seen = "20 held-out predictions from 4 refits to the other runs"
     allowed = "prediction intervals allow for noise, for the draws, and for what the law misses: 1.3 times what laws"
-    assert of(told) == [drawn, f"{allowed} usually miss, with a probability of 87 % (back-test: {seen})"]
+    assert of(told) == [drawn, f"{allowed} usually miss, with a probability of 87 %, and else less (back-test: {seen})"]
     assert "probability" not in of(replace(told, misfit=1.0))[1]  # of curves: nothing in them could show it
     earlier = EarlierCalibration(1.26, 4, 20, 0.0, 1.0)
     assert of(earlier)[1] == f"prediction intervals are scaled by 1.3 (back-test: {seen})"

@@ -124,12 +124,15 @@ class TestBelief:
 
     @staticmethod
     def wrong(fit, noise):
-        intervals = replace(fit.intervals, calibration=replace(fit.intervals.calibration, factor=3.0, misfit=1.0))
+        intervals = replace(
+            fit.intervals, calibration=replace(fit.intervals.calibration, factor=3.0, sizes=((1.0, 1.0),))
+        )
         return Design(*believed(replace(fit, intervals=intervals), PLACES, noise, 1.0), noise, np.ones(3))
 
     def test_the_error_of_a_law_falls_with_the_distance_in_decades(self, fit):
-        """Of 0.1 of the range of the losses, twice as much with a misfit of 4; e^-1 of the square at 1.5 decades."""
-        wrong = replace(fit.intervals, calibration=replace(fit.intervals.calibration, factor=3.0, misfit=4.0))
+        """Of 0.1 of the range, times the root mean square of the shares; e^-1 of the square at 1.5 decades."""
+        shares = ((1.0, 0.5), (7**0.5, 0.5))
+        wrong = replace(fit.intervals, calibration=replace(fit.intervals.calibration, factor=3.0, sizes=shares))
         places = {"N": np.array([1e9, 1e10, 1e12]), "D": np.array([1e11, 1e11, 1e11])}
         apart = np.array([[0.0, 1.0, 3.0], [1.0, 0.0, 2.0], [3.0, 2.0, 0.0]])
         found = _errors(replace(fit, intervals=wrong), places, 0.7)
@@ -312,3 +315,21 @@ def test_the_noise_of_few_rows_is_reckoned_higher_than_their_median_residual(fit
         values=tuple(fit.evaluate({"N": N, "D": D}) * away),
     )
     assert noise_of(replace(fit, rows=rows, sigma=sigma, points=points)) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_a_target_that_the_advised_runs_leave_far_beyond_is_doubted(fit):
+    """What is near enough once they are made is not: for that they are advised."""
+    for target, doubts in ((TARGET, []), ({"N": 1e13, "D": 1e15}, ["far-beyond"])):
+        found = next_runs(fit, 1e21, **target)
+        assert [check.code for check in found.cautions] == doubts
+        assert found.ok is (not doubts)
+
+
+def test_an_answer_says_why_it_reckons_with_more_noise_than_the_fit(fit):
+    """Twenty rows tell the noise of a law of five constants nearly as well as it is; eight do not."""
+    wide = next_runs(fit, 1e21, **TARGET)
+    said = f"noise of a run {100 * wide.noise:.2g} % (that of the fit is {100 * fit.sigma:.2g} %; "
+    said += "as only 15 rows beyond its 5"
+    assert said in str(wide)
+    many = replace(wide, fit=replace(fit, rows=500), noise=1.005 * fit.sigma)
+    assert "that of the fit" not in str(many)

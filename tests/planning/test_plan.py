@@ -467,6 +467,7 @@ def test_a_budget_beyond_those_of_the_runs_is_beyond_them_though_size_and_data_a
     assert "22 times beyond the fitted runs" in str(found)
     assert [check.text[:48] for check in found.cautions] == ["N and D together lie 1.3 decades beyond the fitted"[:48]]
     assert "within the fitted runs" in str(fit.plan(compute=5e19))
+    assert "32 times below the fitted runs" in str(fit.plan(compute=1e15))
 
 
 def test_a_range_of_budgets_is_a_table(noisy):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import commands
 import numpy as np
@@ -211,10 +212,10 @@ def test_the_figure_has_a_row_for_each_schedule(fit):
     import matplotlib.pyplot as plt
 
     found = rank_schedules(fit, ["cosine", "wsd:decay=20%", "constant"], warmup=100)
-    ax = found.plot()
+    ax = found.plot(ax=plt.subplots(figsize=(7.2, 2.0), layout="constrained")[1])
     assert [text.get_text() for text in ax.get_yticklabels()] == list(found.table["schedule"])
     ax.figure.draw_without_rendering()
-    (caption,) = [text for text in ax.texts if text.get_text() == "learning rate"]
+    (caption,) = [text for text in ax.texts if text.get_text() == "learning\nrate"]
     ax.set_title("a warning above the axes, of which there may be two lines\nthat go on to the right", loc="left")
     ax.figure.draw_without_rendering()
     assert not caption.get_window_extent().overlaps(ax._left_title.get_window_extent())
@@ -273,3 +274,21 @@ def test_a_warning_names_the_best_schedule_that_has_it(curves):
     first = next(name for name in found.table["schedule"] if name != "cosine")
     assert told.startswith(f"{first} (and 1 other schedule): the learning rate falls")
     assert "last 0 %" not in str(found)
+
+
+def test_rows_of_a_narrow_figure_do_not_touch_and_its_warning_stays_inside(fit):
+    import matplotlib.pyplot as plt
+
+    from scalefit.plots import styled
+
+    found = rank_schedules(fit, "all", peak_lr=8e-3, steps=3000, warmup=100)
+    with styled("paper", 3.25):
+        ax = found.plot()
+        figure = ax.figure
+        figure.draw_without_rendering()
+        rows = [label.get_window_extent() for label in ax.get_yticklabels()]
+        assert all(upper.y0 > lower.y1 for upper, lower in pairwise(rows))
+        assert max(row.width for row in rows) < 0.4 * figure.bbox.width
+        warning = figure._suptitle
+        assert warning.get_text().startswith("multi_step") and warning.get_window_extent().x1 <= figure.bbox.x1
+    plt.close(figure)

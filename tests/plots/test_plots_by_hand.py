@@ -673,3 +673,20 @@ def test_the_figure_of_coordinates_allows_what_the_check_allows():
         inspect.signature(made).parameters["gate"].default for made in (coordinate_check, coordinates.plot_coordinates)
     }
     assert defaults == {0.1}
+
+
+def test_a_star_on_a_crowded_falling_line_has_its_words_beside_it():
+    """Above the star there is no room, below and to the left runs the line; to the right the axes are empty."""
+    from scalefit.plots import canvas, marks, room
+
+    with canvas.styled("paper", 3.25):
+        ax = canvas.new_axes(None)
+        loss = np.linspace(0.5, 1.0, 200)
+        accuracy = 0.25 + 0.72 / (1 + np.exp(12 * (loss - 0.66)))
+        ax.plot(loss, accuracy, "o-")
+        marks.star(ax, 0.53, pd.Series({"predicted": 0.855, "low": 0.84, "high": 0.87}), "")
+        ax.figure.draw_without_rendering()
+        room.settle_texts(ax)
+        words = ax.texts[0].get_window_extent()
+        assert not any(words.contains(*place) for place in ax.transData.transform(np.column_stack([loss, accuracy])))
+    plt.close(ax.figure)

@@ -64,3 +64,13 @@ def test_a_shift_without_a_dip_before_it_stays_a_rise(shift):
     made = log(depth=0.0)
     made.loc[made["step"] >= 2400, "loss"] += shift
     assert sf.watch(made).status == ("risen" if shift < 1 else "diverged")
+
+
+def test_a_steady_fall_that_a_shift_ends_is_no_dip():
+    """The running median lags behind a falling loss; a shift of 20 % back to that level is a rise, not its end."""
+    rng, row = np.random.default_rng(1), np.arange(1, 801)
+    rate = (0.45 * (1 + np.cos(np.pi * row / 800)) + 0.1) * np.minimum(row / 40, 1)
+    loss = 2.6 + 8.2 * (1 + np.cumsum(rate) / 2) ** -0.45
+    loss -= 0.15 * (1 - rate) * np.minimum(3 * row / 800, 1) * (row > 160)
+    loss = loss * np.exp(0.01 * rng.standard_normal(800)) + 0.8 * (row > 240)
+    assert sf.watch(pd.DataFrame({"step": row, "loss": loss})).status == "risen"

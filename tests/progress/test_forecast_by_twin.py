@@ -235,8 +235,8 @@ def test_a_last_loss_that_is_a_spike_is_left_out():
     assert part.last == pytest.approx(log["loss"].iloc[-1] / log["loss"].iloc[-4:-1].median() - 1)
     (doubt,) = part.doubts()
     assert doubt.text.startswith(f"the last loss is {100 * part.last:.0f} % above those before it")
-    assert "2 isolated spikes left out" in sf.predict_partial(log, schedule=PLAN).basis
-    assert "isolated" not in sf.predict_partial(log_of(), schedule=PLAN).basis
+    assert "2 rows of spikes left out" in sf.predict_partial(log, schedule=PLAN).basis
+    assert "spikes" not in sf.predict_partial(log_of(), schedule=PLAN).basis
 
 
 def test_rows_of_the_warmup_have_no_part():

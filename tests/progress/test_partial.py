@@ -207,7 +207,7 @@ def test_a_lone_spike_does_not_move_the_forecast(family):
     within.loc[60, "loss"] *= 2
     made = sf.predict_partial(within, schedule=PLAN, fit=family)
     assert made.ok
-    assert "1 isolated spike left out" in made.basis
+    assert "1 row of spikes left out" in made.basis
     assert made.final == pytest.approx(calm.final, rel=1e-3)
     last = plain.copy()
     last.loc[len(last) - 1, "loss"] *= 3
@@ -271,3 +271,27 @@ def test_a_run_that_was_fitted_is_named(family):
     trunk = curve(OTHERS["constant"], seed=1, until=1200)
     branch = "wsd:peak_lr=1e-3,steps=2000,warmup=50,decay_steps=600"
     assert said(trunk, "branch", branch) == ""  # begins as a fitted run does, and ends otherwise
+
+
+@pytest.mark.parametrize(("rows", "plan"), [(4, PLAN), (12, PLAN), (3, OTHERS["linear"])])
+def test_a_spike_of_several_rows_that_came_back_does_not_move_the_forecast(rows, plan):
+    """By the run's own curve, of which an annealing law would take three rows two nats up for its beginning."""
+    calm = curve(plan, until=1700)
+    spike = calm.copy()
+    spike.loc[80 : 79 + rows, "loss"] += 2.0
+    plain, made = (sf.predict_partial(each, schedule=plan) for each in (calm, spike))
+    assert made.final == pytest.approx(plain.final, rel=0.01)
+    assert f"{rows} rows of spikes left out" in made.basis
+
+
+def test_a_rise_with_the_learning_rate_is_no_spike():
+    """Warm restarts: the loss rises where the rate does, and falls again with it."""
+    step = np.arange(2001)
+    rate = 1e-3 * (0.55 + 0.45 * np.cos(np.pi * (step % 1000) / 1000))
+    S1 = np.cumsum(rate)
+    rows = np.arange(60, 1801, 10)
+    loss = 2.5 + 0.5 * S1[rows] ** -0.5 + 900.0 * rate[rows]
+    noise = 0.002 * np.random.default_rng(0).standard_normal(len(rows))
+    log = pd.DataFrame({"step": rows, "loss": loss * np.exp(noise)})
+    plan = sf.Schedule("restarts", 2000, 0, lambda at: np.interp(np.asarray(at, float), step, rate))
+    assert "of spikes left out" not in sf.predict_partial(log, schedule=plan).basis

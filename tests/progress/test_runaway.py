@@ -57,3 +57,21 @@ def test_a_run_that_its_log_marks_has_diverged(mark, tmp_path):
     assert sf.watch(calm).status == "diverged"
     calm.to_csv(tmp_path / "run.csv", index=False)
     assert commands.run(f"scalefit watch {tmp_path}/run.csv").exit_code == 1
+
+
+@pytest.mark.parametrize(("height", "power", "share"), [(3.0, 2, 0.1), (3.0, 3, 0.3), (5.0, 2, 0.1), (1.5, 2, 0.3)])
+def test_a_rise_is_judged_from_where_it_begins_and_by_what_is_lost(height, power, share):
+    """A power of the step, which is seen late and then looks straight, or is a nat above its level and rises on."""
+    row = np.maximum(0.0, np.arange(ROWS) / (ROWS - 1) - 1 + share) / share
+    table = log(height=0.0, norm=False)
+    seen = sf.watch(table.assign(loss=table["loss"] + height * row**power))
+    assert seen.status == "diverging"
+    shift = table.assign(loss=table["loss"] + height * (row > 0.7))
+    assert sf.watch(shift).status in ("risen", "diverged", "spikes")  # it does not rise on
+
+
+def test_a_lost_loss_is_not_explained_by_a_rising_learning_rate():
+    row = np.maximum(0.0, np.arange(ROWS) - 540) / 60
+    table = log(height=0.0, norm=False, lr=np.where(np.arange(ROWS) < 545, 1e-4, 1e-3))
+    assert sf.watch(table.assign(loss=table["loss"] + 2.5 * row**2)).status == "diverging"
+    assert sf.watch(table.assign(loss=table["loss"] + 0.5 * row**2)).status != "diverging"

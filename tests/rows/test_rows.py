@@ -55,10 +55,25 @@ def test_a_missing_size_or_compute_follows_from_the_other_two_and_a_note_says_so
         gather(find_law("chinchilla"), alone)
 
 
+def test_every_row_is_offered_only_where_losses_before_the_last_are_final_too():
+    """The answer advised ``--points all`` and a check then warned of losses in mid-schedule."""
+    note = "the last logged loss of each of 2 runs"
+    logs = {run: pd.DataFrame({"step": range(8), "loss": 3.0, "N": N, "D": 1e9}) for run, N in (("a", 1e6), ("b", 2e6))}
+    steady, decayed = (
+        gather(
+            find_law("chinchilla"), read_runs(pd.concat(log.assign(run=run, lr=lr) for run, log in logs.items()))
+        ).notes
+        for lr in (0.1, np.linspace(0.1, 0.0, 8))
+    )
+    assert (steady, decayed) == ((f"{note}; --points all uses every logged row",), (note,))
+
+
 def test_a_law_in_columns_of_the_run_reads_the_last_loss_or_every_row_when_asked():
     runs, law = curves(D=1e9), find_law("chinchilla")
     last = gather(law, runs)
-    assert last.values.tolist() == pytest.approx([4.29, 4.48]) and "--points all" in last.notes[0]
+    assert last.values.tolist() == pytest.approx([4.29, 4.48]) and last.notes == (
+        "the last logged loss of each of 2 runs",
+    )
     every = gather(law, runs, points="all")
     assert len(every) == 14 and every.in_curves and every.notes == ("all 14 logged rows of 2 runs",)
     assert every.variables["N"].tolist() == [1e6] * 8 + [2e6] * 6

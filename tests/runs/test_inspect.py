@@ -95,7 +95,7 @@ def test_the_command_shows_what_it_knows_where_others_refuse(tmp_path):
     path = tmp_path / "wandb.csv"
     path.write_text(TIES)
     shown = commands.run(f"scalefit inspect {path}")
-    assert shown.exit_code == 0 and "! the columns 'train/loss' and 'val/loss'" in shown.stdout
+    assert shown.exit_code == 1 and "! the columns 'train/loss' and 'val/loss'" in shown.stdout
     assert (
         "!" not in commands.run(f"scalefit inspect {path} --map loss=val/loss --where 'N > 1'").stdout.split("notes")[0]
     )

@@ -12,7 +12,10 @@ from click.testing import CliRunner
 
 import scalefit as sf
 from scalefit.cli import main
+from scalefit.cli.fit import _answer
+from scalefit.diagnosis.checks import Check
 from scalefit.schedules import areas, parse_schedule
+from scalefit.selection import automatic
 
 STEPS = "peak_lr=1e-3,steps=1000"
 PLANS = {
@@ -148,6 +151,8 @@ def test_the_discount_of_the_planted_curves_is_found_and_two_curves_are_untested
     fit = sf.fit(curves(("constant", "cosine")))
     assert not fit.choice.tested
     assert "untested" in fit.choice.text
+    printed = "\n".join(str(line) for line in _answer(fit, None, None, (), None, None).lines)
+    assert "nothing could be held out" in printed and "held-out rows first" not in printed
     held = curves(("linear",))
     assert float(fit.score(held)["mean_relative"].iloc[0]) < 0.004
 
@@ -205,6 +210,10 @@ def test_a_named_law_also_fails_where_it_leaves_a_column_unread():
     said = [check.text for check in sf.fit(runs, "power-floor:over=N").warnings if check.code == "unread"]
     assert len(said) == 1 and said[0].startswith("experts varies (1, 8)")
     assert not [c for c in sf.fit(runs.assign(experts=8), "power-floor:over=N").warnings if c.code == "unread"]
+    named = runs.rename(columns={"experts": "data"}).assign(data=np.tile(["a", "b"], 4))
+    found = sf.fit(named, "power-floor:over=N")
+    found = replace(found, warnings=(Check("under-trained", "few data a parameter"),))  # a word, not the column
+    assert "unread" in {check.code for check in automatic._with_unread(found, sf.read_runs(named)).warnings}
     apart = {check.code for check in sf.fit(grid().assign(experts=EXPERTS), "chinchilla").warnings}
     assert apart >= {"clustered", "unread"}  # how far the levels lie off does not say which law reads them
 

@@ -415,6 +415,17 @@ def test_a_ratio_of_columns_that_are_read_is_none_that_is_unread(column):
     assert line.startswith("other varies")
 
 
+def test_a_recipe_that_varies_by_itself_is_told_and_one_tuned_to_the_size_is_not():
+    """Each size and amount of data was run once, so no sweep is seen; with two values no levels can cluster either."""
+    moved = np.random.default_rng(3).permutation(np.tile([0.01, 0.1], 8))
+    tuned = 3e-3 * (TABLE["N"] / 1e8) ** -0.3 * np.tile([1.0, 1.4, 0.7, 1.2], 4)
+    for name in ("weight_decay", "warmup", "lr"):
+        (line,) = untold(read_runs(TABLE.assign(**{name: moved})), [CHINCHILLA])
+        assert line.startswith(("peak_lr" if name == "lr" else name) + " varies (0.01, 0.1)")
+        assert untold(read_runs(TABLE.assign(**{name: tuned})), [CHINCHILLA]) == []
+        assert untold(read_runs(TABLE.assign(**{name: 0.1})), [CHINCHILLA]) == []
+
+
 @pytest.mark.parametrize(("one_size", "law"), [(False, "mixture-scale:over=web+code"), (True, "mixture:over=web")])
 def test_shares_that_add_up_to_one_are_told_with_the_law_of_mixtures_that_reads_them(one_size, law):
     web = np.array([0.1, 0.3, 0.6, 0.9])[(np.arange(16) + np.arange(16) // 4) % 4]

@@ -15,7 +15,7 @@ from scalefit.numerics import offsets
 from scalefit.transfer import bowl, drift, optimum
 from scalefit.transfer.backtest import regret, seed_noise
 from scalefit.transfer.boundary import Boundary
-from scalefit.transfer.lr_transfer import Arm, _doubts
+from scalefit.transfer.lr_transfer import Arm, _remarks
 from scalefit.transfer.optimum import Optimum
 from scalefit.transfer.reach import far_beyond, refuse_target
 from scalefit.transfer.sensitivity import lr_sensitivity, sensitivities, within_decades
@@ -386,7 +386,7 @@ def test_minima_far_below_every_loss(loss, means, doubted):
 def test_rates_that_lost_some_of_their_seeds(x, alive, kept, said):
     found, notes = optimum._stable(np.array(x, dtype=float), np.array(alive, dtype=bool))
     assert found.tolist() == [bool(each) for each in kept]
-    assert notes == said
+    assert list(notes) == said
 
 
 @pytest.mark.parametrize(
@@ -456,7 +456,7 @@ def test_an_arm_in_words():
 def test_what_may_be_wrong_with_optima_in_words():
     one = replace(arm_of().optima[64.0], left_out=1, doubts=("flat",))
     two = replace(one, left_out=2, doubts=())
-    assert _doubts((arm_of(optima={64.0: one, 128.0: two}, contradicts="theory"),)) == [
+    assert _remarks((arm_of(optima={64.0: one, 128.0: two}, contradicts="theory"),)) == [
         "sp, d_model 64: 1 run jumps far above the neighbouring losses: left out of the curve as diverged",
         "sp, d_model 64: flat",
         "sp, d_model 128: 2 runs jump far above the neighbouring losses: left out of the curve as diverged",

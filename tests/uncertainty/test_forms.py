@@ -90,10 +90,12 @@ def test_rows_of_one_scale_have_no_largest():
 
 def test_a_search_begins_a_hundredth_inside_the_range_of_the_floor_and_above_no_coordinate():
     model = SimpleNamespace(log=np.array([False, False, True]), low=np.array([0.0, 0.0, -5.0]))
-    one = Search(model, None, np.array([2.0, 3.0]), np.ones(2), 0, np.array([1]))
+    drawn = np.array([True, False])
+    one = Search(model, None, np.array([2.0, 3.0]), np.ones((2, 2)), drawn, 0, np.array([1]))
     for floor, share in ((0.0, 0.01), (0.5, 0.25), (1.9, 0.95), (2.5, 0.99)):
-        found = one.outward(np.array([floor, 0.0, -3.0]))
-        assert found == pytest.approx([logit(share), np.log(1e-12), -3.0])
+        found = one.outward(np.tile([floor, 0.0, -3.0], (2, 1)))
+        assert found[0] == pytest.approx([logit(share), np.log(1e-12), -3.0])
+        assert found[1] == pytest.approx([np.log(max(floor, 1e-12)), np.log(1e-12), -3.0])
 
 
 def test_a_floor_that_the_fit_lost_is_found_again():

@@ -1,4 +1,4 @@
-"""The probability that a law misses something: near 0 where residuals are noise, near 1 where neighbours err alike."""
+"""How much of what laws usually miss a law misses: little where residuals are noise, all where neighbours err alike."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.fitting.prepare import prepare
+from scalefit.fitting.prepare import Options, prepare
 from scalefit.solver.solve import solve
-from scalefit.uncertainty.misfit import BEFOREHAND, probability_of_misfit
+from scalefit.uncertainty.misfit import BEFOREHAND, shares_missed
 from scalefit.uncertainty.pieces import distinct
 
 
@@ -20,25 +20,33 @@ def table(n=60, noise=0.01, seed=0, bend=0.0):
     return pd.DataFrame({"N": N, "D": D, "loss": loss * np.exp(bend * np.sin(3 * np.log10(N)))})
 
 
-def probability(runs, law="chinchilla", residuals=None):
+def missed(runs, law="chinchilla", residuals=None):
     ready = prepare(sf.read_runs(runs, need=()), law)
     solution = solve(ready.model, ready.values, None, ready.settings)
-    return probability_of_misfit(ready.law, ready.model, ready.rows, solution, ready.settings.residuals == "log")
+    return mean(shares_missed(ready.law, ready.model, ready.rows, solution, ready.settings.residuals == "log"))
+
+
+def mean(shares):
+    """The mean share."""
+    assert sum(chance for _, chance in shares) == pytest.approx(1)
+    return sum(share * chance for share, chance in shares)
 
 
 def test_a_right_law_is_believed():
-    found = [probability(table(seed=seed)) for seed in range(8)]
+    found = [missed(table(seed=seed)) for seed in range(8)]
     assert np.median(found) < 0.3
     assert sum(p < BEFOREHAND for p in found) >= 7
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_neighbours_that_err_alike_show_that_it_misses_something(seed):
-    assert probability(table(noise=0.003, bend=0.02, seed=seed)) > 0.99
+@pytest.mark.parametrize(("bend", "low", "high"), [(0.02, 0.4, 0.8), (0.1, 0.95, 1.0)])
+def test_neighbours_that_err_alike_show_how_much_it_misses(bend, low, high):
+    """A wave of 2 % of the loss is less than laws usually miss, one of 10 % as much and more."""
+    for seed in range(2):
+        assert low < missed(table(noise=0.003, bend=bend, seed=seed)) <= high
 
 
 def test_few_rows_leave_the_matter_open():
-    assert 0.3 < np.median([probability(table(9, seed=seed)) for seed in range(6)]) < 0.97
+    assert 0.3 < np.median([missed(table(9, seed=seed)) for seed in range(6)]) < 0.97
 
 
 def test_a_law_of_another_form_is_found_out():
@@ -46,8 +54,8 @@ def test_a_law_of_another_form_is_found_out():
     C = np.geomspace(1e16, 1e20, 40)
     loss = (1.7 + 2e3 * C**-0.18) * np.exp(0.005 * np.random.default_rng(0).standard_normal(40))
     runs = pd.DataFrame({"C": C, "loss": loss})
-    assert probability(runs, "power:over=C") > 0.999
-    assert probability(runs, "power-floor:over=C") < 0.5
+    assert missed(runs, "power:over=C") > 0.999
+    assert missed(runs, "power-floor:over=C") < 0.5
 
 
 def test_the_unit_of_linear_residuals_does_not_matter():
@@ -56,16 +64,35 @@ def test_the_unit_of_linear_residuals_does_not_matter():
     small, large = (pd.DataFrame({"x": x, "score": scale * y}) for scale in (1.0, 1e4))
     found = []
     for runs in (small, large):
-        ready = prepare(sf.read_runs(runs, need=()), "score = E + A*x**-b")
+        ready = prepare(sf.read_runs(runs, need=()), "score = E + A*x**-b", Options(residuals="linear"))
         solution = solve(ready.model, ready.values, None, ready.settings)
-        found.append(probability_of_misfit(ready.law, ready.model, ready.rows, solution, False))
+        found.append(mean(shares_missed(ready.law, ready.model, ready.rows, solution, False)))
     assert found[0] == pytest.approx(found[1], abs=1e-6)
+
+
+def test_clean_rows_make_a_law_no_more_certain_than_their_noise_and_number_allow():
+    """Of a size whose power falls from .34 to .2, which twelve clean rows do not show: the loss 16 times beyond.
+
+    Taken for right, the law's interval held none of these three.
+    """
+    N = np.repeat(np.geomspace(2e7, 1e9, 6), 2)
+    D = N * np.tile([10.0, 40.0], 6)
+
+    def truth(N, D):
+        bend = (N / 2e8) ** -0.34 * ((1 + (N / 2e8) ** 3) / 2) ** (0.14 / 3)
+        return 1.69 + 406.4 / 2e8**0.34 * bend + 410.7 * D**-0.28
+
+    for seed in range(3):
+        loss = truth(N, D) * np.exp(0.001 * np.random.default_rng(seed).standard_normal(12))
+        fit = sf.fit(pd.DataFrame({"N": N, "D": D, "loss": loss}), "chinchilla", draws=40)
+        found = fit.predict(N=4.5e9, D=2e11).iloc[0]
+        assert found["low"] < truth(4.5e9, 2e11) < found["high"] < 1.03 * found["low"]
 
 
 def test_copies_are_no_evidence():
     once = table()
     twice = pd.concat([once, once], ignore_index=True)
-    assert probability(twice) == pytest.approx(probability(once), abs=0.02)
+    assert missed(twice) == pytest.approx(missed(once), abs=0.02)
 
 
 def test_copies_leave_the_interval_as_it_was_and_replicates_narrow_it():

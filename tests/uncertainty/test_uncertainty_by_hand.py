@@ -144,6 +144,18 @@ def test_a_narrow_range_of_scales_counts_as_a_tenth_of_a_decade_and_widths_as_tw
     assert widths.missed(find_law("power:over=width"), {"x": np.array([1e4])}) == pytest.approx([whole])
 
 
+def test_maps_between_losses_err_less_near_by_and_grow_more_but_not_those_of_fits_saved_before():
+    """Fitted from loss 4 to 2.5; what is asked for lies as far beyond as that is wide, and twice as far."""
+    law, far = find_law("loss-to-loss"), {"loss_source": 2.5 / 1.6 ** np.array([1.0, 2.0])}
+    before = cal.Calibration(1.0, 3, 9, -np.log10(4.0), -np.log10(2.5), change=1.0)
+    assert before.missed(law, far) == pytest.approx(np.hypot(0.006, 0.1 * np.array([1.0, 2.0]) ** 0.45))
+    found = replace(before, mapped=True).missed(law, far)
+    assert found == pytest.approx(np.hypot(0.006, 0.07 * np.array([1.0, 2.0]) ** 0.7))
+    source = rows_of(law, 3, loss_source=np.array([4.0, 3.0, 2.5]))
+    assert fitted_range(law, source, np.array([4.0, 3.0, 2.5]), True).mapped
+    assert not fitted_range(POWER, rows_of(POWER, 3, x=np.ones(3)), np.ones(3), True).mapped
+
+
 def test_along_a_curve_the_error_grows_in_proportion_to_the_distance():
     """Half as far beyond: half the error, where that of runs falls by 2^GROWTH."""
     curve, far = find_law("annealing"), {"S1": 10.0 ** np.array([4.0, 6.0]), "S2": np.ones(2)}
@@ -234,42 +246,45 @@ def given(monkeypatch, count, **changes):
     ready, solution = fitted(count)
     solution = SimpleNamespace(**{name: getattr(solution, name) for name in ("theta", "sigma", "residuals")} | changes)
     asked = []
-    monkeypatch.setattr(misfit, "_likelihood_ratio", lambda *told: asked.append(told) or 3.0)
-    found = misfit.probability_of_misfit(ready.law, ready.model, ready.rows, solution, True)
+    even = np.repeat([np.log(3.0), 0.0], [9, 14])
+    monkeypatch.setattr(misfit, "_likelihoods", lambda *told: asked.append(told) or even)
+    found = misfit.shares_missed(ready.law, ready.model, ready.rows, solution, True)
     return found, asked, ready, solution
 
 
 def test_the_evidence_meets_the_odds_beforehand(monkeypatch):
     found, *_ = given(monkeypatch, 12)
-    assert found == pytest.approx(0.85 * 3 / (0.85 * 3 + 0.15))
+    assert found[0] == (1.0, pytest.approx(0.85 * 3 / (0.85 * 3 + 0.15)))
 
 
 @pytest.mark.parametrize(("count", "told"), [(3, 0), (4, 1)])
 def test_a_row_more_than_constants_and_one_is_needed_for_evidence(monkeypatch, count, told):
     found, asked, *_ = given(monkeypatch, count)
     assert len(asked) == told
-    assert (found == misfit.BEFOREHAND) == (not told)
+    assert (found[0] == (1.0, pytest.approx(0.85))) == (not told)
 
 
 def test_residuals_without_noise_say_nothing(monkeypatch):
-    assert given(monkeypatch, 12, sigma=0.0)[:2] == (misfit.BEFOREHAND, [])
+    found, asked, *_ = given(monkeypatch, 12, sigma=0.0)
+    assert found[0] == (1.0, pytest.approx(0.85)) and asked == []
 
 
 def test_rows_that_are_not_independent_are_no_evidence_for_a_law(monkeypatch):
     ready, solution = fitted(12)
-    monkeypatch.setattr(misfit, "_likelihood_ratio", lambda *told: 0.0)
+    monkeypatch.setattr(misfit, "_likelihoods", lambda *told: np.r_[np.full(22, -1e3), 0.0])
+    almost, everything = ((pytest.approx((0.001 / 0.06) ** 0.05), 1.0),), ((1.0, 1.0),)
     plain = SimpleNamespace(is_trajectory=False, columns={"x": "C"}, evaluate=ready.law.evaluate)
     told = (ready.model, ready.rows, solution, True)
-    assert misfit.probability_of_misfit(plain, *told) == 0.0
-    assert misfit.probability_of_misfit(SimpleNamespace(is_trajectory=True, columns={}), *told) == 1.0
+    assert misfit.shares_missed(plain, *told) == almost
+    assert misfit.shares_missed(SimpleNamespace(is_trajectory=True, columns={}), *told) == everything
     curve = replace(ready.rows, in_curves=True)
-    assert misfit.probability_of_misfit(plain, ready.model, curve, solution, True) == 1.0
-    for target, probability in (("loss", 1.0), ("accuracy", 0.0)):
+    assert misfit.shares_missed(plain, ready.model, curve, solution, True) == everything
+    for target, wanted in (("loss", everything), ("accuracy", almost)):
         columns = {"x": "loss_source"}
         a_map = SimpleNamespace(is_trajectory=False, columns=columns, target=target, evaluate=ready.law.evaluate)
-        assert misfit.probability_of_misfit(a_map, *told) == probability
+        assert misfit.shares_missed(a_map, *told) == wanted
     several = replace(ready.rows, variables={"x": np.ones((12, 2))})
-    assert misfit.probability_of_misfit(plain, ready.model, several, solution, True) == 1.0
+    assert misfit.shares_missed(plain, ready.model, several, solution, True) == everything
 
 
 def test_residuals_are_clipped_at_three_sigma_and_thinned_to_160(monkeypatch):
@@ -281,7 +296,7 @@ def test_residuals_are_clipped_at_three_sigma_and_thinned_to_160(monkeypatch):
 
 def test_neighbours_are_near_by_the_change_of_the_prediction(monkeypatch):
     """Brownian in log C here, as the law is a power: the variance grows with the distance from the median."""
-    _, [(_, slope, smooth, sigma)], ready, solution = given(monkeypatch, 9)
+    _, [(_, slope, smooth, sigma, _)], ready, solution = given(monkeypatch, 9)
     h = -np.log(np.ravel(ready.model.value(solution.theta[None])))
     h = h - h[4]
     assert np.diag(smooth) == pytest.approx(np.ptp(h) * np.abs(h))

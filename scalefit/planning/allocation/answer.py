@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from scalefit.answers import Shown, as_lines, far_out
+from scalefit.answers import Shown, as_lines
 from scalefit.diagnosis.checks import Check
+from scalefit.fitting.cautions import how_far
 from scalefit.fitting.result import Fit
 from scalefit.notices import Line, doubted
 from scalefit.planning.allocation.cost import SHAPE, SIZES, Rate
@@ -85,7 +86,7 @@ class Plan(Shown):
         lines += [f"plan by law {self.fit.law.spec} ({self.fit.status}); assumed:"]
         lines += [f"  {text}" for text in self.assumptions]
         checks = [check.text for check in (*self.cautions, *self.fit.warnings)]
-        return [*lines, *doubted([*checks, *self.notes])]
+        return [*lines, *doubted(checks), *self.notes]
 
     def _block(self, row: Row) -> list[str]:
         """One target, in lines."""
@@ -113,7 +114,7 @@ class Plan(Shown):
         if "gpu_hours" in row:
             price = f", at a price of {said(row['money'])}" if "money" in row else ""
             lines.append(f"  {said(row['gpu_hours'])} GPU-hours{price}")
-        return [*lines, f"  {far_out(row['decades_beyond'])}"]
+        return [*lines, f"  {how_far(self.fit, {**self.surface.held, **row})}"]
 
     def _chosen(self, row: Row) -> list[str]:
         """The columns that the plan chose, in the law's order."""
@@ -124,12 +125,9 @@ class Plan(Shown):
         name = floor_name(self.fit, row["floor"])
         what = f"{name} is" if name else "the least loss that the law allows is"
         if not name and self.surface.held:
-            what = f"with {self._held()} {what}"
+            what = f"with {told(self.surface.held)} {what}"
         ends = f" [{row['floor_low']:.4g}, {row['floor_high']:.4g}]" if "floor_low" in row else ""
         return f"{what} {row['floor']:.4g}{ends}"
-
-    def _held(self) -> str:
-        return ", ".join(f"{name} = {said(value)}" for name, value in self.surface.held.items())
 
     def _short(self, rows: list[Row]) -> pd.DataFrame:
         """Several targets as a table of texts."""
@@ -155,6 +153,15 @@ def floor_name(fit: Fit, floor: float) -> str:
     return name if name and abs(fit.parameters[name] - floor) < 1e-6 else ""
 
 
+def told(held: Mapping[str, float]) -> str:
+    """What is held, width and depth as the whole numbers that they are.
+
+    >>> told({"d_model": 4096.0, "N": 1.61e9})
+    'd_model = 4096, N = 1.61B'
+    """
+    return ", ".join(f"{name} = {format(value, 'g') if name in SHAPE else said(value)}" for name, value in held.items())
+
+
 def assumptions(fit: Fit, surface: Surface, rate: Rate | None) -> tuple[str, ...]:
     """What a plan rests on, in sentences."""
     law = fit.law
@@ -164,7 +171,7 @@ def assumptions(fit: Fit, surface: Surface, rate: Rate | None) -> tuple[str, ...
     if surface.has_budget:
         lines.append(f"cost in FLOP: {surface.cost.text}")
     if surface.held:
-        lines.append("held: " + ", ".join(f"{name} = {said(value)}" for name, value in surface.held.items()))
+        lines.append(f"held: {told(surface.held)}")
     if {*SHAPE, "N"} <= {*surface.held}:
         lines.append("width and depth that are held give the size, N = 12 n_layer d_model^2 unless N is given")
     if rate is not None:

@@ -48,7 +48,7 @@ def plan(
     cost: str | None = None,
     active: float | None = None,
     gpu: str | Rate | None = None,
-    law: str = LAW,
+    law: str | None = None,
     draws: int = DRAWS,
     seed: int = 0,
     **at: Any,
@@ -56,7 +56,8 @@ def plan(
     """The best size and data for a budget, or the least compute that reaches a loss, with 90 % intervals.
 
     Args:
-        source: a fit, the file of one, or run logs to which ``law`` is fitted first (with ``draws`` and ``seed``).
+        source: a fit, the file of one, or run logs to which ``law`` is fitted first (with ``draws`` and ``seed``;
+            default: ``chinchilla``, for hyperparameters ``lr-batch-surface``).
         hyperparameters: True, or further fits: learning rate, batch and weight decay at ``N`` and ``D`` instead, see
             :func:`scalefit.planning.hyperparameters.advice.hyperparameters`; there ``source`` may be left out.
         compute: FLOP: a number, several, or a range ``"1e20:1e23"``. ``hours``, ``money``: the same by the ``gpu``.
@@ -82,12 +83,12 @@ def plan(
         beside = {"compute": compute, "hours": hours, "money": money, "gpu": gpu, "inference_tokens": inference_tokens}
         beside |= {"cost": cost, "active": active}
         _refuse_budgets({name: value for name, value in beside.items() if value is not None})
-        more = {} if law == LAW else {"law": law}
+        more = {} if law is None else {"law": law}
         more |= {} if loss is None else {"loss": loss}
         return plan_hyperparameters(_sources(source, hyperparameters), draws=draws, seed=seed, **more, **at)
     if source is None:
         raise InputError("no fit and no run logs", where="plan", todo="give a fit, or run logs")
-    fitted = followed(fit_of(source, law, draws, seed))
+    fitted = followed(fit_of(source, law or LAW, draws, seed))
     columns, given = tuple(fitted.law.columns.values()), fixed_of(at)
     price, measured = priced(cost, source, columns, active, given)
     rate = rate_of(gpu) or measured

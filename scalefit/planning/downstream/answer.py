@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from scalefit.answers import Shown, far_out, interval
+from scalefit.answers import Shown, interval
 from scalefit.diagnosis.checks import Check
+from scalefit.fitting.cautions import how_far
 from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
 from scalefit.notices import Line, doubted
@@ -55,8 +56,12 @@ class Downstream(Shown):
     @property
     def decades_beyond(self) -> float:
         """How far the target lies beyond the fitted runs, or a source loss that is given beyond those of the map."""
+        return float(self._asked[1]["decades_beyond"])
+
+    @property
+    def _asked(self) -> tuple[Fit, pd.Series]:
         asked = self.first if self._through_law else self.second
-        return float(predict(asked, at=self.at)["decades_beyond"].iloc[0])
+        return asked, predict(asked, at=self.at).iloc[0]
 
     def predict(self, N: float, D: float) -> float:
         """What is reached at N parameters and D tokens, without an interval."""
@@ -74,7 +79,7 @@ class Downstream(Shown):
         """What is said, line by line."""
         where = ", ".join(f"{name} = {said(value)}" for name, value in self.at.items())
         what = self.second.target
-        lines = [f"{what} at {where}: {interval(self.reached, '.4g')}, {far_out(self.decades_beyond)}"]
+        lines = [f"{what} at {where}: {interval(self.reached, '.4g')}, {how_far(*self._asked)}"]
         way = next(iter(self.second.law.columns.values()))
         if self._through_law:
             lines.append(f"  by way of {'the source loss' if way == 'loss_source' else 'the loss of the task'}"

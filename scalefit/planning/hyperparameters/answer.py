@@ -89,7 +89,7 @@ class Hyperparameters(Shown):
         if any(fit.intervals is not None for fit in self.fits):
             lines.append("  90 % intervals: from the draws of the fits; rules have none")
         warnings = [*self.cautions, *(check for fit in self.fits for check in fit.warnings)]
-        return [*lines, *doubted(dict.fromkeys([*(check.text for check in warnings), *self.notes]))]
+        return [*lines, *doubted(dict.fromkeys(check.text for check in warnings)), *self.notes]
 
     def _verdict(self) -> list[str]:
         """What to do, and where the sources differ by much."""

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.answers import LEAST_FAR, far_out
+from scalefit.answers import LEAST_FAR
 from scalefit.errors import InputError
+from scalefit.fitting.cautions import how_far
 from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
 from scalefit.numerics import FloatArray
@@ -81,8 +82,8 @@ def _beyond(fit: Fit, place: Mapping[str, float]) -> str:
     if set(columns) != set(fit.law.columns.values()):
         return ""
     where: dict[str, Any] = {column: place[column] for column in columns}
-    far = float(predict(fit, at=where)["decades_beyond"].iloc[0])
-    return f"outside: {far_out(far)}" if far >= LEAST_FAR else ""
+    row = predict(fit, at=where).iloc[0]
+    return f"outside: {how_far(fit, row)}" if row["decades_beyond"] >= LEAST_FAR else ""
 
 
 def _of_surface(

@@ -12,7 +12,7 @@ import pandas as pd
 
 from scalefit.answers import Shown, as_lines, far_out, interval
 from scalefit.diagnosis.checks import Check
-from scalefit.diagnosis.reach import decades_beyond, in_words, too_far
+from scalefit.diagnosis.reach import BELOW, BEYOND, decades_beyond, in_words, too_far
 from scalefit.fitting.result import Fit
 from scalefit.notices import Line, doubted
 from scalefit.numerics import FloatArray
@@ -137,8 +137,12 @@ class IsoFlopStudy(Shown):
         span, far = float(np.log10(high / low)), self._decades_beyond
         if not too_far(far, span):
             return ()
-        text = f"C lies {in_words(far, span, 'the runs')}: they do not support a size so far out"
+        text = f"C lies {in_words(far, span, 'the runs', self._side)}: they do not support a size so far out"
         return (Check("far-beyond", f"{text}; add runs at larger budgets"),)
+
+    @property
+    def _side(self) -> str:
+        return BELOW if self.target < float(self.points["C"].min()) else BEYOND
 
     @property
     def _decades_beyond(self) -> float:
@@ -186,7 +190,8 @@ class IsoFlopStudy(Shown):
         """The best size at the target by each approach, and whether they agree."""
         sizes = [f"{interval(each.size(self.target))} by {name}" for name, each in self.found.items()]
         agree = "" if len(sizes) < 2 else "; they disagree" if self.disagreements else "; they agree"
-        return f"best size at {self.target:.3g} FLOP: N* {', '.join(sizes)}{agree}; {far_out(self._decades_beyond)}"
+        reach = far_out(self._decades_beyond, self._side)
+        return f"best size at {self.target:.3g} FLOP: N* {', '.join(sizes)}{agree}; {reach}"
 
     def _bias_text(self, bias: Mapping[str, float]) -> str:
         where = f"N* at {self.target:.3g} FLOP by {100 * bias['N']:+.2g} %"

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from scalefit.answers import Shown, as_lines, far_out
+from scalefit.answers import Shown, as_lines
 from scalefit.diagnosis.checks import Check
-from scalefit.errors import InputError
+from scalefit.diagnosis.reach import unsupported
+from scalefit.errors import InputError, counted
+from scalefit.fitting.cautions import how_far
 from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
 from scalefit.notices import Line, doubted
@@ -36,6 +38,7 @@ FAILURE = 0.05
 DEARER = np.geomspace(1 / 16, 64, 13)  #: budgets, over the given one, at which halving is looked for
 MOST_RUNS = 12  #: of a batch that halves the interval
 HALF = 0.5
+WIDENED = 1.02  #: times the noise of the fit, from which on the answer says why
 LEAST_NOISE = 1e-5  #: of a run, as a share of its loss
 
 
@@ -64,8 +67,8 @@ class NextRuns(Shown):
 
     @property
     def ok(self) -> bool:
-        """Whether the fit has no warnings: advice from a doubtful fit is doubtful."""
-        return self.fit.ok
+        """Whether the fit has no warnings, and these runs with those advised support a forecast of the target."""
+        return self.fit.ok and not self.cautions
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """The candidates in size and data, coloured by what each alone would leave, and the advised runs."""
@@ -74,10 +77,22 @@ class NextRuns(Shown):
         return plot_next_runs(self, ax=ax)
 
     @property
+    def _widened(self) -> str:
+        """Why the noise that is reckoned with is not that of the fit, where it is not."""
+        unit = 1.0 if self.fit.estimate.log else abs(float(self.predicted[self.fit.target]))
+        own, left = self.fit.sigma / unit, max(self.fit.rows - self.fit.free, 0)
+        if self.noise < WIDENED * own:
+            return ""
+        if self.noise <= LEAST_NOISE:
+            return f" (the least that is reckoned with; that of the fit is {100 * own:.2g} %)"
+        few = f"{counted(left, 'row')} beyond its {self.fit.free} constants"
+        return f" (that of the fit is {100 * own:.2g} %; as only {few} tell it, more is reckoned with)"
+
+    @property
     def lines(self) -> list[Line]:
         """What is said, line by line."""
         where = ", ".join(f"{name} = {said(value)}" for name, value in self.target.items())
-        now = f"{self.fit.target} {self.predicted['loss']:.4g} ± {100 * self.now:.2g} %"
+        now = f"{self.fit.target} {self.predicted[self.fit.target]:.4g} ± {100 * self.now:.2g} %"
         if self.stop:
             saved = f"{100 * (1 - self.after / self.now):.1f} %"
             lines = [f"stop: no affordable run helps (the best would narrow the interval by {saved})"]
@@ -85,7 +100,7 @@ class NextRuns(Shown):
             count = "this run" if len(self.table) == 1 else f"these {len(self.table)} runs"
             lines = [f"make {count} next: the interval is expected to shrink to ± {100 * self.after:.2g} %"]
         lines.append(f"now, at {where}: {now} (half of the 90 % interval of the law's value)")
-        lines.append(f"the target lies {far_out(float(self.predicted['decades_beyond']))}")
+        lines.append(f"the target lies {how_far(self.fit, self.predicted)}")
         if len(self.table):
             names = [name for name in self.fit.law.columns.values() if name in self.table]
             shown = pd.DataFrame({name: [said(value) for value in self.table[name]] for name in names})
@@ -94,7 +109,7 @@ class NextRuns(Shown):
             lines += ["", as_lines(shown), f"  together {self.table['C'].sum():.3g} of {self.budget:.3g} FLOP"]
         halves = f"about {self.halving:.2g} FLOP" if self.halving == self.halving else "not found within 64 budgets"
         lines += ["", f"halving the interval: {halves}", "", "assumed:"]
-        lines.append(f"  law: {self.fit.law.equation}; noise of a run {100 * self.noise:.2g} %")
+        lines.append(f"  law: {self.fit.law.equation}; noise of a run {100 * self.noise:.2g} %{self._widened}")
         lines.append(f"  cost in FLOP: {self.cost.text}; {100 * self.failure:g} % of the runs fail")
         lines.append("  expected errors of the fitted law, linear in its constants; its own error, of the size of the")
         lines.append(
@@ -158,12 +173,22 @@ def next_runs(
     every = table.assign(C=design.costs, half_width=alone)
     now = design.expected(())
     after = steps[-1] if steps else now
-    cautions = tuple(check for check in fit.cautions(**dict[str, Any](goal)) if check.code != "far-beyond")
+    cautions = [check for check in fit.cautions(**dict[str, Any](goal)) if check.code != "far-beyond"]
+    cautions += _still_far(fit, chosen, goal)
     known = [batch[: i + 1] for i in range(len(batch))] + [(int(k),) for k in np.flatnonzero(alone <= HALF * now)]
     half = _halving(design, money, known)
     return NextRuns(
-        fit, goal, money, chosen, predicted, now, after, half, every, price, failure, cautions, design.noise
+        fit, goal, money, chosen, predicted, now, after, half, every, price, failure, tuple(cautions), design.noise
     )
+
+
+def _still_far(fit: Fit, chosen: pd.DataFrame, goal: Mapping[str, float]) -> list[Check]:
+    """A doubt where the target lies too far beyond the runs even when those that are advised have been made."""
+    columns = fit.law.columns
+    runs = {name: (*fit.points.variables[name], *chosen[column]) for name, column in columns.items()}
+    text = unsupported(columns, runs, {name: np.array([goal[column]]) for name, column in columns.items()})
+    what = f"{text}, those that are advised among them: what is expected there rests on the law"
+    return [Check("far-beyond", f"{what}; give a nearer target, or a larger budget")] if text else []
 
 
 def _halving(design: Design, budget: float, known: Sequence[tuple[int, ...]] = ()) -> float:

@@ -94,5 +94,5 @@ def _errors(fit: Fit, places: Mapping[str, FloatArray], change: float) -> FloatA
         return np.zeros((count, count))
     logs = [np.log10(values) for values in places.values() if values.ndim == 1 and np.all(values > 0)]
     apart = np.sqrt(sum((log[:, None] - log[None]) ** 2 for log in logs))
-    size = BEYOND * change * calibration.factor * np.sqrt(getattr(calibration, "misfit", 1.0))
+    size = BEYOND * change * getattr(calibration, "size", calibration.factor)
     return np.asarray(size**2 * np.exp(-((apart / LENGTH) ** 2)))

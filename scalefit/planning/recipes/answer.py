@@ -60,7 +60,11 @@ class RecipeComparison(Shown):
         if not self.alike and self.sensitivity["structure"].iloc[0] == STRUCTURES[0].text:
             lines.append(ONE_CURVE)
         shown = [
-            {self.by: row["recipe"], "loss": _with(row, "loss", "", ".4f"), "target": far_out(row["decades_beyond"])}
+            {
+                self.by: row["recipe"],
+                "loss": _with(row, "loss", "", ".4f"),
+                "target": far_out(row["decades_beyond"], row["side"]),
+            }
             for _, row in self.table.iterrows()
         ]
         lines += ["", f"at {where}, by {self.joint.structure.text}:", as_lines(pd.DataFrame(shown))]

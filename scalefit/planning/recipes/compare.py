@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.diagnosis.checks import Check
-from scalefit.diagnosis.reach import furthest, unsupported
+from scalefit.diagnosis.reach import furthest, side, unsupported
 from scalefit.errors import InputError, counted, listed
 from scalefit.fitting.prediction import predict
 from scalefit.numerics import FloatArray
@@ -128,7 +128,8 @@ def _each(joint: Joint, target: dict[str, float], runs: pd.DataFrame) -> pd.Data
     for k, name in enumerate(joint.names):
         found = predict(joint.fit, at=_point(joint, k, target)).iloc[0]
         row = {"recipe": name, "loss": found["loss"], "low": found["low"], "high": found["high"]}
-        rows.append(row | {"decades_beyond": float(furthest(*_own(runs, k, target))[0])})
+        own = _own(runs, k, target)
+        rows.append(row | {"decades_beyond": float(furthest(*own)[0]), "side": side(*own)})
     return pd.DataFrame(rows).sort_values("loss", kind="stable").reset_index(drop=True)
 
 
@@ -142,7 +143,7 @@ def _own(runs: pd.DataFrame, recipe: int, target: dict[str, float]) -> tuple[Any
 def _alone(runs: pd.DataFrame, names: list[str], target: dict[str, float]) -> tuple[Check, ...]:
     """A warning for each recipe whose own runs are too far from the target, though those of all may reach it."""
     texts = [unsupported(*_own(runs, k, target), runs=f"the runs of {name}") for k, name in enumerate(names)]
-    what = "its loss there rests on what the recipes are taken to share; add larger runs of it"
+    what = "its loss there rests on what the recipes are taken to share; add runs of it nearer to the target"
     return tuple(Check("far-beyond", f"{text}: {what}") for text in texts if text)
 
 

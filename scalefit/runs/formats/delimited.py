@@ -21,6 +21,7 @@ NAMES = tuple(f"*{kind}{packed}" for kind in (".csv", ".tsv", ".tab") for packed
 FEW_ROWS = 5  #: below a header, by which its separator is told
 TITLES = 10  #: lines above a header at most
 POINT = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?")  #: thousands set apart by points
+DECIMAL = r"[+-]?\d*,\d+(?:e[+-]?\d+)?"  #: a number with a decimal comma
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 
 
@@ -66,7 +67,7 @@ def read(path: Path) -> RawTable:
     if all(frame[name].hasnans for name in frame.columns):  # else no line is empty
         frame = frame.dropna(how="all").infer_objects()
     if decimal == ",":
-        frame, points = _without_points(frame, path)
+        frame, points = _without_points(_with_points(frame), path)
         uneven += points
     nans = nan_cells(path) if says_nan else {}
     return RawTable(path, frame, remarks=(*remarks, *copies, *uneven), nans=nans, unsure=True)
@@ -205,6 +206,15 @@ def _titles(head: list[str]) -> int:
     return 0
 
 
+def _with_points(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with a decimal point in numbers before a unit, as `1,4B`, which pandas takes for words."""
+    for name in map(str, frame.columns):
+        if not pd.api.types.is_numeric_dtype(frame[name].dtype):
+            said = frame[name].astype(str).str.fullmatch(rf"\s*{DECIMAL}\s*[A-Za-z]{{1,8}}\s*").fillna(False)
+            frame = frame.assign(**{name: frame[name].where(~said, frame[name].astype(str).str.replace(",", "."))})
+    return frame
+
+
 def _without_points(frame: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[Remark]]:
     """Where decimals follow a comma, a point sets thousands apart in counts (`1.000` steps).
 
@@ -236,7 +246,7 @@ def _decimal(body: list[str], separator: str) -> str:
     if separator not in ";\t":
         return "."
     cells = [cell.strip().strip('"') for line in body for cell in line.split(separator)]
-    found = [cell for cell in cells if re.fullmatch(r"[+-]?\d*,\d+(e[+-]?\d+)?", cell, re.IGNORECASE)]
+    found = [cell for cell in cells if re.fullmatch(rf"{DECIMAL}\s*[kmbgt]?", cell, re.IGNORECASE)]
     if separator == "\t":
         pointed = any(re.fullmatch(r"[+-]?\d*\.\d+(e[+-]?\d+)?", cell, re.IGNORECASE) for cell in cells)
         found = [] if pointed else [cell for cell in found if not re.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}", cell)]

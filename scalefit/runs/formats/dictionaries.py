@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 
 from scalefit.errors import listed
-from scalefit.runs.formats.jsonl import flattened
 from scalefit.runs.formats.raw import RawTable, Remark
+from scalefit.runs.formats.text import flattened
 
 #: names of columns whose cells are taken apart
 NAMES = frozenset(["config", "summary", "params", "parameters", "hparams", "settings", "args", "metrics", "results"])

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from scalefit.errors import InputError
-from scalefit.runs.formats.jsonl import flattened, framed
+from scalefit.runs.formats.jsonl import framed
 from scalefit.runs.formats.raw import RawTable, Remark, nans_of
-from scalefit.runs.formats.text import lines, parsed
+from scalefit.runs.formats.text import flattened, lines, parsed
 
 NAMES = ("trainer_state.json", "*trainer_state*.json")
 FOLDER_RANK = 2

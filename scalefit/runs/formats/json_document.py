@@ -12,11 +12,11 @@ from scalefit.runs.formats.beside import settings_file, settings_of
 from scalefit.runs.formats.flat_yaml import flat_yaml
 from scalefit.runs.formats.json_series import of_pairs, of_points, of_series
 from scalefit.runs.formats.json_shapes import rows_of, unwrapped
-from scalefit.runs.formats.jsonl import flattened, framed
+from scalefit.runs.formats.jsonl import framed
 from scalefit.runs.formats.lm_eval import of_harness
 from scalefit.runs.formats.raw import RawTable, Remark, ends_empty, nans_of
-from scalefit.runs.formats.tensorboard_csv import NAMED
-from scalefit.runs.formats.text import ENDINGS, lines, parsed
+from scalefit.runs.formats.tensorboard_csv import run_and_tag
+from scalefit.runs.formats.text import ENDINGS, flattened, lines, parsed
 from scalefit.runs.formats.wandb_offline import CLOCKS
 from scalefit.runs.matching import match
 
@@ -79,8 +79,10 @@ def table(path: Path, content: Any) -> RawTable:
     if isinstance(content, dict) and content and not any(isinstance(values, list) for values in content.values()):
         return _summary(path, flattened(content))
     if not isinstance(content, list) or not all(isinstance(record, dict) for record in content):
-        todo = 'write [{"step": 0, "loss": 5.0}, ...] or one object per line'
-        raise InputError("the JSON is not a table", where=str(path), todo=todo)
+        todo, what = 'write [{"step": 0, "loss": 5.0}, ...] or one object per line', "the JSON is not a table"
+        if isinstance(content, list) and content and all(isinstance(each, int | float) for each in content):
+            todo, what = 'write {"step": [10, 20, ...], "loss": [...]}', "the JSON is a list of numbers without steps"
+        raise InputError(what, where=str(path), todo=todo)
     records, numbers = [flattened(record) for record in content], list(range(1, len(content) + 1))
     frame, told = framed(records, numbers)
     nans = nans_of(records, numbers)
@@ -91,11 +93,10 @@ def _drawn(path: Path, content: Any) -> RawTable | None:
     """The table of a document of curves, or of the points of one tag; None for anything else."""
     points, found = of_points(content), of_series(content) or of_pairs(content)
     if points is not None:
-        tag = NAMED.match(path.name)
-        name = tag["tag"] if tag else "value"
-        text = f"the values are those of the tag '{name}', by the name of the file"
+        run, tag = run_and_tag(path)
+        text = f"the values are those of the tag '{tag}', by the name of the file"
         told = Remark("named", text) if tag else Remark("unknown", "the file does not say what its values measure")
-        records = [{**({"run": tag["run"]} if tag and tag["run"] else {}), "step": s, name: v} for s, v in points]
+        records = [{**({"run": run} if run else {}), "step": step, tag or "value": value} for step, value in points]
         found = records, [told], "step"
     if found is None:
         return None

@@ -116,18 +116,23 @@ def _curves(content: Any, names: tuple[str, ...] = ()) -> Iterator[Curve]:
     """The curves of a list of them, or of objects in one another; none where a part is something else."""
     if isinstance(content, list):
         named = [(str(each.get("name") or ""), each) for each in content if isinstance(each, dict)]
-        if len(named) < len(content) or not all(name and _is_curve(each) for name, each in named):
+        if len(named) < len(content) or not all(name and _lists(each) for name, each in named):
             return
-        yield from (Curve((*names, name), each["x"], each["y"]) for name, each in named)
-    elif isinstance(content, dict) and _is_curve(content) and names:
-        yield Curve(names, content["x"], content["y"])
+        yield from (Curve((*names, name), *lists) for name, each in named if (lists := _lists(each)))
+    elif (lists := _lists(content)) and names:
+        yield Curve(names, *lists)
     elif isinstance(content, dict) and len(names) < 3:
         found = [list(_curves(inner, (*names, name))) for name, inner in content.items()]
         yield from (curve for part in found for curve in part) if found and all(found) else ()
 
 
-def _is_curve(part: Any) -> bool:
-    return isinstance(part, dict) and all(isinstance(part.get(name), list) for name in ("x", "y"))
+def _lists(part: Any) -> tuple[list[Any], list[Any]] | None:
+    """The places and values of a curve, under the names that ClearML and Plotly, or Sacred, give them."""
+    for places, values in (("x", "y"), ("steps", "values")):
+        x, y = (part.get(places), part.get(values)) if isinstance(part, dict) else (None, None)
+        if isinstance(x, list) and isinstance(y, list):
+            return x, y
+    return None
 
 
 def _is_place(value: Any) -> bool:

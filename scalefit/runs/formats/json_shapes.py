@@ -8,9 +8,9 @@ from typing import Any
 
 from scalefit.errors import InputError, listed
 from scalefit.runs.columns import COLUMNS
-from scalefit.runs.formats.jsonl import flattened
 from scalefit.runs.formats.raw import Remark
 from scalefit.runs.formats.splits import AXES, kind, measured
+from scalefit.runs.formats.text import flattened
 from scalefit.runs.matching import canonical
 
 MOST_DIGITS, EVENLY = 15, 8  #: of a step; records whose numbers rise evenly, from which on these are steps
@@ -30,7 +30,7 @@ def unwrapped(content: Any) -> tuple[Any, dict[str, object]]:
     """The table inside an object: `{"runs": [...]}`, `{"history": {...}}` an object of runs; and what is beside it."""
     content = _of_pandas(content)
     if isinstance(content, list):
-        return _of_records(content), {}
+        return rows_of_runs(content), {}
     if not isinstance(content, dict):
         return content, {}
     if (columns := _columns(content)) is not None:
@@ -46,18 +46,14 @@ def unwrapped(content: Any) -> tuple[Any, dict[str, object]]:
         inner = content[tables[0]]
         if not isinstance(inner, dict) or all(isinstance(value, list) for value in inner.values()):
             told = isinstance(inner, list) and any(len(record) > 1 for record in inner)  # more than a table: its run
-            return _of_records(inner) if told else inner, flattened(beside)
+            return rows_of_runs(inner) if told else inner, flattened(beside)
     named = [key for key, value in content.items() if isinstance(value, dict) and _shared(value)]
     if len(named) == 1 and not _shared(content):
         beside = {key: value for key, value in content.items() if key != named[0]}
         return _of_runs(content[named[0]]), flattened(beside)
     if (splits := _of_splits(content)) is not None:
         return splits, {}
-    if _shared(content):
-        return _of_runs(content), {}
-    if len(content) > 1 and all(is_table(value) and isinstance(value, list) for value in content.values()):
-        return _of_runs(content), {}
-    return content, {}
+    return (_of_runs(content) if _shared(content) else content), {}
 
 
 def is_table(value: Any) -> bool:
@@ -65,7 +61,7 @@ def is_table(value: Any) -> bool:
     if isinstance(value, list):
         return bool(value) and all(isinstance(each, dict) for each in value)
     lists = isinstance(value, dict) and all(isinstance(each, list) for each in value.values())
-    return lists and any(value.values())
+    return lists and any(value.values()) and not all(map(is_table, value.values()))  # else runs, each of a table
 
 
 def _columns(content: dict[str, Any]) -> dict[str, list[Any]] | None:
@@ -75,11 +71,12 @@ def _columns(content: dict[str, Any]) -> dict[str, list[Any]] | None:
     {'loss': [3.0, 2.5], 'step': [0, 10]}
     """
     lists = {key: value for key, value in content.items() if isinstance(value, list) and not is_table(value)}
-    losses = [key for key, values in lists.items() if measured(key) and len(values) > 1 and not _nested(values)]
+    one = dict(zip(lists, _singular(lists), strict=True))
+    losses = [key for key, values in lists.items() if measured(one[key]) and len(values) > 1 and not _nested(values)]
     if not losses or any(is_table(value) for value in content.values()):
         return None
     found = {key: value for key, value in lists.items() if len(value) == len(lists[losses[0]]) and not _nested(value)}
-    known = {key for key in lists if measured(key) or canonical(key) in COLUMNS}
+    known = {key for key in lists if measured(one[key]) or canonical(one[key]) in COLUMNS}
     return found if known <= found.keys() and len(found) < len(content) else None
 
 
@@ -220,26 +217,42 @@ def _of_splits(content: dict[str, Any]) -> dict[str, list[Any]] | None:
     return {"step": list(range(lengths.pop())), **lists}
 
 
-def _of_records(records: list[Any]) -> list[Any]:
-    """Records that each hold a table under one key, such as the history of a run: the rows of these."""
+def rows_of_runs(records: list[Any]) -> list[Any]:
+    """The rows of records that each hold those of a run, as a table under one key, or as lists of steps and losses.
+
+    >>> rows_of_runs([{"name": "a", "N": 1e6, "steps": [10, 20], "loss": [4.0, 3.5]}])
+    [{'name': 'a', 'N': 1000000.0, 'step': 10, 'loss': 4.0}, {'name': 'a', 'N': 1000000.0, 'step': 20, 'loss': 3.5}]
+    """
     if not records or not all(isinstance(record, dict) for record in records):
         return records
-    keys = [[key for key, value in record.items() if is_table(value)] for record in records]
-    if any(len(found) != 1 or found != keys[0] for found in keys):
+    parts = [_run_of(record) for record in records]
+    if any(part is None or part[0] != parts[0][0] for part in parts if parts[0] is not None) or parts[0] is None:
         return records
     found = list[Any]()
-    for number, record in enumerate(records, start=1):
-        inner, beside = unwrapped(record)
-        beside = {} if any(canonical(name) == "run" for name in beside) else {"run": f"run {number}"} | beside
-        beside |= flattened({key: value for key, value in record.items() if key != keys[0][0]})
+    for number, (_, inner, beside) in enumerate(filter(None, parts), start=1):
+        beside = beside if any(canonical(name) == "run" for name in beside) else {"run": f"run {number}"} | beside
         rows = rows_of(inner)[0] if isinstance(inner, dict) else inner
         found += [{**beside, **flattened(row)} for row in rows]
     return found
 
 
+def _run_of(record: dict[str, Any]) -> tuple[str, Any, dict[str, Any]] | None:
+    """The key of the only table of a record ("" where its lists are one), this table, and what stands beside it."""
+    tables = [key for key, value in record.items() if is_table(value)]
+    if len(tables) == 1:
+        inner, beside = unwrapped(record)
+        return tables[0], inner, beside | flattened({key: value for key, value in record.items() if key != tables[0]})
+    columns = None if tables else _columns(record)
+    if columns is None or not {canonical(name) for name in _singular(columns)} & {*AXES}:
+        return None
+    return "", columns, flattened({key: value for key, value in record.items() if key not in columns})
+
+
 def _shared(content: dict[str, Any]) -> bool:
-    """Whether an object holds several objects that have a key in common."""
+    """Whether an object holds several objects that have a key in common, or several lists of objects."""
     inner = [value for value in content.values() if isinstance(value, dict) and value]
+    if len(content) > 1 and all(isinstance(value, list) and is_table(value) for value in content.values()):
+        return True
     return len(inner) == len(content) > 1 and bool(set.intersection(*map(set, inner)))
 
 
@@ -249,7 +262,8 @@ def _of_runs(content: dict[str, Any]) -> list[dict[str, Any]]:
     for run, value in content.items():
         inner, beside = unwrapped(value)
         if isinstance(inner, dict) and is_table(inner):
-            inner = rows_of(inner)[0]
+            along = "" if any(canonical(name) == "lr" for name in _singular(inner)) else "history"
+            inner = rows_of(inner, along)[0]  # without rates, which may be those of a sweep, along the run
         rows = inner if isinstance(inner, list) else [inner]
         found += [{"run": run, **beside, **row} for row in rows]
     return found

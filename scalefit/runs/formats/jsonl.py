@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 
 from scalefit.errors import InputError
+from scalefit.runs.formats.json_shapes import rows_of_runs
 from scalefit.runs.formats.raw import RawTable, Remark, ends_empty, nans_of
 from scalefit.runs.formats.splits import AXES, measured
-from scalefit.runs.formats.text import ENDINGS, lines, parsed
+from scalefit.runs.formats.text import ENDINGS, flattened, lines, parsed
 from scalefit.runs.matching import canonical
 
 NAMES = tuple(f"*{kind}{packed}" for kind in (".jsonl", ".ndjson") for packed in ENDINGS)
@@ -49,6 +50,8 @@ def read(path: Path) -> RawTable:
         records, numbers = records[first:], numbers[first:]
         told_of = f"settings are those of the records before the first step: {', '.join(settings)}"
         remarks += [Remark("derived", told_of, len(settings))] if settings else []
+    if (rows := rows_of_runs(records)) is not records:  # a run a line
+        records, numbers = [flattened(row) for row in rows], list(range(1, len(rows) + 1))
     frame, told = framed(records, numbers)
     nans = nans_of(records, numbers)
     return RawTable(path, frame, scalars, (*remarks, *told), nans, unsure=ends_empty(records))
@@ -99,25 +102,6 @@ def framed(records: list[dict[str, Any]], numbers: list[int]) -> tuple[pd.DataFr
 def _one(values: list[Any]) -> bool:
     """Whether a list holds one number, once or several times."""
     return bool(values) and all(type(each) in (int, float) and each == values[0] for each in values)
-
-
-def flattened(record: dict[str, Any]) -> dict[str, Any]:
-    """Nested objects as one level: `{"a": {"b": 1}}` is `{"a/b": 1}`.
-
-    >>> flattened({"step": 1, "metrics": {"train": {"loss": 2.0}}})
-    {'step': 1, 'metrics/train/loss': 2.0}
-    """
-    if not any(isinstance(value, dict) for value in record.values()):
-        return record
-    flat: dict[str, Any] = {}
-    left = [(str(key), value) for key, value in reversed(record.items())]
-    while left:  # however deep
-        name, value = left.pop()
-        if isinstance(value, dict):
-            left += [(f"{name}/{key}", inner) for key, inner in reversed(value.items())]
-        else:
-            flat[name] = value
-    return flat
 
 
 def _record(text: str, number: int, path: Path, is_last: bool) -> dict[str, Any] | None:

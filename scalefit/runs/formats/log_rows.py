@@ -163,13 +163,14 @@ def shortened(text: str) -> str:
 def number(text: str) -> float:
     """A printed number: commas between thousands, a unit at its end (4.19M).
 
-    >>> number("1,024"), number("4.19M"), number("2e-3")
-    (1024, 4190000.0, 0.002)
+    >>> number("1,024"), number("4.19M"), number("1.05e+03M"), number("2e-3")
+    (1024, 4190000.0, 1050000000.0, 0.002)
     """
     unit = UNITS.get(text[-1:].lower(), 1.0)
     plain = (text[:-1] if text[-1:].lower() in UNITS else text).replace(",", "")
-    if unit != 1.0:
-        return float(f"{plain}e{round(np.log10(unit))}")
+    if unit != 1.0:  # read as one decimal number
+        mantissa, _, power = plain.lower().partition("e")
+        return float(f"{mantissa}e{int(power or 0) + round(np.log10(unit))}")
     value = float(plain)
     return int(value) if value.is_integer() and not any(mark in plain for mark in ".eE") else value
 

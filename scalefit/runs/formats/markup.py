@@ -1,9 +1,9 @@
-"""Tables of papers and pages: `tabular` of LaTeX, and `<table>` of HTML."""
+"""Tables of papers and pages: `tabular` of LaTeX, `<table>` of HTML, and those of wikis."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from scalefit.runs.formats.raw import RawTable, Remark, refuse_long_names
 from scalefit.runs.formats.text import lines
 from scalefit.runs.quantities import is_quantity
 
-NAMES = ("*.tex", "*.html", "*.htm", "*.txt", "*.md", "*.markdown")
+NAMES = ("*.tex", "*.html", "*.htm", "*.txt", "*.md", "*.markdown", "*.wiki", "*.mediawiki")
 LOOKED_AT = 2000  #: lines by which a file is known
 LONGEST, MOST_CELLS = 20_000, 500  #: letters of a line, and cells of a row
 ENDED = re.compile(r"(?<!\\)\\\\(?:\[[^\]]*\])?")  #: the end of a row of LaTeX
@@ -24,7 +24,7 @@ RULES = re.compile(
 SPANS = re.compile(r"\\multicolumn\{(\d+)\}\{[^}]*\}\{(.*)\}\s*$")
 ROWS = re.compile(r"\\multirow(?:\[[^\]]*\])?\{[^}]*\}\{[^}]*\}\{(.*)\}\s*$")
 FONTS = re.compile(
-    r"\\(?:textbf|textit|emph|underline|mathbf|mathrm|text|texttt|num|cellcolor\{[^}]*\}|makecell)\{([^{}]*)\}"
+    r"\\(?:textbf|textit|emph|underline|mathbf|mathrm|mathcal|mathit|text|texttt|num|cellcolor\{[^}]*\}|makecell)\{([^{}]*)\}"
 )
 SIGNS = {
     r"\pm": "±",
@@ -37,14 +37,19 @@ SIGNS = {
     r"\,": "",
     r"\;": "",
     "~": " ",
+    r"\ell": "L",
 }
+MATHEMATICS = re.compile(r"\$[^$]+\$|\\(?!x[0-9a-f]{2})[A-Za-z]+")  #: in a name
+WIKI = re.compile(r"\{\||\|\|[^|]+\|\|")  #: how the first line of a table of a wiki begins
+ATTRIBUTES = re.compile(r"""^\s*(?:[a-z-]+\s*=\s*(?:"[^"]*"|'[^']*'|\w+)\s*)+\|(?!\|)""", re.IGNORECASE)
 Rows = list[tuple[int, list[str]]]  #: the line of each row, from 1, and its cells
 
 
 def claims(path: Path) -> bool:
     """Whether the file holds a table of LaTeX or HTML: by its text, whatever its name is."""
     head = lines(path, limit=LOOKED_AT)
-    return any("\\begin{tabular" in line or "<table" in line.lower() for line in head) or _bare(head)
+    marked = any("\\begin{tabular" in line or "<table" in line.lower() or WIKI.match(line) for line in head)
+    return marked or _bare(head)
 
 
 def _bare(head: list[str]) -> bool:
@@ -62,7 +67,8 @@ def read(path: Path) -> RawTable:
     """
     texts = [line if len(line) <= LONGEST else "\n" for line in lines(path)]
     whole = "".join(texts)
-    tables = _of_html(whole) if "<table" in whole.lower() else _of_latex(texts)
+    html, wiki = "<table" in whole.lower(), any(map(WIKI.match, texts))
+    tables = _of_html(whole) if html else _of_wiki(texts) if wiki else _of_latex(texts)
     found = [rows for table in tables if len(rows := _headed(table)) > 1]
     if not found:
         what, todo = "there is no table with a header and rows", "write it as CSV, with a row of column names"
@@ -136,15 +142,24 @@ def _cells(row: str) -> list[str]:
     found = list[str]()
     for cell in CELLS.split(row)[:MOST_CELLS]:
         spans = SPANS.fullmatch(cell.strip())
-        found += [_plain(spans[2])] * min(int(spans[1]), MOST_CELLS) if spans else [_plain(cell)]
+        found += [plain_text(spans[2])] * min(int(spans[1]), MOST_CELLS) if spans else [plain_text(cell)]
     return found
 
 
-def _plain(cell: str) -> str:
+def without_mathematics(raw: RawTable) -> RawTable | None:
+    """The table with plain names for those of LaTeX, such as `$L(N, D)$`; None where there are none."""
+    new = {name: plain_text(name) for name in map(str, raw.frame.columns) if MATHEMATICS.search(name)}
+    if not all(new.values()) or not new or len({*raw.frame.columns} - {*new} | {*new.values()}) < raw.frame.shape[1]:
+        return None
+    nans = raw.nans and {new.get(name, name): rows for name, rows in raw.nans.items()}
+    return replace(raw, frame=raw.frame.rename(columns=new), nans=nans)
+
+
+def plain_text(cell: str) -> str:
     """A cell of LaTeX as plain text.
 
-    >>> _plain(r"$\\mathbf{3.05} \\pm 0.01$"), _plain(r"$3 \\times 10^{-4}$"), _plain(r"\\multirow{2}{*}{128}")
-    ('3.05 ± 0.01', '3 × 10^-4', '128')
+    >>> plain_text(r"$\\mathbf{3.05} \\pm 0.01$"), plain_text(r"\\multirow{2}{*}{128}"), plain_text(r"$\\ell$")
+    ('3.05 ± 0.01', '128', 'L')
     """
     text = cell.strip()
     rows = ROWS.fullmatch(text)
@@ -225,3 +240,22 @@ def _spread(table: list[tuple[int, list[_Cell]]]) -> Rows:
                 made.append(text)
         rows.append((line, made))
     return rows
+
+
+def _of_wiki(texts: list[str]) -> list[Rows]:
+    """The rows of each table between `{|` and `|}` (MediaWiki), or of lines that begin with bars (Jira, Confluence)."""
+    tables, rows, inside = list[Rows](), Rows(), False
+    for number, text in enumerate([*texts, ""], start=1):
+        line = text.strip()
+        if line.startswith("{|") or line.startswith("|}") or (not inside and not line.startswith("|")):
+            tables, rows, inside = [*tables, rows], Rows(), line.startswith("{|")
+        elif not inside:
+            bar = "||" if line.startswith("||") else "|"
+            rows.append((number, [cell.strip() for cell in line.strip("|").split(bar)]))
+        elif line.startswith("|-"):
+            rows.append((number, []))
+        elif line[:1] in ("|", "!") and not line.startswith("|+"):
+            rows = rows or [(number, [])]
+            cells = re.split(r"\|\||!!" if line[0] == "!" else r"\|\|", line[1:])
+            rows[-1][1].extend(ATTRIBUTES.sub("", cell).strip().strip("'").strip() for cell in cells)
+    return tables

@@ -117,10 +117,10 @@ def named_matrix(raw: RawTable) -> RawTable | None:
     plain = [AGAIN.sub("", name) for name in others]
     found = [VALUED_NAME.fullmatch(name) or NAMED_VALUE.fullmatch(name) for name in plain]
     names = {hit["name"].strip() for hit in found if hit}
-    if len(others) < 2 or not all(found) or len(names) != 1 or canonical(first) not in {*COLUMNS} - {*AXES}:
+    known = canonical(first) in {*COLUMNS} - {*AXES} or _of_sizes(raw.frame[first])
+    if len(others) < 2 or not all(found) or len(names) != 1 or not known:
         return None
-    across = names.pop()
-    across = _setting(across)
+    across = _setting(names.pop())
     if canonical(across) not in COLUMNS or measured(across) or canonical(across) == canonical(first):
         return None
     values = [hit["value"] + name[len(bare) :] for hit, bare, name in zip(found, plain, others, strict=True) if hit]
@@ -130,12 +130,11 @@ def named_matrix(raw: RawTable) -> RawTable | None:
 
 def wide_runs(raw: RawTable) -> RawTable | None:
     """The losses of several runs side by side, one column a run, beside one column of steps."""
-    frame = raw.frame
-    names = [str(name) for name in frame.columns]
-    bound = {binding.source: binding.name for binding in match(names, ties={})}
-    axes = [source for source, name in bound.items() if name in AXES]
+    frame, names = raw.frame, list(map(str, raw.frame.columns))
+    bound = {each.source: each.name for each in match(names, ties={})}
+    axes = [source for source, name in bound.items() if name in (*AXES, "steps")]
     runs = [name for name in names if name not in bound]
-    if len(axes) != 1 or set(bound.values()) - {*AXES} or len(runs) < 2 or len(names) != len(runs) + 1:
+    if len(axes) != 1 or set(bound.values()) - {*AXES, "steps"} or len(runs) < 2 or len(names) != len(runs) + 1:
         return None
     if not all(pd.api.types.is_numeric_dtype(frame[name].dtype) and _like_a_loss(frame[name]) for name in runs):
         return None
@@ -149,6 +148,8 @@ def wide_runs(raw: RawTable) -> RawTable | None:
         or not frame[axes[0]].is_monotonic_increasing
     ):
         return None
+    if bound[axes[0]] == "steps":  # of each row, no length of all
+        frame, axes = frame.rename(columns={axes[0]: "step"}), ["step"]
     body = frame.melt(id_vars=axes, value_vars=runs, var_name="run", value_name="loss", ignore_index=False)
     body, empty, nans = _logged(raw, body, "run")
     shown = ", ".join(runs[:6]) + (f" and {len(runs) - 6} more" if len(runs) > 6 else "")

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from scalefit.runs.formats.huggingface import zeros_of_lost_losses
-from scalefit.runs.formats.jsonl import flattened, framed
+from scalefit.runs.formats.jsonl import framed
 from scalefit.runs.formats.log_rows import passed_over
 from scalefit.runs.formats.raw import BEYOND, RawTable, Remark, nans_of
-from scalefit.runs.formats.text import ENDINGS, lines, parsed
+from scalefit.runs.formats.text import ENDINGS, flattened, lines, parsed
 from scalefit.runs.formats.text_patterns import ANSI
 
 NAMES = tuple(f"*{kind}{packed}" for kind in (".txt", ".log", ".out", ".stdout") for packed in ENDINGS)

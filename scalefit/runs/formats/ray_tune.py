@@ -11,9 +11,9 @@ import pandas as pd
 
 from scalefit.errors import InputError
 from scalefit.runs.formats import delimited
-from scalefit.runs.formats.jsonl import flattened, framed
+from scalefit.runs.formats.jsonl import framed
 from scalefit.runs.formats.raw import RawTable, Remark, nans_of
-from scalefit.runs.formats.text import lines
+from scalefit.runs.formats.text import flattened, lines
 from scalefit.runs.matching import match
 
 NAMES = ("result.json", "progress.csv")

@@ -15,7 +15,7 @@ from scalefit.errors import InputError
 from scalefit.numerics import FloatArray
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats.raw import RawTable, Remark
-from scalefit.runs.matching import LONGEST, canonical
+from scalefit.runs.matching import LONGEST, canonical, match
 from scalefit.runs.quantities import numbers, upright
 from scalefit.runs.wording import SCALES, SHARES, told
 
@@ -42,6 +42,7 @@ LOGARITHM = re.compile(
 )
 LOG_BEHIND = re.compile(r"(?P<name>.+?)\s*[(\[]\s*(?:in\s+)?(?P<base>log_?10|log_?2|ln)\s*[)\]]", re.IGNORECASE)
 BASES = {"log10": 10.0, "log2": 2.0, "ln": float(np.e)}
+ROUNDED = 0.01  #: relative difference of a quantity in two units by rounding
 COUNTS = frozenset({"N", "N_total", "D", "C", "tokens", "batch"})  #: what people write the logarithm of
 
 
@@ -86,6 +87,41 @@ def unscaled(raw: RawTable, mapped: Container[str]) -> RawTable | None:
                 told.append(Remark("converted", text))
                 break
     return replace(raw, frame=frame, remarks=(*raw.remarks, *told)) if told else None
+
+
+def in_one_unit(raw: RawTable) -> RawTable | None:
+    """The table without a quantity that it holds again in a larger unit, `params_B` beside `params`, if it does.
+
+    The columns agree where they differ by the rounding of the larger unit; others stay, and are to be chosen from.
+    """
+    frame, gone = raw.frame, dict[str, str]()
+    held = dict[str, list[tuple[float, str]]]()
+    for name in map(str, frame.columns):
+        for bound in match([name]) if len(name) <= LONGEST else ():
+            if bound.name in COUNTS and frame[name].notna().any():
+                held.setdefault("D" if bound.name == "tokens" else bound.name, []).append((bound.scale, name))
+    for group in held.values():
+        (scale, kept), *others = sorted(group)
+        for by, name in others:
+            if by > scale and _agree(frame[kept], scale, frame[name], by):
+                gone[name] = kept
+    if not gone:
+        return None
+    text = f"{', '.join(gone)} is the same as {', '.join(dict.fromkeys(gone.values()))} in another unit"
+    return replace(raw, frame=frame.drop(columns=[*gone]), remarks=(*raw.remarks, Remark("dropped", text, len(gone))))
+
+
+def _agree(one: pd.Series, scale: float, other: pd.Series, by: float) -> bool:
+    """Whether two columns hold the same amounts but for the digits that the other one, in a larger unit, leaves out."""
+    try:
+        amounts, rounded = numbers(one, "", scale), numbers(other, "", by)
+    except InputError:
+        return False
+    digits = other.dropna().astype(str).str.extract(r"\.(\d+)$")[0].str.len().max()
+    left_out = by * 10.0 ** -(0 if np.isnan(digits) else digits) / 2
+    known = np.isfinite(amounts) & np.isfinite(rounded)
+    near = np.abs(amounts - rounded) <= np.maximum(ROUNDED * np.abs(amounts), left_out)
+    return bool(known.any() and near[known].all() and (np.abs(rounded[known]) > 0).any())
 
 
 def _of_unit(frame: pd.DataFrame, name: str, where: str) -> tuple[FloatArray, str, str] | None:

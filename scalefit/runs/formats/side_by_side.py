@@ -56,7 +56,7 @@ def side_by_side(raw: RawTable) -> RawTable | None:
     if len(axes) != 1 or len(rest) < 4:
         return None
     for last in (True, False):
-        parts = {name: _parts(name, last) for name in rest}
+        parts = {name: run_and_measure(name, last) for name in rest}
         runs = dict.fromkeys(run for run, _ in parts.values())
         measures = dict.fromkeys(measure for _, measure in parts.values())
         whole = "" not in runs and "" not in measures and len(set(parts.values())) == len(rest)
@@ -73,8 +73,12 @@ def side_by_side(raw: RawTable) -> RawTable | None:
     return None
 
 
-def _parts(name: str, last: bool) -> tuple[str, str]:
-    """The run and the measure of a name: the words of measures at its end (or at its beginning), and the rest."""
+def run_and_measure(name: str, last: bool) -> tuple[str, str]:
+    """The run and the measure of a name: the words of measures at its end (or at its beginning), and the rest.
+
+    >>> run_and_measure("small_train_loss", True), run_and_measure("loss_small", False), run_and_measure("loss", True)
+    (('small', 'train_loss'), ('small', 'loss'), ('', ''))
+    """
     found = [*re.finditer(r"[A-Za-z0-9.+=-]+?(?=[_/ .:|-]|$)|[A-Za-z0-9]+", name)]
     ordered = found[::-1] if last else found
     count = 0

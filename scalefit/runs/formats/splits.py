@@ -17,19 +17,22 @@ TRAINED = frozenset({"train", "training", "trn", "tr"})
 JUDGED = frozenset(
     {"val", "valid", "validation", "eval", "evaluation", "test", "testing", "dev", "heldout", "held", "holdout"}
 )
+HELD_OUT = frozenset({"holdout", "hold-out", "held-out", "held out", "heldout", "held_out", "hold_out"})
 #: words of what is measured on a split
 SHARES = frozenset({"acc", "accuracy", "error", "err"})
 MEASURES = SHARES | {"loss", "nll", "ce", "xent", "ppl", "perplexity", "bpb", "bpc", "bpt", "entropy"}
+NUMBERED = re.compile(r"[a-z]+[ _-]?\d+")
 AXES = ("step", "tokens", "epoch")
 
 
 def kind(cell: object) -> str:
-    """ "train" or "val" where a cell names a split, else "".
+    """ "train" or "val" where a cell names a split, else ""; one with a number is a run or a model of that name.
 
-    >>> kind("Train"), kind("val_c4"), kind("held-out"), kind("fit")
-    ('train', 'val', 'val', '')
+    >>> kind("Train"), kind("val_c4"), kind("held-out"), kind("fit"), kind("test-2")
+    ('train', 'val', 'val', '', '')
     """
-    word = re.split(r"[^a-z]+", str(cell).strip().lower())[0]
+    plain = str(cell).strip().lower()
+    word = "" if NUMBERED.fullmatch(plain) else re.split(r"[^a-z]+", plain)[0]
     return "train" if word in TRAINED else "val" if word in JUDGED else ""
 
 
@@ -89,6 +92,9 @@ def parted(raw: RawTable, nans: dict[str, list[int]] | None) -> RawTable | None:
     groups = words[placed].groupby([frame.loc[placed, each] for each in fixed], dropna=False) if fixed else None
     if groups is not None and (groups.nunique() < 2).all():
         return None  # the split of whole runs, such as those held out of a fit
+    last = _later(frame, words)
+    if last and {word.lower() for word in words[placed] if kind(word) == "val"} <= HELD_OUT:
+        return None  # the rows of a curve that are held out of a fit
     made, logged = frame.drop(columns=[name]), dict[str, list[int]]()
     for word in dict.fromkeys(words[placed]):
         rows = words == word
@@ -105,7 +111,19 @@ def parted(raw: RawTable, nans: dict[str, list[int]] | None) -> RawTable | None:
     text = f"losses of {listed(dict.fromkeys(words[placed]))} stand in one column, told apart by '{name}'"
     text += ": each has its own"
     told = [Remark("derived", f"{text}; --map loss=COLUMN reads another of {listed(_losses(made))}", len(frame))]
+    if last:
+        text = f"no row of '{name}' other than of training stands before the last of training: if these rows are held "
+        text += "out of a fit, and their loss is the same, call the column use"
+        told.append(Remark("suspect", text, len(frame)))
     return replace(raw, frame=made, nans=logged, unsure=False, remarks=(*raw.remarks, *told))
+
+
+def _later(frame: pd.DataFrame, words: pd.Series) -> bool:
+    """Whether the rows of other splits than the training one all stand after its last, and are several."""
+    axis = next((name for name in map(str, frame.columns) if canonical(name) in AXES), None)
+    places = pd.to_numeric(frame[axis], errors="coerce") if axis else pd.Series(dtype=float)
+    kinds = words.map(kind)
+    return bool((kinds == "val").sum() and places[kinds == "val"].min() > places[kinds == "train"].max())
 
 
 def _losses(frame: pd.DataFrame) -> list[str]:

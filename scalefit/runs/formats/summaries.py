@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats.raw import RawTable, Remark
 from scalefit.runs.matching import canonical
 from scalefit.runs.quantities import is_quantity
@@ -47,6 +48,23 @@ def with_units(raw: RawTable) -> RawTable | None:
     shown = ", ".join(f"{name} ({units[name]})" for name in scaled)
     told = Remark("converted", f"the first row below the header holds units: {shown}")
     return replace(raw, frame=kept, remarks=(*raw.remarks, told))
+
+
+def with_names_below(raw: RawTable) -> RawTable | None:
+    """The table whose header names groups of columns, above a row of the names of these; None for any other."""
+    frame = raw.frame
+    above = [str(name) for name in frame.columns]
+    below = [_text(cell) if pd.notna(cell) else "" for cell in frame.iloc[0]] if len(frame) > 1 else []
+    names = [one if one else two for one, two in zip(below, above, strict=False)]
+    known = sum(canonical(name) != name or name in COLUMNS for name in names)
+    groups = sum(name.startswith("Unnamed: ") for name in above)
+    if not groups or known < 2 or any(map(is_quantity, filter(None, below))) or len({*names}) < len(names):
+        return None
+    if any(canonical(name) in COLUMNS for name in above if name not in names):
+        return None
+    kept = _as_numbers(frame.iloc[1:].copy().set_axis(names, axis=1), names)
+    told = Remark("dropped", f"the first row names the columns; above it stand groups of these: {above[0]}, ...")
+    return replace(raw, frame=kept, remarks=(*raw.remarks, told), nans={}, unsure=True)
 
 
 def _is_unit(text: str) -> bool:

@@ -142,3 +142,22 @@ def refuse_packed(path: Path) -> None:
 
 def _unreadable(path: Path) -> InputError:
     return InputError("not a table: binary, cut off, or not UTF-8", where=str(path), todo="save it as UTF-8 text")
+
+
+def flattened(record: dict[str, Any]) -> dict[str, Any]:
+    """Nested objects as one level: `{"a": {"b": 1}}` is `{"a/b": 1}`.
+
+    >>> flattened({"step": 1, "metrics": {"train": {"loss": 2.0}}})
+    {'step': 1, 'metrics/train/loss': 2.0}
+    """
+    if not any(isinstance(value, dict) for value in record.values()):
+        return record
+    flat: dict[str, Any] = {}
+    left = [(str(key), value) for key, value in reversed(record.items())]
+    while left:  # however deep
+        name, value = left.pop()
+        if isinstance(value, dict):
+            left += [(f"{name}/{key}", inner) for key, inner in reversed(value.items())]
+        else:
+            flat[name] = value
+    return flat

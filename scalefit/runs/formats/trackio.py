@@ -7,9 +7,9 @@ from typing import Any
 
 from scalefit.errors import InputError
 from scalefit.runs.formats.data_base import labels, rows, tables
-from scalefit.runs.formats.jsonl import flattened, framed
+from scalefit.runs.formats.jsonl import framed
 from scalefit.runs.formats.raw import RawTable, nans_of
-from scalefit.runs.formats.text import parsed
+from scalefit.runs.formats.text import flattened, parsed
 from scalefit.runs.formats.wandb_offline import without_counters
 
 NAMES = ("*.db",)

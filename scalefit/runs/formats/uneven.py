@@ -13,6 +13,7 @@ from scalefit.runs.formats.summaries import notes_below
 from scalefit.runs.formats.text import OPENERS, encoding, lines, packing
 
 SECTION = re.compile(r"[#\s]*(?P<name>[A-Za-z_][\w ]{0,40}?)\s*[=:]\s*(?P<value>[^\s,;=:]+)[,;\s]*")  #: # width=128
+TELLS = re.compile(r"(?:\s*[A-Za-z][\w ./-]*:\s+\S.*)?")  #: a setting in words, or an empty cell
 NAN = re.compile(r"\bnan\b", re.IGNORECASE)
 
 
@@ -68,17 +69,25 @@ def _headed(frame: pd.DataFrame, above: str) -> tuple[pd.DataFrame, list[Remark]
 
 
 def _without_comments(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Remark]]:
-    """The table without lines that begin with `#` and fill fewer cells than the header has."""
+    """The table without lines that begin with `#`, or tell settings (`Max LR: 6e-4`), and fill fewer cells than the
+    header has."""
     first, last = frame.columns[0], frame.columns[-1]
     if pd.api.types.is_numeric_dtype(frame[first].dtype) or str(first).startswith("#"):
         return frame, []
     comment = frame[first].astype(str).str.lstrip().str.startswith("#") & frame[last].isna()
-    if not comment.any():
+    settings = frame.astype(object).fillna("").astype(str).apply(lambda cells: cells.str.fullmatch(TELLS)).all(axis=1)
+    settings &= frame[last].isna() & ((settings | comment).cumprod() > 0) & ~comment
+    if not (comment | settings).any():
         return frame, []
-    told = Remark("dropped", f"{comment.sum()} lines that begin with # below the header", int(comment.sum()))
-    frame = frame[~comment]
+    told = list[Remark]()
+    if comment.any():
+        told.append(Remark("dropped", f"{comment.sum()} lines that begin with # below the header", int(comment.sum())))
+    if settings.any():
+        text = f"{settings.sum()} lines of settings below the header, such as '{frame[first][settings].iloc[0]}'"
+        told.append(Remark("dropped", text, int(settings.sum())))
+    frame = frame[~(comment | settings)]
     plain = {name: _plain(frame[name]) for name in frame.columns}
-    return frame.assign(**plain), [told]
+    return frame.assign(**plain), told
 
 
 def _plain(column: pd.Series) -> pd.Series:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from scalefit.errors import InputError
-from scalefit.runs.formats.jsonl import flattened, framed
+from scalefit.runs.formats.jsonl import framed
 from scalefit.runs.formats.raw import RawTable, nans_of
+from scalefit.runs.formats.text import flattened
 from scalefit.runs.formats.wandb_offline import without_counters
 
 PREFIX = "wandb:"

@@ -16,10 +16,10 @@ from typing import Any
 import pandas as pd
 
 from scalefit.errors import InputError
-from scalefit.runs.formats.jsonl import flattened, framed
+from scalefit.runs.formats.jsonl import framed
 from scalefit.runs.formats.protobuf import DAMAGE, fields, text
 from scalefit.runs.formats.raw import RawTable, Remark, nans_of
-from scalefit.runs.formats.text import parsed
+from scalefit.runs.formats.text import flattened, parsed
 from scalefit.runs.matching import match
 
 NAMES = ("*.wandb",)

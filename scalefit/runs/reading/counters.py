@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from scalefit.errors import InputError
 from scalefit.runs.columns import COLUMNS
-from scalefit.runs.reading.results import PLACED, telling
+from scalefit.runs.formats.splits import is_loss
+from scalefit.runs.reading.results import PLACED, falls_within, models, rises_evenly, telling
 from scalefit.runs.settings import is_record, is_setting
 from scalefit.runs.wording import words_of
 
@@ -194,8 +195,12 @@ def may_be_a_curve(frame: pd.DataFrame, where: str) -> str:
 
     Raises InputError where the column is one of samples: no table of results has such a one.
     """
-    if [str(name) for name in frame.columns] == ["loss"] and len(frame) >= EVENLY and _falls_with(frame):
-        return "nothing stands beside the loss, and each row is read as a run of its own: a log needs a column of steps"
+    names = [str(name) for name in frame.columns]
+    if len(frame) >= EVENLY and all(map(is_loss, names)) and _falls_with(frame.rename(columns={names[0]: "loss"})):
+        text = "nothing stands beside the loss, and each row is read as a run of its own"
+        return f"{text}: if the rows are one curve, add a column step, which says at which step each was logged"
+    if text := _of_models(frame):
+        return text
     name = rises_like_steps(frame)
     shown = f'"{name}"' if " " in name else name
     if words_of(name) & SAMPLES:
@@ -204,6 +209,19 @@ def may_be_a_curve(frame: pd.DataFrame, where: str) -> str:
         raise InputError(what, where=where, todo=todo)
     text = f"'{name}' rises evenly from row to row as steps do, and each row is read as a run of its own: map it if the"
     return f"{text} rows are one curve (--map step={shown})" if name else ""
+
+
+def _of_models(frame: pd.DataFrame) -> str:
+    """What to do where few rows of each model, and no sizes, have tokens that rise evenly while the loss falls."""
+    axis = next((name for name in ("tokens", "D") if name in frame.columns), "")
+    by = models(frame) if axis and not telling(frame) and "run" not in frame.columns else []
+    if not by or frame[axis].dtype.kind not in "iuf" or not falls_within(frame, by):
+        return ""
+    parts = [part.to_numpy(dtype=float) for _, part in frame.groupby(by, sort=False)[axis]]
+    if not all(len(part) > FEWEST and rises_evenly(part) for part in parts):
+        return ""
+    text = f"'{by[0]}' names several rows each, whose {axis} rise evenly, and each row is read as a run of its own"
+    return f"{text}: map it if they are those of curves (--map run={by[0]})"
 
 
 def mostly_even(frame: pd.DataFrame) -> str:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pandas as pd
 
 from scalefit.errors import counted
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats.splits import is_loss
 from scalefit.runs.matching import match
-from scalefit.runs.quantities import is_quantity, numbers
+from scalefit.runs.quantities import is_quantity, numbers, quantity
 from scalefit.runs.reading.tidy import Tidy
+from scalefit.runs.settings import NAMING
+from scalefit.runs.table import Note
+from scalefit.runs.wording import words_of
 
 MOVING = frozenset({"run", "step", "tokens", "loss", "split"})  #: no setting, whatever a configuration calls so
 
@@ -19,6 +23,13 @@ MOVING = frozenset({"run", "step", "tokens", "loss", "split"})  #: no setting, w
 #: parts of a document on another run or model than those of its rows
 OTHERS = re.compile(r"(?<![a-z])(?:best|optimal|baseline|target|reference|teacher)(?![a-z])", re.IGNORECASE)
 
+#: a size in the name of a run, of millions or billions: 125m, llama-1.3B, m10M; not 10B-tokens, d10M, 20BT
+SIZE = re.compile(
+    r"(?<![\d.,])(?<!(?<![a-z])d)(?<!(?<![a-z])d[=_:-])(?<!tok)(?<!tokens[=_:-])(\d+(?:\.\d+)?|\.\d+)[ _-]?([mb])"
+    r"(?:illion|n)?(?:[ _-]?params?)?(?![a-z0-9]|[ _-]?tok)",
+    re.IGNORECASE,
+)
+SURE, NEAR = 1e9, 0.05  #: parameters below which one size at least lies where no tokens are known; a size that is D
 Scalars = dict[str, str | int | float | bool]
 
 
@@ -108,3 +119,35 @@ def _as_column(name: str, value: str | float, scale: float, where: str) -> dict[
     if isinstance(value, str):
         return {name: float(numbers(pd.Series([value], index=["0"], name=name), where, scale)[0])}
     return {name: value * scale if scale != 1.0 else value}
+
+
+def with_sizes_of_names(table: pd.DataFrame, notes: list[Note]) -> pd.DataFrame:
+    """The table of runs with N from their names, where it has no size: each names one (`125m`, `llama-1.3B`), and
+    these differ. A size that the runs have as tokens is none; a note says what was read.
+
+    >>> runs = pd.DataFrame({"run": ["gpt-10M", "gpt-40M", "gpt-1.6B"], "loss": [4.0, 3.5, 3.0]})
+    >>> with_sizes_of_names(runs, [])["N"].tolist()
+    [10000000.0, 40000000.0, 1600000000.0]
+    """
+    known = {*map(str, table.columns)}
+    if known & {"N", "N_total", "d_model"} or len(table) < 2:
+        return table
+    words = [name for name in map(str, table.columns) if words_of(name) <= NAMING | {"size"} and words_of(name)]
+    words = [name for name in words if not pd.api.types.is_numeric_dtype(table[name].dtype)]
+    data = table["D"].to_numpy(dtype=float) if "D" in known and table["D"].dtype.kind in "iuf" else None
+    for name in ["run", *words]:
+        found = [[quantity("".join(hit.groups())) for hit in SIZE.finditer(str(cell))] for cell in table[name]]
+        if len({len(sizes) for sizes in found}) > 1 or not found[0]:
+            continue
+        sizes = np.array(found).T
+        told = [each for each in sizes if len(set(each)) > 1 and not _are_tokens(each, data)]
+        if len(told) == 1 and (data is not None or told[0].min() < SURE):
+            text = f"N is the size in the column '{name}', such as {told[0][0]:g} in '{table[name].iloc[0]}'"
+            notes.append(Note("derived", f"{text}: there is no column of sizes", len(table)))
+            return table.assign(N=told[0])
+    return table
+
+
+def _are_tokens(sizes: np.ndarray, data: np.ndarray | None) -> bool:
+    """Whether sizes in names are the tokens that the runs saw."""
+    return data is not None and bool((np.abs(sizes / data - 1) < NEAR).all())

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from scalefit.errors import InputError
 from scalefit.runs.reading.counters import settings_of_epochs
-from scalefit.runs.reading.results import FIXED, NAMING, may_be_results, settings_of_blocks, telling
+from scalefit.runs.reading.results import FIXED, may_be_results, settings_of_blocks, telling
 from scalefit.runs.reading.tidy import Tidy
-from scalefit.runs.settings import is_record, is_setting
+from scalefit.runs.settings import NAMING, is_record, is_setting
 from scalefit.runs.wording import words_of
 
 #: Columns that distinguish the runs of a table of curves without a column `run`.

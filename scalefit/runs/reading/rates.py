@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pandas as pd
 
 from scalefit.errors import InputError, listed
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats.splits import TRAINED, is_loss
 from scalefit.runs.matching import Binding, canonical, normalised
-from scalefit.runs.quantities import is_quantity, states_unit
+from scalefit.runs.quantities import compute_unit, is_quantity, numbers, states_unit
 from scalefit.runs.wording import header_scale, told, words_of
 
 UNIT = re.compile(r"[mb](?:n|illion)?(?:\s*param(?:eter)?s?)?$", re.IGNORECASE)  #: at the end of a size
 SIZES, FEWEST_PARAMETERS = {"size", "model", "scale"}, 1e5  #: names of N where the cells are counts of parameters
 
+SIZED, WITHIN = (("N", "N_total"), ("D", "tokens")), 5.0  #: how far compute of a doubtful name may be from 6 N D
 #: by unit, what no model, run or training has more of
 MOST = {"parameters": 1e14, "tokens": 1e14, "optimiser steps": 1e10, "FLOP": 1e32}
+SHAPES = frozenset({"d_model", "n_layer", "n_head", "d_ff", "experts"})
+LABEL = re.compile(r"^([A-Za-z]{1,8}[_=-]?)(\d{1,7})$")  #: d64, width=128, L12
+BEST = re.compile(r"(?:best|min|lowest)(?:[_ /.-]|(?=[A-Z]))", re.IGNORECASE)  #: of the row at which a loss was lowest
 SETTING = re.compile(r"(config|params|hparams)[/.]")  #: what the names of columns of settings begin with
 
 
@@ -33,6 +38,8 @@ def bound_rates(frame: pd.DataFrame, bindings: list[Binding]) -> tuple[list[Bind
     >>> [(each.name, each.source) for each in found if "lr" in each.name]
     [('peak_lr', 'lr'), ('lr', 'learning_rate')]
     """
+    if any(each.name == "lr" for each in bindings):  # a rate of which others are multiples is no peak beside these
+        bindings = [each for each in bindings if (each.name, each.how) != ("peak_lr", "guessed") or not _is_base(each)]
     bound = next((each for each in bindings if each.name == "lr" and each.how != "mapped"), None)
     taken = {each.source for each in bindings}
     others = [name for name in map(str, frame.columns) if name not in taken and canonical(name) == "lr"]
@@ -54,6 +61,10 @@ def bound_rates(frame: pd.DataFrame, bindings: list[Binding]) -> tuple[list[Bind
         new.insert(0, Binding("peak_lr", bound.source, "guessed"))
     text = f"lr is the column '{moving[0]}', which changes along the run; '{bound.source}' does not: it is a setting"
     return [*(each for each in bindings if each is not bound), *new], text
+
+
+def _is_base(bound: Binding) -> bool:
+    return "base" in words_of(bound.source)
 
 
 def _is_rate(name: str) -> bool:
@@ -86,6 +97,49 @@ def sized(frame: pd.DataFrame, bindings: list[Binding]) -> list[Binding]:
     return [*bindings, Binding("N", named[0], "guessed", scale)] if counts else bindings
 
 
+def labelled(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The table with widths and depths as numbers where each cell is one behind the same letters; and a note.
+
+    >>> found, said = labelled(pd.DataFrame({"Width": ["d64", "d128"], "lr": [1e-3, 1e-3]}))
+    >>> found["Width"].tolist(), said
+    ([64, 128], "the column 'Width' holds labels such as d64: read as numbers")
+    """
+    for name in map(str, frame.columns):
+        if pd.api.types.is_numeric_dtype(frame[name].dtype) or canonical(name) not in SHAPES:
+            continue
+        cells = frame[name].dropna().astype(str).str.strip().str.extract(LABEL)
+        if len(cells) and cells.notna().all(axis=None) and cells[0].nunique() == 1:
+            text = f"the column '{name}' holds labels such as {frame[name].dropna().iloc[0]}: read as numbers"
+            values = cells[1].astype(int).reindex(frame.index)
+            return frame.assign(**{name: values if values.hasnans else values.astype(int)}), text
+    return frame, ""
+
+
+def computed(frame: pd.DataFrame, bindings: list[Binding], where: str) -> list[Binding]:
+    """The bindings, and C bound to a column such as TFLOPs, which alone may be those of a second, if it is about 6 N D.
+
+    >>> frame = pd.DataFrame({"N": [1e7, 4e7], "D": [1e9, 2e9], "PFLOPs": [60.0, 480.0]})
+    >>> computed(frame, [Binding(name, name, "named") for name in "ND"], "")[-1]
+    Binding(name='C', source='PFLOPs', how='guessed', scale=1000000000000000.0)
+    """
+    bound = {each.name: each for each in bindings}
+    size, data = (next((bound[name] for name in pair if name in bound), None) for pair in SIZED)
+    units = {name: compute_unit(f"total_{normalised(name)}") for name in map(str, frame.columns)}
+    rates = [name for name, unit in units.items() if unit > 1.0 and not compute_unit(normalised(name))]
+    if "C" in bound or size is None or data is None or len(rates) != 1:
+        return bindings
+    try:
+        n, d, c = (numbers(frame[b], where, by) for b, by in ((size.source, size.scale), (data.source, data.scale),
+                                                              (rates[0], units[rates[0]])))  # fmt: skip
+    except InputError:
+        return bindings
+    with np.errstate(all="ignore"):
+        ratio = c / (6.0 * n * d)
+    known = np.isfinite(ratio)
+    fits = bool(known.any() and ((ratio[known] > 1 / WITHIN) & (ratio[known] < WITHIN)).all())
+    return [*bindings, Binding("C", rates[0], "guessed", units[rates[0]])] if fits else bindings
+
+
 def _bare(name: str) -> str:
     """A name without its unit.
 
@@ -110,7 +164,7 @@ def training_loss(frame: pd.DataFrame, bindings: list[Binding], where: str, tell
     if bound is None or bound.how == "mapped" or not words_of(bound.source) & TRAINED:
         return ""
     names = [name for name in map(str, frame.columns) if name != "loss" and not words_of(name) & TRAINED]
-    others = [name for name in names if is_loss(name) and frame[name].map(is_quantity).any()]
+    others = [name for name in names if is_loss(BEST.sub("", name)) and frame[name].map(is_quantity).any()]
     if not others:
         return ""
     what = f"the loss may be the column '{bound.source}', of the training data, or {listed(others)}"
@@ -118,6 +172,12 @@ def training_loss(frame: pd.DataFrame, bindings: list[Binding], where: str, tell
     if not tell_ties:
         raise InputError(what, where=where, todo=todo)
     return f"{what}; {todo}"
+
+
+def _counts(frame: pd.DataFrame, bound: Binding) -> bool:
+    """Whether a column holds whole numbers alone."""
+    values = pd.to_numeric(frame[bound.source], errors="coerce").dropna()
+    return len(values) == 0 or bool((values % 1 == 0).all())
 
 
 def plausible(frame: pd.DataFrame, bindings: list[Binding], where: str, ties: dict[str, str] | None) -> list[Binding]:
@@ -133,6 +193,8 @@ def plausible(frame: pd.DataFrame, bindings: list[Binding], where: str, ties: di
     """
     kept = []
     for each in bindings:
+        if each.name == "loss" and each.how == "guessed" and normalised(each.source) == "l" and _counts(frame, each):
+            continue  # layers
         most = MOST.get(COLUMNS[each.name].unit if each.name in COLUMNS else "", float("inf"))
         usual = pd.to_numeric(frame[each.source], errors="coerce").median() if each.scale > 1.0 else 0.0
         if not usual * each.scale > most:

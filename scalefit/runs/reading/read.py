@@ -18,7 +18,7 @@ from scalefit.runs.matching import in_shell, normalised
 from scalefit.runs.reading.checks import checked
 from scalefit.runs.reading.conversions import peak_of_settings, read_settings
 from scalefit.runs.reading.curves import join_sparse_rows, ordered, set_undecided_apart, table_of
-from scalefit.runs.reading.entries import entries_of_runs, settings_of_results
+from scalefit.runs.reading.entries import entries_of_runs, settings_of_results, with_sizes_of_names
 from scalefit.runs.reading.joining import file_names, keep_apart, note_processes, one_table
 from scalefit.runs.reading.naming import name_runs
 from scalefit.runs.reading.resumed import resumed
@@ -117,6 +117,7 @@ def _joined(tables: list[Tidy], names: list[str], origin: tuple[Origin, ...], ne
     columns = tuple(dict.fromkeys(binding for tidy in tables for binding in tidy.bindings))
     if not curves:
         table = pd.concat([tidy.frame for tidy in finals]) if len(finals) > 1 else finals[0].frame
+        table = with_sizes_of_names(table, notes)
         return checked(Runs(None, table, tuple(notes), origin, columns))
     if any("loss" in each.frame.columns for each in curves):
         for each in curves:
@@ -136,6 +137,7 @@ def _joined(tables: list[Tidy], names: list[str], origin: tuple[Origin, ...], ne
     table = table_of(tidy.frame, scalars)
     if finals:
         table = _with_run_table(table, pd.concat([part.frame for part in finals]), notes)
+    table = with_sizes_of_names(table, notes)
     rates = LearningRates(_lr_rows(tidy, tidy.frame if same else logged))
     planned = {run: entries.get("steps") for run, entries in scalars.items()}
     declared = {run: float(steps) for run, steps in planned.items() if isinstance(steps, int | float) and steps > 0}

@@ -13,8 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.errors import InputError
-from scalefit.runs.settings import is_record, is_setting
-from scalefit.runs.siblings import NO_RESULT, OPEN
+from scalefit.runs.settings import NAMING, is_record, is_setting
 from scalefit.runs.wording import words_of
 
 #: columns that have one value along a run
@@ -25,7 +24,6 @@ FIXED = (
 #: columns that say where a row stands, and measure nothing
 PLACED = frozenset({"run", "step", "tokens", "epoch", "split", "source", "time", "timestamp"})
 SO_FAR = ("D", "C", "tokens")  #: of a whole run in a table of results, of the run so far in logs
-NAMING = frozenset({"experiment", "exp", "model", "config", "configuration", "variant", "trial", "name", "id"})
 BATCH = re.compile(r"(^|[^a-z])(batch|bs)([^a-z]|$)", re.IGNORECASE)
 EVENLY = 8  #: rows of a table without runs whose tokens rise evenly, from which on it is the log of one run
 FEW_RUNS = 3  #: rows that may be the results of as many runs
@@ -207,21 +205,41 @@ def logged_evenly(frame: pd.DataFrame) -> str:
     """
     if "epoch" in frame.columns and not frame["epoch"].is_monotonic_increasing:
         return ""
-    for name in ("steps", "tokens"):
+    for name in ("steps", "tokens", "D"):
         if name not in frame.columns or frame[name].dtype.kind not in "iuf":
             continue
-        by = telling(frame)
-        if by and not (
-            name == "steps" and "lr" in frame.columns and frame["lr"].nunique() > len(frame[by].drop_duplicates())
-        ):
+        by = telling(frame) if name == "steps" else [*telling(frame), *models(frame)]
+        if name == "D" and (not by or telling(frame)):
+            continue  # of results: sizes at several lengths
+        rated = "lr" in frame.columns and frame["lr"].nunique() > len(frame[by].drop_duplicates()) if by else True
+        if not (rated if name == "steps" else not by or falls_within(frame, by)):
             continue
         parts = [part for _, part in frame.groupby(by, sort=False, dropna=False)[name]] if by else [frame[name]]
-        if all(len(part) >= EVENLY and _rises_evenly(part.to_numpy(dtype=float)) for part in parts):
+        if all(len(part) >= EVENLY and rises_evenly(part.to_numpy(dtype=float)) for part in parts):
             return name
     return ""
 
 
-def _rises_evenly(values: NDArray[np.float64]) -> bool:
+def models(frame: pd.DataFrame) -> list[str]:
+    """The columns of words, such as `model`, that name several rows each.
+
+    >>> models(pd.DataFrame({"model": ["a", "a", "b"], "tokens": [1, 2, 1], "loss": [3.0, 2.0, 3.0]}))
+    ['model']
+    """
+    names = [str(name) for name in frame.columns if words_of(str(name)) and words_of(str(name)) <= NAMING]
+    names = [name for name in names if not pd.api.types.is_numeric_dtype(frame[name].dtype)]
+    return [name for name in names if frame[name].notna().all() and 1 < frame[name].nunique() < len(frame)]
+
+
+def falls_within(frame: pd.DataFrame, by: list[str]) -> bool:
+    """Whether the loss of every group of rows ends below its beginning."""
+    if "loss" not in frame.columns or frame["loss"].dtype.kind not in "iuf":
+        return False
+    losses = frame.groupby(by, sort=False, dropna=False, observed=True)["loss"]
+    return bool((losses.last() < losses.first()).all())
+
+
+def rises_evenly(values: NDArray[np.float64]) -> bool:
     """Whether values rise by the same amount from row to row; the first and the last may be nearer."""
     rises = np.diff(values)
     even = bool(np.allclose(rises[1:-1], rises[1], rtol=0.01))
@@ -266,22 +284,3 @@ def whole_steps(frame: pd.DataFrame, where: str) -> tuple[pd.DataFrame, int]:
         todo = "map the column of optimiser steps: --map step=COLUMN"
         raise InputError(what, where=f"{where}, row {frame.index[row]}, column step", todo=todo)
     return frame.assign(step=values.astype(np.int64)), int(empty.sum())
-
-
-def without_a_result(frame: pd.DataFrame, nans: NDArray[np.bool_] | pd.Series) -> tuple[pd.DataFrame, list[int]]:
-    """Final results whose rows with an empty loss have the status that says so, and the numbers of these rows.
-
-    ``nans``: a mask of the rows whose loss was lost. A status of a run that has not ended, or has diverged, stays.
-    """
-    if not frame["loss"].hasnans:
-        return frame, []
-    status = frame["status"].astype(str) if "status" in frame.columns else pd.Series("", index=frame.index)
-    said = status.str.strip().str.lower()
-    told = said.isin(OPEN | {"diverged"})
-    if "diverged" in frame.columns:
-        told |= frame["diverged"].astype(str).str.lower().isin(["true", "1", "1.0", "yes"])
-    empty = frame["loss"].isna() & ~told & ~np.asarray(nans, dtype=bool)
-    if not empty.any() or empty.all():
-        return frame, []
-    kept = frame["status"] if "status" in frame.columns else pd.Series("finished", index=frame.index)
-    return frame.assign(status=kept.where(~empty, NO_RESULT)), [int(at) for at in frame.index[empty]]

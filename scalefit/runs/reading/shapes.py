@@ -13,22 +13,23 @@ import numpy as np
 import pandas as pd
 
 from scalefit.errors import InputError
-from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats.dictionaries import with_entries
 from scalefit.runs.formats.markers import marker
+from scalefit.runs.formats.markup import without_mathematics
 from scalefit.runs.formats.matrices import columns_by_value, matrix, named_matrix, nans_of_table, wide_runs
 from scalefit.runs.formats.merged_cells import without_merged_cells
 from scalefit.runs.formats.pivot import wide
 from scalefit.runs.formats.processes import of_one_process, one_in_a_row
 from scalefit.runs.formats.raw import RawTable, Remark, reshaped, settled
-from scalefit.runs.formats.scaled_headers import unscaled
+from scalefit.runs.formats.scaled_headers import in_one_unit, unscaled
 from scalefit.runs.formats.side_by_side import side_by_side
 from scalefit.runs.formats.splits import kind, measured, parted, split_column
-from scalefit.runs.formats.summaries import with_units, without_summaries
+from scalefit.runs.formats.summaries import with_names_below, with_units, without_summaries
+from scalefit.runs.formats.turned import headed_by_numbers, turned
 from scalefit.runs.matching import canonical
-from scalefit.runs.quantities import counts_said, is_quantity, numbers
-from scalefit.runs.reading.results import FIXED, NAMING
-from scalefit.runs.settings import is_setting
+from scalefit.runs.quantities import is_quantity, numbers
+from scalefit.runs.reading.results import FIXED
+from scalefit.runs.settings import NAMING, is_setting
 from scalefit.runs.wording import words_of
 
 NAMED = ("metric", "metric_name", "metric_key", "tag", "key", "variable", "measure", "quantity", "series",
@@ -55,11 +56,14 @@ def shaped(raw: RawTable, mapped: Container[str] = ()) -> RawTable:
     raw = settled(raw)
     renames = mapped if isinstance(mapped, Mapping) else {}
     for reshape in (
+        without_mathematics,
         with_entries,
+        with_names_below,
         with_units,
         without_summaries,
         lambda raw: without_merged_cells(raw, renames),
         lambda raw: unscaled(raw, mapped),
+        in_one_unit,
         _counted,
         _multiplied,
         lambda raw: _with_units_of_names(_long(raw), mapped),
@@ -67,7 +71,7 @@ def shaped(raw: RawTable, mapped: Container[str] = ()) -> RawTable:
         lambda raw: of_one_process(raw, renames),
         lambda raw: one_in_a_row(raw, renames),
         _same_rates,
-        lambda raw: _with_units_of_names(_turned(raw), mapped),
+        lambda raw: _with_units_of_names(turned(raw), mapped),
         matrix,
         named_matrix,
         columns_by_value,
@@ -250,42 +254,11 @@ def _same_rates(raw: RawTable) -> RawTable | None:
     return reshaped(raw, raw.frame.drop(columns=names[1:]), "dropped", text, raw.nans)
 
 
-def _headed_by_numbers(frame: pd.DataFrame) -> bool:
-    """Whether numbers name all columns but the first, which has a known name."""
-    first, others = str(frame.columns[0]), [str(name) for name in frame.columns[1:]]
-    numbered = len(others) > 1 and all(map(is_quantity, others)) and not any(map(counts_said, others))
-    return numbered and canonical(first) in COLUMNS
-
-
 def _refuse_bare_numbers(raw: RawTable) -> None:
     """Raise InputError for a table whose columns are named by numbers of which nothing says what they are."""
     first = str(raw.frame.columns[0])
-    if not _headed_by_numbers(raw.frame) or not pd.api.types.is_numeric_dtype(raw.frame[first].dtype):
+    if not headed_by_numbers(raw.frame) or not pd.api.types.is_numeric_dtype(raw.frame[first].dtype):
         return
     other = "lr" if canonical(first) not in ("lr", "peak_lr") else "width"
     todo = f"write both into the first cell, as in '{first} \\ {other}'"
     raise InputError("the columns are named by numbers, and nothing says of what", where=str(raw.path), todo=todo)
-
-
-def _turned(raw: RawTable) -> RawTable | None:
-    """A column a run and a row a quantity: `N,1B,3B` above `loss,3.1,2.9`, or names of runs above both."""
-    frame = raw.frame
-    first, others = str(frame.columns[0]), [str(name) for name in frame.columns[1:]]
-    if len(others) < 2 or len(frame) > len(COLUMNS):
-        return None
-    if pd.api.types.is_numeric_dtype(frame[first].dtype):
-        return None  # numbers name no quantity
-    headed = _headed_by_numbers(frame)
-    names = [str(name).strip() for name in frame[first]]
-    known = [name for name in names if canonical(name) in COLUMNS]
-    if len(set(names)) < len(names) or max(map(len, names), default=0) > LONGEST or 2 * len(known) < len(names):
-        return None
-    lossy = any(measured(name) for name in names) and len(known) > 1
-    if not headed and (not lossy or any(canonical(name) in COLUMNS or measured(name) for name in others)):
-        return None
-    body = frame.drop(columns=first).T.set_axis(names, axis=1)
-    named = any(canonical(name) == "run" for name in names)
-    if headed or not named:
-        body.insert(0, first if headed else "run", others)
-    body = body.set_axis(pd.RangeIndex(1, len(body) + 1)).infer_objects()
-    return reshaped(raw, body, "derived", f"a row a quantity ({', '.join(names)}): turned, each column is a run", {})

@@ -18,7 +18,7 @@ from scalefit.runs.formats.scaled_headers import refuse_logarithms
 from scalefit.runs.matching import Binding, match
 from scalefit.runs.quantities import MISSING, is_quantity, numbers, states_unit
 from scalefit.runs.reading import counters
-from scalefit.runs.reading.rates import bound_rates, configured, plausible, sized, training_loss
+from scalefit.runs.reading.rates import bound_rates, computed, configured, labelled, plausible, sized, training_loss
 from scalefit.runs.reading.results import (
     are_final_results,
     logged_evenly,
@@ -27,8 +27,8 @@ from scalefit.runs.reading.results import (
     telling,
     unlogged,
     whole_steps,
-    without_a_result,
 )
+from scalefit.runs.siblings import without_a_result
 from scalefit.runs.table import Note
 
 ONE_RATE = "peak_lr = lr: the table has one row per run"
@@ -64,17 +64,19 @@ def tidied(raw: RawTable, rename: Mapping[str, str], tell_ties: bool) -> Tidy:
     """
     where = str(raw.path)
     ties: dict[str, str] = {}
+    frame, labels = labelled(raw.frame)
+    raw = replace(raw, frame=frame)
     refuse_logarithms(rename, where)
     bindings = match(raw.frame.columns, rename, where, columns_of_words(raw.frame), ties if tell_ties else None)
     bindings = plausible(raw.frame, sized(raw.frame, bindings), where, ties if tell_ties else None)
+    bindings = computed(raw.frame, bindings, where)
     refuse_clock(raw, {binding.name for binding in bindings})
     bindings, chosen = bound_rates(raw.frame, bindings)
     tidy = Tidy(raw.frame, "", where, bindings, dict(raw.scalars))
     tidy.identified, tidy.name, tidy.single = raw.identified, raw.name, raw.single
-    if chosen:
-        tidy.note("derived", chosen)
-    for text in ties.values():
-        tidy.note("ambiguous", text)
+    for kind, text in (("derived", chosen), ("converted", labels), *(("ambiguous", each) for each in ties.values())):
+        if text:
+            tidy.note(kind, text)
     for remark in raw.remarks:
         tidy.note(remark.kind, f"{where}: {remark.text}", remark.count)
     _name_columns(tidy)
@@ -249,7 +251,9 @@ def _find_axis(tidy: Tidy) -> None:
         tidy.axis = "step" if name == "steps" else "tokens"
         _rename(tidy, {name: tidy.axis})
         text = f"{name} rise evenly from row to row{but}: the rows are logged along a run"
-        tidy.note("suspect" if but else "derived", text, len(frame))
+        sized = name == "tokens" and bool(telling(frame))
+        text += ", of several sizes; if each row is the result of a run of its own, call that column D" * sized
+        tidy.note("suspect" if but or sized else "derived", text, len(frame))
     if not tidy.axis and "step" not in columns:
         counters.refuse_counters_of_epochs(tidy.frame, tidy.where)
     if not tidy.axis and "epoch" in columns and not {"step", "steps"} & columns and counters.epochs_count_up(frame):
