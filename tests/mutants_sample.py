@@ -208,6 +208,11 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
         'fit(points[["N", "D", "loss"]], LAW, draws=draws, seed=seed, )',
         "no interval of it is asked for: the same constants, slower",
     ),
+    ("laws/sample_size.py", "distance=0.0, h=0.0", "*", "without distance there is no h"),
+    ("fitting/streaming.py", "(gradient > 0)", "gradient >= 0", "two floats that are never equal"),
+    ("plots/samples.py", "> SIGMAS * fit.sigma", "np.abs(residuals(fit, rows)) >= SIGMAS * fit.sigma", "as above"),
+    ("solver/expansion.py", "with_delta(factor", "*", "the way to where refits begin: the same minimum"),
+    ("solver/descent.py", "iterations=QUICK, second=second", "*", "which steps are tried: the same minimum"),
     ("progress/rises.py", "np.log(tail / seen)", "np.log10(tail / seen)", "the smallest is the same in any base"),
 ]
 

@@ -318,7 +318,7 @@ def is_guard(argument: ast.keyword) -> bool:
     """Whether it is a bound that only keeps a search from running away, such as 5 for an exponent: its exact place, and
     whether there is one, changes no fit that ends."""
     value = argument.value.operand if isinstance(argument.value, ast.UnaryOp) else argument.value
-    return argument.arg in ("low", "high") and is_number(value) and value.value >= 2
+    return argument.arg in ("low", "high") and is_number(value) and value.value >= 1.5
 
 
 def is_text(node: ast.AST) -> bool:

@@ -40,7 +40,7 @@ def test_the_size_cannot_be_what_was_measured():
 def test_a_size_without_a_logarithm_is_refused_with_its_row(value, more):
     bad = [0.0] * 3 if value == "all" else [1.0, value, 1.0]
     row = 0 if value == "all" else 1
-    with pytest.raises(InputError, match=f"row {row}, column mean_abs: mean_abs is .*, not a number above 0{more}"):
+    with pytest.raises(InputError, match=f"row {row}, column mean_abs: mean_abs is .*, not a number above 0{more};"):
         sf.coordinate_slopes(table().assign(mean_abs=bad))
 
 
