@@ -23,10 +23,16 @@ MOVING = frozenset({"run", "step", "tokens", "loss", "split"})  #: no setting, w
 #: parts of a document on another run or model than those of its rows
 OTHERS = re.compile(r"(?<![a-z])(?:best|optimal|baseline|target|reference|teacher)(?![a-z])", re.IGNORECASE)
 
-#: a size in the name of a run, of millions or billions: 125m, llama-1.3B, m10M; not 10B-tokens, d10M, 20BT
+#: a count of millions or billions in the name of a run, with the word before it: 125m, llama-1.3B, bs2M; not 20BT
 SIZE = re.compile(
-    r"(?<![\d.,])(?<!(?<![a-z])d)(?<!(?<![a-z])d[=_:-])(?<!tok)(?<!tokens[=_:-])(\d+(?:\.\d+)?|\.\d+)[ _-]?([mb])"
-    r"(?:illion|n)?(?:[ _-]?params?)?(?![a-z0-9]|[ _-]?tok)",
+    r"([a-z]*)[ =_:-]?(?<![\d.,])(\d+(?:\.\d+)?|\.\d+)[ _-]?([mb])(?:illion|n)?(?:[ _-]?params?)?"
+    r"(?![a-z0-9]|[ _-]?tok)",
+    re.IGNORECASE,
+)
+#: words before a count of something else than parameters
+NO_SIZE = re.compile(
+    r"d|t|c|b|(?:global)?(?:bs|bsz|batch)(?:size)?|tok(?:en)?s?|data\w*|corpus|ctx|seq\w*|len|steps?|iters?|warmup|"
+    r"vocab|flops?|budget|lr",
     re.IGNORECASE,
 )
 SURE, NEAR = 1e9, 0.05  #: parameters below which one size at least lies where no tokens are known; a size that is D
@@ -136,7 +142,10 @@ def with_sizes_of_names(table: pd.DataFrame, notes: list[Note]) -> pd.DataFrame:
     words = [name for name in words if not pd.api.types.is_numeric_dtype(table[name].dtype)]
     data = table["D"].to_numpy(dtype=float) if "D" in known and table["D"].dtype.kind in "iuf" else None
     for name in ["run", *words]:
-        found = [[quantity("".join(hit.groups())) for hit in SIZE.finditer(str(cell))] for cell in table[name]]
+        found = [
+            [quantity(hit[2] + hit[3]) for hit in SIZE.finditer(str(cell)) if not NO_SIZE.fullmatch(hit[1])]
+            for cell in table[name]
+        ]
         if len({len(sizes) for sizes in found}) > 1 or not found[0]:
             continue
         sizes = np.array(found).T
