@@ -68,7 +68,7 @@ def test_the_leverage_that_a_change_tells_holds_up_to_one():
 
 @pytest.mark.parametrize(("times", "told"), [(0.97, False), (1.03, True)])
 def test_the_largest_run_is_off_by_more_than_the_t_of_the_runs_and_constants_left(monkeypatch, times, told):
-    """Eight runs that err by 0.02 in turns about a law of 3 constants, and one far out: t of 8 - 3, one in a hundred."""
+    """Eight runs that err by 0.02 in turns, a law of 3 constants, and one run far out: t of 8 - 3, one in a hundred."""
     limit = student.ppf(1 - 0.01 / 2, 8 - 3) * np.sqrt(8 * 0.02**2 / 5)
     measured = np.r_[3 * np.exp(0.02 * (-1.0) ** np.arange(8)), 3 * np.exp(times * limit)]
     law = SimpleNamespace(columns={"N": "N"})
