@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from scalefit.diagnosis.influence import standing_out
+from scalefit.diagnosis.influence import Influence, standing_out
 from scalefit.diagnosis.leverage import leverage_of
 
 SIGMA = 0.01
@@ -62,3 +64,19 @@ def test_the_leverage_that_a_change_tells_holds_up_to_one():
     for h in (1e-6, 0.1, 0.5, 0.9, 1 - 1e-9):
         assert leverage_of(-h / np.sqrt(1 - h)) == pytest.approx(h, rel=1e-9)
     assert leverage_of(1e9) == pytest.approx(1) and leverage_of(0.0) == 0
+
+
+@pytest.mark.parametrize(("times", "told"), [(0.97, False), (1.03, True)])
+def test_the_largest_run_is_off_by_more_than_the_t_of_the_runs_and_constants_left(monkeypatch, times, told):
+    """Eight runs that err by 0.02 in turns, a law of 3 constants, and one run far out: t of 8 - 3, one in a hundred."""
+    limit = student.ppf(1 - 0.01 / 2, 8 - 3) * np.sqrt(8 * 0.02**2 / 5)
+    measured = np.r_[3 * np.exp(0.02 * (-1.0) ** np.arange(8)), 3 * np.exp(times * limit)]
+    law = SimpleNamespace(columns={"N": "N"})
+    fit = SimpleNamespace(
+        law=law, log=True, values=lambda given, table: np.full((1, len(given["N"])), 3.0), value=lambda given: 3.0
+    )
+    points = SimpleNamespace(runs=tuple("abcdefghi"), variables={"N": tuple(range(1, 10))}, values=tuple(measured))
+    monkeypatch.setattr(Influence, "_largest_alone", lambda self: 8)
+    monkeypatch.setattr("scalefit.diagnosis.influence.expected_changes", lambda *_: np.zeros(1))
+    found = Influence(fit, {"i": (1.0,)}, points, 3, None).largest({"N": np.array([100.0])})
+    assert [check.code for check in found] == ["largest-run"] * told

@@ -9,7 +9,7 @@ import pytest
 import scalefit as sf
 from scalefit.errors import InputError
 from scalefit.laws import find_law
-from scalefit.rows.asked import asked_of, own_point, refuse_unread, scales_asked, takes
+from scalefit.rows.asked import asked_of, own_point, read_point, refuse_unread, scales_asked, takes
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,10 @@ def test_a_point_named_as_in_a_table_means_what_the_table_would(monkeypatch):
     fit = sf.fit(runs.assign(loss=runs["loss"] * (1 + 0.002 * np.sin(np.arange(12)))), "chinchilla", draws=20)
     assert sf.next_runs(fit, 1e20, runs=1, params_M=700, tokens="20B").target == {"N": 7e8, "D": 2e10}
     assert sf.next_runs(fit, 1e20, runs=1, C=8.4e19, D="20B").target == pytest.approx({"N": 7e8, "D": 2e10})
+
+
+def test_arrays_of_a_point_are_in_the_unit_of_their_name_too():
+    for values in ([70, "2B"], (70, "2B"), np.array([70.0, 2.0])):
+        found = read_point({"params_M": values, "D": 5}, {"N", "D"})
+        assert found["N"][0] == 70e6 and found["D"] == 5
+    assert found["N"].tolist() == [70e6, 2e6]
