@@ -5,7 +5,8 @@ from __future__ import annotations
 import commands
 import numpy as np
 
-from scalefit.rows.streams import run_blocks
+from scalefit.laws import find_law
+from scalefit.rows.streams import curve_of, run_blocks
 from scalefit.runs import Trajectory
 
 
@@ -32,3 +33,9 @@ def test_rows_do_not_depend_on_blocks(size, steps, warmup):
     S1 = np.concatenate([variables["S1"] for _, variables in found])
     np.testing.assert_array_equal(S1, np.cumsum(lr)[steps[steps > warmup]])
     assert all(np.all(variables["N"] == 1e6) and len(variables["N"]) == at.stop - at.start for at, variables in found)
+
+
+def test_the_curve_of_a_run_begins_after_the_last_step_of_its_warmup():
+    path = Trajectory("a", np.arange(5, 41, 5), np.full(41, 1e-3), 10, "")
+    found = curve_of(find_law("annealing"), path, np.arange(8.0), {})
+    assert found.steps.tolist() == [15, 20, 25, 30, 35, 40] and found.values.tolist() == [2, 3, 4, 5, 6, 7]

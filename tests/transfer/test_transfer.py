@@ -422,6 +422,9 @@ def test_every_answer_names_what_the_log_does_not_hold():
 def test_what_moves_with_the_size_is_told():
     rows = planted(0.0).assign(n_layer=lambda frame: frame["width"] // 32)
     assert any("n_layer changes with d_model" in note for note in read_sweeps(rows).notes)
+    found = lr_transfer(rows, draws=20)
+    assert not found.ok and any(each.startswith("n_layer changes with d_model") for each in found.doubts)
+    assert lr_transfer(rows.drop(columns="n_layer"), draws=20).ok
 
 
 def test_at_one_width_the_size_is_the_depth():
