@@ -66,8 +66,11 @@ def examine(
     for name, (bound, gone) in at_bounds(model, solution.theta).items():
         if open_above(model, rows.values, weights, solution, name):
             continue
-        meaning = law.parameters[name].meaning
-        if not gone:
+        meaning, domain = law.parameters[name].meaning, (law.parameters[name].low, law.parameters[name].high)
+        own = any(np.isclose(fitted[name], end, rtol=1e-6, atol=0.0) for end in domain)
+        if not gone and own:
+            text = ", the end of its domain: these runs do not determine it; add runs over a wider range"
+        elif not gone:
             text = "; widen its bounds, or add runs over a wider range"
         elif meaning.startswith("irreducible"):
             text = f": these runs show no {meaning}; take a law without it, or add larger runs"

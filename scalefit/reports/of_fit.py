@@ -104,7 +104,7 @@ def report(
     mixed = fit.choice is not None and fit.choice.others
     by = "mixture of " + listed(list(fit.choice.weights)) if fit.choice and mixed else f"law {fit.law.name}"
     title = f"Forecast by the {by}" + (f" from {brief(names, 80)}" if names else "")
-    spoken = [check.text for check in (*cautions, *fit.warnings)] + [fit.one_sided] * bool(fit.one_sided)
+    spoken = [check.text for check in (*cautions, *fit.warnings)]
     spoken += [f"read: {text}" for text in grouped(fit.doubts)]
     bounded = fit.intervals is not None if point is None else bool(point["low"].iloc[-1:].notna().all())
     return Report(title, _verdict(asked, point, tested), spoken, [each for each in sections if each.blocks], bounded)

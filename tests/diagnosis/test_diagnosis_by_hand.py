@@ -111,7 +111,8 @@ def test_terms_that_are_zero_and_other_bounds():
         (bound, zero) = at_bounds(MODEL, theta)["alpha"]
         assert bound == f"its {word} bound {np.exp(end) if MODEL.coordinates[j].log else end:g}"
         assert not zero
-        assert "; widen its bounds, or add runs over a wider range" in codes(theta=theta)["at-bound"]
+        told = codes(theta=theta)["at-bound"]
+        assert ", the end of its domain: these runs do not determine it; add runs over" in told and "widen" not in told
         theta[j] = end + (1e-8 if word == "lower" else -1e-8) * max(abs(end), 1e-3)
         assert "alpha" in at_bounds(MODEL, theta)
         theta[j] = end + (1e-5 if word == "lower" else -1e-5) * max(abs(end), 1.0)

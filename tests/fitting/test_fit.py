@@ -480,3 +480,11 @@ def test_constants_are_in_the_unit_of_another_target():
     )
     for target, unit in (("perplexity", "unit of perplexity"), ("loss_pydoc", "nats/token"), ("loss", "nats/token")):
         assert sf.fit(runs, "power-floor:over=N", target=target).table.loc["L_inf", "unit"] == unit
+
+
+def test_a_bound_of_the_user_is_to_be_widened():
+    N = np.geomspace(1e6, 1e9, 12)
+    runs = pd.DataFrame({"N": N, "loss": 2.0 + 300 * N**-0.35})
+    fit = sf.fit(runs, "power-floor:over=N", bounds={"alpha": (None, 0.3)})
+    told = next(check.text for check in fit.warnings if check.code == "at-bound")
+    assert told.startswith("alpha ended at its upper bound 0.3; widen its bounds")
