@@ -159,7 +159,7 @@ def test_the_ceiling_of_accuracies_is_one():
     steep = pd.DataFrame({"loss": loss, "accuracy": 1.3 - 1.0 / (1 + np.exp(-6 * (loss - 0.7)))})
     found = sf.fit(steep[steep["accuracy"] < 1], "task-ladder")
     assert found["b"] == 1
-    assert any(str(check).startswith("b ended at its upper bound 1;") for check in found.warnings)
+    assert any(str(check).startswith("b ended at its upper bound 1, the end of its domain") for check in found.warnings)
     with pytest.raises(sf.InputError, match=r"accuracy of 40.* is above 1; give accuracies as shares"):
         sf.fit(pd.DataFrame({"loss": loss, "accuracy": np.linspace(40, 25, 40)}), "task-ladder")
 
