@@ -25,8 +25,9 @@ WORD_BESIDE = re.compile(
 )  #: step 100
 PLACE = re.compile(r"\[\s*\d+(?:\s*/\s*\d+)?\s*\]|\d\s*/\s*\d")  #: of a line within a log
 SETTINGS = frozenset(
-    {"N", "N_total", "D", "d_model", "n_layer", "n_head", "d_ff", "experts", "seed", "batch", "weight_decay", "bs"}
+    {"D", "n_layer", "n_head", "d_ff", "experts", "seed", "batch", "weight_decay", "bs"}
 )  #: what differs between runs and never along one
+SIZES = frozenset({"N", "N_total", "d_model", "model"})  #: settings beside which tokens are those of a whole run
 FEWEST = 2  #: lines of the same keys that make a table
 BESIDE = 16  #: letters that may stand beside the pairs of a line, as a level of logging does
 LONGEST = 2000  #: letters of a line that is tried
@@ -38,7 +39,8 @@ def claims(path: Path) -> bool:
     found = [tuple(pairs) for text in head if (pairs := _pairs(text))]
     usual, count = Counter(found).most_common(1)[0] if found else ((), 0)
     known = {canonical(key) for key in usual} | {key.lower() for key in usual}
-    told = any(map(is_loss, usual)) and bool(known & SETTINGS) and not known & {*AXES, "iteration", "iter"}
+    moving = {*AXES, "iteration", "iter"} - ({"tokens"} if known & SIZES else set())
+    told = any(map(is_loss, usual)) and bool(known & (SETTINGS | SIZES)) and not known & moving
     return told and count >= FEWEST and 2 * len(found) >= len(head)
 
 

@@ -55,16 +55,18 @@ def _headed(frame: pd.DataFrame, above: str) -> tuple[pd.DataFrame, list[Remark]
     if pd.api.types.is_numeric_dtype(frame[first].dtype):
         return frame, []
     alone = frame.iloc[:, 1:].isna().all(axis=1) & frame[first].notna()
-    hits = [SECTION.fullmatch(text.strip()) for text in (above, *frame[first][alone].astype(str))]
+    heads = [*frame[first][alone].astype(str)]
+    heads = heads if bool(alone.iloc[0]) else [above, *heads]  # the first stands above the header, or below it
+    hits = [SECTION.fullmatch(text.strip()) for text in heads]
     names = {hit["name"].strip() for hit in hits if hit}
     if not all(hits) or len(hits) < 2 or len(names) != 1 or names & {*map(str, frame.columns)}:
         return frame, []
     name, values = names.pop(), [hit["value"] for hit in hits if hit]
     column = pd.Series(pd.NA, index=frame.index, dtype=object)
-    column[alone] = values[1:]
+    column[alone] = values[-int(alone.sum()) :]
     again = (frame.astype(str) == [str(each) for each in frame.columns]).all(axis=1)  # the header of each part
     frame = frame.assign(**{name: column.ffill().fillna(values[0])})[~alone & ~again & frame.notna().any(axis=1)]
-    text = f"{len(values)} parts of the table stand below lines such as '{above.strip()}': {name} is a column"
+    text = f"{len(values)} parts of the table stand below lines such as '{heads[0].strip()}': {name} is a column"
     return frame.assign(**{each: _plain(frame[each]) for each in frame.columns}), [Remark("derived", text, len(values))]
 
 

@@ -29,9 +29,9 @@ SIZE = re.compile(
     r"(?![a-z0-9]|[ _-]?tok)",
     re.IGNORECASE,
 )
-#: words before a count of something else than parameters
+#: words before a count of something else than the parameters of a model (8x7M is a mixture of experts)
 NO_SIZE = re.compile(
-    r"d|t|c|b|(?:global)?(?:bs|bsz|batch)(?:size)?|tok(?:en)?s?|data\w*|corpus|ctx|seq\w*|len|steps?|iters?|warmup|"
+    r"d|t|c|b|x|(?:global)?(?:bs|bsz|batch)(?:size)?|tok(?:en)?s?|data\w*|corpus|ctx|seq\w*|len|steps?|iters?|warmup|"
     r"vocab|flops?|budget|lr",
     re.IGNORECASE,
 )

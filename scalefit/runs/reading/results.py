@@ -221,13 +221,14 @@ def logged_evenly(frame: pd.DataFrame) -> str:
 
 
 def models(frame: pd.DataFrame) -> list[str]:
-    """The columns of words, such as `model`, that name several rows each.
+    """The columns of words, such as `model` or a setting (`arch`), that name several rows each.
 
     >>> models(pd.DataFrame({"model": ["a", "a", "b"], "tokens": [1, 2, 1], "loss": [3.0, 2.0, 3.0]}))
     ['model']
     """
-    names = [str(name) for name in frame.columns if words_of(str(name)) and words_of(str(name)) <= NAMING]
-    names = [name for name in names if not pd.api.types.is_numeric_dtype(frame[name].dtype)]
+    names = [name for name in map(str, frame.columns) if not pd.api.types.is_numeric_dtype(frame[name].dtype)]
+    named = [bool(words_of(name)) and words_of(name) <= NAMING for name in names]
+    names = [name for name, of in zip(names, named, strict=True) if of or is_setting(name, frame[name])]
     return [name for name in names if frame[name].notna().all() and 1 < frame[name].nunique() < len(frame)]
 
 
