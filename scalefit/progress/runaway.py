@@ -11,7 +11,7 @@ import numpy as np
 
 from scalefit.numerics import FloatArray
 from scalefit.progress.rises import GAP, far_out
-from scalefit.runs.divergence import LOST, lost_level
+from scalefit.runs.divergence import lost_level
 
 FEWEST = 4  #: rows of a rise whose gradient norm rises with it,
 ALONE = 8  #: and without one
@@ -84,14 +84,14 @@ def runaway(loss: FloatArray, start: int, norm: FloatArray | None = None, initia
 def explodes(rise: FloatArray, level: float, initial: float = np.inf) -> bool:
     """Whether the last three rows of a rise (n,) each stand above an untrained model's loss, and above the row before.
 
-    Where that loss is not known (inf), above ten times the level before the rise, and by more than a nat.
+    Where that loss is not known (inf), above ten times the level before the rise; in any case they are lost.
 
     >>> explodes(np.array([50.0, 500.0, 1e6]), 3.3, 10.8), explodes(np.array([6.0, 7.0, 8.0]), 3.3, 10.8)
     (True, False)
     >>> explodes(np.array([50.0, 500.0, 1e6]), 3.3), explodes(np.array([50.0, 500.0, 20.0]), 3.3, 10.8)
     (True, False)
     """
-    least = max(ENDLESS * level, level + LOST) if np.isinf(initial) else initial
+    least = max(ENDLESS * level if np.isinf(initial) else initial, lost_level(level, initial))
     last = rise[-LAST:]
     return bool(len(last) == LAST and last[0] > least and np.all(np.diff(last) > 0))
 
