@@ -21,6 +21,7 @@ ON = 0.5  #: of a loss that is lost: as much and more still rises, and the last 
 HIGHEST, LAST = 0.4, 3  #: share of the greatest height at which the last rows must stand, and how many
 NORM = 2.0  #: times its earlier level that the gradient norm stands at the end,
 RISING = 1.2  #: and times that of the first rows of the rise
+ENDLESS = 10.0  #: times its level that a loss stands beyond any model's, where that of the untrained one is not known
 SMOOTHED = 5  #: rows of the running median in which the beginning of a rise is looked for,
 LOWEST = 3.0  #: standard deviations of it above the lowest that still count as the bottom,
 EARLIER = 3  #: and times the length of what was seen of the rise that it may lie before
@@ -49,6 +50,7 @@ def runaway(loss: FloatArray, start: int, norm: FloatArray | None = None, initia
     ``norm``: (n,) the gradient norm at the same rows, NaN where it is not known. With one that rises as well, four rows
     of rising loss suffice; without, eight, and the rise must get faster, or be as high as that of a run that has lost
     what it had learned (``initial``: the loss of the untrained model).
+    Three rows suffice that rise on above the loss of an untrained model.
 
     >>> row = np.arange(200)
     >>> loss = 3.0 + 0.01 * np.cos(row**2.0) + 0.02 * np.expm1(np.maximum(0, row - 180) / 5.0)
@@ -58,6 +60,8 @@ def runaway(loss: FloatArray, start: int, norm: FloatArray | None = None, initia
     """
     logs, rows = np.log(loss), len(loss) - start
     before = logs[max(0, start - GAP) : start]
+    if len(before) and explodes(loss[start:], float(np.exp(np.median(before))), initial):
+        return True
     if rows < FEWEST or not len(before):
         return False
     height = logs[start:] - np.median(before)
@@ -75,6 +79,21 @@ def runaway(loss: FloatArray, start: int, norm: FloatArray | None = None, initia
     )  # in nats
     lost = level * np.exp(last) > lost_level(level, initial) and late > ON * max(early, 0.0)
     return bool(rows >= ALONE and (late > FASTER * max(early, 0.0) or lost))
+
+
+def explodes(rise: FloatArray, level: float, initial: float = np.inf) -> bool:
+    """Whether the last three rows of a rise (n,) each stand above an untrained model's loss, and above the row before.
+
+    Where that loss is not known (inf), above ten times the level before the rise; in any case they are lost.
+
+    >>> explodes(np.array([50.0, 500.0, 1e6]), 3.3, 10.8), explodes(np.array([6.0, 7.0, 8.0]), 3.3, 10.8)
+    (True, False)
+    >>> explodes(np.array([50.0, 500.0, 1e6]), 3.3), explodes(np.array([50.0, 500.0, 20.0]), 3.3, 10.8)
+    (True, False)
+    """
+    least = max(ENDLESS * level if np.isinf(initial) else initial, lost_level(level, initial))
+    last = rise[-LAST:]
+    return bool(len(last) == LAST and last[0] > least and np.all(np.diff(last) > 0))
 
 
 def norm_rises(norm: FloatArray, start: int, third: int) -> bool:

@@ -64,7 +64,7 @@ def divergence(
 
     >>> loss = np.where(np.arange(100) < 80, 3.0, 9.5)
     >>> divergence(np.arange(100, 10100, 100), loss)
-    Divergence(step=8100, why='the loss stays 1 nat above its least (3) over the last tenth')
+    Divergence(step=8100, why='the loss stays 6.5 nats above its least (3) over the last tenth')
     >>> divergence(np.arange(100), loss - np.where(np.arange(100) == 99, 6.5, 0.0)) is None
     True
     """
@@ -85,14 +85,14 @@ def divergence(
     level = lost_level(least, known)
     if np.all(tail > max(level, least + NOISES * noise)):
         over = "the last tenth" if share else "its last rows"
-        why = f"the loss stays {_above(least, level)} its least ({least:.3g}) over {over}"
+        why = f"the loss stays {_above(least, float(tail.min()))} its least ({least:.3g}) over {over}"
         return Divergence(_since(step, loss > level), why)
     return None
 
 
-def _above(least: float, level: float) -> str:
-    """How far lost is, in words."""
-    far = level - least
+def _above(least: float, loss: float) -> str:
+    """How far a loss lies above the least, in words."""
+    far = loss - least
     return f"{far:.3g} nat{'s' * (f'{far:.3g}' != '1')} above"
 
 

@@ -27,6 +27,8 @@ def far_beyond(over: str, sizes: Sequence[float], target: float) -> str:
     ''
     >>> far_beyond("d_model", [64, 128], 4096)
     'd_model 4096 lies a factor of 32 beyond the measured 64 to 128 (a factor of 2): measure a size nearer to it'
+    >>> far_beyond("d_model", [64, 128], 2)
+    'd_model 2 lies a factor of 32 below the measured 64 to 128 (a factor of 2): measure a size nearer to it'
     """
     low, high = min(sizes), max(sizes)
     span, beyond = float(np.log2(high / low)), float(np.log2(max(target / high, low / target)))
@@ -34,4 +36,5 @@ def far_beyond(over: str, sizes: Sequence[float], target: float) -> str:
         return ""
     measured = f"{low:g} to {high:g} (a factor of {2**span:.3g})" if high > low else f"{low:g}"
     todo = "measure a size nearer to it"
-    return f"{over} {target:g} lies a factor of {2**beyond:.3g} beyond the measured {measured}: {todo}"
+    where = "below" if target < low else "beyond"
+    return f"{over} {target:g} lies a factor of {2**beyond:.3g} {where} the measured {measured}: {todo}"

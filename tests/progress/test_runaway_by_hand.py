@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scalefit.progress.runaway import norm_rises, runaway
+from scalefit.progress.runaway import explodes, norm_rises, runaway
 
 NORMS = {"steady": np.ones(4), "rising": np.array([1.0, 1.0, 1.0, 3.0])}
 
@@ -104,3 +104,22 @@ def test_a_norm_that_is_not_known_does_not_rise():
         lost = known.copy()
         lost[gone] = np.nan
         assert not norm_rises(lost, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("rise", "level", "initial", "found"),
+    [
+        ([10.9, 11, 12], 3.0, 10.8, True),
+        ([10.7, 11, 12], 3.0, 10.8, False),
+        ([11, 12, 12], 3.0, 10.8, False),
+        ([11, 12], 3.0, 10.8, False),
+        ([10.81, 10.82, 10.83], 10.8, 10.79, False),
+        ([31, 32, 33], 3.0, np.inf, True),
+        ([29, 32, 33], 3.0, np.inf, False),
+        ([0.3, 0.4, 0.5], 0.02, np.inf, False),
+        ([0.3, 0.4, 0.5], 0.02, 0.25, True),
+    ],
+)
+def test_three_rows_that_rise_on_above_an_untrained_model(rise, level, initial, found):
+    """Noise about a loss that never fell is none; ten times the level counts where the untrained loss is not known."""
+    assert explodes(np.array(rise), level, initial) is found

@@ -50,8 +50,23 @@ def test_divergence_is_no_spike(end):
     seen = watch(rows)
     assert seen.status == "diverged"
     assert seen.first.step == 3000
-    words = {"nan": "not finite", "initial": "untrained model", "high": "1 nat above its least"}
+    words = {
+        "nan": "not finite",
+        "initial": "untrained model",
+        "high": "the loss stays 1.61 nats above its least (2.59)",
+    }
     assert words[end] in seen.why
+
+
+RISES = [([50, 500, 1e6], "diverging"), ([50, 500, 20], "spikes"), ([4, 5], "spikes")]
+
+
+@pytest.mark.parametrize("begin", [0, 10], ids=["the untrained loss is known", "it is not"])
+@pytest.mark.parametrize(("end", "status"), RISES)
+def test_a_loss_that_rises_on_beyond_that_of_an_untrained_model_is_diverging(begin, end, status):
+    rows = calm().iloc[begin:].reset_index(drop=True)
+    rows.loc[len(rows) - len(end) :, "loss"] = end
+    assert watch(rows).status == status
 
 
 def test_a_run_that_never_learned_has_not_come_back():

@@ -108,7 +108,7 @@ def test_how_far_optima_are_apart_at_least(found, bounds, octaves, side):
     [
         ([64, 256], 1024, ""),
         ([64, 256], 1100, "d_model 1100 lies a factor of 4.3 beyond the measured 64 to 256 (a factor of 4)"),
-        ([64, 256], 15, "lies a factor of 4.27 beyond"),
+        ([64, 256], 15, "d_model 15 lies a factor of 4.27 below the measured 64 to 256"),
         ([64, 64], 127, ""),
         ([64, 64], 130, "beyond the measured 64: measure"),
         ([64, 128], 260, "(a factor of 2): measure"),
