@@ -65,6 +65,16 @@ class TestPlanted:
         assert found.reference == "new"
         assert f"the curves cross at {row['crossing']:.3g}" in str(found)
 
+    def test_a_crossing_of_data_names_its_tokens_per_parameter(self):
+        N, D = (x.ravel() for x in np.meshgrid(np.geomspace(1e7, 2e8, 5), np.geomspace(2e8, 2e10, 5)))
+        web, curated = (E + 420 / N**0.35 + B / D**0.36 for E, B in ((1.8, 1300), (1.72, 1700)))
+        table = pd.DataFrame({"N": np.tile(N, 2), "D": np.tile(D, 2), "loss": np.concatenate([web, curated])})
+        table["recipe"] = np.repeat(["web", "curated"], len(N))
+        found = compare_recipes(table, "recipe", N=1e9, D=1e11, draws=0)
+        cross = (400 / 0.08) ** (1 / 0.36)  # the data at which the planted laws meet, whatever N
+        assert found.pairs.iloc[0]["crossing"] == pytest.approx(6 * cross**2 / 100, rel=0.05)
+        assert "FLOP, at 100 tokens per parameter" in str(found)
+
     def test_a_floor_that_is_never_reached(self):
         found = compare_recipes(runs(power(2.2, 20, 0.075), power(1.8, 20, 0.075)), "recipe", C=1e30, draws=0)
         assert found.joint.structure.floors

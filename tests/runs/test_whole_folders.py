@@ -78,3 +78,11 @@ def test_a_log_without_a_known_loss_says_so(tmp_path):
     )
     mapped = commands.run(f"scalefit inspect {tmp_path}/x.csv --map loss=train/lm_ce")
     assert mapped.exit_code == 0 and "no loss" not in mapped.stdout
+
+
+def test_curves_that_count_differently_are_told_apart_by_name(tmp_path):
+    rows = range(1, 11)
+    (tmp_path / "a.csv").write_text("epoch,loss\n" + "".join(f"{k / 10},{4 - k / 10}\n" for k in rows))
+    (tmp_path / "b.csv").write_text("step,loss\n" + "".join(f"{10 * k},{4 - k / 10}\n" for k in rows))
+    with pytest.raises(sf.InputError, match=r"count differently: epochs \(.*a.csv\), steps \(.*b.csv\)"):
+        sf.read_runs([tmp_path / "a.csv", tmp_path / "b.csv"])

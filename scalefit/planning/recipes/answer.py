@@ -98,7 +98,9 @@ class RecipeComparison(Shown):
         lines = [f"{head}: {row['recipe']} {gain}"]
         lines.append(f"  difference of the losses {_with(row, 'difference', 'difference_', '+.4f')}")
         if row["crossing"] == row["crossing"]:
-            lines.append(f"  the curves cross at {_with(row, 'crossing', 'crossing_', '.3g')} FLOP")
+            N, D = self.at.get("N"), self.at.get("D")
+            ratio = f", at {D / N:.3g} tokens per parameter" if N and D else ""
+            lines.append(f"  the curves cross at {_with(row, 'crossing', 'crossing_', '.3g')} FLOP{ratio}")
         elif row["cross_share"] > FEW_CROSS:
             lines.append(f"  the curves cross in {100 * row['cross_share']:.0f} % of the draws")
         return lines

@@ -183,13 +183,14 @@ def _note_joined(tables: Sequence[Tidy], where: tuple[int, ...], runs: list[str]
 
 
 def one_table(curves: list[Tidy]) -> Tidy:
-    """Tables of curves below one another; raises InputError if some count steps and others tokens."""
+    """Tables of curves below one another; raises InputError if some count steps and others tokens or epochs."""
     first = curves[0]
     if len(curves) == 1:
         return first
-    axes = {tidy.axis for tidy in curves}
-    if len(axes) > 1:
-        raise InputError("some tables count steps, others tokens", where=first.where, todo="read them one by one")
+    ways = {tidy.axis: tidy.where for tidy in reversed(curves)}
+    if len(ways) > 1:
+        said = listed([f"{axis.removesuffix('s')}s ({where})" for axis, where in sorted(ways.items())], SHOWN)
+        raise InputError(f"the curves count differently: {said}", todo="read them one by one")
     runs = union_categoricals([tidy.frame["run"] for tidy in curves])
     frame = pd.concat([tidy.frame.drop(columns="run") for tidy in curves])
     frame.insert(0, "run", pd.Series(runs, index=frame.index))
