@@ -133,6 +133,9 @@ def _mapped(rename: dict[str, str], where: str) -> list[Binding]:
         several = [name for name, other in rename.items() if other == target]
         if len(several) > 1:
             raise InputError(f"{' and '.join(several)} are both mapped to {target}", where=where, todo="map only one")
+        if target == "error" and words_of(source) & {"acc", "accuracy"} and not words_of(source) & {"err", "error"}:
+            todo = "add a column error, 1 - accuracy, or map it to accuracy"
+            raise InputError(f"'{source}' is an accuracy by its name, and no error", where=where, todo=todo)
         said, column = told(source), COLUMNS.get(target)
         scale = said.factor if said and column and _fits(said, target, column) else _unit(source, column)
         if target == "C" and scale == 1.0:  # TFLOPs alone may be those of a second, and no longer where they are mapped

@@ -140,3 +140,10 @@ def test_lists_of_losses_in_objects_of_runs_are_curves(tmp_path):
     for name, (size, losses) in cases.items():
         assert runs.curves[runs.curves["run"] == name]["loss"].tolist() == losses
         assert runs.table[runs.table["run"] == name]["N"].tolist() == [size]
+
+
+@pytest.mark.parametrize("name", ["hellaswag_acc", "accuracy", "arc/acc_norm"])
+def test_an_accuracy_is_not_mapped_to_an_error(tmp_path, name):
+    path = written(tmp_path, "tasks.csv", f"loss,{name}\n3.1,0.3\n2.9,0.4\n")
+    with pytest.raises(InputError, match=r"is an accuracy by its name, and no error; add a column error, 1 - accuracy"):
+        read_runs(path, rename={name: "error"})
