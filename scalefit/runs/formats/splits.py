@@ -119,7 +119,7 @@ def parted(raw: RawTable, nans: dict[str, list[int]] | None) -> RawTable | None:
 
 
 def _later(frame: pd.DataFrame, words: pd.Series) -> bool:
-    """Whether the rows of other splits than the training one all stand after its last, and are several."""
+    """Whether all rows of other splits than the training one stand after its last."""
     axis = next((name for name in map(str, frame.columns) if canonical(name) in AXES), None)
     places = pd.to_numeric(frame[axis], errors="coerce") if axis else pd.Series(dtype=float)
     kinds = words.map(kind)
