@@ -168,7 +168,7 @@ def _diverging(rows: pd.DataFrame, spikes: list[Spike], risen: list[Risen], init
         if norm is not None and norm_rises(norm, start, max(1, (len(loss) - start) // 3))
         else ""
     )
-    return f"the loss rises on since step {step[start]} ({level:.3g} to {loss[-1]:.3g}){too}"
+    return f"the loss has been rising since step {step[start]} ({level:.3g} to {loss[-1]:.3g}){too}"
 
 
 def _risen(rows: pd.DataFrame, spikes: list[Spike]) -> list[Risen]:
@@ -232,8 +232,10 @@ def _lost(step: NDArray[np.int64], loss: FloatArray, lone: NDArray[np.bool_], in
 
 def _untrained(step: NDArray[np.int64], loss: FloatArray, initial_loss: float | None) -> float:
     """The loss of the untrained model: as given, else the first finite one of a log from step 0 or 1 on, else inf."""
-    seen = loss[np.isfinite(loss)][:1] if len(step) and step[0] <= 1 else loss[:0]
-    return float(seen[0]) if initial_loss is None and len(seen) else np.inf if initial_loss is None else initial_loss
+    if initial_loss is not None:
+        return initial_loss
+    seen = loss[np.isfinite(loss)]
+    return float(seen[0]) if len(seen) and step[0] <= 1 else np.inf
 
 
 def _stuck(rows: pd.DataFrame, initial_loss: float | None) -> str:
