@@ -135,7 +135,7 @@ def _allowed(calibration: Calibration | EarlierCalibration) -> str:
     if calibration.misfit == 1:
         return f"{allowed}: {size}"
     whole = dict(calibration.mixed).get(1.0, 0.0)
-    return f"{allowed}: {size}, with a probability of {min(max(round(100 * whole), 1), 99)} % (less otherwise)"
+    return f"{allowed}: {size}, with a probability of {min(max(round(100 * whole), 1), 99)} %, less otherwise"
 
 
 def remarks(fit: Fit) -> list[Line]:

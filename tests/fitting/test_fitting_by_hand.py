@@ -369,7 +369,8 @@ def test_where_intervals_come_from():
     told = Calibration(1.26, 4, 20, 0.0, 1.0, 0.5, misfit=0.9, sizes=((1.0, 0.873), (0.5, 0.127)))
     seen = "20 held-out predictions from 4 refits to the other runs"
     allowed = "prediction intervals allow for noise, for the draws, and for what the law misses: 1.3 times what laws"
-    assert of(told) == [drawn, f"{allowed} usually miss, with a probability of 87 % (less otherwise) (back-test: {seen})"]
+    likely = "with a probability of 87 %, less otherwise"
+    assert of(told) == [drawn, f"{allowed} usually miss, {likely} (back-test: {seen})"]
     assert "probability" not in of(replace(told, misfit=1.0))[1]  # of curves: nothing in them could show it
     earlier = EarlierCalibration(1.26, 4, 20, 0.0, 1.0)
     assert of(earlier)[1] == f"prediction intervals are scaled by 1.3 (back-test: {seen})"
