@@ -118,27 +118,29 @@ def choose_starts(
     scores[~np.isfinite(scores)] = np.inf
     chosen = np.array(best_apart(theta, scores, count))
     if grid and len(model.curved) in (1, 2) and not any(one.signed for one in model.coordinates):
-        chosen = downhill(scores.reshape((SIDE, SIDE) if len(model.curved) == 2 else -1))[chosen]
-    return theta[chosen]
+        plane = len(model.curved) == 2
+        chosen = downhill(scores.reshape((SIDE, SIDE) if plane else -1), 1 if plane else len(cells) // SIDE)[chosen]
+    found: FloatArray = theta[chosen]
+    return found
 
 
-def downhill(scores: FloatArray) -> np.ndarray:
+def downhill(scores: FloatArray, reach: int = 1) -> NDArray[np.intp]:
     """Where each cell of a grid of one or two dimensions leads: to the lowest beside it, and on, while that is lower.
+
+    Cells up to ``reach`` apart lie beside each other.
 
     >>> downhill(np.array([5.0, 4.0, 3.99, 6.0, 1.0, 2.0])).tolist()
     [1, 1, 2, 4, 4, 4]
     """
-    wide = np.pad(scores, 1, constant_values=np.inf)
-    corners = list(np.ndindex(*[3] * scores.ndim))
-    around = np.stack([wide[tuple(map(slice, at, np.add(at, scores.shape)))] for at in corners])
-    away: np.ndarray = (np.array(corners) - 1) @ np.cumprod([1, *scores.shape[:0:-1]])[
-        ::-1
-    ]  # how far in the list of all cells
-    lower = around.min(axis=0) < (1 - LOWER) * scores
-    to = np.arange(scores.size) + np.where(lower, away[around.argmin(axis=0)], 0).ravel()
+    wide = np.pad(scores, reach, constant_values=np.inf)
+    corners = np.indices([2 * reach + 1] * scores.ndim).reshape(scores.ndim, -1).T
+    around = np.lib.stride_tricks.sliding_window_view(wide, scores.shape).reshape(len(corners), -1)
+    away = (corners - reach) @ np.cumprod([1, *scores.shape[:0:-1]])[::-1]  # how far in the list of all cells
+    lower = around.min(axis=0) < (1 - LOWER) * scores.ravel()
+    to: NDArray[np.intp] = np.arange(scores.size) + np.where(lower, away[around.argmin(axis=0)], 0)
     while (to != to[to]).any():
         to = to[to]
-    return np.asarray(to)
+    return to
 
 
 def best_apart(theta: FloatArray, scores: FloatArray, count: int) -> list[int]:
