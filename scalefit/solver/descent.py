@@ -197,7 +197,7 @@ def _descend_block(
                 done, flat = done | (gained <= CRAWLS * cost), flat | (gained <= CRAWLS * cost)
             before[batch.member] = cost
         converged[batch.member[done & flat]] = True
-        if rivals is not None and count > 1:
+        if rivals is not None and (len(batch.member) > 1 or converged.any()):
             met = _met(batch, final_theta, final_cost, rivals, converged, ~done)
             ended = met >= 0
             leader[batch.member[ended]] = met[ended]

@@ -157,7 +157,8 @@ class Outline:
         self.data = {name: self.graph.given(False) for name in names}
         theta = [self.graph.given(True) for _ in range(coordinates)]
         self.theta = [node.place for node in theta]
-        self.value, slopes = self.graph.derived(self.graph.place(formula(self.data, theta)), self.theta)
+        self.value = self.graph.place(formula(self.data, theta))
+        self.value_with_slopes, slopes = self.graph.derived(self.value, self.theta)
         self.slopes = [slopes.get(j, self.graph.place(0.0)) for j in self.theta]
         self.curved = curved
 
@@ -184,7 +185,9 @@ class Outline:
         """What is done for the value, the slopes by some coordinates, or the second derivatives."""
         key = (kind, only)
         if key not in self.plans:
-            ends = [place for *_, place in self.second] if kind == "second" else [self.value]
+            ends = [self.value_with_slopes if only else self.value]
+            if kind == "second":
+                ends = [place for *_, place in self.second]
             self.plans[key] = self._planned(ends + [self.slopes[j] for j in only], 1 if only else len(ends))
         return self.plans[key]
 

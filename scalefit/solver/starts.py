@@ -24,7 +24,7 @@ NEGATIVE = 0.25  #: share of the cells that try a negative value of a parameter 
 APART = 0.04  #: two starts nearer than this fraction of the start box count as one
 SIDE = 16  #: cells along each of two coordinates
 TOGETHER = 32  #: cells that are compared at a time
-LOWER = 0.02  #: a start moves to the lowest cell beside it whose misfit is lower by this share, and on from there
+LOWER = 0.01  #: a start moves to the lowest cell beside it whose misfit is lower by this share, and on from there
 
 
 def cover(model: BoundLaw) -> FloatArray:
