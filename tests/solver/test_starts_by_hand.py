@@ -92,7 +92,7 @@ def test_starts_nearer_than_a_twenty_fifth_of_the_box_count_as_one(place, chosen
 
 
 def test_a_start_on_a_grid_leads_to_where_no_cell_beside_it_is_lower():
-    """By a hundredth and more: 3.97 is not lower than 4 by that, 3.95 is; across corners as well, not around an edge."""
+    """By a hundredth and more: 3.97 is not lower than 4 by that, 3.95 is; also across corners, not around an edge."""
     assert starts.downhill(np.array([4.0, 3.97, 5.0])).tolist() == [0, 1, 1]
     assert starts.downhill(np.array([4.0, 3.95, 5.0])).tolist() == [1, 1, 1]
     assert starts.downhill(np.array([4.0, 5.0, 3.0, 6.0])).tolist() == [0, 2, 2, 2]
