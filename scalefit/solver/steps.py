@@ -28,8 +28,9 @@ def newton_step(
         index = np.arange(scaled.shape[1])
         scaled[:, index, index] = np.where(dead, 1.0, scaled[:, index, index])
         slope = np.where(dead, 0.0, slope)
-    finite = np.isfinite(scaled)
-    eigenvalues, vectors = np.linalg.eigh(scaled if finite.all() else np.where(finite, scaled, 0.0))
+    if not np.isfinite(scaled.sum()):
+        scaled = np.where(np.isfinite(scaled), scaled, 0.0)
+    eigenvalues, vectors = np.linalg.eigh(scaled)
     strength = np.maximum(np.abs(eigenvalues), 1e-14) + damping[:, None]
     along = (slope[:, None, :] @ vectors)[:, 0] / strength
     step = -(vectors @ along[:, :, None])[:, :, 0] / scale
@@ -52,6 +53,9 @@ def bounded_step(
     """
     held = np.zeros(theta.shape, dtype=bool)
     step = newton_step(gradient, matrix, diagonal, damping, held)
+    ahead = theta + step
+    if ((ahead > model.low) & (ahead < model.high)).all():
+        return step
     moved = np.zeros_like(theta)
     for _ in range(theta.shape[1]):
         room = np.where(step < 0, model.low, model.high) - theta
