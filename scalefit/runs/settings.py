@@ -144,9 +144,7 @@ def is_rate(column: pd.Series, cell: pd.Series, lr: pd.Series) -> bool:
 def following(table: pd.DataFrame, cell: pd.Series, meant: set[str], lr: pd.Series) -> tuple[str, ...]:
     """Notes on settings that change with the learning rate, so that their effects cannot be separated."""
     names = [name for name, alone in varying(table, cell, meant, lr) if alone]
-    return tuple(
-        f"{name} changes with the learning rate ({_values(in_order(table[name]))}): {MIXED}" for name in names
-    )
+    return tuple(f"{name} changes with the learning rate ({_values(in_order(table[name]))}): {MIXED}" for name in names)
 
 
 def moving(table: pd.DataFrame, over: str, arms: str) -> tuple[str, ...]:
