@@ -125,7 +125,10 @@ def curvatures(
     pull = weights * objective.psi(local.residual)
     gradient = (scaled @ pull[:, :, None])[:, :, 0]
     majorant = weights * objective.majorant(local.residual)
-    diagonal = ((scaled * scaled) @ majorant[:, :, None])[:, :, 0]
+    if second is None:
+        diagonal = ((scaled * scaled) @ majorant[:, :, None])[:, :, 0]
+    else:  # it is but a scale, and slopes near a point are alike
+        diagonal = majorant @ (scaled[0] * scaled[0]).T
     row_curvature = weights * objective.curvature(local.residual)
     if log:
         row_curvature = row_curvature - pull

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from scalefit.numerics import FloatArray
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.objective import Objective
+from scalefit.solver.steps import MANY, eliminated
 
 RIDGE = 1e-13
 USUAL = 1e150  #: numbers whose squares are finite are below this
-MANY = 64  #: from so many small systems on elimination of all at a time is faster than one after the other
 MOST_BOUNDED = 6  #: beyond this many bounded linear parameters supports are not enumerated but clipped
 
 
@@ -147,13 +147,4 @@ def _solve_each(gram: FloatArray, right: FloatArray) -> FloatArray:
     k = right.shape[1]
     if len(right) < MANY:
         return np.asarray(np.linalg.solve(gram + RIDGE * np.eye(k), right[:, :, None])[..., 0], dtype=float)
-    rows = np.concatenate([gram + RIDGE * np.eye(k), right[:, :, None]], axis=2).transpose(1, 2, 0).copy()
-    for i in range(k):  # elimination, all systems at a time
-        for j in range(i + 1, k):
-            rows[j, i + 1 :] -= rows[j, i] / rows[i, i] * rows[i, i + 1 :]
-    x = rows[:, k]
-    for i in reversed(range(k)):
-        for j in range(i + 1, k):
-            x[i] -= rows[i, j] * x[j]
-        x[i] /= rows[i, i]
-    return np.ascontiguousarray(x.T)
+    return eliminated(gram + RIDGE * np.eye(k), right)[0]
