@@ -1,4 +1,4 @@
-"""One value among good ones that cannot be is refused, each kind by itself; the last good value on either side is not."""
+"""One value among good ones that cannot be is refused, each kind by itself, and the last good values are not."""
 
 from __future__ import annotations
 
