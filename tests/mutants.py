@@ -155,10 +155,11 @@ def asked(fault: Fault, record: dict, sources: dict[str, str], most: float) -> d
     names = {test for test in record["seconds"] if test.split("::")[0] in files} - {*record["failed"]}
     room, module = fault.room, Path(fault.file).stem
     mirror = tuple(f"{top}/{room}" for top in ("tests", "scalefit"))
+    deep = Counter(tests[i] for row in of_file.values() for i in row if i >= 0)  # lines of the file that a test runs
 
     def rank(test: str) -> float:
         near = 0.2 if module in test.split("::")[0] else 0.5 if test.startswith(mirror) else 1.0
-        return (record["seconds"][test] + 0.02) * near * (1 if test in direct else 4)
+        return (record["seconds"][test] + 0.02) * near * (1 if test in direct else 4) / (1 + deep[test]) ** 2
 
     order = sorted((test for test in names if not test.startswith(SKIPPED)), key=rank)
     return {
