@@ -164,7 +164,7 @@ def _close(one: Any, other: Any) -> bool:
         return False
     short, long = sorted((one, other), key=lambda value: len(repr(value)))
     digits = len(re.sub(r"e.*|\D", "", repr(short)).strip("0")) or 1
-    return abs(one - other) <= ROUNDED * max(abs(one), abs(other)) and float(f"{long:.{digits - 1}e}") == short
+    return bool(abs(one - other) <= ROUNDED * max(abs(one), abs(other)) and float(f"{long:.{digits - 1}e}") == short)
 
 
 def _beside(last: dict[str, Any], record: dict[str, Any]) -> bool:
