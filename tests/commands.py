@@ -118,10 +118,10 @@ def run(command: str) -> Result:
     return CliRunner().invoke(main, words[1:], prog_name="scalefit")
 
 
-def once(monkeypatch: Any, path: str, kept: dict[str, Any] | None = None) -> None:
+def once(monkeypatch: Any, path: str) -> None:
     """Let a function of the package compute the same arguments once: commands that differ in form only share it."""
     module, _, name = path.rpartition(".")
-    place, known = importlib.import_module(module), {} if kept is None else kept
+    place, known = importlib.import_module(module), dict[str, Any]()
     real = getattr(place, name)
 
     def shared(*given: Any, **options: Any) -> Any:
