@@ -41,7 +41,8 @@ def with_units(raw: RawTable) -> RawTable | None:
         frame.iloc[0].map(lambda cell: "" if pd.isna(cell) else str(cell).strip()) if len(frame) > 1 else pd.Series()
     )
     units = {name: cell.strip("()[] ") for name, cell in first.items() if cell and cell not in NO_UNIT}
-    powers = {name for name, unit in units.items() if POWER.fullmatch(unit) and first[name][0] in "[("}
+    bracketed = {name for name, cell in first.items() if cell[:1] in ("[", "(")}
+    powers = {name for name, unit in units.items() if name in bracketed and POWER.fullmatch(unit)}
     scaled = [name for name, unit in units.items() if name in powers or header_scale(f"x ({unit})") != 1.0]
     plain = [unit for name, unit in units.items() if name not in powers]
     if not scaled or any(is_quantity(unit) or not _is_unit(unit) for unit in plain):

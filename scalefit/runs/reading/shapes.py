@@ -165,10 +165,11 @@ def _melted(raw: RawTable) -> RawTable | None:
         return None
     if frame.duplicated([key, axis]).any():
         return None
-    lost = nans_of_table(raw)
-    logged = [frame[name].notna() | frame.index.isin(lost.get(name, [])) for name in runs]
+    lost = nans_of_table(raw)  # None: every empty cell may be one
+    there = [frame.index if lost is None else lost.get(name, []) for name in runs]
+    logged = [(frame[name].notna() | frame.index.isin(at)).to_numpy() for name, at in zip(runs, there, strict=True)]
     made = frame.melt([key, axis], runs, "run", "value").set_axis(range(1, len(frame) * len(runs) + 1))
-    made = made[np.concatenate([each.to_numpy() for each in logged])]
+    made = made[np.concatenate(logged)]
     nans = {"value": [int(at) for at in made.index[made["value"].isna()]]}
     text = f"a row holds a metric at a step, and each of the columns {', '.join(runs)} a run"
     return reshaped(raw, made, "derived", text, nans)
