@@ -11,7 +11,7 @@ from scalefit.runs.formats import huggingface, jsonl
 from scalefit.runs.formats.beside import settings_file, settings_of
 from scalefit.runs.formats.flat_yaml import flat_yaml
 from scalefit.runs.formats.json_series import of_pairs, of_points, of_series
-from scalefit.runs.formats.json_shapes import rows_of, unwrapped
+from scalefit.runs.formats.json_shapes import losses_along, rows_of, unwrapped
 from scalefit.runs.formats.jsonl import framed
 from scalefit.runs.formats.lm_eval import of_harness
 from scalefit.runs.formats.raw import RawTable, Remark, ends_empty, nans_of
@@ -75,7 +75,12 @@ def table(path: Path, content: Any) -> RawTable:
         if len({len(values) for values in content.values()}) > 1:
             todo = "give every column the same number of values"
             raise InputError("the columns have different lengths", where=str(path), todo=todo)
-        content, counted = rows_of(content, path.stem)
+        along = losses_along(content, scalars)
+        if along is not None:
+            content = {"step": along[0], **content}
+            counted = [Remark("derived", f"the list holds a loss every {along[0][0]} steps, as '{along[1]}' says")]
+        content, told_of_lists = rows_of(content, path.stem)
+        counted += told_of_lists
     if isinstance(content, dict) and content and not any(isinstance(values, list) for values in content.values()):
         return _summary(path, flattened(content))
     if not isinstance(content, list) or not all(isinstance(record, dict) for record in content):
