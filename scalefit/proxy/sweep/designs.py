@@ -39,17 +39,16 @@ class Design:
 _LM = {"data": "stdlib", "parametrization": "mup", "d_head": 8, "batch": 768, "eval_batch": 16384}
 DESIGNS = {
     "lr-transfer": Design(
-        _LM | {"batch": 512, "schedule": "constant"},
+        _LM | {"batch": 512, "schedule": "constant", "qk_norm": False},
         [
             {"d_model": widths, "lr": OCTAVES, "seed": list(range(seeds))}
             for widths, seeds in (
                 ([32, 64, 128, 256], 3),
                 ([32, 64, 128], 3),
                 ([16, 32, 64, 128], 2),
-                ([16, 32, 64], 2),
             )
         ],
-        150,
+        250,
         "scalefit lr-transfer",
     ),
     "chinchilla": Design(
