@@ -327,7 +327,7 @@ class Compiled(nn.Module):
         self._orig_mod = mine.build_mlp(8)
 
 
-@pytest.mark.parametrize("other", [32, None, mine.build_mlp, Compiled()], ids=["number", "none", "function", "compiled"])
+@pytest.mark.parametrize("other", [32, None, mine.build_mlp, Compiled()], ids=["number", "none", "maker", "compiled"])
 def test_what_is_no_model_or_is_wrapped_is_refused(other):
     said = "base: it is compiled" if isinstance(other, nn.Module) else "base: .* is no torch.nn module"
     with pytest.raises(InputError, match=f"{said}; give the model as your code builds it"):
