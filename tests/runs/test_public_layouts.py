@@ -187,3 +187,33 @@ def test_a_log_between_the_fences_of_a_page(read, fence, line):
 def test_a_unit_of_huge_numbers_does_not_overflow(read):
     with pytest.raises(InputError, match="more than any run has"):
         read("N,tokens (B),loss\n1e6,1e308,3\n2e6,1e308,2.9\n")
+
+
+@pytest.mark.parametrize("mark", ["[val]", "valid |", "eval:"])
+def test_the_word_nearest_to_a_loss_says_what_it_is_of(read, mark):
+    """A logger called train_ft prints evaluations too: they replaced the training losses of their steps."""
+    lines = [
+        f"INFO | recipes.llm.train_ft | {m}step {s} | epoch 0 | loss {v + (m != ''):.4f} | lr {r:.3e}"
+        for s, v, r in zip(STEPS, LOSS, RATE, strict=True)
+        for m in (["", mark + " "] if s % 100 == 0 else [""])
+    ]
+    curves = read("\n".join(lines), "job.log", rename={"loss": "loss"}).curves
+    np.testing.assert_allclose(curves["loss"], LOSS)
+    np.testing.assert_allclose(curves["val_loss"].dropna(), LOSS[9::10] + 1)
+
+
+@pytest.mark.parametrize("place", ["Step {s}/300", "Epoch  1, {s}/300"])
+def test_the_cross_entropy_of_opennmt(read, place):
+    lines = [
+        f"{place.format(s=s)}; acc:  31.18; ppl: {np.exp(v):.2f}; xent: {v:.2f}; lr: {r:.5f}; 50/26 tok/s;  6 sec"
+        for s, v, r in zip(STEPS, LOSS, RATE, strict=True)
+    ]
+    curves = read("\n".join(lines), "train.log").curves
+    assert curves["step"].tolist() == STEPS.tolist()
+    np.testing.assert_allclose(curves["loss"], LOSS, atol=0.0051)
+    np.testing.assert_allclose(curves["lr"], RATE, atol=5.1e-6)
+
+
+def test_a_column_of_something_else_that_names_the_rows_gives_no_sizes(read):
+    runs = read("horizon,loss\n0.25M,3.0\n0.5M,2.9\n1M,2.8\n")
+    assert "N" not in runs.table.columns

@@ -171,6 +171,15 @@ TRAINERS = (
         parts=True,
     ),
     TextFormat(
+        "OpenNMT",
+        (
+            _row(r"\bStep <step>/ *<steps>; (?=.*\bxent:)"),
+            _row(r"\bEpoch +<epoch>, *<step>/ *<steps>; (?=.*\bxent:)"),
+        ),
+        re.compile(rf"\b(?P<key>xent|lr): *(?P<value>{NUMBER})"),
+        keep={"xent": "loss", "lr": "lr"},
+    ),
+    TextFormat(
         "ESPnet",
         (_row(r"\b<epoch>epoch:train:\d+-<batch>batch:"),),
         re.compile(rf"(?<![\w.])(?P<key>[a-z][a-z_0-9]*)=(?P<value>{NUMBER})(?=,|\s*$)"),
@@ -261,6 +270,8 @@ def name_of_loss(key: str, before: str) -> str:
     ('train_loss', 'loss', 'val_loss')
     >>> name_of_loss("moe aux loss", "step 10 | "), name_of_loss("best_val_loss", "")
     ('moe_aux_loss', 'best_val_loss')
+    >>> name_of_loss("loss", "llm.train_ft | [val] step 10 | "), name_of_loss("loss", "valid.py | train | step 10 | ")
+    ('val_loss', 'loss')
     >>> name_of_loss("loss", "Completed eval after train step 100, "), name_of_loss("loss", "train step 100, ")
     ('val_loss', 'loss')
     """
@@ -270,8 +281,10 @@ def name_of_loss(key: str, before: str) -> str:
     spaced = key.replace("_", " ")
     if TRAINED.search(spaced):
         return "train_loss"
-    judged = JUDGED.search(spaced) or (len(words) == 1 and JUDGED.search(before))
-    return "val_loss" if judged and not (len(words) == 1 and TRAINED_THERE.search(before)) else "loss"
+    if len(words) > 1:
+        return "val_loss" if JUDGED.search(spaced) else "loss"
+    judged, trained = ([hit.start() for hit in sign.finditer(before)] for sign in (JUDGED, TRAINED_THERE))
+    return "val_loss" if max(judged, default=-1) > max(trained, default=-1) else "loss"  # the nearest word counts
 
 
 RATE_LINE = re.compile(r"\bstep=\d+, skipped=\d+, lr=\[")  #: of DeepSpeed, beside lines with a loss

@@ -143,9 +143,12 @@ def with_sizes_of_names(table: pd.DataFrame, notes: list[Note]) -> pd.DataFrame:
         return table
     words = [name for name in map(str, table.columns) if words_of(name) <= NAMING | {"size"} and words_of(name)]
     words = [name for name in words if not pd.api.types.is_numeric_dtype(table[name].dtype)]
+    others = [each for each in map(str, table.columns) if each not in words and each != "run"]
     data = table["D"].to_numpy(dtype=float) if "D" in known and table["D"].dtype.kind in "iuf" else None
     for name in ["run", *words]:
         cells = [str(cell) for cell in table[name]]
+        if name == "run" and any(cells == [*map(str, table[each])] for each in others):
+            continue  # named by a column of something else
         told = [each for each in _sizes_told(cells) if len(set(each)) > 1 and not _are_tokens(each, data)]
         if len(told) == 1 and (data is not None or told[0].min() < SURE):
             text = f"N is the size in the column '{name}', such as {told[0][0]:g} in '{cells[0]}'"
