@@ -187,15 +187,8 @@ def folder(tmp_path_factory):
             place, f"one-object-a-run/run{at}/summary.json", [json.dumps({"n_params": size, "val_loss": value})]
         )
         judged = {"results": {"wikitext": {"bits_per_byte,none": value / np.log(2)}}}
-<<<<<<< HEAD
-        judged |= {
-            "versions": {"wikitext": 2},
-            "config": {"model_args": f"pretrained=m{at}", "model_num_parameters": int(size)},
-        }
-=======
         config = {"model_args": f"pretrained=m{at}", "model_num_parameters": int(size)}
         judged |= {"versions": {"wikitext": 2}, "config": config}
->>>>>>> door
         made.written(place, f"judged/m{at}/results.json", [json.dumps(judged)])
     if importlib.util.find_spec("pyarrow"):
         pd.DataFrame({"step": made.STEPS, "loss": made.LOSSES}).to_parquet(place / "runs.parquet")
