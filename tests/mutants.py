@@ -35,6 +35,7 @@ import tempfile
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from itertools import takewhile
 from pathlib import Path
 
 import click
@@ -148,8 +149,10 @@ def asked(fault: Fault, record: dict, sources: dict[str, str], most: float) -> d
     own = [*range(fault.line, fault.last + 1)], [fault.statement], [fault.function]
     rows = next((rows for lines in own if any(rows := [places.get(line, []) for line in lines])), [])
     numbers = {i for row in rows for i in row}
-    if -1 in numbers:  # what runs on import: any test of the module may tell
-        numbers |= {i for row in of_file.values() for i in row}
+    if -1 in numbers:  # what runs on import: of a default the tests that run the function, else any of the module
+        body = takewhile(lambda line: -1 not in places.get(line, []), range(fault.last + 1, fault.last + 60))
+        inside = {i for line in body for i in places.get(line, [])} if fault.function else set()
+        numbers |= inside or {i for row in of_file.values() for i in row}
     direct = {tests[i] for i in numbers if i >= 0}
     files = {test.split("::")[0] for test in direct}  # what one test of a file computes, the others may look at
     names = {test for test in record["seconds"] if test.split("::")[0] in files} - {*record["failed"]}

@@ -71,11 +71,7 @@ def descend(
     minimum, where rows are not those of all. Where a member falls below ``enough``, all end there.
     """
     given = (model, objective, values, weights, theta, tolerance, iterations, second, near, rivals, enough)
-    if model.own or objective.own is not None or model.between is not None:
-        return _descend(*given)
-    ties = {name: tie.text for name, tie in model.ties.items()}
-    told = (model.law, model.coordinates, model.variables, model.fixed, ties, *given[1:])
-    return once(lambda: _descend(*given), "descend", *told)
+    return once(lambda: _descend(*given), "descend", model.told, *given[1:])
 
 
 def _descend(

@@ -45,6 +45,13 @@ class BoundLaw:
         return int(np.shape(next(iter(self.variables.values())))[self.own])
 
     @property
+    def told(self) -> dict[str, object]:
+        """All that predictions depend on, as :func:`~scalefit.memory.once` compares it; formulas of ties as text."""
+        ties = {name: tie.text for name, tie in self.ties.items()}
+        kept = ("law", "coordinates", "variables", "fixed", "between", "own")
+        return {"ties": ties, **{name: getattr(self, name) for name in kept}}
+
+    @property
     def size(self) -> int:
         """How many numbers one member's rows hold: n, times K where rows hold K values of a variable."""
         if self.own:

@@ -45,10 +45,9 @@ def _within_fences(path: Path) -> RawTable:
 
     Raises InputError where there is none.
     """
-    for reader in (fairseq, object_lines):
-        if reader.claims(path):
-            return reader.read(path)
-    return text_log.read(path)
+    if fairseq.claims(path):
+        return fairseq.read(path)
+    return object_lines.read(path) if object_lines.claims(path) else text_log.read(path)
 
 
 def read(path: Path) -> RawTable:

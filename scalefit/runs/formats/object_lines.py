@@ -27,7 +27,7 @@ FEWEST = 2  #: lines that make a file one of objects
 LONGEST = 100_000  #: letters of a line that is tried
 SUMMARY = ("train_runtime", "eval_runtime")  #: keys of records that sum up a training or time an evaluation
 COUNTERS = PLACES | {"num_input_tokens_seen", "total_flos", "percentage", "elapsed_time", "remaining_time"}
-ROUNDED = 2e-3  #: share by which two prints of one number may differ, where one is the other with fewer digits
+FEWEST_DIGITS = 4  #: with which two prints of one number agree at least
 
 
 def claims(path: Path) -> bool:
@@ -162,9 +162,8 @@ def _close(one: Any, other: Any) -> bool:
         return True
     if not all(isinstance(value, int | float) for value in (one, other)):
         return False
-    short, long = sorted((one, other), key=lambda value: len(repr(value)))
-    digits = len(re.sub(r"e.*|\D", "", repr(short)).strip("0")) or 1
-    return abs(one - other) <= ROUNDED * max(abs(one), abs(other)) and float(f"{long:.{digits - 1}e}") == short
+    digits = max(min(len(re.sub(r"e.*|\D", "", repr(value)).strip("0")) for value in (one, other)), FEWEST_DIGITS)
+    return float(f"{one:.{digits - 1}e}") == float(f"{other:.{digits - 1}e}")
 
 
 def _beside(last: dict[str, Any], record: dict[str, Any]) -> bool:
