@@ -91,6 +91,12 @@ def _descend(
     block = max(1, (BLOCK if second is None else WARM_BLOCK) // model.size)
     block = max(1, block // (rivals or 1)) * (rivals or 1)
     if len(theta) > block:
+        if rivals is None and weights.ndim == values.ndim == 1:
+            first, of = np.unique(first_alike(theta, len(theta)), return_inverse=True)
+            if len(first) < len(theta):
+                given = theta[first], tolerance, iterations, second, near, rivals, enough
+                found = _descend(model, objective, values, weights, *given)
+                return Descent(found.theta[of], found.objective[of], found.converged[of], found.iterations)
         parts = [
             _descend_block(
                 model.members(slice(i, i + block)),
