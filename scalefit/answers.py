@@ -183,12 +183,14 @@ def said(value: float) -> str:
 
 
 def place(values: Mapping[str, float]) -> str:
-    """A point in the variables of a law.
+    """A point in the variables of a law; compute, in FLOP, as a power of ten.
 
-    >>> place({"N": 7e9, "d_model": 4096, "lr": 3e-4})
-    'N = 7B, d_model = 4096, lr = 0.0003'
+    >>> place({"N": 7e9, "d_model": 4096, "C": 1e12})
+    'N = 7B, d_model = 4096, C = 1e+12'
     """
-    return ", ".join(f"{name} = {said(value)}" for name, value in values.items())
+    return ", ".join(
+        f"{name} = {value:.3g}" if name == "C" else f"{name} = {said(value)}" for name, value in values.items()
+    )
 
 
 def far_out(decades: float, side: str = "beyond") -> str:

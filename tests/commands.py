@@ -165,10 +165,10 @@ def _numbers(content: Any) -> list[float]:
     return [float(content)] if known and np.isfinite(content) else []
 
 
-def once(monkeypatch: Any, path: str, kept: dict[str, Any] | None = None) -> None:
+def once(monkeypatch: Any, path: str) -> None:
     """Let a function of the package compute the same arguments once: commands that differ in form only share it."""
     module, _, name = path.rpartition(".")
-    place, known = importlib.import_module(module), {} if kept is None else kept
+    place, known = importlib.import_module(module), dict[str, Any]()
     real = getattr(place, name)
 
     def shared(*given: Any, **options: Any) -> Any:

@@ -62,9 +62,10 @@ def command(
     plot: str | None,
     **reading: Any,
 ) -> Answer:
-    """A run has diverged, is diverging (its loss rises ever faster, or is lost and rises on), is stuck (at its initial
-    loss), has risen (its loss stands above an earlier level), has spikes, is calm, or is too short to judge. --plot
-    draws one run: of several the one that is worst off. Exit code 1 where a run has diverged or is diverging.
+    """A run has diverged, is diverging (its loss rises ever faster, or is lost and rises on), is undecided (its last
+    rows are lost, too few to say for good), is stuck (at its initial loss), has risen (its loss stands above an earlier
+    level), has spikes, is calm, or is too short to judge. --plot draws one run: of several the one that is worst off.
+    Exit code 1 where a run has diverged, is diverging or undecided.
 
     --follow prints a line whenever a run is judged differently or a new warning appears. It ends by itself when every
     run has diverged, has ended by its log, or is at its last step (--steps, a column such as total_steps, --schedule).
@@ -189,7 +190,7 @@ def _answer(seen: _Seen, files: tuple[str, ...], reason: str, plot: str | None) 
     }  # fmt: skip
     content |= {"followed_until": reason} if reason else {}
     table = pd.DataFrame(rows, columns=["run", "status", "signal", "step", "text"])
-    ok = all(each.status not in ("diverged", "diverging") for each in found.values())
+    ok = all(each.status not in ("diverged", "diverging", "undecided") for each in found.values())
     return Answer(lines, content, table, ok, told(seen.runs), figures(plot, lambda: _figure(found, curves)))
 
 

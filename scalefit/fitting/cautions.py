@@ -38,7 +38,7 @@ def cautions(fit: Fit, data: Data, *, schedule: Plan, at: Point) -> tuple[Check,
     recipe += off_the_line(fit.law, fit.recipe, scales)
     with np.errstate(all="ignore"):  # a fit of damaged logs can be steep beyond all numbers
         found = without_image(fit.law, fit.parameters, asked.variables)
-        found += [*far_beyond(fit, asked.variables), *recipe, *another_schedule(fit, asked)]
+        found += [*far_beyond(fit, asked.variables), *recipe, *another_schedule(fit, asked.states)]
         if whole.choice is None or not whole.choice.mixes:
             found += too_wide(fit, asked)
         elif asked.states is None:
@@ -115,16 +115,16 @@ def _says_nothing(fit: Fit, value: float, width: float, of: str, todo: str) -> l
     return [Check("wide-interval", f"no interval worth having: {why}; {todo}")]
 
 
-def another_schedule(fit: Fit, asked: Asked) -> list[Check]:
-    """A warning where the learning rate falls in a way that no fitted run has shown.
+def another_schedule(fit: Fit, states: FloatArray | None, seen: FloatArray | None = None) -> list[Check]:
+    """A warning where the learning rate falls in a way that no fitted run has shown, nor the run itself so far.
 
-    Peaks are compared by ``another-recipe``.
+    ``states`` of the schedule, and those that a run in progress has ``seen``. Peaks are compared by ``another-recipe``.
     """
     calibration = fit.intervals.calibration if fit.intervals else None
-    if asked.states is None or not isinstance(calibration, Calibration) or not calibration.states:
+    if states is None or not isinstance(calibration, Calibration) or not calibration.states:
         return []
-    shapes = np.array(calibration.states)[:, :3], asked.states[:, :3]
-    far = unlike(shapes[1], shapes[0])
+    shapes = np.array(calibration.states)[:, :3], states[:, :3]
+    far = unlike(shapes[1], shapes[0] if seen is None else np.vstack([shapes[0], seen[:, :3]]))
     row = int(np.argmax(far))
     if far[row] <= ANOTHER:
         return []

@@ -22,6 +22,7 @@ HIGHEST, LAST = 0.4, 3  #: share of the greatest height at which the last rows m
 NORM = 2.0  #: times its earlier level that the gradient norm stands at the end,
 RISING = 1.2  #: and times that of the first rows of the rise
 ENDLESS = 10.0  #: times its level that a loss stands beyond any model's, where that of the untrained one is not known
+JUMP = 2 / 3  #: share of a rise that lies between two neighbouring rows, above which it is a jump
 SMOOTHED = 5  #: rows of the running median in which the beginning of a rise is looked for,
 LOWEST = 3.0  #: standard deviations of it above the lowest that still count as the bottom,
 EARLIER = 3  #: and times the length of what was seen of the rise that it may lie before
@@ -94,6 +95,15 @@ def explodes(rise: FloatArray, level: float, initial: float = np.inf) -> bool:
     least = max(ENDLESS * level if np.isinf(initial) else initial, lost_level(level, initial))
     last = rise[-LAST:]
     return bool(len(last) == LAST and last[0] > least and np.all(np.diff(last) > 0))
+
+
+def jumps(rise: FloatArray, level: float) -> bool:
+    """Whether most of a rise (n,) above a level lies between two neighbouring rows: a level shift, or a spike.
+
+    >>> jumps(np.array([3.0, 3.1, 6.0, 6.1]), 3.0), jumps(3.0 + np.expm1(np.arange(6.0)), 3.0)
+    (True, False)
+    """
+    return bool(np.diff(rise, prepend=level).max() > JUMP * (float(rise.max()) - level))
 
 
 def norm_rises(norm: FloatArray, start: int, third: int) -> bool:

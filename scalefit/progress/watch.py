@@ -3,7 +3,8 @@
 A spike is a stretch of rows far above the running median from which the loss comes back; a loss that does not come
 back, or that climbs slowly, has risen; one that rises ever faster at the end of the log, or is as high as that of a
 lost run and rises on, is diverging. A run has diverged by the one rule of `scalefit.runs.divergence`, or if its log
-marks it as diverged. For noise see `scalefit.progress.rises`, for dips `scalefit.progress.dips`.
+marks it as diverged; whose last rows are lost, three or more but not yet a tenth of the log, is undecided. For noise
+see `scalefit.progress.rises`, for dips `scalefit.progress.dips`.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ from scalefit.progress.events import (
     warming_up,
 )
 from scalefit.progress.rises import FEWEST, GAP, SURE, Spike, far_out, find_rise, find_spikes, isolated, least_level
-from scalefit.progress.runaway import begun, norm_rises, runaway
+from scalefit.progress.runaway import begun, explodes, jumps, norm_rises, runaway
 from scalefit.runs import Runs
 from scalefit.runs.divergence import LAST, LOST, NEAR_INITIAL, divergence
 from scalefit.runs.final import marked
 
 UNLEARNED = 6.0  #: standard errors by which the lowest level of a run that learned lies below the initial loss
 #: what a run can be, the gravest first
-GRAVEST = ("diverged", "diverging", "stuck", "risen", "spikes", "too short", "calm")
+GRAVEST = ("diverged", "diverging", "undecided", "stuck", "risen", "spikes", "too short", "calm")
 JUDGED = 2 * GAP  #: fewest rows with which more than the end can be judged
 
 
@@ -50,7 +51,7 @@ JUDGED = 2 * GAP  #: fewest rows with which more than the end can be judged
 class Watch(Shown):
     """The health of a run so far, judged by its log."""
 
-    status: str  #: "calm", "spikes", "risen", "stuck", "diverging", "diverged" or "too short"
+    status: str  #: "calm", "spikes", "risen", "stuck", "undecided", "diverging", "diverged" or "too short"
     step: int  #: the last one
     spikes: tuple[Spike, ...]  #: of the loss
     warnings: tuple[Warned, ...]  #: by step
@@ -119,6 +120,7 @@ def watch(
     reasons = {
         "diverged": _lost(step, loss, lone | dips, initial_loss) or _marked(rows),
         "diverging": _diverging(rows[kept], spikes, risen, initial_loss),
+        "undecided": _undecided(_lost(step, loss, lone | dips, initial_loss, share=0.0)),
         "stuck": stuck,
         "too short": _few(loss),
         "risen": "".join(f"the loss is {each.warned.text}" for each in risen if not each.explained),
@@ -161,7 +163,10 @@ def _diverging(rows: pd.DataFrame, spikes: list[Spike], risen: list[Risen], init
     level = float(np.median(loss[max(0, start - GAP) : start])) if start else np.inf
     if explained(rows.iloc[max(0, start - GAP) :]) and loss[-1] - level < LOST:
         return ""
-    if not runaway(loss, start, norm, _untrained(step, loss, initial_loss)):
+    known = _untrained(step, loss, initial_loss)
+    if jumps(loss[start:], level) and not explodes(loss[start:], level, known):
+        return ""
+    if not runaway(loss, start, norm, known):
         return ""
     too = (
         " and the gradient norm with it"
@@ -212,8 +217,19 @@ def _by_step(rows: pd.DataFrame, predicted: FloatArray | None) -> tuple[pd.DataF
     return rows, predicted
 
 
-def _lost(step: NDArray[np.int64], loss: FloatArray, lone: NDArray[np.bool_], initial_loss: float | None) -> str:
-    """Why the run has diverged, or "": isolated rows and a few low ones do not decide it."""
+def _undecided(why: str) -> str:
+    """Why it is open whether the run is lost, or "", from why its last three rows are."""
+    return why and f"{why}: a spike from which it may come back, or a run that is lost; look again after more rows"
+
+
+def _lost(
+    step: NDArray[np.int64],
+    loss: FloatArray,
+    lone: NDArray[np.bool_],
+    initial_loss: float | None,
+    share: float = LAST,
+) -> str:
+    """Why the run has diverged, by the last rows (this share of all), or "": lone and a few low ones do not count."""
     step, loss = step[~lone], loss[~lone]
     finite = np.isfinite(loss)
     known = _untrained(step, loss, initial_loss)
@@ -221,10 +237,10 @@ def _lost(step: NDArray[np.int64], loss: FloatArray, lone: NDArray[np.bool_], in
         least, error = least_level(loss[finite])
         learned = known - least > UNLEARNED * error
         loss = np.where(finite, np.maximum(loss, least if learned else max(least, known - NEAR_INITIAL)), loss)
-    lost = divergence(step, loss, initial_loss)
+    lost = divergence(step, loss, initial_loss, share)
     if lost is None:
         return ""
-    end = float(np.median(loss[-max(3, int(LAST * len(loss))) :]))
+    end = float(np.median(loss[-max(3, int(share * len(loss))) :]))
     if np.isfinite(end) and end > known + NEAR_INITIAL:
         return f"the loss ({end:.3g}) is above that of an untrained model ({known:.3g})"
     return lost.why

@@ -21,7 +21,7 @@ from scalefit.solver.model import BoundLaw
 from scalefit.solver.objective import HUBER_EFFICIENT, Objective
 from scalefit.solver.projection import project
 from scalefit.solver.refine import refine
-from scalefit.solver.starts import choose_starts, cover, cover_around, guessed
+from scalefit.solver.starts import choose_starts, cover, cover_around, first_alike, guessed
 
 AGREE = 1e-4  #: starts whose objective is within this fraction of the best one agree
 SMALLEST_DELTA = 1e-9  #: the threshold on data without noise, relative to the residuals' unit
@@ -120,10 +120,9 @@ def solve(
             where=f"law {model.law.name}",
             todo="check the formula and its columns, or give --bounds and a start",
         )
-    sigma = _noise(model, objective, values, found)
     if not settled:
         least = SMALLEST_DELTA * objective_unit(settings, values)
-        objective, found, sigma = _settle_delta(model, objective, values, weights, found, sigma, least)
+        objective, found = _settle_delta(model, objective, values, weights, found, least)
     best = _best(found, start, len(values) * (NOTHING * objective_unit(settings, values)) ** 2)
     if model is not exact and (model.between is None or exact.condensed_at(found.theta[best]) is exact):
         model = exact
@@ -170,19 +169,20 @@ def _points(
     count: int,
 ) -> FloatArray:
     if start is None:
-        points = choose_starts(model, objective, values, weights, cover(model), count)
+        points = choose_starts(model, objective, values, weights, cover(model), count, grid=True)
         cells = guessed(model, values)
         if len(cells):
             points = np.vstack([points, choose_starts(model, objective, values, weights, cells, count)])
     elif len(start) == 1:
-        nearby = choose_starts(model, objective, values, weights, cover_around(model, start[0]), count)
+        nearby = choose_starts(model, objective, values, weights, cover_around(model, start[0]), count, grid=True)
         end = descend(model, objective, values, weights, project(model, objective, values, weights, start)).theta
         hops = cover_around(model, end[0], NEARBY)  # two terms may have merged: hop apart
         points = np.vstack([start, hops[:: max(1, len(hops) // count)], nearby])
     else:
         points = start
     points = np.clip(points, model.low, model.high)
-    return project(model, objective, values, weights, points, robust_steps=1)
+    different, of = np.unique(first_alike(points, len(points)), return_inverse=True)
+    return project(model, objective, values, weights, points[different], robust_steps=1)[of]
 
 
 def _best(found: Descent, start: FloatArray | None, nothing: float) -> int:
@@ -229,10 +229,10 @@ def _settle_delta(
     values: FloatArray,
     weights: FloatArray,
     found: Descent,
-    sigma: float,
     least: float,
-) -> tuple[Objective, Descent, float]:
+) -> tuple[Objective, Descent]:
     """Threshold and fit until they agree, first with the best start alone, then once more with all of them."""
+    sigma = _noise(model, objective, values, found)
     best = found.theta[[int(np.argmin(found.objective))]]
     for _ in range(DELTA_ROUNDS):
         delta = max(HUBER_EFFICIENT * sigma, least)
@@ -250,5 +250,5 @@ def _settle_delta(
         ends[first], costs[first] = found.theta[0], found.objective[0]
         done = found.converged[1:].copy()
         done[first] = found.converged[0]
-        return objective, Descent(ends, costs, done, found.iterations), sigma
-    return objective, Descent(found.theta[1:], costs, found.converged[1:], found.iterations), sigma
+        return objective, Descent(ends, costs, done, found.iterations)
+    return objective, Descent(found.theta[1:], costs, found.converged[1:], found.iterations)

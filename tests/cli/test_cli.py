@@ -102,20 +102,12 @@ ANSWERS = [
 ]
 
 
-LOADED_SETS: dict = {}
-
-
-@pytest.fixture
-def sets_read_once(monkeypatch):
-    commands.once(monkeypatch, "scalefit.datasets.load", LOADED_SETS)
-
-
 def forbid(constant):
     raise AssertionError(f"{constant} is not JSON")
 
 
 @pytest.mark.parametrize("command", ANSWERS)
-def test_json_is_one_object_on_stdout_and_nothing_on_stderr(command, there, sets_read_once):
+def test_json_is_one_object_on_stdout_and_nothing_on_stderr(command, there):
     result = commands.run(f"{command} --json")
     content = json.loads(result.stdout, parse_constant=forbid)
     assert content["schema_version"] == 1
@@ -125,7 +117,7 @@ def test_json_is_one_object_on_stdout_and_nothing_on_stderr(command, there, sets
 
 
 @pytest.mark.parametrize("command", ANSWERS)
-def test_csv_is_one_table_on_stdout(command, there, sets_read_once):
+def test_csv_is_one_table_on_stdout(command, there):
     result = commands.run(f"{command} --csv")
     (there / "table.csv").write_text(result.stdout)
     table = pd.read_csv(there / "table.csv")

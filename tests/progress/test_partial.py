@@ -100,6 +100,21 @@ def test_another_peak_learning_rate_is_named(family):
     assert "another-recipe" in {check.code for check in made.warnings}
 
 
+def test_a_decay_that_neither_the_run_nor_the_fitted_ones_have_shown_is_a_failed_check_and_widens():
+    plan, codes, widths = "wsd:peak_lr=1e-3,steps=2000,warmup=50,decay_steps=300", [], []
+    for names in (("constant", "short"), ("constant", "wsd")):
+        logs = pd.concat([curve(OTHERS[name], seed=1).assign(run=name) for name in names])
+        fit = sf.fit(
+            sf.read_runs(logs, schedule={name: OTHERS[name] for name in names}), "annealing:decay=0.99", draws=20
+        )
+        for until in (1500, 1980):  # before the decay, and where the run itself has shown nearly all of it
+            made = sf.predict_partial(curve(plan, until=until), schedule=plan, fit=fit)
+            codes.append({check.code for check in made.warnings} & {"another-schedule"})
+            widths.append(made.high - made.low)
+    assert codes == [{"another-schedule"}, set(), set(), set()]
+    assert widths[0] > 1.5 * widths[2]
+
+
 def test_coverage_of_simulated_runs(family):
     inside = [
         one.low < curve(PLAN, seed=seed)["loss"].iloc[-1] < one.high

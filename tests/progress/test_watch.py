@@ -58,7 +58,7 @@ def test_divergence_is_no_spike(end):
     assert words[end] in seen.why
 
 
-RISES = [([50, 500, 1e6], "diverging"), ([50, 500, 20], "spikes"), ([4, 5], "spikes")]
+RISES = [([50, 500, 1e6], "diverging"), ([50, 500, 20], "undecided"), ([4, 5], "spikes")]
 
 
 @pytest.mark.parametrize("begin", [0, 10], ids=["the untrained loss is known", "it is not"])
@@ -243,3 +243,17 @@ def test_one_run_is_watched_as_its_rows_are_and_several_are_refused(tmp_path):
             watch(given)
     with pytest.raises(InputError, match="no steps"):
         watch(sf.read_runs(pd.DataFrame({"N": [1e6, 2e6], "D": [1e8, 2e8], "loss": [3.0, 2.9]}), need=()))
+
+
+@pytest.mark.parametrize(("high", "nats", "status"), [(2, 1.5, "spikes"), (8, 0.5, "spikes"), (3, 1.5, "undecided"),
+                                                      (15, 1.5, "undecided"), (45, 1.5, "diverged")])  # fmt: skip
+def test_last_rows_that_are_lost_are_undecided_until_they_are_a_tenth_of_the_log(high, nats, status, tmp_path):
+    """A spike from which the run comes back, or a lost run: nobody knows yet; the same rows come back are a spike."""
+    rows = calm()
+    rows.loc[rows.index[-high:], "loss"] += nats
+    assert watch(rows).status == status
+    rows.to_csv(tmp_path / "run.csv", index=False)
+    assert commands.run(f"scalefit watch {tmp_path}/run.csv").exit_code == (status != "spikes")
+    back = calm()
+    back.loc[back.index[-100 : high - 100], "loss"] += nats
+    assert watch(back).status == "spikes"

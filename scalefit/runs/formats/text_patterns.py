@@ -40,6 +40,8 @@ def _number(name: str) -> str:
     return rf"{NUMBER}(?:[kKmM](?![A-Za-z]))?(?![.\w]*\d)" if name in ("step", "steps") else NUMBER
 
 
+FEW_DIGITS = ("unknown", "the learning rate is printed with four decimals, too few to be read")
+LEFT_OUT = ("unknown", "the console leaves out optim/* and with it the learning rate")
 NO_LR = ("unknown", "the learning rate is not printed")
 TRAINERS = (
     TextFormat(
@@ -119,9 +121,9 @@ TRAINERS = (
     TextFormat(
         "composer",
         (_row(r"^\[batch=<step>/<steps>\]:"), _row(r"^\[epoch=\d+(?:/\d+)?\]\[batch=\d+/\d+\]:")),
-        re.compile(rf"^\s+(?:Train|Eval) (?!lr-|.*/batch_in_epoch)(?P<key>[\w/.-]+): (?P<value>{NUMBER})\s*$"),
+        re.compile(rf"^\s+(?:Train|Eval) (?!.*/batch_in_epoch)(?P<key>[\w/.-]+): (?P<value>{NUMBER})\s*$"),
         block=True,
-        about=(("unknown", "the learning rate is printed with four decimals, too few to be read"),),
+        about=(FEW_DIGITS,),
     ),
     TextFormat(
         "torchtitan",
@@ -169,13 +171,29 @@ TRAINERS = (
         parts=True,
     ),
     TextFormat(
+        "ESPnet",
+        (_row(r"\b<epoch>epoch:train:\d+-<batch>batch:"),),
+        re.compile(rf"(?<![\w.])(?P<key>[a-z][a-z_0-9]*)=(?P<value>{NUMBER})(?=,|\s*$)"),
+        keep={
+            "loss": "loss",
+            **dict.fromkeys(("lr_0", "lr0", "optim0_lr0"), "lr"),
+            "loss_ctc": "loss_ctc",
+            "loss_att": "loss_att",
+        },
+        about=(("unknown", "loss is the mean over the batches of a line"),),
+    ),
+    TextFormat(
         "OLMo",
         (_row(r"\[(?:.*, ?)?step=<step>(?:/<steps>)?(?:,[^\]]*)?\] *$"),),
         re.compile(rf"^\s+(?P<key>[\w./() -]+?)=(?P<value>{NUMBER})\s*$"),
         block=True,
-        about=(("unknown", "the console leaves out optim/* and with it the learning rate"),),
+        about=(LEFT_OUT,),
     ),
 )
+
+#: abouts that hold only where no learning rate was found
+WITHOUT_RATE = (NO_LR, FEW_DIGITS, LEFT_OUT)
+ROUGH = re.compile(r"\d*\.\d{1,4}")  #: a rate with no more digits than composer prints of every number
 
 #: lines of gradient boosting: a round, and the measures of each data set
 BOOSTING = (
@@ -208,7 +226,10 @@ PLAIN = TextFormat(
         _row(rf"^{LOSS}.*?\biter\(train\) *\[ *<step> */ *<steps>\]"),
         _row(r"\bstep=<step>, skipped=\d+, lr=\[<lr>"),
         _row(rf"^{LOSS}.*?\bepoch +<epoch> *\| *<step>/ *<steps> batches"),
-        _row(rf"^(?!.*\btrain epoch){LOSS}.*?\b(?:epoch|train)[ :]*\[?<epoch>\]?[ ,|]*\[ *<step> */ *<steps>"),
+        _row(
+            rf"^(?!.*\btrain epoch){LOSS}.*?\b(?:epoch|train)[ :]*\[?<epoch>\]?"
+            r"(?: */ *\d+)?(?: *\( *\d+ *%\))?[ ,|]*\[ *<step> */ *<steps>"
+        ),
         _row(rf"^(?=.*\btrain epoch){LOSS}.*?\bepoch[ :]*<epoch>[ ,|]*\[ *<samples> */ *<of_samples>"),
         _row(rf"^\s*<step>(?: */ *<steps>)? *[|:] *{LOSS}"),
         _row(rf"^{LOSS}[^|]*\|[^|]*\|\s*<step>/<steps>\s*\["),

@@ -64,8 +64,23 @@ def read_runs(
     (['DataFrame'], [1.0, 1.0, 0.5])
     """
     sources = [source] if isinstance(source, str | PathLike | pd.DataFrame) else list(source)
-    raws, origin = raw_tables(sources, {**(defaults or {}), **(rename or {})}, pattern)
-    maps = _renames(raws, {one_line(name): target for name, target in (rename or {}).items()}, defaults or {})
+    runs = _read(sources, rename or {}, defaults or {}, pattern, join, need, tell_ties)
+    runs = _with_learning_rates(runs, schedule, warmup)
+    return runs if where is None else runs.where(where)
+
+
+def _read(
+    sources: list[Source],
+    rename: Mapping[str, str],
+    defaults: Mapping[str, str],
+    pattern: str | None,
+    join: bool,
+    need: Sequence[str],
+    tell_ties: bool,
+) -> Runs:
+    """The runs of all sources, before learning rates of elsewhere join them and conditions leave rows out."""
+    raws, origin = raw_tables(sources, {**defaults, **rename}, pattern)
+    maps = _renames(raws, {one_line(name): target for name, target in rename.items()}, defaults)
     names = file_names([raw.path for raw in raws])
     seconds = PER_ROW * sum(len(raw.frame) for raw in raws)
     tables = each(lambda given: tidied(*given, tell_ties), list(zip(raws, maps, strict=True)), seconds=seconds)
@@ -80,9 +95,7 @@ def read_runs(
         note_processes(tables)
         keep_apart(tables, names)
     tables, names = resumed(tables, names, join)
-    runs = _joined(tables, names, origin, need)
-    runs = _with_learning_rates(runs, schedule, warmup)
-    return runs if where is None else runs.where(where)
+    return _joined(tables, names, origin, need)
 
 
 def runs_of(source: Runs | Source | Sequence[Source]) -> Runs:
