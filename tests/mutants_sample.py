@@ -218,6 +218,16 @@ EQUIVALENT: list[tuple[str, str, str, str]] = [
     ("plots/samples.py", "> SIGMAS * fit.sigma", "np.abs(residuals(fit, rows)) >= SIGMAS * fit.sigma", "as above"),
     ("solver/expansion.py", "with_delta(factor", "*", "the way to where refits begin: the same minimum"),
     ("solver/descent.py", "iterations=QUICK, second=second", "*", "which steps are tried: the same minimum"),
+    ("uncertainty/calibration.py", "return wide[0]", "wide[-1]", "one width: the first is the last"),
+    ("diagnosis/unread.py", "np.std(left) > APART", "np.std(left) >= APART", "two floats that are never equal"),
+    ("plots/backtest.py", "np.log10(factor) <= last", "np.log10(factor) < last + 0.2", "as above"),
+    ("transfer/bowl.py", "np.array([one[0] for one", "one[-1]", "one place: the first is the last"),
+    ("schedules/areas.py", "TINY * np.eye(3)", "*", "keeps a singular system solvable, of either sign"),
+    ("solver/between.py", "weight = 1 / np.prod(", "*", "all weights change their sign, or none: only ratios are used"),
+    ("runs/table.py", "if scale != 1.0", "*", "a division by one"),
+    ("diagnosis/degenerate.py", "column = jacobian[0, j]", "-1", "a batch of one: its first member is its last"),
+    ("allocation/bottom.py", "np.minimum(values.min(axis=1)", "*", "the bottom of a valley is below all places on it"),
+    ("transfer/drift.py", "if len(height) < 2", "len(height) <= 2", "no answer is of a single draw"),
     ("progress/rises.py", "np.log(tail / seen)", "np.log10(tail / seen)", "the smallest is the same in any base"),
 ]
 

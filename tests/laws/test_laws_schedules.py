@@ -15,7 +15,7 @@ from scalefit.laws import find_law
 from scalefit.laws.multi_power_fading import HELD
 from scalefit.planning.critical_batch import Tradeoff, critical_batch, fit_tradeoff, noise_scale
 from scalefit.planning.stepwise import estimate_stepwise
-from scalefit.schedules import cosine, cyclic, gaps, gaps_at, powered_area, relaxed_rate, wsd
+from scalefit.schedules import areas, cosine, cyclic, gaps, gaps_at, powered_area, relaxed_rate, wsd
 
 DATA = commands.SHARED / "mpl_schedules"
 needs_curves = pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data/mpl_schedules")
@@ -488,3 +488,12 @@ def test_a_peak_left_out_is_predicted_within_half_a_percent(peak):
     assert len(left_out) > 30
     assert found.score(left_out).loc["mean"]["final"] < 0.005
     assert sf.fit(kept, "annealing", starts=2).score(left_out).loc["mean"]["final"] > 0.02
+
+
+def test_the_areas_of_both_stages_are_of_the_decay_that_was_chosen():
+    lr = np.r_[np.full(50, 1e-3), np.linspace(1e-3, 1e-4, 50)]
+    stages = find_law("continual:decay=0.9").at_steps(lr, 0, np.arange(100), cpt_step=60)
+    first, second = areas(lr[:60], decay=0.9, warmup=0), areas(lr[60:], decay=0.9)
+    for name, whole, after in zip(("S1", "S2"), first, second, strict=True):
+        assert stages[name][:60] == pytest.approx(whole, rel=1e-12)
+        assert stages[f"{name}_cpt"][60:] == pytest.approx(after, rel=1e-12)

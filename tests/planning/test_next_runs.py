@@ -293,6 +293,9 @@ def test_the_figure_shows_the_advised_runs_in_their_order(fit):
     (rings,) = [line for line in ax.lines if line.get_markersize() == 12]
     np.testing.assert_allclose(rings.get_xdata(), found.table["N"])
     assert [text.get_text() for text in ax.texts] == [str(i + 1) for i in range(len(found.table))]
+    told = {text.get_text(): entry for text, entry in zip(ax.legend_.texts, ax.legend_.legend_handles, strict=True)}
+    assert (told["advised"].get_markerfacecolor(), rings.get_markerfacecolor()) == ("none", "none")
+    assert told["fitted"].get_markerfacecolor() != "none"
     plt.close("all")
 
 
