@@ -140,6 +140,7 @@ def _from_dict(content: dict[str, Any], law: str | Law | type[Law] | None) -> Fi
             {name: tuple(values) for name, values in points["variables"].items()},
             tuple(points["values"]),
             *(None if points.get(name) is None else tuple(points[name]) for name in ("area", "fall")),
+            None if points.get("states") is None else tuple(map(tuple, points["states"])),
         ),
         intervals=from_dict(content["intervals"]) if content.get("intervals") else None,
         choice=_choice(content["choice"], known) if content.get("choice") else None,

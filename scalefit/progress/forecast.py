@@ -18,7 +18,7 @@ from scalefit.fitting.result import Fit
 from scalefit.notices import Line, doubted
 from scalefit.numerics import FloatArray
 from scalefit.progress.drift import PRIOR_FORECASTS, Scale, ahead, one_ahead, scale_from, squared, white_noise
-from scalefit.progress.own_curve import EPOCHS, bounds, fallen, own_curve
+from scalefit.progress.own_curve import EPOCHS, HALF, bounds, fallen, new_fall, own_curve
 from scalefit.progress.partial_run import FEWEST, PartialRun, read_partial
 from scalefit.runs import Runs
 from scalefit.runs.trajectory import Clock
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 CUTS = (0.2, 0.4, 0.6, 0.8, 0.9)  #: shares of the fitted runs from which their ends are forecast in back-tests
 PARTS = (0.4, 0.55, 0.7, 0.85)  #: shares of the run's own rows from which its present loss is forecast in back-tests
 OWN_PRIOR = 6.0  #: number of forecasts that the prior k = 1 is worth where a run is its only back-test
-HALF = 0.5  #: share of the learning rate's fall that must be over without a fit of other runs
 AHEAD = 40  #: steps at which the curve ahead is forecast
 LOST = "no forecast of a run that has diverged; if it continues like this: "
 EARLIER = 12  #: forecasts in the history
@@ -250,8 +249,12 @@ class _Alone:
         )
 
     def warnings(self) -> list[Check]:
-        """None: what one run cannot tell is refused."""
-        return []
+        """A warning of a decay ahead that the run has not shown; what it cannot tell at all is refused."""
+        begins = new_fall(self.part.plan, self.part.step)
+        if not begins:
+            return []
+        text = f"after step {begins} the learning rate falls in a way that this run has not shown"
+        return [Check("another-schedule", f"{text}; fit other runs with such a decay, or wait for half of it")]
 
 
 def _percent(share: float) -> str:

@@ -36,6 +36,7 @@ SCHEDULE = 0.022  #: error where the rate has fallen to zero under a schedule th
 UNLIKE = 0.7  #: distance from which on a schedule is no more like one that was fitted than any other
 FURTHER = 2.0  #: by how many times more of a decay is missed there than of the fitted ones
 LONGER = 0.5  #: how much further away a schedule is whose fall takes ten times the steps, or share, of any fitted one
+LENGTHENED = 0.25  #: and by how much where the question is only whether a fitted run has shown it
 SHORTEST = 1e-3  #: share of the steps below which falls count as equally long
 LENGTH = 4  #: and its steps; fits of earlier versions were saved without
 
@@ -100,6 +101,16 @@ def missed_under(
     known = 1.0 if past is None else 0.0
     schedule = SCHEDULE * np.maximum(fallen, peak) * np.sqrt(far)
     return np.hypot(change * schedule, decays * fallen * (known + FURTHER * far))
+
+
+def unshown(states: FloatArray, fitted: FloatArray) -> FloatArray:
+    """How far the falls of states (n, k) are, in shape and in length, from any that fitted ones have shown, (n,).
+
+    >>> shown = np.array([[1.0, 0.1, 0.5, -3.0, 2.0]])
+    >>> unshown(np.array([[1.0, 0.1, 0.5, -3.0, 2.0], [1.0, 0.1, 0.5, -3.0, 3.0]]), shown).tolist()
+    [0.0, 0.25]
+    """
+    return unlike(states[:, :PEAK], fitted[:, :PEAK]) + LENGTHENED * _longer(states, fitted)
 
 
 def _longer(states: FloatArray, fitted: FloatArray) -> FloatArray:
