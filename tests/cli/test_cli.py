@@ -132,6 +132,7 @@ def test_the_text_the_json_and_the_library_say_the_same(there):
     fit = sf.fit(sf.read_runs("runs.csv"), "chinchilla")
     content = json.loads(commands.run(f"{FIT} --json").stdout)
     assert {name: entry["value"] for name, entry in content["parameters"].items()} == dict(fit.parameters)
+    assert {"low", "high", "state"} < content["parameters"]["E"].keys()
     assert fit.summary().splitlines()[1] in commands.run(FIT).stdout
     assert content["data"] == [dict(origin) for origin in fit.origin]
 
