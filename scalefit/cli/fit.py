@@ -200,7 +200,7 @@ def _answer(
     content = as_dict(result)
     for heavy in ("points", "without", "choices"):
         content.pop(heavy)
-    for row in records(result.table):
+    for row in records(result.table[["low", "high", "state"]]):
         content["parameters"][row.pop("parameter")] |= row
     if result.choice is not None:
         chosen = content.pop("choice")
