@@ -230,5 +230,5 @@ def _points(law: Law, rows: Rows) -> Points:
         values=tuple(rows.values[keep].tolist()),
         area=None if clock is None else tuple(clock.area.tolist()),
         fall=None if clock is None else tuple(clock.fall.tolist()),
-        states=None if clock is None else kept_states(states_of(rows.paths, names, step)),
+        states=None if clock is None or step is None else kept_states(states_of(rows.paths, names, step)),
     )
