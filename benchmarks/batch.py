@@ -29,8 +29,9 @@ from fit import DELTA, annealing_curves, chinchilla_points
 
 import scalefit as sf
 from scalefit.rows.gather import gather
-from scalefit.solver.model import BoundLaw, bind
+from scalefit.solver.model import bind
 from scalefit.solver.objective import Objective
+from scalefit.solver.programs import Program
 from scalefit.solver.solve import Settings, solve
 from scalefit.uncertainty.bootstrap import bootstrap
 
@@ -110,22 +111,22 @@ def find(law: str, rows: pd.DataFrame) -> sf.Law:
 def counting() -> Iterator[list[int]]:
     """Counts the elements of predictions that are evaluated meanwhile."""
     counted = [0]
-    plain = {name: getattr(BoundLaw, name) for name in ("value", "jacobian")}
+    plain = {name: getattr(Program, name) for name in ("value", "slopes", "bends")}
 
     def counts(name: str) -> Callable[..., object]:
-        def called(self: BoundLaw, theta: np.ndarray, *rest: object) -> object:
-            counted[0] += len(theta) * self.n
+        def called(self: Program, theta: np.ndarray, *rest: object) -> object:
+            counted[0] += theta[..., 0].size * self.rows
             return plain[name](self, theta, *rest)
 
         return called
 
     for name in plain:
-        setattr(BoundLaw, name, counts(name))
+        setattr(Program, name, counts(name))
     try:
         yield counted
     finally:
         for name, function in plain.items():
-            setattr(BoundLaw, name, function)
+            setattr(Program, name, function)
 
 
 def seconds_an_element(function: np.ufunc) -> float:

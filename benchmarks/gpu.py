@@ -9,6 +9,10 @@ device, and a part that is there already is not measured again, so that the scri
 - attention: the largest attention logit at width 1024, forecast from widths up to 512, beside the measured one
 
 The peak is what the same device reaches in one large matrix product. ``--toy`` tries it on a CPU, at tiny sizes.
+
+The parts run in a process of their own. What goes wrong in one, what it printed of it, one that takes too long and one
+that takes the process with it are told under "failed" in the results; the next part goes on, in a new process where the
+device answers no more. A later call tries them again.
 """
 
 from __future__ import annotations
@@ -17,9 +21,13 @@ import argparse
 import functools
 import json
 import math
+import os
 import platform
+import signal
+import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,6 +46,9 @@ from scalefit.writing import write_text
 Step = Callable[[], None]
 Part = tuple[str, Callable[[], dict[str, Any]]]
 WARM, BLOCK = 3, 5  # steps that are not timed; steps that are timed together
+LONGEST = {"large": 150.0, "lr_width": 400.0, "attention": 200.0, "packing": 90.0}  # seconds of one part of each kind
+GRACE = 5.0  # seconds after the end of all time in which a part may still end
+AGAIN = 3  # the exit status of a process whose device answers no more
 STEPS = 1000  # more than are ever timed: the rates of all steps lie on the device
 
 
@@ -271,31 +282,100 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def parts_of(sizes: Sizes, out: Path) -> list[Part]:
+    """All parts, in the order in which they are measured."""
+    return [*large(sizes, out), *lr_width(sizes, out), *attention(sizes, out), *packing(sizes)]
+
+
+def kept(out: Path) -> dict[str, Any]:
+    """The results so far."""
+    file = out / "results.json"
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+def keep(out: Path, results: dict[str, Any]) -> None:
+    """Written as a whole: a stop in the middle leaves the results before."""
+    write_text(out / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
+
+
 def measure(sizes: Sizes, out: Path, minutes: float) -> dict[str, Any]:
     """Every part that is not in the results yet, as long as there is time; returns all results."""
     out.mkdir(parents=True, exist_ok=True)
-    file, until = out / "results.json", time.monotonic() + 60 * minutes
-    results: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    until, results = time.monotonic() + 60 * minutes, kept(out)
     about = {"device": device_name(sizes.device), "torch": str(torch.__version__), "toy": sizes is TOY}
     if results.get("about", about) != about:
-        raise SystemExit(f"{file} is of {results['about']}, and this is {about}: give another --out")
+        raise SystemExit(f"{out / 'results.json'} is of {results['about']}, and this is {about}: give another --out")
     results["about"] = about
-    parts = results.setdefault("parts", {})
-    for name, run in [*large(sizes, out), *lr_width(sizes, out), *attention(sizes, out), *packing(sizes)]:
-        if name in parts or time.monotonic() > until:
+    parts, failed = results.setdefault("parts", {}), results.setdefault("failed", {})
+    for name, run in parts_of(sizes, out):
+        if name in parts or name in failed or time.monotonic() > until:
             continue
         began = time.monotonic()
+        write_text(out / "now.json", json.dumps({"part": name}))
         try:
             found = run()
         except torch.cuda.OutOfMemoryError:
             found = {"refused": "out of memory"}
-        except RuntimeError as error:  # of the compiler or a kernel: the other parts are measured, this one is left
+        except Exception as error:  # whatever it is: the other parts are measured
             print(f"{name}: not measured: {error}", file=sys.stderr, flush=True)
+            failed[name] = {"error": f"{type(error).__name__}: {error}"[:2000], "where": traceback.format_exc()[-3000:]}
+            keep(out, results)
+            still_answers(sizes.device)
             continue
         parts[name] = plain({**found, "took_seconds": round(time.monotonic() - began, 2)})
-        write_text(file, json.dumps(results, indent=1, allow_nan=False) + "\n")
+        keep(out, results)
         print(f"{name}: {json.dumps({k: v for k, v in parts[name].items() if k != 'runs'})}", flush=True)
+    (out / "now.json").unlink(missing_ok=True)
     return results
+
+
+def still_answers(device: str) -> None:
+    """Ends this process where its device does not, as after a fault in a kernel."""
+    if device == "cuda":
+        try:
+            torch.cuda.synchronize()
+            torch.ones(8, device=device).sum().item()
+        except RuntimeError:
+            raise SystemExit(AGAIN) from None
+
+
+def supervise(command: list[str], out: Path, minutes: float, longest: dict[str, float] = LONGEST) -> None:
+    """Run a command that measures in processes one after the other, until one ends well or the time is over.
+
+    What a part was doing when its process ended or was stopped is told as failed, so that the next process leaves it.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + 60 * minutes
+    if kept(out).pop("failed", None):
+        keep(out, {**kept(out), "failed": {}})
+    while (left := until - time.monotonic()) > 0:
+        (out / "now.json").unlink(missing_ok=True)
+        child = subprocess.Popen([*command, "--minutes", f"{left / 60:.3f}"], start_new_session=True)
+        why = watched(child, out, until, longest)
+        now = out / "now.json"
+        if why == "time is over" or not now.exists():
+            break  # done, or nothing could begin
+        part, results = json.loads(now.read_text())["part"], kept(out)
+        results.setdefault("failed", {}).setdefault(part, {"error": why})
+        keep(out, results)
+        print(f"{part}: not measured: {why}", file=sys.stderr, flush=True)
+
+
+def watched(child: subprocess.Popen[bytes], out: Path, until: float, longest: dict[str, float]) -> str:
+    """Waits for a process, and stops it where one part or all of them take too long; why it ended."""
+    part, began = "", time.monotonic()
+    while child.poll() is None:
+        time.sleep(0.2)
+        now = (out / "now.json").read_text() if (out / "now.json").exists() else ""
+        if now != part:
+            part, began = now, time.monotonic()
+        most = longest.get(json.loads(part)["part"].split("/")[0], math.inf) if part else math.inf
+        why = "time is over" if time.monotonic() > until + GRACE else f"took more than {most:g} s"
+        if time.monotonic() > min(began + most, until + GRACE):
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+            return why
+    return f"its process ended with status {child.returncode}"
 
 
 def main() -> None:
@@ -304,13 +384,21 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--out", type=Path, default=Path("out/gpu"))
     parser.add_argument("--toy", action="store_true")
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)  # the process that measures
     given = parser.parse_args()
     if not given.toy and not torch.cuda.is_available():
         raise SystemExit("no GPU here: nothing measured (--toy tries the script on a CPU)")
     sizes = TOY if given.toy else GPU
-    results = measure(sizes, given.out, given.minutes)
-    names = [name for kind in (large(sizes, given.out), packing(sizes)) for name, _ in kind] + ["lr_width", "attention"]
-    left = [name for name in names if name not in results["parts"]]
+    if given.here:
+        measure(sizes, given.out, given.minutes)
+        return
+    given_on = ["--here", "--out", str(given.out), *(["--toy"] if given.toy else [])]
+    supervise([sys.executable, str(Path(__file__).resolve()), *given_on], given.out, given.minutes)
+    results = kept(given.out)
+    names = [name for name, _ in parts_of(sizes, given.out)]
+    left = [name for name in names if name not in results.get("parts", {})]
+    for name, failure in results.get("failed", {}).items():
+        print(f"{name}: {failure['error'].splitlines()[0]}")
     done = f"{len(names) - len(left)} of {len(names)} parts measured on {device_name(sizes.device)}"
     print(f"{done}: {given.out / 'results.json'}")
     sys.exit(1 if left else 0)

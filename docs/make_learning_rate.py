@@ -31,7 +31,6 @@ DATA = Path(__file__).parents[1] / "data"
 PUBLIC = Path(__file__).parents[2] / "shared" / "data"
 UNTRAINED = float(np.log(256))
 NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
-INTERVAL = re.compile(rf"\[([-−+]?)({NUMBER.pattern}), ([-−+]?)({NUMBER.pattern})\]")
 PARTS: list[Callable[[], Iterator[str]]] = []
 
 
@@ -465,34 +464,16 @@ if PUBLIC.is_dir():
 
 
 def missing(page: str, text: str) -> str:
-    """Why a text does not stand on the page, or "": its words must, and its numbers to a unit in the last digit.
-
-    Ends of intervals, which are made of refits to resampled runs, may differ by a tenth of the interval: where two
-    refits are about equally good, the last digits of another processor decide between them.
-    """
+    """Why a text does not stand on the page, or "": its words must, and its numbers to a unit in the last digit."""
     flat = " ".join(page.split())
     words = [re.escape(word) for word in NUMBER.split(" ".join(text.split()))]
     near = re.compile(f"({NUMBER.pattern})".join(words))
     numbers = NUMBER.findall(text)
-    allowed = [1.01 * max(unit(two), 0.1 * width) for two, width in zip(numbers, widths_of(text), strict=True)]
     seen = [match.groups() for match in near.finditer(flat)]
     for each in seen:
-        if all(abs(value(one) - value(two)) <= by for one, two, by in zip(each, numbers, allowed, strict=True)):
+        if all(abs(value(one) - value(two)) <= 1.01 * unit(two) for one, two in zip(each, numbers, strict=True)):
             return ""
     return f"the page says {list(seen[0])}, the data {numbers}: {text}" if seen else f"not on the page: {text}"
-
-
-def widths_of(text: str) -> list[float]:
-    """For each number of a text the width of the interval in brackets that it stands in; 0 for the others.
-
-    >>> widths_of("drift +0.07 [−0.21, +0.37] over 4 widths")
-    [0.0, 0.58, 0.58, 0.0]
-    """
-    widths = {}
-    for pair in INTERVAL.finditer(text):
-        low, high = (value(pair[at]) * (-1 if pair[at - 1] in ("-", "−") else 1) for at in (2, 4))
-        widths |= {pair.start(2): round(high - low, 12), pair.start(4): round(high - low, 12)}
-    return [widths.get(found.start(), 0.0) for found in NUMBER.finditer(text)]
 
 
 def value(number: str) -> float:

@@ -22,6 +22,7 @@ LEAST_PLAIN, MOST_PLAIN = 3, 5  #: numbers from 1e-3 and below 1e5 are written w
 FEWEST_LINES, FEWEST_CELLS = 2, 3  #: of what is shown as a table in a notebook
 WARNED = "color:#c52"  #: how warnings look there
 LEAST_FAR, MOST_FAR = 0.005, 300  #: decades beyond the fitted runs that are called none; that are beyond words
+SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))  #: of sizes and amounts
 MOST_NAMED = 4  #: items that a note names before it only counts them
 
 
@@ -163,6 +164,33 @@ def interval(ends: tuple[float, float, float], form: str = ".3g") -> str:
     """
     value, low, high = (format(each, form) for each in ends)
     return f"{value} [{low}, {high}]" if ends[1] == ends[1] else value
+
+
+def said(value: float) -> str:
+    """A size or an amount as people say it; whole numbers of up to five digits in full, as widths and depths are.
+
+    >>> said(7.02e9), said(2.373e11), said(999.8e6), said(1.5e18), said(2048.0), said(float("inf"))
+    ('7.02B', '237B', '1B', '1.5e+18', '2048', 'unlimited')
+    """
+    if math.isinf(value):
+        return "unlimited"
+    if value < 10**MOST_PLAIN and float(value).is_integer():
+        return f"{value:.0f}"
+    for unit, suffix in SUFFIXES:
+        if 0.9995 * unit <= value < 1e4 * unit:  # what rounds to a unit is told in it
+            return f"{value / unit:.3g}{suffix}" if value < 999.5 * unit else f"{value / unit:.0f}{suffix}"
+    return f"{value:.3g}"
+
+
+def place(values: Mapping[str, float]) -> str:
+    """A point in the variables of a law; compute, in FLOP, as a power of ten.
+
+    >>> place({"N": 7e9, "d_model": 4096, "C": 1e12})
+    'N = 7B, d_model = 4096, C = 1e+12'
+    """
+    return ", ".join(
+        f"{name} = {value:.3g}" if name == "C" else f"{name} = {said(value)}" for name, value in values.items()
+    )
 
 
 def far_out(decades: float, side: str = "beyond") -> str:

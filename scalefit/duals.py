@@ -173,16 +173,21 @@ def _multiplied(x: Any, y: Any) -> Dual:
 
 def _raised(x: Any, y: Any) -> Dual:
     """A power; of positive numbers to an exponent with derivatives, which laws are made of, without detours."""
-    if x.__class__ is Dual or y.__class__ is not Dual or not (np.asarray(x) > 0).all():
+    if x.__class__ is Dual or y.__class__ is not Dual or not _is_positive(x):
         return _chained(_power, x, y)
     log = np.log(x)
     value = np.exp(y.value * log)
     return Dual(value, {name: _times(_times(inner, log), value) for name, inner in y.partials.items()})
 
 
+def _is_positive(x: Array) -> bool:
+    """Whether all numbers are; what stands for an array says it itself."""
+    return x.is_positive() if hasattr(x, "is_positive") else bool((np.asarray(x) > 0).all())
+
+
 def _power(x: Array, y: Array) -> tuple[Array, tuple[Factor, Factor]]:
     square = np.ndim(y) == 0 and y == 2
-    if square or not (np.asarray(x) > 0).all():
+    if square or not _is_positive(x):
         value = x * x if square else np.power(x, y)
         by_y = lambda: value * np.log(np.where(value == 0, 1.0, x))  # noqa: E731 - 0^y is 0 for every y > 0
         return value, (lambda: 2 * x if square else y * np.power(x, y - 1), by_y)
@@ -196,13 +201,8 @@ def _divide(x: Array, y: Array) -> tuple[Array, tuple[Factor, Factor]]:
     return value, (lambda: np.divide(1.0, y), lambda: np.divide(-value, y))
 
 
-def _lesser(x: Array, y: Array) -> tuple[Array, tuple[Factor, Factor]]:
-    first = np.less_equal(x, y)
-    return np.where(first, x, y), (lambda: first * 1.0, lambda: ~first * 1.0)
-
-
-def _greater(x: Array, y: Array) -> tuple[Array, tuple[Factor, Factor]]:
-    first = np.greater_equal(x, y)
+def _chosen(compare: np.ufunc, x: Array, y: Array) -> tuple[Array, tuple[Factor, Factor]]:
+    first = compare(x, y)
     return np.where(first, x, y), (lambda: first * 1.0, lambda: ~first * 1.0)
 
 
@@ -230,8 +230,8 @@ RULES: dict[np.ufunc, Rule] = {
     np.expm1: _expm1,
     np.tanh: _tanh,
     np.absolute: lambda x: (np.abs(x), (lambda: np.sign(x),)),
-    np.minimum: _lesser,
-    np.maximum: _greater,
+    np.minimum: partial(_chosen, np.less_equal),
+    np.maximum: partial(_chosen, np.greater_equal),
 }
 #: universal functions that make a Dual themselves
 DIRECT: dict[np.ufunc, Callable[..., Dual]] = {

@@ -9,6 +9,7 @@ parameters of a formula are found. A name that is no plain one stands between ba
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -139,11 +140,11 @@ def parse(text: str) -> Expression:
         tree = ast.parse(plain, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         column = f", column {error.offset}" if isinstance(error, SyntaxError) and error.offset else ""
-        raise InputError(
-            f"not an expression ({getattr(error, 'msg', error)})",
-            where=f'expression "{_shown(text)}"{column}',
-            todo='write it like "E + A*N**-alpha" or "N > 1e9", names with spaces or signs like `GPU Count` == 4',
-        ) from None
+        todo = 'write it like "E + A*N**-alpha" or "N > 1e9", names with spaces or signs like `GPU Count` == 4'
+        if re.fullmatch(r"[^=<>!]+=[^=]+", plain):
+            todo = "compare with ==, and put words in quotes, as in recipe == 'base'"
+        what = f"not an expression ({getattr(error, 'msg', error)})"
+        raise InputError(what, where=f'expression "{_shown(text)}"{column}', todo=todo) from None
     put_names(tree, spelled)
     names: dict[str, None] = {}
     try:

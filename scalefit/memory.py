@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
 Found = TypeVar("Found")
@@ -59,6 +60,8 @@ def _content(part: Any) -> Hashable:
     """What tells this part of an input from another: of arrays a digest of their content."""
     if isinstance(part, Mapping):
         return tuple((name, _content(value)) for name, value in part.items())
+    if is_dataclass(part):
+        return type(part), tuple(_content(getattr(part, field.name)) for field in fields(part))
     if hasattr(part, "tobytes"):
         if part.nbytes > MOST_BYTES:
             raise OverflowError

@@ -76,6 +76,19 @@ def spanned(slopes: FloatArray, every: bool = False) -> tuple[FloatArray, int]:
     return directions, int(np.sum(sizes > FLAT * sizes.max(initial=1e-300)))
 
 
+def symmetric_root(covariance: FloatArray) -> FloatArray:
+    """The symmetric matrix whose square is a positive semi-definite one, (n, n).
+
+    Draws made by it are the same on every machine, up to rounding: those made by eigenvectors alone have their signs,
+    which differ between processors.
+
+    >>> symmetric_root(np.array([[5.0, 4.0], [4.0, 5.0]])).round(12).tolist()
+    [[2.0, 1.0], [1.0, 2.0]]
+    """
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
+
+
 def offsets(seed: NDArray[Any]) -> FloatArray:
     """A column of +1 and -1 for each seed but one, (n, seeds - 1): offsets that sum to zero over the seeds."""
     names, place = np.unique(seed, return_inverse=True)

@@ -118,10 +118,57 @@ def run(command: str) -> Result:
     return CliRunner().invoke(main, words[1:], prog_name="scalefit")
 
 
-def once(monkeypatch: Any, path: str, kept: dict[str, Any] | None = None) -> None:
+NUMBER = r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
+WITH_ENDS = re.compile(rf"({NUMBER})([KMBT]?)\s*(%?)\s*\[({NUMBER})([KMBT]?)(?: %)?, ({NUMBER})([KMBT]?)\s*(%?)\]")
+FRACTION = re.compile(r"(?<![\w.@:/=-])([+-]?\d+(?:\.\d+(?:e[+-]?\d+)?|e[+-]?\d+))\s?([KMBT%]?)(?![\w.])")
+UNITS = {"": 1.0, "%": 0.01, "K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
+
+
+def unlike(lines: Iterable[Any], content: Any, table: pd.DataFrame | None, every: bool) -> list[str]:
+    """The numbers of an answer's text that are in none of its other forms: of intervals, and of all with a fraction.
+
+    A number stands for those that round to it as it is printed; those of one or two digits tell nothing.
+    """
+    text, values = "\n".join(map(str, lines)), np.array([*_numbers(content), *_numbers(table)])
+    ends = [each for hit in WITH_ENDS.findall(text) for each in _of_interval(*hit)]
+    others = [hit for hit in FRACTION.findall(text) if len(hit[0].split("e")[0].replace(".", "").lstrip("+-0")) > 2]
+    return [
+        f"{number}{unit}" for number, unit in [*ends, *(others if every else [])] if not _told(number, unit, values)
+    ]
+
+
+def _of_interval(*parts: str) -> list[tuple[str, str]]:
+    """The numbers of ``value [low, high]`` with their units, once they are seen to stand in this order."""
+    value, unit, percent, low, of_low, high, of_high, after = parts
+    found = [(each, of or percent or after) for each, of in ((value, unit), (low, of_low), (high, of_high))]
+    at = [float(number) * UNITS[of] for number, of in found]
+    assert at[1] <= at[0] <= at[2], parts
+    return found
+
+
+def _told(number: str, unit: str, values: np.ndarray) -> bool:
+    digits, _, power = number.partition("e")
+    half = 0.501 * 10.0 ** (int(power or 0) - len(digits.partition(".")[2]))
+    units = {UNITS[unit], 1.0 if unit == "%" else UNITS[unit]}
+    return any(bool((np.abs(np.abs(values) - abs(float(number)) * one) <= half * one).any()) for one in units)
+
+
+def _numbers(content: Any) -> list[float]:
+    """All numbers of a mapping, a list or a table."""
+    if isinstance(content, pd.DataFrame):
+        return [float(each) for each in content.select_dtypes("number").to_numpy().ravel() if np.isfinite(each)]
+    if isinstance(content, dict | list | tuple):
+        return [
+            each for part in (content.values() if isinstance(content, dict) else content) for each in _numbers(part)
+        ]
+    known = isinstance(content, int | float) and not isinstance(content, bool)
+    return [float(content)] if known and np.isfinite(content) else []
+
+
+def once(monkeypatch: Any, path: str) -> None:
     """Let a function of the package compute the same arguments once: commands that differ in form only share it."""
     module, _, name = path.rpartition(".")
-    place, known = importlib.import_module(module), {} if kept is None else kept
+    place, known = importlib.import_module(module), dict[str, Any]()
     real = getattr(place, name)
 
     def shared(*given: Any, **options: Any) -> Any:

@@ -7,6 +7,7 @@ import functools
 import gc
 import os
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -24,6 +25,25 @@ def pytest_configure(config):
         config.option.dist = "loadfile"
 
 
+#: files of commands on the data sets that ship: they ask for the same fits
+OF_COMMANDS = ("tests/cli/test_cli.py", "tests/test_docs.py", "tests/test_examples.py", "tests/test_readme.py")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """The files that ask for the same fits stay in one worker as well."""
+    if config.option.dist != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFitsAndFile(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return "commands" if file in OF_COMMANDS else file
+
+    return ByFitsAndFile(config, log)
+
+
 def pytest_collection_finish(session):
     """What was collected stays to the end: looking through it for waste cost a fourteenth of the processor time."""
     gc.collect()
@@ -37,6 +57,30 @@ def computed_once():
     memory.MOST = 10_000  # of many commands, not of one
     with memory.remembering():
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def data_sets_read_once():
+    """Data sets that ship, and public ones, do not change: what is read of them in one way is kept (``memory``)."""
+    from commands import ROOT, SHARED
+
+    from scalefit.errors import ON_COMMAND_LINE
+    from scalefit.runs.reading import read
+
+    real, folders = read._read, (ROOT / "data", SHARED.resolve())
+
+    def kept(sources, *options):
+        if not all(isinstance(source, str | os.PathLike) for source in sources):
+            return real(sources, *options)
+        places = [Path(source).resolve() for source in sources]
+        if not all(any(place.is_relative_to(folder) for folder in folders) for place in places):
+            return real(sources, *options)
+        told = (*map(str, sources), *map(str, places), repr(options), ON_COMMAND_LINE.get())
+        return memory.once(lambda: real(sources, *options), "read", *told)
+
+    read._read = kept
+    yield
+    read._read = real
 
 
 @pytest.fixture(scope="session", autouse=True)

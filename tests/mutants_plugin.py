@@ -35,13 +35,19 @@ if PLAN.get("record"):
     traced = coverage.Coverage(data_file=None, config_file=False, include=[f"{TREE}/scalefit/*"], messages=False)
     traced.start()
     traced.switch_context("import")
+from scalefit import memory  # noqa: E402 (what it runs on import is recorded)
+
 seconds: dict[str, float] = {}
+files: list[Path] = []  #: the last one whose tests were recorded
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
     if not PLAN.get("record"):
         return (yield)
+    if files[-1:] != [item.path] and (kept := memory._KEPT.get()):
+        kept.clear()  # what tests of other files have computed would hide that those of this one need it
+    files.append(item.path)
     started = time.process_time()
     traced.switch_context(item.nodeid)
     try:
@@ -133,7 +139,7 @@ def shown(fault, items, functions, kept):
     def run(test, item, following):
         used = time.process_time()
         if used - started > fault.get("most", 1e9) or (said["failed"] and not fault.get("all")):
-            return
+            return  # with fewer tests run than reach the line, the fault counts as undecided
         limit = int(used + LIMIT[0] + LIMIT[1] * fault["tests"].get(test, 1.0)) + 1
         resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
         failed.clear()

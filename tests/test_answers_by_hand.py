@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scalefit.answers import alike, as_lines, brief, far_out, grouped, interval, rounded
+from scalefit.answers import alike, as_lines, brief, far_out, grouped, interval, rounded, said
 
 NAN, INF = float("nan"), float("inf")
 
@@ -85,3 +85,8 @@ def test_columns_of_a_table_by_what_they_hold():
     assert as_lines(table[["n"]]) == "   n\n   7\n  10"
     assert as_lines(table[["n"]].set_index(pd.Index(["x", "yy"], name="run"))) == "  run   n\n  x     7\n  yy   10"
     assert as_lines(pd.DataFrame(index=np.arange(3))) == ""
+
+
+def test_what_rounds_to_a_thousand_of_the_largest_unit_is_told_in_it():
+    assert [said(each * 1e12) for each in (998.4, 999.4, 999.5, 1234.5)] == ["998T", "999T", "1000T", "1234T"]
+    assert [said(each) for each in (999.4e6, 999.5e6, 9.995e8)] == ["999M", "1B", "1B"]

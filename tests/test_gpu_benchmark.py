@@ -134,6 +134,42 @@ def test_a_part_that_cannot_be_compiled_is_left_and_each_begins_anew(gpu, tmp_pa
     monkeypatch.setattr(gpu, "packing", lambda _: ways.items())
     for name in ("large", "lr_width", "attention"):
         monkeypatch.setattr(gpu, name, lambda *_: [])
-    assert gpu.measure(gpu.TOY, tmp_path, minutes=1)["parts"] == {}, "tried again by the next call"
+    results = gpu.measure(gpu.TOY, tmp_path, minutes=1)
+    assert results["parts"] == {}
+    assert {failure["error"] for failure in results["failed"].values()} == {"RuntimeError: no compiler here"}
+    assert "in refused" in results["failed"]["packing/compiled/8"]["where"]
     assert told == ["reset", "compile"] * 2
     assert capsys.readouterr().err.count("no compiler here") == 2
+
+
+def test_a_part_that_takes_its_process_along_or_no_end_is_told_and_left(gpu, tmp_path):
+    """With a command that measures "good", dies in "a/bad", hangs in "b/long", and leaves what has failed before."""
+    script = tmp_path / "command.py"
+    script.write_text(
+        "import json, os, pathlib, sys, time\n"
+        "out = pathlib.Path(__file__).parent\n"
+        "kept = out / 'results.json'\n"
+        "results = json.loads(kept.read_text()) if kept.exists() else {}\n"
+        "for part in ('good', 'a/bad', 'b/long'):\n"
+        "    if part in results.get('parts', ()) or part in results.get('failed', ()): continue\n"
+        "    (out / 'now.json').write_text(json.dumps({'part': part}))\n"
+        "    if part == 'a/bad': os._exit(9)\n"
+        "    if part == 'b/long': time.sleep(60)\n"
+        "    results.setdefault('parts', {})[part] = 1\n"
+        "    kept.write_text(json.dumps(results))\n"
+        "(out / 'now.json').unlink(missing_ok=True)\n"
+    )
+    for _ in range(2):  # a later call tries what has failed again
+        gpu.supervise([sys.executable, "-S", str(script)], tmp_path, minutes=1, longest={"b": 0.3})
+        results = gpu.kept(tmp_path)
+        assert results["parts"] == {"good": 1}
+        assert [*results["failed"]] == ["a/bad", "b/long"]
+        assert results["failed"]["a/bad"]["error"] == "its process ended with status 9"
+        assert results["failed"]["b/long"]["error"] == "took more than 0.3 s"
+
+
+def test_all_parts_stop_when_the_time_is_over(gpu, tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu, "GRACE", 0.1)
+    (tmp_path / "results.json").write_text(json.dumps({"parts": {}, "failed": {}}))
+    gpu.supervise([sys.executable, "-S", "-c", "import time; time.sleep(60)"], tmp_path, minutes=0.005)
+    assert gpu.kept(tmp_path) == {"parts": {}, "failed": {}}, "what was not done is no failure"

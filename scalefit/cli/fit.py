@@ -200,6 +200,8 @@ def _answer(
     content = as_dict(result)
     for heavy in ("points", "without", "choices"):
         content.pop(heavy)
+    for row in records(result.table[["low", "high", "state"]]):
+        content["parameters"][row.pop("parameter")] |= row
     if result.choice is not None:
         chosen = content.pop("choice")
         content["automatic"] = {"recommendation": chosen["text"], "laws": chosen["errors"]}

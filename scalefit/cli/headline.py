@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scalefit.answers import interval
+from scalefit.answers import interval, place
 from scalefit.fitting.cautions import how_far
 
 if TYPE_CHECKING:
@@ -20,21 +20,10 @@ def forecasts(fit: Fit, point: pd.DataFrame) -> list[str]:
     names = [name for name in fit.law.columns.values() if name in point.columns]
     lines = []
     for _, row in point.iterrows():
-        where = ", ".join(f"{name} = {_said(float(row[name]))}" for name in names)
+        where = place({name: float(row[name]) for name in names})
         ends = interval((float(row[fit.target]), float(row["low"]), float(row["high"])), ".4g")
         lines.append(f"{fit.target} {ends}{f' at {where}' if where else ''}, {how_far(fit, row)}")
     return [*lines, *bracketed(point)]
-
-
-def _said(value: float) -> str:
-    """A value as it was asked for: whole numbers of up to five digits in full, as widths and depths are.
-
-    >>> _said(2048.0), _said(2e9)
-    ('2048', '2B')
-    """
-    from scalefit.planning.allocation.answer import said
-
-    return f"{value:.0f}" if value < 1e5 and value.is_integer() else said(value)
 
 
 def bracketed(table: pd.DataFrame) -> list[str]:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @options.shared("--initial-loss", show_default="a column of the log, else ln(vocab)")
 @click.option("--measured-only", is_flag=True, help="Fit the drift to the runs alone, without what theory expects.")
 @click.option("--backtest", "back", is_flag=True, help=BACKTEST)
-@options.shared("--draws", default=300)
+@options.shared("--draws", default=1000)
 @options.shared("--seed", "--plot")
 @click.option(
     "--plot-sensitivity",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from scalefit import proxy
 from scalefit.cli import options
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 MOST_SHOWN = 40  #: runs that are printed
 QUESTIONS = "lr-transfer|chinchilla|annealing|encoder-decoder"  #: names of `scalefit.proxy.sweep.designs`
+#: what only some actions take
+TAKEN = {"curves": ["collect"], "save": ["collect"], "sbatch": ["slurm"]}
+TAKEN |= {name: ["run"] for name in ("index", "job", "most", "engine", "gpus", "address")}
+TAKEN |= {name: ["run", "slurm"] for name in ("device", "members", "chunk")}
 SHOWN = ("run", "N", "D", "C", "loss", "val_loss", "status")  #: columns of a collected sweep that are always printed
 
 
@@ -73,6 +78,7 @@ def command(
       scalefit sweep status --out sweep
       scalefit sweep plan --for lr-transfer --core-hours 0.5 --out transfer
     """
+    _refuse_others(action, chosen["engine"])
     if (question or core_hours or settings) and (grid or action != "plan"):
         raise InputError("--for, --core-hours and --set plan a grid of their own", todo="leave them out")
     if question or core_hours or settings:
@@ -91,10 +97,24 @@ def command(
     return _table(_run(out, chosen) if action == "run" else proxy.sweep_status(out))
 
 
+def _refuse_others(action: str, engine: str) -> None:
+    """Raise InputError for an option of another action, which would do nothing."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        given = context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+        if given and action not in TAKEN.get(str(option.name), [action]):
+            what = f"{option.opts[0]} is of {' and '.join(TAKEN[str(option.name)])}"
+            raise InputError(what, where=f"sweep {action}", todo="leave it out")
+        if given and engine != "ray" and option.name in ("gpus", "address"):
+            what = f"{option.opts[0]} without --engine ray"
+            raise InputError(what, where="sweep run", todo="add that, or leave it out")
+
+
 def _plan(grid: str, out: str) -> Answer:
     read_toml(grid)
     jobs = proxy.plan_sweep(grid, out)
-    return Answer([f"{len(jobs)} runs planned in {out}; next: scalefit sweep run --out {out}"], {"jobs": len(jobs)})
+    count = "1 run" if len(jobs) == 1 else f"{len(jobs)} runs"
+    return Answer([f"{count} planned in {out}; next: scalefit sweep run --out {out}"], {"jobs": len(jobs)})
 
 
 def _design(question: str | None, core_hours: float | None, settings: tuple[str, ...], out: str) -> Answer:

@@ -87,17 +87,20 @@ def read_toml(path: str) -> dict[str, Any]:
 
 
 def plain(text: str) -> Any:
-    """A value as TOML would read it; a bare word is text.
+    """A value as TOML would read it, or a number as people write it; a bare word is text.
 
-    >>> plain("3"), plain("true"), plain("mup")
-    (3, True, 'mup')
+    >>> plain("3"), plain(".5"), plain("true"), plain("mup")
+    (3, 0.5, True, 'mup')
     """
     import tomllib
 
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
+    for written in (text, f"0{text}", f"{text}0"):  # .5 and 5. are no numbers to TOML
+        try:
+            return tomllib.loads(f"value = {written}")["value"]
+        except tomllib.TOMLDecodeError:
+            if "." not in (text[:1], text[-1:]):
+                break
+    return text
 
 
 def progress() -> Any:

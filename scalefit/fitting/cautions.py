@@ -19,7 +19,7 @@ from scalefit.fitting.recipe import another_recipe, asked_recipe, off_the_line
 from scalefit.numerics import FloatArray
 from scalefit.rows.asked import own_point, scales_asked, takes
 from scalefit.uncertainty.calibration import Calibration
-from scalefit.uncertainty.unlike import unlike
+from scalefit.uncertainty.unlike import LENGTH, unshown
 
 if TYPE_CHECKING:
     from scalefit.fitting.result import Fit
@@ -38,7 +38,7 @@ def cautions(fit: Fit, data: Data, *, schedule: Plan, at: Point) -> tuple[Check,
     recipe += off_the_line(fit.law, fit.recipe, scales)
     with np.errstate(all="ignore"):  # a fit of damaged logs can be steep beyond all numbers
         found = without_image(fit.law, fit.parameters, asked.variables)
-        found += [*far_beyond(fit, asked.variables), *recipe, *another_schedule(fit, asked)]
+        found += [*far_beyond(fit, asked.variables), *recipe, *another_schedule(fit, asked.states)]
         if whole.choice is None or not whole.choice.mixes:
             found += too_wide(fit, asked)
         elif asked.states is None:
@@ -115,24 +115,36 @@ def _says_nothing(fit: Fit, value: float, width: float, of: str, todo: str) -> l
     return [Check("wide-interval", f"no interval worth having: {why}; {todo}")]
 
 
-def another_schedule(fit: Fit, asked: Asked) -> list[Check]:
-    """A warning where the learning rate falls in a way that no fitted run has shown.
+def another_schedule(fit: Fit, states: FloatArray | None, seen: FloatArray | None = None) -> list[Check]:
+    """A warning where the learning rate falls in a way that no fitted run has shown, nor the run itself so far.
 
-    Peaks are compared by ``another-recipe``.
+    ``states`` of the schedule, and those that a run in progress has ``seen``. Peaks are compared by ``another-recipe``.
+    Where the fit kept no schedules, as earlier versions did, a run in progress is compared with itself alone.
     """
-    calibration = fit.intervals.calibration if fit.intervals else None
-    if asked.states is None or not isinstance(calibration, Calibration) or not calibration.states:
+    fitted = _shown(fit)
+    known = fitted if seen is None else np.vstack([fitted, seen[:, : fitted.shape[1]]])
+    if states is None or not len(known):
         return []
-    shapes = np.array(calibration.states)[:, :3], asked.states[:, :3]
-    far = unlike(shapes[1], shapes[0])
+    far = unshown(states, known)
     row = int(np.argmax(far))
     if far[row] <= ANOTHER:
         return []
-    near = shapes[0][int(np.argmin(np.sum((shapes[0] - shapes[1][row]) ** 2, axis=1)))]
-    text = "the learning rate falls in a way that no fitted run has shown: "
-    text += f"here it {_falls(shapes[1][row])}, in the most similar fitted run it {_falls(near)}"
+    shape, steps = states[row, :3], float(states[row, LENGTH])
+    near = known[int(np.argmin(np.sum((known[:, :3] - shape) ** 2, axis=1)))]
+    text = f"the learning rate falls in a way that no fitted run has shown: here it {_falls(shape)}, "
+    text += f"in the most similar {'fitted run' if len(fitted) else 'part so far'} it {_falls(near[:3])}"
+    if len(near) > LENGTH and _falls(near[:3]) == _falls(shape):
+        text += f", in {10 ** near[LENGTH]:.3g} steps and not in {10**steps:.3g}"
     todo = "the interval is wider for that; a short run with such a schedule would test it"
     return [Check("another-schedule", f"{text}; {todo}")]
+
+
+def _shown(fit: Fit) -> FloatArray:
+    """The states of the fitted schedules, (n, 5); those of a fit without intervals are kept with its points."""
+    calibration = fit.intervals.calibration if fit.intervals else None
+    kept = calibration.states if isinstance(calibration, Calibration) else ()
+    kept = kept or fit.points.states or ()
+    return np.array(kept) if kept else np.empty((0, LENGTH + 1))
 
 
 def _falls(state: FloatArray) -> str:

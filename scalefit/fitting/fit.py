@@ -37,6 +37,7 @@ from scalefit.status_line import tell
 from scalefit.uncertainty.bootstrap import Method
 from scalefit.uncertainty.intervals import Resampling, make_intervals
 from scalefit.uncertainty.levels import Levels
+from scalefit.uncertainty.unlike import kept_states, states_of
 
 MOST_POINTS = 2000  #: fitted rows that a fit keeps, also when it is saved
 
@@ -229,4 +230,5 @@ def _points(law: Law, rows: Rows) -> Points:
         values=tuple(rows.values[keep].tolist()),
         area=None if clock is None else tuple(clock.area.tolist()),
         fall=None if clock is None else tuple(clock.fall.tolist()),
+        states=None if clock is None or step is None else kept_states(states_of(rows.paths, names, step)),
     )

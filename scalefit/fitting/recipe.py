@@ -90,7 +90,7 @@ def off_the_line(law: Law, recipe: Mapping[str, tuple[Any, ...]], asked: pd.Data
     if not off[row] > SHAPE:
         return []
     (x, other), middle = names, float(np.sqrt(low * high))
-    power = f" {x}^{slope:.2g}" if abs(slope) > STILL else ""
+    power = f" {x}^{slope:.2g}".removesuffix("^1") if abs(slope) > STILL else ""
     text = f"in all fitted runs {other} = {middle:.3g}{power}, and {x} = {table[x].iloc[row]:.3g}, {other} = "
     text += f"{table[other].iloc[row]:.3g} leaves that by a factor of {off[row]:.2g}: these runs do not tell the two "
     return [Check("tied-scales", f"{text}apart, and no interval holds there; add a run of another {other}")]

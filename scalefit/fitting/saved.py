@@ -134,13 +134,7 @@ def _from_dict(content: dict[str, Any], law: str | Law | type[Law] | None) -> Fi
         notes=tuple(content["notes"]),
         doubts=tuple(content.get("doubts", ())),
         origin=tuple(content["data"]),
-        points=Points(
-            tuple(points["runs"]),
-            None if points["steps"] is None else tuple(points["steps"]),
-            {name: tuple(values) for name, values in points["variables"].items()},
-            tuple(points["values"]),
-            *(None if points.get(name) is None else tuple(points[name]) for name in ("area", "fall")),
-        ),
+        points=_points(points),
         intervals=from_dict(content["intervals"]) if content.get("intervals") else None,
         choice=_choice(content["choice"], known) if content.get("choice") else None,
         biases=tuple(Bias(**each) for each in _biases(content)),
@@ -173,3 +167,17 @@ def _choice(content: dict[str, Any], first: Law) -> Choice:
             if not (possible and each.parameters.keys() == law.parameters.keys() and finite and each.share > 0):
                 raise ValueError("impossible forms")
     return Choice(weights, content["text"], content["tested"], content["errors"], content["refused"], others, forms)
+
+
+def _points(kept: dict[str, Any]) -> Points:
+    """The fitted rows that a saved fit holds; curves alone have steps and schedules."""
+    area, fall, steps = (None if kept.get(name) is None else tuple(kept[name]) for name in ("area", "fall", "steps"))
+    return Points(
+        runs=tuple(kept["runs"]),
+        steps=steps,
+        variables={name: tuple(values) for name, values in kept["variables"].items()},
+        values=tuple(kept["values"]),
+        area=area,
+        fall=fall,
+        states=None if kept.get("states") is None else tuple(map(tuple, kept["states"])),
+    )

@@ -16,12 +16,12 @@ import numpy as np
 
 from scalefit.numerics import FloatArray
 from scalefit.rows.streams import Curve, Stream
-from scalefit.solver.between import Between
-from scalefit.solver.condensed import condense_rows
 from scalefit.solver.derivatives import Local, curvatures, measure
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.objective import Objective
 from scalefit.solver.steps import newton_step
+from scalefit.solver.sums.between import Between
+from scalefit.solver.sums.condensed import condense_rows
 
 PASSES = 12
 SETTLED = 1e-9  #: a fit has settled when a further pass would lower the objective by less than this share

@@ -119,7 +119,8 @@ def origin_of_intervals(fit: Fit) -> list[str]:
     calibration = fit.intervals.calibration
     if calibration is None:
         return [f"{drawn}, as if the law were true: not calibrated by a back-test", *side]
-    seen = f"{calibration.points} held-out predictions from {counted(calibration.folds, 'refit')} to the other runs"
+    seen = counted(calibration.points, "held-out prediction")
+    seen += f" from {counted(calibration.folds, 'refit')} to the other runs"
     if calibration.calibrated:
         return [drawn, f"{_allowed(calibration)} (back-test: {seen})", *side]
     why = f"a back-test gave only {seen}" if calibration.folds else "these runs allow no back-test"

@@ -81,7 +81,7 @@ class Scale:
         """The number of back-tested forecasts."""
         return round(self.weight - self.prior)
 
-    def half(self, variance: FloatArray, noise: float, level: float) -> FloatArray:
+    def half(self, variance: FloatArray, noise: FloatArray | float, level: float) -> FloatArray:
         """Half the width of the central ``level`` interval: Student's t for the number of forecasts."""
         return np.asarray(student(level, self.weight) * np.sqrt(self.square * variance + noise**2))
 
@@ -107,3 +107,10 @@ def scale_from(runs: Sequence[Sequence[float]], prior: float = PRIOR_FORECASTS) 
     weight = prior + len(runs)
     total = sum(float(np.mean(np.minimum(squares, most))) for squares in runs)
     return Scale((prior + total) / weight, weight, prior)
+
+
+def one_ahead(clock: Clock, residual: FloatArray, first: int) -> float:
+    """Back-test of a run's last row from its first ones, as :func:`squared`."""
+    noise = white_noise(residual[:first])
+    mean, variance = ahead(clock.take(slice(0, first)), residual[:first], clock.take(slice(-1, None)), noise)
+    return squared(float(residual[-1] - mean[0]), float(variance[0]), noise)

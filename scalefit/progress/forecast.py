@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 from scalefit.answers import Shown
 from scalefit.diagnosis.checks import Check
 from scalefit.errors import InputError
+from scalefit.fitting.cautions import another_schedule
 from scalefit.fitting.recipe import another_recipe
 from scalefit.fitting.result import Fit
 from scalefit.notices import Line, doubted
 from scalefit.numerics import FloatArray
-from scalefit.progress.drift import PRIOR_FORECASTS, Scale, ahead, scale_from, squared, white_noise
-from scalefit.progress.own_curve import EPOCHS, bounds, fallen, own_curve
+from scalefit.progress.drift import PRIOR_FORECASTS, Scale, ahead, one_ahead, scale_from, squared, white_noise
+from scalefit.progress.own_curve import EPOCHS, HALF, bounds, fallen, new_fall, own_curve
 from scalefit.progress.partial_run import FEWEST, PartialRun, read_partial
 from scalefit.runs import Runs
 from scalefit.runs.trajectory import Clock
 from scalefit.schedules import Schedule
+from scalefit.uncertainty.calibration import Calibration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 CUTS = (0.2, 0.4, 0.6, 0.8, 0.9)  #: shares of the fitted runs from which their ends are forecast in back-tests
 PARTS = (0.4, 0.55, 0.7, 0.85)  #: shares of the run's own rows from which its present loss is forecast in back-tests
 OWN_PRIOR = 6.0  #: number of forecasts that the prior k = 1 is worth where a run is its only back-test
-HALF = 0.5  #: share of the learning rate's fall that must be over without a fit of other runs
 AHEAD = 40  #: steps at which the curve ahead is forecast
 LOST = "no forecast of a run that has diverged; if it continues like this: "
 EARLIER = 12  #: forecasts in the history
@@ -150,7 +151,7 @@ class _Ahead:
     steps: NDArray[np.int64]
     mean: FloatArray
     variance: FloatArray
-    noise: float
+    noise: FloatArray | float
     scale: Scale
     least: float = 0.0  #: no loss lies below it, if the mean does not
     most: float = np.inf  #: and none above this
@@ -177,15 +178,26 @@ class _Family:
         """The forecast that the first ``count`` rows allow."""
         clock, residual = self.clock.take(slice(0, count)), self.residual[:count]
         noise = white_noise(residual)
-        own = [[_one_ahead(clock, residual, round(share * count))] for share in PARTS if share * count >= FEWEST]
+        own = [[one_ahead(clock, residual, round(share * count))] for share in PARTS if share * count >= FEWEST]
         strays = bool(own) and np.mean(own) > scale_from(self.others).square  # a calm start promises no calm end
         moved, variance = ahead(clock, residual, self.part.clock(steps), noise)
         mean = self.part.law_at(self.fit, steps) * np.exp(moved)
-        return _Ahead(steps, mean, variance, noise, scale_from([*self.others, *own] if strays else self.others))
+        beside = np.hypot(noise, self._of_schedule(count, steps, mean))
+        return _Ahead(steps, mean, variance, beside, scale_from([*self.others, *own] if strays else self.others))
+
+    def _of_schedule(self, count: int, steps: NDArray[np.int64], mean: FloatArray) -> FloatArray | float:
+        """What the law may miss of the rest of the schedule, relative: the walk knows the fitted ones only."""
+        calibration = self.fit.intervals.calibration if self.fit.intervals else None
+        if not isinstance(calibration, Calibration):
+            return 0.0
+        missed = calibration.missed_ahead(self.part.states(steps), self.part.states(self.part.steps[:count]))
+        return missed if self.fit.settings.residuals == "log" else missed / mean
 
     def warnings(self) -> list[Check]:
         """Reasons against using this fit for this run."""
         found = another_recipe(self.fit.law, self.fit.recipe, self.part.recipe())
+        rest = np.arange(self.part.step + 1, self.part.plan.steps + 1)
+        found += another_schedule(self.fit, self.part.states(rest), self.part.states(self.part.steps))
         off = float(np.median(self.residual[-max(3, self.part.count // 10) :]))
         if abs(off) > max(OFF, TIMES_OFF * self.usual) and not self.part.lost:
             side = "above" if off > 0 else "below"
@@ -237,21 +249,18 @@ class _Alone:
         )
 
     def warnings(self) -> list[Check]:
-        """None: what one run cannot tell is refused."""
-        return []
+        """A warning of a decay ahead that the run has not shown; what it cannot tell at all is refused."""
+        begins = new_fall(self.part.plan, self.part.step)
+        if not begins:
+            return []
+        text = f"after step {begins} the learning rate falls in a way that this run has not shown"
+        return [Check("another-schedule", f"{text}; fit other runs with such a decay, or wait for half of it")]
 
 
 def _percent(share: float) -> str:
     """A share in percent with two digits, never as a power of ten."""
     size = 100 * abs(share)
     return f"{size:.2g}" if size < 99.5 else f"{size:.0f}"
-
-
-def _one_ahead(clock: Clock, residual: FloatArray, first: int) -> float:
-    """Back-test of a run's last row from its first ones, as :func:`scalefit.progress.drift.squared`."""
-    noise = white_noise(residual[:first])
-    mean, variance = ahead(clock.take(slice(0, first)), residual[:first], clock.take(slice(-1, None)), noise)
-    return squared(float(residual[-1] - mean[0]), float(variance[0]), noise)
 
 
 def _forecasts_of_fitted(fit: Fit) -> tuple[list[list[float]], float]:
@@ -272,7 +281,7 @@ def _forecasts_of_fitted(fit: Fit) -> tuple[list[list[float]], float]:
         residual = np.log(values[rows] / law)
         own, last = clock.take(rows), steps[rows][-1]
         firsts = [int(np.sum(steps[rows] <= cut * last)) for cut in CUTS]
-        squares = [_one_ahead(own, residual, first) for first in firsts if FEWEST <= first < len(rows)]
+        squares = [one_ahead(own, residual, first) for first in firsts if FEWEST <= first < len(rows)]
         if squares:
             found.append(squares)
             offsets.append(abs(float(np.median(residual))))

@@ -36,6 +36,10 @@ EARLY, ENOUGH = 0.05, 12  #: share of the epochs so far that do not enter, where
 LEAST = 1e-3  #: of the present loss: the smallest mean that is taken for one
 FURTHER = 2.0  #: times the logarithm of the fall so far by which a run may still fall
 MOST_NOISES = 2.0  #: standard deviations of noise and walk by which a run may end above its present loss
+HALF = 0.5  #: share of a fall that must be over for the run to have shown it
+JOINED = 0.03  #: share of the steps at a constant rate that do not part a fall in two
+SMALL = 0.05  #: falls by less of the peak decide nothing
+TIMES = 2.0  #: how many times as long, as large or as steep as another a fall may be and be alike
 LAST = 5  #: rows whose median is the present loss
 
 
@@ -117,3 +121,39 @@ def fallen(plan: Schedule, step: int) -> float:
     if whole <= 1e-3 * peak:
         return 1.0
     return max(0.0, peak - float(lr[max(step, plan.warmup)])) / whole
+
+
+def new_fall(plan: Schedule, step: int) -> int:
+    """The step after which the rate falls as it has not fallen up to ``step``; 0 without such a fall.
+
+    A fall under way is known once half of it is over, unless it becomes steeper; one that is still to come, by an
+    earlier one half to twice as long and at least half as large.
+
+    >>> from scalefit.schedules import parse_schedule
+    >>> twice = parse_schedule("multi_step:peak_lr=1e-3,steps=100,at=50/80,factor=0.1")
+    >>> new_fall(twice, 40), new_fall(twice, 60)
+    (49, 0)
+    """
+    lr = plan.per_step() / float(plan.per_step().max())
+    down = np.flatnonzero(np.diff(lr) < 0)
+    down = down[down >= plan.warmup]
+    known: list[tuple[int, float]] = []
+    for part in np.split(down, np.flatnonzero(np.diff(down) > JOINED * plan.steps) + 1):
+        if not len(part):
+            continue
+        first, last = int(part[0]), int(part[-1]) + 1
+        size, so_far = float(lr[first] - lr[last]), float(lr[first] - lr[min(max(step, first), last)])
+        if last > step and size - so_far > SMALL:
+            alike = any(of / TIMES <= last - first <= of * TIMES and large * TIMES >= size for of, large in known)
+            steep = first < step and (lr[step] - lr[last]) / (last - step) > TIMES * _steepest(lr[first : step + 1])
+            if not (so_far >= HALF * size and not steep) and not alike:
+                return max(first, step)
+        if so_far > 0:
+            known.append((min(last, max(step, first)) - first, so_far))
+    return 0
+
+
+def _steepest(lr: FloatArray) -> float:
+    """The fall a step over the steepest fifth of some steps."""
+    long = max(1, len(lr) // 5)
+    return float(np.max(lr[:-long] - lr[long:])) / long

@@ -19,6 +19,7 @@ from scalefit.runs import Runs, runs_of
 from scalefit.runs.divergence import Divergence, divergence
 from scalefit.runs.trajectory import Clock
 from scalefit.schedules import Schedule, parse_schedule
+from scalefit.uncertainty.unlike import states_at
 
 FEWEST = 8  #: fewest rows after warmup for a forecast
 WRITTEN, MOSTLY = 1e-4, 0.9  #: two runs are the same if their losses agree this well in this share of shared rows
@@ -54,6 +55,10 @@ class PartialRun:
     def clock(self, steps: NDArray[np.int64]) -> Clock:
         """The clocks of :mod:`scalefit.progress.drift` at some steps."""
         return Clock.of(self.plan.per_step(), self.plan.warmup, steps)
+
+    def states(self, steps: NDArray[np.int64]) -> FloatArray:
+        """The states (n, 5) of its schedule at some steps, see :mod:`scalefit.uncertainty.unlike`."""
+        return states_at(self.plan.per_step(), self.plan.warmup, steps)
 
     def law_at(self, fit: Fit, steps: NDArray[np.int64]) -> FloatArray:
         """The fitted law's loss at some steps of this run."""

@@ -229,7 +229,7 @@ def _lost(
     initial_loss: float | None,
     share: float = LAST,
 ) -> str:
-    """Why the run has diverged by its last rows, a share of all, or "": isolated and few low rows do not decide it."""
+    """Why the run has diverged, by the last rows (this share of all), or "": lone and a few low ones do not count."""
     step, loss = step[~lone], loss[~lone]
     finite = np.isfinite(loss)
     known = _untrained(step, loss, initial_loss)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from scalefit.errors import InputError, all_of
 from scalefit.numerics import suggestion
-from scalefit.proxy.limits import LARGEST, refuse_impossible
+from scalefit.proxy.limits import BUILT_IN, LARGEST, nested, refuse_impossible
 from scalefit.proxy.models.parametrization import Factors, Parametrization, at, parametrization
 from scalefit.proxy.models.shapes import refuse_groups, refuse_heads, refuse_pair, refuse_parts
 from scalefit.schedules import SHAPES, Schedule, parse_schedule
@@ -152,15 +152,15 @@ class Config:
 
     @classmethod
     def read(cls, values: Mapping[str, Any], where: str = "configuration") -> Config:
-        """From a dictionary or TOML table. Raises InputError for an unknown key (with the nearest known one) and for
-        a value of the wrong type.
+        """From a dictionary or TOML table, in which "val.a" is a key inside val. Raises InputError for an unknown key
+        (with the nearest known one) and for a value of the wrong type.
 
         >>> Config.read({"d_modle": 64})
         Traceback (most recent call last):
         ...
         scalefit.errors.InputError: configuration: unknown key 'd_modle'; did you mean 'd_model'?
         """
-        defaults = BASE.__dict__
+        defaults, values = BASE.__dict__, nested(values)
 
         def check(entry: tuple[str, Any]) -> None:
             key, value = entry
@@ -217,6 +217,8 @@ class Config:
         self.lr_schedule()
         if self.model not in TASKS:
             raise InputError(f"no model {self.model!r}", todo=suggestion(self.model, TASKS))
+        if not self.mixture:
+            self._refuse_task(BUILT_IN.get(self.data.partition(":")[0], TASKS[self.model]))
         if self.model != "mlp":
             refuse_heads(self.d_model, self.d_head, self.kv_group)
             refuse_parts(self.norm, self.norm_type, self.activation, self.experts, self.experts_per_token)
@@ -229,6 +231,11 @@ class Config:
         refuse_groups(widths[:1] if self.model == "mlp" else widths, self.weight_group)
         if self.optimizer != BASE.optimizer and find_spec("torch"):
             self.factors()
+
+    def _refuse_task(self, task: str) -> None:
+        if task != TASKS[self.model]:
+            what = f"model {self.model!r} is for {TASKS[self.model]}, data {self.data!r} is for {task}"
+            raise InputError(what, todo="change model or data")
 
     def factors(self, table: Parametrization | None = None) -> Factors:
         """The parametrisation's factors at this size; ``table`` replaces the parametrisation."""
@@ -253,11 +260,7 @@ class Config:
         from scalefit.proxy.models.model import Decoder
 
         self.refuse_unbuildable()
-        if source.task != TASKS[self.model]:
-            raise InputError(
-                f"model {self.model!r} is for {TASKS[self.model]}, data {self.data!r} is for {source.task}",
-                todo="change model or data",
-            )
+        self._refuse_task(source.task)
         table = table or self.factors()
         if self.model == "mlp":
             return MLP(source.inputs, source.vocab, self.d_model, self.n_layer, table, self.zero_readout)

@@ -33,8 +33,8 @@ class Finished:
         self.path, folder = path, RunFolder(Path(path))
         found = folder.facts()
         if folder.status() not in DONE or not isinstance(found.get("config"), dict):
-            todo = "give the folder of a finished run"
-            raise InputError(f"the {self.role} is {folder.status()}", where=path, todo=todo)
+            lies = f"the {self.role} is {folder.status()}" if Path(path).is_dir() else f"there is no {self.role}"
+            raise InputError(lies, where=path, todo="give the folder of a finished run")
         config = self.config = Config.read(found["config"], f"{path}/run.json")
         if found["vocab"] != source.vocab:
             what = f"a {config.model} of {found['vocab']} symbols cannot be the {self.role} of one of {source.vocab}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -23,6 +23,44 @@ LEAST |= dict.fromkeys(("weight_bits", "weight_group", "distill", "spike_example
 MOST = {"spike_share": 1, "distill": 1, "weight_bits": 24}
 #: keys that an MLP does not know
 NOT_OF_MLP = ("kv_group", "biases", "dropout", "experts", "zero_query", "teacher", "tokenizer")
+#: what built-in data teach
+BUILT_IN = dict.fromkeys(("stdlib", "pydoc", "zipf-markov"), "language")
+BUILT_IN |= {"sparse-parity": "classification", "translation": "translation", "postfix": "translation"}
+#: keys that count only in some configurations: in which others they do nothing, and which these are
+IDLE: dict[tuple[str, ...], tuple[str, Callable[[Mapping[str, Any]], bool]]] = {
+    ("distill", "temperature"): ("without a teacher", lambda values: not values["teacher"]),
+    ("spike_size", "spike_share"): ("without spike_every", lambda values: not values["spike_every"]),
+    ("balance",): ("without experts", lambda values: values["experts"] == 1),
+    ("sources",): ("without a mixture", lambda values: not values["mixture"]),
+    ("data",): ("beside a mixture", lambda values: bool(values["mixture"])),
+    ("n_encoder_layer", "encoder_width", "encoder_ff"): (
+        "but in model 'encoder-decoder'",
+        lambda values: values["model"] != "encoder-decoder",
+    ),
+}
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys with a dot as keys of a table inside.
+
+    >>> nested({"val": {"a": "pydoc"}, "val.b": "stdlib"})
+    {'val': {'a': 'pydoc', 'b': 'stdlib'}}
+    """
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        outer, dot, inner = key.partition(".")
+        table = found.get(outer, {})
+        found[outer] = value if not dot else {**table, inner: value} if isinstance(table, Mapping) else {inner: value}
+    return found
+
+
+def refuse_idle(runs: Sequence[Mapping[str, Any]], defaults: Mapping[str, Any]) -> None:
+    """Raise InputError for a key that somebody set and that changes none of these runs."""
+    for keys, (where, idle) in IDLE.items():
+        for key in keys:
+            own = [values for values in runs if values[key] != defaults[key]]
+            if own and all(map(idle, own)):
+                raise InputError(f"{key} does nothing {where}", todo="leave it out")
 
 
 def refuse_impossible(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:

@@ -21,11 +21,12 @@ import torch
 from torch import Tensor
 
 from scalefit.errors import InputError, ScalefitError
-from scalefit.proxy.config import Config
+from scalefit.proxy.config import BASE, Config
 from scalefit.proxy.curvature import measure
 from scalefit.proxy.data_parallel import Peers, joined
 from scalefit.proxy.ensemble import Ensemble
 from scalefit.proxy.facts import facts
+from scalefit.proxy.limits import refuse_idle
 from scalefit.proxy.models import weights
 from scalefit.proxy.probes import Probe
 from scalefit.proxy.run_folder import DONE, RunFolder
@@ -46,6 +47,7 @@ def train(config: Config, out: str | Path = "runs", progress: Progress | None = 
     Raises InputError for a configuration that cannot be trained, ScalefitError when the folder cannot be written,
     Stopped after SIGTERM or SIGINT.
     """
+    refuse_idle([config.as_dict()], BASE.as_dict())
     with joined(config.device) as peers:
         if peers is None or peers.rank == 0:
             return train_members([config], out, progress, peers=peers)[0]

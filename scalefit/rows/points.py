@@ -24,6 +24,7 @@ class Points:
     values: tuple[float, ...]
     area: tuple[float, ...] | None = None  #: for curves: logarithm of the area under the learning rate so far
     fall: tuple[float, ...] | None = None  #: for curves: summed changes of the learning rate so far, over its peak
+    states: tuple[tuple[float, ...], ...] | None = None  #: for curves: some states of the schedules
 
     def hold(self, variables: Mapping[str, FloatArray], values: FloatArray) -> NDArray[np.bool_]:
         """Which of these rows (n,) are among the kept ones: the same variables and the same measured value."""

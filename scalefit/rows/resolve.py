@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
-from scalefit.errors import InputError
+from scalefit.errors import InputError, listed
 from scalefit.escaping import quoted
 from scalefit.laws import Law
 from scalefit.laws.formula import FormulaLaw
 from scalefit.runs import Runs
+from scalefit.runs.columns import COLUMNS
+from scalefit.runs.matching import canonical
 from scalefit.runs.table import DERIVED
 
 SCALES = ("N", "D", "C", "x", "step", "tokens")
@@ -21,7 +23,9 @@ def resolve(law: Law, runs: Runs) -> Law:
     Raises InputError if several columns, or none, can be x.
     """
     if isinstance(law, FormulaLaw):
-        return _in_read_names(law, runs).with_columns(_column_names(runs))
+        law = _in_read_names(law, runs)
+        _refuse_absent(law, runs)
+        return law.with_columns(_column_names(runs))
     over = law.options.get("over")
     if "x" not in law.variables or over:
         read = runs.column(str(over)) if over else over
@@ -58,6 +62,16 @@ def _in_read_names(law: FormulaLaw, runs: Runs) -> FormulaLaw:
     read_law = law.rewritten(text, [runs.column(name) for name in law.named])
     read_law.target = target  # type: ignore[misc]
     return read_law
+
+
+def _refuse_absent(law: FormulaLaw, runs: Runs) -> None:
+    """Refuse a word for a column that these runs do not have: as a free parameter it would be fitted in silence."""
+    for name in () if law.named else law.parameters:
+        if canonical(name) != name and canonical(name) in COLUMNS:
+            what = f"{name} is a column of run logs ({canonical(name)}), and these runs have none"
+            columns = listed(_others_that_vary(law, runs), 9)
+            todo = f"use one of their columns, {columns}, or give the parameter another name"
+            raise InputError(what, where=f'formula "{law.expression.text}"', todo=todo)
 
 
 def _others_that_vary(law: Law, runs: Runs) -> list[str]:

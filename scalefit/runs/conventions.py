@@ -22,6 +22,7 @@ BASE = re.compile(r"(?:^|[^a-z])base[\W_]*(2|10)(?!\d)")  #: of the logarithm in
 SAME_SIZE = 0.03  #: log ratio within which two parameter counts agree
 LEAST_PART = 0.1  #: share of the rows that must follow a convention for it to count
 NATS_PER_BIT = float(np.log(2.0))
+ROUNDED_LOG = 0.01  #: by which the logarithm of a printed perplexity differs from the loss
 AGREES = 1e-3  #: relative error within which a loss is the logarithm of a perplexity
 #: columns whose values, where they differ, make losses incomparable; and what they hold
 STICKS = {
@@ -157,8 +158,9 @@ def _named(table: pd.DataFrame, marked: np.ndarray) -> str:
     return listed(table["run"].to_numpy()[marked] if "run" in table.columns else np.flatnonzero(marked))
 
 
-def in_nats(loss: np.ndarray, source: str) -> tuple[np.ndarray, float, str] | None:
-    """A loss (n,) in nats, the factor (NaN: no factor) and how, where its column is a perplexity or counts bits.
+def in_nats(loss: np.ndarray, source: str, beside: pd.DataFrame | None = None) -> tuple[np.ndarray, float, str] | None:
+    """A loss (n,) in nats, the factor (NaN: no factor) and how, where its column is a perplexity or counts bits, by its
+    name or by the perplexities beside it.
 
     >>> in_nats(np.array([1.0]), "val_ppl")[0].tolist(), in_nats(np.array([1.0]), "loss")
     ([0.0], None)
@@ -174,7 +176,33 @@ def in_nats(loss: np.ndarray, source: str) -> tuple[np.ndarray, float, str] | No
     if set(re.split(r"[^a-z0-9]+", source.lower())) & BIT_WORDS:
         how = f"loss is the column '{source}' times ln 2: from bits to nats (per byte, if it counts bytes)"
         return loss * NATS_PER_BIT, NATS_PER_BIT, how
+    if beside is not None and (why := bits_by_perplexity(loss, source, beside)):
+        return loss * NATS_PER_BIT, NATS_PER_BIT, f"loss is the column '{source}' times ln 2, from bits to nats: {why}"
     return None
+
+
+def bits_by_perplexity(loss: np.ndarray, source: str, frame: pd.DataFrame) -> str:
+    """Why a loss (n,) is in bits: the column of perplexities beside it is 2 to the power of it, or of the likelihood
+    (`nll_loss`) that was logged with it, as fairseq does; "" where it is not known to be.
+
+    >>> bits_by_perplexity(np.array([3.0, 2.0]), "valid_loss", pd.DataFrame({"valid_ppl": [8.0, 4.0]}))
+    "the perplexities in 'valid_ppl' are 2 to the power of 'valid_loss'"
+    >>> bits_by_perplexity(np.array([3.0]), "loss", pd.DataFrame({"ppl": [20.09]}))
+    ''
+    """
+    before = re.sub(r"(?:nll[_/ ]?)?loss$", "", source.lower())
+    named = {normalised(str(column)): str(column) for column in frame.columns}
+    column = next((named[before + name] for name in ("ppl", "perplexity") if before + name in named), None)
+    if column is None:
+        return ""
+    likelihood = named.get(f"{before}nll_loss")
+    told = [(source, loss)] + ([(likelihood, _numbers(frame, likelihood))] if likelihood else [])
+    logs = np.log(np.where(_numbers(frame, column) > 1, _numbers(frame, column), np.nan))
+    for name, values in told:
+        known = np.isfinite(logs) & np.isfinite(values)
+        if known.any() and float(np.median(np.abs(logs - values * NATS_PER_BIT)[known])) < ROUNDED_LOG:
+            return f"the perplexities in '{column}' are 2 to the power of '{name}'"
+    return ""
 
 
 def in_other_units(name: str) -> bool:

@@ -149,20 +149,17 @@ def following(table: pd.DataFrame, cell: pd.Series, meant: set[str], lr: pd.Seri
 
 def moving(table: pd.DataFrame, over: str, arms: str) -> tuple[str, ...]:
     """Notes on settings that differ between sizes, so that their effect cannot be separated from that of the size."""
-    notes, along = [], []
-    for name in map(str, table.columns):
-        if name in (over, arms, "parametrization") or not (name in FOLLOW or is_setting(name, table[name])):
-            continue
-        if _as_text(table[name]).nunique() < 2:
-            continue
-        if name in FOLLOW:
-            along += [name] if name in ("D", "steps") else []
-        else:
-            notes.append(f"{name} changes with {over} ({_values(in_order(table[name]))}): {MIXED}")
-    if along:
-        verb = "change" if len(along) > 1 else "changes"
-        notes.append(f"{' and '.join(along)} {verb} with {over}: the law holds only if it keeps doing so")
-    return tuple(notes)
+    names = [name for name in map(str, table.columns) if name not in (over, arms, "parametrization", *FOLLOW)]
+    names = [name for name in names if is_setting(name, table[name]) and _as_text(table[name]).nunique() > 1]
+    return tuple(f"{name} changes with {over} ({_values(in_order(table[name]))}): {MIXED}" for name in names)
+
+
+def growing(table: pd.DataFrame, over: str) -> tuple[str, ...]:
+    """A note on the amount of training where it differs between sizes."""
+    names = [name for name in map(str, table.columns) if name in ("D", "steps") and name != over]
+    along = [name for name in names if _as_text(table[name]).nunique() > 1]
+    verb = "change" if len(along) > 1 else "changes"
+    return (f"{' and '.join(along)} {verb} with {over}: the law holds only if it keeps doing so",) * bool(along)
 
 
 def shared(table: pd.DataFrame, over: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ from scalefit.escaping import quoted
 from scalefit.expressions import Expression, parse
 from scalefit.notices import DOUBT, NOTE, Notice
 from scalefit.runs.columns import COLUMNS
-from scalefit.runs.matching import Binding
+from scalefit.runs.matching import Binding, canonical
 from scalefit.runs.trajectory import LearningRates, Trajectory, rows_of, spans
 
 #: Columns that follow from two others: name -> (C = 6 N D solved for it, the names in it).
@@ -177,7 +177,7 @@ class Runs:
         unknown = sorted(names - set(frame.columns) - set(self.table.columns))
         if unknown:
             there = [str(name) for name in dict.fromkeys([*frame.columns, *self.table.columns])]
-            todo = self._spelling(expression) or f"use {', '.join(map(quoted, there))}"
+            todo = self._spelling(expression) or self._as_word(unknown[0]) or f"use {', '.join(map(quoted, there))}"
             named = " or ".join(f"'{name}'" for name in unknown)
             raise InputError(f"there is no column {named}", where=f"'{expression}'", todo=todo)
         values = {name: self._values(name, column, frame) for name, column in columns.items()}
@@ -191,16 +191,17 @@ class Runs:
         return by_row, mask & ~missing, int(missing.sum())
 
     def column(self, name: str) -> str:
-        """The column that a name stands for: that column, or the one that was read from a column of this name.
+        """The column that a name stands for: that column, one read from a column of this name, or the glossary's word.
 
         >>> from scalefit.runs import read_runs
         >>> runs = read_runs(pd.DataFrame({"my width": [64, 128], "loss": [3.2, 3.0]}), rename={"my width": "d_model"})
-        >>> runs.column("my width"), runs.column("d_model"), runs.column("no such column")
-        ('d_model', 'd_model', 'no such column')
+        >>> runs.column("my width"), runs.column("d_model"), runs.column("hidden_size"), runs.column("no such column")
+        ('d_model', 'd_model', 'd_model', 'no such column')
         """
         if self._known(name):
             return name
-        return next((each.name for each in self.columns if each.source == name and self._known(each.name)), name)
+        read = next((each.name for each in self.columns if each.source == name and self._known(each.name)), "")
+        return read or (canonical(name) if self._known(canonical(name)) else name)
 
     def scale(self, name: str) -> float:
         """What a column's own values were multiplied by when it was read, if ``name`` is its own name, else 1."""
@@ -229,6 +230,12 @@ class Runs:
         if name in read and read[name] != name:
             return f"'{name}' was read as {read[name]}: use that"
         return f"write the column as {quoted(name)} (and in a shell put the expression between single quotes)"
+
+    def _as_word(self, name: str) -> str:
+        """How to write a value of a column of texts that was taken for a column; "" if it is none."""
+        texts = self.table.select_dtypes(exclude="number").astype(object)
+        column = next((str(one) for one in sorted(texts, key="run".__eq__) if (texts[one] == name).any()), "")
+        return f"{name} is a value of {column}: write it in quotes, {quoted(column)} == '{name}'" if column else ""
 
     def _values(self, name: str, read: str, frame: pd.DataFrame) -> NDArray[np.generic]:
         """The values of a column, in its own unit if ``name`` is its own name."""

@@ -56,15 +56,40 @@ class Local:
         """With those members of another."""
         if some.all():
             return other
+        if not some.any():
+            return self
+        kept = ~some
+        made = Local(other.cost.copy(), other.value.copy(), other.jacobian.copy(), other.residual.copy())
+        for new, old in ((made.cost, self.cost), (made.value, self.value), (made.residual, self.residual)):
+            new[kept] = old[kept]
+        made.jacobian[kept] = self.jacobian[kept]
+        return made
 
-        def pick(new: FloatArray, old: FloatArray) -> FloatArray:
-            return np.where(some.reshape(-1, *[1] * (new.ndim - 1)), new, old)
 
-        return Local(
-            pick(other.cost, self.cost),
-            pick(other.value, self.value),
-            pick(other.jacobian, self.jacobian),
-            pick(other.residual, self.residual),
+@dataclass
+class Batch:
+    """The members that are still moving."""
+
+    member: NDArray[np.intp]  # their positions among all starts
+    theta: FloatArray
+    local: Local
+    damping: FloatArray  # (B, 2), one for each kind of step
+    near: NDArray[np.bool_]  # whether the next step is an exact Newton step
+    stalls: NDArray[np.intp]  # rejected steps in a row
+    factor: NDArray[np.bool_]  # whether the size of a term moves by a factor
+
+    def only(self, alive: NDArray[np.bool_]) -> Batch:
+        """The members where ``alive`` holds."""
+        if alive.all():
+            return self
+        return Batch(
+            self.member[alive],
+            self.theta[alive],
+            self.local.only(alive),
+            self.damping[alive],
+            self.near[alive],
+            self.stalls[alive],
+            self.factor[alive],
         )
 
 
@@ -75,8 +100,9 @@ def measure(model: BoundLaw, objective: Objective, target: FloatArray, weights: 
     rho = objective.rho(residual)
     cost = rho @ weights if weights.ndim == 1 else (weights * rho).sum(axis=1)
     with np.errstate(all="ignore"):  # infinities of both signs may meet
-        bad = ~np.isfinite(cost + jacobian.sum(axis=(1, 2)))
-    return Local(np.where(bad, np.inf, cost), value, jacobian, residual)
+        if not np.isfinite(cost.sum() + jacobian.sum()):
+            cost = np.where(np.isfinite(cost + jacobian.sum(axis=(1, 2))), cost, np.inf)
+    return Local(cost, value, jacobian, residual)
 
 
 def curvatures(
@@ -95,11 +121,14 @@ def curvatures(
     ``second`` (n, p, p), the predictions' second derivatives at a point near all members, spares measuring them.
     """
     log = objective.space == "log"
-    scaled, every = local.jacobian / local.value[:, None, :] if log else local.jacobian, bool(near.all())
+    scaled, every = local.jacobian * (1 / local.value)[:, None, :] if log else local.jacobian, bool(near.all())
     pull = weights * objective.psi(local.residual)
     gradient = (scaled @ pull[:, :, None])[:, :, 0]
     majorant = weights * objective.majorant(local.residual)
-    diagonal = ((scaled * scaled) @ majorant[:, :, None])[:, :, 0]
+    if second is None:
+        diagonal = ((scaled * scaled) @ majorant[:, :, None])[:, :, 0]
+    else:  # it is but a scale, and slopes near a point are alike
+        diagonal = majorant @ (scaled[0] * scaled[0]).T
     row_curvature = weights * objective.curvature(local.residual)
     if log:
         row_curvature = row_curvature - pull
@@ -112,7 +141,8 @@ def curvatures(
         per_row = pull[some] / local.value[some] if log else pull[some]
         if second is None:
             of_these = model if every else model.members(near)
-            bend[some] = _second_order(of_these, theta[some], per_row, local.jacobian[some])
+            exact = of_these.bends(theta[some], per_row)
+            bend[some] = _second_order(of_these, theta[some], per_row, local.jacobian[some]) if exact is None else exact
         else:
             bend[some] = (per_row @ second.reshape(len(second), -1)).reshape(-1, *second.shape[1:])
     return gradient, matrix + bend, diagonal, bend

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from scalefit.memory import once
 from scalefit.numerics import FloatArray
-from scalefit.solver.derivatives import Local, Problem, curvatures, measure, own_rows
+from scalefit.solver.derivatives import Batch, Problem, curvatures, measure, own_rows
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.objective import Objective
 from scalefit.solver.projection import majorised_weights, project_weighted
+from scalefit.solver.refine import ALMOST, DECAY, LEFT, LOOSE, go_alone
+from scalefit.solver.starts import first_alike
 from scalefit.solver.steps import aims, bounded_step, retract, stretched
 
 NEAR = 0.03  #: below this relative decrease of the objective a member takes exact Newton steps
@@ -25,14 +27,13 @@ FIRST_DAMPING = 1e-4
 WARM_DAMPING = 1e-6  #: of members that begin near a minimum
 STALLED = 1e-6  #: relative decrease below which a member that no step improves has converged
 MOST_STALLS = 8  #: rejected steps in a row after which a member is as low as rounding allows
-LOOSE = 1e-2  #: a step damped more than this says nothing about convergence
 ROUNDING = 1e-15  #: residuals below this are zero
 QUICK = 16  #: steps that most resamples need
 PACE = 20  #: steps after which the progress of each start is judged; that of a refit after half as many
 CATCHING_UP = 5.0  #: a start is given up that would not reach the best one at so many times its pace
 CRAWLS = 1e-5  #: a refit is taken for converged whose objective fell by less than this share in so many steps
-#: a start is taken for converged to the minimum that another has reached, once its objective and each coordinate are
-#: within these shares of those there
+#: a start is taken for one with another that descends to the same minimum, or has reached it, once its objective and
+#: each coordinate are within these shares of the other's
 SAME_COST, SAME_PLACE = 1e-5, 1e-2
 BLOCK = 1 << 17  #: elements of predictions that one batch holds at a time
 WARM_BLOCK = 1 << 15  #: the same for members that need few steps: small enough to stay in cache
@@ -70,11 +71,7 @@ def descend(
     minimum, where rows are not those of all. Where a member falls below ``enough``, all end there.
     """
     given = (model, objective, values, weights, theta, tolerance, iterations, second, near, rivals, enough)
-    if model.own or objective.own is not None or model.between is not None:
-        return _descend(*given)
-    ties = {name: tie.text for name, tie in model.ties.items()}
-    told = (model.law, model.coordinates, model.variables, model.fixed, ties, *given[1:])
-    return once(lambda: _descend(*given), "descend", *told)
+    return once(lambda: _descend(*given), "descend", model.told, *given[1:])
 
 
 def _descend(
@@ -94,6 +91,12 @@ def _descend(
     block = max(1, (BLOCK if second is None else WARM_BLOCK) // model.size)
     block = max(1, block // (rivals or 1)) * (rivals or 1)
     if len(theta) > block:
+        if rivals is None and weights.ndim == values.ndim == 1:
+            first, of = np.unique(first_alike(theta, len(theta)), return_inverse=True)
+            if len(first) < len(theta):
+                given = theta[first], tolerance, iterations, second, near, rivals, enough
+                found = _descend(model, objective, values, weights, *given)
+                return Descent(found.theta[of], found.objective[of], found.converged[of], found.iterations)
         parts = [
             _descend_block(
                 model.members(slice(i, i + block)),
@@ -138,33 +141,6 @@ def refit(
     return found
 
 
-@dataclass
-class Batch:
-    """The members that are still moving."""
-
-    member: NDArray[np.intp]  # their positions among all starts
-    theta: FloatArray
-    local: Local
-    damping: FloatArray  # (B, 2), one for each kind of step
-    near: NDArray[np.bool_]  # whether the next step is an exact Newton step
-    stalls: NDArray[np.intp]  # rejected steps in a row
-    factor: NDArray[np.bool_]  # whether the size of a term moves by a factor
-
-    def only(self, alive: NDArray[np.bool_]) -> Batch:
-        """The members where ``alive`` holds."""
-        if alive.all():
-            return self
-        return Batch(
-            self.member[alive],
-            self.theta[alive],
-            self.local.only(alive),
-            self.damping[alive],
-            self.near[alive],
-            self.stalls[alive],
-            self.factor[alive],
-        )
-
-
 def _descend_block(
     model: BoundLaw,
     objective: Objective,
@@ -196,15 +172,23 @@ def _descend_block(
     done_iterations, before = 0, local.cost.copy()
     if rivals is None and weights.ndim == values.ndim == 1:
         rivals = count
+    leader = np.arange(count)  # whose minimum is that of each
+    if rivals is not None:
+        leader = first_alike(theta, rivals)
+        batch = batch.only(leader[batch.member] == batch.member)
     pace = PACE // 2 if rivals is None else PACE  # refits do not all seek the same minimum
     own = Problem(model, objective, values, target, weights, count)
     here = own.members(batch.member)
     while len(batch.member) and done_iterations < iterations and not final_cost.min() < enough:
         if here.count != len(batch.member):
             here = own.members(batch.member)
-        done, flat = _advance(here, batch, tolerance, floor[batch.member], second)
+        own_floor = floor[batch.member]
+        taken, end = go_alone(here, batch, tolerance, own_floor, pace - done_iterations % pace)
+        done = flat = np.array([end])
+        if not taken:
+            taken, (done, flat) = 1, _advance(here, batch, tolerance, own_floor, second)
         final_theta[batch.member], final_cost[batch.member] = batch.theta, batch.local.cost
-        done_iterations += 1
+        done_iterations += taken
         if done_iterations % pace == 0:
             cost, gained = batch.local.cost, before[batch.member] - batch.local.cost
             if rivals is not None:
@@ -215,37 +199,37 @@ def _descend_block(
                 done, flat = done | (gained <= CRAWLS * cost), flat | (gained <= CRAWLS * cost)
             before[batch.member] = cost
         converged[batch.member[done & flat]] = True
-        if rivals is not None:
-            met = _met(batch, np.flatnonzero(converged), final_theta, final_cost, rivals, ~done)
+        if rivals is not None and (len(batch.member) > 1 or converged.any()):
+            met = _met(batch, final_theta, final_cost, rivals, converged, ~done)
             ended = met >= 0
-            to, at = batch.member[ended], met[ended]
-            final_theta[to], final_cost[to], converged[to] = final_theta[at], final_cost[at], True
+            leader[batch.member[ended]] = met[ended]
             done |= ended
-        batch = batch.only(~done)
-    return Descent(final_theta, final_cost, converged, done_iterations)
+        if done.any():
+            batch = batch.only(~done)
+    while (leader != leader[leader]).any():
+        leader = leader[leader]
+    return Descent(final_theta[leader], final_cost[leader], converged[leader], done_iterations)
 
 
 def _met(
     batch: Batch,
-    ends: NDArray[np.intp],
     theta: FloatArray,
     cost: FloatArray,
     rivals: int,
+    converged: NDArray[np.bool_],
     moving: NDArray[np.bool_],
 ) -> NDArray[np.intp]:
-    """For each member of the batch the rival that has converged to the minimum which it is next to; -1 without one."""
-    met = np.full(len(batch.member), -1)
-    if not len(ends):
-        return met
-    lowest = np.full(len(cost) // rivals, -1)
-    order = ends[np.argsort(-cost[ends], kind="stable")]
-    lowest[order // rivals] = order  # the last one written is the lowest
-    end = lowest[batch.member // rivals]
+    """For each member of the batch the lowest rival that has converged, or takes Newton's steps to its minimum, where
+    it is next to that one; -1 without one."""
+    leads = converged.copy()
+    leads[batch.member] |= batch.near
+    lowest = np.where(leads, cost, np.inf).reshape(-1, rivals).argmin(axis=1)
+    end = (lowest + rivals * np.arange(len(lowest)))[batch.member // rivals]
     above = batch.local.cost - cost[end]
-    near = moving & batch.near & (end >= 0) & (above >= 0) & (above <= SAME_COST * cost[end])
-    near &= np.all(np.abs(batch.theta - theta[end]) <= SAME_PLACE * np.abs(theta[end]), axis=1)
-    met[near] = end[near]
-    return met
+    met = moving & batch.near & leads[end] & (end != batch.member) & (above >= 0) & (above <= SAME_COST * cost[end])
+    if met.any():
+        met &= (np.abs(batch.theta - theta[end]) <= SAME_PLACE * np.abs(theta[end])).all(axis=1)
+    return np.where(met, end, -1)
 
 
 def _advance(
@@ -275,15 +259,19 @@ def _advance(
         trial[~near] = project_weighted(model.members(~near), wanted[~near], majorised[~near], trial[~near])
     expected = np.abs((gradient * (trial - theta)).sum(axis=1))
     ahead = measure(model, objective, rows.target, weights, trial)
-    better = ahead.cost < local.cost
-    gain = (local.cost - ahead.cost) / np.maximum(local.cost, 1e-300)
-    done = near & (mu <= LOOSE) & (expected <= tolerance * local.cost + floor)
+    gained = local.cost - ahead.cost
+    better, exact = gained > 0, near & (mu <= LOOSE)
+    done = exact & (expected <= tolerance * local.cost + floor)
     done |= near & ~better & (batch.stalls >= MOST_STALLS)
-    batch.damping[kind] = np.where(better, 0.15 * mu, np.maximum(mu, 1e-8) * 32)
+    last = exact & better & (expected < ALMOST * local.cost)
+    if last.any():
+        done |= last & (LEFT * (2 * gained - expected) ** 2 <= tolerance * local.cost * expected)
+    batch.damping[kind] = np.where(better, DECAY * mu, np.maximum(mu, 1e-8) * 32)
     # a rejected step is followed by one of the kind that is damped less
-    batch.near = np.where(better, (gain < NEAR) & (mu <= LOOSE), batch.damping[:, 1] <= batch.damping[:, 0])
+    quick = gained < NEAR * np.maximum(local.cost, 1e-300)
+    batch.near = np.where(better, quick & (mu <= LOOSE), batch.damping[:, 1] <= batch.damping[:, 0])
     batch.factor ^= near & ~better  # the valley may be straight in the other way
     batch.stalls = np.where(better, 0, batch.stalls + 1)
-    batch.theta = np.where(better[:, None], trial, theta)
+    batch.theta = trial if better.all() else np.where(better[:, None], trial, theta)
     batch.local = local.replaced(better, ahead)
-    return np.asarray(done), np.asarray(expected <= STALLED * local.cost + MOST_STALLS * floor)
+    return done, expected <= STALLED * local.cost + MOST_STALLS * floor

@@ -8,70 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from scalefit.errors import InputError
 from scalefit.expressions import Expression, parse
-from scalefit.laws.law import Law, Parameter
+from scalefit.laws.law import Law
 from scalefit.laws.registry import refuse_unknown
 from scalefit.numerics import FloatArray, spread_points
-from scalefit.solver.between import Between
-from scalefit.solver.condensed import POINTS, condense
+from scalefit.solver.coordinates import Coordinate, check_ties, linear_under, through_ties
+from scalefit.solver.programs import BeyondProgramError, Node, Outline, Program
+from scalefit.solver.sums.between import Between
+from scalefit.solver.sums.condensed import POINTS, condense
 
-LOG_SPAN = 30.0  #: starts that span more than this factor are searched in the logarithm
 SAME = 1e-7  #: predictions that differ by less than this share are the same to every refit
 TESTED_ROWS = 200  #: rows at which predictions interpolated along curves are held against those of all values
-SMALLEST = 1e-10  #: how far below its smallest start a logarithmic parameter may go
-
-
-@dataclass(frozen=True)
-class Coordinate:
-    """One free parameter: its name, box and start range, in the solver's coordinate (a logarithm or itself)."""
-
-    name: str
-    low: float
-    high: float
-    start: tuple[float, float]
-    linear: bool
-    log: bool
-    signed: bool = False  #: whether the search covers the start range in size, with either sign
-
-    @property
-    def searched(self) -> tuple[float, float]:
-        """The start range and somewhat more: a decade either side of a logarithmic one, a quarter of it of another."""
-        more = np.log(10.0) if self.log else 0.25 * (self.start[1] - self.start[0])
-        return max(self.low, self.start[0] - more), min(self.high, self.start[1] + more)
-
-    @classmethod
-    def of(cls, name: str, parameter: Parameter, variables: Mapping[str, FloatArray], linear: bool) -> Coordinate:
-        """The coordinate of a declared parameter."""
-        start = parameter.starts
-        if isinstance(start, str):
-            start = (float(np.min(variables[start])), float(np.max(variables[start])))
-        low, high = parameter.low, parameter.high
-        if start is None or start[1] <= low or start[0] >= high:
-            start = _default_start(parameter, variables)
-        start = (float(np.clip(start[0], low, high)), float(np.clip(start[1], low, high)))
-        log = not linear and low >= 0 and start[0] > 0 and start[1] / start[0] > LOG_SPAN
-        if log:
-            floor = max(low, SMALLEST * start[0])
-            return cls(name, np.log(floor), np.log(high), (np.log(start[0]), np.log(start[1])), False, True)
-        signed = not linear and low < 0 < high and start[0] > 0 and start[1] / start[0] > LOG_SPAN
-        return cls(name, low, high, start, linear, False, signed)
-
-
-def _default_start(parameter: Parameter, variables: Mapping[str, FloatArray]) -> tuple[float, float]:
-    """A start range from the domain, or where that is open from the size of the variables: a rate or a scale."""
-    low, high = parameter.low, parameter.high
-    if np.isfinite(low) and np.isfinite(high):
-        return low + 0.05 * (high - low), high - 0.05 * (high - low)
-    largest = max(float(np.max(np.abs(values))) for values in variables.values()) or 1.0
-    smallest, largest = min(1e-3, 0.01 / largest), max(1e3, 10 * largest)
-    if high <= 0:
-        return -largest, -smallest
-    return (smallest, largest) if low < smallest else (low, max(largest, 1e3 * low))
 
 
 @dataclass(frozen=True)
@@ -91,6 +43,13 @@ class BoundLaw:
     def n(self) -> int:
         """How many rows."""
         return int(np.shape(next(iter(self.variables.values())))[self.own])
+
+    @property
+    def told(self) -> dict[str, object]:
+        """All that predictions depend on, as :func:`~scalefit.memory.once` compares it; formulas of ties as text."""
+        ties = {name: tie.text for name, tie in self.ties.items()}
+        kept = ("law", "coordinates", "variables", "fixed", "between", "own")
+        return {"ties": ties, **{name: getattr(self, name) for name in kept}}
 
     @property
     def size(self) -> int:
@@ -126,21 +85,48 @@ class BoundLaw:
         return np.flatnonzero(self.linear)
 
     @cached_property
+    def every(self) -> tuple[int, ...]:
+        """Positions of all coordinates."""
+        return tuple(range(len(self.coordinates)))
+
+    @cached_property
     def log(self) -> np.ndarray:
         """Which coordinates are logarithms."""
         return np.array([c.log for c in self.coordinates], dtype=bool)
 
+    @cached_property
+    def outline(self) -> Outline | None:
+        """The operations of the formula, whatever its rows; None where they cannot be written out."""
+        if self.between is not None or any(each.many for each in self.law.variables.values()):
+            return None
+        ties = tuple((name, tie.text) for name, tie in self.ties.items())
+        moved = tuple((one.name, one.log, one.linear) for one in self.coordinates)
+        return _outline(self.law, tuple(self.variables), moved, tuple(self.fixed), ties)
+
+    @cached_property
+    def program(self) -> Program | None:
+        """The operations of the formula on these rows, where it has a program."""
+        return Program(self.outline, {**self.variables, **self.fixed}, self.n) if self.outline else None
+
+    def __getstate__(self) -> dict[str, object]:  # what another process makes anew
+        return {name: value for name, value in self.__dict__.items() if name not in ("outline", "program")}
+
     def members(self, some: slice | np.ndarray) -> BoundLaw:
         """The law bound to the rows of some members of a batch."""
-        if not self.own:
-            return self
-        return replace(self, variables={name: values[some] for name, values in self.variables.items()})
+        return self._with({name: values[some] for name, values in self.variables.items()}) if self.own else self
+
+    def _with(self, variables: Mapping[str, FloatArray], **changes: object) -> BoundLaw:
+        """The same formula on other rows."""
+        other = replace(self, variables=variables, **changes)  # type: ignore[arg-type]
+        if "outline" in self.__dict__:
+            other.__dict__["outline"] = self.outline
+        return other
 
     def take(self, rows: slice | np.ndarray) -> BoundLaw:
         """The same law on some of the rows."""
         variables = {name: values[rows] for name, values in self.variables.items()}
         position = None if self.position is None else self.position[rows]
-        part = replace(self, variables=variables, position=position, between=self.between and self.between.take(rows))
+        part = self._with(variables, position=position, between=self.between and self.between.take(rows))
         if "condensed" in self.__dict__:
             part.__dict__["condensed"] = part if self.condensed is self else self.condensed.take(rows)
         return part
@@ -186,6 +172,11 @@ class BoundLaw:
     def value(self, theta: FloatArray) -> FloatArray:
         """Predictions (B, n)."""
         with np.errstate(all="ignore"):
+            if self.program is not None:
+                try:
+                    return self._every_row(self.program.value(theta), len(theta))
+                except BeyondProgramError:
+                    pass  # as below
             parameters = self._parameters(theta)
             found = self.law.evaluate(self.variables, parameters)
             if self.between is not None:
@@ -194,6 +185,14 @@ class BoundLaw:
 
     def jacobian(self, theta: FloatArray, only: np.ndarray | None = None) -> tuple[FloatArray, FloatArray]:
         """Predictions (B, n) and their derivatives (B, p, n) by every coordinate, or by those at some positions."""
+        if self.program is not None:
+            some = self.every if only is None else tuple(only.tolist())
+            try:
+                with np.errstate(all="ignore"):
+                    value, out = self.program.slopes(theta, some)
+                return self._every_row(value, len(theta)), out
+            except BeyondProgramError:
+                pass  # as below
         moved = self.coordinates if only is None else [self.coordinates[j] for j in only]
         out = np.empty((len(theta), len(moved), self.n), dtype=theta.dtype)
         with np.errstate(all="ignore"):
@@ -208,20 +207,42 @@ class BoundLaw:
                 out[:, j] = partial * parameters[name] if coordinate.log else partial
         return self._every_row(value, len(theta)), out
 
+    def bends(self, theta: FloatArray, per_row: FloatArray) -> FloatArray | None:
+        """sum over rows of per_row (B, n) times second derivatives, (B, p, p); None where differences are cheaper."""
+        if self.program is None or not self.program.outline.is_second_short:
+            return None
+        try:
+            return np.asarray(self.program.bends(theta, per_row))
+        except BeyondProgramError:
+            return None
+
     def _every_row(self, value: FloatArray, members: int) -> FloatArray:
         """Predictions (B, n) of a law whose value may not depend on every row or member."""
-        return value if value.shape == (members, self.n) else np.broadcast_to(value, (members, self.n))
+        return value if np.shape(value) == (members, self.n) else np.broadcast_to(value, (members, self.n))
 
 
-def through_ties(
-    ties: Mapping[str, Expression], name: str, partials: Mapping[str, FloatArray], parameters: Mapping[str, FloatArray]
-) -> FloatArray:
-    """The derivative by a free parameter, itself and through those tied to it, from all partial derivatives."""
-    total = partials[name]
-    for tied, tie in ties.items():
-        if name in tie.names:
-            total = total + partials[tied] * tie.gradient(parameters, [name])[1][name]
-    return total
+@lru_cache(maxsize=128)
+def _outline(
+    law: Law,
+    variables: tuple[str, ...],
+    moved: tuple[tuple[str, bool, bool], ...],
+    fixed: tuple[str, ...],
+    ties: tuple[tuple[str, str], ...],
+) -> Outline | None:
+    """The operations of a law's formula; None where it has none that can be written out."""
+
+    def formula(data: Mapping[str, Node], theta: list[Node]) -> Node:
+        found = {one: np.exp(node) if log else node for (one, log, _), node in zip(moved, theta, strict=True)}
+        found |= {one: data[one] for one in fixed}
+        found |= {one: parse(text)(found) for one, text in ties}
+        made: Node = law.evaluate({one: data[one] for one in variables}, {one: found[one] for one in law.parameters})
+        return made
+
+    curved = [j for j, (*_, linear) in enumerate(moved) if not linear]
+    try:
+        return Outline(formula, [*variables, *fixed], len(moved), curved)
+    except (TypeError, AttributeError, InputError):  # it looks at numbers, or at their arrangement
+        return None
 
 
 def bind(
@@ -260,9 +281,9 @@ def bind(
     for name, start in starts.items():
         declared[name] = replace(declared[name], starts=(float(start[0]), float(start[1])))
     ties = {name: parse(text) for name, text in tie.items()}
-    _check_ties(law, ties, fix)
+    check_ties(law, ties, fix)
     free = [name for name in declared if name not in fix and name not in ties]
-    still_linear = _linear_under(ties, {name for name in declared if declared[name].linear})
+    still_linear = linear_under(ties, {name for name in declared if declared[name].linear})
     coordinates = tuple(Coordinate.of(name, declared[name], variables, name in still_linear) for name in free)
     if not coordinates:
         raise InputError("every parameter is fixed or tied", where=f"law {law.name}", todo="leave one free")
@@ -277,24 +298,3 @@ def _number(value: object, where: str, finite: bool = True) -> float:
     if np.isnan(number) or (finite and not np.isfinite(number)):
         raise InputError(f"{value!r} is not a number", where=where, todo="give a number")
     return number
-
-
-def _check_ties(law: Law, ties: Mapping[str, Expression], fix: Mapping[str, float]) -> None:
-    for name, tie in ties.items():
-        known = [other for other in law.parameters if other not in ties]
-        wrong = [other for other in tie.names if other not in known]
-        if wrong or name in fix:
-            what = f'"{name}" is also fixed' if name in fix else f'it uses "{wrong[0]}"'
-            todo = f"a tie uses untied parameters only: {', '.join(known)}"
-            raise InputError(what, where=f"tie {name}={tie.text}", todo=todo)
-
-
-def _linear_under(ties: Mapping[str, Expression], linear: set[str]) -> set[str]:
-    """The linear parameters that stay linear: those in ties only if tied linearly to linear ones."""
-    kept = set(linear)
-    for name, tie in ties.items():
-        used = set(tie.names)
-        if name in linear and used <= linear and tie.degree(used) <= 1:
-            continue
-        kept -= used
-    return kept

@@ -62,9 +62,9 @@ class Objective:
         """Residuals of predictions (..., n); infinite where a logarithm does not exist."""
         if self.space == "linear":
             return predicted - target
-        positive = predicted > 0
-        if positive.all():
+        if predicted.size and predicted.min() > 0:
             return np.log(predicted) - target
+        positive = predicted > 0
         return np.where(positive, np.log(np.where(positive, predicted, 1.0)) - target, np.inf)
 
     def slopes(self, predicted: FloatArray, jacobian: FloatArray) -> FloatArray:

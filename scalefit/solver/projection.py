@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scalefit.numerics import FloatArray
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.objective import Objective
+from scalefit.solver.steps import MANY, eliminated
 
 RIDGE = 1e-13
 USUAL = 1e150  #: numbers whose squares are finite are below this
@@ -36,12 +37,10 @@ def project(
     """
     target = objective.target(values)
     row_weights = weights / values**2 if objective.space == "log" else weights
-    for step in range(robust_steps + 1):
-        theta = project_weighted(model, values, np.broadcast_to(row_weights, (len(theta), model.n)), theta)
-        if step < robust_steps:
-            predicted = model.value(theta)
-            row_weights = majorised_weights(objective, weights, predicted, objective.residuals(predicted, target))
-    return theta
+    for _ in range(robust_steps):
+        theta, predicted = with_predictions(model, values, row_weights, theta)
+        row_weights = majorised_weights(objective, weights, predicted, objective.residuals(predicted, target))
+    return project_weighted(model, values, row_weights, theta)
 
 
 def majorised_weights(
@@ -55,23 +54,39 @@ def majorised_weights(
 
 
 def project_weighted(model: BoundLaw, values: FloatArray, row_weights: FloatArray, theta: FloatArray) -> FloatArray:
-    """Coordinates with the linear ones at the minimum of sum row_weights (f - y)^2 over their box."""
-    if not model.linear.any():
-        return theta
+    """Coordinates with the linear ones at the minimum of sum row_weights (f - y)^2 over their box; (n,) or (B, n)."""
+    return _projected(model, values, row_weights, theta)[0] if len(model.straight) else theta
+
+
+def with_predictions(
+    model: BoundLaw, values: FloatArray, row_weights: FloatArray, theta: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """The same coordinates, and the predictions (B, n) there."""
+    if not len(model.straight):
+        return theta, model.value(theta)
+    solved, offset, columns = _projected(model, values, row_weights, theta)
+    predicted = offset + (solved[:, None, model.straight] @ columns)[:, 0]
+    return solved, predicted if np.isfinite(predicted.sum()) else model.value(solved)
+
+
+def _projected(
+    model: BoundLaw, values: FloatArray, row_weights: FloatArray, theta: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Projected coordinates, what the law predicts without its linear ones, and what it is multiplied by them."""
     solved = theta.copy()
-    solved[:, model.linear] = 0.0
+    solved[:, model.straight] = 0.0
     offset, columns = model.jacobian(solved, model.straight)
-    solved[:, model.linear] = _solve(model, columns, values - offset, row_weights)
-    return solved
+    solved[:, model.straight] = _solve(model, columns, values - offset, row_weights)
+    return solved, offset, columns
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a column too large to square ends as not a number, then as zero
 def _solve(model: BoundLaw, columns: FloatArray, values: FloatArray, weights: FloatArray) -> FloatArray:
-    """Bounded weighted least squares for a batch: columns (B, k, n), values and weights (B, n)."""
+    """Bounded weighted least squares for a batch: columns (B, k, n), values (B, n), weights (n,) or (B, n)."""
     low, high = model.low[model.linear], model.high[model.linear]
     base = np.where(np.isfinite(low), low, 0.0)
-    finite = np.isfinite(columns)
-    columns = columns if finite.all() else np.where(finite, columns, 0.0)
+    if not np.isfinite(columns.sum()):
+        columns = np.where(np.isfinite(columns), columns, 0.0)
     if base.any():
         values = values - base @ columns
     solved = base + _solve_above(columns, values, weights, np.isfinite(low))
@@ -81,7 +96,8 @@ def _solve(model: BoundLaw, columns: FloatArray, values: FloatArray, weights: Fl
             others = columns[over]
             rest = values[over] - (high[k] - base[k]) * others[:, k]
             others[:, k] = 0.0
-            solved[over] = base + _solve_above(others, rest, weights[over], np.isfinite(low))
+            own = weights if weights.ndim == 1 else weights[over]
+            solved[over] = base + _solve_above(others, rest, own, np.isfinite(low))
             solved[over, k] = high[k]
     return np.asarray(np.clip(solved, low, high))
 
@@ -90,7 +106,7 @@ def _solve_above(
     columns: FloatArray, values: FloatArray, weights: FloatArray, bounded: NDArray[np.bool_]
 ) -> FloatArray:
     """Weighted least squares (B, k), non-negative where ``bounded``; a column of zeros gets zero."""
-    weighted = columns * weights[:, None, :]
+    weighted = columns * (weights if weights.ndim == 1 else weights[:, None, :])
     gram = weighted @ columns.transpose(0, 2, 1)
     size = np.sqrt(np.maximum(np.diagonal(gram, axis1=1, axis2=2), 1e-300))
     gram = gram / (size[:, :, None] * size[:, None, :])
@@ -98,29 +114,37 @@ def _solve_above(
     return np.asarray(_enumerate(gram, right, bounded) / size)
 
 
-def _enumerate(gram: FloatArray, right: FloatArray, bounded: np.ndarray) -> FloatArray:
-    """The non-negative (where bounded) minimiser of x'Gx/2 - b'x, by trying every support."""
-    batch, k = right.shape
-    x = np.asarray(np.linalg.solve(gram + RIDGE * np.eye(k), right[:, :, None])[..., 0], dtype=float)
+def _enumerate(gram: FloatArray, right: FloatArray, bounded: NDArray[np.bool_]) -> FloatArray:
+    """The non-negative (where bounded) minimiser of x'Gx/2 - b'x: that of all, or by trying every support."""
+    x = _solve_each(gram, right)
     if bounded.sum() > MOST_BOUNDED:
         return np.where(bounded, np.maximum(x, 0.0), x)
-    if (np.abs(x) < USUAL).all() and ((x >= 0) | ~bounded).all():  # the support of all is that of every member
-        return x
-    best = np.zeros((batch, k))
-    best_cost = np.full(batch, np.inf)
-    for choice in product((True, False), repeat=int(bounded.sum())):
-        support = np.ones(k, dtype=bool)
-        support[bounded] = choice
-        if not support.all():
-            x = _solve_support(gram, right, support) if support.any() else np.zeros((batch, k))
-        cost = np.sum((0.5 * (x[:, None, :] @ gram)[:, 0] - right) * x, axis=1)
-        allowed = np.all((x >= 0) | ~bounded, axis=1) & (cost < best_cost)
-        best[allowed], best_cost[allowed] = x[allowed], cost[allowed]
-    return best
-
-
-def _solve_support(gram: FloatArray, right: FloatArray, support: np.ndarray) -> FloatArray:
-    x = np.zeros_like(right)
-    small = gram[:, support][:, :, support] + RIDGE * np.eye(int(support.sum()))
-    x[:, support] = np.linalg.solve(small, right[:, support, None])[..., 0]
+    left = ~((np.abs(x) < USUAL) & ((x >= 0) | ~bounded)).all(axis=1)
+    if left.any():
+        x[left] = _of_supports(gram[left], right[left], bounded)
     return x
+
+
+def _of_supports(gram: FloatArray, right: FloatArray, bounded: NDArray[np.bool_]) -> FloatArray:
+    """The lowest of the minimisers on every support, all of them solved at a time."""
+    choices = np.array(list(product((True, False), repeat=int(bounded.sum()))))
+    support = np.ones((len(choices), 1, len(bounded)), dtype=bool)
+    support[:, 0, bounded] = choices
+    both = support[..., None] & support[..., None, :]
+    shape = (len(choices), *right.shape)
+    x = _solve_each(
+        np.where(both, gram, np.eye(len(bounded))).reshape(-1, *gram.shape[1:]),
+        np.where(support, right, 0.0).reshape(-1, right.shape[1]),
+    ).reshape(shape)
+    cost = np.sum((0.5 * (x[..., None, :] @ gram)[..., 0, :] - right) * x, axis=-1)
+    cost[~((x >= 0) | ~bounded).all(axis=-1) | ~(cost < np.inf)] = np.inf
+    best = cost.argmin(axis=0), np.arange(len(right))
+    return np.where(np.isfinite(cost[best])[:, None], x[best], 0.0)
+
+
+def _solve_each(gram: FloatArray, right: FloatArray) -> FloatArray:
+    """The solutions of small positive systems of unit diagonal, (B, k, k) and (B, k)."""
+    k = right.shape[1]
+    if len(right) < MANY:
+        return np.asarray(np.linalg.solve(gram + RIDGE * np.eye(k), right[:, :, None])[..., 0], dtype=float)
+    return eliminated(gram + RIDGE * np.eye(k), right)[0]

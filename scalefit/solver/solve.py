@@ -21,7 +21,7 @@ from scalefit.solver.model import BoundLaw
 from scalefit.solver.objective import HUBER_EFFICIENT, Objective
 from scalefit.solver.projection import project
 from scalefit.solver.refine import refine
-from scalefit.solver.starts import choose_starts, cover, cover_around, guessed
+from scalefit.solver.starts import choose_starts, cover, cover_around, first_alike, guessed
 
 AGREE = 1e-4  #: starts whose objective is within this fraction of the best one agree
 SMALLEST_DELTA = 1e-9  #: the threshold on data without noise, relative to the residuals' unit
@@ -33,6 +33,7 @@ NOTHING = 1e-10  #: residuals smaller than this fraction of their unit do not te
 DELTA_ROUNDS = 30
 SAME_DELTA = 1e-3  #: share by which two thresholds may differ that count as one
 SEARCHED_ROWS = 250  #: with which the search begins where each row is a sum over many values
+MANY_ROWS, FEW_ROWS = 10_000, 2_000  #: rows from which on the starts descend first on a sample, and of the sample
 #: while the threshold is not settled: share of the objective that a step may still gain, and steps in a flat valley,
 #: along which neither the objective nor the noise changes
 ON_THE_WAY, FEW_STEPS = 1e-10, 40
@@ -113,6 +114,9 @@ def solve(
     rough, some = _thinned(exact)
     points = _points(rough, objective, values[some], weights[some], start, settings.starts)
     settled = settings.delta != "auto" or settings.loss == "squared"
+    if model.n > MANY_ROWS:  # a sample shows which starts lead to the same minimum
+        few = np.linspace(0, model.n - 1, FEW_ROWS).astype(np.intp)
+        points = descend(model.take(few), objective, values[few], weights[few], points, tolerance=LOOSE).theta
     found = descend(model, objective, values, weights, points, tolerance=SETTLED if settled else LOOSE)
     if not np.isfinite(found.objective).any():
         raise InputError(
@@ -120,10 +124,9 @@ def solve(
             where=f"law {model.law.name}",
             todo="check the formula and its columns, or give --bounds and a start",
         )
-    sigma = _noise(model, objective, values, found)
     if not settled:
         least = SMALLEST_DELTA * objective_unit(settings, values)
-        objective, found, sigma = _settle_delta(model, objective, values, weights, found, sigma, least)
+        objective, found = _settle_delta(model, objective, values, weights, found, least)
     best = _best(found, start, len(values) * (NOTHING * objective_unit(settings, values)) ** 2)
     if model is not exact and (model.between is None or exact.condensed_at(found.theta[best]) is exact):
         model = exact
@@ -170,19 +173,20 @@ def _points(
     count: int,
 ) -> FloatArray:
     if start is None:
-        points = choose_starts(model, objective, values, weights, cover(model), count)
+        points = choose_starts(model, objective, values, weights, cover(model), count, grid=True)
         cells = guessed(model, values)
         if len(cells):
             points = np.vstack([points, choose_starts(model, objective, values, weights, cells, count)])
     elif len(start) == 1:
-        nearby = choose_starts(model, objective, values, weights, cover_around(model, start[0]), count)
+        nearby = choose_starts(model, objective, values, weights, cover_around(model, start[0]), count, grid=True)
         end = descend(model, objective, values, weights, project(model, objective, values, weights, start)).theta
         hops = cover_around(model, end[0], NEARBY)  # two terms may have merged: hop apart
         points = np.vstack([start, hops[:: max(1, len(hops) // count)], nearby])
     else:
         points = start
     points = np.clip(points, model.low, model.high)
-    return project(model, objective, values, weights, points, robust_steps=1)
+    different, of = np.unique(first_alike(points, len(points)), return_inverse=True)
+    return project(model, objective, values, weights, points[different], robust_steps=1)[of]
 
 
 def _best(found: Descent, start: FloatArray | None, nothing: float) -> int:
@@ -229,10 +233,10 @@ def _settle_delta(
     values: FloatArray,
     weights: FloatArray,
     found: Descent,
-    sigma: float,
     least: float,
-) -> tuple[Objective, Descent, float]:
+) -> tuple[Objective, Descent]:
     """Threshold and fit until they agree, first with the best start alone, then once more with all of them."""
+    sigma = _noise(model, objective, values, found)
     best = found.theta[[int(np.argmin(found.objective))]]
     for _ in range(DELTA_ROUNDS):
         delta = max(HUBER_EFFICIENT * sigma, least)
@@ -250,5 +254,5 @@ def _settle_delta(
         ends[first], costs[first] = found.theta[0], found.objective[0]
         done = found.converged[1:].copy()
         done[first] = found.converged[0]
-        return objective, Descent(ends, costs, done, found.iterations), sigma
-    return objective, Descent(found.theta[1:], costs, found.converged[1:], found.iterations), sigma
+        return objective, Descent(ends, costs, done, found.iterations)
+    return objective, Descent(found.theta[1:], costs, found.converged[1:], found.iterations)

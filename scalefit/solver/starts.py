@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scalefit.numerics import FloatArray, spread_points
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.objective import Objective
-from scalefit.solver.projection import project
+from scalefit.solver.projection import with_predictions
 
 CELLS = {0: 1, 1: 64, 2: 256, 3: 640, 4: 1280}
 MOST_CELLS = 2048
 BLOCK = 1 << 18  #: elements of one batch of rows: small enough to stay in cache
 DECADES = 2.0  #: how far around a given start the search looks
-GLOBAL_ROWS = 256  #: rows that suffice to rank the cells
+GLOBAL_ROWS = 64  #: rows that suffice to rank the cells
 GLOBAL_SIZE = 4000  #: the same for laws whose rows hold several values, in values
 FEWEST_ROWS = 60
 NEGATIVE = 0.25  #: share of the cells that try a negative value of a parameter whose sign is not known
 APART = 0.04  #: two starts nearer than this fraction of the start box count as one
+SIDE = 16  #: cells along each of two coordinates
+TOGETHER = 32  #: cells that are compared at a time
+LOWER = 0.01  #: a start moves to the lowest cell beside it whose misfit is lower by this share, and on from there
 
 
 def cover(model: BoundLaw) -> FloatArray:
@@ -65,45 +70,101 @@ def _fill(model: BoundLaw, theta: FloatArray, place: Callable[[FloatArray, np.nd
     free = np.flatnonzero(~model.linear)
     if not len(free):
         return theta
-    if len(free) == 2:
-        side = (np.arange(16) + 0.5) / 16
-        unit = np.stack(np.meshgrid(side, side, indexing="ij"), axis=-1).reshape(-1, 2)
-    else:
-        unit = spread_points(CELLS.get(len(free), MOST_CELLS), len(free))
+    unit = _unit_cells(len(free))
     theta = np.repeat(theta, len(unit), axis=0)
     theta[:, free] = place(unit, free)
     return theta
 
 
+def _enough_rows(model: BoundLaw) -> int:
+    """How many rows rank the cells."""
+    values = model.size / model.n
+    return min(model.n, max(FEWEST_ROWS, min(GLOBAL_ROWS, int(GLOBAL_SIZE / values)), 8 * len(model.coordinates)))
+
+
+@cache
+def _unit_cells(dimensions: int) -> FloatArray:
+    """The middles of the cells of a unit cube, (G, dimensions): a grid in two dimensions."""
+    if dimensions == 2:
+        found: FloatArray = (np.indices((SIDE, SIDE)).reshape(2, -1).T + 0.5) / SIDE
+        return found
+    return spread_points(CELLS.get(dimensions, MOST_CELLS), dimensions)
+
+
 def choose_starts(
-    model: BoundLaw, objective: Objective, values: FloatArray, weights: FloatArray, cells: FloatArray, count: int
+    model: BoundLaw,
+    objective: Objective,
+    values: FloatArray,
+    weights: FloatArray,
+    cells: FloatArray,
+    count: int,
+    grid: bool = False,
 ) -> FloatArray:
-    """The ``count`` best of the cells (G, p), apart from one another, linear parameters projected; (count, p)."""
-    thin = max(model.n // GLOBAL_ROWS, min(model.size // GLOBAL_SIZE, model.n // FEWEST_ROWS))
-    rows = slice(None, None, max(1, thin))
-    small, target = model.take(rows), objective.target(values[rows])
+    """The ``count`` best of the cells (G, p), apart from one another, linear parameters projected; (count, p).
+
+    In a ``grid`` of all cells of one or two coordinates each moves on to where none beside it is lower, and some meet.
+    """
+    rows = np.linspace(0, model.n - 1, _enough_rows(model)).astype(np.intp)
+    small, some, target = model.take(rows), values[rows], objective.target(values[rows])
+    row_weights = weights[rows] / some**2 if objective.space == "log" else weights[rows]
     theta = cells.copy()
     scores = np.empty(len(theta))
     block = max(1, BLOCK // small.size)
     for begin in range(0, len(theta), block):
         part = slice(begin, begin + block)
-        theta[part] = project(small, objective, values[rows], weights[rows], theta[part])
-        r = objective.residuals(small.value(theta[part]), target)
+        theta[part], predicted = with_predictions(small, some, row_weights, theta[part])
+        r = objective.residuals(predicted, target)
         scores[part] = np.abs(r) @ weights[rows]  # absolute residuals: no threshold is known yet
     scores[~np.isfinite(scores)] = np.inf
-    return theta[best_apart(theta, scores, count)]
+    chosen = np.array(best_apart(theta, scores, count))
+    if grid and len(model.curved) in (1, 2) and not any(one.signed for one in model.coordinates):
+        plane = len(model.curved) == 2
+        chosen = downhill(scores.reshape((SIDE, SIDE) if plane else -1), 1 if plane else len(cells) // SIDE)[chosen]
+    found: FloatArray = theta[chosen]
+    return found
+
+
+def downhill(scores: FloatArray, reach: int = 1) -> NDArray[np.intp]:
+    """Where each cell of a grid of one or two dimensions leads: to the lowest beside it, and on, while that is lower.
+
+    Cells up to ``reach`` apart lie beside each other.
+
+    >>> downhill(np.array([5.0, 4.0, 3.99, 6.0, 1.0, 2.0])).tolist()
+    [1, 1, 2, 4, 4, 4]
+    """
+    wide = np.pad(scores, reach, constant_values=np.inf)
+    corners = np.indices([2 * reach + 1] * scores.ndim).reshape(scores.ndim, -1).T
+    around = np.lib.stride_tricks.sliding_window_view(wide, scores.shape).reshape(len(corners), -1)
+    away = (corners - reach) @ np.cumprod([1, *scores.shape[:0:-1]])[::-1]  # how far in the list of all cells
+    lower = around.min(axis=0) < (1 - LOWER) * scores.ravel()
+    to: NDArray[np.intp] = np.arange(scores.size) + np.where(lower, away[around.argmin(axis=0)], 0)
+    while (to != to[to]).any():
+        to = to[to]
+    return to
 
 
 def best_apart(theta: FloatArray, scores: FloatArray, count: int) -> list[int]:
     """Indices of the best cells that differ from those already chosen."""
     unit = theta / np.maximum(np.ptp(theta, axis=0), 1e-300)
-    left = scores.copy()
+    order = np.argsort(scores, kind="stable")
+    order = order[np.isfinite(scores[order])]
     chosen: list[int] = []
-    while len(chosen) < count:
-        best = int(np.argmin(left))
-        if not np.isfinite(left[best]):
-            break
-        chosen.append(best)
-        left[np.max(np.abs(unit - unit[best]), axis=1) <= APART] = np.inf
-        left[best] = np.inf
+    for begin in range(0, len(order), TOGETHER):  # mostly the first few suffice
+        some = order[begin : begin + TOGETHER]
+        known = unit[chosen + some.tolist()]
+        beside = (np.abs(known[:, None] - unit[some]) <= APART).all(axis=2)
+        taken = beside[: len(chosen)].any(axis=0)
+        for i, cell in enumerate(some.tolist()):
+            if len(chosen) == count:
+                return chosen
+            if not taken[i]:
+                taken |= beside[len(known) - len(some) + i]
+                chosen.append(cell)
     return chosen or [0]
+
+
+def first_alike(theta: FloatArray, rivals: int) -> NDArray[np.intp]:
+    """For each member (B, p) the first of its rivals, which come in groups, that lies where it does."""
+    of = theta.reshape(-1, rivals, theta.shape[1])
+    first = (of[:, :, None] == of[:, None]).all(axis=-1).argmax(axis=-1)
+    return np.asarray((first + rivals * np.arange(len(of))[:, None]).ravel())

@@ -17,7 +17,7 @@ from itertools import product
 
 import numpy as np
 
-from scalefit.numerics import FloatArray, offsets
+from scalefit.numerics import FloatArray, offsets, symmetric_root
 
 LENGTHS = (0.8, 1.5, 3.0, 6.0)  #: octaves over which f changes
 RATIOS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  #: standard deviation of f over that of the noise
@@ -137,10 +137,8 @@ def _drawn(
     mean: FloatArray, covariance: FloatArray, variance: float, count: int, freedom: int, rng: np.random.Generator
 ) -> FloatArray:
     """Curves of the posterior, (count, m): the noise's variance is drawn too."""
-    values, vectors = np.linalg.eigh(covariance)
-    root = vectors * np.sqrt(np.maximum(values, 0.0))
     sigma = np.sqrt(variance * freedom / rng.chisquare(freedom, count))
-    return np.asarray(mean + sigma[:, None] * (rng.standard_normal((count, len(root))) @ root.T))
+    return np.asarray(mean + sigma[:, None] * (rng.standard_normal((count, len(mean))) @ symmetric_root(covariance)))
 
 
 #: the kinds of f: its standard deviation over that of the noise, the octaves over which it changes, corners or none

@@ -19,6 +19,7 @@ from scalefit.notices import Line
 from scalefit.numerics import FloatArray
 from scalefit.transfer.drift import LEAST_ERROR, STRAY, drift_line, interval_of
 from scalefit.transfer.lr_transfer import Arm, Transfer, lr_transfer
+from scalefit.transfer.optimum import DRAWS
 from scalefit.transfer.verdict import verdict_of
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from scalefit.runs import Runs
     from scalefit.transfer.sweeps import Sweeps
 
-FUTURES, DRAWS = 60, 200  #: futures of each plan; draws of each line
+FUTURES, LINES = 60, 200  #: futures of each plan; draws of each line
 LIKELY = 0.8  #: chance from which on a plan is advised
 TIMES = (2, 4)  #: as many runs at every size
 FACTORS = (0.5, 2.0, 4.0, 8.0)  #: new sizes, over the smallest or the largest
@@ -106,7 +107,7 @@ def _shown(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def next_sweeps(
-    runs: Runs | pd.DataFrame | Sweeps | Transfer, *, draws: int = 300, seed: int = 0, **settings: Any
+    runs: Runs | pd.DataFrame | Sweeps | Transfer, *, draws: int = DRAWS, seed: int = 0, **settings: Any
 ) -> NextSweeps:
     """Which sizes, learning rates and seeds would turn an undecided verdict of :func:`scalefit.lr_transfer` into one.
 
@@ -174,7 +175,7 @@ def _judged(found: Transfer, arm: Arm, plan: _Plan, seed: int) -> dict[str, Any]
     decided = 0
     for future in range(FUTURES):
         x, y, left = _future(arm, plan, sizes, logs, variance, rng)
-        drawn = y[:, None] + np.sqrt(left)[:, None] * rng.standard_normal((len(x), DRAWS))
+        drawn = y[:, None] + np.sqrt(left)[:, None] * rng.standard_normal((len(x), LINES))
         _, slope = drift_line(np.log2(x / arm.origin), np.concatenate([y[:, None], drawn], axis=1), future)
         drift = interval_of(slope) if len(x) > 1 else arm.drift
         decided += verdict_of(arm.name, arm.over, drift, x).startswith(DECIDED)

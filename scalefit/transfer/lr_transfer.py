@@ -19,7 +19,7 @@ from scalefit.runs import Runs
 from scalefit.runs.settings import UNKNOWN, said
 from scalefit.transfer.bounds import held_in
 from scalefit.transfer.drift import EXPECTED, drift_line, interval_of, with_theory
-from scalefit.transfer.optimum import Optimum, best_lr
+from scalefit.transfer.optimum import DRAWS, Optimum, best_lr
 from scalefit.transfer.reach import far_beyond, refuse_target
 from scalefit.transfer.sensitivity import sensitivities
 from scalefit.transfer.sweeps import Sweeps, read_sweeps
@@ -163,7 +163,7 @@ def lr_transfer(
     target: float | None = None,
     initial_loss: float | None = None,
     theory: bool = True,
-    draws: int = 300,
+    draws: int = DRAWS,
     seed: int = 0,
     ignore: Sequence[str] = (),
 ) -> Transfer:

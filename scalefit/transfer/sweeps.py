@@ -18,7 +18,7 @@ from scalefit.runs import Runs, runs_of
 from scalefit.runs.cliff import lost
 from scalefit.runs.final import cells_of, diverged, final_losses, finished, peaks_along
 from scalefit.runs.matching import canonical
-from scalefit.runs.settings import MIXED, following, is_rate, moving, passed_over, refuse_mixed, shared
+from scalefit.runs.settings import following, growing, is_rate, moving, passed_over, refuse_mixed, shared
 from scalefit.transfer.grid import snapped
 
 SIZES = ("d_model", "N", "n_layer", "batch", "D")  #: what an optimum may drift over, the most usual first
@@ -144,10 +144,9 @@ def read_sweeps(
     start = initial_loss_of(table) if initial_loss is None else initial_loss
     points = points.sort_values(["arm", "size", "lr", "seed", "loss"], kind="stable")  # one answer in any order
     points, without_loss = _without_diverged(points, start)
-    along = moving(table.drop(columns=_rates(table, cell, rates, meant)), over, arms or "")
-    changing = (*along, *following(table, cell, meant, rates))
-    notes = (*which, *unfinished, *without_loss, *changing, *passed_over(table, meant))
-    mixed = tuple(note for note in changing if note.endswith(MIXED))
+    settings = table.drop(columns=_rates(table, cell, rates, meant))
+    mixed = (*moving(settings, over, arms or ""), *following(table, cell, meant, rates))
+    notes = (*which, *unfinished, *without_loss, *mixed, *growing(settings, over), *passed_over(table, meant))
     return Sweeps(over, arms or "", points, shared(table, over), notes, start, mixed)
 
 

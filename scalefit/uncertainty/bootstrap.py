@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.errors import InputError
-from scalefit.numerics import FloatArray, spanned
+from scalefit.numerics import FloatArray, spanned, symmetric_root
 from scalefit.parallel import each
 from scalefit.solver.derivatives import own_rows, second_derivatives
 from scalefit.solver.descent import refit
@@ -75,7 +75,7 @@ def bootstrap(
     expansion = Expansion.at(model, objective, theta, second)
     if method == "sandwich":
         spread = sandwich(expansion, objective, values, weights, blocks)
-        steps = np.random.default_rng(seed).multivariate_normal(np.zeros(len(theta)), spread, size=draws, method="eigh")
+        steps = np.random.default_rng(seed).standard_normal((draws, len(theta))) @ symmetric_root(spread)
         return expansion.moved(steps)
     centre = objective.target(expansion.value)
     residual = (objective.target(values) - centre) / (1 - leverage(expansion.slope, weights))

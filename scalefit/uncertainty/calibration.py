@@ -8,13 +8,8 @@ off by
     m = R sqrt(WITHIN^2 + (BEYOND d^g)^2)
 
 with g = GROWTH for runs, each of which errs anew, and 1 along curves, which go on as they went. A map from a loss to a
-loss has MAPPED and STEEPER for BEYOND and GROWTH. For curves there is a third part: SCHEDULE f sqrt(u / UNLIKE) under a
-schedule at the distance u from the fitted ones (``unlike``), at most SCHEDULE f. A fall of more steps, or of a larger
-share of them, than any fitted one is further away, by LONGER for each decade. What laws miss of a schedule is what its
-decay does, so f is the share of the peak by which the rate has fallen; under another peak it is u_p / UNLIKE where that
-is more, with u_p the distance from the nearest fitted peak. What the law misses of the fitted decays is known: the root
-mean square h of the residuals there, beyond the noise. A decay elsewhere is believed to be missed by as much, and one
-that is unlike them by more, up to 1 + FURTHER times, so that m contains h f (1 + FURTHER min(u / UNLIKE, 1)), too.
+loss has MAPPED and STEEPER for BEYOND and GROWTH. For curves there is a third part, of the schedule
+(``unlike``).
 
 A back-test on the user's own runs (refits below growing scales; for curves, refits without one run each) gives errors e
 at known distances. With the spread s of the draws and the noise sigma, a prediction has the standard deviation
@@ -48,17 +43,12 @@ from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
 from scalefit.rows.scale import reads_scale, scale_of
 from scalefit.uncertainty.bootstrap import Method
-from scalefit.uncertainty.unlike import FALLEN, LENGTH, PEAK, SHARE, State, unlike
+from scalefit.uncertainty.unlike import FALLEN, State, missed_under
 
 WITHIN = 0.006  #: error assumed for every law on a new run, in units of R
 BEYOND = 0.1  #: and where it is as far beyond the fitted range as that is wide
 GROWTH = 0.45  #: how that grows with the distance, but along curves
 MAPPED, STEEPER = 0.07, 0.7  #: both for a map from a loss to a loss
-SCHEDULE = 0.022  #: and where the rate has fallen to zero under a schedule that is unlike the fitted ones
-UNLIKE = 0.7  #: distance from which on a schedule is no more like one that was fitted than any other
-FURTHER = 2.0  #: by how many times more of a decay is missed there than of the fitted ones
-LONGER = 0.5  #: how much further away a schedule is whose fall takes ten times the steps, or share, of any fitted one
-SHORTEST = 1e-3  #: share of the steps below which falls count as equally long
 PRIOR_FOLDS = 2.0  #: how many folds the factor k = 1 counts as that is assumed before any back-test
 WORST = 8.0  #: largest estimate of k that a single fold can give
 DOUBT = 3.0  #: standard error of an estimate of k^2 at which it counts half
@@ -125,12 +115,15 @@ class Calibration(Reach):
         error = np.hypot(WITHIN, beyond * reach**growth)
         if states is None or not self.states:
             return np.asarray(self.change * error)
-        fitted, fallen = np.array(self.states), states[:, FALLEN]
-        peak = np.minimum(unlike(states[:, [PEAK]], fitted[:, [PEAK]]) / UNLIKE, 1.0)
-        far = unlike(states[:, :LENGTH], fitted[:, :LENGTH]) + LONGER * _longer(states, fitted)
-        far = np.minimum(far / UNLIKE, 1.0)
-        error = np.hypot(error, SCHEDULE * np.maximum(fallen, peak) * np.sqrt(far))
-        return np.hypot(self.change * error, self.decays * fallen * (1 + FURTHER * far))
+        return np.hypot(self.change * error, missed_under(states, np.array(self.states), self.change, self.decays))
+
+    def missed_ahead(self, states: FloatArray, seen: FloatArray) -> FloatArray:
+        """What m holds of the schedule alone, for a run in progress whose own states so far (k, 5) are known."""
+        if not self.states:
+            return np.zeros(len(states))
+        fitted = np.array(self.states)
+        known = np.vstack([fitted, seen[:, : fitted.shape[1]]])
+        return missed_under(states, known, self.change, self.decays, past=float(seen[-1, FALLEN]))
 
     def half_width(self, spread: FloatArray, missed: FloatArray, noise: float, level: float) -> FloatArray:
         """How far an interval reaches on one side, where the draws spread and the law misses by this much."""
@@ -156,15 +149,6 @@ class EarlierCalibration(Reach):
     def half_width(self, spread: FloatArray, missed: FloatArray, noise: float, level: float) -> FloatArray:
         """How far an interval reaches on one side, where the draws spread and the law misses by this much."""
         return np.asarray(np.sqrt(self.factor**2 * (spread**2 + missed**2) + noise**2) * student(level, np.inf))
-
-
-def _longer(states: FloatArray, fitted: FloatArray) -> FloatArray:
-    """By how many decades the falls of states (n, 5) are longer than every fitted one, in share or in steps."""
-    longest = max(float(fitted[:, SHARE].max()), SHORTEST)
-    longer = np.log10(np.maximum(states[:, SHARE], longest) / longest)
-    if fitted.shape[1] > LENGTH and fitted[:, LENGTH].max() > 0:
-        longer = np.maximum(longer, states[:, LENGTH] - fitted[:, LENGTH].max())
-    return np.asarray(longer)
 
 
 @dataclass(frozen=True)

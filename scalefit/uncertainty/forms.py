@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from scalefit.memory import once
 from scalefit.numerics import FloatArray
 from scalefit.rows.scale import reads_scale
 from scalefit.solver.model import BoundLaw
@@ -174,8 +175,9 @@ def other_forms(
     starts = 1 if floor is None else 2  # the fit, and usual constants
     drawn, usual = np.repeat([name != LARGEST for name in known], starts), np.tile([False, True][:starts], len(known))
     weight = np.repeat(np.stack([*known.values()]), starts, axis=0)
-    search = Search(model, objective, values, weight, drawn, floor, exponents)
-    ends, costs = search.found(search.starts(theta, usual))
+    given = (objective, values, weight, drawn, floor, exponents)
+    search = Search(model, *given)
+    ends, costs = once(lambda: search.found(search.starts(theta, usual)), "forms", model.told, *given, theta, usual)
     best = np.argmin(costs.reshape(-1, starts), axis=1) + starts * np.arange(len(known))
     return dict(zip(known, ends[best], strict=True))
 

@@ -55,8 +55,8 @@ class Choice:
             text += f"; forecasts are the trimmed weighted mean of {mixed}"
         if self.forms:
             share = sum(self.weights[name] * form.share for name, forms in self.forms.items() for form in forms)
-            forms = "fits mostly to the largest rows or with constants drawn towards published ones"
-            text += f"; {100 * share:.0f} % of the weight is on {forms}"
+            forms = "that weigh the largest runs most, or draw exponents and floor towards published ones"
+            text += f"; {100 * share:.0f} % of the weight is on refits {forms}"
         return text
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
 
 from scalefit.numerics import FloatArray
 from scalefit.solver.descent import descend
@@ -90,6 +89,8 @@ def interval(search: Search, level: float) -> dict[str, Any]:
 
 def _outwards(search: Search, begin: float, side: int, end: float, most: float) -> tuple[float, bool]:
     """Where the deviance reaches ``most`` on one side, and whether the domain ends first."""
+    from scipy.optimize import brentq  # slow to load, and needed by few fits
+
     inside, step = begin, FIRST * max(abs(begin), 0.1)
     for _ in range(MOST_STEPS):
         outside = begin + side * step

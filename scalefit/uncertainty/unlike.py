@@ -6,7 +6,15 @@ for a straight line, less for one that falls early), and the decimal logarithms 
 fall. The distance between two states is Euclidean in the first four. A run that goes on under the same plan is at
 distance 0; from a constant rate to the end of a cooldown it is about 1; from a cosine to a cooldown over the last fifth
 of the steps, 0.7. Laws forget past rates over so many steps, not over a share of them, so that a fall of more steps
-than any fitted one is new as well (``calibration`` adds that).
+than any fitted one is new as well: a fall of more steps, or of a larger share of them, than any fitted one is further
+away, by LONGER for each decade.
+
+Under a schedule at the distance u from the fitted ones a law misses SCHEDULE f sqrt(u / UNLIKE) of what it explains,
+at most SCHEDULE f. What laws miss of a schedule is what its decay does, so f is the share of the peak by which the rate
+has fallen; under another peak it is u_p / UNLIKE where that is more, with u_p the distance from the nearest fitted
+peak. What the law misses of the fitted decays is known: the root mean square h of the residuals there, beyond the
+noise. A decay elsewhere is believed to be missed by as much, and one that is unlike them by more, up to 1 + FURTHER
+times: by h f (1 + FURTHER min(u / UNLIKE, 1)). docs/intervals.md names the data sets that set the constants.
 """
 
 from __future__ import annotations
@@ -24,6 +32,12 @@ FALLING = 0.95  #: share of the peak below which a rate counts as falling
 MOST_STATES = 200  #: states of the fitted rows that are kept
 BLOCK = 1 << 20  #: pairs of states that are compared at a time
 FALLEN, SHARE, PEAK = 0, 1, 3  #: columns of a state: the fall from the peak, its share of the steps, and the peak
+SCHEDULE = 0.022  #: error where the rate has fallen to zero under a schedule that is unlike the fitted ones
+UNLIKE = 0.7  #: distance from which on a schedule is no more like one that was fitted than any other
+FURTHER = 2.0  #: by how many times more of a decay is missed there than of the fitted ones
+LONGER = 0.5  #: how much further away a schedule is whose fall takes ten times the steps, or share, of any fitted one
+LENGTHENED = 0.25  #: and by how much where the question is only whether a fitted run has shown it
+SHORTEST = 1e-3  #: share of the steps below which falls count as equally long
 LENGTH = 4  #: and its steps; fits of earlier versions were saved without
 
 State = tuple[float, ...]
@@ -70,3 +84,39 @@ def unlike(states: FloatArray, fitted: Sequence[State] | FloatArray) -> FloatArr
         part = slice(begin, begin + block)
         least[part] = np.sqrt(np.sum((states[part, None] - known[None]) ** 2, axis=-1)).min(axis=1)
     return least
+
+
+def missed_under(
+    states: FloatArray, fitted: FloatArray, change: float, decays: float, past: float | None = None
+) -> FloatArray:
+    """The error that is believed of a law under the schedules of some states (n, 5), (n,).
+
+    ``change`` is R, ``decays`` is h. A run in progress has its rate fallen by ``past`` already: only what it still
+    falls is missed, and its own decay so far is among the ``fitted`` ones, which the run has followed as it followed.
+    """
+    fallen = states[:, FALLEN] if past is None else np.maximum(states[:, FALLEN] - past, 0.0)
+    peak = np.minimum(unlike(states[:, [PEAK]], fitted[:, [PEAK]]) / UNLIKE, 1.0)
+    far = unlike(states[:, :LENGTH], fitted[:, :LENGTH]) + LONGER * _longer(states, fitted)
+    far = np.minimum(far / UNLIKE, 1.0)
+    known = 1.0 if past is None else 0.0
+    schedule = SCHEDULE * np.maximum(fallen, peak) * np.sqrt(far)
+    return np.hypot(change * schedule, decays * fallen * (known + FURTHER * far))
+
+
+def unshown(states: FloatArray, fitted: FloatArray) -> FloatArray:
+    """How far the falls of states (n, k) are, in shape and in length, from any that fitted ones have shown, (n,).
+
+    >>> shown = np.array([[1.0, 0.1, 0.5, -3.0, 2.0]])
+    >>> unshown(np.array([[1.0, 0.1, 0.5, -3.0, 2.0], [1.0, 0.1, 0.5, -3.0, 3.0]]), shown).tolist()
+    [0.0, 0.25]
+    """
+    return unlike(states[:, :PEAK], fitted[:, :PEAK]) + LENGTHENED * _longer(states, fitted)
+
+
+def _longer(states: FloatArray, fitted: FloatArray) -> FloatArray:
+    """By how many decades the falls of states (n, 5) are longer than every fitted one, in share or in steps."""
+    longest = max(float(fitted[:, SHARE].max()), SHORTEST)
+    longer = np.log10(np.maximum(states[:, SHARE], longest) / longest)
+    if fitted.shape[1] > LENGTH and fitted[:, LENGTH].max() > 0:
+        longer = np.maximum(longer, states[:, LENGTH] - fitted[:, LENGTH].max())
+    return np.asarray(longer)

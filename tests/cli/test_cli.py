@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scalefit.cli import output
+
 NAMES = list(commands.examples())
 FIT = "scalefit fit runs.csv --law chinchilla"
 
@@ -49,9 +51,19 @@ def example_folder(tmp_path_factory):
     return folder
 
 
+#: commands whose text has no number but those of their JSON and their table: no constants of papers, no words of sizes
+SAID_THRICE = ("fit", "backtest", "compare", "data", "inspect", "predict", "schedule", "task-ladder", "translate")
+#: commands whose intervals stand in brackets behind what they are of
+WITH_ENDS = ("compare-recipes", "fit", "isoflop", "lr-transfer", "plan", "task-ladder", "translate")
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_the_example_of_every_help_runs(name, example_folder, monkeypatch, few_draws):
+def test_the_example_of_every_help_runs_and_its_text_says_what_its_json_says(
+    name, example_folder, monkeypatch, few_draws
+):
     monkeypatch.chdir(example_folder)
+    answers, show = [], output._show
+    monkeypatch.setattr(output, "_show", lambda answer, *rest: (answers.append(answer), show(answer, *rest)))
     lines = commands.examples()[name]
     assert lines
     for line in lines:
@@ -59,6 +71,12 @@ def test_the_example_of_every_help_runs(name, example_folder, monkeypatch, few_d
         result = commands.run(line)
         assert result.exit_code == 0, result.output
         assert result.stdout
+    for each in answers if name != "report" else ():  # a page, whose numbers are those of the answers on it
+        assert not commands.unlike(each.lines, output._plain(each.content), each.table, name in SAID_THRICE)
+        if name in WITH_ENDS and np.isfinite(each.table.filter(regex="(low|high)$").select_dtypes("number")).any(
+            axis=None
+        ):
+            assert commands.WITH_ENDS.search("\n".join(map(str, each.lines)))
 
 
 @commands.cases("name", NAMES)
@@ -84,20 +102,12 @@ ANSWERS = [
 ]
 
 
-LOADED_SETS: dict = {}
-
-
-@pytest.fixture
-def sets_read_once(monkeypatch):
-    commands.once(monkeypatch, "scalefit.datasets.load", LOADED_SETS)
-
-
 def forbid(constant):
     raise AssertionError(f"{constant} is not JSON")
 
 
 @pytest.mark.parametrize("command", ANSWERS)
-def test_json_is_one_object_on_stdout_and_nothing_on_stderr(command, there, sets_read_once):
+def test_json_is_one_object_on_stdout_and_nothing_on_stderr(command, there):
     result = commands.run(f"{command} --json")
     content = json.loads(result.stdout, parse_constant=forbid)
     assert content["schema_version"] == 1
@@ -107,7 +117,7 @@ def test_json_is_one_object_on_stdout_and_nothing_on_stderr(command, there, sets
 
 
 @pytest.mark.parametrize("command", ANSWERS)
-def test_csv_is_one_table_on_stdout(command, there, sets_read_once):
+def test_csv_is_one_table_on_stdout(command, there):
     result = commands.run(f"{command} --csv")
     (there / "table.csv").write_text(result.stdout)
     table = pd.read_csv(there / "table.csv")
@@ -122,6 +132,7 @@ def test_the_text_the_json_and_the_library_say_the_same(there):
     fit = sf.fit(sf.read_runs("runs.csv"), "chinchilla")
     content = json.loads(commands.run(f"{FIT} --json").stdout)
     assert {name: entry["value"] for name, entry in content["parameters"].items()} == dict(fit.parameters)
+    assert {"low", "high", "state"} < content["parameters"]["E"].keys()
     assert fit.summary().splitlines()[1] in commands.run(FIT).stdout
     assert content["data"] == [dict(origin) for origin in fit.origin]
 

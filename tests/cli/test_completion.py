@@ -49,3 +49,9 @@ def test_files_that_cannot_be_read_offer_nothing(words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert offered("inspect", *words, "--where", "N") == []
     assert offered("fit", *words, "--at", "") == []
+
+
+def test_files_without_a_loss_of_a_known_name_offer_their_columns_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs.csv").write_text("run,params,tokens,quality\na,1e6,1e9,3.2\nb,2e6,2e9,3.0\n")
+    assert offered("fit", "runs.csv", "--map", "loss=qu") == ["loss=quality"]

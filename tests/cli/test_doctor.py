@@ -39,3 +39,8 @@ def test_the_citation_file_names_this_version():
     assert content["version"] == scalefit.__version__
     assert content["cff-version"] == "1.2.0"
     assert {"message", "title", "authors", "license"} <= content.keys()
+
+
+def test_without_torch_no_device_is_named(monkeypatch):
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    assert doctor._gpu() == ""

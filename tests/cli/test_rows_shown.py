@@ -36,3 +36,7 @@ def test_of_many_runs_the_first_forty_are_shown(tmp_path):
     told = commands.run(f"scalefit predict {tmp_path}/fit.json {tmp_path}/curves.csv").output.split("\n\n")[0]
     shown = re.findall(r"(?m)^\s*(r\d\d)\s+(\d+)\s", told)
     assert shown == [(f"r{i:02d}", "20") for i in range(40)]
+    assert "(40 of 120 rows" in told
+    whole = commands.run(f"scalefit predict {tmp_path}/fit.json {tmp_path}/one.csv").output
+    assert "5 predictions" in whole
+    assert "5 rows; --csv prints all" not in whole, "all five are shown"

@@ -52,14 +52,20 @@ def test_forecasts_and_probes_are_of_the_same_optimiser():
     assert ours["beta"] == 0.9
 
 
-def test_every_interval_is_of_ninety_percent_unless_another_is_asked_for():
-    """What the documentation says of all of them."""
+#: options of one name that are of another quantity in another function; draws: none where a fit is one of many
+OTHERWISE = {"most", "draws", "parameters", "points", "decay", "power", "initial", "measured", "initial_loss"}
+
+
+def test_options_of_one_name_have_one_default_and_every_interval_is_of_ninety_percent():
     found = {}
     for module in pkgutil.walk_packages(scalefit.__path__, "scalefit."):
-        if module.name.startswith(("scalefit.proxy", "scalefit.cli", "scalefit.__main__")):
+        if module.name.startswith(("scalefit.proxy", "scalefit.cli", "scalefit.__main__", "scalefit.laws")):
             continue
-        for name, function in vars(importlib.import_module(module.name)).items():
-            if inspect.isfunction(function) and "level" in (known := inspect.signature(function).parameters):
-                found[name] = known["level"].default
-    levels = {value for value in found.values() if isinstance(value, float)}
-    assert levels == {0.9}
+        for function in vars(importlib.import_module(module.name)).values():
+            if inspect.isfunction(function) and function.__module__ == module.name:
+                for name, option in inspect.signature(function).parameters.items():
+                    if type(option.default) in (bool, int, float):
+                        found.setdefault(name, {}).setdefault(option.default, []).append(function.__qualname__)
+    assert list(found["level"]) == [0.9], "what the documentation says of all intervals"
+    assert {name: places for name, places in found.items() if len(places) > 1 and name not in OTHERWISE} == {}
+    assert not any(found["drop_diverged"]) and list(found["seed"]) == [0] and not any(found["force"])

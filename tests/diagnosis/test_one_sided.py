@@ -12,6 +12,7 @@ from scipy import stats
 import scalefit as sf
 from scalefit.diagnosis.one_sided import Bias, one_sided, refits
 from scalefit.fitting.prepare import Options, prepare
+from scalefit.fitting.result import Fit
 from scalefit.solver.solve import solve
 
 
@@ -87,3 +88,13 @@ def test_a_right_law_is_not():
 
 def test_few_runs_and_laws_along_the_schedule_have_no_biases():
     assert sf.fit(ladder().iloc[::8], "power:over=C").biases == ()
+
+
+@pytest.mark.parametrize(("residuals", "told"), [("log", "by 6 % on average"), ("linear", "by 3 % on average")])
+def test_errors_of_values_below_zero_are_in_units_of_their_size(residuals, told):
+    given = (
+        SimpleNamespace(residuals=residuals),
+        SimpleNamespace(values=np.full(4, -2.0)),
+        biases(3, 3, 3, 3, size=0.02),
+    )
+    assert told in Fit.one_sided.fget(SimpleNamespace(settings=given[0], points=given[1], biases=given[2]))

@@ -23,7 +23,7 @@ def calibrated(*shapes):
 
 
 def asked_with(*shapes):
-    return Asked(FRAME, {}, states=np.array([(*shape, 9.0) for shape in shapes]))  # peaks are compared elsewhere
+    return np.array([(*shape, 9.0) for shape in shapes])  # peaks are compared elsewhere
 
 
 @pytest.mark.parametrize(("fallen", "told"), [(0.149, False), (0.151, True)])
@@ -44,11 +44,17 @@ def test_the_farthest_state_and_the_nearest_fitted_one_are_told():
     assert cautions._falls(np.array([0.01, 0.5, 1.0])).startswith("falls by 1 %")
 
 
+def test_what_a_run_in_progress_has_shown_itself_is_no_other_schedule():
+    fit, ahead = calibrated((0.0, 0.0, 1.0)), asked_with((1.0, 0.2, 0.5))
+    assert cautions.another_schedule(fit, ahead, asked_with((0.0, 0.0, 1.0), (0.84, 0.2, 0.5)))
+    assert not cautions.another_schedule(fit, ahead, asked_with((0.0, 0.0, 1.0), (0.86, 0.2, 0.5)))
+
+
 def test_without_states_there_is_no_other_schedule():
     far = asked_with((1.0, 0.2, 0.45))
     assert cautions.another_schedule(SimpleNamespace(intervals=None), far) == []
     assert cautions.another_schedule(calibrated(), far) == []
-    assert cautions.another_schedule(calibrated((0.0, 0.0, 1.0)), Asked(FRAME, {})) == []
+    assert cautions.another_schedule(calibrated((0.0, 0.0, 1.0)), None) == []
 
 
 @pytest.mark.parametrize(("low", "told"), [(1.01, False), (0.99, True)])

@@ -60,6 +60,14 @@ def test_curves_of_several_runs_in_one_fit_are_counted_and_told(tmp_path, capsys
         assert ("curves of up to 2 runs are pooled in one fit" in capsys.readouterr().out) == told
 
 
+@pytest.mark.parametrize(("lengths", "code"), [((12, 30), 0), ((12, 3), 1), ((3, 3), 1)])
+def test_the_command_fails_where_one_of_the_fits_does(tmp_path, lengths, code) -> None:
+    _curves(lengths).to_csv(tmp_path / "curves.csv", index=False)
+    with pytest.raises(SystemExit) as done:
+        main(["fit", str(tmp_path / "curves.csv"), "--law", "power-floor:over=step", "--each", "run"])
+    assert done.value.code == code
+
+
 def test_a_law_whose_box_depends_on_the_rows_is_refused_by_name() -> None:
     pairs = _curves((30,)).assign(loss_source=lambda table: table["loss"] + 1)
     with pytest.raises(sf.InputError, match="law loss-to-loss is fitted to each set of rows in another way"):

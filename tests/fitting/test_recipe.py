@@ -102,14 +102,14 @@ def tied(**columns):
     ("columns", "law", "asked", "told"),
     [
         ({}, "power-floor:over=N", {"N": 7e9, "D": 1.5e11}, ""),
-        ({}, "power-floor:over=N", {"N": 7e9, "D": 2e12}, "D = 20 N^1"),
-        ({}, "power-floor:over=D", {"N": 1e9, "D": 2e11}, "N = 0.05 D^1"),
+        ({}, "power-floor:over=N", {"N": 7e9, "D": 2e12}, "D = 20 N,"),
+        ({}, "power-floor:over=D", {"N": 1e9, "D": 2e11}, "N = 0.05 D,"),
         ({}, "power-floor:over=C", {"N": 1e10, "D": 2e11}, ""),
         ({}, "power-floor:over=C", {"N": 1e9, "D": 2e12}, "leaves that by a factor of"),
         ({"D": 1e10}, "power-floor:over=N", {"N": 7e9, "D": 1e11}, "D = 1e+10, and N = 7e+09, D = 1e+11"),
         ({"D": 1e10}, "power-floor:over=N", {"N": 7e9, "D": 1e10}, ""),
         ({}, "E + A*N**-alpha + B*D**-beta", {"N": 7e9, "D": 1.5e11}, ""),
-        ({}, "E + A*N**-alpha + B*D**-beta", {"N": 7e9, "D": 1.4e10}, "D = 20 N^1"),
+        ({}, "E + A*N**-alpha + B*D**-beta", {"N": 7e9, "D": 1.4e10}, "D = 20 N,"),
         ({"D": 1e18 / SIZES}, "E + A*N**-alpha + B*D**-beta", {"N": 7e9, "D": 1e11}, ""),
     ],
 )

@@ -13,8 +13,8 @@ import scalefit as sf
 from scalefit.diagnosis.checks import find_outliers
 from scalefit.fitting.prepare import Options, prepare
 from scalefit.schedules import areas, parse_schedule
+from scalefit.solver.many import solve_each
 from scalefit.solver.objective import Objective
-from scalefit.solver.solve import solve
 from scalefit.uncertainty.estimate import Estimate
 
 SHARED = commands.SHARED
@@ -238,13 +238,15 @@ def isoflop(truth):
     return N, C / 6 / N
 
 
-def optimum_alone(table, law, **options):
-    """What a fit finds and whom it calls outliers, without its other diagnoses."""
-    ready = prepare(sf.read_runs(table), law, Options(**options))
-    found = solve(ready.model, ready.values, ready.weights, ready.settings)
-    values = dict(zip(ready.law.parameters, ready.model.vector(found.theta[None])[0], strict=True))
-    outliers = find_outliers(ready.rows, ready.runs, found.objective, found.residuals, found.sigma)
-    return Estimate(ready.law, values, log=True, sigma=found.sigma), outliers
+def optima_alone(tables, law, **options):
+    """What fits find and whom they call outliers, without their other diagnoses: all tables are fitted as one batch."""
+    ready = [prepare(sf.read_runs(table), law, Options(**options)) for table in tables]
+    models, values, weights = ([getattr(each, name) for each in ready] for name in ("model", "values", "weights"))
+    for each, found in zip(ready, solve_each(models, values, weights, ready[0].settings), strict=True):
+        vector = each.model.vector(found.theta[None])[0]
+        outliers = find_outliers(each.rows, each.runs, found.objective, found.residuals, found.sigma)
+        constants = dict(zip(each.law.parameters, vector, strict=True))
+        yield Estimate(each.law, constants, log=True, sigma=found.sigma), outliers
 
 
 def extrapolation_errors(truth, bad, seeds=20, **options):
@@ -253,21 +255,22 @@ def extrapolation_errors(truth, bad, seeds=20, **options):
     far = 35 * 3e19
     big = optimal_size(far, truth) * np.geomspace(0.5, 2, 5)
     true = loss_of(big, far / 6 / big, truth)
-    errors, named = [], []
+    tables, planted = [], []
     for seed in range(seeds):
         rng = np.random.default_rng(seed)
         loss = loss_of(N, D, truth) * np.exp(0.01 * rng.standard_normal(60))
         rows = rng.choice(60, bad, replace=False)
         raised = rng.uniform(0.05, 0.5, bad)
         loss[rows] *= 1 + raised
-        table = pd.DataFrame({"run": [f"r{i}" for i in range(60)], "N": N, "D": D, "loss": loss})
-        found, outliers = optimum_alone(table, "chinchilla", **options)
-        errors.append(found.value({"N": big, "D": far / 6 / big}) / true - 1)
-        named.append((outliers, {f"r{i}": size for i, size in zip(rows, raised, strict=True)}))
+        tables.append(pd.DataFrame({"run": [f"r{i}" for i in range(60)], "N": N, "D": D, "loss": loss}))
+        planted.append({f"r{i}": size for i, size in zip(rows, raised, strict=True)})
+    found = list(optima_alone(tables, "chinchilla", **options))
+    errors = [estimate.value({"N": big, "D": far / 6 / big}) / true - 1 for estimate, _ in found]
     if not options:  # the whole fit of the last table is the same
-        whole = sf.fit(table, "chinchilla")
-        assert whole.parameters == pytest.approx(found.parameters)
-        assert list(whole.outliers) == list(outliers)
+        whole = sf.fit(tables[-1], "chinchilla")
+        assert whole.parameters == pytest.approx(found[-1][0].parameters, rel=1e-5)
+        assert [outlier.run for outlier in whole.outliers] == [outlier.run for outlier in found[-1][1]]
+    named = [(outliers, bad) for (_, outliers), bad in zip(found, planted, strict=True)]
     return 100 * float(np.sqrt(np.mean(np.square(errors)))), named
 
 

@@ -30,6 +30,15 @@ def test_a_column_that_was_renamed_is_found_under_both_names(name):
     assert under_both["E"] == pytest.approx(fit["E"], rel=1e-9)
 
 
+def test_a_word_for_a_column_is_never_a_free_parameter():
+    table = pd.DataFrame({"d_model": X, "hidden": X, "loss": 2 + 30 * X**-0.5})
+    fit = sf.fit(table, "E + A*hidden_size**-alpha")  # another word of the glossary for d_model
+    assert list(fit.law.variables) == ["d_model"]
+    assert fit["alpha"] == pytest.approx(0.5, rel=1e-4)
+    with pytest.raises(sf.InputError, match=r"width is a column of run logs \(d_model\), .* columns, hidden, or give"):
+        sf.fit(table.drop(columns="d_model"), "E + A*width**-alpha")
+
+
 def test_a_name_with_spaces_and_a_fit_that_is_saved(tmp_path):
     table = pd.DataFrame({"my own size": X, "loss": 2 + 30 * X**-0.5})
     fit = sf.fit(table, "E + A*`my own size`**-0.5")

@@ -25,6 +25,10 @@ def test_pass_at_k_of_ten_thousand_samples_is_finite():
     assert float(pass_at_k(1, 10_000, 100)) == pytest.approx(0.01, rel=1e-9)
     with pytest.raises(sf.InputError, match="k lies outside 1 to the number of samples"):
         pass_at_k([2, 3], [10, 10], 11)
+    for correct, k in (([2, 3], [1, 0]), ([2, 11], 1), ([2, -1], 1), ([2, 3], [10, 11])):
+        with pytest.raises(sf.InputError, match="k lies outside 1 to the number of samples"):
+            pass_at_k(correct, [10, 10], k)
+    assert pass_at_k([0, 10], [10, 10], [1, 10]).tolist() == [[0, 0], [1, 1]]
 
 
 @pytest.mark.parametrize("k", [1, 2, 7, 300, 10_000])

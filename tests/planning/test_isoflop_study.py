@@ -14,6 +14,7 @@ import scalefit as sf
 from scalefit.laws import find_law
 from scalefit.planning.isoflop import approach2, isoflop, isoflop_grid
 from scalefit.planning.isoflop.answer import Found, IsoFlopStudy
+from scalefit.planning.isoflop.curves import through
 from scalefit.planning.optimum.compute_optimal import compute_optimal, size_exponent
 
 LAW = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
@@ -275,3 +276,14 @@ class TestWhatWasSilent:
     def test_too_few_draws_are_refused_for_all_approaches(self, draws):
         with pytest.raises(sf.InputError, match=f"{draws} draws are too few"):
             isoflop(planted(), draws=draws)
+
+
+def test_the_curve_near_the_lowest_size_reaches_from_the_first_to_the_last_of_those_sizes():
+    x = np.log(10.0) * np.arange(-3, 4) / 6  # the lowest is in the middle; all within a factor of four are near
+    losses = np.exp(0.1 * x**2)
+    near = np.abs(x) <= np.log(10.0) / 3 + 1e-9
+    found = through(x, losses, "local")(x)
+    kept = np.isfinite(found)
+    assert kept.sum() >= 5 and (kept == kept[::-1]).all() and kept[near].all()
+    assert found[kept] == pytest.approx(losses[kept])
+    assert np.isnan(through(x, losses, "local")(np.array([x[kept][0] - 1e-6, x[kept][-1] + 1e-6]))).all()

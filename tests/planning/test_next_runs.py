@@ -203,7 +203,7 @@ class TestAdvice:
         more = [np.concatenate([old, found.table[name]]) for name, old in (("N", N), ("D", D))]
 
         def errors(N, D):
-            fits = [sf.fit(planted(N, D, seed), "chinchilla", starts=4) for seed in range(10, 26)]
+            fits = [sf.fit(planted(N, D, seed), "chinchilla", starts=2) for seed in range(10, 26)]
             return np.array([np.log(each.predict(**TARGET)["loss"][0]) - truth for each in fits])
 
         before, after = (float(np.sqrt(np.mean(errors(*each) ** 2))) for each in ((N, D), more))
@@ -226,7 +226,7 @@ def test_every_candidate_of_a_law_of_shapes_is_a_model_that_can_be_built(size):
     loss = 1.5 + 8 * width**-0.4 + 1.2 * layers**-0.7 + 9e2 * N**-0.5 + 2000 * D**-0.38
     loss *= np.exp(0.002 * np.random.default_rng(1).standard_normal(len(D)))
     runs = pd.DataFrame({"d_model": width, "n_layer": layers, "N": N, "D": D, "loss": loss})
-    fit = sf.fit(runs, f"width-depth:size={size}", draws=20, starts=4)
+    fit = sf.fit(runs, f"width-depth:size={size}", draws=20, starts=4, calibrated=False)
     goal = {"d_model": 4096, "n_layer": 32, "D": 1e11} | ({"N": 12 * 32 * 4096**2} if size == "yes" else {})
     for candidates in (None, "seen"):
         made = next_runs(fit, 1e20, candidates=candidates, **goal).candidates
@@ -293,6 +293,9 @@ def test_the_figure_shows_the_advised_runs_in_their_order(fit):
     (rings,) = [line for line in ax.lines if line.get_markersize() == 12]
     np.testing.assert_allclose(rings.get_xdata(), found.table["N"])
     assert [text.get_text() for text in ax.texts] == [str(i + 1) for i in range(len(found.table))]
+    told = {text.get_text(): entry for text, entry in zip(ax.legend_.texts, ax.legend_.legend_handles, strict=True)}
+    assert (told["advised"].get_markerfacecolor(), rings.get_markerfacecolor()) == ("none", "none")
+    assert told["fitted"].get_markerfacecolor() != "none"
     plt.close("all")
 
 

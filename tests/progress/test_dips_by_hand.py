@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scalefit.progress.dips import _annealed, _end, _falls, in_dips
+from scalefit.progress.dips import _annealed, _deep, _end, _falls, in_dips
 
 
 def levels(*parts):
@@ -90,3 +90,9 @@ def test_rows_without_a_logarithm_are_in_no_dip_and_short_logs_have_none():
 def test_a_fall_begins_where_the_row_before_was_not_far_below():
     logs = np.log(noisy((0, 100), (-0.5, 6), (0, 60), (-0.5, 6), (0, 60)))
     assert _falls(logs) == [100, 166]
+
+
+@pytest.mark.parametrize(("depth", "found"), [(0.005, False), (0.5, True)])
+def test_a_dip_is_as_deep_as_the_rows_around_it_and_not_those_long_before_and_after(depth, found):
+    logs = levels((3, 60), (0, 40), (-depth, 12), (0, 40), (3, 200))
+    assert _deep(logs, 100, 112) == found

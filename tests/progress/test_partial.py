@@ -14,8 +14,9 @@ import scalefit as sf
 from scalefit import plots
 from scalefit.errors import InputError
 from scalefit.progress.drift import ahead, scale_from
+from scalefit.progress.own_curve import new_fall
 from scalefit.runs.trajectory import Clock
-from scalefit.schedules import areas, parse_schedule
+from scalefit.schedules import Schedule, areas, parse_schedule
 
 PLAN = "cosine:peak_lr=1e-3,steps=2000,warmup=50,final=1e-4"
 OTHERS = {
@@ -98,6 +99,50 @@ def test_another_peak_learning_rate_is_named(family):
     plan = PLAN.replace("1e-3", "1.5e-3")
     made = sf.predict_partial(curve(plan, until=1500), schedule=plan, fit=family)
     assert "another-recipe" in {check.code for check in made.warnings}
+
+
+def test_a_decay_that_neither_the_run_nor_the_fitted_ones_have_shown_is_a_failed_check_and_widens():
+    plan, codes, widths = "wsd:peak_lr=1e-3,steps=2000,warmup=50,decay_steps=300", [], []
+    for names in (("constant", "short"), ("constant", "wsd")):
+        logs = pd.concat([curve(OTHERS[name], seed=1).assign(run=name) for name in names])
+        fit = sf.fit(
+            sf.read_runs(logs, schedule={name: OTHERS[name] for name in names}), "annealing:decay=0.99", draws=20
+        )
+        for until in (1500, 1980):  # before the decay, and where the run itself has shown nearly all of it
+            made = sf.predict_partial(curve(plan, until=until), schedule=plan, fit=fit)
+            codes.append({check.code for check in made.warnings} & {"another-schedule"})
+            widths.append(made.high - made.low)
+    assert codes == [{"another-schedule"}, set(), set(), set()]
+    assert widths[0] > 1.5 * widths[2]
+
+
+def test_a_cooldown_of_many_times_the_steps_is_one_that_no_run_has_shown(tmp_path):
+    """Also of a fit that has no intervals, saved and read again."""
+    plans = {"a": "wsd:peak_lr=1e-3,steps=2000,decay_steps=200", "b": "wsd:peak_lr=1e-3,steps=1400,decay_steps=140"}
+    logs = sf.read_runs(pd.concat([curve(text).assign(run=name) for name, text in plans.items()]), schedule=plans)
+    fit = sf.fit(logs, "annealing:decay=0.99", draws=0)
+    fit = sf.load_fit(fit.save(tmp_path / "fit.json"))
+    codes = []
+    longer = [f"wsd:peak_lr=1e-3,steps={steps},decay_steps={decay}" for steps, decay in ((2000, 400), (9000, 900))]
+    for plan in (plans["a"], *longer):
+        made = sf.predict_partial(curve(plan, until=1200), schedule=plan, fit=fit)
+        codes.append("another-schedule" in {check.code for check in made.warnings})
+    assert codes == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("plan", "until", "new"),
+    [
+        ("wsd:peak_lr=1e-3,steps=1000,decay_steps=400", 850, False),
+        ("multi_step:peak_lr=1e-3,steps=1000,at=400/800,factor=0.316", 600, False),
+        ("csv", 700, True),
+    ],
+)
+def test_a_run_alone_is_warned_of_a_fall_unlike_its_own(plan, until, new):
+    """The last: a drop to .4 of the peak at once, then a line to zero."""
+    lr = np.r_[np.full(500, 1e-3), np.full(301, 4e-4), np.linspace(4e-4, 0, 201)[1:]]
+    schedule = Schedule("drawn", 1000, 0, lambda step: lr[np.asarray(step)]) if plan == "csv" else parse_schedule(plan)
+    assert bool(new_fall(schedule, until)) is new
 
 
 def test_coverage_of_simulated_runs(family):

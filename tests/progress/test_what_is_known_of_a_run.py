@@ -30,3 +30,12 @@ def test_numbers_are_numbers_and_texts_are_texts():
     assert known["vocab"] == (256.0,)
     assert known["tokenizer"] == ("bytes",)
     assert known["peak_lr"] == (pytest.approx(1e-3),)
+
+
+def test_a_run_in_progress_has_diverged_where_its_last_rows_are_lost_not_only_its_last_tenth():
+    """Of 74 rows a tenth is seven, of which two before the last five are those of a calm run."""
+    loss = np.where(np.arange(len(STEP)) < len(STEP) - 5, LOSS, 9.5)
+    lost = read_partial(pd.DataFrame({"step": STEP, "loss": loss}), PLAN, None).lost
+    assert lost is not None
+    assert (lost.step, "over its last rows" in lost.why) == (STEP[-5], True)
+    assert read_partial(pd.DataFrame({"step": STEP, "loss": LOSS}), PLAN, None).lost is None

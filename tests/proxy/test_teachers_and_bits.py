@@ -131,7 +131,10 @@ def test_packed_students_equal_students_alone_and_resume_to_the_bit(
 
 @pytest.mark.parametrize(
     ("changes", "said"),
-    [({"teacher": "nowhere"}, "planned"), ({"data_options": {"tokens": 20000, "vocab": 6, "order": 1}}, "8 symbols")],
+    [
+        ({"teacher": "nowhere"}, "there is no teacher"),
+        ({"data_options": {"tokens": 20000, "vocab": 6, "order": 1}}, "8 symbols"),
+    ],
 )
 def test_who_cannot_teach_is_refused(teacher: Path, changes: dict[str, object], said: str) -> None:
     with pytest.raises(InputError, match=said):

@@ -143,3 +143,11 @@ def test_a_long_answer_is_cut_after_four_hundred_lines_and_says_so(lines, told):
 def test_numbers_that_are_none_are_dashes_in_a_table():
     frame = pd.DataFrame({"error": [0.5, float("nan")], "N": [1.0, float("nan")], "run": ["a", None]})
     assert [row[:2] for row in Table.of("caption", frame).rows][1] == ["–", "–"]
+
+
+def test_markdown_lists_notes_and_warnings_and_sets_paragraphs_apart():
+    blocks = [Text(["one", "two"]), Text(["seen", "read"], "notes"), Text(["beware"], "warnings"), Text(["x"], "code")]
+    text = Report("A title", "A verdict.", ["so"], [Section("Part", blocks)]).markdown([])
+    shown = ["one", "", "two", "", "- seen", "- read", "", "- ⚠ beware", "", "```", "x", "```"]
+    assert text.split("## Part")[1].strip().splitlines() == shown
+    assert text.splitlines()[1:6] == ["# A title", "", "**A verdict.**", "", "- ⚠ so"]

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
+from scalefit.answers import said
 from scalefit.errors import InputError
 from scalefit.laws import find_law
-from scalefit.planning.allocation.answer import said
 from scalefit.reports import sensitivity
 from scalefit.reports.blocks import Figure, Table, Text
 from scalefit.reports.of_fit import _compute_of, _figures, _has_plan

@@ -11,7 +11,7 @@ import pytest
 import scalefit as sf
 from scalefit.errors import InputError
 from scalefit.laws import find_law
-from scalefit.rows.door import _same_schedule, check_rows, refuse_units
+from scalefit.rows.door import _refuse_mixed_units, _same_schedule, check_rows, refuse_units
 from scalefit.rows.gather import gather
 from scalefit.rows.points import Points
 from scalefit.rows.rows import Rows
@@ -123,3 +123,29 @@ def test_the_first_cell_that_is_no_number_is_named():
     runs = replace(runs, table=runs.table.assign(D=["1e8", "many", "more"]))
     with pytest.raises(InputError, match="'many' is not a number"):
         gather(LAW, runs)
+
+
+@pytest.mark.parametrize(
+    ("N", "D", "refused"),
+    [
+        ((1e9, 1e14), (1e9, 1e12), ""),
+        ((1e9, 1.01e14), (1e9, 1e12), r"N is 1.01e\+14"),
+        ((0.99e12, 2e14), (1e9, 1e12), r"N is 2e\+14"),
+        ((1e12, 2e14), (1e9, 1e12), ""),
+        ((500, 1e6), (1e9, 1e12), ""),
+        ((499, 1e6), (1e9, 1e12), "N is 499; others are up to 1e.06"),
+        ((499, 0.99e6), (1e9, 1e12), ""),
+        ((1e6, 1e6), (1000, 1e8), ""),
+        ((1e6, 1e6), (999, 1e8), "D is 999; others are up to 1e.08"),
+        ((1e6, 1e6), (999, 0.99e8), ""),
+        ((1e6, 1e6), (1e9, 2e14), ""),
+        ((499, 498, 1e6), (1e9, 1e9, 1e9), r"N is 499 \(and in 1 other row\)"),
+    ],
+)
+def test_a_size_that_no_model_has_and_a_row_that_lacks_the_unit_of_the_others(N, D, refused):
+    runs = sf.read_runs(pd.DataFrame({"N": N, "D": D, "loss": 3.0}), need=())
+    if refused:
+        with pytest.raises(InputError, match=refused):
+            _refuse_mixed_units(LAW, rows_of(N=N, D=D), runs)
+    else:
+        _refuse_mixed_units(LAW, rows_of(N=N, D=D), runs)

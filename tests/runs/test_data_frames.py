@@ -46,3 +46,10 @@ def test_two_columns_of_one_name_are_refused():
 def test_what_is_neither_a_file_nor_a_table_is_refused(given):
     with pytest.raises(InputError, match="is no run log; give a file, a folder or a table"):
         sf.read_runs(given)
+
+
+def test_a_mapping_of_columns_is_a_table():
+    runs = sf.read_runs({"N": [1e6, 2e6], "loss": [3.2, 3.0]})
+    assert runs.table["N"].tolist() == [1e6, 2e6]
+    with pytest.raises(sf.InputError, match=r"mapping: no table of columns \(.*; give lists of one length"):
+        sf.read_runs({"N": [1e6, 2e6], "loss": [3.2]})

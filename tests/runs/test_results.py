@@ -1,5 +1,6 @@
 """Final results with a step are runs, a restart is one run, and what adds nothing to a table changes nothing."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -124,6 +125,13 @@ def test_sizes_are_told_apart_where_steps_never_fall():
     assert len(sf.read_runs(table)) == 2
 
 
+@functools.cache
+def grid_as_read():
+    """A small grid of final results, and its runs by their loss."""
+    table = grid(sizes=3, amounts=4)
+    return table, sf.read_runs(table).table.sort_values("loss")
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
@@ -131,8 +139,7 @@ def test_sizes_are_told_apart_where_steps_never_fall():
     rename=st.sampled_from([{}, {"N": "params"}, {"D": "train_tokens"}, {"step": "global_step"}, {"loss": "val_loss"}]),
 )
 def test_shuffling_renaming_and_added_columns_never_change_the_runs(seed, extra, rename):
-    table = grid(sizes=3, amounts=4)
-    expected = sf.read_runs(table).table.sort_values("loss")
+    table, expected = grid_as_read()
     added = {"constant": 7.0, "log_loss": np.log(table["loss"]), "note": "x", "D_in_billions": table["D"] / 1e9}
     changed = table.assign(**{extra: added[extra]}) if extra else table
     changed = changed.sample(frac=1, random_state=seed).reset_index(drop=True).rename(columns=rename)

@@ -691,3 +691,14 @@ def test_a_column_of_steps_without_a_step_is_refused(tmp_path):
     (tmp_path / "matrix.csv").write_text("lr \\ wd,0,0.1,step\n1e-3,3,2.9,\n1e-2,3,2.9,\n")
     with pytest.raises(InputError, match=r"matrix\.csv: no row has a step; map the column"):
         read_runs(tmp_path / "matrix.csv", need=())
+
+
+def test_a_condition_written_as_people_write_it_says_how():
+    runs = read_runs(pd.DataFrame({"recipe": ["base", "new"], "N": [1e6, 2e6], "loss": [3.2, 3.0]}))
+    with pytest.raises(InputError, match=r"compare with ==, and put words in quotes"):
+        runs.where("recipe=base")
+    with pytest.raises(InputError, match=r"base is a value of recipe: write it in quotes, recipe == 'base'"):
+        runs.where("recipe == base")
+    with pytest.raises(InputError, match=r"there is no column 'other'; use run, recipe, N, loss"):
+        runs.where("recipe == other")
+    assert len(runs.where("recipe == 'base'").table) == 1

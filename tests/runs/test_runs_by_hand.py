@@ -420,11 +420,10 @@ def test_settings_that_follow_the_learning_rate(values, follows):
 def test_settings_that_move_with_the_size():
     table = pd.DataFrame({"N": [1e6, 2e6, 4e6], "D": [1e7, 2e7, 4e7], "steps": [9, 9, 18], "batch": [64, 64, 128],
                           "seed": [1, 2, 3], "warmup": 5})  # fmt: skip
-    assert settings.moving(table, "N", "") == (
-        "batch changes with N (64, 128): their effects cannot be separated",
-        "D and steps change with N: the law holds only if it keeps doing so",
-    )
-    assert settings.moving(table[["N", "D"]], "N", "") == ("D changes with N: the law holds only if it keeps doing so",)
+    assert settings.moving(table, "N", "") == ("batch changes with N (64, 128): their effects cannot be separated",)
+    assert settings.growing(table, "N") == ("D and steps change with N: the law holds only if it keeps doing so",)
+    assert settings.growing(table[["N", "D"]], "N") == ("D changes with N: the law holds only if it keeps doing so",)
+    assert settings.growing(table, "D") == ("steps changes with D: the law holds only if it keeps doing so",)
     assert settings.moving(table[["N", "warmup"]], "N", "") == ()
     found = settings.shared(table, "N")
     assert found["batch"] == "64, 128"

@@ -92,3 +92,9 @@ def test_a_table_as_schedule_is_refused_with_what_to_give_instead():
     rates = pd.DataFrame({"run": "a", "step": [0, 1, 2], "lr": [1.0, 1.0, 0.5]})
     with pytest.raises(InputError, match=r"not a DataFrame.*CSV"):
         sf.read_runs(rates[["run", "step"]].assign(loss=3.0), schedule=rates)
+
+
+def test_a_rate_that_turns_twice_without_noise_has_its_first_rise_as_warmup():
+    """A restart that rises further is no noisy warmup: the rate turns at its start and at its end alone."""
+    lr = np.r_[np.linspace(0, 1, 21), np.linspace(1, 0.5, 31)[1:], np.linspace(0.5, 9, 401)[1:], np.full(500, 9.0)]
+    assert warmup_end(lr) == 20

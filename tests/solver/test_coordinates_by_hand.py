@@ -8,7 +8,8 @@ import pytest
 from scalefit.errors import InputError
 from scalefit.laws import find_law
 from scalefit.laws.law import Parameter
-from scalefit.solver.model import Coordinate, bind
+from scalefit.solver.coordinates import Coordinate
+from scalefit.solver.model import bind
 from scalefit.solver.starts import best_apart, cover, cover_around
 
 X = {"x": np.array([2.0, 50.0, -4.0])}

@@ -8,9 +8,11 @@ from scipy.optimize import least_squares
 
 from scalefit.laws import find_law
 from scalefit.solver import descent
+from scalefit.solver.derivatives import Batch, Local
 from scalefit.solver.descent import descend
 from scalefit.solver.model import bind
 from scalefit.solver.objective import Objective
+from scalefit.solver.starts import first_alike
 
 START = np.array([[1.0, 300, 300, 0.3, 0.3], [1.5, 500, 300, 0.35, 0.3]])
 
@@ -51,14 +53,25 @@ def test_a_descent_that_was_cut_short_has_not_converged(problem):
     assert np.all(found.objective > best_cost(model, loss))
 
 
-def test_a_start_next_to_a_minimum_that_another_has_reached_is_taken_for_it():
-    """Within a hundredth of each coordinate, by Newton's steps, and no lower: each of these decides alone."""
+def test_a_start_next_to_one_that_descends_to_the_same_minimum_is_taken_for_it():
+    """Within a hundredth of each coordinate, both by Newton's steps, and no lower: each of these decides alone."""
     theta = np.array([[2.0, 1.0], [2.01, 1.0], [2.03, 1.0], [2.01, 1.0], [2.01, 1.0], [2.01, 1.0], [2.0, 1.0]])
-    cost = np.array([1.0, 1 + 1e-6, 1 + 1e-6, 1 - 1e-6, 1 + 2e-5, 1 + 1e-6, 1 + 1e-6])
+    cost = np.array([1.0, 1 + 1e-6, 1 + 1e-6, 1.000005, 1 + 2e-5, 1 + 1e-6, 1 + 1e-6])
     near = np.array([True, True, True, True, True, False, True])
     member = np.arange(7)
-    local = descent.Local(cost, *[np.zeros(7)] * 3)
-    batch = descent.Batch(member, theta, local, np.zeros((7, 2)), near, member * 0, near)
-    moving = member > 0
-    assert descent._met(batch, np.array([0]), theta, cost, 7, moving).tolist() == [-1, 0, -1, -1, -1, -1, 0]
-    assert descent._met(batch, np.array([], dtype=int), theta, cost, 7, moving).tolist() == [-1] * 7
+    local = Local(cost, *[np.zeros(7)] * 3)
+    batch = Batch(member, theta, local, np.zeros((7, 2)), near, member * 0, near)
+    moving, ended = member > 0, member == 0
+    for converged in (ended, ended & False):
+        met = descent._met(batch, theta, cost, 7, converged, moving)
+        assert met.tolist() == [-1, 0, -1, 0, -1, -1, 0]
+    batch.near = near & ~ended
+    assert descent._met(batch, theta, cost, 7, ended & False, moving)[1] == -1  # the lowest one is far from it
+    assert descent._met(batch, theta, cost, 7, ended, moving)[1] == 0
+    assert descent._met(batch, theta, cost - 1e-4 * (member == 1), 7, ended, moving)[1] == -1  # lower than what ended
+
+
+def test_starts_at_one_place_are_one():
+    theta = np.array([[1.0], [2.0], [1.0], [1.0], [1.0], [2.0]])
+    assert first_alike(theta, 6).tolist() == [0, 1, 0, 0, 0, 1]
+    assert first_alike(theta, 3).tolist() == [0, 1, 0, 3, 3, 5]

@@ -122,6 +122,9 @@ def test_starts_stay_in_the_box_and_differ():
     assert np.all((cells >= model.low) & (cells <= model.high))
     chosen = choose_starts(model, Objective(), values, np.ones(40), cells, 8)
     assert len(np.unique(chosen[:, 3:], axis=0)) == len(chosen) == 8
+    met = choose_starts(model, Objective(), values, np.ones(40), cells, 8, grid=True)
+    assert len(met) == 8 and len(np.unique(met[:, 3:], axis=0)) < 8  # some lead to the same cell
+    assert (met[0, 3:] == chosen[0, 3:]).all()
     near = cover_around(model, np.array([1.0, 10.0, 10.0, 0.3, 0.3]), 0.1)
     assert np.all((near[:, 3] >= 0.3 * 10**-0.1 - 1e-12) & (near[:, 3] <= 0.3 * 10**0.1 + 1e-12))
 

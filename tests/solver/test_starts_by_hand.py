@@ -91,6 +91,16 @@ def test_starts_nearer_than_a_twenty_fifth_of_the_box_count_as_one(place, chosen
     assert starts.best_apart(theta, np.array([1.0, 2.0, 3.0, 4.0]), 3) == chosen
 
 
+def test_a_start_on_a_grid_leads_to_where_no_cell_beside_it_is_lower():
+    """By a hundredth and more: 3.97 is not lower than 4 by that, 3.95 is; also across corners, not around an edge."""
+    assert starts.downhill(np.array([4.0, 3.97, 5.0])).tolist() == [0, 1, 1]
+    assert starts.downhill(np.array([4.0, 3.95, 5.0])).tolist() == [1, 1, 1]
+    assert starts.downhill(np.array([4.0, 5.0, 3.0, 6.0])).tolist() == [0, 2, 2, 2]
+    assert starts.downhill(np.array([4.0, 5.0, 3.0, 6.0]), reach=2).tolist() == [2, 2, 2, 2]
+    grid = np.array([[9.0, 9.0, 5.0, 9.0], [9.0, 4.0, 9.0, 9.0], [9.0, 9.0, np.inf, 1.0]])
+    assert starts.downhill(grid).tolist() == [5, 5, 5, 5, 5, 5, 11, 11, 5, 5, 11, 11]
+
+
 def test_cells_without_a_value_are_not_chosen():
     theta = np.array([[0.0], [50.0], [100.0]])
     assert starts.best_apart(theta, np.array([np.inf, 2.0, 1.0]), 3) == [2, 1]

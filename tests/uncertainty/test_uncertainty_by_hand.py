@@ -18,7 +18,7 @@ from scalefit.runs import read_runs
 from scalefit.solver.solve import solve
 from scalefit.uncertainty import bootstrap as resampling
 from scalefit.uncertainty import calibration as cal
-from scalefit.uncertainty import ceiling, covariance, folds, misfit, profile
+from scalefit.uncertainty import ceiling, covariance, folds, misfit, profile, unlike
 from scalefit.uncertainty.calibration import EarlierCalibration
 from scalefit.uncertainty.estimate import Estimate
 from scalefit.uncertainty.folds import fitted_range
@@ -121,13 +121,13 @@ def test_the_error_under_another_schedule_by_the_formula():
         [
             [1.0, 0.2, 0.5, -3.0],  # 1.1 away: all of it
             [0.1, 0.0, 1.0, -3.0],  # .1 away
-            [0.0, 0.0, 1.0, -3.0 + cal.UNLIKE / 2],  # another peak, half as far as any other
-            [0.9, 0.0, 1.0, -3.0 + cal.UNLIKE / 2],
+            [0.0, 0.0, 1.0, -3.0 + unlike.UNLIKE / 2],  # another peak, half as far as any other
+            [0.9, 0.0, 1.0, -3.0 + unlike.UNLIKE / 2],
             [0.0, 0.0, 1.0, -1.0],
         ]
     )
-    far = np.sqrt([1.0, 0.1 / cal.UNLIKE, 0.5, 1.0, 1.0])
-    own = cal.SCHEDULE * np.array([1.0, 0.1, 0.5, 0.9, 1.0]) * far
+    far = np.sqrt([1.0, 0.1 / unlike.UNLIKE, 0.5, 1.0, 1.0])
+    own = unlike.SCHEDULE * np.array([1.0, 0.1, 0.5, 0.9, 1.0]) * far
     inside, within = {"x": np.full(5, 1e7)}, 0.5 * cal.WITHIN
     assert made.missed(POWER, inside, asked) == pytest.approx(0.5 * np.hypot(cal.WITHIN, own))
     assert made.missed(POWER, inside) == pytest.approx(np.full(5, within))
@@ -176,12 +176,12 @@ def test_a_fall_of_more_steps_than_any_fitted_one_is_further_away():
     asked = np.array([[1.0, 0.2, 0.5, -3.0, 4.0], [1.0, 0.2, 0.5, -3.0, 3.4], [1.0, 0.2, 0.5, -3.0, 2.0]])
     inside = {"x": np.full(3, 1e7)}
     made = cal.Calibration(1.0, 3, 9, 12.0, 16.0, change=1.0, states=((1.0, 0.2, 0.5, -3.0, 3.0),))
-    own = cal.SCHEDULE * np.sqrt(np.minimum(np.array([0.5, 0.2, 0.0]) / cal.UNLIKE, 1.0))
+    own = unlike.SCHEDULE * np.sqrt(np.minimum(np.array([0.5, 0.2, 0.0]) / unlike.UNLIKE, 1.0))
     assert made.missed(POWER, inside, asked) == pytest.approx(np.hypot(cal.WITHIN, own))
     before = cal.Calibration(1.0, 3, 9, 12.0, 16.0, change=1.0, states=((1.0, 0.2, 0.5, -3.0),))
     assert before.missed(POWER, inside, asked) == pytest.approx(np.full(3, cal.WITHIN))
     level = cal.Calibration(1.0, 3, 9, 12.0, 16.0, change=1.0, states=((0.0, 0.0, 1.0, -3.0, 0.0),))
-    assert level.missed(POWER, inside, asked) == pytest.approx(np.full(3, np.hypot(cal.WITHIN, cal.SCHEDULE)))
+    assert level.missed(POWER, inside, asked) == pytest.approx(np.full(3, np.hypot(cal.WITHIN, unlike.SCHEDULE)))
 
 
 def test_what_the_fitted_decays_miss_is_missed_elsewhere_in_proportion_to_the_fall():
@@ -192,9 +192,9 @@ def test_what_the_fitted_decays_miss_is_missed_elsewhere_in_proportion_to_the_fa
     assert made.missed(POWER, inside, asked) == pytest.approx([within, np.hypot(within, 0.01)])
     assert made.missed(POWER, inside) == pytest.approx(np.full(2, within))
     other = np.array([[0.5, 0.9, 0.9, -3.0, 3.0]])  # half a fall, unlike the fitted one
-    own = 0.5 * np.hypot(cal.WITHIN, 0.5 * cal.SCHEDULE)
+    own = 0.5 * np.hypot(cal.WITHIN, 0.5 * unlike.SCHEDULE)
     wide = made.missed(POWER, {"x": np.array([1e7])}, other)
-    assert wide == pytest.approx([np.hypot(own, 0.5 * 0.01 * (1 + cal.FURTHER))])
+    assert wide == pytest.approx([np.hypot(own, 0.5 * 0.01 * (1 + unlike.FURTHER))])
 
 
 def test_what_a_law_misses_of_the_fitted_decays():

@@ -10,8 +10,8 @@ import pytest
 
 import scalefit as sf
 from scalefit.schedules import parse_schedule
-from scalefit.uncertainty.calibration import LONGER, SCHEDULE, UNLIKE, WITHIN, Calibration
-from scalefit.uncertainty.unlike import kept_states, states_at, unlike
+from scalefit.uncertainty.calibration import WITHIN, Calibration
+from scalefit.uncertainty.unlike import FURTHER, LONGER, SCHEDULE, UNLIKE, kept_states, states_at, unlike
 
 PLANS = {
     "constant": "constant:peak_lr=1e-3,steps=2000,warmup=100",
@@ -97,6 +97,18 @@ def test_a_fall_of_a_larger_share_of_the_steps_is_further_away_than_one_of_a_sma
     shorter, longer = own.missed(law, at, np.array([[1.0, 0.1, 0.5, -3.0], [1.0, 0.3, 0.5, -3.0]]))
     assert shorter == pytest.approx(np.hypot(WITHIN, SCHEDULE * np.sqrt(0.1 / UNLIKE)))
     assert longer == pytest.approx(np.hypot(WITHIN, SCHEDULE * np.sqrt((0.1 + LONGER * np.log10(1.5)) / UNLIKE)))
+
+
+def test_a_run_in_progress_is_missed_by_what_its_rate_still_falls_in_a_new_way():
+    """By hand: R = 2, h = .01; the run is at .4 of a straight fall over .2 of its steps, the fitted run is constant."""
+    own = Calibration(1.0, 0, 0, -5.0, 5.0, 2.0, states=((0.0, 0.0, 1.0, -3.0, 0.0),), decays=0.01)
+    seen = np.array([[0.0, 0.0, 1.0, -3.0, 0.0], [0.4, 0.1, 0.8, -3.0, 2.0]])
+    ahead = np.array([[0.4, 0.1, 0.8, -3.0, 2.0], [1.0, 0.2, 0.5, -3.0, 2.0], [0.0, 0.1, 0.8, -3.0, 2.0]])
+    far = min((np.sqrt(0.6**2 + 0.1**2 + 0.3**2) + LONGER * np.log10(2)) / UNLIKE, 1.0)
+    expected = np.hypot(2 * SCHEDULE * 0.6 * np.sqrt(far), 0.01 * 0.6 * FURTHER * far)
+    assert own.missed_ahead(ahead, seen) == pytest.approx([0.0, expected, 0.0])
+    assert replace(own, states=()).missed_ahead(ahead, seen) == pytest.approx([0.0, 0.0, 0.0])
+    assert replace(own, states=((0.0, 0.0, 1.0, -3.0),)).missed_ahead(ahead, seen)[1] == pytest.approx(expected)
 
 
 def test_the_range_of_curves_holds_their_lowest_rows_and_not_their_highest(fitted):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from scalefit.answers import Shown, as_lines
+from scalefit.answers import Shown, as_lines, place, said
 from scalefit.diagnosis.checks import Check
 from scalefit.fitting.cautions import how_far
 from scalefit.fitting.result import Fit
@@ -22,22 +22,7 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]  #: what is known of one target
 
-SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 MOST_BLOCKS = 3  #: targets that are told one by one; more become a table
-
-
-def said(value: float) -> str:
-    """A size or a number of tokens as people say it.
-
-    >>> said(7.02e9), said(2.373e11), said(999.8e6), said(1.5e18), said(12.0), said(float("inf"))
-    ('7.02B', '237B', '1B', '1.5e+18', '12', 'unlimited')
-    """
-    if np.isinf(value):
-        return "unlimited"
-    for unit, suffix in SUFFIXES:
-        if 0.9995 * unit <= value < 1e4 * unit:  # what rounds to a unit is told in it
-            return f"{value / unit:.3g}{suffix}" if value < 999.5 * unit else f"{value / unit:.0f}{suffix}"
-    return f"{value:.3g}"
 
 
 def _flop(value: float) -> str:
@@ -125,7 +110,7 @@ class Plan(Shown):
         name = floor_name(self.fit, row["floor"])
         what = f"{name} is" if name else "the least loss that the law allows is"
         if not name and self.surface.held:
-            what = f"with {told(self.surface.held)} {what}"
+            what = f"with {place(self.surface.held)} {what}"
         ends = f" [{row['floor_low']:.4g}, {row['floor_high']:.4g}]" if "floor_low" in row else ""
         return f"{what} {row['floor']:.4g}{ends}"
 
@@ -153,15 +138,6 @@ def floor_name(fit: Fit, floor: float) -> str:
     return name if name and abs(fit.parameters[name] - floor) < 1e-6 else ""
 
 
-def told(held: Mapping[str, float]) -> str:
-    """What is held, width and depth as the whole numbers that they are.
-
-    >>> told({"d_model": 4096.0, "N": 1.61e9})
-    'd_model = 4096, N = 1.61B'
-    """
-    return ", ".join(f"{name} = {format(value, 'g') if name in SHAPE else said(value)}" for name, value in held.items())
-
-
 def assumptions(fit: Fit, surface: Surface, rate: Rate | None) -> tuple[str, ...]:
     """What a plan rests on, in sentences."""
     law = fit.law
@@ -171,7 +147,7 @@ def assumptions(fit: Fit, surface: Surface, rate: Rate | None) -> tuple[str, ...
     if surface.has_budget:
         lines.append(f"cost in FLOP: {surface.cost.text}")
     if surface.held:
-        lines.append(f"held: {told(surface.held)}")
+        lines.append(f"held: {place(surface.held)}")
     if {*SHAPE, "N"} <= {*surface.held}:
         lines.append("width and depth that are held give the size, N = 12 n_layer d_model^2 unless N is given")
     if rate is not None:

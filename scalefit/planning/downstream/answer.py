@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from scalefit.answers import Shown, interval
+from scalefit.answers import Shown, interval, place
 from scalefit.diagnosis.checks import Check
 from scalefit.fitting.cautions import how_far
 from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
 from scalefit.notices import Line, doubted
-from scalefit.planning.allocation.answer import said
 from scalefit.planning.downstream.chain import Ends, chained, spread_out
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ class Downstream(Shown):
     @property
     def lines(self) -> list[Line]:
         """What is said, line by line."""
-        where = ", ".join(f"{name} = {said(value)}" for name, value in self.at.items())
+        where = place(self.at)
         what = self.second.target
         lines = [f"{what} at {where}: {interval(self.reached, '.4g')}, {how_far(*self._asked)}"]
         way = next(iter(self.second.law.columns.values()))

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from scalefit.answers import Shown, interval
+from scalefit.answers import Shown, interval, said
 from scalefit.diagnosis.checks import Check
 from scalefit.fitting.result import Fit
 from scalefit.notices import Line, doubted
-from scalefit.planning.allocation.answer import said
 from scalefit.planning.hyperparameters.fitted import Setting
 
 if TYPE_CHECKING:

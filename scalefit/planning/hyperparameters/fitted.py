@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.answers import LEAST_FAR
+from scalefit.answers import LEAST_FAR, said
 from scalefit.errors import InputError
 from scalefit.fitting.cautions import how_far
 from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
 from scalefit.numerics import FloatArray
-from scalefit.planning.allocation.answer import said
 from scalefit.planning.allocation.bottom import bottom, falling_root
 from scalefit.planning.allocation.spread import constants_of, ends
 from scalefit.planning.allocation.surface import FLAT

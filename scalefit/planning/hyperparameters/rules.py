@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from scalefit.answers import said
 from scalefit.errors import InputError
 from scalefit.laws.optimal_lr_batch import OptimalLrBatch
-from scalefit.planning.allocation.answer import said
 
 Place = Mapping[str, float]  #: N, D, C, and what else is known of the planned run
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from scalefit.answers import Shown, as_lines
+from scalefit.answers import Shown, as_lines, place, said
 from scalefit.diagnosis.checks import Check
 from scalefit.diagnosis.reach import unsupported
 from scalefit.errors import InputError, counted
@@ -18,7 +18,6 @@ from scalefit.fitting.cautions import how_far
 from scalefit.fitting.prediction import predict
 from scalefit.fitting.result import Fit
 from scalefit.notices import Line, doubted
-from scalefit.planning.allocation.answer import said
 from scalefit.planning.allocation.cost import SHAPE, SIZES, Cost
 from scalefit.planning.allocation.measured import priced
 from scalefit.planning.allocation.source import DRAWS, LAW, fit_of
@@ -91,7 +90,7 @@ class NextRuns(Shown):
     @property
     def lines(self) -> list[Line]:
         """What is said, line by line."""
-        where = ", ".join(f"{name} = {said(value)}" for name, value in self.target.items())
+        where = place(self.target)
         now = f"{self.fit.target} {self.predicted[self.fit.target]:.4g} ± {100 * self.now:.2g} %"
         if self.stop:
             saved = f"{100 * (1 - self.after / self.now):.1f} %"

@@ -23,7 +23,7 @@ from scalefit.expressions import parse
 from scalefit.fitting.result import Fit
 from scalefit.numerics import FloatArray
 from scalefit.planning.next_runs.design import Known
-from scalefit.solver.model import through_ties
+from scalefit.solver.coordinates import through_ties
 from scalefit.uncertainty.calibration import BEYOND, student
 
 CONSTANTS = 2.0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from scalefit.answers import Shown, as_lines, far_out
+from scalefit.answers import Shown, as_lines, far_out, place
 from scalefit.diagnosis.checks import Check
 from scalefit.notices import Line, doubted
 from scalefit.planning.recipes.structure import STRUCTURES, Joint
@@ -53,7 +53,6 @@ class RecipeComparison(Shown):
     @property
     def lines(self) -> list[Line]:
         """What is said, line by line."""
-        where = ", ".join(f"{name} = {value:.4g}" for name, value in self.at.items())
         lines = ["no difference is found: one curve for all recipes describes these runs as well"] * self.alike
         for _, row in self.pairs.iterrows():
             lines += self._pair(row)
@@ -67,7 +66,7 @@ class RecipeComparison(Shown):
             }
             for _, row in self.table.iterrows()
         ]
-        lines += ["", f"at {where}, by {self.joint.structure.text}:", as_lines(pd.DataFrame(shown))]
+        lines += ["", f"at {place(self.at)}, by {self.joint.structure.text}:", as_lines(pd.DataFrame(shown))]
         if len(self.sensitivity) > 1:
             lines += ["", "under other assumptions:", as_lines(self._assumed())]
         fit = self.joint.fit

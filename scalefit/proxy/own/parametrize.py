@@ -138,6 +138,9 @@ def parametrize(
     """
     name, table = _named(parametrization)
     for which, each in (("model", model), ("base", base)):
+        if not isinstance(each, nn.Module) or hasattr(each, "_orig_mod"):
+            what = "it is compiled" if isinstance(each, nn.Module) else f"{each!r} is no torch.nn module"
+            raise InputError(what, where=which, todo="give the model as your code builds it at that size")
         if getattr(each, MARK, False) and (each is model or getattr(each, MARK) != "unchanged"):
             todo = "build it anew: a second time would scale it twice"
             raise InputError("it has been parametrized before", where=which, todo=todo)

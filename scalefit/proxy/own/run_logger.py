@@ -27,7 +27,8 @@ class RunLogger:
     is on the disk when it returns: a kill loses no row. Opened again with the same settings, a run goes on, and steps
     that its log already has are not written twice. ``tensorboard=True`` and ``wandb=True`` (or the arguments of
     wandb.init) send the rows there too. Raises InputError for a folder of another run or in use, for a step that is not
-    above the last one, a value that is no number, and a package that is missing.
+    above the last one or no whole number, outside of ``with``, for a value that is no number, and a package that is
+    missing.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class RunLogger:
     ) -> None:
         self.run, self.step, self.last = RunFolder(Path(folder)), -math.inf, 0.0
         self.settings = {("peak_lr" if key == "lr" else key): _plain(value) for key, value in settings.items()}
-        self.asked, self.sinks = (tensorboard, wandb), list[_TensorBoard | _Wandb]()
+        self.open, self.asked, self.sinks = False, (tensorboard, wandb), list[_TensorBoard | _Wandb]()
 
     def __enter__(self) -> RunLogger:
         found = self.run.facts()
@@ -48,10 +49,16 @@ class RunLogger:
             raise InputError("another process writes this run", where=str(self.run.path), todo=CHOOSE)
         self.last = math.nan if found.get("status") == "diverged" else self.last  # until a row says otherwise
         self._describe("running")
+        self.open = True
         return self
 
     def __call__(self, step: int, **values: Any) -> None:
         """Append the row of a step: numbers, or tensors of one number."""
+        if not self.open:
+            todo = 'write "with RunLogger(...) as log:" around the loop'
+            raise InputError("the log is not open", where=str(self.run.log), todo=todo)
+        if not (step >= 0 and step == int(step)):
+            raise InputError(f"step is {step}", where=str(self.run.log), todo="give a whole number, from 0 on")
         if step <= self.step:
             todo = "count the steps of the whole run"
             raise InputError(f"step {step} comes after step {self.step:g}", where=str(self.run.log), todo=todo)
@@ -65,6 +72,7 @@ class RunLogger:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._describe("stopped" if kind else "finished" if math.isfinite(self.last) else "diverged")
         self.run.release()
+        self.open = False
         for sink in self.sinks:
             sink.close()
 

@@ -11,6 +11,7 @@ from typing import Any
 from scalefit.errors import InputError
 from scalefit.numerics import suggestion
 from scalefit.proxy.config import Config
+from scalefit.proxy.limits import nested
 
 #: what a step costs on one core, measured with torch 2.13 on a 2.5 GHz CPU: seconds for each block, and FLOP a second
 PER_BLOCK, FLOP_RATE = 2.7e-3, 4.3e10
@@ -38,17 +39,16 @@ class Design:
 _LM = {"data": "stdlib", "parametrization": "mup", "d_head": 8, "batch": 768, "eval_batch": 16384}
 DESIGNS = {
     "lr-transfer": Design(
-        _LM | {"batch": 512, "schedule": "constant"},
+        _LM | {"batch": 512, "schedule": "constant", "qk_norm": False},
         [
             {"d_model": widths, "lr": OCTAVES, "seed": list(range(seeds))}
             for widths, seeds in (
                 ([32, 64, 128, 256], 3),
                 ([32, 64, 128], 3),
                 ([16, 32, 64, 128], 2),
-                ([16, 32, 64], 2),
             )
         ],
-        150,
+        250,
         "scalefit lr-transfer",
     ),
     "chinchilla": Design(
@@ -98,7 +98,8 @@ def design(question: str, core_hours: float, settings: Values | None = None) -> 
     if question not in DESIGNS:
         raise InputError(f"no design for {question!r}", where="--for", todo=suggestion(question, DESIGNS))
     asked, own = DESIGNS[question], dict(settings or {})
-    fixed = sorted({key for grid in asked.grids for key in grid} & own.keys() | {"steps", "warmup"} & own.keys())
+    chosen = {"steps", "warmup", "eval_every"}.union({"model"} & asked.base.keys(), *asked.grids)
+    fixed = sorted(chosen & own.keys())
     if fixed:
         raise InputError(f"{fixed[0]} is what the design chooses", where="--set", todo="leave it out, or write a grid")
     budget, least = core_hours * 3600, 0.0
@@ -115,7 +116,7 @@ def design(question: str, core_hours: float, settings: Values | None = None) -> 
 
 def _table(asked: Design, grid: Values, own: Values, steps: int) -> dict[str, Any]:
     """[base] and [grid] of a sweep."""
-    base = {**asked.base, "warmup": max(steps // 10, 10), **own}
+    base = nested({**asked.base, "warmup": max(steps // 10, 10), **own})
     base |= {"eval_every": steps // 10} if asked is DESIGNS["annealing"] else {"eval_every": steps}
     return {"base": base, "grid": {**grid, "steps": [steps * each for each in asked.lengths]}}
 

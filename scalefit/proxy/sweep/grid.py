@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from scalefit.errors import InputError
-from scalefit.proxy.config import Config
+from scalefit.proxy.config import BASE, Config
+from scalefit.proxy.limits import refuse_idle
 from scalefit.proxy.run_folder import RunFolder
 from scalefit.proxy.sweep.jobs import Job, planned
 
@@ -28,8 +29,9 @@ def plan_sweep(grid: str | Path | Mapping[str, Any], out: str | Path) -> list[Jo
     """
     table, where = _read(grid)
     jobs = {job.id: job for job in planned(out)}
-    for values in _points(table, where):
-        config = Config.read(values, where)
+    configs = [Config.read(values, where) for values in _points(table, where)]
+    refuse_idle([config.as_dict() for config in configs], BASE.as_dict())
+    for config in configs:
         config.refuse_unbuildable()
         jobs.setdefault(config.identity(), Job(config.identity(), replace(config, name=config.identity())))
     lines = (json.dumps({"id": job.id, "config": job.config.as_dict()}) + "\n" for job in jobs.values())
@@ -57,21 +59,11 @@ def _points(table: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
     axes: Mapping[str, Any] = table.get("grid", {})
     for key, values in axes.items():
         if not isinstance(values, list) or not values:
-            raise InputError(
-                f"{key} in [grid] is not a list of values", where=where, todo=f"write {key} = [{values!r}]"
-            )
+            what, todo = f"{key} in [grid] is not a list of values", f"write {key} = [{values!r}]"
+            raise InputError(what, where=where, todo="give values, or leave the key out" if values == [] else todo)
     for cell in table.get("cells", [{}]):
         own = {**axes, **{key: value for key, value in cell.items() if isinstance(value, list)}}
         if [] in own.values():
             raise InputError("an empty list in [[cells]]", where=where, todo="give values or leave the key out")
         for point in product(*own.values()):
-            yield _nested({**table.get("base", {}), **cell, **dict(zip(own, point, strict=True))})
-
-
-def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """{"a.b": 1} as {"a": {"b": 1}}."""
-    nested: dict[str, Any] = {}
-    for key, value in values.items():
-        outer, dot, inner = key.partition(".")
-        nested[outer] = {**nested.get(outer, {}), inner: value} if dot else value
-    return nested
+            yield {**table.get("base", {}), **cell, **dict(zip(own, point, strict=True))}

@@ -78,6 +78,10 @@ class Clock:
 
 def _chosen(jobs: list[Job], index: int | None, chunk: int, job: str | None, where: str) -> list[Job]:
     """The jobs of one task of an array, or that of one id; all where neither is given."""
+    if index is not None and job is not None:
+        raise InputError("an index and a job", where=where, todo="say one of them")
+    if index is None and chunk > 1:
+        raise InputError(f"chunks of {chunk} jobs, and no index", where=where, todo="say which chunk, by its index")
     if index is not None:
         found = jobs[index * chunk : (index + 1) * chunk] if index >= 0 else []
         what, todo = f"there is no job {index}", f"give 0 to {-(-len(jobs) // chunk) - 1} for {len(jobs)} jobs"

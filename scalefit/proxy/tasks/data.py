@@ -93,6 +93,9 @@ class TokenSource(Source):
         passes: int = 0,
         unchecked: bool = False,
     ) -> None:
+        if passes not in (0, 1):
+            todo = "write 1, and as many steps as those passes take; run.json says epochs"
+            raise InputError(f"passes is {passes}", where="data_options", todo=todo)
         if limit and isinstance(train, np.ndarray):
             length = max(limit // len(train), seq_len + 1)  # of fewer rows where they would be too short
             train = train[: max(limit // length, 1), :length]

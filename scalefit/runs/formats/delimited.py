@@ -129,19 +129,21 @@ def _parsed(path: Path, start: int, separator: str, decimal: str, header: list[s
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", pd.errors.DtypeWarning)  # mixed columns are read cell by cell later
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(
-                path,
-                sep=separator,
-                names=whole or None,
-                header=None if whole else 0,
-                decimal=decimal,
-                compression=packed,  # type: ignore[arg-type]
-                encoding=encoding(path, packed),
-                skiprows=start + bool(whole),
-                skip_blank_lines=False,
-                skipinitialspace=True,
-                index_col=False,
-                dtype=dict.fromkeys(names, str),  # names of runs keep their spelling: 1e-3, 01
+            return _trimmed(
+                pd.read_csv(
+                    path,
+                    sep=separator,
+                    names=whole or None,
+                    header=None if whole else 0,
+                    decimal=decimal,
+                    compression=packed,  # type: ignore[arg-type]
+                    encoding=encoding(path, packed),
+                    skiprows=start + bool(whole),
+                    skip_blank_lines=False,
+                    skipinitialspace=True,
+                    index_col=False,
+                    dtype=dict.fromkeys(names, str),  # names of runs keep their spelling: 1e-3, 01
+                )
             )
     except pd.errors.ParserWarning as error:
         todo = "put cells that hold a separator in quotes"
@@ -152,6 +154,12 @@ def _parsed(path: Path, start: int, separator: str, decimal: str, header: list[s
     except (ValueError, EOFError, OSError) as error:
         todo = "give a CSV with a header"
         raise InputError(f"not a table: {str(error).strip()}", where=str(path), todo=todo) from error
+
+
+def _trimmed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with names of columns without the blanks that align them, where these stay different."""
+    names = [str(name).strip() for name in frame.columns]
+    return frame if len(set(names)) < len(names) or not all(names) else frame.set_axis(names, axis=1)
 
 
 def separator_of(line: str, body: Sequence[str] = ()) -> str:

@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from scalefit.errors import InputError
+from scalefit.errors import InputError, listed
 from scalefit.runs.formats import huggingface, jsonl
 from scalefit.runs.formats.beside import settings_file, settings_of
 from scalefit.runs.formats.flat_yaml import flat_yaml
 from scalefit.runs.formats.json_series import of_pairs, of_points, of_series
-from scalefit.runs.formats.json_shapes import rows_of, unwrapped
+from scalefit.runs.formats.json_shapes import losses_along, rows_of, unwrapped
 from scalefit.runs.formats.jsonl import framed
 from scalefit.runs.formats.lm_eval import of_harness
 from scalefit.runs.formats.raw import RawTable, Remark, ends_empty, nans_of
@@ -21,6 +21,8 @@ from scalefit.runs.formats.wandb_offline import CLOCKS
 from scalefit.runs.matching import match
 
 NAMES = tuple(f"*.json{packed}" for packed in ENDINGS)
+#: a size as a key: 125m, 1.3B
+SIZE = re.compile(r"\d+(?:\.\d+)?\s*[mb](?:illion)?", re.IGNORECASE)
 FOLDER_RANK = 7
 WANDB, VALUE = "wandb-summary.json", re.compile(r"/value(?=/|$)")
 SUMMARIES = (WANDB, "summary.json", "results.json", "result.json", "final.json", "metrics.json")
@@ -71,11 +73,17 @@ def table(path: Path, content: Any) -> RawTable:
     except InputError as error:
         raise InputError(error.what, where=str(path), todo=error.todo) from error
     counted = list[Remark]()
+    _refuse_sizes_alone(path, content)
     if isinstance(content, dict) and content and all(isinstance(values, list) for values in content.values()):
         if len({len(values) for values in content.values()}) > 1:
             todo = "give every column the same number of values"
             raise InputError("the columns have different lengths", where=str(path), todo=todo)
-        content, counted = rows_of(content, path.stem)
+        along = losses_along(content, scalars)
+        if along is not None:
+            content = {"step": along[0], **content}
+            counted = [Remark("derived", f"the list holds a loss every {along[0][0]} steps, as '{along[1]}' says")]
+        content, told_of_lists = rows_of(content, path.stem)
+        counted += told_of_lists
     if isinstance(content, dict) and content and not any(isinstance(values, list) for values in content.values()):
         return _summary(path, flattened(content))
     if not isinstance(content, list) or not all(isinstance(record, dict) for record in content):
@@ -87,6 +95,23 @@ def table(path: Path, content: Any) -> RawTable:
     frame, told = framed(records, numbers)
     nans = nans_of(records, numbers)
     return RawTable(path, frame, scalars, remarks=(*counted, *told), nans=nans, unsure=ends_empty(records))
+
+
+def _refuse_sizes_alone(path: Path, content: Any) -> None:
+    """Raise InputError for an object whose keys are sizes and whose values are numbers or lists of these: nothing says
+    what they measure, or at which steps."""
+    keys = list(content) if isinstance(content, dict) else []
+    if len(keys) < 2 or not all(SIZE.fullmatch(key) for key in keys):
+        return
+    lists = all(isinstance(each, list) for each in content.values())
+    if not lists and not all(isinstance(each, int | float) for each in content.values()):
+        return
+    first = keys[0]
+    what = f"the keys are sizes ({listed(keys, 3)}), and nothing says " + (
+        "at which steps their values stand" if lists else "what their values are"
+    )
+    todo = f'{{"step": [10, 20, ...], "{first}": [...]}}' if lists else f'{{"{first}": {{"loss": 3.2}}, ...}}'
+    raise InputError(what, where=str(path), todo=f"write {todo}")
 
 
 def _drawn(path: Path, content: Any) -> RawTable | None:

@@ -19,6 +19,7 @@ LONG = 20  #: learning rates of lists from which on they are those along a run, 
 NAMED_STEP = re.compile(
     r"(?:(?:global[ _-]?)?step|iter(?:ation)?|update|checkpoint|ckpt|(epoch))[ _=:-]*(?=\d{1,14}$)", re.IGNORECASE
 )
+COUNT_OF_STEPS = re.compile(r"(?:n|num|total|max)_(?:train(?:ing)?_)?(?:steps|iters|iterations|batches|updates)")
 MOST_WIDE = 1 << 15  #: of numbers that may be widths
 SIZES = frozenset({"N", "N_total", "D", "C", "d_model", "n_layer", "seed"})
 COUNTERS = frozenset({"tokens", "epoch", "grad_norm"})  #: what no table of final results has beside a loss
@@ -82,6 +83,23 @@ def _columns(content: dict[str, Any]) -> dict[str, list[Any]] | None:
 
 def _nested(values: list[Any]) -> bool:
     return any(isinstance(each, list | dict) for each in values)
+
+
+def losses_along(columns: dict[str, list[Any]], beside: dict[str, Any]) -> tuple[list[int], str] | None:
+    """The steps of a list of losses that stands alone beside single values, by the number of steps among these.
+
+    >>> losses_along({"losses": [5.0, 4.0, 3.5, 3.2, 3.0, 2.9, 2.8, 2.7]}, {"lr": 1e-3, "total_batches": 16})[0]
+    [2, 4, 6, 8, 10, 12, 14, 16]
+    """
+    if len(columns) != 1 or not all(map(measured, _singular(columns))):
+        return None
+    count = len(next(iter(columns.values())))
+    for name, value in beside.items():
+        steps = canonical(name) == "steps" or COUNT_OF_STEPS.fullmatch(name.rpartition("/")[2])
+        if steps and type(value) is int and count >= EVENLY and value % count == 0 and value > 0:
+            each = value // count
+            return [each * at for at in range(1, count + 1)], name
+    return None
 
 
 def rows_of(columns: dict[str, list[Any]], stem: str = "") -> tuple[list[dict[str, Any]], list[Remark]]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from scalefit.errors import InputError
 from scalefit.runs.formats.json_shapes import rows_of_runs
+from scalefit.runs.formats.places_of_records import spread_over_epochs
 from scalefit.runs.formats.raw import RawTable, Remark, ends_empty, nans_of
 from scalefit.runs.formats.splits import AXES, measured
 from scalefit.runs.formats.text import ENDINGS, flattened, lines, parsed
@@ -52,6 +53,7 @@ def read(path: Path) -> RawTable:
         remarks += [Remark("derived", told_of, len(settings))] if settings else []
     if (rows := rows_of_runs(records)) is not records:  # a run a line
         records, numbers = [flattened(row) for row in rows], list(range(1, len(rows) + 1))
+    remarks += spread_over_epochs(records)
     frame, told = framed(records, numbers)
     nans = nans_of(records, numbers)
     return RawTable(path, frame, scalars, (*remarks, *told), nans, unsure=ends_empty(records))

@@ -72,7 +72,7 @@ class LogRows:
         """
         told = [*remarks]
         frame = pd.DataFrame(self.rows, index=pd.Index(self.lines))
-        frame = _within_epochs(path, _through_epochs(path, frame, told), told)
+        frame = _within_epochs(path, _through_epochs(path, _of_batches(path, frame), told), told)
         axis = next((name for name in ("step", "epoch") if name in frame.columns), None)
         if any(canonical(str(name)) in TELLING and frame[name].nunique() > 1 for name in frame.columns):
             axis = None  # results, or runs that their settings tell apart
@@ -87,7 +87,24 @@ class LogRows:
 
 def place(values: dict[str, Value]) -> Value | None:
     """Where in a training a row stands: its step, else its epoch."""
+    if "batch" in values and "epoch" in values:
+        return f"{values['epoch']}, {values['batch']}"
     return values.get("step", values.get("epoch"))
+
+
+def _of_batches(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
+    """Lines up to a batch of their epoch: the step in it, of as many as the epochs before the last one ended with.
+
+    Raises InputError where these differ, or there is one epoch alone that begins late.
+    """
+    if not {"batch", "epoch"} <= set(frame.columns) or "step" in frame.columns:
+        return frame
+    ends = frame.groupby("epoch", sort=False)["batch"].max()
+    each = ends.iloc[:-1] if len(ends) > 1 else ends
+    if each.nunique() > 1 or ends.iloc[-1] > each.iloc[0]:
+        what = "the epochs of the log have different numbers of batches, so that no step follows"
+        raise InputError(what, where=str(path), todo="print the step of the whole run, and give that")
+    return frame.rename(columns={"batch": "step"}).assign(steps=int(each.iloc[0]))
 
 
 def trainings(axis: NDArray[np.float64]) -> NDArray[np.int64]:

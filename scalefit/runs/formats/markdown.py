@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from scalefit.errors import InputError
+from scalefit.runs.formats import fairseq, object_lines, text_log
 from scalefit.runs.formats.raw import RawTable, Remark
 from scalefit.runs.formats.text import lines
 
@@ -26,6 +27,7 @@ HEADING = re.compile(r"^\s*(?:#+\s+\S|\*\*[^|]+\*\*:?\s*$|[A-Za-z_]\w*(?: ?[=:] 
 SETTING = re.compile(
     r"(?P<name>[A-Za-z_][\w ./-]*?)\s*(?:=|:|\s)\s*(?P<value>[\d.]+(?:e[+-]?\d+)?[kmbt]?)", re.IGNORECASE
 )
+FENCE = re.compile(r"^\s*(?:```|~~~)")  #: around lines of code, or of a log
 BAR = re.compile(r"(?<!\\)\|")
 MARKS = re.compile(r"^(\*\*|__|`|\*|_)(.*)\1$")
 
@@ -38,6 +40,16 @@ def claims(path: Path) -> bool:
     return bool(_tables(head, plain=page)) or (path.suffix.lower() in PAGES[:2] and not marked_up)
 
 
+def _within_fences(path: Path) -> RawTable:
+    """The log that a page without a table shows between fences.
+
+    Raises InputError where there is none.
+    """
+    if fairseq.claims(path):
+        return fairseq.read(path)
+    return object_lines.read(path) if object_lines.claims(path) else text_log.read(path)
+
+
 def read(path: Path) -> RawTable:
     """Read the longest table of the page and those with the same header; the index is the line of each row.
 
@@ -48,6 +60,8 @@ def read(path: Path) -> RawTable:
     """
     texts = lines(path)
     found = _tables(texts, plain=path.suffix.lower() in PAGES)
+    if not found and any(FENCE.match(text) for text in texts):
+        return _within_fences(path)
     if not found:
         raise InputError(
             "there is no table on the page", where=str(path), todo="write | step | loss |, then a line of dashes"

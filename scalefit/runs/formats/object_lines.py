@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
-from collections import Counter
 from dataclasses import dataclass, field
-from itertools import pairwise
-from math import gcd
 from pathlib import Path
 from typing import Any
 
 from scalefit.runs.formats.huggingface import zeros_of_lost_losses
 from scalefit.runs.formats.jsonl import framed
 from scalefit.runs.formats.log_rows import passed_over
+from scalefit.runs.formats.places_of_records import PLACES, placed
 from scalefit.runs.formats.raw import BEYOND, RawTable, Remark, nans_of
 from scalefit.runs.formats.text import ENDINGS, flattened, lines, parsed
 from scalefit.runs.formats.text_patterns import ANSI
@@ -24,16 +22,12 @@ NAN, INF = (re.compile(rf"(?<=[:\s-]){word}(?=[,}}\s])") for word in ("nan", "in
 QUOTED = re.compile(
     r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|[+-]?inf", re.IGNORECASE
 )  #: a number printed in quotes
-Bar = tuple[int, int]  #: the step of a progress bar, and its length
 LOSS = re.compile(r"(^|[^a-z])(loss|nll|ppl|perplexity)([^a-z]|$)")
-PLACES = {"step", "epoch", "iter", "iteration", "global_step", "current_steps", "global_step/max_steps", "num_updates"}
-BAR = re.compile(r"\|\s*(?P<step>\d+)/(?P<steps>\d+)\s*\[\d+:\d+")  #: a progress bar: 10/873 [00:31<44:02, ...
 FEWEST = 2  #: lines that make a file one of objects
 LONGEST = 100_000  #: letters of a line that is tried
 SUMMARY = ("train_runtime", "eval_runtime")  #: keys of records that sum up a training or time an evaluation
 COUNTERS = PLACES | {"num_input_tokens_seen", "total_flos", "percentage", "elapsed_time", "remaining_time"}
-EPOCH_DIGITS = 0.006  #: an epoch is printed with two decimals at least
-ROUNDED = 2e-3  #: share by which two prints of one number may differ
+FEWEST_DIGITS = 4  #: with which two prints of one number agree at least
 
 
 def claims(path: Path) -> bool:
@@ -55,7 +49,7 @@ def read(path: Path) -> RawTable:
     """Read every line that is (or ends in) an object; the index is its line. Other lines are counted in a remark.
 
     The record that closes a training (`train_runtime`) holds the mean loss of the whole run and is left out. Records
-    without a step get that of the progress bar below them, where every one has such a bar.
+    without a step get one as far as the log tells it (`places_of_records`).
     """
     texts = [ANSI.sub("", line.rstrip("\r\n")) for line in lines(path)]
     found = _Found()
@@ -63,7 +57,7 @@ def read(path: Path) -> RawTable:
         record = _record(text)
         if record is not None and (text.lstrip().startswith("{") or SUMMARY[0] in record or _logged(record)):
             found.add(record, number)
-    told = _bars(texts, found)
+    told = placed(path, texts, found.records, found.numbers, found.part, found.ends)
     frame, lists = framed(found.records, found.numbers)
     nans = nans_of(found.records, found.numbers)
     told += [*zeros_of_lost_losses(frame, nans), *lists, *found.remarks(), *passed_over(texts, found.taken)]
@@ -83,6 +77,7 @@ class _Found:
     records: list[dict[str, Any]] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
     part: list[int] = field(default_factory=list)
+    ends: list[float] = field(default_factory=list)  #: the epochs of closing records
     taken: list[int] = field(default_factory=list)
     closings: int = 0
     again: int = 0
@@ -95,6 +90,7 @@ class _Found:
         plain = {key: value for key, value in record.items() if key not in SUMMARY}
         if SUMMARY[0] in record:
             self.closings += 1
+            self.ends.append(record["epoch"] if isinstance(record.get("epoch"), int | float) else float("nan"))
         elif last is not None and _printed_again(last, plain):
             last |= {key: value for key, value in plain.items() if len(repr(value)) > len(repr(last.get(key, "")))}
             self.again += 1
@@ -164,66 +160,13 @@ def _printed_again(last: dict[str, Any], record: dict[str, Any]) -> bool:
 def _close(one: Any, other: Any) -> bool:
     if one == other or (one != one and other != other):
         return True
-    numbers = all(isinstance(value, int | float) for value in (one, other))
-    return numbers and abs(one - other) <= ROUNDED * max(abs(one), abs(other))
+    if not all(isinstance(value, int | float) for value in (one, other)):
+        return False
+    digits = max(min(len(re.sub(r"e.*|\D", "", repr(value)).strip("0")) for value in (one, other)), FEWEST_DIGITS)
+    return float(f"{one:.{digits - 1}e}") == float(f"{other:.{digits - 1}e}")
 
 
 def _beside(last: dict[str, Any], record: dict[str, Any]) -> bool:
     """Whether a record holds other values of the epoch of the last one, as an evaluation does."""
     both = last.keys() & record.keys()
     return "epoch" in both and not both - COUNTERS and all(last[key] == record[key] for key in both)
-
-
-def _bars(texts: list[str], found: _Found) -> list[Remark]:
-    """Give records without a step that of the progress bar that is drawn anew below each, or stands above it.
-
-    It is done, with a remark, only where all records have such a bar, and the steps are those of the epochs, as these
-    are rounded. A bar below may be that of the next step, and one above that of an earlier one, as bars are not drawn
-    at every step: above, the steps must be regular, and where both fit those with the larger common divisor count.
-    """
-    if not found.records or any(record.keys() & PLACES != {"epoch"} for record in found.records):
-        return []
-    drawn = [[(int(hit["step"]), int(hit["steps"])) for hit in BAR.finditer(text)] for text in texts]
-    fitting = dict[str, list[Bar]]()
-    for where in ("below", "above"):
-        bars = _beside_each(found.numbers, drawn, where)
-        parts = [[at for at, of in enumerate(found.part) if of == part] for part in set(found.part)]
-        fits = all(_fit([(float(found.records[at]["epoch"]), *bars[at]) for at in part]) for part in parts)
-        if fits and (where == "below" or all(_regular([bars[at][0] for at in part]) for part in parts)):
-            fitting[where] = bars
-    if not fitting:
-        return []
-    where = max(fitting, key=lambda each: gcd(*(step for step, _ in fitting[each][1:])))
-    for record, (step, total) in zip(found.records, fitting[where], strict=True):
-        record["step"], record["steps"] = step, total
-    return [Remark("derived", f"step is that of the progress bar {where} each record", len(found.records))]
-
-
-def _regular(steps: list[int]) -> bool:
-    """Whether steps are those of a log at every k-th one: multiples of k, but for the last one, or each from 1 on."""
-    return steps == [*range(1, len(steps) + 1)] or (len(steps) > 3 and gcd(*steps[1:-1]) > 1)
-
-
-def _beside_each(numbers: list[int], drawn: list[list[Bar]], where: str) -> list[Bar]:
-    """The bar below (or above) each record, before the next one; (0, 0) where there is none.
-
-    Above, a bar of another length than most is that of an evaluation and does not count.
-    """
-    if where == "below":
-        parts = [
-            drawn[low:high] for low, high in zip(numbers, [*(n - 1 for n in numbers[1:]), len(drawn)], strict=True)
-        ]
-        return [next((bar for line in lines for bar in line), (0, 0)) for lines in parts]
-    lengths = Counter(total for bars in drawn for _, total in bars)
-    most = max(lengths, key=lambda total: (lengths[total], total), default=0)
-    parts = [drawn[low:high] for low, high in zip([0, *numbers], [n - 1 for n in numbers], strict=False)]
-    return [next((bar for line in lines[::-1] for bar in line[::-1] if bar[1] == most), (0, 0)) for lines in parts]
-
-
-def _fit(rows: list[tuple[float, int, int]]) -> bool:
-    """Whether the steps of progress bars, all of one length, rise and belong to the epochs beside them."""
-    (epoch, last, total), steps = rows[-1], [step for _, step, _ in rows]
-    if not epoch > 0 or {of for *_, of in rows} != {total} or any(b <= a for a, b in pairwise(steps)):
-        return False
-    each = last / epoch
-    return all(abs(step - each * at) <= EPOCH_DIGITS * each + 1 for at, step, _ in rows)

@@ -85,8 +85,10 @@ def parted(raw: RawTable, nans: dict[str, list[int]] | None) -> RawTable | None:
     frame = raw.frame
     name = split_column(frame)
     measures = [each for each in map(str, frame.columns) if measured(each)]
-    if name is None or not measures or not any(canonical(str(each)) in AXES for each in frame.columns):
+    if name is None or not measures:
         return None
+    if not any(canonical(str(each)) in AXES for each in frame.columns):
+        return _results(raw, name, measures)
     fixed = [each for each in map(str, frame.columns) if canonical(each) in TELLING and each != name]
     words, placed = frame[name].astype(str).str.strip(), _placed(frame)
     groups = words[placed].groupby([frame.loc[placed, each] for each in fixed], dropna=False) if fixed else None
@@ -116,6 +118,27 @@ def parted(raw: RawTable, nans: dict[str, list[int]] | None) -> RawTable | None:
         text += "out of a fit, and their loss is the same, call the column use"
         told.append(Remark("suspect", text, len(frame)))
     return replace(raw, frame=made, nans=logged, unsure=False, remarks=(*raw.remarks, *told))
+
+
+def _results(raw: RawTable, name: str, measures: list[str]) -> RawTable | None:
+    """A row for each run of a table of results that has one for each split of it: a column of losses for each split."""
+    frame, words = raw.frame, raw.frame[name].astype(str).str.strip()
+    beside = [each for each in map(str, frame.columns) if each not in (name, *measures)]
+    splits = list(dict.fromkeys(words))
+    groups = words.groupby([frame[each] for each in beside], dropna=False, sort=False) if beside else None
+    if groups is None or (groups.size() != len(splits)).any() or (groups.nunique() != len(splits)).any():
+        return None
+    run, first = groups.ngroup(), words == words.iloc[0]
+    made = frame.loc[first, beside].copy()
+    for split in splits:
+        own = re.sub(r"[^a-z0-9]+", "_", split.lower())
+        part = frame[words == split].set_index(run[words == split])
+        for each in measures:
+            new = f"{own}_{each}" if each.lower() == "loss" or kind(split) != "train" else each
+            made[new] = part.loc[run[first], each].to_numpy()
+    text = f"each run has a row for {listed(splits)}, told apart by '{name}': a column of losses for each"
+    told = Remark("derived", text, len(frame))
+    return replace(raw, frame=made, nans=None, remarks=(*raw.remarks, told))
 
 
 def _later(frame: pd.DataFrame, words: pd.Series) -> bool:

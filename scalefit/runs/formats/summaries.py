@@ -19,6 +19,7 @@ from scalefit.runs.wording import header_scale
 
 MOST_NOTES = 50  #: rows of notes below a table
 NO_UNIT = frozenset({"-", "–", "—", "1"})  #: of a column without a unit
+POWER = re.compile(r"(?:1e[+-]?\d+|10(?:\^|\*\*)[+-]?\d+)", re.IGNORECASE)  #: a unit, where it is in brackets
 
 
 def _set(text: str) -> frozenset[str]:
@@ -34,14 +35,17 @@ OF_ALL = _set("of over the all overall runs rows loss value grand geometric stan
 
 
 def with_units(raw: RawTable) -> RawTable | None:
-    """The table whose first row holds units, such as (M) or tokens, with these in the names of its columns."""
+    """The table whose first row holds units, such as (M), [1e6] or tokens, with these in the names of its columns."""
     frame = raw.frame
     first = (
         frame.iloc[0].map(lambda cell: "" if pd.isna(cell) else str(cell).strip()) if len(frame) > 1 else pd.Series()
     )
     units = {name: cell.strip("()[] ") for name, cell in first.items() if cell and cell not in NO_UNIT}
-    scaled = [name for name, unit in units.items() if header_scale(f"x ({unit})") != 1.0]
-    if not scaled or any(is_quantity(unit) or not _is_unit(unit) for unit in units.values()):
+    bracketed = {name for name, cell in first.items() if cell[:1] in ("[", "(")}
+    powers = {name for name, unit in units.items() if name in bracketed and POWER.fullmatch(unit)}
+    scaled = [name for name, unit in units.items() if name in powers or header_scale(f"x ({unit})") != 1.0]
+    plain = [unit for name, unit in units.items() if name not in powers]
+    if not scaled or any(is_quantity(unit) or not _is_unit(unit) for unit in plain):
         return None
     kept = _as_numbers(frame.iloc[1:].copy(), list(frame.columns))
     kept = kept.rename(columns={name: f"{name} ({unit})" for name, unit in units.items()})

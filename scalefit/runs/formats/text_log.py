@@ -20,19 +20,22 @@ from scalefit.runs.formats.text_patterns import (
     BOOSTING,
     FEWEST_PLAIN,
     FORMATS,
-    NO_LR,
     PLAIN,
     RATE_LINE,
+    ROUGH,
+    WITHOUT_RATE,
     TextFormat,
     name_of_loss,
 )
 from scalefit.runs.formats.within_text import table_within
+from scalefit.runs.matching import canonical
 
 NAMES = tuple(f"*{kind}{packed}" for kind in (".log", ".txt", ".out", ".stdout") for packed in ENDINGS)
 LONGEST = 20_000  #: letters of a line that is tried
 PLACES = {"step", "steps", "iteration", "epoch", "epochs", "samples", "of_samples"}  #: groups that measure nothing
 BEST = re.compile(r"\bbest iteration is:?$", re.IGNORECASE)  #: above a line of a round that was printed before
 DIGITS = re.compile(r"\d+(?:\.\d+)?")
+OF_GROUP, TOO_FEW = "lr-", "rates of few digits"  #: a learning rate as composer names it; what marks its row
 FEWEST_CUT = 3  #: lines that must be cut at one width to be joined again
 
 
@@ -75,8 +78,8 @@ def _about_format(best: TextFormat, counts: dict[str, int]) -> list[Remark]:
 
 def _about_rows(best: TextFormat, found: LogRows, texts: list[str]) -> list[Remark]:
     """What is known about the numbers of the format, and rows that have no loss because their lines are cut."""
-    with_rate = any("lr" in row for row in found.rows)
-    told = [Remark(kind, text) for kind, text in best.about if not with_rate or (kind, text) != NO_LR]
+    with_rate = any(canonical(name) == "lr" for row in found.rows for name in row)
+    told = [Remark(kind, text) for kind, text in best.about if not with_rate or (kind, text) not in WITHOUT_RATE]
     if best.end and not any("loss" in row for row in found.rows):
         count, first = len(found.rows), shortened(texts[found.lines[0] - 1])
         text = f"{count} lines give a step and no loss, such as '{first}': they are cut, or the trainer printed none"
@@ -147,7 +150,16 @@ def _rows(texts: list[str], style: TextFormat) -> tuple[LogRows, set[int], list[
         if _placed(values, found) and values.keys() - PLACES:
             found.add(values, at + 1)
             taken |= used
+    _drop_rough(found)
     return found, taken, told
+
+
+def _drop_rough(found: LogRows) -> None:
+    """Leave out learning rates of composer where some are printed with too few digits."""
+    rough = any(row.pop(TOO_FEW, None) for row in [*found.rows])
+    for row in found.rows if rough else []:
+        for name in [name for name in row if name.startswith(OF_GROUP) or name == TOO_FEW]:
+            del row[name]
 
 
 def _add_pairs(values: dict[str, Value], style: TextFormat, parts: Iterable[str]) -> None:
@@ -164,12 +176,16 @@ def _add_pairs(values: dict[str, Value], style: TextFormat, parts: Iterable[str]
                 name = "_".join(plain.split())
         if name and not (name == "epoch" and "epoch" in values):
             values[name] = number(hit["value"])
+            if name.startswith(OF_GROUP) and ROUGH.fullmatch(hit["value"]):
+                values[TOO_FEW] = 1
 
 
 def _placed(values: dict[str, Value], found: LogRows) -> bool:
     """Give a row without a step that of the batch that it names, or of the row before it; whether it has a place."""
     last = found.rows[-1] if found.rows else {}
     if "step" in values:
+        return True
+    if "batch" in values and "epoch" in values:  # the last batch of a line, in its epoch
         return True
     if "time/batch" in values:
         values["step"] = float(values["time/batch"]) + 1  # the batches before this one

@@ -40,6 +40,8 @@ def _number(name: str) -> str:
     return rf"{NUMBER}(?:[kKmM](?![A-Za-z]))?(?![.\w]*\d)" if name in ("step", "steps") else NUMBER
 
 
+FEW_DIGITS = ("unknown", "the learning rate is printed with four decimals, too few to be read")
+LEFT_OUT = ("unknown", "the console leaves out optim/* and with it the learning rate")
 NO_LR = ("unknown", "the learning rate is not printed")
 TRAINERS = (
     TextFormat(
@@ -119,9 +121,9 @@ TRAINERS = (
     TextFormat(
         "composer",
         (_row(r"^\[batch=<step>/<steps>\]:"), _row(r"^\[epoch=\d+(?:/\d+)?\]\[batch=\d+/\d+\]:")),
-        re.compile(rf"^\s+(?:Train|Eval) (?!lr-|.*/batch_in_epoch)(?P<key>[\w/.-]+): (?P<value>{NUMBER})\s*$"),
+        re.compile(rf"^\s+(?:Train|Eval) (?!.*/batch_in_epoch)(?P<key>[\w/.-]+): (?P<value>{NUMBER})\s*$"),
         block=True,
-        about=(("unknown", "the learning rate is printed with four decimals, too few to be read"),),
+        about=(FEW_DIGITS,),
     ),
     TextFormat(
         "torchtitan",
@@ -169,13 +171,38 @@ TRAINERS = (
         parts=True,
     ),
     TextFormat(
+        "OpenNMT",
+        (
+            _row(r"\bStep <step>/ *<steps>; (?=.*\bxent:)"),
+            _row(r"\bEpoch +<epoch>, *<step>/ *<steps>; (?=.*\bxent:)"),
+        ),
+        re.compile(rf"\b(?P<key>xent|lr): *(?P<value>{NUMBER})"),
+        keep={"xent": "loss", "lr": "lr"},
+    ),
+    TextFormat(
+        "ESPnet",
+        (_row(r"\b<epoch>epoch:train:\d+-<batch>batch:"),),
+        re.compile(rf"(?<![\w.])(?P<key>[a-z][a-z_0-9]*)=(?P<value>{NUMBER})(?=,|\s*$)"),
+        keep={
+            "loss": "loss",
+            **dict.fromkeys(("lr_0", "lr0", "optim0_lr0"), "lr"),
+            "loss_ctc": "loss_ctc",
+            "loss_att": "loss_att",
+        },
+        about=(("unknown", "loss is the mean over the batches of a line"),),
+    ),
+    TextFormat(
         "OLMo",
         (_row(r"\[(?:.*, ?)?step=<step>(?:/<steps>)?(?:,[^\]]*)?\] *$"),),
         re.compile(rf"^\s+(?P<key>[\w./() -]+?)=(?P<value>{NUMBER})\s*$"),
         block=True,
-        about=(("unknown", "the console leaves out optim/* and with it the learning rate"),),
+        about=(LEFT_OUT,),
     ),
 )
+
+#: abouts that hold only where no learning rate was found
+WITHOUT_RATE = (NO_LR, FEW_DIGITS, LEFT_OUT)
+ROUGH = re.compile(r"\d*\.\d{1,4}")  #: a rate with no more digits than composer prints of every number
 
 #: lines of gradient boosting: a round, and the measures of each data set
 BOOSTING = (
@@ -208,7 +235,10 @@ PLAIN = TextFormat(
         _row(rf"^{LOSS}.*?\biter\(train\) *\[ *<step> */ *<steps>\]"),
         _row(r"\bstep=<step>, skipped=\d+, lr=\[<lr>"),
         _row(rf"^{LOSS}.*?\bepoch +<epoch> *\| *<step>/ *<steps> batches"),
-        _row(rf"^(?!.*\btrain epoch){LOSS}.*?\b(?:epoch|train)[ :]*\[?<epoch>\]?[ ,|]*\[ *<step> */ *<steps>"),
+        _row(
+            rf"^(?!.*\btrain epoch){LOSS}.*?\b(?:epoch|train)[ :]*\[?<epoch>\]?"
+            r"(?: */ *\d+)?(?: *\( *\d+ *%\))?[ ,|]*\[ *<step> */ *<steps>"
+        ),
         _row(rf"^(?=.*\btrain epoch){LOSS}.*?\bepoch[ :]*<epoch>[ ,|]*\[ *<samples> */ *<of_samples>"),
         _row(rf"^\s*<step>(?: */ *<steps>)? *[|:] *{LOSS}"),
         _row(rf"^{LOSS}[^|]*\|[^|]*\|\s*<step>/<steps>\s*\["),
@@ -240,6 +270,8 @@ def name_of_loss(key: str, before: str) -> str:
     ('train_loss', 'loss', 'val_loss')
     >>> name_of_loss("moe aux loss", "step 10 | "), name_of_loss("best_val_loss", "")
     ('moe_aux_loss', 'best_val_loss')
+    >>> name_of_loss("loss", "llm.train_ft | [val] step 10 | "), name_of_loss("loss", "valid.py | train | step 10 | ")
+    ('val_loss', 'loss')
     >>> name_of_loss("loss", "Completed eval after train step 100, "), name_of_loss("loss", "train step 100, ")
     ('val_loss', 'loss')
     """
@@ -249,8 +281,10 @@ def name_of_loss(key: str, before: str) -> str:
     spaced = key.replace("_", " ")
     if TRAINED.search(spaced):
         return "train_loss"
-    judged = JUDGED.search(spaced) or (len(words) == 1 and JUDGED.search(before))
-    return "val_loss" if judged and not (len(words) == 1 and TRAINED_THERE.search(before)) else "loss"
+    if len(words) > 1:
+        return "val_loss" if JUDGED.search(spaced) else "loss"
+    judged, trained = ([hit.start() for hit in sign.finditer(before)] for sign in (JUDGED, TRAINED_THERE))
+    return "val_loss" if max(judged, default=-1) > max(trained, default=-1) else "loss"  # the nearest word counts
 
 
 RATE_LINE = re.compile(r"\bstep=\d+, skipped=\d+, lr=\[")  #: of DeepSpeed, beside lines with a loss

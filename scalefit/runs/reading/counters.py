@@ -199,7 +199,7 @@ def may_be_a_curve(frame: pd.DataFrame, where: str) -> str:
     if len(frame) >= EVENLY and all(map(is_loss, names)) and _falls_with(frame.rename(columns={names[0]: "loss"})):
         text = "nothing stands beside the loss, and each row is read as a run of its own"
         return f"{text}: if the rows are one curve, add a column step, which says at which step each was logged"
-    if text := _of_models(frame):
+    if text := _of_models(frame) or _of_sizes(frame):
         return text
     name = rises_like_steps(frame)
     shown = f'"{name}"' if " " in name else name
@@ -222,6 +222,20 @@ def _of_models(frame: pd.DataFrame) -> str:
         return ""
     text = f"'{by[0]}' names several rows each, whose {axis} rise evenly, and each row is read as a run of its own"
     return f"{text}: map it if they are those of curves (--map run={by[0]})"
+
+
+def _of_sizes(frame: pd.DataFrame) -> str:
+    """What to do where each size has rows enough whose tokens rise evenly while the loss falls; a column D is none."""
+    by = telling(frame) if "tokens" in frame.columns and "run" not in frame.columns else []
+    if not by or frame["tokens"].dtype.kind not in "iuf" or not falls_within(frame, by):
+        return ""
+    parts = [part.to_numpy(dtype=float) for _, part in frame.groupby(by, sort=False)["tokens"]]
+    if not all(len(part) > FEWEST and rises_evenly(part) for part in parts):
+        return ""
+    text = (
+        f"each {' and '.join(by)} has several rows whose tokens rise evenly, and each row is read as a run of its own"
+    )
+    return f"{text}: call that column D if this is so; if they are curves, add a column run"
 
 
 def mostly_even(frame: pd.DataFrame) -> str:

@@ -35,6 +35,9 @@ NO_SIZE = re.compile(
     r"vocab|flops?|budget|lr",
     re.IGNORECASE,
 )
+#: a size that is named as such in the name of a run: N1238144, N=2.5e6
+PLAIN_SIZE = re.compile(r"(?<![A-Za-z0-9])N[=_-]?(\d{5,}|\d+(?:\.\d+)?e\+?\d+)(?![\d.A-Za-z])")
+ACTIVE = re.compile(r"(?:^|.*[^a-z])(?:a|active?)$", re.IGNORECASE)  #: before the parameters that a token uses
 SURE, NEAR = 1e9, 0.05  #: parameters below which one size at least lies where no tokens are known; a size that is D
 Scalars = dict[str, str | int | float | bool]
 
@@ -140,21 +143,35 @@ def with_sizes_of_names(table: pd.DataFrame, notes: list[Note]) -> pd.DataFrame:
         return table
     words = [name for name in map(str, table.columns) if words_of(name) <= NAMING | {"size"} and words_of(name)]
     words = [name for name in words if not pd.api.types.is_numeric_dtype(table[name].dtype)]
+    others = [each for each in map(str, table.columns) if each not in words and each != "run"]
     data = table["D"].to_numpy(dtype=float) if "D" in known and table["D"].dtype.kind in "iuf" else None
     for name in ["run", *words]:
-        found = [
-            [quantity(hit[2] + hit[3]) for hit in SIZE.finditer(str(cell)) if not NO_SIZE.fullmatch(hit[1])]
-            for cell in table[name]
-        ]
-        if len({len(sizes) for sizes in found}) > 1 or not found[0]:
-            continue
-        sizes = np.array(found).T
-        told = [each for each in sizes if len(set(each)) > 1 and not _are_tokens(each, data)]
+        cells = [str(cell) for cell in table[name]]
+        if name == "run" and any(cells == [*map(str, table[each])] for each in others):
+            continue  # named by a column of something else
+        told = [each for each in _sizes_told(cells) if len(set(each)) > 1 and not _are_tokens(each, data)]
         if len(told) == 1 and (data is not None or told[0].min() < SURE):
-            text = f"N is the size in the column '{name}', such as {told[0][0]:g} in '{table[name].iloc[0]}'"
+            text = f"N is the size in the column '{name}', such as {told[0][0]:g} in '{cells[0]}'"
             notes.append(Note("derived", f"{text}: there is no column of sizes", len(table)))
             return table.assign(N=told[0])
     return table
+
+
+def _sizes_told(cells: list[str]) -> list[np.ndarray]:
+    """The sizes that every name holds, each (n,) in the order of the names: one that is called N or active alone.
+
+    >>> _sizes_told(["moe-14M-a2M", "moe-40M-a6M"]), _sizes_told(["N1238144_D5000000"])
+    ([array([2000000., 6000000.])], [array([1238144.])])
+    """
+    plain = [PLAIN_SIZE.findall(cell) for cell in cells]
+    if all(len(found) == 1 for found in plain):
+        return [np.array([float(found[0]) for found in plain])]
+    hits = [[hit for hit in SIZE.finditer(cell) if not NO_SIZE.fullmatch(hit[1])] for cell in cells]
+    active = [[hit for hit in found if ACTIVE.fullmatch(hit[1])] for found in hits]
+    hits = active if all(len(found) == 1 for found in active) else hits
+    if len({len(found) for found in hits}) > 1 or not hits[0]:
+        return []
+    return [*np.array([[quantity(hit[2] + hit[3]) for hit in found] for found in hits]).T]
 
 
 def _are_tokens(sizes: np.ndarray, data: np.ndarray | None) -> bool:

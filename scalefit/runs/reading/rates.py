@@ -211,7 +211,8 @@ def plausible(frame: pd.DataFrame, bindings: list[Binding], where: str, ties: di
         if each.name == "loss" and each.how == "guessed" and normalised(each.source) == "l" and _counts(frame, each):
             continue  # layers
         most = MOST.get(COLUMNS[each.name].unit if each.name in COLUMNS else "", float("inf"))
-        usual = pd.to_numeric(frame[each.source], errors="coerce").median() if each.scale > 1.0 else 0.0
+        with np.errstate(over="ignore"):
+            usual = float(pd.to_numeric(frame[each.source], errors="coerce").median()) if each.scale > 1.0 else 0.0
         if not usual * each.scale > most:
             kept.append(each)
             continue

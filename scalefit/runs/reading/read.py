@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
+from typing import Any
 
 import pandas as pd
 
@@ -29,7 +30,7 @@ from scalefit.runs.trajectory import LearningRates, ScheduleSource, schedules_of
 
 
 def read_runs(
-    source: Source | Sequence[Source],
+    source: Source | Sequence[Source] | Mapping[str, Any],
     *,
     rename: Mapping[str, str] | None = None,
     schedule: ScheduleSource | None = None,
@@ -44,16 +45,16 @@ def read_runs(
     """Read run logs into the two canonical tables.
 
     `source`: a file (CSV, TSV, JSON lines, Parquet, console log and others, also compressed: docs/logs.md), a folder of
-    run logs, a pattern of file names (`runs/*.csv`), `-` for standard input, `wandb:entity/project/run`, a DataFrame,
-    or a list of these; a table of curves and a table of runs in one list are joined by `run`. `rename`: {"their
-    column": "canonical name"}; it takes precedence over exact names, and these over guesses. `schedule`: the learning
-    rate of every run, as text (see `scalefit.schedules.parse_schedule`), a CSV of (step, lr) or of (schedule or run,
-    step, lr), a Schedule, or a mapping from run to these. `warmup`: steps of a linear warmup from 0, for a log that
-    begins later, and where a noisy warmup ends. `where`: an expression; rows for which it does not hold are left out.
-    `pattern`: how the lines of a text log are written, such as "step {step} .* loss {loss} lr {lr}". `join`: whether
-    runs that go on where others end, with the same settings, are read as one. `defaults`: as `rename`, of columns that
-    need not be there. `need`: columns that must exist. `tell_ties`: if two columns could be the same canonical one,
-    keep both unchanged and report them in a note of kind "ambiguous".
+    run logs, a pattern of file names (`runs/*.csv`), `-` for standard input, `wandb:entity/project/run`, a DataFrame, a
+    mapping from the names of columns to their values, or a list of these; a table of curves and a table of runs in one
+    list are joined by `run`. `rename`: {"their column": "canonical name"}; it takes precedence over exact names, and
+    these over guesses. `schedule`: the learning rate of every run, as text (see `scalefit.schedules.parse_schedule`), a
+    CSV of (step, lr) or of (schedule or run, step, lr), a Schedule, or a mapping from run to these. `warmup`: steps of
+    a linear warmup from 0, for a log that begins later, and where a noisy warmup ends. `where`: an expression; rows for
+    which it does not hold are left out. `pattern`: how the lines of a text log are written, such as "step {step} .*
+    loss {loss} lr {lr}". `join`: whether runs that go on where others end, with the same settings, are read as one.
+    `defaults`: as `rename`, of columns that need not be there. `need`: columns that must exist. `tell_ties`: if two
+    columns could be the same canonical one, keep both unchanged and report them in a note of kind "ambiguous".
 
     `Runs.notes` report everything that was guessed, converted, derived or dropped; a note that several files share
     names the first and counts the rest. Raises InputError, naming file, row and column, for what cannot be read.
@@ -63,9 +64,34 @@ def read_runs(
     >>> runs.names, runs.trajectory("DataFrame").lr.tolist()
     (['DataFrame'], [1.0, 1.0, 0.5])
     """
+    if isinstance(source, Mapping):
+        source = _columns(source)
     sources = [source] if isinstance(source, str | PathLike | pd.DataFrame) else list(source)
-    raws, origin = raw_tables(sources, {**(defaults or {}), **(rename or {})}, pattern)
-    maps = _renames(raws, {one_line(name): target for name, target in (rename or {}).items()}, defaults or {})
+    runs = _read(sources, rename or {}, defaults or {}, pattern, join, need, tell_ties)
+    runs = _with_learning_rates(runs, schedule, warmup)
+    return runs if where is None else runs.where(where)
+
+
+def _columns(given: Mapping[str, Any]) -> pd.DataFrame:
+    """A mapping of columns as a table. Raises InputError where they have different lengths or are single values."""
+    try:
+        return pd.DataFrame(dict(given))
+    except ValueError as error:
+        raise InputError(f"no table of columns ({error})", where="mapping", todo="give lists of one length") from None
+
+
+def _read(
+    sources: list[Source],
+    rename: Mapping[str, str],
+    defaults: Mapping[str, str],
+    pattern: str | None,
+    join: bool,
+    need: Sequence[str],
+    tell_ties: bool,
+) -> Runs:
+    """The runs of all sources, before learning rates of elsewhere join them and conditions leave rows out."""
+    raws, origin = raw_tables(sources, {**defaults, **rename}, pattern)
+    maps = _renames(raws, {one_line(name): target for name, target in rename.items()}, defaults)
     names = file_names([raw.path for raw in raws])
     seconds = PER_ROW * sum(len(raw.frame) for raw in raws)
     tables = each(lambda given: tidied(*given, tell_ties), list(zip(raws, maps, strict=True)), seconds=seconds)
@@ -80,12 +106,10 @@ def read_runs(
         note_processes(tables)
         keep_apart(tables, names)
     tables, names = resumed(tables, names, join)
-    runs = _joined(tables, names, origin, need)
-    runs = _with_learning_rates(runs, schedule, warmup)
-    return runs if where is None else runs.where(where)
+    return _joined(tables, names, origin, need)
 
 
-def runs_of(source: Runs | Source | Sequence[Source]) -> Runs:
+def runs_of(source: Runs | Source | Sequence[Source] | Mapping[str, Any]) -> Runs:
     """Run logs as they are, or what they are read from (see :func:`read_runs`), with or without a loss."""
     return source if isinstance(source, Runs) else read_runs(source, need=())
 

@@ -11,8 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype as is_numeric
 
 from scalefit.errors import InputError
+from scalefit.runs.columns import COLUMNS
 from scalefit.runs.formats.dictionaries import with_entries
 from scalefit.runs.formats.markers import marker
 from scalefit.runs.formats.markup import without_mathematics
@@ -66,6 +68,7 @@ def shaped(raw: RawTable, mapped: Container[str] = ()) -> RawTable:
         in_one_unit,
         _counted,
         _multiplied,
+        _melted,
         lambda raw: _with_units_of_names(_long(raw), mapped),
         _parted,
         lambda raw: of_one_process(raw, renames),
@@ -146,6 +149,30 @@ def _multiplied(raw: RawTable) -> RawTable | None:
             )
             return reshaped(raw, raw.frame.assign(**{name: parts[0]}), "converted", text, raw.nans)
     return None
+
+
+def _melted(raw: RawTable) -> RawTable | None:
+    """A row a metric and step, and a column a run: a value a row, as a long table has it."""
+    frame = raw.frame
+    key = next((str(name) for name in frame.columns if str(name).strip().lower() in NAMED), None)
+    axis = next((str(name) for name in frame.columns if canonical(str(name)) in ("step", "epoch")), None)
+    runs = [str(name) for name in frame.columns if name not in (key, axis)]
+    if key is None or axis is None or len(runs) < 2 or frame[[key, axis]].isna().any(axis=None):
+        return None
+    known = any(canonical(name) in COLUMNS or measured(name) or name.lower() in VALUED for name in runs)
+    words = frame[key].astype(str)
+    if known or not any(map(measured, words.unique())) or not all(is_numeric(frame[name].dtype) for name in runs):
+        return None
+    if frame.duplicated([key, axis]).any():
+        return None
+    lost = nans_of_table(raw)  # None: every empty cell may be one
+    there = [frame.index if lost is None else lost.get(name, []) for name in runs]
+    logged = [(frame[name].notna() | frame.index.isin(at)).to_numpy() for name, at in zip(runs, there, strict=True)]
+    made = frame.melt([key, axis], runs, "run", "value").set_axis(range(1, len(frame) * len(runs) + 1))
+    made = made[np.concatenate(logged)]
+    nans = {"value": [int(at) for at in made.index[made["value"].isna()]]}
+    text = f"a row holds a metric at a step, and each of the columns {', '.join(runs)} a run"
+    return reshaped(raw, made, "derived", text, nans)
 
 
 def _long(raw: RawTable) -> RawTable | None:

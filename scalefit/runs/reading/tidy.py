@@ -206,11 +206,11 @@ _WIDE = {"i": np.int64, "u": np.int64, "f": np.float64}
 
 
 def _loss_in_nats(tidy: Tidy) -> None:
-    """Convert a perplexity, or a loss in bits, by the name of its column."""
+    """Convert a perplexity, or a loss in bits, by the name of its column or the perplexities beside it."""
     source = next((b.source for b in tidy.bindings if b.name == "loss"), "")
     if "loss" not in tidy.frame.columns or tidy.frame["loss"].dtype.kind not in "iuf":
         return
-    found = in_nats(tidy.frame["loss"].to_numpy(dtype=np.float64), source)
+    found = in_nats(tidy.frame["loss"].to_numpy(dtype=np.float64), source, tidy.frame)
     if found is not None:
         values, by, how = found
         tidy.frame = tidy.frame.assign(loss=values)

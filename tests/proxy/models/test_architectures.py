@@ -46,7 +46,7 @@ PARTS: dict[str, dict[str, Any]] = {
     "few bits": {"weight_bits": 3},
     "muon": {"optimizer": "muon", "experts": 2, "tied": True},
     "zero queries": {"zero_query": True, "embed_lr": 3.0, "output_mult": 0.5, "parametrization": "mup", "d_model": 64},
-    "mixture": {**MIXED, "data_options": {}},
+    "mixture": {**MIXED, "data": "stdlib", "data_options": {}},
     "passes": {"data_options": {**BASE.data_options, "limit": 500, "passes": 1}},
     "translation": {**TRANSLATION, "biases": True, "dropout": 0.1, "kv_group": 2, "norm_type": "rms", "experts": 2},
 }

@@ -319,6 +319,21 @@ def test_twice_is_refused():
     parametrize(mine.build_mlp(64), base)
 
 
+class Compiled(nn.Module):
+    """As torch.compile wraps a model; compiling one takes seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._orig_mod = mine.build_mlp(8)
+
+
+@pytest.mark.parametrize("other", [32, None, mine.build_mlp, Compiled()], ids=["number", "none", "maker", "compiled"])
+def test_what_is_no_model_or_is_wrapped_is_refused(other):
+    said = "base: it is compiled" if isinstance(other, nn.Module) else "base: .* is no torch.nn module"
+    with pytest.raises(InputError, match=f"{said}; give the model as your code builds it"):
+        parametrize(mine.build_mlp(32), other)
+
+
 def test_decay_that_adam_would_normalise_is_refused():
     scaled = parametrize(mine.build_mlp(32), mine.build_mlp(8), optimizer="adam")
     with pytest.raises(InputError, match="use AdamW"):

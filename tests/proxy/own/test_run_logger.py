@@ -174,3 +174,17 @@ def test_a_package_that_is_missing_is_refused_before_anything_is_written(tmp_pat
     ):
         pass
     assert not (tmp_path / "a").exists()
+
+
+def test_rows_outside_of_the_log_and_odd_steps_are_refused(tmp_path):
+    log = RunLogger(tmp_path / "a")
+    with pytest.raises(InputError, match=r"the log is not open; write .with RunLogger"):
+        log(1, loss=1.0)
+    with log:
+        for step in (1.5, -1, math.nan):
+            with pytest.raises(InputError, match=f"step is {step}; give a whole number"):
+                log(step, loss=1.0)
+        log(0, loss=2.0)
+    with pytest.raises(InputError, match="the log is not open"):
+        log(1, loss=1.0)
+    assert (tmp_path / "a" / "log.jsonl").read_text().count("step") == 1

@@ -15,7 +15,7 @@ from scalefit.proxy.config import Config
 from scalefit.proxy.sweep import grid as grids
 from scalefit.proxy.sweep.designs import DESIGNS, MOST_STEPS, as_toml, design, per_token, seconds
 
-HOURS = (0.04, 0.3, 2.0)
+HOURS = (0.1, 0.3, 2.0)
 
 
 @pytest.mark.parametrize("question", DESIGNS)

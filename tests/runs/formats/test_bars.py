@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import scalefit as sf
-from scalefit.runs.formats.object_lines import _beside_each
+from scalefit.runs.formats.places_of_records import _beside_each
 
 STEPS = np.arange(10, 210, 10)
 LOSS = 2.5 + 3.0 / (1.0 + STEPS / 40.0)

@@ -1,11 +1,13 @@
 """Every command of the page on logs that leads to a fitted law does so, on a small file of that format."""
 
 import contextlib
+import importlib.util
 import json
 import re
 
 import commands
 import numpy as np
+import pandas as pd
 import pytest
 import trainers as made
 
@@ -65,7 +67,88 @@ def levanter():
     return (f"Progress on:train {s}it/9000it rate:3it/s postfix:loss={made.loss(s):.3f}" for s in made.STEPS)
 
 
+def latex():
+    rows = (f"{n:.0f} & {v:.5f} \\\\" for n, v in zip(SIZES, FINAL, strict=True))
+    return ["\\begin{tabular}{rr}", "params & loss \\\\", "\\hline", *rows, "\\end{tabular}"]
+
+
+def key_values():
+    return (f"n_params={n:.0f} lr=1e-3 val_loss={v:.5f}" for n, v in zip(SIZES, FINAL, strict=True))
+
+
+def trainer_state():
+    logged = [{"step": s, "epoch": s / 500, "loss": made.loss(s), "learning_rate": made.rate(s)} for s in made.STEPS]
+    return [json.dumps({"max_steps": made.LAST, "global_step": made.LAST, "log_history": logged})]
+
+
+def chart():
+    name = '"run-a - train/loss"'
+    rows = (f"{s},{made.loss(s)},{made.loss(s)},{made.loss(s)}" for s in made.STEPS)
+    return [f'"Step",{name},"run-a - train/loss__MIN","run-a - train/loss__MAX"', *rows]
+
+
+def history():
+    rows = [{"_step": at, "trainer/global_step": s, "train/loss": made.loss(s)} for at, s in enumerate(made.STEPS)]
+    return [json.dumps(rows)]
+
+
+def one_value_a_row():
+    return ["run_id,attribute_path,step,float_value", *(f"a,train/loss,{s},{made.loss(s)}" for s in made.STEPS)]
+
+
+def nemo():
+    return (
+        f"Training epoch 0, iteration {s - 1}/999 | lr: {made.rate(s):.4g} | consumed_samples: {s * 32} | "
+        f"global_batch_size: 32 | global_step: {s} | reduced_train_loss: {made.loss(s):.5f}"
+        for s in made.STEPS
+    )
+
+
+def modded():
+    return (f"step:{s}/1000 train_loss:{made.loss(s):.5f} train_time:{s}ms step_avg:9.1ms" for s in made.STEPS)
+
+
+def llm_c():
+    return (f"s:{s} trl:{made.loss(s):.5f} lr:{made.rate(s):.6f} norm:0.5" for s in made.STEPS)
+
+
+def maxtext():
+    return (f"completed step: {s}, seconds: 0.6, TFLOP/s/device: 56.8, loss: {made.loss(s):.5f}" for s in made.STEPS)
+
+
+def olmo():
+    return (f"[step={s}/1000]\n    train/CrossEntropyLoss={made.loss(s):.5f}" for s in made.STEPS)
+
+
+def timm():
+    return (
+        f"Train: {s // 500} [{s % 500:4d}/500 ( 10%)]  Loss: {made.loss(s):.5f} (9.1)  LR: {made.rate(s):.3e}"
+        for s in made.STEPS
+    )
+
+
+def espnet():
+    return (
+        f"(trainer:4) INFO: {1 + (s - 1) // 500}epoch:train:{(s - 1) % 500 - 18}-{(s - 1) % 500 + 1}batch: "
+        f"loss={made.loss(s):.5f}, optim0_lr0={made.rate(s):.3e}, train_time=0.014"
+        for s in made.STEPS
+    )
+
+
 FILES = {
+    "paper.tex": latex,
+    "results.txt": key_values,
+    "output/trainer_state.json": trainer_state,
+    "chart.csv": chart,
+    "history.json": history,
+    "export.csv": one_value_a_row,
+    "nemo.out": nemo,
+    "modded.txt": modded,
+    "llm_c.log": llm_c,
+    "maxtext.log": maxtext,
+    "olmo.log": olmo,
+    "timm.log": timm,
+    "espnet.log": espnet,
     "results.yaml": results,
     "levanter.log": levanter,
     "runs.csv": plain_csv,
@@ -103,11 +186,19 @@ def folder(tmp_path_factory):
         made.written(
             place, f"one-object-a-run/run{at}/summary.json", [json.dumps({"n_params": size, "val_loss": value})]
         )
+        judged = {"results": {"wikitext": {"bits_per_byte,none": value / np.log(2)}}}
+        config = {"model_args": f"pretrained=m{at}", "model_num_parameters": int(size)}
+        judged |= {"versions": {"wikitext": 2}, "config": config}
+        made.written(place, f"judged/m{at}/results.json", [json.dumps(judged)])
+    if importlib.util.find_spec("pyarrow"):
+        pd.DataFrame({"step": made.STEPS, "loss": made.LOSSES}).to_parquet(place / "runs.parquet")
     return place
 
 
 @pytest.mark.parametrize("command", FITS)
 def test_a_log_of_each_format_gives_a_law_in_one_command(folder, command):
+    if "parquet" in command:
+        pytest.importorskip("pyarrow")
     with contextlib.chdir(folder):
         result = commands.run(command)
     assert result.exit_code < 2, result.output
@@ -118,7 +209,7 @@ def test_a_log_of_each_format_gives_a_law_in_one_command(folder, command):
 
 
 def test_every_file_made_here_has_its_command_and_every_trainer_its_row():
-    assert len(FITS) == len(FILES) + 1
+    assert len(FITS) == len(FILES) + 3
     for name in (
         "nanotron",
         "torchtune",

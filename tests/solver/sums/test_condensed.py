@@ -8,10 +8,10 @@ import pytest
 from scalefit.laws import find_law
 from scalefit.numerics import spread_points
 from scalefit.schedules import cosine
-from scalefit.solver import condensed
 from scalefit.solver import model as bound
 from scalefit.solver.model import bind
 from scalefit.solver.solve import Settings, solve
+from scalefit.solver.sums import condensed
 
 LAWS = {
     "multi-power": {"L0": 2.5, "A": 0.5, "B": 400.0, "alpha": 0.5, "C": 2.0, "beta": 0.6, "gamma": 0.6},

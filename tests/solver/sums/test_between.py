@@ -14,9 +14,9 @@ from scalefit.laws import find_law
 from scalefit.rows.streams import Stream, curve_of
 from scalefit.runs import Trajectory
 from scalefit.schedules import cosine, gaps_at, wsd
-from scalefit.solver.between import KNOTS, _knots, factors, joined, pieces, without
 from scalefit.solver.model import SAME, bind
 from scalefit.solver.solve import SEARCHED_ROWS, Settings, solve
+from scalefit.solver.sums.between import KNOTS, _knots, factors, joined, pieces, without
 
 PLANTED = {
     "multi-power": {"L0": 2.5, "A": 0.5, "B": 400.0, "alpha": 0.5, "C": 2.0, "beta": 0.6, "gamma": 0.6},

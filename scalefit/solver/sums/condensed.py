@@ -15,7 +15,7 @@ import numpy as np
 
 from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
-from scalefit.solver.between import Between, Indices, joined, pieces, without
+from scalefit.solver.sums.between import Between, Indices, joined, pieces, without
 
 FEW = 48  #: up to so many values a row are kept
 POINTS = 96  #: parameters at which the sums agree
