@@ -217,3 +217,11 @@ def test_the_cross_entropy_of_opennmt(read, place):
 def test_a_column_of_something_else_that_names_the_rows_gives_no_sizes(read):
     runs = read("horizon,loss\n0.25M,3.0\n0.5M,2.9\n1M,2.8\n")
     assert "N" not in runs.table.columns
+
+
+def test_hundreds_of_settings_beside_a_log_are_read_without_a_warning(read, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text(json.dumps({f"setting_{at}": at for at in range(300)}))
+    rows = (json.dumps({"step": int(s), "loss": v}) for s, v in zip(STEPS, LOSS, strict=True))
+    table = read("\n".join(rows), "run/log.jsonl").table
+    assert table["setting_299"].tolist() == [299]
