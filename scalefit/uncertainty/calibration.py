@@ -43,7 +43,7 @@ from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
 from scalefit.rows.scale import reads_scale, scale_of
 from scalefit.uncertainty.bootstrap import Method
-from scalefit.uncertainty.unlike import FALLEN, State, missed_under
+from scalefit.uncertainty.unlike import FALLEN, State, missed_between, missed_under
 
 WITHIN = 0.006  #: error assumed for every law on a new run, in units of R
 BEYOND = 0.1  #: and where it is as far beyond the fitted range as that is wide
@@ -116,6 +116,14 @@ class Calibration(Reach):
         if states is None or not self.states:
             return np.asarray(self.change * error)
         return np.hypot(self.change * error, missed_under(states, np.array(self.states), self.change, self.decays))
+
+    def missed_apart(self, states: FloatArray, first: int) -> FloatArray:
+        """The error m of the difference between schedules of some end states (n, 5) and the ``first`` of them, (n,)."""
+        if not self.states:
+            return np.zeros(len(states))
+        shape = missed_under(states, np.array(self.states), self.change, self.decays)
+        missed = np.hypot(self.change * WITHIN, shape)
+        return missed_between(states, states[first], missed, float(missed[first]))
 
     def missed_ahead(self, states: FloatArray, seen: FloatArray) -> FloatArray:
         """What m holds of the schedule alone, for a run in progress whose own states so far (k, 5) are known."""

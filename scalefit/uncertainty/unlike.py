@@ -14,7 +14,11 @@ at most SCHEDULE f. What laws miss of a schedule is what its decay does, so f is
 has fallen; under another peak it is u_p / UNLIKE where that is more, with u_p the distance from the nearest fitted
 peak. What the law misses of the fitted decays is known: the root mean square h of the residuals there, beyond the
 noise. A decay elsewhere is believed to be missed by as much, and one that is unlike them by more, up to 1 + FURTHER
-times: by h f (1 + FURTHER min(u / UNLIKE, 1)). docs/intervals.md names the data sets that set the constants.
+times: by h f (1 + FURTHER min(u / UNLIKE, 1)).
+
+What is missed of two schedules is alike as far as they are: errors m and n at the distance v from each other, which
+counts the difference of their lengths as u does, have the correlation 1 - min(v / UNLIKE, 1). docs/intervals.md names
+the data sets that set the constants.
 """
 
 from __future__ import annotations
@@ -101,6 +105,16 @@ def missed_under(
     known = 1.0 if past is None else 0.0
     schedule = SCHEDULE * np.maximum(fallen, peak) * np.sqrt(far)
     return np.hypot(change * schedule, decays * fallen * (known + FURTHER * far))
+
+
+def missed_between(states: FloatArray, other: FloatArray, missed: FloatArray, there: float) -> FloatArray:
+    """The error of the difference between schedules of some states (n, 5) and ``other`` (5,), of known errors, (n,).
+
+    ``missed`` (n,) and ``there`` are the errors of each by itself. It is 0 where both are the same.
+    """
+    far = np.linalg.norm(states[:, :LENGTH] - other[:LENGTH], axis=1)
+    far = np.minimum((far + LONGER * np.abs(states[:, LENGTH] - other[LENGTH])) / UNLIKE, 1.0)
+    return np.asarray(np.sqrt((missed - there) ** 2 + 2 * missed * there * far))
 
 
 def unshown(states: FloatArray, fitted: FloatArray) -> FloatArray:

@@ -66,6 +66,9 @@ class TestRanking:
         assert list(found["loss"]) == sorted(found["loss"])
 
     def test_differences_are_paired(self, fit):
+        """Those of a law that is taken for true; else its error counts too (test_schedules_and_designs_by_hand)."""
+        wider = rank_schedules(fit, ["cosine", "wsd:decay=20%"], warmup=100)
+        fit = replace(fit, intervals=replace(fit.intervals, calibration=None))
         found = rank_schedules(fit, ["cosine", "wsd:decay=20%"], warmup=100)
         plans = [found.plans[name] for name in found.table["schedule"]]
         made = final_losses(fit, plans, {})
@@ -77,6 +80,7 @@ class TestRanking:
         assert found.table["difference_high"][1] == pytest.approx(apart[0] + few * max(high - apart[0], 0))
         assert found.table["difference_high"][1] - found.table["difference_low"][1] < np.ptp(made[1:, 0])
         assert found.table["worse"][1] == np.mean(apart[1:] > 0)
+        assert wider.table["difference_low"][1] < found.table["difference_low"][1] - 1e-3
 
     def test_a_law_that_misjudges_its_own_runs_does_not_tell_small_differences_apart(self, fit):
         found = rank_schedules(fit, ["1-sqrt:decay=20%", "1-sqrt:decay=25%", "constant"], warmup=100)

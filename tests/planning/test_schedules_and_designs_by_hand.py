@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,6 +17,8 @@ from scalefit.planning.next_runs.design import Design, Known
 from scalefit.planning.schedules import final, length, ranking
 from scalefit.planning.schedules.candidates import Budget, Family, candidates_of, complete
 from scalefit.schedules import parse_schedule
+from scalefit.uncertainty.calibration import WITHIN, Calibration
+from scalefit.uncertainty.unlike import SCHEDULE, UNLIKE
 
 BUDGET = Budget(1000, 0.5)
 
@@ -201,14 +204,41 @@ NO_DRAWS = SimpleNamespace(intervals=None)
 
 def test_schedules_are_ranked_by_paired_differences():
     losses = np.array([[3.0, 2.0, 2.5], [3.1, 2.3, 2.2], [3.2, 2.0, 2.4], [3.0, np.nan, 2.1]])
-    found = ranking._ranked(NO_DRAWS, ["a", "b", "c"], losses)
+    found = ranking._ranked(NO_DRAWS, ["a", "b", "c"], losses, np.zeros((3, 5)))
     assert found["schedule"].tolist() == ["b", "c", "a"]
     assert found["difference"].tolist() == pytest.approx([0, 0.5, 1.0])
     assert found["worse"].tolist() == [0, 0.5, 1.0]
     assert found["difference_low"].tolist() == pytest.approx([0, -0.1 + 0.05 * 0.5, 0.8 + 0.05 * 0.4])
     assert found["difference_high"].tolist() == pytest.approx([0, 0.5, 1.2 - 0.05 * 0.4])
-    alone = ranking._ranked(NO_DRAWS, ["a", "b"], losses[:1, :2])
+    alone = ranking._ranked(NO_DRAWS, ["a", "b"], losses[:1, :2], np.zeros((2, 5)))
     assert alone["worse"].isna().all() and alone["difference_low"].isna().all()
+
+
+@pytest.mark.parametrize(("residuals", "unit"), [("log", 2.0), ("linear", 1.0)])
+def test_a_difference_counts_the_error_of_the_law_as_far_as_it_differs(residuals, unit):
+    """The best falls to zero as no fitted run did and is missed by S, half a fall like it, .5 away, by S / 2, one that
+    does not fall by nothing; each of them by WITHIN as well. Of one that is the same, the difference has no error.
+    """
+    states = np.array([[1.0, 0.1, 0.5, -3.0, 2.0]] * 4)
+    states[1, 0] = 0.5
+    states[2] = [0.0, 0.0, 1.0, -3.0, 0.0]
+    kept = ((0.0, 0.0, 1.0, -3.0, 0.0), (0.5, 0.9, 1.0, -3.0, 3.0))  # both far from a sudden fall
+    calibration = Calibration(1.0, 3, 8, 0.0, 1.0, 1.0, states=kept)
+    draws = SimpleNamespace(few=1.0, calibration=calibration)
+    fit = SimpleNamespace(intervals=draws, settings=SimpleNamespace(residuals=residuals))
+    losses = np.tile([2.0, 2.5, 3.0, 2.0], (21, 1))  # every draw is alike
+    found = ranking._ranked(fit, list("abcd"), losses, states).set_index("schedule")
+    a, b, c = np.hypot(SCHEDULE * np.array([1, 0.5, 0]), WITHIN)
+    near = np.sqrt((a - b) ** 2 + 2 * a * b * 0.5 / UNLIKE)
+    missed = {"a": 0, "b": unit * near, "c": unit * np.hypot(a, c), "d": 0}
+    for name, error in missed.items():
+        row = found.loc[name]
+        reach = NormalDist().inv_cdf(0.95) * error
+        assert row["difference_low"] == pytest.approx(row["difference"] - reach)
+        assert row["difference_high"] == pytest.approx(row["difference"] + reach)
+    taken = SimpleNamespace(intervals=SimpleNamespace(few=1.0, calibration=None), settings=fit.settings)
+    true = ranking._ranked(taken, list("abcd"), losses, states)  # calibrated=False: the draws alone
+    assert (true["difference_low"] == true["difference_high"]).all()
 
 
 def test_what_cannot_be_told_from_the_best():

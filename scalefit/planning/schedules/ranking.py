@@ -1,7 +1,8 @@
 """Which schedule ends lowest? Candidates of one budget ranked by a fitted law, with paired differences.
 
 The difference of two schedules is computed draw by draw, so what is uncertain of both alike (the level of the loss)
-cancels; it is that of the law, without the noise of a run.
+cancels; it is without the noise of a run. The error that is believed of the law counts as far as it differs between the
+two (``uncertainty/unlike``), unless the law was taken for true.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from scalefit.planning.schedules.choice import source_of
 from scalefit.planning.schedules.final import budget_of, final_losses, refuse_other_laws, refuse_unphysical, resolution
 from scalefit.runs import Runs
 from scalefit.schedules import Schedule
+from scalefit.uncertainty.calibration import LEVEL, Calibration, student
+from scalefit.uncertainty.unlike import states_at
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,7 +100,12 @@ class ScheduleRanking(Shown):
         if self.fit.intervals is None:
             lines.append(f"  no intervals: {self.fit.no_intervals}")
         else:
-            lines.append("  90 % intervals of differences: paired, from the draws, without the noise of a run")
+            law_too = (
+                "and the law's error, as far as it differs" if _calibration(self.fit) else "as if the law were true"
+            )
+            lines.append(
+                f"  90 % intervals of differences: paired, from the draws {law_too}, without the noise of a run"
+            )
         return [*lines, *doubted(check.text for check in (*self.cautions, *self.fit.warnings))]
 
     def _shared(self) -> str:
@@ -151,7 +159,7 @@ def rank_schedules(
     refuse_unphysical(fit, found)
     losses = final_losses(fit, list(found.values()), where)
     _refuse_below_zero(fit, list(found), losses[0])
-    table = _ranked(fit, list(found), losses)
+    table = _ranked(fit, list(found), losses, _end_states(list(found.values())))
     cautions = _cautions(fit, {name: found[name] for name in table["schedule"]}, _numbers(at))
     columns = ["family", "share", "low", "high", "edge"]
     return ScheduleRanking(
@@ -198,14 +206,21 @@ def _few(fit: Fit) -> float:
     return fit.intervals.few if fit.intervals else 1.0
 
 
-def _ranked(fit: Fit, names: list[str], losses: FloatArray) -> pd.DataFrame:
+def _end_states(plans: Sequence[Schedule]) -> FloatArray:
+    """The states (n, 5) in which schedules end, see ``uncertainty/unlike``."""
+    ends = [states_at(plan.per_step(), plan.warmup, np.array([plan.steps])) for plan in plans]
+    return np.concatenate(ends)
+
+
+def _ranked(fit: Fit, names: list[str], losses: FloatArray, states: FloatArray) -> pd.DataFrame:
     """One row per schedule, the best first, each with its difference to the best."""
     order = np.argsort(losses[0], kind="stable")
     best = losses[:, order[0]]
+    missed = _missed(fit, losses[0], states, int(order[0]))
     rows = []
     for place in order:
         apart = losses[:, place] - best
-        low, high = plain_ends(apart, _few(fit))
+        low, high = _ends(fit, apart, float(missed[place]))
         made = apart[1:][np.isfinite(apart[1:])]
         rows.append(
             {
@@ -218,6 +233,31 @@ def _ranked(fit: Fit, names: list[str], losses: FloatArray) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def _calibration(fit: Fit) -> Calibration | None:
+    found = fit.intervals.calibration if fit.intervals else None
+    return found if isinstance(found, Calibration) else None
+
+
+def _missed(fit: Fit, losses: FloatArray, states: FloatArray, best: int) -> FloatArray:
+    """The error that is believed of the law in the difference of each schedule to the best, (n,), in the loss."""
+    calibration = _calibration(fit)
+    if calibration is None:
+        return np.zeros(len(losses))
+    unit = losses[best] if fit.settings.residuals == "log" else 1.0
+    return unit * calibration.missed_apart(states, best)
+
+
+def _ends(fit: Fit, apart: FloatArray, missed: float) -> tuple[float, float]:
+    """The 90 % interval of a difference, from its draws and the error of the law."""
+    low, high = plain_ends(apart, _few(fit))
+    calibration = _calibration(fit)
+    if calibration is None or missed == 0.0:
+        return low, high
+    spread = np.array([apart[0] - low, high - apart[0]]) / student(LEVEL, np.inf)
+    below, above = calibration.half_width(spread, np.full(2, missed), 0.0, LEVEL)
+    return float(apart[0] - below), float(apart[0] + above)
 
 
 def _searched(fit: Fit, family: Family, at: dict[str, float]) -> tuple[dict[str, Any], str, Schedule]:
