@@ -182,7 +182,8 @@ COLUMNS: dict[str, Column] = {
         NAMES["lr"],
         _words(
             "lr_[0-9] lr_[0-9][0-9] lr_[0-9]_* lr/[0-9]* lr/muon* lr/adam* lr/group* lr/pg* lr_group* lr_pg* lr_muon* "
-            "lr_adam* learning_rate_[0-9] learning_rate_[0-9][0-9]"
+            "lr_adam* learning_rate_[0-9] learning_rate_[0-9][0-9] current_lr cur_lr lr_current lr_now lr_cur "
+            "current_learning_rate learning_rate_now"
         ),
     ),
     "peak_lr": Column(

@@ -196,3 +196,13 @@ def test_a_column_that_rises_as_steps_do(more, name):
     frame = pd.DataFrame({"Schritt": range(0, 80, 10), "loss": np.linspace(4, 3, 8)}).assign(**more)
     assert rises_like_steps(frame) == name
     assert rises_like_steps(frame.iloc[:7]) == ""  # of seven rows nothing is said
+
+
+def test_the_rate_of_the_moment_is_the_learning_rate():
+    step = range(0, 100, 10)
+    for name in ("current_lr", "lr_now", "train/cur_lr"):
+        log = pd.DataFrame(
+            {"step": step, name: [1e-3 * (1 - s / 200) for s in step], "loss": [4 - 0.01 * s for s in step]}
+        )
+        runs = sf.read_runs(log)
+        assert runs.trajectory(runs.names[0]).lr[50] == pytest.approx(7.5e-4), name
