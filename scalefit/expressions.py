@@ -108,16 +108,6 @@ class Expression:
         """
         return _degree(self.tree, frozenset(names))
 
-    def exponents(self) -> frozenset[str]:
-        """Names that stand, alone but for a sign, as the exponent of something: ``alpha`` in ``N**-alpha``."""
-        found = set()
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
-                power = node.right.operand if isinstance(node.right, ast.UnaryOp) else node.right
-                if isinstance(power, ast.Name):
-                    found.add(power.id)
-        return frozenset(found)
-
 
 def parse(text: str) -> Expression:
     """Parse an arithmetic or logical expression.

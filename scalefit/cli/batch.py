@@ -9,7 +9,7 @@ import click
 from scalefit.answers import interval
 from scalefit.cli import options
 from scalefit.cli.options import number, pairs, read, together, told
-from scalefit.cli.output import Answer, answering, records
+from scalefit.cli.output import Answer, answering, figures, records
 from scalefit.errors import InputError
 from scalefit.notices import Line, Notice
 
@@ -28,16 +28,18 @@ if TYPE_CHECKING:
     help="Count the steps to this loss.",
 )
 @options.shared("--at", metavar="batch=65536")
+@options.shared("--plot")
 @answering
 def command(
     files: tuple[str, ...],
     loss: str | None,
     at: tuple[str, ...],
+    plot: str | None,
     **reading: Any,
 ) -> Answer:
     """FILES hold the loss along runs that differ in batch size (in tokens), learning rate and seed. Exit code 1 where
     the steps determine no critical batch size, where the fewest steps are at an end of the learning rates tried, and
-    for a target further beyond the measured batch sizes than they span.
+    for a target further beyond the measured batch sizes than they span. --plot draws the steps and the critical batch.
 
     \b
     Example:
@@ -61,7 +63,7 @@ def command(
     missing = found.missing | ({"learning rate": why} if why else {})
     content = _content(found, rates, target) | {"missing": missing}
     undetermined = runs.curves is not None and "critical batch" in missing
-    return Answer(lines, content, found.reached, not undetermined, told(runs))
+    return Answer(lines, content, found.reached, not undetermined, told(runs), figures(plot, found.plot))
 
 
 def _target(at: tuple[str, ...]) -> float | None:

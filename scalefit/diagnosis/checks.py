@@ -120,7 +120,8 @@ def at_bounds(model: BoundLaw, theta: np.ndarray) -> dict[str, tuple[str, bool]]
             lower, upper = size < NEGLIGIBLE, theta[j] >= high
         if lower or upper:
             bound = np.exp(low if lower else high) if coordinate.log else low if lower else high
-            found[coordinate.name] = f"its {'lower' if lower else 'upper'} bound {bound:g}", lower and coordinate.linear
+            gone = lower and coordinate.linear and low == 0
+            found[coordinate.name] = f"its {'lower' if lower else 'upper'} bound {bound:g}", gone
     return found
 
 

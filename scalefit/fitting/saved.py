@@ -21,6 +21,7 @@ from scalefit.rows.points import Points
 from scalefit.solver.solve import Settings, Starts
 from scalefit.uncertainty.intervals import from_dict
 from scalefit.uncertainty.mixture import Choice, OtherForm
+from scalefit.uncertainty.unlike import LENGTH
 from scalefit.version import __version__
 
 
@@ -73,7 +74,9 @@ def _checked(fit: Fit) -> Fit:
     rows, count = fit.points, len(fit.law.parameters)
     columns = [rows.values, *rows.variables.values(), rows.steps or rows.values]
     draws = np.asarray(fit.intervals.draws if fit.intervals else np.empty((0, count)), dtype=float)
-    without = [np.asarray(values, dtype=float) for values in (*fit.without.values(), *fit.choices.values()) if values]
+    without = [np.asarray(values, dtype=float) for values in fit.without.values() if values]  # empty: not refitted
+    without += [np.asarray(values, dtype=float) for values in fit.choices.values()]
+    states = np.asarray(rows.states or np.empty((0, LENGTH + 1)), dtype=float)
     impossible = {
         "parameters": not np.isfinite(list(fit.parameters.values())).all(),
         "sigma, delta or objective": not all(
@@ -85,6 +88,7 @@ def _checked(fit: Fit) -> Fit:
         "draws": draws.ndim != 2 or draws.shape[1] != count or not np.isfinite(draws).all(),
         "without": any(values.shape != (count,) or not np.isfinite(values).all() for values in without),
         "points": len({len(column) for column in (*columns, rows.runs)}) != 1 or not rows.values,
+        "states": states.shape[1:] != (LENGTH + 1,) or not np.isfinite(states).all(),
         "numbers of rows": not (0 < fit.runs <= fit.rows and isinstance(fit.rows, int)),
     }
     said = [fit.target, *fit.notes, *fit.doubts, *(text for check in fit.warnings for text in (check.code, check.text))]

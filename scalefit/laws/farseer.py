@@ -71,7 +71,5 @@ class Farseer(Law):
 def _bent(x: Array, p: Array) -> Array:
     """(e^(p x) - 1)/p, and x (1 + p x / 2) where p is next to 0; also of complex steps."""
     flat = np.abs(np.real(p)) < FLAT
-    if not flat.any():
-        return np.expm1(p * x) / p
     safe = np.where(flat, 1.0, p)
     return np.where(flat, x + 0.5 * p * x * x, np.expm1(safe * x) / safe)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from scalefit.errors import InputError, listed
+from scalefit.escaping import is_quoted
 from scalefit.expressions import Expression, parse
 from scalefit.laws.law import Array, Law, Parameter, Span, Variable
 from scalefit.runs.columns import COLUMNS
@@ -17,6 +18,8 @@ from scalefit.runs.columns import COLUMNS
 FREE_VARIABLES = frozenset({"x", "x1", "x2", "x3", "t", "S1", "S2"})
 #: columns whose names papers also give to parameters: the C of A S1^-alpha - C S2
 LETTERS = frozenset({"C", "E0", "E1", "U"})
+IN_POWER = (0.05, 2.0)  #: where searches for an exponent begin, of either sign
+IN_EXP = (0.05, 20.0)  #: the same for the logarithm of a factor
 
 
 class FormulaLaw(Law):
@@ -58,12 +61,15 @@ class FormulaLaw(Law):
         if _is_condition(self.expression.tree):
             what, todo = "is true or false and no number", 'write a formula of numbers, such as "E + A*N**-alpha"'
             raise InputError(what, where=f'formula "{self.expression.text[:200]}"', todo=todo)
+        if _has_bare_e(self.expression.tree):
+            what, todo = "e is the number 2.718, not a parameter", "write E or `e` for a parameter, exp(x) for e**x"
+            raise InputError(what, where=f'formula "{self.expression.text[:200]}"', todo=todo)
         if not unknowns:
             where, todo = f'formula "{self.expression.text}"', 'write it like "E + A*N**-alpha"'
             raise InputError("has no parameter to fit", where=where, todo=todo)
         linear = _jointly_linear(self.expression, unknowns)
         low_high, begin = bounds or {}, starts or {}
-        powers = self.expression.exponents()
+        ranges = _start_ranges(self.expression.tree)
         self._variables = {
             name: Variable("as logged", f"column {name}", positive=False) for name in sorted(self._columns)
         }
@@ -72,7 +78,7 @@ class FormulaLaw(Law):
                 "as the formula implies",
                 "parameter of the user's formula",
                 *low_high.get(name, (-np.inf, np.inf)),
-                starts=begin.get(name, (0.05, 2.0) if name in powers else None),
+                starts=begin.get(name, ranges.get(name)),
                 linear=name in linear,
             )
             for name in unknowns
@@ -174,6 +180,51 @@ def _is_condition(tree: ast.expr) -> bool:
         case ast.BinOp(op=ast.BitAnd() | ast.BitOr()):
             return True
     return False
+
+
+def _has_bare_e(tree: ast.expr) -> bool:
+    """Whether e, unquoted, stands elsewhere than as what is raised to a power: those who write it mean a parameter.
+
+    >>> [_has_bare_e(parse(text).tree) for text in ("e + A*N**-b", "A*e**(-k*N)", "`e` + A*N**-b")]
+    [True, False, False]
+    """
+    bases = [n.left for n in ast.walk(tree) if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Pow)]
+    named = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id == "e" and not is_quoted(n)]
+    return any(all(name is not base for base in bases) for name in named)
+
+
+def _start_ranges(tree: ast.expr) -> dict[str, tuple[float, float]]:
+    """Where searches begin for exponents, and for the logarithms of factors.
+
+    >>> _start_ranges(parse("exp(e0) + exp(a - alpha*log(N)) + B*exp(-k*N) + D**-b").tree)
+    {'a': (0.05, 20.0), 'e0': (0.05, 20.0), 'alpha': (0.05, 2.0), 'b': (0.05, 2.0)}
+    """
+    logarithms, powers = [], []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+            powers.append(node.right)
+        if _calls(node, "exp"):
+            logarithms += _summands(node.args[0])  # type: ignore[attr-defined]
+    for term in logarithms:
+        if isinstance(term, ast.BinOp) and isinstance(term.op, ast.Mult):
+            powers += [term.left] * _calls(term.right, "log") + [term.right] * _calls(term.left, "log")
+    return dict.fromkeys(_alone(logarithms), IN_EXP) | dict.fromkeys(_alone(powers), IN_POWER)
+
+
+def _calls(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
+
+
+def _summands(node: ast.expr) -> list[ast.expr]:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)):
+        return [*_summands(node.left), *_summands(node.right)]
+    return _summands(node.operand) if isinstance(node, ast.UnaryOp) else [node]
+
+
+def _alone(nodes: list[ast.expr]) -> list[str]:
+    """The names among the nodes, with a sign or without, in the order of the alphabet."""
+    plain = [node.operand if isinstance(node, ast.UnaryOp) else node for node in nodes]
+    return sorted({node.id for node in plain if isinstance(node, ast.Name)})
 
 
 def _rebuild(text: str, variables: tuple[str, ...], parameters: dict[str, Parameter]) -> FormulaLaw:

@@ -10,6 +10,7 @@ At B_crit a run needs twice the minimal steps and twice the minimal tokens. Sour
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,9 @@ from scalefit.transfer.grid import snapped
 from scalefit.transfer.reach import far_beyond
 from scalefit.transfer.sweeps import columns_of, peak_rates
 from scalefit.transfer.verdict import Interval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 NOISE = ("noise_trace", "noise_grad_square")  #: columns: tr(Sigma) per example, |G|^2
 TAIL = 0.2  #: last share of a run over which the noise is averaged
@@ -56,6 +60,12 @@ class BatchAnswer(Shown):
     missing: dict[str, str]  #: what the log lacks, by answer
     notes: tuple[str, ...] = ()  #: which runs were left out, which batch sizes miss the loss
     counts: str = "tokens"  #: what a batch size counts, else "sequences"
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The steps at each batch size with the hyperbola through them, and the critical batch."""
+        from scalefit.plots.batch import plot_batch
+
+        return plot_batch(self, ax=ax)
 
     @property
     def fastest(self) -> Interval:

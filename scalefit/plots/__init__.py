@@ -1,6 +1,7 @@
 """Figures: one function each. Every one takes ``ax`` and returns it, and sets nothing global."""
 
 from scalefit.plots.backtest import plot_backtest
+from scalefit.plots.batch import plot_batch
 from scalefit.plots.canvas import save_figure, styled
 from scalefit.plots.comparison import plot_comparison
 from scalefit.plots.coordinates import plot_coordinates
@@ -24,6 +25,7 @@ from scalefit.plots.watch import plot_watch
 
 __all__ = [
     "plot_backtest",
+    "plot_batch",
     "plot_comparison",
     "plot_coordinates",
     "plot_curves",

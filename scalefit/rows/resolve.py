@@ -7,7 +7,7 @@ import re
 from scalefit.errors import InputError, listed
 from scalefit.escaping import quoted
 from scalefit.laws import Law
-from scalefit.laws.formula import FormulaLaw
+from scalefit.laws.formula import LETTERS, FormulaLaw
 from scalefit.runs import Runs
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.matching import canonical
@@ -67,7 +67,7 @@ def _in_read_names(law: FormulaLaw, runs: Runs) -> FormulaLaw:
 def _refuse_absent(law: FormulaLaw, runs: Runs) -> None:
     """Refuse a word for a column that these runs do not have: as a free parameter it would be fitted in silence."""
     for name in () if law.named else law.parameters:
-        if canonical(name) != name and canonical(name) in COLUMNS:
+        if canonical(name) != name and canonical(name) in COLUMNS and name.upper() not in LETTERS:
             what = f"{name} is a column of run logs ({canonical(name)}), and these runs have none"
             columns = listed(_others_that_vary(law, runs), 9)
             todo = f"use one of their columns, {columns}, or give the parameter another name"

@@ -14,6 +14,7 @@ from scalefit.errors import InputError, listed
 from scalefit.notices import DOUBT, Line, Notice, doubted, doubts_of
 from scalefit.runs.columns import COLUMNS
 from scalefit.runs.endings import spacing
+from scalefit.runs.matching import in_shell
 from scalefit.runs.table import Note, Runs, axis_of
 from scalefit.runs.trajectory import spans
 
@@ -104,7 +105,11 @@ class Report(Shown):
         if tied or any("loss" in frame.columns for frame in frames):
             return
         likely = likely_losses(frames)
-        todo = f"likeliest: {listed([f'--map loss={name}' for name in likely], 4)}" if likely else "--map loss=COLUMN"
+        todo = (
+            f"likeliest: {listed([f'--map loss={in_shell(name)}' for name in likely], 4)}"
+            if likely
+            else "--map loss=COLUMN"
+        )
         yield Notice(f"no loss was found, which every law of the loss needs; {todo}")
 
     def _ties(self) -> Iterator[Line]:

@@ -288,5 +288,9 @@ def _any_of(aliases: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def in_shell(name: str) -> str:
-    """A name as it is written in a command."""
-    return f'"{name}"' if re.search(r"\s", name) else name
+    """A name as it is written in a command.
+
+    >>> [in_shell(name) for name in ("train/loss", "val CE", "ce(test)")]
+    ['train/loss', '"val CE"', '"ce(test)"']
+    """
+    return f'"{name}"' if re.search(r"[^\w@%+=:,./-]", name) else name

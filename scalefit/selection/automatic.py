@@ -24,6 +24,7 @@ from scalefit.rows.gather import gather
 from scalefit.rows.resolve import resolve
 from scalefit.runs import Runs, runs_of
 from scalefit.runs.inspect import likely_losses
+from scalefit.runs.matching import in_shell
 from scalefit.runs.quantities import quantity
 from scalefit.selection.candidates import Candidates, candidates_for, explains, told
 from scalefit.selection.holding import Fold, axes_for, beyond_scales, left_out_runs
@@ -274,7 +275,7 @@ def _without_loss(logs: Runs) -> InputError:
     frames = [frame for frame in (logs.curves, logs.table) if frame is not None]
     other = [find_law(one.law) for one in identify(logs) if one.can and not explains(one, None)]
     likely = [name for name in dict.fromkeys(likely_losses(frames)) if name not in {law.target for law in other}]
-    todo = listed([f"--map loss={name}" for name in likely or ["COLUMN"]], 4, " or ")
+    todo = listed([f"--map loss={in_shell(name)}" for name in likely or ["COLUMN"]], 4, " or ")
     todo += " (perplexities and bits become nats)"
     todo += "".join(f"; or fit {law.target} with --law {law.name}" for law in other[:1])
     return InputError("no column is known as the loss", where="fit", todo=todo)

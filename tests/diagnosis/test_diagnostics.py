@@ -316,7 +316,8 @@ def test_predictions_far_beyond_or_for_another_recipe_are_cautioned(clean, tmp_p
     (far,) = [check for check in clean.cautions(N=1e12, D=1e12) if check.code == "far-beyond"]
     assert far.text.startswith("N lies 3 decades beyond")
     fit = sf.fit(curves(PLANS), "annealing:decay=0.99")
-    assert not fit.cautions(schedule="cosine:peak_lr=1e-3,steps=3000")
+    assert [each.code for each in fit.cautions(schedule="cosine:peak_lr=1e-3,steps=3000")] == ["another-schedule"]
+    assert not fit.cautions(schedule="cosine:peak_lr=1e-3,steps=2000")  # nearly as far as the fitted rows fall
     (other,) = fit.cautions(schedule="cosine:peak_lr=2e-3,steps=2000")
     assert other.code == "another-recipe"
     assert "peak_lr 0.002 (fitted: 0.001)" in other.text

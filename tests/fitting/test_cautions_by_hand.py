@@ -18,12 +18,13 @@ FRAME = pd.DataFrame({"N": [1e6, 2e6]})
 
 
 def calibrated(*shapes):
-    states = tuple((*shape, -3.0) for shape in shapes)
-    return SimpleNamespace(intervals=SimpleNamespace(calibration=Calibration(1.0, 0, 0, 0.0, 1.0, 1.0, states=states)))
+    states = tuple((*shape, -3.0, 2.0) for shape in shapes)
+    made = SimpleNamespace(calibration=Calibration(1.0, 0, 0, 0.0, 1.0, 1.0, states=states))
+    return SimpleNamespace(intervals=made, points=SimpleNamespace(states=None))
 
 
 def asked_with(*shapes):
-    return np.array([(*shape, 9.0) for shape in shapes])  # peaks are compared elsewhere
+    return np.array([(*shape, 9.0, 2.0) for shape in shapes])  # peaks are compared elsewhere
 
 
 @pytest.mark.parametrize(("mean", "told"), [(0.649, False), (0.651, True)])
@@ -60,7 +61,10 @@ def test_what_a_run_in_progress_has_shown_itself_is_no_other_schedule():
 
 def test_without_states_there_is_no_other_schedule():
     far = asked_with((1.0, 0.2, 0.45))
-    assert cautions.another_schedule(SimpleNamespace(intervals=None), far) == []
+    bare = SimpleNamespace(intervals=None, points=SimpleNamespace(states=None))
+    assert cautions.another_schedule(bare, far) == []
+    kept = SimpleNamespace(intervals=None, points=SimpleNamespace(states=((0.0, 0.0, 1.0, -3.0, 0.0),)))
+    assert len(cautions.another_schedule(kept, far)) == 1
     assert cautions.another_schedule(calibrated(), far) == []
     assert cautions.another_schedule(calibrated((0.0, 0.0, 1.0)), None) == []
 

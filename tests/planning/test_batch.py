@@ -15,7 +15,7 @@ from scalefit.planning.batch import BatchAnswer, batch_size, steps_to
 from scalefit.planning.critical_batch import Tradeoff
 from scalefit.planning.noise import fit_lr_exponent, lr_for_batch
 from scalefit.planning.run_schedule import schedule_of
-from scalefit.plots import plot_run_schedule, save_figure
+from scalefit.plots import plot_batch, plot_run_schedule, save_figure
 from scalefit.schedules import parse_schedule
 from scalefit.transfer.lr_transfer import lr_transfer
 from scalefit.transfer.verdict import Interval
@@ -351,3 +351,19 @@ def test_the_figure_of_a_schedule(tmp_path):
     assert norms.measured_axes.get_ylabel() == "gradient norm"
     assert [text.get_text() for text in norms.get_legend().get_texts()] == ["refined", "linear"]
     save_figure(norms, tmp_path / "schedule.pdf")
+
+
+def test_the_figure_holds_the_steps_the_hyperbola_and_the_critical_batch(tmp_path, monkeypatch):
+    found = batch_size(planted(20000.0))
+    curves = [line for line in found.plot().lines if len(line.get_xdata()) > len(BATCHES)]
+    for line in curves:
+        x, y = (np.asarray(each, dtype=float) for each in line.get_data())
+        np.testing.assert_allclose(y, found.tradeoff.S_min * (1 + found.tradeoff.B_crit / x))
+    assert [line.get_linestyle() for line in curves] == ["-", "--"]  # dashed from the largest batch on
+    assert curves[1].get_xdata()[-1] == pytest.approx(found.critical.value)
+    with pytest.raises(InputError, match="no steps to one loss"):
+        plot_batch(batch_size(planted(batches=(1000,))))
+    monkeypatch.chdir(tmp_path)
+    planted(seeds=1).to_csv("runs.csv", index=False)
+    assert commands.run("scalefit batch runs.csv --plot batch.png").exit_code in (0, 1)
+    assert (tmp_path / "batch.png").is_file()

@@ -296,3 +296,9 @@ def test_rows_of_a_narrow_figure_do_not_touch_and_its_warning_stays_inside(fit):
         warning = figure._suptitle
         assert warning.get_text().startswith("multi_step") and warning.get_window_extent().x1 <= figure.bbox.x1
     plt.close(figure)
+
+
+def test_a_loss_below_zero_is_no_optimum(fit):
+    """A peak of a hundred times the fitted one: the law takes off more than the whole loss for the decay."""
+    with pytest.raises(sf.InputError, match="which no training has"):
+        rank_schedules(fit, ["cosine:peak_lr=1"])

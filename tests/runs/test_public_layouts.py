@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
 
 import scalefit as sf
 from scalefit.errors import InputError
+from scalefit.runs.inspect import inspect
 
 STEPS = np.arange(10, 310, 10)
 LOSS = (2 + 5 * (STEPS + 20.0) ** -0.4).round(4)
@@ -184,6 +186,35 @@ def test_a_log_between_the_fences_of_a_page(read, fence, line):
     np.testing.assert_array_equal(runs.curves["loss"], LOSS)
 
 
+@pytest.mark.parametrize("line", ["iter {s}: loss {v}, time 51ms", '{{"step": {s}, "loss": {v}}}'])
+@pytest.mark.parametrize("cut", [None, 12])
+def test_logs_between_several_fences_of_a_page(read, line, cut):
+    """Steps that begin anew are another run; steps that go on are the same one, shown in two pieces."""
+    lines = [line.format(s=s, v=v) for s, v in zip(STEPS, LOSS, strict=True)]
+    parts = [lines, lines] if cut is None else [lines[:cut], lines[cut:]]
+    blocks = [part for lines in parts for part in ("## A log", "", "```", *lines, "```", "")]
+    runs = read("\n".join(blocks), "notes.md")
+    assert len(runs.names) == (2 if cut is None else 1)
+    for _, curve in runs.curves.groupby("run"):
+        np.testing.assert_array_equal(curve["loss"], LOSS)
+
+
+@pytest.mark.parametrize("name", ["log2(lr)", "log2 (lr)", "log10(learning_rate)", "ln(lr)"])
+def test_a_logarithm_in_brackets_is_that_of_the_rate(read, name):
+    base = {"log2": 2.0, "log10": 10.0, "ln": np.e}[name.split("(")[0].strip()]
+    runs = read(f"width,{name},loss\n64,-4,3.1\n64,-3,3.0\n128,-4,2.9\n128,-3,2.8\n")
+    np.testing.assert_allclose(runs.table["lr"], base ** np.array([-4.0, -3, -4, -3]))
+
+
+def test_a_proposed_name_can_be_pasted_into_a_shell(tmp_path):
+    name = "Final val CE"
+    (tmp_path / "runs.csv").write_text(f"N,D,{name}\n1e6,1e8,3.2\n2e6,1e8,3.0\n4e6,2e8,2.8\n8e6,2e8,2.7\n")
+    runs = sf.read_runs(tmp_path / "runs.csv", need=())
+    assert f'--map loss="{name}"' in str(inspect(runs))
+    with pytest.raises(InputError, match=re.escape(f'rename={{"{name}": "loss"}}')):
+        sf.fit(runs)
+
+
 def test_a_unit_of_huge_numbers_does_not_overflow(read):
     with pytest.raises(InputError, match="more than any run has"):
         read("N,tokens (B),loss\n1e6,1e308,3\n2e6,1e308,2.9\n")
@@ -217,3 +248,11 @@ def test_the_cross_entropy_of_opennmt(read, place):
 def test_a_column_of_something_else_that_names_the_rows_gives_no_sizes(read):
     runs = read("horizon,loss\n0.25M,3.0\n0.5M,2.9\n1M,2.8\n")
     assert "N" not in runs.table.columns
+
+
+def test_hundreds_of_settings_beside_a_log_are_read_without_a_warning(read, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text(json.dumps({f"setting_{at}": at for at in range(300)}))
+    rows = (json.dumps({"step": int(s), "loss": v}) for s, v in zip(STEPS, LOSS, strict=True))
+    table = read("\n".join(rows), "run/log.jsonl").table
+    assert table["setting_299"].tolist() == [299]

@@ -17,7 +17,7 @@ import pandas as pd
 
 from scalefit.answers import Shown, as_lines
 from scalefit.diagnosis.checks import Check
-from scalefit.errors import counted
+from scalefit.errors import InputError, counted
 from scalefit.fitting.result import Fit
 from scalefit.notices import Line, doubted
 from scalefit.numerics import FloatArray
@@ -158,6 +158,7 @@ def rank_schedules(
         found[name] = best
     refuse_unphysical(fit, found)
     losses = final_losses(fit, list(found.values()), where)
+    _refuse_below_zero(fit, list(found), losses[0])
     table = _ranked(fit, list(found), losses, _end_states(list(found.values())))
     cautions = _cautions(fit, {name: found[name] for name in table["schedule"]}, _numbers(at))
     columns = ["family", "share", "low", "high", "edge"]
@@ -171,6 +172,14 @@ def rank_schedules(
         cautions,
         choice,
     )
+
+
+def _refuse_below_zero(fit: Fit, names: list[str], losses: FloatArray) -> None:
+    """Raise for the first schedule under which the law predicts a value below zero, where all fitted ones lie above."""
+    below = np.flatnonzero(losses <= 0)
+    if len(below) and min(fit.points.values) > 0:
+        what = f"{names[below[0]]}: the law gives a {fit.target} of {losses[below[0]]:.4g}, which no training has"
+        raise InputError(what, where="--schedules", todo="give a peak and a length near those of the fitted runs")
 
 
 def _numbers(at: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +13,7 @@ from scalefit.errors import InputError
 from scalefit.runs.formats import fairseq, object_lines, text_log
 from scalefit.runs.formats.raw import RawTable, Remark
 from scalefit.runs.formats.text import lines
+from scalefit.runs.matching import canonical
 
 PAGES = (".md", ".markdown", ".org", ".rst")
 NAMES = (*(f"*{page}" for page in PAGES), "*.txt", "*.csv", "*.log", "*.out")
@@ -47,7 +50,25 @@ def _within_fences(path: Path) -> RawTable:
     """
     if fairseq.claims(path):
         return fairseq.read(path)
-    return object_lines.read(path) if object_lines.claims(path) else text_log.read(path)
+    return _a_run_a_fence(object_lines.read(path)) if object_lines.claims(path) else text_log.read(path)
+
+
+def _a_run_a_fence(table: RawTable) -> RawTable:
+    """The records with a run for each pair of fences, where their steps begin anew between some."""
+    step = next((name for name in map(str, table.frame.columns) if canonical(name) == "step"), None)
+    if step is None or canonical("run") in map(canonical, map(str, table.frame.columns)):
+        return table
+    fences = [at for at, text in enumerate(lines(table.path), start=1) if FENCE.match(text)]
+    part = pd.Series([bisect(fences, at) for at in table.frame.index], index=table.frame.index)
+    order = list(dict.fromkeys(part))
+    steps = pd.to_numeric(table.frame[step], errors="coerce").groupby(part)
+    again = (steps.min().loc[order].to_numpy()[1:] <= steps.max().loc[order].to_numpy()[:-1]).any()
+    if not again:
+        return table
+    frame = table.frame.copy()
+    frame.insert(0, "run", [f"{table.path.stem}, log {order.index(each) + 1}" for each in part])
+    told = Remark("named", f"the steps begin anew in another of the {len(order)} logs between fences: each is a run")
+    return replace(table, frame=frame, remarks=(*table.remarks, told))
 
 
 def read(path: Path) -> RawTable:

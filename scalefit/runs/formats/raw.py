@@ -76,7 +76,7 @@ def settled(raw: RawTable) -> RawTable:
 
     Bytes are read as UTF-8, whole numbers that no float holds become infinite, control characters in texts and in the
     names of columns are escaped; columns that hold lists or objects are left out, with a remark. Raises InputError
-    where two columns then have the same name.
+    where two columns then have the same name, or none is left.
     """
     refuse_long_names(raw.frame.columns, str(raw.path))
     names = {each: one_line(BREAK.sub(" ", INVISIBLE.sub("", str(each)))) for each in raw.frame.columns}
@@ -86,6 +86,9 @@ def settled(raw: RawTable) -> RawTable:
         twice = frame.columns[frame.columns.duplicated()][0]
         raise InputError(f"two columns are named '{twice}'", where=str(raw.path), todo="rename one of them")
     objects = [name for name in frame.columns if _holds_objects(frame[name])]
+    if objects and len(objects) == len(frame.columns):
+        what, todo = "every column holds lists or objects", "write a column for each number of them"
+        raise InputError(what, where=str(raw.path), todo=todo)
     frame = frame.drop(columns=objects) if objects else frame
     changed = {name: plain for name in frame.columns if (plain := _plain_cells(frame[name])) is not None}
     scalars = {one_line(str(name)): _plain(value) for name, value in raw.scalars.items()}

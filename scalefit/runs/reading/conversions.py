@@ -122,8 +122,8 @@ def _is_setting(source: str) -> bool:
 
 
 def _logarithm(name: str) -> tuple[float, str, str] | None:
-    """Base, base as text and canonical name of a column such as log2_lr."""
-    kind, _, rest = _bare(name).partition("_")
+    """Base, base as text and canonical name of a column such as log2_lr or log2(lr)."""
+    kind, _, rest = _bare(re.sub(r"^(log2|log10|ln) ?\((.*)\)$", r"\1_\2", name.strip().lower())).partition("_")
     if kind not in BASES or rest not in RATES:
         return None
     return (*BASES[kind], "peak_lr" if rest in RATES[2:] else "lr")

@@ -214,10 +214,14 @@ def table_of(curves: pd.DataFrame, scalars: dict[str, dict[str, object]]) -> pd.
     beginning = slice(runs[0][1], min(runs[0][2], runs[0][1] + 1000))
     constant = [name for name in curves.columns if name not in _MOVING and _is_constant(curves, name, beginning)]
     table = last[["run", *constant]].assign(run=last["run"].astype(str))
-    for name in dict.fromkeys(name for entries in scalars.values() for name in entries):
-        if name not in _MOVING:
-            given = pd.Series([scalars.get(run, {}).get(name) for run in table["run"]], index=table.index)
-            table[name] = table[name].where(table[name].notna(), given) if name in table.columns else given
+    added = dict[str, pd.Series]()
+    for name in dict.fromkeys(name for entries in scalars.values() for name in entries if name not in _MOVING):
+        given = pd.Series([scalars.get(run, {}).get(name) for run in table["run"]], index=table.index)
+        if name in table.columns:
+            table[name] = table[name].where(table[name].notna(), given)
+        else:
+            added[name] = given
+    table = pd.concat([table, pd.DataFrame(added)], axis=1) if added else table  # at once: there may be hundreds
     if "step" in last.columns:
         ends = curves["step"].to_numpy()[[stop - 1 for _, _, stop in runs]]
         planned = table["steps"] if "steps" in table.columns else None

@@ -222,7 +222,7 @@ def _with_run_table(table: pd.DataFrame, given: pd.DataFrame, notes: list[Note])
         notes.append(Note("unknown", text, len(without)))
     extra = given.set_index("run").reindex(table["run"])
     new = [name for name in extra.columns if name not in table.columns]
-    return table.assign(**{name: extra[name].to_numpy() for name in new})
+    return pd.concat([table, extra[new].set_axis(table.index)], axis=1)  # at once: there may be hundreds
 
 
 def _lr_rows(tidy: Tidy, logged: pd.DataFrame) -> pd.DataFrame | None:

@@ -119,6 +119,8 @@ def test_columns_of_lists_and_structs_are_left_out_and_told(cells, there):
     runs = sf.read_runs("x.parquet")
     assert runs.curves["loss"].tolist() == [3.0, 2.0, 1.0] and "norms" not in runs.curves.columns
     assert any("lists or objects: norms" in note.text for note in runs.notes)
+    frame[["norms"]].rename(columns={"norms": "loss"}).to_parquet("y.parquet")
+    assert "every column holds lists or objects" in refused("y.parquet")
 
 
 def test_bytes_are_words_or_numbers(there):
