@@ -118,13 +118,16 @@ def missed_between(states: FloatArray, other: FloatArray, missed: FloatArray, th
 
 
 def unshown(states: FloatArray, fitted: FloatArray) -> FloatArray:
-    """How far the falls of states (n, k) are, in shape and in length, from any that fitted ones have shown, (n,).
+    """How far the falls of states (n, k) are, in shape, length and depth, from any that fitted ones have shown, (n,).
+
+    A fall that goes deeper than every fitted one is further away by as much again: to zero, where they end at a tenth.
 
     >>> shown = np.array([[1.0, 0.1, 0.5, -3.0, 2.0]])
     >>> unshown(np.array([[1.0, 0.1, 0.5, -3.0, 2.0], [1.0, 0.1, 0.5, -3.0, 3.0]]), shown).tolist()
     [0.0, 0.25]
     """
-    return unlike(states[:, :PEAK], fitted[:, :PEAK]) + LENGTHENED * _longer(states, fitted)
+    deeper = np.maximum(states[:, FALLEN] - float(fitted[:, FALLEN].max()), 0.0)
+    return np.asarray(unlike(states[:, :PEAK], fitted[:, :PEAK]) + deeper + LENGTHENED * _longer(states, fitted))
 
 
 def _longer(states: FloatArray, fitted: FloatArray) -> FloatArray:

@@ -27,10 +27,18 @@ def asked_with(*shapes):
     return np.array([(*shape, 9.0, 2.0) for shape in shapes])  # peaks are compared elsewhere
 
 
-@pytest.mark.parametrize(("fallen", "told"), [(0.149, False), (0.151, True)])
-def test_a_schedule_is_another_one_from_a_distance_of_fifteen_hundredths(fallen, told):
-    fit = calibrated((0.0, 0.0, 1.0))
-    assert bool(cautions.another_schedule(fit, asked_with((0.0, 0.0, 1.0), (fallen, 0.0, 1.0)))) is told
+@pytest.mark.parametrize(("mean", "told"), [(0.649, False), (0.651, True)])
+def test_a_schedule_is_another_one_from_a_distance_of_fifteen_hundredths(mean, told):
+    fit = calibrated((1.0, 0.2, 0.5))
+    assert bool(cautions.another_schedule(fit, asked_with((1.0, 0.2, 0.5), (1.0, 0.2, mean)))) is told
+
+
+@pytest.mark.parametrize(("fallen", "told"), [(0.97, False), (0.98, True), (0.9, False), (0.8, False)])
+def test_what_a_fall_goes_deeper_than_every_fitted_one_counts_twice(fallen, told):
+    """Fitted falls end at a tenth of the peak; a fall to zero after one to a hundredth is none."""
+    fit = calibrated((0.9, 0.2, 0.5))
+    assert bool(cautions.another_schedule(fit, asked_with((fallen, 0.2, 0.5)))) is told
+    assert not cautions.another_schedule(calibrated((0.99, 0.2, 0.5)), asked_with((1.0, 0.2, 0.5)))
 
 
 def test_the_farthest_state_and_the_nearest_fitted_one_are_told():
@@ -47,8 +55,8 @@ def test_the_farthest_state_and_the_nearest_fitted_one_are_told():
 
 def test_what_a_run_in_progress_has_shown_itself_is_no_other_schedule():
     fit, ahead = calibrated((0.0, 0.0, 1.0)), asked_with((1.0, 0.2, 0.5))
-    assert cautions.another_schedule(fit, ahead, asked_with((0.0, 0.0, 1.0), (0.84, 0.2, 0.5)))
-    assert not cautions.another_schedule(fit, ahead, asked_with((0.0, 0.0, 1.0), (0.86, 0.2, 0.5)))
+    assert cautions.another_schedule(fit, ahead, asked_with((0.0, 0.0, 1.0), (0.92, 0.2, 0.5)))
+    assert not cautions.another_schedule(fit, ahead, asked_with((0.0, 0.0, 1.0), (0.93, 0.2, 0.5)))
 
 
 def test_without_states_there_is_no_other_schedule():
