@@ -81,6 +81,8 @@ class TestRanking:
         assert found.table["difference_high"][1] - found.table["difference_low"][1] < np.ptp(made[1:, 0])
         assert found.table["worse"][1] == np.mean(apart[1:] > 0)
         assert wider.table["difference_low"][1] < found.table["difference_low"][1] - 1e-3
+        table = rank_schedules(wider.fit, "all", steps=2400, warmup=100).table[1:]
+        assert ((table["worse"] > 0.95) == (table["difference_low"] > 0)).all()  # the interval holds 90 %
 
     def test_a_law_that_misjudges_its_own_runs_does_not_tell_small_differences_apart(self, fit):
         found = rank_schedules(fit, ["1-sqrt:decay=20%", "1-sqrt:decay=25%", "constant"], warmup=100)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtr
 
 from scalefit.answers import Shown, as_lines
 from scalefit.diagnosis.checks import Check
@@ -43,7 +44,7 @@ class ScheduleRanking(Shown):
 
     fit: Fit
     budget: Budget
-    table: pd.DataFrame  #: schedule, loss, difference to the best with its interval, worse: share of the draws
+    table: pd.DataFrame  #: schedule, loss, difference to the best with its interval, worse: probability
     plans: dict[str, Schedule]
     resolution: float  #: difference below which the law cannot order schedules, from its errors on the fitted runs
     shares: pd.DataFrame  #: family, share with its interval, edge, of the families that were searched
@@ -79,7 +80,7 @@ class ScheduleRanking(Shown):
                 "schedule": row["schedule"],
                 self.fit.target: f"{row['loss']:.5g}",
                 "difference": "" if i == 0 else _difference(row),
-                "worse in": "" if i == 0 or row["worse"] != row["worse"] else f"{100 * row['worse']:.0f} % of draws",
+                "probability worse": "" if i == 0 or row["worse"] != row["worse"] else f"{100 * row['worse']:.0f} %",
             }
             for i, (_, row) in enumerate(self.table.head(MOST_SHOWN).iterrows())
         ]
@@ -221,7 +222,7 @@ def _ranked(fit: Fit, names: list[str], losses: FloatArray, states: FloatArray) 
     for place in order:
         apart = losses[:, place] - best
         low, high = _ends(fit, apart, float(missed[place]))
-        made = apart[1:][np.isfinite(apart[1:])]
+        made = np.isfinite(apart[1:])
         rows.append(
             {
                 "schedule": names[place],
@@ -229,7 +230,7 @@ def _ranked(fit: Fit, names: list[str], losses: FloatArray, states: FloatArray) 
                 "difference": float(apart[0]),
                 "difference_low": low,
                 "difference_high": high,
-                "worse": float(np.mean(made > 0)) if len(made) else np.nan,
+                "worse": _worse(fit, apart, float(missed[place])) if made.any() else np.nan,
             }
         )
     return pd.DataFrame(rows)
@@ -249,15 +250,31 @@ def _missed(fit: Fit, losses: FloatArray, states: FloatArray, best: int) -> Floa
     return unit * calibration.missed_apart(states, best)
 
 
+def _spread(fit: Fit, apart: FloatArray) -> FloatArray:
+    """The standard deviations of a difference below and above it, from its draws."""
+    low, high = plain_ends(apart, _few(fit))
+    return np.array([apart[0] - low, high - apart[0]]) / student(LEVEL, np.inf)
+
+
 def _ends(fit: Fit, apart: FloatArray, missed: float) -> tuple[float, float]:
     """The 90 % interval of a difference, from its draws and the error of the law."""
-    low, high = plain_ends(apart, _few(fit))
     calibration = _calibration(fit)
     if calibration is None or missed == 0.0:
+        low, high = plain_ends(apart, _few(fit))
         return low, high
-    spread = np.array([apart[0] - low, high - apart[0]]) / student(LEVEL, np.inf)
-    below, above = calibration.half_width(spread, np.full(2, missed), 0.0, LEVEL)
+    below, above = calibration.half_width(_spread(fit, apart), np.full(2, missed), 0.0, LEVEL)
     return float(apart[0] - below), float(apart[0] + above)
+
+
+def _worse(fit: Fit, apart: FloatArray, missed: float) -> float:
+    """The probability that a difference is above 0: of the draws, or of what its interval is made of."""
+    calibration = _calibration(fit)
+    if calibration is None or missed == 0.0:
+        return float(np.mean(apart[1:][np.isfinite(apart[1:])] > 0))
+    below = _spread(fit, apart)[0]
+    wide = [max(below, share * calibration.factor * missed) for share, _ in calibration.mixed]
+    least = np.finfo(float).tiny
+    return float(sum(p * ndtr(apart[0] / max(s, least)) for (_, p), s in zip(calibration.mixed, wide, strict=True)))
 
 
 def _searched(fit: Fit, family: Family, at: dict[str, float]) -> tuple[dict[str, Any], str, Schedule]:
