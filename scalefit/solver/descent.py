@@ -155,60 +155,80 @@ def _descend_block(
     enough: float,
 ) -> Descent:
     target, count = objective.target(values), len(start)
-    theta = np.clip(start, model.low, model.high)
-    local = measure(model, objective, target, weights, theta)
-    final_theta, final_cost, converged = theta.copy(), local.cost.copy(), np.zeros(count, dtype=bool)
-    unit = float(np.mean(target**2)) if objective.space == "linear" else 1.0
-    floor = np.broadcast_to(0.5 * np.sum(weights, axis=-1) * ROUNDING**2 * unit, (count,))
-    batch = Batch(
-        np.arange(count),
-        theta,
-        local,
-        np.full((count, 2), FIRST_DAMPING if second is None else WARM_DAMPING),
-        np.full(count, near or second is not None),
-        np.zeros(count, dtype=np.intp),
-        np.ones(count, dtype=bool),
-    ).only(np.isfinite(local.cost))
-    done_iterations, before = 0, local.cost.copy()
     if rivals is None and weights.ndim == values.ndim == 1:
         rivals = count
-    leader = np.arange(count)  # whose minimum is that of each
-    if rivals is not None:
-        leader = first_alike(theta, rivals)
-        batch = batch.only(leader[batch.member] == batch.member)
-    pace = PACE // 2 if rivals is None else PACE  # refits do not all seek the same minimum
     own = Problem(model, objective, values, target, weights, count)
-    here = own.members(batch.member)
-    while len(batch.member) and done_iterations < iterations and not final_cost.min() < enough:
+    batch, leader = _begun(own, start, second is not None, near, rivals)
+    theta, cost, converged = batch.theta.copy(), batch.local.cost.copy(), np.zeros(count, dtype=bool)
+    unit = float(np.mean(target**2)) if objective.space == "linear" else 1.0
+    floor = np.broadcast_to(0.5 * np.sum(weights, axis=-1) * ROUNDING**2 * unit, (count,))
+    batch = batch.only(np.isfinite(cost) & (leader == batch.member))
+    pace = PACE // 2 if rivals is None else PACE  # refits do not all seek the same minimum
+    steps, before, here = 0, cost.copy(), own.members(batch.member)
+    while len(batch.member) and steps < iterations and not cost.min() < enough:
         if here.count != len(batch.member):
             here = own.members(batch.member)
         own_floor = floor[batch.member]
-        taken, end = go_alone(here, batch, tolerance, own_floor, pace - done_iterations % pace)
+        taken, end = go_alone(here, batch, tolerance, own_floor, pace - steps % pace)
         done = flat = np.array([end])
         if not taken:
             taken, (done, flat) = 1, _advance(here, batch, tolerance, own_floor, second)
-        final_theta[batch.member], final_cost[batch.member] = batch.theta, batch.local.cost
-        done_iterations += taken
-        if done_iterations % pace == 0:
-            cost, gained = batch.local.cost, before[batch.member] - batch.local.cost
-            if rivals is not None:
-                ahead = CATCHING_UP * gained * (iterations - done_iterations) / PACE
-                lowest = final_cost.reshape(-1, rivals).min(axis=1)[batch.member // rivals]
-                done |= (cost - ahead > lowest) & ~flat
-            else:
-                done, flat = done | (gained <= CRAWLS * cost), flat | (gained <= CRAWLS * cost)
-            before[batch.member] = cost
+        theta[batch.member], cost[batch.member] = batch.theta, batch.local.cost
+        steps += taken
+        if steps % pace == 0:
+            done, flat = _paced(batch, before, cost, rivals, iterations - steps, done, flat)
+            before[batch.member] = batch.local.cost
         converged[batch.member[done & flat]] = True
         if rivals is not None and (len(batch.member) > 1 or converged.any()):
-            met = _met(batch, final_theta, final_cost, rivals, converged, ~done)
-            ended = met >= 0
-            leader[batch.member[ended]] = met[ended]
-            done |= ended
+            met = _met(batch, theta, cost, rivals, converged, ~done)
+            leader[batch.member[met >= 0]] = met[met >= 0]
+            done |= met >= 0
         if done.any():
             batch = batch.only(~done)
     while (leader != leader[leader]).any():
         leader = leader[leader]
-    return Descent(final_theta[leader], final_cost[leader], converged[leader], done_iterations)
+    return Descent(theta[leader], cost[leader], converged[leader], steps)
+
+
+def _begun(
+    own: Problem, start: FloatArray, warm: bool, near: bool, rivals: int | None
+) -> tuple[Batch, NDArray[np.intp]]:
+    """All members at their starts, and for each the one whose descent is its own: the first rival that starts there."""
+    model, count = own.model, len(start)
+    theta = np.clip(start, model.low, model.high)
+    batch = Batch(
+        np.arange(count),
+        theta,
+        measure(model, own.objective, own.target, own.weights, theta),
+        np.full((count, 2), WARM_DAMPING if warm else FIRST_DAMPING),
+        np.full(count, near or warm),
+        np.zeros(count, dtype=np.intp),
+        np.ones(count, dtype=bool),
+    )
+    return batch, np.arange(count) if rivals is None else first_alike(theta, rivals)
+
+
+def _paced(
+    batch: Batch,
+    before: FloatArray,
+    lowest: FloatArray,
+    rivals: int | None,
+    left: int,
+    done: NDArray[np.bool_],
+    flat: NDArray[np.bool_],
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which members are done, and which of them at a minimum, by what they gained since the objectives ``before``.
+
+    A rival is given up that would not reach the ``lowest`` of its group in the steps that are left, a refit that crawls
+    is taken for converged.
+    """
+    cost, gained = batch.local.cost, before[batch.member] - batch.local.cost
+    if rivals is None:
+        crawls = gained <= CRAWLS * cost
+        return done | crawls, flat | crawls
+    ahead = CATCHING_UP * gained * left / PACE
+    best = lowest.reshape(-1, rivals).min(axis=1)[batch.member // rivals]
+    return done | ((cost - ahead > best) & ~flat), flat
 
 
 def _met(
