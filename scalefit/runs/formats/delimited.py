@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -77,24 +78,10 @@ def nan_cells(path: Path) -> dict[str, list[int]]:
     """The lines, by column, whose cell holds the word NaN, which pandas reads as it reads an empty cell."""
     head = lines(path, limit=200)
     start = _header_line(head, path)
-    packed = packing(path)
     separator = separator_of(head[start], head[start + 1 :])
     header = [cell.strip().strip('"') for cell in head[start].rstrip("\r\n").split(separator)]
     whole = _whole_names(cells_of(head[start], separator), head[start + 1 :], separator, path)
-    text = pd.read_csv(
-        path,
-        sep=separator,
-        names=whole or None,
-        header=None if whole else 0,
-        compression=packed,  # type: ignore[arg-type]
-        encoding=encoding(path, packed),
-        skiprows=start + bool(whole),
-        skip_blank_lines=False,
-        skipinitialspace=True,
-        index_col=False,
-        dtype=str,
-        keep_default_na=False,
-    )
+    text = _cells(path, start, separator, whole, dtype=str, keep_default_na=False)
     text.index = pd.RangeIndex(start + 2, start + len(text) + 2)
     names = {str(name): _numbered(whole or header, at) or str(name) for at, name in enumerate(text.columns)}
     return {
@@ -123,28 +110,13 @@ def _whole_names(header: list[str], body: list[str], separator: str, path: Path)
 
 
 def _parsed(path: Path, start: int, separator: str, decimal: str, header: list[str], whole: list[str]) -> pd.DataFrame:
-    packed = packing(path)
     names = [name for name in dict.fromkeys(whole or header) if [b.name for b in match([name])] == ["run"]]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", pd.errors.DtypeWarning)  # mixed columns are read cell by cell later
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            return _trimmed(
-                pd.read_csv(
-                    path,
-                    sep=separator,
-                    names=whole or None,
-                    header=None if whole else 0,
-                    decimal=decimal,
-                    compression=packed,  # type: ignore[arg-type]
-                    encoding=encoding(path, packed),
-                    skiprows=start + bool(whole),
-                    skip_blank_lines=False,
-                    skipinitialspace=True,
-                    index_col=False,
-                    dtype=dict.fromkeys(names, str),  # names of runs keep their spelling: 1e-3, 01
-                )
-            )
+            spelled = dict.fromkeys(names, str)  # names of runs keep their spelling: 1e-3, 01
+            return _cells(path, start, separator, whole, decimal=decimal, dtype=spelled)
     except pd.errors.ParserWarning as error:
         todo = "put cells that hold a separator in quotes"
         raise InputError("not a table: rows have more cells than the header", where=str(path), todo=todo) from error
@@ -154,6 +126,25 @@ def _parsed(path: Path, start: int, separator: str, decimal: str, header: list[s
     except (ValueError, EOFError, OSError) as error:
         todo = "give a CSV with a header"
         raise InputError(f"not a table: {str(error).strip()}", where=str(path), todo=todo) from error
+
+
+def _cells(path: Path, start: int, separator: str, whole: list[str], **how: Any) -> pd.DataFrame:
+    """The table below a header, or below the ``whole`` names that it holds, as pandas reads it."""
+    packed = packing(path)
+    frame: Any = pd.read_csv(  # chunks are not asked for, so it is a table
+        path,
+        sep=separator,
+        names=whole or None,
+        header=None if whole else 0,
+        compression=packed,  # type: ignore[arg-type]
+        encoding=encoding(path, packed),
+        skiprows=start + bool(whole),
+        skip_blank_lines=False,
+        skipinitialspace=True,
+        index_col=False,
+        **how,
+    )
+    return _trimmed(frame)
 
 
 def _trimmed(frame: pd.DataFrame) -> pd.DataFrame:
