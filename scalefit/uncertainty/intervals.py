@@ -27,7 +27,7 @@ from scalefit.uncertainty.calibration import (
     towards,
 )
 from scalefit.uncertainty.estimate import Estimate
-from scalefit.uncertainty.folds import fitted_range, folds_of, walk
+from scalefit.uncertainty.folds import bias_of, fitted_range, folds_of, recentred, walk
 from scalefit.uncertainty.forms import other_form
 from scalefit.uncertainty.levels import Levels
 from scalefit.uncertainty.misfit import ALL, shares_missed
@@ -100,17 +100,22 @@ class Intervals:
             else:
                 halves.append(self.calibration.half_width(spread, missed, noise, level))
         below, above = halves
-        pulled = np.clip(self._pulled(fit, variables, centre), -above, below)  # the prediction stays inside
+        pulled = np.clip(self._pulled(fit, variables, centre, missed), -above, below)  # the prediction stays inside
         return fit.moved(centre, pulled - below), fit.moved(centre, pulled + above)
 
-    def _pulled(self, fit: Estimate, variables: Mapping[str, FloatArray], centre: FloatArray) -> FloatArray:
+    def _pulled(
+        self, fit: Estimate, variables: Mapping[str, FloatArray], centre: FloatArray, missed: FloatArray | None
+    ) -> FloatArray:
         """By how much the centres of the intervals lie above the predictions, (n,), in residual space."""
-        if not self.other or not isinstance(self.calibration, Calibration):
+        if missed is None or not isinstance(self.calibration, Calibration):
             return np.zeros(len(centre))
-        with np.errstate(all="ignore"):
-            other = fit.values(variables, np.array([self.other]))[0]
-            ends = (np.log(other), np.log(centre)) if fit.log else (other, centre)
-        return self.calibration.misfit * towards(*ends)
+        pulled = self.calibration.bias * np.where(np.isfinite(missed), missed, 0.0)
+        if self.other:
+            with np.errstate(all="ignore"):
+                other = fit.values(variables, np.array([self.other]))[0]
+                ends = (np.log(other), np.log(centre)) if fit.log else (other, centre)
+            pulled = pulled + towards(*ends)
+        return self.calibration.misfit * pulled
 
     def _missed(
         self, fit: Estimate, variables: dict[str, FloatArray], centre: FloatArray, states: FloatArray | None
@@ -211,11 +216,12 @@ def _calibrated(
     log = settings.residuals == "log"
     held = [] if rows.stream else folds_of(law, rows, len(model.coordinates))
     folds = walk(law, model, rows, settings, seed, held)
-    factor, used, points = factor_of(folds)
+    bias = bias_of(law, folds)
+    factor, used, points = factor_of(recentred(folds, bias))
     fitted = fitted_range(law, rows, model.value(solution.theta[None])[0], log)
     sizes = ALL if levels else shares_missed(law, model, rows, solution, log)
     mean = min(sum(share * chance for share, chance in sizes), 1.0)
-    return replace(fitted, factor=factor, folds=used, points=points, misfit=mean, sizes=sizes)
+    return replace(fitted, factor=factor, folds=used, points=points, misfit=mean, sizes=sizes, bias=bias)
 
 
 def as_dict(intervals: Intervals) -> dict[str, Any]:
