@@ -149,9 +149,9 @@ def _judged(law: Law, rows: Rows, seed: int, part: Part, solution: Solution) -> 
 def bias_of(law: Law, folds: Sequence[Fold]) -> float:
     """The factor b: by how many m the held-out runs lie above the centres of the intervals; 0 along curves.
 
-    The errors of a law that lacks a term have one sign at scale. With e the errors of a refit, b_f = sum w e m / sum w m^2,
-    w = 1 / (m^2 + s^2 + sigma^2), at most WORST; b is the mean of b_f, each of the weight that it has for k, and of
-    0, which counts as PRIOR_FOLDS refits.
+    The errors of a law that lacks a term have one sign at scale. With e the errors of a refit,
+    b_f = sum w e m / sum w m^2, w = 1 / (m^2 + s^2 + sigma^2), at most WORST; b is the mean of b_f, each of the weight
+    that it has for k, and of 0, which counts as PRIOR_FOLDS refits.
     """
     total, weight = 0.0, PRIOR_FOLDS
     for fold in () if law.is_trajectory else folds:
