@@ -96,7 +96,10 @@ def _forecast(fit: Fit, of: _Question, at: Point) -> tuple[pd.DataFrame, NDArray
 
 
 def _mixture(fit: Fit, choice: Choice, of: _Question, at: Point) -> pd.DataFrame:
-    """The mixture of the forecasts of this fit and the others of its choice; those without a value there drop out."""
+    """The mixture of the forecasts of this fit and the others of its choice; those without a value there drop out.
+
+    So do those that read other rows of the same runs than the first does, as a law of N alone reads the last ones.
+    """
     tables, weights, refusals, outside = list[pd.DataFrame](), list[float](), list[InputError](), np.array(True)
     members = (replace(fit, choice=None), *choice.others)
     refuse_unread([each.law for each in members], at)
@@ -109,6 +112,8 @@ def _mixture(fit: Fit, choice: Choice, of: _Question, at: Point) -> pd.DataFrame
             made, beyond = _forecast(each, of, own)
         except InputError as error:
             refusals.append(error)
+            continue
+        if tables and len(made) != len(tables[0]):
             continue
         tables, outside = [*tables, made], outside & beyond
         weights.append(weight * max(1 - sum(form.share for form in forms), 0.0))

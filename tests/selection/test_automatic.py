@@ -16,6 +16,7 @@ from scalefit.cli.fit import _answer
 from scalefit.diagnosis.checks import Check
 from scalefit.schedules import areas, parse_schedule
 from scalefit.selection import automatic
+from scalefit.uncertainty.mixture import Choice
 
 STEPS = "peak_lr=1e-3,steps=1000"
 PLANS = {
@@ -243,6 +244,20 @@ def test_a_member_without_a_value_at_one_row_still_counts_at_the_others(mixture)
     near, both = mixed.predict(C=1e21), mixed.predict(C=[1e21, 1e23])
     assert both.iloc[0][["loss"]].tolist() == near.iloc[0][["loss"]].tolist()
     assert np.isfinite(both["loss"]).all()
+
+
+def test_a_member_that_reads_other_rows_of_the_same_runs_drops_out():
+    """A law of N alone reads the last row of each run, the others every row: the forecast was an unexpected error."""
+    N, tokens = (x.ravel() for x in np.meshgrid(np.geomspace(2e7, 2e9, 8), [5, 10, 15, 20, 25], indexing="ij"))
+    curves = pd.DataFrame({"run": [f"{size:.3g}" for size in N], "step": 100 * tokens, "N": N, "D": N * tokens})
+    curves["loss"] = 1.7 + 400 * N**-0.34 + 410 * (N * tokens) ** -0.28
+    small, large = curves[N < 1e9], curves[N > 1e9]
+    whole, of_size = sf.fit(small, "chinchilla"), sf.fit(small, "power-floor:over=N")
+    weights = {whole.law.spec: 0.6, of_size.law.spec: 0.4}
+    choice = Choice(weights, "by hand", True, [], {}, (of_size,))
+    found = replace(whole, choice=choice).predict(large)
+    assert found["loss"].to_numpy() == pytest.approx(whole.predict(large)["loss"].to_numpy())
+    assert len(of_size.predict(large)) == 2 < len(found) == 10
 
 
 def test_constants_without_a_law_are_refused():
