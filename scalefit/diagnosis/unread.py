@@ -55,6 +55,7 @@ def _differing(law: Law, rows: Rows, runs: Runs) -> list[Check]:
         if name in table.columns
         and name not in (*law.columns.values(), *shape)
         and table[name].nunique(dropna=True) > 1
+        and not ("N" in law.columns.values() and _rises_with_size(table, name))
     ]
     if not differing:
         return []
@@ -62,6 +63,19 @@ def _differing(law: Law, rows: Rows, runs: Runs) -> list[Check]:
     shown = ", ".join(map(str, sorted(table[first].dropna().unique())[:4]))
     text = f"the runs differ in {listed(differing)} ({first}: {shown}), which the law does not read"
     return [Check("mixed-runs", f'{text}: fit one at a time (--where "{first} == ...")')]
+
+
+def _rises_with_size(table: pd.DataFrame, name: str) -> bool:
+    """Whether the data, or the steps, of the runs follow from their size and rise with it: a law of size reads both.
+
+    >>> path = pd.DataFrame({"N": [1, 1, 2, 2, 4, 4], "D": [20, 20, 40, 40, 80, 80]})
+    >>> _rises_with_size(path, "D"), _rises_with_size(path.assign(D=[20, 40, 40, 80, 80, 160]), "D")
+    (True, False)
+    """
+    if name not in ("D", "steps") or table[["N", name]].isna().any(axis=None):
+        return False
+    of_sizes = table.groupby("N")[name]
+    return len(of_sizes) >= 3 and bool(of_sizes.nunique().max() == 1 and of_sizes.first().is_monotonic_increasing)
 
 
 def _swept(law: Law, rows: Rows, runs: Runs) -> list[Check]:

@@ -7,11 +7,13 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import pandas as pd
 
+from scalefit.diagnosis.identifiable import identify
 from scalefit.diagnosis.unread import RECIPE, SHAPE
 from scalefit.laws import Law, find_law, law_names
 from scalefit.laws.identification import ROUNDED
 from scalefit.runs import Runs
 from scalefit.runs.settings import FOLLOW, NEVER, is_setting
+from scalefit.runs.wording import words_of
 
 SHOWN = 4
 RATES = ("lr", "peak_lr")
@@ -47,9 +49,21 @@ def untold(runs: Runs, laws: Sequence[Law]) -> list[str]:
         shown = ", ".join(map(str, values.dropna().drop_duplicates().sort_values().head(SHOWN)))
         laws_of_it = [law for law in readers.get(name, []) if law not in {other.name for other in laws}]
         laws_of_it = [_mixture_of(runs.table, shares), *laws_of_it] if name in shares else laws_of_it
-        todo = f"fit the law {laws_of_it[0]}" if laws_of_it else f'fit one value at a time (--where "{name} == ...")'
+        todo = _reader(name, values, laws_of_it, runs)
         found.append(f"{name} varies ({shown}) and {nobody}: {todo}")
     return found
+
+
+def _reader(name: str, values: pd.Series, laws: Sequence[str], runs: Runs) -> str:
+    """What to do about a column: fit the first law that reads it and that these runs identify, or what that lacks."""
+    if not laws:
+        counted = pd.api.types.is_integer_dtype(values.dtype) and values.between(1, 32).all()
+        if words_of(name) & {"bit", "bits"} and counted:
+            return f"where it counts the bits of training, write --law precision:parts=together --map precision={name}"
+        return f'fit one value at a time (--where "{name} == ...")'
+    found = {one.law.partition(":")[0]: one for one in reversed(identify(runs))}
+    law = next((law for law in laws if ":" in law or (law in found and found[law].can)), None)
+    return f"fit the law {law}" if law else f"the law {laws[0]} reads it, but {found[laws[0]].reason}"
 
 
 def _moves_along(table: pd.DataFrame, name: str) -> bool:

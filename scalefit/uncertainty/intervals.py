@@ -71,7 +71,10 @@ class Intervals:
     def parameter_intervals(self, values: Mapping[str, float], level: float = 0.9) -> dict[str, tuple[float, float]]:
         """The central ``level`` interval of each parameter: that of the draws, widened by the small-sample factor."""
         tails = [50 * (1 - level), 50 * (1 + level)]
-        ends = np.percentile(np.array(self.draws), tails, axis=0)
+        drawn = np.array(self.draws)
+        with np.errstate(invalid="ignore"):  # between draws that are infinite
+            ends = np.percentile(drawn, tails, axis=0)
+        ends = np.where(np.isnan(ends), np.percentile(drawn, tails, axis=0, method="nearest"), ends)
         return {
             name: (value + self.few * min(float(low - value), 0.0), value + self.few * max(float(high - value), 0.0))
             for (name, value), low, high in zip(values.items(), *ends, strict=True)

@@ -478,3 +478,25 @@ def test_the_constants_that_other_forms_draw():
         exponents, found = forms._drawn_constants(ready.prepared.model, np.array([least, 3.0]))
         assert {names[j] for j in exponents} == {"alpha", "beta"}
         assert found == floor
+
+
+def test_the_law_that_is_advised_for_a_column_is_one_that_these_runs_identify():
+    """Where N and D move together the law of experts in both cannot be fitted: that of N can, or it is said."""
+    size = np.repeat(np.geomspace(3e7, 1e9, 4), 4)
+    data = pd.DataFrame({"N": size, "D": 20 * size, "experts": np.tile([1, 4, 16, 64], 4), "loss": 2 + size**-0.1})
+    (line,) = untold(read_runs(data), [CHINCHILLA])
+    assert line.endswith(": fit the law routed")
+    (line,) = untold(
+        read_runs(data.rename(columns={"experts": "w_bits"}).assign(w_bits=data["experts"] // 4 + 2)), [CHINCHILLA]
+    )
+    assert line.endswith("write --law precision:parts=together --map precision=w_bits")
+
+
+def test_runs_along_one_path_of_size_and_data_are_no_mixed_runs_to_a_law_of_size():
+    """20 tokens a parameter at every size: the law of size and experts reads both; data of two kinds are mixed."""
+    size, experts = np.repeat(np.geomspace(3e7, 1e9, 4), 4), np.tile([1, 4, 16, 64], 4)
+    data = pd.DataFrame({"N": size, "D": 20 * size, "experts": experts, "loss": 2 + size**-0.1 * experts**-0.03})
+    names = [forms[0].name for forms in candidates.candidates_for(read_runs(data)).laws]
+    assert "routed" in names
+    mixed = data.assign(D=data["D"] * np.tile([1, 2], 8))
+    assert "routed" not in [forms[0].name for forms in candidates.candidates_for(read_runs(mixed)).laws]

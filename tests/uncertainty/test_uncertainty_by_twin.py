@@ -165,6 +165,13 @@ def test_the_centre_lies_part_of_the_way_to_the_other_form(log):
     assert from_dict(as_dict(forms[9.0, 1.0])) == forms[9.0, 1.0]
 
 
+def test_an_interval_of_draws_that_are_infinite_is_open_above():
+    """A mean between two of them is no number, and was a warning of NumPy on the screen."""
+    made = Intervals(tuple((float(draw),) for draw in [*range(10), *[np.inf] * 30]), 1.0, None, 0, "pairs")
+    (low, high) = made.parameter_intervals({"x": 20.0})["x"]
+    assert low < 20 and high == np.inf
+
+
 def test_refits_are_judged_by_their_distance_from_the_centre_of_the_interval():
     near = fold(3)
     assert cal.factor_of([replace(near, pulled=0.01, error=near.error + 0.01)]) == cal.factor_of([near])
