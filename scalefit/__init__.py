@@ -92,7 +92,9 @@ _PLACES = {
     "watch": "scalefit.progress.watch",
     "worth_of_repeats": "scalefit.planning.optimum.repeated_data",
 }
-__all__ = ["__version__", *sorted(_PLACES)]
+#: commands whose function has another name are reached by their own as well; ``*`` leaves Python's ``next`` alone
+_TWINS = {"batch": "batch_size", "next": "next_runs", "schedule": "schedule_of"}
+__all__ = ["__version__", *sorted({*_PLACES, *_TWINS} - {"next"})]
 
 if TYPE_CHECKING:
     from scalefit.comparison import backtest, compare
@@ -108,12 +110,14 @@ if TYPE_CHECKING:
     from scalefit.planning.allocation.plan import plan
     from scalefit.planning.allocation.single import repeated_optimum
     from scalefit.planning.batch import batch_size
+    from scalefit.planning.batch import batch_size as batch
     from scalefit.planning.collapse import collapse
     from scalefit.planning.critical_batch import critical_batch, fit_tradeoff, noise_scale
     from scalefit.planning.downstream.ladder import task_ladder
     from scalefit.planning.downstream.translate import translate
     from scalefit.planning.isoflop import approach1, approach2, approach2_bias, isoflop, isoflop_grid
     from scalefit.planning.next_runs.advice import next_runs
+    from scalefit.planning.next_runs.advice import next_runs as next
     from scalefit.planning.noise import fit_batch_hessian, fit_lr_exponent, lr_for_batch, running_noise
     from scalefit.planning.optimum.compute_optimal import compute_optimal
     from scalefit.planning.optimum.encoder_share import split_parameters
@@ -124,6 +128,7 @@ if TYPE_CHECKING:
     from scalefit.planning.recipes.compare import compare_recipes
     from scalefit.planning.recipes.gain import compute_gain
     from scalefit.planning.run_schedule import schedule_of
+    from scalefit.planning.run_schedule import schedule_of as schedule
     from scalefit.planning.schedules.length import steps_for_loss
     from scalefit.planning.schedules.ranking import rank_schedules
     from scalefit.planning.stepwise import estimate_stepwise
@@ -152,12 +157,13 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
+    known = _TWINS.get(name, name)
+    if known not in _PLACES:
         raise AttributeError(f"module 'scalefit' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_PLACES[name]), name)
+    value = getattr(importlib.import_module(_PLACES[known]), known)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_PLACES})
+    return sorted({*globals(), *_PLACES, *_TWINS})

@@ -21,7 +21,7 @@ from scalefit.runs import Runs, runs_of
 from scalefit.selection.automatic import compared, records
 from scalefit.selection.candidates import candidates_for
 from scalefit.uncertainty.calibration import LEVEL, Fold, deviation, factor_of, student
-from scalefit.uncertainty.folds import folds_of, walk
+from scalefit.uncertainty.folds import bias_of, folds_of, recentred, walk
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -107,9 +107,13 @@ def backtest(
     names = ready.rows.frame["run"].astype(str).to_numpy()
     parts = []
     for i, fold in enumerate(folds):
-        factor, _, _ = factor_of(_independent(folds, i))
+        others = _independent(folds, i)
+        bias = bias_of(ready.law, others)
+        factor, _, _ = factor_of(recentred(others, bias))
         ends = [
-            fold.pulled + side * student(LEVEL, np.inf) * deviation(factor, spread, fold.missed, fold.sigma)
+            fold.pulled
+            + bias * fold.missed
+            + side * student(LEVEL, np.inf) * deviation(factor, spread, fold.missed, fold.sigma)
             for side, spread in ((-1, fold.below), (1, fold.above))
         ]
         part = pd.DataFrame({"fold": fold.label, "run": names[fold.rows], "fitted": fold.fitted})

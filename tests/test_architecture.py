@@ -259,17 +259,18 @@ def test_size(file):
 
 
 def test_the_public_names():
-    assert sorted(scalefit.__all__) == sorted({*scalefit._PLACES, "__version__"})
+    assert sorted(scalefit.__all__) == sorted({*scalefit._PLACES, *scalefit._TWINS, "__version__"} - {"next"})
+    assert all(getattr(scalefit, short) is getattr(scalefit, name) for short, name in scalefit._TWINS.items())
     assert set(scalefit.__all__) <= set(dir(scalefit))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         scalefit.nothing  # noqa: B018
     seen_by_checkers = {
-        alias.name
+        alias.asname or alias.name
         for node in ast.walk(tree_of(PACKAGE / "__init__.py"))
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("scalefit")
         for alias in node.names
     }
-    assert seen_by_checkers == {*scalefit._PLACES, "__version__"}
+    assert seen_by_checkers == {*scalefit._PLACES, *scalefit._TWINS, "__version__"}
 
 
 @commands.cases("name", sorted(scalefit._PLACES))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from scalefit.diagnosis.checks import Outlier
     from scalefit.fitting.result import Fit
 
+BIASED = 0.1  #: share of what laws usually miss from which on a shift of the centre is told
 MOST_NAMED = 5  #: outliers that are listed
 FEW_FREE = 8  #: degrees of freedom up to which the noise is called uncertain
 #: the status that a failed check gives a fit, the gravest first, and what it means for the numbers
@@ -133,10 +134,14 @@ def _allowed(calibration: Calibration | EarlierCalibration) -> str:
         return f"prediction intervals are scaled by {calibration.factor:.2g}"
     allowed = "prediction intervals allow for noise, for the draws, and for what the law misses"
     size = f"{calibration.factor:.2g} times what laws usually miss"
-    if calibration.misfit == 1:
-        return f"{allowed}: {size}"
-    whole = dict(calibration.mixed).get(1.0, 0.0)
-    return f"{allowed}: {size}, with a probability of {min(max(round(100 * whole), 1), 99)} %, less otherwise"
+    if calibration.misfit < 1:
+        whole = dict(calibration.mixed).get(1.0, 0.0)
+        size += f", with a probability of {min(max(round(100 * whole), 1), 99)} %, less otherwise"
+    moved = calibration.misfit * calibration.bias
+    if abs(moved) >= BIASED:
+        side = "above" if moved > 0 else "below"
+        size += f"; they are centred {abs(moved):.1g} times that {side} the prediction, where held-out losses lay"
+    return f"{allowed}: {size}"
 
 
 def remarks(fit: Fit) -> list[Line]:

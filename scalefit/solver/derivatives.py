@@ -53,13 +53,13 @@ class Local:
         return Local(self.cost[some], self.value[some], self.jacobian[some], self.residual[some])
 
     def replaced(self, some: NDArray[np.bool_], other: Local) -> Local:
-        """With those members of another."""
+        """With those members of another, whose derivatives and residuals may be written over."""
         if some.all():
             return other
         if not some.any():
             return self
         kept = ~some
-        made = Local(other.cost.copy(), other.value.copy(), other.jacobian.copy(), other.residual.copy())
+        made = Local(other.cost.copy(), other.value.copy(), other.jacobian, other.residual)
         for new, old in ((made.cost, self.cost), (made.value, self.value), (made.residual, self.residual)):
             new[kept] = old[kept]
         made.jacobian[kept] = self.jacobian[kept]

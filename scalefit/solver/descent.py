@@ -274,9 +274,9 @@ def _advance(
         step = stretched(objective, weights, local, near, bend, step)
     trial = retract(model, theta, step, batch.factor)
     if not near.all():
-        majorised = majorised_weights(objective, weights, local.value, local.residual)
-        wanted = aims(objective, rows.values, local)
-        trial[~near] = project_weighted(model.members(~near), wanted[~near], majorised[~near], trial[~near])
+        far, some = local.only(~near), rows.members(np.flatnonzero(~near))
+        majorised = majorised_weights(some.objective, some.weights, far.value, far.residual)
+        trial[~near] = project_weighted(some.model, aims(objective, some.values, far), majorised, trial[~near])
     expected = np.abs((gradient * (trial - theta)).sum(axis=1))
     ahead = measure(model, objective, rows.target, weights, trial)
     gained = local.cost - ahead.cost

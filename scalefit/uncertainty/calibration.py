@@ -27,7 +27,8 @@ As k is estimated from few folds, it is widened by Student's t. Clean rows may t
 of m, but only as far as their noise and number allow: ``misfit`` gives the probability of each g, and the interval is
 that of the mixture. Errors are those from the centre of the interval, which lies the mean of g of the way from the
 prediction to that of the law's other form (``forms``: fitted mostly to the largest rows, with constants drawn towards
-published ones). docs/intervals.md names the data sets that set the constants.
+published ones), and b m g further: b is the mean signed error of the refits in units of m (``folds.bias_of``).
+docs/intervals.md names the data sets that set the constants.
 """
 
 from __future__ import annotations
@@ -97,6 +98,7 @@ class Calibration(Reach):
     sizes: tuple[tuple[float, float], ...] = ()  #: shares g and their probabilities
     mapped: bool = False  #: whether the law leads from a loss to a loss (fits saved before knew no difference)
     lowest: float | None = None  #: along curves the lowest prediction over the fitted rows, as a residual
+    bias: float = 0.0  #: b, how far larger runs lie above the prediction, in units of m (fits saved before knew none)
 
     @property
     def mixed(self) -> tuple[tuple[float, float], ...]:
@@ -177,6 +179,11 @@ class Fold:
         """The standard deviation of the draws on the side of the error."""
         return np.where(self.missed_by > 0, self.above, self.below)
 
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Rows whose error and spread are numbers, and where something is believed to be missed."""
+        return np.isfinite(self.missed_by) & np.isfinite(self.spread) & (self.missed > 0)
+
 
 def spreads(centre: FloatArray, made: FloatArray, few: float) -> tuple[FloatArray, FloatArray]:
     """Standard deviations (n,) below and above ``centre`` (n,), from the 5 and 95 % points of draws (B, n).
@@ -255,15 +262,15 @@ def factor_of(folds: Sequence[Fold], level: float = LEVEL) -> tuple[float, int, 
     """The factor k from the folds and the prior, widened by Student's t at ``level``; folds and predictions used."""
     total, weight, points, count = PRIOR_FOLDS, PRIOR_FOLDS, 0, 0
     for fold in folds:
-        finite = np.isfinite(fold.missed_by) & np.isfinite(fold.spread) & (fold.missed > 0)
+        finite = fold.known
         if not finite.any():
             continue
-        square, trust = _estimate(fold, finite)
+        square, trust = estimated(fold, finite)
         total, weight, points, count = total + trust * square, weight + trust, points + int(finite.sum()), count + 1
     return float(np.sqrt(total / weight)) * student(level, weight) / student(level, np.inf), count, points
 
 
-def _estimate(fold: Fold, rows: NDArray[np.bool_]) -> tuple[float, float]:
+def estimated(fold: Fold, rows: NDArray[np.bool_]) -> tuple[float, float]:
     """The estimate k_f^2 of a fold, at most WORST^2, and its weight: the smaller, the more of it may be chance.
 
     Noise is independent from row to row, the error of the draws is shared by all.

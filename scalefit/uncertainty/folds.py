@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -21,7 +22,16 @@ from scalefit.solver.model import BoundLaw
 from scalefit.solver.solve import Settings, Solution
 from scalefit.status_line import tell
 from scalefit.uncertainty.bootstrap import bootstrap, resampled_as_one
-from scalefit.uncertainty.calibration import Calibration, Fold, small_sample, spreads, towards
+from scalefit.uncertainty.calibration import (
+    PRIOR_FOLDS,
+    WORST,
+    Calibration,
+    Fold,
+    estimated,
+    small_sample,
+    spreads,
+    towards,
+)
 from scalefit.uncertainty.forms import other_form
 from scalefit.uncertainty.pieces import distinct, independent
 from scalefit.uncertainty.unlike import FALLEN, kept_states, states_of
@@ -134,6 +144,29 @@ def _judged(law: Law, rows: Rows, seed: int, part: Part, solution: Solution) -> 
     missed = inside.missed(law, variables, None if states is None else states[beyond])
     wide = spreads(middle, made, few)
     return Fold(part.label, beyond, len(values), distance, missed, error, *wide, solution.sigma, pulled)
+
+
+def bias_of(law: Law, folds: Sequence[Fold]) -> float:
+    """The factor b: by how many m the held-out runs lie above the centres of the intervals; 0 along curves.
+
+    The errors of a law that lacks a term have one sign at scale. With e the errors of a refit,
+    b_f = sum w e m / sum w m^2, w = 1 / (m^2 + s^2 + sigma^2), at most WORST; b is the mean of b_f, each of the weight
+    that it has for k, and of 0, which counts as PRIOR_FOLDS refits.
+    """
+    total, weight = 0.0, PRIOR_FOLDS
+    for fold in () if law.is_trajectory else folds:
+        rows = fold.known
+        if rows.any():
+            missed, trust = fold.missed[rows], estimated(fold, rows)[1]
+            pull = missed / (missed**2 + fold.spread[rows] ** 2 + fold.sigma**2)
+            own = float(np.sum(pull * fold.missed_by[rows]) / np.sum(pull * missed))
+            total, weight = total + trust * min(max(own, -WORST), WORST), weight + trust
+    return total / weight
+
+
+def recentred(folds: Sequence[Fold], bias: float) -> list[Fold]:
+    """The same refits, judged from centres that lie b m higher."""
+    return [replace(fold, pulled=fold.pulled + bias * fold.missed) for fold in folds]
 
 
 def left_open(part: BoundLaw, ahead: BoundLaw, theta: FloatArray) -> bool:

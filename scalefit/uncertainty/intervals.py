@@ -27,7 +27,7 @@ from scalefit.uncertainty.calibration import (
     towards,
 )
 from scalefit.uncertainty.estimate import Estimate
-from scalefit.uncertainty.folds import fitted_range, folds_of, walk
+from scalefit.uncertainty.folds import bias_of, fitted_range, folds_of, recentred, walk
 from scalefit.uncertainty.forms import other_form
 from scalefit.uncertainty.levels import Levels
 from scalefit.uncertainty.misfit import ALL, shares_missed
@@ -93,29 +93,34 @@ class Intervals:
         centre = fit.value(variables) + np.zeros(len(next(iter(variables.values()))))
         noise = fit.sigma if interval == "observation" else 0.0
         missed = None if self.calibration is None else self._missed(fit, dict(variables), centre, states)
-        above: FloatArray | float = 0.0  # what is missed on that side alone
+        more_above: FloatArray | float = 0.0  # what is missed on that side alone
         if isinstance(self.calibration, Calibration):
             with np.errstate(all="ignore"):
-                above = promised(self.calibration, np.log(centre) if fit.log else centre, states)
+                more_above = promised(self.calibration, np.log(centre) if fit.log else centre, states)
         halves = []
-        for drawn, more in zip(self._spreads(fit, variables, centre), (0.0, above), strict=True):
+        for drawn, more in zip(self._spreads(fit, variables, centre), (0.0, more_above), strict=True):
             spread = np.hypot(drawn, self.between)
             if self.calibration is None or missed is None:
                 halves.append(np.sqrt(spread**2 + noise**2) * student(level, np.inf))
             else:
                 halves.append(self.calibration.half_width(spread, np.hypot(missed, more), noise, level))
         below, above = halves
-        pulled = np.clip(self._pulled(fit, variables, centre), -above, below)  # the prediction stays inside
+        pulled = np.clip(self._pulled(fit, variables, centre, missed), -above, below)  # the prediction stays inside
         return fit.moved(centre, pulled - below), fit.moved(centre, pulled + above)
 
-    def _pulled(self, fit: Estimate, variables: Mapping[str, FloatArray], centre: FloatArray) -> FloatArray:
+    def _pulled(
+        self, fit: Estimate, variables: Mapping[str, FloatArray], centre: FloatArray, missed: FloatArray | None
+    ) -> FloatArray:
         """By how much the centres of the intervals lie above the predictions, (n,), in residual space."""
-        if not self.other or not isinstance(self.calibration, Calibration):
+        if missed is None or not isinstance(self.calibration, Calibration):
             return np.zeros(len(centre))
-        with np.errstate(all="ignore"):
-            other = fit.values(variables, np.array([self.other]))[0]
-            ends = (np.log(other), np.log(centre)) if fit.log else (other, centre)
-        return self.calibration.misfit * towards(*ends)
+        pulled = self.calibration.bias * np.where(np.isfinite(missed), missed, 0.0)
+        if self.other:
+            with np.errstate(all="ignore"):
+                other = fit.values(variables, np.array([self.other]))[0]
+                ends = (np.log(other), np.log(centre)) if fit.log else (other, centre)
+            pulled = pulled + towards(*ends)
+        return self.calibration.misfit * pulled
 
     def _missed(
         self, fit: Estimate, variables: dict[str, FloatArray], centre: FloatArray, states: FloatArray | None
@@ -216,11 +221,12 @@ def _calibrated(
     log = settings.residuals == "log"
     held = [] if rows.stream else folds_of(law, rows, len(model.coordinates))
     folds = walk(law, model, rows, settings, seed, held)
-    factor, used, points = factor_of(folds)
+    bias = bias_of(law, folds)
+    factor, used, points = factor_of(recentred(folds, bias))
     fitted = fitted_range(law, rows, model.value(solution.theta[None])[0], log)
     sizes = ALL if levels else shares_missed(law, model, rows, solution, log)
     mean = min(sum(share * chance for share, chance in sizes), 1.0)
-    return replace(fitted, factor=factor, folds=used, points=points, misfit=mean, sizes=sizes)
+    return replace(fitted, factor=factor, folds=used, points=points, misfit=mean, sizes=sizes, bias=bias)
 
 
 def as_dict(intervals: Intervals) -> dict[str, Any]:

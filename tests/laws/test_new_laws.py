@@ -47,3 +47,14 @@ def test_one_number_is_no_group():
 def test_the_timescale_of_weight_decay_is_found():
     found = sf.fit(pd.DataFrame({"N": N, "D": D, **TABLES["adamw-timescale"]}), "adamw-timescale")
     assert (found["K"], found["m"]) == pytest.approx((0.8, 0.5), rel=1e-8)
+
+
+def test_experts_that_saturate_by_hand():
+    """arXiv:2502.05172 with saturation: 8 experts between 2 and 100 count for 1/(1/(7 + 1/(1/2 - 1/100)) + 1/100)."""
+    law = sf.find_law("expert-count:saturates=yes")
+    own = {"E": 1.7, "A": 300.0, "B": 400.0, "alpha": 0.34, "beta": 0.28, "delta": -0.1, "omega": 0.05}
+    own |= {"gamma": 0.004, "zeta": -0.003, "E_start": 2.0, "E_max": 100.0}
+    useful = 1 / (1 / (7 + 1 / 0.49) + 0.01)
+    log = np.log(useful)
+    loss = 1.7 + 300 * useful**-0.1 * 1e8 ** (0.004 * log - 0.34) + 400 * useful**0.05 * 1e10 ** (-0.003 * log - 0.28)
+    assert float(law.evaluate({"N": 1e8, "D": 1e10, "experts": 8.0}, own)) == pytest.approx(loss, rel=1e-12)

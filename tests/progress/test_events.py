@@ -210,6 +210,11 @@ def test_a_logit_warns_only_when_the_limit_may_come_before_the_end():
     assert seen(loss, step, steps=100_000, attention_logit_max=power).first is None
     assert seen(loss, step, steps=140_000, attention_logit_max=power).first.text.startswith("grows to 10000 as a power")
     assert seen(loss, step, steps=100_000, attention_logit_max=20 + 20 * step / 5000).first is None
+    for earliest, told in ((1.9, True), (2.1, False)):  # without an end: within once more the steps that are logged
+        bound = 2 * step[-1] - step[0]
+        rising = 1e4 ** (step / (earliest / 2 * bound * 1.01))
+        first = seen(loss, step, attention_logit_max=rising).first
+        assert (first is not None) == told
 
 
 def test_the_growth_stays_in_the_list_once_the_limit_is_passed():

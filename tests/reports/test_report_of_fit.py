@@ -252,3 +252,9 @@ def test_laws_of_the_same_columns_and_at_most_six_constants_are_rivals(fit, runs
     monkeypatch.setattr(sensitivity, "fit_one", lambda runs, law, **how: law.name)
     for data in (runs, sf.read_runs(runs)):
         assert sensitivity._rivals(fit, data, []) == ["kaplan", "skaling"]
+
+
+def test_the_value_under_other_choices_is_that_at_the_end_of_a_schedule(monkeypatch):
+    made = pd.DataFrame({"step": [1, 2, 3], "loss": [3.0, 2.5, 2.25]})
+    monkeypatch.setattr(sensitivity, "predict", lambda fit, schedule, at: made)
+    assert sensitivity._value(SimpleNamespace(target="loss"), SimpleNamespace(schedule="wsd", at={})) == 2.25

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import commands
+import matplotlib.figure
 import numpy as np
 import pandas as pd
 import pytest
@@ -136,3 +137,14 @@ def test_the_command(tmp_path):
     assert [each["verdict"] for each in answer["modules"]] == ["shrinks", "flat", "grows"]
     table({"q": 0.0}).to_csv(tmp_path / "flat.csv", index=False)
     assert commands.run(f"scalefit coordcheck {tmp_path}/flat.csv").exit_code == 0
+
+
+def test_the_first_slope_is_that_of_the_first_step_and_the_figure_takes_given_axes():
+    """Of four seeds, so that the slope and the ends of its interval are three numbers."""
+    found = sf.coordinate_slopes(table({"m": {1: 0.3, 2: 0.1, 3: 0.0}}, seeds=4, noise=0.1))
+    alone = sf.coordinate_slopes(table({"m": {1: 0.3, 2: 0.1, 3: 0.0}}, seeds=4, noise=0.1).query("step == 1"))
+    assert found["m"]["first_slope"] == pytest.approx(alone["m"]["slope"])
+    assert alone["m"]["low"] < found["m"]["first_slope"] < alone["m"]["high"]
+    figure = matplotlib.figure.Figure()
+    ax = figure.subplots()
+    assert found.plot(ax=ax) is ax

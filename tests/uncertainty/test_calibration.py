@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import commands
 import numpy as np
 import pandas as pd
@@ -26,7 +28,7 @@ from scalefit.uncertainty.calibration import (
     spreads,
     student,
 )
-from scalefit.uncertainty.folds import folds_of, walk
+from scalefit.uncertainty.folds import bias_of, folds_of, recentred, walk
 
 
 def table(n=60, noise=0.005, seed=0, bend=0.0):
@@ -119,6 +121,29 @@ def test_factor_follows_the_folds():
     assert factor([fold(0.03, 0.0)] * 200) == pytest.approx(3, rel=0.03)
     assert factor([fold(0.01, 0.0, sigma=0.01)] * 200) < 0.2
     assert factor([fold(0.03, 0.005)] * 400) == pytest.approx(3, rel=0.03)  # the draws are part of the law's error
+
+
+def test_the_bias_by_hand():
+    """Two refits that miss by 2 m and 1 m, the prior of two at 0: b = .75; errors of both signs, along curves: none."""
+    law = sf.find_law("chinchilla")
+    assert bias_of(law, [fold(0.02, 0.0), fold(0.01, 0.0)]) == pytest.approx(0.75)
+    assert bias_of(law, [fold(0.02, 0.0), fold(-0.02, 0.0)]) == pytest.approx(0)
+    assert bias_of(law, [fold(-1e3, 1e-9)] * 98) == pytest.approx(-0.98 * WORST)
+    assert bias_of(law, [fold(np.nan, 0.0)]) == bias_of(law, []) == 0
+    assert bias_of(sf.find_law("annealing"), [fold(0.02, 0.0)] * 5) == 0
+    uneven = replace(fold(0.0, 0.0, n=2), missed=np.array([0.01, 0.03]), error=np.array([0.01, 0.06]), sigma=0.02)
+    weights = 1 / (uneven.missed**2 + 0.02**2)
+    own = np.sum(weights * uneven.missed * uneven.error) / np.sum(weights * uneven.missed**2)
+    assert bias_of(law, [uneven] * 10_000) == pytest.approx(own, rel=1e-3)
+
+
+def test_refits_that_miss_alike_say_little_of_the_width():
+    """About a centre that lies b m higher, errors of 2 m on one side are small; of both sides they stay."""
+    alike, apart = [fold(0.02, 0.0)] * 20, [fold(0.02, 0.0), fold(-0.02, 0.0)] * 10
+    moved = recentred(alike, bias_of(sf.find_law("chinchilla"), alike))
+    assert moved[0].missed_by == pytest.approx(0.02 * 2 / 22)
+    assert factor(moved) < 0.4 * factor(alike)
+    assert factor(recentred(apart, bias_of(sf.find_law("chinchilla"), apart))) == pytest.approx(factor(apart))
 
 
 def test_one_fold_alone_cannot_widen_without_end():
@@ -227,10 +252,20 @@ def test_a_higher_level_is_wider(surface):
             widths(surface, **wrong)
 
 
-def test_a_law_that_bends_widens_its_intervals():
-    """The folds see that fits to smaller runs miss the larger ones, though the draws agree."""
+def test_a_law_that_bends_moves_and_widens_its_intervals():
+    """The folds see that fits to smaller runs miss the larger ones on one side, though the draws agree.
+
+    The interval moves to where larger runs lie: the planted loss ten times beyond is near its middle.
+    """
     right, wrong = (sf.fit(table(bend=bend), "chinchilla", draws=60) for bend in (0.0, 0.02))
-    assert wrong.intervals.calibration.factor > 1.5 * right.intervals.calibration.factor
+    before, after = (made.intervals.calibration for made in (right, wrong))
+    assert abs(before.bias) < 0.1 < 0.5 < after.bias
+    assert after.factor > 1.2 * before.factor
+    N, D = 3e9, 6e10
+    truth = (1.69 + 406.4 * N**-0.34 + 410.7 * D**-0.28) * (1 + 0.02 * (np.log10(6 * N * D) - 17.5) ** 2)
+    found = wrong.predict(N=N, D=D, interval="mean").iloc[0]
+    middle = 0.5 * (found["low"] + found["high"])
+    assert found["loss"] < middle < truth < found["high"]
 
 
 def test_enough_folds_are_called_calibrated(surface):

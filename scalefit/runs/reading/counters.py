@@ -18,6 +18,7 @@ from scalefit.runs.wording import words_of
 
 FEWEST, GOES_ON = 3, 0.25  #: rows by which the ends of two parts are compared; share of the first fall of the loss
 CLEAR = 3.0  #: median changes from row to row by which the loss has fallen where it says whether a training goes on
+ROUNDED = 0.0101  #: by how much rises of epochs that are printed with two decimals differ
 EVENLY = 8  #: rows that rise evenly and may be those of one curve
 CLOCK, PERCENT = r"\d{1,3}:\d{2}:\d{2}(?:\.\d+)?", r"\d+(?:\.\d+)?\s*%"
 DATE = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}.*)?"
@@ -79,7 +80,7 @@ def refuse_counters_of_epochs(frame: pd.DataFrame, where: str) -> None:
 def epochs_count_up(frame: pd.DataFrame) -> bool:
     """Whether the epochs of each run rise from row to row, and nothing that a run never changes differs inside one.
 
-    A run may go back to an epoch that it had, as a restart does; then its epochs rise by one.
+    A run may go back to an epoch that it had, as a restart does; then its epochs rise evenly.
 
     >>> epochs_count_up(pd.DataFrame({"epoch": [0, 1, 2, 3, 1, 2, 3, 4]}))
     True
@@ -133,7 +134,8 @@ def _counts_up(epochs: NDArray[np.float64]) -> bool:
     if not len(back):
         return True
     known = all(epochs[at + 1] in epochs[: at + 1] for at in back)
-    return known and len(epochs) >= 3 * (len(back) + 1) and bool(np.all(np.delete(rises, back) == 1.0))
+    on = np.delete(rises, back)
+    return known and len(epochs) >= 3 * (len(back) + 1) and bool(np.all(np.abs(on - np.median(on)) <= ROUNDED))
 
 
 def counted_anew(axis: NDArray[Any], loss: pd.Series | None, rows: NDArray[np.intp]) -> int:

@@ -71,8 +71,8 @@ def _superseded_rows(tidy: Tidy, codes: NDArray[Any], axis: NDArray[Any]) -> NDA
         text = f"restarts replace {dropped.mean():.0%} of the rows: if steps count anew in each epoch, map others"
         tidy.note("suspect", text, int(dropped.sum()))
     if anew:
-        text = "start again from their first row: if each is two runs of the same name, give them different names"
-        tidy.note("suspect", f"{len(anew)} runs {text}: {listed(anew, 5)}", len(anew))
+        text = "again from its first row: if these are two runs of the same name, give them different names"
+        tidy.note("suspect", f"{counted(len(anew), 'run', 'starts', 'start')} {text}: {listed(anew, 5)}", len(anew))
     return dropped
 
 

@@ -16,7 +16,7 @@ from scalefit.errors import InputError  # noqa: E402
 from scalefit.proxy import Config, Ensemble, coordinate_check, train  # noqa: E402
 from scalefit.proxy.models import weights  # noqa: E402
 from scalefit.proxy.models.experts import dispatch, route  # noqa: E402
-from scalefit.proxy.models.layers import Pass, layer_norm, rms_norm  # noqa: E402
+from scalefit.proxy.models.layers import Pass, drop, layer_norm, rms_norm  # noqa: E402
 from scalefit.proxy.models.parametrization import TABLE, Power, Update  # noqa: E402
 
 torch.set_num_threads(1)
@@ -149,6 +149,15 @@ def test_a_tied_embedding_counts_as_a_readout_though_once() -> None:
     own, tied = (weights.counts(Ensemble([replace(BASE, tied=each)]).model.leaves) for each in (False, True))
     assert tied["N_readout"] == own["N_readout"] and tied["N"] == own["N"]
     assert own["N_total"] - tied["N_total"] == own["N_readout"] - own["N"] > 0
+
+
+@pytest.mark.parametrize("share", [0.1, 0.8])
+def test_a_share_that_is_not_a_half_is_dropped_as_well(share: float) -> None:
+    """20,000 numbers: the share of zeros is within five standard errors of the one asked for."""
+    run = Pass((1, 1000), keys_KB=torch.tensor([[7]]))
+    kept = drop(torch.ones(1, 1000, 20), share, run, 0)
+    assert (kept == 0).float().mean().item() == pytest.approx(share, abs=5 * (share * (1 - share) / 20_000) ** 0.5)
+    assert kept.max().item() == pytest.approx(1 / (1 - share))
 
 
 def test_dropout_drops_its_share_in_training_alone() -> None:

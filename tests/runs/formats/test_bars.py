@@ -53,6 +53,15 @@ def test_bars_above_that_come_late_give_no_steps(tmp_path, late):
     assert "step" not in sf.read_runs(tmp_path / "train.log").curves.columns
 
 
+def test_bars_that_come_late_in_one_of_two_trainings_give_steps_to_none(tmp_path):
+    """Nor are the records of a log that begins anew the results of forty runs, as they were: it is told."""
+    text = "".join(bar(step - late) + record(at) for late in (0, 1) for at, step in enumerate(STEPS))
+    (tmp_path / "train.log").write_text(text)
+    runs = sf.read_runs(tmp_path / "train.log")
+    assert "step" not in runs.curves.columns
+    assert any(note.kind == "suspect" and "1 run starts again" in note.text for note in runs.notes)
+
+
 def test_bars_of_evaluations_between_do_not_count(tmp_path):
     text = "".join(bar(step) + bar(7, of=32) + record(at) for at, step in enumerate(STEPS))
     (tmp_path / "train.log").write_text(text)
