@@ -299,13 +299,13 @@ def told_of_laws(sets: int) -> None:
 
 def told_of_curves(sets: int) -> None:
     """What is said of curves with a forecast each, and how often first steps are left out, without a fault and with."""
-    print("\n| curves without a fault, with a prediction | any warning (%) | which (%) | `skip=\"auto\"` (%) |")
+    print('\n| curves without a fault, with a prediction | any warning (%) | which (%) | `skip="auto"` (%) |')
     print("|---|---|---|---|")
     for name, (plan, by) in along.SOUND.items():
         found = along.counted(sets, FIRST_SEED, plan, by)
         skipped = 100 * found.pop(along.SKIPPED, 0) / sets
         print(f"{shown(name, found, sets)} {skipped:.1f} |", flush=True)
-    print("\n| fault | warning | found (%) | also raised (%) | `skip=\"auto\"` (%) |\n|---|---|---|---|---|")
+    print('\n| fault | warning | found (%) | also raised (%) | `skip="auto"` (%) |\n|---|---|---|---|---|')
     for name, (code, plan, by) in along.FAULTS.items():
         found = along.counted(sets, FIRST_SEED, plan, by)
         skipped = 100 * found.pop(along.SKIPPED, 0) / sets
