@@ -4,6 +4,7 @@ python benchmarks/diagnostics.py            both tables, 200 data sets per row (
 python benchmarks/diagnostics.py 1000       more data sets
 python benchmarks/diagnostics.py 200 predictions  only what needs draws: schedules, and refits that err on one side
 python benchmarks/diagnostics.py 20 laws          only laws of every kind with a prediction each, and the other faults
+python benchmarks/diagnostics.py 20 curves        only first steps, decays and what skip="auto" leaves out
 
 Runs without a fault follow a law with normal noise on the log loss, in the designs that papers use. Runs with a fault
 have one thing wrong, by so much that the forecast moves by more than the noise.
@@ -16,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
+import curves as along
 import numpy as np
 import pandas as pd
 from faults import PLANTED
@@ -295,10 +297,26 @@ def told_of_laws(sets: int) -> None:
         print(f"| {name} | `{code}` | {100 * found[code] / sets:.1f} | {also or '-'} |", flush=True)
 
 
+def told_of_curves(sets: int) -> None:
+    """What is said of curves with a forecast each, and how often first steps are left out, without a fault and with."""
+    print('\n| curves without a fault, with a prediction | any warning (%) | which (%) | `skip="auto"` (%) |')
+    print("|---|---|---|---|")
+    for name, (plan, by) in along.SOUND.items():
+        found = along.counted(sets, FIRST_SEED, plan, by)
+        skipped = 100 * found.pop(along.SKIPPED, 0) / sets
+        print(f"{shown(name, found, sets)} {skipped:.1f} |", flush=True)
+    print('\n| fault | warning | found (%) | also raised (%) | `skip="auto"` (%) |\n|---|---|---|---|---|')
+    for name, (code, plan, by) in along.FAULTS.items():
+        found = along.counted(sets, FIRST_SEED, plan, by)
+        skipped = 100 * found.pop(along.SKIPPED, 0) / sets
+        also = ", ".join(f"{c} {100 * n / sets:.1f}" for c, n in found.most_common() if c not in (code, "any"))
+        print(f"| {name} | `{code}` | {100 * found[code] / sets:.1f} | {also or '-'} | {skipped:.1f} |", flush=True)
+
+
 def main() -> None:
     sets = int(sys.argv[1]) if len(sys.argv) > 1 else SETS
-    if sys.argv[2:] == ["laws"]:
-        told_of_laws(sets)
+    if sys.argv[2:] in (["laws"], ["curves"]):
+        (told_of_laws if sys.argv[2] == "laws" else told_of_curves)(sets)
         return
     told_of_schedules(max(1, sets // 4))
     told_of_sides(max(1, sets // 4))

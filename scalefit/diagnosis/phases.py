@@ -18,6 +18,7 @@ STRAY = 6.0  #: how many times the noise the median of a phase lies off the law
 LEAST = 0.002  #: and the least such error, relative
 EARLY = 1 / 3  #: part of a run's rows that can be its first steps
 WINDOW = 3  #: rows over which the first steps are smoothed
+MANY = 10  #: so many of them tell noise that falls, and single spikes, from what lies off
 SHOWN = 3
 
 
@@ -69,9 +70,12 @@ def first_steps(runs: np.ndarray, steps: np.ndarray, residuals: FloatArray) -> i
         count = int(EARLY * len(mine))
         if count < FEWEST:
             continue
-        late = mine["residual"].to_numpy()[count:]
+        early, late = np.split(mine["residual"].to_numpy(), [count])
         noise = robust_sigma(late - np.median(late))
         smooth = mine["residual"].rolling(WINDOW, min_periods=1).median().to_numpy()[:count]
+        if count >= MANY:
+            noise = max(noise, robust_sigma(np.diff(early)) / np.sqrt(2))
+            smooth = pd.Series(early).rolling(WINDOW).median().bfill().to_numpy()
         off = np.flatnonzero(np.abs(smooth - np.median(late)) > max(STRAY * noise, LEAST))
         if len(off):
             last = max(last, int(mine["step"].to_numpy()[off[-1]]))

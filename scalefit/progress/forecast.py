@@ -23,7 +23,6 @@ from scalefit.progress.partial_run import FEWEST, PartialRun, read_partial
 from scalefit.runs import Runs
 from scalefit.runs.trajectory import Clock
 from scalefit.schedules import Schedule
-from scalefit.uncertainty.calibration import Calibration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -155,12 +154,14 @@ class _Ahead:
     scale: Scale
     least: float = 0.0  #: no loss lies below it, if the mean does not
     most: float = np.inf  #: and none above this
+    promised: FloatArray | float = 0.0  #: relative error above the mean alone
 
     def table(self, level: float) -> pd.DataFrame:
         """step, loss, low, high."""
         half = self.scale.half(self.variance, self.noise, level)
         low = np.maximum(self.mean * np.exp(-half), np.minimum(self.least, self.mean))
-        high = np.minimum(self.mean * np.exp(half), np.maximum(self.most, self.mean))
+        above = self.scale.half(self.variance, np.hypot(self.noise, self.promised), level)
+        high = np.minimum(self.mean * np.exp(above), np.maximum(self.most, self.mean))
         return pd.DataFrame({"step": self.steps, "loss": self.mean, "low": low, "high": high})
 
 
@@ -182,16 +183,9 @@ class _Family:
         strays = bool(own) and np.mean(own) > scale_from(self.others).square  # a calm start promises no calm end
         moved, variance = ahead(clock, residual, self.part.clock(steps), noise)
         mean = self.part.law_at(self.fit, steps) * np.exp(moved)
-        beside = np.hypot(noise, self._of_schedule(count, steps, mean))
-        return _Ahead(steps, mean, variance, beside, scale_from([*self.others, *own] if strays else self.others))
-
-    def _of_schedule(self, count: int, steps: NDArray[np.int64], mean: FloatArray) -> FloatArray | float:
-        """What the law may miss of the rest of the schedule, relative: the walk knows the fitted ones only."""
-        calibration = self.fit.intervals.calibration if self.fit.intervals else None
-        if not isinstance(calibration, Calibration):
-            return 0.0
-        missed = calibration.missed_ahead(self.part.states(steps), self.part.states(self.part.steps[:count]))
-        return missed if self.fit.settings.residuals == "log" else missed / mean
+        beside, above = self.part.missed_by(self.fit, count, steps)
+        scale = scale_from([*self.others, *own] if strays else self.others)
+        return _Ahead(steps, mean, variance, np.hypot(noise, beside), scale, promised=above)
 
     def warnings(self) -> list[Check]:
         """Reasons against using this fit for this run."""

@@ -19,7 +19,8 @@ from scalefit.runs import Runs, runs_of
 from scalefit.runs.divergence import Divergence, divergence
 from scalefit.runs.trajectory import Clock
 from scalefit.schedules import Schedule, parse_schedule
-from scalefit.uncertainty.unlike import states_at
+from scalefit.uncertainty.calibration import Calibration
+from scalefit.uncertainty.unlike import missed_ahead, promised, states_at
 
 FEWEST = 8  #: fewest rows after warmup for a forecast
 WRITTEN, MOSTLY = 1e-4, 0.9  #: two runs are the same if their losses agree this well in this share of shared rows
@@ -74,6 +75,20 @@ class PartialRun:
             why = f"the law {law.spec} gives no positive loss along this schedule"
             raise InputError(why, where=f"run {self.name}", todo="fit runs with more similar schedules")
         return value
+
+    def missed_by(self, fit: Fit, count: int, steps: NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
+        """What the law may miss of the rest of the schedule, relative: on either side, and above it alone, (m,) each.
+
+        ``count``: of the rows that are known. The random walk along a run knows the fitted schedules only.
+        """
+        calibration = fit.intervals.calibration if fit.intervals else None
+        if not isinstance(calibration, Calibration):
+            return np.zeros(len(steps)), np.zeros(len(steps))
+        states, seen = self.states(steps), self.states(self.steps[:count])
+        law, log = self.law_at(fit, steps), fit.settings.residuals == "log"
+        unit = 1.0 if log else 1 / law
+        above = promised(calibration, np.log(law) if log else law, states, seen)
+        return unit * missed_ahead(calibration, states, seen), unit * above
 
     def recipe(self) -> dict[str, tuple[Any, ...]]:
         """What is known of the run's recipe, in the form of a fit's ``recipe``."""

@@ -44,7 +44,7 @@ from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray
 from scalefit.rows.scale import reads_scale, scale_of
 from scalefit.uncertainty.bootstrap import Method
-from scalefit.uncertainty.unlike import FALLEN, State, missed_between, missed_under
+from scalefit.uncertainty.unlike import State, missed_between, missed_under
 
 WITHIN = 0.006  #: error assumed for every law on a new run, in units of R
 BEYOND = 0.1  #: and where it is as far beyond the fitted range as that is wide
@@ -97,6 +97,7 @@ class Calibration(Reach):
     decays: float = 0.0  #: h, what the law misses where the learning rate of the fitted rows has fallen
     sizes: tuple[tuple[float, float], ...] = ()  #: shares g and their probabilities
     mapped: bool = False  #: whether the law leads from a loss to a loss (fits saved before knew no difference)
+    lowest: float | None = None  #: along curves the lowest prediction over the fitted rows, as a residual
     bias: float = 0.0  #: b, how far larger runs lie above the prediction, in units of m (fits saved before knew none)
 
     @property
@@ -126,14 +127,6 @@ class Calibration(Reach):
         shape = missed_under(states, np.array(self.states), self.change, self.decays)
         missed = np.hypot(self.change * WITHIN, shape)
         return missed_between(states, states[first], missed, float(missed[first]))
-
-    def missed_ahead(self, states: FloatArray, seen: FloatArray) -> FloatArray:
-        """What m holds of the schedule alone, for a run in progress whose own states so far (k, 5) are known."""
-        if not self.states:
-            return np.zeros(len(states))
-        fitted = np.array(self.states)
-        known = np.vstack([fitted, seen[:, : fitted.shape[1]]])
-        return missed_under(states, known, self.change, self.decays, past=float(seen[-1, FALLEN]))
 
     def half_width(self, spread: FloatArray, missed: FloatArray, noise: float, level: float) -> FloatArray:
         """How far an interval reaches on one side, where the draws spread and the law misses by this much."""

@@ -199,7 +199,10 @@ def fitted_range(law: Law, rows: Rows, predicted: FloatArray, log: bool) -> Cali
     low, high = (float(end(scale[a_run])) for end in (np.min, np.max)) if a_run.any() else (0.0, 0.0)
     made = made[a_run] if a_run.any() else made
     change = float(np.quantile(made, HIGHEST) - made.min())
-    return Calibration(1.0, 0, 0, low, high, change=change, states=kept, decays=decays, mapped=maps_losses(law))
+    lowest = float(made.min()) if kept else None
+    return Calibration(
+        1.0, 0, 0, low, high, change=change, states=kept, decays=decays, mapped=maps_losses(law), lowest=lowest
+    )
 
 
 def _missed_decays(states: FloatArray | None, values: FloatArray | None, made: FloatArray, log: bool) -> float:

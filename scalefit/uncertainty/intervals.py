@@ -32,6 +32,7 @@ from scalefit.uncertainty.forms import other_form
 from scalefit.uncertainty.levels import Levels
 from scalefit.uncertainty.misfit import ALL, shares_missed
 from scalefit.uncertainty.pieces import distinct, independent
+from scalefit.uncertainty.unlike import promised
 
 FEWEST_DRAWS = 20  #: fewest refits that give a 90 % interval
 DRAW_ROWS = 4000  #: rows to which a long log is thinned for its draws
@@ -95,13 +96,17 @@ class Intervals:
         centre = fit.value(variables) + np.zeros(len(next(iter(variables.values()))))
         noise = fit.sigma if interval == "observation" else 0.0
         missed = None if self.calibration is None else self._missed(fit, dict(variables), centre, states)
+        more_above: FloatArray | float = 0.0  # what is missed on that side alone
+        if isinstance(self.calibration, Calibration):
+            with np.errstate(all="ignore"):
+                more_above = promised(self.calibration, np.log(centre) if fit.log else centre, states)
         halves = []
-        for drawn in self._spreads(fit, variables, centre):
+        for drawn, more in zip(self._spreads(fit, variables, centre), (0.0, more_above), strict=True):
             spread = np.hypot(drawn, self.between)
             if self.calibration is None or missed is None:
                 halves.append(np.sqrt(spread**2 + noise**2) * student(level, np.inf))
             else:
-                halves.append(self.calibration.half_width(spread, missed, noise, level))
+                halves.append(self.calibration.half_width(spread, np.hypot(missed, more), noise, level))
         below, above = halves
         pulled = np.clip(self._pulled(fit, variables, centre, missed), -above, below)  # the prediction stays inside
         return fit.moved(centre, pulled - below), fit.moved(centre, pulled + above)

@@ -9,12 +9,17 @@ of the steps, 0.7. Laws forget past rates over so many steps, not over a share o
 than any fitted one is new as well: a fall of more steps, or of a larger share of them, than any fitted one is further
 away, by LONGER for each decade.
 
-Under a schedule at the distance u from the fitted ones a law misses SCHEDULE f sqrt(u / UNLIKE) of what it explains,
-at most SCHEDULE f. What laws miss of a schedule is what its decay does, so f is the share of the peak by which the rate
-has fallen; under another peak it is u_p / UNLIKE where that is more, with u_p the distance from the nearest fitted
+Under a schedule at the distance u from the fitted ones a law misses SCHEDULE f min(u / UNLIKE, 1) of what it explains.
+What laws miss of a schedule is what its decay does, so f is the share of the peak by which the rate has fallen; under
+another peak it misses SCHEDULE min(u_p / UNLIKE, 1) where that is more, with u_p the distance from the nearest fitted
 peak. What the law misses of the fitted decays is known: the root mean square h of the residuals there, beyond the
 noise. A decay elsewhere is believed to be missed by as much, and one that is unlike them by more, up to 1 + FURTHER
 times: by h f (1 + FURTHER min(u / UNLIKE, 1)).
+
+Where a fall that is longer than every fitted one takes the prediction by b below all fitted ones, the law promises what
+no run has shown, and the loss may lie higher by PROMISED l b^2 / (b + R), with l the decades by which the fall is
+longer, at most 1: laws whose gain keeps growing with the length of a cooldown are wrong by most of b where b is as
+large as R.
 
 What is missed of two schedules is alike as far as they are: errors m and n at the distance v from each other, which
 counts the difference of their lengths as u does, have the correlation 1 - min(v / UNLIKE, 1). docs/intervals.md names
@@ -24,13 +29,16 @@ the data sets that set the constants.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.numerics import FloatArray
 from scalefit.runs import Trajectory
+
+if TYPE_CHECKING:
+    from scalefit.uncertainty.calibration import Calibration
 
 FALLING = 0.95  #: share of the peak below which a rate counts as falling
 MOST_STATES = 200  #: states of the fitted rows that are kept
@@ -40,6 +48,9 @@ SCHEDULE = 0.022  #: error where the rate has fallen to zero under a schedule th
 UNLIKE = 0.7  #: distance from which on a schedule is no more like one that was fitted than any other
 FURTHER = 2.0  #: by how many times more of a decay is missed there than of the fitted ones
 LONGER = 0.5  #: how much further away a schedule is whose fall takes ten times the steps, or share, of any fitted one
+PROMISED = (
+    0.8  #: share of what a law promises of a long fall below all that was fitted by which the loss may lie higher
+)
 LENGTHENED = 0.25  #: and by how much where the question is only whether a fitted run has shown it
 SHORTEST = 1e-3  #: share of the steps below which falls count as equally long
 LENGTH = 4  #: and its steps; fits of earlier versions were saved without
@@ -103,8 +114,35 @@ def missed_under(
     far = unlike(states[:, :LENGTH], fitted[:, :LENGTH]) + LONGER * _longer(states, fitted)
     far = np.minimum(far / UNLIKE, 1.0)
     known = 1.0 if past is None else 0.0
-    schedule = SCHEDULE * np.maximum(fallen, peak) * np.sqrt(far)
+    schedule = SCHEDULE * np.maximum(fallen * far, peak)
     return np.hypot(change * schedule, decays * fallen * (known + FURTHER * far))
+
+
+def missed_ahead(calibration: Calibration, states: FloatArray, seen: FloatArray) -> FloatArray:
+    """What m holds of the schedule alone, for a run in progress whose own states so far (k, 5) are known."""
+    if not calibration.states:
+        return np.zeros(len(states))
+    change, decays, known = calibration.change, calibration.decays, _known(calibration, seen)
+    return missed_under(states, known, change, decays, past=float(seen[-1, FALLEN]))
+
+
+def promised(
+    calibration: Calibration, predicted: FloatArray, states: FloatArray | None, seen: FloatArray | None = None
+) -> FloatArray:
+    """By how much losses may lie above predictions (n,), as residuals, that fall below all fitted ones, (n,).
+
+    Of falls that are longer than every fitted one, and than those that a run in progress has ``seen``.
+    """
+    if states is None or not calibration.states or calibration.lowest is None:
+        return np.zeros(len(predicted))
+    below = np.maximum(calibration.lowest - predicted, 0.0)
+    share = below / np.maximum(below + calibration.change, np.finfo(float).tiny)
+    return np.asarray(PROMISED * below * share * np.minimum(_longer(states, _known(calibration, seen)), 1.0))
+
+
+def _known(calibration: Calibration, seen: FloatArray | None) -> FloatArray:
+    fitted = np.array(calibration.states)
+    return fitted if seen is None else np.vstack([fitted, seen[:, : fitted.shape[1]]])
 
 
 def missed_between(states: FloatArray, other: FloatArray, missed: FloatArray, there: float) -> FloatArray:

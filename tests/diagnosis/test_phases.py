@@ -51,3 +51,13 @@ def test_first_steps_end_with_the_last_row_that_is_off():
 def test_rows_that_are_off_later_are_no_first_steps():
     assert first_steps(np.zeros(100), STEPS, noise() + np.where(STEPS > 800, 0.05, 0.0)) == 0
     assert not transient(*rows(noise()))
+
+
+def test_early_noise_that_is_larger_and_a_spike_in_the_first_row_are_no_transient():
+    rng = np.random.default_rng(3)
+    step = np.arange(10, 1001, 10)
+    noise = 0.001 * (1 + 4 * np.exp(-step / 100)) * rng.standard_normal(100)
+    assert first_steps(np.zeros(100), step, noise) == 0
+    assert first_steps(np.zeros(100), step, np.where(step == 10, 0.3, 0.001 * rng.standard_normal(100))) == 0
+    off = np.where(step <= 100, 0.05, 0.0) + noise
+    assert first_steps(np.zeros(100), step, off) in (100, 110)

@@ -55,6 +55,22 @@ class TestShares:
         assert found.shares["edge"][0] == "longest"
         assert "the longest share that was allowed, so no optimum" in str(found)
 
+    def test_shares_that_the_ranking_cannot_tell_from_the_best_are_in_its_interval(self, fit):
+        """Ranked as schedules of their own, shares at its ends cannot be told from the best, and those beyond can."""
+        found = rank_schedules(fit, "wsd:decay=1%..90%", warmup=100)
+        share, low, high = (100 * float(found.shares[name][0]) for name in ("share", "low", "high"))
+        bare = replace(fit, intervals=replace(fit.intervals, calibration=None))
+        drawn = rank_schedules(bare, "wsd:decay=1%..90%", warmup=100).shares
+        assert 100 * (drawn["high"][0] - drawn["low"][0]) < high - low
+        asked = [f"wsd:decay={each:.9g}%" for each in (share, low, high)]
+        table = rank_schedules(fit, asked, warmup=100).table.set_index("schedule")
+        beyond = [f"wsd:decay={each:.9g}%" for each in (share, low - 4, high + 4) if 1 < each < 90]
+        far = rank_schedules(fit, beyond, warmup=100).table.set_index("schedule")
+        assert (table["difference_low"][[name for name in asked if name != asked[0]]] <= 1e-12).all()
+        told = far["difference_low"][[name for name in beyond if name != beyond[0]]]
+        assert len(told)
+        assert (told > 0).all()
+
 
 class TestRanking:
     def test_losses_are_those_of_the_formula(self, fit):

@@ -371,20 +371,29 @@ def test_two_curves_are_not_held_out_and_lengths_between_the_ends_are():
 # --- first steps ------------------------------------------------------------------------------------------------------
 
 
-def skipped(monkeypatch, squares):
-    """First steps where the later rows miss by these amounts, one for each number of steps that is tried."""
+def skipped(monkeypatch, squares, early=1.0, lasting=1):
+    """First steps where the later rows miss by these amounts, one for each number of steps that is tried.
+
+    The signs of ``lasting`` neighbours are alike; the earliest rows lie off by ``early``.
+    """
     cuts, left = [], list(squares)
 
     class Made:
-        prepared = SimpleNamespace(rows=SimpleNamespace(frame=pd.DataFrame({"step": np.arange(3, 301, 3)})))
+        rows = SimpleNamespace(frame=pd.DataFrame({"step": np.arange(3, 301, 3)}), run_codes=np.zeros(100, dtype=int))
+        prepared = SimpleNamespace(rows=rows)
+
+        def unit(self, solution):
+            return 1.0
 
         def solved_on(self, masks):
             cuts.extend(int((~kept).sum()) for kept in masks)
             return [i if i < len(squares) else None for i in range(len(masks))]
 
         def misses(self, late, fitted, solution):
+            if late.all():
+                return np.where(np.arange(100) < 20, early, 0.0)
             assert int(late.sum()) == 67  # those beyond a third of the longest run: step 102 is the first
-            return np.full(67, np.sqrt(left[solution]))
+            return np.sqrt(left[solution]) * (-1.0) ** (np.arange(67) // lasting)
 
     monkeypatch.setattr(skipping, "Ready", SimpleNamespace(of=lambda *told: Made()))
     return skipping.first_steps_of(None, None, {"draws": 3}), cuts
@@ -398,6 +407,16 @@ def test_the_fewest_steps_are_skipped_that_bring_nearly_all_of_the_gain(monkeypa
     assert found == tried[2]
     assert skipped(monkeypatch, [1.158, 1.0])[0] == 0
     assert skipped(monkeypatch, [])[0] == 0
+
+
+def test_first_steps_that_follow_the_law_of_the_others_are_kept(monkeypatch):
+    assert skipped(monkeypatch, [2.0, 1.0], early=0.001)[0] == 0
+
+
+def test_later_rows_whose_errors_last_count_less(monkeypatch):
+    """Ten alike at a time: fewer than 67 / 10 pieces, so that a ratio of 2 is a gain of less than 4.7."""
+    assert skipped(monkeypatch, [2.0, 1.0], lasting=10)[0] == 0
+    assert skipped(monkeypatch, [200.0, 1.0], lasting=10)[0] > 0
 
 
 # --- columns that no law reads ----------------------------------------------------------------------------------------

@@ -115,7 +115,7 @@ def test_a_ceiling_on_the_way_lowers_the_end():
 
 
 def test_the_error_under_another_schedule_by_the_formula():
-    """S f sqrt(u / U), and S u_p / U under another peak where that is more; at most S."""
+    """S f u / U, and S u_p / U under another peak where that is more; at most S."""
     made = cal.Calibration(1.0, 3, 9, 12.0, 16.0, change=0.5, states=((0.0, 0.0, 1.0, -3.0),))
     asked = np.array(
         [
@@ -126,8 +126,7 @@ def test_the_error_under_another_schedule_by_the_formula():
             [0.0, 0.0, 1.0, -1.0],
         ]
     )
-    far = np.sqrt([1.0, 0.1 / unlike.UNLIKE, 0.5, 1.0, 1.0])
-    own = unlike.SCHEDULE * np.array([1.0, 0.1, 0.5, 0.9, 1.0]) * far
+    own = unlike.SCHEDULE * np.array([1.0, 0.1 * 0.1 / unlike.UNLIKE, 0.5, 0.9, 1.0])
     inside, within = {"x": np.full(5, 1e7)}, 0.5 * cal.WITHIN
     assert made.missed(POWER, inside, asked) == pytest.approx(0.5 * np.hypot(cal.WITHIN, own))
     assert made.missed(POWER, inside) == pytest.approx(np.full(5, within))
@@ -176,7 +175,7 @@ def test_a_fall_of_more_steps_than_any_fitted_one_is_further_away():
     asked = np.array([[1.0, 0.2, 0.5, -3.0, 4.0], [1.0, 0.2, 0.5, -3.0, 3.4], [1.0, 0.2, 0.5, -3.0, 2.0]])
     inside = {"x": np.full(3, 1e7)}
     made = cal.Calibration(1.0, 3, 9, 12.0, 16.0, change=1.0, states=((1.0, 0.2, 0.5, -3.0, 3.0),))
-    own = unlike.SCHEDULE * np.sqrt(np.minimum(np.array([0.5, 0.2, 0.0]) / unlike.UNLIKE, 1.0))
+    own = unlike.SCHEDULE * np.minimum(np.array([0.5, 0.2, 0.0]) / unlike.UNLIKE, 1.0)
     assert made.missed(POWER, inside, asked) == pytest.approx(np.hypot(cal.WITHIN, own))
     before = cal.Calibration(1.0, 3, 9, 12.0, 16.0, change=1.0, states=((1.0, 0.2, 0.5, -3.0),))
     assert before.missed(POWER, inside, asked) == pytest.approx(np.full(3, cal.WITHIN))

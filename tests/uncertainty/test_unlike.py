@@ -11,7 +11,18 @@ import pytest
 import scalefit as sf
 from scalefit.schedules import parse_schedule
 from scalefit.uncertainty.calibration import WITHIN, Calibration
-from scalefit.uncertainty.unlike import FURTHER, LONGER, SCHEDULE, UNLIKE, kept_states, states_at, unlike
+from scalefit.uncertainty.unlike import (
+    FURTHER,
+    LONGER,
+    PROMISED,
+    SCHEDULE,
+    UNLIKE,
+    kept_states,
+    missed_ahead,
+    promised,
+    states_at,
+    unlike,
+)
 
 PLANS = {
     "constant": "constant:peak_lr=1e-3,steps=2000,warmup=100",
@@ -95,8 +106,8 @@ def test_a_fall_of_a_larger_share_of_the_steps_is_further_away_than_one_of_a_sma
     own = Calibration(1.0, 0, 0, -5.0, 5.0, 1.0, states=((1.0, 0.2, 0.5, -3.0),))
     law, at = sf.find_law("annealing"), {"S1": np.ones(2), "S2": np.ones(2)}
     shorter, longer = own.missed(law, at, np.array([[1.0, 0.1, 0.5, -3.0], [1.0, 0.3, 0.5, -3.0]]))
-    assert shorter == pytest.approx(np.hypot(WITHIN, SCHEDULE * np.sqrt(0.1 / UNLIKE)))
-    assert longer == pytest.approx(np.hypot(WITHIN, SCHEDULE * np.sqrt((0.1 + LONGER * np.log10(1.5)) / UNLIKE)))
+    assert shorter == pytest.approx(np.hypot(WITHIN, SCHEDULE * 0.1 / UNLIKE))
+    assert longer == pytest.approx(np.hypot(WITHIN, SCHEDULE * (0.1 + LONGER * np.log10(1.5)) / UNLIKE))
 
 
 def test_a_run_in_progress_is_missed_by_what_its_rate_still_falls_in_a_new_way():
@@ -105,10 +116,10 @@ def test_a_run_in_progress_is_missed_by_what_its_rate_still_falls_in_a_new_way()
     seen = np.array([[0.0, 0.0, 1.0, -3.0, 0.0], [0.4, 0.1, 0.8, -3.0, 2.0]])
     ahead = np.array([[0.4, 0.1, 0.8, -3.0, 2.0], [1.0, 0.2, 0.5, -3.0, 2.0], [0.0, 0.1, 0.8, -3.0, 2.0]])
     far = min((np.sqrt(0.6**2 + 0.1**2 + 0.3**2) + LONGER * np.log10(2)) / UNLIKE, 1.0)
-    expected = np.hypot(2 * SCHEDULE * 0.6 * np.sqrt(far), 0.01 * 0.6 * FURTHER * far)
-    assert own.missed_ahead(ahead, seen) == pytest.approx([0.0, expected, 0.0])
-    assert replace(own, states=()).missed_ahead(ahead, seen) == pytest.approx([0.0, 0.0, 0.0])
-    assert replace(own, states=((0.0, 0.0, 1.0, -3.0),)).missed_ahead(ahead, seen)[1] == pytest.approx(expected)
+    expected = np.hypot(2 * SCHEDULE * 0.6 * far, 0.01 * 0.6 * FURTHER * far)
+    assert missed_ahead(own, ahead, seen) == pytest.approx([0.0, expected, 0.0])
+    assert missed_ahead(replace(own, states=()), ahead, seen) == pytest.approx([0.0, 0.0, 0.0])
+    assert missed_ahead(replace(own, states=((0.0, 0.0, 1.0, -3.0),)), ahead, seen)[1] == pytest.approx(expected)
 
 
 def test_the_range_of_curves_holds_their_lowest_rows_and_not_their_highest(fitted):
@@ -129,3 +140,37 @@ def test_the_states_are_kept_in_the_file(fitted, tmp_path):
     again = sf.load_fit(fitted.save(tmp_path / "fit.json"))
     assert again.intervals == fitted.intervals
     assert width(again, WSD.format(2000, 400)) == pytest.approx(width(fitted, WSD.format(2000, 400)), rel=1e-12)
+
+
+def test_what_a_law_promises_of_a_longer_fall_below_all_fitted_losses_widens_upwards():
+    """By hand: R = 2; 3 below all fitted ones, under falls of ten times, once and sqrt(10) times their steps."""
+    own = Calibration(1.0, 0, 0, -5.0, 5.0, 2.0, states=((1.0, 0.2, 0.5, -3.0, 2.0),), lowest=1.0)
+    asked = np.array([[1.0, 0.2, 0.5, -3.0, 3.0], [1.0, 0.2, 0.5, -3.0, 2.0], [1.0, 0.2, 0.5, -3.0, 2.5]])
+    below = np.array([-2.0, -2.0, -2.0])
+    expected = PROMISED * 3 * 3 / (3 + 2)
+    assert promised(own, below, asked) == pytest.approx([expected, 0.0, expected / 2])
+    assert promised(own, 2 - below, asked) == pytest.approx([0.0, 0.0, 0.0])
+    assert promised(own, below, asked, seen=asked[:1]) == pytest.approx([0.0, 0.0, 0.0])  # the run has shown it itself
+    assert promised(replace(own, lowest=None), below, asked) == pytest.approx([0.0, 0.0, 0.0])
+
+
+@pytest.mark.parametrize("steps", [1200, 4000])
+def test_a_short_cooldown_alone_excludes_no_loss_under_a_long_one_whose_gain_is_bounded(steps):
+    """The loss follows the rate with a memory of 50 steps; fitted to a constant and 100 steps of decay."""
+    plans = {"flat": "constant:peak_lr=1e-3,steps=2000,warmup=100", "short": WSD.format(2000, 100)}
+    asked = WSD.format(4 * steps, steps)
+
+    def loss(text):
+        rate = parse_schedule(text).per_step() / 1e-3
+        held = np.convolve(rate, np.exp(-np.arange(400) / 50) / 50)[: len(rate)]
+        return 2.5 + 0.5 * (np.cumsum(rate) / 500 + 0.02) ** -0.5 + 0.25 * held**0.6
+
+    at = np.arange(120, 2001, 20)
+    logs = [pd.DataFrame({"run": run, "step": at, "loss": loss(text)[at]}) for run, text in plans.items()]
+    table = pd.concat(logs)
+    table["loss"] *= np.exp(0.001 * np.random.default_rng(0).standard_normal(len(table)))
+    fit = sf.fit(sf.read_runs(table, schedule=plans), "annealing:decay=0.999", draws=40)
+    end = fit.predict(schedule=asked).iloc[-1]
+    truth = loss(asked)[-1]
+    assert end[fit.target] < truth - 0.1  # the law promises far more
+    assert end["low"] < truth < end["high"]

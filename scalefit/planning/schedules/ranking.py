@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from scalefit.answers import Shown, as_lines
@@ -277,12 +278,22 @@ def _worse(fit: Fit, apart: FloatArray, missed: float) -> float:
     return float(sum(p * ndtr(apart[0] / max(s, least)) for (_, p), s in zip(calibration.mixed, wide, strict=True)))
 
 
+def _untold(fit: Fit, losses: FloatArray, states: FloatArray, best: int) -> NDArray[np.intp]:
+    """Which schedules cannot be told from the best: by the error of the law, as far as it differs between the two."""
+    missed = _missed(fit, losses[0], states, best)
+    known = np.isfinite(losses[1:]).any(axis=0) & (missed > 0)
+    apart = [losses[:, place] - losses[:, best] for place in np.flatnonzero(known)]
+    low = [_ends(fit, each, float(far))[0] for each, far in zip(apart, missed[known], strict=True)]
+    return np.union1d(np.flatnonzero(known)[np.array(low, dtype=float) <= 0], [best]).astype(np.intp)
+
+
 def _searched(fit: Fit, family: Family, at: dict[str, float]) -> tuple[dict[str, Any], str, Schedule]:
     """The best share of a family with its interval, and the name and schedule of that share."""
     losses = final_losses(fit, family.members, at)
     best = np.argmin(losses, axis=1)
     low, high = plain_ends(family.shares[best].astype(float), _few(fit))
-    ends = np.clip([low, high], family.shares[0], family.shares[-1])
+    alike = family.shares[_untold(fit, losses, _end_states(family.members), int(best[0]))]
+    ends = np.clip([min(low, alike[0]), max(high, alike[-1])], family.shares[0], family.shares[-1])
     edge = "shortest" if best[0] == 0 else "longest" if best[0] == len(family.shares) - 1 else ""
     row = {"family": family.name, "share": float(family.shares[best[0]]), "low": ends[0], "high": ends[1], "edge": edge}
     return row, family.named(int(best[0])), family.members[int(best[0])]
