@@ -96,10 +96,8 @@ def _forecast(fit: Fit, of: _Question, at: Point) -> tuple[pd.DataFrame, NDArray
 
 
 def _mixture(fit: Fit, choice: Choice, of: _Question, at: Point) -> pd.DataFrame:
-    """The mixture of the forecasts of this fit and the others of its choice; those without a value there drop out.
-
-    So do those that read other rows of the same runs than the first does, as a law of N alone reads the last ones.
-    """
+    """The mixture of the forecasts of this fit and the others of its choice; those without a value there drop out, and
+    those that read other rows than the first, as a law of N alone reads the last of each run."""
     tables, weights, refusals, outside = list[pd.DataFrame](), list[float](), list[InputError](), np.array(True)
     members = (replace(fit, choice=None), *choice.others)
     refuse_unread([each.law for each in members], at)
