@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scalefit.numerics import FloatArray
 from scalefit.solver.descent import descend
@@ -15,6 +16,7 @@ from scalefit.uncertainty.calibration import LEVEL, student
 from scalefit.uncertainty.profile import Search
 
 SINGULAR = 1e-11  #: a singular value below this fraction of the largest one is zero
+IDLE = 1e-13  #: change of a prediction, as a share of it, that is rounding
 SHARE = 0.1  #: a parameter with this share of a direction belongs to it
 TODO = "hold one with --fix, or add runs over a wider range"
 AS_WELL = 0.25  #: rise of the objective, in units of the noise, below which another value fits as well
@@ -38,7 +40,7 @@ def undetermined(model: BoundLaw, values: FloatArray, weights: FloatArray | None
     with np.errstate(over="ignore"):
         size = largest * np.sqrt(np.sum((matrix / np.where(largest > 0, largest, 1.0)[:, None]) ** 2, axis=1))
     inside = (solution.theta > model.low) & (solution.theta < model.high) & (size > 0)
-    idle = _idle(model, solution, size, rows)
+    idle = _idle(model, solution, matrix, rows)
     if idle:
         return f"{listed(idle)} cannot be identified: no prediction for these rows depends on it; {TODO}"
     if not inside.any():
@@ -58,16 +60,28 @@ def undetermined(model: BoundLaw, values: FloatArray, weights: FloatArray | None
     return f"{what}; {TODO}" if wide else ""
 
 
-def _idle(model: BoundLaw, solution: Solution, size: np.ndarray, rows: slice) -> list[str]:
-    """The parameters on which no prediction depends, also where the terms that are zero at the optimum are not."""
-    quiet = (size == 0) & (solution.theta > model.low) & (solution.theta < model.high)
+def _idle(model: BoundLaw, solution: Solution, slopes: FloatArray, rows: slice) -> list[str]:
+    """The parameters on which no prediction depends, also where the terms that are zero at the optimum are not.
+
+    A threshold that has gone so far that predictions change by rounding alone is one of them.
+    """
+    inside = (solution.theta > model.low) & (solution.theta < model.high)
+    quiet = inside & _without_effect(model, solution.theta, slopes)
     if not quiet.any():
         return []
-    linear = np.array([coordinate.linear for coordinate in model.coordinates])
-    theta = np.where(linear & (solution.theta == 0), 1.0, solution.theta)
-    jacobian = model.take(rows).jacobian(theta[None])[1][0]
-    still = quiet & (jacobian == 0).all(axis=1)
+    theta = np.where(model.linear & (solution.theta == 0), 1.0, solution.theta)
+    value, jacobian = (found[0] for found in model.take(rows).jacobian(theta[None]))
+    still = quiet & _without_effect(model, theta, jacobian / np.where(value == 0, 1.0, value))
     return [coordinate.name for coordinate, idle in zip(model.coordinates, still, strict=True) if idle]
+
+
+def _without_effect(model: BoundLaw, theta: FloatArray, slopes: FloatArray) -> NDArray[np.bool_]:
+    """Whether predictions change by rounding alone where a searched coordinate moves by itself or over its range, and
+    not at all where a linear one does, (p,)."""
+    searched = np.array([np.ptp(one.searched) for one in model.coordinates])
+    unit = np.where(model.log, 1.0, np.maximum(np.abs(theta), searched))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(np.abs(slopes).max(axis=1, initial=0.0) * unit <= np.where(model.linear, 0.0, IDLE))
 
 
 def unsettled(

@@ -253,29 +253,43 @@ def test_first_steps_are_told_of_curves_alone():
 
 
 @pytest.mark.parametrize(
-    ("size", "slope", "idle"),
+    ("here", "slope", "idle"),
     [
         ([1.0, 0.0], [1.0, 0.0], ["b"]),
         ([1.0, 0.0], [1.0, 5.0], []),  # it had an effect if the term that it stands in were not zero
         ([1.0, 2.0], [1.0, 0.0], []),
         ([0.0, 0.0], [0.0, 0.0], ["a", "b"]),
+        ([1.0, 0.9e-14], [1.0, 0.9e-14], ["b"]),  # over a range of 10: less than rounding
+        ([1.0, 1.1e-14], [1.0, 1.1e-14], []),
+        ([1e-20, 1.0], [1e-20, 1.0], []),  # the size of a term may be of any unit
     ],
 )
-def test_a_parameter_on_which_nothing_depends(size, slope, idle):
+def test_a_parameter_on_which_nothing_depends(here, slope, idle):
     seen = []
 
     def jacobian(theta):
         seen.append(theta[0].tolist())
-        return None, np.array(slope)[None, :, None] * np.ones((1, 2, 3))
+        return np.full((1, 3), 2.0), 2.0 * np.array(slope)[None, :, None] * np.ones((1, 2, 3))
 
-    names = [SimpleNamespace(name="a", linear=True), SimpleNamespace(name="b", linear=False)]
+    names = [SimpleNamespace(name="a", searched=(0.0, 0.0)), SimpleNamespace(name="b", searched=(-5.0, 5.0))]
     model = SimpleNamespace(coordinates=names, low=np.full(2, -9.0), high=np.full(2, 9.0))
+    model.linear, model.log = np.array([True, False]), np.array([False, False])
     model.take = lambda rows: SimpleNamespace(jacobian=jacobian)
     solution = SimpleNamespace(theta=np.array([0.0, 0.5]))
-    assert _idle(model, solution, np.array(size), slice(None)) == idle
+    slopes = np.array(here)[:, None] * np.ones((2, 3))
+    assert _idle(model, solution, slopes, slice(None)) == idle
     assert all(theta == [1.0, 0.5] for theta in seen)
     at_end = SimpleNamespace(theta=np.array([0.0, 9.0]))
-    assert "b" not in _idle(model, at_end, np.array(size), slice(None))
+    assert "b" not in _idle(model, at_end, slopes, slice(None))
+
+
+def test_a_threshold_that_has_gone_beyond_all_runs_is_not_identified():
+    """Experts that help without end: E_max went to 1e63 of itself, with the state of a fitted constant."""
+    size, experts = np.repeat([3e7, 1e8, 4e8], 4), np.tile([1, 4, 16, 64], 3)
+    runs = pd.DataFrame({"N": size, "experts": experts, "loss": 3.5 * (size / 1e8) ** -0.15 * experts**-0.03})
+    fit = sf.fit(runs, "routed", draws=0)
+    assert fit["E_max"] > 1e12
+    assert [check.text.partition(" cannot")[0] for check in fit.warnings if check.code == "not-identified"] == ["E_max"]
 
 
 @pytest.mark.parametrize(
