@@ -1,8 +1,7 @@
 """What is said of curves: sound ones of many kinds, and ones with a fault in their first steps, decay or schedule.
 
-Used by ``python benchmarks/diagnostics.py SETS curves``, which writes two tables of docs/diagnostics.md. A line is a
-set of curves; ``skipped`` is how often ``skip="auto"`` leaves first steps out, which it should do for planted ones
-alone.
+Used by ``python benchmarks/diagnostics.py SETS curves``, which writes two tables of docs/diagnostics.md: what a fit and
+a forecast say, and how often ``skip="auto"`` leaves first steps out, which it should do for planted ones alone.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from scalefit.progress.partial_run import FEWEST, PartialRun, read_partial
 from scalefit.runs import Runs
 from scalefit.runs.trajectory import Clock
 from scalefit.schedules import Schedule
+from scalefit.uncertainty.calibration import student
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -160,7 +161,7 @@ class _Ahead:
         """step, loss, low, high."""
         half = self.scale.half(self.variance, self.noise, level)
         low = np.maximum(self.mean * np.exp(-half), np.minimum(self.least, self.mean))
-        above = self.scale.half(self.variance, np.hypot(self.noise, self.promised), level)
+        above = np.hypot(half, student(level, PRIOR_FORECASTS) * self.promised)  # back-tests say nothing of that
         high = np.minimum(self.mean * np.exp(above), np.maximum(self.most, self.mean))
         return pd.DataFrame({"step": self.steps, "loss": self.mean, "low": low, "high": high})
 

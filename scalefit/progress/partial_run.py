@@ -20,6 +20,7 @@ from scalefit.runs.divergence import Divergence, divergence
 from scalefit.runs.trajectory import Clock
 from scalefit.schedules import Schedule, parse_schedule
 from scalefit.uncertainty.calibration import Calibration
+from scalefit.uncertainty.folds import HIGHEST
 from scalefit.uncertainty.unlike import missed_ahead, promised, states_at
 
 FEWEST = 8  #: fewest rows after warmup for a forecast
@@ -81,7 +82,7 @@ class PartialRun:
 
         ``count``: of the rows that are known. The random walk along a run knows the fitted schedules only.
         """
-        calibration = fit.intervals.calibration if fit.intervals else None
+        calibration = fit.intervals.calibration if fit.intervals else _range_of(fit)
         if not isinstance(calibration, Calibration):
             return np.zeros(len(steps)), np.zeros(len(steps))
         states, seen = self.states(steps), self.states(self.steps[:count])
@@ -216,6 +217,16 @@ def _measured(logs: Runs, target: str) -> tuple[NDArray[np.int64], FloatArray]:
         todo = f'leave such rows out: --where "{target} > 0"'
         raise InputError(why, where=f"{logs.place(first)}, column {target}", todo=todo)
     return steps, loss
+
+
+def _range_of(fit: Fit) -> Calibration | None:
+    """What a fit without intervals explained of its rows, and under which schedules; None of one that kept none."""
+    if fit.points.states is None:
+        return None
+    made = fit.evaluate({name: np.array(values) for name, values in fit.points.variables.items()})
+    made = np.log(made) if fit.settings.residuals == "log" else np.asarray(made)
+    change, lowest = float(np.quantile(made, HIGHEST) - made.min()), float(made.min())
+    return Calibration(1.0, 0, 0, 0.0, 0.0, change=change, states=fit.points.states, lowest=lowest)
 
 
 def _schedule(logs: Runs, schedule: str | Schedule | None, name: str, last: int) -> Schedule:

@@ -24,9 +24,9 @@ def first_steps_of(runs: Runs, law: Law, options: Mapping[str, Any]) -> int:
     """The fewest steps without which a law fits the later rows as well as it does without any more; 0 for none.
 
     The later rows are those of the last two thirds, the same for every number of steps; they count by pieces as long as
-    their errors are correlated. A law fitted to first steps that it does not describe bends to them, and misses the
-    later rows. First steps are kept that do not lie off the law which is fitted without them: what it misses of the
-    later rows is something else.
+    their errors are correlated. A law that is fitted to first steps which it does not describe bends to them, and
+    misses the later rows. First steps are kept that do not lie off the law which is fitted without them: what it misses
+    of the later rows is something else.
     """
     asked = Options(**{name: value for name, value in options.items() if name not in OF_A_FIT})
     ready = Ready.of(runs, law, asked)

@@ -174,3 +174,9 @@ def test_a_short_cooldown_alone_excludes_no_loss_under_a_long_one_whose_gain_is_
     truth = loss(asked)[-1]
     assert end[fit.target] < truth - 0.1  # the law promises far more
     assert end["low"] < truth < end["high"]
+    early = np.arange(120, steps, 40)
+    log = pd.DataFrame({"step": early, "loss": loss(asked)[early]})
+    for given in (fit, replace(fit, intervals=None)):  # a fit without draws keeps its schedules as well
+        forecast = sf.predict_partial(log, schedule=asked, fit=given)
+        assert forecast.final < truth - 0.1
+        assert forecast.low < truth < forecast.high
