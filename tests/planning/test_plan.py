@@ -327,6 +327,46 @@ class TestCost:
         assert found["gpu_hours"] == pytest.approx(1e5, rel=1e-6)
         assert found["N"] == pytest.approx(float(compute_optimal("chinchilla", REPLICATION, 1.44e23).N), rel=1e-3)
 
+    @pytest.mark.parametrize(
+        ("name", "FLOP", "hours"),
+        [
+            ("gpu_h", 3600 * 4e14, 1.0),
+            ("GPU-minutes", 60 * 4e14, 1.0),
+            ("pf_days", 8.64e19, None),
+            ("walltime", 3600 * 4e14, "does not count FLOP"),
+            ("seconds", 1e18, "FLOP/s: it does not count a time of training"),
+            ("flops_per_second", 1e14, "is a rate by its name"),
+        ],
+    )
+    def test_the_name_of_a_measured_column_says_what_it_counts(self, name, FLOP, hours):
+        """7.2 N D FLOP, written in units of so many FLOP: the plan is that of the formula, or there is none."""
+        N, D = (x.ravel() for x in np.meshgrid([1e8, 1e9, 1e10], [1e9, 1e10, 1e11]))
+        loss = find_law("chinchilla").evaluate({"N": N, "D": D}, REPLICATION)
+        values = np.full(9, FLOP) if isinstance(hours, str) and "FLOP/s" in hours else 7.2 * N * D / FLOP
+        runs = pd.DataFrame({"N": N, "D": D, "loss": loss, name: values})
+        if isinstance(hours, str):
+            with pytest.raises(sf.InputError, match=hours):
+                sf.plan(runs, compute=1e22, cost=f"fitted:{name}", draws=0)
+            return
+        found = sf.plan(runs, compute=1e22, cost=f"fitted:{name}", draws=0).table.iloc[0]
+        cost = 6 if hours else 7.2  # hours are the FLOP of 6 N D at the measured throughput
+        assert found["N"] * found["D"] == pytest.approx(1e22 / cost, rel=1e-6)
+        assert ("gpu_hours" in found) == bool(hours)
+        if hours:
+            assert found["gpu_hours"] == pytest.approx(7.2 * found["N"] * found["D"] / (3600 * 4e14), rel=1e-6)
+
+    def test_measured_hours_are_priced_as_measured_and_another_gpu_is_told(self):
+        N, D = (x.ravel() for x in np.meshgrid([1e8, 1e9, 1e10], [1e9, 1e10, 1e11]))
+        loss = find_law("chinchilla").evaluate({"N": N, "D": D}, REPLICATION)
+        runs = pd.DataFrame({"N": N, "D": D, "loss": loss, "gpu_hours": 6 * N * D / (3600 * 3e14)})
+        asked = {"money": 2000, "cost": "fitted:gpu_hours", "draws": 0}
+        found = sf.plan(runs, gpu="price=2", **asked)
+        assert found.table["C"][0] == pytest.approx(1000 * 3600 * 3e14, rel=1e-6)
+        assert not found.notes
+        other = sf.plan(runs, gpu="peak=1000T,mfu=0.4,price=2", **asked)
+        assert other.table["C"][0] == pytest.approx(1000 * 3600 * 4e14, rel=1e-6)
+        assert "4e+14 FLOP/s; the measured hours are of 3e+14 FLOP/s" in str(other)
+
     def test_a_measured_cost_needs_its_column(self):
         runs = pd.DataFrame({"N": [1e7, 1e8] * 4, "D": np.geomspace(1e9, 1e11, 8), "loss": np.linspace(4, 3, 8)})
         with pytest.raises(sf.InputError, match='no column "hours"'):

@@ -193,19 +193,24 @@ class Rate:
         costs = f", {self.price:g} per GPU-hour" if self.price else ""
         return f"{self.peak:.4g} FLOP/s at {100 * self.mfu:g} % utilisation (MFU){costs}"
 
+    @property
+    def speed(self) -> float:
+        """FLOP/s that are reached."""
+        return self.peak * self.mfu
+
     def hours(self, flop: Any) -> Any:
         """GPU-hours."""
-        return flop / (3600 * self.peak * self.mfu)
+        return flop / (3600 * self.speed)
 
     def money(self, flop: Any) -> Any:
         """Their price; NaN without one."""
         return self.hours(flop) * (np.nan if self.price is None else self.price)
 
 
-def rate_of(text: str | Rate | None) -> Rate | None:
-    """The rate that a text such as ``peak=989T,mfu=0.4,price=2`` gives."""
+def rate_of(text: str | Rate | None, measured: Rate | None = None) -> Rate | None:
+    """The rate that a text such as ``peak=989T,mfu=0.4,price=2`` gives; ``price=2`` alone prices a measured one."""
     if text is None or isinstance(text, Rate):
-        return text
+        return text or measured
     todo = "write peak=989T,mfu=0.4,price=2 (the price may be left out)"
     found: dict[str, float] = {}
     for part in text.split(","):
@@ -213,6 +218,8 @@ def rate_of(text: str | Rate | None) -> Rate | None:
         if not sign or name not in ("peak", "mfu", "price") or name in found:
             raise InputError(f'"{part}" does not describe a GPU', where="gpu", todo=todo)
         found[name] = quantity(value)
+    if measured is not None and set(found) == {"price"} and found["price"] > 0:
+        return replace(measured, price=found["price"])
     if not {"peak", "mfu"} <= set(found) or min(found.values()) <= 0 or found["mfu"] > 1 or found["peak"] < 1e9:
         raise InputError(f'"{text}" does not describe a GPU', where="gpu", todo=todo)
     return Rate(found["peak"], found["mfu"], found.get("price"))

@@ -8,6 +8,7 @@ hours and in FLOP both mean something.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -19,10 +20,19 @@ from scalefit.errors import InputError
 from scalefit.fitting.result import Fit
 from scalefit.planning.allocation.cost import SIZES, TRAINING, Cost, Rate, cost_of
 from scalefit.runs import runs_of
+from scalefit.runs.quantities import compute_unit
 
 FITTED = "fitted:"
 FEWEST = 3  #: runs
-HOURS = {"hour": 1.0, "second": 1 / 3600, "day": 24.0}  #: units of time by a part of the column's name
+#: hours in a unit of time, by a word of the column's name
+HOURS = {
+    **dict.fromkeys(("hours", "hour", "hrs", "hr", "h"), 1.0),
+    **dict.fromkeys(("minutes", "minute", "mins", "min"), 1 / 60),
+    **dict.fromkeys(("seconds", "second", "secs", "sec", "s"), 1 / 3600),
+    **dict.fromkeys(("days", "day"), 24.0),
+}
+MOST_OFF = 1e3  #: measured FLOP that are further from 6 N D than this factor, either way, count something else
+SPEEDS = (1e5, 1e22)  #: FLOP/s; times that mean others are no times of training
 
 
 def priced(
@@ -46,8 +56,32 @@ def priced(
             raise InputError(f'no column "{each}"', where="cost", todo=f"fitted:COLUMN reads one of: {have}")
     table = runs.table[[size, "D", column]].astype(float).set_axis(["size", "D", "cost"], axis=1)
     table = table[((table > 0) & np.isfinite(table)).all(axis=1)]
-    unit = next((hours for word, hours in HOURS.items() if word in name.lower()), None)
+    unit = None if compute_unit(name.lower()) else _hours(name)
     return _fitted(table, size, name, unit, columns, given)
+
+
+def _hours(name: str) -> float | None:
+    """The hours in what a column counts by its name, or None where that is no time.
+
+    >>> [_hours(name) for name in ("gpu_hours", "GPU-h", "wall_days", "days_h100", "flops", "threshold")]
+    [1.0, 1.0, 24.0, 24.0, None, None]
+    """
+    words = re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
+    return next((HOURS[word] for word in reversed(words) if word in HOURS), None)
+
+
+def _refuse_others(table: pd.DataFrame, name: str, size: str, unit: float | None) -> None:
+    """Raise InputError for values that are neither FLOP nor, by the name of their column, times of training."""
+    plain = TRAINING * table["size"] * table["D"]
+    found = float(np.median(table["cost"] / plain))
+    todo = "give a column of FLOP, or one of times whose name says their unit, such as gpu_hours"
+    if re.search(r"/|(?<![a-z])per(?![a-z])", name.lower()) and not compute_unit(name.lower()):
+        raise InputError(f'"{name}" is a rate by its name', where="cost", todo=todo)
+    if unit is None and not 1 / MOST_OFF <= found <= MOST_OFF:
+        raise InputError(f'"{name}" is {found:.2g} times 6 {size} D: it does not count FLOP', where="cost", todo=todo)
+    if unit is not None and not SPEEDS[0] <= 1 / (found * unit * 3600) <= SPEEDS[1]:
+        what = f'"{name}" would mean {1 / (found * unit * 3600):.2g} FLOP/s: it does not count a time of training'
+        raise InputError(what, where="cost", todo=todo)
 
 
 def _fitted(
@@ -57,6 +91,7 @@ def _fitted(
     if len(table) < FEWEST or table["size"].nunique() < 2:
         what = f"{len(table)} runs of {table['size'].nunique()} sizes measured {name}"
         raise InputError(what, where="cost", todo="give three or more runs of two or more sizes")
+    _refuse_others(table, name, size, unit)
     sizes, tokens, costs = (table[each].to_numpy(float) for each in ("size", "D", "cost"))
     per_token, logs = np.log(costs / tokens), np.log(sizes)
     power, height = np.polyfit(logs, per_token, 1)

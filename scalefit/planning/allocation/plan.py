@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from scalefit.planning.hyperparameters.answer import Hyperparameters
 
 MOST_LOST = 0.05  #: share of the draws without an optimum above which that is reported
+SAME_SPEED = 0.05  #: relative difference of two throughputs up to which nothing is said
 HEEDED = 0.1  #: weight from which on another law of the mixture is named
 
 
@@ -91,7 +92,7 @@ def plan(
     fitted = followed(fit_of(source, law or LAW, draws, seed))
     columns, given = tuple(fitted.law.columns.values()), fixed_of(at)
     price, measured = priced(cost, source, columns, active, given)
-    rate = rate_of(gpu) or measured
+    rate = rate_of(gpu, measured)
     targets = [partial(budgets_of, compute, hours, money, rate), partial(losses_of, loss)]
     budgets, losses = all_of(lambda read: read(), targets)
     if not budgets and not losses:
@@ -110,8 +111,16 @@ def plan(
     rows = [one.for_budget(budget) for budget in budgets] + [one.for_loss(each) for each in losses]
     table = pd.DataFrame([row.values for row in rows])
     cautions = _cautions(fitted, surface, table)
-    notes = tuple(dict.fromkeys(note for row in rows for note in row.notes))
+    notes = tuple(dict.fromkeys([*(note for row in rows for note in row.notes), *_another_speed(rate, measured)]))
     return Plan(fitted, surface, rate, table, assumptions(fitted, surface, rate), cautions, notes)
+
+
+def _another_speed(rate: Rate | None, measured: Rate | None) -> list[str]:
+    """What must be said where hours were measured, and a GPU of another speed is given."""
+    if rate is None or measured is None or abs(np.log(rate.speed / measured.speed)) < SAME_SPEED:
+        return []
+    given = f"hours and prices are those of the GPU that is given, {rate.speed:.3g} FLOP/s"
+    return [f"{given}; the measured hours are of {measured.speed:.3g} FLOP/s (--gpu price=... keeps to these)"]
 
 
 def plan_hyperparameters(*sources: Any, **given: Any) -> Hyperparameters:
