@@ -259,6 +259,7 @@ def test_the_best_share_of_a_family_and_whether_it_is_an_end(monkeypatch, best, 
     shares = np.array([0.1, 0.2, 0.3, 0.4, 0.5])
     losses = np.abs(np.arange(5) - np.array([best, 1, 3])[:, None])
     monkeypatch.setattr(ranking, "final_losses", lambda *told: losses)
+    monkeypatch.setattr(ranking, "_end_states", lambda members: np.zeros((len(members), 5)))
     family = Family("wsd:decay=10%..50%", shares, tuple("abcde"))
     row, name, plan = ranking._searched(NO_DRAWS, family, {})
     assert (row["share"], row["edge"], plan) == (shares[best], edge, "abcde"[best])
