@@ -189,7 +189,8 @@ def _points(
         points = start
     points = np.clip(points, model.low, model.high)
     different, of = distinct(points)
-    return project(model, objective, values, weights, points[different], robust_steps=1)[of]
+    solved = start is None and len(different) == 1  # of several that are in a flat valley each goes its own way
+    return project(model, objective, values, weights, points[different], robust_steps=1, solved=solved)[of]
 
 
 def _best(found: Descent, start: FloatArray | None, nothing: float) -> int:

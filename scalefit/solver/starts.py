@@ -192,8 +192,8 @@ def distinct(theta: FloatArray) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 def first_alike(theta: FloatArray, rivals: int) -> NDArray[np.intp]:
     """For each member (B, p) the first of its rivals, which come in groups, that lies where it does."""
-    if not len(theta):
-        return np.empty(0, dtype=np.intp)
+    if len(theta) == 0 or rivals == 1:
+        return np.arange(len(theta))
     of = theta.reshape(-1, rivals, theta.shape[1])
     first = (of[:, :, None] == of[:, None]).all(axis=-1).argmax(axis=-1)
     return np.asarray((first + rivals * np.arange(len(of))[:, None]).ravel())
