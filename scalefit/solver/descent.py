@@ -19,7 +19,7 @@ from scalefit.solver.model import BoundLaw
 from scalefit.solver.objective import Objective
 from scalefit.solver.projection import majorised_weights, project_weighted
 from scalefit.solver.refine import ALMOST, DECAY, LEFT, LOOSE, go_alone
-from scalefit.solver.starts import first_alike
+from scalefit.solver.starts import distinct, first_alike
 from scalefit.solver.steps import aims, bounded_step, retract, stretched
 
 NEAR = 0.03  #: below this relative decrease of the objective a member takes exact Newton steps
@@ -88,15 +88,15 @@ def _descend(
     enough: float,
 ) -> Descent:
     """The same in blocks that are small enough to be held."""
+    if rivals is None and weights.ndim == values.ndim == 1:
+        first, of = distinct(theta)
+        if len(first) < len(theta):
+            given = theta[first], tolerance, iterations, second, near, rivals, enough
+            found = _descend(model, objective, values, weights, *given)
+            return Descent(found.theta[of], found.objective[of], found.converged[of], found.iterations)
     block = max(1, (BLOCK if second is None else WARM_BLOCK) // model.size)
     block = max(1, block // (rivals or 1)) * (rivals or 1)
     if len(theta) > block:
-        if rivals is None and weights.ndim == values.ndim == 1:
-            first, of = np.unique(first_alike(theta, len(theta)), return_inverse=True)
-            if len(first) < len(theta):
-                given = theta[first], tolerance, iterations, second, near, rivals, enough
-                found = _descend(model, objective, values, weights, *given)
-                return Descent(found.theta[of], found.objective[of], found.converged[of], found.iterations)
         parts = [
             _descend_block(
                 model.members(slice(i, i + block)),
@@ -161,7 +161,7 @@ def _descend_block(
     batch, leader = _begun(own, start, second is not None, near, rivals)
     theta, cost, converged = batch.theta.copy(), batch.local.cost.copy(), np.zeros(count, dtype=bool)
     unit = float(np.mean(target**2)) if objective.space == "linear" else 1.0
-    floor = np.broadcast_to(0.5 * np.sum(weights, axis=-1) * ROUNDING**2 * unit, (count,))
+    floor = np.full(count, 0.5 * np.sum(weights, axis=-1) * ROUNDING**2 * unit)
     batch = batch.only(np.isfinite(cost) & (leader == batch.member))
     pace = PACE // 2 if rivals is None else PACE  # refits do not all seek the same minimum
     steps, before, here = 0, cost.copy(), own.members(batch.member)
@@ -179,6 +179,8 @@ def _descend_block(
             done, flat = _paced(batch, before, cost, rivals, iterations - steps, done, flat)
             before[batch.member] = batch.local.cost
         converged[batch.member[done & flat]] = True
+        if done.all():
+            break
         if rivals is not None and (len(batch.member) > 1 or converged.any()):
             met = _met(batch, theta, cost, rivals, converged, ~done)
             leader[batch.member[met >= 0]] = met[met >= 0]

@@ -233,6 +233,7 @@ class Program:
     def __init__(self, outline: Outline, data: Mapping[str, Array], rows: int) -> None:
         self.outline, self.rows = outline, rows
         self.known = {node.place: data[name] for name, node in outline.data.items()}
+        self.checked: set[int] = set()
         self.ready: dict[Any, tuple[Plan, list[Array]]] = {}
 
     def _run(self, theta: Array, outputs: Sequence[Array], kind: str, only: tuple[int, ...] = ()) -> list[Array]:
@@ -251,8 +252,9 @@ class Program:
             function = graph.functions[place]
             if place not in known and function is not None:
                 known[place] = function(*[known[i] for i in graph.inputs[place]])
-        for place in plan.positive:
+        for place in set(plan.positive) - self.checked:
             _positive(known[place])
+            self.checked.add(place)
         fixed = [known[place] for place in plan.fixed]
         return plan, fixed + [None] * (plan.registers - len(fixed) - len(self.outline.theta))
 

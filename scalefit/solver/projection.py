@@ -7,6 +7,7 @@ normal matrix, all candidates of all starts as one batch.
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -30,15 +31,20 @@ def project(
     theta: FloatArray,
     *,
     robust_steps: int = 0,
+    solved: bool = False,
 ) -> FloatArray:
     """Coordinates (B, p) with the linear ones solved for at the others' values.
 
-    ``robust_steps`` reweights by the objective's majorant that many times, so that bad rows lose their pull.
+    ``robust_steps`` reweights by the objective's majorant that many times, so that bad rows lose their pull; first at
+    the least squares, or where the linear ones are ``solved`` for already, if on other rows, at these.
     """
     target = objective.target(values)
     row_weights = weights / values**2 if objective.space == "log" else weights
-    for _ in range(robust_steps):
-        theta, predicted = with_predictions(model, values, row_weights, theta)
+    for step in range(robust_steps):
+        if solved and not step:
+            predicted = model.value(theta)
+        else:
+            theta, predicted = with_predictions(model, values, row_weights, theta)
         row_weights = majorised_weights(objective, weights, predicted, objective.residuals(predicted, target))
     return project_weighted(model, values, row_weights, theta)
 
@@ -127,11 +133,8 @@ def _enumerate(gram: FloatArray, right: FloatArray, bounded: NDArray[np.bool_]) 
 
 def _of_supports(gram: FloatArray, right: FloatArray, bounded: NDArray[np.bool_]) -> FloatArray:
     """The lowest of the minimisers on every support, all of them solved at a time."""
-    choices = np.array(list(product((True, False), repeat=int(bounded.sum()))))
-    support = np.ones((len(choices), 1, len(bounded)), dtype=bool)
-    support[:, 0, bounded] = choices
-    both = support[..., None] & support[..., None, :]
-    shape = (len(choices), *right.shape)
+    support, both = _supports(tuple(bounded.tolist()))
+    shape = (len(support), *right.shape)
     x = _solve_each(
         np.where(both, gram, np.eye(len(bounded))).reshape(-1, *gram.shape[1:]),
         np.where(support, right, 0.0).reshape(-1, right.shape[1]),
@@ -140,6 +143,13 @@ def _of_supports(gram: FloatArray, right: FloatArray, bounded: NDArray[np.bool_]
     cost[~((x >= 0) | ~bounded).all(axis=-1) | ~(cost < np.inf)] = np.inf
     best = cost.argmin(axis=0), np.arange(len(right))
     return np.where(np.isfinite(cost[best])[:, None], x[best], 0.0)
+
+
+@cache
+def _supports(bounded: tuple[bool, ...]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Every choice of the bounded that are not zero, (S, 1, k), and which pairs are of them, (S, 1, k, k)."""
+    support = np.array(list(product(*((True, False) if one else (True,) for one in bounded))))[:, None]
+    return support, support[..., None] & support[..., None, :]
 
 
 def _solve_each(gram: FloatArray, right: FloatArray) -> FloatArray:

@@ -21,6 +21,7 @@ from scalefit.solver.steps import STRETCHES
 
 #: shares of the cost below which a Newton step may be the last, and of the square of what it missed
 ALMOST, LEFT = 1e-6, 10.0
+SHORTER = (1.0, 0.5, 0.1)  #: shares of a step that are tried, the next where one does not lower the cost
 NO_STRETCH = 1e-4  #: share of the cost below which a Newton step is taken as it is
 LOOSE = 1e-2  #: a step damped more than this says nothing about convergence
 DECAY = 0.15  #: of the damping with each step that lowers the cost
@@ -94,14 +95,17 @@ def newton_alone(
     for taken in range(most):
         try:
             step, slope = _step(model, objective, weights, here, damping)
-            trial = _ahead(model, here.theta, step)
-            if not ((trial > model.low) & (trial < model.high)).all():
-                return here, False, taken, damping
-            ahead = _measured(model, objective, target, weights, trial)
+            for share in SHORTER:
+                trial = _ahead(model, here.theta, share * step)
+                if not ((trial > model.low) & (trial < model.high)).all():
+                    return here, False, taken, damping
+                ahead = _measured(model, objective, target, weights, trial)
+                expected, gained = abs(float(slope @ (trial - here.theta))), here.cost - ahead.cost
+                done = expected <= tolerance * here.cost + floor
+                if gained > 0 or done:
+                    break
         except (BeyondProgramError, np.linalg.LinAlgError):
             return here, False, taken, damping
-        expected, gained = abs(float(slope @ (trial - here.theta))), here.cost - ahead.cost
-        done = expected <= tolerance * here.cost + floor
         if not gained > 0:  # where something was to be gained, the batch tries other steps
             return here, done, taken + done, damping
         if expected < ALMOST * here.cost:
@@ -151,11 +155,15 @@ def _ahead(model: BoundLaw, theta: FloatArray, step: FloatArray) -> FloatArray:
 
 
 def refine(
-    model: BoundLaw, objective: Objective, values: FloatArray, weights: FloatArray, theta: FloatArray
+    model: BoundLaw,
+    objective: Objective,
+    values: FloatArray,
+    weights: FloatArray,
+    theta: FloatArray,
+    residuals: FloatArray,
 ) -> FloatArray:
-    """Coordinates (p,) polished where all residuals are in the quadratic zone of the loss; else as they came."""
-    target = objective.target(values)
-    if model.n > MOST_ROWS or not _quadratic(model, objective, target, theta):
+    """Coordinates (p,) polished where all residuals (n,) are in the quadratic zone of the loss; else as they came."""
+    if model.n > MOST_ROWS or not _quadratic(objective, residuals):
         return theta
     wide = np.longdouble
     exact = model.take(slice(None))
@@ -195,6 +203,5 @@ def refine(
     return best
 
 
-def _quadratic(model: BoundLaw, objective: Objective, target: FloatArray, theta: FloatArray) -> bool:
-    r = objective.residuals(model.value(theta[None]), target)
+def _quadratic(objective: Objective, r: FloatArray) -> bool:
     return objective.loss == "squared" or (objective.loss == "huber" and bool(np.all(np.abs(r) < objective.delta)))

@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.errors import InputError
+from scalefit.laws.law import Law
 from scalefit.numerics import FloatArray, robust_sigma
 from scalefit.solver.descent import Descent, descend
 from scalefit.solver.model import BoundLaw
 from scalefit.solver.objective import HUBER_EFFICIENT, Objective
 from scalefit.solver.projection import project
 from scalefit.solver.refine import refine
-from scalefit.solver.starts import choose_starts, cover, cover_around, first_alike, guessed
+from scalefit.solver.starts import choose_starts, cover, cover_around, distinct, guessed
 
 AGREE = 1e-4  #: starts whose objective is within this fraction of the best one agree
 SMALLEST_DELTA = 1e-9  #: the threshold on data without noise, relative to the residuals' unit
@@ -117,7 +118,8 @@ def solve(
     if model.n > MANY_ROWS:  # a sample shows which starts lead to the same minimum
         few = np.linspace(0, model.n - 1, FEW_ROWS).astype(np.intp)
         points = descend(model.take(few), objective, values[few], weights[few], points, tolerance=LOOSE).theta
-    found = descend(model, objective, values, weights, points, tolerance=SETTLED if settled else LOOSE)
+    beside = start is None and (points == points[0]).all()  # all cells lead to one: its minimum is next to it
+    found = descend(model, objective, values, weights, points, tolerance=SETTLED if settled else LOOSE, near=beside)
     if not np.isfinite(found.objective).any():
         raise InputError(
             "no start gives a finite prediction for every row",
@@ -132,13 +134,14 @@ def solve(
         model = exact
         end = descend(model, objective, values, weights, found.theta[[best]], near=True)
         found.theta[best], found.objective[best], found.converged[best] = end.theta, end.objective[0], end.converged[0]
-    theta = refine(model, objective, values, weights, found.theta[best])
-    residuals = objective.residuals(model.value(theta[None]), objective.target(values))[0]
-    cost = float(weights @ objective.rho(residuals))
+    theta = found.theta[best]
+    cost, residuals = _ended(model, objective, values, weights, theta)
     nothing = float(np.sum(weights)) * (ROUNDING * objective_unit(settings, values)) ** 2
-    if not cost <= found.objective[best] * (1 + 1e-9) + nothing:
-        theta, cost = found.theta[best], float(found.objective[best])
-        residuals = objective.residuals(model.value(theta[None]), objective.target(values))[0]
+    finer = refine(model, objective, values, weights, theta, residuals)
+    if finer is not theta:
+        least, left = _ended(model, objective, values, weights, finer)
+        if least <= cost * (1 + 1e-9) + nothing:
+            theta, cost, residuals = finer, least, left
     return Solution(
         _arranged(model, theta),
         cost,
@@ -185,8 +188,9 @@ def _points(
     else:
         points = start
     points = np.clip(points, model.low, model.high)
-    different, of = np.unique(first_alike(points, len(points)), return_inverse=True)
-    return project(model, objective, values, weights, points[different], robust_steps=1)[of]
+    different, of = distinct(points)
+    solved = start is None and len(different) == 1  # of several that are in a flat valley each goes its own way
+    return project(model, objective, values, weights, points[different], robust_steps=1, solved=solved)[of]
 
 
 def _best(found: Descent, start: FloatArray | None, nothing: float) -> int:
@@ -199,8 +203,18 @@ def _best(found: Descent, start: FloatArray | None, nothing: float) -> int:
     return int(equal[np.argmin(distance)])
 
 
+def _ended(
+    model: BoundLaw, objective: Objective, values: FloatArray, weights: FloatArray, theta: FloatArray
+) -> tuple[float, FloatArray]:
+    """The objective at a point (p,), and the residuals (n,) there."""
+    residuals = objective.residuals(model.value(theta[None]), objective.target(values))[0]
+    return float(weights @ objective.rho(residuals)), residuals
+
+
 def _arranged(model: BoundLaw, theta: FloatArray) -> FloatArray:
     """The same curve with the law's interchangeable parts in order, where no setting of the user forbids it."""
+    if type(model.law).arranged is Law.arranged:
+        return theta
     old = dict(zip(model.law.parameters, model.vector(theta[None])[0].tolist(), strict=True))
     new = model.law.arranged(old)
     moved = {name for name in old if new[name] != old[name]}

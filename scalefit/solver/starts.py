@@ -36,6 +36,8 @@ def cover(model: BoundLaw) -> FloatArray:
 
     def place(unit: FloatArray, free: np.ndarray) -> FloatArray:
         even = low[free] + unit * (high - low)[free]
+        if not signed.any():
+            return np.asarray(even)
         first, last = np.where(signed, low, 1.0)[free], np.where(signed, high, 1.0)[free]
         negative = unit < NEGATIVE
         part = np.where(negative, unit / NEGATIVE, (unit - NEGATIVE) / (1 - NEGATIVE))
@@ -116,31 +118,45 @@ def choose_starts(
         r = objective.residuals(predicted, target)
         scores[part] = np.abs(r) @ weights[rows]  # absolute residuals: no threshold is known yet
     scores[~np.isfinite(scores)] = np.inf
-    chosen = np.array(best_apart(theta, scores, count))
     if grid and len(model.curved) in (1, 2) and not any(one.signed for one in model.coordinates):
         plane = len(model.curved) == 2
-        chosen = downhill(scores.reshape((SIDE, SIDE) if plane else -1), 1 if plane else len(cells) // SIDE)[chosen]
-    found: FloatArray = theta[chosen]
+        to = downhill(scores.reshape((SIDE, SIDE) if plane else -1), 1 if plane else len(cells) // SIDE)
+        alike = (to == to[0]).all()  # then it is the same to which cells lead the way
+        return theta[np.full(count, to[0]) if alike else to[best_apart(theta, scores, count)]]
+    found: FloatArray = theta[best_apart(theta, scores, count)]
     return found
 
 
 def downhill(scores: FloatArray, reach: int = 1) -> NDArray[np.intp]:
-    """Where each cell of a grid of one or two dimensions leads: to the lowest beside it, and on, while that is lower.
+    """Where each cell of a grid of one or two dimensions leads: to the lowest around it, and on, while that is lower.
 
-    Cells up to ``reach`` apart lie beside each other.
+    Cells up to ``reach`` apart lie around each other; lower is what is so by a share of ``LOWER``. On a line, where
+    nothing leads around a rise, the next cell need only be lower at all.
 
-    >>> downhill(np.array([5.0, 4.0, 3.99, 6.0, 1.0, 2.0])).tolist()
-    [1, 1, 2, 4, 4, 4]
+    >>> downhill(np.array([5.0, 4.0, 3.99, 4.1, 6.0, 1.0, 2.0])).tolist()
+    [2, 2, 2, 2, 5, 5, 5]
     """
-    wide = np.pad(scores, reach, constant_values=np.inf)
-    corners = np.indices([2 * reach + 1] * scores.ndim).reshape(scores.ndim, -1).T
-    around = np.lib.stride_tricks.sliding_window_view(wide, scores.shape).reshape(len(corners), -1)
-    away = (corners - reach) @ np.cumprod([1, *scores.shape[:0:-1]])[::-1]  # how far in the list of all cells
-    lower = around.min(axis=0) < (1 - LOWER) * scores.ravel()
-    to: NDArray[np.intp] = np.arange(scores.size) + np.where(lower, away[around.argmin(axis=0)], 0)
+    given, every = scores.ravel(), np.arange(scores.size)
+
+    def lowest(reach: int) -> NDArray[np.intp]:
+        around = _around(scores.shape, reach)
+        return np.asarray(around[given[around].argmin(axis=0), every])
+
+    to = lowest(reach)
+    to = np.where(given[to] < (1 - LOWER) * given, to, lowest(1) if scores.ndim == 1 else every)
     while (to != to[to]).any():
         to = to[to]
     return to
+
+
+@cache
+def _around(shape: tuple[int, ...], reach: int) -> NDArray[np.intp]:
+    """The cells up to ``reach`` apart from each cell of a grid, each first itself; of those beyond the grid the end."""
+    steps = np.indices([2 * reach + 1] * len(shape)).reshape(len(shape), -1) - reach
+    steps = steps[:, np.abs(steps).sum(axis=0).argsort(kind="stable")]
+    at = np.indices(shape).reshape(len(shape), 1, -1) + steps[:, :, None]
+    ends = np.array(shape)[:, None, None] - 1
+    return np.asarray(np.ravel_multi_index(tuple(np.clip(at, 0, ends)), shape))
 
 
 def best_apart(theta: FloatArray, scores: FloatArray, count: int) -> list[int]:
@@ -163,10 +179,21 @@ def best_apart(theta: FloatArray, scores: FloatArray, count: int) -> list[int]:
     return chosen or [0]
 
 
+def distinct(theta: FloatArray) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Positions of the members (B, p) that differ, and for each member which of these it equals.
+
+    >>> [found.tolist() for found in distinct(np.array([[3.0], [1.0], [3.0]]))]
+    [[0, 1], [0, 1, 0]]
+    """
+    alike = first_alike(theta, len(theta))
+    first = np.flatnonzero(alike == np.arange(len(alike)))
+    return first, np.searchsorted(first, alike)
+
+
 def first_alike(theta: FloatArray, rivals: int) -> NDArray[np.intp]:
     """For each member (B, p) the first of its rivals, which come in groups, that lies where it does."""
-    if not len(theta):
-        return np.empty(0, dtype=np.intp)
+    if len(theta) == 0 or rivals == 1:
+        return np.arange(len(theta))
     of = theta.reshape(-1, rivals, theta.shape[1])
     first = (of[:, :, None] == of[:, None]).all(axis=-1).argmax(axis=-1)
     return np.asarray((first + rivals * np.arange(len(of))[:, None]).ravel())

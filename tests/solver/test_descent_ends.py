@@ -12,6 +12,8 @@ from scalefit.solver.derivatives import Batch, Local
 from scalefit.solver.descent import descend
 from scalefit.solver.model import bind
 from scalefit.solver.objective import Objective
+from scalefit.solver.projection import project
+from scalefit.solver.refine import _measured, newton_alone
 from scalefit.solver.starts import first_alike
 
 START = np.array([[1.0, 300, 300, 0.3, 0.3], [1.5, 500, 300, 0.35, 0.3]])
@@ -43,6 +45,17 @@ def test_a_descent_ends_at_the_minimum_long_before_the_limit(problem, tolerance)
     assert found.converged.all()
     assert found.iterations < 100
     assert found.objective == pytest.approx(best_cost(model, loss), rel=1e-10)
+
+
+def test_a_newton_step_that_would_raise_the_objective_is_shortened(problem):
+    """In a curved valley: a full step leads up its side."""
+    model, loss = problem
+    objective, weights = Objective("log", "squared"), np.ones(60)
+    given = model, objective, np.log(loss), weights
+    here = _measured(*given, project(model, objective, loss, weights, np.array([[1.0, 100, 100, 0.25, 0.2]]))[0])
+    end, ended, *_ = newton_alone(*given, here, 1e-4, tolerance=1e-13, floor=0.0, most=60)
+    assert ended
+    assert end.cost == pytest.approx(best_cost(model, loss), rel=1e-10)
 
 
 def test_a_descent_that_was_cut_short_has_not_converged(problem):

@@ -93,12 +93,19 @@ def test_starts_nearer_than_a_twenty_fifth_of_the_box_count_as_one(place, chosen
 
 def test_a_start_on_a_grid_leads_to_where_no_cell_beside_it_is_lower():
     """By a hundredth and more: 3.97 is not lower than 4 by that, 3.95 is; also across corners, not around an edge."""
-    assert starts.downhill(np.array([4.0, 3.97, 5.0])).tolist() == [0, 1, 1]
-    assert starts.downhill(np.array([4.0, 3.95, 5.0])).tolist() == [1, 1, 1]
+    assert starts.downhill(np.array([[4.0, 3.97, 5.0]])).tolist() == [0, 1, 1]
+    assert starts.downhill(np.array([[4.0, 3.95, 5.0]])).tolist() == [1, 1, 1]
     assert starts.downhill(np.array([4.0, 5.0, 3.0, 6.0])).tolist() == [0, 2, 2, 2]
     assert starts.downhill(np.array([4.0, 5.0, 3.0, 6.0]), reach=2).tolist() == [2, 2, 2, 2]
     grid = np.array([[9.0, 9.0, 5.0, 9.0], [9.0, 4.0, 9.0, 9.0], [9.0, 9.0, np.inf, 1.0]])
     assert starts.downhill(grid).tolist() == [5, 5, 5, 5, 5, 5, 11, 11, 5, 5, 11, 11]
+
+
+def test_on_a_line_any_fall_leads_on_but_over_a_rise_a_hundredth_is_needed():
+    """4, 3.99, 3.985 fall; behind 4.1 lies 3.98, lower than these by less than a hundredth, and 3.9, lower by more."""
+    assert starts.downhill(np.array([4.0, 3.99, 3.985, 4.1, 3.98]), reach=2).tolist() == [2, 2, 2, 4, 4]
+    assert starts.downhill(np.array([4.0, 3.99, 3.985, 4.1, 3.9]), reach=2).tolist() == [4, 4, 4, 4, 4]
+    assert starts.downhill(np.array([np.inf, np.inf, 2.0])).tolist() == [0, 2, 2]
 
 
 def test_cells_without_a_value_are_not_chosen():
@@ -201,8 +208,7 @@ def test_weights_of_the_next_reweighted_step():
     ],
 )
 def test_digits_are_polished_where_every_residual_lies_in_the_quadratic_zone(loss, residual, quadratic):
-    model = SimpleNamespace(value=lambda theta: np.array([[0.0, residual]]))
-    assert _quadratic(model, Objective("linear", loss, 1.0), np.zeros(2), np.zeros(1)) is quadratic
+    assert _quadratic(Objective("linear", loss, 1.0), np.array([0.0, residual])) is quadratic
 
 
 # --- what an earlier stage holds --------------------------------------------------------------------------------------
