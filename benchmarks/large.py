@@ -27,7 +27,6 @@ import pandas as pd
 PEAK, DECAY = 1e-3, 0.99
 RUNS = 4
 CURVE_ROWS = 50
-ROUNDS, OFTEN = 3, 10**6  #: how often files of up to so many rows are measured; the cheapest counts
 
 
 def curve(
@@ -93,8 +92,7 @@ def rows(folder: Path, most: float) -> None:
     for count in counts:
         path = folder / "rows.parquet"
         write_rows(path, count)
-        rounds = [cost(FIT_ROWS, str(path)) for _ in range(ROUNDS if count <= OFTEN else 1)]
-        found[count], _, memory, said = min(rounds)  # other work on the machine only adds
+        found[count], _, memory, said = cost(FIT_ROWS, str(path))
         print(f"| {count:,} | {found[count]:.2f} | {memory:.2f} | {said} |", flush=True)
         path.unlink()
     base = found.pop(counts[0])
