@@ -48,9 +48,8 @@ SCHEDULE = 0.022  #: error where the rate has fallen to zero under a schedule th
 UNLIKE = 0.7  #: distance from which on a schedule is no more like one that was fitted than any other
 FURTHER = 2.0  #: by how many times more of a decay is missed there than of the fitted ones
 LONGER = 0.5  #: how much further away a schedule is whose fall takes ten times the steps, or share, of any fitted one
-PROMISED = (
-    0.8  #: share of what a law promises of a long fall below all that was fitted by which the loss may lie higher
-)
+#: share of what a law promises of a long fall, below all that was fitted, by which the loss may lie higher
+PROMISED = 0.8
 LENGTHENED = 0.25  #: and by how much where the question is only whether a fitted run has shown it
 SHORTEST = 1e-3  #: share of the steps below which falls count as equally long
 LENGTH = 4  #: and its steps; fits of earlier versions were saved without
