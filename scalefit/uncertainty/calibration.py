@@ -23,12 +23,12 @@ The estimate of a fold is
     k_f^2 = sum w (e^2 - sigma^2) m^2 / sum w m^4,   w = 1 / (m^2 + s^2 + sigma^2)^2,
 
 least squares with the weights of normal errors; it counts less where noise and draws leave it open by more than DOUBT.
-As k is estimated from few folds, it is widened by Student's t. Clean rows may tell that the law misses less, a share g
-of m, but only as far as their noise and number allow: ``misfit`` gives the probability of each g, and the interval is
-that of the mixture. Errors are those from the centre of the interval, which lies the mean of g of the way from the
-prediction to that of the law's other form (``forms``: fitted mostly to the largest rows, with constants drawn towards
-published ones), and b m g further: b is the mean signed error of the refits in units of m (``folds.bias_of``).
-docs/intervals.md names the data sets that set the constants.
+As k is estimated from few folds, it is widened by Student's t. Ahead, sigma is that of the rows of the lowest losses.
+Clean rows may tell that the law misses less, a share g of m, as far as their noise and number allow (``misfit``); the
+interval is that of the mixture over g. Errors are those from the centre of the interval, which lies the mean of g of
+the way from the prediction to that of the law's other form (``forms``: fitted mostly to the largest rows, with
+constants drawn towards published ones), and b m g further: b is the mean signed error of the refits in units of m
+(``folds.bias_of``). docs/intervals.md names the data sets that set the constants.
 """
 
 from __future__ import annotations
@@ -99,6 +99,7 @@ class Calibration(Reach):
     mapped: bool = False  #: whether the law leads from a loss to a loss (fits saved before knew no difference)
     lowest: float | None = None  #: along curves the lowest prediction over the fitted rows, as a residual
     bias: float = 0.0  #: b, how far larger runs lie above the prediction, in units of m (fits saved before knew none)
+    quiet: float = 1.0  #: r, the noise near the lowest losses over that of all fitted rows (fits saved before: of all)
 
     @property
     def mixed(self) -> tuple[tuple[float, float], ...]:
@@ -131,7 +132,7 @@ class Calibration(Reach):
     def half_width(self, spread: FloatArray, missed: FloatArray, noise: float, level: float) -> FloatArray:
         """How far an interval reaches on one side, where the draws spread and the law misses by this much."""
         known = [(share, chance) for share, chance in self.mixed if chance > 0]
-        wide = [deviation(share * self.factor, spread, missed, noise) for share, _ in known]
+        wide = [deviation(share * self.factor, spread, missed, self.quiet * noise) for share, _ in known]
         if len(known) == 1:
             return wide[0] * student(level, np.inf)
         return _mixed_quantile([chance for _, chance in known], wide, 0.5 * (1 - level))

@@ -30,7 +30,7 @@ from scalefit.uncertainty.estimate import Estimate
 from scalefit.uncertainty.folds import bias_of, fitted_range, folds_of, recentred, walk
 from scalefit.uncertainty.forms import other_form
 from scalefit.uncertainty.levels import Levels
-from scalefit.uncertainty.misfit import ALL, shares_missed
+from scalefit.uncertainty.misfit import ALL, quieter, shares_missed
 from scalefit.uncertainty.pieces import distinct, independent
 from scalefit.uncertainty.unlike import promised
 
@@ -226,10 +226,13 @@ def _calibrated(
     folds = walk(law, model, rows, settings, seed, held)
     bias = bias_of(law, folds)
     factor, used, points = factor_of(recentred(folds, bias))
-    fitted = fitted_range(law, rows, model.value(solution.theta[None])[0], log)
+    predicted = model.value(solution.theta[None])[0]
+    fitted = fitted_range(law, rows, predicted, log)
+    quiet = quieter(law, rows, predicted, solution.residuals)
     sizes = ALL if levels else shares_missed(law, model, rows, solution, log)
     mean = min(sum(share * chance for share, chance in sizes), 1.0)
-    return replace(fitted, factor=factor, folds=used, points=points, misfit=mean, sizes=sizes, bias=bias)
+    told = replace(fitted, misfit=mean, sizes=sizes, bias=bias, quiet=quiet)
+    return replace(told, factor=factor, folds=used, points=points)
 
 
 def as_dict(intervals: Intervals) -> dict[str, Any]:

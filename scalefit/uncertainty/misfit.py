@@ -38,6 +38,7 @@ BEFOREHAND = 0.85  #: probability of the larger sizes, before the residuals are 
 OTHERS = 0.75  #: quantile at which the other variables are held while one of them changes
 MOST_ROWS = 160  #: rows that are compared at most, evenly spaced
 FEWEST = 1e-4  #: probability below which a share is left out
+LOWEST, ENOUGH = 0.5, 10  #: part and least number of the rows whose noise is that of predictions
 Share = tuple[float, float]
 ALL: tuple[Share, ...] = ((1.0, 1.0),)  #: all that laws usually miss, for certain
 
@@ -66,6 +67,21 @@ def shares_missed(law: Law, model: BoundLaw, rows: Rows, solution: Solution, log
     if not (np.isfinite(smooth).all() and np.isfinite(slope).all()):
         return _weighed(np.zeros(len(LARGE) + len(SMALL)))
     return _weighed(_likelihoods(residual, slope.T, smooth, solution.sigma, np.concatenate([LARGE, SMALL])))
+
+
+def quieter(law: Law, rows: Rows, predicted: FloatArray, residuals: FloatArray) -> float:
+    """The noise r of the rows (n,) of the lowest predictions over that of all rows, at most 1; 1 for laws of curves.
+
+    Small runs scatter more than large ones, whose losses are asked for: r is the median absolute residual of the LOWEST
+    part of the rows, and at least ENOUGH, over that of all. 1 for what is no loss as well, as it may rise with scale.
+    """
+    first = np.unique(distinct(rows), return_index=True)[1]
+    count = max(int(np.ceil(LOWEST * len(first))), ENOUGH)
+    if law.is_trajectory or law.target != "loss" or count >= len(first):
+        return 1.0
+    size = np.abs(residuals[first])
+    every, lowest = np.median(size), np.median(size[np.argsort(predicted[first], kind="stable")[:count]])
+    return float(min(lowest / every, 1.0)) if every > 0 else 1.0
 
 
 def _weighed(likelihoods: FloatArray) -> tuple[Share, ...]:

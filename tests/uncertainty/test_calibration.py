@@ -171,6 +171,15 @@ def test_deviation_adds_what_it_says():
     assert found == pytest.approx(np.sqrt(np.array([0.03, 0.04]) ** 2 + 0.04**2))
 
 
+def test_ahead_the_noise_is_that_of_the_lowest_losses():
+    """A share r of the noise counts, and nothing else is smaller; fits saved without it count all."""
+    spread, missed = np.array([0.01, 0.03]), np.array([0.02, 0.01])
+    plain, quiet = (Calibration(1.5, 0, 0, 0.0, 1.0, 0.5, misfit=0.3, quiet=r) for r in (1.0, 0.5))
+    assert quiet.half_width(spread, missed, 0.04, 0.9) == pytest.approx(plain.half_width(spread, missed, 0.02, 0.9))
+    assert quiet.half_width(spread, missed, 0.0, 0.9) == pytest.approx(plain.half_width(spread, missed, 0.0, 0.9))
+    assert Calibration(1.5, 0, 0, 0.0, 1.0, 0.5).quiet == 1.0
+
+
 def test_the_error_of_a_law_scales_with_what_it_explains():
     """Half the range of losses: half the error; as far beyond as the fitted range is wide: BEYOND of that range."""
     law, far = sf.find_law("power:over=C"), {"x": np.array([1e19, 1e22, 1e25])}

@@ -9,7 +9,7 @@ import pytest
 import scalefit as sf
 from scalefit.fitting.prepare import Options, prepare
 from scalefit.solver.solve import solve
-from scalefit.uncertainty.misfit import BEFOREHAND, shares_missed
+from scalefit.uncertainty.misfit import BEFOREHAND, ENOUGH, quieter, shares_missed
 from scalefit.uncertainty.pieces import distinct
 
 
@@ -119,3 +119,45 @@ def test_which_rows_are_copies():
     C = [1e18, 1e18, 1e19, 1e19, 1e20]
     assert distinct(rows_of(C=C, loss=[3.12345, 3.12345, 2.9, 2.9, 2.5])).tolist() == [0, 0, 1, 2, 3]
     assert distinct(rows_of(C=C, loss=[3.12345, 3.12346, 2.9123, 2.9123, 2.5])).tolist() == [0, 1, 2, 2, 3]
+
+
+def quiet(size, law="power:over=C", copies=1):
+    """The noise ahead for rows of these absolute residuals, from the smallest run to the largest."""
+    n, size = len(size), np.asarray(size, float)
+    C = np.geomspace(1e17, 1e20, n)
+    loss = 3.123456789 - 1e-3 * np.arange(n)
+    signs = np.where(np.arange(n) % 2, 1.0, -1.0)
+    rows = rows_of(C=np.tile(C, copies), loss=np.tile(loss, copies))
+    return quieter(sf.find_law(law), rows, np.tile(loss, copies), np.tile(signs * size, copies))
+
+
+def test_the_noise_of_the_lowest_half_by_hand():
+    """Twelve residuals of 3, then twelve of 1: the median is 2 over all rows and 1 over the lowest half."""
+    assert quiet([3.0] * 12 + [1.0] * 12) == pytest.approx(0.5)
+    assert quiet([3.0] * 5 + [1.0] * 5, copies=2) == 1.0  # ten runs, not twenty
+    assert quiet([3.0] * 4 + [2.0] * 4 + [1.0] * 16) == 1.0  # the median of all is 1 as well
+    assert quiet([1.0] * 12 + [3.0] * 12) == 1.0  # noise that grows is never trusted to be less
+    assert quiet([0.0] * 24) == 1.0
+
+
+def test_few_rows_and_what_is_no_loss_tell_no_noise_ahead():
+    """At most ENOUGH rows are all of them; with a few more, ENOUGH of them count; critical batches may rise."""
+    assert quiet([3.0] * 5 + [1.0] * (ENOUGH - 5)) == 1.0
+    assert quiet(range(13, 0, -1)) == pytest.approx(5.5 / 7)  # the lowest ten of thirteen, not seven
+    for law in ("critical-batch", "annealing"):
+        assert quiet([3.0] * 12 + [1.0] * 12, law) == 1.0
+
+
+def test_large_runs_that_scatter_less_have_the_interval_of_their_own_noise():
+    """Noise of 4 % below a compute and of .5 % above it: inside the fitted range the interval is that of the large."""
+    runs = table(noise=0.0)
+    small = runs["N"] * runs["D"] < np.median(runs["N"] * runs["D"])
+    kick = np.random.default_rng(3).standard_normal(len(runs))
+    sure, point = {}, {"N": 8e8, "D": 2e10}
+    for name, noise in (("falls", np.where(small, 0.04, 0.005)), ("constant", np.full(len(runs), 0.02))):
+        fit = sf.fit(runs.assign(loss=runs["loss"] * np.exp(noise * kick)), "chinchilla", draws=40)
+        found = fit.predict(**point).iloc[0]
+        sure[name] = fit.intervals.calibration.quiet, np.log(found["high"] / found["low"]), fit.sigma
+    assert sure["falls"][0] < 0.6 < 0.75 < sure["constant"][0] <= 1.0
+    assert sure["falls"][1] < 2 * 1.645 * sure["falls"][2]  # narrower than the noise of all rows alone
+    assert sure["constant"][1] > 2 * 1.645 * sure["constant"][0] * sure["constant"][2]
