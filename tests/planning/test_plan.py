@@ -317,6 +317,13 @@ class TestCost:
         advice = sf.next_runs(runs, 1e21, cost="fitted:measured", draws=20, N=7e9, D=2e11)
         np.testing.assert_allclose(advice.table["C"], 8 * advice.table["N"] ** 1.1 * advice.table["D"], rtol=0.05)
 
+    def test_compute_is_given_in_its_units(self):
+        plain = fitted().plan(compute=1e21).table
+        for text in ("1ZFLOP", "1000 EFLOPs", "1e21 FLOP", "11.574074074074074 PF-days"):
+            assert fitted().plan(compute=text).table["N"][0] == pytest.approx(plain["N"][0], rel=1e-9), text
+        with pytest.raises(sf.InputError, match="1ZFLOP/s' is not a number; write 1e21, 1 ZFLOP or 12 PF-days"):
+            fitted().plan(compute="1ZFLOP/s")
+
     def test_measured_hours_make_budgets_in_hours(self):
         """At 4e14 FLOP/s a run of 6 N D FLOP takes 6 N D/(3600 x 4e14) hours."""
         N, D = (x.ravel() for x in np.meshgrid([1e8, 1e9, 1e10], [1e9, 1e10, 1e11]))
@@ -505,6 +512,12 @@ def test_a_budget_beyond_those_of_the_runs_is_beyond_them_though_size_and_data_a
     assert runs["N"].max() > row["N"] and runs["D"].max() > row["D"]  # each alone is among the runs
     assert row["decades_beyond"] == pytest.approx(np.log10(500) / 2)  # both by the root of the factor of compute
     assert "22 times beyond the fitted runs" in str(found)
+    held = fit.points.variables
+    times = found.table["C"][0] / (6 * np.array(held["N"]) * np.array(held["D"])).max()
+    assert f"fitted runs ({float(f'{times:.2g}'):g} times their largest compute)" in str(found)
+    served = fit.plan(compute=found.table["C"][0], inference_tokens="1T")
+    times *= served.table["C_training"][0] / found.table["C"][0]  # what serves a model says nothing of its training
+    assert f"({float(f'{times:.2g}'):g} times their largest compute)" in str(served)
     assert [check.text[:48] for check in found.cautions] == ["N and D together lie 1.3 decades beyond the fitted"[:48]]
     assert "within the fitted runs" in str(fit.plan(compute=5e19))
     assert "32 times below the fitted runs" in str(fit.plan(compute=1e15))

@@ -99,7 +99,16 @@ class Plan(Shown):
         if "gpu_hours" in row:
             price = f", at a price of {said(row['money'])}" if "money" in row else ""
             lines.append(f"  {said(row['gpu_hours'])} GPU-hours{price}")
-        return [*lines, f"  {how_far(self.fit, {**self.surface.held, **row})}"]
+        return [*lines, f"  {how_far(self.fit, {**self.surface.held, **row})}{self._times_the_compute(row)}"]
+
+    def _times_the_compute(self, row: Row) -> str:
+        """The training's compute over that of the dearest fitted run, where it is beyond and all of these are kept."""
+        seen = {column: np.array(self.fit.points.variables[name]) for name, column in self.fit.law.columns.items()}
+        if "C" not in row or not self.surface.has_budget or min(map(len, seen.values())) < self.fit.rows:
+            return ""
+        dearest = float(np.max(self.surface.cost.of_training({**self.surface.held, **seen})))
+        times = float(f"{row.get('C_training', row['C']) / dearest:.2g}")
+        return f" ({said(times)} times their largest compute)" if 1 < times < np.inf else ""
 
     def _chosen(self, row: Row) -> list[str]:
         """The columns that the plan chose, in the law's order."""

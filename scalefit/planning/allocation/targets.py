@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 
 from scalefit.errors import InputError, all_of
 from scalefit.planning.allocation.cost import SIZES, Rate
-from scalefit.runs.quantities import quantity
+from scalefit.runs.quantities import flop, quantity
 
 PER_DECADE = 2  #: budgets of a range "1e20:1e23" in each decade
 LEAST_FLOP, MOST_FLOP = 1e6, 1e35  #: budgets beyond are slips of the pen
@@ -18,15 +19,24 @@ MOST_LOSS = 50.0  #: nats/token
 MOST_LISTED = 500  #: budgets of a range
 #: sizes, tokens and compute beyond are no run that anyone plans
 RUNS = {**dict.fromkeys(SIZES, (100.0, 1e16)), "D": (100.0, 1e20), "C": (LEAST_FLOP, MOST_FLOP)}
+COMPUTE = ("compute", "budget", "C")  #: names of amounts of compute
+WITH_UNIT = re.compile(r"(.*?[\d.])\s*([a-zA-Z][a-zA-Z/\s_-]*)")  #: a number and a unit
 UNITS = {"D": "tokens", "C": "FLOP"}
 
 
 def number(name: str, value: Any, where: str = "plan") -> float:
-    """A number given as 7e9 or "7B". Raises InputError that names it."""
+    """A number given as 7e9 or "7B", compute also with its unit. Raises InputError that names it.
+
+    >>> number("N", "7B"), number("compute", "1 ZFLOP"), number("C", "100 PF-days")
+    (7000000000.0, 1e+21, 8.64e+21)
+    """
+    todo = "write 1e21, 1 ZFLOP or 12 PF-days" if name in COMPUTE else "write 7e9 or 7B"
     try:
+        if name in COMPUTE and (found := WITH_UNIT.fullmatch(str(value).strip())) and (unit := flop(found[2].lower())):
+            return quantity(found[1]) * unit
         return quantity(value) if isinstance(value, str) else float(value)
     except (InputError, TypeError, ValueError) as error:
-        raise InputError(f"{value!r} is not a number", where=f"{where}, {name}", todo="write 7e9 or 7B") from error
+        raise InputError(f"{value!r} is not a number", where=f"{where}, {name}", todo=todo) from error
 
 
 def positive(name: str, value: Any, where: str = "plan") -> float:
@@ -76,7 +86,7 @@ def budgets_of(compute: Any, hours: Any, money: Any, rate: Rate | None) -> list[
         todo = 'describe the GPU: gpu="peak=989T,mfu=0.4,price=2" (--gpu)'
         raise InputError("hours and money need to know the GPU", where="plan", todo=todo)
     if rate is not None:
-        found += compute_of([each * 3600 * rate.peak * rate.mfu for each in listed_numbers("hours", hours)], "plan")
+        found += compute_of([each * 3600 * rate.speed for each in listed_numbers("hours", hours)], "plan")
         if money is not None and not rate.price:
             raise InputError("money needs the price of a GPU-hour", where="plan", todo="add price=2 to the GPU")
         found += compute_of([each / rate.money(1.0) for each in listed_numbers("money", money)], "plan")
