@@ -139,8 +139,8 @@ def _allowed(calibration: Calibration | EarlierCalibration) -> str:
         size += f", with a probability of {min(max(round(100 * whole), 1), 99)} %, less otherwise"
     moved = calibration.misfit * calibration.bias
     if abs(moved) >= BIASED:
-        side = "above" if moved > 0 else "below"
-        size += f"; they are centred {abs(moved):.1g} times that {side} the prediction, where held-out losses lay"
+        way, side = ("up", "above") if moved > 0 else ("down", "below")
+        size += f"; their centres are moved {way} by {abs(moved):.1g} times that, as held-out losses lay {side} them"
     return f"{allowed}: {size}"
 
 

@@ -13,6 +13,7 @@ from scipy.stats import t
 import scalefit as sf
 from scalefit.errors import InputError
 from scalefit.fitting.prepare import prepare
+from scalefit.fitting.summary import _allowed
 from scalefit.rows.scale import scale_of
 from scalefit.schedules import areas, parse_schedule
 from scalefit.uncertainty.calibration import (
@@ -135,6 +136,14 @@ def test_the_bias_by_hand():
     weights = 1 / (uneven.missed**2 + 0.02**2)
     own = np.sum(weights * uneven.missed * uneven.error) / np.sum(weights * uneven.missed**2)
     assert bias_of(law, [uneven] * 10_000) == pytest.approx(own, rel=1e-3)
+
+
+def test_a_centre_that_is_moved_is_told_with_the_side_and_by_how_much():
+    """The shift is from the centre between two forms of the law, not from the prediction."""
+    moved = {bias: _allowed(Calibration(1.2, 6, 84, 0.0, 1.0, 0.5, misfit=0.5, bias=bias)) for bias in (-1.0, 1.0, 0.1)}
+    assert moved[-1.0].endswith("; their centres are moved down by 0.5 times that, as held-out losses lay below them")
+    assert moved[1.0].endswith("; their centres are moved up by 0.5 times that, as held-out losses lay above them")
+    assert "moved" not in moved[0.1]
 
 
 def test_refits_that_miss_alike_say_little_of_the_width():
